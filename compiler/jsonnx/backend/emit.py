@@ -1,0 +1,137 @@
+"""A graph as an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import onnx
+from onnx import helper
+
+from ..graph import Constant, Graph, Node, Value, node_metadata, onnx_dtype, tensor_proto
+from ..graph.infer import IR_VERSION, OPSET
+from ..types import Size, TensorType
+
+PRODUCER = "jsonnx"
+
+
+class Names:
+    """Names of values and nodes: from the layers, in the order of the graph, each once."""
+
+    def __init__(self) -> None:
+        self.of: dict[Value, str] = {}
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def unique(self, wanted: str) -> str:
+        name, number = wanted, self._next.get(wanted, 1)
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._next[wanted] = number
+        self._taken.add(name)
+        return name
+
+    def give(self, value: Value, wanted: str) -> str:
+        self.of[value] = self.unique(wanted)
+        return self.of[value]
+
+
+def emit(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
+    """The graph as a model. Named constants are initializers; inputs, parameters, states and random numbers that are
+    still there are inputs of the model, in this order."""
+    names = Names()
+    fed = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
+    for input_name, value in fed:
+        names.give(value, input_name)
+    results = {**graph.outputs, **{_updated(state): value for state, value in graph.updates.items()}}
+    renamed = _output_names(graph, results, names)
+    constants = _constants(graph, results.values(), names)
+    nodes = [*_nodes(graph, names), *renamed(names)]
+    proto = helper.make_graph(
+        nodes,
+        name,
+        [_value_info(input_name, value.type) for input_name, value in fed],
+        [_value_info(result, value.type) for result, value in results.items()],
+        constants,
+    )
+    model = helper.make_model(
+        proto, opset_imports=[helper.make_opsetid("", OPSET), *_domains(graph)], producer_name=PRODUCER
+    )
+    model.ir_version = IR_VERSION
+    helper.set_model_props(model, dict(sorted((metadata or {}).items())))
+    return model
+
+
+def serialize(model: onnx.ModelProto) -> bytes:
+    """The model's bytes, the same at every call."""
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _updated(state: str) -> str:
+    return f"next/{state}"
+
+
+def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:
+    return [helper.make_opsetid(domain, 1) for domain in sorted({node.domain for node in graph.nodes} - {""})]
+
+
+def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # type: ignore[no-untyped-def]
+    """Names the results; answers what makes the Identity nodes for those that are no node's own first result."""
+    made = {output for node in graph.nodes for output in node.outputs}
+    copies: list[tuple[str, Value]] = []
+    for result, value in results.items():
+        if value in made and value not in names.of:
+            names.give(value, result)
+        else:
+            copies.append((names.unique(result), value))
+    return lambda names: [
+        helper.make_node("Identity", [names.of[value]], [result], name=f"/{result}/Identity") for result, value in copies
+    ]
+
+
+def _constants(graph: Graph, results, names: Names) -> list[onnx.TensorProto]:  # type: ignore[no-untyped-def]
+    """Initializers, equal ones once."""
+    known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    protos = []
+    for value, scope in _uses(graph, results):
+        if not isinstance(value, Constant) or value in names.of:
+            continue
+        key = (value.dtype, value.array.shape, value.array.tobytes() if value.dtype != "string" else repr(value.array))
+        if not value.name and key in known:
+            names.of[value] = known[key]
+            continue
+        known[key] = names.give(value, value.name or f"/{scope}/Constant")
+        protos.append(tensor_proto(value.array, names.of[value]))
+    return protos
+
+
+def _uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: ignore[no-untyped-def]
+    for node in graph.nodes:
+        yield from ((value, node.scope) for value in node.inputs if value is not None)
+    yield from ((value, "outputs") for value in results)
+
+
+def _nodes(graph: Graph, names: Names) -> Iterator[onnx.NodeProto]:
+    for node in graph.nodes:
+        name = names.unique(f"/{node.scope}/{node.op}" if node.scope else f"/{node.op}")
+        for index, output in enumerate(node.outputs):
+            if output not in names.of:
+                names.give(output, f"{name}_output_{index}")
+        yield _node(node, name, names)
+
+
+def _node(node: Node, name: str, names: Names) -> onnx.NodeProto:
+    inputs = ["" if value is None else names.of[value] for value in node.inputs]
+    outputs = [names.of[value] for value in node.outputs]
+    proto = helper.make_node(node.op, inputs, outputs, name=name, domain=node.domain or None, **node.attributes)
+    for key, text in node_metadata(node).items():
+        proto.metadata_props.add(key=key, value=text)
+    return proto
+
+
+def _value_info(name: str, type: TensorType) -> onnx.ValueInfoProto:
+    sizes = [size if isinstance(size, int) else _symbol(size) for size in type.shape]
+    return helper.make_tensor_value_info(name, onnx_dtype(type.dtype), sizes)
+
+
+def _symbol(size: Size) -> str | None:
+    return None if str(size).startswith("unk__") else str(size)

@@ -1,0 +1,153 @@
+"""What is wrong with an input, as data.
+
+Comes in: a code, a message and the JSON path of the fault. Goes out: `Diagnostic`, and `CompileError` carrying a list
+of them. Imports nothing of ours; rendering is `render`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Literal, NamedTuple
+
+JsonPath = tuple[str | int, ...]
+"""The way from the document's root to a value: keys and indexes."""
+
+Severity = Literal["error", "warning"]
+
+
+def path_text(path: JsonPath) -> str:
+    """`('layers', 2, 'units')` as `$.layers[2].units`."""
+    return "$" + "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" if step.isidentifier() else f"[{step!r}]" for step in path
+    )
+
+
+class Position(NamedTuple):
+    """A place in a text, both counted from 1; columns count Unicode code points."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """A second place that belongs to a diagnostic, such as where a name was first defined."""
+
+    message: str
+    path: str = "$"
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One fault of one input. The message states it; only `help` suggests what to do."""
+
+    code: str
+    message: str
+    path: str = "$"
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    help: str | None = None
+    severity: Severity = "error"
+    notes: tuple[Note, ...] = field(default=())
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        text = f"{place}: " if place else ""
+        text += f"{self.severity}[{self.code}]: {self.message}"
+        if self.path != "$":
+            text += f" (at {self.path})"
+        for note in self.notes:
+            where = ":".join(str(part) for part in (note.file, note.line, note.column) if part is not None)
+            text += f"; {note.message}" + (f" at {where}" if where else "")
+        if self.help:
+            text += f"; {self.help}"
+        return text
+
+
+class CompileError(Exception):
+    """The input cannot be used; `diagnostics` says why, every fault of it."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = list(diagnostics)
+        super().__init__("\n".join(map(str, self.diagnostics)))
+
+
+class UsageError(Exception):
+    """The machine or the call is at fault, not the input: a missing file, provider or package (exit status 2)."""
+
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+        self.diagnostic = Diagnostic(code, message, help=help)
+        super().__init__(str(self.diagnostic))
+
+
+Locate = Callable[[JsonPath, bool], Position | None]
+"""Finds the place of the value at a path, or, given True, of its key."""
+
+
+class Report:
+    """Collects the faults of one document and gives each its place in the file.
+
+    `errors(path)` answers whether anything at or below a path is already known to be wrong, so that later stages stay
+    silent about what follows from it: one error a cause.
+    """
+
+    def __init__(self, file: str | None = None, locate: Locate | None = None) -> None:
+        self.file = file
+        self._locate: Locate = locate or (lambda path, key: None)
+        self._found: dict[tuple[JsonPath, str, str], Diagnostic] = {}
+
+    def add(
+        self,
+        code: str,
+        path: JsonPath,
+        message: str,
+        *,
+        help: str | None = None,
+        at_key: bool = False,
+        notes: Iterable[tuple[JsonPath, str]] = (),
+        severity: Severity = "error",
+    ) -> None:
+        """Record a fault; a second one with the same path, code and message is dropped."""
+        line, column = self._locate(path, at_key) or (None, None)
+        made = Diagnostic(code, message, path_text(path), self.file, line, column, help, severity)
+        made = replace(made, notes=tuple(self._note(where, text) for where, text in notes))
+        self._found.setdefault((path, code, message), made)
+
+    def _note(self, path: JsonPath, message: str) -> Note:
+        line, column = self._locate(path, False) or (None, None)
+        return Note(message, path_text(path), self.file, line, column)
+
+    def errors(self, below: JsonPath = ()) -> bool:
+        return any(
+            found.severity == "error" and path[: len(below)] == below for (path, _, _), found in self._found.items()
+        )
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        """In the order of the file."""
+        return iter(sorted(self._found.values(), key=lambda d: (d.line or 0, d.column or 0)))
+
+    def raise_errors(self) -> None:
+        """Raises CompileError where there is an error."""
+        if self.errors():
+            raise CompileError(self)
+
+
+def suggestion(wrong: str, known: Iterable[str]) -> str | None:
+    """`did you mean 'units'?`, where a known word is near."""
+    by_lower = {word.lower(): word for word in known}
+    near = get_close_matches(wrong.lower(), by_lower, n=1, cutoff=0.6)
+    return f"did you mean {by_lower[near[0]]!r}?" if near else None
+
+
+def listed(words: Iterable[object], limit: int = 12) -> str:
+    """A list for a message: `'a', 'b' or 'c'`."""
+    shown = [repr(word) for word in words]
+    if len(shown) > limit:
+        return ", ".join(shown[:limit]) + f" and {len(shown) - limit} more"
+    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

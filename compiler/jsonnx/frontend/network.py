@@ -1,0 +1,47 @@
+"""What was written: layer calls and the names that connect them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..bricks import Json
+from ..diagnostics import JsonPath
+from ..layers import Layer
+from ..training.section import Training
+from ..types import TensorType
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a layer. `owner` is the call whose weights it uses: itself, unless it says `use`.
+
+    `layer` is None where its attributes are wrong; then its results have no types.
+    """
+
+    name: str
+    layer: Layer | None
+    sources: tuple[str, ...]
+    path: JsonPath
+    owner: str
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The names of its values: its own, and one for every further output."""
+        more = self.layer.output_names() if self.layer else ()
+        return (self.name, *(f"{self.name}.{output}" for output in more))
+
+
+@dataclass(frozen=True)
+class Network:
+    """The calls in an order in which they can run."""
+
+    name: str
+    inputs: Mapping[str, TensorType]
+    calls: tuple[Call, ...]
+    outputs: tuple[str, ...]
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    training: Training | None = None
+    paths: Mapping[str, JsonPath] = field(default_factory=dict)
+    """Where each value was defined."""
+    document: Json = None

@@ -1,0 +1,446 @@
+"""JSON text with positions: the first stage, and the only reader of specs.
+
+Comes in: a file, a text, or a Python value. Goes out: `Source`, the plain value and where every key and value of it
+stands. The reader is RFC 8259 to the letter, and refuses what a lenient one loses in silence: duplicate keys, numbers
+that overflow or underflow, lone surrogates. The standard library's keeps the last of two keys, accepts NaN, and
+recurses. Imports `diagnostics` only.
+
+What is decided here. A byte order mark is accepted: it says UTF-8, which we require, and it is no part of
+`Source.text`, so columns do not count it. LF, CRLF and a lone CR end a line, as in editors; U+2028 does not. `-0` is
+the integer 0, `1.0` stays a float, and integers are exact: ranges are the schema's business.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
+from typing import Any, NamedTuple, NoReturn
+
+from ..diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, UsageError, path_text
+
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one document may cost; beyond it the codes are `too-large`, `too-deep` and `invalid-number`."""
+
+    bytes: int = 64 * 2**20  # asked of the file system before anything is read
+    depth: int = 64
+    digits: int = 640  # characters of one number; not more than 640, which str() takes however Python is set
+    values: int = 2_000_000  # 64 MiB of `0,0,0` would cost gigabytes of memory
+
+
+STANDARD = Limits()
+
+
+class _List(NamedTuple):
+    start: int
+    value: list[Json]
+    places: list[_Place]
+
+
+class _Object(NamedTuple):
+    """While it is read, its last key is the one that waits for a value."""
+
+    start: int
+    value: dict[str, Json]
+    places: dict[str, _Place]
+    keys: dict[str, int]
+
+
+_Place = int | _List | _Object
+"""Where a value stands. Of a scalar no more than its offset, and no line or column before one is asked for."""
+
+
+class _Lines:
+    """Offsets of a text as lines and columns."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(found.end() for found in re.finditer(r"\r\n?|\n", self._text))]
+
+    def at(self, offset: int) -> Position:
+        line = bisect_right(self._starts, offset)
+        return Position(line, offset - self._starts[line - 1] + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A JSON value and where its parts stand. `value` is to be read, not changed: the positions would be wrong."""
+
+    file: str | None
+    """As shown to the user; None for a text or value given directly."""
+    value: Json
+    text: str = field(repr=False)
+    _root: _Place | None = field(repr=False)
+
+    @cached_property
+    def _lines(self) -> _Lines:
+        return _Lines(self.text)
+
+    def locate(self, path: JsonPath, key: bool = False) -> Position | None:
+        """Where the value at a path stands, or its key; for a path that does not exist, its nearest ancestor.
+
+        What has no key, such as a list's item, stands where its value does. None where there was no text.
+        """
+        if self._root is None:
+            return None
+        place, key_start = self._root, None
+        for step in path:
+            if isinstance(place, _Object) and isinstance(step, str) and step in place.places:
+                place, key_start = place.places[step], place.keys[step]
+            elif isinstance(place, _List) and isinstance(step, int) and 0 <= step < len(place.places):
+                place, key_start = place.places[step], None
+            else:
+                key_start = None
+                break
+        start = place if isinstance(place, int) else place.start
+        return self._lines.at(key_start if key and key_start is not None else start)
+
+
+def read_file(path: str | os.PathLike[str], limits: Limits = STANDARD) -> Source:
+    """Read a regular file, or standard input for `-`. UsageError `unreadable-file` where there is nothing to read."""
+    name = os.fspath(path)
+    try:
+        data = sys.stdin.buffer.read(limits.bytes + 1) if name == "-" else _file_bytes(name, limits)
+    except (OSError, ValueError, AttributeError) as error:  # a NUL in the name is a ValueError, no stdin the last
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError("unreadable-file", f"cannot read {name!r}: {reason}") from None
+    return read_text(data, "<stdin>" if name == "-" else name, limits)
+
+
+def _file_bytes(name: str, limits: Limits) -> bytes:
+    """Through one descriptor, so that what is checked is what is read; a FIFO or device is opened without waiting."""
+    flags = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+    descriptor = os.open(name, flags)
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise ValueError("a directory" if stat.S_ISDIR(before.st_mode) else "not a regular file (- reads a pipe)")
+        if before.st_size > limits.bytes:
+            message = f"the file has {before.st_size:,} bytes, more than {limits.bytes:,}"
+            raise CompileError([Diagnostic("too-large", message, file=name)])
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(before.st_size + 1)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if not len(data) == before.st_size == after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+        raise ValueError("it changed while it was read")
+    return data
+
+
+def read_text(text: str | bytes, file: str | None = None, limits: Limits = STANDARD) -> Source:
+    """Read a document; bytes are UTF-8. CompileError with the first fault, at its line and column."""
+    data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    if len(data) > limits.bytes:
+        raise CompileError([Diagnostic("too-large", f"the text has more than {limits.bytes:,} bytes", file=file)])
+    reader = _Reader(_decoded(data, file), file, limits)
+    value, place = reader.document()
+    return Source(file, value, reader.text, place)
+
+
+def from_value(value: dict[str, Any], limits: Limits = STANDARD) -> Source:
+    """Take a value made by a program, as a copy in plain types, by the rules a text must keep."""
+    return Source(None, _copied(value, limits), "", None)
+
+
+_ENCODINGS = [  # by mark, or because a document begins with ASCII, by zero bytes (RFC 4627, section 3)
+    ("UTF-32", re.compile(rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff|[^\x00]\x00\x00\x00|\x00\x00\x00[^\x00]")),
+    ("UTF-16", re.compile(rb"\xff\xfe|\xfe\xff|[^\x00]\x00|\x00[^\x00]")),
+]
+
+
+def _decoded(data: bytes, file: str | None) -> str:
+    help = "save the file as UTF-8"
+    for name, pattern in _ENCODINGS:
+        if pattern.match(data):
+            message = f"the text is in {name}, not in UTF-8"
+            raise CompileError([Diagnostic("invalid-encoding", message, "$", file, 1, 1, help)])
+    try:
+        return data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode().removeprefix("\ufeff")
+        message = f"byte 0x{data[error.start]:02x} at offset {error.start:,} is not UTF-8 ({error.reason})"
+        where = _Lines(before).at(len(before))
+        raise CompileError([Diagnostic("invalid-encoding", message, "$", file, *where, help)]) from None
+
+
+# Every pattern is linear: what repeats is possessive. A token takes the space after it along, so that the reader
+# always stands at a token or at the end.
+_S = r"[ \t\n\r]*+"
+_VALUE = re.compile(
+    r'(?:"([^"\\\x00-\x1f]*+)"'
+    r"|(-?(?:0|[1-9][0-9]*+)((?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+))(?![\w.+-])"
+    r"|(true|false|null)(?!\w)"
+    rf"|([\[{{])){_S}"
+)
+_KEY = re.compile(rf'"([^"\\\x00-\x1f]*+)"{_S}:{_S}')
+_COLON = re.compile(rf":{_S}")
+_NEXT = re.compile(rf"([,\]}}]){_S}")
+_PART = re.compile(  # of a string: its end, an escape, one for a character, a surrogate pair
+    rf'([^"\\\x00-\x1f]*+)(?:("){_S}|\\(["\\/bfnrt])'
+    r"|\\u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|\\u([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))?"
+)
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_CLOSERS = {"[": "]", "{": "}"}
+_WORDS = {"true": True, "false": False, "null": None}
+
+_Habits = list[tuple[re.Pattern[str], str, str | None]]
+"""What people write where JSON wants something else: pattern, message, help. The first that matches is meant."""
+
+
+def _habits(*rows: tuple[str, str, str | None]) -> _Habits:
+    return [(re.compile(pattern), message, help) for pattern, message, help in rows]
+
+
+_ANYWHERE = _habits(
+    (r"//|/\*|#", "a comment", "JSON has no comments: take it out"),
+    (r"'", "a single quote", "strings and keys stand in double quotes"),
+    (r"[`\u00ab\u00bb\u2018-\u201f]", "a typographic quotation mark", 'use the plain double quote "'),
+    (r"[^\S \t\n\r]|[\ufeff\u200b-\u200f\u2060\0-\x1f]", "{} between tokens", "only space, tab and line ends may be"),
+)
+_FOR_VALUE = _ANYWHERE + _habits(
+    (r"[+-]?(?i:nan|inf(?:inity)?)\b", "{} is not a JSON number", "write a finite number, or leave it out"),
+    (r"(?i:true|false|null|none|nil|undefined)\b", "{} is not a JSON value", "JSON has true, false and null"),
+    (r"[+-]?0[xX]\w*", "{} is a hexadecimal number", "write it in decimal"),
+    (r"[+-]?0[0-9]+", "the number {} has a leading zero", "drop the zero"),
+    (r"\+[0-9.]+", "the number {} has a plus sign", "drop the plus sign"),
+    (r"-?(?:\.[0-9]+|[0-9]+\.(?![0-9]))", "the number {} lacks digits on one side of its point", "write at least one"),
+    (r"[0-9-][\w.+-]*", "{} is not written as JSON writes numbers", None),
+    (r"[^\W\d]\w*", "{} is not a JSON value", "text stands in double quotes"),
+)
+_FOR_KEY = _ANYWHERE + _habits((r"[\w$][\w$-]*", "the key {} is not in double quotes", "put it in double quotes"))
+_FOR_COLON = _ANYWHERE + _habits((r"=", "an equals sign after a key", "write a colon"))
+_FOR_NEXT = _ANYWHERE + _habits((r'["\w{\[-]', "a comma is missing before {}", "put a comma between the two"))
+_IN_STRING = _habits(
+    (r"[\n\r]", "a line ends inside a string", "close the string, or write the line end as \\n"),
+    (r"[\0-\x1f]", "a control character {} inside a string", "write a tab as \\t, others as \\u and four digits"),
+    (r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}", "{} is a lone surrogate", "write both halves, or the character itself"),
+    (r"\\u", "\\u is not followed by four hexadecimal digits", None),
+    (r"\\[\s\S]", "{} is not an escape of JSON", "a backslash itself is written \\\\"),
+)
+_CODES = {"{} is not a JSON number": "invalid-number", "{} is a lone surrogate": "invalid-encoding"}
+
+
+class _Reader:
+    """One pass over one text, with a stack of its own in place of recursion."""
+
+    def __init__(self, text: str, file: str | None, limits: Limits) -> None:
+        self.text, self.file, self.limits = text, file, limits
+        self.lines = _Lines(text)
+        self.opened: list[_List | _Object] = []
+
+    def document(self) -> tuple[Json, _Place]:
+        """The value and its places; each turn of the loop reads one value."""
+        text = self.text
+        at = len(text) - len(text.lstrip(" \t\n\r"))
+        if at == len(text):
+            self.fail("empty-document", 0, "the document is empty")
+        value: Json
+        place: _Place
+        for _ in range(self.limits.values):
+            place, match = at, _VALUE.match(text, at)
+            if match is None:
+                if not text.startswith('"', at):
+                    self.refuse(at, "a value", _FOR_VALUE)
+                value, at = self.string(at)
+            else:
+                at = match.end()
+                word, number, rest, constant, bracket = match.groups()
+                if word is not None:
+                    value = word
+                elif number:
+                    value = self.number(place, number, rest)
+                elif constant:
+                    value = _WORDS[constant]
+                else:
+                    place = self.begin(bracket, place)
+                    closing = _NEXT.match(text, at)
+                    if closing is None or closing[1] != _CLOSERS[bracket]:
+                        self.opened.append(place)
+                        at = self.key(place, at) if isinstance(place, _Object) else at
+                        continue
+                    value, at = place.value, closing.end()
+            value, place, at = self.close(value, place, at)
+            if not self.opened:
+                return value, place
+        self.fail("too-large", at, f"more than {self.limits.values:,} values", help="keep data in a file of its own")
+
+    def close(self, value: Json, place: _Place, at: int) -> tuple[Json, _Place, int]:
+        """Hand a whole value to its container, that to its own where it ends, until another value has to follow."""
+        while self.opened:
+            inside = self.opened[-1]
+            if isinstance(inside, _Object):
+                key = next(reversed(inside.keys))
+                inside.value[key], inside.places[key], closer = value, place, "}"
+            else:
+                inside.value.append(value)
+                inside.places.append(place)
+                closer = "]"
+            match = _NEXT.match(self.text, at)
+            if match is None or match[1] not in ("," + closer):
+                self.refuse(at, f"',' or '{closer}'", _FOR_NEXT)
+            at = match.end()
+            if match[1] == ",":
+                return value, place, self.key(inside, at) if isinstance(inside, _Object) else at
+            value, place = inside.value, self.opened.pop()
+        if at < len(self.text):
+            self.refuse(at, "the end of the document", _ANYWHERE)
+        return value, place, at
+
+    def begin(self, bracket: str, at: int) -> _List | _Object:
+        if len(self.opened) == self.limits.depth:
+            self.fail("too-deep", at, f"objects and lists nest deeper than {self.limits.depth} levels")
+        return _Object(at, {}, {}, {}) if bracket == "{" else _List(at, [], [])
+
+    def key(self, inside: _Object, at: int) -> int:
+        """Read a key and its colon; the answer is where the value starts."""
+        if match := _KEY.match(self.text, at):
+            key, end = match[1], match.end()
+        elif self.text.startswith('"', at):
+            key, end = self.string(at)
+            colon = _COLON.match(self.text, end)
+            if colon is None:
+                self.refuse(end, f"':' after the key {_shown(key)}", _FOR_COLON)
+            end = colon.end()
+        else:
+            self.refuse(at, "a key in double quotes", _FOR_KEY)
+        if key in inside.keys:
+            steps = (next(reversed(at.keys)) if isinstance(at, _Object) else len(at.places) for at in self.opened[:-1])
+            first = self.note("it is first here", inside.keys[key], path_text((*steps, key)))
+            self.fail("duplicate-key", at, f"the key {_shown(key)} stands twice in one object", None, first)
+        inside.keys[key] = at
+        return end
+
+    def number(self, at: int, text: str, rest: str) -> int | float:
+        """An integer if there is no fraction and no exponent, the `rest`."""
+        most = min(self.limits.digits, 640)
+        if len(text) > most:
+            self.fail("invalid-number", at, f"a number of {len(text):,} characters, more than {most}")
+        if not rest:
+            return int(text)
+        value = float(text)
+        if not isfinite(value) or value == 0 and text.lower().partition("e")[0].strip("-0."):
+            self.fail("invalid-number", at, f"{_shown(text)} is out of range, which is 4.9e-324 to 1.8e308")
+        return value
+
+    def string(self, at: int) -> tuple[str, int]:
+        """A string with escapes, and the offset after it."""
+        parts, end = [], at + 1
+        for part in _PART.finditer(self.text, end):
+            text, closed, escape, character, pair = part.groups()
+            parts.append(text)
+            end = part.end()
+            if closed:
+                break
+            if escape:
+                parts.append(_ESCAPES[escape])
+            elif units := character or pair:
+                parts.append(bytes.fromhex(units.replace("\\u", "")).decode("utf-16-be"))
+            else:
+                self.refuse(end, "the string's end", _IN_STRING, at)
+        return "".join(parts), end
+
+    def refuse(self, at: int, expected: str, habits: _Habits, start: int | None = None) -> NoReturn:
+        """Say what stands where something else is expected, and the habit behind it; `start` is of what is open."""
+        if start is None and self.opened:
+            start = self.opened[-1].start
+        notes = () if start is None else (self.note(f"this {self.text[start]} is not closed", start),)
+        if at == len(self.text):
+            self.fail("invalid-json", at, f"the text ends, expected {expected}", None, *notes)
+        found = self.text[at]
+        before = self.text[:at].rstrip(" \t\n\r")
+        if found in "]}" and before.endswith(","):
+            self.fail("invalid-json", len(before) - 1, "a trailing comma", "take it out")
+        for pattern, message, help in habits:
+            if match := pattern.match(self.text, at):
+                self.fail(_CODES.get(message, "invalid-json"), at, message.format(_shown(match[0])), help)
+        self.fail("invalid-json", at, f"expected {expected}, found {_shown(found)}", None, *notes)
+
+    def note(self, message: str, at: int, path: str = "$") -> Note:
+        return Note(message, path, self.file, *self.lines.at(at))
+
+    def fail(self, code: str, at: int, message: str, help: str | None = None, *notes: Note) -> NoReturn:
+        path = notes[0].path if notes else "$"
+        raise CompileError([Diagnostic(code, message, path, self.file, *self.lines.at(at), help, notes=notes)])
+
+
+def _shown(text: str) -> str:
+    """For a message: short, and escaped where it would not show or would reorder the line."""
+    if len(text) == 1 and (text.isspace() or not text.isprintable()):
+        return f"U+{ord(text):04X}"
+    return repr(text if len(text) <= 40 else text[:40] + "...")
+
+
+def _copied(value: object, limits: Limits) -> Json:
+    """Depth first, with a stack of (path, value, containers around it, copy of the innermost)."""
+    result: list[Json] = []
+    todo: list[tuple[JsonPath, object, tuple[int, ...], dict[str, Json] | list[Json]]] = [((), value, (), result)]
+    count = 1
+    while todo:
+        path, item, around, target = todo.pop()
+        made: Json
+        if isinstance(item, (dict, list)):
+            count += len(item)  # before any is copied: one list that stands in many places is many lists
+            if id(item) in around:
+                _reject("invalid-json", path, "the value contains itself")
+            if len(around) == limits.depth:
+                _reject("too-deep", path, f"objects and lists nest deeper than {limits.depth} levels")
+            if count > limits.values:
+                _reject("too-large", path, f"more than {limits.values:,} values")
+            made = {} if isinstance(item, dict) else []
+            inside = (*around, id(item))
+            todo += [((*path, step), child, inside, made) for step, child in reversed(_parts(path, item))]
+        else:
+            made = _scalar(path, item, limits)
+        if isinstance(target, dict):
+            target[str(path[-1])] = made
+        else:
+            target.append(made)
+    return result[0]
+
+
+def _parts(path: JsonPath, item: dict[Any, Any] | list[Any]) -> list[tuple[str | int, object]]:
+    if isinstance(item, list):
+        return list(enumerate(item))
+    for key in item:
+        if not isinstance(key, str):
+            _reject("invalid-json", path, f"a key of type {type(key).__name__}, not a string")
+    return [(_text(path, key), child) for key, child in item.items()]
+
+
+def _text(path: JsonPath, text: str) -> str:
+    if re.search(r"[\ud800-\udfff]", text):
+        _reject("invalid-encoding", path, f"{_shown(text)} holds a lone surrogate")
+    return str.__str__(text)
+
+
+def _scalar(path: JsonPath, item: object, limits: Limits) -> Json:
+    """As the plain type, where it is of a subclass: an enumeration's member, a NumPy float64."""
+    if item is None or isinstance(item, bool):
+        return item
+    if isinstance(item, str):
+        return _text(path, item)
+    if isinstance(item, int) and abs(item) < 10 ** min(limits.digits, 640):
+        return int.__int__(item)
+    if isinstance(item, float) and isfinite(item):
+        return float.__float__(item)
+    if isinstance(item, (int, float)):
+        what = f"more than {limits.digits} digits" if isinstance(item, int) else str(float.__float__(item))
+        _reject("invalid-number", path, f"a number that is {what}")
+    _reject("invalid-json", path, f"a value of type {type(item).__name__}, which JSON does not have")
+
+
+def _reject(code: str, path: JsonPath, message: str) -> NoReturn:
+    raise CompileError([Diagnostic(code, message, path_text(path))])

@@ -1,0 +1,17 @@
+"""The rules, one file a family of operators."""
+
+from ..table import NOT_DIFFERENTIABLE, RULES
+from . import activations, arithmetic, convolution, indexing, linear, recurrent, reductions, shaping
+
+__all__ = [
+    "NOT_DIFFERENTIABLE",
+    "RULES",
+    "activations",
+    "arithmetic",
+    "convolution",
+    "indexing",
+    "linear",
+    "recurrent",
+    "reductions",
+    "shaping",
+]

@@ -1,0 +1,3 @@
+"""Convolution and pooling."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Gather, scatter and sort."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Operators that rearrange elements."""
+
+from __future__ import annotations

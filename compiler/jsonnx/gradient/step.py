@@ -1,0 +1,113 @@
+"""One training step as one graph: forward, backward and update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..graph import Builder, Graph, Parameter, Value
+from ..training.initializers import Constant
+from ..training.losses import Loss
+from ..training.metrics import Metric
+from ..training.optimizers import Optimizer
+from ..types import TensorType
+from .engine import gradients
+
+RATE = "learning_rate"
+ITERATIONS = "optimizer/iterations"
+
+
+def target_name(output: str) -> str:
+    """The name under which the step is fed an output's target."""
+    return f"{output}/target"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised and reported: losses, their weights and metrics, by output name."""
+
+    losses: Mapping[str, Loss]
+    weights: Mapping[str, float]
+    metrics: Mapping[str, tuple[Metric, ...]]
+
+    def names(self) -> dict[str, Metric]:
+        """The metrics by the names they are reported under: with the output's name before them if there are several."""
+        several = len(self.losses) > 1
+        return {
+            f"{output}_{metric.type_name}" if several else metric.type_name: metric
+            for output, metrics in self.metrics.items()
+            for metric in metrics
+        }
+
+
+def with_loss(graph: Graph, objective: Objective) -> Graph:
+    """The graph with targets as further inputs, and `loss` and the metrics' statistics as its outputs beside its own."""
+    g = Builder.onto(graph)
+    results = dict(graph.outputs)
+    terms: list[Value] = []
+    with g.at("loss", ("training", "loss")):
+        for output, loss in objective.losses.items():
+            target = g.input(target_name(output), loss.target(graph.outputs[output].type))
+            predicted, suited = loss.before_activation(graph, graph.outputs[output])
+            term = suited.reduce(g, target, predicted)
+            terms.append(_scaled(g, term, objective.weights.get(output, 1.0)))
+            if len(objective.losses) > 1:
+                results[f"{output}_loss"] = term
+        terms += _penalties(g, graph)
+        results["loss"] = terms[0] if len(terms) == 1 else g.Sum(*terms)
+    g.losses.clear()
+    several = len(objective.losses) > 1
+    with g.at("metrics", ("training", "metrics")):
+        for output, metrics in objective.metrics.items():
+            for metric in metrics:
+                target = g.inputs[target_name(output)]
+                name = f"{output}_{metric.type_name}" if several else metric.type_name
+                results[f"metrics/{name}"] = metric.statistics(g, target, graph.outputs[output])
+    return g.graph(results)
+
+
+def _scaled(g: Builder, term: Value, weight: float) -> Value:
+    return term if weight == 1.0 else g.Mul(term, weight)
+
+
+def _penalties(g: Builder, graph: Graph) -> list[Value]:
+    """What layers and regularizers add to the loss."""
+    penalised = [p for p in graph.parameters.values() if p.regularizer is not None and p.trainable]
+    return [*graph.losses, *(p.regularizer.penalty(g, p) for p in penalised)]
+
+
+def training_step(graph: Graph, optimizer: Optimizer) -> Graph:
+    """A graph with a `loss`, plus backward pass and update.
+
+    Its updates give the new values of parameters, states and the optimizer's slots (states named `optimizer/...`).
+    Raises MissingRule.
+    """
+    g = Builder.onto(graph)
+    loss = graph.outputs["loss"]
+    weights = [p for p in graph.parameters.values() if p.trainable]
+    found = gradients(g, graph, {loss: g.const(1.0)}, weights)
+    with g.at("optimizer", ("training", "optimizer")):
+        changed: dict[Parameter, Value] = {w: found[w] for w in weights if w in found}
+        rate = g.input(RATE, TensorType("float32", ()))
+        count = g.state("iterations", (), Constant(value=0), "int64")
+        now = g.Add(count, 1)
+        g.assign(count, now)
+        step = g.cast(now, "float32")
+        shared = optimizer.prepare(g, rate, step)
+        for weight, gradient in optimizer.clip(g, changed).items():
+            with g.at(weight.name):
+                _update(g, optimizer, weight, gradient, rate, shared)
+    return g.graph(graph.outputs)
+
+
+def _update(
+    g: Builder, optimizer: Optimizer, weight: Parameter, gradient: Value, rate: Value, shared: Mapping[str, Value]
+) -> None:
+    before: Value = weight
+    if optimizer.weight_decay:
+        before = g.Sub(weight, g.Mul(g.Mul(weight, optimizer.weight_decay), rate))
+    slots = {name: g.state(name, weight.shape, Constant(value=start)) for name, start in optimizer.slots().items()}
+    after, values = optimizer.update(g, before, gradient, slots, rate, shared)
+    for name, value in values.items():
+        g.assign(slots[name], value)
+    g.updates[weight.name] = after if weight.constraint is None else weight.constraint.project(g, after)

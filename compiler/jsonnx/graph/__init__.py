@@ -1,0 +1,24 @@
+"""Typed construction of ONNX graphs.
+
+Comes in: calls on a `Builder`, one an operator. Goes out: a `Graph`, whose every value has the type that ONNX itself
+inferred when its node was emitted. Together with `backend` the only door to onnx. Imports `types`.
+"""
+
+from .builder import Builder
+from .ir import Constant, Graph, Node, Parameter, Random, State, Value, node_metadata
+from .tensors import numpy_dtype, onnx_dtype, tensor_proto
+
+__all__ = [
+    "Builder",
+    "Constant",
+    "Graph",
+    "Node",
+    "Parameter",
+    "Random",
+    "State",
+    "Value",
+    "node_metadata",
+    "numpy_dtype",
+    "onnx_dtype",
+    "tensor_proto",
+]

@@ -1,0 +1,231 @@
+"""Emits operators: `g.MatMul(x, kernel)` appends a node and returns its typed result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ..types import Dim, Size, TensorType
+from .infer import Inference, schema_of
+from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .tensors import numpy_dtype
+
+Operand = Value | float | int | bool | Sequence[int] | np.ndarray | None
+
+
+class EmissionError(Exception):
+    """An operator was emitted wrongly: our fault, with the layer that did it."""
+
+
+class Builder:
+    """A graph under construction.
+
+    `training` tells a layer which of its two behaviours to emit, `real` the element type of weights (float64 where
+    gradients are checked). Plain numbers, lists and arrays among the operands
+    become constants, of the element type that the operator wants there.
+    """
+
+    def __init__(self, *, training: bool = False, real: str = "float32", inference: Inference | None = None) -> None:
+        self.training = training
+        self.real = real
+        self.nodes: list[Node] = []
+        self.inputs: dict[str, Input] = {}
+        self.parameters: dict[str, Parameter] = {}
+        self.states: dict[str, State] = {}
+        self.randoms: dict[str, Random] = {}
+        self.updates: dict[str, Value] = {}
+        self.losses: list[Value] = []
+        self.trainable = True
+        self._scope, self._path = "", ()
+        self._infer = inference or Inference()
+
+    @staticmethod
+    def onto(graph: Graph, *, training: bool = False, real: str = "float32") -> Builder:
+        """A builder that goes on where a finished graph ends."""
+        g = Builder(training=training, real=real)
+        g.nodes, g.losses = list(graph.nodes), list(graph.losses)
+        g.inputs, g.parameters, g.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
+        g.randoms, g.updates = dict(graph.randoms), dict(graph.updates)
+        return g
+
+    def graph(self, outputs: dict[str, Value]) -> Graph:
+        """The finished graph."""
+        return Graph(
+            dict(self.inputs),
+            dict(outputs),
+            tuple(self.nodes),
+            dict(self.parameters),
+            dict(self.states),
+            dict(self.randoms),
+            dict(self.updates),
+            tuple(self.losses),
+        )
+
+    @contextmanager
+    def at(self, scope: str, path: JsonPath | None = None) -> Iterator[None]:
+        """Everything emitted inside belongs to this layer, nested in the one outside; a path of None keeps the outer."""
+        before = self._scope, self._path
+        self._scope = f"{before[0]}/{scope}" if before[0] and scope else scope or before[0]
+        self._path = before[1] if path is None else path
+        try:
+            yield
+        finally:
+            self._scope, self._path = before
+
+    @contextmanager
+    def origin(self, node: Node) -> Iterator[None]:
+        """Everything emitted inside inherits the layer and the path of a node."""
+        before = self._scope, self._path
+        self._scope, self._path = node.scope, node.path
+        try:
+            yield
+        finally:
+            self._scope, self._path = before
+
+    # -- what is not an operator -------------------------------------------------------------------------------------
+
+    def input(self, name: str, type: TensorType) -> Input:
+        return self.inputs.setdefault(name, Input(name, type))
+
+    def const(self, value: Any, dtype: str | None = None) -> Constant:
+        """A constant, of the graph's real type unless another is named."""
+        array = np.asarray(value, dtype=numpy_dtype(dtype or self.real))
+        return Constant(TensorType(dtype or self.real, array.shape), array)
+
+    def param(
+        self,
+        name: str,
+        shape: Sequence[int],
+        initializer: Any,
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> Parameter:
+        """A weight of the layer at hand, in Keras' shape; the same one again where the layer is called again."""
+        full = f"{self._scope}/{name}"
+        type = TensorType(self.real, tuple(shape))
+        made = Parameter(full, type, initializer, regularizer, constraint, self.trainable)
+        return self.parameters.setdefault(full, made)
+
+    def state(self, name: str, shape: Sequence[int], initializer: Any, dtype: str | None = None) -> State:
+        full = f"{self._scope}/{name}"
+        type = TensorType(dtype or self.real, tuple(shape))
+        return self.states.setdefault(full, State(full, type, initializer))
+
+    def assign(self, state: State, value: Value) -> None:
+        """In training, the state has this value after the step."""
+        self.updates[state.name] = value
+
+    def random(
+        self,
+        name: str,
+        shape: Sequence[Dim],
+        kind: str,
+        *,
+        keep: float = 1.0,
+        scale: float = 1.0,
+        seed: int | None = None,
+    ) -> Random:
+        """Random numbers of the step: kind `mask` (see `Random`), `normal` or `uniform`."""
+        full, number = f"{self._scope}/{name}", 1
+        while full in self.randoms:  # a shared layer draws anew at every call
+            full, number = f"{self._scope}/{name}_{number}", number + 1
+        self.randoms[full] = Random(full, TensorType(self.real, tuple(shape)), kind, keep, scale, seed)
+        return self.randoms[full]
+
+    def add_loss(self, term: Value) -> None:
+        """Add a scalar to the loss that training minimises."""
+        self.losses.append(term)
+
+    # -- operators ---------------------------------------------------------------------------------------------------
+
+    def __getattr__(self, op: str) -> Callable[..., Any]:
+        if not op[0].isupper():
+            raise AttributeError(op)
+        return lambda *operands, **attributes: self.emit(op, *operands, **attributes)
+
+    def emit(self, op: str, *operands: Operand, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
+        """Append a node. Returns its result, or a tuple of `outputs` results. Attributes of None are left out."""
+        inputs = self._operands(op, domain, operands)
+        kept = {name: _plain(value) for name, value in attributes.items() if value is not None}
+        try:
+            types = self._infer(op, domain, inputs, kept, outputs)
+        except Exception as error:  # onnx raises several kinds; all mean that this line emitted a wrong node
+            given = ", ".join("-" if value is None else str(value.type) for value in inputs)
+            raise EmissionError(f"{self._scope}: {op}({given}; {kept}): {error}") from error
+        results = tuple(Value(type) for type in types)
+        self.nodes.append(Node(op, inputs, results, kept, self._scope, self._path, domain))
+        return results[0] if outputs == 1 else results
+
+    def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:
+        formal = schema_of(op, domain).inputs
+        kinds = [formal[min(index, len(formal) - 1)].type_str for index in range(len(operands))]
+        dtypes = {kind: v.dtype for kind, v in zip(kinds, operands, strict=True) if isinstance(v, Value)}
+        return tuple(
+            operand if operand is None or isinstance(operand, Value) else self._constant(operand, dtypes.get(kind))
+            for kind, operand in zip(kinds, operands, strict=True)
+        )
+
+    def _constant(self, operand: Any, dtype: str | None) -> Constant:
+        if dtype is None:
+            dtype = operand.dtype.name if isinstance(operand, np.ndarray) else "int64"
+        return self.const(operand, dtype)
+
+    # -- what many layers and rules say ------------------------------------------------------------------------------
+
+    def refine(self, value: Value, shape: Sequence[Dim]) -> Value:
+        """State what ONNX could not infer of a value just emitted."""
+        value.type = value.type.with_shape(shape)
+        return value
+
+    def reshape(self, x: Value, shape: Sequence[Dim]) -> Value:
+        """Reshape to sizes known or symbolic; at most one symbolic size may be new, the others must stand in x."""
+        wanted = tuple(shape)
+        if x.shape == wanted:
+            return x
+        symbolic = [axis for axis, size in enumerate(wanted) if isinstance(size, Size)]
+        if len(symbolic) <= 1:
+            target: Any = [-1 if axis in symbolic else size for axis, size in enumerate(wanted)]
+            return self.refine(self.Reshape(x, target), wanted)
+        return self.refine(self.Reshape(x, self.sizes(wanted, x)), wanted)
+
+    def sizes(self, shape: Sequence[Dim], *sources: Value) -> Value:
+        """A shape as an int64 vector; its symbolic sizes are read from the values that have them, at most one is -1."""
+        if all(isinstance(size, int) for size in shape):
+            return self.const(list(shape), "int64")
+        parts: list[Value] = []
+        free = 1
+        for size in shape:
+            place = next(((v, v.shape.index(size)) for v in sources if size in v.shape), None)
+            if isinstance(size, int):
+                parts.append(self.const([size], "int64"))
+            elif place is not None:
+                parts.append(self.Shape(place[0], start=place[1], end=place[1] + 1))
+            elif free:
+                parts.append(self.const([-1], "int64"))
+                free = 0
+            else:
+                raise EmissionError(f"{self._scope}: cannot tell {size} of {shape}")
+        return parts[0] if len(parts) == 1 else self.Concat(*parts, axis=0)
+
+    def transpose(self, x: Value, perm: Sequence[int]) -> Value:
+        return x if list(perm) == list(range(x.rank)) else self.Transpose(x, perm=list(perm))
+
+    def cast(self, x: Value, dtype: str) -> Value:
+        from .tensors import onnx_dtype
+
+        return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
+
+    def zeros(self, like: Value) -> Value:
+        """Zeros of a value's type."""
+        if like.type.is_fixed():
+            return self.const(np.zeros(like.shape), like.dtype)
+        zero = onnx.numpy_helper.from_array(np.zeros(1, numpy_dtype(like.dtype)))
+        return self.refine(self.ConstantOfShape(self.Shape(like), value=zero), like.shape)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,173 @@
+"""The graph: values and nodes of ONNX operators, small enough to rewrite freely.
+
+onnx_ir would serve, but importing it takes 0.5 s (it brings sympy), as long as compiling a ResNet-50 may take; a value
+and a node are two classes of ours. Values compare by identity. A pass makes a new graph; nodes and values that did not
+change are shared between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..types import TensorType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+JsonPath = tuple[str | int, ...]
+
+
+class Value:
+    """One tensor. Its type is what ONNX inferred, refined by what a shape rule knows."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: TensorType) -> None:
+        self.type = type
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.type.shape)
+
+    def __repr__(self) -> str:
+        return f"<{self.__class__.__name__} {self.type}>"
+
+
+class Input(Value):
+    """A tensor fed from outside, by name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str, type: TensorType) -> None:
+        super().__init__(type)
+        self.name = name
+
+
+class Constant(Value):
+    """A known tensor; one that stems from a single weight bears its name."""
+
+    __slots__ = ("array", "name")
+
+    def __init__(self, type: TensorType, array: np.ndarray, name: str = "") -> None:
+        super().__init__(type)
+        self.array, self.name = array, name
+
+
+class Parameter(Value):
+    """A weight that training changes by its gradient. Name, order and shape are Keras'."""
+
+    __slots__ = ("constraint", "initializer", "name", "regularizer", "trainable")
+
+    def __init__(
+        self,
+        name: str,
+        type: TensorType,
+        initializer: Any,
+        regularizer: Any = None,
+        constraint: Any = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(type)
+        self.name, self.initializer, self.trainable = name, initializer, trainable
+        self.regularizer, self.constraint = regularizer, constraint
+
+
+class State(Value):
+    """A weight that the forward pass itself updates in training, such as a moving average."""
+
+    __slots__ = ("initializer", "name")
+
+    def __init__(self, name: str, type: TensorType, initializer: Any) -> None:
+        super().__init__(type)
+        self.name, self.initializer = name, initializer
+
+
+class Random(Value):
+    """Random numbers fed anew at every step: `scale` with probability `keep`, else 0 (or a normal or uniform draw).
+
+    They come from outside because no random operator of ONNX can promise the same bits twice. `seed` is the layer's
+    own, where the spec gives one.
+    """
+
+    __slots__ = ("keep", "kind", "name", "scale", "seed")
+
+    def __init__(
+        self, name: str, type: TensorType, kind: str, keep: float = 1.0, scale: float = 1.0, seed: int | None = None
+    ) -> None:
+        super().__init__(type)
+        self.name, self.kind, self.keep, self.scale, self.seed = name, kind, keep, scale, seed
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """One operator. `scope` is the layer it belongs to, `path` where the spec says so."""
+
+    op: str
+    inputs: tuple[Value | None, ...]
+    outputs: tuple[Value, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = ""
+    path: JsonPath = ()
+    domain: str = ""
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        return self.attributes.get(name, default)
+
+    def input(self, index: int) -> Value | None:
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def with_inputs(self, inputs: Iterable[Value | None]) -> Node:
+        return replace(self, inputs=tuple(inputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in an order in which they can run, and everything that is not a node's output.
+
+    `updates` gives states their new values; `losses` are terms that layers add to the loss.
+    """
+
+    inputs: Mapping[str, Input]
+    outputs: Mapping[str, Value]
+    nodes: tuple[Node, ...]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    states: Mapping[str, State] = field(default_factory=dict)
+    randoms: Mapping[str, Random] = field(default_factory=dict)
+    updates: Mapping[str, Value] = field(default_factory=dict)
+    losses: tuple[Value, ...] = ()
+
+    @cached_property
+    def producers(self) -> dict[Value, Node]:
+        return {output: node for node in self.nodes for output in node.outputs}
+
+    @property
+    def roots(self) -> list[Value]:
+        """The values that somebody outside reads."""
+        return [*self.outputs.values(), *self.updates.values(), *self.losses]
+
+    def rewired(self, nodes: Iterable[Node], new: Mapping[Value, Value]) -> Graph:
+        """The graph with other nodes, and outputs replaced where `new` has them."""
+        return replace(
+            self,
+            nodes=tuple(nodes),
+            outputs={name: new.get(value, value) for name, value in self.outputs.items()},
+            updates={name: new.get(value, value) for name, value in self.updates.items()},
+            losses=tuple(new.get(value, value) for value in self.losses),
+        )
+
+
+def node_metadata(node: Node, source: str = "") -> dict[str, str]:
+    """What a node says of its origin in the ONNX file."""
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in node.path)
+    return {"jsonnx.path": f"${steps}"} if node.path else {}

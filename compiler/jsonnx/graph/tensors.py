@@ -1,0 +1,42 @@
+"""Element types and arrays, between our names, NumPy's and ONNX'."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+_ONNX = {
+    "float32": onnx.TensorProto.FLOAT,
+    "float64": onnx.TensorProto.DOUBLE,
+    "float16": onnx.TensorProto.FLOAT16,
+    "bfloat16": onnx.TensorProto.BFLOAT16,
+    "int8": onnx.TensorProto.INT8,
+    "int16": onnx.TensorProto.INT16,
+    "int32": onnx.TensorProto.INT32,
+    "int64": onnx.TensorProto.INT64,
+    "uint8": onnx.TensorProto.UINT8,
+    "uint16": onnx.TensorProto.UINT16,
+    "uint32": onnx.TensorProto.UINT32,
+    "uint64": onnx.TensorProto.UINT64,
+    "bool": onnx.TensorProto.BOOL,
+    "string": onnx.TensorProto.STRING,
+}
+_OURS = {number: name for name, number in _ONNX.items()}
+
+
+def onnx_dtype(name: str) -> int:
+    """`float32` as ONNX' number for it."""
+    return int(_ONNX[name])
+
+
+def dtype_name(number: int) -> str:
+    return _OURS[number]
+
+
+def numpy_dtype(name: str) -> np.dtype:
+    return np.dtype(object if name == "string" else name)
+
+
+def tensor_proto(array: np.ndarray, name: str = "") -> onnx.TensorProto:
+    """An array as an ONNX tensor, little-endian and C-contiguous whatever the machine."""
+    return onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)

@@ -1,0 +1,26 @@
+"""The bricks of a network: one class a layer, one file a family of them.
+
+A layer comes in as attributes, and answers two questions: which types come out for those that go in, and which
+operators compute it. Imports `bricks`, `types` and `training`'s initializers, regularizers and constraints; operators
+are emitted through the `g` it is handed.
+"""
+
+from . import convolution, core, merging, normalization, pooling, preprocessing, recurrent, regularization, reshaping
+from .activations import ACTIVATIONS
+from .base import LAYERS, Layer, layer
+
+__all__ = [
+    "ACTIVATIONS",
+    "LAYERS",
+    "Layer",
+    "convolution",
+    "core",
+    "layer",
+    "merging",
+    "normalization",
+    "pooling",
+    "preprocessing",
+    "recurrent",
+    "regularization",
+    "reshaping",
+]

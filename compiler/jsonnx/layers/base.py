@@ -1,0 +1,46 @@
+"""The layer brick: attributes, a shape rule and a lowering."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..bricks import Brick, Family, attr
+from ..training.regularizers import Regularizer
+from ..types import TensorType
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+LAYERS = Family("layer", "A layer of the network.", snake=False)
+layer = LAYERS.register()
+
+Types = TensorType | tuple[TensorType, ...]
+
+
+class Layer(Brick):
+    """A function of one or more tensors, with weights of its own.
+
+    `infer` gets the type of every input, the batch axis included, and answers the type of the output, or of every
+    output; it raises ShapeError where the inputs do not fit. `lower` gets the inputs as values and emits operators
+    through `g`. Both see only this layer.
+    """
+
+    family = LAYERS
+    arity: ClassVar[tuple[int, int | None]] = (1, 1)
+    """The least and the greatest number of inputs; None is no bound."""
+
+    trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
+    activity_regularizer: Regularizer | None = attr(None, doc="Penalty on the layer's output, divided by the batch size.")
+    dtype: str | None = attr(
+        None, doc="Element type the layer computes in.", unsupported="Only the default, float32, is supported."
+    )
+
+    def infer(self, *inputs: TensorType) -> Types:
+        raise NotImplementedError
+
+    def lower(self, g: Builder, *inputs: Value) -> Any:
+        raise NotImplementedError
+
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs after the first, as in `from: encoder.state_h`."""
+        return ()

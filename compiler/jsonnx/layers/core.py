@@ -1,0 +1,51 @@
+"""Dense and Embedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..bricks import attr
+from ..training.constraints import Constraint
+from ..training.initializers import Initializer
+from ..training.regularizers import Regularizer
+from ..types import TensorType, require
+from .activations import Activation_, activate
+from .base import Layer, layer
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+LORA = "Low-rank adaptation is not supported."
+QUANTIZATION = "Quantized weights are not supported."
+
+
+@layer
+class Dense(Layer):
+    """Fully connected layer: `activation(x @ kernel + bias)`."""
+
+    units: int = attr(doc="Size of the last axis of the output.", minimum=1)
+    activation: Activation_ | None = attr(None, doc="Function applied to the result.")
+    use_bias: bool = attr(True, doc="Whether to add a learned bias.")
+    kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel.")
+    bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
+    kernel_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernel.")
+    bias_regularizer: Regularizer | None = attr(None, doc="Penalty on the bias.")
+    kernel_constraint: Constraint | None = attr(None, doc="Projection of the kernel after every update.")
+    bias_constraint: Constraint | None = attr(None, doc="Projection of the bias after every update.")
+    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
+    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    quantization_config: str | None = attr(None, doc="Quantization of the kernel.", unsupported=QUANTIZATION)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        x.fixed(-1)
+        return x.with_last(self.units)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        shape = (x.shape[-1], self.units)
+        kernel = g.param("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+        y = g.MatMul(x, kernel)
+        if self.use_bias:
+            bias = g.param("bias", (self.units,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+            y = g.Add(y, bias)
+        return activate(g, y, self.activation)

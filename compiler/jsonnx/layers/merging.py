@@ -1,0 +1,3 @@
+"""Layers that join several inputs."""
+
+from __future__ import annotations

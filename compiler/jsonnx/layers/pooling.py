@@ -1,0 +1,3 @@
+"""Pooling over windows and over whole images."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Recurrent layers over time: SimpleRNN, LSTM, GRU, Bidirectional."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Layers that rearrange elements: Flatten, Reshape, Permute, padding."""
+
+from __future__ import annotations

@@ -1,0 +1,55 @@
+"""Layers to operators: calls every layer's lowering and holds it to what its shape rule promised."""
+
+from __future__ import annotations
+
+from ..graph import Builder, Graph, Value
+from ..graph.builder import EmissionError
+from ..layers import Layer
+from ..types import BATCH, Dim, Size, TensorType
+from .shapes import TypedNetwork
+
+
+def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32") -> Graph:
+    """The network as a graph whose outputs have the network's output names.
+
+    With `real` float64 all float32 of the network becomes that, for checks that need the precision.
+    """
+    g = Builder(training=training, real=real)
+    values: dict[str, Value] = {name: g.input(name, _real(type, real)) for name, type in typed.network.inputs.items()}
+    for call in typed.network.calls:
+        with g.at(call.owner, call.path):
+            results = lower_layer(g, call.layer, [values[source] for source in call.sources])
+            for name, value in zip(call.results, results, strict=True):
+                promise(value, _real(typed.types[name], real), call.owner)
+                values[name] = value
+    return g.graph({name: values[name] for name in typed.network.outputs})
+
+
+def _real(type: TensorType, real: str) -> TensorType:
+    return type.with_dtype(real) if type.dtype == "float32" else type
+
+
+def lower_layer(g: Builder, layer: Layer, inputs: list[Value]) -> tuple[Value, ...]:
+    """The results of one layer, its activity regularizer added to the losses."""
+    outside, g.trainable = g.trainable, g.trainable and layer.trainable
+    results = layer.lower(g, *inputs)
+    results = results if isinstance(results, tuple) else (results,)
+    if g.training and layer.activity_regularizer is not None:
+        for result in results:
+            penalty = layer.activity_regularizer.penalty(g, result)
+            g.add_loss(g.Div(penalty, g.cast(g.Squeeze(g.Shape(result, start=0, end=1), [0]), result.dtype)))
+    g.trainable = outside
+    return results
+
+
+def promise(value: Value, type: TensorType, scope: str) -> None:
+    """Check what ONNX inferred against the promised type, and refine the one by the other."""
+    same = value.rank == type.rank and value.dtype == type.dtype
+    if not same or not all(map(_agree, value.shape, type.shape)):
+        raise EmissionError(f"{scope}: the shape rule promises {type}, the operators give {value.type}")
+    if value.shape != type.shape:
+        value.type = type
+
+
+def _agree(inferred: Dim, promised: Dim) -> bool:
+    return inferred == promised or (isinstance(inferred, Size) and inferred != BATCH)

@@ -1,0 +1,51 @@
+"""Drops what nobody reads, and computes once what would be computed twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import Constant, Graph, Node, Value
+
+
+def prune(graph: Graph) -> Graph:
+    """Without the nodes on which no output, update or loss depends."""
+    wanted = set(graph.roots)
+    kept = []
+    for node in reversed(graph.nodes):
+        if any(output in wanted for output in node.outputs):
+            kept.append(node)
+            wanted.update(x for x in node.inputs if x is not None)
+    return graph.rewired(reversed(kept), {})
+
+
+def merge_equal(graph: Graph) -> Graph:
+    """Nodes with the same operator, inputs and attributes become one."""
+    new: dict[Value, Value] = {}
+    first: dict[Any, Node] = {}
+    kept = []
+    for node in graph.nodes:
+        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
+        key = _key(node)
+        if key in first and len(first[key].outputs) == len(node.outputs):
+            new |= zip(node.outputs, first[key].outputs, strict=True)
+        else:
+            first[key] = node
+            kept.append(node)
+    return graph.rewired(kept, new)
+
+
+def _key(node: Node) -> Any:
+    attributes = tuple((name, repr(value)) for name, value in sorted(node.attributes.items()))
+    return node.op, node.domain, attributes, tuple(map(_identity, node.inputs))
+
+
+def _identity(value: Value | None) -> Any:
+    if isinstance(value, Constant) and value.array.size <= 64 and value.array.dtype != np.dtype(object):
+        return value.dtype, value.array.shape, value.array.tobytes()
+    return value
+
+
+def tidy(graph: Graph) -> Graph:
+    return prune(merge_equal(graph))

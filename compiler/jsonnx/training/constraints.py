@@ -1,0 +1,82 @@
+"""Projections of weights after every update, as Keras 3 computes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ..bricks import Array, Brick, Family, Integer, OneOf, attr
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+CONSTRAINTS = Family("constraint", "A projection of a weight after every update.")
+
+Axes = Annotated[
+    tuple[int, ...] | int,
+    OneOf((lambda value: not isinstance(value, (list, tuple)), Integer()), (lambda value: True, Array(Integer()))),
+]
+AXIS = "Axis or axes of the weight along which its norm is taken."
+
+# Keras adds this before dividing by a norm.
+EPSILON = 1e-7
+
+
+class Constraint(Brick):
+    family = CONSTRAINTS
+
+    def project(self, g: Builder, weight: Value) -> Value:
+        """The nearest weight that satisfies the constraint, in the weight's type."""
+        raise NotImplementedError
+
+
+def norm(g: Builder, weight: Value, axis: Any) -> Value:
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    return g.Sqrt(g.ReduceSum(g.Mul(weight, weight), axes, keepdims=1))
+
+
+@CONSTRAINTS.register()
+class NonNeg(Constraint):
+    """No negative values."""
+
+    def project(self, g: Builder, weight: Value) -> Value:
+        return g.Relu(weight)
+
+
+@CONSTRAINTS.register()
+class UnitNorm(Constraint):
+    """Norm one."""
+
+    axis: Axes = attr(0, doc=AXIS)
+
+    def project(self, g: Builder, weight: Value) -> Value:
+        return g.Div(weight, g.Add(norm(g, weight, self.axis), EPSILON))
+
+
+@CONSTRAINTS.register()
+class MaxNorm(Constraint):
+    """Norm at most `max_value`."""
+
+    max_value: float = attr(2.0, doc="Upper bound of the norm.", above=0)
+    axis: Axes = attr(0, doc=AXIS)
+
+    def project(self, g: Builder, weight: Value) -> Value:
+        size = norm(g, weight, self.axis)
+        wanted = g.Clip(size, 0.0, self.max_value)
+        return g.Mul(weight, g.Div(wanted, g.Add(size, EPSILON)))
+
+
+@CONSTRAINTS.register()
+class MinMaxNorm(Constraint):
+    """Norm between two bounds, approached at a rate."""
+
+    min_value: float = attr(0.0, doc="Lower bound of the norm.", minimum=0)
+    max_value: float = attr(1.0, doc="Upper bound of the norm.", above=0)
+    rate: float = attr(1.0, doc="1 enforces the bounds at once; smaller values move the norm that share of the way.",
+                       minimum=0, maximum=1)
+    axis: Axes = attr(0, doc=AXIS)
+
+    def project(self, g: Builder, weight: Value) -> Value:
+        size = norm(g, weight, self.axis)
+        inside = g.Clip(size, self.min_value, self.max_value)
+        wanted = g.Add(g.Mul(inside, self.rate), g.Mul(size, 1.0 - self.rate))
+        return g.Mul(weight, g.Div(wanted, g.Add(size, EPSILON)))

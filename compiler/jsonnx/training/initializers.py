@@ -1,0 +1,228 @@
+"""Initial values of weights: Keras 3's initializers, their defaults and their distributions.
+
+Drawn by NumPy on the host. The numbers are not those that a Keras backend draws from the same seed: every backend has
+a generator of its own.
+"""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ..bricks import Brick, Family, attr
+
+if TYPE_CHECKING:
+    import numpy as np
+
+INITIALIZERS = Family("initializer", "How the initial value of a weight is drawn.")
+
+SEED = "Seed of its own, in place of one derived from the model's seed and the weight's name."
+FAN_AXES = "Axes of the weight that count as its {}, where they are not the usual ones."
+
+# Standard deviation of a standard normal that is cut off at two standard deviations.
+TRUNCATED_STDDEV = 0.87962566103423978
+
+
+class Initializer(Brick):
+    family = INITIALIZERS
+    seed: int | None
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        """An array of this shape (a number stands for an array full of it)."""
+        raise NotImplementedError
+
+
+@INITIALIZERS.register()
+class Zeros(Initializer):
+    """All zeros."""
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return 0.0
+
+
+@INITIALIZERS.register()
+class Ones(Initializer):
+    """All ones."""
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return 1.0
+
+
+@INITIALIZERS.register()
+class Constant(Initializer):
+    """One value everywhere."""
+
+    value: float = attr(0.0, doc="The value.")
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.value
+
+
+@INITIALIZERS.register()
+class RandomNormal(Initializer):
+    """Normal distribution."""
+
+    mean: float = attr(0.0, doc="Mean.")
+    stddev: float = attr(0.05, doc="Standard deviation.", minimum=0)
+    seed: int | None = attr(None, doc=SEED)
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return rng.normal(self.mean, self.stddev, shape)
+
+
+@INITIALIZERS.register()
+class TruncatedNormal(Initializer):
+    """Normal distribution cut off at two standard deviations from its mean."""
+
+    mean: float = attr(0.0, doc="Mean.")
+    stddev: float = attr(0.05, doc="Standard deviation before the cut.", minimum=0)
+    seed: int | None = attr(None, doc=SEED)
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.mean + self.stddev * truncated_normal(shape, rng)
+
+
+@INITIALIZERS.register()
+class RandomUniform(Initializer):
+    """Uniform distribution."""
+
+    minval: float = attr(-0.05, doc="Lower bound.")
+    maxval: float = attr(0.05, doc="Upper bound.")
+    seed: int | None = attr(None, doc=SEED)
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return rng.uniform(self.minval, self.maxval, shape)
+
+
+class Scaled(Initializer):
+    """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, scale: float, mode: str, distribution: str) -> Any:
+        given: Any = self
+        fan_in, fan_out = fans(shape, given.input_axes, given.output_axes)
+        variance = scale / max(1.0, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode])
+        if distribution == "uniform":
+            return rng.uniform(-sqrt(3 * variance), sqrt(3 * variance), shape)
+        if distribution == "untruncated_normal":
+            return rng.normal(0.0, sqrt(variance), shape)
+        return sqrt(variance) / TRUNCATED_STDDEV * truncated_normal(shape, rng)
+
+
+@INITIALIZERS.register()
+class VarianceScaling(Scaled):
+    """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
+
+    scale: float = attr(1.0, doc="Scale of the variance.", above=0)
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = attr("fan_in", doc="Which fan divides.")
+    distribution: Literal["truncated_normal", "untruncated_normal", "uniform"] = attr(
+        "truncated_normal", doc="Shape of the distribution."
+    )
+    seed: int | None = attr(None, doc=SEED)
+    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("inputs"))
+    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("outputs"))
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.draw(shape, rng, self.scale, self.mode, self.distribution)
+
+
+class Preset(Scaled):
+    """A variance scaling with its three choices made."""
+
+    seed: int | None = attr(None, doc=SEED)
+    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("inputs"))
+    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("outputs"))
+    choices: ClassVar[tuple[float, str, str]]
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.draw(shape, rng, *self.choices)
+
+
+@INITIALIZERS.register()
+class GlorotUniform(Preset):
+    """Uniform with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
+
+    choices = 1.0, "fan_avg", "uniform"
+
+
+@INITIALIZERS.register()
+class GlorotNormal(Preset):
+    """Truncated normal with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
+
+    choices = 1.0, "fan_avg", "truncated_normal"
+
+
+@INITIALIZERS.register()
+class HeUniform(Preset):
+    """Uniform with variance `2 / fan_in` (He et al., 2015)."""
+
+    choices = 2.0, "fan_in", "uniform"
+
+
+@INITIALIZERS.register()
+class HeNormal(Preset):
+    """Truncated normal with variance `2 / fan_in` (He et al., 2015)."""
+
+    choices = 2.0, "fan_in", "truncated_normal"
+
+
+@INITIALIZERS.register()
+class LecunUniform(Preset):
+    """Uniform with variance `1 / fan_in` (LeCun et al., 1998)."""
+
+    choices = 1.0, "fan_in", "uniform"
+
+
+@INITIALIZERS.register()
+class LecunNormal(Preset):
+    """Truncated normal with variance `1 / fan_in` (LeCun et al., 1998)."""
+
+    choices = 1.0, "fan_in", "truncated_normal"
+
+
+@INITIALIZERS.register("orthogonal")
+class OrthogonalInitializer(Initializer):
+    """A random orthogonal matrix of all axes but the last by the last (Saxe et al., 2014)."""
+
+    gain: float = attr(1.0, doc="Factor on the matrix.")
+    seed: int | None = attr(None, doc=SEED)
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        import numpy as np
+
+        rows, columns = prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))
+        return self.gain * (q.T if rows < columns else q).reshape(shape)
+
+
+@INITIALIZERS.register("identity")
+class IdentityInitializer(Initializer):
+    """The identity matrix; for weights of two axes."""
+
+    gain: float = attr(1.0, doc="Factor on the matrix.")
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        import numpy as np
+
+        return self.gain * np.eye(*shape)
+
+
+def truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Standard normal, drawn again wherever it lies beyond two standard deviations."""
+    drawn = rng.normal(size=shape)
+    while (beyond := abs(drawn) > 2).any():
+        drawn[beyond] = rng.normal(size=int(beyond.sum()))
+    return drawn
+
+
+def fans(
+    shape: tuple[int, ...], input_axes: tuple[int, ...] | None, output_axes: tuple[int, ...] | None
+) -> tuple[float, float]:
+    """The number of inputs and outputs that a weight of this shape connects, as Keras counts them."""
+    if input_axes is not None and output_axes is not None:
+        return prod(shape[axis] for axis in input_axes), prod(shape[axis] for axis in output_axes)
+    if len(shape) < 2:
+        size = shape[0] if shape else 1
+        return size, size
+    field = prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field

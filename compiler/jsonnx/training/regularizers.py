@@ -1,0 +1,80 @@
+"""Penalties on weights and outputs: scalars that are added to the loss, as Keras 3 computes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ..bricks import Brick, Family, attr
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+REGULARIZERS = Family("regularizer", "A penalty on a weight or on an output, added to the loss.")
+
+
+class Regularizer(Brick):
+    family = REGULARIZERS
+
+    def penalty(self, g: Builder, x: Value) -> Value:
+        """The scalar penalty of a tensor."""
+        raise NotImplementedError
+
+
+def absolute_sum(g: Builder, x: Value, factor: float) -> Value:
+    return g.Mul(g.ReduceSum(g.Abs(x), keepdims=0), factor)
+
+
+def square_sum(g: Builder, x: Value, factor: float) -> Value:
+    return g.Mul(g.ReduceSum(g.Mul(x, x), keepdims=0), factor)
+
+
+@REGULARIZERS.register()
+class L1(Regularizer):
+    """`l1 * sum(|x|)`."""
+
+    l1: float = attr(0.01, doc="Factor.", minimum=0)
+
+    def penalty(self, g: Builder, x: Value) -> Value:
+        return absolute_sum(g, x, self.l1)
+
+
+@REGULARIZERS.register()
+class L2(Regularizer):
+    """`l2 * sum(x ** 2)`."""
+
+    l2: float = attr(0.01, doc="Factor.", minimum=0)
+
+    def penalty(self, g: Builder, x: Value) -> Value:
+        return square_sum(g, x, self.l2)
+
+
+@REGULARIZERS.register("l1_l2")
+class L1L2(Regularizer):
+    """`l1 * sum(|x|) + l2 * sum(x ** 2)`."""
+
+    l1: float = attr(0.0, doc="Factor of the absolute values.", minimum=0)
+    l2: float = attr(0.0, doc="Factor of the squares.", minimum=0)
+
+    def penalty(self, g: Builder, x: Value) -> Value:
+        return g.Add(absolute_sum(g, x, self.l1), square_sum(g, x, self.l2))
+
+
+@REGULARIZERS.register()
+class OrthogonalRegularizer(Regularizer):
+    """Pulls the rows (or columns) of a matrix, scaled to unit length, towards being orthogonal.
+
+    `factor * sum(|off-diagonal of w @ wT|) / (pairs)`, w the scaled rows.
+    """
+
+    factor: float = attr(0.01, doc="Factor.", minimum=0)
+    mode: Literal["rows", "columns"] = attr("rows", doc="Which vectors are to be orthogonal.")
+
+    def penalty(self, g: Builder, x: Value) -> Value:
+        vectors = x if self.mode == "rows" else g.Transpose(x, perm=[1, 0])
+        count = vectors.shape[0]
+        squares = g.ReduceSum(g.Mul(vectors, vectors), [1], keepdims=1)
+        unit = g.Mul(vectors, g.Reciprocal(g.Sqrt(g.Max(squares, 1e-12))))
+        products = g.MatMul(unit, g.Transpose(unit, perm=[1, 0]))
+        outside = [[float(row != column) for column in range(count)] for row in range(count)]
+        total = g.ReduceSum(g.Abs(g.Mul(products, outside)), keepdims=0)
+        return g.Mul(total, self.factor * 0.5 / max(1.0, count * (count - 1) / 2))

@@ -1,0 +1,107 @@
+"""The spec's `training` section: data, loss, optimizer, and how long."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from ..bricks import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, attr
+from .losses import LOSSES, Loss
+from .metrics import METRICS, Metric
+from .optimizers import Optimizer
+
+
+class Section(Brick):
+    """A part of the document with fixed keys: a brick that needs no `type`."""
+
+    tagged: ClassVar[bool] = False
+
+
+class ByName:
+    """An object with keys that the user chooses, all values of one form."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+
+    def schema(self) -> dict[str, Json]:
+        return {"type": "object", "additionalProperties": self.form.schema()}
+
+    def read(self, value: Json) -> dict[str, object]:
+        return {name: self.form.read(item) for name, item in value.items()}
+
+    def write(self, value: dict[str, object]) -> Json:
+        return {name: self.form.write(item) for name, item in value.items()}
+
+
+def is_text(value: Json) -> bool:
+    return isinstance(value, str)
+
+
+def is_list(value: Json) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def is_brick(value: Json) -> bool:
+    return isinstance(value, (str, Brick)) or isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
+COLUMNS = OneOf((is_text, Plain(type="string")), (is_list, Array(Plain(type="string"))))
+"""One column, or several."""
+
+Columns = Annotated[
+    str | tuple[str, ...] | dict[str, str | tuple[str, ...]],
+    OneOf((is_text, Plain(type="string")), (is_list, Array(Plain(type="string"))), (lambda value: True, ByName(COLUMNS))),
+]
+Losses = Annotated[
+    Loss | dict[str, Loss],
+    OneOf((is_brick, BrickForm(LOSSES)), (lambda value: True, ByName(BrickForm(LOSSES)))),
+]
+Metrics = Annotated[
+    tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
+    OneOf((is_list, Array(BrickForm(METRICS))), (lambda value: True, ByName(Array(BrickForm(METRICS))))),
+]
+
+
+class Data(Section):
+    """Where the samples are: files beside the spec, and which of their columns are what."""
+
+    train: str = attr(doc="File to train on: .npz, .npy or .csv, relative to the spec.")
+    validation: str | None = attr(None, doc="File to validate on after every epoch.")
+    test: str | None = attr(None, doc="File to evaluate on when training is over.")
+    x: Columns | None = attr(
+        None, doc="Column or columns of the input, or of each input by name; where omitted, columns bear the inputs' names."
+    )
+    y: Columns | None = attr(
+        None, doc="Column or columns of the target, or of each output's target by name; where omitted, those bear the outputs' names."
+    )
+    validation_split: float = attr(0.0, doc="Share of the training samples, the last ones, set aside for validation.",
+                                   minimum=0, below=1)
+
+
+class EarlyStopping(Section):
+    """Ends training when a figure no longer improves."""
+
+    monitor: str = attr("val_loss", doc="Figure to watch.")
+    patience: int = attr(0, doc="Epochs without improvement after which training ends.", minimum=0)
+    min_delta: float = attr(0.0, doc="Least change that counts as an improvement.", minimum=0)
+    mode: str = attr("auto", doc="Whether the figure should fall (`min`) or rise (`max`); `auto` judges by its name.")
+    start_from_epoch: int = attr(0, doc="Epochs at the start that are not watched.", minimum=0)
+
+
+class Training(Section):
+    """How the network is trained."""
+
+    data: Data | None = attr(None, doc="Where the samples are.")
+    loss: Losses = attr(doc="What is minimised; by output name where there are several outputs.")
+    loss_weights: Annotated[dict[str, float], ByName(Number())] | None = attr(
+        None, doc="Factor on each output's loss, by output name."
+    )
+    optimizer: Optimizer = attr("rmsprop", doc="How gradients change weights.")
+    metrics: Metrics = attr((), doc="What is reported beside the loss; by output name where there are several outputs.")
+    epochs: int = attr(1, doc="Passes over the training samples.", minimum=1, maximum=1_000_000)
+    batch_size: int = attr(32, doc="Samples a step.", minimum=1, maximum=1 << 20)
+    shuffle: bool = attr(True, doc="Whether every epoch takes the samples in a new order.")
+    seed: int = attr(0, doc="Decides initial weights, order of samples and dropout.", minimum=0, maximum=(1 << 63) - 1)
+    early_stopping: EarlyStopping | None = attr(None, doc="When to end before the last epoch.")
+    restore_best_weights: bool = attr(
+        False, doc="Whether the run ends with the weights of its best epoch, by validation loss (or the watched figure)."
+    )

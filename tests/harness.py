@@ -1,0 +1,122 @@
+"""What tests share: networks from layers, graphs run in onnxruntime or in float64, finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx.reference import ReferenceEvaluator
+
+from jsonnx.backend import emit, serialize
+from jsonnx.diagnostics import Report
+from jsonnx.frontend.network import Call, Network
+from jsonnx.gradient import gradients
+from jsonnx.graph import Builder, Graph
+from jsonnx.layers import LAYERS, Layer
+from jsonnx.passes.lower import lower
+from jsonnx.passes.shapes import TypedNetwork, infer_shapes
+from jsonnx.types import BATCH, TensorType
+
+
+def make_layer(spec: Mapping) -> Layer:
+    return LAYERS.names[spec["type"]](**{key: value for key, value in spec.items() if key != "type"})
+
+
+def one_layer(spec: Mapping, *inputs: tuple, dtype: str = "float32", batch=BATCH) -> TypedNetwork:
+    """A network of a single layer, called `layer`, with inputs `x0`, `x1`, ... of these shapes without batch."""
+    types = {f"x{index}": TensorType(dtype, (batch, *shape)) for index, shape in enumerate(inputs)}
+    layer = make_layer(spec)
+    call = Call("layer", layer, tuple(types), ("layers", 0), "layer")
+    network = Network("test", types, (call,), call.results, paths={name: () for name in types})
+    report = Report()
+    typed = infer_shapes(network, report)
+    report.raise_errors()
+    return typed
+
+
+def draw_weights(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Arbitrary weights: not the initial ones, so that biases and gains are tested too."""
+    return {
+        name: (rng.uniform(0.5, 1.5, value.shape) if "variance" in name else rng.normal(size=value.shape) * 0.5).astype(
+            value.dtype
+        )
+        for name, value in [*graph.parameters.items(), *graph.states.items()]
+    }
+
+
+def run(graph: Graph, feeds: Mapping[str, np.ndarray], *, optimize: bool = True) -> dict[str, np.ndarray]:
+    """The graph's results in onnxruntime on CPU; weights are fed like inputs."""
+    model = emit(graph)
+    onnx.checker.check_model(model, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(serialize(model), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    used = {value.name for value in session.get_inputs()}
+    return dict(zip(names, session.run(None, {k: np.asarray(v) for k, v in feeds.items() if k in used}), strict=True))
+
+
+def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The graph's results by ONNX' reference implementation, in whatever precision the graph has."""
+    model = emit(graph)
+    names = [output.name for output in model.graph.output]
+    wanted = {value.name for value in model.graph.input}
+    return dict(zip(names, ReferenceEvaluator(model).run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
+
+
+def with_gradients(graph: Graph, wanted: list[str]) -> Graph:
+    """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or weight."""
+    g = Builder.onto(graph, real="float64")
+    terms = []
+    for index, value in enumerate(graph.outputs.values()):
+        if value.dtype.startswith("float"):
+            shape = tuple(size if isinstance(size, int) else 3 for size in value.shape)
+            weights = np.random.default_rng(index).normal(size=shape)
+            terms.append(g.ReduceSum(g.Mul(value, weights), keepdims=0))
+    loss = g.Sum(*terms) if len(terms) > 1 else terms[0]
+    values = {**graph.inputs, **graph.parameters}
+    found = gradients(g, g.graph({"loss": loss}), {loss: g.const(1.0, loss.dtype)}, [values[name] for name in wanted])
+    results = {f"d/{name}": found[values[name]] for name in wanted if values[name] in found}
+    return g.graph({"loss": loss, **results})
+
+
+def check_gradients(graph: Graph, feeds: Mapping[str, np.ndarray], wanted: list[str], *, evaluate=reference) -> float:
+    """Compare the gradients of a float64 graph with central differences; the worst relative error.
+
+    Every element is moved by 1e-6 where there are at most 40, else 40 drawn ones. Batch must be fixed, or fed as 3.
+    """
+    whole = with_gradients(graph, wanted)
+    forward = whole.rewired(whole.nodes, {})
+    found = evaluate(whole, feeds)
+    only_loss = Graph(forward.inputs, {"loss": whole.outputs["loss"]}, graph_nodes(whole), whole.parameters, whole.states, whole.randoms)
+    worst = 0.0
+    for name in wanted:
+        assert f"d/{name}" in found, f"{name} has no gradient"
+        analytic = found[f"d/{name}"]
+        assert analytic.shape == feeds[name].shape, (name, analytic.shape, feeds[name].shape)
+        numeric = np.zeros_like(analytic).ravel()
+        places = np.random.default_rng(0).permutation(numeric.size)[:40]
+        for place in places:
+            moved = []
+            for step in (1e-6, -1e-6):
+                shifted = feeds[name].copy()
+                shifted.ravel()[place] += step
+                moved.append(float(evaluate(only_loss, {**feeds, name: shifted})["loss"]))
+            numeric[place] = (moved[0] - moved[1]) / 2e-6
+        difference = np.abs(numeric[places] - analytic.ravel()[places]).max()
+        worst = max(worst, difference / max(1.0, np.abs(analytic).max()))
+    return worst
+
+
+def graph_nodes(graph: Graph) -> tuple:
+    """The nodes that the loss needs."""
+    from jsonnx.passes.tidy import prune
+
+    return prune(Graph(graph.inputs, {"loss": graph.outputs["loss"]}, graph.nodes)).nodes
+
+
+__all__ = ["check_gradients", "draw_weights", "lower", "make_layer", "one_layer", "reference", "run", "with_gradients"]

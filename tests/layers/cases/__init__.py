@@ -1,0 +1,30 @@
+"""Cases of layers, one line each; every generic layer test runs over all of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    """A layer as a spec writes it, and the shapes of its inputs without the batch axis.
+
+    `integers` is the exclusive upper bound of integer inputs (for Embedding); None for float32 inputs.
+    `smooth` is False where finite differences meet kinks that cannot be kept away from.
+    """
+
+    id: str
+    layer: dict
+    inputs: list[tuple[int, ...]]
+    integers: int | None = None
+    smooth: bool = True
+
+
+def all_cases() -> list[Case]:
+    """The CASES of every module of this folder."""
+    return [
+        case
+        for module in sorted(iter_modules(__path__), key=lambda m: m.name)
+        for case in import_module(f"{__name__}.{module.name}").CASES
+    ]

@@ -1,0 +1,58 @@
+"""Every layer, by its cases: schema round trip, promised types, symbolic batch, gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
+
+from .cases import Case, all_cases
+
+CASES = all_cases()
+each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+
+
+def feeds_of(case: Case, batch: int, rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
+    if case.integers is not None:
+        return {f"x{i}": rng.integers(0, case.integers, (batch, *shape)) for i, shape in enumerate(case.inputs)}
+    return {f"x{i}": rng.normal(size=(batch, *shape)).astype(dtype) for i, shape in enumerate(case.inputs)}
+
+
+def network(case: Case):
+    return one_layer(case.layer, *case.inputs, dtype="int64" if case.integers is not None else "float32")
+
+
+@each_case
+def test_a_layer_survives_being_written_and_read(case: Case) -> None:
+    layer = make_layer(case.layer)
+    assert make_layer(layer.to_json()) == layer
+
+
+@each_case
+def test_onnxruntime_gives_the_inferred_shapes_for_any_batch(case: Case) -> None:
+    typed = network(case)
+    rng = np.random.default_rng(0)
+    for training in (False, True):
+        graph = lower(typed, training=training)
+        if graph.randoms:
+            continue
+        for batch in (1, 3):
+            feeds = feeds_of(case, batch, rng, "float32") | draw_weights(graph, rng)
+            for name, result in run(graph, feeds).items():
+                if name in typed.outputs:
+                    promised = tuple(size if isinstance(size, int) else batch for size in typed.outputs[name].shape)
+                    assert result.shape == promised
+
+
+@each_case
+def test_gradients_equal_finite_differences(case: Case) -> None:
+    if not case.smooth:
+        pytest.skip("the case says that its kinks are everywhere")
+    typed = network(case)
+    rng = np.random.default_rng(1)
+    graph = lower(typed, training=True, real="float64")
+    feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
+    feeds |= {name: np.where(rng.random((3, *map(int, r.shape[1:]))) < r.keep, r.scale, 0.0) for name, r in graph.randoms.items()}
+    wanted = [*(typed.inputs if case.integers is None else []), *graph.parameters]
+    if wanted:
+        assert check_gradients(graph, feeds, wanted) < 1e-6
