@@ -7,7 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import onnxruntime
+from elementwise_reference import ELEMENTWISE
 from onnx.reference import ReferenceEvaluator
+from recurrent_reference import RECURRENT
+from window_reference import WINDOWS
 
 from jsonnx.backend import emit, serialize
 from jsonnx.diagnostics import Report
@@ -65,7 +68,7 @@ def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.nda
     model = emit(graph)
     names = [output.name for output in model.graph.output]
     wanted = {value.name for value in model.graph.input}
-    return dict(zip(names, ReferenceEvaluator(model).run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
+    return dict(zip(names, ReferenceEvaluator(model, new_ops=[*RECURRENT, *WINDOWS, *ELEMENTWISE]).run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
 
 
 def with_gradients(graph: Graph, wanted: list[str]) -> Graph:

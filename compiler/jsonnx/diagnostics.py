@@ -6,7 +6,7 @@ of them. Imports nothing of ours; rendering is `render`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
@@ -101,6 +101,8 @@ class Report:
         self.file = file
         self._locate: Locate = locate or (lambda path, key: None)
         self._found: dict[tuple[JsonPath, str, str], Diagnostic] = {}
+        self._wrong: set[JsonPath] = set()
+        self._guesses = 50_000
 
     def add(
         self,
@@ -118,15 +120,20 @@ class Report:
         made = Diagnostic(code, message, path_text(path), self.file, line, column, help, severity)
         made = replace(made, notes=tuple(self._note(where, text) for where, text in notes))
         self._found.setdefault((path, code, message), made)
+        if severity == "error":
+            self._wrong.update(path[:length] for length in range(len(path) + 1))
 
     def _note(self, path: JsonPath, message: str) -> Note:
         line, column = self._locate(path, False) or (None, None)
         return Note(message, path_text(path), self.file, line, column)
 
     def errors(self, below: JsonPath = ()) -> bool:
-        return any(
-            found.severity == "error" and path[: len(below)] == below for (path, _, _), found in self._found.items()
-        )
+        return below in self._wrong
+
+    def suggestion(self, wrong: str, known: Collection[str]) -> str | None:
+        """As the function, but no more once it took long: a document may have any number of faults."""
+        self._guesses -= len(known)
+        return suggestion(wrong, known) if self._guesses >= 0 else None
 
     def __iter__(self) -> Iterator[Diagnostic]:
         """In the order of the file."""
@@ -139,10 +146,17 @@ class Report:
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str | None:
-    """`did you mean 'units'?`, where a known word is near."""
-    by_lower = {word.lower(): word for word in known}
-    near = get_close_matches(wrong.lower(), by_lower, n=1, cutoff=0.6)
-    return f"did you mean {by_lower[near[0]]!r}?" if near else None
+    """`did you mean 'units'?`, where a known word is near: in spelling, by its initials, or as the only longer one."""
+    by_lower: dict[str, str] = {}
+    for word in known:
+        by_lower.setdefault(word.lower(), word)
+    lower = wrong[:100].lower()
+    near = get_close_matches(lower, by_lower, n=1, cutoff=0.6)
+    if not near:
+        near = [word for word in by_lower if len(lower) > 1 and lower == "".join(part[:1] for part in word.split("_"))]
+    if not near:
+        near = [word for word in by_lower if len(lower) > 3 and lower in word]
+    return f"did you mean {by_lower[near[0]]!r}?" if len(near) == 1 else None
 
 
 def listed(words: Iterable[object], limit: int = 12) -> str:

@@ -3,6 +3,8 @@
 Comes in: a `Graph` and its weights. Goes out: an ONNX model, the same bytes for the same input. Imports `graph`.
 """
 
+from .check import verify
 from .emit import emit, serialize
+from .metadata import canonical, metadata, package_version, spec_hash
 
-__all__ = ["emit", "serialize"]
+__all__ = ["canonical", "emit", "metadata", "package_version", "serialize", "spec_hash", "verify"]

@@ -1,9 +1,8 @@
 """JSON text with positions: the first stage, and the only reader of specs.
 
 Comes in: a file, a text, or a Python value. Goes out: `Source`, the plain value and where every key and value of it
-stands. The reader is RFC 8259 to the letter, and refuses what a lenient one loses in silence: duplicate keys, numbers
-that overflow or underflow, lone surrogates. The standard library's keeps the last of two keys, accepts NaN, and
-recurses. Imports `diagnostics` only.
+stands. The reader is RFC 8259 to the letter, and refuses what the standard library's loses in silence: duplicate keys,
+numbers that overflow or underflow, lone surrogates. It does not recurse. Imports `diagnostics` only.
 
 What is decided here. A byte order mark is accepted: it says UTF-8, which we require, and it is no part of
 `Source.text`, so columns do not count it. LF, CRLF and a lone CR end a line, as in editors; U+2028 does not. `-0` is
@@ -17,6 +16,7 @@ import re
 import stat
 import sys
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
@@ -47,46 +47,40 @@ class _List(NamedTuple):
 
 
 class _Object(NamedTuple):
-    """While it is read, its last key is the one that waits for a value."""
-
     start: int
     value: dict[str, Json]
     places: dict[str, _Place]
-    keys: dict[str, int]
+    keys: dict[str, int]  # while the object is read, the last is the one that waits for a value
 
 
 _Place = int | _List | _Object
 """Where a value stands. Of a scalar no more than its offset, and no line or column before one is asked for."""
 
 
+@dataclass(frozen=True)
 class _Lines:
     """Offsets of a text as lines and columns."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    text: str
 
     @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *(found.end() for found in re.finditer(r"\r\n?|\n", self._text))]
+    def starts(self) -> list[int]:
+        return [0, *(found.end() for found in re.finditer(r"\r\n?|\n", self.text))]
 
     def at(self, offset: int) -> Position:
-        line = bisect_right(self._starts, offset)
-        return Position(line, offset - self._starts[line - 1] + 1)
+        line = bisect_right(self.starts, offset)
+        return Position(line, offset - self.starts[line - 1] + 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """A JSON value and where its parts stand. `value` is to be read, not changed: the positions would be wrong."""
 
-    file: str | None
-    """As shown to the user; None for a text or value given directly."""
+    file: str | None  # as shown to the user; None for a text or value given directly
     value: Json
     text: str = field(repr=False)
     _root: _Place | None = field(repr=False)
-
-    @cached_property
-    def _lines(self) -> _Lines:
-        return _Lines(self.text)
+    _lines: _Lines = field(repr=False)
 
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
         """Where the value at a path stands, or its key; for a path that does not exist, its nearest ancestor.
@@ -97,12 +91,12 @@ class Source:
             return None
         place, key_start = self._root, None
         for step in path:
-            if isinstance(place, _Object) and isinstance(step, str) and step in place.places:
-                place, key_start = place.places[step], place.keys[step]
-            elif isinstance(place, _List) and isinstance(step, int) and 0 <= step < len(place.places):
-                place, key_start = place.places[step], None
+            inside, key_start = place, None
+            if isinstance(inside, _Object) and isinstance(step, str) and step in inside.places:
+                place, key_start = inside.places[step], inside.keys[step]
+            elif isinstance(inside, _List) and isinstance(step, int) and 0 <= step < len(inside.places):
+                place = inside.places[step]
             else:
-                key_start = None
                 break
         start = place if isinstance(place, int) else place.start
         return self._lines.at(key_start if key and key_start is not None else start)
@@ -113,29 +107,23 @@ def read_file(path: str | os.PathLike[str], limits: Limits = STANDARD) -> Source
     name = os.fspath(path)
     try:
         data = sys.stdin.buffer.read(limits.bytes + 1) if name == "-" else _file_bytes(name, limits)
-    except (OSError, ValueError, AttributeError) as error:  # a NUL in the name is a ValueError, no stdin the last
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError("unreadable-file", f"cannot read {name!r}: {reason}") from None
+    except (OSError, ValueError, AttributeError) as why:  # a NUL in the name is a ValueError, no stdin the last
+        raise UsageError("unreadable-file", f"cannot read {name!r}: {getattr(why, 'strerror', None) or why}") from None
     return read_text(data, "<stdin>" if name == "-" else name, limits)
 
 
 def _file_bytes(name: str, limits: Limits) -> bytes:
     """Through one descriptor, so that what is checked is what is read; a FIFO or device is opened without waiting."""
-    flags = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
-    descriptor = os.open(name, flags)
-    try:
-        before = os.fstat(descriptor)
+    extra = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    with open(name, "rb", opener=lambda name, flags: os.open(name, flags | extra)) as stream:
+        before = os.fstat(stream.fileno())
         if not stat.S_ISREG(before.st_mode):
-            raise ValueError("a directory" if stat.S_ISDIR(before.st_mode) else "not a regular file (- reads a pipe)")
+            raise ValueError("not a regular file (a pipe is read as -)")
         if before.st_size > limits.bytes:
-            message = f"the file has {before.st_size:,} bytes, more than {limits.bytes:,}"
-            raise CompileError([Diagnostic("too-large", message, file=name)])
-        with open(descriptor, "rb", closefd=False) as stream:
-            data = stream.read(before.st_size + 1)
-        after = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-    if not len(data) == before.st_size == after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+            _reject("too-large", (), f"the file has {before.st_size:,} bytes, more than {limits.bytes:,}", name)
+        data = stream.read(before.st_size + 1)
+        after = os.fstat(stream.fileno())
+    if (len(data), before.st_mtime_ns) != (before.st_size, after.st_mtime_ns):
         raise ValueError("it changed while it was read")
     return data
 
@@ -144,15 +132,15 @@ def read_text(text: str | bytes, file: str | None = None, limits: Limits = STAND
     """Read a document; bytes are UTF-8. CompileError with the first fault, at its line and column."""
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     if len(data) > limits.bytes:
-        raise CompileError([Diagnostic("too-large", f"the text has more than {limits.bytes:,} bytes", file=file)])
+        _reject("too-large", (), f"the text has more than {limits.bytes:,} bytes", file)
     reader = _Reader(_decoded(data, file), file, limits)
     value, place = reader.document()
-    return Source(file, value, reader.text, place)
+    return Source(file, value, reader.text, place, reader.lines)
 
 
 def from_value(value: dict[str, Any], limits: Limits = STANDARD) -> Source:
     """Take a value made by a program, as a copy in plain types, by the rules a text must keep."""
-    return Source(None, _copied(value, limits), "", None)
+    return Source(None, _copied(value, limits, iter(range(limits.values)), (), ()), "", None, _Lines(""))
 
 
 _ENCODINGS = [  # by mark, or because a document begins with ASCII, by zero bytes (RFC 4627, section 3)
@@ -162,45 +150,38 @@ _ENCODINGS = [  # by mark, or because a document begins with ASCII, by zero byte
 
 
 def _decoded(data: bytes, file: str | None) -> str:
-    help = "save the file as UTF-8"
-    for name, pattern in _ENCODINGS:
-        if pattern.match(data):
-            message = f"the text is in {name}, not in UTF-8"
-            raise CompileError([Diagnostic("invalid-encoding", message, "$", file, 1, 1, help)])
     try:
+        if unlike := [name for name, pattern in _ENCODINGS if pattern.match(data)]:
+            raise UnicodeDecodeError("utf-8", data, 0, 1, f"it is {unlike[0]}")
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode().removeprefix("\ufeff")
-        message = f"byte 0x{data[error.start]:02x} at offset {error.start:,} is not UTF-8 ({error.reason})"
-        where = _Lines(before).at(len(before))
+        before = _Lines(data[: error.start].decode().removeprefix("\ufeff"))
+        message = f"not UTF-8 at byte offset {error.start:,} (0x{data[error.start]:02x}): {error.reason}"
+        where, help = before.at(len(before.text)), "save the file as UTF-8"
         raise CompileError([Diagnostic("invalid-encoding", message, "$", file, *where, help)]) from None
 
 
-# Every pattern is linear: what repeats is possessive. A token takes the space after it along, so that the reader
-# always stands at a token or at the end.
+# All linear: what repeats is possessive. A token takes the space after it along, so the reader is always at a token.
 _S = r"[ \t\n\r]*+"
 _VALUE = re.compile(
     r'(?:"([^"\\\x00-\x1f]*+)"'
     r"|(-?(?:0|[1-9][0-9]*+)((?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+))(?![\w.+-])"
-    r"|(true|false|null)(?!\w)"
-    rf"|([\[{{])){_S}"
+    rf"|(true|false|null)(?!\w)|([\[{{])){_S}"
 )
 _KEY = re.compile(rf'"([^"\\\x00-\x1f]*+)"{_S}:{_S}')
-_COLON = re.compile(rf":{_S}")
-_NEXT = re.compile(rf"([,\]}}]){_S}")
+_NEXT = re.compile(rf"([,:\]}}]){_S}")
 _PART = re.compile(  # of a string: its end, an escape, one for a character, a surrogate pair
     rf'([^"\\\x00-\x1f]*+)(?:("){_S}|\\(["\\/bfnrt])'
     r"|\\u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|\\u([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))?"
 )
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_CLOSERS = {"[": "]", "{": "}"}
 _WORDS = {"true": True, "false": False, "null": None}
 
 _Habits = list[tuple[re.Pattern[str], str, str | None]]
-"""What people write where JSON wants something else: pattern, message, help. The first that matches is meant."""
 
 
 def _habits(*rows: tuple[str, str, str | None]) -> _Habits:
+    """What people write where JSON wants something else: pattern, message, help. The first that matches is meant."""
     return [(re.compile(pattern), message, help) for pattern, message, help in rows]
 
 
@@ -208,6 +189,7 @@ _ANYWHERE = _habits(
     (r"//|/\*|#", "a comment", "JSON has no comments: take it out"),
     (r"'", "a single quote", "strings and keys stand in double quotes"),
     (r"[`\u00ab\u00bb\u2018-\u201f]", "a typographic quotation mark", 'use the plain double quote "'),
+    (r"=", "an equals sign", "a colon stands between a key and its value"),
     (r"[^\S \t\n\r]|[\ufeff\u200b-\u200f\u2060\0-\x1f]", "{} between tokens", "only space, tab and line ends may be"),
 )
 _FOR_VALUE = _ANYWHERE + _habits(
@@ -221,7 +203,6 @@ _FOR_VALUE = _ANYWHERE + _habits(
     (r"[^\W\d]\w*", "{} is not a JSON value", "text stands in double quotes"),
 )
 _FOR_KEY = _ANYWHERE + _habits((r"[\w$][\w$-]*", "the key {} is not in double quotes", "put it in double quotes"))
-_FOR_COLON = _ANYWHERE + _habits((r"=", "an equals sign after a key", "write a colon"))
 _FOR_NEXT = _ANYWHERE + _habits((r'["\w{\[-]', "a comma is missing before {}", "put a comma between the two"))
 _IN_STRING = _habits(
     (r"[\n\r]", "a line ends inside a string", "close the string, or write the line end as \\n"),
@@ -249,7 +230,10 @@ class _Reader:
             self.fail("empty-document", 0, "the document is empty")
         value: Json
         place: _Place
-        for _ in range(self.limits.values):
+        budget = iter(range(self.limits.values))
+        while True:
+            if next(budget, None) is None:
+                self.fail("too-large", at, f"more than {self.limits.values:,} values", "keep data in a file of its own")
             place, match = at, _VALUE.match(text, at)
             if match is None:
                 if not text.startswith('"', at):
@@ -265,9 +249,11 @@ class _Reader:
                 elif constant:
                     value = _WORDS[constant]
                 else:
-                    place = self.begin(bracket, place)
+                    if len(self.opened) == self.limits.depth:
+                        self.fail("too-deep", place, f"objects and lists nest deeper than {self.limits.depth} levels")
+                    place = _Object(place, {}, {}, {}) if bracket == "{" else _List(place, [], [])
                     closing = _NEXT.match(text, at)
-                    if closing is None or closing[1] != _CLOSERS[bracket]:
+                    if closing is None or bracket + closing[1] not in ("[]", "{}"):
                         self.opened.append(place)
                         at = self.key(place, at) if isinstance(place, _Object) else at
                         continue
@@ -275,7 +261,6 @@ class _Reader:
             value, place, at = self.close(value, place, at)
             if not self.opened:
                 return value, place
-        self.fail("too-large", at, f"more than {self.limits.values:,} values", help="keep data in a file of its own")
 
     def close(self, value: Json, place: _Place, at: int) -> tuple[Json, _Place, int]:
         """Hand a whole value to its container, that to its own where it ends, until another value has to follow."""
@@ -299,20 +284,15 @@ class _Reader:
             self.refuse(at, "the end of the document", _ANYWHERE)
         return value, place, at
 
-    def begin(self, bracket: str, at: int) -> _List | _Object:
-        if len(self.opened) == self.limits.depth:
-            self.fail("too-deep", at, f"objects and lists nest deeper than {self.limits.depth} levels")
-        return _Object(at, {}, {}, {}) if bracket == "{" else _List(at, [], [])
-
     def key(self, inside: _Object, at: int) -> int:
         """Read a key and its colon; the answer is where the value starts."""
         if match := _KEY.match(self.text, at):
             key, end = match[1], match.end()
         elif self.text.startswith('"', at):
             key, end = self.string(at)
-            colon = _COLON.match(self.text, end)
-            if colon is None:
-                self.refuse(end, f"':' after the key {_shown(key)}", _FOR_COLON)
+            colon = _NEXT.match(self.text, end)
+            if colon is None or colon[1] != ":":
+                self.refuse(end, f"':' after the key {_shown(key)}", _ANYWHERE)
             end = colon.end()
         else:
             self.refuse(at, "a key in double quotes", _FOR_KEY)
@@ -325,13 +305,12 @@ class _Reader:
 
     def number(self, at: int, text: str, rest: str) -> int | float:
         """An integer if there is no fraction and no exponent, the `rest`."""
-        most = min(self.limits.digits, 640)
-        if len(text) > most:
-            self.fail("invalid-number", at, f"a number of {len(text):,} characters, more than {most}")
+        if len(text) > min(self.limits.digits, 640):
+            self.fail("invalid-number", at, f"a number of {len(text):,} characters, which is too long")
         if not rest:
             return int(text)
         value = float(text)
-        if not isfinite(value) or value == 0 and text.lower().partition("e")[0].strip("-0."):
+        if not isfinite(value) or (value == 0 and text.lower().partition("e")[0].strip("-0.")):
             self.fail("invalid-number", at, f"{_shown(text)} is out of range, which is 4.9e-324 to 1.8e308")
         return value
 
@@ -359,14 +338,13 @@ class _Reader:
         notes = () if start is None else (self.note(f"this {self.text[start]} is not closed", start),)
         if at == len(self.text):
             self.fail("invalid-json", at, f"the text ends, expected {expected}", None, *notes)
-        found = self.text[at]
         before = self.text[:at].rstrip(" \t\n\r")
-        if found in "]}" and before.endswith(","):
+        if self.text[at] in "]}" and before.endswith(","):
             self.fail("invalid-json", len(before) - 1, "a trailing comma", "take it out")
         for pattern, message, help in habits:
             if match := pattern.match(self.text, at):
                 self.fail(_CODES.get(message, "invalid-json"), at, message.format(_shown(match[0])), help)
-        self.fail("invalid-json", at, f"expected {expected}, found {_shown(found)}", None, *notes)
+        self.fail("invalid-json", at, f"expected {expected}, found {_shown(self.text[at])}", None, *notes)
 
     def note(self, message: str, at: int, path: str = "$") -> Note:
         return Note(message, path, self.file, *self.lines.at(at))
@@ -383,64 +361,39 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
-def _copied(value: object, limits: Limits) -> Json:
-    """Depth first, with a stack of (path, value, containers around it, copy of the innermost)."""
-    result: list[Json] = []
-    todo: list[tuple[JsonPath, object, tuple[int, ...], dict[str, Json] | list[Json]]] = [((), value, (), result)]
-    count = 1
-    while todo:
-        path, item, around, target = todo.pop()
-        made: Json
-        if isinstance(item, (dict, list)):
-            count += len(item)  # before any is copied: one list that stands in many places is many lists
-            if id(item) in around:
-                _reject("invalid-json", path, "the value contains itself")
-            if len(around) == limits.depth:
-                _reject("too-deep", path, f"objects and lists nest deeper than {limits.depth} levels")
-            if count > limits.values:
-                _reject("too-large", path, f"more than {limits.values:,} values")
-            made = {} if isinstance(item, dict) else []
-            inside = (*around, id(item))
-            todo += [((*path, step), child, inside, made) for step, child in reversed(_parts(path, item))]
-        else:
-            made = _scalar(path, item, limits)
-        if isinstance(target, dict):
-            target[str(path[-1])] = made
-        else:
-            target.append(made)
-    return result[0]
+def _copied(value: object, limits: Limits, budget: Iterator[int], path: JsonPath, around: tuple[int, ...]) -> Json:
+    """The plain type of a subclass, such as an enumeration's member or a NumPy float64. Recursion ends at `depth`."""
+    if next(budget, None) is None:  # one list that stands in many places is many lists
+        _reject("too-large", path, f"more than {limits.values:,} values")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, path)
+    if isinstance(value, int) and abs(value) < 10 ** min(limits.digits, 640):
+        return int.__int__(value)
+    if isinstance(value, float) and isfinite(value):
+        return float.__float__(value)
+    if isinstance(value, (int, float)):
+        _reject("invalid-number", path, f"expected a finite number of at most {limits.digits} digits")
+    if not isinstance(value, (dict, list)):
+        _reject("invalid-json", path, f"a value of type {type(value).__name__}, which JSON does not have")
+    if id(value) in around:
+        _reject("invalid-json", path, "the value contains itself")
+    if len(around) == limits.depth:
+        _reject("too-deep", path, f"objects and lists nest deeper than {limits.depth} levels")
+    around = (*around, id(value))
+    if isinstance(value, list):
+        return [_copied(item, limits, budget, (*path, index), around) for index, item in enumerate(value)]
+    return {_text(key, path): _copied(item, limits, budget, (*path, key), around) for key, item in value.items()}
 
 
-def _parts(path: JsonPath, item: dict[Any, Any] | list[Any]) -> list[tuple[str | int, object]]:
-    if isinstance(item, list):
-        return list(enumerate(item))
-    for key in item:
-        if not isinstance(key, str):
-            _reject("invalid-json", path, f"a key of type {type(key).__name__}, not a string")
-    return [(_text(path, key), child) for key, child in item.items()]
-
-
-def _text(path: JsonPath, text: str) -> str:
+def _text(text: object, path: JsonPath) -> str:
+    if not isinstance(text, str):
+        _reject("invalid-json", path, f"a key of type {type(text).__name__}, which is not a string")
     if re.search(r"[\ud800-\udfff]", text):
         _reject("invalid-encoding", path, f"{_shown(text)} holds a lone surrogate")
     return str.__str__(text)
 
 
-def _scalar(path: JsonPath, item: object, limits: Limits) -> Json:
-    """As the plain type, where it is of a subclass: an enumeration's member, a NumPy float64."""
-    if item is None or isinstance(item, bool):
-        return item
-    if isinstance(item, str):
-        return _text(path, item)
-    if isinstance(item, int) and abs(item) < 10 ** min(limits.digits, 640):
-        return int.__int__(item)
-    if isinstance(item, float) and isfinite(item):
-        return float.__float__(item)
-    if isinstance(item, (int, float)):
-        what = f"more than {limits.digits} digits" if isinstance(item, int) else str(float.__float__(item))
-        _reject("invalid-number", path, f"a number that is {what}")
-    _reject("invalid-json", path, f"a value of type {type(item).__name__}, which JSON does not have")
-
-
-def _reject(code: str, path: JsonPath, message: str) -> NoReturn:
-    raise CompileError([Diagnostic(code, message, path_text(path))])
+def _reject(code: str, path: JsonPath, message: str, file: str | None = None) -> NoReturn:
+    raise CompileError([Diagnostic(code, message, path_text(path), file)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..diagnostics import path_text
 from ..graph import Builder, Graph, Node, Value
 from ..types import Dim
 from .rules import NOT_DIFFERENTIABLE, RULES
@@ -15,7 +16,7 @@ class MissingRule(Exception):
     """An operator between a parameter and the loss has no gradient rule."""
 
     def __init__(self, node: Node) -> None:
-        self.node = node
+        self.node, self.path = node, path_text(node.path)
         super().__init__(f"no gradient rule for operator {node.op}")
 
 

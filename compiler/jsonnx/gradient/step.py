@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ..graph import Builder, Graph, Parameter, Value
 from ..training.initializers import Constant
-from ..training.losses import Loss
-from ..training.metrics import Metric
+from ..training.objective import Objective
 from ..training.optimizers import Optimizer
 from ..types import TensorType
 from .engine import gradients
@@ -22,24 +20,6 @@ def target_name(output: str) -> str:
     return f"{output}/target"
 
 
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised and reported: losses, their weights and metrics, by output name."""
-
-    losses: Mapping[str, Loss]
-    weights: Mapping[str, float]
-    metrics: Mapping[str, tuple[Metric, ...]]
-
-    def names(self) -> dict[str, Metric]:
-        """The metrics by the names they are reported under: with the output's name before them if there are several."""
-        several = len(self.losses) > 1
-        return {
-            f"{output}_{metric.type_name}" if several else metric.type_name: metric
-            for output, metrics in self.metrics.items()
-            for metric in metrics
-        }
-
-
 def with_loss(graph: Graph, objective: Objective) -> Graph:
     """The graph with targets as further inputs, and `loss` and the metrics' statistics as its outputs beside its own."""
     g = Builder.onto(graph)
@@ -47,7 +27,7 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
     terms: list[Value] = []
     with g.at("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
-            target = g.input(target_name(output), loss.target(graph.outputs[output].type))
+            target = g.input(target_name(output), objective.targets[output])
             predicted, suited = loss.before_activation(graph, graph.outputs[output])
             term = suited.reduce(g, target, predicted)
             terms.append(_scaled(g, term, objective.weights.get(output, 1.0)))
@@ -56,13 +36,10 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
         terms += _penalties(g, graph)
         results["loss"] = terms[0] if len(terms) == 1 else g.Sum(*terms)
     g.losses.clear()
-    several = len(objective.losses) > 1
     with g.at("metrics", ("training", "metrics")):
-        for output, metrics in objective.metrics.items():
-            for metric in metrics:
-                target = g.inputs[target_name(output)]
-                name = f"{output}_{metric.type_name}" if several else metric.type_name
-                results[f"metrics/{name}"] = metric.statistics(g, target, graph.outputs[output])
+        for name, (output, metric) in objective.names().items():
+            target = g.inputs[target_name(output)]
+            results[f"metrics/{name}"] = metric.statistics(g, target, graph.outputs[output])
     return g.graph(results)
 
 
@@ -105,7 +82,7 @@ def _update(
 ) -> None:
     before: Value = weight
     if optimizer.weight_decay:
-        before = g.Sub(weight, g.Mul(g.Mul(weight, optimizer.weight_decay), rate))
+        before = g.Sub(weight, g.Mul(weight, g.Mul(rate, optimizer.weight_decay)))
     slots = {name: g.state(name, weight.shape, Constant(value=start)) for name, start in optimizer.slots().items()}
     after, values = optimizer.update(g, before, gradient, slots, rate, shared)
     for name, value in values.items():

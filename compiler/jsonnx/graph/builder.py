@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
 
-from ..types import Dim, Size, TensorType
+from ..types import Dim, Size, TensorType, require
 from .infer import Inference, schema_of
 from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
 from .tensors import numpy_dtype
 
+Weight = TypeVar("Weight", Parameter, State)
 Operand = Value | float | int | bool | Sequence[int] | np.ndarray | None
 
 
@@ -104,16 +105,20 @@ class Builder:
         regularizer: Any = None,
         constraint: Any = None,
     ) -> Parameter:
-        """A weight of the layer at hand, in Keras' shape; the same one again where the layer is called again."""
+        """A weight of the layer at hand, in Keras' shape; the same one again where the layer is called again.
+
+        Raises ShapeError where that other call wants another shape.
+        """
         full = f"{self._scope}/{name}"
         type = TensorType(self.real, tuple(shape))
         made = Parameter(full, type, initializer, regularizer, constraint, self.trainable)
-        return self.parameters.setdefault(full, made)
+        return _one_shape(name, self.parameters.setdefault(full, made), made)
 
     def state(self, name: str, shape: Sequence[int], initializer: Any, dtype: str | None = None) -> State:
         full = f"{self._scope}/{name}"
         type = TensorType(dtype or self.real, tuple(shape))
-        return self.states.setdefault(full, State(full, type, initializer))
+        made = State(full, type, initializer)
+        return _one_shape(name, self.states.setdefault(full, made), made)
 
     def assign(self, state: State, value: Value) -> None:
         """In training, the state has this value after the step."""
@@ -171,7 +176,8 @@ class Builder:
 
     def _constant(self, operand: Any, dtype: str | None) -> Constant:
         if dtype is None:
-            dtype = operand.dtype.name if isinstance(operand, np.ndarray) else "int64"
+            found = np.asarray(operand).dtype
+            dtype = found.name if isinstance(operand, np.ndarray) else self.real if found.kind == "f" else "int64"
         return self.const(operand, dtype)
 
     # -- what many layers and rules say ------------------------------------------------------------------------------
@@ -220,12 +226,21 @@ class Builder:
         return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
 
     def zeros(self, like: Value) -> Value:
-        """Zeros of a value's type."""
-        if like.type.is_fixed():
+        """Zeros of a value's type; many are made when the graph runs, not kept in the file."""
+        elements = like.type.elements
+        if isinstance(elements, int) and elements <= 1024:
             return self.const(np.zeros(like.shape), like.dtype)
         zero = onnx.numpy_helper.from_array(np.zeros(1, numpy_dtype(like.dtype)))
-        return self.refine(self.ConstantOfShape(self.Shape(like), value=zero), like.shape)
+        shape = self.const(like.shape, "int64") if isinstance(elements, int) else self.Shape(like)
+        return self.refine(self.ConstantOfShape(shape, value=zero), like.shape)
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _one_shape(name: str, known: Weight, wanted: Weight) -> Weight:
+    """The known weight, which a further call of its layer wants too; ShapeError where it wants another shape."""
+    message = f"has the weight {name!r} of shape {list(known.shape)} from its first call, and needs {list(wanted.shape)} here"
+    require(known.shape == wanted.shape, message, code="shared-weights")
+    return known

@@ -89,4 +89,6 @@ def _key(value: Value | None) -> Any:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, onnx.TensorProto):
+        return value.SerializeToString()
     return tuple(value) if isinstance(value, list) else value

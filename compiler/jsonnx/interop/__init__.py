@@ -1,1 +1,1 @@
-"""."""
+"""Weights in and out of other formats. Imports nothing of ours but `diagnostics`."""

@@ -5,7 +5,18 @@ operators compute it. Imports `bricks`, `types` and `training`'s initializers, r
 are emitted through the `g` it is handed.
 """
 
-from . import convolution, core, merging, normalization, pooling, preprocessing, recurrent, regularization, reshaping
+from . import (
+    activation_layers,
+    convolution,
+    core,
+    merging,
+    normalization,
+    pooling,
+    preprocessing,
+    recurrent,
+    regularization,
+    reshaping,
+)
 from .activations import ACTIVATIONS
 from .base import LAYERS, Layer, layer
 
@@ -13,6 +24,7 @@ __all__ = [
     "ACTIVATIONS",
     "LAYERS",
     "Layer",
+    "activation_layers",
     "convolution",
     "core",
     "layer",

@@ -1,11 +1,12 @@
-"""Activation functions, by Keras' names, and the layers that apply one."""
+"""Activation functions, by Keras' names, and the layer that applies one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ..bricks import Brick, Family, attr
-from ..types import TensorType
+from ..types import TensorType, require
+from .axes import along, axis_of
 from .base import Layer, layer
 
 if TYPE_CHECKING:
@@ -15,12 +16,34 @@ ACTIVATIONS = Family("activation", "A function applied to every element, or alon
 
 
 class Activation_(Brick):
-    """Base of the functions; the layer that applies one is `Activation`."""
+    """Base of the functions; the layer that applies one is `Activation`.
+
+    `infer` answers the type of the result, for the few functions whose result has another shape or that need an axis.
+    """
 
     family = ACTIVATIONS
 
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
     def apply(self, g: Builder, x: Value) -> Value:
         raise NotImplementedError
+
+
+def activate(g: Builder, x: Value, activation: Activation_ | None) -> Value:
+    """The activation of a value; None is none."""
+    return x if activation is None else activation.apply(g, x)
+
+
+def activated(x: TensorType, activation: Activation_ | None) -> TensorType:
+    """The type of an activation's result: what the `infer` of a layer that ends in `activate` answers."""
+    if activation is None:
+        return x
+    require(x.dtype.startswith("float"), f"applies {activation.type_name!r} to real numbers only, got {x}")
+    return activation.infer(x)
+
+
+# -- piecewise linear ------------------------------------------------------------------------------------------------
 
 
 @ACTIVATIONS.register("linear")
@@ -33,22 +56,103 @@ class Linear(Activation_):
 
 @ACTIVATIONS.register("relu")
 class Relu(Activation_):
-    """`max(x, 0)`, or with its arguments: `max_value` caps it, `negative_slope` leaks below `threshold`."""
+    """`max(x, 0)`, or with its arguments: `x` where `x > threshold` else 0, not above `max_value`, less
+    `negative_slope * max(threshold - x, 0)`."""
 
     negative_slope: float = attr(0.0, doc="Slope below the threshold.", minimum=0)
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
     threshold: float = attr(0.0, doc="Where the function begins.", minimum=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
+        if self.negative_slope and not self.threshold and self.max_value is None:
+            return g.LeakyRelu(x, alpha=self.negative_slope)
         if self.threshold:
-            above = g.cast(g.Greater(x, self.threshold), x.dtype)
-            y = g.Mul(x, above)
-            if self.negative_slope:
-                below = g.Mul(g.Sub(x, self.threshold), self.negative_slope)
-                y = g.Add(y, g.Mul(below, g.Sub(1.0, above)))
+            y = g.ThresholdedRelu(x, alpha=self.threshold)
+            y = y if self.max_value is None else g.Clip(y, None, self.max_value)
         else:
-            y = g.LeakyRelu(x, alpha=self.negative_slope) if self.negative_slope else g.Relu(x)
-        return y if self.max_value is None else g.Min(y, self.max_value)
+            y = g.Relu(x) if self.max_value is None else g.Clip(x, 0.0, self.max_value)
+        if not self.negative_slope:
+            return y
+        below = g.Sub(self.threshold, x) if self.threshold else g.Neg(x)
+        return g.Sub(y, g.Mul(g.Relu(below), self.negative_slope))
+
+
+@ACTIVATIONS.register("relu6")
+class Relu6(Activation_):
+    """`min(max(x, 0), 6)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Clip(x, 0.0, 6.0)
+
+
+@ACTIVATIONS.register("leaky_relu")
+class LeakyRelu(Activation_):
+    """`x` where `x >= 0`, else `negative_slope * x`."""
+
+    negative_slope: float = attr(0.2, doc="Slope below zero.")
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.LeakyRelu(x, alpha=self.negative_slope)
+
+
+@ACTIVATIONS.register("hard_sigmoid")
+class HardSigmoid(Activation_):
+    """`min(max(x / 6 + 0.5, 0), 1)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.HardSigmoid(x, alpha=1 / 6, beta=0.5)
+
+
+@ACTIVATIONS.register("sparse_sigmoid")
+class SparseSigmoid(Activation_):
+    """`min(max((x + 1) / 2, 0), 1)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.HardSigmoid(x, alpha=0.5, beta=0.5)
+
+
+@ACTIVATIONS.register("hard_tanh")
+class HardTanh(Activation_):
+    """`min(max(x, -1), 1)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Clip(x, -1.0, 1.0)
+
+
+@ACTIVATIONS.register("hard_shrink")
+class HardShrink(Activation_):
+    """`x` where `abs(x) > threshold`, else 0."""
+
+    threshold: float = attr(0.5, doc="Largest absolute value that becomes 0.", minimum=0)
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Shrink(x, lambd=self.threshold, bias=0.0)
+
+
+@ACTIVATIONS.register("soft_shrink")
+class SoftShrink(Activation_):
+    """`x` moved towards 0 by `threshold`, and 0 where `abs(x) <= threshold`."""
+
+    threshold: float = attr(0.5, doc="Largest absolute value that becomes 0.", minimum=0)
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Shrink(x, lambd=self.threshold, bias=self.threshold)
+
+
+@ACTIVATIONS.register("threshold")
+class Threshold(Activation_):
+    """`x` where `x > threshold`, else `default_value`."""
+
+    threshold: float = attr(doc="Largest value that is replaced.")
+    default_value: float = attr(doc="What replaces it.")
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        if self.default_value == 0:
+            return g.ThresholdedRelu(x, alpha=self.threshold)
+        return g.Where(g.Greater(x, self.threshold), x, g.const(self.default_value, x.dtype))
+
+
+# -- smooth ----------------------------------------------------------------------------------------------------------
 
 
 @ACTIVATIONS.register("sigmoid")
@@ -59,6 +163,14 @@ class Sigmoid(Activation_):
         return g.Sigmoid(x)
 
 
+@ACTIVATIONS.register("log_sigmoid")
+class LogSigmoid(Activation_):
+    """`log(sigmoid(x))`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Neg(g.Softplus(g.Neg(x)))
+
+
 @ACTIVATIONS.register("tanh")
 class Tanh(Activation_):
     """Hyperbolic tangent."""
@@ -67,19 +179,198 @@ class Tanh(Activation_):
         return g.Tanh(x)
 
 
+@ACTIVATIONS.register("tanh_shrink")
+class TanhShrink(Activation_):
+    """`x - tanh(x)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Sub(x, g.Tanh(x))
+
+
+@ACTIVATIONS.register("exponential")
+class Exponential(Activation_):
+    """`exp(x)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Exp(x)
+
+
+@ACTIVATIONS.register("elu")
+class Elu(Activation_):
+    """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
+
+    alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.")
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Elu(x, alpha=self.alpha)
+
+
+@ACTIVATIONS.register("selu")
+class Selu(Activation_):
+    """`1.0507 * elu(x, 1.6733)`: keeps mean 0 and variance 1 through layers that start as `lecun_normal`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Selu(x)
+
+
+@ACTIVATIONS.register("celu")
+class Celu(Activation_):
+    """`x` where `x > 0`, else `alpha * (exp(x / alpha) - 1)`."""
+
+    alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.", above=0)
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        # ONNX' Celu is for float32 alone, and Elu does the same.
+        return g.Elu(x) if self.alpha == 1 else g.Mul(g.Elu(g.Div(x, self.alpha)), self.alpha)
+
+
+@ACTIVATIONS.register("gelu")
+class Gelu(Activation_):
+    """`x * P(X <= x)` of a standard normal X."""
+
+    approximate: bool = attr(False, doc="Whether to approximate the distribution by a tanh.")
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Gelu(x, approximate="tanh" if self.approximate else "none")
+
+
+@ACTIVATIONS.register("silu", "swish")
+class Silu(Activation_):
+    """`x * sigmoid(x)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Mul(x, g.Sigmoid(x))
+
+
+@ACTIVATIONS.register("hard_silu", "hard_swish")
+class HardSilu(Activation_):
+    """`x * hard_sigmoid(x)`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.HardSwish(x)
+
+
+@ACTIVATIONS.register("mish")
+class Mish(Activation_):
+    """`x * tanh(softplus(x))`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Mish(x)
+
+
+@ACTIVATIONS.register("softplus")
+class Softplus(Activation_):
+    """`log(1 + exp(x))`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Softplus(x)
+
+
+@ACTIVATIONS.register("sparse_plus")
+class SparsePlus(Activation_):
+    """0 where `x <= -1`, `x` where `x >= 1`, `(x + 1)**2 / 4` between."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        # With s = sparse_sigmoid(x) and r = relu(x + 1), s * (r - s) is all three pieces, and smooth where they meet.
+        s = g.HardSigmoid(x, alpha=0.5, beta=0.5)
+        return g.Mul(s, g.Sub(g.Relu(g.Add(x, 1.0)), s))
+
+
+@ACTIVATIONS.register("squareplus")
+class Squareplus(Activation_):
+    """`(x + sqrt(x**2 + b)) / 2`."""
+
+    b: float = attr(4.0, doc="How smooth: 0 is relu.", minimum=0)
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Mul(g.Add(x, g.Sqrt(g.Add(g.Mul(x, x), self.b))), 0.5)
+
+
+@ACTIVATIONS.register("softsign")
+class Softsign(Activation_):
+    """`x / (1 + abs(x))`."""
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.Softsign(x)
+
+
+# -- along an axis ---------------------------------------------------------------------------------------------------
+
+
 @ACTIVATIONS.register("softmax")
 class Softmax(Activation_):
     """`exp(x) / sum(exp(x))` along an axis."""
 
     axis: int = attr(-1, doc="Axis along which the result sums to one.")
 
+    def infer(self, x: TensorType) -> TensorType:
+        axis_of(x, self.axis)
+        return x
+
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Softmax(x, axis=self.axis)
 
 
-def activate(g: Builder, x: Value, activation: Activation_ | None) -> Value:
-    """The activation of a value; None is none."""
-    return x if activation is None else activation.apply(g, x)
+@ACTIVATIONS.register("log_softmax")
+class LogSoftmax(Activation_):
+    """`log(softmax(x))` along an axis."""
+
+    axis: int = attr(-1, doc="Axis along which the exponential of the result sums to one.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        axis_of(x, self.axis)
+        return x
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        return g.LogSoftmax(x, axis=self.axis)
+
+
+@ACTIVATIONS.register("sparsemax")
+class Sparsemax(Activation_):
+    """`max(x - t, 0)` along an axis, with the t that makes the result sum to one.
+
+    As published (Martins and Astudillo 2016, algorithm 1). Keras 3.15's own takes another t wherever the result has
+    two or more positive elements, so that it does not sum to one.
+    """
+
+    axis: int = attr(-1, doc="Axis along which the result sums to one.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        x.fixed(axis_of(x, self.axis))
+        return x
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        axis = self.axis % x.rank
+        size = x.shape[axis]
+        numbers = g.const([float(k) for k in range(1, size + 1)], x.dtype)
+        ranks = along(g, numbers, [axis], x.rank)
+        descending, _ = g.TopK(x, [size], axis=axis, outputs=2)
+        excess = g.Sub(g.CumSum(descending, g.const(axis, "int64")), 1.0)
+        # In the k largest, the k-th is positive in the result if it exceeds what all k would be lowered by.
+        kept = g.cast(g.Greater(g.Mul(descending, ranks), excess), x.dtype)
+        count = g.ReduceSum(kept, [axis], keepdims=1)
+        threshold = g.Div(g.Sub(g.ReduceSum(g.Mul(descending, kept), [axis], keepdims=1), 1.0), count)
+        return g.Relu(g.Sub(x, threshold))
+
+
+@ACTIVATIONS.register("glu")
+class Glu(Activation_):
+    """`a * sigmoid(b)`, a and b being the halves of the input along an axis."""
+
+    axis: int = attr(-1, doc="Axis that is halved.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        axis = axis_of(x, self.axis)
+        size = x.fixed(axis)
+        require(size % 2 == 0, f"has glu halve axis {self.axis}, whose size is odd: {size} of {x}")
+        return x.with_shape((*x.shape[:axis], size // 2, *x.shape[axis + 1 :]))
+
+    def apply(self, g: Builder, x: Value) -> Value:
+        a, b = g.Split(x, axis=self.axis, num_outputs=2, outputs=2)
+        return g.Mul(a, g.Sigmoid(b))
+
+
+# -- the layer that applies any of them ------------------------------------------------------------------------------
 
 
 @layer
@@ -89,7 +380,7 @@ class Activation(Layer):
     activation: Activation_ = attr(doc="Function to apply.")
 
     def infer(self, x: TensorType) -> TensorType:
-        return x
+        return activated(x, self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
         return activate(g, x, self.activation)

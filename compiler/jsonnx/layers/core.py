@@ -9,7 +9,7 @@ from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
 from ..types import TensorType, require
-from .activations import Activation_, activate
+from .activations import Activation_, activate, activated
 from .base import Layer, layer
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LORA = "Low-rank adaptation is not supported."
 QUANTIZATION = "Quantized weights are not supported."
+MASKING = "Mask propagation is not supported yet."
+WEIGHTS = "Initial weights are given beside the spec, not in it."
 
 
 @layer
@@ -39,7 +41,7 @@ class Dense(Layer):
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         x.fixed(-1)
-        return x.with_last(self.units)
+        return activated(x.with_last(self.units), self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
         shape = (x.shape[-1], self.units)
@@ -49,3 +51,32 @@ class Dense(Layer):
             bias = g.param("bias", (self.units,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
             y = g.Add(y, bias)
         return activate(g, y, self.activation)
+
+
+@layer
+class Embedding(Layer):
+    """Replaces every integer by a vector of its own: `embeddings[x]`."""
+
+    input_dim: int = attr(doc="Size of the vocabulary: the greatest integer plus 1.", minimum=1)
+    output_dim: int = attr(doc="Size of the vectors.", minimum=1)
+    embeddings_initializer: Initializer = attr("random_uniform", doc="Initial value of the vectors.")
+    embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the vectors.")
+    embeddings_constraint: Constraint | None = attr(None, doc="Projection of the vectors after every update.")
+    mask_zero: bool = attr(False, doc="Whether later layers leave out places where x is 0.", unsupported=MASKING)
+    weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial vectors.", unsupported=WEIGHTS)
+    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
+    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    quantization_config: str | None = attr(None, doc="Quantization of the vectors.", unsupported=QUANTIZATION)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return TensorType("float32", (*x.shape, self.output_dim))
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        embeddings = g.param(
+            "embeddings",
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            self.embeddings_regularizer,
+            self.embeddings_constraint,
+        )
+        return g.Gather(embeddings, g.cast(x, "int64"), axis=0)

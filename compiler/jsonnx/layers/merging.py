@@ -1,3 +1,188 @@
-"""Layers that join several inputs."""
+"""Layers that make one tensor of several: element by element, side by side, or by a product."""
 
 from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from ..bricks import Sizes, attr
+from ..types import Dim, TensorType, broadcast, require, shape_text
+from .base import Layer, layer
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+
+def merged(inputs: tuple[TensorType, ...]) -> TensorType:
+    """The type of an element-wise merge: NumPy's broadcasting on everything but the batch axis.
+
+    So an input of lower rank gets its missing axes right after the batch, as in Keras.
+    """
+    one_dtype(inputs)
+    shape = inputs[0].shape[1:]
+    for x in inputs[1:]:
+        both = broadcast(shape, x.shape[1:])
+        if both is None:
+            left, right, axis = _clash(shape, x.shape[1:])
+            given = f"{shape_text(shape)} and {shape_text(x.shape[1:])}"
+            require(False, f"cannot merge {given} (without the batch): {left} and {right} meet on axis {axis}")
+        else:
+            shape = both
+    return inputs[0].with_shape((inputs[0].shape[0], *shape))
+
+
+def _clash(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, Dim, int]:
+    """The last two sizes that do not go together, and their axis counted from the end."""
+    pairs = zip(reversed(left), reversed(right), strict=False)
+    return next((a, b, -place) for place, (a, b) in enumerate(pairs, 1) if broadcast(a, b) is None)
+
+
+def one_dtype(inputs: tuple[TensorType, ...]) -> None:
+    dtypes = {x.dtype: None for x in inputs}
+    require(len(dtypes) == 1, f"needs inputs of one element type, got {' and '.join(dtypes)}")
+
+
+def same_rank(g: Builder, inputs: tuple[Value, ...]) -> list[Value]:
+    """The inputs with axes of size one after the batch, up to the greatest rank."""
+    rank = max(x.rank for x in inputs)
+    return [g.Unsqueeze(x, list(range(1, rank - x.rank + 1))) if x.rank < rank else x for x in inputs]
+
+
+class Elementwise(Layer):
+    """Base of the layers that combine inputs element by element, two at a time."""
+
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+    operator: ClassVar[str]
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        return merged(inputs)
+
+    def lower(self, g: Builder, *inputs: Value) -> Any:
+        return reduce(lambda left, right: g.emit(self.operator, left, right), same_rank(g, inputs))
+
+
+@layer
+class Add(Elementwise):
+    """Sum of the inputs."""
+
+    operator = "Add"
+
+
+@layer
+class Subtract(Elementwise):
+    """The first input less the second."""
+
+    arity = (2, 2)
+    operator = "Sub"
+
+
+@layer
+class Multiply(Elementwise):
+    """Product of the inputs, element by element."""
+
+    operator = "Mul"
+
+
+@layer
+class Maximum(Elementwise):
+    """The greatest of the inputs, element by element."""
+
+    operator = "Max"
+
+
+@layer
+class Minimum(Elementwise):
+    """The least of the inputs, element by element."""
+
+    operator = "Min"
+
+
+@layer
+class Average(Layer):
+    """Mean of the inputs, element by element."""
+
+    arity = (2, None)
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        return merged(inputs)
+
+    def lower(self, g: Builder, *inputs: Value) -> Any:
+        return g.Mul(reduce(g.Add, same_rank(g, inputs)), 1 / len(inputs))
+
+
+@layer
+class Concatenate(Layer):
+    """The inputs one after the other along an axis."""
+
+    arity = (2, None)
+    axis: int = attr(-1, doc="Axis along which the inputs follow one another; the batch axis is 0.")
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        one_dtype(inputs)
+        first, axis = inputs[0], self.axis
+        require(-first.rank <= axis < first.rank, f"has no axis {axis} in {first}")
+        axis %= first.rank
+        require(axis != 0, "cannot concatenate along the batch axis")
+        for x in inputs[1:]:
+            require(x.rank == first.rank, f"needs inputs of one rank, got {first} and {x}")
+            for place, (a, b) in enumerate(zip(first.shape, x.shape, strict=True)):
+                require(place == axis or a == b, f"joins along axis {axis}, but {a} and {b} meet on axis {place}")
+        total = sum((x.shape[axis] for x in inputs[1:]), start=first.shape[axis])
+        return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
+
+    def lower(self, g: Builder, *inputs: Value) -> Any:
+        return g.refine(g.Concat(*inputs, axis=self.axis), self.infer(*(x.type for x in inputs)).shape)
+
+
+@layer
+class Dot(Layer):
+    """Product of two inputs, summed along an axis of each, sample by sample."""
+
+    arity = (2, 2)
+    axes: Annotated[tuple[int, ...], Sizes(2)] = attr(doc="The axis of each input to sum over, or one for both.")
+    normalize: bool = attr(False, doc="Whether to scale to length 1 along the axes first: the result is the cosine.")
+
+    def infer(self, x: TensorType, y: TensorType) -> TensorType:
+        one_dtype((x, y))
+        a, b = self._axes(x, y)
+        sizes = x.shape[a], y.shape[b]
+        require(
+            sizes[0] == sizes[1], f"sums over axes of one size, got {sizes[0]} on axis {a} and {sizes[1]} on axis {b}"
+        )
+        shape = (*x.shape[:a], *x.shape[a + 1 :], *y.shape[1:b], *y.shape[b + 1 :])
+        return x.with_shape(shape if len(shape) > 1 else (*shape, 1))
+
+    def lower(self, g: Builder, x: Value, y: Value) -> Any:
+        a, b = self._axes(x.type, y.type)
+        shape, sources = self.infer(x.type, y.type).shape, (x, y)
+        if self.normalize:
+            x, y = unit_length(g, x, a), unit_length(g, y, b)
+        x = as_matrices(g, g.transpose(x, [*(axis for axis in range(x.rank) if axis != a), a]), last=True)
+        y = as_matrices(g, g.transpose(y, [0, b, *(axis for axis in range(1, y.rank) if axis != b)]), last=False)
+        product = g.MatMul(x, y)
+        return product if product.shape == shape else g.refine(g.Reshape(product, g.sizes(shape, *sources)), shape)
+
+    def _axes(self, x: TensorType, y: TensorType) -> tuple[int, int]:
+        found = []
+        for axis, of in zip(self.axes, (x, y), strict=True):
+            require(of.rank >= 2, f"needs inputs of rank 2 or more, got {of}")
+            require(-of.rank <= axis < of.rank, f"has no axis {axis} in {of}")
+            require(axis % of.rank != 0, "cannot sum over the batch axis")
+            found.append(axis % of.rank)
+        return found[0], found[1]
+
+
+def unit_length(g: Builder, x: Value, axis: int) -> Any:
+    """x scaled to length 1 along an axis; what is shorter than 1e-7 is divided by that."""
+    squares = g.ReduceSum(g.Mul(x, x), [axis], keepdims=1)
+    return g.Div(x, g.Sqrt(g.Max(squares, 1e-14)))
+
+
+def as_matrices(g: Builder, x: Value, *, last: bool) -> Any:
+    """Rank 3: the last axis kept, or the second one, and the others but the batch as one."""
+    if x.rank == 3:
+        return x
+    if x.rank == 2:
+        return g.Unsqueeze(x, [1 if last else 2])
+    keep = x.shape[-1] if last else x.shape[1]
+    return g.Reshape(x, g.sizes((x.shape[0], -1, keep) if last else (x.shape[0], keep, -1), x))

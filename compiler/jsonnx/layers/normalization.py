@@ -1,3 +1,158 @@
-"""Layers that normalise by statistics of a batch, of features or of the data set."""
+"""Layers that bring their input to mean 0 and variance 1."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..bricks import attr
+from ..training.constraints import Constraint
+from ..training.initializers import Initializer
+from ..training.regularizers import Regularizer
+from ..types import TensorType, require
+from .axes import Axes, along, axes_of, axis_of
+from .base import Layer, layer
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+RENORM = "Batch renormalization is not supported."
+SYNCHRONIZED = "Statistics over several machines are not supported."
+
+
+def statistics(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value, Value]:
+    """Mean along axes, the difference of x from it, and its square's mean."""
+    mean = g.ReduceMean(x, axes, keepdims=1)
+    centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
+    return mean, centered, g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
+
+
+@layer
+class BatchNormalization(Layer):
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, for every channel.
+
+    Mean and variance are those of the batch in training, which also move the averages:
+    `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are the
+    moving averages.
+    """
+
+    axis: int = attr(-1, doc="Axis of the channels.")
+    momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")
+    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a learned beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
+    gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
+    moving_mean_initializer: Initializer = attr("zeros", doc="Initial value of the moving mean.")
+    moving_variance_initializer: Initializer = attr("ones", doc="Initial value of the moving variance.")
+    beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
+    gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
+    beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
+    gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
+    renorm: bool = attr(False, doc="Whether to correct the batch's statistics.", unsupported=RENORM)
+    renorm_clipping: tuple[float, ...] | None = attr(None, doc="Bounds of the correction.", unsupported=RENORM)
+    renorm_momentum: float = attr(0.99, doc="Momentum of the correction.", unsupported=RENORM)
+    synchronized: bool = attr(False, doc="Whether machines share their statistics.", unsupported=SYNCHRONIZED)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        axis = axis_of(x, self.axis)
+        require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
+        x.fixed(axis)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axis = self.axis % x.rank
+        shape = (x.shape[axis],)
+        gamma: Value | None = None
+        beta: Value | None = None
+        if self.scale:
+            gamma = g.param("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+        if self.center:
+            beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+        mean = g.state("moving_mean", shape, self.moving_mean_initializer)
+        variance = g.state("moving_variance", shape, self.moving_variance_initializer)
+        # ONNX' operator wants the channels on axis 1, and the statistics of a batch are quickest to take there.
+        order = [0, axis, *(place for place in range(1, x.rank) if place != axis)]
+        x = g.transpose(x, order)
+        if g.training and g.trainable:
+            y = self._by_batch(g, x, gamma, beta, mean, variance)
+        else:
+            gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
+            beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
+            y = g.BatchNormalization(x, gamma, beta, mean, variance, epsilon=self.epsilon)
+        return g.transpose(y, [order.index(place) for place in range(x.rank)])
+
+    def _by_batch(self, g: Builder, x: Value, gamma: Any, beta: Any, moving_mean: Any, moving_variance: Any) -> Value:
+        """By the statistics of the batch, in primitives: not every provider has the operator's training mode.
+
+        All that is as large as x: x - mean, its squares, one product and one sum.
+        """
+        axes = [place for place in range(x.rank) if place != 1]
+        mean, centered, variance = statistics(g, x, axes)
+        self._move(g, moving_mean, mean)
+        self._move(g, moving_variance, variance)
+        gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
+        if gamma is not None:
+            gain = g.Mul(gain, along(g, gamma, [1], x.rank))
+        y = g.Mul(centered, gain)
+        return y if beta is None else g.Add(y, along(g, beta, [1], x.rank))
+
+    def _move(self, g: Builder, moving: Any, batch: Value) -> None:
+        # A shared layer moves its averages at every call.
+        before = g.updates.get(moving.name, moving)
+        batch = g.reshape(batch, moving.shape)
+        g.assign(moving, g.Add(g.Mul(before, self.momentum), g.Mul(batch, 1 - self.momentum)))
+
+
+@layer
+class LayerNormalization(Layer):
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes."""
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the statistics, and of gamma and beta.")
+    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a learned beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
+    gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
+    beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
+    gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
+    beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
+    gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        axes = axes_of(x, self.axis)
+        require(bool(axes), "needs an axis to normalize along, got an empty list")
+        for axis in axes:
+            x.fixed(axis)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = axes_of(x.type, self.axis)
+        shape = [x.shape[axis] for axis in axes]
+        gamma: Value | None = None
+        beta: Value | None = None
+        if self.scale:
+            gamma = g.param("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+        if self.center:
+            beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+        if axes != list(range(axes[0], x.rank)):
+            return self._by_primitives(g, x, axes, gamma, beta)
+        return self._by_operator(g, x, axes, gamma, beta)
+
+    def _by_operator(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        if gamma is None:
+            import numpy as np
+
+            gamma = g.const(np.ones([x.shape[axis] for axis in axes]), x.dtype)
+        weights = [gamma] if beta is None else [gamma, beta]  # a bias without a name crashes onnxruntime 1.32
+        outputs = 3 if g.training else 1  # mean and inverse deviation, which the gradient can use
+        y = g.LayerNormalization(x, *weights, axis=axes[0], epsilon=self.epsilon, outputs=outputs)
+        return y[0] if g.training else y
+
+    def _by_primitives(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        _, centered, variance = statistics(g, x, axes)
+        y = g.Div(centered, g.Sqrt(g.Add(variance, self.epsilon)))
+        y = y if gamma is None else g.Mul(y, along(g, gamma, axes, x.rank))
+        return y if beta is None else g.Add(y, along(g, beta, axes, x.rank))

@@ -1,3 +1,175 @@
-"""Layers that act in training only: Dropout."""
+"""Layers that disturb their input in training, and only then."""
 
 from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..bricks import attr
+from ..types import Dim, TensorType, require
+from .base import Layer, layer
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+SEED = "Seed of its own, in place of one derived from the model's seed and the layer's name."
+DATA_FORMAT = "Where the channels stand: last (also for null) or first, before the spatial axes."
+
+DataFormat = Literal["channels_last", "channels_first"]
+
+
+NOISE_SHAPE = "Shape of the mask, the batch included: 1 along axes that live or die as one, null for the input's size."
+
+SELU_LIMIT = -1.6732632423543772 * 1.0507009873554805
+"""What selu comes to for very negative inputs."""
+
+
+def keeping_mean(rate: float) -> float:
+    """The factor for the elements that are not dropped."""
+    return 1 / (1 - rate) if rate < 1 else 0.0
+
+
+def mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> list[Dim]:
+    """The sizes of a mask; ShapeError where they do not suit x."""
+    require(x.dtype.startswith("float"), f"drops real numbers, got {x}")
+    noise = (None,) * x.rank if noise_shape is None else noise_shape
+    require(len(noise) == x.rank, f"has a noise_shape of {len(noise)} axes, the input {x} has {x.rank}")
+    for axis, (size, whole) in enumerate(zip(noise, x.shape, strict=True)):
+        fits = size is None or size in (1, whole)
+        require(fits, f"has noise_shape {size} on axis {axis}, which is neither 1 nor {whole}, the size of {x}")
+    return [whole if size is None else size for size, whole in zip(noise, x.shape, strict=True)]
+
+
+@layer
+class Dropout(Layer):
+    """Sets elements to 0 at random, and scales the others up to keep the mean."""
+
+    rate: float = attr(doc="Share of the elements that become 0.", minimum=0, maximum=1)
+    noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
+    seed: int | None = attr(None, doc=SEED)
+
+    def infer(self, x: TensorType) -> TensorType:
+        mask_shape(x, self.noise_shape)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        if not g.training or not self.rate:
+            return x
+        shape = mask_shape(x.type, self.noise_shape)
+        scale = keeping_mean(self.rate)
+        return g.Mul(x, g.random("mask", shape, "mask", keep=1 - self.rate, scale=scale, seed=self.seed))
+
+
+class SpatialDropout(Layer):
+    """Base of the layers that drop whole channels."""
+
+    rate: float = attr(doc="Share of the channels that become 0.", minimum=0, maximum=1)
+    seed: int | None = attr(None, doc=SEED)
+
+
+def channels(x: TensorType, rank: int) -> TensorType:
+    """The type of what drops channels; ShapeError where the input has another rank than this."""
+    require(x.dtype.startswith("float"), f"drops real numbers, got {x}")
+    require(x.rank == rank, f"needs an input of rank {rank}, got {x}")
+    return x
+
+
+def drop_channels(g: Builder, x: Value, layer: SpatialDropout, axis: int) -> Value:
+    if not g.training or not layer.rate:
+        return x
+    shape = [size if place in (0, axis) else 1 for place, size in enumerate(x.shape)]
+    scale = keeping_mean(layer.rate)
+    return g.Mul(x, g.random("mask", shape, "mask", keep=1 - layer.rate, scale=scale, seed=layer.seed))
+
+
+@layer
+class SpatialDropout1D(SpatialDropout):
+    """Sets whole channels of a sequence to 0 at random, and scales the others up."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        return channels(x, 3)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return drop_channels(g, x, self, 2)
+
+
+@layer
+class SpatialDropout2D(SpatialDropout):
+    """Sets whole channels of an image to 0 at random, and scales the others up."""
+
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return channels(x, 4)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return drop_channels(g, x, self, 1 if self.data_format == "channels_first" else 3)
+
+
+@layer
+class SpatialDropout3D(SpatialDropout):
+    """Sets whole channels of a volume to 0 at random, and scales the others up."""
+
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return channels(x, 5)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return drop_channels(g, x, self, 1 if self.data_format == "channels_first" else 4)
+
+
+@layer
+class GaussianNoise(Layer):
+    """Adds normal noise of mean 0."""
+
+    stddev: float = attr(doc="Standard deviation of the noise.", minimum=0, maximum=1)
+    seed: int | None = attr(None, doc=SEED)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"disturbs real numbers, got {x}")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        if not g.training or not self.stddev:
+            return x
+        return g.Add(x, g.Mul(g.random("noise", x.shape, "normal", seed=self.seed), self.stddev))
+
+
+@layer
+class GaussianDropout(Layer):
+    """Multiplies by normal noise of mean 1 and the variance that Dropout of this rate would have."""
+
+    rate: float = attr(doc="Rate r of the noise, whose standard deviation is sqrt(r / (1 - r)).", minimum=0, below=1)
+    seed: int | None = attr(None, doc=SEED)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"disturbs real numbers, got {x}")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        if not g.training or not self.rate:
+            return x
+        noise = g.Mul(g.random("noise", x.shape, "normal", seed=self.seed), sqrt(self.rate / (1 - self.rate)))
+        return g.Mul(x, g.Add(noise, 1.0))
+
+
+@layer
+class AlphaDropout(Layer):
+    """Sets elements to the lower limit of selu at random, then scales and shifts all to keep mean and variance."""
+
+    rate: float = attr(doc="Share of the elements that are replaced.", minimum=0, below=1)
+    noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
+    seed: int | None = attr(None, doc=SEED)
+
+    def infer(self, x: TensorType) -> TensorType:
+        mask_shape(x, self.noise_shape)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        if not g.training or not self.rate:
+            return x
+        mask = g.random("mask", mask_shape(x.type, self.noise_shape), "mask", keep=1 - self.rate, seed=self.seed)
+        replaced = g.Add(g.Mul(x, mask), g.Mul(g.Sub(1.0, mask), SELU_LIMIT))
+        scale = ((1 - self.rate) * (1 + self.rate * SELU_LIMIT**2)) ** -0.5
+        return g.Add(g.Mul(replaced, scale), -scale * SELU_LIMIT * self.rate)

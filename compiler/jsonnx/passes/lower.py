@@ -34,7 +34,7 @@ def lower_layer(g: Builder, layer: Layer, inputs: list[Value]) -> tuple[Value, .
     outside, g.trainable = g.trainable, g.trainable and layer.trainable
     results = layer.lower(g, *inputs)
     results = results if isinstance(results, tuple) else (results,)
-    if g.training and layer.activity_regularizer is not None:
+    if layer.activity_regularizer is not None:
         for result in results:
             penalty = layer.activity_regularizer.penalty(g, result)
             g.add_loss(g.Div(penalty, g.cast(g.Squeeze(g.Shape(result, start=0, end=1), [0]), result.dtype)))

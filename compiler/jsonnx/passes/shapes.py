@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 from ..diagnostics import Report
 from ..frontend.network import Call, Network
-from ..types import ShapeError, TensorType
+from ..types import ShapeError, TensorType, require
+
+LARGEST = 2**31 - 1
+"""Elements a sample that a value may have: 8 GiB of float32."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +32,46 @@ class TypedNetwork:
 
 def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     """Types on every edge that can have one; what cannot is reported once, where it first goes wrong."""
-    types: dict[str, TensorType] = dict(network.inputs)
+    types: dict[str, TensorType] = {}
+    for name, type in network.inputs.items():
+        try:
+            types[name] = _bounded(type, "is")
+        except ShapeError as error:
+            report.add(error.code, ("inputs", name, "shape"), f"the input {name!r} {error.message}")
     for call in network.calls:
-        if call.layer is None or any(source not in types for source in call.sources):
+        if call.layer is None or not call.sources or any(source not in types for source in call.sources):
             continue  # the cause is reported already
         try:
             found = call.layer.infer(*(types[source] for source in call.sources))
+            results = [_bounded(type, "makes") for type in (found if isinstance(found, tuple) else (found,))]
         except ShapeError as error:
             _report(network, call, types, error, report)
             continue
-        results = found if isinstance(found, tuple) else (found,)
         types |= zip(call.results, results, strict=True)
+    _check_labels(network, types, report)
     return TypedNetwork(network, types)
+
+
+def _bounded(type: TensorType, verb: str) -> TensorType:
+    known = [size for size in type.shape if isinstance(size, int)]
+    require(all(size > 0 for size in known), f"{verb} {type}, which has no elements")
+    require(prod(known) <= LARGEST, f"{verb} {type}, more than {LARGEST} elements a sample", code="out-of-range")
+    return type
 
 
 def _report(network: Network, call: Call, types: Mapping[str, TensorType], error: ShapeError, report: Report) -> None:
     what = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
-    notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in call.sources]
+    sources = dict.fromkeys(call.sources)
+    notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in sources]
     report.add(error.code, call.path, f"{what} {error.message}", help=error.help, notes=notes)
+
+
+def _check_labels(network: Network, types: Mapping[str, TensorType], report: Report) -> None:
+    for name, labels in network.labels.items():
+        classes = types[name].shape[-1] if name in types else None
+        binary = classes == 1 and len(labels) == 2
+        if isinstance(classes, int) and len(labels) != classes and not binary:
+            path = ("labels",) if isinstance(network.document.get("labels"), list) else ("labels", name)
+            message = f"there are {len(labels)} labels for {classes} classes"
+            notes = [(network.paths[name], f"{name!r} is {types[name]}")]
+            report.add("labels-mismatch", path, message, help="give one label for every number on the last axis", notes=notes)

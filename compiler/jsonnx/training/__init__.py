@@ -2,3 +2,7 @@
 
 Like layers they are attributes and one or two methods; those that emit operators get `g`. Imports `bricks` and `types`.
 """
+
+from . import margins
+
+__all__ = ["margins"]

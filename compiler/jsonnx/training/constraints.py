@@ -71,8 +71,12 @@ class MinMaxNorm(Constraint):
 
     min_value: float = attr(0.0, doc="Lower bound of the norm.", minimum=0)
     max_value: float = attr(1.0, doc="Upper bound of the norm.", above=0)
-    rate: float = attr(1.0, doc="1 enforces the bounds at once; smaller values move the norm that share of the way.",
-                       minimum=0, maximum=1)
+    rate: float = attr(
+        1.0,
+        doc="1 enforces the bounds at once; smaller values move the norm that share of the way.",
+        minimum=0,
+        maximum=1,
+    )
     axis: Axes = attr(0, doc=AXIS)
 
     def project(self, g: Builder, weight: Value) -> Value:

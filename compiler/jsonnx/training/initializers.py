@@ -10,6 +10,7 @@ from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..bricks import Brick, Family, attr
+from ..types import require, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,14 +26,13 @@ TRUNCATED_STDDEV = 0.87962566103423978
 
 class Initializer(Brick):
     family = INITIALIZERS
-    seed: int | None
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        """An array of this shape (a number stands for an array full of it)."""
+        """An array of this shape (a number stands for an array full of it); ShapeError where there is none."""
         raise NotImplementedError
 
 
-@INITIALIZERS.register()
+@INITIALIZERS.register("zeros", "zero")
 class Zeros(Initializer):
     """All zeros."""
 
@@ -40,7 +40,7 @@ class Zeros(Initializer):
         return 0.0
 
 
-@INITIALIZERS.register()
+@INITIALIZERS.register("ones", "one")
 class Ones(Initializer):
     """All ones."""
 
@@ -58,7 +58,7 @@ class Constant(Initializer):
         return self.value
 
 
-@INITIALIZERS.register()
+@INITIALIZERS.register("random_normal", "normal")
 class RandomNormal(Initializer):
     """Normal distribution."""
 
@@ -82,7 +82,7 @@ class TruncatedNormal(Initializer):
         return self.mean + self.stddev * truncated_normal(shape, rng)
 
 
-@INITIALIZERS.register()
+@INITIALIZERS.register("random_uniform", "uniform")
 class RandomUniform(Initializer):
     """Uniform distribution."""
 
@@ -114,8 +114,8 @@ class VarianceScaling(Scaled):
 
     scale: float = attr(1.0, doc="Scale of the variance.", above=0)
     mode: Literal["fan_in", "fan_out", "fan_avg"] = attr("fan_in", doc="Which fan divides.")
-    distribution: Literal["truncated_normal", "untruncated_normal", "uniform"] = attr(
-        "truncated_normal", doc="Shape of the distribution."
+    distribution: Literal["truncated_normal", "normal", "untruncated_normal", "uniform"] = attr(
+        "truncated_normal", doc="Shape of the distribution; `normal` is the truncated one."
     )
     seed: int | None = attr(None, doc=SEED)
     input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("inputs"))
@@ -179,8 +179,8 @@ class LecunNormal(Preset):
     choices = 1.0, "fan_in", "truncated_normal"
 
 
-@INITIALIZERS.register("orthogonal")
-class OrthogonalInitializer(Initializer):
+@INITIALIZERS.register("orthogonal", "OrthogonalInitializer")
+class Orthogonal(Initializer):
     """A random orthogonal matrix of all axes but the last by the last (Saxe et al., 2014)."""
 
     gain: float = attr(1.0, doc="Factor on the matrix.")
@@ -189,14 +189,15 @@ class OrthogonalInitializer(Initializer):
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         import numpy as np
 
+        require(len(shape) >= 2, f"fills weights of two axes or more, not {shape_text(shape)}")
         rows, columns = prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))
         return self.gain * (q.T if rows < columns else q).reshape(shape)
 
 
-@INITIALIZERS.register("identity")
-class IdentityInitializer(Initializer):
+@INITIALIZERS.register("identity", "IdentityInitializer")
+class Identity(Initializer):
     """The identity matrix; for weights of two axes."""
 
     gain: float = attr(1.0, doc="Factor on the matrix.")
@@ -204,7 +205,8 @@ class IdentityInitializer(Initializer):
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         import numpy as np
 
-        return self.gain * np.eye(*shape)
+        require(len(shape) == 2, f"fills weights of two axes, not {shape_text(shape)}")
+        return self.gain * np.eye(shape[0], shape[1])
 
 
 def truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Metrics: what is reported, summed over batches exactly.
+"""Metrics: what is reported, summed over batches exactly. As Keras 3 computes and names them.
 
 A metric emits additive statistics of a batch, a vector; the host adds them up over an epoch in float64 and makes one
 number of the totals. So a metric over unequal batches is that over all their samples.
@@ -6,51 +6,309 @@ number of the totals. So a metric over unequal batches is that over all their sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import sqrt
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..bricks import Brick, Family
+from ..bricks import Brick, BrickForm, Family, Json, attr
+from ..types import TensorType, require
+from . import losses, margins
+from .losses import Loss
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
-    from .losses import Loss
 
 METRICS = Family("metric", "What is reported beside the loss.")
 
 
 class Metric(Brick):
-    family = METRICS
+    """A number that says how good an output is.
 
-    def resolve(self, loss: Loss, output: Any) -> Metric:
-        """The metric that is meant, given the loss and the type of the output; itself, unless it is a short name."""
+    `check` raises ShapeError where output and target do not suit it; `statistics` emits a float32 vector that adds up
+    over batches; `result` makes the number of the sums.
+    """
+
+    family = METRICS
+    name: str | None = attr(None, doc="Name it is reported under, where that is not its type's.")
+
+    @property
+    def reported(self) -> str:
+        return self.name or self.type_name
+
+    def resolve(self, loss: Loss, output: TensorType) -> Metric:
+        """The metric that is meant, given the loss and the type of the output; itself, unless it is a short name.
+
+        Raises ShapeError where it suits neither.
+        """
+        self.check(loss.target(output), output)
         return self
 
+    def check(self, target: TensorType, output: TensorType) -> None:
+        require(same_type(target, output), f"needs a target of the output's type {output}, the loss takes {target}")
+
     def statistics(self, g: Builder, target: Value, output: Value) -> Value:
-        """A float32 vector that adds up over batches."""
         raise NotImplementedError
 
     def result(self, totals: Any) -> float:
-        """The number that the summed statistics stand for."""
         return float(totals[0] / totals[1])
 
 
+class MetricForm(BrickForm):
+    """A metric as a name alone is reported under that name, as it stands: `mae` as `mae`."""
+
+    def __init__(self) -> None:
+        super().__init__(METRICS)
+
+    def read(self, value: Json) -> Brick:
+        return super().read({"type": value, "name": value} if isinstance(value, str) else value)
+
+    def write(self, value: Brick) -> Json:
+        written = super().write(value)
+        name = getattr(value, "name", None) or ""
+        alone = written == {"type": value.type_name, "name": name} and METRICS.names.get(name) is type(value)
+        return name if alone else written
+
+
+def same_type(target: TensorType, output: TensorType) -> bool:
+    return target.rank == output.rank and target.dtype == output.dtype
+
+
 def sum_and_count(g: Builder, values: Value) -> Value:
-    """`[sum, number]` of all elements."""
-    total = g.Reshape(g.ReduceSum(values, keepdims=0), [1])
-    return g.Concat(total, g.Reshape(g.cast(g.Size(values), values.dtype), [1]), axis=0)
+    """`[sum, number]`, whose quotient is the mean over samples of the mean within each sample.
+
+    Where all samples are of one size the elements are counted instead, which keeps whole numbers whole.
+    """
+    if not all(isinstance(size, int) for size in values.shape[1:]):
+        values = g.ReduceMean(values, list(range(1, values.rank)), keepdims=0)
+    number = g.cast(g.Size(values), values.dtype)
+    return g.Concat(g.Reshape(g.ReduceSum(values, keepdims=0), [1]), g.Reshape(number, [1]), axis=0)
+
+
+def share_of(g: Builder, hit: Value) -> Value:
+    """The statistics of how often a condition holds."""
+    return sum_and_count(g, g.cast(hit, "float32"))
+
+
+# -- how often right ---------------------------------------------------------------------------------------------------
+
+
+class OfClassNumbers(Metric):
+    """Compares the scores of classes with class numbers."""
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        fits = target.dtype == "int64" and target.rank == output.rank - 1
+        require(fits, f"needs class numbers as the target of {output}, the loss takes {target}")
 
 
 @METRICS.register("sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(Metric):
-    """Share of samples whose likeliest class is the target."""
+class SparseCategoricalAccuracy(OfClassNumbers):
+    """Share of samples whose likeliest class is the target, a class number."""
 
     def statistics(self, g: Builder, target: Value, output: Value) -> Value:
-        hit = g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target)
-        return sum_and_count(g, g.cast(hit, "float32"))
+        return share_of(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target))
+
+
+@METRICS.register("categorical_accuracy")
+class CategoricalAccuracy(Metric):
+    """Share of samples whose likeliest class is that of the target, probabilities of the classes."""
+
+    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+        return share_of(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))))
+
+
+@METRICS.register("binary_accuracy")
+class BinaryAccuracy(Metric):
+    """Share of elements that are above the threshold where the target is 1, and not above it where the target is 0."""
+
+    threshold: float = attr(0.5, doc="What an output must exceed to count as 1.")
+
+    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+        above = g.cast(g.Greater(output, self.threshold), target.dtype)
+        return share_of(g, g.Equal(above, target))
 
 
 @METRICS.register("accuracy", "acc")
 class Accuracy(Metric):
-    """Share of correct predictions: sparse, categorical or binary, as the loss is."""
+    """Share of correct predictions: binary where the output has one element, else by class, as the target is.
 
-    def resolve(self, loss: Loss, output: Any) -> Metric:
-        return SparseCategoricalAccuracy()
+    It is what Keras means by the name; Keras' class Accuracy, which asks for equal numbers, has no counterpart.
+    """
+
+    def resolve(self, loss: Loss, output: TensorType) -> Metric:
+        if output.shape[-1] == 1:
+            kind: type[Metric] = BinaryAccuracy
+        else:
+            kind = CategoricalAccuracy if loss.target(output).rank == output.rank else SparseCategoricalAccuracy
+        return kind(name=self.reported).resolve(loss, output)
+
+
+def among_best(g: Builder, output: Value, score: Value, k: int) -> Value:
+    """Whether fewer than k classes have a higher score."""
+    higher = g.cast(g.Greater(output, score), "float32")
+    return g.Less(g.ReduceSum(higher, [-1], keepdims=0), float(k))
+
+
+@METRICS.register("top_k_categorical_accuracy")
+class TopKCategoricalAccuracy(Metric):
+    """Share of samples whose target class is among the k likeliest, the target being probabilities of the classes."""
+
+    k: int = attr(5, doc="How many of the likeliest classes count.", minimum=1)
+
+    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+        number = g.ArgMax(target, axis=-1, keepdims=1)
+        return share_of(g, among_best(g, output, g.GatherElements(output, number, axis=-1), self.k))
+
+
+@METRICS.register("sparse_top_k_categorical_accuracy")
+class SparseTopKCategoricalAccuracy(OfClassNumbers):
+    """Share of samples whose target, a class number, is among the k likeliest classes."""
+
+    k: int = attr(5, doc="How many of the likeliest classes count.", minimum=1)
+    from_sorted_ids: bool = attr(
+        False, doc="Whether the output is class numbers, best first.", unsupported="Outputs are scores of the classes."
+    )
+
+    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+        score = g.GatherElements(output, g.Unsqueeze(target, [-1]), axis=-1)
+        return share_of(g, among_best(g, output, score, self.k))
+
+
+# -- how far off -------------------------------------------------------------------------------------------------------
+
+
+@METRICS.register("root_mean_squared_error")
+class RootMeanSquaredError(Metric):
+    """Root of the mean squared error over all elements of all samples."""
+
+    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+        error = g.Sub(output, target)
+        return sum_and_count(g, g.Mul(error, error))
+
+    def result(self, totals: Any) -> float:
+        return sqrt(totals[0] / totals[1])
+
+
+class MeanOf(Metric):
+    """The mean of a loss over all samples."""
+
+    measure: ClassVar[type[Loss]]
+
+    def loss(self) -> Loss:
+        """The loss with this metric's arguments."""
+        return self.measure(**{name: getattr(self, name) for name in self.attributes if name != "name"})
+
+    def check(self, target: TensorType, output: TensorType) -> None:
+        wanted = self.loss().target(output)
+        require(same_type(target, wanted), f"needs the target {wanted}, the loss takes {target}")
+
+    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+        return sum_and_count(g, self.loss().values(g, target, output))
+
+
+@METRICS.register("mean_squared_error", "mse", "MSE")
+class MeanSquaredError(MeanOf):
+    """Mean of `(target - output) ** 2`."""
+
+    measure = losses.MeanSquaredError
+
+
+@METRICS.register("mean_absolute_error", "mae", "MAE")
+class MeanAbsoluteError(MeanOf):
+    """Mean of `|target - output|`."""
+
+    measure = losses.MeanAbsoluteError
+
+
+@METRICS.register("mean_absolute_percentage_error", "mape", "MAPE")
+class MeanAbsolutePercentageError(MeanOf):
+    """Mean of `100 * |(target - output) / target|`."""
+
+    measure = losses.MeanAbsolutePercentageError
+
+
+@METRICS.register("mean_squared_logarithmic_error", "msle", "MSLE")
+class MeanSquaredLogarithmicError(MeanOf):
+    """Mean of `(log(1 + target) - log(1 + output)) ** 2`."""
+
+    measure = losses.MeanSquaredLogarithmicError
+
+
+@METRICS.register("logcosh", "log_cosh_error")
+class LogCoshError(MeanOf):
+    """Mean of `log(cosh(target - output))`."""
+
+    measure = losses.LogCosh
+
+
+@METRICS.register("cosine_similarity")
+class CosineSimilarity(MeanOf):
+    """Mean of the cosine of the angle between target and output: 1 is agreement."""
+
+    axis: int = attr(-1, doc="Axis of the vectors.")
+    measure = losses.CosineSimilarity
+
+    def result(self, totals: Any) -> float:
+        return -float(totals[0] / totals[1])  # the loss is the negated cosine
+
+
+@METRICS.register("binary_crossentropy", "bce", "BCE")
+class BinaryCrossentropy(MeanOf):
+    """Mean of the binary cross-entropy."""
+
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS)
+    label_smoothing: float = attr(0.0, doc="How far targets are drawn towards 1/2.", minimum=0, maximum=1)
+    measure = losses.BinaryCrossentropy
+
+
+@METRICS.register("categorical_crossentropy")
+class CategoricalCrossentropy(MeanOf):
+    """Mean of the categorical cross-entropy."""
+
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS)
+    label_smoothing: float = attr(0.0, doc="Share of the target spread evenly over all classes.", minimum=0, maximum=1)
+    axis: int = attr(-1, doc="Axis of the classes.")
+    measure = losses.CategoricalCrossentropy
+
+
+@METRICS.register("sparse_categorical_crossentropy")
+class SparseCategoricalCrossentropy(MeanOf):
+    """Mean of the sparse categorical cross-entropy; ignored positions count as zero loss, as in Keras."""
+
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS)
+    ignore_class: int | None = attr(None, doc="Class number whose positions have no loss.")
+    axis: int = attr(-1, doc="Axis of the classes; the last one.")
+    measure = losses.SparseCategoricalCrossentropy
+
+
+@METRICS.register("kl_divergence")
+class KLDivergence(MeanOf):
+    """Mean of the Kullback-Leibler divergence."""
+
+    measure = losses.KLDivergence
+
+
+@METRICS.register("poisson")
+class Poisson(MeanOf):
+    """Mean of `output - target * log(output)`."""
+
+    measure = losses.Poisson
+
+
+@METRICS.register("hinge")
+class Hinge(MeanOf):
+    """Mean of `max(1 - target * output, 0)`."""
+
+    measure = margins.Hinge
+
+
+@METRICS.register("squared_hinge")
+class SquaredHinge(MeanOf):
+    """Mean of `max(1 - target * output, 0) ** 2`."""
+
+    measure = margins.SquaredHinge
+
+
+@METRICS.register("categorical_hinge")
+class CategoricalHinge(MeanOf):
+    """Mean of the categorical hinge loss."""
+
+    measure = margins.CategoricalHinge

@@ -1,59 +1,92 @@
-"""Optimizers, exactly as Keras 3 computes them."""
+"""Optimizers, exactly as Keras 3 computes them.
+
+Every weight has its own copy of the operators here, so they are as few as the arithmetic allows. Where a mean is kept
+as `m = beta * m + (1 - beta) * x`, the slot holds `m / (1 - beta)`, which takes one operator less; the factor goes into
+numbers that all weights share.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from math import sqrt
+from typing import TYPE_CHECKING, Any
 
 from ..bricks import Brick, Family, attr
+from ..types import require
+from .initializers import Ones
 
 if TYPE_CHECKING:
     from ..graph import Builder, Parameter, Value
 
-OPTIMIZERS = Family("optimizer", "How a gradient changes a weight.")
+OPTIMIZERS = Family("optimizer", "How a gradient changes a weight.", snake=False)
+
+RATE = "Step size."
+EPSILON = "Added to a divisor, against division by zero."
+EMA = "Averages of the weights are not kept."
+LOSS_SCALE = "The loss needs no scaling in float32."
+ACCUMULATION = "Gradients are not accumulated: take a larger batch."
+
+Slots = Mapping[str, Any]
+"""Values by name: a weight's slots, or what `prepare` made for all weights."""
+
+Update = tuple["Value", dict[str, "Value"]]
+"""A weight after a step, and the slots that changed."""
 
 
 class Optimizer(Brick):
     """`slots` names a weight's slots and their initial values; `update` emits one weight's step.
 
-    Shared by all: `weight_decay` shrinks weights before the step, and the gradients are clipped first.
+    Shared by all: gradients are clipped, then weights decay (by `weight * weight_decay * rate`), then comes the step.
     """
 
     family = OPTIMIZERS
-    learning_rate: float = attr(0.001, doc="Step size.", above=0, maximum=1e6)
-    weight_decay: float | None = attr(None, doc="Share of the weight taken off at every step, times the rate.", minimum=0)
+    learning_rate: float = attr(0.001, doc=RATE, above=0, maximum=1e6)
+    weight_decay: float | None = attr(None, doc="Share of the weight taken off at a step, times the rate.", minimum=0)
     clipnorm: float | None = attr(None, doc="Greatest norm of one weight's gradient.", above=0)
     clipvalue: float | None = attr(None, doc="Greatest absolute value in a gradient.", above=0)
     global_clipnorm: float | None = attr(None, doc="Greatest norm of all gradients together.", above=0)
+    use_ema: bool = attr(False, doc="Whether to keep a moving average of the weights.", unsupported=EMA)
+    ema_momentum: float = attr(0.99, doc="Share of the average that is kept at a step.", unsupported=EMA)
+    ema_overwrite_frequency: int | None = attr(
+        None, doc="Steps after which the average replaces the weights.", unsupported=EMA
+    )
+    loss_scale_factor: float | None = attr(
+        None, doc="Factor on the loss, taken out of the gradients again.", unsupported=LOSS_SCALE
+    )
+    gradient_accumulation_steps: int | None = attr(
+        None, doc="Steps whose gradients make one update.", unsupported=ACCUMULATION
+    )
+
+    def check(self) -> None:
+        """Raises ShapeError where arguments exclude one another."""
+        given = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
+        require(len(given) < 2, f"can clip in one way only, got {' and '.join(given)}", code="invalid-value")
 
     def slots(self) -> dict[str, float]:
         """Slots of one weight, in its shape, by name, with the value they start from."""
         return {}
 
-    def prepare(self, g: Builder, rate: Value, step: Value) -> Mapping[str, Value]:
-        """What all weights' updates share, computed once."""
+    def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
+        """What all weights' updates share, computed once. `step` counts from 1."""
         return {}
 
-    def update(
-        self, g: Builder, weight: Value, gradient: Value, slots: Mapping[str, Value], rate: Value, shared: Mapping[str, Value]
-    ) -> tuple[Value, dict[str, Value]]:
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
         """The weight and its slots after the step."""
         raise NotImplementedError
 
     def clip(self, g: Builder, gradients: dict[Parameter, Value]) -> dict[Parameter, Value]:
         """The gradients within the bounds."""
+        if self.clipnorm is not None:
+            return {w: g.Mul(d, bounded(g, square_sum(g, d), self.clipnorm)) for w, d in gradients.items()}
+        if self.global_clipnorm is not None and gradients:
+            factor = bounded(g, g.Sum(*(square_sum(g, d) for d in gradients.values())), self.global_clipnorm)
+            return {w: g.Mul(d, factor) for w, d in gradients.items()}
         if self.clipvalue is not None:
             return {w: g.Clip(d, -self.clipvalue, self.clipvalue) for w, d in gradients.items()}
-        if self.clipnorm is not None:
-            return {w: g.Mul(d, bounded(g, square_norm(g, d), self.clipnorm)) for w, d in gradients.items()}
-        if self.global_clipnorm is not None and gradients:
-            total = g.Sum(*(square_norm(g, d) for d in gradients.values()))
-            factor = bounded(g, total, self.global_clipnorm)
-            return {w: g.Mul(d, factor) for w, d in gradients.items()}
         return gradients
 
 
-def square_norm(g: Builder, x: Value) -> Value:
+def square_sum(g: Builder, x: Value) -> Value:
     return g.ReduceSum(g.Mul(x, x), keepdims=0)
 
 
@@ -62,50 +95,263 @@ def bounded(g: Builder, squared: Value, bound: float) -> Value:
     return g.Div(bound, g.Max(g.Sqrt(squared), bound))
 
 
-@OPTIMIZERS.register("sgd", "SGD")
+def decayed(g: Builder, old: Value, factor: float, new: Value) -> Value:
+    """`factor * old + new`."""
+    return g.Add(g.Mul(old, factor), new)
+
+
+def unbiased(g: Builder, beta: float, step: Value) -> Value:
+    """`1 - beta ** step`: what the weights of a running mean sum up to."""
+    return g.Sub(1.0, g.Pow(g.const(beta), step))
+
+
+@OPTIMIZERS.register("sgd")
 class SGD(Optimizer):
     """Gradient descent, with momentum if asked."""
 
-    learning_rate: float = attr(0.01, doc="Step size.", above=0, maximum=1e6)
+    learning_rate: float = attr(0.01, doc=RATE, above=0, maximum=1e6)
     momentum: float = attr(0.0, doc="Share of the last step that is kept.", minimum=0, maximum=1)
     nesterov: bool = attr(False, doc="Whether to look ahead along the momentum.")
 
     def slots(self) -> dict[str, float]:
         return {"momentum": 0.0} if self.momentum else {}
 
-    def update(
-        self, g: Builder, weight: Value, gradient: Value, slots: Mapping[str, Value], rate: Value, shared: Mapping[str, Value]
-    ) -> tuple[Value, dict[str, Value]]:
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
         step = g.Mul(gradient, rate)
         if not self.momentum:
             return g.Sub(weight, step), {}
         velocity = g.Sub(g.Mul(slots["momentum"], self.momentum), step)
-        if self.nesterov:
-            return g.Add(weight, g.Sub(g.Mul(velocity, self.momentum), step)), {"momentum": velocity}
-        return g.Add(weight, velocity), {"momentum": velocity}
+        ahead = g.Sub(g.Mul(velocity, self.momentum), step) if self.nesterov else velocity
+        return g.Add(weight, ahead), {"momentum": velocity}
 
 
-@OPTIMIZERS.register("adam")
-class Adam(Optimizer):
-    """Steps scaled by running means of the gradient and its square (Kingma and Ba, 2015)."""
+@OPTIMIZERS.register("rmsprop")
+class RMSprop(Optimizer):
+    """Steps scaled by a running mean of the gradient's square (Tieleman and Hinton, 2012)."""
+
+    rho: float = attr(0.9, doc="Decay of the running means.", minimum=0, below=1)
+    momentum: float = attr(0.0, doc="Share of the last step that is kept.", minimum=0)
+    epsilon: float = attr(1e-7, doc="Added under the root, against division by zero.", minimum=0)
+    centered: bool = attr(False, doc="Whether to scale by the gradient's variance rather than its square.")
+
+    def slots(self) -> dict[str, float]:
+        names = ["velocity", *(["momentum"] if self.momentum else []), *(["average_gradient"] if self.centered else [])]
+        return dict.fromkeys(names, 0.0)
+
+    def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
+        return {"rate": g.Div(rate, sqrt(1.0 - self.rho))}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        changed = {"velocity": decayed(g, slots["velocity"], self.rho, g.Mul(gradient, gradient))}
+        divisor = changed["velocity"]
+        if self.centered:
+            mean = changed["average_gradient"] = decayed(g, slots["average_gradient"], self.rho, gradient)
+            divisor = g.Sub(divisor, g.Mul(g.Mul(mean, mean), 1.0 - self.rho))
+        root = g.Sqrt(g.Add(divisor, self.epsilon / (1.0 - self.rho)))
+        step = g.Div(g.Mul(gradient, shared["rate"]), root)
+        if self.momentum:
+            step = changed["momentum"] = decayed(g, slots["momentum"], self.momentum, step)
+        return g.Sub(weight, step), changed
+
+
+class Moments(Optimizer):
+    """Base of what follows running means of the gradient and its square, or of other powers of it."""
 
     beta_1: float = attr(0.9, doc="Decay of the mean of gradients.", minimum=0, below=1)
     beta_2: float = attr(0.999, doc="Decay of the mean of squares.", minimum=0, below=1)
-    epsilon: float = attr(1e-7, doc="Added to the root, against division by zero.", above=0)
+    epsilon: float = attr(1e-7, doc=EPSILON, minimum=0)
 
     def slots(self) -> dict[str, float]:
         return {"momentum": 0.0, "velocity": 0.0}
 
-    def prepare(self, g: Builder, rate: Value, step: Value) -> Mapping[str, Value]:
-        """The rate with both means' bias corrected."""
-        unbiased = g.Sqrt(g.Sub(1.0, g.Pow(g.const(self.beta_2), step)))
-        return {"rate": g.Mul(rate, g.Div(unbiased, g.Sub(1.0, g.Pow(g.const(self.beta_1), step))))}
+    def moments(self, g: Builder, gradient: Value, slots: Slots) -> dict[str, Value]:
+        """Both means, as slots hold them."""
+        return {
+            "momentum": decayed(g, slots["momentum"], self.beta_1, gradient),
+            "velocity": decayed(g, slots["velocity"], self.beta_2, g.Mul(gradient, gradient)),
+        }
 
-    def update(
-        self, g: Builder, weight: Value, gradient: Value, slots: Mapping[str, Value], rate: Value, shared: Mapping[str, Value]
-    ) -> tuple[Value, dict[str, Value]]:
-        m, v = slots["momentum"], slots["velocity"]
-        m = g.Add(m, g.Mul(g.Sub(gradient, m), 1.0 - self.beta_1))
-        v = g.Add(v, g.Mul(g.Sub(g.Mul(gradient, gradient), v), 1.0 - self.beta_2))
-        step = g.Div(g.Mul(m, shared["rate"]), g.Add(g.Sqrt(v), self.epsilon))
-        return g.Sub(weight, step), {"momentum": m, "velocity": v}
+
+class AdamSteps(Moments):
+    """Base of Adam and AdamW, which differ in the default of `weight_decay`."""
+
+    amsgrad: bool = attr(False, doc="Whether to scale by the greatest mean of squares so far (Reddi et al., 2018).")
+
+    def slots(self) -> dict[str, float]:
+        return super().slots() | ({"velocity_hat": 0.0} if self.amsgrad else {})
+
+    def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
+        """The rate with both means' bias, and their slots' factors, taken out."""
+        scale = (1.0 - self.beta_1) / sqrt(1.0 - self.beta_2)
+        corrected = g.Div(g.Sqrt(unbiased(g, self.beta_2, step)), unbiased(g, self.beta_1, step))
+        return {"rate": g.Mul(g.Mul(rate, corrected), scale)}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        changed = self.moments(g, gradient, slots)
+        squares = changed["velocity"]
+        if self.amsgrad:
+            squares = changed["velocity_hat"] = g.Max(slots["velocity_hat"], squares)
+        divisor = g.Add(g.Sqrt(squares), self.epsilon / sqrt(1.0 - self.beta_2))
+        return g.Sub(weight, g.Div(g.Mul(changed["momentum"], shared["rate"]), divisor)), changed
+
+
+@OPTIMIZERS.register("adam")
+class Adam(AdamSteps):
+    """Steps scaled by running means of the gradient and its square (Kingma and Ba, 2015)."""
+
+
+@OPTIMIZERS.register("adamw")
+class AdamW(AdamSteps):
+    """Adam with weights that decay (Loshchilov and Hutter, 2019)."""
+
+    weight_decay: float = attr(0.004, doc="Share of the weight taken off at a step, times the rate.", minimum=0)
+
+
+@OPTIMIZERS.register("nadam")
+class Nadam(Moments):
+    """Adam with Nesterov momentum (Dozat, 2016)."""
+
+    def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
+        """The factors of the mean and of the gradient, each with the rate, and the root of the squares' bias."""
+        product = g.state("u_product", (), Ones())
+        now = self.schedule(g, step)
+        following = self.schedule(g, g.Add(step, 1.0))
+        so_far = g.Mul(product, now)
+        g.assign(product, so_far)
+        of_mean = g.Div(following, g.Sub(1.0, g.Mul(so_far, following)))
+        of_gradient = g.Div(g.Sub(1.0, now), g.Sub(1.0, so_far))
+        root = g.Sqrt(g.Div(unbiased(g, self.beta_2, step), 1.0 - self.beta_2))
+        return {
+            "mean": g.Mul(g.Mul(g.Mul(rate, of_mean), root), 1.0 - self.beta_1),
+            "gradient": g.Mul(g.Mul(rate, of_gradient), root),
+            "epsilon": g.Mul(root, self.epsilon),
+        }
+
+    def schedule(self, g: Builder, step: Value) -> Value:
+        """The momentum of a step: `beta_1 * (1 - 0.96 ** step / 2)`."""
+        return g.Mul(g.Sub(1.0, g.Mul(g.Pow(g.const(0.96), step), 0.5)), self.beta_1)
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        changed = self.moments(g, gradient, slots)
+        step = g.Add(g.Mul(changed["momentum"], shared["mean"]), g.Mul(gradient, shared["gradient"]))
+        return g.Sub(weight, g.Div(step, g.Add(g.Sqrt(changed["velocity"]), shared["epsilon"]))), changed
+
+
+@OPTIMIZERS.register("adamax")
+class Adamax(Moments):
+    """Adam with the greatest absolute gradient, decaying, in place of squares (Kingma and Ba, 2015)."""
+
+    def slots(self) -> dict[str, float]:
+        return {"momentum": 0.0, "norm": 0.0}
+
+    def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
+        return {"rate": g.Div(g.Mul(rate, 1.0 - self.beta_1), unbiased(g, self.beta_1, step))}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        mean = decayed(g, slots["momentum"], self.beta_1, gradient)
+        norm = g.Max(g.Mul(slots["norm"], self.beta_2), g.Abs(gradient))
+        step = g.Div(g.Mul(mean, shared["rate"]), g.Add(norm, self.epsilon))
+        return g.Sub(weight, step), {"momentum": mean, "norm": norm}
+
+
+@OPTIMIZERS.register("adagrad")
+class Adagrad(Optimizer):
+    """Steps scaled by the sum of all squared gradients (Duchi et al., 2011)."""
+
+    initial_accumulator_value: float = attr(0.1, doc="What the sum starts from.", minimum=0)
+    epsilon: float = attr(1e-7, doc="Added under the root, against division by zero.", minimum=0)
+
+    def slots(self) -> dict[str, float]:
+        return {"accumulator": self.initial_accumulator_value}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        total = g.Add(slots["accumulator"], g.Mul(gradient, gradient))
+        step = g.Div(g.Mul(gradient, rate), g.Sqrt(g.Add(total, self.epsilon)))
+        return g.Sub(weight, step), {"accumulator": total}
+
+
+@OPTIMIZERS.register("adadelta")
+class Adadelta(Optimizer):
+    """Steps scaled by running means of squared gradients and of squared steps (Zeiler, 2012)."""
+
+    rho: float = attr(0.95, doc="Decay of the running means.", minimum=0, below=1)
+    epsilon: float = attr(1e-7, doc="Added under the roots, against division by zero.", minimum=0)
+
+    def slots(self) -> dict[str, float]:
+        return {"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        epsilon = self.epsilon / (1.0 - self.rho)
+        squares = decayed(g, slots["accumulated_grad"], self.rho, g.Mul(gradient, gradient))
+        ratio = g.Div(g.Add(slots["accumulated_delta_var"], epsilon), g.Add(squares, epsilon))
+        step = g.Mul(g.Sqrt(ratio), gradient)
+        steps = decayed(g, slots["accumulated_delta_var"], self.rho, g.Mul(step, step))
+        return g.Sub(weight, g.Mul(step, rate)), {"accumulated_grad": squares, "accumulated_delta_var": steps}
+
+
+@OPTIMIZERS.register("lion")
+class Lion(Optimizer):
+    """Steps of one size, in the direction of a mean of momentum and gradient (Chen et al., 2023)."""
+
+    beta_1: float = attr(0.9, doc="Share of the momentum in the direction.", above=0, below=1)
+    beta_2: float = attr(0.99, doc="Decay of the momentum.", minimum=0, below=1)
+
+    def slots(self) -> dict[str, float]:
+        return {"momentum": 0.0}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        share = self.beta_1 / (1.0 - self.beta_1) * (1.0 - self.beta_2)
+        direction = g.Sign(decayed(g, slots["momentum"], share, gradient))
+        after = decayed(g, slots["momentum"], self.beta_2, gradient)
+        return g.Sub(weight, g.Mul(direction, rate)), {"momentum": after}
+
+
+@OPTIMIZERS.register("ftrl")
+class Ftrl(Optimizer):
+    """Follow the regularized leader (McMahan et al., 2013)."""
+
+    learning_rate_power: float = attr(
+        -0.5, doc="How the rate falls with the sum of squares; 0 is not at all.", maximum=0
+    )
+    initial_accumulator_value: float = attr(0.1, doc="What the sum of squares starts from.", minimum=0)
+    l1_regularization_strength: float = attr(0.0, doc="Strength of the penalty on absolute values.", minimum=0)
+    l2_regularization_strength: float = attr(0.0, doc="Strength of the penalty on squares.", minimum=0)
+    l2_shrinkage_regularization_strength: float = attr(0.0, doc="As before, but of the gradient alone.", minimum=0)
+    beta: float = attr(0.0, doc="Added to the penalty on squares, over twice the rate.")
+
+    def slots(self) -> dict[str, float]:
+        return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
+
+    def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
+        """What the penalty on squares adds to the divisor."""
+        return {"penalty": g.Add(g.Div(self.beta, rate), 2.0 * self.l2_regularization_strength)}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        total = g.Add(slots["accumulator"], g.Mul(gradient, gradient))
+        before, after = (g.Div(g.Pow(x, -self.learning_rate_power), rate) for x in (slots["accumulator"], total))
+        if self.l2_shrinkage_regularization_strength:
+            gradient = g.Add(gradient, g.Mul(weight, 2.0 * self.l2_shrinkage_regularization_strength))
+        linear = g.Add(slots["linear"], g.Sub(gradient, g.Mul(g.Sub(after, before), weight)))
+        strength = self.l1_regularization_strength
+        kept = g.Sub(g.Clip(linear, -strength, strength), linear) if strength else g.Neg(linear)
+        return g.Div(kept, g.Add(after, shared["penalty"])), {"accumulator": total, "linear": linear}
+
+
+@OPTIMIZERS.register()
+class Lamb(Moments):
+    """Adam with steps in proportion to the norm of the weight (You et al., 2020)."""
+
+    def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
+        """The mean's factor, and the root of the squares' bias, with the slots' factors."""
+        root = g.Sqrt(g.Div(unbiased(g, self.beta_2, step), 1.0 - self.beta_2))
+        mean = g.Div(1.0 - self.beta_1, unbiased(g, self.beta_1, step))
+        return {"mean": g.Mul(mean, root), "epsilon": g.Mul(root, self.epsilon)}
+
+    def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        changed = self.moments(g, gradient, slots)
+        divisor = g.Add(g.Sqrt(changed["velocity"]), shared["epsilon"])
+        step = g.Div(g.Mul(changed["momentum"], shared["mean"]), divisor)
+        of_weight, of_step = square_sum(g, weight), square_sum(g, step)
+        usable = g.Greater(g.Min(of_weight, of_step), 0.0)
+        ratio = g.Where(usable, g.Sqrt(g.Div(of_weight, of_step)), g.const(1.0, weight.dtype))
+        return g.Sub(weight, g.Mul(step, g.Mul(ratio, rate))), changed

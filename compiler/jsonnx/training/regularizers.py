@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ..bricks import Brick, Family, attr
+from ..types import require
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
 
 REGULARIZERS = Family("regularizer", "A penalty on a weight or on an output, added to the loss.")
+
+# Least norm by which Keras divides.
+EPSILON = 1e-7
 
 
 class Regularizer(Brick):
@@ -48,7 +52,7 @@ class L2(Regularizer):
         return square_sum(g, x, self.l2)
 
 
-@REGULARIZERS.register("l1_l2")
+@REGULARIZERS.register("l1_l2", "l1l2")
 class L1L2(Regularizer):
     """`l1 * sum(|x|) + l2 * sum(x ** 2)`."""
 
@@ -56,7 +60,8 @@ class L1L2(Regularizer):
     l2: float = attr(0.0, doc="Factor of the squares.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
-        return g.Add(absolute_sum(g, x, self.l1), square_sum(g, x, self.l2))
+        terms = [absolute_sum(g, x, self.l1)] if self.l1 or not self.l2 else []
+        return g.Sum(*terms, square_sum(g, x, self.l2)) if self.l2 else terms[0]
 
 
 @REGULARIZERS.register()
@@ -70,10 +75,11 @@ class OrthogonalRegularizer(Regularizer):
     mode: Literal["rows", "columns"] = attr("rows", doc="Which vectors are to be orthogonal.")
 
     def penalty(self, g: Builder, x: Value) -> Value:
+        require(x.rank == 2, f"applies to weights of two axes, not {x.type}")
         vectors = x if self.mode == "rows" else g.Transpose(x, perm=[1, 0])
         count = vectors.shape[0]
         squares = g.ReduceSum(g.Mul(vectors, vectors), [1], keepdims=1)
-        unit = g.Mul(vectors, g.Reciprocal(g.Sqrt(g.Max(squares, 1e-12))))
+        unit = g.Mul(vectors, g.Reciprocal(g.Sqrt(g.Max(squares, EPSILON**2))))
         products = g.MatMul(unit, g.Transpose(unit, perm=[1, 0]))
         outside = [[float(row != column) for column in range(count)] for row in range(count)]
         total = g.ReduceSum(g.Abs(g.Mul(products, outside)), keepdims=0)

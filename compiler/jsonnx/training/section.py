@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from ..bricks import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, attr
 from .losses import LOSSES, Loss
-from .metrics import METRICS, Metric
+from .metrics import Metric, MetricForm
 from .optimizers import Optimizer
 
 
@@ -57,7 +57,7 @@ Losses = Annotated[
 ]
 Metrics = Annotated[
     tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
-    OneOf((is_list, Array(BrickForm(METRICS))), (lambda value: True, ByName(Array(BrickForm(METRICS))))),
+    OneOf((is_list, Array(MetricForm())), (lambda value: True, ByName(Array(MetricForm())))),
 ]
 
 

@@ -6,4 +6,8 @@ CASES = [
     Case("dense", {"type": "Dense", "units": 3}, [(5,)]),
     Case("dense-sequence", {"type": "Dense", "units": 3, "activation": "tanh"}, [(4, 5)]),
     Case("dense-no-bias", {"type": "Dense", "units": 3, "use_bias": False}, [(5,)]),
+    Case("embedding", {"type": "Embedding", "input_dim": 5, "output_dim": 3}, [(4,)], integers=5),
+    Case("embedding-smallest", {"type": "Embedding", "input_dim": 1, "output_dim": 1}, [(2,)], integers=1),
+    Case("embedding-scalar", {"type": "Embedding", "input_dim": 4, "output_dim": 2}, [()], integers=4),
+    Case("embedding-images", {"type": "Embedding", "input_dim": 4, "output_dim": 2}, [(2, 3)], integers=4),
 ]

@@ -1,3 +1,119 @@
-"""Activation functions that are operators of their own."""
+"""Activation functions that are operators of their own.
+
+At a kink the slope is that of Keras on JAX: 0 for most, 1 for LeakyRelu, alpha for Elu.
+"""
 
 from __future__ import annotations
+
+from math import pi, sqrt
+
+from ..table import Builder, Node, Value, vjp
+from .arithmetic import step
+
+
+@vjp("LeakyRelu")
+def leaky_relu(g: Builder, node: Node, dy: Value):
+    """dx = dy where x >= 0, else alpha * dy."""
+    alpha = node.attribute("alpha", 0.01)
+    not_below = g.HardSigmoid(node.inputs[0], alpha=1e38, beta=1.0)
+    return g.Mul(dy, g.Add(g.Mul(not_below, 1 - alpha), alpha))
+
+
+@vjp("PRelu")
+def prelu(g: Builder, node: Node, dy: Value):
+    """y = relu(x) - slope * relu(-x), whose slope at 0 is 0."""
+    x, slope = node.inputs
+    below = g.HardSigmoid(x, alpha=-1e38, beta=0.0)
+    dx = g.Mul(dy, g.Add(step(g, x), g.Mul(below, slope)))
+    return dx, g.Mul(dy, g.Clip(x, None, 0.0))
+
+
+@vjp("ThresholdedRelu")
+def thresholded_relu(g: Builder, node: Node, dy: Value):
+    return g.Mul(dy, step(g, g.Sub(node.inputs[0], node.attribute("alpha", 1.0))))
+
+
+@vjp("Shrink")
+def shrink(g: Builder, node: Node, dy: Value):
+    """dx = dy where |x| > lambd."""
+    return g.Mul(dy, step(g, g.Sub(g.Abs(node.inputs[0]), node.attribute("lambd", 0.5))))
+
+
+@vjp("HardSigmoid")
+def hard_sigmoid(g: Builder, node: Node, dy: Value):
+    return g.Mul(dy, g.Mul(inside(g, node.outputs[0]), node.attribute("alpha", 0.2)))
+
+
+@vjp("HardSwish")
+def hard_swish(g: Builder, node: Node, dy: Value):
+    """y = x * h with h = hard_sigmoid(x), so dy/dx = h + x * h'."""
+    x = node.inputs[0]
+    h = g.HardSigmoid(x, alpha=1 / 6, beta=0.5)
+    return g.Mul(dy, g.Add(h, g.Mul(x, g.Mul(inside(g, h), 1 / 6))))
+
+
+def inside(g: Builder, y: Value) -> Value:
+    """1 where 0 < y < 1, else 0."""
+    return step(g, g.Mul(y, g.Sub(1.0, y)))
+
+
+@vjp("Elu")
+def elu(g: Builder, node: Node, dy: Value):
+    return g.Mul(dy, elu_slope(g, node.inputs[0], node.attribute("alpha", 1.0)))
+
+
+@vjp("Selu")
+def selu(g: Builder, node: Node, dy: Value):
+    alpha, gamma = node.attribute("alpha", 1.6732632), node.attribute("gamma", 1.0507010)
+    return g.Mul(dy, g.Mul(elu_slope(g, node.inputs[0], alpha), gamma))
+
+
+@vjp("Celu")
+def celu(g: Builder, node: Node, dy: Value):
+    alpha = node.attribute("alpha", 1.0)
+    x = node.inputs[0] if alpha == 1 else g.Div(node.inputs[0], alpha)
+    return g.Mul(dy, elu_slope(g, x, 1.0))
+
+
+def elu_slope(g: Builder, x: Value, alpha: float) -> Value:
+    """1 where x > 0, else alpha * exp(x)."""
+    below = g.Exp(g.Clip(x, None, 0.0))
+    return below if alpha == 1 else g.Add(g.Mul(below, alpha), g.Mul(step(g, x), 1 - alpha))
+
+
+@vjp("Softplus")
+def softplus(g: Builder, node: Node, dy: Value):
+    return g.Mul(dy, g.Sigmoid(node.inputs[0]))
+
+
+@vjp("Softsign")
+def softsign(g: Builder, node: Node, dy: Value):
+    """dx = dy / (1 + |x|)**2."""
+    size = g.Add(g.Abs(node.inputs[0]), 1.0)
+    return g.Div(dy, g.Mul(size, size))
+
+
+@vjp("Mish")
+def mish(g: Builder, node: Node, dy: Value):
+    """y = x * t with t = tanh(softplus(x)), so dy/dx = t + x * (1 - t**2) * sigmoid(x)."""
+    x = node.inputs[0]
+    t = g.Tanh(g.Softplus(x))
+    return g.Mul(dy, g.Add(t, g.Mul(g.Mul(x, g.Sigmoid(x)), g.Sub(1.0, g.Mul(t, t)))))
+
+
+@vjp("Gelu")
+def gelu(g: Builder, node: Node, dy: Value):
+    """y = x * P(x) with the normal distribution P, so dy/dx = P(x) + x * p(x)."""
+    x = node.inputs[0]
+    square = g.Mul(x, x)
+    if node.attribute("approximate", "none") == "tanh":
+        # P = (1 + t) / 2 with t = tanh(x * (a + b * x**2)), so p = (1 - t**2) / 2 * (a + 3 * b * x**2)
+        a = sqrt(2 / pi)
+        b = a * 0.044715
+        t = g.Tanh(g.Mul(x, g.Add(g.Mul(square, b), a)))
+        below = g.Add(g.Mul(t, 0.5), 0.5)
+        density = g.Mul(g.Sub(0.5, g.Mul(g.Mul(t, t), 0.5)), g.Add(g.Mul(square, 3 * b), a))
+    else:
+        below = g.Add(g.Mul(g.Erf(g.Mul(x, sqrt(0.5))), 0.5), 0.5)
+        density = g.Mul(g.Exp(g.Mul(square, -0.5)), sqrt(0.5 / pi))
+    return g.Mul(dy, g.Add(below, g.Mul(x, density)))

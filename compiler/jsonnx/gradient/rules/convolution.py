@@ -1,3 +1,247 @@
-"""Convolution and pooling."""
+"""Convolution and pooling: everything that moves a window over spatial axes."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...graph import tensor_proto
+from ...types import Dim, Size, product
+from ..table import Builder, Node, Value, vjp
+from .linear import transposed
+from .reductions import count, expanded, shared_by_equals
+
+FEW_PLACES = 64
+"""Windows a sample up to which the gradient of the weights is one product over the whole batch."""
+
+
+class Window(NamedTuple):
+    """Where an operator looks: size, distances and padding on every spatial axis."""
+
+    size: list[int]
+    strides: list[int]
+    dilations: list[int]
+    pads: list[int]
+    auto_pad: str | None
+
+    @staticmethod
+    def of(node: Node) -> Window:
+        if node.attribute("ceil_mode", 0):
+            raise NotImplementedError(f"{node.op} with ceil_mode")
+        size = list(node.attribute("kernel_shape") or node.inputs[1].shape[2:])
+        ones, auto_pad = [1] * len(size), node.attribute("auto_pad", "NOTSET")
+        return Window(
+            size,
+            list(node.attribute("strides", ones)),
+            list(node.attribute("dilations", ones)),
+            list(node.attribute("pads", [0] * 2 * len(size))),
+            auto_pad if auto_pad.startswith("SAME") else None,
+        )
+
+    @property
+    def taps(self) -> int:
+        return prod(self.size)
+
+    @property
+    def spans(self) -> list[int]:
+        """How far the window reaches along every axis, its gaps included."""
+        return [(size - 1) * dilation + 1 for size, dilation in zip(self.size, self.dilations, strict=True)]
+
+    @property
+    def before(self) -> list[int]:
+        return self.pads[: len(self.size)]
+
+    @property
+    def padded(self) -> bool:
+        return bool(any(self.pads) or self.auto_pad)
+
+    @property
+    def tiles(self) -> bool:
+        """Whether windows touch, without overlap or gap, and it is known where."""
+        return self.size == self.strides == self.spans and not self.auto_pad
+
+    def attributes(self, *names: str) -> dict[str, Any]:
+        """Those that say something, of these names or of all that place a window."""
+        ones = [1] * len(self.size)
+        given = {
+            "kernel_shape": self.size,
+            "strides": self.strides if self.strides != ones else None,
+            "dilations": self.dilations if self.dilations != ones else None,
+            "pads": self.pads if any(self.pads) else None,
+            "auto_pad": self.auto_pad,
+        }
+        return {name: given[name] for name in names or given}
+
+
+# -- convolution ------------------------------------------------------------------------------------------------------
+
+
+@vjp("Conv")
+def conv(g: Builder, node: Node, dy: Value):
+    """y = x * w + b, so dx is the transposed convolution of dy with w."""
+    x, w = node.inputs[:2]
+    window, group = Window.of(node), node.attribute("group", 1)
+    g.refine(dy, node.outputs[0].shape)
+    return spread(g, dy, w, window, x, group), weights_of(g, x, dy, w, window, group), channel_sums(g, dy)
+
+
+@vjp("ConvTranspose")
+def conv_transpose(g: Builder, node: Node, dy: Value):
+    """y is the gradient of a convolution of y that gives x: x and y change places."""
+    x, w = node.inputs[:2]
+    if node.attribute("output_shape") or node.attribute("auto_pad", "NOTSET") != "NOTSET":
+        raise NotImplementedError("ConvTranspose with output_shape or auto_pad")
+    window, group = Window.of(node), node.attribute("group", 1)
+    g.refine(dy, node.outputs[0].shape)
+    dx = g.refine(g.Conv(dy, w, group=group, **window.attributes()), x.shape)
+    return dx, weights_of(g, dy, x, w, window, group), channel_sums(g, dy)
+
+
+def channel_sums(g: Builder, dy: Value) -> Value:
+    return g.ReduceSum(dy, [0, *range(2, dy.rank)], keepdims=0)
+
+
+def spread(g: Builder, dy: Value, weight: Value, window: Window, x: Value, group: int) -> Value:
+    """The transpose of a convolution: what every window got goes back to the elements of x that it covered."""
+    after = window.pads[len(window.size) :]
+    axes = zip(x.shape[2:], dy.shape[2:], window.strides, window.spans, window.before, after, strict=True)
+    # What a stride leaves over behind the last window; ConvTranspose cannot know it.
+    rest = [0 if s == 1 else n + front + back - span - s * (m - 1) for n, m, s, span, front, back in axes]
+    if window.auto_pad or any(isinstance(size, Size) for size in rest):
+        return spread_at_run_time(g, dy, weight, window, x, group)
+    given = window.attributes("strides", "dilations", "pads")
+    dx = g.ConvTranspose(dy, weight, group=group, output_padding=rest if any(rest) else None, **given)
+    return g.refine(dx, x.shape)
+
+
+def spread_at_run_time(g: Builder, dy: Value, weight: Value, window: Window, x: Value, group: int) -> Value:
+    """`spread` where symbolic sizes hide how much is padding: over more than x, of which x's place is cut out."""
+    longest_rest = [stride - 1 for stride in window.strides]
+    given = window.attributes("strides", "dilations")
+    wide = g.ConvTranspose(dy, weight, group=group, output_padding=longest_rest, **given)
+    sizes = g.Shape(x, start=2)
+    start: Value = g.const(window.before, "int64")
+    if window.auto_pad:
+        covered = g.Add(g.Mul(g.Sub(g.Shape(dy, start=2), 1), window.strides), window.spans)
+        total = g.Max(g.Sub(covered, sizes), 0)
+        start = g.Div(total if window.auto_pad == "SAME_UPPER" else g.Add(total, 1), 2)
+    return g.refine(g.Slice(wide, start, g.Add(start, sizes), list(range(2, x.rank))), x.shape)
+
+
+def weights_of(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """dw = columns of x times dy transposed, summed over the batch.
+
+    Columns are [N, group, C / group * taps, P], dy [N, group, M / group, P]. In onnxruntime one product a sample is the
+    faster for many places P, and one product over all samples (by a half) for few.
+    """
+    batch, filters, places = dy.shape[0], dy.shape[1], product(dy.shape[2:])
+    rows = w.shape[1] * window.taps
+    columns = g.reshape(columns_of(g, x, window, dy.shape[2:]), (batch, group, rows, places))
+    dy = g.reshape(dy, (batch, group, filters // group, places))
+    if isinstance(places, int) and places <= FEW_PLACES:
+        columns = g.reshape(g.Transpose(columns, perm=[1, 2, 0, 3]), (group, rows, batch * places))
+        dy = g.reshape(g.Transpose(dy, perm=[1, 0, 3, 2]), (group, batch * places, filters // group))
+        dw = g.MatMul(columns, dy)
+    else:
+        dw = g.ReduceSum(g.MatMul(columns, transposed(g, dy)), [0], keepdims=0)
+    return g.reshape(transposed(g, dw), w.shape)
+
+
+def columns_of(g: Builder, x: Value, window: Window, counts: tuple[Dim, ...]) -> Value:
+    """Every element of every window, as [N, C * taps, *counts]: a convolution whose kernel is the identity.
+
+    Each channel by itself meets `taps` filters, each of which is one at one place and zero elsewhere.
+    """
+    if window.taps == 1 and window.tiles and not window.padded:
+        return x
+    channels = x.shape[1]
+    identity = np.eye(window.taps).reshape(window.taps, 1, *window.size)
+    kernel = g.const(np.tile(identity, (channels, *[1] * (x.rank - 1))), x.dtype)
+    columns = g.Conv(x, kernel, group=channels, **window.attributes())
+    return g.refine(columns, (x.shape[0], channels * window.taps, *counts))
+
+
+# -- pooling ----------------------------------------------------------------------------------------------------------
+
+
+@vjp("MaxPool")
+def max_pool(g: Builder, node: Node, dy: Value, _: None = None):
+    """What a window got goes to its first maximum in row-major order."""
+    x, window = node.inputs[0], Window.of(node)
+    if window.tiles and x.type.is_fixed(*range(2, x.rank)):
+        return to_first_of_tile(g, x, node.outputs[0], dy, window)
+    _, places = g.MaxPool(x, outputs=2, **window.attributes())
+    zero = tensor_proto(np.zeros(1, x.dtype))
+    nothing = g.ConstantOfShape(g.Reshape(g.Size(x), [1]), value=zero)
+    dx = g.ScatterElements(nothing, g.Reshape(places, [-1]), g.Reshape(dy, [-1]), axis=0, reduction="add")
+    return g.refine(g.Reshape(dx, g.Shape(x)), x.shape)
+
+
+def to_first_of_tile(g: Builder, x: Value, y: Value, dy: Value, window: Window) -> Value:
+    """`max_pool` where windows tile the image, without Indices and ScatterElements: half their time in onnxruntime.
+
+    Maxima are marked with numbers that fall along the window, so that only the first bears the window's greatest.
+    """
+    tiled = [size * m for size, m in zip(window.size, y.shape[2:], strict=True)]
+    coordinates = np.indices(tiled) % np.reshape(window.size, (-1, *[1] * len(tiled)))
+    falling = window.taps - np.ravel_multi_index(tuple(coordinates), tuple(window.size))
+    x_tiled = moved(g, x, window.before, tiled, -np.inf)
+    marks = g.Mul(g.cast(g.Equal(x_tiled, repeated(g, y, window.size)), x.dtype), falling.astype(x.dtype))
+    greatest = repeated(g, g.MaxPool(marks, kernel_shape=window.size, strides=window.strides), window.size)
+    first = g.cast(g.Equal(marks, greatest), x.dtype)
+    return moved(g, g.Mul(first, repeated(g, dy, window.size)), [-n for n in window.before], x.shape[2:])
+
+
+@vjp("AveragePool")
+def average_pool(g: Builder, node: Node, dy: Value):
+    """Every element of a window gets its share: dy / the number of elements that counted."""
+    x, window = node.inputs[0], Window.of(node)
+    g.refine(dy, node.outputs[0].shape)
+    all_count = node.attribute("count_include_pad", 0) or not window.padded
+    share = g.Div(dy, float(window.taps) if all_count else elements_inside(g, x, window))
+    if window.tiles and x.type.is_fixed(*range(2, x.rank)):
+        return moved(g, repeated(g, share, window.size), [-n for n in window.before], x.shape[2:])
+    ones = g.const(np.ones((x.shape[1], 1, *window.size)), x.dtype)
+    return spread(g, share, ones, window, x, x.shape[1])
+
+
+@vjp("GlobalAveragePool")
+def global_average_pool(g: Builder, node: Node, dy: Value):
+    x = node.inputs[0]
+    return expanded(g, g.Div(dy, count(g, x, list(range(2, x.rank)))), x)
+
+
+@vjp("GlobalMaxPool")
+def global_max_pool(g: Builder, node: Node, dy: Value):
+    """Equal maxima share, as in ReduceMax."""
+    return shared_by_equals(g, node.inputs[0], node.outputs[0], dy, list(range(2, dy.rank)))
+
+
+def elements_inside(g: Builder, x: Value, window: Window) -> Value:
+    """How many elements of every window are not padding, as [1, 1, *counts]."""
+    shape = (1, 1, *x.shape[2:])
+    image = g.refine(g.Expand(g.const([1.0], x.dtype), g.sizes(shape, x)), shape)
+    return g.Conv(image, np.ones((1, 1, *window.size), x.dtype), **window.attributes())
+
+
+def repeated(g: Builder, y: Value, tile: list[int]) -> Value:
+    """Every element of y as a tile of that size."""
+    scales = np.array([1, 1, *tile], np.float32)
+    sizes = [size * m for size, m in zip(tile, y.shape[2:], strict=True)]
+    tiles = g.Resize(y, None, scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    return g.refine(tiles, (*y.shape[:2], *sizes))
+
+
+def moved(g: Builder, x: Value, by: Sequence[int], sizes: Sequence[int], fill: float = 0.0) -> Value:
+    """x moved along its spatial axes, inside a frame: what leaves it is cut off, what it does not cover is filled."""
+    behind = [size - n - shift for size, n, shift in zip(sizes, x.shape[2:], by, strict=True)]
+    if any(size > 0 for size in (*by, *behind)):
+        x = g.Pad(x, [0, 0, *(max(n, 0) for n in by), 0, 0, *(max(n, 0) for n in behind)], fill)
+    if any(size < 0 for size in (*by, *behind)):
+        starts = [max(-shift, 0) for shift in by]
+        ends = [start + size for start, size in zip(starts, sizes, strict=True)]
+        x = g.Slice(x, starts, ends, list(range(2, x.rank)))
+    return x

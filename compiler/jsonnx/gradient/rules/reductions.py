@@ -6,6 +6,7 @@ from math import prod
 
 from ...graph import Constant
 from ..table import Builder, Node, Value, vjp
+from .arithmetic import sign
 
 
 def reduced_axes(node: Node) -> list[int]:
@@ -49,12 +50,65 @@ def reduce_mean(g: Builder, node: Node, dy: Value):
     return expanded(g, g.Div(restored(g, node, dy), count(g, x, reduced_axes(node))), x), None
 
 
+@vjp("ReduceMax", "ReduceMin")
+def reduce_extremum(g: Builder, node: Node, dy: Value):
+    """Equal extrema share what their group got, as in JAX."""
+    y = restored(g, node, node.outputs[0])
+    return shared_by_equals(g, node.inputs[0], y, restored(g, node, dy), reduced_axes(node)), None
+
+
+def shared_by_equals(g: Builder, x: Value, y: Value, dy: Value, axes: list[int]) -> Value:
+    """dy in equal parts to the elements of x that equal y; the axes stand in y with size one."""
+    hits = g.cast(g.Equal(x, y), x.dtype)
+    return g.Mul(hits, g.Div(dy, g.ReduceSum(hits, axes, keepdims=1)))
+
+
 def count(g: Builder, x: Value, axes: list[int]) -> Value:
     """The number of elements along axes, in x's element type."""
     if x.type.is_fixed(*axes):
         return g.const(float(prod(x.shape[axis] for axis in axes)), x.dtype)
     sizes = g.Gather(g.Shape(x), axes) if len(axes) < x.rank else g.Shape(x)
     return g.cast(g.ReduceProd(sizes, keepdims=0), x.dtype)
+
+
+@vjp("ReduceSumSquare")
+def reduce_sum_square(g: Builder, node: Node, dy: Value):
+    return g.Mul(node.inputs[0], g.Mul(restored(g, node, dy), 2.0)), None
+
+
+@vjp("ReduceL1")
+def reduce_l1(g: Builder, node: Node, dy: Value):
+    return g.Mul(sign(g, node.inputs[0]), restored(g, node, dy)), None
+
+
+@vjp("ReduceL2")
+def reduce_l2(g: Builder, node: Node, dy: Value):
+    """dx = dy * x / y, and 0 where all are zero."""
+    share = g.Div(dy, g.Max(node.outputs[0], 1e-38))
+    return g.Mul(node.inputs[0], restored(g, node, share)), None
+
+
+@vjp("ReduceLogSum")
+def reduce_log_sum(g: Builder, node: Node, dy: Value):
+    return expanded(g, restored(g, node, g.Mul(dy, g.Exp(g.Neg(node.outputs[0])))), node.inputs[0]), None
+
+
+@vjp("ReduceLogSumExp")
+def reduce_log_sum_exp(g: Builder, node: Node, dy: Value):
+    shares = g.Exp(g.Sub(node.inputs[0], restored(g, node, node.outputs[0])))
+    return g.Mul(shares, restored(g, node, dy)), None
+
+
+@vjp("ReduceProd")
+def reduce_prod(g: Builder, node: Node, dy: Value):
+    """dx = dy * the product of the others: y / x, but where one is zero it alone gets a gradient, where two none."""
+    x, axes = node.inputs[0], reduced_axes(node)
+    is_zero = g.Equal(x, 0.0)
+    zero = g.cast(is_zero, x.dtype)
+    filled = g.Add(x, zero)
+    others = g.Div(g.ReduceProd(filled, axes, keepdims=1), filled)
+    alone = g.cast(g.Equal(g.ReduceSum(zero, axes, keepdims=1), zero), x.dtype)
+    return g.Mul(g.Mul(others, alone), restored(g, node, dy)), None
 
 
 @vjp("Softmax")
@@ -70,3 +124,44 @@ def log_softmax(g: Builder, node: Node, dy: Value):
     """dx = dy - softmax(x) * sum(dy)."""
     y, axis = node.outputs[0], node.attribute("axis", -1)
     return g.Sub(dy, g.Mul(g.Exp(y), g.ReduceSum(dy, [axis], keepdims=1)))
+
+
+@vjp("LayerNormalization")
+def layer_normalization(g: Builder, node: Node, dy: Value, *_: Value | None):
+    """y = n * scale + bias with n = (x - mean) * r and r = 1 / stddev over the last axes.
+
+    dx = r * (dn - mean(dn) - n * mean(dn * n)) with dn = dy * scale.
+    """
+    x, scale = node.inputs[:2]
+    axes = list(range(node.attribute("axis", -1) % x.rank, x.rank))
+    if len(node.outputs) == 3 and node.outputs[1].dtype == x.dtype:  # ONNX has these two in float32 only
+        n, r = g.Mul(g.Sub(x, node.outputs[1]), node.outputs[2]), node.outputs[2]
+    else:
+        centered = g.Sub(x, g.ReduceMean(x, axes, keepdims=1))
+        variance = g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
+        r = g.Reciprocal(g.Sqrt(g.Add(variance, node.attribute("epsilon", 1e-5))))
+        n = g.Mul(centered, r)
+    dn = g.Mul(dy, scale)
+    inner = g.ReduceMean(g.Mul(dn, n), axes, keepdims=1)
+    dx = g.Mul(g.Sub(g.Sub(dn, g.ReduceMean(dn, axes, keepdims=1)), g.Mul(n, inner)), r)
+    return [dx, g.Mul(dy, n), dy][: len(node.inputs)]
+
+
+@vjp("BatchNormalization")
+def batch_normalization(g: Builder, node: Node, dy: Value):
+    """y = (x - mean) * r * scale + bias with r = 1 / sqrt(var + epsilon), all but x along axis 1."""
+    if node.attribute("training_mode", 0):
+        raise NotImplementedError("BatchNormalization in training mode")
+    x, scale, _, mean, variance = node.inputs
+    axes = [axis for axis in range(x.rank) if axis != 1]
+    r = g.Reciprocal(g.Sqrt(g.Add(variance, node.attribute("epsilon", 1e-5))))
+    gain = g.Mul(scale, r)
+    dbias = g.ReduceSum(dy, axes, keepdims=0)
+    dscale = g.Mul(g.ReduceSum(g.Mul(dy, g.Sub(x, channels(g, mean, x))), axes, keepdims=0), r)
+    dvariance = g.Mul(g.Mul(g.Mul(dscale, gain), r), -0.5)
+    return g.Mul(dy, channels(g, gain, x)), dscale, dbias, g.Neg(g.Mul(dbias, gain)), dvariance
+
+
+def channels(g: Builder, value: Value, x: Value) -> Value:
+    """A vector along axis 1 of x, shaped to broadcast against x."""
+    return g.reshape(value, [*value.shape, *[1] * (x.rank - 2)])

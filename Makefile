@@ -1,0 +1,42 @@
+# All set-up happens in virtual environments of this folder: .venv for the product, .venv-* for what must be apart.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test lint test-webgpu test-wheel parity generate clean
+
+demo: $(STAMP)
+	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
+	$(BIN)/python samples/classify.py runs/mnist_mlp/model.onnx samples/data/mnist_test.npz
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy compiler/jsonnx
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" --group dev
+	touch $@
+
+# The same step on a GPU provider, by Debian's software Vulkan where there is no GPU.
+test-webgpu:
+	sh tests/webgpu/run.sh
+
+# A wheel, installed outside the checkout.
+test-wheel: $(STAMP)
+	sh tests/packaging/run.sh
+
+# Keras on JAX beside us, in an environment of its own.
+parity:
+	sh tests/parity/run.sh
+
+generate: $(STAMP)
+	$(BIN)/python -m jsonnx.render.reference
+
+clean:
+	rm -rf .venv .venv-* dist runs

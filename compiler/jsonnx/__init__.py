@@ -1,0 +1,46 @@
+"""jsonnx: write a neural network as a JSON file, get a trained ONNX model.
+
+The public API, by name. What is heavy (NumPy, onnx, onnxruntime) is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .diagnostics import CompileError, Diagnostic, Note, UsageError
+from .types import Size, TensorType
+from .validation import validate
+
+if TYPE_CHECKING:
+    from .api import Trainer
+    from .driver import compile
+    from .model import Model
+    from .runtime.session import Session
+
+_LAZY = {"Model": "model", "Session": "runtime.session", "Trainer": "api", "compile": "driver"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("jsonnx")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "CompileError",
+    "Diagnostic",
+    "Model",
+    "Note",
+    "Session",
+    "Size",
+    "TensorType",
+    "Trainer",
+    "UsageError",
+    "compile",
+    "validate",
+]

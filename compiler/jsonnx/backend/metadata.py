@@ -1,0 +1,37 @@
+"""What a deployed model says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+
+def canonical(document: Any) -> str:
+    """A JSON value as text that does not depend on layout or on the order of keys."""
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def spec_hash(document: Any) -> str:
+    """The SHA-256 of a spec's canonical text, in hex."""
+    return hashlib.sha256(canonical(document).encode()).hexdigest()
+
+
+def metadata(network: Any) -> dict[str, str]:
+    """The metadata of a model: version, the spec itself and its hash, class labels by output."""
+    told = {
+        "jsonnx.version": package_version(),
+        "jsonnx.spec": json.dumps(network.document, ensure_ascii=False, separators=(",", ":")),
+        "jsonnx.spec_sha256": spec_hash(network.document),
+    }
+    if network.labels:
+        told["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
+    return told
+
+
+def package_version() -> str:
+    try:
+        return version("jsonnx")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0+unknown"

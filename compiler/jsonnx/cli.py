@@ -1,0 +1,297 @@
+"""The command line: parses arguments, calls the pipeline, renders. No logic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .diagnostics import CompileError, UsageError
+from .validation import Checked, check
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+INPUT_IS_WRONG, USAGE_IS_WRONG, OUR_BUG, INTERRUPTED = 1, 2, 70, 130
+
+SPEC = click.argument("spec", metavar="SPEC")
+FORMAT = click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
+                      help="For people, or for programs.")
+PROVIDER = click.option("--provider", default="cpu", show_default=True, metavar="NAME",
+                        help="Where to run: cpu, cuda, webgpu, ... or auto; `jsonnx providers` lists them.")
+SET = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
+                   help="Change the spec: a dotted path and a JSON value, such as training.epochs=3. May be repeated.")
+
+
+def say(text: str) -> None:
+    """A result, on standard output."""
+    click.echo(text)
+
+
+def tell(text: str) -> None:
+    """Progress and diagnostics, on standard error."""
+    click.echo(text, err=True)
+
+
+def reported(command: Command) -> Command:
+    """Turns the errors of the pipeline into diagnostics and the promised exit status."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except CompileError as error:
+            complain(error.diagnostics, kwargs.get("format_", "text"))
+            sys.exit(INPUT_IS_WRONG)
+        except UsageError as error:
+            complain([error.diagnostic], kwargs.get("format_", "text"))
+            sys.exit(USAGE_IS_WRONG)
+        except BrokenPipeError:  # the reader of our output has gone, as in `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt:
+            tell("interrupted")
+            sys.exit(INTERRUPTED)
+        except MemoryError:
+            tell("error[out-of-memory]: this machine has too little memory for it")
+            sys.exit(USAGE_IS_WRONG)
+        except Exception as error:
+            if os.environ.get("JSONNX_DEBUG"):
+                raise
+            tell(f"internal error: {type(error).__name__}: {error}\nThis is a bug of jsonnx; JSONNX_DEBUG=1 shows where.")
+            sys.exit(OUR_BUG)
+
+    return run  # type: ignore[return-value]
+
+
+def complain(diagnostics: Sequence[Any], format_: str) -> None:
+    """Diagnostics to standard error; as the one JSON document on standard output where JSON is asked for."""
+    from .render.diagnostics import render
+
+    sources = {d.file: _text(d.file) for d in diagnostics if d.file}
+    text = render(list(diagnostics), format_, sources=sources, color=format_ == "text" and sys.stderr.isatty())
+    (say if format_ == "json" else tell)(text)
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8", errors="replace") if Path(file).is_file() else ""
+    except OSError:
+        return ""
+
+
+def warn(checked: Checked) -> None:
+    """Shows what is doubtful in a spec that is sound."""
+    if checked.diagnostics:
+        complain(checked.diagnostics, "text")
+
+
+def checked_spec(spec: str, changes: Sequence[str] = ()) -> Checked:
+    """A sound spec with changes applied; warnings are shown. Raises CompileError."""
+    checked = check(spec, changes=changes)
+    checked.sound  # noqa: B018 (raises)
+    warn(checked)
+    return checked
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="jsonnx", prog_name="jsonnx")
+def main() -> None:
+    """Write a neural network as a JSON file, get a trained ONNX model."""
+
+
+@main.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option("--format", "format_", type=click.Choice(["text", "json", "github", "sarif", "junit"]), default="text",
+              show_default=True, help="For people, programs, GitHub annotations, code scanning or test reports.")
+@reported
+def validate(specs: tuple[str, ...], format_: str) -> None:
+    """Show everything that is wrong with specs. Exit status 1 where there is an error."""
+    from .render.diagnostics import render
+    from .validation import validate as faults
+
+    found = [diagnostic for spec in specs for diagnostic in faults(Path(spec) if spec != "-" else spec)]
+    failed = any(diagnostic.severity == "error" for diagnostic in found)
+    sources = {d.file: _text(d.file) for d in found if d.file} if format_ == "text" else {}
+    color = format_ == "text" and (sys.stderr if failed else sys.stdout).isatty()
+    text = render(found, format_, sources=sources, files=list(specs), color=color)
+    (tell if format_ == "text" and failed else say)(text)
+    if failed:
+        sys.exit(INPUT_IS_WRONG)
+
+
+@main.command()
+@SPEC
+@FORMAT
+@reported
+def summary(spec: str, format_: str) -> None:
+    """Show a row a layer: name, type, output shape, parameters, multiply-adds; and totals."""
+    import json
+
+    from .driver import inference_graph
+    from .passes.cost import cost_table
+    from .render.tables import summary_json, summary_text
+
+    typed = checked_spec(spec).sound
+    rows = cost_table(typed, inference_graph(typed))
+    if format_ == "json":
+        say(json.dumps(summary_json(typed.network, rows), indent=2))
+    else:
+        say(summary_text(typed.network, rows, color=sys.stdout.isatty()))
+
+
+@main.command()
+@SPEC
+@click.option("-o", "--output", required=True, metavar="MODEL.onnx", help="File to write; with --training a folder.")
+@click.option("--weights", metavar="FILE", help="A .safetensors or .npz file of weights; else initial weights.")
+@click.option("--seed", type=int, help="Decides the initial weights; the spec's seed where omitted.")
+@click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json into a folder.")
+@SET
+@reported
+def compile(spec: str, output: str, weights: str | None, seed: int | None, training: bool, changes: tuple[str, ...]) -> None:
+    """Compile a spec to an ONNX model."""
+    from .artifacts import write_training_folder
+    from .driver import compiled
+
+    checked = checked_spec(spec, changes)
+    model = compiled(checked, weights, seed)
+    model.verify()
+    if training:
+        write_training_folder(checked, model, seed, Path(output))
+    else:
+        model.save(output)
+    tell(f"wrote {output}")
+
+
+@main.command()
+@SPEC
+@click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME where omitted.")
+@click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint.")
+@click.option("--weights", metavar="FILE", help="Start from these weights instead of initial ones.")
+@click.option("--seed", type=int, help="In place of the spec's seed.")
+@click.option("--force", is_flag=True, help="Replace a run that is in the folder already.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@PROVIDER
+@SET
+@reported
+def train(
+    spec: str,
+    output: str | None,
+    resume: bool,
+    weights: str | None,
+    seed: int | None,
+    force: bool,
+    quiet: bool,
+    provider: str,
+    changes: tuple[str, ...],
+) -> None:
+    """Train a network on the data its spec names."""
+    from .render.progress import progress
+    from .run import train as run
+
+    checked = checked_spec(spec, changes)
+    outcome = run(
+        checked,
+        Path(output) if output else Path("runs") / checked.network.name,
+        provider=provider,
+        seed=seed,
+        weights=weights,
+        resume=resume,
+        force=force,
+        callbacks=[] if quiet else [progress()],
+        warn=lambda diagnostics: complain(diagnostics, "text") if diagnostics else None,
+    )
+    for line in outcome.lines():
+        say(line)
+    sys.exit(outcome.status)
+
+
+@main.command()
+@click.argument("run", metavar="RUN_OR_MODEL")
+@click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data where omitted.")
+@PROVIDER
+@FORMAT
+@reported
+def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
+    """Show loss and metrics of a trained model on data."""
+    import json
+
+    from .deployed import Deployed
+
+    figures = Deployed.open(Path(run), provider).evaluate(data)
+    say(json.dumps(figures) if format_ == "json" else "\n".join(f"{name} {value:.6g}" for name, value in figures.items()))
+
+
+@main.command()
+@click.argument("run", metavar="RUN_OR_MODEL")
+@click.option("--data", required=True, metavar="FILE", help="Data to predict from: .npz, .npy or .csv.")
+@click.option("-o", "--output", metavar="OUT", help="File to write, .csv, .json or .npz; csv on standard output where omitted.")
+@PROVIDER
+@reported
+def predict(run: str, data: str, output: str | None, provider: str) -> None:
+    """Write a model's predictions for data."""
+    from .deployed import Deployed
+
+    Deployed.open(Path(run), provider).predict(data, output, say)
+
+
+@main.command()
+@click.option("-o", "--output", metavar="FILE", help="File to write; standard output where omitted.")
+@reported
+def schema(output: str | None) -> None:
+    """Print the JSON Schema of specs, for editors and other tools."""
+    from .runtime.files import write_atomically
+    from .frontend.schema import schema_text
+
+    if output:
+        write_atomically(output, schema_text().encode())
+    else:
+        say(schema_text().rstrip("\n"))
+
+
+@main.command()
+@click.argument("type_", metavar="[TYPE]", required=False)
+@reported
+def layers(type_: str | None) -> None:
+    """Show all layers, or the reference of one."""
+    from .diagnostics import suggestion
+    from .layers import LAYERS
+    from .render.tables import layer_text, layers_text
+
+    if type_ is None:
+        say(layers_text())
+    elif type_ in LAYERS.names:
+        say(layer_text(type_))
+    else:
+        raise UsageError("unknown-type", f"there is no layer type {type_!r}", suggestion(type_, LAYERS.names))
+
+
+@main.command()
+@click.argument("code", metavar="CODE")
+@reported
+def explain(code: str) -> None:
+    """Explain an error at length, with an example."""
+    from .diagnostics import suggestion
+    from .render.explanations import CODES, explain as explanation
+
+    text = explanation(code)
+    if text is None:
+        raise UsageError("unknown-code", f"there is no error {code!r}", suggestion(code, CODES) or "`docs/errors.md` lists them")
+    say(text)
+
+
+@main.command()
+@FORMAT
+@reported
+def providers(format_: str) -> None:
+    """Show which providers this machine can run, and how to get the others."""
+    import json
+
+    from .render.tables import providers_text
+    from .runtime.providers import available
+
+    rows = available()
+    say(json.dumps([row._asdict() for row in rows], indent=2) if format_ == "json" else providers_text(rows))

@@ -1,0 +1,164 @@
+"""The pipeline from a spec to ONNX, as a table of contents.
+
+`validation` brings text to a typed network; from there passes make a graph, the gradient module a training step, and
+the backend a model. Every stage takes the frozen value that the one before it made; `after` is called with the name
+and the value of each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .backend import emit, metadata, spec_hash
+from .diagnostics import CompileError, Diagnostic
+from .gradient import MissingRule
+from .gradient.step import training_step, with_loss
+from .graph import Builder, Graph, Value
+from .interop.weights import read_weights
+from .layers.core import Embedding
+from .model import Model
+from .passes.bind import bind
+from .passes.layout import channels_first
+from .passes.lower import lower
+from .passes.shapes import TypedNetwork
+from .passes.tidy import tidy
+from .runtime.random import initial_weights
+from .runtime.trainer import Plan
+from .training.objective import Objective
+from .validation import After, Checked, Spec, check, ignore
+
+Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
+"""Arrays by Keras' names, or a .safetensors or .npz file of them; None for initial weights."""
+
+
+def compile(spec: Spec, weights: Weights = None, seed: int | None = None, *, after: After = ignore) -> Model:
+    """The inference model of a spec, with initial weights drawn from `seed` (the spec's, where None), or those given.
+
+    Raises CompileError for a spec or weights that do not fit, UsageError for a file that cannot be read.
+    """
+    checked = check(spec, after)
+    return compiled(checked, weights, seed, after)
+
+
+def compiled(checked: Checked, weights: Weights = None, seed: int | None = None, after: After = ignore) -> Model:
+    """The same for a spec that is checked already."""
+    typed = checked.sound
+    graph = inference_graph(typed)
+    after("graph", graph)
+    known = initial_weights(graph, spec_seed(typed) if seed is None else seed)
+    if weights is not None:
+        given = read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights
+        known |= fitting(given, graph)
+    bound = tidy(bind(graph, known))
+    after("bound", bound)
+    proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network))
+    after("model", proto)
+    return Model(proto, checked, graph, known)
+
+
+def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Plan:
+    """Everything that training needs: the three graphs, and what goes in and comes out."""
+    typed, objective = checked.sound, checked.objective
+    training = typed.network.training
+    if training is None or objective is None:
+        message = "the spec has no `training` section"
+        help = 'add one: "training": {"loss": "...", "optimizer": "adam"}'
+        raise CompileError([Diagnostic("missing-key", message, "$", checked.source.file, 1, 1, help)])
+    train = training_graph(checked, objective)
+    after("step", train)
+    return Plan(
+        train=train,
+        evaluate=tidy(with_loss(forward(typed), objective)),
+        predict=inference_graph(typed),
+        inputs=typed.inputs,
+        outputs=typed.outputs,
+        targets=objective.targets,
+        metrics={name: metric for name, (_, metric) in objective.names().items()},
+        training=training,
+        seed=spec_seed(typed) if seed is None else seed,
+        limits=index_limits(typed),
+        labels=typed.network.labels,
+        file=checked.source.file,
+        locate=checked.source.locate,
+        fingerprint=spec_hash(what_matters(typed.network.document)),
+    )
+
+
+def index_limits(typed: TypedNetwork) -> dict[str, int]:
+    """How many values an input may take that an Embedding looks up."""
+    return {
+        source: call.layer.input_dim
+        for call in typed.network.calls
+        for source in call.sources
+        if isinstance(call.layer, Embedding) and source in typed.inputs
+    }
+
+
+def what_matters(document: Any) -> Any:
+    """The part of a spec that a checkpoint depends on: a run may go on for more epochs, on data moved elsewhere."""
+    training = document.get("training", {})
+    kept = {key: value for key, value in training.items() if key not in ("epochs", "data", "early_stopping")}
+    return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": kept}
+
+
+def forward(typed: TypedNetwork, *, training: bool = False) -> Graph:
+    """The network as operators, in the layout they want."""
+    return channels_first(lower(typed, training=training))
+
+
+def inference_graph(typed: TypedNetwork) -> Graph:
+    """What a deployed model computes, its weights still open."""
+    return tidy(replace(forward(typed), losses=()))
+
+
+def scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
+    """Loss and metrics of outputs that are computed elsewhere: they are its inputs, beside the targets."""
+    g = Builder()
+    outputs: dict[str, Value] = {name: g.input(name, type) for name, type in typed.outputs.items()}
+    scored = with_loss(g.graph(outputs), objective)
+    return tidy(replace(scored, outputs={name: v for name, v in scored.outputs.items() if name not in outputs}))
+
+
+def training_graph(checked: Checked, objective: Objective) -> Graph:
+    """Forward pass, backward pass and update in one graph.
+
+    Raises CompileError at the layer whose operator has no gradient.
+    """
+    typed = checked.sound
+    training = typed.network.training
+    if training is None:
+        raise ValueError("a network without a training section has no training graph")
+    graph = tidy(with_loss(forward(typed, training=True), objective))
+    try:
+        return tidy(training_step(graph, training.optimizer))
+    except MissingRule as error:
+        line, column = checked.source.locate(error.node.path) or (None, None)
+        layer = error.node.scope or "the loss"
+        message = f"{layer!r} cannot be trained: {error}"
+        place = Diagnostic("no-gradient", message, error.path, checked.source.file, line, column)
+        raise CompileError([place]) from error
+
+
+def fitting(given: Mapping[str, np.ndarray], graph: Graph) -> dict[str, np.ndarray]:
+    """The given weights, where all of them have a place in the graph. Raises CompileError."""
+    wanted = {**graph.parameters, **graph.states}
+    faults = [f"there is no weight {name!r}" for name in given if name not in wanted]
+    faults += [f"the weight {name!r} is missing" for name in wanted if name not in given]
+    for name, value in wanted.items():
+        if name in given and np.shape(given[name]) != value.shape:
+            faults.append(f"the weight {name!r} has shape {list(np.shape(given[name]))}, the network wants {list(value.shape)}")
+    if faults:
+        raise CompileError([Diagnostic("weights-mismatch", fault) for fault in faults])
+    return {name: np.asarray(given[name]) for name in wanted}
+
+
+def spec_seed(typed: TypedNetwork) -> int:
+    return typed.network.training.seed if typed.network.training else 0
+
+
+__all__ = ["Weights", "check", "compile", "compiled", "plan"]

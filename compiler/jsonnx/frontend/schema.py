@@ -1,0 +1,183 @@
+"""The JSON Schema of a spec, made from the bricks."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from ..bricks import Brick, Family, Json, Optional_, form_of
+from ..layers import ACTIVATIONS, LAYERS
+from ..training.constraints import CONSTRAINTS
+from ..training.initializers import INITIALIZERS
+from ..training.losses import LOSSES
+from ..training.metrics import METRICS
+from ..training.optimizers import OPTIMIZERS
+from ..training.regularizers import REGULARIZERS
+from ..training.section import Training
+
+VERSION = 1
+"""The version of the language that this reads."""
+
+SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
+
+NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 128}
+REFERENCE = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_]*)?$", "maxLength": 257}
+DTYPES = ["float32", "int64", "int32", "uint8", "bool"]
+
+FAMILIES: tuple[Family, ...] = (
+    ACTIVATIONS,
+    CONSTRAINTS,
+    INITIALIZERS,
+    LOSSES,
+    METRICS,
+    OPTIMIZERS,
+    REGULARIZERS,
+)
+
+
+@cache
+def schema() -> dict[str, Json]:
+    """The whole schema. Callers share it and must not change it."""
+    return {
+        "$schema": SCHEMA_URI,
+        "title": "jsonnx model",
+        "description": f"A neural network for jsonnx, version {VERSION} of the language.",
+        "type": "object",
+        "properties": _top(),
+        "required": ["inputs", "layers"],
+        "additionalProperties": False,
+        "$defs": _definitions(),
+    }
+
+
+def schema_text() -> str:
+    """The schema as it is published."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def _top() -> dict[str, Json]:
+    label = {"type": "array", "items": {"type": "string", "maxLength": 256}, "minItems": 1}
+    reference = {"$ref": "#/$defs/reference"}
+    return {
+        "$schema": {"type": "string", "description": "Where an editor finds this schema; nothing is fetched."},
+        "version": {"type": "integer", "description": "Version of the language.", "default": VERSION},
+        "name": NAME | {"description": "Name of the model.", "default": "model"},
+        "description": {"type": "string", "description": "For readers."},
+        "inputs": {
+            "type": "object",
+            "description": "The inputs by name.",
+            "propertyNames": NAME,
+            "additionalProperties": {"$ref": "#/$defs/input"},
+            "minProperties": 1,
+        },
+        "layers": {
+            "type": "array",
+            "description": "The layers. Each takes the output of the one before it unless it says `from`.",
+            "items": {"$ref": "#/$defs/call"},
+            "minItems": 1,
+        },
+        "outputs": {
+            "description": "Names of the results; the last layer's where omitted.",
+            "anyOf": [reference, {"type": "array", "items": reference, "minItems": 1}],
+        },
+        "labels": {
+            "description": "Names of the classes in their order; by output name where there are several outputs.",
+            "anyOf": [label, {"type": "object", "additionalProperties": label}],
+        },
+        "training": Optional_(form_of(Training)).schema() | {"description": "How the network is trained."},
+    }
+
+
+def _definitions() -> dict[str, Json]:
+    definitions: dict[str, Json] = {
+        "input": {
+            "type": "object",
+            "description": "An input: its shape without the batch axis, and its element type.",
+            "properties": {
+                "shape": {
+                    "type": "array",
+                    "description": "Sizes; null or a name is a size that may differ from run to run.",
+                    "items": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, NAME, {"type": "null"}]},
+                    "maxItems": 8,
+                },
+                "dtype": {"type": "string", "enum": DTYPES, "default": "float32", "description": "Element type."},
+            },
+            "required": ["shape"],
+            "additionalProperties": False,
+        },
+        "reference": REFERENCE | {"description": "The name of an input or a layer, or `layer.output`."},
+        "from": {
+            "description": "What the layer takes: one name or several.",
+            "anyOf": [{"$ref": "#/$defs/reference"}, {"type": "array", "items": {"$ref": "#/$defs/reference"}, "minItems": 1}],
+        },
+        "use": {
+            "type": "object",
+            "description": "Calls a layer again, with the same weights.",
+            "properties": {"use": NAME | {"description": "The layer to call again."}, **_call_keys()},
+            "required": ["use"],
+            "additionalProperties": False,
+        },
+        "call": {
+            "title": "layer",
+            "type": "object",
+            "if": {"type": "object", "required": ["use"]},
+            "then": {"$ref": "#/$defs/use"},
+            "else": {"$ref": "#/$defs/layer_call"},
+        },
+        "layer_call": _tagged(LAYERS, closed=False),
+        "layer": {
+            "description": "A layer inside another one, which has no name of its own.",
+            "$ref": "#/$defs/layer_call",
+            "properties": {
+                "type": {"title": "layer", "type": "string", "enum": list(LAYERS.names)},
+                "name": {"not": {}, "description": "Only a layer of the network has a name."},
+                "from": {"not": {}, "description": "It takes what the layer around it takes."},
+            },
+        },
+    }
+    for family in FAMILIES:
+        definitions[family.kind] = _family(family)
+        definitions |= {f"{family.kind}.{name}": _member(family, brick) for name, brick in family.members.items()}
+    for name, brick in LAYERS.members.items():
+        made = brick.schema()
+        made["properties"] = {"type": {"const": name}, **_call_keys(), **made["properties"]}
+        definitions[f"layer.{name}"] = made
+    return definitions
+
+
+def _call_keys() -> dict[str, Json]:
+    name = NAME | {"description": "Name of the layer, for `from`, `outputs` and its weights."}
+    return {"name": name, "from": {"$ref": "#/$defs/from"}}
+
+
+def _member(family: Family, brick: type[Brick]) -> dict[str, Json]:
+    made = brick.schema()
+    names = [name for name, known in family.names.items() if known is brick]
+    made["properties"]["type"] = {"enum": names}
+    return made
+
+
+def _family(family: Family) -> dict[str, Json]:
+    names = {"title": family.kind, "type": "string", "enum": family.plain_names()}
+    return {"title": family.kind, "description": family.doc, "anyOf": [names, _tagged(family, closed=True)]}
+
+
+def _tagged(family: Family, *, closed: bool) -> dict[str, Json]:
+    """An object whose `type` says which member it is. Unless closed, types unknown here pass: they may be blocks."""
+    names = list(family.names)
+    known: dict[str, Json] = {"title": family.kind, "type": "string", "enum": names}
+    rules = [
+        {
+            "if": {"type": "object", "required": ["type"], "properties": {"type": {"enum": [name]}}},
+            "then": {"$ref": f"#/$defs/{family.kind}.{brick.type_name}"},
+        }
+        for name, brick in family.names.items()
+    ]
+    return {
+        "title": family.kind,
+        "type": "object",
+        "description": family.doc,
+        "properties": {"type": known if closed else {"anyOf": [known, {"type": "string"}]}},
+        "required": ["type"],
+        "allOf": rules,
+    }

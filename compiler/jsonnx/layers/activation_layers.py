@@ -1,0 +1,102 @@
+"""Layers that are an activation function with arguments, or with weights, of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..bricks import attr
+from ..training.constraints import Constraint
+from ..training.initializers import Initializer
+from ..training.regularizers import Regularizer
+from ..types import TensorType, require
+from .activations import Linear, Relu, activated
+from .axes import Axes, axes_of
+from .base import Layer, layer
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+
+@layer
+class ReLU(Layer):
+    """`x` where `x > threshold` else 0, not above `max_value`, less `negative_slope * max(threshold - x, 0)`."""
+
+    max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
+    negative_slope: float = attr(0.0, doc="Slope below the threshold.", minimum=0)
+    threshold: float = attr(0.0, doc="Where the function begins.", minimum=0)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return activated(x, Linear())
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        relu = Relu(max_value=self.max_value, negative_slope=self.negative_slope, threshold=self.threshold)
+        return relu.apply(g, x)
+
+
+@layer
+class LeakyReLU(Layer):
+    """`x` where `x >= 0`, else `negative_slope * x`."""
+
+    negative_slope: float = attr(0.3, doc="Slope below zero.", minimum=0)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return activated(x, Linear())
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return g.LeakyRelu(x, alpha=self.negative_slope)
+
+
+@layer
+class PReLU(Layer):
+    """`x` where `x >= 0`, else `alpha * x` with a learned alpha for every element, or along shared axes for all."""
+
+    alpha_initializer: Initializer = attr("zeros", doc="Initial value of alpha.")
+    alpha_regularizer: Regularizer | None = attr(None, doc="Penalty on alpha.")
+    alpha_constraint: Constraint | None = attr(None, doc="Projection of alpha after every update.")
+    shared_axes: Axes | None = attr(None, doc="Axes along which alpha is one; the first after the batch is 1.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        self._alpha_shape(x)
+        return activated(x, Linear())
+
+    def _alpha_shape(self, x: TensorType) -> list[int]:
+        given = () if self.shared_axes is None else self.shared_axes
+        shared = axes_of(x, given)
+        counted = all(axis > 0 for axis in ((given,) if isinstance(given, int) else given))
+        require(counted, f"has shared_axes {self.shared_axes}, counted from 1, the axis after the batch")
+        return [1 if axis in shared else x.fixed(axis) for axis in range(1, x.rank)]
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        shape = self._alpha_shape(x.type)
+        alpha = g.param("alpha", shape, self.alpha_initializer, self.alpha_regularizer, self.alpha_constraint)
+        return g.PRelu(x, alpha)
+
+
+@layer
+class ELU(Layer):
+    """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
+
+    alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        return activated(x, Linear())
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return g.Elu(x, alpha=self.alpha)
+
+
+@layer
+class Softmax_(Layer):
+    """`exp(x) / sum(exp(x))` along one axis or several."""
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, along which the result sums to one.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        axes_of(x, self.axis)
+        return activated(x, Linear())
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = axes_of(x.type, self.axis)
+        if len(axes) == 1:
+            return g.Softmax(x, axis=axes[0])
+        return g.Exp(g.Sub(x, g.ReduceLogSumExp(x, axes, keepdims=1)))

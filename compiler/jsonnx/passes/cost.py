@@ -1,0 +1,99 @@
+"""What each layer costs: parameters, and multiply-adds for one sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ..graph import Graph, Node
+from ..types import BATCH, Dim, TensorType
+from .shapes import TypedNetwork
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer call. `macs` counts multiply-adds of matrix products and convolutions a sample; None where a size is
+    symbolic. Weights of a shared layer are counted at its first call."""
+
+    name: str
+    type: str
+    outputs: tuple[TensorType, ...]
+    parameters: int
+    trainable: int
+    macs: int | None
+    sources: tuple[str, ...]
+
+
+def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
+    """A row for every call, in order."""
+    work: dict[tuple[str | int, ...], list[Node]] = {}
+    for node in graph.nodes:
+        work.setdefault(node.path, []).append(node)
+    counted: set[str] = set()
+    rows = []
+    for call in typed.network.calls:
+        own = {} if call.owner in counted else _weights_of(graph, call.owner)
+        counted.add(call.owner)
+        sizes = {name: prod(value.shape) for name, value in own.items()}
+        trainable = sum(size for name, size in sizes.items() if name in graph.parameters and graph.parameters[name].trainable)
+        outputs = tuple(typed.types[name] for name in call.results)
+        kind = call.layer.type_name if call.layer else "?"
+        macs = _macs(work.get(call.path, []))
+        rows.append(Row(call.name, kind, outputs, sum(sizes.values()), trainable, macs, call.sources))
+    return rows
+
+
+def _weights_of(graph: Graph, owner: str):  # type: ignore[no-untyped-def]
+    weights = {**graph.parameters, **graph.states}
+    return {name: value for name, value in weights.items() if name.startswith(f"{owner}/")}
+
+
+def _macs(nodes: list[Node]) -> int | None:
+    total: Dim = 0
+    for node in nodes:
+        count = MACS.get(node.op)
+        if count is not None:
+            total = total + count(node)
+    return total if isinstance(total, int) else None
+
+
+def _per_sample(shape: tuple[Dim, ...]) -> Dim:
+    """The elements of a tensor that belong to one sample."""
+    result: Dim = 1
+    for size in shape:
+        result = result * (1 if size == BATCH else size)
+    return result
+
+
+def _matmul(node: Node) -> Dim:
+    a, y = node.inputs[0], node.outputs[0]
+    return _per_sample(y.shape) * (a.shape[-1] if a is not None else 1)
+
+
+def _conv(node: Node) -> Dim:
+    weight = node.inputs[1]
+    return _per_sample(node.outputs[0].shape) * prod(weight.shape[1:] if weight is not None else ())
+
+
+def _conv_transpose(node: Node) -> Dim:
+    x, weight = node.inputs[0], node.inputs[1]
+    return _per_sample(x.shape if x is not None else ()) * prod(weight.shape[1:] if weight is not None else ())
+
+
+def _recurrent(node: Node) -> Dim:
+    x, w, r = node.inputs[:3]
+    if x is None or w is None or r is None:
+        return 0
+    return x.shape[0] * (prod(w.shape) + prod(r.shape))
+
+
+MACS = {
+    "MatMul": _matmul,
+    "Gemm": _matmul,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "RNN": _recurrent,
+}
+"""Multiply-adds of one operator, for one sample."""

@@ -1,0 +1,86 @@
+"""Which loss and which metrics belong to which output, checked against the outputs' types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..diagnostics import JsonPath, Report
+from ..frontend.words import quoted
+from ..training.losses import Loss
+from ..training.metrics import Metric
+from ..training.objective import Objective
+from ..training.section import Training
+from ..types import ShapeError, TensorType
+from .shapes import TypedNetwork
+
+
+def objective(typed: TypedNetwork, report: Report) -> Objective | None:
+    """The objective that the training section means; None without one, or where it does not fit (reported)."""
+    training = typed.network.training
+    outputs = {name: typed.types[name] for name in typed.network.outputs if name in typed.types}
+    if training is None or len(outputs) < len(typed.network.outputs) or report.errors(("outputs",)):
+        return None
+    losses = _losses(training, outputs, report)
+    targets = {}
+    for output, loss in losses.items():
+        try:
+            targets[output] = loss.target(outputs[output])
+        except ShapeError as error:
+            path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
+            _report(typed, output, "loss-mismatch", path, loss.type_name, error, report)
+    if report.errors(("training", "loss")):
+        return None
+    metrics = _metrics(typed, losses, report)
+    weights = dict(training.loss_weights or {})
+    _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
+    return None if report.errors(("training",)) else Objective(losses, weights, metrics, targets)
+
+
+def _report(
+    typed: TypedNetwork, output: str, code: str, path: JsonPath, what: str, error: ShapeError, report: Report
+) -> None:
+    notes = [(typed.network.paths[output], f"{output!r} is {typed.types[output]}")]
+    report.add(code, path, f"{what} {error.message}", help=error.help, notes=notes)
+
+
+def _losses(training: Training, outputs: Mapping[str, TensorType], report: Report) -> dict[str, Loss]:
+    if isinstance(training.loss, Loss):
+        return dict.fromkeys(outputs, training.loss)
+    path = ("training", "loss")
+    _check_names(training.loss, outputs, outputs, path, report)
+    if not training.loss:
+        report.add("out-of-range", path, "'loss' needs at least 1 entry, got {}", help="give a loss, or losses by output name")
+    return {name: training.loss[name] for name in outputs if name in training.loss}
+
+
+def _metrics(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> dict[str, tuple[Metric, ...]]:
+    """The metrics of every output, resolved."""
+    written = typed.network.training.metrics if typed.network.training else ()
+    by_name = isinstance(written, dict)
+    if by_name:
+        _check_names(written, losses, typed.outputs, ("training", "metrics"), report)
+    resolved: dict[str, tuple[Metric, ...]] = {}
+    for output in losses:
+        names: dict[str, Metric] = {}
+        for index, metric in enumerate(written.get(output, ()) if by_name else written):
+            path = ("training", "metrics", *([output] if by_name else []), index)
+            if metric.reported in (*names, "loss"):
+                help = 'give it another: {"type": ..., "name": "..."}'
+                report.add("duplicate-name", path, f"two figures are called {metric.reported!r}", help=help)
+            try:
+                names[metric.reported] = metric.resolve(losses[output], typed.types[output])
+            except ShapeError as error:
+                _report(typed, output, "metric-mismatch", path, metric.type_name, error, report)
+        resolved[output] = tuple(names.values())
+    return resolved
+
+
+def _check_names(
+    named: Iterable[str], known: Iterable[str], outputs: Iterable[str], path: JsonPath, report: Report
+) -> None:
+    """Reports names that are not known; `known` are those of the outputs that may be named here."""
+    for name in named:
+        if name not in known:
+            what = "the output {} has no loss" if name in outputs else "there is no output {}"
+            help = report.suggestion(name, known) or f"there are: {', '.join(known)}"
+            report.add("unknown-name", (*path, name), what.format(quoted(name)), help=help, at_key=True)

@@ -1,0 +1,195 @@
+"""Reference pages, made from the bricks: what `jsonnx layers` shows, and docs/layers.md, docs/errors.md and the schema.
+
+`python -m jsonnx.render.reference [FOLDER]` writes the generated files below a folder, the repository's root.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from inspect import cleandoc, getmodule
+from pathlib import Path
+from textwrap import fill, indent
+from typing import Any
+
+from ..bricks import REQUIRED, Attribute, Brick, Family
+from ..frontend.schema import FAMILIES, schema_text
+from ..frontend.words import expected, shown
+from ..layers import LAYERS, Layer
+from .explanations import EXPLANATIONS
+
+EXAMPLES: dict[str, Any] = {
+    "activation": "relu",
+    "axes": -1,
+    "dims": [2, 1],
+    "kernel_size": 3,
+    "layer": {"type": "LSTM", "units": 16},
+    "n": 4,
+    "rate": 0.5,
+    "target_shape": [4, 8],
+}
+"""Values for arguments that an example needs; the others are made from the schema."""
+
+
+def families_of_layers() -> list[tuple[str, list[type[Brick]]]]:
+    """The layers by module, under the first line of its docstring."""
+    groups: dict[str, list[type[Brick]]] = {}
+    for layer in LAYERS:
+        about = (getattr(getmodule(layer), "__doc__", None) or layer.__module__).strip().splitlines()[0]
+        groups.setdefault(about.rstrip("."), []).append(layer)
+    return sorted(groups.items())
+
+
+def arguments(brick: type[Brick]) -> Iterator[tuple[str, Attribute, str]]:
+    """The arguments with their types in words: those that are needed, the others, those that all layers have."""
+    shared = Layer.attributes if issubclass(brick, Layer) else {}
+    needed = brick.required()
+    for name in sorted(brick.attributes, key=lambda name: (name in shared, name not in needed)):
+        yield name, brick.attributes[name], _words(brick.schema()["properties"][name], brick.attributes[name])
+
+
+def _words(schema: dict[str, Any], attribute: Attribute) -> str:
+    return ", ".join([expected(schema), *_bounds(attribute)])
+
+
+def _bounds(attribute: Attribute) -> list[str]:
+    words = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "greater than",
+        "exclusiveMaximum": "less than",
+    }
+    return [] if attribute.unsupported else [f"{words[key]} {bound}" for key, bound in attribute.bounds.items()]
+
+
+def default_text(brick: type[Brick], name: str) -> str:
+    """The default as it would be written; empty where there is none."""
+    default, form = brick.attributes[name].default, brick.forms()[name]
+    return "" if default is REQUIRED else shown(form.write(form.read(default)))
+
+
+def meaning(attribute: Attribute) -> str:
+    return attribute.doc if attribute.unsupported is None else f"{attribute.doc} {attribute.unsupported}"
+
+
+def example(layer: type[Brick]) -> str:
+    """The shortest way to write a layer."""
+    properties = layer.schema()["properties"]
+    entry = {name: EXAMPLES.get(name, _value(properties[name])) for name in layer.required()}
+    if issubclass(layer, Layer) and layer.arity[0] > 1:
+        entry = {"from": ["a", "b"][: layer.arity[0]]} | entry
+    return json.dumps({"type": layer.type_name, **entry})
+
+
+def _value(schema: dict[str, Any]) -> Any:
+    """Some value that the schema allows."""
+    if "anyOf" in schema:
+        return _value(schema["anyOf"][0])
+    if "enum" in schema:
+        return schema["enum"][0]
+    kinds = schema.get("type")
+    kind = kinds[0] if isinstance(kinds, list) else kinds
+    if kind == "array":
+        return [_value(schema["items"])] * schema.get("minItems", 1)
+    return {"integer": max(8, schema.get("minimum", 8)), "number": 0.5, "boolean": True}.get(kind, "")
+
+
+# -- for a terminal --------------------------------------------------------------------------------------------------
+
+
+def reference_text(brick: type[Brick]) -> str:
+    """All there is to know about a layer."""
+    lines = [brick.type_name, "", cleandoc(brick.__doc__ or ""), ""]
+    for name, attribute, words in arguments(brick):
+        default = default_text(brick, name)
+        lines.append(f"  {name}: {words}{f' (default {default})' if default else ' (required)'}")
+        lines.append(indent(fill(meaning(attribute), 90), "      "))
+    return "\n".join([*lines, "", "Example:", "", f"  {example(brick)}"])
+
+
+# -- pages -----------------------------------------------------------------------------------------------------------
+
+_GENERATED = "<!-- Made by `make generate`; edit the code it is made from. -->"
+
+
+def layers_page() -> str:
+    """docs/layers.md: every layer with its arguments, and the bricks that go into them."""
+    lines = [
+        "# Layers",
+        "",
+        _GENERATED,
+        "",
+        "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name` and `from`, "
+        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}:",
+        "",
+        *_argument_table(Layer),
+    ]
+    for title, layers in families_of_layers():
+        lines += ["", f"## {title}"]
+        for layer in layers:
+            lines += ["", f"### {layer.type_name}", "", cleandoc(layer.__doc__ or ""), ""]
+            lines += ["```json", example(layer), "```"]
+            own = _argument_table(layer)
+            lines += ["", *own] if own else []
+    for family in FAMILIES:
+        lines += ["", *_family_section(family)]
+    return "\n".join(lines) + "\n"
+
+
+def _argument_table(brick: type[Brick]) -> list[str]:
+    shared = set() if brick is Layer else set(Layer.attributes)
+    rows = [
+        f"| `{name}` | {_cell(words)} | {f'`{default}`' if default else 'required'} | {_cell(meaning(attribute))} |"
+        for name, attribute, words in arguments(brick)
+        for default in [default_text(brick, name)]
+        if name not in shared
+    ]
+    return ["| argument | is | default | meaning |", "| --- | --- | --- | --- |", *rows] if rows else []
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _family_section(family: Family) -> list[str]:
+    """The members of a family, a line each."""
+    lines = [f"## {family.kind.capitalize()}{'es' if family.kind.endswith('s') else 's'}", "", family.doc, ""]
+    lines += ["| name | arguments | is |", "| --- | --- | --- |"]
+    for brick in family:
+        names = [name for name, known in family.names.items() if known is brick]
+        given = ", ".join(
+            f"`{name}`" if attribute.default is REQUIRED else f"`{name}={default_text(brick, name)}`"
+            for name, attribute in brick.attributes.items()
+            if attribute.unsupported is None
+        )
+        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {given} | {_cell(brick.summary())} |")
+    return lines
+
+
+def errors_page() -> str:
+    """docs/errors.md: every code, explained."""
+    lines = ["# Errors", "", _GENERATED, "", "Every diagnostic has a code; `jsonnx explain CODE` shows the same."]
+    for code, about in EXPLANATIONS.items():
+        lines += ["", f"## {code}", "", about.markdown()]
+    return "\n".join(lines) + "\n"
+
+
+def generated() -> dict[str, str]:
+    """The text of every generated file, by its path in the repository."""
+    return {
+        "docs/layers.md": layers_page(),
+        "docs/errors.md": errors_page(),
+        "schemas/model.schema.json": schema_text(),
+    }
+
+
+def main(folder: str = ".") -> None:
+    for path, text in generated().items():
+        file = Path(folder, path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

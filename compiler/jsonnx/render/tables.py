@@ -1,0 +1,165 @@
+"""What commands show as tables: a network's layers and their cost, the reference of layers, providers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from .reference import families_of_layers, reference_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..frontend.network import Network
+    from ..passes.cost import Row
+    from ..runtime.providers import Availability
+    from ..types import Dim, TensorType
+
+WIDTH = 120
+"""Characters of a line of prose that does not go to a terminal."""
+
+UNBOUNDED = 10_000
+"""Wider than any table gets by itself."""
+
+BYTES = 4
+"""Of a weight in the model: float32."""
+
+
+def summary_text(network: Network, rows: Sequence[Row], color: bool = False) -> str:
+    """A row a layer, and the totals."""
+    table = _table("layer", "type", "output shape", "parameters", "multiply-adds", "from", right=(3, 4))
+    before = tuple(network.inputs)
+    for row in rows:
+        shapes = "\n".join(shape_in_keras_manner(type.shape) for type in row.outputs)
+        sources = "" if row.sources == before[:1] else ", ".join(row.sources)
+        table.add_row(row.name, row.type, shapes, _number(row.parameters), _number(row.macs), sources)
+        before = (row.name,)
+    inputs = ", ".join(f"{name} {_signature(type)}" for name, type in network.inputs.items())
+    outputs = ", ".join(f"{name} {_signature(type)}" for name, type in _outputs(network, rows).items())
+    total = _totals(rows)
+    fixed = total["parameters"] - total["trainable"]
+    split = f"{total['trainable']:,} trainable, {fixed:,} not" if fixed else "all trainable"
+    lines = [
+        f"{network.name}: {inputs} -> {outputs}",
+        "",
+        _drawn(table, color),
+        "",
+        f"parameters      {total['parameters']:,}{f' ({split})' if total['parameters'] else ''}",
+        f"multiply-adds   {_number(total['multiply_adds'])} a sample",
+        f"weights         {total['megabytes']:.2f} MB",
+    ]
+    return "\n".join(lines)
+
+
+def summary_json(network: Network, rows: Sequence[Row]) -> dict[str, Any]:
+    """The same as plain values. Sizes that are not known are their names, sums of such are null."""
+    return {
+        "name": network.name,
+        "inputs": {name: _json_type(type) for name, type in network.inputs.items()},
+        "outputs": {name: _json_type(type) for name, type in _outputs(network, rows).items()},
+        "layers": [
+            {
+                "name": row.name,
+                "type": row.type,
+                "from": list(row.sources),
+                "outputs": [_json_type(type) for type in row.outputs],
+                "parameters": row.parameters,
+                "trainable": row.trainable,
+                "multiply_adds": row.macs,
+            }
+            for row in rows
+        ],
+        "totals": _totals(rows),
+    }
+
+
+def layer_text(name: str) -> str:
+    """The reference of a layer. Raises KeyError where there is no such layer."""
+    from ..layers import LAYERS
+
+    return reference_text(LAYERS.names[name])
+
+
+def layers_text() -> str:
+    """All layers with a line each, family by family."""
+    lines = []
+    for title, layers in families_of_layers():
+        width = max(len(layer.type_name) for layer in layers)
+        lines += [title, *(f"  {layer.type_name:{width}}  {layer.summary()}" for layer in layers), ""]
+    return "\n".join([*lines, "`jsonnx layers TYPE` shows the arguments of one."])
+
+
+def providers_text(rows: Iterable[Availability]) -> str:
+    """Which providers can run here, and how to get the others."""
+    table = _table("provider", "here", "how to get it", "in onnxruntime")
+    for row in rows:
+        table.add_row(row.name, "yes" if row.available else "no", "" if row.available else row.how, row.full)
+    return _drawn(table, color=False, width=WIDTH)
+
+
+def shape_in_keras_manner(shape: Iterable[Dim]) -> str:
+    """`(batch, 28, 28, 1)`; with a comma after a single size."""
+    sizes = [str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def _signature(type: TensorType) -> str:
+    return f"{type.dtype} {shape_in_keras_manner(type.shape)}"
+
+
+def _outputs(network: Network, rows: Sequence[Row]) -> dict[str, TensorType]:
+    pairs = zip(network.calls, rows, strict=True)
+    types = {name: type for call, row in pairs for name, type in zip(call.results, row.outputs, strict=True)}
+    return {name: types[name] for name in network.outputs}
+
+
+def _json_type(type: TensorType) -> dict[str, Any]:
+    return {"dtype": type.dtype, "shape": [size if isinstance(size, int) else str(size) for size in type.shape]}
+
+
+def _totals(rows: Sequence[Row]) -> dict[str, Any]:
+    parameters = sum(row.parameters for row in rows)
+    known = [row.macs for row in rows if row.macs is not None]
+    return {
+        "parameters": parameters,
+        "trainable": sum(row.trainable for row in rows),
+        "multiply_adds": sum(known) if len(known) == len(rows) else None,
+        "megabytes": parameters * BYTES / 1e6,
+    }
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _table(*titles: str, right: Sequence[int] = ()) -> Table:
+    """An empty table, ruled with ASCII alone, so that it can be shown anywhere."""
+    from rich.box import Box
+    from rich.table import Table
+
+    lines = ["    ", "    ", " -  ", "    ", "    ", "    ", "    ", "    "]
+    box = Box("\n".join(lines) + "\n", ascii=True)
+    table = Table(box=box, header_style="bold", show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    for index, title in enumerate(titles):
+        table.add_column(title, justify="right" if index in right else "left", overflow="fold")
+    return table
+
+
+def _drawn(table: Table, color: bool, width: int = UNBOUNDED) -> str:
+    """The table as text, no wider than the terminal if it goes to one."""
+    from rich.console import Console
+
+    file = StringIO()
+    console = Console(
+        file=file,
+        width=shutil.get_terminal_size((WIDTH, 24)).columns if color else width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    console.print(table)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())

@@ -1,0 +1,63 @@
+"""A state of training as one file: arrays in safetensors' format, everything else as JSON in its header.
+
+The digest in the header covers names, types, shapes and bytes of all arrays and the JSON, so that a flipped bit
+anywhere is found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..diagnostics import CompileError, Diagnostic
+from .files import open_file, write_atomically
+
+FORMAT = 1
+_KEY = "jsonnx"
+
+
+def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all. Raises UsageError `unwritable-file`."""
+    from safetensors.numpy import save as pack
+
+    text = json.dumps({"format": FORMAT, **state}, sort_keys=True)
+    header = json.dumps({"sha256": _digest(arrays, text), "state": text})
+    write_atomically(path, pack(dict(arrays), metadata={_KEY: header}))
+
+
+def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the state. Raises UsageError `unreadable-file`, CompileError `bad-checkpoint`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as unpack
+
+    with open_file(path) as file:
+        data = file.read()
+    try:
+        arrays = unpack(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_KEY]
+        told = json.loads(header)
+        text, digest = told["state"], told["sha256"]
+        state = json.loads(text)
+        if digest != _digest(arrays, text):
+            _bad(path, "its contents do not have the checksum it was written with")
+        if state["format"] != FORMAT:
+            _bad(path, f"it has format {state['format']}, this version reads format {FORMAT}")
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _bad(path, f"it is damaged or no checkpoint ({str(error) or type(error).__name__})")
+    return arrays, state
+
+
+def _bad(path: str, message: str) -> NoReturn:
+    raise CompileError([Diagnostic("bad-checkpoint", f"cannot go on from {path!r}: {message}", file=path)])
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    digest = sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

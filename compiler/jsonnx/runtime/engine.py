@@ -1,0 +1,151 @@
+"""Steps, measurements and predictions over one set of variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..diagnostics import CompileError, Diagnostic, suggestion
+from ..types import TensorType
+from .data import Samples
+from .machine import thread_count
+from .plan import RATE, Plan
+from .progress import History, Totals, Weights
+from .providers import resolve
+from .random import batch_sizes, initial_weights, step_randoms
+from .session import element_type
+from .variables import SETS, Runner, place
+
+if TYPE_CHECKING:
+    from ..graph import Graph
+
+
+class Diverged(CompileError):
+    """The loss is no number any more. The weights are those of the last step whose loss was one."""
+
+    history: History | None = None
+
+
+class Engine:
+    """The variables of a plan and the graphs that use them; a graph is loaded when it is first needed."""
+
+    def __init__(self, plan: Plan, provider: str, threads: int | None) -> None:
+        self.plan, self.provider, self.threads = plan, resolve(provider), threads or thread_count()
+        self.steps = 0
+        self._variables = place(plan.train, initial_weights(plan.train, plan.seed), self.provider)
+        self._trail = 0  # sets behind the current one that hold the values of earlier steps
+
+    @cached_property
+    def _train(self) -> Runner:
+        return self._runner(self.plan.train, self.plan.fetched)
+
+    @cached_property
+    def _evaluate(self) -> Runner:
+        return self._runner(self.plan.evaluate, self.plan.fetched)
+
+    @cached_property
+    def _predict(self) -> Runner:
+        return self._runner(self.plan.predict, self.plan.outputs)
+
+    def _runner(self, graph: Graph, fetched: Iterable[str]) -> Runner:
+        return Runner(graph, fetched, self._variables, self.provider, self.threads)
+
+    # -- variables ---------------------------------------------------------------------------------------------------
+
+    def weights(self) -> Weights:
+        """Copies of the network's weights, in Keras' order."""
+        return self._variables.read(self.plan.weight_names)
+
+    def variables(self) -> Weights:
+        """Copies of everything that a step reads: weights, states and slots."""
+        return self._variables.read()
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """New values for some variables, which fit."""
+        self._variables.write(arrays)
+        self._trail = 0
+
+    def fitting(self, weights: Mapping[str, Any], strict: bool) -> Weights:
+        """The weights as the network wants them. Raises ValueError with every fault."""
+        types = {name: self._type(name) for name in self.plan.weight_names}
+        faults = [
+            f"there is no weight {n!r}: {suggestion(n, types) or 'see weights()'}" for n in weights if n not in types
+        ]
+        faults += [f"the weight {name!r} is missing" for name in types if strict and name not in weights]
+        fitting: Weights = {}
+        for name, type in types.items():
+            if name not in weights:
+                continue
+            array = np.asarray(weights[name])
+            if array.shape != type.shape:
+                faults.append(
+                    f"the weight {name!r} has shape {list(array.shape)}, the network wants {list(type.shape)}"
+                )
+            elif array.dtype.kind not in "fiub":
+                faults.append(f"the weight {name!r} has {array.dtype} elements")
+            else:
+                fitting[name] = array.astype(element_type(type.dtype))
+        if faults:
+            raise ValueError("\n".join(faults))
+        return fitting
+
+    def _type(self, name: str) -> TensorType:
+        return (self.plan.train.parameters.get(name) or self.plan.train.states[name]).type
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def feeds(self, samples: Samples, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
+        """All that a training step is fed, made of the samples and the number of the step alone."""
+        feeds = samples.take(rows)
+        feeds[RATE] = np.array(self.plan.rate(step), np.float32)
+        if self.plan.train.randoms:
+            sizes = batch_sizes(self.plan.inputs, feeds)
+            feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
+        return feeds
+
+    def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
+        results = self._train(feeds)
+        loss = results["loss"].item()
+        if not isfinite(loss):
+            raise self._diverged(loss)
+        self.steps += 1
+        self._trail = min(self._trail + 1, SETS - 1)
+        return results
+
+    def _diverged(self, loss: float) -> Diverged:
+        """Back to the variables from before the last step that was finite: what that step made gave this loss."""
+        made = self._variables.read()
+        back = min(self._trail, 1)
+        self._variables.current = (self._variables.current - 1 - back) % SETS
+        number, self.steps, self._trail = self.steps + 1, self.steps - back, 0
+        bad = next((name for name, array in made.items() if not np.isfinite(array).all()), None)
+        message = f"the loss became {loss} at step {number}" + (f"; {bad!r} is no longer finite" if bad else "")
+        help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
+        return Diverged([Diagnostic("diverged", message, "$.training", self.plan.file, help=help)])
+
+    # -- without training --------------------------------------------------------------------------------------------
+
+    def measure(self, samples: Samples, batch_size: int, stopped: Callable[[], bool] = lambda: False) -> Totals:
+        """Losses and statistics of all samples, or of those before it was stopped."""
+        totals = Totals(self.plan)
+        for rows in batches(len(samples), batch_size):
+            if stopped():
+                break
+            totals.add(self._evaluate(samples.take(rows)), rows.stop - rows.start)
+        return totals
+
+    def predict(self, samples: Samples, batch_size: int) -> dict[str, np.ndarray]:
+        """The network's outputs for all samples."""
+        inputs = Samples(samples.inputs, {}, samples.wanted)
+        parts = [self._predict(inputs.take(rows)) for rows in batches(len(samples), batch_size)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.plan.outputs}
+
+
+def batches(samples: int, size: int, first: int = 0) -> Iterator[slice]:
+    """The samples in order from batch `first` on, the last batch smaller where need be."""
+    return (slice(start, min(start + size, samples)) for start in range(first * size, samples, size))

@@ -1,0 +1,105 @@
+"""Epochs: batches in their order, figures, validation, early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .data import Samples
+from .engine import Engine, batches
+from .progress import History, Interruption, Progress, Totals, Watch
+from .random import sample_order
+
+Feeds = dict[str, np.ndarray]
+
+
+@dataclass
+class Fit:
+    """One run over some epochs. All that must outlive an interruption is in `progress`."""
+
+    engine: Engine
+    samples: Samples
+    validation: Samples | None
+    batch_size: int
+    epochs: int
+    shuffle: bool
+    watch: Watch
+    progress: Progress
+    callbacks: tuple[object, ...]
+    stop: bool = False
+    """Set from outside to close the epoch after the step at hand and end."""
+
+    def run(self) -> History:
+        """Train to the end, or until a signal asks to stop. Raises Diverged."""
+        progress, history = self.progress, self.progress.history
+        with Interruption() as asked, ThreadPoolExecutor(1) as ahead:
+            while progress.epoch < self.epochs and not progress.finished and asked.signal is None and not self.stop:
+                self._epoch(asked, ahead)
+        history.signal = asked.signal
+        if self.watch.best_epoch >= 0:
+            history.best_epoch = self.watch.best_epoch
+        history.stopped_early = progress.finished
+        if self.watch.weights is not None and asked.signal is None:
+            self.engine.write(self.watch.weights)
+        self._tell("on_end", history)
+        return history
+
+    def _epoch(self, asked: Interruption, ahead: ThreadPoolExecutor) -> None:
+        progress = self.progress
+        steps = -(-len(self.samples) // self.batch_size)
+        self._tell("on_epoch_begin", progress.epoch, self.epochs, steps)
+        heard = [c.on_step for c in self.callbacks if hasattr(c, "on_step")]
+        for feeds, count in self._prepared(ahead):
+            progress.totals.add(self.engine.step(feeds), count)
+            progress.batch += 1
+            for tell in heard:
+                tell(progress.batch, progress.totals.figures())
+            if asked.signal is not None or self.stop:
+                break
+        if asked.signal is None:
+            self._close(asked)
+
+    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Feeds, int]]:
+        """The epoch's remaining batches, each made ready while the step before it runs."""
+        progress, engine = self.progress, self.engine
+        count = len(self.samples)
+        order = sample_order(engine.plan.seed, progress.offset + progress.epoch, count) if self.shuffle else None
+        remaining = list(batches(count, self.batch_size, progress.batch))
+        first = engine.steps
+
+        def prepare(index: int) -> Feeds:
+            rows = remaining[index]
+            return engine.feeds(self.samples, rows if order is None else order[rows], first + index)
+
+        waiting = ahead.submit(prepare, 0) if remaining else None
+        for index, rows in enumerate(remaining):
+            assert waiting is not None
+            feeds = waiting.result()
+            if index + 1 < len(remaining):
+                waiting = ahead.submit(prepare, index + 1)
+            yield feeds, rows.stop - rows.start
+
+    def _close(self, asked: Interruption) -> None:
+        """The epoch's figures, unless a signal cuts the validation short: then the epoch stays open."""
+        progress, engine = self.progress, self.engine
+        figures = progress.totals.figures()
+        if self.validation is not None:
+            measured = engine.measure(self.validation, self.batch_size, lambda: asked.signal is not None)
+            if asked.signal is not None:
+                return
+            figures |= {f"val_{name}": figure for name, figure in measured.figures().items()}
+        progress.history.add(progress.epoch, figures)
+        progress.finished = self.watch.after(progress.epoch, figures, engine.weights)
+        progress.watch, progress.best = self.watch.state(), self.watch.weights
+        progress.epoch, progress.batch, progress.totals = progress.epoch + 1, 0, Totals(engine.plan)
+        self._tell("on_epoch_end", progress.epoch - 1, figures)
+
+    def _tell(self, event: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            listener = getattr(callback, event, None)
+            if listener is not None:
+                listener(*arguments)

@@ -1,0 +1,136 @@
+"""A RUN folder: the spec, weights, model, figures of every epoch, and checkpoints to go on from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..diagnostics import CompileError, Diagnostic, UsageError
+from .files import reason, sweep, write_atomically
+from .trainer import Trainer
+
+SPEC, WEIGHTS, MODEL, FIGURES, CHECKPOINTS = (
+    "spec.json",
+    "weights.safetensors",
+    "model.onnx",
+    "metrics.jsonl",
+    "checkpoints",
+)
+KEPT = 2
+"""Checkpoints that are kept: the newest may turn out to be damaged."""
+
+
+class RunFolder:
+    """A folder that one run at a time writes to, held from entering to leaving.
+
+    Raises UsageError `run-locked` where another process holds it, `unwritable-file` where it cannot be made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> RunFolder:
+        try:
+            self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / ".lock", "ab")
+        except OSError as error:
+            raise UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {reason(error)}") from error
+        try:
+            _hold(self._lock)
+        except OSError as error:
+            self._lock.close()
+            raise UsageError("run-locked", f"another process is training in {str(self.path)!r}") from error
+        sweep(self.path)
+        sweep(self.checkpoint_folder)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._lock is not None:
+            self._lock.close()  # the system lets go of the lock with the file, and so it does when a process dies
+            self._lock = None
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return self.path / CHECKPOINTS
+
+    def write_spec(self, text: str) -> None:
+        write_atomically(self.path / SPEC, text.encode())
+
+    def write_model(self, model: bytes) -> None:
+        write_atomically(self.path / MODEL, model)
+
+    def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        from safetensors.numpy import save
+
+        write_atomically(self.path / WEIGHTS, save(dict(weights)))
+
+    def start_figures(self, epochs: int = 0) -> None:
+        """Keep the lines of the first epochs, which a run that goes on has behind it, and no others."""
+        path = self.path / FIGURES
+        lines = path.read_bytes().splitlines(keepends=True)[:epochs] if path.exists() else []
+        write_atomically(path, b"".join(line for line in lines if line.endswith(b"\n")))
+
+    def add_figures(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """One line for an epoch; what is no number is null."""
+        told = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
+        try:
+            with open(self.path / FIGURES, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"epoch": epoch, **told}) + "\n")
+        except OSError as error:
+            raise UsageError(
+                "unwritable-file", f"cannot write {str(self.path / FIGURES)!r}: {reason(error)}"
+            ) from error
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def checkpoints(self) -> list[Path]:
+        """From the newest to the oldest."""
+        return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
+
+    def save(self, trainer: Trainer) -> Path:
+        """Write a checkpoint, then remove those beyond the newest `KEPT`."""
+        path = self.checkpoint_folder / f"step-{trainer.steps:012d}.safetensors"
+        trainer.save_checkpoint(path)
+        for old in self.checkpoints()[KEPT:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def resume(self, trainer: Trainer) -> tuple[Path | None, list[Diagnostic]]:
+        """Load the newest sound checkpoint; it and warnings about damaged ones. None where there is none at all.
+
+        Raises CompileError where all are damaged (nothing is deleted), or where the newest sound one does not fit.
+        """
+        damaged: list[Diagnostic] = []
+        for path in self.checkpoints():
+            try:
+                return path, [*(_warning(fault) for fault in damaged), *trainer.load_checkpoint(path)]
+            except CompileError as error:
+                if error.diagnostics[0].code != "bad-checkpoint":
+                    raise
+                damaged += error.diagnostics
+        if damaged:
+            raise CompileError(damaged)
+        return None, []
+
+
+def _warning(fault: Diagnostic) -> Diagnostic:
+    return Diagnostic("bad-checkpoint", f"{fault.message}; an older one is taken", file=fault.file, severity="warning")
+
+
+def _hold(file: IO[bytes]) -> None:
+    """Lock an open file, or raise OSError at once."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,253 @@
+"""Training by a plan: weights, steps, epochs, evaluation, prediction and checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..diagnostics import CompileError, Diagnostic, UsageError
+from . import checkpoint
+from .data import Arrays, Samples, from_arrays, from_spec
+from .engine import Diverged, Engine
+from .loop import Fit
+from .plan import Plan
+from .progress import History, Progress, Totals, Watch
+from .providers import load_runtime
+
+_BEST = "best/"
+"""What the names of the best epoch's weights begin with in a checkpoint."""
+
+
+class Trainer:
+    """A network in training.
+
+    `weights` replaces initial weights, by name. Raises UsageError where the provider is not there.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        provider: str = "cpu",
+        threads: int | None = None,
+        weights: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        self.plan = plan
+        self._engine = Engine(plan, provider, threads)
+        self._progress: Progress | None = None
+        self._resumes = False
+        self._fit: Fit | None = None
+        if weights is not None:
+            self.set_weights(weights)
+
+    @property
+    def provider(self) -> str:
+        """The provider it runs on, by its short name."""
+        return self._engine.provider.name
+
+    @property
+    def steps(self) -> int:
+        """Steps trained so far."""
+        return self._engine.steps
+
+    @property
+    def epochs_done(self) -> int:
+        """Whole epochs of the fit at hand, or of the one that a loaded checkpoint will go on with."""
+        return 0 if self._progress is None else self._progress.epoch
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copies of the network's weights, by Keras' names and in its order."""
+        return self._engine.weights()
+
+    def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
+        """New weights; with `strict` false some may be left out. Raises ValueError with every fault."""
+        self._engine.write(self._engine.fitting(weights, strict))
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def step(self, x: Arrays, y: Arrays = None) -> dict[str, float]:
+        """Train on one batch; its loss and metrics. Raises FeedError for data that does not fit, Diverged."""
+        samples = self._samples(x, y)
+        totals = Totals(self.plan)
+        totals.add(self._engine.step(self._engine.feeds(samples, slice(None), self.steps)), len(samples))
+        return totals.figures()
+
+    def fit(
+        self,
+        x: Arrays | Samples = None,
+        y: Arrays = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        shuffle: bool | None = None,
+        validation_data: Samples | tuple[Any, Any] | None = None,
+        validation_split: float | None = None,
+        callbacks: Iterable[object] = (),
+    ) -> History:
+        """Train for some epochs. What is left out is as the spec's training section says; so is the data, without `x`.
+
+        After `load_checkpoint` it goes on where that run was. Ctrl-C or SIGTERM ends it after the step at hand, with
+        `signal` set in what is returned. Callbacks may have `on_epoch_begin(epoch, epochs, steps)`,
+        `on_step(step, figures)` (steps done in this epoch, figures so far), `on_epoch_end(epoch, figures)` and
+        `on_end(history)`. Raises CompileError or FeedError for data that does not fit, Diverged.
+        """
+        training = self.plan.training
+        batch_size = training.batch_size if batch_size is None else batch_size
+        epochs = training.epochs if epochs is None else epochs
+        shuffle = training.shuffle if shuffle is None else shuffle
+        if batch_size < 1 or epochs < 0:
+            raise ValueError(f"batch_size must be at least 1 and epochs at least 0, got {batch_size} and {epochs}")
+        samples, validation = self._parts(x, y, validation_data, validation_split)
+        watch = Watch(self.plan, validation is not None)
+        progress = self._begin(watch, samples, {"batch_size": batch_size, "shuffle": shuffle})
+        engine = self._engine
+        self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, watch, progress, tuple(callbacks))
+        try:
+            return self._fit.run()
+        except Diverged as error:
+            error.history, self._progress = progress.history, None
+            raise
+        finally:
+            self._fit = None
+
+    def stop(self) -> None:
+        """For callbacks: close the epoch after the step at hand, and end the fit."""
+        if self._fit is not None:
+            self._fit.stop = True
+
+    def _samples(self, x: Arrays | Samples, y: Arrays) -> Samples:
+        return x if isinstance(x, Samples) else from_arrays(x, y, self.plan.wanted)
+
+    def _parts(self, x: Any, y: Any, validation_data: Any, split: float | None) -> tuple[Samples, Samples | None]:
+        """What to train on and what to validate on."""
+        samples = from_spec(self.plan, "train") if x is None else self._samples(x, y)
+        if samples is None:
+            raise UsageError(
+                "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
+            )
+        if validation_data is not None:
+            return samples, validation_data if isinstance(validation_data, Samples) else self._samples(*validation_data)
+        data = self.plan.training.data
+        if x is None and data is not None:
+            validation = from_spec(self.plan, "validation")
+            if validation is not None:
+                return samples, validation
+            split = data.validation_split if split is None else split
+        return samples.split(split) if split else (samples, None)
+
+    def _begin(self, watch: Watch, samples: Samples, setting: dict[str, Any]) -> Progress:
+        """A new fit's progress, or that of the checkpoint that was loaded."""
+        before, resumes, self._resumes = self._progress, self._resumes, False
+        if before is None or not resumes:
+            offset = 0 if before is None else before.offset + before.epoch
+            self._progress = Progress(Totals(self.plan), offset, setting=setting, samples=samples)
+            return self._progress
+        now = {**setting, "data": samples.digest}
+        faults = [
+            f"{key} was {before.setting[key]}, now it is {now[key]}" for key in now if before.setting[key] != now[key]
+        ]
+        if faults:
+            raise CompileError(
+                [Diagnostic("checkpoint-mismatch", f"the run cannot go on: {fault}") for fault in faults]
+            )
+        if before.watch is not None:
+            watch.restore(before.watch, before.best)
+        before.samples = samples
+        return before
+
+    # -- without training --------------------------------------------------------------------------------------------
+
+    def evaluate(self, x: Arrays | Samples = None, y: Arrays = None, batch_size: int | None = None) -> dict[str, float]:
+        """Loss and metrics; without `x` on the spec's test file, or else its validation file."""
+        samples = (
+            self._samples(x, y) if x is not None else from_spec(self.plan, "test") or from_spec(self.plan, "validation")
+        )
+        if samples is None:
+            raise UsageError(
+                "no-data", "there is nothing to evaluate on", "name a file in `training.data.test`, or pass x and y"
+            )
+        return self._engine.measure(samples, batch_size or self.plan.training.batch_size).figures()
+
+    def predict(self, x: Arrays | Samples, batch_size: int | None = None) -> Any:
+        """The network's output for every sample; with several outputs a dict of them."""
+        samples = x if isinstance(x, Samples) else from_arrays(x, None, self.plan.wanted, targets=False)
+        results = self._engine.predict(samples, batch_size or self.plan.training.batch_size)
+        return next(iter(results.values())) if len(results) == 1 else results
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that `load_checkpoint` needs to go on as if nothing had happened, as one file.
+
+        Raises UsageError `unwritable-file`; then an earlier file of that name is as it was.
+        """
+        arrays = self._engine.variables()
+        progress = self._progress
+        if progress is not None and progress.best is not None:
+            arrays |= {f"{_BEST}{name}": array for name, array in progress.best.items()}
+        state = {
+            "spec": self.plan.fingerprint,
+            "seed": self.plan.seed,
+            "steps": self.steps,
+            "progress": None if progress is None else progress.state(),
+            "machine": self._machine(),
+        }
+        checkpoint.save(os.fspath(path), arrays, state)
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> list[Diagnostic]:
+        """Take over a checkpoint; the next `fit` goes on from there.
+
+        Returns warnings where the run will not be the same bit for bit. Raises UsageError for a missing file,
+        CompileError `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one of another network or seed.
+        """
+        name = os.fspath(path)
+        arrays, state = checkpoint.load(name)
+        best = {n.removeprefix(_BEST): array for n, array in arrays.items() if n.startswith(_BEST)}
+        values = {n: array for n, array in arrays.items() if not n.startswith(_BEST)}
+        self._check(name, values, best, state)
+        self._engine.write(values)
+        self._engine.steps = state["steps"]
+        told = state["progress"]
+        self._progress = None if told is None else Progress.restored(self.plan, told, best or None)
+        self._resumes = told is not None
+        machine = self._machine()
+        changed = [
+            f"{key} was {told}, now it is {machine[key]}"
+            for key, told in state["machine"].items()
+            if machine[key] != told
+        ]
+        message = "the run will not be the same bit for bit: " + "; ".join(changed)
+        return [Diagnostic("not-exact", message, file=name, severity="warning")] if changed else []
+
+    def _check(
+        self, name: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
+    ) -> None:
+        mine = self._engine.variables()
+        faults = []
+        if state["spec"] != self.plan.fingerprint:
+            faults.append("it was made of another spec")
+        if state["seed"] != self.plan.seed:
+            faults.append(f"it was made with seed {state['seed']}, this run has seed {self.plan.seed}")
+        faults += [f"it lacks {n!r}" for n in mine if n not in values] + [
+            f"it has {n!r} besides" for n in values if n not in mine
+        ]
+        for n, array in [*values.items(), *best.items()]:
+            if n in mine and (array.shape, array.dtype) != (mine[n].shape, mine[n].dtype):
+                faults.append(f"{n!r} is {array.dtype}{list(array.shape)}, here {mine[n].dtype}{list(mine[n].shape)}")
+        if faults:
+            message = f"cannot go on from {name!r}: "
+            raise CompileError([Diagnostic("checkpoint-mismatch", message + fault, file=name) for fault in faults])
+
+    def _machine(self) -> dict[str, Any]:
+        """What besides the spec decides about the last bit."""
+        runtime = load_runtime().__version__
+        return {
+            "onnxruntime": runtime,
+            "numpy": np.__version__,
+            "provider": self.provider,
+            "threads": self._engine.threads,
+        }
+
+
+__all__ = ["Diverged", "History", "Plan", "Trainer"]

@@ -1,0 +1,198 @@
+"""Weights and slots, kept where the provider computes, and the graphs that read and renew them.
+
+There are three sets of every variable that changes. A step reads one set and writes the next, so nothing is ever bound
+to the place it is read from (nothing orders the write after the last read), and the set before the last step is there
+to go back to. The bindings are made once: making them anew took a tenth of a small step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..backend import emit, serialize
+from ..graph import Builder
+from .providers import Provider, create_session, load_runtime
+from .session import runtime_failure
+
+if TYPE_CHECKING:
+    from ..graph import Graph
+
+SETS = 3
+UPDATED = "next/"
+"""What the name of a variable's new value begins with, among a graph's outputs."""
+LEVEL = "ORT_ENABLE_EXTENDED"
+"""The blocked layouts of ORT_ENABLE_ALL cost reorders and gain nothing while weights are inputs."""
+
+
+class Variables(Protocol):
+    """Arrays by name, in `SETS` sets; `current` says which is valid."""
+
+    current: int
+    sets: list[dict[str, Any]]
+
+    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Copies of the current values."""
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """New current values for some variables."""
+
+
+class HostVariables:
+    """Variables in ordinary memory."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], changing: Iterable[str]) -> None:
+        self.current = 0
+        changes = set(changing)
+        first = {name: _aligned(array) for name, array in arrays.items()}
+        others = [{n: _aligned(a) if n in changes else a for n, a in first.items()} for _ in range(SETS - 1)]
+        self._arrays = [first, *others]
+        wrap = load_runtime().OrtValue.ortvalue_from_numpy  # backed by the array's own memory
+        self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
+
+    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        here = self._arrays[self.current]
+        return {name: here[name].copy() for name in (here if names is None else names)}
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        for name, array in arrays.items():
+            self._arrays[self.current][name][...] = array
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """A copy at an address that suits the widest vector instructions."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+class DeviceVariables:
+    """Variables in the memory of a device.
+
+    They get there as results of a graph that computes nothing: the one way that works with every provider.
+    """
+
+    def __init__(
+        self, graph: Graph, arrays: Mapping[str, np.ndarray], changing: Iterable[str], provider: Provider
+    ) -> None:
+        self.current = 0
+        self.sets: list[dict[str, Any]] = []  # before the session, so as to go before it: its allocator made them
+        self._changing, self._device = set(changing), provider.device
+        g = Builder()
+        values = {**graph.parameters, **graph.states}
+        copies = {f"{UPDATED}{name}": g.Identity(g.input(name, values[name].type)) for name in arrays}
+        self._copier = create_session(serialize(emit(g.graph(copies))), provider, optimization="ORT_DISABLE_ALL")
+        self._fill(arrays)
+
+    def _fill(self, arrays: Mapping[str, np.ndarray]) -> None:
+        first = dict(zip(arrays, self._copied(arrays), strict=True))
+        self.sets[:] = [first]
+        for _ in range(SETS - 1):
+            copy = dict(zip(arrays, self._copied(arrays), strict=True))
+            self.sets.append({n: copy[n] if n in self._changing else first[n] for n in arrays})
+
+    def _copied(self, arrays: Mapping[str, np.ndarray]) -> list[Any]:
+        binding = self._copier.io_binding()
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array)
+            binding.bind_output(f"{UPDATED}{name}", self._device)
+        self._copier.run_with_iobinding(binding)
+        return list(binding.get_outputs())
+
+    def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        binding = self._copier.io_binding()
+        for name, value in self.sets[self.current].items():
+            binding.bind_ortvalue_input(name, value)
+            binding.bind_output(f"{UPDATED}{name}", "cpu")
+        self._copier.run_with_iobinding(binding)
+        arrays = dict(zip(self.sets[0], (value.numpy() for value in binding.get_outputs()), strict=True))
+        return {name: arrays[name] for name in (arrays if names is None else names)}
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._fill(self.read() | dict(arrays))
+        self.current = 0
+
+
+def place(graph: Graph, arrays: Mapping[str, np.ndarray], provider: Provider) -> Variables:
+    """The variables of a training graph, where the provider wants them."""
+    if provider.device == "cpu" or _takes_text(graph):
+        return HostVariables(arrays, graph.updates)
+    return DeviceVariables(graph, arrays, graph.updates, provider)
+
+
+def _takes_text(graph: Graph) -> bool:
+    """Whether an input is text, which cannot be bound: then arrays go in and come out at every step."""
+    return any(value.dtype == "string" for value in graph.inputs.values())
+
+
+class Runner:
+    """A graph in onnxruntime that reads the variables and, where it has updates, renews them."""
+
+    def __init__(
+        self, graph: Graph, fetched: Iterable[str], variables: Variables, provider: Provider, threads: int | None
+    ) -> None:
+        self._variables, self._device, self._bindable = variables, provider.device, not _takes_text(graph)
+        self._session = create_session(serialize(emit(graph)), provider, threads, optimization=LEVEL)
+        known = {value.name for value in self._session.get_inputs()}
+        self.fed = [name for name in (*graph.inputs, *graph.randoms) if name in known]
+        self._reads = [name for name in (*graph.parameters, *graph.states) if name in known]
+        self._fetched, self._updates = list(fetched), list(graph.updates)
+        self._bindings: dict[int, Any] = {}
+
+    def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The fetched outputs. Updates become the variables' current values."""
+        try:
+            outputs = self._run_bound(feeds) if self._bindable else self._run_plain(feeds)
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            raise runtime_failure(error) from error
+        return dict(zip(self._fetched, outputs, strict=False))
+
+    def _run_plain(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        fed = {name: feeds[name] for name in self.fed} | self._variables.read(self._reads)
+        names = [*self._fetched, *(f"{UPDATED}{name}" for name in self._updates)]
+        results: list[np.ndarray] = self._session.run(names, fed)
+        if self._updates:
+            self._variables.current = _following(self._variables.current)
+            self._variables.write(dict(zip(self._updates, results[len(self._fetched) :], strict=True)))
+        return results
+
+    def _run_bound(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        binding = self._binding()
+        for name in self.fed:
+            binding.bind_cpu_input(name, feeds[name])
+        for name in self._fetched:  # anew: the tensor of the last run would have to have the same shape
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        if self._updates:
+            self._variables.current = _following(self._variables.current)
+        return [value.numpy() for value in binding.get_outputs()[: len(self._fetched)]]
+
+    def _binding(self) -> Any:
+        """What reads the current set and writes the next. Fetched outputs come first.
+
+        Kept on the CPU only: what a device binds is copied there and then where a node on the other side reads it.
+        """
+        here = self._variables.current
+        if self._device != "cpu":
+            return self._bound(here)
+        if here not in self._bindings:
+            self._bindings[here] = self._bound(here)
+        return self._bindings[here]
+
+    def _bound(self, here: int) -> Any:
+        binding = self._session.io_binding()
+        for name in self._reads:
+            binding.bind_ortvalue_input(name, self._variables.sets[here][name])
+        for name in self._fetched:
+            binding.bind_output(name, "cpu")
+        for name in self._updates:
+            binding.bind_ortvalue_output(f"{UPDATED}{name}", self._variables.sets[_following(here)][name])
+        return binding
+
+
+def _following(index: int) -> int:
+    return (index + 1) % SETS

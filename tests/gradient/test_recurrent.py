@@ -1,0 +1,110 @@
+"""LSTM, GRU and RNN: gradients in float64 against finite differences, and the operators against onnxruntime."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from harness import check_gradients, reference, run
+from jsonnx.gradient import gradients
+from jsonnx.graph import Builder
+from jsonnx.types import BATCH, ShapeError, Size, TensorType
+from recurrent_reference import FUNCTIONS, TAKES
+
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+FEATURES, UNITS = 3, 2
+
+
+def recurrent(op: str, results: tuple[str, ...], *, time=4, initial=True, bias=True, real="float64", **attributes):
+    """A graph of one operator with all its operands as inputs, and what to feed them for a batch of 3."""
+    rows, rng = GATES[op] * UNITS, np.random.default_rng(0)
+    shapes = {"x": (time, BATCH, FEATURES), "w": (1, rows, FEATURES), "r": (1, rows, UNITS)}
+    shapes |= {"b": (1, 2 * rows)} if bias else {}
+    shapes |= {"h": (1, BATCH, UNITS)} if initial else {}
+    shapes |= {"c": (1, BATCH, UNITS)} if initial and op == "LSTM" else {}
+    g = Builder(real=real)
+    values = {name: g.input(name, TensorType(real, shape)) for name, shape in shapes.items()}
+    count = 3 if op == "LSTM" else 2
+    operands = [values.get(name) for name in ("x", "w", "r", "b", "lengths", "h", *("c" if op == "LSTM" else ()))]
+    found = g.emit(op, *operands, hidden_size=UNITS, outputs=count, **attributes)
+    outputs = {name: y for name, y in zip(("y", "y_h", "y_c"), found, strict=False) if name in results}
+    fed = {name: tuple(size if isinstance(size, int) else 3 for size in shape) for name, shape in shapes.items()}
+    feeds = {name: rng.normal(size=shape).astype(real) for name, shape in fed.items()}
+    return g.graph(outputs), feeds
+
+
+def activations(op: str, name: str) -> dict:
+    """All the operator's functions as one, with parameters of its own."""
+    count, takes = {"RNN": 1, "GRU": 2, "LSTM": 3}[op], TAKES.get(name, "")
+    alphas = {"activation_alpha": [0.3 + 0.1 * index for index in range(count)]} if "a" in takes else {}
+    betas = {"activation_beta": [0.4 + 0.1 * index for index in range(count)]} if "b" in takes else {}
+    return {"activations": [name] * count, **alphas, **betas}
+
+
+def worst(op: str, results: tuple[str, ...], **options) -> float:
+    graph, feeds = recurrent(op, results, **options)
+    return check_gradients(graph, feeds, list(feeds))
+
+
+VARIANTS = [("RNN", {}), ("GRU", {}), ("GRU", {"linear_before_reset": 1}), ("LSTM", {})]
+each_variant = pytest.mark.parametrize(("op", "options"), VARIANTS, ids=["rnn", "gru-before", "gru-after", "lstm"])
+
+
+@each_variant
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_gradients_of_all_operands_equal_finite_differences(op, options, direction) -> None:
+    assert worst(op, ("y", "y_h", "y_c"), direction=direction, **options) < 1e-6
+
+
+@each_variant
+@pytest.mark.parametrize("result", ["y", "y_h", "y_c"])
+def test_results_that_nobody_reads_have_no_part(op, options, result) -> None:
+    if op == "LSTM" or result != "y_c":
+        assert worst(op, (result,), **options) < 1e-6
+
+
+@each_variant
+def test_bias_and_initial_states_may_be_absent(op, options) -> None:
+    assert worst(op, ("y",), bias=False, initial=False, direction="reverse", **options) < 1e-6
+
+
+@each_variant
+def test_a_single_step_is_a_sequence_too(op, options) -> None:
+    assert worst(op, ("y", "y_h"), time=1, **options) < 1e-6
+    assert worst(op, ("y",), time=1, initial=False, **options) < 1e-6
+
+
+@pytest.mark.parametrize(("op", "name"), list(product(["LSTM", "RNN"], FUNCTIONS)))
+def test_every_activation_function_has_its_derivative(op, name) -> None:
+    assert worst(op, ("y",), time=2, **activations(op, name)) < 1e-6
+
+
+@pytest.mark.parametrize("reset", [0, 1])
+def test_functions_get_their_parameters_in_order(reset) -> None:
+    functions = {"activations": ["HardSigmoid", "Elu"], "activation_alpha": [0.1, 0.7], "activation_beta": [0.4]}
+    assert worst("GRU", ("y",), time=3, linear_before_reset=reset, **functions) < 1e-6
+
+
+@each_variant
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_reference_agrees_with_onnxruntime(op, options, name) -> None:
+    everything = {"real": "float32", "direction": "reverse", "time": 2, **options, **activations(op, name)}
+    graph, feeds = recurrent(op, ("y", "y_h", "y_c"), **everything)
+    expected = reference(graph, feeds)
+    for result, array in run(graph, feeds).items():
+        np.testing.assert_allclose(array, expected[result], rtol=1e-5, atol=1e-5)
+
+
+def test_a_symbolic_number_of_steps_cannot_be_trained() -> None:
+    graph, _ = recurrent("LSTM", ("y_h",), time=Size.named("time"))
+    y = graph.outputs["y_h"]
+    with pytest.raises(ShapeError, match="needs a fixed number of time steps to train"):
+        gradients(Builder.onto(graph), graph, {y: y}, [graph.inputs["w"]])
+
+
+def test_a_form_that_no_layer_emits_is_refused() -> None:
+    graph, _ = recurrent("LSTM", ("y_h",), clip=1.0)
+    y = graph.outputs["y_h"]
+    with pytest.raises(NotImplementedError, match="LSTM"):
+        gradients(Builder.onto(graph), graph, {y: y}, [graph.inputs["w"]])

@@ -1,0 +1,78 @@
+"""What Keras' results cannot tell of the activation functions: errors, names, and sparsemax, which Keras has wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import lower, make_layer, one_layer, run
+from jsonnx.bricks import snake_case
+from jsonnx.diagnostics import CompileError
+from jsonnx.layers import ACTIVATIONS
+
+KERAS = set(
+    "celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear "  # noqa: SIM905
+    "log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
+    "sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold".split()
+)
+
+
+def apply(activation: object, x: list) -> np.ndarray:
+    array = np.array(x, np.float32)
+    typed = one_layer({"type": "Activation", "activation": activation}, array.shape[1:])
+    return run(lower(typed), {"x0": array})["layer"]
+
+
+def test_every_activation_of_keras_has_its_name() -> None:
+    assert set(ACTIVATIONS.names) >= KERAS
+
+
+@pytest.mark.parametrize("name", sorted(KERAS - {"exponential", "glu", "threshold"}))
+def test_an_activation_is_finite_far_from_zero(name: str) -> None:
+    assert np.isfinite(apply(name, [[-1e4, -100, 100, 1e4]])).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        ([2, 1.9], [0.55, 0.45]),
+        ([2, 0.5], [1, 0]),
+        ([0.1, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]),
+        ([3, -1, 3, 2.5], [0.5, 0, 0.5, 0]),
+        ([0.5, 0.4, 0.3, -5], [13 / 30, 1 / 3, 7 / 30, 0]),
+        ([-1e4, 1e4], [0, 1]),
+    ],
+)
+def test_sparsemax_projects_onto_the_simplex(x: list, expected: list) -> None:
+    np.testing.assert_allclose(apply("sparsemax", [x]), [expected], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        ({"type": "Activation", "activation": "glu"}, (5,), "has glu halve axis -1, whose size is odd: 5 of"),
+        ({"type": "Dense", "units": 3, "activation": "glu"}, (5,), "size is odd: 3 of"),
+        ({"type": "Activation", "activation": {"type": "softmax", "axis": 2}}, (5,), "has axis 2, which"),
+        ({"type": "Softmax", "axis": [1, -1]}, (5,), "of which two are the same one"),
+        ({"type": "PReLU", "shared_axes": 0}, (5,), "has shared_axes 0, counted from 1"),
+        ({"type": "PReLU", "shared_axes": [-1]}, (5,), "counted from 1"),
+    ],
+)
+def test_an_axis_that_does_not_fit_is_an_error(layer: dict, shape: tuple, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        one_layer(layer, shape)
+
+
+def test_an_activation_needs_real_numbers() -> None:
+    with pytest.raises(CompileError, match="applies 'relu' to real numbers only, got int64"):
+        one_layer({"type": "Activation", "activation": "relu"}, (5,), dtype="int64")
+
+
+def test_a_name_means_the_defaults_and_is_written_back_as_a_name() -> None:
+    plain, full = ({"type": "Activation", "activation": value} for value in ("elu", {"type": "elu", "alpha": 1}))
+    assert make_layer(plain) == make_layer(full)
+    assert make_layer(full).to_json() == plain
+
+
+def test_default_names_are_those_of_keras() -> None:
+    names = {"ReLU": "re_lu", "LeakyReLU": "leaky_re_lu", "PReLU": "p_re_lu", "ELU": "elu", "Softmax": "softmax"}
+    assert {name: snake_case(name) for name in names} == names

@@ -1,0 +1,83 @@
+"""Recurrent layers, beyond what every layer is tested for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import draw_weights, lower, one_layer, run
+from jsonnx.diagnostics import CompileError
+from jsonnx.types import Size
+
+LSTM = {"type": "LSTM", "units": 2}
+GRU = {"type": "GRU", "units": 2, "go_backwards": True}
+
+
+@pytest.mark.parametrize(
+    ("spec", "inputs", "message"),
+    [
+        (LSTM, [(3,)], "needs a sequence [batch, time, features], got float32[batch, 3]"),
+        (LSTM, [(4, 3), (2,)], "needs all its initial states (state_h, state_c) or none, got 1"),
+        (LSTM, [(4, 3), (2,), (5,)], "needs float32[batch, 2] as its initial state_c, got float32[batch, 5]"),
+        ({**LSTM, "activation": "gelu"}, [(4, 3)], "cannot use gelu as its activation"),
+        ({**LSTM, "recurrent_activation": {"type": "relu", "max_value": 6}}, [(4, 3)], "cannot bound the relu"),
+        ({"type": "Bidirectional", "layer": {"type": "Dense", "units": 2}}, [(4, 3)], "not Dense"),
+        ({"type": "Bidirectional", "layer": {**LSTM, "go_backwards": True}}, [(4, 3)], "both have go_backwards true"),
+        (
+            {"type": "Bidirectional", "layer": LSTM, "backward_layer": {"type": "GRU", "units": 2}},
+            [(4, 3)],
+            "both have go_backwards false",
+        ),
+        ({"type": "Bidirectional", "layer": LSTM}, [(4, 3), (2,)], "as many initial states forward as backward, got 1"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(spec, inputs, message) -> None:
+    with pytest.raises(CompileError) as caught:
+        one_layer(spec, *inputs)
+    assert message in str(caught.value)
+
+
+def test_weights_have_the_names_and_shapes_of_keras() -> None:
+    graph = lower(one_layer({"type": "Bidirectional", "layer": LSTM, "backward_layer": GRU}, (4, 3)))
+    shapes = {name: parameter.shape for name, parameter in graph.parameters.items()}
+    assert shapes == {
+        "layer/forward_lstm/lstm_cell/kernel": (3, 8),
+        "layer/forward_lstm/lstm_cell/recurrent_kernel": (2, 8),
+        "layer/forward_lstm/lstm_cell/bias": (8,),
+        "layer/backward_gru/gru_cell/kernel": (3, 6),
+        "layer/backward_gru/gru_cell/recurrent_kernel": (2, 6),
+        "layer/backward_gru/gru_cell/bias": (2, 6),
+    }
+
+
+@pytest.mark.parametrize(("unit_forget_bias", "expected"), [(True, [3, 3, 1, 1, 3, 3, 3, 3]), (False, [3] * 8)])
+def test_the_forget_gate_begins_with_ones(unit_forget_bias, expected) -> None:
+    spec = {**LSTM, "unit_forget_bias": unit_forget_bias, "bias_initializer": {"type": "constant", "value": 3}}
+    bias = lower(one_layer(spec, (4, 3))).parameters["layer/lstm_cell/bias"]
+    drawn = bias.initializer.sample(bias.shape, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.broadcast_to(drawn, bias.shape), expected)
+
+
+def test_inference_takes_sequences_of_any_length() -> None:
+    graph = lower(one_layer({**GRU, "return_sequences": True}, (Size.named("time"), 3)))
+    rng = np.random.default_rng(0)
+    weights = draw_weights(graph, rng)
+    for time in (1, 6):
+        x = rng.normal(size=(2, time, 3)).astype("float32")
+        assert run(graph, {"x0": x, **weights})["layer"].shape == (2, time, 2)
+
+
+def test_going_backwards_is_going_forward_over_the_flipped_sequence() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    results = []
+    for backwards, sequence in ((False, x), (True, x[:, ::-1])):
+        spec = {**LSTM, "return_sequences": True, "return_state": True, "go_backwards": backwards}
+        graph = lower(one_layer(spec, (5, 3)))
+        results.append(run(graph, {"x0": sequence, **draw_weights(graph, np.random.default_rng(1))}))
+    for name in ("layer", "layer.state_h", "layer.state_c"):
+        np.testing.assert_allclose(results[0][name], results[1][name], rtol=1e-6, atol=1e-6)
+
+
+def test_a_dropout_mask_is_the_same_at_every_step() -> None:
+    graph = lower(one_layer({**LSTM, "dropout": 0.25}, (5, 3)), training=True)
+    (mask,) = graph.randoms.values()
+    assert (mask.name, mask.type.shape[1:], mask.keep) == ("layer/lstm_cell/dropout", (3,), 0.75)

@@ -1,0 +1,227 @@
+"""Keras as the oracle: a spec as a Keras model, its training, its weights by path and its gradients.
+
+Needs keras on JAX, with `KERAS_BACKEND=jax` set; the ordinary suite does not import it. A spec is the document of the
+language as it stands after parameters and blocks are expanded: inputs, layers, outputs, training.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+Arrays = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+
+RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+"""Layers whose further inputs are the initial states."""
+
+BY_ARGUMENT = ("MultiHeadAttention", "GroupQueryAttention")
+"""Layers that take their inputs as arguments, not as one list."""
+
+OWN_KEYS = {"type", "from", "use"}
+
+
+def keras_model(spec: Mapping[str, Any]) -> keras.Model:
+    """The functional Keras model of a spec; several outputs are a dict by name."""
+    keras.backend.clear_session()
+    values: dict[str, Any] = {}
+    for name, entry in spec["inputs"].items():
+        shape = [size if isinstance(size, int) else None for size in entry["shape"]]
+        values[name] = keras.Input(shape, dtype=entry.get("dtype", "float32"), name=name)
+    inputs, layers, last = dict(values), {}, next(iter(values))
+    names = default_names(spec["layers"])
+    for name, entry in zip(names, spec["layers"], strict=True):
+        owner = entry.get("use", name)
+        if owner not in layers:
+            layers[owner] = keras_layer({**entry, "name": name})
+        sources = entry.get("from", last)
+        sources = [sources] if isinstance(sources, str) else sources
+        results = call(layers[owner], [values[source] for source in sources])
+        values |= zip(result_names(name, layers[owner], len(results)), results, strict=True)
+        last = name
+    outputs = spec.get("outputs") or [last]
+    outputs = [outputs] if isinstance(outputs, str) else outputs
+    results = values[outputs[0]] if len(outputs) == 1 else {name: values[name] for name in outputs}
+    return keras.Model(next(iter(inputs.values())) if len(inputs) == 1 else inputs, results)
+
+
+def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A name for every layer entry: its own, or its type's, counted per type over those without a name."""
+    taken = {entry["name"] for entry in entries if "name" in entry}
+    names, counts = [], {}
+    for entry in entries:
+        name = entry.get("name")
+        while name is None:
+            stem = snake_case(entry["type"]) if "type" in entry else entry["use"]
+            number = counts[stem] = counts.get(stem, -1 if "type" in entry else 0) + 1
+            candidate = stem if number == 0 else f"{stem}_{number}"
+            name = None if candidate in taken else candidate
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def snake_case(name: str) -> str:
+    spaced = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
+
+
+def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
+    """A layer of a spec's entry; layers inside it without a name bear their type's, uncounted."""
+    arguments = {key: argument(key, value) for key, value in entry.items() if key not in OWN_KEYS}
+    return getattr(keras.layers, entry["type"])(**arguments)
+
+
+def argument(key: str, value: Any) -> Any:
+    """A layer's argument: bricks become Keras' objects by what the argument's name says they are."""
+    if key in ("layer", "backward_layer", "cell"):
+        return keras_layer({"name": snake_case(value["type"]), **value})
+    if key == "cells":
+        return [argument("cell", cell) for cell in value]
+    if isinstance(value, Mapping) and "type" in value:
+        kinds = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
+        kind = key.rsplit("_", 1)[-1]
+        given = {name: argument(name, item) for name, item in value.items() if name != "type"}
+        if kind == "activation":
+            return partial(keras.activations.get(value["type"]), **given) if given else value["type"]
+        return keras_object(kinds[kind], value["type"], given)
+    if isinstance(value, list):
+        return tuple(argument("", item) for item in value)
+    return value
+
+
+def keras_object(module: Any, name: str, given: Mapping[str, Any]) -> Any:
+    """A class of a Keras module, by its name or any alias, called with arguments."""
+    found = getattr(module, name, None)
+    if not inspect.isclass(found):
+        found = type(module.get(name))
+    return found(**given)
+
+
+def call(layer: keras.layers.Layer, inputs: list[Any]) -> list[Any]:
+    """The outputs of a layer; further inputs are states, arguments or parts of one list, as the layer's type wants."""
+    kind = type(layer).__name__
+    if len(inputs) == 1:
+        results = layer(inputs[0])
+    elif kind in RECURRENT:
+        results = layer(inputs[0], initial_state=inputs[1:])
+    elif kind in BY_ARGUMENT:
+        results = layer(*inputs)
+    else:
+        results = layer(inputs)
+    return list(results) if isinstance(results, (list, tuple)) else [results]
+
+
+def result_names(name: str, layer: keras.layers.Layer, count: int) -> list[str]:
+    """The names of a layer's outputs: `encoder`, `encoder.state_h`, ..."""
+    more: tuple[str, ...] = ()
+    if count > 1:
+        states = ("state_h", "state_c")[: (count - 1) // (2 if isinstance(layer, keras.layers.Bidirectional) else 1)]
+        two = isinstance(layer, keras.layers.Bidirectional)
+        more = tuple(f"{way}_{state}" for way in ("forward", "backward") for state in states) if two else states
+    return [name, *(f"{name}.{output}" for output in more)]
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def compile(model: keras.Model, spec: Mapping[str, Any], *, jit: bool = True) -> None:
+    """Compile a model with a spec's loss, loss weights, optimizer and metrics."""
+    section = spec["training"]
+    model.compile(
+        optimizer=optimizer(section.get("optimizer", "rmsprop")),
+        loss=by_name(section["loss"], loss),
+        loss_weights=section.get("loss_weights"),
+        metrics=by_name(section.get("metrics"), metrics),
+        jit_compile=jit,
+    )
+
+
+def by_name(value: Any, make: Any) -> Any:
+    """`make` of a value, or of each value of a dict by output name."""
+    if isinstance(value, Mapping) and "type" not in value:
+        return {name: make(item) for name, item in value.items()}
+    return None if value is None else make(value)
+
+
+def of_kind(module: Any, value: Any) -> Any:
+    if isinstance(value, str):
+        return module.get(value)
+    return keras_object(module, value["type"], {name: item for name, item in value.items() if name != "type"})
+
+
+def loss(value: Any) -> Any:
+    return value if isinstance(value, str) else of_kind(keras.losses, value)
+
+
+def metrics(values: Any) -> Any:
+    return [value if isinstance(value, str) else of_kind(keras.metrics, value) for value in values]
+
+
+def optimizer(value: Any) -> keras.optimizers.Optimizer:
+    """An optimizer; its learning rate may be a schedule brick."""
+    if isinstance(value, Mapping) and isinstance(value.get("learning_rate"), Mapping):
+        value = {**value, "learning_rate": of_kind(keras.optimizers.schedules, value["learning_rate"])}
+    return of_kind(keras.optimizers, value)
+
+
+def train(model: keras.Model, batches: Iterable[tuple[Arrays, Arrays]]) -> list[float]:
+    """The loss of one `train_on_batch` for each batch; by itself Keras would report the mean since the first."""
+    losses = []
+    for x, y in batches:
+        model.reset_metrics()
+        losses.append(float(model.train_on_batch(x, y, return_dict=True)["loss"]))
+    return losses
+
+
+# -- weights, outputs, gradients --------------------------------------------------------------------------------------
+
+
+def weights(model: keras.Model) -> dict[str, np.ndarray]:
+    """All weights and states by Keras' path, such as `dense/kernel`, in Keras' order."""
+    return {weight.path: np.asarray(weight.value) for weight in model.weights}
+
+
+def set_weights(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
+    """Assign weights by path; those not named stay."""
+    named = {weight.path: weight for weight in model.weights}
+    for path, value in values.items():
+        named[path].assign(value)
+
+
+def outputs(model: keras.Model, x: Arrays, *, training: bool = False) -> dict[str, np.ndarray]:
+    """The outputs by name; a single output is called `output`."""
+    results = model(x, training=training)
+    results = results if isinstance(results, Mapping) else {"output": results}
+    return {name: np.asarray(value) for name, value in results.items()}
+
+
+def gradients(
+    model: keras.Model, x: Arrays, cotangents: np.ndarray | Mapping[str, np.ndarray], *, training: bool = True
+) -> dict[str, np.ndarray]:
+    """The gradient of `sum(output * cotangent)` by every trainable weight's path, and by every real input's name.
+
+    The names of a single input or output may be left out, there and here (`input`).
+    """
+    inputs = dict(x) if isinstance(x, Mapping) else {"input": x}
+    names = [weight.path for weight in model.trainable_variables]
+    states = [weight.value for weight in model.non_trainable_variables]
+    real = {name: value for name, value in inputs.items() if np.issubdtype(np.asarray(value).dtype, np.floating)}
+
+    def total(trainable: list[Any], moved: dict[str, Any]) -> Any:
+        fed = inputs | moved
+        results, _ = model.stateless_call(
+            trainable, states, fed if isinstance(x, Mapping) else fed["input"], training=training
+        )
+        if isinstance(results, Mapping):
+            return sum((results[name] * cotangent).sum() for name, cotangent in cotangents.items())
+        return (results * cotangents).sum()
+
+    by_weight, by_input = jax.grad(total, argnums=(0, 1))([w.value for w in model.trainable_variables], real)
+    return {name: np.asarray(value) for name, value in [*zip(names, by_weight, strict=True), *by_input.items()]}

@@ -1,0 +1,110 @@
+"""Records what Keras says of the cases in tests/training/cases.py, as tests/training/fixtures/*.json.
+
+    KERAS_BACKEND=jax PYTHONPATH=tests:tests/parity python tests/parity/record_training.py
+
+The files are the same to the byte at every run with the same versions.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+import oracle
+from keras.src.trainers.compile_utils import CompileMetrics
+from training import cases
+
+FOLDER = Path(__file__).parent.parent / "training" / "fixtures"
+
+
+def record() -> None:
+    write("losses", [loss(*case) for case in cases.LOSSES])
+    write("activated", [loss(*case) for case in cases.ACTIVATED])
+    write("metrics", [metric(*case) for case in cases.METRICS])
+    write("optimizers", [optimizer(case) for case in cases.OPTIMIZERS])
+    write("regularizers", [regularizer(case) for case in cases.REGULARIZERS])
+    write("constraints", [constraint(case) for case in cases.CONSTRAINTS])
+
+
+def write(name: str, results: list[dict[str, Any]]) -> None:
+    """One line a case."""
+    lines = ",\n".join(json.dumps(plain(result)) for result in results)
+    (FOLDER / f"{name}.json").write_text(f"[\n{lines}\n]\n")
+
+
+def plain(value: Any) -> Any:
+    """JSON of arrays and numbers, with the digits that a float32 has."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (str, int)):
+        return value
+    if np.ndim(value):
+        return [plain(item) for item in np.asarray(value)]
+    return int(value) if np.issubdtype(np.asarray(value).dtype, np.integer) else float(f"{float(value):.9g}")
+
+
+def drawn(pair: cases.Pair, seed: int = 0, *, batch: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng([seed, *pair.shape])
+    shape = pair.shape if batch is None else (batch, *pair.shape[1:])
+    output = cases.draw(pair.output, shape, rng)
+    return cases.draw(pair.target, shape, rng, output), output
+
+
+def loss(spec: cases.Spec, pair: cases.Pair, activation: str = "linear") -> dict[str, Any]:
+    target, output = drawn(pair)
+    measure, activate = oracle.of_kind(keras.losses, spec), keras.activations.get(activation)
+    if not isinstance(measure, keras.Loss):
+        measure = keras.src.losses.losses.LossFunctionWrapper(measure)
+    value, gradient = jax.value_and_grad(lambda x: measure(target, activate(x)))(output)
+    return {"target": target, "output": output, "value": value, "gradient": gradient}
+
+
+def metric(spec: cases.Spec, loss: str, pair: cases.Pair) -> dict[str, Any]:
+    compiled = CompileMetrics(oracle.metrics([spec]), None, output_names=["output"])
+    batches = [drawn(pair, seed, batch=size) for seed, size in enumerate((4, 4, 1))]
+    for target, output in batches:
+        compiled.update_state(target, output)
+    ((name, value),) = compiled.result().items()
+    return {"batches": batches, "name": name, "value": value}
+
+
+def optimizer(spec: cases.Spec) -> dict[str, Any]:
+    """Two weights after each of five steps; one gradient is zero throughout in one element, and once everywhere."""
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=shape).astype("float32") for shape in ((3, 2), (2,))]
+    gradients = [[rng.normal(size=weight.shape).astype("float32") for weight in start] for _ in range(5)]
+    for matrix, _ in gradients:
+        matrix[0, 0] = 0
+    gradients[2][1][:] = 0
+    made = oracle.optimizer(spec)
+    weights = [keras.Variable(value) for value in start]
+    made.build(weights)
+    steps = []
+    for given in gradients:
+        made.apply(given, weights)
+        steps.append([np.asarray(weight) for weight in weights])
+    rate = float(made.learning_rate)
+    return {"learning_rate": rate, "start": start, "gradients": gradients, "steps": steps}
+
+
+def regularizer(spec: cases.Spec) -> dict[str, Any]:
+    weight = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    penalty = oracle.of_kind(keras.regularizers, spec)
+    value, gradient = jax.value_and_grad(lambda x: keras.ops.convert_to_tensor(penalty(x)))(weight)
+    return {"weight": weight, "value": value, "gradient": gradient}
+
+
+def constraint(spec: cases.Spec) -> dict[str, Any]:
+    weight = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    weight[:, 0] = 0
+    return {"weight": weight, "value": np.asarray(oracle.of_kind(keras.constraints, spec)(weight))}
+
+
+if __name__ == "__main__":
+    record()

@@ -1,0 +1,67 @@
+"""The samples' networks as parity compares them: without chance, on the first batches of their own data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+NAMES = ("mnist_mlp", "mnist_cnn", "vowels_lstm", "diabetes", "digits_residual")
+STEPS = 50
+FIXTURE = Path(__file__).parent / "fixtures" / "samples.json"
+"""The losses that Keras gave, by sample."""
+
+TOLERANCE = 1e-4
+"""Of the losses, relative."""
+
+
+def deterministic(name: str) -> dict[str, Any]:
+    """A sample's spec with dropout at rate 0."""
+    spec = json.loads((SAMPLES / f"{name}.json").read_text())
+    for layer in spec["layers"]:
+        if layer["type"] == "Dropout":
+            layer["rate"] = 0.0
+    return spec
+
+
+def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The first STEPS batches of the sample's data in its order, beginning anew where it ends."""
+    from jsonnx.runtime.data import from_spec
+
+    samples = from_spec(trainer.plan, "train")
+    (x,), (y,) = samples.inputs, samples.targets
+    size = trainer.plan.training.batch_size
+    order = np.random.default_rng(0).permutation(len(samples))
+    for step in range(STEPS):
+        rows = order[(step * size) % (len(order) - size) :][:size]
+        feeds = samples.take(rows)
+        yield feeds[x], feeds[f"{y}/target"]
+
+
+def our_trainer(name: str) -> Any:
+    """A trainer on the deterministic spec that finds the sample's data."""
+    from dataclasses import replace
+
+    from jsonnx.api import Trainer
+    from jsonnx.validation import check
+
+    checked = check(SAMPLES / f"{name}.json")
+    return Trainer(check_with(checked, deterministic(name), replace))
+
+
+def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
+    """The spec changed, as if it stood in the same place."""
+    from jsonnx.validation import check
+
+    again = check(document)
+    again.sound  # noqa: B018 (raises)
+    return replace(again, source=replace(again.source, file=checked.source.file))
+
+
+def our_losses(name: str) -> list[float]:
+    trainer = our_trainer(name)
+    return [trainer.step(x, y)["loss"] for x, y in batches(trainer)]

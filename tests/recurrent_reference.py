@@ -1,0 +1,92 @@
+"""ONNX' recurrent operators in NumPy, in any precision: ONNX' own reference knows one activation function only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx.reference.op_run import OpRun
+
+FUNCTIONS: dict[str, Callable[[np.ndarray, Any, Any], np.ndarray]] = {
+    "Affine": lambda x, a, b: a * x + b,
+    "Elu": lambda x, a, b: np.where(x >= 0, x, a * (np.exp(np.minimum(x, 0)) - 1)),
+    "HardSigmoid": lambda x, a, b: np.clip(a * x + b, 0, 1),
+    "LeakyRelu": lambda x, a, b: np.where(x >= 0, x, a * x),
+    "Relu": lambda x, a, b: np.maximum(x, 0),
+    "ScaledTanh": lambda x, a, b: a * np.tanh(b * x),
+    "Sigmoid": lambda x, a, b: 1 / (1 + np.exp(-x)),
+    "Softplus": lambda x, a, b: np.logaddexp(0, x),
+    "Softsign": lambda x, a, b: x / (1 + np.abs(x)),
+    "Tanh": lambda x, a, b: np.tanh(x),
+    "ThresholdedRelu": lambda x, a, b: np.where(x >= a, x, 0),
+}
+TAKES = {"Affine": "ab", "Elu": "a", "HardSigmoid": "ab", "LeakyRelu": "a", "ScaledTanh": "ab", "ThresholdedRelu": "a"}
+
+
+class Recurrent(OpRun):
+    """One direction, without lengths, peepholes and clip."""
+
+    default: tuple[str, ...]
+    gates: int
+    states = 1
+
+    def functions(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        alphas, betas = iter(self.activation_alpha or ()), iter(self.activation_beta or ())
+        found = []
+        for name in (self.activations or self.default)[: len(self.default)]:
+            a = next(alphas) if "a" in TAKES.get(name, "") else None
+            b = next(betas) if "b" in TAKES.get(name, "") else None
+            found.append(lambda x, of=FUNCTIONS[name], a=a, b=b: of(x, a, b))
+        return found
+
+    def _run(self, x, w, r, bias=None, lengths=None, h=None, c=None, **given):
+        assert lengths is None
+        units = r.shape[-1]
+        bias = np.zeros((1, 2 * self.gates * units), x.dtype) if bias is None else bias
+        zeros = np.zeros((x.shape[1], units), x.dtype)
+        states = [zeros if state is None else state[0] for state in (h, c)[: self.states]]
+        backwards = self.direction == "reverse"
+        found = []
+        for inputs in x[::-1] if backwards else x:
+            states = self.step(inputs, states, w[0], r[0], *np.split(bias[0], 2))
+            found.append(states[0])
+        y = np.stack(found[::-1] if backwards else found)[:, None]
+        return (y, *(state[None] for state in states))[: len(self.onnx_node.output)]
+
+
+class RNN(Recurrent):
+    default, gates = ("Tanh",), 1
+
+    def step(self, x, states, w, r, wb, rb):
+        (f,) = self.functions()
+        return [f(x @ w.T + states[0] @ r.T + wb + rb)]
+
+
+class LSTM(Recurrent):
+    default, gates, states = ("Sigmoid", "Tanh", "Tanh"), 4, 2
+
+    def step(self, x, states, w, r, wb, rb):
+        f, g, k = self.functions()
+        i, o, forget, new = np.split(x @ w.T + states[0] @ r.T + wb + rb, 4, axis=1)
+        c = f(forget) * states[1] + f(i) * g(new)
+        return [f(o) * k(c), c]
+
+
+class GRU(Recurrent):
+    default, gates = ("Sigmoid", "Tanh"), 3
+
+    def step(self, x, states, w, r, wb, rb):
+        f, g = self.functions()
+        (h,), (wz, wr, wn), (rz, rr, rn) = states, np.split(w, 3), np.split(r, 3)
+        (bz, br, bn), (cz, cr, cn) = np.split(wb, 3), np.split(rb, 3)
+        z = f(x @ wz.T + h @ rz.T + bz + cz)
+        reset = f(x @ wr.T + h @ rr.T + br + cr)
+        if self.linear_before_reset:
+            new = g(x @ wn.T + reset * (h @ rn.T + cn) + bn)
+        else:
+            new = g(x @ wn.T + (reset * h) @ rn.T + bn + cn)
+        return [(1 - z) * new + z * h]
+
+
+RECURRENT = [RNN, LSTM, GRU]

@@ -1,0 +1,107 @@
+"""Small plans to train: networks of Dense layers, made with the core alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from harness import make_layer
+
+from jsonnx.diagnostics import Report
+from jsonnx.frontend.network import Call, Network
+from jsonnx.gradient.step import training_step, with_loss
+from jsonnx.graph import Builder, Graph
+from jsonnx.passes.lower import lower
+from jsonnx.passes.shapes import TypedNetwork, infer_shapes
+from jsonnx.passes.tidy import tidy
+from jsonnx.runtime.plan import Plan
+from jsonnx.training.losses import LOSSES, Loss
+from jsonnx.training.metrics import METRICS, Metric
+from jsonnx.training.objective import Objective
+from jsonnx.training.section import Training
+from jsonnx.types import BATCH, TensorType
+
+CLASSIFY = {"loss": "sparse_categorical_crossentropy", "optimizer": {"type": "adam", "learning_rate": 0.01}}
+REGRESS = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}
+
+
+def typed(layers: Sequence[Mapping[str, Any]], inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> TypedNetwork:
+    """Layers one after another; `from` names the input of one, and its `name` is required."""
+    types = {name: TensorType("float32", (BATCH, *shape)) for name, shape in inputs.items()}
+    calls, before = [], next(iter(types))
+    for index, spec in enumerate(layers):
+        given = {key: value for key, value in spec.items() if key not in ("name", "from")}
+        calls.append(
+            Call(spec["name"], make_layer(given), (spec.get("from", before),), ("layers", index), spec["name"])
+        )
+        before = spec["name"]
+    network = Network("test", types, tuple(calls), tuple(outputs), paths={name: () for name in types})
+    report = Report()
+    found = infer_shapes(network, report)
+    report.raise_errors()
+    return found
+
+
+def make_plan(
+    layers: Sequence[Mapping[str, Any]],
+    inputs: Mapping[str, Sequence[int]],
+    training: Mapping[str, Any],
+    *,
+    outputs: Sequence[str] = (),
+    noise: float = 0.0,
+    **more: Any,
+) -> Plan:
+    """The plan of a network. With `noise` its first input is multiplied by a mask in training, as Dropout would."""
+    net = typed(layers, inputs, outputs or [layers[-1]["name"]])
+    section = Training(**training)
+    losses = section.loss if isinstance(section.loss, dict) else dict.fromkeys(net.outputs, section.loss)
+    metrics = section.metrics if isinstance(section.metrics, dict) else dict.fromkeys(net.outputs, section.metrics)
+    targets = {name: losses[name].target(net.outputs[name]) for name in net.outputs}
+    resolved = {n: tuple(m.resolve(losses[n], net.outputs[n]) for m in found) for n, found in metrics.items()}
+    objective = Objective(losses, dict(section.loss_weights or {}), resolved, targets)
+    forward = lower(net, training=True)
+    if noise:
+        forward = masked(forward, noise)
+    return Plan(
+        train=tidy(training_step(tidy(with_loss(forward, objective)), section.optimizer)),
+        evaluate=tidy(with_loss(lower(net), objective)),
+        predict=tidy(lower(net)),
+        inputs=net.inputs,
+        outputs=net.outputs,
+        targets=targets,
+        metrics={name: metric for name, (_, metric) in objective.names().items()},
+        training=section,
+        **{"seed": 3, **more},
+    )
+
+
+def masked(graph: Graph, rate: float) -> Graph:
+    name, x = next(iter(graph.inputs.items()))
+    g = Builder(training=True)
+    g.inputs[name] = x
+    with g.at("noise"):
+        noisy = g.Mul(x, g.random("mask", x.shape, "mask", keep=1 - rate, scale=1 / (1 - rate)))
+    nodes = [node.with_inputs(noisy if value is x else value for value in node.inputs) for node in graph.nodes]
+    return replace(graph, nodes=(*g.nodes, *nodes), randoms={**graph.randoms, **g.randoms})
+
+
+def classifier(training: Mapping[str, Any] = {}, **more: Any) -> Plan:
+    """[batch, 4] to three classes."""
+    layers = [
+        {"type": "Dense", "name": "hidden", "units": 8, "activation": "relu"},
+        {"type": "Dense", "name": "species", "units": 3, "activation": "softmax"},
+    ]
+    return make_plan(layers, {"flower": (4,)}, {**CLASSIFY, "metrics": ["accuracy"], **training}, **more)
+
+
+def flowers(count: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of three classes that can be told apart."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, count)
+    centres = np.array([[1, 0, 0, 1], [0, 1, 1, 0], [1, 1, -1, -1]])
+    return (centres[y] + 0.3 * rng.normal(size=(count, 4))).astype(np.float32), y
+
+
+__all__ = ["LOSSES", "METRICS", "Loss", "Metric", "classifier", "flowers", "make_plan", "typed"]

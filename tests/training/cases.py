@@ -1,0 +1,275 @@
+"""The cases whose results Keras has recorded in `fixtures/`, one line each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Spec = str | dict[str, Any]
+
+
+class Pair(NamedTuple):
+    """How a pair of target and output is drawn: both by kind, the output's shape with the batch."""
+
+    target: str
+    output: str
+    shape: tuple[int, ...] = (4, 3)
+
+
+NUMBERS = Pair("real", "real")
+COUNTS = Pair("positive", "positive")
+CLASSES = Pair("classes", "probabilities")
+LOGITS = Pair("classes", "real")
+SHARES = Pair("probabilities", "probabilities")
+ONE_HOT = Pair("one hot", "real")
+BINARY = Pair("binary", "unit")
+BINARY_LOGITS = Pair("binary", "real")
+SEQUENCE = (2, 5, 3)
+
+LOSSES: list[tuple[Spec, Pair]] = [
+    ("sparse_categorical_crossentropy", CLASSES),
+    ("sparse_categorical_crossentropy", Pair("classes", "certain")),
+    ("sparse_categorical_crossentropy", Pair("classes", "positive")),
+    ("SparseCategoricalCrossentropy", Pair("classes", "probabilities", SEQUENCE)),
+    ({"type": "SparseCategoricalCrossentropy", "from_logits": True}, LOGITS),
+    ({"type": "SparseCategoricalCrossentropy", "from_logits": True}, Pair("classes", "extreme")),
+    (
+        {"type": "SparseCategoricalCrossentropy", "from_logits": True, "reduction": "sum"},
+        Pair("classes", "real", SEQUENCE),
+    ),
+    ({"type": "SparseCategoricalCrossentropy", "from_logits": True, "axis": 1}, LOGITS),
+    ({"type": "SparseCategoricalCrossentropy", "ignore_class": 1}, Pair("classes", "probabilities", SEQUENCE)),
+    (
+        {"type": "SparseCategoricalCrossentropy", "ignore_class": -1, "from_logits": True},
+        Pair("holes", "real", SEQUENCE),
+    ),
+    (
+        {"type": "SparseCategoricalCrossentropy", "ignore_class": 255, "from_logits": True},
+        Pair("255", "real", SEQUENCE),
+    ),
+    ({"type": "SparseCategoricalCrossentropy", "ignore_class": 0, "from_logits": True}, Pair("zeros", "real")),
+    ({"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "reduction": "sum"}, CLASSES),
+    (
+        {"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "reduction": "mean_with_sample_weight"},
+        Pair("classes", "probabilities", SEQUENCE),
+    ),
+    ("categorical_crossentropy", SHARES),
+    ("categorical_crossentropy", Pair("one hot", "certain")),
+    ({"type": "CategoricalCrossentropy", "from_logits": True}, ONE_HOT),
+    ({"type": "CategoricalCrossentropy", "from_logits": True, "label_smoothing": 0.1}, ONE_HOT),
+    ({"type": "CategoricalCrossentropy", "label_smoothing": 0.3, "axis": 1}, Pair("binary", "positive", (2, 4, 3))),
+    (
+        {"type": "CategoricalCrossentropy", "from_logits": True, "reduction": "sum", "axis": 1},
+        Pair("binary", "real", (2, 4, 3)),
+    ),
+    ("binary_crossentropy", BINARY),
+    ("bce", Pair("unit", "certain")),
+    ("BCE", Pair("binary", "unit", (5, 1))),
+    ({"type": "BinaryCrossentropy", "from_logits": True}, BINARY_LOGITS),
+    ({"type": "BinaryCrossentropy", "from_logits": True}, Pair("unit", "extreme")),
+    ({"type": "BinaryCrossentropy", "from_logits": True, "label_smoothing": 0.2}, BINARY_LOGITS),
+    ({"type": "BinaryCrossentropy", "label_smoothing": 1}, BINARY),
+    ({"type": "BinaryCrossentropy", "axis": 1, "reduction": "sum"}, Pair("binary", "unit", SEQUENCE)),
+    ("binary_focal_crossentropy", BINARY),
+    (
+        {"type": "BinaryFocalCrossentropy", "from_logits": True, "apply_class_balancing": True, "alpha": 0.4},
+        BINARY_LOGITS,
+    ),
+    (
+        {"type": "BinaryFocalCrossentropy", "label_smoothing": 0.1, "gamma": 1.5, "axis": 1},
+        Pair("binary", "unit", SEQUENCE),
+    ),
+    ("categorical_focal_crossentropy", Pair("one hot", "probabilities")),
+    ({"type": "CategoricalFocalCrossentropy", "from_logits": True, "alpha": 0.5, "gamma": 3}, ONE_HOT),
+    (
+        {"type": "CategoricalFocalCrossentropy", "label_smoothing": 0.1, "axis": 1},
+        Pair("binary", "positive", (2, 4, 3)),
+    ),
+    ("kl_divergence", SHARES),
+    ("kld", Pair("one hot", "unit")),
+    ("KLDivergence", Pair("probabilities", "probabilities", SEQUENCE)),
+    ("poisson", COUNTS),
+    ("mean_squared_error", NUMBERS),
+    ("mse", Pair("real", "real", (5, 1))),
+    ({"type": "MeanSquaredError", "reduction": "sum"}, NUMBERS),
+    ({"type": "MeanSquaredError", "reduction": "mean"}, Pair("real", "real", SEQUENCE)),
+    ("mae", NUMBERS),
+    ({"type": "MeanAbsoluteError", "reduction": "sum"}, NUMBERS),
+    ("mape", NUMBERS),
+    ("MAPE", Pair("zeros and ones", "positive")),
+    ("msle", NUMBERS),
+    ("huber", Pair("real", "wide")),
+    ({"type": "Huber", "delta": 0.5}, Pair("half off", "real")),
+    ({"type": "Huber", "delta": 2, "reduction": "sum"}, Pair("real", "wide", SEQUENCE)),
+    ("log_cosh", Pair("real", "wide")),
+    ("LogCosh", Pair("real", "extreme")),
+    ("cosine_similarity", NUMBERS),
+    ({"type": "CosineSimilarity", "axis": 1}, Pair("real", "real", SEQUENCE)),
+    ("CosineSimilarity", Pair("zeros and ones", "real")),
+    ("hinge", Pair("signs", "real")),
+    ("hinge", Pair("binary", "real")),
+    ("Hinge", NUMBERS),
+    ("squared_hinge", Pair("signs", "real")),
+    ({"type": "SquaredHinge", "reduction": "sum"}, Pair("binary", "real", SEQUENCE)),
+    ("categorical_hinge", ONE_HOT),
+    ("dice", BINARY),
+    ({"type": "Dice", "axis": [1, 2]}, Pair("binary", "unit", SEQUENCE)),
+    ({"type": "Dice", "axis": 1, "reduction": "sum"}, Pair("binary", "unit", SEQUENCE)),
+    ("tversky", BINARY),
+    ({"type": "Tversky", "alpha": 0.3, "beta": 0.7, "axis": [1, 2]}, Pair("binary", "unit", SEQUENCE)),
+]
+
+ACTIVATED: list[tuple[Spec, Pair, str]] = [
+    ("sparse_categorical_crossentropy", LOGITS, "softmax"),
+    ("categorical_crossentropy", Pair("probabilities", "real", SEQUENCE), "softmax"),
+    ({"type": "CategoricalCrossentropy", "label_smoothing": 0.1}, ONE_HOT, "softmax"),
+    ("bce", BINARY_LOGITS, "sigmoid"),
+    ({"type": "BinaryCrossentropy", "label_smoothing": 0.1}, BINARY_LOGITS, "sigmoid"),
+    ("mse", NUMBERS, "sigmoid"),
+    ("kld", Pair("probabilities", "real"), "softmax"),
+]
+"""Losses of an activation's output; the gradient is the activation's input's."""
+
+METRICS: list[tuple[Spec, str, Pair]] = [
+    ("accuracy", "sparse_categorical_crossentropy", CLASSES),
+    ("acc", "sparse_categorical_crossentropy", Pair("classes", "probabilities", SEQUENCE)),
+    ("accuracy", "categorical_crossentropy", Pair("one hot", "probabilities")),
+    ("Accuracy", "bce", Pair("binary", "unit", (5, 1))),
+    ("accuracy", "bce", BINARY),
+    ("accuracy", "mse", Pair("binary", "unit", (5, 1))),
+    ("binary_accuracy", "bce", BINARY),
+    ({"type": "BinaryAccuracy", "threshold": 0.8}, "bce", Pair("binary", "unit", SEQUENCE)),
+    ({"type": "BinaryAccuracy", "threshold": 0.0, "name": "sign"}, "hinge", Pair("binary", "real")),
+    ("categorical_accuracy", "categorical_crossentropy", SHARES),
+    ("CategoricalAccuracy", "mse", Pair("probabilities", "real", SEQUENCE)),
+    ("sparse_categorical_accuracy", "sparse_categorical_crossentropy", CLASSES),
+    ({"type": "SparseCategoricalAccuracy"}, "sparse_categorical_crossentropy", CLASSES),
+    ({"type": "TopKCategoricalAccuracy", "k": 2}, "categorical_crossentropy", SHARES),
+    (
+        {"type": "SparseTopKCategoricalAccuracy", "k": 2},
+        "sparse_categorical_crossentropy",
+        Pair("classes", "real", SEQUENCE),
+    ),
+    ("top_k_categorical_accuracy", "categorical_crossentropy", Pair("one hot", "real", (4, 8))),
+    ("mae", "mse", NUMBERS),
+    ("MAE", "mse", NUMBERS),
+    ("mean_absolute_error", "mse", Pair("real", "real", SEQUENCE)),
+    ({"type": "MeanAbsoluteError"}, "mse", NUMBERS),
+    ("mse", "mae", Pair("real", "real", (5, 1))),
+    ("mape", "mae", COUNTS),
+    ("msle", "mae", COUNTS),
+    ("root_mean_squared_error", "mae", Pair("real", "real", SEQUENCE)),
+    ({"type": "RootMeanSquaredError", "name": "rmse"}, "mae", NUMBERS),
+    ("cosine_similarity", "mae", NUMBERS),
+    ({"type": "CosineSimilarity", "axis": 1}, "mae", Pair("real", "real", SEQUENCE)),
+    ({"type": "LogCoshError"}, "mae", NUMBERS),
+    ("binary_crossentropy", "bce", BINARY),
+    ("bce", "bce", Pair("binary", "unit", (5, 1))),
+    ({"type": "BinaryCrossentropy", "from_logits": True, "label_smoothing": 0.1}, "bce", BINARY_LOGITS),
+    ("categorical_crossentropy", "categorical_crossentropy", SHARES),
+    ({"type": "CategoricalCrossentropy", "from_logits": True, "label_smoothing": 0.1}, "mse", ONE_HOT),
+    ("sparse_categorical_crossentropy", "sparse_categorical_crossentropy", CLASSES),
+    (
+        {"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "from_logits": True},
+        "sparse_categorical_crossentropy",
+        Pair("classes", "real", SEQUENCE),
+    ),
+    ("kl_divergence", "kld", SHARES),
+    ("poisson", "poisson", COUNTS),
+    ("hinge", "hinge", Pair("signs", "real")),
+    ("squared_hinge", "hinge", Pair("signs", "real")),
+    ("categorical_hinge", "categorical_hinge", ONE_HOT),
+]
+
+OPTIMIZERS: list[Spec] = [
+    "sgd",
+    {"type": "SGD", "learning_rate": 0.1, "momentum": 0.9},
+    {"type": "SGD", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.05},
+    {"type": "SGD", "learning_rate": 0.1, "clipvalue": 0.3},
+    {"type": "SGD", "learning_rate": 0.1, "clipnorm": 0.5, "weight_decay": 0.1},
+    {"type": "SGD", "learning_rate": 0.1, "clipnorm": 50.0},
+    {"type": "SGD", "learning_rate": 0.1, "global_clipnorm": 1.0},
+    {"type": "SGD", "learning_rate": 0.1, "global_clipnorm": 100.0},
+    "rmsprop",
+    {"type": "RMSprop", "learning_rate": 0.02, "rho": 0.8, "momentum": 0.5, "epsilon": 1e-3},
+    {"type": "RMSprop", "learning_rate": 0.02, "centered": True, "momentum": 0.3, "weight_decay": 0.1},
+    "adam",
+    {"type": "Adam", "learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-2},
+    {"type": "Adam", "learning_rate": 0.1, "amsgrad": True, "beta_2": 0.5, "global_clipnorm": 0.1},
+    {"type": "Adam", "learning_rate": 0.1, "weight_decay": 0.2, "clipnorm": 0.4},
+    "adamw",
+    {"type": "AdamW", "learning_rate": 0.1, "weight_decay": 0.1, "amsgrad": True},
+    {"type": "Nadam", "learning_rate": 0.1, "epsilon": 1e-3},
+    {"type": "Adamax", "learning_rate": 0.1, "epsilon": 1e-3},
+    {"type": "Adagrad", "learning_rate": 0.1, "epsilon": 1e-3},
+    {"type": "Adadelta", "learning_rate": 1.0, "epsilon": 1e-3},
+    {"type": "Lion", "learning_rate": 0.01, "weight_decay": 0.1},
+    {"type": "Lion", "learning_rate": 0.01, "beta_1": 0.5, "beta_2": 0.6},
+    {"type": "Ftrl", "learning_rate": 0.1},
+    {
+        "type": "Ftrl",
+        "learning_rate": 0.1,
+        "learning_rate_power": -0.7,
+        "l1_regularization_strength": 0.2,
+        "l2_regularization_strength": 0.1,
+        "l2_shrinkage_regularization_strength": 0.3,
+        "beta": 0.1,
+    },
+    {"type": "Lamb", "learning_rate": 0.1, "weight_decay": 0.1, "epsilon": 1e-3},
+]
+
+REGULARIZERS: list[Spec] = [
+    "l1",
+    "L2",
+    "l1l2",
+    {"type": "L1", "l1": 0.3},
+    {"type": "L2", "l2": 0.2},
+    {"type": "L1L2", "l1": 0.1, "l2": 0.2},
+    {"type": "L1L2", "l2": 0.2},
+    "orthogonal_regularizer",
+    {"type": "OrthogonalRegularizer", "factor": 0.5, "mode": "columns"},
+]
+
+CONSTRAINTS: list[Spec] = [
+    "non_neg",
+    "UnitNorm",
+    {"type": "UnitNorm", "axis": [0, 1]},
+    "max_norm",
+    {"type": "MaxNorm", "max_value": 0.7, "axis": 1},
+    {"type": "MinMaxNorm", "min_value": 0.5, "max_value": 0.9, "rate": 0.25},
+]
+
+
+def draw(kind: str, shape: tuple[int, ...], rng: np.random.Generator, output: np.ndarray | None = None) -> np.ndarray:
+    """An array of a kind; targets may depend on the output, whose shape is then given."""
+    unit = rng.random(shape)
+    share = np.exp(unit * 3) / np.exp(unit * 3).sum(-1, keepdims=True)
+    corners = rng.permutation(np.resize([0.0, 1.0, 0.5, 1e-9], unit.size)).reshape(shape)
+    classes = rng.integers(0, shape[-1], shape[:-1])
+    drawn = {
+        "real": lambda: rng.normal(size=shape),
+        "wide": lambda: 3 * rng.normal(size=shape),
+        "extreme": lambda: rng.permutation(np.resize([-90.0, 90.0, 0.0, 30.0], unit.size)).reshape(shape),
+        "positive": lambda: unit + 0.1,
+        "unit": lambda: 0.1 + 0.8 * unit,
+        "probabilities": lambda: share,
+        "certain": lambda: corners,
+        "binary": lambda: rng.integers(0, 2, shape),
+        "signs": lambda: rng.integers(0, 2, shape) * 2 - 1,
+        "zeros and ones": lambda: np.resize([0.0, 0.0, 0.0, 1.0], shape),
+        "one hot": lambda: np.eye(shape[-1])[classes],
+        "half off": lambda: np.float32(output) + np.float32(0.5) * rng.integers(-1, 2, shape),
+        "classes": lambda: classes,
+        "holes": lambda: np.where(rng.random(classes.shape) > 0.5, classes, -1),
+        "255": lambda: np.where(rng.random(classes.shape) > 0.5, classes, 255),
+        "zeros": lambda: classes * 0,
+    }[kind]()
+    return np.asarray(drawn, np.int64 if kind in ("classes", "holes", "255", "zeros") else np.float32)
+
+
+def name(spec: Any) -> str:
+    """A case as the name of a test."""
+    if isinstance(spec, dict):
+        return "-".join(str(item) if key == "type" else f"{key}={item}" for key, item in spec.items())
+    return str(spec)

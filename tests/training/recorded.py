@@ -1,0 +1,30 @@
+"""Reads the fixtures, and reads bricks as a spec writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonnx.bricks import BrickForm, Family
+
+
+def recorded(cases: list[Any], name: str) -> list[tuple[Any, dict[str, Any]]]:
+    """Every case with what Keras said of it."""
+    said = json.loads((Path(__file__).parent / "fixtures" / f"{name}.json").read_text())
+    return list(zip(cases, said, strict=True))
+
+
+def read(family: Family, spec: Any) -> Any:
+    return BrickForm(family).read(spec)
+
+
+def array(values: Any, like: str = "float32") -> np.ndarray:
+    return np.asarray(values, like)
+
+
+def target_array(values: Any) -> np.ndarray:
+    """Whole numbers are class numbers."""
+    found = np.asarray(values)
+    return found if found.dtype.kind == "i" else found.astype("float32")

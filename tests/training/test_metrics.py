@@ -1,0 +1,79 @@
+"""Every metric over unequal batches, held against what Keras recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import run
+from jsonnx.graph import Builder
+from jsonnx.training.losses import LOSSES
+from jsonnx.training.metrics import METRICS, MetricForm, SparseCategoricalAccuracy
+from jsonnx.types import BATCH, ShapeError, Size, TensorType
+
+from .cases import METRICS as CASES
+from .cases import name
+from .recorded import array, read, recorded, target_array
+
+
+def totals(metric: Any, target: TensorType, output: TensorType, batches: list) -> np.ndarray:
+    """The statistics of all batches, added up as a training run does."""
+    g = Builder()
+    statistics = metric.statistics(g, g.input("target", target), g.input("output", output))
+    graph = g.graph({"statistics": statistics})
+    feeds = [{"target": target_array(t).astype(target.dtype), "output": array(o)} for t, o in batches]
+    return sum(run(graph, feed)["statistics"].astype("float64") for feed in feeds)
+
+
+@pytest.mark.parametrize(("case", "said"), recorded(CASES, "metrics"), ids=[name(case[0]) for case in CASES])
+def test_a_metric_and_its_name_are_those_of_keras(case: Any, said: dict[str, Any]) -> None:
+    spec, loss, pair = case
+    output = TensorType("float32", (BATCH, *pair.shape[1:]))
+    suited = read(LOSSES, loss)
+    metric = MetricForm().read(spec).resolve(suited, output)
+    assert metric.reported == said["name"]
+    found = metric.result(totals(metric, suited.target(output), output, said["batches"]))
+    assert isinstance(found, float)
+    assert found == pytest.approx(said["value"], rel=2e-6, abs=2e-6)
+
+
+def test_samples_count_alike_whatever_their_length() -> None:
+    output = TensorType("float32", (BATCH, Size.named("time"), 2))
+    metric = read(METRICS, "mae")
+    batches = [(np.zeros((n, time, 2)), np.full((n, time, 2), value)) for n, time, value in ((1, 9, 1.0), (3, 1, 5.0))]
+    assert metric.result(totals(metric, output, output, batches)) == 4.0
+
+
+def test_accuracy_is_a_quotient_of_whole_numbers() -> None:
+    output, target = TensorType("float32", (BATCH, 10)), TensorType("int64", (BATCH,))
+    given = np.eye(10, dtype="float32")
+    found = totals(SparseCategoricalAccuracy(), target, output, [(np.zeros(10, "int64"), given)] * 3)
+    assert found.tolist() == [3.0, 30.0]
+
+
+def test_every_metric_has_a_case() -> None:
+    assert {METRICS.names[spec if isinstance(spec, str) else spec["type"]] for spec, _, _ in CASES} == set(METRICS)
+
+
+@pytest.mark.parametrize(
+    "spec", ["mae", "acc", {"type": "BinaryAccuracy", "threshold": 0.2}, {"type": "mse", "name": "x"}]
+)
+def test_a_metric_survives_being_written_and_read(spec: Any) -> None:
+    form = MetricForm()
+    metric = form.read(spec)
+    assert form.read(form.write(metric)) == metric
+    assert isinstance(spec, dict) or form.write(metric) == spec
+
+
+@pytest.mark.parametrize(
+    ("metric", "loss", "message"),
+    [
+        ("sparse_categorical_accuracy", "categorical_crossentropy", "needs class numbers as the target"),
+        ("categorical_accuracy", "sparse_categorical_crossentropy", "needs a target of the output's type"),
+        ("mae", "sparse_categorical_crossentropy", r"needs the target float32\[batch, 3\], the loss takes int64"),
+    ],
+)
+def test_a_metric_that_does_not_suit_the_target_is_refused(metric: str, loss: str, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        read(METRICS, metric).resolve(read(LOSSES, loss), TensorType("float32", (BATCH, 3)))

@@ -1,0 +1,110 @@
+"""Every optimizer over five steps, held against what Keras recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import run
+from jsonnx.gradient import gradients
+from jsonnx.gradient.step import RATE, training_step
+from jsonnx.graph import Builder, Graph
+from jsonnx.passes.tidy import tidy
+from jsonnx.training.constraints import CONSTRAINTS
+from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.training.regularizers import REGULARIZERS
+from jsonnx.types import ShapeError, TensorType
+
+from . import cases
+from .cases import name
+from .recorded import array, read, recorded
+
+WEIGHTS = ("matrix", "vector")
+
+
+def step_graph(spec: Any, shapes: list[tuple[int, ...]]) -> Graph:
+    """A step whose gradients are its inputs."""
+    g = Builder(training=True)
+    terms = []
+    for weight, shape in zip(WEIGHTS, shapes, strict=True):
+        given = g.input(f"d/{weight}", TensorType("float32", shape))
+        with g.at(weight):
+            terms.append(g.ReduceSum(g.Mul(g.param("w", shape, "zeros"), given), keepdims=0))
+    return tidy(training_step(g.graph({"loss": g.Sum(*terms)}), read(OPTIMIZERS, spec)))
+
+
+def starting_values(graph: Graph) -> dict[str, np.ndarray]:
+    return {
+        state: np.broadcast_to(np.asarray(value.initializer.sample(value.shape, None), value.dtype), value.shape)
+        for state, value in graph.states.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    recorded(cases.OPTIMIZERS, "optimizers"),
+    ids=[name(spec) for spec in cases.OPTIMIZERS],
+)
+def test_five_steps_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
+    assert said["learning_rate"] == pytest.approx(read(OPTIMIZERS, spec).learning_rate)
+    start = [array(weight) for weight in said["start"]]
+    graph = step_graph(spec, [weight.shape for weight in start])
+    values = starting_values(graph) | {f"{w}/w": weight for w, weight in zip(WEIGHTS, start, strict=True)}
+    for given, wanted in zip(said["gradients"], said["steps"], strict=True):
+        feeds = {f"d/{w}": array(gradient) for w, gradient in zip(WEIGHTS, given, strict=True)}
+        results = run(graph, values | feeds | {RATE: array(said["learning_rate"])})
+        values = {value: results[f"next/{value}"] for value in values}
+        for weight, expected in zip(WEIGHTS, wanted, strict=True):
+            np.testing.assert_allclose(values[f"{weight}/w"], array(expected), rtol=2e-6, atol=2e-6)
+
+
+def test_every_optimizer_has_a_case() -> None:
+    specs = cases.OPTIMIZERS
+    assert {OPTIMIZERS.names[spec if isinstance(spec, str) else spec["type"]] for spec in specs} == set(OPTIMIZERS)
+
+
+def test_a_step_of_adam_takes_ten_operators_a_weight() -> None:
+    graph = step_graph("adam", [(3, 2), (2,)])
+    of_matrix = [node.op for node in graph.nodes if node.scope == "optimizer/matrix/w"]
+    assert len(of_matrix) == 10, of_matrix
+
+
+def test_two_ways_of_clipping_exclude_one_another() -> None:
+    read(OPTIMIZERS, {"type": "Adam", "clipnorm": 1.0}).check()
+    with pytest.raises(ShapeError, match="clipnorm and global_clipnorm"):
+        read(OPTIMIZERS, {"type": "Adam", "clipnorm": 1.0, "global_clipnorm": 1.0}).check()
+
+
+@pytest.mark.parametrize(
+    ("alias", "kind"), [("adam", "Adam"), ("Adam", "Adam"), ("rmsprop", "RMSprop"), ("adamw", "AdamW")]
+)
+def test_optimizers_go_by_their_names_in_keras(alias: str, kind: str) -> None:
+    assert type(read(OPTIMIZERS, alias)).__name__ == kind
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    recorded(cases.REGULARIZERS, "regularizers"),
+    ids=[name(spec) for spec in cases.REGULARIZERS],
+)
+def test_a_penalty_and_its_gradient_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
+    g = Builder(training=True)
+    weight = g.input("weight", TensorType("float32", (3, 4)))
+    penalty = read(REGULARIZERS, spec).penalty(g, weight)
+    found = gradients(g, g.graph({"value": penalty}), {penalty: g.const(1.0)}, [weight])
+    results = run(g.graph({"value": penalty, "gradient": found[weight]}), {"weight": array(said["weight"])})
+    np.testing.assert_allclose(results["value"], said["value"], rtol=2e-6)
+    np.testing.assert_allclose(results["gradient"], array(said["gradient"]), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    recorded(cases.CONSTRAINTS, "constraints"),
+    ids=[name(spec) for spec in cases.CONSTRAINTS],
+)
+def test_a_projection_is_that_of_keras(spec: Any, said: dict[str, Any]) -> None:
+    g = Builder(training=True)
+    weight = g.input("weight", TensorType("float32", (3, 4)))
+    results = run(g.graph({"value": read(CONSTRAINTS, spec).project(g, weight)}), {"weight": array(said["weight"])})
+    np.testing.assert_allclose(results["value"], array(said["value"]), rtol=1e-6, atol=1e-7)

@@ -1,0 +1,139 @@
+"""Convolution and pooling in NumPy, in any precision: what onnx.reference has wrong, lacks, or computes by the element.
+
+Its ConvTranspose misplaces groups of more than one filter, its GlobalMaxPool knows images only, and like MaxPool,
+AveragePool and ScatterElements it loops over all elements in Python. Here only the elements of a window are a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+from onnx.reference.op_run import OpRun
+
+
+def padding(n: Sequence[int], span: Sequence[int], stride: Sequence[int], pads, auto_pad) -> list[tuple[int, int]]:
+    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        totals = [max((-(-a // s) - 1) * s + k - a, 0) for a, k, s in zip(n, span, stride, strict=True)]
+        halves = [total // 2 if auto_pad == "SAME_UPPER" else total - total // 2 for total in totals]
+        return [(half, total - half) for half, total in zip(halves, totals, strict=True)]
+    pads = pads or [0] * 2 * len(n)
+    return list(zip(pads[: len(n)], pads[len(n) :], strict=True))
+
+
+class Layout:
+    """The windows over an input of spatial sizes n: how it is padded, and where each element of all windows lies."""
+
+    def __init__(self, n, size, strides, dilations, pads, auto_pad) -> None:
+        ones = [1] * len(n)
+        self.size, self.strides, self.dilations = tuple(size), strides or ones, dilations or ones
+        self.span = [(k - 1) * d + 1 for k, d in zip(self.size, self.dilations, strict=True)]
+        self.pads = padding(n, self.span, self.strides, pads, auto_pad)
+        self.padded = [a + sum(p) for a, p in zip(n, self.pads, strict=True)]
+        self.counts = [(a - k) // s + 1 for a, k, s in zip(self.padded, self.span, self.strides, strict=True)]
+
+    def pad(self, x: np.ndarray, fill: float) -> np.ndarray:
+        return np.pad(x, [(0, 0), (0, 0), *self.pads], constant_values=fill)
+
+    def places(self) -> Iterator[tuple[slice, ...]]:
+        """For each element of a window, row-major: where the padded input meets it."""
+        for tap in product(*map(range, self.size)):
+            axes = zip(tap, self.dilations, self.counts, self.strides, strict=True)
+            yield (..., *(slice(t * d, t * d + (m - 1) * s + 1, s) for t, d, m, s in axes))
+
+    def columns(self, x: np.ndarray, fill: float = 0.0) -> np.ndarray:
+        """[N, C, taps, *counts]."""
+        padded = self.pad(x, fill)
+        return np.stack([padded[place] for place in self.places()], axis=2)
+
+
+class Conv(OpRun):
+    op_domain = ""
+
+    def _run(self, x, w, b=None, auto_pad=None, dilations=None, group=1, kernel_shape=None, pads=None, strides=None):
+        layout = Layout(x.shape[2:], w.shape[2:], strides, dilations, pads, auto_pad)
+        columns = layout.columns(x)
+        columns = columns.reshape(x.shape[0], group, -1, *columns.shape[2:])
+        weights = w.reshape(group, -1, w.shape[1], columns.shape[3])
+        y = np.einsum("ngct...,gmct->ngm...", columns, weights).reshape(x.shape[0], w.shape[0], *layout.counts)
+        return (y if b is None else y + b.reshape(-1, *[1] * len(layout.counts)),)
+
+
+class ConvTranspose(OpRun):
+    op_domain = ""
+
+    def _run(
+        self, x, w, b=None, auto_pad=None, dilations=None, group=1, kernel_shape=None, output_padding=None,
+        output_shape=None, pads=None, strides=None,
+    ):  # fmt: skip
+        rank = x.ndim - 2
+        rest, pads, ones = output_padding or [0] * rank, pads or [0] * 2 * rank, [1] * rank
+        axes = zip(x.shape[2:], w.shape[2:], strides or ones, dilations or ones, rest, strict=True)
+        whole = [(a - 1) * s + (k - 1) * d + 1 + r for a, k, s, d, r in axes]
+        layout = Layout(whole, w.shape[2:], strides, dilations, None, None)
+        split = x.reshape(x.shape[0], group, -1, *x.shape[2:])
+        weights = w.reshape(group, -1, w.shape[1], np.prod(w.shape[2:], dtype=int))
+        y = np.zeros((x.shape[0], group, w.shape[1], *whole), x.dtype)
+        for tap, place in enumerate(layout.places()):
+            y[place] += np.einsum("ngm...,gmc->ngc...", split, weights[..., tap])
+        y = y.reshape(x.shape[0], -1, *whole)
+        y = y[(..., *(slice(pads[i], a - pads[i + rank]) for i, a in enumerate(whole)))]
+        return (y if b is None else y + b.reshape(-1, *ones),)
+
+
+class MaxPool(OpRun):
+    op_domain = ""
+
+    def _run(
+        self, x, auto_pad=None, ceil_mode=0, dilations=None, kernel_shape=None, pads=None, storage_order=0, strides=None
+    ):
+        layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad)
+        greatest = layout.columns(x, -np.inf).max(axis=2)
+        return (greatest,) if len(self.output) == 1 else (greatest, first_maxima(x, layout))
+
+
+def first_maxima(x: np.ndarray, layout: Layout) -> np.ndarray:
+    """Where the first maximum of every window lies in the flattened x."""
+    places = layout.columns(np.arange(x.size).reshape(x.shape), -1)
+    first = layout.columns(x, -np.inf).argmax(axis=2)[:, :, None]
+    return np.take_along_axis(places, first, axis=2)[:, :, 0]
+
+
+class AveragePool(OpRun):
+    op_domain = ""
+
+    def _run(
+        self, x, auto_pad=None, ceil_mode=0, count_include_pad=0, dilations=None, kernel_shape=None, pads=None,
+        strides=None,
+    ):  # fmt: skip
+        layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad)
+        counted = layout.columns(np.ones_like(x), float(count_include_pad))
+        return (layout.columns(x).sum(axis=2) / counted.sum(axis=2),)
+
+
+class GlobalMaxPool(OpRun):
+    op_domain = ""
+
+    def _run(self, x):
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class ScatterElements(OpRun):
+    op_domain = ""
+
+    def _run(self, data, indices, updates, axis=0, reduction="none"):
+        index = list(np.indices(indices.shape))
+        index[axis] = indices
+        result = data.copy()
+        if reduction == "none":
+            result[tuple(index)] = updates
+        else:
+            {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}[reduction].at(
+                result, tuple(index), updates
+            )
+        return (result,)
+
+
+WINDOWS = [Conv, ConvTranspose, MaxPool, AveragePool, GlobalMaxPool, ScatterElements]
+"""For ReferenceEvaluator(new_ops=...)."""
