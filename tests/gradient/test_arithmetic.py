@@ -8,6 +8,7 @@ from gradient.operators import POSITIVE, REAL, Domain, Operator, slopes, worst_e
 
 OPERATORS = [
     Operator("Identity"),
+    Operator("Cast", attributes={"to": 11}),
     Operator("Neg"),
     Operator("Exp"),
     Operator("Log", (POSITIVE,)),

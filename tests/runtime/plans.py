@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from harness import make_layer
-
 from jsonnx.diagnostics import Report
 from jsonnx.frontend.network import Call, Network
 from jsonnx.gradient.step import training_step, with_loss
@@ -27,7 +26,9 @@ CLASSIFY = {"loss": "sparse_categorical_crossentropy", "optimizer": {"type": "ad
 REGRESS = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}
 
 
-def typed(layers: Sequence[Mapping[str, Any]], inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> TypedNetwork:
+def typed(
+    layers: Sequence[Mapping[str, Any]], inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]
+) -> TypedNetwork:
     """Layers one after another; `from` names the input of one, and its `name` is required."""
     types = {name: TensorType("float32", (BATCH, *shape)) for name, shape in inputs.items()}
     calls, before = [], next(iter(types))
@@ -37,7 +38,7 @@ def typed(layers: Sequence[Mapping[str, Any]], inputs: Mapping[str, Sequence[int
             Call(spec["name"], make_layer(given), (spec.get("from", before),), ("layers", index), spec["name"])
         )
         before = spec["name"]
-    network = Network("test", types, tuple(calls), tuple(outputs), paths={name: () for name in types})
+    network = Network("test", types, tuple(calls), tuple(outputs), paths=dict.fromkeys(types, ()))
     report = Report()
     found = infer_shapes(network, report)
     report.raise_errors()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from math import isfinite
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -16,6 +15,9 @@ from ..diagnostics import JsonPath, Report
 from ..layers import LAYERS
 from .schema import FAMILIES, schema
 from .words import either, expected, quoted, shown
+
+LEAST, GREATEST = 2.0**-150, 2.0**128 - 2.0**103
+"""What rounds to float32's 0 and to its infinity. A model's numbers are float32, whatever they are written as."""
 
 FAMILY = {family.kind: family for family in (LAYERS, *FAMILIES)}
 
@@ -50,12 +52,8 @@ def _is_integer(checker: Any, value: Json) -> bool:
 
 
 def _is_number(checker: Any, value: Json) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    try:
-        return isfinite(value)
-    except OverflowError:
-        return False
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return real and (value == 0 or LEAST < abs(value) < GREATEST)
 
 
 def _all_of(validator: Any, rules: list[Json], instance: Json, within: Json) -> Iterator[ValidationError]:
@@ -75,7 +73,8 @@ _TAGS: dict[int, dict[str, int]] = {}
 def _by_tag(key: int, rules: list[Json]) -> dict[str, int]:
     """Which rule is for which `type`; the schema lives as long as the process, so its lists' identities are keys."""
     if key not in _TAGS:
-        _TAGS[key] = {rule["if"]["properties"]["type"]["enum"][0]: index for index, rule in enumerate(rules)}
+        tags = [rule["if"]["properties"]["type"]["enum"] for rule in rules]
+        _TAGS[key] = {name: index for index, names in enumerate(tags) for name in names}
     return _TAGS[key]
 
 
@@ -109,11 +108,11 @@ def _excludes(fault: ValidationError) -> bool:
     """Whether a form is out of the question: the value is of another type altogether."""
     if fault.validator == "anyOf" and fault.context:
         return not fault.relative_path and all(_excludes(inner) for inner in fault.context if not inner.relative_path)
-    return fault.validator == "type" and not fault.relative_path and not _is_too_large(fault)
+    return fault.validator == "type" and not fault.relative_path and not _is_only_out_of_range(fault)
 
 
-def _is_too_large(error: ValidationError) -> bool:
-    """Whether a number is of the right type but for its size."""
+def _is_only_out_of_range(error: ValidationError) -> bool:
+    """Whether a number would be of the right type, were it not for its size."""
     wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
     value = error.instance
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -163,9 +162,10 @@ def _report(error: ValidationError, guessed: Mapping[JsonPath, set[str]], report
             for key in _missing_keys(error):
                 if key not in guessed.get(path, ()):
                     _report_missing(error, key, report)
-        case "type" if _is_too_large(error):
-            bound = "64 bits" if error.schema.get("type") == "integer" else "a floating-point number, 1.8e308"
-            report.add("out-of-range", path, f"{_subject(path)} is {shown(value)}, too large for {bound}")
+        case "type" if _is_only_out_of_range(error):
+            size = "too near to 0" if abs(value) < 1 else "too large"
+            bound = "a 64-bit integer" if "number" not in error.validator_value else "float32, which reaches from 1.4e-45 to 3.4e38"
+            report.add("out-of-range", path, f"{_subject(path)} is {shown(value)}, {size} for {bound}")
         case "type" | "anyOf":
             message = f"expected {expected(error.schema)} for {_subject(path)}, got {shown(value)}"
             report.add("wrong-type", path, message, help=_hint(error))
@@ -235,7 +235,7 @@ def _subject(path: JsonPath) -> str:
 def _owner(error: ValidationError) -> str:
     """What to call the object at fault."""
     value, path = error.instance, _path(error)
-    tag = value.get("type") if isinstance(value, dict) else None
+    tag = value.get("type") if isinstance(value, dict) and "type" in error.schema.get("required", ()) else None
     if isinstance(tag, str):
         return tag
     if isinstance(value, dict) and "use" in value:
@@ -249,12 +249,15 @@ def _hint(error: ValidationError) -> str | None:
     value, wanted = error.instance, expected(error.schema)
     if isinstance(value, str) and ("integer" in wanted or "number" in wanted) and re.fullmatch(r"-?[0-9.]+", value):
         return "write the number without quotes"
+    if error.schema.get("title") == "layer" and isinstance(value, str):
+        return f'write it as an object with its type: {{"type": {shown(value)}, ...}}'
     description = error.schema.get("description")
     return str(description) if description else None
 
 
 def _limit(error: ValidationError) -> str:
     bound = error.validator_value
+    bound = int(bound) if bound == int(bound) else bound
     exactly = error.schema.get("minItems") == error.schema.get("maxItems")
     items = f"{bound} item{'s' if bound != 1 else ''}"
     words = {

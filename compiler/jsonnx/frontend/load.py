@@ -118,8 +118,9 @@ class _Reader:
             path: JsonPath = ("layers", index)
             name = entry.get("name")
             if not isinstance(name, str):
-                base = str(entry.get("use") or snake_case(str(entry.get("type"))) or "layer")
-                name = _free_name(base, names, numbers, first=1 if "use" in entry else 0)
+                again = isinstance(entry.get("use"), str)
+                base = str(entry["use"] if again else snake_case(str(entry.get("type"))) or "layer")
+                name = _free_name(base, names, numbers, first=int(again))
             names.add(name.lower())
             self._define(name, path)
             owner = entry["use"] if isinstance(entry.get("use"), str) else name
@@ -142,20 +143,21 @@ class _Reader:
 
     def _shared(self, calls: list[Call]) -> list[Call]:
         """The calls with the layer that they `use`."""
-        entries, known = dict(self._entries()), {call.name: call for call in reversed(calls)}
+        entries = dict(self._entries())
+        first = {call.name: call for call in reversed(calls)}
+        layers = {name: call for name, call in first.items() if "use" not in entries[int(call.path[1])]}
         result = []
         for call in calls:
-            name = entries[int(call.path[1])].get("use")
-            if isinstance(name, str) and not self.report.errors((*call.path, "use")):
-                owner = known.get(name)
-                if owner is None:
-                    self._unknown(name, (*call.path, "use"), [other.name for other in calls if other.owner == other.name])
-                elif owner.owner != owner.name or owner is call:
-                    what = "this entry itself" if owner is call else f"another use of {quoted(owner.owner)}"
-                    message, help = f"{quoted(name)} is {what}, not a layer", "name the layer that is to be called again"
-                    self.report.add("unknown-name", (*call.path, "use"), message, help=help)
+            name, path = entries[int(call.path[1])].get("use"), (*call.path, "use")
+            if isinstance(name, str) and not self.report.errors(path):
+                if name in layers:
+                    call = replace(call, layer=layers[name].layer)
+                elif name in self.paths:
+                    what = "an input" if name not in first else "this entry itself" if first[name] is call else "a use of another"
+                    message = f"{quoted(name)} is {what}, not a layer"
+                    self.report.add("unknown-name", path, message, help="name the layer that is to be called again")
                 else:
-                    call = replace(call, layer=owner.layer)
+                    self._unknown(name, path, layers)
             result.append(call)
         return result
 

@@ -49,7 +49,7 @@ def _report_cycle(calls: Sequence[Call], waits: Mapping[int, set[int]], report: 
     names = [calls[i].name for i in cycle]
     ring = [*(names if len(names) <= SHOWN else [*names[:SHOWN], "..."]), names[0]]
     notes = [(calls[i].path, f"{calls[i].name!r} takes {', '.join(map(repr, calls[i].sources))}") for i in cycle[:SHOWN]]
-    message = f"the layers {' -> '.join(ring)} take from one another in a circle"
+    message, help = f"the layers {' -> '.join(ring)} take from one another in a circle", "let one take from elsewhere"
     if len(cycle) == 1:
-        message, notes = f"the layer {names[0]!r} takes from itself", []
-    report.add("cycle", calls[cycle[0]].path, message, help="let one of them take from a layer outside of it", notes=notes)
+        message, help, notes = f"the layer {names[0]!r} takes from itself", "let it take from elsewhere", []
+    report.add("cycle", calls[cycle[0]].path, message, help=help, notes=notes)

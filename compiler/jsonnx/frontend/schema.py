@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 
 from ..bricks import Brick, Family, Json, Optional_, form_of
@@ -14,6 +15,7 @@ from ..training.metrics import METRICS
 from ..training.optimizers import OPTIMIZERS
 from ..training.regularizers import REGULARIZERS
 from ..training.section import Training
+from .words import OTHER_NAME
 
 VERSION = 1
 """The version of the language that this reads."""
@@ -119,14 +121,15 @@ def _definitions() -> dict[str, Json]:
         },
         "call": {
             "title": "layer",
+            "description": "A layer is an object with its `type`, or with `use` and the name of another layer.",
             "type": "object",
             "if": {"type": "object", "required": ["use"]},
             "then": {"$ref": "#/$defs/use"},
             "else": {"$ref": "#/$defs/layer_call"},
         },
-        "layer_call": _tagged(LAYERS, closed=False),
+        "layer_call": _tagged(LAYERS, closed=False, more=_call_keys()),
         "layer": {
-            "description": "A layer inside another one, which has no name of its own.",
+            "description": "A layer inside another one is an object with its `type`; it has no name of its own.",
             "$ref": "#/$defs/layer_call",
             "properties": {
                 "type": {"title": "layer", "type": "string", "enum": list(LAYERS.names)},
@@ -140,7 +143,7 @@ def _definitions() -> dict[str, Json]:
         definitions |= {f"{family.kind}.{name}": _member(family, brick) for name, brick in family.members.items()}
     for name, brick in LAYERS.members.items():
         made = brick.schema()
-        made["properties"] = {"type": {"const": name}, **_call_keys(), **made["properties"]}
+        made["properties"] = {"type": {"const": name}, "name": True, "from": True, **made["properties"]}
         definitions[f"layer.{name}"] = made
     return definitions
 
@@ -152,9 +155,12 @@ def _call_keys() -> dict[str, Json]:
 
 def _member(family: Family, brick: type[Brick]) -> dict[str, Json]:
     made = brick.schema()
-    names = [name for name, known in family.names.items() if known is brick]
-    made["properties"]["type"] = {"enum": names}
+    made["properties"]["type"] = {"enum": _names(family, brick)}
     return made
+
+
+def _names(family: Family, brick: type[Brick]) -> list[str]:
+    return [name for name, known in family.names.items() if known is brick]
 
 
 def _family(family: Family) -> dict[str, Json]:
@@ -162,22 +168,22 @@ def _family(family: Family) -> dict[str, Json]:
     return {"title": family.kind, "description": family.doc, "anyOf": [names, _tagged(family, closed=True)]}
 
 
-def _tagged(family: Family, *, closed: bool) -> dict[str, Json]:
-    """An object whose `type` says which member it is. Unless closed, types unknown here pass: they may be blocks."""
-    names = list(family.names)
-    known: dict[str, Json] = {"title": family.kind, "type": "string", "enum": names}
+def _tagged(family: Family, *, closed: bool, more: Mapping[str, Json] = {}) -> dict[str, Json]:
+    """An object whose `type` says which member it is, with more keys. Unless closed, types unknown here pass."""
+    about = f"Which {family.kind} it is."
+    known: dict[str, Json] = {"title": family.kind, "description": about, "type": "string", "enum": list(family.names)}
     rules = [
         {
-            "if": {"type": "object", "required": ["type"], "properties": {"type": {"enum": [name]}}},
+            "if": {"type": "object", "required": ["type"], "properties": {"type": {"enum": _names(family, brick)}}},
             "then": {"$ref": f"#/$defs/{family.kind}.{brick.type_name}"},
         }
-        for name, brick in family.names.items()
+        for brick in family
     ]
     return {
         "title": family.kind,
         "type": "object",
         "description": family.doc,
-        "properties": {"type": known if closed else {"anyOf": [known, {"type": "string"}]}},
+        "properties": {"type": known if closed else {"anyOf": [known, OTHER_NAME], "description": about}, **more},
         "required": ["type"],
         "allOf": rules,
     }

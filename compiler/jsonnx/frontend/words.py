@@ -18,11 +18,14 @@ _TYPES = {
 }
 
 _REFERENCES = {
-    "call": ("a layer as an object with its type", "layers"),
-    "layer": ("a layer as an object with its type", "layers"),
+    "call": ("a layer", "layers"),
     "from": ("a name or an array of names", "names"),
     "reference": ("a name", "names"),
 }
+
+
+OTHER_NAME = {"type": "string", "minLength": 0}
+"""Stands in the schema beside known names for those it cannot know; no use to mention it."""
 
 
 def expected(of: Json) -> str:
@@ -44,14 +47,13 @@ def _forms(of: Json) -> list[tuple[str, str]]:
         return [(shown(of["const"]), shown(of["const"]))]
     if "enum" in of and "title" in of:
         return [(f"the name of {_reference(of['title'])[0]}", f"names of {_reference(of['title'])[1]}")]
-    if "title" in of:
+    if "title" in of and "$schema" not in of:
         return [_reference(of["title"])]
     if "enum" in of:
         choices = either(repr(choice) if isinstance(choice, str) else shown(choice) for choice in of["enum"])
         return [(choices, f"of {choices}")]
     if "anyOf" in of:
-        free = {"type": "string"} in of["anyOf"]  # then known words are only examples
-        return [form for option in of["anyOf"] if not (free and "enum" in option) for form in _forms(option)]
+        return [form for option in of["anyOf"] if option != OTHER_NAME for form in _forms(option)]
     if of.get("type") == "string" and "pattern" in of:
         return [("a name", "names")]
     if of.get("type") == "array":

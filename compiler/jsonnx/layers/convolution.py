@@ -9,7 +9,7 @@ from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
 from ..types import TensorType, require
-from .activations import Activation_, activate
+from .activations import Activation_, activate, activated
 from .base import Layer, layer
 from .core import LORA
 from .windows import (
@@ -90,7 +90,7 @@ class Convolution(Convolving):
         channels, groups = self.channels(x), self.groups
         for count, what in ((channels, "channels of the input"), (self.filters, "filters")):
             require(count % groups == 0, f"splits {count} {what} into {groups} groups, but {_remainder(count, groups)}")
-        return self.windows.output(x, self.data_format, self.filters)
+        return activated(self.windows.output(x, self.data_format, self.filters), self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
         channels = self.channels(x.type)

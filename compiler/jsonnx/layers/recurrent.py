@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ..bricks import OneOf, Plain, attr, snake_case
-from ..diagnostics import listed
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
@@ -127,10 +126,10 @@ class Recurrent(Layer):
 
     def check_activations(self) -> None:
         for name in ("activation", "recurrent_activation"):
-            function = getattr(self, name, None)
+            function: Any = getattr(self, name, None)
             if native(function) is None:
-                plain = f"cannot use {function.type_name} as its {name}: inside a recurrence there are {listed(NATIVE)}"
-                bounded = f"cannot bound the relu that is its {name}: inside a recurrence it has a negative_slope only"
+                plain = f"cannot use {function.type_name} as its {name}: a recurrence can have {', '.join(NATIVE)}"
+                bounded = f"cannot bound the relu that is its {name}: a recurrence has no max_value or threshold"
                 raise ShapeError(bounded if function.type_name in NATIVE else plain, code="unsupported-argument")
 
     def lower(self, g: Builder, x: Value, *states: Value) -> Any:

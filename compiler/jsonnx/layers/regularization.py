@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..bricks import attr
 from ..types import Dim, TensorType, require
 from .base import Layer, layer
+from .windows import DATA_FORMAT, DataFormat, channel_axis, require_spatial
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
 
 SEED = "Seed of its own, in place of one derived from the model's seed and the layer's name."
-DATA_FORMAT = "Where the channels stand: last (also for null) or first, before the spatial axes."
-
-DataFormat = Literal["channels_last", "channels_first"]
-
-
 NOISE_SHAPE = "Shape of the mask, the batch included: 1 along axes that live or die as one, null for the input's size."
 
 SELU_LIMIT = -1.6732632423543772 * 1.0507009873554805
@@ -67,17 +63,11 @@ class SpatialDropout(Layer):
     seed: int | None = attr(None, doc=SEED)
 
 
-def channels(x: TensorType, rank: int) -> TensorType:
-    """The type of what drops channels; ShapeError where the input has another rank than this."""
-    require(x.dtype.startswith("float"), f"drops real numbers, got {x}")
-    require(x.rank == rank, f"needs an input of rank {rank}, got {x}")
-    return x
-
-
-def drop_channels(g: Builder, x: Value, layer: SpatialDropout, axis: int) -> Value:
+def drop_channels(g: Builder, x: Value, layer: SpatialDropout, data_format: DataFormat | None) -> Value:
     if not g.training or not layer.rate:
         return x
-    shape = [size if place in (0, axis) else 1 for place, size in enumerate(x.shape)]
+    kept = (0, channel_axis(x.rank, data_format))
+    shape = [size if axis in kept else 1 for axis, size in enumerate(x.shape)]
     scale = keeping_mean(layer.rate)
     return g.Mul(x, g.random("mask", shape, "mask", keep=1 - layer.rate, scale=scale, seed=layer.seed))
 
@@ -87,10 +77,11 @@ class SpatialDropout1D(SpatialDropout):
     """Sets whole channels of a sequence to 0 at random, and scales the others up."""
 
     def infer(self, x: TensorType) -> TensorType:
-        return channels(x, 3)
+        require_spatial(x, 1, None)
+        return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return drop_channels(g, x, self, 2)
+        return drop_channels(g, x, self, None)
 
 
 @layer
@@ -100,10 +91,11 @@ class SpatialDropout2D(SpatialDropout):
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
-        return channels(x, 4)
+        require_spatial(x, 2, self.data_format)
+        return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return drop_channels(g, x, self, 1 if self.data_format == "channels_first" else 3)
+        return drop_channels(g, x, self, self.data_format)
 
 
 @layer
@@ -113,10 +105,11 @@ class SpatialDropout3D(SpatialDropout):
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
-        return channels(x, 5)
+        require_spatial(x, 3, self.data_format)
+        return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return drop_channels(g, x, self, 1 if self.data_format == "channels_first" else 4)
+        return drop_channels(g, x, self, self.data_format)
 
 
 @layer

@@ -30,6 +30,11 @@ def objective(typed: TypedNetwork, report: Report) -> Objective | None:
             _report(typed, output, "loss-mismatch", path, loss.type_name, error, report)
     if report.errors(("training", "loss")):
         return None
+    try:
+        training.optimizer.check()
+    except ShapeError as error:
+        message = f"{training.optimizer.type_name} {error.message}"
+        report.add(error.code, ("training", "optimizer"), message, help=error.help)
     metrics = _metrics(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)

@@ -36,6 +36,6 @@ def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
                     lower_layer(g, call.layer, list(inputs))
             except ShapeError as error:
                 others = [calls[0], call]
-                notes = [(c.path, f"here it takes {', '.join(str(typed.types[s]) for s in c.sources)}") for c in others]
+                notes = [(c.path, f"called with {', '.join(str(typed.types[s]) for s in c.sources)}") for c in others]
                 message = f"{call.layer.type_name if call.layer else ''} {call.owner!r} {error.message}"
                 report.add(error.code, call.path, message, help="give the calls inputs of the same size", notes=notes)

@@ -94,7 +94,7 @@ SPECS: dict[str, Explanation] = {
         "A number or a length beyond its bounds",
         "The value is of the right type, and too small, too large, too short or too long. The message states the bound. "
         "A value in the network may have 2147483647 elements for one sample.",
-        '{"type": "Dropout", "rate": 1.0}',
+        '{"type": "Dropout", "rate": 1.5}',
         '{"type": "Dropout", "rate": 0.5}',
     ),
     "invalid-name": Explanation(

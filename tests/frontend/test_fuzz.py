@@ -1,0 +1,121 @@
+"""Whatever a spec says, checking it ends quickly, with diagnostics that have a place, and with no exception."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jsonnx.validation import check
+
+ROOT = Path(__file__).parents[2]
+
+NASTY: list[Any] = [
+    *(None, True, False, 0, -1, 1, 2, 3, 7, 1.0, 1.5, -0.5, 1e308, -1e308, 5e-324),
+    *(2**31, 2**31 - 1, 2**53 + 1, 2**63, -(2**63), 2**64, 10**400, -(10**400)),
+    *("", "x", "dense", "Dense", "relu", "batch", "x.state_h", "a b", "\n", "\u202e", "é", "\U0001f600", "a" * 300),
+    *(3, 4, 5, 6, 8, 12, -2, -3, 10, 100),
+    *("$ref", "type", "from", "${width}", "valid", "same", "mse", "adam", "0", "1e5"),
+    *([], [[]], [[[]]], {}, [1], [2], [-1], [2, 1], [1, 1], [3, 3], [2, 2], [-1, 4], [[1, 1], [2, 0]], [0, 0], [-1, -1], [1, 2, 3], [2**40, 2**40], [1.5], ["x"], ["x", "x"], ["dense", 5]),
+    *([None, None], [True], {"type": "Dense"}, {"type": "relu"}, {"type": 5}, {"type": None}, {"type": []}, {"use": "x"}),
+    *({"type": "Bidirectional", "layer": {"type": "LSTM", "units": 3}}, {"a": {"b": {"c": [{}]}}}, [{"type": "Dense"}]),
+]
+
+BASE: dict[str, Any] = {
+    "inputs": {"x": {"shape": [6, 4]}, "y": {"shape": ["time", 4], "dtype": "float32"}},
+    "layers": [
+        {"type": "Dense", "name": "stem", "units": 4, "activation": "relu", "kernel_regularizer": "l2", "from": "x"},
+        {"type": "Activation", "activation": {"type": "leaky_relu", "negative_slope": 0.1}},
+        {"use": "stem", "name": "again", "from": "y"},
+        {"type": "Activation", "name": "other", "activation": "tanh"},
+        {"type": "Dense", "name": "head", "units": 3, "activation": "softmax", "from": ["activation"]},
+    ],
+    "outputs": ["head", "other"],
+    "labels": {"head": ["a", "b", "c"]},
+    "training": {
+        "loss": {"head": "sparse_categorical_crossentropy", "other": {"type": "mse"}},
+        "loss_weights": {"head": 2.0},
+        "metrics": {"head": ["accuracy"], "other": ["mae"]},
+        "optimizer": {"type": "adam", "learning_rate": 0.01, "beta_1": 0.8},
+        "data": {"train": "a.npz", "x": {"x": "x", "y": ["a", "b"]}, "validation_split": 0.1},
+        "early_stopping": {"monitor": "loss", "patience": 3},
+        "epochs": 3,
+        "seed": 1,
+    },
+}
+
+
+def seeds() -> list[dict[str, Any]]:
+    """Sound specs: the samples, one that uses the whole language, and every layer by itself."""
+    from layers.cases import all_cases
+
+    samples = [json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "samples").glob("*.json"))]
+    alone = []
+    for case in all_cases():
+        dtype = "float32" if case.integers is None else "int64"
+        inputs = {f"x{index}": {"shape": list(shape), "dtype": dtype} for index, shape in enumerate(case.inputs)}
+        alone.append({"inputs": inputs, "layers": [{**case.layer, "from": list(inputs)}]})
+    return [BASE] * (len(alone) // 4) + samples * 2 + alone
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container of a document with every key or index in it."""
+    found: list[tuple[Any, Any]] = []
+    if isinstance(value, (dict, list)):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            found += [(value, key), *places(value[key])]
+    return found
+
+
+def mutate(document: Any, rng: random.Random) -> Any:
+    """The document with a few places changed."""
+    document = copy.deepcopy(document)
+    for _ in range(rng.choice((1, 1, 1, 1, 2, 4))):
+        found = places(document)
+        if not found:
+            break
+        inside, key = rng.choice(found)
+        match rng.randrange(8):
+            case 0 | 1:
+                inside[key] = copy.deepcopy(rng.choice(NASTY))
+            case 2 | 3 | 4 if alike := [value for value in NASTY if type(value) is type(inside[key])]:
+                inside[key] = copy.deepcopy(rng.choice(alike))
+            case 5:
+                del inside[key]
+            case 6 if isinstance(inside, list):
+                inside.insert(rng.randrange(len(inside) + 1), copy.deepcopy(inside[key]))
+            case 6:
+                inside[str(rng.choice(NASTY))[:40]] = inside[key]
+            case _:
+                other, place = rng.choice(found)
+                inside[key] = copy.deepcopy(other[place])
+    return document
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_mutilated_spec_gets_diagnostics_and_nothing_else(seed: int) -> None:
+    rng = random.Random(seed)
+    sound = seeds()
+    for _ in range(400):
+        text = json.dumps(mutate(rng.choice(sound), rng), indent=1)
+        started = time.perf_counter()
+        try:
+            checked = check(text)
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
+        assert time.perf_counter() - started < 2, text
+        assert all(found.line and found.column and found.message for found in checked.diagnostics), text
+        if not any(found.severity == "error" for found in checked.diagnostics):
+            assert checked.typed is not None, text
+            assert set(checked.typed.outputs) == set(checked.network.outputs), text
+            assert (checked.objective is None) == (checked.network.training is None), text
+
+
+def test_the_seeds_are_sound() -> None:
+    faults = {json.dumps(spec): check(json.dumps(spec)).diagnostics for spec in seeds()}
+    assert {text: found for text, found in faults.items() if found} == {}

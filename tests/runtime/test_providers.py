@@ -1,0 +1,153 @@
+"""Providers: the one that was asked for, or an error that says how to get it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from jsonnx.backend import emit, serialize
+from jsonnx.diagnostics import CompileError, UsageError
+from jsonnx.graph import Builder
+from jsonnx.runtime import machine, providers
+from jsonnx.types import BATCH, TensorType
+
+
+def negation() -> bytes:
+    g = Builder()
+    return serialize(emit(g.graph({"y": g.Neg(g.input("x", TensorType("float32", (BATCH,))))})))
+
+
+@pytest.fixture
+def runtime(monkeypatch):
+    """An onnxruntime that has these providers, faked."""
+
+    def fake(*present: str) -> None:
+        known = ["TensorrtExecutionProvider", "XnnpackExecutionProvider", *present]
+        module = SimpleNamespace(get_available_providers=lambda: list(present), get_all_providers=lambda: known)
+        monkeypatch.setattr(providers, "load_runtime", lambda: module)
+
+    return fake
+
+
+@pytest.mark.parametrize("name", ["cpu", "CPUExecutionProvider"])
+def test_the_cpu_is_always_there(name):
+    assert providers.resolve(name).listed == ["CPUExecutionProvider"]
+
+
+def test_nodes_that_a_device_cannot_run_go_to_the_cpu(runtime):
+    runtime("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert providers.resolve("cuda").listed == [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("cuda", 'pip install "jsonnx[cuda]"'),
+        ("CUDAExecutionProvider", 'pip install "jsonnx[cuda]"'),
+        ("openvino", 'pip install "jsonnx[openvino]"'),
+        ("directml", 'pip install "jsonnx[directml]"'),
+        ("webgpu", 'pip install "jsonnx[webgpu]"'),
+        ("qnn", "pip install onnxruntime-qnn"),
+        ("XnnpackExecutionProvider", "built with"),
+    ],
+)
+def test_a_provider_that_is_not_there_is_an_error_with_the_way_to_get_it(runtime, name, command):
+    runtime("CPUExecutionProvider")
+    with pytest.raises(UsageError) as error:
+        providers.resolve(name)
+    assert error.value.diagnostic.code == "provider-unavailable"
+    assert command in error.value.diagnostic.help
+
+
+def test_another_runtime_is_to_be_removed_first(monkeypatch):
+    monkeypatch.setattr(providers, "installed", lambda: ["onnxruntime"])
+    assert providers.how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')
+
+
+def test_an_unknown_provider_gets_a_suggestion():
+    with pytest.raises(UsageError) as error:
+        providers.resolve("cudda")
+    assert (error.value.diagnostic.code, error.value.diagnostic.help) == ("unknown-provider", "did you mean 'cuda'?")
+
+
+def test_auto_takes_the_first_that_runs(runtime):
+    present = ["CPUExecutionProvider", "OpenVINOExecutionProvider", "CUDAExecutionProvider"]
+    runtime(*present)
+    assert providers.best(present, lambda provider: True).name == "cuda"
+    assert providers.best(present, lambda provider: provider.name == "openvino").name == "openvino"
+    assert providers.best(present, lambda provider: False).name == "cpu"
+
+
+def test_a_missing_runtime_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(UsageError) as error:
+        providers.load_runtime.__wrapped__()
+    assert error.value.diagnostic.code == "missing-runtime"
+    assert error.value.diagnostic.help == 'pip install "jsonnx[cpu]"'
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_onnxruntime_drops_is_an_error():
+    with pytest.raises(UsageError) as error:
+        providers.create_session(negation(), providers.Provider("cuda", "CUDAExecutionProvider"))
+    assert error.value.diagnostic.code == "provider-failed"
+
+
+def test_two_runtimes_over_one_another_are_a_warning(monkeypatch):
+    monkeypatch.setattr(providers, "installed", lambda: ["onnxruntime", "onnxruntime-gpu"])
+    (warning,) = providers.conflicts()
+    assert (warning.code, warning.severity) == ("runtime-conflict", "warning")
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in warning.help
+
+
+def test_a_plugin_is_no_second_runtime(monkeypatch):
+    names = ["onnxruntime_gpu", "onnxruntime-extensions", "onnxruntime-ep-webgpu", "numpy"]
+    found = [SimpleNamespace(metadata={"Name": name}) for name in names]
+    monkeypatch.setattr("importlib.metadata.distributions", lambda: found)
+    assert providers.installed() == ["onnxruntime-gpu"]
+
+
+def test_the_list_of_providers_says_how_to_get_each():
+    rows = {row.name: row for row in providers.available()}
+    assert rows["cpu"].available
+    assert list(providers.PROVIDERS) == list(rows)[: len(providers.PROVIDERS)]
+    assert all(row.available or "pip" in row.how or "needs" in row.how for row in rows.values())
+
+
+def test_what_is_no_model_is_said_so():
+    with pytest.raises(CompileError) as error:
+        providers.create_session(b"not a model", providers.resolve("cpu"))
+    assert error.value.diagnostics[0].code == "bad-model"
+
+
+def test_a_model_that_is_too_new_says_what_to_do():
+    import onnx
+
+    model = onnx.load_from_string(negation())
+    model.opset_import[0].version = 99
+    with pytest.raises(UsageError) as error:
+        providers.create_session(model.SerializeToString(), providers.resolve("cpu"), quiet=True)
+    assert error.value.diagnostic.code == "runtime-too-old"
+
+
+def test_threads_are_those_of_the_process_within_its_quota(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    group = tmp_path / "job" / "inner"
+    group.mkdir(parents=True)
+    (tmp_path / "job" / "cpu.max").write_text("250000 100000\n")
+    (group / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "own").write_text("0::/job/inner\n")
+    found = list(machine._quotas(tmp_path, tmp_path / "own"))
+    assert found == [2.5]
+    monkeypatch.setattr(machine, "_quotas", lambda: iter(found))
+    assert machine.thread_count() == 3
+    monkeypatch.setattr(machine, "_quotas", lambda: iter([0.1]))
+    assert machine.thread_count() == 1
+
+
+def test_onnxruntime_is_told_its_threads():
+    session = providers.create_session(negation(), providers.resolve("cpu"), threads=1)
+    options = session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert session.run(None, {"x": np.ones(2, np.float32)})[0].tolist() == [-1, -1]

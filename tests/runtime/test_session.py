@@ -1,0 +1,118 @@
+"""Sessions: what fits is run, what does not is told in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jsonnx.backend import emit, serialize
+from jsonnx.diagnostics import CompileError, UsageError
+from jsonnx.graph import Builder, Graph
+from jsonnx.runtime.faults import FeedError
+from jsonnx.runtime.session import Session
+from jsonnx.types import BATCH, Size, TensorType
+
+TIME = Size.named("time")
+
+
+def model(**inputs: TensorType) -> Graph:
+    g = Builder()
+    return g.graph({f"{name}_out": g.Identity(g.input(name, type)) for name, type in inputs.items()})
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    types = {
+        "x": TensorType("float32", (BATCH, TIME, 2)),
+        "ids": TensorType("int64", (BATCH, TIME)),
+        "text": TensorType("string", (BATCH,)),
+    }
+    return Session(emit(model(**types), metadata={"made by": "a test"}))
+
+
+GOOD = {"x": np.ones((3, 5, 2), np.float32), "ids": np.ones((3, 5), np.int64), "text": np.array(["a", "b", "ç"])}
+
+
+def test_types_and_metadata_are_known(session):
+    assert str(session.inputs["x"]) == "float32[batch, time, 2]"
+    assert str(session.outputs["text_out"]) == "string[batch]"
+    assert session.metadata == {"made by": "a test"}
+
+
+def test_outputs_come_by_name(session):
+    found = session.run(GOOD)
+    assert list(found) == ["x_out", "ids_out", "text_out"]
+    assert found["text_out"].tolist() == ["a", "b", "ç"]
+
+
+@pytest.mark.parametrize(
+    "x", [np.ones((3, 5, 2)), np.ones((3, 5, 2), np.uint8), np.ones((3, 5, 2)).tolist(), np.ones((2, 5, 3)).T]
+)
+def test_numbers_are_cast_to_the_inputs_type(session, x):
+    assert session.run({**GOOD, "x": x})["x_out"].dtype == np.float32
+
+
+def test_one_input_needs_no_name():
+    session = Session(serialize(emit(model(x=TensorType("float32", (BATCH, 2))))))
+    assert session.run([[1, 2]])["x_out"].tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"x": np.ones((3, 5))},
+            "input 'x' has shape [3, 5], rank 2; the model wants float32[batch, time, 2]; a single sample",
+        ),
+        ({"x": np.ones((3, 5, 4))}, "axis 2 is 4, not 2"),
+        ({"ids": np.ones((3, 6), np.int64)}, "input 'ids' has time = 6 on axis 1, but 'x' has time = 5"),
+        ({"ids": np.ones((2, 5), np.int64)}, "has batch = 2 on axis 0, but 'x' has batch = 3"),
+        ({"ids": np.ones((3, 5))}, "input 'ids' has float64 elements, the model wants int64"),
+        ({"ids": np.full((3, 5), 2**63, np.uint64)}, "values beyond the range of int64"),
+        ({"x": np.full((3, 5, 2), "a")}, "input 'x' has <U1 elements, the model wants float32"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "input 'x' is ragged"),
+        ({"text": [1, 2, 3]}, "the model wants strings"),
+        ({"y": 1}, "there is no input 'y'"),
+        ({"txt": 1}, "did you mean 'text'?"),
+    ],
+)
+def test_what_does_not_fit_is_told(session, changed, message):
+    with pytest.raises(FeedError) as error:
+        session.run({**GOOD, **changed})
+    assert message in str(error.value)
+    assert isinstance(error.value, ValueError)
+
+
+def test_every_fault_is_told_at_once(session):
+    with pytest.raises(FeedError) as error:
+        session.run({"z": 1})
+    assert len(error.value.diagnostics) == 4
+
+
+def test_one_array_for_several_inputs_is_refused(session):
+    with pytest.raises(FeedError, match="3 inputs"):
+        session.run(np.ones(3))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"{}", b"PK\x03\x04"])
+def test_a_file_that_is_no_model_is_an_error(tmp_path, content):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    with pytest.raises(CompileError) as error:
+        Session(path)
+    assert error.value.diagnostics[0].code == "bad-model"
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path):
+    for path in (tmp_path / "none.onnx", tmp_path):
+        with pytest.raises(UsageError) as error:
+            Session(path)
+        assert error.value.diagnostic.code == "unreadable-file"
+
+
+def test_a_failure_while_it_runs_is_an_error_of_ours():
+    g = Builder()
+    x = g.input("x", TensorType("int64", (BATCH,)))
+    session = Session(emit(g.graph({"y": g.Gather(g.const([1.0, 2.0]), x)})))
+    with pytest.raises(CompileError) as error:
+        session.run([5])
+    assert error.value.diagnostics[0].code == "runtime-failure"

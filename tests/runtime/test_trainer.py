@@ -1,0 +1,385 @@
+"""Training: steps, epochs, figures, early stopping."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from jsonnx.diagnostics import CompileError, UsageError
+from jsonnx.runtime.data import from_arrays
+from jsonnx.runtime.faults import FeedError
+from jsonnx.runtime.loop import Fit
+from jsonnx.runtime.trainer import Diverged, Trainer
+
+from .plans import REGRESS, classifier, flowers, make_plan
+
+X, Y = flowers()
+
+
+def line(training=None, **more):
+    """[batch, 2] to a number, without bias."""
+    return make_plan(
+        [{"type": "Dense", "name": "line", "units": 1, "use_bias": False}],
+        {"x": (2,)},
+        REGRESS | (training or {}),
+        **more,
+    )
+
+
+LX = np.array([[1, 0], [0, 1], [1, 1], [2, 1], [1, 3]], np.float32)
+LY = LX @ np.array([[2], [-1]], np.float32)
+
+
+def by_hand(weights, batches, rate=0.05):
+    """Gradient descent on the mean squared error in float64, and the loss before each step."""
+    losses = []
+    for x, y in batches:
+        difference = x.astype(float) @ weights - y
+        losses.append(float((difference**2).mean()))
+        weights = weights - rate * 2 * x.T.astype(float) @ difference / len(x)
+    return weights, losses
+
+
+def test_a_step_does_what_the_formula_says():
+    trainer = Trainer(line())
+    expected, losses = by_hand(trainer.weights()["line/kernel"].astype(float), [(LX, LY)] * 3)
+    assert [trainer.step(LX, LY)["loss"] for _ in range(3)] == pytest.approx(losses, rel=1e-5)
+    assert np.allclose(trainer.weights()["line/kernel"], expected, atol=1e-6)
+    assert trainer.steps == 3
+
+
+def test_the_last_small_batch_is_trained_on_and_counts_by_its_size():
+    trainer = Trainer(line())
+    batches = [(LX[:2], LY[:2]), (LX[2:4], LY[2:4]), (LX[4:], LY[4:])]
+    expected, losses = by_hand(trainer.weights()["line/kernel"].astype(float), batches)
+    history = trainer.fit(LX, LY, batch_size=2, epochs=1, shuffle=False)
+    assert np.allclose(trainer.weights()["line/kernel"], expected, atol=1e-6)
+    assert history.history["loss"] == pytest.approx([(2 * losses[0] + 2 * losses[1] + losses[2]) / 5], rel=1e-5)
+
+
+def test_a_fit_is_its_steps():
+    one, other = Trainer(classifier(noise=0.3)), Trainer(classifier(noise=0.3))
+    one.fit(X, Y, batch_size=32, epochs=1, shuffle=False)
+    for start in range(0, 100, 32):
+        other.step(X[start : start + 32], Y[start : start + 32])
+    assert same(one, other)
+
+
+def same(one: Trainer, other: Trainer) -> bool:
+    a, b = one._engine.variables(), other._engine.variables()
+    return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
+
+
+def test_the_seed_decides_everything():
+    runs = [Trainer(classifier(noise=0.3, seed=seed)) for seed in (1, 1, 2)]
+    histories = [trainer.fit(X, Y, epochs=2).history for trainer in runs]
+    assert histories[0] == histories[1] != histories[2]
+    assert same(runs[0], runs[1])
+
+
+def test_epochs_take_the_samples_in_new_orders_and_masks_are_new():
+    trainer = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
+    losses = trainer.fit(X, Y, epochs=3, batch_size=7).history["loss"]
+    assert len(set(losses)) == 3
+    assert np.ptp(losses) < 1e-6
+    noisy = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}, noise=0.5))
+    assert np.ptp(noisy.fit(X, Y, epochs=3, shuffle=False).history["loss"]) > 1e-4
+
+
+def test_a_second_fit_draws_anew():
+    trainer = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
+    first, second = (trainer.fit(X, Y, epochs=1, batch_size=7).history["loss"] for _ in range(2))
+    assert first != second
+
+
+def test_omitted_values_are_the_specs(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Fit, "run", lambda fit: seen.append(fit))
+    Trainer(classifier({"epochs": 3, "batch_size": 9, "shuffle": False})).fit(X, Y)
+    assert (seen[0].epochs, seen[0].batch_size, seen[0].shuffle, seen[0].validation) == (3, 9, False, None)
+
+
+def test_the_network_learns_and_evaluation_agrees_with_prediction():
+    trainer = Trainer(classifier())
+    trainer.fit(X, Y, epochs=30, batch_size=16)
+    figures = trainer.evaluate(X, Y, batch_size=7)
+    probabilities = trainer.predict(X, batch_size=7)
+    assert probabilities.shape == (100, 3)
+    assert figures["accuracy"] == (probabilities.argmax(1) == Y).mean() > 0.95
+    assert figures["loss"] == pytest.approx(-np.log(probabilities[np.arange(100), Y]).mean(), rel=1e-4)
+    assert trainer.evaluate(X, Y, batch_size=100)["loss"] == pytest.approx(figures["loss"], rel=1e-6)
+
+
+def test_validation_takes_the_last_samples_before_shuffling():
+    trainer = Trainer(classifier())
+    history = trainer.fit(X, Y, epochs=2, validation_split=0.2)
+    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert history.history["val_loss"][-1] == trainer.evaluate(X[80:], Y[80:])["loss"]
+    assert history.epoch == [0, 1]
+    other = Trainer(classifier())
+    assert other.fit(X[:80], Y[:80], epochs=2, validation_data=(X[80:], Y[80:])).history == history.history
+
+
+def two_outputs(training=None):
+    layers = [
+        {"type": "Dense", "name": "class", "units": 3, "activation": "softmax", "from": "left"},
+        {"type": "Dense", "name": "size", "units": 1, "from": "right"},
+    ]
+    section = {
+        "loss": {"class": "sparse_categorical_crossentropy", "size": "mse"},
+        "loss_weights": {"size": 0.5},
+        "metrics": {"class": ["accuracy"]},
+        "optimizer": "sgd",
+    }
+    return make_plan(layers, {"left": (4,), "right": (2,)}, section | (training or {}), outputs=["class", "size"])
+
+
+def test_several_inputs_and_outputs_go_by_name():
+    trainer = Trainer(two_outputs())
+    x, y = {"left": X[:5], "right": LX}, {"class": Y[:5], "size": LY}
+    figures = trainer.step(x, y)
+    assert list(figures) == ["loss", "class_loss", "size_loss", "class_accuracy"]
+    assert figures["loss"] == pytest.approx(figures["class_loss"] + 0.5 * figures["size_loss"], rel=1e-6)
+    assert {name: array.shape for name, array in trainer.predict(x).items()} == {"class": (5, 3), "size": (5, 1)}
+    with pytest.raises(FeedError, match="give a dict with 'left' or 'right'"):
+        trainer.predict(LX)
+
+
+# -- weights ---------------------------------------------------------------------------------------------------------
+
+
+def test_weights_are_copies_in_keras_order():
+    trainer = Trainer(classifier())
+    weights = trainer.weights()
+    assert list(weights) == ["hidden/kernel", "hidden/bias", "species/kernel", "species/bias"]
+    before = {name: array.copy() for name, array in weights.items()}
+    trainer.step(X, Y)
+    assert all((weights[name] == before[name]).all() for name in weights)
+    weights["hidden/bias"] += 1
+    assert (trainer.weights()["hidden/bias"] != weights["hidden/bias"]).all()
+
+
+def test_set_weights_are_what_the_next_step_uses():
+    one, other = Trainer(classifier()), Trainer(classifier(seed=9))
+    for _ in range(4):
+        one.step(X, Y)
+    other.set_weights(one.weights())
+    assert other.evaluate(X, Y) == one.evaluate(X, Y)
+    assert (other.predict(X) == one.predict(X)).all()
+    other.set_weights({"hidden/bias": np.ones(8)}, strict=False)
+    assert other.weights()["hidden/bias"].tolist() == [1] * 8
+
+
+def test_initial_weights_can_be_given():
+    weights = Trainer(classifier(seed=9)).weights()
+    assert all(
+        (array == weights[name]).all() for name, array in Trainer(classifier(), weights=weights).weights().items()
+    )
+
+
+def test_wrong_weights_are_told_all_at_once():
+    trainer = Trainer(classifier())
+    weights = trainer.weights()
+    wrong = {**weights, "hidden/kernel": np.zeros((8, 4)), "hiden/bias": 1, "species/bias": np.array(["a"] * 3)}
+    del wrong["hidden/bias"]
+    with pytest.raises(ValueError, match="hiden") as error:
+        trainer.set_weights(wrong)
+    assert len(str(error.value).splitlines()) == 4
+    assert "has shape [8, 4], the network wants [4, 8]" in str(error.value)
+    assert "did you mean 'hidden/bias'?" in str(error.value)
+    assert all((array == weights[name]).all() for name, array in trainer.weights().items())
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    def __init__(self):
+        self.events = []
+
+    def on_epoch_begin(self, *arguments):
+        self.events.append(("begin", *arguments))
+
+    def on_step(self, step, figures):
+        self.events.append(("step", step, list(figures)))
+
+    def on_epoch_end(self, epoch, figures):
+        self.events.append(("end", epoch, list(figures)))
+
+    def on_end(self, history):
+        self.events.append(("over", history.epoch))
+
+
+def test_callbacks_hear_of_everything_in_order():
+    listener = Listener()
+    Trainer(classifier()).fit(X, Y, batch_size=50, epochs=2, validation_split=0.4, callbacks=[listener, object()])
+    names = ["loss", "accuracy"]
+    epochs = [
+        [("begin", e, 2, 2), ("step", 1, names), ("step", 2, names), ("end", e, [*names, "val_loss", "val_accuracy"])]
+        for e in (0, 1)
+    ]
+    assert listener.events == [*epochs[0], *epochs[1], ("over", [0, 1])]
+
+
+def test_a_callback_can_stop():
+    trainer = Trainer(classifier())
+
+    class Stop:
+        def on_step(self, step, figures):
+            trainer.stop()
+
+    history = trainer.fit(X, Y, batch_size=10, epochs=5, callbacks=[Stop()])
+    assert (trainer.steps, history.epoch, history.interrupted) == (1, [0], False)
+
+
+# -- early stopping --------------------------------------------------------------------------------------------------
+
+
+def script(monkeypatch, values):
+    """Make the epochs' validation losses these."""
+    told = iter(values)
+    original = Fit._close
+
+    def close(fit, asked):
+        value = next(told)
+        fit.engine.measure = lambda *arguments: type(
+            "T", (), {"figures": lambda self: {"loss": value, "accuracy": -value}}
+        )()
+        original(fit, asked)
+
+    monkeypatch.setattr(Fit, "_close", close)
+
+
+@pytest.mark.parametrize(
+    ("stopping", "values", "epochs", "best"),
+    [
+        ({"patience": 0}, [3, 2, 2, 1], 3, 1),
+        ({"patience": 1}, [3, 2, 2, 1], 3, 1),
+        ({"patience": 2}, [3, 2, 2, 1, 1, 1, 0], 6, 3),
+        ({"patience": 2, "min_delta": 0.5}, [3, 2.6, 2.4, 2.2, 2.1, 0], 5, 2),
+        ({"patience": 1, "mode": "max"}, [1, 2, 3, 3, 4], 4, 2),
+        ({"patience": 1, "monitor": "val_accuracy"}, [3, 2, 1, 1, 0], 4, 2),
+        ({"patience": 1, "start_from_epoch": 2}, [0, 0, 3, 2, 2, 1], 5, 3),
+        ({"patience": 1}, [3, float("nan"), 2, 1], 2, 0),
+        ({"patience": 9}, [3, 2, 1, 2], 4, 2),
+    ],
+)
+def test_early_stopping_counts_as_keras_does(monkeypatch, stopping, values, epochs, best):
+    script(monkeypatch, values)
+    trainer = Trainer(classifier({"early_stopping": stopping}))
+    history = trainer.fit(X, Y, batch_size=50, epochs=len(values), validation_split=0.2)
+    assert (len(history.epoch), history.best_epoch) == (epochs, best)
+    assert history.stopped_early == (epochs < len(values))
+
+
+def test_the_best_epochs_weights_are_restored(monkeypatch):
+    script(monkeypatch, [3, 1, 2, 5])
+    trainer = Trainer(classifier({"restore_best_weights": True}))
+    seen = []
+
+    class Note:
+        def on_epoch_end(self, epoch, figures):
+            seen.append(trainer.weights())
+
+    trainer.fit(X, Y, epochs=4, validation_split=0.2, callbacks=[Note()])
+    assert all((array == seen[1][name]).all() for name, array in trainer.weights().items())
+
+
+@pytest.mark.parametrize(
+    ("training", "path", "help"),
+    [
+        ({"early_stopping": {}}, "$.training.early_stopping", "give validation data"),
+        ({"early_stopping": {"monitor": "los"}}, "$.training.early_stopping.monitor", "did you mean 'loss'?"),
+        ({"restore_best_weights": True}, "$.training.restore_best_weights", "give validation data"),
+    ],
+)
+def test_a_figure_that_does_not_exist_cannot_be_watched(training, path, help):
+    with pytest.raises(CompileError) as error:
+        Trainer(classifier(training)).fit(X, Y)
+    (fault,) = error.value.diagnostics
+    assert (fault.code, fault.path) == ("unknown-figure", path)
+    assert fault.help.startswith(help)
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_diverging_run_stops_with_the_last_good_weights():
+    trainer = Trainer(line({"optimizer": {"type": "sgd", "learning_rate": 1e6}}))
+    seen = []
+
+    class Note:
+        def on_step(self, step, figures):
+            seen.append((trainer.steps, trainer.weights()["line/kernel"]))
+
+    with pytest.raises(Diverged) as error:
+        trainer.fit(LX, LY, batch_size=5, epochs=50, callbacks=[Note()])
+    (fault,) = error.value.diagnostics
+    assert fault.code == "diverged"
+    assert f"at step {len(seen) + 1}" in fault.message
+    assert np.isfinite(trainer.evaluate(LX, LY)["loss"])
+    steps, weights = seen[-2]  # the last update gave the weights that the loss is no number for
+    assert trainer.steps == steps
+    assert (trainer.weights()["line/kernel"] == weights).all()
+    assert len(error.value.history.epoch) == len(seen)
+
+
+def test_a_first_step_that_diverges_changes_nothing():
+    trainer = Trainer(line())
+    huge = np.full((1, 1), 1e30)
+    before = trainer.weights()["line/kernel"]
+    with pytest.raises(Diverged, match="step 1"):
+        trainer.step(LX[:1], huge)
+    assert (trainer.weights()["line/kernel"] == before).all()
+    assert trainer.steps == 0
+    trainer.step(LX, LY)
+
+
+def test_data_that_does_not_fit_is_refused_before_the_first_step():
+    trainer = Trainer(classifier())
+    for x, y in ((X[:, :3], Y), (X, Y[:50]), (X, Y + 1), (X[:0], Y[:0]), (np.where(X > 1, np.nan, X), Y)):
+        with pytest.raises(FeedError):
+            trainer.fit(x, y)
+    assert trainer.steps == 0
+
+
+def test_without_data_there_is_nothing_to_do():
+    for call in (Trainer(classifier()).fit, Trainer(classifier()).evaluate):
+        with pytest.raises(UsageError) as error:
+            call()
+        assert error.value.diagnostic.code == "no-data"
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"epochs": -1}])
+def test_impossible_numbers_are_refused(wrong):
+    with pytest.raises(ValueError, match="at least"):
+        Trainer(classifier()).fit(X, Y, **wrong)
+
+
+def test_the_learning_rate_may_follow_a_schedule():
+    trainer = Trainer(replace(line(), learning_rate=lambda step: 0.05 if step == 0 else 0.0))
+    trainer.step(LX, LY)
+    weights = trainer.weights()["line/kernel"]
+    trainer.step(LX, LY)
+    assert (trainer.weights()["line/kernel"] == weights).all()
+
+
+def test_the_specs_files_are_trained_validated_and_evaluated_on(tmp_path):
+    for name, part in (("train", slice(0, 60)), ("validation", slice(60, 80)), ("test", slice(80, 100))):
+        np.savez(tmp_path / f"{name}.npz", flower=X[part], species=Y[part])
+    data = {"train": "train.npz", "validation": "validation.npz", "test": "test.npz"}
+    trainer = Trainer(classifier({"data": data, "epochs": 2}, file=str(tmp_path / "spec.json")))
+    history = trainer.fit()
+    other = Trainer(classifier({"epochs": 2}))
+    assert other.fit(X[:60], Y[:60], validation_data=(X[60:80], Y[60:80])).history == history.history
+    assert trainer.evaluate() == other.evaluate(X[80:], Y[80:])
+
+
+def test_checked_samples_are_taken_as_they_are():
+    plan = classifier()
+    samples = from_arrays(X, Y, plan.wanted)
+    trainer = Trainer(plan)
+    trainer.fit(samples, epochs=1)
+    assert trainer.evaluate(samples) == trainer.evaluate(X, Y)
+    assert (trainer.predict(samples) == trainer.predict(X)).all()
