@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .diagnostics import CompileError, Diagnostic, Note, UsageError
+from .runtime.faults import FeedError
 from .types import Size, TensorType
 from .validation import validate
 
@@ -34,6 +35,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "CompileError",
     "Diagnostic",
+    "FeedError",
     "Model",
     "Note",
     "Session",

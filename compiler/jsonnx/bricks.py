@@ -385,8 +385,9 @@ def form_of(hint: Any) -> Form:
         return Optional_(form_of(inner))
     if origin is tuple:
         return Array(form_of(arguments[0]), None if arguments[-1] is Ellipsis else len(arguments))
-    if isinstance(hint, type) and issubclass(hint, Brick) and isinstance(getattr(hint, "family", None), Family):
-        return BrickForm(hint.family)
+    family = getattr(hint, "family", None)
+    if isinstance(family, Family):
+        return BrickForm(family)
     if isinstance(hint, type) and issubclass(hint, Brick) and not hint.tagged:
         return SectionForm(hint)
     raise TypeError(f"no JSON form for {hint!r}")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from .diagnostics import CompileError, UsageError
+from .runtime.faults import FeedError
 from .validation import Checked, check
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,7 +45,7 @@ def reported(command: Command) -> Command:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except CompileError as error:
+        except (CompileError, FeedError) as error:
             complain(error.diagnostics, kwargs.get("format_", "text"))
             sys.exit(INPUT_IS_WRONG)
         except UsageError as error:

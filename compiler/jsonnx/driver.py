@@ -139,7 +139,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
     except MissingRule as error:
         line, column = checked.source.locate(error.node.path) or (None, None)
         layer = error.node.scope or "the loss"
-        message = f"{layer!r} cannot be trained: {error}"
+        message = f"{layer!r} cannot be trained: it {error}" if str(error).startswith("needs") else f"{layer!r} cannot be trained: {error}"
         place = Diagnostic("no-gradient", message, error.path, checked.source.file, line, column)
         raise CompileError([place]) from error
 

@@ -110,9 +110,10 @@ def train(
                 callbacks=[Recorder(run, trainer), *callbacks],
             )
         except Diverged:
-            _finish(run, trainer)
+            _leave(run, trainer)
             raise
-        _finish(run, trainer)
+        run.save(trainer)
+        _leave(run, trainer)
         outcome = Outcome(folder, history)
         if not history.interrupted and from_spec(trainer.plan, "test") is not None:
             outcome.test = trainer.evaluate()
@@ -136,8 +137,8 @@ def _describe(run: RunFolder, checked: Checked, trainer: Trainer) -> None:
     write_atomically(run.path / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
 
 
-def _finish(run: RunFolder, trainer: Trainer) -> None:
-    run.save(trainer)
+def _leave(run: RunFolder, trainer: Trainer) -> None:
+    """What other programs use. No checkpoint: after a divergence the one before it is the one to go on from."""
     run.write_weights(trainer.weights())
     run.write_model(trainer.model().to_bytes())
 

@@ -57,7 +57,7 @@ OPERATORS = [
 
 POINTS = [
     (Operator("Relu", shapes=((),)), ([-1, 0, 1],), [[0, 0, 1]]),
-    (Operator("Abs", shapes=((),)), ([-1, 0, 1],), [[-1, 0, 1]]),
+    (Operator("Abs", shapes=((),)), ([-1, 0, 1],), [[-1, 1, 1]]),
     (Operator("Abs", shapes=((),)), ([-1e30, -1e-30, 1e30],), [[-1, -1, 1]]),
     (Operator("Max", (REAL, REAL), ((),)), ([1, 2, 3], [2, 2, 2]), [[0, 0.5, 1], [1, 0.5, 0]]),
     (Operator("Min", (REAL, REAL), ((),)), ([1, 2, 3], [2, 2, 2]), [[1, 0.5, 0], [0, 0.5, 1]]),

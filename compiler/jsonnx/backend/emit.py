@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import onnx
 from onnx import helper
@@ -90,7 +91,7 @@ def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # 
 
 def _constants(graph: Graph, results, names: Names) -> list[onnx.TensorProto]:  # type: ignore[no-untyped-def]
     """Initializers, equal ones once."""
-    known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    known: dict[tuple[Any, ...], str] = {}
     protos = []
     for value, scope in _uses(graph, results):
         if not isinstance(value, Constant) or value in names.of:

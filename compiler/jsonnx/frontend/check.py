@@ -62,9 +62,9 @@ def _all_of(validator: Any, rules: list[Json], instance: Json, within: Json) -> 
             yield from validator.descend(instance, rule, schema_path=index)
         return
     tag = instance.get("type") if isinstance(instance, dict) else None
-    index = _by_tag(id(rules), rules).get(tag) if isinstance(tag, str) else None
-    if index is not None:
-        yield from validator.descend(instance, rules[index]["then"], schema_path=index)
+    found = _by_tag(id(rules), rules).get(tag) if isinstance(tag, str) else None
+    if found is not None:
+        yield from validator.descend(instance, rules[found]["then"], schema_path=found)
 
 
 _TAGS: dict[int, dict[str, int]] = {}

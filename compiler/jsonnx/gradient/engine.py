@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from ..diagnostics import path_text
 from ..graph import Builder, Graph, Node, Value
-from ..types import Dim
+from ..types import Dim, ShapeError
 from .rules import NOT_DIFFERENTIABLE, RULES
 
 REAL = {"float16", "float32", "float64", "bfloat16"}
 
 
 class MissingRule(Exception):
-    """An operator between a parameter and the loss has no gradient rule."""
+    """An operator between a parameter and the loss has no gradient rule, or none for the form it is used in."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reason: str = "") -> None:
         self.node, self.path = node, path_text(node.path)
-        super().__init__(f"no gradient rule for operator {node.op}")
+        super().__init__(reason or f"no gradient rule for operator {node.op}")
 
 
 def gradients(
@@ -54,7 +54,10 @@ def _apply(g: Builder, node: Node, dys: list[Value | None]) -> list[Value | None
     rule = RULES.get(node.op)
     if rule is None:
         raise MissingRule(node)
-    answer = rule(g, node, *dys)
+    try:
+        answer = rule(g, node, *dys)
+    except (ShapeError, NotImplementedError) as error:
+        raise MissingRule(node, str(error)) from error
     return [answer] if answer is None or isinstance(answer, Value) else list(answer)
 
 

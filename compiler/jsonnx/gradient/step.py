@@ -74,7 +74,7 @@ def training_step(graph: Graph, optimizer: Optimizer) -> Graph:
         for weight, gradient in optimizer.clip(g, changed).items():
             with g.at(weight.name):
                 _update(g, optimizer, weight, gradient, rate, shared)
-    return g.graph(graph.outputs)
+    return g.graph(dict(graph.outputs))
 
 
 def _update(

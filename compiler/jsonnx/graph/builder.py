@@ -41,7 +41,8 @@ class Builder:
         self.updates: dict[str, Value] = {}
         self.losses: list[Value] = []
         self.trainable = True
-        self._scope, self._path = "", ()
+        self._scope: str = ""
+        self._path: JsonPath = ()
         self._infer = inference or Inference()
 
     @staticmethod
@@ -155,6 +156,8 @@ class Builder:
     def emit(self, op: str, *operands: Operand, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
         """Append a node. Returns its result, or a tuple of `outputs` results. Attributes of None are left out."""
         inputs = self._operands(op, domain, operands)
+        while inputs and inputs[-1] is None:  # onnxruntime crashes on an empty name at the end
+            inputs = inputs[:-1]
         kept = {name: _plain(value) for name, value in attributes.items() if value is not None}
         try:
             types = self._infer(op, domain, inputs, kept, outputs)

@@ -57,7 +57,7 @@ class Inference:
             if isinstance(v, Constant) and v.array.size <= 1024
         }
         found = shape_inference.infer_node_outputs(
-            schema_of(op, domain), node, given, known, [], [helper.make_opsetid("", OPSET)], IR_VERSION
+            schema_of(op, domain), node, given, known, None, [helper.make_opsetid("", OPSET)], IR_VERSION
         )
         return [self._type(found[name]) for name in results]
 

@@ -21,7 +21,7 @@ _ONNX = {
     "bool": onnx.TensorProto.BOOL,
     "string": onnx.TensorProto.STRING,
 }
-_OURS = {number: name for name, number in _ONNX.items()}
+_OURS = {int(number): name for name, number in _ONNX.items()}
 
 
 def onnx_dtype(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..bricks import Brick, Family, attr
@@ -35,11 +36,9 @@ class Layer(Brick):
         None, doc="Element type the layer computes in.", unsupported="Only the default, float32, is supported."
     )
 
-    def infer(self, *inputs: TensorType) -> Types:
-        raise NotImplementedError
-
-    def lower(self, g: Builder, *inputs: Value) -> Any:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # each layer has parameters of its own, one an input
+        infer: ClassVar[Callable[..., Types]]
+        lower: ClassVar[Callable[..., Any]]
 
     def output_names(self) -> tuple[str, ...]:
         """The names of the outputs after the first, as in `from: encoder.state_h`."""

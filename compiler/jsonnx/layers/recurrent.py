@@ -79,7 +79,7 @@ class Recurrent(Layer):
     """Keras' name of the cell, which owns the weights."""
     order: ClassVar[tuple[int, ...]]
     """Where Keras keeps the gates of the operator, first to last."""
-    state_names: ClassVar[tuple[str, ...]] = ("state",)
+    state_names: ClassVar[tuple[str, ...]] = ("state_h",)
 
     units: int = attr(doc="Size of the state, which is the last axis of the output.", minimum=1)
     activation: Activation_ | None = attr("tanh", doc="Function applied to the new state.")

@@ -17,6 +17,8 @@ def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32")
     g = Builder(training=training, real=real)
     values: dict[str, Value] = {name: g.input(name, _real(type, real)) for name, type in typed.network.inputs.items()}
     for call in typed.network.calls:
+        if call.layer is None:
+            raise ValueError(f"the layer {call.name!r} was not understood; only a sound network can be lowered")
         with g.at(call.owner, call.path):
             results = lower_layer(g, call.layer, [values[source] for source in call.sources])
             for name, value in zip(call.results, results, strict=True):

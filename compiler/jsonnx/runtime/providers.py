@@ -12,7 +12,7 @@ from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from .machine import thread_count
 
 if TYPE_CHECKING:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
 CPU = "CPUExecutionProvider"
 AUTO = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")

@@ -85,7 +85,7 @@ def tanh(g: Builder, node: Node, dy: Value):
 
 
 SLOPES: dict[str, Callable[[Builder, Value, Value], Value]] = {
-    "Abs": lambda g, x, y: sign(g, x),
+    "Abs": lambda g, x, y: g.Sub(1.0, g.Mul(step(g, g.Neg(x)), 2.0)),  # +1 at 0, as in JAX
     "Sqrt": lambda g, x, y: g.Div(0.5, y),
     "Reciprocal": lambda g, x, y: g.Neg(g.Mul(y, y)),
     "Erf": lambda g, x, y: g.Mul(g.Exp(g.Neg(g.Mul(x, x))), 2 / np.sqrt(np.pi)),

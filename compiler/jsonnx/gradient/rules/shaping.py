@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ...graph import Constant
-from ...types import Size
+from ...types import Dim, Size
 from ..table import Builder, Node, Value, vjp
 
 FIRST, LAST = -(2**63), 2**63 - 1
@@ -56,7 +56,8 @@ def tile(g: Builder, node: Node, dy: Value):
     """Each axis becomes two, the repeats and what is repeated; the repeats are summed."""
     x = node.inputs[0]
     repeats = constants(node, 1) or []
-    shape, sums = [], []
+    shape: list[Dim] = []
+    sums: list[int] = []
     for size, repeat in zip(x.shape, repeats, strict=True):
         if repeat != 1:
             sums.append(len(shape))
@@ -168,8 +169,8 @@ def pad(g: Builder, node: Node, dy: Value):
     if cut:
         ends = [-after[axis] if after[axis] > 0 else LAST for axis in cut]
         dy = g.Slice(dy, [max(before[axis], 0) for axis in cut], ends, cut)
-    opened = ({axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after))
-    return [padded(g, g.refine(dy, x.shape) if not any(p < 0 for p in pads) else dy, *opened, x)]
+    opened = [{axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after)]
+    return [padded(g, g.refine(dy, x.shape) if not any(p < 0 for p in pads) else dy, opened[0], opened[1], x)]
 
 
 @vjp("Trilu")
