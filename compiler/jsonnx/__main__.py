@@ -1,0 +1,5 @@
+"""`python -m jsonnx`."""
+
+from .cli import main
+
+main(prog_name="jsonnx")

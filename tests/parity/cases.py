@@ -1,0 +1,285 @@
+"""What is compared with Keras: every case of a layer as a small network, and small networks of everything else.
+
+Left out, because we differ on purpose: sparsemax, whose threshold Keras 3.15 takes from the first axis that is left over
+(we follow Martins and Astudillo, 2016), and masks, which are not passed on yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import layers.cases
+from harness import make_layer
+from training import cases as training
+
+Document = dict[str, Any]
+
+LEFT_OUT = ("sparsemax",)
+
+SGD = {"type": "SGD", "learning_rate": 0.1}
+
+
+class Network(NamedTuple):
+    """A spec with a training section; `target` is the kind of its targets (see `training.cases.draw`).
+
+    `integers` is the exclusive upper bound of integer inputs, `sizes` what a symbolic size is at each step.
+    """
+
+    id: str
+    spec: Document
+    target: str = "real"
+    integers: int | None = None
+    sizes: tuple[int, ...] = (5, 5, 5)
+    batch: int = 3
+
+
+def all_networks() -> list[Network]:
+    return [*of_layers(), *of_losses(), *of_optimizers(), *of_bricks(), *GRAPHS]
+
+
+# -- one layer ---------------------------------------------------------------------------------------------------------
+
+
+def of_layers() -> Iterator[Network]:
+    """Every case of the ordinary suite whose layer Keras has."""
+    for case in layers.cases.all_cases():
+        if not any(word in case.id for word in LEFT_OUT):
+            yield Network(f"layer-{case.id}", one_layer(case), integers=case.integers)
+
+
+def one_layer(case: layers.cases.Case) -> Document:
+    """The layer behind a Dense for each real input, so that the gradients of its inputs count too."""
+    inputs, entries, sources = {}, [], []
+    for index, shape in enumerate(case.inputs):
+        inputs[f"x{index}"] = {"shape": list(shape), "dtype": "float32" if case.integers is None else "int32"}
+        real = case.integers is None and shape
+        sources.append(f"before{index}" if real else f"x{index}")
+        if real:
+            entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})
+    outputs = ["layer", *(f"layer.{name}" for name in make_layer(case.layer).output_names())]
+    entries.append({**case.layer, "name": "layer", "from": sources})
+    loss = "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
+    return {"inputs": inputs, "layers": entries, "outputs": outputs, "training": {"loss": loss, "optimizer": SGD}}
+
+
+# -- one brick of training ---------------------------------------------------------------------------------------------
+
+
+def stack(*entries: Mapping[str, Any], shape: tuple[Any, ...] = (4,), **training: Any) -> Document:
+    section = {"loss": "mse", "optimizer": SGD, **training}
+    return {"inputs": {"x": {"shape": list(shape)}}, "layers": list(entries), "training": section}
+
+
+def dense(units: int = 3, **arguments: Any) -> Document:
+    return {"type": "Dense", "units": units, **arguments}
+
+
+DOMAINS = {
+    "real": "linear",
+    "wide": "linear",
+    "extreme": "linear",
+    "probabilities": "softmax",
+    "positive": "softplus",
+    "unit": "sigmoid",
+    "certain": "sigmoid",
+}
+"""An activation whose values are of a kind that `training.cases.draw` knows."""
+
+
+def of_losses() -> Iterator[Network]:
+    """Every loss behind a Dense with an activation that suits it."""
+    for number, (loss, pair) in enumerate(training.LOSSES):
+        if pair.target != "half off":  # depends on the outputs
+            last = dense(pair.shape[-1], activation=DOMAINS[pair.output])
+            spec = stack(last, shape=(*pair.shape[1:-1], 4), loss=loss)
+            yield Network(f"loss-{number}-{training.name(loss)}", spec, pair.target, batch=pair.shape[0])
+
+
+def of_optimizers() -> Iterator[Network]:
+    for optimizer in training.OPTIMIZERS:
+        spec = stack(dense(5, activation="tanh"), dense(2), optimizer=optimizer)
+        yield Network(f"optimizer-{training.name(optimizer)}", spec)
+
+
+def of_bricks() -> Iterator[Network]:
+    """Regularizers of weights and outputs, constraints, metrics."""
+    for brick in training.REGULARIZERS:
+        yield Network(f"regularizer-{training.name(brick)}", stack(dense(kernel_regularizer=brick), dense(2)))
+        yield Network(f"activity-{training.name(brick)}", stack(dense(activity_regularizer=brick), dense(2)))
+    for brick in training.CONSTRAINTS:
+        spec = stack(dense(kernel_constraint=brick, activation="tanh"), dense(2), optimizer="adam")
+        yield Network(f"constraint-{training.name(brick)}", spec)
+    for number, (metric, loss, pair) in enumerate(training.METRICS):
+        last = dense(pair.shape[-1], activation=DOMAINS[pair.output])
+        spec = stack(last, shape=(*pair.shape[1:-1], 4), loss=loss, metrics=[metric])
+        yield Network(f"metric-{number}-{training.name(metric)}", spec, pair.target, batch=pair.shape[0])
+
+
+# -- graphs ------------------------------------------------------------------------------------------------------------
+
+
+def recurrent(kind: str, **arguments: Any) -> Document:
+    return {"type": kind, "units": 3, **arguments}
+
+
+def graph(inputs: Mapping[str, list[Any]], entries: list[Document], outputs: list[str], **training: Any) -> Document:
+    loss = training.pop("loss", "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse"))
+    section = {"loss": loss, "optimizer": SGD, **training}
+    shapes = {name: {"shape": shape} for name, shape in inputs.items()}
+    return {"inputs": shapes, "layers": entries, "outputs": outputs, "training": section}
+
+
+def encoder_decoder(kind: str, states: tuple[str, ...]) -> Document:
+    """The states of one recurrent layer start another."""
+    return graph(
+        {"question": [None, 2], "answer": [4, 2]},
+        [
+            recurrent(kind, name="encoder", **{"from": "question"}, return_state=True),
+            recurrent(
+                kind,
+                name="decoder",
+                **{"from": ["answer", *(f"encoder.{state}" for state in states)]},
+                return_sequences=True,
+                return_state=True,
+            ),
+            dense(2, name="word", **{"from": "decoder"}),
+        ],
+        ["word", *(f"decoder.{state}" for state in states)],
+    )
+
+
+CONV = {"type": "Conv2D", "filters": 3, "kernel_size": 3, "padding": "same"}
+IMAGE = (6, 5, 2)
+
+RESIDUAL = [
+    {**CONV, "name": "stem"},
+    {"type": "BatchNormalization", "momentum": 0.9},
+    {"type": "Activation", "name": "in", "activation": "relu"},
+    {**CONV, "use_bias": False},
+    {"type": "BatchNormalization", "name": "branch", "momentum": 0.9},
+    {"type": "Add", "name": "sum", "from": ["in", "branch"]},
+    {"type": "MaxPooling2D"},
+    {"type": "GlobalAveragePooling2D"},
+    dense(4, activation="softmax"),
+]
+
+TWINS = [
+    dense(5, name="tower", activation="tanh", kernel_regularizer="l2", activity_regularizer="l1", **{"from": "left"}),
+    {"use": "tower", "name": "twin", "from": "right"},
+    {"type": "Subtract", "from": ["tower", "twin"]},
+    dense(2),
+]
+
+TWO_OUTPUTS = [
+    dense(5, name="a", activation="tanh", **{"from": "left"}),
+    dense(5, name="b", activation="relu", **{"from": "right"}),
+    {"type": "Concatenate", "name": "both", "from": ["a", "b"]},
+    dense(3, name="class", activation="softmax", **{"from": "both"}),
+    dense(1, name="size", **{"from": "both"}),
+]
+TWO_INPUTS = {"left": [4], "right": [4]}
+
+GRAPHS = [
+    Network("graph-shared", graph(TWO_INPUTS, TWINS, ["dense"])),
+    Network(
+        "graph-shared-batch-norm",
+        stack(dense(4), {"type": "BatchNormalization", "name": "norm"}, dense(4), {"use": "norm"}, dense(2)),
+    ),
+    Network(
+        "graph-two-outputs",
+        graph(
+            TWO_INPUTS,
+            TWO_OUTPUTS,
+            ["class", "size"],
+            loss={"class": "kld", "size": "mae"},
+            loss_weights={"class": 0.3, "size": 2.0},
+            metrics={"class": ["mse", "mae"], "size": ["mse"]},
+        ),
+        target="unit",
+    ),
+    Network("graph-three-outputs", graph(TWO_INPUTS, TWO_OUTPUTS, ["both", "class", "size"], optimizer="adam")),
+    Network("graph-lstm-states", encoder_decoder("LSTM", ("state_h", "state_c"))),
+    Network("graph-gru-states", encoder_decoder("GRU", ("state_h",))),
+    Network("graph-rnn-states", encoder_decoder("SimpleRNN", ("state_h",))),
+    Network("graph-residual", stack(*RESIDUAL, shape=IMAGE, loss="sparse_categorical_crossentropy"), "classes"),
+    Network(
+        "graph-residual-rmsprop",
+        stack(*RESIDUAL, shape=IMAGE, loss="categorical_crossentropy", optimizer="rmsprop", metrics=["accuracy"]),
+        "one hot",
+        batch=8,
+    ),
+    Network(
+        "graph-convolutions-over-any-size",
+        stack(
+            {**CONV, "strides": 2, "activation": "relu"},
+            {"type": "AveragePooling2D", "padding": "same"},
+            {"type": "GlobalMaxPooling2D"},
+            dense(2),
+            shape=(None, None, 2),
+        ),
+        sizes=(5, 8, 6),
+    ),
+    Network(
+        "graph-recurrent-stack-over-any-length",
+        stack(
+            recurrent("LSTM", return_sequences=True),
+            {"type": "Bidirectional", "layer": recurrent("GRU", return_sequences=True)},
+            {"type": "LayerNormalization"},
+            recurrent("SimpleRNN"),
+            dense(2),
+            shape=("time", 2),
+        ),
+        sizes=(4, 6, 1),
+    ),
+    Network(
+        "graph-words",
+        {
+            "inputs": {"words": {"shape": [5], "dtype": "int32"}},
+            "layers": [
+                {"type": "Embedding", "input_dim": 7, "output_dim": 3, "embeddings_regularizer": "l2"},
+                recurrent("LSTM", kernel_regularizer="l2", recurrent_constraint="unit_norm", bias_regularizer="l1"),
+                dense(1, activation="sigmoid"),
+            ],
+            "training": {"loss": "bce", "optimizer": "adam", "metrics": ["accuracy"]},
+        },
+        "binary",
+        integers=7,
+    ),
+    Network(
+        "graph-frozen",
+        stack(
+            dense(5, trainable=False, kernel_regularizer="l2", activation="tanh"),
+            {"type": "BatchNormalization", "trainable": False},
+            {"type": "Reshape", "target_shape": [5, 1]},
+            recurrent("LSTM", trainable=False, kernel_constraint="non_neg"),
+            dense(2),
+            optimizer={"type": "AdamW", "global_clipnorm": 0.1},
+        ),
+    ),
+    Network(
+        "graph-frozen-inside-bidirectional",
+        stack({"type": "Bidirectional", "trainable": False, "layer": recurrent("LSTM")}, dense(2), shape=(4, 2)),
+    ),
+    Network(
+        "graph-dropout-of-nothing",
+        stack(
+            dense(8, activation="relu"),
+            {"type": "Dropout", "rate": 0.0},
+            {"type": "GaussianNoise", "stddev": 0.0},
+            {"type": "GaussianDropout", "rate": 0.0},
+            {"type": "AlphaDropout", "rate": 0.0},
+            dense(2),
+        ),
+    ),
+    Network(
+        "graph-clipped-everywhere",
+        stack(
+            dense(5, activation="tanh", kernel_regularizer="l1l2", bias_constraint="max_norm"),
+            dense(2, activity_regularizer="l2"),
+            optimizer={"type": "SGD", "learning_rate": 0.2, "momentum": 0.9, "nesterov": True, "global_clipnorm": 0.5},
+        ),
+    ),
+    Network("graph-one-sample", stack(dense(3), {"type": "BatchNormalization"}, dense(2), optimizer="sgd"), batch=1),
+]
+"""Whole networks: sharing, several inputs and outputs, states passed on, frozen parts, symbolic sizes."""

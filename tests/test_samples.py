@@ -1,0 +1,43 @@
+"""The samples, trained whole by the command that their readers use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+BOUNDS = {
+    "mnist_mlp": ("accuracy", 0.93),
+    "mnist_cnn": ("accuracy", 0.95),
+    "vowels_lstm": ("accuracy", 0.93),
+    "diabetes": ("mae", 46.0),
+    "digits_residual": ("accuracy", 0.96),
+}
+"""What the test data must give: an accuracy from below, an error from above. Some two points of leeway."""
+
+
+def test_every_sample_has_bounds_and_its_data_beside_it() -> None:
+    specs = {path.stem: json.loads(path.read_text()) for path in SAMPLES.glob("*.json")}
+    assert specs.keys() == BOUNDS.keys()
+    for spec in specs.values():
+        data = SAMPLES / spec["training"]["data"]["train"]
+        assert data.exists()
+        about = data.with_name(data.name.split("_")[0] + ".md").read_text().lower()
+        assert "licence" in about or "license" in about
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_sample_trains(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "jsonnx"]
+    subprocess.run([*command, "train", str(SAMPLES / f"{name}.json"), "-o", str(tmp_path / "run"), "--quiet"], check=True)
+    done = subprocess.run(
+        [*command, "evaluate", str(tmp_path / "run"), "--format", "json"], check=True, capture_output=True, text=True
+    )
+    figure, bound = BOUNDS[name]
+    reached = json.loads(done.stdout)[figure]
+    assert reached >= bound if figure == "accuracy" else reached <= bound
