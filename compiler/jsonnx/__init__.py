@@ -26,9 +26,9 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f".{_LAZY[name]}", __name__), name)
     if name == "__version__":
-        from importlib.metadata import version
+        from .backend import package_version
 
-        return version("jsonnx")
+        return package_version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

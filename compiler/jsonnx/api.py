@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 
-import numpy as np
-
-from .driver import compiled, plan
+from .driver import Weights, compiled, plan
 from .model import Model
 from .runtime.trainer import Trainer as PlanTrainer
+from .runtime.weights import read_weights
 from .validation import Checked, Spec, check
 
 
 class Trainer(PlanTrainer):
     """Trains the network of a spec on stock onnxruntime, as its `training` section says.
 
-    `seed` replaces the spec's, `weights` the initial ones. Raises CompileError for a spec that is wrong, UsageError
-    where the provider is not there.
+    `seed` replaces the spec's, `weights` (arrays by name, or a file of them) the initial ones. Raises CompileError for a
+    spec that is wrong, FeedError for weights that do not fit, UsageError where the provider is not there.
     """
 
     def __init__(
@@ -24,11 +23,12 @@ class Trainer(PlanTrainer):
         spec: Spec | Checked,
         provider: str = "cpu",
         seed: int | None = None,
-        weights: Mapping[str, np.ndarray] | None = None,
+        weights: Weights = None,
         threads: int | None = None,
     ) -> None:
         self._checked = spec if isinstance(spec, Checked) else check(spec)
-        super().__init__(plan(self._checked, seed), provider, threads, weights)
+        given = read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights
+        super().__init__(plan(self._checked, seed), provider, threads, given)
 
     def model(self) -> Model:
         """The inference model with the weights as they are now."""

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from .backend import emit, package_version, serialize, spec_hash, verify
 from .diagnostics import UsageError
 from .driver import plan
-from .runtime.files import write_atomically
-from .graph import Graph
+from .graph import Random, Value
 from .interop.weights import weights_bytes
 from .model import Model
+from .runtime.files import reason, write_atomically
+from .runtime.plan import RATE, SLOTS, STATISTICS, Plan, target_name
 from .runtime.random import initial_weights
 from .validation import Checked
+
+VERSION = 1
+OUTPUTS = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
+
+HOW = {
+    "step": "Feed inputs, targets, scalars, random and variables; next/NAME is what variable NAME is at the next step. "
+    "Variables without `next` never change.",
+    "start": "weights.safetensors has every variable's first value.",
+    "batch": "The size called `batch` is the number of samples, and may be another at every step.",
+    "losses": "Means over the batch. The first is what is minimised.",
+    "metrics": "Vectors of sums: add them up over batches and take `result` of the totals.",
+    "random": "Drawn anew at every step: a mask is `scale` with probability `keep`, else 0; normal and uniform are "
+    "standard normal numbers, and numbers from 0 to 1, times `scale`.",
+    "exactly": "To draw as jsonnx does at step 0, 1, ...: numpy.random.Philox(key), key being the integer whose "
+    "little-endian bytes are the 16-byte BLAKE2b of Python's repr((seed, NAME, step)). Normal and uniform are "
+    "numpy.random.Generator's standard_normal and random in float32. For a mask its 64-bit words are taken as four "
+    "16-bit numbers each, the lowest first; those below round(keep * 65536) are kept. An epoch's order is Generator's "
+    "permutation(samples), the key made of (seed, 'order', epoch).",
+}
+"""What a reader of the manifest must know, in words."""
 
 
 def write_training_folder(checked: Checked, model: Model, seed: int | None, folder: Path) -> None:
@@ -30,34 +50,52 @@ def write_training_folder(checked: Checked, model: Model, seed: int | None, fold
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError("unwritable-file", f"cannot make the folder {folder}: {error.strerror or error}") from error
-    write_atomically(folder / "train_step.onnx", serialize(step))
-    write_atomically(folder / "model.onnx", model.to_bytes())
-    write_atomically(folder / "weights.safetensors", weights_bytes(start))
-    text = json.dumps(manifest(checked, made.train), indent=2) + os.linesep
-    write_atomically(folder / "manifest.json", text.encode())
+        raise UsageError("unwritable-file", f"cannot make the folder {str(folder)!r}: {reason(error)}") from error
+    text = json.dumps(manifest(checked, made), indent=2) + "\n"
+    contents = (serialize(step), model.to_bytes(), weights_bytes(start), text.encode())
+    for name, content in zip(OUTPUTS, contents, strict=True):
+        write_atomically(folder / name, content)
 
 
-def manifest(checked: Checked, step: Graph) -> dict[str, Any]:
-    """What a training loop must feed, and what it feeds back: every variable's output is its next input."""
-    training = checked.network.training
-    variables = {**step.parameters, **step.states}
+def manifest(checked: Checked, made: Plan) -> dict[str, Any]:
+    """What a training loop must feed, what it feeds back, and what the results mean."""
+    step = made.train
+    targets = {target_name(output): output for output in made.targets}
     return {
-        "version": 1,
+        "version": VERSION,
         "jsonnx": package_version(),
         "spec_sha256": spec_hash(checked.network.document),
-        "batch": {name: _typed(value) for name, value in step.inputs.items() if name != "learning_rate"},
-        "scalars": {"learning_rate": training.optimizer.learning_rate if training else None},
-        "variables": {
-            name: {**_typed(value), "next": f"next/{name}" if name in step.updates else None} for name, value in variables.items()
-        },
-        "random": {
-            name: {**_typed(value), "kind": value.kind, "keep": value.keep, "scale": value.scale}
-            for name, value in step.randoms.items()
-        },
-        "outputs": list(step.outputs),
+        "how": HOW,
+        "seed": made.seed,
+        "batch_size": made.training.batch_size,
+        "inputs": {name: _typed(value) for name, value in step.inputs.items() if name in made.inputs},
+        "targets": {name: {**_typed(step.inputs[name]), "output": output} for name, output in targets.items()},
+        "scalars": {RATE: {**_typed(step.inputs[RATE]), "value": made.rate(0)}},
+        "random": {name: _drawn(value, made.seed) for name, value in step.randoms.items()},
+        "variables": {name: _variable(name, made) for name in (*step.parameters, *step.states)},
+        "outputs": list(made.outputs),
+        "losses": list(made.scalars),
+        "metrics": {name: _metric(name, made) for name in made.metrics},
     }
 
 
-def _typed(value: Any) -> dict[str, Any]:
+def _typed(value: Value) -> dict[str, Any]:
     return {"dtype": value.dtype, "shape": [size if isinstance(size, int) else str(size) for size in value.shape]}
+
+
+def _drawn(value: Random, seed: int) -> dict[str, Any]:
+    seed = seed if value.seed is None else value.seed
+    return {**_typed(value), "kind": value.kind, "keep": value.keep, "scale": value.scale, "seed": seed}
+
+
+def _variable(name: str, made: Plan) -> dict[str, Any]:
+    """A weight has a gradient, a state changes of itself, a slot is the optimizer's."""
+    step = made.train
+    role = "weight" if name in step.parameters else "slot" if name.startswith(SLOTS) else "state"
+    value = step.parameters.get(name) or step.states[name]
+    return {**_typed(value), "role": role, "next": f"next/{name}" if name in step.updates else None}
+
+
+def _metric(name: str, made: Plan) -> dict[str, Any]:
+    output, metric = f"{STATISTICS}{name}", made.metrics[name]
+    return {"from": output, **_typed(made.train.outputs[output]), "result": metric.formula}

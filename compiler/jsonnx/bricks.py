@@ -308,7 +308,7 @@ def _attribute_schema(attribute: Attribute, form: Form) -> dict[str, Json]:
     schema = _bounded(form.schema(), attribute.bounds)
     schema["description"] = attribute.doc
     if attribute.default is not REQUIRED:
-        schema["default"] = list(attribute.default) if isinstance(attribute.default, tuple) else attribute.default
+        schema["default"] = form.write(form.read(attribute.default))
     return schema
 
 

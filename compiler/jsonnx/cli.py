@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
-from .diagnostics import CompileError, UsageError
+from .diagnostics import CompileError, Diagnostic, UsageError
 from .runtime.faults import FeedError
 from .validation import Checked, check
 
@@ -19,6 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 INPUT_IS_WRONG, USAGE_IS_WRONG, OUR_BUG, INTERRUPTED = 1, 2, 70, 130
 
+A_SEED = click.IntRange(0, (1 << 63) - 1)
 SPEC = click.argument("spec", metavar="SPEC")
 FORMAT = click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
                       help="For people, or for programs.")
@@ -29,13 +32,19 @@ SET = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
 
 
 def say(text: str) -> None:
-    """A result, on standard output."""
-    click.echo(text)
+    """A result, on standard output. A reader that has gone, as in `| head`, is not our concern."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UsageError("unwritable-file", f"cannot write to standard output: {error.strerror or error}") from error
 
 
 def tell(text: str) -> None:
-    """Progress and diagnostics, on standard error."""
-    click.echo(text, err=True)
+    """Progress and diagnostics, on standard error. Where that fails there is nobody to tell."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def reported(command: Command) -> Command:
@@ -46,19 +55,14 @@ def reported(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except (CompileError, FeedError) as error:
-            complain(error.diagnostics, kwargs.get("format_", "text"))
-            sys.exit(INPUT_IS_WRONG)
+            fail(error.diagnostics, kwargs, INPUT_IS_WRONG)
         except UsageError as error:
-            complain([error.diagnostic], kwargs.get("format_", "text"))
-            sys.exit(USAGE_IS_WRONG)
-        except BrokenPipeError:  # the reader of our output has gone, as in `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            fail([error.diagnostic], kwargs, USAGE_IS_WRONG)
         except KeyboardInterrupt:
             tell("interrupted")
             sys.exit(INTERRUPTED)
         except MemoryError:
-            tell("error[out-of-memory]: this machine has too little memory for it")
-            sys.exit(USAGE_IS_WRONG)
+            fail([Diagnostic("out-of-memory", "this machine has too little memory for it")], kwargs, USAGE_IS_WRONG)
         except Exception as error:
             if os.environ.get("JSONNX_DEBUG"):
                 raise
@@ -68,13 +72,19 @@ def reported(command: Command) -> Command:
     return run  # type: ignore[return-value]
 
 
-def complain(diagnostics: Sequence[Any], format_: str) -> None:
-    """Diagnostics to standard error; as the one JSON document on standard output where JSON is asked for."""
+def fail(diagnostics: Sequence[Diagnostic], options: Mapping[str, Any], status: int) -> NoReturn:
+    with suppress(UsageError):  # standard output may be what is at fault
+        complain(diagnostics, options.get("format_", "text"))
+    sys.exit(status)
+
+
+def complain(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
+    """Diagnostics to standard error; to standard output in a format for programs, as the one document that is there."""
     from .render.diagnostics import render
 
-    sources = {d.file: _text(d.file) for d in diagnostics if d.file}
-    text = render(list(diagnostics), format_, sources=sources, color=format_ == "text" and sys.stderr.isatty())
-    (say if format_ == "json" else tell)(text)
+    sources = {d.file: _text(d.file) for d in diagnostics if d.file} if format_ == "text" else {}
+    color = format_ == "text" and sys.stderr.isatty()
+    (tell if format_ == "text" else say)(render(diagnostics, format_, sources=sources, files=files, color=color))
 
 
 def _text(file: str) -> str:
@@ -98,8 +108,39 @@ def checked_spec(spec: str, changes: Sequence[str] = ()) -> Checked:
     return checked
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="jsonnx", prog_name="jsonnx")
+class Commands(click.Group):
+    """The commands, on streams that take whatever is written to them."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        open_streams()
+        return super().main(*arguments, **options)
+
+
+def open_streams() -> None:
+    """Standard streams that exist, and that escape what their encoding lacks.
+
+    Where one was closed, the next file opened would get its number, and what is printed.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            opened = open(os.devnull, mode)  # noqa: SIM115 (open to the end)
+            setattr(sys, name, opened)
+        elif mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from .backend import package_version
+
+        click.echo(f"jsonnx, version {package_version()}")
+        context.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version,
+              help="Show the version and exit.")
 def main() -> None:
     """Write a neural network as a JSON file, get a trained ONNX model."""
 
@@ -110,18 +151,24 @@ def main() -> None:
               show_default=True, help="For people, programs, GitHub annotations, code scanning or test reports.")
 @reported
 def validate(specs: tuple[str, ...], format_: str) -> None:
-    """Show everything that is wrong with specs. Exit status 1 where there is an error."""
-    from .render.diagnostics import render
-    from .validation import validate as faults
+    """Show everything that is wrong with specs. Exit status 1 where there is an error, 2 where a file is missing."""
+    from .validation import STDIN, validate as faults
 
-    found = [diagnostic for spec in specs for diagnostic in faults(Path(spec) if spec != "-" else spec)]
+    found: list[Diagnostic] = []
+    missing = False
+    for spec in dict.fromkeys(specs):
+        try:
+            found += faults(Path(spec) if spec != "-" else spec)
+        except UsageError as error:
+            found.append(replace(error.diagnostic, file=spec))
+            missing = True
+    files = [STDIN if spec == "-" else spec for spec in dict.fromkeys(specs)]
     failed = any(diagnostic.severity == "error" for diagnostic in found)
-    sources = {d.file: _text(d.file) for d in found if d.file} if format_ == "text" else {}
-    color = format_ == "text" and (sys.stderr if failed else sys.stdout).isatty()
-    text = render(found, format_, sources=sources, files=list(specs), color=color)
-    (tell if format_ == "text" and failed else say)(text)
-    if failed:
-        sys.exit(INPUT_IS_WRONG)
+    if format_ == "text" and not found:
+        say(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
+    else:
+        complain(found, format_, files)
+    sys.exit(USAGE_IS_WRONG if missing else INPUT_IS_WRONG if failed else 0)
 
 
 @main.command()
@@ -148,16 +195,19 @@ def summary(spec: str, format_: str) -> None:
 @SPEC
 @click.option("-o", "--output", required=True, metavar="MODEL.onnx", help="File to write; with --training a folder.")
 @click.option("--weights", metavar="FILE", help="A .safetensors or .npz file of weights; else initial weights.")
-@click.option("--seed", type=int, help="Decides the initial weights; the spec's seed where omitted.")
+@click.option("--seed", type=A_SEED, help="Decides the initial weights; the spec's seed where omitted.")
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json into a folder.")
 @SET
 @reported
 def compile(spec: str, output: str, weights: str | None, seed: int | None, training: bool, changes: tuple[str, ...]) -> None:
     """Compile a spec to an ONNX model."""
-    from .artifacts import write_training_folder
+    from .artifacts import OUTPUTS, write_training_folder
     from .driver import compiled
+    from .runtime.files import spare
 
     checked = checked_spec(spec, changes)
+    outputs = [Path(output) / name for name in OUTPUTS] if training else [Path(output)]
+    spare([*checked.files, *([Path(weights)] if weights else [])], outputs)
     model = compiled(checked, weights, seed)
     model.verify()
     if training:
@@ -172,7 +222,7 @@ def compile(spec: str, output: str, weights: str | None, seed: int | None, train
 @click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME where omitted.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint.")
 @click.option("--weights", metavar="FILE", help="Start from these weights instead of initial ones.")
-@click.option("--seed", type=int, help="In place of the spec's seed.")
+@click.option("--seed", type=A_SEED, help="In place of the spec's seed.")
 @click.option("--force", is_flag=True, help="Replace a run that is in the folder already.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @PROVIDER
@@ -194,17 +244,18 @@ def train(
     from .run import train as run
 
     checked = checked_spec(spec, changes)
-    outcome = run(
-        checked,
-        Path(output) if output else Path("runs") / checked.network.name,
-        provider=provider,
-        seed=seed,
-        weights=weights,
-        resume=resume,
-        force=force,
-        callbacks=[] if quiet else [progress()],
-        warn=lambda diagnostics: complain(diagnostics, "text") if diagnostics else None,
-    )
+    with progress(quiet) as shown:
+        outcome = run(
+            checked,
+            Path(output) if output else Path("runs") / checked.network.name,
+            provider=provider,
+            seed=seed,
+            weights=weights,
+            resume=resume,
+            force=force,
+            callbacks=[shown],
+            warn=lambda diagnostics: complain(diagnostics, "text") if diagnostics else None,
+        )
     for line in outcome.lines():
         say(line)
     sys.exit(outcome.status)
@@ -220,10 +271,13 @@ def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
     """Show loss and metrics of a trained model on data."""
     import json
 
-    from .deployed import Deployed
+    from .deployed import Deployed, plain
 
     figures = Deployed.open(Path(run), provider).evaluate(data)
-    say(json.dumps(figures) if format_ == "json" else "\n".join(f"{name} {value:.6g}" for name, value in figures.items()))
+    if format_ == "json":
+        say(json.dumps({name: plain(value) for name, value in figures.items()}))
+    else:
+        say("\n".join(f"{name} {value:.6g}" for name, value in figures.items()))
 
 
 @main.command()

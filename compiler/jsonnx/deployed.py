@@ -17,11 +17,13 @@ from .diagnostics import CompileError, Diagnostic, UsageError
 from .driver import plan, scoring_graph
 from .runtime.conform import Wanted
 from .runtime.data import Samples, from_file, from_spec
-from .runtime.files import write_atomically
+from .runtime.files import shown, spare, write_atomically
 from .runtime.plan import Plan
 from .runtime.progress import Totals
-from .runtime.run_folder import MODEL, SPEC
+from .runtime.run_folder import ABOUT, MODEL, SPEC, WEIGHTS
 from .runtime.session import Session
+from .runtime.trainer import Trainer
+from .runtime.weights import read_weights
 from .validation import Checked, check, read
 
 BATCH = 512
@@ -30,30 +32,49 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class Deployed:
-    """A trained model with the spec it came from; `file` is where relative data paths of the spec begin."""
+    """A trained model with the spec it came from.
+
+    Of a RUN there are also its folder and `file`, the spec's own file: where relative data paths begin.
+    """
 
     session: Session
     checked: Checked
-    file: str | None
+    folder: Path | None = None
+    file: str | None = None
 
     @staticmethod
     def open(path: Path, provider: str = "cpu") -> Deployed:
         """From a RUN folder or a model file. Raises UsageError, CompileError."""
-        if path.is_dir():
-            about = _about(path)
-            checked = check(path / SPEC)
-            return Deployed(Session(path / MODEL, provider), checked, str(path / about["data_folder"] / SPEC))
-        session = Session(path, provider)
+        about = _about(path) if path.is_dir() else None
+        model = path if about is None else path / MODEL
+        if about is not None and not model.exists():
+            help = "`jsonnx train --resume` goes on with it; Ctrl-C there leaves the model as it is by then"
+            raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
+        session = Session(model, provider)
         if "jsonnx.spec" not in session.metadata:
             help = "only models that jsonnx compiled can be evaluated; plain onnxruntime runs any model"
-            raise CompileError([Diagnostic("no-spec", f"{str(path)!r} does not say what spec it came from", help=help)])
-        return Deployed(session, check(session.metadata["jsonnx.spec"]), None)
+            raise CompileError([Diagnostic("no-spec", f"{str(model)!r} does not say what spec it came from", help=help)])
+        checked = _spec_of(session, str(model))  # the model's own: that in the folder may be of a later run
+        if about is None:
+            return Deployed(session, checked)
+        file = path.resolve() / about["data_folder"] / about.get("spec", SPEC)
+        return Deployed(session, checked, path, shown(file.resolve()))
 
     def evaluate(self, data: str | None) -> dict[str, float]:
-        """Loss (without penalties on weights) and metrics, on a file or on the spec's test data."""
-        objective = self.checked.objective
+        """Loss and metrics, on a file or on the spec's test data.
+
+        The loss of a model without its RUN lacks the penalties on weights, which are no part of a model.
+        """
         made = self._plan()
         samples = self._samples(made, data)
+        if self.folder is not None:
+            trainer = Trainer(made, self.session.provider.name)
+            trainer.set_weights(read_weights(self.folder / WEIGHTS))
+            return trainer.evaluate(samples, batch_size=BATCH)
+        return self._scored(made, samples)
+
+    def _scored(self, made: Plan, samples: Samples) -> dict[str, float]:
+        objective = self.checked.objective
         if objective is None:
             raise ValueError("a plan without an objective")
         scorer = Session(emit(scoring_graph(self.checked.sound, objective)), self.session.provider.name)
@@ -68,9 +89,9 @@ class Deployed:
 
     def predict(self, data: str, output: str | None, say: Callable[[str], None]) -> None:
         """Predictions for a file, as .csv, .json or .npz by the ending of `output`; None is csv through `say`."""
-        ending = Path(output).suffix if output else ".csv"
-        if ending not in WRITERS:
-            raise UsageError("bad-option", f"cannot write {ending or 'a file without an ending'!r}", "use .csv, .json or .npz")
+        ending = _ending(output) if output else ".csv"
+        own = self.folder.iterdir() if self.folder else []
+        spare([Path(data), *own], [Path(output)] if output else [])
         typed = self.checked.sound
         training = typed.network.training
         wanted = Wanted(typed.inputs, {})
@@ -85,7 +106,7 @@ class Deployed:
 
     def _plan(self) -> Plan:
         made = plan(self.checked)
-        return replace(made, file=self.file) if self.file else made
+        return replace(made, file=self.file, locate=None)
 
     def _samples(self, made: Plan, data: str | None) -> Samples:
         if data is not None:
@@ -98,9 +119,25 @@ class Deployed:
         return samples
 
 
+def _spec_of(session: Session, model: str) -> Checked:
+    checked = check(read(session.metadata["jsonnx.spec"]).value)  # as a value: its text is nobody's file
+    typed = checked.sound
+    if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
+        raise CompileError([Diagnostic("damaged-file", f"{model!r} says that it came from a spec of another model")])
+    return checked
+
+
+def _ending(output: str) -> str:
+    ending = Path(output).suffix.lower()
+    if ending not in WRITERS:
+        what = f"files that end in {ending!r}" if ending else "a file without an ending"
+        raise UsageError("bad-option", f"cannot write {what}", "use .csv, .json or .npz")
+    return ending
+
+
 def _about(folder: Path) -> dict[str, Any]:
     try:
-        about = read(folder / "run.json").value
+        about = read(folder / ABOUT).value
     except UsageError as error:
         help = "a RUN folder is what `jsonnx train -o RUN` writes"
         raise UsageError("unreadable-file", f"{str(folder)!r} is no RUN folder", help) from error
@@ -134,7 +171,7 @@ def _csv(outputs: Outputs, labels: Labels) -> bytes:
             columns.append(_best(array, known))
         else:
             names += [name] if rows.shape[1] == 1 else [f"{name}_{index}" for index in range(rows.shape[1])]
-        columns += [rows[:, index].tolist() for index in range(rows.shape[1])]
+        columns += rows.T.astype(str)  # the shortest digits that mean the same number
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -142,9 +179,16 @@ def _csv(outputs: Outputs, labels: Labels) -> bytes:
     return text.getvalue().encode()
 
 
+def plain(value: Any) -> Any:
+    """Numbers as JSON knows them; null is what is not finite."""
+    array = np.asarray(value)
+    finite = array if array.dtype.kind != "f" or np.isfinite(array).all() else np.where(np.isfinite(array), array, None)
+    return finite.tolist()
+
+
 def _json(outputs: Outputs, labels: Labels) -> bytes:
     """`{"outputs": {name: [...]}, "labels": {name: [...]}}`."""
-    told: dict[str, Any] = {"outputs": {name: array.tolist() for name, array in outputs.items()}}
+    told: dict[str, Any] = {"outputs": {name: plain(array) for name, array in outputs.items()}}
     classes = {
         name: _best(outputs[name], known)
         for name, known in labels.items()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from .diagnostics import CompileError, Diagnostic
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, Value
-from .interop.weights import read_weights
 from .layers.core import Embedding
 from .model import Model
 from .passes.bind import bind
@@ -29,6 +29,7 @@ from .passes.shapes import TypedNetwork
 from .passes.tidy import tidy
 from .runtime.random import initial_weights
 from .runtime.trainer import Plan
+from .runtime.weights import fitting, read_weights
 from .training.objective import Objective
 from .validation import After, Checked, Spec, check, ignore
 
@@ -50,10 +51,13 @@ def compiled(checked: Checked, weights: Weights = None, seed: int | None = None,
     typed = checked.sound
     graph = inference_graph(typed)
     after("graph", graph)
-    known = initial_weights(graph, spec_seed(typed) if seed is None else seed)
+    known = initial_weights(graph, seed_of(typed, seed))
     if weights is not None:
         given = read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights
-        known |= fitting(given, graph)
+        wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+        known, faults = fitting(given, wanted)
+        if faults:
+            raise CompileError(faults)
     bound = tidy(bind(graph, known))
     after("bound", bound)
     proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network))
@@ -80,7 +84,7 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         targets=objective.targets,
         metrics={name: metric for name, (_, metric) in objective.names().items()},
         training=training,
-        seed=spec_seed(typed) if seed is None else seed,
+        seed=seed_of(typed, seed),
         limits=index_limits(typed),
         labels=typed.network.labels,
         file=checked.source.file,
@@ -144,21 +148,14 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
         raise CompileError([place]) from error
 
 
-def fitting(given: Mapping[str, np.ndarray], graph: Graph) -> dict[str, np.ndarray]:
-    """The given weights, where all of them have a place in the graph. Raises CompileError."""
-    wanted = {**graph.parameters, **graph.states}
-    faults = [f"there is no weight {name!r}" for name in given if name not in wanted]
-    faults += [f"the weight {name!r} is missing" for name in wanted if name not in given]
-    for name, value in wanted.items():
-        if name in given and np.shape(given[name]) != value.shape:
-            faults.append(f"the weight {name!r} has shape {list(np.shape(given[name]))}, the network wants {list(value.shape)}")
-    if faults:
-        raise CompileError([Diagnostic("weights-mismatch", fault) for fault in faults])
-    return {name: np.asarray(given[name]) for name in wanted}
-
-
-def spec_seed(typed: TypedNetwork) -> int:
-    return typed.network.training.seed if typed.network.training else 0
+def seed_of(typed: TypedNetwork, seed: int | None) -> int:
+    """The seed that was asked for, or else the spec's. Raises TypeError, ValueError."""
+    if seed is None:
+        return typed.network.training.seed if typed.network.training else 0
+    number = index(seed)
+    if isinstance(seed, bool) or not 0 <= number < 1 << 63:
+        raise ValueError(f"a seed is an integer from 0 to 2**63 - 1, got {seed!r}")
+    return number
 
 
 __all__ = ["Weights", "check", "compile", "compiled", "plan"]

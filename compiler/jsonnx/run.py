@@ -6,23 +6,25 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .api import Trainer
 from .backend import package_version
-from .diagnostics import UsageError
-from .interop.weights import read_weights
-from .runtime.data import from_spec
-from .runtime.files import write_atomically
-from .runtime.run_folder import RunFolder
+from .diagnostics import Note, UsageError
+from .runtime.data import Samples, from_spec
+from .runtime.files import spare, write_atomically
+from .runtime.plan import Plan
+from .runtime.progress import Interruption, Watch
+from .runtime.run_folder import ABOUT, FIGURES, MODEL, SPEC, WEIGHTS, RunFolder
 from .runtime.trainer import Diverged, History
-from .validation import Checked
+from .validation import STDIN, Checked
 
-ABOUT = "run.json"
-EVERY = 5.0
-"""Seconds between checkpoints at the ends of epochs: a short epoch is cheaper to repeat than to save."""
+EVERY, EVERY_LONG = 5.0, 60.0
+"""Seconds between checkpoints at the ends of epochs, and within one: a short epoch is cheaper to repeat than to save."""
+
+ANEW = "-o names another folder, --force starts anew"
 
 
 @dataclass
@@ -53,15 +55,24 @@ class Outcome:
 
 
 class Recorder:
-    """Writes an epoch's figures as it ends, and a checkpoint now and then."""
+    """Writes an epoch's figures as it ends, and a checkpoint now and then and at the end."""
 
     def __init__(self, run: RunFolder, trainer: Trainer) -> None:
         self.run, self.trainer = run, trainer
         self.saved = time.monotonic()
 
+    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
+        self._save(EVERY_LONG)
+
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
         self.run.add_figures(epoch, figures)
-        if time.monotonic() - self.saved > EVERY:
+        self._save(EVERY)
+
+    def on_end(self, history: History) -> None:
+        self._save(0.0)
+
+    def _save(self, seconds: float) -> None:
+        if time.monotonic() - self.saved >= seconds:
             self.run.save(self.trainer)
             self.saved = time.monotonic()
 
@@ -81,60 +92,74 @@ def train(
     """Train on the spec's data; everything of the run goes into the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint to go on from. `warn` is called with diagnostics
-    that are no errors. Raises CompileError, UsageError, Diverged (then the folder has the last good weights).
+    that are no errors. Raises CompileError, FeedError, UsageError, Diverged (then the folder has the last good weights).
     """
-    trainer = Trainer(checked, provider, seed, read_weights(weights) if weights else None)
-    samples = from_spec(trainer.plan, "train")  # before anything is written: bad data leaves no trace
-    validation = from_spec(trainer.plan, "validation")
-    if (folder / ABOUT).exists() and not (resume or force):
-        help = "--resume goes on with it, --force starts anew, -o names another folder"
-        raise UsageError("run-exists", f"there is a run in {str(folder)!r} already", help)
+    outputs = [folder / name for name in (ABOUT, SPEC, WEIGHTS, MODEL, FIGURES)]
+    spare([*checked.files, *([Path(weights)] if weights else [])], outputs)
+    _check_folder(folder, outputs, resume, force)
+    trainer = Trainer(checked, provider, seed, weights)
+    data = _data(trainer.plan)  # before anything is written: what is wrong leaves no trace
     with RunFolder(folder) as run:
-        done = 0
+        _check_folder(folder, outputs, resume, force)  # again: another process may have been here
         if resume:
             found, warnings = run.resume(trainer)
-            warn(warnings)
             if found is None:
-                raise UsageError("no-checkpoint", f"there is no checkpoint in {str(folder)!r} to go on from")
-            done = trainer.epochs_done
+                raise UsageError("no-checkpoint", f"there is no checkpoint in {str(folder)!r} to go on from", ANEW)
+            warn(warnings)
         else:
-            for old in run.checkpoints():
-                old.unlink()
+            run.begin(trainer)
         _describe(run, checked, trainer)
-        run.start_figures(done)
+        run.start_figures(trainer.epochs_done)
+        listeners = [Recorder(run, trainer), *callbacks]
         try:
-            history = trainer.fit(
-                samples,
-                validation_data=validation,
-                validation_split=_split(checked, validation),
-                callbacks=[Recorder(run, trainer), *callbacks],
-            )
-        except Diverged:
+            history = trainer.fit(data["train"], validation_data=data["validation"], callbacks=listeners)
+        except Diverged as error:
             _leave(run, trainer)
+            left = Note(f"the weights from before are in {str(folder / MODEL)!r}")
+            error.diagnostics = [replace(fault, notes=(left,)) for fault in error.diagnostics]
             raise
-        run.save(trainer)
-        _leave(run, trainer)
-        outcome = Outcome(folder, history)
-        if not history.interrupted and from_spec(trainer.plan, "test") is not None:
-            outcome.test = trainer.evaluate()
-        return outcome
+        with Interruption() as asked:
+            _leave(run, trainer)
+        history.signal = history.signal or asked.signal
+        test = data["test"] if not history.interrupted else None
+        return Outcome(folder, history, trainer.evaluate(test) if test is not None else {})
 
 
-def _split(checked: Checked, validation: object) -> float | None:
-    training = checked.network.training
-    return training.data.validation_split if validation is None and training and training.data else None
+def _check_folder(folder: Path, outputs: Iterable[Path], resume: bool, force: bool) -> None:
+    """Raises UsageError where there is no run to resume, or where something would be written over."""
+    is_run, there = (folder / ABOUT).exists(), [path for path in outputs if path.exists()]
+    if resume and not is_run:
+        raise UsageError("no-checkpoint", f"there is no run in {str(folder)!r} to go on with", "without --resume one starts")
+    if is_run and not (resume or force):
+        raise UsageError("run-exists", f"there is a run in {str(folder)!r} already", f"--resume goes on with it, {ANEW}")
+    if there and not (resume or force):
+        raise UsageError("run-exists", f"{str(there[0])!r} is there already", f"{ANEW}, and writes over it")
+
+
+def _data(plan: Plan) -> dict[str, Samples | None]:
+    """The spec's data, all of it read and checked, split where the spec says so."""
+    data = {part: from_spec(plan, part) for part in ("train", "validation", "test")}
+    train = data["train"]
+    if train is None:
+        raise UsageError("no-data", "the spec names no data to train on", "name a file in `training.data.train`")
+    share = plan.training.data.validation_split if plan.training.data else 0.0
+    if share and data["validation"] is None:
+        data["train"], data["validation"] = train.split(share)
+    Watch(plan, data["validation"] is not None)
+    return data
 
 
 def _describe(run: RunFolder, checked: Checked, trainer: Trainer) -> None:
     """The spec as it was trained, and what a later command must know besides."""
-    run.write_spec(json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n")
     about = {
         "jsonnx": package_version(),
         "data_folder": os.path.relpath(checked.folder.resolve(), run.path.resolve()),
+        "spec": Path(checked.source.file or STDIN).name,
         "provider": trainer.provider,
         "seed": trainer.plan.seed,
     }
     write_atomically(run.path / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
+    run.write_spec(json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _leave(run: RunFolder, trainer: Trainer) -> None:
@@ -143,4 +168,4 @@ def _leave(run: RunFolder, trainer: Trainer) -> None:
     run.write_model(trainer.model().to_bytes())
 
 
-__all__ = ["ABOUT", "Outcome", "train"]
+__all__ = ["Outcome", "train"]

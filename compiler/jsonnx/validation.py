@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .diagnostics import CompileError, Diagnostic, Report, UsageError
+from .diagnostics import CompileError, Diagnostic, JsonPath, Note, Report, UsageError, path_text
 from .frontend.load import load
 from .frontend.network import Network
-from .frontend.source import Source, from_value, read_file, read_text
+from .frontend.source import STANDARD, Source, from_value, read_file, read_text
 from .passes.objective import objective as make_objective
 from .passes.shapes import TypedNetwork, infer_shapes
 from .passes.shared import check_shared
@@ -25,6 +25,9 @@ Spec = str | os.PathLike[str] | Mapping[str, Any]
 """A path, a JSON text (beginning with `{`) or a Python dict."""
 
 After = Callable[[str, Any], None]
+
+STDIN = "<stdin>"
+"""What the file is called that is read for `-`."""
 
 
 def ignore(stage: str, value: Any) -> None:
@@ -55,14 +58,24 @@ class Checked:
     @property
     def folder(self) -> Path:
         """Where relative paths in the spec begin."""
-        named = self.source.file not in (None, "-")
-        return Path(self.source.file).parent if named and self.source.file else Path()
+        return Path(self.source.file or STDIN).parent
+
+    @property
+    def files(self) -> list[Path]:
+        """The spec's file and those that it names, as far as there are any."""
+        training = self.typed.network.training if self.typed else None
+        data = training.data if training else None
+        named = [data.train, data.validation, data.test] if data else []
+        own = [Path(self.source.file)] if self.source.file not in (None, STDIN) else []
+        return [*own, *(self.folder / name for name in named if name)]
 
 
 def read(spec: Spec) -> Source:
     """The JSON value of a spec. Raises CompileError, or UsageError for a file that cannot be read."""
     if isinstance(spec, Mapping):
         return from_value(dict(spec))
+    if not isinstance(spec, (str, os.PathLike)):
+        raise TypeError(f"a spec is a path, a JSON text or a dict, got {type(spec).__name__}")
     if isinstance(spec, str) and spec.lstrip().startswith("{"):
         return read_text(spec)
     return read_file(spec)
@@ -81,19 +94,36 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Che
     network = load(source.value, report)
     after("network", network)
     if network is None:
-        return Checked(source, list(report))
+        return Checked(source, _told(report, changes))
     typed = infer_shapes(network, report)
     after("typed", typed)
     check_shared(typed, report)
     objective = make_objective(typed, report)
-    return Checked(source, list(report), typed, objective)
+    return Checked(source, _told(report, changes), typed, objective)
+
+
+def _told(report: Report, changes: Sequence[str]) -> list[Diagnostic]:
+    """The report's faults, with a note where the text that is shown is not what was checked."""
+    changed_paths = {path_text(_steps(change)): f"--set {change}" for change in changes}
+    return [
+        replace(fault, notes=(*fault.notes, *(Note(f"changed by {by}") for path, by in changed_paths.items() if _within(fault.path, path))))
+        for fault in report
+    ]
+
+
+def _within(path: str, other: str) -> bool:
+    return path == other or path.startswith((f"{other}.", f"{other}["))
+
+
+def _steps(change: str) -> JsonPath:
+    return tuple(int(step[:9]) if step.isdecimal() else step for step in change.partition("=")[0].split("."))
 
 
 def changed(source: Source, change: str) -> Source:
     """The source with one value replaced: a dotted path, `=`, and JSON (or a plain word, as a string)."""
-    path, equals, text = change.partition("=")
-    steps = path.split(".")
-    if not equals or not all(steps):
+    _, equals, text = change.partition("=")
+    steps = _steps(change)
+    if not equals or "" in steps or len(steps) > STANDARD.depth:
         raise UsageError("bad-option", f"--set {change}: not of the form KEY=VALUE", "as in --set training.epochs=3")
     try:
         value = read_text(text).value
@@ -102,16 +132,18 @@ def changed(source: Source, change: str) -> Source:
     return replace(source, value=_replaced(source.value, steps, value, change))
 
 
-def _replaced(inside: Any, steps: list[str], value: Any, change: str) -> Any:
+def _replaced(inside: Any, steps: JsonPath, value: Any, change: str) -> Any:
     if not steps:
         return value
     step, rest = steps[0], steps[1:]
-    if isinstance(inside, dict):
+    if isinstance(inside, str):  # the short form of a brick, such as "adam"
+        inside = {"type": inside}
+    if isinstance(inside, dict) and isinstance(step, str):
         return inside | {step: _replaced(inside.get(step, {}), rest, value, change)}
-    if isinstance(inside, list) and step.isdigit() and int(step) < len(inside):
-        index = int(step)
-        return [*inside[:index], _replaced(inside[index], rest, value, change), *inside[index + 1 :]]
-    raise UsageError("bad-option", f"--set {change}: the spec has no place {step!r} there")
+    if isinstance(inside, list) and isinstance(step, int) and step < len(inside):
+        return [*inside[:step], _replaced(inside[step], rest, value, change), *inside[step + 1 :]]
+    there = f"a list of {len(inside)}, counted from 0" if isinstance(inside, list) else f"{inside!r}"
+    raise UsageError("bad-option", f"--set {change}: there is no {str(step)!r} in {there}")
 
 
 def validate(spec: Spec) -> list[Diagnostic]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from jsonnx.render.diagnostics import render
 from jsonnx.validation import validate
 

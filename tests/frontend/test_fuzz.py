@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from jsonnx.validation import check
 
 ROOT = Path(__file__).parents[2]
@@ -21,8 +20,39 @@ NASTY: list[Any] = [
     *("", "x", "dense", "Dense", "relu", "batch", "x.state_h", "a b", "\n", "\u202e", "é", "\U0001f600", "a" * 300),
     *(3, 4, 5, 6, 8, 12, -2, -3, 10, 100),
     *("$ref", "type", "from", "${width}", "valid", "same", "mse", "adam", "0", "1e5"),
-    *([], [[]], [[[]]], {}, [1], [2], [-1], [2, 1], [1, 1], [3, 3], [2, 2], [-1, 4], [[1, 1], [2, 0]], [0, 0], [-1, -1], [1, 2, 3], [2**40, 2**40], [1.5], ["x"], ["x", "x"], ["dense", 5]),
-    *([None, None], [True], {"type": "Dense"}, {"type": "relu"}, {"type": 5}, {"type": None}, {"type": []}, {"use": "x"}),
+    *(
+        [],
+        [[]],
+        [[[]]],
+        {},
+        [1],
+        [2],
+        [-1],
+        [2, 1],
+        [1, 1],
+        [3, 3],
+        [2, 2],
+        [-1, 4],
+        [[1, 1], [2, 0]],
+        [0, 0],
+        [-1, -1],
+        [1, 2, 3],
+        [2**40, 2**40],
+        [1.5],
+        ["x"],
+        ["x", "x"],
+        ["dense", 5],
+    ),
+    *(
+        [None, None],
+        [True],
+        {"type": "Dense"},
+        {"type": "relu"},
+        {"type": 5},
+        {"type": None},
+        {"type": []},
+        {"use": "x"},
+    ),
     *({"type": "Bidirectional", "layer": {"type": "LSTM", "units": 3}}, {"a": {"b": {"c": [{}]}}}, [{"type": "Dense"}]),
 ]
 
@@ -109,7 +139,7 @@ def test_a_mutilated_spec_gets_diagnostics_and_nothing_else(seed: int) -> None:
         except Exception as error:
             raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
         assert time.perf_counter() - started < 2, text
-        assert all(found.line and found.column and found.message for found in checked.diagnostics), text
+        assert all(found.line and found.column and 0 < len(found.message) < 500 for found in checked.diagnostics), text
         if not any(found.severity == "error" for found in checked.diagnostics):
             assert checked.typed is not None, text
             assert set(checked.typed.outputs) == set(checked.network.outputs), text

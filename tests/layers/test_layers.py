@@ -15,7 +15,10 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASE
 def feeds_of(case: Case, batch: int, rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
     if case.integers is not None:
         return {f"x{i}": rng.integers(0, case.integers, (batch, *shape)) for i, shape in enumerate(case.inputs)}
-    return {f"x{i}": rng.normal(size=(batch, *shape)).astype(dtype) for i, shape in enumerate(case.inputs)}
+    shapes = {f"x{i}": (batch, *shape) for i, shape in enumerate(case.inputs)}
+    drawn = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    drawn |= {f"x{i}": rng.integers(0, 2, shapes[f"x{i}"]) for i in case.masks}
+    return {name: values.astype(dtype) for name, values in drawn.items()}
 
 
 def network(case: Case):
@@ -53,6 +56,7 @@ def test_gradients_equal_finite_differences(case: Case) -> None:
     graph = lower(typed, training=True, real="float64")
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
     feeds |= {name: np.where(rng.random((3, *map(int, r.shape[1:]))) < r.keep, r.scale, 0.0) for name, r in graph.randoms.items()}
-    wanted = [*(typed.inputs if case.integers is None else []), *graph.parameters]
+    masks = {f"x{i}" for i in case.masks}
+    wanted = [*(name for name in typed.inputs if case.integers is None and name not in masks), *graph.parameters]
     if wanted:
         assert check_gradients(graph, feeds, wanted) < 1e-6

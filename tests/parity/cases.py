@@ -52,8 +52,9 @@ def one_layer(case: layers.cases.Case) -> Document:
     """The layer behind a Dense for each real input, so that the gradients of its inputs count too."""
     inputs, entries, sources = {}, [], []
     for index, shape in enumerate(case.inputs):
-        inputs[f"x{index}"] = {"shape": list(shape), "dtype": "float32" if case.integers is None else "int32"}
-        real = case.integers is None and shape
+        whole = case.integers is not None or index in case.masks
+        inputs[f"x{index}"] = {"shape": list(shape), "dtype": "int32" if whole else "float32"}
+        real = not whole and shape
         sources.append(f"before{index}" if real else f"x{index}")
         if real:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})

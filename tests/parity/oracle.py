@@ -24,7 +24,12 @@ RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "
 BY_ARGUMENT = ("MultiHeadAttention", "GroupQueryAttention")
 """Layers that take their inputs as arguments, not as one list."""
 
+ATTENTION = (*BY_ARGUMENT, "Attention", "AdditiveAttention")
+
 OWN_KEYS = {"type", "from", "use"}
+
+CALL_KEYS = {"arguments", "use_causal_mask", "return_attention_scores"}
+"""What Keras takes where a layer is called."""
 
 
 def keras_model(spec: Mapping[str, Any]) -> keras.Model:
@@ -42,7 +47,8 @@ def keras_model(spec: Mapping[str, Any]) -> keras.Model:
             layers[owner] = keras_layer({**entry, "name": name})
         sources = entry.get("from", last)
         sources = [sources] if isinstance(sources, str) else sources
-        results = call(layers[owner], [values[source] for source in sources])
+        options = {key: entry[key] for key in CALL_KEYS & set(entry)}
+        results = call(layers[owner], [values[source] for source in sources], options)
         values |= zip(result_names(name, layers[owner], len(results)), results, strict=True)
         last = name
     outputs = spec.get("outputs") or [last]
@@ -74,7 +80,7 @@ def snake_case(name: str) -> str:
 
 def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
     """A layer of a spec's entry; layers inside it without a name bear their type's, uncounted."""
-    arguments = {key: argument(key, value) for key, value in entry.items() if key not in OWN_KEYS}
+    arguments = {key: argument(key, value) for key, value in entry.items() if key not in OWN_KEYS | CALL_KEYS}
     return getattr(keras.layers, entry["type"])(**arguments)
 
 
@@ -104,24 +110,45 @@ def keras_object(module: Any, name: str, given: Mapping[str, Any]) -> Any:
     return found(**given)
 
 
-def call(layer: keras.layers.Layer, inputs: list[Any]) -> list[Any]:
+def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any]) -> list[Any]:
     """The outputs of a layer; further inputs are states, arguments or parts of one list, as the layer's type wants."""
-    kind = type(layer).__name__
-    if len(inputs) == 1:
+    kind = type(layer).__name__.replace("Grouped", "Group")
+    if kind in ATTENTION:
+        results = attended(layer, kind, inputs, **options)
+    elif kind == "ReversibleEmbedding":
+        results = layer(inputs[0], reverse="float" in inputs[0].dtype)
+    elif len(inputs) == 1:
         results = layer(inputs[0])
     elif kind in RECURRENT:
         results = layer(inputs[0], initial_state=inputs[1:])
-    elif kind in BY_ARGUMENT:
-        results = layer(*inputs)
     else:
         results = layer(inputs)
     return list(results) if isinstance(results, (list, tuple)) else [results]
 
 
+def attended(
+    layer: keras.layers.Layer, kind: str, inputs: list[Any], arguments: Sequence[str] | None = None, **options: Any
+) -> Any:
+    """The outputs of an attention; its inputs are query, value and key, or what `arguments` says."""
+    given = dict(zip(arguments or ("query", "value", "key")[: len(inputs)], inputs, strict=True))
+    given.setdefault("value", given["query"])
+    if kind not in BY_ARGUMENT:
+        masks = [given.pop(f"{name}_mask", None) for name in ("query", "value")]
+        masks = [None if mask is None else keras.ops.cast(mask, "bool") for mask in masks]
+        tensors = [given[name] for name in ("query", "value", "key") if name in given]
+        return layer(tensors, mask=masks if masks != [None, None] else None, **options)
+    if "query_mask" in given and kind == "MultiHeadAttention":  # which takes it only as the query's own
+        rows = keras.ops.expand_dims(given.pop("query_mask"), -1)
+        given["attention_mask"] = given["attention_mask"] * rows if "attention_mask" in given else rows
+    return layer(**given, **options)
+
+
 def result_names(name: str, layer: keras.layers.Layer, count: int) -> list[str]:
     """The names of a layer's outputs: `encoder`, `encoder.state_h`, ..."""
     more: tuple[str, ...] = ()
-    if count > 1:
+    if type(layer).__name__.endswith("Attention"):
+        more = ("attention_scores",)[: count - 1]
+    elif count > 1:
         states = ("state_h", "state_c")[: (count - 1) // (2 if isinstance(layer, keras.layers.Bidirectional) else 1)]
         two = isinstance(layer, keras.layers.Bidirectional)
         more = tuple(f"{way}_{state}" for way in ("forward", "backward") for state in states) if two else states

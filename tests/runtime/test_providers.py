@@ -63,6 +63,18 @@ def test_a_provider_that_is_not_there_is_an_error_with_the_way_to_get_it(runtime
 def test_another_runtime_is_to_be_removed_first(monkeypatch):
     monkeypatch.setattr(providers, "installed", lambda: ["onnxruntime"])
     assert providers.how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')
+    assert providers.how_to_get("cpu") == 'pip install "jsonnx[cpu]"'
+    monkeypatch.setattr(providers, "installed", lambda: ["onnxruntime-webgpu"])
+    assert providers.how_to_get("cuda").startswith('pip uninstall -y onnxruntime-webgpu && pip install "jsonnx[cuda]"')
+    assert providers.how_to_get("webgpu").startswith('pip install "jsonnx[webgpu]"')
+    assert providers.how_to_get("qnn").startswith("pip uninstall -y onnxruntime-webgpu && pip install onnxruntime-qnn")
+
+
+def test_what_the_session_is_told_is_not_told_to_the_provider(runtime):
+    runtime("WebGpuExecutionProvider", "CPUExecutionProvider")
+    provider = providers.resolve("webgpu")
+    assert provider.listed == ["WebGpuExecutionProvider", "CPUExecutionProvider"]
+    assert provider.session_entries == {"ep.webgpuexecutionprovider.preferredLayout": "NCHW"}
 
 
 def test_an_unknown_provider_gets_a_suggestion():

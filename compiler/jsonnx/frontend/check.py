@@ -47,7 +47,7 @@ def _validator() -> Any:
 
 
 def _is_integer(checker: Any, value: Json) -> bool:
-    whole = isinstance(value, int) or isinstance(value, float) and value.is_integer()
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     return whole and not isinstance(value, bool) and abs(value) < 2**63
 
 
@@ -99,6 +99,10 @@ def _specific(error: ValidationError) -> list[ValidationError]:
         tagged = [index for index in meant if "$ref" in error.validator_value[index]]
         others = [index for index in meant if index not in tagged]
         meant = tagged if "type" in error.instance else others
+    if len(meant) > 1:
+        nearest = min(map(len, (branches[index] for index in meant)))
+        meant = [index for index in meant if len(branches[index]) == nearest]
+        meant = meant[:1] if isinstance(error.instance, list) else meant  # nested lists: the shallowest that fits
     if len(meant) != 1:
         return [error]
     return [fault for inner in branches[meant[0]] for fault in _specific(inner)]
@@ -118,14 +122,18 @@ def _is_only_out_of_range(error: ValidationError) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     whole = isinstance(value, int) or value.is_integer()
-    return "number" in wanted or whole and "integer" in wanted
+    return "number" in wanted or (whole and "integer" in wanted)
 
 
 def _guessed_keys(found: Iterable[ValidationError], report: Report) -> dict[JsonPath, set[str]]:
     """Missing keys that an unknown key beside them was meant to be: reported once, at the unknown one."""
     guessed: dict[JsonPath, set[str]] = {}
     for error in found:
-        missing = [name for name in error.schema.get("required", []) if name not in error.instance] if _is_extra(error) else []
+        missing = (
+            [name for name in error.schema.get("required", []) if name not in error.instance]
+            if _is_extra(error)
+            else []
+        )
         for key in _extra_keys(error) if missing else ():
             near = report.suggestion(key, error.schema["properties"])
             guessed.setdefault(_path(error), set()).update(name for name in missing if near and repr(name) in near)
@@ -164,7 +172,11 @@ def _report(error: ValidationError, guessed: Mapping[JsonPath, set[str]], report
                     _report_missing(error, key, report)
         case "type" if _is_only_out_of_range(error):
             size = "too near to 0" if abs(value) < 1 else "too large"
-            bound = "a 64-bit integer" if "number" not in error.validator_value else "float32, which reaches from 1.4e-45 to 3.4e38"
+            bound = (
+                "a 64-bit integer"
+                if "number" not in error.validator_value
+                else "float32, which reaches from 1.4e-45 to 3.4e38"
+            )
             report.add("out-of-range", path, f"{_subject(path)} is {shown(value)}, {size} for {bound}")
         case "type" | "anyOf":
             message = f"expected {expected(error.schema)} for {_subject(path)}, got {shown(value)}"
@@ -191,7 +203,9 @@ def _report_extra(error: ValidationError, key: str, report: Report) -> None:
 
 def _report_missing(error: ValidationError, key: str, report: Report) -> None:
     about = error.schema.get("properties", {}).get(key, {})
-    similar = report.suggestion(key, [name for name in error.instance if name not in error.schema.get("properties", {})])
+    similar = report.suggestion(
+        key, [name for name in error.instance if name not in error.schema.get("properties", {})]
+    )
     said = f"{about['description'].rstrip('.')}: {expected(about)}" if "description" in about else None
     help = f"{similar.removesuffix('?')} by it?" if similar else said
     report.add("missing-key", _path(error), f"{_owner(error)} needs the key {key!r}", help=help)
@@ -202,7 +216,7 @@ def _report_choice(error: ValidationError, report: Report) -> None:
     choices = [choice for choice in error.validator_value if choice is not None]
     if not isinstance(value, str):
         return  # its type is wrong, which is reported beside this
-    elif kind is None:
+    if kind is None:
         help = report.suggestion(value, choices) or f"choose {either(map(shown, choices))}"
         report.add("invalid-value", path, f"{_subject(path)} cannot be {shown(value)}", help=help)
     elif value in FAMILY[kind].names:
@@ -211,7 +225,9 @@ def _report_choice(error: ValidationError, report: Report) -> None:
         report.add("missing-key", path, f"the {kind} {quoted(value)} needs arguments", help=help)
     else:
         members = FAMILY[kind].members
-        help = report.suggestion(value, members) or report.suggestion(value, choices) or f"there are {', '.join(members)}"
+        help = (
+            report.suggestion(value, members) or report.suggestion(value, choices) or f"there are {', '.join(members)}"
+        )
         what = "layer type" if kind == "layer" else kind
         report.add("unknown-type", path, f"there is no {what} {quoted(value)}", help=help)
 
@@ -229,7 +245,11 @@ def _report_name(error: ValidationError, report: Report) -> None:
 def _subject(path: JsonPath) -> str:
     """What to call a value: `'units'`, `'shape[1]'`."""
     keys = [index for index, step in enumerate(path) if isinstance(step, str)]
-    return repr("".join([str(path[keys[-1]]), *(f"[{step}]" for step in path[keys[-1] + 1 :])])) if keys else "the document"
+    return (
+        repr("".join([str(path[keys[-1]]), *(f"[{step}]" for step in path[keys[-1] + 1 :])]))
+        if keys
+        else "the document"
+    )
 
 
 def _owner(error: ValidationError) -> str:

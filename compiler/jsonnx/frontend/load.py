@@ -15,7 +15,7 @@ from .check import check
 from .network import Call, Network
 from .order import in_order
 from .schema import VERSION
-from .words import quoted, shown
+from .words import few, quoted, shown
 
 CALL_KEYS = ("type", "name", "from")
 
@@ -25,7 +25,9 @@ def load(document: Json, report: Report) -> Network | None:
     version = document.get("version", VERSION) if isinstance(document, dict) else VERSION
     if isinstance(version, int) and version != VERSION:
         help = f"this release reads version {VERSION}; install the one that wrote the file, or adapt it"
-        report.add("unsupported-version", ("version",), f"cannot read version {shown(version)} of the language", help=help)
+        report.add(
+            "unsupported-version", ("version",), f"cannot read version {shown(version)} of the language", help=help
+        )
         return None
     check(document, report)
     if not isinstance(document, dict) or not isinstance(document.get("layers"), list):
@@ -88,7 +90,10 @@ class _Reader:
 
     def _size(self, size: Json, name: str, axis: int) -> Dim:
         if size == str(BATCH):
-            message, help = "'batch' names the batch axis, which is not written", "leave it out, or give this size another name"
+            message, help = (
+                "'batch' names the batch axis, which is not written",
+                "leave it out, or give this size another name",
+            )
             self.report.add("invalid-name", ("inputs", name, "shape", axis), message, help=help)
         if size is None:
             return Size.named(f"{name}_{axis + 1}")
@@ -153,7 +158,13 @@ class _Reader:
                 if name in layers:
                     call = replace(call, layer=layers[name].layer)
                 elif name in self.paths:
-                    what = "an input" if name not in first else "this entry itself" if first[name] is call else "a use of another"
+                    what = (
+                        "an input"
+                        if name not in first
+                        else "this entry itself"
+                        if first[name] is call
+                        else "a use of another"
+                    )
                     message = f"{quoted(name)} is {what}, not a layer"
                     self.report.add("unknown-name", path, message, help="name the layer that is to be called again")
                 else:
@@ -181,7 +192,9 @@ class _Reader:
                 sources = tuple(inputs)
                 if len(inputs) > 1:
                     message = f"{quoted(call.name)} is the first layer and there are {len(inputs)} inputs"
-                    self.report.add("missing-key", call.path, message, help=f'say which it takes: "from": "{inputs[0]}"')
+                    self.report.add(
+                        "missing-key", call.path, message, help=f'say which it takes: "from": "{inputs[0]}"'
+                    )
                     sources = ()
             result.append(replace(call, sources=sources, layer=call.layer if sources else None))
         return result
@@ -192,7 +205,9 @@ class _Reader:
         broken = {call.name for call in calls if call.layer is None}
         result = []
         for call in calls:
-            missing = [source for source in call.sources if source not in known and source.partition(".")[0] not in broken]
+            missing = [
+                source for source in call.sources if source not in known and source.partition(".")[0] not in broken
+            ]
             for source in dict.fromkeys(missing):
                 self._unknown(source, self._reference_path(call, source), known - set(call.results))
             fits = not missing and self._has_right_count(call)
@@ -212,7 +227,10 @@ class _Reader:
         if dot and layer in known:
             message = f"{quoted(layer)} has no output {quoted(output)}"
             known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
-        help = self.report.suggestion(name, known) or f"there are: {', '.join(known[:20])}{' and more' if len(known) > 20 else ''}"
+        help = (
+            self.report.suggestion(name, known)
+            or f"there are: {', '.join(known[:20])}{' and more' if len(known) > 20 else ''}"
+        )
         self.report.add("unknown-name", path, message, help=help if known else None, at_key=at_key)
 
     def _has_right_count(self, call: Call) -> bool:
@@ -224,7 +242,7 @@ class _Reader:
             return True
         wanted = f"{least} inputs or more" if most is None else str(least) if least == most else f"{least} to {most}"
         wanted += "" if wanted.endswith("more") else " input" if wanted == "1" else " inputs"
-        got = ", ".join(map(repr, call.sources))
+        got = few(call.sources)
         help = 'name them: "from": ["a", "b"]' if len(call.sources) < least else None
         message = f"{call.layer.type_name} {call.name!r} takes {wanted}, got {len(call.sources)} ({got})"
         written = "from" in self.document["layers"][call.path[1]]
@@ -259,7 +277,9 @@ class _Reader:
         for name in inputs:
             if name not in used:
                 help = "take it in a `from`, or remove it"
-                self.report.add("unused-input", ("inputs", name), f"no layer takes the input {name!r}", help=help, at_key=True)
+                self.report.add(
+                    "unused-input", ("inputs", name), f"no layer takes the input {name!r}", help=help, at_key=True
+                )
 
     def _labels(self, outputs: list[str]) -> dict[str, tuple[str, ...]]:
         written = self.document.get("labels")
@@ -268,7 +288,9 @@ class _Reader:
         if isinstance(written, list):
             if len(outputs) != 1:
                 help = f'give labels by output name: {{"{outputs[0]}": [...]}}'
-                self.report.add("wrong-type", ("labels",), f"there are {len(outputs)} outputs for one list of labels", help=help)
+                self.report.add(
+                    "wrong-type", ("labels",), f"there are {len(outputs)} outputs for one list of labels", help=help
+                )
                 return {}
             return {outputs[0]: tuple(written)}
         for name in written:

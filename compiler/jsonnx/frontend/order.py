@@ -7,12 +7,15 @@ from heapq import heappop, heappush
 
 from ..diagnostics import JsonPath, Report
 from .network import Call
+from .words import few
 
 
 def in_order(calls: Sequence[Call], paths: Mapping[str, JsonPath], report: Report) -> list[Call]:
     """The calls, each after those it takes from, otherwise as written. Calls on a cycle, or after one, are left out and
     the cycle is reported. `paths` says where each name was first defined."""
-    made_by = {result: index for index, call in enumerate(calls) for result in call.results if paths[result] == call.path}
+    made_by = {
+        result: index for index, call in enumerate(calls) for result in call.results if paths[result] == call.path
+    }
     waits = [{made_by[source] for source in call.sources if source in made_by} for call in calls]
     followers: list[list[int]] = [[] for _ in calls]
     for index, wanted in enumerate(waits):
@@ -48,7 +51,7 @@ def _report_cycle(calls: Sequence[Call], waits: Mapping[int, set[int]], report: 
     cycle = cycle[first:] + cycle[:first]
     names = [calls[i].name for i in cycle]
     ring = [*(names if len(names) <= SHOWN else [*names[:SHOWN], "..."]), names[0]]
-    notes = [(calls[i].path, f"{calls[i].name!r} takes {', '.join(map(repr, calls[i].sources))}") for i in cycle[:SHOWN]]
+    notes = [(calls[i].path, f"{calls[i].name!r} takes {few(calls[i].sources)}") for i in cycle[:SHOWN]]
     message, help = f"the layers {' -> '.join(ring)} take from one another in a circle", "let one take from elsewhere"
     if len(cycle) == 1:
         message, help, notes = f"the layer {names[0]!r} takes from itself", "let it take from elsewhere", []

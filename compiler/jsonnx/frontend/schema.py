@@ -99,7 +99,9 @@ def _definitions() -> dict[str, Json]:
                 "shape": {
                     "type": "array",
                     "description": "Sizes; null or a name is a size that may differ from run to run.",
-                    "items": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, NAME, {"type": "null"}]},
+                    "items": {
+                        "anyOf": [{"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, NAME, {"type": "null"}]
+                    },
                     "maxItems": 8,
                 },
                 "dtype": {"type": "string", "enum": DTYPES, "default": "float32", "description": "Element type."},
@@ -110,7 +112,10 @@ def _definitions() -> dict[str, Json]:
         "reference": REFERENCE | {"description": "The name of an input or a layer, or `layer.output`."},
         "from": {
             "description": "What the layer takes: one name or several.",
-            "anyOf": [{"$ref": "#/$defs/reference"}, {"type": "array", "items": {"$ref": "#/$defs/reference"}, "minItems": 1}],
+            "anyOf": [
+                {"$ref": "#/$defs/reference"},
+                {"type": "array", "items": {"$ref": "#/$defs/reference"}, "minItems": 1},
+            ],
         },
         "use": {
             "type": "object",

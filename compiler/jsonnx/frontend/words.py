@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..bricks import Json
 
@@ -93,3 +93,8 @@ def shown(value: Json) -> str:
 def quoted(name: str) -> str:
     """A name for a message, shortened."""
     return repr(name if len(name) <= 60 else f"{name[:40]}...")
+
+
+def few(names: Sequence[str], most: int = 8) -> str:
+    """Some names for a message."""
+    return ", ".join([*map(quoted, names[:most]), *(["..."] if len(names) > most else [])])

@@ -69,8 +69,7 @@ def training_step(graph: Graph, optimizer: Optimizer) -> Graph:
         count = g.state("iterations", (), Constant(value=0), "int64")
         now = g.Add(count, 1)
         g.assign(count, now)
-        step = g.cast(now, "float32")
-        shared = optimizer.prepare(g, rate, step)
+        shared = optimizer.prepare(g, rate, now)
         for weight, gradient in optimizer.clip(g, changed).items():
             with g.at(weight.name):
                 _update(g, optimizer, weight, gradient, rate, shared)

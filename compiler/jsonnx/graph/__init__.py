@@ -5,10 +5,11 @@ inferred when its node was emitted. Together with `backend` the only door to onn
 """
 
 from .builder import Builder
-from .ir import Constant, Graph, Node, Parameter, Random, State, Value, node_metadata
+from .ir import Body, Constant, Graph, Node, Parameter, Random, State, Value, needed, node_metadata
 from .tensors import numpy_dtype, onnx_dtype, tensor_proto
 
 __all__ = [
+    "Body",
     "Builder",
     "Constant",
     "Graph",
@@ -17,6 +18,7 @@ __all__ = [
     "Random",
     "State",
     "Value",
+    "needed",
     "node_metadata",
     "numpy_dtype",
     "onnx_dtype",

@@ -12,6 +12,7 @@ import onnx
 from ..types import Dim, Size, TensorType, require
 from .infer import Inference, schema_of
 from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .loops import Step, loop
 from .tensors import numpy_dtype
 
 Weight = TypeVar("Weight", Parameter, State)
@@ -87,6 +88,13 @@ class Builder:
             yield
         finally:
             self._scope, self._path = before
+
+    def inside(self) -> Builder:
+        """A builder of what this one's next node runs at every step. Weights made there belong to the whole graph."""
+        g = Builder(training=self.training, real=self.real, inference=self._infer)
+        g.parameters, g.states = self.parameters, self.states
+        g.trainable, g._scope, g._path = self.trainable, self._scope, self._path
+        return g
 
     # -- what is not an operator -------------------------------------------------------------------------------------
 
@@ -228,6 +236,14 @@ class Builder:
 
         return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
 
+    def loop(
+        self, step: Step, states: Sequence[Value], slices: Sequence[Value], *, reverse: bool = False
+    ) -> tuple[list[Value], list[Value]]:
+        """`step(g, states, slices) -> (states, results)`, for every slice along the first axes, from the last if
+        `reverse`: the last states, and the results stacked along a new first axis, in the order of the slices.
+        """
+        return loop(self, step, states, slices, reverse=reverse)
+
     def zeros(self, like: Value) -> Value:
         """Zeros of a value's type; many are made when the graph runs, not kept in the file."""
         elements = like.type.elements
@@ -244,6 +260,7 @@ def _plain(value: Any) -> Any:
 
 def _one_shape(name: str, known: Weight, wanted: Weight) -> Weight:
     """The known weight, which a further call of its layer wants too; ShapeError where it wants another shape."""
-    message = f"has the weight {name!r} of shape {list(known.shape)} from its first call, and needs {list(wanted.shape)} here"
-    require(known.shape == wanted.shape, message, code="shared-weights")
+    first, here = list(known.shape), list(wanted.shape)
+    message = f"has the weight {name!r} of shape {first} from its first call, and needs {here} here"
+    require(first == here, message, code="shared-weights")
     return known

@@ -167,6 +167,28 @@ class Graph:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Body(Graph):
+    """The graph that a node runs at every step, as its attribute.
+
+    Its inputs are one by one those of the node. The first `formal` of them get a value of each step; the others stand
+    for what the node reads from outside, the same at every step. So whoever follows a node's inputs misses nothing.
+    """
+
+    formal: int = 0
+
+
+def needed(nodes: Iterable[Node], wanted: Iterable[Value]) -> list[Node]:
+    """The nodes on which the wanted values depend, in their order."""
+    read = set(wanted)
+    kept = []
+    for node in reversed(list(nodes)):
+        if any(output in read for output in node.outputs):
+            kept.append(node)
+            read.update(x for x in node.inputs if x is not None)
+    return kept[::-1]
+
+
 def node_metadata(node: Node, source: str = "") -> dict[str, str]:
     """What a node says of its origin in the ONNX file."""
     steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in node.path)

@@ -7,15 +7,20 @@ are emitted through the `g` it is handed.
 
 from . import (
     activation_layers,
+    attention,
     convolution,
     core,
+    einsum,
     merging,
+    multi_head,
     normalization,
     pooling,
     preprocessing,
     recurrent,
     regularization,
     reshaping,
+    resizing,
+    transposed,
 )
 from .activations import ACTIVATIONS
 from .base import LAYERS, Layer, layer
@@ -25,14 +30,19 @@ __all__ = [
     "LAYERS",
     "Layer",
     "activation_layers",
+    "attention",
     "convolution",
     "core",
+    "einsum",
     "layer",
     "merging",
+    "multi_head",
     "normalization",
     "pooling",
     "preprocessing",
     "recurrent",
     "regularization",
     "reshaping",
+    "resizing",
+    "transposed",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..bricks import Brick, Family, attr
 from ..training.regularizers import Regularizer
-from ..types import TensorType
+from ..types import TensorType, require
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -30,6 +30,9 @@ class Layer(Brick):
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the greatest number of inputs; None is no bound."""
 
+    penalizes_itself: ClassVar[bool] = False
+    """Whether `lower` applies the activity regularizer, to something else than the outputs."""
+
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(None, doc="Penalty on the layer's output, divided by the batch size.")
     dtype: str | None = attr(
@@ -43,3 +46,17 @@ class Layer(Brick):
     def output_names(self) -> tuple[str, ...]:
         """The names of the outputs after the first, as in `from: encoder.state_h`."""
         return ()
+
+
+def require_real(*inputs: TensorType) -> None:
+    """ShapeError where an input is not of real numbers."""
+    for x in inputs:
+        help = "Rescaling makes real numbers of integers, Embedding vectors"
+        require(x.dtype.startswith("float"), f"needs real numbers, got {x}", help)
+
+
+def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:
+    """Add an activity regularizer's penalty on a value to the loss, divided by the batch size."""
+    if regularizer is not None:
+        batch = g.Squeeze(g.Shape(y, start=0, end=1), [0])
+        g.add_loss(g.Div(regularizer.penalty(g, y), g.cast(batch, y.dtype)))

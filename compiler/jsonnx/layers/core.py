@@ -1,4 +1,4 @@
-"""Dense and Embedding."""
+"""Dense, Embedding, ReversibleEmbedding, Identity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
 from ..types import TensorType, require
 from .activations import Activation_, activate, activated
-from .base import Layer, layer
+from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LORA = "Low-rank adaptation is not supported."
 QUANTIZATION = "Quantized weights are not supported."
 MASKING = "Mask propagation is not supported yet."
+REVERSE_DTYPE = "Only the default, float32, is supported."
 WEIGHTS = "Initial weights are given beside the spec, not in it."
 
 
@@ -40,6 +41,7 @@ class Dense(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        require_real(x)
         x.fixed(-1)
         return activated(x.with_last(self.units), self.activation)
 
@@ -80,3 +82,56 @@ class Embedding(Layer):
             self.embeddings_constraint,
         )
         return g.Gather(embeddings, g.cast(x, "int64"), axis=0)
+
+
+@layer
+class ReversibleEmbedding(Layer):
+    """Replaces integers by vectors, `embeddings[x]`, and projects vectors back: `x @ embeddingsT`.
+
+    The input's element type says which: integers are replaced, real numbers projected. Both ways share the weights where
+    the second call says `use`.
+    """
+
+    input_dim: int = attr(doc="Size of the vocabulary: the greatest integer plus 1.", minimum=1)
+    output_dim: int = attr(doc="Size of the vectors.", minimum=1)
+    tie_weights: bool = attr(True, doc="Whether the way back uses the same vectors, and not some of its own.")
+    embeddings_initializer: Initializer = attr("uniform", doc="Initial value of the vectors.")
+    embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the vectors.")
+    embeddings_constraint: Constraint | None = attr(None, doc="Projection of the vectors after every update.")
+    mask_zero: bool = attr(False, doc="Whether later layers leave out places where x is 0.", unsupported=MASKING)
+    reverse_dtype: str | None = attr(None, doc="Element type of the way back.", unsupported=REVERSE_DTYPE)
+    logit_soft_cap: float | None = attr(None, doc="Bound c of the way back: `c * tanh(logits / c)`.", above=0)
+    weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial vectors.", unsupported=WEIGHTS)
+    lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
+    lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
+    quantization_config: str | None = attr(None, doc="Quantization of the vectors.", unsupported=QUANTIZATION)
+
+    def infer(self, x: TensorType) -> TensorType:
+        if not x.dtype.startswith("float"):
+            return TensorType("float32", (*x.shape, self.output_dim))
+        require(x.rank >= 2, f"projects back the last axis of an input of rank 2 or more, got {x}")
+        size = x.fixed(-1)
+        help = "integers are replaced by vectors: give the input an integer dtype"
+        require(size == self.output_dim, f"projects back vectors of {self.output_dim}, got {x}", help)
+        return x.with_last(self.input_dim)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        start, shape = self.embeddings_initializer, (self.input_dim, self.output_dim)
+        embeddings = g.param("embeddings", shape, start, self.embeddings_regularizer, self.embeddings_constraint)
+        back = None if self.tie_weights else g.param("reverse_embeddings", shape[::-1], start)
+        if not x.dtype.startswith("float"):
+            return g.Gather(embeddings, g.cast(x, "int64"), axis=0)
+        y = g.MatMul(x, g.transpose(embeddings, [1, 0]) if back is None else back)
+        cap = self.logit_soft_cap
+        return y if cap is None else g.Mul(g.Tanh(g.Div(y, cap)), cap)
+
+
+@layer
+class Identity(Layer):
+    """The input as it is."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return x

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..bricks import Sizes, attr
 from ..types import Dim, TensorType, broadcast, require, shape_text
-from .base import Layer, layer
+from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -19,6 +19,7 @@ def merged(inputs: tuple[TensorType, ...]) -> TensorType:
     So an input of lower rank gets its missing axes right after the batch, as in Keras.
     """
     one_dtype(inputs)
+    require(inputs[0].dtype != "bool", f"merges numbers, got {inputs[0]}")
     shape = inputs[0].shape[1:]
     for x in inputs[1:]:
         both = broadcast(shape, x.shape[1:])
@@ -104,6 +105,7 @@ class Average(Layer):
     arity = (2, None)
 
     def infer(self, *inputs: TensorType) -> TensorType:
+        require_real(*inputs)
         return merged(inputs)
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
@@ -144,6 +146,7 @@ class Dot(Layer):
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         one_dtype((x, y))
+        require_real(x, y)
         a, b = self._axes(x, y)
         sizes = x.shape[a], y.shape[b]
         require(

@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..bricks import attr
 from ..training.constraints import Constraint
-from ..training.initializers import Initializer
+from ..training.initializers import Initializer, Ones
 from ..training.regularizers import Regularizer
-from ..types import TensorType, require
+from ..types import TensorType, product, require
 from .axes import Axes, along, axes_of, axis_of
 from .base import Layer, layer
+from .einsum import shaped
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
 
 RENORM = "Batch renormalization is not supported."
+SHORTEST = 1e-12
+"""The length below which vectors are not brought to length 1, as in Keras."""
+
 SYNCHRONIZED = "Statistics over several machines are not supported."
 
 
@@ -156,3 +160,96 @@ class LayerNormalization(Layer):
         y = g.Div(centered, g.Sqrt(g.Add(variance, self.epsilon)))
         y = y if gamma is None else g.Mul(y, along(g, gamma, axes, x.rank))
         return y if beta is None else g.Add(y, along(g, beta, axes, x.rank))
+
+
+@layer
+class GroupNormalization(Layer):
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, by the statistics of groups of channels (Wu and He, 2018).
+
+    Mean and variance are those of a sample's whole group: of its channels and all other axes.
+    """
+
+    groups: int = attr(32, doc="Number of groups, a divisor of the channels; -1 for a group a channel.", minimum=-1)
+    axis: int = attr(-1, doc="Axis of the channels.")
+    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a learned beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
+    gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
+    beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
+    gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
+    beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
+    gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        axis = axis_of(x, self.axis)
+        require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
+        channels = x.fixed(axis)
+        require(self.groups != 0, "cannot have 0 groups", "give -1 for a group a channel", "out-of-range")
+        fits = self.groups == -1 or channels % self.groups == 0
+        require(fits, f"cannot divide the {channels} channels of {x} into {self.groups} groups")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axis, shape = self.axis % x.rank, x.shape
+        channels = shape[axis]
+        groups = channels if self.groups == -1 else self.groups
+        parts = [product(shape[1:axis]), groups, channels // groups, product(shape[axis + 1 :])]
+        kept = [place for place, size in enumerate(parts) if place in (1, 2) or size != 1]
+        rank, group = len(kept) + 1, kept.index(1) + 1
+        y = shaped(g, x, (shape[0], *(parts[place] for place in kept)), x)
+        _, centered, variance = statistics(g, y, [place for place in range(1, rank) if place != group])
+        gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
+
+        def by_channel(weight: Value) -> Value:
+            return along(g, g.reshape(weight, tuple(parts[1:3])), [group, group + 1], rank)
+
+        if self.scale:
+            gamma = g.param("gamma", (channels,), self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+            gain = g.Mul(gain, by_channel(gamma))
+        y = g.Mul(centered, gain)
+        if self.center:
+            beta = g.param("beta", (channels,), self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+            y = g.Add(y, by_channel(beta))
+        return shaped(g, y, shape, x)
+
+
+@layer
+class RMSNormalization(Layer):
+    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, the mean being along some axes (Zhang and Sennrich, 2019)."""
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the mean and of the learned scale.")
+    epsilon: float = attr(1e-6, doc="Added to the mean.", minimum=0)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        axes = axes_of(x, self.axis)
+        require(bool(axes), "needs an axis to normalize along, got an empty list")
+        for axis in axes:
+            x.fixed(axis)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = axes_of(x.type, self.axis)
+        scale = g.param("scale", [x.shape[axis] for axis in axes], Ones())
+        mean = g.ReduceMean(g.Mul(x, x), axes, keepdims=1)
+        gain = g.Reciprocal(g.Sqrt(g.Add(mean, self.epsilon)))
+        return g.Mul(g.Mul(x, gain), along(g, scale, axes, x.rank))
+
+
+@layer
+class UnitNormalization(Layer):
+    """`x / sqrt(sum(x ** 2))`, the sum being along some axes: vectors of length 1, or of 0 where x is 0."""
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the sum.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require(bool(axes_of(x, self.axis)), "needs an axis to normalize along, got an empty list")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        square = g.ReduceSum(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)
+        return g.Mul(x, g.Reciprocal(g.Sqrt(g.Max(square, SHORTEST**2))))

@@ -316,7 +316,8 @@ class Bidirectional(Layer):
     def output_names(self) -> tuple[str, ...]:
         names = ["backward"] if self.merge_mode is None else []
         for way, inner in zip(("forward", "backward"), self.halves(), strict=True):
-            names += [f"{way}_{name}" for name in inner.output_names()]
+            if isinstance(inner, Recurrent):  # what else stands here `infer` refuses
+                names += [f"{way}_{name}" for name in inner.output_names()]
         return tuple(names)
 
     def infer(self, x: TensorType, *states: TensorType) -> Types:

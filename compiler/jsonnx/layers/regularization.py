@@ -1,4 +1,4 @@
-"""Layers that disturb their input in training, and only then."""
+"""Layers that disturb their input in training, or penalize it, and only then."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from ..bricks import attr
+from ..training.regularizers import L1L2, Regularizer
 from ..types import Dim, TensorType, require
-from .base import Layer, layer
+from .base import Layer, layer, penalize, require_real
 from .windows import DATA_FORMAT, DataFormat, channel_axis, require_spatial
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class SpatialDropout1D(SpatialDropout):
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 1, None)
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -92,6 +94,7 @@ class SpatialDropout2D(SpatialDropout):
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 2, self.data_format)
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -106,6 +109,7 @@ class SpatialDropout3D(SpatialDropout):
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 3, self.data_format)
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -166,3 +170,24 @@ class AlphaDropout(Layer):
         replaced = g.Add(g.Mul(x, mask), g.Mul(g.Sub(1.0, mask), SELU_LIMIT))
         scale = ((1 - self.rate) * (1 + self.rate * SELU_LIMIT**2)) ** -0.5
         return g.Add(g.Mul(replaced, scale), -scale * SELU_LIMIT * self.rate)
+
+
+@layer
+class ActivityRegularization(Layer):
+    """Adds `l1 * sum(|x|) + l2 * sum(x ** 2)`, divided by the batch size, to the loss; the output is the input."""
+
+    penalizes_itself = True
+
+    l1: float = attr(0.0, doc="Factor of the absolute values.", minimum=0)
+    l2: float = attr(0.0, doc="Factor of the squares.", minimum=0)
+    activity_regularizer: Regularizer | None = attr(
+        None, doc="Penalty on the layer's output.", unsupported="This layer's penalty is given by l1 and l2."
+    )
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"penalizes real numbers, got {x}")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        penalize(g, L1L2(l1=self.l1, l2=self.l2) if self.l1 or self.l2 else None, x)
+        return x

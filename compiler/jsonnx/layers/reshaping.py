@@ -1,4 +1,4 @@
-"""Layers that rearrange or pad: Flatten, Reshape, Permute, ZeroPadding2D."""
+"""Layers that rearrange, repeat, cut and pad."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ from .windows import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
 if TYPE_CHECKING:
     from ..graph import Builder, Value
 
+LAST = 2**63 - 1
+"""The end of a slice that reaches the end of any axis."""
+
+IMAGE_SIDES = "one number, [height, width] or [[top, bottom], [left, right]]"
+VOLUME_SIDES = "one number, [depth, height, width] or [[front, behind], [top, bottom], [left, right]]"
+
 
 class Margins:
-    """Two sizes for every spatial axis, before and after: given so, or as one size an axis, or as one for all."""
+    """Two sizes for every spatial axis, before and after: given so, or as one size an axis, or as one for all.
+
+    Of a single axis the two sizes, or the one, stand alone.
+    """
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
@@ -22,17 +31,20 @@ class Margins:
     def schema(self) -> dict[str, Json]:
         one = {"type": "integer", "minimum": 0}
         pair = {"type": "array", "items": one, "minItems": 2, "maxItems": 2}
+        if self.rank == 1:
+            return {"anyOf": [one, pair]}
         each = {"anyOf": [one, pair]}
         return {"anyOf": [one, {"type": "array", "items": each, "minItems": self.rank, "maxItems": self.rank}]}
 
     def read(self, value: Json) -> tuple[tuple[int, int], ...]:
-        sides = value if isinstance(value, (list, tuple)) else [value] * self.rank
+        single = self.rank == 1 or not isinstance(value, (list, tuple))
+        sides = [value] * self.rank if single else value
         pairs = [side if isinstance(side, (list, tuple)) else (side, side) for side in sides]
         return tuple((int(before), int(after)) for before, after in pairs)
 
     def write(self, value: tuple[tuple[int, int], ...]) -> Json:
         if any(before != after for before, after in value):
-            return [list(side) for side in value]
+            return list(value[0]) if self.rank == 1 else [list(side) for side in value]
         sizes = [before for before, _ in value]
         return sizes[0] if len(set(sizes)) == 1 else sizes
 
@@ -96,23 +108,111 @@ class Permute(Layer):
 
 
 @layer
-class ZeroPadding2D(Layer):
-    """Rows and columns of zeros around an image."""
+class RepeatVector(Layer):
+    """A vector several times, as the steps of a sequence."""
 
-    padding: Annotated[tuple[tuple[int, int], ...], Margins(2)] = attr(
-        (1, 1), doc="Rows and columns added: one number, [height, width] or [[top, bottom], [left, right]]."
+    n: int = attr(doc="How many times.", minimum=1)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.rank == 2, f"needs an input of rank 2, [batch, features], got {x}")
+        return x.with_shape((x.shape[0], self.n, x.shape[1]))
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return g.refine(g.Expand(g.Unsqueeze(x, [1]), [1, self.n, 1]), self.infer(x.type).shape)
+
+
+# -- cutting and padding ---------------------------------------------------------------------------------------------
+
+Sides = tuple[tuple[int, int], ...]
+"""For every spatial axis a size in front and one behind."""
+
+
+class Cropping(Layer):
+    """Base of the layers that cut off both ends of every spatial axis."""
+
+    cropping: Sides
+    data_format: DataFormat | None = None
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_spatial(x, len(self.cropping), self.data_format)
+        shape = list(x.shape)
+        for axis, (front, behind) in zip(spatial_axes(x.rank, self.data_format), self.cropping, strict=True):
+            n, shape[axis] = shape[axis], shape[axis] - front - behind
+            require(
+                not isinstance(n, int) or shape[axis] > 0,
+                f"leaves nothing of axis {axis}: {n} - {front} - {behind} = {shape[axis]} of {x}",
+            )
+        return x.with_shape(shape)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = spatial_axes(x.rank, self.data_format)
+        starts, ends = zip(*((front, -behind or LAST) for front, behind in self.cropping), strict=True)
+        return g.refine(g.Slice(x, list(starts), list(ends), axes), self.infer(x.type).shape)
+
+
+@layer
+class Cropping1D(Cropping):
+    """A sequence without its first and last steps."""
+
+    cropping: Annotated[Sides, Margins(1)] = attr((1, 1), doc="Steps cut off: one number, or [front, behind].")
+
+
+@layer
+class Cropping2D(Cropping):
+    """An image without its outer rows and columns."""
+
+    cropping: Annotated[Sides, Margins(2)] = attr(((0, 0), (0, 0)), doc=f"Rows and columns cut off: {IMAGE_SIDES}.")
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+
+@layer
+class Cropping3D(Cropping):
+    """A volume without its outer planes, rows and columns."""
+
+    cropping: Annotated[Sides, Margins(3)] = attr(
+        ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns cut off: {VOLUME_SIDES}."
     )
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
+
+class ZeroPadding(Layer):
+    """Base of the layers that put zeros around their input."""
+
+    padding: Sides
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
     def infer(self, x: TensorType) -> TensorType:
-        require_spatial(x, 2, self.data_format)
+        require_spatial(x, len(self.padding), self.data_format)
         shape = list(x.shape)
-        for axis, margins in zip(spatial_axes(x.rank, self.data_format), self.padding, strict=True):
-            shape[axis] += sum(margins)
+        for axis, sides in zip(spatial_axes(x.rank, self.data_format), self.padding, strict=True):
+            shape[axis] += sum(sides)
         return x.with_shape(shape)
 
     def lower(self, g: Builder, x: Value) -> Any:
         pads = [[0] * x.rank, [0] * x.rank]
-        for axis, margins in zip(spatial_axes(x.rank, self.data_format), self.padding, strict=True):
-            pads[0][axis], pads[1][axis] = margins
+        for axis, sides in zip(spatial_axes(x.rank, self.data_format), self.padding, strict=True):
+            pads[0][axis], pads[1][axis] = sides
         return g.refine(g.Pad(x, pads[0] + pads[1]), self.infer(x.type).shape)
+
+
+@layer
+class ZeroPadding1D(ZeroPadding):
+    """Steps of zeros before and after a sequence."""
+
+    padding: Annotated[Sides, Margins(1)] = attr(1, doc="Steps added: one number, or [front, behind].")
+
+
+@layer
+class ZeroPadding2D(ZeroPadding):
+    """Rows and columns of zeros around an image."""
+
+    padding: Annotated[Sides, Margins(2)] = attr((1, 1), doc=f"Rows and columns added: {IMAGE_SIDES}.")
+
+
+@layer
+class ZeroPadding3D(ZeroPadding):
+    """Planes, rows and columns of zeros around a volume."""
+
+    padding: Annotated[Sides, Margins(3)] = attr(
+        ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns added: {VOLUME_SIDES}."
+    )

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from ..graph import Builder, Value
 
 Padding = Literal["valid", "same"]
+PaddingOrCausal = Literal["valid", "same", "causal"]
 DataFormat = Literal["channels_last", "channels_first"]
 
 DATA_FORMAT = "Where the channels stand: last (also for null) or first, before the spatial axes."
 PADDING = "`valid` keeps windows inside the input; `same` pads so that stride 1 keeps the size."
+CAUSAL = f"{PADDING[:-1]}; `causal` pads in front only, so that no step sees a later one."
 
 SPATIAL_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -50,7 +52,7 @@ class Windows(NamedTuple):
 
     size: tuple[int, ...]
     strides: tuple[int, ...]
-    padding: Padding
+    padding: PaddingOrCausal
     dilations: tuple[int, ...]
     what: str = "kernel"
 
@@ -70,9 +72,9 @@ class Windows(NamedTuple):
         return x.with_shape(shape)
 
     def _count(self, index: int, axis: int, x: TensorType) -> Dim:
-        """The windows along an axis: (n - span) // stride + 1, or for `same` ceil(n / stride)."""
+        """The windows along an axis: (n - span) // stride + 1, or where it is padded ceil(n / stride)."""
         n, span, stride = x.shape[axis], self.spans[index], self.strides[index]
-        if self.padding == "same":
+        if self.padding != "valid":
             count = (n - 1) // stride + 1
             require(count != 0, f"needs an input of at least 1 on axis {axis}, got {x}")
             return count
@@ -93,7 +95,7 @@ class Windows(NamedTuple):
         """The attributes of an ONNX operator over an input with these spatial sizes.
 
         `same` pads by `max((ceil(n / stride) - 1) * stride + span - n, 0)`, the smaller half in front, as TensorFlow
-        does. Where that depends on a symbolic n, the operator itself works it out.
+        does. Where that depends on a symbolic n, the operator itself works it out. `causal` pads by span - 1, all in front.
         """
         common: dict[str, Any] = {"kernel_shape": self.size, "strides": self.strides}
         if any(dilation > 1 for dilation in self.dilations):
@@ -102,7 +104,8 @@ class Windows(NamedTuple):
         known = [total for total in totals if total is not None]
         if len(known) < len(totals):
             return {**common, "auto_pad": "SAME_UPPER"}
-        pads = [total // 2 for total in known] + [total - total // 2 for total in known]
+        front = known if self.padding == "causal" else [total // 2 for total in known]
+        pads = [*front, *(total - before for total, before in zip(known, front, strict=True))]
         return {**common, "pads": pads} if any(pads) else common
 
     def _total_padding(self, index: int, n: Dim) -> int | None:
@@ -110,6 +113,6 @@ class Windows(NamedTuple):
         stride, span = self.strides[index], self.spans[index]
         if self.padding == "valid" or span == 1:
             return 0
-        if stride == 1:
+        if stride == 1 or self.padding == "causal":
             return span - 1
         return max((-(-n // stride) - 1) * stride + span - n, 0) if isinstance(n, int) else None

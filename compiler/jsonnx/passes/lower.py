@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..graph import Builder, Graph, Value
 from ..graph.builder import EmissionError
 from ..layers import Layer
+from ..layers.base import penalize
 from ..types import BATCH, Dim, Size, TensorType
 from .shapes import TypedNetwork
 
@@ -36,10 +37,9 @@ def lower_layer(g: Builder, layer: Layer, inputs: list[Value]) -> tuple[Value, .
     outside, g.trainable = g.trainable, g.trainable and layer.trainable
     results = layer.lower(g, *inputs)
     results = results if isinstance(results, tuple) else (results,)
-    if layer.activity_regularizer is not None:
+    if not layer.penalizes_itself:
         for result in results:
-            penalty = layer.activity_regularizer.penalty(g, result)
-            g.add_loss(g.Div(penalty, g.cast(g.Squeeze(g.Shape(result, start=0, end=1), [0]), result.dtype)))
+            penalize(g, layer.activity_regularizer, result)
     g.trainable = outside
     return results
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..diagnostics import JsonPath, Report
 from ..frontend.words import quoted
@@ -54,21 +54,24 @@ def _losses(training: Training, outputs: Mapping[str, TensorType], report: Repor
     path = ("training", "loss")
     _check_names(training.loss, outputs, outputs, path, report)
     if not training.loss:
-        report.add("out-of-range", path, "'loss' needs at least 1 entry, got {}", help="give a loss, or losses by output name")
+        report.add(
+            "out-of-range", path, "'loss' needs at least 1 entry, got {}", help="give a loss, or losses by output name"
+        )
     return {name: training.loss[name] for name in outputs if name in training.loss}
 
 
 def _metrics(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> dict[str, tuple[Metric, ...]]:
     """The metrics of every output, resolved."""
     written = typed.network.training.metrics if typed.network.training else ()
-    by_name = isinstance(written, dict)
-    if by_name:
+    if isinstance(written, dict):
         _check_names(written, losses, typed.outputs, ("training", "metrics"), report)
     resolved: dict[str, tuple[Metric, ...]] = {}
     for output in losses:
+        by_name = isinstance(written, dict)
+        wanted = written.get(output, ()) if isinstance(written, dict) else written
         names: dict[str, Metric] = {}
-        for index, metric in enumerate(written.get(output, ()) if by_name else written):
-            path = ("training", "metrics", *([output] if by_name else []), index)
+        for index, metric in enumerate(wanted):
+            path: JsonPath = ("training", "metrics", output, index) if by_name else ("training", "metrics", index)
             if metric.reported in (*names, "loss"):
                 help = 'give it another: {"type": ..., "name": "..."}'
                 report.add("duplicate-name", path, f"two figures are called {metric.reported!r}", help=help)
@@ -81,7 +84,7 @@ def _metrics(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) ->
 
 
 def _check_names(
-    named: Iterable[str], known: Iterable[str], outputs: Iterable[str], path: JsonPath, report: Report
+    named: Iterable[str], known: Collection[str], outputs: Collection[str], path: JsonPath, report: Report
 ) -> None:
     """Reports names that are not known; `known` are those of the outputs that may be named here."""
     for name in named:

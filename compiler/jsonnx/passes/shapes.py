@@ -74,4 +74,6 @@ def _check_labels(network: Network, types: Mapping[str, TensorType], report: Rep
             path = ("labels",) if isinstance(network.document.get("labels"), list) else ("labels", name)
             message = f"there are {len(labels)} labels for {classes} classes"
             notes = [(network.paths[name], f"{name!r} is {types[name]}")]
-            report.add("labels-mismatch", path, message, help="give one label for every number on the last axis", notes=notes)
+            report.add(
+                "labels-mismatch", path, message, help="give one label for every number on the last axis", notes=notes
+            )

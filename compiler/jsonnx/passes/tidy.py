@@ -6,18 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Constant, Graph, Node, Value
+from ..graph import Body, Constant, Graph, Node, Value, needed
 
 
 def prune(graph: Graph) -> Graph:
     """Without the nodes on which no output, update or loss depends."""
-    wanted = set(graph.roots)
-    kept = []
-    for node in reversed(graph.nodes):
-        if any(output in wanted for output in node.outputs):
-            kept.append(node)
-            wanted.update(x for x in node.inputs if x is not None)
-    return graph.rewired(reversed(kept), {})
+    return graph.rewired(needed(graph.nodes, graph.roots), {})
 
 
 def merge_equal(graph: Graph) -> Graph:
@@ -37,7 +31,9 @@ def merge_equal(graph: Graph) -> Graph:
 
 
 def _key(node: Node) -> Any:
-    attributes = tuple((name, repr(value)) for name, value in sorted(node.attributes.items()))
+    attributes = tuple(
+        (name, value if isinstance(value, Body) else repr(value)) for name, value in sorted(node.attributes.items())
+    )
     return node.op, node.domain, attributes, tuple(map(_identity, node.inputs))
 
 

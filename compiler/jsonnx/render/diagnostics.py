@@ -89,7 +89,8 @@ def _text(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], files: 
         blocks += [_block(diagnostic, lines, paint) for diagnostic in found[:MOST]]
         if len(found) > MOST:
             blocks.append(f"and {len(found) - MOST:,} more in {visible(file or 'the document')}")
-    return "\n\n".join([*blocks, _verdict(diagnostics, files)])
+    about_files = files or not diagnostics or any(of.file for of in diagnostics)
+    return "\n\n".join([*blocks, _verdict(diagnostics, files)] if about_files else blocks)
 
 
 def _lines(text: str) -> list[str]:
@@ -106,7 +107,11 @@ def _block(of: Diagnostic, lines: Sequence[str], paint: Callable[[str, str], str
     if of.line and of.column and of.line <= len(lines) and lines[of.line - 1]:
         line, caret = _excerpt(lines[of.line - 1], of.column)
         bar = paint("frame", "|")
-        shown += [f"{margin} {bar}", f"{paint('frame', str(of.line))} {bar} {line}", f"{margin} {bar} {paint(of.severity, caret)}"]
+        shown += [
+            f"{margin} {bar}",
+            f"{paint('frame', str(of.line))} {bar} {line}",
+            f"{margin} {bar} {paint(of.severity, caret)}",
+        ]
     sign = paint("frame", "=")
     shown += [f"{margin} {sign} note: {_note_text(note)}" for note in of.notes]
     if of.help:
@@ -151,7 +156,7 @@ def _verdict(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     if counts:
         total = counted(len({*files, *faulty}), "file")
         many = f"{len(faulty)} of {total}" if len(files) > len(faulty) else total
-        return f"{' and '.join(counts)} in {many}" if faulty != {None} else " and ".join(counts)
+        return f"{' and '.join(counts)} in {many}"
     return f"{counted(len(files), 'file')} {'is' if len(files) == 1 else 'are'} fine" if files else "nothing is wrong"
 
 
@@ -247,6 +252,9 @@ def _uri(file: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.~/-]", encode, file.replace("\\", "/"))
 
 
+_DECLARATION = "<?xml version='1.0' encoding='us-ascii'?>\n"
+
+
 def _junit(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     """A test case a file, which fails where the file has errors."""
     found = by_file(diagnostics, files)
@@ -256,7 +264,9 @@ def _junit(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "jsonnx", **counts})
     for file, faults in found.items():
         name = visible(file or "document")
-        case = ElementTree.SubElement(suite, "testcase", {"classname": "jsonnx", "name": name, "file": name, "time": "0"})
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": "jsonnx", "name": name, "file": name, "time": "0"}
+        )
         for severity, group in groupby(sorted(faults, key=lambda of: of.severity), key=lambda of: of.severity):
             listed = list(group)
             attributes = {"message": counted(len(listed), severity), "type": listed[0].code}
@@ -264,4 +274,9 @@ def _junit(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
             blocks = (f"{place_text(of)}: {of.severity}[{of.code}]: {_whole_message(of)}" for of in listed)
             ElementTree.SubElement(case, tag, attributes).text = "\n".join(blocks)
     ElementTree.indent(suites)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _ascii_xml(suites)
+
+
+def _ascii_xml(root: ElementTree.Element) -> str:
+    """With what is not ASCII as character references, and without the declaration."""
+    return ElementTree.tostring(root, encoding="us-ascii").decode("ascii").removeprefix(_DECLARATION)

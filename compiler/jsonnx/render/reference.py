@@ -88,8 +88,8 @@ def _value(schema: dict[str, Any]) -> Any:
         return _value(schema["anyOf"][0])
     if "enum" in schema:
         return schema["enum"][0]
-    kinds = schema.get("type")
-    kind = kinds[0] if isinstance(kinds, list) else kinds
+    kinds = schema.get("type", "")
+    kind = str(kinds[0] if isinstance(kinds, list) else kinds)
     if kind == "array":
         return [_value(schema["items"])] * schema.get("minItems", 1)
     return {"integer": max(8, schema.get("minimum", 8)), "number": 0.5, "boolean": True}.get(kind, "")
@@ -120,7 +120,7 @@ def layers_page() -> str:
         "",
         _GENERATED,
         "",
-        "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name` and `from`, "
+        "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name`, `from`",
         f"and {', '.join(f'`{name}`' for name in Layer.attributes)}:",
         "",
         *_argument_table(Layer),

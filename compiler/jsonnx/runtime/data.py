@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from ..diagnostics import CompileError, UsageError, listed, suggestion
+from ..diagnostics import CompileError, Diagnostic, UsageError, listed, path_text, suggestion
 from ..training.section import Data
 from ..types import TensorType
 from .conform import Wanted, agree, conform
 from .faults import Faults, FeedError
-from .files import UnsafePath, open_beneath, open_file
+from .files import UnsafePath, open_beneath, open_file, shown
 from .plan import Plan, target_name
 from .session import element_type
 from .tables import Table, read_table
@@ -148,23 +147,26 @@ def from_spec(plan: Plan, part: str) -> Samples | None:
     try:
         file = open_beneath(plan.folder, path)
     except UnsafePath as error:
-        faults = Faults(plan.file)
-        faults.add(
-            "unsafe-path", str(error), path=f"$.training.data.{part}", help="name a file beneath the spec's folder"
-        )
-        raise CompileError(faults.found) from error
+        place = Diagnostic("unsafe-path", str(error), help="name a file beneath the spec's folder")
+        raise CompileError([_in_spec(plan, part, place)]) from error
+    except UsageError as error:
+        error.diagnostic = _in_spec(plan, part, error.diagnostic)
+        raise
     with file:
-        return _from(file, _shown(plan.folder / path), data, plan.wanted, targets=True)
+        return _from(file, shown(plan.folder / path), data, plan.wanted, targets=True)
+
+
+def _in_spec(plan: Plan, part: str, fault: Diagnostic) -> Diagnostic:
+    """The fault at the place where the spec names a file."""
+    path = ("training", "data", part)
+    line, column = (plan.locate(path, False) if plan.locate else None) or (None, None)
+    return replace(fault, path=path_text(path), file=plan.file, line=line, column=column)
 
 
 def from_file(path: str | os.PathLike[str], data: Data | None, wanted: Wanted, *, targets: bool = True) -> Samples:
     """The samples of any file, its columns named as the spec's are. Raises as `from_spec` does."""
     with open_file(path) as file:
         return _from(file, os.fspath(path), data, wanted, targets=targets)
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _from(file: IO[bytes], name: str, data: Data | None, wanted: Wanted, *, targets: bool) -> Samples:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnostics import CompileError, Diagnostic, suggestion
-from ..types import TensorType
+from ..diagnostics import CompileError, Diagnostic
 from .data import Samples
+from .faults import FeedError
 from .machine import thread_count
 from .plan import RATE, Plan
 from .progress import History, Totals, Weights
 from .providers import resolve
 from .random import batch_sizes, initial_weights, step_randoms
-from .session import element_type
 from .variables import SETS, Runner, place
+from .weights import fitting
 
 if TYPE_CHECKING:
     from ..graph import Graph
@@ -70,31 +70,12 @@ class Engine:
         self._trail = 0
 
     def fitting(self, weights: Mapping[str, Any], strict: bool) -> Weights:
-        """The weights as the network wants them. Raises ValueError with every fault."""
-        types = {name: self._type(name) for name in self.plan.weight_names}
-        faults = [
-            f"there is no weight {n!r}: {suggestion(n, types) or 'see weights()'}" for n in weights if n not in types
-        ]
-        faults += [f"the weight {name!r} is missing" for name in types if strict and name not in weights]
-        fitting: Weights = {}
-        for name, type in types.items():
-            if name not in weights:
-                continue
-            array = np.asarray(weights[name])
-            if array.shape != type.shape:
-                faults.append(
-                    f"the weight {name!r} has shape {list(array.shape)}, the network wants {list(type.shape)}"
-                )
-            elif array.dtype.kind not in "fiub":
-                faults.append(f"the weight {name!r} has {array.dtype} elements")
-            else:
-                fitting[name] = array.astype(element_type(type.dtype))
+        """The weights as the network wants them. Raises FeedError with every fault."""
+        values = {**self.plan.train.parameters, **self.plan.train.states}
+        arrays, faults = fitting(weights, {name: values[name].type for name in self.plan.weight_names}, strict=strict)
         if faults:
-            raise ValueError("\n".join(faults))
-        return fitting
-
-    def _type(self, name: str) -> TensorType:
-        return (self.plan.train.parameters.get(name) or self.plan.train.states[name]).type
+            raise FeedError(faults)
+        return arrays
 
     # -- steps -------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -25,12 +26,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """
     target = Path(path)
     try:
-        if target.exists() and not target.is_file() and not target.is_dir():  # a device or a pipe
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and stat.S_ISDIR(mode):
+            raise OSError("it is a folder")
+        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe
             target.write_bytes(data)
             return
         temporary = target.with_name(TEMPORARY.format(secrets.token_hex(4)))
         try:
             _write_through(temporary, data)
+            if mode is not None:  # what its owner made private stays so
+                os.chmod(temporary, stat.S_IMODE(mode))
             os.replace(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -38,6 +44,19 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         _sync_folder(target.parent)
     except (OSError, ValueError) as error:
         raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {reason(error)}") from error
+
+
+def spare(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
+    """Raises UsageError where a file that is read would be written over."""
+    read = {os.path.realpath(path) for path in inputs}
+    for path in outputs:
+        if os.path.realpath(path) in read or _same(path, read):
+            raise UsageError("is-an-input", f"{str(path)!r} is read by this command", "write somewhere else: -o")
+
+
+def _same(path: Path, others: Iterable[str]) -> bool:
+    """Whether a file is one of the others under another name: by a hard link, or by case."""
+    return path.is_file() and any(os.path.isfile(other) and path.samefile(other) for other in others)
 
 
 def _write_through(path: Path, data: bytes) -> None:
@@ -88,7 +107,12 @@ def open_beneath(folder: Path, relative: str) -> IO[bytes]:
     except (OSError, ValueError) as error:
         if isinstance(error, UnsafePath):
             raise
-        raise UsageError("unreadable-file", f"cannot read {relative!r}: {reason(error)}") from error
+        raise UsageError("unreadable-file", f"cannot read {shown(folder / relative)!r}: {reason(error)}") from error
+
+
+def shown(path: Path) -> str:
+    """A path as a person would write it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 # Not to block on a pipe, not to follow a link that was put there after the check.

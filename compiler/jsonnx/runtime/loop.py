@@ -39,13 +39,14 @@ class Fit:
         with Interruption() as asked, ThreadPoolExecutor(1) as ahead:
             while progress.epoch < self.epochs and not progress.finished and asked.signal is None and not self.stop:
                 self._epoch(asked, ahead)
+            history.signal = asked.signal
+            if self.watch.best_epoch >= 0:
+                history.best_epoch = self.watch.best_epoch
+            history.stopped_early = progress.finished
+            self._tell("on_end", history)  # before the weights are the best ones: a checkpoint made now can go on
         history.signal = asked.signal
-        if self.watch.best_epoch >= 0:
-            history.best_epoch = self.watch.best_epoch
-        history.stopped_early = progress.finished
         if self.watch.weights is not None and asked.signal is None:
             self.engine.write(self.watch.weights)
-        self._tell("on_end", history)
         return history
 
     def _epoch(self, asked: Interruption, ahead: ThreadPoolExecutor) -> None:

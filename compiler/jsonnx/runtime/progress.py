@@ -179,13 +179,17 @@ class Progress:
         )
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
 class Interruption:
-    """While it is entered, the first SIGINT or SIGTERM only asks to stop; a second one acts as it always does.
+    """While it is entered, the first signal to end (SIGINT, SIGTERM, SIGHUP) only asks to stop; a second one acts as it
+    always does.
 
     A signal that the process ignores stays ignored, and outside the main thread nothing changes.
     """
 
-    def __init__(self, signals: Iterable[int] = (signal.SIGINT, signal.SIGTERM)) -> None:
+    def __init__(self, signals: Iterable[int] = ENDING) -> None:
         self.signal: int | None = None
         self._signals = tuple(signals)
         self._before: dict[int, Any] = {}

@@ -20,7 +20,10 @@ AUTO = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
 
 
 class Known(NamedTuple):
-    """A provider: onnxruntime's name for it, what brings it, where tensors can stay on its device, its options."""
+    """A provider: onnxruntime's name for it, what brings it, where tensors can stay on its device, its options.
+
+    Options called `ep.` and so on are told to the session, all others to the provider.
+    """
 
     full: str
     package: str
@@ -29,7 +32,11 @@ class Known(NamedTuple):
     hint: str = ""
 
 
+_OF_SESSION = "ep."
 _EXACT = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
+# In its own layout, NHWC, onnxruntime 1.27 convolves wrongly: with 6 or 9 channels in and a multiple of 4 out, in
+# groups of 5 or 9 out, and more. In NCHW all of these are right.
+_PLANES = {"ep.webgpuexecutionprovider.preferredLayout": "NCHW"}
 
 PROVIDERS: dict[str, Known] = {
     "cpu": Known(CPU, "jsonnx[cpu]"),
@@ -42,7 +49,9 @@ PROVIDERS: dict[str, Known] = {
     "directml": Known("DmlExecutionProvider", "jsonnx[directml]", "dml", hint="Windows"),
     "migraphx": Known("MIGraphXExecutionProvider", "onnxruntime-migraphx", hint="an AMD GPU with ROCm"),
     "qnn": Known("QNNExecutionProvider", "onnxruntime-qnn", hint="a Qualcomm processor"),
-    "webgpu": Known("WebGpuExecutionProvider", "jsonnx[webgpu]", "gpu", hint="a GPU with Vulkan, Metal or Direct3D 12"),
+    "webgpu": Known(
+        "WebGpuExecutionProvider", "jsonnx[webgpu]", "gpu", _PLANES, "a GPU with Vulkan, Metal or Direct3D 12"
+    ),
 }
 
 
@@ -58,8 +67,14 @@ class Provider:
     @property
     def listed(self) -> list[Any]:
         """What onnxruntime wants; nodes that the provider cannot run go to the CPU."""
-        first = (self.full, dict(self.options)) if self.options else self.full
+        own = {key: text for key, text in self.options if not key.startswith(_OF_SESSION)}
+        first = (self.full, own) if own else self.full
         return [first] if self.full == CPU else [first, CPU]
+
+    @property
+    def session_entries(self) -> dict[str, str]:
+        """The options that the session is told."""
+        return {key: text for key, text in self.options if key.startswith(_OF_SESSION)}
 
 
 class Availability(NamedTuple):
@@ -127,10 +142,17 @@ def how_to_get(name: str) -> str:
     if known is None:
         return f"install an onnxruntime that was built with {name}"
     package = f'"{known.package}"' if "[" in known.package else known.package
-    replaced = [other for other in installed() if not known.package.endswith("[cpu]") and other == "onnxruntime"]
+    replaced = [other for other in installed() if other != _distribution(known.package)]
     # All runtimes install the same import package, each over the one before.
     command = "".join(f"pip uninstall -y {other} && " for other in replaced) + f"pip install {package}"
     return command + (f"; it needs {known.hint}" if known.hint else "")
+
+
+def _distribution(package: str) -> str:
+    """The onnxruntime that a package, or an extra of ours, brings."""
+    extra = package.removeprefix("jsonnx[").removesuffix("]")
+    named = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu", package: package}
+    return named.get(extra, f"onnxruntime-{extra}")
 
 
 def available() -> list[Availability]:
@@ -215,6 +237,8 @@ def create_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
+    for key, text in provider.session_entries.items():
+        options.add_session_config_entry(key, text)
     try:
         with _CREATION:
             session = runtime.InferenceSession(model, options, providers=provider.listed, enable_fallback=False)

@@ -12,10 +12,12 @@ from typing import IO
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError
+from ..interop.weights import weights_bytes
 from .files import reason, sweep, write_atomically
 from .trainer import Trainer
 
-SPEC, WEIGHTS, MODEL, FIGURES, CHECKPOINTS = (
+ABOUT, SPEC, WEIGHTS, MODEL, FIGURES, CHECKPOINTS = (
+    "run.json",
     "spec.json",
     "weights.safetensors",
     "model.onnx",
@@ -67,9 +69,7 @@ class RunFolder:
         write_atomically(self.path / MODEL, model)
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        from safetensors.numpy import save
-
-        write_atomically(self.path / WEIGHTS, save(dict(weights)))
+        write_atomically(self.path / WEIGHTS, weights_bytes(weights))
 
     def start_figures(self, epochs: int = 0) -> None:
         """Keep the lines of the first epochs, which a run that goes on has behind it, and no others."""
@@ -94,12 +94,23 @@ class RunFolder:
         """From the newest to the oldest."""
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
+    def begin(self, trainer: Trainer) -> None:
+        """Write the first checkpoint, then remove all that an earlier run left."""
+        first = self._write_checkpoint(trainer)
+        earlier = [path for path in self.checkpoints() if path != first]
+        for old in [*earlier, self.path / MODEL, self.path / WEIGHTS, self.path / FIGURES]:
+            old.unlink(missing_ok=True)
+
     def save(self, trainer: Trainer) -> Path:
         """Write a checkpoint, then remove those beyond the newest `KEPT`."""
-        path = self.checkpoint_folder / f"step-{trainer.steps:012d}.safetensors"
-        trainer.save_checkpoint(path)
+        path = self._write_checkpoint(trainer)
         for old in self.checkpoints()[KEPT:]:
             old.unlink(missing_ok=True)
+        return path
+
+    def _write_checkpoint(self, trainer: Trainer) -> Path:
+        path = self.checkpoint_folder / f"step-{trainer.steps:012d}.safetensors"
+        trainer.save_checkpoint(path)
         return path
 
     def resume(self, trainer: Trainer) -> tuple[Path | None, list[Diagnostic]]:

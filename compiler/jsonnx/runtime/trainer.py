@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -90,14 +91,13 @@ class Trainer:
         After `load_checkpoint` it goes on where that run was. Ctrl-C or SIGTERM ends it after the step at hand, with
         `signal` set in what is returned. Callbacks may have `on_epoch_begin(epoch, epochs, steps)`,
         `on_step(step, figures)` (steps done in this epoch, figures so far), `on_epoch_end(epoch, figures)` and
-        `on_end(history)`. Raises CompileError or FeedError for data that does not fit, Diverged.
+        `on_end(history)`, which comes before the best epoch's weights are put back. Raises CompileError or FeedError
+        for data that does not fit, Diverged.
         """
         training = self.plan.training
-        batch_size = training.batch_size if batch_size is None else batch_size
-        epochs = training.epochs if epochs is None else epochs
-        shuffle = training.shuffle if shuffle is None else shuffle
-        if batch_size < 1 or epochs < 0:
-            raise ValueError(f"batch_size must be at least 1 and epochs at least 0, got {batch_size} and {epochs}")
+        batch_size = self._batch_size(batch_size)
+        epochs = training.epochs if epochs is None else _count("epochs", epochs, least=0)
+        shuffle = training.shuffle if shuffle is None else bool(shuffle)
         samples, validation = self._parts(x, y, validation_data, validation_split)
         watch = Watch(self.plan, validation is not None)
         progress = self._begin(watch, samples, {"batch_size": batch_size, "shuffle": shuffle})
@@ -116,18 +116,28 @@ class Trainer:
         if self._fit is not None:
             self._fit.stop = True
 
+    def _batch_size(self, given: int | None) -> int:
+        return self.plan.training.batch_size if given is None else _count("batch_size", given, least=1)
+
     def _samples(self, x: Arrays | Samples, y: Arrays) -> Samples:
         return x if isinstance(x, Samples) else from_arrays(x, y, self.plan.wanted)
 
+    def _pair(self, given: Any) -> Samples:
+        if isinstance(given, Samples):
+            return given
+        if not isinstance(given, (tuple, list)) or len(given) != 2:
+            raise TypeError("validation_data is a pair: (x, y)")
+        return self._samples(*given)
+
     def _parts(self, x: Any, y: Any, validation_data: Any, split: float | None) -> tuple[Samples, Samples | None]:
         """What to train on and what to validate on."""
-        samples = from_spec(self.plan, "train") if x is None else self._samples(x, y)
+        samples = from_spec(self.plan, "train") if x is None and y is None else self._samples(x, y)
         if samples is None:
             raise UsageError(
                 "no-data", "there is nothing to train on", "name a file in `training.data.train`, or pass x and y"
             )
         if validation_data is not None:
-            return samples, validation_data if isinstance(validation_data, Samples) else self._samples(*validation_data)
+            return samples, self._pair(validation_data)
         data = self.plan.training.data
         if x is None and data is not None:
             validation = from_spec(self.plan, "validation")
@@ -144,13 +154,15 @@ class Trainer:
             self._progress = Progress(Totals(self.plan), offset, setting=setting, samples=samples)
             return self._progress
         now = {**setting, "data": samples.digest}
-        faults = [
-            f"{key} was {before.setting[key]}, now it is {now[key]}" for key in now if before.setting[key] != now[key]
-        ]
-        if faults:
-            raise CompileError(
-                [Diagnostic("checkpoint-mismatch", f"the run cannot go on: {fault}") for fault in faults]
-            )
+        changed = {
+            key: "the training data is not what it was"
+            if key == "data"
+            else f"{key} was {before.setting[key]}, now it is {now[key]}"
+            for key in now
+            if before.setting[key] != now[key]
+        }
+        if changed:
+            raise CompileError([_mismatch(f"the run cannot go on: {fault}") for fault in changed.values()])
         if before.watch is not None:
             watch.restore(before.watch, before.best)
         before.samples = samples
@@ -161,18 +173,20 @@ class Trainer:
     def evaluate(self, x: Arrays | Samples = None, y: Arrays = None, batch_size: int | None = None) -> dict[str, float]:
         """Loss and metrics; without `x` on the spec's test file, or else its validation file."""
         samples = (
-            self._samples(x, y) if x is not None else from_spec(self.plan, "test") or from_spec(self.plan, "validation")
+            from_spec(self.plan, "test") or from_spec(self.plan, "validation")
+            if x is None and y is None
+            else self._samples(x, y)
         )
         if samples is None:
             raise UsageError(
                 "no-data", "there is nothing to evaluate on", "name a file in `training.data.test`, or pass x and y"
             )
-        return self._engine.measure(samples, batch_size or self.plan.training.batch_size).figures()
+        return self._engine.measure(samples, self._batch_size(batch_size)).figures()
 
     def predict(self, x: Arrays | Samples, batch_size: int | None = None) -> Any:
         """The network's output for every sample; with several outputs a dict of them."""
         samples = x if isinstance(x, Samples) else from_arrays(x, None, self.plan.wanted, targets=False)
-        results = self._engine.predict(samples, batch_size or self.plan.training.batch_size)
+        results = self._engine.predict(samples, self._batch_size(batch_size))
         return next(iter(results.values())) if len(results) == 1 else results
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
@@ -237,7 +251,7 @@ class Trainer:
                 faults.append(f"{n!r} is {array.dtype}{list(array.shape)}, here {mine[n].dtype}{list(mine[n].shape)}")
         if faults:
             message = f"cannot go on from {name!r}: "
-            raise CompileError([Diagnostic("checkpoint-mismatch", message + fault, file=name) for fault in faults])
+            raise CompileError([_mismatch(message + fault, name) for fault in faults])
 
     def _machine(self) -> dict[str, Any]:
         """What besides the spec decides about the last bit."""
@@ -248,6 +262,21 @@ class Trainer:
             "provider": self.provider,
             "threads": self._engine.threads,
         }
+
+
+def _mismatch(message: str, file: str | None = None) -> Diagnostic:
+    return Diagnostic("checkpoint-mismatch", message, file=file, help="undo what was changed, or start a run anew")
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    """The value as an integer. Raises TypeError, ValueError."""
+    try:
+        number = index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+    return number
 
 
 __all__ = ["Diverged", "History", "Plan", "Trainer"]

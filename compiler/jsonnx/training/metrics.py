@@ -28,6 +28,8 @@ class Metric(Brick):
     """
 
     family = METRICS
+    formula: ClassVar[str] = "totals[0] / totals[1]"
+    """`result` in words."""
     name: str | None = attr(None, doc="Name it is reported under, where that is not its type's.")
 
     @property
@@ -179,6 +181,8 @@ class SparseTopKCategoricalAccuracy(OfClassNumbers):
 class RootMeanSquaredError(Metric):
     """Root of the mean squared error over all elements of all samples."""
 
+    formula = "sqrt(totals[0] / totals[1])"
+
     def statistics(self, g: Builder, target: Value, output: Value) -> Value:
         error = g.Sub(output, target)
         return sum_and_count(g, g.Mul(error, error))
@@ -245,6 +249,7 @@ class CosineSimilarity(MeanOf):
 
     axis: int = attr(-1, doc="Axis of the vectors.")
     measure = losses.CosineSimilarity
+    formula = "-totals[0] / totals[1]"
 
     def result(self, totals: Any) -> float:
         return -float(totals[0] / totals[1])  # the loss is the negated cosine

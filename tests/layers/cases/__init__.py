@@ -11,6 +11,7 @@ class Case(NamedTuple):
     """A layer as a spec writes it, and the shapes of its inputs without the batch axis.
 
     `integers` is the exclusive upper bound of integer inputs (for Embedding); None for float32 inputs.
+    `masks` are the places of the inputs that are ones and zeros, which have no gradient.
     `smooth` is False where finite differences meet kinks that cannot be kept away from.
     """
 
@@ -19,6 +20,7 @@ class Case(NamedTuple):
     inputs: list[tuple[int, ...]]
     integers: int | None = None
     smooth: bool = True
+    masks: tuple[int, ...] = ()
 
 
 def all_cases() -> list[Case]:

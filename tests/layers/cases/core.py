@@ -1,4 +1,4 @@
-"""Dense, Activation, Embedding."""
+"""Dense, Activation, Embedding, ReversibleEmbedding, Identity."""
 
 from . import Case
 
@@ -10,4 +10,13 @@ CASES = [
     Case("embedding-smallest", {"type": "Embedding", "input_dim": 1, "output_dim": 1}, [(2,)], integers=1),
     Case("embedding-scalar", {"type": "Embedding", "input_dim": 4, "output_dim": 2}, [()], integers=4),
     Case("embedding-images", {"type": "Embedding", "input_dim": 4, "output_dim": 2}, [(2, 3)], integers=4),
+    Case("reversible", {"type": "ReversibleEmbedding", "input_dim": 5, "output_dim": 3}, [(4,)], integers=5),
+    Case("reversible-back", {"type": "ReversibleEmbedding", "input_dim": 5, "output_dim": 3}, [(4, 3)]),
+    Case(
+        "reversible-back-untied",
+        {"type": "ReversibleEmbedding", "input_dim": 5, "output_dim": 3, "tie_weights": False, "logit_soft_cap": 2.0},
+        [(3,)],
+        smooth=False,  # one of the weights serves the other way
+    ),
+    Case("identity", {"type": "Identity"}, [(4,)]),
 ]

@@ -1,9 +1,11 @@
-"""BatchNormalization and LayerNormalization."""
+"""Batch, layer, group, RMS and unit normalization."""
 
 from . import Case
 
 IMAGE = [(2, 3, 4)]
 BATCH, LAYER = {"type": "BatchNormalization"}, {"type": "LayerNormalization"}
+GROUP = {"type": "GroupNormalization", "groups": 2}
+RMS, UNIT = {"type": "RMSNormalization"}, {"type": "UnitNormalization"}
 
 CASES = [
     Case("batch-norm", BATCH, [(4,)]),
@@ -26,4 +28,17 @@ CASES = [
     Case("layer-norm-gamma", {**LAYER, "center": False}, [(5,)]),
     Case("layer-norm-beta", {**LAYER, "scale": False}, [(5,)]),
     Case("layer-norm-apart-plain", {**LAYER, "axis": [1, -1], "center": False, "scale": False}, IMAGE),
+    Case("group-norm", GROUP, [(4,)]),
+    Case("group-norm-image", GROUP, IMAGE),
+    Case("group-norm-channels-first", {**GROUP, "axis": 1}, [(4, 2, 3)]),
+    Case("group-norm-middle", {**GROUP, "axis": -2, "epsilon": 0.1}, [(2, 4, 3)]),
+    Case("group-norm-instance", {**GROUP, "groups": -1, "center": False}, IMAGE),
+    Case("group-norm-one", {**GROUP, "groups": 1, "scale": False}, IMAGE),
+    Case("group-norm-plain", {**GROUP, "center": False, "scale": False}, IMAGE),
+    Case("rms-norm", RMS, [(5,)]),
+    Case("rms-norm-image", {**RMS, "epsilon": 0.1}, IMAGE),
+    Case("rms-norm-last-axes", {**RMS, "axis": [-1, -2]}, IMAGE),
+    Case("unit-norm", UNIT, [(5,)]),
+    Case("unit-norm-first", {**UNIT, "axis": 1}, IMAGE),
+    Case("unit-norm-apart", {**UNIT, "axis": [1, -1]}, IMAGE),
 ]

@@ -1,4 +1,4 @@
-"""Layers that draw random numbers in training."""
+"""Layers that draw random numbers in training, or penalize."""
 
 from . import Case
 
@@ -22,4 +22,6 @@ CASES = [
     Case("gaussian-dropout", {"type": "GaussianDropout", "rate": 0.5}, [(3, 4)]),
     Case("alpha-dropout", {"type": "AlphaDropout", "rate": 0.3}, [(3, 4)]),
     Case("alpha-dropout-shared", {"type": "AlphaDropout", "rate": 0.3, "noise_shape": [None, 3, 1]}, [(3, 4)]),
+    Case("activity-regularization", {"type": "ActivityRegularization", "l1": 0.1, "l2": 0.2}, [(3, 4)]),
+    Case("activity-regularization-none", {"type": "ActivityRegularization"}, [(4,)]),
 ]

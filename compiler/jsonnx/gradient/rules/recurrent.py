@@ -49,11 +49,15 @@ class Recurrence:
         return bool(self.node.attribute("direction", "forward") == "reverse")
 
     def split(self, rows: Value) -> list[Value]:
-        """A matrix of all steps as one of each, in the order in which they were run."""
+        """A matrix of all steps as one of each, in the order in which they were run.
+
+        By a Gather each: a Split of many results has more of them than a shader of WebGPU may bind.
+        """
+        g, size = self.g, rows.shape[-1]
         if self.time == 1:
             return [rows]
-        parts = self.g.Split(rows, axis=0, num_outputs=self.time, outputs=self.time)
-        ordered = [self.g.refine(part, (self.batch, rows.shape[-1])) for part in parts]
+        steps = g.reshape(rows, (self.time, self.batch, size))
+        ordered = [g.refine(g.Gather(steps, at, axis=0), (self.batch, size)) for at in range(self.time)]
         return ordered[::-1] if self.reverse else ordered
 
     def join(self, parts: Sequence[Value]) -> Value:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from math import prod
 
-from ...graph import Constant
+import numpy as np
+
+from ...graph import Constant, tensor_proto
 from ...types import Dim, Size
 from ..table import Builder, Node, Value, vjp
+from .linear import transposed
 
 FIRST, LAST = -(2**63), 2**63 - 1
 """Bounds of a slice that reach any end of an axis."""
@@ -200,25 +203,57 @@ def depth_to_space(g: Builder, node: Node, dy: Value):
 
 @vjp("Resize")
 def resize(g: Builder, node: Node, dy: Value):
-    """Of nearest neighbours repeated a whole number of times: every element gets the sum of its copies."""
+    """Every element gets the sum of its copies, or what a matrix an axis says that the results took from it."""
     x, factors = node.inputs[0], repeats_of(node)
+    if factors is None:
+        return [resized_back(g, node, dy)]
     mean = g.AveragePool(dy, kernel_shape=factors, strides=factors)
     return [g.refine(g.Mul(mean, float(prod(factors))), x.shape)]
 
 
-def repeats_of(node: Node) -> list[int]:
-    """How often a Resize repeats each spatial element. Raises NotImplementedError where it does something else."""
+def scales_of(node: Node) -> list[float | None]:
+    """How much longer a Resize makes each axis; None where that is not known."""
     x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
     assert x is not None
     if isinstance(scales, Constant) and scales.array.size:
-        factors = [float(scale) for scale in scales.array]
-    else:
-        pairs = zip(y.shape, x.shape, strict=True)
-        factors = [b / a if isinstance(a, int) and isinstance(b, int) else float(a == b) for b, a in pairs]
+        return [float(scale) for scale in scales.array]
+    pairs = zip(y.shape, x.shape, strict=True)
+    return [b / a if isinstance(a, int) and isinstance(b, int) else 1.0 if a == b else None for b, a in pairs]
+
+
+def repeats_of(node: Node) -> list[int] | None:
+    """How often a Resize repeats each spatial element; None where it does something else."""
+    factors = scales_of(node)
     where = node.attribute("coordinate_transformation_mode", "half_pixel")
     near = node.attribute("nearest_mode", "round_prefer_floor")
     repeats = (where == "half_pixel" and near.startswith("round")) or (where == "asymmetric" and near == "floor")
-    whole = factors[:2] == [1, 1] and all(factor >= 1 and factor.is_integer() for factor in factors)
+    whole = factors[:2] == [1, 1] and all(factor and factor >= 1 and factor.is_integer() for factor in factors)
     if node.attribute("mode", "nearest") != "nearest" or not repeats or not whole or node.attribute("axes"):
-        raise NotImplementedError("the gradient of a Resize that does not repeat elements a whole number of times")
-    return [int(factor) for factor in factors[2:]]
+        return None
+    return [int(factor) for factor in factors[2:] if factor]
+
+
+def resized_back(g: Builder, node: Node, dy: Value) -> Value:
+    """The transpose of a Resize, which is linear and takes the axes one by one: an axis' matrix is a resized identity."""
+    x, scales, given = node.inputs[0], scales_of(node), isinstance(node.input(2), Constant)
+    whole = node.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and not node.attribute("axes")
+    if None in scales or not whole or node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise NotImplementedError("the gradient of a Resize of a part, of some axes, or by scales that are not known")
+    one = tensor_proto(np.ones(1, x.dtype))
+    for axis, scale in enumerate(scales):
+        if scale != 1:
+            n, m = x.shape[axis], dy.shape[axis]
+            square = g.refine(g.ConstantOfShape(g.sizes((n, n), x), value=one), (n, n))
+            extent = [None, g.const([1, scale], "float32")] if given else [None, None, [n, m]]
+            matrix = g.Resize(g.EyeLike(square), *extent, **node.attributes)
+            dy = contracted(g, dy, g.refine(matrix, (n, m)), axis)
+    return g.refine(dy, x.shape)
+
+
+def contracted(g: Builder, dy: Value, matrix: Value, axis: int) -> Value:
+    """The sum over an axis of dy, times a matrix' last axis; its first one takes that place."""
+    if axis == dy.rank - 2:
+        return g.MatMul(matrix, dy)
+    perm = list(range(dy.rank))
+    perm[axis], perm[-1] = perm[-1], perm[axis]
+    return g.transpose(g.MatMul(g.transpose(dy, perm), transposed(g, matrix)), perm)

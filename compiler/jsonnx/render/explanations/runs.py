@@ -8,8 +8,8 @@ RUNS: dict[str, Explanation] = {
     # -- commands and files ------------------------------------------------------------------------------------------
     "bad-option": Explanation(
         "An option of a command that cannot be followed",
-        "`--set` takes a dotted path and a JSON value, and the path has to lead into the spec; the ending of an output file "
-        "decides its format and has to be a known one.",
+        "`--set` takes a dotted path and a JSON value, and the path has to lead into the spec; the ending of an "
+        "output file decides its format and has to be a known one.",
         "jsonnx train spec.json --set epochs",
         "jsonnx train spec.json --set training.epochs=3",
     ),
@@ -21,22 +21,28 @@ RUNS: dict[str, Explanation] = {
     ),
     "unreadable-file": Explanation(
         "A file that cannot be read",
-        "The file is missing, is a folder or a device, or may not be read. The message names it as it was looked for: paths "
-        "in a spec begin at the spec's folder, paths on the command line at the current one.",
+        "The file is missing, is a folder or a device, or may not be read. The message names it as it was looked "
+        "for: paths in a spec begin at the spec's folder, paths on the command line at the current one.",
         "jsonnx validate sepc.json",
         "jsonnx validate spec.json",
     ),
     "unwritable-file": Explanation(
         "A file that cannot be written",
-        "The folder is missing or read-only, the disk is full, or a folder bears the file's name. What was there before is "
-        "untouched: files are written under another name and then renamed.",
+        "The folder is missing or read-only, the disk is full, or a folder bears the file's name. What was there "
+        "before is untouched: files are written under another name and then renamed.",
         "jsonnx compile spec.json -o /model.onnx",
         "jsonnx compile spec.json -o out/model.onnx",
     ),
+    "is-an-input": Explanation(
+        "A result would overwrite what it is made from",
+        "The file to be written is one that the command reads, such as the spec or the data. Inputs are never changed.",
+        "jsonnx import model.keras -o model.keras",
+        "jsonnx import model.keras -o model.json",
+    ),
     "unsafe-path": Explanation(
         "A path in a spec that leads out of its folder",
-        "Specs come from other people too. A data file named in one has to lie beneath the spec's folder: no absolute path, "
-        "no `..` out of it, no link to elsewhere.",
+        "Specs come from other people too. A data file named in one has to lie beneath the spec's folder: no "
+        "absolute path, no `..` out of it, no link to elsewhere.",
         '{"data": {"train": "../../home/me/train.npz"}}',
         '{"data": {"train": "data/train.npz"}}',
     ),
@@ -48,15 +54,16 @@ RUNS: dict[str, Explanation] = {
     ),
     "weights-mismatch": Explanation(
         "Weights that do not fit the network",
-        "Weights are known by name, such as dense/kernel, and have the shapes that Keras gives them. The message lists what "
-        "is missing, what is too many and what has another shape; most often the weights are those of another spec.",
+        "Weights are known by name, such as dense/kernel, and have the shapes that Keras gives them. The message "
+        "lists what is missing, what is too many and what has another shape; most often the weights are those of "
+        "another spec.",
         "jsonnx compile bigger.json --weights smaller/weights.safetensors -o model.onnx",
         "jsonnx compile smaller.json --weights smaller/weights.safetensors -o model.onnx",
     ),
     "no-spec": Explanation(
         "A model that does not say where it came from",
-        "Models that jsonnx writes hold their spec. This one does not, so that its inputs, losses and metrics are unknown: "
-        "it was made by another program, or its metadata was removed.",
+        "Models that jsonnx writes hold their spec. This one does not, so that its inputs, losses and metrics "
+        "are unknown: it was made by another program, or its metadata was removed.",
         "jsonnx evaluate someone_elses.onnx --data test.npz",
         "jsonnx evaluate runs/digits --data test.npz",
     ),
@@ -75,29 +82,43 @@ RUNS: dict[str, Explanation] = {
     ),
     "bad-data-file": Explanation(
         "A data file that is not understood",
-        "Data comes as .npz or .npy (arrays of numbers, no Python objects) or as .csv: UTF-8, commas, one header line, every "
-        "row as long as it. The message names the row.",
+        "Data comes as .npz or .npy (arrays of numbers, no Python objects) or as .csv: UTF-8, commas, one header "
+        "line, every row as long as it. The message names the row.",
         "age;height\n31;1.80",
         "age,height\n31,1.80",
     ),
     "bad-value": Explanation(
         "A value in the data that cannot be used",
-        "An entry is empty, not a number, not finite, not whole where integers are wanted, or beyond the range of its type. "
+        "An entry is empty, not a number, not whole where integers are wanted, or beyond the range of its type. "
         "The message names row and column.",
         "age,height\n31,n/a",
         "age,height\n31,1.80",
     ),
+    "not-finite": Explanation(
+        "NaN or infinity in the data",
+        "One such value makes every weight NaN at the first step. The message names the sample. Drop it, or put "
+        "a number in its place.",
+        "age,height\n31,nan",
+        "age,height\n31,1.80",
+    ),
+    "ragged-row": Explanation(
+        "A row of a .csv with more or fewer values than the header",
+        "Most often a comma inside a text without quotes, a decimal comma, or a line that was cut off. The "
+        "message names the line.",
+        "age,height\n31,1,80",
+        "age,height\n31,1.80",
+    ),
     "data-shape": Explanation(
         "Data of another shape than the network wants",
-        "The first axis of every array counts the samples and is equal in all of them; the others are the input's shape, or "
-        "the one that loss and output decide for the target.",
+        "The first axis of every array counts the samples and is equal in all of them; the others are the "
+        "input's shape, or the one that loss and output decide for the target.",
         "trainer.step(images_of_shape_64_28_28, labels)   # the input is [28, 28, 1]",
         "trainer.step(images_of_shape_64_28_28_1, labels)",
     ),
     "missing-column": Explanation(
         "A column that the data does not have",
-        "Columns of a .csv are known by its header, arrays of an .npz by name. `x` and `y` in `training.data` say which are "
-        "the inputs and the targets; where omitted they bear the names of inputs and outputs.",
+        "Columns of a .csv are known by its header, arrays of an .npz by name. `x` and `y` in `training.data` "
+        "say which are the inputs and the targets; where omitted they bear the names of inputs and outputs.",
         '{"data": {"train": "houses.csv", "x": ["area", "room"], "y": "price"}}',
         '{"data": {"train": "houses.csv", "x": ["area", "rooms"], "y": "price"}}',
     ),
@@ -109,10 +130,11 @@ RUNS: dict[str, Explanation] = {
     ),
     "ambiguous-columns": Explanation(
         "Columns for several inputs or outputs, without saying which",
-        "Where a network has several inputs `x` is an object with the columns of each, and so is `y` where there are several "
-        "outputs.",
+        "Where a network has several inputs `x` is an object with the columns of each, and so is `y` where there "
+        "are several outputs.",
         '{"inputs": {"text": ..., "age": ...}, "training": {"data": {"train": "people.npz", "x": "text"}}}',
-        '{"inputs": {"text": ..., "age": ...}, "training": {"data": {"train": "people.npz", "x": {"text": "words", "age": "age"}}}}',
+        '{"inputs": {"text": ..., "age": ...}, "training": {"data": {"train": "people.npz", "x": {"text": '
+        '"words", "age": "age"}}}}',
     ),
     "label-out-of-range": Explanation(
         "A class number that there is no class for",
@@ -128,21 +150,24 @@ RUNS: dict[str, Explanation] = {
     ),
     "bad-feed": Explanation(
         "Arrays that do not match the inputs by name",
-        "A network with one input takes an array, one with several a dict of arrays by input name: all of them, and no others.",
+        "A network with one input takes an array, one with several a dict of arrays by input name: all of them, "
+        "and no others.",
         'session.run({"picture": x})   # the input is called image',
         'session.run({"image": x})',
     ),
     # -- runs and checkpoints ----------------------------------------------------------------------------------------
     "unknown-figure": Explanation(
         "Early stopping watches a figure that is not reported",
-        "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which then has to be there.",
+        "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which then "
+        "has to be there.",
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_accuracy"}}',
     ),
     "diverged": Explanation(
         "The loss became infinite or not a number",
-        "Training stopped where it went wrong; the last good checkpoint is kept. Take a lower learning rate, bound the "
-        "gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values in the data.",
+        "Training stopped where it went wrong; the last good checkpoint is kept. Take a lower learning rate, "
+        "bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values in "
+        "the data.",
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
     ),
@@ -154,8 +179,8 @@ RUNS: dict[str, Explanation] = {
     ),
     "run-locked": Explanation(
         "Another process is training in the folder",
-        "One run is written by one process. Wait for it, or name another folder with -o. The lock ends with its process, "
-        "however that ends.",
+        "One run is written by one process. Wait for it, or name another folder with -o. The lock ends with its "
+        "process, however that ends.",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/a",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/b",
     ),
@@ -167,44 +192,45 @@ RUNS: dict[str, Explanation] = {
     ),
     "bad-checkpoint": Explanation(
         "A damaged checkpoint",
-        "The file is cut short or changed: its contents do not match their checksum. An older checkpoint is taken where there "
-        "is one; a damaged one is never deleted.",
+        "The file is cut short or changed: its contents do not match their checksum. An older checkpoint is "
+        "taken where there is one; a damaged one is never deleted.",
         "a checkpoint copied while the disk was full",
         "jsonnx train spec.json -o runs/a --resume   # takes the newest that is whole",
     ),
     "checkpoint-mismatch": Explanation(
         "A checkpoint of another run",
-        "To go on, spec, data and batch size have to be those that the checkpoint was made with: the result would otherwise be "
-        "neither the one run nor the other. Begin a new run, with the old weights if they fit.",
+        "To go on, spec, data and batch size have to be those that the checkpoint was made with: the result "
+        "would otherwise be neither the one run nor the other. Begin a new run, with the old weights if they fit.",
         "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
         "jsonnx train spec.json -o runs/b",
     ),
     "not-exact": Explanation(
         "The run goes on, but not bit for bit",
-        "Something that decides about the last bits of a result has changed since the checkpoint: the version of onnxruntime, "
-        "the provider, the number of threads. The run is as good as it would have been, but not equal to it.",
+        "Something that decides about the last bits of a result has changed since the checkpoint: the version of "
+        "onnxruntime, the provider, the number of threads. The run is as good as it would have been, but not "
+        "equal to it.",
         "a run begun with 8 threads and resumed with 4",
         "a run resumed on the machine it began on",
     ),
     # -- onnxruntime -------------------------------------------------------------------------------------------------
     "missing-runtime": Explanation(
         "onnxruntime is not installed",
-        "Which onnxruntime is right depends on the machine, so that it is chosen at installation. Checking and compiling do "
-        "not need it; running and training do.",
+        "Which onnxruntime is right depends on the machine, so that it is chosen at installation. Checking and "
+        "compiling do not need it; running and training do.",
         "pip install jsonnx",
         'pip install "jsonnx[cpu]"',
     ),
     "unknown-provider": Explanation(
         "There is no provider of this name",
-        "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; or `auto` for "
-        "the best there is.",
+        "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; "
+        "or `auto` for the best there is.",
         "jsonnx train spec.json --provider gpu",
         "jsonnx train spec.json --provider cuda",
     ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",
-        "Providers come with different builds of onnxruntime. What was asked for is not replaced by another one in silence; the "
-        "help says how to get it.",
+        "Providers come with different builds of onnxruntime. What was asked for is not replaced by another one "
+        "in silence; the help says how to get it.",
         'pip install "jsonnx[cpu]"; jsonnx train spec.json --provider cuda',
         'pip install "jsonnx[cuda]"; jsonnx train spec.json --provider cuda',
     ),
@@ -228,8 +254,8 @@ RUNS: dict[str, Explanation] = {
     ),
     "runtime-failure": Explanation(
         "onnxruntime stopped while it ran the model",
-        "The message has what it said; running out of memory is the most common cause, and a smaller batch the first thing to "
-        "try.",
+        "The message has what it said; running out of memory is the most common cause, and a smaller batch the "
+        "first thing to try.",
         '{"training": {"batch_size": 65536}}',
         '{"training": {"batch_size": 256}}',
     ),

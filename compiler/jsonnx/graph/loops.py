@@ -1,0 +1,152 @@
+"""Loops along an axis: short ones unrolled, others as ONNX' Scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..types import Dim, TensorType
+from .ir import Body, Constant, Input, Node, Value, needed
+
+if TYPE_CHECKING:
+    from .builder import Builder
+
+Step = Callable[["Builder", Sequence[Value], Sequence[Value]], tuple[Sequence[Value], Sequence[Value]]]
+"""`step(g, states, slices) -> (states, results)`."""
+
+UNROLLED = 64
+"""The greatest number of steps that become nodes of their own."""
+
+
+def loop(
+    g: Builder, step: Step, states: Sequence[Value], slices: Sequence[Value], *, reverse: bool
+) -> tuple[list[Value], list[Value]]:
+    """See `Builder.loop`."""
+    time = slices[0].shape[0]
+    if isinstance(time, int) and time <= UNROLLED:
+        return unrolled(g, step, states, slices, time, reverse=reverse)
+    return scan(g, step, states, slices, reverse=reverse)
+
+
+def unrolled(
+    g: Builder, step: Step, states: Sequence[Value], slices: Sequence[Value], time: int, *, reverse: bool
+) -> tuple[list[Value], list[Value]]:
+    """The loop as nodes of every step.
+
+    Slices are taken by a Gather each: a Split of many results has more of them than a shader of WebGPU may bind.
+    """
+    found: list[Sequence[Value]] = []
+    for at in reversed(range(time)) if reverse else range(time):
+        parts = [g.refine(g.Gather(x, at, axis=0), x.shape[1:]) for x in slices]
+        states, results = step(g, states, parts)
+        found.append(results)
+    ordered = found[::-1] if reverse else found
+    return list(states), [_stacked(g, results) for results in zip(*ordered, strict=True)]
+
+
+def _stacked(g: Builder, parts: Sequence[Value]) -> Value:
+    """Values of one type along a new first axis."""
+    shape = (len(parts), *parts[0].shape)
+    if parts[0].rank and _one_symbol(parts[0].shape):
+        return g.reshape(parts[0] if len(parts) == 1 else g.Concat(*parts, axis=0), shape)
+    return g.refine(g.Concat(*(g.Unsqueeze(part, [0]) for part in parts), axis=0), shape)
+
+
+def _one_symbol(shape: Sequence[Dim]) -> bool:
+    return sum(not isinstance(size, int) for size in shape) <= 1
+
+
+def scan(
+    g: Builder,
+    step: Step,
+    states: Sequence[Value],
+    slices: Sequence[Value],
+    *,
+    reverse: bool = False,
+    varying: Collection[Value] = (),
+    stacked: Callable[[list[Value]], list[Value]] | None = None,
+) -> tuple[list[Value], list[Value]]:
+    """The loop as a Scan.
+
+    What does not change from step to step is moved out of its body. `varying` are values of another loop over the same
+    axis, which this one's step may read: `stacked` answers them for all steps.
+    """
+    inner = g.inside()
+    before = [Input(f"state_{index}", state.type) for index, state in enumerate(states)]
+    parts = [Input(f"slice_{index}", x.type.with_shape(x.shape[1:])) for index, x in enumerate(slices)]
+    after, results = step(inner, before, parts)
+    for old, new in zip(before, after, strict=True):
+        _same_type(new, old)
+    roots = [*after, *results]
+    inside, outside = _divided(needed(inner.nodes, roots), [*before, *parts, *varying])
+    g.nodes.extend(outside)
+    free = _free(inside, roots, [*before, *parts])
+    saved = [value for value in free if value in varying]
+    captured = [value for value in free if value not in varying]
+    more = stacked(saved) if stacked is not None and saved else []
+    new_names = [*(f"saved_{index}" for index in range(len(saved))), *(f"outer_{i}" for i in range(len(captured)))]
+    new: dict[Value, Value] = {v: Input(name, v.type) for v, name in zip([*saved, *captured], new_names, strict=True)}
+    formal = [*before, *parts, *(new[value] for value in saved)]
+    made = {f"next_{index}": value for index, value in enumerate(after)}
+    made |= {f"result_{index}": value for index, value in enumerate(results)}
+    body = Body(
+        {x.name: x for x in [*formal, *(new[value] for value in captured)]},  # type: ignore[attr-defined]
+        {name: new.get(value, value) for name, value in made.items()},
+        tuple(node.with_inputs(x if x is None else new.get(x, x) for x in node.inputs) for node in inside),
+        formal=len(formal),
+    )
+    time = slices[0].shape[0]
+    outputs = [Value(x.type) for x in before] + [along(y, time) for y in results]
+    attributes: dict[str, Any] = {"body": body, "num_scan_inputs": len(slices) + len(saved)}
+    if reverse:
+        attributes["scan_input_directions"] = [1] * (len(slices) + len(saved))
+        attributes["scan_output_directions"] = [1] * len(results)
+    inputs = (*states, *slices, *more, *captured)
+    g.nodes.append(Node("Scan", inputs, tuple(outputs), attributes, inner._scope, inner._path))
+    return outputs[: len(states)], outputs[len(states) :]
+
+
+def more_results(node: Node, values: Sequence[Value]) -> tuple[Node, list[Value]]:
+    """A Scan that gives out further values of its body, and these stacked."""
+    body, first = node.attributes["body"], len(node.outputs)
+    time = node.inputs[body.formal - 1].shape[0]  # type: ignore[union-attr]
+    results = [along(value, time) for value in values]
+    made = {f"saved_result_{first + index}": value for index, value in enumerate(values)}
+    changed = {**node.attributes, "body": replace(body, outputs={**body.outputs, **made})}
+    if "scan_output_directions" in changed:
+        changed["scan_output_directions"] = [1] * (len(changed["scan_output_directions"]) + len(values))
+    return replace(node, outputs=(*node.outputs, *results), attributes=changed), results
+
+
+def along(value: Value, time: Dim) -> Value:
+    return Value(value.type.with_shape((time, *value.shape)))
+
+
+def _same_type(new: Value, old: Value) -> None:
+    """Refines a state after a step by the state before it; they are one value of the loop."""
+    known: TensorType = old.type
+    if new.rank != old.rank or new.dtype != old.dtype:
+        raise ValueError(f"a state of {known} becomes {new.type} in a step")
+    if new.shape != old.shape:
+        new.type = known
+
+
+def _divided(nodes: Iterable[Node], changing: Iterable[Value]) -> tuple[list[Node], list[Node]]:
+    """The nodes that depend on what changes from step to step, and the others."""
+    reached = set(changing)
+    inside, outside = [], []
+    for node in nodes:
+        if any(x in reached for x in node.inputs):
+            reached.update(node.outputs)
+            inside.append(node)
+        else:
+            outside.append(node)
+    return inside, outside
+
+
+def _free(nodes: Sequence[Node], roots: Iterable[Value], bound: Iterable[Value]) -> list[Value]:
+    """The values from elsewhere that nodes read or that are among the roots, each once; constants are nobody's."""
+    known = {*bound, *(output for node in nodes for output in node.outputs)}
+    read = [x for node in nodes for x in node.inputs if x is not None]
+    return [x for x in dict.fromkeys([*read, *roots]) if x not in known and not isinstance(x, Constant)]

@@ -1,0 +1,99 @@
+"""Weights by Keras' names: out of files, and held against what a network wants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..diagnostics import CompileError, Diagnostic, UsageError, listed, suggestion
+from ..types import TensorType
+from .faults import Faults
+from .files import open_file, reason
+from .session import element_type
+from .tables import read_table
+
+_ANY = TensorType("float32", ())
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Arrays by name, of a .safetensors or .npz file.
+
+    Raises UsageError for a file that cannot be read, CompileError for one that is damaged or has no numbers in it.
+    """
+    name = os.fspath(path)
+    faults = Faults(name)
+    try:
+        with open_file(name) as file:
+            arrays = _archived(file, name, faults) if name.lower().endswith(".npz") else _tensors(file.read(), faults)
+    except OSError as error:
+        raise UsageError("unreadable-file", f"cannot read {name!r}: {reason(error)}") from error
+    for key, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            faults.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
+    if faults:
+        raise CompileError(faults.found)
+    return arrays
+
+
+def _archived(file: Any, name: str, faults: Faults) -> dict[str, np.ndarray]:
+    table = read_table(file, name, faults)
+    found = {key: table.column(key, _ANY, (), faults) for key in table.names} if table else {}
+    return {key: array for key, array in found.items() if array is not None}
+
+
+def _tensors(data: bytes, faults: Faults) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:  # the latter: an element type NumPy lacks
+        help = "weights are a .safetensors file, or an .npz file of arrays by name"
+        faults.add("damaged-file", f"not a weights file: {error}", help=help)
+        return {}
+
+
+def fitting(
+    given: Mapping[str, Any], types: Mapping[str, TensorType], *, strict: bool = True
+) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
+    """The given weights as a network wants them, in its order, and everything that is wrong with them.
+
+    Unless `strict`, some may be missing. Raises TypeError for what is no mapping.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"weights are a dict of arrays by name, got {type(given).__name__}")
+    faults = Faults()
+    for name in given:
+        if name not in types:
+            help = suggestion(str(name), types) or f"there are {listed(types)}"
+            faults.add("weights-mismatch", f"there is no weight {name!r}", help=help)
+    arrays: dict[str, np.ndarray] = {}
+    for name, wanted in types.items():
+        if name in given:
+            try:
+                arrays[name] = _fitted(given[name], wanted)
+            except ValueError as error:
+                faults.add("weights-mismatch", f"the weight {name!r} {error}")
+        elif strict:
+            faults.add("weights-mismatch", f"the weight {name!r} is missing")
+    return arrays, faults.found
+
+
+def _fitted(value: Any, wanted: TensorType) -> np.ndarray:
+    """The array in the wanted element type. ValueError with the end of a sentence."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError("is ragged: its parts have different lengths") from None
+    if array.shape != wanted.shape:
+        raise ValueError(f"has shape {list(array.shape)}, the network wants {list(wanted.shape)}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"has {array.dtype} elements, the network wants {wanted.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = array.astype(element_type(wanted.dtype))
+    if cast.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(cast)).any():
+        raise ValueError(f"has values too large for {wanted.dtype}")
+    return cast

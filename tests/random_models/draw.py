@@ -1,0 +1,279 @@
+"""Draws the attributes of a layer from their declared forms, with an eye on the boundaries.
+
+A new layer needs nothing here where its attributes are numbers, choices and bricks. What depends on the inputs in a way
+that no schema says (axes, permutations, equations) is a line of BY_NAME; what depends on other attributes, one of BY_TYPE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from random import Random
+from typing import Any
+
+from jsonnx.bricks import REQUIRED, Brick, Family
+from jsonnx.frontend.schema import FAMILIES
+from jsonnx.layers import LAYERS
+from jsonnx.types import Size, TensorType
+
+VOCABULARY = 11
+"""Integer inputs are below this."""
+
+FAMILY = {family.kind: family for family in (*FAMILIES, LAYERS)}
+LEFT_OUT = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
+NUMBERS = [0.0, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, -1.0]
+Types = tuple[TensorType, ...]
+
+
+def known(size: Any) -> int:
+    """A size as a number, symbols as 7: enough to draw windows that fit."""
+    return size if isinstance(size, int) else 7
+
+
+def attributes(rng: Random, brick: type[Brick], inputs: Types, chance: float = 0.3) -> dict[str, Any]:
+    """The required attributes and some of the others, most of them legal for these inputs."""
+    given = {}
+    properties = brick.schema()["properties"]
+    for name, attribute in brick.attributes.items():
+        if attribute.unsupported is not None or name in LEFT_OUT:
+            continue
+        if attribute.default is REQUIRED or rng.random() < _chance(name, chance):
+            given[name] = _attribute(rng, name, properties[name], inputs)
+    special = BY_TYPE.get(brick.type_name)
+    return given if special is None else given | special(rng, given, inputs)
+
+
+def _chance(name: str, chance: float) -> float:
+    if name in ("trainable", "activity_regularizer", "seed", "activity_regularizer"):
+        return 0.04
+    rare = name.endswith(("_initializer", "_regularizer", "_constraint"))
+    return 0.1 if rare else chance
+
+
+def _attribute(rng: Random, name: str, schema: dict[str, Any], inputs: Types) -> Any:
+    return BY_NAME[name](rng, inputs) if name in BY_NAME else value(rng, schema, inputs, name)
+
+
+def value(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") -> Any:
+    """A value that a JSON Schema allows."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return rng.choice(schema["enum"])
+    if "$ref" in schema:
+        return brick(rng, FAMILY[schema["$ref"].rpartition("/")[2]], inputs, name)
+    if "anyOf" in schema:
+        return value(rng, rng.choice(schema["anyOf"]), inputs, name)
+    kind = schema["type"]
+    kind = rng.choice(kind) if isinstance(kind, list) else kind
+    if kind == "array":
+        count = rng.randint(schema.get("minItems", 1), schema.get("maxItems", 3))
+        return [value(rng, schema["items"], inputs, name) for _ in range(count)]
+    draws: dict[str, Callable[[], Any]] = {
+        "integer": lambda: integer(rng, schema, inputs, name),
+        "number": lambda: number(rng, schema),
+        "boolean": lambda: rng.random() < 0.5,
+        "null": lambda: None,
+    }
+    return draws[kind]()
+
+
+def brick(rng: Random, family: Family, inputs: Types, name: str = "") -> Any:
+    """A member of a family by name, or with attributes."""
+    if family.kind == "activation" and name == "recurrent_activation" or inputs and family.kind == "activation" and rng.random() < 0.3:
+        return rng.choice(["sigmoid", "tanh", "hard_sigmoid", "relu"])
+    chosen = rng.choice(list(family.members.values()))
+    given = attributes(rng, chosen, inputs if family.kind == "activation" else (), 0.5)
+    plain = not given and chosen.type_name in family.plain_names()
+    return chosen.type_name if plain else {"type": chosen.type_name, **given}
+
+
+def integer(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") -> int:
+    """1, 2, a prime, a size of the input, one less; small where it is the size of a window."""
+    sizes = [known(size) for x in inputs for size in x.shape[1:]]
+    pool = [1, 1, 2, 2, 3, 3, 4, 5, 7, *sizes, *(size - 1 for size in sizes)]
+    least, most = schema.get("minimum", 0), min(schema.get("maximum", 12), 12)
+    fitting = [number for number in pool if least <= number <= most]
+    if name in ("kernel_size", "strides", "pool_size", "dilation_rate", "padding", "cropping", "size") and rng.random() < 0.7:
+        fitting = [number for number in (0, 1, 2, 3) if number >= least]
+    return rng.choice(fitting or [least])
+
+
+def number(rng: Random, schema: dict[str, Any]) -> float:
+    ends = [schema[key] for key in ("minimum", "maximum") if key in schema]
+    fitting = [
+        number
+        for number in [*NUMBERS, *map(float, ends)]
+        if schema.get("minimum", number) <= number <= schema.get("maximum", number)
+        and ("exclusiveMinimum" not in schema or number > schema["exclusiveMinimum"])
+        and ("exclusiveMaximum" not in schema or number < schema["exclusiveMaximum"])
+    ]
+    return rng.choice(fitting)
+
+
+# -- what depends on the inputs ----------------------------------------------------------------------------------------
+
+
+def axis(rng: Random, inputs: Types) -> int:
+    """Any axis but that of the batch, counted from either end."""
+    if not inputs:
+        return 0
+    rank = inputs[0].rank
+    if rank < 2:
+        return -1
+    return rng.choice([-1, rng.randint(1, rank - 1), -rng.randint(1, rank - 1)])
+
+
+def axes(rng: Random, inputs: Types) -> Any:
+    if not inputs or rng.random() < 0.6:
+        return axis(rng, inputs)
+    rank = inputs[0].rank
+    return sorted(rng.sample(range(1, rank), rng.randint(1, rank - 1))) if rank > 1 else -1
+
+
+def target_shape(rng: Random, inputs: Types) -> list[int]:
+    """The same elements in other sizes, one of them perhaps left to be inferred."""
+    sizes = inputs[0].shape[1:]
+    if not all(isinstance(size, int) for size in sizes):
+        fixed = prod(size for size in sizes if isinstance(size, int))
+        return rng.choice([[-1, fixed], [-1, 1, fixed]])
+    rest, shape = prod(sizes), []
+    while rest > 1 and len(shape) < 3:
+        divisors = [d for d in range(2, min(rest, 64) + 1) if rest % d == 0] or [rest]
+        shape.append(rng.choice(divisors))
+        rest //= shape[-1]
+    if rest > 1 or not shape:
+        shape.append(rest)
+    rng.shuffle(shape)
+    if rng.random() < 0.3:
+        shape[rng.randrange(len(shape))] = -1
+    return shape
+
+
+def dims(rng: Random, inputs: Types) -> list[int]:
+    return rng.sample(range(1, inputs[0].rank), inputs[0].rank - 1)
+
+
+def noise_shape(rng: Random, inputs: Types) -> list[int | None]:
+    return [rng.choice([None, 1]) for _ in inputs[0].shape]
+
+
+def groups(rng: Random, inputs: Types) -> int:
+    last = known(inputs[0].shape[-1])
+    return rng.choice([divisor for divisor in range(1, last + 1) if last % divisor == 0])
+
+
+def shared_axes(rng: Random, inputs: Types) -> Any:
+    rank = inputs[0].rank
+    return sorted(rng.sample(range(1, rank), rng.randint(1, rank - 1))) if rank > 1 else None
+
+
+def numbers(rng: Random, inputs: Types) -> Any:
+    last = inputs[0].shape[-1]
+    each = isinstance(last, int) and inputs[0].rank > 1 and rng.random() < 0.3
+    return [rng.choice([0.5, 1.0, 2.0, -1.0]) for _ in range(last)] if each else rng.choice([0.5, 1.0, 2.0, -1.0, 1 / 255])
+
+
+def small(*choices: Any) -> Callable[[Random, Types], Any]:
+    return lambda rng, inputs: rng.choice(choices)
+
+
+BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
+    "axis": axes,
+    "axes": axis,
+    "attention_axes": axes,
+    "target_shape": target_shape,
+    "dims": dims,
+    "noise_shape": noise_shape,
+    "groups": groups,
+    "shared_axes": shared_axes,
+    "scale_": numbers,
+    "n": small(1, 2, 3),
+    "rate": small(0.0, 0.1, 0.3, 0.5, 0.9),
+    "dropout": small(0.0, 0.0, 0.2, 0.5),
+    "stddev": small(0.0, 0.1, 1.0),
+    "seed": small(0, 1, 7),
+    "epsilon": small(1e-3, 1e-5, 1e-7, 0.1),
+    "momentum": small(0.0, 0.5, 0.9, 0.99),
+    "input_dim": small(VOCABULARY, VOCABULARY + 2),
+    "value_": small(0.0, 0.1, -0.5),
+    "mode": small("fan_in", "fan_avg"),
+    "delta": small(0.5, 1.0, 2.0),
+    "max_value": small(0.5, 1.0, 6.0),
+    "min_value": small(0.0, 0.25),
+}
+
+
+# -- what depends on other attributes ------------------------------------------------------------------------------------
+
+
+def _filters(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    """Filters in whole groups; strides or dilation, not both; channels first where it is asked for."""
+    changed: dict[str, Any] = {}
+    if given.get("groups", 1) > 1:
+        changed["filters"] = given["groups"] * rng.choice([1, 1, 2, 3])
+    if "strides" in given and "dilation_rate" in given and rng.random() < 0.9:
+        changed[rng.choice(["strides", "dilation_rate"])] = 1
+    return changed
+
+
+def _einsum(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    rank = inputs[0].rank
+    letters = "bcdefghi"[:rank]
+    new = rng.randint(1, 4)
+    patterns: list[tuple[str, Any]] = [
+        ("...x,xy->...y", [*([None] * (rank - 2)), new]),
+        (f"{letters},{letters[-1]}y->{letters[:-1]}y", [*([None] * (rank - 2)), new]),
+        (f"{letters},{letters[-1]}yz->{letters[:-1]}yz", [*([None] * (rank - 2)), new, 2]),
+    ]
+    if rank > 2:
+        patterns.append((f"{letters},{letters[-2:]}y->{letters[:-2]}y", [*([None] * (rank - 3)), new]))
+        patterns.append((f"{letters},{letters[1]}y->{letters[0]}{letters[2:]}y", [*([None] * (rank - 2)), new]))
+    equation, shape = rng.choice(patterns)
+    changed = {"equation": equation, "output_shape": shape if len(shape) > 1 or rng.random() < 0.5 else shape[0]}
+    if "bias_axes" in given:
+        changed["bias_axes"] = equation[-1]
+    return changed
+
+
+def _normalization(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    if rng.random() < 0.5:
+        return {"axis": -1}
+    return {"mean": rng.choice([0.0, 0.5]), "variance": rng.choice([1.0, 0.25, 4.0])}
+
+
+def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    inner = LAYERS.names[rng.choice(["LSTM", "GRU", "SimpleRNN"])]
+    wanted = {"type": inner.type_name, **attributes(rng, inner, inputs)}
+    wanted.pop("activity_regularizer", None)
+    changed: dict[str, Any] = {"layer": wanted}
+    if "backward_layer" in given:
+        changed["backward_layer"] = wanted | {"go_backwards": not wanted.get("go_backwards", False)}
+    return changed
+
+
+def _reduced_margins(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    return {}
+
+
+def _heads(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    shared = rng.choice([1, 2, 3])
+    return {"num_key_value_heads": shared, "num_query_heads": shared * rng.choice([1, 2]), "head_dim": rng.choice([1, 2, 3, 5])}
+
+
+BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = {
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D"), _filters),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"), _filters),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _filters),
+    "EinsumDense": _einsum,
+    "Normalization": _normalization,
+    "Bidirectional": _bidirectional,
+    "GroupQueryAttention": _heads,
+    "Rescaling": lambda rng, given, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
+    "ReversibleEmbedding": lambda rng, given, inputs: (
+        {"output_dim": inputs[0].shape[-1]} if inputs[0].dtype == "float32" and isinstance(inputs[0].shape[-1], int) else {}
+    ),
+    "constant": lambda rng, given, inputs: {"value": rng.choice([0.0, 0.1, -0.5])},
+}
+
+__all__ = ["VOCABULARY", "Size", "attributes", "known", "value"]

@@ -1,0 +1,137 @@
+"""Diagnostics in every format; the text format's wording is the business of tests/diagnostics."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from jsonnx.diagnostics import Diagnostic, Note
+from jsonnx.render.diagnostics import FORMATS, MOST, render, visible
+from jsonnx.render.explanations import EXPLANATIONS
+
+ODD = "a,b: 100%\u202e\x00"
+
+FAULT = Diagnostic(
+    "unknown-key",
+    f"Dense has no key {ODD}",
+    "$.layers[0].unit",
+    "dir/my spec.json",
+    2,
+    3,
+    help="did you mean 'units'?",
+    notes=(Note("it is here", "$.layers", "dir/my spec.json", 1, 5),),
+)
+DOUBT = Diagnostic("not-exact", "not the same", file="other.json", severity="warning")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("found", [[], [FAULT], [DOUBT], [FAULT, DOUBT, Diagnostic("cycle", "round and round")]])
+def test_whatever_is_found_is_rendered_without_characters_that_do_not_show(format: str, found: list) -> None:
+    text = render(found, format, sources={"dir/my spec.json": "\u202e\n\x00\x1b[31m {}"}, files=["fine.json"])
+    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+
+
+def test_the_text_shows_the_line_and_marks_the_token() -> None:
+    text = render(
+        [FAULT], "text", sources={"dir/my spec.json": '{\n\t "unit": 3'}, files=["dir/my spec.json", "b.json"]
+    )
+    assert text.splitlines() == [
+        r"error[unknown-key]: Dense has no key a,b: 100%\u202e\x00",
+        " --> dir/my spec.json:2:3",
+        "  |",
+        '2 |   "unit": 3',
+        "  |   ^^^^^^",
+        "  = note: it is here (dir/my spec.json:1:5)",
+        "  = help: did you mean 'units'?",
+        "",
+        "1 error in 1 of 2 files",
+    ]
+
+
+def test_the_text_does_without_source_line_or_place() -> None:
+    assert render([DOUBT], "text") == ("warning[not-exact]: not the same\n--> other.json\n\n1 warning in 1 file")
+    assert render([Diagnostic("cycle", "round", "$.layers[1]")], "text") == ("error[cycle]: round\n--> $.layers[1]")
+    assert render([Diagnostic("cycle", "round")], "text") == "error[cycle]: round"
+
+
+@pytest.mark.parametrize(
+    ("files", "verdict"),
+    [([], "nothing is wrong"), (["a"], "1 file is fine"), (["a", "b"], "2 files are fine")],
+)
+def test_the_text_says_so_where_nothing_is_wrong(files: list[str], verdict: str) -> None:
+    assert render([], "text", files=files) == verdict
+
+
+def test_the_text_shows_twenty_a_file_and_counts_the_rest() -> None:
+    many = [Diagnostic("cycle", f"number {index}", file=file) for file in "ab" for index in range(MOST + 5)]
+    text = render(many, "text", files=["a", "b"])
+    assert text.count("error[cycle]") == 2 * MOST
+    assert "and 5 more in a" in text
+    assert text.endswith("\n\n50 errors in 2 files")
+
+
+def test_carets_stand_under_their_token_however_wide_the_text_before_it() -> None:
+    source = '{"層": "e\u0301", "x": 1}'
+    found = Diagnostic("cycle", "here", file="f", line=1, column=source.index('"x"') + 1)
+    line, caret = render([found], "text", sources={"f": source}).splitlines()[3:5]
+    assert line == f"1 | {source}"
+    assert caret == "  |             ^^^"
+
+
+def test_colour_is_added_only_where_asked_for() -> None:
+    plain = render([FAULT], "text", color=False)
+    coloured = render([FAULT], "text", color=True)
+    assert "\x1b[1;31merror[unknown-key]\x1b[0m" in coloured
+    assert "\x1b" not in plain
+
+
+def test_json_is_a_list_with_the_same_keys_always() -> None:
+    whole = json.loads(render([FAULT, DOUBT], "json"))
+    keys = {"code", "severity", "message", "file", "line", "column", "path", "help", "notes"}
+    assert all(set(entry) == keys for entry in whole)
+    assert whole[0]["notes"] == [
+        {"message": "it is here", "path": "$.layers", "file": "dir/my spec.json", "line": 1, "column": 5}
+    ]
+    assert whole[0]["message"] == FAULT.message
+    assert json.loads(render([], "json")) == []
+
+
+def test_github_commands_are_escaped_as_github_wants() -> None:
+    odd = Diagnostic("cycle", "50%\nof it", file="a,b:c.json", line=1, column=2)
+    assert render([odd], "github") == "::error file=a%2Cb%3Ac.json,line=1,col=2,title=cycle::50%25\\nof it"
+    lines = render([FAULT, DOUBT], "github").splitlines()
+    assert lines[0].endswith("%0Anote: it is here (dir/my spec.json:1:5)%0Ahelp: did you mean 'units'?")
+    assert lines[1] == "::warning file=other.json,title=not-exact::not the same"
+
+
+def test_sarif_has_the_rules_with_help_and_the_places() -> None:
+    run = json.loads(render([FAULT, DOUBT], "sarif"))["runs"][0]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == ["not-exact", "unknown-key"]
+    assert rules[1]["help"]["text"] == EXPLANATIONS["unknown-key"].plain()
+    first, second = run["results"]
+    assert (first["ruleId"], first["ruleIndex"], first["level"]) == ("unknown-key", 1, "error")
+    assert second["level"] == "warning"
+    place = first["locations"][0]["physicalLocation"]
+    assert place == {
+        "artifactLocation": {"uri": "dir/my%20spec.json"},
+        "region": {"startLine": 2, "startColumn": 3},
+    }
+    assert first["relatedLocations"][0]["message"]["text"] == "it is here"
+
+
+def test_junit_has_a_case_a_file_and_fails_only_for_errors() -> None:
+    root = ElementTree.fromstring(render([FAULT, DOUBT], "junit", files=["fine.json"]))
+    assert (root.get("tests"), root.get("failures")) == ("3", "1")
+    cases = {case.get("name"): case for case in root.iter("testcase")}
+    assert list(cases) == ["fine.json", "dir/my spec.json", "other.json"]
+    assert len(cases["fine.json"]) == 0
+    assert "did you mean" in (cases["dir/my spec.json"].findtext("failure") or "")
+    assert cases["other.json"].find("failure") is None
+
+
+def test_visible_leaves_what_shows() -> None:
+    assert visible("naïve 日本 ok") == "naïve 日本 ok"
+    assert visible("a\tb\u200b\ud800") == r"a\tb\u200b\ud800"

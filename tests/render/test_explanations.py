@@ -1,0 +1,127 @@
+"""Every code in the source is explained, nothing else is, and the examples show what they claim to."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonnx.diagnostics import CompileError, Diagnostic
+from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
+from jsonnx.validation import check
+
+SOURCE = Path(__file__).parents[2] / "compiler/jsonnx"
+CODE = re.compile(r"[a-z]+(-[a-z]+)*")
+
+TAKERS = {"Diagnostic", "UsageError", "add", "each", "fail", "_list", "_reject", "_report"}
+"""What takes a code: as its first argument, or, if it has a hyphen, as another."""
+
+
+def words(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and CODE.fullmatch(part.value):
+            yield part.value
+
+
+def codes_in(tree: ast.AST) -> Iterator[str]:
+    """The codes that a module gives: to what takes one, to what is called `code`, and with a ShapeError."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            plain = [argument for argument in node.args if isinstance(argument, ast.Constant)]
+            if name in TAKERS and len(node.args) > 1:
+                yield from (word for part in plain for word in words(part) if "-" in word or part is node.args[0])
+            if len(node.args) == {"require": 4, "ShapeError": 3}.get(name):
+                yield from words(node.args[-1])
+            for keyword in node.keywords:
+                yield from words(keyword.value) if keyword.arg == "code" else ()
+        elif isinstance(node, ast.arguments):
+            named = zip(reversed([*node.posonlyargs, *node.args]), reversed(node.defaults), strict=False)
+            for default in (default for argument, default in named if argument.arg == "code"):
+                yield from words(default)
+        elif isinstance(node, ast.Assign) and {getattr(target, "id", "") for target in node.targets} & {
+            "code",
+            "_CODES",
+        }:
+            yield from words(node.value)
+
+
+def test_every_code_is_explained_and_every_explained_code_exists() -> None:
+    used = {code for path in SOURCE.rglob("*.py") for code in codes_in(ast.parse(path.read_text("utf-8")))}
+    assert used == set(CODES)
+
+
+def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
+    for code, about in EXPLANATIONS.items():
+        assert all(part.strip() for part in about), code
+        assert about.text.endswith("."), code
+        assert not about.title.endswith("."), code
+        text = explain(code)
+        assert text is not None
+        assert text.startswith(f"{code}: {about.title}\n")
+        assert text.isascii()
+
+
+def test_there_is_no_explanation_of_what_is_not_a_code() -> None:
+    assert explain("no-such-thing") is None
+
+
+def document(example: str) -> dict[str, Any] | str:
+    """A whole spec around an example, which may be a spec, some of its keys, its layers, one layer, or a part of
+    `training`. A text that is no JSON stays as it is."""
+    try:
+        value = json.loads(example, object_pairs_hook=unique)
+    except ValueError:
+        return example
+    if isinstance(value, list):
+        value = {"layers": value}
+    elif "type" in value or "use" in value:
+        value = {"layers": [value]}
+    elif "loss" in value or "optimizer" in value or "data" in value:
+        value = {"training": {"loss": "mse", **value}}
+    whole: dict[str, Any] = {"inputs": {}, "layers": [{"type": "Dense", "units": 3}], **value}
+    names = {layer.get("name", "") for layer in whole["layers"]}
+    wanted = [source for layer in whole["layers"] for source in listed(layer.get("from", "x"))]
+    sizes = {"four_numbers": [4], "six_numbers": [6], "sequence": [5, 4], "image": [8, 8, 4]}
+    inputs = {name: {"shape": sizes.get(name, [4])} for name in wanted if name not in (names | {"steam"})}
+    return {**whole, "inputs": whole["inputs"] or inputs}
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) != len(dict(pairs)):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def codes_of(example: str) -> set[str]:
+    try:
+        return {found.code for found in check(document(example)).diagnostics}
+    except CompileError as error:
+        return {found.code for found in error.diagnostics}
+
+
+SHOWN_BY_SPECS = [
+    *("cycle", "duplicate-key", "duplicate-name", "invalid-json", "invalid-name", "invalid-number", "invalid-value"),
+    *("labels-mismatch", "loss-mismatch", "metric-mismatch", "missing-key", "out-of-range", "shape-mismatch"),
+    *("shared-weights", "unknown-key", "unknown-name", "unknown-type", "unsupported-argument", "unused-input"),
+    *("unused-layer", "wrong-inputs", "wrong-type", "invalid-encoding"),
+]
+
+
+@pytest.mark.parametrize("code", SHOWN_BY_SPECS)
+def test_the_wrong_example_is_wrong_and_the_right_one_is_not(code: str) -> None:
+    about = EXPLANATIONS[code]
+    assert code in codes_of(about.wrong)
+    assert code not in codes_of(about.right)
+
+
+def test_a_diagnostic_is_one_line_as_a_string() -> None:
+    assert str(Diagnostic("a-code", "wrong", "$.x", "f.json", 1, 2)) == "f.json:1:2: error[a-code]: wrong (at $.x)"

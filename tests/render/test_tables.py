@@ -1,0 +1,107 @@
+"""Summaries and references, as text and as values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from jsonnx.bricks import Brick
+from jsonnx.diagnostics import Report
+from jsonnx.driver import inference_graph
+from jsonnx.frontend.check import check as check_document
+from jsonnx.layers import LAYERS
+from jsonnx.passes.cost import Row, cost_table
+from jsonnx.render.reference import example
+from jsonnx.render.tables import layer_text, layers_text, providers_text, summary_json, summary_text
+from jsonnx.runtime.providers import available
+from jsonnx.validation import check
+
+SPEC = {
+    "name": "two_heads",
+    "inputs": {"image": {"shape": [8, 8, 1]}},
+    "layers": [
+        {"type": "Conv2D", "filters": 4, "kernel_size": 3},
+        {"type": "Flatten"},
+        {"type": "Dense", "name": "digit", "units": 10, "trainable": False},
+        {"type": "Dense", "name": "even", "units": 1, "from": "flatten"},
+    ],
+    "outputs": ["digit", "even"],
+}
+
+TEXT = """\
+two_heads: image float32 (batch, 8, 8, 1) -> digit float32 (batch, 10), even float32 (batch, 1)
+
+layer    type     output shape      parameters  multiply-adds  from
+-------- -------- ----------------- ----------- -------------- -------
+conv2d   Conv2D   (batch, 6, 6, 4)          40          1,296
+flatten  Flatten  (batch, 144)               0              0
+digit    Dense    (batch, 10)            1,450          1,440
+even     Dense    (batch, 1)               145            144  flatten
+
+parameters      1,635 (185 trainable, 1,450 not)
+multiply-adds   2,880 a sample
+weights         0.01 MB"""
+
+
+def summary(spec: dict[str, Any]) -> tuple[Any, list[Row]]:
+    typed = check(spec).sound
+    return typed.network, cost_table(typed, inference_graph(typed))
+
+
+def test_a_summary_has_a_row_a_layer_and_the_totals() -> None:
+    assert summary_text(*summary(SPEC)) == TEXT
+
+
+def test_a_summary_as_values_has_the_same_numbers() -> None:
+    whole = json.loads(json.dumps(summary_json(*summary(SPEC))))
+    assert whole["inputs"] == {"image": {"dtype": "float32", "shape": ["batch", 8, 8, 1]}}
+    assert whole["outputs"]["even"] == {"dtype": "float32", "shape": ["batch", 1]}
+    assert whole["layers"][3] == {
+        "name": "even",
+        "type": "Dense",
+        "from": ["flatten"],
+        "outputs": [{"dtype": "float32", "shape": ["batch", 1]}],
+        "parameters": 145,
+        "trainable": 145,
+        "multiply_adds": 144,
+    }
+    assert whole["totals"] == {"parameters": 1635, "trainable": 185, "multiply_adds": 2880, "megabytes": 0.00654}
+
+
+def test_a_size_that_is_not_known_is_shown_by_its_name() -> None:
+    spec = {"inputs": {"x": {"shape": ["time", 4]}}, "layers": [{"type": "Dense", "units": 3}]}
+    network, rows = summary(spec)
+    assert "(batch, time, 3)" in summary_text(network, rows)
+    assert "multiply-adds   ? a sample" in summary_text(network, rows)
+    assert summary_json(network, rows)["totals"]["multiply_adds"] is None
+
+
+def test_colour_changes_no_character() -> None:
+    network, rows = summary(SPEC)
+    coloured = summary_text(network, rows, color=True)
+    assert "\x1b[1m" in coloured
+    assert "flatten" in coloured
+
+
+@pytest.mark.parametrize("layer", list(LAYERS), ids=[layer.type_name for layer in LAYERS])
+def test_the_reference_of_a_layer_has_its_arguments_and_a_sound_example(layer: type[Brick]) -> None:
+    text = layer_text(layer.type_name)
+    assert all(f"  {name}: " in text for name in layer.attributes)
+    assert layer.summary() in " ".join(text.split())
+    assert example(layer) in text
+    report = Report()
+    document = {"inputs": {"x": {"shape": [4]}}, "layers": [json.loads(example(layer))]}
+    check_document(document, report)
+    assert [str(found) for found in report] == []
+
+
+def test_every_layer_is_listed() -> None:
+    text = layers_text()
+    assert all(f"  {layer.type_name} " in text for layer in LAYERS)
+
+
+def test_providers_are_listed_with_how_to_get_them() -> None:
+    text = providers_text(available())
+    assert text.splitlines()[0].split() == ["provider", "here", "how", "to", "get", "it", "in", "onnxruntime"]
+    assert "CPUExecutionProvider" in text

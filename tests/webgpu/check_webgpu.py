@@ -1,0 +1,217 @@
+"""Training on WebGPU is training on the CPU: the same losses, weights and predictions, on memory of the device.
+
+Run by `run.sh` in an environment that has onnxruntime-webgpu; the ordinary suite does not collect it.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from jsonnx import Trainer
+from jsonnx.cli import main
+from jsonnx.runtime.data import Samples, from_spec
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+NAMES = ("mnist_mlp", "mnist_cnn", "vowels_lstm", "diabetes", "digits_residual")
+STEPS, BATCH, LAST = 10, 16, 5
+MEASURED = 40
+
+
+class Ran(NamedTuple):
+    """A sample's network after some steps on its own data, the last of them on a smaller batch."""
+
+    trainer: Trainer
+    losses: list[float]
+    weights: dict[str, np.ndarray]
+    predicted: dict[str, np.ndarray]
+    measured: dict[str, float]
+
+
+@cache
+def ran(name: str, provider: str) -> Ran:
+    trainer = Trainer(SAMPLES / f"{name}.json", provider)
+    samples = from_spec(trainer.plan, "train")
+    starts = range(0, STEPS * BATCH, BATCH)
+    sizes = [*[BATCH] * (STEPS - 1), LAST]
+    losses = [trainer.step(*part(samples, start, size))["loss"] for start, size in zip(starts, sizes, strict=True)]
+    x, y = part(samples, 0, MEASURED)
+    predicted = trainer.predict(x)
+    predicted = predicted if isinstance(predicted, dict) else {"": predicted}
+    return Ran(trainer, losses, trainer.weights(), predicted, trainer.evaluate(x, y, batch_size=BATCH))
+
+
+def part(samples: Samples | None, start: int, size: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Some samples in their order: x and y."""
+    assert samples is not None
+    rows = slice(start, start + size)
+    x, y = ({name: array[rows] for name, array in of.items()} for of in (samples.inputs, samples.targets))
+    return x, y
+
+
+@pytest.fixture(params=NAMES)
+def both(request: pytest.FixtureRequest) -> tuple[Ran, Ran]:
+    return ran(request.param, "cpu"), ran(request.param, "webgpu")
+
+
+def test_it_runs_where_it_was_asked_to(both):
+    assert [each.trainer.provider for each in both] == ["cpu", "webgpu"]
+
+
+def test_losses_agree(both):
+    cpu, gpu = both
+    np.testing.assert_allclose(gpu.losses, cpu.losses, rtol=1e-4)
+
+
+def test_weights_agree(both):
+    cpu, gpu = both
+    assert list(cpu.weights) == list(gpu.weights)
+    for name, wanted in cpu.weights.items():
+        assert close(gpu.weights[name], wanted, 1e-3), name
+
+
+def test_predictions_agree(both):
+    cpu, gpu = both
+    for name, wanted in cpu.predicted.items():
+        assert close(gpu.predicted[name], wanted, 1e-4), name
+
+
+def test_measurements_agree(both):
+    cpu, gpu = both
+    assert list(cpu.measured) == list(gpu.measured)
+    np.testing.assert_allclose(list(gpu.measured.values()), list(cpu.measured.values()), rtol=1e-4)
+
+
+def close(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
+    """Whether no element is further off than a share of the largest."""
+    return bool(np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max())
+
+
+def test_weights_and_slots_stay_on_the_device():
+    trainer = Trainer(SAMPLES / "diabetes.json", "webgpu")
+    samples = from_spec(trainer.plan, "train")
+    variables = trainer._engine._variables
+    assert set(variables.sets[0]) == {*trainer.plan.train.parameters, *trainer.plan.train.states}
+    before = [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
+    for step in range(4):
+        trainer.step(*part(samples, step * BATCH, BATCH))
+        assert all(value.device_name() != "cpu" for one in variables.sets for value in one.values())
+    assert before == [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_is_the_run_that_never_stopped(tmp_path):
+    whole = Trainer(SAMPLES / "mnist_cnn.json", "webgpu")
+    samples = from_spec(whole.plan, "train")
+    for step in range(2):
+        whole.step(*part(samples, step * BATCH, BATCH))
+    whole.save_checkpoint(tmp_path / "checkpoint")
+    resumed = Trainer(SAMPLES / "mnist_cnn.json", "webgpu")
+    assert resumed.load_checkpoint(tmp_path / "checkpoint") == []
+    batch = part(samples, 2 * BATCH, BATCH)
+    assert whole.step(*batch) == resumed.step(*batch)
+    after = resumed.weights()
+    assert all(np.array_equal(array, after[name]) for name, array in whole.weights().items())
+
+
+def conv(type: str, **given: object) -> dict[str, object]:
+    return {"type": type, "kernel_size": 3, **given}
+
+
+CONVOLUTIONS = {
+    "6 channels in, 8 out": [conv("Conv2D", filters=6), conv("Conv2D", filters=8)],
+    "groups of 5": [conv("Conv2D", filters=20, groups=4)],
+    "5 a channel": [conv("DepthwiseConv2D", depth_multiplier=5)],
+    "back to 1 a group": [conv("Conv2DTranspose", filters=4), conv("Conv2D", filters=4, groups=2)],
+    "one axis": [{"type": "Reshape", "target_shape": [64, 6]}, conv("Conv1D", filters=4)],
+}
+"""What onnxruntime computes wrongly in the layout that it would choose by itself."""
+
+
+@pytest.mark.parametrize("layers", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_convolutions_agree(layers):
+    spec = {
+        "inputs": {"x": {"shape": [8, 12, 4]}},
+        "layers": [*layers, {"type": "Flatten"}, {"type": "Dense", "units": 3}],
+        "training": {"loss": "mse", "optimizer": "sgd"},
+    }
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((4, 8, 12, 4), (4, 3)))
+    trainers = [Trainer(spec, provider) for provider in ("cpu", "webgpu")]
+    cpu, gpu = ([trainer.step(x, y)["loss"] for _ in range(3)] for trainer in trainers)
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-5)
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+def jsonnx(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RUN folder that was made on WebGPU."""
+    folder = tmp_path_factory.mktemp("webgpu") / "run"
+    done = jsonnx(
+        "train",
+        SAMPLES / "diabetes.json",
+        "--provider",
+        "webgpu",
+        "--set",
+        "training.epochs=3",
+        "-o",
+        folder,
+        "--quiet",
+    )
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_train_says_where_it_ran(run):
+    assert json.loads((run / "run.json").read_text())["provider"] == "webgpu"
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_evaluate(run):
+    cpu, gpu = (jsonnx("evaluate", run, "--provider", provider, "--format", "json") for provider in ("cpu", "webgpu"))
+    assert gpu.exit_code == 0, gpu.output
+    cpu, gpu = (json.loads(each.stdout) for each in (cpu, gpu))
+    assert gpu == pytest.approx(cpu, rel=1e-4)
+
+
+@pytest.mark.parametrize("model", ["", "model.onnx"], ids=["run", "model"])
+def test_predict(run, tmp_path, model):
+    found = {}
+    for provider in ("cpu", "webgpu"):
+        out = tmp_path / f"{provider}.npz"
+        done = jsonnx(
+            "predict", run / model, "--data", SAMPLES / "data" / "diabetes_test.csv", "--provider", provider, "-o", out
+        )
+        assert done.exit_code == 0, done.output
+        found[provider] = np.load(out)["progression"]
+    np.testing.assert_allclose(found["webgpu"], found["cpu"], rtol=1e-4)
+
+
+def test_providers_lists_it():
+    rows = {row["name"]: row for row in json.loads(jsonnx("providers", "--format", "json").stdout)}
+    assert rows["webgpu"]["available"]
+    assert rows["cpu"]["available"]
+    assert not rows["cuda"]["available"]
+    assert "webgpu" in jsonnx("providers").stdout
+
+
+def test_auto_takes_it():
+    assert Trainer(SAMPLES / "diabetes.json", "auto").provider == "webgpu"
+
+
+def test_a_provider_that_is_not_there_names_the_command_that_brings_it(tmp_path):
+    done = jsonnx("train", SAMPLES / "diabetes.json", "--provider", "cuda", "-o", tmp_path / "run")
+    assert done.exit_code == 2
+    assert "provider-unavailable" in done.stderr
+    assert 'pip uninstall -y onnxruntime-webgpu && pip install "jsonnx[cuda]"' in done.stderr
+    assert not (tmp_path / "run").exists()
