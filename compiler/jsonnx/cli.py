@@ -183,8 +183,9 @@ def summary(spec: str, format_: str) -> None:
     from .passes.cost import cost_table
     from .render.tables import summary_json, summary_text
 
-    typed = checked_spec(spec).sound
-    rows = cost_table(typed, inference_graph(typed))
+    checked = checked_spec(spec)
+    typed = checked.sound
+    rows = cost_table(typed, inference_graph(checked))
     if format_ == "json":
         say(json.dumps(summary_json(typed.network, rows), indent=2))
     else:

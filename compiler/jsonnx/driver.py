@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .backend import emit, metadata, spec_hash
-from .diagnostics import CompileError, Diagnostic
+from .diagnostics import CompileError, Diagnostic, Report
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, Value
@@ -24,6 +24,7 @@ from .layers.core import Embedding
 from .model import Model
 from .passes.bind import bind
 from .passes.layout import channels_first
+from .passes.limits import too_heavy
 from .passes.lower import lower
 from .passes.shapes import TypedNetwork
 from .passes.tidy import tidy
@@ -49,7 +50,7 @@ def compile(spec: Spec, weights: Weights = None, seed: int | None = None, *, aft
 def compiled(checked: Checked, weights: Weights = None, seed: int | None = None, after: After = ignore) -> Model:
     """The same for a spec that is checked already."""
     typed = checked.sound
-    graph = inference_graph(typed)
+    graph = inference_graph(checked)
     after("graph", graph)
     known = initial_weights(graph, seed_of(typed, seed))
     if weights is not None:
@@ -77,8 +78,8 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
     after("step", train)
     return Plan(
         train=train,
-        evaluate=tidy(with_loss(forward(typed), objective)),
-        predict=inference_graph(typed),
+        evaluate=tidy(with_loss(forward(checked), objective)),
+        predict=inference_graph(checked),
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,
@@ -110,14 +111,20 @@ def what_matters(document: Any) -> Any:
     return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": kept}
 
 
-def forward(typed: TypedNetwork, *, training: bool = False) -> Graph:
-    """The network as operators, in the layout they want."""
-    return channels_first(lower(typed, training=training))
+def forward(checked: Checked, *, training: bool = False) -> Graph:
+    """The network as operators, in the layout they want. Raises CompileError where its weights are too large to hold."""
+    typed = checked.sound
+    graph = lower(typed, training=training)
+    report = Report(checked.source.file, checked.source.locate)
+    for path, message in too_heavy(typed, graph):
+        report.add("too-large", path, message)
+    report.raise_errors()
+    return channels_first(graph)
 
 
-def inference_graph(typed: TypedNetwork) -> Graph:
+def inference_graph(checked: Checked) -> Graph:
     """What a deployed model computes, its weights still open."""
-    return tidy(replace(forward(typed), losses=()))
+    return tidy(replace(forward(checked), losses=()))
 
 
 def scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
@@ -137,15 +144,14 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
     training = typed.network.training
     if training is None:
         raise ValueError("a network without a training section has no training graph")
-    graph = tidy(with_loss(forward(typed, training=True), objective))
+    graph = tidy(with_loss(forward(checked, training=True), objective))
     try:
         return tidy(training_step(graph, training.optimizer))
     except MissingRule as error:
-        line, column = checked.source.locate(error.node.path) or (None, None)
-        layer = error.node.scope or "the loss"
-        message = f"{layer!r} cannot be trained: it {error}" if str(error).startswith("needs") else f"{layer!r} cannot be trained: {error}"
-        place = Diagnostic("no-gradient", message, error.path, checked.source.file, line, column)
-        raise CompileError([place]) from error
+        report = Report(checked.source.file, checked.source.locate)
+        why = f"it {error}" if str(error).startswith("needs") else str(error)
+        report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
+        raise CompileError(report) from error
 
 
 def seed_of(typed: TypedNetwork, seed: int | None) -> int:

@@ -87,7 +87,8 @@ def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
 def argument(key: str, value: Any) -> Any:
     """A layer's argument: bricks become Keras' objects by what the argument's name says they are."""
     if key in ("layer", "backward_layer", "cell"):
-        return keras_layer({"name": snake_case(value["type"]), **value})
+        way = "backward_" if key == "backward_layer" else ""  # as the backward layer that Keras makes itself is called
+        return keras_layer({"name": way + snake_case(value["type"]), **value})
     if key == "cells":
         return [argument("cell", cell) for cell in value]
     if isinstance(value, Mapping) and "type" in value:
@@ -140,18 +141,21 @@ def attended(
     if "query_mask" in given and kind == "MultiHeadAttention":  # which takes it only as the query's own
         rows = keras.ops.expand_dims(given.pop("query_mask"), -1)
         given["attention_mask"] = given["attention_mask"] * rows if "attention_mask" in given else rows
-    return layer(**given, **options)
+    first = [given.pop(name) for name in ("query", "value", "key") if name in given]
+    return layer(*first, **given, **options)
 
 
 def result_names(name: str, layer: keras.layers.Layer, count: int) -> list[str]:
     """The names of a layer's outputs: `encoder`, `encoder.state_h`, ..."""
-    more: tuple[str, ...] = ()
     if type(layer).__name__.endswith("Attention"):
-        more = ("attention_scores",)[: count - 1]
-    elif count > 1:
-        states = ("state_h", "state_c")[: (count - 1) // (2 if isinstance(layer, keras.layers.Bidirectional) else 1)]
-        two = isinstance(layer, keras.layers.Bidirectional)
-        more = tuple(f"{way}_{state}" for way in ("forward", "backward") for state in states) if two else states
+        more = ["attention_scores"]
+    elif isinstance(layer, keras.layers.Bidirectional):
+        more = ["backward"] if layer.merge_mode is None else []
+        states = ("state_h", "state_c")[: (count - 1 - len(more)) // 2]
+        more += [f"{way}_{state}" for way in ("forward", "backward") for state in states]
+    else:
+        more = ["state_h", "state_c"]
+    more = more[: count - 1]
     return [name, *(f"{name}.{output}" for output in more)]
 
 
@@ -220,6 +224,9 @@ def set_weights(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
     named = {weight.path: weight for weight in model.weights}
     for path, value in values.items():
         named[path].assign(value)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
 
 
 def outputs(model: keras.Model, x: Arrays, *, training: bool = False) -> dict[str, np.ndarray]:

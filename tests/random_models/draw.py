@@ -187,7 +187,6 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
     "noise_shape": noise_shape,
     "groups": groups,
     "shared_axes": shared_axes,
-    "scale_": numbers,
     "n": small(1, 2, 3),
     "rate": small(0.0, 0.1, 0.3, 0.5, 0.9),
     "dropout": small(0.0, 0.0, 0.2, 0.5),
@@ -196,8 +195,10 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
     "epsilon": small(1e-3, 1e-5, 1e-7, 0.1),
     "momentum": small(0.0, 0.5, 0.9, 0.99),
     "input_dim": small(VOCABULARY, VOCABULARY + 2),
-    "value_": small(0.0, 0.1, -0.5),
-    "mode": small("fan_in", "fan_avg"),
+    "equation": small("ab,bc->ac"),
+    "layer": small("LSTM"),
+    "backward_layer": small("LSTM"),
+    "bias_axes": small(None),
     "delta": small(0.5, 1.0, 2.0),
     "max_value": small(0.5, 1.0, 6.0),
     "min_value": small(0.0, 0.25),
@@ -231,7 +232,7 @@ def _einsum(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]
         patterns.append((f"{letters},{letters[1]}y->{letters[0]}{letters[2:]}y", [*([None] * (rank - 2)), new]))
     equation, shape = rng.choice(patterns)
     changed = {"equation": equation, "output_shape": shape if len(shape) > 1 or rng.random() < 0.5 else shape[0]}
-    if "bias_axes" in given:
+    if rng.random() < 0.5:
         changed["bias_axes"] = equation[-1]
     return changed
 
@@ -250,10 +251,6 @@ def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[st
     if "backward_layer" in given:
         changed["backward_layer"] = wanted | {"go_backwards": not wanted.get("go_backwards", False)}
     return changed
-
-
-def _reduced_margins(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
-    return {}
 
 
 def _heads(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class _Growth:
 
     def add_input(self, *, symbolic: bool = False, type: TensorType | None = None) -> str:
         rng, name = self.rng, f"x{len(self.inputs)}"
-        rank = rng.choice([1, 1, 2, 2, 2, 3, 3, 3, 4])
+        rank = rng.choice([1, 2, 2, 2, 3, 3, 3, 3, 4])
         most = {1: 16, 2: 9, 3: 8, 4: 5}[rank]
         shape: list[Any] = [rng.randint(1 if rng.random() < 0.2 else 2, most) for _ in range(rank - 1)] + [rng.randint(1, 6)]
         dtype = "float32"

@@ -45,8 +45,8 @@ weights         0.01 MB"""
 
 
 def summary(spec: dict[str, Any]) -> tuple[Any, list[Row]]:
-    typed = check(spec).sound
-    return typed.network, cost_table(typed, inference_graph(typed))
+    checked = check(spec)
+    return checked.network, cost_table(checked.sound, inference_graph(checked))
 
 
 def test_a_summary_has_a_row_a_layer_and_the_totals() -> None:

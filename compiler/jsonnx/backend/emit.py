@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from ..graph import Constant, Graph, Node, Value, node_metadata, onnx_dtype, tensor_proto
+from ..graph import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype, tensor_proto
 from ..graph.infer import IR_VERSION, OPSET
 from ..types import Size, TensorType
 
@@ -108,6 +108,8 @@ def _constants(graph: Graph, results, names: Names) -> list[onnx.TensorProto]:  
 def _uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: ignore[no-untyped-def]
     for node in graph.nodes:
         yield from ((value, node.scope) for value in node.inputs if value is not None)
+        for body in _bodies(node):
+            yield from _uses(body, body.outputs.values())
     yield from ((value, "outputs") for value in results)
 
 
@@ -123,10 +125,36 @@ def _nodes(graph: Graph, names: Names) -> Iterator[onnx.NodeProto]:
 def _node(node: Node, name: str, names: Names) -> onnx.NodeProto:
     inputs = ["" if value is None else names.of[value] for value in node.inputs]
     outputs = [names.of[value] for value in node.outputs]
-    proto = helper.make_node(node.op, inputs, outputs, name=name, domain=node.domain or None, **node.attributes)
+    attributes = dict(node.attributes)
+    for body in _bodies(node):
+        inputs = inputs[: body.formal]
+        attributes |= {key: _body(body, node, name, names) for key, value in attributes.items() if value is body}
+    proto = helper.make_node(node.op, inputs, outputs, name=name, domain=node.domain or None, **attributes)
     for key, text in node_metadata(node).items():
         proto.metadata_props.add(key=key, value=text)
     return proto
+
+
+def _bodies(node: Node) -> list[Body]:
+    return [value for value in node.attributes.values() if isinstance(value, Body)]
+
+
+def _body(body: Body, node: Node, name: str, names: Names) -> onnx.GraphProto:
+    """What a node runs at every step. Values from outside keep their names there: a body sees the graph around it."""
+    for index, (given, outer) in enumerate(zip(body.inputs.values(), node.inputs, strict=True)):
+        if index < body.formal:
+            names.give(given, f"{name}/{given.name}")
+        elif outer is not None:
+            names.of[given] = names.of[outer]
+    nodes = list(_nodes(body, names))
+    results = {names.unique(f"{name}/{result}"): value for result, value in body.outputs.items()}
+    nodes += [helper.make_node("Identity", [names.of[value]], [result]) for result, value in results.items()]
+    return helper.make_graph(
+        nodes,
+        f"{name}/body",
+        [_value_info(names.of[x], x.type) for x in list(body.inputs.values())[: body.formal]],
+        [_value_info(result, value.type) for result, value in results.items()],
+    )
 
 
 def _value_info(name: str, type: TensorType) -> onnx.ValueInfoProto:

@@ -12,7 +12,7 @@ from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
 from ..types import Dim, TensorType, product, require
 from .attention import ARGUMENTS, CAUSAL, DROPOUT, SCORES, by_argument, check_sequences, dropped
-from .axes import Axes, axes_of
+from .axes import Axes, axes_of, axis_of
 from .base import Layer, Types, layer, penalize
 from .einsum import shaped, with_fans
 from .masks import all_of, band, check_mask, ones_and_zeros, penalty
@@ -230,10 +230,11 @@ class MultiHeadAttention(HeadAttention):
 
     def places(self, query: TensorType) -> Places:
         require(query.rank >= 3, f"needs a sequence of vectors, [batch, time, features], as its query, got {query}")
-        axes = None if self.attention_axes is None else axes_of(query, self.attention_axes)
+        given = (self.attention_axes,) if isinstance(self.attention_axes, int) else self.attention_axes
+        axes = None if given is None else [axis_of(query, axis) for axis in given]
         help = f"axes 1 to {query.rank - 2} are neither the batch nor the features"
-        fits = axes is None or (bool(axes) and 0 not in axes and query.rank - 1 not in axes)
-        require(fits, f"cannot attend along {self.attention_axes} of {query}", help)
+        fits = axes is None or (axes_of(query, given or ()) and 0 not in axes and query.rank - 1 not in axes)
+        require(bool(fits), f"cannot attend along {self.attention_axes} of {query}", help)
         return Places.of(query, axes)
 
     def sizes(self, query: TensorType) -> tuple[int, ...]:

@@ -87,6 +87,16 @@ def _recurrent(node: Node) -> Dim:
     return x.shape[0] * (prod(w.shape) + prod(r.shape))
 
 
+def _scan(node: Node) -> Dim:
+    """Every step's work, times the steps."""
+    body = node.attributes["body"]
+    steps = node.inputs[body.formal - 1].shape[0]  # type: ignore[union-attr]
+    total: Dim = 0
+    for inner in body.nodes:
+        total = total + (MACS[inner.op](inner) if inner.op in MACS else 0)
+    return total * steps
+
+
 MACS = {
     "MatMul": _matmul,
     "Gemm": _matmul,
@@ -95,5 +105,6 @@ MACS = {
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _recurrent,
+    "Scan": _scan,
 }
 """Multiply-adds of one operator, for one sample."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ def merge_equal(graph: Graph) -> Graph:
     first: dict[Any, Node] = {}
     kept = []
     for node in graph.nodes:
-        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
+        inputs = tuple(None if x is None else new.get(x, x) for x in node.inputs)
+        attributes = {name: merge_equal(x) if isinstance(x, Body) else x for name, x in node.attributes.items()}
+        node = replace(node, inputs=inputs, attributes=attributes)
         key = _key(node)
         if key in first and len(first[key].outputs) == len(node.outputs):
             new |= zip(node.outputs, first[key].outputs, strict=True)

@@ -77,10 +77,21 @@ class OrthogonalRegularizer(Regularizer):
     def penalty(self, g: Builder, x: Value) -> Value:
         require(x.rank == 2, f"applies to weights of two axes, not {x.type}")
         vectors = x if self.mode == "rows" else g.Transpose(x, perm=[1, 0])
-        count = vectors.shape[0]
         squares = g.ReduceSum(g.Mul(vectors, vectors), [1], keepdims=1)
         unit = g.Mul(vectors, g.Reciprocal(g.Sqrt(g.Max(squares, EPSILON**2))))
         products = g.MatMul(unit, g.Transpose(unit, perm=[1, 0]))
-        outside = [[float(row != column) for column in range(count)] for row in range(count)]
+        outside, pairs = apart(g, vectors)
         total = g.ReduceSum(g.Abs(g.Mul(products, outside)), keepdims=0)
-        return g.Mul(total, self.factor * 0.5 / max(1.0, count * (count - 1) / 2))
+        return g.Mul(total, g.Div(self.factor * 0.5, pairs))
+
+
+def apart(g: Builder, vectors: Value) -> tuple[Value, Value]:
+    """Which pairs of rows are of two rows, as a matrix of ones and zeros, and how many such pairs there are."""
+    count = vectors.shape[0]
+    if isinstance(count, int):
+        outside = [[float(row != column) for column in range(count)] for row in range(count)]
+        return g.const(outside, vectors.dtype), g.const(max(1.0, count * (count - 1) / 2), vectors.dtype)
+    rows = g.Shape(vectors, start=0, end=1)
+    places = g.refine(g.Range(g.const(0, "int64"), g.Squeeze(rows, [0]), g.const(1, "int64")), [count])
+    outside = g.cast(g.Not(g.Equal(g.Unsqueeze(places, [1]), places)), vectors.dtype)
+    return outside, g.Mul(g.Max(g.ReduceSum(outside, keepdims=0), 2.0), 0.5)
