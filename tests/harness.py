@@ -10,6 +10,7 @@ import onnxruntime
 from elementwise_reference import ELEMENTWISE
 from onnx.reference import ReferenceEvaluator
 from recurrent_reference import RECURRENT
+from scan_reference import SCAN
 from window_reference import WINDOWS
 
 from jsonnx.backend import emit, serialize
@@ -68,7 +69,7 @@ def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.nda
     model = emit(graph)
     names = [output.name for output in model.graph.output]
     wanted = {value.name for value in model.graph.input}
-    return dict(zip(names, ReferenceEvaluator(model, new_ops=[*RECURRENT, *WINDOWS, *ELEMENTWISE]).run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
+    return dict(zip(names, ReferenceEvaluator(model, new_ops=[*RECURRENT, *SCAN, *WINDOWS, *ELEMENTWISE]).run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
 
 
 def with_gradients(graph: Graph, wanted: list[str]) -> Graph:

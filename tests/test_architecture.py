@@ -21,7 +21,7 @@ ARROWS = {
     "frontend": {"bricks", "types", "diagnostics", "layers", "training"},
     "graph": {"types"},
     "gradient": {"graph", "types", "training", "diagnostics"},
-    "passes": {"graph", "types", "diagnostics", "frontend", "layers", "training"},
+    "passes": {"graph", "bricks", "types", "diagnostics", "frontend", "layers", "training"},
     "backend": {"graph", "types"},
     "interop": {"diagnostics"},
     "runtime": {"graph", "backend", "types", "diagnostics", "training", "files", "interop"},

@@ -121,7 +121,7 @@ def open_streams() -> None:
 
     Where one was closed, the next file opened would get its number, and what is printed.
     """
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
             opened = open(os.devnull, mode)  # noqa: SIM115 (open to the end)

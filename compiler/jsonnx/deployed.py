@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ class Deployed:
     @staticmethod
     def open(path: Path, provider: str = "cpu") -> Deployed:
         """From a RUN folder or a model file. Raises UsageError, CompileError."""
-        about = _about(path) if path.is_dir() else None
+        about = _about(path) if os.path.isdir(path) else None
         model = path if about is None else path / MODEL
         if about is not None and not model.exists():
             help = "`jsonnx train --resume` goes on with it; Ctrl-C there leaves the model as it is by then"
@@ -171,7 +172,7 @@ def _csv(outputs: Outputs, labels: Labels) -> bytes:
             columns.append(_best(array, known))
         else:
             names += [name] if rows.shape[1] == 1 else [f"{name}_{index}" for index in range(rows.shape[1])]
-        columns += rows.T.astype(str)  # the shortest digits that mean the same number
+        columns.extend(rows.T.astype(str))  # the shortest digits that mean the same number
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)

@@ -127,7 +127,7 @@ def train(
 
 def _check_folder(folder: Path, outputs: Iterable[Path], resume: bool, force: bool) -> None:
     """Raises UsageError where there is no run to resume, or where something would be written over."""
-    is_run, there = (folder / ABOUT).exists(), [path for path in outputs if path.exists()]
+    is_run, there = os.path.exists(folder / ABOUT), [path for path in outputs if os.path.exists(path)]
     if resume and not is_run:
         raise UsageError("no-checkpoint", f"there is no run in {str(folder)!r} to go on with", "without --resume one starts")
     if is_run and not (resume or force):

@@ -77,8 +77,13 @@ def test_a_convolution(sizes, kernel, place, groups) -> None:
     check("Conv", shapes, group=groups, **place)
 
 
-@each_place(PLACES[::4])
+@each_place(PLACES)
 def test_a_depthwise_convolution(sizes, kernel, place) -> None:
+    check("Conv", {"x": (BATCH, 3, *sizes), "w": (3, 1, *kernel)}, group=3, **place)
+
+
+@each_place(PLACES[::4])
+def test_a_depthwise_convolution_with_two_filters_a_channel(sizes, kernel, place) -> None:
     check("Conv", {"x": (BATCH, 3, *sizes), "w": (6, 1, *kernel)}, group=3, **place)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from harness import check_gradients, reference, run
 from jsonnx.gradient import MissingRule, gradients
-from jsonnx.graph import Builder
+from jsonnx.graph import Builder, loops
+from jsonnx.passes.tidy import tidy
 from jsonnx.types import BATCH, Size, TensorType
 from recurrent_reference import FUNCTIONS, TAKES
 
@@ -96,11 +97,29 @@ def test_the_reference_agrees_with_onnxruntime(op, options, name) -> None:
         np.testing.assert_allclose(array, expected[result], rtol=1e-5, atol=1e-5)
 
 
-def test_a_symbolic_number_of_steps_cannot_be_trained() -> None:
-    graph, _ = recurrent("LSTM", ("y_h",), time=Size.named("time"))
-    y = graph.outputs["y_h"]
-    with pytest.raises(MissingRule, match="needs a fixed number of time steps to train"):
-        gradients(Builder.onto(graph), graph, {y: y}, [graph.inputs["w"]])
+@each_variant
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("results", [("y", "y_h", "y_c"), ("y_h",)], ids=len)
+def test_any_number_of_steps_can_be_trained(op, options, direction, results) -> None:
+    graph, feeds = recurrent(op, results, time=Size.named("time"), direction=direction, **options)
+    assert check_gradients(graph, feeds, list(feeds)) < 1e-6
+    assert worst(op, ("y",), time=Size.named("time"), bias=False, initial=False, **options) < 1e-6
+
+
+@each_variant
+def test_a_loop_equals_its_steps(op, options, monkeypatch) -> None:
+    graph, feeds = recurrent(op, ("y", "y_h"), real="float32", **options)
+    found = []
+    for limit in (0, 64):
+        monkeypatch.setattr(loops, "UNROLLED", limit)
+        g = Builder.onto(graph)
+        y, y_h = graph.outputs.values()
+        inputs = graph.inputs
+        given = {y: g.Cos(y), y_h: g.Sin(y_h)}
+        results = gradients(g, graph, given, inputs.values())
+        found.append(run(tidy(g.graph({name: results[value] for name, value in inputs.items()})), feeds))
+    for name in feeds:
+        np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5, atol=1e-6)
 
 
 def test_a_form_that_no_layer_emits_is_refused() -> None:

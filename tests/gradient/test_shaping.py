@@ -94,9 +94,15 @@ RULES = [
     Rule("resize-linear-sequence", resize(1, 1, 2, mode="linear"), [(2, 2, 4)]),
     Rule("resize-linear-volume", resize(1, 1, 2, 1, 3, mode="linear"), [(1, 2, 2, 2, 2)]),
     Rule("resize-linear-symbolic", resize(1, 1, 2, 2, mode="linear"), [(BATCH, 1, TIME, 2)]),
-    Rule("resize-linear-corners", resize(1, 1, 2, 0.5, mode="linear", coordinate_transformation_mode="align_corners"), [(1, 1, 3, 4)]),
+    Rule(
+        "resize-linear-corners",
+        resize(1, 1, 2, 0.5, mode="linear", coordinate_transformation_mode="align_corners"),
+        [(1, 1, 3, 4)],
+    ),
     Rule("resize-cubic", resize(1, 1, 2, 2.5, mode="cubic"), [(1, 2, 3, 4)]),
-    Rule("resize-cubic-inside", resize(1, 1, 3, 2, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1), [(1, 2, 3, 2)]),
+    Rule(
+        "resize-cubic-inside", resize(1, 1, 3, 2, mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1), [(1, 2, 3, 2)]
+    ),
     Rule("resize-to-sizes", lambda g, x: g.Resize(x, None, None, [1, 1, 5, 3], mode="linear"), [(1, 1, 3, 4)]),
 ]
 
@@ -117,7 +123,8 @@ def test_gradient_equals_finite_differences(rule: Rule) -> None:
 
 def test_a_resize_of_a_part_is_refused() -> None:
     g = Builder(real="float64")
-    x, roi = g.input("x", TensorType("float64", (1, 1, 2, 2))), g.const([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.5], "float64")
+    x = g.input("x", TensorType("float64", (1, 1, 2, 2)))
+    roi = g.const([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.5])
     how = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
     y = g.Resize(x, roi, g.const([1, 1, 2, 2], "float32"), **how)
     with pytest.raises(MissingRule, match="Resize"):

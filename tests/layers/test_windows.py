@@ -26,6 +26,17 @@ REFUSED = [
     ({"strides": 2, "dilation_rate": [1, 2]}, (9, 9, 1), "strides [2, 2] and dilation_rate [1, 2]"),
     ({"strides": 4, "padding": "same"}, (Size.named("height"), 9, 1), "needs a fixed size on axis 1"),
     ({}, (9, 9, Size.named("channels")), "needs a fixed size on axis 3"),
+    (
+        {"type": "DepthwiseConv1D", "kernel_size": 3, "strides": 2, "dilation_rate": 2, "padding": "same"},
+        (Size.named("time"), 2),
+        "needs a fixed size on axis 1",
+    ),
+    (
+        {"type": "Conv1DTranspose", "filters": 1, "kernel_size": 4, "output_padding": 0, "padding": "same"},
+        (1, 2),
+        "has nothing left on axis 1: (1 - 1) * 1 + 4 - 4 = 0 of float32[batch, 1, 2]",
+    ),
+    ({"type": "AdaptiveMaxPooling1D", "output_size": 2}, (Size.named("time"), 2), "needs a fixed size on axis 1"),
     ({"type": "MaxPooling2D"}, (1, 9, 1), "finds no place for its pool on axis 1"),
     ({"type": "GlobalMaxPooling2D", "data_format": "channels_first"}, (9,), "[batch, channels, height, width]"),
 ]
@@ -44,6 +55,11 @@ def test_symbolic_sizes_stay_symbolic() -> None:
     assert infer(CONV, height, width, 1).shape == (BATCH, height - 2, width - 2, 4)
     assert infer(CONV | {"padding": "same"}, height, width, 1).shape == (BATCH, height, width, 4)
     assert infer({"type": "MaxPooling2D"}, 2 * height, 9, 3).shape == (BATCH, height, 4, 3)
+    up, transposed = {"type": "UpSampling1D"}, {"type": "Conv1DTranspose", "filters": 4, "kernel_size": 3, "strides": 2}
+    assert infer(up, height, 3).shape == (BATCH, 2 * height, 3)
+    assert infer(transposed, height, 3).shape == (BATCH, 2 * height + 1, 4)
+    assert infer({"type": "Cropping1D"}, height, 3).shape == (BATCH, height - 2, 3)
+    assert infer({"type": "Conv1D", "filters": 4, "kernel_size": 3, "padding": "causal"}, height, 3).shape[1] == height
 
 
 SAME = [

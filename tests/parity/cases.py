@@ -1,8 +1,8 @@
 """What is compared with Keras: every case of a layer as a small network, and small networks of everything else.
 
 Left out, because we differ on purpose:
-- sparsemax, where Keras 3.15 subtracts a wrong threshold if there are more axes than one (we follow Martins and
-  Astudillo, 2016);
+- sparsemax, where Keras 3.15 takes the threshold from the sum of all partial sums (we follow Martins and Astudillo,
+  2016, who take it from the last one);
 - an activity regularizer on a shared layer: in training on JAX, Keras 3.15 forgets the penalty of all calls but the last
   one, though `model.losses` has them all;
 - a Bidirectional that is frozen around a layer that is not: Keras 3.15 trains the weights inside.
@@ -142,7 +142,7 @@ def graph(inputs: Mapping[str, list[Any]], entries: list[Document], outputs: lis
 def encoder_decoder(kind: str, states: tuple[str, ...]) -> Document:
     """The states of one recurrent layer start another."""
     return graph(
-        {"question": [None, 2], "answer": [4, 2]},
+        {"question": [5, 2], "answer": [4, 2]},
         [
             recurrent(kind, name="encoder", **{"from": "question"}, return_state=True),
             recurrent(
@@ -230,14 +230,25 @@ GRAPHS = [
         sizes=(5, 8, 6),
     ),
     Network(
-        "graph-recurrent-stack-over-any-length",
+        "graph-recurrent-stack",
         stack(
             recurrent("LSTM", return_sequences=True),
             {"type": "Bidirectional", "layer": recurrent("GRU", return_sequences=True)},
             {"type": "LayerNormalization"},
-            recurrent("SimpleRNN"),
+            recurrent("SimpleRNN", go_backwards=True),
             dense(2),
-            shape=("time", 2),
+            shape=(6, 2),
+        ),
+    ),
+    Network(
+        "graph-sequences-of-any-length",
+        stack(
+            dense(4, activation="gelu"),
+            {"type": "LayerNormalization", "name": "norm"},
+            {"type": "Activation", "activation": {"type": "softmax", "axis": 1}},
+            {"type": "Add", "from": ["norm", "activation"]},
+            dense(2),
+            shape=("time", 3),
         ),
         sizes=(4, 6, 1),
     ),

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, partialmethod
 from typing import Any
+from unittest.mock import patch
 
 import jax
 import keras
@@ -32,8 +33,14 @@ CALL_KEYS = {"arguments", "use_causal_mask", "return_attention_scores"}
 """What Keras takes where a layer is called."""
 
 
-def keras_model(spec: Mapping[str, Any]) -> keras.Model:
-    """The functional Keras model of a spec; several outputs are a dict by name."""
+def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model:
+    """The functional Keras model of a spec; several outputs are a dict by name.
+
+    Without `initial` all weights are zeros, which is quicker than drawing them.
+    """
+    if not initial:
+        with patch.object(keras.Layer, "add_weight", partialmethod(_zeros, keras.Layer.add_weight)):
+            return keras_model(spec)
     keras.backend.clear_session()
     values: dict[str, Any] = {}
     for name, entry in spec["inputs"].items():
@@ -55,6 +62,12 @@ def keras_model(spec: Mapping[str, Any]) -> keras.Model:
     outputs = [outputs] if isinstance(outputs, str) else outputs
     results = values[outputs[0]] if len(outputs) == 1 else {name: values[name] for name in outputs}
     return keras.Model(next(iter(inputs.values())) if len(inputs) == 1 else inputs, results)
+
+
+def _zeros(layer: keras.Layer, add_weight: Any, *args: Any, **options: Any) -> Any:
+    """`Layer.add_weight` with another initializer."""
+    options["initializer"] = lambda shape, dtype=None: np.zeros(shape, dtype)
+    return add_weight(layer, *args, **options)
 
 
 def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,7 +9,10 @@ from random import Random
 from typing import Any
 
 from jsonnx.bricks import snake_case
+from jsonnx.graph import Builder
 from jsonnx.layers import LAYERS, Layer
+from jsonnx.passes.lower import lower_layer
+from jsonnx.passes.shared import check_weights, particular
 from jsonnx.runtime.random import size_of
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.metrics import METRICS
@@ -26,6 +29,9 @@ SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 
 SKIPPED: set[str] = set()
 """Layer types that are not to be drawn."""
+
+GROWING = {"Add", "Subtract", "Multiply"}
+"""What makes other integers of integers than an embedding may look up."""
 
 TRIES = 40
 PROBABILITIES = {"binary_crossentropy", "binary_focal_crossentropy", "dice", "tversky"}
@@ -174,6 +180,7 @@ class _Growth:
         try:
             layer = LAYERS.names[kind](**given)
             types = infer(layer, [self.types[source] for source in sources])
+            suits_weights(layer, [self.types[source] for source in sources])
         except (ShapeError, KeyError, TypeError, IndexError):
             return None
         entry = {"type": kind, **given}
@@ -214,8 +221,8 @@ class _Growth:
             else:
                 self.call("Embedding", {"input_dim": draw.VOCABULARY, "output_dim": 2}, [name])
         while len(self.free) > 3:
-            first, *others = [n for n in self.free if self.types[n].dtype == "float32"][:2]
-            if not others or not self.merge(first, others[0]):
+            pair = [name for name in self.free if self.types[name].dtype == "float32"][:2]
+            if len(pair) < 2 or not self.merge(*pair):
                 break
 
     def merge(self, first: str, second: str) -> bool:
@@ -292,9 +299,26 @@ def infer(layer: Layer, types: list[TensorType]) -> tuple[TensorType, ...]:
         raise ShapeError("takes another number of inputs")
     found = layer.infer(*types)
     results = found if isinstance(found, tuple) else (found,)
+    if layer.type_name in GROWING and not types[0].dtype.startswith("float"):
+        raise ShapeError("makes numbers beyond the vocabulary")
+    if layer.type_name == "Embedding" and types[0].dtype.startswith("float"):
+        raise ShapeError("looks up what may be beyond the vocabulary")
+    if layer.activity_regularizer is not None:
+        if not all(type.dtype.startswith("float") for type in results):
+            raise ShapeError("penalizes integers")
+        for type in results:
+            layer.activity_regularizer.check(type.shape)
     if not all(fits(type) for type in results):
         raise ShapeError("is too large or has no elements")
     return results
+
+
+def suits_weights(layer: Layer, types: list[TensorType]) -> None:
+    """ShapeError where a layer's initializers, regularizers and constraints do not suit its weights."""
+    if particular(layer):
+        g = Builder()
+        lower_layer(g, layer, [g.input(f"x{index}", type) for index, type in enumerate(types)])
+        check_weights(g)
 
 
 def fits(type: TensorType) -> bool:

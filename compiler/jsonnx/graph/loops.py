@@ -101,7 +101,8 @@ def scan(
     attributes: dict[str, Any] = {"body": body, "num_scan_inputs": len(slices) + len(saved)}
     if reverse:
         attributes["scan_input_directions"] = [1] * (len(slices) + len(saved))
-        attributes["scan_output_directions"] = [1] * len(results)
+        attributes["scan_output_directions"] = [1] * len(results) or None
+    attributes = {name: value for name, value in attributes.items() if value is not None}
     inputs = (*states, *slices, *more, *captured)
     g.nodes.append(Node("Scan", inputs, tuple(outputs), attributes, inner._scope, inner._path))
     return outputs[: len(states)], outputs[len(states) :]
@@ -114,8 +115,8 @@ def more_results(node: Node, values: Sequence[Value]) -> tuple[Node, list[Value]
     results = [along(value, time) for value in values]
     made = {f"saved_result_{first + index}": value for index, value in enumerate(values)}
     changed = {**node.attributes, "body": replace(body, outputs={**body.outputs, **made})}
-    if "scan_output_directions" in changed:
-        changed["scan_output_directions"] = [1] * (len(changed["scan_output_directions"]) + len(values))
+    if "scan_input_directions" in changed:
+        changed["scan_output_directions"] = [1] * (len(node.attribute("scan_output_directions", [])) + len(values))
     return replace(node, outputs=(*node.outputs, *results), attributes=changed), results
 
 

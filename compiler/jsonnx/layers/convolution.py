@@ -170,9 +170,7 @@ class ByChannel(Convolving):
     def depthwise_kernel(self, g: Builder, name: str, channels: int) -> Value:
         """The weight [*size, channels, depth_multiplier] as the kernel [*size, 1, filters] of as many groups."""
         shape = (*self.kernel_size, channels, self.depth_multiplier)
-        kernel = g.param(
-            name, shape, self.depthwise_initializer, self.depthwise_regularizer, self.depthwise_constraint
-        )
+        kernel = g.param(name, shape, self.depthwise_initializer, self.depthwise_regularizer, self.depthwise_constraint)
         return g.reshape(kernel, (*self.kernel_size, 1, channels * self.depth_multiplier))
 
 

@@ -137,11 +137,10 @@ class Cropping(Layer):
         require_spatial(x, len(self.cropping), self.data_format)
         shape = list(x.shape)
         for axis, (front, behind) in zip(spatial_axes(x.rank, self.data_format), self.cropping, strict=True):
-            n, shape[axis] = shape[axis], shape[axis] - front - behind
-            require(
-                not isinstance(n, int) or shape[axis] > 0,
-                f"leaves nothing of axis {axis}: {n} - {front} - {behind} = {shape[axis]} of {x}",
-            )
+            n = shape[axis]
+            left = shape[axis] = n - front - behind
+            text = f"leaves nothing of axis {axis}: {n} - {front} - {behind} = {left} of {x}"
+            require(not isinstance(left, int) or left > 0, text)
         return x.with_shape(shape)
 
     def lower(self, g: Builder, x: Value) -> Any:

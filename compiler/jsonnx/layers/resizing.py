@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ..bricks import Sizes, attr
 from ..types import TensorType, require
-from .base import Layer, layer
+from .base import Layer, layer, require_real
 from .windows import DATA_FORMAT, DataFormat, require_spatial, spatial_axes, with_channels_first
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class UpSampling(Layer):
             code="not-expressible",
         )
         require_spatial(x, len(self.size), self.data_format)
+        require_real(x)
         shape = list(x.shape)
         for axis, times in zip(spatial_axes(x.rank, self.data_format), self.size, strict=True):
             shape[axis] *= times

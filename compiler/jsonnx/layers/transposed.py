@@ -57,13 +57,13 @@ class Transposed(Filtering):
         """The shape of the output, its channels where those of x stand."""
         shape = list(x.shape)
         shape[channel_axis(x.rank, self.data_format)] = self.filters
-        axes = zip(spatial_axes(x.rank, self.data_format), self.strides, self.windows.spans, self.cropped(), strict=True)
-        for axis, stride, span, cut in axes:
+        axes = spatial_axes(x.rank, self.data_format)
+        for axis, stride, span, cut in zip(axes, self.strides, self.windows.spans, self.cropped(), strict=True):
             n, total = shape[axis], sum(cut)
-            shape[axis] = (n - 1) * stride + span - total
+            left = shape[axis] = (n - 1) * stride + span - total
             require(
-                not isinstance(n, int) or shape[axis] > 0,
-                f"has nothing left on axis {axis}: ({n} - 1) * {stride} + {span} - {total} = {shape[axis]} of {x}",
+                not isinstance(left, int) or left > 0,
+                f"has nothing left on axis {axis}: ({n} - 1) * {stride} + {span} - {total} = {left} of {x}",
                 help="use a larger output_padding, or leave it out",
             )
         return shape

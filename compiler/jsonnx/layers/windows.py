@@ -65,9 +65,10 @@ class Windows(NamedTuple):
         """The type of one result a window; ShapeError where no window fits."""
         shape = list(x.shape)
         shape[channel_axis(x.rank, data_format)] = channels
+        apart = any(map(gt, self.strides, self.spans))
         for index, axis in enumerate(spatial_axes(x.rank, data_format)):
-            if self._total_padding(index, x.shape[axis]) is None and any(map(gt, self.strides, self.spans)):
-                x.fixed(axis)  # onnxruntime's SAME_UPPER pads by less than nothing where windows lie apart
+            if self._total_padding(index, x.shape[axis]) is None and (apart or max(self.dilations) > 1):
+                x.fixed(axis)  # onnxruntime's SAME_UPPER pads by less than nothing there, and refuses dilations
             shape[axis] = self._count(index, axis, x)
         return x.with_shape(shape)
 
@@ -95,7 +96,8 @@ class Windows(NamedTuple):
         """The attributes of an ONNX operator over an input with these spatial sizes.
 
         `same` pads by `max((ceil(n / stride) - 1) * stride + span - n, 0)`, the smaller half in front, as TensorFlow
-        does. Where that depends on a symbolic n, the operator itself works it out. `causal` pads by span - 1, all in front.
+        does. Where that depends on a symbolic n, the operator itself works it out. `causal` pads by span - 1, all of it
+        in front.
         """
         common: dict[str, Any] = {"kernel_shape": self.size, "strides": self.strides}
         if any(dilation > 1 for dilation in self.dilations):

@@ -88,7 +88,10 @@ class Sinking:
 
     def logical(self, x: Value) -> Value:
         view = self.view(x)
-        return self.turned(view.physical, view.perm)
+        result = self.turned(view.physical, view.perm)
+        if result.shape != x.shape:  # a shape rule may have named sizes of x that ONNX could not infer
+            result.type = x.type
+        return result
 
     def sinkable(self, node: Node) -> View | None:
         """The first operand where it is transposed and the node shall work on the physical value."""

@@ -1,26 +1,39 @@
-"""Holds the calls of a shared layer against one another: all of them must want the same weights."""
+"""Holds layers to their weights: all calls of one want the same, and initializers, regularizers, constraints suit them."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from ..bricks import Brick
 from ..diagnostics import Report
 from ..frontend.network import Call
 from ..types import ShapeError
 from .shapes import TypedNetwork
 
+if TYPE_CHECKING:
+    from ..graph import Builder, Parameter, State
+
 
 def check_shared(typed: TypedNetwork, report: Report) -> None:
-    """Reports calls of a layer whose inputs want weights of other shapes than those of its first call.
+    """Reports calls of a layer whose inputs want weights of other shapes than those of its first call, and weights that
+    do not suit what the layer says of them.
 
-    Which weights a layer has only its lowering says. So a sound spec that shares a layer pays for importing ONNX, and
-    no other does.
+    Which weights a layer has only its lowering says. So a sound spec that shares a layer, or says what does not suit
+    every weight, pays for importing ONNX, and no other does.
     """
     calls: dict[str, list[Call]] = {}
     for call in typed.network.calls:
         calls.setdefault(call.owner, []).append(call)
-    shared = [group for group in calls.values() if len(group) > 1]
+    shared = [group for group in calls.values() if len(group) > 1 or particular(group[0].layer)]
     if shared and not report.errors():
         for group in shared:
             _check(typed, group, report)
+
+
+def particular(value: object) -> bool:
+    """Whether a brick, or one inside it, does not suit all weights."""
+    within = isinstance(value, Brick) and any(map(particular, vars(value).values()))
+    return within or bool(getattr(value, "particular", False))
 
 
 def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
@@ -34,8 +47,21 @@ def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
             try:
                 if call.layer is not None:
                     lower_layer(g, call.layer, list(inputs))
+                    check_weights(g)
             except ShapeError as error:
                 others = [calls[0], call]
+                clash = error.code == "shared-weights"
                 notes = [(c.path, f"called with {', '.join(str(typed.types[s]) for s in c.sources)}") for c in others]
                 message = f"{call.layer.type_name if call.layer else ''} {call.owner!r} {error.message}"
-                report.add(error.code, call.path, message, help="give the calls inputs of the same size", notes=notes)
+                help = "give the calls inputs of the same size" if clash else error.help
+                report.add(error.code, call.path, message, help=help, notes=notes if clash else [])
+
+
+def check_weights(g: Builder) -> None:
+    """ShapeError where a weight does not suit the layer's initializer, regularizer or constraint."""
+    weights: list[Parameter | State] = [*g.parameters.values(), *g.states.values()]
+    for weight in weights:
+        for wish in ("initializer", "regularizer", "constraint"):
+            brick: Any = getattr(weight, wish, None)
+            if isinstance(brick, Brick):
+                brick.check(weight.shape)

@@ -4,13 +4,47 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 
-def progress() -> Any:
-    """What shows progress: a bar where standard error is a terminal, else a line an epoch."""
-    return Bar() if sys.stderr.isatty() else Lines()
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Any]:
+    """What shows progress: a bar where standard error is a terminal, else a line an epoch. It ends with the block."""
+    shown = Shown(None if quiet else Bar() if sys.stderr.isatty() else Lines())
+    try:
+        yield shown
+    finally:
+        shown.on_end(None)
+
+
+class Shown:
+    """Hands events on to a display until it fails: that nobody can watch any more must not end the training."""
+
+    def __init__(self, display: Any) -> None:
+        self.display = display
+
+    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
+        self._hand("on_epoch_begin", epoch, epochs, steps)
+
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        self._hand("on_step", step, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        self._hand("on_epoch_end", epoch, logs)
+
+    def on_end(self, history: Any) -> None:
+        self._hand("on_end")
+        self.display = None
+
+    def _hand(self, event: str, *arguments: Any) -> None:
+        if self.display is None:
+            return
+        try:
+            getattr(self.display, event)(*arguments)
+        except (OSError, ValueError):  # the terminal or the pipe has gone, or the file is full
+            self.display = None
 
 
 def figures(logs: Mapping[str, float]) -> str:
@@ -23,9 +57,15 @@ class Lines:
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         self.epochs, self.started = epochs, time.monotonic()
 
+    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
+        pass
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         seconds = time.monotonic() - self.started
         print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {figures(logs)}", file=sys.stderr, flush=True)
+
+    def on_end(self) -> None:
+        pass
 
 
 class Bar:
@@ -36,7 +76,6 @@ class Bar:
         self.refreshed = 0.0
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         self.bar = Progress(
@@ -45,7 +84,7 @@ class Bar:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[figures]}"),
-            console=Console(stderr=True),
+            console=_console(),
             auto_refresh=False,
         )
         self.bar.start()
@@ -55,14 +94,25 @@ class Bar:
         now = time.monotonic()
         if now - self.refreshed > 0.1:  # drawing costs more than a small step
             self.refreshed = now
-            self.bar.update(self.task, completed=step + 1, figures=figures(logs), refresh=True)
+            self.bar.update(self.task, completed=step, figures=figures(logs), refresh=True)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         task = self.bar.tasks[0]
         self.bar.update(self.task, completed=task.total, figures=figures(logs), refresh=True)
-        self.bar.stop()
-        self.bar = None
+        self.on_end()
 
-    def on_end(self, history: Any) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+    def on_end(self) -> None:
+        bar, self.bar = self.bar, None
+        if bar is not None:
+            bar.stop()
+
+
+def _console() -> Any:
+    """A terminal whose cursor stays: hidden, it would be gone for good where the process is killed."""
+    from rich.console import Console
+
+    class Visible(Console):
+        def show_cursor(self, show: bool = True) -> bool:
+            return False
+
+    return Visible(stderr=True)

@@ -56,7 +56,7 @@ def spare(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
 
 def _same(path: Path, others: Iterable[str]) -> bool:
     """Whether a file is one of the others under another name: by a hard link, or by case."""
-    return path.is_file() and any(os.path.isfile(other) and path.samefile(other) for other in others)
+    return os.path.isfile(path) and any(os.path.isfile(other) and path.samefile(other) for other in others)
 
 
 def _write_through(path: Path, data: bytes) -> None:

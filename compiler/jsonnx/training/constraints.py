@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..bricks import Array, Brick, Family, Integer, OneOf, attr
+from ..types import Dim, require, shape_text
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -23,6 +25,18 @@ EPSILON = 1e-7
 
 class Constraint(Brick):
     family = CONSTRAINTS
+
+    @property
+    def particular(self) -> bool:
+        """Whether there are shapes of weights that do not suit."""
+        return getattr(self, "axis", 0) != 0
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        """ShapeError where a weight of this shape does not suit."""
+        axis = getattr(self, "axis", 0)
+        axes, rank = [axis] if isinstance(axis, int) else axis, len(shape)
+        fits = all(-rank <= axis < rank for axis in axes) and len({axis % rank for axis in axes}) == len(axes)
+        require(fits, f"has a {self.type_name} along {axis}, of a weight of shape {shape_text(shape)}")
 
     def project(self, g: Builder, weight: Value) -> Value:
         """The nearest weight that satisfies the constraint, in the weight's type."""

@@ -6,11 +6,12 @@ a generator of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..bricks import Brick, Family, attr
-from ..types import require, shape_text
+from ..types import Dim, require, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,14 @@ TRUNCATED_STDDEV = 0.87962566103423978
 
 class Initializer(Brick):
     family = INITIALIZERS
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        """ShapeError where a weight of this shape does not suit."""
+
+    @property
+    def particular(self) -> bool:
+        """Whether there are shapes that do not suit."""
+        return False
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         """An array of this shape (a number stands for an array full of it); ShapeError where there is none."""
@@ -90,12 +99,30 @@ class RandomUniform(Initializer):
     maxval: float = attr(0.05, doc="Upper bound.")
     seed: int | None = attr(None, doc=SEED)
 
+    @property
+    def particular(self) -> bool:
+        return self.minval > self.maxval
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        require(self.minval <= self.maxval, f"has a {self.type_name} from {self.minval} to {self.maxval}, the wrong way round")
+
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return rng.uniform(self.minval, self.maxval, shape)
 
 
 class Scaled(Initializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
+
+    @property
+    def particular(self) -> bool:
+        given: Any = self
+        return given.input_axes is not None or given.output_axes is not None
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        given: Any = self
+        axes, rank = [*(given.input_axes or ()), *(given.output_axes or ())], len(shape)
+        fits = all(-rank <= axis < rank for axis in axes)
+        require(fits, f"has a {self.type_name} with the axes {axes}, of a weight of shape {shape_text(shape)}")
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, scale: float, mode: str, distribution: str) -> Any:
         given: Any = self
@@ -186,10 +213,17 @@ class Orthogonal(Initializer):
     gain: float = attr(1.0, doc="Factor on the matrix.")
     seed: int | None = attr(None, doc=SEED)
 
+    @property
+    def particular(self) -> bool:
+        return True
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        require(len(shape) >= 2, f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes or more")
+
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         import numpy as np
 
-        require(len(shape) >= 2, f"fills weights of two axes or more, not {shape_text(shape)}")
+        self.check(shape)
         rows, columns = prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))
@@ -202,10 +236,17 @@ class Identity(Initializer):
 
     gain: float = attr(1.0, doc="Factor on the matrix.")
 
+    @property
+    def particular(self) -> bool:
+        return True
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        require(len(shape) == 2, f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes")
+
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         import numpy as np
 
-        require(len(shape) == 2, f"fills weights of two axes, not {shape_text(shape)}")
+        self.check(shape)
         return self.gain * np.eye(shape[0], shape[1])
 
 

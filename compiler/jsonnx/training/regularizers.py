@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ..bricks import Brick, Family, attr
-from ..types import require
+from ..types import Dim, require, shape_text
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -18,6 +19,14 @@ EPSILON = 1e-7
 
 class Regularizer(Brick):
     family = REGULARIZERS
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        """ShapeError where a tensor of this shape does not suit."""
+
+    @property
+    def particular(self) -> bool:
+        """Whether there are shapes that do not suit."""
+        return False
 
     def penalty(self, g: Builder, x: Value) -> Value:
         """The scalar penalty of a tensor."""
@@ -74,8 +83,15 @@ class OrthogonalRegularizer(Regularizer):
     factor: float = attr(0.01, doc="Factor.", minimum=0)
     mode: Literal["rows", "columns"] = attr("rows", doc="Which vectors are to be orthogonal.")
 
+    @property
+    def particular(self) -> bool:
+        return True
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        require(len(shape) == 2, f"has an {self.type_name} of a tensor of shape {shape_text(shape)}, which has not two axes")
+
     def penalty(self, g: Builder, x: Value) -> Value:
-        require(x.rank == 2, f"applies to weights of two axes, not {x.type}")
+        self.check(x.shape)
         vectors = x if self.mode == "rows" else g.Transpose(x, perm=[1, 0])
         squares = g.ReduceSum(g.Mul(vectors, vectors), [1], keepdims=1)
         unit = g.Mul(vectors, g.Reciprocal(g.Sqrt(g.Max(squares, EPSILON**2))))

@@ -98,6 +98,10 @@ CASES = [
     Case("conv2d-transpose-dilation-same", conv("Conv2DTranspose", dilation_rate=2, padding="same"), [(3, 2, 2)]),
     Case("conv2d-transpose-first", conv("Conv2DTranspose", strides=2, padding="same", **FIRST), [(2, 3, 2)]),
     Case("conv3d-transpose", conv("Conv3DTranspose", kernel_size=2, strides=[1, 2, 1]), [(2, 1, 3, 2)]),
-    Case("conv3d-transpose-same", conv("Conv3DTranspose", kernel_size=[1, 2, 3], strides=2, padding="same"), [(2, 1, 2, 2)]),
+    Case(
+        "conv3d-transpose-same",
+        conv("Conv3DTranspose", kernel_size=[1, 2, 3], strides=2, padding="same"),
+        [(2, 1, 2, 2)],
+    ),
     Case("conv3d-transpose-first", conv("Conv3DTranspose", kernel_size=2, output_padding=0, **FIRST), [(2, 1, 2, 2)]),
 ]

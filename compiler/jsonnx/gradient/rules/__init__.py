@@ -1,7 +1,7 @@
 """The rules, one file a family of operators."""
 
 from ..table import NOT_DIFFERENTIABLE, RULES
-from . import activations, arithmetic, convolution, indexing, linear, recurrent, reductions, shaping
+from . import activations, arithmetic, convolution, indexing, linear, recurrent, reductions, scan, shaping
 
 __all__ = [
     "NOT_DIFFERENTIABLE",
@@ -13,5 +13,6 @@ __all__ = [
     "linear",
     "recurrent",
     "reductions",
+    "scan",
     "shaping",
 ]

@@ -23,8 +23,7 @@ def leaky_relu(g: Builder, node: Node, dy: Value):
 def prelu(g: Builder, node: Node, dy: Value):
     """y = relu(x) - slope * relu(-x), whose slope at 0 is 0."""
     x, slope = node.inputs
-    below = g.HardSigmoid(x, alpha=-1e38, beta=0.0)
-    dx = g.Mul(dy, g.Add(step(g, x), g.Mul(below, slope)))
+    dx = g.Mul(dy, g.Add(step(g, x), g.Mul(step(g, x, -1e38), slope)))
     return dx, g.Mul(dy, g.Clip(x, None, 0.0))
 
 

@@ -67,9 +67,12 @@ def relu(g: Builder, node: Node, dy: Value):
     return g.Mul(dy, step(g, node.outputs[0]))
 
 
-def step(g: Builder, x: Value) -> Value:
-    """1 where x > 0, else 0."""
-    return g.HardSigmoid(x, alpha=1e38, beta=0.0)
+def step(g: Builder, x: Value, slope: float = 1e38) -> Value:
+    """1 where x > 0, else 0; with a negative slope where x < 0.
+
+    OpenVINO reads a beta of 0 as the default, 0.5; this one is clipped to 0 as well.
+    """
+    return g.HardSigmoid(x, alpha=slope, beta=-1e-30)
 
 
 @vjp("Sigmoid")

@@ -1,8 +1,8 @@
 """LSTM, GRU and RNN: back through time.
 
 All gates are computed again in one product, from the inputs and the hidden states that the operator gives out. What
-does not wait for a later step is one operation over all of them; the steps themselves are unrolled, each a function of
-its carry and of slices. Row t * batch + n of a matrix belongs to step t of sample n.
+does not wait for a later step is one operation over all of them; the steps themselves are a loop over slices of it.
+Row t * batch + n of a matrix belongs to step t of sample n.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ...types import Dim, require
+from ...types import Dim
 from ..table import Builder, Cotangents, Node, Value, vjp
 from .arithmetic import step as is_positive
 
 SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
 
-Carry = tuple[Any, ...]
-"""Cotangents of the states after a step, None where nothing depends on one."""
+Carry = Sequence[Value]
+"""Cotangents of the states after a step."""
 
-Back = tuple[Carry, tuple[Value, ...]]
+Back = tuple[Carry, Sequence[Value]]
 
 Step = Callable[..., Back]
 """`step(g, carry, outside, *slices)`: one step back in time: cotangents of the states before it, and of the gates.
 
-`outside` is what reaches the hidden state before the step from the operator's results, `slices` what belongs to the
-step of the matrices computed for all of them.
+`outside` is what reaches the hidden state before the step from the operator's results, None for nothing; `slices` are
+what belongs to the step of the matrices computed for all of them.
 """
 
 
@@ -36,7 +36,7 @@ class Recurrence:
 
     g: Builder
     node: Node
-    time: int
+    time: Dim
     batch: Dim
     rows: Value
     w: Value
@@ -48,24 +48,11 @@ class Recurrence:
     def reverse(self) -> bool:
         return bool(self.node.attribute("direction", "forward") == "reverse")
 
-    def split(self, rows: Value) -> list[Value]:
-        """A matrix of all steps as one of each, in the order in which they were run.
-
-        By a Gather each: a Split of many results has more of them than a shader of WebGPU may bind.
-        """
-        g, size = self.g, rows.shape[-1]
-        if self.time == 1:
-            return [rows]
-        steps = g.reshape(rows, (self.time, self.batch, size))
-        ordered = [g.refine(g.Gather(steps, at, axis=0), (self.batch, size)) for at in range(self.time)]
-        return ordered[::-1] if self.reverse else ordered
-
-    def join(self, parts: Sequence[Value]) -> Value:
-        """What `split` took apart."""
-        ordered = parts[::-1] if self.reverse else parts
-        if self.time == 1:
-            return ordered[0]
-        return self.g.refine(self.g.Concat(*ordered, axis=0), (self.time * self.batch, parts[0].shape[-1]))
+    def steps(self, rows: Value) -> Value:
+        """A matrix of all steps as [time, batch, size]."""
+        x, shape = self.node.inputs[0], (self.time, self.batch, rows.shape[-1])
+        assert x is not None
+        return self.g.refine(self.g.Reshape(rows, self.g.sizes(shape, x)), shape)
 
     def matrix(self, x: Value) -> Value:
         """A value [time, batch, size] as rows."""
@@ -78,25 +65,27 @@ class Recurrence:
             return self.g.Squeeze(given, [0])
         return self.g.zeros(self.g.Squeeze(self.g.Slice(self.states, [0], [1], [0]), [0]))
 
-    def states_before(self) -> Value:
-        """The hidden states that the steps met, as rows."""
-        g, first = self.g, self.initial(INITIAL_H)
-        if self.time == 1:
-            return first
-        others = g.Slice(self.states, *(([1], [self.time]) if self.reverse else ([0], [self.time - 1])), [0])
-        first = g.Unsqueeze(first, [0])
-        return self.matrix(g.Concat(*((others, first) if self.reverse else (first, others)), axis=0))
+    def before(self, states: Value, place: int) -> Value:
+        """Of the states after all steps [time, batch, units], those that the steps met, as rows."""
+        first = self.initial(place)
+        return first if self.time == 1 else self.matrix(self.moved(states, self.g.Unsqueeze(first, [0])))
 
-    def state_cotangents(self, dy: Value | None, last: Value | None) -> list[Value | None]:
-        """The cotangents that come from outside, of the hidden state after every step as run."""
-        g = self.g
-        found: list[Value | None] = [None] * self.time
+    def moved(self, steps: Value, first: Value) -> Value:
+        """A value of every step as that of the step before it, where the one before the first is given."""
+        g, axis = self.g, [0]
+        others = g.Slice(steps, [1], [2**31], axis) if self.reverse else g.Slice(steps, [0], [-1], axis)
+        return g.refine(g.Concat(*((others, first) if self.reverse else (first, others)), axis=0), steps.shape)
+
+    def last(self, dy: Value | None, dy_last: Value | None) -> Value:
+        """The cotangent of the last hidden state, from those of the operator's results."""
+        g, parts = self.g, []
         if dy is not None:
-            found = list(self.split(self.matrix(dy)))
-        if last is not None:
-            last, others = g.Squeeze(last, [0]), found[-1]
-            found[-1] = last if others is None else g.Add(others, last)
-        return found
+            parts.append(g.Squeeze(g.Gather(dy, 0 if self.reverse else -1, axis=0), [0]))
+        if dy_last is not None:
+            parts.append(g.Squeeze(dy_last, [0]))
+        if not parts:
+            return self.g.zeros(self.initial(INITIAL_H))
+        return parts[0] if len(parts) == 1 else g.Add(*parts)
 
     def product(self, x: Value, weights: Value, bias: Value | None) -> Value:
         """`x @ weights^T + bias`."""
@@ -105,15 +94,23 @@ class Recurrence:
     def both_biases(self) -> Value | None:
         return None if self.biases is None else self.g.Add(*self.biases)
 
-    def back(
-        self, step: Step, carry: Carry, outside: Sequence[Value | None], *slices: Sequence[Value]
-    ) -> tuple[Carry, list[Value]]:
-        """Runs the steps from the last to the first: the carry before the first, and what the steps gave, as rows."""
-        given = []
-        for at in reversed(range(self.time)):
-            carry, found = step(self.g, carry, outside[at - 1] if at else None, *(part[at] for part in slices))
-            given.append(found)
-        return carry, [self.join(parts) for parts in zip(*reversed(given), strict=True)]
+    def back(self, step: Step, carry: Carry, dy: Value | None, *rows: Value) -> tuple[Carry, list[Value]]:
+        """Runs the steps from the last to the first: the carry before the first, and what the steps gave, as rows.
+
+        The carry holds what reaches the last step of dy, the cotangent of the hidden states of all of them.
+        """
+        outside: list[Value] = []
+        if dy is not None:
+            steps = self.g.Squeeze(dy, [1])
+            nothing = self.g.Unsqueeze(self.g.zeros(carry[0]), [0])
+            outside = [nothing if self.time == 1 else self.moved(steps, nothing)]
+
+        def back(g: Builder, carry: Carry, slices: Sequence[Value]) -> Back:
+            return step(g, carry, *(slices if outside else (None, *slices)))
+
+        slices = [*outside, *map(self.steps, rows)]
+        carry, given = self.g.loop(back, carry, slices, reverse=not self.reverse)
+        return carry, [self.matrix(part) for part in given]
 
     def answer(self, of_inputs: Value, of_states: Value | None, dr: Value, carry: Carry) -> list[Value | None]:
         """The cotangents of all operands, from those of what the gates get from the inputs and from the states.
@@ -122,17 +119,17 @@ class Recurrence:
         """
         g, x = self.g, self.node.inputs[0]
         assert x is not None
-        dx = g.reshape(g.MatMul(of_inputs, self.w), x.shape)
+        dx = self.steps(g.MatMul(of_inputs, self.w))
         dw = g.Gemm(of_inputs, self.rows, transA=1)
         db = g.ReduceSum(of_inputs, [0], keepdims=1)
         dr_bias = db if of_states is None else g.ReduceSum(of_states, [0], keepdims=1)
-        initial = [None if dstate is None else g.Unsqueeze(dstate, [0]) for dstate in carry]
+        initial = [g.Unsqueeze(dstate, [0]) for dstate in carry]
         biases = g.Concat(db, dr_bias, axis=1)
         return [dx, g.Unsqueeze(dw, [0]), g.Unsqueeze(dr, [0]), biases, None, *initial]
 
 
 def recurrence(g: Builder, node: Node) -> Recurrence:
-    """Raises ShapeError where the number of steps is symbolic, NotImplementedError for what no layer of ours emits."""
+    """Raises NotImplementedError for what no layer of ours emits."""
     forms = ("clip", "input_forget", "layout")
     others = node.attribute("direction", "forward") == "bidirectional" or any(map(node.attribute, forms))
     if others or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
@@ -142,7 +139,6 @@ def recurrence(g: Builder, node: Node) -> Recurrence:
     assert w is not None
     assert r is not None
     time, batch = x.shape[:2]
-    require(isinstance(time, int), f"needs a fixed number of time steps to train, got {x.type}")
     bias = node.input(3)
     return Recurrence(
         g,
@@ -258,10 +254,9 @@ def rnn(g: Builder, node: Node, dy: Value | None, dy_h: Value | None = None) -> 
     """h' = f(x W^T + h R^T + b)."""
     run = recurrence(g, node)
     (f,) = functions(node, "Tanh")
-    slopes = run.split(f.slope(g, run.matrix(run.states)))
-    outside = run.state_cotangents(dy, dy_h)
-    carry, (dgates,) = run.back(rnn_step(run.r), (outside[-1],), outside, slopes)
-    return run.answer(dgates, None, g.Gemm(dgates, run.states_before(), transA=1), carry)
+    slopes = f.slope(g, run.matrix(run.states))
+    carry, (dgates,) = run.back(rnn_step(run.r), [run.last(dy, dy_h)], dy, slopes)
+    return run.answer(dgates, None, g.Gemm(dgates, run.before(run.states, INITIAL_H), transA=1), carry)
 
 
 def rnn_step(r: Value) -> Step:
@@ -278,28 +273,32 @@ def lstm(g: Builder, node: Node, dy: Value | None, dy_h: Value | None = None, dy
     """c' = forget * c + i * new and h' = o * out, where out = k(c'). Gates are kept in the operator's order."""
     run = recurrence(g, node)
     f, of_new, of_cell = functions(node, "Sigmoid", "Tanh", "Tanh")
-    before, units = run.states_before(), run.r.shape[-1]
+    before, units = run.before(run.states, INITIAL_H), run.r.shape[-1]
     inputs = run.product(run.rows, run.w, run.both_biases())
     three, new = g.Split(run.product(before, run.r, inputs), [3 * units, units], axis=1, outputs=2)
     three, new = f.apply(g, three), of_new.apply(g, new)
     i, o, forget = g.Split(three, axis=1, num_outputs=3, outputs=3)
-    keep, cells = run.split(forget), [run.initial(INITIAL_C)]
-    for kept, added in zip(keep, run.split(g.Mul(i, new)), strict=True):
-        cells.append(g.Add(g.Mul(kept, cells[-1]), added))
-    out = of_cell.apply(g, run.join(cells[1:]))
+    slices, first = [run.steps(forget), run.steps(g.Mul(i, new))], run.initial(INITIAL_C)
+    _, (cells,) = g.loop(cell_step, [first], slices, reverse=run.reverse)
+    out = of_cell.apply(g, run.matrix(cells))
     slopes = g.Concat(f.slope(g, three), of_new.slope(g, new), axis=1)
-    factors = run.split(g.Mul(slopes, g.Concat(new, out, run.join(cells[:-1]), i, axis=1)))
-    through = run.split(g.Mul(o, of_cell.slope(g, out)))
-    outside = run.state_cotangents(dy, dy_h)
-    last = outside[-1] or g.zeros(cells[-1]), None if dy_c is None else g.Squeeze(dy_c, [0])
-    carry, (dgates,) = run.back(lstm_step(run.r), last, outside, factors, through, keep)
+    factors = g.Mul(slopes, g.Concat(new, out, run.before(cells, INITIAL_C), i, axis=1))
+    through = g.Mul(o, of_cell.slope(g, out))
+    last = [run.last(dy, dy_h), g.zeros(first) if dy_c is None else g.Squeeze(dy_c, [0])]
+    carry, (dgates,) = run.back(lstm_step(run.r), last, dy, factors, through, forget)
     return run.answer(dgates, None, g.Gemm(dgates, before, transA=1), carry)
+
+
+def cell_step(g: Builder, states: Carry, slices: Sequence[Value]) -> Back:
+    kept, added = slices
+    cell = g.Add(g.Mul(kept, states[0]), added)
+    return [cell], [cell]
 
 
 def lstm_step(r: Value) -> Step:
     def step(g: Builder, carry: Carry, outside: Value | None, factors: Value, through: Value, keep: Value) -> Back:
         dh, dc = carry
-        dc = plus(g, g.Mul(dh, through), dc)
+        dc = g.Add(g.Mul(dh, through), dc)
         dgates = g.Mul(g.Concat(dc, dh, dc, dc, axis=1), factors)
         return (gemm_plus(g, dgates, r, outside), g.Mul(dc, keep)), (dgates,)
 
@@ -310,13 +309,12 @@ def lstm_step(r: Value) -> Step:
 def gru(g: Builder, node: Node, dy: Value | None, dy_h: Value | None = None) -> Cotangents:
     """h' = z * h + (1 - z) * new."""
     run = recurrence(g, node)
-    outside = run.state_cotangents(dy, dy_h)
-    return (gru_reset_after if node.attribute("linear_before_reset", 0) else gru_reset_before)(run, outside)
+    return (gru_reset_after if node.attribute("linear_before_reset", 0) else gru_reset_before)(run, dy, dy_h)
 
 
-def gru_reset_after(run: Recurrence, outside: list[Value | None]) -> Cotangents:
+def gru_reset_after(run: Recurrence, dy: Value | None, dy_h: Value | None) -> Cotangents:
     """new = k(x W^T + b + r * (h R^T + c)): every gate's cotangent is a factor times that of h'."""
-    g, before, units = run.g, run.states_before(), run.r.shape[-1]
+    g, before, units = run.g, run.before(run.states, INITIAL_H), run.r.shape[-1]
     f, of_new = functions(run.node, "Sigmoid", "Tanh")
     of_x, of_h = run.biases or (None, None)
     sizes = [2 * units, units]
@@ -327,8 +325,8 @@ def gru_reset_after(run: Recurrence, outside: list[Value | None]) -> Cotangents:
     new = of_new.apply(g, g.Add(new_x, g.Mul(r, new_h)))
     to_new = g.Mul(g.Sub(1.0, z), of_new.slope(g, new))
     to_gates = g.Mul(f.slope(g, gates), g.Concat(g.Sub(before, new), g.Mul(to_new, new_h), axis=1))
-    factors = run.split(g.Concat(to_gates, g.Mul(to_new, r), axis=1))
-    carry, (of_states, dh) = run.back(reset_after_step(run.r), (outside[-1],), outside, factors, run.split(z))
+    factors = g.Concat(to_gates, g.Mul(to_new, r), axis=1)
+    carry, (of_states, dh) = run.back(reset_after_step(run.r), [run.last(dy, dy_h)], dy, factors, z)
     dgates, _ = g.Split(of_states, sizes, axis=1, outputs=2)
     of_inputs = g.Concat(dgates, g.Mul(dh, to_new), axis=1)
     return run.answer(of_inputs, of_states, g.Gemm(of_states, before, transA=1), carry)
@@ -343,9 +341,9 @@ def reset_after_step(weights: Value) -> Step:
     return step
 
 
-def gru_reset_before(run: Recurrence, outside: list[Value | None]) -> Cotangents:
+def gru_reset_before(run: Recurrence, dy: Value | None, dy_h: Value | None) -> Cotangents:
     """new = k(x W^T + (r * h) R^T + b)."""
-    g, before, units = run.g, run.states_before(), run.r.shape[-1]
+    g, before, units = run.g, run.before(run.states, INITIAL_H), run.r.shape[-1]
     f, of_new = functions(run.node, "Sigmoid", "Tanh")
     sizes = [2 * units, units]
     to_gates, to_new = g.Split(run.r, sizes, axis=0, outputs=2)
@@ -356,8 +354,8 @@ def gru_reset_before(run: Recurrence, outside: list[Value | None]) -> Cotangents
     new = of_new.apply(g, run.product(reset, to_new, new_x))
     factors = g.Mul(f.slope(g, gates), g.Concat(g.Sub(before, new), before, axis=1))
     slopes = g.Mul(g.Sub(1.0, z), of_new.slope(g, new))
-    slices = map(run.split, (factors, slopes, z, r))
-    carry, (dgates, dnew) = run.back(reset_before_step(to_gates, to_new), (outside[-1],), outside, *slices)
+    step = reset_before_step(to_gates, to_new)
+    carry, (dgates, dnew) = run.back(step, [run.last(dy, dy_h)], dy, factors, slopes, z, r)
     dr = g.Concat(g.Gemm(dgates, before, transA=1), g.Gemm(dnew, reset, transA=1), axis=0)
     return run.answer(g.Concat(dgates, dnew, axis=1), None, dr, carry)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from ...graph import Body, Constant, Graph, Random, State
 from ...graph.loops import more_results, scan
-from ...types import TensorType
 from ..table import RULES, Builder, Cotangents, Node, Value, vjp
 
 BY_ROWS = {"MatMul", "Conv"}
@@ -138,5 +137,4 @@ class Backwards:
 
 def _may_be_wanted(value: Value) -> bool:
     """Whether somebody may ask for a value's gradient."""
-    fixed = isinstance(value, (Constant, Random, State))
-    return not fixed and TensorType.is_fixed(value.type) and value.dtype.startswith("float")
+    return not isinstance(value, (Constant, Random, State)) and value.dtype.startswith("float")

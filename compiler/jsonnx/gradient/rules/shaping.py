@@ -234,7 +234,7 @@ def repeats_of(node: Node) -> list[int] | None:
 
 
 def resized_back(g: Builder, node: Node, dy: Value) -> Value:
-    """The transpose of a Resize, which is linear and takes the axes one by one: an axis' matrix is a resized identity."""
+    """The transpose of a Resize, which is linear and takes one axis at a time: its matrix is a resized identity."""
     x, scales, given = node.inputs[0], scales_of(node), isinstance(node.input(2), Constant)
     whole = node.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and not node.attribute("axes")
     if None in scales or not whole or node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":

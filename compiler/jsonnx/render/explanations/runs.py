@@ -39,6 +39,13 @@ RUNS: dict[str, Explanation] = {
         "jsonnx import model.keras -o model.keras",
         "jsonnx import model.keras -o model.json",
     ),
+    "out-of-memory": Explanation(
+        "The machine has too little memory",
+        "The data, the weights or the values between layers do not fit. A smaller `batch_size` or a smaller network "
+        "needs less; `jsonnx summary` shows how large the weights are.",
+        '{"training": {"batch_size": 65536}}',
+        '{"training": {"batch_size": 256}}',
+    ),
     "unsafe-path": Explanation(
         "A path in a spec that leads out of its folder",
         "Specs come from other people too. A data file named in one has to lie beneath the spec's folder: no "

@@ -1,0 +1,23 @@
+"""Sums up what the comparisons with Keras measured, in lines at the end of the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Of every file: how many cases, and the case with the greatest error of each kind that tests recorded."""
+    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    measured: dict[str, dict[str, dict[str, float]]] = {}
+    for report in reports:
+        if report.when == "call":
+            file, _, case = report.nodeid.partition("::")
+            for kind, error in report.user_properties:
+                measured.setdefault(file, {}).setdefault(kind, {})[case.partition("[")[2].rstrip("]")] = error
+    for file, kinds in measured.items():
+        worst = [
+            f"{kind} {errors[case]:.1e} in {len(errors)} (worst: {case})"
+            for kind, errors in kinds.items()
+            for case in [max(errors, key=errors.__getitem__)]
+        ]
+        terminalreporter.write_line(f"{file}: errors of {', '.join(worst)}")
