@@ -1,6 +1,6 @@
 """Classify a few images with a trained model, with plain onnxruntime: nothing of jsonnx is imported.
 
-    python samples/classify.py MODEL.onnx IMAGES.npz
+python samples/classify.py MODEL.onnx IMAGES.npz
 """
 
 import json
@@ -19,9 +19,11 @@ with np.load(data) as archive:
 
 chosen = np.random.default_rng(3).choice(len(images), 5, replace=False)
 pixels = images[chosen].reshape(len(chosen), *wanted.shape[1:]).astype(np.float32)
-((name, probabilities),) = zip([o.name for o in session.get_outputs()], session.run(None, {wanted.name: pixels}))
+((name, probabilities),) = zip(
+    [o.name for o in session.get_outputs()], session.run(None, {wanted.name: pixels}), strict=True
+)
 
-for index, row in zip(chosen, probabilities):
+for index, row in zip(chosen, probabilities, strict=True):
     best = int(row.argmax())
     verdict = "right" if best == truth[index] else f"wrong, it is {labels[name][truth[index]]}"
     print(f"image {index:3}: {labels[name][best]} with {row[best]:.1%}  ({verdict})")

@@ -8,11 +8,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from elementwise_reference import ELEMENTWISE
-from onnx.reference import ReferenceEvaluator
-from recurrent_reference import RECURRENT
-from scan_reference import SCAN
-from window_reference import WINDOWS
-
 from jsonnx.backend import emit, serialize
 from jsonnx.diagnostics import Report
 from jsonnx.frontend.network import Call, Network
@@ -22,6 +17,10 @@ from jsonnx.layers import LAYERS, Layer
 from jsonnx.passes.lower import lower
 from jsonnx.passes.shapes import TypedNetwork, infer_shapes
 from jsonnx.types import BATCH, TensorType
+from onnx.reference import ReferenceEvaluator
+from recurrent_reference import RECURRENT
+from scan_reference import SCAN
+from window_reference import WINDOWS
 
 
 def make_layer(spec: Mapping) -> Layer:
@@ -33,7 +32,7 @@ def one_layer(spec: Mapping, *inputs: tuple, dtype: str = "float32", batch=BATCH
     types = {f"x{index}": TensorType(dtype, (batch, *shape)) for index, shape in enumerate(inputs)}
     layer = make_layer(spec)
     call = Call("layer", layer, tuple(types), ("layers", 0), "layer")
-    network = Network("test", types, (call,), call.results, paths={name: () for name in types})
+    network = Network("test", types, (call,), call.results, paths=dict.fromkeys(types, ()))
     report = Report()
     typed = infer_shapes(network, report)
     report.raise_errors()
@@ -44,7 +43,8 @@ def draw_weights(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray
     """Arbitrary weights: not the initial ones, so that biases and gains are tested too."""
     return {
         name: np.asarray(
-            rng.uniform(0.5, 1.5, value.shape) if "variance" in name else rng.normal(size=value.shape) * 0.5, value.dtype
+            rng.uniform(0.5, 1.5, value.shape) if "variance" in name else rng.normal(size=value.shape) * 0.5,
+            value.dtype,
         )
         for name, value in [*graph.parameters.items(), *graph.states.items()]
     }
@@ -69,11 +69,20 @@ def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.nda
     model = emit(graph)
     names = [output.name for output in model.graph.output]
     wanted = {value.name for value in model.graph.input}
-    return dict(zip(names, ReferenceEvaluator(model, new_ops=[*RECURRENT, *SCAN, *WINDOWS, *ELEMENTWISE]).run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
+    return dict(
+        zip(
+            names,
+            ReferenceEvaluator(model, new_ops=[*RECURRENT, *SCAN, *WINDOWS, *ELEMENTWISE]).run(
+                None, {k: v for k, v in feeds.items() if k in wanted}
+            ),
+            strict=True,
+        )
+    )
 
 
 def with_gradients(graph: Graph, wanted: list[str]) -> Graph:
-    """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or weight."""
+    """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or
+    weight."""
     g = Builder.onto(graph, real="float64")
     terms = []
     for index, value in enumerate(graph.outputs.values()):
@@ -96,7 +105,14 @@ def check_gradients(graph: Graph, feeds: Mapping[str, np.ndarray], wanted: list[
     whole = with_gradients(graph, wanted)
     forward = whole.rewired(whole.nodes, {})
     found = evaluate(whole, feeds)
-    only_loss = Graph(forward.inputs, {"loss": whole.outputs["loss"]}, graph_nodes(whole), whole.parameters, whole.states, whole.randoms)
+    only_loss = Graph(
+        forward.inputs,
+        {"loss": whole.outputs["loss"]},
+        graph_nodes(whole),
+        whole.parameters,
+        whole.states,
+        whole.randoms,
+    )
     worst = 0.0
     for name in wanted:
         assert f"d/{name}" in found, f"{name} has no gradient"

@@ -14,7 +14,11 @@ class Scan(OpRun):
         count = len(args) - num_scan_inputs
         states, slices = list(args[:count]), args[count:]
         backwards = bool(scan_input_directions and scan_input_directions[0])
-        assert set(scan_input_directions or [0]) == set(given.get("scan_output_directions") or [backwards]) == {int(backwards)}
+        assert (
+            set(scan_input_directions or [0])
+            == set(given.get("scan_output_directions") or [backwards])
+            == {int(backwards)}
+        )
         found = []
         for at in reversed(range(len(slices[0]))) if backwards else range(len(slices[0])):
             feeds = dict(zip(self.body.input_names, [*states, *(x[at] for x in slices)], strict=True))

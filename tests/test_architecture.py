@@ -40,7 +40,17 @@ OWNERS = {
     "rich": {"render"},
 }
 
-LIGHT = ["types", "diagnostics", "bricks", "layers", "training", "frontend", "validation", "passes.shapes", "passes.objective"]
+LIGHT = [
+    "types",
+    "diagnostics",
+    "bricks",
+    "layers",
+    "training",
+    "frontend",
+    "validation",
+    "passes.shapes",
+    "passes.objective",
+]
 
 
 def room_of(file: Path) -> str:

@@ -254,7 +254,10 @@ def test_the_mode_of_a_file_is_kept(here: Path) -> None:
 def test_predictions_need_a_known_ending(here: Path) -> None:
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     for output in ("p.txt", "p", ".csv"):
-        assert "use .csv, .json or .npz" in jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", output, status=2).stderr
+        assert (
+            "use .csv, .json or .npz"
+            in jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", output, status=2).stderr
+        )
     jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", "P.CSV")
 
 
@@ -277,9 +280,19 @@ def test_a_run_is_not_replaced_by_accident(here: Path) -> None:
 
 
 def test_a_run_goes_on_for_more_epochs_as_if_it_had_never_stopped(here: Path) -> None:
-    best = spec_with(training__restore_best_weights=True, training__data={**SPEC["training"]["data"], "validation": "test.csv"})
+    best = spec_with(
+        training__restore_best_weights=True, training__data={**SPEC["training"]["data"], "validation": "test.csv"}
+    )
     for run, epochs in (("whole", 5), ("parts", 2), ("parts", 3), ("parts", 5)):
-        jsonnx("train", best, "-o", run, "--resume" if Path(run).exists() else "--quiet", "--set", f"training.epochs={epochs}")
+        jsonnx(
+            "train",
+            best,
+            "-o",
+            run,
+            "--resume" if Path(run).exists() else "--quiet",
+            "--set",
+            f"training.epochs={epochs}",
+        )
     for name in ("model.onnx", "weights.safetensors"):
         assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes()
     figures = [json.loads(line) for line in Path("parts/metrics.jsonl").read_text().splitlines()]
@@ -389,7 +402,7 @@ def test_a_divergence_keeps_the_last_good_weights(here: Path) -> None:
         ("training.optimizer.learning_rate=0.1", 0, ""),
         ("training.loss=kullback_leibler_divergence", 1, "--set training.loss"),
         ("layers.0.units=0", 1, "changed by --set layers.0.units=0"),
-        ("layers.0.units=six", 1, 'expected an integer for \'units\', got "six"'),
+        ("layers.0.units=six", 1, "expected an integer for 'units', got \"six\""),
         ("layers.0.unit=6", 1, "did you mean 'units'?"),
         ("layers.9.units=3", 2, "there is no '9' in a list of 2, counted from 0"),
         ("layers.-1.units=3", 2, "there is no '-1'"),
@@ -424,7 +437,17 @@ def test_weights_come_from_either_format(here: Path, weights: dict[str, np.ndarr
     for number, file in enumerate(("w.safetensors", "w.npz", "w64.NPZ.npz")):
         jsonnx("compile", "spec.json", "-o", f"{number}.onnx", "--weights", file)
         assert Path(f"{number}.onnx").read_bytes() == Path("0.onnx").read_bytes()
-    jsonnx("train", "spec.json", "-o", "run", "--weights", "w.npz", "--quiet", "--set", "training.optimizer.learning_rate=1e-30")
+    jsonnx(
+        "train",
+        "spec.json",
+        "-o",
+        "run",
+        "--weights",
+        "w.npz",
+        "--quiet",
+        "--set",
+        "training.optimizer.learning_rate=1e-30",
+    )
     left = load_file("run/weights.safetensors")
     assert all(np.array_equal(left[name], changed[name]) for name in changed)
 
@@ -515,7 +538,11 @@ def test_without_onnxruntime_all_but_running_works(here: Path) -> None:
 def test_a_reader_that_goes_is_no_fault(here: Path) -> None:
     Path("bad.json").write_text('{"layers": []}')
     shell = f'PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
-    for command, status in (("schema", 0), ("validate bad.json --format json", 1), ("train spec.json -o run --quiet", 0)):
+    for command, status in (
+        ("schema", 0),
+        ("validate bad.json --format json", 1),
+        ("train spec.json -o run --quiet", 0),
+    ):
         line = f'({shell} {command}; echo "status $?" >&2) | true'
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
         assert done.stderr == f"status {status}\n"
@@ -531,7 +558,9 @@ def test_streams_that_are_closed_or_full(here: Path) -> None:
         ("validate missing.json 2>&-", 2),
         ("train spec.json -o run <&- >&- 2>&-", 0),
     ):
-        assert subprocess.run(["sh", "-c", f"{shell} {line}"], stderr=subprocess.DEVNULL, timeout=60).returncode == status
+        assert (
+            subprocess.run(["sh", "-c", f"{shell} {line}"], stderr=subprocess.DEVNULL, timeout=60).returncode == status
+        )
     assert json.loads(Path("run/run.json").read_text())["seed"] == 0
 
 
@@ -545,7 +574,9 @@ def test_text_that_the_terminal_does_not_know(here: Path, environment: dict[str,
     done = process("validate", spec, env=environment, encoding="latin-1")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
-    assert process("compile", spec_with(labels=["\u65e5", "\u2192", "z"]), "-o", "a.onnx", env=environment).returncode == 0
+    assert (
+        process("compile", spec_with(labels=["\u65e5", "\u2192", "z"]), "-o", "a.onnx", env=environment).returncode == 0
+    )
     done = process("predict", "a.onnx", "--data", "test.csv", env=environment, encoding="latin-1")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 10)
 

@@ -34,7 +34,9 @@ def test_every_sample_has_bounds_and_its_data_beside_it() -> None:
 @pytest.mark.parametrize("name", BOUNDS)
 def test_a_sample_trains(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "jsonnx"]
-    subprocess.run([*command, "train", str(SAMPLES / f"{name}.json"), "-o", str(tmp_path / "run"), "--quiet"], check=True)
+    subprocess.run(
+        [*command, "train", str(SAMPLES / f"{name}.json"), "-o", str(tmp_path / "run"), "--quiet"], check=True
+    )
     done = subprocess.run(
         [*command, "evaluate", str(tmp_path / "run"), "--format", "json"], check=True, capture_output=True, text=True
     )

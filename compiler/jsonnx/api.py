@@ -14,7 +14,8 @@ from .validation import Checked, Spec, check
 class Trainer(PlanTrainer):
     """Trains the network of a spec on stock onnxruntime, as its `training` section says.
 
-    `seed` replaces the spec's, `weights` (arrays by name, or a file of them) the initial ones. Raises CompileError for a
+    `seed` replaces the spec's, `weights` (arrays by name, or a file of them) the initial ones. Raises CompileError
+    for a
     spec that is wrong, FeedError for weights that do not fit, UsageError where the provider is not there.
     """
 

@@ -10,9 +10,22 @@ from __future__ import annotations
 import re
 import types as pytypes
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeVar, Union, cast, dataclass_transform
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypeVar,
+    Union,
+    cast,
+    dataclass_transform,
+    get_origin,
+    get_type_hints,
+)
 from typing import get_args as type_arguments
-from typing import get_origin, get_type_hints
 
 Json = Any
 """A JSON value: dict, list, str, int, float, bool or None."""
@@ -317,7 +330,7 @@ def _bounded(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, 
     if not bounds:
         return schema
     kind = schema.get("type")
-    if kind in ("integer", "number") or isinstance(kind, list) and {"integer", "number"} & set(kind):
+    if kind in ("integer", "number") or (isinstance(kind, list) and {"integer", "number"} & set(kind)):
         schema = schema | dict(bounds)
     if "items" in schema:
         schema = schema | {"items": _bounded(schema["items"], bounds)}

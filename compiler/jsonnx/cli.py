@@ -23,12 +23,28 @@ INPUT_IS_WRONG, USAGE_IS_WRONG, OUR_BUG, INTERRUPTED = 1, 2, 70, 130
 
 A_SEED = click.IntRange(0, (1 << 63) - 1)
 SPEC = click.argument("spec", metavar="SPEC")
-FORMAT = click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
-                      help="For people, or for programs.")
-PROVIDER = click.option("--provider", default="cpu", show_default=True, metavar="NAME",
-                        help="Where to run: cpu, cuda, webgpu, ... or auto; `jsonnx providers` lists them.")
-SET = click.option("--set", "changes", multiple=True, metavar="KEY=VALUE",
-                   help="Change the spec: a dotted path and a JSON value, such as training.epochs=3. May be repeated.")
+FORMAT = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+PROVIDER = click.option(
+    "--provider",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where to run: cpu, cuda, webgpu, ... or auto; `jsonnx providers` lists them.",
+)
+SET = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change the spec: a dotted path and a JSON value, such as training.epochs=3. May be repeated.",
+)
 
 
 def say(text: str) -> None:
@@ -66,7 +82,9 @@ def reported(command: Command) -> Command:
         except Exception as error:
             if os.environ.get("JSONNX_DEBUG"):
                 raise
-            tell(f"internal error: {type(error).__name__}: {error}\nThis is a bug of jsonnx; JSONNX_DEBUG=1 shows where.")
+            tell(
+                f"internal error: {type(error).__name__}: {error}\nThis is a bug of jsonnx; JSONNX_DEBUG=1 shows where."
+            )
             sys.exit(OUR_BUG)
 
     return run  # type: ignore[return-value]
@@ -139,20 +157,33 @@ def show_version(context: click.Context, option: click.Parameter, wanted: bool) 
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version,
-              help="Show the version and exit.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Write a neural network as a JSON file, get a trained ONNX model."""
 
 
 @main.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
-@click.option("--format", "format_", type=click.Choice(["text", "json", "github", "sarif", "junit"]), default="text",
-              show_default=True, help="For people, programs, GitHub annotations, code scanning or test reports.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "github", "sarif", "junit"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, GitHub annotations, code scanning or test reports.",
+)
 @reported
 def validate(specs: tuple[str, ...], format_: str) -> None:
     """Show everything that is wrong with specs. Exit status 1 where there is an error, 2 where a file is missing."""
-    from .validation import STDIN, validate as faults
+    from .validation import STDIN
+    from .validation import validate as faults
 
     found: list[Diagnostic] = []
     missing = False
@@ -200,7 +231,9 @@ def summary(spec: str, format_: str) -> None:
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json into a folder.")
 @SET
 @reported
-def compile(spec: str, output: str, weights: str | None, seed: int | None, training: bool, changes: tuple[str, ...]) -> None:
+def compile(
+    spec: str, output: str, weights: str | None, seed: int | None, training: bool, changes: tuple[str, ...]
+) -> None:
     """Compile a spec to an ONNX model."""
     from .artifacts import OUTPUTS, write_training_folder
     from .driver import compiled
@@ -284,7 +317,9 @@ def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
 @main.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.option("--data", required=True, metavar="FILE", help="Data to predict from: .npz, .npy or .csv.")
-@click.option("-o", "--output", metavar="OUT", help="File to write, .csv, .json or .npz; csv on standard output where omitted.")
+@click.option(
+    "-o", "--output", metavar="OUT", help="File to write, .csv, .json or .npz; csv on standard output where omitted."
+)
 @PROVIDER
 @reported
 def predict(run: str, data: str, output: str | None, provider: str) -> None:
@@ -299,8 +334,8 @@ def predict(run: str, data: str, output: str | None, provider: str) -> None:
 @reported
 def schema(output: str | None) -> None:
     """Print the JSON Schema of specs, for editors and other tools."""
-    from .runtime.files import write_atomically
     from .frontend.schema import schema_text
+    from .runtime.files import write_atomically
 
     if output:
         write_atomically(output, schema_text().encode())
@@ -331,11 +366,14 @@ def layers(type_: str | None) -> None:
 def explain(code: str) -> None:
     """Explain an error at length, with an example."""
     from .diagnostics import suggestion
-    from .render.explanations import CODES, explain as explanation
+    from .render.explanations import CODES
+    from .render.explanations import explain as explanation
 
     text = explanation(code)
     if text is None:
-        raise UsageError("unknown-code", f"there is no error {code!r}", suggestion(code, CODES) or "`docs/errors.md` lists them")
+        raise UsageError(
+            "unknown-code", f"there is no error {code!r}", suggestion(code, CODES) or "`docs/errors.md` lists them"
+        )
     say(text)
 
 

@@ -54,7 +54,9 @@ class Deployed:
         session = Session(model, provider)
         if "jsonnx.spec" not in session.metadata:
             help = "only models that jsonnx compiled can be evaluated; plain onnxruntime runs any model"
-            raise CompileError([Diagnostic("no-spec", f"{str(model)!r} does not say what spec it came from", help=help)])
+            raise CompileError(
+                [Diagnostic("no-spec", f"{str(model)!r} does not say what spec it came from", help=help)]
+            )
         checked = _spec_of(session, str(model))  # the model's own: that in the folder may be of a later run
         if about is None:
             return Deployed(session, checked)
@@ -85,7 +87,10 @@ class Deployed:
             inputs = {name: feeds[name] for name in self.session.inputs}
             results = self.session.run(inputs)
             targets = {name: array for name, array in feeds.items() if name in scorer.inputs}
-            totals.add(scorer.run({name: v for name, v in (results | targets).items() if name in scorer.inputs}), rows.stop - rows.start)
+            totals.add(
+                scorer.run({name: v for name, v in (results | targets).items() if name in scorer.inputs}),
+                rows.stop - rows.start,
+            )
         return totals.figures()
 
     def predict(self, data: str, output: str | None, say: Callable[[str], None]) -> None:
@@ -120,8 +125,14 @@ class Deployed:
         return samples
 
 
+def spec_value(text: str) -> dict[str, Any]:
+    """The document in a model's metadata. Raises CompileError."""
+    value = read(text).value
+    return value if isinstance(value, dict) else {}
+
+
 def _spec_of(session: Session, model: str) -> Checked:
-    checked = check(read(session.metadata["jsonnx.spec"]).value)  # as a value: its text is nobody's file
+    checked = check(spec_value(session.metadata["jsonnx.spec"]))  # as a value: its text is nobody's file
     typed = checked.sound
     if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} says that it came from a spec of another model")])
@@ -143,7 +154,9 @@ def _about(folder: Path) -> dict[str, Any]:
         help = "a RUN folder is what `jsonnx train -o RUN` writes"
         raise UsageError("unreadable-file", f"{str(folder)!r} is no RUN folder", help) from error
     if not isinstance(about, dict) or not isinstance(about.get("data_folder"), str):
-        raise CompileError([Diagnostic("damaged-file", "does not say where the run's data is", file=str(folder / "run.json"))])
+        raise CompileError(
+            [Diagnostic("damaged-file", "does not say where the run's data is", file=str(folder / "run.json"))]
+        )
     return about
 
 
@@ -183,7 +196,11 @@ def _csv(outputs: Outputs, labels: Labels) -> bytes:
 def plain(value: Any) -> Any:
     """Numbers as JSON knows them; null is what is not finite."""
     array = np.asarray(value)
-    finite = array if array.dtype.kind != "f" or np.isfinite(array).all() else np.where(np.isfinite(array), array, None)
+    finite = (
+        array
+        if array.dtype.kind != "f" or np.isfinite(array).all()
+        else np.where(np.isfinite(array), array.astype(object), None)
+    )  # type: ignore[call-overload]
     return finite.tolist()
 
 

@@ -112,7 +112,8 @@ def what_matters(document: Any) -> Any:
 
 
 def forward(checked: Checked, *, training: bool = False) -> Graph:
-    """The network as operators, in the layout they want. Raises CompileError where its weights are too large to hold."""
+    """The network as operators, in the layout they want. Raises CompileError where its weights are too large to
+    hold."""
     typed = checked.sound
     graph = lower(typed, training=training)
     report = Report(checked.source.file, checked.source.locate)

@@ -22,7 +22,8 @@ from .runtime.trainer import Diverged, History
 from .validation import STDIN, Checked
 
 EVERY, EVERY_LONG = 5.0, 60.0
-"""Seconds between checkpoints at the ends of epochs, and within one: a short epoch is cheaper to repeat than to save."""
+"""Seconds between checkpoints at the ends of epochs, and within one: a short epoch is cheaper to repeat than to
+save."""
 
 ANEW = "-o names another folder, --force starts anew"
 
@@ -92,7 +93,8 @@ def train(
     """Train on the spec's data; everything of the run goes into the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint to go on from. `warn` is called with diagnostics
-    that are no errors. Raises CompileError, FeedError, UsageError, Diverged (then the folder has the last good weights).
+    that are no errors. Raises CompileError, FeedError, UsageError, Diverged (then the folder has the last good
+    weights).
     """
     outputs = [folder / name for name in (ABOUT, SPEC, WEIGHTS, MODEL, FIGURES)]
     spare([*checked.files, *([Path(weights)] if weights else [])], outputs)
@@ -129,9 +131,13 @@ def _check_folder(folder: Path, outputs: Iterable[Path], resume: bool, force: bo
     """Raises UsageError where there is no run to resume, or where something would be written over."""
     is_run, there = os.path.exists(folder / ABOUT), [path for path in outputs if os.path.exists(path)]
     if resume and not is_run:
-        raise UsageError("no-checkpoint", f"there is no run in {str(folder)!r} to go on with", "without --resume one starts")
+        raise UsageError(
+            "no-checkpoint", f"there is no run in {str(folder)!r} to go on with", "without --resume one starts"
+        )
     if is_run and not (resume or force):
-        raise UsageError("run-exists", f"there is a run in {str(folder)!r} already", f"--resume goes on with it, {ANEW}")
+        raise UsageError(
+            "run-exists", f"there is a run in {str(folder)!r} already", f"--resume goes on with it, {ANEW}"
+        )
     if there and not (resume or force):
         raise UsageError("run-exists", f"{str(there[0])!r} is there already", f"{ANEW}, and writes over it")
 

@@ -106,7 +106,13 @@ def _told(report: Report, changes: Sequence[str]) -> list[Diagnostic]:
     """The report's faults, with a note where the text that is shown is not what was checked."""
     changed_paths = {path_text(_steps(change)): f"--set {change}" for change in changes}
     return [
-        replace(fault, notes=(*fault.notes, *(Note(f"changed by {by}") for path, by in changed_paths.items() if _within(fault.path, path))))
+        replace(
+            fault,
+            notes=(
+                *fault.notes,
+                *(Note(f"changed by {by}") for path, by in changed_paths.items() if _within(fault.path, path)),
+            ),
+        )
         for fault in report
     ]
 

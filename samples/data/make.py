@@ -51,7 +51,7 @@ def split(n, n_test, label=None):
 
 def save_images(folder, name, image, label, n_test):
     """Write name_train.npz and name_test.npz with `image` and `label`."""
-    for part, rows in zip(("train", "test"), split(len(label), n_test, label)):
+    for part, rows in zip(("train", "test"), split(len(label), n_test, label), strict=True):
         np.savez_compressed(
             folder / f"{name}_{part}.npz",
             image=image[rows].astype(np.uint8),
@@ -82,16 +82,14 @@ def vowels(folder):
             values = np.array([c.split(",") for c in channels], np.float32).T
             frames[i, : len(values)] = values
             speaker[i] = int(label) - 1
-        np.savez_compressed(
-            folder / f"vowels_{part}.npz", frames=frames, speaker=speaker
-        )
+        np.savez_compressed(folder / f"vowels_{part}.npz", frames=frames, speaker=speaker)
 
 
 def diabetes(folder):
     data = load_diabetes(scaled=False)
     table = np.column_stack([data.data, data.target])
     header = ",".join([*data.feature_names, "progression"])
-    for part, rows in zip(("train", "test"), split(len(table), 100)):
+    for part, rows in zip(("train", "test"), split(len(table), 100), strict=True):
         lines = [header]
         for row in table[rows]:
             lines.append(",".join(np.format_float_positional(v, trim="-") for v in row))

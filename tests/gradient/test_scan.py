@@ -64,7 +64,11 @@ def graph_of(step, count, *, real="float64", time=TIME, batch=3, reverse=False, 
 @pytest.mark.parametrize(("step", "count"), STEPS, ids=lambda x: getattr(x, "__name__", ""))
 def test_gradients_equal_finite_differences(form, step, count, reverse) -> None:
     graph, feeds = graph_of(step, count, reverse=reverse)
-    wanted = [name for name in feeds if not (step is not_only_a_factor and name == "b") and not (step is unused_state and name in "rb")]
+    wanted = [
+        name
+        for name in feeds
+        if not (step is not_only_a_factor and name == "b") and not (step is unused_state and name in "rb")
+    ]
     assert any(node.op == "Scan" for node in graph.nodes) == (form == "scan")
     wanted = [name for name in wanted if not (step is two_states and name == "r")]
     assert check_gradients(graph, feeds, wanted) < 1e-6
@@ -100,7 +104,9 @@ def test_what_no_step_changes_stands_outside() -> None:
         return [g.Add(g.Mul(states[0], g.Exp(weight)), slices[0])], []
 
     g = Builder()
-    x, h, weight = (g.input(name, TensorType("float32", shape)) for name, shape in [("x", (100, 2)), ("h", (2,)), ("w", (2,))])
+    x, h, weight = (
+        g.input(name, TensorType("float32", shape)) for name, shape in [("x", (100, 2)), ("h", (2,)), ("w", (2,))]
+    )
     g.loop(step, [h], [x])
     assert [node.op for node in g.nodes] == ["Exp", "Scan"]
     assert [node.op for node in g.nodes[1].attributes["body"].nodes] == ["Mul", "Add"]

@@ -55,7 +55,10 @@ def test_gradients_equal_finite_differences(case: Case) -> None:
     rng = np.random.default_rng(1)
     graph = lower(typed, training=True, real="float64")
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
-    feeds |= {name: np.where(rng.random((3, *map(int, r.shape[1:]))) < r.keep, r.scale, 0.0) for name, r in graph.randoms.items()}
+    feeds |= {
+        name: np.where(rng.random((3, *map(int, r.shape[1:]))) < r.keep, r.scale, 0.0)
+        for name, r in graph.randoms.items()
+    }
     masks = {f"x{i}" for i in case.masks}
     wanted = [*(name for name in typed.inputs if case.integers is None and name not in masks), *graph.parameters]
     if wanted:

@@ -3,7 +3,8 @@
 Left out, because we differ on purpose:
 - sparsemax, where Keras 3.15 takes the threshold from the sum of all partial sums (we follow Martins and Astudillo,
   2016, who take it from the last one);
-- an activity regularizer on a shared layer: in training on JAX, Keras 3.15 forgets the penalty of all calls but the last
+- an activity regularizer on a shared layer: in training on JAX, Keras 3.15 forgets the penalty of all calls but the
+last
   one, though `model.losses` has them all;
 - a Bidirectional that is frozen around a layer that is not: Keras 3.15 trains the weights inside.
 """

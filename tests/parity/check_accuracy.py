@@ -1,4 +1,5 @@
-"""What the samples reach on images and voices they never saw, beside Keras: each with its own initial weights and order."""
+"""What the samples reach on images and voices they never saw, beside Keras: each with its own initial weights and
+order."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import pytest
 from jsonnx.api import Trainer
 from jsonnx.runtime.data import from_spec
 from jsonnx.validation import check
+
 from samples import SAMPLES
 
 SEEDS = (1, 2, 3)
@@ -21,7 +23,8 @@ LEEWAY = 0.01
 def test_the_accuracy_is_that_which_keras_reaches(name: str) -> None:
     ours = [our_accuracy(name, seed) for seed in SEEDS]
     theirs = [keras_accuracy(name, seed) for seed in SEEDS]
-    print(f"\n{name}: ours {np.round(ours, 4)} mean {np.mean(ours):.4f}, Keras {np.round(theirs, 4)} mean {np.mean(theirs):.4f}")
+    for who, reached in (("ours", ours), ("Keras", theirs)):
+        print(f"\n{name}: {who} {np.round(reached, 4)}, mean {np.mean(reached):.4f}")
     assert np.mean(ours) > np.mean(theirs) - LEEWAY
 
 

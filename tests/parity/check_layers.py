@@ -13,9 +13,8 @@ import numpy as np
 import oracle
 import pytest
 from cases import Network, all_networks
-from training.cases import draw
-
 from jsonnx.api import Trainer
+from training.cases import draw
 
 STEPS = 3
 

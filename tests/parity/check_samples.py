@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
+
 from samples import NAMES, TOLERANCE, batches, deterministic, our_losses, our_trainer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from check_samples import keras_losses
+
 from samples import FIXTURE, NAMES
 
 if __name__ == "__main__":

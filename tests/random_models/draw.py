@@ -1,7 +1,8 @@
 """Draws the attributes of a layer from their declared forms, with an eye on the boundaries.
 
 A new layer needs nothing here where its attributes are numbers, choices and bricks. What depends on the inputs in a way
-that no schema says (axes, permutations, equations) is a line of BY_NAME; what depends on other attributes, one of BY_TYPE.
+that no schema says (axes, permutations, equations) is a line of BY_NAME; what depends on other attributes, one of
+BY_TYPE.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def value(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") ->
 
 def brick(rng: Random, family: Family, inputs: Types, name: str = "") -> Any:
     """A member of a family by name, or with attributes."""
-    if family.kind == "activation" and name == "recurrent_activation" or inputs and family.kind == "activation" and rng.random() < 0.3:
+    if (family.kind == "activation" and name == "recurrent_activation") or (
+        inputs and family.kind == "activation" and rng.random() < 0.3
+    ):
         return rng.choice(["sigmoid", "tanh", "hard_sigmoid", "relu"])
     chosen = rng.choice(list(family.members.values()))
     given = attributes(rng, chosen, inputs if family.kind == "activation" else (), 0.5)
@@ -94,7 +97,10 @@ def integer(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") 
     pool = [1, 1, 2, 2, 3, 3, 4, 5, 7, *sizes, *(size - 1 for size in sizes)]
     least, most = schema.get("minimum", 0), min(schema.get("maximum", 12), 12)
     fitting = [number for number in pool if least <= number <= most]
-    if name in ("kernel_size", "strides", "pool_size", "dilation_rate", "padding", "cropping", "size") and rng.random() < 0.7:
+    if (
+        name in ("kernel_size", "strides", "pool_size", "dilation_rate", "padding", "cropping", "size")
+        and rng.random() < 0.7
+    ):
         fitting = [number for number in (0, 1, 2, 3) if number >= least]
     return rng.choice(fitting or [least])
 
@@ -171,7 +177,9 @@ def shared_axes(rng: Random, inputs: Types) -> Any:
 def numbers(rng: Random, inputs: Types) -> Any:
     last = inputs[0].shape[-1]
     each = isinstance(last, int) and inputs[0].rank > 1 and rng.random() < 0.3
-    return [rng.choice([0.5, 1.0, 2.0, -1.0]) for _ in range(last)] if each else rng.choice([0.5, 1.0, 2.0, -1.0, 1 / 255])
+    return (
+        [rng.choice([0.5, 1.0, 2.0, -1.0]) for _ in range(last)] if each else rng.choice([0.5, 1.0, 2.0, -1.0, 1 / 255])
+    )
 
 
 def small(*choices: Any) -> Callable[[Random, Types], Any]:
@@ -205,7 +213,8 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
 }
 
 
-# -- what depends on other attributes ------------------------------------------------------------------------------------
+# -- what depends on other attributes
+# ------------------------------------------------------------------------------------
 
 
 def _filters(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
@@ -255,7 +264,11 @@ def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[st
 
 def _heads(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
     shared = rng.choice([1, 2, 3])
-    return {"num_key_value_heads": shared, "num_query_heads": shared * rng.choice([1, 2]), "head_dim": rng.choice([1, 2, 3, 5])}
+    return {
+        "num_key_value_heads": shared,
+        "num_query_heads": shared * rng.choice([1, 2]),
+        "head_dim": rng.choice([1, 2, 3, 5]),
+    }
 
 
 BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = {
@@ -268,7 +281,9 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     "GroupQueryAttention": _heads,
     "Rescaling": lambda rng, given, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
     "ReversibleEmbedding": lambda rng, given, inputs: (
-        {"output_dim": inputs[0].shape[-1]} if inputs[0].dtype == "float32" and isinstance(inputs[0].shape[-1], int) else {}
+        {"output_dim": inputs[0].shape[-1]}
+        if inputs[0].dtype == "float32" and isinstance(inputs[0].shape[-1], int)
+        else {}
     ),
     "constant": lambda rng, given, inputs: {"value": rng.choice([0.0, 0.1, -0.5])},
 }

@@ -35,7 +35,12 @@ GROWING = {"Add", "Subtract", "Multiply"}
 
 TRIES = 40
 PROBABILITIES = {"binary_crossentropy", "binary_focal_crossentropy", "dice", "tversky"}
-DISTRIBUTIONS = {"categorical_crossentropy", "sparse_categorical_crossentropy", "categorical_focal_crossentropy", "kl_divergence"}
+DISTRIBUTIONS = {
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "kl_divergence",
+}
 POSITIVE = {"poisson", "mean_squared_logarithmic_error"}
 
 
@@ -68,9 +73,9 @@ class _Growth:
             self.grow()
         self.close()
         document: dict[str, Any] = {"name": f"random_{seed}", "inputs": self.inputs, "layers": self.calls}
-        outputs = [name for name in self.free]
+        outputs = list(self.free)
         training = self.training(outputs) if trained else None
-        outputs = [name for name in self.free]
+        outputs = list(self.free)
         document["outputs"] = outputs if len(outputs) > 1 or rng.random() < 0.5 else outputs[0]
         if training:
             document["training"] = training
@@ -82,7 +87,9 @@ class _Growth:
         rng, name = self.rng, f"x{len(self.inputs)}"
         rank = rng.choice([1, 2, 2, 2, 3, 3, 3, 3, 4])
         most = {1: 16, 2: 9, 3: 8, 4: 5}[rank]
-        shape: list[Any] = [rng.randint(1 if rng.random() < 0.2 else 2, most) for _ in range(rank - 1)] + [rng.randint(1, 6)]
+        shape: list[Any] = [rng.randint(1 if rng.random() < 0.2 else 2, most) for _ in range(rank - 1)] + [
+            rng.randint(1, 6)
+        ]
         dtype = "float32"
         if rank <= 2 and rng.random() < 0.15:
             dtype = rng.choice(["int64", "int32"])
@@ -134,13 +141,17 @@ class _Growth:
         least, most = brick.arity
         first = self.pick()
         yield first
-        if issubclass(brick, LAYERS.names["LSTM"].__mro__[1]) and self.rng.random() < 0.3 and self.types[first].rank == 3:
+        if (
+            issubclass(brick, LAYERS.names["LSTM"].__mro__[1])
+            and self.rng.random() < 0.3
+            and self.types[first].rank == 3
+        ):
             units = self.rng.choice([1, 2, 3])
             for _ in range(most - 1):
                 yield self.adapted(self.pick(), TensorType("float32", (BATCH, units)))
             return
         count = least
-        if most is None or most > least and "Attention" in brick.__name__:
+        if most is None or (most > least and "Attention" in brick.__name__):
             count = self.rng.choice([least, least, least + 1, least + 2])
         for _ in range(count - 1):
             other = self.pick()
@@ -266,7 +277,11 @@ class _Growth:
             else:
                 given = {}
             kind = brick.type_name
-            given |= {key: value for key, value in draw.attributes(rng, brick, (), 0.2).items() if key not in ("axis", "from_logits")}
+            given |= {
+                key: value
+                for key, value in draw.attributes(rng, brick, (), 0.2).items()
+                if key not in ("axis", "from_logits")
+            }
             if "ignore_class" in given:
                 given["ignore_class"] = rng.choice([0, 1, None])
             try:
@@ -280,7 +295,9 @@ class _Growth:
                 head = "softplus" if kind in POSITIVE else head
             if head:
                 output = self.call("Activation", {"activation": head}, [output]) or output
-            metrics = [m for m in rng.sample(list(METRICS.members), 3) if self.suits(m, loss, output)][: rng.randint(0, 2)]
+            metrics = [m for m in rng.sample(list(METRICS.members), 3) if self.suits(m, loss, output)][
+                : rng.randint(0, 2)
+            ]
             return output, ({"type": kind, **given} if given else kind), metrics
         return None
 

@@ -279,7 +279,9 @@ def _precise_attributes(node: Node) -> dict[str, Any]:
 def moved(feeds: Mapping[str, np.ndarray], rng: np.random.Generator) -> Arrays:
     """The feeds, every number off by what float32 may round it to."""
     return {
-        name: np.asarray(values * (1 + rng.choice([-6e-8, 6e-8], values.shape))) if values.dtype == np.float32 else values
+        name: np.asarray(values * (1 + rng.choice([-6e-8, 6e-8], values.shape)))
+        if values.dtype == np.float32
+        else values
         for name, values in feeds.items()
     }
 
@@ -299,9 +301,7 @@ def difference(found: np.ndarray, wanted: np.ndarray, slack: list[np.ndarray], t
     return float("inf") if np.isnan(error).any() else float(error.max() / allowed)
 
 
-def compare(
-    oracle: str, evaluations: Callable[[int], Evaluated], tolerance: float
-) -> None:
+def compare(oracle: str, evaluations: Callable[[int], Evaluated], tolerance: float) -> None:
     """Raises Broken where found and wanted differ on every draw.
 
     `evaluations` gives found, wanted, and a way to other results that are as good as the wanted ones.
@@ -339,9 +339,13 @@ def shapes(case: Case) -> None:
     inferred = onnx.shape_inference.infer_shapes(case.model, strict_mode=True, data_prop=True)
     for output, again in zip(case.model.graph.output, inferred.graph.output, strict=True):
         promised = [size if isinstance(size, int) else str(size) for size in typed.outputs[output.name].shape]
-        known = [size if isinstance(size, int) else theirs for size, theirs in zip(promised, _sizes(again), strict=True)]
+        known = [
+            size if isinstance(size, int) else theirs for size, theirs in zip(promised, _sizes(again), strict=True)
+        ]
         if _sizes(output) != promised or _sizes(again) != known:
-            raise Broken("shapes", f"{output.name} is {_sizes(output)}, {_sizes(again)} by ONNX, promised is {promised}")
+            raise Broken(
+                "shapes", f"{output.name} is {_sizes(output)}, {_sizes(again)} by ONNX, promised is {promised}"
+            )
     names = [result for call in typed.network.calls for result in call.results]
     whole = replace(typed, network=replace(typed.network, outputs=tuple(names)))
     made = session(emit(lower(whole)))
@@ -391,7 +395,10 @@ def gradient_graph(case: Case) -> Graph:
     graph = tidy(with_loss(channels_first(lower(typed, training=True)), objective))
     g = Builder.onto(graph)
     loss = graph.outputs["loss"]
-    wanted = {**graph.parameters, **{n: v for n, v in graph.inputs.items() if n in typed.inputs and v.dtype == "float32"}}
+    wanted = {
+        **graph.parameters,
+        **{n: v for n, v in graph.inputs.items() if n in typed.inputs and v.dtype == "float32"},
+    }
     found = gradients(g, graph, {loss: g.const(1.0)}, wanted.values())
     results = {f"d/{name}": found[value] for name, value in wanted.items() if value in found}
     return tidy(replace(g.graph({"loss": loss, **results}), updates={}, losses=()))
@@ -508,7 +515,9 @@ def names(case: Case) -> None:
     other = check(renamed)
     if other.diagnostics:
         raise Broken("names", "; ".join(d.message for d in other.diagnostics))
-    weights = {f"{new[name.partition('/')[0]]}/{name.partition('/')[2]}": values for name, values in case.weights.items()}
+    weights = {
+        f"{new[name.partition('/')[0]]}/{name.partition('/')[2]}": values for name, values in case.weights.items()
+    }
     feeds = case.feeds()
     wanted = run(case.model, feeds)
     found = run(compiled(other, weights).proto, {new[name]: values for name, values in feeds.items()})
@@ -527,7 +536,9 @@ def rename(spec: dict[str, Any], new: Mapping[str, str]) -> dict[str, Any]:
         layer, dot, rest = value.partition(".")
         return new[layer] + dot + rest
 
-    layers = [{k: named(v) if k in ("name", "from", "use") else v for k, v in entry.items()} for entry in spec["layers"]]
+    layers = [
+        {k: named(v) if k in ("name", "from", "use") else v for k, v in entry.items()} for entry in spec["layers"]
+    ]
     made = spec | {"inputs": {new[n]: v for n, v in spec["inputs"].items()}, "layers": layers}
     made["outputs"] = named(spec["outputs"])
     made.pop("training", None)

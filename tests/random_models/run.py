@@ -68,7 +68,12 @@ def chunk(seed: int, count: int, only: str | None) -> list[dict[str, Any]]:
     findings: list[dict[str, Any]] = []
     first = seed
     while first < seed + count:
-        command = ["--child", f"--seed={first}", f"--count={seed + count - first}", *([f"--only={only}"] if only else [])]
+        command = [
+            "--child",
+            f"--seed={first}",
+            f"--count={seed + count - first}",
+            *([f"--only={only}"] if only else []),
+        ]
         lines, died = child(command, "0", LIMIT * count)
         last = first - 1
         for line in lines:

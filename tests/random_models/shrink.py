@@ -37,9 +37,9 @@ def explicit(spec: Spec) -> Spec:
         made["outputs"] = [made["outputs"]]
     training = made.get("training")
     if training and not _by_output(training["loss"], made["outputs"]):
-        training["loss"] = {name: training["loss"] for name in made["outputs"]}
+        training["loss"] = dict.fromkeys(made["outputs"], training["loss"])
         if training.get("metrics"):
-            training["metrics"] = {name: training["metrics"] for name in made["outputs"]}
+            training["metrics"] = dict.fromkeys(made["outputs"], training["metrics"])
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from random_models import run
 from random_models.generate import spec
 from random_models.oracles import Case, digest, examine

@@ -85,7 +85,8 @@ def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # 
         else:
             copies.append((names.unique(result), value))
     return lambda names: [
-        helper.make_node("Identity", [names.of[value]], [result], name=f"/{result}/Identity") for result, value in copies
+        helper.make_node("Identity", [names.of[value]], [result], name=f"/{result}/Identity")
+        for result, value in copies
     ]
 
 

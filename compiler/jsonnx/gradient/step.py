@@ -21,7 +21,8 @@ def target_name(output: str) -> str:
 
 
 def with_loss(graph: Graph, objective: Objective) -> Graph:
-    """The graph with targets as further inputs, and `loss` and the metrics' statistics as its outputs beside its own."""
+    """The graph with targets as further inputs, and `loss` and the metrics' statistics as its outputs beside its
+    own."""
     g = Builder.onto(graph)
     results = dict(graph.outputs)
     terms: list[Value] = []

@@ -70,7 +70,8 @@ class Builder:
 
     @contextmanager
     def at(self, scope: str, path: JsonPath | None = None) -> Iterator[None]:
-        """Everything emitted inside belongs to this layer, nested in the one outside; a path of None keeps the outer."""
+        """Everything emitted inside belongs to this layer, nested in the one outside; a path of None keeps the
+        outer."""
         before = self._scope, self._path
         self._scope = f"{before[0]}/{scope}" if before[0] and scope else scope or before[0]
         self._path = before[1] if path is None else path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import onnx
@@ -20,7 +20,7 @@ IR_VERSION = 9
 """The file format that belongs to opset 20."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema_of(op: str, domain: str = "") -> defs.OpSchema:
     """The operator's definition in the opset we emit; onnx.defs.SchemaError where there is none."""
     return defs.get_schema(op, OPSET, domain)
@@ -38,7 +38,13 @@ class Inference:
         self, op: str, domain: str, inputs: tuple[Value | None, ...], attributes: Mapping[str, Any], outputs: int
     ) -> list[TensorType]:
         """The types of the first `outputs` outputs; onnx.shape_inference.InferenceError where the node is wrong."""
-        key = (op, domain, tuple(map(_key, inputs)), tuple(sorted((k, _frozen(v)) for k, v in attributes.items())), outputs)
+        key = (
+            op,
+            domain,
+            tuple(map(_key, inputs)),
+            tuple(sorted((k, _frozen(v)) for k, v in attributes.items())),
+            outputs,
+        )
         if key not in self._known:
             types = self._ask(op, domain, inputs, attributes, outputs)
             if any(isinstance(size, Size) and str(size).startswith("unk__") for t in types for size in t.shape):

@@ -76,8 +76,8 @@ def scan(
     before = [Input(f"state_{index}", state.type) for index, state in enumerate(states)]
     parts = [Input(f"slice_{index}", x.type.with_shape(x.shape[1:])) for index, x in enumerate(slices)]
     after, results = step(inner, before, parts)
-    for old, new in zip(before, after, strict=True):
-        _same_type(new, old)
+    for old, renewed in zip(before, after, strict=True):
+        _same_type(renewed, old)
     roots = [*after, *results]
     inside, outside = _divided(needed(inner.nodes, roots), [*before, *parts, *varying])
     g.nodes.extend(outside)
@@ -86,12 +86,12 @@ def scan(
     captured = [value for value in free if value not in varying]
     more = stacked(saved) if stacked is not None and saved else []
     new_names = [*(f"saved_{index}" for index in range(len(saved))), *(f"outer_{i}" for i in range(len(captured)))]
-    new: dict[Value, Value] = {v: Input(name, v.type) for v, name in zip([*saved, *captured], new_names, strict=True)}
+    new: dict[Value, Input] = {v: Input(name, v.type) for v, name in zip([*saved, *captured], new_names, strict=True)}
     formal = [*before, *parts, *(new[value] for value in saved)]
     made = {f"next_{index}": value for index, value in enumerate(after)}
     made |= {f"result_{index}": value for index, value in enumerate(results)}
     body = Body(
-        {x.name: x for x in [*formal, *(new[value] for value in captured)]},  # type: ignore[attr-defined]
+        {x.name: x for x in [*formal, *(new[value] for value in captured)]},
         {name: new.get(value, value) for name, value in made.items()},
         tuple(node.with_inputs(x if x is None else new.get(x, x) for x in node.inputs) for node in inside),
         formal=len(formal),

@@ -150,7 +150,7 @@ class AdditiveAttention(ListAttention):
         pairs = g.Tanh(sums_of_pairs(g, query, given["key"]))
         if self.use_scale:
             size = query.shape[-1]
-            scale = g.param("scale", (size,), GlorotUniform())
+            scale = g.param("scale", (size,), GlorotUniform())  # type: ignore[call-arg]
             products = g.Squeeze(g.MatMul(pairs, g.reshape(scale, (size, 1))), [-1])
         else:
             products = g.ReduceSum(pairs, [-1], keepdims=0)

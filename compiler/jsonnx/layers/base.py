@@ -34,7 +34,9 @@ class Layer(Brick):
     """Whether `lower` applies the activity regularizer, to something else than the outputs."""
 
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
-    activity_regularizer: Regularizer | None = attr(None, doc="Penalty on the layer's output, divided by the batch size.")
+    activity_regularizer: Regularizer | None = attr(
+        None, doc="Penalty on the layer's output, divided by the batch size."
+    )
     dtype: str | None = attr(
         None, doc="Element type the layer computes in.", unsupported="Only the default, float32, is supported."
     )

@@ -23,7 +23,9 @@ FORMS = "write it as 'ab,bc->ac', '...ab,bc->...ac' or 'ab...,bc->ac...'"
 
 PartialShape = Annotated[
     int | tuple[int | None, ...],
-    OneOf((lambda value: isinstance(value, (int, float)), Integer()), (lambda value: True, Array(Optional_(Integer())))),
+    OneOf(
+        (lambda value: isinstance(value, (int, float)), Integer()), (lambda value: True, Array(Optional_(Integer())))
+    ),
 ]
 """One size, or a list of sizes in which null is what follows from the input."""
 
@@ -75,7 +77,13 @@ class Equation(NamedTuple):
         bound = [letter for letter in self.kernel if letter not in self.y]
         kept, new = self.x[: len(self.x) - len(bound)], self.kernel[len(bound) :]
         distinct = all(len(set(term)) == len(term) for term in (self.x, self.kernel))
-        return distinct and bool(new) and self.x == kept + "".join(bound) and self.y == kept + new and not set(kept) & set(new)
+        return (
+            distinct
+            and bool(new)
+            and self.x == kept + "".join(bound)
+            and self.y == kept + new
+            and not set(kept) & set(new)
+        )
 
 
 @layer
@@ -112,7 +120,9 @@ class EinsumDense(Layer):
             require(known, f"has bias_axes {self.bias_axes!r}, but no {letter!r} in the output of {self.equation!r}")
         require(self.bias_axes != "", "has no axis in bias_axes", "leave it out for no bias", "invalid-value")
         for letter in equation.kernel + (self.bias_axes or ""):
-            require(isinstance(sizes[letter], int), f"needs a fixed size on axis {letter!r} of {self.equation!r}, got {x}")
+            require(
+                isinstance(sizes[letter], int), f"needs a fixed size on axis {letter!r} of {self.equation!r}, got {x}"
+            )
         return activated(x.with_shape(sizes[letter] for letter in equation.y), self.activation)
 
     def parsed(self, x: TensorType) -> Equation:
@@ -124,7 +134,9 @@ class EinsumDense(Layer):
         left, inputs, right, kernel, _, outputs, _ = parts
         count = x.rank - len(inputs)
         fits = count >= 0 if left or right else count == 0
-        require(fits, f"has {len(inputs)} axes for the input in {self.equation!r}, got {x}", "count the batch as an axis")
+        require(
+            fits, f"has {len(inputs)} axes for the input in {self.equation!r}, got {x}", "count the batch as an axis"
+        )
         require(len(set(outputs)) == len(outputs), f"names an axis of the output twice in {self.equation!r}")
         hidden = "".join(one for one in ascii_letters if one not in self.equation)[:count]
         before, after = (hidden, "") if left else ("", hidden)
@@ -135,18 +147,24 @@ class EinsumDense(Layer):
         sizes: dict[str, Dim] = {}
         for axis, letter in enumerate(equation.x):
             size = sizes.setdefault(letter, x.shape[axis])
-            require(size == x.shape[axis], f"has {size} and {x.shape[axis]} for {letter!r} of {self.equation!r}, got {x}")
+            require(
+                size == x.shape[axis], f"has {size} and {x.shape[axis]} for {letter!r} of {self.equation!r}, got {x}"
+            )
         named = [letter for letter in equation.y[1:] if letter not in equation.hidden]
         if equation.hidden and equation.y[0] == equation.hidden[0]:
             named = [letter for letter in equation.y if letter not in equation.hidden]
         given = self.output_shape if isinstance(self.output_shape, tuple) else (self.output_shape,)
-        count = f"needs {len(named)} sizes in output_shape, for {', '.join(named)} of {self.equation!r}, got {len(given)}"
+        count = (
+            f"needs {len(named)} sizes in output_shape, for {', '.join(named)} of {self.equation!r}, got {len(given)}"
+        )
         require(len(named) == len(given), count)
         for letter, wanted in zip(named, given, strict=True):
             if wanted is None:
                 continue
             size = sizes.setdefault(letter, wanted)
-            require(size == wanted, f"has output_shape {wanted} for {letter!r} of {self.equation!r}, which is {size} in {x}")
+            require(
+                size == wanted, f"has output_shape {wanted} for {letter!r} of {self.equation!r}, which is {size} in {x}"
+            )
         for letter in equation.kernel + equation.y:
             help = "give its size in output_shape, or name it in the input"
             require(letter in sizes, f"cannot tell the size of {letter!r} of {self.equation!r} from {x}", help)

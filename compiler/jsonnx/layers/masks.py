@@ -31,7 +31,7 @@ def band(g: Builder, query: Value, key: Value, axis: int, *, causal: bool, windo
     near = g.Less(g.Abs(ahead), window) if window is not None else None
     before = g.GreaterOrEqual(ahead, 0) if causal else None
     both = g.And(near, before) if near is not None and before is not None else near if before is None else before
-    return ones_and_zeros(g, both)
+    return None if both is None else ones_and_zeros(g, both)
 
 
 def _places(g: Builder, x: Value, axis: int) -> Value:

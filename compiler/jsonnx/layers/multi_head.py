@@ -150,7 +150,8 @@ class HeadAttention(Layer):
     def attend(
         self, g: Builder, given: dict[str, Value], places: Places, heads: tuple[int, int], sizes: tuple[int, int]
     ) -> tuple[Value, Value]:
-        """What the heads found, side by side, and the scores: of heads of the query and of the key, by their features."""
+        """What the heads found, side by side, and the scores: of heads of the query and of the key, by their
+        features."""
         query, key, value = given["query"], given["key"], given["value"]
         q = self.project(g, "query", query, (query.shape[-1], heads[0], sizes[0]))
         k = self.project(g, "key", key, (key.shape[-1], heads[1], sizes[0]))
@@ -206,7 +207,8 @@ class MultiHeadAttention(HeadAttention):
     """Attention with several heads (Vaswani et al., 2017).
 
     For every head, with learned projections: `softmax(q @ kT / sqrt(key_dim)) @ v`; what the heads find is projected
-    once more. The inputs are query, value and key: one input is all three, of two the second is value and key. `arguments`
+    once more. The inputs are query, value and key: one input is all three, of two the second is value and key.
+    `arguments`
     names them otherwise, and masks too, which hide where they are 0: of query, value and key, [batch, time], and
     `attention_mask`, [batch, time of the query, time of the value].
     """
@@ -216,7 +218,9 @@ class MultiHeadAttention(HeadAttention):
     num_heads: int = attr(doc="Number of heads.", minimum=1)
     key_dim: int = attr(doc="Features of query and key in every head.", minimum=1)
     value_dim: int | None = attr(None, doc="Features of the value in every head; null for those of the key.", minimum=1)
-    output_shape: Axes | None = attr(None, doc="Size, or sizes, in place of the query's last axis; null for its own.", minimum=1)
+    output_shape: Axes | None = attr(
+        None, doc="Size, or sizes, in place of the query's last axis; null for its own.", minimum=1
+    )
     attention_axes: Axes | None = attr(
         None, doc="Axis, or list of axes, to attend along; null for all but the batch and the last."
     )
@@ -262,7 +266,9 @@ class GroupQueryAttention(HeadAttention):
 
     head_dim: int = attr(doc="Features of every head.", minimum=1)
     num_query_heads: int = attr(doc="Number of heads of the query.", minimum=1)
-    num_key_value_heads: int = attr(doc="Number of heads of key and value, of which the former is a multiple.", minimum=1)
+    num_key_value_heads: int = attr(
+        doc="Number of heads of key and value, of which the former is a multiple.", minimum=1
+    )
 
     def infer(self, *inputs: TensorType) -> Types:
         types = by_argument(self.arguments, inputs)

@@ -164,7 +164,8 @@ class LayerNormalization(Layer):
 
 @layer
 class GroupNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, by the statistics of groups of channels (Wu and He, 2018).
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, by the statistics of groups of channels (Wu and He,
+    2018).
 
     Mean and variance are those of a sample's whole group: of its channels and all other axes.
     """

@@ -71,7 +71,9 @@ def _split(node: Node, x: np.ndarray, split: np.ndarray | None = None) -> list[n
 def _slice(node: Node, x: np.ndarray, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> np.ndarray:
     index = [slice(None)] * x.ndim
     axes = range(len(starts)) if axes is None else axes
-    for axis, start, end, step in zip(axes, starts, ends, steps if steps is not None else [1] * len(starts), strict=True):
+    for axis, start, end, step in zip(
+        axes, starts, ends, steps if steps is not None else [1] * len(starts), strict=True
+    ):
         before_first = step < 0 and end < -x.shape[axis]
         index[axis] = slice(int(start), None if before_first else int(end), int(step))
     return x[tuple(index)]

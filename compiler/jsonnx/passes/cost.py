@@ -35,7 +35,9 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
         own = {} if call.owner in counted else _weights_of(graph, call.owner)
         counted.add(call.owner)
         sizes = {name: prod(value.shape) for name, value in own.items()}
-        trainable = sum(size for name, size in sizes.items() if name in graph.parameters and graph.parameters[name].trainable)
+        trainable = sum(
+            size for name, size in sizes.items() if name in graph.parameters and graph.parameters[name].trainable
+        )
         outputs = tuple(typed.types[name] for name in call.results)
         kind = call.layer.type_name if call.layer else "?"
         macs = _macs(work.get(call.path, []))

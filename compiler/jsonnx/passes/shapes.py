@@ -46,7 +46,10 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
             results = [_bounded(type, "makes") for type in (found if isinstance(found, tuple) else (found,))]
             if call.layer.activity_regularizer is not None:
                 for type in results:
-                    require(type.dtype.startswith("float"), f"has an activity_regularizer, and makes {type}, no real numbers")
+                    require(
+                        type.dtype.startswith("float"),
+                        f"has an activity_regularizer, and makes {type}, no real numbers",
+                    )
                     call.layer.activity_regularizer.check(type.shape)
         except ShapeError as error:
             _report(network, call, types, error, report)

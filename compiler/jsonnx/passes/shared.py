@@ -1,4 +1,5 @@
-"""Holds layers to their weights: all calls of one want the same, and initializers, regularizers, constraints suit them."""
+"""Holds layers to their weights: all calls of one want the same, and initializers, regularizers, constraints suit
+them."""
 
 from __future__ import annotations
 
@@ -63,5 +64,5 @@ def check_weights(g: Builder) -> None:
     for weight in weights:
         for wish in ("initializer", "regularizer", "constraint"):
             brick: Any = getattr(weight, wish, None)
-            if isinstance(brick, Brick):
+            if brick is not None:
                 brick.check(weight.shape)

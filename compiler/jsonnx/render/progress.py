@@ -48,7 +48,9 @@ class Shown:
 
 
 def figures(logs: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in logs.items())
+    return "  ".join(
+        f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in logs.items()
+    )
 
 
 class Lines:

@@ -104,7 +104,10 @@ class RandomUniform(Initializer):
         return self.minval > self.maxval
 
     def check(self, shape: Sequence[Dim]) -> None:
-        require(self.minval <= self.maxval, f"has a {self.type_name} from {self.minval} to {self.maxval}, the wrong way round")
+        require(
+            self.minval <= self.maxval,
+            f"has a {self.type_name} from {self.minval} to {self.maxval}, the wrong way round",
+        )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return rng.uniform(self.minval, self.maxval, shape)
@@ -218,7 +221,10 @@ class Orthogonal(Initializer):
         return True
 
     def check(self, shape: Sequence[Dim]) -> None:
-        require(len(shape) >= 2, f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes or more")
+        require(
+            len(shape) >= 2,
+            f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes or more",
+        )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         import numpy as np
@@ -241,7 +247,9 @@ class Identity(Initializer):
         return True
 
     def check(self, shape: Sequence[Dim]) -> None:
-        require(len(shape) == 2, f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes")
+        require(
+            len(shape) == 2, f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes"
+        )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         import numpy as np

@@ -88,7 +88,9 @@ class OrthogonalRegularizer(Regularizer):
         return True
 
     def check(self, shape: Sequence[Dim]) -> None:
-        require(len(shape) == 2, f"has an {self.type_name} of a tensor of shape {shape_text(shape)}, which has not two axes")
+        require(
+            len(shape) == 2, f"has an {self.type_name} of a tensor of shape {shape_text(shape)}, which has not two axes"
+        )
 
     def penalty(self, g: Builder, x: Value) -> Value:
         self.check(x.shape)
@@ -105,8 +107,8 @@ def apart(g: Builder, vectors: Value) -> tuple[Value, Value]:
     """Which pairs of rows are of two rows, as a matrix of ones and zeros, and how many such pairs there are."""
     count = vectors.shape[0]
     if isinstance(count, int):
-        outside = [[float(row != column) for column in range(count)] for row in range(count)]
-        return g.const(outside, vectors.dtype), g.const(max(1.0, count * (count - 1) / 2), vectors.dtype)
+        apart = [[float(row != column) for column in range(count)] for row in range(count)]
+        return g.const(apart, vectors.dtype), g.const(max(1.0, count * (count - 1) / 2), vectors.dtype)
     rows = g.Shape(vectors, start=0, end=1)
     places = g.refine(g.Range(g.const(0, "int64"), g.Squeeze(rows, [0]), g.const(1, "int64")), [count])
     outside = g.cast(g.Not(g.Equal(g.Unsqueeze(places, [1]), places)), vectors.dtype)

@@ -41,7 +41,7 @@ def is_list(value: Json) -> bool:
 
 
 def is_brick(value: Json) -> bool:
-    return isinstance(value, (str, Brick)) or isinstance(value, dict) and isinstance(value.get("type"), str)
+    return isinstance(value, (str, Brick)) or (isinstance(value, dict) and isinstance(value.get("type"), str))
 
 
 COLUMNS = OneOf((is_text, Plain(type="string")), (is_list, Array(Plain(type="string"))))
@@ -49,7 +49,9 @@ COLUMNS = OneOf((is_text, Plain(type="string")), (is_list, Array(Plain(type="str
 
 Columns = Annotated[
     str | tuple[str, ...] | dict[str, str | tuple[str, ...]],
-    OneOf((is_text, Plain(type="string")), (is_list, Array(Plain(type="string"))), (lambda value: True, ByName(COLUMNS))),
+    OneOf(
+        (is_text, Plain(type="string")), (is_list, Array(Plain(type="string"))), (lambda value: True, ByName(COLUMNS))
+    ),
 ]
 Losses = Annotated[
     Loss | dict[str, Loss],
@@ -68,13 +70,16 @@ class Data(Section):
     validation: str | None = attr(None, doc="File to validate on after every epoch.")
     test: str | None = attr(None, doc="File to evaluate on when training is over.")
     x: Columns | None = attr(
-        None, doc="Column or columns of the input, or of each input by name; where omitted, columns bear the inputs' names."
+        None,
+        doc="Column or columns of the input, or of each input by name; where omitted, columns bear the inputs' names.",
     )
     y: Columns | None = attr(
-        None, doc="Column or columns of the target, or of each output's target by name; where omitted, those bear the outputs' names."
+        None,
+        doc="Column or columns of the target, or of each output's target by name; where omitted, named as the outputs.",
     )
-    validation_split: float = attr(0.0, doc="Share of the training samples, the last ones, set aside for validation.",
-                                   minimum=0, below=1)
+    validation_split: float = attr(
+        0.0, doc="Share of the training samples, the last ones, set aside for validation.", minimum=0, below=1
+    )
 
 
 class EarlyStopping(Section):
@@ -103,5 +108,6 @@ class Training(Section):
     seed: int = attr(0, doc="Decides initial weights, order of samples and dropout.", minimum=0, maximum=(1 << 63) - 1)
     early_stopping: EarlyStopping | None = attr(None, doc="When to end before the last epoch.")
     restore_best_weights: bool = attr(
-        False, doc="Whether the run ends with the weights of its best epoch, by validation loss (or the watched figure)."
+        False,
+        doc="Whether the run ends with the weights of its best epoch, by validation loss (or the watched figure).",
     )

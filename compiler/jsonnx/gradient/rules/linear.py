@@ -41,7 +41,9 @@ def einsum(g: Builder, node: Node, dy: Value):
 def _operand_cotangent(g: Builder, node: Node, dy: Value, terms: list[str], result: str, index: int) -> Value:
     x, own = node.inputs[index], terms[index]
     assert x is not None
-    others = [(term, value) for place, (term, value) in enumerate(zip(terms, node.inputs, strict=True)) if place != index]
+    others = [
+        (term, value) for place, (term, value) in enumerate(zip(terms, node.inputs, strict=True)) if place != index
+    ]
     operands = [(result, dy), *others]
     spare = iter(_unused(terms))
     wanted = ""
@@ -64,7 +66,9 @@ def subscripts(node: Node) -> tuple[list[str], str]:
     if not arrow:
         letters = given.replace(",", "").replace(".", "")
         result = ("..." if "..." in given else "") + "".join(sorted(one for one in letters if letters.count(one) == 1))
-    hidden = [x.rank - len(term.replace("...", "")) for term, x in zip(terms, node.inputs, strict=True) if "..." in term]
+    hidden = [
+        x.rank - len(term.replace("...", "")) for term, x in zip(terms, node.inputs, strict=True) if "..." in term
+    ]
     names = _unused([given])[: max(hidden, default=0)]
     terms = [
         term.replace("...", names[len(names) - x.rank + len(term) - 3 :] if x.rank > len(term) - 3 else "")

@@ -79,7 +79,7 @@ class Backwards:
         by_value = dict(zip(given, results, strict=True)) | dict(zip(summed, last[count:], strict=True))
         for weight, found in products.items():
             if found:
-                by_value[weight] = self.product_of_all(weight, [n for n in found if n.outputs[0] in by_value], by_value)
+                by_value[weight] = self.product_of_all(weight, [n for n in found if n.outputs[0] in by_value], by_value)  # type: ignore[assignment]
         return [*last[:count], *map(by_value.get, self.parts), *(by_value.get(x) for x in self.outer)]
 
     def derivative(
