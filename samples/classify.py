@@ -19,9 +19,8 @@ with np.load(data) as archive:
 
 chosen = np.random.default_rng(3).choice(len(images), 5, replace=False)
 pixels = images[chosen].reshape(len(chosen), *wanted.shape[1:]).astype(np.float32)
-((name, probabilities),) = zip(
-    [o.name for o in session.get_outputs()], session.run(None, {wanted.name: pixels}), strict=True
-)
+(name,) = (output.name for output in session.get_outputs())
+(probabilities,) = session.run([name], {wanted.name: pixels})
 
 for index, row in zip(chosen, probabilities, strict=True):
     best = int(row.argmax())

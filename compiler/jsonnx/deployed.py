@@ -196,11 +196,10 @@ def _csv(outputs: Outputs, labels: Labels) -> bytes:
 def plain(value: Any) -> Any:
     """Numbers as JSON knows them; null is what is not finite."""
     array = np.asarray(value)
-    finite = (
-        array
-        if array.dtype.kind != "f" or np.isfinite(array).all()
-        else np.where(np.isfinite(array), array.astype(object), None)
-    )  # type: ignore[call-overload]
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    finite = array.astype(object)
+    finite[~np.isfinite(array)] = None
     return finite.tolist()
 
 

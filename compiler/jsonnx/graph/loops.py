@@ -111,7 +111,7 @@ def scan(
 def more_results(node: Node, values: Sequence[Value]) -> tuple[Node, list[Value]]:
     """A Scan that gives out further values of its body, and these stacked."""
     body, first = node.attributes["body"], len(node.outputs)
-    time = node.inputs[body.formal - 1].shape[0]  # type: ignore[union-attr]
+    time = node.inputs[body.formal - 1].shape[0]
     results = [along(value, time) for value in values]
     made = {f"saved_result_{first + index}": value for index, value in enumerate(values)}
     changed = {**node.attributes, "body": replace(body, outputs={**body.outputs, **made})}

@@ -92,7 +92,7 @@ def _recurrent(node: Node) -> Dim:
 def _scan(node: Node) -> Dim:
     """Every step's work, times the steps."""
     body = node.attributes["body"]
-    steps = node.inputs[body.formal - 1].shape[0]  # type: ignore[union-attr]
+    steps = node.inputs[body.formal - 1].shape[0]
     total: Dim = 0
     for inner in body.nodes:
         total = total + (MACS[inner.op](inner) if inner.op in MACS else 0)

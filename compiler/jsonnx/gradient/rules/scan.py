@@ -123,9 +123,9 @@ class Backwards:
         """The sum over all steps of a weight's cotangents."""
         total: Value | None = None
         for node in nodes:
-            x, dy = (self.rows(value) for value in (*self.stacked(node.inputs[:1]), cotangents[node.outputs[0]]))  # type: ignore[arg-type]
+            x, dy = (self.rows(value) for value in (*self.stacked(node.inputs[:1]), cotangents[node.outputs[0]]))
             whole = Node(node.op, (x, weight), (Value(dy.type),), node.attributes, node.scope, node.path)
-            found = RULES[node.op](self.g, whole, dy)[1]  # type: ignore[index]
+            found = RULES[node.op](self.g, whole, dy)[1]
             total = found if total is None else self.g.Add(total, found)
         return total
 
