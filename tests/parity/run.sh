@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compares with Keras on JAX, side by side in one process, in an environment of its own.
-#   sh tests/parity/run.sh            everything
+#   sh tests/parity/run.sh            the samples: their first 50 losses, and what they reach in the end
+#   sh tests/parity/run.sh layers     a table of small networks: every layer, loss and optimizer (some ten minutes)
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
 set -eu
 cd "$(dirname "$0")/../.."
@@ -17,4 +18,7 @@ export KERAS_BACKEND=jax JAX_PLATFORMS=cpu
 if [ "${1:-}" = record ]; then
     exec "$ENV/bin/python" tests/parity/record_samples.py
 fi
-exec "$ENV/bin/python" -m pytest -p no:cacheprovider tests/parity/check_samples.py tests/parity/check_layers.py tests/parity/check_accuracy.py "$@"
+if [ "${1:-}" = layers ]; then
+    exec "$ENV/bin/python" -m pytest -p no:cacheprovider tests/parity/check_layers.py
+fi
+exec "$ENV/bin/python" -m pytest -s -p no:cacheprovider tests/parity/check_samples.py tests/parity/check_accuracy.py
