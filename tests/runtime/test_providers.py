@@ -70,13 +70,6 @@ def test_another_runtime_is_to_be_removed_first(monkeypatch):
     assert providers.how_to_get("qnn").startswith("pip uninstall -y onnxruntime-webgpu && pip install onnxruntime-qnn")
 
 
-def test_what_the_session_is_told_is_not_told_to_the_provider(runtime):
-    runtime("WebGpuExecutionProvider", "CPUExecutionProvider")
-    provider = providers.resolve("webgpu")
-    assert provider.listed == ["WebGpuExecutionProvider", "CPUExecutionProvider"]
-    assert provider.session_entries == {"ep.webgpuexecutionprovider.preferredLayout": "NCHW"}
-
-
 def test_an_unknown_provider_gets_a_suggestion():
     with pytest.raises(UsageError) as error:
         providers.resolve("cudda")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from . import webgpu
 from .machine import thread_count
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ AUTO = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
 class Known(NamedTuple):
     """A provider: onnxruntime's name for it, what brings it, where tensors can stay on its device, its options.
 
-    Options called `ep.` and so on are told to the session, all others to the provider.
+    `entries` is what a session of a model is told besides.
     """
 
     full: str
@@ -30,13 +31,10 @@ class Known(NamedTuple):
     device: str = "cpu"
     options: dict[str, str] = {}
     hint: str = ""
+    entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
 
 
-_OF_SESSION = "ep."
 _EXACT = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
-# In its own layout, NHWC, onnxruntime 1.27 convolves wrongly: with 6 or 9 channels in and a multiple of 4 out, in
-# groups of 5 or 9 out, and more. In NCHW all of these are right.
-_PLANES = {"ep.webgpuexecutionprovider.preferredLayout": "NCHW"}
 
 PROVIDERS: dict[str, Known] = {
     "cpu": Known(CPU, "jsonnx[cpu]"),
@@ -50,7 +48,11 @@ PROVIDERS: dict[str, Known] = {
     "migraphx": Known("MIGraphXExecutionProvider", "onnxruntime-migraphx", hint="an AMD GPU with ROCm"),
     "qnn": Known("QNNExecutionProvider", "onnxruntime-qnn", hint="a Qualcomm processor"),
     "webgpu": Known(
-        "WebGpuExecutionProvider", "jsonnx[webgpu]", "gpu", _PLANES, "a GPU with Vulkan, Metal or Direct3D 12"
+        "WebGpuExecutionProvider",
+        "jsonnx[webgpu]",
+        "gpu",
+        hint="a GPU with Vulkan, Metal or Direct3D 12",
+        entries=webgpu.session_entries,
     ),
 }
 
@@ -67,14 +69,8 @@ class Provider:
     @property
     def listed(self) -> list[Any]:
         """What onnxruntime wants; nodes that the provider cannot run go to the CPU."""
-        own = {key: text for key, text in self.options if not key.startswith(_OF_SESSION)}
-        first = (self.full, own) if own else self.full
+        first = (self.full, dict(self.options)) if self.options else self.full
         return [first] if self.full == CPU else [first, CPU]
-
-    @property
-    def session_entries(self) -> dict[str, str]:
-        """The options that the session is told."""
-        return {key: text for key, text in self.options if key.startswith(_OF_SESSION)}
 
 
 class Availability(NamedTuple):
@@ -237,8 +233,9 @@ def create_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
-    for key, text in provider.session_entries.items():
-        options.add_session_config_entry(key, text)
+    if provider.name in PROVIDERS:
+        for key, text in PROVIDERS[provider.name].entries(model).items():
+            options.add_session_config_entry(key, text)
     try:
         with _CREATION:
             session = runtime.InferenceSession(model, options, providers=provider.listed, enable_fallback=False)

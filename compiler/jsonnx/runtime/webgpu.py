@@ -1,0 +1,115 @@
+"""What onnxruntime's WebGPU provider takes on and then computes wrongly, or not at all: such nodes go to the CPU.
+
+Found with onnxruntime 1.27, by running every case of every layer on both; `tests/webgpu` does it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+_PREFIX = "ep.webgpuexecutionprovider."
+LAYOUT = "NCHW"
+"""In NHWC, which it prefers, it convolves wrongly: with 6 or 9 channels in and a multiple of 4 out, in groups of 5 or 9
+out, and more."""
+BOUND = 8
+"""Tensors that a shader may bind on every GPU."""
+
+Shape = tuple[int | None, ...]
+Shapes = Mapping[str, Shape]
+"""The shapes of tensors by name, as far as they are known."""
+
+
+def session_entries(model: bytes) -> dict[str, str]:
+    """What a session is told: the layout, and the nodes that stay on the CPU."""
+    entries = {f"{_PREFIX}preferredLayout": LAYOUT}
+    names = unsuited(model)
+    return entries | ({f"{_PREFIX}forceCpuNodeNames": "\n".join(names)} if names else {})
+
+
+def unsuited(model: bytes) -> list[str]:
+    """The names of nodes that WebGPU must not be given."""
+    import onnx
+
+    try:
+        graph = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)).graph
+    except Exception:  # what ONNX cannot read is for onnxruntime to refuse
+        return []
+    shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape"):
+            sizes = (size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim)
+            shapes[value.name] = tuple(sizes)
+    return [node.name for node in _nodes(graph) if node.name and node.op_type in _TESTS and _fails(node, shapes)]
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """The graph's nodes and those of the bodies of its loops."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
+
+
+def _fails(node: Any, shapes: Shapes) -> bool:
+    return _TESTS[node.op_type](node, shapes)
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    from onnx.helper import get_attribute_value
+
+    return {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _conv(node: Any, shapes: Shapes) -> bool:
+    """Groups in three dimensions; and pointwise ones of few channels, whose bias (which may come by fusion) is added
+    along the wrong axis of small images."""
+    kernel = shapes.get(node.input[1])
+    if kernel is None:
+        return False
+    groups = _attributes(node).get("group", 1)
+    pointwise = groups == 1 and all(size == 1 for size in kernel[2:])
+    return (len(kernel) > 4 and groups > 1) or (pointwise and kernel[1] is not None and kernel[1] < 8)
+
+
+def _conv_transpose(node: Any, shapes: Shapes) -> bool:
+    """Three dimensions."""
+    return len(shapes.get(node.input[1]) or ()) > 4
+
+
+def _max_pool(node: Any, shapes: Shapes) -> bool:
+    """Places of the maxima."""
+    return len(node.output) > 1
+
+
+def _lstm(node: Any, shapes: Shapes) -> bool:
+    """Functions but the usual ones."""
+    return not set(_attributes(node).get("activations", ())) <= {b"Sigmoid", b"Tanh", b"Relu"}
+
+
+def _split(node: Any, shapes: Shapes) -> bool:
+    """More results than can be bound."""
+    return len(node.output) >= BOUND
+
+
+def _elementwise(node: Any, shapes: Shapes) -> bool:
+    """An operand [..., 1, *sizes] with one [*sizes], if the elements come in fours but the last axis does not."""
+    short, long = sorted((shapes.get(name) or () for name in node.input), key=len)
+    if len(short) == len(long) or not short or None in short:
+        return False
+    sizes = [size for size in short if size is not None]
+    repeated = long[-len(short) :] == short and long[-len(short) - 1] == 1
+    return repeated and prod(sizes) % 4 == 0 and sizes[-1] % 4 != 0
+
+
+_TESTS = {
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "LSTM": _lstm,
+    "MaxPool": _max_pool,
+    "Split": _split,
+    **dict.fromkeys(("Add", "Div", "Mul", "Pow", "Sub", "Equal", "Greater", "Less"), _elementwise),
+}
