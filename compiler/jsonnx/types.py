@@ -56,12 +56,13 @@ class Size:
 
     def _atom(self) -> str:
         text = str(self)
-        return text if " " not in text and "*" not in text else f"({text})"
+        return text if text.isidentifier() else f"({text})"
 
     def __str__(self) -> str:
         text = ""
         for symbol, factor in self.terms:
-            part = symbol if abs(factor) == 1 else f"{abs(factor)}*{symbol}"
+            whole = f"({symbol})" if "//" in symbol else symbol
+            part = symbol if factor == 1 else whole if factor == -1 else f"{abs(factor)}*{whole}"
             text += (" - " if factor < 0 else " + " if text else "") + part
         if self.offset:
             text += f" {'-' if self.offset < 0 else '+'} {abs(self.offset)}"

@@ -86,7 +86,7 @@ def brick(rng: Random, family: Family, inputs: Types, name: str = "") -> Any:
     ):
         return rng.choice(["sigmoid", "tanh", "hard_sigmoid", "relu"])
     chosen = rng.choice(list(family.members.values()))
-    given = attributes(rng, chosen, inputs if family.kind == "activation" else (), 0.5)
+    given = attributes(rng, chosen, inputs if family.kind in ("activation", "layer") else (), 0.5)
     plain = not given and chosen.type_name in family.plain_names()
     return chosen.type_name if plain else {"type": chosen.type_name, **given}
 
@@ -204,8 +204,10 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
     "momentum": small(0.0, 0.5, 0.9, 0.99),
     "input_dim": small(VOCABULARY, VOCABULARY + 2),
     "equation": small("ab,bc->ac"),
-    "layer": small("LSTM"),
+    "layer": small("LSTM"),  # what goes inside another layer is drawn in BY_TYPE
     "backward_layer": small("LSTM"),
+    "cell": small("LSTMCell"),
+    "cells": small("LSTMCell"),
     "bias_axes": small(None),
     "delta": small(0.5, 1.0, 2.0),
     "max_value": small(0.5, 1.0, 6.0),
@@ -262,6 +264,31 @@ def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[st
     return changed
 
 
+def _inner(rng: Random, kind: str, inputs: Types) -> dict[str, Any]:
+    """A layer inside another one."""
+    drawn = attributes(rng, LAYERS.names[kind], inputs)
+    drawn.pop("activity_regularizer", None)
+    return {"type": kind, **drawn}
+
+
+def _time_distributed(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    x = inputs[0]
+    step = x.with_shape((x.shape[0], *x.shape[2:]))
+    within = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells")
+    kinds = [kind for kind, layer in LAYERS.members.items() if layer.arity[0] == 1 and kind not in within]
+    return {"layer": _inner(rng, rng.choice(kinds), (step,)) if step.rank > 1 else {"type": "Identity"}}
+
+
+CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
+
+
+def _rnn(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    if rng.random() < 0.3:
+        cells = [_inner(rng, rng.choice(CELLS), inputs) for _ in range(rng.choice([1, 2]))]
+        return {"cell": {"type": "StackedRNNCells", "cells": cells}}
+    return {"cell": _inner(rng, rng.choice(CELLS), inputs)}
+
+
 def _heads(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
     shared = rng.choice([1, 2, 3])
     return {
@@ -279,6 +306,8 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     "Normalization": _normalization,
     "Bidirectional": _bidirectional,
     "GroupQueryAttention": _heads,
+    "RNN": _rnn,
+    "TimeDistributed": _time_distributed,
     "Rescaling": lambda rng, given, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
     "ReversibleEmbedding": lambda rng, given, inputs: (
         {"output_dim": inputs[0].shape[-1]}

@@ -81,7 +81,9 @@ def chunk(seed: int, count: int, only: str | None) -> list[dict[str, Any]]:
             findings += line.get("broken", [])
         if not died:
             break
-        begun = max((line["seed"] for line in lines), default=first)
+        if not lines:
+            raise SystemExit(f"no model could be run: {died}")
+        begun = max(line["seed"] for line in lines)
         findings.append({"seed": begun, "oracle": "crash", "message": died})
         first = begun + 1
     if only is None:

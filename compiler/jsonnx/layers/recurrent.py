@@ -9,7 +9,7 @@ from ..bricks import OneOf, Plain, attr, snake_case
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
-from ..types import ShapeError, TensorType, require
+from ..types import Dim, ShapeError, TensorType, require
 from .activations import Activation_
 from .base import Layer, Types, layer
 
@@ -253,6 +253,9 @@ class UnitForgetBias(Initializer):
 
     others: Initializer = attr(doc="Initial value of the other gates' bias.")
     seed: int | None = attr(None, doc="Seed of its own.")
+
+    def check(self, shape: Sequence[Dim]) -> None:
+        self.others.check(shape)
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         import numpy as np

@@ -46,5 +46,23 @@ def _identity(value: Value | None) -> Any:
     return value
 
 
+def reciprocals(graph: Graph) -> Graph:
+    """`1 / x` as Reciprocal.
+
+    Of two quotients of 1 whose product is taken, onnxruntime's fusion of Div and Mul may drop one that is read
+    elsewhere too; then it calls the model invalid (1.32, at every level of optimisation but none).
+    """
+    nodes = (replace(n, op="Reciprocal", inputs=n.inputs[1:]) if _is_reciprocal(n) else n for n in graph.nodes)
+    return graph.rewired(nodes, {})
+
+
+def _is_reciprocal(node: Node) -> bool:
+    if node.op != "Div" or node.domain or not node.outputs[0].dtype.startswith("float"):
+        return False
+    one, x = node.inputs
+    fits = isinstance(one, Constant) and one.array.size == 1 and x is not None and one.rank <= x.rank
+    return fits and isinstance(one, Constant) and bool(one.array.reshape(()) == 1)
+
+
 def tidy(graph: Graph) -> Graph:
-    return prune(merge_equal(graph))
+    return prune(merge_equal(reciprocals(graph)))
