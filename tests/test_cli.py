@@ -245,10 +245,13 @@ def test_what_cannot_be_written_is_said_and_nothing_is_left(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "new/folder/run", "--quiet")
 
 
-def test_the_mode_of_a_file_is_kept(here: Path) -> None:
+def test_the_mode_of_a_file_and_a_link_are_kept(here: Path) -> None:
     Path("a.onnx").touch(mode=0o600)
-    jsonnx("compile", "spec.json", "-o", "a.onnx")
+    os.symlink("a.onnx", "link.onnx")
+    jsonnx("compile", "spec.json", "-o", "link.onnx")
     assert stat.S_IMODE(os.stat("a.onnx").st_mode) == 0o600
+    assert Path("link.onnx").is_symlink()
+    onnx.checker.check_model(onnx.load("a.onnx"))
 
 
 def test_predictions_need_a_known_ending(here: Path) -> None:
@@ -319,7 +322,7 @@ def test_a_run_without_a_model_says_so(here: Path) -> None:
     assert "is no RUN folder" in jsonnx("evaluate", ".", status=2).stderr
     jsonnx("train", "spec.json", "-o", "run", "--resume")
     jsonnx("evaluate", "run")
-    for damage in ("[]", "{", "{}"):
+    for damage in ("[]", "{", "{}", '{"data_folder": "..", "spec": 5}', '{"data_folder": "\\u0000"}'):
         Path("run/run.json").write_text(damage)
         jsonnx("evaluate", "run", status=1)
 
@@ -389,6 +392,85 @@ def test_a_divergence_keeps_the_last_good_weights(here: Path) -> None:
     assert "run/model.onnx" in result.stderr
     assert all(np.isfinite(array).all() for array in load_file("run/weights.safetensors").values())
     jsonnx("evaluate", "run")
+
+
+# -- several inputs and outputs ---------------------------------------------------------------------------------------
+
+SEVERAL: dict[str, Any] = {
+    "name": "house",
+    "inputs": {"place": {"shape": [2]}, "kind": {"shape": [1], "dtype": "int32"}},
+    "layers": [
+        {"type": "Embedding", "name": "known", "from": "kind", "input_dim": 4, "output_dim": 3},
+        {"type": "Flatten", "name": "flat"},
+        {"type": "Concatenate", "name": "all", "from": ["place", "flat"]},
+        {"type": "Dense", "name": "price", "from": "all", "units": 1},
+        {"type": "Dense", "name": "state", "from": "all", "units": 2, "activation": "softmax"},
+    ],
+    "outputs": ["price", "state"],
+    "labels": {"state": ["bad", "good"]},
+    "training": {
+        "data": {
+            "train": "d.csv",
+            "test": "d.csv",
+            "x": {"place": ["north", "east"], "kind": "type"},
+            "y": {"price": "euros", "state": "condition"},
+        },
+        "loss": {"price": "mae", "state": "sparse_categorical_crossentropy"},
+        "loss_weights": {"state": 2},
+        "metrics": {"state": ["accuracy"]},
+        "optimizer": "adam",
+        "epochs": 2,
+    },
+}
+
+
+def test_several_inputs_and_outputs(here: Path) -> None:
+    rng = np.random.default_rng(0)
+    place, kind, euros = rng.random((20, 2)), rng.integers(0, 4, 20), rng.random(20)
+    words = ["good" if price > 0.5 else "bad" for price in euros]
+    rows = [f"{a},{b},{k},{p},{w}" for (a, b), k, p, w in zip(place, kind, euros, words, strict=True)]
+    Path("d.csv").write_text("\n".join(["north,east,type,euros,condition", *rows]))
+    np.savez("d.npz", place=place, type=kind, euros=euros, condition=[word == "good" for word in words])
+    Path("csv.json").write_text(json.dumps(SEVERAL))
+    arrays = json.dumps(SEVERAL).replace("d.csv", "d.npz").replace('["north", "east"]', '"place"')
+    Path("npz.json").write_text(arrays)
+    for name in ("csv", "npz"):
+        jsonnx("train", f"{name}.json", "-o", name, "--quiet")
+    assert Path("csv/weights.safetensors").read_bytes() == Path("npz/weights.safetensors").read_bytes()
+    figures = json.loads(jsonnx("evaluate", "csv", "--format", "json").stdout)
+    assert list(figures) == ["loss", "price_loss", "state_loss", "state_accuracy"]
+    assert figures == json.loads(jsonnx("evaluate", "npz", "--format", "json").stdout)
+    assert figures["loss"] == pytest.approx(figures["price_loss"] + 2 * figures["state_loss"])
+    lines = jsonnx("predict", "csv", "--data", "d.csv").stdout.splitlines()
+    assert lines[0] == "price,state,state: bad,state: good"
+    assert lines[1].split(",")[1] in ("bad", "good")
+    Path("far.csv").write_text("north,east,type\n1,2,3\n1,2,4\n")
+    told = jsonnx("predict", "csv", "--data", "far.csv", status=1).stderr
+    assert "far.csv:3:5" in told
+    assert "input 'kind' is 4; valid are 0 to 3" in told
+    jsonnx("predict", "npz/model.onnx", "--data", "d.npz", "-o", "p.npz")
+    assert {name: array.shape for name, array in np.load("p.npz").items()} == {"price": (20, 1), "state": (20, 2)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("east,type", "east,tipe", "there is no column 'type' for input 'kind'"),
+        ('"kind": "type"', '"sort": "type"', "'x' maps 'sort'"),
+        ('"x": {"place": ["north", "east"], "kind": "type"}', '"x": ["north"]', "names columns but not whose"),
+        ('["north", "east"]', '["north"]', "has shape [samples], the network wants float32[batch, 2]"),
+        ("1,0.3,good", "7,0.3,good", "input 'kind' is 7; valid are 0 to 3"),
+        ("1,0.3,good", "1.5,0.3,good", "not a whole number"),
+        ("1,0.3,good", "1,0.3,fine", "'fine', which is none of the labels"),
+    ],
+)
+def test_what_does_not_fit_several_inputs(here: Path, old: str, new: str, told: str) -> None:
+    texts = {"d.csv": "north,east,type,euros,condition\n1,2,1,0.3,good\n3,4,0,0.1,bad\n", "s.json": json.dumps(SEVERAL)}
+    assert any(old in text for text in texts.values())
+    for name, text in texts.items():
+        Path(name).write_text(text.replace(old, new))
+    assert told in jsonnx("train", "s.json", "-o", "run", status=1).stderr
+    assert not Path("run").exists()
 
 
 # -- options ----------------------------------------------------------------------------------------------------------
@@ -597,3 +679,15 @@ def test_a_crash_of_ours_is_owned_up_to(here: Path, monkeypatch: pytest.MonkeyPa
     result = jsonnx("summary", "spec.json", status=70)
     assert "This is a bug of jsonnx" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_folder_that_is_gone(here: Path) -> None:
+    gone = here / "gone"
+    shell = f'mkdir "{gone}"; cd "{gone}"; rmdir "{gone}"; PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
+    for line, status in (
+        (f'compile "{here}/spec.json" -o "{here}/a.onnx"', 0),
+        (f'train "{here}/spec.json" -o "{here}/run" --quiet', 0),
+        (f'compile "{here}/spec.json" -o a.onnx', 2),
+    ):
+        done = subprocess.run(["sh", "-c", f"{shell} {line}"], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, "Traceback" in done.stderr) == (status, False)

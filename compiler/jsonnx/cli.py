@@ -79,6 +79,8 @@ def reported(command: Command) -> Command:
             sys.exit(INTERRUPTED)
         except MemoryError:
             fail([Diagnostic("out-of-memory", "this machine has too little memory for it")], kwargs, USAGE_IS_WRONG)
+        except OSError as error:
+            fail([Diagnostic("system-failure", f"the system refuses: {error}")], kwargs, USAGE_IS_WRONG)
         except Exception as error:
             if os.environ.get("JSONNX_DEBUG"):
                 raise

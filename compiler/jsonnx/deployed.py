@@ -15,8 +15,8 @@ import numpy as np
 
 from .backend import emit
 from .diagnostics import CompileError, Diagnostic, UsageError
-from .driver import plan, scoring_graph
-from .runtime.conform import Wanted
+from .driver import index_limits, plan, scoring_graph
+from .runtime.conform import Limit, Wanted
 from .runtime.data import Samples, from_file, from_spec
 from .runtime.files import shown, spare, write_atomically
 from .runtime.plan import Plan
@@ -100,7 +100,7 @@ class Deployed:
         spare([Path(data), *own], [Path(output)] if output else [])
         typed = self.checked.sound
         training = typed.network.training
-        wanted = Wanted(typed.inputs, {})
+        wanted = Wanted(typed.inputs, {}, {name: Limit(count) for name, count in index_limits(typed).items()})
         samples = from_file(data, training.data if training else None, wanted, targets=False)
         parts = [self.session.run(samples.take(rows)) for rows in _batches(len(samples))]
         found = {name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}
@@ -149,13 +149,15 @@ def _ending(output: str) -> str:
 
 def _about(folder: Path) -> dict[str, Any]:
     try:
-        about = read(folder / ABOUT).value
+        found = read(folder / ABOUT).value
     except UsageError as error:
         help = "a RUN folder is what `jsonnx train -o RUN` writes"
         raise UsageError("unreadable-file", f"{str(folder)!r} is no RUN folder", help) from error
-    if not isinstance(about, dict) or not isinstance(about.get("data_folder"), str):
+    about: dict[str, Any] = found if isinstance(found, dict) else {}
+    places = [about.get("data_folder"), about.get("spec", SPEC)]
+    if not all(isinstance(place, str) and "\0" not in place for place in places):
         raise CompileError(
-            [Diagnostic("damaged-file", "does not say where the run's data is", file=str(folder / "run.json"))]
+            [Diagnostic("damaged-file", "does not say where the run's data is", file=str(folder / ABOUT))]
         )
     return about
 

@@ -159,9 +159,13 @@ def seed_of(typed: TypedNetwork, seed: int | None) -> int:
     """The seed that was asked for, or else the spec's. Raises TypeError, ValueError."""
     if seed is None:
         return typed.network.training.seed if typed.network.training else 0
-    number = index(seed)
+    wrong = f"a seed is an integer from 0 to 2**63 - 1, got {seed!r}"
+    try:
+        number = index(seed)
+    except TypeError:
+        raise TypeError(wrong) from None
     if isinstance(seed, bool) or not 0 <= number < 1 << 63:
-        raise ValueError(f"a seed is an integer from 0 to 2**63 - 1, got {seed!r}")
+        raise ValueError(wrong)
     return number
 
 

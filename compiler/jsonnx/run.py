@@ -112,19 +112,29 @@ def train(
             run.begin(trainer)
         _describe(run, checked, trainer)
         run.start_figures(trainer.epochs_done)
-        listeners = [Recorder(run, trainer), *callbacks]
-        try:
-            history = trainer.fit(data["train"], validation_data=data["validation"], callbacks=listeners)
-        except Diverged as error:
-            _leave(run, trainer)
-            left = Note(f"the weights from before are in {str(folder / MODEL)!r}")
-            error.diagnostics = [replace(fault, notes=(left,)) for fault in error.diagnostics]
-            raise
+        history = _fitted(run, trainer, data, callbacks)
         with Interruption() as asked:
             _leave(run, trainer)
         history.signal = history.signal or asked.signal
         test = data["test"] if not history.interrupted else None
         return Outcome(folder, history, trainer.evaluate(test) if test is not None else {})
+
+
+def _fitted(
+    run: RunFolder, trainer: Trainer, data: Mapping[str, Samples | None], callbacks: Iterable[object]
+) -> History:
+    """Train, and tell what is left where that fails half-way."""
+    try:
+        listeners = [Recorder(run, trainer), *callbacks]
+        return trainer.fit(data["train"], validation_data=data["validation"], callbacks=listeners)
+    except Diverged as error:
+        _leave(run, trainer)
+        left = Note(f"the weights from before are in {str(run.path / MODEL)!r}")
+        error.diagnostics = [replace(fault, notes=(left,)) for fault in error.diagnostics]
+        raise
+    except UsageError as error:  # the disk is full, or has gone
+        help = "when that is mended, --resume goes on from the last checkpoint"
+        raise UsageError(error.diagnostic.code, error.diagnostic.message, help) from error
 
 
 def _check_folder(folder: Path, outputs: Iterable[Path], resume: bool, force: bool) -> None:

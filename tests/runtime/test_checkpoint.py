@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from jsonnx.diagnostics import CompileError, UsageError
+from jsonnx.runtime import checkpoint
 from jsonnx.runtime.progress import Interruption
 from jsonnx.runtime.run_folder import RunFolder
 from jsonnx.runtime.trainer import Diverged, Trainer
@@ -140,6 +143,34 @@ def test_a_truncated_file_is_found(saved, tmp_path):
     for length in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "c").write_bytes(content[:length])
         refused(Trainer(classifier()), tmp_path / "c")
+
+
+def places(value, path=()):
+    """Every key and index in a JSON value."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*path, key)
+        if isinstance(inner, (dict, list)):
+            yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("new", ["gone", None, "x", -1, [1], {"a": 1}], ids=str)
+def test_a_forged_checkpoint_is_refused_or_taken_but_no_crash(tmp_path, new):
+    trainer = Trainer(plan())
+    trainer.fit(X, Y, epochs=2, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7)])
+    arrays, state = checkpoint.load(tmp_path / "c")
+    forged = Trainer(plan())
+    for path in places(state):
+        changed = inside = copy.deepcopy(state)
+        for step in path[:-1]:
+            inside = inside[step]
+        if new == "gone":
+            del inside[path[-1]]
+        else:
+            inside[path[-1]] = new
+        checkpoint.save(tmp_path / "d", arrays, changed)
+        with suppress(CompileError):
+            forged.load_checkpoint(tmp_path / "d")
+            forged.fit(X, Y, epochs=3, validation_split=0.2)
 
 
 def test_another_file_is_refused(tmp_path):

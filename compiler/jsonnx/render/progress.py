@@ -4,47 +4,41 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
 @contextmanager
 def progress(quiet: bool = False) -> Iterator[Any]:
     """What shows progress: a bar where standard error is a terminal, else a line an epoch. It ends with the block."""
-    shown = Shown(None if quiet else Bar() if sys.stderr.isatty() else Lines())
+    bar = Bar()
+    shown = Shown(None if quiet else bar if sys.stderr.isatty() else Lines())
     try:
         yield shown
     finally:
-        shown.on_end(None)
+        with suppress(OSError, ValueError):
+            bar.on_end(None)
 
 
 class Shown:
-    """Hands events on to a display until it fails: that nobody can watch any more must not end the training."""
+    """Hands on the events that a display has until it fails: that nobody can watch any more must not
+    end the training."""
 
     def __init__(self, display: Any) -> None:
         self.display = display
 
-    def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        self._hand("on_epoch_begin", epoch, epochs, steps)
+    def __getattr__(self, event: str) -> Callable[..., None]:
+        getattr(self.display, event)  # AttributeError: it need not be told
 
-    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
-        self._hand("on_step", step, logs)
+        def hand(*arguments: Any) -> None:
+            try:
+                if self.display is not None:
+                    getattr(self.display, event)(*arguments)
+            except (OSError, ValueError):  # the terminal or the pipe has gone, or the file is full
+                self.display = None
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        self._hand("on_epoch_end", epoch, logs)
-
-    def on_end(self, history: Any) -> None:
-        self._hand("on_end")
-        self.display = None
-
-    def _hand(self, event: str, *arguments: Any) -> None:
-        if self.display is None:
-            return
-        try:
-            getattr(self.display, event)(*arguments)
-        except (OSError, ValueError):  # the terminal or the pipe has gone, or the file is full
-            self.display = None
+        return hand
 
 
 def figures(logs: Mapping[str, float]) -> str:
@@ -59,15 +53,9 @@ class Lines:
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         self.epochs, self.started = epochs, time.monotonic()
 
-    def on_step(self, step: int, logs: Mapping[str, float]) -> None:
-        pass
-
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         seconds = time.monotonic() - self.started
         print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {figures(logs)}", file=sys.stderr, flush=True)
-
-    def on_end(self) -> None:
-        pass
 
 
 class Bar:
@@ -101,9 +89,9 @@ class Bar:
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         task = self.bar.tasks[0]
         self.bar.update(self.task, completed=task.total, figures=figures(logs), refresh=True)
-        self.on_end()
+        self.on_end(None)
 
-    def on_end(self) -> None:
+    def on_end(self, history: Any) -> None:
         bar, self.bar = self.bar, None
         if bar is not None:
             bar.stop()

@@ -46,9 +46,51 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             _bad(path, "its contents do not have the checksum it was written with")
         if state["format"] != FORMAT:
             _bad(path, f"it has format {state['format']}, this version reads format {FORMAT}")
+        if not _fits(state, _STATE):
+            _bad(path, "what it says of the run is not what a checkpoint says")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         _bad(path, f"it is damaged or no checkpoint ({str(error) or type(error).__name__})")
     return arrays, state
+
+
+_COUNT, _NUMBER, _WORD = "count", "number", "word"
+_STATE: dict[str, Any] = {
+    "format": _COUNT,
+    "spec": _WORD,
+    "seed": _COUNT,
+    "steps": _COUNT,
+    "machine": {"": None},
+    "progress": [
+        None,
+        {
+            **dict.fromkeys(("offset", "epoch", "batch"), _COUNT),
+            "finished": None,
+            "totals": {"samples": _COUNT, "sums": {"": None}},
+            "history": {"history": {"": (_NUMBER,)}, "epoch": (_COUNT,)},
+            "watch": [None, {"best": _NUMBER, "best_epoch": _NUMBER, "wait": _COUNT}],
+            "setting": {"": None},
+        },
+    ],
+}
+"""What a state looks like: an object by its keys (all of one form under ""), a tuple for a list of one form, a list for
+null or the form after it, None for anything."""
+
+
+def _fits(value: Any, form: Any) -> bool:
+    """Whether a value that somebody else may have written has the form."""
+    if isinstance(form, dict):
+        names = dict.fromkeys(value, form[""]) if "" in form and isinstance(value, dict) else form
+        return (
+            isinstance(value, dict) and value.keys() == names.keys() and all(_fits(value[n], names[n]) for n in names)
+        )
+    if isinstance(form, tuple):
+        return isinstance(value, list) and all(_fits(item, form[0]) for item in value)
+    if isinstance(form, list):
+        return value is None or _fits(value, form[1])
+    if form == _WORD:
+        return isinstance(value, str)
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return form is None or (real and (form == _NUMBER or (isinstance(value, int) and 0 <= value < 1 << 63)))
 
 
 def _bad(path: str, message: str) -> NoReturn:

@@ -32,6 +32,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe
             target.write_bytes(data)
             return
+        if mode is not None:  # a link stays one: /dev/stdout may lead to a file
+            target = Path(os.path.realpath(target))
         temporary = target.with_name(TEMPORARY.format(secrets.token_hex(4)))
         try:
             _write_through(temporary, data)
@@ -112,7 +114,10 @@ def open_beneath(folder: Path, relative: str) -> IO[bytes]:
 
 def shown(path: Path) -> str:
     """A path as a person would write it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):  # the current folder is gone, or elsewhere
+        return str(path)
 
 
 # Not to block on a pipe, not to follow a link that was put there after the check.

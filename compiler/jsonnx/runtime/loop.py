@@ -57,8 +57,10 @@ class Fit:
         for feeds, count in self._prepared(ahead):
             progress.totals.add(self.engine.step(feeds), count)
             progress.batch += 1
-            for tell in heard:
-                tell(progress.batch, progress.totals.figures())
+            if heard:
+                figures = progress.totals.figures()
+                for tell in heard:
+                    tell(progress.batch, figures)
             if asked.signal is not None or self.stop:
                 break
         if asked.signal is None:

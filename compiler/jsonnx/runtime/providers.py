@@ -88,6 +88,8 @@ def load_runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its library was being loaded
+            raise error.__cause__ from None
         message = f"onnxruntime is not installed ({error})"
         raise UsageError("missing-runtime", message, 'pip install "jsonnx[cpu]"') from error
     onnxruntime.set_default_logger_severity(3)
@@ -99,6 +101,8 @@ def resolve(name: str) -> Provider:
 
     Raises UsageError `unknown-provider`, `provider-unavailable` or `missing-runtime`.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"a provider is a name such as 'cpu', got {name!r}")
     runtime = load_runtime()
     present = runtime.get_available_providers()
     if name == "auto":

@@ -48,7 +48,8 @@ class RunFolder:
             _hold(self._lock)
         except OSError as error:
             self._lock.close()
-            raise UsageError("run-locked", f"another process is training in {str(self.path)!r}") from error
+            help = "wait for its end, or name another folder"
+            raise UsageError("run-locked", f"another process is training in {str(self.path)!r}", help) from error
         sweep(self.path)
         sweep(self.checkpoint_folder)
         return self

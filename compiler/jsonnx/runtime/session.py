@@ -62,6 +62,10 @@ def _model_bytes(model: Any) -> bytes:
         return bytes(model)
     if hasattr(model, "SerializeToString"):
         return bytes(model.SerializeToString())
+    if hasattr(model, "to_bytes"):
+        return bytes(model.to_bytes())
+    if not isinstance(model, str | os.PathLike):
+        raise TypeError(f"a model is a path, the bytes of a file or a Model, got {type(model).__name__}")
     with open_file(model) as file:
         try:
             return file.read()

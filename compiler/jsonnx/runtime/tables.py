@@ -184,8 +184,9 @@ class CsvTable:
         texts = [row[index] for index in [self.names.index(name)] for row in self._rows]
         if type.dtype == "string":
             return np.array(texts, object)
-        if labels and set(texts) & set(labels):
-            return self._classes(name, texts, labels, faults)
+        words = [text.strip() for text in texts]
+        if labels and (set(words) & set(labels) or not any(_is_number(text) for text in texts)):
+            return self._classes(name, words, labels, faults)
         return self._numbers(name, texts, int if "int" in type.dtype else float, faults)
 
     def _numbers(

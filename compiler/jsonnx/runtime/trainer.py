@@ -227,9 +227,9 @@ class Trainer:
         self._resumes = told is not None
         machine = self._machine()
         changed = [
-            f"{key} was {told}, now it is {machine[key]}"
+            f"{key} was {told}, now it is {machine.get(key)}"
             for key, told in state["machine"].items()
-            if machine[key] != told
+            if machine.get(key) != told
         ]
         message = "the run will not be the same bit for bit: " + "; ".join(changed)
         return [Diagnostic("not-exact", message, file=name, severity="warning")] if changed else []
@@ -243,6 +243,11 @@ class Trainer:
             faults.append("it was made of another spec")
         if state["seed"] != self.plan.seed:
             faults.append(f"it was made with seed {state['seed']}, this run has seed {self.plan.seed}")
+        progress = state["progress"]
+        if progress and progress["setting"].keys() != {"batch_size", "shuffle", "data"}:
+            faults.append("it does not say what it was trained on")
+        if progress and not self._has_these_figures(progress["totals"]["sums"]):
+            faults.append("its figures are not those of this spec")
         faults += [f"it lacks {n!r}" for n in mine if n not in values] + [
             f"it has {n!r} besides" for n in values if n not in mine
         ]
@@ -252,6 +257,13 @@ class Trainer:
         if faults:
             message = f"cannot go on from {name!r}: "
             raise CompileError([_mismatch(message + fault, name) for fault in faults])
+
+    def _has_these_figures(self, sums: Mapping[str, Any]) -> bool:
+        wanted = {name: self.plan.train.outputs[name].shape for name in self.plan.fetched}
+        try:
+            return not sums or {name: np.asarray(total, np.float64).shape for name, total in sums.items()} == wanted
+        except (TypeError, ValueError):
+            return False
 
     def _machine(self) -> dict[str, Any]:
         """What besides the spec decides about the last bit."""

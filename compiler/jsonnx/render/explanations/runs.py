@@ -46,6 +46,13 @@ RUNS: dict[str, Explanation] = {
         '{"training": {"batch_size": 65536}}',
         '{"training": {"batch_size": 256}}',
     ),
+    "system-failure": Explanation(
+        "The operating system refuses something",
+        "The message is the system's own: the current folder was removed, there are too many open files, a disk or a "
+        "network folder has gone. It is not the spec that is at fault.",
+        "mkdir a; cd a; rmdir ../a; jsonnx compile ../spec.json -o model.onnx",
+        "cd ..; jsonnx compile spec.json -o model.onnx",
+    ),
     "unsafe-path": Explanation(
         "A path in a spec that leads out of its folder",
         "Specs come from other people too. A data file named in one has to lie beneath the spec's folder: no "

@@ -1,0 +1,311 @@
+"""The Python API as a stranger uses it: what is promised works, and a wrong call says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonnx
+import numpy as np
+import pytest
+
+SPEC: dict[str, Any] = {
+    "name": "pair",
+    "inputs": {"a": {"shape": [3]}, "b": {"shape": [4, 2]}},
+    "layers": [
+        {"type": "GRU", "name": "read", "from": "b", "units": 4},
+        {"type": "Concatenate", "name": "both", "from": ["a", "read"]},
+        {"type": "Dense", "name": "kind", "from": "both", "units": 3, "activation": "softmax"},
+        {"type": "Dense", "name": "size", "from": "both", "units": 1},
+    ],
+    "outputs": ["kind", "size"],
+    "training": {
+        "loss": {"kind": "sparse_categorical_crossentropy", "size": "mse"},
+        "loss_weights": {"size": 0.5},
+        "metrics": {"kind": ["accuracy"], "size": ["mae"]},
+        "optimizer": "adam",
+        "epochs": 2,
+        "batch_size": 8,
+    },
+}
+
+LINE: dict[str, Any] = {
+    "inputs": {"x": {"shape": [2]}},
+    "layers": [{"type": "Dense", "name": "y", "units": 1}],
+    "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.1}},
+}
+
+RNG = np.random.default_rng(0)
+X = {"a": RNG.normal(size=(20, 3)).astype(np.float32), "b": RNG.normal(size=(20, 4, 2)).astype(np.float32)}
+Y = {"kind": RNG.integers(0, 3, 20), "size": RNG.normal(size=20)}
+PX, PY = RNG.normal(size=(12, 2)), RNG.normal(size=12)
+
+
+# -- specs and models -------------------------------------------------------------------------------------------------
+
+
+def test_a_spec_is_a_path_a_text_or_a_dict(tmp_path: Path) -> None:
+    path = tmp_path / "pair.json"
+    path.write_text(json.dumps(SPEC))
+    made = []
+    for spec in (path, str(path), json.dumps(SPEC), "\n  " + json.dumps(SPEC), SPEC):
+        assert jsonnx.validate(spec) == []
+        made.append(jsonnx.compile(spec, weights=None, seed=0).to_bytes())
+        assert list(jsonnx.Trainer(spec).step(X, Y)) == ["loss", "kind_loss", "size_loss", "kind_accuracy", "size_mae"]
+    assert len(set(made)) == 1
+
+
+def test_a_fault_has_all_that_a_tool_needs(tmp_path: Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text('{"inputs": {"x": {"shape": [2]}},\n "layers": [{"type": "Dense", "unit": 1}]}')
+    (fault,) = jsonnx.validate(path)
+    assert isinstance(fault, jsonnx.Diagnostic)
+    assert (fault.code, fault.path, fault.line, fault.column) == ("unknown-key", "$.layers[0].unit", 2, 31)
+    assert (fault.severity, fault.help, fault.file) == ("error", "did you mean 'units'?", str(path))
+    assert "unit" in fault.message
+    with pytest.raises(jsonnx.CompileError) as error:
+        jsonnx.compile(path)
+    assert error.value.diagnostics == [fault]
+    assert "bad.json:2:31" in str(error.value)
+
+
+def test_a_model(tmp_path: Path) -> None:
+    model = jsonnx.compile(SPEC)
+    assert {name: str(type) for name, type in model.inputs.items()} == {
+        "a": "float32[batch, 3]",
+        "b": "float32[batch, 4, 2]",
+    }
+    kind = model.outputs["kind"]
+    assert (kind.dtype, str(kind.shape[0]), kind.shape[1]) == ("float32", "batch", 3)
+    assert "read" in model.summary()
+    model.save(tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == model.to_bytes()
+    results = [
+        session.run(X)
+        for session in (
+            model.session(provider="cpu"),
+            jsonnx.Session(tmp_path / "model.onnx", provider="cpu"),
+            jsonnx.Session(str(tmp_path / "model.onnx")),
+            jsonnx.Session(model.to_bytes()),
+            jsonnx.Session(model, provider="auto"),
+        )
+    ]
+    for result in results:
+        assert {name: array.shape for name, array in result.items()} == {"kind": (20, 3), "size": (20, 1)}
+        assert all(np.array_equal(result[name], results[0][name]) for name in result)
+
+
+def test_seeds_and_weights_decide_the_model(tmp_path: Path) -> None:
+    first, again, other = (jsonnx.compile(LINE, seed=seed).to_bytes() for seed in (4, np.int64(4), 5))
+    assert first == again != other
+    weights = {"y/kernel": np.array([[2.0], [3.0]]), "y/bias": [1]}
+    np.savez(tmp_path / "w.npz", **weights)
+    for given in (weights, tmp_path / "w.npz", str(tmp_path / "w.npz")):
+        assert jsonnx.compile(LINE, given).session().run([[1.0, 10.0]])["y"] == 33
+        assert jsonnx.Trainer(LINE, weights=given).predict([[1, 10]]) == 33
+
+
+def test_one_input_needs_no_name() -> None:
+    session = jsonnx.compile(LINE).session()
+    (expected,) = session.run({"x": PX}).values()
+    for x in (PX, PX.tolist(), PX.astype(np.float32)):
+        assert np.array_equal(session.run(x)["y"], expected)
+
+
+def test_the_public_names_can_be_found() -> None:
+    assert {"compile", "validate", "Trainer", "Session", "Model", "Diagnostic", "CompileError"} <= set(dir(jsonnx))
+    assert jsonnx.__version__
+    with pytest.raises(AttributeError, match="no attribute 'Traner'"):
+        jsonnx.Traner  # noqa: B018
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_training_from_arrays(tmp_path: Path) -> None:
+    trainer = jsonnx.Trainer(SPEC, provider="cpu", seed=0)
+    assert list(trainer.weights()) == [
+        "read/gru_cell/kernel", "read/gru_cell/recurrent_kernel", "read/gru_cell/bias",
+        "kind/kernel", "kind/bias", "size/kernel", "size/bias",
+    ]  # fmt: skip
+    history = trainer.fit(X, Y, batch_size=16, epochs=3, shuffle=True, validation_data=(X, Y))
+    assert len(history.history["loss"]) == len(history.history["val_kind_accuracy"]) == 3
+    figures = trainer.evaluate(X, Y)
+    assert figures["loss"] == pytest.approx(history.history["val_loss"][-1])
+    assert figures["loss"] == pytest.approx(figures["kind_loss"] + 0.5 * figures["size_loss"])
+    predicted = trainer.predict(X)
+    deployed = trainer.model().session().run(X)
+    for name in ("kind", "size"):
+        np.testing.assert_allclose(deployed[name], predicted[name], atol=1e-6)
+    trainer.save_checkpoint(tmp_path / "c")
+    expected = trainer.step(X, Y)
+    other = jsonnx.Trainer(SPEC)
+    other.load_checkpoint(tmp_path / "c")
+    assert other.step(X, Y) == expected
+    assert all(np.array_equal(array, other.weights()[name]) for name, array in trainer.weights().items())
+
+
+def test_a_step_is_gradient_descent() -> None:
+    trainer = jsonnx.Trainer(LINE)
+    trainer.set_weights({"y/kernel": [[0.0], [0.0]], "y/bias": [0.0]})
+    assert trainer.step(PX, PY)["loss"] == pytest.approx((PY**2).mean(), rel=1e-6)
+    weights = trainer.weights()
+    np.testing.assert_allclose(weights["y/kernel"][:, 0], 0.1 * 2 * (PX * PY[:, None]).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(weights["y/bias"], [0.1 * 2 * PY.mean()], rtol=1e-5)
+    assert trainer.predict(PX).shape == (12, 1)
+
+
+def test_data_from_the_spec(tmp_path: Path) -> None:
+    rows = "\n".join(f"{a:.3f},{b:.3f},{c:.3f}" for (a, b), c in zip(PX, PY, strict=True))
+    (tmp_path / "d.csv").write_text(f"a,b,y\n{rows}\n")
+    data = {"train": "d.csv", "test": "d.csv", "x": ["a", "b"], "validation_split": 0.25}
+    (tmp_path / "s.json").write_text(json.dumps({**LINE, "training": {**LINE["training"], "data": data, "epochs": 4}}))
+    trainer = jsonnx.Trainer(tmp_path / "s.json")
+    history = trainer.fit()
+    assert list(history.history) == ["loss", "val_loss"]
+    assert len(history.epoch) == 4
+    assert trainer.evaluate()["loss"] > 0
+
+
+# -- wrong calls ------------------------------------------------------------------------------------------------------
+
+
+def wrong_calls() -> dict[str, tuple[Any, type[Exception], str]]:
+    compile, trainer, session = jsonnx.compile, jsonnx.Trainer(LINE), jsonnx.compile(LINE).session()
+    pair = jsonnx.Trainer(SPEC)
+    without = {key: value for key, value in LINE.items() if key != "training"}
+    ones = {"y/kernel": np.ones((2, 1)), "y/bias": np.ones(1)}
+    return {
+        "spec-of-no-kind": (lambda: jsonnx.validate(5), TypeError, "a spec is a path, a JSON text or a dict"),
+        "spec-is-none": (lambda: jsonnx.Trainer(None), TypeError, "a spec is a path, a JSON text or a dict"),
+        "spec-missing": (lambda: compile("none.json"), jsonnx.UsageError, "none.json"),
+        "spec-no-json": (lambda: compile("{"), jsonnx.CompileError, "1:2"),
+        "spec-not-plain": (lambda: compile({"inputs": {1: 2}}), jsonnx.CompileError, "a key of type int"),
+        "spec-with-objects": (lambda: compile({"inputs": object()}), jsonnx.CompileError, "which JSON does not have"),
+        "spec-untrained": (lambda: jsonnx.Trainer(without), jsonnx.CompileError, "no `training` section"),
+        "seed-text": (lambda: compile(LINE, seed="x"), TypeError, "a seed is an integer"),
+        "seed-negative": (lambda: jsonnx.Trainer(LINE, seed=-1), ValueError, "a seed is an integer"),
+        "provider-unknown": (lambda: jsonnx.Trainer(LINE, provider="gpu9"), jsonnx.UsageError, "no provider 'gpu9'"),
+        "provider-absent": (lambda: compile(LINE).session(provider="qnn"), jsonnx.UsageError, "pip install"),
+        "provider-number": (lambda: compile(LINE).session(provider=3), TypeError, "a provider is a name"),
+        "model-of-no-kind": (lambda: jsonnx.Session(None), TypeError, "a model is a path"),
+        "model-missing": (lambda: jsonnx.Session("none.onnx"), jsonnx.UsageError, "none.onnx"),
+        "model-damaged": (lambda: jsonnx.Session(b"damaged"), jsonnx.CompileError, "bad-model"),
+        "save-nowhere": (lambda: compile(LINE).save("/none/a.onnx"), jsonnx.UsageError, "/none/a.onnx"),
+        "weights-unknown": (lambda: compile(LINE, {"y/kernl": 1}), jsonnx.CompileError, "did you mean 'y/kernel'?"),
+        "weights-list": (lambda: compile(LINE, list(ones.values())), TypeError, "weights are a dict"),
+        "weights-shape": (lambda: trainer.set_weights({**ones, "y/bias": [1, 2]}), ValueError, r"has shape \[2\]"),
+        "weights-missing": (lambda: trainer.set_weights({}), ValueError, "'y/kernel' is missing"),
+        "weights-ragged": (lambda: trainer.set_weights({**ones, "y/kernel": [[1], []]}), ValueError, "is ragged"),
+        "weights-none": (lambda: trainer.set_weights(None), TypeError, "weights are a dict"),
+        "feed-name": (lambda: session.run({"z": PX}), jsonnx.FeedError, "no input 'z'"),
+        "feed-shape": (lambda: session.run(PX[:, :1]), jsonnx.FeedError, "axis 1 is 1, not 2"),
+        "feed-sample": (lambda: session.run(PX[0]), jsonnx.FeedError, "needs a batch axis"),
+        "feed-none": (lambda: session.run(None), jsonnx.FeedError, "object elements"),
+        "feeds-unnamed": (lambda: compile(SPEC).session().run(PX), jsonnx.FeedError, "give a dict"),
+        "batches-differ": (lambda: compile(SPEC).session().run({**X, "a": X["a"][:3]}), jsonnx.FeedError, "batch"),
+        "step-no-target": (lambda: trainer.step(PX), jsonnx.FeedError, "target is missing"),
+        "step-lengths": (lambda: trainer.step(PX, PY[:-1]), jsonnx.FeedError, "numbers of samples differ"),
+        "step-nan": (lambda: trainer.step(PX * np.nan, PY), jsonnx.FeedError, "is nan"),
+        "step-text": (lambda: trainer.step(PX, ["a"] * 12), jsonnx.FeedError, "elements"),
+        "step-label": (lambda: pair.step(X, {**Y, "kind": Y["kind"] + 9}), jsonnx.FeedError, "valid are 0 to 2"),
+        "step-unnamed": (lambda: pair.step(X, Y["kind"]), jsonnx.FeedError, "'kind' or 'size'"),
+        "fit-targets-only": (lambda: trainer.fit(None, PY), jsonnx.FeedError, "the input is missing"),
+        "fit-no-data": (lambda: trainer.fit(), jsonnx.UsageError, "training.data.train"),
+        "fit-empty": (lambda: trainer.fit(PX[:0], PY[:0]), jsonnx.FeedError, "there are no samples"),
+        "fit-batch": (lambda: trainer.fit(PX, PY, batch_size=0), ValueError, "batch_size must be at least 1"),
+        "fit-batch-text": (lambda: trainer.fit(PX, PY, batch_size="8"), TypeError, "batch_size must be an integer"),
+        "fit-epochs": (lambda: trainer.fit(PX, PY, epochs=1.5), TypeError, "epochs must be an integer"),
+        "fit-validation": (lambda: trainer.fit(PX, PY, validation_data=PX), TypeError, "is a pair"),
+        "fit-split": (lambda: trainer.fit(PX, PY, validation_split=2), jsonnx.FeedError, "cannot be split"),
+        "predict-batch": (lambda: trainer.predict(PX, batch_size=-1), ValueError, "batch_size must be at least 1"),
+        "evaluate-nothing": (lambda: trainer.evaluate(), jsonnx.UsageError, "training.data.test"),
+        "checkpoint-none": (lambda: trainer.load_checkpoint("none"), jsonnx.UsageError, "none"),
+        "checkpoint-no": (lambda: trainer.load_checkpoint(__file__), jsonnx.CompileError, "bad-checkpoint"),
+        "checkpoint-where": (lambda: trainer.save_checkpoint("/none/c"), jsonnx.UsageError, "/none/c"),
+    }
+
+
+WRONG = wrong_calls()
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_call_says_what_is_wrong(name: str) -> None:
+    call, kind, told = WRONG[name]
+    with pytest.raises(kind, match=told):
+        call()
+
+
+def test_a_wrong_call_changes_nothing() -> None:
+    trainer = jsonnx.Trainer(LINE)
+    before = trainer.weights()
+    for call in (
+        lambda: trainer.step(PX, PY[:-1]),
+        lambda: trainer.set_weights({}),
+        lambda: trainer.fit(PX, PY, epochs=-1),
+    ):
+        with pytest.raises(ValueError, match=r".+"):
+            call()
+    assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
+    trainer.weights()["y/kernel"][:] = 9  # a copy
+    assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
+
+
+# -- sizes that are not known -----------------------------------------------------------------------------------------
+
+TAGS: dict[str, Any] = {
+    "inputs": {"s": {"shape": ["time", 4]}},
+    "layers": [
+        {"type": "Dense", "units": 6, "activation": "relu"},
+        {"type": "LSTM", "units": 5, "return_sequences": True, "name": "steps"},
+        {"type": "GlobalAveragePooling1D"},
+        {"type": "Dense", "units": 1, "activation": "sigmoid", "name": "p"},
+    ],
+    "outputs": ["p", "steps"],
+    "training": {"loss": {"p": "binary_crossentropy"}, "optimizer": "adam", "metrics": {"p": ["accuracy"]}},
+}
+
+
+def test_a_size_without_a_number_is_any_size() -> None:
+    trainer = jsonnx.Trainer(TAGS)
+    assert str(trainer.model().outputs["steps"]) == "float32[batch, time, 5]"
+    for length in (1, 2, 9):
+        x = RNG.normal(size=(3, length, 4)).astype(np.float32)
+        trainer.step(x, {"p": [0, 1, 1]})
+        fixed = {**TAGS, "inputs": {"s": {"shape": [length, 4]}}}
+        expected = jsonnx.compile(fixed, trainer.weights()).session().run(x)
+        for name, array in trainer.model().session().run(x).items():
+            np.testing.assert_allclose(array, expected[name], atol=1e-6)
+        for name, array in trainer.predict(x).items():
+            np.testing.assert_allclose(array, expected[name], atol=1e-6)
+
+
+def test_what_needs_a_number_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text(
+        json.dumps({**TAGS, "layers": [{"type": "Flatten"}, *TAGS["layers"][3:]], "outputs": ["p"]}, indent=1)
+    )
+    (fault,) = jsonnx.validate(path)
+    assert fault.line is not None
+    assert '"type": "Dense"' in "".join(path.read_text().splitlines()[fault.line - 1 : fault.line + 1])
+    assert "needs a fixed size on axis 1" in fault.message
+
+
+def test_whole_numbers_are_looked_up() -> None:
+    words = {
+        "inputs": {"w": {"shape": [5], "dtype": "int32"}},
+        "layers": [
+            {"type": "Embedding", "input_dim": 9, "output_dim": 3},
+            {"type": "GlobalMaxPooling1D"},
+            {"type": "Dense", "units": 2, "activation": "softmax", "name": "topic"},
+        ],
+        "training": {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"},
+    }
+    trainer = jsonnx.Trainer(words)
+    x, y = RNG.integers(0, 9, (6, 5)), [0, 1, 0, 1, 0, 1]
+    trainer.fit(x, y, epochs=2)
+    assert trainer.predict(x.astype(np.uint8)).shape == (6, 2)
+    for bad, told in ((x + 9, "valid are 0 to 8"), (x - 9, "valid are 0 to 8"), (x + 0.5, "not a whole number")):
+        with pytest.raises(jsonnx.FeedError, match=told):
+            trainer.step(bad, y)
