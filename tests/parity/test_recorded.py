@@ -1,4 +1,4 @@
-"""The samples' networks against what Keras gave for them, recorded by `sh tests/parity/run.sh record`."""
+"""Networks against what Keras said of them, recorded by `sh tests/parity/run.sh record`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,31 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from cases import Network, all_networks
+from drawing import STEPS, digest, draw_batch, draw_weights
+from jsonnx.api import Trainer
+from recorded import fingerprint, read_networks
+
 from samples import FIXTURE, NAMES, TOLERANCE, our_losses
+
+RECORDED = read_networks()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_losses_of_the_first_steps_are_those_that_keras_gave(name: str) -> None:
     wanted = np.array(json.loads(FIXTURE.read_text())[name])
     assert np.abs(np.array(our_losses(name)) / wanted - 1).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in all_networks()])
+def test_a_network_computes_and_learns_what_keras_did(case: Network) -> None:
+    said = RECORDED.get(case.id)
+    if said is None or said["of"] != fingerprint(case):
+        pytest.skip("new or changed since Keras was asked")
+    trainer = Trainer(case.spec)
+    trainer.set_weights(draw_weights(trainer.weights()))
+    batches = [draw_batch(case, trainer.plan, step) for step in range(STEPS)]
+    outputs = trainer.model().session().run(batches[0][0])
+    assert digest(outputs) == pytest.approx(said["output"], rel=1e-5, abs=1e-5)
+    if "losses" in said:
+        assert [trainer.step(x, y)["loss"] for x, y in batches] == pytest.approx(said["losses"], rel=1e-5, abs=1e-5)

@@ -1,0 +1,137 @@
+"""The gradients of whole steps beside those of onnx-ad, which knows nothing of our rules, in double precision.
+
+onnx-ad differentiates the ONNX model of a sample's forward pass in training and its loss. Both run on ONNX' reference
+implementation, for onnxruntime has no convolutions in double precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ad
+import pytest
+from elementwise_reference import ELEMENTWISE
+from jsonnx.backend import emit
+from jsonnx.gradient import gradients
+from jsonnx.gradient.step import with_loss
+from jsonnx.graph import Builder, Graph
+from jsonnx.passes.layout import channels_first
+from jsonnx.passes.lower import lower
+from jsonnx.passes.tidy import tidy
+from jsonnx.validation import check
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+from recurrent_reference import RECURRENT
+from samples import NAMES, batches, deterministic, our_trainer
+from window_reference import WINDOWS
+
+BATCH = 4
+"""Samples in the batch: the reference implementation is slow."""
+
+TOLERANCE = 1e-10
+"""Of a weight's gradient, relative to its greatest element."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_those_of_an_independent_implementation(name: str, record_property: Any) -> None:
+    graph, feeds = loss_graph(deterministic(name)), draw_feeds(name)
+    ours, theirs = our_gradients(graph, feeds), their_gradients(graph, feeds)
+    assert ours.keys() == theirs.keys()
+    errors = [np.abs(ours[name] - theirs[name]).max() / np.abs(theirs[name]).max() for name in ours]
+    record_property("gradient", float(np.max(errors)))
+    assert np.max(errors) < TOLERANCE
+
+
+def loss_graph(spec: dict[str, Any]) -> Graph:
+    """From inputs, targets and weights to the loss."""
+    checked = check(spec)
+    assert checked.objective is not None
+    targets = {name: _double(type) for name, type in checked.objective.targets.items()}
+    forward = channels_first(lower(checked.sound, training=True, real="float64"))
+    graph = with_loss(forward, replace(checked.objective, targets=targets, metrics={}))
+    return tidy(replace(graph, outputs={"loss": graph.outputs["loss"]}, updates={}))
+
+
+def draw_feeds(name: str) -> Arrays:
+    """The first samples, their targets, and the initial weights moved a little."""
+    rng = np.random.default_rng(0)
+    trainer = our_trainer(name)
+    x, y = next(batches(trainer))
+    weights = {name: weight + 0.05 * rng.random(weight.shape) for name, weight in trainer.weights().items()}
+    (source,), (output,) = trainer.plan.inputs, trainer.plan.outputs
+    feeds = {source: x[:BATCH], f"{output}/target": y[:BATCH], **weights}
+    return {name: array if array.dtype.kind == "i" else array.astype("float64") for name, array in feeds.items()}
+
+
+def our_gradients(graph: Graph, feeds: Arrays) -> Arrays:
+    g = Builder.onto(graph, real="float64")
+    weights = trainable(graph)
+    found = gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, [graph.parameters[name] for name in weights])
+    results = evaluate(emit(g.graph({f"d/{name}": found[graph.parameters[name]] for name in weights})), feeds)
+    return {name: results[f"d/{name}"] for name in weights}
+
+
+def their_gradients(graph: Graph, feeds: Arrays) -> Arrays:
+    weights = trainable(graph)
+    forward = onnx.shape_inference.infer_shapes(with_batch(emit(graph)), strict_mode=True, data_prop=True)
+    model = onnx_ad.unroll(onnx_ad.reverse(forward, inputs=weights, outputs=["loss"], layout="onnx"))
+    found = evaluate(with_pads(model), {**feeds, "adj_loss": np.ones(1)})
+    return {name: found[f"adj_{name}"][..., 0] for name in weights}
+
+
+def trainable(graph: Graph) -> list[str]:
+    return [name for name, weight in graph.parameters.items() if weight.trainable]
+
+
+def with_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model for batches of one size: onnx-ad wants to know the shapes of convolutions."""
+    for value in model.graph.input:
+        for size in value.type.tensor_type.shape.dim:
+            if size.HasField("dim_param"):
+                size.dim_value = BATCH
+    return model
+
+
+def with_pads(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with `output_padding` for `output_shape` in every ConvTranspose.
+
+    onnx-ad 0.3.0 gives the gradient of Conv `output_shape` and `pads`, but then by ONNX' definition the pads do not
+    count: it is wrong for a strided Conv with uneven pads, such as "same" over an even size.
+    """
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in inferred}
+    for node in model.graph.node:
+        given = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        if node.op_type == "ConvTranspose" and "output_shape" in given:
+            reach = (np.array(shapes[node.input[1]][2:]) - 1) * given["dilations"]
+            padded = given.pop("output_shape") + np.add(*np.split(np.array(given["pads"]), 2))
+            given["output_padding"] = ((padded - reach - 1) % given["strides"]).tolist()
+            del node.attribute[:]
+            node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in given.items())
+    return model
+
+
+class OneHot(OpRun):
+    """ONNX' own reference takes no depth of shape [1]."""
+
+    op_domain = ""
+
+    def _run(self, indices: np.ndarray, depth: np.ndarray, values: np.ndarray, axis: int = -1) -> tuple[np.ndarray]:
+        chosen = indices[..., None] == np.arange(depth.item())
+        return (np.moveaxis(np.where(chosen, values[1], values[0]), -1, axis),)
+
+
+def evaluate(model: onnx.ModelProto, feeds: Arrays) -> Arrays:
+    wanted = {value.name for value in model.graph.input}
+    evaluator = ReferenceEvaluator(model, new_ops=[*RECURRENT, *WINDOWS, *ELEMENTWISE, OneHot])
+    results = evaluator.run(None, {name: array for name, array in feeds.items() if name in wanted})
+    return dict(zip([value.name for value in model.graph.output], results, strict=True))
+
+
+def _double(type: Any) -> Any:
+    return type.with_dtype("float64") if type.dtype == "float32" else type
