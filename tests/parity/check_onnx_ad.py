@@ -25,8 +25,9 @@ from jsonnx.validation import check
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from recurrent_reference import RECURRENT
-from samples import NAMES, batches, deterministic, our_trainer
 from window_reference import WINDOWS
+
+from samples import NAMES, batches, deterministic, our_trainer
 
 BATCH = 4
 """Samples in the batch: the reference implementation is slow."""
