@@ -8,9 +8,12 @@ are emitted through the `g` it is handed.
 from . import (
     activation_layers,
     attention,
+    bidirectional,
+    cells,
     convolution,
     core,
     einsum,
+    gated_cells,
     merging,
     multi_head,
     normalization,
@@ -20,6 +23,7 @@ from . import (
     regularization,
     reshaping,
     resizing,
+    rnn,
     transposed,
 )
 from .activations import ACTIVATIONS
@@ -31,9 +35,12 @@ __all__ = [
     "Layer",
     "activation_layers",
     "attention",
+    "bidirectional",
+    "cells",
     "convolution",
     "core",
     "einsum",
+    "gated_cells",
     "layer",
     "merging",
     "multi_head",
@@ -44,5 +51,6 @@ __all__ = [
     "regularization",
     "reshaping",
     "resizing",
+    "rnn",
     "transposed",
 ]

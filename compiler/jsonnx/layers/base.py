@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..bricks import Brick, Family, attr
@@ -62,3 +63,19 @@ def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:
     if regularizer is not None:
         batch = g.Squeeze(g.Shape(y, start=0, end=1), [0])
         g.add_loss(g.Div(regularizer.penalty(g, y), g.cast(batch, y.dtype)))
+
+
+@contextmanager
+def nested(g: Builder, name: str, inner: Layer) -> Iterator[None]:
+    """What is emitted inside belongs to a layer inside the layer at hand: its weights bear both names."""
+    outside, g.trainable = g.trainable, g.trainable and inner.trainable
+    try:
+        with g.at(name):
+            yield
+    finally:
+        g.trainable = outside
+
+
+def listed(types: Types) -> tuple[TensorType, ...]:
+    """The types of a layer's outputs, of which there may be one."""
+    return types if isinstance(types, tuple) else (types,)
