@@ -10,6 +10,7 @@ from jsonnx.types import Size
 
 LSTM = {"type": "LSTM", "units": 2}
 CELL = {"type": "LSTMCell", "units": 2}
+CONV = {"type": "ConvLSTM2D", "filters": 2, "kernel_size": 2}
 GRU = {"type": "GRU", "units": 2, "go_backwards": True}
 
 
@@ -30,6 +31,9 @@ GRU = {"type": "GRU", "units": 2, "go_backwards": True}
         ({"type": "RNN", "cell": {"type": "StackedRNNCells", "cells": [GRU]}}, [(4, 3)], "has GRU for a cell"),
         ({"type": "RNN", "cell": CELL}, [(4, 3), (2,)], "needs all its initial states (state_h, state_c) or none, got"),
         ({"type": "RNN", "cell": {**CELL, "activity_regularizer": "l2"}}, [(4, 3)], "an activity_regularizer on its"),
+        (CONV, [(4, 5, 3)], "needs an input of rank 5, [batch, time, height, width, channels], got steps of"),
+        (CONV, [(4, Size.named("height"), 5, 3)], "needs a fixed size on axis 1"),
+        ({**CONV, "strides": 2, "dilation_rate": [1, 2]}, [(4, 5, 5, 3)], "cannot have both strides and dilation"),
         (CELL, [(3,), (2,), (5,)], "needs float32[batch, 2] as its state_c, got float32[batch, 5]"),
         (CELL, [(4, 3), (2,), (2,)], "needs an input [batch, features], got float32[batch, 4, 3]"),
         ({"type": "Bidirectional", "layer": {"type": "Dense", "units": 2}}, [(4, 3)], "not Dense"),

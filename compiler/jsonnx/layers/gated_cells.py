@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from ..graph import Builder, Value
 
 
-class Gates(Layer):
-    """The arguments that a cell and the layer made of it share."""
+class Weighted(Layer):
+    """The arguments of all cells, and of the layers made of them, about weights and dropout."""
 
-    units: int = attr(doc="Size of the state, which is the last axis of the output.", minimum=1)
     activation: Activation_ | None = attr("tanh", doc="Function applied to the new state.")
     use_bias: bool = attr(True, doc="Whether to add a learned bias.")
     kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel, which meets the inputs.")
@@ -46,14 +45,24 @@ class Gates(Layer):
     seed: int | None = attr(None, doc="Seed of the dropout, in place of one derived from the model's seed.")
 
 
-class GRUGates(Gates):
+class Gates(Weighted):
+    """The arguments that a cell and the layer made of it share."""
+
+    units: int = attr(doc="Size of the state, which is the last axis of the output.", minimum=1)
+
+
+class GRUGates(Layer):
+    """What only a GRU has."""
+
     recurrent_activation: Activation_ | None = attr("sigmoid", doc="Function applied to the gates.")
     reset_after: bool = attr(
         True, doc="Whether the reset gate acts after the product with the state, which then has a bias of its own."
     )
 
 
-class LSTMGates(Gates):
+class LSTMGates(Layer):
+    """What only an LSTM has."""
+
     recurrent_activation: Activation_ | None = attr("sigmoid", doc="Function applied to the gates.")
     unit_forget_bias: bool = attr(True, doc="Whether the forget gate's bias begins with ones.")
 
