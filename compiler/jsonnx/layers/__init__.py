@@ -25,6 +25,7 @@ from . import (
     reshaping,
     resizing,
     rnn,
+    time_distributed,
     transposed,
 )
 from .activations import ACTIVATIONS
@@ -54,5 +55,6 @@ __all__ = [
     "reshaping",
     "resizing",
     "rnn",
+    "time_distributed",
     "transposed",
 ]

@@ -34,6 +34,9 @@ class Layer(Brick):
     penalizes_itself: ClassVar[bool] = False
     """Whether `lower` applies the activity regularizer, to something else than the outputs."""
 
+    mixes_samples: ClassVar[bool] = False
+    """Whether in training a sample's result depends on the rest of its batch, or the layer counts its calls."""
+
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
         None, doc="Penalty on the layer's output, divided by the batch size."

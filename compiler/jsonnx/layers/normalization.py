@@ -39,6 +39,8 @@ class BatchNormalization(Layer):
     moving averages.
     """
 
+    mixes_samples = True
+
     axis: int = attr(-1, doc="Axis of the channels.")
     momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")
     epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
