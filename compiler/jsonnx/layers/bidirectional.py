@@ -19,7 +19,8 @@ class Bidirectional(Layer):
     """A recurrent layer and its mirror image over one sequence, from both ends, their outputs merged.
 
     The two have weights of their own, under `forward_` and `backward_` and the layer's name in snake case. Initial
-    states are further inputs, those of the forward layer first. `concat` joins along the last axis.
+    states are further inputs, those of the forward layer first. `concat` joins along the last axis. Where a sequence is
+    output, masked steps give zeros.
     """
 
     arity = (1, None)
@@ -105,7 +106,11 @@ class Bidirectional(Layer):
 def half_run(
     g: Builder, way: str, inner: Recurrent, x: Value, states: Sequence[Value], mask: Value | None
 ) -> tuple[Value, list[Value]]:
-    """One half, in a scope of its own, its outputs penalized as those of a layer by itself."""
+    """One half, in a scope of its own, its outputs penalized as those of a layer by itself.
+
+    Of a sequence, masked steps give zeros, whatever `zero_output_for_mask` says: so has Keras it.
+    """
+    inner = inner.but(zero_output_for_mask=inner.return_sequences)
     with nested(g, f"{way}_{snake_case(inner.type_name)}", inner):
         y, last = inner.run(g, x, states, mask)
         if inner.activity_regularizer is not None:
