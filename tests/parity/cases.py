@@ -6,6 +6,7 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - MultiHeadAttention with a value_dim that is not key_dim, without scores: it fails;
 - an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
   `model.losses` has them all;
+- an activity regularizer on SimpleRNN: it forgets it;
 - a frozen Bidirectional around a layer that is not frozen: it trains the weights inside.
 """
 

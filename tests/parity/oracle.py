@@ -102,6 +102,8 @@ def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
 
 def argument(key: str, value: Any) -> Any:
     """A layer's argument: bricks become Keras' objects by what the argument's name says they are."""
+    if key == "cell" and isinstance(value, list):  # Keras would count the stack it makes
+        value = {"type": "StackedRNNCells", "cells": value}
     if key in ("layer", "backward_layer", "cell"):
         way = "backward_" if key == "backward_layer" else ""  # as the backward layer that Keras makes itself is called
         return keras_layer({"name": way + snake_case(value["type"]), **value})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ..bricks import attr, snake_case
+from ..bricks import Array, BrickForm, OneOf, attr, snake_case
 from ..types import ShapeError, TensorType, require
-from .base import Layer, Types, layer, nested, require_real
-from .cells import Cell, check_states, checked_cell
+from .base import LAYERS, Layer, Types, layer, nested, require_real
+from .cells import Cell, StackedRNNCells, check_states, checked_cell
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -137,6 +137,15 @@ def zeros(g: Builder, type: TensorType, source: Value) -> Value:
     return g.refine(g.Expand(g.const(0.0, type.dtype), g.sizes(type.shape, source)), type.shape)
 
 
+CellOrCells = Annotated[
+    Layer | tuple[Layer, ...],
+    OneOf(
+        (lambda value: isinstance(value, (list, tuple)), Array(BrickForm(LAYERS))),
+        (lambda value: True, BrickForm(LAYERS)),
+    ),
+]
+
+
 @layer
 class RNN(Recurrent):
     """A cell carried over a sequence [batch, time, features].
@@ -146,12 +155,18 @@ class RNN(Recurrent):
 
     arity = (1, None)
 
-    cell: Layer = attr(doc="What is done at every step: SimpleRNNCell, GRUCell, LSTMCell or StackedRNNCells.")
+    cell: CellOrCells = attr(
+        doc="What is done at every step: a SimpleRNNCell, GRUCell, LSTMCell or StackedRNNCells; a list is a stack."
+    )
 
     @property
     def inner(self) -> Cell:
-        return checked_cell(self.cell)
+        if not isinstance(self.cell, tuple):
+            return checked_cell(self.cell)
+        stack: dict[str, Any] = {"cells": self.cell}
+        return StackedRNNCells(**stack)
 
     def run(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Result:
-        with nested(g, snake_case(self.cell.type_name), self.cell):
-            return looped(g, self, self.inner, x, states, mask)
+        cell = self.inner
+        with nested(g, snake_case(cell.type_name), cell):
+            return looped(g, self, cell, x, states, mask)

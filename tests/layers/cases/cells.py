@@ -33,6 +33,7 @@ CASES = [
     Case("rnn-stack", rnn(STACK), [SEQUENCE]),
     Case("rnn-stack-all", rnn(STACK, go_backwards=True, **ALL), [SEQUENCE, (2,), (2,), (2,), (3,), (3,)]),
     Case("rnn-stack-dropped", rnn({**TOWER, "cells": [{**LSTM, "dropout": 0.3}, GRU]}), [SEQUENCE]),
+    Case("rnn-list", {"type": "RNN", "cell": [SIMPLE, SIMPLE], "unroll": True}, [SEQUENCE]),
     Case("rnn-tower", rnn(TOWER, return_sequences=True), [SEQUENCE]),
     Case("simple-rnn-cell", {**SIMPLE, "use_bias": False}, [(3,), (2,)]),
     Case("gru-cell", GRU, [(3,), (2,)]),
