@@ -7,7 +7,8 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
   `model.losses` has them all;
 - an activity regularizer on SimpleRNN: it forgets it;
-- a frozen Bidirectional around a layer that is not frozen: it trains the weights inside.
+- a frozen ConvLSTM, and a frozen RNN, Bidirectional or TimeDistributed around what is not frozen: it trains the weights
+  inside.
 """
 
 from __future__ import annotations
