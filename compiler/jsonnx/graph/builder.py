@@ -41,6 +41,7 @@ class Builder:
         self.randoms: dict[str, Random] = {}
         self.updates: dict[str, Value] = {}
         self.losses: list[Value] = []
+        self.masks: dict[str, Value] = {}
         self.trainable = True
         self._scope: str = ""
         self._path: JsonPath = ()
@@ -52,7 +53,7 @@ class Builder:
         g = Builder(training=training, real=real)
         g.nodes, g.losses = list(graph.nodes), list(graph.losses)
         g.inputs, g.parameters, g.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
-        g.randoms, g.updates = dict(graph.randoms), dict(graph.updates)
+        g.randoms, g.updates, g.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
         return g
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
@@ -66,6 +67,7 @@ class Builder:
             dict(self.randoms),
             dict(self.updates),
             tuple(self.losses),
+            {name: mask for name, mask in self.masks.items() if name in outputs},
         )
 
     @contextmanager

@@ -135,7 +135,8 @@ class Node:
 class Graph:
     """Nodes in an order in which they can run, and everything that is not a node's output.
 
-    `updates` gives states their new values; `losses` are terms that layers add to the loss.
+    `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
+    an output, which of its places count in a loss.
     """
 
     inputs: Mapping[str, Input]
@@ -146,6 +147,7 @@ class Graph:
     randoms: Mapping[str, Random] = field(default_factory=dict)
     updates: Mapping[str, Value] = field(default_factory=dict)
     losses: tuple[Value, ...] = ()
+    masks: Mapping[str, Value] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -154,7 +156,7 @@ class Graph:
     @property
     def roots(self) -> list[Value]:
         """The values that somebody outside reads."""
-        return [*self.outputs.values(), *self.updates.values(), *self.losses]
+        return [*self.outputs.values(), *self.updates.values(), *self.losses, *self.masks.values()]
 
     def rewired(self, nodes: Iterable[Node], new: Mapping[Value, Value]) -> Graph:
         """The graph with other nodes, and outputs replaced where `new` has them."""
@@ -164,6 +166,7 @@ class Graph:
             outputs={name: new.get(value, value) for name, value in self.outputs.items()},
             updates={name: new.get(value, value) for name, value in self.updates.items()},
             losses=tuple(new.get(value, value) for value in self.losses),
+            masks={name: new.get(value, value) for name, value in self.masks.items()},
         )
 
 

@@ -377,6 +377,8 @@ class Glu(Activation_):
 class Activation(Layer):
     """Applies an activation function: `activation(x)`."""
 
+    supports_masking = True
+
     activation: Activation_ = attr(doc="Function to apply.")
 
     def infer(self, x: TensorType) -> TensorType:

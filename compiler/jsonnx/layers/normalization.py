@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..bricks import attr
@@ -23,21 +24,31 @@ SHORTEST = 1e-12
 SYNCHRONIZED = "Statistics over several machines are not supported."
 
 
-def statistics(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value, Value]:
-    """Mean along axes, the difference of x from it, and its square's mean."""
-    mean = g.ReduceMean(x, axes, keepdims=1)
-    centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
-    return mean, centered, g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
+def statistics(g: Builder, x: Value, axes: list[int], keep: Value | None = None) -> tuple[Value, Value, Value]:
+    """Mean along axes, the difference of x from it, and its square's mean; means over the places that are kept."""
+    if keep is None:
+        mean = g.ReduceMean(x, axes, keepdims=1)
+        centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
+        return mean, centered, g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
+    zero = g.const(0, x.dtype)
+    counted = g.Add(g.ReduceSum(g.cast(g.Expand(keep, g.Shape(x)), x.dtype), axes, keepdims=1), 1e-7)
+    mean = g.Div(g.ReduceSum(g.Where(keep, x, zero), axes, keepdims=1), counted)
+    centered = g.Add(x, g.Neg(mean))
+    squares = g.Where(keep, g.Mul(centered, centered), zero)
+    return mean, centered, g.Div(g.ReduceSum(squares, axes, keepdims=1), counted)
 
 
 @layer
 class BatchNormalization(Layer):
     """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, for every channel.
 
-    Mean and variance are those of the batch in training, which also move the averages:
-    `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are the
-    moving averages.
+    Mean and variance are those of the batch in training (of its places that are not masked), which also move the
+    averages: `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are
+    the moving averages.
     """
+
+    supports_masking = True
+    reads_masks = True
 
     axis: int = attr(-1, doc="Axis of the channels.")
     momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")
@@ -65,7 +76,13 @@ class BatchNormalization(Layer):
         x.fixed(axis)
         return x
 
-    def lower(self, g: Builder, x: Value) -> Any:
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        x, mask = inputs[0], masks[0]
+        fits = mask is None or mask.rank == x.rank - 1
+        require(fits, f"needs a mask over all axes of {x} but the last, got {mask}")
+        return mask
+
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
         axis = self.axis % x.rank
         shape = (x.shape[axis],)
         gamma: Value | None = None
@@ -80,27 +97,36 @@ class BatchNormalization(Layer):
         order = [0, axis, *(place for place in range(1, x.rank) if place != axis)]
         x = g.transpose(x, order)
         if g.training and g.trainable:
-            y = self._by_batch(g, x, gamma, beta, mean, variance)
+            keep = None if masks[0] is None else g.transpose(g.Unsqueeze(masks[0], [x.rank - 1]), order)
+            found = statistics(g, x, [place for place in range(x.rank) if place != 1], keep)
+            y = self._by_batch(g, found, gamma, beta, mean, variance)
         else:
             gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
             beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
             y = g.BatchNormalization(x, gamma, beta, mean, variance, epsilon=self.epsilon)
         return g.transpose(y, [order.index(place) for place in range(x.rank)])
 
-    def _by_batch(self, g: Builder, x: Value, gamma: Any, beta: Any, moving_mean: Any, moving_variance: Any) -> Value:
+    def _by_batch(
+        self,
+        g: Builder,
+        found: tuple[Value, Value, Value],
+        gamma: Any,
+        beta: Any,
+        moving_mean: Any,
+        moving_variance: Any,
+    ) -> Value:
         """By the statistics of the batch, in primitives: not every provider has the operator's training mode.
 
         All that is as large as x: x - mean, its squares, one product and one sum.
         """
-        axes = [place for place in range(x.rank) if place != 1]
-        mean, centered, variance = statistics(g, x, axes)
+        mean, centered, variance = found
         self._move(g, moving_mean, mean)
         self._move(g, moving_variance, variance)
         gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
         if gamma is not None:
-            gain = g.Mul(gain, along(g, gamma, [1], x.rank))
+            gain = g.Mul(gain, along(g, gamma, [1], centered.rank))
         y = g.Mul(centered, gain)
-        return y if beta is None else g.Add(y, along(g, beta, [1], x.rank))
+        return y if beta is None else g.Add(y, along(g, beta, [1], centered.rank))
 
     def _move(self, g: Builder, moving: Any, batch: Value) -> None:
         # A shared layer moves its averages at every call.
@@ -112,6 +138,8 @@ class BatchNormalization(Layer):
 @layer
 class LayerNormalization(Layer):
     """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes."""
+
+    supports_masking = True
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, of the statistics, and of gamma and beta.")
     epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
@@ -169,6 +197,8 @@ class GroupNormalization(Layer):
 
     Mean and variance are those of a sample's whole group: of its channels and all other axes.
     """
+
+    supports_masking = True
 
     groups: int = attr(32, doc="Number of groups, a divisor of the channels; -1 for a group a channel.", minimum=-1)
     axis: int = attr(-1, doc="Axis of the channels.")
@@ -243,6 +273,8 @@ class RMSNormalization(Layer):
 @layer
 class UnitNormalization(Layer):
     """`x / sqrt(sum(x ** 2))`, the sum being along some axes: vectors of length 1, or of 0 where x is 0."""
+
+    supports_masking = True
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, of the sum.")
 

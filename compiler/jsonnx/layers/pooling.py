@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..bricks import Sizes, attr
@@ -137,16 +137,31 @@ class GlobalPooling(Layer):
         tail = [channels, *kept] if self.data_format == "channels_first" else [*kept, channels]
         return x.with_shape((x.shape[0], *tail))
 
-    def lower(self, g: Builder, x: Value) -> Any:
-        return g.emit(self.operator, x, spatial_axes(x.rank, self.data_format), keepdims=int(self.keepdims))
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        axes = spatial_axes(x.rank, self.data_format)
+        if masks[0] is not None:
+            return mean_of_kept(g, x, masks[0], axes[0], int(self.keepdims))
+        return g.emit(self.operator, x, axes, keepdims=int(self.keepdims))
+
+
+def mean_of_kept(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> Value:
+    """The mean of the places of a sequence, along an axis, where a mask is true; 0 where it is nowhere."""
+    keep = g.Unsqueeze(mask, [3 - time])
+    total = g.ReduceSum(g.Where(keep, x, g.const(0, x.dtype)), [time], keepdims=keepdims)
+    return g.Div(total, g.Max(g.ReduceSum(g.cast(keep, x.dtype), [time], keepdims=keepdims), 1.0))
 
 
 @layer
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean of every channel of a sequence."""
+    """The mean of every channel of a sequence, of its places that are not masked; 0 where all are."""
 
     operator = "ReduceMean"
     spatial = 1
+    supports_masking = True
+    reads_masks = True
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        return None
 
 
 @layer

@@ -201,6 +201,15 @@ SPECS: dict[str, Explanation] = {
         '{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "labels": ["cat", "dog"]}',
         '{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "labels": ["cat", "dog", "horse"]}',
     ),
+    "mask-ends": Explanation(
+        "A mask ends at a layer that does not know of masks",
+        "Masking, and an Embedding with mask_zero, say which places of a sequence are padding. The mask goes on "
+        "beside the values, and recurrent layers, attention, GlobalAveragePooling1D and the losses leave those "
+        "places out. A layer such as Conv1D or Flatten mixes places: after it there is no mask, and all count, as "
+        "in Keras. It is a warning only: the model can be used.",
+        '[{"type": "Masking"}, {"type": "Conv1D", "filters": 8, "kernel_size": 3}, {"type": "LSTM", "units": 4}]',
+        '[{"type": "Masking"}, {"type": "Dense", "units": 8}, {"type": "LSTM", "units": 4}]',
+    ),
     # -- training ----------------------------------------------------------------------------------------------------
     "loss-mismatch": Explanation(
         "The loss does not suit the output",
