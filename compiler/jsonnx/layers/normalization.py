@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ..bricks import attr
+from ..bricks import Brick, attr
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer, Ones
 from ..training.regularizers import Regularizer
@@ -14,9 +15,10 @@ from .base import Layer, layer
 from .einsum import shaped
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..graph import Builder, Value
 
-RENORM = "Batch renormalization is not supported."
 SHORTEST = 1e-12
 """The length below which vectors are not brought to length 1, as in Keras."""
 
@@ -30,6 +32,25 @@ def statistics(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value, Val
     return mean, centered, g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
 
 
+class RenormClipping(Brick):
+    """Bounds of what batch renormalization corrects."""
+
+    tagged = False
+
+    rmax: float | None = attr(None, doc="Upper bound of the factor r.")
+    rmin: float | None = attr(None, doc="Lower bound of the factor r.")
+    dmax: float | None = attr(None, doc="Upper bound of the absolute value of the summand d.", minimum=0)
+
+
+class RootOf(Initializer):
+    """The root of what another initializer draws."""
+
+    of: Initializer = attr(doc="The other one.")
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.of.sample(shape, rng) ** 0.5
+
+
 @layer
 class BatchNormalization(Layer):
     """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, for every channel.
@@ -37,6 +58,10 @@ class BatchNormalization(Layer):
     Mean and variance are those of the batch in training, which also move the averages:
     `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are the
     moving averages.
+
+    With `renorm` (Ioffe, 2017) what is normalized by the batch is corrected by `r * x + d`, before gamma and beta:
+    with s the batch's `sqrt(variance + epsilon)`, `r = s / renorm_stddev` and `d = (mean - renorm_mean) /
+    renorm_stddev`, both clipped, and constants to the gradient.
     """
 
     axis: int = attr(-1, doc="Axis of the channels.")
@@ -52,9 +77,9 @@ class BatchNormalization(Layer):
     gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
     beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
-    renorm: bool = attr(False, doc="Whether to correct the batch's statistics.", unsupported=RENORM)
-    renorm_clipping: tuple[float, ...] | None = attr(None, doc="Bounds of the correction.", unsupported=RENORM)
-    renorm_momentum: float = attr(0.99, doc="Momentum of the correction.", unsupported=RENORM)
+    renorm: bool = attr(False, doc="Whether to correct the batch's statistics by moving averages.")
+    renorm_clipping: RenormClipping | None = attr(None, doc="Bounds of the correction, with `renorm`.")
+    renorm_momentum: float = attr(0.99, doc="Share of the old average in the new one, of those that correct.")
     synchronized: bool = attr(False, doc="Whether machines share their statistics.", unsupported=SYNCHRONIZED)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -63,6 +88,11 @@ class BatchNormalization(Layer):
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
         x.fixed(axis)
+        bounds = self.renorm_clipping
+        if bounds is not None and bounds.rmin is not None and bounds.rmax is not None:
+            rightly = bounds.rmin <= bounds.rmax
+            text = f"has renorm_clipping from rmin {bounds.rmin} to rmax {bounds.rmax}, the wrong way round"
+            require(rightly, text, code="out-of-range")
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -76,6 +106,8 @@ class BatchNormalization(Layer):
             beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
         mean = g.state("moving_mean", shape, self.moving_mean_initializer)
         variance = g.state("moving_variance", shape, self.moving_variance_initializer)
+        if self.renorm:
+            self.renorm_states(g, shape)
         # ONNX' operator wants the channels on axis 1, and the statistics of a batch are quickest to take there.
         order = [0, axis, *(place for place in range(1, x.rank) if place != axis)]
         x = g.transpose(x, order)
@@ -94,19 +126,62 @@ class BatchNormalization(Layer):
         """
         axes = [place for place in range(x.rank) if place != 1]
         mean, centered, variance = statistics(g, x, axes)
-        self._move(g, moving_mean, mean)
-        self._move(g, moving_variance, variance)
-        gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
+        deviation = g.Sqrt(g.Add(variance, self.epsilon))
+        gain = g.Reciprocal(deviation)
+        shift: Value | None = None
+        if self.renorm:
+            factor, shift = self._correction(g, mean, deviation, moving_mean, moving_variance)
+            gain = g.Mul(gain, factor)
+        else:
+            self._move(g, moving_mean, mean, self.momentum)
+            self._move(g, moving_variance, variance, self.momentum)
         if gamma is not None:
-            gain = g.Mul(gain, along(g, gamma, [1], x.rank))
+            gamma = along(g, gamma, [1], x.rank)
+            gain = g.Mul(gain, gamma)
+            shift = shift if shift is None else g.Mul(shift, gamma)
+        if beta is not None:
+            beta = along(g, beta, [1], x.rank)
+            shift = beta if shift is None else g.Add(shift, beta)
         y = g.Mul(centered, gain)
-        return y if beta is None else g.Add(y, along(g, beta, [1], x.rank))
+        return y if shift is None else g.Add(y, shift)
 
-    def _move(self, g: Builder, moving: Any, batch: Value) -> None:
-        # A shared layer moves its averages at every call.
-        before = g.updates.get(moving.name, moving)
+    def _correction(
+        self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any
+    ) -> tuple[Value, Value]:
+        """The factor and the summand of renormalization; moves its averages and those of inference."""
+        moving_deviation, usual_mean, usual_deviation = self.renorm_states(g, moving_mean.shape)
+        divisor = g.Max(g.reshape(now(g, usual_deviation), deviation.shape), sqrt(self.epsilon))
+        factor = g.Div(g.held(deviation), divisor)
+        summand = g.Div(g.Sub(g.held(mean), g.reshape(now(g, usual_mean), mean.shape)), divisor)
+        bounds = self.renorm_clipping or RenormClipping()
+        factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
+        factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
+        summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
+        self._move(g, usual_mean, mean, self.renorm_momentum)
+        self._move(g, usual_deviation, deviation, self.renorm_momentum)
+        self._move(g, moving_mean, mean, self.momentum)
+        self._move(g, moving_deviation, deviation, self.momentum)
+        moved = now(g, moving_deviation)
+        g.assign(moving_variance, g.Relu(g.Sub(g.Mul(moved, moved), self.epsilon)))
+        return factor, summand
+
+    def renorm_states(self, g: Builder, shape: Any) -> tuple[Any, Any, Any]:
+        """The moving deviation of inference, and the mean and the deviation that correct."""
+        deviation = RootOf(of=self.moving_variance_initializer)
+        return (
+            g.state("moving_stddev", shape, deviation),
+            g.state("renorm_mean", shape, self.moving_mean_initializer),
+            g.state("renorm_stddev", shape, deviation),
+        )
+
+    def _move(self, g: Builder, moving: Any, batch: Value, momentum: float) -> None:
         batch = g.reshape(batch, moving.shape)
-        g.assign(moving, g.Add(g.Mul(before, self.momentum), g.Mul(batch, 1 - self.momentum)))
+        g.assign(moving, g.Add(g.Mul(now(g, moving), momentum), g.Mul(batch, 1 - momentum)))
+
+
+def now(g: Builder, state: Any) -> Value:
+    """What a state is by now: a shared layer changes its states at every call."""
+    return g.updates.get(state.name, state)
 
 
 @layer

@@ -4,6 +4,7 @@ from . import Case
 
 IMAGE = [(2, 3, 4)]
 BATCH, LAYER = {"type": "BatchNormalization"}, {"type": "LayerNormalization"}
+RENORM, BOUNDS = {**BATCH, "renorm": True}, {"rmin": 0.8, "rmax": 1.25, "dmax": 0.5}
 GROUP = {"type": "GroupNormalization", "groups": 2}
 RMS, UNIT = {"type": "RMSNormalization"}, {"type": "UnitNormalization"}
 
@@ -18,6 +19,12 @@ CASES = [
     Case("batch-norm-beta", {**BATCH, "scale": False}, IMAGE),
     Case("batch-norm-frozen", {**BATCH, "trainable": False}, IMAGE),
     Case("batch-norm-frozen-plain", {**BATCH, "trainable": False, "center": False, "scale": False}, IMAGE),
+    # finite differences see the correction, which is a constant to the gradient
+    Case("batch-norm-renorm", RENORM, IMAGE, smooth=False),
+    Case("batch-norm-renorm-plain", {**RENORM, "center": False, "scale": False}, [(4,)], smooth=False),
+    Case("batch-norm-renorm-beta", {**RENORM, "scale": False, "renorm_momentum": 0.5}, IMAGE, smooth=False),
+    Case("batch-norm-renorm-clipped", {**RENORM, "axis": 1, "renorm_clipping": BOUNDS}, [(4, 3)], smooth=False),
+    Case("batch-norm-renorm-frozen", {**RENORM, "trainable": False}, IMAGE),
     Case("layer-norm", LAYER, [(5,)]),
     Case("layer-norm-sequence", LAYER, [(3, 4)]),
     Case("layer-norm-last-axes", {**LAYER, "axis": [-1, -2], "epsilon": 0.1}, IMAGE),
