@@ -153,7 +153,7 @@ class BatchNormalization(Layer):
         divisor = g.Max(g.reshape(now(g, usual_deviation), deviation.shape), sqrt(self.epsilon))
         factor = g.Div(g.held(deviation), divisor)
         summand = g.Div(g.Sub(g.held(mean), g.reshape(now(g, usual_mean), mean.shape)), divisor)
-        bounds = self.renorm_clipping or RenormClipping()
+        bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
         factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
         factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
         summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
