@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from ..bricks import Brick, attr
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer, Ones
 from ..training.regularizers import Regularizer
-from ..types import TensorType, product, require
+from ..types import TensorType, broadcast, product, require, shape_text
 from .axes import Axes, along, axes_of, axis_of
 from .base import Layer, layer
 from .einsum import shaped
@@ -186,12 +187,16 @@ def now(g: Builder, state: Any) -> Value:
 
 @layer
 class LayerNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes."""
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes.
+
+    With `rms_scaling` it is `gamma * x / sqrt(variance + epsilon)`, whatever `center` and `scale` say.
+    """
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, of the statistics, and of gamma and beta.")
     epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
     center: bool = attr(True, doc="Whether to add a learned beta.")
     scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    rms_scaling: bool = attr(False, doc="Whether to leave x as it is and to divide it only.")
     beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
     gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
     beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
@@ -209,32 +214,40 @@ class LayerNormalization(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = axes_of(x.type, self.axis)
-        shape = [x.shape[axis] for axis in axes]
+        shape = weight_shape(x, self.axis)
         gamma: Value | None = None
         beta: Value | None = None
-        if self.scale:
+        if self.scale or self.rms_scaling:
             gamma = g.param("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
-        if self.center:
+        if self.center and not self.rms_scaling:
             beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
-        if axes != list(range(axes[0], x.rank)):
+        if self.rms_scaling or axes != list(range(axes[0], x.rank)):
             return self._by_primitives(g, x, axes, gamma, beta)
         return self._by_operator(g, x, axes, gamma, beta)
 
     def _by_operator(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        shape = [x.shape[axis] for axis in axes]
         if gamma is None:
             import numpy as np
 
-            gamma = g.const(np.ones([x.shape[axis] for axis in axes]), x.dtype)
-        weights = [gamma] if beta is None else [gamma, beta]  # a bias without a name crashes onnxruntime 1.32
+            gamma = g.const(np.ones(shape), x.dtype)
+        # a bias without a name crashes onnxruntime 1.32
+        weights = [g.reshape(weight, shape) for weight in (gamma, beta) if weight is not None]
         outputs = 3 if g.training else 1  # mean and inverse deviation, which the gradient can use
         y = g.LayerNormalization(x, *weights, axis=axes[0], epsilon=self.epsilon, outputs=outputs)
         return y[0] if g.training else y
 
     def _by_primitives(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.rank)]
         _, centered, variance = statistics(g, x, axes)
-        y = g.Div(centered, g.Sqrt(g.Add(variance, self.epsilon)))
-        y = y if gamma is None else g.Mul(y, along(g, gamma, axes, x.rank))
-        return y if beta is None else g.Add(y, along(g, beta, axes, x.rank))
+        y = g.Div(x if self.rms_scaling else centered, g.Sqrt(g.Add(variance, self.epsilon)))
+        y = y if gamma is None else g.Mul(y, g.reshape(gamma, shape))
+        return y if beta is None else g.Add(y, g.reshape(beta, shape))
+
+
+def weight_shape(x: TensorType | Value, axes: int | Sequence[int]) -> list[Any]:
+    """The sizes along the axes, in the order of the numbers given: -1 stands before 1, as in Keras."""
+    return [x.shape[axis] for axis in ([axes] if isinstance(axes, int) else sorted(axes))]
 
 
 @layer
@@ -294,9 +307,13 @@ class GroupNormalization(Layer):
 
 @layer
 class RMSNormalization(Layer):
-    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, the mean being along some axes (Zhang and Sennrich, 2019)."""
+    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, the mean being along some axes (Zhang and Sennrich, 2019).
 
-    axis: Axes = attr(-1, doc="Axis, or list of axes, of the mean and of the learned scale.")
+    The scale has the sizes of these axes, but is broadcast along the last ones, as in Keras: along another axis it fits
+    only where that is as long as the last, or of size 1.
+    """
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the mean, whose sizes the learned scale has.")
     epsilon: float = attr(1e-6, doc="Added to the mean.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -305,14 +322,19 @@ class RMSNormalization(Layer):
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
             x.fixed(axis)
+        shape = tuple(weight_shape(x, self.axis))
+        require(
+            broadcast(x.shape, shape) == x.shape,
+            f"has a scale of shape {shape_text(shape)}, which does not broadcast to {x}",
+            "normalize along the last axes: Permute brings others there",
+        )
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes = axes_of(x.type, self.axis)
-        scale = g.param("scale", [x.shape[axis] for axis in axes], Ones())
-        mean = g.ReduceMean(g.Mul(x, x), axes, keepdims=1)
+        scale = g.param("scale", weight_shape(x, self.axis), Ones())
+        mean = g.ReduceMean(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)
         gain = g.Reciprocal(g.Sqrt(g.Add(mean, self.epsilon)))
-        return g.Mul(g.Mul(x, gain), along(g, scale, axes, x.rank))
+        return g.Mul(g.Mul(x, gain), scale)
 
 
 @layer
