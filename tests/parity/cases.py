@@ -1,8 +1,6 @@
 """What is compared with Keras: every case of a layer as a small network, and small networks of everything else.
 
 Left out, because we differ on purpose from Keras 3.15 on JAX:
-- sparsemax: it takes the threshold from the sum of all partial sums (we follow Martins and Astudillo, 2016, who take it
-  from the last one);
 - MultiHeadAttention with a value_dim that is not key_dim, without scores: it fails;
 - an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
   `model.losses` has them all;
@@ -20,7 +18,7 @@ from training import cases as training
 
 Document = dict[str, Any]
 
-LEFT_OUT = {"sparsemax", "sparsemax-axis", "sparsemax-one", "heads-value-dim"}
+LEFT_OUT = {"heads-value-dim"}
 
 SGD = {"type": "SGD", "learning_rate": 0.1}
 

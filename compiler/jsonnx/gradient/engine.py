@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..diagnostics import path_text
-from ..graph import Builder, Graph, Node, Value
+from ..graph import Builder, Graph, Held, Node, Value
 from ..types import Dim, ShapeError
 from .rules import NOT_DIFFERENTIABLE, RULES
 
@@ -46,7 +46,7 @@ def _depending(nodes: Iterable[Node], wanted: Iterable[Value]) -> set[Value]:
     reached = set(wanted)
     for node in nodes:
         if node.op not in NOT_DIFFERENTIABLE and any(x in reached for x in node.inputs):
-            reached.update(y for y in node.outputs if y.dtype in REAL)
+            reached.update(y for y in node.outputs if y.dtype in REAL and not isinstance(y, Held))
     return reached
 
 

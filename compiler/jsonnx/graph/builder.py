@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnx
 
 from ..types import Dim, Size, TensorType, require
 from .infer import Inference, schema_of
-from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .ir import Constant, Graph, Held, Input, JsonPath, Node, Parameter, Random, State, Value
 from .loops import Step, loop
 from .tensors import numpy_dtype
 
@@ -200,6 +201,12 @@ class Builder:
         """State what ONNX could not infer of a value just emitted."""
         value.type = value.type.with_shape(shape)
         return value
+
+    def held(self, x: Value) -> Value:
+        """x, as a constant to all gradients."""
+        held = Held(self.Identity(x).type)
+        self.nodes[-1] = replace(self.nodes[-1], outputs=(held,))
+        return held
 
     def reshape(self, x: Value, shape: Sequence[Dim]) -> Value:
         """Reshape to sizes known or symbolic; at most one symbolic size may be new, the others must stand in x."""

@@ -64,6 +64,12 @@ class Constant(Value):
         self.array, self.name = array, name
 
 
+class Held(Value):
+    """The result of a node through which no gradient passes: for that, a constant."""
+
+    __slots__ = ()
+
+
 class Parameter(Value):
     """A weight that training changes by its gradient. Name, order and shape are Keras'."""
 

@@ -7,7 +7,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..bricks import Sizes, attr
-from ..types import Dim, TensorType, broadcast, require, shape_text
+from ..types import Dim, TensorType, broadcast, product, require, shape_text
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
@@ -255,8 +255,8 @@ class Dot(Layer):
             x, y = unit_length(g, x, a), unit_length(g, y, b)
         x = as_matrices(g, g.transpose(x, [*(axis for axis in range(x.rank) if axis != a), a]), last=True)
         y = as_matrices(g, g.transpose(y, [0, b, *(axis for axis in range(1, y.rank) if axis != b)]), last=False)
-        product = g.MatMul(x, y)
-        return product if product.shape == shape else g.refine(g.Reshape(product, g.sizes(shape, *sources)), shape)
+        sums = g.MatMul(x, y)
+        return sums if sums.shape == shape else g.refine(g.Reshape(sums, g.sizes(shape, *sources)), shape)
 
     def _axes(self, x: TensorType, y: TensorType) -> tuple[int, int]:
         found = []
@@ -280,5 +280,6 @@ def as_matrices(g: Builder, x: Value, *, last: bool) -> Any:
         return x
     if x.rank == 2:
         return g.Unsqueeze(x, [1 if last else 2])
-    keep = x.shape[-1] if last else x.shape[1]
-    return g.Reshape(x, g.sizes((x.shape[0], -1, keep) if last else (x.shape[0], keep, -1), x))
+    batch, *others = x.shape
+    shape = (batch, product(others[:-1]), others[-1]) if last else (batch, others[0], product(others[1:]))
+    return g.refine(g.Reshape(x, g.sizes(shape, x)), shape)
