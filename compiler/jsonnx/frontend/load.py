@@ -11,7 +11,7 @@ from ..diagnostics import JsonPath, Report
 from ..layers import LAYERS, Layer
 from ..training.section import Training
 from ..types import BATCH, Dim, Size, TensorType
-from .check import check
+from .check import check, report_missing_layer
 from .network import Call, Network
 from .order import in_order
 from .schema import VERSION
@@ -137,9 +137,7 @@ class _Reader:
         if "use" in entry or not isinstance(kind, str):
             return None
         if kind not in LAYERS.names:
-            near = self.report.suggestion(kind, LAYERS.names)
-            help = near or "`jsonnx layers` lists the known types"
-            self.report.add("unknown-type", (*path, "type"), f"there is no layer type {quoted(kind)}", help=help)
+            report_missing_layer(kind, (*path, "type"), self.report)
             return None
         if self.report.errors(path):
             return None
