@@ -124,7 +124,7 @@ class _Reader:
             name = entry.get("name")
             if not isinstance(name, str):
                 again = isinstance(entry.get("use"), str)
-                base = str(entry["use"] if again else snake_case(str(entry.get("type"))) or "layer")
+                base = str(entry["use"]) if again else _default_name(str(entry.get("type")))
                 name = _free_name(base, names, numbers, first=int(again))
             names.add(name.lower())
             self._define(name, path)
@@ -295,6 +295,12 @@ class _Reader:
             if name not in outputs:
                 self._unknown(name, ("labels", name), outputs, at_key=True)
         return {name: tuple(labels) for name, labels in written.items()}
+
+
+def _default_name(kind: str) -> str:
+    """What a layer without a name is called: after its type, under its own name where that is an alias."""
+    known = LAYERS.names.get(kind)
+    return snake_case(known.type_name if known else kind) or "layer"
 
 
 def _free_name(base: str, taken: set[str], numbers: dict[str, int], first: int) -> str:
