@@ -8,6 +8,7 @@ are emitted through the `g` it is handed.
 from . import (
     activation_layers,
     attention,
+    contrast,
     convolution,
     core,
     einsum,
@@ -31,6 +32,7 @@ __all__ = [
     "Layer",
     "activation_layers",
     "attention",
+    "contrast",
     "convolution",
     "core",
     "einsum",
