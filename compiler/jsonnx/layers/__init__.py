@@ -8,6 +8,7 @@ are emitted through the `g` it is handed.
 from . import (
     activation_layers,
     attention,
+    audio,
     contrast,
     convolution,
     core,
@@ -32,6 +33,7 @@ __all__ = [
     "Layer",
     "activation_layers",
     "attention",
+    "audio",
     "contrast",
     "convolution",
     "core",
