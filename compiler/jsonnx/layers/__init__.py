@@ -22,6 +22,7 @@ from . import (
     regularization,
     reshaping,
     resizing,
+    spectral,
     transposed,
 )
 from .activations import ACTIVATIONS
@@ -48,5 +49,6 @@ __all__ = [
     "regularization",
     "reshaping",
     "resizing",
+    "spectral",
     "transposed",
 ]
