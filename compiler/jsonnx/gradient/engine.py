@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..diagnostics import path_text
-from ..graph import Builder, Graph, Held, Node, Value
+from ..graph import Builder, Graph, Node, Value
 from ..types import Dim, ShapeError
 from .rules import NOT_DIFFERENTIABLE, RULES
 
@@ -45,8 +45,8 @@ def _depending(nodes: Iterable[Node], wanted: Iterable[Value]) -> set[Value]:
     """The real-valued values that depend on a wanted one."""
     reached = set(wanted)
     for node in nodes:
-        if node.op not in NOT_DIFFERENTIABLE and any(x in reached for x in node.inputs):
-            reached.update(y for y in node.outputs if y.dtype in REAL and not isinstance(y, Held))
+        if node.op not in NOT_DIFFERENTIABLE and not node.detached and any(x in reached for x in node.inputs):
+            reached.update(y for y in node.outputs if y.dtype in REAL)
     return reached
 
 

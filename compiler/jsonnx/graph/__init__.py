@@ -5,7 +5,7 @@ inferred when its node was emitted. Together with `backend` the only door to onn
 """
 
 from .builder import Builder
-from .ir import Body, Constant, Graph, Held, Node, Parameter, Random, State, Value, needed, node_metadata
+from .ir import Body, Constant, Graph, Node, Parameter, Random, State, Value, needed, node_metadata
 from .tensors import numpy_dtype, onnx_dtype, tensor_proto
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Builder",
     "Constant",
     "Graph",
-    "Held",
     "Node",
     "Parameter",
     "Random",

@@ -64,12 +64,6 @@ class Constant(Value):
         self.array, self.name = array, name
 
 
-class Held(Value):
-    """The result of a node through which no gradient passes: for that, a constant."""
-
-    __slots__ = ()
-
-
 class Parameter(Value):
     """A weight that training changes by its gradient. Name, order and shape are Keras'."""
 
@@ -90,13 +84,16 @@ class Parameter(Value):
 
 
 class State(Value):
-    """A weight that the forward pass itself updates in training, such as a moving average."""
+    """A weight that the forward pass itself updates in training, such as a moving average.
 
-    __slots__ = ("initializer", "name")
+    Keras lists it behind the weight that it `follows`, or else behind all weights of its layer.
+    """
 
-    def __init__(self, name: str, type: TensorType, initializer: Any) -> None:
+    __slots__ = ("follows", "initializer", "name")
+
+    def __init__(self, name: str, type: TensorType, initializer: Any, follows: str = "") -> None:
         super().__init__(type)
-        self.name, self.initializer = name, initializer
+        self.name, self.initializer, self.follows = name, initializer, follows
 
 
 class Random(Value):
@@ -117,7 +114,8 @@ class Random(Value):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One operator. `scope` is the layer it belongs to, `path` where the spec says so."""
+    """One operator. `scope` is the layer it belongs to, `path` where the spec says so; no gradient goes through one
+    that is `detached`."""
 
     op: str
     inputs: tuple[Value | None, ...]
@@ -126,6 +124,7 @@ class Node:
     scope: str = ""
     path: JsonPath = ()
     domain: str = ""
+    detached: bool = False
 
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)

@@ -8,6 +8,8 @@ are emitted through the `g` it is handed.
 from . import (
     activation_layers,
     attention,
+    audio,
+    contrast,
     convolution,
     core,
     einsum,
@@ -20,6 +22,7 @@ from . import (
     regularization,
     reshaping,
     resizing,
+    spectral,
     transposed,
 )
 from .activations import ACTIVATIONS
@@ -31,6 +34,8 @@ __all__ = [
     "Layer",
     "activation_layers",
     "attention",
+    "audio",
+    "contrast",
     "convolution",
     "core",
     "einsum",
@@ -44,5 +49,6 @@ __all__ = [
     "regularization",
     "reshaping",
     "resizing",
+    "spectral",
     "transposed",
 ]

@@ -176,13 +176,14 @@ class BatchNormalization(Layer):
     ) -> tuple[Value, Value]:
         """The factor and the summand of renormalization; moves its averages and those of inference."""
         moving_deviation, usual_mean, usual_deviation = self.renorm_states(g, moving_mean.shape)
-        divisor = g.Max(g.reshape(now(g, usual_deviation), deviation.shape), sqrt(self.epsilon))
-        factor = g.Div(g.held(deviation), divisor)
-        summand = g.Div(g.Sub(g.held(mean), g.reshape(now(g, usual_mean), mean.shape)), divisor)
         bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
-        factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
-        factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
-        summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
+        with g.detached():
+            divisor = g.Max(g.reshape(now(g, usual_deviation), deviation.shape), sqrt(self.epsilon))
+            factor = g.Div(deviation, divisor)
+            summand = g.Div(g.Sub(mean, g.reshape(now(g, usual_mean), mean.shape)), divisor)
+            factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
+            factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
+            summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
         self._move(g, usual_mean, mean, self.renorm_momentum)
         self._move(g, usual_deviation, deviation, self.renorm_momentum)
         self._move(g, moving_mean, mean, self.momentum)

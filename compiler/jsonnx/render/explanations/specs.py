@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...layers.absent import NOT_EXPRESSIBLE
 from .explanation import Explanation
 
 SPECS: dict[str, Explanation] = {
@@ -126,7 +127,7 @@ SPECS: dict[str, Explanation] = {
         "Something of Keras that ONNX has no operator for",
         "The layer or the argument exists in Keras, and what it computes cannot be said with the operators of "
         "ONNX, or not in a way that gives the same numbers. The message says what is missing, the help what "
-        "comes nearest.",
+        f"comes nearest. Such layers are {', '.join(NOT_EXPRESSIBLE)}; `jsonnx explain LAYER` says why.",
         '{"type": "UpSampling2D", "interpolation": "lanczos3"}',
         '{"type": "UpSampling2D", "interpolation": "bicubic"}',
     ),
