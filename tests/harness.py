@@ -43,7 +43,9 @@ def draw_weights(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray
     """Arbitrary weights: not the initial ones, so that biases and gains are tested too."""
     return {
         name: np.asarray(
-            rng.uniform(0.5, 1.5, value.shape) if "variance" in name else rng.normal(size=value.shape) * 0.5,
+            rng.uniform(0.5, 1.5, value.shape)
+            if "variance" in name or "stddev" in name
+            else rng.normal(size=value.shape) * 0.5,
             value.dtype,
         )
         for name, value in [*graph.parameters.items(), *graph.states.items()]

@@ -128,6 +128,8 @@ def test_the_reference_commands() -> None:
     assert "Dense" in jsonnx("layers").stdout
     assert "units" in jsonnx("layers", "Dense").stdout
     assert "did you mean 'Dense'?" in jsonnx("layers", "Dens", status=2).stderr
+    assert "as layers" in jsonnx("layers", "Lambda", status=2).stderr
+    assert "as layers" in jsonnx("explain", "Lambda").stdout
     assert "Wrong:" in jsonnx("explain", "wrong-type").stdout
     assert "there is no error" in jsonnx("explain", "wrongtype", status=2).stderr
     rows = {row["name"]: row for row in json.loads(jsonnx("providers", "--format", "json").stdout)}

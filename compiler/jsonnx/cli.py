@@ -352,6 +352,7 @@ def layers(type_: str | None) -> None:
     """Show all layers, or the reference of one."""
     from .diagnostics import suggestion
     from .layers import LAYERS
+    from .layers.absent import absent
     from .render.tables import layer_text, layers_text
 
     if type_ is None:
@@ -359,14 +360,15 @@ def layers(type_: str | None) -> None:
     elif type_ in LAYERS.names:
         say(layer_text(type_))
     else:
-        raise UsageError("unknown-type", f"there is no layer type {type_!r}", suggestion(type_, LAYERS.names))
+        near = suggestion(type_, LAYERS.names)
+        raise UsageError(*(absent(type_) or ("unknown-type", f"there is no layer type {type_!r}", near)))
 
 
 @main.command()
 @click.argument("code", metavar="CODE")
 @reported
 def explain(code: str) -> None:
-    """Explain an error at length, with an example."""
+    """Explain an error at length, with an example; or why a layer of Keras is not here."""
     from .diagnostics import suggestion
     from .render.explanations import CODES
     from .render.explanations import explain as explanation

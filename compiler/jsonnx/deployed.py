@@ -86,9 +86,9 @@ class Deployed:
             feeds = samples.take(rows)
             inputs = {name: feeds[name] for name in self.session.inputs}
             results = self.session.run(inputs)
-            targets = {name: array for name, array in feeds.items() if name in scorer.inputs}
+            beside = {name: array for name, array in feeds.items() if name in scorer.inputs}
             totals.add(
-                scorer.run({name: v for name, v in (results | targets).items() if name in scorer.inputs}),
+                scorer.run({name: v for name, v in (beside | results).items() if name in scorer.inputs}),
                 rows.stop - rows.start,
             )
         return totals.figures()

@@ -125,15 +125,26 @@ def forward(checked: Checked, *, training: bool = False) -> Graph:
 
 def inference_graph(checked: Checked) -> Graph:
     """What a deployed model computes, its weights still open."""
-    return tidy(replace(forward(checked), losses=()))
+    return tidy(replace(forward(checked), losses=(), masks={}))
 
 
 def scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
-    """Loss and metrics of outputs that are computed elsewhere: they are its inputs, beside the targets."""
-    g = Builder()
+    """Loss and metrics of outputs that are computed elsewhere: they are its inputs, beside the targets, and beside the
+    network's inputs where these tell which places are masked.
+
+    Raises CompileError where masks depend on weights.
+    """
+    network = lower(typed) if typed.masks.keys() & typed.outputs.keys() else None
+    g = Builder.onto(replace(network, outputs={}, losses=(), updates={})) if network else Builder()
     outputs: dict[str, Value] = {name: g.input(name, type) for name, type in typed.outputs.items()}
     scored = with_loss(g.graph(outputs), objective)
-    return tidy(replace(scored, outputs={name: v for name, v in scored.outputs.items() if name not in outputs}))
+    scored = tidy(replace(scored, outputs={name: v for name, v in scored.outputs.items() if name not in outputs}))
+    read = {x for node in scored.nodes for x in node.inputs}
+    if read & {*scored.parameters.values(), *scored.states.values()}:
+        message = "which places of an output count is told by weights, and a model alone does not give those back"
+        raise CompileError([Diagnostic("needs-weights", message, help="evaluate the RUN folder that training wrote")])
+    used = {name: x for name, x in scored.inputs.items() if x in read or x in scored.outputs.values()}
+    return replace(scored, inputs=used, parameters={}, states={})
 
 
 def training_graph(checked: Checked, objective: Objective) -> Graph:

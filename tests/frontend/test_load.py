@@ -9,6 +9,7 @@ from jsonnx.diagnostics import Report
 from jsonnx.frontend.load import load
 from jsonnx.frontend.network import Network
 from jsonnx.frontend.source import from_value
+from jsonnx.layers import LAYERS
 from jsonnx.types import BATCH, Size
 
 
@@ -38,6 +39,25 @@ def sources(network: Network) -> dict[str, tuple[str, ...]]:
 def test_layers_without_a_name_are_called_as_in_keras() -> None:
     network = sound([dense(), dense(), {"type": "Activation", "activation": "relu"}, dense()])
     assert list(sources(network)) == ["dense", "dense_1", "activation", "dense_2"]
+
+
+def test_a_layer_may_be_called_by_an_alias_of_keras_and_bears_its_own_name() -> None:
+    layers = [
+        {"type": "Convolution2D", "filters": 2, "kernel_size": 3},
+        {"type": "MaxPool2D"},
+        {"type": "MaxPooling2D"},
+    ]
+    network = sound(layers, inputs={"x": {"shape": [9, 9, 1]}})
+    assert list(sources(network)) == ["conv2d", "max_pooling2d", "max_pooling2d_1"]
+    assert network.calls[1].layer == network.calls[2].layer
+
+
+def test_the_aliases_are_those_of_keras() -> None:
+    spatial = [f"{stem}{number}D" for number in (1, 2, 3) for stem in ("MaxPool", "AvgPool")]
+    convolutions = [f"Convolution{number}D{end}" for number in (1, 2, 3) for end in ("", "Transpose")]
+    expected = {*spatial, *(f"Global{name}" for name in spatial), *convolutions}
+    expected |= {"SeparableConvolution1D", "SeparableConvolution2D"}
+    assert {name for name in LAYERS.names if name not in LAYERS.members} == expected
 
 
 def test_a_default_name_avoids_names_that_stand_anywhere_in_the_file() -> None:

@@ -1,12 +1,13 @@
 """What is compared with Keras: every case of a layer as a small network, and small networks of everything else.
 
 Left out, because we differ on purpose from Keras 3.15 on JAX:
-- sparsemax: it takes the threshold from the sum of all partial sums (we follow Martins and Astudillo, 2016, who take it
-  from the last one);
 - MultiHeadAttention with a value_dim that is not key_dim, without scores: it fails;
 - an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
   `model.losses` has them all;
 - an activity regularizer on SimpleRNN: it forgets it;
+- SpectralNormalization of an Embedding: its outputs are whole numbers, and there is no loss of them;
+- SpectralNormalization of a frozen layer: its kernel is trained;
+- Equalization: in a functional model it is connected to itself (called by itself it does what ours does in training);
 - a frozen ConvLSTM, and a frozen RNN, Bidirectional or TimeDistributed around what is not frozen: it trains the weights
   inside.
 """
@@ -22,7 +23,10 @@ from training import cases as training
 
 Document = dict[str, Any]
 
-LEFT_OUT = {"sparsemax", "sparsemax-axis", "sparsemax-one", "heads-value-dim"}
+LEFT_OUT = {
+    *("heads-value-dim", "spectral-embedding", "spectral-frozen"),
+    *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
+}
 
 SGD = {"type": "SGD", "learning_rate": 0.1}
 
@@ -31,6 +35,7 @@ class Network(NamedTuple):
     """A spec with a training section; `target` is the kind of its targets (see `training.cases.draw`).
 
     `integers` is the exclusive upper bound of integer inputs, `sizes` what a symbolic size is at each step.
+    `evaluated` compares metrics in evaluation: in training on JAX, Keras 3.15 forgets masks before its metrics.
     """
 
     id: str
@@ -39,10 +44,11 @@ class Network(NamedTuple):
     integers: int | None = None
     sizes: tuple[int, ...] = (5, 5, 5)
     batch: int = 3
+    evaluated: bool = False
 
 
 def all_networks() -> list[Network]:
-    return [*of_layers(), *of_losses(), *of_optimizers(), *of_bricks(), *GRAPHS]
+    return [*of_layers(), *of_losses(), *of_optimizers(), *of_bricks(), *GRAPHS, *of_masks()]
 
 
 # -- one layer ---------------------------------------------------------------------------------------------------------
@@ -310,3 +316,119 @@ GRAPHS = [
     Network("graph-one-sample", stack(dense(3), {"type": "BatchNormalization"}, dense(2), optimizer="sgd"), batch=1),
 ]
 """Whole networks: sharing, several inputs and outputs, states passed on, frozen parts, symbolic sizes."""
+
+
+# -- masks -------------------------------------------------------------------------------------------------------------
+
+
+def words(*entries: Document, outputs: tuple[str, ...] = (), **training: Any) -> Document:
+    """Layers after an Embedding that masks; the targets suit places, where there are any."""
+    embedding = {"type": "Embedding", "name": "words", "input_dim": 4, "output_dim": 4, "mask_zero": True}
+    section = {"loss": "mse", "optimizer": SGD, **training}
+    spec = {"inputs": {"ids": {"shape": [6], "dtype": "int32"}}, "layers": [embedding, *entries], "training": section}
+    return spec | ({"outputs": list(outputs)} if outputs else {})
+
+
+def of_masks() -> Iterator[Network]:
+    """How masks go on, from layer to layer and into losses and metrics."""
+    mean = {"type": "GlobalAveragePooling1D"}
+    for kept in KEEPING:
+        name = kept.get("name", kept["type"])
+        yield Network(f"mask-{name}", words({**kept, "name": "kept"}, dense()), integers=4)
+        yield Network(f"mask-{name}-mean", words({**kept, "name": "kept"}, mean, dense(2)), integers=4)
+    for spec in ENDING:
+        yield Network(f"mask-ends-{spec['type']}", words(spec, dense(2)), integers=4)
+    for kind in ("Add", "Multiply", "Maximum", "Minimum", "Average", "Subtract"):
+        both = {"type": kind, "from": ["words", "other"]}
+        other = dense(4, name="other", **{"from": "words"})
+        yield Network(f"mask-{kind}", words(other, both, dense()), integers=4)
+        yield Network(f"mask-{kind}-shifted", words(*SHIFTED, {**both, "from": ["words", "masked"]}), integers=4)
+    for axis in (1, 2, -1, -2):
+        joined = {"type": "Concatenate", "name": "joined", "axis": axis, "from": ["words", "masked"]}
+        yield Network(f"mask-Concatenate-{axis}", words(*SHIFTED, joined, mean, dense(2)), integers=4)
+        joined = {"type": "Concatenate", "name": "joined", "axis": axis, "from": ["words", "bare"]}
+        bare = {"type": "UpSampling1D", "size": 1, "name": "bare"}
+        yield Network(f"mask-Concatenate-{axis}-half", words(bare, joined, mean, dense(2)), integers=4)
+    for name, attention in ATTENDING.items():
+        yield Network(f"mask-{name}", words(attention, mean, dense(2)), integers=4)
+        yield Network(f"mask-{name}-places", words(attention, dense(2)), integers=4)
+        cross = {**attention, "from": ["words", "masked"]}
+        yield Network(f"mask-{name}-cross", words(*SHIFTED, cross, mean, dense(2)), integers=4)
+        half = [{"type": "UpSampling1D", "size": 1, "name": "bare"}, {**attention, "from": ["bare", "words"]}]
+        yield Network(f"mask-{name}-value", words(*half, mean, dense(2)), integers=4)
+    for loss in ("mae", "huber", "log_cosh", "cosine_similarity", "kld", "poisson", "mape"):
+        yield Network(f"mask-loss-{loss}", words(dense(activation="softmax"), loss=loss), "unit", integers=4)
+    for reduction in ("sum", "mean", "mean_with_sample_weight"):
+        loss = {"type": "MeanSquaredError", "reduction": reduction}
+        yield Network(f"mask-reduction-{reduction}", words(dense(), loss=loss), integers=4)
+    yield Network(
+        "mask-classes",
+        words(
+            dense(5, activation="softmax"),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy"],
+        ),
+        "classes",
+        integers=4,
+        evaluated=True,
+    )
+    ignoring = {"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "from_logits": True}
+    yield Network("mask-classes-ignoring", words(dense(5), loss=ignoring), "classes", integers=4)
+    metrics = ["mse", "mae", "root_mean_squared_error", "cosine_similarity", "kl_divergence"]
+    yield Network("mask-metrics", words(dense(3), metrics=metrics), integers=4, evaluated=True)
+
+
+KEEPING: list[Document] = [
+    dense(4),
+    {"type": "Activation", "activation": "tanh"},
+    {"type": "LeakyReLU"},
+    {"type": "PReLU"},
+    {"type": "LayerNormalization"},
+    {"type": "GroupNormalization", "groups": 2},
+    {"type": "UnitNormalization"},
+    {"type": "BatchNormalization"},
+    {"type": "BatchNormalization", "name": "BatchNormalization-time", "axis": 1},
+    {"type": "Rescaling", "scale": 2.0},
+    {"type": "Dropout", "rate": 0.0},
+    {"type": "SpatialDropout1D", "rate": 0.0},
+    {"type": "ActivityRegularization", "l2": 0.1},
+    {"type": "Identity"},
+    {"type": "Masking", "mask_value": 0.5},
+]
+
+ENDING: list[Document] = [
+    {"type": "Conv1D", "filters": 2, "kernel_size": 2},
+    {"type": "Flatten"},
+    {"type": "RMSNormalization"},
+    {"type": "EinsumDense", "equation": "abc,cd->abd", "output_shape": [None, 3]},
+    {"type": "Permute", "dims": [2, 1]},
+    {"type": "MaxPooling1D"},
+    {"type": "GlobalMaxPooling1D"},
+    {"type": "Dot", "axes": 2, "from": ["words", "words"]},
+]
+
+SHIFTED: list[Document] = [
+    {"type": "ZeroPadding1D", "padding": [2, 0]},
+    {"type": "Cropping1D", "cropping": [0, 2]},
+    {"type": "Masking", "name": "masked"},
+]
+"""The words two places later: a second sequence, `masked`, with another mask."""
+
+ATTENDING: dict[str, Document] = {
+    "MultiHeadAttention": {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3},
+    "MultiHeadAttention-causal": {
+        "type": "MultiHeadAttention",
+        "num_heads": 2,
+        "key_dim": 3,
+        "use_causal_mask": True,
+    },
+    "GroupQueryAttention": {
+        "type": "GroupQueryAttention",
+        "head_dim": 3,
+        "num_query_heads": 4,
+        "num_key_value_heads": 2,
+    },
+    "Attention": {"type": "Attention"},
+    "Attention-causal": {"type": "Attention", "use_causal_mask": True, "use_scale": True},
+    "AdditiveAttention": {"type": "AdditiveAttention"},
+}

@@ -48,7 +48,10 @@ def test_a_network_computes_and_learns_what_keras_does(case: Network, record_pro
     if not learns(case, trainer.plan):
         return
     oracle.compile(model, case.spec)
-    measured("figure", worst(figure_error(trainer, model, *batch) for batch in batches), OUTPUT_TOLERANCE)
+    if case.evaluated:
+        measured("evaluation", evaluation_error(trainer, model, *batches[0]), OUTPUT_TOLERANCE)
+    figures = ["loss"] if case.evaluated else None
+    measured("figure", worst(figure_error(trainer, model, *batch, figures) for batch in batches), OUTPUT_TOLERANCE)
     measured("weight", weight_error(start, trainer.weights(), oracle.weights(model)), WEIGHT_TOLERANCE)
 
 
@@ -75,13 +78,21 @@ def output_error(trainer: Trainer, model: Any, x: Arrays) -> float:
     return worst(difference(found[name], wanted[name]) for name in wanted)
 
 
-def figure_error(trainer: Trainer, model: Any, x: Arrays, y: Arrays) -> float:
+def evaluation_error(trainer: Trainer, model: Any, x: Arrays, y: Arrays) -> float:
+    """Of the loss and the metrics of a batch without a step."""
+    found = trainer.evaluate(x, y)
+    wanted = model.evaluate(alone(x), alone(y), verbose=0, return_dict=True)
+    assert set(found) == set(wanted)
+    return worst(difference(found[name], wanted[name]) for name in wanted)
+
+
+def figure_error(trainer: Trainer, model: Any, x: Arrays, y: Arrays, figures: list[str] | None = None) -> float:
     """Of the loss and the metrics of one step."""
     found = trainer.step(x, y)
     model.reset_metrics()
     wanted = model.train_on_batch(alone(x), alone(y), return_dict=True)
     assert set(found) == set(wanted)
-    return worst(difference(found[name], wanted[name]) for name in wanted)
+    return worst(difference(found[name], wanted[name]) for name in figures or wanted)
 
 
 def weight_error(start: Arrays, found: Arrays, wanted: Arrays) -> float:

@@ -24,7 +24,11 @@ def draw_weights(initial: Arrays) -> Arrays:
     def drawn(name: str, array: np.ndarray) -> np.ndarray:
         if array.dtype.kind != "f":
             return array
-        values = rng.uniform(0.5, 1.5, array.shape) if "variance" in name else rng.normal(size=array.shape) * 0.5
+        values = (
+            rng.uniform(0.5, 1.5, array.shape)
+            if "variance" in name or "stddev" in name
+            else rng.normal(size=array.shape) * 0.5
+        )
         return values.astype(array.dtype)
 
     return {name: drawn(name, array) for name, array in initial.items()}

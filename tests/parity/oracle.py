@@ -80,13 +80,18 @@ def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     for entry in entries:
         name = entry.get("name")
         while name is None:
-            stem = snake_case(entry["type"]) if "type" in entry else entry["use"]
+            stem = snake_case(own_name(entry["type"])) if "type" in entry else entry["use"]
             number = counts[stem] = counts.get(stem, -1 if "type" in entry else 0) + 1
             candidate = stem if number == 0 else f"{stem}_{number}"
             name = None if candidate in taken else candidate
         taken.add(name)
         names.append(name)
     return names
+
+
+def own_name(kind: str) -> str:
+    """The name of the class that an alias stands for."""
+    return getattr(keras.layers, kind).__name__.replace("Grouped", "Group")
 
 
 def snake_case(name: str) -> str:

@@ -14,7 +14,7 @@ if [ ! -e "$ENV/.installed" ] || [ tests/parity/requirements.txt -nt "$ENV/.inst
     "$ENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[cpu]" -r tests/parity/requirements.txt
     touch "$ENV/.installed"
 fi
-export KERAS_BACKEND=jax JAX_PLATFORMS=cpu PYTHONPATH=tests:tests/parity
+export KERAS_BACKEND=jax JAX_PLATFORMS=cpu PYTHONPATH=compiler:tests:tests/parity
 if [ "${1:-}" = record ]; then
     "$ENV/bin/python" tests/parity/record_samples.py
     exec "$ENV/bin/python" tests/parity/record_networks.py

@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 from ..bricks import Json
 from ..diagnostics import JsonPath, Report
 from ..layers import LAYERS
+from ..layers.absent import absent
 from .schema import FAMILIES, schema
 from .words import either, expected, quoted, shown
 
@@ -223,13 +224,24 @@ def _report_choice(error: ValidationError, report: Report) -> None:
         example = ", ".join(f'"{name}": ...' for name in ["type", *FAMILY[kind].names[value].required()])
         help = f"write {{{example.replace('...', shown(value), 1)}}}"
         report.add("missing-key", path, f"the {kind} {quoted(value)} needs arguments", help=help)
+    elif kind == "layer":
+        report_missing_layer(value, path, report)
     else:
         members = FAMILY[kind].members
         help = (
             report.suggestion(value, members) or report.suggestion(value, choices) or f"there are {', '.join(members)}"
         )
-        what = "layer type" if kind == "layer" else kind
-        report.add("unknown-type", path, f"there is no {what} {quoted(value)}", help=help)
+        report.add("unknown-type", path, f"there is no {kind} {quoted(value)}", help=help)
+
+
+def report_missing_layer(name: str, path: JsonPath, report: Report) -> None:
+    """Says of a layer type that is not there what is known of it, or else which one is near."""
+    known = absent(name)
+    if known is not None:
+        report.add(known.code, path, known.message, help=known.help)
+        return
+    help = report.suggestion(name, LAYERS.names) or "`jsonnx layers` lists the known types"
+    report.add("unknown-type", path, f"there is no layer type {quoted(name)}", help=help)
 
 
 def _report_name(error: ValidationError, report: Report) -> None:

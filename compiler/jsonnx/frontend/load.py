@@ -11,7 +11,7 @@ from ..diagnostics import JsonPath, Report
 from ..layers import LAYERS, Layer
 from ..training.section import Training
 from ..types import BATCH, Dim, Size, TensorType
-from .check import check
+from .check import check, report_missing_layer
 from .network import Call, Network
 from .order import in_order
 from .schema import VERSION
@@ -124,7 +124,7 @@ class _Reader:
             name = entry.get("name")
             if not isinstance(name, str):
                 again = isinstance(entry.get("use"), str)
-                base = str(entry["use"] if again else snake_case(str(entry.get("type"))) or "layer")
+                base = str(entry["use"]) if again else _default_name(str(entry.get("type")))
                 name = _free_name(base, names, numbers, first=int(again))
             names.add(name.lower())
             self._define(name, path)
@@ -137,9 +137,7 @@ class _Reader:
         if "use" in entry or not isinstance(kind, str):
             return None
         if kind not in LAYERS.names:
-            near = self.report.suggestion(kind, LAYERS.names)
-            help = near or "`jsonnx layers` lists the known types"
-            self.report.add("unknown-type", (*path, "type"), f"there is no layer type {quoted(kind)}", help=help)
+            report_missing_layer(kind, (*path, "type"), self.report)
             return None
         if self.report.errors(path):
             return None
@@ -297,6 +295,12 @@ class _Reader:
             if name not in outputs:
                 self._unknown(name, ("labels", name), outputs, at_key=True)
         return {name: tuple(labels) for name, labels in written.items()}
+
+
+def _default_name(kind: str) -> str:
+    """What a layer without a name is called: after its type, under its own name where that is an alias."""
+    known = LAYERS.names.get(kind)
+    return snake_case(known.type_name if known else kind) or "layer"
 
 
 def _free_name(base: str, taken: set[str], numbers: dict[str, int], first: int) -> str:

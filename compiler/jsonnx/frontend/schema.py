@@ -148,7 +148,8 @@ def _definitions() -> dict[str, Json]:
         definitions |= {f"{family.kind}.{name}": _member(family, brick) for name, brick in family.members.items()}
     for name, brick in LAYERS.members.items():
         made = brick.schema()
-        made["properties"] = {"type": {"const": name}, "name": True, "from": True, **made["properties"]}
+        of = {"type": {"enum": _names(LAYERS, brick)}}
+        made["properties"] = {"type": {}, "name": True, "from": True, **made["properties"], **of}
         definitions[f"layer.{name}"] = made
     return definitions
 

@@ -45,7 +45,7 @@ def _depending(nodes: Iterable[Node], wanted: Iterable[Value]) -> set[Value]:
     """The real-valued values that depend on a wanted one."""
     reached = set(wanted)
     for node in nodes:
-        if node.op not in NOT_DIFFERENTIABLE and any(x in reached for x in node.inputs):
+        if node.op not in NOT_DIFFERENTIABLE and not node.detached and any(x in reached for x in node.inputs):
             reached.update(y for y in node.outputs if y.dtype in REAL)
     return reached
 

@@ -30,17 +30,18 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
         for output, loss in objective.losses.items():
             target = g.input(target_name(output), objective.targets[output])
             predicted, suited = loss.before_activation(graph, graph.outputs[output])
-            term = suited.reduce(g, target, predicted)
+            term = suited.reduce(g, target, predicted, graph.masks.get(output))
             terms.append(_scaled(g, term, objective.weights.get(output, 1.0)))
             if len(objective.losses) > 1:
                 results[f"{output}_loss"] = term
         terms += _penalties(g, graph)
         results["loss"] = terms[0] if len(terms) == 1 else g.Sum(*terms)
     g.losses.clear()
+    g.masks.clear()
     with g.at("metrics", ("training", "metrics")):
         for name, (output, metric) in objective.names().items():
             target = g.inputs[target_name(output)]
-            results[f"metrics/{name}"] = metric.statistics(g, target, graph.outputs[output])
+            results[f"metrics/{name}"] = metric.statistics(g, target, graph.outputs[output], graph.masks.get(output))
     return g.graph(results)
 
 

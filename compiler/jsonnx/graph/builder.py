@@ -41,9 +41,12 @@ class Builder:
         self.randoms: dict[str, Random] = {}
         self.updates: dict[str, Value] = {}
         self.losses: list[Value] = []
+        self.masks: dict[str, Value] = {}
         self.trainable = True
+        self._changes: dict[str, Callable[[Parameter], Value]] = {}
         self._scope: str = ""
         self._path: JsonPath = ()
+        self._detached = False
         self._infer = inference or Inference()
 
     @staticmethod
@@ -52,7 +55,7 @@ class Builder:
         g = Builder(training=training, real=real)
         g.nodes, g.losses = list(graph.nodes), list(graph.losses)
         g.inputs, g.parameters, g.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
-        g.randoms, g.updates = dict(graph.randoms), dict(graph.updates)
+        g.randoms, g.updates, g.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
         return g
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
@@ -66,6 +69,7 @@ class Builder:
             dict(self.randoms),
             dict(self.updates),
             tuple(self.losses),
+            {name: mask for name, mask in self.masks.items() if name in outputs},
         )
 
     @contextmanager
@@ -83,12 +87,21 @@ class Builder:
     @contextmanager
     def origin(self, node: Node) -> Iterator[None]:
         """Everything emitted inside inherits the layer and the path of a node."""
-        before = self._scope, self._path
-        self._scope, self._path = node.scope, node.path
+        before = self._scope, self._path, self._detached
+        self._scope, self._path, self._detached = node.scope, node.path, node.detached
         try:
             yield
         finally:
-            self._scope, self._path = before
+            self._scope, self._path, self._detached = before
+
+    @contextmanager
+    def detached(self) -> Iterator[None]:
+        """Everything emitted inside counts as constant in the gradient."""
+        before, self._detached = self._detached, True
+        try:
+            yield
+        finally:
+            self._detached = before
 
     def inside(self) -> Builder:
         """A builder of what this one's next node runs at every step. Weights made there belong to the whole graph."""
@@ -114,7 +127,7 @@ class Builder:
         initializer: Any,
         regularizer: Any = None,
         constraint: Any = None,
-    ) -> Parameter:
+    ) -> Value:
         """A weight of the layer at hand, in Keras' shape; the same one again where the layer is called again.
 
         Raises ShapeError where that other call wants another shape.
@@ -122,12 +135,35 @@ class Builder:
         full = f"{self._scope}/{name}"
         type = TensorType(self.real, tuple(shape))
         made = Parameter(full, type, initializer, regularizer, constraint, self.trainable)
-        return _one_shape(name, self.parameters.setdefault(full, made), made)
+        weight = _one_shape(name, self.parameters.setdefault(full, made), made)
+        return self._changes[name](weight) if name in self._changes else weight
 
-    def state(self, name: str, shape: Sequence[int], initializer: Any, dtype: str | None = None) -> State:
+    @contextmanager
+    def changed(self, name: str, change: Callable[[Parameter], Value]) -> Iterator[None]:
+        """Layers lowered inside compute with `change(weight)` in place of their weight of this name.
+
+        What it emits belongs to the layer at hand now.
+        """
+        scope = self._scope
+
+        def changed(weight: Parameter) -> Value:
+            inside, self._scope = self._scope, scope
+            result = change(weight)
+            self._scope = inside
+            return result
+
+        before, self._changes = self._changes, {**self._changes, name: changed}
+        try:
+            yield
+        finally:
+            self._changes = before
+
+    def state(
+        self, name: str, shape: Sequence[int], initializer: Any, dtype: str | None = None, follows: str = ""
+    ) -> State:
         full = f"{self._scope}/{name}"
         type = TensorType(dtype or self.real, tuple(shape))
-        made = State(full, type, initializer)
+        made = State(full, type, initializer, follows)
         return _one_shape(name, self.states.setdefault(full, made), made)
 
     def assign(self, state: State, value: Value) -> None:
@@ -174,7 +210,7 @@ class Builder:
             given = ", ".join("-" if value is None else str(value.type) for value in inputs)
             raise EmissionError(f"{self._scope}: {op}({given}; {kept}): {error}") from error
         results = tuple(Value(type) for type in types)
-        self.nodes.append(Node(op, inputs, results, kept, self._scope, self._path, domain))
+        self.nodes.append(Node(op, inputs, results, kept, self._scope, self._path, domain, self._detached))
         return results[0] if outputs == 1 else results
 
     def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:

@@ -84,13 +84,16 @@ class Parameter(Value):
 
 
 class State(Value):
-    """A weight that the forward pass itself updates in training, such as a moving average."""
+    """A weight that the forward pass itself updates in training, such as a moving average.
 
-    __slots__ = ("initializer", "name")
+    Keras lists it behind the weight that it `follows`, or else behind all weights of its layer.
+    """
 
-    def __init__(self, name: str, type: TensorType, initializer: Any) -> None:
+    __slots__ = ("follows", "initializer", "name")
+
+    def __init__(self, name: str, type: TensorType, initializer: Any, follows: str = "") -> None:
         super().__init__(type)
-        self.name, self.initializer = name, initializer
+        self.name, self.initializer, self.follows = name, initializer, follows
 
 
 class Random(Value):
@@ -111,7 +114,8 @@ class Random(Value):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One operator. `scope` is the layer it belongs to, `path` where the spec says so."""
+    """One operator. `scope` is the layer it belongs to, `path` where the spec says so; no gradient goes through one
+    that is `detached`."""
 
     op: str
     inputs: tuple[Value | None, ...]
@@ -120,6 +124,7 @@ class Node:
     scope: str = ""
     path: JsonPath = ()
     domain: str = ""
+    detached: bool = False
 
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
@@ -135,7 +140,8 @@ class Node:
 class Graph:
     """Nodes in an order in which they can run, and everything that is not a node's output.
 
-    `updates` gives states their new values; `losses` are terms that layers add to the loss.
+    `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
+    an output, which of its places count in a loss.
     """
 
     inputs: Mapping[str, Input]
@@ -146,6 +152,7 @@ class Graph:
     randoms: Mapping[str, Random] = field(default_factory=dict)
     updates: Mapping[str, Value] = field(default_factory=dict)
     losses: tuple[Value, ...] = ()
+    masks: Mapping[str, Value] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -154,7 +161,7 @@ class Graph:
     @property
     def roots(self) -> list[Value]:
         """The values that somebody outside reads."""
-        return [*self.outputs.values(), *self.updates.values(), *self.losses]
+        return [*self.outputs.values(), *self.updates.values(), *self.losses, *self.masks.values()]
 
     def rewired(self, nodes: Iterable[Node], new: Mapping[Value, Value]) -> Graph:
         """The graph with other nodes, and outputs replaced where `new` has them."""
@@ -164,6 +171,7 @@ class Graph:
             outputs={name: new.get(value, value) for name, value in self.outputs.items()},
             updates={name: new.get(value, value) for name, value in self.updates.items()},
             losses=tuple(new.get(value, value) for value in self.losses),
+            masks={name: new.get(value, value) for name, value in self.masks.items()},
         )
 
 

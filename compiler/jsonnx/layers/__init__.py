@@ -8,8 +8,10 @@ are emitted through the `g` it is handed.
 from . import (
     activation_layers,
     attention,
+    audio,
     bidirectional,
     cells,
+    contrast,
     conv_lstm,
     convolution,
     core,
@@ -25,6 +27,7 @@ from . import (
     reshaping,
     resizing,
     rnn,
+    spectral,
     time_distributed,
     transposed,
 )
@@ -37,8 +40,10 @@ __all__ = [
     "Layer",
     "activation_layers",
     "attention",
+    "audio",
     "bidirectional",
     "cells",
+    "contrast",
     "conv_lstm",
     "convolution",
     "core",
@@ -55,6 +60,7 @@ __all__ = [
     "reshaping",
     "resizing",
     "rnn",
+    "spectral",
     "time_distributed",
     "transposed",
 ]

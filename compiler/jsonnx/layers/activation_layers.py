@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..bricks import attr
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 class ReLU(Layer):
     """`x` where `x > threshold` else 0, not above `max_value`, less `negative_slope * max(threshold - x, 0)`."""
 
+    supports_masking = True
+
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
     negative_slope: float = attr(0.0, doc="Slope below the threshold.", minimum=0)
     threshold: float = attr(0.0, doc="Where the function begins.", minimum=0)
@@ -37,6 +40,8 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """`x` where `x >= 0`, else `negative_slope * x`."""
 
+    supports_masking = True
+
     negative_slope: float = attr(0.3, doc="Slope below zero.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -49,6 +54,8 @@ class LeakyReLU(Layer):
 @layer
 class PReLU(Layer):
     """`x` where `x >= 0`, else `alpha * x` with a learned alpha for every element, or along shared axes for all."""
+
+    supports_masking = True
 
     alpha_initializer: Initializer = attr("zeros", doc="Initial value of alpha.")
     alpha_regularizer: Regularizer | None = attr(None, doc="Penalty on alpha.")
@@ -76,6 +83,8 @@ class PReLU(Layer):
 class ELU(Layer):
     """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
 
+    supports_masking = True
+
     alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.")
 
     def infer(self, x: TensorType) -> TensorType:
@@ -89,11 +98,19 @@ class ELU(Layer):
 class Softmax_(Layer):
     """`exp(x) / sum(exp(x))` along one axis or several."""
 
+    supports_masking = True
+
     axis: Axes = attr(-1, doc="Axis, or list of axes, along which the result sums to one.")
 
     def infer(self, x: TensorType) -> TensorType:
         axes_of(x, self.axis)
         return activated(x, Linear())
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        # Keras' layer wants a mask over the features too, and no layer makes one.
+        help = 'take {"type": "Activation", "activation": "softmax"}, which leaves masks alone'
+        require(masks[0] is None, f"needs a mask of the shape of its input {inputs[0]}, got {masks[0]}", help)
+        return None
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = axes_of(x.type, self.axis)

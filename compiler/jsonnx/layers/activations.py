@@ -327,13 +327,14 @@ class LogSoftmax(Activation_):
 
 @ACTIVATIONS.register("sparsemax")
 class Sparsemax(Activation_):
-    """`max(x - t, 0)` along an axis, with the t that makes the result sum to one.
+    """`max(x - t, 0)` along an axis, with t made of the greatest elements (Martins and Astudillo, 2016).
 
-    As published (Martins and Astudillo 2016, algorithm 1). Keras 3.15's own takes another t wherever the result has
-    two or more positive elements, so that it does not sum to one.
+    As in Keras 3.15, whose t is `(s - 1) / k`, k being how many elements exceed what they are to be lowered by and s
+    the sum of the sums of the 1, 2, ..., k greatest ones. The paper takes the last of these sums alone, so that the
+    result sums to one; here it does so only where k is 1.
     """
 
-    axis: int = attr(-1, doc="Axis along which the result sums to one.")
+    axis: int = attr(-1, doc="Axis along which t is the same.")
 
     def infer(self, x: TensorType) -> TensorType:
         x.fixed(axis_of(x, self.axis))
@@ -345,11 +346,10 @@ class Sparsemax(Activation_):
         numbers = g.const([float(k) for k in range(1, size + 1)], x.dtype)
         ranks = along(g, numbers, [axis], x.rank)
         descending, _ = g.TopK(x, [size], axis=axis, outputs=2)
-        excess = g.Sub(g.CumSum(descending, g.const(axis, "int64")), 1.0)
-        # In the k largest, the k-th is positive in the result if it exceeds what all k would be lowered by.
-        kept = g.cast(g.Greater(g.Mul(descending, ranks), excess), x.dtype)
+        sums = g.CumSum(descending, g.const(axis, "int64"))
+        kept = g.cast(g.Greater(g.Sub(descending, g.Div(g.Sub(sums, 1.0), ranks)), 0.0), x.dtype)
         count = g.ReduceSum(kept, [axis], keepdims=1)
-        threshold = g.Div(g.Sub(g.ReduceSum(g.Mul(descending, kept), [axis], keepdims=1), 1.0), count)
+        threshold = g.Div(g.Sub(g.ReduceSum(g.Mul(sums, kept), [axis], keepdims=1), 1.0), count)
         return g.Relu(g.Sub(x, threshold))
 
 
@@ -376,6 +376,8 @@ class Glu(Activation_):
 @layer
 class Activation(Layer):
     """Applies an activation function: `activation(x)`."""
+
+    supports_masking = True
 
     activation: Activation_ = attr(doc="Function to apply.")
 

@@ -37,6 +37,28 @@ def by_argument(given: Sequence[str] | None, inputs: Sequence[Any]) -> dict[str,
     return found
 
 
+def with_masks(
+    given: Sequence[str] | None, inputs: Sequence[Any], masks: Sequence[Any], of: Sequence[str]
+) -> dict[str, Any]:
+    """The inputs by what they are; among them, where no mask of an argument is given, the one that goes beside it."""
+    found = by_argument(given, inputs)
+    beside = by_argument(given, masks)
+    named = ("query", "value", "key")[: len(inputs)] if given is None else given
+    for name in of:
+        if beside[name] is not None and (name in named or name == "value"):
+            found.setdefault(f"{name}_mask", beside[name])
+    return found
+
+
+def check_masks(types: dict[str, TensorType], of: Sequence[str]) -> None:
+    """ShapeError where a mask of an argument does not suit it."""
+    for name in of:
+        mask, x = types.get(f"{name}_mask"), types[name]
+        if mask is not None:
+            require(x.rank == 3, f"takes a {name}_mask only for sequences of rank 3, got {x}")
+            check_mask(f"{name}_mask", mask, x.shape[:-1])
+
+
 def check_sequences(query: TensorType, value: TensorType, key: TensorType) -> None:
     """ShapeError where the three are no sequences of one rank, or key and value differ in more than their features."""
     for name, x in (("query", query), ("value", value), ("key", key)):
@@ -59,6 +81,8 @@ class ListAttention(Layer):
     """Base of the layers that attend to the values as they are."""
 
     arity = (1, 5)
+    supports_masking = True
+    reads_masks = True
 
     dropout: float = attr(0.0, doc=DROPOUT, minimum=0, below=1)
     seed: int | None = attr(None, doc=SEED)
@@ -77,13 +101,18 @@ class ListAttention(Layer):
         require(query.shape[:-2] == value.shape[:-2], front)
         features = query.shape[-1] == key.shape[-1]
         require(features, f"compares {query.shape[-1]} features of the query with {key.shape[-1]} of the key")
-        for name in ("query_mask", "value_mask"):
-            if name in types:
-                require(query.rank == 3, f"takes a {name} only for sequences of rank 3, got {query}")
-                check_mask(name, types[name], types[name.removesuffix("_mask")].shape[:-1])
+        check_masks(types, ("query", "value"))
         y = query.with_last(value.shape[-1])
         scores = query.with_last(value.shape[-2])
         return (y, scores) if self.return_attention_scores else y
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        given = with_masks(self.arguments, inputs, masks, ("query", "value"))
+        check_masks(given, ("query", "value"))
+        return given["query_mask"].with_dtype("bool") if "query_mask" in given else None
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return g.cast(with_masks(self.arguments, inputs, masks, ("query", "value"))["query_mask"], "bool")
 
     def attend(self, g: Builder, given: dict[str, Value], products: Value) -> Any:
         """The values by their share of the softmax of the products."""
@@ -119,8 +148,8 @@ class Attention(ListAttention):
         "dot", doc="How query and key are compared: `dot` by their product, `concat` by the sum of `tanh(query + key)`."
     )
 
-    def lower(self, g: Builder, *inputs: Value) -> Any:
-        given = by_argument(self.arguments, inputs)
+    def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
+        given = with_masks(self.arguments, inputs, masks, ("query", "value"))
         query, key = given["query"], given["key"]
         scale = g.param("scale", (), Ones()) if self.use_scale else None
         if self.score_mode == "dot":
@@ -144,8 +173,8 @@ class AdditiveAttention(ListAttention):
 
     use_scale: bool = attr(True, doc="Whether a learned vector scales the features before they are summed.")
 
-    def lower(self, g: Builder, *inputs: Value) -> Any:
-        given = by_argument(self.arguments, inputs)
+    def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
+        given = with_masks(self.arguments, inputs, masks, ("query", "value"))
         query = given["query"]
         pairs = g.Tanh(sums_of_pairs(g, query, given["key"]))
         if self.use_scale:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +37,12 @@ class Layer(Brick):
     mixes_samples: ClassVar[bool] = False
     """Whether in training a sample's result depends on the rest of its batch, or the layer counts its calls."""
 
+    supports_masking: ClassVar[bool] = False
+    """Whether a mask beside the first input goes on beside the first output, as Keras' `supports_masking`."""
+
+    reads_masks: ClassVar[bool] = False
+    """Whether `lower` takes a keyword `masks`: for every input its mask, or None."""
+
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
         None, doc="Penalty on the layer's output, divided by the batch size."
@@ -52,6 +58,22 @@ class Layer(Brick):
     def output_names(self) -> tuple[str, ...]:
         """The names of the outputs after the first, as in `from: encoder.state_h`."""
         return ()
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        """The type of the mask beside the first output (and those of `masked_outputs`), None where there is none.
+
+        A mask is bool, false where later layers are to leave a place out; its axes are the first ones of the value
+        that it goes with. Raises ShapeError where the layer cannot take the masks beside its inputs.
+        """
+        return masks[0] if self.supports_masking else None
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        """The mask that `infer_mask` promises."""
+        return masks[0]
+
+    def masked_outputs(self) -> int:
+        """How many of the outputs, from the first, the mask goes with."""
+        return 1
 
 
 def require_real(*inputs: TensorType) -> None:

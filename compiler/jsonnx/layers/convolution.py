@@ -10,7 +10,7 @@ from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
 from ..types import TensorType, require
 from .activations import Activation_, activate, activated
-from .base import Layer, layer, require_real
+from .base import LAYERS, Layer, layer, require_real
 from .core import LORA
 from .windows import (
     CAUSAL,
@@ -126,7 +126,7 @@ def _remainder(count: int, groups: int) -> str:
     return f"{count} = {count // groups} * {groups} + {count % groups}"
 
 
-@layer
+@LAYERS.register("Convolution1D")
 class Conv1D(Convolution):
     """Convolution of sequences: `activation(conv(x, kernel) + bias)`."""
 
@@ -136,7 +136,7 @@ class Conv1D(Convolution):
     dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
-@layer
+@LAYERS.register("Convolution2D")
 class Conv2D(Convolution):
     """Convolution of images: `activation(conv(x, kernel) + bias)`."""
 
@@ -145,7 +145,7 @@ class Conv2D(Convolution):
     dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
 
 
-@layer
+@LAYERS.register("Convolution3D")
 class Conv3D(Convolution):
     """Convolution of volumes: `activation(conv(x, kernel) + bias)`."""
 
@@ -235,7 +235,7 @@ class Separable(ByChannel):
         return activate(g, with_channels_first(g, x, self.data_format, convolve), self.activation)
 
 
-@layer
+@LAYERS.register("SeparableConvolution1D")
 class SeparableConv1D(Separable):
     """Convolution of every channel of a sequence by itself, then of all channels step by step."""
 
@@ -244,7 +244,7 @@ class SeparableConv1D(Separable):
     dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
-@layer
+@LAYERS.register("SeparableConvolution2D")
 class SeparableConv2D(Separable):
     """Convolution of every channel of an image by itself, then of all channels pixel by pixel."""
 

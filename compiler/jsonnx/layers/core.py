@@ -1,7 +1,8 @@
-"""Dense, Embedding, ReversibleEmbedding, Identity."""
+"""Dense, Embedding, ReversibleEmbedding, Masking, Identity."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..bricks import attr
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 LORA = "Low-rank adaptation is not supported."
 QUANTIZATION = "Quantized weights are not supported."
-MASKING = "Mask propagation is not supported yet."
+MASK_ZERO = "Whether later layers leave out the places where x is 0."
 REVERSE_DTYPE = "Only the default, float32, is supported."
 WEIGHTS = "Initial weights are given beside the spec, not in it."
 
@@ -25,6 +26,8 @@ WEIGHTS = "Initial weights are given beside the spec, not in it."
 @layer
 class Dense(Layer):
     """Fully connected layer: `activation(x @ kernel + bias)`."""
+
+    supports_masking = True
 
     units: int = attr(doc="Size of the last axis of the output.", minimum=1)
     activation: Activation_ | None = attr(None, doc="Function applied to the result.")
@@ -59,12 +62,14 @@ class Dense(Layer):
 class Embedding(Layer):
     """Replaces every integer by a vector of its own: `embeddings[x]`."""
 
+    supports_masking = True
+
     input_dim: int = attr(doc="Size of the vocabulary: the greatest integer plus 1.", minimum=1)
     output_dim: int = attr(doc="Size of the vectors.", minimum=1)
     embeddings_initializer: Initializer = attr("random_uniform", doc="Initial value of the vectors.")
     embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the vectors.")
     embeddings_constraint: Constraint | None = attr(None, doc="Projection of the vectors after every update.")
-    mask_zero: bool = attr(False, doc="Whether later layers leave out places where x is 0.", unsupported=MASKING)
+    mask_zero: bool = attr(False, doc=MASK_ZERO)
     weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial vectors.", unsupported=WEIGHTS)
     lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
     lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
@@ -72,6 +77,12 @@ class Embedding(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         return TensorType("float32", (*x.shape, self.output_dim))
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        return inputs[0].with_dtype("bool") if self.mask_zero else None
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return not_zero(g, inputs[0])
 
     def lower(self, g: Builder, x: Value) -> Any:
         embeddings = g.param(
@@ -84,6 +95,11 @@ class Embedding(Layer):
         return g.Gather(embeddings, g.cast(x, "int64"), axis=0)
 
 
+def not_zero(g: Builder, x: Value) -> Value:
+    """The mask of `mask_zero`."""
+    return g.Not(g.Equal(g.cast(x, "int64"), 0))
+
+
 @layer
 class ReversibleEmbedding(Layer):
     """Replaces integers by vectors, `embeddings[x]`, and projects vectors back: `x @ embeddingsT`.
@@ -93,13 +109,15 @@ class ReversibleEmbedding(Layer):
     the second call says `use`.
     """
 
+    supports_masking = True
+
     input_dim: int = attr(doc="Size of the vocabulary: the greatest integer plus 1.", minimum=1)
     output_dim: int = attr(doc="Size of the vectors.", minimum=1)
     tie_weights: bool = attr(True, doc="Whether the way back uses the same vectors, and not some of its own.")
     embeddings_initializer: Initializer = attr("uniform", doc="Initial value of the vectors.")
     embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the vectors.")
     embeddings_constraint: Constraint | None = attr(None, doc="Projection of the vectors after every update.")
-    mask_zero: bool = attr(False, doc="Whether later layers leave out places where x is 0.", unsupported=MASKING)
+    mask_zero: bool = attr(False, doc=MASK_ZERO)
     reverse_dtype: str | None = attr(None, doc="Element type of the way back.", unsupported=REVERSE_DTYPE)
     logit_soft_cap: float | None = attr(None, doc="Bound c of the way back: `c * tanh(logits / c)`.", above=0)
     weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial vectors.", unsupported=WEIGHTS)
@@ -116,6 +134,13 @@ class ReversibleEmbedding(Layer):
         require(size == self.output_dim, f"projects back vectors of {self.output_dim}, got {x}", help)
         return x.with_last(self.input_dim)
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        embeds = not inputs[0].dtype.startswith("float")
+        return inputs[0].with_dtype("bool") if self.mask_zero and embeds else None
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return not_zero(g, inputs[0])
+
     def lower(self, g: Builder, x: Value) -> Any:
         start, shape = self.embeddings_initializer, (self.input_dim, self.output_dim)
         embeddings = g.param("embeddings", shape, start, self.embeddings_regularizer, self.embeddings_constraint)
@@ -128,8 +153,37 @@ class ReversibleEmbedding(Layer):
 
 
 @layer
+class Masking(Layer):
+    """Masks the places all of whose features equal a value: they become 0, and later layers leave them out."""
+
+    supports_masking = True
+
+    mask_value: float = attr(0.0, doc="What every feature of a masked place equals.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.rank >= 2, f"needs features on the last axis, an input of rank 2 or more, got {x}")
+        require(x.dtype not in ("string", "bool"), f"needs numbers, got {x}")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        keep = g.Unsqueeze(self.lower_mask(g, (x,), ()), [x.rank - 1])
+        return g.Where(keep, x, g.const(0, x.dtype))
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        x = inputs[0]
+        return x.with_shape(x.shape[:-1]).with_dtype("bool")
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value:
+        x = inputs[0]
+        differs = g.Not(g.Equal(x, g.const(self.mask_value, x.dtype)))
+        return g.cast(g.ReduceMax(g.cast(differs, "int32"), [x.rank - 1], keepdims=0), "bool")
+
+
+@layer
 class Identity(Layer):
     """The input as it is."""
+
+    supports_masking = True
 
     def infer(self, x: TensorType) -> TensorType:
         return x

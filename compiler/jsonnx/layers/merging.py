@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..bricks import Sizes, attr
-from ..types import Dim, TensorType, broadcast, require, shape_text
+from ..types import Dim, TensorType, broadcast, product, require, shape_text
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
@@ -49,10 +50,35 @@ def same_rank(g: Builder, inputs: tuple[Value, ...]) -> list[Value]:
     return [g.Unsqueeze(x, list(range(1, rank - x.rank + 1))) if x.rank < rank else x for x in inputs]
 
 
-class Elementwise(Layer):
-    """Base of the layers that combine inputs element by element, two at a time."""
+class Merge(Layer):
+    """Base of the layers that combine inputs element by element.
 
+    A place of the result is masked where it is in every input; there is no mask where an input has none.
+    """
+
+    supports_masking = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        known = [mask for mask in masks if mask is not None]
+        if len(known) < len(masks):
+            return None
+        one = all(mask.shape == known[0].shape for mask in known)
+        require(one, f"merges inputs with masks of different shapes, {' and '.join(map(str, known))}")
+        return known[0]
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return reduce(g.Or, masks)
+
+
+def beside(g: Builder, mask: Value | None, rank: int) -> Value | None:
+    """The mask with axes of size one at its end, so that it broadcasts to the value that it goes with."""
+    return None if mask is None else g.Unsqueeze(mask, list(range(mask.rank, rank)))
+
+
+class Elementwise(Merge):
+    """Base of the layers that combine inputs two at a time, masked or not."""
+
     operator: ClassVar[str]
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -78,31 +104,65 @@ class Subtract(Elementwise):
 
 
 @layer
-class Multiply(Elementwise):
-    """Product of the inputs, element by element."""
+class Multiply(Merge):
+    """Product of the inputs, element by element. Masked factors count as 1; where all are masked the product is 0."""
 
-    operator = "Mul"
+    reads_masks = True
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        return merged(inputs)
+
+    def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
+        factors, kept = [], []
+        for whole, x, mask in zip(inputs, same_rank(g, inputs), masks, strict=True):
+            keep = beside(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
+            factors.append(x if keep is None else g.Where(keep, x, g.const(1, x.dtype)))
+            kept += [] if keep is None else [keep]
+        product = reduce(g.Mul, factors)
+        return product if len(kept) < len(inputs) else g.Where(reduce(g.Or, kept), product, g.const(0, product.dtype))
+
+
+class Extreme(Merge):
+    """Base of the layers that take the greatest or the least of the inputs that are not masked."""
+
+    reads_masks = True
+    operator: ClassVar[str]
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        return merged(inputs)
+
+    def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
+        y: Value | None = None
+        kept: Value | None = None
+        for whole, x, mask in zip(inputs, same_rank(g, inputs), masks, strict=True):
+            keep = beside(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
+            if y is None:
+                y, kept = x, keep
+                continue
+            x = x if keep is None else g.Where(keep, x, y)
+            y = y if kept is None else g.Where(kept, y, x)
+            kept = None if kept is None or keep is None else g.Or(kept, keep)
+            y = g.emit(self.operator, y, x)
+        return y
 
 
 @layer
-class Maximum(Elementwise):
+class Maximum(Extreme):
     """The greatest of the inputs, element by element."""
 
     operator = "Max"
 
 
 @layer
-class Minimum(Elementwise):
+class Minimum(Extreme):
     """The least of the inputs, element by element."""
 
     operator = "Min"
 
 
 @layer
-class Average(Layer):
+class Average(Merge):
     """Mean of the inputs, element by element."""
-
-    arity = (2, None)
 
     def infer(self, *inputs: TensorType) -> TensorType:
         require_real(*inputs)
@@ -114,8 +174,13 @@ class Average(Layer):
 
 @layer
 class Concatenate(Layer):
-    """The inputs one after the other along an axis."""
+    """The inputs one after the other along an axis.
 
+    Where an input has a mask, places of the result are masked that would be with the masks side by side, and true for
+    an input without one.
+    """
+
+    supports_masking = True
     arity = (2, None)
     axis: int = attr(-1, doc="Axis along which the inputs follow one another; the batch axis is 0.")
 
@@ -132,14 +197,39 @@ class Concatenate(Layer):
         total = sum((x.shape[axis] for x in inputs[1:]), start=first.shape[axis])
         return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        if not any(masks):
+            return None
+        for x, mask in zip(inputs, masks, strict=True):
+            fits = mask is None or mask.rank == x.rank - 1
+            require(fits, f"needs masks over all axes but the last, got {mask} beside {x}")
+        y = self.infer(*inputs)
+        return y.with_shape(y.shape[:-1]).with_dtype("bool")
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value:
+        import numpy as np
+
+        rank = inputs[0].rank
+        shape = self.infer(*(x.type for x in inputs)).shape[:-1]
+        columns = []
+        for x, mask in zip(inputs, masks, strict=True):
+            # One column stands for all of the last axis, of which later only the greatest counts.
+            if mask is None:
+                columns.append(g.Expand(g.const(np.ones((1,) * rank), "int32"), g.sizes((*x.shape[:-1], 1), x)))
+            else:
+                columns.append(g.Unsqueeze(g.cast(mask, "int32"), [rank - 1]))
+        joined = g.ReduceMax(g.Concat(*columns, axis=self.axis), [rank - 1], keepdims=0)
+        return g.refine(g.cast(joined, "bool"), shape)
+
     def lower(self, g: Builder, *inputs: Value) -> Any:
         return g.refine(g.Concat(*inputs, axis=self.axis), self.infer(*(x.type for x in inputs)).shape)
 
 
 @layer
 class Dot(Layer):
-    """Product of two inputs, summed along an axis of each, sample by sample."""
+    """Product of two inputs, summed along an axis of each, sample by sample. Masks end here."""
 
+    supports_masking = True
     arity = (2, 2)
     axes: Annotated[tuple[int, ...], Sizes(2)] = attr(doc="The axis of each input to sum over, or one for both.")
     normalize: bool = attr(False, doc="Whether to scale to length 1 along the axes first: the result is the cosine.")
@@ -155,6 +245,9 @@ class Dot(Layer):
         shape = (*x.shape[:a], *x.shape[a + 1 :], *y.shape[1:b], *y.shape[b + 1 :])
         return x.with_shape(shape if len(shape) > 1 else (*shape, 1))
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        return None
+
     def lower(self, g: Builder, x: Value, y: Value) -> Any:
         a, b = self._axes(x.type, y.type)
         shape, sources = self.infer(x.type, y.type).shape, (x, y)
@@ -162,8 +255,8 @@ class Dot(Layer):
             x, y = unit_length(g, x, a), unit_length(g, y, b)
         x = as_matrices(g, g.transpose(x, [*(axis for axis in range(x.rank) if axis != a), a]), last=True)
         y = as_matrices(g, g.transpose(y, [0, b, *(axis for axis in range(1, y.rank) if axis != b)]), last=False)
-        product = g.MatMul(x, y)
-        return product if product.shape == shape else g.refine(g.Reshape(product, g.sizes(shape, *sources)), shape)
+        sums = g.MatMul(x, y)
+        return sums if sums.shape == shape else g.refine(g.Reshape(sums, g.sizes(shape, *sources)), shape)
 
     def _axes(self, x: TensorType, y: TensorType) -> tuple[int, int]:
         found = []
@@ -187,5 +280,6 @@ def as_matrices(g: Builder, x: Value, *, last: bool) -> Any:
         return x
     if x.rank == 2:
         return g.Unsqueeze(x, [1 if last else 2])
-    keep = x.shape[-1] if last else x.shape[1]
-    return g.Reshape(x, g.sizes((x.shape[0], -1, keep) if last else (x.shape[0], keep, -1), x))
+    batch, *others = x.shape
+    shape = (batch, product(others[:-1]), others[-1]) if last else (batch, others[0], product(others[1:]))
+    return g.refine(g.Reshape(x, g.sizes(shape, x)), shape)

@@ -11,7 +11,17 @@ from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
 from ..types import Dim, TensorType, product, require
-from .attention import ARGUMENTS, CAUSAL, DROPOUT, SCORES, by_argument, check_sequences, dropped
+from .attention import (
+    ARGUMENTS,
+    CAUSAL,
+    DROPOUT,
+    SCORES,
+    by_argument,
+    check_masks,
+    check_sequences,
+    dropped,
+    with_masks,
+)
 from .axes import Axes, axes_of, axis_of
 from .base import Layer, Types, layer, penalize
 from .einsum import shaped, with_fans
@@ -23,6 +33,8 @@ if TYPE_CHECKING:
 
 MASKED = 0.7 * 3.4028235e38
 """What is taken from masked scores: next to it, they vanish."""
+
+MASKED_ARGUMENTS = ("query", "value", "key")
 
 Argument = Literal["query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"]
 
@@ -84,6 +96,8 @@ class HeadAttention(Layer):
     """Base of the layers that attend with several heads."""
 
     arity = (1, 7)
+    supports_masking = True
+    reads_masks = True
 
     dropout: float = attr(0.0, doc=DROPOUT, minimum=0, below=1)
     use_bias: bool = attr(True, doc="Whether the projections have learned biases.")
@@ -106,6 +120,15 @@ class HeadAttention(Layer):
     def output_names(self) -> tuple[str, ...]:
         return ("attention_scores",) if self.return_attention_scores else ()
 
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        check_masks(with_masks(self.arguments, inputs, masks, MASKED_ARGUMENTS), MASKED_ARGUMENTS)
+        beside: TensorType | None = by_argument(self.arguments, masks)["query"]
+        return beside
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        beside: Value | None = by_argument(self.arguments, masks)["query"]
+        return beside
+
     def check(self, types: dict[str, TensorType], places: Places, heads: int) -> tuple[Dim, ...]:
         """The shape of the scores; ShapeError where the inputs do not fit one another."""
         query, value = types["query"], types["value"]
@@ -116,10 +139,7 @@ class HeadAttention(Layer):
         one = len(places.attended) == 1
         banded = self.use_causal_mask or self.sliding_window is not None
         require(one or not banded, "has a causal mask or a sliding window, which need a single axis of attention")
-        for name in ("query_mask", "value_mask", "key_mask"):
-            if name in types:
-                require(query.rank == 3, f"takes a {name} only for sequences of rank 3, got {query}")
-                check_mask(name, types[name], types[name.removesuffix("_mask")].shape[:-1])
+        check_masks(types, MASKED_ARGUMENTS)
         scores = places.scores(heads, query, value)
         if "attention_mask" in types:
             self.check_attention_mask(types["attention_mask"], scores, 2 * len(places.attended))
@@ -246,8 +266,8 @@ class MultiHeadAttention(HeadAttention):
         given = self.output_shape
         return (given,) if isinstance(given, int) else given or (query.fixed(-1),)
 
-    def lower(self, g: Builder, *inputs: Value) -> Any:
-        given = by_argument(self.arguments, inputs)
+    def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
+        given = with_masks(self.arguments, inputs, masks, MASKED_ARGUMENTS)
         query, width = given["query"], self.value_dim or self.key_dim
         heads = self.num_heads, self.num_heads
         y, scores = self.attend(g, given, self.places(query.type), heads, (self.key_dim, width))
@@ -279,8 +299,8 @@ class GroupQueryAttention(HeadAttention):
         scores = self.check(types, Places.of(query, None), heads)
         return self.results(query, query.with_shape(scores))
 
-    def lower(self, g: Builder, *inputs: Value) -> Any:
-        given = by_argument(self.arguments, inputs)
+    def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
+        given = with_masks(self.arguments, inputs, masks, MASKED_ARGUMENTS)
         query, heads = given["query"], self.num_query_heads
         places, shared = Places.of(query.type, None), (heads, self.num_key_value_heads)
         y, scores = self.attend(g, given, places, shared, (self.head_dim, self.head_dim))

@@ -2,44 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ..bricks import attr
+from ..bricks import Brick, attr
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer, Ones
 from ..training.regularizers import Regularizer
-from ..types import TensorType, product, require
+from ..types import TensorType, broadcast, product, require, shape_text
 from .axes import Axes, along, axes_of, axis_of
 from .base import Layer, layer
 from .einsum import shaped
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..graph import Builder, Value
 
-RENORM = "Batch renormalization is not supported."
 SHORTEST = 1e-12
 """The length below which vectors are not brought to length 1, as in Keras."""
 
 SYNCHRONIZED = "Statistics over several machines are not supported."
 
 
-def statistics(g: Builder, x: Value, axes: list[int]) -> tuple[Value, Value, Value]:
-    """Mean along axes, the difference of x from it, and its square's mean."""
-    mean = g.ReduceMean(x, axes, keepdims=1)
-    centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
-    return mean, centered, g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
+def statistics(g: Builder, x: Value, axes: list[int], keep: Value | None = None) -> tuple[Value, Value, Value]:
+    """Mean along axes, the difference of x from it, and its square's mean; means over the places that are kept."""
+    if keep is None:
+        mean = g.ReduceMean(x, axes, keepdims=1)
+        centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
+        return mean, centered, g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
+    zero = g.const(0, x.dtype)
+    counted = g.Add(g.ReduceSum(g.cast(g.Expand(keep, g.Shape(x)), x.dtype), axes, keepdims=1), 1e-7)
+    mean = g.Div(g.ReduceSum(g.Where(keep, x, zero), axes, keepdims=1), counted)
+    centered = g.Add(x, g.Neg(mean))
+    squares = g.Where(keep, g.Mul(centered, centered), zero)
+    return mean, centered, g.Div(g.ReduceSum(squares, axes, keepdims=1), counted)
+
+
+class RenormClipping(Brick):
+    """Bounds of what batch renormalization corrects."""
+
+    tagged = False
+
+    rmax: float | None = attr(None, doc="Upper bound of the factor r.")
+    rmin: float | None = attr(None, doc="Lower bound of the factor r.")
+    dmax: float | None = attr(None, doc="Upper bound of the absolute value of the summand d.", minimum=0)
+
+
+class RootOf(Initializer):
+    """The root of what another initializer draws."""
+
+    of: Initializer = attr(doc="The other one.")
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.of.sample(shape, rng) ** 0.5
 
 
 @layer
 class BatchNormalization(Layer):
     """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, for every channel.
 
-    Mean and variance are those of the batch in training, which also move the averages:
-    `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are the
-    moving averages.
+    Mean and variance are those of the batch in training (of its places that are not masked), which also move the
+    averages: `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are
+    the moving averages.
+
+    With `renorm` (Ioffe, 2017) what is normalized by the batch is corrected by `r * x + d`, before gamma and beta:
+    with s the batch's `sqrt(variance + epsilon)`, `r = s / renorm_stddev` and `d = (mean - renorm_mean) /
+    renorm_stddev`, both clipped, and constants to the gradient.
     """
 
     mixes_samples = True
+    supports_masking = True
+    reads_masks = True
 
     axis: int = attr(-1, doc="Axis of the channels.")
     momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")
@@ -54,9 +89,9 @@ class BatchNormalization(Layer):
     gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
     beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
-    renorm: bool = attr(False, doc="Whether to correct the batch's statistics.", unsupported=RENORM)
-    renorm_clipping: tuple[float, ...] | None = attr(None, doc="Bounds of the correction.", unsupported=RENORM)
-    renorm_momentum: float = attr(0.99, doc="Momentum of the correction.", unsupported=RENORM)
+    renorm: bool = attr(False, doc="Whether to correct the batch's statistics by moving averages.")
+    renorm_clipping: RenormClipping | None = attr(None, doc="Bounds of the correction, with `renorm`.")
+    renorm_momentum: float = attr(0.99, doc="Share of the old average in the new one, of those that correct.")
     synchronized: bool = attr(False, doc="Whether machines share their statistics.", unsupported=SYNCHRONIZED)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -65,9 +100,20 @@ class BatchNormalization(Layer):
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
         x.fixed(axis)
+        bounds = self.renorm_clipping
+        if bounds is not None and bounds.rmin is not None and bounds.rmax is not None:
+            rightly = bounds.rmin <= bounds.rmax
+            text = f"has renorm_clipping from rmin {bounds.rmin} to rmax {bounds.rmax}, the wrong way round"
+            require(rightly, text, code="out-of-range")
         return x
 
-    def lower(self, g: Builder, x: Value) -> Any:
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        x, mask = inputs[0], masks[0]
+        fits = mask is None or mask.rank == x.rank - 1
+        require(fits, f"needs a mask over all axes of {x} but the last, got {mask}")
+        return mask
+
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
         axis = self.axis % x.rank
         shape = (x.shape[axis],)
         gamma: Value | None = None
@@ -78,47 +124,108 @@ class BatchNormalization(Layer):
             beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
         mean = g.state("moving_mean", shape, self.moving_mean_initializer)
         variance = g.state("moving_variance", shape, self.moving_variance_initializer)
+        if self.renorm:
+            self.renorm_states(g, shape)
         # ONNX' operator wants the channels on axis 1, and the statistics of a batch are quickest to take there.
         order = [0, axis, *(place for place in range(1, x.rank) if place != axis)]
         x = g.transpose(x, order)
         if g.training and g.trainable:
-            y = self._by_batch(g, x, gamma, beta, mean, variance)
+            keep = None if masks[0] is None else g.transpose(g.Unsqueeze(masks[0], [x.rank - 1]), order)
+            found = statistics(g, x, [place for place in range(x.rank) if place != 1], keep)
+            y = self._by_batch(g, found, gamma, beta, mean, variance)
         else:
             gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
             beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
             y = g.BatchNormalization(x, gamma, beta, mean, variance, epsilon=self.epsilon)
         return g.transpose(y, [order.index(place) for place in range(x.rank)])
 
-    def _by_batch(self, g: Builder, x: Value, gamma: Any, beta: Any, moving_mean: Any, moving_variance: Any) -> Value:
+    def _by_batch(
+        self,
+        g: Builder,
+        found: tuple[Value, Value, Value],
+        gamma: Any,
+        beta: Any,
+        moving_mean: Any,
+        moving_variance: Any,
+    ) -> Value:
         """By the statistics of the batch, in primitives: not every provider has the operator's training mode.
 
         All that is as large as x: x - mean, its squares, one product and one sum.
         """
-        axes = [place for place in range(x.rank) if place != 1]
-        mean, centered, variance = statistics(g, x, axes)
-        self._move(g, moving_mean, mean)
-        self._move(g, moving_variance, variance)
-        gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
+        mean, centered, variance = found
+        deviation = g.Sqrt(g.Add(variance, self.epsilon))
+        gain = g.Reciprocal(deviation)
+        shift: Value | None = None
+        if self.renorm:
+            factor, shift = self._correction(g, mean, deviation, moving_mean, moving_variance)
+            gain = g.Mul(gain, factor)
+        else:
+            self._move(g, moving_mean, mean, self.momentum)
+            self._move(g, moving_variance, variance, self.momentum)
         if gamma is not None:
-            gain = g.Mul(gain, along(g, gamma, [1], x.rank))
+            gamma = along(g, gamma, [1], centered.rank)
+            gain = g.Mul(gain, gamma)
+            shift = shift if shift is None else g.Mul(shift, gamma)
+        if beta is not None:
+            beta = along(g, beta, [1], centered.rank)
+            shift = beta if shift is None else g.Add(shift, beta)
         y = g.Mul(centered, gain)
-        return y if beta is None else g.Add(y, along(g, beta, [1], x.rank))
+        return y if shift is None else g.Add(y, shift)
 
-    def _move(self, g: Builder, moving: Any, batch: Value) -> None:
-        # A shared layer moves its averages at every call.
-        before = g.updates.get(moving.name, moving)
+    def _correction(
+        self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any
+    ) -> tuple[Value, Value]:
+        """The factor and the summand of renormalization; moves its averages and those of inference."""
+        moving_deviation, usual_mean, usual_deviation = self.renorm_states(g, moving_mean.shape)
+        bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
+        with g.detached():
+            divisor = g.Max(g.reshape(now(g, usual_deviation), deviation.shape), sqrt(self.epsilon))
+            factor = g.Div(deviation, divisor)
+            summand = g.Div(g.Sub(mean, g.reshape(now(g, usual_mean), mean.shape)), divisor)
+            factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
+            factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
+            summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
+        self._move(g, usual_mean, mean, self.renorm_momentum)
+        self._move(g, usual_deviation, deviation, self.renorm_momentum)
+        self._move(g, moving_mean, mean, self.momentum)
+        self._move(g, moving_deviation, deviation, self.momentum)
+        moved = now(g, moving_deviation)
+        g.assign(moving_variance, g.Relu(g.Sub(g.Mul(moved, moved), self.epsilon)))
+        return factor, summand
+
+    def renorm_states(self, g: Builder, shape: Any) -> tuple[Any, Any, Any]:
+        """The moving deviation of inference, and the mean and the deviation that correct."""
+        deviation = RootOf(of=self.moving_variance_initializer)
+        return (
+            g.state("moving_stddev", shape, deviation),
+            g.state("renorm_mean", shape, self.moving_mean_initializer),
+            g.state("renorm_stddev", shape, deviation),
+        )
+
+    def _move(self, g: Builder, moving: Any, batch: Value, momentum: float) -> None:
         batch = g.reshape(batch, moving.shape)
-        g.assign(moving, g.Add(g.Mul(before, self.momentum), g.Mul(batch, 1 - self.momentum)))
+        g.assign(moving, g.Add(g.Mul(now(g, moving), momentum), g.Mul(batch, 1 - momentum)))
+
+
+def now(g: Builder, state: Any) -> Value:
+    """What a state is by now: a shared layer changes its states at every call."""
+    return g.updates.get(state.name, state)
 
 
 @layer
 class LayerNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes."""
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes.
+
+    With `rms_scaling` it is `gamma * x / sqrt(variance + epsilon)`, whatever `center` and `scale` say.
+    """
+
+    supports_masking = True
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, of the statistics, and of gamma and beta.")
     epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
     center: bool = attr(True, doc="Whether to add a learned beta.")
     scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    rms_scaling: bool = attr(False, doc="Whether to leave x as it is and to divide it only.")
     beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
     gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
     beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
@@ -136,32 +243,40 @@ class LayerNormalization(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = axes_of(x.type, self.axis)
-        shape = [x.shape[axis] for axis in axes]
+        shape = weight_shape(x, self.axis)
         gamma: Value | None = None
         beta: Value | None = None
-        if self.scale:
+        if self.scale or self.rms_scaling:
             gamma = g.param("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
-        if self.center:
+        if self.center and not self.rms_scaling:
             beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
-        if axes != list(range(axes[0], x.rank)):
+        if self.rms_scaling or axes != list(range(axes[0], x.rank)):
             return self._by_primitives(g, x, axes, gamma, beta)
         return self._by_operator(g, x, axes, gamma, beta)
 
     def _by_operator(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        shape = [x.shape[axis] for axis in axes]
         if gamma is None:
             import numpy as np
 
-            gamma = g.const(np.ones([x.shape[axis] for axis in axes]), x.dtype)
-        weights = [gamma] if beta is None else [gamma, beta]  # a bias without a name crashes onnxruntime 1.32
+            gamma = g.const(np.ones(shape), x.dtype)
+        # a bias without a name crashes onnxruntime 1.32
+        weights = [g.reshape(weight, shape) for weight in (gamma, beta) if weight is not None]
         outputs = 3 if g.training else 1  # mean and inverse deviation, which the gradient can use
         y = g.LayerNormalization(x, *weights, axis=axes[0], epsilon=self.epsilon, outputs=outputs)
         return y[0] if g.training else y
 
     def _by_primitives(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.rank)]
         _, centered, variance = statistics(g, x, axes)
-        y = g.Div(centered, g.Sqrt(g.Add(variance, self.epsilon)))
-        y = y if gamma is None else g.Mul(y, along(g, gamma, axes, x.rank))
-        return y if beta is None else g.Add(y, along(g, beta, axes, x.rank))
+        y = g.Div(x if self.rms_scaling else centered, g.Sqrt(g.Add(variance, self.epsilon)))
+        y = y if gamma is None else g.Mul(y, g.reshape(gamma, shape))
+        return y if beta is None else g.Add(y, g.reshape(beta, shape))
+
+
+def weight_shape(x: TensorType | Value, axes: int | Sequence[int]) -> list[Any]:
+    """The sizes along the axes, in the order of the numbers given: -1 stands before 1, as in Keras."""
+    return [x.shape[axis] for axis in ([axes] if isinstance(axes, int) else sorted(axes))]
 
 
 @layer
@@ -171,6 +286,8 @@ class GroupNormalization(Layer):
 
     Mean and variance are those of a sample's whole group: of its channels and all other axes.
     """
+
+    supports_masking = True
 
     groups: int = attr(32, doc="Number of groups, a divisor of the channels; -1 for a group a channel.", minimum=-1)
     axis: int = attr(-1, doc="Axis of the channels.")
@@ -221,9 +338,13 @@ class GroupNormalization(Layer):
 
 @layer
 class RMSNormalization(Layer):
-    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, the mean being along some axes (Zhang and Sennrich, 2019)."""
+    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, the mean being along some axes (Zhang and Sennrich, 2019).
 
-    axis: Axes = attr(-1, doc="Axis, or list of axes, of the mean and of the learned scale.")
+    The scale has the sizes of these axes, but is broadcast along the last ones, as in Keras: along another axis it fits
+    only where that is as long as the last, or of size 1.
+    """
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the mean, whose sizes the learned scale has.")
     epsilon: float = attr(1e-6, doc="Added to the mean.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -232,19 +353,26 @@ class RMSNormalization(Layer):
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
             x.fixed(axis)
+        shape = tuple(weight_shape(x, self.axis))
+        require(
+            broadcast(x.shape, shape) == x.shape,
+            f"has a scale of shape {shape_text(shape)}, which does not broadcast to {x}",
+            "normalize along the last axes: Permute brings others there",
+        )
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes = axes_of(x.type, self.axis)
-        scale = g.param("scale", [x.shape[axis] for axis in axes], Ones())
-        mean = g.ReduceMean(g.Mul(x, x), axes, keepdims=1)
+        scale = g.param("scale", weight_shape(x, self.axis), Ones())
+        mean = g.ReduceMean(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)
         gain = g.Reciprocal(g.Sqrt(g.Add(mean, self.epsilon)))
-        return g.Mul(g.Mul(x, gain), along(g, scale, axes, x.rank))
+        return g.Mul(g.Mul(x, gain), scale)
 
 
 @layer
 class UnitNormalization(Layer):
     """`x / sqrt(sum(x ** 2))`, the sum being along some axes: vectors of length 1, or of 0 where x is 0."""
+
+    supports_masking = True
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, of the sum.")
 

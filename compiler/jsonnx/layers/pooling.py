@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..bricks import Sizes, attr
 from ..types import TensorType, product
-from .base import Layer, layer, require_real
+from .base import LAYERS, Layer, layer, require_real
 from .windows import (
     DATA_FORMAT,
     PADDING,
@@ -57,7 +57,7 @@ class Pooling(Layer):
         return with_channels_first(g, x, self.data_format, pool)
 
 
-@layer
+@LAYERS.register("MaxPool1D")
 class MaxPooling1D(Pooling):
     """The greatest element of every window of a sequence."""
 
@@ -67,7 +67,7 @@ class MaxPooling1D(Pooling):
     strides: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
-@layer
+@LAYERS.register("MaxPool2D")
 class MaxPooling2D(Pooling):
     """The greatest element of every window of an image."""
 
@@ -77,7 +77,7 @@ class MaxPooling2D(Pooling):
     strides: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
-@layer
+@LAYERS.register("MaxPool3D")
 class MaxPooling3D(Pooling):
     """The greatest element of every window of a volume."""
 
@@ -87,7 +87,7 @@ class MaxPooling3D(Pooling):
     strides: Annotated[tuple[int, ...], Sizes(3)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
-@layer
+@LAYERS.register("AvgPool1D")
 class AveragePooling1D(Pooling):
     """The mean of every window of a sequence; padding does not count."""
 
@@ -97,7 +97,7 @@ class AveragePooling1D(Pooling):
     strides: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
-@layer
+@LAYERS.register("AvgPool2D")
 class AveragePooling2D(Pooling):
     """The mean of every window of an image; padding does not count."""
 
@@ -107,7 +107,7 @@ class AveragePooling2D(Pooling):
     strides: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
-@layer
+@LAYERS.register("AvgPool3D")
 class AveragePooling3D(Pooling):
     """The mean of every window of a volume; padding does not count."""
 
@@ -137,19 +137,34 @@ class GlobalPooling(Layer):
         tail = [channels, *kept] if self.data_format == "channels_first" else [*kept, channels]
         return x.with_shape((x.shape[0], *tail))
 
-    def lower(self, g: Builder, x: Value) -> Any:
-        return g.emit(self.operator, x, spatial_axes(x.rank, self.data_format), keepdims=int(self.keepdims))
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        axes = spatial_axes(x.rank, self.data_format)
+        if masks[0] is not None:
+            return mean_of_kept(g, x, masks[0], axes[0], int(self.keepdims))
+        return g.emit(self.operator, x, axes, keepdims=int(self.keepdims))
 
 
-@layer
+def mean_of_kept(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> Value:
+    """The mean of the places of a sequence, along an axis, where a mask is true; 0 where it is nowhere."""
+    keep = g.Unsqueeze(mask, [3 - time])
+    total = g.ReduceSum(g.Where(keep, x, g.const(0, x.dtype)), [time], keepdims=keepdims)
+    return g.Div(total, g.Max(g.ReduceSum(g.cast(keep, x.dtype), [time], keepdims=keepdims), 1.0))
+
+
+@LAYERS.register("GlobalAvgPool1D")
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean of every channel of a sequence."""
+    """The mean of every channel of a sequence, of its places that are not masked; 0 where all are."""
 
     operator = "ReduceMean"
     spatial = 1
+    supports_masking = True
+    reads_masks = True
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        return None
 
 
-@layer
+@LAYERS.register("GlobalAvgPool2D")
 class GlobalAveragePooling2D(GlobalPooling):
     """The mean of every channel of an image."""
 
@@ -157,7 +172,7 @@ class GlobalAveragePooling2D(GlobalPooling):
     spatial = 2
 
 
-@layer
+@LAYERS.register("GlobalAvgPool3D")
 class GlobalAveragePooling3D(GlobalPooling):
     """The mean of every channel of a volume."""
 
@@ -165,7 +180,7 @@ class GlobalAveragePooling3D(GlobalPooling):
     spatial = 3
 
 
-@layer
+@LAYERS.register("GlobalMaxPool1D")
 class GlobalMaxPooling1D(GlobalPooling):
     """The greatest element of every channel of a sequence."""
 
@@ -173,7 +188,7 @@ class GlobalMaxPooling1D(GlobalPooling):
     spatial = 1
 
 
-@layer
+@LAYERS.register("GlobalMaxPool2D")
 class GlobalMaxPooling2D(GlobalPooling):
     """The greatest element of every channel of an image."""
 
@@ -181,7 +196,7 @@ class GlobalMaxPooling2D(GlobalPooling):
     spatial = 2
 
 
-@layer
+@LAYERS.register("GlobalMaxPool3D")
 class GlobalMaxPooling3D(GlobalPooling):
     """The greatest element of every channel of a volume."""
 

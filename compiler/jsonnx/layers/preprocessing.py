@@ -55,6 +55,8 @@ def as_real(x: TensorType) -> TensorType:
 class Rescaling(Layer):
     """`x * scale + offset`."""
 
+    supports_masking = True
+
     scale: Numbers = attr(doc="Factor: a number, or a list along the last axis or axes.")
     offset: Numbers = attr(0.0, doc="Summand: a number, or a list along the last axis or axes.")
 
@@ -78,6 +80,8 @@ class Normalization(Layer):
     Where none are given, `mean`, `variance` and `count` are states that start at 0, 1 and 0, and are to be set from the
     data before training: the population's statistics over all axes but `axis`.
     """
+
+    supports_masking = True
 
     adapted: ClassVar[tuple[str, ...]] = ("mean", "variance", "count")
     """The states that the data determines, see `adapts`."""

@@ -41,6 +41,8 @@ def mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> lis
 class Dropout(Layer):
     """Sets elements to 0 at random, and scales the others up to keep the mean."""
 
+    supports_masking = True
+
     rate: float = attr(doc="Share of the elements that become 0.", minimum=0, maximum=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
     seed: int | None = attr(None, doc=SEED)
@@ -59,6 +61,8 @@ class Dropout(Layer):
 
 class SpatialDropout(Layer):
     """Base of the layers that drop whole channels."""
+
+    supports_masking = True
 
     rate: float = attr(doc="Share of the channels that become 0.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
@@ -120,6 +124,8 @@ class SpatialDropout3D(SpatialDropout):
 class GaussianNoise(Layer):
     """Adds normal noise of mean 0."""
 
+    supports_masking = True
+
     stddev: float = attr(doc="Standard deviation of the noise.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
 
@@ -136,6 +142,8 @@ class GaussianNoise(Layer):
 @layer
 class GaussianDropout(Layer):
     """Multiplies by normal noise of mean 1 and the variance that Dropout of this rate would have."""
+
+    supports_masking = True
 
     rate: float = attr(doc="Rate r of the noise, whose standard deviation is sqrt(r / (1 - r)).", minimum=0, below=1)
     seed: int | None = attr(None, doc=SEED)
@@ -154,6 +162,8 @@ class GaussianDropout(Layer):
 @layer
 class AlphaDropout(Layer):
     """Sets elements to the lower limit of selu at random, then scales and shifts all to keep mean and variance."""
+
+    supports_masking = True
 
     rate: float = attr(doc="Share of the elements that are replaced.", minimum=0, below=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
@@ -175,6 +185,8 @@ class AlphaDropout(Layer):
 @layer
 class ActivityRegularization(Layer):
     """Adds `l1 * sum(|x|) + l2 * sum(x ** 2)`, divided by the batch size, to the loss; the output is the input."""
+
+    supports_masking = True
 
     penalizes_itself = True
 

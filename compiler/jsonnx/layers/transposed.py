@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ..bricks import Sizes, attr
 from ..types import Dim, TensorType, require
 from .activations import activate, activated
-from .base import layer
+from .base import LAYERS
 from .convolution import DILATION_RATE, KERNEL_SIZE, STRIDES, Filtering, weight_of
 from .windows import channel_axis, spatial_axes, with_channels_first
 
@@ -88,7 +88,7 @@ class Transposed(Filtering):
         return activate(g, with_channels_first(g, x, self.data_format, convolve), self.activation)
 
 
-@layer
+@LAYERS.register("Convolution1DTranspose")
 class Conv1DTranspose(Transposed):
     """Transposed convolution of sequences: `activation(conv_transpose(x, kernel) + bias)`."""
 
@@ -98,7 +98,7 @@ class Conv1DTranspose(Transposed):
     dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
-@layer
+@LAYERS.register("Convolution2DTranspose")
 class Conv2DTranspose(Transposed):
     """Transposed convolution of images: `activation(conv_transpose(x, kernel) + bias)`."""
 
@@ -108,7 +108,7 @@ class Conv2DTranspose(Transposed):
     dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
 
 
-@layer
+@LAYERS.register("Convolution3DTranspose")
 class Conv3DTranspose(Transposed):
     """Transposed convolution of volumes: `activation(conv_transpose(x, kernel) + bias)`."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..graph import Builder, Graph, Value
 from ..graph.builder import EmissionError
 from ..layers import Layer
@@ -17,14 +19,21 @@ def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32")
     """
     g = Builder(training=training, real=real)
     values: dict[str, Value] = {name: g.input(name, _real(type, real)) for name, type in typed.network.inputs.items()}
+    masks: dict[str, Value] = {}
     for call in typed.network.calls:
         if call.layer is None:
             raise ValueError(f"the layer {call.name!r} was not understood; only a sound network can be lowered")
         with g.at(call.owner, call.path):
-            results = lower_layer(g, call.layer, [values[source] for source in call.sources])
+            inputs, beside = [values[source] for source in call.sources], [masks.get(source) for source in call.sources]
+            results = lower_layer(g, call.layer, inputs, beside)
             for name, value in zip(call.results, results, strict=True):
                 promise(value, _real(typed.types[name], real), call.owner)
                 values[name] = value
+            masked = [name for name in call.results if name in typed.masks]
+            if masked:
+                mask = lower_mask(g, call.layer, inputs, beside, typed.masks[masked[0]], call.owner)
+                masks |= dict.fromkeys(masked, mask)
+    g.masks |= masks
     return g.graph({name: values[name] for name in typed.network.outputs})
 
 
@@ -32,16 +41,27 @@ def _real(type: TensorType, real: str) -> TensorType:
     return type.with_dtype(real) if type.dtype == "float32" else type
 
 
-def lower_layer(g: Builder, layer: Layer, inputs: list[Value]) -> tuple[Value, ...]:
+def lower_layer(g: Builder, layer: Layer, inputs: Sequence[Value], masks: Sequence[Value | None]) -> tuple[Value, ...]:
     """The results of one layer, its activity regularizer added to the losses."""
     outside, g.trainable = g.trainable, g.trainable and layer.trainable
-    results = layer.lower(g, *inputs)
+    results = layer.lower(g, *inputs, masks=masks) if layer.reads_masks else layer.lower(g, *inputs)
     results = results if isinstance(results, tuple) else (results,)
     if not layer.penalizes_itself:
         for result in results:
             penalize(g, layer.activity_regularizer, result)
     g.trainable = outside
     return results
+
+
+def lower_mask(
+    g: Builder, layer: Layer, inputs: Sequence[Value], masks: Sequence[Value | None], type: TensorType, scope: str
+) -> Value:
+    """The mask beside the layer's results, of the promised type."""
+    mask = layer.lower_mask(g, inputs, masks)
+    if mask is None:
+        raise EmissionError(f"{scope}: the shape rule promises a mask {type}, the operators give none")
+    promise(mask, type, scope)
+    return mask
 
 
 def promise(value: Value, type: TensorType, scope: str) -> None:

@@ -25,6 +25,8 @@ def objective(typed: TypedNetwork, report: Report) -> Objective | None:
     for output, loss in losses.items():
         try:
             targets[output] = loss.target(outputs[output])
+            if output in typed.masks:
+                loss.check_mask(outputs[output], typed.masks[output])
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
             _report(typed, output, "loss-mismatch", path, loss.type_name, error, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from ..diagnostics import Report
@@ -20,6 +20,8 @@ class TypedNetwork:
 
     network: Network
     types: Mapping[str, TensorType]
+    masks: Mapping[str, TensorType] = field(default_factory=dict)
+    """The types of the masks that go beside values, by the names of those."""
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -33,6 +35,7 @@ class TypedNetwork:
 def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     """Types on every edge that can have one; what cannot is reported once, where it first goes wrong."""
     types: dict[str, TensorType] = {}
+    masks: dict[str, TensorType] = {}
     for name, type in network.inputs.items():
         try:
             types[name] = _bounded(type, "is")
@@ -51,12 +54,29 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
                         f"has an activity_regularizer, and makes {type}, no real numbers",
                     )
                     call.layer.activity_regularizer.check(type.shape)
+            masks |= _masks(network, call, types, masks, report)
         except ShapeError as error:
             _report(network, call, types, error, report)
             continue
         types |= zip(call.results, results, strict=True)
     _check_labels(network, types, report)
-    return TypedNetwork(network, types)
+    return TypedNetwork(network, types, masks)
+
+
+def _masks(
+    network: Network, call: Call, types: Mapping[str, TensorType], masks: Mapping[str, TensorType], report: Report
+) -> dict[str, TensorType]:
+    """The masks beside a layer's results. Warns of one that ends at a layer which does not know of masks, as Keras
+    does."""
+    assert call.layer is not None
+    given = [masks.get(source) for source in call.sources]
+    mask = call.layer.infer_mask([types[source] for source in call.sources], given)
+    if any(given) and not call.layer.supports_masking:
+        message = f"{call.layer.type_name} {call.name!r} ends the mask beside its input: no layer after it sees one"
+        notes = [(network.paths[source], f"{source!r} is masked") for source in call.sources if source in masks]
+        help = "masked places count from here on; where they must not, put it before the mask is made"
+        report.add("mask-ends", call.path, message, help=help, notes=notes, severity="warning")
+    return {} if mask is None else dict.fromkeys(call.results[: call.layer.masked_outputs()], mask)
 
 
 def _bounded(type: TensorType, verb: str) -> TensorType:

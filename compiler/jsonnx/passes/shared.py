@@ -44,10 +44,14 @@ def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
     g = Builder()
     for call in calls:
         inputs = [g.input(f"{call.name}/{index}", typed.types[source]) for index, source in enumerate(call.sources)]
+        masks = [
+            g.input(f"{call.name}/{index}/mask", typed.masks[source]) if source in typed.masks else None
+            for index, source in enumerate(call.sources)
+        ]
         with g.at(call.owner, call.path):
             try:
                 if call.layer is not None:
-                    lower_layer(g, call.layer, list(inputs))
+                    lower_layer(g, call.layer, inputs, masks)
                     check_weights(g)
             except ShapeError as error:
                 others = [calls[0], call]

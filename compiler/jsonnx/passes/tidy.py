@@ -37,7 +37,7 @@ def _key(node: Node) -> Any:
     attributes = tuple(
         (name, value if isinstance(value, Body) else repr(value)) for name, value in sorted(node.attributes.items())
     )
-    return node.op, node.domain, attributes, tuple(map(_identity, node.inputs))
+    return node.op, node.domain, node.detached, attributes, tuple(map(_identity, node.inputs))
 
 
 def _identity(value: Value | None) -> Any:

@@ -43,6 +43,12 @@ def families_of_layers() -> list[tuple[str, list[type[Brick]]]]:
     return sorted(groups.items())
 
 
+def names_of(layer: type[Brick]) -> list[str]:
+    """The names that a spec may call a layer by, its own one first."""
+    others = [name for name, known in LAYERS.names.items() if known is layer and name != layer.type_name]
+    return [layer.type_name, *others]
+
+
 def arguments(brick: type[Brick]) -> Iterator[tuple[str, Attribute, str]]:
     """The arguments with their types in words: those that are needed, the others, those that all layers have."""
     shared = Layer.attributes if issubclass(brick, Layer) else {}
@@ -102,7 +108,7 @@ def _value(schema: dict[str, Any]) -> Any:
 
 def reference_text(brick: type[Brick]) -> str:
     """All there is to know about a layer."""
-    lines = [brick.type_name, "", cleandoc(brick.__doc__ or ""), ""]
+    lines = [", ".join(names_of(brick)), "", cleandoc(brick.__doc__ or ""), ""]
     for name, attribute, words in arguments(brick):
         default = default_text(brick, name)
         lines.append(f"  {name}: {words}{f' (default {default})' if default else ' (required)'}")
@@ -130,7 +136,7 @@ def layers_page() -> str:
     for title, layers in families_of_layers():
         lines += ["", f"## {title}"]
         for layer in layers:
-            lines += ["", f"### {layer.type_name}", "", cleandoc(layer.__doc__ or ""), ""]
+            lines += ["", f"### {', '.join(names_of(layer))}", "", cleandoc(layer.__doc__ or ""), ""]
             lines += ["```json", example(layer), "```"]
             own = _argument_table(layer)
             lines += ["", *own] if own else []

@@ -109,4 +109,9 @@ class Plan:
         for name in known:
             groups.setdefault(name.rpartition("/")[0], len(groups))
         last = len(layers)
-        return tuple(sorted(known, key=lambda n: (layers.get(n.partition("/")[0], last), groups[n.rpartition("/")[0]])))
+        order = sorted(known, key=lambda n: (layers.get(n.partition("/")[0], last), groups[n.rpartition("/")[0]]))
+        for name in states:
+            if follows := self.train.states[name].follows:
+                order.remove(name)
+                order.insert(order.index(follows) + 1, name)
+        return tuple(order)

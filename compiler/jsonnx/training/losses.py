@@ -55,11 +55,28 @@ class Loss(Brick):
         terms = self.terms(g, target, output)
         return terms if self.averaged is None else g.ReduceMean(terms, [self.averaged], keepdims=0)
 
-    def reduce(self, g: Builder, target: Value, output: Value) -> Value:
-        """The scalar loss of a batch."""
-        if self.reduction == "sum":
-            return g.ReduceSum(self.values(g, target, output), keepdims=0)
-        return g.ReduceMean(self.terms(g, target, output), keepdims=0)  # the mean of means of equally many
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        """ShapeError where the loss of an output cannot leave out places."""
+
+    def counted(self, g: Builder, target: Value, dtype: str, mask: Value | None) -> Value | None:
+        """1 for the losses that count, else 0; None where all do."""
+        return None if mask is None else g.cast(mask, dtype)
+
+    def reduce(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        """The scalar loss of a batch, or of those of its places where a mask is true."""
+        counted = self.counted(g, target, output.dtype, mask)
+        if counted is None and self.reduction != "sum":
+            return g.ReduceMean(self.terms(g, target, output), keepdims=0)  # the mean of means of equally many
+        values = self.values(g, target, output)
+        if counted is None:
+            return g.ReduceSum(values, keepdims=0)
+        total = g.ReduceSum(g.Mul(of_places(g, values, counted.rank), counted), keepdims=0)
+        return total if self.reduction == "sum" else g.Div(total, g.Max(g.ReduceSum(counted, keepdims=0), 1.0))
+
+
+def of_places(g: Builder, values: Value, rank: int) -> Value:
+    """The means of values over all axes from `rank` on."""
+    return g.ReduceMean(values, list(range(rank, values.rank)), keepdims=0) if values.rank > rank else values
 
 
 class AlongAxis(Loss):
@@ -124,18 +141,19 @@ class SparseCategoricalCrossentropy(Loss):
         classes = output.shape[-1]
         chosen = g.OneHot(target, [classes], g.const([0.0, -classes], output.dtype), axis=-1)
         if self.ignore_class is not None:
-            chosen = g.Mul(chosen, g.Unsqueeze(self.counted(g, target, output.dtype), [-1]))
+            chosen = g.Mul(chosen, g.Unsqueeze(self.of_class(g, target, output.dtype), [-1]))
         return g.Mul(chosen, log_probabilities(g, output, -1, self.from_logits))
 
-    def counted(self, g: Builder, target: Value, dtype: str) -> Value:
+    def of_class(self, g: Builder, target: Value, dtype: str) -> Value:
         """1 where the target is of a class that counts, else 0."""
         return g.cast(g.Not(g.Equal(target, self.ignore_class)), dtype)
 
-    def reduce(self, g: Builder, target: Value, output: Value) -> Value:
-        if self.ignore_class is None or self.reduction == "sum":
-            return super().reduce(g, target, output)
-        total = g.ReduceSum(self.values(g, target, output), keepdims=0)
-        return g.Div(total, g.Max(g.ReduceSum(self.counted(g, target, output.dtype), keepdims=0), 1.0))
+    def counted(self, g: Builder, target: Value, dtype: str, mask: Value | None) -> Value | None:
+        masked = super().counted(g, target, dtype, mask)
+        if self.ignore_class is None:
+            return masked
+        of_class = self.of_class(g, target, dtype)
+        return of_class if masked is None else g.Mul(of_class, masked)
 
 
 class Categorical(AlongAxis):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from ..bricks import Array, Integer, OneOf, Optional_, attr
+from ..types import TensorType, require
 from .losses import EPSILON, LOSSES, Loss
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class Overlap(Loss):
     @property
     def averaged(self) -> int | None:
         return None
+
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        help = "a layer that ends the mask, such as Reshape, may stand before the output"
+        require(False, f"sums over places that the mask beside {output} leaves out", help)
 
     def sum(self, g: Builder, x: Value) -> Value:
         axes = [] if self.axis is None else [[self.axis] if isinstance(self.axis, int) else list(self.axis)]

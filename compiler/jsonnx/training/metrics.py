@@ -24,7 +24,7 @@ class Metric(Brick):
     """A number that says how good an output is.
 
     `check` raises ShapeError where output and target do not suit it; `statistics` emits a float32 vector that adds up
-    over batches; `result` makes the number of the sums.
+    over batches, of the places where a mask is true if there is one; `result` makes the number of the sums.
     """
 
     family = METRICS
@@ -47,7 +47,7 @@ class Metric(Brick):
     def check(self, target: TensorType, output: TensorType) -> None:
         require(same_type(target, output), f"needs a target of the output's type {output}, the loss takes {target}")
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         raise NotImplementedError
 
     def result(self, totals: Any) -> float:
@@ -74,20 +74,25 @@ def same_type(target: TensorType, output: TensorType) -> bool:
     return target.rank == output.rank and target.dtype == output.dtype
 
 
-def sum_and_count(g: Builder, values: Value) -> Value:
+def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value:
     """`[sum, number]`, whose quotient is the mean over samples of the mean within each sample.
 
-    Where all samples are of one size the elements are counted instead, which keeps whole numbers whole.
+    Where all samples are of one size the elements are counted instead, which keeps whole numbers whole. Where a mask
+    is false values do not count.
     """
+    counted = None if mask is None else g.cast(mask, values.dtype)
+    if counted is not None:
+        values = g.Mul(losses.of_places(g, values, counted.rank), counted)
     if not all(isinstance(size, int) for size in values.shape[1:]):
-        values = g.ReduceMean(values, list(range(1, values.rank)), keepdims=0)
-    number = g.cast(g.Size(values), values.dtype)
+        values = losses.of_places(g, values, 1)
+        counted = None if counted is None else losses.of_places(g, counted, 1)
+    number = g.cast(g.Size(values), values.dtype) if counted is None else g.ReduceSum(counted, keepdims=0)
     return g.Concat(g.Reshape(g.ReduceSum(values, keepdims=0), [1]), g.Reshape(number, [1]), axis=0)
 
 
-def share_of(g: Builder, hit: Value) -> Value:
+def share_of(g: Builder, hit: Value, mask: Value | None) -> Value:
     """The statistics of how often a condition holds."""
-    return sum_and_count(g, g.cast(hit, "float32"))
+    return sum_and_count(g, g.cast(hit, "float32"), mask)
 
 
 # -- how often right ---------------------------------------------------------------------------------------------------
@@ -105,16 +110,16 @@ class OfClassNumbers(Metric):
 class SparseCategoricalAccuracy(OfClassNumbers):
     """Share of samples whose likeliest class is the target, a class number."""
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
-        return share_of(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target))
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return share_of(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target), mask)
 
 
 @METRICS.register("categorical_accuracy")
 class CategoricalAccuracy(Metric):
     """Share of samples whose likeliest class is that of the target, probabilities of the classes."""
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
-        return share_of(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))))
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return share_of(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))), mask)
 
 
 @METRICS.register("binary_accuracy")
@@ -123,9 +128,9 @@ class BinaryAccuracy(Metric):
 
     threshold: float = attr(0.5, doc="What an output must exceed to count as 1.")
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         above = g.cast(g.Greater(output, self.threshold), target.dtype)
-        return share_of(g, g.Equal(above, target))
+        return share_of(g, g.Equal(above, target), mask)
 
 
 @METRICS.register("accuracy", "acc")
@@ -155,9 +160,9 @@ class TopKCategoricalAccuracy(Metric):
 
     k: int = attr(5, doc="How many of the likeliest classes count.", minimum=1)
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         number = g.ArgMax(target, axis=-1, keepdims=1)
-        return share_of(g, among_best(g, output, g.GatherElements(output, number, axis=-1), self.k))
+        return share_of(g, among_best(g, output, g.GatherElements(output, number, axis=-1), self.k), mask)
 
 
 @METRICS.register("sparse_top_k_categorical_accuracy")
@@ -169,9 +174,9 @@ class SparseTopKCategoricalAccuracy(OfClassNumbers):
         False, doc="Whether the output is class numbers, best first.", unsupported="Outputs are scores of the classes."
     )
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         score = g.GatherElements(output, g.Unsqueeze(target, [-1]), axis=-1)
-        return share_of(g, among_best(g, output, score, self.k))
+        return share_of(g, among_best(g, output, score, self.k), mask)
 
 
 # -- how far off -------------------------------------------------------------------------------------------------------
@@ -179,11 +184,11 @@ class SparseTopKCategoricalAccuracy(OfClassNumbers):
 
 @METRICS.register("root_mean_squared_error")
 class RootMeanSquaredError(Metric):
-    """Root of the mean squared error over all elements of all samples."""
+    """Root of the mean squared error over all elements of all samples, masked ones too, as in Keras."""
 
     formula = "sqrt(totals[0] / totals[1])"
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         error = g.Sub(output, target)
         return sum_and_count(g, g.Mul(error, error))
 
@@ -204,8 +209,8 @@ class MeanOf(Metric):
         wanted = self.loss().target(output)
         require(same_type(target, wanted), f"needs the target {wanted}, the loss takes {target}")
 
-    def statistics(self, g: Builder, target: Value, output: Value) -> Value:
-        return sum_and_count(g, self.loss().values(g, target, output))
+    def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
+        return sum_and_count(g, self.loss().values(g, target, output), mask)
 
 
 @METRICS.register("mean_squared_error", "mse", "MSE")

@@ -23,5 +23,7 @@ CASES = [
     Case("dot-matrices", {"type": "Dot", "axes": [1, 2]}, [(3, 4), (2, 3)]),
     Case("dot-matrix-vector", {"type": "Dot", "axes": -1}, [(3, 4), (4,)]),
     Case("dot-images", {"type": "Dot", "axes": [2, -1]}, [(2, 3, 4), (4, 2, 3)]),
+    Case("dot-images-matrix", {"type": "Dot", "axes": [1, 2]}, [(3, 2, 1), (2, 3)]),
+    Case("dot-matrix-images", {"type": "Dot", "axes": [-1, 1]}, [(2, 3), (3, 2, 2)]),
     Case("dot-cosine", {"type": "Dot", "axes": -1, "normalize": True}, [(3, 4), (2, 4)]),
 ]

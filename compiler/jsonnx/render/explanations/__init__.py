@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textwrap import fill
 
+from ...layers.absent import absent
 from .explanation import Explanation
 from .runs import RUNS
 from .specs import SPECS
@@ -14,7 +15,10 @@ CODES = tuple(EXPLANATIONS)
 
 
 def explain(code: str) -> str | None:
-    """The long form of a code as text; None where there is no such code."""
+    """The long form of a code as text, or what is known of a layer that is not here; None where there is neither."""
+    missing = absent(code)
+    if missing is not None:
+        return f"{missing.code}: {missing.message}\n\n{fill(f'Instead: {missing.help}.', 88)}"
     about = EXPLANATIONS.get(code)
     return about and f"{code}: {about._replace(text=fill(about.text, 88)).plain()}"
 

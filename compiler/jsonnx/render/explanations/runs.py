@@ -74,6 +74,14 @@ RUNS: dict[str, Explanation] = {
         "jsonnx compile bigger.json --weights smaller/weights.safetensors -o model.onnx",
         "jsonnx compile smaller.json --weights smaller/weights.safetensors -o model.onnx",
     ),
+    "needs-weights": Explanation(
+        "A model alone does not tell which places count",
+        "Where a mask goes beside an output, masked places are left out of its loss. Here the mask is made of values "
+        "that depend on weights (a Masking after a layer that learns), which a compiled model does not give out. The "
+        "RUN folder has the weights.",
+        "jsonnx evaluate run/model.onnx --data test.npz",
+        "jsonnx evaluate run --data test.npz",
+    ),
     "no-spec": Explanation(
         "A model that does not say where it came from",
         "Models that jsonnx writes hold their spec. This one does not, so that its inputs, losses and metrics "

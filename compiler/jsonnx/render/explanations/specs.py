@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...layers.absent import NOT_EXPRESSIBLE
 from .explanation import Explanation
 
 SPECS: dict[str, Explanation] = {
@@ -126,7 +127,7 @@ SPECS: dict[str, Explanation] = {
         "Something of Keras that ONNX has no operator for",
         "The layer or the argument exists in Keras, and what it computes cannot be said with the operators of "
         "ONNX, or not in a way that gives the same numbers. The message says what is missing, the help what "
-        "comes nearest.",
+        f"comes nearest. Such layers are {', '.join(NOT_EXPRESSIBLE)}; `jsonnx explain LAYER` says why.",
         '{"type": "UpSampling2D", "interpolation": "lanczos3"}',
         '{"type": "UpSampling2D", "interpolation": "bicubic"}',
     ),
@@ -200,6 +201,15 @@ SPECS: dict[str, Explanation] = {
         "a single number may have two, for 0 and 1.",
         '{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "labels": ["cat", "dog"]}',
         '{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "labels": ["cat", "dog", "horse"]}',
+    ),
+    "mask-ends": Explanation(
+        "A mask ends at a layer that does not know of masks",
+        "Masking, and an Embedding with mask_zero, say which places of a sequence are padding. The mask goes on "
+        "beside the values, and recurrent layers, attention, GlobalAveragePooling1D and the losses leave those "
+        "places out. A layer such as Conv1D or Flatten mixes places: after it there is no mask, and all count, as "
+        "in Keras. It is a warning only: the model can be used.",
+        '[{"type": "Masking"}, {"type": "Conv1D", "filters": 8, "kernel_size": 3}, {"type": "LSTM", "units": 4}]',
+        '[{"type": "Masking"}, {"type": "Dense", "units": 8}, {"type": "LSTM", "units": 4}]',
     ),
     # -- training ----------------------------------------------------------------------------------------------------
     "loss-mismatch": Explanation(

@@ -1,0 +1,28 @@
+"""What the generic tests cannot see of image layers: what happens in training only, and at symbolic sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import lower, one_layer, run
+from jsonnx.types import Size
+
+
+def test_equalization_spreads_each_channel_by_its_histogram_in_training_only() -> None:
+    typed = one_layer({"type": "Equalization"}, (1, 4, 2))
+    x = np.array([[[[10, 7], [10, 7], [20, 7], [30, 7]]]], np.float32)
+    trained = run(lower(typed, training=True), {"x0": x})["layer"]
+    assert trained[0, 0, :, 0].tolist() == [0, 0, 128, 255]  # (cdf - 2) * 255 / (4 - 2)
+    assert trained[0, 0, :, 1].tolist() == [7, 7, 7, 7]
+    assert (run(lower(typed), {"x0": x})["layer"] == x).all()
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_resizing_of_any_size_is_that_of_each_size(interpolation: str) -> None:
+    layer = {"type": "Resizing", "height": 7, "width": 5, "interpolation": interpolation}
+    rng = np.random.default_rng(0)
+    free = lower(one_layer(layer, (Size.named("h"), Size.named("w"), 3)))
+    for height, width in ((7, 5), (13, 4), (3, 20), (14, 10)):
+        x = rng.uniform(0, 255, (2, height, width, 3)).astype("float32")
+        fixed = run(lower(one_layer(layer, (height, width, 3))), {"x0": x})["layer"]
+        np.testing.assert_allclose(run(free, {"x0": x})["layer"], fixed, rtol=1e-6)
