@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import layers.cases
 from harness import make_layer
+from recurrent_masks import BEHIND_WORDS, timed
 from training import cases as training
 
 Document = dict[str, Any]
@@ -321,11 +322,17 @@ GRAPHS = [
 # -- masks -------------------------------------------------------------------------------------------------------------
 
 
-def words(*entries: Document, outputs: tuple[str, ...] = (), **training: Any) -> Document:
+def words(
+    *entries: Document, outputs: tuple[str, ...] = (), shape: tuple[int, ...] = (6,), **training: Any
+) -> Document:
     """Layers after an Embedding that masks; the targets suit places, where there are any."""
     embedding = {"type": "Embedding", "name": "words", "input_dim": 4, "output_dim": 4, "mask_zero": True}
     section = {"loss": "mse", "optimizer": SGD, **training}
-    spec = {"inputs": {"ids": {"shape": [6], "dtype": "int32"}}, "layers": [embedding, *entries], "training": section}
+    spec = {
+        "inputs": {"ids": {"shape": list(shape), "dtype": "int32"}},
+        "layers": [embedding, *entries],
+        "training": section,
+    }
     return spec | ({"outputs": list(outputs)} if outputs else {})
 
 
@@ -375,6 +382,11 @@ def of_masks() -> Iterator[Network]:
     ignoring = {"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "from_logits": True}
     yield Network("mask-classes-ignoring", words(dense(5), loss=ignoring), "classes", integers=4)
     metrics = ["mse", "mae", "root_mean_squared_error", "cosine_similarity", "kl_divergence"]
+    for name, entries in BEHIND_WORDS.items():
+        yield Network(f"mask-{name}", words(*entries), integers=4)
+    inner, outer = recurrent("LSTM"), recurrent("GRU")
+    yield Network("mask-sentences", words(timed(inner), outer, dense(2), shape=(3, 4)), integers=4)
+    yield Network("mask-steps", stack({"type": "Masking"}, recurrent("LSTM"), dense(2), shape=(4, 1)))
     yield Network("mask-metrics", words(dense(3), metrics=metrics), integers=4, evaluated=True)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..bricks import attr, snake_case
 from ..types import TensorType, require
 from .base import Layer, Types, layer, listed, nested, penalize
-from .rnn import Recurrent, batch_major, check_mask, mask_of_steps, swapped
+from .rnn import Recurrent, batch_major, check_mask, mask_of_steps, mask_that_is_read, swapped
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -90,8 +90,12 @@ class Bidirectional(Layer):
         return 2 if self.merge_mode is None else 1
 
     def lower(self, g: Builder, x: Value, *states: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        return self.over(g, x, states, mask_that_is_read(masks, states))
+
+    def over(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
+        """The outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
         forward, backward = self.halves()
-        x, mask, half = swapped(g, x), mask_of_steps(g, masks[0]), len(states) // 2
+        x, mask, half = swapped(g, x), mask_of_steps(g, mask), len(states) // 2
         y, last = half_run(g, "forward", forward, x, states[:half], mask)
         mirrored, mirrored_last = half_run(g, "backward", backward, x, states[half:], mask)
         results = self.merged(g, y, mirrored)

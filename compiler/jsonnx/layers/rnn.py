@@ -72,7 +72,11 @@ class Recurrent(Layer):
         return masks[0] if self.return_sequences else None
 
     def lower(self, g: Builder, x: Value, *states: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        y, last = self.run(g, swapped(g, x), states, mask_of_steps(g, masks[0]))
+        return self.over(g, x, states, mask_that_is_read(masks, states))
+
+    def over(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
+        """The layer's outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
+        y, last = self.run(g, swapped(g, x), states, mask_of_steps(g, mask))
         if self.return_sequences:
             y = batch_major(g, y, flip=self.go_backwards)
         return (y, *last) if self.return_state else y
@@ -84,6 +88,11 @@ def check_mask(x: TensorType, mask: TensorType | None, *, unroll: bool = False) 
         wanted = "[batch, time]" if unroll else "[batch, time] or [batch, time, parts]"
         fits = mask.shape[:2] == x.shape[:2] and mask.rank in ((2,) if unroll else (2, 3))
         require(fits, f"needs a mask {wanted} beside its input {x}, got {mask}")
+
+
+def mask_that_is_read(masks: Sequence[Value | None], states: Sequence[Value]) -> Value | None:
+    """The sequence's mask, but none where initial states are given: there Keras passes it on and does not read it."""
+    return None if states else masks[0]
 
 
 def mask_of_steps(g: Builder, mask: Value | None) -> Value | None:
