@@ -39,7 +39,7 @@ def one_step(trained: Trainer, shape: tuple[int, ...]) -> float:
 def test_a_graph_does_not_grow_with_the_number_of_steps(layer, step) -> None:
     few, some, many = (len(trainer(layer, step, time).plan.train.nodes) for time in (64, 100, 1000))
     assert some == many < 250
-    assert few < 64 * 100
+    assert few < 1000
 
 
 @each_layer
@@ -49,7 +49,7 @@ def test_a_thousand_steps_are_trained(layer, step) -> None:
 
 @each_layer
 def test_sequences_of_any_length_are_trained_as_those_of_a_known_length(layer, step) -> None:
-    for time in (7, 70):
+    for time in (7, 20, 70):
         some, other = (trainer(layer, step, size) for size in ("time", time))
         some.set_weights(other.weights())
         assert one_step(some, (2, time, *step)) == pytest.approx(one_step(other, (2, time, *step)), rel=1e-5)

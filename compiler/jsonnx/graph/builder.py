@@ -274,12 +274,19 @@ class Builder:
         return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
 
     def loop(
-        self, step: Step, states: Sequence[Value], slices: Sequence[Value], *, reverse: bool = False
+        self,
+        step: Step,
+        states: Sequence[Value],
+        slices: Sequence[Value],
+        *,
+        reverse: bool = False,
+        most: int | None = None,
     ) -> tuple[list[Value], list[Value]]:
         """`step(g, states, slices) -> (states, results)`, for every slice along the first axes, from the last if
-        `reverse`: the last states, and the results stacked along a new first axis, in the order of the slices.
+        `reverse`: the last states, and the results stacked along a new first axis, in the order of the slices. Up to
+        `most` steps (`loops.UNROLLED` unless given) become nodes of their own, more are a Scan.
         """
-        return loop(self, step, states, slices, reverse=reverse)
+        return loop(self, step, states, slices, reverse=reverse, most=most)
 
     def zeros(self, like: Value) -> Value:
         """Zeros of a value's type; many are made when the graph runs, not kept in the file."""

@@ -16,15 +16,15 @@ Step = Callable[["Builder", Sequence[Value], Sequence[Value]], tuple[Sequence[Va
 """`step(g, states, slices) -> (states, results)`."""
 
 UNROLLED = 64
-"""The greatest number of steps that become nodes of their own."""
+"""The greatest number of steps that become nodes of their own, unless the caller knows better."""
 
 
 def loop(
-    g: Builder, step: Step, states: Sequence[Value], slices: Sequence[Value], *, reverse: bool
+    g: Builder, step: Step, states: Sequence[Value], slices: Sequence[Value], *, reverse: bool, most: int | None
 ) -> tuple[list[Value], list[Value]]:
     """See `Builder.loop`."""
     time = slices[0].shape[0]
-    if isinstance(time, int) and time <= UNROLLED:
+    if isinstance(time, int) and time <= (UNROLLED if most is None else most):
         return unrolled(g, step, states, slices, time, reverse=reverse)
     return scan(g, step, states, slices, reverse=reverse)
 
