@@ -182,8 +182,8 @@ CellOrCells = Annotated[
 class RNN(Recurrent):
     """A cell carried over a sequence [batch, time, features].
 
-    Further inputs are the states to start from, in the order in which `return_state` gives them: in place of zeros. As in
-    Keras, where they are given a mask beside the sequence goes on beside the output, and every step counts here.
+    Further inputs are the states to start from, in place of zeros, in the order in which `return_state` gives them. As
+    in Keras, where they are given a mask beside the sequence goes on beside the output, and every step counts here.
     """
 
     arity = (1, None)
