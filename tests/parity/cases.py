@@ -6,7 +6,8 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - MultiHeadAttention with a value_dim that is not key_dim, without scores: it fails;
 - an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
   `model.losses` has them all;
-- a frozen Bidirectional around a layer that is not frozen: it trains the weights inside.
+- a frozen Bidirectional around a layer that is not frozen: it trains the weights inside;
+- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds).
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from training import cases as training
 
 Document = dict[str, Any]
 
-LEFT_OUT = {"sparsemax", "sparsemax-axis", "sparsemax-one", "heads-value-dim"}
+LEFT_OUT = {
+    "sparsemax",
+    "sparsemax-axis",
+    "sparsemax-one",
+    "heads-value-dim",
+    "discretization-learned",
+    "discretization-learned-one-hot",
+}
 
 SGD = {"type": "SGD", "learning_rate": 0.1}
 
@@ -65,12 +73,19 @@ def one_layer(case: layers.cases.Case) -> Document:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})
     outputs = ["layer", *(f"layer.{name}" for name in make_layer(case.layer).output_names())]
     entries.append({**case.layer, "name": "layer", "from": sources})
+    if case.layer["type"] in COUNTING and case.layer.get("output_mode", "int") == "int":  # no loss takes integers
+        entries.append({"type": "Rescaling", "name": "real", "scale": 1})
+        outputs = ["real"]
     if case.layer["type"].endswith("Attention"):  # Keras passes masks on to the losses, but not through this layer
         flat = {output: output.replace(".", "_") + "_flat" for output in outputs}
         entries += [{"type": "Flatten", "name": name, "from": output} for output, name in flat.items()]
         outputs = list(flat.values())
     loss = "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
     return {"inputs": inputs, "layers": entries, "outputs": outputs, "training": {"loss": loss, "optimizer": SGD}}
+
+
+COUNTING = ("Discretization",)
+"""Layers whose output is integers unless they say otherwise."""
 
 
 # -- one brick of training ---------------------------------------------------------------------------------------------
