@@ -7,7 +7,8 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - SpectralNormalization of an Embedding: its outputs are whole numbers, and there is no loss of them;
 - SpectralNormalization of a frozen layer: its kernel is trained;
 - Equalization: in a functional model it is connected to itself (called by itself it does what ours does in training);
-- a frozen Bidirectional around a layer that is not frozen: it trains the weights inside.
+- a frozen Bidirectional around a layer that is not frozen: it trains the weights inside;
+- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Document = dict[str, Any]
 
 LEFT_OUT = {
     *("heads-value-dim", "spectral-embedding", "spectral-frozen"),
+    *("discretization-learned", "discretization-learned-one-hot"),
     *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
 }
 
@@ -71,12 +73,19 @@ def one_layer(case: layers.cases.Case) -> Document:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})
     outputs = ["layer", *(f"layer.{name}" for name in make_layer(case.layer).output_names())]
     entries.append({**case.layer, "name": "layer", "from": sources})
+    if case.layer["type"] in COUNTING and case.layer.get("output_mode", "int") == "int":  # no loss takes integers
+        entries.append({"type": "Rescaling", "name": "real", "scale": 1})
+        outputs = ["real"]
     if case.layer["type"].endswith("Attention"):  # Keras passes masks on to the losses, but not through this layer
         flat = {output: output.replace(".", "_") + "_flat" for output in outputs}
         entries += [{"type": "Flatten", "name": name, "from": output} for output, name in flat.items()]
         outputs = list(flat.values())
     loss = "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
     return {"inputs": inputs, "layers": entries, "outputs": outputs, "training": {"loss": loss, "optimizer": SGD}}
+
+
+COUNTING = ("Discretization",)
+"""Layers whose output is integers unless they say otherwise."""
 
 
 # -- one brick of training ---------------------------------------------------------------------------------------------

@@ -138,6 +138,8 @@ def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any
         results = layer(inputs[0], reverse="float" in inputs[0].dtype)
     elif len(inputs) == 1:
         results = layer(inputs[0])
+    elif kind == "CategoryEncoding":
+        results = layer(inputs[0], count_weights=inputs[1])
     elif kind in RECURRENT:
         results = layer(inputs[0], initial_state=inputs[1:])
     else:
