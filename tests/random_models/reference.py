@@ -18,6 +18,7 @@ from jsonnx.graph.infer import OPSET
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops._op import OpRunBinary, OpRunUnary
 from onnx.reference.ops._op_list import load_op
 from recurrent_reference import RECURRENT
 from window_reference import WINDOWS
@@ -169,8 +170,11 @@ def _made(proto: onnx.NodeProto) -> Operator:
     made = OPERATORS.get(proto.op_type) or load_op("", proto.op_type, OPSET, evaluator_cls=ReferenceEvaluator)
     settings = {"log": lambda *_: None, "opsets": {"": OPSET}, "new_ops": None, "evaluator_cls": ReferenceEvaluator}
     instance = made(proto, settings)
-    if type(instance).run is not OpRun.run:  # of one or two inputs, which look up their attributes themselves
-        return instance._run
+    if isinstance(instance, (OpRunUnary, OpRunBinary)):  # these look up their attributes themselves
+        plain = len(proto.input) == (1 if isinstance(instance, OpRunUnary) else 2)
+        return instance._run if plain else instance.run
+    if type(instance).run is not OpRun.run:
+        return instance.run
     given = {name: getattr(instance, name) for name in instance.attributes_names_}
     return lambda *inputs: instance._run(*inputs, **given)
 
