@@ -240,7 +240,10 @@ class Brick:
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
         for name in own:
             delattr(cls, name)
-        cls.attributes = cls.attributes | own
+        inherited: dict[str, Attribute] = {}
+        for base in reversed(cls.__mro__[1:]):
+            inherited |= vars(base).get("attributes", {})
+        cls.attributes = inherited | own
         cls._forms = None
 
     def __init__(self, **given: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
+from jsonnx.runtime.random import size_of
 
 from .cases import Case, all_cases
 
@@ -56,7 +57,7 @@ def test_gradients_equal_finite_differences(case: Case) -> None:
     graph = lower(typed, training=True, real="float64")
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
     feeds |= {
-        name: np.where(rng.random((3, *map(int, r.shape[1:]))) < r.keep, r.scale, 0.0)
+        name: np.where(rng.random([size_of(size, {"batch": 3}) for size in r.shape]) < r.keep, r.scale, 0.0)
         for name, r in graph.randoms.items()
     }
     masks = {f"x{i}" for i in case.masks}

@@ -9,6 +9,8 @@ from jsonnx.diagnostics import CompileError
 from jsonnx.types import Size
 
 LSTM = {"type": "LSTM", "units": 2}
+CELL = {"type": "LSTMCell", "units": 2}
+CONV = {"type": "ConvLSTM2D", "filters": 2, "kernel_size": 2}
 GRU = {"type": "GRU", "units": 2, "go_backwards": True}
 
 
@@ -18,8 +20,22 @@ GRU = {"type": "GRU", "units": 2, "go_backwards": True}
         (LSTM, [(3,)], "needs a sequence [batch, time, features], got float32[batch, 3]"),
         (LSTM, [(4, 3), (2,)], "needs all its initial states (state_h, state_c) or none, got 1"),
         (LSTM, [(4, 3), (2,), (5,)], "needs float32[batch, 2] as its initial state_c, got float32[batch, 5]"),
-        ({**LSTM, "activation": "gelu"}, [(4, 3)], "cannot use gelu as its activation"),
-        ({**LSTM, "recurrent_activation": {"type": "relu", "max_value": 6}}, [(4, 3)], "cannot bound the relu"),
+        ({**LSTM, "activation": "glu"}, [(4, 3)], "float32[batch, 2] become float32[batch, 1] by its activation"),
+        ({**LSTM, "unroll": True}, [(Size.named("time"), 3)], "has unroll, which needs a fixed number of steps"),
+        ({"type": "RNN", "cell": LSTM}, [(4, 3)], "has LSTM for a cell"),
+        (
+            {"type": "RNN", "cell": {"type": "StackedRNNCells", "cells": []}},
+            [(4, 3)],
+            "needs a cell, got an empty list",
+        ),
+        ({"type": "RNN", "cell": {"type": "StackedRNNCells", "cells": [GRU]}}, [(4, 3)], "has GRU for a cell"),
+        ({"type": "RNN", "cell": CELL}, [(4, 3), (2,)], "needs all its initial states (state_h, state_c) or none, got"),
+        ({"type": "RNN", "cell": {**CELL, "activity_regularizer": "l2"}}, [(4, 3)], "an activity_regularizer on its"),
+        (CONV, [(4, 5, 3)], "needs an input of rank 5, [batch, time, height, width, channels], got steps of"),
+        (CONV, [(4, Size.named("height"), 5, 3)], "needs a fixed size on axis 1"),
+        ({**CONV, "strides": 2, "dilation_rate": [1, 2]}, [(4, 5, 5, 3)], "cannot have both strides and dilation"),
+        (CELL, [(3,), (2,), (5,)], "needs float32[batch, 2] as its state_c, got float32[batch, 5]"),
+        (CELL, [(4, 3), (2,), (2,)], "needs an input [batch, features], got float32[batch, 4, 3]"),
         ({"type": "Bidirectional", "layer": {"type": "Dense", "units": 2}}, [(4, 3)], "not Dense"),
         ({"type": "Bidirectional", "layer": {**LSTM, "go_backwards": True}}, [(4, 3)], "both have go_backwards true"),
         (

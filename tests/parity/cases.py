@@ -8,7 +8,8 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - SpectralNormalization of a frozen layer: its kernel is trained;
 - Equalization: in a functional model it is connected to itself (called by itself it does what ours does in training);
 - a frozen Bidirectional around a layer that is not frozen: it trains the weights inside;
-- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds).
+- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds);
+- an activity regularizer on SimpleRNN: it forgets it.
 """
 
 from __future__ import annotations

@@ -22,6 +22,9 @@ Arrays = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 """Layers whose further inputs are the initial states."""
 
+CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells")
+"""Layers whose further inputs are their states."""
+
 BY_ARGUMENT = ("MultiHeadAttention", "GroupQueryAttention")
 """Layers that take their inputs as arguments, not as one list."""
 
@@ -104,11 +107,14 @@ def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
 
 def argument(key: str, value: Any) -> Any:
     """A layer's argument: bricks become Keras' objects by what the argument's name says they are."""
+    if key == "cell" and isinstance(value, list):  # Keras would count the stack it makes
+        value = {"type": "StackedRNNCells", "cells": value}
     if key in ("layer", "backward_layer", "cell"):
         way = "backward_" if key == "backward_layer" else ""  # as the backward layer that Keras makes itself is called
         return keras_layer({"name": way + snake_case(value["type"]), **value})
     if key == "cells":
-        return [argument("cell", cell) for cell in value]
+        names = default_names([{"type": cell["type"]} for cell in value])
+        return [argument("cell", {"name": name, **cell}) for name, cell in zip(names, value, strict=True)]
     if isinstance(value, Mapping) and "type" in value:
         kinds = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
         kind = key.rsplit("_", 1)[-1]
@@ -136,15 +142,42 @@ def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any
         results = attended(layer, kind, inputs, **options)
     elif kind == "ReversibleEmbedding":
         results = layer(inputs[0], reverse="float" in inputs[0].dtype)
+    elif kind in CELLS:
+        results = layer(inputs[0], states_of(layer, inputs[1:]))
     elif len(inputs) == 1:
         results = layer(inputs[0])
     elif kind == "CategoryEncoding":
         results = layer(inputs[0], count_weights=inputs[1])
     elif kind in RECURRENT:
-        results = layer(inputs[0], initial_state=inputs[1:])
+        results = layer(inputs[0], initial_state=initial_states(layer, inputs[1:]))
     else:
         results = layer(inputs)
-    return list(results) if isinstance(results, (list, tuple)) else [results]
+    return keras.tree.flatten(results)
+
+
+def initial_states(layer: keras.layers.Layer, states: list[Any]) -> list[Any]:
+    """States as a recurrent layer takes them: nested as its cells are."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        half = len(states) // 2
+        ways = (layer.forward_layer, states[:half]), (layer.backward_layer, states[half:])
+        return [state for way, own in ways for state in initial_states(way, own)]
+    return states_of(layer.cell, states)
+
+
+def states_of(cell: Any, states: list[Any]) -> list[Any]:
+    """The states of a cell, or of every cell of a stack."""
+    if not isinstance(cell, keras.layers.StackedRNNCells):
+        return states
+    rest = iter(states)
+    return [[next(rest) for _ in state_names(inner)] for inner in cell.cells]
+
+
+def state_names(cell: Any) -> list[str]:
+    """The names of a cell's states; those of a stack bear the names of its cells."""
+    if isinstance(cell, keras.layers.StackedRNNCells):
+        return [f"{inner.name}_{state}" for inner in cell.cells for state in state_names(inner)]
+    one = isinstance(cell, (keras.layers.SimpleRNNCell, keras.layers.GRUCell))
+    return ["state_h"] if one else ["state_h", "state_c"]
 
 
 def attended(
@@ -171,8 +204,12 @@ def result_names(name: str, layer: keras.layers.Layer, count: int) -> list[str]:
         more = ["attention_scores"]
     elif isinstance(layer, keras.layers.Bidirectional):
         more = ["backward"] if layer.merge_mode is None else []
-        states = ("state_h", "state_c")[: (count - 1 - len(more)) // 2]
-        more += [f"{way}_{state}" for way in ("forward", "backward") for state in states]
+        ways = ("forward", layer.forward_layer), ("backward", layer.backward_layer)
+        more += [f"{way}_{state}" for way, inner in ways for state in state_names(inner.cell)]
+    elif type(layer).__name__ in RECURRENT:
+        more = state_names(layer.cell)
+    elif type(layer).__name__ in CELLS:
+        more = state_names(layer)
     else:
         more = ["state_h", "state_c"]
     more = more[: count - 1]

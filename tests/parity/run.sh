@@ -20,7 +20,7 @@ if [ "${1:-}" = record ]; then
     exec "$ENV/bin/python" tests/parity/record_networks.py
 fi
 if [ "${1:-}" = layers ]; then
-    exec "$ENV/bin/python" -m pytest -p no:cacheprovider -n 2 --dist worksteal tests/parity/check_layers.py
+    exec "$ENV/bin/python" -m pytest -p no:cacheprovider -n 2 --dist worksteal tests/parity/check_layers.py tests/parity/check_masks.py
 fi
 exec "$ENV/bin/python" -m pytest -s -p no:cacheprovider \
     tests/parity/check_samples.py tests/parity/check_onnx_ad.py tests/parity/check_accuracy.py

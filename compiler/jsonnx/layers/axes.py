@@ -38,3 +38,16 @@ def along(g: Builder, value: Value, axes: Sequence[int], rank: int) -> Value:
     if list(axes) == list(range(rank - len(axes), rank)):
         return value
     return g.reshape(value, [value.shape[axes.index(axis)] if axis in axes else 1 for axis in range(rank)])
+
+
+def folded(g: Builder, x: Value) -> Value:
+    """The first two axes as one."""
+    return g.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+
+
+def unfolded(g: Builder, y: Value, x: Value) -> Value:
+    """The first axis as two again: the first two of x."""
+    shape = (*x.shape[:2], *y.shape[1:])
+    if sum(not isinstance(size, int) for size in shape) <= 1:
+        return g.reshape(y, shape)
+    return g.refine(g.Reshape(y, g.sizes(shape, x, y)), shape)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..bricks import Brick, Family, attr
@@ -38,6 +39,9 @@ class Layer(Brick):
 
     reads_masks: ClassVar[bool] = False
     """Whether `lower` takes a keyword `masks`: for every input its mask, or None."""
+
+    mixes_samples: ClassVar[bool] = False
+    """Whether in training a sample's result depends on the rest of its batch, or the layer counts its calls."""
 
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
@@ -84,3 +88,19 @@ def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:
     if regularizer is not None:
         batch = g.Squeeze(g.Shape(y, start=0, end=1), [0])
         g.add_loss(g.Div(regularizer.penalty(g, y), g.cast(batch, y.dtype)))
+
+
+@contextmanager
+def nested(g: Builder, name: str, inner: Layer) -> Iterator[None]:
+    """What is emitted inside belongs to a layer inside the layer at hand: its weights bear both names."""
+    outside, g.trainable = g.trainable, g.trainable and inner.trainable
+    try:
+        with g.at(name):
+            yield
+    finally:
+        g.trainable = outside
+
+
+def listed(types: Types) -> tuple[TensorType, ...]:
+    """The types of a layer's outputs, of which there may be one."""
+    return types if isinstance(types, tuple) else (types,)

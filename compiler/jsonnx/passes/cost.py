@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ..graph import Graph, Node
-from ..types import BATCH, Dim, TensorType
+from ..types import BATCH, Dim, Size, TensorType
 from .shapes import TypedNetwork
 
 
@@ -63,8 +63,15 @@ def _per_sample(shape: tuple[Dim, ...]) -> Dim:
     """The elements of a tensor that belong to one sample."""
     result: Dim = 1
     for size in shape:
-        result = result * (1 if size == BATCH else size)
+        result = result * _share(size)
     return result
+
+
+def _share(size: Dim) -> Dim:
+    """The part of an axis that belongs to one sample: of the batch 1, of steps folded into it their number."""
+    if isinstance(size, Size) and not size.offset and [symbol for symbol, _ in size.terms] == [str(BATCH)]:
+        return size.terms[0][1]
+    return size
 
 
 def _matmul(node: Node) -> Dim:
@@ -86,7 +93,7 @@ def _recurrent(node: Node) -> Dim:
     x, w, r = node.inputs[:3]
     if x is None or w is None or r is None:
         return 0
-    return x.shape[0] * (prod(w.shape) + prod(r.shape))
+    return x.shape[0] * _share(x.shape[1]) * (prod(w.shape) + prod(r.shape))
 
 
 def _scan(node: Node) -> Dim:

@@ -22,6 +22,8 @@ from .explanations import EXPLANATIONS
 EXAMPLES: dict[str, Any] = {
     "activation": "relu",
     "axes": -1,
+    "cell": {"type": "LSTMCell", "units": 16},
+    "cells": [{"type": "LSTMCell", "units": 16}, {"type": "GRUCell", "units": 8}],
     "dims": [2, 1],
     "kernel_size": 3,
     "layer": {"type": "LSTM", "units": 16},

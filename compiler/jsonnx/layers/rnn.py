@@ -1,0 +1,172 @@
+"""What all recurrent layers share: a cell carried over a sequence; and RNN, which takes any cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ..bricks import Array, BrickForm, OneOf, attr, snake_case
+from ..types import ShapeError, TensorType, require
+from .base import LAYERS, Layer, Types, layer, nested, require_real
+from .cells import Cell, StackedRNNCells, check_states, checked_cell
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+STATEFUL = (
+    "A state kept from batch to batch is not supported: take the last state out by return_state, and pass it as a "
+    "further input, the initial state."
+)
+UNROLL = "Whether steps are unrolled. The compiler decides that by itself; with a mask, Keras' results depend on it."
+
+Result = tuple["Value", list["Value"]]
+"""The output, [time, batch, ...] in the order of the inputs or [batch, ...] of the last step; and the last states."""
+
+
+class Recurrent(Layer):
+    """Base of the layers that carry a state from step to step of a sequence [batch, time, ...]."""
+
+    return_sequences: bool = attr(False, doc="Whether to output the state of every step, not of the last one only.")
+    return_state: bool = attr(False, doc="Whether to output the last state as well.")
+    go_backwards: bool = attr(False, doc="Whether to go from the last step to the first, and to output in that order.")
+    stateful: bool = attr(False, doc="Whether the last state starts the next batch.", unsupported=STATEFUL)
+    unroll: bool = attr(False, doc=UNROLL)
+    zero_output_for_mask: bool = attr(
+        False, doc="Whether the output of a masked step is zero, not that of the step before."
+    )
+
+    @property
+    def inner(self) -> Cell:
+        """The cell; ShapeError where there is none."""
+        raise NotImplementedError
+
+    def run(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Result:
+        """The layer over [time, batch, ...], with a mask [time, batch]."""
+        raise NotImplementedError
+
+    def output_names(self) -> tuple[str, ...]:
+        try:
+            return self.inner.state_names if self.return_state else ()
+        except ShapeError:  # what is wrong with the cell `infer` says
+            return ()
+
+    def infer(self, x: TensorType, *states: TensorType) -> Types:
+        cell = self.inner
+        require(x.rank >= 3, f"needs a sequence [batch, time, features], got {x}")
+        require_real(x)
+        require(x.shape[1] != 0, f"needs at least one step, got {x}")
+        require(not self.unroll or x.is_fixed(1), f"has unroll, which needs a fixed number of steps, got {x}")
+        types = cell.state_types(one_step(x))
+        if states:
+            check_states(cell.state_names, types, states)
+        y = types[cell.output_place]
+        if self.return_sequences:
+            y = y.with_shape((*x.shape[:2], *y.shape[1:]))
+        return (y, *types) if self.return_state else y
+
+    def lower(self, g: Builder, x: Value, *states: Value, mask: Value | None = None) -> Any:
+        y, last = self.run(g, swapped(g, x), states, None if mask is None else swapped(g, mask))
+        if self.return_sequences:
+            y = batch_major(g, y, flip=self.go_backwards)
+        return (y, *last) if self.return_state else y
+
+
+def one_step(x: TensorType) -> TensorType:
+    """The type of one step of [batch, time, ...]."""
+    return x.with_shape((x.shape[0], *x.shape[2:]))
+
+
+def swapped(g: Builder, x: Value) -> Value:
+    """A value with its first two axes exchanged."""
+    return g.transpose(x, (1, 0, *range(2, x.rank)))
+
+
+def batch_major(g: Builder, sequence: Value, *, flip: bool) -> Value:
+    """A sequence [time, batch, ...] as [batch, time, ...], from its last step to its first where flipped."""
+    ordered = g.Slice(sequence, [-1], [-(2**63)], [0], [-1]) if flip else sequence
+    return swapped(g, g.refine(ordered, sequence.shape))
+
+
+def looped(
+    g: Builder, layer: Recurrent, cell: Cell, x: Value, states: Sequence[Value], mask: Value | None = None
+) -> Result:
+    """A cell carried over [time, batch, ...] by a loop.
+
+    At a masked step the states stay, and the output is what it was after the step before; at first it is the initial
+    state, or with `unroll` zeros, as Keras has it.
+    """
+    step_type = x.type.with_shape(x.shape[1:])
+    made = cell.begin(g, step_type)
+    driven = cell.drive(g, made, x)
+    initial = list(states) or [zeros(g, state, driven) for state in cell.state_types(step_type)]
+    place, count = cell.output_place, len(initial)
+    kept = None if mask is None else masks_of_steps(g, mask, initial[0].rank)
+    zero = layer.zero_output_for_mask and not layer.unroll
+    from_zeros = layer.unroll and bool(states) and mask is not None
+
+    def step(g: Builder, before: Sequence[Value], slices: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+        after = cell.step(g, made, slices[0], before[:count])
+        y = after[place]
+        if kept is not None:
+            after = [g.Where(slices[1], new, old) for new, old in zip(after, before[:count], strict=True)]
+            if from_zeros:
+                y = g.Where(slices[1], y, before[count])
+                after = [*after, y]
+            else:
+                y = g.Where(slices[1], y, g.const(0.0, y.dtype)) if zero else after[place]
+        return after, [y] if layer.return_sequences else []
+
+    start = [*initial, zeros(g, initial[place].type, driven)] if from_zeros else initial
+    slices = [driven] if kept is None else [driven, kept]
+    last, results = g.loop(step, start, slices, reverse=layer.go_backwards)
+    if results:
+        return results[0], last[:count]
+    y = last[-1] if from_zeros else last[place]
+    if zero and kept is not None:
+        y = g.Where(g.Gather(kept, 0 if layer.go_backwards else -1, axis=0), y, g.const(0.0, y.dtype))
+    return y, last[:count]
+
+
+def masks_of_steps(g: Builder, mask: Value, rank: int) -> Value:
+    """A mask [time, batch] with axes of size 1 behind, so that each step's meets states of some rank."""
+    return g.Unsqueeze(mask, list(range(2, rank + 1)))
+
+
+def zeros(g: Builder, type: TensorType, source: Value) -> Value:
+    """Zeros of a type whose symbolic sizes a value has."""
+    return g.refine(g.Expand(g.const(0.0, type.dtype), g.sizes(type.shape, source)), type.shape)
+
+
+CellOrCells = Annotated[
+    Layer | tuple[Layer, ...],
+    OneOf(
+        (lambda value: isinstance(value, (list, tuple)), Array(BrickForm(LAYERS))),
+        (lambda value: True, BrickForm(LAYERS)),
+    ),
+]
+
+
+@layer
+class RNN(Recurrent):
+    """A cell carried over a sequence [batch, time, features].
+
+    Further inputs are the states to start from, in the order in which `return_state` gives them: in place of zeros.
+    """
+
+    arity = (1, None)
+
+    cell: CellOrCells = attr(
+        doc="What is done at every step: a SimpleRNNCell, GRUCell, LSTMCell or StackedRNNCells; a list is a stack."
+    )
+
+    @property
+    def inner(self) -> Cell:
+        if not isinstance(self.cell, tuple):
+            return checked_cell(self.cell)
+        stack: dict[str, Any] = {"cells": self.cell}
+        return StackedRNNCells(**stack)
+
+    def run(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Result:
+        cell = self.inner
+        with nested(g, snake_case(cell.type_name), cell):
+            return looped(g, self, cell, x, states, mask)

@@ -1,0 +1,86 @@
+"""TimeDistributed: one layer at every step of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..bricks import Brick, attr, snake_case
+from ..types import TensorType, require
+from .activations import Activation_
+from .axes import folded, unfolded
+from .base import Layer, layer, listed, nested
+
+if TYPE_CHECKING:
+    from ..graph import Builder, Value
+
+
+@layer
+class TimeDistributed(Layer):
+    """A layer applied to every step of [batch, time, ...], with the same weights.
+
+    Where the layer treats samples one by one, the steps are further samples of one call. Else (BatchNormalization in
+    training, an axis that is the batch) it is called step by step, which needs a fixed number of them.
+    """
+
+    layer: Layer = attr(doc="The layer, of one input and one output, which sees [batch, ...].")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.rank >= 3, f"needs a sequence of rank 3 or more, [batch, time, ...], got {x}")
+        inner = self.layer
+        takes_one = inner.arity[0] <= 1
+        require(takes_one, f"goes around a layer of one input, {inner.type_name} needs {inner.arity[0]}")
+        for part in within(inner):
+            require(
+                getattr(part, "activity_regularizer", None) is None and not getattr(part, "penalizes_itself", False),
+                f"has a penalty on the outputs of {part.type_name}, a layer inside it",
+                "give TimeDistributed an activity_regularizer, or put a layer that has one behind it",
+                "unsupported-argument",
+            )
+        if depends_on_others(inner, x.rank - 1):
+            x.fixed(1)
+        results = listed(inner.infer(x.with_shape((x.shape[0], *x.shape[2:]))))
+        require(len(results) == 1, f"goes around a layer of one output, {inner.type_name} has {len(results)} here")
+        return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        inner = self.layer
+        with nested(g, snake_case(inner.type_name), inner):
+            if (g.training and depends_on_others(inner, x.rank - 1)) or along_batch(inner, x.rank - 1):
+                steps = [
+                    self.called(g, g.refine(g.Gather(x, at, axis=1), x.shape[:1] + x.shape[2:]))
+                    for at in range(x.shape[1])
+                ]
+                return g.Concat(*(g.Unsqueeze(step, [1]) for step in steps), axis=1)
+            return unfolded(g, self.called(g, folded(g, x)), x)
+
+    def called(self, g: Builder, x: Value) -> Value:
+        """The layer's result for a batch of steps."""
+        (promised,) = listed(self.layer.infer(x.type))
+        y: Value = self.layer.lower(g, x)
+        return g.refine(y, promised.shape)
+
+
+def within(brick: Brick) -> Iterator[Any]:
+    """A layer, and the layers and activations inside it."""
+    yield brick
+    for value in vars(brick).values():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, (Layer, Activation_)):
+                yield from within(part)
+
+
+def depends_on_others(inner: Layer, rank: int) -> bool:
+    """Whether a sample's result may depend on the other samples of its batch, or the layer counts its calls."""
+    mixes = any(getattr(part, "mixes_samples", False) and part.trainable for part in within(inner))
+    return mixes or along_batch(inner, rank)
+
+
+def along_batch(inner: Layer, rank: int) -> bool:
+    """Whether something happens along the batch axis of a value of some rank, or is the same all along it."""
+    for part in within(inner):
+        axes = getattr(part, "axis", ())
+        noise = getattr(part, "noise_shape", None)
+        if {0, -rank} & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
+            return True
+    return False

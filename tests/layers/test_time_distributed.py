@@ -1,0 +1,69 @@
+"""TimeDistributed, beyond what every layer is tested for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import draw_weights, lower, one_layer, run
+from jsonnx.diagnostics import CompileError
+from jsonnx.types import Size
+
+TIME = Size.named("time")
+
+
+def timed(kind: str, **arguments: object) -> dict:
+    return {"type": "TimeDistributed", "layer": {"type": kind, **arguments}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "inputs", "message"),
+    [
+        (timed("Dense", units=2), [(3,)], "needs a sequence of rank 3 or more"),
+        (timed("Add"), [(4, 3)], "goes around a layer of one input, Add needs"),
+        (timed("LSTM", units=2, return_state=True), [(2, 4, 3)], "a layer of one output, LSTM has 3 here"),
+        (timed("Dense", units=2, activity_regularizer="l2"), [(4, 3)], "has a penalty on the outputs of Dense"),
+        (timed("ActivityRegularization", l1=1), [(4, 3)], "has a penalty on the outputs of ActivityRegularization"),
+        (timed("BatchNormalization"), [(TIME, 3)], "needs a fixed size on axis 1"),
+        (timed("Dense", units=2), [(4, TIME)], "needs a fixed size on axis 1"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(spec, inputs, message) -> None:
+    with pytest.raises(CompileError) as caught:
+        one_layer(spec, *inputs)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "rest"),
+    [
+        (timed("Dense", units=2), (3,)),
+        (timed("Conv1D", filters=2, kernel_size=2), (4, 3)),
+        (timed("LSTM", units=2), (TIME, 3)),
+        (timed("TimeDistributed", layer={"type": "Dense", "units": 2}), (TIME, 3)),
+    ],
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_sequences_may_have_any_length(spec, rest, training) -> None:
+    graph = lower(one_layer(spec, (TIME, *rest)), training=training)
+    rng = np.random.default_rng(0)
+    weights = draw_weights(graph, rng)
+    for time in (1, 5):
+        x = rng.normal(size=(2, time, *(time if size == TIME else size for size in rest))).astype("float32")
+        assert run(graph, {"x0": x, **weights})["layer"].shape[:2] == (2, time)
+
+
+def test_steps_are_one_call_where_samples_do_not_meet() -> None:
+    few, many = (lower(one_layer(timed("Dense", units=2), (time, 3)), training=True) for time in (2, 1000))
+    assert len(few.nodes) == len(many.nodes)
+
+
+def test_a_batch_normalization_moves_its_averages_at_every_step() -> None:
+    spec = timed("BatchNormalization", momentum=0.5)
+    results = run(
+        lower(one_layer(spec, (2, 1)), training=True),
+        {"x0": np.float32([[[4], [8]], [[4], [8]]])}
+        | {f"layer/batch_normalization/{name}": np.float32([1]) for name in ("gamma", "beta", "moving_variance")}
+        | {"layer/batch_normalization/moving_mean": np.float32([0])},
+    )
+    moved = [float(value[0]) for name, value in results.items() if "moving_mean" in name]
+    assert moved == [(0 / 2 + 4 / 2) / 2 + 8 / 2]

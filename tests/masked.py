@@ -1,0 +1,25 @@
+"""A layer called with a mask, as a graph: the mask is the last input, of ones and zeros."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness import make_layer
+from jsonnx.graph import Builder, Graph
+from jsonnx.passes.lower import promise
+from jsonnx.types import BATCH, TensorType
+
+
+def masked(spec: dict, *inputs: tuple[Any, ...], real: str = "float32", training: bool = False) -> Graph:
+    """The layer over inputs `x0`, `x1`, ... of these shapes without batch, with `mask` [batch, time]."""
+    layer, g = make_layer(spec), Builder(training=training, real=real)
+    values = [g.input(f"x{index}", TensorType(real, (BATCH, *shape))) for index, shape in enumerate(inputs)]
+    mask = g.cast(g.input("mask", TensorType(real, (BATCH, inputs[0][0]))), "bool")
+    types = layer.infer(*(value.type for value in values))
+    with g.at("layer"):
+        results = layer.lower(g, *values, mask=mask)
+    results = results if isinstance(results, tuple) else (results,)
+    names = ["layer", *(f"layer.{name}" for name in layer.output_names())]
+    for value, type in zip(results, types if isinstance(types, tuple) else (types,), strict=True):
+        promise(value, type, "layer")
+    return g.graph(dict(zip(names, results, strict=True)))
