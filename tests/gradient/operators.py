@@ -58,16 +58,20 @@ class Operator(NamedTuple):
         ]
         return g.graph({"y": g.emit(self.op, *operands, **self.attributes)})
 
+    def feeds(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Of all inputs, at a batch of 3."""
+        drawn = {}
+        for index, domain in enumerate(self.inputs):
+            if isinstance(domain, Domain):
+                shape = [size if isinstance(size, int) else 3 for size in self.type(index, "float64").shape]
+                drawn[f"x{index}"] = domain.draw(shape, rng)
+        return drawn
+
 
 def worst_error(operator: Operator) -> float:
     """Of the gradients of all inputs, in float64, at a batch of 3."""
-    rng = np.random.default_rng(0)
-    graph = operator.graph()
-    feeds = {
-        name: operator.inputs[int(name[1:])].draw([s if isinstance(s, int) else 3 for s in value.shape], rng)
-        for name, value in graph.inputs.items()
-    }
-    return check_gradients(graph, feeds, list(feeds))
+    feeds = operator.feeds(np.random.default_rng(0))
+    return check_gradients(operator.graph(), feeds, list(feeds))
 
 
 def slopes(operator: Operator, *points: Sequence[float]) -> list[np.ndarray]:

@@ -51,15 +51,14 @@ def one_node(op: str, shapes: dict[str, tuple[Dim, ...]], real: str, *constants,
     return g.graph({"y": g.emit(op, *operands, *constants, **attributes)})
 
 
-def draw(shapes: dict[str, tuple[Dim, ...]], **sizes: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
+def draw(shapes: dict[str, tuple[Dim, ...]], rng: np.random.Generator, **sizes: int) -> dict[str, np.ndarray]:
     known = {"batch": 3, **sizes}
     return {n: rng.normal(size=[s if isinstance(s, int) else known[str(s)] for s in of]) for n, of in shapes.items()}
 
 
 def check(op: str, shapes: dict[str, tuple[Dim, ...]], *constants, sizes=None, **attributes) -> None:
     """Finite differences in float64, then float32 in onnxruntime against float64."""
-    feeds, wanted = draw(shapes, **(sizes or {})), list(shapes)
+    feeds, wanted = draw(shapes, np.random.default_rng(0), **(sizes or {})), list(shapes)
     double = one_node(op, shapes, "float64", *constants, **attributes)
     assert check_gradients(double, feeds, wanted) < 1e-6
     expected = reference(with_gradients(double, wanted), feeds)
@@ -144,6 +143,12 @@ def test_an_image_of_symbolic_size(op, place, sizes) -> None:
     else:
         place = {"kernel_shape": [3, 3], **place}
     check(op, shapes, sizes={"height": height, "width": width}, **place)
+
+
+def test_average_pooling_of_any_number_of_channels() -> None:
+    shapes = {"x": (BATCH, Size.named("channels"), Size.named("height"), 5)}
+    for place, height in (({}, 4), ({"pads": [1, 0, 0, 1], "strides": [2, 1]}, 6)):
+        check("AveragePool", shapes, sizes={"channels": 3, "height": height}, kernel_shape=[2, 3], **place)
 
 
 TIES = [

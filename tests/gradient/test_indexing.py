@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from harness import check_gradients, run, with_gradients
-from jsonnx.graph import Builder
+from jsonnx.graph import Builder, Graph
 from jsonnx.types import BATCH, Size, TensorType
 
 TIME = Size.named("time")
@@ -23,6 +23,23 @@ class Rule(NamedTuple):
     i: tuple = ()
     bound: int = 1
     u: tuple | None = None
+
+    @property
+    def wanted(self) -> list[str]:
+        return ["x"] if self.u is None else ["x", "u"]
+
+    def graph(self) -> Graph:
+        g = Builder(real="float64")
+        x = g.input("x", TensorType("float64", self.x))
+        i = g.input("i", TensorType("int64", self.i))
+        u = None if self.u is None else g.input("u", TensorType("float64", self.u))
+        return g.graph({"y": self.apply(g, x, i, u)})
+
+    def feeds(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        x, i, u = (
+            tuple(size if isinstance(size, int) else 3 for size in shape) for shape in (self.x, self.i, self.u or ())
+        )
+        return {"x": rng.normal(size=x), "i": rng.integers(0, self.bound, i), "u": rng.normal(size=u)}
 
 
 def gather(axis: int) -> Callable:
@@ -83,15 +100,7 @@ RULES = [
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
 def test_gradient_equals_finite_differences(rule: Rule) -> None:
-    g, rng = Builder(real="float64"), np.random.default_rng(0)
-    x = g.input("x", TensorType("float64", rule.x))
-    i = g.input("i", TensorType("int64", rule.i))
-    u = None if rule.u is None else g.input("u", TensorType("float64", rule.u))
-    graph = g.graph({"y": rule.apply(g, x, i, u)})
-    fixed = [tuple(size if isinstance(size, int) else 3 for size in shape) for shape in (rule.x, rule.i, rule.u or ())]
-    feeds = {"x": rng.normal(size=fixed[0]), "i": rng.integers(0, rule.bound, fixed[1]), "u": rng.normal(size=fixed[2])}
-    wanted = ["x"] if u is None else ["x", "u"]
-    assert check_gradients(graph, feeds, wanted) < 1e-8
+    assert check_gradients(rule.graph(), rule.feeds(np.random.default_rng(0)), rule.wanted) < 1e-8
 
 
 def test_the_gradient_of_an_embedding_sums_duplicates_exactly_in_onnxruntime() -> None:

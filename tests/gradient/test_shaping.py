@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harness import check_gradients, reference, run
 from jsonnx.gradient import MissingRule
-from jsonnx.graph import Builder
+from jsonnx.graph import Builder, Graph
 from jsonnx.types import BATCH, Size, TensorType
 
 TIME = Size.named("time")
@@ -22,6 +22,19 @@ class Rule(NamedTuple):
     apply: Callable
     shapes: list[tuple]
     evaluate: Callable = reference
+
+    def graph(self) -> Graph:
+        g = Builder(real="float64")
+        y = self.apply(
+            g, *(g.input(f"x{index}", TensorType("float64", shape)) for index, shape in enumerate(self.shapes))
+        )
+        if not {*y.shape} <= {*range(99), BATCH, TIME}:  # the harness weights outputs whose sizes it can tell
+            y = g.ReduceSum(g.Mul(y, y), keepdims=0)
+        return g.graph({"y": y})
+
+    def feeds(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        sizes = [tuple(size if isinstance(size, int) else 3 for size in shape) for shape in self.shapes]
+        return {f"x{index}": rng.normal(size=shape) for index, shape in enumerate(sizes)}
 
 
 def concat(g: Builder, *xs):
@@ -109,16 +122,8 @@ RULES = [
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
 def test_gradient_equals_finite_differences(rule: Rule) -> None:
-    g = Builder(real="float64")
-    rng = np.random.default_rng(0)
-    xs = [g.input(f"x{index}", TensorType("float64", shape)) for index, shape in enumerate(rule.shapes)]
-    y = rule.apply(g, *xs)
-    if not {*y.shape} <= {*range(99), BATCH, TIME}:  # the harness weights outputs whose sizes it can tell
-        y = g.ReduceSum(g.Mul(y, y), keepdims=0)
-    graph = g.graph({"y": y})
-    sizes = [tuple(size if isinstance(size, int) else 3 for size in shape) for shape in rule.shapes]
-    feeds = {f"x{index}": rng.normal(size=shape) for index, shape in enumerate(sizes)}
-    assert check_gradients(graph, feeds, list(feeds), evaluate=rule.evaluate) < 1e-8
+    feeds = rule.feeds(np.random.default_rng(0))
+    assert check_gradients(rule.graph(), feeds, list(feeds), evaluate=rule.evaluate) < 1e-8
 
 
 def test_a_resize_of_a_part_is_refused() -> None:

@@ -4,12 +4,12 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - MultiHeadAttention with a value_dim that is not key_dim, without scores: it fails;
 - an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
   `model.losses` has them all;
-- an activity regularizer on SimpleRNN: it forgets it;
 - SpectralNormalization of an Embedding: its outputs are whole numbers, and there is no loss of them;
 - SpectralNormalization of a frozen layer: its kernel is trained;
 - Equalization: in a functional model it is connected to itself (called by itself it does what ours does in training);
-- a frozen ConvLSTM, and a frozen RNN, Bidirectional or TimeDistributed around what is not frozen: it trains the weights
-  inside.
+- a frozen Bidirectional around a layer that is not frozen: it trains the weights inside;
+- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds);
+- an activity regularizer on SimpleRNN: it forgets it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Document = dict[str, Any]
 
 LEFT_OUT = {
     *("heads-value-dim", "spectral-embedding", "spectral-frozen"),
+    *("discretization-learned", "discretization-learned-one-hot"),
     *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
 }
 
@@ -74,12 +75,19 @@ def one_layer(case: layers.cases.Case) -> Document:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})
     outputs = ["layer", *(f"layer.{name}" for name in make_layer(case.layer).output_names())]
     entries.append({**case.layer, "name": "layer", "from": sources})
+    if case.layer["type"] in COUNTING and case.layer.get("output_mode", "int") == "int":  # no loss takes integers
+        entries.append({"type": "Rescaling", "name": "real", "scale": 1})
+        outputs = ["real"]
     if case.layer["type"].endswith("Attention"):  # Keras passes masks on to the losses, but not through this layer
         flat = {output: output.replace(".", "_") + "_flat" for output in outputs}
         entries += [{"type": "Flatten", "name": name, "from": output} for output, name in flat.items()]
         outputs = list(flat.values())
     loss = "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
     return {"inputs": inputs, "layers": entries, "outputs": outputs, "training": {"loss": loss, "optimizer": SGD}}
+
+
+COUNTING = ("Discretization",)
+"""Layers whose output is integers unless they say otherwise."""
 
 
 # -- one brick of training ---------------------------------------------------------------------------------------------
@@ -381,12 +389,12 @@ def of_masks() -> Iterator[Network]:
     )
     ignoring = {"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "from_logits": True}
     yield Network("mask-classes-ignoring", words(dense(5), loss=ignoring), "classes", integers=4)
-    metrics = ["mse", "mae", "root_mean_squared_error", "cosine_similarity", "kl_divergence"]
     for name, entries in BEHIND_WORDS.items():
         yield Network(f"mask-{name}", words(*entries), integers=4)
     inner, outer = recurrent("LSTM"), recurrent("GRU")
     yield Network("mask-sentences", words(timed(inner), outer, dense(2), shape=(3, 4)), integers=4)
     yield Network("mask-steps", stack({"type": "Masking"}, recurrent("LSTM"), dense(2), shape=(4, 1)))
+    metrics = ["mse", "mae", "root_mean_squared_error", "cosine_similarity", "kl_divergence"]
     yield Network("mask-metrics", words(dense(3), metrics=metrics), integers=4, evaluated=True)
 
 

@@ -146,6 +146,8 @@ def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any
         results = layer(inputs[0], states_of(layer, inputs[1:]))
     elif len(inputs) == 1:
         results = layer(inputs[0])
+    elif kind == "CategoryEncoding":
+        results = layer(inputs[0], count_weights=inputs[1])
     elif kind in RECURRENT:
         results = layer(inputs[0], initial_state=initial_states(layer, inputs[1:]))
     else:

@@ -8,6 +8,7 @@ BY_TYPE.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import prod
 from random import Random
 from typing import Any
@@ -20,10 +21,16 @@ from jsonnx.types import Size, TensorType
 VOCABULARY = 11
 """Integer inputs are below this."""
 
+INTEGERS = ["int64", "int32"]
 FAMILY = {family.kind: family for family in (*FAMILIES, LAYERS)}
 LEFT_OUT = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
 NUMBERS = [0.0, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, -1.0]
 Types = tuple[TensorType, ...]
+
+INPUTS: dict[str, Callable[[Random], tuple[list[Any], str]]] = {
+    "Embedding": lambda rng: ([rng.randint(1, 7)][: rng.randint(0, 1)] or [rng.randint(1, 3), 2], rng.choice(INTEGERS)),
+}
+"""Shape and element type of an input for a layer that ordinary inputs do not suit."""
 
 
 def known(size: Any) -> int:
@@ -34,7 +41,7 @@ def known(size: Any) -> int:
 def attributes(rng: Random, brick: type[Brick], inputs: Types, chance: float = 0.3) -> dict[str, Any]:
     """The required attributes and some of the others, most of them legal for these inputs."""
     given = {}
-    properties = brick.schema()["properties"]
+    properties = properties_of(brick)
     for name, attribute in brick.attributes.items():
         if attribute.unsupported is not None or name in LEFT_OUT:
             continue
@@ -44,9 +51,14 @@ def attributes(rng: Random, brick: type[Brick], inputs: Types, chance: float = 0
     return given if special is None else given | special(rng, given, inputs)
 
 
+@cache
+def properties_of(brick: type[Brick]) -> dict[str, Any]:
+    return brick.schema()["properties"]
+
+
 def _chance(name: str, chance: float) -> float:
-    if name in ("trainable", "activity_regularizer", "seed", "activity_regularizer"):
-        return 0.04
+    if name in ("trainable", "activity_regularizer", "seed"):
+        return 0.05
     rare = name.endswith(("_initializer", "_regularizer", "_constraint"))
     return 0.1 if rare else chance
 

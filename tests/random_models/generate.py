@@ -65,9 +65,11 @@ class _Growth:
     def spec(self, seed: int) -> dict[str, Any]:
         rng = self.rng
         trained = rng.random() < 0.7
-        for _ in range(rng.choice([1, 1, 1, 2, 3])):
-            self.add_input(symbolic=not trained and rng.random() < 0.5)
-        wanted = rng.choice([1, 2, 3, 5, 8, 13, 20, 40])
+        symbolic = 0.15 if trained else 0.5
+        self.begin(list(LAYERS.members)[seed % len(LAYERS.members)], symbolic)
+        for _ in range(rng.choice([0, 0, 0, 1, 2])):
+            self.add_input(symbolic)
+        wanted = rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 13, 30])
         for _ in range(3 * wanted):
             if len(self.calls) >= wanted:
                 break
@@ -84,7 +86,17 @@ class _Growth:
 
     # -- values --------------------------------------------------------------------------------------------------------
 
-    def add_input(self, *, symbolic: bool = False, type: TensorType | None = None) -> str:
+    def begin(self, kind: str, symbolic: float) -> None:
+        """An input and a layer of this kind on it: so none is rarer than others because few values suit it."""
+        for _ in range(TRIES):
+            name = self.add_input(symbolic, kind)
+            if self.attempt(kind, name):
+                return
+            del self.inputs[name], self.types[name], self.free[name]
+        self.add_input(symbolic)
+
+    def add_input(self, symbolic: float, kind: str = "") -> str:
+        """An input, with a chance of symbolic sizes; one that suits a kind of layer where `draw.INPUTS` knows it."""
         rng, name = self.rng, f"x{len(self.inputs)}"
         rank = rng.choice([1, 2, 2, 2, 3, 3, 3, 3, 4])
         most = {1: 16, 2: 9, 3: 8, 4: 5}[rank]
@@ -94,11 +106,11 @@ class _Growth:
         dtype = "float32"
         if rank <= 2 and rng.random() < 0.15:
             dtype = rng.choice(["int64", "int32"])
-        if symbolic and rank > 1:
+        if rng.random() < symbolic and rank > 1:
             for axis in rng.sample(range(rank - 1), rng.randint(1, min(2, rank - 1))):
                 shape[axis] = rng.choice(["time", "width"])
-        if type is not None:
-            shape, dtype = [str(s) if isinstance(s, Size) else s for s in type.shape[1:]], type.dtype
+        if kind in draw.INPUTS:
+            shape, dtype = draw.INPUTS[kind](rng)
         sizes = tuple(Size.named(size) if isinstance(size, str) else size for size in shape)
         self.inputs[name] = {"shape": shape} if dtype == "float32" else {"shape": shape, "dtype": dtype}
         self.types[name] = TensorType(dtype, (BATCH, *sizes))
@@ -117,16 +129,17 @@ class _Growth:
     def grow(self) -> None:
         """One more layer, if one of several tries is legal."""
         for _ in range(TRIES):
-            if self.rng.random() < 0.05 and self.share():
+            if self.rng.random() < 0.03 and self.share():
                 return
             kind = self.rng.choice(list(LAYERS.members))
             if kind not in SKIPPED and self.attempt(kind):
                 return
 
-    def attempt(self, kind: str) -> bool:
+    def attempt(self, kind: str, first: str | None = None) -> bool:
+        """A layer of this kind on that value, or on any; what was tried in vain is undone."""
         brick = LAYERS.members[kind]
         before = len(self.calls), dict(self.types), dict(self.inputs), dict(self.free), dict(self.layers)
-        sources = list(self.sources(brick))
+        sources = list(self.sources(brick, first or self.pick()))
         types = tuple(self.types[source] for source in sources)
         if sources and all(fits(type) for type in types):
             for _ in range(3):
@@ -137,10 +150,9 @@ class _Growth:
         self.types, self.inputs, self.free, self.layers = before[1:]
         return False
 
-    def sources(self, brick: type) -> Iterator[str]:
-        """Values that the layer may take; adapters and inputs are added where it wants several of a kind."""
+    def sources(self, brick: type, first: str) -> Iterator[str]:
+        """Values that the layer may take; adapters are added where it wants several of a kind."""
         least, most = brick.arity
-        first = self.pick()
         yield first
         if (
             issubclass(brick, LAYERS.names["LSTM"].__mro__[1])
@@ -278,17 +290,14 @@ class _Growth:
             else:
                 given = {}
             kind = brick.type_name
-            given |= {
-                key: value
-                for key, value in draw.attributes(rng, brick, (), 0.2).items()
-                if key not in ("axis", "from_logits")
-            }
+            drawn = draw.attributes(rng, brick, (self.types[output],), 0.2)
+            given |= {key: value for key, value in drawn.items() if key != "from_logits"}
             if "ignore_class" in given:
                 given["ignore_class"] = rng.choice([0, 1, None])
             try:
                 loss = brick(**given)
                 loss.target(self.types[output])
-            except ShapeError:
+            except (ShapeError, TypeError):
                 continue
             head = None
             if not given.get("from_logits"):

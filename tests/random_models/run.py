@@ -1,8 +1,9 @@
-"""Many random models: `python tests/random_models/run.py --seed 0 --count 1000 --seconds 600`.
+"""Many random models: in `tests`, `python -m random_models.run --first 0 --count 1000 --jobs 1 --seconds 600`.
 
-Seeds are run in chunks, each in a process of its own, so that a crash of onnxruntime is a finding and not an end. Every
-chunk's first models are compiled once more in another process with other hashes, to the same bytes. With --record what
-was run is added to ledger.json beside this file.
+Seeds are run in chunks, each in a process of its own, so that a crash or a hang of onnxruntime is a finding and not an
+end. Some models of a chunk are compiled once more in another process with other hashes, to the same bytes. What was
+run, and what fails, is added to ledger.json beside this file after every chunk. `--again` examines what is open there
+once more.
 """
 
 from __future__ import annotations
@@ -14,141 +15,161 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-LEDGER = HERE / "ledger.json"
-CHUNK = 50
-DIGESTS = 4
-"""Models of a chunk whose bytes are compared between processes."""
-LIMIT = 30.0
-"""Seconds a model, on average, after which a chunk counts as hung."""
+from random_models import ledger
 
-sys.path[:0] = [str(ROOT / "compiler"), str(ROOT / "tests")]
+ROOT = Path(__file__).parents[2]
+CHUNK = 250
+DIGESTS = 5
+"""Models of a chunk whose bytes are compared between processes."""
+LIMIT = 120.0
+"""Seconds a model may take, its shrinking included."""
+
+Finding = dict[str, Any]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0, help="the first one")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=200, help="how many models")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no chunk after this time")
     parser.add_argument("--only", help="oracles to run, by name, with commas between")
-    parser.add_argument("--record", action="store_true", help="add the run to the ledger")
-    parser.add_argument("--no-shrink", action="store_true", help="report failing models as they are")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--digests", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--dry", action="store_true", help="leave the ledger as it is")
+    parser.add_argument("--again", action="store_true", help="examine the open failures of the ledger, and no seeds")
+    parser.add_argument("--child", choices=["models", "digests"], help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.child or given.digests:
-        warnings.simplefilter("ignore")
-        (print_digests if given.digests else examine_chunk)(given)
+    if given.child:
+        seeds = range(given.first, given.first + given.count)
+        (examine_seeds if given.child == "models" else print_digests)(seeds, given.only)
         return 0
-    return long_run(given)
+    return 1 if (again() if given.again else long_run(given)) else 0
 
 
-def long_run(given: argparse.Namespace) -> int:
-    end, done, findings = time.monotonic() + given.seconds, 0, []
-    while done < given.count and time.monotonic() < end:
-        count = min(CHUNK, given.count - done)
-        findings += chunk(given.seed + done, count, given.only)
-        done += count
-        print(f"{done} models, {len({f['seed'] for f in findings})} failing", file=sys.stderr, flush=True)
-    for finding in findings:
-        if not given.no_shrink and "spec" not in finding and finding["oracle"] != "crash":
-            finding["spec"] = shrunk(finding)
-        print(json.dumps(finding, separators=(",", ":")))
-    if given.record:
-        record(given.seed, done, findings)
-    return 1 if findings else 0
+def long_run(given: argparse.Namespace) -> list[Finding]:
+    """Runs chunk after chunk, records each, and says how many models and failures there were."""
+    begun, done, findings = time.monotonic(), 0, []
+    starts = range(given.first, given.first + given.count, CHUNK)
+
+    def one(first: int) -> tuple[int, int, list[Finding]]:
+        if time.monotonic() - begun > given.seconds:
+            return first, 0, []
+        count = min(CHUNK, given.first + given.count - first)
+        return first, count, chunk(first, count, given.only)
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        for job in as_completed([pool.submit(one, first) for first in starts]):
+            first, count, found = job.result()
+            done, findings = done + count, findings + found
+            if count and not given.dry and not given.only:
+                ledger.record(first, count, found)
+            for finding in found:
+                print(json.dumps(finding, separators=(",", ":")), flush=True)
+            if count:
+                rate = done / (time.monotonic() - begun)
+                failing = len({f["seed"] for f in findings})
+                print(f"{done} models, {failing} failing, {rate:.1f} a second", file=sys.stderr, flush=True)
+    return findings
 
 
-def chunk(seed: int, count: int, only: str | None) -> list[dict[str, Any]]:
+def chunk(first: int, count: int, only: str | None = None) -> list[Finding]:
     """What fails of some seeds; a process that dies is tried again behind the seed that killed it."""
-    findings: list[dict[str, Any]] = []
-    first = seed
-    while first < seed + count:
-        command = [
-            "--child",
-            f"--seed={first}",
-            f"--count={seed + count - first}",
-            *([f"--only={only}"] if only else []),
-        ]
-        lines, died = child(command, "0", LIMIT * count)
-        last = first - 1
+    findings, digests, end = [], [], first + count
+    while first < end:
+        lines, died = child("models", first, end - first, "0", only)
         for line in lines:
-            last = line["seed"] if line.get("begun") is None else last
             findings += line.get("broken", [])
+        digests += [line for line in lines if "digest" in line]
         if not died:
             break
-        if not lines:
+        begun = [line["seed"] for line in lines if "begun" in line]
+        if not begun:
             raise SystemExit(f"no model could be run: {died}")
-        begun = max(line["seed"] for line in lines)
-        findings.append({"seed": begun, "oracle": "crash", "message": died})
-        first = begun + 1
-    if only is None:
-        command = ["--digests", f"--seed={seed}", f"--count={min(DIGESTS, count)}"]
-        (one, _), (other, _) = (child(command, hashes, LIMIT * count) for hashes in ("1", "2"))
-        different = [a["seed"] for a, b in zip(one, other, strict=False) if a != b]
+        findings.append({"seed": begun[-1], "oracle": "crash", "message": died})
+        first = begun[-1] + 1
+    if digests:
+        others, _ = child("digests", digests[0]["seed"], len(digests), "1")
+        pairs = zip(digests, others, strict=False)
+        different = [one["seed"] for one, other in pairs if one != other]
         findings += [{"seed": s, "oracle": "bytes", "message": "differ between processes"} for s in different]
     return findings
 
 
-def child(arguments: list[str], hashes: str, limit: float) -> tuple[list[dict[str, Any]], str]:
-    """The lines a process printed, and how it died if it did."""
-    command = [sys.executable, __file__, *arguments]
-    environment = os.environ | {"PYTHONHASHSEED": hashes}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, env=environment, check=False)
-        text, died = done.stdout, f"exit {done.returncode}: {done.stderr[-300:]}" if done.returncode else ""
-    except subprocess.TimeoutExpired as error:
-        text, died = (error.stdout or b"").decode(), f"no end within {limit} s"
-    return [json.loads(line) for line in text.splitlines() if line.endswith("}")], died
+def child(kind: str, first: int, count: int, hashes: str, only: str | None = None) -> tuple[list[Finding], str]:
+    """The lines that a process printed, and how it died if it did."""
+    command = [sys.executable, "-m", "random_models.run", "--child", kind, f"--first={first}", f"--count={count}"]
+    path = os.pathsep.join([str(ROOT / "compiler"), str(ROOT / "tests")])
+    environment = os.environ | {"PYTHONHASHSEED": hashes, "PYTHONPATH": path}
+    command += [f"--only={only}"] if only else []
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    died = f"exit {done.returncode}: {done.stderr[-400:]}" if done.returncode else ""
+    return [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")], died
 
 
-def examine_chunk(given: argparse.Namespace) -> None:
+# -- in a process of its own -------------------------------------------------------------------------------------------
+
+
+def examine_seeds(seeds: Iterable[int], only: str | None) -> None:
+    import faulthandler
+
     from random_models.generate import spec
-    from random_models.oracles import examine
+    from random_models.memory import remember_types
+    from random_models.oracles import Case, digest, examine
 
-    for seed in range(given.seed, given.seed + given.count):
+    warnings.simplefilter("ignore")
+    remember_types()
+    for index, seed in enumerate(seeds):
+        faulthandler.dump_traceback_later(LIMIT, exit=True)
         print(json.dumps({"seed": seed, "begun": True}), flush=True)
-        found = examine(spec(seed), seed, given.only and given.only.split(","))
+        model = spec(seed)
+        found = examine(model, seed, only and only.split(","))
         broken = [{"seed": seed, "oracle": b.oracle, "message": b.message} for b in found]
+        if broken:
+            broken[0]["spec"] = shrunk(model, broken[0])
         print(json.dumps({"seed": seed, "broken": broken}), flush=True)
+        if index < DIGESTS and not only:
+            print(json.dumps({"seed": seed, "digest": digest(Case(model, seed))}), flush=True)
+    faulthandler.cancel_dump_traceback_later()
 
 
-def print_digests(given: argparse.Namespace) -> None:
+def print_digests(seeds: Iterable[int], _: str | None) -> None:
     from random_models.generate import spec
     from random_models.oracles import Case, digest
 
-    for seed in range(given.seed, given.seed + given.count):
+    for seed in seeds:
         print(json.dumps({"seed": seed, "digest": digest(Case(spec(seed), seed))}), flush=True)
 
 
-def shrunk(finding: dict[str, Any]) -> dict[str, Any]:
-    """The smallest model that breaks the same oracle in the same way."""
-    from random_models.generate import spec
+def shrunk(model: dict[str, Any], finding: Finding) -> dict[str, Any]:
+    """The smallest model found that breaks the same oracle in the same way."""
     from random_models.oracles import examine
     from random_models.shrink import shrink
 
     oracle, seed, kind = finding["oracle"], finding["seed"], finding["message"].partition(":")[0]
-    name = oracle.partition(",")[0]
 
     def fails(candidate: dict[str, Any]) -> bool:
-        found = examine(candidate, seed, [name])
+        found = examine(candidate, seed, [oracle.partition(",")[0]])
         return any(b.oracle == oracle and (b.message.startswith(kind) or "off by" in b.message) for b in found)
 
+    return shrink(model, fails)
+
+
+def again() -> list[Finding]:
+    """What still fails of the open failures; the others are taken out of the ledger."""
+    from random_models.oracles import examine
+
     warnings.simplefilter("ignore")
-    return shrink(spec(seed), fails)
-
-
-def record(seed: int, count: int, findings: list[dict[str, Any]]) -> None:
-    """Adds a run: its seeds, and what is still open."""
-    ledger = json.loads(LEDGER.read_text()) if LEDGER.exists() else {"runs": [], "fixed": [], "runtime": []}
-    kept = [{key: finding[key] for key in ("seed", "oracle", "message")} for finding in findings]
-    ledger["runs"].append({"first": seed, "count": count, "open": kept})
-    ledger["runs"].sort(key=lambda run: run["first"])
-    LEDGER.write_text(json.dumps(ledger, indent=2) + "\n")
+    kept = []
+    for finding in ledger.read()["open"]:
+        if "spec" not in finding or examine(finding["spec"], finding["seed"]):
+            kept.append(finding)
+    ledger.keep(kept)
+    print(f"{len(kept)} still fail: {[finding['seed'] for finding in kept]}")
+    return kept
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from random_models import run
-from random_models.generate import spec
+import pytest
+from jsonnx.layers import LAYERS
+from jsonnx.training.losses import LOSSES
+from jsonnx.training.optimizers import OPTIMIZERS
+
+from random_models import ledger, run
+from random_models.generate import SKIPPED, spec
 from random_models.oracles import Case, digest, examine
 from random_models.shrink import shrink
 
-SEEDS = range(60)
+SEEDS = range(100)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -18,9 +23,24 @@ def test_every_oracle_holds_of_a_random_model(seed: int) -> None:
     assert [str(broken) for broken in examine(spec(seed), seed)] == []
 
 
+def test_every_layer_loss_and_optimizer_is_drawn() -> None:
+    """A layer that is missing wants a line in draw.py: of INPUTS, BY_NAME or BY_TYPE."""
+    found = {kind for seed in range(4 * len(LAYERS.members)) for kind in types(spec(seed))}
+    for family in (LAYERS, LOSSES, OPTIMIZERS):
+        assert set(family.members) - SKIPPED <= found
+
+
+def types(value: Any) -> set[str]:
+    """What a spec calls by name, at any depth."""
+    if isinstance(value, str):
+        return {value}
+    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*map(types, within))
+
+
 def test_a_seed_gives_one_model_and_other_processes_compile_it_to_the_same_bytes() -> None:
     assert spec(3) == spec(3)
-    lines, died = run.child(["--digests", "--seed=0", "--count=5"], "12345", 60)
+    lines, died = run.child("digests", 0, 5, "12345")
     assert not died
     assert [line["digest"] for line in lines] == [digest(Case(spec(seed), seed)) for seed in range(5)]
 
@@ -33,3 +53,9 @@ def test_a_failing_model_is_shrunk_to_the_layer_at_fault() -> None:
     large = next(model for model in map(spec, range(1000)) if len(model["layers"]) > 8 and fails(model))
     small = shrink(large, fails, seconds=5)
     assert len(small["layers"]) <= 2
+
+
+def test_runs_that_meet_are_one() -> None:
+    a, b = {"version": "a", "first": 0, "count": 50}, {"version": "a", "first": 50, "count": 25}
+    other = {"version": "b", "first": 75, "count": 5}
+    assert ledger.merged([b, other, a]) == [{"version": "a", "first": 0, "count": 75}, other]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -30,6 +31,7 @@ def metadata(network: Any) -> dict[str, str]:
     return told
 
 
+@cache
 def package_version() -> str:
     try:
         return version("jsonnx")

@@ -133,7 +133,7 @@ class Node:
         return self.inputs[index] if index < len(self.inputs) else None
 
     def with_inputs(self, inputs: Iterable[Value | None]) -> Node:
-        return replace(self, inputs=tuple(inputs))
+        return Node(self.op, tuple(inputs), self.outputs, self.attributes, self.scope, self.path, self.domain)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,16 @@
-"""Layers that bring raw data to the range that training likes."""
+"""Layers that bring raw numbers to the form that training likes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ..bricks import Json, attr
 from ..training.initializers import Ones, Zeros
 from ..types import Dim, TensorType, broadcast, require, shape_text
 from .axes import Axes, along, axes_of
 from .base import Layer, layer
+from .encoding import NO_SPARSE, encode, encoded_type
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -49,6 +51,12 @@ def as_real(x: TensorType) -> TensorType:
     """The type after a cast to real numbers; ShapeError where there is none."""
     require(x.dtype not in ("string", "bool"), f"needs numbers, got {x}")
     return x.with_dtype("float32")
+
+
+def require_numbers(x: TensorType) -> None:
+    """ShapeError for text."""
+    help = "StringLookup and TextVectorization make numbers of text"
+    require(x.dtype != "string", f"needs numbers, got {x}", help)
 
 
 @layer
@@ -130,3 +138,92 @@ class Normalization(Layer):
         mean, variance = along(g, mean, axes, x.rank), along(g, variance, axes, x.rank)
         deviation = g.Max(g.Sqrt(variance), EPSILON)
         return g.Add(g.Mul(x, deviation), mean) if self.invert else g.Div(g.Sub(x, mean), deviation)
+
+
+@layer
+class Discretization(Layer):
+    """The number of the range that each value lies in: how many boundaries are less than or equal to it.
+
+    The boundaries are given, or chosen from the training data so that each of `num_bins` ranges has about as many
+    values. Then they are the state `bin_boundaries`; where the data has too few values, the last ranges stay empty.
+    """
+
+    adapted: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
+    """The states that the data determines, see `adapts`."""
+
+    bin_boundaries: tuple[float, ...] | None = attr(None, doc="Boundaries between the ranges, in order.")
+    num_bins: int | None = attr(None, doc="Number of ranges, where their boundaries come from the data.", minimum=2)
+    epsilon: float = attr(0.01, doc="Greatest error of the shares of values in the ranges.", above=0, maximum=1)
+    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = attr(
+        "int",
+        doc="`int` for the range's number, `one_hot` for a vector a value, `multi_hot` and `count` for one a sample.",
+    )
+    sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the boundaries are learned from the data."""
+        return self.bin_boundaries is None
+
+    @property
+    def _depth(self) -> int:
+        return len(self.bin_boundaries) + 1 if self.bin_boundaries is not None else self.num_bins or 0
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_numbers(x)
+        one = (self.bin_boundaries is None) != (self.num_bins is None)
+        require(one, "needs either bin_boundaries or num_bins")
+        steps = {before < after for before, after in pairwise(self.bin_boundaries or ()) if before != after}
+        require(len(steps) < 2, "has bin_boundaries that are not in order", "sort them")
+        if self.output_mode == "int":
+            return x.with_dtype("int32")
+        return encoded_type(x, self.output_mode, self._depth)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        number = self._number(g, g.cast(x, g.real))
+        return number if self.output_mode == "int" else encode(g, number, self.output_mode, self._depth)
+
+    def _number(self, g: Builder, x: Value) -> Value:
+        """What is no number lies in the range of the greatest values, as NumPy sorts it."""
+        count = self._depth - 1
+        given = self.bin_boundaries
+        bounds = g.state("bin_boundaries", (count,), Zeros()) if given is None else g.const(given)
+        below = g.cast(g.Less(g.Unsqueeze(x, [-1]), bounds), "int32")
+        beyond = g.ReduceSum(below, [-1], keepdims=0)
+        return beyond if given and given[0] > given[-1] else g.Sub(count, beyond)
+
+
+@layer
+class CategoryEncoding(Layer):
+    """Numbers of categories as vectors. Numbers that are none of 0 to `num_tokens - 1` leave no trace.
+
+    A second input has a weight for each number, in the mode `count`.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (1, 2)
+
+    num_tokens: int = attr(doc="Number of categories.", minimum=1)
+    output_mode: Literal["one_hot", "multi_hot", "count", "binary"] = attr(
+        "multi_hot",
+        doc="`one_hot` for a vector a number, `multi_hot` (or `binary`) and `count` for one a sample.",
+    )
+    sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
+
+    @property
+    def _mode(self) -> str:
+        return "multi_hot" if self.output_mode == "binary" else self.output_mode
+
+    def infer(self, x: TensorType, count_weights: TensorType | None = None) -> TensorType:
+        require_numbers(x)
+        if count_weights is not None:
+            help = 'set it to "count", or leave the second input out'
+            require(self._mode == "count", f"takes no weights with the output_mode {self.output_mode!r}", help)
+            require_numbers(count_weights)
+            fits = count_weights.shape == x.shape
+            require(fits, f"needs a weight for each number, got {x} and weights {count_weights}")
+        return encoded_type(x, self._mode, self.num_tokens)
+
+    def lower(self, g: Builder, x: Value, count_weights: Value | None = None) -> Any:
+        x = g.cast(x, "int32") if x.dtype in ("bool", "uint8") else x
+        weights = None if count_weights is None else g.cast(count_weights, g.real)
+        return encode(g, x, self._mode, self.num_tokens, weights)

@@ -21,9 +21,11 @@ def merge_equal(graph: Graph) -> Graph:
     first: dict[Any, Node] = {}
     kept = []
     for node in graph.nodes:
-        inputs = tuple(None if x is None else new.get(x, x) for x in node.inputs)
-        attributes = {name: merge_equal(x) if isinstance(x, Body) else x for name, x in node.attributes.items()}
-        node = replace(node, inputs=inputs, attributes=attributes)
+        if any(x in new for x in node.inputs):
+            node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
+        if any(isinstance(x, Body) for x in node.attributes.values()):
+            attributes = {name: merge_equal(x) if isinstance(x, Body) else x for name, x in node.attributes.items()}
+            node = replace(node, attributes=attributes)
         key = _key(node)
         if key in first and len(first[key].outputs) == len(node.outputs):
             new |= zip(node.outputs, first[key].outputs, strict=True)

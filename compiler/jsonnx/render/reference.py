@@ -18,8 +18,14 @@ from ..frontend.schema import FAMILIES, schema_text
 from ..frontend.words import expected, shown
 from ..layers import LAYERS, Layer
 from .explanations import EXPLANATIONS
+from .trials import Trial, lowered, operators, trials, weights
 
 EXAMPLES: dict[str, Any] = {
+    "EinsumDense.equation": "...b,bc->...c",
+    "EinsumDense.output_shape": 64,
+    "GroupNormalization.groups": 8,
+    "SpectralNormalization.layer": {"type": "Dense", "units": 16},
+    "TimeDistributed.layer": {"type": "Dense", "units": 16},
     "activation": "relu",
     "axes": -1,
     "cell": {"type": "LSTMCell", "units": 16},
@@ -28,10 +34,11 @@ EXAMPLES: dict[str, Any] = {
     "kernel_size": 3,
     "layer": {"type": "LSTM", "units": 16},
     "n": 4,
+    "pool_size": 2,
     "rate": 0.5,
     "target_shape": [4, 8],
 }
-"""Values for arguments that an example needs; the others are made from the schema."""
+"""Values for arguments that an example needs, of all layers or of one; the others are made from the schema."""
 
 
 def families_of_layers() -> list[tuple[str, list[type[Brick]]]]:
@@ -81,13 +88,26 @@ def meaning(attribute: Attribute) -> str:
     return attribute.doc if attribute.unsupported is None else f"{attribute.doc} {attribute.unsupported}"
 
 
+def needed(layer: type[Brick]) -> dict[str, Any]:
+    """Some values for the arguments that have to be given."""
+    properties = layer.schema()["properties"]
+    known = {name: EXAMPLES.get(f"{layer.type_name}.{name}", EXAMPLES.get(name)) for name in properties}
+    wanted = [*layer.required(), *(name for name in properties if f"{layer.type_name}.{name}" in EXAMPLES)]
+    return {name: _value(properties[name]) if known[name] is None else known[name] for name in dict.fromkeys(wanted)}
+
+
 def example(layer: type[Brick]) -> str:
     """The shortest way to write a layer."""
-    properties = layer.schema()["properties"]
-    entry = {name: EXAMPLES.get(name, _value(properties[name])) for name in layer.required()}
+    entry = needed(layer)
     if issubclass(layer, Layer) and layer.arity[0] > 1:
         entry = {"from": ["a", "b"][: layer.arity[0]]} | entry
     return json.dumps({"type": layer.type_name, **entry})
+
+
+def shape_rows(layer: type[Brick]) -> list[Trial]:
+    """What the example makes of inputs that suit it."""
+    made = layer(**needed(layer))
+    return trials(made) if isinstance(made, Layer) else []
 
 
 def _value(schema: dict[str, Any]) -> Any:
@@ -113,7 +133,8 @@ def reference_text(brick: type[Brick]) -> str:
         default = default_text(brick, name)
         lines.append(f"  {name}: {words}{f' (default {default})' if default else ' (required)'}")
         lines.append(indent(fill(meaning(attribute), 90), "      "))
-    return "\n".join([*lines, "", "Example:", "", f"  {example(brick)}"])
+    lines += ["", "Example:", "", f"  {example(brick)}", "", *(f"  {trial}" for trial in shape_rows(brick))]
+    return "\n".join(lines).rstrip()
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
@@ -129,7 +150,8 @@ def layers_page() -> str:
         _GENERATED,
         "",
         "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name`, `from`",
-        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}:",
+        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. Below its example stands what that makes of",
+        "inputs that suit it (a name in place of a size is any size), its weights, and the operators of its inference.",
         "",
         *_argument_table(Layer),
     ]
@@ -137,12 +159,25 @@ def layers_page() -> str:
         lines += ["", f"## {title}"]
         for layer in layers:
             lines += ["", f"### {', '.join(names_of(layer))}", "", cleandoc(layer.__doc__ or ""), ""]
-            lines += ["```json", example(layer), "```"]
+            lines += ["```json", example(layer), "```", "", *_behaviour(layer)]
             own = _argument_table(layer)
             lines += ["", *own] if own else []
     for family in FAMILIES:
         lines += ["", *_family_section(family)]
     return "\n".join(lines) + "\n"
+
+
+def _behaviour(layer: type[Brick]) -> list[str]:
+    """Shapes, weights and operators of the example, as lines of a list."""
+    made, rows = layer(**needed(layer)), shape_rows(layer)
+    if not isinstance(made, Layer) or not rows:
+        return []
+    graph = lowered(made, rows[0])
+    lines = [f"- `{trial}`" for trial in rows]
+    held = ", ".join(f"`{weight}`" for weight in weights(graph))
+    used = ", ".join(f"`{operator}`" for operator in operators(graph))
+    lines += [f"- weights: {held}"] if held else []
+    return [*lines, f"- operators: {used or 'none'}"]
 
 
 def _argument_table(brick: type[Brick]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Dense, Activation, Embedding, ReversibleEmbedding, Identity."""
+"""Dense, Activation, Embedding, ReversibleEmbedding, Masking, Identity."""
 
 from . import Case
 
@@ -18,5 +18,8 @@ CASES = [
         [(3,)],
         smooth=False,  # one of the weights serves the other way
     ),
+    Case("masking", {"type": "Masking"}, [(4, 3)]),
+    Case("masking-value", {"type": "Masking", "mask_value": 1}, [(4, 2)], integers=3),
+    Case("masking-features", {"type": "Masking", "mask_value": 0.5}, [(3,)]),
     Case("identity", {"type": "Identity"}, [(4,)]),
 ]

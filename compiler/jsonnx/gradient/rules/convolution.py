@@ -239,8 +239,12 @@ def average_pool(g: Builder, node: Node, dy: Value):
     share = g.Div(dy, float(window.taps) if all_count else elements_inside(g, x, window))
     if window.tiles and x.type.is_fixed(*range(2, x.rank)):
         return moved(g, repeated(g, share, window.size), [-n for n in window.before], x.shape[2:])
-    ones = g.const(np.ones((x.shape[1], 1, *window.size)), x.dtype)
-    return spread(g, share, ones, window, x, x.shape[1])
+    if isinstance(x.shape[1], int):
+        ones = g.const(np.ones((x.shape[1], 1, *window.size)), x.dtype)
+        return spread(g, share, ones, window, x, x.shape[1])
+    images, shares = (g.reshape(v, (v.shape[0] * v.shape[1], 1, *v.shape[2:])) for v in (x, share))  # a channel each
+    dx = spread(g, shares, g.const(np.ones((1, 1, *window.size)), x.dtype), window, images, 1)
+    return g.refine(g.Reshape(dx, g.Shape(x)), x.shape)
 
 
 @vjp("GlobalAveragePool")

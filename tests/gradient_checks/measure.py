@@ -1,0 +1,107 @@
+"""One check: the gradient of one tensor at one point, against central differences in float64.
+
+Along a random direction through all elements, and along a few of the axes. The error is relative to the gradient's norm
+(to 0.01, where it is smaller). Where differences of two widths do not agree, the point lies at a kink, or so near a
+pole that it says nothing of the rule: another one is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from harness import with_gradients
+from jsonnx.graph import Graph
+from jsonnx.passes.tidy import prune
+from random_models.reference import Reference
+
+STEP = 1e-5
+AXES = 3
+"""Elements that are moved alone, beside the direction through all."""
+SMALLEST = 0.01
+KINK = 1e-5
+"""Difference between the slopes of two widths, relative, above which a point says nothing."""
+TRIES = 5
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What has a gradient: the family it counts in, its graph, how to draw what it is fed, and by what to derive."""
+
+    family: str
+    name: str
+    graph: Callable[[], Graph]
+    feeds: Callable[[Graph, np.random.Generator], Arrays]
+    wanted: Callable[[Graph], list[str]]
+
+
+class Check(NamedTuple):
+    """A tensor, and its relative error; None where every draw fell on a kink."""
+
+    subject: Subject
+    tensor: str
+    error: float | None
+
+
+class Checks:
+    """All checks of a subject, its graph made once."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        graph = subject.graph()
+        self.graph, self.wanted = graph, subject.wanted(graph)
+        if self.wanted:
+            whole = with_gradients(graph, self.wanted)
+            self.whole = Reference(whole)
+            self.loss = Reference(_alone(whole))
+
+    def at(self, draw: int) -> Iterator[Check]:
+        """One draw: a check a tensor."""
+        for index, tensor in enumerate(self.wanted):
+            yield Check(self.subject, tensor, self._error(tensor, [draw, index]))
+
+    def _error(self, tensor: str, seed: list[int]) -> float | None:
+        for attempt in range(TRIES):
+            rng = np.random.default_rng([*seed, attempt])
+            feeds = {name: np.asarray(v) for name, v in self.subject.feeds(self.graph, rng).items()}
+            found = self._error_at(tensor, feeds, rng)
+            if found is not None:
+                return found
+        return None
+
+    def _error_at(self, tensor: str, feeds: dict[str, np.ndarray], rng: np.random.Generator) -> float | None:
+        gradient = self.whole(feeds).get(f"d/{tensor}")
+        if gradient is None:  # nothing that is real depends on it, and the differences must say so
+            gradient = np.zeros(feeds[tensor].shape)
+        if gradient.shape != feeds[tensor].shape:
+            return float("inf")
+        scale = max(float(np.sqrt((gradient**2).sum())), SMALLEST)
+        worst = 0.0
+        for direction in _directions(gradient.shape, rng):
+            near, wide = (self._slope(feeds, tensor, direction, step) for step in (STEP, 2 * STEP))
+            if not abs(near - wide) <= KINK * scale:
+                return None
+            worst = max(worst, abs(near - float((gradient * direction).sum())) / scale)
+        return worst if np.isfinite(worst) else float("inf")
+
+    def _slope(self, feeds: dict[str, np.ndarray], tensor: str, direction: np.ndarray, step: float) -> float:
+        ends = [float(self.loss(feeds | {tensor: feeds[tensor] + s * direction})["loss"]) for s in (step, -step)]
+        return (ends[0] - ends[1]) / (2 * step)
+
+
+def _alone(whole: Graph) -> Graph:
+    """The loss without its gradients."""
+    return prune(replace(whole, outputs={"loss": whole.outputs["loss"]}, updates={}, losses=()))
+
+
+def _directions(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[np.ndarray]:
+    direction = rng.normal(size=shape)
+    yield direction / max(float(np.sqrt((direction**2).sum())), 1e-9)
+    for place in rng.permutation(direction.size)[:AXES]:
+        axis = np.zeros(direction.size)
+        axis[place] = 1.0
+        yield axis.reshape(shape)

@@ -1,0 +1,81 @@
+"""Optimizers: a step by the gradients of our graph is the step by central differences of its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jsonnx.gradient.step import RATE, training_step
+from jsonnx.graph import Builder, Graph
+from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.types import TensorType
+from random_models.reference import Reference
+from random_models.values import weights_for
+from training import cases
+from training.recorded import read
+from training.test_optimizers import step_graph
+
+from .measure import STEP, Check, Subject
+
+SHAPES = {"matrix": (3, 2), "vector": (2,)}
+SMALLEST = 1e-6
+"""Length of an update below which its error is absolute."""
+
+
+class Steps:
+    """All checks of an optimizer: one a weight."""
+
+    def __init__(self, spec: Any) -> None:
+        forward = loss_graph()
+        self.subject = Subject("optimizers", cases.name(spec), partial(_as_is, forward), _none, _names)
+        self.loss = Reference(forward)
+        self.step = Reference(training_step(forward, read(OPTIMIZERS, spec)))
+        self.update = Reference(step_graph(spec, list(SHAPES.values())))
+
+    def at(self, draw: int) -> Iterator[Check]:
+        rng = np.random.default_rng([draw, 1])
+        feeds = weights_for(self.step.graph, rng) | {"x": rng.normal(size=(4, 3)), RATE: np.array(0.01)}
+        feeds = {name: v.astype(np.float64) if v.dtype.kind == "f" else v for name, v in feeds.items()}
+        found = self.step(feeds)
+        wanted = self.update(feeds | {f"d/{weight}": self._differences(f"{weight}/w", feeds) for weight in SHAPES})
+        for weight in SHAPES:
+            name = f"{weight}/w"
+            length = float(np.linalg.norm(wanted[f"next/{name}"] - feeds[name]))
+            error = np.abs(found[f"next/{name}"] - wanted[f"next/{name}"]).max() / max(length, SMALLEST)
+            yield Check(self.subject, name, float(error))
+
+    def _differences(self, name: str, feeds: dict[str, np.ndarray]) -> np.ndarray:
+        slopes = np.zeros_like(feeds[name])
+        for place in np.ndindex(slopes.shape):
+            ends = []
+            for step in (STEP, -STEP):
+                moved = feeds[name].copy()
+                moved[place] += step
+                ends.append(float(self.loss(feeds | {name: moved})["loss"]))
+            slopes[place] = (ends[0] - ends[1]) / (2 * STEP)
+        return slopes
+
+
+def loss_graph() -> Graph:
+    g = Builder(training=True)
+    weights = []
+    for weight, shape in SHAPES.items():
+        with g.at(weight):
+            weights.append(g.param("w", shape, "zeros"))
+    x = g.input("x", TensorType("float32", (4, 3)))
+    y = g.Sin(g.Add(g.MatMul(x, weights[0]), weights[1]))
+    return g.graph({"loss": g.ReduceSum(g.Mul(y, g.Add(y, 1.0)), keepdims=0)})
+
+
+def _as_is(graph: Graph) -> Graph:
+    return graph
+
+
+def _none(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return {}
+
+
+def _names(graph: Graph) -> list[str]:
+    return list(SHAPES)

@@ -1,0 +1,37 @@
+"""The checks themselves: they find a rule that is wrong by a thousandth, and leave no rule out."""
+
+from __future__ import annotations
+
+import pytest
+from jsonnx.gradient import NOT_DIFFERENTIABLE, RULES
+from jsonnx.graph import Body, Graph
+from training import cases
+
+from gradient_checks.measure import Checks
+from gradient_checks.optimizers import Steps
+from gradient_checks.subjects import losses, operators, subjects
+
+
+def operators_of(graph: Graph) -> set[str]:
+    bodies = [value for node in graph.nodes for value in node.attributes.values() if isinstance(value, Body)]
+    return {node.op for node in graph.nodes}.union(*map(operators_of, bodies))
+
+
+def test_every_rule_is_checked() -> None:
+    found = set().union(*(operators_of(subject.graph()) for subject in subjects()))
+    assert set(RULES) - found == set()
+    assert not set(RULES) & NOT_DIFFERENTIABLE
+
+
+def test_a_rule_wrong_by_a_thousandth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right, (subject, *_) = RULES["Tanh"], (s for s in operators() if s.name == "Tanh")
+    assert max(check.error or 0 for check in Checks(subject).at(0)) < 1e-7
+    monkeypatch.setitem(RULES, "Tanh", lambda g, node, dy: g.Mul(right(g, node, dy), 1.001))
+    assert 2e-4 < max(check.error or 0 for check in Checks(subject).at(0)) < 2e-3
+
+
+def test_losses_and_optimizers_pass() -> None:
+    made = [*map(Checks, losses()), *map(Steps, cases.OPTIMIZERS)]
+    errors = [check.error for checks in made for check in checks.at(0)]
+    assert None not in errors
+    assert max(error or 0 for error in errors) < 1e-6
