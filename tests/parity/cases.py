@@ -4,12 +4,13 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - MultiHeadAttention with a value_dim that is not key_dim, without scores: it fails;
 - an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
   `model.losses` has them all;
+- an activity regularizer on SimpleRNN: it forgets it;
 - SpectralNormalization of an Embedding: its outputs are whole numbers, and there is no loss of them;
 - SpectralNormalization of a frozen layer: its kernel is trained;
 - Equalization: in a functional model it is connected to itself (called by itself it does what ours does in training);
-- a frozen Bidirectional around a layer that is not frozen: it trains the weights inside;
-- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds);
-- an activity regularizer on SimpleRNN: it forgets it.
+- a frozen ConvLSTM, and a frozen RNN, Bidirectional or TimeDistributed around what is not frozen: it trains the weights
+  inside;
+- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 import layers.cases
 from harness import make_layer
+from recurrent_masks import BEHIND_WORDS, timed
 from training import cases as training
 
 Document = dict[str, Any]
@@ -329,11 +331,17 @@ GRAPHS = [
 # -- masks -------------------------------------------------------------------------------------------------------------
 
 
-def words(*entries: Document, outputs: tuple[str, ...] = (), **training: Any) -> Document:
+def words(
+    *entries: Document, outputs: tuple[str, ...] = (), shape: tuple[int, ...] = (6,), **training: Any
+) -> Document:
     """Layers after an Embedding that masks; the targets suit places, where there are any."""
     embedding = {"type": "Embedding", "name": "words", "input_dim": 4, "output_dim": 4, "mask_zero": True}
     section = {"loss": "mse", "optimizer": SGD, **training}
-    spec = {"inputs": {"ids": {"shape": [6], "dtype": "int32"}}, "layers": [embedding, *entries], "training": section}
+    spec = {
+        "inputs": {"ids": {"shape": list(shape), "dtype": "int32"}},
+        "layers": [embedding, *entries],
+        "training": section,
+    }
     return spec | ({"outputs": list(outputs)} if outputs else {})
 
 
@@ -383,6 +391,11 @@ def of_masks() -> Iterator[Network]:
     ignoring = {"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "from_logits": True}
     yield Network("mask-classes-ignoring", words(dense(5), loss=ignoring), "classes", integers=4)
     metrics = ["mse", "mae", "root_mean_squared_error", "cosine_similarity", "kl_divergence"]
+    for name, entries in BEHIND_WORDS.items():
+        yield Network(f"mask-{name}", words(*entries), integers=4)
+    inner, outer = recurrent("LSTM"), recurrent("GRU")
+    yield Network("mask-sentences", words(timed(inner), outer, dense(2), shape=(3, 4)), integers=4)
+    yield Network("mask-steps", stack({"type": "Masking"}, recurrent("LSTM"), dense(2), shape=(4, 1)))
     yield Network("mask-metrics", words(dense(3), metrics=metrics), integers=4, evaluated=True)
 
 

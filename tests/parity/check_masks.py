@@ -69,11 +69,12 @@ def test_a_masked_step_does_what_keras_does(number: int, initial: bool, options:
 
 
 @pytest.mark.parametrize("initial", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("number", range(len(LAYERS)))
-def test_both_directions_get_the_mask(number: int, backwards: bool, initial: bool) -> None:
+def test_both_directions_get_the_mask(number: int, backwards: bool, sequences: bool, initial: bool) -> None:
     spec, states = LAYERS[number]
-    inner = {**spec, "return_sequences": True, "return_state": True, "go_backwards": backwards}
+    inner = {**spec, "return_sequences": sequences, "return_state": True, "go_backwards": backwards}
     backward = {**inner, "go_backwards": not backwards}
     layer = {"type": "Bidirectional", "layer": inner, "backward_layer": backward}
     compare(layer, (5, 3), *(states * 2 if initial else []))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..bricks import attr, snake_case
 from ..types import TensorType, require
 from .base import Layer, Types, layer, listed, nested, penalize
-from .rnn import Recurrent, batch_major, swapped
+from .rnn import Recurrent, batch_major, check_mask, mask_of_steps, mask_that_is_read, swapped
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -24,6 +24,8 @@ class Bidirectional(Layer):
     """
 
     arity = (1, None)
+    supports_masking = True
+    reads_masks = True
 
     layer: Layer = attr(doc="The layer that goes forward: SimpleRNN, GRU, LSTM, RNN or a ConvLSTM.")
     merge_mode: Literal["concat", "sum", "mul", "ave"] | None = attr(
@@ -79,10 +81,21 @@ class Bidirectional(Layer):
             same = getattr(forward, name) == getattr(backward, name)
             require(same, f"needs two layers with the same {name}")
 
-    def lower(self, g: Builder, x: Value, *states: Value, mask: Value | None = None) -> Any:
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        for half in self.halves():
+            check_mask(inputs[0], masks[0], unroll=half.unroll)
+        return masks[0] if self.layer.return_sequences else None  # type: ignore[attr-defined]
+
+    def masked_outputs(self) -> int:
+        return 2 if self.merge_mode is None else 1
+
+    def lower(self, g: Builder, x: Value, *states: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        return self.over(g, x, states, mask_that_is_read(masks, states))
+
+    def over(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
+        """The outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
         forward, backward = self.halves()
-        x, half = swapped(g, x), len(states) // 2
-        mask = None if mask is None else swapped(g, mask)
+        x, mask, half = swapped(g, x), mask_of_steps(g, mask), len(states) // 2
         y, last = half_run(g, "forward", forward, x, states[:half], mask)
         mirrored, mirrored_last = half_run(g, "backward", backward, x, states[half:], mask)
         results = self.merged(g, y, mirrored)

@@ -26,6 +26,9 @@ Result = tuple["Value", list["Value"]]
 class Recurrent(Layer):
     """Base of the layers that carry a state from step to step of a sequence [batch, time, ...]."""
 
+    supports_masking = True
+    reads_masks = True
+
     return_sequences: bool = attr(False, doc="Whether to output the state of every step, not of the last one only.")
     return_state: bool = attr(False, doc="Whether to output the last state as well.")
     go_backwards: bool = attr(False, doc="Whether to go from the last step to the first, and to output in that order.")
@@ -64,11 +67,41 @@ class Recurrent(Layer):
             y = y.with_shape((*x.shape[:2], *y.shape[1:]))
         return (y, *types) if self.return_state else y
 
-    def lower(self, g: Builder, x: Value, *states: Value, mask: Value | None = None) -> Any:
-        y, last = self.run(g, swapped(g, x), states, None if mask is None else swapped(g, mask))
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        check_mask(inputs[0], masks[0], unroll=self.unroll)
+        return masks[0] if self.return_sequences else None
+
+    def lower(self, g: Builder, x: Value, *states: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        return self.over(g, x, states, mask_that_is_read(masks, states))
+
+    def over(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
+        """The layer's outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
+        y, last = self.run(g, swapped(g, x), states, mask_of_steps(g, mask))
         if self.return_sequences:
             y = batch_major(g, y, flip=self.go_backwards)
         return (y, *last) if self.return_state else y
+
+
+def check_mask(x: TensorType, mask: TensorType | None, *, unroll: bool = False) -> None:
+    """ShapeError unless a mask of a sequence says of every step whether it counts."""
+    if mask is not None:
+        wanted = "[batch, time]" if unroll else "[batch, time] or [batch, time, parts]"
+        fits = mask.shape[:2] == x.shape[:2] and mask.rank in ((2,) if unroll else (2, 3))
+        require(fits, f"needs a mask {wanted} beside its input {x}, got {mask}")
+
+
+def mask_that_is_read(masks: Sequence[Value | None], states: Sequence[Value]) -> Value | None:
+    """The sequence's mask, but none where initial states are given: there Keras passes it on and does not read it."""
+    return None if states else masks[0]
+
+
+def mask_of_steps(g: Builder, mask: Value | None) -> Value | None:
+    """A mask as [time, batch]. A step of several parts counts where one of them does."""
+    if mask is None:
+        return None
+    if mask.rank == 3:
+        mask = g.cast(g.ReduceMax(g.cast(mask, "int32"), [2], keepdims=0), "bool")
+    return swapped(g, mask)
 
 
 def one_step(x: TensorType) -> TensorType:
@@ -100,7 +133,7 @@ def looped(
     driven = cell.drive(g, made, x)
     initial = list(states) or [zeros(g, state, driven) for state in cell.state_types(step_type)]
     place, count = cell.output_place, len(initial)
-    kept = None if mask is None else masks_of_steps(g, mask, initial[0].rank)
+    kept = None if mask is None else g.Unsqueeze(mask, list(range(2, initial[0].rank + 1)))
     zero = layer.zero_output_for_mask and not layer.unroll
     from_zeros = layer.unroll and bool(states) and mask is not None
 
@@ -125,11 +158,6 @@ def looped(
     if zero and kept is not None:
         y = g.Where(g.Gather(kept, 0 if layer.go_backwards else -1, axis=0), y, g.const(0.0, y.dtype))
     return y, last[:count]
-
-
-def masks_of_steps(g: Builder, mask: Value, rank: int) -> Value:
-    """A mask [time, batch] with axes of size 1 behind, so that each step's meets states of some rank."""
-    return g.Unsqueeze(mask, list(range(2, rank + 1)))
 
 
 def zeros(g: Builder, type: TensorType, source: Value) -> Value:

@@ -28,6 +28,8 @@ class SpectralNormalization(Layer):
     the gradient. In inference the kernel is what was trained, undivided, as in Keras on JAX. Miyato et al., 2018.
     """
 
+    mixes_samples = True
+
     layer: Layer = attr(doc="The layer, one with a `kernel` or with `embeddings`.")
     power_iterations: int = attr(1, doc="How often u and v are repeated at a step.", minimum=1)
 

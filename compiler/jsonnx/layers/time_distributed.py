@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..bricks import Brick, attr, snake_case
@@ -10,6 +10,7 @@ from ..types import TensorType, require
 from .activations import Activation_
 from .axes import folded, unfolded
 from .base import Layer, layer, listed, nested
+from .rnn import one_step
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -22,6 +23,9 @@ class TimeDistributed(Layer):
     Where the layer treats samples one by one, the steps are further samples of one call. Else (BatchNormalization in
     training, an axis that is the batch) it is called step by step, which needs a fixed number of them.
     """
+
+    supports_masking = True
+    reads_masks = True
 
     layer: Layer = attr(doc="The layer, of one input and one output, which sees [batch, ...].")
 
@@ -39,26 +43,40 @@ class TimeDistributed(Layer):
             )
         if depends_on_others(inner, x.rank - 1):
             x.fixed(1)
-        results = listed(inner.infer(x.with_shape((x.shape[0], *x.shape[2:]))))
+        results = listed(inner.infer(one_step(x)))
         require(len(results) == 1, f"goes around a layer of one output, {inner.type_name} has {len(results)} here")
         return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))
 
-    def lower(self, g: Builder, x: Value) -> Any:
-        inner = self.layer
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        """The mask goes on as it is; the layer inside sees a step's."""
+        (x,), (mask,) = inputs, masks
+        if mask is not None:
+            require(mask.shape[:2] == x.shape[:2], f"needs a mask [batch, time, ...] beside its input {x}, got {mask}")
+            if self.layer.reads_masks:
+                self.layer.infer_mask([one_step(x)], [one_step(mask)])
+        return mask
+
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        inner, mask = self.layer, masks[0] if self.layer.reads_masks else None
         with nested(g, snake_case(inner.type_name), inner):
             if (g.training and depends_on_others(inner, x.rank - 1)) or along_batch(inner, x.rank - 1):
                 steps = [
-                    self.called(g, g.refine(g.Gather(x, at, axis=1), x.shape[:1] + x.shape[2:]))
+                    self.called(g, taken(g, x, at), None if mask is None else taken(g, mask, at))
                     for at in range(x.shape[1])
                 ]
                 return g.Concat(*(g.Unsqueeze(step, [1]) for step in steps), axis=1)
-            return unfolded(g, self.called(g, folded(g, x)), x)
+            return unfolded(g, self.called(g, folded(g, x), None if mask is None else folded(g, mask)), x)
 
-    def called(self, g: Builder, x: Value) -> Value:
+    def called(self, g: Builder, x: Value, mask: Value | None) -> Value:
         """The layer's result for a batch of steps."""
         (promised,) = listed(self.layer.infer(x.type))
-        y: Value = self.layer.lower(g, x)
+        y: Value = self.layer.lower(g, x) if mask is None else self.layer.lower(g, x, masks=[mask])
         return g.refine(y, promised.shape)
+
+
+def taken(g: Builder, x: Value, at: int) -> Value:
+    """One step of [batch, time, ...]."""
+    return g.refine(g.Gather(x, at, axis=1), (x.shape[0], *x.shape[2:]))
 
 
 def within(brick: Brick) -> Iterator[Any]:
