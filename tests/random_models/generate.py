@@ -8,7 +8,7 @@ from math import prod
 from random import Random
 from typing import Any
 
-from jsonnx.bricks import snake_case
+from jsonnx.bricks import Brick, snake_case
 from jsonnx.graph import Builder
 from jsonnx.graph.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
@@ -140,17 +140,22 @@ class _Growth:
         brick = LAYERS.members[kind]
         before = len(self.calls), dict(self.types), dict(self.inputs), dict(self.free), dict(self.layers)
         sources = list(self.sources(brick, first or self.pick()))
+        masks = self.masks(brick, sources)
+        coupled = self.coupled(kind, sources)
+        if masks:
+            coupled["arguments"] = [*("query", "value", "key")[: len(sources)], *masks]
+        sources += masks.values()
         types = tuple(self.types[source] for source in sources)
         if sources and all(fits(type) for type in types):
             for _ in range(3):
-                given = draw.attributes(self.rng, brick, types) | self.coupled(kind, sources)
+                given = draw.attributes(self.rng, brick, types) | coupled
                 if self.call(kind, given, sources):
                     return True
         self.calls = self.calls[: before[0]]
         self.types, self.inputs, self.free, self.layers = before[1:]
         return False
 
-    def sources(self, brick: type, first: str) -> Iterator[str]:
+    def sources(self, brick: type[Brick], first: str) -> Iterator[str]:
         """Values that the layer may take; adapters are added where it wants several of a kind."""
         least, most = brick.arity
         yield first
@@ -170,6 +175,27 @@ class _Growth:
             other = self.pick()
             whole = self.types[first]
             yield other if self.rng.random() < 0.15 else self.adapted(other, whole)
+
+    def masks(self, brick: type[Brick], sources: list[str]) -> dict[str, str]:
+        """Now and then, inputs of an attention layer that say what may look where, by its names for them."""
+        if "arguments" not in brick.attributes or self.rng.random() < 0.7:
+            return {}
+        types = [self.types[source] for source in sources]
+        query, value = (types[0].shape[:-1], types[min(1, len(types) - 1)].shape[:-1])
+        shapes = {"query_mask": query, "value_mask": value, "key_mask": value, "attention_mask": (*query, *value[1:])}
+        names = draw.properties_of(brick)["arguments"]["items"]["enum"]
+        chosen = [name for name in names if name in shapes and self.rng.random() < 0.4]
+        return {name: self.mask(shapes[name]) for name in chosen if all(map(self.writable, shapes[name][1:]))}
+
+    def mask(self, shape: tuple[Any, ...]) -> str:
+        name, sizes = f"x{len(self.inputs)}", [s if isinstance(s, int) else str(s) for s in shape[1:]]
+        self.inputs[name] = {"shape": sizes, "dtype": "bool"}
+        self.types[name], self.free[name] = TensorType("bool", shape), None
+        return name
+
+    @staticmethod
+    def writable(size: Any) -> bool:
+        return isinstance(size, int) or str(size) in SYMBOLS
 
     def coupled(self, kind: str, sources: list[str]) -> dict[str, Any]:
         """Attributes that follow from the number and the types of the inputs."""
