@@ -21,6 +21,7 @@ from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.types import BATCH, ShapeError, Size, TensorType
 
 from . import draw
+from .masking import misses_masks, unmasked
 
 LARGEST = 1 << 16
 """Elements that a value may have at a batch of 3."""
@@ -30,6 +31,15 @@ SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 
 SKIPPED: set[str] = set()
 """Layer types that are not to be drawn."""
+
+STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "SimpleRNNCell": 1, "GRUCell": 1, "LSTMCell": 2, "StackedRNNCells": 2}
+"""How many states a layer may take after its input; cells take them always."""
+
+SEVERAL = {"Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention", "CategoryEncoding"}
+"""What may have more inputs than it must."""
+
+LOOKS_UP = {"Embedding", "CategoryEncoding"}
+"""What takes whole numbers below a bound."""
 
 GROWING = {"Add", "Subtract", "Multiply"}
 """What makes other integers of integers than an embedding may look up."""
@@ -82,7 +92,8 @@ class _Growth:
         document["outputs"] = outputs if len(outputs) > 1 or rng.random() < 0.5 else outputs[0]
         if training:
             document["training"] = training
-        return json.loads(json.dumps(document))
+        document = json.loads(json.dumps(document))
+        return unmasked(document) if misses_masks(document) else document
 
     # -- values --------------------------------------------------------------------------------------------------------
 
@@ -159,17 +170,14 @@ class _Growth:
         """Values that the layer may take; adapters are added where it wants several of a kind."""
         least, most = brick.arity
         yield first
-        if (
-            issubclass(brick, LAYERS.names["LSTM"].__mro__[1])
-            and self.rng.random() < 0.3
-            and self.types[first].rank == 3
-        ):
-            units = self.rng.choice([1, 2, 3])
-            for _ in range(most - 1):
-                yield self.adapted(self.pick(), TensorType("float32", (BATCH, units)))
+        states = STATES.get(brick.type_name, 0)
+        if states and (least > 1 or (self.rng.random() < 0.3 and self.types[first].rank == 3)):
+            size = self.rng.choice([1, 2, 3])
+            for _ in range(states):
+                yield self.adapted(self.pick(), TensorType("float32", (BATCH, size)))
             return
         count = least
-        if most is None or (most > least and "Attention" in brick.__name__):
+        if (most is None and least > 1) or brick.type_name in SEVERAL:
             count = self.rng.choice([least, least, least + 1, least + 2])
         for _ in range(count - 1):
             other = self.pick()
@@ -199,7 +207,7 @@ class _Growth:
 
     def coupled(self, kind: str, sources: list[str]) -> dict[str, Any]:
         """Attributes that follow from the number and the types of the inputs."""
-        if kind in ("LSTM", "GRU", "SimpleRNN") and len(sources) > 1:
+        if kind in STATES and kind != "StackedRNNCells" and len(sources) > 1:
             return {"units": self.types[sources[1]].shape[-1]}
         return {}
 
@@ -354,7 +362,7 @@ def infer(layer: Layer, types: list[TensorType]) -> tuple[TensorType, ...]:
     results = found if isinstance(found, tuple) else (found,)
     if layer.type_name in GROWING and not types[0].dtype.startswith("float"):
         raise ShapeError("makes numbers beyond the vocabulary")
-    if layer.type_name == "Embedding" and types[0].dtype.startswith("float"):
+    if layer.type_name in LOOKS_UP and types[0].dtype.startswith("float"):
         raise ShapeError("looks up what may be beyond the vocabulary")
     if layer.activity_regularizer is not None:
         if not all(type.dtype.startswith("float") for type in results):

@@ -57,7 +57,7 @@ class TimeDistributed(Layer):
     def called(self, g: Builder, x: Value) -> Value:
         """The layer's result for a batch of steps."""
         (promised,) = listed(self.layer.infer(x.type))
-        y: Value = self.layer.lower(g, x)
+        y: Value = self.layer.lower(g, x, masks=[None]) if self.layer.reads_masks else self.layer.lower(g, x)
         return g.refine(y, promised.shape)
 
 
