@@ -59,6 +59,8 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
         sources = [sources] if isinstance(sources, str) else sources
         options = {key: entry[key] for key in CALL_KEYS & set(entry)}
         results = call(layers[owner], [values[source] for source in sources], options)
+        if entry.get("trainable") is False:  # said to its constructor alone, layers inside it would train on
+            layers[owner].trainable = False
         values |= zip(result_names(name, layers[owner], len(results)), results, strict=True)
         last = name
     outputs = spec.get("outputs") or [last]
