@@ -18,6 +18,7 @@ def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32")
     With `real` float64 all float32 of the network becomes that, for checks that need the precision.
     """
     g = Builder(training=training, real=real)
+    penalties: dict[str, list[Value]] = {}
     values: dict[str, Value] = {name: g.input(name, _real(type, real)) for name, type in typed.network.inputs.items()}
     masks: dict[str, Value] = {}
     for call in typed.network.calls:
@@ -33,6 +34,8 @@ def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32")
             if masked:
                 mask = lower_mask(g, call.layer, inputs, beside, typed.masks[masked[0]], call.owner)
                 masks |= dict.fromkeys(masked, mask)
+        penalties[call.owner], g.losses = g.losses, []  # of a shared layer the last call's alone, as Keras on JAX
+    g.losses = [term for terms in penalties.values() for term in terms]
     g.masks |= masks
     return g.graph({name: values[name] for name in typed.network.outputs})
 
