@@ -8,6 +8,7 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
   `model.losses` has them all;
 - SpectralNormalization of an Embedding: its outputs are whole numbers, and there is no loss of them;
 - SpectralNormalization of a frozen layer: its kernel is trained;
+- RandomCrop: in inference it leaves images as they are, in another shape than it promises;
 - Equalization: in a functional model it is connected to itself (called by itself it does what ours does in training);
 - a frozen Bidirectional around a layer that is not frozen: it trains the weights inside.
 """
@@ -25,6 +26,7 @@ Document = dict[str, Any]
 
 LEFT_OUT = {
     *("sparsemax", "sparsemax-axis", "sparsemax-one", "heads-value-dim", "spectral-embedding", "spectral-frozen"),
+    *(f"RandomCrop{kind}" for kind in ("", "-larger", "-first")),
     *(f"equalization{kind}" for kind in ("", "-bins", "-default", "-integers", "-first")),
 }
 
