@@ -30,7 +30,8 @@ HOW = {
     "random": "Drawn anew at every step: a mask is `scale` with probability `keep`, else 0; normal and uniform are "
     "standard normal numbers, and numbers from 0 to 1, times `scale`.",
     "augmented": "Inputs that an augmentation layer of the spec makes anew of `from` at every step, at random: of "
-    "another such input, or of what the layers before it compute. Fed as they are, the step trains without augmentation.",
+    "another such input, or of what the layers before it compute. Fed as they are, the step trains without "
+    "augmentation.",
     "exactly": "To draw as jsonnx does at step 0, 1, ...: numpy.random.Philox(key), key being the integer whose "
     "little-endian bytes are the 16-byte BLAKE2b of Python's repr((seed, NAME, step)). Normal and uniform are "
     "numpy.random.Generator's standard_normal and random in float32. For a mask its 64-bit words are taken as four "

@@ -24,10 +24,6 @@ def images_of(values: Any) -> np.ndarray:
     return np.asarray(values, np.float32).reshape(-1, 1, 1, 1)
 
 
-def jitter_apart(layer: Any, drawn: Drawn) -> Any:
-    raise NotImplementedError
-
-
 def warped(drawn: Drawn) -> np.ndarray:
     return drawn["transforms"]
 
@@ -103,6 +99,15 @@ CASES: list[tuple[dict, Callable[[Drawn, tuple[int, ...]], Any]]] = [
         {"type": "RandomGaussianBlur", "kernel_size": [3, 5], "sigma": [0.5, 1.0]},
         lambda d, _: {"should_apply_blur": d["applies"], "blur_factor": np.float32(d["sigma"])},
     ),
+    ({"type": "MixUp"}, lambda d, _: {"mix_weight": d["weight"], "permutation_order": d["others"]}),
+    (
+        {"type": "CutMix"},
+        lambda d, shape: {
+            "batch_masks": box_masks(d, shape),
+            "permutation_order": d["others"],
+            "mix_weight": d["weight"],
+        },
+    ),
     (
         {"type": "RandomErasing", "scale": [0.1, 0.6], "fill_value": [1, 20, 300]},
         lambda d, shape: {
@@ -128,11 +133,54 @@ def test_images_are_changed_as_in_keras(spec: dict, translate: Callable, first: 
     turned = images.transpose(0, 3, 1, 2) if first else images
     found, drawn = make_layer({**spec, **layout}).augment(turned, rng)
     given = translate(drawn, images.shape)
-    if first and spec["type"] == "RandomErasing":
+    if first and "batch_masks" in given:
         given["batch_masks"] = given["batch_masks"].transpose(0, 3, 1, 2)
+    if first and "fill_value" in given:
         given["fill_value"] = given["fill_value"].reshape(1, 3, 1, 1)
     wanted = np.asarray(keras_layer(spec, **layout).transform_images(keras.ops.convert_to_tensor(turned), given))
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=0.02)
     close = np.abs(found - wanted) <= 1e-4 * np.maximum(1, np.abs(wanted))
     assert close.mean() > 0.99
+
+
+@pytest.mark.parametrize("kind", ["MixUp", "CutMix"])
+def test_targets_are_mixed_as_in_keras(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    layer, targets = make_layer({"type": kind}), np.eye(8, dtype="float32")
+    _, drawn = layer.augment(rng.uniform(0, 255, (8, 9, 8, 3)), rng)
+    given = {"mix_weight": drawn["weight"].astype("float32"), "permutation_order": drawn["others"]}
+    wanted = keras_layer({"type": kind}).transform_labels(keras.ops.convert_to_tensor(targets), given)
+    np.testing.assert_allclose(layer.labels(targets, **drawn), np.asarray(wanted), atol=1e-6)
+
+
+RANGES = [
+    {"type": "RandomBrightness", "factor": 0.6},
+    {"type": "RandomContrast", "factor": 0.6},
+    {"type": "RandomContrast", "factor": [0.2, 0.6]},
+    {"type": "RandomSaturation", "factor": 0.4},
+    {"type": "RandomHue", "factor": 0.4},
+    {"type": "RandomColorDegeneration", "factor": 0.4},
+    {"type": "RandomSharpness", "factor": 0.4},
+    {"type": "Solarization", "addition_factor": 0.4, "threshold_factor": [0.2, 0.3]},
+    {"type": "RandomInvert", "factor": 0.7},
+    {"type": "RandomErasing", "factor": 0.7},
+    {"type": "RandomPosterization", "factor": 5},
+    {"type": "RandomZoom", "height_factor": 0.5},
+    {"type": "RandomTranslation", "height_factor": 0.5, "width_factor": [-0.5, 0.2]},
+    {"type": "RandomShear", "x_factor": 0.5, "y_factor": 0.3},
+    {"type": "RandomRotation", "factor": 0.2},
+]
+
+
+@pytest.mark.parametrize("spec", RANGES, ids=[spec["type"] for spec in RANGES])
+def test_images_are_changed_as_much_and_as_differently_as_in_keras(spec: dict) -> None:
+    """The mean and the deviation over many images of how far they are from what they were."""
+    rng = np.random.default_rng(0)
+    images = np.repeat(rng.uniform(0, 255, (1, 7, 6, 3)), 4000, 0).astype("float32")
+    found, _ = make_layer(spec).augment(images, rng)
+    wanted = np.asarray(keras_layer(spec, seed=1)(images, training=True))
+    figures = [(changed - images).reshape(4000, -1) for changed in (found, wanted)]
+    for figure in (np.mean, np.std):
+        ours, theirs = (figure(changes, axis=0) for changes in figures)
+        np.testing.assert_allclose(ours, theirs, atol=0.12 * np.std(figures[1], axis=0).max())

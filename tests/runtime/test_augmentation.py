@@ -90,3 +90,24 @@ def test_the_graph_of_a_step_takes_what_was_made(name: str) -> None:
     trainer = Trainer(spec({"type": "RandomFlip"}, {"type": "RandomContrast", "factor": 0.1}))
     assert [augmented.source for augmented in trainer.plan.augmented] == [name, "random_flip/augmented"]
     assert "random_contrast/augmented" in trainer.plan.train.inputs
+
+
+@pytest.mark.parametrize("kind", ["MixUp", "CutMix"])
+def test_targets_are_mixed_as_their_images_are(kind: str) -> None:
+    trainer = Trainer(spec({"type": kind}, loss="categorical_crossentropy"))
+    feeds = fed(trainer, 0, y=np.eye(4, dtype="float32")[Y])
+    targets = feeds["dense/target"]
+    np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
+    assert (targets != np.eye(4)[Y]).any()
+    mixed = (feeds[trainer.plan.augmented[0].name] != X).any((1, 2, 3))
+    assert mixed.any()
+
+
+def test_mixtures_of_changes_run_and_keep_to_the_range() -> None:
+    trainer = Trainer(spec({"type": "RandAugment", "num_ops": 4, "factor": 0.9}, {"type": "AugMix"}))
+    for step in range(20):
+        feeds = fed(trainer, step)
+        made = feeds["aug_mix/augmented"]
+        assert np.isfinite(made).all()
+        assert made.min() >= 0
+        assert made.max() <= 255

@@ -39,12 +39,12 @@ class Coloring(Augmentation):
 
 
 class ByFactor(Coloring):
-    """Base of the layers that draw one factor an image."""
+    """Base of the layers that draw one factor an image, from -factor on."""
 
-    factor: Factor = attr(doc="From 0 to factor, or between two numbers.", minimum=0, maximum=1)
+    factor: Factor = attr(doc="From -factor to factor, or between two numbers.", minimum=-1, maximum=1)
 
     def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
-        return {"factor": rng.uniform(*spread(self.factor, 0), len(images))}
+        return {"factor": rng.uniform(*spread(self.factor), len(images))}
 
 
 def each(factor: Any) -> np.ndarray:
@@ -55,13 +55,8 @@ def each(factor: Any) -> np.ndarray:
 
 
 @layer
-class RandomBrightness(Coloring):
+class RandomBrightness(ByFactor):
     """A share of the range of values added to each image."""
-
-    factor: Factor = attr(doc="From -factor to factor, or between two numbers.", minimum=-1, maximum=1)
-
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
-        return {"factor": rng.uniform(*spread(self.factor), len(images))}
 
     def changed(self, images: np.ndarray, factor: np.ndarray) -> np.ndarray:
         low, high = self.limits
@@ -86,7 +81,7 @@ class RandomContrast(Coloring):
 
 @layer
 class RandomSaturation(ByFactor):
-    """The saturation times `factor / (1 - factor)`: 0 is gray, 0.5 changes nothing."""
+    """The saturation times `factor / (1 - factor)`: 0 and less is gray, 0.5 changes nothing."""
 
     channels = (3,)
 
@@ -99,10 +94,12 @@ class RandomSaturation(ByFactor):
 
 
 @layer
-class RandomHue(ByFactor):
+class RandomHue(Coloring):
     """The hue turned by up to half of `factor`, either way."""
 
     channels = (3,)
+
+    factor: Factor = attr(doc="From 0 to factor, or between two numbers.", minimum=0, maximum=1)
 
     def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
         import numpy as np
@@ -129,7 +126,7 @@ class RandomColorJitter(Coloring):
 
     brightness_factor: Factor | None = attr(None, doc="As RandomBrightness takes it.", minimum=-1, maximum=1)
     contrast_factor: Factor | None = attr(None, doc="As RandomContrast takes it.", minimum=0, maximum=1)
-    saturation_factor: Factor | None = attr(None, doc="As RandomSaturation takes it.", minimum=0, maximum=1)
+    saturation_factor: Factor | None = attr(None, doc="As RandomSaturation takes it.", minimum=-1, maximum=1)
     hue_factor: Factor | None = attr(None, doc="As RandomHue takes it.", minimum=0, maximum=1)
 
     def parts(self) -> list[Coloring]:
@@ -249,11 +246,16 @@ class Solarization(Coloring):
 
 
 @layer
-class RandomSharpness(ByFactor):
+class RandomSharpness(Coloring):
     """`x + (1 - 2 factor) * (smoothed - x)`: 0 is smoothed, 0.5 changes nothing, 1 is sharpened.
 
     Smoothed is the mean over 3 by 3 pixels, zeros around the image, the middle one counted five times.
     """
+
+    factor: Factor = attr(doc="From 0 to factor, or between two numbers.", minimum=0, maximum=1)
+
+    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+        return {"factor": rng.uniform(*spread(self.factor, 0), len(images))}
 
     def changed(self, images: np.ndarray, factor: np.ndarray) -> np.ndarray:
         import numpy as np

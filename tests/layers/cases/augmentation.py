@@ -36,5 +36,9 @@ CASES = [
     case("Solarization", addition_factor=0.2, threshold_factor=[0.3, 0.5]),
     case("RandomSharpness", factor=0.5),
     case("RandomGaussianBlur", kernel_size=[3, 5]),
+    case("MixUp"),
+    case("CutMix", factor=[0.2, 0.8]),
+    case("RandAugment", num_ops=3),
+    case("AugMix", "-few", shape=(5, 6, 1), all_ops=False, alpha=0.5, value_range=[0, 1]),
     case("RandomErasing", scale=[0.1, 0.2], fill_value=[1, 2, 3]),
 ]
