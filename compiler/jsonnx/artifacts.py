@@ -29,6 +29,9 @@ HOW = {
     "metrics": "Vectors of sums: add them up over batches and take `result` of the totals.",
     "random": "Drawn anew at every step: a mask is `scale` with probability `keep`, else 0; normal and uniform are "
     "standard normal numbers, and numbers from 0 to 1, times `scale`.",
+    "augmented": "Inputs that an augmentation layer of the spec makes anew of `from` at every step, at random: of "
+    "another such input, or of what the layers before it compute. Fed as they are, the step trains without "
+    "augmentation.",
     "exactly": "To draw as jsonnx does at step 0, 1, ...: numpy.random.Philox(key), key being the integer whose "
     "little-endian bytes are the 16-byte BLAKE2b of Python's repr((seed, NAME, step)). Normal and uniform are "
     "numpy.random.Generator's standard_normal and random in float32. For a mask its 64-bit words are taken as four "
@@ -72,6 +75,7 @@ def manifest(checked: Checked, made: Plan) -> dict[str, Any]:
         "targets": {name: {**_typed(step.inputs[name]), "output": output} for name, output in targets.items()},
         "scalars": {RATE: {**_typed(step.inputs[RATE]), "value": made.rate(0)}},
         "random": {name: _drawn(value, made.seed) for name, value in step.randoms.items()},
+        "augmented": {a.name: {**_typed(step.inputs[a.name]), "from": a.source} for a in made.augmented},
         "variables": {name: _variable(name, made) for name in (*step.parameters, *step.states)},
         "outputs": list(made.outputs),
         "losses": list(made.scalars),

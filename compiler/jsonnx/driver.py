@@ -20,14 +20,17 @@ from .diagnostics import CompileError, Diagnostic, Report
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, Value
+from .layers.augmentation import OnHost
 from .layers.core import Embedding
 from .model import Model
+from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
 from .passes.lower import lower
 from .passes.shapes import TypedNetwork
 from .passes.tidy import tidy
+from .runtime.plan import Augmented
 from .runtime.random import initial_weights
 from .runtime.trainer import Plan
 from .runtime.weights import fitting, read_weights
@@ -85,6 +88,7 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         targets=objective.targets,
         metrics={name: metric for name, (_, metric) in objective.names().items()},
         training=training,
+        augmented=augmented(typed),
         seed=seed_of(typed, seed),
         limits=index_limits(typed),
         labels=typed.network.labels,
@@ -92,6 +96,20 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         locate=checked.source.locate,
         fingerprint=spec_hash(what_matters(typed.network.document)),
     )
+
+
+def augmented(typed: TypedNetwork) -> tuple[Augmented, ...]:
+    """What augmentation layers make before a step, in the order of the network."""
+    calls = augmenting(typed.network)
+    given = {call.name: augmented_name(call.name) for call in calls}
+    made: list[Augmented] = []
+    for call in calls:
+        assert isinstance(call.layer, OnHost)
+        (source,) = call.sources
+        fed = given.get(source, source if source in typed.inputs else None)
+        graph = None if fed else tidy(replace(lower(typed, training=True, outputs=[source], given=given), losses=()))
+        made.append(Augmented(given[call.name], call.layer, fed or source, graph))
+    return tuple(made)
 
 
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
@@ -115,7 +133,8 @@ def forward(checked: Checked, *, training: bool = False) -> Graph:
     """The network as operators, in the layout they want. Raises CompileError where its weights are too large to
     hold."""
     typed = checked.sound
-    graph = lower(typed, training=training)
+    given = {call.name: augmented_name(call.name) for call in augmenting(typed.network)} if training else {}
+    graph = lower(typed, training=training, given=given)
     report = Report(checked.source.file, checked.source.locate)
     for path, message in too_heavy(typed, graph):
         report.add("too-large", path, message)

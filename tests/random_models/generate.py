@@ -12,6 +12,7 @@ from jsonnx.bricks import Brick, snake_case
 from jsonnx.graph import Builder
 from jsonnx.graph.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
+from jsonnx.layers.augmentation import OnHost
 from jsonnx.passes.lower import lower_layer
 from jsonnx.passes.shared import check_weights, particular
 from jsonnx.runtime.random import size_of
@@ -29,8 +30,9 @@ LARGEST = 1 << 16
 SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 """Symbolic sizes, and what they are here at least."""
 
-SKIPPED: set[str] = set()
-"""Layer types that are not to be drawn."""
+SKIPPED = {"MelSpectrogram", *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost))}
+"""Layer types that are not to be drawn: decibels are clipped below the greatest of the batch, so that a batch is not
+its samples; augmentation happens outside the graph, and only where nothing before it is trained."""
 
 STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "SimpleRNNCell": 1, "GRUCell": 1, "LSTMCell": 2, "StackedRNNCells": 2}
 """How many states a layer may take after its input; cells take them always."""

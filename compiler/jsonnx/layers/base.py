@@ -45,8 +45,7 @@ class Layer(Brick):
 
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
-        None,
-        doc="Penalty on the layer's output, divided by the batch size; of a shared layer on that of its last call.",
+        None, doc="Penalty on the layer's output, divided by the batch size."
     )
     dtype: str | None = attr(
         None, doc="Element type the layer computes in.", unsupported="Only the default, float32, is supported."

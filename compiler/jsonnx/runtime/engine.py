@@ -13,10 +13,10 @@ from ..diagnostics import CompileError, Diagnostic
 from .data import Samples
 from .faults import FeedError
 from .machine import thread_count
-from .plan import RATE, Plan
+from .plan import RATE, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
 from .providers import resolve
-from .random import batch_sizes, initial_weights, step_randoms
+from .random import batch_sizes, generator, initial_weights, step_randoms
 from .variables import SETS, Runner, place
 from .weights import fitting
 
@@ -37,6 +37,7 @@ class Engine:
         self.plan, self.provider, self.threads = plan, resolve(provider), threads or thread_count()
         self.steps = 0
         self._variables = place(plan.train, initial_weights(plan.train, plan.seed), self.provider)
+        self._prepared: dict[str, Runner] = {}
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
     @cached_property
@@ -82,11 +83,28 @@ class Engine:
     def feeds(self, samples: Samples, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
         """All that a training step is fed, made of the samples and the number of the step alone."""
         feeds = samples.take(rows)
+        for augmented in self.plan.augmented:
+            self._augment(augmented, feeds, step)
         feeds[RATE] = np.array(self.plan.rate(step), np.float32)
         if self.plan.train.randoms:
             sizes = batch_sizes(self.plan.inputs, feeds)
             feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
         return feeds
+
+    def _augment(self, augmented: Augmented, feeds: dict[str, np.ndarray], step: int) -> None:
+        """Adds the images that a layer makes, and changes the targets where it mixes images."""
+        layer, name = augmented.layer, augmented.name
+        images = self._before(augmented)(feeds)[augmented.source] if augmented.graph else feeds[augmented.source]
+        rng = generator(self.plan.seed if layer.seed is None else layer.seed, name, step)
+        feeds[name], drawn = layer.augment(images, rng)
+        for target in map(target_name, self.plan.targets) if layer.mixes else ():
+            feeds[target] = layer.labels(feeds[target], **drawn).astype(feeds[target].dtype)
+
+    def _before(self, augmented: Augmented) -> Runner:
+        if augmented.name not in self._prepared:
+            assert augmented.graph is not None
+            self._prepared[augmented.name] = self._runner(augmented.graph, [augmented.source])
+        return self._prepared[augmented.name]
 
     def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
