@@ -17,6 +17,7 @@ from . import (
     core,
     einsum,
     gated_cells,
+    lookup,
     merging,
     multi_head,
     normalization,
@@ -28,6 +29,7 @@ from . import (
     resizing,
     rnn,
     spectral,
+    text,
     time_distributed,
     transposed,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "einsum",
     "gated_cells",
     "layer",
+    "lookup",
     "merging",
     "multi_head",
     "normalization",
@@ -61,6 +64,7 @@ __all__ = [
     "resizing",
     "rnn",
     "spectral",
+    "text",
     "time_distributed",
     "transposed",
 ]

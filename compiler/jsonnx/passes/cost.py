@@ -47,7 +47,7 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
 
 def _weights_of(graph: Graph, owner: str):  # type: ignore[no-untyped-def]
     weights = {**graph.parameters, **graph.states}
-    return {name: value for name, value in weights.items() if name.startswith(f"{owner}/")}
+    return {name: value for name, value in weights.items() if name.startswith(f"{owner}/") and value.type.is_fixed()}
 
 
 def _macs(nodes: list[Node]) -> int | None:

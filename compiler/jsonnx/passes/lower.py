@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..graph import Builder, Graph, Value
 from ..graph.builder import EmissionError
@@ -12,8 +12,10 @@ from ..types import BATCH, Dim, Size, TensorType
 from .shapes import TypedNetwork
 
 
-def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32") -> Graph:
-    """The network as a graph whose outputs have the network's output names.
+def lower(
+    typed: TypedNetwork, *, training: bool = False, real: str = "float32", outputs: Iterable[str] | None = None
+) -> Graph:
+    """The network as a graph whose outputs have the network's output names, or are other values by name.
 
     With `real` float64 all float32 of the network becomes that, for checks that need the precision.
     """
@@ -34,7 +36,7 @@ def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32")
                 mask = lower_mask(g, call.layer, inputs, beside, typed.masks[masked[0]], call.owner)
                 masks |= dict.fromkeys(masked, mask)
     g.masks |= masks
-    return g.graph({name: values[name] for name in typed.network.outputs})
+    return g.graph({name: values[name] for name in outputs or typed.network.outputs})
 
 
 def _real(type: TensorType, real: str) -> TensorType:
