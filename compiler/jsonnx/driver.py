@@ -24,6 +24,7 @@ from .layers.core import Embedding
 from .layers.learned import Learner
 from .model import Model
 from .passes.bind import bind
+from .passes.cost import beyond_onnx
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
 from .passes.lower import lower
@@ -65,7 +66,7 @@ def compiled(checked: Checked, weights: Weights = None, seed: int | None = None,
             raise CompileError(faults)
     bound = tidy(bound_to(graph, known, checked))
     after("bound", bound)
-    proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network))
+    proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network, beyond_onnx(bound)))
     after("model", proto)
     return Model(proto, checked, graph, known)
 
