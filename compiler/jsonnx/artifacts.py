@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .backend import emit, package_version, serialize, spec_hash, verify
 from .diagnostics import UsageError
 from .driver import plan
-from .graph import Random, Value
+from .graph import Random, Value, settled
 from .interop.weights import weights_bytes
 from .model import Model
 from .runtime.files import reason, write_atomically
@@ -47,6 +48,7 @@ def write_training_folder(checked: Checked, model: Model, seed: int | None, fold
     Raises CompileError where the spec cannot be trained, UsageError where the folder cannot be written.
     """
     made = plan(checked, seed)
+    made = replace(made, train=settled(made.train, model.weights))  # a model is here: all is learned
     step = emit(made.train, name=f"{checked.network.name}_train_step")
     verify(step)
     start = initial_weights(made.train, made.seed) | model.weights

@@ -19,6 +19,7 @@ from . import (
     core,
     einsum,
     gated_cells,
+    lookup,
     merging,
     mixing,
     multi_head,
@@ -31,6 +32,7 @@ from . import (
     resizing,
     rnn,
     spectral,
+    text,
     time_distributed,
     transposed,
 )
@@ -55,6 +57,7 @@ __all__ = [
     "einsum",
     "gated_cells",
     "layer",
+    "lookup",
     "merging",
     "mixing",
     "multi_head",
@@ -67,6 +70,7 @@ __all__ = [
     "resizing",
     "rnn",
     "spectral",
+    "text",
     "time_distributed",
     "transposed",
 ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..graph import Graph
     from ..training.metrics import Metric
+    from .adapt import Lesson
 
 RATE = "learning_rate"
 """The input of the training graph that is the step size."""
@@ -84,6 +85,8 @@ class Plan:
     """The spec's file; data files lie beneath its folder."""
     locate: Locate | None = None
     """Where in the spec a value stands."""
+    lessons: tuple[Lesson, ...] = ()
+    """What layers learn from the data before the first step."""
     fingerprint: str = ""
     """Stands for all of the spec that a checkpoint depends on."""
 
