@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/python samples/classify.py runs/mnist_mlp/model.onnx samples/data/mnist_test.npz
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

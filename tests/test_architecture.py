@@ -129,8 +129,8 @@ def test_every_emitted_operator_has_a_rule() -> None:
 
     emitted = set()
     for case in all_cases():
-        dtype = "float32" if case.integers is None else "int64"
-        emitted |= {node.op for node in lower(one_layer(case.layer, *case.inputs, dtype=dtype), training=True).nodes}
+        typed = one_layer(case.layer, *case.inputs, dtype=case.dtype)
+        emitted |= {node.op for node in lower(typed, training=True).nodes}
     assert emitted <= set(RULES) | NOT_DIFFERENTIABLE
 
 

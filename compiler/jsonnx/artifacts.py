@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .backend import emit, package_version, serialize, spec_hash, verify
 from .diagnostics import UsageError
 from .driver import plan
-from .graph import Random, Value
+from .graph import Random, Value, settled
 from .interop.weights import weights_bytes
 from .model import Model
 from .runtime.files import reason, write_atomically
@@ -29,6 +30,9 @@ HOW = {
     "metrics": "Vectors of sums: add them up over batches and take `result` of the totals.",
     "random": "Drawn anew at every step: a mask is `scale` with probability `keep`, else 0; normal and uniform are "
     "standard normal numbers, and numbers from 0 to 1, times `scale`.",
+    "augmented": "Inputs that an augmentation layer of the spec makes anew of `from` at every step, at random: of "
+    "another such input, or of what the layers before it compute. Fed as they are, the step trains without "
+    "augmentation.",
     "exactly": "To draw as jsonnx does at step 0, 1, ...: numpy.random.Philox(key), key being the integer whose "
     "little-endian bytes are the 16-byte BLAKE2b of Python's repr((seed, NAME, step)). Normal and uniform are "
     "numpy.random.Generator's standard_normal and random in float32. For a mask its 64-bit words are taken as four "
@@ -44,6 +48,7 @@ def write_training_folder(checked: Checked, model: Model, seed: int | None, fold
     Raises CompileError where the spec cannot be trained, UsageError where the folder cannot be written.
     """
     made = plan(checked, seed)
+    made = replace(made, train=settled(made.train, model.weights))  # a model is here: all is learned
     step = emit(made.train, name=f"{checked.network.name}_train_step")
     verify(step)
     start = initial_weights(made.train, made.seed) | model.weights
@@ -72,6 +77,7 @@ def manifest(checked: Checked, made: Plan) -> dict[str, Any]:
         "targets": {name: {**_typed(step.inputs[name]), "output": output} for name, output in targets.items()},
         "scalars": {RATE: {**_typed(step.inputs[RATE]), "value": made.rate(0)}},
         "random": {name: _drawn(value, made.seed) for name, value in step.randoms.items()},
+        "augmented": {a.name: {**_typed(step.inputs[a.name]), "from": a.source} for a in made.augmented},
         "variables": {name: _variable(name, made) for name in (*step.parameters, *step.states)},
         "outputs": list(made.outputs),
         "losses": list(made.scalars),

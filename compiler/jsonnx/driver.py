@@ -19,20 +19,28 @@ from .backend import emit, metadata, spec_hash
 from .diagnostics import CompileError, Diagnostic, Report
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
-from .graph import Builder, Graph, Value
+from .graph import Builder, Graph, NotLearned, Value
+from .layers.augmentation import OnHost
 from .layers.core import Embedding
+from .layers.learned import Learner
 from .model import Model
+from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
+from .passes.cost import beyond_onnx
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
 from .passes.lower import lower
 from .passes.shapes import TypedNetwork
 from .passes.tidy import tidy
+from .runtime.adapt import EXAMINED, Lesson
+from .runtime.plan import Augmented
 from .runtime.random import initial_weights
 from .runtime.trainer import Plan
 from .runtime.weights import fitting, read_weights
 from .training.objective import Objective
 from .validation import After, Checked, Spec, check, ignore
+
+NOT_LEARNED = "train the model, give weights of a run that has learned it, or write it as `vocabulary`"
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
 """Arrays by Keras' names, or a .safetensors or .npz file of them; None for initial weights."""
@@ -59,11 +67,21 @@ def compiled(checked: Checked, weights: Weights = None, seed: int | None = None,
         known, faults = fitting(given, wanted)
         if faults:
             raise CompileError(faults)
-    bound = tidy(bind(graph, known))
+    bound = tidy(bound_to(graph, known, checked))
     after("bound", bound)
-    proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network))
+    proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network, beyond_onnx(bound)))
     after("model", proto)
     return Model(proto, checked, graph, known)
+
+
+def bound_to(graph: Graph, weights: Mapping[str, np.ndarray], checked: Checked) -> Graph:
+    """The graph with its weights. Raises CompileError `not-learned` at a layer that has no vocabulary yet."""
+    try:
+        return bind(graph, weights)
+    except NotLearned as error:
+        report = Report(checked.source.file, checked.source.locate)
+        report.add("not-learned", checked.network.paths[error.layer], str(error), help=NOT_LEARNED)
+        raise CompileError(report) from error
 
 
 def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Plan:
@@ -85,13 +103,42 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         targets=objective.targets,
         metrics={name: metric for name, (_, metric) in objective.names().items()},
         training=training,
+        augmented=augmented(typed),
         seed=seed_of(typed, seed),
         limits=index_limits(typed),
         labels=typed.network.labels,
         file=checked.source.file,
         locate=checked.source.locate,
+        lessons=lessons(typed),
         fingerprint=spec_hash(what_matters(typed.network.document)),
     )
+
+
+def augmented(typed: TypedNetwork) -> tuple[Augmented, ...]:
+    """What augmentation layers make before a step, in the order of the network."""
+    calls = augmenting(typed.network)
+    given = {call.name: augmented_name(call.name) for call in calls}
+    made: list[Augmented] = []
+    for call in calls:
+        assert isinstance(call.layer, OnHost)
+        (source,) = call.sources
+        fed = given.get(source, source if source in typed.inputs else None)
+        graph = None if fed else tidy(replace(lower(typed, training=True, outputs=[source], given=given), losses=()))
+        made.append(Augmented(given[call.name], call.layer, fed or source, graph))
+    return tuple(made)
+
+
+def lessons(typed: TypedNetwork) -> tuple[Lesson, ...]:
+    """What layers learn before training, in the order in which they can."""
+    made: dict[str, Lesson] = {}
+    for call in typed.network.calls:
+        if isinstance(call.layer, Learner) and call.layer.adapts and call.owner not in made:
+            graph = lower(typed, outputs=call.sources)
+            g = Builder.onto(replace(graph, losses=()))
+            with g.at(call.owner, call.path):
+                examined = call.layer.examined(g, *graph.outputs.values())
+            made[call.owner] = Lesson(call.owner, call.layer.learn, tidy(g.graph({EXAMINED: examined})))
+    return tuple(made.values())
 
 
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
@@ -115,7 +162,8 @@ def forward(checked: Checked, *, training: bool = False) -> Graph:
     """The network as operators, in the layout they want. Raises CompileError where its weights are too large to
     hold."""
     typed = checked.sound
-    graph = lower(typed, training=training)
+    given = {call.name: augmented_name(call.name) for call in augmenting(typed.network)} if training else {}
+    graph = lower(typed, training=training, given=given)
     report = Report(checked.source.file, checked.source.locate)
     for path, message in too_heavy(typed, graph):
         report.add("too-large", path, message)

@@ -16,6 +16,7 @@ from .diagnostics import CompileError, Diagnostic, JsonPath, Note, Report, Usage
 from .frontend.load import load
 from .frontend.network import Network
 from .frontend.source import STANDARD, Source, from_value, read_file, read_text
+from .passes.augmented import check_augmented
 from .passes.objective import objective as make_objective
 from .passes.shapes import TypedNetwork, infer_shapes
 from .passes.shared import check_shared
@@ -99,6 +100,7 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Che
     after("typed", typed)
     check_shared(typed, report)
     objective = make_objective(typed, report)
+    check_augmented(typed, objective, report)
     return Checked(source, _told(report, changes), typed, objective)
 
 

@@ -3,6 +3,7 @@
 # dependencies = [
 #     "mlxtend==0.25.0",
 #     "numpy==2.4.6",
+#     "palmerpenguins==0.1.6",
 #     "scikit-learn==1.9.1",
 #     "sktime==1.2.0",
 # ]
@@ -11,8 +12,9 @@
 
     python make.py [FOLDER]        # default: the folder this script lies in
 
-Nothing is downloaded: mlxtend carries 5,000 MNIST images, sktime the Japanese
-Vowels, scikit-learn the diabetes and digits tables. Two runs give the same
+Nothing is downloaded but the source of one package: mlxtend carries 5,000 MNIST images, sktime the Japanese
+Vowels, scikit-learn the diabetes and digits tables, palmerpenguins the penguins, the
+source of vaderSentiment 3.3.2 the movie reviews. Two runs give the same
 bytes: every shuffle is seeded, and numpy stamps the members of an .npz with a
 fixed date. (Another zlib may compress to other bytes; the arrays stay equal.)
 
@@ -20,7 +22,12 @@ The .md file beside each family says what the data is, where it comes from and
 under which licence.
 """
 
+import csv
+import io
+import subprocess
 import sys
+import tarfile
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -97,8 +104,44 @@ def diabetes(folder):
         path.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
 
 
+def save_table(path, header, rows):
+    """Write a .csv file."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+def penguins(folder):
+    """Rows without measurements are left out; a sex that nobody noted is an empty string."""
+    source = resources.files("palmerpenguins") / "data" / "penguins.csv"
+    header, *rows = csv.reader(source.read_text("utf-8").splitlines())
+    rows = [row[:7] for row in rows if "NA" not in row[2:6]]
+    rows = [[*row[:6], row[6].replace("NA", "")] for row in rows]
+    for part, picked in zip(("train", "test"), split(len(rows), 82, np.array([r[0] for r in rows])), strict=True):
+        save_table(folder / f"penguins_{part}.csv", header[:7], [rows[index] for index in picked])
+
+
+CLEAR = 1.5  # the mean of 20 people's ratings from -4 to 4, beyond which a review is clearly for or against
+
+
+def reviews(folder):
+    """Snippets of movie reviews that people found clearly positive or negative."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
+    inside = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run([*command, "-d", place, "vaderSentiment==3.3.2"], check=True)
+        with tarfile.open(Path(place) / "vaderSentiment-3.3.2.tar.gz") as package:
+            archive = io.BytesIO(package.extractfile(inside).read())
+    with tarfile.open(fileobj=archive) as resources_:
+        text = resources_.extractfile("hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt").read().decode()
+    found = [line.split("\t") for line in text.splitlines()]
+    clear = [(float(rating), snippet.strip()) for _, rating, snippet in found if abs(float(rating)) >= CLEAR]
+    rows = [["positive" if rating > 0 else "negative", snippet] for rating, snippet in clear]
+    for part, picked in zip(("train", "test"), split(len(rows), 1000, np.array([r[0] for r in rows])), strict=True):
+        save_table(folder / f"reviews_{part}.csv", ["sentiment", "review"], [rows[index] for index in picked])
+
+
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     target.mkdir(parents=True, exist_ok=True)
-    for make in (mnist, vowels, diabetes, digits):
+    for make in (mnist, vowels, diabetes, digits, penguins, reviews):
         make(target)

@@ -87,8 +87,7 @@ def seeds() -> list[dict[str, Any]]:
     samples = [json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "samples").glob("*.json"))]
     alone = []
     for case in all_cases():
-        dtype = "float32" if case.integers is None else "int64"
-        inputs = {f"x{index}": {"shape": list(shape), "dtype": dtype} for index, shape in enumerate(case.inputs)}
+        inputs = {f"x{index}": {"shape": list(shape), "dtype": case.dtype} for index, shape in enumerate(case.inputs)}
         alone.append({"inputs": inputs, "layers": [{**case.layer, "from": list(inputs)}]})
     return [BASE] * (len(alone) // 4) + samples * 2 + alone
 

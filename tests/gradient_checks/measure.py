@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from harness import with_gradients
-from jsonnx.graph import Graph
+from jsonnx.graph import Graph, Value
 from jsonnx.passes.tidy import prune
 from random_models.reference import Reference
 
@@ -26,6 +26,7 @@ KINK = 1e-5
 TRIES = 5
 
 Arrays = Mapping[str, np.ndarray]
+Held = Mapping[Value, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,16 @@ class Checks:
         if gradient.shape != feeds[tensor].shape:
             return float("inf")
         scale = max(float(np.sqrt((gradient**2).sum())), SMALLEST)
-        worst = 0.0
+        worst, held = 0.0, self.loss.detached(feeds)
         for direction in _directions(gradient.shape, rng):
-            near, wide = (self._slope(feeds, tensor, direction, step) for step in (STEP, 2 * STEP))
+            near, wide = (self._slope(feeds, held, tensor, direction * step, step) for step in (STEP, 2 * STEP))
             if not abs(near - wide) <= KINK * scale:
                 return None
             worst = max(worst, abs(near - float((gradient * direction).sum())) / scale)
         return worst if np.isfinite(worst) else float("inf")
 
-    def _slope(self, feeds: dict[str, np.ndarray], tensor: str, direction: np.ndarray, step: float) -> float:
-        ends = [float(self.loss(feeds | {tensor: feeds[tensor] + s * direction})["loss"]) for s in (step, -step)]
+    def _slope(self, feeds: dict[str, np.ndarray], held: Held, tensor: str, way: np.ndarray, step: float) -> float:
+        ends = [float(self.loss(feeds | {tensor: feeds[tensor] + move}, held)["loss"]) for move in (way, -way)]
         return (ends[0] - ends[1]) / (2 * step)
 
 

@@ -14,30 +14,38 @@ from jsonnx.validation import check
 
 from samples import SAMPLES
 
-SEEDS = {"mnist_mlp": 10, "mnist_cnn": 3, "vowels_lstm": 10}
+RUNS = {"mnist_mlp": (8, 10), "mnist_cnn": (4, 3), "vowels_lstm": (8, 100)}
+"""Seeds and epochs: all of a sample's, but for the slowest."""
+
 LEEWAY = 0.01
-"""Between the means of the accuracies."""
+"""Between the means of the accuracies, beyond twice the standard error of their difference.
+
+So if there is no difference, chance alone fails a sample less than once in 100,000 runs (its standard errors have been
+0.001 to 0.004); a loss of accuracy by 0.01 and four standard errors, 0.014 to 0.026, is found in 39 of 40.
+"""
 
 
-@pytest.mark.parametrize("name", SEEDS)
+@pytest.mark.parametrize("name", RUNS)
 def test_the_accuracy_is_that_which_keras_reaches(name: str, record_property: Any) -> None:
-    seeds = range(1, SEEDS[name] + 1)
-    ours = [our_accuracy(name, seed) for seed in seeds]
-    theirs = [keras_accuracy(name, seed) for seed in seeds]
-    for whose, reached in (("ours", ours), ("Keras", theirs)):
-        error = np.std(reached, ddof=1) / len(reached) ** 0.5
-        print(f"\n{name}, {whose:5} {np.round(reached, 3)} mean {np.mean(reached):.4f} +- {error:.4f}", end="")
-    record_property("mean accuracy", abs(np.mean(ours) - np.mean(theirs)))
-    assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=LEEWAY)
+    seeds, epochs = RUNS[name]
+    ours = np.array([our_accuracy(name, seed, epochs) for seed in range(1, seeds + 1)])
+    theirs = np.array([keras_accuracy(name, seed, epochs) for seed in range(1, seeds + 1)])
+    errors = [reached.std(ddof=1) / len(reached) ** 0.5 for reached in (ours, theirs)]
+    for whose, reached, error in zip(("ours", "Keras"), (ours, theirs), errors, strict=True):
+        text = f"mean {reached.mean():.4f} +- {error:.4f} of {' '.join(f'{one:.3f}' for one in reached)}"
+        record_property(f"{name}, {whose}", text)
+    difference = abs(ours.mean() - theirs.mean())
+    record_property("mean accuracy", difference)
+    assert difference < LEEWAY + 2 * np.hypot(*errors)
 
 
-def our_accuracy(name: str, seed: int) -> float:
+def our_accuracy(name: str, seed: int, epochs: int) -> float:
     trainer = Trainer(SAMPLES / f"{name}.json", seed=seed)
-    trainer.fit()
+    trainer.fit(epochs=epochs)
     return trainer.evaluate()["accuracy"]
 
 
-def keras_accuracy(name: str, seed: int) -> float:
+def keras_accuracy(name: str, seed: int, epochs: int) -> float:
     import keras
 
     checked = check(SAMPLES / f"{name}.json")
@@ -48,7 +56,7 @@ def keras_accuracy(name: str, seed: int) -> float:
     model = oracle.keras_model(spec)
     oracle.compile(model, spec)
     section = spec["training"]
-    model.fit(*parts["train"], batch_size=section["batch_size"], epochs=section["epochs"], verbose=0)
+    model.fit(*parts["train"], batch_size=section["batch_size"], epochs=epochs, verbose=0)
     return float(model.evaluate(*parts["test"], verbose=0, return_dict=True)["accuracy"])
 
 

@@ -6,13 +6,17 @@ from typing import Any
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Of every file: how many cases, and the case with the greatest error of each kind that tests recorded."""
+    """What tests recorded in words; then, of every file, how many cases and the one with the greatest error of each
+    kind."""
     reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for report in reports:
         if report.when == "call":
             file, _, case = report.nodeid.partition("::")
             for kind, error in report.user_properties:
+                if isinstance(error, str):
+                    terminalreporter.write_line(f"{kind}: {error}")
+                    continue
                 measured.setdefault(file, {}).setdefault(kind, {})[case.partition("[")[2].rstrip("]")] = error
     for file, kinds in measured.items():
         worst = [

@@ -44,7 +44,7 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
     if not initial:
         with patch.object(keras.Layer, "add_weight", partialmethod(_zeros, keras.Layer.add_weight)):
             return keras_model(spec)
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # collecting garbage costs more than the model
     values: dict[str, Any] = {}
     for name, entry in spec["inputs"].items():
         shape = [size if isinstance(size, int) else None for size in entry["shape"]]
@@ -59,6 +59,8 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
         sources = [sources] if isinstance(sources, str) else sources
         options = {key: entry[key] for key in CALL_KEYS & set(entry)}
         results = call(layers[owner], [values[source] for source in sources], options)
+        if entry.get("trainable") is False:  # said to its constructor alone, layers inside it would train on
+            layers[owner].trainable = False
         values |= zip(result_names(name, layers[owner], len(results)), results, strict=True)
         last = name
     outputs = spec.get("outputs") or [last]
@@ -288,7 +290,8 @@ def set_weights(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
 
 def outputs(model: keras.Model, x: Arrays, *, training: bool = False) -> dict[str, np.ndarray]:
     """The outputs by name; a single output is called `output`."""
-    results = model(x, training=training)
+    weights = ([weight.value for weight in part] for part in (model.trainable_variables, model.non_trainable_variables))
+    results, _ = jax.jit(partial(model.stateless_call, training=training))(*weights, x)
     results = results if isinstance(results, Mapping) else {"output": results}
     return {name: np.asarray(value) for name, value in results.items()}
 

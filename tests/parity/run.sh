@@ -1,7 +1,10 @@
 #!/bin/sh
 # Compares with Keras on JAX, side by side in one process, in an environment of its own.
-#   sh tests/parity/run.sh            the samples: their first 50 losses, what they reach, their gradients by onnx-ad
-#   sh tests/parity/run.sh layers     a table of small networks: every layer, loss and optimizer (some five minutes)
+#   sh tests/parity/run.sh            all of it: layers, samples and accuracy (some eight minutes on two cores)
+#   sh tests/parity/run.sh layers     a table of small networks: every layer, loss and optimizer; further words go to
+#                                     pytest, as in: run.sh layers -k norm
+#   sh tests/parity/run.sh samples    the samples: their first 50 losses, their gradients by onnx-ad
+#   sh tests/parity/run.sh accuracy   what the samples reach on data they never saw
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
 set -eu
 cd "$(dirname "$0")/../.."
@@ -15,12 +18,24 @@ if [ ! -e "$ENV/.installed" ] || [ tests/parity/requirements.txt -nt "$ENV/.inst
     touch "$ENV/.installed"
 fi
 export KERAS_BACKEND=jax JAX_PLATFORMS=cpu PYTHONPATH=compiler:tests:tests/parity
-if [ "${1:-}" = record ]; then
+what=${1:-all}
+[ $# -eq 0 ] || shift
+
+case $what in
+record)
     "$ENV/bin/python" tests/parity/record_samples.py
     exec "$ENV/bin/python" tests/parity/record_networks.py
-fi
-if [ "${1:-}" = layers ]; then
-    exec "$ENV/bin/python" -m pytest -p no:cacheprovider -n 2 --dist worksteal tests/parity/check_layers.py tests/parity/check_masks.py
-fi
-exec "$ENV/bin/python" -m pytest -s -p no:cacheprovider \
-    tests/parity/check_samples.py tests/parity/check_onnx_ad.py tests/parity/check_accuracy.py
+    ;;
+layers) files="layers masks" ;;
+samples) files="samples onnx_ad" ;;
+accuracy) files="accuracy" ;;
+all) files="accuracy samples onnx_ad layers masks" ;; # the longest first, so that both processes end together
+*)
+    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, record" >&2
+    exit 2
+    ;;
+esac
+for file in $files; do
+    set -- "$@" "tests/parity/check_$file.py"
+done
+exec "$ENV/bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist worksteal "$@"

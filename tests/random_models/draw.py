@@ -22,13 +22,22 @@ VOCABULARY = 11
 """Integer inputs are below this."""
 
 INTEGERS = ["int64", "int32"]
+CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
 FAMILY = {family.kind: family for family in (*FAMILIES, LAYERS)}
 LEFT_OUT = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
 NUMBERS = [0.0, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, -1.0]
 Types = tuple[TensorType, ...]
 
 INPUTS: dict[str, Callable[[Random], tuple[list[Any], str]]] = {
-    "Embedding": lambda rng: ([rng.randint(1, 7)][: rng.randint(0, 1)] or [rng.randint(1, 3), 2], rng.choice(INTEGERS)),
+    "Embedding": lambda rng: (rng.choice([[1], [5], [3, 2]]), rng.choice(INTEGERS)),
+    "CategoryEncoding": lambda rng: (rng.choice([[1], [4], [3, 2]]), rng.choice(INTEGERS)),
+    "STFTSpectrogram": lambda rng: (rng.choice([[16], [20, 1], [17, 2]]), "float32"),
+    "MelSpectrogram": lambda rng: (rng.choice([[32], [40]]), "float32"),
+    "Masking": lambda rng: ([rng.randint(1, 7), rng.randint(1, 4)], "float32"),
+    "ConvLSTM1D": lambda rng: ([rng.randint(1, 4), rng.randint(3, 5), 2], "float32"),
+    "ConvLSTM2D": lambda rng: ([rng.randint(1, 3), 4, rng.randint(3, 5), 2], "float32"),
+    "ConvLSTM3D": lambda rng: ([rng.randint(1, 2), 3, 2, 3, rng.randint(1, 2)], "float32"),
+    **dict.fromkeys(CELLS, lambda rng: ([rng.randint(1, 5)], "float32")),
 }
 """Shape and element type of an input for a layer that ordinary inputs do not suit."""
 
@@ -79,6 +88,8 @@ def value(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") ->
         return value(rng, rng.choice(schema["anyOf"]), inputs, name)
     kind = schema["type"]
     kind = rng.choice(kind) if isinstance(kind, list) else kind
+    if kind == "object":
+        return {k: value(rng, v, inputs, k) for k, v in schema["properties"].items() if rng.random() < 0.7}
     if kind == "array":
         count = rng.randint(schema.get("minItems", 1), schema.get("maxItems", 3))
         return [value(rng, schema["items"], inputs, name) for _ in range(count)]
@@ -215,6 +226,8 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
     "epsilon": small(1e-3, 1e-5, 1e-7, 0.1),
     "momentum": small(0.0, 0.5, 0.9, 0.99),
     "input_dim": small(VOCABULARY, VOCABULARY + 2),
+    "num_tokens": small(VOCABULARY, VOCABULARY + 2),
+    "value_range": small([0, 255], [0, 1], [-1, 1]),
     "equation": small("ab,bc->ac"),
     "layer": small("LSTM"),  # what goes inside another layer is drawn in BY_TYPE
     "backward_layer": small("LSTM"),
@@ -291,7 +304,14 @@ def _time_distributed(rng: Random, given: dict[str, Any], inputs: Types) -> dict
     return {"layer": _inner(rng, rng.choice(kinds), (step,)) if step.rank > 1 else {"type": "Identity"}}
 
 
-CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
+def _frames(rng: Random) -> dict[str, Any]:
+    """Frames that fit into 16 samples, a step that is not longer, a transform that is not shorter."""
+    length = rng.choice([2, 4, 5, 8])
+    return {
+        "frame_length": length,
+        "frame_step": rng.choice([None, 1, length]),
+        "fft_length": rng.choice([None, length, 8]) if length <= 8 else None,
+    }
 
 
 def _rnn(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
@@ -319,6 +339,21 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     "Bidirectional": _bidirectional,
     "GroupQueryAttention": _heads,
     "RNN": _rnn,
+    "StackedRNNCells": lambda rng, given, inputs: {
+        "cells": [_inner(rng, rng.choice(CELLS[:2]), inputs) | {"units": state.shape[-1]} for state in inputs[1:]]
+    },
+    "SpectralNormalization": lambda rng, given, inputs: {
+        "layer": _inner(rng, rng.choice(["Dense", "Conv1D", "Conv2D", "EinsumDense"]), inputs)
+    },
+    "STFTSpectrogram": lambda rng, given, inputs: _frames(rng),
+    "MelSpectrogram": lambda rng, given, inputs: (
+        {"fft_length": rng.choice([8, 16]), "sequence_stride": rng.choice([4, 8]), "num_mel_bins": rng.choice([1, 3])}
+        | {"sequence_length": rng.choice([None, 5, 8]), "max_freq": None, "min_freq": 20.0, "sampling_rate": 8000}
+    ),
+    "Discretization": lambda rng, given, inputs: {
+        "bin_boundaries": rng.choice([[0.0], [-1.0, 0.5], [-0.5, 0.0, 0.25]]),
+        "num_bins": None,
+    },
     "TimeDistributed": _time_distributed,
     "Rescaling": lambda rng, given, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
     "ReversibleEmbedding": lambda rng, given, inputs: (

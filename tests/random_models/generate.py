@@ -8,10 +8,11 @@ from math import prod
 from random import Random
 from typing import Any
 
-from jsonnx.bricks import snake_case
+from jsonnx.bricks import Brick, snake_case
 from jsonnx.graph import Builder
 from jsonnx.graph.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
+from jsonnx.layers.augmentation import OnHost
 from jsonnx.passes.lower import lower_layer
 from jsonnx.passes.shared import check_weights, particular
 from jsonnx.runtime.random import size_of
@@ -21,6 +22,7 @@ from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.types import BATCH, ShapeError, Size, TensorType
 
 from . import draw
+from .masking import misses_masks, unmasked
 
 LARGEST = 1 << 16
 """Elements that a value may have at a batch of 3."""
@@ -28,8 +30,18 @@ LARGEST = 1 << 16
 SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 """Symbolic sizes, and what they are here at least."""
 
-SKIPPED: set[str] = set()
-"""Layer types that are not to be drawn."""
+SKIPPED = {"MelSpectrogram", *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost))}
+"""Layer types that are not to be drawn: decibels are clipped below the greatest of the batch, so that a batch is not
+its samples; augmentation happens outside the graph, and only where nothing before it is trained."""
+
+STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "SimpleRNNCell": 1, "GRUCell": 1, "LSTMCell": 2, "StackedRNNCells": 2}
+"""How many states a layer may take after its input; cells take them always."""
+
+SEVERAL = {"Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention", "CategoryEncoding"}
+"""What may have more inputs than it must."""
+
+LOOKS_UP = {"Embedding", "CategoryEncoding"}
+"""What takes whole numbers below a bound."""
 
 GROWING = {"Add", "Subtract", "Multiply"}
 """What makes other integers of integers than an embedding may look up."""
@@ -82,7 +94,8 @@ class _Growth:
         document["outputs"] = outputs if len(outputs) > 1 or rng.random() < 0.5 else outputs[0]
         if training:
             document["training"] = training
-        return json.loads(json.dumps(document))
+        document = json.loads(json.dumps(document))
+        return unmasked(document) if misses_masks(document) else document
 
     # -- values --------------------------------------------------------------------------------------------------------
 
@@ -140,40 +153,63 @@ class _Growth:
         brick = LAYERS.members[kind]
         before = len(self.calls), dict(self.types), dict(self.inputs), dict(self.free), dict(self.layers)
         sources = list(self.sources(brick, first or self.pick()))
+        masks = self.masks(brick, sources)
+        coupled = self.coupled(kind, sources)
+        if masks:
+            coupled["arguments"] = [*("query", "value", "key")[: len(sources)], *masks]
+        sources += masks.values()
         types = tuple(self.types[source] for source in sources)
         if sources and all(fits(type) for type in types):
             for _ in range(3):
-                given = draw.attributes(self.rng, brick, types) | self.coupled(kind, sources)
+                given = draw.attributes(self.rng, brick, types) | coupled
                 if self.call(kind, given, sources):
                     return True
         self.calls = self.calls[: before[0]]
         self.types, self.inputs, self.free, self.layers = before[1:]
         return False
 
-    def sources(self, brick: type, first: str) -> Iterator[str]:
+    def sources(self, brick: type[Brick], first: str) -> Iterator[str]:
         """Values that the layer may take; adapters are added where it wants several of a kind."""
         least, most = brick.arity
         yield first
-        if (
-            issubclass(brick, LAYERS.names["LSTM"].__mro__[1])
-            and self.rng.random() < 0.3
-            and self.types[first].rank == 3
-        ):
-            units = self.rng.choice([1, 2, 3])
-            for _ in range(most - 1):
-                yield self.adapted(self.pick(), TensorType("float32", (BATCH, units)))
+        states = STATES.get(brick.type_name, 0)
+        if states and (least > 1 or (self.rng.random() < 0.3 and self.types[first].rank == 3)):
+            size = self.rng.choice([1, 2, 3])
+            for _ in range(states):
+                yield self.adapted(self.pick(), TensorType("float32", (BATCH, size)))
             return
         count = least
-        if most is None or (most > least and "Attention" in brick.__name__):
+        if (most is None and least > 1) or brick.type_name in SEVERAL:
             count = self.rng.choice([least, least, least + 1, least + 2])
         for _ in range(count - 1):
             other = self.pick()
             whole = self.types[first]
             yield other if self.rng.random() < 0.15 else self.adapted(other, whole)
 
+    def masks(self, brick: type[Brick], sources: list[str]) -> dict[str, str]:
+        """Now and then, inputs of an attention layer that say what may look where, by its names for them."""
+        if "arguments" not in brick.attributes or self.rng.random() < 0.7:
+            return {}
+        types = [self.types[source] for source in sources]
+        query, value = (types[0].shape[:-1], types[min(1, len(types) - 1)].shape[:-1])
+        shapes = {"query_mask": query, "value_mask": value, "key_mask": value, "attention_mask": (*query, *value[1:])}
+        names = draw.properties_of(brick)["arguments"]["items"]["enum"]
+        chosen = [name for name in names if name in shapes and self.rng.random() < 0.4]
+        return {name: self.mask(shapes[name]) for name in chosen if all(map(self.writable, shapes[name][1:]))}
+
+    def mask(self, shape: tuple[Any, ...]) -> str:
+        name, sizes = f"x{len(self.inputs)}", [s if isinstance(s, int) else str(s) for s in shape[1:]]
+        self.inputs[name] = {"shape": sizes, "dtype": "bool"}
+        self.types[name], self.free[name] = TensorType("bool", shape), None
+        return name
+
+    @staticmethod
+    def writable(size: Any) -> bool:
+        return isinstance(size, int) or str(size) in SYMBOLS
+
     def coupled(self, kind: str, sources: list[str]) -> dict[str, Any]:
         """Attributes that follow from the number and the types of the inputs."""
-        if kind in ("LSTM", "GRU", "SimpleRNN") and len(sources) > 1:
+        if kind in STATES and kind != "StackedRNNCells" and len(sources) > 1:
             return {"units": self.types[sources[1]].shape[-1]}
         return {}
 
@@ -328,7 +364,7 @@ def infer(layer: Layer, types: list[TensorType]) -> tuple[TensorType, ...]:
     results = found if isinstance(found, tuple) else (found,)
     if layer.type_name in GROWING and not types[0].dtype.startswith("float"):
         raise ShapeError("makes numbers beyond the vocabulary")
-    if layer.type_name == "Embedding" and types[0].dtype.startswith("float"):
+    if layer.type_name in LOOKS_UP and types[0].dtype.startswith("float"):
         raise ShapeError("looks up what may be beyond the vocabulary")
     if layer.activity_regularizer is not None:
         if not all(type.dtype.startswith("float") for type in results):

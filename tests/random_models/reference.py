@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,16 @@ class Reference:
     def rounded(self) -> Steps:
         return Steps.of(self.graph, np.float32)
 
-    def __call__(self, feeds: Mapping[str, np.ndarray]) -> Arrays:
-        return self._run(self.exact, feeds)
+    def __call__(self, feeds: Mapping[str, np.ndarray], held: Mapping[Value, np.ndarray] | None = None) -> Arrays:
+        return self._run(self.exact, feeds, held=held)
+
+    def detached(self, feeds: Mapping[str, np.ndarray]) -> dict[Value, np.ndarray]:
+        """What no gradient goes through: held at these values, differences are those of the gradient's function."""
+        nodes = [node for node in self.graph.nodes if node.detached]
+        if not nodes:
+            return {}
+        known = self.exact.run(self._known(self.exact, feeds))
+        return {value: known[value] for node in nodes for value in node.outputs}
 
     def slack(self, feeds: Mapping[str, np.ndarray]) -> list[Arrays]:
         """The results by float32, by inputs that are off by what float32 rounds, and by rounding after every operator.
@@ -88,12 +97,18 @@ class Reference:
         return [self._run(self.rounded, feeds), self(moved(feeds, rng)), shaken]
 
     def _run(
-        self, steps: Steps, feeds: Mapping[str, np.ndarray], after: Callable[[np.ndarray], np.ndarray] | None = None
+        self,
+        steps: Steps,
+        feeds: Mapping[str, np.ndarray],
+        after: Callable[[np.ndarray], np.ndarray] | None = None,
+        held: Mapping[Value, np.ndarray] | None = None,
     ) -> Arrays:
-        known = {value: steps.real_of(np.asarray(feeds[name])) for name, value in self.fed.items() if name in feeds}
         with np.errstate(all="ignore"):
-            found = steps.run(known, after)
+            found = steps.run(self._known(steps, feeds), after, held or {})
         return {name: np.asarray(found[value]) for name, value in self.results.items()}
+
+    def _known(self, steps: Steps, feeds: Mapping[str, np.ndarray]) -> dict[Value, np.ndarray]:
+        return {value: steps.real_of(np.asarray(feeds[name])) for name, value in self.fed.items() if name in feeds}
 
 
 @dataclass
@@ -120,15 +135,20 @@ class Steps:
         return array.astype(self.real) if array.dtype.kind == "f" else array
 
     def run(
-        self, known: dict[Value, np.ndarray], after: Callable[[np.ndarray], np.ndarray] | None = None
+        self,
+        known: dict[Value, np.ndarray],
+        after: Callable[[np.ndarray], np.ndarray] | None = None,
+        held: Mapping[Value, np.ndarray] = MappingProxyType({}),
     ) -> dict[Value, np.ndarray]:
-        """The value of everything, given that of what is fed; `after` changes every real result."""
+        """The value of everything, given that of what is fed and of what is held; `after` changes every real result."""
         known = self.constants | known
         for function, node in self.nodes:
             found = function(*[None if x is None else known[x] for x in node.inputs])
             for value, result in zip(node.outputs, found, strict=False):
                 result = np.asarray(result)
                 known[value] = after(result) if after and result.dtype.kind == "f" else result
+            if held and node.detached:
+                known |= {value: held[value] for value in node.outputs if value in held}
         return known
 
     def loop(self, node: Node) -> Operator:

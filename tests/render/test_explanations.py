@@ -112,7 +112,7 @@ SHOWN_BY_SPECS = [
     *("cycle", "duplicate-key", "duplicate-name", "invalid-json", "invalid-name", "invalid-number", "invalid-value"),
     *("labels-mismatch", "loss-mismatch", "metric-mismatch", "missing-key", "out-of-range", "shape-mismatch"),
     *("shared-weights", "unknown-key", "unknown-name", "unknown-type", "unsupported-argument", "unused-input"),
-    *("unused-layer", "wrong-inputs", "wrong-type", "invalid-encoding", "not-expressible"),
+    *("unused-layer", "wrong-inputs", "wrong-type", "invalid-encoding", "not-expressible", "not-supported"),
 ]
 
 

@@ -13,6 +13,8 @@ from ..graph.infer import IR_VERSION, OPSET
 from ..types import Size, TensorType
 
 PRODUCER = "jsonnx"
+VERSIONS = {"ai.onnx.ml": 4}
+"""The versions of other domains that belong to our opset; of those not named, 1."""
 
 
 class Names:
@@ -53,6 +55,7 @@ def emit(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | Non
         [_value_info(input_name, value.type) for input_name, value in fed],
         [_value_info(result, value.type) for result, value in results.items()],
         constants,
+        value_info=[_value_info(names.of[value], value.type) for value in _untyped(graph)],
     )
     model = helper.make_model(
         proto, opset_imports=[helper.make_opsetid("", OPSET), *_domains(graph)], producer_name=PRODUCER
@@ -72,7 +75,14 @@ def _updated(state: str) -> str:
 
 
 def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:
-    return [helper.make_opsetid(domain, 1) for domain in sorted({node.domain for node in graph.nodes} - {""})]
+    domains = sorted({node.domain for node in graph.nodes} - {""})
+    return [helper.make_opsetid(domain, VERSIONS.get(domain, 1)) for domain in domains]
+
+
+def _untyped(graph: Graph) -> list[Value]:
+    """The results whose types ONNX cannot infer: of operators that it does not define."""
+    known = {"", *VERSIONS}
+    return [output for node in graph.nodes if node.domain not in known for output in node.outputs]
 
 
 def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # type: ignore[no-untyped-def]

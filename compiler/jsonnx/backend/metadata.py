@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -19,8 +20,9 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
-def metadata(network: Any) -> dict[str, str]:
-    """The metadata of a model: version, the spec itself and its hash, class labels by output."""
+def metadata(network: Any, needs: Sequence[str] = ()) -> dict[str, str]:
+    """The metadata of a model: version, the spec itself and its hash, class labels by output, and what only
+    onnxruntime can run."""
     told = {
         "jsonnx.version": package_version(),
         "jsonnx.spec": json.dumps(network.document, ensure_ascii=False, separators=(",", ":")),
@@ -28,6 +30,8 @@ def metadata(network: Any) -> dict[str, str]:
     }
     if network.labels:
         told["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
+    if needs:
+        told["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(needs)}"
     return told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..bricks import Json
@@ -45,3 +45,12 @@ class Network:
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """Where each value was defined."""
     document: Json = None
+
+    def leading_to(self, wanted: Iterable[str], given: Container[str] = ()) -> list[Call]:
+        """The calls on which some values depend, in their order, back to those whose values are given."""
+        read, calls = set(wanted), []
+        for call in reversed(self.calls):
+            if read.intersection(call.results):
+                calls.append(call)
+                read.update(() if call.name in given else call.sources)
+        return calls[::-1]

@@ -24,7 +24,7 @@ SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
 NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 128}
 REFERENCE = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_]*)?$", "maxLength": 257}
-DTYPES = ["float32", "int64", "int32", "uint8", "bool"]
+DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
 
 FAMILIES: tuple[Family, ...] = (
     ACTIVATIONS,

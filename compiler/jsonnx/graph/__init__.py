@@ -6,6 +6,7 @@ inferred when its node was emitted. Together with `backend` the only door to onn
 
 from .builder import Builder
 from .ir import Body, Constant, Graph, Node, Parameter, Random, State, Value, needed, node_metadata
+from .lookup import NotLearned, open_states, settled
 from .tensors import numpy_dtype, onnx_dtype, tensor_proto
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Constant",
     "Graph",
     "Node",
+    "NotLearned",
     "Parameter",
     "Random",
     "State",
@@ -22,5 +24,7 @@ __all__ = [
     "node_metadata",
     "numpy_dtype",
     "onnx_dtype",
+    "open_states",
+    "settled",
     "tensor_proto",
 ]

@@ -12,6 +12,7 @@ import onnx
 from ..types import Dim, Size, TensorType, require
 from .infer import Inference, schema_of
 from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .lookup import ML, table
 from .loops import Step, loop
 from .tensors import numpy_dtype
 
@@ -159,8 +160,9 @@ class Builder:
             self._changes = before
 
     def state(
-        self, name: str, shape: Sequence[int], initializer: Any, dtype: str | None = None, follows: str = ""
+        self, name: str, shape: Sequence[Dim], initializer: Any, dtype: str | None = None, follows: str = ""
     ) -> State:
+        """Like `param`, for what training does not change by a gradient. A symbolic size is what the data make it."""
         full = f"{self._scope}/{name}"
         type = TensorType(dtype or self.real, tuple(shape))
         made = State(full, type, initializer, follows)
@@ -272,6 +274,34 @@ class Builder:
         from .tensors import onnx_dtype
 
         return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
+
+    def custom(self, op: str, domain: str, inputs: Sequence[Value], type: TensorType, **attributes: Any) -> Value:
+        """Append a node of an operator that ONNX does not define, and say the type of its result."""
+        result = Value(type)
+        self.nodes.append(Node(op, tuple(inputs), (result,), attributes, self._scope, self._path, domain))
+        return result
+
+    def lookup(
+        self,
+        x: Value,
+        tokens: State | Sequence[Any],
+        *,
+        dtype: str,
+        first: int,
+        special: Sequence[Any] = (),
+        default: Any,
+        invert: bool = False,
+    ) -> Value:
+        """Numbers of tokens of a type, `first` and following, `default` for others; or tokens by number if `invert`.
+
+        Where the tokens are a state, the table is made when the graph is to run (`settled`).
+        """
+        about = {"first": first, "special": list(special), "default": default, "invert": invert}
+        if not isinstance(tokens, State):
+            found: Value = self.emit("LabelEncoder", x, domain=ML, **table(tokens, dtype, **about))
+            return found
+        type = x.type.with_dtype(dtype if invert else "int64")
+        return self.custom("LabelEncoder", ML, [x, tokens], type, **about)
 
     def loop(
         self,

@@ -34,14 +34,14 @@ class Layer(Brick):
     penalizes_itself: ClassVar[bool] = False
     """Whether `lower` applies the activity regularizer, to something else than the outputs."""
 
+    mixes_samples: ClassVar[bool] = False
+    """Whether in training a sample's result depends on the rest of its batch, or the layer counts its calls."""
+
     supports_masking: ClassVar[bool] = False
     """Whether a mask beside the first input goes on beside the first output, as Keras' `supports_masking`."""
 
     reads_masks: ClassVar[bool] = False
     """Whether `lower` takes a keyword `masks`: for every input its mask, or None."""
-
-    mixes_samples: ClassVar[bool] = False
-    """Whether in training a sample's result depends on the rest of its batch, or the layer counts its calls."""
 
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(

@@ -72,9 +72,9 @@ class BatchNormalization(Layer):
     renorm_stddev`, both clipped, and constants to the gradient.
     """
 
+    mixes_samples = True
     supports_masking = True
     reads_masks = True
-    mixes_samples = True
 
     axis: int = attr(-1, doc="Axis of the channels.")
     momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")

@@ -11,8 +11,11 @@ from ..types import Dim, TensorType, broadcast, require, shape_text
 from .axes import Axes, along, axes_of
 from .base import Layer, layer
 from .encoding import NO_SPARSE, encode, encoded_type
+from .learned import Learner
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..graph import Builder, Value
 
 EPSILON = 1e-7
@@ -82,7 +85,7 @@ class Rescaling(Layer):
 
 
 @layer
-class Normalization(Layer):
+class Normalization(Learner):
     """`(x - mean) / max(sqrt(variance), 1e-7)`, with given statistics or with those of the training data.
 
     Where none are given, `mean`, `variance` and `count` are states that start at 0, 1 and 0, and are to be set from the
@@ -105,6 +108,16 @@ class Normalization(Layer):
     def adapts(self) -> bool:
         """Whether the statistics are learned from the data."""
         return self.mean is None
+
+    def examined(self, g: Builder, x: Value) -> Value:
+        return g.cast(x, g.real)
+
+    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        from .learning import statistics
+
+        shape: tuple[Dim, ...] = (1, *batches[0].shape[1:])
+        mean, variance = statistics(batches, self.kept_axes(TensorType("float32", shape)))
+        return {"mean": mean, "variance": variance}
 
     def kept_axes(self, x: TensorType) -> list[int]:
         """The axes that the statistics keep, counted from 0 for the batch; they are taken over all others."""
@@ -141,7 +154,7 @@ class Normalization(Layer):
 
 
 @layer
-class Discretization(Layer):
+class Discretization(Learner):
     """The number of the range that each value lies in: how many boundaries are less than or equal to it.
 
     The boundaries are given, or chosen from the training data so that each of `num_bins` ranges has about as many
@@ -164,6 +177,14 @@ class Discretization(Layer):
     def adapts(self) -> bool:
         """Whether the boundaries are learned from the data."""
         return self.bin_boundaries is None
+
+    def examined(self, g: Builder, x: Value) -> Value:
+        return g.cast(x, g.real)
+
+    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        from .learning import boundaries
+
+        return {"bin_boundaries": boundaries(batches, self.num_bins or 1, self.epsilon)}
 
     @property
     def _depth(self) -> int:

@@ -32,14 +32,19 @@ Function = tuple[str, float | None, float | None]
 def _relu(relu: Any) -> Function | None:
     if relu.max_value is not None or relu.threshold:
         return None
-    return ("LeakyRelu", relu.negative_slope, None) if relu.negative_slope else ("Relu", None, None)
+    return _rising("LeakyRelu", relu.negative_slope) if relu.negative_slope else ("Relu", None, None)
+
+
+def _rising(name: str, alpha: float) -> Function | None:
+    """A function that rises everywhere: its gradient is read off the result, which must say where it comes from."""
+    return (name, alpha, None) if alpha >= 0 else None
 
 
 NATIVE: dict[str, Callable[[Any], Function | None]] = {
     "linear": lambda _: ("Affine", 1.0, 0.0),
     "relu": _relu,
-    "leaky_relu": lambda leaky: ("LeakyRelu", leaky.negative_slope, None),
-    "elu": lambda elu: ("Elu", elu.alpha, None),
+    "leaky_relu": lambda leaky: _rising("LeakyRelu", leaky.negative_slope),
+    "elu": lambda elu: _rising("Elu", elu.alpha),
     "sigmoid": lambda _: ("Sigmoid", None, None),
     "hard_sigmoid": lambda _: ("HardSigmoid", 1 / 6, 0.5),
     "tanh": lambda _: ("Tanh", None, None),

@@ -112,6 +112,9 @@ class Sized(Layer):
     def window(self, x: TensorType) -> list[tuple[int, int]]:
         """The largest window of the output's proportions in the middle of x: where it begins on each axis, its size."""
         h, w = (x.fixed(axis) for axis in spatial_axes(x.rank, self.data_format))
+        return self.window_of(h, w)
+
+    def window_of(self, h: int, w: int) -> list[tuple[int, int]]:
         sizes = int(w * self.height / self.width), int(h * self.width / self.height)
         fitting = [max(min(n, size), 1) for n, size in zip((h, w), sizes, strict=True)]
         return [((n - size) // 2, size) for n, size in zip((h, w), fitting, strict=True)]

@@ -70,7 +70,7 @@ class TimeDistributed(Layer):
     def called(self, g: Builder, x: Value, mask: Value | None) -> Value:
         """The layer's result for a batch of steps."""
         (promised,) = listed(self.layer.infer(x.type))
-        y: Value = self.layer.lower(g, x) if mask is None else self.layer.lower(g, x, masks=[mask])
+        y: Value = self.layer.lower(g, x, masks=[mask]) if self.layer.reads_masks else self.layer.lower(g, x)
         return g.refine(y, promised.shape)
 
 

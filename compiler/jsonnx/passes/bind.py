@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Constant, Graph, Node, Parameter, State, Value
+from ..graph import Constant, Graph, Node, Parameter, State, Value, settled
 from ..graph.tensors import numpy_dtype
 
 LIMIT = 1 << 26
@@ -16,7 +16,11 @@ LIMIT = 1 << 26
 
 
 def bind(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
-    """The graph with weights as constants, named as they are; nothing depends on a parameter any more."""
+    """The graph with weights as constants, named as they are; nothing depends on a parameter any more.
+
+    Raises NotLearned where tokens are still to be learned from data.
+    """
+    graph = settled(graph, weights)
     weight_values: list[Parameter | State] = [*graph.parameters.values(), *graph.states.values()]
     new: dict[Value, Value] = {
         value: Constant(value.type, np.asarray(weights[value.name], numpy_dtype(value.dtype)), value.name)

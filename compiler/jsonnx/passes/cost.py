@@ -9,6 +9,9 @@ from ..graph import Graph, Node
 from ..types import BATCH, Dim, Size, TensorType
 from .shapes import TypedNetwork
 
+ONNXRUNTIME = "com.microsoft"
+"""The domain of operators that onnxruntime alone has."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -22,6 +25,8 @@ class Row:
     trainable: int
     macs: int | None
     sources: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    """Operators that ONNX does not define: a model with them runs in onnxruntime alone."""
 
 
 def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
@@ -40,14 +45,20 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
         )
         outputs = tuple(typed.types[name] for name in call.results)
         kind = call.layer.type_name if call.layer else "?"
-        macs = _macs(work.get(call.path, []))
-        rows.append(Row(call.name, kind, outputs, sum(sizes.values()), trainable, macs, call.sources))
+        own_nodes = work.get(call.path, [])
+        macs, needs = _macs(own_nodes), tuple(sorted({n.op for n in own_nodes if n.domain == ONNXRUNTIME}))
+        rows.append(Row(call.name, kind, outputs, sum(sizes.values()), trainable, macs, call.sources, needs))
     return rows
+
+
+def beyond_onnx(graph: Graph) -> list[str]:
+    """The operators of a graph that onnxruntime alone has."""
+    return sorted({node.op for node in graph.nodes if node.domain == ONNXRUNTIME})
 
 
 def _weights_of(graph: Graph, owner: str):  # type: ignore[no-untyped-def]
     weights = {**graph.parameters, **graph.states}
-    return {name: value for name, value in weights.items() if name.startswith(f"{owner}/")}
+    return {name: value for name, value in weights.items() if name.startswith(f"{owner}/") and value.type.is_fixed()}
 
 
 def _macs(nodes: list[Node]) -> int | None:

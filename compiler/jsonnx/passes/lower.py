@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..graph import Builder, Graph, Value
 from ..graph.builder import EmissionError
@@ -12,15 +12,27 @@ from ..types import BATCH, Dim, Size, TensorType
 from .shapes import TypedNetwork
 
 
-def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32") -> Graph:
-    """The network as a graph whose outputs have the network's output names.
+def lower(
+    typed: TypedNetwork,
+    *,
+    training: bool = False,
+    real: str = "float32",
+    outputs: Sequence[str] | None = None,
+    given: Mapping[str, str] = {},
+) -> Graph:
+    """The network as a graph whose outputs have the network's output names, or those of other values.
 
-    With `real` float64 all float32 of the network becomes that, for checks that need the precision.
+    With `real` float64 all float32 of the network becomes that, for checks that need the precision. Values that are
+    `given` are not computed but inputs, of the name that stands beside theirs.
     """
+    wanted = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
     g = Builder(training=training, real=real)
     values: dict[str, Value] = {name: g.input(name, _real(type, real)) for name, type in typed.network.inputs.items()}
     masks: dict[str, Value] = {}
-    for call in typed.network.calls:
+    for call in typed.network.calls if outputs is None else typed.network.leading_to(wanted, given):
+        if call.name in given:
+            values[call.name] = g.input(given[call.name], _real(typed.types[call.name], real))
+            continue
         if call.layer is None:
             raise ValueError(f"the layer {call.name!r} was not understood; only a sound network can be lowered")
         with g.at(call.owner, call.path):
@@ -33,8 +45,8 @@ def lower(typed: TypedNetwork, *, training: bool = False, real: str = "float32")
             if masked:
                 mask = lower_mask(g, call.layer, inputs, beside, typed.masks[masked[0]], call.owner)
                 masks |= dict.fromkeys(masked, mask)
-    g.masks |= masks
-    return g.graph({name: values[name] for name in typed.network.outputs})
+    g.masks |= masks if outputs is None else {}
+    return g.graph({name: values[name] for name in wanted})
 
 
 def _real(type: TensorType, real: str) -> TensorType:

@@ -50,7 +50,15 @@ def summary_text(network: Network, rows: Sequence[Row], color: bool = False) -> 
         f"multiply-adds   {_number(total['multiply_adds'])} a sample",
         f"weights         {total['megabytes']:.2f} MB",
     ]
+    needs = _needs(rows)
+    if needs:
+        lines.append(f"needs           onnxruntime: no other runtime has its {', '.join(needs)}")
     return "\n".join(lines)
+
+
+def _needs(rows: Sequence[Row]) -> list[str]:
+    """The operators that ONNX does not define."""
+    return sorted({op for row in rows for op in row.needs})
 
 
 def summary_json(network: Network, rows: Sequence[Row]) -> dict[str, Any]:
@@ -72,6 +80,7 @@ def summary_json(network: Network, rows: Sequence[Row]) -> dict[str, Any]:
             for row in rows
         ],
         "totals": _totals(rows),
+        **({"needs_onnxruntime": _needs(rows)} if _needs(rows) else {}),
     }
 
 

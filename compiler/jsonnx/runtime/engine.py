@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic
+from ..graph import NotLearned, open_states, settled
+from .adapt import adapted
 from .data import Samples
 from .faults import FeedError
 from .machine import thread_count
-from .plan import RATE, Plan
+from .plan import RATE, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
 from .providers import resolve
-from .random import batch_sizes, initial_weights, step_randoms
+from .random import batch_sizes, generator, initial_weights, step_randoms
 from .variables import SETS, Runner, place
 from .weights import fitting
 
@@ -31,12 +33,19 @@ class Diverged(CompileError):
 
 
 class Engine:
-    """The variables of a plan and the graphs that use them; a graph is loaded when it is first needed."""
+    """The variables of a plan and the graphs that use them; a graph is loaded when it is first needed.
+
+    What layers learn before training, and has no size before that, is a part of the graphs: these are made anew where
+    it changes.
+    """
 
     def __init__(self, plan: Plan, provider: str, threads: int | None) -> None:
         self.plan, self.provider, self.threads = plan, resolve(provider), threads or thread_count()
         self.steps = 0
-        self._variables = place(plan.train, initial_weights(plan.train, plan.seed), self.provider)
+        start = initial_weights(plan.train, plan.seed)
+        self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
+        self._variables = place(plan.train, start, self.provider)
+        self._prepared: dict[str, Runner] = {}
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
     @cached_property
@@ -52,21 +61,39 @@ class Engine:
         return self._runner(self.plan.predict, self.plan.outputs)
 
     def _runner(self, graph: Graph, fetched: Iterable[str]) -> Runner:
+        try:
+            graph = settled(graph, self.learned)
+        except NotLearned as error:
+            help = "`fit` learns it from its data; weights of such a run have it"
+            raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         return Runner(graph, fetched, self._variables, self.provider, self.threads)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 
     def weights(self) -> Weights:
         """Copies of the network's weights, in Keras' order."""
-        return self._variables.read(self.plan.weight_names)
+        placed = self._variables.read(name for name in self.plan.weight_names if name not in self.learned)
+        found = placed | self.learned
+        return {name: found[name] for name in self.plan.weight_names}
 
     def variables(self) -> Weights:
         """Copies of everything that a step reads: weights, states and slots."""
-        return self._variables.read()
+        return self._variables.read() | self.learned
+
+    def adapt(self, samples: Samples) -> None:
+        """Have layers learn from the samples what they have not learned yet."""
+        if self.plan.lessons:
+            start = initial_weights(self.plan.train, self.plan.seed)
+            self.write(adapted(self.plan.lessons, samples, start, self.variables()))
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """New values for some variables, which fit."""
-        self._variables.write(arrays)
+        learned = {name: array for name, array in arrays.items() if name in self.learned}
+        if any(not np.array_equal(self.learned[name], array) for name, array in learned.items()):
+            self.learned |= learned
+            for runner in ("_train", "_evaluate", "_predict"):
+                self.__dict__.pop(runner, None)
+        self._variables.write({name: array for name, array in arrays.items() if name not in learned})
         self._trail = 0
 
     def fitting(self, weights: Mapping[str, Any], strict: bool) -> Weights:
@@ -82,11 +109,28 @@ class Engine:
     def feeds(self, samples: Samples, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
         """All that a training step is fed, made of the samples and the number of the step alone."""
         feeds = samples.take(rows)
+        for augmented in self.plan.augmented:
+            self._augment(augmented, feeds, step)
         feeds[RATE] = np.array(self.plan.rate(step), np.float32)
         if self.plan.train.randoms:
             sizes = batch_sizes(self.plan.inputs, feeds)
             feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
         return feeds
+
+    def _augment(self, augmented: Augmented, feeds: dict[str, np.ndarray], step: int) -> None:
+        """Adds the images that a layer makes, and changes the targets where it mixes images."""
+        layer, name = augmented.layer, augmented.name
+        images = self._before(augmented)(feeds)[augmented.source] if augmented.graph else feeds[augmented.source]
+        rng = generator(self.plan.seed if layer.seed is None else layer.seed, name, step)
+        feeds[name], drawn = layer.augment(images, rng)
+        for target in map(target_name, self.plan.targets) if layer.mixes else ():
+            feeds[target] = layer.labels(feeds[target], **drawn).astype(feeds[target].dtype)
+
+    def _before(self, augmented: Augmented) -> Runner:
+        if augmented.name not in self._prepared:
+            assert augmented.graph is not None
+            self._prepared[augmented.name] = self._runner(augmented.graph, [augmented.source])
+        return self._prepared[augmented.name]
 
     def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""

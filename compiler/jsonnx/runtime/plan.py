@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..diagnostics import Locate
 from ..training.section import Training
@@ -14,8 +14,11 @@ from ..types import TensorType
 from .conform import Limit, Wanted
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..graph import Graph
     from ..training.metrics import Metric
+    from .adapt import Lesson
 
 RATE = "learning_rate"
 """The input of the training graph that is the step size."""
@@ -28,6 +31,29 @@ SLOTS = "optimizer/"
 def target_name(output: str) -> str:
     """The name under which a graph is fed an output's target."""
     return f"{output}/target"
+
+
+class Augmenting(Protocol):
+    """A layer that changes images before they are fed; see `layers.augmentation`."""
+
+    mixes: ClassVar[bool]
+
+    @property
+    def seed(self) -> int | None: ...
+    def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]: ...
+    def labels(self, targets: np.ndarray, **drawn: Any) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """An input of the training graph that a layer makes of other images before every step."""
+
+    name: str
+    layer: Augmenting
+    source: str
+    """Which images: the name of a fed value, or of the result of `graph`."""
+    graph: Graph | None = None
+    """What has to be computed of the fed values first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +72,8 @@ class Plan:
     targets: Mapping[str, TensorType]
     metrics: Mapping[str, Metric]
     training: Training
+    augmented: tuple[Augmented, ...] = ()
+    """Further inputs of `train`, in an order in which they can be made."""
     seed: int = 0
     learning_rate: Callable[[int], float] | None = None
     """The rate at a step, counted from 0; None for the optimizer's constant one."""
@@ -57,6 +85,8 @@ class Plan:
     """The spec's file; data files lie beneath its folder."""
     locate: Locate | None = None
     """Where in the spec a value stands."""
+    lessons: tuple[Lesson, ...] = ()
+    """What layers learn from the data before the first step."""
     fingerprint: str = ""
     """Stands for all of the spec that a checkpoint depends on."""
 

@@ -27,7 +27,7 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def initial_weights(graph: Graph, seed: int) -> dict[str, np.ndarray]:
-    """The initial value of every parameter and state.
+    """The initial value of every parameter and state. What the data decide the size of is empty.
 
     An initializer's own seed takes the place of the one made of the model's seed and the weight's name.
     """
@@ -36,7 +36,7 @@ def initial_weights(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     for name, value in variables.items():
         own = getattr(value.initializer, "seed", None)
         rng = generator(seed, "weights", name) if own is None else generator(own, "weights")
-        shape = tuple(int(size) for size in value.shape)
+        shape = tuple(size if isinstance(size, int) else 0 for size in value.shape)
         values = value.initializer.sample(shape, rng)
         drawn[name] = np.array(np.broadcast_to(values, shape), element_type(value.dtype))
     return drawn

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError
+from ..interop.strings import as_strings, packed
 from . import checkpoint
 from .data import Arrays, Samples, from_arrays, from_spec
 from .engine import Diverged, Engine
@@ -100,6 +101,8 @@ class Trainer:
         shuffle = training.shuffle if shuffle is None else bool(shuffle)
         samples, validation = self._parts(x, y, validation_data, validation_split)
         watch = Watch(self.plan, validation is not None)
+        if not self._resumes:
+            self._engine.adapt(samples)
         progress = self._begin(watch, samples, {"batch_size": batch_size, "shuffle": shuffle})
         engine = self._engine
         self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, watch, progress, tuple(callbacks))
@@ -207,7 +210,7 @@ class Trainer:
             "progress": None if progress is None else progress.state(),
             "machine": self._machine(),
         }
-        checkpoint.save(os.fspath(path), arrays, state)
+        checkpoint.save(os.fspath(path), packed(arrays), state)
 
     def load_checkpoint(self, path: str | os.PathLike[str]) -> list[Diagnostic]:
         """Take over a checkpoint; the next `fit` goes on from there.
@@ -219,6 +222,7 @@ class Trainer:
         arrays, state = checkpoint.load(name)
         best = {n.removeprefix(_BEST): array for n, array in arrays.items() if n.startswith(_BEST)}
         values = {n: array for n, array in arrays.items() if not n.startswith(_BEST)}
+        values, best = self._with_strings(values), self._with_strings(best)
         self._check(name, values, best, state)
         self._engine.write(values)
         self._engine.steps = state["steps"]
@@ -233,6 +237,14 @@ class Trainer:
         ]
         message = "the run will not be the same bit for bit: " + "; ".join(changed)
         return [Diagnostic("not-exact", message, file=name, severity="warning")] if changed else []
+
+    def _with_strings(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays of a file, bytes as strings where strings are wanted."""
+        texts = {n for n, array in self._engine.variables().items() if array.dtype == object}
+        try:
+            return {n: as_strings(array) if n in texts else array for n, array in arrays.items()}
+        except ValueError as error:
+            raise CompileError([_mismatch(f"cannot go on from it: a vocabulary {error}")]) from error
 
     def _check(
         self, name: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
@@ -252,7 +264,9 @@ class Trainer:
             f"it has {n!r} besides" for n in values if n not in mine
         ]
         for n, array in [*values.items(), *best.items()]:
-            if n in mine and (array.shape, array.dtype) != (mine[n].shape, mine[n].dtype):
+            free = n in self._engine.learned and array.ndim == mine[n].ndim
+            shape = mine[n].shape if n in mine and not free else array.shape
+            if n in mine and (array.shape, array.dtype) != (shape, mine[n].dtype):
                 faults.append(f"{n!r} is {array.dtype}{list(array.shape)}, here {mine[n].dtype}{list(mine[n].shape)}")
         if faults:
             message = f"cannot go on from {name!r}: "

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError, listed, suggestion
-from ..types import TensorType
+from ..interop.strings import as_strings
+from ..types import Size, TensorType, shape_text
 from .faults import Faults
 from .files import open_file, reason
 from .session import element_type
@@ -88,8 +89,12 @@ def _fitted(value: Any, wanted: TensorType) -> np.ndarray:
         array = np.asarray(value)
     except ValueError:
         raise ValueError("is ragged: its parts have different lengths") from None
-    if array.shape != wanted.shape:
-        raise ValueError(f"has shape {list(array.shape)}, the network wants {list(wanted.shape)}")
+    if wanted.dtype == "string":
+        array = _strings(array)
+    if not _has_shape(array, wanted):
+        raise ValueError(f"has shape {list(array.shape)}, the network wants {shape_text(wanted.shape)}")
+    if wanted.dtype == "string":
+        return array
     if array.dtype.kind not in "fiub":
         raise ValueError(f"has {array.dtype} elements, the network wants {wanted.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -97,3 +102,19 @@ def _fitted(value: Any, wanted: TensorType) -> np.ndarray:
     if cast.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(cast)).any():
         raise ValueError(f"has values too large for {wanted.dtype}")
     return cast
+
+
+def _has_shape(array: np.ndarray, wanted: TensorType) -> bool:
+    """Whether an array has the wanted shape; a size that the data decide may be any."""
+    sizes = zip(array.shape, wanted.shape, strict=False)
+    return array.ndim == wanted.rank and all(isinstance(size, Size) or given == size for given, size in sizes)
+
+
+def _strings(array: np.ndarray) -> np.ndarray:
+    """Strings, also where they come as the bytes that files have; no token twice."""
+    strings = as_strings(array) if array.dtype == np.uint8 and array.ndim == 1 else array
+    if strings.dtype.kind not in "UO" or not all(isinstance(item, str) for item in strings.flat):
+        raise ValueError(f"has {array.dtype} elements, the network wants strings")
+    if len(set(strings.flat)) < strings.size:
+        raise ValueError("has a token twice")
+    return strings.astype(object)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 class Case(NamedTuple):
     """A layer as a spec writes it, and the shapes of its inputs without the batch axis.
 
-    `integers` is the exclusive upper bound of integer inputs (for Embedding); None for float32 inputs.
+    `integers` is the exclusive upper bound of integer inputs (for Embedding), `strings` are what string inputs are
+    drawn from; both None for float32 inputs.
     `masks` are the places of the inputs that are ones and zeros, which have no gradient.
     `smooth` is False where finite differences meet kinks that cannot be kept away from.
     """
@@ -21,6 +22,12 @@ class Case(NamedTuple):
     integers: int | None = None
     smooth: bool = True
     masks: tuple[int, ...] = ()
+    strings: tuple[str, ...] | None = None
+
+    @property
+    def dtype(self) -> str:
+        """The element type of the inputs."""
+        return "string" if self.strings is not None else "float32" if self.integers is None else "int64"
 
 
 def all_cases() -> list[Case]:

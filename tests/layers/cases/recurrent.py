@@ -30,6 +30,12 @@ CASES = [
         {"type": "LSTM", "units": 2, "activation": "softsign", "recurrent_activation": "softplus", "use_cudnn": False},
         [SEQUENCE],
     ),
+    Case("gru-falling-elu", {"type": "GRU", "units": 2, "activation": {"type": "elu", "alpha": -1.0}}, [SEQUENCE]),
+    Case(
+        "lstm-falling-leaky-relu",
+        {"type": "LSTM", "units": 2, "activation": {"type": "leaky_relu", "negative_slope": -0.5}},
+        [SEQUENCE],
+    ),
     Case("bidirectional", {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 2}}, [SEQUENCE]),
     Case(
         "bidirectional-sequences",

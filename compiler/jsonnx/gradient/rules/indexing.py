@@ -14,6 +14,8 @@ from ..table import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
 from .shaping import padded
 
 NOT_DIFFERENTIABLE.update(("NonZero", "Unique"))
+NOT_DIFFERENTIABLE.update(("LabelEncoder", "StringConcat", "StringNormalizer", "StringSplit", "Tokenizer"))
+NOT_DIFFERENTIABLE.add("Mod")  # emitted for integers alone
 
 
 def sum_at(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> Value:

@@ -53,6 +53,13 @@ RUNS: dict[str, Explanation] = {
         "mkdir a; cd a; rmdir ../a; jsonnx compile ../spec.json -o model.onnx",
         "cd ..; jsonnx compile spec.json -o model.onnx",
     ),
+    "not-learned": Explanation(
+        "A vocabulary that nobody has learned yet",
+        "A layer without a `vocabulary` learns its own from the training data when training starts; then it is kept "
+        "with the weights. Without either the model would know no word.",
+        "jsonnx compile spec.json -o model.onnx",
+        "jsonnx compile spec.json --weights run/weights.safetensors -o model.onnx",
+    ),
     "unsafe-path": Explanation(
         "A path in a spec that leads out of its folder",
         "Specs come from other people too. A data file named in one has to lie beneath the spec's folder: no "

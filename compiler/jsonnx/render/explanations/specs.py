@@ -131,6 +131,19 @@ SPECS: dict[str, Explanation] = {
         '{"type": "UpSampling2D", "interpolation": "lanczos3"}',
         '{"type": "UpSampling2D", "interpolation": "bicubic"}',
     ),
+    "not-supported": Explanation(
+        "Something that could be done, and is not yet",
+        "The layer exists in Keras, or the combination would make sense, and jsonnx does not have it. Images are "
+        "augmented before a training step begins: an augmentation layer can stand only where nothing before it is "
+        "trained, and not inside another layer. One that mixes images mixes their targets too, which have to be "
+        "numbers for each class, not the index of one. The help says what to use instead.",
+        '{"inputs": {"image": {"shape": [8, 8, 3]}}, "layers": '
+        '[{"type": "Conv2D", "filters": 4, "kernel_size": 3}, {"type": "RandomFlip"}, '
+        '{"type": "Flatten"}, {"type": "Dense", "units": 1}], "training": {"loss": "mse"}}',
+        '{"inputs": {"image": {"shape": [8, 8, 3]}}, "layers": '
+        '[{"type": "RandomFlip"}, {"type": "Conv2D", "filters": 4, "kernel_size": 3}, '
+        '{"type": "Flatten"}, {"type": "Dense", "units": 1}], "training": {"loss": "mse"}}',
+    ),
     # -- the network -------------------------------------------------------------------------------------------------
     "duplicate-name": Explanation(
         "Two things have one name",

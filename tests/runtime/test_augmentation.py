@@ -1,0 +1,113 @@
+"""Augmentation in training: which images a step is fed, and that a run resumed sees what the other would have seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonnx import compile
+from jsonnx.api import Trainer
+from jsonnx.runtime.data import from_arrays
+
+RNG = np.random.default_rng(0)
+X = RNG.uniform(0, 255, (12, 6, 5, 3)).astype("float32")
+Y = RNG.integers(0, 4, 12)
+
+
+def spec(*before: dict[str, Any], loss: str = "sparse_categorical_crossentropy", **more: Any) -> dict[str, Any]:
+    head = [{"type": "Flatten"}, {"type": "Dense", "units": 4, "activation": "softmax"}]
+    training = {"loss": loss, "optimizer": {"type": "SGD", "learning_rate": 1e-6}, "batch_size": 5, "epochs": 2}
+    inputs = {"x": {"shape": [6, 5, 3], **more}}
+    return {"inputs": inputs, "layers": [*before, *head], "training": training}
+
+
+def fed(trainer: Trainer, step: int, x: np.ndarray = X, y: np.ndarray = Y) -> dict[str, np.ndarray]:
+    samples = from_arrays(x, y, trainer.plan.wanted)
+    return trainer._engine.feeds(samples, slice(None), step)
+
+
+def test_a_step_is_fed_other_images_each_time_and_the_same_for_the_same_seed() -> None:
+    made = [Trainer(spec({"type": "RandomFlip"})) for _ in range(2)]
+    name = "random_flip/augmented"
+    first, again = fed(made[0], 0)[name], fed(made[1], 0)[name]
+    assert (first == again).all()
+    assert (first != fed(made[0], 1)[name]).any()
+    mirrored = X[:, ::-1, ::-1]
+    assert all((a == b).all() or (a == c).all() for a, b, c in zip(first, X, mirrored, strict=True))
+    assert (first != X).any()
+    assert (first != mirrored).any()
+
+
+def test_what_stands_before_an_augmentation_is_computed_first() -> None:
+    scaled = {"type": "Rescaling", "scale": 1 / 255}
+    trainer = Trainer(spec(scaled, {"type": "RandomFlip"}, scaled, {"type": "RandomBrightness", "factor": [0.5, 0.5]}))
+    feeds = fed(trainer, 0)
+    flipped = feeds["random_flip/augmented"]
+    np.testing.assert_allclose(np.sort(flipped, axis=None), np.sort(X / 255, axis=None), rtol=1e-6)
+    brighter = feeds["random_brightness/augmented"]
+    np.testing.assert_allclose(brighter, np.clip(flipped / 255 + 127.5, 0, 255), rtol=1e-6)
+
+
+def test_evaluation_and_prediction_see_images_as_they_are() -> None:
+    plain, augmented = Trainer(spec()), Trainer(spec({"type": "RandomBrightness", "factor": [0.9, 1.0]}))
+    augmented.set_weights(plain.weights())
+    assert augmented.evaluate(X, Y) == plain.evaluate(X, Y)
+    assert (augmented.predict(X) == plain.predict(X)).all()
+    assert augmented.step(X, Y) != plain.step(X, Y)
+
+
+def test_integers_are_augmented_as_real_numbers() -> None:
+    trainer = Trainer(spec({"type": "RandomCrop", "height": 3, "width": 4}, dtype="uint8"))
+    images = X.astype("uint8")
+    assert fed(trainer, 0, images)["random_crop/augmented"].shape == (12, 3, 4, 3)
+    trainer.fit(images, Y)
+
+
+def test_a_resumed_run_equals_the_one_that_never_stopped(tmp_path) -> None:
+    document = spec({"type": "RandomZoom", "height_factor": 0.5}, {"type": "RandomErasing"})
+    whole, part, rest = (Trainer(document) for _ in range(3))
+    whole.fit(X, Y)
+    part.fit(X, Y, epochs=1)
+    part.save_checkpoint(tmp_path / "checkpoint")
+    rest.load_checkpoint(tmp_path / "checkpoint")
+    rest.fit(X, Y)
+    assert all((rest.weights()[name] == value).all() for name, value in whole.weights().items())
+
+
+def test_a_seed_of_its_own_takes_the_place_of_the_models() -> None:
+    flips = [Trainer(spec({"type": "RandomFlip", "seed": 7}), seed=seed) for seed in (1, 2)]
+    assert (fed(flips[0], 0)["random_flip/augmented"] == fed(flips[1], 0)["random_flip/augmented"]).all()
+
+
+def test_a_deployed_model_does_not_know_of_augmentation() -> None:
+    model = compile(spec({"type": "RandomRotation", "factor": 0.5}))
+    assert [value.name for value in model.proto.graph.input] == ["x"]
+
+
+@pytest.mark.parametrize("name", ["x"])
+def test_the_graph_of_a_step_takes_what_was_made(name: str) -> None:
+    trainer = Trainer(spec({"type": "RandomFlip"}, {"type": "RandomContrast", "factor": 0.1}))
+    assert [augmented.source for augmented in trainer.plan.augmented] == [name, "random_flip/augmented"]
+    assert "random_contrast/augmented" in trainer.plan.train.inputs
+
+
+@pytest.mark.parametrize("kind", ["MixUp", "CutMix"])
+def test_targets_are_mixed_as_their_images_are(kind: str) -> None:
+    trainer = Trainer(spec({"type": kind}, loss="categorical_crossentropy"))
+    feeds = fed(trainer, 0, y=np.eye(4, dtype="float32")[Y])
+    targets = feeds["dense/target"]
+    np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
+    assert (targets != np.eye(4)[Y]).any()
+    mixed = (feeds[trainer.plan.augmented[0].name] != X).any((1, 2, 3))
+    assert mixed.any()
+
+
+def test_mixtures_of_changes_run_and_keep_to_the_range() -> None:
+    trainer = Trainer(spec({"type": "RandAugment", "num_ops": 4, "factor": 0.9}, {"type": "AugMix"}))
+    for step in range(20):
+        feeds = fed(trainer, step)
+        made = feeds["aug_mix/augmented"]
+        assert np.isfinite(made).all()
+        assert made.min() >= 0
+        assert made.max() <= 255
