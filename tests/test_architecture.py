@@ -25,7 +25,7 @@ ARROWS = {
     "backend": {"graph", "types"},
     "interop": {"diagnostics"},
     "runtime": {"graph", "backend", "types", "diagnostics", "training", "files", "interop"},
-    "render": {"diagnostics", "types", "bricks", "layers", "training", "frontend", "passes", "runtime"},
+    "render": {"diagnostics", "types", "bricks", "layers", "training", "frontend", "passes", "graph", "runtime"},
     "validation": {"diagnostics", "frontend", "passes", "training"},
 }
 """What each room may import. The files that join them (driver, model, cli, ...) may import anything but one another's
