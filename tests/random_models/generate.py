@@ -30,7 +30,7 @@ LARGEST = 1 << 16
 SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 """Symbolic sizes, and what they are here at least."""
 
-SKIPPED = {"MelSpectrogram", *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost))}
+SKIPPED = {"MelSpectrogram", "Pipeline", *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost))}
 """Layer types that are not to be drawn: decibels are clipped below the greatest of the batch, so that a batch is not
 its samples; augmentation happens outside the graph, and only where nothing before it is trained."""
 
