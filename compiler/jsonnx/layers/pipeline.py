@@ -56,7 +56,7 @@ class Pipeline(Layer):
         for name, inner in self.named():
             outside, g.trainable = g.trainable, g.trainable and inner.trainable
             with g.at(name):
-                x = inner.lower(g, x)
+                x = inner.lower(g, x, masks=[None]) if inner.reads_masks else inner.lower(g, x)
                 if not inner.penalizes_itself:
                     penalize(g, inner.activity_regularizer, x)
             g.trainable = outside
