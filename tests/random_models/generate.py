@@ -383,7 +383,7 @@ def suits_weights(layer: Layer, types: list[TensorType]) -> None:
     if particular(layer):
         g = Builder()
         try:
-            lower_layer(g, layer, [g.input(f"x{index}", type) for index, type in enumerate(types)])
+            lower_layer(g, layer, [g.input(f"x{index}", type) for index, type in enumerate(types)], [None] * len(types))
         except EmissionError:
             return  # a fault of the layer, for the oracles to find
         check_weights(g)
