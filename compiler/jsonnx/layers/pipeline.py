@@ -43,6 +43,9 @@ class Pipeline(Layer):
         ]
         what = f"has {', '.join(seeded)} with a seed of its own"
         require(not seeded, what, "write it as a layer of its own, or leave out the seed", "not-supported")
+        learning = [inner.type_name for inner in self.layers if getattr(inner, "adapts", False)]
+        what = f"has {', '.join(learning)}, which learns from the data before training"
+        require(not learning, what, "write it as a layer of its own, or give it what it would learn", "not-supported")
         for inner in self.layers:
             fits = inner.arity[0] <= 1
             require(fits, f"has {inner.type_name}, which takes several inputs", "write it as a layer of its own")
