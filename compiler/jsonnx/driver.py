@@ -20,7 +20,6 @@ from .diagnostics import CompileError, Diagnostic, Report
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, NotLearned, Value
-from .layers.augmentation import OnHost
 from .layers.core import Embedding
 from .layers.learned import Learner
 from .model import Model
@@ -120,11 +119,11 @@ def augmented(typed: TypedNetwork) -> tuple[Augmented, ...]:
     given = {call.name: augmented_name(call.name) for call in calls}
     made: list[Augmented] = []
     for call in calls:
-        assert isinstance(call.layer, OnHost)
+        layer: Any = call.layer
         (source,) = call.sources
         fed = given.get(source, source if source in typed.inputs else None)
         graph = None if fed else tidy(replace(lower(typed, training=True, outputs=[source], given=given), losses=()))
-        made.append(Augmented(given[call.name], call.layer, fed or source, graph))
+        made.append(Augmented(given[call.name], layer, fed or source, graph))
     return tuple(made)
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import layers.cases
 from harness import make_layer
+from jsonnx.passes.augmented import on_host
 from recurrent_masks import BEHIND_WORDS, timed
 from training import cases as training
 
@@ -70,12 +71,13 @@ def of_layers() -> Iterator[Network]:
 
 
 def one_layer(case: layers.cases.Case) -> Document:
-    """The layer behind a Dense for each real input, so that the gradients of its inputs count too."""
+    """The layer behind a Dense for each real input, so that the gradients of its inputs count too; but for layers that
+    change images before a step."""
     inputs, entries, sources = {}, [], []
     for index, shape in enumerate(case.inputs):
         whole = case.integers is not None or index in case.masks
         inputs[f"x{index}"] = {"shape": list(shape), "dtype": "int32" if whole else "float32"}
-        real = not whole and shape
+        real = not whole and shape and not on_host(make_layer(case.layer))
         sources.append(f"before{index}" if real else f"x{index}")
         if real:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})

@@ -114,7 +114,7 @@ def argument(key: str, value: Any) -> Any:
     if key in ("layer", "backward_layer", "cell"):
         way = "backward_" if key == "backward_layer" else ""  # as the backward layer that Keras makes itself is called
         return keras_layer({"name": way + snake_case(value["type"]), **value})
-    if key == "cells":
+    if key in ("cells", "layers"):
         names = default_names([{"type": cell["type"]} for cell in value])
         return [argument("cell", {"name": name, **cell}) for name, cell in zip(names, value, strict=True)]
     if isinstance(value, Mapping) and "type" in value:

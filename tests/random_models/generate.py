@@ -30,9 +30,12 @@ LARGEST = 1 << 16
 SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 """Symbolic sizes, and what they are here at least."""
 
-SKIPPED = {"MelSpectrogram", *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost))}
-"""Layer types that are not to be drawn: decibels are clipped below the greatest of the batch, so that a batch is not
-its samples; augmentation happens outside the graph, and only where nothing before it is trained."""
+SKIPPED = {"Pipeline", *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost))}
+"""Layer types that are not to be drawn: augmentation happens outside the graph, and only where nothing before it is
+trained."""
+
+DRAWN = [name for name in LAYERS.members if name not in SKIPPED]
+"""Those that are."""
 
 STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "SimpleRNNCell": 1, "GRUCell": 1, "LSTMCell": 2, "StackedRNNCells": 2}
 """How many states a layer may take after its input; cells take them always."""
@@ -78,7 +81,7 @@ class _Growth:
         rng = self.rng
         trained = rng.random() < 0.7
         symbolic = 0.15 if trained else 0.5
-        self.begin(list(LAYERS.members)[seed % len(LAYERS.members)], symbolic)
+        self.begin(DRAWN[seed % len(DRAWN)], symbolic)
         for _ in range(rng.choice([0, 0, 0, 1, 2])):
             self.add_input(symbolic)
         wanted = rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 13, 30])
@@ -144,8 +147,7 @@ class _Growth:
         for _ in range(TRIES):
             if self.rng.random() < 0.03 and self.share():
                 return
-            kind = self.rng.choice(list(LAYERS.members))
-            if kind not in SKIPPED and self.attempt(kind):
+            if self.attempt(self.rng.choice(DRAWN)):
                 return
 
     def attempt(self, kind: str, first: str | None = None) -> bool:
@@ -381,7 +383,7 @@ def suits_weights(layer: Layer, types: list[TensorType]) -> None:
     if particular(layer):
         g = Builder()
         try:
-            lower_layer(g, layer, [g.input(f"x{index}", type) for index, type in enumerate(types)])
+            lower_layer(g, layer, [g.input(f"x{index}", type) for index, type in enumerate(types)], [None] * len(types))
         except EmissionError:
             return  # a fault of the layer, for the oracles to find
         check_weights(g)

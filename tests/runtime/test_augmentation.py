@@ -111,3 +111,19 @@ def test_mixtures_of_changes_run_and_keep_to_the_range() -> None:
         assert np.isfinite(made).all()
         assert made.min() >= 0
         assert made.max() <= 255
+
+
+def test_a_pipeline_of_augmentation_changes_images_in_turn() -> None:
+    steps = [{"type": "RandomBrightness", "factor": [0.1, 0.1]}, {"type": "RandomInvert", "factor": [1, 1]}]
+    made = fed(Trainer(spec({"type": "Pipeline", "layers": steps})), 0)["pipeline/augmented"]
+    np.testing.assert_allclose(made, 255 - np.clip(X + 25.5, 0, 255), rtol=1e-4)
+
+
+def test_a_frozen_layer_may_stand_before_an_augmentation() -> None:
+    frozen = {"type": "Conv2D", "filters": 3, "kernel_size": 1, "trainable": False, "name": "frozen"}
+    trainer = Trainer(spec(frozen, {"type": "RandomFlip"}))
+    kernel, bias = (trainer.weights()[f"frozen/{name}"] for name in ("kernel", "bias"))
+    made = fed(trainer, 0)["random_flip/augmented"]
+    np.testing.assert_allclose(np.sort(made, axis=None), np.sort(X @ kernel[0, 0] + bias, axis=None), rtol=1e-4)
+    trainer.fit(X, Y)
+    assert (trainer.weights()["frozen/kernel"] == kernel).all()

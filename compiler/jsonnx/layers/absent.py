@@ -59,7 +59,12 @@ NOT_EXPRESSIBLE: Reasons = {
     ),
 }
 
-NOT_SUPPORTED: Reasons = {}
+NOT_SUPPORTED: Reasons = {
+    "ContrastLimitedAdaptiveHistogramEqualization": (
+        "it has not been written yet",
+        "use Equalization or AutoContrast, or change the images in the data",
+    ),
+}
 """What could be a brick, and is not yet."""
 
 _OF_KERAS_1 = "that was a name of Keras 1"

@@ -47,10 +47,11 @@ def _rounded(place: Array) -> Array:
 
 
 def _taken(images: Array, rows: Array, columns: Array, mode: str, fill: float) -> Array:
-    height, width = images.shape[1:3]
-    rows, columns = rows.astype(np.int64), columns.astype(np.int64)
-    number = np.arange(len(images))[:, None, None]
-    taken = images[number, WITHIN[mode](rows, height), WITHIN[mode](columns, width)]
+    count, height, width, channels = images.shape
+    rows, columns = rows.astype(np.int32), columns.astype(np.int32)
+    number = np.arange(count)[:, None, None] * height
+    place = (number + WITHIN[mode](rows, height)) * width + WITHIN[mode](columns, width)
+    taken = images.reshape(-1, channels).take(place, axis=0)
     if mode != "constant":
         return np.asarray(taken)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)

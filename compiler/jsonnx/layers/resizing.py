@@ -150,7 +150,8 @@ class Resizing(Sized):
             y = cut(g, y, axes, self.window(x.type))
         if self.pad_to_aspect_ratio:
             y = self.padded(g, y, axes)
-        y = resize(g, y, axes, (self.height, self.width), self.interpolation, self.antialias)
+        whole = not x.dtype.startswith("float") and x.type.is_fixed(*axes)  # halves are to be rounded as in Keras
+        y = resize(g, y, axes, (self.height, self.width), self.interpolation, self.antialias, exactly=whole)
         return y if x.dtype.startswith("float") else saturated(g, y, x.dtype)
 
     def padded(self, g: Builder, x: Value, axes: Sequence[int]) -> Value:
@@ -198,9 +199,17 @@ def saturated(g: Builder, x: Value, dtype: str) -> Value:
 
 
 def resize(
-    g: Builder, x: Value, axes: Sequence[int], sizes: Sequence[int], interpolation: str, antialias: bool
+    g: Builder,
+    x: Value,
+    axes: Sequence[int],
+    sizes: Sequence[int],
+    interpolation: str,
+    antialias: bool,
+    *,
+    exactly: bool = False,
 ) -> Value:
-    """x with two neighbouring axes brought to other sizes, as `jax.image.resize` does it."""
+    """x with two neighbouring axes brought to other sizes, as `jax.image.resize` does it; `exactly` to the last bit,
+    as far as that can be had, at the price of a product with a matrix."""
     shape = list(x.shape)
     for axis, size in zip(axes, sizes, strict=True):
         shape[axis] = size
@@ -210,7 +219,7 @@ def resize(
         for axis, size in zip(axes, sizes, strict=True):
             x = nearest(g, x, axis, size)
         return x
-    if antialias or interpolation == "bicubic":
+    if antialias or exactly or interpolation == "bicubic":
         for axis, size in zip(axes, sizes, strict=True):
             x = mixed(g, x, axis, size, interpolation, antialias)
         return x

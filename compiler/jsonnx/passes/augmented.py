@@ -8,6 +8,7 @@ from ..bricks import Brick
 from ..diagnostics import Report
 from ..frontend.network import Call, Network
 from ..layers.augmentation import OnHost
+from ..layers.pipeline import Pipeline
 from ..training.objective import Objective
 from .shapes import TypedNetwork
 
@@ -17,9 +18,14 @@ def augmented_name(call: str) -> str:
     return f"{call}/augmented"
 
 
+def on_host(layer: object) -> bool:
+    """Whether a layer changes images in training, outside the graph."""
+    return isinstance(layer, OnHost) or (isinstance(layer, Pipeline) and layer.augments)
+
+
 def augmenting(network: Network) -> list[Call]:
     """The calls of layers that change images in training."""
-    return [call for call in network.calls if isinstance(call.layer, OnHost)]
+    return [call for call in network.calls if on_host(call.layer)]
 
 
 def check_augmented(typed: TypedNetwork, objective: Objective | None, report: Report) -> None:
@@ -40,14 +46,14 @@ def check_augmented(typed: TypedNetwork, objective: Objective | None, report: Re
         if call.layer is not None and getattr(call.layer, "mixes", False) and objective is not None:
             _check_targets(call, objective, report)
     before = {call.name: typed.network.leading_to(call.sources) for call in calls}
-    computed = any(not isinstance(other.layer, OnHost) for others in before.values() for other in others)
+    computed = any(not on_host(other.layer) for others in before.values() for other in others)
     if computed and not report.errors():
         _check_place(typed, before, calls, report)
 
 
 def _inside(layer: object) -> Iterable[Brick]:
     """The augmentation layers among a layer's attributes."""
-    if not isinstance(layer, Brick) or isinstance(layer, OnHost):
+    if not isinstance(layer, Brick) or on_host(layer):
         return
     for value in vars(layer).values():
         for inner in value if isinstance(value, tuple) else (value,):

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, Any] = {
     "dims": [2, 1],
     "kernel_size": 3,
     "layer": {"type": "LSTM", "units": 16},
+    "layers": [{"type": "RandomFlip"}, {"type": "RandomRotation", "factor": 0.1}],
     "n": 4,
     "pool_size": 2,
     "rate": 0.5,

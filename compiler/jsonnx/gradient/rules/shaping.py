@@ -237,14 +237,14 @@ def resized_back(g: Builder, node: Node, dy: Value) -> Value:
     """The transpose of a Resize, which is linear and takes one axis at a time: its matrix is a resized identity."""
     x, scales, given = node.inputs[0], scales_of(node), isinstance(node.input(2), Constant)
     whole = node.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and not node.attribute("axes")
-    if None in scales or not whole or node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise NotImplementedError("the gradient of a Resize of a part, of some axes, or by scales that are not known")
+    if (given and None in scales) or not whole or node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise NotImplementedError("the gradient of a Resize of a part, or of some axes")
     one = tensor_proto(np.ones(1, x.dtype))
     for axis, scale in enumerate(scales):
         if scale != 1:
             n, m = x.shape[axis], dy.shape[axis]
             square = g.refine(g.ConstantOfShape(g.sizes((n, n), x), value=one), (n, n))
-            extent = [None, g.const([1, scale], "float32")] if given else [None, None, [n, m]]
+            extent = [None, g.const([1, scale], "float32")] if given else [None, None, g.sizes((n, m), x)]
             matrix = g.Resize(g.EyeLike(square), *extent, **node.attributes)
             dy = contracted(g, dy, g.refine(matrix, (n, m)), axis)
     return g.refine(dy, x.shape)
