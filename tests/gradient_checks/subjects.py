@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from gradient import (
     test_activations,
     test_arithmetic,
     test_indexing,
+    test_linear,
     test_recurrent,
     test_reductions,
     test_scan,
@@ -82,8 +83,13 @@ def operators() -> Iterator[Subject]:
         for op, domain in test_reductions.DOMAINS.items()
         for axes, keepdims in test_reductions.AXES
     ]
-    elementwise = [*test_arithmetic.OPERATORS, *test_activations.OPERATORS, *test_reductions.NORMALIZATIONS]
-    for operator in (*elementwise, *reductions):
+    tables = (
+        test_arithmetic.OPERATORS,
+        test_activations.OPERATORS,
+        test_linear.OPERATORS,
+        test_reductions.NORMALIZATIONS,
+    )
+    for operator in (*chain(*tables), *reductions):
         yield Subject("operators", operator.id, operator.graph, partial(_drawn, operator), _inputs)
     for operator in ONLY_SINGLE:
         yield Subject("operators", operator.id, partial(operator.graph, "float32"), partial(_drawn, operator), _inputs)
