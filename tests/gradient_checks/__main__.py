@@ -34,7 +34,7 @@ def main() -> int:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     remember_types()
-    found, end = [], time.monotonic() + given.seconds
+    found, failed, end = [], False, time.monotonic() + given.seconds
     for family, name, made in everything():
         if given.family in (None, family) and given.only in name and time.monotonic() < end:
             checks = made()

@@ -22,6 +22,7 @@ from gradient.operators import Domain, Operator
 from gradient.test_convolution import PLACES, SAME_SIZES, draw, one_node
 from harness import draw_weights, lower
 from jsonnx.graph import Builder, Graph
+from jsonnx.runtime.random import size_of
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.regularizers import REGULARIZERS
 from jsonnx.types import BATCH, Size, TensorType
@@ -63,7 +64,7 @@ def layers() -> Iterator[Subject]:
 def _layer_feeds(case: Case, graph: Graph, rng: Rng) -> Feeds:
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
     for name, random in graph.randoms.items():
-        shape = (3, *map(int, random.shape[1:]))
+        shape = tuple(size_of(size, {"batch": 3}) for size in random.shape)
         feeds[name] = np.where(rng.random(shape) < random.keep, random.scale, 0.0)
     return feeds
 
