@@ -34,15 +34,19 @@ def main() -> int:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     remember_types()
-    found, end = [], time.monotonic() + given.seconds
+    found, failed, end = [], False, time.monotonic() + given.seconds
     for family, name, made in everything():
         if given.family in (None, family) and given.only in name and time.monotonic() < end:
-            checks = made()
-            for draw in range(given.first, given.first + given.draws):
-                found += list(checks.at(draw))
-            report_bad(found[-given.draws * 20 :], name)
+            try:
+                checks = made()
+                for draw in range(given.first, given.first + given.draws):
+                    found += list(checks.at(draw))
+            except Exception as error:
+                print(f"{family} {name}: {type(error).__name__}: {error}", flush=True)
+                failed = True
+            report_bad(found, name)
     print(table(found))
-    return 1 if any((check.error or 0) > WORST for check in found) else 0
+    return 1 if failed or any((check.error or 0) > WORST for check in found) else 0
 
 
 def everything() -> Iterator[tuple[str, str, Callable[[], Checks | Steps]]]:
@@ -54,6 +58,7 @@ def everything() -> Iterator[tuple[str, str, Callable[[], Checks | Steps]]]:
 
 
 def report_bad(found: list[Check], name: str) -> None:
+    """Prints what is wrong of a subject."""
     for check in found:
         if check.subject.name == name and (check.error or 0) > WORST:
             print(f"{check.subject.family} {name}: {check.tensor} is off by {check.error:.2e}", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from gradient import (
     test_activations,
     test_arithmetic,
     test_indexing,
+    test_linear,
     test_recurrent,
     test_reductions,
     test_scan,
@@ -21,6 +22,7 @@ from gradient.operators import Domain, Operator
 from gradient.test_convolution import PLACES, SAME_SIZES, draw, one_node
 from harness import draw_weights, lower
 from jsonnx.graph import Builder, Graph
+from jsonnx.runtime.random import size_of
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.regularizers import REGULARIZERS
 from jsonnx.types import BATCH, Size, TensorType
@@ -62,7 +64,7 @@ def layers() -> Iterator[Subject]:
 def _layer_feeds(case: Case, graph: Graph, rng: Rng) -> Feeds:
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
     for name, random in graph.randoms.items():
-        shape = (3, *map(int, random.shape[1:]))
+        shape = tuple(size_of(size, {"batch": 3}) for size in random.shape)
         feeds[name] = np.where(rng.random(shape) < random.keep, random.scale, 0.0)
     return feeds
 
@@ -82,8 +84,13 @@ def operators() -> Iterator[Subject]:
         for op, domain in test_reductions.DOMAINS.items()
         for axes, keepdims in test_reductions.AXES
     ]
-    elementwise = [*test_arithmetic.OPERATORS, *test_activations.OPERATORS, *test_reductions.NORMALIZATIONS]
-    for operator in (*elementwise, *reductions):
+    tables = (
+        test_arithmetic.OPERATORS,
+        test_activations.OPERATORS,
+        test_linear.OPERATORS,
+        test_reductions.NORMALIZATIONS,
+    )
+    for operator in (*chain(*tables), *reductions):
         yield Subject("operators", operator.id, operator.graph, partial(_drawn, operator), _inputs)
     for operator in ONLY_SINGLE:
         yield Subject("operators", operator.id, partial(operator.graph, "float32"), partial(_drawn, operator), _inputs)

@@ -23,7 +23,7 @@ from typing import Any
 from random_models import ledger
 
 ROOT = Path(__file__).parents[2]
-CHUNK = 250
+CHUNK = 100
 DIGESTS = 5
 """Models of a chunk whose bytes are compared between processes."""
 LIMIT = 120.0
