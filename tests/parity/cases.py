@@ -291,6 +291,24 @@ GRAPHS = [
         integers=7,
     ),
     Network(
+        "graph-weights-without-effect",
+        stack(
+            {"type": "ReversibleEmbedding", "input_dim": 3, "output_dim": 4, "tie_weights": False}
+            | {"embeddings_constraint": "unit_norm", "embeddings_regularizer": "l1"},
+            dense(2),
+            optimizer={"type": "SGD", "learning_rate": 0.1, "momentum": 0.5, "weight_decay": 0.1},
+        ),
+    ),
+    Network(
+        "graph-weights-without-effect-or-penalty",
+        stack(
+            {"type": "ReversibleEmbedding", "input_dim": 3, "output_dim": 4, "tie_weights": False}
+            | {"embeddings_constraint": "max_norm"},
+            dense(2),
+            optimizer={"type": "Adam", "learning_rate": 0.1, "weight_decay": 0.1, "clipnorm": 0.5},
+        ),
+    ),
+    Network(
         "graph-frozen",
         stack(
             dense(5, trainable=False, kernel_regularizer="l2", activation="tanh"),
