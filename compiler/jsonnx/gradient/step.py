@@ -66,7 +66,8 @@ def training_step(graph: Graph, optimizer: Optimizer) -> Graph:
     weights = [p for p in graph.parameters.values() if p.trainable]
     found = gradients(g, graph, {loss: g.const(1.0)}, weights)
     with g.at("optimizer", ("training", "optimizer")):
-        changed: dict[Parameter, Value] = {w: found[w] for w in weights if w in found}
+        # What the loss does not depend on decays and is projected all the same, as in Keras.
+        changed: dict[Parameter, Value] = {w: found[w] if w in found else g.zeros(w) for w in weights}
         rate = g.input(RATE, TensorType("float32", ()))
         count = g.state("iterations", (), Constant(value=0), "int64")
         now = g.Add(count, 1)
