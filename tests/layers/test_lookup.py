@@ -136,3 +136,31 @@ def test_a_token_that_must_be_known_stops_the_model() -> None:
     assert session.run(np.array([["b"]], object))["layer"].tolist() == [[1]]
     with pytest.raises(CompileError):
         session.run(np.array([["z"]], object))
+
+
+def write(path: Path, layer: dict[str, Any]) -> Path:
+    dtype = "string" if layer["type"] == "StringLookup" else "int64"
+    path.write_text(json.dumps({"inputs": {"x": {"shape": [1], "dtype": dtype}}, "layers": [layer]}))
+    return path
+
+
+def test_a_vocabulary_may_be_a_file_beside_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_bytes("b\r\nä\nc d\n".encode())
+    (tmp_path / "numbers.txt").write_text("7\n-3")
+    strings = write(tmp_path / "strings.json", {"type": "StringLookup", "vocabulary": "words.txt"})
+    model = jsonnx.compile(strings)
+    found = model.session().run(np.array([["ä"], ["c d"], ["x"]], object))
+    assert found["string_lookup"].tolist() == [[2], [3], [0]]
+    assert "words.txt" not in model.session().metadata["jsonnx.spec"]
+    numbers = write(tmp_path / "numbers.json", {"type": "IntegerLookup", "vocabulary": "numbers.txt"})
+    assert jsonnx.compile(numbers).session().run(np.array([[-3]]))["integer_lookup"].tolist() == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("../words.txt", "unsafe-path"), ("none.txt", "unreadable-file"), ("bad.txt", "bad-data-file")]
+)
+def test_a_vocabulary_that_cannot_be_read_is_one_error(tmp_path: Path, name: str, code: str) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
+    faults = jsonnx.validate(write(tmp_path / "spec.json", {"type": "StringLookup", "vocabulary": name}))
+    assert [fault.code for fault in faults] == [code]
+    assert faults[0].path == "$.layers[0].vocabulary"
