@@ -21,6 +21,7 @@ from .passes.augmented import check_augmented
 from .passes.objective import objective as make_objective
 from .passes.shapes import TypedNetwork, infer_shapes
 from .passes.shared import check_shared
+from .passes.vocabularies import check_vocabularies
 from .runtime.files import UnsafePath, open_beneath
 from .training.objective import Objective
 
@@ -104,6 +105,7 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Che
         return Checked(source, _told(report, changes))
     typed = infer_shapes(network, report)
     after("typed", typed)
+    check_vocabularies(typed, report)
     check_shared(typed, report)
     objective = make_objective(typed, report)
     check_augmented(typed, objective, report)

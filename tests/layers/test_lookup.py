@@ -164,3 +164,9 @@ def test_a_vocabulary_that_cannot_be_read_is_one_error(tmp_path: Path, name: str
     faults = jsonnx.validate(write(tmp_path / "spec.json", {"type": "StringLookup", "vocabulary": name}))
     assert [fault.code for fault in faults] == [code]
     assert faults[0].path == "$.layers[0].vocabulary"
+
+
+def test_an_embedding_has_a_vector_for_every_token() -> None:
+    layers = [{"type": "TextVectorization", "max_tokens": 50}, {"type": "Embedding", "input_dim": 40, "output_dim": 2}]
+    (fault,) = jsonnx.validate({"inputs": TEXT["inputs"], "layers": layers})
+    assert (fault.path, fault.help) == ("$.layers[1].input_dim", 'set "input_dim" to 50')
