@@ -26,7 +26,7 @@ ARROWS = {
     "interop": {"diagnostics"},
     "runtime": {"graph", "backend", "types", "diagnostics", "training", "files", "interop"},
     "render": {"diagnostics", "types", "bricks", "layers", "training", "frontend", "passes", "graph", "runtime"},
-    "validation": {"diagnostics", "frontend", "passes", "training"},
+    "validation": {"diagnostics", "frontend", "passes", "training", "runtime"},  # of the last, files alone
 }
 """What each room may import. The files that join them (driver, model, cli, ...) may import anything but one another's
 callers."""

@@ -10,16 +10,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .diagnostics import CompileError, Diagnostic, JsonPath, Note, Report, UsageError, path_text
 from .frontend.load import load
 from .frontend.network import Network
 from .frontend.source import STANDARD, Source, from_value, read_file, read_text
+from .frontend.vocabulary import named_files, with_vocabularies
 from .passes.augmented import check_augmented
 from .passes.objective import objective as make_objective
 from .passes.shapes import TypedNetwork, infer_shapes
 from .passes.shared import check_shared
+from .passes.vocabularies import check_vocabularies
+from .runtime.files import UnsafePath, open_beneath
 from .training.objective import Objective
 
 Spec = str | os.PathLike[str] | Mapping[str, Any]
@@ -43,6 +46,8 @@ class Checked:
     diagnostics: list[Diagnostic]
     typed: TypedNetwork | None = None
     objective: Objective | None = None
+    vocabularies: tuple[str, ...] = ()
+    """The files that the spec names for tokens, which stand in the source by now."""
 
     @property
     def network(self) -> Network:
@@ -66,7 +71,7 @@ class Checked:
         """The spec's file and those that it names, as far as there are any."""
         training = self.typed.network.training if self.typed else None
         data = training.data if training else None
-        named = [data.train, data.validation, data.test] if data else []
+        named = [*self.vocabularies, *([data.train, data.validation, data.test] if data else [])]
         own = [Path(self.source.file)] if self.source.file not in (None, STDIN) else []
         return [*own, *(self.folder / name for name in named if name)]
 
@@ -92,16 +97,35 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Che
         source = changed(source, change)
     after("source", source)
     report = Report(source.file, source.locate)
+    named = tuple(named_files(source.value).values())
+    source = replace(source, value=with_vocabularies(source.value, _opener(source, report), report))
     network = load(source.value, report)
     after("network", network)
     if network is None:
         return Checked(source, _told(report, changes))
     typed = infer_shapes(network, report)
     after("typed", typed)
+    check_vocabularies(typed, report)
     check_shared(typed, report)
     objective = make_objective(typed, report)
     check_augmented(typed, objective, report)
-    return Checked(source, _told(report, changes), typed, objective)
+    return Checked(source, _told(report, changes), typed, objective, named)
+
+
+def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[bytes] | None]:
+    """What opens files beneath the spec's folder, and reports where that cannot be done."""
+    folder = Path(source.file or STDIN).parent
+
+    def opened(name: str, path: JsonPath) -> IO[bytes] | None:
+        try:
+            return open_beneath(folder, name)
+        except UnsafePath as error:
+            report.add("unsafe-path", path, str(error), help="name a file beneath the spec's folder")
+        except UsageError as error:
+            report.add(error.diagnostic.code, path, error.diagnostic.message)
+        return None
+
+    return opened
 
 
 def _told(report: Report, changes: Sequence[str]) -> list[Diagnostic]:

@@ -235,6 +235,7 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
     "cell": small("LSTMCell"),
     "cells": small("LSTMCell"),
     "bias_axes": small(None),
+    "vocabulary": small(None),
     "delta": small(0.5, 1.0, 2.0),
     "max_value": small(0.5, 1.0, 6.0),
     "min_value": small(0.0, 0.25),
@@ -278,6 +279,22 @@ def _normalization(rng: Random, given: dict[str, Any], inputs: Types) -> dict[st
     if rng.random() < 0.5:
         return {"axis": -1}
     return {"mean": rng.choice([0.0, 0.5]), "variance": rng.choice([1.0, 0.25, 4.0])}
+
+
+def _lookup(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    tokens = rng.sample(range(VOCABULARY), 3)
+    mode = rng.choice(["int", "one_hot", "multi_hot", "count", "tf_idf"])
+    return {
+        "vocabulary": tokens,
+        "num_oov_indices": rng.choice([1, 2, 3]),
+        "max_tokens": None,
+        "mask_token": rng.choice([None, next(n for n in range(VOCABULARY) if n not in tokens)]),
+        "oov_method": "floormod",
+        "invert": False,
+        "output_mode": mode,
+        "pad_to_max_tokens": False,
+        "idf_weights": [0.5, 1.0, 2.0] if mode == "tf_idf" else None,
+    }
 
 
 def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
@@ -357,6 +374,7 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
         "num_bins": None,
     },
     "TimeDistributed": _time_distributed,
+    "IntegerLookup": _lookup,
     "Rescaling": lambda rng, given, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
     "ReversibleEmbedding": lambda rng, given, inputs: (
         {"output_dim": inputs[0].shape[-1]}

@@ -30,9 +30,12 @@ LARGEST = 1 << 16
 SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 """Symbolic sizes, and what they are here at least."""
 
-SKIPPED = {"Pipeline", *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost))}
-"""Layer types that are not to be drawn: augmentation happens outside the graph, and only where nothing before it is
-trained."""
+SKIPPED = {
+    *("Pipeline", "StringLookup", "TextVectorization"),
+    *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost)),
+}
+"""Layer types that are not to be drawn: no input is text; augmentation happens outside the graph, and only where
+nothing before it is trained."""
 
 DRAWN = [name for name in LAYERS.members if name not in SKIPPED]
 """Those that are."""
