@@ -99,6 +99,7 @@ def value(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") ->
         "number": lambda: number(rng, schema),
         "boolean": lambda: rng.random() < 0.5,
         "null": lambda: None,
+        "string": lambda: rng.choice(["a", "b"]),
     }
     return draws[kind]()
 

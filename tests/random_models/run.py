@@ -93,8 +93,8 @@ def chunk(first: int, count: int, only: str | None = None) -> list[Finding]:
         first = begun[-1] + 1
     if digests:
         others, _ = child("digests", digests[0]["seed"], len(digests), "1")
-        pairs = zip(digests, others, strict=False)
-        different = [one["seed"] for one, other in pairs if one != other]
+        known = {line["seed"]: line["digest"] for line in others}
+        different = [line["seed"] for line in digests if known.get(line["seed"], line["digest"]) != line["digest"]]
         findings += [{"seed": s, "oracle": "bytes", "message": "differ between processes"} for s in different]
     return findings
 
