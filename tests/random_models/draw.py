@@ -16,6 +16,7 @@ from typing import Any
 from jsonnx.bricks import REQUIRED, Brick, Family
 from jsonnx.frontend.schema import FAMILIES
 from jsonnx.layers import LAYERS
+from jsonnx.layers.augmentation import OnHost
 from jsonnx.types import Size, TensorType
 
 VOCABULARY = 11
@@ -302,6 +303,7 @@ def _time_distributed(rng: Random, given: dict[str, Any], inputs: Types) -> dict
     step = x.with_shape((x.shape[0], *x.shape[2:]))
     within = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells")
     kinds = [kind for kind, layer in LAYERS.members.items() if layer.arity[0] == 1 and kind not in within]
+    kinds = [kind for kind in kinds if not issubclass(LAYERS.members[kind], OnHost)]
     return {"layer": _inner(rng, rng.choice(kinds), (step,)) if step.rank > 1 else {"type": "Identity"}}
 
 

@@ -33,8 +33,8 @@ def check_shared(typed: TypedNetwork, report: Report) -> None:
 
 def particular(value: object) -> bool:
     """Whether a brick, or one inside it, does not suit all weights."""
-    within = isinstance(value, Brick) and any(map(particular, vars(value).values()))
-    return within or bool(getattr(value, "particular", False))
+    parts = vars(value).values() if isinstance(value, Brick) else value if isinstance(value, tuple) else ()
+    return any(map(particular, parts)) or bool(getattr(value, "particular", False))
 
 
 def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
