@@ -165,8 +165,9 @@ def again() -> list[Finding]:
     warnings.simplefilter("ignore")
     kept = []
     for finding in ledger.read()["open"]:
-        if "spec" not in finding or examine(finding["spec"], finding["seed"]):
-            kept.append(finding)
+        found = examine(finding["spec"], finding["seed"]) if "spec" in finding else []
+        if "spec" not in finding or any(broken.oracle == finding["oracle"] for broken in found):
+            kept.append(finding)  # a spec that is refused by now breaks only `valid`
     ledger.keep(kept)
     print(f"{len(kept)} still fail: {[finding['seed'] for finding in kept]}")
     return kept
