@@ -22,6 +22,7 @@ from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, NotLearned, Value
 from .layers.core import Embedding
 from .layers.learned import Learner
+from .layers.text import TOKENS
 from .model import Model
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
@@ -204,6 +205,13 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
     if training is None:
         raise ValueError("a network without a training section has no training graph")
     graph = tidy(with_loss(forward(checked, training=True), objective))
+    report = Report(checked.source.file, checked.source.locate)
+    for name, drawn in graph.randoms.items():
+        if any(str(TOKENS) in str(size) for size in drawn.shape):
+            layer = name.partition("/")[0]
+            message = f"{layer!r} draws numbers for every token, and how many there are only the batch tells"
+            report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
+    report.raise_errors()
     try:
         return tidy(training_step(graph, training.optimizer))
     except MissingRule as error:

@@ -48,7 +48,7 @@ def test_onnxruntime_gives_the_inferred_shapes_for_any_batch(case: Case) -> None
             feeds = feeds_of(case, batch, rng, "float32") | draw_weights(graph, rng)
             for name, result in run(graph, feeds).items():
                 if name in typed.outputs:
-                    sizes = {"tokens": -1, "batch": batch}  # what the texts decide is open
+                    sizes = {"text.tokens": -1, "batch": batch}  # what the texts decide is open
                     promised = [size_of(size, sizes) for size in typed.outputs[name].shape]
                     assert [g if p == -1 else p for g, p in zip(result.shape, promised, strict=True)] == [*result.shape]
 

@@ -170,3 +170,28 @@ def test_an_embedding_has_a_vector_for_every_token() -> None:
     layers = [{"type": "TextVectorization", "max_tokens": 50}, {"type": "Embedding", "input_dim": 40, "output_dim": 2}]
     (fault,) = jsonnx.validate({"inputs": TEXT["inputs"], "layers": layers})
     assert (fault.path, fault.help) == ("$.layers[1].input_dim", 'set "input_dim" to 50')
+
+
+def test_a_layer_inside_another_cannot_learn() -> None:
+    around = {"type": "TimeDistributed", "layer": {"type": "Normalization"}}
+    (fault,) = jsonnx.validate({"inputs": {"x": {"shape": [3, 2]}}, "layers": [around]})
+    assert (fault.code, fault.path) == ("not-learned", "$.layers[0].layer")
+
+
+def test_random_numbers_for_texts_of_any_length_are_one_error() -> None:
+    layers = [
+        {"type": "TextVectorization"},
+        {"type": "Embedding", "input_dim": 9, "output_dim": 2},
+        {"type": "Dropout", "rate": 0.5},
+        {"type": "GlobalAveragePooling1D"},
+    ]
+    with pytest.raises(CompileError, match="output_sequence_length"):
+        jsonnx.Trainer({**TEXT, "layers": layers})
+
+
+def test_a_size_called_tokens_is_the_inputs_own() -> None:
+    layers = [{"type": "Dropout", "rate": 0.5}, {"type": "GlobalAveragePooling1D"}]
+    inputs = {"x": {"shape": ["tokens", 2]}}
+    layers = [{"type": "Dense", "units": 2}, *layers]
+    trainer = jsonnx.Trainer({"inputs": inputs, "layers": layers, "training": {"loss": "mse"}})
+    assert trainer.step(np.ones((3, 4, 2), np.float32), np.ones((3, 2)))["loss"] >= 0

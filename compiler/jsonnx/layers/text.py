@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from ..graph import Builder, Value
 
-TOKENS = Size.named("tokens")
-"""How many tokens the longest text of a batch has."""
+TOKENS = Size.named("text.tokens")
+"""How many tokens the longest text of a batch has; with a point, so that no size of an input is called so."""
 
 SPACES = "\t\n\v\f\r"
 """What separates words beside the space."""

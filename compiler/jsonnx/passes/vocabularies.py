@@ -1,16 +1,19 @@
-"""Holds an Embedding to the vocabulary whose numbers it looks up."""
+"""Holds networks to what they learn before training: an Embedding to its vocabulary, learners to where they can."""
 
 from __future__ import annotations
 
 from ..diagnostics import Report
 from ..layers.core import Embedding
+from ..layers.learned import Learner
 from ..layers.lookup import IntegerLookup, StringLookup
 from ..layers.text import TextVectorization
 from .shapes import TypedNetwork
 
 
 def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
-    """Reports an Embedding that has fewer vectors than the lookup before it has numbers."""
+    """Reports an Embedding that has fewer vectors than the lookup before it has numbers, and a layer inside another one
+    that would have to learn from the data."""
+    _check_inner(typed, report)
     makers = {call.name: call for call in typed.network.calls}
     for call in typed.network.calls:
         maker = makers.get(call.sources[0]) if call.sources else None
@@ -23,3 +26,12 @@ def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
                 notes = [(maker.path, f"{maker.name!r} has its vocabulary here")]
                 help = f'set "input_dim" to {table.limit}'
                 report.add("out-of-range", (*call.path, "input_dim"), message, help=help, notes=notes)
+
+
+def _check_inner(typed: TypedNetwork, report: Report) -> None:
+    for call in typed.network.calls:
+        for name, inner in vars(call.layer).items() if call.layer else ():
+            if isinstance(inner, Learner) and inner.adapts:
+                message = f"{inner.type_name} inside {call.name!r} learns from the data, which needs its own place"
+                help = "put it before, as a layer of the network, or give what it would learn"
+                report.add("not-learned", (*call.path, name), message, help=help)
