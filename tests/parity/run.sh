@@ -26,10 +26,10 @@ record)
     "$ENV/bin/python" tests/parity/record_samples.py
     exec "$ENV/bin/python" tests/parity/record_networks.py
     ;;
-layers) files="layers masks initial augmentation" ;;
+layers) files="layers masks augmentation initial" ;;
 samples) files="samples onnx_ad" ;;
 accuracy) files="accuracy" ;;
-all) files="accuracy samples onnx_ad layers masks initial augmentation" ;; # the longest first, so that both processes end together
+all) files="accuracy samples onnx_ad layers masks augmentation initial" ;; # so that both processes end together
 *)
     echo "$0: no part is called '$what': there are all, layers, samples, accuracy, record" >&2
     exit 2
