@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
+from jsonnx.graph import Graph
 from jsonnx.runtime.random import size_of
 
 from .cases import Case, all_cases
@@ -24,6 +25,15 @@ def feeds_of(case: Case, batch: int, rng: np.random.Generator, dtype: str) -> di
     drawn = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     drawn |= {f"x{i}": rng.integers(0, 2, shapes[f"x{i}"]) for i in case.masks}
     return {name: values.astype(dtype) for name, values in drawn.items()}
+
+
+def draws_of(graph: Graph, batch: int, rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
+    """Dropout masks for a batch."""
+    sizes = {"batch": batch}
+    return {
+        name: np.where(rng.random([size_of(size, sizes) for size in r.shape]) < r.keep, r.scale, 0.0).astype(dtype)
+        for name, r in graph.randoms.items()
+    }
 
 
 def network(case: Case):
@@ -61,10 +71,7 @@ def test_gradients_equal_finite_differences(case: Case) -> None:
     rng = np.random.default_rng(1)
     graph = lower(typed, training=True, real="float64")
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
-    feeds |= {
-        name: np.where(rng.random([size_of(size, {"batch": 3}) for size in r.shape]) < r.keep, r.scale, 0.0)
-        for name, r in graph.randoms.items()
-    }
+    feeds |= draws_of(graph, 3, rng, "float64")
     masks = {f"x{i}" for i in case.masks}
     wanted = [*(name for name in typed.inputs if case.dtype == "float32" and name not in masks), *graph.parameters]
     if wanted:
