@@ -185,7 +185,7 @@ class OneOf:
 
 def snake_case(name: str) -> str:
     """`MaxPooling2D` as `max_pooling2d`: Keras' default names."""
-    spaced = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 

@@ -56,7 +56,7 @@ def test_the_aliases_are_those_of_keras() -> None:
     spatial = [f"{stem}{number}D" for number in (1, 2, 3) for stem in ("MaxPool", "AvgPool")]
     convolutions = [f"Convolution{number}D{end}" for number in (1, 2, 3) for end in ("", "Transpose")]
     expected = {*spatial, *(f"Global{name}" for name in spatial), *convolutions}
-    expected |= {"SeparableConvolution1D", "SeparableConvolution2D"}
+    expected |= {"SeparableConvolution1D", "SeparableConvolution2D", "GroupedQueryAttention"}
     assert {name for name in LAYERS.names if name not in LAYERS.members} == expected
 
 

@@ -72,5 +72,13 @@ def test_a_name_means_the_defaults_and_is_written_back_as_a_name() -> None:
 
 
 def test_default_names_are_those_of_keras() -> None:
-    names = {"ReLU": "re_lu", "LeakyReLU": "leaky_re_lu", "PReLU": "p_re_lu", "ELU": "elu", "Softmax": "softmax"}
+    names = {
+        "ConvLSTM2D": "conv_lstm2d",
+        "Conv1DTranspose": "conv1d_transpose",
+        "ReLU": "re_lu",
+        "LeakyReLU": "leaky_re_lu",
+        "PReLU": "p_re_lu",
+        "ELU": "elu",
+        "Softmax": "softmax",
+    }
     assert {name: snake_case(name) for name in names} == names

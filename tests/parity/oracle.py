@@ -93,11 +93,11 @@ def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def own_name(kind: str) -> str:
     """The name of the class that an alias stands for."""
-    return getattr(keras.layers, kind).__name__.replace("Grouped", "Group")
+    return getattr(keras.layers, kind).__name__
 
 
 def snake_case(name: str) -> str:
-    spaced = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 

@@ -300,7 +300,7 @@ class _Reader:
 def _default_name(kind: str) -> str:
     """What a layer without a name is called: after its type, under its own name where that is an alias."""
     known = LAYERS.names.get(kind)
-    return snake_case(known.type_name if known else kind) or "layer"
+    return snake_case(getattr(known, "stem", "") or known.type_name if known else kind) or "layer"
 
 
 def _free_name(base: str, taken: set[str], numbers: dict[str, int], first: int) -> str:

@@ -92,7 +92,6 @@ GONE: Reasons = {
     "LocallyConnected2D": (_OF_KERAS_2, "use Conv2D, whose kernel is the same at every place, or Flatten and Dense"),
     "DepthwiseConvolution2D": (_OF_KERAS_2, "use DepthwiseConv2D"),
     "RandomFourierFeatures": (_OF_KERAS_2, "use Dense, whose kernel is trained"),
-    "GroupedQueryAttention": ("that is the class behind a name", "use GroupQueryAttention"),
     "AbstractRNNCell": (_ABSTRACT, "use SimpleRNNCell, GRUCell or LSTMCell"),
     "AtrousConvolution1D": (_OF_KERAS_1, 'use Conv1D with "dilation_rate"'),
     "AtrousConvolution2D": (_OF_KERAS_1, 'use Conv2D with "dilation_rate"'),

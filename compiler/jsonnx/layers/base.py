@@ -31,6 +31,9 @@ class Layer(Brick):
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the greatest number of inputs; None is no bound."""
 
+    stem: ClassVar[str] = ""
+    """What default names are made of, where that is not the type."""
+
     penalizes_itself: ClassVar[bool] = False
     """Whether `lower` applies the activity regularizer, to something else than the outputs."""
 

@@ -23,7 +23,7 @@ from .attention import (
     with_masks,
 )
 from .axes import Axes, axes_of, axis_of
-from .base import Layer, Types, layer, penalize
+from .base import LAYERS, Layer, Types, layer, penalize
 from .einsum import shaped, with_fans
 from .masks import all_of, band, check_mask, ones_and_zeros, penalty
 from .regularization import SEED
@@ -276,13 +276,15 @@ class MultiHeadAttention(HeadAttention):
         return self.results(shaped(g, y, (*y.shape[:-1], *sizes), y), scores)
 
 
-@layer
+@LAYERS.register("GroupedQueryAttention")
 class GroupQueryAttention(HeadAttention):
     """Attention whose heads share keys and values in groups (Ainslie et al., 2023).
 
     As MultiHeadAttention, but that some heads of the query in succession look at one head of key and value. Inputs and
     masks are given as there.
     """
+
+    stem = "GroupedQueryAttention"  # the class behind Keras' name
 
     head_dim: int = attr(doc="Features of every head.", minimum=1)
     num_query_heads: int = attr(doc="Number of heads of the query.", minimum=1)
