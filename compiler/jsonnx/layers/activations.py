@@ -108,7 +108,8 @@ class SparseSigmoid(Activation_):
     """`min(max((x + 1) / 2, 0), 1)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
-        return g.HardSigmoid(x, alpha=0.5, beta=0.5)
+        # Its slope where the pieces meet is half of that inside, as JAX has it.
+        return g.Mul(g.Min(g.Max(g.Add(x, 1.0), 0.0), 2.0), 0.5)
 
 
 @ACTIVATIONS.register("hard_tanh")
@@ -116,7 +117,8 @@ class HardTanh(Activation_):
     """`min(max(x, -1), 1)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
-        return g.Clip(x, -1.0, 1.0)
+        # Its slope at -1 and 1 is 1, as JAX has it.
+        return g.Where(g.LessOrEqual(g.Abs(x), 1.0), x, g.Sign(x))
 
 
 @ACTIVATIONS.register("hard_shrink")
