@@ -16,6 +16,7 @@ import onnx
 from elementwise_reference import ELEMENTWISE
 from jsonnx.graph import Body, Constant, Graph, Node, Value
 from jsonnx.graph.infer import OPSET
+from jsonnx.graph.lookup import ML
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -56,7 +57,18 @@ class Sigmoid(OpRun):
         return (np.asarray(np.round(y * 2**24) / 2**24 if x.dtype == np.float32 else y, x.dtype),)
 
 
-OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, GatherElements, OneHot, Sigmoid)}
+class LabelEncoder(OpRun):
+    """Of integers; ONNX' own goes by domains."""
+
+    op_domain = ML
+
+    def _run(self, x, keys_int64s=(), values_int64s=(), default_int64=0, **others):  # type: ignore[no-untyped-def]
+        table = dict(zip(keys_int64s, values_int64s, strict=True))
+        found = [table.get(token, default_int64) for token in np.ravel(x).tolist()]
+        return (np.array(found, np.int64).reshape(x.shape),)
+
+
+OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, GatherElements, OneHot, Sigmoid, LabelEncoder)}
 
 
 class Reference:
@@ -182,7 +194,7 @@ def operator(node: Node, real: type) -> Operator:
     key = node.op, repr(sorted(marks.items())), len(node.inputs), len(node.outputs)
     if key not in MADE:
         names = [f"x{index}" for index in range(len(node.inputs))], [f"y{index}" for index in range(len(node.outputs))]
-        MADE[key] = _made(helper.make_node(node.op, *names, **attributes))
+        MADE[key] = _made(helper.make_node(node.op, *names, domain=node.domain, **attributes))
     return MADE[key]
 
 

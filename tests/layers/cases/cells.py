@@ -54,8 +54,8 @@ CASES = [
     Case("gru-softplus", {"type": "GRU", "units": 2, "activation": "softplus"}, [SEQUENCE]),
     Case(
         "bidirectional-rnn",
-        {"type": "Bidirectional", "layer": rnn(STACK, **ALL)},
-        [SEQUENCE, *[(2,), (2,), (2,), (3,), (3,)] * 2],
+        {"type": "Bidirectional", "layer": rnn([LSTM, GRU], **ALL)},
+        [SEQUENCE, *[(2,)] * 6],
     ),
     Case(
         "bidirectional-rnn-beside-lstm",
