@@ -18,5 +18,6 @@ def read_networks() -> dict[str, dict[str, Any]]:
 
 
 def fingerprint(case: Network) -> str:
-    """Tells a case from what it was before somebody changed it."""
-    return blake2b(json.dumps(case, sort_keys=True).encode(), digest_size=6).hexdigest()
+    """Tells a case from what it was before somebody changed it; how it is compared does not matter."""
+    said = case.id, case.spec, case.target, case.integers, case.sizes, case.batch
+    return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=6).hexdigest()
