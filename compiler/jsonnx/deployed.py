@@ -22,7 +22,7 @@ from .runtime.files import shown, spare, write_atomically
 from .runtime.plan import Plan
 from .runtime.progress import Totals
 from .runtime.run_folder import ABOUT, MODEL, SPEC, WEIGHTS
-from .runtime.session import Session
+from .runtime.session import Session, joined
 from .runtime.trainer import Trainer
 from .runtime.weights import read_weights
 from .validation import Checked, check, read
@@ -102,8 +102,7 @@ class Deployed:
         training = typed.network.training
         wanted = Wanted(typed.inputs, {}, {name: Limit(count) for name, count in index_limits(typed).items()})
         samples = from_file(data, training.data if training else None, wanted, targets=False)
-        parts = [self.session.run(samples.take(rows)) for rows in _batches(len(samples))]
-        found = {name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}
+        found = joined([self.session.run(samples.take(rows)) for rows in _batches(len(samples))])
         written = WRITERS[ending](found, typed.network.labels)
         if output:
             write_atomically(output, written)

@@ -20,9 +20,11 @@ from .diagnostics import CompileError, Diagnostic, Report
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, NotLearned, Value
-from .layers.core import Embedding
+from .layers.core import Embedding, ReversibleEmbedding
 from .layers.learned import Learner
+from .layers.spectral import SpectralNormalization
 from .layers.text import TOKENS
+from .layers.time_distributed import TimeDistributed
 from .model import Model
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
@@ -143,12 +145,17 @@ def lessons(typed: TypedNetwork) -> tuple[Lesson, ...]:
 
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
     """How many values an input may take that an Embedding looks up."""
-    return {
-        source: call.layer.input_dim
-        for call in typed.network.calls
-        for source in call.sources
-        if isinstance(call.layer, Embedding) and source in typed.inputs
-    }
+    limits: dict[str, int] = {}
+    for call in typed.network.calls:
+        layer: Any = call.layer
+        while isinstance(layer, (TimeDistributed, SpectralNormalization)):
+            layer = layer.layer
+        if isinstance(layer, (Embedding, ReversibleEmbedding)):
+            for source in typed.inputs.keys() & call.sources:
+                if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
+                    continue  # vectors on their way back
+                limits[source] = min(layer.input_dim, limits.get(source, layer.input_dim))
+    return limits
 
 
 def what_matters(document: Any) -> Any:

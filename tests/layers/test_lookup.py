@@ -157,10 +157,17 @@ def test_a_vocabulary_may_be_a_file_beside_the_spec(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("../words.txt", "unsafe-path"), ("none.txt", "unreadable-file"), ("bad.txt", "bad-data-file")]
+    ("name", "code"),
+    [
+        ("../words.txt", "unsafe-path"),
+        ("none.txt", "unreadable-file"),
+        ("bad.txt", "bad-data-file"),
+        ("empty.txt", "out-of-range"),
+    ],
 )
 def test_a_vocabulary_that_cannot_be_read_is_one_error(tmp_path: Path, name: str, code: str) -> None:
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "empty.txt").touch()
     faults = jsonnx.validate(write(tmp_path / "spec.json", {"type": "StringLookup", "vocabulary": name}))
     assert [fault.code for fault in faults] == [code]
     assert faults[0].path == "$.layers[0].vocabulary"
@@ -195,3 +202,22 @@ def test_a_size_called_tokens_is_the_inputs_own() -> None:
     layers = [{"type": "Dense", "units": 2}, *layers]
     trainer = jsonnx.Trainer({"inputs": inputs, "layers": layers, "training": {"loss": "mse"}})
     assert trainer.step(np.ones((3, 4, 2), np.float32), np.ones((3, 2)))["loss"] >= 0
+
+
+def test_texts_of_different_length_cannot_be_one_prediction(tmp_path: Path) -> None:
+    layers = [{"type": "TextVectorization", "vocabulary": ["a"], "name": "words"}]
+    trainer = jsonnx.Trainer({**TEXT, "layers": [*layers, {"type": "Rescaling", "scale": 1}]})
+    with pytest.raises(jsonnx.FeedError, match="output_sequence_length"):
+        trainer.predict(np.array(["a", "a b"], object), batch_size=1)
+    assert trainer.predict(np.array(["a", "a b"], object), batch_size=2).shape == (2, 2)
+
+
+@pytest.mark.parametrize("around", [1, 2])
+def test_a_number_beyond_an_embedding_inside_a_layer_is_told(around: int) -> None:
+    layer: dict[str, Any] = {"type": "Embedding", "input_dim": 3, "output_dim": 2}
+    for _ in range(around):
+        layer = {"type": "TimeDistributed", "layer": layer}
+    inputs = {"x": {"shape": [2] * (around + 1), "dtype": "int64"}}
+    trainer = jsonnx.Trainer({"inputs": inputs, "layers": [layer], "training": {"loss": "mse"}})
+    with pytest.raises(jsonnx.FeedError, match="valid are 0 to 2"):
+        trainer.predict(np.full((1, *[2] * (around + 1)), 3))

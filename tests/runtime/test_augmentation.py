@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import make_layer, one_layer
 from jsonnx import compile
 from jsonnx.api import Trainer
 from jsonnx.runtime.data import from_arrays
+from layers.cases import Case, augmentation
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0, 255, (12, 6, 5, 3)).astype("float32")
@@ -127,3 +129,17 @@ def test_a_frozen_layer_may_stand_before_an_augmentation() -> None:
     np.testing.assert_allclose(np.sort(made, axis=None), np.sort(X @ kernel[0, 0] + bias, axis=None), rtol=1e-4)
     trainer.fit(X, Y)
     assert (trainer.weights()["frozen/kernel"] == kernel).all()
+
+
+COLOURED = [case for case in augmentation.CASES if case.inputs[0] == (5, 6, 3)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 1)])
+@pytest.mark.parametrize(
+    "case", [case for case in augmentation.CASES if case.inputs[0] == (5, 6, 3)], ids=lambda case: case.id
+)
+def test_images_of_one_row_or_column_are_changed_too(case: Case, size: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).random((3, *size, 3), np.float32)
+    made, _ = make_layer(case.layer).augment(images, np.random.default_rng(1))
+    assert made.shape == one_layer(case.layer, (*size, 3), batch=3).outputs["layer"].shape
+    assert np.isfinite(made).all()

@@ -9,7 +9,7 @@ from ..bricks import Json
 from ..diagnostics import JsonPath
 from ..layers import Layer
 from ..training.section import Training
-from ..types import TensorType
+from ..types import ShapeError, TensorType
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class Call:
     @property
     def results(self) -> tuple[str, ...]:
         """The names of its values: its own, and one for every further output."""
-        more = self.layer.output_names() if self.layer else ()
+        try:
+            more = self.layer.output_names() if self.layer else ()
+        except ShapeError:  # what is wrong with a layer inside it `infer` says
+            more = ()
         return (self.name, *(f"{self.name}.{output}" for output in more))
 
 

@@ -51,7 +51,8 @@ def _tokens(data: bytes, integers: bool, name: str, path: JsonPath, report: Repo
         report.add("too-large", path, f"the vocabulary {shown(name)} has more than {LIMIT:,} bytes")
         return name
     try:
-        lines = data.decode("utf-8-sig").removesuffix("\n").split("\n")
+        text = data.decode("utf-8-sig")
+        lines = text.removesuffix("\n").split("\n") if text else []
         tokens = [line.removesuffix("\r") for line in lines]
         return [int(token) for token in tokens] if integers else tokens
     except ValueError as error:  # not UTF-8, or no integer

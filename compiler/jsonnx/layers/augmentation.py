@@ -241,6 +241,8 @@ class RandomPerspective(Augmentation):
 
         from .pixels import homography, projected
 
+        if min(images.shape[1:3]) < 2:  # corners that coincide determine no perspective
+            return images
         result = projected(images, homography(start, end), self.interpolation, "constant", self.fill_value)
         return np.where(applies[:, None, None, None], result, images)
 

@@ -59,7 +59,7 @@ class Layer(Brick):
         lower: ClassVar[Callable[..., Any]]
 
     def output_names(self) -> tuple[str, ...]:
-        """The names of the outputs after the first, as in `from: encoder.state_h`."""
+        """The names of the outputs after the first, as in `from: encoder.state_h`. Raises ShapeError."""
         return ()
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:

@@ -8,6 +8,7 @@ from ..bricks import Array, Integer, Number, OneOf, attr
 from ..types import TensorType, require
 from .augmentation import CHANCE, VALUE_RANGE, Augmentation, Drawn, Factor, Range, some, spread
 from .base import layer
+from .windows import channel_axis
 
 if TYPE_CHECKING:
     import numpy as np
@@ -309,6 +310,11 @@ class RandomErasing(Coloring):
     fill_value: Fill | None = attr(
         None, doc="The value in the box, or one a channel; normal noise times the greatest value for null."
     )
+
+    def check(self, x: TensorType) -> None:
+        if isinstance(self.fill_value, tuple):
+            three = x.fixed(channel_axis(x.rank, self.data_format)) == len(self.fill_value)
+            require(three, f"has a fill_value for each of {len(self.fill_value)} channels, got {x}")
 
     def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
         import numpy as np

@@ -60,7 +60,7 @@ class Equalization(Layer):
     """
 
     value_range: Range = attr((0, 255), doc=VALUE_RANGE)
-    bins: int = attr(256, doc="Number of parts into which the range is split.", minimum=2)
+    bins: int = attr(256, doc="Number of parts into which the range is split.", minimum=2, maximum=65536)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:

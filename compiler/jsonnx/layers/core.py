@@ -105,8 +105,7 @@ class ReversibleEmbedding(Layer):
     """Replaces integers by vectors, `embeddings[x]`, and projects vectors back: `x @ embeddingsT`.
 
     The input's element type says which: integers are replaced, real numbers projected. Both ways share the weights
-    where
-    the second call says `use`.
+    where the second call says `use`.
     """
 
     supports_masking = True

@@ -223,14 +223,67 @@ def require_no_hash(given: bool, what: str, help: str) -> None:
     require(not given, f"has {what}: ONNX has no operator that hashes", help, code="not-expressible")
 
 
+class Lookup(Learner):
+    """Base of the layers with a vocabulary, which the data decide where none is given."""
+
+    adapted: ClassVar[tuple[str, ...]] = ("vocabulary", "idf_weights")
+
+    if TYPE_CHECKING:
+        vocabulary: Any
+
+    @property
+    def table(self) -> Table:
+        """What the layer looks up in."""
+        raise NotImplementedError
+
+    @property
+    def adapts(self) -> bool:
+        return self.vocabulary is None
+
+    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        return self.table.learn(batches)
+
+
+class TokenLookup(Lookup):
+    """Base of the layers whose inputs are tokens, or with `invert` numbers of tokens."""
+
+    kind: ClassVar[str]
+    """The element type of tokens."""
+
+    if TYPE_CHECKING:
+        max_tokens: int | None
+        num_oov_indices: int
+        mask_token: Any
+        oov_token: Any
+        idf_weights: tuple[float, ...] | None
+        invert: bool
+        output_mode: Mode
+        pad_to_max_tokens: bool
+
+    @property
+    def table(self) -> Table:
+        return Table(
+            self.kind,
+            mode_of(self.output_mode),
+            self.max_tokens,
+            self.num_oov_indices,
+            self.mask_token,
+            self.oov_token,
+            self.vocabulary,
+            self.idf_weights,
+            self.pad_to_max_tokens,
+            self.invert,
+        )
+
+
 @layer
-class StringLookup(Learner):
+class StringLookup(TokenLookup):
     """The number of each string in a vocabulary, or with `invert` the string of each number.
 
     A vocabulary that is not given is learned from the training data, the most frequent tokens first.
     """
 
-    adapted: ClassVar[tuple[str, ...]] = ("vocabulary", "idf_weights")
+    kind = "string"
 
     max_tokens: int | None = attr(None, doc=MOST, minimum=2)
     num_oov_indices: int = attr(
@@ -248,26 +301,6 @@ class StringLookup(Learner):
     salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=HASHED)
     oov_method: str = attr("floormod", doc="How numbers are given to unknown tokens.", unsupported=HASHED)
 
-    @property
-    def adapts(self) -> bool:
-        return self.vocabulary is None
-
-    @property
-    def table(self) -> Table:
-        """What the layer looks up in."""
-        return Table(
-            "string",
-            mode_of(self.output_mode),
-            self.max_tokens,
-            self.num_oov_indices,
-            self.mask_token,
-            self.oov_token,
-            self.vocabulary,
-            self.idf_weights,
-            self.pad_to_max_tokens,
-            self.invert,
-        )
-
     def infer(self, x: TensorType) -> TensorType:
         help = "set num_oov_indices to 1"
         require_no_hash(self.num_oov_indices > 1, f"num_oov_indices {self.num_oov_indices}", help)
@@ -283,19 +316,16 @@ class StringLookup(Learner):
     def examined(self, g: Builder, x: Value) -> Value:
         return x
 
-    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        return self.table.learn(batches)
-
 
 @layer
-class IntegerLookup(Learner):
+class IntegerLookup(TokenLookup):
     """The number of each integer in a vocabulary, or with `invert` the integer of each number.
 
     Integers that are not in the vocabulary have the number `x mod num_oov_indices`, after the mask token's. A
     vocabulary that is not given is learned from the training data, the most frequent tokens first.
     """
 
-    adapted: ClassVar[tuple[str, ...]] = ("vocabulary", "idf_weights")
+    kind = "int64"
 
     max_tokens: int | None = attr(None, doc=MOST, minimum=2)
     num_oov_indices: int = attr(
@@ -313,26 +343,6 @@ class IntegerLookup(Learner):
     oov_method: Literal["floormod", "farmhash"] = attr("floormod", doc="How unknown tokens get one of several numbers.")
     salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=HASHED)
 
-    @property
-    def adapts(self) -> bool:
-        return self.vocabulary is None
-
-    @property
-    def table(self) -> Table:
-        """What the layer looks up in."""
-        return Table(
-            "int64",
-            mode_of(self.output_mode),
-            self.max_tokens,
-            self.num_oov_indices,
-            self.mask_token,
-            self.oov_token,
-            self.vocabulary,
-            self.idf_weights,
-            self.pad_to_max_tokens,
-            self.invert,
-        )
-
     def infer(self, x: TensorType) -> TensorType:
         hashes = self.oov_method == "farmhash" and self.num_oov_indices > 1
         require_no_hash(hashes, f"the oov_method {self.oov_method!r}", "use 'floormod'")
@@ -346,6 +356,3 @@ class IntegerLookup(Learner):
 
     def examined(self, g: Builder, x: Value) -> Value:
         return g.cast(x, "int64")
-
-    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        return self.table.learn(batches)

@@ -153,7 +153,7 @@ class RandAugment(Choosing):
     with this factor, an image's own one.
     """
 
-    num_ops: int = attr(2, doc="How many changes.", minimum=1)
+    num_ops: int = attr(2, doc="How many changes.", minimum=1, maximum=1000)
     factor: Factor = attr(0.5, doc="Their factor: from 0 to factor, or between two numbers.", minimum=0, maximum=1)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
 
@@ -177,8 +177,8 @@ class AugMix(Choosing):
     distribution, all for the batch. Each place of a chain has a change, or, as likely as any, none.
     """
 
-    num_chains: int = attr(3, doc="How many chains.", minimum=1)
-    chain_depth: int = attr(3, doc="How many changes a chain has at most.", minimum=1)
+    num_chains: int = attr(3, doc="How many chains.", minimum=1, maximum=1000)
+    chain_depth: int = attr(3, doc="How many changes a chain has at most.", minimum=1, maximum=1000)
     factor: Factor = attr(0.3, doc="Factor of the changes: from 0 to it, or between two.", minimum=0, maximum=1)
     alpha: float = attr(1.0, doc="Parameter of both distributions.", above=0)
     all_ops: bool = attr(True, doc="Whether brightness, colour, contrast and sharpness are among the changes.")

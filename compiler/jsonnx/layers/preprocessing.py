@@ -101,7 +101,7 @@ class Normalization(Learner):
     mean: Numbers | None = attr(
         None, doc="The mean: a number, or a list along the axes; null to take it from the data."
     )
-    variance: Numbers | None = attr(None, doc="The variance, of the same shape as the mean.")
+    variance: Numbers | None = attr(None, doc="The variance, of the same shape as the mean.", minimum=0)
     invert: bool = attr(False, doc="Whether to do the inverse: `x * max(sqrt(variance), 1e-7) + mean`.")
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..bricks import Array, BrickForm, OneOf, attr, snake_case
-from ..types import ShapeError, TensorType, require
+from ..types import TensorType, require
 from .base import LAYERS, Layer, Types, layer, nested, require_real
 from .cells import Cell, StackedRNNCells, check_states, checked_cell
 
@@ -52,10 +52,7 @@ class Recurrent(Layer):
         raise NotImplementedError
 
     def output_names(self) -> tuple[str, ...]:
-        try:
-            return self.inner.state_names if self.return_state else ()
-        except ShapeError:  # what is wrong with the cell `infer` says
-            return ()
+        return self.inner.state_names if self.return_state else ()
 
     def infer(self, x: TensorType, *states: TensorType) -> Types:
         cell = self.inner

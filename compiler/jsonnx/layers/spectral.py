@@ -31,7 +31,7 @@ class SpectralNormalization(Layer):
     mixes_samples = True
 
     layer: Layer = attr(doc="The layer, one with a `kernel` or with `embeddings`.")
-    power_iterations: int = attr(1, doc="How often u and v are repeated at a step.", minimum=1)
+    power_iterations: int = attr(1, doc="How often u and v are repeated at a step.", minimum=1, maximum=1000)
 
     @property
     def weight(self) -> str | None:

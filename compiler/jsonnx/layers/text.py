@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from string import punctuation
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ..bricks import Array, Integer, OneOf, attr
 from ..types import Dim, Size, TensorType, product, require
 from .base import layer
 from .encoding import NO_SPARSE
-from .learned import Learner
-from .lookup import IDF, MODES, MOST, PADDED, UTF8, VOCABULARY, Mode, Strings, Table, mode_of
+from .lookup import IDF, MODES, MOST, PADDED, UTF8, VOCABULARY, Lookup, Mode, Strings, Table, mode_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..graph import Builder, Value
 
 TOKENS = Size.named("text.tokens")
@@ -32,15 +29,13 @@ Widths = Annotated[
 
 
 @layer
-class TextVectorization(Learner):
+class TextVectorization(Lookup):
     """Texts to numbers: standardized, split into tokens, joined to n-grams, and looked up in a vocabulary.
 
     Number 0 pads short texts, number 1 stands for tokens that are not in the vocabulary. A vocabulary that is not given
     is learned from the training data, the most frequent tokens first. All is standard ONNX but splitting into
     characters, which is an operator of onnxruntime. Letters are lowered as ASCII has them, as in Keras.
     """
-
-    adapted: ClassVar[tuple[str, ...]] = ("vocabulary", "idf_weights")
 
     max_tokens: int | None = attr(None, doc=MOST, minimum=2)
     standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = attr(
@@ -64,12 +59,7 @@ class TextVectorization(Learner):
     encoding: str = attr("utf-8", doc="Encoding of the strings.", unsupported=UTF8)
 
     @property
-    def adapts(self) -> bool:
-        return self.vocabulary is None
-
-    @property
     def table(self) -> Table:
-        """What the layer looks up in."""
         return Table(
             "string",
             mode_of(self.output_mode),
@@ -155,9 +145,6 @@ class TextVectorization(Learner):
         """Runs of tokens, in the order of their lengths; runs into the padding are empty."""
         parts = [joined(g, tokens, width, keep_empty=self.split is None) for width in self._widths]
         return parts[0] if len(parts) == 1 else g.Concat(*parts, axis=-1)
-
-    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        return self.table.learn(batches)
 
 
 def replaced(g: Builder, x: Value, mark: str, other: str) -> Value:

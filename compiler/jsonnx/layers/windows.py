@@ -47,6 +47,10 @@ def with_channels_first(g: Builder, x: Value, data_format: DataFormat | None, em
     return g.transpose(y, [0, *range(2, x.rank), 1])
 
 
+LARGEST = 2**31 - 1
+"""How far a window may reach: the sums of onnxruntime's sizes stay within 64 bits."""
+
+
 class Windows(NamedTuple):
     """Windows of one size, laid over the spatial axes at regular distances."""
 
@@ -75,6 +79,8 @@ class Windows(NamedTuple):
     def _count(self, index: int, axis: int, x: TensorType) -> Dim:
         """The windows along an axis: (n - span) // stride + 1, or where it is padded ceil(n / stride)."""
         n, span, stride = x.shape[axis], self.spans[index], self.strides[index]
+        far = f"has a {self.what} that spans {span} on axis {axis}, more than {LARGEST}"
+        require(span <= LARGEST, far, code="out-of-range")
         if self.padding != "valid":
             count = (n - 1) // stride + 1
             require(count != 0, f"needs an input of at least 1 on axis {axis}, got {x}")

@@ -19,6 +19,7 @@ from .plan import RATE, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
 from .providers import resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
+from .session import joined
 from .variables import SETS, Runner, place
 from .weights import fitting
 
@@ -64,7 +65,7 @@ class Engine:
         try:
             graph = settled(graph, self.learned)
         except NotLearned as error:
-            help = "`fit` learns it from its data; weights of such a run have it"
+            help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         return Runner(graph, fetched, self._variables, self.provider, self.threads)
 
@@ -91,6 +92,7 @@ class Engine:
         learned = {name: array for name, array in arrays.items() if name in self.learned}
         if any(not np.array_equal(self.learned[name], array) for name, array in learned.items()):
             self.learned |= learned
+            self._prepared.clear()
             for runner in ("_train", "_evaluate", "_predict"):
                 self.__dict__.pop(runner, None)
         self._variables.write({name: array for name, array in arrays.items() if name not in learned})
@@ -168,7 +170,7 @@ class Engine:
         """The network's outputs for all samples."""
         inputs = Samples(samples.inputs, {}, samples.wanted)
         parts = [self._predict(inputs.take(rows)) for rows in batches(len(samples), batch_size)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.plan.outputs}
+        return joined(parts)
 
 
 def batches(samples: int, size: int, first: int = 0) -> Iterator[slice]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,10 +52,29 @@ class Session:
         return dict(zip(self.outputs, results, strict=True))
 
 
+def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The outputs of several batches as those of one. Raises FeedError where their samples differ in size."""
+    whole = {}
+    for name in parts[0]:
+        arrays = [part[name] for part in parts]
+        shapes = sorted({array.shape[1:] for array in arrays})
+        if len(shapes) > 1:
+            told = " and ".join(str(list(shape)) for shape in (shapes[0], shapes[-1]))
+            message = f"the output {name!r} is {told} a sample, as long as the longest text of a batch"
+            help = "give the TextVectorization an output_sequence_length"
+            raise FeedError([Diagnostic("data-shape", message, help=help)])
+        whole[name] = np.concatenate(arrays)
+    return whole
+
+
 def runtime_failure(error: Exception) -> CompileError:
-    """What onnxruntime says when a model that loaded does not run."""
+    """What onnxruntime says when a model that loaded does not run, and in which layer, if it says that."""
     text = " ".join(str(error).split())
-    return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped: {text}")])
+    node = re.search(r"Name:'/([^']+)/[^/']+", text)
+    where = f" in {node[1]!r}" if node else ""
+    outside = "a lookup without a place for unknown tokens, or an Embedding, was given what it has no entry for"
+    help = outside if "out of data bounds" in text else None
+    return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{where}: {text}", help=help)])
 
 
 def _model_bytes(model: Any) -> bytes:

@@ -6,7 +6,7 @@ from math import log
 from typing import TYPE_CHECKING, Literal
 
 from ..bricks import Brick, Family, attr
-from ..types import TensorType, require
+from ..types import TensorType, require, shape_text
 
 if TYPE_CHECKING:
     from ..graph import Builder, Graph, Value
@@ -57,6 +57,13 @@ class Loss(Brick):
 
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         """ShapeError where the loss of an output cannot leave out places."""
+        within = (-1 if self.averaged is None else self.averaged) % output.rank
+        losses = tuple(size for axis, size in enumerate(output.shape) if axis != within)
+        require(
+            mask.shape == losses[: mask.rank],
+            f"has losses of shape {shape_text(losses)}, and the mask beside the output is {mask}",
+            "a layer that ends the mask, such as Flatten or Reshape, makes all places count",
+        )
 
     def counted(self, g: Builder, target: Value, dtype: str, mask: Value | None) -> Value | None:
         """1 for the losses that count, else 0; None where all do."""
