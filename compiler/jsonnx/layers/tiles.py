@@ -89,9 +89,12 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
         pixels = g.cast(g.Where(g.Greater(x, 0.0), g.Min(x, 255.0), 0.0), "int64")  # what is no number is 0 to Keras
 
         def placed(pixels: Value, row: Value, column: Value) -> Value:
-            """Where each pixel's value stands in the tables of all tiles: [batch, channels, pixels]."""
-            tile = g.Add(g.Unsqueeze(g.Mul(row, across), [1]), column)
-            return flat(g, g.Add(pixels, g.Mul(tile, LEVELS)))
+            """Where each pixel's value stands in the tables of all tiles: [batch, channels, pixels].
+
+            Row and column go to the pixels one by one: ONNX takes a sum of the two for a shape, and finds it wrong.
+            """
+            above = g.Unsqueeze(g.Mul(row, across * LEVELS), [1])
+            return flat(g, g.Add(g.Add(pixels, above), g.Mul(column, LEVELS)))
 
         whole = g.Gather(g.Gather(pixels, rows.sources, axis=2), columns.sources, axis=3)
         table = self.tables(g, placed(whole, rows.tile, columns.tile), g.Mul(rows.size, columns.size))
