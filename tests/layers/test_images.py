@@ -26,3 +26,21 @@ def test_resizing_of_any_size_is_that_of_each_size(interpolation: str) -> None:
         x = rng.uniform(0, 255, (2, height, width, 3)).astype("float32")
         fixed = run(lower(one_layer(layer, (height, width, 3))), {"x0": x})["layer"]
         np.testing.assert_allclose(run(free, {"x0": x})["layer"], fixed, rtol=1e-6)
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (3, 2)])
+def test_tiles_of_any_size_are_those_of_each_size(grid: tuple[int, int]) -> None:
+    layer = {"type": "ContrastLimitedAdaptiveHistogramEqualization", "tile_grid_size": grid}
+    rng = np.random.default_rng(0)
+    free = lower(one_layer(layer, (Size.named("h"), Size.named("w"), 3)))
+    for height, width in ((16, 8), (13, 4), (3, 20), (1, 1)):
+        x = rng.uniform(-9, 264, (2, height, width, 3)).astype("float32")
+        fixed = run(lower(one_layer(layer, (height, width, 3))), {"x0": x})["layer"]
+        np.testing.assert_allclose(run(free, {"x0": x})["layer"], fixed, rtol=1e-6)
+
+
+def test_what_is_no_number_counts_as_the_least_value_of_its_tile() -> None:
+    layer = {"type": "ContrastLimitedAdaptiveHistogramEqualization", "tile_grid_size": (1, 1), "clip_limit": 0}
+    x = np.array([[[[np.nan], [0], [100], [200]]]], np.float32)
+    found = run(lower(one_layer(layer, (1, 4, 1))), {"x0": x})["layer"]
+    assert found.ravel().tolist() == [0, 0, 127.5, 255]  # (cdf - 2) * 255 / (4 - 2)

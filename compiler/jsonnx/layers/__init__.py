@@ -34,6 +34,7 @@ from . import (
     rnn,
     spectral,
     text,
+    tiles,
     time_distributed,
     transposed,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "rnn",
     "spectral",
     "text",
+    "tiles",
     "time_distributed",
     "transposed",
 ]

@@ -18,9 +18,6 @@ def absent(name: str) -> Absent | None:
     if name in NOT_EXPRESSIBLE:
         why, instead = NOT_EXPRESSIBLE[name]
         return Absent("not-expressible", f"{name} cannot be said in ONNX: {why}", instead)
-    if name in NOT_SUPPORTED:
-        why, instead = NOT_SUPPORTED[name]
-        return Absent("not-supported", f"{name} is not supported: {why}", instead)
     if name in GONE:
         return Absent("unknown-type", f"there is no layer type {name!r}: {GONE[name][0]}", GONE[name][1])
     return None
@@ -58,14 +55,6 @@ NOT_EXPRESSIBLE: Reasons = {
         "give every column an input, and use Normalization, StringLookup, Embedding and Concatenate",
     ),
 }
-
-NOT_SUPPORTED: Reasons = {
-    "ContrastLimitedAdaptiveHistogramEqualization": (
-        "it has not been written yet",
-        "use Equalization or AutoContrast, or change the images in the data",
-    ),
-}
-"""What could be a brick, and is not yet."""
 
 _OF_KERAS_1 = "that was a name of Keras 1"
 _OF_KERAS_2 = "that was a name of Keras 2"

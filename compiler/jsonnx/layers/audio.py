@@ -150,6 +150,11 @@ class MelSpectrogram(Layer):
     ref_power: float = attr(1.0, doc="The power that is 0 decibels.")
 
     @property
+    def always_mixes(self) -> bool:
+        """Decibels are counted from the batch's maximum."""
+        return self.power_to_db
+
+    @property
     def frame(self) -> int:
         return self.sequence_length or self.fft_length
 

@@ -54,6 +54,11 @@ class Layer(Brick):
         None, doc="Element type the layer computes in.", unsupported="Only the default, float32, is supported."
     )
 
+    @property
+    def always_mixes(self) -> bool:
+        """Whether a sample's result depends on the rest of its batch in inference too."""
+        return False
+
     if TYPE_CHECKING:  # each layer has parameters of its own, one an input
         infer: ClassVar[Callable[..., Types]]
         lower: ClassVar[Callable[..., Any]]

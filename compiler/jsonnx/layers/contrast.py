@@ -24,11 +24,13 @@ def require_range(value_range: Range) -> None:
 
 
 def rescaled(g: Builder, x: Value, source: Range, target: Range) -> Value:
-    """Values of one range in another."""
+    """Values of one range in another; rounded as in a compiled model of Keras, for the bins that they fall into."""
+    import numpy as np
+
     if source == target:
         return x
-    scale = (target[1] - target[0]) / (source[1] - source[0])
-    return g.Add(g.Mul(g.Sub(x, source[0]), scale), target[0])
+    width, wanted = (np.float32(high - low) for low, high in (source, target))
+    return g.Add(g.Mul(g.Sub(x, source[0]), float(np.float32(1) / width * wanted)), target[0])
 
 
 @layer

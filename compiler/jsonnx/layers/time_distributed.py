@@ -101,4 +101,6 @@ def along_batch(inner: Layer, rank: int) -> bool:
         noise = getattr(part, "noise_shape", None)
         if {0, -rank} & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
             return True
+        if getattr(part, "always_mixes", False):
+            return True
     return False

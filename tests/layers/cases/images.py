@@ -4,6 +4,7 @@ from . import Case
 
 FIRST = {"data_format": "channels_first"}
 SIZES = {"up": (9, 7), "down": (3, 2), "odd": (4, 8), "same": (5, 6)}
+CLAHE = {"type": "ContrastLimitedAdaptiveHistogramEqualization"}
 
 
 def resizing(size: str, **more: object) -> dict:
@@ -51,5 +52,14 @@ CASES = [
     Case("equalization-default", {"type": "Equalization"}, [(4, 3, 2)], smooth=False),
     Case("equalization-integers", {"type": "Equalization"}, [(8, 8, 3)], integers=255, smooth=False),
     Case("equalization-first", {"type": "Equalization", "value_range": [-2, 2], **FIRST}, [(2, 4, 3)], smooth=False),
+    Case("clahe", {**CLAHE, "value_range": [-2, 2]}, [(16, 9, 2)], smooth=False),
+    Case("clahe-grid", {**CLAHE, "value_range": [-2, 2], "tile_grid_size": [2, 3]}, [(7, 11, 1)], smooth=False),
+    Case("clahe-one-tile", {**CLAHE, "value_range": [2, -3], "tile_grid_size": [1, 1]}, [(5, 4, 3)], smooth=False),
+    Case("clahe-limit", {**CLAHE, "value_range": [-2, 2], "clip_limit": 40}, [(24, 17, 1)], smooth=False),
+    Case("clahe-low-limit", {**CLAHE, "value_range": [-2, 2], "clip_limit": 0.3}, [(9, 24, 1)], smooth=False),
+    Case("clahe-no-limit", {**CLAHE, "value_range": [-2, 2], "clip_limit": 0}, [(9, 8, 2)], smooth=False),
+    Case("clahe-integers", {**CLAHE, "tile_grid_size": [2, 2]}, [(12, 9, 2)], integers=255),
+    Case("clahe-tiny", CLAHE, [(1, 1, 3)], integers=255),
+    Case("clahe-first", {**CLAHE, "value_range": [-2, 2], **FIRST}, [(2, 9, 16)], smooth=False),
     Case("center-crop-integers", {"type": "CenterCrop", "height": 3, "width": 4}, [(5, 6, 2)], integers=255),
 ]

@@ -13,6 +13,8 @@ def timed(layer: dict | str, **arguments: object) -> dict:
 
 LSTM = {"type": "LSTM", "units": 2}
 BATCH_NORM = {"type": "BatchNormalization", "momentum": 0.7}
+MEL = {"type": "MelSpectrogram", "fft_length": 8, "sequence_stride": 4, "num_mel_bins": 3, "sampling_rate": 8000}
+CLAHE = {"type": "ContrastLimitedAdaptiveHistogramEqualization", "value_range": [-2, 2], "tile_grid_size": [2, 3]}
 
 CASES = [
     Case("time-dense", timed({"type": "Dense", "units": 2, "activation": "tanh"}), [SEQUENCE]),
@@ -38,5 +40,8 @@ CASES = [
     Case("time-bidirectional", timed({"type": "Bidirectional", "layer": LSTM}), [(2, 4, 3)]),
     Case("time-time-dense", timed(timed({"type": "Dense", "units": 2})), [(2, 3, 4)]),
     Case("time-time-batch-normalization", timed(timed(BATCH_NORM)), [(2, 2, 3)]),
+    Case("time-decibels", timed({**MEL, "top_db": 1.0}), [(3, 12)], smooth=False),
+    Case("time-power", timed({**MEL, "power_to_db": False}), [(3, 12)]),
+    Case("time-tiles", timed(CLAHE), [IMAGES], smooth=False),
     Case("time-embedding", timed({"type": "Embedding", "input_dim": 5, "output_dim": 2}), [(2, 3)], integers=5),
 ]

@@ -133,7 +133,7 @@ SPECS: dict[str, Explanation] = {
     ),
     "not-supported": Explanation(
         "Something that could be done, and is not yet",
-        "The layer exists in Keras, or the combination would make sense, and jsonnx does not have it. Images are "
+        "The combination would make sense, and jsonnx does not have it. Images are "
         "augmented before a training step begins: an augmentation layer can stand only where nothing before it is "
         "trained, and not inside another layer. One that mixes images mixes their targets too, which have to be "
         "numbers for each class, not the index of one. The help says what to use instead.",
