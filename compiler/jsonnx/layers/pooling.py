@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..bricks import Sizes, attr
-from ..types import TensorType, product
+from ..types import TensorType, product, require
 from .base import LAYERS, Layer, layer, require_real
 from .windows import (
     DATA_FORMAT,
@@ -161,6 +161,11 @@ class GlobalAveragePooling1D(GlobalPooling):
     reads_masks = True
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        x, mask = inputs[0], masks[0]
+        steps = x.shape[spatial_axes(x.rank, self.data_format)[0]]
+        fits = mask is None or mask.shape == (x.shape[0], steps)
+        help = "masks are made for channels_last: of all axes but the last"
+        require(fits, f"needs a mask [batch, {steps}] over the steps of {x}, got {mask}", help)
         return None
 
 
