@@ -17,6 +17,7 @@ from jsonnx.bricks import REQUIRED, Brick, Family
 from jsonnx.frontend.schema import FAMILIES
 from jsonnx.layers import LAYERS
 from jsonnx.layers.augmentation import OnHost
+from jsonnx.layers.learned import Learner
 from jsonnx.types import Size, TensorType
 
 VOCABULARY = 11
@@ -319,7 +320,7 @@ def _time_distributed(rng: Random, given: dict[str, Any], inputs: Types) -> dict
     x = inputs[0]
     step = x.with_shape((x.shape[0], *x.shape[2:]))
     within = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "Pipeline")
-    inner = {kind: layer for kind, layer in LAYERS.members.items() if not issubclass(layer, OnHost)}
+    inner = {kind: layer for kind, layer in LAYERS.members.items() if not issubclass(layer, (OnHost, Learner))}
     kinds = [kind for kind, layer in inner.items() if layer.arity[0] == 1 and kind not in within]
     return {"layer": _inner(rng, rng.choice(kinds), (step,)) if step.rank > 1 else {"type": "Identity"}}
 

@@ -74,7 +74,7 @@ class Case:
         drawn = {name: tensor(type, sizes, rng) for name, type in self.checked.sound.inputs.items()}
         for name, value in self.masked.items():
             hidden = rng.random(drawn[name].shape[:-1]) < 0.4
-            drawn[name] = np.where(hidden[..., None], np.float32(value), drawn[name])
+            drawn[name] = np.where(hidden[..., None], drawn[name].dtype.type(value), drawn[name])
         return drawn
 
     @cached_property
