@@ -59,6 +59,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """The suite itself may run under nohup, which a run heeds."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch."""
     monkeypatch.setattr("jsonnx.run.EVERY", 0.0)
