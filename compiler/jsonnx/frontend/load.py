@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -166,7 +167,7 @@ class _Reader:
                     message = f"{quoted(name)} is {what}, not a layer"
                     self.report.add("unknown-name", path, message, help="name the layer that is to be called again")
                 else:
-                    self._unknown(name, path, layers)
+                    self._unknown(name, path, sorted(layers))
             result.append(call)
         return result
 
@@ -199,7 +200,7 @@ class _Reader:
 
     def _resolved(self, calls: list[Call]) -> list[Call]:
         """The calls, without a layer where they take what does not exist or more or less than the layer does."""
-        known = set(self.paths)
+        known, names = set(self.paths), sorted(self.paths)
         broken = {call.name for call in calls if call.layer is None}
         result = []
         for call in calls:
@@ -207,7 +208,7 @@ class _Reader:
                 source for source in call.sources if source not in known and source.partition(".")[0] not in broken
             ]
             for source in dict.fromkeys(missing):
-                self._unknown(source, self._reference_path(call, source), known - set(call.results))
+                self._unknown(source, self._reference_path(call, source), without(names, call.results))
             fits = not missing and self._has_right_count(call)
             result.append(call if fits else replace(call, layer=None))
         return result
@@ -216,10 +217,10 @@ class _Reader:
         written = self.document["layers"][call.path[1]]["from"]
         return (*call.path, "from", written.index(source)) if isinstance(written, list) else (*call.path, "from")
 
-    def _unknown(self, name: str, path: JsonPath, known: Iterable[str], *, at_key: bool = False) -> None:
+    def _unknown(self, name: str, path: JsonPath, known: Sequence[str], *, at_key: bool = False) -> None:
+        """Report a name that is none of the known ones, which come in order."""
         if self.report.errors(path):
             return
-        known = sorted(known)
         layer, dot, output = name.partition(".")
         message = f"nothing is called {quoted(name)}"
         if dot and layer in known:
@@ -263,7 +264,7 @@ class _Reader:
             elif name in names[:index]:
                 self.report.add("duplicate-name", path, f"the output {quoted(name)} is named twice", help="remove one")
             elif name not in results and name.partition(".")[0] not in broken:
-                self._unknown(name, path, results)
+                self._unknown(name, path, sorted(results))
         return [name for name in names if isinstance(name, str) and name in results]
 
     def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:
@@ -293,8 +294,18 @@ class _Reader:
             return {outputs[0]: tuple(written)}
         for name in written:
             if name not in outputs:
-                self._unknown(name, ("labels", name), outputs, at_key=True)
+                self._unknown(name, ("labels", name), sorted(outputs), at_key=True)
         return {name: tuple(labels) for name, labels in written.items()}
+
+
+def without(names: list[str], some: Iterable[str]) -> list[str]:
+    """Names in order, without some of them; in no time, since there may be thousands that are wrong."""
+    rest = names.copy()
+    for name in some:
+        place = bisect_left(rest, name)
+        if rest[place : place + 1] == [name]:
+            del rest[place]
+    return rest
 
 
 def _default_name(kind: str) -> str:
