@@ -219,6 +219,7 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
     "target_shape": target_shape,
     "dims": dims,
     "noise_shape": noise_shape,
+    "b": lambda rng, inputs: rng.choice([0.01, 0.5, 4.0, 30.0]),  # of squareplus, which with 0 has no slope at 0
     "groups": groups,
     "shared_axes": shared_axes,
     "n": small(1, 2, 3),
@@ -370,6 +371,7 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     "MelSpectrogram": lambda rng, given, inputs: (
         {"fft_length": rng.choice([8, 16]), "sequence_stride": rng.choice([4, 8]), "num_mel_bins": rng.choice([1, 3])}
         | {"sequence_length": rng.choice([None, 5, 8]), "max_freq": None, "min_freq": 20.0, "sampling_rate": 8000}
+        | {"mag_exp": rng.choice([0.5, 1.0, 2.0, 3.0])}  # with 0 nothing has a slope
     ),
     "Discretization": lambda rng, given, inputs: {
         "bin_boundaries": rng.choice([[0.0], [-1.0, 0.5], [-0.5, 0.0, 0.25]]),
