@@ -35,7 +35,7 @@ def test_the_accuracy_is_that_which_keras_reaches(name: str, record_property: An
         text = f"mean {reached.mean():.4f} +- {error:.4f} of {' '.join(f'{one:.3f}' for one in reached)}"
         record_property(f"{name}, {whose}", text)
     difference = abs(ours.mean() - theirs.mean())
-    record_property("mean accuracy", difference)
+    record_property("mean accuracy", float(difference))
     assert difference < LEEWAY + 2 * np.hypot(*errors)
 
 

@@ -34,7 +34,7 @@ def quick_compiler() -> Iterator[None]:
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in all_networks()])
 def test_a_network_computes_and_learns_what_keras_does(case: Network, record_property: Any) -> None:
     def measured(kind: str, error: float, tolerance: float) -> None:
-        record_property(kind, error)
+        record_property(kind, float(error))
         assert error < tolerance, f"{kind} error"
 
     trainer, model = Trainer(case.spec), oracle.keras_model(case.spec, initial=False)

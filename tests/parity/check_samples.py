@@ -16,7 +16,7 @@ def test_the_losses_of_the_first_steps_are_keras_own(name: str, record_property:
     found = our_losses(name)
     wanted = keras_losses(name)
     difference = np.abs(np.array(found) / np.array(wanted) - 1)
-    record_property("loss", difference.max())
+    record_property("loss", float(difference.max()))
     assert difference.max() < TOLERANCE
 
 
