@@ -8,8 +8,10 @@ only `types`' error.
 from __future__ import annotations
 
 import re
+import sys
 import types as pytypes
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import (
     Annotated,
     Any,
@@ -23,7 +25,6 @@ from typing import (
     cast,
     dataclass_transform,
     get_origin,
-    get_type_hints,
 )
 from typing import get_args as type_arguments
 
@@ -264,8 +265,8 @@ class Brick:
     def forms(cls) -> dict[str, Form]:
         """The form of every attribute, made from its type hint."""
         if cls._forms is None:
-            hints = get_type_hints(cls, include_extras=True)
-            cls._forms = {name: form_of(hints[name]) for name in cls.attributes}
+            hints = {name: (base.__module__, hint) for base in cls.__mro__[::-1] for name, hint in _own_hints(base)}
+            cls._forms = {name: _form_of_text(*hints[name]) for name in cls.attributes}
         return cls._forms
 
     @classmethod
@@ -385,6 +386,17 @@ SCALARS: dict[Any, Callable[[], Form]] = {
     bool: lambda: Plain(type="boolean"),
     str: lambda: Plain(type="string"),
 }
+
+
+def _own_hints(base: type) -> Iterable[tuple[str, str]]:
+    return vars(base).get("__annotations__", {}).items()
+
+
+@cache
+def _form_of_text(module: str, hint: str) -> Form:
+    """The form of a hint as it stands in a module. Many bricks share one: evaluating each anew, as typing does, took a
+    third of the time of a validation."""
+    return form_of(eval(hint, vars(sys.modules[module])) if isinstance(hint, str) else hint)
 
 
 def form_of(hint: Any) -> Form:
