@@ -1,0 +1,127 @@
+"""What all commands share: options, where they write, and how errors become an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from ..diagnostics import CompileError, Diagnostic, UsageError
+from ..runtime.faults import FeedError
+from ..validation import Checked, check
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+INPUT_IS_WRONG, USAGE_IS_WRONG, OUR_BUG, INTERRUPTED = 1, 2, 70, 130
+
+A_SEED = click.IntRange(0, (1 << 63) - 1)
+SPEC = click.argument("spec", metavar="SPEC")
+FORMAT = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+PROVIDER = click.option(
+    "--provider",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where to run: cpu, cuda, webgpu, ... or auto; `jsonnx providers` lists them.",
+)
+SET = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change the spec: a dotted path and a JSON value, such as training.epochs=3. May be repeated.",
+)
+
+
+def say(text: str) -> None:
+    """A result, on standard output. A reader that has gone, as in `| head`, is not our concern."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UsageError("unwritable-file", f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def tell(text: str) -> None:
+    """Progress and diagnostics, on standard error. Where that fails there is nobody to tell."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def reported(command: Command) -> Command:
+    """Turns the errors of the pipeline into diagnostics and the promised exit status."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (CompileError, FeedError) as error:
+            fail(error.diagnostics, kwargs, INPUT_IS_WRONG)
+        except UsageError as error:
+            fail([error.diagnostic], kwargs, USAGE_IS_WRONG)
+        except KeyboardInterrupt:
+            tell("interrupted")
+            sys.exit(INTERRUPTED)
+        except MemoryError:
+            fail([Diagnostic("out-of-memory", "this machine has too little memory for it")], kwargs, USAGE_IS_WRONG)
+        except OSError as error:
+            fail([Diagnostic("system-failure", f"the system refuses: {error}")], kwargs, USAGE_IS_WRONG)
+        except Exception as error:
+            if os.environ.get("JSONNX_DEBUG"):
+                raise
+            tell(
+                f"internal error: {type(error).__name__}: {error}\nThis is a bug of jsonnx; JSONNX_DEBUG=1 shows where."
+            )
+            sys.exit(OUR_BUG)
+
+    return run  # type: ignore[return-value]
+
+
+def fail(diagnostics: Sequence[Diagnostic], options: Mapping[str, Any], status: int) -> NoReturn:
+    with suppress(UsageError):  # standard output may be what is at fault
+        complain(diagnostics, options.get("format_", "text"))
+    sys.exit(status)
+
+
+def complain(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
+    """Diagnostics to standard error; to standard output in a format for programs, as the one document that is there."""
+    from ..render.diagnostics import render
+
+    sources = {d.file: _text(d.file) for d in diagnostics if d.file} if format_ == "text" else {}
+    color = format_ == "text" and sys.stderr.isatty()
+    (tell if format_ == "text" else say)(render(diagnostics, format_, sources=sources, files=files, color=color))
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8", errors="replace") if Path(file).is_file() else ""
+    except OSError:
+        return ""
+
+
+def warn(checked: Checked) -> None:
+    """Shows what is doubtful in a spec that is sound."""
+    if checked.diagnostics:
+        complain(checked.diagnostics, "text")
+
+
+def checked_spec(spec: str, changes: Sequence[str] = ()) -> Checked:
+    """A sound spec with changes applied; warnings are shown. Raises CompileError."""
+    checked = check(spec, changes=changes)
+    checked.sound  # noqa: B018 (raises)
+    warn(checked)
+    return checked

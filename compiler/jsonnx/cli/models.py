@@ -1,0 +1,116 @@
+"""Commands that make models and use them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from .common import A_SEED, FORMAT, PROVIDER, SET, SPEC, checked_spec, complain, reported, say, tell
+
+
+@click.command()
+@SPEC
+@click.option("-o", "--output", required=True, metavar="MODEL.onnx", help="File to write; with --training a folder.")
+@click.option("--weights", metavar="FILE", help="A .safetensors or .npz file of weights; else initial weights.")
+@click.option("--seed", type=A_SEED, help="Decides the initial weights; the spec's seed where omitted.")
+@click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json into a folder.")
+@SET
+@reported
+def compile(
+    spec: str, output: str, weights: str | None, seed: int | None, training: bool, changes: tuple[str, ...]
+) -> None:
+    """Compile a spec to an ONNX model."""
+    from ..artifacts import OUTPUTS, write_training_folder
+    from ..driver import compiled
+    from ..runtime.files import spare
+
+    checked = checked_spec(spec, changes)
+    outputs = [Path(output) / name for name in OUTPUTS] if training else [Path(output)]
+    spare([*checked.files, *([Path(weights)] if weights else [])], outputs)
+    model = compiled(checked, weights, seed)
+    model.verify()
+    if training:
+        write_training_folder(checked, model, seed, Path(output))
+    else:
+        model.save(output)
+    tell(f"wrote {output}")
+
+
+@click.command()
+@SPEC
+@click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME where omitted.")
+@click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint.")
+@click.option("--weights", metavar="FILE", help="Start from these weights instead of initial ones.")
+@click.option("--seed", type=A_SEED, help="In place of the spec's seed.")
+@click.option("--force", is_flag=True, help="Replace a run that is in the folder already.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@PROVIDER
+@SET
+@reported
+def train(
+    spec: str,
+    output: str | None,
+    resume: bool,
+    weights: str | None,
+    seed: int | None,
+    force: bool,
+    quiet: bool,
+    provider: str,
+    changes: tuple[str, ...],
+) -> None:
+    """Train a network on the data its spec names."""
+    from ..render.progress import progress
+    from ..run import train as run
+
+    checked = checked_spec(spec, changes)
+    with progress(quiet) as shown:
+        outcome = run(
+            checked,
+            Path(output) if output else Path("runs") / checked.network.name,
+            provider=provider,
+            seed=seed,
+            weights=weights,
+            resume=resume,
+            force=force,
+            callbacks=[shown],
+            warn=lambda diagnostics: complain(diagnostics, "text") if diagnostics else None,
+        )
+    for line in outcome.lines():
+        say(line)
+    sys.exit(outcome.status)
+
+
+@click.command()
+@click.argument("run", metavar="RUN_OR_MODEL")
+@click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data where omitted.")
+@PROVIDER
+@FORMAT
+@reported
+def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
+    """Show loss and metrics of a trained model on data."""
+    import json
+
+    from ..deployed import Deployed, plain
+
+    figures = Deployed.open(Path(run), provider).evaluate(data)
+    if format_ == "json":
+        say(json.dumps({name: plain(value) for name, value in figures.items()}))
+    else:
+        say("\n".join(f"{name} {value:.6g}" for name, value in figures.items()))
+
+
+@click.command()
+@click.argument("run", metavar="RUN_OR_MODEL")
+@click.option("--data", required=True, metavar="FILE", help="Data to predict from: .npz, .npy or .csv.")
+@click.option(
+    "-o", "--output", metavar="OUT", help="File to write, .csv, .json or .npz; csv on standard output where omitted."
+)
+@PROVIDER
+@reported
+def predict(run: str, data: str, output: str | None, provider: str) -> None:
+    """Write a model's predictions for data."""
+    from ..deployed import Deployed
+
+    Deployed.open(Path(run), provider).predict(data, output, say)

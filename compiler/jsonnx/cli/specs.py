@@ -1,0 +1,66 @@
+"""Commands about what was written."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ..diagnostics import Diagnostic, UsageError
+from .common import FORMAT, INPUT_IS_WRONG, SPEC, USAGE_IS_WRONG, checked_spec, complain, reported, say
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "github", "sarif", "junit"]),
+    default="text",
+    show_default=True,
+    help="For people, programs, GitHub annotations, code scanning or test reports.",
+)
+@reported
+def validate(specs: tuple[str, ...], format_: str) -> None:
+    """Show everything that is wrong with specs. Exit status 1 where there is an error, 2 where a file is missing."""
+    from ..validation import STDIN
+    from ..validation import validate as faults
+
+    found: list[Diagnostic] = []
+    missing = False
+    for spec in dict.fromkeys(specs):
+        try:
+            found += faults(Path(spec) if spec != "-" else spec)
+        except UsageError as error:
+            found.append(replace(error.diagnostic, file=spec))
+            missing = True
+    files = [STDIN if spec == "-" else spec for spec in dict.fromkeys(specs)]
+    failed = any(diagnostic.severity == "error" for diagnostic in found)
+    if format_ == "text" and not found:
+        say(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
+    else:
+        complain(found, format_, files)
+    sys.exit(USAGE_IS_WRONG if missing else INPUT_IS_WRONG if failed else 0)
+
+
+@click.command()
+@SPEC
+@FORMAT
+@reported
+def summary(spec: str, format_: str) -> None:
+    """Show a row a layer: name, type, output shape, parameters, multiply-adds; and totals."""
+    import json
+
+    from ..driver import inference_graph
+    from ..passes.cost import cost_table
+    from ..render.tables import summary_json, summary_text
+
+    checked = checked_spec(spec)
+    typed = checked.sound
+    rows = cost_table(typed, inference_graph(checked))
+    if format_ == "json":
+        say(json.dumps(summary_json(typed.network, rows), indent=2))
+    else:
+        say(summary_text(typed.network, rows, color=sys.stdout.isatty()))
