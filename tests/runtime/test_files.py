@@ -6,9 +6,9 @@ import os
 import stat
 
 import pytest
+from jsonnx import files
 from jsonnx.diagnostics import UsageError
-from jsonnx.runtime import files
-from jsonnx.runtime.files import sweep, write_atomically
+from jsonnx.files import sweep, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path):

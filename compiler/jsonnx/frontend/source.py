@@ -128,12 +128,17 @@ def _file_bytes(name: str, limits: Limits) -> bytes:
     return data
 
 
-def read_text(text: str | bytes, file: str | None = None, limits: Limits = STANDARD) -> Source:
-    """Read a document; bytes are UTF-8. CompileError with the first fault, at its line and column."""
+def read_text(
+    text: str | bytes, file: str | None = None, limits: Limits = STANDARD, *, non_finite: bool = False
+) -> Source:
+    """Read a document; bytes are UTF-8. CompileError with the first fault, at its line and column.
+
+    With `non_finite`, NaN, Infinity and -Infinity are numbers, as Python's json writes them.
+    """
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     if len(data) > limits.bytes:
         _reject("too-large", (), f"the text has more than {limits.bytes:,} bytes", file)
-    reader = _Reader(_decoded(data, file), file, limits)
+    reader = _Reader(_decoded(data, file), file, limits, non_finite)
     value, place = reader.document()
     return Source(file, value, reader.text, place, reader.lines)
 
@@ -168,6 +173,7 @@ _VALUE = re.compile(
     r"|(-?(?:0|[1-9][0-9]*+)((?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+))(?![\w.+-])"
     rf"|(true|false|null)(?!\w)|([\[{{])){_S}"
 )
+_NON_FINITE = re.compile(rf"(NaN|-?Infinity)(?!\w){_S}")
 _KEY = re.compile(rf'"([^"\\\x00-\x1f]*+)"{_S}:{_S}')
 _NEXT = re.compile(rf"([,:\]}}]){_S}")
 _PART = re.compile(  # of a string: its end, an escape, one for a character, a surrogate pair
@@ -217,8 +223,8 @@ _CODES = {"{} is not a JSON number": "invalid-number", "{} is a lone surrogate":
 class _Reader:
     """One pass over one text, with a stack of its own in place of recursion."""
 
-    def __init__(self, text: str, file: str | None, limits: Limits) -> None:
-        self.text, self.file, self.limits = text, file, limits
+    def __init__(self, text: str, file: str | None, limits: Limits, non_finite: bool) -> None:
+        self.text, self.file, self.limits, self.non_finite = text, file, limits, non_finite
         self.lines = _Lines(text)
         self.opened: list[_List | _Object] = []
 
@@ -235,7 +241,9 @@ class _Reader:
             if next(budget, None) is None:
                 self.fail("too-large", at, f"more than {self.limits.values:,} values", "keep data in a file of its own")
             place, match = at, _VALUE.match(text, at)
-            if match is None:
+            if match is None and self.non_finite and (found := _NON_FINITE.match(text, at)):
+                value, at = float(found[1]), found.end()
+            elif match is None:
                 if not text.startswith('"', at):
                     self.refuse(at, "a value", _FOR_VALUE)
                 value, at = self.string(at)

@@ -73,6 +73,27 @@ RUNS: dict[str, Explanation] = {
         "jsonnx compile spec.json --weights spec.json -o model.onnx",
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
+    "unsafe-file": Explanation(
+        "A file that asks for what no honest writer asks for",
+        "It names other files, leads out of its archive, has two members of one name or members that overlap, links "
+        "in a circle, or unpacks to far more than it holds. Such a file is refused whole, and nothing of it is written "
+        "to the disk. Save the model again with the program that made it.",
+        "jsonnx import downloaded.keras -o spec.json",
+        'model.save("model.keras")',
+    ),
+    "not-imported": Explanation(
+        "A part of a file that is left out",
+        "The optimizer's state, a second copy of a weight, or a member of an archive that is no part of a model is not "
+        "taken over. It is a warning: the model computes the same without it.",
+        'model.save("trained.keras")',
+        'model.save("trained.keras", include_optimizer=False)',
+    ),
+    "missing-package": Explanation(
+        "A package is not installed",
+        "The file's format is read by a package that comes with jsonnx, and that is not there now.",
+        "pip uninstall h5py",
+        "pip install h5py",
+    ),
     "weights-mismatch": Explanation(
         "Weights that do not fit the network",
         "Weights are known by name, such as dense/kernel, and have the shapes that Keras gives them. The message "

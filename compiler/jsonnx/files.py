@@ -1,0 +1,174 @@
+"""Files written whole or not at all, and files opened without being led astray."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+from .diagnostics import UsageError
+
+TEMPORARY = ".jsonnx-{}.tmp"
+
+
+class UnsafePath(ValueError):
+    """A path in a spec that leads out of the spec's folder, or may do so."""
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that its name always means the old content or the new one, on the disk.
+
+    Raises UsageError `unwritable-file`.
+    """
+    target = Path(path)
+    try:
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and stat.S_ISDIR(mode):
+            raise OSError("it is a folder")
+        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe
+            target.write_bytes(data)
+            return
+        if mode is not None:  # a link stays one: /dev/stdout may lead to a file
+            target = Path(os.path.realpath(target))
+        temporary = target.with_name(TEMPORARY.format(secrets.token_hex(4)))
+        try:
+            _write_through(temporary, data)
+            if mode is not None:  # what its owner made private stays so
+                os.chmod(temporary, stat.S_IMODE(mode))
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+    except (OSError, ValueError) as error:
+        raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {reason(error)}") from error
+
+
+def spare(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
+    """Raises UsageError where a file that is read would be written over."""
+    read = {os.path.realpath(path) for path in inputs}
+    for path in outputs:
+        if os.path.realpath(path) in read or _same(path, read):
+            raise UsageError("is-an-input", f"{str(path)!r} is read by this command", "write somewhere else: -o")
+
+
+def _same(path: Path, others: Iterable[str]) -> bool:
+    """Whether a file is one of the others under another name: by a hard link, or by case."""
+    return os.path.isfile(path) and any(os.path.isfile(other) and path.samefile(other) for other in others)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left."""
+    for path in folder.glob(TEMPORARY.format("*")):
+        path.unlink(missing_ok=True)
+
+
+def reason(error: Exception) -> str:
+    """What the operating system says, as a clause of a sentence."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text[0].lower() + text[1:]
+
+
+def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """A regular file that the user named. Raises UsageError `unreadable-file`."""
+    try:
+        return _regular(os.open(path, _READ))
+    except (OSError, ValueError) as error:
+        raise UsageError("unreadable-file", f"cannot read {os.fspath(path)!r}: {reason(error)}") from error
+
+
+def open_beneath(folder: Path, relative: str) -> IO[bytes]:
+    """A regular file that a spec names, beneath the spec's folder.
+
+    Raises UnsafePath where the path is absolute, climbs or passes a symbolic link; UsageError where it cannot be read.
+    """
+    parts = _parts(relative)
+    try:
+        return _regular(_descend(folder, parts) if os.open in os.supports_dir_fd else _walk(folder, parts))
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnsafePath):
+            raise
+        raise UsageError("unreadable-file", f"cannot read {shown(folder / relative)!r}: {reason(error)}") from error
+
+
+def shown(path: Path) -> str:
+    """A path as a person would write it here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):  # the current folder is gone, or elsewhere
+        return str(path)
+
+
+# Not to block on a pipe, not to follow a link that was put there after the check.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def _parts(relative: str) -> list[str]:
+    parts = [part for part in re.split(r"[/\\]" if os.name == "nt" else "/", relative) if part not in ("", ".")]
+    absolute = os.path.isabs(relative) or os.path.splitdrive(relative)[0] or relative.startswith(("/", "\\", "~"))
+    if absolute or ".." in parts or "\0" in relative or not parts:
+        raise UnsafePath(f"{relative!r} does not lie beneath the spec's folder")
+    return parts
+
+
+def _descend(folder: Path, parts: list[str]) -> int:
+    """Open the last part, step by step, so that nobody can swap a folder for a link in between."""
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            below = _open_at(here, part, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
+            os.close(here)
+            here = below
+        return _open_at(here, parts[-1], _READ | _NO_LINK)
+    finally:
+        os.close(here)
+
+
+def _open_at(folder: int, name: str, flags: int) -> int:
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except OSError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise UnsafePath(f"{name!r} is a symbolic link") from None
+        raise
+
+
+def _walk(folder: Path, parts: list[str]) -> int:
+    path = folder
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise UnsafePath(f"{part!r} is a symbolic link")
+    return os.open(path, _READ)
+
+
+def _regular(handle: int) -> IO[bytes]:
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is not a regular file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise

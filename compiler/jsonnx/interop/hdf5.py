@@ -1,0 +1,227 @@
+"""HDF5 files, read by a process of their own.
+
+libhdf5 is a large library of C that damaged files crash. So the process that calls it (`hdf5_child`) is not ours: it
+gets the open file and limits, says where each array lies, and may die. What it says is not trusted either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil, prod
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from ..diagnostics import CompileError, Diagnostic, UsageError
+from .budget import Budget, damaged
+from .window import Window
+
+OPTIMIZERS = ("optimizer", "optimizer_weights")
+"""Groups of an optimizer's state, which are not read."""
+
+NONSENSE = "the file's reader, which is not trusted, says what makes no sense"
+_LINE = 96 << 20
+_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+_TYPES = {*(order + kind for order in "<>" for kind in _NUMBERS), "|V2", "|b1"}
+_CODES = {"damaged-file", "unsafe-file", "too-large", "not-supported"}
+
+
+@dataclass
+class Stored:
+    """What a file of weights holds."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    """By the path in the file, such as `layers/dense/vars/0`; numbers as they were written, bfloat16 as float32."""
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By the path of a group, `` being the file: `name`, `keras_version` and so on are texts, `layer_names` and
+    `weight_names` lists of texts."""
+    skipped: list[str] = field(default_factory=list)
+    """Groups that were there and not read."""
+
+    def text(self, group: str, name: str) -> str | None:
+        value = self.attributes.get(group, {}).get(name)
+        return value if isinstance(value, str) else None
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        value = self.attributes.get(group, {}).get(name)
+        return value if isinstance(value, list) else None
+
+
+def is_hdf5(start: bytes) -> bool:
+    return start.startswith(b"\x89HDF\r\n\x1a\n")
+
+
+def read_hdf5(window: Window, budget: Budget) -> Stored:
+    """All arrays of an HDF5 file but an optimizer's state.
+
+    Raises CompileError for a file that is damaged, unsafe or too large, UsageError where there is no h5py.
+    """
+    with _child(window, budget) as (child, timer):
+        assert child.stdout is not None
+        found = Stored()
+        try:
+            whole = _collect(child.stdout, window, budget, found)
+        finally:
+            expired = not timer.is_alive()
+            timer.cancel()
+            child.kill()
+            status = child.wait()
+        if not whole:
+            stopped = f"after {ceil(budget.seconds)} s" if expired else f"signal {-status}" if status < 0 else "early"
+            raise damaged(budget.file, f"the file is damaged: its reader stopped ({stopped})")
+    return found
+
+
+class _child:
+    """The reading process, and the timer that ends it."""
+
+    def __init__(self, window: Window, budget: Budget) -> None:
+        left = max(0.1, budget.time_left)
+        told = {
+            "start": window.start,
+            "length": window.length,
+            "memory": budget.bytes,
+            "seconds": ceil(left),
+            "skip": OPTIMIZERS,
+            "paths": [path for path in sys.path if os.path.isabs(path)],
+        }
+        script = Path(__file__).with_name("hdf5_child.py")
+        keep = {key: os.environ[key] for key in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if key in os.environ}
+        quiet = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE", "OPENBLAS_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", str(script), json.dumps(told)],
+            stdin=window.handle,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=keep | quiet,
+        )
+        self.timer = threading.Timer(left, self.process.kill)
+        self.timer.daemon = True
+
+    def __enter__(self) -> tuple[subprocess.Popen[bytes], threading.Timer]:
+        self.timer.start()
+        return self.process, self.timer
+
+    def __exit__(self, *_: object) -> None:
+        self.timer.cancel()
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+def _collect(stream: IO[bytes], window: Window, budget: Budget, found: Stored) -> bool:
+    """Take what the child says, line by line; False where it does not come to its end."""
+    for line in _lines(stream, budget):
+        if line.get("end") is True:
+            return True
+        if "fault" in line:
+            _raise(line["fault"], budget)
+        if "group" in line:
+            _group(line, found, budget)
+            continue
+        header = _header(line, budget)
+        array = _array(header, stream, window, budget)
+        if array is None:
+            return False
+        found.arrays[header.path] = array
+    return False
+
+
+def _lines(stream: IO[bytes], budget: Budget) -> Iterator[dict[str, Any]]:
+    while line := stream.readline(_LINE):
+        budget.take_text(len(line), "the file")
+        budget.take_objects(1, "the file's groups and arrays")
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(value, dict):
+            return
+        yield value
+
+
+def _raise(fault: Any, budget: Budget) -> None:
+    code, message = fault if isinstance(fault, list) and len(fault) == 2 else ("damaged-file", "not readable")
+    if code == "missing-package":
+        raise UsageError("missing-package", f"HDF5 files need h5py: {message}", "pip install h5py")
+    code = code if code in _CODES else "damaged-file"
+    raise CompileError([Diagnostic(code, str(message), file=budget.file)])
+
+
+def _group(line: dict[str, Any], found: Stored, budget: Budget) -> None:
+    path, attributes = line["group"], line.get("attributes")
+    if not isinstance(path, str) or not isinstance(attributes, dict):
+        raise damaged(budget.file, NONSENSE)
+    if line.get("skipped") is True:
+        found.skipped.append(path)
+    if attributes:
+        found.attributes[path] = attributes
+
+
+class _Header(NamedTuple):
+    """What the child says of an array: `at` is where it lies in the file; None where its bytes follow."""
+
+    path: str
+    shape: tuple[int, ...]
+    kind: str
+    at: int | None
+
+
+def _header(line: dict[str, Any], budget: Budget) -> _Header:
+    path, shape, kind, at = (line.get(key) for key in ("array", "shape", "type", "at"))
+    sound = isinstance(path, str) and kind in _TYPES and (at is None or type(at) is int)
+    if not sound or not isinstance(shape, list) or len(shape) > 32:
+        raise damaged(budget.file, NONSENSE)
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise damaged(budget.file, NONSENSE)
+    return _Header(str(path), tuple(shape), str(kind), at)
+
+
+def _array(header: _Header, stream: IO[bytes], window: Window, budget: Budget) -> np.ndarray | None:
+    """One array, out of the file or out of the stream; None where the stream ends too soon."""
+    path, shape, kind, at = header
+    made = np.dtype("<u2" if kind == "|V2" else kind)
+    budget.take_bytes(prod(shape) * made.itemsize, f"the array {path!r}")
+    array = np.empty(shape, made)
+    buffer = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+    if at is not None and not window.read_into(buffer, at):
+        raise damaged(budget.file, f"the array {path!r} lies beyond the end of the file")
+    if at is None and not _fill(stream, buffer):
+        return None
+    return _widened(array) if kind == "|V2" else array.astype(made.newbyteorder("="), copy=False)
+
+
+def _fill(stream: IO[bytes], buffer: memoryview) -> bool:
+    while len(buffer):
+        count = stream.readinto(buffer)  # type: ignore[attr-defined]
+        if not count:
+            return False
+        buffer = buffer[count:]
+    return True
+
+
+def _widened(halves: np.ndarray) -> np.ndarray:
+    """bfloat16, as the upper halves of float32."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
+def spooled(chunks: Iterator[bytes], budget: Budget) -> IO[bytes]:
+    """A stream as a file without a name, for a reader that wants a file."""
+    if hasattr(os, "memfd_create"):
+        file: IO[bytes] = os.fdopen(os.memfd_create("jsonnx"), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's to close
+    for chunk in chunks:
+        budget.take_bytes(len(chunk), "what is packed in the archive")
+        file.write(chunk)
+    file.flush()
+    return file
