@@ -23,7 +23,7 @@ ARROWS = {
     "gradient": {"graph", "types", "training", "diagnostics"},
     "passes": {"graph", "bricks", "types", "diagnostics", "frontend", "layers", "training"},
     "backend": {"graph", "types"},
-    "interop": {"diagnostics"},
+    "interop": {"bricks", "types", "diagnostics", "files", "frontend", "layers", "training"},
     "runtime": {"graph", "backend", "types", "diagnostics", "training", "files", "interop"},
     "render": {"diagnostics", "types", "bricks", "layers", "training", "frontend", "passes", "graph", "runtime"},
     "validation": {"diagnostics", "frontend", "passes", "training", "runtime"},  # of the last, files alone
