@@ -16,10 +16,17 @@ from .validation import validate
 if TYPE_CHECKING:
     from .api import Trainer
     from .driver import compile
+    from .imports import from_keras
     from .model import Model
     from .runtime.session import Session
 
-_LAZY = {"Model": "model", "Session": "runtime.session", "Trainer": "api", "compile": "driver"}
+_LAZY = {
+    "Model": "model",
+    "Session": "runtime.session",
+    "Trainer": "api",
+    "compile": "driver",
+    "from_keras": "imports",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -48,5 +55,6 @@ __all__ = [
     "Trainer",
     "UsageError",
     "compile",
+    "from_keras",
     "validate",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import about, models, specs
+from . import about, keras, models, specs
 
 
 class Commands(click.Group):
@@ -61,6 +61,7 @@ for command in (
     models.train,
     models.evaluate,
     models.predict,
+    keras.import_,
     about.schema,
     about.layers,
     about.explain,

@@ -97,10 +97,12 @@ class LeakyRelu(Activation_):
 
 @ACTIVATIONS.register("hard_sigmoid")
 class HardSigmoid(Activation_):
-    """`min(max(x / 6 + 0.5, 0), 1)`."""
+    """`min(max(slope * x + 0.5, 0), 1)`."""
+
+    slope: float = attr(1 / 6, doc="Slope between the pieces; before Keras 3 it was 0.2.", above=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
-        return g.HardSigmoid(x, alpha=1 / 6, beta=0.5)
+        return g.HardSigmoid(x, alpha=self.slope, beta=0.5)
 
 
 @ACTIVATIONS.register("sparse_sigmoid")

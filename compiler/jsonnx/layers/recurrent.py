@@ -46,7 +46,7 @@ NATIVE: dict[str, Callable[[Any], Function | None]] = {
     "leaky_relu": lambda leaky: _rising("LeakyRelu", leaky.negative_slope),
     "elu": lambda elu: _rising("Elu", elu.alpha),
     "sigmoid": lambda _: ("Sigmoid", None, None),
-    "hard_sigmoid": lambda _: ("HardSigmoid", 1 / 6, 0.5),
+    "hard_sigmoid": lambda hard: ("HardSigmoid", hard.slope, 0.5),
     "tanh": lambda _: ("Tanh", None, None),
     "softsign": lambda _: ("Softsign", None, None),
 }

@@ -1,10 +1,13 @@
-"""Keras' own files: models as JSON, `.keras` and `.h5`, and their weights.
+"""Keras' own files: models of any generation as JSON, `.keras` and `.h5`, as documents of ours, and their weights.
 
-Nothing that a file names is imported or executed. HDF5 is read by a process of its own.
+`archive` opens a file; HDF5 is read by a process of its own. `document` finds layers and calls in the JSON, `dialects`
+and `keras1` bring their arguments to Keras 3's words, `layers` and `operations` make entries of them, `network` and
+`graph` connect those by name, `writer` writes them. Nothing that a file names is imported or executed.
 """
 
 from __future__ import annotations
 
 from .archive import KerasFile, open_keras
+from .model import Imported, read_model
 
-__all__ = ["KerasFile", "open_keras"]
+__all__ = ["Imported", "KerasFile", "open_keras", "read_model"]

@@ -6,10 +6,11 @@ from textwrap import fill
 
 from ...layers.absent import absent
 from .explanation import Explanation
+from .keras import KERAS
 from .runs import RUNS
 from .specs import SPECS
 
-EXPLANATIONS: dict[str, Explanation] = dict(sorted({**SPECS, **RUNS}.items()))
+EXPLANATIONS: dict[str, Explanation] = dict(sorted({**SPECS, **RUNS, **KERAS}.items()))
 
 CODES = tuple(EXPLANATIONS)
 

@@ -1,0 +1,98 @@
+"""The layers of a model and its nested models, called: each call as a step, a layer called again as `use`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...bricks import Json
+from ...diagnostics import JsonPath
+from ...frontend.words import quoted
+from .calls import Bound, inputs_of
+from .document import Model, Written
+from .faults import KerasReport
+from .layers import Entry, Layers
+from .names import Names
+from .network import Network
+from .operations import operation
+from .steps import Flat, Step, Value
+
+Results = Any
+"""A value, a list of values where a call has several results, or a structure of them; None where something is wrong."""
+
+
+@dataclass
+class Graph:
+    """Makes the steps of one document."""
+
+    layers: Layers
+    names: Names
+    report: KerasReport
+    flat: Flat
+    entries: dict[JsonPath, Entry | None] = field(default_factory=dict)
+    options: dict[JsonPath, Mapping[str, Json]] = field(default_factory=dict)
+    """By layer that is among the steps: what its first call said."""
+
+    def model(self, model: Model, inputs: list[Value | None]) -> Results:
+        """The outputs of a model, in its own structure, for the values of its inputs."""
+        if not model.sequential:
+            return Network(self, model, inputs).outputs()
+        value: Results = inputs[0] if len(inputs) == 1 else inputs or None
+        for layer in model.layers:
+            if layer.inner is not None:
+                value = self.model(layer.inner, [value])
+            elif layer.kind != "InputLayer":
+                value = self.called(layer, Bound({"inputs": value}, ()), {}, layer.path)
+        return value
+
+    def entry(self, layer: Written) -> Entry | None:
+        """The entry of a layer, made once."""
+        if layer.path not in self.entries:
+            self.entries[layer.path] = self.layers.entry(layer)
+        return self.entries[layer.path]
+
+    def called(self, layer: Written, call: Bound, masks: Mapping[str, Any], path: JsonPath) -> Results:
+        """The results of a layer for arguments whose tensors are values, with masks that are inputs of their own."""
+        entry = self.entry(layer)
+        if not self.can_be_called(layer, call, masks, path) or entry is None:
+            return None
+        inputs, options = inputs_of(layer.kind, call.given, masks)
+        if not inputs or not all(isinstance(item, Value) for item in inputs):
+            return None
+        first = layer.path not in self.options
+        if options:
+            checked = self.layers.checked(entry, path, options)
+            if checked is None:
+                return None
+            entry = checked
+        if first:
+            self.options[layer.path] = options
+            spec, name = entry.spec, self.names.of(layer.path)
+        elif self.options[layer.path] == options:
+            spec, name = {"use": self.names.of(layer.path)}, self.names.again(layer.path)
+        else:
+            message = f"the layer {quoted(layer.name)} is called in two ways: with {options or 'no further arguments'}"
+            help = "make two layers of it, each called in one way"
+            self.report.add("keras-call", path, f"{message}, and elsewhere otherwise", help=help)
+            return None
+        return self.flat.add(Step(name, spec, tuple(value.name for value in inputs), entry, path), inputs)
+
+    def can_be_called(self, layer: Written, call: Bound, masks: Mapping[str, Any], path: JsonPath) -> bool:
+        """Whether our layer takes such arguments; reported where not."""
+        for name in call.unknown:
+            message = f"the layer {quoted(layer.name)} is called with {quoted(name)}, which cannot be said in a spec"
+            self.report.add("keras-call", path, message, help="call it without that, and save the model anew")
+        if "mask" in masks:
+            message = f"the layer {quoted(layer.name)} is called with a mask other than that beside its input"
+            help = "let masks come from Embedding with mask_zero or from Masking, whose masks go along with the values"
+            self.report.add("keras-call", path, message, help=help)
+        trains = call.given.get("training") is True and self.layers.dialect.generation < 3
+        if trains:
+            message = f"the layer {quoted(layer.name)} is called with training=True, so that it trains in inference too"
+            self.report.add("keras-call", path, message, help="call it without that, and save the model anew")
+        return not call.unknown and "mask" not in masks and not trains
+
+    def operation(self, layer: Written, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath) -> Results:
+        """The results of an operation that is no layer."""
+        return operation(self, layer, args, kwargs, path)

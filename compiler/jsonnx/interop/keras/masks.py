@@ -1,0 +1,46 @@
+"""Masks that Keras 3 writes out as arguments of calls: whether they are those that go beside the inputs anyway.
+
+A mask is known by how it is made, as a nested tuple: of which value by which comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+from ...layers import Layer
+from ...layers.merging import Merge
+
+Key = tuple[Any, ...] | None
+
+SPECIAL = ("Embedding", "ReversibleEmbedding", "Masking")
+
+
+def mask_beside(brick: Layer, inputs: Sequence[Any]) -> Key:
+    """How the mask beside a layer's first output is made; None where there is none, or where that is not known."""
+    given: Any = brick
+    if brick.type_name == "Masking":
+        return some_differ(inputs[0].name, float(given.mask_value))
+    if brick.type_name in ("Embedding", "ReversibleEmbedding"):
+        return differ(inputs[0].name, 0.0) if given.mask_zero else None
+    if isinstance(brick, Merge):
+        masks = [value.mask for value in inputs]
+        return None if None in masks or not masks else reduce(either, masks)
+    inner = given.layer if brick.type_name == "Bidirectional" else given
+    if not brick.supports_masking or getattr(inner, "return_sequences", True) is False:
+        return None
+    mask: Key = inputs[0].mask
+    return mask
+
+
+def differ(name: str, value: float) -> Key:
+    return ("not_equal", name, value)
+
+
+def some_differ(name: str, value: float) -> Key:
+    return ("any", differ(name, value))
+
+
+def either(left: Key, right: Key) -> Key:
+    return ("or", left, right)

@@ -1,0 +1,127 @@
+"""A model's JSON as a document of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ...bricks import Json, snake_case
+from ...diagnostics import Diagnostic, JsonPath
+from ...frontend.source import Source
+from ...frontend.words import quoted
+from .dialects import Dialect, dialect_of
+from .document import MODELS, Model, Reader
+from .ends import add_outputs, inputs_of
+from .faults import KerasReport
+from .graph import Graph
+from .layers import Layers
+from .names import Names, layers_of, valid
+from .operations import is_operation
+from .steps import Flat, Owner
+from .writer import document
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a model's JSON says in our language."""
+
+    spec: dict[str, Any]
+    """The document, flat: without blocks."""
+    owners: tuple[Owner, ...]
+    """The layers that may have weights."""
+    dialect: Dialect
+    notices: tuple[Diagnostic, ...]
+    """What is not as in Keras, and what was left out: warnings."""
+    flat: Flat
+    report: KerasReport
+    """What to tell further faults to."""
+
+    def origin(self, path: JsonPath) -> JsonPath:
+        """Where a part of the document comes from in the Keras file."""
+        if path[:1] == ("layers",) and len(path) > 1 and isinstance(path[1], int) and path[1] < len(self.flat.steps):
+            step = self.flat.steps[path[1]]
+            return step.entry.path(path[2:], step.path)
+        if path[:1] == ("inputs",) and len(path) > 1:
+            return self.flat.places.get(str(path[1]), ())
+        return ()
+
+
+def read_model(source: Source, version: str | None = None) -> Imported:
+    """The document for a model's JSON; `version` is Keras' where the file says it. Raises CompileError."""
+    report, value = KerasReport(source.file, source.locate), source.value
+    if not isinstance(value, dict) or value.get("class_name") not in MODELS:
+        tell_no_model(value, report)
+        report.raise_errors()
+    assert isinstance(value, dict)
+    model = Reader(report).model(value, ())
+    report.raise_errors()
+    assert model is not None
+    dialect, names = dialect_of(value, version), Names()
+    graph = Graph(Layers(dialect, report), names, report, Flat(name_of(model)))
+    inputs = inputs_of(model, graph)
+    names.assign(model)
+    for layer in every_layer(model):
+        graph.entry(layer)
+    results = graph.model(model, inputs)
+    add_outputs(graph, results, model.path)
+    if not graph.flat.outputs and not report.errors():
+        report.add("keras-wrong-form", (), f"the model {quoted(model.name)} has no outputs")
+    report.raise_errors()
+    tell_notices(graph)
+    return Imported(document(graph.flat), tuple(owners(model, names)), dialect, tuple(report), graph.flat, report)
+
+
+def name_of(model: Model) -> str:
+    """The model's name, where a person gave it one."""
+    return "model" if re.fullmatch(r"(model|functional|sequential)(_\d+)?", model.name) else valid(model.name)
+
+
+def tell_no_model(value: Json, report: KerasReport) -> None:
+    kind = value.get("class_name") if isinstance(value, dict) else None
+    if isinstance(kind, str):
+        message = f"a model of the class {quoted(kind)}, which is not Sequential or Functional"
+        help = "a class of one's own keeps its layers in its code: build the model by the functional API, and save that"
+        report.add("keras-unknown-class", ("class_name",), message, help=help)
+    else:
+        help = "Keras' model.to_json() writes an object with 'class_name' and 'config'"
+        report.add("keras-wrong-form", (), "this is no model of Keras", help=help)
+
+
+def every_layer(model: Model) -> Iterator[Any]:
+    """The layers of a model and of the models inside it, but for inputs and functions."""
+    waiting = [model]
+    for inside in waiting:
+        for layer in layers_of(inside):
+            if layer.inner is not None:
+                waiting.append(layer.inner)
+            elif not is_operation(layer):
+                yield layer
+
+
+def owners(model: Model, names: Names, around: tuple[str, ...] = (), group: str = "") -> Iterator[Owner]:
+    """Where the layers' weights are in a file."""
+    counts: dict[str, int] = {}
+    for layer in model.layers:
+        if is_operation(layer):
+            continue
+        stem = snake_case(layer.kind)
+        number = counts[stem] = counts.get(stem, -1) + 1
+        own = f"{group}layers/{stem}_{number}" if number else f"{group}layers/{stem}"
+        if layer.inner is not None:
+            yield from owners(layer.inner, names, (*around, layer.name), f"{own}/")
+        elif layer.kind != "InputLayer":
+            yield Owner(names.of(layer.path), layer.kind, (*around, layer.name), own)
+
+
+def tell_notices(graph: Graph) -> None:
+    """What a user should know of a model that could be read."""
+    for message, path in graph.layers.notices.items():
+        graph.report.add("keras-differs", path, message, severity="warning")
+    changed = graph.names.changed
+    if changed:
+        some = ", ".join(f"{quoted(old)} is {quoted(new)}" for old, new in changed[:3])
+        more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
+        message = f"names that cannot be here, or that stood for several layers, are changed: {some}{more}"
+        graph.report.add("keras-differs", (), message, severity="warning")

@@ -1,0 +1,70 @@
+"""What a model becomes: entries of our document, one a call, connected by names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ...bricks import Json
+from ...diagnostics import JsonPath
+from ...layers import Layer
+from ...types import ShapeError
+from .layers import Entry
+from .masks import Key, mask_beside
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor by its name with us. `mask` says how the mask beside it is made."""
+
+    name: str
+    mask: Key = None
+
+
+class Step(NamedTuple):
+    """An entry of our document: a layer with its arguments, or `use` of another."""
+
+    name: str
+    spec: Mapping[str, Json]
+    sources: tuple[str, ...]
+    entry: Entry
+    path: JsonPath
+
+
+class Owner(NamedTuple):
+    """A layer that may have weights: our name, Keras' class, and where the layer is in the file.
+
+    `names` are the names of the models around it, but for the outermost, and its own, as a legacy `.h5` file has them;
+    `group` is its group in a `.weights.h5` file.
+    """
+
+    name: str
+    kind: str
+    names: tuple[str, ...]
+    group: str
+
+
+@dataclass
+class Flat:
+    """The whole model: inputs by name, steps, outputs."""
+
+    name: str
+    inputs: dict[str, dict[str, Json]] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    owners: list[Owner] = field(default_factory=list)
+    places: dict[str, JsonPath] = field(default_factory=dict)
+    """Where each input stands."""
+
+    def add(self, step: Step, inputs: list[Any]) -> Value | list[Value]:
+        """Adds a step; the answer is its result, or all its results."""
+        self.steps.append(step)
+        brick = step.entry.brick
+        assert isinstance(brick, Layer)
+        try:
+            more = brick.output_names()
+        except ShapeError:  # what is wrong with a layer inside it, the check of the whole says
+            more = ()
+        first = Value(step.name, mask_beside(brick, inputs))
+        return [first, *(Value(f"{step.name}.{output}") for output in more)] if more else first

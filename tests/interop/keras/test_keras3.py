@@ -1,0 +1,85 @@
+"""Models that Keras 3 wrote, as specs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonnx
+import pytest
+from jsonnx.imports import imported
+
+FILES = Path(__file__).parent / "files"
+
+
+def spec_of(name: str) -> dict[str, Any]:
+    return jsonnx.from_keras(FILES / f"{name}.json")[0]
+
+
+def test_a_sequential_model_is_a_stack_without_defaults() -> None:
+    assert spec_of("keras3_sequential") == {
+        "name": "seq",
+        "inputs": {"input_layer_2": {"shape": [8]}},
+        "layers": [
+            {"type": "Dense", "name": "dense_2", "units": 4, "activation": "leaky_relu", "kernel_regularizer": "l2"},
+            {
+                "type": "Dense",
+                "name": "dense_3",
+                "units": 4,
+                "activation": {"type": "leaky_relu", "negative_slope": 0.3},
+            },
+            {"type": "Dense", "name": "dense_4", "units": 3},
+        ],
+    }
+
+
+def test_nested_models_are_laid_flat_and_called_again_by_use() -> None:
+    spec = spec_of("keras3_nested")
+    assert spec["layers"] == [
+        {"type": "Dense", "name": "d", "from": "p", "units": 4, "activation": "relu"},
+        {"use": "d", "from": "q"},
+        {"type": "Add", "name": "add_1", "from": ["d", "d_1"]},
+        {"type": "Dense", "name": "s_d", "units": 4},
+        {"type": "Dropout", "rate": 0.2},
+        {"type": "Dense", "name": "dense_1", "units": 2},
+        {"type": "Identity", "name": "o", "from": "dropout"},
+        {"type": "Identity", "name": "k", "from": "dense_1"},
+    ]
+    assert spec["outputs"] == ["o", "k"]
+
+
+def test_a_name_that_had_to_change_is_told() -> None:
+    (notice,) = imported(FILES / "keras3_nested.json").notices
+    assert (notice.code, notice.severity) == ("keras-differs", "warning")
+    assert "'d' is 's_d'" in notice.message
+
+
+def test_states_and_arguments_of_calls_are_inputs_and_attributes() -> None:
+    layers = spec_of("keras3_states_and_arguments")["layers"]
+    assert layers[1] == {"type": "LSTM", "from": ["lstm", "lstm.state_h", "lstm.state_c"], "units": 3}
+    assert layers[2]["use_causal_mask"] is True
+    assert layers[3]["return_attention_scores"] is True
+    assert layers[4]["layer"] == {"type": "GRU", "units": 3, "return_sequences": True}
+    assert "backward_layer" not in layers[4]
+
+
+def test_a_mask_that_goes_beside_its_input_anyway_is_not_written() -> None:
+    assert [layer["type"] for layer in spec_of("keras3_mask")["layers"]] == ["Embedding", "LSTM"]
+
+
+def test_a_model_without_a_shape_is_refused() -> None:
+    with pytest.raises(jsonnx.CompileError) as caught:
+        spec_of("keras3_unbuilt")
+    assert [fault.code for fault in caught.value.diagnostics] == ["keras-no-shape"]
+
+
+def test_the_text_itself_can_be_given() -> None:
+    assert jsonnx.from_keras((FILES / "keras3_mask.json").read_text())[0] == spec_of("keras3_mask")
+
+
+@pytest.mark.parametrize("name", ["keras3_sequential", "keras3_nested", "keras3_states_and_arguments", "keras3_mask"])
+def test_what_comes_out_compiles(name: str) -> None:
+    spec = spec_of(name)
+    assert jsonnx.validate(json.dumps(spec)) == []
+    assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])
