@@ -32,6 +32,8 @@ CASES = [
         [(24,)],
     ),
     Case("mel-odd", {**MEL, "power_to_db": False, "mag_exp": 0.5, "fft_length": 15, "window": None}, [(24,)]),
+    Case("mel-shorter-than-its-margin", {**MEL, "power_to_db": False}, [(3,)]),
+    Case("mel-of-one-sample", {**MEL, "power_to_db": False}, [(1,)]),
     Case("mel-integers", MEL, [(40,)], integers=100),
     Case("mel-default", {"type": "MelSpectrogram"}, [(3000,)], integers=100),
 ]
