@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import permutations, product
+from typing import Any
+
+import jsonnx
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
@@ -44,3 +48,17 @@ def test_what_is_no_number_counts_as_the_least_value_of_its_tile() -> None:
     x = np.array([[[[np.nan], [0], [100], [200]]]], np.float32)
     found = run(lower(one_layer(layer, (1, 4, 1))), {"x0": x})["layer"]
     assert found.ravel().tolist() == [0, 0, 127.5, 255]  # (cdf - 2) * 255 / (4 - 2)
+
+
+@pytest.mark.parametrize("layer", [{"type": "Resizing", "height": 7, "width": 6}, {"type": "UpSampling2D"}])
+@pytest.mark.parametrize("shape", [(4, 5, 3), (3, 1, 1)])
+def test_images_are_interpolated_whatever_stands_around(layer: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """onnxruntime moves transpositions through a Resize, and refuses some of what comes out."""
+    resized = {**layer, "interpolation": "bilinear"}
+    before = [[{"type": "Permute", "dims": list(dims)}] for dims in permutations((1, 2, 3))]
+    before.append([{"type": "Conv2D", "filters": 2, "kernel_size": 1}])
+    for first, dims in product(before, permutations((1, 2, 3))):
+        for data_format in ("channels_first", "channels_last"):
+            layers = [*first, {**resized, "data_format": data_format}, {"type": "Permute", "dims": list(dims)}]
+            model = jsonnx.compile({"inputs": {"x": {"shape": list(shape)}}, "layers": layers})
+            model.session().run(np.ones((2, *shape), np.float32))

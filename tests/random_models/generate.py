@@ -13,13 +13,14 @@ from jsonnx.graph import Builder
 from jsonnx.graph.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.layers.augmentation import OnHost
+from jsonnx.layers.time_distributed import within
 from jsonnx.passes.lower import lower_layer
 from jsonnx.passes.shared import check_weights, particular
 from jsonnx.runtime.random import size_of
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.metrics import METRICS
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.types import BATCH, ShapeError, Size, TensorType
+from jsonnx.types import BATCH, ShapeError, Size, TensorType, product
 
 from . import draw
 from .masking import misses_masks, unmasked
@@ -369,7 +370,7 @@ def infer(layer: Layer, types: list[TensorType]) -> tuple[TensorType, ...]:
     results = found if isinstance(found, tuple) else (found,)
     if layer.type_name in GROWING and not types[0].dtype.startswith("float"):
         raise ShapeError("makes numbers beyond the vocabulary")
-    if layer.type_name in LOOKS_UP and types[0].dtype.startswith("float"):
+    if LOOKS_UP & {part.type_name for part in within(layer)} and types[0].dtype.startswith("float"):
         raise ShapeError("looks up what may be beyond the vocabulary")
     if layer.activity_regularizer is not None:
         if not all(type.dtype.startswith("float") for type in results):
@@ -378,7 +379,15 @@ def infer(layer: Layer, types: list[TensorType]) -> tuple[TensorType, ...]:
             layer.activity_regularizer.check(type.shape)
     if not all(fits(type) for type in results):
         raise ShapeError("is too large or has no elements")
+    if "Attention" in layer.type_name and not fits(scores(layer, *types)):
+        raise ShapeError("compares too many places")
     return results
+
+
+def scores(layer: Any, query: TensorType, value: TensorType | None = None, *_: TensorType) -> TensorType:
+    """What attention computes in between: every place of the query with every place of the value, a head."""
+    places = [*query.shape[1:-1], *(query if value is None else value).shape[1:-1]]
+    return query.with_shape((query.shape[0], getattr(layer, "num_heads", 1), product(places)))
 
 
 def suits_weights(layer: Layer, types: list[TensorType]) -> None:

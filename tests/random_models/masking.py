@@ -16,14 +16,33 @@ def misses_masks(document: dict[str, Any]) -> bool:
     return any(d.severity == "error" and "mask" in d.message for d in check(document).diagnostics)
 
 
-def unmasked(value: Any) -> Any:
-    """A spec in which nothing makes masks. Of attention with a mask of its query the result has one: no Softmax."""
+def unmasked(document: dict[str, Any]) -> dict[str, Any]:
+    """A spec in which nothing makes masks; an input that was but the mask of a query is taken out."""
+    document = _nowhere_made(document)
+    taken = {_without_query_mask(call) for call in document["layers"]}
+    read = {source for call in document["layers"] for source in call.get("from", ())}
+    inputs = {name: type for name, type in document["inputs"].items() if name in read or name not in taken}
+    return document | {"inputs": inputs}
+
+
+def _without_query_mask(call: dict[str, Any]) -> str | None:
+    """Takes the mask of its query from a call of attention, and tells its name."""
+    if "query_mask" not in call.get("arguments", ()):
+        return None
+    place = call["arguments"].index("query_mask")
+    del call["arguments"][place]
+    name: str = call["from"].pop(place)
+    return name
+
+
+def _nowhere_made(value: Any) -> Any:
+    """Without Masking and `mask_zero`. Of attention with a mask of its query the result has one: no Softmax."""
     if isinstance(value, list):
-        return [unmasked(item) for item in value]
+        return [_nowhere_made(item) for item in value]
     if not isinstance(value, dict):
         return value
     if value.get("type") == "Masking":
         return {key: item for key, item in value.items() if key != "mask_value"} | {"type": "Identity"}
     if value.get("type") == "Softmax":
         return {key: item for key, item in value.items() if key != "axis"} | {"type": "Identity"}
-    return {key: unmasked(item) for key, item in value.items() if key != "mask_zero"}
+    return {key: _nowhere_made(item) for key, item in value.items() if key != "mask_zero"}

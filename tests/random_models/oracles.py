@@ -18,7 +18,7 @@ from jsonnx.gradient import gradients
 from jsonnx.gradient.step import with_loss
 from jsonnx.graph import Builder, Graph
 from jsonnx.layers import LAYERS
-from jsonnx.layers.time_distributed import within
+from jsonnx.layers.time_distributed import along_batch
 from jsonnx.passes.bind import bind
 from jsonnx.passes.layout import channels_first
 from jsonnx.passes.lower import lower
@@ -238,8 +238,8 @@ def digest(case: Case) -> str:
 
 def batches(case: Case) -> None:
     """A batch is as many batches of one, in any order, but for a layer that looks at all of it."""
-    calls = case.checked.sound.network.calls
-    if any(getattr(part, "always_mixes", False) for call in calls for part in within(call.layer)):
+    typed = case.checked.sound
+    if any(along_batch(call.layer, typed.types[call.sources[0]].rank) for call in typed.network.calls if call.layer):
         return
     made = session(case.model)
     reference: list[Reference] = []

@@ -25,12 +25,16 @@ from onnx.reference.ops._op_list import load_op
 from recurrent_reference import RECURRENT
 from window_reference import WINDOWS
 
+from .compare import AMPLIFIED
 from .values import Arrays, moved
 
 ROUNDING = 6e-8
 """By how much float32 may be off, relative."""
 
 Operator = Callable[..., tuple[Any, ...]]
+
+After = Callable[[np.ndarray, Node, Any], np.ndarray]
+"""What is made of a result, given its node and the node's first input."""
 
 
 class GatherElements(OpRun):
@@ -103,16 +107,25 @@ class Reference:
 
         The last is what float32 may do in whatever order and with whatever instructions a runtime computes: where a
         difference cancels, as in `v - m * m` of a centred RMSprop that forgets at once, no single evaluation shows it.
+        A sum of n terms, added one after the other, may be off by n times as much: where the terms are equal every
+        addition rounds to the same side.
         """
         rng = np.random.default_rng(0)
-        shaken = self._run(self.exact, feeds, lambda y: y * (1 + rng.uniform(-ROUNDING, ROUNDING, y.shape)))
+
+        def shake(y: np.ndarray, node: Node, x: np.ndarray) -> np.ndarray:
+            terms = x.size / max(y.size, 1) if node.op in ("ReduceSum", "ReduceMean") else 1
+            if terms > AMPLIFIED:
+                return y * (1 + rng.choice([-ROUNDING, ROUNDING], y.shape) * terms / AMPLIFIED)
+            return y * (1 + rng.uniform(-ROUNDING, ROUNDING, y.shape))
+
+        shaken = self._run(self.exact, feeds, shake)
         return [self._run(self.rounded, feeds), self(moved(feeds, rng)), shaken]
 
     def _run(
         self,
         steps: Steps,
         feeds: Mapping[str, np.ndarray],
-        after: Callable[[np.ndarray], np.ndarray] | None = None,
+        after: After | None = None,
         held: Mapping[Value, np.ndarray] | None = None,
     ) -> Arrays:
         with np.errstate(all="ignore"):
@@ -149,7 +162,7 @@ class Steps:
     def run(
         self,
         known: dict[Value, np.ndarray],
-        after: Callable[[np.ndarray], np.ndarray] | None = None,
+        after: After | None = None,
         held: Mapping[Value, np.ndarray] = MappingProxyType({}),
     ) -> dict[Value, np.ndarray]:
         """The value of everything, given that of what is fed and of what is held; `after` changes every real result."""
@@ -158,7 +171,11 @@ class Steps:
             found = function(*[None if x is None else known[x] for x in node.inputs])
             for value, result in zip(node.outputs, found, strict=False):
                 result = np.asarray(result)
-                known[value] = after(result) if after and result.dtype.kind == "f" else result
+                known[value] = (
+                    after(result, node, known[node.inputs[0]])
+                    if after and node.inputs and result.dtype.kind == "f"
+                    else result
+                )
             if held and node.detached:
                 known |= {value: held[value] for value in node.outputs if value in held}
         return known

@@ -66,6 +66,15 @@ def test_a_sure_and_wrong_prediction_has_a_finite_loss_with_a_gradient(loss: str
     assert np.abs(found["gradient"]).min() > 0.1
 
 
+@pytest.mark.parametrize("gamma", [0, 0.1, 0.5, 1])
+def test_a_sure_and_right_prediction_has_no_slope_under_a_focal_loss(gamma: float) -> None:
+    """Where a sigmoid saturates, the slope of a root is infinite, times nothing: Keras' is not a number."""
+    loss = {"type": "binary_focal_crossentropy", "gamma": gamma}
+    found = evaluated(loss, {"output": [[200.0, -200.0]], "target": [[1.0, 0.0]]}, "sigmoid")
+    assert found["value"] < 2e-7
+    assert found["gradient"].tolist() == [[0, 0]]
+
+
 def test_every_loss_has_a_case() -> None:
     assert {LOSSES.names[spec if isinstance(spec, str) else spec["type"]] for spec, _ in CASES} == set(LOSSES)
 

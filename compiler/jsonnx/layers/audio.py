@@ -131,8 +131,8 @@ class MelSpectrogram(Layer):
     """The power in bands of equal width on the mel scale, of every frame of a signal [batch, samples].
 
     `mel(f) = 1127 * log(1 + f / 700)`; a frame's Fourier transform to the power of `mag_exp` is summed by triangles
-    between neighbouring bands. The signal is reflected at both ends by half a frame. In decibels it is
-    `10 * log10(max(power, min_power) / ref_power)`, not below the batch's maximum less `top_db`.
+    between neighbouring bands. The signal is reflected at both ends by half a transform, a short one more than once. In
+    decibels it is `10 * log10(max(power, min_power) / ref_power)`, not below the batch's maximum less `top_db`.
     """
 
     fft_length: int = attr(2048, doc="Size of the transform.", minimum=2)
@@ -179,10 +179,8 @@ class MelSpectrogram(Layer):
         require(self.frame <= self.fft_length, text)
         text = f"has bands from {self.min_freq} to {self.highest} hertz"
         require(self.min_freq < self.highest, text, "min_freq is the smaller one")
-        half, samples = self.fft_length // 2, x.shape[1]
-        enough = not isinstance(samples, int) or samples > half
-        require(enough, f"reflects {half} samples at either end, and gets {samples}", f"use {half + 1} or more")
-        return as_real(x).with_shape((x.shape[0], self.num_mel_bins, self.frames(samples)))
+        require(x.shape[1] != 0, f"needs at least one sample, got {x}")
+        return as_real(x).with_shape((x.shape[0], self.num_mel_bins, self.frames(x.shape[1])))
 
     def lower(self, g: Builder, x: Value) -> Any:
         out = self.infer(x.type)
@@ -216,7 +214,8 @@ class MelSpectrogram(Layer):
             last = g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)
             end = g.Add(last, 2 + half * 2 - self.fft_length - half)
             starts = g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64"))
-        place = g.Abs(g.Add(g.Unsqueeze(starts, [1]), within))
+        there_and_back = g.Max(g.Mul(last, 2), 1)  # a signal shorter than the margin is reflected again and again
+        place = g.Mod(g.Add(g.Unsqueeze(starts, [1]), within), there_and_back)
         return g.Sub(last, g.Abs(g.Sub(last, place)))
 
     def window_values(self) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ..bricks import Sizes, attr
-from ..types import TensorType, require
+from ..types import Dim, TensorType, require
 from .base import Layer, layer, require_real
 from .preprocessing import as_real
 from .windows import DATA_FORMAT, DataFormat, require_spatial, spatial_axes, with_channels_first
@@ -61,6 +61,8 @@ class UpSampling(Layer):
         def enlarge(x: Value) -> Value:
             scales = g.const([1, 1, *self.size], "float32")
             sizes = [n * times for n, times in zip(x.shape[2:], self.size, strict=True)]
+            if self.interpolation == "bilinear":
+                return linear(g, x, sizes, scales)
             return g.refine(g.Resize(x, None, scales, **RESIZE[self.interpolation]), (*x.shape[:2], *sizes))
 
         return x if max(self.size) == 1 else with_channels_first(g, x, self.data_format, enlarge)
@@ -223,12 +225,21 @@ def resize(
         for axis, size in zip(axes, sizes, strict=True):
             x = mixed(g, x, axis, size, interpolation, antialias)
         return x
-    wanted = [shape[0], *(shape[axis] for axis in range(1, x.rank) if axis not in axes), *sizes]
+    data_format: DataFormat | None = "channels_first" if axes[0] == 2 else None
+    return with_channels_first(g, x, data_format, lambda x: linear(g, x, sizes))
 
-    def enlarge(x: Value) -> Value:
-        return g.refine(g.Resize(x, None, None, g.sizes(wanted, x), **RESIZE[interpolation]), wanted)
 
-    return with_channels_first(g, x, "channels_first" if axes[0] == 2 else None, enlarge)
+def linear(g: Builder, x: Value, sizes: Sequence[Dim], scales: Value | None = None) -> Value:
+    """[batch, channels, height, width] with another height and width, by sizes or by scales.
+
+    The batch is laid beside the channels: through a Resize of four axes onnxruntime (1.32) moves any transposition,
+    and then refuses to interpolate where rows and columns have come to stand.
+    """
+    flat = g.reshape(x, (1, x.shape[0] * x.shape[1], *x.shape[2:]))
+    wanted = (*flat.shape[:2], *sizes)
+    extent = g.sizes(wanted, flat) if scales is None else None
+    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE["bilinear"]), wanted)
+    return g.refine(g.Reshape(y, g.sizes((*x.shape[:2], *sizes), x, y)), (*x.shape[:2], *sizes))
 
 
 def nearest(g: Builder, x: Value, axis: int, size: int) -> Value:

@@ -10,7 +10,7 @@ from ..types import TensorType, require
 from .activations import Activation_
 from .axes import folded, unfolded
 from .base import Layer, layer, listed, nested
-from .rnn import one_step
+from .rnn import Recurrent, one_step
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -95,11 +95,17 @@ def depends_on_others(inner: Layer, rank: int) -> bool:
 
 
 def along_batch(inner: Layer, rank: int) -> bool:
-    """Whether something happens along the batch axis of a value of some rank, or is the same all along it."""
-    for part in within(inner):
+    """Whether something happens along the batch axis of a value of some rank, or is the same all along it.
+
+    Inside a layer that goes from step to step values have an axis less.
+    """
+    parts = list(within(inner))
+    deepest = any(isinstance(part, Recurrent) for part in parts) + sum(isinstance(p, TimeDistributed) for p in parts)
+    firsts = {0, *(depth - rank for depth in range(deepest + 1))}
+    for part in parts:
         axes = getattr(part, "axis", ())
         noise = getattr(part, "noise_shape", None)
-        if {0, -rank} & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
+        if firsts & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
             return True
         if getattr(part, "always_mixes", False):
             return True

@@ -238,6 +238,10 @@ class BinaryCrossentropy(Binary):
         return self.crossentropy(g, target, output)
 
 
+LEAST_DOUBT = 1e-30
+"""The least `1 - p` that is raised to a power below 1: what stands beside it, a cross-entropy, is 1e-7 there."""
+
+
 @LOSSES.register("binary_focal_crossentropy")
 class BinaryFocalCrossentropy(Binary):
     """Binary cross-entropy times `(1 - p) ** gamma`, p the probability given to the truth (Lin et al., 2018)."""
@@ -250,7 +254,10 @@ class BinaryFocalCrossentropy(Binary):
         target = self.smoothed(g, target)
         output = g.Sigmoid(output) if self.from_logits else output
         missed = g.Mul(g.Sub(1.0, target), g.Sub(1.0, output))
-        factor = g.Pow(g.Sub(1.0, g.Add(g.Mul(target, output), missed)), self.gamma)
+        doubt = g.Sub(1.0, g.Add(g.Mul(target, output), missed))
+        if self.gamma < 1:  # where a sigmoid saturates there is none, and a root of that has no slope
+            doubt = g.Max(doubt, LEAST_DOUBT)
+        factor = g.Pow(doubt, self.gamma)
         if self.apply_class_balancing:
             factor = g.Mul(factor, g.Add(g.Mul(target, 2.0 * self.alpha - 1.0), 1.0 - self.alpha))
         return g.Mul(factor, self.crossentropy(g, target, output))

@@ -6,6 +6,8 @@ FIRST = {"data_format": "channels_first"}
 STFT = {"type": "STFTSpectrogram", "frame_length": 8, "frame_step": 3}
 MEL = {"type": "MelSpectrogram", "fft_length": 16, "sequence_stride": 5, "num_mel_bins": 3, "min_freq": 500}
 
+UNEVEN = {"power_to_db": False, "mag_exp": 1, "window": list(range(1, 17))}  # no frequency is without power
+
 CASES = [
     *(
         Case(f"stft-{mode}", {**STFT, "mode": mode}, [(17, 2)], smooth=mode != "angle")
@@ -32,6 +34,8 @@ CASES = [
         [(24,)],
     ),
     Case("mel-odd", {**MEL, "power_to_db": False, "mag_exp": 0.5, "fft_length": 15, "window": None}, [(24,)]),
+    Case("mel-shorter-than-its-margin", {**MEL, **UNEVEN}, [(3,)]),
+    Case("mel-of-one-sample", {**MEL, **UNEVEN}, [(1,)]),
     Case("mel-integers", MEL, [(40,)], integers=100),
     Case("mel-default", {"type": "MelSpectrogram"}, [(3000,)], integers=100),
 ]

@@ -1,0 +1,26 @@
+"""MelSpectrogram of signals whose length is known only when they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import lower, one_layer, run
+from jsonnx.types import Size
+
+MEL = {"type": "MelSpectrogram", "sequence_stride": 4, "num_mel_bins": 3, "min_freq": 500, "power_to_db": False}
+
+
+@pytest.mark.parametrize("transform", [16, 15])
+@pytest.mark.parametrize("samples", [1, 2, 5, 8, 9, 40])
+def test_a_signal_of_any_length_is_reflected_as_often_as_it_takes(samples: int, transform: int) -> None:
+    x = np.random.default_rng(0).normal(size=(2, samples)).astype("float32")
+    half = transform // 2
+    around = np.pad(x, [(0, 0), (half, half)], mode="reflect")
+    layer = {**MEL, "fft_length": transform}
+    fixed = run(lower(one_layer(layer, (samples,))), {"x0": x})["layer"]
+    free = run(lower(one_layer(layer, (Size.named("samples"),))), {"x0": x})["layer"]
+    np.testing.assert_allclose(free, fixed, rtol=1e-5)
+    inside = run(lower(one_layer(layer, (samples + 2 * half,))), {"x0": around})["layer"]
+    first = half // 4  # the first of its frames that lies inside the reflected signal
+    if half % 4 == 0:
+        np.testing.assert_allclose(inside[:, :, first : first + fixed.shape[2]], fixed, rtol=1e-4, atol=1e-5)
