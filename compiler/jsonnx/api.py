@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
-
 from .driver import Weights, compiled, plan
 from .model import Model
 from .runtime.trainer import Trainer as PlanTrainer
-from .runtime.weights import read_weights
+from .start import start
 from .validation import Checked, Spec, check
 
 
 class Trainer(PlanTrainer):
     """Trains the network of a spec on stock onnxruntime, as its `training` section says.
 
-    `seed` replaces the spec's, `weights` (arrays by name, or a file of them) the initial ones. Raises CompileError
-    for a
-    spec that is wrong, FeedError for weights that do not fit, UsageError where the provider is not there.
+    `seed` replaces the spec's; `weights` (arrays by name, or a file of them) those that the spec names, or else the
+    initial ones. They must be all that there are; with `partial` what does not fit is left out and drawn:
+    `weights_report` tells. Raises CompileError for a spec that is wrong or a file that does not fit, FeedError for
+    weights that do not fit, UsageError where the provider is not there.
     """
 
     def __init__(
@@ -26,10 +25,16 @@ class Trainer(PlanTrainer):
         seed: int | None = None,
         weights: Weights = None,
         threads: int | None = None,
+        partial: bool = False,
     ) -> None:
         self._checked = spec if isinstance(spec, Checked) else check(spec)
-        given = read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights
-        super().__init__(plan(self._checked, seed), provider, threads, given)
+        made = plan(self._checked, seed)
+        values = {**made.train.parameters, **made.train.states}
+        wanted = {name: values[name].type for name in made.weight_names}
+        given, self.weights_report = start(self._checked, wanted, weights, partial)
+        super().__init__(made, provider, threads)
+        if given:
+            self._engine.write(given)
 
     def model(self) -> Model:
         """The inference model with the weights as they are now."""

@@ -336,8 +336,9 @@ def _bounded(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, 
     kind = schema.get("type")
     if kind in ("integer", "number") or (isinstance(kind, list) and {"integer", "number"} & set(kind)):
         schema = schema | dict(bounds)
-    if "items" in schema:
-        schema = schema | {"items": _bounded(schema["items"], bounds)}
+    for inside in ("items", "additionalProperties"):
+        if isinstance(schema.get(inside), dict):
+            schema = schema | {inside: _bounded(schema[inside], bounds)}
     if "anyOf" in schema:
         schema = schema | {"anyOf": [_bounded(option, bounds) for option in schema["anyOf"]]}
     return schema

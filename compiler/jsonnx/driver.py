@@ -7,7 +7,6 @@ and the value of each.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from operator import index
@@ -35,45 +34,54 @@ from .passes.lower import lower
 from .passes.shapes import TypedNetwork
 from .passes.tidy import tidy
 from .runtime.adapt import EXAMINED, Lesson
+from .runtime.faults import FeedError
 from .runtime.plan import Augmented
 from .runtime.random import initial_weights
 from .runtime.trainer import Plan
-from .runtime.weights import fitting, read_weights
+from .start import Weights, start
 from .training.objective import Objective
 from .validation import After, Checked, Spec, check, ignore
 
 NOT_LEARNED = "train the model, give weights of a run that has learned it, or write it as `vocabulary`"
 
-Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' names, or a .safetensors or .npz file of them; None for initial weights."""
 
+def compile(
+    spec: Spec, weights: Weights = None, seed: int | None = None, *, partial: bool = False, after: After = ignore
+) -> Model:
+    """The inference model of a spec, with the weights given, or those that the spec names, or else drawn from `seed`
+    (the spec's, where None).
 
-def compile(spec: Spec, weights: Weights = None, seed: int | None = None, *, after: After = ignore) -> Model:
-    """The inference model of a spec, with initial weights drawn from `seed` (the spec's, where None), or those given.
-
-    Raises CompileError for a spec or weights that do not fit, UsageError for a file that cannot be read.
+    Given weights must be all that there are; with `partial` what does not fit is left out and drawn:
+    `weights_report` of the model tells. Raises CompileError for a spec or weights that do not fit, UsageError for a
+    file that cannot be read.
     """
     checked = check(spec, after)
-    return compiled(checked, weights, seed, after)
+    return compiled(checked, weights, seed, after, partial)
 
 
-def compiled(checked: Checked, weights: Weights = None, seed: int | None = None, after: After = ignore) -> Model:
+def compiled(
+    checked: Checked,
+    weights: Weights = None,
+    seed: int | None = None,
+    after: After = ignore,
+    partial: bool = False,
+) -> Model:
     """The same for a spec that is checked already."""
     typed = checked.sound
     graph = inference_graph(checked)
     after("graph", graph)
     known = initial_weights(graph, seed_of(typed, seed))
-    if weights is not None:
-        given = read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights
+    try:
         wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-        known, faults = fitting(given, wanted)
-        if faults:
-            raise CompileError(faults)
+        given, report = start(checked, wanted, weights, partial)
+    except FeedError as error:
+        raise CompileError(error.diagnostics) from error
+    known |= given
     bound = tidy(bound_to(graph, known, checked))
     after("bound", bound)
     proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network, beyond_onnx(bound)))
     after("model", proto)
-    return Model(proto, checked, graph, known)
+    return Model(proto, checked, graph, known, report)
 
 
 def bound_to(graph: Graph, weights: Mapping[str, np.ndarray], checked: Checked) -> Graph:
@@ -159,9 +167,10 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
 
 
 def what_matters(document: Any) -> Any:
-    """The part of a spec that a checkpoint depends on: a run may go on for more epochs, on data moved elsewhere."""
+    """The part of a spec that a checkpoint depends on: a run may go on for more epochs, its files moved
+    elsewhere."""
     training = document.get("training", {})
-    kept = {key: value for key, value in training.items() if key not in ("epochs", "data", "early_stopping")}
+    kept = {key: value for key, value in training.items() if key not in ("epochs", "data", "early_stopping", "weights")}
     return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": kept}
 
 
@@ -220,7 +229,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
     try:
-        return tidy(training_step(graph, training.optimizer))
+        return tidy(training_step(graph, training.optimizer, typed.network.rates))
     except MissingRule as error:
         report = Report(checked.source.file, checked.source.locate)
         why = f"it {error}" if str(error).startswith("needs") else str(error)

@@ -18,15 +18,24 @@ if TYPE_CHECKING:
     import onnx
 
     from .runtime.session import Session
+    from .runtime.weights import WeightsReport
 
 
 class Model:
-    """An inference model with its weights, standard ONNX."""
+    """An inference model with its weights, standard ONNX.
+
+    `weights_report` says what became of weights that it was given; None where all are drawn.
+    """
 
     def __init__(
-        self, proto: onnx.ModelProto, checked: Checked, graph: Graph, weights: Mapping[str, np.ndarray]
+        self,
+        proto: onnx.ModelProto,
+        checked: Checked,
+        graph: Graph,
+        weights: Mapping[str, np.ndarray],
+        report: WeightsReport | None = None,
     ) -> None:
-        self.proto, self.weights = proto, dict(weights)
+        self.proto, self.weights, self.weights_report = proto, dict(weights), report
         self._checked, self._graph = checked, graph
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from .runtime.plan import Plan
 from .runtime.progress import Interruption, Watch
 from .runtime.run_folder import ABOUT, FIGURES, MODEL, SPEC, WEIGHTS, RunFolder
 from .runtime.trainer import Diverged, History
+from .runtime.weights import WeightsReport
+from .start import Weights
 from .validation import STDIN, Checked
 
 EVERY, EVERY_LONG = 5.0, 60.0
@@ -85,21 +87,24 @@ def train(
     provider: str = "cpu",
     seed: int | None = None,
     weights: str | None = None,
+    partial: bool = False,
     resume: bool = False,
     force: bool = False,
     callbacks: Iterable[object] = (),
     warn: Any = lambda diagnostics: None,
+    started: Callable[[WeightsReport], None] = lambda report: None,
 ) -> Outcome:
     """Train on the spec's data; everything of the run goes into the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint to go on from. `warn` is called with diagnostics
-    that are no errors. Raises CompileError, FeedError, UsageError, Diverged (then the folder has the last good
-    weights).
+    that are no errors, `started` with what became of the weights that it starts from. Raises CompileError, FeedError,
+    UsageError, Diverged (then the folder has the last good weights).
     """
     outputs = [folder / name for name in (ABOUT, SPEC, WEIGHTS, MODEL, FIGURES)]
     spare([*checked.files, *([Path(weights)] if weights else [])], outputs)
     _check_folder(folder, outputs, resume, force)
-    trainer = Trainer(checked, provider, seed, weights)
+    begun: Weights = {} if resume else weights  # what a checkpoint replaces need not be there any more
+    trainer = Trainer(checked, provider, seed, begun, partial=partial or resume)
     data = _data(trainer.plan)  # before anything is written: what is wrong leaves no trace
     with RunFolder(folder) as run:
         _check_folder(folder, outputs, resume, force)  # again: another process may have been here
@@ -109,6 +114,8 @@ def train(
                 raise UsageError("no-checkpoint", f"there is no checkpoint in {str(folder)!r} to go on from", ANEW)
             warn(warnings)
         else:
+            if trainer.weights_report is not None:
+                started(trainer.weights_report)
             run.begin(trainer)
         _describe(run, checked, trainer)
         run.start_figures(trainer.epochs_done)

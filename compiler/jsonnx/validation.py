@@ -71,7 +71,8 @@ class Checked:
         """The spec's file and those that it names, as far as there are any."""
         training = self.typed.network.training if self.typed else None
         data = training.data if training else None
-        named = [*self.vocabularies, *([data.train, data.validation, data.test] if data else [])]
+        start = [training.weights.file] if training and training.weights else []
+        named = [*self.vocabularies, *start, *([data.train, data.validation, data.test] if data else [])]
         own = [Path(self.source.file)] if self.source.file not in (None, STDIN) else []
         return [*own, *(self.folder / name for name in named if name)]
 

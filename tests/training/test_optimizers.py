@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from .recorded import array, read, recorded
 WEIGHTS = ("matrix", "vector")
 
 
-def step_graph(spec: Any, shapes: list[tuple[int, ...]]) -> Graph:
+def step_graph(spec: Any, shapes: list[tuple[int, ...]], factors: Mapping[str, float] = {}) -> Graph:
     """A step whose gradients are its inputs."""
     g = Builder(training=True)
     terms = []
@@ -31,7 +32,7 @@ def step_graph(spec: Any, shapes: list[tuple[int, ...]]) -> Graph:
         given = g.input(f"d/{weight}", TensorType("float32", shape))
         with g.at(weight):
             terms.append(g.ReduceSum(g.Mul(g.param("w", shape, "zeros"), given), keepdims=0))
-    return tidy(training_step(g.graph({"loss": g.Sum(*terms)}), read(OPTIMIZERS, spec)))
+    return tidy(training_step(g.graph({"loss": g.Sum(*terms)}), read(OPTIMIZERS, spec), factors))
 
 
 def starting_values(graph: Graph) -> dict[str, np.ndarray]:
@@ -57,6 +58,37 @@ def test_five_steps_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
         values = {value: results[f"next/{value}"] for value in values}
         for weight, expected in zip(WEIGHTS, wanted, strict=True):
             np.testing.assert_allclose(values[f"{weight}/w"], array(expected), rtol=2e-6, atol=2e-6)
+
+
+def five_steps(graph: Graph, said: dict[str, Any], rate: float) -> dict[str, np.ndarray]:
+    """Both weights after the recorded gradients, at another rate."""
+    starts = {f"{w}/w": array(start) for w, start in zip(WEIGHTS, said["start"], strict=True)}
+    values = starting_values(graph) | starts
+    for given in said["gradients"]:
+        feeds = {f"d/{w}": array(gradient) for w, gradient in zip(WEIGHTS, given, strict=True)}
+        results = run(graph, values | feeds | {RATE: np.float32(rate)})
+        values = {value: results[f"next/{value}"] for value in values}
+    return {name: values[name] for name in starts}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    recorded(cases.OPTIMIZERS, "optimizers"),
+    ids=[name(spec) for spec in cases.OPTIMIZERS],
+)
+def test_a_layer_with_a_factor_steps_as_with_an_optimizer_of_that_rate(spec: Any, said: dict[str, Any]) -> None:
+    shapes = [array(weight).shape for weight in said["start"]]
+    rate, plain = said["learning_rate"], step_graph(spec, shapes)
+    mixed = five_steps(step_graph(spec, shapes, {"matrix": 0.25}), said, rate)
+    slow, usual = five_steps(plain, said, rate / 4), five_steps(plain, said, rate)
+    assert np.array_equal(mixed["matrix/w"], slow["matrix/w"])
+    assert np.array_equal(mixed["vector/w"], usual["vector/w"])
+    assert not np.array_equal(slow["matrix/w"], usual["matrix/w"])
+
+
+def test_factors_of_one_leave_the_step_as_it_is() -> None:
+    plain, same = (step_graph("adam", [(3, 2), (2,)], factors) for factors in ({}, {"matrix": 1.0}))
+    assert [node.op for node in plain.nodes] == [node.op for node in same.nodes]
 
 
 def test_every_optimizer_has_a_case() -> None:

@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .common import A_SEED, FORMAT, PROVIDER, SET, SPEC, checked_spec, complain, reported, say, tell
 
+if TYPE_CHECKING:
+    from ..runtime.weights import WeightsReport
+
+
+PARTIAL = click.option(
+    "--partial", is_flag=True, help="Take what fits of the weights and draw the rest from the seed; a table says which."
+)
+
+
+def tell_weights(report: WeightsReport) -> None:
+    """What became of given weights, where that is not all of them."""
+    from ..render.tables import weights_text
+
+    if not report.complete:
+        tell(weights_text(report))
+
 
 @click.command()
 @SPEC
 @click.option("-o", "--output", required=True, metavar="MODEL.onnx", help="File to write; with --training a folder.")
-@click.option("--weights", metavar="FILE", help="A .safetensors or .npz file of weights; else initial weights.")
+@click.option(
+    "--weights",
+    metavar="FILE",
+    help="A .safetensors or .npz file of weights; else those that the spec names, or initial ones.",
+)
+@PARTIAL
 @click.option("--seed", type=A_SEED, help="Decides the initial weights; the spec's seed where omitted.")
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json into a folder.")
 @SET
 @reported
 def compile(
-    spec: str, output: str, weights: str | None, seed: int | None, training: bool, changes: tuple[str, ...]
+    spec: str,
+    output: str,
+    weights: str | None,
+    partial: bool,
+    seed: int | None,
+    training: bool,
+    changes: tuple[str, ...],
 ) -> None:
     """Compile a spec to an ONNX model."""
     from ..artifacts import OUTPUTS, write_training_folder
@@ -29,7 +57,9 @@ def compile(
     checked = checked_spec(spec, changes)
     outputs = [Path(output) / name for name in OUTPUTS] if training else [Path(output)]
     spare([*checked.files, *([Path(weights)] if weights else [])], outputs)
-    model = compiled(checked, weights, seed)
+    model = compiled(checked, weights, seed, partial=partial)
+    if model.weights_report is not None:
+        tell_weights(model.weights_report)
     model.verify()
     if training:
         write_training_folder(checked, model, seed, Path(output))
@@ -42,7 +72,10 @@ def compile(
 @SPEC
 @click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME where omitted.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint.")
-@click.option("--weights", metavar="FILE", help="Start from these weights instead of initial ones.")
+@click.option(
+    "--weights", metavar="FILE", help="Start from these weights instead of those that the spec names, or initial ones."
+)
+@PARTIAL
 @click.option("--seed", type=A_SEED, help="In place of the spec's seed.")
 @click.option("--force", is_flag=True, help="Replace a run that is in the folder already.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -54,6 +87,7 @@ def train(
     output: str | None,
     resume: bool,
     weights: str | None,
+    partial: bool,
     seed: int | None,
     force: bool,
     quiet: bool,
@@ -72,10 +106,12 @@ def train(
             provider=provider,
             seed=seed,
             weights=weights,
+            partial=partial,
             resume=resume,
             force=force,
             callbacks=[shown],
             warn=lambda diagnostics: complain(diagnostics, "text") if diagnostics else None,
+            started=tell_weights,
         )
     for line in outcome.lines():
         say(line)

@@ -16,6 +16,7 @@ from .check import check, report_missing_layer
 from .network import Call, Network
 from .order import in_order
 from .schema import VERSION
+from .selection import check_weights, frozen, learning_rates
 from .words import few, quoted, shown
 
 CALL_KEYS = ("type", "name", "from")
@@ -60,14 +61,21 @@ class _Reader:
         outputs = self._outputs(calls)
         if not any(self.report.errors((part,)) for part in ("inputs", "layers", "outputs")):
             self._check_all_used(calls, inputs, outputs)
-        training = self.document.get("training")
+        written = self.document.get("training")
+        training = Training(**written) if written and not self.report.errors(("training",)) else None
+        rates: dict[str, float] = {}
+        if training is not None:
+            ordered = frozen(ordered, training, self.report)
+            rates = learning_rates(ordered, training, self.report)
+            check_weights(ordered, training, self.report)
         return Network(
             name=self._text("name", "model"),
             inputs=inputs,
             calls=tuple(ordered),
             outputs=tuple(outputs),
             labels=self._labels(outputs),
-            training=Training(**training) if training and not self.report.errors(("training",)) else None,
+            training=training,
+            rates=rates,
             paths=self.paths,
             document=self.document,
         )

@@ -45,6 +45,8 @@ class Network:
     outputs: tuple[str, ...]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     training: Training | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Factor on the learning rate by layer, where there is one."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """Where each value was defined."""
     document: Json = None

@@ -55,11 +55,12 @@ def _penalties(g: Builder, graph: Graph) -> list[Value]:
     return [*graph.losses, *(p.regularizer.penalty(g, p) for p in penalised)]
 
 
-def training_step(graph: Graph, optimizer: Optimizer) -> Graph:
+def training_step(graph: Graph, optimizer: Optimizer, factors: Mapping[str, float] = {}) -> Graph:
     """A graph with a `loss`, plus backward pass and update.
 
     Its updates give the new values of parameters, states and the optimizer's slots (states named `optimizer/...`).
-    Raises MissingRule.
+    The weights of a layer with a factor step as if they had an optimizer of their own, its rate `factor * rate`; only
+    a bound on all gradients together stays one. Raises MissingRule.
     """
     g = Builder.onto(graph)
     loss = graph.outputs["loss"]
@@ -72,10 +73,12 @@ def training_step(graph: Graph, optimizer: Optimizer) -> Graph:
         count = g.state("iterations", (), Constant(value=0), "int64")
         now = g.Add(count, 1)
         g.assign(count, now)
-        shared = optimizer.prepare(g, rate, now)
+        of = {weight: factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
+        rates: dict[float, Value] = {f: rate if f == 1.0 else g.Mul(rate, f) for f in sorted({1.0, *of.values()})}
+        shared = {factor: optimizer.prepare(g, own, now) for factor, own in rates.items()}
         for weight, gradient in optimizer.clip(g, changed).items():
             with g.at(weight.name):
-                _update(g, optimizer, weight, gradient, rate, shared)
+                _update(g, optimizer, weight, gradient, rates[of[weight]], shared[of[weight]])
     return g.graph(dict(graph.outputs))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..frontend.network import Network
     from ..passes.cost import Row
     from ..runtime.providers import Availability
+    from ..runtime.weights import WeightsReport
     from ..types import Dim, TensorType
 
 WIDTH = 120
@@ -106,6 +107,30 @@ def providers_text(rows: Iterable[Availability]) -> str:
     for row in rows:
         table.add_row(row.name, "yes" if row.available else "no", "" if row.available else row.how, row.full)
     return _drawn(table, color=False, width=WIDTH)
+
+
+def weights_text(report: WeightsReport) -> str:
+    """How many weights were taken, and a row for every one that was not, and for what was given besides."""
+    table = _table("weight", "wanted", "given", "why not taken")
+    for name, type in report.wanted.items():
+        shape = shape_in_keras_manner(type.shape)
+        if name in report.unfit:
+            table.add_row(name, shape, shape_in_keras_manner(report.given[name]), report.unfit[name])
+        elif name in report.missing:
+            table.add_row(name, shape, "-", _guess("not given", report, name))
+    for name in report.extra:
+        table.add_row(name, "-", shape_in_keras_manner(report.given[name]), _guess("no such weight", report, name))
+    told = f"weights: {len(report.taken)} of {len(report.wanted)} taken, the others drawn from the seed"
+    return f"{told}\n\n{_drawn(table, color=False)}\n"
+
+
+GUESSES = 100_000
+"""Names that are compared with one another at most, to find a near one."""
+
+
+def _guess(why: str, report: WeightsReport, name: str) -> str:
+    near = report.near(name) if len(report.wanted) * len(report.given) < GUESSES else None
+    return f"{why}; {near}" if near else why
 
 
 def shape_in_keras_manner(shape: Iterable[Dim]) -> str:

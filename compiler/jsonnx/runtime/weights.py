@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,11 +25,15 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Raises UsageError for a file that cannot be read, CompileError for one that is damaged or has no numbers in it.
     """
-    name = os.fspath(path)
+    with open_file(path) as file:
+        return weights_in(file, os.fspath(path))
+
+
+def weights_in(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
+    """The same of an open file of that name."""
     faults = Faults(name)
     try:
-        with open_file(name) as file:
-            arrays = _archived(file, name, faults) if name.lower().endswith(".npz") else _tensors(file.read(), faults)
+        arrays = _archived(file, name, faults) if name.lower().endswith(".npz") else _tensors(file.read(), faults)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {reason(error)}") from error
     for key, array in arrays.items():
@@ -57,6 +62,77 @@ def _tensors(data: bytes, faults: Faults) -> dict[str, np.ndarray]:
         return {}
 
 
+@dataclass(frozen=True)
+class WeightsReport:
+    """What a network takes of weights that it is given, and why it does not take the rest.
+
+    `taken` are names of weights, `missing` those that were not given, `unfit` those that were given otherwise than the
+    network wants them, with the end of a sentence that says how; `extra` are further names that were given.
+    """
+
+    taken: tuple[str, ...]
+    missing: tuple[str, ...]
+    unfit: Mapping[str, str]
+    extra: tuple[str, ...]
+    wanted: Mapping[str, TensorType] = field(repr=False)
+    given: Mapping[str, tuple[int, ...]] = field(repr=False)
+    """The shapes of what was given."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every weight is taken, and nothing was given besides."""
+        return not (self.missing or self.unfit or self.extra)
+
+    def near(self, name: str) -> str | None:
+        """What else a missing weight may be called, or an extra one may have been meant to be."""
+        return suggestion(name, self.extra if name in self.wanted else self.wanted)
+
+    def faults(self, *, strict: bool = True) -> list[Diagnostic]:
+        """Everything that is wrong with what was given; unless `strict`, some may be missing."""
+        faults = Faults()
+        for name in self.extra:
+            help = self.near(name) or f"there are {listed(self.wanted)}"
+            faults.add("weights-mismatch", f"there is no weight {name!r}", help=help)
+        for name in self.wanted:
+            if name in self.unfit:
+                faults.add("weights-mismatch", f"the weight {name!r} {self.unfit[name]}")
+            elif strict and name in self.missing:
+                faults.add("weights-mismatch", f"the weight {name!r} is missing")
+        return faults.found
+
+
+def matched(given: Mapping[str, Any], wanted: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], WeightsReport]:
+    """The given weights that a network wants, in its order and element types, and what became of all of them.
+
+    Raises TypeError for what is no mapping.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"weights are a dict of arrays by name, got {type(given).__name__}")
+    arrays: dict[str, np.ndarray] = {}
+    unfit: dict[str, str] = {}
+    for name in wanted.keys() & given.keys():
+        try:
+            arrays[name] = _fitted(given[name], wanted[name])
+        except ValueError as error:
+            unfit[name] = str(error)
+    arrays = {name: arrays[name] for name in wanted if name in arrays}
+    return arrays, WeightsReport(
+        taken=tuple(arrays),
+        missing=tuple(name for name in wanted if name not in given),
+        unfit={name: unfit[name] for name in wanted if name in unfit},
+        extra=tuple(name for name in given if name not in wanted),
+        wanted=wanted,
+        given={name: _shape(value) for name, value in given.items()},
+    )
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(value)
+    except ValueError:  # ragged
+        return ()
+
+
 def fitting(
     given: Mapping[str, Any], types: Mapping[str, TensorType], *, strict: bool = True
 ) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
@@ -64,23 +140,8 @@ def fitting(
 
     Unless `strict`, some may be missing. Raises TypeError for what is no mapping.
     """
-    if not isinstance(given, Mapping):
-        raise TypeError(f"weights are a dict of arrays by name, got {type(given).__name__}")
-    faults = Faults()
-    for name in given:
-        if name not in types:
-            help = suggestion(str(name), types) or f"there are {listed(types)}"
-            faults.add("weights-mismatch", f"there is no weight {name!r}", help=help)
-    arrays: dict[str, np.ndarray] = {}
-    for name, wanted in types.items():
-        if name in given:
-            try:
-                arrays[name] = _fitted(given[name], wanted)
-            except ValueError as error:
-                faults.add("weights-mismatch", f"the weight {name!r} {error}")
-        elif strict:
-            faults.add("weights-mismatch", f"the weight {name!r} is missing")
-    return arrays, faults.found
+    arrays, report = matched(given, types)
+    return arrays, report.faults(strict=strict)
 
 
 def _fitted(value: Any, wanted: TensorType) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from ..bricks import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, attr
+from ..bricks import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, SectionForm, attr
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricForm
 from .optimizers import Optimizer
@@ -92,6 +92,34 @@ class EarlyStopping(Section):
     start_from_epoch: int = attr(0, doc="Epochs at the start that are not watched.", minimum=0)
 
 
+EVERY = ("*",)
+"""The pattern of all layers."""
+
+
+class Start(Section):
+    """A file of weights to start from, and which layers take theirs from it."""
+
+    file: str = attr(doc="The .safetensors or .npz file, relative to the spec.")
+    layers: tuple[str, ...] = attr(
+        EVERY, doc="Patterns of the names of layers whose weights the file has; others are drawn."
+    )
+    prefix: str = attr("", doc="What those names begin with here, but not in the file.")
+
+
+class StartForm(SectionForm):
+    """The file alone is all weights in it."""
+
+    def schema(self) -> dict[str, Json]:
+        return {"anyOf": [{"type": "string"}, super().schema()]}
+
+    def read(self, value: Json) -> Brick:
+        return super().read({"file": value} if isinstance(value, str) else value)
+
+    def write(self, value: Brick) -> Json:
+        written = super().write(value)
+        return written["file"] if len(written) == 1 else written
+
+
 class Training(Section):
     """How the network is trained."""
 
@@ -101,6 +129,19 @@ class Training(Section):
         None, doc="Factor on each output's loss, by output name."
     )
     optimizer: Optimizer = attr("rmsprop", doc="How gradients change weights.")
+    weights: Annotated[Start, StartForm(Start)] | None = attr(
+        None, doc="Weights to start from, in place of initial ones: a file, or which layers take theirs from it."
+    )
+    freeze: tuple[str, ...] = attr(
+        (), doc="Patterns of the names of layers that training leaves as they are, as if they said `trainable: false`."
+    )
+    learning_rates: Annotated[dict[str, float], ByName(Number())] | None = attr(
+        None,
+        doc="Factor on the learning rate for the weights of some layers, by pattern of their names; where several "
+        "match a name, the first counts.",
+        above=0,
+        maximum=1e6,
+    )
     metrics: Metrics = attr((), doc="What is reported beside the loss; by output name where there are several outputs.")
     epochs: int = attr(1, doc="Passes over the training samples.", minimum=1, maximum=1_000_000)
     batch_size: int = attr(32, doc="Samples a step.", minimum=1, maximum=1 << 20)

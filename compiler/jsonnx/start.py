@@ -1,0 +1,103 @@
+"""What a network starts from: weights that are given, those of a file that its spec names, or none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import IO
+
+import numpy as np
+
+from .diagnostics import CompileError, Diagnostic, Report, UsageError
+from .frontend.selection import selected
+from .runtime.faults import FeedError
+from .runtime.files import UnsafePath, open_beneath, shown
+from .runtime.weights import WeightsReport, matched, read_weights, weights_in
+from .training.section import EVERY, Start
+from .types import TensorType
+from .validation import Checked
+
+Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
+"""Arrays by Keras' names, or a .safetensors or .npz file of them; None for initial weights, or the spec's."""
+
+PARTLY = "`--partial`, in Python `partial=True`, takes what fits and draws the rest from the seed"
+
+
+def start(
+    checked: Checked, wanted: Mapping[str, TensorType], weights: Weights = None, partial: bool = False
+) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
+    """The weights that are not drawn, and what became of all that were given; None where none were.
+
+    `partial` leaves out what does not fit. Raises CompileError for a file or a spec whose weights do not fit, FeedError
+    for arrays, UsageError for a file that cannot be read.
+    """
+    training = checked.sound.network.training
+    if weights is None and training is not None and training.weights is not None:
+        return named(checked, wanted, partial)
+    if weights is None:
+        if partial:
+            raise UsageError("bad-option", "there are no weights to take in part", "name a file of them: --weights")
+        return {}, None
+    from_file = isinstance(weights, (str, os.PathLike))
+    arrays, report = matched(read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights, wanted)
+    faults = told(report, partial)
+    if faults:
+        file = os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else None
+        raise CompileError([replace(fault, file=file) for fault in faults]) if from_file else FeedError(faults)
+    return arrays, report
+
+
+def named(
+    checked: Checked, wanted: Mapping[str, TensorType], partial: bool
+) -> tuple[dict[str, np.ndarray], WeightsReport]:
+    """The weights of the file that the spec names, for the layers that it says. Raises CompileError, UsageError."""
+    training = checked.sound.network.training
+    assert training is not None
+    assert training.weights is not None
+    about: Start = training.weights
+    report = Report(checked.source.file, checked.source.locate)
+    with opened(checked, about.file, report) as file:
+        found = {f"{about.prefix}{n}": v for n, v in weights_in(file, shown(checked.folder / about.file)).items()}
+    if about.layers != EVERY:  # then the file may be of a larger network
+        layers = {layer for pattern in about.layers for layer in selected(pattern, map(layer_of, wanted))}
+        wanted = {name: type for name, type in wanted.items() if layer_of(name) in layers}
+        found = {name: array for name, array in found.items() if layer_of(name) in layers}
+    arrays, matches = matched(found, wanted)
+    for fault in told(matches, partial):
+        report.add(fault.code, ("training", "weights"), f"{about.file}: {fault.message}", help=fault.help)
+    report.raise_errors()
+    return arrays, matches
+
+
+def layer_of(weight: str) -> str:
+    return weight.partition("/")[0]
+
+
+def opened(checked: Checked, name: str, report: Report) -> IO[bytes]:
+    """The file, which lies beneath the spec's folder. Raises CompileError, UsageError."""
+    path = ("training", "weights")
+    try:
+        return open_beneath(checked.folder, name)
+    except UnsafePath as error:
+        report.add("unsafe-path", path, str(error), help="name a file beneath the spec's folder")
+        raise CompileError(report) from error
+    except UsageError as error:
+        report.add(error.diagnostic.code, path, error.diagnostic.message)
+        (error.diagnostic,) = report
+        raise
+
+
+def told(report: WeightsReport, partial: bool) -> list[Diagnostic]:
+    """What is wrong with given weights; in part, only that there is nothing to take."""
+    if partial:
+        given = report.given and not report.taken
+        help = (
+            f"the network has {', '.join([*report.wanted][:4])}, ...; given are {', '.join([*report.given][:4])}, ..."
+        )
+        return [Diagnostic("weights-mismatch", "none of the weights fits the network", help=help)] if given else []
+    faults = report.faults()
+    first = next((index for index, fault in enumerate(faults) if fault.help is None), None)
+    if first is not None:
+        faults[first] = replace(faults[first], help=PARTLY)
+    return faults
