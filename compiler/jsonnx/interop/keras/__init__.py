@@ -9,5 +9,7 @@ from __future__ import annotations
 
 from .archive import KerasFile, open_keras
 from .model import Imported, read_model
+from .steps import Owner
+from .variables import Matched, matched
 
-__all__ = ["Imported", "KerasFile", "open_keras", "read_model"]
+__all__ = ["Imported", "KerasFile", "Matched", "Owner", "matched", "open_keras", "read_model"]

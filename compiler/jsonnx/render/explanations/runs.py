@@ -88,6 +88,13 @@ RUNS: dict[str, Explanation] = {
         'model.save("trained.keras")',
         'model.save("trained.keras", include_optimizer=False)',
     ),
+    "weights-differ": Explanation(
+        "Weights are taken over, but not quite as they were written",
+        "Numbers of float64 were rounded to float32, or the file leaves open what its numbers mean and the likely "
+        "reading was taken. It is a warning; compare the model's results with those of the program that made it.",
+        'keras.config.set_floatx("float64")',
+        'keras.config.set_floatx("float32")',
+    ),
     "missing-package": Explanation(
         "A package is not installed",
         "The file's format is read by a package that comes with jsonnx, and that is not there now.",

@@ -1,0 +1,84 @@
+"""Weights in a file of Keras 3, or of 2.12 and later: by the object that owns them, numbered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from ...types import Dim
+from ..hdf5 import Stored
+from .found import Found
+from .layout import doubles, places
+from .steps import Owner
+
+LAYERS = "layers"
+OLD_LAYERS = "_layer_checkpoint_dependencies"
+"""What Keras 2.12 and 2.13 call the group of a model's layers."""
+
+_RANDOM = re.compile(r"(^|/)_?(seed_generator|random_generator)(/|$)")
+
+
+def find(
+    stored: Stored,
+    owners: Sequence[Owner],
+    own: Mapping[str, Sequence[str]],
+    shapes: Mapping[str, Sequence[Dim]],
+    trainable: Collection[str],
+) -> Found:
+    """The arrays of a numbered file by our names; `own` has those of each layer."""
+    found, taken = Found(), set()
+    top = LAYERS if any(path.startswith(f"{LAYERS}/") for path in stored.arrays) else OLD_LAYERS
+    groups = Groups(stored, top, owners)
+    for owner in owners:
+        names = {name.partition("/")[2]: name for name in own[owner.name]}
+        group = groups.of(owner)
+        for inner, place in places(owner.kind, names).items():
+            path = next((path for path in _spellings(place.owner, place.number, group) if path in stored.arrays), None)
+            if path is not None:
+                found.arrays[names[inner]] = path, stored.arrays[path]
+                taken.add(path)
+        taken |= {place.under(group) for place in doubles(owner.kind, names).values()}
+    for path in stored.arrays:
+        if path in taken:
+            continue
+        strange = path.startswith(f"{top}/") and not _RANDOM.search(path)
+        (found.extra if strange else found.dropped).append(path)
+    return found
+
+
+def _spellings(owner: str, number: int, group: str) -> list[str]:
+    """Paths by which versions of Keras call a variable: what is public in one is private in another."""
+    public = "/".join(part.lstrip("_") for part in owner.split("/"))
+    private = "/".join(f"_{part}" for part in public.split("/"))
+    return ["/".join(filter(None, (group, part, "vars", str(number)))) for part in (owner, public, private)]
+
+
+class Groups:
+    """Finds the group of a layer: by the layer's name where the file has it, else by the order of its class."""
+
+    def __init__(self, stored: Stored, top: str, owners: Sequence[Owner]) -> None:
+        self.top = top
+        self._ours = {name for owner in owners for name in owner.names}
+        self._by_name: dict[str, dict[str, str]] = {}
+        self._names: dict[str, str] = {}
+        for path in stored.attributes:
+            name, (group, _, last) = stored.text(path, "name"), path.rpartition("/")
+            if last == "vars" and name is not None:
+                self._names[group] = name
+                self._by_name.setdefault(group.rpartition("/")[0], {}).setdefault(name, group)
+
+    def of(self, owner: Owner) -> str:
+        """The path of an owner's group, also where there is none."""
+        at = ""
+        for name, stem in zip(owner.names, owner.group.split("/")[1::2], strict=True):
+            folder = f"{at}{self.top}"
+            at = f"{self._group(folder, name, stem)}/"
+        return at.removesuffix("/")
+
+    def _group(self, folder: str, name: str, stem: str) -> str:
+        """A layer's group by name; by count where no layer is called like one of ours, or the group has no name."""
+        named, counted = self._by_name.get(folder, {}), f"{folder}/{stem}"
+        if name in named:
+            return named[name]
+        free = counted not in self._names or self._ours.isdisjoint(named)
+        return counted if free else f"{folder}/{name}"
