@@ -352,8 +352,10 @@ def test_the_hash_of_a_spec_does_not_depend_on_its_layout():
 
 
 def test_a_models_weights_bear_keras_names(sample):
-    _, model = sample
+    spec, folded = sample
+    model = jsonnx.compile(spec, fold=False)
     weights = {name: array.size for name, array in model.weights.items()}
+    assert folded.weights.keys() == weights.keys()
     initializers = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.proto.graph.initializer}
     named = {name: size for name, size in initializers.items() if not name.startswith("/")}
     assert named.keys() == weights.keys()  # in another layout where an operator wants one

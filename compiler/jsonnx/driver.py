@@ -28,6 +28,7 @@ from .model import Model
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
 from .passes.cost import beyond_onnx
+from .passes.inference import simplified
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
 from .passes.lower import lower
@@ -46,17 +47,24 @@ NOT_LEARNED = "train the model, give weights of a run that has learned it, or wr
 
 
 def compile(
-    spec: Spec, weights: Weights = None, seed: int | None = None, *, partial: bool = False, after: After = ignore
+    spec: Spec,
+    weights: Weights = None,
+    seed: int | None = None,
+    *,
+    partial: bool = False,
+    fold: bool = True,
+    after: After = ignore,
 ) -> Model:
     """The inference model of a spec, with the weights given, or those that the spec names, or else drawn from `seed`
     (the spec's, where None).
 
     Given weights must be all that there are; with `partial` what does not fit is left out and drawn:
-    `weights_report` of the model tells. Raises CompileError for a spec or weights that do not fit, UsageError for a
-    file that cannot be read.
+    `weights_report` of the model tells. The model's operators are as few as they can be, for which weights are folded
+    into their neighbours (batch normalization into a convolution, say); without `fold` every layer is there as it is
+    written. Raises CompileError for a spec or weights that do not fit, UsageError for a file that cannot be read.
     """
     checked = check(spec, after)
-    return compiled(checked, weights, seed, after, partial)
+    return compiled(checked, weights, seed, after, partial, fold)
 
 
 def compiled(
@@ -65,6 +73,7 @@ def compiled(
     seed: int | None = None,
     after: After = ignore,
     partial: bool = False,
+    fold: bool = True,
 ) -> Model:
     """The same for a spec that is checked already."""
     typed = checked.sound
@@ -79,6 +88,9 @@ def compiled(
     known |= given
     bound = tidy(bound_to(graph, known, checked))
     after("bound", bound)
+    if fold:
+        bound = simplified(bound)
+        after("folded", bound)
     proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network, beyond_onnx(bound)))
     after("model", proto)
     return Model(proto, checked, graph, known, report)

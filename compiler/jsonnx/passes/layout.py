@@ -9,13 +9,13 @@ convolutions nothing is left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..graph import Constant, Graph, Node, Random, Value
 from ..types import Dim, Size
-from .layout_rules import RULES, ints
+from .layout_rules import RULES, Rule, ints
 from .permutation import Perm, View, identity, inverse, is_identity, keeps_order, permuted
 
 OUTPUT_ACTIVATIONS = {"Softmax", "Sigmoid"}
@@ -25,12 +25,12 @@ CONTIGUOUS = {"Softmax", "LogSoftmax", "Hardmax"}
 """Operators that are faster along the last axis: a transpose sinks through them only where it may vanish."""
 
 
-def channels_first(graph: Graph) -> Graph:
+def channels_first(graph: Graph, rules: Mapping[str, Rule] = RULES) -> Graph:
     """The same function with fewer transposes; never with more, and with the same rounding but in sums over axes.
 
     Random inputs, whose elements are independent draws, may be asked for in another order of axes.
     """
-    sunk = Sinking(graph).run()
+    sunk = Sinking(graph, rules).run()
     return sunk if transposes(sunk) <= transposes(graph) else graph
 
 
@@ -41,21 +41,21 @@ def transposes(graph: Graph) -> int:
 class Sinking:
     """One walk over a graph's nodes that builds another graph's."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, rules: Mapping[str, Rule]) -> None:
+        self.graph, self.rules = graph, rules
         self.nodes: list[Node] = []
         self.views: dict[Value, View] = {}
         self.made: dict[tuple[Value, Perm], Value] = {}
         self.randoms = dict(graph.randoms)
         self.outputs = set(graph.outputs.values())
         self.uses = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(graph.roots)
-        self.wanted = wanted_elsewhere(graph)
+        self.wanted = wanted_elsewhere(graph, rules)
         self.at: Node
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
             self.at = node
-            rule = None if node.domain else RULES.get(node.op)
+            rule = None if node.domain else self.rules.get(node.op)
             if rule is None or not rule(self, node):
                 self.keep(node)
         new: dict[Value, Value] = {}
@@ -119,15 +119,19 @@ class Sinking:
         if not turned or not self.worthwhile(node, turned):
             return None
         candidates = dict.fromkeys([identity(rank), *(self.view(x).perm for x in turned)])
-        best = min(candidates, key=lambda perm: sum(self.costs(x, perm) for x in operands))
+        best = min(
+            candidates, key=lambda perm: tuple(map(sum, zip(*(self.costs(x, perm) for x in operands), strict=True)))
+        )
         return None if is_identity(best) else best
 
-    def costs(self, x: Value, layout: Perm) -> bool:
-        """Whether bringing an operand to a layout takes a new Transpose."""
+    def costs(self, x: Value, layout: Perm) -> tuple[bool, bool]:
+        """Whether bringing an operand to a layout takes a new Transpose, and whether it takes any new node."""
         physical, perm = self.view(x).physical, self.relative(x, layout)
         if isinstance(physical, Constant) or self.is_free_draw(x) or (physical, perm) in self.made:
-            return False
-        return not is_reshape(physical, perm)
+            return False, False
+        if keeps_order(padded(physical, perm), perm) and trimmed(physical, perm) == physical.shape:
+            return False, False
+        return not is_reshape(physical, perm), True
 
     def relative(self, x: Value, layout: Perm) -> Perm:
         """How an operand's physical value is to be transposed for a layout of as many axes or more."""
@@ -197,11 +201,11 @@ def is_reshape(x: Value, perm: Perm) -> bool:
     return trimmed(x, perm) == x.shape or sum(isinstance(size, Size) for size in x.shape) <= 1
 
 
-def wanted_elsewhere(graph: Graph) -> set[Value]:
+def wanted_elsewhere(graph: Graph, rules: Mapping[str, Rule]) -> set[Value]:
     """The values from which element-wise operators and the like lead to a transpose or a reduction."""
     wanted: set[Value] = set()
     for node in reversed(graph.nodes):
         ends = node.op == "Transpose" or node.op.startswith("Reduce")
-        if ends or (node.op in RULES and node.op != "Shape" and any(output in wanted for output in node.outputs)):
+        if ends or (node.op in rules and node.op != "Shape" and any(output in wanted for output in node.outputs)):
             wanted.update(x for x in node.inputs if x is not None)
     return wanted

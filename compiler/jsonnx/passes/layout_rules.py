@@ -185,7 +185,9 @@ REDUCTIONS = (
     "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"
 )
 
-RULES: dict[str, Callable[[Sinking, Node], bool]] = {
+Rule = Callable[["Sinking", Node], bool]
+
+RULES: dict[str, Rule] = {
     **dict.fromkeys([*UNARY.split(), *BROADCASTING.split()], elementwise),
     **dict.fromkeys(REDUCTIONS.split(), reduction),
     **dict.fromkeys(["ArgMax", "ArgMin"], arg_reduction),
