@@ -48,7 +48,9 @@ LIGHT = [
     "layers",
     "training",
     "frontend",
+    "frontend.format",
     "validation",
+    "formatting",
     "passes.shapes",
     "passes.objective",
 ]

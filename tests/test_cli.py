@@ -14,11 +14,9 @@ from xml.etree import ElementTree
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
+from commands import SOURCE, jsonnx, process
 from jsonnx.cli import main
 from safetensors.numpy import load_file, save_file
-
-SOURCE = Path(__file__).parent.parent / "compiler"
 
 SPEC: dict[str, Any] = {
     "name": "kinds",
@@ -53,18 +51,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "train.csv").write_text(table(24))
     (tmp_path / "test.csv").write_text(table(9, 1))
     return tmp_path
-
-
-def jsonnx(*arguments: str, status: int = 0, stdin: str | bytes | None = None) -> Result:
-    result = CliRunner().invoke(main, arguments, input=stdin)
-    assert result.exit_code == status, (arguments, result.exit_code, result.output, result.exception)
-    return result
-
-
-def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), **options.pop("env", {})}
-    options = {"capture_output": True, "encoding": "utf-8", "timeout": 60, **options}
-    return subprocess.run([sys.executable, "-m", "jsonnx", *arguments], env=environment, **options)
 
 
 def spec_with(**changes: Any) -> str:

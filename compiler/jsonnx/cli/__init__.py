@@ -57,6 +57,7 @@ def main() -> None:
 for command in (
     specs.validate,
     specs.summary,
+    specs.fmt,
     models.compile,
     models.train,
     models.evaluate,

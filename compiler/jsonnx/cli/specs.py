@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from ..diagnostics import Diagnostic, UsageError
-from .common import FORMAT, INPUT_IS_WRONG, SPEC, USAGE_IS_WRONG, checked_spec, complain, reported, say
+from ..diagnostics import CompileError, Diagnostic, UsageError
+from .common import FORMAT, INPUT_IS_WRONG, SPEC, USAGE_IS_WRONG, checked_spec, complain, reported, say, tell
 
 
 @click.command()
@@ -64,3 +64,37 @@ def summary(spec: str, format_: str) -> None:
         say(json.dumps(summary_json(typed.network, rows), indent=2))
     else:
         say(summary_text(typed.network, rows, color=sys.stdout.isatty()))
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option("--check", is_flag=True, help="Write nothing: show what would change, with exit status 1 if anything.")
+@reported
+def fmt(specs: tuple[str, ...], check: bool) -> None:
+    """Bring specs to the canonical format, where they stand; - is standard input, to standard output."""
+    from ..formatting import formatting
+    from ..render.changes import changes_text
+
+    found: list[Diagnostic] = []
+    status = 0
+    for spec in dict.fromkeys(specs):
+        try:
+            made = formatting(spec)
+            if check and made.differs:
+                say(changes_text(made.file, made.before, made.after, color=sys.stdout.isatty()))
+                tell(f"would change {made.file}")
+                status = max(status, INPUT_IS_WRONG)
+            elif spec == "-" and not check:
+                say(made.after.decode().rstrip("\n"))
+            elif made.differs:
+                made.save()
+                tell(f"wrote {made.file}")
+        except CompileError as error:
+            found += error.diagnostics
+            status = max(status, INPUT_IS_WRONG)
+        except UsageError as error:
+            found.append(replace(error.diagnostic, file=spec))
+            status = USAGE_IS_WRONG
+    if found:
+        complain(found, "text")
+    sys.exit(status)

@@ -105,11 +105,15 @@ class Source:
 def read_file(path: str | os.PathLike[str], limits: Limits = STANDARD) -> Source:
     """Read a regular file, or standard input for `-`. UsageError `unreadable-file` where there is nothing to read."""
     name = os.fspath(path)
+    return read_text(read_bytes(name, limits), "<stdin>" if name == "-" else name, limits)
+
+
+def read_bytes(name: str, limits: Limits = STANDARD) -> bytes:
+    """The bytes that `read_file` reads as text."""
     try:
-        data = sys.stdin.buffer.read(limits.bytes + 1) if name == "-" else _file_bytes(name, limits)
+        return sys.stdin.buffer.read(limits.bytes + 1) if name == "-" else _file_bytes(name, limits)
     except (OSError, ValueError, AttributeError) as why:  # a NUL in the name is a ValueError, no stdin the last
         raise UsageError("unreadable-file", f"cannot read {name!r}: {getattr(why, 'strerror', None) or why}") from None
-    return read_text(data, "<stdin>" if name == "-" else name, limits)
 
 
 def _file_bytes(name: str, limits: Limits) -> bytes:

@@ -1,0 +1,26 @@
+"""Commands as tests call them: in this process, or as one of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+from jsonnx.cli import main
+
+SOURCE = Path(__file__).parent.parent / "compiler"
+
+
+def jsonnx(*arguments: str, status: int = 0, stdin: str | bytes | None = None) -> Result:
+    result = CliRunner().invoke(main, arguments, input=stdin)
+    assert result.exit_code == status, (arguments, result.exit_code, result.output, result.exception)
+    return result
+
+
+def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), **options.pop("env", {})}
+    options = {"capture_output": True, "encoding": "utf-8", "timeout": 60, **options}
+    return subprocess.run([sys.executable, "-m", "jsonnx", *arguments], env=environment, **options)
