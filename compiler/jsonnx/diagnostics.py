@@ -6,7 +6,7 @@ of them. Imports nothing of ours; rendering is `render`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
@@ -90,16 +90,38 @@ Locate = Callable[[JsonPath, bool], Position | None]
 """Finds the place of the value at a path, or, given True, of its key."""
 
 
+class Origin(NamedTuple):
+    """Where something was written that stages see elsewhere: the place, what else belongs to it, and which of the parts
+    it is that were made from that place."""
+
+    path: JsonPath
+    notes: tuple[tuple[JsonPath, str], ...] = ()
+    part: Hashable = None
+
+
+Trace = Callable[[JsonPath, bool], Origin]
+"""Finds the origin of the value at a path, or, given True, of its key."""
+
+
+def untraced(path: JsonPath, key: bool) -> Origin:
+    """Everything stands where it was written."""
+    return Origin(path)
+
+
 class Report:
     """Collects the faults of one document and gives each its place in the file.
 
     `errors(path)` answers whether anything at or below a path is already known to be wrong, so that later stages stay
-    silent about what follows from it: one error a cause.
+    silent about what follows from it: one error a cause. Where the document was made from another one, `trace` leads
+    to what was written; a fault that several parts share which were made from one place is told of the first.
     """
 
-    def __init__(self, file: str | None = None, locate: Locate | None = None) -> None:
+    def __init__(self, file: str | None = None, locate: Locate | None = None, trace: Trace | None = None) -> None:
         self.file = file
         self._locate: Locate = locate or (lambda path, key: None)
+        self._trace: Trace = trace or untraced
+        self._first: dict[tuple[JsonPath, str], Hashable] = {}
+        self._settled: set[JsonPath] = set()
         self._found: dict[tuple[JsonPath, str, str], Diagnostic] = {}
         self._wrong: set[JsonPath] = set()
         self._guesses = 50_000
@@ -116,12 +138,30 @@ class Report:
         severity: Severity = "error",
     ) -> None:
         """Record a fault; a second one with the same path, code and message is dropped."""
-        line, column = self._locate(path, at_key) or (None, None)
-        made = Diagnostic(code, message, path_text(path), self.file, line, column, help, severity)
-        made = replace(made, notes=tuple(self._note(where, text) for where, text in notes))
-        self._found.setdefault((path, code, message), made)
         if severity == "error":
-            self._wrong.update(path[:length] for length in range(len(path) + 1))
+            self.spoil(path)
+        origin = self._trace(path, at_key)
+        place = origin.path
+        if place in self._settled or self._first.setdefault((place, code), origin.part) != origin.part:
+            return
+        line, column = self._locate(place, at_key) or (None, None)
+        made = Diagnostic(code, message, path_text(place), self.file, line, column, help, severity)
+        traced = [*((self._trace(where, False).path, text) for where, text in notes), *origin.notes]
+        made = replace(made, notes=tuple(self._note(where, text) for where, text in traced))
+        self._found.setdefault((place, code, message), made)
+
+    def spoil(self, path: JsonPath) -> None:
+        """What stands at a path is wrong, for a reason that is told elsewhere."""
+        self._wrong.update(path[:length] for length in range(len(path) + 1))
+
+    def take(self, earlier: Report, wrong: Iterable[JsonPath]) -> None:
+        """Tell what an earlier report of the same text tells too, and nothing more of the places that it complains of.
+
+        `wrong` are the paths here that are wrong for what it tells."""
+        for path in wrong:
+            self.spoil(path)
+        self._found = earlier._found | self._found
+        self._settled |= {path for (path, _, _), made in earlier._found.items() if made.severity == "error"}
 
     def _note(self, path: JsonPath, message: str) -> Note:
         line, column = self._locate(path, False) or (None, None)

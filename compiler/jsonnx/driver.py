@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .backend import emit, metadata, spec_hash
-from .diagnostics import CompileError, Diagnostic, Report
+from .diagnostics import CompileError, Diagnostic
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, NotLearned, Value
@@ -101,7 +101,7 @@ def bound_to(graph: Graph, weights: Mapping[str, np.ndarray], checked: Checked) 
     try:
         return bind(graph, weights)
     except NotLearned as error:
-        report = Report(checked.source.file, checked.source.locate)
+        report = checked.report()
         report.add("not-learned", checked.network.paths[error.layer], str(error), help=NOT_LEARNED)
         raise CompileError(report) from error
 
@@ -130,9 +130,9 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         limits=index_limits(typed),
         labels=typed.network.labels,
         file=checked.source.file,
-        locate=checked.source.locate,
+        locate=checked.locate,
         lessons=lessons(typed),
-        fingerprint=spec_hash(what_matters(typed.network.document)),
+        fingerprint=spec_hash(what_matters(typed.network.flat)),
     )
 
 
@@ -192,7 +192,7 @@ def forward(checked: Checked, *, training: bool = False) -> Graph:
     typed = checked.sound
     given = {call.name: augmented_name(call.name) for call in augmenting(typed.network)} if training else {}
     graph = lower(typed, training=training, given=given)
-    report = Report(checked.source.file, checked.source.locate)
+    report = checked.report()
     for path, message in too_heavy(typed, graph):
         report.add("too-large", path, message)
     report.raise_errors()
@@ -233,7 +233,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
     if training is None:
         raise ValueError("a network without a training section has no training graph")
     graph = tidy(with_loss(forward(checked, training=True), objective))
-    report = Report(checked.source.file, checked.source.locate)
+    report = checked.report()
     for name, drawn in graph.randoms.items():
         if any(str(TOKENS) in str(size) for size in drawn.shape):
             layer = name.partition("/")[0]
@@ -243,7 +243,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
     try:
         return tidy(training_step(graph, training.optimizer, typed.network.rates))
     except MissingRule as error:
-        report = Report(checked.source.file, checked.source.locate)
+        report = checked.report()
         why = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
         raise CompileError(report) from error

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from .diagnostics import CompileError, Diagnostic, JsonPath, Note, Report, UsageError, path_text
+from .diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
+from .frontend.expand import Flat, expand
 from .frontend.load import load
 from .frontend.network import Network
 from .frontend.source import STANDARD, Source, from_value, read_file, read_text
-from .frontend.vocabulary import named_files, with_vocabularies
+from .frontend.vocabulary import named_files, with_vocabularies, written_back
 from .passes.augmented import check_augmented
 from .passes.objective import objective as make_objective
 from .passes.shapes import TypedNetwork, infer_shapes
@@ -48,6 +49,7 @@ class Checked:
     objective: Objective | None = None
     vocabularies: tuple[str, ...] = ()
     """The files that the spec names for tokens, which stand in the source by now."""
+    flat: Flat | None = None
 
     @property
     def network(self) -> Network:
@@ -60,6 +62,14 @@ class Checked:
         if self.typed is None or any(found.severity == "error" for found in self.diagnostics):
             raise CompileError(self.diagnostics)
         return self.typed
+
+    def locate(self, path: JsonPath, key: bool = False) -> Position | None:
+        """Where in the file the value at a path of the flat document was written, or its key."""
+        return self.source.locate(self.flat.trace(path, key).path if self.flat else path, key)
+
+    def report(self) -> Report:
+        """An empty report for paths of the flat document."""
+        return Report(self.source.file, self.source.locate, self.flat.trace if self.flat else None)
 
     @property
     def folder(self) -> Path:
@@ -97,20 +107,36 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Che
     for change in changes:
         source = changed(source, change)
     after("source", source)
-    report = Report(source.file, source.locate)
-    named = tuple(named_files(source.value).values())
-    source = replace(source, value=with_vocabularies(source.value, _opener(source, report), report))
-    network = load(source.value, report)
+    written = Report(source.file, source.locate)
+    flat = expand(source.value, written)
+    if flat is None:
+        return Checked(source, _told(written, changes))
+    report = Report(source.file, source.locate, flat.trace)
+    report.take(written, flat.wrong)
+    source, flat, named = _with_vocabularies(source, flat, report)
+    after("flat", flat)
+    network = load(flat.document, report)
     after("network", network)
     if network is None:
-        return Checked(source, _told(report, changes))
+        return Checked(source, _told(report, changes), flat=flat)
+    network = replace(network, document=source.value)
     typed = infer_shapes(network, report)
     after("typed", typed)
     check_vocabularies(typed, report)
     check_shared(typed, report)
     objective = make_objective(typed, report)
     check_augmented(typed, objective, report)
-    return Checked(source, _told(report, changes), typed, objective, named)
+    return Checked(source, _told(report, changes), typed, objective, named, flat)
+
+
+def _with_vocabularies(source: Source, flat: Flat, report: Report) -> tuple[Source, Flat, tuple[str, ...]]:
+    """Both documents with the tokens of vocabularies that are named, and the names of their files."""
+    named = named_files(flat.document)
+    if not named:
+        return source, flat, ()
+    document = with_vocabularies(flat.document, _opener(source, report), report)
+    written = written_back(source.value, document, named, flat.trace, report)
+    return replace(source, value=written), replace(flat, document=document), tuple(dict.fromkeys(named.values()))
 
 
 def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[bytes] | None]:

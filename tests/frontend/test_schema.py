@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonnx.diagnostics import CompileError, Report
 from jsonnx.frontend.check import check
-from jsonnx.frontend.schema import NAME, REFERENCE, schema, schema_text
+from jsonnx.frontend.schema import INNER_NAME, NAME, PARAMETER_NAME, REFERENCE, schema, schema_text
 from jsonnx.frontend.source import read_text
 from jsonnx.validation import validate
 from jsonschema import Draft202012Validator
@@ -65,7 +65,7 @@ def test_every_place_that_we_blame_a_plain_validator_blames_too() -> None:
 def test_every_pattern_is_linear() -> None:
     """One class repeated at most: nothing to backtrack over."""
     patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', schema_text()))
-    assert patterns == {json.dumps(of["pattern"])[1:-1] for of in (NAME, REFERENCE)}
+    assert patterns == {json.dumps(of["pattern"])[1:-1] for of in (INNER_NAME, NAME, PARAMETER_NAME, REFERENCE)}
     start = time.perf_counter()
     assert not re.search(str(REFERENCE["pattern"]), "a" * 1_000_000 + "!")
     assert time.perf_counter() - start < 1

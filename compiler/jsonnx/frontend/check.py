@@ -14,7 +14,7 @@ from ..bricks import Json
 from ..diagnostics import JsonPath, Report
 from ..layers import LAYERS
 from ..layers.absent import absent
-from .schema import FAMILIES, schema
+from .schema import FAMILIES, SCHEMA_URI, reuse, schema
 from .words import either, expected, quoted, shown
 
 LEAST, GREATEST = 2.0**-150, 2.0**128 - 2.0**103
@@ -25,7 +25,17 @@ FAMILY = {family.kind: family for family in (LAYERS, *FAMILIES)}
 
 def check(document: Json, report: Report) -> None:
     """Reports everything in the document that the schema does not allow."""
-    found = [fault for error in _validator().iter_errors(document) for fault in _specific(error)]
+    _check(document, _validator(), report)
+
+
+def check_reuse(document: Json, report: Report) -> None:
+    """The same for what is written once and used often: parameters, scales and blocks, but not the layers in them."""
+    only = {"$schema": SCHEMA_URI, "type": "object", "properties": reuse()}
+    _check(document, _kind_of_validator()(only), report)
+
+
+def _check(document: Json, validator: Any, report: Report) -> None:
+    found = [fault for error in validator.iter_errors(document) for fault in _specific(error)]
     guessed = _guessed_keys(found, report)
     told: set[JsonPath] = set()
     for error in found:
@@ -41,10 +51,15 @@ def check(document: Json, report: Report) -> None:
 
 @cache
 def _validator() -> Any:
-    """A validator that looks a brick up by its `type` where the schema tries one after the other, and that takes only
+    return _kind_of_validator()(schema())
+
+
+@cache
+def _kind_of_validator() -> Any:
+    """Validators that look a brick up by its `type` where the schema tries one after the other, and that take only
     numbers that a computer has: JSON Schema knows no others, Python does."""
     kinds = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-    return extend(Draft202012Validator, {"allOf": _all_of, "pattern": _pattern}, type_checker=kinds)(schema())
+    return extend(Draft202012Validator, {"allOf": _all_of, "pattern": _pattern}, type_checker=kinds)
 
 
 def _is_integer(checker: Any, value: Json) -> bool:

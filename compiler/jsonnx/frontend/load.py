@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 
-from ..bricks import Json, snake_case
+from ..bricks import Json
 from ..diagnostics import JsonPath, Report
 from ..layers import LAYERS, Layer
 from ..training.section import Training
 from ..types import BATCH, Dim, Size, TensorType
 from .check import check, report_missing_layer
+from .names import default_name, free_name
 from .network import Call, Network
 from .order import in_order
 from .schema import VERSION
@@ -78,6 +78,7 @@ class _Reader:
             rates=rates,
             paths=self.paths,
             document=self.document,
+            flat=self.document,
         )
 
     def _text(self, key: str, default: str) -> str:
@@ -133,8 +134,8 @@ class _Reader:
             name = entry.get("name")
             if not isinstance(name, str):
                 again = isinstance(entry.get("use"), str)
-                base = str(entry["use"]) if again else _default_name(str(entry.get("type")))
-                name = _free_name(base, names, numbers, first=int(again))
+                base = str(entry["use"]) if again else default_name(str(entry.get("type")))
+                name = free_name(base, names, numbers, first=int(again))
             names.add(name.lower())
             self._define(name, path)
             owner = entry["use"] if isinstance(entry.get("use"), str) else name
@@ -314,19 +315,3 @@ def without(names: list[str], some: Iterable[str]) -> list[str]:
         if rest[place : place + 1] == [name]:
             del rest[place]
     return rest
-
-
-def _default_name(kind: str) -> str:
-    """What a layer without a name is called: after its type, under its own name where that is an alias."""
-    known = LAYERS.names.get(kind)
-    return snake_case(getattr(known, "stem", "") or known.type_name if known else kind) or "layer"
-
-
-def _free_name(base: str, taken: set[str], numbers: dict[str, int], first: int) -> str:
-    """Keras' way: `dense`, `dense_1`, `dense_2`. `numbers` is what was last counted to, by base."""
-    for number in count(max(first, numbers.get(base, 0))):
-        name = f"{base}_{number}" if number else base
-        if name.lower() not in taken:
-            numbers[base] = number
-            break
-    return name

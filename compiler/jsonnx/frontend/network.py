@@ -50,6 +50,9 @@ class Network:
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """Where each value was defined."""
     document: Json = None
+    """The spec: what was written, with all changes that were asked for."""
+    flat: Json = None
+    """The same without blocks, repetitions and expressions."""
 
     def leading_to(self, wanted: Iterable[str], given: Container[str] = ()) -> list[Call]:
         """The calls on which some values depend, in their order, back to those whose values are given."""

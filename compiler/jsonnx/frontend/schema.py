@@ -23,7 +23,29 @@ VERSION = 1
 SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
 NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 128}
+INNER_NAME: dict[str, Json] = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]*$", "maxLength": 128}
 REFERENCE = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_]*)?$", "maxLength": 257}
+PARAMETER_NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}
+
+REUSE_KEYS = ("parameters", "scales", "blocks")
+"""Keys of a document that expansion takes away."""
+
+ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
+"""Keys of an entry that are not its arguments."""
+
+TOP_KEYS = (
+    "$schema",
+    "version",
+    "name",
+    "description",
+    *REUSE_KEYS,
+    "inputs",
+    "layers",
+    "outputs",
+    "labels",
+    "training",
+)
+
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
 
 FAMILIES: tuple[Family, ...] = (
@@ -65,6 +87,7 @@ def _top() -> dict[str, Json]:
         "version": {"type": "integer", "description": "Version of the language.", "default": VERSION},
         "name": NAME | {"description": "Name of the model.", "default": "model"},
         "description": {"type": "string", "description": "For readers."},
+        **reuse(),
         "inputs": {
             "type": "object",
             "description": "The inputs by name.",
@@ -87,6 +110,59 @@ def _top() -> dict[str, Json]:
             "anyOf": [label, {"type": "object", "additionalProperties": label}],
         },
         "training": Optional_(form_of(Training)).schema() | {"description": "How the network is trained."},
+    }
+
+
+@cache
+def reuse() -> dict[str, Json]:
+    """The keys for what is written once and used often."""
+    scalar = {"type": ["number", "string", "boolean", "null"]}
+    values = {
+        "type": "object",
+        "propertyNames": PARAMETER_NAME,
+        "additionalProperties": {"type": [*scalar["type"], "array"], "items": scalar},
+    }
+    reference = {"type": "string", "maxLength": 257}
+    block = {
+        "type": "object",
+        "description": "Layers that are used together, under one name.",
+        "properties": {
+            "description": {"type": "string", "description": "For readers."},
+            "parameters": {
+                "type": "object",
+                "description": "What a use may say, with the values where it does not.",
+                "propertyNames": PARAMETER_NAME,
+            },
+            "inputs": {
+                "type": "array",
+                "description": "Names of what it takes.",
+                "items": INNER_NAME,
+                "minItems": 1,
+                "default": ["input"],
+            },
+            "layers": {"type": "array", "description": "Its layers, as those of a network.", "minItems": 1},
+            "outputs": {
+                "description": "Names of its results; the last layer's where omitted.",
+                "anyOf": [reference, {"type": "array", "items": reference, "minItems": 1}],
+            },
+        },
+        "required": ["layers"],
+        "additionalProperties": False,
+    }
+    return {
+        "parameters": values | {"description": 'Values by name, used as "${name}"; `--set name=value` changes one.'},
+        "scales": {
+            "type": "object",
+            "description": "Values of parameters that belong together, chosen by `--scale`.",
+            "propertyNames": NAME,
+            "additionalProperties": values,
+        },
+        "blocks": {
+            "type": "object",
+            "description": "Blocks by name, used like layer types.",
+            "propertyNames": NAME,
+            "additionalProperties": block,
+        },
     }
 
 

@@ -5,12 +5,13 @@ So all that comes after sees one document that needs no other file: the model's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 from ..bricks import Json
-from ..diagnostics import JsonPath, Report
+from ..diagnostics import JsonPath, Report, Trace
 from ..layers import LAYERS
+from .expressions import escaped
 from .words import shown
 
 LIMIT = 64 << 20
@@ -44,6 +45,32 @@ def with_vocabularies(document: Json, open: Open, report: Report) -> Json:
             tokens = _tokens(data, layers[index]["type"] == "IntegerLookup", name, path, report)
             layers[index] = {**layers[index], "vocabulary": tokens}
     return {**document, "layers": layers} if layers else document
+
+
+def written_back(written: Json, document: Json, indexes: Iterable[int], trace: Trace, report: Report) -> Json:
+    """What was written, with the tokens of some layers of the flat document in the places of the files' names."""
+    given: dict[JsonPath, list[Any]] = {}
+    for index in indexes:
+        path: JsonPath = ("layers", index, "vocabulary")
+        tokens, place = document["layers"][index]["vocabulary"], trace(path, False).path
+        if not isinstance(tokens, list):
+            continue  # could not be read, which is reported
+        if given.setdefault(place, tokens) != tokens:
+            message = "this names several files, and a model has their tokens in the place of one name"
+            report.add("unsupported-argument", path, message, help="let each use give the name as an argument")
+            continue
+        written = _with(written, place, [escaped(token) if isinstance(token, str) else token for token in tokens])
+    return written
+
+
+def _with(inside: Any, path: JsonPath, value: Json) -> Json:
+    """A copy with one value replaced."""
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    copy = inside.copy()
+    copy[step] = _with(inside[step], rest, value)
+    return copy
 
 
 def _tokens(data: bytes, integers: bool, name: str, path: JsonPath, report: Report) -> list[Any] | str:

@@ -98,7 +98,7 @@ def _check_labels(network: Network, types: Mapping[str, TensorType], report: Rep
         classes = types[name].shape[-1] if name in types else None
         binary = classes == 1 and len(labels) == 2
         if isinstance(classes, int) and len(labels) != classes and not binary:
-            path = ("labels",) if isinstance(network.document.get("labels"), list) else ("labels", name)
+            path = ("labels",) if isinstance(network.flat.get("labels"), list) else ("labels", name)
             message = f"there are {len(labels)} labels for {classes} classes"
             notes = [(network.paths[name], f"{name!r} is {types[name]}")]
             report.add(

@@ -46,15 +46,16 @@ SPECS: dict[str, Explanation] = {
     ),
     "too-deep": Explanation(
         "Brackets nest too deeply",
-        "Objects and arrays may nest 64 levels, many more than a spec needs. Deeper nesting is refused before it "
-        "can exhaust a reader.",
+        "Objects and arrays may nest 64 levels, and so may blocks stand in one another: many more than a spec needs. "
+        "Deeper nesting is refused before it can exhaust a reader.",
         "[[[[[[[[[[[[ ... 65 levels ... ]]]]]]]]]]]]",
         '{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}',
     ),
     "too-large": Explanation(
         "The file, or what is in it, is too large",
         "A spec may have 64 MiB and two million values; limits for data files are stated in the message. Numbers "
-        "by the million belong into a data or weights file, not into a spec.",
+        "by the million belong into a data or weights file, not into a spec. With all blocks and repetitions it may "
+        "come to 100,000 layers and two million values, which is counted before anything is made of it.",
         '{"type": "Normalization", "mean": [0.1, 0.2, ... three million numbers]}',
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
@@ -92,6 +93,14 @@ SPECS: dict[str, Explanation] = {
         "the words, or the nearest one.",
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "full"}',
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "same"}',
+    ),
+    "invalid-expression": Explanation(
+        "An expression that cannot be read or computed",
+        "What stands between ${ and } is arithmetic: numbers, names of parameters, + - * / // % **, parentheses, "
+        "min and max, and items of arrays, as in widths[index]. Integers have 64 bits. A ${ that is meant as text is "
+        "written $${.",
+        '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 x width}"}]}',
+        '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 * width}"}]}',
     ),
     "out-of-range": Explanation(
         "A number or a length beyond its bounds",
