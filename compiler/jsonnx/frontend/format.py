@@ -225,6 +225,9 @@ def _text(node: Node, indent: int, before: int) -> str:
 def _broken(node: Node, indent: int) -> str:
     inner = indent + 2
     space = " " * inner
+    row = _row(node, indent + 1) if isinstance(node, dict) and ("type" in node or "use" in node) else None
+    if row is not None:
+        return row
     if isinstance(node, dict):
         keys = {key: f"{space}{quoted(key)}: " for key in node}
         lines = [keys[key] + _text(item, inner, len(keys[key])) for key, item in node.items()]
@@ -236,8 +239,19 @@ def _broken(node: Node, indent: int) -> str:
     return "\n".join([opened, ",\n".join(lines), " " * indent + closed])
 
 
+def _row(node: dict[str, Node], indent: int) -> str | None:
+    """A layer, or another brick, as a row that goes on in further lines; None where an attribute needs several."""
+    room = WIDTH - indent - 1
+    items = [(f"{quoted(key)}: ", item) for key, item in node.items()]
+    texts = [(key, _flat(item, room - len(key))) for key, item in items]
+    if any(text is None for _, text in texts):
+        return None
+    lines = _filled([f"{key}{text}" for key, text in texts], " " * indent)
+    return "{" + ",\n".join(lines)[indent:] + "}"
+
+
 def _filled(items: list[str], space: str) -> list[str]:
-    """Scalars, as many to a line as go there."""
+    """Texts, as many to a line as go there."""
     lines: list[list[str]] = []
     used = WIDTH
     for item in items:
