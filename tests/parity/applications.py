@@ -66,7 +66,8 @@ def examine(name: str) -> dict[str, Any]:
     """One architecture, there and back."""
     import jsonnx
     import numpy as np
-    from jsonnx.render.layout import formatted
+    from jsonnx.frontend.format import formatted
+    from jsonnx.frontend.source import from_value
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
@@ -85,7 +86,7 @@ def examine(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "parameters": sum(array.size for array in weights.values()),
-        "lines": formatted(spec).count("\n"),
+        "lines": formatted(from_value(spec)).count("\n"),
         "ops": Counter(node.op_type for node in model.proto.graph.node),
         "read": read,
         "compiled": compiled,
