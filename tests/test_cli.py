@@ -482,7 +482,8 @@ def test_what_does_not_fit_several_inputs(here: Path, old: str, new: str, told: 
         ("=3", 2, "not of the form KEY=VALUE"),
         ("training..epochs=3", 2, "not of the form KEY=VALUE"),
         (".".join("a" * 5000) + "=3", 2, "not of the form KEY=VALUE"),
-        ("x=" + "[" * 5000, 1, "has no key 'x'"),
+        ("x=" + "[" * 5000, 2, "there is no parameter 'x'"),
+        ("description=" + "[" * 5000, 0, ""),
         ("training=null", 0, ""),
     ],
 )

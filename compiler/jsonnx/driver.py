@@ -53,6 +53,7 @@ def compile(
     *,
     partial: bool = False,
     fold: bool = True,
+    scale: str | None = None,
     after: After = ignore,
 ) -> Model:
     """The inference model of a spec, with the weights given, or those that the spec names, or else drawn from `seed`
@@ -61,9 +62,10 @@ def compile(
     Given weights must be all that there are; with `partial` what does not fit is left out and drawn:
     `weights_report` of the model tells. The model's operators are as few as they can be, for which weights are folded
     into their neighbours (batch normalization into a convolution, say); without `fold` every layer is there as it is
-    written. Raises CompileError for a spec or weights that do not fit, UsageError for a file that cannot be read.
+    written. `scale` is the name of one of the spec's scales. Raises CompileError for a spec or weights that do not fit,
+    UsageError for a file that cannot be read.
     """
-    checked = check(spec, after)
+    checked = check(spec, after, scale=scale)
     return compiled(checked, weights, seed, after, partial, fold)
 
 

@@ -56,7 +56,7 @@ def named(
     assert training is not None
     assert training.weights is not None
     about: Start = training.weights
-    report = Report(checked.source.file, checked.source.locate)
+    report = checked.report()
     with opened(checked, about.file, report) as file:
         found = {f"{about.prefix}{n}": v for n, v in weights_in(file, shown(checked.folder / about.file)).items()}
     if about.layers != EVERY:  # then the file may be of a larger network

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from .diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
+from .frontend.changes import altered
 from .frontend.expand import Flat, expand
 from .frontend.load import load
 from .frontend.network import Network
-from .frontend.source import STANDARD, Source, from_value, read_file, read_text
+from .frontend.source import Source, from_value, read_file, read_text
 from .frontend.vocabulary import named_files, with_vocabularies, written_back
 from .passes.augmented import check_augmented
 from .passes.objective import objective as make_objective
@@ -98,19 +99,17 @@ def read(spec: Spec) -> Source:
     return read_file(spec)
 
 
-def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Checked:
-    """Everything that is wrong with a spec, after changes such as `training.epochs=3`.
+def check(spec: Spec, after: After = ignore, changes: Sequence[str] = (), scale: str | None = None) -> Checked:
+    """Everything that is wrong with a spec, at one of its scales and after changes such as `training.epochs=3`.
 
-    Raises CompileError only where it is no JSON at all, UsageError for a change that cannot be made.
+    Raises CompileError only where it is no JSON at all, UsageError for a scale or a change that cannot be had.
     """
-    source = read(spec)
-    for change in changes:
-        source = changed(source, change)
+    source, changers = altered(read(spec), scale, changes)
     after("source", source)
     written = Report(source.file, source.locate)
     flat = expand(source.value, written)
     if flat is None:
-        return Checked(source, _told(written, changes))
+        return Checked(source, _told(written, changers))
     report = Report(source.file, source.locate, flat.trace)
     report.take(written, flat.wrong)
     source, flat, named = _with_vocabularies(source, flat, report)
@@ -118,7 +117,7 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Che
     network = load(flat.document, report)
     after("network", network)
     if network is None:
-        return Checked(source, _told(report, changes), flat=flat)
+        return Checked(source, _told(report, changers), flat=flat)
     network = replace(network, document=source.value)
     typed = infer_shapes(network, report)
     after("typed", typed)
@@ -126,7 +125,7 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = ()) -> Che
     check_shared(typed, report)
     objective = make_objective(typed, report)
     check_augmented(typed, objective, report)
-    return Checked(source, _told(report, changes), typed, objective, named, flat)
+    return Checked(source, _told(report, changers), typed, objective, named, flat)
 
 
 def _with_vocabularies(source: Source, flat: Flat, report: Report) -> tuple[Source, Flat, tuple[str, ...]]:
@@ -155,9 +154,9 @@ def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[byte
     return opened
 
 
-def _told(report: Report, changes: Sequence[str]) -> list[Diagnostic]:
+def _told(report: Report, changers: Mapping[JsonPath, str]) -> list[Diagnostic]:
     """The report's faults, with a note where the text that is shown is not what was checked."""
-    changed_paths = {path_text(_steps(change)): f"--set {change}" for change in changes}
+    changed_paths = {path_text(path): by for path, by in changers.items()}
     return [
         replace(
             fault,
@@ -174,40 +173,12 @@ def _within(path: str, other: str) -> bool:
     return path == other or path.startswith((f"{other}.", f"{other}["))
 
 
-def _steps(change: str) -> JsonPath:
-    return tuple(int(step[:9]) if step.isdecimal() else step for step in change.partition("=")[0].split("."))
+def validate(spec: Spec, scale: str | None = None, changes: Sequence[str] = ()) -> list[Diagnostic]:
+    """Every fault of a spec, in the order of the file; an empty list where it is sound.
 
-
-def changed(source: Source, change: str) -> Source:
-    """The source with one value replaced: a dotted path, `=`, and JSON (or a plain word, as a string)."""
-    _, equals, text = change.partition("=")
-    steps = _steps(change)
-    if not equals or "" in steps or len(steps) > STANDARD.depth:
-        raise UsageError("bad-option", f"--set {change}: not of the form KEY=VALUE", "as in --set training.epochs=3")
+    `scale` is the name of one of its scales, a change is such as `training.epochs=3` or `width=128`.
+    """
     try:
-        value = read_text(text).value
-    except CompileError:
-        value = text
-    return replace(source, value=_replaced(source.value, steps, value, change))
-
-
-def _replaced(inside: Any, steps: JsonPath, value: Any, change: str) -> Any:
-    if not steps:
-        return value
-    step, rest = steps[0], steps[1:]
-    if isinstance(inside, str):  # the short form of a brick, such as "adam"
-        inside = {"type": inside}
-    if isinstance(inside, dict) and isinstance(step, str):
-        return inside | {step: _replaced(inside.get(step, {}), rest, value, change)}
-    if isinstance(inside, list) and isinstance(step, int) and step < len(inside):
-        return [*inside[:step], _replaced(inside[step], rest, value, change), *inside[step + 1 :]]
-    there = f"a list of {len(inside)}, counted from 0" if isinstance(inside, list) else f"{inside!r}"
-    raise UsageError("bad-option", f"--set {change}: there is no {str(step)!r} in {there}")
-
-
-def validate(spec: Spec) -> list[Diagnostic]:
-    """Every fault of a spec, in the order of the file; an empty list where it is sound."""
-    try:
-        return check(spec).diagnostics
+        return check(spec, changes=changes, scale=scale).diagnostics
     except CompileError as error:
         return error.diagnostics

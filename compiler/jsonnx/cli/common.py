@@ -42,7 +42,13 @@ SET = click.option(
     "changes",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the spec: a dotted path and a JSON value, such as training.epochs=3. May be repeated.",
+    help="Change the spec: a parameter or a dotted path, and a JSON value, such as width=128 or training.epochs=3. "
+    "May be repeated.",
+)
+
+
+SCALE = click.option(
+    "--scale", metavar="NAME", help="One of the spec's scales: its values in the place of the parameters'."
 )
 
 
@@ -119,9 +125,9 @@ def warn(checked: Checked) -> None:
         complain(checked.diagnostics, "text")
 
 
-def checked_spec(spec: str, changes: Sequence[str] = ()) -> Checked:
-    """A sound spec with changes applied; warnings are shown. Raises CompileError."""
-    checked = check(spec, changes=changes)
+def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> Checked:
+    """A sound spec at a scale and with changes; warnings are shown. Raises CompileError."""
+    checked = check(spec, changes=changes, scale=scale)
     checked.sound  # noqa: B018 (raises)
     warn(checked)
     return checked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import A_SEED, FORMAT, PROVIDER, SET, SPEC, checked_spec, complain, reported, say, tell
+from .common import A_SEED, FORMAT, PROVIDER, SCALE, SET, SPEC, checked_spec, complain, reported, say, tell
 
 if TYPE_CHECKING:
     from ..runtime.weights import WeightsReport
@@ -38,6 +38,7 @@ def tell_weights(report: WeightsReport) -> None:
 @PARTIAL
 @click.option("--seed", type=A_SEED, help="Decides the initial weights; the spec's seed where omitted.")
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json into a folder.")
+@SCALE
 @SET
 @reported
 def compile(
@@ -47,6 +48,7 @@ def compile(
     partial: bool,
     seed: int | None,
     training: bool,
+    scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
     """Compile a spec to an ONNX model."""
@@ -54,7 +56,7 @@ def compile(
     from ..driver import compiled
     from ..runtime.files import spare
 
-    checked = checked_spec(spec, changes)
+    checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in OUTPUTS] if training else [Path(output)]
     spare([*checked.files, *([Path(weights)] if weights else [])], outputs)
     model = compiled(checked, weights, seed, partial=partial)
@@ -80,6 +82,7 @@ def compile(
 @click.option("--force", is_flag=True, help="Replace a run that is in the folder already.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @PROVIDER
+@SCALE
 @SET
 @reported
 def train(
@@ -92,13 +95,14 @@ def train(
     force: bool,
     quiet: bool,
     provider: str,
+    scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
     """Train a network on the data its spec names."""
     from ..render.progress import progress
     from ..run import train as run
 
-    checked = checked_spec(spec, changes)
+    checked = checked_spec(spec, changes, scale)
     with progress(quiet) as shown:
         outcome = run(
             checked,

@@ -9,7 +9,19 @@ from pathlib import Path
 import click
 
 from ..diagnostics import CompileError, Diagnostic, UsageError
-from .common import FORMAT, INPUT_IS_WRONG, SPEC, USAGE_IS_WRONG, checked_spec, complain, reported, say, tell
+from .common import (
+    FORMAT,
+    INPUT_IS_WRONG,
+    SCALE,
+    SET,
+    SPEC,
+    USAGE_IS_WRONG,
+    checked_spec,
+    complain,
+    reported,
+    say,
+    tell,
+)
 
 
 @click.command()
@@ -22,8 +34,10 @@ from .common import FORMAT, INPUT_IS_WRONG, SPEC, USAGE_IS_WRONG, checked_spec, 
     show_default=True,
     help="For people, programs, GitHub annotations, code scanning or test reports.",
 )
+@SCALE
+@SET
 @reported
-def validate(specs: tuple[str, ...], format_: str) -> None:
+def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
     """Show everything that is wrong with specs. Exit status 1 where there is an error, 2 where a file is missing."""
     from ..validation import STDIN
     from ..validation import validate as faults
@@ -32,7 +46,7 @@ def validate(specs: tuple[str, ...], format_: str) -> None:
     missing = False
     for spec in dict.fromkeys(specs):
         try:
-            found += faults(Path(spec) if spec != "-" else spec)
+            found += faults(Path(spec) if spec != "-" else spec, scale, changes)
         except UsageError as error:
             found.append(replace(error.diagnostic, file=spec))
             missing = True
@@ -48,8 +62,10 @@ def validate(specs: tuple[str, ...], format_: str) -> None:
 @click.command()
 @SPEC
 @FORMAT
+@SCALE
+@SET
 @reported
-def summary(spec: str, format_: str) -> None:
+def summary(spec: str, format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
     """Show a row a layer: name, type, output shape, parameters, multiply-adds; and totals."""
     import json
 
@@ -57,7 +73,7 @@ def summary(spec: str, format_: str) -> None:
     from ..passes.cost import cost_table
     from ..render.tables import summary_json, summary_text
 
-    checked = checked_spec(spec)
+    checked = checked_spec(spec, changes, scale)
     typed = checked.sound
     rows = cost_table(typed, inference_graph(checked))
     if format_ == "json":

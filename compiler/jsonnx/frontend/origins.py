@@ -44,7 +44,7 @@ class Origins:
             notes.append((where, f"{quoted(str(name))} is used here"))
             frame = given.frame
             where, value, rest = self._found(given.path, rest)
-        return Origin(where, (*notes[:3], *notes_of(place.frame)), part)
+        return Origin(where, (*notes[:1], *notes_of(place.frame)), part)
 
     def _found(self, path: JsonPath, rest: JsonPath) -> tuple[JsonPath, Json, JsonPath]:
         """The deepest place on a way that is written, its value, and what is left of the way."""
