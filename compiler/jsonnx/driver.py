@@ -91,7 +91,7 @@ def compiled(
     if fold:
         bound = simplified(bound)
         after("folded", bound)
-    proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network, beyond_onnx(bound)))
+    proto = emit(bound, name=typed.network.name, metadata=metadata(typed, beyond_onnx(bound)))
     after("model", proto)
     return Model(proto, checked, graph, known, report)
 
