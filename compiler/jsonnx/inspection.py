@@ -72,8 +72,11 @@ class Inspection:
 
     @property
     def parameters(self) -> int:
-        """Elements of weights; constants of operators are called after those, with a slash in front."""
-        return sum(tensor.elements for tensor in self.facts.initializers if not tensor.name.startswith("/"))
+        """Numbers that are weights; where the metadata does not say how many, those that are no integers."""
+        told = self.facts.metadata.get("jsonnx.parameters", "")
+        if told.isascii() and told.isdigit() and len(told) < 20:
+            return int(told)
+        return sum(tensor.elements for tensor in self.facts.initializers if "float" in tensor.dtype)
 
     def warnings(self) -> list[Diagnostic]:
         """What is doubtful about the file, without being wrong with it."""
