@@ -27,7 +27,7 @@ from .layers.time_distributed import TimeDistributed
 from .model import Model
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
-from .passes.cost import beyond_onnx
+from .passes.cost import beyond_onnx, parameters_of
 from .passes.inference import simplified
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
@@ -93,7 +93,8 @@ def compiled(
     if fold:
         bound = simplified(bound)
         after("folded", bound)
-    proto = emit(bound, name=typed.network.name, metadata=metadata(typed.network, beyond_onnx(bound)))
+    told = metadata(typed, parameters_of(graph), beyond_onnx(bound))
+    proto = emit(bound, name=typed.network.name, metadata=told)
     after("model", proto)
     return Model(proto, checked, graph, known, report)
 

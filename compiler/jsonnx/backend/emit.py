@@ -11,6 +11,7 @@ from onnx import helper
 from ..graph import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype, tensor_proto
 from ..graph.infer import IR_VERSION, OPSET
 from ..types import Size, TensorType
+from .metadata import package_version
 
 PRODUCER = "jsonnx"
 VERSIONS = {"ai.onnx.ml": 4}
@@ -58,7 +59,10 @@ def emit(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | Non
         value_info=[_value_info(names.of[value], value.type) for value in _untyped(graph)],
     )
     model = helper.make_model(
-        proto, opset_imports=[helper.make_opsetid("", OPSET), *_domains(graph)], producer_name=PRODUCER
+        proto,
+        opset_imports=[helper.make_opsetid("", OPSET), *_domains(graph)],
+        producer_name=PRODUCER,
+        producer_version=package_version(),
     )
     model.ir_version = IR_VERSION
     helper.set_model_props(model, dict(sorted((metadata or {}).items())))

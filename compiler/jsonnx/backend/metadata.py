@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from ..types import TensorType
 
 
 def canonical(document: Any) -> str:
@@ -20,11 +22,14 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
-def metadata(network: Any, needs: Sequence[str] = ()) -> dict[str, str]:
-    """The metadata of a model: version, the spec itself and its hash, class labels by output, and what only
-    onnxruntime can run."""
+def metadata(typed: Any, parameters: int, needs: Sequence[str] = ()) -> dict[str, str]:
+    """The metadata of a model: version, the spec itself and its hash, signature, class labels by output, how many
+    numbers its weights are (folding makes others of them), and what only onnxruntime can run."""
+    network = typed.network
     told = {
         "jsonnx.version": package_version(),
+        "jsonnx.parameters": str(parameters),
+        "jsonnx.signature": json.dumps({"inputs": _types(typed.inputs), "outputs": _types(typed.outputs)}),
         "jsonnx.spec": json.dumps(network.document, ensure_ascii=False, separators=(",", ":")),
         "jsonnx.spec_sha256": spec_hash(network.document),
     }
@@ -33,6 +38,14 @@ def metadata(network: Any, needs: Sequence[str] = ()) -> dict[str, str]:
     if needs:
         told["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(needs)}"
     return told
+
+
+def _types(types: Mapping[str, TensorType]) -> dict[str, Any]:
+    """Element type and shape by name, in the order of the model; sizes that are not known have names."""
+    return {
+        name: {"dtype": type.dtype, "shape": [size if isinstance(size, int) else str(size) for size in type.shape]}
+        for name, type in types.items()
+    }
 
 
 @cache

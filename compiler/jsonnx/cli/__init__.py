@@ -62,6 +62,7 @@ for command in (
     models.train,
     models.evaluate,
     models.predict,
+    models.inspect,
     keras.import_,
     about.schema,
     about.layers,

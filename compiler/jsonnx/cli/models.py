@@ -154,3 +154,30 @@ def predict(run: str, data: str, output: str | None, provider: str) -> None:
     from ..deployed import Deployed
 
     Deployed.open(Path(run), provider).predict(data, output, say)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("--spec", "output", metavar="OUT.json", help="Write the spec that is in the model; - shows it alone.")
+@FORMAT
+@reported
+def inspect(model: str, output: str | None, format_: str) -> None:
+    """Show what a model file says: signature, labels, versions, and the spec it came from."""
+    import json
+
+    from ..inspection import inspected
+    from ..render.inspection import inspection_json, inspection_text
+    from ..runtime.files import spare, write_atomically
+
+    found = inspected(model)
+    warnings = found.warnings()
+    if warnings:
+        complain(warnings, "text")
+    if output == "-":
+        say(found.spec_text.rstrip("\n"))
+        return
+    if output:
+        spare([Path(model)], [Path(output)])
+        write_atomically(output, found.spec_text.encode())
+        tell(f"wrote {output}")
+    say(json.dumps(inspection_json(found), indent=2) if format_ == "json" else inspection_text(found))

@@ -56,6 +56,12 @@ def beyond_onnx(graph: Graph) -> list[str]:
     return sorted({node.op for node in graph.nodes if node.domain == ONNXRUNTIME})
 
 
+def parameters_of(graph: Graph) -> int:
+    """The elements of all weights whose shapes are known."""
+    values = {**graph.parameters, **graph.states}.values()
+    return sum(prod(value.shape) for value in values if value.type.is_fixed())
+
+
 def _weights_of(graph: Graph, owner: str):  # type: ignore[no-untyped-def]
     weights = {**graph.parameters, **graph.states}
     return {name: value for name, value in weights.items() if name.startswith(f"{owner}/") and value.type.is_fixed()}

@@ -133,9 +133,9 @@ def _guess(why: str, report: WeightsReport, name: str) -> str:
     return f"{why}; {near}" if near else why
 
 
-def shape_in_keras_manner(shape: Iterable[Dim]) -> str:
-    """`(batch, 28, 28, 1)`; with a comma after a single size."""
-    sizes = [str(size) for size in shape]
+def shape_in_keras_manner(shape: Iterable[Dim | str | None]) -> str:
+    """`(batch, 28, 28, 1)`; with a comma after a single size, and `?` for one of which nothing is known."""
+    sizes = ["?" if size is None else str(size) for size in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 

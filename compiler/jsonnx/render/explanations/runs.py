@@ -124,6 +124,13 @@ RUNS: dict[str, Explanation] = {
         "jsonnx evaluate someone_elses.onnx --data test.npz",
         "jsonnx evaluate runs/digits --data test.npz",
     ),
+    "changed-spec": Explanation(
+        "The spec in a model was changed after compiling",
+        "A model holds its spec and the SHA-256 of it. Here the two do not belong together: somebody edited the "
+        "metadata, so that the spec shown may not be what the operators compute.",
+        "a model whose metadata another program rewrote",
+        "jsonnx compile spec.json -o model.onnx",
+    ),
     # -- data --------------------------------------------------------------------------------------------------------
     "no-data": Explanation(
         "There is no data to train or evaluate on",

@@ -1,0 +1,299 @@
+"""`jsonnx inspect` on our models, on others', and on files that want to do harm."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from commands import jsonnx, process
+from onnx import TensorProto, helper, numpy_helper
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+SPEC: dict[str, Any] = {
+    "name": "kinds",
+    "inputs": {"steps": {"shape": ["time", 2]}, "flower": {"shape": [3], "dtype": "int32"}},
+    "layers": [
+        {"type": "LSTM", "name": "read", "units": 4, "from": "steps"},
+        {"type": "Rescaling", "name": "real", "from": "flower", "scale": 1e-3},
+        {"type": "Concatenate", "name": "both", "from": ["read", "real"]},
+        {"type": "Dense", "name": "kind", "units": 3, "activation": "softmax"},
+    ],
+    "outputs": ["kind", "both"],
+    "labels": {"kind": ["x", "y", "é"]},
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    jsonnx("compile", "spec.json", "-o", "m.onnx")
+    return tmp_path
+
+
+ANY = onnx.ValueInfoProto(name="z")
+"""An output of which nothing is said but its name."""
+
+
+def inspected(file: str = "m.onnx") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(jsonnx("inspect", file, "--format", "json").stdout)
+    return found
+
+
+def refused(model: onnx.ModelProto | bytes, code: str = "damaged-file") -> str:
+    data = model if isinstance(model, bytes) else model.SerializeToString()
+    Path("bad.onnx").write_bytes(data)
+    result = jsonnx("inspect", "bad.onnx", status=1)
+    assert f"error[{code}]" in result.stderr
+    assert result.stdout == ""
+    return result.stderr
+
+
+def plain(*nodes: onnx.NodeProto, **more: Any) -> onnx.ModelProto:
+    """A model of some nodes from x to y."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None]) for name in "xy"]
+    graph = helper.make_graph(list(nodes) or [helper.make_node("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:], **more)
+    return helper.make_model(graph, producer_name="someone")
+
+
+# -- our own ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_shows_what_it_is(here: Path) -> None:
+    text = jsonnx("inspect", "m.onnx").stdout
+    assert "inputs      steps  float32 (batch, time, 2)\n            flower  int32 (batch, 3)\n" in text
+    assert "outputs     kind  float32 (batch, 3)   x, y, é\n" in text
+    assert "spec        kinds, 4 layers, unchanged" in text
+    told = inspected()
+    model = onnx.load("m.onnx")
+    assert list(told["inputs"]) == ["steps", "flower"]
+    assert told["inputs"]["steps"] == {"dtype": "float32", "shape": ["batch", "time", 2]}
+    assert told["outputs"] == {
+        name: {"dtype": "float32", "shape": ["batch", n]} for name, n in (("kind", 3), ("both", 7))
+    }
+    assert told["labels"] == {"kind": ["x", "y", "é"]}
+    assert told["nodes"] == len(model.graph.node)
+    assert sum(told["operators"].values()) == told["nodes"]
+    assert told["bytes"] == Path("m.onnx").stat().st_size
+    assert told["opsets"] == {"ai.onnx": 20}
+    assert told["ir_version"] == 9
+    assert told["producer"]["name"] == "jsonnx"
+    assert told["producer"]["version"] == told["jsonnx"]
+    assert told["spec"]["unchanged"] is True
+    assert json.loads(told["metadata"]["jsonnx.signature"]) == {key: told[key] for key in ("inputs", "outputs")}
+
+
+def test_the_parameters_are_those_of_the_summary(here: Path) -> None:
+    jsonnx("compile", str(SAMPLES / "mnist_cnn.json"), "-o", "cnn.onnx")
+    summary = json.loads(jsonnx("summary", str(SAMPLES / "mnist_cnn.json"), "--format", "json").stdout)
+    assert inspected("cnn.onnx")["parameters"] == summary["totals"]["parameters"]
+
+
+def test_the_spec_comes_back_and_makes_the_same_model(here: Path) -> None:
+    result = jsonnx("inspect", "m.onnx", "--spec", "back.json")
+    assert result.stderr == "wrote back.json\n"
+    assert json.loads(Path("back.json").read_text()) == SPEC
+    jsonnx("fmt", "--check", "back.json")
+    jsonnx("compile", "back.json", "-o", "again.onnx")
+    assert onnx.load("again.onnx").graph == onnx.load("m.onnx").graph
+    assert inspected("again.onnx")["spec"] == inspected("m.onnx")["spec"]
+    assert jsonnx("inspect", "m.onnx", "--spec", "-").stdout == Path("back.json").read_text()
+    done = process("inspect", "m.onnx", "--spec", "-", encoding="utf-8")
+    assert (done.returncode, done.stdout) == (0, Path("back.json").read_text())
+
+
+def test_the_model_is_not_written_over(here: Path) -> None:
+    before = Path("m.onnx").read_bytes()
+    Path("same.onnx").symlink_to("m.onnx")
+    assert "is-an-input" in jsonnx("inspect", "m.onnx", "--spec", "same.onnx", status=2).stderr
+    assert Path("m.onnx").read_bytes() == before
+
+
+def test_a_changed_spec_is_told(here: Path) -> None:
+    model = onnx.load("m.onnx")
+    for entry in model.metadata_props:
+        if entry.key == "jsonnx.spec":
+            entry.value = entry.value.replace('"units":3', '"units":4')
+    onnx.save(model, "changed.onnx")
+    result = jsonnx("inspect", "changed.onnx")
+    assert "warning[changed-spec]" in result.stderr
+    assert "changed after compiling" in result.stdout
+    assert inspected_quietly("changed.onnx")["spec"]["unchanged"] is False
+
+
+def inspected_quietly(file: str) -> dict[str, Any]:
+    done = process("inspect", file, "--format", "json")
+    assert done.returncode == 0
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+# -- of others --------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_of_another_program(here: Path) -> None:
+    onnx.save(plain(), "other.onnx")
+    text = jsonnx("inspect", "other.onnx").stdout
+    assert "inputs      x  float32 (n, ?)" in text
+    assert "spec        none: jsonnx did not make this model" in text
+    assert inspected("other.onnx")["spec"] is None
+    assert "error[no-spec]" in jsonnx("inspect", "other.onnx", "--spec", "o.json", status=1).stderr
+    assert not Path("o.json").exists()
+
+
+def test_what_other_models_have(here: Path) -> None:
+    body = helper.make_graph([helper.make_node("Neg", ["x"], ["z"])], "b", [], [ANY])
+    condition = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.array(True)))
+    node = helper.make_node("If", ["c"], ["m"], then_branch=body, else_branch=body)
+    custom = helper.make_node("Twice", ["m"], ["y"], domain="mine")
+    model = plain(condition, node, custom)
+    imports = [helper.make_opsetid("", 21), helper.make_opsetid("mine", 1)]
+    function = helper.make_function(
+        "mine", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], imports[:1]
+    )
+    model = helper.make_model(model.graph, opset_imports=imports, functions=[function])
+    onnx.save(model, "other.onnx")
+    told = inspected("other.onnx")
+    assert told["operators"] == {"Neg": 2, "Constant": 1, "If": 1, "mine:Twice": 1}
+    assert told["functions"] == ["Twice"]
+    assert told["opsets"] == {"ai.onnx": 21, "mine": 1}
+
+
+def test_weights_in_another_file_are_told_and_not_read(here: Path) -> None:
+    model = plain(initializer=[external("weights.bin")])
+    onnx.save(model, "outside.onnx")  # there is no weights.bin
+    assert inspected("outside.onnx")["external_data"] == ["weights.bin"]
+
+
+def external(location: str, **more: str) -> TensorProto:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": location, **more}.items():
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+# -- hostile ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("location", ["../x", "/etc/passwd", "a/../../x", "..\\x", "\\\\host\\x", "C:/../x"])
+def test_weights_outside_of_the_folder_are_refused(here: Path, location: str) -> None:
+    refused(plain(initializer=[external(location)]), "unsafe-path")
+    constant = helper.make_node("Constant", [], ["c"])
+    constant.attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(external(location))
+    refused(plain(constant, helper.make_node("Add", ["x", "c"], ["y"])), "unsafe-path")
+    sparse = onnx.SparseTensorProto(dims=[4], values=external(location), indices=external("i"))
+    refused(plain(sparse_initializer=[sparse]), "unsafe-path")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0", b"garbage" * 99, b'{"inputs": {}}', b"\x1f\x8b\x08" + bytes(99), b"\xff" * 99, b"\x0a" + b"\xff" * 9],
+)
+def test_what_is_no_model_is_told(here: Path, data: bytes) -> None:
+    refused(data)
+
+
+def test_no_file_at_all(here: Path) -> None:
+    assert "unreadable-file" in jsonnx("inspect", "nothing.onnx", status=2).stderr
+    assert "unreadable-file" in jsonnx("inspect", ".", status=2).stderr
+
+
+def test_a_cut_model_is_told_wherever_it_is_cut(here: Path) -> None:
+    whole = Path("m.onnx").read_bytes()
+    from jsonnx.diagnostics import CompileError
+    from jsonnx.inspection import inspected as read
+
+    sound, codes = 0, set()
+    for end in range(0, len(whole), 7):
+        Path("cut.onnx").write_bytes(whole[:end])
+        try:
+            read("cut.onnx")
+            sound += 1
+        except CompileError as error:
+            codes.add(error.diagnostics[0].code)
+    assert codes == {"damaged-file"}
+    assert sound <= 2  # between two entries at the end of the file
+
+
+def test_thousands_of_damaged_models_do_no_harm(here: Path) -> None:
+    from jsonnx.diagnostics import CompileError
+    from jsonnx.inspection import inspected as read
+    from jsonnx.render.inspection import inspection_json, inspection_text
+
+    whole, rng = Path("m.onnx").read_bytes(), random.Random(0)
+    found = {"refused": 0, "read": 0}
+    for _ in range(1000):
+        data = bytearray(whole)
+        for _ in range(rng.choice([1, 1, 3, 20])):
+            at = rng.randrange(len(data))
+            data[at : at + rng.choice([0, 1, 1, 9])] = rng.randbytes(rng.choice([0, 1, 1, 9]))
+        Path("mutant.onnx").write_bytes(data)
+        try:
+            made = read("mutant.onnx")
+            inspection_text(made)
+            json.dumps(inspection_json(made))
+            found["read"] += 1
+        except CompileError:
+            found["refused"] += 1
+    assert min(found.values()) > 60
+
+
+def test_models_that_contradict_themselves(here: Path) -> None:
+    relu = helper.make_node
+    assert "made twice" in refused(plain(relu("Relu", ["x"], ["y"]), relu("Relu", ["x"], ["y"])))
+    assert "nothing before it makes 'b'" in refused(plain(relu("Relu", ["b"], ["a"]), relu("Relu", ["a"], ["b"])))
+    assert "nothing makes its output" in refused(plain(relu("Relu", ["x"], ["z"])))
+    tensor = numpy_helper.from_array(np.zeros((2, 3), np.float32), "w")
+    assert "made twice" in refused(plain(initializer=[tensor, tensor]))
+    for wrong in ([2, 4], [2, 2], [-2, -3], [1 << 40, 1 << 40]):
+        bad = TensorProto.FromString(tensor.SerializeToString())
+        bad.dims[:] = wrong
+        refused(plain(initializer=[bad]))
+    bomb = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1 << 40])
+    assert "has no data" in refused(plain(initializer=[bomb]))
+    bomb.data_type = 99
+    assert "unknown type" in refused(plain(initializer=[bomb]))
+    refused(plain(initializer=[external("w", offset="-1")]))
+    refused(plain(initializer=[external("w", length="9e9")]))
+    refused(plain(initializer=[external("")]))
+
+
+def test_graphs_inside_graphs_end_somewhere(here: Path) -> None:
+    def inside(depth: int) -> onnx.ModelProto:
+        graph = helper.make_graph([helper.make_node("Relu", ["x"], ["z"])], "g", [], [ANY])
+        for _ in range(depth):
+            node = helper.make_node("If", ["x"], ["z"], then_branch=graph)
+            graph = helper.make_graph([node], "g", [], [ANY])
+        return plain(helper.make_node("If", ["x"], ["y"], then_branch=graph))
+
+    assert "deeper than 16" in refused(inside(20))
+    onnx.save(inside(10), "deep.onnx")
+    assert inspected("deep.onnx")["operators"] == {"If": 11, "Relu": 1}
+
+
+def test_names_do_not_reach_the_terminal_raw(here: Path) -> None:
+    model = plain()
+    model.graph.name = "\x1b[2J\u202e"
+    model.producer_name = "\x1b]0;x\x07"
+    onnx.save(model, "escape.onnx")
+    shown = jsonnx("inspect", "escape.onnx").stdout
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+
+
+def test_a_spec_that_is_none_is_told(here: Path) -> None:
+    for text in ("", "{", "[1]", '{"a": NaN}', "[" * 1000):
+        model = plain()
+        model.metadata_props.add(key="jsonnx.spec", value=text)
+        refused(model)
+    model = plain()
+    model.metadata_props.add(key="jsonnx.spec", value="{}")
+    model.metadata_props.add(key="jsonnx.labels", value="[" * 5000)
+    onnx.save(model, "odd.onnx")
+    assert inspected_quietly("odd.onnx")["labels"] == {}
