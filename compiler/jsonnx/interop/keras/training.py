@@ -15,6 +15,7 @@ from ...frontend.words import quoted
 from ...training.losses import LOSSES
 from ...training.metrics import METRICS
 from ...training.optimizers import OPTIMIZERS
+from ...training.section import Training
 from .dialects import Dialect
 from .faults import KerasReport
 from .layers import Layers
@@ -33,22 +34,23 @@ def training_of(
     """The section for what `compile` was given; None, and a notice, where there is none."""
     if not config or not (config.get("loss") or config.get("optimizer")):
         return None
-    told, at = [], path
     try:
         section = Section(dialect, outputs).section(config)
         found = Report()
         check({"inputs": {"x": {"shape": []}}, "layers": [{"type": "Identity"}], "training": section}, found)
-        if not found.errors():
-            told = [key for key in ("weighted_metrics",) if config.get(key)]
-            return section
-        told = [next(iter(found)).message]
+        if found.errors():
+            raise LeftOut(next(iter(found)).message)
     except LeftOut as why:
-        told = [str(why)]
-    finally:
-        for what in told:
-            message = f"how the model was compiled is left out: {what}"
-            report.add("keras-differs", at, message, help='write a "training" section by hand', severity="warning")
-    return None
+        tell_left_out(report, path, str(why))
+        return None
+    if config.get("weighted_metrics"):
+        report.add("keras-differs", path, "metrics weighted by sample are left out", severity="warning")
+    return Training(**section).to_json()
+
+
+def tell_left_out(report: Report, path: JsonPath, why: str) -> None:
+    message, help = f"how the model was compiled is left out: {why}", 'write a "training" section by hand'
+    report.add("keras-differs", path, message, help=help, severity="warning")
 
 
 class Section:
