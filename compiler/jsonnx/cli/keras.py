@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -18,8 +17,9 @@ from .common import complain, reported, say, tell
 @reported
 def import_(file: str, output: str | None, weights: str | None) -> None:
     """Make a spec of a Keras model: the text of to_json(), a .keras or an .h5 file."""
+    from ..files import spare, write_atomically
     from ..imports import imported
-    from ..runtime.files import spare, write_atomically
+    from ..interop.weights import weights_bytes
 
     found = imported(Path(file))
     spare([Path(file)], [Path(name) for name in (output, weights) if name])
@@ -27,9 +27,11 @@ def import_(file: str, output: str | None, weights: str | None) -> None:
         raise UsageError("keras-no-weights", f"there are no weights in {file!r}", "leave out --weights")
     if found.notices:
         complain(found.notices, "text")
-    text = json.dumps(found.spec, indent=2)
+    if weights and found.weights is not None:
+        write_atomically(weights, weights_bytes(found.weights))
+        tell(f"wrote {weights}: {len(found.weights)} arrays")
     if output is None:
-        say(text)
+        say(found.text.rstrip("\n"))
         return
-    write_atomically(output, f"{text}\n".encode())
+    write_atomically(output, found.text.encode())
     tell(f"wrote {output}: {len(found.spec['layers'])} layers, from {found.origin}")

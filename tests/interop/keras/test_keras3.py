@@ -31,6 +31,7 @@ def test_a_sequential_model_is_a_stack_without_defaults() -> None:
             },
             {"type": "Dense", "name": "dense_4", "units": 3},
         ],
+        "training": {"loss": "mean_squared_error", "optimizer": "Adam", "metrics": ["mae"]},
     }
 
 
@@ -81,5 +82,5 @@ def test_the_text_itself_can_be_given() -> None:
 @pytest.mark.parametrize("name", ["keras3_sequential", "keras3_nested", "keras3_states_and_arguments", "keras3_mask"])
 def test_what_comes_out_compiles(name: str) -> None:
     spec = spec_of(name)
-    assert jsonnx.validate(json.dumps(spec)) == []
+    assert not [fault for fault in jsonnx.validate(json.dumps(spec)) if fault.severity == "error"]
     assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])

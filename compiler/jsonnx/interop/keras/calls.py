@@ -100,6 +100,8 @@ def inputs_of(kind: str, given: Mapping[str, Any], explicit: Mapping[str, Any]) 
         inputs["attention_mask"] = given["attention_mask"]
     if tuple(inputs) != ARGUMENTS[: len(inputs)] or len(inputs) > 3:
         flags["arguments"] = list(inputs)
+    elif len(inputs) == 2 and inputs["query"] == inputs["value"]:
+        del inputs["value"]  # with one input the value is the query
     return list(inputs.values()), flags
 
 

@@ -82,9 +82,14 @@ def modern(kind: str, config: Mapping[str, Json], dialect: Dialect) -> Modern:
     for key, meant in _NOTHING.items():
         if key in given and meant(given[key]):
             del given[key]
-    axis = given.get("axis")
-    if isinstance(axis, list) and len(axis) == 1 and kind in ("BatchNormalization", "LayerNormalization", "Softmax"):
-        given["axis"] = axis[0]
+    for key in ("axis", "shared_axes"):
+        axes = given.get(key)
+        if isinstance(axes, list) and len(axes) < 2:
+            given[key] = axes[0] if axes else None
+    for key in ("x_factor", "y_factor"):  # which Keras writes as it keeps them
+        bounds = given.get(key)
+        if isinstance(bounds, list) and len(bounds) == 2 and bounds[0] == -bounds[1]:
+            given[key] = bounds[1]
     return Modern(kind, given, places)
 
 
@@ -135,10 +140,12 @@ _NOTHING: dict[str, Callable[[Any], bool]] = {
     "shared_object_id": _anything,
     "build_config": _anything,
     "flash_attention": _anything,
+    **dict.fromkeys(("query_shape", "key_shape", "value_shape"), _anything),
     "time_major": _one_of(False),
     "ragged": _one_of(False),
     "sparse": _one_of(False),
     "stateful": _one_of(False),
+    "renorm_clipping": _one_of({}),
     "virtual_batch_size": _one_of(),
     "adjustment": _one_of(),
     "fused": _anything,

@@ -71,6 +71,8 @@ class Written:
     registered: str | None = None
     calls: tuple[Invocation, ...] = ()
     inner: Model | None = None
+    built: Mapping[str, Json] = field(default_factory=dict)
+    """The shapes it was built for, where Keras 3 says them."""
 
     @property
     def config_path(self) -> JsonPath:
@@ -157,6 +159,7 @@ class Reader:
             registered=registered if isinstance(registered, str) else None,
             calls=self.calls(value.get("inbound_nodes"), (*path, "inbound_nodes")),
             inner=inner,
+            built=value["build_config"] if isinstance(value.get("build_config"), dict) else {},
         )
 
     # -- calls -------------------------------------------------------------------------------------------------------

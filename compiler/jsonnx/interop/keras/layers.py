@@ -107,6 +107,8 @@ class Layers:
         forms = brick.forms()
         for key, value in made.config.items():
             path = places[key]
+            if key == "attention_axes" and value == _all_axes(layer):
+                continue
             if key == "dtype":
                 self.check_dtype(value, layer, path)
             elif key == "vocabulary" and made.kind in VOCABULARIES and isinstance(value, str):
@@ -257,6 +259,13 @@ class Layers:
         return {"type": "Pipeline", "layers": made}
 
 
+def _all_axes(layer: Written) -> list[int] | None:
+    """The axes along which MultiHeadAttention attends where it is not told: all but the batch and the last."""
+    shapes = layer.built.get("shapes_dict")
+    shape = shapes.get("query_shape") if isinstance(shapes, dict) else layer.config.get("query_shape")
+    return list(range(1, len(shape) - 1)) if isinstance(shape, list) else None
+
+
 def plain(brick: Any) -> Any:
     """The same layer, without what Keras writes though it follows from the rest."""
     if brick.type_name == "MultiHeadAttention" and brick.value_dim == brick.key_dim:
@@ -297,9 +306,9 @@ def _origin(value: Mapping[str, Json]) -> tuple[str | None, str | None]:
 def _is_default(value: Json, attribute: Attribute | None) -> bool:
     """Whether an argument says nothing: it has its default, as Keras writes it."""
     if attribute is None:
-        return value is None
+        return value in (None, "channels_last")
     default = attribute.default
-    if value == "linear" and default is None:
+    if default is None and value in ("linear", "channels_last"):  # Keras writes what its settings made of None
         return True
     return type(value) is type(default) and value == default
 

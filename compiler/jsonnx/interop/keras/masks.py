@@ -14,8 +14,6 @@ from ...layers.merging import Merge
 
 Key = tuple[Any, ...] | None
 
-SPECIAL = ("Embedding", "ReversibleEmbedding", "Masking")
-
 
 def mask_beside(brick: Layer, inputs: Sequence[Any]) -> Key:
     """How the mask beside a layer's first output is made; None where there is none, or where that is not known."""
@@ -27,10 +25,32 @@ def mask_beside(brick: Layer, inputs: Sequence[Any]) -> Key:
     if isinstance(brick, Merge):
         masks = [value.mask for value in inputs]
         return None if None in masks or not masks else reduce(either, masks)
+    if brick.type_name == "Concatenate":
+        return concatenated(inputs, given.axis)
+    if brick.type_name in ("Attention", "AdditiveAttention"):
+        return query_mask(given.arguments, inputs)
     inner = given.layer if brick.type_name == "Bidirectional" else given
     if not brick.supports_masking or getattr(inner, "return_sequences", True) is False:
         return None
     mask: Key = inputs[0].mask
+    return mask
+
+
+def concatenated(inputs: Sequence[Any], axis: int) -> Key:
+    """The mask of values side by side, as Keras makes it: a value without one counts as a whole."""
+    if all(value.mask is None for value in inputs):
+        return None
+    parts = [
+        ("ones_like", value.name)
+        if value.mask is None
+        else ("or", ("expand_dims", value.mask), ("zeros_like", value.name))
+        for value in inputs
+    ]
+    return ("any", ("concatenate", axis, *parts))
+
+
+def query_mask(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> Key:
+    mask: Key = inputs[(arguments or ("query",)).index("query")].mask
     return mask
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from .layers import Layers
 from .names import Names, layers_of, valid
 from .operations import is_operation
 from .steps import Flat, Owner
+from .training import tell_left_out, training_of
 from .writer import document
 
 
@@ -32,11 +33,19 @@ class Imported:
     owners: tuple[Owner, ...]
     """The layers that may have weights."""
     dialect: Dialect
-    notices: tuple[Diagnostic, ...]
-    """What is not as in Keras, and what was left out: warnings."""
     flat: Flat
     report: KerasReport
     """What to tell further faults to."""
+
+    @property
+    def notices(self) -> tuple[Diagnostic, ...]:
+        """What is not as in Keras, and what was left out: warnings."""
+        return tuple(self.report)
+
+    def leave_out_training(self, why: str) -> None:
+        """Takes the `training` section out of the document again."""
+        del self.spec["training"]
+        tell_left_out(self.report, (), why)
 
     def origin(self, path: JsonPath) -> JsonPath:
         """Where a part of the document comes from in the Keras file."""
@@ -48,8 +57,14 @@ class Imported:
         return ()
 
 
-def read_model(source: Source, version: str | None = None) -> Imported:
-    """The document for a model's JSON; `version` is Keras' where the file says it. Raises CompileError."""
+def read_model(
+    source: Source, version: str | None = None, training: Source | None = None, assets: Mapping[str, bytes] = {}
+) -> Imported:
+    """The document for a model's JSON. Raises CompileError.
+
+    `version` is Keras' where the file says it, `training` how the model was compiled where that stands apart, `assets`
+    are vocabularies by their paths.
+    """
     report, value = KerasReport(source.file, source.locate), source.value
     if not isinstance(value, dict) or value.get("class_name") not in MODELS:
         tell_no_model(value, report)
@@ -70,7 +85,11 @@ def read_model(source: Source, version: str | None = None) -> Imported:
         report.add("keras-wrong-form", (), f"the model {quoted(model.name)} has no outputs")
     report.raise_errors()
     tell_notices(graph)
-    return Imported(document(graph.flat), tuple(owners(model, names)), dialect, tuple(report), graph.flat, report)
+    section = None
+    compiled, at = (training.value, ()) if training else (value.get("compile_config"), ("compile_config",))
+    if isinstance(compiled, dict):
+        section = training_of(compiled, at, graph.flat.outputs, dialect, report)
+    return Imported(document(graph.flat, section), tuple(owners(model, names)), dialect, graph.flat, report)
 
 
 def name_of(model: Model) -> str:

@@ -7,10 +7,12 @@ model's outputs, Keras 1 and 2 from 1 everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from ...bricks import snake_case
 from ...frontend.words import quoted
 from .calls import Bound, bound, masks_beside, refs
 from .document import Invocation, Model, Other, Ref, Slice, Written, leaves
@@ -202,9 +204,22 @@ class Network:
             return differ(value.name, float(args[1])) if isinstance(value, Value) else unknown
         if layer.kind == "Any" and args and layer.config.get("axis") in (-1, [-1]) and not layer.config.get("keepdims"):
             return ("any", self.made(args[0], depth + 1))
+        return self.made_by(layer, args, depth) or unknown
+
+    def made_by(self, layer: Written, args: Sequence[Any], depth: int) -> Key:
+        """How a function makes a mask of others; None where that is not known."""
         if layer.kind == "LogicalOr" and len(args) == 2:
             return either(*(self.made(item, depth + 1) for item in args))
-        return unknown
+        if layer.kind == "ConvertToTensor" and args:
+            return self.made(args[0], depth + 1)
+        if layer.kind == "ExpandDims" and args and layer.config.get("axis") == -1:
+            return ("expand_dims", self.made(args[0], depth + 1))
+        if layer.kind in ("OnesLike", "ZerosLike") and args and isinstance(args[0], Ref):
+            value = self.values.get(self.task(args[0]))
+            return (snake_case(layer.kind), value.name) if isinstance(value, Value) else None
+        if layer.kind == "Concatenate" and args and isinstance(args[0], list):
+            return ("concatenate", layer.config.get("axis"), *(self.made(item, depth + 1) for item in args[0]))
+        return None
 
     # -- values ------------------------------------------------------------------------------------------------------
 

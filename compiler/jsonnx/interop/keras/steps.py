@@ -66,5 +66,7 @@ class Flat:
             more = brick.output_names()
         except ShapeError:  # what is wrong with a layer inside it, the check of the whole says
             more = ()
-        first = Value(step.name, mask_beside(brick, inputs))
-        return [first, *(Value(f"{step.name}.{output}") for output in more)] if more else first
+        mask, masked = mask_beside(brick, inputs), brick.masked_outputs()
+        names = [step.name, *(f"{step.name}.{output}" for output in more)]
+        results = [Value(name, mask if place < masked else None) for place, name in enumerate(names)]
+        return results if more else results[0]

@@ -52,6 +52,13 @@ KERAS: dict[str, Explanation] = {
         "keras.Sequential([keras.layers.Dense(4)]).to_json()",
         "keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)]).to_json()",
     ),
+    "keras-no-model": Explanation(
+        "A file with weights and no model",
+        "`save_weights` writes arrays alone. A spec is made of the model's JSON, which is in the files that `save` "
+        "writes and in what `to_json()` gives.",
+        "jsonnx import model.weights.h5 -o spec.json",
+        "jsonnx import model.keras -o spec.json",
+    ),
     "keras-no-weights": Explanation(
         "Weights asked for that are not in the file",
         "The text of to_json() holds layers and no weights; these are in .keras and .h5 files.",
