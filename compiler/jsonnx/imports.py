@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .diagnostics import Diagnostic
-from .frontend.source import Limits, Source, read_file, read_text
-from .interop.keras import read_model
-from .validation import validate
-
-LIMITS = Limits(depth=256)
-"""A model inside a model is some eight levels deeper."""
+from .diagnostics import CompileError, Diagnostic
+from .driver import forward
+from .interop.keras import Imported, KerasFile, Matched, matched, open_keras, read_model
+from .validation import Checked, check
 
 
 @dataclass(frozen=True)
@@ -43,14 +40,29 @@ def from_keras(path_or_text: str | os.PathLike[str]) -> tuple[dict[str, Any], Ma
 
 def imported(path_or_text: str | os.PathLike[str]) -> Import:
     """As `from_keras`, with what there is to know of the file."""
-    model = read_model(_source(path_or_text))
-    found = validate(model.spec)
-    model.report.retell((fault for fault in found if fault.severity == "error"), model.origin)
+    file = open_keras(path_or_text)
+    if file.source is None:
+        help = "compile and train take such a file as --weights; import needs a .keras file, or an .h5 file of a model"
+        raise CompileError(
+            [Diagnostic("keras-no-model", "this file has weights and no model", "$", file.file, help=help)]
+        )
+    model = read_model(file.source, file.version)
+    checked = check(model.spec)
+    model.report.retell((fault for fault in checked.diagnostics if fault.severity == "error"), model.origin)
     model.report.raise_errors()
-    return Import(model.spec, None, str(model.dialect), model.notices)
+    found = _weights(file, model, checked)
+    told = (*model.notices, *file.notices, *found.notices)
+    return Import(model.spec, found.arrays if file.weights else None, str(model.dialect), told)
 
 
-def _source(path_or_text: str | os.PathLike[str]) -> Source:
-    if isinstance(path_or_text, str) and path_or_text.lstrip().startswith("{"):
-        return read_text(path_or_text, limits=LIMITS)
-    return read_file(path_or_text, LIMITS)
+def _weights(file: KerasFile, model: Imported, checked: Checked) -> Matched:
+    """The file's weights by our names. Raises CompileError where one is missing, is left over, or does not fit."""
+    if file.weights is None:
+        return Matched()
+    graph = forward(checked)
+    types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+    trainable = {name for name, parameter in graph.parameters.items() if parameter.trainable}
+    found = matched(file.weights, model.owners, types, trainable, file.file)
+    if faults := found.faults(file.file):
+        raise CompileError(faults)
+    return found

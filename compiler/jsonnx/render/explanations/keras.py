@@ -52,6 +52,13 @@ KERAS: dict[str, Explanation] = {
         "keras.Sequential([keras.layers.Dense(4)]).to_json()",
         "keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)]).to_json()",
     ),
+    "keras-no-model": Explanation(
+        "A file of weights where a model is wanted",
+        "A `.weights.h5` file has the numbers of a model and not the model: which layers there are, stands in the code "
+        "that made it. Such a file goes with a spec of the same layers.",
+        "jsonnx import resnet.weights.h5 -o spec.json",
+        "jsonnx compile spec.json --weights resnet.weights.h5 -o model.onnx",
+    ),
     "keras-no-weights": Explanation(
         "Weights asked for that are not in the file",
         "The text of to_json() holds layers and no weights; these are in .keras and .h5 files.",
