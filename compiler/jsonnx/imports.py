@@ -54,9 +54,9 @@ def imported(path_or_text: PathOrText) -> Import:
     """As `from_keras`, with what there is to know of the file."""
     file = open_keras(path_or_text)
     if file.source is None:
-        help = "import the model's .keras or .h5 file, or its JSON"
+        help = "compile and train take such a file as --weights; import needs a .keras file, or an .h5 file of a model"
         raise CompileError(
-            [Diagnostic("keras-no-model", "the file has weights and no model", file=file.file, help=help)]
+            [Diagnostic("keras-no-model", "this file has weights and no model", "$", file.file, help=help)]
         )
     model = read_model(file.source, file.version, file.training, file.assets)
     checked = _checked(model)

@@ -53,11 +53,11 @@ KERAS: dict[str, Explanation] = {
         "keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)]).to_json()",
     ),
     "keras-no-model": Explanation(
-        "A file with weights and no model",
-        "`save_weights` writes arrays alone. A spec is made of the model's JSON, which is in the files that `save` "
-        "writes and in what `to_json()` gives.",
-        "jsonnx import model.weights.h5 -o spec.json",
-        "jsonnx import model.keras -o spec.json",
+        "A file of weights where a model is wanted",
+        "A `.weights.h5` file has the numbers of a model and not the model: which layers there are, stands in the code "
+        "that made it. Such a file goes with a spec of the same layers.",
+        "jsonnx import resnet.weights.h5 -o spec.json",
+        "jsonnx compile spec.json --weights resnet.weights.h5 -o model.onnx",
     ),
     "keras-no-weights": Explanation(
         "Weights asked for that are not in the file",

@@ -1,0 +1,114 @@
+"""Weights in files that Keras 3 wrote; their numbers follow from their names, see parity/record_keras_files."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import jsonnx
+import numpy as np
+import pytest
+from jsonnx.imports import imported
+from jsonnx.interop.keras import Owner, matched, open_keras
+from jsonnx.types import TensorType
+
+FILES = Path(__file__).parent / "files"
+HALF = {
+    "bfloat16/kernel": TensorType("float32", (3, 2)),
+    "bfloat16/bias": TensorType("float32", (2,)),
+    "float16/kernel": TensorType("float32", (2, 2)),
+    "float16/bias": TensorType("float32", (2,)),
+}
+HALF_OWNERS = [
+    Owner("bfloat16", "Dense", ("bfloat16",), "layers/dense"),
+    Owner("float16", "Dense", ("float16",), "layers/dense_1"),
+]
+
+
+def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(zlib.crc32(name.encode())).uniform(0.1, 1, shape).astype("float32")
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_every_weight_of_every_kind_of_layer_comes_by_its_name(ending: str) -> None:
+    spec, weights = jsonnx.from_keras(FILES / f"keras3_every_kind.{ending}")
+    assert weights is not None
+    assert len(weights) == 43
+    for name, array in weights.items():
+        expected = numbers(name, array.shape).astype(array.dtype)
+        np.testing.assert_array_equal(array, expected, err_msg=name)
+    jsonnx.compile(spec, weights)
+
+
+def test_the_optimizers_state_is_left_out_with_a_notice() -> None:
+    (notice,) = imported(FILES / "keras3_every_kind.keras").notices
+    assert (notice.code, notice.severity) == ("not-imported", "warning")
+    assert "optimizer" in notice.message
+    assert imported(FILES / "keras3_every_kind.h5").notices == ()
+
+
+@pytest.mark.parametrize("name", ["keras3_half.keras", "keras3_half.h5", "keras3_shards.weights.json"])
+def test_halves_become_single_numbers_exactly(name: str) -> None:
+    stored = open_keras(FILES / name).weights
+    assert stored is not None
+    found = matched(stored, HALF_OWNERS, HALF, list(HALF))
+    assert not found.faults()
+    for name, array in found.arrays.items():
+        exact = numbers(name, array.shape)
+        assert array.dtype == np.float32
+        assert 0 < np.abs(array - exact).max() < (0.004 if "bfloat16" in name else 0.0005)
+        bits = 16 if "bfloat16" in name else 13  # those that a half does not have are zero
+        assert not (array.view(np.uint32) & ((1 << bits) - 1)).any()
+
+
+def test_names_are_found_whatever_the_layers_are_counted() -> None:
+    """The file tells layers by name; only where it has none, by order of their class."""
+    stored = open_keras(FILES / "keras3_half.keras").weights
+    assert stored is not None
+    crossed = [HALF_OWNERS[0]._replace(group="layers/dense_1"), HALF_OWNERS[1]._replace(group="layers/dense")]
+    assert not matched(stored, crossed, HALF, list(HALF)).faults()
+    for group in stored.attributes.values():
+        group.pop("name", None)
+    assert len(matched(stored, crossed, HALF, list(HALF)).faults()) == 2  # the two kernels, whose shapes differ
+    assert not matched(stored, HALF_OWNERS, HALF, list(HALF)).faults()
+
+
+def test_what_does_not_fit_is_told_weight_by_weight() -> None:
+    stored = open_keras(FILES / "keras3_half.keras").weights
+    assert stored is not None
+    wanted = {**HALF, "bfloat16/kernel": TensorType("float32", (2, 3)), "more/kernel": TensorType("float32", (1,))}
+    owners = [HALF_OWNERS[0], Owner("more", "Dense", ("more",), "layers/dense_2")]
+    del wanted["float16/kernel"], wanted["float16/bias"]
+    told = [fault.message for fault in matched(stored, owners, wanted, list(wanted)).faults("m.keras")]
+    assert told == [
+        "the weight 'bfloat16/kernel' ('layers/dense/vars/0' in the file) has shape [3, 2], the network wants [2, 3]",
+        "the weight 'more/kernel' is missing in the file",
+        "the file's array 'layers/dense_1/vars/0' belongs to no weight of the network",
+        "the file's array 'layers/dense_1/vars/1' belongs to no weight of the network",
+    ]
+
+
+def test_a_file_of_weights_alone_is_no_model() -> None:
+    with pytest.raises(jsonnx.CompileError, match="weights and no model"):
+        jsonnx.from_keras(FILES / "keras3_shards.weights.json")
+
+
+def test_a_weights_order_in_a_nested_model_does_not_depend_on_what_was_frozen() -> None:
+    """The list of a nested model has what was trainable first; its names tell which is which."""
+    stored = open_keras(FILES / "keras3_every_kind.h5").weights
+    assert stored is not None
+    names = stored.attributes["model_weights/encoder"]["weight_names"]
+    before = jsonnx.from_keras(FILES / "keras3_every_kind.h5")[1]
+    owners = [
+        Owner("first", "Conv1D", ("encoder", "first"), ""),
+        Owner("normal", "BatchNormalization", ("encoder", "normal"), ""),
+        Owner("second", "Conv1D", ("encoder", "second"), ""),
+    ]
+    assert before is not None
+    inner = [name for name in before if name.split("/")[0] in ("first", "normal", "second")]
+    wanted = {name: TensorType("float32", before[name].shape) for name in inner}
+    frozen = [name for name in names if "/normal/" in name] + [name for name in names if "/normal/" not in name]
+    stored.attributes["model_weights/encoder"]["weight_names"] = frozen
+    found = matched(stored, owners, wanted, list(wanted)[:2])
+    for name, array in found.arrays.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)

@@ -1,0 +1,79 @@
+"""Records files as Keras 3 writes them, for the tests of reading them: `python record_keras_files.py FOLDER`.
+
+Every weight's numbers follow from its name (`numbers`), so that a test knows them without a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import keras
+import numpy as np
+from keras import layers
+
+
+def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The numbers of the weight of a name."""
+    return np.random.default_rng(zlib.crc32(name.encode())).uniform(0.1, 1, shape).astype("float32")
+
+
+def every_kind() -> keras.Model:
+    """A model with each way in which layers keep weights inside one another."""
+    x = keras.Input((6, 4), name="x")
+    encoder = keras.Sequential(
+        [
+            keras.Input((6, 4)),
+            layers.Conv1D(3, 2, padding="same", name="first"),
+            layers.BatchNormalization(name="normal"),
+            layers.Conv1D(4, 2, padding="same", name="second"),
+        ],
+        name="encoder",
+    )
+    y = layers.Bidirectional(layers.GRU(2, return_sequences=True), name="both")(encoder(x))
+    y = layers.MultiHeadAttention(2, 3, use_gate=True, name="heads")(y, y)
+    y = layers.TimeDistributed(layers.Dense(4, name="dense"), name="each")(y)
+    cells = [layers.LSTMCell(3), layers.GRUCell(2), layers.LSTMCell(3)]
+    y = layers.RNN(cells, name="stack")(y)
+    y = layers.SpectralNormalization(layers.Dense(3, name="dense"), name="spectral")(y)
+    y = layers.Normalization(name="scaled")(y)
+    y = layers.Dropout(0.5, seed=1, name="dropout")(y)
+    model = keras.Model(x, layers.Dense(2, name="end")(y), name="every_kind")
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(np.ones((2, 6, 4)), np.ones((2, 2)), verbose=0)
+    return model
+
+
+def half() -> keras.Model:
+    """Weights of other element types."""
+    dense = [layers.Dense(2, name=name, dtype=name) for name in ("bfloat16", "float16")]
+    model = keras.Sequential([keras.Input((3,)), *dense], name="half")
+    model.compile("sgd", "mse")
+    return model
+
+
+def fill(model: keras.Model) -> None:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            fill(layer)
+            continue
+        for weight in layer.weights:
+            name = weight.path[weight.path.index(f"{layer.name}/") :]
+            weight.assign(keras.ops.cast(numbers(name, weight.shape), weight.dtype))
+
+
+def main(folder: Path) -> None:
+    keras.backend.clear_session()
+    for model in (every_kind(), half()):
+        fill(model)
+        model.save(folder / f"keras3_{model.name}.keras")
+        model.save(folder / f"keras3_{model.name}.h5", include_optimizer=model.name == "half")
+    model.save_weights(folder / "keras3_shards.weights.json", max_shard_size=2e-8)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
