@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import emit, metadata, spec_hash
+from .backend import draft, metadata, spec_hash
 from .diagnostics import CompileError, Diagnostic
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
@@ -81,22 +81,21 @@ def compiled(
     typed = checked.sound
     graph = inference_graph(checked)
     after("graph", graph)
-    known = initial_weights(graph, seed_of(typed, seed))
     try:
         wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
         given, report = start(checked, wanted, weights, partial)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
-    known |= given
+    known = initial_weights(graph, seed_of(typed, seed), given)
     bound = tidy(bound_to(graph, known, checked))
     after("bound", bound)
     if fold:
         bound = simplified(bound)
         after("folded", bound)
     told = metadata(typed, parameters_of(graph), beyond_onnx(bound))
-    proto = emit(bound, name=typed.network.name, metadata=told)
-    after("model", proto)
-    return Model(proto, checked, graph, known, report)
+    model = draft(bound, name=typed.network.name, metadata=told)
+    after("model", model)
+    return Model(model, checked, graph, known, report)
 
 
 def bound_to(graph: Graph, weights: Mapping[str, np.ndarray], checked: Checked) -> Graph:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .backend import serialize, verify
+from .backend import Draft, verify
 from .graph import Graph
 from .passes.cost import Row, cost_table
 from .runtime.files import write_atomically
@@ -24,19 +25,28 @@ if TYPE_CHECKING:
 class Model:
     """An inference model with its weights, standard ONNX.
 
+    Its weights are those of the spec's layers, and not to be written to; in the ONNX file they may be
+    folded into others.
     `weights_report` says what became of weights that it was given; None where all are drawn.
     """
 
     def __init__(
         self,
-        proto: onnx.ModelProto,
+        draft: Draft,
         checked: Checked,
         graph: Graph,
         weights: Mapping[str, np.ndarray],
         report: WeightsReport | None = None,
     ) -> None:
-        self.proto, self.weights, self.weights_report = proto, dict(weights), report
-        self._checked, self._graph = checked, graph
+        self.weights, self.weights_report = dict(weights), report
+        for array in self.weights.values():
+            array.flags.writeable = False
+        self._draft, self._checked, self._graph = draft, checked, graph
+
+    @cached_property
+    def proto(self) -> onnx.ModelProto:
+        """The model as ONNX' own message."""
+        return self._draft.filled()
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -49,7 +59,7 @@ class Model:
 
     def to_bytes(self) -> bytes:
         """The ONNX file's bytes: the same for the same spec, weights and version."""
-        return serialize(self.proto)
+        return self._draft.to_bytes()
 
     def verify(self) -> None:
         """Hold the model against ONNX' checker and its strict shape inference: a failure is our fault."""

@@ -4,7 +4,8 @@ Comes in: a `Graph` and its weights. Goes out: an ONNX model, the same bytes for
 """
 
 from .check import verify
-from .emit import emit, serialize
+from .draft import Draft
+from .emit import draft, emit, serialize
 from .metadata import canonical, metadata, package_version, spec_hash
 
-__all__ = ["canonical", "emit", "metadata", "package_version", "serialize", "spec_hash", "verify"]
+__all__ = ["Draft", "canonical", "draft", "emit", "metadata", "package_version", "serialize", "spec_hash", "verify"]

@@ -8,9 +8,10 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from ..graph import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype, tensor_proto
+from ..graph import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype
 from ..graph.infer import IR_VERSION, OPSET
 from ..types import Size, TensorType
+from .draft import Draft, outlined
 from .metadata import package_version
 
 PRODUCER = "jsonnx"
@@ -42,13 +43,18 @@ class Names:
 def emit(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """The graph as a model. Named constants are initializers; inputs, parameters, states and random numbers that are
     still there are inputs of the model, in this order."""
+    return draft(graph, name=name, metadata=metadata).filled()
+
+
+def draft(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> Draft:
+    """The same before the elements of its constants are copied."""
     names = Names()
     fed = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
     for input_name, value in fed:
         names.give(value, input_name)
     results = {**graph.outputs, **{_updated(state): value for state, value in graph.updates.items()}}
     renamed = _output_names(graph, results, names)
-    constants = _constants(graph, results.values(), names)
+    constants, arrays = _constants(graph, results.values(), names)
     nodes = [*_nodes(graph, names), *renamed(names)]
     proto = helper.make_graph(
         nodes,
@@ -66,7 +72,7 @@ def emit(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | Non
     )
     model.ir_version = IR_VERSION
     helper.set_model_props(model, dict(sorted((metadata or {}).items())))
-    return model
+    return Draft(model, arrays)
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
@@ -104,20 +110,30 @@ def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # 
     ]
 
 
-def _constants(graph: Graph, results, names: Names) -> list[onnx.TensorProto]:  # type: ignore[no-untyped-def]
-    """Initializers, equal ones once."""
+def _constants(graph: Graph, results, names: Names):  # type: ignore[no-untyped-def]
+    """Initializers without their elements, and these; of equal ones without a name one."""
     known: dict[tuple[Any, ...], str] = {}
-    protos = []
+    protos, arrays = [], []
     for value, scope in _uses(graph, results):
         if not isinstance(value, Constant) or value in names.of:
             continue
-        key = (value.dtype, value.array.shape, value.array.tobytes() if value.dtype != "string" else repr(value.array))
-        if not value.name and key in known:
-            names.of[value] = known[key]
-            continue
-        known[key] = names.give(value, value.name or f"/{scope}/Constant")
-        protos.append(tensor_proto(value.array, names.of[value]))
-    return protos
+        if not value.name:
+            key = _key(value)
+            if key in known:
+                names.of[value] = known[key]
+                continue
+            known[key] = names.unique(f"/{scope}/Constant")
+        names.of[value] = names.unique(value.name) if value.name else known[key]
+        proto, array = outlined(value.array, value.dtype, names.of[value])
+        protos.append(proto)
+        arrays.append(array)
+    return protos, arrays
+
+
+def _key(value: Constant) -> tuple[Any, ...]:
+    """What equal constants have in common."""
+    text = value.dtype == "string"
+    return value.dtype, value.array.shape, repr(value.array.tolist()) if text else value.array.tobytes()
 
 
 def _uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: ignore[no-untyped-def]

@@ -39,4 +39,26 @@ def numpy_dtype(name: str) -> np.dtype:
 
 def tensor_proto(array: np.ndarray, name: str = "") -> onnx.TensorProto:
     """An array as an ONNX tensor, little-endian and C-contiguous whatever the machine."""
-    return onnx.numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+    return onnx.numpy_helper.from_array(contiguous(array), name)
+
+
+LARGE = 1 << 16
+"""Elements beyond which it matters in which order they are copied."""
+
+
+def contiguous(array: np.ndarray, gain: np.ndarray | None = None) -> np.ndarray:
+    """The array, or its product with another one that broadcasts to it, with its elements in a row.
+
+    Large ones are made in strips, for which the cache has room.
+    """
+    if array.ndim < 2 or array.size < LARGE or array.flags.c_contiguous:
+        result = array if gain is None else array * gain
+        return np.ascontiguousarray(result).reshape(array.shape)
+    result = np.empty(array.shape, array.dtype)
+    for start in range(0, array.shape[1], 16):
+        strip = slice(None), slice(start, start + 16)
+        if gain is None:
+            result[strip] = array[strip]
+        else:
+            np.multiply(array[strip], gain if gain.shape[1] == 1 else gain[:, strip[1]], out=result[strip])
+    return result

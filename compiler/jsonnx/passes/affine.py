@@ -27,6 +27,12 @@ class Affine:
     origin: Node
     parts: int = 1
 
+    @property
+    def name(self) -> str:
+        """The name of the weight that it adds, where that is all it does."""
+        only = self.parts == 1 and self.origin.op == "Add"
+        return next((x.name for x in self.origin.inputs if isinstance(x, Constant)), "") if only else ""
+
     def nodes(self) -> list[Node]:
         """As operators: what it was, where it is still a single one."""
         if self.parts == 1:
@@ -117,7 +123,7 @@ class Absorbing:
             return affine
         if change.shifted or not affine.shift.any():
             self.steps[index] = None
-            self.append(change.node((affine.y,)))
+            self.append(change.node((affine.y,), name=affine.name))
             return None
         if not (affine.scale != 1).any():
             return affine

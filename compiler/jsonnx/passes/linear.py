@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..graph import Constant, Node, Value
+from ..graph.tensors import contiguous
 from ..types import TensorType
 
 
@@ -41,15 +42,28 @@ class Changed:
     bias: np.ndarray | None
     shifted: bool
 
-    def node(self, outputs: Sequence[Value], x: Value | None = None) -> Node:
-        """The node that gives these outputs, of another operand where there is one."""
+    def node(self, outputs: Sequence[Value], x: Value | None = None, name: str = "") -> Node:
+        """The node that gives these outputs, of another operand where there is one; `name` is the name of its bias
+        where that is a weight itself."""
         old = self.linear
         op = "Gemm" if old.node.op == "MatMul" and self.bias is not None else old.node.op
-        weights = [named(self.kernel, old.kernel.dtype, old.kernel.name)]
+        weights = [renewed(self.kernel, old.kernel)]
         if self.bias is not None:
-            name = old.bias.name if old.bias is not None else f"{old.node.scope}/bias"
-            weights.append(named(self.bias, old.kernel.dtype, name))
+            bias = named(self.bias, old.kernel.dtype, name or f"{old.node.scope}/bias{FOLDED}")
+            weights.append(bias if old.bias is None else renewed(self.bias, old.bias))
         return replace(old.node, op=op, inputs=(x or old.x, *weights), outputs=tuple(outputs))
+
+
+FOLDED = "/folded"
+"""What ends the names of constants that hold more than the weight they are named after."""
+
+
+def renewed(array: np.ndarray, old: Constant) -> Constant:
+    """What takes the place of a constant."""
+    if array is old.array:
+        return old
+    name = old.name if not old.name or old.name.endswith(FOLDED) else f"{old.name}{FOLDED}"
+    return named(array, old.dtype, name)
 
 
 def named(array: np.ndarray, dtype: str, name: str) -> Constant:
@@ -86,8 +100,10 @@ def with_gain(old: Linear, scale: np.ndarray, shift: np.ndarray) -> Changed | No
         return None
     count = old.kernel.shape[old.filters]
     kernel = _times(old.kernel.array, gain, old.filters)
-    before = 0.0 if old.bias is None else np.asarray(old.bias.array, np.float64)
-    bias = np.broadcast_to(before * gain + summand, (count,))
+    bias: np.ndarray = np.broadcast_to(summand, (count,))
+    if old.bias is not None:
+        changed = bool((gain != 1).any() or summand.any())
+        bias = old.bias.array.astype(np.float64) * gain + summand if changed else old.bias.array
     if not old.takes_bias:
         return _finite(Changed(old, kernel, None, not shift.any()))
     wanted = old.bias is not None or bool(bias.any())
@@ -126,8 +142,7 @@ def _times(kernel: np.ndarray, gain: np.ndarray, axis: int) -> np.ndarray:
         return kernel
     shape = [1] * kernel.ndim
     shape[axis] = -1
-    out = np.empty(kernel.shape, kernel.dtype)
-    return np.multiply(kernel, gain.reshape(shape).astype(kernel.dtype), out=out)
+    return contiguous(kernel, gain.reshape(shape).astype(kernel.dtype))
 
 
 def _by_group(kernel: np.ndarray, gain: np.ndarray, groups: int) -> np.ndarray:
@@ -140,4 +155,5 @@ def _by_group(kernel: np.ndarray, gain: np.ndarray, groups: int) -> np.ndarray:
 
 def _finite(changed: Changed) -> Changed | None:
     arrays = [changed.kernel] if changed.bias is None else [changed.kernel, np.asarray(changed.bias)]
-    return changed if all(bool(np.isfinite(array).all()) for array in arrays) else None
+    with np.errstate(all="ignore"):
+        return changed if all(bool(np.isfinite(array).all()) for array in arrays) else None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..types import Dim, Size, TensorType
+from .machine import thread_count
 from .session import element_type
 
 if TYPE_CHECKING:
@@ -26,20 +28,27 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def initial_weights(graph: Graph, seed: int) -> dict[str, np.ndarray]:
-    """The initial value of every parameter and state. What the data decide the size of is empty.
+def initial_weights(graph: Graph, seed: int, given: Mapping[str, np.ndarray] = {}) -> dict[str, np.ndarray]:
+    """The initial value of every parameter and state, or a copy of what is given for it. What the data decide the size
+    of is empty.
 
     An initializer's own seed takes the place of the one made of the model's seed and the weight's name.
     """
-    drawn = {}
     variables: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
-    for name, value in variables.items():
-        own = getattr(value.initializer, "seed", None)
-        rng = generator(seed, "weights", name) if own is None else generator(own, "weights")
-        shape = tuple(size if isinstance(size, int) else 0 for size in value.shape)
-        values = value.initializer.sample(shape, rng)
-        drawn[name] = np.array(np.broadcast_to(values, shape), element_type(value.dtype))
-    return drawn
+
+    def value(name: str) -> np.ndarray:
+        return np.array(given[name]) if name in given else _initial(variables[name], name, seed)
+
+    with ThreadPoolExecutor(thread_count()) as threads:  # NumPy draws without holding up others
+        return dict(zip(variables, threads.map(value, variables), strict=True))
+
+
+def _initial(variable: Parameter | State, name: str, seed: int) -> np.ndarray:
+    own = getattr(variable.initializer, "seed", None)
+    rng = generator(seed, "weights", name) if own is None else generator(own, "weights")
+    shape = tuple(size if isinstance(size, int) else 0 for size in variable.shape)
+    values = variable.initializer.sample(shape, rng)
+    return np.array(np.broadcast_to(values, shape), element_type(variable.dtype))
 
 
 def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:
