@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from harness import draw_weights, lower, one_layer, run
 from jsonnx.diagnostics import CompileError
+from jsonnx.layers import time_distributed
 from jsonnx.types import Size
+from jsonnx.validation import check
 
 TIME = Size.named("time")
 
@@ -23,7 +25,7 @@ def timed(kind: str, **arguments: object) -> dict:
         (timed("LSTM", units=2, return_state=True), [(2, 4, 3)], "a layer of one output, LSTM has 3 here"),
         (timed("Dense", units=2, activity_regularizer="l2"), [(4, 3)], "has a penalty on the outputs of Dense"),
         (timed("ActivityRegularization", l1=1), [(4, 3)], "has a penalty on the outputs of ActivityRegularization"),
-        (timed("BatchNormalization"), [(TIME, 3)], "needs a fixed size on axis 1"),
+        (timed("BatchNormalization", renorm=True), [(TIME, 3)], "needs a fixed size on axis 1"),
         (timed("Dense", units=2), [(4, TIME)], "needs a fixed size on axis 1"),
     ],
 )
@@ -39,6 +41,7 @@ def test_what_does_not_fit_is_an_error(spec, inputs, message) -> None:
         (timed("Dense", units=2), (3,)),
         (timed("Conv1D", filters=2, kernel_size=2), (4, 3)),
         (timed("LSTM", units=2), (TIME, 3)),
+        (timed("BatchNormalization", axis=1), (4, TIME)),
         (timed("TimeDistributed", layer={"type": "Dense", "units": 2}), (TIME, 3)),
     ],
 )
@@ -53,17 +56,35 @@ def test_sequences_may_have_any_length(spec, rest, training) -> None:
 
 
 def test_steps_are_one_call_where_samples_do_not_meet() -> None:
-    few, many = (lower(one_layer(timed("Dense", units=2), (time, 3)), training=True) for time in (2, 1000))
-    assert len(few.nodes) == len(many.nodes)
+    for spec in (timed("Dense", units=2), timed("BatchNormalization")):
+        few, many = (lower(one_layer(spec, (time, 3)), training=True) for time in (2, 1000))
+        assert len(few.nodes) == len(many.nodes)
 
 
-def test_a_batch_normalization_moves_its_averages_at_every_step() -> None:
+@pytest.mark.parametrize("time", [2, TIME])
+def test_a_batch_normalization_moves_its_averages_at_every_step(time) -> None:
     spec = timed("BatchNormalization", momentum=0.5)
     results = run(
-        lower(one_layer(spec, (2, 1)), training=True),
+        lower(one_layer(spec, (time, 1)), training=True),
         {"x0": np.float32([[[4], [8]], [[4], [8]]])}
         | {f"layer/batch_normalization/{name}": np.float32([1]) for name in ("gamma", "beta", "moving_variance")}
         | {"layer/batch_normalization/moving_mean": np.float32([0])},
     )
     moved = [float(value[0]) for name, value in results.items() if "moving_mean" in name]
     assert moved == [(0 / 2 + 4 / 2) / 2 + 8 / 2]
+
+
+def test_masked_steps_are_normalized_together_as_one_by_one(monkeypatch) -> None:
+    layers = [{"type": "Masking", "name": "masking"}, {**timed("BatchNormalization", momentum=0.6), "name": "layer"}]
+    typed = check({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}).sound
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 3, 2)).astype("float32") * (rng.random((5, 3, 1)) < 0.6)
+    x[:, 1] = 0
+    together = lower(typed, training=True)
+    feeds = {"x": x, **draw_weights(together, rng)}
+    found = run(together, feeds)
+    monkeypatch.setattr(time_distributed, "all_steps_at_once", lambda _: False)
+    wanted = run(lower(typed, training=True), feeds)
+    assert found.keys() == wanted.keys()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-6)

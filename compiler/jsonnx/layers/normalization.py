@@ -14,6 +14,7 @@ from ..types import TensorType, broadcast, product, require, shape_text
 from .axes import Axes, along, axes_of, axis_of
 from .base import Layer, layer
 from .einsum import shaped
+from .moving import move, now
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +115,11 @@ class BatchNormalization(Layer):
         return mask
 
     def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        axis = self.axis % x.rank
+        return self.normalized(g, x, masks[0])
+
+    def normalized(self, g: Builder, x: Value, mask: Value | None, steps: int = 0) -> Value:
+        """x by its statistics; with `steps` 1 every step of [batch, time, ...] by its own, one after the other."""
+        axis = self.axis % (x.rank - steps) + steps
         shape = (x.shape[axis],)
         gamma: Value | None = None
         beta: Value | None = None
@@ -127,12 +132,12 @@ class BatchNormalization(Layer):
         if self.renorm:
             self.renorm_states(g, shape)
         # ONNX' operator wants the channels on axis 1, and the statistics of a batch are quickest to take there.
-        order = [0, axis, *(place for place in range(1, x.rank) if place != axis)]
+        order = [*range(steps + 1), axis, *(place for place in range(steps + 1, x.rank) if place != axis)]
         x = g.transpose(x, order)
         if g.training and g.trainable:
-            keep = None if masks[0] is None else g.transpose(g.Unsqueeze(masks[0], [x.rank - 1]), order)
-            found = statistics(g, x, [place for place in range(x.rank) if place != 1], keep)
-            y = self._by_batch(g, found, gamma, beta, mean, variance)
+            keep = None if mask is None else g.transpose(g.Unsqueeze(mask, [x.rank - 1]), order)
+            found = statistics(g, x, [place for place in range(x.rank) if not 1 <= place <= steps + 1], keep)
+            y = self._by_batch(g, found, gamma, beta, mean, variance, steps)
         else:
             gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
             beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
@@ -147,6 +152,7 @@ class BatchNormalization(Layer):
         beta: Any,
         moving_mean: Any,
         moving_variance: Any,
+        steps: int,
     ) -> Value:
         """By the statistics of the batch, in primitives: not every provider has the operator's training mode.
 
@@ -160,14 +166,14 @@ class BatchNormalization(Layer):
             factor, shift = self._correction(g, mean, deviation, moving_mean, moving_variance)
             gain = g.Mul(gain, factor)
         else:
-            self._move(g, moving_mean, mean, self.momentum)
-            self._move(g, moving_variance, variance, self.momentum)
+            move(g, moving_mean, g.reshape(mean, mean.shape[1 : steps + 2]), self.momentum)
+            move(g, moving_variance, g.reshape(variance, mean.shape[1 : steps + 2]), self.momentum)
         if gamma is not None:
-            gamma = along(g, gamma, [1], centered.rank)
+            gamma = along(g, gamma, [steps + 1], centered.rank)
             gain = g.Mul(gain, gamma)
             shift = shift if shift is None else g.Mul(shift, gamma)
         if beta is not None:
-            beta = along(g, beta, [1], centered.rank)
+            beta = along(g, beta, [steps + 1], centered.rank)
             shift = beta if shift is None else g.Add(shift, beta)
         y = g.Mul(centered, gain)
         return y if shift is None else g.Add(y, shift)
@@ -185,10 +191,11 @@ class BatchNormalization(Layer):
             factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
             factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
             summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
-        self._move(g, usual_mean, mean, self.renorm_momentum)
-        self._move(g, usual_deviation, deviation, self.renorm_momentum)
-        self._move(g, moving_mean, mean, self.momentum)
-        self._move(g, moving_deviation, deviation, self.momentum)
+        mean, deviation = (g.reshape(found, moving_mean.shape) for found in (mean, deviation))
+        move(g, usual_mean, mean, self.renorm_momentum)
+        move(g, usual_deviation, deviation, self.renorm_momentum)
+        move(g, moving_mean, mean, self.momentum)
+        move(g, moving_deviation, deviation, self.momentum)
         moved = now(g, moving_deviation)
         g.assign(moving_variance, g.Relu(g.Sub(g.Mul(moved, moved), self.epsilon)))
         return factor, summand
@@ -201,15 +208,6 @@ class BatchNormalization(Layer):
             g.state("renorm_mean", shape, self.moving_mean_initializer),
             g.state("renorm_stddev", shape, deviation),
         )
-
-    def _move(self, g: Builder, moving: Any, batch: Value, momentum: float) -> None:
-        batch = g.reshape(batch, moving.shape)
-        g.assign(moving, g.Add(g.Mul(now(g, moving), momentum), g.Mul(batch, 1 - momentum)))
-
-
-def now(g: Builder, state: Any) -> Value:
-    """What a state is by now: a shared layer changes its states at every call."""
-    return g.updates.get(state.name, state)
 
 
 @layer

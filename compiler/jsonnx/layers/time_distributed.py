@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ..bricks import Brick, attr, snake_case
 from ..types import TensorType, require
 from .activations import Activation_
 from .axes import folded, unfolded
 from .base import Layer, layer, listed, nested
+from .normalization import BatchNormalization
 from .rnn import Recurrent, one_step
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 class TimeDistributed(Layer):
     """A layer applied to every step of [batch, time, ...], with the same weights.
 
-    Where the layer treats samples one by one, the steps are further samples of one call. Else (BatchNormalization in
-    training, an axis that is the batch) it is called step by step, which needs a fixed number of them.
+    Where the layer treats samples one by one, the steps are further samples of one call. BatchNormalization takes the
+    statistics of every step by itself in training, and moves its averages by one after the other. Else (`renorm`, an
+    axis that is the batch) the layer is called step by step, which needs a fixed number of them.
     """
 
     supports_masking = True
@@ -41,7 +43,7 @@ class TimeDistributed(Layer):
                 "give TimeDistributed an activity_regularizer, or put a layer that has one behind it",
                 "unsupported-argument",
             )
-        if depends_on_others(inner, x.rank - 1):
+        if depends_on_others(inner, x.rank - 1) and not all_steps_at_once(inner):
             x.fixed(1)
         results = listed(inner.infer(one_step(x)))
         require(len(results) == 1, f"goes around a layer of one output, {inner.type_name} has {len(results)} here")
@@ -59,6 +61,8 @@ class TimeDistributed(Layer):
     def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
         inner, mask = self.layer, masks[0] if self.layer.reads_masks else None
         with nested(g, snake_case(inner.type_name), inner):
+            if g.training and g.trainable and all_steps_at_once(inner):
+                return inner.normalized(g, x, mask, steps=1)
             if (g.training and depends_on_others(inner, x.rank - 1)) or along_batch(inner, x.rank - 1):
                 steps = [
                     self.called(g, taken(g, x, at), None if mask is None else taken(g, mask, at))
@@ -92,6 +96,11 @@ def depends_on_others(inner: Layer, rank: int) -> bool:
     """Whether a sample's result may depend on the other samples of its batch, or the layer counts its calls."""
     mixes = any(getattr(part, "mixes_samples", False) and part.trainable for part in within(inner))
     return mixes or along_batch(inner, rank)
+
+
+def all_steps_at_once(inner: Layer) -> TypeGuard[BatchNormalization]:
+    """Whether steps that depend on the batch can be computed together: none reads what another one left behind."""
+    return isinstance(inner, BatchNormalization) and not inner.renorm
 
 
 def along_batch(inner: Layer, rank: int) -> bool:

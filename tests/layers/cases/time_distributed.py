@@ -28,6 +28,8 @@ CASES = [
     Case("time-layer-normalization", timed({"type": "LayerNormalization", "axis": [1, 2]}), [(2, 3, 4)]),
     Case("time-batch-normalization", timed(BATCH_NORM), [SEQUENCE]),
     Case("time-batch-normalization-2d", timed({**BATCH_NORM, "axis": 1, "scale": False}), [(2, 3, 2, 2)]),
+    Case("time-batch-normalization-renorm", timed({**BATCH_NORM, "renorm": True}), [SEQUENCE], smooth=False),
+    Case("time-batch-normalization-3d", timed({**BATCH_NORM, "axis": -2, "momentum": 0}), [(2, 3, 2, 2)]),
     Case("time-batch-normalization-frozen", timed({**BATCH_NORM, "trainable": False}), [SEQUENCE]),
     Case(
         "time-softmax-of-batch", timed({"type": "Activation", "activation": {"type": "softmax", "axis": 0}}), [SEQUENCE]
