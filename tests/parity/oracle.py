@@ -16,6 +16,7 @@ from unittest.mock import patch
 import jax
 import keras
 import numpy as np
+import operations
 
 Arrays = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
@@ -52,6 +53,11 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
     inputs, layers, last = dict(values), {}, next(iter(values))
     names = default_names(spec["layers"])
     for name, entry in zip(names, spec["layers"], strict=True):
+        if entry.get("type", "").startswith(operations.PREFIX):
+            sources = entry.get("from", last)
+            values |= operations.results(name, entry, [values[one] for one in operations.listed(sources)])
+            last = name
+            continue
         owner = entry.get("use", name)
         if owner not in layers:
             layers[owner] = keras_layer({**entry, "name": name})
@@ -89,6 +95,11 @@ def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         taken.add(name)
         names.append(name)
     return names
+
+
+def stem_of(kind: str) -> str:
+    """What default names of a type are made of."""
+    return operations.stem(kind) if kind.startswith(operations.PREFIX) else snake_case(own_name(kind))
 
 
 def own_name(kind: str) -> str:
