@@ -13,6 +13,7 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
 - adaptive pooling to 7, 13, 14 or 15 windows of some sizes (3, 6, 7, 11 to 14, ... to 7): it works out in float32 where
   windows end, takes the last one for longer than it is, and has NaN or other elements there;
 - ops.broadcast_to with the size of the batch: it has no way to say it;
+- LayerScale: its weight has no name;
 - an orthogonal regularizer of a single row or column: its penalty is NaN.
 """
 
@@ -32,7 +33,7 @@ from training import cases as training
 Document = dict[str, Any]
 
 LEFT_OUT = {
-    "ops-broadcast-to",
+    *("ops-broadcast-to", "layer-scale"),
     *("heads-value-dim", "spectral-embedding", "spectral-frozen"),
     *("discretization-learned", "discretization-learned-one-hot"),
     *(f"RandomCrop{kind}" for kind in ("", "-larger", "-first")),

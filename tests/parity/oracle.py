@@ -17,6 +17,7 @@ import jax
 import keras
 import numpy as np
 import operations
+from keras.src.applications import convnext, inception_resnet_v2
 
 Arrays = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
@@ -104,7 +105,7 @@ def stem_of(kind: str) -> str:
 
 def own_name(kind: str) -> str:
     """The name of the class that an alias stands for."""
-    return getattr(keras.layers, kind).__name__
+    return layer_class(kind).__name__
 
 
 def snake_case(name: str) -> str:
@@ -115,7 +116,13 @@ def snake_case(name: str) -> str:
 def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
     """A layer of a spec's entry; layers inside it without a name bear their type's, uncounted."""
     arguments = {key: argument(key, value) for key, value in entry.items() if key not in OWN_KEYS | CALL_KEYS}
-    return getattr(keras.layers, entry["type"])(**arguments)
+    return layer_class(entry["type"])(**arguments)
+
+
+def layer_class(kind: str) -> type[keras.layers.Layer]:
+    """The class of a type, which may be one of Keras' own networks'."""
+    own = {"StochasticDepth": convnext, "LayerScale": convnext, "CustomScaleLayer": inception_resnet_v2}
+    return getattr(own.get(kind, keras.layers), kind)
 
 
 def argument(key: str, value: Any) -> Any:

@@ -7,6 +7,7 @@ are emitted through the `g` it is handed.
 
 from . import (
     activation_layers,
+    applications,
     attention,
     audio,
     augmentation,
@@ -47,6 +48,7 @@ __all__ = [
     "LAYERS",
     "Layer",
     "activation_layers",
+    "applications",
     "attention",
     "audio",
     "augmentation",

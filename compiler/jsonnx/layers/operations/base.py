@@ -147,7 +147,7 @@ class Joint(Operation):
 
     def counts(self) -> tuple[int, int | None]:
         open = sum(getattr(self, name) is None for name in self.tensors)
-        return max(open, 1), open
+        return open, open
 
     def infer(self, *inputs: TensorType) -> Types:
         return self.result(*self._filled(inputs))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...bricks import attr
-from ...types import Dim, TensorType, product, require, shape_text
+from ...types import BATCH, Dim, Size, TensorType, product, require, shape_text
 from ..axes import Axes, axes_of, axis_of
 from .base import Operation, as_dtype, operation, promoted
 
@@ -55,9 +55,9 @@ class Reshape(Operation):
         if -1 not in shape:
             require(elements == known, text, "write -1 for the axis that varies; the batch is an axis too")
             return x.with_shape(shape)
-        counted = elements if isinstance(elements, int) else elements.terms[0][1]
-        simple = isinstance(elements, int) or (len(elements.terms) == 1 and not elements.offset)
-        require(not simple or counted % known == 0, f"{text}: {elements} is no multiple of {known}")
+        samples = elements.terms == ((str(BATCH), elements.terms[0][1]),) if isinstance(elements, Size) else False
+        counted = elements if isinstance(elements, int) else elements.terms[0][1] if samples else 0
+        require(counted % known == 0, f"{text}: {elements} is no multiple of {known}")
         rest: Dim = elements // known
         return x.with_shape(rest if size == -1 else size for size in shape)
 
