@@ -21,6 +21,8 @@ TENSORS = {
     "take": ("x", "indices"),
     "take_along_axis": ("x", "indices"),
     "average": ("x", "weights"),
+    "batch_normalization": ("x", "mean", "variance", "offset", "scale"),
+    "dot_product_attention": ("query", "key", "value", "bias", "mask"),
 }
 """The tensor arguments of functions that do not call them x1 and x2."""
 
@@ -58,8 +60,8 @@ def call(kind: str, function: Any, tensors: list[Any], given: dict[str, Any]) ->
     names = TENSORS.get(kind, ("x1", "x2"))
     if len(tensors) == 1 and not set(names) & set(given):
         return function(tensors[0], **given)
-    rest = iter(tensors)
-    return function(**given, **{name: next(rest) for name in names if name not in given})
+    open = [name for name in names if name not in given]
+    return function(**given, **dict(zip(open, tensors, strict=False)))
 
 
 def argument(kind: str, key: str, value: Any) -> Any:
@@ -72,7 +74,22 @@ def argument(kind: str, key: str, value: Any) -> Any:
         value = [value]
     if kind == "tensordot" and key == "axes" and isinstance(value, list):
         return [listed(axes) for axes in value]
-    if key in ("repeats", "x", "x1", "x2", "x_min", "x_max", "weights", "indices") and isinstance(value, list):
+    if key in (
+        "repeats",
+        "gamma",
+        "beta",
+        "scale",
+        "offset",
+        "mean",
+        "variance",
+        "x",
+        "x1",
+        "x2",
+        "x_min",
+        "x_max",
+        "weights",
+        "indices",
+    ) and isinstance(value, list):
         array = np.array(value)
         return array.astype("float32" if array.dtype.kind == "f" else "int32")
     return tuple(argument(kind, "", item) for item in value) if isinstance(value, list) else value

@@ -12,7 +12,7 @@ def op(name: str, inputs: list[tuple[int, ...]] = MATRIX, *, case: str = "", **a
     """A case of a function: `ops-NAME`, or `ops-NAME-CASE`; what is no argument of the function is the case's."""
     about = {key: arguments.pop(key) for key in ("integers", "smooth", "within", "masks") if key in arguments}
     id = f"ops-{name}-{case}" if case else f"ops-{name}"
-    return Case(id.replace("_", "-"), {"type": f"ops.{name}", **arguments}, inputs, **about)
+    return Case(id.replace("_", "-").replace(".", "-"), {"type": f"ops.{name}", **arguments}, inputs, **about)
 
 
 UNARY = [
@@ -233,4 +233,44 @@ LINEAR = [
     op("vdot", TWO),
 ]
 
-CASES = [*UNARY, *ACTIVATIONS, *WITH_ARGUMENTS, *BINARY, *REDUCTIONS, *SHAPING, *INDEXING, *LINEAR]
+HEADS = [(3, 2, 4), (5, 2, 4), (5, 2, 3)]
+GROUPS = [(3, 4, 4), (5, 2, 4), (5, 2, 4)]
+
+NETWORKS = [
+    op("max_pool", [(4, 2)], pool_size=2),
+    op("max_pool", [(4, 5, 2)], case="image", pool_size=[2, 3], strides=1, padding="same"),
+    op("average_pool", [(4, 5, 2)], pool_size=2, strides=[2, 1]),
+    op("average_pool", [(2, 4, 5)], case="first", pool_size=[2], padding="same", data_format="channels_first"),
+    op("max_pool", [(2, 4, 2, 1)], case="volume", pool_size=2),
+    op("image.resize", [(2, 3, 2)], size=[4, 5]),
+    op("image.resize", [(4, 4, 2)], case="nearest", size=2, interpolation="nearest"),
+    op("image.resize", [(4, 6, 2)], case="antialias", size=[3, 2], antialias=True),
+    op("image.resize", [(2, 4, 6)], case="first", size=3, data_format="channels_first", interpolation="bicubic"),
+    op("image.rgb_to_grayscale", [(2, 2, 3)]),
+    op("image.rgb_to_grayscale", [(3, 2, 2)], case="first", data_format="channels_first"),
+    op("image.extract_patches", [(4, 6, 2)], size=2),
+    op("image.extract_patches", [(5, 6, 2)], case="overlapping", size=[2, 3], strides=[2, 1]),
+    op("image.extract_patches", [(5, 6, 1)], case="same", size=3, strides=2, padding="same"),
+    op("image.extract_patches", [(5, 6, 1)], case="rate", size=2, strides=1, dilation_rate=2),
+    op("depth_to_space", [(2, 3, 8)], block_size=2),
+    op("depth_to_space", [(8, 2, 3)], case="first", block_size=2, data_format="channels_first"),
+    op("space_to_depth", [(4, 2, 3)], block_size=2),
+    op("space_to_depth", [(3, 4, 2)], case="first", block_size=2, data_format="channels_first"),
+    op("layer_normalization"),
+    op("layer_normalization", case="factors", gamma=[1, 2, 3, 4.0], beta=[0.5, 0, 1, -1], epsilon=1e-3),
+    op("layer_normalization", IMAGE, case="two", axis=[1, 3], gamma=[[1.0, 2, 3, 4], [4, 3, 2, 1]]),
+    op("rms_normalization"),
+    op("rms_normalization", case="scale", scale=[1, 2, 3, 4.0], axis=-1, epsilon=1e-3),
+    op("batch_normalization", mean=[0.1, 0.2, 0.3, 0], variance=[1, 2, 3, 4.0], axis=-1),
+    op(
+        *("batch_normalization", MATRIX),
+        case="factors",
+        **{"mean": [0.1, 0.2, 0], "variance": [1, 2, 3.0], "offset": [1, 2, 3.0], "scale": [3, 2, 1.0], "axis": 1},
+    ),
+    op("dot_product_attention", HEADS),
+    op("dot_product_attention", [HEADS[0]] * 3, case="causal", is_causal=True, scale=0.7),
+    op("dot_product_attention", [*HEADS, (2, 3, 5), (1, 3, 5)], case="mask", masks=(4,)),
+    op("dot_product_attention", GROUPS, case="groups"),
+]
+
+CASES = [*UNARY, *ACTIVATIONS, *WITH_ARGUMENTS, *BINARY, *REDUCTIONS, *SHAPING, *INDEXING, *LINEAR, *NETWORKS]

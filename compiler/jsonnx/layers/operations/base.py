@@ -141,13 +141,16 @@ class Joint(Operation):
     tensors: ClassVar[tuple[str, ...]]
     """The names of the tensor arguments, each of which is an attribute made by `constant`."""
 
+    optional: ClassVar[int] = 0
+    """How many of them, from the last, may be left out."""
+
     if TYPE_CHECKING:
         result: ClassVar[Callable[..., Types]]
         emit: ClassVar[Callable[..., Any]]
 
     def counts(self) -> tuple[int, int | None]:
-        open = sum(getattr(self, name) is None for name in self.tensors)
-        return open, open
+        open = [getattr(self, name) is None for name in self.tensors]
+        return sum(open[: len(open) - self.optional]), sum(open)
 
     def infer(self, *inputs: TensorType) -> Types:
         return self.result(*self._filled(inputs))
@@ -156,9 +159,9 @@ class Joint(Operation):
         return self.emit(g, *self._filled(inputs))
 
     def _filled(self, inputs: Sequence[Any]) -> list[Any]:
-        """The tensors with constants among them."""
+        """The tensors with constants among them, None for those that are left out."""
         rest, given = iter(inputs), (getattr(self, name) for name in self.tensors)
-        return [next(rest) if value is None else value for value in given]
+        return [next(rest, None) if value is None else value for value in given]
 
 
 # -- element types ---------------------------------------------------------------------------------------------------

@@ -209,18 +209,11 @@ class Average(Joint):
 
     arity = (1, 2)
     tensors = ("x", "weights")
+    optional = 1
 
     axis: Axes | None = attr(None, doc=AXIS)
     x: Constant | None = constant("x")
     weights: Constant | None = constant("weights")
-
-    def counts(self) -> tuple[int, int | None]:
-        return 1, 1 if self.x is not None or self.weights is not None else 2
-
-    def _filled(self, inputs: Any) -> list[Any]:
-        rest = list(inputs)
-        x = rest.pop(0) if self.x is None else self.x
-        return [x, rest.pop(0) if rest else self.weights]
 
     def result(self, x: Any, weights: Any) -> TensorType:
         type = x if isinstance(x, TensorType) else x.type
