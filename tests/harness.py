@@ -17,7 +17,8 @@ from jsonnx.graph import Builder, Graph
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.passes.lower import lower
 from jsonnx.passes.shapes import TypedNetwork, infer_shapes
-from jsonnx.types import BATCH, TensorType
+from jsonnx.runtime.random import size_of
+from jsonnx.types import BATCH, Dim, TensorType
 from onnx.reference import ReferenceEvaluator
 from recurrent_reference import RECURRENT
 from scan_reference import SCAN
@@ -87,7 +88,7 @@ def with_gradients(graph: Graph, wanted: list[str]) -> Graph:
     terms = []
     for index, value in enumerate(graph.outputs.values()):
         if value.dtype.startswith("float"):
-            shape = tuple(size if isinstance(size, int) else 3 for size in value.shape)
+            shape = tuple(size_of_three(size, graph) for size in value.shape)
             weights = np.random.default_rng(index).normal(size=shape)
             terms.append(g.ReduceSum(g.Mul(value, weights), keepdims=0))
     loss = g.Sum(*terms) if len(terms) > 1 else terms[0]
@@ -95,6 +96,15 @@ def with_gradients(graph: Graph, wanted: list[str]) -> Graph:
     found = gradients(g, g.graph({"loss": loss}), {loss: g.const(1.0, loss.dtype)}, [values[name] for name in wanted])
     results = {f"d/{name}": found[values[name]] for name in wanted if values[name] in found}
     return g.graph({"loss": loss, **results})
+
+
+def size_of_three(size: Dim, graph: Graph) -> int:
+    """A size where those of the inputs that are symbolic are 3, and so what nobody can tell."""
+    given = [one for value in graph.inputs.values() for one in value.shape if not isinstance(one, int)]
+    try:
+        return size_of(size, {symbol: 3 for one in given for symbol, _ in one.terms})
+    except ValueError:
+        return 3
 
 
 def check_gradients(graph: Graph, feeds: Mapping[str, np.ndarray], wanted: list[str], *, evaluate=reference) -> float:

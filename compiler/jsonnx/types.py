@@ -86,11 +86,11 @@ def _size(terms: dict[str, int], offset: int) -> Dim:
 def product(sizes: Iterable[Dim]) -> Dim:
     """The number of elements of a shape, symbolic where a size is."""
     known = list(sizes)
-    result: Dim = prod(size for size in known if isinstance(size, int))
+    result: Dim = 1
     for size in known:
         if isinstance(size, Size):
             result = size * result
-    return result
+    return result * prod(size for size in known if isinstance(size, int))
 
 
 def shape_text(shape: Iterable[Dim]) -> str:

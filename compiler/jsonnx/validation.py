@@ -21,6 +21,7 @@ from .frontend.source import Source, from_value, read_file, read_text
 from .frontend.vocabulary import named_files, with_vocabularies, written_back
 from .passes.augmented import check_augmented
 from .passes.objective import objective as make_objective
+from .passes.outputs import check_outputs
 from .passes.shapes import TypedNetwork, infer_shapes
 from .passes.shared import check_shared
 from .passes.vocabularies import check_vocabularies
@@ -121,6 +122,7 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = (), scale:
     network = replace(network, document=source.value)
     typed = infer_shapes(network, report)
     after("typed", typed)
+    check_outputs(typed, report)
     check_vocabularies(typed, report)
     check_shared(typed, report)
     objective = make_objective(typed, report)

@@ -22,7 +22,10 @@ def feeds_of(case: Case, batch: int, rng: np.random.Generator, dtype: str) -> di
     if case.integers is not None:
         return {f"x{i}": rng.integers(0, case.integers, (batch, *shape)) for i, shape in enumerate(case.inputs)}
     shapes = {f"x{i}": (batch, *shape) for i, shape in enumerate(case.inputs)}
-    drawn = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    drawn = {
+        name: rng.normal(size=shape) if case.within is None else rng.uniform(*case.within, shape)
+        for name, shape in shapes.items()
+    }
     drawn |= {f"x{i}": rng.integers(0, 2, shapes[f"x{i}"]) for i in case.masks}
     return {name: values.astype(dtype) for name, values in drawn.items()}
 

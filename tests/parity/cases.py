@@ -12,6 +12,8 @@ Left out, because we differ on purpose from Keras 3.15 on JAX:
   `model.losses` has them all;
 - adaptive pooling to 7, 13, 14 or 15 windows of some sizes (3, 6, 7, 11 to 14, ... to 7): it works out in float32 where
   windows end, takes the last one for longer than it is, and has NaN or other elements there;
+- ops.broadcast_to with the size of the batch: it has no way to say it;
+- LayerScale: its weight has no name;
 - an orthogonal regularizer of a single row or column: its penalty is NaN.
 """
 
@@ -22,13 +24,16 @@ from typing import Any, NamedTuple
 
 import layers.cases
 from harness import make_layer
+from harness import one_layer as one_layer_network
 from jsonnx.passes.augmented import on_host
+from jsonnx.types import BATCH
 from recurrent_masks import BEHIND_WORDS, timed
 from training import cases as training
 
 Document = dict[str, Any]
 
 LEFT_OUT = {
+    *("ops-broadcast-to", "layer-scale"),
     *("heads-value-dim", "spectral-embedding", "spectral-frozen"),
     *("discretization-learned", "discretization-learned-one-hot"),
     *(f"RandomCrop{kind}" for kind in ("", "-larger", "-first")),
@@ -82,8 +87,15 @@ def one_layer(case: layers.cases.Case) -> Document:
         sources.append(f"before{index}" if real else f"x{index}")
         if real:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})
+            if case.within is not None:
+                low, high = case.within
+                entries[-1]["activation"] = "sigmoid"
+                sources[-1] += "_within"
+                entries.append({"type": "Rescaling", "name": sources[-1], "scale": high - low, "offset": low})
     outputs = ["layer", *(f"layer.{name}" for name in make_layer(case.layer).output_names())]
     entries.append({**case.layer, "name": "layer", "from": sources})
+    if case.layer["type"].startswith("ops."):
+        outputs = [presentable(case, output, entries) for output in outputs]
     if case.layer["type"] in COUNTING and case.layer.get("output_mode", "int") == "int":  # no loss takes integers
         entries.append({"type": "Rescaling", "name": "real", "scale": 1})
         outputs = ["real"]
@@ -93,6 +105,25 @@ def one_layer(case: layers.cases.Case) -> Document:
         outputs = list(flat.values())
     loss = "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
     return {"inputs": inputs, "layers": entries, "outputs": outputs, "training": {"loss": loss, "optimizer": SGD}}
+
+
+def presentable(case: layers.cases.Case, output: str, entries: list[Document]) -> str:
+    """The output of a function, or what is made of it where it is no real numbers, or has no batch axis: its elements,
+    each counted differently, beside ones of the batch."""
+    typed = one_layer_network(case.layer, *case.inputs, dtype=case.dtype)
+    type, name = typed.types[output], output.replace(".", "_")
+    if type.dtype != "float32":
+        entries.append({"type": "ops.cast", "dtype": "float32", "name": f"{name}_real", "from": output})
+        output = f"{name}_real"
+    if not type.shape or type.shape[0] != BATCH:
+        ones = [f"{name}_{part}" for part in ("sums", "sum", "input", "ones", "whole")]
+        entries.append({"type": "ops.cumsum", "name": ones[0], "from": output})
+        entries.append({"type": "ops.mean", "name": ones[1], "from": ones[0]})
+        entries.append({"type": "ops.cast", "dtype": "float32", "name": ones[2], "from": "x0"})
+        entries.append({"type": "ops.ones_like", "name": ones[3], "from": ones[2]})
+        entries.append({"type": "ops.multiply", "name": ones[4], "from": [ones[3], ones[1]]})
+        output = ones[4]
+    return output
 
 
 COUNTING = ("Discretization",)

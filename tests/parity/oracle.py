@@ -16,6 +16,8 @@ from unittest.mock import patch
 import jax
 import keras
 import numpy as np
+import operations
+from keras.src.applications import convnext, inception_resnet_v2
 
 Arrays = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
@@ -52,6 +54,11 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
     inputs, layers, last = dict(values), {}, next(iter(values))
     names = default_names(spec["layers"])
     for name, entry in zip(names, spec["layers"], strict=True):
+        if entry.get("type", "").startswith(operations.PREFIX):
+            sources = entry.get("from", last)
+            values |= operations.results(name, entry, [values[one] for one in operations.listed(sources)])
+            last = name
+            continue
         owner = entry.get("use", name)
         if owner not in layers:
             layers[owner] = keras_layer({**entry, "name": name})
@@ -91,9 +98,14 @@ def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     return names
 
 
+def stem_of(kind: str) -> str:
+    """What default names of a type are made of."""
+    return operations.stem(kind) if kind.startswith(operations.PREFIX) else snake_case(own_name(kind))
+
+
 def own_name(kind: str) -> str:
     """The name of the class that an alias stands for."""
-    return getattr(keras.layers, kind).__name__
+    return layer_class(kind).__name__
 
 
 def snake_case(name: str) -> str:
@@ -104,7 +116,13 @@ def snake_case(name: str) -> str:
 def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
     """A layer of a spec's entry; layers inside it without a name bear their type's, uncounted."""
     arguments = {key: argument(key, value) for key, value in entry.items() if key not in OWN_KEYS | CALL_KEYS}
-    return getattr(keras.layers, entry["type"])(**arguments)
+    return layer_class(entry["type"])(**arguments)
+
+
+def layer_class(kind: str) -> type[keras.layers.Layer]:
+    """The class of a type, which may be one of Keras' own networks'."""
+    own = {"StochasticDepth": convnext, "LayerScale": convnext, "CustomScaleLayer": inception_resnet_v2}
+    return getattr(own.get(kind, keras.layers), kind)
 
 
 def argument(key: str, value: Any) -> Any:

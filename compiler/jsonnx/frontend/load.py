@@ -245,7 +245,7 @@ class _Reader:
         """Whether the call has as many inputs as its layer takes; reported where not."""
         if call.layer is None:
             return False
-        least, most = call.layer.arity
+        least, most = call.layer.counts()
         if least <= len(call.sources) and (most is None or len(call.sources) <= most):
             return True
         wanted = f"{least} inputs or more" if most is None else str(least) if least == most else f"{least} to {most}"

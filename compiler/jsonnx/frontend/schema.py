@@ -24,7 +24,7 @@ SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
 NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 128}
 INNER_NAME: dict[str, Json] = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]*$", "maxLength": 128}
-REFERENCE = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_]*)?$", "maxLength": 257}
+REFERENCE = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?$", "maxLength": 257}
 PARAMETER_NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}
 
 REUSE_KEYS = ("parameters", "scales", "blocks")
@@ -191,6 +191,13 @@ def _definitions() -> dict[str, Json]:
             "anyOf": [
                 {"$ref": "#/$defs/reference"},
                 {"type": "array", "items": {"$ref": "#/$defs/reference"}, "minItems": 1},
+            ],
+        },
+        "constant": {
+            "description": "A number, or nested arrays of them: a tensor that is always the same.",
+            "anyOf": [
+                {"type": ["number", "boolean"]},
+                {"type": "array", "items": {"$ref": "#/$defs/constant"}, "minItems": 1},
             ],
         },
         "use": {

@@ -21,6 +21,7 @@ _REFERENCES = {
     "call": ("a layer", "layers"),
     "from": ("a name or an array of names", "names"),
     "reference": ("a name", "names"),
+    "constant": ("a number or nested arrays of numbers", "numbers"),
 }
 
 

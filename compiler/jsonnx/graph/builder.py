@@ -245,7 +245,7 @@ class Builder:
         symbolic = [axis for axis, size in enumerate(wanted) if isinstance(size, Size)]
         if len(symbolic) <= 1:
             target: Any = [-1 if axis in symbolic else size for axis, size in enumerate(wanted)]
-            return self.refine(self.Reshape(x, target), wanted)
+            return self.refine(self.Reshape(x, self.const(target, "int64")), wanted)
         return self.refine(self.Reshape(x, self.sizes(wanted, x)), wanted)
 
     def sizes(self, shape: Sequence[Dim], *sources: Value) -> Value:

@@ -7,6 +7,7 @@ are emitted through the `g` it is handed.
 
 from . import (
     activation_layers,
+    applications,
     attention,
     audio,
     augmentation,
@@ -24,6 +25,7 @@ from . import (
     mixing,
     multi_head,
     normalization,
+    operations,
     pipeline,
     pooling,
     preprocessing,
@@ -46,6 +48,7 @@ __all__ = [
     "LAYERS",
     "Layer",
     "activation_layers",
+    "applications",
     "attention",
     "audio",
     "augmentation",
@@ -64,6 +67,7 @@ __all__ = [
     "mixing",
     "multi_head",
     "normalization",
+    "operations",
     "pipeline",
     "pooling",
     "preprocessing",

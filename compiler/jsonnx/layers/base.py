@@ -54,6 +54,10 @@ class Layer(Brick):
         None, doc="Element type the layer computes in.", unsupported="Only the default, float32, is supported."
     )
 
+    def counts(self) -> tuple[int, int | None]:
+        """The least and the greatest number of inputs that the layer takes with its arguments."""
+        return self.arity
+
     @property
     def always_mixes(self) -> bool:
         """Whether a sample's result depends on the rest of its batch in inference too."""

@@ -126,6 +126,8 @@ def _computed(node: ast.AST, sizes: Mapping[str, int]) -> int:
         return -_computed(node.operand, sizes)
     if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
         return _ARITHMETIC[type(node.op)](_computed(node.left, sizes), _computed(node.right, sizes))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "min":
+        return min(_computed(argument, sizes) for argument in node.args)
     raise KeyError(ast.dump(node))
 
 

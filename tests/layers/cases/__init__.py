@@ -13,6 +13,7 @@ class Case(NamedTuple):
     `integers` is the exclusive upper bound of integer inputs (for Embedding), `strings` are what string inputs are
     drawn from; both None for float32 inputs.
     `masks` are the places of the inputs that are ones and zeros, which have no gradient.
+    `within` is the interval of real inputs for functions that are not defined everywhere.
     `smooth` is False where finite differences meet kinks that cannot be kept away from.
     """
 
@@ -23,6 +24,7 @@ class Case(NamedTuple):
     smooth: bool = True
     masks: tuple[int, ...] = ()
     strings: tuple[str, ...] | None = None
+    within: tuple[float, float] | None = None
 
     @property
     def dtype(self) -> str:

@@ -45,6 +45,14 @@ def div(g: Builder, node: Node, dy: Value):
     return da, g.Neg(g.Mul(da, node.outputs[0]))
 
 
+@vjp("Mod")
+def mod(g: Builder, node: Node, dy: Value):
+    """y = a - b * n with n the integer next to a / b on the way to 0, as `fmod` has it: of integers nobody asks."""
+    a, b = node.inputs
+    quotient = g.Div(a, b)
+    return dy, g.Neg(g.Mul(dy, g.Mul(g.Sign(quotient), g.Floor(g.Abs(quotient)))))
+
+
 @vjp("Neg")
 def neg(g: Builder, node: Node, dy: Value):
     return g.Neg(dy)

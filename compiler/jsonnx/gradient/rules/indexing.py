@@ -15,7 +15,6 @@ from .shaping import padded
 
 NOT_DIFFERENTIABLE.update(("NonZero", "Unique"))
 NOT_DIFFERENTIABLE.update(("LabelEncoder", "StringConcat", "StringNormalizer", "StringSplit", "Tokenizer"))
-NOT_DIFFERENTIABLE.add("Mod")  # emitted for integers alone
 
 
 def sum_at(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> Value:
