@@ -25,7 +25,19 @@ ARROWS = {
     "backend": {"graph", "types"},
     "interop": {"bricks", "types", "diagnostics", "files", "frontend", "layers", "training"},
     "runtime": {"graph", "backend", "types", "diagnostics", "training", "files", "interop"},
-    "render": {"diagnostics", "types", "bricks", "layers", "training", "frontend", "passes", "graph", "runtime"},
+    "render": {
+        "comparison",
+        "diagnostics",
+        "types",
+        "bricks",
+        "layers",
+        "training",
+        "frontend",
+        "passes",
+        "graph",
+        "runtime",
+    },
+    "comparison": {"frontend", "passes", "types", "training", "bricks"},  # of passes, shapes alone
     "validation": {"diagnostics", "frontend", "passes", "training", "runtime"},  # of the last, files alone
 }
 """What each room may import. The files that join them (driver, model, cli, ...) may import anything but one another's
@@ -51,6 +63,7 @@ LIGHT = [
     "frontend.format",
     "validation",
     "formatting",
+    "comparison",
     "passes.shapes",
     "passes.objective",
 ]

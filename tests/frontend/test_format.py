@@ -110,6 +110,14 @@ def test_a_line_is_as_wide_as_it_may_be_and_no_wider() -> None:
         assert (flat in text.splitlines()) == (len(flat) <= WIDTH)
 
 
+def test_a_layer_that_goes_on_in_further_lines_is_no_wider_either() -> None:
+    for size in range(110):
+        layer = {"type": "Dense", "name": "n" * 60, "kernel_initializer": "a" * 20, "bias_initializer": "b" * size}
+        text = fmt(json.dumps({"layers": [layer, layer]}))
+        assert max(map(len, text.splitlines())) <= WIDTH or size > WIDTH - 30
+        assert fmt(text) == text
+
+
 def test_long_lists_of_scalars_are_filled() -> None:
     text = fmt(json.dumps({"labels": [str(number) for number in range(1000, 1100)]}))
     lines = text.splitlines()[2:-2]

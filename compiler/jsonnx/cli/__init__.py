@@ -58,6 +58,7 @@ for command in (
     specs.validate,
     specs.summary,
     specs.fmt,
+    specs.diff,
     models.compile,
     models.train,
     models.evaluate,

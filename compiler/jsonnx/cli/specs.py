@@ -114,3 +114,23 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
     if found:
         complain(found, "text")
     sys.exit(status)
+
+
+@click.command()
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@FORMAT
+@reported
+def diff(old: str, new: str, format_: str) -> None:
+    """Show what changed in meaning between two specs, models or RUNs. Exit status 1 where the signature breaks."""
+    import json
+
+    from ..compared import compare
+    from ..render.differences import comparison_json, comparison_text
+
+    found = compare(old, new)
+    if format_ == "json":
+        say(json.dumps(comparison_json(found), indent=2))
+    else:
+        say(comparison_text(found, color=sys.stdout.isatty()))
+    sys.exit(INPUT_IS_WRONG if found.breaks else 0)

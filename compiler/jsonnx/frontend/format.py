@@ -241,13 +241,14 @@ def _broken(node: Node, indent: int) -> str:
 
 def _row(node: dict[str, Node], indent: int) -> str | None:
     """A layer, or another brick, as a row that goes on in further lines; None where an attribute needs several."""
-    room = WIDTH - indent - 1
+    room = WIDTH - indent - 2  # a bracket and a comma may follow
     items = [(f"{quoted(key)}: ", item) for key, item in node.items()]
     texts = [(key, _flat(item, room - len(key))) for key, item in items]
     if any(text is None for _, text in texts):
         return None
-    lines = _filled([f"{key}{text}" for key, text in texts], " " * indent)
-    return "{" + ",\n".join(lines)[indent:] + "}"
+    attributes = [f"{key}{text}" for key, text in texts]
+    attributes[-1] += "}"
+    return "{" + ",\n".join(_filled(attributes, " " * indent))[indent:]
 
 
 def _filled(items: list[str], space: str) -> list[str]:
