@@ -270,6 +270,11 @@ def plain(brick: Any) -> Any:
     """The same layer, without what Keras writes though it follows from the rest."""
     if brick.type_name == "MultiHeadAttention" and brick.value_dim == brick.key_dim:
         return brick.but(value_dim=None)
+    if "pool_size" in brick.attributes and brick.strides == brick.pool_size:
+        return brick.but(strides=None)
+    if brick.type_name == "MelSpectrogram":
+        window, half = brick.sequence_length == brick.fft_length, brick.max_freq == brick.sampling_rate / 2
+        return brick.but(**dict.fromkeys(["sequence_length"] * window + ["max_freq"] * half))
     if brick.type_name == "Bidirectional":
         forward, backward = (way and _as_one_way(way) for way in (brick.layer, brick.backward_layer))
         mirrored = backward == forward.but(go_backwards=not getattr(forward, "go_backwards", False))
