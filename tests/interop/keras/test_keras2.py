@@ -27,7 +27,7 @@ def test_old_words_are_todays() -> None:
         *("Conv2D", "BatchNormalization", "LeakyReLU", "MaxPooling2D", "Flatten", "Dropout", "Dense"),
     ]
     assert spec["layers"][0]["kernel_regularizer"] == {"type": "l2", "l2": 0.0001}
-    assert spec["layers"][1] == {"type": "BatchNormalization", "axis": 3}
+    assert spec["layers"][1] == {"type": "BatchNormalization"}
     assert spec["layers"][2] == {"type": "LeakyReLU", "negative_slope": 0.2}
 
 

@@ -109,6 +109,8 @@ class Layers:
             path = places[key]
             if key == "attention_axes" and value == _all_axes(layer):
                 continue
+            if key == "axis" and value == _last_axis(layer):
+                value = -1
             if key == "dtype":
                 self.check_dtype(value, layer, path)
             elif key == "vocabulary" and made.kind in VOCABULARIES and isinstance(value, str):
@@ -257,6 +259,14 @@ class Layers:
             if isinstance(kind, str) and kind != "InputLayer":
                 made.append(self.inner(item, places, (*at, "layers", len(made)), (*start, index)))
         return {"type": "Pipeline", "layers": made}
+
+
+def _last_axis(layer: Written) -> int | None:
+    """The last axis of what the layer was built for, counted from the first, as far as the file says it."""
+    shape = layer.built.get("input_shape")
+    while isinstance(shape, list) and shape and isinstance(shape[0], list):
+        shape = shape[0]
+    return len(shape) - 1 if isinstance(shape, list) and len(shape) > 1 else None
 
 
 def _all_axes(layer: Written) -> list[int] | None:
