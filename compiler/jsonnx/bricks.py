@@ -200,8 +200,8 @@ class Family:
     is given, by a `name` of its own.
     """
 
-    def __init__(self, kind: str, doc: str, *, snake: bool = True) -> None:
-        self.kind, self.doc, self.snake = kind, doc, snake
+    def __init__(self, kind: str, doc: str, *, snake: bool = True, alone: bool = True) -> None:
+        self.kind, self.doc, self.snake, self.alone = kind, doc, snake, alone
         self.members: dict[str, type[Brick]] = {}
         self.names: dict[str, type[Brick]] = {}
 
@@ -220,8 +220,8 @@ class Family:
         return add
 
     def plain_names(self) -> list[str]:
-        """The names that alone are a whole brick: those whose attributes all have defaults."""
-        return [name for name, brick in self.names.items() if not brick.required()]
+        """The names that alone are a whole brick, if any are: those whose attributes all have defaults."""
+        return [name for name, brick in self.names.items() if self.alone and not brick.required()]
 
     def __iter__(self) -> Iterator[type[Brick]]:
         return iter(self.members.values())

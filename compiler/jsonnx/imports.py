@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .diagnostics import CompileError, Diagnostic
 from .driver import forward
 from .frontend.format import formatted
+from .frontend.network import Network
 from .frontend.source import from_value
 from .interop.keras import Imported, KerasFile, matched, open_keras, read_model
 from .validation import Checked, check
@@ -50,34 +51,48 @@ def from_keras(path_or_text: PathOrText) -> tuple[dict[str, Any], Mapping[str, n
     return found.spec, found.weights
 
 
-def imported(path_or_text: PathOrText) -> Import:
-    """As `from_keras`, with what there is to know of the file."""
+def imported(path_or_text: PathOrText, *, fold: bool = True) -> Import:
+    """As `from_keras`, with what there is to know of the file. Unless folded, the spec has no blocks."""
     file = open_keras(path_or_text)
     if file.source is None:
         help = "compile and train take such a file as --weights; import needs a .keras file, or an .h5 file of a model"
         raise CompileError(
             [Diagnostic("keras-no-model", "this file has weights and no model", "$", file.file, help=help)]
         )
-    model = read_model(file.source, file.version, file.training, file.assets)
-    checked = _checked(model)
+    model, checked = _sound(read_model(file.source, file.version, file.training, file.assets))
     notices = [*file.notices]
     weights = None
     if file.weights is not None:
         weights, told = _weights(file, model, checked)
         notices += told
-    return Import(model.spec, weights, str(model.dialect), (*notices, *model.notices))
+    spec = _folded(model, checked) if fold else model.spec
+    return Import(spec, weights, str(model.dialect), (*notices, *model.notices))
 
 
-def _checked(model: Imported) -> Checked:
-    """The spec, which is sound; how it is trained is left out where that does not fit what it computes."""
+def _sound(model: Imported) -> tuple[Imported, Checked]:
+    """The model, whose spec is sound; how it is trained is left out where that does not fit what it computes."""
     checked = check(model.spec)
     errors = [fault for fault in checked.diagnostics if fault.severity == "error"]
-    if errors and "training" in model.spec and all(fault.path.startswith("$.training") for fault in errors):
-        model.leave_out_training(errors[0].message)
-        return _checked(model)
+    if errors and model.training is not None and all(fault.path.startswith("$.training") for fault in errors):
+        return _sound(model.without_training(errors[0].message))
     model.report.retell(errors, model.origin)
     model.report.raise_errors()
-    return checked
+    return model, checked
+
+
+def _folded(model: Imported, checked: Checked) -> dict[str, Any]:
+    """The spec in blocks, where it means the very same."""
+    for spec in model.folded():
+        written_out = check(spec).typed
+        if written_out is not None and _same(written_out.network, checked.network):
+            return spec
+    return model.spec
+
+
+def _same(one: Network, other: Network) -> bool:
+    """Whether two networks have the same calls by the same names, and the same ends."""
+    calls = [{call.name: (call.layer, call.sources, call.owner) for call in each.calls} for each in (one, other)]
+    return calls[0] == calls[1] and one.inputs == other.inputs and one.outputs == other.outputs
 
 
 def _weights(file: KerasFile, model: Imported, checked: Checked) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:

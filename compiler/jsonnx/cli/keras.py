@@ -14,14 +14,15 @@ from .common import complain, reported, say, tell
 @click.argument("file", metavar="FILE")
 @click.option("-o", "--output", metavar="SPEC.json", help="Spec to write; standard output where omitted.")
 @click.option("--weights", metavar="OUT.safetensors", help="Where to write the weights of the file.")
+@click.option("--flat", is_flag=True, help="Write every layer by itself: no blocks and no repetitions.")
 @reported
-def import_(file: str, output: str | None, weights: str | None) -> None:
+def import_(file: str, output: str | None, weights: str | None, flat: bool) -> None:
     """Make a spec of a Keras model: the text of to_json(), a .keras or an .h5 file."""
     from ..files import spare, write_atomically
     from ..imports import imported
     from ..interop.weights import weights_bytes
 
-    found = imported(Path(file))
+    found = imported(Path(file), fold=not flat)
     spare([Path(file)], [Path(name) for name in (output, weights) if name])
     if weights and found.weights is None:
         raise UsageError("keras-no-weights", f"there are no weights in {file!r}", "leave out --weights")
@@ -34,4 +35,4 @@ def import_(file: str, output: str | None, weights: str | None) -> None:
         say(found.text.rstrip("\n"))
         return
     write_atomically(output, found.text.encode())
-    tell(f"wrote {output}: {len(found.spec['layers'])} layers, from {found.origin}")
+    tell(f"wrote {output}, from {found.origin}")

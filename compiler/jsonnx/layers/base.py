@@ -13,7 +13,7 @@ from ..types import TensorType, require
 if TYPE_CHECKING:
     from ..graph import Builder, Value
 
-LAYERS = Family("layer", "A layer of the network.", snake=False)
+LAYERS = Family("layer", "A layer of the network.", snake=False, alone=False)
 layer = LAYERS.register()
 
 Types = TensorType | tuple[TensorType, ...]

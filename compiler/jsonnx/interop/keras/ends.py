@@ -103,7 +103,7 @@ def add_outputs(graph: Graph, outputs: Any, path: JsonPath) -> None:
             if not isinstance(item, Value):
                 continue
             clear = item.name not in graph.flat.inputs and item.name not in graph.flat.outputs
-            if clear and (key is None or valid(key) == item.name):
+            if clear and (key is None or item.name in (key, valid(key))):
                 graph.flat.outputs.append(item.name)
                 continue
             name = graph.names.fresh(str(key) if key is not None else f"{item.name.replace('.', '_')}_output")

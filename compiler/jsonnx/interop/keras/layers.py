@@ -109,6 +109,8 @@ class Layers:
             path = places[key]
             if key == "attention_axes" and value == _all_axes(layer):
                 continue
+            if key == "axis" and value == _last_axis(layer):
+                value = -1
             if key == "dtype":
                 self.check_dtype(value, layer, path)
             elif key == "vocabulary" and made.kind in VOCABULARIES and isinstance(value, str):
@@ -259,6 +261,14 @@ class Layers:
         return {"type": "Pipeline", "layers": made}
 
 
+def _last_axis(layer: Written) -> int | None:
+    """The last axis of what the layer was built for, counted from the first, as far as the file says it."""
+    shape = layer.built.get("input_shape")
+    while isinstance(shape, list) and shape and isinstance(shape[0], list):
+        shape = shape[0]
+    return len(shape) - 1 if isinstance(shape, list) and len(shape) > 1 else None
+
+
 def _all_axes(layer: Written) -> list[int] | None:
     """The axes along which MultiHeadAttention attends where it is not told: all but the batch and the last."""
     shapes = layer.built.get("shapes_dict")
@@ -270,6 +280,11 @@ def plain(brick: Any) -> Any:
     """The same layer, without what Keras writes though it follows from the rest."""
     if brick.type_name == "MultiHeadAttention" and brick.value_dim == brick.key_dim:
         return brick.but(value_dim=None)
+    if "pool_size" in brick.attributes and brick.strides == brick.pool_size:
+        return brick.but(strides=None)
+    if brick.type_name == "MelSpectrogram":
+        window, half = brick.sequence_length == brick.fft_length, brick.max_freq == brick.sampling_rate / 2
+        return brick.but(**dict.fromkeys(["sequence_length"] * window + ["max_freq"] * half))
     if brick.type_name == "Bidirectional":
         forward, backward = (way and _as_one_way(way) for way in (brick.layer, brick.backward_layer))
         mirrored = backward == forward.but(go_backwards=not getattr(forward, "go_backwards", False))

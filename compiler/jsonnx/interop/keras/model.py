@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...bricks import Json, snake_case
@@ -15,6 +15,7 @@ from .dialects import Dialect, dialect_of
 from .document import MODELS, Model, Reader
 from .ends import add_outputs, inputs_of
 from .faults import KerasReport
+from .fold import folded
 from .graph import Graph
 from .layers import Layers
 from .names import Names, layers_of, valid
@@ -34,6 +35,7 @@ class Imported:
     """The layers that may have weights."""
     dialect: Dialect
     flat: Flat
+    training: Json
     report: KerasReport
     """What to tell further faults to."""
 
@@ -42,10 +44,15 @@ class Imported:
         """What is not as in Keras, and what was left out: warnings."""
         return tuple(self.report)
 
-    def leave_out_training(self, why: str) -> None:
-        """Takes the `training` section out of the document again."""
-        del self.spec["training"]
+    def without_training(self, why: str) -> Imported:
+        """The same without its `training` section; that is told."""
         tell_left_out(self.report, (), why)
+        return replace(self, training=None, spec={key: value for key, value in self.spec.items() if key != "training"})
+
+    def folded(self) -> Iterator[dict[str, Any]]:
+        """The document in blocks, and with less and less folded: to be written out again and compared."""
+        for repeats in (True, False):
+            yield folded(self.flat, self.training, repeats=repeats)
 
     def origin(self, path: JsonPath) -> JsonPath:
         """Where a part of the document comes from in the Keras file."""
@@ -89,7 +96,7 @@ def read_model(
     compiled, at = (training.value, ()) if training else (value.get("compile_config"), ("compile_config",))
     if isinstance(compiled, dict):
         section = training_of(compiled, at, graph.flat.outputs, dialect, report)
-    return Imported(document(graph.flat, section), tuple(owners(model, names)), dialect, graph.flat, report)
+    return Imported(document(graph.flat, section), tuple(owners(model, names)), dialect, graph.flat, section, report)
 
 
 def name_of(model: Model) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ...diagnostics import JsonPath
 from .document import Model, Written
+from .tensorflow import KINDS
 
 LONGEST = 128
 
@@ -53,11 +54,12 @@ class Names:
                     outer = valid(layer.name) if not prefix else f"{prefix}_{valid(layer.name)}"
                     waiting.append((layer.inner, outer))
                     continue
-                own = valid(layer.name)
+                function = layer.kind in KINDS
+                own = valid(layer.name.rpartition(".")[2] if function else layer.name)
                 if prefix and own.lower() in self.taken:
                     own = f"{prefix}_{own}"
                 name = self.by_path[layer.path] = self.fresh(own)
-                if name != layer.name:
+                if name != layer.name and not function:
                     self.changed.append((layer.name, name))
 
 

@@ -6,8 +6,13 @@ from struct import error, pack, unpack
 
 
 def shortest(value: float) -> float:
-    """The shortest decimal that is the same float32, where the number is one: Keras writes 0.0010000000474974513 of
-    what was 0.001."""
+    """The decimal that was meant, by float32's measure the same.
+
+    Keras writes 0.0010000000474974513 of what was 0.001 where it keeps float32, and sums leave 0.15000000000000002.
+    """
+    rounded = float(f"{value:.14g}")
+    if len(repr(rounded)) < len(repr(value)) - 6:
+        return rounded
     try:
         (single,) = unpack("f", pack("f", value))
     except (OverflowError, error):

@@ -12,6 +12,7 @@ from ...bricks import Json, snake_case
 from ...diagnostics import JsonPath
 from ...frontend.words import quoted
 from ...layers import ACTIVATIONS, LAYERS, Layer
+from . import tensorflow
 from .document import ELLIPSIS, Other, Slice, Written, leaves
 from .layers import Entry
 from .numbers import shortest
@@ -38,21 +39,29 @@ HELP = "write what it computes as other functions of keras.ops or as layers, and
 
 def is_operation(layer: Written) -> bool:
     """Whether an entry among a model's layers is a function."""
-    return (layer.module or "").startswith(MODULE) and layer.inner is None
+    return layer.inner is None and ((layer.module or "").startswith(MODULE) or layer.kind in tensorflow.KINDS)
 
 
 def operation(
     graph: Graph, layer: Written, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
 ) -> Value | list[Value] | None:
     """The results of a function, whose tensors are values."""
-    name = NAMES.get(layer.kind, snake_case(layer.kind))
-    config = {key: value for key, value in layer.config.items() if key not in ("name", "dtype") and value is not None}
-    given = {**arguments(name, args), **kwargs}
-    if any(item is None for value in args for item in leaves(value) if not isinstance(value, (list, dict))):
+    tensors = [item for value in (*args, *kwargs.values()) for item in leaves(value)]
+    if not any(isinstance(item, Value) for item in tensors):  # what is wrong with them is known
         return None
+    if layer.kind in tensorflow.KINDS:
+        try:
+            function = tensorflow.function_of(str(layer.config.get("function") or "__operators__.getitem"))
+            name, given, config = function.name, tensorflow.given_to(function, args, kwargs), {}
+        except tensorflow.Unknown as why:
+            message = f"{quoted(layer.name)} {why}"
+            graph.report.add("not-expressible", (*layer.path, "config", "function"), message, help=HELP)
+            return None
+    else:
+        name = NAMES.get(layer.kind, snake_case(layer.kind))
+        given = {**arguments(name, args), **kwargs}
+        config = {key: value for key, value in layer.config.items() if key != "name" and value is not None}
     spec, inputs = as_layer(name, layer, given, config) or as_function(name, given, config)
-    if not inputs or any(not isinstance(value, Value) for value in inputs):
-        return None
     if spec["type"] not in LAYERS.names:
         message = f"the function {quoted('keras.ops.' + name)} of {quoted(layer.name)} has no counterpart here"
         graph.report.add("not-expressible", (*layer.path, "class_name"), message, help=HELP)
@@ -60,10 +69,8 @@ def operation(
     entry = graph.layers.checked(Entry(spec), path)
     if entry is None:
         return None
-    ours = graph.names.of(layer.path)
-    if path[:-1] in graph.options:
-        ours = graph.names.again(layer.path)
-    graph.options[path[:-1]] = {}
+    ours = graph.names.of(layer.path) if layer.path not in graph.options else graph.names.again(layer.path)
+    graph.options[layer.path] = {}
     return graph.flat.add(Step(ours, entry.spec, tuple(value.name for value in inputs), entry, layer.path), inputs)
 
 
@@ -163,5 +170,10 @@ def same_rank(layer: Written) -> bool:
 
 
 def is_float(layer: Written) -> bool:
+    """Whether a function computes with real numbers: TensorFlow's do where they are given one."""
+    if layer.kind in tensorflow.KINDS:
+        call = layer.calls[0] if layer.calls else None
+        values = [*call.args, *call.kwargs.values()] if call is not None else []
+        return str(layer.config.get("function")).startswith("nn.") or any(isinstance(item, float) for item in values)
     types = tensor_types(layer)
     return bool(types) and all(dtype == "float32" for _, dtype in types)

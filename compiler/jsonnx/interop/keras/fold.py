@@ -1,0 +1,272 @@
+"""Equal runs of layers as blocks and repetitions: a document as a person would write it, every name kept.
+
+Layers of one block have names with one beginning, `conv2_block1_1_conv`, ..., `conv2_block1_out`: that is how Keras'
+own networks are named, and how a block of ours names what is in it. Runs that agree in structure become uses of one
+block, what differs in numbers becomes its parameters. Entries that differ by a counted name become one with `repeat`.
+
+What comes out is not relied upon: whoever calls this writes it out again and compares.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
+from json import dumps
+from string import ascii_lowercase
+from typing import Any
+
+from ...bricks import Json
+from ...layers import LAYERS
+from .parameters import Parameters, parameters_of
+from .steps import Flat, Step
+from .writer import document
+
+SHORTEST = 3
+"""Layers of the smallest block."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Steps that stand one after the other and share the beginning of their names."""
+
+    prefix: str
+    start: int
+    steps: tuple[Step, ...]
+    sources: tuple[tuple[str, ...], ...]
+    """Of each step: what it takes, by the names inside; `input`, `input_2` are what comes from outside."""
+    outside: tuple[str, ...]
+    """What comes from outside, in the order in which it is taken."""
+    output: str
+    """The name inside of the one result that is used outside."""
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.steps)
+
+    @property
+    def names(self) -> list[str]:
+        return [step.name[len(self.prefix) + 1 :] for step in self.steps]
+
+    @property
+    def form(self) -> str:
+        """What equal runs agree in: all but values of arguments that are no objects."""
+        steps = [
+            [name, step.spec["type"], sources, {k: v for k, v in step.spec.items() if isinstance(v, dict)}]
+            for name, step, sources in zip(self.names, self.steps, self.sources, strict=True)
+        ]
+        return dumps([steps, len(self.outside), self.output], sort_keys=True)
+
+
+@dataclass
+class Folded:
+    """A document being folded: entries, and the blocks they use."""
+
+    flat: Flat
+    blocks: dict[str, Json] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Results of blocks by what they are called outside."""
+
+
+def folded(flat: Flat, training: Json = None, *, repeats: bool = True) -> dict[str, Any]:
+    """The document of a model, in blocks where its names allow that, and with equal entries as one."""
+    made = Folded(flat)
+    uses: dict[int, tuple[Run, Parameters, str]] = {}
+    for runs in choose(flat):
+        parameters = parameters_of([[step.spec for step in run.steps] for run in runs], runs[0].names)
+        if parameters is not None:
+            name = block_name(runs, made.blocks)
+            made.blocks[name] = block(runs[0], parameters, repeats=repeats)
+            uses |= {run.start: (run, parameters.of(place), name) for place, run in enumerate(runs)}
+    steps = list(outer_steps(flat, uses, made))
+    outputs = [made.renamed.get(name, name) for name in flat.outputs]
+    written = document(replace(flat, steps=steps, outputs=outputs), training)
+    if repeats:
+        written["layers"] = repeated_entries(written["layers"])
+    return {**({"name": written.pop("name")} if "name" in written else {}), **_blocks(made.blocks), **written}
+
+
+def _blocks(blocks: Mapping[str, Json]) -> dict[str, Json]:
+    return {"blocks": dict(blocks)} if blocks else {}
+
+
+# -- which runs --------------------------------------------------------------------------------------------------------
+
+
+def choose(flat: Flat) -> Iterator[list[Run]]:
+    """Classes of equal runs that do not overlap, those first that save most."""
+    by_form: dict[str, list[Run]] = {}
+    for run in runs_of(flat):
+        by_form.setdefault(run.form, []).append(run)
+    taken: set[int] = set()
+    waiting = [runs for runs in by_form.values() if len(runs) > 1]
+    while waiting:
+        free = [[run for run in runs if taken.isdisjoint(range(run.start, run.end))] for runs in waiting]
+        best = max(free, key=lambda runs: (len(runs) - 1) * len(runs[0].steps) if runs else 0)
+        if len(best) < 2:
+            return
+        yield best
+        for run in best:
+            taken |= set(range(run.start, run.end))
+        waiting = [runs for runs in free if len(runs) > 1 and runs is not best]
+
+
+def runs_of(flat: Flat) -> Iterator[Run]:
+    """All runs that could be uses of a block."""
+    used, places = users(flat), {step.name: place for place, step in enumerate(flat.steps)}
+    shared = {str(step.spec["use"]) for step in flat.steps if "use" in step.spec}
+    taken = {step.name.lower() for step in flat.steps} | {name.lower() for name in flat.inputs}
+    for prefix, start, end in prefixed(flat.steps):
+        steps = flat.steps[start:end]
+        whole = all("use" not in step.spec and step.name not in shared for step in steps)
+        if whole and prefix.lower() not in taken:
+            run = run_of(prefix, start, steps, used, places)
+            if run is not None:
+                yield run
+
+
+def prefixed(steps: Sequence[Step]) -> Iterator[tuple[str, int, int]]:
+    """Every beginning of names that stands in one row of steps: the beginning, the first step, and the one after the
+    last."""
+    rows: dict[str, list[int]] = {}
+    for place, step in enumerate(steps):
+        for found in re.finditer("_", step.name):
+            rows.setdefault(step.name[: found.start()], []).append(place)
+    for prefix, places in rows.items():
+        if len(places) >= SHORTEST and places[-1] - places[0] + 1 == len(places) and re.match("[A-Za-z_]", prefix):
+            yield prefix, places[0], places[-1] + 1
+
+
+def users(flat: Flat) -> dict[str, list[int]]:
+    """By value: the steps that take it; outputs count as a step behind the last."""
+    found: dict[str, list[int]] = {}
+    for place, step in enumerate(flat.steps):
+        for source in step.sources:
+            found.setdefault(source, []).append(place)
+    for name in flat.outputs:
+        found.setdefault(name, []).append(len(flat.steps))
+    return found
+
+
+def run_of(
+    prefix: str, start: int, steps: Sequence[Step], used: Mapping[str, Sequence[int]], places: Mapping[str, int]
+) -> Run | None:
+    """The run of some steps; None where it has not just one result."""
+    end = start + len(steps)
+    inside = {step.name for step in steps}
+    outside: dict[str, str] = {}
+    sources = []
+    for step in steps:
+        given = []
+        for source in step.sources:
+            if source.partition(".")[0] in inside:
+                given.append(source[len(prefix) + 1 :])
+            else:
+                number = len(outside) + 1
+                given.append(outside.setdefault(source, f"input_{number}" if number > 1 else "input"))
+        sources.append(tuple(given))
+    results = [
+        name
+        for name, takers in used.items()
+        if name.partition(".")[0] in inside and any(not start <= place < end for place in takers)
+    ]
+    names = {step.name[len(prefix) + 1 :] for step in steps}
+    clear = len(results) == 1 and "." not in results[0] and not names & set(outside.values())
+    if not clear or not outside:
+        return None
+    return Run(prefix, start, tuple(steps), tuple(sources), tuple(outside), results[0][len(prefix) + 1 :])
+
+
+# -- blocks and their uses ---------------------------------------------------------------------------------------------
+
+
+def block_name(runs: Sequence[Run], taken: Mapping[str, Json]) -> str:
+    """A word for a class of runs: the last that their prefixes have in common."""
+    words = [set(re.findall(r"[A-Za-z]{3,}", run.prefix)) for run in runs]
+    common = set.intersection(*words)
+    last = [word for word in re.findall(r"[A-Za-z]{3,}", runs[0].prefix) if word in common]
+    stem = last[-1].lower() if last and last[-1].lower() not in LAYERS.names else "block"
+    more = (f"{stem}_{letter}" for letter in ascii_lowercase[1:])
+    counted = (f"{stem}_{number}" for number in count(27))
+    return next(name for name in chain([stem], more, counted) if name not in taken)
+
+
+def block(run: Run, parameters: Parameters, *, repeats: bool) -> Json:
+    """The definition that a class of runs shares."""
+    names = run.names
+    inner = [
+        step._replace(name=name, spec=spec, sources=sources)
+        for step, name, spec, sources in zip(run.steps, names, parameters.specs, run.sources, strict=True)
+    ]
+    ends = ["input", *(f"input_{number}" for number in range(2, len(run.outside) + 1))]
+    written = document(
+        Flat("model", {name: {} for name in ends}, inner, [run.output]),
+    )
+    made: dict[str, Json] = {}
+    if parameters.defaults:
+        made["parameters"] = parameters.defaults
+    if len(ends) > 1:
+        made["inputs"] = ends
+    made["layers"] = repeated_entries(written["layers"]) if repeats else written["layers"]
+    return made | ({"outputs": written["outputs"]} if "outputs" in written else {})
+
+
+def outer_steps(flat: Flat, uses: Mapping[int, tuple[Run, Parameters, str]], made: Folded) -> Iterator[Step]:
+    """The steps of the document, blocks in place of runs, with what they take by its name outside."""
+    place = 0
+    while place < len(flat.steps):
+        step = flat.steps[place]
+        if place in uses:
+            run, parameters, name = uses[place]
+            made.renamed[f"{run.prefix}_{run.output}"] = run.prefix
+            sources = tuple(made.renamed.get(source, source) for source in run.outside)
+            yield step._replace(name=run.prefix, spec={"type": name, **parameters.given}, sources=sources)
+            place = run.end
+        else:
+            yield step._replace(sources=tuple(made.renamed.get(source, source) for source in step.sources))
+            place += 1
+
+
+# -- repetitions -------------------------------------------------------------------------------------------------------
+
+
+def repeated_entries(entries: Sequence[dict[str, Json]]) -> list[dict[str, Json]]:
+    """Entries with one in place of several that differ by a counted name, or by their default names, alone."""
+    found: list[dict[str, Json]] = []
+    place = 0
+    while place < len(entries):
+        end = place + 1
+        while end < len(entries) and follows(entries, place, end):
+            end += 1
+        found.append(repeat(entries[place], end - place) if end - place > 1 else entries[place])
+        place = end
+    return found
+
+
+def follows(entries: Sequence[dict[str, Json]], first: int, place: int) -> bool:
+    """Whether an entry is the first again, called on what stands before it and counted on."""
+    one, other = entries[first], entries[place]
+    if "use" in other or "from" in other or {**one, "name": 0, "from": 0} != {**other, "name": 0, "from": 0}:
+        return False
+    if isinstance(one.get("from"), list) or ("name" in one) != ("name" in other):
+        return False
+    return "name" not in one or counted(str(one["name"]), place - first) == other["name"]
+
+
+def counted(name: str, by: int) -> str | None:
+    """A name with its last number increased."""
+    found = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
+    if found is None or (found[2] != "0" and found[2].startswith("0")):
+        return None
+    return f"{found[1]}{int(found[2]) + by}{found[3]}"
+
+
+def repeat(entry: dict[str, Json], count: int) -> dict[str, Json]:
+    """An entry that stands for several."""
+    found = re.fullmatch(r"(.*?)(\d+)(\D*)", str(entry.get("name", "")))
+    made = dict(entry)
+    if found is not None:
+        start = int(found[2])
+        made["name"] = f"{found[1]}${{index{f' + {start}' if start else ''}}}{found[3]}"
+    return {"type": made.pop("type"), **made, "repeat": count}

@@ -1,0 +1,66 @@
+"""Models that tf.keras and Keras 2 wrote, as specs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonnx
+import pytest
+from jsonnx.imports import imported
+
+FILES = Path(__file__).parent / "files"
+
+
+def spec_of(name: str) -> dict[str, Any]:
+    return jsonnx.from_keras(FILES / f"{name}.json")[0]
+
+
+def test_the_version_that_wrote_it_is_told() -> None:
+    assert imported(FILES / "keras2_mask.json").origin == "Keras 2.21.0"
+
+
+def test_old_words_are_todays() -> None:
+    spec = spec_of("keras2_sequential")
+    assert spec["inputs"] == {"conv2d_input": {"shape": [8, 8, 1]}}
+    assert [layer["type"] for layer in spec["layers"]] == [
+        *("Conv2D", "BatchNormalization", "LeakyReLU", "MaxPooling2D", "Flatten", "Dropout", "Dense"),
+    ]
+    assert spec["layers"][0]["kernel_regularizer"] == {"type": "l2", "l2": 0.0001}
+    assert spec["layers"][1] == {"type": "BatchNormalization"}
+    assert spec["layers"][2] == {"type": "LeakyReLU", "negative_slope": 0.2}
+
+
+def test_calls_of_nested_models_are_counted_from_one() -> None:
+    spec = spec_of("keras2_nested")
+    assert spec["layers"][:3] == [
+        {"type": "Dense", "name": "d", "from": "p", "units": 4, "activation": "relu"},
+        {"use": "d", "from": "q"},
+        {"type": "Add", "from": ["d", "d_1"]},
+    ]
+    assert spec["outputs"] == ["o", "k"]
+
+
+def test_hard_sigmoid_keeps_its_slope() -> None:
+    embedding, lstm = spec_of("keras2_mask")["layers"]
+    assert embedding["mask_zero"] is True
+    assert lstm["recurrent_activation"] == {"type": "hard_sigmoid", "slope": 0.2}
+
+
+def test_states_and_arguments_of_calls_are_inputs_and_attributes() -> None:
+    layers = spec_of("keras2_states")["layers"]
+    assert layers[1]["from"] == ["lstm", "lstm.state_h", "lstm.state_c"]
+    assert {"type": "MultiHeadAttention", "from": "input_1", "use_causal_mask": True}.items() <= layers[2].items()
+    assert layers[3]["return_attention_scores"] is True
+
+
+def test_a_mixed_policy_becomes_float32_and_that_is_told() -> None:
+    (notice,) = imported(FILES / "keras2_mixed.json").notices
+    assert notice.severity == "warning"
+    assert "mixed_float16" in notice.message
+
+
+@pytest.mark.parametrize("name", ["sequential", "nested", "states", "mask", "mixed"])
+def test_what_comes_out_compiles(name: str) -> None:
+    spec = spec_of(f"keras2_{name}")
+    assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])
