@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import jsonnx
 import pytest
@@ -26,14 +27,17 @@ def packed(*members: tuple[str, bytes], method: int = zipfile.ZIP_STORED) -> byt
     return bytearray(file.getvalue())
 
 
+def contents(file: IO[bytes], budget: Budget) -> list[tuple[str, bytes]]:
+    archive = Archive(file, budget)
+    return [(name, archive.read(name)) for name in archive.names()]
+
+
 def codes(data: bytes, tmp_path: Path, **budget: int) -> tuple[str, str]:
     path = tmp_path / "model.keras"
     path.write_bytes(data)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(jsonnx.CompileError) as caught, path.open("rb") as file:
-        archive = Archive(file, Budget(str(path), **budget))
-        for name in archive.names():
-            archive.read(name)
+        contents(file, Budget(str(path), **budget))
     assert sorted(tmp_path.rglob("*")) == before
     (fault,) = caught.value.diagnostics
     assert fault.file == str(path)
@@ -173,5 +177,4 @@ def test_sizes_of_zip64_that_lie(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_an_honest_archive_is_read(method: int) -> None:
     members = [("config.json", CONFIG), ("assets/words.txt", "ä".encode() * 10_000), ("empty", b"")]
-    archive = Archive(io.BytesIO(bytes(packed(*members, method=method))), Budget())
-    assert [(name, archive.read(name)) for name in archive.names()] == members
+    assert contents(io.BytesIO(bytes(packed(*members, method=method))), Budget()) == members
