@@ -27,6 +27,7 @@ from .window import Window
 OPTIMIZERS = ("optimizer", "optimizer_weights")
 """Groups of an optimizer's state, which are not read."""
 
+SCRIPT = Path(__file__).with_name("hdf5_child.py")
 NONSENSE = "the file's reader, which is not trusted, says what makes no sense"
 _LINE = 96 << 20
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
@@ -52,7 +53,7 @@ class Stored:
 
     def texts(self, group: str, name: str) -> list[str] | None:
         value = self.attributes.get(group, {}).get(name)
-        return value if isinstance(value, list) else None
+        return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
 
 def is_hdf5(start: bytes) -> bool:
@@ -93,11 +94,10 @@ class _child:
             "skip": OPTIMIZERS,
             "paths": [path for path in sys.path if os.path.isabs(path)],
         }
-        script = Path(__file__).with_name("hdf5_child.py")
         keep = {key: os.environ[key] for key in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if key in os.environ}
         quiet = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", str(script), json.dumps(told)],
+            [sys.executable, "-I", "-S", "-B", str(SCRIPT), json.dumps(told)],
             stdin=window.handle,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -153,7 +153,7 @@ def _raise(fault: Any, budget: Budget) -> None:
     code, message = fault if isinstance(fault, list) and len(fault) == 2 else ("damaged-file", "not readable")
     if code == "missing-package":
         raise UsageError("missing-package", f"HDF5 files need h5py: {message}", "pip install h5py")
-    code = code if code in _CODES else "damaged-file"
+    code = code if isinstance(code, str) and code in _CODES else "damaged-file"
     raise CompileError([Diagnostic(code, str(message), file=budget.file)])
 
 
@@ -178,7 +178,7 @@ class _Header(NamedTuple):
 
 def _header(line: dict[str, Any], budget: Budget) -> _Header:
     path, shape, kind, at = (line.get(key) for key in ("array", "shape", "type", "at"))
-    sound = isinstance(path, str) and kind in _TYPES and (at is None or type(at) is int)
+    sound = isinstance(path, str) and isinstance(kind, str) and kind in _TYPES and (at is None or type(at) is int)
     if not sound or not isinstance(shape, list) or len(shape) > 32:
         raise damaged(budget.file, NONSENSE)
     if not all(type(size) is int and size >= 0 for size in shape):

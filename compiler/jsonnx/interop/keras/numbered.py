@@ -61,6 +61,7 @@ class Groups:
         self._ours = {name for owner in owners for name in owner.names}
         self._by_name: dict[str, dict[str, str]] = {}
         self._names: dict[str, str] = {}
+        self._present = _present(stored) if top == OLD_LAYERS else {}
         for path in stored.attributes:
             name, (group, _, last) = stored.text(path, "name"), path.rpartition("/")
             if last == "vars" and name is not None:
@@ -77,8 +78,36 @@ class Groups:
 
     def _group(self, folder: str, name: str, stem: str) -> str:
         """A layer's group by name; by count where no layer is called like one of ours, or the group has no name."""
+        if self.top == OLD_LAYERS:
+            return self._in_old(folder, stem)
         named, counted = self._by_name.get(folder, {}), f"{folder}/{stem}"
         if name in named:
             return named[name]
         free = counted not in self._names or self._ours.isdisjoint(named)
         return counted if free else f"{folder}/{name}"
+
+    def _in_old(self, folder: str, stem: str) -> str:
+        """The group of a class's so-manieth layer: Keras 2.12 counts a layer that has weights twice."""
+        base, number = _parted(stem)
+        there = self._present.get(folder, {}).get(base, [])
+        return f"{folder}/{there[number]}" if number < len(there) else f"{folder}/{stem}"
+
+
+def _present(stored: Stored) -> dict[str, dict[str, list[str]]]:
+    """By folder and class, the groups in it that have weights, in the order of their numbers."""
+    groups: dict[str, set[str]] = {}
+    for path in stored.arrays:
+        steps = path.split("/")
+        for at in [index for index, step in enumerate(steps) if step == OLD_LAYERS]:
+            groups.setdefault("/".join(steps[: at + 1]), set()).add(steps[at + 1])
+    found: dict[str, dict[str, list[str]]] = {}
+    for folder, names in groups.items():
+        for name in sorted(names, key=_parted):
+            found.setdefault(folder, {}).setdefault(_parted(name)[0], []).append(name)
+    return found
+
+
+def _parted(stem: str) -> tuple[str, int]:
+    """A group's name as its class and its number."""
+    base, _, number = stem.rpartition("_")
+    return (base, int(number)) if base and number.isdecimal() and len(number) < 9 else (stem, 0)

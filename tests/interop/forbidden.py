@@ -1,0 +1,24 @@
+"""A reading process that tries what it must not be able to do, and tells how it went."""
+
+import json
+import os
+import socket
+import sys
+
+sys.path.insert(0, CHILD)  # noqa: F821 - the test puts the folder in
+from hdf5_child import give_up
+
+told = json.loads(sys.argv[1])
+give_up(told["memory"], told["seconds"])
+results = []
+for attempt in (
+    lambda: os.open("/etc/passwd", os.O_RDONLY),
+    lambda: os.write(os.open("/tmp", os.O_RDWR | os.O_TMPFILE), b"x"),
+    socket.socket,
+):
+    try:
+        attempt()
+        results.append("allowed")
+    except OSError:
+        results.append("OSError")
+print(json.dumps({"fault": ["damaged-file", " ".join(results)]}))

@@ -1,0 +1,317 @@
+"""HDF5 files that no honest writer makes, and a reading process that dies, hangs or lies."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import jsonnx
+import numpy as np
+import pytest
+from jsonnx.interop import hdf5
+from jsonnx.interop.budget import Budget
+from jsonnx.interop.hdf5 import Stored, read_hdf5
+from jsonnx.interop.window import Window
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parent.parent / "compiler"
+
+
+def written(path: Path, fill: Callable[[h5py.File], object], **options: str) -> Path:
+    with h5py.File(path, "w", **options) as file:
+        fill(file)
+    return path
+
+
+def read(path: Path, **budget: float) -> Stored:
+    with path.open("rb") as file:
+        return read_hdf5(Window(file.fileno(), 0, path.stat().st_size), Budget(str(path), **budget))
+
+
+def refused(path: Path, **budget: float) -> tuple[str, str]:
+    with pytest.raises(jsonnx.CompileError) as caught:
+        read(path, **budget)
+    (fault,) = caught.value.diagnostics
+    assert fault.file == str(path)
+    return fault.code, fault.message
+
+
+def test_what_a_file_holds(tmp_path: Path) -> None:
+    """Contiguous, compact, chunked, packed, empty, scalar and of either byte order."""
+    rng = np.random.default_rng(0)
+    arrays = {kind: rng.integers(0, 99, (3, 2)).astype(kind) for kind in ("<f4", ">f4", "<f8", "<f2", ">i8", "u1", "?")}
+
+    def fill(file: h5py.File) -> None:
+        for name, array in arrays.items():
+            file.create_dataset(f"layers/{name}", data=array)
+        file.create_dataset(
+            "packed", data=arrays["<f4"].repeat(100, 0), chunks=(7, 2), compression="gzip", shuffle=True
+        )
+        file.create_dataset("summed", data=arrays["<f4"], chunks=(3, 2), fletcher32=True)
+        file.create_dataset("scalar", data=np.float32(3))
+        file.create_dataset("none", data=np.zeros((0, 5), "f4"))
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple((3, 2))
+        h5py.h5d.create(file.id, b"compact", h5py.h5t.IEEE_F32LE, space, made).write(
+            h5py.h5s.ALL, h5py.h5s.ALL, arrays["<f4"]
+        )
+        file.create_dataset("optimizer/vars/0", data=arrays["<f4"])
+        file["layers"].attrs["name"] = "grün"
+        file.attrs["layer_names"] = [b"a", b"bb"]
+        for piece in range(2):
+            file["layers"].attrs[f"weight_names{piece}"] = [f"w{piece}"]
+
+    stored = read(written(tmp_path / "a.h5", fill))
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(stored.arrays[f"layers/{name}"], array)
+        assert stored.arrays[f"layers/{name}"].dtype == array.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(stored.arrays["packed"], arrays["<f4"].repeat(100, 0))
+    np.testing.assert_array_equal(stored.arrays["compact"], arrays["<f4"])
+    np.testing.assert_array_equal(stored.arrays["summed"], arrays["<f4"])
+    assert stored.arrays["scalar"] == 3
+    assert stored.arrays["none"].shape == (0, 5)
+    assert stored.skipped == ["optimizer"]
+    assert not any("optimizer" in path for path in stored.arrays)
+    assert stored.text("layers", "name") == "grün"
+    assert stored.texts("layers", "weight_names") == ["w0", "w1"]
+    assert stored.texts("", "layer_names") == ["a", "bb"]
+
+
+def test_subnormal_numbers_are_kept_bit_for_bit(tmp_path: Path) -> None:
+    tiny = np.array([1e-45, -1e-40, np.nan, np.inf, 0.0, -0.0], "f4")
+    stored = read(written(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=tiny)))
+    assert stored.arrays["x"].tobytes() == tiny.tobytes()
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (1 << 20,)}, {"chunks": (1 << 20,), "compression": "gzip"}])
+def test_a_shape_without_the_bytes_is_refused_before_anything_is_read(options: dict, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", lambda file: file.create_dataset("x", (1 << 41,), "f4", **options))
+    assert path.stat().st_size < 100_000
+    code, message = refused(path)
+    assert code == "unsafe-file"
+    assert "'x'" in message
+
+
+def test_many_arrays_share_one_budget(tmp_path: Path) -> None:
+    def fill(file: h5py.File) -> None:
+        for index in range(20):
+            file.create_dataset(f"x{index}", data=np.zeros(1000, "f4"))
+
+    path = written(tmp_path / "a.h5", fill)
+    assert len(read(path, bytes=80_000).arrays) == 20
+    assert refused(path, bytes=79_999)[0] == "too-large"
+    assert refused(path, objects=10)[0] == "too-large"
+
+
+def test_a_long_attribute(tmp_path: Path) -> None:
+    """Of text in its own place it may be as long as the budget says."""
+    path = written(tmp_path / "a.h5", lambda file: file.attrs.__setitem__("model_config", "x" * 200_000))
+    assert read(path).text("", "model_config") == "x" * 200_000
+    assert refused(path, text=100_000)[0] == "too-large"
+
+
+# -- other files -------------------------------------------------------------------------------------------------------
+
+
+def other(path: Path) -> Path:
+    return written(path.with_name("other.h5"), lambda file: file.create_dataset("x", data=np.ones(3, "f4")))
+
+
+def external_link(file: h5py.File) -> None:
+    file["layers"] = h5py.ExternalLink("other.h5", "/x")
+
+
+def soft_link(file: h5py.File) -> None:
+    file.create_dataset("y", data=np.ones(2, "f4"))
+    file["x"] = h5py.SoftLink("/y")
+
+
+def circle(file: h5py.File) -> None:
+    file.create_group("a/b")
+    file["a/b/c"] = file["a"]
+
+
+def circle_of_all(file: h5py.File) -> None:
+    file["a"] = file["/"]
+
+
+def external_storage(file: h5py.File) -> None:
+    file.create_dataset("x", (3,), "f4", external=[("/etc/passwd", 0, 12)])
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((3,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (3,))
+    file.create_virtual_dataset("x", layout)
+
+
+@pytest.mark.parametrize("fill", [external_link, soft_link, circle, circle_of_all, external_storage, virtual])
+def test_what_leads_elsewhere(fill: Callable[[h5py.File], None], tmp_path: Path) -> None:
+    other(tmp_path / "a.h5")
+    code, message = refused(written(tmp_path / "a.h5", fill, libver="latest"))
+    assert code == "unsafe-file"
+    assert "'" in message
+
+
+def test_groups_without_end(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", lambda file: file.create_group("/".join(["g"] * 60)))
+    assert refused(path)[0] == "unsafe-file"
+
+
+# -- types -------------------------------------------------------------------------------------------------------------
+
+TYPES = {
+    "a compound": np.dtype([("a", "f4"), ("b", "i4")]),
+    "texts": h5py.string_dtype(),
+    "lists": h5py.vlen_dtype(np.dtype("f4")),
+    "references": h5py.ref_dtype,
+    "an enumeration": h5py.enum_dtype({"a": 0, "b": 1}, "i4"),
+    "opaque bytes": np.dtype("V7"),
+    "complex numbers": np.dtype("c8"),
+    "arrays": np.dtype(("f4", (3,))),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_elements_that_are_no_numbers(name: str, tmp_path: Path) -> None:
+    code, message = refused(written(tmp_path / "a.h5", lambda file: file.create_dataset("x", (2,), TYPES[name])))
+    assert (code, "'x'" in message) == ("not-supported", True)
+
+
+def test_a_number_of_odd_form(tmp_path: Path) -> None:
+    def fill(file: h5py.File) -> None:
+        odd = h5py.h5t.IEEE_F32LE.copy()
+        odd.set_fields(31, 24, 7, 0, 24)
+        h5py.h5d.create(file.id, b"x", odd, h5py.h5s.create_simple((2,)))
+
+    assert refused(written(tmp_path / "a.h5", fill))[0] == "not-supported"
+
+
+def test_a_filter_that_is_a_plugin(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=np.ones((9, 9)), compression="lzf"))
+    code, message = refused(path)
+    assert (code, "filter 32000" in message) == ("not-supported", True)
+
+
+def test_plugins_of_the_environment_are_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HDF5_PLUGIN_PATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "h5py.py").write_text("raise SystemExit(3)")
+    assert read(written(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=np.ones(2)))).arrays
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"a\nb", "\u202e".encode()])
+def test_an_odd_name(name: bytes, tmp_path: Path) -> None:
+    def fill(file: h5py.File) -> None:
+        h5py.h5g.create(file.id, name)
+
+    assert refused(written(tmp_path / "a.h5", fill))[0] in ("unsafe-file", "damaged-file")
+
+
+@pytest.mark.parametrize("value", [np.bytes_(b"\xff\xfe"), np.float32(3), [1, 2]])
+def test_an_attribute_that_is_no_text(value: object, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", lambda file: file.attrs.__setitem__("model_config", value))
+    code, message = refused(path)
+    assert (code, "'model_config'" in message) == ("damaged-file", True)
+
+
+# -- the reading process -----------------------------------------------------------------------------------------------
+
+
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> Path:
+    script = tmp_path / "child.py"
+    script.write_text(code)
+    monkeypatch.setattr(hdf5, "SCRIPT", script)
+    return written(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=np.ones(2)))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "its reader stopped (signal 11)"),
+        ("import os; os.kill(os.getpid(), 8)", "its reader stopped (signal 8)"),
+        ("raise SystemExit(1)", "its reader stopped (early)"),
+        ("print('{')", "its reader stopped"),
+        ("print('[' * 100000)", "its reader stopped"),
+        ("print('[]')", "its reader stopped"),
+        ("print('null')", "its reader stopped"),
+        ("print('{\"group\": 3}')", "makes no sense"),
+        ('print(\'{"array": "x", "shape": [-1], "type": "<f4", "at": 0}\')', "makes no sense"),
+        ('print(\'{"array": "x", "shape": [true], "type": "<f4", "at": 0}\')', "makes no sense"),
+        ('print(\'{"array": "x", "shape": [1], "type": "O", "at": 0}\')', "makes no sense"),
+        ('print(\'{"array": ["x"], "shape": [1], "type": "<f4", "at": 0}\')', "makes no sense"),
+        ('print(\'{"array": "x", "shape": [1], "type": ["<f4"], "at": 0}\')', "makes no sense"),
+        ('print(\'{"array": "x", "shape": [1], "type": "<f4", "at": -4}\')', "beyond the end"),
+        ('print(\'{"array": "x", "shape": [1], "type": "<f4", "at": 1000000}\')', "beyond the end"),
+        ('print(\'{"array": "x", "shape": [4], "type": "<f4"}\\n12345\')', "its reader stopped"),
+        ('print(\'{"array": "x", "shape": [99999999999999999999], "type": "<f4", "at": 0}\')', "are left"),
+        ("print('{\"fault\": 3}')", "not readable"),
+        ('print(\'{"fault": ["no-code", "words"]}\')', "words"),
+        ("print('{\"end\": 1}')", "makes no sense"),
+    ],
+)
+def test_a_reader_that_dies_or_lies(code: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert words in refused(reader(tmp_path, monkeypatch, code))[1]
+
+
+@pytest.mark.parametrize("code", ["while True: pass", 'while True: print(\'{"group": "", "attributes": {}}\')'])
+def test_a_reader_that_does_not_end(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, start = reader(tmp_path, monkeypatch, code), time.monotonic()
+    code, message = refused(path, seconds=1.0)
+    assert (code, message.startswith("the file is damaged: its reader stopped")) in (
+        ("damaged-file", True),
+        ("too-large", False),
+    )
+    assert time.monotonic() - start < 10
+
+
+def test_the_reader_can_open_nothing_and_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (HERE / "forbidden.py").read_text().replace("CHILD", repr(str(hdf5.SCRIPT.parent)))
+    assert "OSError OSError OSError" in refused(reader(tmp_path, monkeypatch, script))[1]
+
+
+def test_no_process_is_left(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=np.ones(2)))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        read(path)
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_what_is_no_hdf5_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
+    assert refused(path)[0] == "damaged-file"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="many files a process need fork")
+def test_no_mutated_file_kills_or_holds_up_who_reads_it() -> None:
+    """500 files and archives with bytes changed; see mutate.py for more of them."""
+    command = [sys.executable, str(HERE / "mutate.py"), "500", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(SOURCE)})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "500 read or refused" in done.stdout
+
+
+def test_the_parent_does_not_import_h5py(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=np.ones(2)))
+    code = f"import sys, jsonnx.interop.keras as k; k.open_keras({str(path)!r}); print('h5py' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_packed_file_in_an_archive_is_read_from_memory() -> None:
+    with hdf5.spooled(iter([b"abc", b"def"]), budget := Budget()) as file:
+        assert isinstance(file, io.IOBase)
+        assert file.seek(0, 2) == 6
+        assert budget.bytes == Budget().bytes - 6
