@@ -105,9 +105,9 @@ def with_gain(old: Linear, scale: np.ndarray, shift: np.ndarray) -> Changed | No
         changed = bool((gain != 1).any() or summand.any())
         bias = old.bias.array.astype(np.float64) * gain + summand if changed else old.bias.array
     if not old.takes_bias:
-        return _finite(Changed(old, kernel, None, not shift.any()))
+        return _finite(Changed(old, kernel, None, not shift.any()), gain)
     wanted = old.bias is not None or bool(bias.any())
-    return _finite(Changed(old, kernel, bias if wanted else None, True))
+    return _finite(Changed(old, kernel, bias if wanted else None, True), gain)
 
 
 def with_gain_before(old: Linear, scale: np.ndarray, shift: np.ndarray) -> Changed | None:
@@ -121,13 +121,13 @@ def with_gain_before(old: Linear, scale: np.ndarray, shift: np.ndarray) -> Chang
     gain, summand = np.broadcast_to(gain, (count,)), np.broadcast_to(summand, (count,))
     kernel = _by_group(old.kernel.array, gain, groups) if groups > 1 else _times(old.kernel.array, gain, axis)
     if not summand.any():
-        return _finite(Changed(old, kernel, None if old.bias is None else old.bias.array, True))
+        return _finite(Changed(old, kernel, None if old.bias is None else old.bias.array, True), gain)
     if old.padded or not old.takes_bias:
         return Changed(old, kernel, None if old.bias is None else old.bias.array, False)
     weights = np.asarray(old.kernel.array, np.float64)
     shifts = _by_group(weights, summand, groups) if groups > 1 else _times(weights, summand, axis)
     added = shifts.sum(axis=tuple(place for place in range(shifts.ndim) if place != old.filters))
-    return _finite(Changed(old, kernel, added + (0.0 if old.bias is None else old.bias.array), True))
+    return _finite(Changed(old, kernel, added + (0.0 if old.bias is None else old.bias.array), True), gain)
 
 
 def _along(array: np.ndarray, axis: int) -> np.ndarray | None:
@@ -153,7 +153,11 @@ def _by_group(kernel: np.ndarray, gain: np.ndarray, groups: int) -> np.ndarray:
     return (split * gain.reshape(shape).astype(kernel.dtype)).reshape(kernel.shape)
 
 
-def _finite(changed: Changed) -> Changed | None:
-    arrays = [changed.kernel] if changed.bias is None else [changed.kernel, np.asarray(changed.bias)]
-    with np.errstate(all="ignore"):
-        return changed if all(bool(np.isfinite(array).all()) for array in arrays) else None
+def _finite(changed: Changed, gain: np.ndarray) -> Changed | None:
+    """The operator, unless a gain is so large that its weights may be no numbers any more."""
+    bias = 0.0 if changed.bias is None else np.abs(changed.bias).max(initial=0)
+    return changed if np.abs(gain).max() < LARGEST and bias < np.finfo(changed.linear.kernel.dtype).max else None
+
+
+LARGEST = 2.0**40
+"""No weight that makes sense is beyond the range of its type by that factor."""

@@ -48,7 +48,8 @@ def _initial(variable: Parameter | State, name: str, seed: int) -> np.ndarray:
     rng = generator(seed, "weights", name) if own is None else generator(own, "weights")
     shape = tuple(size if isinstance(size, int) else 0 for size in variable.shape)
     values = variable.initializer.sample(shape, rng)
-    return np.array(np.broadcast_to(values, shape), element_type(variable.dtype))
+    values = np.asarray(values, element_type(variable.dtype))
+    return values if values.shape == shape and values.flags.c_contiguous else np.array(np.broadcast_to(values, shape))
 
 
 def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:

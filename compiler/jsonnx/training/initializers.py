@@ -24,6 +24,9 @@ FAN_AXES = "Axes of the weight that count as its {}, where they are not the usua
 # Standard deviation of a standard normal that is cut off at two standard deviations.
 TRUNCATED_STDDEV = 0.87962566103423978
 
+PIECE = 1 << 13
+"""Numbers that are drawn at once where the order does not matter."""
+
 
 class Initializer(Brick):
     family = INITIALIZERS
@@ -110,7 +113,7 @@ class RandomUniform(Initializer):
         )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return rng.uniform(self.minval, self.maxval, shape)
+        return uniform(self.minval, self.maxval, shape, rng)
 
 
 class Scaled(Initializer):
@@ -132,7 +135,7 @@ class Scaled(Initializer):
         fan_in, fan_out = fans(shape, given.input_axes, given.output_axes)
         variance = scale / max(1.0, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode])
         if distribution == "uniform":
-            return rng.uniform(-sqrt(3 * variance), sqrt(3 * variance), shape)
+            return uniform(-sqrt(3 * variance), sqrt(3 * variance), shape, rng)
         if distribution == "untruncated_normal":
             return rng.normal(0.0, sqrt(variance), shape)
         return sqrt(variance) / TRUNCATED_STDDEV * truncated_normal(shape, rng)
@@ -256,6 +259,17 @@ class Identity(Initializer):
 
         self.check(shape)
         return self.gain * np.eye(shape[0], shape[1])
+
+
+def uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Uniform numbers in float32, rounded from draws in float64: these piece by piece, in the processor's cache."""
+    import numpy as np
+
+    result = np.empty(shape, np.float32)
+    flat = result.reshape(-1)
+    for start in range(0, flat.size, PIECE):
+        flat[start : start + PIECE] = rng.uniform(low, high, min(PIECE, flat.size - start))
+    return result
 
 
 def truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
