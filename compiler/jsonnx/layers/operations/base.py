@@ -60,13 +60,17 @@ class Fixed:
 
     def __init__(self, values: Any) -> None:
         self.values = values
-        kinds = {type(value) for value in _flat(values)}
+        kinds = {type(value) for value in self.flat()}
         self.dtype = "float32" if float in kinds else "int32" if int in kinds else "bool"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """The sizes; ShapeError where rows differ in length."""
         return _shape(self.values)
+
+    def flat(self) -> list[Any]:
+        """All numbers of it, in their order."""
+        return _flat(self.values)
 
     @property
     def rank(self) -> int:
@@ -159,8 +163,10 @@ class Joint(Operation):
         return self.emit(g, *self._filled(inputs))
 
     def _filled(self, inputs: Sequence[Any]) -> list[Any]:
-        """The tensors with constants among them, None for those that are left out."""
-        rest, given = iter(inputs), (getattr(self, name) for name in self.tensors)
+        """The tensors with constants among them, None for those that are left out. ShapeError for a ragged constant."""
+        rest, given = iter(inputs), [getattr(self, name) for name in self.tensors]
+        for fixed in given:
+            _ = fixed and fixed.shape
         return [next(rest, None) if value is None else value for value in given]
 
 

@@ -173,10 +173,7 @@ class Take(Joint):
 def check_places(indices: Any, size: Dim) -> None:
     """ShapeError where a constant place is outside an axis."""
     if isinstance(indices, Fixed) and isinstance(size, int):
-        flat = [indices.values]
-        while any(isinstance(one, tuple) for one in flat):
-            flat = [value for one in flat for value in one]
-        outside = [place for place in flat if not -size <= place < size]
+        outside = [place for place in indices.flat() if not -size <= place < size]
         require(not outside, f"takes place {outside[:1]} of an axis of size {size}", code="out-of-range")
 
 
