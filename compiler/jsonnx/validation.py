@@ -110,8 +110,7 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = (), scale:
     flat = expand(source.value, written)
     if flat is None:
         return Checked(source, _told(written, changers))
-    report = Report(source.file, source.locate, flat.trace)
-    report.take(written, flat.wrong)
+    report = written.derived(flat.trace, flat.wrong)
     source, flat, named = _with_vocabularies(source, flat, report)
     after("flat", flat)
     network = load(flat.document, report)

@@ -33,19 +33,6 @@ REUSE_KEYS = ("parameters", "scales", "blocks")
 ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
 """Keys of an entry that are not its arguments."""
 
-TOP_KEYS = (
-    "$schema",
-    "version",
-    "name",
-    "description",
-    *REUSE_KEYS,
-    "inputs",
-    "layers",
-    "outputs",
-    "labels",
-    "training",
-)
-
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
 
 FAMILIES: tuple[Family, ...] = (
