@@ -117,7 +117,7 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = (), scale:
     after("network", network)
     if network is None:
         return Checked(source, _told(report, changers), flat=flat)
-    network = replace(network, document=source.value)
+    network = replace(network, document=source.value, calls=tuple(map(flat.within_blocks, network.calls)))
     typed = infer_shapes(network, report)
     after("typed", typed)
     check_vocabularies(typed, report)

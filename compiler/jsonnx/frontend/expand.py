@@ -7,13 +7,14 @@ Comes in: the document as `source` reads it. Goes out: one that has `inputs`, `l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..bricks import Json
 from ..diagnostics import JsonPath, Report, Trace, untraced
 from .blocks import blocks_of, check_parameters
 from .check import check, check_reuse
+from .network import Call
 from .origins import Origins, Place
 from .schema import REUSE_KEYS, VERSION, schema
 from .scope import Maker, Scope, TooLarge
@@ -35,6 +36,13 @@ class Flat:
     trace: Trace = untraced
     """Leads from its paths to what was written."""
     wrong: Sequence[JsonPath] = ()
+    blocks: Sequence[tuple[tuple[str, str], ...]] = ()
+    """The uses of blocks that each layer stands in: their names, and which blocks they are."""
+
+    def within_blocks(self, call: Call) -> Call:
+        """A call of a layer, with the uses of blocks that it stands in."""
+        around = self.blocks[int(call.path[1])] if self.blocks else ()
+        return replace(call, blocks=around) if around else call
 
 
 def expand(document: Json, report: Report) -> Flat | None:
@@ -115,6 +123,7 @@ class _Writer:
     layers: list[Json] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     wrong: list[JsonPath] = field(default_factory=list)
+    blocks: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
     last: str = ""
     """The name of the layer before."""
 
@@ -133,7 +142,7 @@ class _Writer:
             self._check_taken(scope, inputs)
             flat["layers"] = self.layers
             flat |= self._outputs(scope, template)
-        return Flat(flat, Origins(self.document, self.places), self.wrong)
+        return Flat(flat, Origins(self.document, self.places), self.wrong, self.blocks)
 
     def _check_taken(self, scope: Scope, inputs: Mapping[str, str]) -> None:
         """Reports what uses of blocks take and what is not there; of layers that is seen when they are connected."""
@@ -180,7 +189,8 @@ class _Writer:
             again = (owner or prefix) + step.owner.name if step.owner else owner and owner + step.name
             if step.template is not None and step.block is not None:
                 given = step.owner.path if step.owner else step.path
-                use = Frame(step.path, given, step.name, step.block, frame)
+                uses = (*(frame.uses if frame else ()), (prefix + step.name, step.block.name))
+                use = Frame(step.path, given, step.name, step.block, frame, uses)
                 self.write(step.template, f"{prefix}{step.name}_", sources, again and f"{again}_", use)
                 continue
             path: JsonPath = ("layers", len(self.layers))
@@ -188,6 +198,7 @@ class _Writer:
             if frame is not None and None in sources:
                 self.wrong.append((*path, "from"))
             self.places.append(Place(step.path, frame))
+            self.blocks.append(frame.uses if frame else ())
             self.layers.append(self._entry(step, prefix, sources, again) if isinstance(step.body, dict) else step.body)
             self.last = prefix + step.name
 

@@ -31,6 +31,8 @@ class Frame(NamedTuple):
     name: str
     block: Block
     around: Frame | None
+    uses: tuple[tuple[str, str], ...] = ()
+    """This use and those around it, from the outermost, by their whole names, and which blocks they are."""
 
     def chain(self) -> list[Frame]:
         """The uses, from this one outwards."""
