@@ -146,7 +146,8 @@ class _Writer:
 
     def _check_taken(self, scope: Scope, inputs: Mapping[str, str]) -> None:
         """Reports what uses of blocks take and what is not there; of layers that is seen when they are connected."""
-        names = {entry.get("name") for entry in self.layers if isinstance(entry, dict)} | inputs.keys()
+        entries = [entry for entry in self.layers if isinstance(entry, dict)]
+        names = {entry["name"] for entry in entries if isinstance(entry.get("name"), str)} | inputs.keys()
         missing = set()
         for path, name in scope.wiring.passed_on:
             if name.partition(".")[0] not in names:
@@ -156,7 +157,8 @@ class _Writer:
                 missing.add(name)
         for index, entry in enumerate(self.layers if missing else []):
             taken = entry.get("from") if isinstance(entry, dict) else None
-            if not missing.isdisjoint(taken if isinstance(taken, list) else [taken]):
+            several = taken if isinstance(taken, list) else [taken]
+            if any(isinstance(name, str) and name in missing for name in several):
                 self.wrong.append(("layers", index, "from"))
 
     def _value(self, key: str) -> Json:
@@ -191,7 +193,8 @@ class _Writer:
                 given = step.owner.path if step.owner else step.path
                 uses = (*(frame.uses if frame else ()), (prefix + step.name, step.block.name))
                 use = Frame(step.path, given, step.name, step.block, frame, uses)
-                self.write(step.template, f"{prefix}{step.name}_", sources, again and f"{again}_", use)
+                taken = sources if step.sources is not None else [None] * len(step.block.inputs)
+                self.write(step.template, f"{prefix}{step.name}_", taken, again and f"{again}_", use)
                 continue
             path: JsonPath = ("layers", len(self.layers))
             self.wrong += [(*path, *wrong[len(step.path) :]) for wrong in step.wrong]
