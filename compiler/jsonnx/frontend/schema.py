@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 
@@ -59,11 +58,6 @@ def schema() -> dict[str, Json]:
         "additionalProperties": False,
         "$defs": _definitions(),
     }
-
-
-def schema_text() -> str:
-    """The schema as it is published."""
-    return json.dumps(schema(), indent=2) + "\n"
 
 
 def _top() -> dict[str, Json]:
