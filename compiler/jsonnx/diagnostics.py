@@ -122,6 +122,7 @@ class Report:
         self._trace: Trace = trace or untraced
         self._first: dict[tuple[JsonPath, str], Hashable] = {}
         self._settled: set[JsonPath] = set()
+        self._settled_here: set[JsonPath] = set()
         self._found: dict[tuple[JsonPath, str, str], Diagnostic] = {}
         self._wrong: set[JsonPath] = set()
         self._guesses = 50_000
@@ -142,7 +143,8 @@ class Report:
             self.spoil(path)
         origin = self._trace(path, at_key)
         place = origin.path
-        if place in self._settled or self._first.setdefault((place, code), origin.part) != origin.part:
+        told = place in self._settled or any(path[:length] in self._settled_here for length in range(1, len(path) + 1))
+        if told or self._first.setdefault((place, code), origin.part) != origin.part:
             return
         line, column = self._locate(place, at_key) or (None, None)
         made = Diagnostic(code, message, path_text(place), self.file, line, column, help, severity)
@@ -154,14 +156,22 @@ class Report:
         """What stands at a path is wrong, for a reason that is told elsewhere."""
         self._wrong.update(path[:length] for length in range(len(path) + 1))
 
-    def take(self, earlier: Report, wrong: Iterable[JsonPath]) -> None:
-        """Tell what an earlier report of the same text tells too, and nothing more of the places that it complains of.
+    def derived(self, trace: Trace, wrong: Iterable[JsonPath]) -> Report:
+        """A report on a document made from this one's: it tells the same and more, but no more of the places that are
+        complained of. `wrong` are the paths in that document that are wrong for what is told here."""
+        made = Report(self.file, self._locate, trace)
+        made._settled = {path for (path, _, _), known in self._found.items() if known.severity == "error"}
+        made._settled_here = set(wrong)
+        for path in made._settled_here:
+            made.spoil(path)
+        made._found = dict(self._found)
+        return made
 
-        `wrong` are the paths here that are wrong for what it tells."""
-        for path in wrong:
-            self.spoil(path)
-        self._found = earlier._found | self._found
-        self._settled |= {path for (path, _, _), made in earlier._found.items() if made.severity == "error"}
+    def include(self, derived: Report) -> None:
+        """Tell what a derived report tells."""
+        self._found |= derived._found
+        if derived.errors():
+            self.spoil(())
 
     def _note(self, path: JsonPath, message: str) -> Note:
         line, column = self._locate(path, False) or (None, None)

@@ -111,15 +111,14 @@ def check(spec: Spec, after: After = ignore, changes: Sequence[str] = (), scale:
     flat = expand(source.value, written)
     if flat is None:
         return Checked(source, _told(written, changers))
-    report = Report(source.file, source.locate, flat.trace)
-    report.take(written, flat.wrong)
+    report = written.derived(flat.trace, flat.wrong)
     source, flat, named = _with_vocabularies(source, flat, report)
     after("flat", flat)
     network = load(flat.document, report)
     after("network", network)
     if network is None:
         return Checked(source, _told(report, changers), flat=flat)
-    network = replace(network, document=source.value)
+    network = replace(network, document=source.value, calls=tuple(map(flat.within_blocks, network.calls)))
     typed = infer_shapes(network, report)
     after("typed", typed)
     check_outputs(typed, report)

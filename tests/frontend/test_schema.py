@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from jsonnx.diagnostics import CompileError, Report
 from jsonnx.frontend.check import check
-from jsonnx.frontend.schema import INNER_NAME, NAME, PARAMETER_NAME, REFERENCE, schema, schema_text
+from jsonnx.frontend.published import INNER_REFERENCE, WITHIN, published, schema_text
+from jsonnx.frontend.schema import INNER_NAME, NAME, PARAMETER_NAME, REFERENCE, schema
 from jsonnx.frontend.source import read_text
 from jsonnx.validation import validate
 from jsonschema import Draft202012Validator
@@ -35,7 +36,8 @@ def accepts(document: Any) -> bool:
 
 def test_the_schema_is_valid_2020_12() -> None:
     Draft202012Validator.check_schema(schema())
-    assert json.loads(schema_text()) == schema()
+    Draft202012Validator.check_schema(published())
+    assert json.loads(schema_text()) == published()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
@@ -54,6 +56,76 @@ def test_a_plain_validator_gives_our_verdict(spec: Path) -> None:
             assert not accepts(part)
 
 
+WRITTEN = {
+    "inputs": {"x": {"shape": ["${size}"]}},
+    "parameters": {"size": 4, "function": "relu", "rates": [0.1, 0.2]},
+    "scales": {"large": {"size": 8}},
+    "blocks": {
+        "b": {
+            "parameters": {"n": 4},
+            "layers": [
+                {"type": "Dense", "name": "1_a", "units": "${n}", "use_bias": "${n}", "activation": "${n}"},
+                {
+                    "type": "Dense",
+                    "units": 4,
+                    "from": "1_a",
+                    "kernel_initializer": {"type": "constant", "value": "${n}"},
+                },
+                {"use": "1_a", "repeat": "${n}"},
+            ],
+            "outputs": "dense",
+        }
+    },
+    "layers": [
+        {"type": "b", "name": "s_${index}", "n": "${size}", "repeat": 2},
+        {"type": "Reshape", "target_shape": ["${size}", 1]},
+        {"type": "Conv1D", "filters": 4, "kernel_size": "${size // 2}", "padding": "${padding}"},
+    ],
+    "outputs": ["${function}"],
+    "labels": "${names}",
+    "training": {"loss": "mse", "epochs": "${size}", "optimizer": {"type": "adam", "learning_rate": "${rates[0]}"}},
+}
+
+
+def test_the_published_schema_has_blocks_and_expressions() -> None:
+    plain = Draft202012Validator(published())
+    assert [error.message for error in plain.iter_errors(WRITTEN)] == []
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
+def test_the_published_schema_takes_what_the_strict_one_takes(spec: Path) -> None:
+    try:
+        document = read_text(spec.read_bytes()).value
+    except CompileError:
+        pytest.skip("no JSON")
+    if Draft202012Validator(schema()).is_valid(document):
+        assert Draft202012Validator(published()).is_valid(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("layers", 1, "target_shape"), "4"),
+        (("layers", 2, "filters"), 0),
+        (("layers", 2, "filtres"), 3),
+        (("layers", 0, "repeat"), -1),
+        (("blocks", "b", "layers", 0, "units"), "n"),
+        (("blocks", "b", "layer"), []),
+        (("blocks", "b", "layers", 0, "activation"), "rely"),
+        (("training", "epochs"), 0.5),
+        (("parameters", "size"), {}),
+        (("layers", 2, "type"), 3),
+    ],
+)
+def test_the_published_schema_still_refuses(path: tuple[str | int, ...], value: Any) -> None:
+    document = json.loads(json.dumps(WRITTEN))
+    inside = document
+    for step in path[:-1]:
+        inside = inside[step]
+    inside[path[-1]] = value
+    assert not Draft202012Validator(published()).is_valid(document)
+
+
 def test_every_place_that_we_blame_a_plain_validator_blames_too() -> None:
     document = json.loads((ROOT / "tests/diagnostics/wrong_type.json").read_text("utf-8"))
     plain = {error.json_path for error in Draft202012Validator(schema()).iter_errors(document)}
@@ -65,7 +137,8 @@ def test_every_place_that_we_blame_a_plain_validator_blames_too() -> None:
 def test_every_pattern_is_linear() -> None:
     """One class repeated at most: nothing to backtrack over."""
     patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', schema_text()))
-    assert patterns == {json.dumps(of["pattern"])[1:-1] for of in (INNER_NAME, NAME, PARAMETER_NAME, REFERENCE)}
+    known = [of["pattern"] for of in (INNER_NAME, INNER_REFERENCE, NAME, PARAMETER_NAME)]
+    assert patterns == {json.dumps(pattern)[1:-1] for pattern in (*known, WITHIN)}
     start = time.perf_counter()
     assert not re.search(str(REFERENCE["pattern"]), "a" * 1_000_000 + "!")
     assert time.perf_counter() - start < 1

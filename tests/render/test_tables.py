@@ -65,6 +65,7 @@ def test_a_summary_as_values_has_the_same_numbers() -> None:
         "parameters": 145,
         "trainable": 145,
         "multiply_adds": 144,
+        "blocks": [],
     }
     assert whole["totals"] == {"parameters": 1635, "trainable": 185, "multiply_adds": 2880, "megabytes": 0.00654}
 
@@ -105,3 +106,34 @@ def test_providers_are_listed_with_how_to_get_them() -> None:
     text = providers_text(available())
     assert text.splitlines()[0].split() == ["provider", "here", "how", "to", "get", "it", "in", "onnxruntime"]
     assert "CPUExecutionProvider" in text
+
+
+def test_what_is_in_a_block_stands_under_the_block() -> None:
+    spec = {
+        "inputs": {"x": {"shape": [4]}},
+        "blocks": {
+            "inner": {"layers": [{"type": "Dense", "units": 4, "repeat": 2}]},
+            "outer": {"layers": [{"type": "inner"}, {"type": "Dense", "name": "last", "units": 4}]},
+        },
+        "layers": [{"type": "outer", "name": "a", "repeat": 2}, {"type": "Dense", "units": 1}],
+    }
+    network, rows = summary(spec)
+    text = summary_text(network, rows).splitlines()
+    assert [line.split("  (")[0].rstrip() for line in text[4:9]] == [
+        "a_1                    outer",
+        "  a_1_inner            inner",
+        "    a_1_inner_dense    Dense",
+        "    a_1_inner_dense_1  Dense",
+        "  a_1_last             Dense",
+    ]
+    assert "60" in text[4]
+    assert "40" in text[5]
+    closed = summary_text(network, rows, depth=0).splitlines()
+    assert [line.split()[0] for line in closed[4:7]] == ["a_1", "a_2", "dense"]
+    whole = summary_json(network, rows, depth=1)
+    assert [row["name"] for row in whole["layers"]] == ["a_1_last", "a_2_last", "dense"]
+    assert [(use["name"], use["blocks"], use["parameters"]) for use in whole["blocks"][:2]] == [
+        ("a_1", [], 60),
+        ("a_1_inner", ["a_1"], 40),
+    ]
+    assert summary_json(network, rows)["layers"][0]["blocks"] == ["a_1", "a_1_inner"]

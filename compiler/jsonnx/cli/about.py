@@ -13,7 +13,7 @@ from .common import FORMAT, reported, say
 @reported
 def schema(output: str | None) -> None:
     """Print the JSON Schema of specs, for editors and other tools."""
-    from ..frontend.schema import schema_text
+    from ..frontend.published import schema_text
     from ..runtime.files import write_atomically
 
     if output:

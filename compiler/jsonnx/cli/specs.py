@@ -62,10 +62,11 @@ def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: t
 @click.command()
 @SPEC
 @FORMAT
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Show what is in blocks N deep, of others the sum.")
 @SCALE
 @SET
 @reported
-def summary(spec: str, format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
+def summary(spec: str, format_: str, depth: int | None, scale: str | None, changes: tuple[str, ...]) -> None:
     """Show a row a layer: name, type, output shape, parameters, multiply-adds; and totals."""
     import json
 
@@ -77,9 +78,9 @@ def summary(spec: str, format_: str, scale: str | None, changes: tuple[str, ...]
     typed = checked.sound
     rows = cost_table(typed, inference_graph(checked))
     if format_ == "json":
-        say(json.dumps(summary_json(typed.network, rows), indent=2))
+        say(json.dumps(summary_json(typed.network, rows, depth), indent=2))
     else:
-        say(summary_text(typed.network, rows, color=sys.stdout.isatty()))
+        say(summary_text(typed.network, rows, color=sys.stdout.isatty(), depth=depth))
 
 
 @click.command()

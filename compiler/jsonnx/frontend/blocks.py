@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -37,7 +37,8 @@ def blocks_of(document: Mapping[str, Json], report: Report) -> dict[str, Block |
     written = document.get("blocks")
     found = {name: _block(name, of, report) for name, of in written.items()} if isinstance(written, dict) else {}
     used = {name: dict(_uses(block, found)) if block else {} for name, block in found.items()}
-    return {name: found[name] if name in _nested(used, report) else None for name in found} if used else {}
+    sound = _nested(used, report)
+    return {name: block if name in sound else None for name, block in found.items()}
 
 
 def _block(name: str, written: Json, report: Report) -> Block | None:
@@ -52,15 +53,17 @@ def _block(name: str, written: Json, report: Report) -> Block | None:
         if input in inputs[:index]:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {quoted(input)} is named twice")
     parameters = written.get("parameters", {})
-    check_parameters(parameters, (*path, "parameters"), ENTRY_KEYS, report)
+    check_parameters(parameters, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
     return Block(name, parameters, inputs, written["layers"], written.get("outputs"))
 
 
-def check_parameters(names: Mapping[str, Json], path: JsonPath, taken: tuple[str, ...], report: Report) -> None:
-    """Reports parameters with names that mean something else: in expressions, or where they would be given."""
+def check_parameters(
+    names: Mapping[str, Json], path: JsonPath, taken: Iterable[str], there: str, report: Report
+) -> None:
+    """Reports parameters with names that mean something else: in expressions, or `there`, where they would be given."""
     for name in names:
         if name in RESERVED or name in taken:
-            where = "in expressions" if name in RESERVED else "beside parameters"
+            where = "in expressions" if name in RESERVED else there
             message, help = f"{quoted(name)} has a meaning of its own {where}", "give the parameter another name"
             report.add("invalid-name", (*path, name), message, help=help, at_key=True)
 

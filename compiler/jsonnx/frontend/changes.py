@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..diagnostics import CompileError, JsonPath, UsageError, suggestion
-from .schema import TOP_KEYS
+from .schema import schema
 from .source import STANDARD, Source, read_text
 
 
@@ -39,11 +39,12 @@ def altered(source: Source, scale: str | None, changes: Sequence[str]) -> tuple[
 def _steps(source: Source, change: str) -> JsonPath:
     """The path that a change names."""
     key = change.partition("=")[0]
-    if key not in ("", *TOP_KEYS) and "." not in key:
+    top = schema()["properties"]
+    if key and key not in top and "." not in key:
         known = _parameters(source)
         if key in known:
             return "parameters", key
-        help = suggestion(key, [*known, *TOP_KEYS]) or (f"there are: {', '.join(known)}" if known else None)
+        help = suggestion(key, [*known, *top]) or (f"there are: {', '.join(known)}" if known else None)
         raise UsageError("bad-option", f"--set {change}: there is no parameter {key!r}", help)
     return tuple(int(step[:9]) if step.isdecimal() else step for step in key.split("."))
 

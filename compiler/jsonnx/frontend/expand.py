@@ -7,19 +7,22 @@ Comes in: the document as `source` reads it. Goes out: one that has `inputs`, `l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..bricks import Json
 from ..diagnostics import JsonPath, Report, Trace, untraced
 from .blocks import blocks_of, check_parameters
-from .check import check_reuse
+from .check import check, check_reuse
+from .network import Call
 from .origins import Origins, Place
-from .schema import REUSE_KEYS, TOP_KEYS, VERSION
+from .schema import REUSE_KEYS, VERSION, schema
 from .scope import Maker, Scope, TooLarge
 from .source import STANDARD
 from .template import LAYERS_AT_MOST, Frame, Ref, Step, Template
+from .unused import check_inputs, unused_blocks, warn_of_parameters
 from .values import Evaluator, Site
+from .words import quoted
 
 SECTIONS = ("inputs", "labels", "training")
 """What is taken as it is, with its expressions computed."""
@@ -33,6 +36,13 @@ class Flat:
     trace: Trace = untraced
     """Leads from its paths to what was written."""
     wrong: Sequence[JsonPath] = ()
+    blocks: Sequence[tuple[tuple[str, str], ...]] = ()
+    """The uses of blocks that each layer stands in: their names, and which blocks they are."""
+
+    def within_blocks(self, call: Call) -> Call:
+        """A call of a layer, with the uses of blocks that it stands in."""
+        around = self.blocks[int(call.path[1])] if self.blocks else ()
+        return replace(call, blocks=around) if around else call
 
 
 def expand(document: Json, report: Report) -> Flat | None:
@@ -40,19 +50,52 @@ def expand(document: Json, report: Report) -> Flat | None:
     if not isinstance(document, dict) or not _needs_it(document, report):
         return Flat(document)
     check_reuse(document, report)
-    blocks = blocks_of(document, report) if not report.errors(("blocks",)) or _is_table(document, "blocks") else {}
-    maker = Maker(blocks, report)
-    parameters: dict[str, Json] = document["parameters"] if _is_table(document, "parameters") else {}
-    check_parameters(parameters, ("parameters",), TOP_KEYS, report)
+    maker = Maker(blocks_of(document, report), report)
+    parameters = _table(document, "parameters")
+    check_parameters(parameters, ("parameters",), schema()["properties"], "at the top of a spec", report)
+    _check_scales(document, parameters, report)
     try:
         values, broken = maker.parameters(parameters, ("parameters",), {})
-        return _Writer(document, maker, values, Site((), broken)).flat()
+        flat = _Writer(document, maker, values, Site(None, broken)).flat()
+        if flat is not None:
+            _check_unused(document, maker)
+        return flat
     except TooLarge:
         return None
 
 
-def _is_table(document: Mapping[str, Json], key: str) -> bool:
-    return isinstance(document.get(key), dict)
+def _table(document: Mapping[str, Json], key: str) -> dict[str, Json]:
+    return document[key] if isinstance(document.get(key), dict) else {}
+
+
+def _check_scales(document: Mapping[str, Json], parameters: Mapping[str, Json], report: Report) -> None:
+    for scale, values in _table(document, "scales").items():
+        for name in values if isinstance(values, dict) else ():
+            if name not in parameters:
+                help = report.suggestion(name, parameters) or f"there are: {', '.join(list(parameters)[:20])}"
+                message = f"there is no parameter {quoted(name)}"
+                report.add("unknown-name", ("scales", scale, name), message, help=help, at_key=True)
+
+
+def _check_unused(document: Mapping[str, Json], maker: Maker) -> None:
+    """What is defined and not used: warned of, and blocks looked at by themselves."""
+    report, blocks = maker.report, [block for block in maker.blocks.values() if block]
+    for block in unused_blocks(document.get("layers"), maker.blocks, report):
+        writer = _Writer(document, maker, {}, Site())
+        frame = Frame((), (), "", block, None)
+        template = maker.template(block, {}, frame)
+        if template.count <= LAYERS_AT_MOST and template.weight <= STANDARD.values:
+            writer.write(template, "a_", block.inputs, None, frame)
+            alone = report.derived(Origins(document, writer.places), writer.wrong)
+            check({"inputs": {"x": {"shape": []}}, "layers": writer.layers or [{"type": "Identity"}]}, alone)
+            report.include(alone)
+    if not report.errors():
+        check_inputs(blocks, maker.taken, report)
+    parts = [document.get(key) for key in (*SECTIONS, "layers", "outputs")]
+    warn_of_parameters(_table(document, "parameters"), ("parameters",), parts, maker.evaluator, report)
+    for block in blocks:
+        path = (*block.path, "parameters")
+        warn_of_parameters(block.parameters, path, [block.layers, block.outputs], maker.evaluator, report)
 
 
 def _needs_it(document: Mapping[str, Json], report: Report) -> bool:
@@ -80,6 +123,7 @@ class _Writer:
     layers: list[Json] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     wrong: list[JsonPath] = field(default_factory=list)
+    blocks: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
     last: str = ""
     """The name of the layer before."""
 
@@ -94,10 +138,28 @@ class _Writer:
             template = scope.template(None, ("outputs",))
             if not self._fits(template):
                 return None
-            self._write(template, "", (), None, None)
+            self.write(template, "", (), None, None)
+            self._check_taken(scope, inputs)
             flat["layers"] = self.layers
             flat |= self._outputs(scope, template)
-        return Flat(flat, Origins(self.document, self.places), self.wrong)
+        return Flat(flat, Origins(self.document, self.places), self.wrong, self.blocks)
+
+    def _check_taken(self, scope: Scope, inputs: Mapping[str, str]) -> None:
+        """Reports what uses of blocks take and what is not there; of layers that is seen when they are connected."""
+        entries = [entry for entry in self.layers if isinstance(entry, dict)]
+        names = {entry["name"] for entry in entries if isinstance(entry.get("name"), str)} | inputs.keys()
+        missing = set()
+        for path, name in scope.wiring.passed_on:
+            if name.partition(".")[0] not in names:
+                known = sorted(scope.table)
+                help = self.maker.report.suggestion(name, known) or f"there are: {', '.join(known[:20])}"
+                self.maker.report.add("unknown-name", path, f"nothing is called {quoted(name)}", help=help)
+                missing.add(name)
+        for index, entry in enumerate(self.layers if missing else []):
+            taken = entry.get("from") if isinstance(entry, dict) else None
+            several = taken if isinstance(taken, list) else [taken]
+            if any(isinstance(name, str) and name in missing for name in several):
+                self.wrong.append(("layers", index, "from"))
 
     def _value(self, key: str) -> Json:
         return self.maker.evaluator.value(self.document[key], self.values, (key,), self.wrong, self.site)
@@ -120,7 +182,7 @@ class _Writer:
 
     # -- layers ------------------------------------------------------------------------------------------------------
 
-    def _write(
+    def write(
         self, template: Template, prefix: str, inputs: Sequence[str | None], owner: str | None, frame: Frame | None
     ) -> None:
         """Write the layers of a template. `owner` is the prefix of those whose weights they use, if of others."""
@@ -129,14 +191,17 @@ class _Writer:
             again = (owner or prefix) + step.owner.name if step.owner else owner and owner + step.name
             if step.template is not None and step.block is not None:
                 given = step.owner.path if step.owner else step.path
-                use = Frame(step.path, given, step.name, step.block, frame)
-                self._write(step.template, f"{prefix}{step.name}_", sources, again and f"{again}_", use)
+                uses = (*(frame.uses if frame else ()), (prefix + step.name, step.block.name))
+                use = Frame(step.path, given, step.name, step.block, frame, uses)
+                taken = sources if step.sources is not None else [None] * len(step.block.inputs)
+                self.write(step.template, f"{prefix}{step.name}_", taken, again and f"{again}_", use)
                 continue
             path: JsonPath = ("layers", len(self.layers))
             self.wrong += [(*path, *wrong[len(step.path) :]) for wrong in step.wrong]
             if frame is not None and None in sources:
                 self.wrong.append((*path, "from"))
             self.places.append(Place(step.path, frame))
+            self.blocks.append(frame.uses if frame else ())
             self.layers.append(self._entry(step, prefix, sources, again) if isinstance(step.body, dict) else step.body)
             self.last = prefix + step.name
 

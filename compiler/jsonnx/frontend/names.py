@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import count
 
 from ..bricks import snake_case
 from ..layers import LAYERS
 
 
+@cache
 def default_name(kind: str) -> str:
     """What a layer without a name is called: after its type, under its own name where that is an alias."""
     known = LAYERS.names.get(kind)

@@ -24,6 +24,8 @@ class Call:
     sources: tuple[str, ...]
     path: JsonPath
     owner: str
+    blocks: tuple[tuple[str, str], ...] = ()
+    """The uses of blocks that it stands in, from the outermost: their names, and which blocks they are."""
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class Origins:
         if name not in frame.block.parameters:
             return None
         _, entry, _ = self._found(frame.given, ())
-        if name in entry:
+        if frame.name and name in entry:
             return Place((*frame.given, name), frame.around)
         return Place((*frame.block.path, "parameters", name), frame)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 
@@ -33,19 +32,6 @@ REUSE_KEYS = ("parameters", "scales", "blocks")
 ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
 """Keys of an entry that are not its arguments."""
 
-TOP_KEYS = (
-    "$schema",
-    "version",
-    "name",
-    "description",
-    *REUSE_KEYS,
-    "inputs",
-    "layers",
-    "outputs",
-    "labels",
-    "training",
-)
-
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
 
 FAMILIES: tuple[Family, ...] = (
@@ -72,11 +58,6 @@ def schema() -> dict[str, Json]:
         "additionalProperties": False,
         "$defs": _definitions(),
     }
-
-
-def schema_text() -> str:
-    """The schema as it is published."""
-    return json.dumps(schema(), indent=2) + "\n"
 
 
 def _top() -> dict[str, Json]:

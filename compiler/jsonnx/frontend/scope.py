@@ -14,14 +14,18 @@ from ..layers.absent import absent
 from .blocks import Block
 from .expressions import Values, has_expressions
 from .names import default_name, free_name
-from .schema import ENTRY_KEYS, INNER_NAME
+from .schema import ENTRY_KEYS, FAMILIES, INNER_NAME
 from .template import LAYERS_AT_MOST, Frame, Ref, Step, Template, notes_of
 from .values import Evaluator, Site, identity
 from .wiring import Wiring, hold
 from .words import quoted, shown
 
-ENTRIES_AT_MOST = 3 * LAYERS_AT_MOST
-"""Entries that are read for one document, those of blocks once for each values they are given."""
+ENTRIES_AT_MOST, TEMPLATES_AT_MOST = 2 * LAYERS_AT_MOST, LAYERS_AT_MOST // 10
+"""Entries that are read for one document, those of blocks once for all values given; and how often that may be."""
+
+
+KNOWN = {name for family in (LAYERS, *FAMILIES) for name in family.names}
+"""What a type may be inside a layer."""
 
 
 class TooLarge(Exception):
@@ -41,16 +45,20 @@ class Maker:
     def template(self, block: Block, given: Values, frame: Frame) -> Template:
         key = (block.name, *(identity(given[name]) if name in given else None for name in block.parameters))
         if key not in self._templates:
-            path, notes = block.path, notes_of(frame)
-            values, broken = self.parameters(block.parameters, (*path, "parameters"), given, notes)
+            if len(self._templates) >= TEMPLATES_AT_MOST:
+                message = f"blocks are used with more than {TEMPLATES_AT_MOST:,} different values"
+                self.report.add("too-large", frame.path, message, help="repeat less, or give fewer different values")
+                raise TooLarge
+            path = block.path
+            values, broken = self.parameters(block.parameters, (*path, "parameters"), given, frame)
             inputs = {name: number for number, name in enumerate(block.inputs)}
-            site = Site(notes, broken)
+            site = Site(frame, broken)
             scope = Scope(self, block.layers, (*path, "layers"), values, site, inputs, frame)
             self._templates[key] = scope.template(block.outputs, (*path, "outputs"))
         return self._templates[key]
 
     def parameters(
-        self, written: Mapping[str, Json], path: JsonPath, given: Values, notes: tuple[tuple[JsonPath, str], ...] = ()
+        self, written: Mapping[str, Json], path: JsonPath, given: Values, frame: Frame | None = None
     ) -> tuple[dict[str, Json], frozenset[str]]:
         """The values of parameters, and which are wrong: those not given may be made of others."""
         values = {name: given[name] for name in written if name in given}
@@ -63,12 +71,12 @@ class Maker:
         except CycleError as error:
             ring = error.args[1][::-1]
             message = f"the parameters {' -> '.join(ring[:9])} are made of one another in a circle"
-            self.report.add("cycle", (*path, ring[0]), message, help="give one of them a value", notes=notes)
+            self.report.add("cycle", (*path, ring[0]), message, help="give one of them a value", notes=notes_of(frame))
+        site = Site(frame, frozenset(own))
         while ready := order.get_ready():
             for name in ready:
                 wrong: list[JsonPath] = []
-                broken = frozenset(own.keys() - values.keys())
-                value = self.evaluator.value(own[name], values, (*path, name), wrong, Site(notes, broken))
+                value = self.evaluator.value(own[name], values, (*path, name), wrong, site)
                 if not wrong:
                     values[name] = value
             order.done(*ready)
@@ -262,6 +270,8 @@ class Scope:
     def _make(self, step: Step, written: str) -> None:
         kind = step.body["type"]
         if kind in LAYERS.names:
+            for key, value in step.body.items() if self.maker.blocks else ():
+                self._check_inside(step, (*step.path, key), value)
             return
         if kind not in self.maker.blocks:
             near = None if absent(kind) else self.report.suggestion(kind, [*LAYERS.names, *self.maker.blocks])
@@ -278,6 +288,18 @@ class Scope:
             given = self._given(step, block)
             step.block = block
             step.template = self.maker.template(block, given, Frame(step.path, step.path, step.name, block, self.frame))
+
+    def _check_inside(self, step: Step, path: JsonPath, value: Json) -> None:
+        """Reports blocks inside a layer, where there is room for one layer only."""
+        if isinstance(value, (list, dict)):
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                self._check_inside(step, (*path, key), inner)
+            kind = value.get("type") if isinstance(value, dict) else None
+            if isinstance(kind, str) and kind in self.maker.blocks and kind not in KNOWN:
+                message = f"the block {quoted(kind)} stands inside {step.body['type']}, which goes around one layer"
+                help = "write the layer there, with expressions if need be; blocks stand in lists of layers"
+                self.report.add("unknown-type", (*path, "type"), message, help=help, notes=self.site.notes)
+                step.wrong.append(path)
 
     def _well_called(self, step: Step) -> bool:
         """Whether the name and the `from` of a use are of the right types; a layer's are checked with it."""

@@ -21,13 +21,18 @@ Ref = int | str
 
 
 class Frame(NamedTuple):
-    """A use of a block, in which others may stand. `given` is the entry that has the arguments."""
+    """A use of a block, in which others may stand. `given` is the entry that has the arguments.
+
+    Without a name it is none: the block is looked at by itself.
+    """
 
     path: JsonPath
     given: JsonPath
     name: str
     block: Block
     around: Frame | None
+    uses: tuple[tuple[str, str], ...] = ()
+    """This use and those around it, from the outermost, by their whole names, and which blocks they are."""
 
     def chain(self) -> list[Frame]:
         """The uses, from this one outwards."""
@@ -41,7 +46,7 @@ class Frame(NamedTuple):
 
 def notes_of(frame: Frame | None) -> tuple[tuple[JsonPath, str], ...]:
     """What is to be said beside a fault inside a block."""
-    uses = frame.chain() if frame else []
+    uses = [use for use in frame.chain() if use.name] if frame else []
     return tuple((use.path, f"in block {use.block.name!r}, used here as {use.name!r}") for use in uses)
 
 

@@ -9,6 +9,7 @@ from ..bricks import Json
 from ..diagnostics import JsonPath, Report
 from .expressions import ExpressionError, UnknownName, Values, evaluated, has_expressions, names_in
 from .source import STANDARD
+from .template import Frame, notes_of
 from .words import quoted
 
 DEEPEST = STANDARD.depth - 8
@@ -23,10 +24,14 @@ class Measure(NamedTuple):
 
 
 class Site(NamedTuple):
-    """Where values are computed: what notes a fault there has, and names that nobody is to complain of."""
+    """Where values are computed: in which use of a block, and names that nobody is to complain of."""
 
-    notes: tuple[tuple[JsonPath, str], ...] = ()
+    frame: Frame | None = None
     broken: frozenset[str] = frozenset()
+
+    @property
+    def notes(self) -> tuple[tuple[JsonPath, str], ...]:
+        return notes_of(self.frame)
 
 
 TOP = Site()

@@ -38,6 +38,8 @@ class Wiring:
         self.table, self.inputs, self.frame, self.report, self.site = table, inputs, frame, report, site
         self.taken: set[int] = set()
         """The numbers of the inputs that something takes."""
+        self.passed_on: list[tuple[JsonPath, str]] = []
+        """Names that uses of blocks take and that are not known here, with their places."""
         self._pointers: dict[Step, list[Pointer]] = {}
         self.last = self._point(entries)
         steps = [step for entry in entries for step in entry]
@@ -86,10 +88,13 @@ class Wiring:
         written = step.body.get("from") if isinstance(step.body, dict) else None
         if path in step.wrong or (written is not None and not _are_names(written)):
             return None
-        several = isinstance(written, list)
-        return [
-            self.value(pointer, (*path, at) if several else path, step.wrong) for at, pointer in enumerate(pointers)
-        ]
+        places = [(*path, at) for at in range(len(pointers))] if isinstance(written, list) else [path]
+        if step.template is not None:
+            names = zip(places, pointers, strict=False)
+            self.passed_on += [
+                (at, n) for at, n in names if isinstance(n, str) and n.partition(".")[0] not in self.table
+            ]
+        return [self.value(pointer, at, step.wrong) for at, pointer in zip(places, pointers, strict=False)]
 
     def outputs(self, written: Json, path: JsonPath) -> dict[str, Ref]:
         """The results of a block by name: of what is written, or of the last entry."""

@@ -27,6 +27,8 @@ class Row:
     sources: tuple[str, ...]
     needs: tuple[str, ...] = ()
     """Operators that ONNX does not define: a model with them runs in onnxruntime alone."""
+    blocks: tuple[tuple[str, str], ...] = ()
+    """The uses of blocks that the call stands in, from the outermost: names and blocks."""
 
 
 def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
@@ -47,7 +49,9 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
         kind = call.layer.type_name if call.layer else "?"
         own_nodes = work.get(call.path, [])
         macs, needs = _macs(own_nodes), tuple(sorted({n.op for n in own_nodes if n.domain == ONNXRUNTIME}))
-        rows.append(Row(call.name, kind, outputs, sum(sizes.values()), trainable, macs, call.sources, needs))
+        rows.append(
+            Row(call.name, kind, outputs, sum(sizes.values()), trainable, macs, call.sources, needs, call.blocks)
+        )
     return rows
 
 

@@ -14,7 +14,8 @@ from textwrap import fill, indent
 from typing import Any
 
 from ..bricks import REQUIRED, Attribute, Brick, Family
-from ..frontend.schema import FAMILIES, schema_text
+from ..frontend.published import schema_text
+from ..frontend.schema import FAMILIES
 from ..frontend.words import expected, shown
 from ..layers import LAYERS, Layer
 from .explanations import EXPLANATIONS

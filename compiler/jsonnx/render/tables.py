@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from .groups import grouped
 from .reference import families_of_layers, reference_text
 
 if TYPE_CHECKING:
@@ -28,15 +29,18 @@ BYTES = 4
 """Of a weight in the model: float32."""
 
 
-def summary_text(network: Network, rows: Sequence[Row], color: bool = False) -> str:
-    """A row a layer, and the totals."""
+def summary_text(network: Network, rows: Sequence[Row], color: bool = False, depth: int | None = None) -> str:
+    """A row a layer, and the totals. What is in a block stands under a row of its own, in `depth` blocks at most."""
     table = _table("layer", "type", "output shape", "parameters", "multiply-adds", "from", right=(3, 4))
     before = tuple(network.inputs)
-    for row in rows:
+    for line in grouped(rows, depth):
+        row = line.rows[-1]
         shapes = "\n".join(shape_in_keras_manner(type.shape) for type in row.outputs)
-        sources = "" if row.sources == before[:1] else ", ".join(row.sources)
-        table.add_row(row.name, row.type, shapes, _number(row.parameters), _number(row.macs), sources)
-        before = (row.name,)
+        plain = line.is_block or row.sources == before[:1]
+        sources = "" if plain else ", ".join(row.sources)
+        name = f"{'  ' * line.level}{line.name}"
+        table.add_row(name, line.type, shapes, _number(line.parameters), _number(line.macs), sources)
+        before = before if line.is_block and not line.is_closed else (row.name,)
     inputs = ", ".join(f"{name} {_signature(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_signature(type)}" for name, type in _outputs(network, rows).items())
     total = _totals(rows)
@@ -62,8 +66,23 @@ def _needs(rows: Sequence[Row]) -> list[str]:
     return sorted({op for row in rows for op in row.needs})
 
 
-def summary_json(network: Network, rows: Sequence[Row]) -> dict[str, Any]:
+def summary_json(network: Network, rows: Sequence[Row], depth: int | None = None) -> dict[str, Any]:
     """The same as plain values. Sizes that are not known are their names, sums of such are null."""
+    lines = grouped(rows, depth)
+    shown = [line.rows[0] for line in lines if not line.is_block]
+    uses = [
+        {
+            "name": line.name,
+            "type": line.type,
+            "blocks": [name for name, _ in line.rows[0].blocks[: line.level]],
+            "layers": len(line.rows),
+            "parameters": line.parameters,
+            "trainable": line.trainable,
+            "multiply_adds": line.macs,
+        }
+        for line in lines
+        if line.is_block
+    ]
     return {
         "name": network.name,
         "inputs": {name: _json_type(type) for name, type in network.inputs.items()},
@@ -77,9 +96,11 @@ def summary_json(network: Network, rows: Sequence[Row]) -> dict[str, Any]:
                 "parameters": row.parameters,
                 "trainable": row.trainable,
                 "multiply_adds": row.macs,
+                "blocks": [name for name, _ in row.blocks],
             }
-            for row in rows
+            for row in shown
         ],
+        "blocks": uses,
         "totals": _totals(rows),
         **({"needs_onnxruntime": _needs(rows)} if _needs(rows) else {}),
     }

@@ -176,6 +176,19 @@ SPECS: dict[str, Explanation] = {
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "x"}]',
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "a"}]',
     ),
+    "unused-parameter": Explanation(
+        "A parameter that nothing uses",
+        "No expression names the parameter, so another value would change nothing: perhaps a name is misspelt, or a "
+        "number stands where an expression was meant.",
+        '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": 64}]}',
+        '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${width}"}]}',
+    ),
+    "unused-block": Explanation(
+        "A block that nothing uses",
+        "No entry has the block as its type. It is checked all the same, with the values that its parameters have.",
+        '{"blocks": {"tower": {"layers": [{"type": "Dense", "units": 4}]}}, "layers": [{"type": "Dense", "units": 4}]}',
+        '{"blocks": {"tower": {"layers": [{"type": "Dense", "units": 4}]}}, "layers": [{"type": "tower"}]}',
+    ),
     "unused-input": Explanation(
         "An input that no layer takes",
         "Where there is one input the first layer takes it by itself; where there are several, each has to be "

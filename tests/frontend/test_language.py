@@ -1,0 +1,32 @@
+"""The specs in docs/language.md are sound and do what stands beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from jsonnx.frontend.published import published
+from jsonnx.validation import check
+from jsonschema import Draft202012Validator
+
+TEXT = (Path(__file__).parents[2] / "docs/language.md").read_text("utf-8")
+SPECS = dict(re.findall(r"^## (Parameters|Blocks|Repetition)$.*?```json\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE))
+
+
+def names(section: str, **options: str) -> list[str]:
+    return [call.name for call in check(SPECS[section], **options).network.calls]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("section", ["Parameters", "Blocks", "Repetition"])
+def test_the_specs_of_the_language_reference_are_sound(section: str) -> None:
+    assert check(SPECS[section]).diagnostics == []
+    assert Draft202012Validator(published()).is_valid(json.loads(SPECS[section]))
+
+
+def test_they_come_to_what_is_said_of_them() -> None:
+    assert names("Parameters") == ["dense", "out_64"]
+    assert names("Parameters", scale="large") == ["dense", "out_256"]
+    assert "stage1_sum" in names("Blocks")
+    assert names("Repetition")[::2] == ["step_1_dense", "step_2_dense", "step_3_dense", "deep_1", "add"]
