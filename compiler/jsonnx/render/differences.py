@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..frontend.words import shown
@@ -145,13 +145,23 @@ def _weights(of: Weights) -> list[str]:
     if not (of.renamed or of.reshaped or of.missing or of.unused):
         return []
     total = len(of.fitting) + len(of.renamed) + len(of.reshaped) + len(of.missing)
+    before = {name: f"was {old.partition('/')[0]}'s" for name, old in of.renamed.items()}
     return [
         f"{len(of.fitting)} of {total} old ones fit",
         *(f"~ {name} {list(change.old)} -> {list(change.new)}" for name, change in of.reshaped.items()),
-        *(f"~ {name} was {old}" for name, old in of.renamed.items()),
-        *(f"+ {name} has no old one" for name in of.missing),
-        *(f"- {name} is no longer used" for name in of.unused),
+        *(f"~ {line}" for line in _by_layer(before)),
+        *(f"+ {line}" for line in _by_layer(dict.fromkeys(of.missing, "no old ones"))),
+        *(f"- {line}" for line in _by_layer(dict.fromkeys(of.unused, "no longer used"))),
     ]
+
+
+def _by_layer(told: Mapping[str, str]) -> list[str]:
+    """Weights by what is told of them, those of a layer on one line."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, what in told.items():
+        layer, _, rest = name.partition("/")
+        found.setdefault((layer, what), []).append(rest or layer)
+    return [f"{layer}: {', '.join(weights)}: {what}" for (layer, what), weights in found.items()]
 
 
 def _totals(of: Comparison) -> Iterator[str]:
