@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MOST = 60
 """Lines of one kind that are shown; the rest are counted."""
 
+LONG = 60
+"""Characters of a value that are shown."""
+
 COLORS = {"+": "32", "-": "31", "~": "33", "!": "1;31"}
 
 
@@ -76,7 +79,7 @@ def _layer(change: LayerChange) -> list[str]:
     if change.old is None or change.new is None:
         added = change.old is None
         side: Callable[[Change], Any] = (lambda c: c.new) if added else (lambda c: c.old)
-        arguments = ", ".join(f"{name} {shown(side(value))}" for name, value in change.arguments.items())
+        arguments = ", ".join(f"{name} {_value(side(value))}" for name, value in change.arguments.items())
         parts = [
             f"weights of {side(change.weights_of)}" if side(change.weights_of) else "",
             f"from {', '.join(side(change.sources))}",
@@ -109,7 +112,11 @@ def _arrow(change: Change) -> str:
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) and value else shown(value)
+    """A value in short; of a brick its type, and its arguments if they are few."""
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        arguments = ", ".join(f"{name} {_value(item)}" for name, item in value.items() if name != "type")
+        return value["type"] + (f" ({arguments if len(arguments) <= LONG else '...'})" if arguments else "")
+    return value if isinstance(value, str) and 0 < len(value) <= LONG else shown(value)
 
 
 def _numbers(change: Change) -> str:
