@@ -154,7 +154,7 @@ def _weights(of: Weights) -> list[str]:
     total = len(of.fitting) + len(of.renamed) + len(of.reshaped) + len(of.missing)
     before = {name: f"was {old.partition('/')[0]}'s" for name, old in of.renamed.items()}
     return [
-        f"{len(of.fitting)} of {total} old ones fit",
+        f"{len(of.fitting)} of {total} fit as they are",
         *(f"~ {name} {list(change.old)} -> {list(change.new)}" for name, change in of.reshaped.items()),
         *(f"~ {line}" for line in _by_layer(before)),
         *(f"+ {line}" for line in _by_layer(dict.fromkeys(of.missing, "no old ones"))),
