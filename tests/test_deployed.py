@@ -342,7 +342,11 @@ def test_a_model_says_what_it_is(sample):
     assert ("jsonnx.labels" in told) == ("labels" in spec)
     if "labels" in spec:
         assert json.loads(told["jsonnx.labels"]) == {model.proto.graph.output[0].name: spec["labels"]}
-    assert model.proto.producer_name == "jsonnx"
+    signature = json.loads(told["jsonnx.signature"])
+    assert list(signature["inputs"]) == [value.name for value in model.proto.graph.input]
+    assert list(signature["outputs"]) == [value.name for value in model.proto.graph.output]
+    assert int(told["jsonnx.parameters"]) == sum(row.parameters for row in model.rows())
+    assert (model.proto.producer_name, model.proto.producer_version) == ("jsonnx", told["jsonnx.version"])
 
 
 def test_the_hash_of_a_spec_does_not_depend_on_its_layout():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from .files import write_atomically
 from .frontend.format import formatted
 from .frontend.source import read_bytes, read_text
-from .runtime.files import write_atomically
 from .validation import STDIN
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from .backend import spec_hash
 from .diagnostics import CompileError, Diagnostic
+from .files import open_file
 from .frontend.format import formatted
 from .frontend.source import Source, read_text
 from .interop.onnx_file import OnnxFile, read_onnx
 from .interop.protobuf import Damaged
-from .runtime.files import open_file
 
 NO_SPEC_HELP = "only models that jsonnx compiled know their spec"
 

@@ -339,3 +339,22 @@ def test_colours_on_a_terminal_alone() -> None:
     found = compare("old.json", edited(lambda spec: spec["layers"][4].update(rate=0.5)))
     assert "\x1b[33m  ~ dropout" in comparison_text(found, color=True)
     assert "\x1b" not in comparison_text(found)
+
+
+def test_a_block_put_in_front_of_its_like_moves_the_names_of_those_behind() -> None:
+    layers_ = [{"type": "Dense", "units": "${n}"}, {"type": "Dense", "name": "out", "units": 4}]
+    blocks = {"pair": {"parameters": {"n": 1}, "layers": layers_}}
+    for file, sizes in (("old.json", (5, 6)), ("new.json", (9, 5, 6))):
+        uses = [{"type": "pair", "n": size} for size in sizes]
+        head = {"type": "Dense", "name": "head", "units": 1}
+        write(file, {"blocks": blocks, "inputs": {"x": {"shape": [4]}}, "layers": [*uses, head]})
+    told = json.loads(jsonnx("diff", "old.json", "new.json", "--format", "json").stdout)
+    assert layers(told) == [
+        ("added", None, "pair_dense"),
+        ("added", None, "pair_out"),
+        ("changed", "pair_dense", "pair_1_dense"),
+        ("changed", "pair_out", "pair_1_out"),
+        ("changed", "pair_1_dense", "pair_2_dense"),
+        ("changed", "pair_1_out", "pair_2_out"),
+    ]
+    assert told["weights"]["reshaped"] == {}

@@ -165,9 +165,9 @@ def inspect(model: str, output: str | None, format_: str) -> None:
     """Show what a model file says: signature, labels, versions, and the spec it came from."""
     import json
 
+    from ..files import spare, write_atomically
     from ..inspection import inspected
     from ..render.inspection import inspection_json, inspection_text
-    from ..runtime.files import spare, write_atomically
 
     found = inspected(model)
     warnings = found.warnings()

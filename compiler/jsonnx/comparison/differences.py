@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..bricks import Brick, Json
+from ..frontend.format import reading_order
 from ..frontend.network import Call
 from ..training.section import Training
 from .sides import Cost, Matches, Side, kind_of
@@ -165,10 +166,11 @@ def _shapes(side: Side, call: Call) -> tuple[str, ...]:
 
 
 def _written(call: Call) -> dict[str, Json]:
-    """The arguments that are no defaults."""
-    arguments: dict[str, Json] = dict(call.layer.to_json()) if call.layer and not _borrowed(call) else {}
-    arguments.pop("type", None)
-    return arguments
+    """The arguments that are no defaults, as people read them."""
+    if call.layer is None or _borrowed(call):
+        return {}
+    written = call.layer.to_json()
+    return {name: written[name] for name in reading_order(type(call.layer)) if name in written}  # type: ignore[arg-type]
 
 
 def _arguments(before: Call, after: Call) -> dict[str, Change]:
@@ -181,7 +183,8 @@ def _arguments(before: Call, after: Call) -> dict[str, Change]:
 
 def _attributes(old: Brick, new: Brick, path: str = "") -> Iterator[tuple[str, Change]]:
     """What differs between two bricks of a type, by dotted path, defaults as if they were written."""
-    for name, form in new.forms().items():
+    for name in reading_order(type(new)):  # type: ignore[arg-type]
+        form = new.forms()[name]
         one, other = getattr(old, name), getattr(new, name)
         if isinstance(one, Brick) and type(one) is type(other):
             yield from _attributes(one, other, f"{path}{name}.")

@@ -51,6 +51,7 @@ class Matches:
     def __init__(self, old: Side, new: Side) -> None:
         self.old = {call.name: call for call in old.network.calls}
         self.new = {call.name: call for call in new.network.calls}
+        self.old_by_sources, self.new_by_sources = (_by_sources(calls.values()) for calls in (self.old, self.new))
         self.inputs = _inputs(old.typed, new.typed)
         self.now: dict[str, str] = {}
         self.before: dict[str, str] = {}
@@ -90,9 +91,16 @@ class Matches:
     def _is_renamed(self, old: Call, new: Call) -> bool:
         """Whether two calls of equal content stand at one place, and no others do."""
         content = _content(old)
-        olds = [c for c in self.old.values() if c.name not in self.now and self.sources(c) == new.sources]
-        news = [c for c in self.new.values() if c.name not in self.before and c.sources == new.sources]
-        return [[c.name for c in calls if _content(c) == content] for calls in (olds, news)] == [[old.name], [new.name]]
+        around = (self.old_by_sources[old.sources], self.now), (self.new_by_sources[new.sources], self.before)
+        like = [[c.name for c in calls if c.name not in known and _content(c) == content] for calls, known in around]
+        return self.sources(old) == new.sources and like == [[old.name], [new.name]]
+
+
+def _by_sources(calls: Iterable[Call]) -> dict[tuple[str, ...], list[Call]]:
+    found: dict[tuple[str, ...], list[Call]] = {}
+    for call in calls:
+        found.setdefault(call.sources, []).append(call)
+    return found
 
 
 def _content(call: Call) -> tuple[str, str]:

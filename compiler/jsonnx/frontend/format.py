@@ -140,11 +140,11 @@ def _brick(value: Node, form: BrickForm, first: tuple[str, ...]) -> Node:
 
 def _attributes(value: Node, brick: type[Brick], first: tuple[str, ...]) -> Node:
     inside = {name: _into(form) for name, form in brick.forms().items()}
-    return _with(_ordered(value, (*first, *_order(brick))), inside)  # type: ignore[arg-type]
+    return _with(_ordered(value, (*first, *reading_order(brick))), inside)  # type: ignore[arg-type]
 
 
 @cache
-def _order(brick: type[Brick]) -> list[str]:
+def reading_order(brick: type[Brick]) -> list[str]:
     """The attributes of a brick as people read them: sizes, what must be there, what else decides the result, how
     weights begin and are held, and at last what all layers have. Within each the schema's order, as in sections."""
     forms = brick.forms()

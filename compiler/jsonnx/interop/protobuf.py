@@ -9,7 +9,7 @@ from typing import IO
 WINDOW = 1 << 16
 """Bytes read at once: of a large field no more than its head is read."""
 
-FIELDS = 4_000_000
+FIELDS = 2_000_000
 """Fields of one file. A model that keeps its weights as bytes has some tens for each of its operators."""
 
 
@@ -33,6 +33,10 @@ class Bytes:
         if len(found) < end - start:
             raise Damaged("the file ends too early")
         return found
+
+    def byte(self, at: int) -> int:
+        index = at - self._start
+        return self._window[index] if 0 <= index < len(self._window) else self.read(at, at + 1)[0]
 
     def spend(self) -> None:
         self._left -= 1
@@ -85,6 +89,9 @@ class Message:
         return self.bytes.read(self.start, self.end).decode(errors="replace")
 
     def _varint(self, at: int) -> tuple[int, int]:
+        """The integer at a place, and the place after it; most are of one byte."""
+        if at < self.end and (first := self.bytes.byte(at)) < 0x80:
+            return first, at + 1
         value = 0
         for index, byte in enumerate(self.bytes.read(at, min(at + 10, self.end))):
             value |= (byte & 0x7F) << (7 * index)

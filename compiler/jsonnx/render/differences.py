@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..frontend.words import shown
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MOST = 60
 """Lines of one kind that are shown; the rest are counted."""
+
+LONG = 60
+"""Characters of a value that are shown."""
 
 COLORS = {"+": "32", "-": "31", "~": "33", "!": "1;31"}
 
@@ -76,7 +79,7 @@ def _layer(change: LayerChange) -> list[str]:
     if change.old is None or change.new is None:
         added = change.old is None
         side: Callable[[Change], Any] = (lambda c: c.new) if added else (lambda c: c.old)
-        arguments = ", ".join(f"{name} {shown(side(value))}" for name, value in change.arguments.items())
+        arguments = ", ".join(f"{name} {_value(side(value))}" for name, value in change.arguments.items())
         parts = [
             f"weights of {side(change.weights_of)}" if side(change.weights_of) else "",
             f"from {', '.join(side(change.sources))}",
@@ -109,7 +112,11 @@ def _arrow(change: Change) -> str:
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) and value else shown(value)
+    """A value in short; of a brick its type, and its arguments if they are few."""
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        arguments = ", ".join(f"{name} {_value(item)}" for name, item in value.items() if name != "type")
+        return value["type"] + (f" ({arguments if len(arguments) <= LONG else '...'})" if arguments else "")
+    return value if isinstance(value, str) and 0 < len(value) <= LONG else shown(value)
 
 
 def _numbers(change: Change) -> str:
@@ -145,13 +152,23 @@ def _weights(of: Weights) -> list[str]:
     if not (of.renamed or of.reshaped or of.missing or of.unused):
         return []
     total = len(of.fitting) + len(of.renamed) + len(of.reshaped) + len(of.missing)
+    before = {name: f"was {old.partition('/')[0]}'s" for name, old in of.renamed.items()}
     return [
-        f"{len(of.fitting)} of {total} old ones fit",
+        f"{len(of.fitting)} of {total} fit as they are",
         *(f"~ {name} {list(change.old)} -> {list(change.new)}" for name, change in of.reshaped.items()),
-        *(f"~ {name} was {old}" for name, old in of.renamed.items()),
-        *(f"+ {name} has no old one" for name in of.missing),
-        *(f"- {name} is no longer used" for name in of.unused),
+        *(f"~ {line}" for line in _by_layer(before)),
+        *(f"+ {line}" for line in _by_layer(dict.fromkeys(of.missing, "no old ones"))),
+        *(f"- {line}" for line in _by_layer(dict.fromkeys(of.unused, "no longer used"))),
     ]
+
+
+def _by_layer(told: Mapping[str, str]) -> list[str]:
+    """Weights by what is told of them, those of a layer on one line."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, what in told.items():
+        layer, _, rest = name.partition("/")
+        found.setdefault((layer, what), []).append(rest or layer)
+    return [f"{layer}: {', '.join(weights)}: {what}" for (layer, what), weights in found.items()]
 
 
 def _totals(of: Comparison) -> Iterator[str]:

@@ -63,7 +63,8 @@ RUNS: dict[str, Explanation] = {
     "unsafe-path": Explanation(
         "A path in a spec that leads out of its folder",
         "Specs come from other people too. A data file named in one has to lie beneath the spec's folder: no "
-        "absolute path, no `..` out of it, no link to elsewhere.",
+        "absolute path, no `..` out of it, no link to elsewhere. The same holds for a model that keeps weights in "
+        "a file of their own.",
         '{"data": {"train": "../../home/me/train.npz"}}',
         '{"data": {"train": "data/train.npz"}}',
     ),
