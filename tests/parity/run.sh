@@ -6,6 +6,7 @@
 #   sh tests/parity/run.sh samples    the samples: their first 50 losses, their gradients by onnx-ad
 #   sh tests/parity/run.sh accuracy   what the samples reach on data they never saw
 #   sh tests/parity/run.sh applications [NAME...]   keras.applications, from Keras' files to ONNX: a table (an hour)
+#   sh tests/parity/run.sh import     models read back from Keras' own files
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
 set -eu
 cd "$(dirname "$0")/../.."
@@ -31,9 +32,10 @@ applications) exec "$ENV/bin/python" tests/parity/applications.py "$@" ;;
 layers) files="layers masks augmentation initial" ;;
 samples) files="samples applications onnx_ad" ;;
 accuracy) files="accuracy" ;;
-all) files="accuracy samples applications onnx_ad layers masks augmentation initial" ;; # so that both processes end together
+import) files="import" ;;
+all) files="accuracy samples applications onnx_ad layers masks augmentation initial import" ;; # so that both processes end together
 *)
-    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, applications, record" >&2
+    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, import, applications, record" >&2
     exit 2
     ;;
 esac

@@ -60,7 +60,14 @@ def test_a_mixed_policy_becomes_float32_and_that_is_told() -> None:
     assert "mixed_float16" in notice.message
 
 
-@pytest.mark.parametrize("name", ["sequential", "nested", "states", "mask", "mixed"])
+def test_functions_of_tensorflow_are_those_of_keras() -> None:
+    layers = {layer.get("name", layer["type"]): layer for layer in spec_of("keras2_ops")["layers"] if "type" in layer}
+    assert layers["multiply"] == {"type": "Rescaling", "name": "multiply", "from": "b", "scale": 2.0}
+    assert layers["reduce_mean"] == {"type": "ops.mean", "name": "reduce_mean", "axis": -1, "keepdims": True}
+    assert layers["getitem"] == {"type": "ops.get_item", "name": "getitem", "key": [":", ":2"]}
+
+
+@pytest.mark.parametrize("name", ["sequential", "nested", "states", "mask", "mixed", "ops"])
 def test_what_comes_out_compiles(name: str) -> None:
     spec = spec_of(f"keras2_{name}")
     assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])

@@ -69,6 +69,18 @@ def test_a_mask_that_goes_beside_its_input_anyway_is_not_written() -> None:
     assert [layer["type"] for layer in spec_of("keras3_mask")["layers"]] == ["Embedding", "LSTM"]
 
 
+def test_functions_are_layers_where_those_compute_the_same() -> None:
+    layers = spec_of("keras3_functions")["layers"]
+    assert layers[:4] == [
+        {"type": "Rescaling", "name": "multiply", "from": "b", "scale": 2.0},
+        {"type": "Add", "from": ["a", "multiply"]},
+        {"type": "Rescaling", "name": "subtract", "scale": 1.0, "offset": -1.0},
+        {"type": "ops.mean", "axis": -1, "keepdims": True},
+    ]
+    assert {"type": "ops.get_item", "key": [":", ":2"]} in layers
+    assert {"type": "Activation", "name": "relu", "activation": "relu"} in layers
+
+
 def test_a_model_without_a_shape_is_refused() -> None:
     with pytest.raises(jsonnx.CompileError) as caught:
         spec_of("keras3_unbuilt")
@@ -79,8 +91,8 @@ def test_the_text_itself_can_be_given() -> None:
     assert jsonnx.from_keras((FILES / "keras3_mask.json").read_text())[0] == spec_of("keras3_mask")
 
 
-@pytest.mark.parametrize("name", ["keras3_sequential", "keras3_nested", "keras3_states_and_arguments", "keras3_mask"])
+@pytest.mark.parametrize("name", ["sequential", "nested", "states_and_arguments", "mask", "functions"])
 def test_what_comes_out_compiles(name: str) -> None:
-    spec = spec_of(name)
+    spec = spec_of(f"keras3_{name}")
     assert not [fault for fault in jsonnx.validate(json.dumps(spec)) if fault.severity == "error"]
     assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from json import dumps
+from math import inf
 from typing import Any
 
 from ...bricks import REQUIRED, Json
@@ -54,7 +55,7 @@ def parameters_of(runs: Sequence[Sequence[Mapping[str, Json]]], names: Sequence[
         made.specs.append(spec)
     varying.sort(key=lambda item: _size(item[2]))
     for place, key, values in varying:
-        made.specs[place][key] = expression(made, key, names[place], values)
+        made.specs[place][key] = argument(made, key, names[place], values)
     return made if len(made.values) <= MOST else None
 
 
@@ -69,8 +70,22 @@ def default_of(spec: Mapping[str, Json], key: str) -> Any:
 
 
 def _size(values: Sequence[Json]) -> float:
+    """In which order values become parameters: small numbers first, of which others are multiples, lists last."""
     numbers = [value for value in values if isinstance(value, (int, float))]
-    return sum(numbers) if len(numbers) == len(values) else 0
+    return sum(numbers) if len(numbers) == len(values) else inf if isinstance(values[0], list) else 0
+
+
+def argument(made: Parameters, key: str, name: str, values: list[Json]) -> Json:
+    """What stands for an argument that differs: an expression, or a list with expressions where lists differ."""
+    if not all(isinstance(value, list) and len(value) == len(values[0]) for value in values):
+        return expression(made, key, name, values)
+    columns = [list(column) for column in zip(*values, strict=True)]
+    if any(isinstance(item, list) for column in columns for item in column):
+        return expression(made, key, name, values)
+    return [
+        column[0] if all(dumps(item) == dumps(column[0]) for item in column) else expression(made, key, name, column)
+        for column in columns
+    ]
 
 
 def expression(made: Parameters, key: str, name: str, values: list[Json]) -> str:

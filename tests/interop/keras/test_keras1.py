@@ -1,0 +1,75 @@
+"""Models in Keras 1's words, as specs. The files are written after its source: it runs on no Python of today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonnx
+from jsonnx.imports import imported
+
+FILES = Path(__file__).parent / "files"
+HARD = {"type": "hard_sigmoid", "slope": 0.2}
+
+
+def spec_of(name: str) -> dict[str, Any]:
+    return jsonnx.from_keras(FILES / f"keras1_{name}.json")[0]
+
+
+def test_the_version_that_wrote_it_is_told() -> None:
+    assert imported(FILES / "keras1_cnn.json").origin == "Keras 1.2.2"
+
+
+def test_a_sequential_model_that_is_a_bare_list() -> None:
+    spec = spec_of("cnn")
+    assert spec["inputs"] == {"convolution2d_1_input": {"shape": [8, 8, 1]}}
+    assert spec["layers"] == [
+        {
+            "type": "Conv2D",
+            "name": "convolution2d_1",
+            "filters": 4,
+            "kernel_size": 3,
+            "activation": "relu",
+            "kernel_regularizer": {"type": "l1_l2", "l2": 0.01},
+            "kernel_constraint": "max_norm",
+        },
+        {"type": "MaxPooling2D", "name": "maxpooling2d_1"},
+        {"type": "Dropout", "name": "dropout_1", "rate": 0.25},
+        {"type": "Flatten", "name": "flatten_1"},
+        {
+            "type": "Dense",
+            "name": "dense_1",
+            "units": 3,
+            "activation": "softmax",
+            "kernel_initializer": "random_uniform",
+        },
+    ]
+
+
+def test_recurrent_layers_keep_what_they_computed() -> None:
+    embedding, lstm, gru, norm, _ = spec_of("rnn")["layers"]
+    assert embedding == {
+        "type": "Embedding",
+        "name": "embedding_1",
+        "input_dim": 20,
+        "output_dim": 4,
+        "mask_zero": True,
+    }
+    assert {"units": 5, "recurrent_activation": HARD, "dropout": 0.1, "return_sequences": True}.items() <= lstm.items()
+    assert {"units": 5, "recurrent_activation": HARD, "reset_after": False}.items() <= gru.items()
+    assert norm == {"type": "BatchNormalization", "name": "batchnormalization_1"}
+
+
+def test_merges_are_layers_of_their_mode_and_shared_layers_are_called_again() -> None:
+    assert spec_of("graph")["layers"] == [
+        {
+            "type": "Dense",
+            "name": "dense_1",
+            "from": "a",
+            "units": 4,
+            "kernel_initializer": "random_uniform",
+        },
+        {"use": "dense_1", "from": "b"},
+        {"type": "Add", "name": "merge_1", "from": ["dense_1", "dense_1_1"]},
+        {"type": "Concatenate", "name": "merge_2", "from": ["merge_1", "a"]},
+    ]
