@@ -21,6 +21,8 @@ TENSORS = {
     "take": ("x", "indices"),
     "take_along_axis": ("x", "indices"),
     "average": ("x", "weights"),
+    "layer_normalization": ("x", "gamma", "beta"),
+    "rms_normalization": ("x", "scale"),
     "batch_normalization": ("x", "mean", "variance", "offset", "scale"),
     "dot_product_attention": ("query", "key", "value", "bias", "mask"),
 }
