@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from jsonnx.layers import LAYERS
-from jsonnx.layers.absent import GONE, NOT_EXPRESSIBLE, absent
+from jsonnx.layers.absent import FUNCTIONS, GONE, NOT_EXPRESSIBLE, absent
 from jsonnx.render.explanations import CODES, explain
 
-NAMES = [*NOT_EXPRESSIBLE, *GONE]
+NAMES = [*NOT_EXPRESSIBLE, *FUNCTIONS, *GONE]
 
 
 def test_no_name_stands_twice_and_none_is_a_layer() -> None:

@@ -21,6 +21,8 @@ TENSORS = {
     "take": ("x", "indices"),
     "take_along_axis": ("x", "indices"),
     "average": ("x", "weights"),
+    "layer_normalization": ("x", "gamma", "beta"),
+    "rms_normalization": ("x", "scale"),
     "batch_normalization": ("x", "mean", "variance", "offset", "scale"),
     "dot_product_attention": ("query", "key", "value", "bias", "mask"),
 }
@@ -60,6 +62,8 @@ def call(kind: str, function: Any, tensors: list[Any], given: dict[str, Any]) ->
     names = TENSORS.get(kind, ("x1", "x2"))
     if len(tensors) == 1 and not set(names) & set(given):
         return function(tensors[0], **given)
+    if kind == "dot_product_attention" and len(tensors) == len(names):
+        tensors = [*tensors[:-1], keras.ops.cast(tensors[-1], "bool")]
     open = [name for name in names if name not in given]
     return function(**given, **dict(zip(open, tensors, strict=False)))
 

@@ -89,7 +89,7 @@ def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     for entry in entries:
         name = entry.get("name")
         while name is None:
-            stem = snake_case(own_name(entry["type"])) if "type" in entry else entry["use"]
+            stem = stem_of(entry["type"]) if "type" in entry else entry["use"]
             number = counts[stem] = counts.get(stem, -1 if "type" in entry else 0) + 1
             candidate = stem if number == 0 else f"{stem}_{number}"
             name = None if candidate in taken else candidate

@@ -15,8 +15,9 @@ class Absent(NamedTuple):
 
 def absent(name: str) -> Absent | None:
     """What is known of a name that is no layer here; None where it is not a name of Keras' at all."""
-    if name in NOT_EXPRESSIBLE:
-        why, instead = NOT_EXPRESSIBLE[name]
+    found = NOT_EXPRESSIBLE.get(name) or FUNCTIONS.get(name)
+    if found is not None:
+        why, instead = found
         return Absent("not-expressible", f"{name} cannot be said in ONNX: {why}", instead)
     if name in GONE:
         return Absent("unknown-type", f"there is no layer type {name!r}: {GONE[name][0]}", GONE[name][1])
@@ -27,7 +28,7 @@ Reasons = dict[str, tuple[str, str]]
 """By layer name: what is wrong with it, and what to use instead."""
 
 _PYTHON = "it runs Python code, and a model file that brings code is not safe to open"
-_WRITE_LAYERS = "write what it computes as layers, such as Activation, Rescaling, Multiply, Dot, Reshape and Permute"
+_WRITE_LAYERS = "write what it computes as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose"
 _NO_HASH = "no operator of ONNX computes the hash of a text or of an integer as Keras does"
 _VOCABULARY = "use StringLookup or IntegerLookup with a vocabulary, or put the hashed column into the data"
 _FOREIGN = "it runs the code of another framework"
@@ -36,7 +37,7 @@ _EXPORT = "write its network as layers, or export it to ONNX with that framework
 NOT_EXPRESSIBLE: Reasons = {
     "Lambda": (_PYTHON, _WRITE_LAYERS),
     "TFOpLambda": (_PYTHON, _WRITE_LAYERS),
-    "SlicingOpLambda": (_PYTHON, "use Cropping1D, Cropping2D or Cropping3D"),
+    "SlicingOpLambda": (_PYTHON, "use ops.get_item"),
     "Hashing": (_NO_HASH, _VOCABULARY),
     "HashedCrossing": (_NO_HASH, _VOCABULARY),
     "CategoryCrossing": (_NO_HASH, _VOCABULARY),
@@ -55,6 +56,40 @@ NOT_EXPRESSIBLE: Reasons = {
         "give every column an input, and use Normalization, StringLookup, Embedding and Concatenate",
     ),
 }
+
+_DECOMPOSITIONS = ("cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "logdet", "lstsq", "lu_factor")
+_MORE_DECOMPOSITIONS = ("matrix_rank", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd")
+_OF_FUNCTIONS = (
+    "associative_scan",
+    "cond",
+    "custom_gradient",
+    "fori_loop",
+    "jvp",
+    "map",
+    "scan",
+    "switch",
+    "vectorize",
+)
+_MORE_OF_FUNCTIONS = ("vectorize", "vectorized_map", "while_loop")
+_COMPLEX = ("angle", "fft", "fft2", "ifft2", "imag", "irfft", "istft", "polar", "rfft", "stft", "view_as_complex")
+_OF_ANY_SHAPE = ("argwhere", "bincount", "histogram", "nonzero", "unique")
+
+_REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        _DECOMPOSITIONS + _MORE_DECOMPOSITIONS,
+        "no operator of ONNX decomposes or inverts matrices",
+        "compute it where the data are made, and give the result to the network as an input",
+    ),
+    (_OF_FUNCTIONS + _MORE_OF_FUNCTIONS, _PYTHON, "write what it computes as layers, a recurrent one for a loop"),
+    (_COMPLEX, "there are no complex numbers", "use STFTSpectrogram, which makes real numbers of a signal"),
+    (
+        _OF_ANY_SHAPE,
+        "the shape of its result depends on the numbers it is given",
+        "use functions that keep the shape, such as ops.where, ops.one_hot and ops.sort",
+    ),
+)
+
+FUNCTIONS: Reasons = {f"ops.{name}": (why, instead) for names, why, instead in _REASONS for name in names}
 
 _OF_KERAS_1 = "that was a name of Keras 1"
 _OF_KERAS_2 = "that was a name of Keras 2"

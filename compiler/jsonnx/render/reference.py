@@ -28,6 +28,43 @@ EXAMPLES: dict[str, Any] = {
     "SpectralNormalization.layer": {"type": "Dense", "units": 16},
     "TimeDistributed.layer": {"type": "Dense", "units": 16},
     "activation": "relu",
+    "axis1": 1,
+    "axis2": -1,
+    "destination": -1,
+    "dtype": "float32",
+    "indices_or_sections": 2,
+    "k": 3,
+    "newshape": [-1, 8],
+    "block_size": 2,
+    "num_classes": 10,
+    "ops.argmax.axis": -1,
+    "ops.argmin.axis": -1,
+    "ops.batch_normalization.axis": -1,
+    "ops.broadcast_to.shape": [None, 16, 32],
+    "ops.clip.x_max": 1.0,
+    "ops.clip.x_min": -1.0,
+    "ops.concatenate.axis": -1,
+    "ops.cumprod.axis": -1,
+    "ops.einsum.subscripts": "b...,b...->b",
+    "ops.expand_dims.axis": -1,
+    "ops.get_item.key": [":", "0:8"],
+    "ops.one_hot.num_classes": 10,
+    "ops.pad.pad_width": [[0, 0], [1, 1]],
+    "ops.repeat.axis": 1,
+    "ops.roll.axis": 1,
+    "ops.split.axis": -1,
+    "ops.stack.axis": 1,
+    "ops.take.axis": 1,
+    "ops.take.indices": [0, 2],
+    "ops.take_along_axis.axis": 1,
+    "ops.tensordot.axes": [1, 1],
+    "ops.transpose.axes": [0, 2, 1],
+    "ops.unstack.axis": 1,
+    "ops.unstack.num": 16,
+    "repeats": 2,
+    "shift": 1,
+    "size": 2,
+    "source": 1,
     "axes": -1,
     "cell": {"type": "LSTMCell", "units": 16},
     "cells": [{"type": "LSTMCell", "units": 16}, {"type": "GRUCell", "units": 8}],
@@ -102,7 +139,7 @@ def example(layer: type[Brick]) -> str:
     """The shortest way to write a layer."""
     entry = needed(layer)
     if issubclass(layer, Layer) and layer.arity[0] > 1:
-        entry = {"from": ["a", "b"][: layer.arity[0]]} | entry
+        entry = {"from": list("abcde")[: layer.arity[0]]} | entry
     return json.dumps({"type": layer.type_name, **entry})
 
 

@@ -59,6 +59,15 @@ CHOSEN: dict[str, tuple[Inputs, ...]] = {
     "StackedRNNCells": ((_real(32), _real(16), _real(16), _real(8)),),
     "IntegerLookup": ((_whole(),), (_whole(TIME),)),
     "CategoryEncoding": ((_whole(),), (_whole(5),)),
+    "ops.einsum": ((_real(32), _real(32)), (_real(TIME, 32), _real(TIME, 32))),
+    "ops.take": ((_real(32),), (_real(16, 32),)),
+    "ops.take_along_axis": ((_real(32), _whole(3)), (_real(16, 32), _whole(3, 32))),
+    "ops.matmul": ((_real(TIME, 32), _real(32, 8)),),
+    "ops.dot": ((_real(32), TensorType("float32", (32, 8))),),
+    "ops.tensordot": ((_real(32), TensorType("float32", (8, 32))),),
+    "ops.inner": ((_real(32), TensorType("float32", (8, 32))),),
+    "ops.batch_normalization": ((_real(TIME, 32), *(TensorType("float32", (32,)),) * 2),),
+    "ops.dot_product_attention": ((_real(TIME, 4, 8), _real(10, 4, 8), _real(10, 4, 16)),),
     "Dot": ((_real(32), _real(32)), (_real(TIME, 32), _real(5, 32))),
 }
 """Where what suits first does not show what the layer is for."""

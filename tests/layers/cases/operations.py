@@ -233,19 +233,27 @@ LINEAR = [
     op("vdot", TWO),
 ]
 
-HEADS = [(3, 2, 4), (5, 2, 4), (5, 2, 3)]
+HEADS = [(3, 2, 4), (5, 2, 4), (5, 2, 4)]
 GROUPS = [(3, 4, 4), (5, 2, 4), (5, 2, 4)]
 
 NETWORKS = [
-    op("max_pool", [(4, 2)], pool_size=2),
+    op("max_pool", [(4, 2)], pool_size=2, strides=2),
     op("max_pool", [(4, 5, 2)], case="image", pool_size=[2, 3], strides=1, padding="same"),
     op("average_pool", [(4, 5, 2)], pool_size=2, strides=[2, 1]),
-    op("average_pool", [(2, 4, 5)], case="first", pool_size=[2], padding="same", data_format="channels_first"),
-    op("max_pool", [(2, 4, 2, 1)], case="volume", pool_size=2),
+    op(
+        "average_pool",
+        [(2, 4, 5)],
+        case="first",
+        pool_size=[2, 2],
+        strides=1,
+        padding="same",
+        data_format="channels_first",
+    ),
+    op("max_pool", [(2, 4, 2, 1)], case="volume", pool_size=2, strides=1),
     op("image.resize", [(2, 3, 2)], size=[4, 5]),
-    op("image.resize", [(4, 4, 2)], case="nearest", size=2, interpolation="nearest"),
+    op("image.resize", [(4, 4, 2)], case="nearest", size=[2, 2], interpolation="nearest"),
     op("image.resize", [(4, 6, 2)], case="antialias", size=[3, 2], antialias=True),
-    op("image.resize", [(2, 4, 6)], case="first", size=3, data_format="channels_first", interpolation="bicubic"),
+    op("image.resize", [(2, 4, 6)], case="first", size=[3, 3], data_format="channels_first", interpolation="bicubic"),
     op("image.rgb_to_grayscale", [(2, 2, 3)]),
     op("image.rgb_to_grayscale", [(3, 2, 2)], case="first", data_format="channels_first"),
     op("image.extract_patches", [(4, 6, 2)], size=2),

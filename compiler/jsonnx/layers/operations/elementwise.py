@@ -46,7 +46,7 @@ class Unary(Operation):
 
     def lower(self, g: Builder, x: Value) -> Any:
         result = type(self).result(x.dtype)
-        inner = x.dtype if result == "bool" else wide(result)
+        inner = x.dtype if type(self).result is truth else wide(result)
         return as_dtype(g, type(self).emit(g, as_dtype(g, x, inner)), result)
 
 
