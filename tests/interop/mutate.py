@@ -1,4 +1,4 @@
-"""Reads mutated files, each by a process that is forked off: `PYTHONPATH=compiler python tests/interop/mutate.py COUNT SEED`.
+"""Reads mutated files, each by a process that is forked off: `python mutate.py COUNT SEED`, jsonnx being on the path.
 
 Prints how the readings ended. That it ends at all, with status 0, is what is tested.
 """

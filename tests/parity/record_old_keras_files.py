@@ -1,0 +1,107 @@
+"""Records files as older generations of Keras write them, and what those compute: `python ... FOLDER`.
+
+Run by Keras 1.2.2 and 2.2.4 on Theano 1.0.5 (Python 3.6, THEANO_FLAGS=cxx=,optimizer=fast_compile), and by TensorFlow
+2.12 with its own Keras.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+try:
+    import theano.ifelse  # noqa: F401 - which Keras forgets to import
+    from keras import __version__, layers, models
+    from keras import backend as K
+except ImportError:
+    from tensorflow.keras import __version__, layers, models
+
+rng = np.random.RandomState(0)
+
+
+def record(model, path, x, **options):
+    model.set_weights([rng.uniform(0.05, 0.5, w.shape).astype("float32") for w in model.get_weights()])
+    model.save("%s.%s" % (path, options.pop("ending", "h5")), **options)  # noqa: UP031
+    np.savez("%s.npz" % path, x=x, y=model.predict(x))  # noqa: UP031
+
+
+def keras1(folder):
+    K.set_image_dim_ordering("tf")
+    record(
+        models.Sequential(
+            [
+                layers.Convolution2D(4, 3, 3, input_shape=(8, 8, 3), activation="relu"),
+                layers.BatchNormalization(),
+                layers.MaxPooling2D(),
+                layers.Flatten(),
+                layers.Dense(3, activation="softmax"),
+            ]
+        ),
+        folder / "keras1_conv",
+        rng.rand(2, 8, 8, 3).astype("float32"),
+    )
+    recurrent = [layers.LSTM(3, return_sequences=True), layers.GRU(2, return_sequences=True), layers.SimpleRNN(3)]
+    record(
+        models.Sequential([layers.Embedding(10, 4, input_length=5), *recurrent, layers.Dense(2)]),
+        folder / "keras1_recurrent",
+        rng.randint(0, 10, (2, 5)),
+    )
+    K.set_image_dim_ordering("th")
+    record(
+        models.Sequential([layers.Convolution2D(4, 3, 3, input_shape=(3, 8, 8)), layers.Flatten(), layers.Dense(3)]),
+        folder / "keras1_th",
+        rng.rand(2, 3, 8, 8).astype("float32"),
+    )
+
+
+def keras2(folder):
+    record(
+        models.Sequential(
+            [
+                layers.Conv2D(4, 3, input_shape=(8, 8, 3), activation="relu", name="conv"),
+                layers.BatchNormalization(name="bn"),
+                layers.Conv2DTranspose(2, 3, name="up"),
+                layers.Flatten(),
+                layers.Dense(3, activation="softmax", name="end"),
+            ]
+        ),
+        folder / "keras2_theano",
+        rng.rand(2, 8, 8, 3).astype("float32"),
+    )
+    x = layers.Input((5, 4))
+    inner = models.Sequential(
+        [layers.Conv1D(4, 2, input_shape=(5, 4), name="c"), layers.Dense(4, name="d")], name="inner"
+    )
+    y = layers.Bidirectional(layers.LSTM(3, return_sequences=True), name="both")(inner(x))
+    model = models.Model(x, layers.GRU(2, name="g")(y))
+    record(model, folder / "keras2_recurrent", rng.rand(2, 5, 4).astype("float32"))
+
+
+def tf_keras(folder):
+    x = layers.Input((6, 4), name="x")
+    encoder = models.Sequential(
+        [
+            layers.Input((6, 4)),
+            layers.Conv1D(3, 2, padding="same", name="first"),
+            layers.BatchNormalization(name="normal"),
+            layers.Conv1D(4, 2, padding="same", name="second"),
+        ],
+        name="encoder",
+    )
+    y = layers.Bidirectional(layers.GRU(2, return_sequences=True), name="both")(encoder(x))
+    y = layers.MultiHeadAttention(2, 3, name="heads")(y, y)
+    y = layers.TimeDistributed(layers.Dense(4), name="each")(y)
+    y = layers.RNN([layers.LSTMCell(3), layers.GRUCell(2), layers.LSTMCell(3)], name="stack")(y)
+    y = layers.Dropout(0.5, seed=1, name="dropout")(y)
+    y = layers.Normalization(name="scaled", mean=[0.5, 0.6, 0.7], variance=[1.0, 2.0, 3.0])(y)
+    model = models.Model(x, layers.Dense(2, name="end")(y), name="every_kind")
+    model.compile("adam", "mse")
+    model.fit(np.ones((2, 6, 4)), np.ones((2, 2)), verbose=0)
+    inputs = rng.normal(size=(2, 6, 4)).astype("float32")
+    record(model, folder / "keras2_12", inputs)
+    record(model, folder / "keras2_12_archive", inputs, ending="keras", save_format="keras_v3")
+
+
+if __name__ == "__main__":
+    major = "tf" if "tensorflow" in sys.modules else __version__[0]
+    {"1": keras1, "2": keras2, "tf": tf_keras}[major](Path(sys.argv[1]))
