@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from .deployed import Deployed
-from .diagnostics import CompileError, Diagnostic, Report, UsageError
+from .diagnostics import CompileError, Diagnostic, UsageError
 from .driver import Weights, compiled, inference_graph
-from .interop.keras.export import archive_bytes, exported, weights_bytes
-from .interop.keras.export.files import Named
+from .interop.keras.export import Exported, Named, archive_bytes, exported, weights_bytes
 from .layers import Layer
 from .layers.learned import Learner
 from .runtime.files import reason, write_atomically
@@ -64,20 +63,21 @@ def to_keras(
     """
     checked = spec if isinstance(spec, Checked) else check(spec)
     known = compiled(checked, weights, seed, partial=partial).weights
-    network, typed = checked.network, checked.sound
-    layers = {call.owner: _told(call.owner, call.layer, known) for call in network.calls if call.layer is not None}
-    report = Report(checked.source.file, checked.source.locate)
-    made = exported(network, typed.types, typed.masks, layers, report)
+    made = as_keras(checked, known)
     graph = inference_graph(checked)
-    names = [name for name in (*graph.parameters, *graph.states) if not _in_config(name, network_layers=layers)]
     own: dict[str, dict[str, np.ndarray]] = {}
-    for name in names:
+    for name in (*graph.parameters, *graph.states):
         layer, _, weight = name.partition("/")
         own.setdefault(layer, {})[weight] = known[name]
-    return KerasModel(
-        made.config,
-        weights_bytes(network.name, (Named(name, layer, own.get(name, {})) for name, layer in made.layers)),
-    )
+    named = [Named(name, layer, _numbered(layer, own.get(name, {}))) for name, layer in made.layers]
+    return KerasModel(made.config, weights_bytes(checked.network.name, named))
+
+
+def as_keras(checked: Checked, weights: Mapping[str, np.ndarray]) -> Exported:
+    """The model of a sound spec, what its layers learned among their arguments. Raises CompileError."""
+    network, typed = checked.network, checked.sound
+    layers = {call.owner: _told(call.owner, call.layer, weights) for call in network.calls if call.layer is not None}
+    return exported(network, typed.types, typed.masks, layers, checked.report())
 
 
 def _told(name: str, layer: Layer, weights: Mapping[str, np.ndarray]) -> Layer:
@@ -96,9 +96,10 @@ CONFIGURED = ("vocabulary", "idf_weights", "bin_boundaries")
 """States that Keras writes into a layer's configuration."""
 
 
-def _in_config(weight: str, network_layers: Mapping[str, Layer]) -> bool:
-    layer, _, name = weight.partition("/")
-    return name in CONFIGURED and isinstance(network_layers.get(layer), Learner)
+def _numbered(layer: Layer, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights that are variables in Keras."""
+    configured = CONFIGURED if isinstance(layer, Learner) else ()
+    return {name: array for name, array in weights.items() if name not in configured}
 
 
 def from_source(source: str, weights: str | None = None, seed: int | None = None, partial: bool = False) -> KerasModel:

@@ -28,7 +28,7 @@ def tell_weights(report: WeightsReport) -> None:
 @click.option(
     "--weights",
     metavar="FILE",
-    help="A .safetensors or .npz file of weights; else those that the spec names, or initial ones.",
+    help="A .safetensors, .npz, .keras or .h5 file of weights; else those that the spec names, or initial ones.",
 )
 @PARTIAL
 @click.option("--seed", type=A_SEED, help="Decides the initial weights; the spec's seed where omitted.")

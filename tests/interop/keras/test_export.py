@@ -145,6 +145,36 @@ def test_our_own_import_reads_what_was_exported(tmp_path: Path) -> None:
         assert again == first
 
 
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+def test_weights_come_back_from_keras_files(name: str, tmp_path: Path) -> None:
+    for spec in (STACK, GRAPH):
+        known = jsonnx.compile(spec, seed=5).weights
+        jsonnx.to_keras(spec, known).save(tmp_path if name.endswith("h5") else tmp_path / name)
+        for weights in (
+            jsonnx.compile(spec, tmp_path / name).weights,
+            jsonnx.compile(spec, str(tmp_path / name)).weights,
+        ):
+            assert {n: a.tolist() for n, a in weights.items()} == {n: a.tolist() for n, a in known.items()}
+
+
+def test_a_new_head_on_the_body_of_a_keras_file(tmp_path: Path) -> None:
+    known = jsonnx.compile(STACK, seed=5).weights
+    jsonnx.to_keras(STACK, known).save(tmp_path / "body.keras")
+    layers = [*STACK["layers"][:-1], {"type": "Dense", "name": "digit", "units": 7}]
+    training = {"loss": "mse", "weights": {"file": "body.keras", "layers": ["conv2d", "batch_*"]}}
+    (tmp_path / "spec.json").write_text(json.dumps({**STACK, "layers": layers, "training": training}))
+    model = jsonnx.compile(tmp_path / "spec.json")
+    assert np.array_equal(model.weights["conv2d/kernel"], known["conv2d/kernel"])
+    assert model.weights["digit/kernel"].shape[-1] == 7
+    whole = {**STACK, "layers": layers}
+    with pytest.raises(jsonnx.CompileError, match="digit/kernel"):
+        jsonnx.compile(whole, tmp_path / "body.keras")
+    assert jsonnx.compile(whole, tmp_path / "body.keras", partial=True).weights_report.unfit.keys() == {
+        "digit/kernel",
+        "digit/bias",
+    }
+
+
 def test_the_command_writes_specs_runs_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("data.npz", x=np.ones((8, 4), "float32"), y=np.ones(8, "float32"))

@@ -5,7 +5,7 @@ Comes in: a network and its weights by name. Goes out: JSON values, and bytes th
 
 from __future__ import annotations
 
-from .files import archive_bytes, weights_bytes
+from .files import Named, archive_bytes, groups_of, weights_bytes
 from .model import Exported, exported
 
-__all__ = ["Exported", "archive_bytes", "exported", "weights_bytes"]
+__all__ = ["Exported", "Named", "archive_bytes", "exported", "groups_of", "weights_bytes"]

@@ -32,26 +32,30 @@ class Named(NamedTuple):
     weights: Mapping[str, np.ndarray]
 
 
+def groups_of(layers: Iterable[Layer]) -> list[str]:
+    """The groups of a model's layers, which come in Keras' order."""
+    return [f"layers/{name}" for name in group_names(CLASSES.get(one.type_name, one.type_name) for one in layers)]
+
+
 def weights_bytes(model: str, layers: Iterable[Named]) -> bytes:
     """A `.weights.h5` file of layers in Keras' order."""
     import h5py
 
     layers = list(layers)
-    groups = group_names([CLASSES.get(layer.layer.type_name, layer.layer.type_name) for layer in layers])
+    groups = groups_of([layer.layer for layer in layers])
     file = io.BytesIO()
     with h5py.File(file, "w") as store:
         _group(store, "vars", model)
         for group, (name, layer, weights) in zip(groups, layers, strict=True):
-            root = f"layers/{group}"
-            _group(store, f"{root}/vars", name)
+            _group(store, f"{group}/vars", name)
             found = places(layer.type_name, weights)
             for weight, place in [*found.items(), *doubles(layer.type_name, list(weights)).items()]:
-                _store(store, root, weight, place, weights[weight])
+                _store(store, group, weight, place, weights[weight])
     return file.getvalue()
 
 
-def _store(store: Any, root: str, weight: str, place: Place, array: np.ndarray) -> None:
-    path = place.under(root)
+def _store(store: Any, group: str, weight: str, place: Place, array: np.ndarray) -> None:
+    path = place.under(group)
     owner, _, number = path.rpartition("/")
     if owner not in store:
         _group(store, owner, weight.split("/")[-2])
