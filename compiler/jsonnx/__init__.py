@@ -16,6 +16,7 @@ from .validation import validate
 if TYPE_CHECKING:
     from .api import Trainer
     from .driver import compile
+    from .exports import to_keras
     from .imports import from_keras
     from .model import Model
     from .runtime.session import Session
@@ -26,6 +27,7 @@ _LAZY = {
     "Trainer": "api",
     "compile": "driver",
     "from_keras": "imports",
+    "to_keras": "exports",
 }
 
 
@@ -56,5 +58,6 @@ __all__ = [
     "UsageError",
     "compile",
     "from_keras",
+    "to_keras",
     "validate",
 ]

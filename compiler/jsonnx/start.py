@@ -19,7 +19,8 @@ from .types import TensorType
 from .validation import Checked
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' names, or a .safetensors or .npz file of them; None for initial weights, or the spec's."""
+"""Arrays by Keras' names, or a file of them (.safetensors, .npz, or Keras' .keras and .h5); None for initial weights, or
+the spec's."""
 
 PARTLY = "`--partial`, in Python `partial=True`, takes what fits and draws the rest from the seed"
 
@@ -40,7 +41,9 @@ def start(
             raise UsageError("bad-option", "there are no weights to take in part", "name a file of them: --weights")
         return {}, None
     from_file = isinstance(weights, (str, os.PathLike))
-    arrays, report = matched(read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights, wanted)
+    arrays, report = matched(
+        arrays_in(checked, weights, partial) if isinstance(weights, (str, os.PathLike)) else weights, wanted
+    )
     faults = told(report, partial)
     if faults:
         file = os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else None
@@ -58,7 +61,9 @@ def named(
     about: Start = training.weights
     report = checked.report()
     with opened(checked, about.file, report) as file:
-        found = {f"{about.prefix}{n}": v for n, v in weights_in(file, shown(checked.folder / about.file)).items()}
+        path = checked.folder / about.file
+        inside = arrays_in(checked, path, True) if is_keras(path) else weights_in(file, shown(path))
+    found = {f"{about.prefix}{name}": array for name, array in inside.items()}
     if about.layers != EVERY:  # then the file may be of a larger network
         layers = {layer for pattern in about.layers for layer in selected(pattern, map(layer_of, wanted))}
         wanted = {name: type for name, type in wanted.items() if layer_of(name) in layers}
@@ -68,6 +73,20 @@ def named(
         report.add(fault.code, ("training", "weights"), f"{about.file}: {fault.message}", help=fault.help)
     report.raise_errors()
     return arrays, matches
+
+
+def is_keras(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is one of Keras', by its ending."""
+    return os.fspath(path).lower().endswith((".keras", ".h5", ".hdf5"))
+
+
+def arrays_in(checked: Checked, path: str | os.PathLike[str], partial: bool) -> Mapping[str, np.ndarray]:
+    """The weights in a file, by our names. Raises CompileError, UsageError."""
+    if not is_keras(path):
+        return read_weights(path)
+    from .keras_weights import keras_weights  # which knows models, and these what they start from
+
+    return keras_weights(checked, path, partial)
 
 
 def layer_of(weight: str) -> str:

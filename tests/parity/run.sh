@@ -29,11 +29,11 @@ record)
     exec "$ENV/bin/python" tests/parity/record_networks.py
     ;;
 applications) exec "$ENV/bin/python" tests/parity/applications.py "$@" ;;
-layers) files="layers masks augmentation initial" ;;
+layers) files="layers masks augmentation initial export" ;;
 samples) files="samples applications onnx_ad" ;;
 accuracy) files="accuracy" ;;
 import) files="import" ;;
-all) files="accuracy samples applications onnx_ad layers masks augmentation initial import" ;; # so that both processes end together
+all) files="accuracy samples applications onnx_ad layers masks augmentation initial export import" ;; # so that both processes end together
 *)
     echo "$0: no part is called '$what': there are all, layers, samples, accuracy, import, applications, record" >&2
     exit 2

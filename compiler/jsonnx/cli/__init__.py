@@ -65,6 +65,7 @@ for command in (
     models.predict,
     models.inspect,
     keras.import_,
+    keras.export,
     about.schema,
     about.layers,
     about.explain,

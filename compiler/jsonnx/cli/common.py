@@ -37,6 +37,9 @@ PROVIDER = click.option(
     metavar="NAME",
     help="Where to run: cpu, cuda, webgpu, ... or auto; `jsonnx providers` lists them.",
 )
+PARTIAL = click.option(
+    "--partial", is_flag=True, help="Take what fits of the weights and draw the rest from the seed; a table says which."
+)
 SET = click.option(
     "--set",
     "changes",

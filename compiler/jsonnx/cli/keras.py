@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..diagnostics import UsageError
-from .common import complain, reported, say, tell
+from .common import A_SEED, PARTIAL, complain, reported, say, tell
 
 
 @click.command("import")
@@ -36,3 +36,26 @@ def import_(file: str, output: str | None, weights: str | None, flat: bool) -> N
         return
     write_atomically(output, found.text.encode())
     tell(f"wrote {output}, from {found.origin}")
+
+
+@click.command()
+@click.argument("source", metavar="SPEC_OR_RUN_OR_MODEL")
+@click.option("--keras", is_flag=True, help="As Keras 3 writes models.")
+@click.option(
+    "-o", "--output", required=True, metavar="OUT", help="MODEL.keras, or a folder for model.json and model.weights.h5."
+)
+@click.option("--weights", metavar="FILE", help="Weights in place of those of the run, or of initial ones.")
+@PARTIAL
+@click.option("--seed", type=A_SEED, help="Decides initial weights; the spec's seed where omitted.")
+@reported
+def export(source: str, keras: bool, output: str, weights: str | None, partial: bool, seed: int | None) -> None:
+    """Write a network with its weights for another framework."""
+    from ..exports import from_source
+    from ..runtime.files import spare
+
+    if not keras:
+        raise UsageError("bad-option", "which framework is it for?", "Keras is the only one: --keras")
+    model = from_source(source, weights, seed, partial)
+    spare([Path(name) for name in (source, weights) if name], model.files(output))
+    for path in model.save(output):
+        tell(f"wrote {path}")

@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import A_SEED, FORMAT, PROVIDER, SCALE, SET, SPEC, checked_spec, complain, reported, say, tell
+from .common import A_SEED, FORMAT, PARTIAL, PROVIDER, SCALE, SET, SPEC, checked_spec, complain, reported, say, tell
 
 if TYPE_CHECKING:
     from ..runtime.weights import WeightsReport
-
-
-PARTIAL = click.option(
-    "--partial", is_flag=True, help="Take what fits of the weights and draw the rest from the seed; a table says which."
-)
 
 
 def tell_weights(report: WeightsReport) -> None:
@@ -33,7 +28,7 @@ def tell_weights(report: WeightsReport) -> None:
 @click.option(
     "--weights",
     metavar="FILE",
-    help="A .safetensors or .npz file of weights; else those that the spec names, or initial ones.",
+    help="A .safetensors, .npz, .keras or .h5 file of weights; else those that the spec names, or initial ones.",
 )
 @PARTIAL
 @click.option("--seed", type=A_SEED, help="Decides the initial weights; the spec's seed where omitted.")

@@ -99,7 +99,7 @@ EVERY = ("*",)
 class Start(Section):
     """A file of weights to start from, and which layers take theirs from it."""
 
-    file: str = attr(doc="The .safetensors or .npz file, relative to the spec.")
+    file: str = attr(doc="The .safetensors, .npz, .keras or .h5 file, relative to the spec.")
     layers: tuple[str, ...] = attr(
         EVERY, doc="Patterns of the names of layers whose weights the file has; others are drawn."
     )

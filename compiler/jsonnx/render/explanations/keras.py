@@ -59,6 +59,14 @@ KERAS: dict[str, Explanation] = {
         "jsonnx import resnet.weights.h5 -o spec.json",
         "jsonnx compile spec.json --weights resnet.weights.h5 -o model.onnx",
     ),
+    "not-exportable": Explanation(
+        "Something that Keras has no words for",
+        "Layers, arguments and names here are Keras', but not all of them: some are ours alone, or in classes of Keras "
+        "that a file cannot name. Such a network becomes an ONNX model, but no Keras model, unless that part "
+        "is written in other layers.",
+        'jsonnx export --keras spec.json -o model.keras    # of {"type": "LayerScale"}',
+        'jsonnx export --keras spec.json -o model.keras    # of {"type": "Rescaling", "scale": 0.1}',
+    ),
     "keras-no-weights": Explanation(
         "Weights asked for that are not in the file",
         "The text of to_json() holds layers and no weights; these are in .keras and .h5 files.",

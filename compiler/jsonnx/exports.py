@@ -1,0 +1,117 @@
+"""A spec, a run or a compiled model as a Keras model: its JSON and its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .deployed import Deployed
+from .diagnostics import CompileError, Diagnostic, UsageError
+from .driver import Weights, compiled, inference_graph
+from .interop.keras.export import Exported, Named, archive_bytes, exported, weights_bytes
+from .layers import Layer
+from .layers.learned import Learner
+from .runtime.files import reason, write_atomically
+from .runtime.run_folder import ABOUT, WEIGHTS
+from .validation import Checked, Spec, check
+
+MODEL_FILES = ("model.json", "model.weights.h5")
+"""What a folder gets."""
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """A model as Keras 3 writes it: `config` for `model_from_json`, `weights` for `load_weights`."""
+
+    config: dict[str, Any]
+    weights: bytes
+
+    def files(self, path: str | os.PathLike[str]) -> list[Path]:
+        """What `save` would write."""
+        target = Path(path)
+        return [target] if target.suffix.lower() == ".keras" else [target / name for name in MODEL_FILES]
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write a `.keras` archive, or else a folder with `model.json` and `model.weights.h5`. Raises UsageError."""
+        files = self.files(path)
+        if len(files) == 1:
+            write_atomically(files[0], archive_bytes(self.config, self.weights))
+            return files
+        try:
+            Path(path).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError("unwritable-file", f"cannot make the folder {str(path)!r}: {reason(error)}") from error
+        for file, content in zip(
+            files, (json.dumps(self.config, indent=2).encode() + b"\n", self.weights), strict=True
+        ):
+            write_atomically(file, content)
+        return files
+
+
+def to_keras(
+    spec: Spec | Checked, weights: Weights = None, seed: int | None = None, *, partial: bool = False
+) -> KerasModel:
+    """The Keras model of a spec, with the weights that `compile` would take.
+
+    Raises CompileError where Keras has no words for something in it (`not-exportable`), or as `compile` does.
+    """
+    checked = spec if isinstance(spec, Checked) else check(spec)
+    known = compiled(checked, weights, seed, partial=partial).weights
+    made = as_keras(checked, known)
+    graph = inference_graph(checked)
+    own: dict[str, dict[str, np.ndarray]] = {}
+    for name in (*graph.parameters, *graph.states):
+        layer, _, weight = name.partition("/")
+        own.setdefault(layer, {})[weight] = known[name]
+    named = [Named(name, layer, _numbered(layer, own.get(name, {}))) for name, layer in made.layers]
+    return KerasModel(made.config, weights_bytes(checked.network.name, named))
+
+
+def as_keras(checked: Checked, weights: Mapping[str, np.ndarray]) -> Exported:
+    """The model of a sound spec, what its layers learned among their arguments. Raises CompileError."""
+    network, typed = checked.network, checked.sound
+    layers = {call.owner: _told(call.owner, call.layer, weights) for call in network.calls if call.layer is not None}
+    return exported(network, typed.types, typed.masks, layers, checked.report())
+
+
+def _told(name: str, layer: Layer, weights: Mapping[str, np.ndarray]) -> Layer:
+    """The layer with a vocabulary, or boundaries, that it learned, which Keras keeps with a layer's arguments."""
+    if not isinstance(layer, Learner) or not layer.adapts:
+        return layer
+    found = {argument: weights.get(f"{name}/{argument}") for argument in CONFIGURED}
+    told: dict[str, Any] = {argument: tuple(array.tolist()) for argument, array in found.items() if array is not None}
+    if "idf_weights" in told:
+        first = layer.table.first  # type: ignore[attr-defined]
+        told["idf_weights"] = told["idf_weights"][first : first + len(told["vocabulary"])]
+    return layer.but(**told)
+
+
+CONFIGURED = ("vocabulary", "idf_weights", "bin_boundaries")
+"""States that Keras writes into a layer's configuration."""
+
+
+def _numbered(layer: Layer, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights that are variables in Keras."""
+    configured = CONFIGURED if isinstance(layer, Learner) else ()
+    return {name: array for name, array in weights.items() if name not in configured}
+
+
+def from_source(source: str, weights: str | None = None, seed: int | None = None, partial: bool = False) -> KerasModel:
+    """The Keras model of a spec's file, a RUN folder, or a model that jsonnx compiled (which needs `weights`)."""
+    path = Path(source)
+    if os.path.isdir(path) and (path / ABOUT).exists():
+        deployed = Deployed.open(path)
+        return to_keras(deployed.checked, weights or path / WEIGHTS, seed, partial=partial)
+    if path.suffix.lower() == ".onnx":
+        if weights is None:
+            help = "name the RUN folder in its place, or a file of weights: --weights"
+            message = "a compiled model does not give its weights out as they are in training"
+            raise CompileError([Diagnostic("needs-weights", message, file=source, help=help)])
+        return to_keras(Deployed.open(path).checked, weights, seed, partial=partial)
+    return to_keras(source, weights, seed, partial=partial)

@@ -1,0 +1,144 @@
+"""A network as the JSON of a Keras model: a Sequential where it is a stack, a Functional otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from ....bricks import Json
+from ....diagnostics import Report
+from ....frontend.network import Call, Network
+from ....layers import Layer
+from ....types import TensorType
+from .calls import Calls, Tensor, tensor
+from .objects import FLOAT32, NotInKeras, envelope, layer_object
+from .order import in_keras_order
+
+NOT_THERE = "Keras has no such layer or argument: compile the spec to ONNX, or write this part in other layers"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model as Keras writes it, and its layers in the order in which Keras numbers them."""
+
+    config: dict[str, Json]
+    layers: tuple[tuple[str, Layer], ...]
+
+
+def exported(
+    network: Network,
+    types: Mapping[str, TensorType],
+    masks: Mapping[str, TensorType],
+    layers: Mapping[str, Layer],
+    report: Report,
+) -> Exported:
+    """The model of a sound network; `layers` by name have what they learned among their arguments.
+
+    Raises CompileError with all that Keras cannot say.
+    """
+    made = _Functional(network, types, layers, report)
+    made.add_inputs()
+    for call in network.calls:
+        made.add_call(call)
+    report.raise_errors()
+    if made.is_stack():
+        return Exported(made.sequential(), tuple(made.layers.items()))
+    nodes = {
+        name: (value["config"]["keras_history"][0], value["config"]["keras_history"][1])
+        for name, value in made.values.items()
+    }
+    order = in_keras_order(made.entries, network.outputs, nodes, network, masks)
+    return Exported(made.functional(), tuple((name, made.layers[name]) for name in order if name in made.layers))
+
+
+@dataclass
+class _Functional:
+    """The entries of a functional model, made call by call."""
+
+    network: Network
+    types: Mapping[str, TensorType]
+    known: Mapping[str, Layer]
+    report: Report
+    entries: dict[str, dict[str, Json]] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    values: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.calls = Calls(self.unique)
+
+    def unique(self, name: str) -> str:
+        """The name, or with a number the first of it that nothing has."""
+        taken = {*self.entries, *(call.owner for call in self.network.calls)}
+        return next(n for n in (f"{name}_{i}" if i else name for i in count()) if n not in taken)
+
+    def add_inputs(self) -> None:
+        for name, type in self.network.inputs.items():
+            value = tensor(type.shape, type.dtype, name, 0, 0)
+            about = {"batch_shape": value["config"]["shape"], "dtype": type.dtype, "sparse": False, "ragged": False}
+            made = envelope("keras.layers", "InputLayer", {**about, "name": name, "optional": False})
+            self.entries[name] = {**made, "name": name, "inbound_nodes": []}
+            self.values[name] = value
+
+    def add_call(self, call: Call) -> None:
+        """A call, its layer before the first one of it, and operations that it needs."""
+        layer, owner = self.known[call.owner], call.owner
+        try:
+            if owner not in self.layers:
+                self.layers[owner] = layer
+                made = {**layer_object(layer, owner), "name": owner, "inbound_nodes": []}
+            else:
+                made = self.entries.pop(owner)
+            node = self.calls.of(call.name, layer, [self.values[source] for source in call.sources])
+            self.entries |= {entry["name"]: entry for entry in self.calls.operations}
+            self.calls.operations.clear()
+        except NotInKeras as error:
+            self.report.add("not-exportable", call.path, f"{owner!r}: {error}", help=NOT_THERE)
+            made, node = {"inbound_nodes": []}, {}
+        number = len(made["inbound_nodes"])
+        made["inbound_nodes"].append(node)
+        self.entries[owner] = made
+        for index, result in enumerate(call.results):
+            type = self.types[result]
+            self.values[result] = tensor(type.shape, type.dtype, owner, number, index)
+
+    def outputs(self) -> list[list[Any]]:
+        """Where the outputs are: layer, call, result."""
+        return [self.values[name]["config"]["keras_history"] for name in self.network.outputs]
+
+    # -- the two forms -----------------------------------------------------------------------------------------------
+
+    def is_stack(self) -> bool:
+        """Whether every layer takes the only result of the one before it, and nothing else."""
+        before, *_ = self.network.inputs
+        for call in self.network.calls:
+            alone = call.sources == (before,) and call.owner == call.name and len(call.results) == 1
+            if not alone or self.entries[call.name]["inbound_nodes"] != [{"args": [self.values[before]], "kwargs": {}}]:
+                return False
+            before = call.name
+        return len(self.network.inputs) == 1 and self.network.outputs == (before,)
+
+    def sequential(self) -> dict[str, Json]:
+        plain = [{k: v for k, v in e.items() if k not in ("name", "inbound_nodes")} for e in self.entries.values()]
+        shape = plain[0]["config"]["batch_shape"]
+        about = {"name": self.network.name, "trainable": True, "dtype": FLOAT32}
+        config = {**about, "layers": plain, "build_input_shape": shape}
+        return {**envelope("keras", "Sequential", config), "build_config": {"input_shape": shape}}
+
+    def functional(self) -> dict[str, Json]:
+        inputs = [[name, 0, 0] for name in self.network.inputs]
+        config = {
+            "name": self.network.name,
+            "trainable": True,
+            "layers": list(self.entries.values()),
+            "input_layers": _alone(inputs),
+            "output_layers": _alone(self.outputs()),
+        }
+        made = envelope("keras.src.models.functional", "Functional", config)
+        return {**made, "registered_name": "Functional"}
+
+
+def _alone(places: Sequence[list[Any]]) -> list[Any]:
+    """A single one by itself, several as a list."""
+    return places[0] if len(places) == 1 else list(places)

@@ -1,0 +1,203 @@
+"""Networks as Keras' files: what is in them; what Keras makes of them is compared in tests/parity."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import jsonnx
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from jsonnx.cli import main
+
+STACK: dict[str, Any] = {
+    "name": "digits",
+    "inputs": {"image": {"shape": [8, 8, 1]}},
+    "layers": [
+        {"type": "Conv2D", "filters": 4, "kernel_size": 3, "activation": "relu"},
+        {"type": "BatchNormalization"},
+        {"type": "Flatten"},
+        {"type": "Dense", "name": "digit", "units": 3, "activation": "softmax"},
+    ],
+}
+GRAPH: dict[str, Any] = {
+    "inputs": {"left": {"shape": [4]}, "right": {"shape": [4]}},
+    "layers": [
+        {"type": "Dense", "name": "tower", "units": 3, "from": "left"},
+        {"use": "tower", "name": "again", "from": "right"},
+        {"type": "Concatenate", "name": "both", "from": ["tower", "again"]},
+        {"type": "Dense", "name": "a", "units": 1, "from": "both"},
+        {"type": "Dense", "name": "b", "units": 1, "from": "tower"},
+    ],
+    "outputs": ["b", "a"],
+}
+
+
+def run(*arguments: str, status: int = 0) -> Result:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == status, (result.output, result.exception)
+    return result
+
+
+def datasets(weights: bytes) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(io.BytesIO(weights)) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def test_a_stack_is_a_sequential_with_all_arguments_written() -> None:
+    config = jsonnx.to_keras(STACK).config
+    assert (config["module"], config["class_name"], config["config"]["name"]) == ("keras", "Sequential", "digits")
+    first, conv, *_ = config["config"]["layers"]
+    assert first["config"]["batch_shape"] == [None, 8, 8, 1]
+    assert (conv["module"], conv["class_name"], conv["registered_name"]) == ("keras.layers", "Conv2D", None)
+    assert conv["config"]["kernel_size"] == [3, 3]
+    assert conv["config"]["activation"] == "relu"
+    assert conv["config"]["kernel_initializer"]["class_name"] == "GlorotUniform"
+    assert conv["config"]["use_bias"] is True
+
+
+def test_a_graph_is_a_functional_that_knows_calls_by_number() -> None:
+    config = jsonnx.to_keras(GRAPH).config["config"]
+    entries = {entry["name"]: entry for entry in config["layers"]}
+    assert len(entries["tower"]["inbound_nodes"]) == 2
+    ((together,),) = [node["args"] for node in entries["both"]["inbound_nodes"]]
+    assert [value["config"]["keras_history"] for value in together] == [["tower", 0, 0], ["tower", 1, 0]]
+    assert config["input_layers"] == [["left", 0, 0], ["right", 0, 0]]
+    assert config["output_layers"] == [["b", 0, 0], ["a", 0, 0]]
+
+
+def test_weights_lie_by_class_and_number_with_the_names_of_their_layers() -> None:
+    model = jsonnx.compile(STACK, seed=4)
+    made = jsonnx.to_keras(STACK, model.weights)
+    found = datasets(made.weights)
+    assert np.array_equal(found["layers/dense/vars/0"], model.weights["digit/kernel"])
+    assert np.array_equal(
+        found["layers/batch_normalization/vars/3"], model.weights["batch_normalization/moving_variance"]
+    )
+    assert len(found) == len(model.weights)
+    with h5py.File(io.BytesIO(made.weights)) as file:
+        assert file["layers/dense/vars"].attrs["name"] == "digit"
+    # farther from the outputs first, not as written: the tower, then in the order of the outputs
+    with h5py.File(io.BytesIO(jsonnx.to_keras(GRAPH).weights)) as file:
+        names = [file[f"layers/{group}/vars"].attrs["name"] for group in ("dense", "dense_1", "dense_2")]
+    assert names == ["tower", "b", "a"]
+
+
+def test_frozen_layers_are_so_in_keras_with_all_that_is_inside() -> None:
+    layers = [{"type": "Bidirectional", "name": "both", "layer": {"type": "LSTM", "units": 2}}]
+    training = {"loss": "mse", "freeze": ["both"]}
+    config = jsonnx.to_keras({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers, "training": training}).config
+    (layer,) = config["config"]["layers"][1:]
+    assert layer["config"]["trainable"] is False
+    assert layer["config"]["layer"]["config"]["trainable"] is False
+
+
+def test_a_vocabulary_that_was_learned_is_in_the_configuration() -> None:
+    spec = {
+        "inputs": {"x": {"shape": [], "dtype": "string"}},
+        "layers": [{"type": "StringLookup", "name": "look"}, {"type": "Embedding", "input_dim": 4, "output_dim": 2}],
+    }
+    weights = jsonnx.compile(
+        {**spec, "layers": [{**spec["layers"][0], "vocabulary": ["a"]}, spec["layers"][1]]}
+    ).weights | {"look/vocabulary": np.array(["b", "c"], object)}
+    made = jsonnx.to_keras(spec, weights)
+    look = made.config["config"]["layers"][1]
+    assert look["config"]["vocabulary"] == ["b", "c"]
+    assert list(datasets(made.weights)) == ["layers/embedding/vars/0"]
+
+
+def test_what_keras_has_no_words_for_is_told_where_it_stands() -> None:
+    steep = {"type": "hard_sigmoid", "slope": 0.2}
+    spec = {"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": 2, "activation": steep}] * 2}
+    with pytest.raises(jsonnx.CompileError) as error:
+        jsonnx.to_keras(spec)
+    assert [(f.code, f.path) for f in error.value.diagnostics] == [
+        ("not-exportable", "$.layers[0]"),
+        ("not-exportable", "$.layers[1]"),
+    ]
+
+
+@pytest.mark.parametrize("spec", [STACK, GRAPH])
+def test_the_same_network_gives_the_same_bytes(spec: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("a.keras", "b.keras"):
+        jsonnx.to_keras(spec, seed=1).save(tmp_path / name)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+
+
+def test_our_own_import_reads_what_was_exported(tmp_path: Path) -> None:
+    for spec in (STACK, GRAPH):
+        made = jsonnx.to_keras(spec)
+        found, _ = jsonnx.from_keras(json.dumps(made.config))
+        assert jsonnx.compile(found, seed=3).weights.keys() == jsonnx.compile(spec).weights.keys()
+        again, first = (
+            {e["config"]["name"]: e for e in m.config["config"]["layers"]} for m in (jsonnx.to_keras(found), made)
+        )
+        assert again == first
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+def test_weights_come_back_from_keras_files(name: str, tmp_path: Path) -> None:
+    for spec in (STACK, GRAPH):
+        known = jsonnx.compile(spec, seed=5).weights
+        jsonnx.to_keras(spec, known).save(tmp_path if name.endswith("h5") else tmp_path / name)
+        for weights in (
+            jsonnx.compile(spec, tmp_path / name).weights,
+            jsonnx.compile(spec, str(tmp_path / name)).weights,
+        ):
+            assert {n: a.tolist() for n, a in weights.items()} == {n: a.tolist() for n, a in known.items()}
+
+
+def test_a_new_head_on_the_body_of_a_keras_file(tmp_path: Path) -> None:
+    known = jsonnx.compile(STACK, seed=5).weights
+    jsonnx.to_keras(STACK, known).save(tmp_path / "body.keras")
+    layers = [*STACK["layers"][:-1], {"type": "Dense", "name": "digit", "units": 7}]
+    training = {"loss": "mse", "weights": {"file": "body.keras", "layers": ["conv2d", "batch_*"]}}
+    (tmp_path / "spec.json").write_text(json.dumps({**STACK, "layers": layers, "training": training}))
+    model = jsonnx.compile(tmp_path / "spec.json")
+    assert np.array_equal(model.weights["conv2d/kernel"], known["conv2d/kernel"])
+    assert model.weights["digit/kernel"].shape[-1] == 7
+    whole = {**STACK, "layers": layers}
+    with pytest.raises(jsonnx.CompileError, match="digit/kernel"):
+        jsonnx.compile(whole, tmp_path / "body.keras")
+    assert jsonnx.compile(whole, tmp_path / "body.keras", partial=True).weights_report.unfit.keys() == {
+        "digit/kernel",
+        "digit/bias",
+    }
+
+
+def test_the_command_writes_specs_runs_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=np.ones((8, 4), "float32"), y=np.ones(8, "float32"))
+    layers = [{"type": "Dense", "name": "y", "units": 1}]
+    training = {"loss": "mse", "data": {"train": "data.npz", "x": "x", "y": "y"}}
+    Path("spec.json").write_text(json.dumps({"inputs": {"x": {"shape": [4]}}, "layers": layers, "training": training}))
+    run("train", "spec.json", "-o", "run", "--quiet")
+    told = run("export", "--keras", "run", "-o", "out").stderr
+    assert told.split() == ["wrote", "out/model.json", "wrote", "out/model.weights.h5"]
+    trained = jsonnx.compile("spec.json", "run/weights.safetensors").weights["y/kernel"]
+    assert np.array_equal(datasets(Path("out/model.weights.h5").read_bytes())["layers/dense/vars/0"], trained)
+    run("export", "--keras", "spec.json", "-o", "model.keras", "--weights", "run/weights.safetensors")
+    with zipfile.ZipFile("model.keras") as archive:
+        assert archive.read("model.weights.h5") == Path("out/model.weights.h5").read_bytes()
+    assert "needs-weights" in run("export", "--keras", "run/model.onnx", "-o", "a.keras", status=1).stderr
+    run("export", "--keras", "run/model.onnx", "-o", "a.keras", "--weights", "run/weights.safetensors")
+    assert Path("a.keras").read_bytes() == Path("model.keras").read_bytes()
+
+
+def test_wrong_calls_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("spec.json").write_text(json.dumps(STACK))
+    assert "--keras" in run("export", "spec.json", "-o", "out", status=2).stderr
+    Path("file").write_text("")
+    assert "unwritable-file" in run("export", "--keras", "spec.json", "-o", "file/out", status=2).stderr
+    assert "unreadable-file" in run("export", "--keras", "absent.json", "-o", "out", status=2).stderr
