@@ -31,7 +31,7 @@ from .passes.cost import beyond_onnx, parameters_of
 from .passes.inference import simplified
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
-from .passes.lower import lower
+from .passes.lower import Refused, lower
 from .passes.shapes import TypedNetwork
 from .passes.tidy import tidy
 from .runtime.adapt import EXAMINED, Lesson
@@ -193,8 +193,14 @@ def forward(checked: Checked, *, training: bool = False) -> Graph:
     hold."""
     typed = checked.sound
     given = {call.name: augmented_name(call.name) for call in augmenting(typed.network)} if training else {}
-    graph = lower(typed, training=training, given=given)
     report = checked.report()
+    try:
+        graph = lower(typed, training=training, given=given)
+    except Refused as refused:
+        call, error = refused.call, refused.error
+        kind = call.layer.type_name if call.layer else ""
+        report.add(error.code, call.path, f"{kind} {call.name!r} {error.message}", help=error.help)
+        raise CompileError(report) from refused
     for path, message in too_heavy(typed, graph):
         report.add("too-large", path, message)
     report.raise_errors()

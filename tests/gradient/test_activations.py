@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gradient.operators import REAL, Domain, Operator, slopes, worst_error
+from harness import run
+from jsonnx.gradient import gradients
+from jsonnx.graph import Builder
+from jsonnx.types import BATCH, TensorType
 
 NOT_ZERO = Domain(kinks=(0,))
 
@@ -69,3 +73,18 @@ def test_the_slope_of_prelu_at_zero_is_that_of_two_relus() -> None:
     dx, dslope = slopes(Operator("PRelu", (REAL, REAL), ((3,), (None, 3))), [-2, 0, 2], [0.5, 0.5, 0.5])
     np.testing.assert_array_equal(dx, [[0.5, 0, 1]])
     np.testing.assert_array_equal(dslope, [-2, 0, 0])
+
+
+@pytest.mark.parametrize("op", ["Softplus", "Mish"])
+def test_a_small_slope_is_exact_in_onnxruntime_too(op: str) -> None:
+    """What divides a gradient by its size, as RMSprop does, makes all of its relative error."""
+    g = Builder(training=True)
+    x = g.input("x", TensorType("float32", (BATCH,)))
+    total = g.ReduceSum(g.emit(op, x), [0], keepdims=0)
+    found = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, [x])
+    points = np.linspace(-17, -9, 9, dtype="float32")
+    slope = run(g.graph({"slope": found[x]}), {"x": points})["slope"]
+    exact = points.astype("float64")
+    tanh, sigmoid = np.tanh(np.log1p(np.exp(exact))), 1 / (1 + np.exp(-exact))
+    expected = sigmoid if op == "Softplus" else tanh + exact * (1 - tanh**2) * sigmoid
+    np.testing.assert_allclose(slope, expected, rtol=5e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonnx
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
@@ -61,3 +62,10 @@ def test_softplus_is_finite_far_from_zero(name) -> None:
     assert not {node.op for node in graph.nodes} & {"RNN", "GRU", "LSTM"}
     weights = {key: np.ones(value.shape, "float32") for key, value in graph.parameters.items()}
     assert np.isfinite(run(graph, {"x0": np.full((1, 2, 1), 1000, "float32"), **weights})["layer"]).all()
+
+
+@pytest.mark.parametrize("time", [9, 48])
+def test_a_masked_layer_has_as_many_nodes_however_long_the_sequence(time) -> None:
+    layers = [{"type": "Masking"}, {"type": "Bidirectional", "layer": {"type": "GRU", "units": 3}}]
+    model = jsonnx.compile({"inputs": {"x": {"shape": [time, 2]}}, "layers": layers})
+    assert len(model.proto.graph.node) < 40

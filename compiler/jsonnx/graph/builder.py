@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,10 @@ from .tensors import numpy_dtype
 
 Weight = TypeVar("Weight", Parameter, State)
 Operand = Value | float | int | bool | Sequence[int] | np.ndarray | None
+
+
+HEAVIEST = 1 << 31
+"""Bytes that weights may have: what one ONNX file can hold."""
 
 
 class EmissionError(Exception):
@@ -131,10 +136,11 @@ class Builder:
     ) -> Value:
         """A weight of the layer at hand, in Keras' shape; the same one again where the layer is called again.
 
-        Raises ShapeError where that other call wants another shape.
+        Raises ShapeError where that other call wants another shape, and where no file could hold it.
         """
         full = f"{self._scope}/{name}"
         type = TensorType(self.real, tuple(shape))
+        _bounded(name, type)
         made = Parameter(full, type, initializer, regularizer, constraint, self.trainable)
         weight = _one_shape(name, self.parameters.setdefault(full, made), made)
         return self._changes[name](weight) if name in self._changes else weight
@@ -165,6 +171,7 @@ class Builder:
         """Like `param`, for what training does not change by a gradient. A symbolic size is what the data make it."""
         full = f"{self._scope}/{name}"
         type = TensorType(dtype or self.real, tuple(shape))
+        _bounded(name, type)
         made = State(full, type, initializer, follows)
         return _one_shape(name, self.states.setdefault(full, made), made)
 
@@ -330,6 +337,23 @@ class Builder:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _bounded(name: str, type: TensorType) -> None:
+    """ShapeError where a weight is too large for a file: no operator can be asked for a type then."""
+    size = 4 * prod(size for size in type.shape if isinstance(size, int))
+    text = f"has the weight {name!r} of shape {list(type.shape)}: {size_text(size)}, the limit is {size_text(HEAVIEST)}"
+    require(size <= HEAVIEST, text, code="too-large")
+
+
+def size_text(size: int) -> str:
+    """A number of bytes: `4.0 TB`."""
+    amount = float(size)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:,.1f} {unit}"
 
 
 def _one_shape(name: str, known: Weight, wanted: Weight) -> Weight:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from ..graph import Builder, Value
 
+LARGEST = 2**29
+"""Numbers that a transform's matrix may have: 2 GiB."""
+
 EPSILON = 1e-7
 """The least power, and the least magnitude, of which a root or a logarithm is taken: Keras' `backend.epsilon()`."""
 
@@ -180,6 +183,9 @@ class MelSpectrogram(Layer):
         text = f"has bands from {self.min_freq} to {self.highest} hertz"
         require(self.min_freq < self.highest, text, "min_freq is the smaller one")
         require(x.shape[1] != 0, f"needs at least one sample, got {x}")
+        for columns in (self.fft_length, self.num_mel_bins):
+            text = f"needs a matrix of {self.bins} frequencies times {columns} numbers, more than {LARGEST}"
+            require(self.bins * columns <= LARGEST, text, code="too-large")
         return as_real(x).with_shape((x.shape[0], self.num_mel_bins, self.frames(x.shape[1])))
 
     def lower(self, g: Builder, x: Value) -> Any:

@@ -84,7 +84,7 @@ class Table(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether the given vocabulary begins with the special tokens."""
-        return list(self.vocabulary[: self.first]) == self.special
+        return self.first <= len(self.vocabulary) and list(self.vocabulary[: self.first]) == self.special
 
     @property
     def tokens(self) -> Sequence[Any]:
@@ -130,7 +130,8 @@ class Table(NamedTuple):
         seen: set[Any] = set()
         twice = next((token for token in tokens if token in seen or seen.add(token)), None)  # type: ignore[func-returns-value]
         require(twice is None, f"has {twice!r} twice in its vocabulary", "keep one of them")
-        help = f"leave special tokens out, or begin with all of them: {self.special}"
+        help = "leave special tokens out, or begin with all of them"
+        help = help if self.first > 9 else f"{help}: {self.special}"
         require(self.mask is None or self.mask not in tokens, f"has its mask token {self.mask!r} as a token", help)
         unknown = self.invert and self.unknown_token in tokens
         require(not unknown, f"has its oov_token {self.unknown_token!r} as a token", help)

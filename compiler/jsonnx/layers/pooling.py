@@ -212,6 +212,10 @@ class GlobalMaxPooling3D(GlobalPooling):
 # -- as many windows as asked for ------------------------------------------------------------------------------------
 
 
+MOST = 2**24
+"""Places times windows of adaptive pooling, whose table is in the model: 64 MiB."""
+
+
 class AdaptivePooling(Layer):
     """Base of the layers that choose their windows so that a given number of them covers every axis.
 
@@ -232,7 +236,10 @@ class AdaptivePooling(Layer):
         require_real(x)
         shape = list(x.shape)
         for axis, count in zip(spatial_axes(x.rank, self.data_format), self.output_size, strict=True):
-            x.fixed(axis)
+            text = (
+                f"lays {count} windows over {x.fixed(axis)} places on axis {axis}, the limit of the product is {MOST}"
+            )
+            require(count * x.fixed(axis) <= MOST, text, code="too-large")
             shape[axis] = count
         return x.with_shape(shape)
 

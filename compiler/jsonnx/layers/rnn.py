@@ -20,8 +20,9 @@ STATEFUL = (
 UNROLL = "Whether steps are unrolled. The compiler decides that by itself; with a mask, Keras' results depend on it."
 
 FEW = 8
-"""Steps up to which training unrolls. Of 48 the gradient of a Scan takes a third of the time: in it weights meet the
-rows of all steps in one product."""
+"""Steps up to which cells are unrolled. Of 48 the gradient of a Scan takes a third of the time: in it weights meet the
+rows of all steps in one product. In inference both take the same time, but 1,700 nodes are compiled and loaded ten
+times as slowly as 23."""
 
 Result = tuple["Value", list["Value"]]
 """The output, [time, batch, ...] in the order of the inputs or [batch, ...] of the last step; and the last states."""
@@ -152,7 +153,7 @@ def looped(
 
     start = [*initial, zeros(g, initial[place].type, driven)] if from_zeros else initial
     slices = [driven] if kept is None else [driven, kept]
-    last, results = g.loop(step, start, slices, reverse=layer.go_backwards, most=FEW if g.training else None)
+    last, results = g.loop(step, start, slices, reverse=layer.go_backwards, most=FEW)
     if results:
         return results[0], last[:count]
     y = last[-1] if from_zeros else last[place]

@@ -28,6 +28,10 @@ Widths = Annotated[
 ]
 
 
+LONGEST = 100
+"""Tokens that may be joined to one."""
+
+
 @layer
 class TextVectorization(Lookup):
     """Texts to numbers: standardized, split into tokens, joined to n-grams, and looked up in a vocabulary.
@@ -84,11 +88,17 @@ class TextVectorization(Lookup):
     def infer(self, x: TensorType) -> TensorType:
         require(x.dtype == "string", f"needs strings, got {x}", 'give the input "dtype": "string"')
         self.table.check()
+        self._check_ngrams()
         tokens = self._split_type(x) if self.split else self._whole_type(x)
         if self.table.mode != "int":
             require(self.output_sequence_length is None, "has an output_sequence_length, which is for integers alone")
             return self.table.infer(tokens)
         return TensorType("int64", (*tokens.shape[:-1], self.output_sequence_length or tokens.shape[-1]))
+
+    def _check_ngrams(self) -> None:
+        """Every token of a run is an operator."""
+        longest = self.ngrams if isinstance(self.ngrams, int) else max(self.ngrams or (1,))
+        require(longest <= LONGEST, f"joins runs of {longest} tokens, the limit is {LONGEST}", code="too-large")
 
     def _split_type(self, x: TensorType) -> TensorType:
         one = x.rank == 1 or (x.rank == 2 and x.shape[-1] == 1)

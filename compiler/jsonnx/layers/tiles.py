@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..bricks import attr
-from ..types import Dim, TensorType
+from ..types import Dim, TensorType, require
 from .base import Layer, layer
 from .contrast import VALUE_RANGE, Range, require_range, rescaled
 from .preprocessing import as_real
@@ -18,6 +18,9 @@ LEVELS = 256
 """The values that are counted: 0 to 255."""
 
 BYTES: Range = (0.0, 255.0)
+
+LARGEST = 2**31 - 1
+"""Counts that a channel of an image may have."""
 
 
 class Strips(NamedTuple):
@@ -75,6 +78,9 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
         require_spatial(x, 2, self.data_format)
         require_range(self.value_range)
         as_real(x)
+        numbers = self.tile_grid_size[0] * self.tile_grid_size[1] * LEVELS
+        text = f"counts {LEVELS} values in each of {list(self.tile_grid_size)} tiles, {numbers} numbers a channel"
+        require(numbers <= LARGEST, text, f"the limit is {LARGEST}", code="too-large")
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..frontend.network import Call
 from ..graph import Builder, Graph, Value
 from ..graph.builder import EmissionError
 from ..layers import Layer
 from ..layers.base import penalize
-from ..types import BATCH, Dim, Size, TensorType
+from ..types import BATCH, Dim, ShapeError, Size, TensorType
 from .shapes import TypedNetwork
+
+
+class Refused(Exception):
+    """A call that its types alone did not show to be impossible, and why it is."""
+
+    def __init__(self, call: Call, error: ShapeError) -> None:
+        self.call, self.error = call, error
+        super().__init__(f"{call.owner}: {error.message}")
 
 
 def lower(
@@ -23,7 +32,7 @@ def lower(
     """The network as a graph whose outputs have the network's output names, or those of other values.
 
     With `real` float64 all float32 of the network becomes that, for checks that need the precision. Values that are
-    `given` are not computed but inputs, of the name that stands beside theirs.
+    `given` are not computed but inputs, of the name that stands beside theirs. Raises Refused.
     """
     wanted = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
     g = Builder(training=training, real=real)
@@ -37,7 +46,10 @@ def lower(
             raise ValueError(f"the layer {call.name!r} was not understood; only a sound network can be lowered")
         with g.at(call.owner, call.path):
             inputs, beside = [values[source] for source in call.sources], [masks.get(source) for source in call.sources]
-            results = lower_layer(g, call.layer, inputs, beside)
+            try:
+                results = lower_layer(g, call.layer, inputs, beside)
+            except ShapeError as error:
+                raise Refused(call, error) from error
             for name, value in zip(call.results, results, strict=True):
                 promise(value, _real(typed.types[name], real), call.owner)
                 values[name] = value

@@ -82,7 +82,12 @@ def elu_slope(g: Builder, x: Value, alpha: float) -> Value:
 
 @vjp("Softplus")
 def softplus(g: Builder, node: Node, dy: Value):
-    return g.Mul(dy, g.Sigmoid(node.inputs[0]))
+    return g.Mul(dy, slope_of_softplus(g, node.inputs[0], node.outputs[0]))
+
+
+def slope_of_softplus(g: Builder, x: Value, y: Value) -> Value:
+    """The sigmoid of x, which is exp(x - y): onnxruntime's Sigmoid is off by 6e-8, however small the result."""
+    return g.Exp(g.Sub(x, y))
 
 
 @vjp("Softsign")
@@ -96,8 +101,9 @@ def softsign(g: Builder, node: Node, dy: Value):
 def mish(g: Builder, node: Node, dy: Value):
     """y = x * t with t = tanh(softplus(x)), so dy/dx = t + x * (1 - t**2) * sigmoid(x)."""
     x = node.inputs[0]
-    t = g.Tanh(g.Softplus(x))
-    return g.Mul(dy, g.Add(t, g.Mul(g.Mul(x, g.Sigmoid(x)), g.Sub(1.0, g.Mul(t, t)))))
+    s = g.Softplus(x)
+    t = g.Tanh(s)
+    return g.Mul(dy, g.Add(t, g.Mul(g.Mul(x, slope_of_softplus(g, x, s)), g.Sub(1.0, g.Mul(t, t)))))
 
 
 @vjp("Gelu")

@@ -55,7 +55,8 @@ SPECS: dict[str, Explanation] = {
         "The file, or what is in it, is too large",
         "A spec may have 64 MiB and two million values; limits for data files are stated in the message. Numbers "
         "by the million belong into a data or weights file, not into a spec. With all blocks and repetitions it may "
-        "come to 100,000 layers and two million values, which is counted before anything is made of it.",
+        "come to 100,000 layers and two million values, which is counted before anything is made of it. Its weights "
+        "may take 2 GiB together, which is what one ONNX file can hold: nothing is allocated for more.",
         '{"type": "Normalization", "mean": [0.1, 0.2, ... three million numbers]}',
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
