@@ -19,8 +19,8 @@ from .types import TensorType
 from .validation import Checked
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' names, or a file of them (.safetensors, .npz, or Keras' .keras and .h5); None for initial weights, or
-the spec's."""
+"""Arrays by Keras' names, or a file of them (.safetensors, .npz, or Keras' .keras and .h5); None for initial weights,
+or the spec's."""
 
 PARTLY = "`--partial`, in Python `partial=True`, takes what fits and draws the rest from the seed"
 

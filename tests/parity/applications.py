@@ -23,6 +23,9 @@ TOLERANCE = 1e-4
 UNWANTED = {"Transpose": 1, "Cast": 0, "Identity": 0}
 """How many of an operator a graph may have."""
 
+ANY_SIZE = 224
+"""Rows and columns of an image where the network takes any."""
+
 HEAD = ("architecture", "weights", "lines of spec", "nodes", "Transpose", "read", "compiled", "error")
 
 
@@ -106,8 +109,9 @@ def from_keras(name: str, file: Path) -> tuple[str, Any, Any]:
         if variable.path.endswith(("moving_mean", "moving_variance", "gamma", "beta")):
             around = 1.0 if variable.path.endswith(("moving_variance", "gamma")) else 0.0
             variable.assign(around + random.uniform(-0.3, 0.3, variable.shape))
-    images = random.uniform(0, 255 if "Efficient" in name or "ConvNeXt" in name else 1, (2, *model.input_shape[1:]))
-    images = images.astype(np.float32)
+    shape = (2, *(size or ANY_SIZE for size in model.input_shape[1:]))
+    raw = name.startswith(("EfficientNet", "ConvNeXt", "MobileNetV3"))  # these scale the numbers themselves
+    images = random.uniform(0, 255 if raw else 1, shape).astype(np.float32)
     wanted = np.asarray(model(images, training=False))
     model.save(file)
     return model.to_json(), images, wanted
