@@ -107,6 +107,6 @@ def _or_expression(of: dict[str, Json]) -> dict[str, Json]:
     if "string" not in kinds:
         return of | {"type": [*kinds, "string"], "pattern": WITHIN}
     if "enum" in of or "pattern" in of:
-        about = {key: of[key] for key in ("description", "default") if key in of}
+        about: dict[str, Json] = {key: of[key] for key in ("description", "default") if key in of}
         return {**about, "anyOf": [{key: value for key, value in of.items() if key not in about}, EXPRESSION]}
     return of
