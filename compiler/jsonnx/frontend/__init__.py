@@ -1,8 +1,8 @@
 """JSON text to `Network`: the only door to jsonschema.
 
-`source` reads strictly and keeps positions, `schema` is the published JSON Schema, made from the bricks, `check`
-holds a
-document against it, `load` turns what is left into bricks connected by name. Faults go into a `Report`. Imports
+`source` reads strictly and keeps positions, `expand` writes blocks, repetitions and expressions out, `schema` is the
+JSON Schema of what they come to, made from the bricks, and `published` that of what is written; `check` holds a
+document against the former, `load` turns it into bricks connected by name. Faults go into a `Report`. Imports
 `layers`, `training`, `types`, `diagnostics`.
 """
 

@@ -14,7 +14,7 @@ from ..layers.absent import absent
 from .blocks import Block
 from .expressions import Values, has_expressions
 from .names import default_name, free_name
-from .schema import ENTRY_KEYS, FAMILIES, INNER_NAME
+from .schema import ENTRY_KEYS, FAMILIES, INNER_NAME, NAME
 from .template import LAYERS_AT_MOST, Frame, Ref, Step, Template, notes_of
 from .values import Evaluator, Site, identity
 from .wiring import Wiring, hold
@@ -23,6 +23,8 @@ from .words import quoted, shown
 ENTRIES_AT_MOST, TEMPLATES_AT_MOST = 2 * LAYERS_AT_MOST, LAYERS_AT_MOST // 10
 """Entries that are read for one document, those of blocks once for all values given; and how often that may be."""
 
+
+NAMES = "a name is made of letters, digits, - and _; in a block it may begin with a digit"
 
 KNOWN = {name for family in (LAYERS, *FAMILIES) for name in family.names}
 """What a type may be inside a layer."""
@@ -130,6 +132,7 @@ class Scope:
         self.values, self.site, self.frame = values, site, frame
         self.room = LAYERS_AT_MOST
         self.table: dict[str, Step | Ref] = dict(inputs)
+        self.lower: dict[str, tuple[str, Step | Ref]] = {name.lower(): (name, ref) for name, ref in inputs.items()}
         self.entries = [self._entry(written, (*path, index)) for index, written in enumerate(layers)]
         self._name({name.lower() for name in inputs})
         self.exact = self._fill()
@@ -144,9 +147,7 @@ class Scope:
         if self.frame is not None:
             self.maker.taken |= {(self.frame.block.name, number) for number in self.wiring.taken}
         steps = [step for entry in self.entries for step in entry.steps if not step.gone]
-        weight = sum(
-            step.template.weight if step.template else self.evaluator.measure(step.body).weight for step in steps
-        )
+        weight = sum(step.template.weight if step.template else self.evaluator.weight(step.body) for step in steps)
         largest = max(((entry.count, entry.path) for entry in self.entries), default=(0, path))
         count = sum(entry.count for entry in self.entries)
         exact = self.exact and all(step.template.exact for step in steps if step.template)
@@ -231,12 +232,16 @@ class Scope:
 
     def _define(self, step: Step, name: str) -> None:
         """Let a name mean a step. Two layers of one name meet again where names are joined, and are told of there."""
-        other = self.table.setdefault(name, step) if name else step
+        if not name:
+            return
+        self.table.setdefault(name, step)
+        known, other = self.lower.setdefault(name.lower(), (name, step))
         if other is step or (isinstance(other, Step) and name == step.name and not self._blocks(step, other)):
             return
         place = (*step.path, "name")
-        notes = [(other.path, f"{quoted(name)} is defined here")] if isinstance(other, Step) else []
-        message, help = f"the name {quoted(name)} is defined twice", "give one of them another name"
+        notes = [(other.path, f"{quoted(known)} is defined here")] if isinstance(other, Step) else []
+        how = "is defined twice" if known == name else f"differs from {quoted(known)} only in case"
+        message, help = f"the name {quoted(name)} {how}", "give one of them another name"
         self.report.add("duplicate-name", place, message, help=help, notes=[*notes, *self.site.notes])
         step.wrong.append(place)
 
@@ -303,13 +308,15 @@ class Scope:
 
     def _well_called(self, step: Step) -> bool:
         """Whether the name and the `from` of a use are of the right types; a layer's are checked with it."""
+        if (*step.path, "name") in step.wrong:
+            return False
         name, sources = step.body.get("name", "a"), step.body.get("from", "a")
         several = sources if isinstance(sources, list) and sources else [sources]
         fine = True
-        if not isinstance(name, str) or not re.fullmatch(INNER_NAME["pattern"], name):
-            fine = any((*step.path, "name") == wrong for wrong in step.wrong)
-            if not fine:
-                self._wrong(step, "invalid-name", "name", f"{shown(name)} is not a name", None)
+        pattern = (INNER_NAME if self.frame else NAME)["pattern"]
+        if not isinstance(name, str) or not re.fullmatch(str(pattern), name):
+            fine = False
+            self._wrong(step, "invalid-name", "name", f"{shown(name)} is not a name", NAMES)
         if not all(isinstance(source, str) for source in several):
             fine = False
             message = f"expected a name or an array of names for 'from', got {shown(sources)}"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..bricks import Json
 from ..diagnostics import JsonPath
 from .blocks import Block
+from .words import quoted
 
 LAYERS_AT_MOST = 100_000
 """Layers that a document may come to."""
@@ -47,7 +48,7 @@ class Frame(NamedTuple):
 def notes_of(frame: Frame | None) -> tuple[tuple[JsonPath, str], ...]:
     """What is to be said beside a fault inside a block."""
     uses = [use for use in frame.chain() if use.name] if frame else []
-    return tuple((use.path, f"in block {use.block.name!r}, used here as {use.name!r}") for use in uses)
+    return tuple((use.path, f"in block {quoted(use.block.name)}, used here as {quoted(use.name)}") for use in uses)
 
 
 @dataclass(eq=False)

@@ -62,7 +62,10 @@ class Evaluator:
         known = self._names
         if id(written) not in known:
             items = written.values() if isinstance(written, dict) else written
-            found = [names for names in map(self.names, items) if names is not None]
+            parts = [
+                item for item in items if isinstance(item, (list, dict)) or (isinstance(item, str) and "${" in item)
+            ]
+            found = [names for names in map(self.names, parts) if names is not None]
             known[id(written)] = frozenset().union(*found) if found else None
         return known[id(written)]
 
@@ -100,6 +103,10 @@ class Evaluator:
             self.report.add("invalid-expression", path, str(error), notes=site.notes)
         wrong.append(path)
         return written
+
+    def weight(self, body: Json) -> int:
+        """How much an entry is, which is one object for each time that it is read."""
+        return sum(self.measure(value).weight for value in body.values()) if isinstance(body, dict) else 1
 
     def measure(self, value: Json) -> Measure:
         if isinstance(value, str):
