@@ -145,6 +145,7 @@ _NOTHING: dict[str, Callable[[Any], bool]] = {
     "build_config": _anything,
     "flash_attention": _anything,
     **dict.fromkeys(("query_shape", "key_shape", "value_shape"), _anything),
+    "vocabulary_size": _anything,
     "softmax_robust_masking": _one_of(False),
     "time_major": _one_of(False),
     "ragged": _one_of(False),

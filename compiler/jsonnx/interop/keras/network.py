@@ -158,6 +158,7 @@ class Network:
     def result(self, layer: Written, call: Invocation) -> Results:
         """The results of a call whose tensors are all made."""
         if layer.inner is not None:
+            self.graph.check_mode(layer, call.kwargs, call.path)
             given = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
             return self.graph.model(layer.inner, self.model_inputs(layer.inner, self.taken(given)))
         if is_operation(layer):
