@@ -84,7 +84,7 @@ def modern(kind: str, config: Mapping[str, Json], dialect: Dialect) -> Modern:
             del given[key]
     if kind.startswith("SeparableConv"):  # which inherited them, and has no such weight
         given = {key: value for key, value in given.items() if not key.startswith("kernel_") or key == "kernel_size"}
-    if given.get("groups") == 1:
+    if given.get("groups") == 1 and kind != "GroupNormalization":
         del given["groups"]
     for key in ("axis", "shared_axes"):
         axes = given.get(key)

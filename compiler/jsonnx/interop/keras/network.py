@@ -219,7 +219,7 @@ class Network:
             value = self.values.get(self.task(args[0]))
             return (snake_case(layer.kind), value.name) if isinstance(value, Value) else None
         if layer.kind == "Concatenate" and args and isinstance(args[0], list):
-            return ("concatenate", layer.config.get("axis"), *(self.made(item, depth + 1) for item in args[0]))
+            return ("concatenate", *(self.made(item, depth + 1) for item in args[0]))
         return None
 
     # -- values ------------------------------------------------------------------------------------------------------
