@@ -59,7 +59,8 @@ def imported(path_or_text: PathOrText, *, fold: bool = True) -> Import:
         raise CompileError(
             [Diagnostic("keras-no-model", "this file has weights and no model", "$", file.file, help=help)]
         )
-    model, checked = _sound(read_model(file.source, file.version, file.training, file.assets))
+    text = file.form == "json"  # in an archive a line would be one of a file that nobody sees
+    model, checked = _sound(read_model(file.source, file.version, file.training, file.assets, positions=text))
     notices = [*file.notices]
     weights = None
     if file.weights is not None:

@@ -26,6 +26,26 @@ def test_every_activation_of_keras_has_its_name() -> None:
     assert set(ACTIVATIONS.names) >= KERAS
 
 
+def test_the_slope_of_hard_sigmoid_before_keras_3() -> None:
+    x = np.linspace(-4, 4, 33, dtype=np.float32)
+    expected = np.clip(0.2 * x + 0.5, 0, 1)
+    assert np.allclose(apply({"type": "hard_sigmoid", "slope": 0.2}, [x.tolist()])[0], expected, atol=1e-7)
+
+
+def test_the_slope_of_hard_sigmoid_inside_a_recurrent_layer() -> None:
+    """The fused operator against the same cell, step by step."""
+    hard = {"units": 3, "recurrent_activation": {"type": "hard_sigmoid", "slope": 0.2}}
+    x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32)
+    layers = {"type": "LSTM", **hard}, {"type": "RNN", "cell": {"type": "LSTMCell", **hard}}
+    results = []
+    for layer in layers:
+        graph = lower(one_layer(layer, (5, 4)))
+        rng = np.random.default_rng(1)
+        weights = {name: rng.normal(size=weight.shape).astype("f") for name, weight in graph.parameters.items()}
+        results.append(run(graph, {"x0": x} | weights)["layer"])
+    assert np.allclose(*results, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", sorted(KERAS - {"exponential", "glu", "threshold"}))
 def test_an_activation_is_finite_far_from_zero(name: str) -> None:
     assert np.isfinite(apply(name, [[-1e4, -100, 100, 1e4]])).all()

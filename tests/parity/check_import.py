@@ -34,8 +34,8 @@ def test_a_network_comes_back_from_its_json(case: Network, record_property: Any)
     model = oracle.keras_model(case.spec, initial=False)
     try:
         text = model.to_json()
-    except TypeError:
-        pytest.skip("Keras cannot write a function with arguments")
+    except (TypeError, NotImplementedError):
+        pytest.skip("Keras cannot write it: a function with arguments")
     spec = jsonnx.from_keras(text)[0]
     if calls(spec) == calls(case.spec):
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonnx
+import numpy as np
 import pytest
 from jsonnx.imports import imported
 
@@ -65,6 +66,22 @@ def test_functions_of_tensorflow_are_those_of_keras() -> None:
     assert layers["multiply"] == {"type": "Rescaling", "name": "multiply", "from": "b", "scale": 2.0}
     assert layers["reduce_mean"] == {"type": "ops.mean", "name": "reduce_mean", "axis": -1, "keepdims": True}
     assert layers["getitem"] == {"type": "ops.get_item", "name": "getitem", "key": [":", ":2"]}
+
+
+@pytest.mark.parametrize("name", ["nested", "ops", "rnn"])
+def test_a_whole_file_computes_what_tf_keras_did(name: str) -> None:
+    """The inputs `x0`, ... and outputs `y0`, ... that tf.keras 2.21 had when it wrote the file."""
+    spec, weights = jsonnx.from_keras(FILES / f"keras2_whole_{name}.h5")
+    recorded = np.load(FILES / f"keras2_whole_{name}.npz")
+    x = {given: recorded[f"x{place}"] for place, given in enumerate(spec["inputs"])}
+    found = jsonnx.compile(spec, weights=weights).session().run(x)
+    assert len(found) == len([key for key in recorded if key.startswith("y")])
+    for place, value in enumerate(found.values()):
+        assert np.allclose(value, recorded[f"y{place}"], rtol=1e-5, atol=2e-6)
+
+
+def test_a_frozen_model_called_without_training_is_told() -> None:
+    assert any("training=False" in notice.message for notice in imported(FILES / "keras2_nested.json").notices)
 
 
 @pytest.mark.parametrize("name", ["sequential", "nested", "states", "mask", "mixed", "ops"])

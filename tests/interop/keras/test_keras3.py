@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonnx
+import numpy as np
 import pytest
 from jsonnx.imports import imported
 
@@ -79,6 +80,17 @@ def test_functions_are_layers_where_those_compute_the_same() -> None:
     ]
     assert {"type": "ops.get_item", "key": [":", ":2"]} in layers
     assert {"type": "Activation", "name": "relu", "activation": "relu"} in layers
+
+
+def test_vocabularies_that_were_learned_are_in_the_spec() -> None:
+    strings, text = (jsonnx.from_keras(FILES / f"learned_{name}.keras") for name in ("strings", "text"))
+    assert strings[0]["layers"][0] == {"type": "StringLookup", "vocabulary": ["a", "b"]}
+    assert text[0]["layers"][0]["vocabulary"] == ["the", "sat", "dog", "cat"]
+    spec, weights = strings
+    found = jsonnx.compile(spec, weights=weights).session().run(np.array([["b"], ["a"], ["what"]]))["dense"]
+    assert weights is not None
+    table = weights["embedding/embeddings"][[2, 1, 0]]
+    assert np.allclose(found, table @ weights["dense/kernel"] + weights["dense/bias"], atol=1e-6)
 
 
 def test_a_model_without_a_shape_is_refused() -> None:

@@ -84,7 +84,7 @@ def modern(kind: str, config: Mapping[str, Json], dialect: Dialect) -> Modern:
             del given[key]
     if kind.startswith("SeparableConv"):  # which inherited them, and has no such weight
         given = {key: value for key, value in given.items() if not key.startswith("kernel_") or key == "kernel_size"}
-    if given.get("groups") == 1:
+    if given.get("groups") == 1 and kind != "GroupNormalization":
         del given["groups"]
     for key in ("axis", "shared_axes"):
         axes = given.get(key)
@@ -145,6 +145,7 @@ _NOTHING: dict[str, Callable[[Any], bool]] = {
     "build_config": _anything,
     "flash_attention": _anything,
     **dict.fromkeys(("query_shape", "key_shape", "value_shape"), _anything),
+    "vocabulary_size": _anything,
     "softmax_robust_masking": _one_of(False),
     "time_major": _one_of(False),
     "ragged": _one_of(False),

@@ -87,11 +87,22 @@ class Graph:
             message = f"the layer {quoted(layer.name)} is called with a mask other than that beside its input"
             help = "let masks come from Embedding with mask_zero or from Masking, whose masks go along with the values"
             self.report.add("keras-call", path, message, help=help)
-        trains = call.given.get("training") is True and self.layers.dialect.generation < 3
-        if trains:
-            message = f"the layer {quoted(layer.name)} is called with training=True, so that it trains in inference too"
-            self.report.add("keras-call", path, message, help="call it without that, and save the model anew")
-        return not call.unknown and "mask" not in masks and not trains
+        return not call.unknown and "mask" not in masks and self.check_mode(layer, call.given, path)
+
+    def check_mode(self, layer: Written, given: Mapping[str, Any], path: JsonPath) -> bool:
+        """Whether a layer or a model is called as ours are: for training in training alone.
+
+        Keras 3 writes `training` down too, and goes by what the whole model does.
+        """
+        if self.layers.dialect.generation >= 3 or not isinstance(given.get("training"), bool):
+            return True
+        if not given["training"]:
+            message = f"{quoted(layer.name)} is called with training=False; here it trains along unless it is frozen"
+            self.layers.notices.setdefault(message, path)
+            return True
+        message = f"{quoted(layer.name)} is called with training=True, so that it behaves so in inference too"
+        self.report.add("keras-call", path, message, help="call it without that, and save the model anew")
+        return False
 
     def operation(self, layer: Written, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath) -> Results:
         """The results of an operation that is no layer."""

@@ -6,6 +6,7 @@ place in the Keras file. Nothing named in a file is ever looked up anywhere but 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from json import dumps
@@ -69,6 +70,8 @@ class Layers:
     dialect: Dialect
     report: KerasReport
     notices: dict[str, JsonPath] = field(default_factory=dict)
+    learned: dict[JsonPath, str] = field(default_factory=dict)
+    """By layer: the vocabulary that it learned, which a file keeps apart, a token a line."""
     sound: dict[str, Layer] = field(default_factory=dict)
     """The layers that passed the check, by all that they say."""
 
@@ -118,6 +121,8 @@ class Layers:
             elif not _is_default(value, brick.attributes.get(key)):
                 entry.places[(key,)] = path
                 entry.spec[key] = self.value(forms.get(key), value, entry.places, (key,), path)
+        if layer.path in self.learned and "vocabulary" not in entry.spec:
+            entry.spec["vocabulary"] = tokens(self.learned[layer.path], made.kind, made.config)
         return entry
 
     # -- what may be there -------------------------------------------------------------------------------------------
@@ -259,6 +264,20 @@ class Layers:
             if isinstance(kind, str) and kind != "InputLayer":
                 made.append(self.inner(item, places, (*at, "layers", len(made)), (*start, index)))
         return {"type": "Pipeline", "layers": made}
+
+
+def tokens(vocabulary: str, kind: str, config: Mapping[str, Json]) -> list[Json]:
+    """The tokens of a vocabulary's file, without those that stand for nothing and for what is unknown."""
+    words: list[Json] = list(vocabulary.split("\n"))
+    mask = "" if kind == "TextVectorization" else config.get("mask_token")
+    unknown = config.get("oov_token", "[UNK]")
+    if mask is not None and words and words[0] == str(mask):
+        del words[0]
+    for _ in range(int(config.get("num_oov_indices") or 1)):
+        if words and words[0] == str(unknown):
+            del words[0]
+    whole = kind == "IntegerLookup" and all(re.fullmatch(r"-?\d{1,18}", str(word)) for word in words)
+    return [int(str(word)) for word in words] if whole else words
 
 
 def _last_axis(layer: Written) -> int | None:

@@ -26,7 +26,7 @@ def mask_beside(brick: Layer, inputs: Sequence[Any]) -> Key:
         masks = [value.mask for value in inputs]
         return None if None in masks or not masks else reduce(either, masks)
     if brick.type_name == "Concatenate":
-        return concatenated(inputs, given.axis)
+        return concatenated(inputs)
     if brick.type_name in ("Attention", "AdditiveAttention"):
         return query_mask(given.arguments, inputs)
     inner = given.layer if brick.type_name == "Bidirectional" else given
@@ -36,8 +36,11 @@ def mask_beside(brick: Layer, inputs: Sequence[Any]) -> Key:
     return mask
 
 
-def concatenated(inputs: Sequence[Any], axis: int) -> Key:
-    """The mask of values side by side, as Keras makes it: a value without one counts as a whole."""
+def concatenated(inputs: Sequence[Any]) -> Key:
+    """The mask of values side by side, as Keras makes it: a value without one counts as a whole.
+
+    Along which axis follows from the shapes: another would fit no value.
+    """
     if all(value.mask is None for value in inputs):
         return None
     parts = [
@@ -46,7 +49,7 @@ def concatenated(inputs: Sequence[Any], axis: int) -> Key:
         else ("or", ("expand_dims", value.mask), ("zeros_like", value.name))
         for value in inputs
     ]
-    return ("any", ("concatenate", axis, *parts))
+    return ("any", ("concatenate", *parts))
 
 
 def query_mask(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> Key:

@@ -12,7 +12,7 @@ from ...diagnostics import Diagnostic, JsonPath
 from ...frontend.source import Source
 from ...frontend.words import quoted
 from .dialects import Dialect, dialect_of
-from .document import MODELS, Model, Reader
+from .document import MODELS, Model, Reader, Written
 from .ends import add_outputs, inputs_of
 from .faults import KerasReport
 from .fold import folded
@@ -23,6 +23,9 @@ from .operations import is_operation
 from .steps import Flat, Owner
 from .training import tell_left_out, training_of
 from .writer import document
+
+VOCABULARY = "vocabulary.txt"
+"""What a layer's learned vocabulary is called in an archive."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,19 @@ class Imported:
 
 
 def read_model(
-    source: Source, version: str | None = None, training: Source | None = None, assets: Mapping[str, bytes] = {}
+    source: Source,
+    version: str | None = None,
+    training: Source | None = None,
+    assets: Mapping[str, bytes] = {},
+    *,
+    positions: bool = True,
 ) -> Imported:
     """The document for a model's JSON. Raises CompileError.
 
     `version` is Keras' where the file says it, `training` how the model was compiled where that stands apart, `assets`
-    are vocabularies by their paths.
+    are vocabularies by their paths. Without positions faults are told by their JSON path alone.
     """
-    report, value = KerasReport(source.file, source.locate), source.value
+    report, value = KerasReport(source.file, source.locate if positions else None), source.value
     if not isinstance(value, dict) or value.get("class_name") not in MODELS:
         tell_no_model(value, report)
         report.raise_errors()
@@ -84,6 +92,10 @@ def read_model(
     graph = Graph(Layers(dialect, report), names, report, Flat(name_of(model)))
     inputs = inputs_of(model, graph)
     names.assign(model)
+    for layer, _, group in grouped(model):
+        own = [path for path in assets if path.startswith(f"{group}/") and path.endswith(VOCABULARY)]
+        if own:
+            graph.layers.learned[layer.path] = decoded(assets[own[0]], own[0], report)
     for layer in every_layer(model):
         graph.entry(layer)
     results = graph.model(model, inputs)
@@ -91,6 +103,7 @@ def read_model(
     if not graph.flat.outputs and not report.errors():
         report.add("keras-wrong-form", (), f"the model {quoted(model.name)} has no outputs")
     report.raise_errors()
+    tell_unused(graph, model)
     tell_notices(graph)
     section = None
     compiled, at = (training.value, ()) if training else (value.get("compile_config"), ("compile_config",))
@@ -102,6 +115,15 @@ def read_model(
 def name_of(model: Model) -> str:
     """The model's name, where a person gave it one."""
     return "model" if re.fullmatch(r"(model|functional|sequential)(_\d+)?", model.name) else valid(model.name)
+
+
+def decoded(vocabulary: bytes, path: str, report: KerasReport) -> str:
+    """The text of a vocabulary's file."""
+    try:
+        return vocabulary.decode()
+    except UnicodeDecodeError:
+        report.add("keras-wrong-form", (), f"the vocabulary {path!r} in the archive is not UTF-8")
+        return ""
 
 
 def tell_no_model(value: Json, report: KerasReport) -> None:
@@ -126,7 +148,11 @@ def every_layer(model: Model) -> Iterator[Any]:
                 yield layer
 
 
-def owners(model: Model, names: Names, around: tuple[str, ...] = (), group: str = "") -> Iterator[Owner]:
+Grouped = tuple[Written, tuple[str, ...], str]
+"""A layer, the names of the models around it and its own, and its group in a `.weights.h5` file."""
+
+
+def grouped(model: Model, around: tuple[str, ...] = (), group: str = "") -> Iterator[Grouped]:
     """Where the layers' weights are in a file."""
     counts: dict[str, int] = {}
     for layer in model.layers:
@@ -136,9 +162,24 @@ def owners(model: Model, names: Names, around: tuple[str, ...] = (), group: str 
         number = counts[stem] = counts.get(stem, -1) + 1
         own = f"{group}layers/{stem}_{number}" if number else f"{group}layers/{stem}"
         if layer.inner is not None:
-            yield from owners(layer.inner, names, (*around, layer.name), f"{own}/")
+            yield from grouped(layer.inner, (*around, layer.name), f"{own}/")
         elif layer.kind != "InputLayer":
-            yield Owner(names.of(layer.path), layer.kind, (*around, layer.name), own)
+            yield layer, (*around, layer.name), own
+
+
+def owners(model: Model, names: Names) -> Iterator[Owner]:
+    """The layers with our names."""
+    for layer, own, group in grouped(model):
+        yield Owner(names.of(layer.path), layer.kind, own, group)
+
+
+def tell_unused(graph: Graph, model: Model) -> None:
+    """Layers that lead to no output, which Keras leaves out too."""
+    unused = [layer for layer in every_layer(model) if layer.path not in graph.options]
+    if unused:
+        some = ", ".join(quoted(layer.name) for layer in unused[:3])
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        graph.layers.notices.setdefault(f"layers that lead to no output are left out: {some}{more}", unused[0].path)
 
 
 def tell_notices(graph: Graph) -> None:

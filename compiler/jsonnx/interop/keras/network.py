@@ -158,6 +158,7 @@ class Network:
     def result(self, layer: Written, call: Invocation) -> Results:
         """The results of a call whose tensors are all made."""
         if layer.inner is not None:
+            self.graph.check_mode(layer, call.kwargs, call.path)
             given = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
             return self.graph.model(layer.inner, self.model_inputs(layer.inner, self.taken(given)))
         if is_operation(layer):
@@ -218,7 +219,7 @@ class Network:
             value = self.values.get(self.task(args[0]))
             return (snake_case(layer.kind), value.name) if isinstance(value, Value) else None
         if layer.kind == "Concatenate" and args and isinstance(args[0], list):
-            return ("concatenate", layer.config.get("axis"), *(self.made(item, depth + 1) for item in args[0]))
+            return ("concatenate", *(self.made(item, depth + 1) for item in args[0]))
         return None
 
     # -- values ------------------------------------------------------------------------------------------------------

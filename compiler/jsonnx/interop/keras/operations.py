@@ -6,6 +6,7 @@ What a layer computes as well becomes that layer, as a person would write it; al
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isinf
 from typing import TYPE_CHECKING, Any, cast
 
 from ...bricks import Json, snake_case
@@ -23,8 +24,26 @@ if TYPE_CHECKING:
 
 MODULE = "keras.src.ops."
 
-NAMES = {"Absolute": "abs", "TrueDivide": "divide", "Max": "max", "Min": "min", "FFT": "fft", "STFT": "stft"}
+NAMES = {
+    "Absolute": "abs",
+    "TrueDivide": "divide",
+    "LayerNorm": "layer_normalization",
+    "RMSNorm": "rms_normalization",
+    "BatchNorm": "batch_normalization",
+}
 """Classes whose function is not their name in snake case."""
+
+PARTS = ("", "nn.", "image.", "linalg.", "numpy.")
+"""Of keras.ops, under which our names stand."""
+
+IDLE: Mapping[str, Json] = {
+    "synchronized": False,
+    "sparse": False,
+    "rms_scaling": False,
+    "fill_mode": "constant",
+    "data_format": "channels_last",
+}
+"""Arguments that say nothing with these values."""
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
     "get_item": ("x", "key"),
@@ -39,7 +58,21 @@ HELP = "write what it computes as other functions of keras.ops or as layers, and
 
 def is_operation(layer: Written) -> bool:
     """Whether an entry among a model's layers is a function."""
-    return layer.inner is None and ((layer.module or "").startswith(MODULE) or layer.kind in tensorflow.KINDS)
+    if layer.inner is not None:
+        return False
+    bare = layer.module is None and not layer.config.keys() & {
+        "trainable",
+        "dtype",
+        "units",
+    }  # of an .h5 file by Keras 3
+    known = bare and name_of(layer.kind) is not None and bool(layer.calls)
+    return known or (layer.module or "").startswith(MODULE) or layer.kind in tensorflow.KINDS
+
+
+def name_of(kind: str) -> str | None:
+    """The name of our layer for a class of functions, after `ops.`; None where there is none."""
+    name = NAMES.get(kind, snake_case(kind))
+    return next((f"{part}{name}" for part in PARTS if f"ops.{part}{name}" in LAYERS.names), None)
 
 
 def operation(
@@ -58,9 +91,10 @@ def operation(
             graph.report.add("not-expressible", (*layer.path, "config", "function"), message, help=HELP)
             return None
     else:
-        name = NAMES.get(layer.kind, snake_case(layer.kind))
+        name = name_of(layer.kind) or NAMES.get(layer.kind, snake_case(layer.kind))
         given = {**arguments(name, args), **kwargs}
-        config = {key: value for key, value in layer.config.items() if key != "name" and value is not None}
+        config = {key: value for key, value in layer.config.items() if value is not None}
+        config = {key: value for key, value in config.items() if key != "name" and IDLE.get(key, ()) != value}
     spec, inputs = as_layer(name, layer, given, config) or as_function(name, given, config)
     if spec["type"] not in LAYERS.names:
         message = f"the function {quoted('keras.ops.' + name)} of {quoted(layer.name)} has no counterpart here"
@@ -103,6 +137,8 @@ def constant(value: Any) -> Json:
         return "..."
     if isinstance(value, Other):
         return cast("Json", value.value.get("config", {}).get("name"))
+    if isinstance(value, float) and isinf(value):
+        return "inf" if value > 0 else "-inf"
     if isinstance(value, (list, tuple)):
         return [constant(item) for item in value]
     return shortest(value) if isinstance(value, float) else value
@@ -148,7 +184,7 @@ def rescaling(name: str, left: Any, right: Any) -> dict[str, Json] | None:
 def activation(name: str, config: Mapping[str, Json], inputs: list[Any]) -> tuple[dict[str, Json], list[Any]] | None:
     """An activation function as the layer that applies it."""
     brick = ACTIVATIONS.names[name]
-    if not set(config) <= set(brick.attributes):
+    if not set(config) <= set(brick.attributes) or any(isinstance(value, list) for value in config.values()):
         return None
     given = {key: constant(value) for key, value in config.items()}
     function = {"type": brick.type_name, **given} if given else brick.type_name
