@@ -6,7 +6,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...bricks import Array, Integer, OneOf, attr
-from ...types import Dim, TensorType, broadcast, require
+from ...types import Dim, TensorType, broadcast, product, require
 from ..axes import Axes, axes_of, axis_of
 from ..base import Layer, Types
 from ..masks import band, ones_and_zeros, penalty
@@ -153,6 +153,7 @@ class ExtractPatches(Operation):
 
     def _windows(self, x: TensorType) -> list[tuple[int, int, int, int, int]]:
         """Of both axes: the size, stride and rate of windows, and how much is put before and behind."""
+        require_numbers(x)
         require(x.rank == 4, f"needs images, [batch, height, width, channels], got {x}")
         found = []
         steps = self.size if self.strides is None else self.strides
@@ -196,6 +197,7 @@ class Blocks(Operation):
 
     def _last(self, x: TensorType) -> tuple[Dim, Dim, int]:
         """Height, width and channels."""
+        require_numbers(x)
         require(x.rank == 4, f"needs images, got {x}")
         first = self.data_format == "channels_first"
         channels, height, width = (x.shape[1:]) if first else (x.shape[3], x.shape[1], x.shape[2])
@@ -218,9 +220,11 @@ class DepthToSpace(Blocks):
 
     def lower(self, g: Builder, x: Value) -> Any:
         first = self.data_format == "channels_first"  # which has the places in a square vary faster than the channels
-        y = x if first else g.transpose(x, [0, 3, 1, 2])
+        y = as_dtype(g, x, real(x.dtype))
+        y = y if first else g.transpose(y, [0, 3, 1, 2])
         y = g.DepthToSpace(y, blocksize=self.block_size, mode="CRD" if first else "DCR")
-        return g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        y = g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        return as_dtype(g, y, x.dtype)
 
 
 @operation("space_to_depth")
@@ -236,11 +240,13 @@ class SpaceToDepth(Blocks):
     def lower(self, g: Builder, x: Value) -> Any:
         first, size = self.data_format == "channels_first", self.block_size
         height, width, channels = self._last(x.type)
-        y = g.SpaceToDepth(x if first else g.transpose(x, [0, 3, 1, 2]), blocksize=size)
+        y = as_dtype(g, x, real(x.dtype))
+        y = g.SpaceToDepth(y if first else g.transpose(y, [0, 3, 1, 2]), blocksize=size)
         if first:
             apart = g.reshape(y, (x.shape[0], size**2, channels, height // size, width // size))
             y = g.reshape(g.transpose(apart, [0, 2, 1, 3, 4]), self.infer(x.type).shape)
-        return g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        y = g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        return as_dtype(g, y, x.dtype)
 
 
 # -- normalization ---------------------------------------------------------------------------------------------------
@@ -259,9 +265,11 @@ class Normalization(Joint):
         require_numbers(x)
         axes = axes_of(x, self.axis)
         for factor in factors:
-            shape = None if factor is None else self.beside(x, axes, factor)
-            fits = shape is None or broadcast(x.shape, shape) == x.shape
-            require(fits, f"scales {x} by a tensor of shape {list(factor.shape) if factor else []}")
+            if factor is None:
+                continue
+            shape = self.beside(x, axes, factor)
+            fits = broadcast(x.shape, shape) == x.shape and product(shape) == product(factor.shape)
+            require(fits, f"scales {x} by a tensor of shape {list(factor.shape)}")
         return TensorType(real(x.dtype), x.shape)
 
     def beside(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
