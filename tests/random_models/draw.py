@@ -18,6 +18,7 @@ from jsonnx.frontend.schema import FAMILIES
 from jsonnx.layers import LAYERS
 from jsonnx.layers.augmentation import OnHost
 from jsonnx.layers.learned import Learner
+from jsonnx.layers.operations.base import Operation
 from jsonnx.types import Size, TensorType
 
 VOCABULARY = 11
@@ -26,6 +27,9 @@ VOCABULARY = 11
 INTEGERS = ["int64", "int32"]
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
 FAMILY = {family.kind: family for family in (*FAMILIES, LAYERS)}
+WITHOUT = (OnHost, Learner, Operation)
+"""What is not drawn inside another layer."""
+
 LEFT_OUT = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
 NUMBERS = [0.0, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, -1.0]
 Types = tuple[TensorType, ...]
@@ -321,7 +325,7 @@ def _time_distributed(rng: Random, given: dict[str, Any], inputs: Types) -> dict
     x = inputs[0]
     step = x.with_shape((x.shape[0], *x.shape[2:]))
     within = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "Pipeline")
-    inner = {kind: layer for kind, layer in LAYERS.members.items() if not issubclass(layer, (OnHost, Learner))}
+    inner = {kind: layer for kind, layer in LAYERS.members.items() if not issubclass(layer, WITHOUT)}
     kinds = [kind for kind, layer in inner.items() if layer.arity[0] == 1 and kind not in within]
     return {"layer": _inner(rng, rng.choice(kinds), (step,)) if step.rank > 1 else {"type": "Identity"}}
 
@@ -357,6 +361,7 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"), _filters),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _filters),
     "EinsumDense": _einsum,
+    "LayerScale": lambda rng, given, inputs: {"projection_dim": inputs[0].shape[-1]},
     "Normalization": _normalization,
     "Bidirectional": _bidirectional,
     "GroupQueryAttention": _heads,

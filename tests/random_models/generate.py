@@ -13,6 +13,7 @@ from jsonnx.graph import Builder
 from jsonnx.graph.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.layers.augmentation import OnHost
+from jsonnx.layers.operations.base import Operation
 from jsonnx.layers.time_distributed import within
 from jsonnx.passes.lower import lower_layer
 from jsonnx.passes.shared import check_weights, particular
@@ -33,10 +34,10 @@ SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 
 SKIPPED = {
     *("Pipeline", "StringLookup", "TextVectorization"),
-    *(name for name, brick in LAYERS.members.items() if issubclass(brick, OnHost)),
+    *(name for name, brick in LAYERS.members.items() if issubclass(brick, (OnHost, Operation))),
 }
 """Layer types that are not to be drawn: no input is text; augmentation happens outside the graph, and only where
-nothing before it is trained."""
+nothing before it is trained; many functions of keras.ops are not defined everywhere, or have kinks."""
 
 DRAWN = [name for name in LAYERS.members if name not in SKIPPED]
 """Those that are."""

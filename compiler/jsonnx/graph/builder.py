@@ -233,8 +233,9 @@ class Builder:
 
     def _constant(self, operand: Any, dtype: str | None) -> Constant:
         if dtype is None:
-            found = np.asarray(operand).dtype
-            dtype = found.name if isinstance(operand, np.ndarray) else self.real if found.kind == "f" else "int64"
+            found = np.asarray(operand)
+            real = found.dtype.kind == "f" and found.size > 0  # an empty list is one of axes or sizes
+            dtype = found.dtype.name if isinstance(operand, np.ndarray) else self.real if real else "int64"
         return self.const(operand, dtype)
 
     # -- what many layers and rules say ------------------------------------------------------------------------------

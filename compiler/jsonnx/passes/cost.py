@@ -110,6 +110,16 @@ def _conv_transpose(node: Node) -> Dim:
     return _per_sample(x.shape if x is not None else ()) * prod(weight.shape[1:] if weight is not None else ())
 
 
+def _einsum(node: Node) -> Dim:
+    """A product for every combination of places."""
+    terms = node.attributes["equation"].partition("->")[0].split(",")
+    if len(terms) < 2:
+        return 0
+    pairs = zip(terms, node.inputs, strict=True)
+    sizes = {letter: size for term, x in pairs if x is not None for letter, size in zip(term, x.shape, strict=True)}
+    return _per_sample(tuple(sizes.values()))
+
+
 def _recurrent(node: Node) -> Dim:
     x, w, r = node.inputs[:3]
     if x is None or w is None or r is None:
@@ -132,6 +142,7 @@ MACS = {
     "Gemm": _matmul,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "Einsum": _einsum,
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _recurrent,

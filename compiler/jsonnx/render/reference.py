@@ -191,6 +191,7 @@ def layers_page() -> str:
         "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name`, `from`",
         f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. Below its example stands what that makes of",
         "inputs that suit it (a name in place of a size is any size), its weights, and the operators of its inference.",
+        "The functions of keras.ops, whose types begin with `ops.`, have no weights, and take `name` and `from` alone.",
         "",
         *_argument_table(Layer),
     ]

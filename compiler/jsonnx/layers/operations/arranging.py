@@ -166,6 +166,7 @@ class Pad(Operation):
         return pairs
 
     def infer(self, x: TensorType) -> TensorType:
+        require_numbers(x)
         constant = self.mode == "constant" or self.constant_values is None
         require(constant, f"has constant_values in mode {self.mode}", "leave them out", "invalid-value")
         widths = self._widths(x)
@@ -177,6 +178,8 @@ class Pad(Operation):
 
     def lower(self, g: Builder, x: Value) -> Any:
         shape, widths = self.infer(x.type).shape, self._widths(x.type)
+        if not x.rank:
+            return x
         if self.mode == "constant":
             pads = [pair[side] for side in (0, 1) for pair in widths]
             y = as_dtype(g, x, "int32") if x.dtype == "bool" else x

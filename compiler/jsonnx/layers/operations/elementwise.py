@@ -281,6 +281,7 @@ class Filled(Operation):
     value: ClassVar[float] = 0
 
     def infer(self, x: TensorType) -> TensorType:
+        require_numbers(x)
         return x.with_dtype(self.dtype or x.dtype)
 
     def lower(self, g: Builder, x: Value) -> Any:

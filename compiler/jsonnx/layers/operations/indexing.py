@@ -160,7 +160,7 @@ class Take(Joint):
         shape = (product(x.shape),) if self.axis is None else x.shape
         row = TensorType(x.dtype, shape)
         axis = 0 if self.axis is None else axis_of(row, self.axis)
-        require(not is_real(indices.dtype), "needs integers as indices", "ops.cast makes integers")
+        require_places(indices)
         check_places(indices, row.shape[axis])
         return row.with_shape((*shape[:axis], *indices.shape, *shape[axis + 1 :]))
 
@@ -168,6 +168,12 @@ class Take(Joint):
         x = as_dtype(g, x, x.dtype)
         row = g.reshape(x, (product(x.shape),)) if self.axis is None else x
         return g.Gather(row, as_dtype(g, indices, "int64"), axis=0 if self.axis is None else axis_of(x.type, self.axis))
+
+
+def require_places(indices: Any) -> None:
+    """ShapeError where indices are no integers."""
+    whole = indices.dtype != "string" and not is_real(indices.dtype)
+    require(whole, f"needs integers as indices, got {indices.dtype}", "ops.cast makes integers")
 
 
 def check_places(indices: Any, size: Dim) -> None:
@@ -194,7 +200,7 @@ class TakeAlongAxis(Joint):
             return TensorType(x.dtype, indices.shape)
         axis = axis_of(TensorType(x.dtype, x.shape), self.axis)
         require(x.rank == indices.rank, f"needs indices of rank {x.rank}, got {list(indices.shape)}")
-        require(not is_real(indices.dtype), "needs integers as indices", "ops.cast makes integers")
+        require_places(indices)
         check_places(indices, x.shape[axis])
         return TensorType(x.dtype, self._shapes(x, indices, axis)[1])
 
@@ -229,6 +235,7 @@ class OneHot(Operation):
     dtype: DType | None = attr(None, doc="Element type of the result; null is float32.")
 
     def infer(self, x: TensorType) -> TensorType:
+        require_numbers(x)
         require(not is_real(x.dtype), f"needs integers, got {x}", "ops.cast makes integers")
         axis = self._axis(x)
         return TensorType(self.dtype or "float32", (*x.shape[:axis], self.num_classes, *x.shape[axis:]))

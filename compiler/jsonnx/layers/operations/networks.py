@@ -1,15 +1,13 @@
-"""Functions of keras.ops that networks are built of: pooling, normalization, attention, images."""
+"""Functions of keras.ops that networks are built of: pooling, normalization, images."""
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...bricks import Array, Integer, OneOf, attr
-from ...types import Dim, TensorType, broadcast, require
+from ...types import Dim, TensorType, broadcast, product, require
 from ..axes import Axes, axes_of, axis_of
 from ..base import Layer, Types
-from ..masks import band, ones_and_zeros, penalty
 from ..pooling import (
     POOL_SIZE,
     STRIDES,
@@ -22,7 +20,7 @@ from ..pooling import (
 )
 from ..resizing import INTERPOLATION, Interpolation, Resizing
 from ..windows import DATA_FORMAT, PADDING, DataFormat, Padding
-from .base import Constant, Joint, Operation, as_dtype, constant, operation, promoted, real, require_numbers
+from .base import Constant, Joint, Operation, as_dtype, constant, operation, real, require_numbers
 from .reductions import variance
 from .shaping import listed
 
@@ -153,6 +151,7 @@ class ExtractPatches(Operation):
 
     def _windows(self, x: TensorType) -> list[tuple[int, int, int, int, int]]:
         """Of both axes: the size, stride and rate of windows, and how much is put before and behind."""
+        require_numbers(x)
         require(x.rank == 4, f"needs images, [batch, height, width, channels], got {x}")
         found = []
         steps = self.size if self.strides is None else self.strides
@@ -196,6 +195,7 @@ class Blocks(Operation):
 
     def _last(self, x: TensorType) -> tuple[Dim, Dim, int]:
         """Height, width and channels."""
+        require_numbers(x)
         require(x.rank == 4, f"needs images, got {x}")
         first = self.data_format == "channels_first"
         channels, height, width = (x.shape[1:]) if first else (x.shape[3], x.shape[1], x.shape[2])
@@ -218,9 +218,11 @@ class DepthToSpace(Blocks):
 
     def lower(self, g: Builder, x: Value) -> Any:
         first = self.data_format == "channels_first"  # which has the places in a square vary faster than the channels
-        y = x if first else g.transpose(x, [0, 3, 1, 2])
+        y = as_dtype(g, x, real(x.dtype))
+        y = y if first else g.transpose(y, [0, 3, 1, 2])
         y = g.DepthToSpace(y, blocksize=self.block_size, mode="CRD" if first else "DCR")
-        return g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        y = g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        return as_dtype(g, y, x.dtype)
 
 
 @operation("space_to_depth")
@@ -236,11 +238,13 @@ class SpaceToDepth(Blocks):
     def lower(self, g: Builder, x: Value) -> Any:
         first, size = self.data_format == "channels_first", self.block_size
         height, width, channels = self._last(x.type)
-        y = g.SpaceToDepth(x if first else g.transpose(x, [0, 3, 1, 2]), blocksize=size)
+        y = as_dtype(g, x, real(x.dtype))
+        y = g.SpaceToDepth(y if first else g.transpose(y, [0, 3, 1, 2]), blocksize=size)
         if first:
             apart = g.reshape(y, (x.shape[0], size**2, channels, height // size, width // size))
             y = g.reshape(g.transpose(apart, [0, 2, 1, 3, 4]), self.infer(x.type).shape)
-        return g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        y = g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        return as_dtype(g, y, x.dtype)
 
 
 # -- normalization ---------------------------------------------------------------------------------------------------
@@ -259,9 +263,11 @@ class Normalization(Joint):
         require_numbers(x)
         axes = axes_of(x, self.axis)
         for factor in factors:
-            shape = None if factor is None else self.beside(x, axes, factor)
-            fits = shape is None or broadcast(x.shape, shape) == x.shape
-            require(fits, f"scales {x} by a tensor of shape {list(factor.shape) if factor else []}")
+            if factor is None:
+                continue
+            shape = self.beside(x, axes, factor)
+            fits = broadcast(x.shape, shape) == x.shape and product(shape) == product(factor.shape)
+            require(fits, f"scales {x} by a tensor of shape {list(factor.shape)}")
         return TensorType(real(x.dtype), x.shape)
 
     def beside(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
@@ -347,67 +353,3 @@ class BatchNormalization(Joint):
         factor = g.Reciprocal(g.Sqrt(g.Add(square, self.epsilon)))
         y = g.Mul(g.Sub(x, mean), factor if scale is None else g.Mul(factor, scale))
         return y if offset is None else g.Add(y, offset)
-
-
-# -- attention -------------------------------------------------------------------------------------------------------
-
-ABYSS = 0.7 * (2 - 2**-23) * 2.0**127
-"""What takes a score out of a softmax, as JAX has it."""
-
-
-@operation("dot_product_attention")
-class DotProductAttention(Joint):
-    """Every place of a query looks at every place of a key: `softmax(query @ keyT * scale + bias) @ value`.
-
-    Axes are batch, places, heads, features; keys may have fewer heads, each of which serves several of the query's.
-    Bias and mask are batch, heads, places of the query, places of the key, or 1 where they are the same.
-    """
-
-    arity = (3, 5)
-    tensors = ("query", "key", "value", "bias", "mask")
-    optional = 2
-
-    query: Constant | None = constant("query")
-    key: Constant | None = constant("key")
-    value: Constant | None = constant("value")
-    bias: Constant | None = constant("bias")
-    mask: Constant | None = constant("mask")
-    scale: float | None = attr(None, doc="Factor of the products; null is 1 by the root of the number of features.")
-    is_causal: bool = attr(False, doc="Whether a place looks only at itself and at those before it.")
-
-    def result(self, query: Any, key: Any, value: Any, bias: Any, mask: Any) -> TensorType:
-        four = all(x.rank == 4 for x in (query, key, value))
-        require(four, f"needs a query, a key and a value of rank 4, got {query}, {key} and {value}")
-        batch, places, heads, features = query.shape
-        alike = key.shape[:3] == value.shape[:3] and key.shape[0] == batch and key.shape[3] == features
-        require(alike, f"needs a key and a value that suit the query {query}, got {key} and {value}")
-        known = isinstance(heads, int) and isinstance(key.shape[2], int) and isinstance(features, int)
-        require(known, f"needs fixed numbers of heads and features, got {query} and {key}")
-        require(heads % key.shape[2] == 0, f"has {heads} heads of the query for {key.shape[2]} of the key")
-        scores = (batch, heads, places, key.shape[1])
-        for name, x in (("bias", bias), ("mask", mask)):
-            fits = x is None or broadcast(scores, tuple(x.shape)) == scores
-            require(fits, f"needs a {name} that broadcasts to the scores {list(scores)}, got {x}")
-        return TensorType(real(promoted(query, key, value)), (*query.shape[:3], value.shape[3]))
-
-    def emit(self, g: Builder, query: Any, key: Any, value: Any, bias: Any, mask: Any) -> Any:
-        dtype = real(promoted(query, key, value))
-        query, key, value = (as_dtype(g, x, dtype) for x in (query, key, value))
-        features, heads = query.shape[3], query.shape[2]
-        scale = 1 / sqrt(features) if self.scale is None else self.scale
-        causal = band(g, query, key, 1, causal=self.is_causal, window=None)
-        left, keys, right = g.transpose(query, [0, 2, 1, 3]), self._keys(g, key, heads), self._keys(g, value, heads)
-        scores = g.Mul(g.MatMul(left, g.transpose(keys, [0, 1, 3, 2])), scale)
-        scores = scores if bias is None else g.Add(scores, as_dtype(g, bias, dtype))
-        for kept in (None if mask is None else ones_and_zeros(g, as_dtype(g, mask, "bool")), causal):
-            scores = scores if kept is None else g.Add(g.Mul(scores, kept), penalty(g, kept, ABYSS))
-        return g.transpose(g.MatMul(g.Softmax(scores, axis=3), right), [0, 2, 1, 3])
-
-    def _keys(self, g: Builder, x: Value, heads: int) -> Value:
-        """Keys or values with the heads in front, each as often as it serves."""
-        x = g.transpose(x, [0, 2, 1, 3])
-        times = heads // x.shape[1]
-        if times == 1:
-            return x
-        places = [head for head in range(x.shape[1]) for _ in range(times)]
-        return g.Gather(x, g.const(places, "int64"), axis=1)

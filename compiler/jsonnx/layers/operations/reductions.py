@@ -20,6 +20,7 @@ from .base import (
     real,
     require_numbers,
     same,
+    truth,
     wide,
 )
 
@@ -59,7 +60,7 @@ class Reduction(Operation):
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes, result = axes_in(x.type, self.axis), type(self).rule(x.dtype)
-        y = as_dtype(g, x, wide(result) if result != "bool" else "bool")
+        y = as_dtype(g, x, result if type(self).rule is truth else wide(result))
         if axes:  # of a scalar there is nothing to reduce, and no axes would mean all
             y = type(self).emit(g, y, axes, int(self._keepdims()))
         return as_dtype(g, y, result)
@@ -118,8 +119,8 @@ reduction("logsumexp", "`log(sum(exp(x)))`.", log_sum_exp, real)
 reduction("ptp", "The greatest element less the least.", spread, same)
 reduction("amax", "The greatest element.", by("ReduceMax"), same)
 reduction("amin", "The least element.", by("ReduceMin"), same)
-reduction("any", "Whether any element is true, or not 0.", truth_of("ReduceMax"), lambda dtype: "bool")
-reduction("all", "Whether all elements are true, or not 0.", truth_of("ReduceMin"), lambda dtype: "bool")
+reduction("any", "Whether any element is true, or not 0.", truth_of("ReduceMax"), truth)
+reduction("all", "Whether all elements are true, or not 0.", truth_of("ReduceMin"), truth)
 
 
 @operation("count_nonzero")

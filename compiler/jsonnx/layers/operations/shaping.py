@@ -218,8 +218,7 @@ class Concatenate(Joined):
             )
             require(alike, f"joins tensors that differ in axis {axis} alone, got {first} and {x}")
             size = x.shape[axis] + size
-        dtype = promoted(*inputs) if first.dtype != "string" else "string"
-        return TensorType(dtype, (*first.shape[:axis], size, *first.shape[axis + 1 :]))
+        return TensorType(promoted(*inputs), (*first.shape[:axis], size, *first.shape[axis + 1 :]))
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
         dtype = promoted(*inputs)
