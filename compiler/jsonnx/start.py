@@ -11,15 +11,16 @@ import numpy as np
 
 from .diagnostics import CompileError, Diagnostic, Report, UsageError
 from .frontend.selection import selected
+from .interop.keras import by_name, is_keras, opened_keras, owners_of
 from .runtime.faults import FeedError
-from .runtime.files import UnsafePath, open_beneath, shown
-from .runtime.weights import WeightsReport, matched, read_weights, weights_in
+from .runtime.files import UnsafePath, open_beneath, open_file, shown
+from .runtime.weights import WeightsReport, check_finite, matched, weights_in
 from .training.section import EVERY, Start
 from .types import TensorType
 from .validation import Checked
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' names, or a .safetensors or .npz file of them; None for initial weights, or the spec's."""
+"""Arrays by Keras' names, or a .safetensors, .npz or Keras file of them; None for initial weights, or the spec's."""
 
 PARTLY = "`--partial`, in Python `partial=True`, takes what fits and draws the rest from the seed"
 
@@ -40,7 +41,12 @@ def start(
             raise UsageError("bad-option", "there are no weights to take in part", "name a file of them: --weights")
         return {}, None
     from_file = isinstance(weights, (str, os.PathLike))
-    arrays, report = matched(read_weights(weights) if isinstance(weights, (str, os.PathLike)) else weights, wanted)
+    if isinstance(weights, (str, os.PathLike)):
+        with open_file(weights) as stream:
+            weights_given = arrays_in(stream, os.fspath(weights), checked, wanted)
+    else:
+        weights_given = weights
+    arrays, report = matched(weights_given, wanted)
     faults = told(report, partial)
     if faults:
         file = os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else None
@@ -58,7 +64,8 @@ def named(
     about: Start = training.weights
     report = checked.report()
     with opened(checked, about.file, report) as file:
-        found = {f"{about.prefix}{n}": v for n, v in weights_in(file, shown(checked.folder / about.file)).items()}
+        arrays = arrays_in(file, shown(checked.folder / about.file), checked, wanted)
+        found = {f"{about.prefix}{name}": array for name, array in arrays.items()}
     if about.layers != EVERY:  # then the file may be of a larger network
         layers = {layer for pattern in about.layers for layer in selected(pattern, map(layer_of, wanted))}
         wanted = {name: type for name, type in wanted.items() if layer_of(name) in layers}
@@ -68,6 +75,22 @@ def named(
         report.add(fault.code, ("training", "weights"), f"{about.file}: {fault.message}", help=fault.help)
     report.raise_errors()
     return arrays, matches
+
+
+def arrays_in(
+    file: IO[bytes], name: str, checked: Checked, wanted: Mapping[str, TensorType]
+) -> Mapping[str, np.ndarray]:
+    """The arrays of a file by our names: one of weights, or one of Keras', which tells by layers what is what."""
+    if not is_keras(file, name):
+        return weights_in(file, name)
+    stored = opened_keras(file, name).weights
+    if stored is None:
+        raise UsageError("keras-no-weights", f"there are no weights in {name!r}")
+    calls = [call for call in checked.network.calls if call.owner == call.name and call.layer is not None]
+    layers = {call.name: type(call.layer).type_name for call in calls if call.layer}
+    found = by_name(stored, owners_of(layers), wanted, name)
+    check_finite(found, name)
+    return found
 
 
 def layer_of(weight: str) -> str:
