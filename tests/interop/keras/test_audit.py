@@ -31,8 +31,8 @@ def hook(event, arguments):
     elif event == "subprocess.Popen" and "hdf5_child" not in text:
         seen.append((event, text))
     elif event.split(".")[0] in ("socket", "os", "exec", "compile", "marshal", "pickle", "ctypes", "urllib"):
-        known = ("os.posix_spawn", "os.listdir", "os.scandir", "os.walk", "os.putenv", "os.fork", "os.exec", "os.kill")  # the last: our reader
-        if event not in known:
+        ours = ("os.posix_spawn", "os.listdir", "os.scandir", "os.walk", "os.putenv", "os.fork", "os.exec", "os.kill")
+        if event not in ours:  # to start the reader of HDF5, and to end it
             seen.append((event, text[:100]))
 sys.addaudithook(hook)
 try:
