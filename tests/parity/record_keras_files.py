@@ -5,6 +5,7 @@ Every weight's numbers follow from its name (`numbers`), so that a test knows th
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import zlib
@@ -12,9 +13,12 @@ from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import h5py
 import keras
 import numpy as np
+import oracle
 from keras import layers
+from layers.cases import all_cases  # tests/layers
 
 
 def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -66,7 +70,34 @@ def fill(model: keras.Model) -> None:
             weight.assign(keras.ops.cast(numbers(name, weight.shape), weight.dtype))
 
 
+def places(folder: Path) -> dict[str, list[str]]:
+    """By case, the paths in a weights file of what a layer owns, from the layer's group on."""
+    found = {}
+    for case in all_cases():
+        names = [f"x{index}" for index in range(len(case.inputs))]
+        inputs = {name: {"shape": shape, "dtype": case.dtype} for name, shape in zip(names, case.inputs, strict=True)}
+        spec = {"inputs": inputs, "layers": [{**case.layer, "name": "layer", "from": names}]}
+        try:
+            model = oracle.keras_model(spec, initial=False)
+        except Exception as error:  # what Keras has not, or not so
+            print(case.id, error)
+            continue
+        if model.weights:
+            model.save_weights(folder / "some.weights.h5")
+            found[case.id] = stored(folder / "some.weights.h5")
+    (folder / "some.weights.h5").unlink()
+    return found
+
+
+def stored(path: Path) -> list[str]:
+    paths: list[str] = []
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: paths.append(name) if isinstance(item, h5py.Dataset) else None)
+    return [path.split("/", 2)[2] for path in paths]
+
+
 def main(folder: Path) -> None:
+    (folder / "keras3_places.json").write_text(json.dumps(places(folder), separators=(",", ":")) + "\n")
     keras.backend.clear_session()
     for model in (every_kind(), half()):
         fill(model)

@@ -94,7 +94,7 @@ class _child:
             "skip": OPTIMIZERS,
             "paths": [path for path in sys.path if os.path.isabs(path)],
         }
-        keep = {key: os.environ[key] for key in ("SYSTEMROOT", "PATH", "LD_LIBRARY_PATH") if key in os.environ}
+        keep = {key: os.environ[key] for key in ("SYSTEMROOT", "LD_LIBRARY_PATH") if key in os.environ}
         quiet = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", str(SCRIPT), json.dumps(told)],

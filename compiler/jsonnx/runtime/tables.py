@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
+from itertools import chain
 from math import prod
-from typing import IO, Protocol
+from tokenize import TokenError
+from typing import IO, NamedTuple, Protocol
 
 import numpy as np
 
+from ..diagnostics import CompileError
+from ..interop.budget import Budget
+from ..interop.zips import Archive
 from ..types import TensorType
 from .conform import Index, Locate, sample
 from .faults import Faults, Place
@@ -19,8 +22,8 @@ from .faults import Faults, Place
 LIMIT = 8 << 30
 """Bytes of a data file, unpacked."""
 MAX_COLUMNS = 1 << 16
-_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What NumPy and zipfile raise for a file that is not what it should be (RuntimeError: encrypted)."""
+_DAMAGE = (OSError, ValueError, EOFError)
+"""What NumPy raises for a file that is not what it should be."""
 
 
 class Table(Protocol):
@@ -49,10 +52,13 @@ def read_table(file: IO[bytes], name: str, faults: Faults, alone: str = "") -> T
         return _csv(file.read(), faults)
     try:
         if ending == "npz":
-            return _archive(file)
+            return _archive(file, name)
         if ending == "npy":
             array = _array(file, size)
             return ArrayTable([alone], lambda name: array)
+    except CompileError as error:
+        faults.found += error.diagnostics
+        return None
     except _DAMAGE as error:
         faults.add("bad-data-file", f"not a readable .{ending} file: {error}")
         return None
@@ -65,38 +71,70 @@ def read_table(file: IO[bytes], name: str, faults: Faults, alone: str = "") -> T
 # -- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def _array(file: IO[bytes], size: int) -> np.ndarray:
-    """The array of an .npy file of `size` bytes. ValueError where it is anything but plain data of that length.
+class _Header(NamedTuple):
+    """What an .npy file says of its array."""
 
-    The header is read first: a false one would have NumPy ask for terabytes.
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+
+
+def _header(file: IO[bytes], size: int) -> _Header:
+    """The header of an .npy file of `size` bytes. ValueError unless plain data of just the length left follow.
+
+    It is asked first: a false one would have NumPy ask for terabytes.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"format version {version} is not supported")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read_header(file)
-    if dtype.kind not in "fiubU":
-        raise ValueError(f"elements of type {dtype} are not supported")
+    try:
+        found = _Header(*read_header(file))
+    except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
+        raise ValueError(f"its header is damaged: {error}") from None
+    if found.dtype.kind not in "fiubU":
+        raise ValueError(f"elements of type {found.dtype} are not supported")
+    left = size - file.tell()
+    if left != prod(found.shape) * found.dtype.itemsize or any(length < 0 for length in found.shape):
+        raise ValueError(f"it holds {left:,} bytes, its header says {list(found.shape)} of {found.dtype}")
+    return found
+
+
+def _shaped(header: _Header, data: bytes | bytearray) -> np.ndarray:
+    array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def _array(file: IO[bytes], size: int) -> np.ndarray:
+    """The array of an .npy file of `size` bytes. ValueError where it is anything but plain data of that length."""
+    header = _header(file, size)
     data = file.read(size)
-    if len(data) != prod(shape) * dtype.itemsize or any(length < 0 for length in shape):
-        raise ValueError(f"it holds {len(data):,} bytes, its header says {list(shape)} of {dtype}")
-    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    if len(data) != prod(header.shape) * header.dtype.itemsize:
+        raise ValueError("it changed while it was read")
+    return _shaped(header, data)
 
 
-def _archive(file: IO[bytes]) -> ArrayTable:
-    """The arrays of an .npz file, each read when it is asked for. ValueError for a bomb."""
-    archive = zipfile.ZipFile(file)
-    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    unpacked = sum(info.file_size for info in archive.infolist())
-    if len(members) < len(archive.infolist()):
+def _archive(file: IO[bytes], name: str) -> ArrayTable:
+    """The arrays of an .npz file, each read when it is asked for.
+
+    CompileError for an archive that is not sound, ValueError where its arrays are not.
+    """
+    archive = Archive(file, Budget(name, bytes=LIMIT))
+    members = {member.removesuffix(".npy"): member for member in archive.names()}
+    if len(members) < len(archive.names()):
         raise ValueError("two members have the same name")
-    if unpacked > LIMIT:
+    if (unpacked := sum(map(archive.size_of, members.values()))) > LIMIT:
         raise ValueError(f"it unpacks to {unpacked:,} bytes, the limit is {LIMIT:,}")
 
-    def read(name: str) -> np.ndarray:
-        with archive.open(members[name]) as member:
-            return _array(member, members[name].file_size)
+    def read(key: str) -> np.ndarray:
+        chunks, size = archive.chunks(members[key]), archive.size_of(members[key])
+        first = io.BytesIO(next(chunks, b""))  # headers are shorter than a chunk
+        header = _header(first, size)
+        data, at = bytearray(size - first.tell()), 0
+        for chunk in chain([first.read()], chunks):
+            data[at : at + len(chunk)] = chunk
+            at += len(chunk)
+        return _shaped(header, data)
 
     return ArrayTable(list(members), read)
 
@@ -110,6 +148,9 @@ class ArrayTable:
     def column(self, name: str, type: TensorType, labels: Sequence[str], faults: Faults) -> np.ndarray | None:
         try:
             return self._read(name)
+        except CompileError as error:
+            faults.found += error.diagnostics
+            return None
         except _DAMAGE as error:
             faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None

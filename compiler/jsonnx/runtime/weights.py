@@ -36,12 +36,20 @@ def weights_in(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
         arrays = _archived(file, name, faults) if name.lower().endswith(".npz") else _tensors(file.read(), faults)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {reason(error)}") from error
+    if faults:
+        raise CompileError(faults.found)
+    check_finite(arrays, name)
+    return arrays
+
+
+def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
+    """CompileError where an array of a file holds NaN or infinity."""
+    faults = Faults(file)
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             faults.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
     if faults:
         raise CompileError(faults.found)
-    return arrays
 
 
 def _archived(file: Any, name: str, faults: Faults) -> dict[str, np.ndarray]:

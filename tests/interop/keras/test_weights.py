@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -112,3 +113,34 @@ def test_a_weights_order_in_a_nested_model_does_not_depend_on_what_was_frozen() 
     found = matched(stored, owners, wanted, list(wanted)[:2])
     for name, array in found.arrays.items():
         np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+def test_a_files_weights_go_with_a_spec(tmp_path: Path) -> None:
+    """`--weights` takes Keras' files of any form, also for layers that a model within the file's model has."""
+    spec, weights = jsonnx.from_keras(FILES / "keras3_every_kind.keras")
+    assert weights is not None
+    stored = tmp_path / "only.weights.h5"
+    with zipfile.ZipFile(FILES / "keras3_every_kind.keras") as archive:
+        stored.write_bytes(archive.read("model.weights.h5"))
+    for path in (FILES / "keras3_every_kind.keras", stored):
+        compiled = jsonnx.compile(spec, path)
+        for name, array in weights.items():
+            np.testing.assert_array_equal(compiled.weights[name], array, err_msg=name)
+
+
+def test_a_packed_archive_and_a_folder_are_read_alike(tmp_path: Path) -> None:
+    """As people make them who pack or unpack a .keras file themselves."""
+    with zipfile.ZipFile(FILES / "keras3_half.keras") as archive:
+        archive.extractall(tmp_path / "folder")
+        with zipfile.ZipFile(tmp_path / "packed.keras", "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in archive.namelist():
+                packed.writestr(name, archive.read(name))
+    expected = open_keras(FILES / "keras3_half.keras")
+    for path in (tmp_path / "folder", tmp_path / "packed.keras"):
+        found = open_keras(path)
+        assert (found.form, found.config, found.version) == ("keras", expected.config, expected.version)
+        assert found.weights is not None
+        assert expected.weights is not None
+        assert found.weights.arrays.keys() == expected.weights.arrays.keys()
+        for name, array in expected.weights.arrays.items():
+            np.testing.assert_array_equal(found.weights.arrays[name], array)

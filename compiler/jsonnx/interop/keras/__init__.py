@@ -7,9 +7,21 @@ and `keras1` bring their arguments to Keras 3's words, `layers` and `operations`
 
 from __future__ import annotations
 
-from .archive import KerasFile, open_keras
+from .archive import KerasFile, is_keras, open_keras, opened_keras
 from .model import Imported, read_model
 from .steps import Owner
-from .variables import Matched, matched
+from .variables import Matched, by_name, matched, owners_of
 
-__all__ = ["Imported", "KerasFile", "Matched", "Owner", "matched", "open_keras", "read_model"]
+__all__ = [
+    "Imported",
+    "KerasFile",
+    "Matched",
+    "Owner",
+    "by_name",
+    "is_keras",
+    "matched",
+    "open_keras",
+    "opened_keras",
+    "owners_of",
+    "read_model",
+]

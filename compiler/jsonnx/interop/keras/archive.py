@@ -77,6 +77,22 @@ def open_keras(path_or_text: str | os.PathLike[str], budget: Budget | None = Non
         raise UsageError("unreadable-file", f"cannot read {name!r}: {reason(error)}") from error
 
 
+def is_keras(file: IO[bytes], name: str) -> bool:
+    """Whether an open file is one of Keras', told by its first bytes; an .npz file is a zip archive too.
+
+    A safetensors file may begin with any byte, and its fifth to eighth are zero.
+    """
+    start = file.read(8)
+    file.seek(0)
+    archive = start.startswith(b"PK\3\4") and not name.lower().endswith(".npz")
+    return is_hdf5(start) or ((archive or start[:1] == b"{") and start[4:] != bytes(4))
+
+
+def opened_keras(file: IO[bytes], name: str) -> KerasFile:
+    """The same of an open file of that name."""
+    return _opened(file, Path(name), Budget(name))
+
+
 def _opened(file: IO[bytes], path: Path, budget: Budget) -> KerasFile:
     """A file by its first bytes; names say nothing."""
     start = file.read(8)

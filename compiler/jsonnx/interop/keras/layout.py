@@ -29,7 +29,7 @@ INSIDE: Mapping[str, Inside] = {
     "time_distributed": _LAYER,
     "spectral_normalization": _LAYER,
     "multi_head_attention": lambda part: "_gate_dense" if part == "gate" else f"{part.split('_')[-1]}_dense",
-    "group_query_attention": lambda part: f"_{part.split('_')[-1]}_dense",
+    **dict.fromkeys(("group_query_attention", "grouped_query_attention"), lambda part: f"_{part.split('_')[-1]}_dense"),
     "pipeline": lambda part: f"layers/{part}",
 }
 """By the type of a layer, in snake case: under which attribute Keras keeps the part that our names call so."""

@@ -60,12 +60,15 @@ class Groups:
         self.top = top
         self._ours = {name for owner in owners for name in owner.names}
         self._by_name: dict[str, dict[str, str]] = {}
+        self._anywhere: dict[str, list[str]] = {}
         self._names: dict[str, str] = {}
         self._present = _present(stored) if top == OLD_LAYERS else {}
         for path in stored.attributes:
             name, (group, _, last) = stored.text(path, "name"), path.rpartition("/")
             if last == "vars" and name is not None:
                 self._names[group] = name
+                if group.rpartition("/")[0].rpartition("/")[2] == top:
+                    self._anywhere.setdefault(name, []).append(group)
                 self._by_name.setdefault(group.rpartition("/")[0], {}).setdefault(name, group)
 
     def of(self, owner: Owner) -> str:
@@ -73,16 +76,18 @@ class Groups:
         at = ""
         for name, stem in zip(owner.names, owner.group.split("/")[1::2], strict=True):
             folder = f"{at}{self.top}"
-            at = f"{self._group(folder, name, stem)}/"
+            at = f"{self._group(folder, name, stem, len(owner.names) == 1)}/"
         return at.removesuffix("/")
 
-    def _group(self, folder: str, name: str, stem: str) -> str:
+    def _group(self, folder: str, name: str, stem: str, alone: bool) -> str:
         """A layer's group by name; by count where no layer is called like one of ours, or the group has no name."""
         if self.top == OLD_LAYERS:
             return self._in_old(folder, stem)
         named, counted = self._by_name.get(folder, {}), f"{folder}/{stem}"
         if name in named:
             return named[name]
+        if len(inside := self._anywhere.get(name, [])) == 1 and alone:  # it is in a model within the file's model
+            return inside[0]
         free = counted not in self._names or self._ours.isdisjoint(named)
         return counted if free else f"{folder}/{name}"
 

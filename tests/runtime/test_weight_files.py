@@ -1,0 +1,119 @@
+"""Files of weights with anything but plain numbers in them are refused before they cost anything."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonnx.diagnostics import CompileError
+from jsonnx.runtime.weights import read_weights
+
+
+def npz(path: Path, **members: bytes | np.ndarray) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            if isinstance(data, np.ndarray):
+                file = io.BytesIO()
+                np.save(file, data)
+                data = file.getvalue()
+            archive.writestr(f"{name}.npy", data)
+    return path
+
+
+def header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text) + 1) + text.encode() + b"\n"
+
+
+def refused(path: Path) -> list[str]:
+    with pytest.raises(CompileError) as caught:
+        read_weights(path)
+    return [fault.code for fault in caught.value.diagnostics]
+
+
+def test_objects_are_never_unpickled(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self):
+            return (Path(tmp_path / "owned").touch, ())
+
+    data = header("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }") + pickle.dumps(Bomb())
+    assert refused(npz(tmp_path / "a.npz", x=data)) == ["bad-data-file"]
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<M8[s]', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<f4', 'shape': (1,), }",
+        "__import__('os').system('true')",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1," * 3000 + "), }",
+        "(" * 5000,
+        "{'a': (",
+        "  x\n y",
+        "",
+    ],
+)
+def test_a_header_that_lies(text: str, tmp_path: Path) -> None:
+    assert refused(npz(tmp_path / "a.npz", x=header(text) + bytes(4))) == ["bad-data-file"]
+
+
+def test_any_order_and_byte_order_of_plain_numbers_is_read(tmp_path: Path) -> None:
+    array = np.arange(6, dtype=">f4").reshape(2, 3)
+    read = read_weights(npz(tmp_path / "a.npz", c=array, f=np.asfortranarray(array), none=np.zeros((0, 2), "f4")))
+    np.testing.assert_array_equal(read["c"], array)
+    np.testing.assert_array_equal(read["f"], array)
+    assert read["none"].shape == (0, 2)
+
+
+def test_a_large_array_comes_in_pieces(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(size=(700_001,)).astype("f4")
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=array)
+    np.testing.assert_array_equal(read_weights(path)["x"], array)
+
+
+def tensors(path: Path, header: object, data: bytes = bytes(16)) -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return path
+
+
+def entry(shape: list[int], start: int, end: int, kind: str = "F32") -> dict[str, object]:
+    return {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"a": entry([4], 0, 12)},
+        {"a": entry([1 << 62, 4], 0, 16)},
+        {"a": entry([2], 0, 8), "b": entry([2], 4, 12)},
+        {"a": entry([2], 0, 8), "b": entry([2], 0, 8)},
+        {"a": entry([2], 8, 16)},
+        {"a": entry([4], 0, 16), "b": entry([4], 16, 32)},
+        {"a": entry([4], 0, 16, "OBJECT")},
+        {"a": {"dtype": "F32"}},
+        b"[" * 100_000,
+        b"{",
+        b"",
+        [],
+    ],
+)
+def test_a_safetensors_header_that_lies(header: object, tmp_path: Path) -> None:
+    assert refused(tensors(tmp_path / "a.safetensors", header)) == ["damaged-file"]
+
+
+@pytest.mark.parametrize("length", [1 << 62, 1 << 40, (1 << 64) - 1, 200 << 20])
+def test_a_safetensors_header_longer_than_the_file(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", length) + b"{}")
+    assert refused(path) == ["damaged-file"]
