@@ -11,6 +11,7 @@ import pytest
 from harness import run
 from jsonnx.graph import Builder, Graph, Value
 from jsonnx.passes.affine import absorb_affine
+from jsonnx.passes.flattened import absorb_order
 from jsonnx.passes.idle import without_idle
 from jsonnx.passes.inference import in_one_layout, simplified
 from jsonnx.passes.padding import absorb_padding
@@ -219,6 +220,38 @@ def test_a_zero_that_makes_a_tensor_larger_stays() -> None:
 
 def test_zero_less_a_number_stays() -> None:
     assert ops(after(without_idle, lambda g, x: g.Sub(0.0, g.Div(1.0, g.Add(g.Abs(x), 1.0)))))["Sub"] == 1
+
+
+def test_lists_of_lists_are_one_list() -> None:
+    def network(g: Builder, x: Value) -> Value:
+        y, z = g.Relu(x), g.Neg(x)
+        return g.Concat(x, g.Concat(y, z, axis=1), g.Concat(y, z, axis=1), axis=-3)
+
+    assert ops(after(without_idle, network))["Concat"] == 1
+    shared = after(without_idle, lambda g, x: g.Concat(y := g.Concat(x, x, axis=1), y, axis=1))
+    assert ops(shared) == {"Concat": 2}
+    halves = after(without_idle, lambda g, x: g.Concat(x, g.Concat(y := g.Slice(x, [0], [3], [3]), y, axis=3), axis=1))
+    assert ops(halves) == {"Slice": 1, "Concat": 2}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("perm", [TO_LAST, [0, 3, 1, 2], [0, 1, 3, 2]])
+def test_a_matrix_takes_the_elements_of_an_image_in_its_own_order(perm: list[int], transposed: bool) -> None:
+    def network(g: Builder, x: Value) -> Value:
+        flat = g.reshape(g.Transpose(x, perm=perm), (BATCH, 168))
+        matrix = drawn(168, 5)
+        if transposed:
+            return g.Gemm(flat, g.const(matrix.T), g.const(drawn(5)), transB=1)
+        return g.MatMul(flat, g.const(matrix))
+
+    assert "Transpose" not in ops(after(absorb_order, network))
+
+
+def test_what_is_not_the_whole_image_keeps_its_transpose() -> None:
+    def network(g: Builder, x: Value) -> Value:
+        return g.MatMul(g.Reshape(g.Transpose(x, perm=TO_LAST), [-1, 4]), g.const(drawn(4, 5)))
+
+    assert "Transpose" in ops(after(absorb_order, network))
 
 
 # -- functions -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""Removes operators that change nothing, and all but the last of several that only give a shape."""
+"""Removes operators that change nothing, and all but the last of several that only give a shape, or put together."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from ..graph import Constant, Graph, Node, Value
@@ -17,16 +18,20 @@ def without_idle(graph: Graph) -> Graph:
     """The same function without operators whose result is their operand; outputs keep their names."""
     new: dict[Value, Value] = {}
     shaped: dict[Value, Value] = {}
+    joined: dict[Value, Node] = {}
+    uses = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(graph.roots)
     nodes = []
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        node = _shortened(node, shaped)
+        node = _together(_shortened(node, shaped), joined)
         x = _unchanged(node)
         if x is not None:
             new[node.outputs[0]] = x
             continue
         if node.op in SHAPING and node.inputs[0] is not None:
             shaped[node.outputs[0]] = node.inputs[0]
+        if node.op == "Concat" and uses[node.outputs[0]] == 1:
+            joined[node.outputs[0]] = node
         nodes.append(node)
     return graph.rewired(nodes, new)
 
@@ -47,6 +52,19 @@ def _shortened(node: Node, shaped: Mapping[Value, Value]) -> Node:
     if node.op in SHAPING and x is not None and x in shaped and shaped[x].type == node.outputs[0].type:
         node = node.with_inputs((shaped[x], *node.inputs[1:]))
     return node
+
+
+def _together(node: Node, joined: Mapping[Value, Node]) -> Node:
+    """A Concat of what another one put together along the same axis, as one of all."""
+    if node.op != "Concat":
+        return node
+    rank, axis = node.outputs[0].rank, node.attribute("axis")
+    parts: list[Value | None] = []
+    for x in node.inputs:
+        inner = joined.get(x) if x is not None else None
+        same = inner is not None and (inner.attribute("axis") - axis) % rank == 0
+        parts += inner.inputs if inner is not None and same else [x]
+    return node.with_inputs(parts)
 
 
 def _unchanged(node: Node) -> Value | None:

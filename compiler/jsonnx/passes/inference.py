@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..graph import Graph
 from .affine import absorb_affine
+from .flattened import absorb_order
 from .idle import without_idle
 from .layout import channels_first
 from .padding import absorb_padding
@@ -23,6 +24,7 @@ def in_one_layout(graph: Graph) -> Graph:
 
 PASSES = (
     in_one_layout,
+    absorb_order,
     without_idle,
     recognise,
     absorb_padding,
