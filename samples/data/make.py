@@ -74,6 +74,15 @@ def mnist(folder):
 def digits(folder):
     data = load_digits()
     save_images(folder, "digits", data.images, data.target, 360)
+    few(folder, "digits", 5)
+
+
+def few(folder, name, count):
+    """Write name_few.npz: the first `count` images of every class of the training part, in its order."""
+    part = np.load(folder / f"{name}_train.npz")
+    first = [np.flatnonzero(part["label"] == label)[:count] for label in np.unique(part["label"])]
+    rows = np.sort(np.concatenate(first))
+    np.savez_compressed(folder / f"{name}_few.npz", image=part["image"][rows], label=part["label"][rows])
 
 
 def vowels(folder):
