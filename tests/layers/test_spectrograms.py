@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
+from jsonnx.gradient import gradients
+from jsonnx.graph import Builder
 from jsonnx.types import Size
 
 MEL = {"type": "MelSpectrogram", "sequence_stride": 4, "num_mel_bins": 3, "min_freq": 500, "power_to_db": False}
@@ -24,3 +26,13 @@ def test_a_signal_of_any_length_is_reflected_as_often_as_it_takes(samples: int, 
     first = half // 4  # the first of its frames that lies inside the reflected signal
     if half % 4 == 0:
         np.testing.assert_allclose(inside[:, :, first : first + fixed.shape[2]], fixed, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1, 2])
+def test_silence_has_no_slope(exponent: float) -> None:
+    graph = lower(one_layer({**MEL, "fft_length": 16, "mag_exp": exponent}, (20,)), training=True)
+    g = Builder.onto(graph, training=True)
+    total = g.ReduceSum(graph.outputs["layer"], keepdims=0)
+    (x,) = graph.inputs.values()
+    slope = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, [x])[x]
+    assert not run(g.graph({"slope": slope}), {"x0": np.zeros((2, 20), "float32")})["slope"].any()

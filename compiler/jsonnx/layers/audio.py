@@ -205,7 +205,10 @@ class MelSpectrogram(Layer):
         window = g.const(self.window_values()[:, None], x.dtype)
         parts = [g.MatMul(framed, g.Mul(wave, window)) for wave in (g.Cos(angle), g.Sin(angle))]
         power = g.Add(g.Mul(parts[0], parts[0]), g.Mul(parts[1], parts[1]))
-        return power if self.mag_exp == 2 else g.Pow(power, self.mag_exp / 2)
+        if not 0 < self.mag_exp < 2:
+            return power if self.mag_exp == 2 else g.Pow(power, self.mag_exp / 2)
+        some = g.Greater(power, 0.0)  # in silence the slope of a root is infinite, times nothing
+        return g.Where(some, g.Pow(g.Where(some, power, 1.0), self.mag_exp / 2), 0.0)
 
     def places(self, g: Builder, x: Value) -> Value:
         """Where the samples of every frame stand: [frames, fft_length], reflected at the ends."""

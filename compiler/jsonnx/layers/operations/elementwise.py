@@ -239,7 +239,7 @@ class Cast(Operation):
 class Round(Operation):
     """The nearest number of so many decimals, of two the even one."""
 
-    decimals: int = attr(0, doc="Digits behind the point.", minimum=0)
+    decimals: int = attr(0, doc="Digits behind the point.", minimum=0, maximum=38)
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)

@@ -244,6 +244,10 @@ class Stack(Joined):
 # -- in parts --------------------------------------------------------------------------------------------------------
 
 
+MOST = 65536
+"""Results that a layer may have."""
+
+
 class Parts(Operation):
     """Base of the functions of several results, the further ones of which are called 1, 2, ..."""
 
@@ -251,7 +255,9 @@ class Parts(Operation):
         raise NotImplementedError
 
     def output_names(self) -> tuple[str, ...]:
-        return tuple(map(str, range(1, self.pieces())))
+        pieces = self.pieces()
+        require(pieces <= MOST, f"takes its input into {pieces} parts, the limit is {MOST}", code="too-large")
+        return tuple(map(str, range(1, pieces)))
 
 
 @operation("split")
