@@ -56,13 +56,8 @@ def answer_raw_input(model: Path, feeds: dict[str, np.ndarray], classes: list[in
 
 
 def test_every_sample_has_bounds_and_its_data_beside_it() -> None:
-<<<<<<< HEAD
     every = {path.stem: json.loads(path.read_text()) for path in SAMPLES.glob("*.json")}
     specs = {name: spec for name, spec in every.items() if "data" in spec.get("training", {})}
-=======
-    specs = {path.stem: json.loads(path.read_text()) for path in SAMPLES.glob("*.json")}
-    specs = {name: spec for name, spec in specs.items() if "data" in spec.get("training", {})}
->>>>>>> refs/h/transfer
     assert specs.keys() == BOUNDS.keys()
     for spec in specs.values():
         data = SAMPLES / spec["training"]["data"]["train"]
