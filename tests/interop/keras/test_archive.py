@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from jsonnx.diagnostics import CompileError, UsageError
-from jsonnx.interop.keras import KerasFile, matched, open_keras, owners_of
+from jsonnx.interop.keras import KerasFile, Owner, matched, open_keras
 from jsonnx.types import TensorType
 
 FILES = Path(__file__).parent / "files"
@@ -121,7 +121,7 @@ def test_numbers_that_are_not_finite_are_told_and_taken(tmp_path: Path) -> None:
     stored = open_keras(tmp_path / "a.weights.h5").weights
     assert stored is not None
     wanted = {name: TensorType("float32", (3,)) for name in ("d/kernel", "d/bias")}
-    found = matched(stored, owners_of({"d": "Dense"}), wanted, list(wanted))
+    found = matched(stored, [Owner("d", "Dense", ("d",), "layers/dense")], wanted, list(wanted))
     assert not found.faults()
     assert found.arrays["d/kernel"].tobytes() == values.tobytes()
     rounded, odd = found.notices
