@@ -53,7 +53,11 @@ def from_keras(path_or_text: PathOrText) -> tuple[dict[str, Any], Mapping[str, n
 
 def imported(path_or_text: PathOrText, *, fold: bool = True) -> Import:
     """As `from_keras`, with what there is to know of the file. Unless folded, the spec has no blocks."""
-    file = open_keras(path_or_text)
+    return translated(open_keras(path_or_text), fold=fold)
+
+
+def translated(file: KerasFile, *, fold: bool = True) -> Import:
+    """The same of a file that is open already."""
     if file.source is None:
         help = "compile and train take such a file as --weights; import needs a .keras file, or an .h5 file of a model"
         raise CompileError(

@@ -10,7 +10,7 @@ import numpy as np
 from .diagnostics import CompileError, Diagnostic
 from .driver import forward
 from .exports import as_keras
-from .imports import imported
+from .imports import translated
 from .interop.keras import KerasFile, Owner, matched, open_keras
 from .interop.keras.export import groups_of
 from .validation import Checked
@@ -26,7 +26,7 @@ def keras_weights(checked: Checked, path: str | os.PathLike[str], partial: bool)
     file = open_keras(path)
     if file.source is None:
         return _by_number(checked, file, partial)
-    weights = imported(path, fold=False).weights
+    weights = translated(file, fold=False).weights
     if weights is None:
         raise CompileError([Diagnostic("keras-no-weights", "this file has a model and no weights", file=file.file)])
     return weights

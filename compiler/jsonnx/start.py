@@ -77,7 +77,7 @@ def named(
 
 def is_keras(path: str | os.PathLike[str]) -> bool:
     """Whether a file is one of Keras', by its ending."""
-    return os.fspath(path).lower().endswith((".keras", ".h5", ".hdf5"))
+    return os.fspath(path).lower().endswith((".keras", ".h5", ".hdf5", ".weights.json"))
 
 
 def arrays_in(checked: Checked, path: str | os.PathLike[str], partial: bool) -> Mapping[str, np.ndarray]:

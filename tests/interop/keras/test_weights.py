@@ -144,3 +144,13 @@ def test_a_packed_archive_and_a_folder_are_read_alike(tmp_path: Path) -> None:
         assert found.weights.arrays.keys() == expected.weights.arrays.keys()
         for name, array in expected.weights.arrays.items():
             np.testing.assert_array_equal(found.weights.arrays[name], array)
+
+
+def test_shards_go_with_a_spec() -> None:
+    layers = [{"type": "Dense", "name": name, "units": 2} for name in ("bfloat16", "float16")]
+    spec = {"inputs": {"x": {"shape": [3]}}, "layers": layers}
+    stored = open_keras(FILES / "keras3_half.keras").weights
+    assert stored is not None
+    expected = matched(stored, HALF_OWNERS, HALF, list(HALF)).arrays
+    for name, array in jsonnx.compile(spec, FILES / "keras3_shards.weights.json").weights.items():
+        np.testing.assert_array_equal(array, expected[name])
