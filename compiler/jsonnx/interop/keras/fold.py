@@ -26,6 +26,9 @@ from .writer import document
 SHORTEST = 3
 """Layers of the smallest block."""
 
+LONGEST = 200
+"""Layers of the greatest: beyond that it is no block but a network."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -114,14 +117,14 @@ def choose(flat: Flat) -> Iterator[list[Run]]:
 
 def runs_of(flat: Flat) -> Iterator[Run]:
     """All runs that could be uses of a block."""
-    used, places = users(flat), {step.name: place for place, step in enumerate(flat.steps)}
+    used = users(flat)
     shared = {str(step.spec["use"]) for step in flat.steps if "use" in step.spec}
     taken = {step.name.lower() for step in flat.steps} | {name.lower() for name in flat.inputs}
     for prefix, start, end in prefixed(flat.steps):
         steps = flat.steps[start:end]
         whole = all("use" not in step.spec and step.name not in shared for step in steps)
         if whole and prefix.lower() not in taken:
-            run = run_of(prefix, start, steps, used, places)
+            run = run_of(prefix, start, steps, used)
             if run is not None:
                 yield run
 
@@ -134,24 +137,28 @@ def prefixed(steps: Sequence[Step]) -> Iterator[tuple[str, int, int]]:
         for found in re.finditer("_", step.name):
             rows.setdefault(step.name[: found.start()], []).append(place)
     for prefix, places in rows.items():
-        if len(places) >= SHORTEST and places[-1] - places[0] + 1 == len(places) and re.match("[A-Za-z_]", prefix):
+        if (
+            SHORTEST <= len(places) <= LONGEST
+            and places[-1] - places[0] + 1 == len(places)
+            and re.match("[A-Za-z_]", prefix)
+        ):
             yield prefix, places[0], places[-1] + 1
 
 
-def users(flat: Flat) -> dict[str, list[int]]:
-    """By value: the steps that take it; outputs count as a step behind the last."""
-    found: dict[str, list[int]] = {}
-    for place, step in enumerate(flat.steps):
-        for source in step.sources:
-            found.setdefault(source, []).append(place)
-    for name in flat.outputs:
-        found.setdefault(name, []).append(len(flat.steps))
+Users = Mapping[str, Mapping[str, Sequence[int]]]
+"""By layer, and by result of it: the places of the steps that take it."""
+
+
+def users(flat: Flat) -> Users:
+    """What is taken where; outputs count as a step behind the last."""
+    found: dict[str, dict[str, list[int]]] = {}
+    takers = [(place, source) for place, step in enumerate(flat.steps) for source in step.sources]
+    for place, source in [*takers, *((len(flat.steps), name) for name in flat.outputs)]:
+        found.setdefault(source.partition(".")[0], {}).setdefault(source, []).append(place)
     return found
 
 
-def run_of(
-    prefix: str, start: int, steps: Sequence[Step], used: Mapping[str, Sequence[int]], places: Mapping[str, int]
-) -> Run | None:
+def run_of(prefix: str, start: int, steps: Sequence[Step], used: Users) -> Run | None:
     """The run of some steps; None where it has not just one result."""
     end = start + len(steps)
     inside = {step.name for step in steps}
@@ -168,8 +175,9 @@ def run_of(
         sources.append(tuple(given))
     results = [
         name
-        for name, takers in used.items()
-        if name.partition(".")[0] in inside and any(not start <= place < end for place in takers)
+        for step in steps
+        for name, takers in used.get(step.name, {}).items()
+        if any(not start <= place < end for place in takers)
     ]
     names = {step.name[len(prefix) + 1 :] for step in steps}
     clear = len(results) == 1 and "." not in results[0] and not names & set(outside.values())
