@@ -23,7 +23,7 @@ def altered(source: Source, scale: str | None, changes: Sequence[str]) -> tuple[
         changers |= {("parameters", name): f"the scale {scale!r}" for name in values}
     for change in changes:
         _, equals, text = change.partition("=")
-        steps = _steps(source, change)
+        steps = _steps(source, change) if equals else ()
         if not equals or "" in steps or len(steps) > STANDARD.depth:
             help = "as in --set training.epochs=3"
             raise UsageError("bad-option", f"--set {change}: not of the form KEY=VALUE", help)
