@@ -22,7 +22,18 @@ from drawing import alone, draw_batch, draw_weights
 from jsonnx.api import Trainer
 from jsonnx.exports import to_keras
 
-CASES = [*of_layers(), *GRAPHS, *of_masks()]
+IN_SYMBOLS = {"layer-ops-max-pool-volume"}
+"""What Keras computes, and says that it cannot where it is told to make a model of it."""
+
+UNSAID = ("layer-ops-layer-norm", "layer-ops-rms-norm", "layer-ops-batch-norm", "layer-ops-dot-product-attention")
+"""What Keras does not write as one node."""
+
+CASES = [
+    case
+    for case in [*of_layers(), *GRAPHS, *of_masks()]
+    if case.id not in IN_SYMBOLS and not case.id.startswith(UNSAID)
+    if not (case.id.startswith("layer-ops-norm") and case.id.endswith("inf"))
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
