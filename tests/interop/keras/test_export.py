@@ -73,6 +73,28 @@ def test_a_graph_is_a_functional_that_knows_calls_by_number() -> None:
     assert config["output_layers"] == [["b", 0, 0], ["a", 0, 0]]
 
 
+def test_functions_are_operations_and_their_constants_stand_in_the_call() -> None:
+    layers = [
+        {"type": "ops.get_item", "name": "cut", "key": [":", "1:"]},
+        {"type": "ops.subtract", "name": "rest", "x1": 1.0},
+        {"type": "ops.matmul", "name": "turned", "x2": [[1.0], [2.0], [3.0]]},
+        {"type": "ops.sum", "name": "total", "axis": -1, "keepdims": True},
+        {"type": "Dense", "name": "y", "units": 1},
+    ]
+    made = jsonnx.to_keras({"inputs": {"x": {"shape": [4]}}, "layers": layers})
+    entries = {entry["name"]: entry for entry in made.config["config"]["layers"]}
+    assert (entries["rest"]["module"], entries["rest"]["class_name"]) == ("keras.src.ops.numpy", "Subtract")
+    assert entries["rest"]["inbound_nodes"][0]["args"][0] == 1.0
+    assert entries["turned"]["inbound_nodes"][0]["args"][1]["config"]["value"] == [[1.0], [2.0], [3.0]]
+    assert entries["total"]["config"] == {"name": "total", "axis": -1, "keepdims": True}
+    _, key = entries["cut"]["inbound_nodes"][0]["args"]
+    assert [part["config"] for part in key] == [
+        {"start": None, "stop": None, "step": None},
+        {"start": 1, "stop": None, "step": None},
+    ]
+    assert list(datasets(made.weights)) == ["layers/dense/vars/0", "layers/dense/vars/1"]
+
+
 def test_weights_lie_by_class_and_number_with_the_names_of_their_layers() -> None:
     model = jsonnx.compile(STACK, seed=4)
     made = jsonnx.to_keras(STACK, model.weights)

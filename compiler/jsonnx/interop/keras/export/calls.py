@@ -11,6 +11,7 @@ from ....layers import Layer
 from ....layers.bidirectional import Bidirectional
 from ....layers.cells import StackedRNNCells
 from .objects import NotInKeras, operation
+from .operations import is_operation, operands
 
 Tensor = dict[str, Json]
 """A value as Keras refers to it: its type, and which result of which call it is."""
@@ -43,6 +44,8 @@ class Calls:
 
     def of(self, name: str, layer: Layer, inputs: list[Tensor]) -> dict[str, Json]:
         """The arguments of a call. Raises NotInKeras."""
+        if is_operation(layer):
+            return call(*operands(layer, inputs))
         kind, first, rest = layer.type_name, inputs[0], inputs[1:]
         options = {key: True for key in ("use_causal_mask", "return_attention_scores") if getattr(layer, key, False)}
         if kind in BY_ARGUMENT + LISTED:

@@ -14,6 +14,7 @@ from ....layers import Layer
 from ....types import TensorType
 from .calls import Calls, Tensor, tensor
 from .objects import FLOAT32, NotInKeras, envelope, layer_object
+from .operations import is_operation, operation_object
 from .order import in_keras_order
 
 NOT_THERE = "Keras has no such layer or argument: compile the spec to ONNX, or write this part in other layers"
@@ -85,9 +86,11 @@ class _Functional:
         """A call, its layer before the first one of it, and operations that it needs."""
         layer, owner = self.known[call.owner], call.owner
         try:
-            if owner not in self.layers:
-                self.layers[owner] = layer
-                made = {**layer_object(layer, owner), "name": owner, "inbound_nodes": []}
+            if owner not in self.entries:
+                if not is_operation(layer):
+                    self.layers[owner] = layer
+                made = operation_object(layer, owner) if is_operation(layer) else layer_object(layer, owner)
+                made |= {"name": owner, "inbound_nodes": []}
             else:
                 made = self.entries.pop(owner)
             node = self.calls.of(call.name, layer, [self.values[source] for source in call.sources])
@@ -114,6 +117,7 @@ class _Functional:
         before, *_ = self.network.inputs
         for call in self.network.calls:
             alone = call.sources == (before,) and call.owner == call.name and len(call.results) == 1
+            alone = alone and call.name in self.layers
             if not alone or self.entries[call.name]["inbound_nodes"] != [{"args": [self.values[before]], "kwargs": {}}]:
                 return False
             before = call.name

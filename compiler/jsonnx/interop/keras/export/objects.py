@@ -102,7 +102,7 @@ def plain(form: Form, value: Any) -> Json:
         return brick_object(value)
     if isinstance(value, tuple) and len(value) != 1:  # whose short form Keras reads as well, but does not write
         return [plain(form, item) for item in value]
-    return value if isinstance(value, (bool, int, float, str)) else form.write(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else form.write(value)
 
 
 def brick_object(brick: Brick) -> Json:
