@@ -355,9 +355,9 @@ def test_the_hash_of_a_spec_does_not_depend_on_its_layout():
     assert spec_hash({"a": 1, "b": [2.5, "é"]}) == hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def test_a_models_weights_bear_keras_names(sample):
-    spec, folded = sample
-    model = jsonnx.compile(spec, fold=False)
+def test_a_models_weights_bear_keras_names(request, sample):
+    _, folded = sample
+    model = jsonnx.compile(SAMPLES / f"{request.node.callspec.params['sample']}.json", fold=False)
     weights = {name: array.size for name, array in model.weights.items()}
     assert folded.weights.keys() == weights.keys()
     initializers = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.proto.graph.initializer}

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from jsonnx import Session
+from jsonnx import Session, files
 from jsonnx.cli import main
 from jsonnx.run import Recorder
-from jsonnx.runtime import files
 from jsonnx.runtime.run_folder import RunFolder
 from safetensors.numpy import load_file
 

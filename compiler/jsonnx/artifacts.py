@@ -10,10 +10,10 @@ from typing import Any
 from .backend import emit, package_version, serialize, spec_hash, verify
 from .diagnostics import UsageError
 from .driver import plan
+from .files import reason, write_atomically
 from .graph import Random, Value, settled
 from .interop.weights import weights_bytes
 from .model import Model
-from .runtime.files import reason, write_atomically
 from .runtime.plan import RATE, SLOTS, STATISTICS, Plan, target_name
 from .runtime.random import initial_weights
 from .validation import Checked

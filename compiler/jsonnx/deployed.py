@@ -16,9 +16,9 @@ import numpy as np
 from .backend import emit
 from .diagnostics import CompileError, Diagnostic, UsageError
 from .driver import index_limits, plan, scoring_graph
+from .files import shown, spare, write_atomically
 from .runtime.conform import Limit, Wanted
 from .runtime.data import Samples, from_file, from_spec
-from .runtime.files import shown, spare, write_atomically
 from .runtime.plan import Plan
 from .runtime.progress import Totals
 from .runtime.run_folder import ABOUT, MODEL, SPEC, WEIGHTS

@@ -14,10 +14,10 @@ import numpy as np
 from .deployed import Deployed
 from .diagnostics import CompileError, Diagnostic, UsageError
 from .driver import Weights, compiled, inference_graph
+from .files import reason, write_atomically
 from .interop.keras.export import Exported, Named, archive_bytes, exported, weights_bytes
 from .layers import Layer
 from .layers.learned import Learner
-from .runtime.files import reason, write_atomically
 from .runtime.run_folder import ABOUT, WEIGHTS
 from .validation import Checked, Spec, check
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .backend import Draft, verify
+from .files import write_atomically
 from .graph import Graph
 from .passes.cost import Row, cost_table
-from .runtime.files import write_atomically
 from .types import TensorType
 from .validation import Checked
 

@@ -13,8 +13,8 @@ from typing import Any
 from .api import Trainer
 from .backend import package_version
 from .diagnostics import Note, UsageError
+from .files import spare, write_atomically
 from .runtime.data import Samples, from_spec
-from .runtime.files import spare, write_atomically
 from .runtime.plan import Plan
 from .runtime.progress import Interruption, Watch
 from .runtime.run_folder import ABOUT, FIGURES, MODEL, SPEC, WEIGHTS, RunFolder

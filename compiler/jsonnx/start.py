@@ -10,9 +10,9 @@ from typing import IO
 import numpy as np
 
 from .diagnostics import CompileError, Diagnostic, Report, UsageError
+from .files import UnsafePath, open_beneath, shown
 from .frontend.selection import selected
 from .runtime.faults import FeedError
-from .runtime.files import UnsafePath, open_beneath, shown
 from .runtime.weights import WeightsReport, matched, read_weights, weights_in
 from .training.section import EVERY, Start
 from .types import TensorType

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
+from .files import UnsafePath, open_beneath
 from .frontend.changes import altered
 from .frontend.expand import Flat, expand
 from .frontend.load import load
@@ -25,7 +26,6 @@ from .passes.outputs import check_outputs
 from .passes.shapes import TypedNetwork, infer_shapes
 from .passes.shared import check_shared
 from .passes.vocabularies import check_vocabularies
-from .runtime.files import UnsafePath, open_beneath
 from .training.objective import Objective
 
 Spec = str | os.PathLike[str] | Mapping[str, Any]

@@ -13,8 +13,8 @@ from .common import FORMAT, reported, say
 @reported
 def schema(output: str | None) -> None:
     """Print the JSON Schema of specs, for editors and other tools."""
+    from ..files import write_atomically
     from ..frontend.published import schema_text
-    from ..runtime.files import write_atomically
 
     if output:
         write_atomically(output, schema_text().encode())

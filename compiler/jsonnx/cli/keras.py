@@ -51,7 +51,7 @@ def import_(file: str, output: str | None, weights: str | None, flat: bool) -> N
 def export(source: str, keras: bool, output: str, weights: str | None, partial: bool, seed: int | None) -> None:
     """Write a network with its weights for another framework."""
     from ..exports import from_source
-    from ..runtime.files import spare
+    from ..files import spare
 
     if not keras:
         raise UsageError("bad-option", "which framework is it for?", "Keras is the only one: --keras")

@@ -49,7 +49,7 @@ def compile(
     """Compile a spec to an ONNX model."""
     from ..artifacts import OUTPUTS, write_training_folder
     from ..driver import compiled
-    from ..runtime.files import spare
+    from ..files import spare
 
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in OUTPUTS] if training else [Path(output)]

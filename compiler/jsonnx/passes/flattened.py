@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from ..graph import Constant, Graph, Node, Value
+from .linear import renewed
 
 
 def absorb_order(graph: Graph) -> Graph:
@@ -35,4 +36,4 @@ def _of_another_order(node: Node, producers: Mapping[Value, Node]) -> Iterator[N
     array = np.take(kernel.array, rows, 1 if node.attribute("transB", 0) else 0)
     made = Value(vector.type)
     yield Node("Reshape", (turn.inputs[0], flat.inputs[1]), (made,), {}, flat.scope, flat.path)
-    yield node.with_inputs((made, Constant(kernel.type, array, kernel.name), *node.inputs[2:]))
+    yield node.with_inputs((made, renewed(array, kernel), *node.inputs[2:]))

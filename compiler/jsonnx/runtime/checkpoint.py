@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic
-from .files import open_file, write_atomically
+from ..files import open_file, write_atomically
 
 FORMAT = 1
 _KEY = "jsonnx"

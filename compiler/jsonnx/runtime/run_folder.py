@@ -12,8 +12,8 @@ from typing import IO
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError
+from ..files import reason, sweep, write_atomically
 from ..interop.weights import weights_bytes
-from .files import reason, sweep, write_atomically
 from .trainer import Trainer
 
 ABOUT, SPEC, WEIGHTS, MODEL, FIGURES, CHECKPOINTS = (

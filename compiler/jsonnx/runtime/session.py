@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from ..files import open_file, reason
 from ..types import Dim, Size, TensorType
 from .faults import FeedError
-from .files import open_file, reason
 from .providers import Provider, create_session, resolve
 
 if TYPE_CHECKING:

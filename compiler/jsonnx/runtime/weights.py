@@ -10,10 +10,10 @@ from typing import IO, Any
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError, listed, suggestion
+from ..files import open_file, reason
 from ..interop.strings import as_strings
 from ..types import Size, TensorType, shape_text
 from .faults import Faults
-from .files import open_file, reason
 from .session import element_type
 from .tables import read_table
 
