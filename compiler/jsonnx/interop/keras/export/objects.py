@@ -82,6 +82,8 @@ def value_of(layer: Layer, argument: str, value: Any, trainable: bool) -> Json:
     if isinstance(value, Layer):
         way = "backward_" if argument == "backward_layer" else ""
         return layer_object(value, way + snake_case(value.type_name), trainable)
+    if value is None and argument.endswith("activation"):
+        return "linear"
     return plain(layer.forms()[argument], value)
 
 
@@ -102,7 +104,7 @@ def plain(form: Form, value: Any) -> Json:
         return brick_object(value)
     if isinstance(value, tuple) and len(value) != 1:  # whose short form Keras reads as well, but does not write
         return [plain(form, item) for item in value]
-    return value if isinstance(value, (bool, int, float, str)) else form.write(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else form.write(value)
 
 
 def brick_object(brick: Brick) -> Json:

@@ -7,7 +7,7 @@ from typing import Any
 from ....bricks import Json
 from ....layers import Layer
 from ....layers.operations.base import ConstantForm, Fixed
-from .objects import NotInKeras, operation, plain
+from .objects import NotInKeras, operation
 
 PREFIX = "ops."
 
@@ -52,9 +52,11 @@ def operation_object(layer: Layer, name: str) -> dict[str, Json]:
         raise NotInKeras(f"Keras does not write {layer.type_name} as one node")
     apart = {*getattr(layer, "tensors", ()), *AT_CALL.get(kind, ()), "trainable", "activity_regularizer"}
     kept = [key for key, about in layer.attributes.items() if key not in apart and about.unsupported is None]
-    config = {key: plain(layer.forms()[key], getattr(layer, key)) for key in kept}
+    config = {key: layer.forms()[key].write(getattr(layer, key)) for key in kept}  # short: JAX takes no list of sizes
     if kind == "norm" and str(config["ord"]).endswith("inf"):
         raise NotInKeras("infinity is no number in JSON")
+    if kind == "repeat" and isinstance(config["repeats"], list):
+        raise NotInKeras("in a file Keras repeats all places alike")
     if kind == "reshape" and isinstance(config["newshape"], int):
         config["newshape"] = [config["newshape"]]
     if kind == "tensordot" and isinstance(config["axes"], list):
