@@ -72,6 +72,7 @@ class _Functional:
     def unique(self, name: str) -> str:
         """The name, or with a number the first of it that nothing has."""
         taken = {*self.entries, *(call.owner for call in self.network.calls)}
+        taken.update(entry["name"] for entry in self.calls.operations)
         return next(n for n in (f"{name}_{i}" if i else name for i in count()) if n not in taken)
 
     def add_inputs(self) -> None:

@@ -82,6 +82,8 @@ def value_of(layer: Layer, argument: str, value: Any, trainable: bool) -> Json:
     if isinstance(value, Layer):
         way = "backward_" if argument == "backward_layer" else ""
         return layer_object(value, way + snake_case(value.type_name), trainable)
+    if value is None and argument.endswith("activation"):
+        return "linear"
     return plain(layer.forms()[argument], value)
 
 
