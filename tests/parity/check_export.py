@@ -34,7 +34,14 @@ UNSAID = (
 )
 """What Keras does not write as one node."""
 
-CASES = [case for case in [*of_layers(), *GRAPHS, *of_masks()] if not case.id.startswith(IN_FILES + UNSAID)]
+UNNAMED = ("layer-layer-scale", "layer-stochastic-depth", "layer-custom-scale")
+"""Layers of keras.applications that Keras finds only where it is told of their classes."""
+
+CASES = [
+    case
+    for case in [*of_layers(), *GRAPHS, *of_masks()]
+    if not case.id.startswith(IN_FILES + UNSAID + UNNAMED) and case.id != "layer-ops-norm"
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
