@@ -1,12 +1,12 @@
 #!/bin/sh
 # Compares with Keras on JAX, side by side in one process, in an environment of its own.
-#   sh tests/parity/run.sh            all of it: layers, samples and accuracy (some eight minutes on two cores)
+#   sh tests/parity/run.sh            all of it, of files every fourth case (some fifteen minutes on two cores)
 #   sh tests/parity/run.sh layers     a table of small networks: every layer, loss and optimizer; further words go to
 #                                     pytest, as in: run.sh layers -k norm
 #   sh tests/parity/run.sh samples    the samples: their first 50 losses, their gradients by onnx-ad
 #   sh tests/parity/run.sh accuracy   what the samples reach on data they never saw
 #   sh tests/parity/run.sh applications [NAME...]   keras.applications, from Keras' files to ONNX: a table (an hour)
-#   sh tests/parity/run.sh import     models read back from Keras' own files
+#   sh tests/parity/run.sh files      the same table from Keras' own files to us, and from us to Keras
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
 set -eu
 cd "$(dirname "$0")/../.."
@@ -29,13 +29,16 @@ record)
     exec "$ENV/bin/python" tests/parity/record_networks.py
     ;;
 applications) exec "$ENV/bin/python" tests/parity/applications.py "$@" ;;
-layers) files="layers masks augmentation initial export" ;;
+layers) files="layers masks augmentation initial" ;;
 samples) files="samples applications onnx_ad" ;;
 accuracy) files="accuracy" ;;
-import) files="import" ;;
-all) files="accuracy samples applications onnx_ad layers masks augmentation initial export import" ;; # so that both processes end together
+files) files="import export" ;;
+all)
+    files="accuracy samples applications onnx_ad layers masks augmentation initial export import" # both processes end together
+    set -- --every 4 "$@"
+    ;;
 *)
-    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, import, applications, record" >&2
+    echo "$0: no part is called '$what': there are all, layers, samples, accuracy, files, applications, record" >&2
     exit 2
     ;;
 esac
