@@ -22,7 +22,7 @@ from drawing import alone, draw_batch, draw_weights
 from jsonnx.api import Trainer
 from jsonnx.exports import to_keras
 
-IN_FILES = ("layer-ops-max-pool-volume", "layer-ops-average-pool-first", "layer-ops-norm-")
+IN_FILES = ("layer-ops-max-pool-", "layer-ops-average-pool", "layer-ops-clip-rows", "layer-ops-norm-")
 """What Keras computes, but cannot (on JAX at least) once it stands in a file: there tuples are lists."""
 
 UNSAID = (
