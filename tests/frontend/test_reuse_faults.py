@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 import jsonnx
+import pytest
 
 DENSE = {"type": "Dense", "units": 4}
 
