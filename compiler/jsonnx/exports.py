@@ -33,8 +33,11 @@ class KerasModel:
     weights: bytes
 
     def files(self, path: str | os.PathLike[str]) -> list[Path]:
-        """What `save` would write."""
+        """What `save` would write. Raises UsageError."""
         target = Path(path)
+        if target.suffix.lower() in (".h5", ".hdf5", ".json"):  # nobody means a folder by that
+            help = "name a .keras file, or a folder, which gets model.json and model.weights.h5"
+            raise UsageError("bad-option", f"{str(path)!r}: a model is not exported in this form", help)
         return [target] if target.suffix.lower() == ".keras" else [target / name for name in MODEL_FILES]
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:

@@ -78,6 +78,10 @@ def _sound(model: Imported) -> tuple[Imported, Checked]:
     """The model, whose spec is sound; how it is trained is left out where that does not fit what it computes."""
     checked = check(model.spec)
     errors = [fault for fault in checked.diagnostics if fault.severity == "error"]
+    common = model.with_common_sizes() if any(fault.code == "shape-mismatch" for fault in errors) else None
+    if common is not None and check(common.spec).typed is not None:
+        common.tell_common_sizes()
+        return _sound(common)
     if errors and model.training is not None and all(fault.path.startswith("$.training") for fault in errors):
         return _sound(model.without_training(errors[0].message))
     model.report.retell(errors, model.origin)

@@ -10,10 +10,10 @@ from typing import IO
 import numpy as np
 
 from .diagnostics import CompileError, Diagnostic, Report, UsageError
-from .files import UnsafePath, open_beneath, shown
+from .files import UnsafePath, open_beneath, open_file, shown
 from .frontend.selection import selected
 from .runtime.faults import FeedError
-from .runtime.weights import WeightsReport, matched, read_weights, weights_in
+from .runtime.weights import WeightsReport, check_finite, matched, weights_in
 from .training.section import EVERY, Start
 from .types import TensorType
 from .validation import Checked
@@ -40,14 +40,15 @@ def start(
         if partial:
             raise UsageError("bad-option", "there are no weights to take in part", "name a file of them: --weights")
         return {}, None
-    from_file = isinstance(weights, (str, os.PathLike))
-    arrays, report = matched(
-        arrays_in(checked, weights, partial) if isinstance(weights, (str, os.PathLike)) else weights, wanted
-    )
+    name = None
+    if isinstance(weights, (str, os.PathLike)):
+        name = os.fspath(weights)
+        with open_file(name) as file:
+            weights = arrays_in(checked, file, name, partial)
+    arrays, report = matched(weights, wanted)
     faults = told(report, partial)
     if faults:
-        file = os.fspath(weights) if isinstance(weights, (str, os.PathLike)) else None
-        raise CompileError([replace(fault, file=file) for fault in faults]) if from_file else FeedError(faults)
+        raise CompileError([replace(fault, file=name) for fault in faults]) if name else FeedError(faults)
     return arrays, report
 
 
@@ -61,8 +62,7 @@ def named(
     about: Start = training.weights
     report = checked.report()
     with opened(checked, about.file, report) as file:
-        path = checked.folder / about.file
-        inside = arrays_in(checked, path, True) if is_keras(path) else weights_in(file, shown(path))
+        inside = arrays_in(checked, file, shown(checked.folder / about.file), True)
     found = {f"{about.prefix}{name}": array for name, array in inside.items()}
     if about.layers != EVERY:  # then the file may be of a larger network
         layers = {layer for pattern in about.layers for layer in selected(pattern, map(layer_of, wanted))}
@@ -75,18 +75,19 @@ def named(
     return arrays, matches
 
 
-def is_keras(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one of Keras', by its ending."""
-    return os.fspath(path).lower().endswith((".keras", ".h5", ".hdf5", ".weights.json"))
+KERAS = (".keras", ".h5", ".hdf5", ".weights.json")
+"""How the names of Keras' files end."""
 
 
-def arrays_in(checked: Checked, path: str | os.PathLike[str], partial: bool) -> Mapping[str, np.ndarray]:
-    """The weights in a file, by our names. Raises CompileError, UsageError."""
-    if not is_keras(path):
-        return read_weights(path)
+def arrays_in(checked: Checked, file: IO[bytes], name: str, partial: bool) -> Mapping[str, np.ndarray]:
+    """The weights in an open file of that name, by our names. Raises CompileError, UsageError."""
+    if not name.lower().endswith(KERAS):
+        return weights_in(file, name)
     from .keras_weights import keras_weights  # which knows models, and these what they start from
 
-    return keras_weights(checked, path, partial)
+    arrays = keras_weights(checked, file, name, partial)
+    check_finite(arrays, name)
+    return arrays
 
 
 def layer_of(weight: str) -> str:

@@ -209,8 +209,9 @@ def test_training() -> None:
     assert set(told["training"]) == {"epochs", "optimizer.beta_1", "metrics"}
     assert "  ~ optimizer.beta_1 0.9 -> 0.8\n" in text
     assert told["layers"] == []
-    _, told = diff(lambda spec: spec.pop("training"))
+    text, told = diff(lambda spec: spec.pop("training"))
     assert told["training"]["training"]["new"] is None
+    assert "  - how it is trained is no longer given\n" in text
 
 
 # -- the signature ----------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def _check_unused(document: Mapping[str, Json], maker: Maker) -> None:
             check({"inputs": {"x": {"shape": []}}, "layers": writer.layers or [{"type": "Identity"}]}, alone)
             report.include(alone)
     if not report.errors():
-        check_inputs(blocks, maker.taken, report)
+        check_inputs([block for block in blocks if block.name in maker.used], maker.taken, report)
     parts = [document.get(key) for key in (*SECTIONS, "layers", "outputs")]
     warn_of_parameters(_table(document, "parameters"), ("parameters",), parts, maker.evaluator, report)
     for block in blocks:

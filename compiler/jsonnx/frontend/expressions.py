@@ -113,9 +113,13 @@ def evaluated(text: str, values: Values) -> Json:
     return made
 
 
-def escaped(text: str) -> str:
-    """The string that is written for a text."""
-    return text.replace("${", "$${")
+def escaped(value: Json) -> Json:
+    """What is written for a value, so that texts in it are read as they are."""
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    return {key: escaped(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _written(value: Json) -> str:

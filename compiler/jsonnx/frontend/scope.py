@@ -39,6 +39,8 @@ class Maker:
 
     def __init__(self, blocks: Mapping[str, Block | None], report: Report) -> None:
         self.blocks, self.report, self.evaluator = blocks, report, Evaluator(report)
+        self.used: set[str] = set()
+        """Blocks that have a template: others are repeated 0 times wherever they stand."""
         self.taken: set[tuple[str, int]] = set()
         """Inputs of blocks that something takes."""
         self.entries = 0
@@ -51,6 +53,7 @@ class Maker:
                 message = f"blocks are used with more than {TEMPLATES_AT_MOST:,} different values"
                 self.report.add("too-large", frame.path, message, help="repeat less, or give fewer different values")
                 raise TooLarge
+            self.used.add(block.name)
             path = block.path
             values, broken = self.parameters(block.parameters, (*path, "parameters"), given, frame)
             inputs = {name: number for number, name in enumerate(block.inputs)}

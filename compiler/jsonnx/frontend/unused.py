@@ -29,16 +29,16 @@ def _types(layers: Json) -> set[str]:
 def warn_of_parameters(
     parameters: Mapping[str, Json], path: JsonPath, used_in: Iterable[Json], evaluator: Evaluator, report: Report
 ) -> None:
-    """Warns of parameters that no expression names."""
+    """Warns of parameters that no expression names, and that are not complained of."""
     named = frozenset().union(*(evaluator.names(part) or () for part in (*used_in, *parameters.values())))
     for name in parameters:
-        if name not in named:
+        if name not in named and not report.errors((*path, name)):
             message, help = f"nothing uses the parameter {quoted(name)}", f'write "${{{name}}}" somewhere, or remove it'
             report.add("unused-parameter", (*path, name), message, help=help, at_key=True, severity="warning")
 
 
 def check_inputs(blocks: Iterable[Block], taken: set[tuple[str, int]], report: Report) -> None:
-    """Reports inputs of blocks that nothing in them takes, however they are used."""
+    """Reports inputs of blocks, used at least once, that nothing in them takes, however they are used."""
     for block in blocks:
         for number, name in enumerate(block.inputs):
             if (block.name, number) not in taken:

@@ -91,16 +91,18 @@ class Evaluator:
         return made
 
     def _text(self, written: str, values: Values, path: JsonPath, wrong: list[JsonPath], site: Site) -> Json:
+        told = self.report.errors(path)  # with the values of another use, or of another repetition
         try:
             return evaluated(written, values)
         except UnknownName as error:
-            if error.name not in site.broken:
+            if error.name not in site.broken and not told:
                 help = self.report.suggestion(error.name, values) or _known(values)
                 if error.name == "index":
                     help = "index counts the repetitions of an entry that has a `repeat`"
                 self.report.add("unknown-name", path, str(error), help=help, notes=site.notes)
         except ExpressionError as error:
-            self.report.add("invalid-expression", path, str(error), notes=site.notes)
+            if not told:
+                self.report.add("invalid-expression", path, str(error), notes=site.notes)
         wrong.append(path)
         return written
 

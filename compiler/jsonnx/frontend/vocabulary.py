@@ -59,7 +59,7 @@ def written_back(written: Json, document: Json, indexes: Iterable[int], trace: T
             message = "this names several files, and a model has their tokens in the place of one name"
             report.add("unsupported-argument", path, message, help="let each use give the name as an argument")
             continue
-        written = _with(written, place, [escaped(token) if isinstance(token, str) else token for token in tokens])
+        written = _with(written, place, escaped(tokens))
     return written
 
 

@@ -34,7 +34,7 @@ def comparison_text(of: Comparison, color: bool = False) -> str:
     parts = {
         "signature": [f"{'!' if c.breaks else '~'} {c.part} {c.name} {c.message}" for c in of.signature],
         "layers": [line for change in of.layers for line in _layer(change)],
-        "training": [f"~ {path} {_arrow(change)}" for path, change in of.training.items()],
+        "training": [_trained(path, change) for path, change in of.training.items()],
         "weights": _weights(of.weights) if of.layers else [],
         "totals": list(_totals(of)),
     }
@@ -105,6 +105,13 @@ def _layer(change: LayerChange) -> list[str]:
     renamed = [] if change.old == change.new or parts or effects else ["another name"]
     head = f"~ {name}: {'; '.join([kind, *parts, *renamed])}"
     return [head, *([f"      {'; '.join(effects)}"] if effects else [])]
+
+
+def _trained(path: str, change: Change) -> str:
+    """How training differs in one point; whole sections come and go."""
+    if path == "training":
+        return "+ how it is trained is given" if change.old is None else "- how it is trained is no longer given"
+    return f"~ {path} {_arrow(change)}"
 
 
 def _arrow(change: Change) -> str:

@@ -223,3 +223,6 @@ def test_wrong_calls_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Path("file").write_text("")
     assert "unwritable-file" in run("export", "--keras", "spec.json", "-o", "file/out", status=2).stderr
     assert "unreadable-file" in run("export", "--keras", "absent.json", "-o", "out", status=2).stderr
+    for name in ("model.h5", "model.JSON"):
+        assert "bad-option" in run("export", "--keras", "spec.json", "-o", name, status=2).stderr
+        assert not Path(name).exists()

@@ -108,3 +108,18 @@ def test_what_comes_out_compiles(name: str) -> None:
     spec = spec_of(f"keras3_{name}")
     assert not [fault for fault in jsonnx.validate(json.dumps(spec)) if fault.severity == "error"]
     assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])
+
+
+def test_what_looks_like_an_expression_is_text() -> None:
+    tokens = ["${x}", "$${y}", "a"]
+    layers = [{"type": "StringLookup", "vocabulary": tokens}, {"type": "Embedding", "input_dim": 5, "output_dim": 2}]
+    spec: Any = {"inputs": {"word": {"shape": [2], "dtype": "string"}}}
+    written = [{**layers[0], "vocabulary": ["$${x}", "$$${y}", "a"]}, layers[1]]
+    model = jsonnx.to_keras({**spec, "layers": written}).config
+    assert (
+        next(layer for layer in model["config"]["layers"] if "vocabulary" in layer["config"])["config"]["vocabulary"]
+        == tokens
+    )
+    found, _ = jsonnx.from_keras(json.dumps(model))
+    assert found["layers"][0]["vocabulary"] == written[0]["vocabulary"]
+    assert jsonnx.validate(found) == []

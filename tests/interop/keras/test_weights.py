@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonnx
 import numpy as np
 import pytest
+from jsonnx.diagnostics import CompileError
 from jsonnx.imports import imported
 from jsonnx.interop.keras import Owner, matched, open_keras
 from jsonnx.types import TensorType
@@ -154,3 +155,16 @@ def test_shards_go_with_a_spec() -> None:
     expected = matched(stored, HALF_OWNERS, HALF, list(HALF)).arrays
     for name, array in jsonnx.compile(spec, FILES / "keras3_shards.weights.json").weights.items():
         np.testing.assert_array_equal(array, expected[name])
+
+
+def test_weights_that_are_not_finite_are_refused_whichever_file_they_are_in(tmp_path: Path) -> None:
+    spec = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "name": "d", "units": 1}]}
+    weights = {"d/kernel": np.array([[np.nan], [1]], "f4"), "d/bias": np.zeros(1, "f4")}
+    for name in ("w.keras", "w.npz"):
+        if name == "w.npz":
+            np.savez(tmp_path / name, **weights)
+        else:
+            jsonnx.to_keras(spec, weights).save(tmp_path / name)
+        with pytest.raises(CompileError) as caught:
+            jsonnx.compile(spec, weights=tmp_path / name)
+        assert [fault.code for fault in caught.value.diagnostics] == ["not-finite"]

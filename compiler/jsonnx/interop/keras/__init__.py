@@ -7,21 +7,18 @@ and `keras1` bring their arguments to Keras 3's words, `layers` and `operations`
 
 from __future__ import annotations
 
-from .archive import KerasFile, is_keras, open_keras, opened_keras
+from .archive import KerasFile, open_keras, opened_keras
 from .model import Imported, read_model
 from .steps import Owner
-from .variables import Matched, by_name, matched, owners_of
+from .variables import Matched, matched
 
 __all__ = [
     "Imported",
     "KerasFile",
     "Matched",
     "Owner",
-    "by_name",
-    "is_keras",
     "matched",
     "open_keras",
     "opened_keras",
-    "owners_of",
     "read_model",
 ]

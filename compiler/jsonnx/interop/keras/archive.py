@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,19 +76,8 @@ def open_keras(path_or_text: str | os.PathLike[str], budget: Budget | None = Non
         raise UsageError("unreadable-file", f"cannot read {name!r}: {reason(error)}") from error
 
 
-def is_keras(file: IO[bytes], name: str) -> bool:
-    """Whether an open file is one of Keras', told by its first bytes; an .npz file is a zip archive too.
-
-    A safetensors file may begin with any byte, and its fifth to eighth are zero.
-    """
-    start = file.read(8)
-    file.seek(0)
-    archive = start.startswith(b"PK\3\4") and not name.lower().endswith(".npz")
-    return is_hdf5(start) or ((archive or start[:1] == b"{") and start[4:] != bytes(4))
-
-
 def opened_keras(file: IO[bytes], name: str) -> KerasFile:
-    """The same of an open file of that name."""
+    """The same of an open file of that name, not opened again, lest another one lies there by then."""
     return _opened(file, Path(name), Budget(name))
 
 
@@ -205,11 +193,9 @@ class _Folder:
 
 def _beneath(folder: Path, name: str, budget: Budget) -> IO[bytes]:
     try:
-        file = open_beneath(folder, name)
+        return open_beneath(folder, name)
     except UnsafePath as error:
         raise _unsafe(budget, str(error)) from None
-    assert stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    return file
 
 
 def _unsafe(budget: Budget, message: str) -> CompileError:

@@ -52,6 +52,27 @@ class Imported:
         tell_left_out(self.report, (), why)
         return replace(self, training=None, spec={key: value for key, value in self.spec.items() if key != "training"})
 
+    def with_common_sizes(self) -> Imported | None:
+        """The same where the free sizes of all inputs are one size on each axis; None where no two could be.
+
+        To Keras all free sizes are `None`, so that it adds what comes from two of them and leaves it to the run.
+        """
+        free = [axis for input in self.flat.inputs.values() for axis, size in enumerate(input["shape"]) if size is None]
+        if len(free) == len(set(free)):
+            return None
+        inputs = {
+            name: {
+                **input,
+                "shape": [f"axis_{axis + 1}" if size is None else size for axis, size in enumerate(input["shape"])],
+            }
+            for name, input in self.flat.inputs.items()
+        }
+        return replace(self, spec={**self.spec, "inputs": inputs}, flat=replace(self.flat, inputs=inputs))
+
+    def tell_common_sizes(self) -> None:
+        message = "free sizes of inputs are one size on each axis, axis_1 and so on, since the model puts them together"
+        self.report.add("keras-differs", (), message, severity="warning")
+
     def folded(self) -> Iterator[dict[str, Any]]:
         """The document in blocks, and with less and less folded: to be written out again and compared."""
         for repeats in (True, False):

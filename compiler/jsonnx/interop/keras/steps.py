@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...bricks import Json
 from ...diagnostics import JsonPath
+from ...frontend.expressions import escaped
 from ...layers import Layer
 from ...types import ShapeError
 from .layers import Entry
@@ -58,8 +59,8 @@ class Flat:
     """Where each input stands."""
 
     def add(self, step: Step, inputs: list[Any]) -> Value | list[Value]:
-        """Adds a step; the answer is its result, or all its results."""
-        self.steps.append(step)
+        """Adds a step; the answer is its result, or all its results. No text of Keras' is an expression of ours."""
+        self.steps.append(step._replace(spec={key: escaped(value) for key, value in step.spec.items()}))
         brick = step.entry.brick
         assert isinstance(brick, Layer)
         try:

@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...diagnostics import CompileError, Diagnostic
+from ...diagnostics import Diagnostic
 from ...types import Size, TensorType, shape_text
 from ..hdf5 import Stored
 from . import legacy, numbered
 from .found import Found
-from .layout import group_names
 from .steps import Owner
 
 SHOWN = 8
@@ -74,21 +73,6 @@ def matched(
     return result
 
 
-def by_name(
-    stored: Stored, owners: Sequence[Owner], wanted: Mapping[str, TensorType], file: str | None = None
-) -> dict[str, np.ndarray]:
-    """The arrays as the file has them, under our names where they have one and else under their paths in the file.
-
-    Raises CompileError where the file leaves open what an array means.
-    """
-    found = _found(stored, owners, wanted, wanted)
-    if found.wrong:
-        raise CompileError(Matched(wrong=[Wrong(name, *why) for name, why in found.wrong.items()]).faults(file))
-    return {name: array for name, (_, array) in found.arrays.items()} | {
-        path: stored.arrays[path] for path in found.extra
-    }
-
-
 def _found(
     stored: Stored, owners: Sequence[Owner], wanted: Mapping[str, TensorType], trainable: Collection[str]
 ) -> Found:
@@ -97,13 +81,6 @@ def _found(
         own.setdefault(name.partition("/")[0], []).append(name)
     find = legacy.find if legacy.is_legacy(stored) else numbered.find
     return find(stored, owners, own, {name: type.shape for name, type in wanted.items()}, trainable)
-
-
-def owners_of(layers: Mapping[str, str]) -> list[Owner]:
-    """The owners of a network's layers, given by name and type, where all are in one model."""
-    groups = group_names(layers.values())
-    kinds = layers.items()
-    return [Owner(name, kind, (name,), f"layers/{group}") for (name, kind), group in zip(kinds, groups, strict=True)]
 
 
 def _fit(found: Found, wanted: Mapping[str, TensorType], result: Matched) -> None:
