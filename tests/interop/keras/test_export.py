@@ -95,6 +95,15 @@ def test_functions_are_operations_and_their_constants_stand_in_the_call() -> Non
     assert list(datasets(made.weights)) == ["layers/dense/vars/0", "layers/dense/vars/1"]
 
 
+def test_a_row_of_layers_inside_a_wrapper_is_a_sequential() -> None:
+    """Whose shape Keras knows, other than that of a Pipeline."""
+    row = {"type": "Pipeline", "layers": [{"type": "Dense", "units": 2}, {"type": "Flatten"}]}
+    spec = {"inputs": {"x": {"shape": [3, 4]}}, "layers": [{"type": "TimeDistributed", "layer": row}]}
+    inner = jsonnx.to_keras(spec).config["config"]["layers"][1]["config"]["layer"]
+    assert (inner["module"], inner["class_name"]) == ("keras", "Sequential")
+    assert [layer["class_name"] for layer in inner["config"]["layers"]] == ["Dense", "Flatten"]
+
+
 def test_weights_lie_by_class_and_number_with_the_names_of_their_layers() -> None:
     model = jsonnx.compile(STACK, seed=4)
     made = jsonnx.to_keras(STACK, model.weights)

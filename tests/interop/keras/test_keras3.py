@@ -123,3 +123,62 @@ def test_what_looks_like_an_expression_is_text() -> None:
     found, _ = jsonnx.from_keras(json.dumps(model))
     assert found["layers"][0]["vocabulary"] == written[0]["vocabulary"]
     assert jsonnx.validate(found) == []
+
+
+# -- functions ---------------------------------------------------------------------------------------------------------
+
+
+def tensor(name: str, *shape: int) -> dict[str, Any]:
+    config = {"shape": [None, *shape], "dtype": "float32", "keras_history": [name, 0, 0]}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def layer(kind: str, name: str, config: dict[str, Any], *args: Any, module: str | None = "keras.layers") -> Any:
+    nodes = [{"args": list(args), "kwargs": {}}] if args else []
+    return {
+        "class_name": kind,
+        "name": name,
+        "config": {"name": name, **config},
+        "inbound_nodes": nodes,
+    } | ({"module": module} if module else {})
+
+
+def functional(*layers: Any, outputs: tuple[str, ...]) -> str:
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [[name, 0, 0] for name in outputs]}
+    config = {"name": "model", "layers": list(layers), **ends}
+    return json.dumps({"class_name": "Functional", "keras_version": "3.15.1", "config": config})
+
+
+def test_an_operator_between_masked_values_drops_their_masks() -> None:
+    """As a layer it would hand them on, and what comes after would go by them."""
+    x = tensor("x", 3, 2)
+    text = functional(
+        layer("InputLayer", "x", {"batch_shape": [None, 3, 2]}),
+        layer("Masking", "masking", {"mask_value": 0.0}, x),
+        layer("Add", "add", {}, tensor("masking", 3, 2), tensor("masking", 3, 2), module="keras.src.ops.numpy"),
+        layer("GlobalAveragePooling1D", "mean", {}, tensor("add", 3, 2)),
+        outputs=("mean",),
+    )
+    values = np.array([[[1, 2], [0, 0], [4, 6]]], "float32")
+    (mean,) = jsonnx.compile(jsonnx.from_keras(text)[0]).session().run({"x": values}).values()
+    np.testing.assert_allclose(mean, 2 * values.mean(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("module", ["keras.src.ops.core", None], ids=["archive", "h5"])
+def test_a_function_with_an_element_type_is_no_layer(module: str | None) -> None:
+    """Keras 3 names no modules in .h5 files."""
+    text = functional(
+        layer("InputLayer", "x", {"batch_shape": [None, 3]}),
+        layer("Cast", "cast", {"dtype": "int32"}, tensor("x", 3), module=module),
+        outputs=("cast",),
+    )
+    assert jsonnx.from_keras(text)[0]["layers"] == [{"type": "ops.cast", "dtype": "int32"}]
+
+
+def test_the_size_of_an_axis_to_unstack_is_in_the_shape() -> None:
+    text = functional(
+        layer("InputLayer", "x", {"batch_shape": [None, 3, 2]}),
+        layer("Unstack", "unstack", {"num": None, "axis": 1}, tensor("x", 3, 2), module="keras.src.ops.core"),
+        outputs=("unstack",),
+    )
+    assert jsonnx.from_keras(text)[0]["layers"] == [{"type": "ops.unstack", "num": 3, "axis": 1}]

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import h5py
 import jsonnx
 import numpy as np
 import pytest
@@ -168,3 +169,20 @@ def test_weights_that_are_not_finite_are_refused_whichever_file_they_are_in(tmp_
         with pytest.raises(CompileError) as caught:
             jsonnx.compile(spec, weights=tmp_path / name)
         assert [fault.code for fault in caught.value.diagnostics] == ["not-finite"]
+
+
+def test_layers_of_models_in_models_are_found_by_the_names_they_have_here(tmp_path: Path) -> None:
+    """A spec made of the JSON alone, where four layers have one name, and keep it where it is free."""
+    folders = {"head": "functional_1", "mid": "functional", "inner": "functional/layers/functional"}
+    with h5py.File(tmp_path / "nested.weights.h5", "w") as file:
+        for number, (name, folder) in enumerate(folders.items()):
+            file.create_group(f"layers/{folder}/vars").attrs["name"] = name
+            variables = file.create_group(f"layers/{folder}/layers/dense/vars")
+            variables.attrs["name"] = "fc"
+            variables["0"] = np.full((2, 2), number, "float32")
+            variables["1"] = np.zeros(2, "float32")
+    names = ("fc", "mid_fc", "mid_inner_fc")
+    layers = [{"type": "Dense", "name": name, "units": 2} for name in names]
+    spec = {"inputs": {"x": {"shape": [2]}}, "layers": layers}
+    weights = jsonnx.compile(spec, tmp_path / "nested.weights.h5").weights
+    assert [weights[f"{name}/kernel"][0, 0] for name in names] == [0, 1, 2]

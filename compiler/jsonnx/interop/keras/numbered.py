@@ -9,6 +9,7 @@ from ...types import Dim
 from ..hdf5 import Stored
 from .found import Found
 from .layout import doubles, places
+from .names import valid
 from .steps import Owner
 
 LAYERS = "layers"
@@ -70,6 +71,13 @@ class Groups:
                 if group.rpartition("/")[0].rpartition("/")[2] == top:
                     self._anywhere.setdefault(name, []).append(group)
                 self._by_name.setdefault(group.rpartition("/")[0], {}).setdefault(name, group)
+        self._joined = {self._whole_name(group): group for group in self._names}
+
+    def _whole_name(self, group: str) -> str:
+        """A layer's name behind those of the models around it, as it is called here where its own is taken."""
+        steps = group.split("/")
+        around = ("/".join(steps[: end + 2]) for end in range(0, len(steps), 2))
+        return "_".join(valid(self._names.get(each, "")) for each in around)
 
     def of(self, owner: Owner) -> str:
         """The path of an owner's group, also where there is none."""
@@ -86,7 +94,10 @@ class Groups:
         named, counted = self._by_name.get(folder, {}), f"{folder}/{stem}"
         if name in named:
             return named[name]
-        if len(inside := self._anywhere.get(name, [])) == 1 and alone:  # it is in a model within the file's model
+        if alone and name in self._joined:
+            return self._joined[name]
+        inside = [group for group in self._anywhere.get(name, []) if self._whole_name(group) not in self._ours]
+        if len(inside) == 1 and alone:  # it is in a model within the file's model
             return inside[0]
         free = counted not in self._names or self._ours.isdisjoint(named)
         return counted if free else f"{folder}/{name}"

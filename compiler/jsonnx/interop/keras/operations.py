@@ -60,11 +60,8 @@ def is_operation(layer: Written) -> bool:
     """Whether an entry among a model's layers is a function."""
     if layer.inner is not None:
         return False
-    bare = layer.module is None and not layer.config.keys() & {
-        "trainable",
-        "dtype",
-        "units",
-    }  # of an .h5 file by Keras 3
+    said = {"trainable", "units"} | ({"dtype"} if layer.kind in LAYERS.names else set())
+    bare = layer.module is None and not layer.config.keys() & said  # of an .h5 file by Keras 3
     known = bare and name_of(layer.kind) is not None and bool(layer.calls)
     return known or (layer.module or "").startswith(MODULE) or layer.kind in tensorflow.KINDS
 
@@ -95,7 +92,10 @@ def operation(
         given = {**arguments(name, args), **kwargs}
         config = {key: value for key, value in layer.config.items() if value is not None}
         config = {key: value for key, value in config.items() if key != "name" and IDLE.get(key, ()) != value}
-    spec, inputs = as_layer(name, layer, given, config) or as_function(name, given, config)
+    masked = any(isinstance(item, Value) and item.mask is not None for item in tensors)  # functions pass no mask on
+    spec, inputs = (None if masked else as_layer(name, layer, given, config)) or as_function(name, given, config)
+    if name == "unstack" and "num" not in spec:
+        spec |= unstacked(layer, cast("int", spec.get("axis", 0)))
     if spec["type"] not in LAYERS.names:
         message = f"the function {quoted('keras.ops.' + name)} of {quoted(layer.name)} has no counterpart here"
         graph.report.add("not-expressible", (*layer.path, "class_name"), message, help=HELP)
@@ -189,6 +189,14 @@ def activation(name: str, config: Mapping[str, Json], inputs: list[Any]) -> tupl
     given = {key: constant(value) for key, value in config.items()}
     function = {"type": brick.type_name, **given} if given else brick.type_name
     return {"type": "Activation", "activation": function}, inputs
+
+
+def unstacked(layer: Written, axis: int) -> dict[str, Json]:
+    """How many places an axis has, which Keras leaves to the shape; nothing where the file does not say that."""
+    values = leaves([*layer.calls[0].args, *layer.calls[0].kwargs.values()])
+    shape = next((item.shape for item in values if isinstance(getattr(item, "shape", None), list)), [])
+    size = shape[axis] if -len(shape) <= axis < len(shape) else None
+    return {"num": size} if isinstance(size, int) else {}
 
 
 def tensor_types(layer: Written) -> list[tuple[int | None, Json]]:

@@ -81,7 +81,9 @@ def value_of(layer: Layer, argument: str, value: Any, trainable: bool) -> Json:
         return [layer_object(inner, name, trainable) for name, inner in numbered(value)]
     if isinstance(value, Layer):
         way = "backward_" if argument == "backward_layer" else ""
-        return layer_object(value, way + snake_case(value.type_name), trainable)
+        made = layer_object(value, way + snake_case(value.type_name), trainable)
+        row = {"module": "keras", "class_name": "Sequential"}  # a Pipeline does not say the shape of what it puts out
+        return made | row if value.type_name == "Pipeline" else made
     if value is None and argument.endswith("activation"):
         return "linear"
     return plain(layer.forms()[argument], value)
