@@ -102,7 +102,7 @@ TEXT, LIST, OBJECT = KINDS["string"], KINDS["array"], KINDS["object"]
 KEYWORDS: dict[str, Callable[[Json, Json, Json], bool]] = {
     "$ref": lambda value, rule, schema: fits(value, definition(rule.removeprefix("#/$defs/"))),
     "type": _type,
-    "enum": lambda value, rule, schema: any(_equal(value, each) for each in rule),
+    "enum": lambda value, rule, schema: value in rule if TEXT(value) else any(_equal(value, each) for each in rule),
     "const": lambda value, rule, schema: _equal(value, rule),
     "properties": _properties,
     "additionalProperties": _additional,
