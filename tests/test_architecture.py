@@ -115,6 +115,15 @@ def test_the_light_rooms_bring_in_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("module", ["jsonnx", "jsonnx.cli"])
+def test_what_starts_a_command_brings_in_no_language(module: str) -> None:
+    """`--help` and the names alone need neither the bricks nor what checks specs."""
+    code = f"import sys, {module}\n"
+    code += "print([m for m in ('jsonschema', 'jsonnx.layers', 'jsonnx.frontend', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_class_is_abstract_or_final() -> None:
     """A registered brick is never the base of another."""
     from jsonnx.frontend.schema import FAMILIES
@@ -153,8 +162,9 @@ def test_every_emitted_operator_has_a_rule() -> None:
 def test_the_public_names_are_those_promised() -> None:
     import jsonnx
 
+    assert set(jsonnx._LAZY) == set(jsonnx.__all__) <= set(dir(jsonnx))
     for name in jsonnx.__all__:
-        assert getattr(jsonnx, name) is not None
+        assert getattr(jsonnx, name).__name__ == name
 
 
 NEVER = {"pickle", "marshal", "shelve", "ctypes", "runpy", "code", "yaml", "tarfile", "urllib", "http", "socket"}

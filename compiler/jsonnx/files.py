@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +33,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             return
         if mode is not None:  # a link stays one: /dev/stdout may lead to a file
             target = Path(os.path.realpath(target))
-        temporary = target.with_name(TEMPORARY.format(secrets.token_hex(4)))
+        temporary = target.with_name(TEMPORARY.format(os.urandom(4).hex()))
         try:
             _write_through(temporary, data)
             if mode is not None:  # what its owner made private stays so

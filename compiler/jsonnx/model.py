@@ -63,7 +63,7 @@ class Model:
 
     def verify(self) -> None:
         """Hold the model against ONNX' checker and its strict shape inference: a failure is our fault."""
-        verify(self.proto)
+        verify(self._draft.outline())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ONNX file, whole or not at all. Raises UsageError where that cannot be done."""

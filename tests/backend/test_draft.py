@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from jsonnx.backend import draft, emit, serialize
+from jsonnx.backend import Draft, draft, emit, serialize, verify
 from jsonnx.graph import Builder, Constant
 from jsonnx.graph.tensors import contiguous
 from jsonnx.types import BATCH, TensorType
@@ -33,6 +33,37 @@ def test_the_bytes_are_those_of_the_message() -> None:
     assert data == serialize(made.filled()) == serialize(emit(graph(), name="net", metadata={"key": "value"}))
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     assert data == made.to_bytes()
+
+
+def test_an_outline_is_checked_as_the_whole_is_and_leaves_large_weights_out() -> None:
+    made = draft(graph())
+    outline = made.outline()
+    verify(outline)
+    assert len(outline.SerializeToString()) < 10_000 < len(made.to_bytes())
+    assert [x.name for x in outline.graph.input] == ["x", "dense/kernel"]
+    assert {x.name for x in outline.graph.initializer} == {x.name for x in made.model.graph.initializer[1:]}
+
+    def kernel(shape: tuple[int, ...], dtype: str) -> Draft:
+        g = Builder()
+        x = g.input("x", TensorType("float32", (BATCH, 300)))
+        made = draft(g.graph({"y": g.MatMul(x, constant(np.zeros((300, 400), np.float32), "float32", "kernel"))}))
+        made.model.graph.initializer[0].data_type = onnx.TensorProto.DataType.Value(dtype)
+        made.model.graph.initializer[0].dims[:] = shape
+        return Draft(made.model, [np.zeros(shape, np.dtype("double" if dtype == "DOUBLE" else "float32"))])
+
+    verify(kernel((300, 400), "FLOAT").outline())
+    for wrong in (kernel((200, 400), "FLOAT"), kernel((300, 401), "FLOAT"), kernel((300, 400), "DOUBLE")):
+        with pytest.raises((onnx.checker.ValidationError, onnx.shape_inference.InferenceError)):
+            verify(wrong.outline())
+
+
+def test_an_array_that_is_not_what_its_initializer_says_is_told() -> None:
+    made = draft(graph())
+    (place,) = (i for i, tensor in enumerate(made.model.graph.initializer) if tensor.name == "dense/kernel")
+    for wrong in (np.zeros((400, 300), np.float32), np.zeros((300, 400), np.float64)):
+        arrays = [*made.arrays[:place], wrong, *made.arrays[place + 1 :]]
+        with pytest.raises(ValueError, match=r"'dense/kernel' is float32\[300, 400\] and has"):
+            Draft(made.model, arrays).outline()
 
 
 def test_equal_constants_without_a_name_are_one() -> None:

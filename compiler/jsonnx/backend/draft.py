@@ -10,10 +10,13 @@ import numpy as np
 import onnx
 
 from ..graph import onnx_dtype
-from ..graph.tensors import contiguous, tensor_proto
+from ..graph.tensors import contiguous, dtype_name, numpy_dtype, tensor_proto
 
 INITIALIZERS, GRAPH, RAW_DATA = 5, 7, 9
 """The numbers of these fields of GraphProto, ModelProto and TensorProto."""
+
+OUTLINED = 1 << 16
+"""Bytes of an initializer beyond which no shape can depend on its elements."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,24 @@ class Draft:
         for tensor, array in zip(model.graph.initializer, self.arrays, strict=True):
             if array is not None:
                 tensor.raw_data = array.tobytes()
+        return model
+
+    def outline(self) -> onnx.ModelProto:
+        """The model for checks of its structure: large initializers are inputs of the same types, their elements left
+        out. Raises ValueError where an array is not what its initializer says."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        del model.graph.initializer[:]
+        for tensor, array in zip(self.model.graph.initializer, self.arrays, strict=True):
+            dims, dtype = tuple(tensor.dims), dtype_name(tensor.data_type)
+            if array is not None and (array.shape != dims or array.dtype.itemsize != numpy_dtype(dtype).itemsize):
+                raise ValueError(f"{tensor.name!r} is {dtype}{list(dims)} and has {array.dtype}{list(array.shape)}")
+            if array is not None and array.nbytes > OUTLINED:
+                model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, dims))
+                continue
+            model.graph.initializer.append(tensor)
+            if array is not None:
+                model.graph.initializer[-1].raw_data = array.tobytes()
         return model
 
     def to_bytes(self) -> bytes:

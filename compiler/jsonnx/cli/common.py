@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from ..diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.faults import FeedError
-from ..validation import Checked, check
+
+if TYPE_CHECKING:
+    from ..validation import Checked
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -130,6 +132,8 @@ def warn(checked: Checked) -> None:
 
 def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> Checked:
     """A sound spec at a scale and with changes; warnings are shown. Raises CompileError."""
+    from ..validation import check
+
     checked = check(spec, changes=changes, scale=scale)
     checked.sound  # noqa: B018 (raises)
     warn(checked)

@@ -5,33 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
-
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.validators import extend
+from typing import TYPE_CHECKING, Any
 
 from ..bricks import Json
 from ..diagnostics import JsonPath, Report
 from ..layers import LAYERS
 from ..layers.absent import absent
-from .schema import FAMILIES, SCHEMA_URI, reuse, schema
+from .fits import by_tag, fits, is_integer, is_number, matches
+from .schema import FAMILIES, SCHEMA_URI, head, reuse, schema
 from .words import either, expected, quoted, shown
 
-LEAST, GREATEST = 2.0**-150, 2.0**128 - 2.0**103
-"""What rounds to float32's 0 and to its infinity. A model's numbers are float32, whatever they are written as."""
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 FAMILY = {family.kind: family for family in (LAYERS, *FAMILIES)}
 
 
 def check(document: Json, report: Report) -> None:
     """Reports everything in the document that the schema does not allow."""
-    _check(document, _validator(), report)
+    if not fits(document, head()):
+        _check(document, _validator(), report)
 
 
 def check_reuse(document: Json, report: Report) -> None:
     """The same for what is written once and used often: parameters, scales and blocks, but not the layers in them."""
     only = {"$schema": SCHEMA_URI, "type": "object", "properties": reuse()}
-    _check(document, _kind_of_validator()(only), report)
+    if not fits(document, only):
+        _check(document, _kind_of_validator()(only), report)
 
 
 def _check(document: Json, validator: Any, report: Report) -> None:
@@ -58,46 +58,26 @@ def _validator() -> Any:
 def _kind_of_validator() -> Any:
     """Validators that look a brick up by its `type` where the schema tries one after the other, and that take only
     numbers that a computer has: JSON Schema knows no others, Python does."""
-    kinds = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-    return extend(Draft202012Validator, {"allOf": _all_of, "pattern": _pattern}, type_checker=kinds)
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
 
+    def all_of(validator: Any, rules: list[Json], instance: Json, within: Json) -> Iterator[ValidationError]:
+        if "if" not in rules[0]:
+            for index, rule in enumerate(rules):
+                yield from validator.descend(instance, rule, schema_path=index)
+            return
+        tag = instance.get("type") if isinstance(instance, dict) else None
+        found = by_tag(rules).get(tag) if isinstance(tag, str) else None
+        if found is not None:
+            yield from validator.descend(instance, rules[found]["then"], schema_path=found)
 
-def _is_integer(checker: Any, value: Json) -> bool:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return whole and not isinstance(value, bool) and abs(value) < 2**63
+    def pattern(validator: Any, pattern: str, instance: Json, within: Json) -> Iterator[ValidationError]:
+        if isinstance(instance, str) and not matches(pattern, instance):
+            yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
-
-def _is_number(checker: Any, value: Json) -> bool:
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and (value == 0 or LEAST < abs(value) < GREATEST)
-
-
-def _all_of(validator: Any, rules: list[Json], instance: Json, within: Json) -> Iterator[ValidationError]:
-    if "if" not in rules[0]:
-        for index, rule in enumerate(rules):
-            yield from validator.descend(instance, rule, schema_path=index)
-        return
-    tag = instance.get("type") if isinstance(instance, dict) else None
-    found = _by_tag(id(rules), rules).get(tag) if isinstance(tag, str) else None
-    if found is not None:
-        yield from validator.descend(instance, rules[found]["then"], schema_path=found)
-
-
-_TAGS: dict[int, dict[str, int]] = {}
-
-
-def _by_tag(key: int, rules: list[Json]) -> dict[str, int]:
-    """Which rule is for which `type`; the schema lives as long as the process, so its lists' identities are keys."""
-    if key not in _TAGS:
-        tags = [rule["if"]["properties"]["type"]["enum"] for rule in rules]
-        _TAGS[key] = {name: index for index, names in enumerate(tags) for name in names}
-    return _TAGS[key]
-
-
-def _pattern(validator: Any, pattern: str, instance: Json, within: Json) -> Iterator[ValidationError]:
-    """As ECMA-262 reads the pattern: `$` is the end, not the place before a last line end."""
-    if isinstance(instance, str) and (instance.endswith("\n") or not re.search(pattern, instance)):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+    kinds = {"integer": lambda _, value: is_integer(value), "number": lambda _, value: is_number(value)}
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(kinds)
+    return extend(Draft202012Validator, {"allOf": all_of, "pattern": pattern}, type_checker=checker)
 
 
 # -- which faults are meant ------------------------------------------------------------------------------------------

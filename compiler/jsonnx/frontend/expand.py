@@ -16,7 +16,7 @@ from .blocks import blocks_of, check_parameters
 from .check import check, check_reuse
 from .network import Call
 from .origins import Origins, Place
-from .schema import REUSE_KEYS, VERSION, schema
+from .schema import REUSE_KEYS, VERSION, head
 from .scope import Maker, Scope, TooLarge
 from .source import STANDARD
 from .template import LAYERS_AT_MOST, Frame, Ref, Step, Template
@@ -52,7 +52,7 @@ def expand(document: Json, report: Report) -> Flat | None:
     check_reuse(document, report)
     maker = Maker(blocks_of(document, report), report)
     parameters = _table(document, "parameters")
-    check_parameters(parameters, ("parameters",), schema()["properties"], "at the top of a spec", report)
+    check_parameters(parameters, ("parameters",), head()["properties"], "at the top of a spec", report)
     _check_scales(document, parameters, report)
     try:
         values, broken = maker.parameters(parameters, ("parameters",), {})

@@ -48,6 +48,13 @@ FAMILIES: tuple[Family, ...] = (
 @cache
 def schema() -> dict[str, Json]:
     """The whole schema. Callers share it and must not change it."""
+    names = [*_plain(), *(name for family in FAMILIES for name in (family.kind, *_members(family))), *_members(LAYERS)]
+    return head() | {"$defs": {name: definition(name) for name in names}}
+
+
+@cache
+def head() -> dict[str, Json]:
+    """The schema without its definitions, of which a document uses few."""
     return {
         "$schema": SCHEMA_URI,
         "title": "jsonnx model",
@@ -56,8 +63,21 @@ def schema() -> dict[str, Json]:
         "properties": _top(),
         "required": ["inputs", "layers"],
         "additionalProperties": False,
-        "$defs": _definitions(),
     }
+
+
+@cache
+def definition(name: str) -> dict[str, Json]:
+    """One of the definitions: of a brick, of a family of them, or of what is written in several places."""
+    kind, _, member = name.partition(".")
+    if member:
+        family = next(family for family in (LAYERS, *FAMILIES) if family.kind == kind)
+        return _member(family, family.members[member])
+    return _plain().get(name) or _family(next(family for family in FAMILIES if family.kind == name))
+
+
+def _members(family: Family) -> list[str]:
+    return [f"{family.kind}.{name}" for name in family.members]
 
 
 def _top() -> dict[str, Json]:
@@ -147,8 +167,10 @@ def reuse() -> dict[str, Json]:
     }
 
 
-def _definitions() -> dict[str, Json]:
-    definitions: dict[str, Json] = {
+@cache
+def _plain() -> dict[str, dict[str, Json]]:
+    """The definitions that are not of one brick or family."""
+    return {
         "input": {
             "type": "object",
             "description": "An input: its shape without the batch axis, and its element type.",
@@ -207,15 +229,6 @@ def _definitions() -> dict[str, Json]:
             },
         },
     }
-    for family in FAMILIES:
-        definitions[family.kind] = _family(family)
-        definitions |= {f"{family.kind}.{name}": _member(family, brick) for name, brick in family.members.items()}
-    for name, brick in LAYERS.members.items():
-        made = brick.schema()
-        of = {"type": {"enum": _names(LAYERS, brick)}}
-        made["properties"] = {"type": {}, "name": True, "from": True, **made["properties"], **of}
-        definitions[f"layer.{name}"] = made
-    return definitions
 
 
 def _call_keys() -> dict[str, Json]:
@@ -225,12 +238,20 @@ def _call_keys() -> dict[str, Json]:
 
 def _member(family: Family, brick: type[Brick]) -> dict[str, Json]:
     made = brick.schema()
-    made["properties"]["type"] = {"enum": _names(family, brick)}
+    names = {"enum": _names(family)[brick]}
+    if family is LAYERS:
+        made["properties"] = {"type": {}, "name": True, "from": True, **made["properties"]} | {"type": names}
+    else:
+        made["properties"]["type"] = names
     return made
 
 
-def _names(family: Family, brick: type[Brick]) -> list[str]:
-    return [name for name, known in family.names.items() if known is brick]
+@cache
+def _names(family: Family) -> dict[type[Brick], list[str]]:
+    names: dict[type[Brick], list[str]] = {}
+    for name, brick in family.names.items():
+        names.setdefault(brick, []).append(name)
+    return names
 
 
 def _family(family: Family) -> dict[str, Json]:
@@ -244,7 +265,7 @@ def _tagged(family: Family, *, closed: bool, more: Mapping[str, Json] = {}) -> d
     known: dict[str, Json] = {"title": family.kind, "description": about, "type": "string", "enum": list(family.names)}
     rules = [
         {
-            "if": {"type": "object", "required": ["type"], "properties": {"type": {"enum": _names(family, brick)}}},
+            "if": {"type": "object", "required": ["type"], "properties": {"type": {"enum": _names(family)[brick]}}},
             "then": {"$ref": f"#/$defs/{family.kind}.{brick.type_name}"},
         }
         for brick in family

@@ -87,7 +87,9 @@ class Sinking:
         return self.views.get(x) or View(x, identity(x.rank))
 
     def logical(self, x: Value) -> Value:
-        view = self.view(x)
+        view = self.views.get(x)
+        if view is None:
+            return x
         result = self.turned(view.physical, view.perm)
         if result.shape != x.shape:  # a shape rule may have named sizes of x that ONNX could not infer
             result.type = x.type

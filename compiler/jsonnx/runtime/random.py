@@ -40,7 +40,13 @@ def initial_weights(graph: Graph, seed: int, given: Mapping[str, np.ndarray] = {
         return np.array(given[name]) if name in given else _initial(variables[name], name, seed)
 
     with ThreadPoolExecutor(thread_count()) as threads:  # NumPy draws without holding up others
-        return dict(zip(variables, threads.map(value, variables), strict=True))
+        large = {name: threads.submit(value, name) for name, variable in variables.items() if _is_large(variable)}
+        return {name: large[name].result() if name in large else value(name) for name in variables}
+
+
+def _is_large(variable: Parameter | State) -> bool:
+    """Whether to draw it takes longer than to hand it to a thread."""
+    return isinstance(variable.type.elements, int) and variable.type.elements > 1 << 14
 
 
 def _initial(variable: Parameter | State, name: str, seed: int) -> np.ndarray:
