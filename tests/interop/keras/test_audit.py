@@ -16,7 +16,9 @@ SOURCE = Path(__file__).parent.parent.parent.parent / "compiler"
 
 WATCH = """
 import sys
-import jsonnx, jsonnx.imports, jsonnx.interop.keras
+import jsonnx, jsonnx.imports, jsonnx.interop.keras, jsonnx.frontend.schema
+jsonnx.frontend.schema.schema()  # evaluates the type hints of our own bricks, each once
+jsonnx.validate({})  # imports jsonschema, which tells what is wrong
 try: jsonnx.from_keras(sys.argv[2])  # what our own rooms import when first used
 except Exception: pass
 "x".encode("cp437")  # which zipfile does, and Python imports then
