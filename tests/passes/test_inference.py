@@ -150,6 +150,24 @@ def test_numbers_that_are_none_stay_out_of_weights() -> None:
     assert ops(absorb_affine(g.graph({"y": network(g, x)}))) == {"Conv": 1, "BatchNormalization": 1}
 
 
+@pytest.mark.parametrize("scale", [1e-43, 1e-36])
+def test_a_scale_of_almost_nothing_does_not_go_on_without_its_shift(scale: float) -> None:
+    def network(g: Builder, x: Value) -> Value:
+        scaled = g.Add(g.Mul(g.Relu(x), g.const(np.full((4, 1, 1), scale))), g.const(np.ones((4, 1, 1))))
+        return conv(g, scaled, pads=[1, 1, 1, 1])
+
+    assert ops(after(absorb_affine, network))["Conv"] == 1
+
+
+def test_two_scales_whose_product_is_infinite_stay_two() -> None:
+    def network(g: Builder, x: Value) -> Value:
+        tiny = g.Mul(g.Relu(x), g.const(1e-30))
+        first = g.Mul(g.Exp(tiny), g.const(np.full((4, 1, 1), 1e30)))
+        return g.Mul(g.Mul(g.Sub(first, first), g.const(1e30)), g.const(1e30))
+
+    assert ops(after(absorb_affine, network))["Mul"] == 4
+
+
 # -- padding ---------------------------------------------------------------------------------------------------------
 
 SIDES = [0, 0, 1, 0, 0, 0, 2, 1]

@@ -104,8 +104,9 @@ class Absorbing:
             self.append(node) if not self.sunk(node) else None
             return
         index, maker = self.alone(affine.x)
-        if isinstance(maker, Affine):
-            affine = joined(maker, affine)
+        both = joined(maker, affine) if isinstance(maker, Affine) else None
+        if both is not None:
+            affine = both
             self.steps[index] = None
             index, maker = self.alone(affine.x)
         if isinstance(maker, Node):
@@ -181,7 +182,10 @@ class Absorbing:
         """`x * scale + shift` as `x + shift / scale`, whose scale goes on: where that leaves an operator less."""
         if len(affine.nodes()) < 2 or not affine.scale.all():
             return None
-        one, shift = np.ones_like(affine.scale), affine.shift / affine.scale
+        with np.errstate(over="ignore"):
+            one, shift = np.ones_like(affine.scale), affine.shift / affine.scale
+        if not fit(affine.y, shift * 2.0**24):  # training may bring a scale to almost nothing: weights times it vanish
+            return None
         return replace(affine, y=Value(affine.y.type), scale=one, shift=shift, parts=2)
 
 
@@ -192,9 +196,11 @@ def moved(array: np.ndarray, node: Node) -> np.ndarray | None:
     return array.reshape((1,) * node.outputs[0].rank) if array.size == 1 else None
 
 
-def joined(first: Affine, second: Affine) -> Affine:
-    """The one after the other."""
+def joined(first: Affine, second: Affine) -> Affine | None:
+    """The one after the other; None where that takes numbers too large."""
     scale, shift = first.scale * second.scale, first.shift * second.scale + second.shift
+    if not fit(second.y, scale, shift):
+        return None
     return Affine(first.x, second.y, scale, shift, second.origin, first.parts + second.parts)
 
 
@@ -243,6 +249,10 @@ def _normalization(node: Node) -> Affine | None:
 
 
 def _made(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) -> Affine | None:
+    return Affine(x, node.outputs[0], scale, shift, node) if fit(x, scale, shift) else None
+
+
+def fit(x: Value, *arrays: np.ndarray) -> bool:
+    """Whether all are finite in the element type of x."""
     largest = float(np.finfo(x.dtype).max)
-    fits = all(array.size and bool((np.abs(array) < largest).all()) for array in (scale, shift))
-    return Affine(x, node.outputs[0], scale, shift, node) if fits else None
+    return all(array.size and bool((np.abs(array) < largest).all()) for array in arrays)

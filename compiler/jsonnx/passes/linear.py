@@ -123,7 +123,7 @@ def with_gain_before(old: Linear, scale: np.ndarray, shift: np.ndarray) -> Chang
     if not summand.any():
         return _finite(Changed(old, kernel, None if old.bias is None else old.bias.array, True), gain)
     if old.padded or not old.takes_bias:
-        return Changed(old, kernel, None if old.bias is None else old.bias.array, False)
+        return _finite(Changed(old, kernel, None if old.bias is None else old.bias.array, False), gain)
     weights = np.asarray(old.kernel.array, np.float64)
     shifts = _by_group(weights, summand, groups) if groups > 1 else _times(weights, summand, axis)
     added = shifts.sum(axis=tuple(place for place in range(shifts.ndim) if place != old.filters))
