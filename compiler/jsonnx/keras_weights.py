@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import IO
 
 import numpy as np
 
@@ -11,19 +10,18 @@ from .diagnostics import CompileError, Diagnostic
 from .driver import forward
 from .exports import as_keras
 from .imports import translated
-from .interop.keras import KerasFile, Owner, matched, opened_keras
+from .interop.keras import KerasFile, Owner, matched
 from .interop.keras.export import groups_of
 from .validation import Checked
 
 
-def keras_weights(checked: Checked, opened: IO[bytes], name: str, partial: bool) -> Mapping[str, np.ndarray]:
-    """The weights in an open `.keras` or `.h5` file by our names.
+def keras_weights(checked: Checked, file: KerasFile, partial: bool) -> Mapping[str, np.ndarray]:
+    """The weights in a `.keras` or `.h5` file by our names.
 
     A file that has a model gives all of its weights. One of weights alone knows layers by their classes and numbers, so
     it is read as the file of this very network; unless `partial`, every array in it must be one of its weights. Raises
     CompileError, UsageError.
     """
-    file = opened_keras(opened, name)
     if file.source is None:
         return _by_number(checked, file, partial)
     weights = translated(file, fold=False).weights

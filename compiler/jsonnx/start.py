@@ -43,8 +43,7 @@ def start(
     name = None
     if isinstance(weights, (str, os.PathLike)):
         name = os.fspath(weights)
-        with open_file(name) as file:
-            weights = arrays_in(checked, file, name, partial)
+        weights = arrays_at(checked, name, partial)
     arrays, report = matched(weights, wanted)
     faults = told(report, partial)
     if faults:
@@ -81,11 +80,22 @@ KERAS = (".keras", ".h5", ".hdf5", ".weights.json")
 
 def arrays_in(checked: Checked, file: IO[bytes], name: str, partial: bool) -> Mapping[str, np.ndarray]:
     """The weights in an open file of that name, by our names. Raises CompileError, UsageError."""
-    if not name.lower().endswith(KERAS):
-        return weights_in(file, name)
+    return keras_arrays(checked, file, name, partial) if name.lower().endswith(KERAS) else weights_in(file, name)
+
+
+def arrays_at(checked: Checked, name: str, partial: bool) -> Mapping[str, np.ndarray]:
+    """The same of a file that the user named, or of an unpacked `.keras` archive."""
+    if os.path.isdir(name) and name.lower().endswith(KERAS):
+        return keras_arrays(checked, None, name, partial)
+    with open_file(name) as file:
+        return arrays_in(checked, file, name, partial)
+
+
+def keras_arrays(checked: Checked, file: IO[bytes] | None, name: str, partial: bool) -> Mapping[str, np.ndarray]:
+    from .interop.keras import open_keras, opened_keras
     from .keras_weights import keras_weights  # which knows models, and these what they start from
 
-    arrays = keras_weights(checked, file, name, partial)
+    arrays = keras_weights(checked, open_keras(name) if file is None else opened_keras(file, name), partial)
     check_finite(arrays, name)
     return arrays
 

@@ -186,3 +186,12 @@ def test_layers_of_models_in_models_are_found_by_the_names_they_have_here(tmp_pa
     spec = {"inputs": {"x": {"shape": [2]}}, "layers": layers}
     weights = jsonnx.compile(spec, tmp_path / "nested.weights.h5").weights
     assert [weights[f"{name}/kernel"][0, 0] for name in names] == [0, 1, 2]
+
+
+def test_weights_lie_in_a_folder_that_was_an_archive(tmp_path: Path) -> None:
+    spec = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "name": "d", "units": 1}]}
+    weights = {"d/kernel": np.array([[3], [1]], "f4"), "d/bias": np.ones(1, "f4")}
+    jsonnx.to_keras(spec, weights).save(tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        archive.extractall(tmp_path / "b.keras")
+    assert jsonnx.compile(spec, weights=tmp_path / "b.keras").to_bytes() == jsonnx.compile(spec, weights).to_bytes()
