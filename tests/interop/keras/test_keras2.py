@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,51 @@ def test_a_frozen_model_called_without_training_is_told() -> None:
 def test_what_comes_out_compiles(name: str) -> None:
     spec = spec_of(f"keras2_{name}")
     assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])
+
+
+# -- by hand -----------------------------------------------------------------------------------------------------------
+
+
+def by_keras2(*layers: dict[str, Any], **more: Any) -> dict[str, Any]:
+    first = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 4], "name": "x"}}
+    model = {
+        "class_name": "Sequential",
+        "keras_version": "2.15.0",
+        "config": {"name": "seq", "layers": [first, *layers]},
+    }
+    return jsonnx.from_keras(json.dumps({**model, **more}))[0]
+
+
+def test_a_thresholded_relu_is_an_activation() -> None:
+    relu = {"class_name": "ThresholdedReLU", "config": {"name": "thresholded_re_lu", "theta": 0.2}}
+    dense = {"class_name": "Dense", "config": {"name": "dense", "units": 2, "activation": relu}}
+    function = {"type": "threshold", "threshold": 0.2, "default_value": 0.0}
+    own, inside = by_keras2(relu, dense)["layers"]
+    assert own == {"type": "Activation", "name": "thresholded_re_lu", "activation": function}
+    assert inside == {"type": "Dense", "units": 2, "activation": function}
+
+
+def test_an_optimizer_of_keras_is_one_of_its_own_package() -> None:
+    optimizer = {"class_name": "Custom>Adam", "config": {"name": "Adam", "learning_rate": 0.01}}
+    dense = {"class_name": "Dense", "config": {"name": "dense", "units": 2}}
+    spec = by_keras2(dense, compile_config={"optimizer": optimizer, "loss": "mse"})
+    assert spec["training"] == {"loss": "mean_squared_error", "optimizer": {"type": "Adam", "learning_rate": 0.01}}
+
+
+@pytest.mark.parametrize("axis", [1, -1, None])
+def test_l2_normalize_divides_by_the_norm(axis: int | None) -> None:
+    nodes = [["x", 0, 0, {"axis": axis, "epsilon": 1e-12}]]
+    layers = [
+        {"class_name": "InputLayer", "name": "x", "config": {"batch_input_shape": [None, 2], "name": "x"}},
+        {"class_name": "TFOpLambda", "name": "l2", "config": {"name": "l2", "function": "math.l2_normalize"}},
+    ]
+    layers = [{**layer, "inbound_nodes": nodes if layer["name"] == "l2" else []} for layer in layers]
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["l2", 0, 0]]}
+    text = json.dumps({"class_name": "Functional", "keras_version": "2.15.0", "config": {"layers": layers, **ends}})
+    if axis is None:
+        with pytest.raises(jsonnx.CompileError, match="normalizes the whole batch"):
+            jsonnx.from_keras(text)
+        return
+    x = np.array([[3, 4], [0, 0], [3e-7, 4e-7]], "float32")
+    (y,) = jsonnx.compile(jsonnx.from_keras(text)[0]).session().run({"x": x}).values()
+    np.testing.assert_allclose(y, [[0.6, 0.8], [0, 0], [0.3, 0.4]], rtol=1e-5)

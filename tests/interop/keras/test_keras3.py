@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import jsonnx
 import numpy as np
 import pytest
@@ -182,3 +184,35 @@ def test_the_size_of_an_axis_to_unstack_is_in_the_shape() -> None:
         outputs=("unstack",),
     )
     assert jsonnx.from_keras(text)[0]["layers"] == [{"type": "ops.unstack", "num": 3, "axis": 1}]
+
+
+def test_outputs_of_a_nested_model_that_nobody_takes_are_left_out(tmp_path: Path) -> None:
+    """Its second head is used in its second call alone, its third in none: those weights are not missed."""
+    start = layer("InputLayer", "x", {"batch_shape": [None, 2]})
+    heads = [layer("Dense", name, {"units": 1}, tensor("x", 2)) for name in ("a", "b", "c")]
+    inner = json.loads(functional(start, *heads, outputs=("a", "b", "c")))
+    nested = {**inner, "name": "inner", "config": {**inner["config"], "name": "inner"}}
+    nested["inbound_nodes"] = [{"args": [tensor("x", 2)], "kwargs": {}}] * 2
+    first, second = tensor("inner", 1), tensor("inner", 1)
+    second["config"]["keras_history"] = ["inner", 1, 1]
+    text = functional(
+        start,
+        nested,
+        layer("Subtract", "subtract", {}, [first, second]),
+        outputs=("subtract",),
+    )
+    (tmp_path / "config.json").write_text(text)
+    with h5py.File(tmp_path / "model.weights.h5", "w") as file:
+        for number, name in enumerate(("dense", "dense_1", "dense_2")):
+            group = file.create_group(f"layers/functional/layers/{name}/vars")
+            group.attrs["name"] = "abc"[number]
+            group["0"], group["1"] = np.full((2, 1), number + 1, "float32"), np.zeros(1, "float32")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+        for name in ("config.json", "model.weights.h5"):
+            archive.write(tmp_path / name, name)
+    found = imported(tmp_path / "model.keras")
+    assert [entry["name"] for entry in found.spec["layers"] if "name" in entry] == ["a", "b"]
+    assert any("'c'" in notice.message for notice in found.notices)
+    (y,) = jsonnx.compile(found.spec, found.weights).session().run({"x": np.ones((1, 2), "float32")}).values()
+    assert y.tolist() == [[-2.0]]

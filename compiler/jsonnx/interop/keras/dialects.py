@@ -82,6 +82,10 @@ def modern(kind: str, config: Mapping[str, Json], dialect: Dialect) -> Modern:
     for key, meant in _NOTHING.items():
         if key in given and meant(given[key]):
             del given[key]
+    if kind == "ThresholdedReLU":
+        function = {"threshold": given.pop("theta", 1.0), "default_value": 0.0}
+        kind, given["activation"] = "Activation", {"class_name": "threshold", "config": function}
+        places["activation"] = "theta"
     if kind.startswith("SeparableConv"):  # which inherited them, and has no such weight
         given = {key: value for key, value in given.items() if not key.startswith("kernel_") or key == "kernel_size"}
     if given.get("groups") == 1 and kind != "GroupNormalization":

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from json import dumps
-from typing import Any
+from typing import Any, cast
 
 from ...bricks import Attribute, Brick, Family, Form, Json
 from ...diagnostics import JsonPath, Report
@@ -208,9 +208,9 @@ class Layers:
             return None
         if family is ACTIVATIONS and kind in AS_FUNCTIONS:
             made = modern(kind, given, self.dialect)
+            if made.kind == "Activation":
+                return self.object(family, cast("Mapping[str, Json]", made.config["activation"]), places, at, path)
             kind, given = AS_FUNCTIONS[kind], {k: v for k, v in made.config.items() if k not in ("dtype", "trainable")}
-            if kind == "threshold":
-                given = {"threshold": given.get("theta", 1.0), "default_value": 0.0}
         elif family is ACTIVATIONS and kind == "function" and isinstance(config, str):
             return self.function(config)
         brick = family.names.get(kind)

@@ -47,12 +47,15 @@ def find(
     lists = _lists(stored, root, found)
     layers: dict[str, list[Owner]] = {}
     for owner in owners:
-        if own[owner.name]:
+        if own[owner.name] or not owner.used:
             layers.setdefault(owner.names[0], []).append(owner)
     if layers.keys().isdisjoint(lists) and len(layers) == len(lists):  # the same structure under other names
         lists = dict(zip(layers, lists.values(), strict=True))
     for name, inside in layers.items():
         for names, items in _dealt(lists.pop(name, []), inside, own, trainable):
+            if not names:
+                found.dropped += [item.path for item in items]
+                continue
             kind = next(owner.kind for owner in inside if names[0] in own[owner.name])
             _take(items, names, [shapes[name] for name in names], kind, writer, found)
     found.extra += [item.path for items in lists.values() for item in items]

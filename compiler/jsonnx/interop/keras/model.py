@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,13 +124,17 @@ def read_model(
     if not graph.flat.outputs and not report.errors():
         report.add("keras-wrong-form", (), f"the model {quoted(model.name)} has no outputs")
     report.raise_errors()
-    tell_unused(graph, model)
+    graph.flat.drop_unused()
+    used = {step.name for step in graph.flat.steps}
+    tell_unused(graph, model, used)
     tell_notices(graph)
     section = None
     compiled, at = (training.value, ()) if training else (value.get("compile_config"), ("compile_config",))
     if isinstance(compiled, dict):
         section = training_of(compiled, at, graph.flat.outputs, dialect, report)
-    return Imported(document(graph.flat, section), tuple(owners(model, names)), dialect, graph.flat, section, report)
+    return Imported(
+        document(graph.flat, section), tuple(owners(model, names, used)), dialect, graph.flat, section, report
+    )
 
 
 def name_of(model: Model) -> str:
@@ -188,15 +192,15 @@ def grouped(model: Model, around: tuple[str, ...] = (), group: str = "") -> Iter
             yield layer, (*around, layer.name), own
 
 
-def owners(model: Model, names: Names) -> Iterator[Owner]:
+def owners(model: Model, names: Names, used: Collection[str]) -> Iterator[Owner]:
     """The layers with our names."""
     for layer, own, group in grouped(model):
-        yield Owner(names.of(layer.path), layer.kind, own, group)
+        yield Owner(names.of(layer.path), layer.kind, own, group, names.of(layer.path) in used)
 
 
-def tell_unused(graph: Graph, model: Model) -> None:
-    """Layers that lead to no output, which Keras leaves out too."""
-    unused = [layer for layer in every_layer(model) if layer.path not in graph.options]
+def tell_unused(graph: Graph, model: Model, used: Collection[str]) -> None:
+    """Layers that lead to no output."""
+    unused = [layer for layer in every_layer(model) if graph.names.of(layer.path) not in used]
     if unused:
         some = ", ".join(quoted(layer.name) for layer in unused[:3])
         more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""

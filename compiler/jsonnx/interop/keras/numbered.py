@@ -39,6 +39,9 @@ def find(
                 found.arrays[names[inner]] = path, stored.arrays[path]
                 taken.add(path)
         taken |= {place.under(group) for place in doubles(owner.kind, names).values()}
+        if not owner.used:
+            found.dropped += (rest := {path for path in stored.arrays if path.startswith(f"{group}/")} - taken)
+            taken |= rest
     for path in stored.arrays:
         if path in taken:
             continue

@@ -194,7 +194,7 @@ def activation(name: str, config: Mapping[str, Json], inputs: list[Any]) -> tupl
 def unstacked(layer: Written, axis: int) -> dict[str, Json]:
     """How many places an axis has, which Keras leaves to the shape; nothing where the file does not say that."""
     values = leaves([*layer.calls[0].args, *layer.calls[0].kwargs.values()])
-    shape: list[Any] = next((item.shape for item in values if isinstance(getattr(item, "shape", None), list)), [])
+    shape: list[Json] = next((item.shape for item in values if isinstance(getattr(item, "shape", None), list)), [])
     size = shape[axis] if -len(shape) <= axis < len(shape) else None
     return {"num": size} if isinstance(size, int) else {}
 

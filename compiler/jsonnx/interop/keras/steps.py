@@ -44,6 +44,8 @@ class Owner(NamedTuple):
     kind: str
     names: tuple[str, ...]
     group: str
+    used: bool = True
+    """Whether it leads to an output; else its weights, which the file may have, are not wanted."""
 
 
 @dataclass
@@ -71,3 +73,33 @@ class Flat:
         names = [step.name, *(f"{step.name}.{output}" for output in more)]
         results = [Value(name, mask if place < masked else None) for place, name in enumerate(names)]
         return results if more else results[0]
+
+    def drop_unused(self) -> None:
+        """Drops calls that lead to no output, as of a nested model of which not all outputs are taken."""
+        needed, kept = {layer_of(name) for name in self.outputs}, []
+        for step in reversed(self.steps):
+            if step.name in needed:
+                needed |= {layer_of(source) for source in step.sources}
+                kept.append(step)
+        firsts = {step.name: step.spec for step in self.steps if "use" not in step.spec}
+        renamed: dict[str, str] = {}
+        there: set[str] = set()
+        self.steps = []
+        for step in reversed(kept):
+            owner = str(step.spec.get("use", step.name))
+            if owner not in there and owner != step.name:  # the layer's first call is gone
+                renamed[step.name] = owner
+                step = step._replace(name=owner, spec=firsts[owner])
+            there.add(owner)
+            self.steps.append(step._replace(sources=tuple(_renamed(source, renamed) for source in step.sources)))
+        self.outputs = [_renamed(name, renamed) for name in self.outputs]
+
+
+def layer_of(name: str) -> str:
+    """The entry whose result a name means."""
+    return name.partition(".")[0]
+
+
+def _renamed(name: str, renamed: Mapping[str, str]) -> str:
+    layer, dot, output = name.partition(".")
+    return renamed.get(layer, layer) + dot + output

@@ -60,6 +60,7 @@ FUNCTIONS: dict[str, Function] = {
         f"math.reduce_{name}": Function({"variance": "var"}.get(name, name), "x", _AXIS)
         for name in ("sum", "mean", "max", "min", "prod", "any", "all", "logsumexp", "std", "variance")
     },
+    "math.l2_normalize": Function("normalize", "x", {"axis": "axis"}, {"axis": None, "epsilon": 1e-6}),
     "concat": Function("concatenate", "xs", {"axis": "axis"}),
     "stack": Function("stack", "x", {"axis": "axis"}, {"axis": 0}),
     "reshape": Function("reshape", "x", {"shape": "newshape"}),
@@ -79,6 +80,7 @@ FUNCTIONS: dict[str, Function] = {
 
 IDLE: Mapping[str, Any] = {
     "name": None,
+    "epsilon": 1e-12,  # of the sum of squares
     "conjugate": False,
     "transpose_a": False,
     "transpose_b": False,
@@ -111,4 +113,6 @@ def given_to(function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any
             given[function.others[key]] = value
         elif key != "name" and value is not None and IDLE.get(key, value is None) != value:
             raise Unknown(f"is called with {key!r}, which cannot be said in a spec")
+    if function.name == "normalize" and given["axis"] is None:
+        raise Unknown("normalizes the whole batch at once, which cannot be said in a spec")
     return given

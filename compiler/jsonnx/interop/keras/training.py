@@ -118,6 +118,8 @@ class Section:
         kind, config = (value.get("class_name"), value.get("config")) if isinstance(value, Mapping) else (None, None)
         if kind == "function" and isinstance(config, str):
             return self.object(family, config)
+        if family is OPTIMIZERS and isinstance(kind, str):
+            kind = kind.removeprefix("Custom>")  # as Keras 2.11 to 2.15 write their own
         brick: type[Brick] | None = family.names.get(kind) if isinstance(kind, str) else None
         if brick is None:
             raise LeftOut(f"there is no {family.kind} {quoted(str(kind))}")
