@@ -132,3 +132,11 @@ def test_a_vocabulary_that_is_not_there_is_told_where_it_is_named(here: Path) ->
 
 def test_expressions_of_training_are_traced(here: Path) -> None:
     assert plan(check(here / "spec.json")).locate(("training", "epochs"), False).line  # type: ignore[misc, union-attr]
+
+
+def test_the_spec_that_a_model_gives_back_compiles_to_the_same_bytes_however_it_was_laid_out() -> None:
+    spec = {"layers": [{"units": 3, "type": "Dense", "name": "d"}], "inputs": {"x": {"shape": [2]}}, "name": "odd"}
+    model = library.compile(spec)
+    text = next(entry.value for entry in model.proto.metadata_props if entry.key == "jsonnx.spec")
+    assert list(json.loads(text)) == ["name", "inputs", "layers"]
+    assert library.compile(text).to_bytes() == model.to_bytes()

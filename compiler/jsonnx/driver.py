@@ -16,6 +16,7 @@ import numpy as np
 
 from .backend import draft, metadata, spec_hash
 from .diagnostics import CompileError, Diagnostic
+from .frontend.format import arranged
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
 from .graph import Builder, Graph, NotLearned, Value
@@ -92,7 +93,7 @@ def compiled(
     if fold:
         bound = simplified(bound)
         after("folded", bound)
-    told = metadata(typed, parameters_of(graph), beyond_onnx(bound))
+    told = metadata(typed, arranged(typed.network.document), parameters_of(graph), beyond_onnx(bound))
     model = draft(bound, name=typed.network.name, metadata=told)
     after("model", model)
     return Model(model, checked, graph, known, report)

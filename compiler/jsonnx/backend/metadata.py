@@ -22,15 +22,16 @@ def spec_hash(document: Any) -> str:
     return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
-def metadata(typed: Any, parameters: int, needs: Sequence[str] = ()) -> dict[str, str]:
-    """The metadata of a model: version, the spec itself and its hash, signature, class labels by output, how many
-    numbers its weights are (folding makes others of them), and what only onnxruntime can run."""
+def metadata(typed: Any, document: Any, parameters: int, needs: Sequence[str] = ()) -> dict[str, str]:
+    """The metadata of a model: version, the spec (`document`, its keys in the order of a formatted one) and its hash,
+    signature, class labels by output, how many numbers its weights are (folding makes others of them), and what only
+    onnxruntime can run."""
     network = typed.network
     told = {
         "jsonnx.version": package_version(),
         "jsonnx.parameters": str(parameters),
         "jsonnx.signature": json.dumps({"inputs": _types(typed.inputs), "outputs": _types(typed.outputs)}),
-        "jsonnx.spec": json.dumps(network.document, ensure_ascii=False, separators=(",", ":")),
+        "jsonnx.spec": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
         "jsonnx.spec_sha256": spec_hash(network.document),
     }
     if network.labels:
