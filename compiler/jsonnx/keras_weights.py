@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .exports import as_keras
 from .imports import translated
 from .interop.keras import KerasFile, Owner, matched
 from .interop.keras.export import groups_of
+from .layers import Layer
 from .validation import Checked
 
 
@@ -33,7 +34,7 @@ def keras_weights(checked: Checked, file: KerasFile, partial: bool) -> Mapping[s
 def _by_number(checked: Checked, file: KerasFile, partial: bool) -> Mapping[str, np.ndarray]:
     graph = forward(checked)
     wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-    layers = as_keras(checked, {}).layers
+    layers = _in_keras_order(checked)
     groups = groups_of(layer for _, layer in layers)
     owners = [Owner(name, layer.type_name, (name,), group) for group, (name, layer) in zip(groups, layers, strict=True)]
     trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
@@ -43,3 +44,12 @@ def _by_number(checked: Checked, file: KerasFile, partial: bool) -> Mapping[str,
     if faults and not partial:
         raise CompileError(faults)
     return found.arrays
+
+
+def _in_keras_order(checked: Checked) -> Sequence[tuple[str, Layer]]:
+    """The layers in the order in which Keras would number them; in that of the spec where Keras has no words for it."""
+    try:
+        return as_keras(checked, {}).layers
+    except CompileError:
+        layers = {call.owner: call.layer for call in checked.network.calls if call.layer is not None}
+        return [(name, layer) for name, layer in layers.items() if "." not in layer.type_name]

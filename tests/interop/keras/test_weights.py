@@ -195,3 +195,15 @@ def test_weights_lie_in_a_folder_that_was_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.keras") as archive:
         archive.extractall(tmp_path / "b.keras")
     assert jsonnx.compile(spec, weights=tmp_path / "b.keras").to_bytes() == jsonnx.compile(spec, weights).to_bytes()
+
+
+def test_weights_are_read_for_a_network_that_keras_has_no_words_for(tmp_path: Path) -> None:
+    """As one of an older Keras, whose hard_sigmoid has another slope."""
+    with h5py.File(tmp_path / "plain.weights.h5", "w") as file:
+        variables = file.create_group("layers/dense/vars")
+        variables["0"], variables["1"] = np.ones((2, 2), "float32"), np.zeros(2, "float32")
+    dense = {"type": "Dense", "units": 2, "activation": {"type": "hard_sigmoid", "slope": 0.2}}
+    weights = jsonnx.compile(
+        {"inputs": {"x": {"shape": [2]}}, "layers": [dense]}, tmp_path / "plain.weights.h5"
+    ).weights
+    assert weights["dense/kernel"].tolist() == [[1, 1], [1, 1]]
