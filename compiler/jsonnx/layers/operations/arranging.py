@@ -9,7 +9,7 @@ from ...bricks import Array, Integer, OneOf, attr
 from ...types import Size, TensorType, product, require
 from ..axes import Axes, axes_of, axis_of
 from .base import Operation, as_dtype, operation, require_numbers, wide
-from .shaping import FIRST, LAST, cut, listed
+from .shaping import LAST, cut, listed, turned
 
 if TYPE_CHECKING:
     from ...graph import Builder, Value
@@ -86,9 +86,7 @@ class Flip(Operation):
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes = self._axes(x.type)
-        count = len(axes)
-        return g.refine(g.Slice(x, [-1] * count, [FIRST] * count, axes, [-1] * count), x.shape) if axes else x
+        return g.refine(turned(g, x, *self._axes(x.type)), x.shape)
 
 
 @operation("roll")
@@ -141,12 +139,12 @@ PadWidth = Annotated[
 ]
 """One number, the two numbers of every axis, or two numbers for each axis."""
 
-SIDES: dict[str, Callable[[int], tuple[tuple[int, int, int], tuple[int, int, int]]]] = {
-    "reflect": lambda n: ((n, 0, -1), (-2, -2 - n, -1)),
-    "symmetric": lambda n: ((n - 1, FIRST, -1), (-1, -1 - n, -1)),
-    "wrap": lambda n: ((-n, LAST, 1), (0, n, 1)),
+SIDES: dict[str, Callable[[int], tuple[tuple[int, int], tuple[int, int]]]] = {
+    "reflect": lambda n: ((1, n + 1), (-1 - n, -1)),
+    "symmetric": lambda n: ((0, n), (-n, LAST)),
+    "wrap": lambda n: ((-n, LAST), (0, n)),
 }
-"""What stands n wide before an axis and behind it: slices of the axis itself, by mode."""
+"""What stands n wide before an axis and behind it: slices of the axis itself, by mode; mirrored but where wrapped."""
 
 
 @operation("pad")
@@ -201,7 +199,8 @@ class Pad(Operation):
                 repeats = [width if one == axis else 1 for one in range(x.rank)]
                 sides.append((place, g.Tile(end, g.const(repeats, "int64"))))
             else:
-                sides.append((place, cut(g, x, axis, *SIDES[self.mode](width)[place])))
+                side = cut(g, x, axis, *SIDES[self.mode](width)[place])
+                sides.append((place, side if self.mode == "wrap" else turned(g, side, axis)))
         return [*(side for place, side in sides if place == 0), x, *(side for place, side in sides if place == 1)]
 
 

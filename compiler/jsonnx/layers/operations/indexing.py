@@ -22,7 +22,7 @@ from .base import (
     require_numbers,
     wide,
 )
-from .shaping import FIRST, LAST, cut
+from .shaping import FIRST, LAST, cut, turned
 
 if TYPE_CHECKING:
     from ...graph import Builder, Value
@@ -120,9 +120,14 @@ class GetItem(Operation):
         y = x
         if cuts:
             parts = [part if isinstance(part, slice) else single(part) for part in cuts.values()]
+            known = {axis: size for axis in cuts if isinstance(size := x.shape[axis], int)}
+            turns = [axis for axis, part in zip(cuts, parts, strict=True) if axis in known and part.step < 0]
+            parts = [
+                forwards(part, known[axis]) if axis in turns else part for axis, part in zip(cuts, parts, strict=True)
+            ]
             starts = [(0 if part.step > 0 else LAST) if part.start is None else part.start for part in parts]
             stops = [(LAST if part.step > 0 else FIRST) if part.stop is None else part.stop for part in parts]
-            y = g.Slice(y, starts, stops, list(cuts), [part.step for part in parts])
+            y = turned(g, g.Slice(y, starts, stops, list(cuts), [part.step for part in parts]), *turns)
             y = g.refine(y, [taken(size, slice_of(part)) for size, part in zip(x.shape, own, strict=True)])
         dropped = [axis for axis, part in enumerate(own) if not isinstance(part, slice)]
         y = g.Squeeze(y, dropped) if dropped else y
@@ -130,6 +135,12 @@ class GetItem(Operation):
         added = [axis for axis, place in enumerate(kept) if place is None]
         y = g.Unsqueeze(y, added) if added else y
         return g.refine(y, shape) if y is not x else y
+
+
+def forwards(part: slice, size: int) -> slice:
+    """The places of a slice that goes backwards over an axis, from the lowest on."""
+    places = range(*part.indices(size))
+    return slice(places[-1], places[0] + 1, -part.step) if places else slice(0, 0, 1)
 
 
 def single(place: int) -> slice:

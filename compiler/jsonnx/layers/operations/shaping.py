@@ -31,9 +31,15 @@ def new_axes(count: int, axes: int | Sequence[int]) -> list[int]:
     return found
 
 
-def cut(g: Builder, x: Value, axis: int, start: int, stop: int, step: int = 1) -> Value:
+def cut(g: Builder, x: Value, axis: int, start: int, stop: int) -> Value:
     """A slice along one axis."""
-    return g.Slice(x, [start], [stop], [axis], [step])
+    return g.Slice(x, [start], [stop], [axis], [1])
+
+
+def turned(g: Builder, x: Value, *axes: int) -> Value:
+    """The other way round along axes, and whole: parts of an axis backwards are wrong in onnxruntime's WebGPU."""
+    count = len(axes)
+    return g.Slice(x, [-1] * count, [FIRST] * count, list(axes), [-1] * count) if axes else x
 
 
 # -- another shape ---------------------------------------------------------------------------------------------------
