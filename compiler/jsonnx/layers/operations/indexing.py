@@ -156,9 +156,8 @@ def slice_of(place: Any) -> slice:
 # -- picked by numbers -----------------------------------------------------------------------------------------------
 
 
-@operation("take")
-class Take(Joint):
-    """The slices of an axis at places, which are counted from the end where they are below 0."""
+class Picked(Joint):
+    """Base of what is taken of an axis, at places that are counted from the end where they are below 0."""
 
     arity = (2, 2)
     tensors = ("x", "indices")
@@ -166,6 +165,11 @@ class Take(Joint):
     x: Constant | None = constant("x")
     indices: Constant | None = constant("indices")
     axis: int | None = attr(None, doc="Axis; null takes all elements as one row.")
+
+
+@operation("take")
+class Take(Picked):
+    """The slices of an axis at places, which are counted from the end where they are below 0."""
 
     def result(self, x: Any, indices: Any) -> TensorType:
         shape = (product(x.shape),) if self.axis is None else x.shape
@@ -195,15 +199,8 @@ def check_places(indices: Any, size: Dim) -> None:
 
 
 @operation("take_along_axis")
-class TakeAlongAxis(Joint):
+class TakeAlongAxis(Picked):
     """Elements of an axis, at places of their own for every other place."""
-
-    arity = (2, 2)
-    tensors = ("x", "indices")
-
-    x: Constant | None = constant("x")
-    indices: Constant | None = constant("indices")
-    axis: int | None = attr(None, doc="Axis; null takes all elements as one row.")
 
     def result(self, x: Any, indices: Any) -> TensorType:
         if self.axis is None:
