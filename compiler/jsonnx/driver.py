@@ -19,7 +19,7 @@ from .diagnostics import CompileError, Diagnostic
 from .frontend.format import arranged
 from .gradient import MissingRule
 from .gradient.step import training_step, with_loss
-from .graph import Builder, Graph, NotLearned, Value
+from .graph import Builder, Graph, NotLearned, Value, uncollected
 from .layers.core import Embedding, ReversibleEmbedding
 from .layers.learned import Learner
 from .layers.spectral import SpectralNormalization
@@ -70,6 +70,7 @@ def compile(
     return compiled(checked, weights, seed, after, partial, fold)
 
 
+@uncollected()
 def compiled(
     checked: Checked,
     weights: Weights = None,
@@ -109,6 +110,7 @@ def bound_to(graph: Graph, weights: Mapping[str, np.ndarray], checked: Checked) 
         raise CompileError(report) from error
 
 
+@uncollected()
 def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Plan:
     """Everything that training needs: the three graphs, and what goes in and comes out."""
     typed, objective = checked.sound, checked.objective
@@ -119,10 +121,11 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         raise CompileError([Diagnostic("missing-key", message, "$", checked.source.file, 1, 1, help)])
     train = training_graph(checked, objective)
     after("step", train)
+    network = forward(checked)
     return Plan(
         train=train,
-        evaluate=tidy(with_loss(forward(checked), objective)),
-        predict=inference_graph(checked),
+        evaluate=tidy(with_loss(network, objective)),
+        predict=tidy(without_losses(network)),
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,
@@ -210,7 +213,12 @@ def forward(checked: Checked, *, training: bool = False) -> Graph:
 
 def inference_graph(checked: Checked) -> Graph:
     """What a deployed model computes, its weights still open."""
-    return tidy(replace(forward(checked), losses=(), masks={}))
+    return tidy(without_losses(forward(checked)))
+
+
+def without_losses(network: Graph) -> Graph:
+    """A network without what only training and evaluation ask of it."""
+    return replace(network, losses=(), masks={})
 
 
 def scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:

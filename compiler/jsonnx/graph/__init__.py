@@ -5,6 +5,7 @@ inferred when its node was emitted. Together with `backend` the only door to onn
 """
 
 from .builder import Builder
+from .collector import uncollected
 from .ir import Body, Constant, Graph, Node, Parameter, Random, State, Value, needed, node_metadata
 from .lookup import NotLearned, open_states, settled
 from .tensors import numpy_dtype, onnx_dtype, tensor_proto
@@ -27,4 +28,5 @@ __all__ = [
     "open_states",
     "settled",
     "tensor_proto",
+    "uncollected",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ..graph import Graph, Node
+from ..graph import Graph, Node, Parameter, State
 from ..types import BATCH, Dim, Size, TensorType
 from .shapes import TypedNetwork
 
@@ -36,11 +36,10 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
     work: dict[tuple[str | int, ...], list[Node]] = {}
     for node in graph.nodes:
         work.setdefault(node.path, []).append(node)
-    counted: set[str] = set()
+    weights = _weights(graph)
     rows = []
     for call in typed.network.calls:
-        own = {} if call.owner in counted else _weights_of(graph, call.owner)
-        counted.add(call.owner)
+        own = weights.pop(call.owner, {})
         sizes = {name: prod(value.shape) for name, value in own.items()}
         trainable = sum(
             size for name, size in sizes.items() if name in graph.parameters and graph.parameters[name].trainable
@@ -66,9 +65,14 @@ def parameters_of(graph: Graph) -> int:
     return sum(prod(value.shape) for value in values if value.type.is_fixed())
 
 
-def _weights_of(graph: Graph, owner: str):  # type: ignore[no-untyped-def]
-    weights = {**graph.parameters, **graph.states}
-    return {name: value for name, value in weights.items() if name.startswith(f"{owner}/") and value.type.is_fixed()}
+def _weights(graph: Graph) -> dict[str, dict[str, Parameter | State]]:
+    """The weights of each layer whose shapes are known."""
+    weights: dict[str, dict[str, Parameter | State]] = {}
+    known: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
+    for name, value in known.items():
+        if value.type.is_fixed():
+            weights.setdefault(name.partition("/")[0], {})[name] = value
+    return weights
 
 
 def _macs(nodes: list[Node]) -> int | None:

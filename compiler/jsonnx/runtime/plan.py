@@ -139,9 +139,11 @@ class Plan:
         for name in known:
             groups.setdefault(name.rpartition("/")[0], len(groups))
         last = len(layers)
-        order = sorted(known, key=lambda n: (layers.get(n.partition("/")[0], last), groups[n.rpartition("/")[0]]))
+        behind: dict[str, list[str]] = {}
         for name in states:
             if follows := self.train.states[name].follows:
-                order.remove(name)
-                order.insert(order.index(follows) + 1, name)
-        return tuple(order)
+                behind.setdefault(follows, []).insert(0, name)
+        moved = {name for names in behind.values() for name in names}
+        first = [name for name in known if name not in moved]
+        first.sort(key=lambda n: (layers.get(n.partition("/")[0], last), groups[n.rpartition("/")[0]]))
+        return tuple(name for leader in first for name in (leader, *behind.get(leader, ())))
