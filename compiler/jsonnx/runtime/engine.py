@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic
-from ..graph import NotLearned, open_states, settled
+from ..graph import NotLearned, open_states, settled, uncollected
 from .adapt import adapted
 from .data import Samples
 from .faults import FeedError
 from .machine import thread_count
+from .packing import packed
 from .plan import RATE, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
 from .providers import resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
 from .session import joined
-from .variables import SETS, Runner, place
+from .variables import SETS, Runner, on_host, place
 from .weights import fitting
 
 if TYPE_CHECKING:
@@ -40,18 +41,20 @@ class Engine:
     it changes.
     """
 
+    @uncollected()
     def __init__(self, plan: Plan, provider: str, threads: int | None) -> None:
         self.plan, self.provider, self.threads = plan, resolve(provider), threads or thread_count()
         self.steps = 0
         start = initial_weights(plan.train, plan.seed)
         self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
-        self._variables = place(plan.train, start, self.provider)
+        self._step, packs = packed(plan.train) if on_host(plan.train, self.provider) else (plan.train, {})
+        self._variables = place(plan.train, start, self.provider, packs)
         self._prepared: dict[str, Runner] = {}
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
     @cached_property
     def _train(self) -> Runner:
-        return self._runner(self.plan.train, self.plan.fetched)
+        return self._runner(self._step, self.plan.fetched)
 
     @cached_property
     def _evaluate(self) -> Runner:
@@ -61,6 +64,7 @@ class Engine:
     def _predict(self) -> Runner:
         return self._runner(self.plan.predict, self.plan.outputs)
 
+    @uncollected()
     def _runner(self, graph: Graph, fetched: Iterable[str]) -> Runner:
         try:
             graph = settled(graph, self.learned)

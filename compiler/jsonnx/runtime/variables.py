@@ -14,6 +14,7 @@ import numpy as np
 
 from ..backend import emit, serialize
 from ..graph import Builder
+from .packing import Packs
 from .providers import Provider, create_session, load_runtime
 from .session import runtime_failure
 
@@ -41,24 +42,41 @@ class Variables(Protocol):
 
 
 class HostVariables:
-    """Variables in ordinary memory."""
+    """Variables in ordinary memory. Those of a vector are its parts, which are there by their own names too."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], changing: Iterable[str]) -> None:
+    def __init__(self, arrays: Mapping[str, np.ndarray], changing: Iterable[str], packs: Packs) -> None:
         self.current = 0
+        self._names = list(arrays)
         changes = set(changing)
-        first = {name: _aligned(array) for name, array in arrays.items()}
-        others = [{n: _aligned(a) if n in changes else a for n, a in first.items()} for _ in range(SETS - 1)]
+        first = _with_vectors({name: _aligned(array) for name, array in arrays.items()}, packs)
+        others = [
+            _with_vectors({n: _aligned(a) if n in changes else a for n, a in first.items() if n in arrays}, packs)
+            for _ in range(SETS - 1)
+        ]
         self._arrays = [first, *others]
         wrap = load_runtime().OrtValue.ortvalue_from_numpy  # backed by the array's own memory
         self.sets = [{name: wrap(array) for name, array in arrays.items()} for arrays in self._arrays]
 
     def read(self, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
         here = self._arrays[self.current]
-        return {name: here[name].copy() for name in (here if names is None else names)}
+        return {name: here[name].copy() for name in (self._names if names is None else names)}
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             self._arrays[self.current][name][...] = array
+
+
+def _with_vectors(arrays: dict[str, np.ndarray], packs: Packs) -> dict[str, np.ndarray]:
+    """The arrays, those of a vector as views of it, and the vectors."""
+    vectors: dict[str, np.ndarray] = {}
+    for name, members in packs.items():
+        whole = vectors[name] = _aligned(np.concatenate([arrays[member].ravel() for member in members]))
+        start = 0
+        for member in members:
+            end = start + arrays[member].size
+            arrays[member] = whole[start:end].reshape(arrays[member].shape)
+            start = end
+    return arrays | vectors
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:
@@ -117,11 +135,16 @@ class DeviceVariables:
         self.current = 0
 
 
-def place(graph: Graph, arrays: Mapping[str, np.ndarray], provider: Provider) -> Variables:
+def place(graph: Graph, arrays: Mapping[str, np.ndarray], provider: Provider, packs: Packs) -> Variables:
     """The variables of a training graph, where the provider wants them."""
-    if provider.device == "cpu" or _takes_text(graph):
-        return HostVariables(arrays, graph.updates)
+    if on_host(graph, provider):
+        return HostVariables(arrays, graph.updates, packs)
     return DeviceVariables(graph, arrays, graph.updates, provider)
+
+
+def on_host(graph: Graph, provider: Provider) -> bool:
+    """Whether variables stay in ordinary memory."""
+    return provider.device == "cpu" or _takes_text(graph)
 
 
 def _takes_text(graph: Graph) -> bool:

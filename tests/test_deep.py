@@ -1,0 +1,91 @@
+"""Networks of thousands of layers: in linear time, and no deeper than Python's stack."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+from collections.abc import Callable
+from typing import Any
+
+import jsonnx
+import numpy as np
+import pytest
+from jsonnx.backend import emit
+from jsonnx.driver import plan
+from jsonnx.runtime.packing import packed
+from jsonnx.validation import check
+
+TRAINING = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"}
+
+
+def chain(count: int) -> dict[str, Any]:
+    """Layers written out, one behind the other."""
+    layers = [{"type": "Dense", "units": 4}, {"type": "ReLU"}] * (count // 2)
+    last = {"type": "Dense", "name": "out", "units": 3, "activation": "softmax"}
+    return {"inputs": {"x": {"shape": [4]}}, "layers": [*layers, last], "training": TRAINING}
+
+
+def residual(count: int) -> dict[str, Any]:
+    """Blocks with a way around each."""
+    layers = [
+        {"type": "Conv2D", "name": "conv", "filters": 2, "kernel_size": 3, "padding": "same"},
+        {"type": "BatchNormalization", "name": "norm"},
+        {"type": "Add", "name": "sum", "from": ["x", "norm"]},
+        {"type": "ReLU", "name": "relu"},
+    ]
+    return {
+        "blocks": {"unit": {"inputs": ["x"], "layers": layers}},
+        "inputs": {"x": {"shape": [4, 4, 2]}},
+        "layers": [
+            {"type": "unit", "name": "unit", "repeat": count // 4},
+            {"type": "GlobalAveragePooling2D"},
+            {"type": "Dense", "units": 3, "activation": "softmax"},
+        ],
+        "training": TRAINING,
+    }
+
+
+def compiled(spec: dict[str, Any]) -> None:
+    jsonnx.compile(spec).to_bytes()
+
+
+def told(spec: dict[str, Any]) -> None:
+    jsonnx.compile(spec).summary()
+
+
+def planned(spec: dict[str, Any]) -> None:
+    made = plan(check(spec))
+    assert made.weight_names
+    emit(packed(made.train)[0])
+
+
+def calls(work: Callable[[Any], None], spec: dict[str, Any]) -> int:
+    """How many functions are called, Python's own included: what time would say on an idle machine."""
+    profile = cProfile.Profile()
+    profile.runcall(work, spec)
+    found: Any = pstats.Stats(profile)
+    return int(found.total_calls)
+
+
+@pytest.mark.parametrize("network", [chain, residual])
+@pytest.mark.parametrize("work", [compiled, told, planned])
+def test_work_grows_with_the_layers_and_no_faster(
+    work: Callable[[Any], None], network: Callable[[int], dict[str, Any]]
+) -> None:
+    calls(work, network(8))  # what is done once
+    assert calls(work, network(1000)) < 11 * calls(work, network(100))
+
+
+def test_ten_thousand_layers_compile() -> None:
+    model = jsonnx.compile(chain(10_000))
+    assert len(model.rows()) == 10_001
+    probabilities = model.session().run(np.ones((1, 4), np.float32))["out"]
+    assert probabilities.sum() == pytest.approx(1)
+
+
+def test_thousands_of_layers_train_a_step() -> None:
+    trainer = jsonnx.Trainer(chain(2000))
+    before = trainer.weights()["out/bias"]
+    figures = trainer.step(np.ones((2, 4), np.float32), np.array([0, 1]))
+    assert np.isfinite(figures["loss"])
+    assert (trainer.weights()["out/bias"] != before).any()
