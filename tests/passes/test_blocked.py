@@ -40,7 +40,12 @@ NETWORKS = {
     "gaps-and-strides": [conv(16, dilation_rate=2), conv(16, strides=[2, 1]), conv(16, padding="same", strides=2)],
     "one-side-padded": [{"type": "ZeroPadding2D", "padding": [[2, 0], [0, 1]]}, conv(16), conv(16, [2, 3])],
     "residual": RESIDUAL,
-    "pools": [conv(16, activation="relu"), {"type": "MaxPooling2D"}, conv(32), {"type": "AveragePooling2D", "pool_size": 2}],
+    "pools": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling2D"},
+        conv(32),
+        {"type": "AveragePooling2D", "pool_size": 2},
+    ],
     "transposed": [conv(16), {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3}],
     "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
     "groups": [conv(32), conv(32, groups=2), {"type": "DepthwiseConv2D", "kernel_size": 3}],

@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from ..graph import Builder, Graph, Node, Value
+import numpy as np
+
+from ..graph import Builder, Constant, Graph, Node, Value
 from ..types import TensorType
 from .tidy import tidy
 
@@ -86,6 +88,15 @@ class Blocks:
         if made.shape == x.shape:
             self._blocks[x] = made
         return made
+
+    def spread(self, x: Value, y: Value) -> Value:
+        """An operand of y in blocks; a constant that is the same for many elements is repeated to a whole sample."""
+        if not isinstance(x, Constant):
+            return self.into(x)
+        channels, *size = y.shape[1:]
+        sample = np.broadcast_to(x.array, (1, channels, *size))
+        blocks = sample.reshape(channels // self.block, self.block, *size).transpose(0, 2, 3, 1)
+        return self.g.const(blocks.reshape(1, channels, *size), x.dtype)
 
     def out_of(self, blocks: Value, plain: TensorType) -> Value:
         """A value in blocks as a plain one."""
@@ -188,10 +199,15 @@ def transposed_convolution(b: Blocks, node: Node) -> Value | None:
 def elementwise(b: Blocks, node: Node) -> Value | None:
     """What is done to every element alike is done to blocks, where an operand is there in blocks."""
     y, full = node.outputs[0], [x for x in node.inputs if x is not None and not is_single(x)]
-    if not any(x in b for x in full) or any(x.shape != y.shape for x in full):
+    if not any(x in b for x in full) or not all(x.shape == y.shape or spreads(x, y) for x in full):
         return None
-    operands = [b.into(x) if x in full and x is not None else x for x in node.inputs]
+    operands = [b.spread(x, y) if x in full and x is not None else x for x in node.inputs]
     return b.out_of(b.g.emit(node.op, *operands, **node.attributes), y.type)
+
+
+def spreads(x: Value, y: Value) -> bool:
+    """Whether x is a known pattern over every sample of y."""
+    return isinstance(x, Constant) and y.type.is_fixed(1, 2, 3) and (x.rank < 4 or x.shape[0] == 1)
 
 
 def is_single(x: Value) -> bool:
@@ -274,6 +290,45 @@ def to_last(b: Blocks, node: Node) -> Value | None:
     return b.g.custom("ReorderOutput", DOMAIN, [b.into(x)], y.type, channels=x.shape[1], channels_last=1)
 
 
+def pool(b: Blocks, node: Node) -> Value | None:
+    x, y = node.inputs[0], node.outputs[0]
+    if x not in b or x is None or node.attribute("ceil_mode"):
+        return None
+    return b.out_of(b.g.custom(node.op, DOMAIN, [b.into(x)], y.type, **node.attributes), y.type)
+
+
+def enlargement(b: Blocks, node: Node) -> Value | None:
+    """Every element as a tile of equal ones."""
+    x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
+    plain = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if x not in b or x is None or node.attributes != plain or not isinstance(scales, Constant):
+        return None
+    factors = [int(factor) for factor in scales.array]
+    if factors[:2] != [1, 1] or factors != scales.array.tolist():
+        return None
+    return b.out_of(b.g.custom("Upsample", DOMAIN, [b.into(x)], y.type, scales=factors, mode="nearest"), y.type)
+
+
+def frame(b: Blocks, node: Node) -> Value | None:
+    """What is cut from the sides of all images, or put around them."""
+    (x, *places), y = node.inputs, node.outputs[0]
+    if x not in b or x is None or y.shape[:2] != x.shape[:2] or not all(isinstance(p, Constant) for p in places):
+        return None
+    arrays = [np.asarray(p.array) for p in places if isinstance(p, Constant)]
+    if node.op == "Pad":
+        if x.rank != 4 or node.attribute("mode", "constant") != "constant" or len(places) > 2:
+            return None
+        arrays[0] = np.insert(arrays[0], [4, 8], 0)
+    elif len(places) < 3 or any(axis % 4 < 2 for axis in arrays[2]):
+        return None
+    else:
+        arrays[2] = arrays[2] % 4
+    batch, channels, *size = x.shape
+    apart = b.g.reshape(b.into(x), (batch, channels // b.block, *size, b.block))
+    framed = b.g.emit(node.op, apart, *arrays, **node.attributes)
+    return b.out_of(b.g.reshape(framed, y.shape), y.type)
+
+
 def shape(b: Blocks, node: Node) -> Value | None:
     """Whole blocks have the shape of the plain value, which need not be made for it."""
     x = node.inputs[0]
@@ -289,6 +344,11 @@ FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Add": addition,
     "ReduceMean": reduction,
     "ReduceSum": reduction,
+    "MaxPool": pool,
+    "AveragePool": pool,
+    "Resize": enlargement,
+    "Pad": frame,
+    "Slice": frame,
     "Shape": shape,
     **dict.fromkeys(("Div", "Exp", "HardSigmoid", "LeakyRelu", "Neg", "Sigmoid", "Sub", "Tanh"), elementwise),
 }
