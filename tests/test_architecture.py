@@ -24,7 +24,16 @@ ARROWS = {
     "passes": {"graph", "bricks", "types", "diagnostics", "frontend", "layers", "training"},
     "backend": {"graph", "types"},
     "interop": {"bricks", "types", "diagnostics", "files", "frontend", "layers", "training"},
-    "runtime": {"graph", "backend", "types", "diagnostics", "training", "files", "interop"},
+    "runtime": {
+        "graph",
+        "backend",
+        "types",
+        "diagnostics",
+        "training",
+        "files",
+        "interop",
+        "passes",
+    },  # over graphs alone
     "render": {
         "comparison",
         "diagnostics",

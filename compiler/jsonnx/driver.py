@@ -26,6 +26,7 @@ from .layers.spectral import SpectralNormalization
 from .layers.text import TOKENS
 from .layers.time_distributed import TimeDistributed
 from .model import Model
+from .passes.activated_pools import masked_behind
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
 from .passes.cost import beyond_onnx, parameters_of
@@ -258,7 +259,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
     try:
-        return tidy(training_step(graph, training.optimizer, typed.network.rates))
+        return masked_behind(tidy(training_step(graph, training.optimizer, typed.network.rates)))
     except MissingRule as error:
         report = checked.report()
         why = f"it {error}" if str(error).startswith("needs") else str(error)

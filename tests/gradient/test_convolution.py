@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import check_gradients, reference, run, with_gradients
+from jsonnx.gradient.rules import convolution
 from jsonnx.graph import Builder, Graph
 from jsonnx.types import BATCH, Dim, Size, TensorType
 from window_reference import Layout, first_maxima
@@ -180,3 +181,19 @@ def test_equal_extrema_of_an_axis_share_the_gradient() -> None:
     found = run(with_gradients(graph, ["x"]), {"x": np.array([[2, 1, 2, 0]], np.float32)})["d/x"]
     dy = np.random.default_rng(0).normal(size=(1, 1))
     np.testing.assert_allclose(found, dy * [[0.5, 0, 0.5, 0]], rtol=1e-6)
+
+
+@each_place([place for place in SAME_SIZES if len(place[0]) < 3])
+def test_weights_by_one_convolution_over_the_batch(sizes, kernel, place, monkeypatch) -> None:
+    """What the rule does for many channels, at every place of a window."""
+    form = convolution.weights_by_convolution
+    monkeypatch.setattr(convolution, "weights_of", lambda g, x, dy, w, window, group: form(g, x, dy, w, window))
+    check("Conv", {"x": (BATCH, 4, *sizes), "w": (3, 4, *kernel), "b": (3,)}, **place)
+
+
+@pytest.mark.parametrize("place", [{}, {"pads": [2, 1, 0, 1]}, {"dilations": [2, 1]}], ids=name)
+def test_a_convolution_of_many_channels(place) -> None:
+    shapes = {"x": (BATCH, 16, 6, 5), "w": (17, 16, 3, 2), "b": (17,)}
+    graph = with_gradients(one_node("Conv", shapes, "float32", **place), ["w"])
+    assert not any(node.attribute("group", 1) > 1 for node in graph.nodes)  # no columns
+    check("Conv", shapes, **place)

@@ -283,7 +283,9 @@ class Builder:
 
         return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
 
-    def custom(self, op: str, domain: str, inputs: Sequence[Value], type: TensorType, **attributes: Any) -> Value:
+    def custom(
+        self, op: str, domain: str, inputs: Sequence[Value | None], type: TensorType, **attributes: Any
+    ) -> Value:
         """Append a node of an operator that ONNX does not define, and say the type of its result."""
         result = Value(type)
         self.nodes.append(Node(op, tuple(inputs), (result,), attributes, self._scope, self._path, domain))

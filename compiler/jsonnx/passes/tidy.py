@@ -9,6 +9,8 @@ import numpy as np
 
 from ..graph import Body, Constant, Graph, Node, Value, needed
 
+BROADCASTING = {"Add", "Div", "Mul", "Sub"}
+
 
 def prune(graph: Graph) -> Graph:
     """Without the nodes on which no output, update or loss depends."""
@@ -66,5 +68,41 @@ def _is_reciprocal(node: Node) -> bool:
     return fits and isinstance(one, Constant) and bool(one.array.reshape(()) == 1)
 
 
+def unexpanded(graph: Graph) -> Graph:
+    """Without the Expand before an operator that repeats its operand by itself.
+
+    A product with a single number is taken before the Expand, so that this one comes nearer to such an operator.
+    """
+    if not any(node.op == "Expand" for node in graph.nodes):
+        return graph
+    small: dict[Value, tuple[Value, Value]] = {}  # what is expanded, and to which shape
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.op == "Expand":
+            small[node.outputs[0]] = node.inputs  # type: ignore[assignment]
+        elif node.op in BROADCASTING and any(x in small for x in node.inputs):
+            node = _before(node, small, nodes)
+        nodes.append(node)
+    return graph.rewired(nodes, {})
+
+
+def _before(node: Node, small: dict[Value, tuple[Value, Value]], nodes: list[Node]) -> Node:
+    """The node with a small operand for one that is expanded, where this gives the same."""
+    for index, x in enumerate(node.inputs):
+        other = node.inputs[1 - index]
+        if x is None or x not in small or other is None:
+            continue
+        few, shape = small[x]
+        inputs = (few, other) if index == 0 else (other, few)
+        if other.shape == node.outputs[0].shape:
+            return node.with_inputs(inputs)
+        if other.type.elements == 1 and other.rank <= few.rank:
+            product = Value(few.type)
+            nodes.append(replace(node, inputs=inputs, outputs=(product,)))
+            small[node.outputs[0]] = product, shape
+            return replace(node, op="Expand", inputs=(product, shape), attributes={})
+    return node
+
+
 def tidy(graph: Graph) -> Graph:
-    return prune(merge_equal(reciprocals(graph)))
+    return prune(merge_equal(unexpanded(reciprocals(graph))))

@@ -11,14 +11,16 @@ import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic
 from ..graph import NotLearned, open_states, settled, uncollected
+from ..passes.blocked import blocked
 from .adapt import adapted
+from .blocks import block_size
 from .data import Samples
 from .faults import FeedError
 from .machine import thread_count
 from .packing import packed
 from .plan import RATE, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
-from .providers import resolve
+from .providers import CPU, resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
 from .session import joined
 from .variables import SETS, Runner, on_host, place
@@ -38,16 +40,16 @@ class Engine:
     """The variables of a plan and the graphs that use them; a graph is loaded when it is first needed.
 
     What layers learn before training, and has no size before that, is a part of the graphs: these are made anew where
-    it changes.
+    it changes. `fast` has them run in the form that suits the machine best.
     """
 
     @uncollected()
-    def __init__(self, plan: Plan, provider: str, threads: int | None) -> None:
+    def __init__(self, plan: Plan, provider: str, threads: int | None, fast: bool = True) -> None:
         self.plan, self.provider, self.threads = plan, resolve(provider), threads or thread_count()
-        self.steps = 0
+        self.fast, self.steps = fast, 0
         start = initial_weights(plan.train, plan.seed)
         self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
-        self._step, packs = packed(plan.train) if on_host(plan.train, self.provider) else (plan.train, {})
+        self._step, packs = packed(plan.train) if fast and on_host(plan.train, self.provider) else (plan.train, {})
         self._variables = place(plan.train, start, self.provider, packs)
         self._prepared: dict[str, Runner] = {}
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
@@ -71,6 +73,8 @@ class Engine:
         except NotLearned as error:
             help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
+        if self.fast and self.provider.full == CPU and block_size() > 1:
+            graph = blocked(graph, block_size())
         return Runner(graph, fetched, self._variables, self.provider, self.threads)
 
     # -- variables ---------------------------------------------------------------------------------------------------

@@ -35,9 +35,10 @@ class Trainer:
         provider: str = "cpu",
         threads: int | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
+        fast: bool = True,
     ) -> None:
         self.plan = plan
-        self._engine = Engine(plan, provider, threads)
+        self._engine = Engine(plan, provider, threads, fast)
         self._progress: Progress | None = None
         self._resumes = False
         self._fit: Fit | None = None

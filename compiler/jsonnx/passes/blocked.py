@@ -1,0 +1,354 @@
+"""Convolutions in the layout in which onnxruntime's CPU kernels are fastest: channels in blocks of as many as a vector
+register holds, [batch, channels / block, height, width, block].
+
+onnxruntime has such kernels, which take about half the time, and uses them itself only where the weights are constant;
+in training they are not. So this pass writes their operators (domain `com.microsoft.nchwc`), for a graph that runs on
+the CPU here and now: which block is right, the machine says, and a file for others must not hold them.
+
+In the graph a blocked value has the type of the plain one, its channels filled up to whole blocks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..graph import Builder, Constant, Graph, Node, Value
+from ..types import TensorType
+from .tidy import tidy
+
+DOMAIN = "com.microsoft.nchwc"
+
+TO_LAST = [0, 2, 3, 1]
+"""The permutation that puts channels last."""
+
+
+def blocked(graph: Graph, block: int) -> Graph:
+    """The graph with what it can by blocks; `block` is the machine's number of channels in one."""
+    made = Blocks(graph, block)
+    new: dict[Value, Value] = {}
+    for node in graph.nodes:
+        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
+        real = node.outputs[0].dtype == "float32" or node.op == "Shape"
+        form = FORMS.get(node.op) if real and not node.domain and len(node.outputs) == 1 else None
+        with made.g.origin(node):
+            result = None if form is None else form(made, node)
+        if result is None:
+            made.g.nodes.append(node)
+        else:
+            new[node.outputs[0]] = result
+            made.readers[result] = made.readers[node.outputs[0]]
+    return tidy(graph.rewired(made.g.nodes, new))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A convolution by blocks: `activation(x * weights + bias + added)`."""
+
+    x: Value
+    weights: Value
+    attributes: Mapping[str, Any]
+    bias: Value | None = None
+    added: Value | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether something may still be added to the sum."""
+        return self.added is None and "activation" not in self.attributes
+
+
+class Blocks:
+    """The nodes made so far, and which of their values there are in blocks too.
+
+    Every result is given in both forms; that of which nobody reads goes when the pass is done.
+    """
+
+    def __init__(self, graph: Graph, block: int) -> None:
+        self.g = Builder.onto(replace(graph, nodes=()))
+        self.block = block
+        self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
+        self._blocks: dict[Value, Value] = {}
+        self._recipes: dict[Value, Recipe] = {}
+        self._producers = graph.producers
+
+    def __contains__(self, x: Value | None) -> bool:
+        """Whether a plain value is there in blocks, all of them whole."""
+        return x in self._blocks
+
+    def into(self, x: Value) -> Value:
+        """A plain value in blocks."""
+        if x in self._blocks:
+            return self._blocks[x]
+        made = self.g.custom("ReorderInput", DOMAIN, [x], self.filled(x.type))
+        if made.shape == x.shape:
+            self._blocks[x] = made
+        return made
+
+    def spread(self, x: Value, y: Value) -> Value:
+        """An operand of y in blocks; a constant that is the same for many elements is repeated to a whole sample."""
+        if not isinstance(x, Constant):
+            return self.into(x)
+        channels, *size = y.shape[1:]
+        sample = np.broadcast_to(x.array, (1, channels, *size))
+        blocks = sample.reshape(channels // self.block, self.block, *size).transpose(0, 2, 3, 1)
+        return self.g.const(blocks.reshape(1, channels, *size), x.dtype)
+
+    def out_of(self, blocks: Value, plain: TensorType) -> Value:
+        """A value in blocks as a plain one."""
+        result = self.g.custom("ReorderOutput", DOMAIN, [blocks], plain, channels=plain.shape[1])
+        if blocks.shape == plain.shape:
+            self._blocks[result] = blocks
+        return result
+
+    def convolved(self, recipe: Recipe, plain: TensorType) -> Value:
+        """The result of a recipe as a plain value."""
+        operands: list[Value | None] = [recipe.x, recipe.weights, recipe.bias, recipe.added]
+        while operands[-1] is None:
+            operands.pop()
+        result = self.g.custom("Conv", DOMAIN, operands, self.filled(plain), **recipe.attributes)
+        value = self.out_of(result, plain)
+        self._recipes[value] = recipe
+        return value
+
+    def unfinished(self, x: Value | None) -> Recipe | None:
+        """The recipe of a value that one node alone reads, so that what this does may become a part of it."""
+        return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
+
+    def full(self, channels: Any) -> int:
+        """Channels of as many whole blocks as these need."""
+        return int(-(-channels // self.block) * self.block)
+
+    def filled(self, plain: TensorType) -> TensorType:
+        return plain.with_shape((plain.shape[0], self.full(plain.shape[1]), *plain.shape[2:]))
+
+    def suits(self, inputs: Any, outputs: Any) -> bool:
+        """Whether a convolution of so many channels gains by blocks: filling must not be most of its work."""
+        if not isinstance(inputs, int) or not isinstance(outputs, int) or outputs < self.block:
+            return False
+        few = inputs < self.block
+        rows = inputs if few else self.full(inputs)
+        return (few or inputs % 4 == 0) and rows * self.full(outputs) <= 1.5 * inputs * outputs
+
+    def image(self, x: Value) -> Value:
+        """The operand of a convolution; channels too few for one block are taken as they are."""
+        return x if x.shape[1] < self.block else self.into(x)
+
+    def filters(self, w: Value, *, backwards: bool = False) -> Value:
+        """Weights [outputs, inputs, height, width] as [outputs / block, inputs / block, height, width, block, block],
+        the last of the outputs; where the inputs are too few for a block, as [outputs / block, inputs, ..., block].
+
+        Backwards they are those of the convolution that goes back from its outputs to its inputs: these change places,
+        and every window is turned round.
+        """
+        g, (outputs, inputs, *size) = self.g, w.shape
+        taps = prod(size)
+        x = g.reshape(self._stored(w), (taps, inputs, outputs))
+        if backwards:
+            x = g.Slice(x, [-1], [-taps - 1], [0], [-1]) if taps > 1 else x
+            x, inputs, outputs = g.Transpose(x, perm=[0, 2, 1]), outputs, inputs
+        rows, columns = inputs if inputs < self.block else self.full(inputs), self.full(outputs)
+        if (rows, columns) != (inputs, outputs):
+            x = g.Pad(x, [0, 0, 0, 0, rows - inputs, columns - outputs])
+        row = self.block if rows >= self.block else 1
+        x = g.reshape(x, (taps, rows // row, row, columns // self.block, self.block))
+        return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (columns, rows, *size))
+
+    def _stored(self, w: Value) -> Value:
+        """Weights [outputs, inputs, height, width] with the outputs last, as layers store them: nearer to blocks."""
+        node = self._producers.get(w)
+        if node is not None and node.op == "Transpose" and node.attribute("perm") == [3, 2, 0, 1]:
+            assert node.inputs[0] is not None
+            return node.inputs[0]
+        return self.g.Transpose(w, perm=[2, 3, 1, 0])
+
+
+def convolution(b: Blocks, node: Node) -> Value | None:
+    x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
+    assert x is not None
+    assert w is not None
+    if x.rank != 4 or node.attribute("group", 1) > 1 or not b.suits(*w.shape[1::-1]):
+        return None
+    bias = node.input(2)
+    if bias is not None and b.full(y.shape[1]) != y.shape[1]:
+        bias = b.g.Pad(bias, [0, b.full(y.shape[1]) - y.shape[1]])
+    return b.convolved(Recipe(b.image(x), b.filters(w), node.attributes, bias), y.type)
+
+
+def transposed_convolution(b: Blocks, node: Node) -> Value | None:
+    """The gradient of a convolution of stride 1 is one of its cotangent, with all windows turned round."""
+    x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
+    assert x is not None
+    assert w is not None
+    plain = {"group": 1, "auto_pad": "NOTSET", "strides": [1, 1], "output_padding": [0, 0]}
+    odd = any(node.attribute(name, value) != value for name, value in plain.items()) or node.input(2) is not None
+    if x.rank != 4 or odd or not b.suits(*w.shape[:2]):
+        return None
+    gaps = node.attribute("dilations", [1, 1])
+    reach = [(size - 1) * gap for size, gap in zip(w.shape[2:], gaps, strict=True)]
+    pads = [most - pad for most, pad in zip(reach * 2, node.attribute("pads", [0] * 4), strict=True)]
+    if min(pads) < 0:
+        return None
+    return b.convolved(Recipe(b.image(x), b.filters(w, backwards=True), {"dilations": gaps, "pads": pads}), y.type)
+
+
+def elementwise(b: Blocks, node: Node) -> Value | None:
+    """What is done to every element alike is done to blocks, where an operand is there in blocks."""
+    y, full = node.outputs[0], [x for x in node.inputs if x is not None and not is_single(x)]
+    if not any(x in b for x in full) or not all(x.shape == y.shape or spreads(x, y) for x in full):
+        return None
+    operands = [b.spread(x, y) if x in full and x is not None else x for x in node.inputs]
+    return b.out_of(b.g.emit(node.op, *operands, **node.attributes), y.type)
+
+
+def spreads(x: Value, y: Value) -> bool:
+    """Whether x is a known pattern over every sample of y."""
+    return isinstance(x, Constant) and y.type.is_fixed(1, 2, 3) and (x.rank < 4 or x.shape[0] == 1)
+
+
+def is_single(x: Value) -> bool:
+    return x.type.elements == 1
+
+
+def fits(b: Blocks, x: Value | None, y: Value) -> bool:
+    return x in b and x is not None and x.shape == y.shape
+
+
+def by_channel(x: Value | None, y: Value) -> bool:
+    """Whether x holds one number for each channel of y."""
+    return x is not None and y.rank == 4 and x.rank >= 3 and (1, *x.shape)[-4:] == (1, y.shape[1], 1, 1)
+
+
+def relu(b: Blocks, node: Node) -> Value | None:
+    x, y = node.inputs[0], node.outputs[0]
+    recipe = b.unfinished(x)
+    if recipe is None or "activation" in recipe.attributes:
+        return elementwise(b, node)
+    return b.convolved(replace(recipe, attributes={**recipe.attributes, "activation": "Relu"}), y.type)
+
+
+def product(b: Blocks, node: Node) -> Value | None:
+    """A factor for each channel is a depthwise convolution of one tap."""
+    y = node.outputs[0]
+    for x, factor in (node.inputs, node.inputs[::-1]):
+        if fits(b, x, y) and by_channel(factor, y):
+            assert x is not None
+            assert factor is not None
+            return b.convolved(depthwise(b, b.into(x), factor), y.type)
+    return elementwise(b, node)
+
+
+def depthwise(b: Blocks, x: Value, factor: Value, bias: Value | None = None) -> Recipe:
+    channels = x.shape[1]
+    weights = b.g.reshape(factor, (channels, 1, 1, 1))
+    return Recipe(x, weights, {"group": channels, "kernel_shape": [1, 1]}, bias)
+
+
+def addition(b: Blocks, node: Node) -> Value | None:
+    """A summand, of each channel or as large as the result, goes into the convolution before it where there is one."""
+    y = node.outputs[0]
+    for x, other in (node.inputs, node.inputs[::-1]):
+        if not fits(b, x, y) or x is None or other is None:
+            continue
+        recipe = b.unfinished(x)
+        if by_channel(other, y):
+            bias = b.g.reshape(other, (y.shape[1],))
+            if recipe is None or not recipe.free or recipe.bias is not None:
+                ones = b.g.const([1.0] * y.shape[1], y.dtype)
+                return b.convolved(depthwise(b, b.into(x), ones, bias), y.type)
+            return b.convolved(replace(recipe, bias=bias), y.type)
+        if other.shape == y.shape and recipe is not None and recipe.free and other is not x:
+            return b.convolved(replace(recipe, added=b.into(other)), y.type)
+    return elementwise(b, node)
+
+
+def reduction(b: Blocks, node: Node) -> Value | None:
+    """Means and sums of each channel."""
+    x, y = node.inputs[0], node.outputs[0]
+    axes: Any = node.input(1)
+    if x not in b or x is None or not x.type.is_fixed(2, 3) or not hasattr(axes, "array"):
+        return None
+    if sorted(axes.array.tolist()) != [0, 2, 3]:
+        return None
+    # A single place has the same order by blocks and without.
+    means = b.g.custom("GlobalAveragePool", DOMAIN, [b.into(x)], x.type.with_shape((*x.shape[:2], 1, 1)))
+    result = b.g.emit(node.op, means, axes, **node.attributes)
+    if node.op == "ReduceSum":
+        result = b.g.Mul(result, float(prod(x.shape[2:])))
+    return b.g.refine(result, y.shape)
+
+
+def to_last(b: Blocks, node: Node) -> Value | None:
+    """Channels last, from blocks: onnxruntime's Transpose uses one thread, its reordering of blocks all of them."""
+    x, y = node.inputs[0], node.outputs[0]
+    if node.attribute("perm") != TO_LAST or x not in b or x is None:
+        return None
+    return b.g.custom("ReorderOutput", DOMAIN, [b.into(x)], y.type, channels=x.shape[1], channels_last=1)
+
+
+def pool(b: Blocks, node: Node) -> Value | None:
+    x, y = node.inputs[0], node.outputs[0]
+    if x not in b or x is None or node.attribute("ceil_mode"):
+        return None
+    return b.out_of(b.g.custom(node.op, DOMAIN, [b.into(x)], y.type, **node.attributes), y.type)
+
+
+def enlargement(b: Blocks, node: Node) -> Value | None:
+    """Every element as a tile of equal ones."""
+    x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
+    plain = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if x not in b or x is None or node.attributes != plain or not isinstance(scales, Constant):
+        return None
+    factors = [int(factor) for factor in scales.array]
+    if factors[:2] != [1, 1] or factors != scales.array.tolist():
+        return None
+    return b.out_of(b.g.custom("Upsample", DOMAIN, [b.into(x)], y.type, scales=factors, mode="nearest"), y.type)
+
+
+def frame(b: Blocks, node: Node) -> Value | None:
+    """What is cut from the sides of all images, or put around them."""
+    (x, *places), y = node.inputs, node.outputs[0]
+    if x not in b or x is None or y.shape[:2] != x.shape[:2] or not all(isinstance(p, Constant) for p in places):
+        return None
+    arrays = [np.asarray(p.array) for p in places if isinstance(p, Constant)]
+    if node.op == "Pad":
+        if x.rank != 4 or node.attribute("mode", "constant") != "constant" or len(places) > 2:
+            return None
+        arrays[0] = np.insert(arrays[0], [4, 8], 0)
+    elif len(places) < 3 or any(axis % 4 < 2 for axis in arrays[2]):
+        return None
+    else:
+        arrays[2] = arrays[2] % 4
+    batch, channels, *size = x.shape
+    apart = b.g.reshape(b.into(x), (batch, channels // b.block, *size, b.block))
+    framed = b.g.emit(node.op, apart, *arrays, **node.attributes)
+    return b.out_of(b.g.reshape(framed, y.shape), y.type)
+
+
+def shape(b: Blocks, node: Node) -> Value | None:
+    """Whole blocks have the shape of the plain value, which need not be made for it."""
+    x = node.inputs[0]
+    return b.g.emit(node.op, b.into(x), **node.attributes) if x in b and x is not None else None
+
+
+FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
+    "Conv": convolution,
+    "ConvTranspose": transposed_convolution,
+    "Transpose": to_last,
+    "Relu": relu,
+    "Mul": product,
+    "Add": addition,
+    "ReduceMean": reduction,
+    "ReduceSum": reduction,
+    "MaxPool": pool,
+    "AveragePool": pool,
+    "Resize": enlargement,
+    "Pad": frame,
+    "Slice": frame,
+    "Shape": shape,
+    **dict.fromkeys(("Div", "Exp", "HardSigmoid", "LeakyRelu", "Neg", "Sigmoid", "Sub", "Tanh"), elementwise),
+}

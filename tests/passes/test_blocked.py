@@ -1,0 +1,111 @@
+"""Convolutions in blocks of channels: another order of the same numbers."""
+
+from __future__ import annotations
+
+import jsonnx
+import numpy as np
+import pytest
+from jsonnx.driver import check, plan
+from jsonnx.passes.blocked import DOMAIN, blocked
+from jsonnx.runtime.blocks import block_size
+
+BLOCK = block_size()
+pytestmark = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
+
+
+def conv(filters: int, kernel: int = 3, **more) -> dict:
+    return {"type": "Conv2D", "filters": filters, "kernel_size": kernel, **more}
+
+
+BATCH_NORMALIZATION = {"type": "BatchNormalization"}
+RELU = {"type": "ReLU"}
+RESIDUAL = [
+    conv(16, padding="same", name="stem"),
+    conv(16, padding="same", use_bias=False),
+    BATCH_NORMALIZATION,
+    RELU,
+    conv(16, padding="same", use_bias=False),
+    {**BATCH_NORMALIZATION, "name": "last"},
+    {"type": "Add", "from": ["last", "stem"]},
+    RELU,
+    conv(32, strides=2, padding="same", use_bias=False),
+    BATCH_NORMALIZATION,
+    {"type": "Activation", "activation": "tanh"},
+]
+NETWORKS = {
+    "plain": [conv(16), conv(32, padding="same", activation="relu")],
+    "a-few-channels-more-than-blocks": [conv(20, activation="relu"), conv(36)],
+    "filters-that-fill-no-block": [conv(12), conv(5), conv(16)],
+    "kernels-of-any-shape": [conv(16, [5, 1], padding="same"), conv(16, [1, 4]), conv(32, 1)],
+    "gaps-and-strides": [conv(16, dilation_rate=2), conv(16, strides=[2, 1]), conv(16, padding="same", strides=2)],
+    "one-side-padded": [{"type": "ZeroPadding2D", "padding": [[2, 0], [0, 1]]}, conv(16), conv(16, [2, 3])],
+    "residual": RESIDUAL,
+    "pools": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling2D"},
+        conv(32),
+        {"type": "AveragePooling2D", "pool_size": 2},
+    ],
+    "transposed": [conv(16), {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3}],
+    "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
+    "groups": [conv(32), conv(32, groups=2), {"type": "DepthwiseConv2D", "kernel_size": 3}],
+    "a-single-place": [conv(16, 12, use_bias=False), BATCH_NORMALIZATION, conv(16, 1)],
+}
+
+
+def spec(layers: list[dict]) -> dict:
+    return {
+        "inputs": {"image": {"shape": [12, 13, 3]}},
+        "layers": [*layers, {"type": "Flatten"}, {"type": "Dense", "units": 4, "activation": "softmax"}],
+        "training": {
+            "loss": "sparse_categorical_crossentropy",
+            "optimizer": {"type": "SGD", "learning_rate": 0.05, "momentum": 0.9},
+        },
+    }
+
+
+def batch() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(6, 12, 13, 3)).astype(np.float32), rng.integers(0, 4, 6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_steps_are_those_without_blocks(name: str) -> None:
+    x, y = batch()
+    weights = []
+    for fast in (False, True):
+        trainer = jsonnx.Trainer(spec(NETWORKS[name]), seed=1, fast=fast)
+        losses = [trainer.step(x, y)["loss"] for _ in range(3)]
+        weights.append({**trainer.weights(), "losses": np.array(losses), "outputs": trainer.predict(x)})
+    for weight, expected in weights[0].items():
+        scale = np.abs(expected).max() + 1e-3
+        np.testing.assert_allclose(weights[1][weight] / scale, expected / scale, atol=5e-6, err_msg=weight)
+
+
+def test_a_residual_network_stays_in_blocks() -> None:
+    """One way in for the first filters, and out for the gradients of weights and what has no blocked form."""
+    step = plan(check(spec(RESIDUAL))).train
+    ops = [node.op for node in blocked(step, BLOCK).nodes if node.domain == DOMAIN]
+    assert ops.count("Conv") > 3 * 4
+    assert ops.count("ReorderInput") <= 3
+
+
+def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
+    found = [node for node in blocked(plan(check(spec(RESIDUAL))).train, BLOCK).nodes if node.domain == DOMAIN]
+    joined = [node for node in found if node.attribute("activation") == "Relu"]
+    assert [len(node.inputs) for node in joined] == [3, 4]  # the second has the skipped values added
+
+
+def test_other_machines_blocks_are_as_right() -> None:
+    """The types of a graph do not depend on the size of the block; only values do."""
+    step = plan(check(spec(RESIDUAL))).train
+    for block in (8, 16):
+        made = blocked(step, block)
+        assert {name: value.type for name, value in made.updates.items()} == {
+            name: value.type for name, value in step.updates.items()
+        }
+
+
+def test_a_file_for_others_has_no_blocks() -> None:
+    assert not any(node.domain for node in plan(check(spec(RESIDUAL))).train.nodes)
+    assert not any(node.domain for node in jsonnx.compile(spec(RESIDUAL)).proto.graph.node)
