@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .contestants import CONTESTANTS
+from .contestants import NAMES
 from .options import Options
 from .parts import PARTS
 from .referee import Turns
@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "run.sh",
         description="Measures jsonnx beside its peers, in turn.",
-        epilog=f"parts:\n{parts}\n\ncontestants: {', '.join(CONTESTANTS)}",
+        epilog=f"parts:\n{parts}\n\ncontestants: {', '.join(NAMES)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="what is measured: all where none is named")
@@ -60,8 +60,8 @@ def _arguments() -> argparse.Namespace:
     given = parser.parse_args()
     for wrong in set(given.parts) - {*PARTS}:
         parser.error(f"no part is called {wrong!r}: there are {', '.join(PARTS)}")
-    for wrong in set(given.contestants) - {*CONTESTANTS}:
-        parser.error(f"no contestant is called {wrong!r}: there are {', '.join(CONTESTANTS)}")
+    for wrong in set(given.contestants) - {*NAMES}:
+        parser.error(f"no contestant is called {wrong!r}: there are {', '.join(NAMES)}")
     return given
 
 

@@ -7,20 +7,25 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import contestants as known
+from .contestants import Entry
+from .load import Watch
 
 WARM_UP = 3
-"""Steps before any is timed, besides those whose losses are compared."""
-COMPARED = 3
-"""Steps whose losses must agree."""
+"""Steps before any is timed, besides those of the proof."""
+PROOF = 3
+"""Numbers by which contestants must agree."""
 MOST = 20_000
 """Steps in one turn."""
+FOREIGN = 0.08
+"""A turn in which others took more of a processor is put aside, and repeated."""
+PATIENCE = 3
+"""How many times as many turns as were asked for are tried before shared ones are taken as well."""
 
 
 class Failed(Exception):
@@ -30,41 +35,53 @@ class Failed(Exception):
 class Worker:
     """A contestant's process."""
 
-    def __init__(self, contestant: str, folder: Path, threads: int) -> None:
-        self.name = contestant
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        command = [sys.executable, "-m", "benchmarks.worker", contestant, str(folder), str(threads)]
+    def __init__(self, name: str, entry: Entry, folder: Path, threads: int) -> None:
+        self.name = name
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "benchmarks.worker", entry.made_by, str(folder), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=environment(contestant, threads),
+            env=environment(entry, threads),
         )
-        self.ready = self._answer()["seconds"]
+        try:
+            told = self._answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        self.ready, self.imported, self.peak = float(told["seconds"]), float(told["imported"]), 0.0
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.kill()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._log):
+            if pipe is not None:
+                pipe.close()
         self._process.wait()
-        self._log.close()
 
-    def losses(self, count: int) -> list[float]:
-        return list(self._ask(f"losses {count}")["losses"])
+    def proof(self, count: int) -> list[float]:
+        return list(self._ask(f"proof {count}")["proof"])
 
     def steps(self, count: int) -> float:
         """The seconds that so many steps took."""
-        return float(self._ask(f"steps {count}")["seconds"])
+        told = self._ask(f"steps {count}")
+        self.peak = float(told["peak"])
+        return float(told["seconds"])
+
+    def turn(self, count: int) -> tuple[float, float]:
+        """Milliseconds a step, and the share of a processor that others had meanwhile."""
+        watch = Watch(self._process.pid)
+        seconds = self.steps(count)
+        return 1e3 * seconds / count, watch.foreign()
 
     def _ask(self, order: str) -> dict[str, Any]:
         assert self._process.stdin is not None
-        print(order, file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # why it ended is told below
+            print(order, file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -81,59 +98,64 @@ class Worker:
         return told
 
 
-def environment(contestant: str, threads: int) -> dict[str, str]:
+def environment(entry: Entry, threads: int) -> dict[str, str]:
     """A worker's environment: quiet, on the CPU, with so many threads, and without settings of this machine."""
     kept = {key: text for key, text in os.environ.items() if not key.startswith(("OPENBLAS_", "OMP_", "MKL_"))}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "ignore"}
-    return kept | quiet | {"OMP_NUM_THREADS": str(threads)} | known.environment(contestant)
+    limits = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    return kept | quiet | dict.fromkeys(limits, str(threads)) | entry.environment
 
 
 class Turns(NamedTuple):
     """How long it is measured."""
 
     rounds: int = 7
-    seconds: float = 0.4
+    seconds: float = 0.5
     """About how long one contestant works before it is the next one's turn."""
 
 
 @dataclass
 class Score:
-    """What one contestant reached: milliseconds a step in every round, and its first losses."""
+    """What one contestant reached: milliseconds a step in every round, and its proof."""
 
     rounds: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    ready: float = 0.0
-    """Seconds from nothing to a contestant that can begin, imports not counted."""
+    shared: list[float] = field(default_factory=list)
+    """Turns in which somebody else used the machine too; they count where there are no others."""
+    proof: list[float] = field(default_factory=list)
     failed: str = ""
 
 
 def compete(
-    contestants: Sequence[str], folder: Path, threads: int, turns: Turns, tell: Callable[[str], None] = lambda _: None
+    contestants: Mapping[str, Entry],
+    folder: Path,
+    threads: int,
+    turns: Turns,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Score]:
     """Every contestant's score. One that fails is out; the others go on."""
     scores = {name: Score() for name in contestants}
     with ExitStack() as stack:
         counts: dict[str, int] = {}
         workers: dict[str, Worker] = {}
-        for name in contestants:
+        for name, entry in contestants.items():
             tell(f"{name} gets ready")
             try:
-                worker = stack.enter_context(Worker(name, folder, threads))
-                scores[name].ready = worker.ready
-                scores[name].losses = worker.losses(COMPARED)
+                worker = stack.enter_context(Worker(name, entry, folder, threads))
+                scores[name].proof = worker.proof(PROOF)
                 worker.steps(WARM_UP)
-                counts[name] = _in_a_turn(worker, turns.seconds)
-                workers[name] = worker
+                counts[name], workers[name] = _in_a_turn(worker, turns.seconds), worker
             except Failed as failed:
                 scores[name].failed = str(failed)
-        for number in range(turns.rounds):
-            tell(f"round {number + 1} of {turns.rounds}")
-            for name, worker in list(workers.items()):
+        for number in range(PATIENCE * turns.rounds):
+            waiting = [name for name in workers if len(scores[name].rounds) < turns.rounds and not scores[name].failed]
+            if waiting:
+                tell(f"round {number + 1}")
+            for name in waiting:
                 try:
-                    scores[name].rounds.append(1e3 * worker.steps(counts[name]) / counts[name])
+                    took, foreign = workers[name].turn(counts[name])
+                    (scores[name].shared if foreign > FOREIGN else scores[name].rounds).append(took)
                 except Failed as failed:
                     scores[name].failed = str(failed)
-                    del workers[name]
     return scores
 
 

@@ -31,13 +31,17 @@ class Table:
         for row in self.rows:
             shown.add_row(*row)
         console = Console()
+        if not console.is_terminal:
+            console.width = 200
         console.print(shown)
         for note in self.notes:
             console.print(note)
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """Three digits that matter."""
+    if value is None:
+        return "-"
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 

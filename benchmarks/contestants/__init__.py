@@ -1,4 +1,4 @@
-"""Who takes part: a name, the class that trains, and what its process needs in its environment."""
+"""Who takes part: names, the classes that work, and what their processes need in their environment."""
 
 from __future__ import annotations
 
@@ -9,51 +9,63 @@ from typing import NamedTuple, Protocol
 from ..materials import Materials
 
 
-class Training(Protocol):
-    """A network in training. It is made with its materials and a number of threads, and does nothing by itself."""
+class Contestant(Protocol):
+    """One network in one framework, made from the materials and a number of threads."""
 
-    def losses(self, count: int) -> list[float]:
-        """Train so many steps from the weights given, and tell the loss of each."""
+    def proof(self, count: int) -> list[float]:
+        """Numbers by which all must agree: so many first losses, or outputs. It is asked for them first."""
 
     def steps(self, count: int) -> None:
-        """Train so many steps as a user would; they are done when it returns."""
+        """Do the work so many times, as a user would; it is done when this returns."""
 
 
 class Entry(NamedTuple):
-    """Where a contestant is, and the name by which reports call it."""
+    """A contestant's name in reports, and what makes it: `module:class` in this folder.
+
+    The module imports the framework, so that memory after imports is the framework's.
+    """
 
     title: str
-    module: str
-    trains: str
+    made_by: str
     environment: dict[str, str] = {}
 
+    def make(self, folder: Path, threads: int) -> Contestant:
+        module, _, name = self.made_by.partition(":")
+        made: Contestant = getattr(import_module(f".{module}", __name__), name)(Materials(folder), threads)
+        return made
 
-CONTESTANTS = {
-    "jsonnx": Entry("jsonnx, step", "ours", "Step"),
-    "jsonnx-fit": Entry("jsonnx, fit", "ours", "Fit"),
-    "torch": Entry("PyTorch eager, fused Adam", "pytorch", "Eager"),
-    "torch-compile": Entry("torch.compile", "pytorch", "Compiled"),
-    "keras-jax": Entry("Keras on JAX", "keras3", "Batches", {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}),
-    "keras-tf": Entry("Keras on TensorFlow", "keras3", "Batches", {"KERAS_BACKEND": "tensorflow"}),
-    "keras-torch": Entry("Keras on PyTorch", "keras3", "Batches", {"KERAS_BACKEND": "torch"}),
+
+JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+TENSORFLOW = {"KERAS_BACKEND": "tensorflow"}
+TORCH = {"KERAS_BACKEND": "torch"}
+
+TRAINING = {
+    "jsonnx": Entry("jsonnx, step", "ours:Step"),
+    "jsonnx-fit": Entry("jsonnx, fit", "ours:Fit"),
+    "torch": Entry("PyTorch eager", "pytorch:Eager"),
+    "torch-nhwc": Entry("PyTorch, channels last", "pytorch:ChannelsLast"),
+    "torch-compile": Entry("torch.compile", "pytorch:Compiled"),
+    "keras-jax": Entry("Keras on JAX", "keras3:Training", JAX),
+    "keras-tf": Entry("Keras on TensorFlow", "keras3:Training", TENSORFLOW),
+    "keras-torch": Entry("Keras on PyTorch", "keras3:Training", TORCH),
 }
-OURS = ("jsonnx", "jsonnx-fit")
+"""Who trains. PyTorch has its fused Adam."""
+
+INFERENCE = {
+    "jsonnx": Entry("jsonnx", "onnx_files:Ours"),
+    "keras-tf-onnx": Entry("Keras on TensorFlow, export", "onnx_files:FromTensorFlow"),
+    "keras-torch-onnx": Entry("Keras on PyTorch, export", "onnx_files:FromKerasTorch"),
+    "torch-onnx": Entry("torch.onnx", "onnx_files:FromTorch"),
+    "torch": Entry("PyTorch eager", "pytorch:Inference"),
+    "keras-jax": Entry("Keras on JAX", "keras3:Inference", JAX),
+    "keras-tf": Entry("Keras on TensorFlow", "keras3:Inference", TENSORFLOW),
+}
+"""Who predicts: the first four are ONNX files in the same onnxruntime, with the same options."""
+
 GEMM = "gemm"
 """No contestant, but what all of them are held against."""
-_ENTRIES = {**CONTESTANTS, GEMM: Entry("GEMM", "gemm", "Product")}
+PEAK = Entry("GEMM", "gemm:Product")
+OURS = ("jsonnx", "jsonnx-fit")
+NAMES = tuple(dict.fromkeys((*TRAINING, *INFERENCE)))
 
-
-def environment(name: str) -> dict[str, str]:
-    """What a contestant's process needs in its environment."""
-    return _ENTRIES[name].environment
-
-
-def training(name: str, folder: Path, threads: int) -> Training:
-    """The contestant, ready to train what is in the folder."""
-    entry = _ENTRIES[name]
-    made = getattr(import_module(f".{entry.module}", __name__), entry.trains)
-    ready: Training = made(Materials(folder), threads)
-    return ready
-
-
-__all__ = ["CONTESTANTS", "GEMM", "OURS", "Entry", "Training", "environment", "training"]
+__all__ = ["GEMM", "INFERENCE", "NAMES", "OURS", "PEAK", "TRAINING", "Contestant", "Entry"]

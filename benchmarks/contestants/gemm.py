@@ -28,7 +28,7 @@ class Product:
         rng = np.random.default_rng(1)
         self.feeds = {name: rng.standard_normal((SIZE, SIZE), np.float32) for name in "ab"}
 
-    def losses(self, count: int) -> list[float]:
+    def proof(self, count: int) -> list[float]:
         return []
 
     def steps(self, count: int) -> None:

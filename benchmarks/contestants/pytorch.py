@@ -5,31 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..materials import Materials
 from ..workloads.workload import batches
-from .torch_networks import NETWORKS, filled
+from .torch_networks import network_of
+
+
+def tensors(materials: Materials, layout: torch.memory_format = torch.contiguous_format) -> list[tuple[Tensor, Tensor]]:
+    """Batches as PyTorch wants them: channels first, labels of 64 bits."""
+    x = materials.channels_first()
+    made = islice(batches(x, materials.y, materials.batch), len(x) // materials.batch)
+    return [(torch.from_numpy(a).to(memory_format=layout), torch.from_numpy(b).long()) for a, b in made]
 
 
 class Eager:
     """Eager mode, fused Adam."""
 
+    layout = torch.contiguous_format
+
     def __init__(self, materials: Materials, threads: int) -> None:
         torch.set_num_threads(threads)
-        self.network = filled(NETWORKS[materials.workload](), list(materials.weights.values())).train()
+        self.network = network_of(materials).train().to(memory_format=self.layout)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.001, eps=1e-7, fused=True)
-        self.batches = self._tensors(materials)
+        self.batches = self._endless(tensors(materials, self.layout))
         self.forward = self._loss
 
-    def _tensors(self, materials: Materials) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches as PyTorch wants them: channels first, labels of 64 bits."""
-        x = np.moveaxis(materials.x, -1, 1) if materials.x.ndim == 4 else materials.x
-        made = batches(np.ascontiguousarray(x), materials.y, materials.batch)
-        kept = [(torch.from_numpy(a), torch.from_numpy(b).long()) for a, b in islice(made, len(x) // materials.batch)]
+    def _endless(self, kept: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             yield from kept
 
@@ -43,12 +47,18 @@ class Eager:
         self.optimizer.step()
         return loss.detach()
 
-    def losses(self, count: int) -> list[float]:
+    def proof(self, count: int) -> list[float]:
         return [self._step(x, y).item() for x, y in islice(self.batches, count)]
 
     def steps(self, count: int) -> None:
         for x, y in islice(self.batches, count):
             self._step(x, y)
+
+
+class ChannelsLast(Eager):
+    """Images and kernels in the layout that convolutions may prefer; no other workload has one."""
+
+    layout = torch.channels_last
 
 
 class Compiled(Eager):
@@ -57,3 +67,21 @@ class Compiled(Eager):
     def __init__(self, materials: Materials, threads: int) -> None:
         super().__init__(materials, threads)
         self.forward = torch.compile(self._loss)
+
+
+class Inference:
+    """Eager mode, without anything for gradients."""
+
+    def __init__(self, materials: Materials, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.network = network_of(materials).eval()
+        ((self.x, _), *_) = tensors(materials)
+
+    def proof(self, count: int) -> list[float]:
+        with torch.inference_mode():
+            return [float(value) for value in self.network(self.x)[0, :count]]
+
+    def steps(self, count: int) -> None:
+        with torch.inference_mode():
+            for _ in range(count):
+                self.network(self.x)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .workload import Spec, Workload, trained
+from .workload import Spec, Workload, network, trained
 
 
-def mlp(batch: int) -> Spec:
-    return trained({"shape": [784]}, [{"type": "Dense", "units": 512, "activation": "relu"}], batch)
+def mlp() -> Spec:
+    return network({"shape": [784]}, [{"type": "Dense", "units": 512, "activation": "relu"}])
 
 
-def cnn(batch: int) -> Spec:
-    return trained(
+def cnn() -> Spec:
+    return network(
         {"shape": [28, 28, 1]},
         [
             {"type": "Conv2D", "filters": 32, "kernel_size": 3, "activation": "relu"},
@@ -19,15 +19,14 @@ def cnn(batch: int) -> Spec:
             {"type": "MaxPooling2D"},
             {"type": "Flatten"},
         ],
-        batch,
     )
 
 
-def lstm(batch: int) -> Spec:
-    return trained({"shape": [28, 28]}, [{"type": "LSTM", "units": 128}], batch)
+def lstm() -> Spec:
+    return network({"shape": [28, 28]}, [{"type": "LSTM", "units": 128}])
 
 
-def transformer(batch: int) -> Spec:
+def transformer() -> Spec:
     block = {
         "inputs": ["x"],
         "layers": [
@@ -45,10 +44,10 @@ def transformer(batch: int) -> Spec:
         {"type": "block", "name": "block", "repeat": 2},
         {"type": "GlobalAveragePooling1D"},
     ]
-    return trained({"shape": [64], "dtype": "int32"}, layers, batch, blocks={"block": block})
+    return network({"shape": [64], "dtype": "int32"}, layers, blocks={"block": block})
 
 
-def resnet(batch: int) -> Spec:
+def resnet() -> Spec:
     same = {"kernel_size": 3, "padding": "same", "use_bias": False}
     block = {
         "parameters": {"filters": 16, "stride": 1, "project": 0},
@@ -77,19 +76,22 @@ def resnet(batch: int) -> Spec:
         {"type": "block", "name": "e", "filters": 64, "repeat": 2},
         {"type": "GlobalAveragePooling2D"},
     ]
-    return trained({"shape": [32, 32, 3]}, layers, batch, blocks={"block": block})
+    return network({"shape": [32, 32, 3]}, layers, blocks={"block": block})
+
+
+def workload(name: str, about: str, spec: Spec, batch: int) -> Workload:
+    return Workload(name, f"{about}, batch {batch}", trained(spec, batch), batch, name)
 
 
 ALL = (
-    Workload("mlp", "784-512-10, batch 128", mlp(128), 128, core=True),
-    Workload("cnn", "28x28x1: Conv 32, pool, Conv 64, pool, Dense 10, batch 128", cnn(128), 128, core=True),
-    Workload("lstm", "28 steps of 28, LSTM 128, Dense 10, batch 64", lstm(64), 64, core=True),
-    Workload(
+    workload("mlp", "784-512-10", mlp(), 128),
+    workload("cnn", "28x28x1: Conv 32, pool, Conv 64, pool, Dense 10", cnn(), 128),
+    workload("lstm", "28 steps of 28, LSTM 128, Dense 10", lstm(), 64),
+    workload(
         "transformer",
-        "vocabulary 1000, length 64, width 128, 4 heads, 2 pre-norm blocks, mean, Dense 10, batch 32",
-        transformer(32),
+        "vocabulary 1000, length 64, width 128, 4 heads, 2 pre-norm blocks, mean, Dense 10",
+        transformer(),
         32,
-        core=True,
     ),
-    Workload("resnet", "CIFAR ResNet-20 with batch normalization, batch 64", resnet(64), 64, core=True),
+    workload("resnet", "CIFAR ResNet-20 with batch normalization", resnet(), 64),
 )
