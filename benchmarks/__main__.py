@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
+from . import page
 from .contestants import NAMES
 from .options import Options
 from .parts import PARTS
 from .referee import Turns
+from .results import LATEST, Results
 
 
 def main() -> None:
-    """Measure the parts, show their tables, write what was found."""
+    """Measure the parts, show their tables, write what was found after each thing."""
     given = _arguments()
-    found: dict[str, Any] = {}
+    if "page" in given.parts:
+        page.renew(Path(given.output or LATEST))
+        return
+    results = Results.read(Path(given.output)) if given.output else Results()
     with tempfile.TemporaryDirectory(prefix="jsonnx-benchmarks-") as folder:
         options = Options(
             turns=Turns(given.rounds or (3 if given.quick else 7), given.seconds or (0.2 if given.quick else 0.5)),
@@ -31,16 +34,17 @@ def main() -> None:
             tell=lambda text: print(f"  {text}", file=sys.stderr),
         )
         for part in given.parts or PARTS:
-            found[part] = PARTS[part].measure(options)
-            for table in PARTS[part].tables(found[part]):
+            found = {}
+            for name, what in PARTS[part].measure(options):
+                found[name] = what
+                results.add(part, name, what, given.threads)
+            for table in PARTS[part].tables(found) if found else ():
                 table.show()
-    if given.output:
-        Path(given.output).parent.mkdir(parents=True, exist_ok=True)
-        Path(given.output).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
 def _arguments() -> argparse.Namespace:
-    parts = "\n".join(f"  {name:10} {module.ABOUT}" for name, module in PARTS.items())
+    about = {name: module.ABOUT for name, module in PARTS.items()} | {"page": page.ABOUT}
+    parts = "\n".join(f"  {name:10} {text}" for name, text in about.items())
     parser = argparse.ArgumentParser(
         "run.sh",
         description="Measures jsonnx beside its peers, in turn.",
@@ -56,10 +60,12 @@ def _arguments() -> argparse.Namespace:
         "--threads", type=int, default=min(_processors(), 16), help="for everyone (as many as there are processors)"
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
-    parser.add_argument("-o", "--output", help="write what was found here, as JSON")
+    parser.add_argument(
+        "-o", "--output", help="write what was found into this JSON file, beside what is there; `page` reads it"
+    )
     given = parser.parse_args()
-    for wrong in set(given.parts) - {*PARTS}:
-        parser.error(f"no part is called {wrong!r}: there are {', '.join(PARTS)}")
+    for wrong in set(given.parts) - {*PARTS, "page"}:
+        parser.error(f"no part is called {wrong!r}: there are {', '.join(PARTS)}, page")
     for wrong in set(given.contestants) - {*NAMES}:
         parser.error(f"no contestant is called {wrong!r}: there are {', '.join(NAMES)}")
     return given

@@ -20,7 +20,7 @@ def write(workload: Workload, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / "spec.json"
     spec.write_text(json.dumps(workload.spec), "utf-8")
-    weights = jsonnx.compile(spec, seed=SEED).weights
+    weights = by_layer(jsonnx.compile(spec, seed=SEED).weights)
     if not workload.trains:
         weights = lived(weights)
     np.savez(folder / "weights.npz", **weights)
@@ -28,6 +28,12 @@ def write(workload: Workload, folder: Path) -> None:
     x, y = workload.data(SEED)
     np.savez(folder / "data.npz", x=x, y=y)
     (folder / "about.json").write_text(json.dumps(workload.brief()), "utf-8")
+
+
+def by_layer(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """In Keras' order: a layer's weights stand together, what is learned before what is counted."""
+    layers = list(dict.fromkeys(name.rpartition("/")[0] for name in weights))
+    return {name: weights[name] for name in sorted(weights, key=lambda name: layers.index(name.rpartition("/")[0]))}
 
 
 def lived(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -29,7 +29,11 @@ PATIENCE = 3
 
 
 class Failed(Exception):
-    """A contestant that cannot go on; its message says why."""
+    """A contestant that cannot go on; its message says why, and where."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(" ".join(message.split()))
+        self.trace = trace
 
 
 class Worker:
@@ -94,7 +98,7 @@ class Worker:
             raise Failed(f"{self.name}: its process ended with {self._process.returncode}: {' / '.join(last)}")
         told: dict[str, Any] = json.loads(line)
         if "failed" in told:
-            raise Failed(f"{self.name}: {told['failed']}\n{told['trace']}")
+            raise Failed(f"{self.name}: {told['failed']}", told["trace"])
         return told
 
 
@@ -146,6 +150,7 @@ def compete(
                 counts[name], workers[name] = _in_a_turn(worker, turns.seconds), worker
             except Failed as failed:
                 scores[name].failed = str(failed)
+                tell(f"{failed}\n{failed.trace}")
         for number in range(PATIENCE * turns.rounds):
             waiting = [name for name in workers if len(scores[name].rounds) < turns.rounds and not scores[name].failed]
             if waiting:

@@ -24,18 +24,19 @@ class Table:
     def show(self) -> None:
         from rich.console import Console
         from rich.table import Table as Rich
+        from rich.text import Text
 
-        shown = Rich(title=self.title, title_justify="left")
+        shown = Rich(title=Text(self.title), title_justify="left")
         for number, column in enumerate(self.columns):
-            shown.add_column(column, justify="right" if number else "left")
+            shown.add_column(Text(column), justify="right" if number else "left")
         for row in self.rows:
-            shown.add_row(*row)
+            shown.add_row(*map(Text, row))
         console = Console()
         if not console.is_terminal:
             console.width = 200
         console.print(shown)
         for note in self.notes:
-            console.print(note)
+            console.print(Text(note))
 
 
 def number(value: float | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..contest import Result, contest, details, summary
 from ..contestants import INFERENCE
 from ..options import Options
@@ -11,8 +13,10 @@ from ..workloads import INFERENCE as WORKLOADS
 ABOUT = "latency at batch 1 and throughput at 32, beside the peers and their ONNX exports"
 
 
-def measure(options: Options) -> Result:
-    return {w.name: contest(w, INFERENCE, options) for w in WORKLOADS.values() if options.wants(w.name)}
+def measure(options: Options) -> Iterator[tuple[str, Result]]:
+    for workload in WORKLOADS.values():
+        if options.wants(workload.name):
+            yield workload.name, contest(workload, INFERENCE, options)
 
 
 def tables(result: Result) -> list[Table]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..contest import Result, contest, details, summary
 from ..contestants import TRAINING, Entry
 from ..options import Options
@@ -12,8 +14,10 @@ from ..workloads import Workload
 ABOUT = "milliseconds a training step, beside the peers"
 
 
-def measure(options: Options) -> Result:
-    return {w.name: contest(w, contestants(w), options) for w in WORKLOADS.values() if options.wants(w.name)}
+def measure(options: Options) -> Iterator[tuple[str, Result]]:
+    for workload in WORKLOADS.values():
+        if options.wants(workload.name):
+            yield workload.name, contest(workload, contestants(workload), options)
 
 
 def contestants(workload: Workload) -> dict[str, Entry]:

@@ -19,6 +19,8 @@ def resnet50() -> Spec:
         if entry["type"] == "Conv2D":
             entry["use_bias"] = False
     del spec["layers"][-1]["activation"]
+    spec["inputs"]["image"]["shape"] = [224, 224, 3]
+    del spec["parameters"]["size"]
     return spec
 
 
