@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
 TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-COARSE = 3
-"""Ticks that are nobody's: the system counts by samples."""
+FOREIGN = 0.04
+"""The share of a processor that others may have taken. It is small, since a thread that is pushed aside has all others
+wait at their next barrier; on an idle machine it is half of that."""
 
 
 class Watch:
-    """The share of one processor that others than one process (and what waits) took since it was made.
-
-    Where the system does not tell, 0.
-    """
+    """Whether somebody else used a process's processors since it was made. Where the system does not tell (other than
+    Linux), nobody did."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._start = perf_counter()
-        self._all, self._own = _all_ticks(), _own_ticks(pid)
+        self.processors = os.sched_getaffinity(pid) if hasattr(os, "sched_getaffinity") else set()
+        self._start, self._idle, self._own = perf_counter(), self._idled(), self._worked()
 
-    def foreign(self) -> float:
+    def shared(self) -> bool:
         wall = perf_counter() - self._start
-        others = (_all_ticks() - self._all) - (_own_ticks(self.pid) - self._own) - COARSE
-        return max(0.0, others / TICK / wall)
+        busy = len(self.processors) * wall - (self._idled() - self._idle)
+        return busy - (self._worked() - self._own) > FOREIGN * wall + 1 / TICK
 
+    def _idled(self) -> float:
+        """Seconds that its processors had nothing to do."""
+        try:
+            lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        except OSError:
+            return perf_counter() * len(self.processors)
+        wanted = {f"cpu{number}" for number in self.processors}
+        return sum(int(line[4]) + int(line[5]) for line in lines if line[0] in wanted) / TICK
 
-def _all_ticks() -> int:
-    """Time that all processors worked, and that the hypervisor gave to others."""
-    try:
-        fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    except (OSError, ValueError):
-        return 0
-    user, nice, system, _idle, _waiting, irq, soft, steal = fields
-    return user + nice + system + irq + soft + steal
-
-
-def _own_ticks(pid: int) -> int:
-    """Time that one process worked."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return int(fields[11]) + int(fields[12])
+    def _worked(self) -> float:
+        """Seconds that its threads worked."""
+        total = 0
+        for thread in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            with suppress(OSError):  # it may have ended
+                total += int(thread.read_text().split()[0])
+        return total / 1e9
 
 
 def peak_memory() -> float:

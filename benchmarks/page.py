@@ -17,14 +17,18 @@ PLOT = DOCS / "performance.svg"
 
 
 def renew(file: Path) -> None:
-    """Put every part's tables between its marks."""
+    """The page and the plot, of this file."""
     results = Results.read(file)
-    text = PAGE.read_text("utf-8")
+    PAGE.write_text(renewed(PAGE.read_text("utf-8"), results), "utf-8")
+    plot(results, PLOT)
+
+
+def renewed(text: str, results: Results) -> str:
+    """The page with every part's tables between its marks."""
     text = between(text, "machine", machine(results))
     for name, found in results.parts.items():
         text = between(text, name, "\n\n".join(table.markdown() for table in PARTS[name].page(found)))
-    PAGE.write_text(text, "utf-8")
-    plot(results, PLOT)
+    return text
 
 
 def between(text: str, name: str, content: str) -> str:

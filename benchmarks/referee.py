@@ -16,16 +16,15 @@ from typing import Any, NamedTuple
 from .contestants import Entry
 from .load import Watch
 
+ROOT = Path(__file__).parents[1]
 WARM_UP = 3
 """Steps before any is timed, besides those of the proof."""
 PROOF = 3
 """Numbers by which contestants must agree."""
 MOST = 20_000
 """Steps in one turn."""
-FOREIGN = 0.08
-"""A turn in which others took more of a processor is put aside, and repeated."""
 PATIENCE = 3
-"""How many times as many turns as were asked for are tried before shared ones are taken as well."""
+"""How many times as many turns as were asked for are tried before those that were shared are taken."""
 
 
 class Failed(Exception):
@@ -76,11 +75,11 @@ class Worker:
         self.peak = float(told["peak"])
         return float(told["seconds"])
 
-    def turn(self, count: int) -> tuple[float, float]:
-        """Milliseconds a step, and the share of a processor that others had meanwhile."""
+    def turn(self, count: int) -> tuple[float, bool]:
+        """Milliseconds a step, and whether somebody else used the machine meanwhile."""
         watch = Watch(self._process.pid)
         seconds = self.steps(count)
-        return 1e3 * seconds / count, watch.foreign()
+        return 1e3 * seconds / count, watch.shared()
 
     def _ask(self, order: str) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -107,7 +106,8 @@ def environment(entry: Entry, threads: int) -> dict[str, str]:
     kept = {key: text for key, text in os.environ.items() if not key.startswith(("OPENBLAS_", "OMP_", "MKL_"))}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "ignore"}
     limits = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    return kept | quiet | dict.fromkeys(limits, str(threads)) | entry.environment
+    ours = {"PYTHONPATH": os.pathsep.join([str(ROOT / "compiler"), str(ROOT)])}
+    return kept | quiet | ours | dict.fromkeys(limits, str(threads)) | entry.environment
 
 
 class Turns(NamedTuple):
@@ -157,8 +157,8 @@ def compete(
                 tell(f"round {number + 1}")
             for name in waiting:
                 try:
-                    took, foreign = workers[name].turn(counts[name])
-                    (scores[name].shared if foreign > FOREIGN else scores[name].rounds).append(took)
+                    took, shared = workers[name].turn(counts[name])
+                    (scores[name].shared if shared else scores[name].rounds).append(took)
                 except Failed as failed:
                     scores[name].failed = str(failed)
     return scores
