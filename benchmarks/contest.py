@@ -92,6 +92,8 @@ def summary(title: str, result: Result, entries: Mapping[str, Entry]) -> Table:
         table.rows.append(
             [workload, *(number(times.get(n)) for n in names), *("-" if r is None else f"{r:.2f}" for r in ratios)]
         )
+        failed = {name: score["failed"] for name, score in found["contestants"].items() if score["failed"]}
+        table.notes += [f"{workload}: {reason}" for reason in failed.values()]
     return table
 
 

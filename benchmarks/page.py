@@ -68,7 +68,7 @@ def plot(results: Results, path: Path) -> None:
     drawn = [
         (part, entries) for part, entries in (("train", TRAINING), ("inference", INFERENCE)) if part in results.parts
     ]
-    figure, axes = pyplot.subplots(len(drawn), 1, figsize=(11, 4.2 * len(drawn)), squeeze=False)
+    figure, axes = pyplot.subplots(len(drawn), 1, figsize=(13, 4.2 * len(drawn)), squeeze=False)
     for (part, entries), (axis,) in zip(drawn, axes, strict=True):
         found = results.parts[part]
         times = {workload: medians(one) for workload, one in found.items()}
@@ -83,7 +83,7 @@ def plot(results: Results, path: Path) -> None:
         axis.set_xticks(range(len(times)), list(times), rotation=20, ha="right")
         axis.set_ylabel("time / best peer's time")
         axis.set_title("a training step" if part == "train" else "a prediction")
-        axis.legend(fontsize="x-small", ncols=4)
+        axis.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep
 from typing import Any, NamedTuple
 
 from .contestants import Entry
@@ -21,17 +23,24 @@ WARM_UP = 3
 """Steps before any is timed, besides those of the proof."""
 PROOF = 3
 """Numbers by which contestants must agree."""
+REST = 0.05
+"""Seconds between turns: the threads of the one before spin on for a while, waiting for more work."""
 MOST = 20_000
 """Steps in one turn."""
 PATIENCE = 3
 """How many times as many turns as were asked for are tried before those that were shared are taken."""
 
 
+LONGEST = 300
+"""Letters of a reason."""
+
+
 class Failed(Exception):
     """A contestant that cannot go on; its message says why, and where."""
 
     def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(" ".join(message.split()))
+        told = re.sub(r"/\S+/", "", " ".join(message.split()))  # folders are this machine's
+        super().__init__(told if len(told) <= LONGEST else f"{told[:LONGEST]} ...")
         self.trace = trace
 
 
@@ -77,6 +86,7 @@ class Worker:
 
     def turn(self, count: int) -> tuple[float, bool]:
         """Milliseconds a step, and whether somebody else used the machine meanwhile."""
+        sleep(REST)
         watch = Watch(self._process.pid)
         seconds = self.steps(count)
         return 1e3 * seconds / count, watch.shared()
