@@ -32,7 +32,7 @@ def commands(folder: Path) -> dict[str, tuple[list[str], dict[str, str]]]:
         "jsonnx --help": ([*jsonnx, "--help"], {}),
         "jsonnx validate": ([*jsonnx, "validate", str(spec)], {}),
         "jsonnx summary": ([*jsonnx, "summary", str(spec)], {}),
-        "jsonnx compile": ([*jsonnx, "compile", str(spec), "-o", str(folder / "mlp.onnx"), "--force"], {}),
+        "jsonnx compile": ([*jsonnx, "compile", str(spec), "-o", str(folder / "mlp.onnx")], {}),
         "import torch": ([*python, "import torch"], {}),
         "import jax": ([*python, "import jax"], {}),
         "import tensorflow": ([*python, "import tensorflow"], {}),
