@@ -39,7 +39,7 @@ class Failed(Exception):
     """A contestant that cannot go on; its message says why, and where."""
 
     def __init__(self, message: str, trace: str = "") -> None:
-        told = re.sub(r"/\S+/", "", " ".join(message.split()))  # folders are this machine's
+        told = re.sub(r"(?<![\w.])/\S+/", "", " ".join(message.split()))  # folders are this machine's
         super().__init__(told if len(told) <= LONGEST else f"{told[:LONGEST]} ...")
         self.trace = trace
 
