@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint test-webgpu test-wheel parity generate clean
+.PHONY: demo test lint test-webgpu test-wheel parity benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -34,6 +34,10 @@ test-wheel: $(STAMP)
 # Keras on JAX beside us, in an environment of its own.
 parity:
 	sh tests/parity/run.sh
+
+# Speed and memory beside PyTorch and Keras, in turn, in an environment of its own.
+benchmarks:
+	sh benchmarks/run.sh
 
 generate: $(STAMP)
 	$(BIN)/python -m jsonnx.render.reference

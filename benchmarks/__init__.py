@@ -1,0 +1,1 @@
+"""jsonnx and its peers, measured side by side."""

@@ -1,0 +1,42 @@
+"""jsonnx by its public API. What it imports later is imported here, so that it is not counted as training's memory."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import jsonnx
+import jsonnx.api
+import numpy as np
+import onnxruntime  # noqa: F401
+
+from ..materials import Materials
+from ..workloads.workload import batches
+
+
+class Step:
+    """`Trainer.step`, batch by batch."""
+
+    def __init__(self, materials: Materials, threads: int) -> None:
+        self.trainer = jsonnx.Trainer(materials.spec, weights=materials.weights, threads=threads)
+        self.batches = batches(materials.x, materials.y, materials.batch)
+
+    def proof(self, count: int) -> list[float]:
+        return [self.trainer.step(x, y)["loss"] for x, y in islice(self.batches, count)]
+
+    def steps(self, count: int) -> None:
+        for x, y in islice(self.batches, count):
+            self.trainer.step(x, y)
+
+
+class Fit(Step):
+    """`Trainer.fit`: an epoch of so many steps."""
+
+    def __init__(self, materials: Materials, threads: int) -> None:
+        super().__init__(materials, threads)
+        self.x, self.y, self.batch = materials.x, materials.y, materials.batch
+
+    def steps(self, count: int) -> None:
+        rows = count * self.batch
+        times = -(-rows // len(self.x))
+        x, y = (np.concatenate([a] * times)[:rows] if times > 1 else a[:rows] for a in (self.x, self.y))
+        self.trainer.fit(x, y, batch_size=self.batch, epochs=1, shuffle=False)

@@ -1,0 +1,29 @@
+"""Inference: latency of one sample, and throughput by 32, of networks that are deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..contest import Result, contest, details, summary
+from ..contestants import INFERENCE
+from ..options import Options
+from ..tables import Table
+from ..workloads import INFERENCE as WORKLOADS
+
+ABOUT = "latency at batch 1 and throughput at 32, beside the peers and their ONNX exports"
+
+
+def measure(options: Options) -> Iterator[tuple[str, Result]]:
+    for workload in WORKLOADS.values():
+        if options.wants(workload.name):
+            yield workload.name, contest(workload, INFERENCE, options)
+
+
+def tables(result: Result) -> list[Table]:
+    title = "Milliseconds a prediction, median"
+    return [*(details(name, found, INFERENCE) for name, found in result.items()), summary(title, result, INFERENCE)]
+
+
+def page(result: Result) -> list[Table]:
+    """What the page shows of it."""
+    return [summary("", result, INFERENCE)]

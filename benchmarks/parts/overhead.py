@@ -1,0 +1,49 @@
+"""What a fit costs beside onnxruntime's run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+from ..options import Options
+from ..probes import fresh
+from ..tables import Table, number, spread
+from ..workloads.classic import mlp
+from ..workloads.workload import Spec, network, trained
+
+ABOUT = "the share of a fit of tiny steps that is spent outside onnxruntime"
+Result = dict[str, Any]
+
+
+def tiny() -> Spec:
+    return network({"shape": [16]}, [{"type": "Dense", "units": 16, "activation": "relu"}])
+
+
+STEPS = {
+    "16-16-10, batch 1": trained(tiny(), 1),
+    "16-16-10, batch 32": trained(tiny(), 32),
+    "784-512-10, batch 1": trained(mlp(), 1),
+    "784-512-10, batch 128": trained(mlp(), 128),
+}
+
+
+def measure(options: Options) -> Iterator[tuple[str, Result]]:
+    for name, spec in STEPS.items():
+        options.tell(f"fit of {name}")
+        yield name, fresh("overhead", options.threads, spec=spec, steps=500, rounds=options.turns.rounds)
+
+
+def tables(result: Result) -> list[Table]:
+    table = Table(
+        "A fit's step, microseconds, and what of it is outside onnxruntime's run",
+        ["step", "microseconds (min-max)", "outside", "share outside (min-max)"],
+    )
+    for name, found in result.items():
+        outside = [step - within for step, within in zip(found["step"], found["within"], strict=True)]
+        shares = [100 * out / step for out, step in zip(outside, found["step"], strict=True)]
+        table.rows.append([name, spread(found["step"]), number(median(outside)), spread(shares) + " %"])
+    return [table]
+
+
+page = tables

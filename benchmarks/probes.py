@@ -1,0 +1,105 @@
+"""What is measured in a fresh process: python -m benchmarks.probes NAME JSON answers with JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from .contestants import Entry
+from .load import peak_memory
+from .referee import environment
+
+Told = dict[str, Any]
+
+
+class TooLong(Exception):
+    """It took longer than anybody waits."""
+
+
+def fresh(probe: str, threads: int, limit: float = 600, **arguments: Any) -> Told:
+    """What a probe tells, in a process of its own. Raises TooLong, RuntimeError."""
+    command = [sys.executable, "-m", "benchmarks.probes", probe, json.dumps({**arguments, "threads": threads})]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment(Entry("", ""), threads), timeout=limit
+        )
+    except subprocess.TimeoutExpired:
+        raise TooLong(f"more than {limit:.0f} s") from None
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
+    told: Told = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def overhead(spec: Told, steps: int, rounds: int, threads: int) -> Told:
+    """Microseconds a step of a fit, and of them those within onnxruntime's run."""
+    import jsonnx
+    import numpy as np
+    import onnxruntime
+
+    within = 0.0
+
+    def timed(run: Any) -> Any:
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            nonlocal within
+            start = perf_counter()
+            try:
+                return run(*arguments, **named)
+            finally:
+                within += perf_counter() - start
+
+        return wrapped
+
+    session = onnxruntime.InferenceSession
+    for name in ("run", "run_with_iobinding", "run_with_ort_values"):
+        setattr(session, name, timed(getattr(session, name)))
+    trainer = jsonnx.Trainer(spec, threads=threads)
+    ((_, about),) = spec["inputs"].items()
+    batch = spec["training"]["batch_size"]
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((steps * batch, *about["shape"]), np.float32)
+    y = rng.integers(10, size=len(x), dtype=np.int32)
+    trainer.fit(x, y, epochs=1)
+    told: Told = {"step": [], "within": []}
+    for _ in range(rounds):
+        within, start = 0.0, perf_counter()
+        trainer.fit(x, y, epochs=1)
+        told["step"].append(1e6 * (perf_counter() - start) / steps)
+        told["within"].append(1e6 * within / steps)
+    return told
+
+
+def compile_time(spec: str, training: bool, threads: int) -> Told:
+    """Seconds from a spec to bytes and to a session; or to a trainer, and to the end of its first step."""
+    import jsonnx
+    import jsonnx.api
+    import jsonnx.driver
+    import numpy as np
+    import onnxruntime  # noqa: F401
+
+    started = peak_memory()
+    start = perf_counter()
+    if not training:
+        model = jsonnx.compile(spec)
+        model.to_bytes()
+        compiled = perf_counter() - start
+        model.session(threads=threads)
+    else:
+        trainer = jsonnx.Trainer(spec, threads=threads)
+        compiled = perf_counter() - start
+        inputs = json.loads(Path(spec).read_text("utf-8"))["inputs"]
+        ((_, about),) = inputs.items()
+        trainer.step(np.zeros((1, *about["shape"]), np.float32), np.zeros(1, np.int32))
+    return {"compiled": compiled, "ready": perf_counter() - start, "memory": peak_memory() - started}
+
+
+if __name__ == "__main__":
+    from .worker import confine
+
+    given = json.loads(sys.argv[2])
+    confine(given["threads"])
+    print(json.dumps(globals()[sys.argv[1]](**given)))

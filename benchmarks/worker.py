@@ -1,0 +1,54 @@
+"""A contestant in a process of its own: it does what it is told, line by line, and answers with numbers.
+
+python -m benchmarks.worker MODULE:CLASS FOLDER THREADS
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from .contestants import Entry
+from .load import memory, peak_memory
+
+
+def main(made_by: str, folder: str, threads: str) -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+    confine(int(threads))
+
+    def answer(**told: Any) -> None:
+        print(json.dumps(told), file=answers, flush=True)
+
+    try:
+        import_module(f".contestants.{made_by.partition(':')[0]}", __package__)
+        imported = memory()
+        start = perf_counter()
+        ready = Entry("", made_by).make(Path(folder), int(threads))
+        answer(seconds=perf_counter() - start, imported=imported)
+        for line in sys.stdin:
+            order, count = line.split()
+            if order == "proof":
+                answer(proof=ready.proof(int(count)))
+                continue
+            start = perf_counter()
+            ready.steps(int(count))
+            answer(seconds=perf_counter() - start, peak=peak_memory())
+    except Exception as error:
+        answer(failed=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+
+
+def confine(threads: int) -> None:
+    """Leave this process only so many processors: the one limit that every library keeps."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
