@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..diagnostics import UsageError
-from .common import A_SEED, PARTIAL, complain, reported, say, tell
+from .common import A_SEED, PARTIAL, complain, reported, say, tell, tell_weights
 
 
 @click.command("import")
@@ -57,5 +57,7 @@ def export(source: str, keras: bool, output: str, weights: str | None, partial: 
         raise UsageError("bad-option", "which framework is it for?", "Keras is the only one: --keras")
     model = from_source(source, weights, seed, partial)
     spare([Path(name) for name in (source, weights) if name], model.files(output))
+    if model.weights_report is not None:
+        tell_weights(model.weights_report)
     for path in model.save(output):
         tell(f"wrote {path}")

@@ -8,7 +8,7 @@ and `keras1` bring their arguments to Keras 3's words, `layers` and `operations`
 from __future__ import annotations
 
 from .archive import KerasFile, open_keras, opened_keras
-from .model import Imported, read_model
+from .model import Imported, apart, read_model
 from .steps import Owner
 from .variables import Matched, matched
 
@@ -17,6 +17,7 @@ __all__ = [
     "KerasFile",
     "Matched",
     "Owner",
+    "apart",
     "matched",
     "open_keras",
     "opened_keras",

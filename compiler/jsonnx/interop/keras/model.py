@@ -11,6 +11,7 @@ from ...bricks import Json, snake_case
 from ...diagnostics import Diagnostic, JsonPath
 from ...frontend.source import Source
 from ...frontend.words import quoted
+from ...layers import Layer
 from .dialects import Dialect, dialect_of
 from .document import MODELS, Model, Reader, Written
 from .ends import add_outputs, inputs_of
@@ -135,6 +136,24 @@ def read_model(
     return Imported(
         document(graph.flat, section), tuple(owners(model, names, used)), dialect, graph.flat, section, report
     )
+
+
+def apart(source: Source, version: str | None = None) -> Iterator[tuple[Owner, Layer | None]]:
+    """The layers of a model that may have weights, each read by itself, whether or not the whole can be said in a spec;
+    None where the layer cannot be. Nothing where the model's class is one of its own.
+    """
+    report, value = KerasReport(source.file), source.value
+    if not isinstance(value, dict) or value.get("class_name") not in MODELS:
+        return
+    model = Reader(report).model(value, ())
+    if model is None or report.errors():
+        return
+    layers, names = Layers(dialect_of(value, version), report), Names()
+    inputs_of(model, Graph(layers, names, report, Flat(name_of(model))))
+    names.assign(model)
+    for layer, own, group in grouped(model):
+        entry = layers.entry(layer)
+        yield Owner(names.of(layer.path), layer.kind, own, group), entry.brick if entry else None
 
 
 def name_of(model: Model) -> str:

@@ -40,8 +40,9 @@ def find(
                 taken.add(path)
         taken |= {place.under(group) for place in doubles(owner.kind, names).values()}
         if not owner.used:
-            found.dropped += (rest := {path for path in stored.arrays if path.startswith(f"{group}/")} - taken)
-            taken |= rest
+            rest = [path for path in stored.arrays if path.startswith(f"{group}/") and not _RANDOM.search(path)]
+            found.unused += (rest := [path for path in rest if path not in taken])
+            taken |= set(rest)
     for path in stored.arrays:
         if path in taken:
             continue
