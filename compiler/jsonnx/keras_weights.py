@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .diagnostics import CompileError, Diagnostic
@@ -10,15 +10,20 @@ from .driver import forward
 from .exports import as_keras
 from .frontend.network import Call
 from .imports import translated
-from .interop.keras import KerasFile, Matched, Owner, apart, matched
+from .interop.keras import KerasFile, Matched, Owner, apart, dealt, is_legacy, is_unnamed, matched
 from .interop.keras.export import groups_of
 from .layers import Layer
 from .passes.lower import weights_of
 from .runtime.weights import Given
+from .start import layer_of
 from .types import ShapeError, TensorType
 from .validation import Checked
 
 DIFFER = "weights-differ"
+UNNAMED = (
+    "give the file to `jsonnx import` beside the model's JSON, which tells: "
+    "jsonnx import model.json model.weights.h5 --weights OUT.safetensors"
+)
 
 
 def keras_weights(checked: Checked, file: KerasFile, partial: bool) -> Given:
@@ -60,16 +65,54 @@ def _given(file: KerasFile, found: Matched, notices: Sequence[Diagnostic] = ()) 
 def _by_number(checked: Checked, file: KerasFile, partial: bool) -> Given:
     graph = forward(checked)
     wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-    layers = _in_keras_order(checked)
-    groups = groups_of(layer for _, layer in layers)
-    owners = [Owner(name, layer.type_name, (name,), group) for group, (name, layer) in zip(groups, layers, strict=True)]
     trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
     assert file.weights is not None
-    found = matched(file.weights, owners, wanted, trainable, file.file)
+    unclear: dict[str, str] = {}
+    if is_legacy(file.weights) or not is_unnamed(file.weights):
+        owners = _numbered(checked)
+    else:
+        owners, unclear = _told_apart(checked, file, wanted, partial)
+    told = {name: type for name, type in wanted.items() if layer_of(name) not in unclear}
+    found = matched(file.weights, owners, told, trainable, file.file)
     faults = found.faults(file.file)
     if faults and not partial:
         raise CompileError(faults)
-    return _given(file, found)
+    given = _given(file, found)
+    unfit = {name: unclear[layer_of(name)] for name in wanted if layer_of(name) in unclear}
+    return replace(given, unfit={**given.unfit, **unfit})
+
+
+def _numbered(checked: Checked) -> list[Owner]:
+    """The layers with the groups that they would have in Keras; the file's own names count for more."""
+    layers = _in_keras_order(checked)
+    groups = groups_of(layer for _, layer in layers)
+    return [Owner(name, layer.type_name, (name,), group) for group, (name, layer) in zip(groups, layers, strict=True)]
+
+
+def _told_apart(
+    checked: Checked, file: KerasFile, wanted: Mapping[str, TensorType], partial: bool
+) -> tuple[list[Owner], dict[str, str]]:
+    """The layers with their groups in a file that names none, and why some have none. Raises CompileError."""
+    assert file.weights is not None
+    kinds = {call.owner: call.layer.type_name for call in checked.network.calls if call.layer is not None}
+    own: dict[str, list[str]] = {}
+    for name in wanted:
+        own.setdefault(layer_of(name), []).append(name)
+    found = dealt(file.weights, checked.network, own, {name: type.shape for name, type in wanted.items()})
+    if found.causes and not partial:
+        message = "the file does not name its layers, and {}"
+        raise CompileError(
+            [
+                Diagnostic(
+                    "weights-unnamed", message.format(cause), file=file.file, help=UNNAMED if not index else None
+                )
+                for index, cause in enumerate(found.causes)
+            ]
+        )
+    owners = [
+        Owner(name, kind, (name,), found.groups.get(name, ""), name in found.groups) for name, kind in kinds.items()
+    ]
+    return [owner for owner in owners if owner.group], found.unclear
 
 
 def _in_keras_order(checked: Checked) -> Sequence[tuple[str, Layer]]:

@@ -126,6 +126,7 @@ def told(report: WeightsReport, partial: bool) -> list[Diagnostic]:
         help = (
             f"the network has {', '.join([*report.wanted][:4])}, ...; given are {', '.join([*report.given][:4])}, ..."
         )
+        help = next((f"the weight {name!r} {why}" for name, why in report.unfit.items()), help)
         return [Diagnostic("weights-mismatch", "none of the weights fits the network", help=help)] if given else []
     faults = report.faults()
     first = next((index for index, fault in enumerate(faults) if fault.help is None), None)

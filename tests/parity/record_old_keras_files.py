@@ -1,7 +1,7 @@
 """Records files as older generations of Keras write them, and what those compute: `python ... FOLDER`.
 
-Run by Keras 1.2.2 and 2.2.4 on Theano 1.0.5 (Python 3.6, THEANO_FLAGS=cxx=,optimizer=fast_compile), and by TensorFlow
-2.12 with its own Keras.
+Run by Keras 1.2.2 and 2.2.4 on Theano 1.0.5 (Python 3.6, THEANO_FLAGS=cxx=,optimizer=fast_compile), by TensorFlow
+2.12 with its own Keras, and by tf-keras 2.21, which writes weights as 2.15 did.
 """
 
 import sys
@@ -14,7 +14,10 @@ try:
     from keras import __version__, layers, models
     from keras import backend as K
 except ImportError:
-    from tensorflow.keras import __version__, layers, models
+    try:
+        from tf_keras import __version__, layers, models
+    except ImportError:
+        from tensorflow.keras import __version__, layers, models
 
 rng = np.random.RandomState(0)
 
@@ -77,7 +80,37 @@ def keras2(folder):
     record(model, folder / "keras2_recurrent", rng.rand(2, 5, 4).astype("float32"))
 
 
+def unnamed(folder, form):
+    """Weights alone, whose layers the order tells; and such as are alike, side by side or in a model of their own."""
+    x = layers.Input((4,), name="x")
+    y = layers.BatchNormalization(name="first")(layers.Dense(4, activation="tanh", name="alike_1")(x))
+    y = layers.Dense(4, activation="relu", name="alike_2")(y) * 2.0
+    y = layers.Dense(4, name="alike_3")(layers.BatchNormalization(name="second")(y))
+    wide, narrow = layers.Dense(5, name="wide")(y), layers.Dense(3, name="narrow")(y)
+    record_weights(models.Model(x, layers.Concatenate(name="end")([narrow, wide])), folder / form / "told")
+    inner = models.Sequential([layers.Dense(4, name="inner_1"), layers.Dense(4, name="inner_2")], name="inner")
+    left, right = layers.Dense(4, name="left")(x), layers.Dense(4, activation="tanh", name="right")(x)
+    record_weights(models.Model(x, inner(layers.Subtract(name="minus")([right, left]))), folder / form / "alike")
+
+
+def record_weights(model, path):
+    model.set_weights([rng.uniform(0.05, 0.5, w.shape).astype("float32") for w in model.get_weights()])
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".json").write_text(model.to_json())
+    model.save_weights("%s.weights.h5" % path)  # noqa: UP031
+    x = rng.normal(size=(2, 4)).astype("float32")
+    np.savez("%s.npz" % path, x=x, y=model(x, training=False))  # noqa: UP031
+
+
 def tf_keras(folder):
+    if __version__ > "2.13":
+        unnamed(folder, "keras2_15_weights")
+    else:
+        tf_keras_12(folder)
+        unnamed(folder, "keras2_12_weights")
+
+
+def tf_keras_12(folder):
     x = layers.Input((6, 4), name="x")
     encoder = models.Sequential(
         [
