@@ -13,11 +13,21 @@ from typing import Any, NamedTuple
 
 from ...bricks import Json
 from ...diagnostics import JsonPath, Report
+from ...frontend.words import quoted
 
 MODELS = ("Sequential", "Functional", "Model")
 """Classes that are networks of layers."""
 
 MOST_LAYERS = 20_000
+
+ENVELOPE = ("class_name", "config", "inbound_nodes")
+"""What an object of a layer has."""
+
+ENDS = ("layers", "input_layers", "output_layers")
+"""What the configuration of a functional model has."""
+
+LIKE = ("name", "build_config", "compile_config")
+"""Keys of Keras' own that look like one of these."""
 
 
 class Ref(NamedTuple):
@@ -112,12 +122,15 @@ class Reader:
         entries = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
         where = at if isinstance(config, list) else (*at, "layers")
         if not isinstance(entries, list):
-            self.wrong(where, f"a {kind} has a list of layers")
+            known = self.check_keys(value, path, ENVELOPE) or self.check_keys(config, at, ENDS)
+            if not known:
+                self.wrong(where, f"a {kind} has a list of layers")
             return None
         if not entries:
             self.report.add("keras-wrong-form", where, f"the {kind} model has no layers")
             return None
         options = config if isinstance(config, dict) else {}
+        self.check_keys(options, at, ENDS[1:])
         layers = [self.layer(entry, (*where, index)) for index, entry in enumerate(entries)]
         given = options.get("name")
         return Model(
@@ -136,6 +149,8 @@ class Reader:
         if self.left < 0:
             if self.left == -1:
                 self.report.add("too-large", path, f"the model has more than {MOST_LAYERS:,} layers")
+            return None
+        if self.check_keys(value, path, ENVELOPE):
             return None
         kind = value.get("class_name") if isinstance(value, dict) else None
         config = value.get("config", {}) if isinstance(value, dict) else None
@@ -269,6 +284,16 @@ class Reader:
             return [self.ends(item, (*path, index)) for index, item in enumerate(value)]
         self.wrong(path, "inputs and outputs are tensors: the layer's name and two numbers")
         return None
+
+    def check_keys(self, value: Json, path: JsonPath, known: tuple[str, ...]) -> bool:
+        """Whether a key of an object is one of these misspelt, and that one missing; it is reported."""
+        missing = [key for key in known if key not in value] if isinstance(value, dict) else []
+        for key in value if missing else ():
+            help = self.report.suggestion(key, missing) if key not in ENVELOPE + ENDS + LIKE else None
+            if help is not None:
+                self.report.add("unknown-key", (*path, key), f"there is no key {quoted(key)}", help=help, at_key=True)
+                return True
+        return False
 
     def wrong(self, path: JsonPath, what: str) -> None:
         help = "the file is damaged, or not written by Keras: save the model anew"

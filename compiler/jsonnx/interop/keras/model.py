@@ -174,7 +174,8 @@ def tell_no_model(value: Json, report: KerasReport) -> None:
     kind = value.get("class_name") if isinstance(value, dict) else None
     if isinstance(kind, str):
         message = f"a model of the class {quoted(kind)}, which is not Sequential or Functional"
-        help = "a class of one's own keeps its layers in its code: build the model by the functional API, and save that"
+        own = "a class of one's own keeps its layers in its code: build the model by the functional API, and save that"
+        help = report.suggestion(kind, MODELS) or own
         report.add("keras-unknown-class", ("class_name",), message, help=help)
     else:
         help = "Keras' model.to_json() writes an object with 'class_name' and 'config'"
