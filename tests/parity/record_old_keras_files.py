@@ -55,6 +55,22 @@ def keras1(folder):
         folder / "keras1_th",
         rng.rand(2, 3, 8, 8).astype("float32"),
     )
+    keras1_merge(folder)
+
+
+def keras1_merge(folder):
+    """Branches that are joined at the beginning of a Sequential, one of them of such branches."""
+
+    def branch(size):
+        return models.Sequential([layers.Dense(3, input_dim=size, activation="tanh")])
+
+    words = models.Sequential([layers.Embedding(10, 4, input_length=5), layers.LSTM(3)])
+    both = models.Sequential([layers.Merge([branch(4), branch(5)], mode="sum"), layers.Dense(2)])
+    model = models.Sequential([layers.Merge([words, both], mode="concat"), layers.Dropout(0.5), layers.Dense(2)])
+    model.set_weights([rng.uniform(0.05, 0.5, w.shape).astype("float32") for w in model.get_weights()])
+    model.save(str(folder / "keras1_merge.h5"))
+    x = [rng.randint(0, 10, (2, 5)), *(rng.rand(2, size).astype("float32") for size in (4, 5))]
+    np.savez(str(folder / "keras1_merge.npz"), *x, y=model.predict(x))
 
 
 def keras2(folder):

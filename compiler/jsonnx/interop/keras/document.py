@@ -81,6 +81,8 @@ class Written:
     registered: str | None = None
     calls: tuple[Invocation, ...] = ()
     inner: Model | None = None
+    branches: tuple[Model, ...] = ()
+    """What Keras 1's Merge joins at the beginning of a Sequential, each with inputs of its own."""
     built: Mapping[str, Json] = field(default_factory=dict)
     """The shapes it was built for, where Keras 3 says them."""
 
@@ -105,6 +107,21 @@ class Model:
     @property
     def sequential(self) -> bool:
         return self.kind == "Sequential"
+
+    @property
+    def inner_models(self) -> tuple[Model, ...]:
+        """Those that stand where the model's own input would."""
+        first = self.layers[0] if self.sequential and self.layers else None
+        if first is None:
+            return ()
+        return first.branches or ((first.inner,) if first.inner is not None else ())
+
+    @property
+    def arity(self) -> int:
+        """How many inputs it takes."""
+        if not self.sequential:
+            return sum(1 for item in leaves(self.inputs) if isinstance(item, Ref))
+        return sum(inner.arity for inner in self.inner_models) or 1
 
 
 @dataclass
@@ -165,6 +182,8 @@ class Reader:
         if kind in MODELS and inner is None:
             return None
         module, registered = value.get("module"), value.get("registered_name")
+        joined = config.get("layers") if kind == "Merge" and isinstance(config, dict) else None
+        branches = self.branches(joined, (*path, "config", "layers"))
         return Written(
             name=name if isinstance(name, str) else inner.name if inner else "",
             kind=kind,
@@ -174,8 +193,19 @@ class Reader:
             registered=registered if isinstance(registered, str) else None,
             calls=self.calls(value.get("inbound_nodes"), (*path, "inbound_nodes")),
             inner=inner,
+            branches=branches,
             built=value["build_config"] if isinstance(value.get("build_config"), dict) else {},
         )
+
+    def branches(self, entries: Json, path: JsonPath) -> tuple[Model, ...]:
+        """The models that Keras 1's Merge joins, where they stand in it."""
+        found = []
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            layer = self.layer(entry, (*path, index))
+            if layer is not None and layer.inner is None:
+                self.wrong((*path, index), "a Merge at the beginning of a Sequential joins models")
+            found += [layer.inner] if layer is not None and layer.inner is not None else []
+        return tuple(found)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 

@@ -40,11 +40,26 @@ class Graph:
             return Network(self, model, inputs).outputs()
         value: Results = inputs[0] if len(inputs) == 1 else inputs or None
         for layer in model.layers:
-            if layer.inner is not None:
+            if layer.branches and layer is model.layers[0]:
+                value = self.joined(layer, inputs)
+            elif layer.inner is not None:
                 value = self.model(layer.inner, [value])
             elif layer.kind != "InputLayer":
                 value = self.called(layer, Bound({"inputs": value}, ()), {}, layer.path)
         return value
+
+    def joined(self, layer: Written, inputs: list[Value | None]) -> Results:
+        """What Keras 1's Merge makes of its branches, each of which takes its part of the inputs."""
+        rest, values = list(inputs), []
+        wanted = sum(branch.arity for branch in layer.branches)
+        if wanted != len(rest) and None not in rest:
+            message = f"{quoted(layer.name)} joins models with {wanted} inputs, and is given {len(rest)}"
+            self.report.add("keras-wrong-form", layer.path, message)
+            return None
+        for branch in layer.branches:
+            values.append(self.model(branch, rest[: branch.arity]))
+            del rest[: branch.arity]
+        return self.called(layer, Bound({"inputs": values}, ()), {}, layer.path)
 
     def entry(self, layer: Written) -> Entry | None:
         """The entry of a layer, made once."""

@@ -187,6 +187,7 @@ def every_layer(model: Model) -> Iterator[Any]:
     waiting = [model]
     for inside in waiting:
         for layer in layers_of(inside):
+            waiting += layer.branches
             if layer.inner is not None:
                 waiting.append(layer.inner)
             elif not is_operation(layer):
@@ -201,6 +202,8 @@ def grouped(model: Model, around: tuple[str, ...] = (), group: str = "") -> Iter
     """Where the layers' weights are in a file."""
     counts: dict[str, int] = {}
     for layer in model.layers:
+        for branch in layer.branches:  # whose layers Keras 1 wrote as those of the model itself
+            yield from grouped(branch, around, group)
         if is_operation(layer):
             continue
         stem = snake_case(layer.kind)
