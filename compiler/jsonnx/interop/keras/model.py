@@ -76,8 +76,8 @@ class Imported:
 
     def folded(self) -> Iterator[dict[str, Any]]:
         """The document in blocks, and with less and less folded: to be written out again and compared."""
-        for repeats in (True, False):
-            yield folded(self.flat, self.training, repeats=repeats)
+        for own_names, repeats in ((True, True), (False, True), (False, False)):
+            yield folded(self.flat, self.training, repeats=repeats, own_names=own_names)
 
     def origin(self, path: JsonPath) -> JsonPath:
         """Where a part of the document comes from in the Keras file."""
