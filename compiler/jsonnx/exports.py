@@ -19,6 +19,7 @@ from .interop.keras.export import Exported, Named, archive_bytes, exported, weig
 from .layers import Layer
 from .layers.learned import Learner
 from .runtime.run_folder import ABOUT, WEIGHTS
+from .runtime.weights import WeightsReport
 from .validation import Checked, Spec, check
 
 MODEL_FILES = ("model.json", "model.weights.h5")
@@ -31,6 +32,8 @@ class KerasModel:
 
     config: dict[str, Any]
     weights: bytes
+    weights_report: WeightsReport | None = None
+    """What became of weights that were given; None where all are drawn."""
 
     def files(self, path: str | os.PathLike[str]) -> list[Path]:
         """What `save` would write. Raises UsageError."""
@@ -65,7 +68,8 @@ def to_keras(
     Raises CompileError where Keras has no words for something in it (`not-exportable`), or as `compile` does.
     """
     checked = spec if isinstance(spec, Checked) else check(spec)
-    known = compiled(checked, weights, seed, partial=partial).weights
+    model = compiled(checked, weights, seed, partial=partial)
+    known = model.weights
     made = as_keras(checked, known)
     graph = inference_graph(checked)
     own: dict[str, dict[str, np.ndarray]] = {}
@@ -73,7 +77,7 @@ def to_keras(
         layer, _, weight = name.partition("/")
         own.setdefault(layer, {})[weight] = known[name]
     named = [Named(name, layer, _numbered(layer, own.get(name, {}))) for name, layer in made.layers]
-    return KerasModel(made.config, weights_bytes(checked.network.name, named))
+    return KerasModel(made.config, weights_bytes(checked.network.name, named), model.weights_report)
 
 
 def as_keras(checked: Checked, weights: Mapping[str, np.ndarray]) -> Exported:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .diagnostics import CompileError, Diagnostic
+from .diagnostics import CompileError, Diagnostic, UsageError
 from .driver import forward
 from .frontend.format import formatted
 from .frontend.network import Network
@@ -42,18 +42,33 @@ class Import:
         return formatted(from_value(self.spec))
 
 
-def from_keras(path_or_text: PathOrText) -> tuple[dict[str, Any], Mapping[str, np.ndarray] | None]:
+def from_keras(
+    path_or_text: PathOrText, weights: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, Any], Mapping[str, np.ndarray] | None]:
     """The spec and the weights, if there are any, of a Keras model: a path, or the text of `model.to_json()`.
 
+    `weights` is a file of them beside the JSON, as `model.save_weights()` writes it.
     Raises CompileError with everything that cannot be said in a spec, UsageError where there is no such file.
     """
-    found = imported(path_or_text)
+    found = imported(path_or_text, weights)
     return found.spec, found.weights
 
 
-def imported(path_or_text: PathOrText, *, fold: bool = True) -> Import:
+def imported(path_or_text: PathOrText, weights: str | os.PathLike[str] | None = None, *, fold: bool = True) -> Import:
     """As `from_keras`, with what there is to know of the file. Unless folded, the spec has no blocks."""
-    return translated(open_keras(path_or_text), fold=fold)
+    file = open_keras(path_or_text)
+    return translated(file if weights is None else _with_weights(file, os.fspath(weights)), fold=fold)
+
+
+def _with_weights(file: KerasFile, name: str) -> KerasFile:
+    """A model's JSON with the weights of another file. Raises CompileError, UsageError."""
+    if file.form != "json":
+        help = "a file of weights goes with the JSON of model.to_json()"
+        raise UsageError("bad-option", f"{file.file!r} is no model's JSON", help)
+    beside = open_keras(name)
+    if beside.weights is None:
+        raise CompileError([Diagnostic("keras-no-weights", "there are no weights in this file", file=name)])
+    return replace(file, weights=beside.weights, weights_file=name, notices=(*file.notices, *beside.notices))
 
 
 def translated(file: KerasFile, *, fold: bool = True) -> Import:
@@ -110,8 +125,9 @@ def _weights(file: KerasFile, model: Imported, checked: Checked) -> tuple[dict[s
     graph = forward(checked)
     wanted = {name: weight.type for name, weight in {**graph.parameters, **graph.states}.items()}
     trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
-    result = matched(file.weights, model.owners, wanted, trainable, file.file)
-    faults = result.faults(file.file)
+    name = file.weights_file or file.file
+    result = matched(file.weights, model.owners, wanted, trainable, name)
+    faults = result.faults(name)
     if faults:
         raise CompileError(faults)
     return result.arrays, result.notices

@@ -13,7 +13,7 @@ from .diagnostics import CompileError, Diagnostic, Report, UsageError
 from .files import UnsafePath, open_beneath, open_file, shown
 from .frontend.selection import selected
 from .runtime.faults import FeedError
-from .runtime.weights import WeightsReport, check_finite, matched, weights_in
+from .runtime.weights import Given, WeightsReport, check_finite, matched, matched_file, weights_in
 from .training.section import EVERY, Start
 from .types import TensorType
 from .validation import Checked
@@ -43,8 +43,9 @@ def start(
     name = None
     if isinstance(weights, (str, os.PathLike)):
         name = os.fspath(weights)
-        weights = arrays_at(checked, name, partial)
-    arrays, report = matched(weights, wanted)
+        arrays, report = matched_file(given_at(checked, name, partial), wanted)
+    else:
+        arrays, report = matched(weights, wanted)
     faults = told(report, partial)
     if faults:
         raise CompileError([replace(fault, file=name) for fault in faults]) if name else FeedError(faults)
@@ -61,13 +62,13 @@ def named(
     about: Start = training.weights
     report = checked.report()
     with opened(checked, about.file, report) as file:
-        inside = arrays_in(checked, file, shown(checked.folder / about.file), True)
-    found = {f"{about.prefix}{name}": array for name, array in inside.items()}
+        found = given_in(checked, file, shown(checked.folder / about.file), True).behind(about.prefix)
     if about.layers != EVERY:  # then the file may be of a larger network
         layers = {layer for pattern in about.layers for layer in selected(pattern, map(layer_of, wanted))}
         wanted = {name: type for name, type in wanted.items() if layer_of(name) in layers}
-        found = {name: array for name, array in found.items() if layer_of(name) in layers}
-    arrays, matches = matched(found, wanted)
+        arrays = {name: array for name, array in found.arrays.items() if layer_of(name) in layers}
+        found = replace(found, arrays=arrays, extra={})
+    arrays, matches = matched_file(found, wanted)
     for fault in told(matches, partial):
         report.add(fault.code, ("training", "weights"), f"{about.file}: {fault.message}", help=fault.help)
     report.raise_errors()
@@ -78,26 +79,26 @@ KERAS = (".keras", ".h5", ".hdf5", ".weights.json")
 """How the names of Keras' files end."""
 
 
-def arrays_in(checked: Checked, file: IO[bytes], name: str, partial: bool) -> Mapping[str, np.ndarray]:
+def given_in(checked: Checked, file: IO[bytes], name: str, partial: bool) -> Given:
     """The weights in an open file of that name, by our names. Raises CompileError, UsageError."""
-    return keras_arrays(checked, file, name, partial) if name.lower().endswith(KERAS) else weights_in(file, name)
+    return keras_given(checked, file, name, partial) if name.lower().endswith(KERAS) else Given(weights_in(file, name))
 
 
-def arrays_at(checked: Checked, name: str, partial: bool) -> Mapping[str, np.ndarray]:
+def given_at(checked: Checked, name: str, partial: bool) -> Given:
     """The same of a file that the user named, or of an unpacked `.keras` archive."""
     if os.path.isdir(name) and name.lower().endswith(KERAS):
-        return keras_arrays(checked, None, name, partial)
+        return keras_given(checked, None, name, partial)
     with open_file(name) as file:
-        return arrays_in(checked, file, name, partial)
+        return given_in(checked, file, name, partial)
 
 
-def keras_arrays(checked: Checked, file: IO[bytes] | None, name: str, partial: bool) -> Mapping[str, np.ndarray]:
+def keras_given(checked: Checked, file: IO[bytes] | None, name: str, partial: bool) -> Given:
     from .interop.keras import open_keras, opened_keras
     from .keras_weights import keras_weights  # which knows models, and these what they start from
 
-    arrays = keras_weights(checked, open_keras(name) if file is None else opened_keras(file, name), partial)
-    check_finite(arrays, name)
-    return arrays
+    given = keras_weights(checked, open_keras(name) if file is None else opened_keras(file, name), partial)
+    check_finite(given.arrays, name)
+    return given
 
 
 def layer_of(weight: str) -> str:
@@ -125,6 +126,7 @@ def told(report: WeightsReport, partial: bool) -> list[Diagnostic]:
         help = (
             f"the network has {', '.join([*report.wanted][:4])}, ...; given are {', '.join([*report.given][:4])}, ..."
         )
+        help = next((f"the weight {name!r} {why}" for name, why in report.unfit.items()), help)
         return [Diagnostic("weights-mismatch", "none of the weights fits the network", help=help)] if given else []
     faults = report.faults()
     first = next((index for index, fault in enumerate(faults) if fault.help is None), None)

@@ -300,6 +300,16 @@ def test_a_free_axis_takes_what_a_fixed_one_took() -> None:
     assert "! input x" in jsonnx("diff", "free.json", "fixed.json", status=1).stdout
 
 
+def test_an_axis_under_another_name_is_told_of_the_signature_alone() -> None:
+    said, told = diff(lambda spec: spec["inputs"]["age"].update(shape=["years"]))
+    assert "input age is float32[batch, years], was float32[batch, n]" in said
+    assert not told["layers"]
+    old = {"inputs": {"x": {"shape": ["time", 3]}}, "layers": [{"type": "Conv1D", "filters": 2, "kernel_size": 2}]}
+    new = {"inputs": {"x": {"shape": ["steps", 3]}}, "layers": [{"type": "Conv1D", "filters": 4, "kernel_size": 2}]}
+    said = jsonnx("diff", write("a.json", old), write("b.json", new), status=1).stdout
+    assert "makes float32[batch, steps - 1, 2] -> float32[batch, steps - 1, 4]" in said
+
+
 def test_labels_given_for_the_first_time_break_nothing() -> None:
     new = edited(lambda spec: spec.pop("labels"))
     assert "~ labels kind are given now" in jsonnx("diff", new, "old.json").stdout

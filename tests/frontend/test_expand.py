@@ -53,6 +53,44 @@ def test_a_block_is_its_layers_under_joined_names() -> None:
     ]
 
 
+def test_a_block_may_leave_its_layers_their_own_names() -> None:
+    """Called again they are joined, for the first call has the names; in another block they follow its rule."""
+    own = {
+        "parameters": {"n": 0},
+        "names": "own",
+        "layers": [{**DENSE, "name": "d_${n}"}, {"type": "ReLU", "name": "r_${n}"}],
+    }
+    around = {"layers": [{"type": "b", "n": 7}, {**DENSE, "from": "b"}]}
+    layers = [
+        {"type": "b"},
+        {"type": "b", "n": 1},
+        {"type": "Add", "from": ["b", "b_1"]},
+        {"use": "b", "name": "again"},
+    ]
+    assert flat([*layers, {"type": "outer"}], blocks={"b": own, "outer": around}) == [
+        ("d_0", "Dense", ("x",)),
+        ("r_0", "ReLU", ("d_0",)),
+        ("d_1", "Dense", ("r_0",)),
+        ("r_1", "ReLU", ("d_1",)),
+        ("add", "Add", ("r_0", "r_1")),
+        ("again_d_0", "d_0", ("add",)),
+        ("again_r_0", "r_0", ("again_d_0",)),
+        ("outer_d_7", "Dense", ("again_r_0",)),
+        ("outer_r_7", "ReLU", ("outer_d_7",)),
+        ("outer_dense", "Dense", ("outer_r_7",)),
+    ]
+
+
+def test_layers_with_names_of_their_own_are_told_apart_by_parameters() -> None:
+    own = {"names": "own", "layers": [{**DENSE, "name": "d"}]}
+    assert faults(spec([{"type": "b"}, {"type": "b"}], blocks={"b": own})) == [
+        ("duplicate-name", "$.blocks.b.layers[0].name")
+    ]
+    assert faults(spec([{"type": "b"}], blocks={"b": {**own, "names": "mine"}})) == [
+        ("invalid-value", "$.blocks.b.names")
+    ]
+
+
 def test_a_block_has_inputs_and_outputs_by_name() -> None:
     block = {
         "inputs": ["left", "right"],

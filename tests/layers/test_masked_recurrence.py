@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonnx
 import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, one_layer, run
+from jsonnx.diagnostics import CompileError
 from jsonnx.types import Size
 from masked import masked
 
@@ -101,3 +103,30 @@ def test_both_directions_of_a_bidirectional_layer_get_the_mask_and_masked_steps_
         np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(found["layer"][MASK[:2] == 0], 0)
     np.testing.assert_allclose(found["layer"][MASK[:2] > 0], wanted["layer"].reshape(-1, 4), rtol=1e-5, atol=1e-6)
+
+
+def test_a_mask_that_is_an_input_is_as_one_beside_the_sequence_and_goes_before_it() -> None:
+    """Also where initial states are given, with which one beside the sequence is not read."""
+    inputs: dict = {"x": {"shape": [TIME, 3]}, "start": {"shape": [2]}, "mask": {"shape": [TIME], "dtype": "bool"}}
+    hidden = {"type": "Masking", "name": "hidden", "mask_value": 0.0, "from": "x"}
+    gru = {"type": "GRU", "units": 2, "return_sequences": True}
+    found = {}
+    x = draw((3,))
+    x[:, 0] = 0  # what Masking hides
+    for name, sources in {"alone": ["x", "start", "mask"], "over": ["hidden", "start", "mask"]}.items():
+        spec = {"inputs": inputs, "layers": [*[hidden][name == "alone" :], {**gru, "from": sources}]}
+        model = jsonnx.compile(spec, seed=3)
+        feeds = {"x": x, "start": np.ones((3, 2), "float32"), "mask": MASK > 0}
+        (found[name],) = model.session().run(feeds).values()
+    np.testing.assert_array_equal(found["alone"], found["over"])
+    graph = masked(gru, (TIME, 3), (2,))
+    weights = {name.replace("layer", "gru", 1): name for name in graph.parameters}
+    given = {own: model.weights[name] for name, own in weights.items()}
+    wanted = run(graph, {"x0": x, "x1": feeds["start"], "mask": MASK, **given})["layer"]
+    np.testing.assert_allclose(found["alone"], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_mask_that_is_an_input_has_a_place_for_every_step() -> None:
+    inputs = {"x": {"shape": [TIME, 3]}, "mask": {"shape": [TIME - 1], "dtype": "bool"}}
+    with pytest.raises(CompileError, match="needs a mask"):
+        jsonnx.compile({"inputs": inputs, "layers": [{"type": "LSTM", "units": 2, "from": ["x", "mask"]}]})

@@ -24,8 +24,12 @@ UNWANTED = {"Transpose": 1, "Cast": 0, "Identity": 0}
 """How many of an operator a graph may have."""
 
 SPREAD, GENTLE = 0.3, 0.05
-"""How far statistics are drawn from 0 and 1; in the second EfficientNets less: by 0.3 a millionth of the images moves
-Keras' own answer as much as its largest number."""
+"""How far statistics are drawn from 0 and 1; in DELICATE networks less: by 0.3 a millionth of the images moves what
+Keras itself answers as much as its largest number."""
+
+DELICATE = ("EfficientNetV2", "EfficientNetB6", "EfficientNetB7")
+DAMPED = ("EfficientNetV2M", "EfficientNetV2L")
+"""In these gamma is drawn around a half: around 1 a millionth does that with any statistics, so deep are they."""
 
 ANY_SIZE = 224
 """Rows and columns of an image where the network takes any."""
@@ -108,11 +112,11 @@ def from_keras(name: str, file: Path) -> tuple[str, Any, Any]:
 
     keras.utils.set_random_seed(7)
     random = np.random.default_rng(7)
-    spread = GENTLE if name.startswith("EfficientNetV2") else SPREAD
+    spread, gamma = GENTLE if name.startswith(DELICATE) else SPREAD, 0.5 if name in DAMPED else 1.0
     model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
     for variable in model.variables:
         if variable.path.endswith(("moving_mean", "moving_variance", "gamma", "beta")):
-            around = 1.0 if variable.path.endswith(("moving_variance", "gamma")) else 0.0
+            around = {"moving_variance": 1.0, "gamma": gamma}.get(variable.path.rpartition("/")[2], 0.0)
             variable.assign(around + random.uniform(-spread, spread, variable.shape))
     shape = (2, *(size or ANY_SIZE for size in model.input_shape[1:]))
     raw = name.startswith(("EfficientNet", "ConvNeXt", "MobileNetV3"))  # these scale the numbers themselves

@@ -99,7 +99,9 @@ def one_layer(case: layers.cases.Case) -> Document:
     if case.layer["type"] in COUNTING and case.layer.get("output_mode", "int") == "int":  # no loss takes integers
         entries.append({"type": "Rescaling", "name": "real", "scale": 1})
         outputs = ["real"]
-    if case.layer["type"].endswith("Attention"):  # Keras passes masks on to the losses, but not through this layer
+    if case.masks or case.layer["type"].endswith(
+        "Attention"
+    ):  # Keras passes masks on to the losses, but not through this layer
         flat = {output: output.replace(".", "_") + "_flat" for output in outputs}
         entries += [{"type": "Flatten", "name": name, "from": output} for output, name in flat.items()]
         outputs = list(flat.values())
@@ -216,6 +218,16 @@ def encoder_decoder(kind: str, states: tuple[str, ...]) -> Document:
     )
 
 
+def given_a_mask(layers: list[tuple[str, list[str]]], **more: list[int]) -> Document:
+    """Recurrent layers with a mask that is an input of theirs."""
+    entries: list[Document] = [{"type": "ops.greater", "name": "kept", "from": "counts", "x2": 0.0}]
+    for name, (kind, sources) in zip(("first", "second"), layers, strict=False):
+        inner = recurrent("GRU" if kind == "Bidirectional" else kind, units=4, return_sequences=True)
+        entry = {"type": kind, "layer": inner} if kind == "Bidirectional" else inner
+        entries.append({**entry, "name": name, "from": sources})
+    return graph({"x": [5, 2], "counts": [5], **more}, [*entries, dense(2, name="word")], ["word"])
+
+
 CONV = {"type": "Conv2D", "filters": 3, "kernel_size": 3, "padding": "same"}
 IMAGE = (6, 5, 2)
 
@@ -269,6 +281,10 @@ GRAPHS = [
     Network("graph-lstm-states", encoder_decoder("LSTM", ("state_h", "state_c"))),
     Network("graph-gru-states", encoder_decoder("GRU", ("state_h",))),
     Network("graph-rnn-states", encoder_decoder("SimpleRNN", ("state_h",))),
+    Network("graph-mask-given", given_a_mask([("LSTM", ["x", "kept"]), ("GRU", ["first", "kept"])])),
+    Network("graph-mask-goes-on", given_a_mask([("GRU", ["x", "kept"]), ("LSTM", ["first"])])),
+    Network("graph-mask-and-state", given_a_mask([("SimpleRNN", ["x", "start", "kept"])], start=[4])),
+    Network("graph-mask-both-ways", given_a_mask([("Bidirectional", ["x", "kept"])])),
     Network("graph-residual", stack(*RESIDUAL, shape=IMAGE, loss="sparse_categorical_crossentropy"), "classes"),
     Network(
         "graph-residual-rmsprop",

@@ -168,8 +168,13 @@ def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any
         results = layer(inputs[0])
     elif kind == "CategoryEncoding":
         results = layer(inputs[0], count_weights=inputs[1])
+    elif kind == "Softmax":
+        results = layer(inputs[0], mask=inputs[1])
     elif kind in RECURRENT:
-        results = layer(inputs[0], initial_state=initial_states(layer, inputs[1:]))
+        masks = [one for one in inputs[-1:] if one.dtype == "bool"]
+        states = inputs[1 : len(inputs) - len(masks)]
+        given = {"initial_state": initial_states(layer, states)} if states else {}
+        results = layer(inputs[0], **given, mask=masks[0] if masks else None)
     else:
         results = layer(inputs)
     return keras.tree.flatten(results)

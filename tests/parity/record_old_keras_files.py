@@ -1,7 +1,7 @@
 """Records files as older generations of Keras write them, and what those compute: `python ... FOLDER`.
 
-Run by Keras 1.2.2 and 2.2.4 on Theano 1.0.5 (Python 3.6, THEANO_FLAGS=cxx=,optimizer=fast_compile), and by TensorFlow
-2.12 with its own Keras.
+Run by Keras 1.2.2 and 2.2.4 on Theano 1.0.5 (Python 3.6, THEANO_FLAGS=cxx=,optimizer=fast_compile), by TensorFlow
+2.12 with its own Keras, and by tf-keras 2.21, which writes weights as 2.15 did.
 """
 
 import sys
@@ -14,7 +14,10 @@ try:
     from keras import __version__, layers, models
     from keras import backend as K
 except ImportError:
-    from tensorflow.keras import __version__, layers, models
+    try:
+        from tf_keras import __version__, layers, models
+    except ImportError:
+        from tensorflow.keras import __version__, layers, models
 
 rng = np.random.RandomState(0)
 
@@ -52,6 +55,22 @@ def keras1(folder):
         folder / "keras1_th",
         rng.rand(2, 3, 8, 8).astype("float32"),
     )
+    keras1_merge(folder)
+
+
+def keras1_merge(folder):
+    """Branches that are joined at the beginning of a Sequential, one of them of such branches."""
+
+    def branch(size):
+        return models.Sequential([layers.Dense(3, input_dim=size, activation="tanh")])
+
+    words = models.Sequential([layers.Embedding(10, 4, input_length=5), layers.LSTM(3)])
+    both = models.Sequential([layers.Merge([branch(4), branch(5)], mode="sum"), layers.Dense(2)])
+    model = models.Sequential([layers.Merge([words, both], mode="concat"), layers.Dropout(0.5), layers.Dense(2)])
+    model.set_weights([rng.uniform(0.05, 0.5, w.shape).astype("float32") for w in model.get_weights()])
+    model.save(str(folder / "keras1_merge.h5"))
+    x = [rng.randint(0, 10, (2, 5)), *(rng.rand(2, size).astype("float32") for size in (4, 5))]
+    np.savez(str(folder / "keras1_merge.npz"), *x, y=model.predict(x))
 
 
 def keras2(folder):
@@ -77,7 +96,37 @@ def keras2(folder):
     record(model, folder / "keras2_recurrent", rng.rand(2, 5, 4).astype("float32"))
 
 
+def unnamed(folder, form):
+    """Weights alone, whose layers the order tells; and such as are alike, side by side or in a model of their own."""
+    x = layers.Input((4,), name="x")
+    y = layers.BatchNormalization(name="first")(layers.Dense(4, activation="tanh", name="alike_1")(x))
+    y = layers.Dense(4, activation="relu", name="alike_2")(y) * 2.0
+    y = layers.Dense(4, name="alike_3")(layers.BatchNormalization(name="second")(y))
+    wide, narrow = layers.Dense(5, name="wide")(y), layers.Dense(3, name="narrow")(y)
+    record_weights(models.Model(x, layers.Concatenate(name="end")([narrow, wide])), folder / form / "told")
+    inner = models.Sequential([layers.Dense(4, name="inner_1"), layers.Dense(4, name="inner_2")], name="inner")
+    left, right = layers.Dense(4, name="left")(x), layers.Dense(4, activation="tanh", name="right")(x)
+    record_weights(models.Model(x, inner(layers.Subtract(name="minus")([right, left]))), folder / form / "alike")
+
+
+def record_weights(model, path):
+    model.set_weights([rng.uniform(0.05, 0.5, w.shape).astype("float32") for w in model.get_weights()])
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".json").write_text(model.to_json())
+    model.save_weights("%s.weights.h5" % path)  # noqa: UP031
+    x = rng.normal(size=(2, 4)).astype("float32")
+    np.savez("%s.npz" % path, x=x, y=model(x, training=False))  # noqa: UP031
+
+
 def tf_keras(folder):
+    if __version__ > "2.13":
+        unnamed(folder, "keras2_15_weights")
+    else:
+        tf_keras_12(folder)
+        unnamed(folder, "keras2_12_weights")
+
+
+def tf_keras_12(folder):
     x = layers.Input((6, 4), name="x")
     encoder = models.Sequential(
         [

@@ -16,6 +16,7 @@ from ..diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.faults import FeedError
 
 if TYPE_CHECKING:
+    from ..runtime.weights import WeightsReport
     from ..validation import Checked
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -128,6 +129,16 @@ def warn(checked: Checked) -> None:
     """Shows what is doubtful in a spec that is sound."""
     if checked.diagnostics:
         complain(checked.diagnostics, "text")
+
+
+def tell_weights(report: WeightsReport) -> None:
+    """What is to know of given weights, and what became of them, where that is not all of them."""
+    from ..render.tables import weights_text
+
+    if report.notices:
+        complain(report.notices, "text")
+    if not report.complete:
+        tell(weights_text(report))
 
 
 def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> Checked:

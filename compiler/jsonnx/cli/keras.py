@@ -7,23 +7,27 @@ from pathlib import Path
 import click
 
 from ..diagnostics import UsageError
-from .common import A_SEED, PARTIAL, complain, reported, say, tell
+from .common import A_SEED, PARTIAL, complain, reported, say, tell, tell_weights
 
 
 @click.command("import")
 @click.argument("file", metavar="FILE")
+@click.argument("beside", metavar="[WEIGHTS]", required=False)
 @click.option("-o", "--output", metavar="SPEC.json", help="Spec to write; standard output where omitted.")
 @click.option("--weights", metavar="OUT.safetensors", help="Where to write the weights of the file.")
 @click.option("--flat", is_flag=True, help="Write every layer by itself: no blocks and no repetitions.")
 @reported
-def import_(file: str, output: str | None, weights: str | None, flat: bool) -> None:
-    """Make a spec of a Keras model: the text of to_json(), a .keras or an .h5 file."""
+def import_(file: str, beside: str | None, output: str | None, weights: str | None, flat: bool) -> None:
+    """Make a spec of a Keras model: the text of to_json(), a .keras or an .h5 file.
+
+    WEIGHTS is a .weights.h5 file that goes with the text.
+    """
     from ..files import spare, write_atomically
     from ..imports import imported
     from ..interop.weights import weights_bytes
 
-    found = imported(Path(file), fold=not flat)
-    spare([Path(file)], [Path(name) for name in (output, weights) if name])
+    found = imported(Path(file), beside, fold=not flat)
+    spare([Path(name) for name in (file, beside) if name], [Path(name) for name in (output, weights) if name])
     if weights and found.weights is None:
         raise UsageError("keras-no-weights", f"there are no weights in {file!r}", "leave out --weights")
     if found.notices:
@@ -57,5 +61,7 @@ def export(source: str, keras: bool, output: str, weights: str | None, partial: 
         raise UsageError("bad-option", "which framework is it for?", "Keras is the only one: --keras")
     model = from_source(source, weights, seed, partial)
     spare([Path(name) for name in (source, weights) if name], model.files(output))
+    if model.weights_report is not None:
+        tell_weights(model.weights_report)
     for path in model.save(output):
         tell(f"wrote {path}")

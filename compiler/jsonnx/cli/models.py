@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from .common import A_SEED, FORMAT, PARTIAL, PROVIDER, SCALE, SET, SPEC, checked_spec, complain, reported, say, tell
-
-if TYPE_CHECKING:
-    from ..runtime.weights import WeightsReport
-
-
-def tell_weights(report: WeightsReport) -> None:
-    """What became of given weights, where that is not all of them."""
-    from ..render.tables import weights_text
-
-    if not report.complete:
-        tell(weights_text(report))
+from .common import (
+    A_SEED,
+    FORMAT,
+    PARTIAL,
+    PROVIDER,
+    SCALE,
+    SET,
+    SPEC,
+    checked_spec,
+    complain,
+    reported,
+    say,
+    tell,
+    tell_weights,
+)
 
 
 @click.command()

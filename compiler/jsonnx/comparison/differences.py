@@ -11,7 +11,7 @@ from ..frontend.format import reading_order
 from ..frontend.network import Call
 from ..training.section import Training
 from .sides import Cost, Matches, Side, kind_of
-from .signature import SignatureChange, signature_changes
+from .signature import SignatureChange, renamed_sizes, signature_changes, todays_sizes
 
 
 class Change(NamedTuple):
@@ -81,10 +81,11 @@ class Comparison:
 def compared(old: Side, new: Side) -> Comparison:
     """Every difference in meaning."""
     matches = Matches(old, new)
-    layers = [change for change in _layers(old, new, matches) if change.is_one]
+    symbols = todays_sizes(old.typed, new.typed, matches)
+    layers = [change for change in _layers(old, new, matches, symbols) if change.is_one]
     return Comparison(
         layers,
-        signature_changes(old, new, matches),
+        signature_changes(old, new, matches, symbols),
         dict(_training(old.network.training, new.network.training)),
         _weights(old, new, matches),
         Change(*(sum(cost.parameters for cost in side.costs.values()) for side in (old, new))),
@@ -100,7 +101,7 @@ def _sum(numbers: list[int | None]) -> int | None:
 # -- layers ------------------------------------------------------------------------------------------------------------
 
 
-def _layers(old: Side, new: Side, matches: Matches) -> Iterator[LayerChange]:
+def _layers(old: Side, new: Side, matches: Matches, symbols: Mapping[str, str]) -> Iterator[LayerChange]:
     """In the order of the new network; what was removed stands where it was."""
     place = {name: index for index, name in enumerate(matches.old)}
     removed = [name for name in matches.old if name not in matches.now][::-1]
@@ -108,7 +109,10 @@ def _layers(old: Side, new: Side, matches: Matches) -> Iterator[LayerChange]:
         before = matches.before.get(name)
         while before is not None and removed and place[removed[-1]] < place[before]:
             yield _removed(old, matches.old[removed.pop()])
-        yield _added(new, call) if before is None else _changed(old, new, matches.old[before], call, matches)
+        if before is None:
+            yield _added(new, call)
+        else:
+            yield _changed(old, new, matches.old[before], call, matches, symbols)
     while removed:
         yield _removed(old, matches.old[removed.pop()])
 
@@ -139,7 +143,9 @@ def _removed(side: Side, call: Call) -> LayerChange:
     )
 
 
-def _changed(old: Side, new: Side, before: Call, after: Call, matches: Matches) -> LayerChange:
+def _changed(
+    old: Side, new: Side, before: Call, after: Call, matches: Matches, symbols: Mapping[str, str]
+) -> LayerChange:
     cost, now = old.costs.get(before.name, NOTHING), new.costs.get(after.name, NOTHING)
     same = matches.sources(before) == after.sources
     owner = _borrowed(before)
@@ -150,7 +156,7 @@ def _changed(old: Side, new: Side, before: Call, after: Call, matches: Matches) 
         _arguments(before, after),
         Change(None, None) if same else Change(before.sources, after.sources),
         Change(owner and matches.called(owner), _borrowed(after)),
-        Change(_shapes(old, before), _shapes(new, after)),
+        Change(_shapes(old, before, symbols), _shapes(new, after)),
         Change(cost.parameters, now.parameters),
         Change(cost.macs, now.macs),
     )
@@ -161,8 +167,8 @@ def _borrowed(call: Call) -> str | None:
     return call.owner if call.owner != call.name else None
 
 
-def _shapes(side: Side, call: Call) -> tuple[str, ...]:
-    return tuple(str(side.typed.types[name]) for name in call.results)
+def _shapes(side: Side, call: Call, symbols: Mapping[str, str] = {}) -> tuple[str, ...]:
+    return tuple(renamed_sizes(side.typed.types[name], symbols) for name in call.results)
 
 
 def _written(call: Call) -> dict[str, Json]:

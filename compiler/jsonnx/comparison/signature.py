@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..passes.shapes import TypedNetwork
-from ..types import Dim, TensorType
+from ..types import TensorType
 from .sides import Matches, Side
 
 INPUT, OUTPUT, LABELS, MODEL = "input", "output", "labels", "model"
@@ -28,17 +28,16 @@ class _Signature:
     old: TypedNetwork
     new: TypedNetwork
     matches: Matches
+    symbols: Mapping[str, str]
     found: list[SignatureChange] = field(default_factory=list)
-    symbols: dict[str, str] = field(default_factory=dict)
-    """Today's names of sizes."""
 
     def add(self, part: str, name: str, message: str, breaks: bool = True) -> None:
         self.found.append(SignatureChange(part, name, message, breaks))
 
 
-def signature_changes(old: Side, new: Side, matches: Matches) -> list[SignatureChange]:
-    """Every change, those of inputs first."""
-    of = _Signature(old.typed, new.typed, matches)
+def signature_changes(old: Side, new: Side, matches: Matches, symbols: Mapping[str, str]) -> list[SignatureChange]:
+    """Every change, those of inputs first; `symbols` are today's names of sizes."""
+    of = _Signature(old.typed, new.typed, matches, symbols)
     if old.network.name != new.network.name:
         of.add(MODEL, new.network.name, f"was called {old.network.name!r}", breaks=False)
     _inputs(of)
@@ -71,8 +70,6 @@ def _input_type(of: _Signature, name: str, old: TensorType, new: TensorType) -> 
     for before, after in zip(old.shape, new.shape, strict=True):
         if isinstance(after, int):
             narrowed = narrowed or before != after
-        elif not isinstance(before, int):
-            of.symbols.setdefault(str(before), str(after))
     if str(old) != str(new):
         of.add(INPUT, name, f"is {new}, was {old}", breaks=narrowed)
 
@@ -88,7 +85,7 @@ def _outputs(of: _Signature) -> None:
             of.add(OUTPUT, name, f"is called {there[name]!r} now")
         other = of.new.outputs[there[name]]
         if str(type) != str(other):
-            renamed = type.dtype == other.dtype and _sizes(type.shape, of.symbols) == _sizes(other.shape, {})
+            renamed = renamed_sizes(type, of.symbols) == str(other)
             of.add(OUTPUT, there[name], f"is {other}, was {type}", breaks=not renamed)
     for name, type in of.new.outputs.items():
         if name not in there.values():
@@ -96,8 +93,21 @@ def _outputs(of: _Signature) -> None:
     _order(of, OUTPUT, list(there.values()), list(of.new.outputs))
 
 
-def _sizes(shape: Sequence[Dim], symbols: Mapping[str, str]) -> list[str]:
-    return [re.sub(r"[^\W\d][\w-]*", lambda word: symbols.get(word[0], word[0]), str(size)) for size in shape]
+def todays_sizes(old: TypedNetwork, new: TypedNetwork, matches: Matches) -> dict[str, str]:
+    """Today's names of the sizes that the inputs know by name."""
+    found: dict[str, str] = {}
+    for name, type in old.inputs.items():
+        other = new.inputs.get(matches.inputs.get(name, ""))
+        for before, after in zip(type.shape, other.shape if other else (), strict=False):
+            if not isinstance(before, int) and not isinstance(after, int):
+                found.setdefault(str(before), str(after))
+    return found
+
+
+def renamed_sizes(type: TensorType, symbols: Mapping[str, str]) -> str:
+    """An old type with today's names of sizes."""
+    named = (re.sub(r"[^\W\d][\w-]*", lambda word: symbols.get(word[0], word[0]), str(size)) for size in type.shape)
+    return f"{type.dtype}[{', '.join(named)}]"
 
 
 def _order(of: _Signature, part: str, old: Sequence[str], new: Sequence[str]) -> None:

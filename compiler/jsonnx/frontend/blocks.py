@@ -26,6 +26,8 @@ class Block:
     inputs: tuple[str, ...]
     layers: list[Json]
     outputs: Json
+    own_names: bool = False
+    """Whether a layer in it is called by its own name alone."""
 
     @property
     def path(self) -> JsonPath:
@@ -54,7 +56,7 @@ def _block(name: str, written: Json, report: Report) -> Block | None:
             report.add("duplicate-name", (*path, "inputs", index), f"the input {quoted(input)} is named twice")
     parameters = written.get("parameters", {})
     check_parameters(parameters, (*path, "parameters"), ENTRY_KEYS, "in an entry", report)
-    return Block(name, parameters, inputs, written["layers"], written.get("outputs"))
+    return Block(name, parameters, inputs, written["layers"], written.get("outputs"), written.get("names") == "own")
 
 
 def check_parameters(

@@ -188,14 +188,16 @@ class _Writer:
         """Write the layers of a template. `owner` is the prefix of those whose weights they use, if of others."""
         for step in template.steps:
             sources = [_joined(ref, prefix, inputs) for ref in step.sources or []]
-            again = (owner or prefix) + step.owner.name if step.owner else owner and owner + step.name
+            outer = prefix if owner is None else owner
             if step.template is not None and step.block is not None:
                 given = step.owner.path if step.owner else step.path
                 uses = (*(frame.uses if frame else ()), (prefix + step.name, step.block.name))
                 use = Frame(step.path, given, step.name, step.block, frame, uses)
                 taken = sources if step.sources is not None else [None] * len(step.block.inputs)
-                self.write(step.template, f"{prefix}{step.name}_", taken, again and f"{again}_", use)
+                inner = outer + step.owner.prefix if step.owner else None if owner is None else outer + step.prefix
+                self.write(step.template, prefix + step.prefix, taken, inner, use)
                 continue
+            again = outer + step.owner.name if step.owner else None if owner is None else outer + step.name
             path: JsonPath = ("layers", len(self.layers))
             self.wrong += [(*path, *wrong[len(step.path) :]) for wrong in step.wrong]
             if frame is not None and None in sources:

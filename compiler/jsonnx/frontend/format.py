@@ -24,7 +24,7 @@ TOP = (
     *("$schema", "version", "name", "description", "parameters", "scales"),
     *("blocks", "inputs", "layers", "outputs", "labels", "training"),
 )
-BLOCK = ("description", "parameters", "inputs", "layers", "outputs")
+BLOCK = ("description", "parameters", "inputs", "names", "layers", "outputs")
 INPUT = ("shape", "dtype")
 ENTRY = ("type", "use", "name", "from", "repeat")
 SIZES = ("units", "filters", "kernel_size", "pool_size", "strides", "padding")

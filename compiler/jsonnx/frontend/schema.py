@@ -141,6 +141,12 @@ def reuse() -> dict[str, Json]:
                 "minItems": 1,
                 "default": ["input"],
             },
+            "names": {
+                "enum": ["joined", "own"],
+                "description": "Whether its layers are called by the use and their names, or by their own names alone, "
+                "which then are made of parameters where there are several uses.",
+                "default": "joined",
+            },
             "layers": {"type": "array", "description": "Its layers, as those of a network.", "minItems": 1},
             "outputs": {
                 "description": "Names of its results; the last layer's where omitted.",

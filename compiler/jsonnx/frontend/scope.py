@@ -360,10 +360,16 @@ class Scope:
             hold(step)
         elif isinstance(target, Step) and not target.gone:
             step.owner = target
-        elif self.frame is not None and not step.wrong:
+        elif not step.wrong and (self.frame is not None or self._near_a_block(name)):
             layers = [known for known, of in self.table.items() if isinstance(of, Step)]
             what = f"nothing is called {quoted(name)}" if target is None else f"{quoted(name)} is not a layer here"
             self._wrong(step, "unknown-name", "use", what, self.report.suggestion(name, layers) or help)
+
+    def _near_a_block(self, name: str) -> bool:
+        """Whether nothing has a name, and the use of a block, which the flat document does not have, is near to it."""
+        layers = {known: of for known, of in self.table.items() if isinstance(of, Step)}
+        near = None if name in self.table else self.report.suggestion(name, layers)
+        return near is not None and any(of.template is not None and repr(known) in near for known, of in layers.items())
 
     def _wrong(self, step: Step, code: str, key: str, message: str, help: str | None) -> None:
         self.report.add(code, (*step.path, key), message, help=help, notes=self.site.notes)

@@ -70,6 +70,11 @@ class Step:
     """What of it is known to be wrong."""
 
     @property
+    def prefix(self) -> str:
+        """What stands before the names of the layers in a block; always something where it is called again."""
+        return "" if self.block is not None and self.block.own_names and not self.uses else f"{self.name}_"
+
+    @property
     def uses(self) -> bool:
         return isinstance(self.body, dict) and "use" in self.body
 

@@ -143,7 +143,7 @@ class Wiring:
                 if ref is None:
                     return self._unknown(name, path, wrong, pointer) if output else None
                 if isinstance(ref, str):
-                    return f"{pointer.name}_{ref}"
+                    return f"{pointer.prefix}{ref}"
                 number = ref
             if pointer in passed:
                 self._circle(list(passed), path, wrong)

@@ -9,7 +9,7 @@ from ..bricks import attr
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
-from ..types import TensorType, require
+from ..types import TensorType, broadcast, require
 from .activations import Linear, Relu, activated
 from .axes import Axes, axes_of
 from .base import Layer, layer
@@ -94,16 +94,28 @@ class ELU(Layer):
         return g.Elu(x, alpha=self.alpha)
 
 
+MASKED = -1e9
+"""What Softmax takes in place of what is masked, as in Keras."""
+
+
 @layer
 class Softmax_(Layer):
-    """`exp(x) / sum(exp(x))` along one axis or several."""
+    """`exp(x) / sum(exp(x))` along one axis or several.
 
+    A second input is a mask that broadcasts to the first: where it is false, or a number not above 0.5, the result is
+    0, and what is left sums to one. No mask goes on from here.
+    """
+
+    arity = (1, 2)
     supports_masking = True
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, along which the result sums to one.")
 
-    def infer(self, x: TensorType) -> TensorType:
+    def infer(self, x: TensorType, *mask: TensorType) -> TensorType:
         axes_of(x, self.axis)
+        for given in mask:
+            fits = broadcast(given.shape, x.shape) == x.shape and given.dtype != "string"
+            require(fits, f"needs a mask that broadcasts to its input {x}, got {given}")
         return activated(x, Linear())
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
@@ -112,8 +124,12 @@ class Softmax_(Layer):
         require(masks[0] is None, f"needs a mask of the shape of its input {inputs[0]}, got {masks[0]}", help)
         return None
 
-    def lower(self, g: Builder, x: Value) -> Any:
+    def lower(self, g: Builder, x: Value, *mask: Value) -> Any:
         axes = axes_of(x.type, self.axis)
-        if len(axes) == 1:
-            return g.Softmax(x, axis=axes[0])
-        return g.Exp(g.Sub(x, g.ReduceLogSumExp(x, axes, keepdims=1)))
+        kept = [given if given.dtype == "bool" else g.Greater(g.cast(given, g.real), 0.5) for given in mask]
+        for keep in kept:
+            x = g.Where(keep, x, g.const(MASKED, x.dtype))
+        y = g.Softmax(x, axis=axes[0]) if len(axes) == 1 else g.Exp(g.Sub(x, g.ReduceLogSumExp(x, axes, keepdims=1)))
+        for keep in kept:
+            y = g.Where(keep, y, g.const(0.0, y.dtype))
+        return y

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..bricks import attr, snake_case
 from ..types import TensorType, require
 from .base import Layer, Types, layer, listed, nested, penalize
-from .rnn import Recurrent, batch_major, check_mask, mask_of_steps, mask_that_is_read, swapped
+from .rnn import Recurrent, batch_major, check_mask, mask_beside, mask_of_steps, mask_that_is_read, parted, swapped
 
 if TYPE_CHECKING:
     from ..graph import Builder, Value
@@ -20,7 +20,7 @@ class Bidirectional(Layer):
 
     The two have weights of their own, under `forward_` and `backward_` and the layer's name in snake case. Initial
     states are further inputs, those of the forward layer first. `concat` joins along the last axis. Where a sequence is
-    output, masked steps give zeros.
+    output, masked steps give zeros. A last input [batch, time] of bool is a mask, in place of one beside the sequence.
     """
 
     arity = (1, None)
@@ -47,9 +47,12 @@ class Bidirectional(Layer):
                 names += [f"{way}_{name}" for name in inner.output_names()]
         return tuple(names)
 
-    def infer(self, x: TensorType, *states: TensorType) -> Types:
+    def infer(self, x: TensorType, *more: TensorType) -> Types:
         self.check_halves()
+        states, mask = parted(more)
         forward, backward = self.halves()
+        for half in (forward, backward):
+            check_mask(x, mask, unroll=half.unroll)
         require(len(states) % 2 == 0, f"needs as many initial states forward as backward, got {len(states)}")
         half = len(states) // 2
         y, *last = listed(forward.infer(x, *states[:half]))
@@ -84,13 +87,17 @@ class Bidirectional(Layer):
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         for half in self.halves():
             check_mask(inputs[0], masks[0], unroll=half.unroll)
-        return masks[0] if self.layer.return_sequences else None  # type: ignore[attr-defined]
+        return mask_beside(inputs, masks) if self.layer.return_sequences else None  # type: ignore[attr-defined]
+
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return mask_beside(inputs, masks)
 
     def masked_outputs(self) -> int:
         return 2 if self.merge_mode is None else 1
 
-    def lower(self, g: Builder, x: Value, *states: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        return self.over(g, x, states, mask_that_is_read(masks, states))
+    def lower(self, g: Builder, x: Value, *more: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        states, mask = parted(more)
+        return self.over(g, x, states, mask or mask_that_is_read(masks, states))
 
     def over(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
         """The outputs for [batch, time, ...], with a mask as `check_mask` wants it."""

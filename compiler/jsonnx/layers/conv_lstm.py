@@ -143,7 +143,7 @@ def convolved(
 class ConvLSTM(Recurrent, ConvGates):
     """Base of the layers."""
 
-    arity = (1, 3)
+    arity = (1, 4)
 
     @property
     def inner(self) -> Cell:

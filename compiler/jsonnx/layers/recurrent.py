@@ -142,10 +142,11 @@ def trimmed(*operands: Value | None) -> list[Value | None]:
 class SimpleRNN(Fused):
     """Fully connected recurrent layer: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
 
-    A second input, [batch, units], is the state to start from, in place of zeros.
+    A second input, [batch, units], is the state to start from, in place of zeros. A last input [batch, time] of bool is
+    a mask, in place of one beside the sequence.
     """
 
-    arity = (1, 2)
+    arity = (1, 3)
     cell_type = SimpleRNNCell
     order = (0,)
 
@@ -162,10 +163,11 @@ class GRU(Fused, GRUGates):
 
     With the gates z (update) and r (reset) of the inputs and the state: `h = z * h + (1 - z) * new`, where
     `new = activation(x @ kernel + r * (h @ recurrent_kernel))`, or `(r * h) @ recurrent_kernel` where `reset_after` is
-    false. A second input, [batch, units], is the state to start from, in place of zeros.
+    false. A second input, [batch, units], is the state to start from, in place of zeros. A last input [batch, time] of
+    bool is a mask, in place of one beside the sequence.
     """
 
-    arity = (1, 2)
+    arity = (1, 3)
     cell_type = GRUCell
     order = (0, 1, 2)
 
@@ -185,10 +187,10 @@ class LSTM(Fused, LSTMGates):
 
     With the gates i, f and o of the inputs and the state h: `c = f * c + i * activation(x @ kernel + h @
     recurrent_kernel + bias)` and `h = o * activation(c)`. Two more inputs, [batch, units], are the states h and c to
-    start from, in place of zeros.
+    start from, in place of zeros. A last input [batch, time] of bool is a mask, in place of one beside the sequence.
     """
 
-    arity = (1, 3)
+    arity = (1, 4)
     cell_type = LSTMCell
     order = (0, 3, 1, 2)  # Keras keeps i, f, c, o; ONNX i, o, f, c
 

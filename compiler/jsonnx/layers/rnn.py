@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from ..bricks import Array, BrickForm, OneOf, attr, snake_case
 from ..types import TensorType, require
@@ -55,8 +55,9 @@ class Recurrent(Layer):
     def output_names(self) -> tuple[str, ...]:
         return self.inner.state_names if self.return_state else ()
 
-    def infer(self, x: TensorType, *states: TensorType) -> Types:
-        cell = self.inner
+    def infer(self, x: TensorType, *more: TensorType) -> Types:
+        cell, (states, mask) = self.inner, parted(more)
+        check_mask(x, mask, unroll=self.unroll)
         require(x.rank >= 3, f"needs a sequence [batch, time, features], got {x}")
         require_real(x)
         require(x.shape[1] != 0, f"needs at least one step, got {x}")
@@ -71,10 +72,14 @@ class Recurrent(Layer):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         check_mask(inputs[0], masks[0], unroll=self.unroll)
-        return masks[0] if self.return_sequences else None
+        return mask_beside(inputs, masks) if self.return_sequences else None
 
-    def lower(self, g: Builder, x: Value, *states: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        return self.over(g, x, states, mask_that_is_read(masks, states))
+    def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
+        return mask_beside(inputs, masks)
+
+    def lower(self, g: Builder, x: Value, *more: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        states, mask = parted(more)
+        return self.over(g, x, states, mask or mask_that_is_read(masks, states))
 
     def over(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
         """The layer's outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
@@ -82,6 +87,19 @@ class Recurrent(Layer):
         if self.return_sequences:
             y = batch_major(g, y, flip=self.go_backwards)
         return (y, *last) if self.return_state else y
+
+
+Typed = TypeVar("Typed", "TensorType", "Value")
+
+
+def parted(more: Sequence[Typed]) -> tuple[Sequence[Typed], Typed | None]:
+    """The inputs after the sequence: initial states, and the mask if there is one, which comes last and is bool."""
+    return (more[:-1], more[-1]) if more and more[-1].dtype == "bool" else (more, None)
+
+
+def mask_beside(inputs: Sequence[Typed], masks: Sequence[Typed | None]) -> Typed | None:
+    """The mask that counts: the one that is an input goes before the one beside the sequence."""
+    return parted(inputs[1:])[1] or masks[0]
 
 
 def check_mask(x: TensorType, mask: TensorType | None, *, unroll: bool = False) -> None:
@@ -181,7 +199,8 @@ class RNN(Recurrent):
     """A cell carried over a sequence [batch, time, features].
 
     Further inputs are the states to start from, in place of zeros, in the order in which `return_state` gives them. As
-    in Keras, where they are given a mask beside the sequence goes on beside the output, and every step counts here.
+    in Keras, where they are given a mask beside the sequence goes on beside the output, and every step counts here. A
+    last input [batch, time] of bool is a mask, in place of one beside the sequence, and always counts.
     """
 
     arity = (1, None)

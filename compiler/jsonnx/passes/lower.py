@@ -88,6 +88,18 @@ def lower_mask(
     return mask
 
 
+def weights_of(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tuple[TensorType, bool]]:
+    """The weights that another layer would have in the place of a call's, by name: the type, and whether training
+    changes them. Raises ShapeError where it could not stand there."""
+    layer.infer(*(typed.types[source] for source in call.sources))
+    g = Builder()
+    with g.at(call.owner, call.path):
+        inputs = [g.input(f"input {place}", typed.types[source]) for place, source in enumerate(call.sources)]
+        lower_layer(g, layer, inputs, [None] * len(inputs))
+    weights = {name: (weight.type, weight.trainable) for name, weight in g.parameters.items()}
+    return weights | {name: (state.type, False) for name, state in g.states.items()}
+
+
 def promise(value: Value, type: TensorType, scope: str) -> None:
     """Check what ONNX inferred against the promised type, and refine the one by the other."""
     same = value.rank == type.rank and value.dtype == type.dtype

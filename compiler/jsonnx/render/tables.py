@@ -136,7 +136,8 @@ def weights_text(report: WeightsReport) -> str:
     for name, type in report.wanted.items():
         shape = shape_in_keras_manner(type.shape)
         if name in report.unfit:
-            table.add_row(name, shape, shape_in_keras_manner(report.given[name]), report.unfit[name])
+            given = shape_in_keras_manner(report.given[name]) if name in report.given else "-"
+            table.add_row(name, shape, given, report.unfit[name])
         elif name in report.missing:
             table.add_row(name, shape, "-", _guess("not given", report, name))
     for name in report.extra:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 import numpy as np
@@ -71,6 +71,24 @@ def _tensors(data: bytes, faults: Faults) -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
+class Given:
+    """Weights out of a file by our names, and what else there was in it."""
+
+    arrays: Mapping[str, np.ndarray]
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    """Weights that the file has otherwise, or that cannot be told in it: the end of a sentence."""
+    extra: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The shapes of further arrays, by their paths in the file."""
+    notices: tuple[Diagnostic, ...] = ()
+    """What a user should know of what was taken: warnings."""
+
+    def behind(self, prefix: str) -> Given:
+        """The same for a network that calls all of its layers so, with something before their names."""
+        arrays = {f"{prefix}{name}": array for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, unfit={f"{prefix}{name}": why for name, why in self.unfit.items()})
+
+
+@dataclass(frozen=True)
 class WeightsReport:
     """What a network takes of weights that it is given, and why it does not take the rest.
 
@@ -85,6 +103,8 @@ class WeightsReport:
     wanted: Mapping[str, TensorType] = field(repr=False)
     given: Mapping[str, tuple[int, ...]] = field(repr=False)
     """The shapes of what was given."""
+    notices: tuple[Diagnostic, ...] = ()
+    """What a user should know of the file that they came from: warnings."""
 
     @property
     def complete(self) -> bool:
@@ -131,6 +151,20 @@ def matched(given: Mapping[str, Any], wanted: Mapping[str, TensorType]) -> tuple
         extra=tuple(name for name in given if name not in wanted),
         wanted=wanted,
         given={name: _shape(value) for name, value in given.items()},
+    )
+
+
+def matched_file(given: Given, wanted: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], WeightsReport]:
+    """The same for what a file gives."""
+    arrays, report = matched(given.arrays, wanted)
+    unfit = {**report.unfit, **given.unfit}
+    return arrays, replace(
+        report,
+        missing=tuple(name for name in report.missing if name not in unfit),
+        unfit={name: unfit[name] for name in wanted if name in unfit},
+        extra=(*report.extra, *given.extra),
+        given={**report.given, **given.extra},
+        notices=given.notices,
     )
 
 

@@ -121,3 +121,79 @@ def test_weights_keep_their_names(fold: bool) -> None:
         *(f"a{number}_conv{place}/kernel" for number in (1, 2, 3) for place in (1, 2)),
         *("widen/kernel", "b1_conv1/kernel", "b1_conv2/kernel"),
     ]
+
+
+KINDS = ("Softmax", "ELU", "LeakyReLU", "UnitNormalization", "LayerNormalization", "Identity", "PReLU", "Masking")
+OTHERS = dict(zip((1, 3, 4, 7, 9, 12, 15, 18), KINDS, strict=True))
+
+
+def plain_net(count: int) -> str:
+    """Convolutions with Keras' default names, and something else here and there."""
+    layers, before = [], "image"
+    for number in range(count):
+        end = f"_{number}" if number else ""
+        conv = {"filters": 4, "kernel_size": 3 if number % 2 else 1, "padding": "same"}
+        layers += [
+            layer("Conv2D", f"conv2d{end}", [before], **conv),
+            layer("BatchNormalization", f"batch_normalization{end}", [f"conv2d{end}"], scale=False),
+            layer("ReLU", f"re_lu{end}", [f"batch_normalization{end}"]),
+        ]
+        before = f"re_lu{end}"
+        if number in OTHERS:
+            kind = OTHERS[number]
+            layers.append(layer(kind, f"other_{number}", [before]))
+            before = f"other_{number}"
+    return model(layers, before)
+
+
+def test_runs_without_common_names_are_uses_of_a_block_with_names_of_its_own() -> None:
+    """The first has no number, and stands apart."""
+    text = plain_net(24)
+    spec = imported(text).spec
+    assert spec["blocks"] == {
+        "block": {
+            "names": "own",
+            "parameters": {"n": 1, "kernel_size": 3},
+            "layers": [
+                {
+                    "type": "Conv2D",
+                    "name": "conv2d_${n}",
+                    "filters": 4,
+                    "kernel_size": "${kernel_size}",
+                    "padding": "same",
+                },
+                {"type": "BatchNormalization", "name": "batch_normalization_${n}", "scale": False},
+                {"type": "ReLU", "name": "re_lu_${n}"},
+            ],
+        }
+    }
+    assert spec["layers"][3:7] == [
+        {"type": "block"},
+        {"type": "Softmax", "name": "other_1"},
+        {"type": "block", "n": 2, "kernel_size": 1},
+        {"type": "block", "n": 3},
+    ]
+    assert calls(spec) == calls(imported(text, fold=False).spec)
+
+
+def test_few_runs_without_common_names_stay_as_they_are() -> None:
+    assert "blocks" not in imported(plain_net(6)).spec
+
+
+def test_numbers_in_names_are_counted_from_one_another() -> None:
+    """As in the cells of a network that counts activations by themselves."""
+    layers, before = [], "image"
+    for number in range(8):
+        for place in range(3):
+            layers.append(layer("ReLU", f"re_lu_{5 + 3 * number + place}", [before]))
+            before = f"cell{number}_{place}"
+            layers.append(layer("Conv2D", before, [layers[-1]["name"]], filters=2 + number, kernel_size=1))
+    text = model(layers, before)
+    spec = imported(text).spec
+    (block,) = spec["blocks"].values()
+    assert block["parameters"] == {"n": 5, "n_2": 0, "filters": 2}
+    assert [entry["name"] for entry in block["layers"]] == [
+        *("re_lu_${n}", "cell${n_2}_0", "re_lu_${n + 1}", "cell${n_2}_1", "re_lu_${n + 2}", "cell${n_2}_2"),
+    ]
+    assert [entry["type"] for entry in spec["layers"]] == ["cell"] * 8
+    assert calls(spec) == calls(imported(text, fold=False).spec)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import jsonnx
+import pytest
 from jsonnx.imports import imported
 
 FILES = Path(__file__).parent / "files"
@@ -73,3 +75,12 @@ def test_merges_are_layers_of_their_mode_and_shared_layers_are_called_again() ->
         {"type": "Add", "name": "merge_1", "from": ["dense_1", "dense_1_1"]},
         {"type": "Concatenate", "name": "merge_2", "from": ["merge_1", "a"]},
     ]
+
+
+def test_what_a_merge_joins_at_the_beginning_of_a_sequential_are_models() -> None:
+    dense = {"class_name": "Dense", "config": {"name": "d", "output_dim": 2, "batch_input_shape": [None, 3]}}
+    merge = {"class_name": "Merge", "config": {"name": "m", "mode": "sum", "layers": [dense, dense]}}
+    with pytest.raises(jsonnx.CompileError, match="joins models") as caught:
+        jsonnx.from_keras(json.dumps({"class_name": "Sequential", "config": [merge], "keras_version": "1.2.2"}))
+    assert {fault.code for fault in caught.value.diagnostics} == {"keras-wrong-form"}
+    assert len(caught.value.diagnostics) == 2

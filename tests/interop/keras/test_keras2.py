@@ -137,3 +137,21 @@ def test_l2_normalize_divides_by_the_norm(axis: int | None) -> None:
     x = np.array([[3, 4], [0, 0], [3e-7, 4e-7]], "float32")
     (y,) = jsonnx.compile(jsonnx.from_keras(text)[0]).session().run({"x": x}).values()
     np.testing.assert_allclose(y, [[0.6, 0.8], [0, 0], [0.3, 0.4]], rtol=1e-5)
+
+
+def test_softmax_with_a_mask_was_another_function() -> None:
+    """Where all is masked Keras 2 answers as if nothing was; that is not said in a spec."""
+    inputs = [
+        {"class_name": "InputLayer", "name": name, "inbound_nodes": [], "config": {"name": name, **about}}
+        for name, about in {
+            "x": {"batch_input_shape": [None, 3], "dtype": "float32"},
+            "mask": {"batch_input_shape": [None, 3], "dtype": "bool"},
+        }.items()
+    ]
+    calls = [[["x", 0, 0, {"mask": ["mask", 0, 0]}]]]
+    softmax = {"class_name": "Softmax", "name": "s", "inbound_nodes": calls}
+    softmax["config"] = {"name": "s", "trainable": True, "dtype": "float32", "axis": -1}
+    ends = {"input_layers": [["x", 0, 0], ["mask", 0, 0]], "output_layers": [["s", 0, 0]]}
+    model = {"class_name": "Functional", "config": {"name": "m", "layers": [*inputs, softmax], **ends}}
+    with pytest.raises(jsonnx.CompileError, match="a mask other than that beside its input"):
+        jsonnx.from_keras(json.dumps({**model, "keras_version": "2.12.0"}))

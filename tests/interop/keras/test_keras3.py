@@ -216,3 +216,24 @@ def test_outputs_of_a_nested_model_that_nobody_takes_are_left_out(tmp_path: Path
     assert any("'c'" in notice.message for notice in found.notices)
     (y,) = jsonnx.compile(found.spec, found.weights).session().run({"x": np.ones((1, 2), "float32")}).values()
     assert y.tolist() == [[-2.0]]
+
+
+MASKED: list[list[dict]] = [
+    [{"type": "LSTM", "from": ["x", "mask"], "units": 2, "return_sequences": True}, {"type": "GRU", "units": 3}],
+    [{"type": "GRU", "from": ["x", "state", "mask"], "units": 2}],
+    [{"type": "LSTM", "from": ["x", "state", "state", "mask"], "units": 2}],
+    [{"type": "Bidirectional", "from": ["x", "mask"], "layer": {"type": "SimpleRNN", "units": 2}}],
+    [{"type": "Softmax", "from": ["x", "wide"]}],
+]
+
+
+@pytest.mark.parametrize("layers", MASKED, ids=[layers[0]["type"] for layers in MASKED])
+def test_a_mask_that_a_layer_is_called_with_is_its_last_input(layers: list[dict]) -> None:
+    """There and back; in what comes behind it the mask goes along, and is not said again."""
+    shapes = {"x": [4, 3], "state": [2], "mask": [4], "wide": [1, 3]}
+    used = {name for layer in layers for name in layer.get("from", ())}
+    inputs = {name: {"shape": shape} for name, shape in shapes.items() if name in used}
+    for name in inputs.keys() & {"mask", "wide"}:
+        inputs[name]["dtype"] = "bool"
+    spec = {"inputs": inputs, "layers": layers}
+    assert jsonnx.from_keras(json.dumps(jsonnx.to_keras(spec).config))[0] == spec

@@ -35,6 +35,18 @@ def test_an_old_model_computes_what_it_did(file: str) -> None:
     assert difference(spec, dict(weights), Path(file).stem) < 1e-5
 
 
+def test_branches_that_keras_1_joined_at_the_beginning_of_a_sequential() -> None:
+    spec, weights = jsonnx.from_keras(FILES / "keras1_merge.h5")
+    recorded = np.load(FILES / "keras1_merge.npz")
+    given = [recorded[f"arr_{place}"] for place in range(3)]
+    feeds = {
+        name: x.astype(about.get("dtype", "float32"))
+        for (name, about), x in zip(spec["inputs"].items(), given, strict=True)
+    }
+    (y,) = jsonnx.compile(spec, weights).session().run(feeds).values()
+    np.testing.assert_allclose(y, recorded["y"], rtol=1e-5)
+
+
 def test_a_file_of_keras_1_that_does_not_name_its_backend_is_told_of() -> None:
     """It was Theano, so the kernel is mirrored; the file says nothing of it."""
     found = imported(FILES / "keras1_conv.h5")

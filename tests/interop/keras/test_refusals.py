@@ -152,3 +152,33 @@ def test_what_training_cannot_say_is_told_and_left_out() -> None:
     (notice,) = found.notices
     assert (notice.code, notice.severity) == ("keras-differs", "warning")
     assert "my_loss" in notice.message
+
+
+MISSPELT: dict[str, tuple[Json, str, str]] = {
+    "a class": ({"class_name": "Sequental", "config": {}}, "class_name", "Sequential"),
+    "the configuration": ({"class_name": "Sequential", "confg": {"layers": []}}, "confg", "config"),
+    "the layers": ({"class_name": "Sequential", "config": {"layer": []}}, "config.layer", "layers"),
+    "an argument": (sequential(layer("Dense", unitz=1)), "config.layers[1].config.unitz", "units"),
+    "a layer's class": (sequential(layer("Dens", units=1)), "config.layers[1].class_name", "Dense"),
+    "a layer's key": (sequential({"class_nam": "Dense", "config": {}}), "config.layers[1].class_nam", "class_name"),
+    "an initializer": (
+        sequential(layer("Dense", units=1, kernel_initializer={"class_name": "Zeroes", "config": {}})),
+        "config.layers[1].config.kernel_initializer.class_name",
+        "Zeros",
+    ),
+    "an end": (
+        {
+            "class_name": "Functional",
+            "config": {"layers": [layer("Dense", units=1)], "input_layer": [], "output_layers": []},
+        },
+        "config.input_layer",
+        "input_layers",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISSPELT)
+def test_what_is_misspelt_is_told_with_the_name_that_is_near(case: str) -> None:
+    model, where, near = MISSPELT[case]
+    (fault,) = faults(model)
+    assert (fault.path, fault.help) == (f"$.{where}", f"did you mean {near!r}?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ import h5py
 import jsonnx
 import numpy as np
 import pytest
+from commands import jsonnx as run
 from jsonnx.diagnostics import CompileError
 from jsonnx.imports import imported
 from jsonnx.interop.keras import Owner, matched, open_keras
@@ -207,3 +209,88 @@ def test_weights_are_read_for_a_network_that_keras_has_no_words_for(tmp_path: Pa
         {"inputs": {"x": {"shape": [2]}}, "layers": [dense]}, tmp_path / "plain.weights.h5"
     ).weights
     assert weights["dense/kernel"].tolist() == [[1, 1], [1, 1]]
+
+
+def altered(archive: Path, old: str, new: str, *others: tuple[str, str]) -> None:
+    """An archive with its configuration changed."""
+    with zipfile.ZipFile(archive) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    config = members["config.json"].decode()
+    for before, after in ((old, new), *others):
+        assert before in config
+        config = config.replace(before, after, 1)
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in {**members, "config.json": config.encode()}.items():
+            file.writestr(name, content)
+
+
+def dense(name: str, units: int = 2) -> dict:
+    return {"type": "Dense", "name": name, "units": units}
+
+
+def test_weights_of_a_model_that_cannot_be_read_come_by_layers_names(tmp_path: Path) -> None:
+    """A layer's weights are those that the file's own layer has: without gamma the first is beta."""
+    normal = {"type": "BatchNormalization", "name": "n"}
+    body = {"inputs": {"x": {"shape": [3]}}, "layers": [dense("a"), {**normal, "scale": False}, dense("b"), dense("c")]}
+    rng = np.random.default_rng(0)
+    weights = {name: rng.uniform(1, 2, array.shape) for name, array in jsonnx.compile(body).weights.items()}
+    jsonnx.to_keras(body, weights).save(tmp_path / "body.keras")
+    own = '"module": "keras.layers", "class_name": "Dense"'
+    altered(tmp_path / "body.keras", own, own.replace("Dense", "DENSE"), (own, '"module": "mine", "class_name": "B"'))
+    altered(tmp_path / "body.keras", "DENSE", "Dense")
+    whole = {**body, "layers": [dense("a"), normal, dense("b"), dense("c", 4), dense("d")]}
+    with pytest.raises(CompileError, match="not Keras' own"):
+        jsonnx.compile(whole, tmp_path / "body.keras")
+    model = jsonnx.compile(whole, tmp_path / "body.keras", partial=True)
+    report = model.weights_report
+    assert report is not None
+    assert set(report.taken) == {"a/kernel", "a/bias", "n/beta", "n/moving_mean", "n/moving_variance"}
+    for name in report.taken:
+        np.testing.assert_array_equal(model.weights[name], weights[name].astype("float32"))
+    assert report.missing == ("n/gamma", "d/kernel", "d/bias")
+    assert dict(report.unfit) == {
+        "b/kernel": "is of another layer in the file, a B",
+        "b/bias": "is of another layer in the file, a B",
+        "c/kernel": "has shape [2, 2], the network wants [2, 4]",
+        "c/bias": "has shape [2], the network wants [4]",
+    }
+    assert report.extra == ("layers/dense_1/vars/0", "layers/dense_1/vars/1")
+    (notice,) = report.notices
+    assert (notice.code, "'b'" in notice.message, "told by their names" in notice.message) == (
+        "weights-differ",
+        True,
+        True,
+    )
+
+
+def test_so_do_those_of_models_in_a_model(tmp_path: Path) -> None:
+    """Where one of the outermost layers cannot be read, in an .h5 file, whose lists are those of outermost layers."""
+    spec, weights = jsonnx.from_keras(FILES / "keras3_every_kind.h5")
+    assert weights is not None
+    path = tmp_path / "other.h5"
+    path.write_bytes((FILES / "keras3_every_kind.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        config = file.attrs["model_config"]
+        assert '"class_name": "MultiHeadAttention"' in config
+        file.attrs["model_config"] = config.replace('"class_name": "MultiHeadAttention"', '"class_name": "Own"')
+    model = jsonnx.compile(spec, path, partial=True)
+    report = model.weights_report
+    assert report is not None
+    assert {name.partition("/")[0] for name in report.unfit} == {"heads"}
+    assert not report.missing
+    assert len(report.taken) == len(weights) - len(report.unfit) > 30
+    for name in report.taken:
+        np.testing.assert_array_equal(model.weights[name], weights[name], err_msg=name)
+
+
+def test_what_is_to_know_of_a_file_is_told_where_it_gives_weights(tmp_path: Path) -> None:
+    spec, _ = jsonnx.from_keras(FILES / "keras1_conv.h5")
+    model = jsonnx.compile(spec, FILES / "keras1_conv.h5")
+    assert model.weights_report is not None
+    (notice,) = model.weights_report.notices
+    assert "mirrored" in notice.message
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    for command, out in (("compile", "a.onnx"), ("export", "a.keras")):
+        extra = ["--keras"] if command == "export" else []
+        given = [str(tmp_path / "spec.json"), "--weights", str(FILES / "keras1_conv.h5"), "-o", str(tmp_path / out)]
+        assert "warning[weights-differ]" in run(command, *extra, *given).stderr

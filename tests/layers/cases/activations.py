@@ -73,4 +73,6 @@ CASES = [
     Case("Softmax", {"type": "Softmax"}, X),
     Case("Softmax-list", {"type": "Softmax", "axis": [1]}, X),
     Case("Softmax-axes", {"type": "Softmax", "axis": [-1, 1]}, X),
+    Case("Softmax-mask", {"type": "Softmax"}, [(3, 4), (3, 4)], masks=(1,)),
+    Case("Softmax-mask-broadcast", {"type": "Softmax", "axis": [1, 2]}, [(3, 4), (1, 4)], masks=(1,)),
 ]

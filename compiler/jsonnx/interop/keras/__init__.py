@@ -8,8 +8,10 @@ and `keras1` bring their arguments to Keras 3's words, `layers` and `operations`
 from __future__ import annotations
 
 from .archive import KerasFile, open_keras, opened_keras
-from .model import Imported, read_model
+from .legacy import is_legacy
+from .model import Imported, apart, read_model
 from .steps import Owner
+from .unnamed import dealt, is_unnamed
 from .variables import Matched, matched
 
 __all__ = [
@@ -17,6 +19,10 @@ __all__ = [
     "KerasFile",
     "Matched",
     "Owner",
+    "apart",
+    "dealt",
+    "is_legacy",
+    "is_unnamed",
     "matched",
     "open_keras",
     "opened_keras",

@@ -44,6 +44,8 @@ class KerasFile:
     training: Source | None = None
     """How the model was compiled, where an `.h5` file keeps that apart."""
     weights: Stored | None = None
+    weights_file: str | None = None
+    """Where the weights came from, where that is another file."""
     assets: Mapping[str, bytes] = field(default_factory=dict)
     """Vocabularies and the like, by their paths in the archive below `assets/`."""
     notices: tuple[Diagnostic, ...] = ()

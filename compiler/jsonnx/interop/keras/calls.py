@@ -16,9 +16,13 @@ _HEADS = (
 _ATTENTION = ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")
 _CELL = ("inputs", "states", "training")
 
+RECURRENT = ("SimpleRNN", "GRU", "LSTM", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional")
+
+WITH_MASK = (*RECURRENT, "Softmax")
+"""Layers that take a mask of their own, as their last input."""
+
 SIGNATURES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("SimpleRNN", "GRU", "LSTM", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _RECURRENT),
-    "Bidirectional": _RECURRENT,
+    **dict.fromkeys(RECURRENT, _RECURRENT),
     **dict.fromkeys(("SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells"), _CELL),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"), _HEADS),
     **dict.fromkeys(("Attention", "AdditiveAttention"), _ATTENTION),
@@ -92,7 +96,7 @@ def inputs_of(kind: str, given: Mapping[str, Any], explicit: Mapping[str, Any]) 
     flags: dict[str, Json] = {name: True for name in FLAGS if given.get(name) is True}
     if kind not in BY_ARGUMENT:
         further = [given[name] for name in ("initial_state", "states", "count_weights") if name in given]
-        return [item for value in (given.get("inputs"), *further) for item in leaves(value)], flags
+        return [item for value in (given.get("inputs"), *further, *explicit.values()) for item in leaves(value)], flags
     tensors = _listed(given["inputs"]) if "inputs" in given else None
     named = dict(zip(ARGUMENTS, tensors, strict=False)) if tensors is not None else given
     inputs = {name: named[name] for name in ARGUMENTS[:3] if name in named} | dict(explicit)

@@ -13,11 +13,21 @@ from typing import Any, NamedTuple
 
 from ...bricks import Json
 from ...diagnostics import JsonPath, Report
+from ...frontend.words import quoted
 
 MODELS = ("Sequential", "Functional", "Model")
 """Classes that are networks of layers."""
 
 MOST_LAYERS = 20_000
+
+ENVELOPE = ("class_name", "config", "inbound_nodes")
+"""What an object of a layer has."""
+
+ENDS = ("layers", "input_layers", "output_layers")
+"""What the configuration of a functional model has."""
+
+LIKE = ("name", "build_config", "compile_config")
+"""Keys of Keras' own that look like one of these."""
 
 
 class Ref(NamedTuple):
@@ -71,6 +81,8 @@ class Written:
     registered: str | None = None
     calls: tuple[Invocation, ...] = ()
     inner: Model | None = None
+    branches: tuple[Model, ...] = ()
+    """What Keras 1's Merge joins at the beginning of a Sequential, each with inputs of its own."""
     built: Mapping[str, Json] = field(default_factory=dict)
     """The shapes it was built for, where Keras 3 says them."""
 
@@ -96,6 +108,21 @@ class Model:
     def sequential(self) -> bool:
         return self.kind == "Sequential"
 
+    @property
+    def inner_models(self) -> tuple[Model, ...]:
+        """Those that stand where the model's own input would."""
+        first = self.layers[0] if self.sequential and self.layers else None
+        if first is None:
+            return ()
+        return first.branches or ((first.inner,) if first.inner is not None else ())
+
+    @property
+    def arity(self) -> int:
+        """How many inputs it takes."""
+        if not self.sequential:
+            return sum(1 for item in leaves(self.inputs) if isinstance(item, Ref))
+        return sum(inner.arity for inner in self.inner_models) or 1
+
 
 @dataclass
 class Reader:
@@ -112,12 +139,15 @@ class Reader:
         entries = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
         where = at if isinstance(config, list) else (*at, "layers")
         if not isinstance(entries, list):
-            self.wrong(where, f"a {kind} has a list of layers")
+            known = self.check_keys(value, path, ENVELOPE) or self.check_keys(config, at, ENDS)
+            if not known:
+                self.wrong(where, f"a {kind} has a list of layers")
             return None
         if not entries:
             self.report.add("keras-wrong-form", where, f"the {kind} model has no layers")
             return None
         options = config if isinstance(config, dict) else {}
+        self.check_keys(options, at, ENDS[1:])
         layers = [self.layer(entry, (*where, index)) for index, entry in enumerate(entries)]
         given = options.get("name")
         return Model(
@@ -137,6 +167,8 @@ class Reader:
             if self.left == -1:
                 self.report.add("too-large", path, f"the model has more than {MOST_LAYERS:,} layers")
             return None
+        if self.check_keys(value, path, ENVELOPE):
+            return None
         kind = value.get("class_name") if isinstance(value, dict) else None
         config = value.get("config", {}) if isinstance(value, dict) else None
         if not isinstance(kind, str) or (not isinstance(config, dict) and kind not in MODELS):
@@ -150,6 +182,8 @@ class Reader:
         if kind in MODELS and inner is None:
             return None
         module, registered = value.get("module"), value.get("registered_name")
+        joined = config.get("layers") if kind == "Merge" and isinstance(config, dict) else None
+        branches = self.branches(joined, (*path, "config", "layers"))
         return Written(
             name=name if isinstance(name, str) else inner.name if inner else "",
             kind=kind,
@@ -159,8 +193,19 @@ class Reader:
             registered=registered if isinstance(registered, str) else None,
             calls=self.calls(value.get("inbound_nodes"), (*path, "inbound_nodes")),
             inner=inner,
+            branches=branches,
             built=value["build_config"] if isinstance(value.get("build_config"), dict) else {},
         )
+
+    def branches(self, entries: Json, path: JsonPath) -> tuple[Model, ...]:
+        """The models that Keras 1's Merge joins, where they stand in it."""
+        found = []
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            layer = self.layer(entry, (*path, index))
+            if layer is not None and layer.inner is None:
+                self.wrong((*path, index), "a Merge at the beginning of a Sequential joins models")
+            found += [layer.inner] if layer is not None and layer.inner is not None else []
+        return tuple(found)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -269,6 +314,16 @@ class Reader:
             return [self.ends(item, (*path, index)) for index, item in enumerate(value)]
         self.wrong(path, "inputs and outputs are tensors: the layer's name and two numbers")
         return None
+
+    def check_keys(self, value: Json, path: JsonPath, known: tuple[str, ...]) -> bool:
+        """Whether a key of an object is one of these misspelt, and that one missing; it is reported."""
+        missing = [key for key in known if key not in value] if isinstance(value, dict) else []
+        for key in value if missing else ():
+            help = self.report.suggestion(key, missing) if key not in ENVELOPE + ENDS + LIKE else None
+            if help is not None:
+                self.report.add("unknown-key", (*path, key), f"there is no key {quoted(key)}", help=help, at_key=True)
+                return True
+        return False
 
     def wrong(self, path: JsonPath, what: str) -> None:
         help = "the file is damaged, or not written by Keras: save the model anew"

@@ -32,8 +32,8 @@ def inputs_of(model: Model, graph: Graph) -> list[Value | None]:
     first = model.layers[0]
     if first.kind == "InputLayer":
         return [one_input(graph, first.name, first.config, first.config_path)]
-    if first.inner is not None and not shape_of(first.config):
-        return inputs_of(first.inner, graph)
+    if first.branches or (first.inner is not None and not shape_of(first.config)):
+        return [value for inner in model.inner_models for value in inputs_of(inner, graph)]
     config: Mapping[str, Json] = first.config
     if not shape_of(config):
         if not isinstance(model.build_shape, list):

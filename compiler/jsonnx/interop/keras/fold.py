@@ -10,56 +10,21 @@ What comes out is not relied upon: whoever calls this writes it out again and co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
-from json import dumps
+from itertools import chain, count, pairwise
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...bricks import Json
+from ...frontend.names import default_name, free_name
 from ...layers import LAYERS
+from .alike import alike
 from .parameters import Parameters, parameters_of
+from .runs import LONGEST, SHORTEST, Run, run_of, users
 from .steps import Flat, Step
 from .writer import document
-
-SHORTEST = 3
-"""Layers of the smallest block."""
-
-LONGEST = 200
-"""Layers of the greatest: beyond that it is no block but a network."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """Steps that stand one after the other and share the beginning of their names."""
-
-    prefix: str
-    start: int
-    steps: tuple[Step, ...]
-    sources: tuple[tuple[str, ...], ...]
-    """Of each step: what it takes, by the names inside; `input`, `input_2` are what comes from outside."""
-    outside: tuple[str, ...]
-    """What comes from outside, in the order in which it is taken."""
-    output: str
-    """The name inside of the one result that is used outside."""
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.steps)
-
-    @property
-    def names(self) -> list[str]:
-        return [step.name[len(self.prefix) + 1 :] for step in self.steps]
-
-    @property
-    def form(self) -> str:
-        """What equal runs agree in: all but values of arguments that are no objects."""
-        steps = [
-            [name, step.spec["type"], sources, {k: v for k, v in step.spec.items() if isinstance(v, dict)}]
-            for name, step, sources in zip(self.names, self.steps, self.sources, strict=True)
-        ]
-        return dumps([steps, len(self.outside), self.output], sort_keys=True)
 
 
 @dataclass
@@ -72,22 +37,54 @@ class Folded:
     """Results of blocks by what they are called outside."""
 
 
-def folded(flat: Flat, training: Json = None, *, repeats: bool = True) -> dict[str, Any]:
+def folded(flat: Flat, training: Json = None, *, repeats: bool = True, own_names: bool = True) -> dict[str, Any]:
     """The document of a model, in blocks where its names allow that, and with equal entries as one."""
     made = Folded(flat)
-    uses: dict[int, tuple[Run, Parameters, str]] = {}
+    uses: dict[int, Use] = {}
     for runs in choose(flat):
         parameters = parameters_of([[step.spec for step in run.steps] for run in runs], runs[0].names)
         if parameters is not None:
             name = block_name(runs, made.blocks)
-            made.blocks[name] = block(runs[0], parameters, repeats=repeats)
-            uses |= {run.start: (run, parameters.of(place), name) for place, run in enumerate(runs)}
+            made.blocks[name] = block(runs[0], runs[0].names, parameters, repeats=repeats)
+            uses |= {run.start: Use(run, parameters.of(place), name, run.prefix) for place, run in enumerate(runs)}
+    if own_names:
+        add_own_named(flat, uses, made)
     steps = list(outer_steps(flat, uses, made))
     outputs = [made.renamed.get(name, name) for name in flat.outputs]
     written = document(replace(flat, steps=steps, outputs=outputs), training)
     if repeats:
         written["layers"] = repeated_entries(written["layers"])
     return {**({"name": written.pop("name")} if "name" in written else {}), **_blocks(made.blocks), **written}
+
+
+class Use(NamedTuple):
+    """A run in the place of which a use of a block stands: what it gives, the block, and what the use is called."""
+
+    run: Run
+    parameters: Parameters
+    block: str
+    name: str
+
+
+def add_own_named(flat: Flat, uses: dict[int, Use], made: Folded) -> None:
+    """Uses of blocks whose layers have names of their own, among the steps that are in no use."""
+    taken = {place for use in uses.values() for place in range(use.run.start, use.run.end)} | in_a_row(flat.steps)
+    names = {step.name.lower() for step in flat.steps} | {name.lower() for name in flat.inputs}
+    names |= {use.name.lower() for use in uses.values()}
+    for runs, named, parameters in alike(flat, taken):
+        name = block_name(runs, made.blocks.keys() | names)
+        made.blocks[name] = {"names": "own", **block(runs[0], named, parameters, repeats=False)}
+        for place, run in enumerate(runs):
+            called = free_name(name, names, {}, 0)
+            names.add(called.lower())
+            uses[run.start] = Use(run, parameters.of(place), name, called)
+
+
+def in_a_row(steps: Sequence[Step]) -> set[int]:
+    """The places of equal steps that take one another: one entry may stand for them."""
+    pairs = enumerate(pairwise(steps))
+    equal = {place for place, (one, other) in pairs if one.spec == other.spec and other.sources == (one.name,)}
+    return equal | {place + 1 for place in equal}
 
 
 def _blocks(blocks: Mapping[str, Json]) -> dict[str, Json]:
@@ -145,71 +142,43 @@ def prefixed(steps: Sequence[Step]) -> Iterator[tuple[str, int, int]]:
             yield prefix, places[0], places[-1] + 1
 
 
-Users = Mapping[str, Mapping[str, Sequence[int]]]
-"""By layer, and by result of it: the places of the steps that take it."""
-
-
-def users(flat: Flat) -> Users:
-    """What is taken where; outputs count as a step behind the last."""
-    found: dict[str, dict[str, list[int]]] = {}
-    takers = [(place, source) for place, step in enumerate(flat.steps) for source in step.sources]
-    for place, source in [*takers, *((len(flat.steps), name) for name in flat.outputs)]:
-        found.setdefault(source.partition(".")[0], {}).setdefault(source, []).append(place)
-    return found
-
-
-def run_of(prefix: str, start: int, steps: Sequence[Step], used: Users) -> Run | None:
-    """The run of some steps; None where it has not just one result."""
-    end = start + len(steps)
-    inside = {step.name for step in steps}
-    outside: dict[str, str] = {}
-    sources = []
-    for step in steps:
-        given = []
-        for source in step.sources:
-            if source.partition(".")[0] in inside:
-                given.append(source[len(prefix) + 1 :])
-            else:
-                number = len(outside) + 1
-                given.append(outside.setdefault(source, f"input_{number}" if number > 1 else "input"))
-        sources.append(tuple(given))
-    results = [
-        name
-        for step in steps
-        for name, takers in used.get(step.name, {}).items()
-        if any(not start <= place < end for place in takers)
-    ]
-    names = {step.name[len(prefix) + 1 :] for step in steps}
-    clear = len(results) == 1 and "." not in results[0] and not names & set(outside.values())
-    if not clear or not outside:
-        return None
-    return Run(prefix, start, tuple(steps), tuple(sources), tuple(outside), results[0][len(prefix) + 1 :])
-
-
 # -- blocks and their uses ---------------------------------------------------------------------------------------------
 
 
-def block_name(runs: Sequence[Run], taken: Mapping[str, Json]) -> str:
-    """A word for a class of runs: the last that their prefixes have in common."""
-    words = [set(re.findall(r"[A-Za-z]{3,}", run.prefix)) for run in runs]
-    common = set.intersection(*words)
-    last = [word for word in re.findall(r"[A-Za-z]{3,}", runs[0].prefix) if word in common]
+def block_name(runs: Sequence[Run], taken: Collection[str]) -> str:
+    """A word for a class of runs: the last that their prefixes have in common, or that most of their names have."""
+    words = WORD.findall(runs[0].prefix) if runs[0].prefix else common_words(runs[0])
+    common = set.intersection(*(set(WORD.findall(run.prefix or " ".join(run.names))) for run in runs))
+    last = [word for word in words if word in common]
     stem = last[-1].lower() if last and last[-1].lower() not in LAYERS.names else "block"
     more = (f"{stem}_{letter}" for letter in ascii_lowercase[1:])
     counted = (f"{stem}_{number}" for number in count(27))
     return next(name for name in chain([stem], more, counted) if name not in taken)
 
 
-def block(run: Run, parameters: Parameters, *, repeats: bool) -> Json:
+WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+def common_words(run: Run) -> list[str]:
+    """The words in the names of a run that are not those of the layers' types, from the rarest to the most common."""
+    found = Counter(
+        word
+        for name, step in zip(run.names, run.steps, strict=True)
+        for word in dict.fromkeys(WORD.findall(name))
+        if word not in default_name(str(step.spec["type"]))
+    )
+    return [word for word, _ in reversed(found.most_common())]
+
+
+def block(run: Run, names: Sequence[str], parameters: Parameters, *, repeats: bool) -> dict[str, Json]:
     """The definition that a class of runs shares."""
-    names = run.names
     inner = [
         step._replace(name=name, spec=spec, sources=sources)
-        for step, name, spec, sources in zip(run.steps, names, parameters.specs, run.sources, strict=True)
+        for step, name, spec, sources in zip(run.steps, names, parameters.specs, run.sources_by(names), strict=True)
     ]
     ends = ["input", *(f"input_{number}" for number in range(2, len(run.outside) + 1))]
     written = document(
-        Flat("model", {name: {} for name in ends}, inner, [run.output]),
+        Flat("model", {name: {} for name in ends}, inner, [names[run.output]]),
     )
     made: dict[str, Json] = {}
     if parameters.defaults:
@@ -220,16 +189,16 @@ def block(run: Run, parameters: Parameters, *, repeats: bool) -> Json:
     return made | ({"outputs": written["outputs"]} if "outputs" in written else {})
 
 
-def outer_steps(flat: Flat, uses: Mapping[int, tuple[Run, Parameters, str]], made: Folded) -> Iterator[Step]:
+def outer_steps(flat: Flat, uses: Mapping[int, Use], made: Folded) -> Iterator[Step]:
     """The steps of the document, blocks in place of runs, with what they take by its name outside."""
     place = 0
     while place < len(flat.steps):
         step = flat.steps[place]
         if place in uses:
-            run, parameters, name = uses[place]
-            made.renamed[f"{run.prefix}_{run.output}"] = run.prefix
+            run, parameters, name, called = uses[place]
+            made.renamed[run.steps[run.output].name] = called
             sources = tuple(made.renamed.get(source, source) for source in run.outside)
-            yield step._replace(name=run.prefix, spec={"type": name, **parameters.given}, sources=sources)
+            yield step._replace(name=called, spec={"type": name, **parameters.given}, sources=sources)
             place = run.end
         else:
             yield step._replace(sources=tuple(made.renamed.get(source, source) for source in step.sources))

@@ -15,5 +15,7 @@ class Found:
     wrong: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By our name: the path, and the end of a sentence that says what is wrong."""
     extra: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    """Those of layers whose weights are not wanted."""
     dropped: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)

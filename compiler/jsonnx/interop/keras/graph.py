@@ -9,7 +9,7 @@ from typing import Any
 from ...bricks import Json
 from ...diagnostics import JsonPath
 from ...frontend.words import quoted
-from .calls import Bound, inputs_of
+from .calls import RECURRENT, WITH_MASK, Bound, inputs_of
 from .document import Model, Written
 from .faults import KerasReport
 from .layers import Entry, Layers
@@ -40,11 +40,26 @@ class Graph:
             return Network(self, model, inputs).outputs()
         value: Results = inputs[0] if len(inputs) == 1 else inputs or None
         for layer in model.layers:
-            if layer.inner is not None:
+            if layer.branches and layer is model.layers[0]:
+                value = self.joined(layer, inputs)
+            elif layer.inner is not None:
                 value = self.model(layer.inner, [value])
             elif layer.kind != "InputLayer":
                 value = self.called(layer, Bound({"inputs": value}, ()), {}, layer.path)
         return value
+
+    def joined(self, layer: Written, inputs: list[Value | None]) -> Results:
+        """What Keras 1's Merge makes of its branches, each of which takes its part of the inputs."""
+        rest, values = list(inputs), []
+        wanted = sum(branch.arity for branch in layer.branches)
+        if wanted != len(rest) and None not in rest:
+            message = f"{quoted(layer.name)} joins models with {wanted} inputs, and is given {len(rest)}"
+            self.report.add("keras-wrong-form", layer.path, message)
+            return None
+        for branch in layer.branches:
+            values.append(self.model(branch, rest[: branch.arity]))
+            del rest[: branch.arity]
+        return self.called(layer, Bound({"inputs": values}, ()), {}, layer.path)
 
     def entry(self, layer: Written) -> Entry | None:
         """The entry of a layer, made once."""
@@ -83,11 +98,16 @@ class Graph:
         for name in call.unknown:
             message = f"the layer {quoted(layer.name)} is called with {quoted(name)}, which cannot be said in a spec"
             self.report.add("keras-call", path, message, help="call it without that, and save the model anew")
-        if "mask" in masks:
+        alone = "mask" in masks and not self.takes_mask(layer)
+        if alone:
             message = f"the layer {quoted(layer.name)} is called with a mask other than that beside its input"
             help = "let masks come from Embedding with mask_zero or from Masking, whose masks go along with the values"
             self.report.add("keras-call", path, message, help=help)
-        return not call.unknown and "mask" not in masks and self.check_mode(layer, call.given, path)
+        return not call.unknown and not alone and self.check_mode(layer, call.given, path)
+
+    def takes_mask(self, layer: Written) -> bool:
+        """Whether our layer has a mask among its inputs that counts as in the file's Keras."""
+        return layer.kind in WITH_MASK and (layer.kind in RECURRENT or self.layers.dialect.generation >= 3)
 
     def check_mode(self, layer: Written, given: Mapping[str, Any], path: JsonPath) -> bool:
         """Whether a layer or a model is called as ours are: for training in training alone.

@@ -7,7 +7,7 @@ place in the Keras file. Nothing named in a file is ever looked up anywhere but 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from json import dumps
 from typing import Any, cast
@@ -215,7 +215,7 @@ class Layers:
             return self.function(config)
         brick = family.names.get(kind)
         if brick is None:
-            self.unknown_object(kind, path)
+            self.unknown_object(kind, path, [name for name in family.names if name[:1].isupper()])
             return None
         return self.brick(brick, given, places, at, path)
 
@@ -230,9 +230,10 @@ class Layers:
                 spec[key] = self.value(forms.get(key), item, places, (*at, key), (*path, "config", key))
         return spec["type"] if len(spec) == 1 and not brick.required() else spec
 
-    def unknown_object(self, kind: str, path: JsonPath) -> None:
+    def unknown_object(self, kind: str, path: JsonPath, known: Collection[str] = ()) -> None:
         message = f"an object of the class {quoted(kind)}, which is not Keras' own"
-        self.report.add("keras-unknown-class", (*path, "class_name"), message, help=BY_CLASS)
+        help = self.report.suggestion(kind, known) or BY_CLASS
+        self.report.add("keras-unknown-class", (*path, "class_name"), message, help=help)
 
     def inner(self, value: Mapping[str, Json], places: Places, at: JsonPath, path: JsonPath) -> Json:
         """A layer inside a layer."""

@@ -54,7 +54,7 @@ def find(
     for name, inside in layers.items():
         for names, items in _dealt(lists.pop(name, []), inside, own, trainable):
             if not names:
-                found.dropped += [item.path for item in items]
+                found.unused += [item.path for item in items]
                 continue
             kind = next(owner.kind for owner in inside if names[0] in own[owner.name])
             _take(items, names, [shapes[name] for name in names], kind, writer, found)

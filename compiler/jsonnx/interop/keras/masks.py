@@ -30,9 +30,9 @@ def mask_beside(brick: Layer, inputs: Sequence[Any]) -> Key:
     if brick.type_name in ("Attention", "AdditiveAttention"):
         return query_mask(given.arguments, inputs)
     inner = given.layer if brick.type_name == "Bidirectional" else given
-    if not brick.supports_masking or getattr(inner, "return_sequences", True) is False:
+    if not brick.supports_masking or getattr(inner, "return_sequences", True) is False or brick.type_name == "Softmax":
         return None
-    mask: Key = inputs[0].mask
+    mask: Key = inputs[-1].made or inputs[0].mask
     return mask
 
 

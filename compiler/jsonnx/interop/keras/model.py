@@ -11,6 +11,7 @@ from ...bricks import Json, snake_case
 from ...diagnostics import Diagnostic, JsonPath
 from ...frontend.source import Source
 from ...frontend.words import quoted
+from ...layers import Layer
 from .dialects import Dialect, dialect_of
 from .document import MODELS, Model, Reader, Written
 from .ends import add_outputs, inputs_of
@@ -75,8 +76,8 @@ class Imported:
 
     def folded(self) -> Iterator[dict[str, Any]]:
         """The document in blocks, and with less and less folded: to be written out again and compared."""
-        for repeats in (True, False):
-            yield folded(self.flat, self.training, repeats=repeats)
+        for own_names, repeats in ((True, True), (False, True), (False, False)):
+            yield folded(self.flat, self.training, repeats=repeats, own_names=own_names)
 
     def origin(self, path: JsonPath) -> JsonPath:
         """Where a part of the document comes from in the Keras file."""
@@ -137,6 +138,24 @@ def read_model(
     )
 
 
+def apart(source: Source, version: str | None = None) -> Iterator[tuple[Owner, Layer | None]]:
+    """The layers of a model that may have weights, each read by itself, whether or not the whole can be said in a spec;
+    None where the layer cannot be. Nothing where the model's class is one of its own.
+    """
+    report, value = KerasReport(source.file), source.value
+    if not isinstance(value, dict) or value.get("class_name") not in MODELS:
+        return
+    model = Reader(report).model(value, ())
+    if model is None or report.errors():
+        return
+    layers, names = Layers(dialect_of(value, version), report), Names()
+    inputs_of(model, Graph(layers, names, report, Flat(name_of(model))))
+    names.assign(model)
+    for layer, own, group in grouped(model):
+        entry = layers.entry(layer)
+        yield Owner(names.of(layer.path), layer.kind, own, group), entry.brick if entry else None
+
+
 def name_of(model: Model) -> str:
     """The model's name, where a person gave it one."""
     return "model" if re.fullmatch(r"(model|functional|sequential)(_\d+)?", model.name) else valid(model.name)
@@ -155,7 +174,8 @@ def tell_no_model(value: Json, report: KerasReport) -> None:
     kind = value.get("class_name") if isinstance(value, dict) else None
     if isinstance(kind, str):
         message = f"a model of the class {quoted(kind)}, which is not Sequential or Functional"
-        help = "a class of one's own keeps its layers in its code: build the model by the functional API, and save that"
+        own = "a class of one's own keeps its layers in its code: build the model by the functional API, and save that"
+        help = report.suggestion(kind, MODELS) or own
         report.add("keras-unknown-class", ("class_name",), message, help=help)
     else:
         help = "Keras' model.to_json() writes an object with 'class_name' and 'config'"
@@ -167,6 +187,7 @@ def every_layer(model: Model) -> Iterator[Any]:
     waiting = [model]
     for inside in waiting:
         for layer in layers_of(inside):
+            waiting += layer.branches
             if layer.inner is not None:
                 waiting.append(layer.inner)
             elif not is_operation(layer):
@@ -181,6 +202,8 @@ def grouped(model: Model, around: tuple[str, ...] = (), group: str = "") -> Iter
     """Where the layers' weights are in a file."""
     counts: dict[str, int] = {}
     for layer in model.layers:
+        for branch in layer.branches:  # whose layers Keras 1 wrote as those of the model itself
+            yield from grouped(branch, around, group)
         if is_operation(layer):
             continue
         stem = snake_case(layer.kind)

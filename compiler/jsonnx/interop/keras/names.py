@@ -50,6 +50,7 @@ class Names:
         waiting = [(model, "")]
         for inside, prefix in waiting:
             for layer in layers_of(inside):
+                waiting += [(branch, prefix) for branch in layer.branches]
                 if layer.inner is not None:
                     outer = valid(layer.name) if not prefix else f"{prefix}_{valid(layer.name)}"
                     waiting.append((layer.inner, outer))

@@ -8,13 +8,13 @@ model's outputs, Keras 1 and 2 from 1 everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from ...bricks import snake_case
 from ...frontend.words import quoted
-from .calls import Bound, bound, masks_beside, refs
+from .calls import WITH_MASK, Bound, bound, masks_beside, refs
 from .document import Invocation, Model, Other, Ref, Slice, Written, leaves
 from .masks import Key, differ, either
 from .operations import is_operation
@@ -133,7 +133,7 @@ class Network:
         if missing or layer.inner is not None or is_operation(layer):
             return missing
         masks = self.masks(layer, bound(layer.kind, call)).items()
-        needed = [ref for name, mask in masks if name != "mask" for ref in refs(mask)]
+        needed = [ref for name, mask in masks if name != "mask" or layer.kind in WITH_MASK for ref in refs(mask)]
         return [ref for ref in needed if self.task(ref) not in self.values]
 
     def needed(self, layer: Written, call: Invocation) -> list[Ref]:
@@ -168,7 +168,13 @@ class Network:
         masks = self.masks(layer, found)
         plain = {name: value for name, value in found.given.items() if not self.holds_mask(layer, name, found)}
         given = {name: self.taken(value) for name, value in plain.items()}
-        return self.graph.called(layer, Bound(given, found.unknown), self.taken(masks), call.path)
+        values = {name: self.known(mask) for name, mask in masks.items()}
+        return self.graph.called(layer, Bound(given, found.unknown), values, call.path)
+
+    def known(self, mask: Any) -> Any:
+        """The value of a mask, which knows how it is made."""
+        value = self.taken(mask)
+        return replace(value, made=self.made(mask, 0)) if isinstance(value, Value) else value
 
     @staticmethod
     def model_inputs(model: Model, given: Any) -> list[Value | None]:
@@ -194,7 +200,8 @@ class Network:
         """How a mask is made."""
         if mask is None:
             return None
-        unknown: Key = ("unknown", id(mask))
+        made = self.values.get(self.task(mask)) if isinstance(mask, Ref) else None
+        unknown: Key = ("value", made.name) if isinstance(made, Value) else ("unknown", id(mask))
         layer = self.by_name.get(mask.layer) if isinstance(mask, Ref) else None
         if layer is None or not is_operation(layer) or depth > DEEPEST_MASK:
             return unknown

@@ -28,20 +28,20 @@ def find(
 ) -> Found:
     """The arrays of a numbered file by our names; `own` has those of each layer."""
     found, taken = Found(), set()
-    top = LAYERS if any(path.startswith(f"{LAYERS}/") for path in stored.arrays) else OLD_LAYERS
+    top = top_of(stored)
     groups = Groups(stored, top, owners)
     for owner in owners:
         names = {name.partition("/")[2]: name for name in own[owner.name]}
         group = groups.of(owner)
         for inner, place in places(owner.kind, names).items():
-            path = next((path for path in _spellings(place.owner, place.number, group) if path in stored.arrays), None)
+            path = next((path for path in spellings(place.owner, place.number, group) if path in stored.arrays), None)
             if path is not None:
                 found.arrays[names[inner]] = path, stored.arrays[path]
                 taken.add(path)
         taken |= {place.under(group) for place in doubles(owner.kind, names).values()}
         if not owner.used:
-            found.dropped += (rest := {path for path in stored.arrays if path.startswith(f"{group}/")} - taken)
-            taken |= rest
+            found.unused += (rest := [path for path in arrays_below(stored, group) if path not in taken])
+            taken |= set(rest)
     for path in stored.arrays:
         if path in taken:
             continue
@@ -50,7 +50,17 @@ def find(
     return found
 
 
-def _spellings(owner: str, number: int, group: str) -> list[str]:
+def top_of(stored: Stored) -> str:
+    """What the group of a model's layers is called."""
+    return LAYERS if any(path.startswith(f"{LAYERS}/") for path in stored.arrays) else OLD_LAYERS
+
+
+def arrays_below(stored: Stored, group: str) -> list[str]:
+    """The paths of a group's arrays, but for the states of random generators."""
+    return [path for path in stored.arrays if path.startswith(f"{group}/") and not _RANDOM.search(path)]
+
+
+def spellings(owner: str, number: int, group: str) -> list[str]:
     """Paths by which versions of Keras call a variable: what is public in one is private in another."""
     public = "/".join(part.lstrip("_") for part in owner.split("/"))
     private = "/".join(f"_{part}" for part in public.split("/"))
@@ -66,7 +76,7 @@ class Groups:
         self._by_name: dict[str, dict[str, str]] = {}
         self._anywhere: dict[str, list[str]] = {}
         self._names: dict[str, str] = {}
-        self._present = _present(stored) if top == OLD_LAYERS else {}
+        self._present = present(stored, top) if top == OLD_LAYERS else {}
         for path in stored.attributes:
             name, (group, _, last) = stored.text(path, "name"), path.rpartition("/")
             if last == "vars" and name is not None:
@@ -112,18 +122,23 @@ class Groups:
         return f"{folder}/{there[number]}" if number < len(there) else f"{folder}/{stem}"
 
 
-def _present(stored: Stored) -> dict[str, dict[str, list[str]]]:
+def present(stored: Stored, top: str) -> dict[str, dict[str, list[str]]]:
     """By folder and class, the groups in it that have weights, in the order of their numbers."""
     groups: dict[str, set[str]] = {}
     for path in stored.arrays:
         steps = path.split("/")
-        for at in [index for index, step in enumerate(steps) if step == OLD_LAYERS]:
+        for at in [index for index, step in enumerate(steps) if step == top]:
             groups.setdefault("/".join(steps[: at + 1]), set()).add(steps[at + 1])
     found: dict[str, dict[str, list[str]]] = {}
     for folder, names in groups.items():
         for name in sorted(names, key=_parted):
             found.setdefault(folder, {}).setdefault(_parted(name)[0], []).append(name)
     return found
+
+
+def class_of(group: str) -> str:
+    """The class in a group's name."""
+    return _parted(group)[0]
 
 
 def _parted(stem: str) -> tuple[str, int]:

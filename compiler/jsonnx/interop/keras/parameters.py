@@ -16,7 +16,7 @@ from ...layers import LAYERS
 MOST = 6
 """Parameters of a block; beyond, runs are alike by chance."""
 
-RESERVED = {"type", "name", "from", "repeat", "use", "index", "min", "max"}
+RESERVED = {"type", "name", "from", "repeat", "use", "index", "min", "max", "n"}
 
 
 @dataclass
@@ -34,6 +34,15 @@ class Parameters:
         """What one of the runs gives."""
         given = {name: values[run] for name, values in self.values.items() if values[run] != self.defaults[name]}
         return Parameters(self.specs, self.defaults, self.values, given)
+
+
+def with_numbers(made: Parameters | None, numbers: Mapping[str, list[int]]) -> Parameters | None:
+    """The same with further parameters before them, for numbers in names; None where they are too many."""
+    if made is None or len(made.values) + len(numbers) > MOST:
+        return None
+    values: dict[str, list[Json]] = {name: [*column] for name, column in numbers.items()}
+    defaults = {name: column[0] for name, column in values.items()}
+    return Parameters(made.specs, defaults | made.defaults, values | made.values)
 
 
 def parameters_of(runs: Sequence[Sequence[Mapping[str, Json]]], names: Sequence[str]) -> Parameters | None:

@@ -21,6 +21,8 @@ class Value:
 
     name: str
     mask: Key = None
+    made: Key = None
+    """Of a mask that is called with: how it is made itself."""
 
 
 class Step(NamedTuple):

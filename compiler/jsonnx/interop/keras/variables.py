@@ -41,6 +41,8 @@ class Matched:
     extra: list[str] = field(default_factory=list)
     """Paths in the file of arrays that belong to no weight."""
     wrong: list[Wrong] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    """Paths of arrays of layers whose weights are not wanted."""
     dropped: list[str] = field(default_factory=list)
     """Paths of arrays that are known and not wanted, such as the states of random generators."""
     notices: list[Diagnostic] = field(default_factory=list)
@@ -66,7 +68,7 @@ def matched(
     `trainable` are those that training changes: files before Keras 3 have them first.
     """
     found = _found(stored, owners, wanted, trainable)
-    result = Matched(extra=found.extra, dropped=found.dropped)
+    result = Matched(extra=found.extra, unused=found.unused, dropped=found.dropped)
     result.notices += [Diagnostic("weights-differ", text, file=file, severity="warning") for text in found.notices]
     _fit(found, wanted, result)
     _tell(found, result, file)

@@ -3,6 +3,17 @@
 A table says what most of them compute, a line each; those with a shape of their own are classes.
 """
 
-from . import arranging, attention, elementwise, indexing, linear, networks, pairs, reductions, shaping
+from . import arranging, attention, diagonals, elementwise, indexing, linear, networks, pairs, reductions, shaping
 
-__all__ = ["arranging", "attention", "elementwise", "indexing", "linear", "networks", "pairs", "reductions", "shaping"]
+__all__ = [
+    "arranging",
+    "attention",
+    "diagonals",
+    "elementwise",
+    "indexing",
+    "linear",
+    "networks",
+    "pairs",
+    "reductions",
+    "shaping",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...bricks import Array, Integer, OneOf, Plain, attr
@@ -121,6 +122,30 @@ reduction("amax", "The greatest element.", by("ReduceMax"), same)
 reduction("amin", "The least element.", by("ReduceMin"), same)
 reduction("any", "Whether any element is true, or not 0.", truth_of("ReduceMax"), truth)
 reduction("all", "Whether all elements are true, or not 0.", truth_of("ReduceMin"), truth)
+
+
+@operation("median")
+class Median(KeepingReduction):
+    """The element in the middle of their order, the mean of two where there are two; the axes have fixed sizes."""
+
+    rule = staticmethod(real)
+
+    def infer(self, x: TensorType) -> TensorType:
+        found = super().infer(x)
+        for axis in axes_in(x, self.axis):
+            x.fixed(axis)
+        return found
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = axes_in(x.type, self.axis)
+        rest = [axis for axis in range(x.rank) if axis not in axes]
+        count = prod(x.type.fixed(axis) for axis in axes)
+        y = g.transpose(as_dtype(g, x, real(x.dtype)), [*rest, *axes])
+        rows = g.reshape(y, (*y.shape[: len(rest)], count))
+        upper, _ = g.TopK(rows, [count // 2 + 1], axis=-1, outputs=2)
+        found = g.Slice(upper, [(count - 1) // 2], [count // 2 + 1], [-1])
+        found = g.ReduceMean(found, [-1], keepdims=0)
+        return g.Unsqueeze(found, axes) if self._keepdims() and axes else found
 
 
 @operation("count_nonzero")

@@ -96,6 +96,15 @@ RUNS: dict[str, Explanation] = {
         'keras.config.set_floatx("float64")',
         'keras.config.set_floatx("float32")',
     ),
+    "weights-unnamed": Explanation(
+        "A file of weights that does not name its layers",
+        "tf.keras 2.12 to 2.15 and the first versions of Keras 3 write the weights of a layer under its class and its "
+        "number among the layers of that class. That tells which is which where one layer comes of the other, or where "
+        "their shapes differ; not where two alike stand side by side, or where the network has more of them or fewer. "
+        "The model's JSON tells: import it together with the file.",
+        "jsonnx compile spec.json --weights model.weights.h5 -o model.onnx",
+        "jsonnx import model.json model.weights.h5 -o spec.json --weights weights.safetensors",
+    ),
     "missing-package": Explanation(
         "A package is not installed",
         "The file's format is read by a package that comes with jsonnx, and that is not there now.",

@@ -17,7 +17,7 @@ Tensor = dict[str, Json]
 """A value as Keras refers to it: its type, and which result of which call it is."""
 
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-"""Layers whose further inputs are the initial states."""
+"""Layers whose further inputs are the initial states, and a mask."""
 
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells")
 """Layers whose further inputs are their states."""
@@ -60,7 +60,9 @@ class Calls:
         if kind == "CategoryEncoding":
             return call(first, count_weights=rest[0])
         if kind in RECURRENT:
-            return call(first, initial_state=initial_states(layer, rest))
+            return recurrent_call(layer, first, rest)
+        if kind == "Softmax":
+            return call(first, mask=rest[0])
         return call(inputs)
 
     def attended(self, name: str, layer: Any, inputs: list[Tensor]) -> tuple[list[Any], dict[str, Any]]:
@@ -90,6 +92,14 @@ class Calls:
 
 def call(*args: Json, **kwargs: Json) -> dict[str, Json]:
     return {"args": list(args), "kwargs": kwargs}
+
+
+def recurrent_call(layer: Any, sequence: Tensor, rest: list[Tensor]) -> dict[str, Json]:
+    """The call with initial states, and with the mask, which comes last."""
+    masks = [one for one in rest[-1:] if one["config"]["dtype"] == "bool"]
+    states = rest[: len(rest) - len(masks)]
+    given = {"initial_state": initial_states(layer, states)} if states else {}
+    return call(sequence, **given, **({"mask": masks[0]} if masks else {}))
 
 
 def initial_states(layer: Any, states: list[Tensor]) -> list[Json]:
