@@ -122,6 +122,22 @@ def test_a_loop_equals_its_steps(op, options, monkeypatch) -> None:
         np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5, atol=1e-6)
 
 
+@each_variant
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("time", [1, 4, Size.named("time")], ids=str)
+def test_steps_written_out_give_what_the_operator_gives(op, options, direction, time) -> None:
+    functions = activations(op, "Elu")
+    for more in ({}, {"initial": False, "bias": False}, functions):
+        graph, feeds = recurrent(op, ("y", "y_h", "y_c"), time=time, direction=direction, **options, **more)
+        expected = reference(graph, feeds)
+        g = Builder.onto(graph, real="float64")
+        gradients(g, graph, {y: y for y in graph.outputs.values()}, graph.inputs.values())
+        written = tidy(g.graph(graph.outputs))
+        assert op not in {node.op for node in written.nodes}
+        for name, array in reference(written, feeds).items():
+            np.testing.assert_allclose(array, expected[name], rtol=1e-12, atol=1e-12)
+
+
 def test_a_form_that_no_layer_emits_is_refused() -> None:
     graph, _ = recurrent("LSTM", ("y_h",), clip=1.0)
     y = graph.outputs["y_h"]

@@ -48,6 +48,7 @@ class Builder:
         self.updates: dict[str, Value] = {}
         self.losses: list[Value] = []
         self.masks: dict[str, Value] = {}
+        self.stacks: dict[Value, Sequence[Value]] = {}
         self.trainable = True
         self._changes: dict[str, Callable[[Parameter], Value]] = {}
         self._scope: str = ""

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 Step = Callable[["Builder", Sequence[Value], Sequence[Value]], tuple[Sequence[Value], Sequence[Value]]]
 """`step(g, states, slices) -> (states, results)`."""
 
-UNROLLED = 64
-"""The greatest number of steps that become nodes of their own, unless the caller knows better."""
+UNROLLED = 32
+"""The greatest number of steps that become nodes of their own, unless the caller knows better.
+
+An LSTM's training step (batch 64, 128 units) takes 8 % less than with a Scan at 28 steps and as long at 100, but
+onnxruntime 1.32 opens it in 55 ms against 17 at 28 steps, and in 160 against 17 at 100.
+"""
 
 
 def loop(
@@ -34,15 +38,18 @@ def unrolled(
 ) -> tuple[list[Value], list[Value]]:
     """The loop as nodes of every step.
 
-    Slices are taken by a Gather each: a Split of many results has more of them than a shader of WebGPU may bind.
+    Slices are taken by a Gather each: a Split of many results has more of them than a shader of WebGPU may bind. Those
+    of another such loop's results are what its steps gave.
     """
     found: list[Sequence[Value]] = []
     for at in reversed(range(time)) if reverse else range(time):
-        parts = [g.refine(g.Gather(x, at, axis=0), x.shape[1:]) for x in slices]
+        parts = [g.stacks[x][at] if x in g.stacks else g.refine(g.Gather(x, at, axis=0), x.shape[1:]) for x in slices]
         states, results = step(g, states, parts)
         found.append(results)
     ordered = found[::-1] if reverse else found
-    return list(states), [_stacked(g, results) for results in zip(*ordered, strict=True)]
+    stacks = {_stacked(g, results): results for results in zip(*ordered, strict=True)}
+    g.stacks.update(stacks)
+    return list(states), list(stacks)
 
 
 def _stacked(g: Builder, parts: Sequence[Value]) -> Value:

@@ -1,131 +1,139 @@
-"""LSTM, GRU and RNN: back through time.
+"""LSTM, GRU and RNN: forwards step by step, and back through time.
 
-All gates are computed again in one product, from the inputs and the hidden states that the operator gives out. What
-does not wait for a later step is one operation over all of them; the steps themselves are a loop over slices of it.
+ONNX' operators give out states only. So in a training step they are written out as a loop, whose steps also give the
+factors of the cotangents on the way back: nothing is computed twice. What does not wait for another step (products with
+the inputs, the gradients of all weights) is one operation over all of them.
 Row t * batch + n of a matrix belongs to step t of sample n.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+from ...graph.loops import Step
 from ...types import Dim
 from ..table import Builder, Cotangents, Node, Value, vjp
-from .arithmetic import step as is_positive
+from .gate_functions import Function, functions
 
 SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
 
-Carry = Sequence[Value]
-"""Cotangents of the states after a step."""
-
-Back = tuple[Carry, Sequence[Value]]
-
-Step = Callable[..., Back]
-"""`step(g, carry, outside, *slices)`: one step back in time: cotangents of the states before it, and of the gates.
-
-`outside` is what reaches the hidden state before the step from the operator's results, None for nothing; `slices` are
-what belongs to the step of the matrices computed for all of them.
-"""
+Result = tuple[Sequence[Value], Sequence[Value]]
+"""States, and what else a step gives."""
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """The operands of a node of one direction, as matrices, and the places of its steps."""
+    """The operands of a node of one direction, as matrices, and the places of its steps.
+
+    `rows` are the inputs and, where there are biases, ones beside them: so a bias is one more column of the weights.
+    Nodes from `start` on were emitted for it.
+    """
 
     g: Builder
     node: Node
-    time: Dim
-    batch: Dim
+    start: int
+    x: Value
     rows: Value
     w: Value
     r: Value
     biases: tuple[Value, Value] | None
-    states: Value
 
     @property
     def reverse(self) -> bool:
         return bool(self.node.attribute("direction", "forward") == "reverse")
 
+    @property
+    def units(self) -> int:
+        return int(self.r.shape[-1])
+
     def steps(self, rows: Value) -> Value:
         """A matrix of all steps as [time, batch, size]."""
-        x, shape = self.node.inputs[0], (self.time, self.batch, rows.shape[-1])
-        assert x is not None
-        return self.g.refine(self.g.Reshape(rows, self.g.sizes(shape, x)), shape)
+        shape = (*self.x.shape[:2], rows.shape[-1])
+        return self.g.refine(self.g.Reshape(rows, self.g.sizes(shape, self.x)), shape)
 
     def matrix(self, x: Value) -> Value:
         """A value [time, batch, size] as rows."""
-        return self.g.reshape(x, (self.time * self.batch, x.shape[-1]))
+        return self.g.reshape(x, (x.shape[0] * x.shape[1], x.shape[-1]))
+
+    @cached_property
+    def nothing(self) -> Value:
+        """Zeros [batch, units]."""
+        shape: tuple[Dim, ...] = (self.x.shape[1], self.units)
+        return self.g.refine(self.g.Expand(self.g.const(0.0, self.x.dtype), self.g.sizes(shape, self.x)), shape)
+
+    def with_state(self, g: Builder, inputs: Value, h: Value, weights: Value) -> Value:
+        """`inputs + h @ weights^T`."""
+        return inputs if h is self.nothing else g.Gemm(h, weights, inputs, transB=1)
 
     def initial(self, place: int) -> Value:
         """The states [batch, units] that the first step met."""
         given = self.node.input(place)
-        if given is not None:
-            return self.g.Squeeze(given, [0])
-        return self.g.zeros(self.g.Squeeze(self.g.Slice(self.states, [0], [1], [0]), [0]))
-
-    def before(self, states: Value, place: int) -> Value:
-        """Of the states after all steps [time, batch, units], those that the steps met, as rows."""
-        first = self.initial(place)
-        return first if self.time == 1 else self.matrix(self.moved(states, self.g.Unsqueeze(first, [0])))
-
-    def moved(self, steps: Value, first: Value) -> Value:
-        """A value of every step as that of the step before it, where the one before the first is given."""
-        g, axis = self.g, [0]
-        others = g.Slice(steps, [1], [2**31], axis) if self.reverse else g.Slice(steps, [0], [-1], axis)
-        return g.refine(g.Concat(*((others, first) if self.reverse else (first, others)), axis=0), steps.shape)
-
-    def last(self, dy: Value | None, dy_last: Value | None) -> Value:
-        """The cotangent of the last hidden state, from those of the operator's results."""
-        g, parts = self.g, []
-        if dy is not None:
-            parts.append(g.Squeeze(g.Gather(dy, 0 if self.reverse else -1, axis=0), [0]))
-        if dy_last is not None:
-            parts.append(g.Squeeze(dy_last, [0]))
-        if not parts:
-            return self.g.zeros(self.initial(INITIAL_H))
-        return parts[0] if len(parts) == 1 else g.Add(*parts)
-
-    def product(self, x: Value, weights: Value, bias: Value | None) -> Value:
-        """`x @ weights^T + bias`."""
-        return self.g.Gemm(x, weights, *([] if bias is None else [bias]), transB=1)
+        return self.nothing if given is None else self.g.Squeeze(given, [0])
 
     def both_biases(self) -> Value | None:
         return None if self.biases is None else self.g.Add(*self.biases)
 
-    def back(self, step: Step, carry: Carry, dy: Value | None, *rows: Value) -> tuple[Carry, list[Value]]:
-        """Runs the steps from the last to the first: the carry before the first, and what the steps gave, as rows.
+    def of_inputs(self, w: Value, bias: Value | None) -> Value:
+        """`x @ w^T + bias`, for all steps."""
+        weights = w if bias is None else self.g.Concat(w, self.g.Transpose(bias, perm=[1, 0]), axis=1)
+        return self.steps(self.g.Gemm(self.rows, weights, transB=1))
 
-        The carry holds what reaches the last step of dy, the cotangent of the hidden states of all of them.
+    def forward(self, step: Step, states: Sequence[Value], slices: Sequence[Value]) -> tuple[Value, list[Value]]:
+        """Runs the steps in place of the operator: the hidden states before each of them, as rows, and their results.
+
+        The hidden state is the first of the states.
         """
-        outside: list[Value] = []
-        if dy is not None:
-            steps = self.g.Squeeze(dy, [1])
-            nothing = self.g.Unsqueeze(self.g.zeros(carry[0]), [0])
-            outside = [nothing if self.time == 1 else self.moved(steps, nothing)]
 
-        def back(g: Builder, carry: Carry, slices: Sequence[Value]) -> Back:
-            return step(g, carry, *(slices if outside else (None, *slices)))
+        def forward(g: Builder, before: Sequence[Value], slices: Sequence[Value]) -> Result:
+            after, given = step(g, before, slices)
+            return after, [before[0], after[0], *given]
 
-        slices = [*outside, *map(self.steps, rows)]
-        carry, given = self.g.loop(back, carry, slices, reverse=not self.reverse)
-        return carry, [self.matrix(part) for part in given]
+        g = self.g
+        last, (before, after, *given) = g.loop(forward, states, slices, reverse=self.reverse)
+        found = [g.Unsqueeze(after, [1]), *(g.Unsqueeze(state, [0]) for state in last)]
+        replace_node(g, self.node, self.start, found)
+        return self.matrix(before), given
 
-    def answer(self, of_inputs: Value, of_states: Value | None, dr: Value, carry: Carry) -> list[Value | None]:
-        """The cotangents of all operands, from those of what the gates get from the inputs and from the states.
+    def back(
+        self, step: Step, dys: Sequence[Value | None], given: Sequence[Value]
+    ) -> tuple[Sequence[Value], list[Value]]:
+        """Runs the steps from the last to the first, with what they gave on the way forward.
 
-        None for the latter means that the two are the same.
+        From the cotangents of the operator's results: those of the first states, and what the steps gave, as rows.
         """
-        g, x = self.g, self.node.inputs[0]
-        assert x is not None
+        g, (dy, *last) = self.g, dys
+        outside = [] if dy is None else [g.Squeeze(dy, [1])]
+
+        def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
+            if outside:
+                carry, slices = [g.Add(carry[0], slices[0]), *carry[1:]], slices[1:]
+            return step(g, carry, slices)
+
+        start = [self.nothing if dstate is None else g.Squeeze(dstate, [0]) for dstate in last]
+        carry, found = g.loop(back, start, [*outside, *given], reverse=not self.reverse)
+        return carry, [self.matrix(part) for part in found]
+
+    def weights(self, dgates: Value, *states: Value) -> list[Value]:
+        """The gradients of what rows were multiplied by, from the cotangents of the products: of the inputs' weights,
+        [sizes, features], of their bias if there is one, [1, sizes], and of the weights of further rows."""
+        g = self.g
+        whole = g.Gemm(g.Concat(self.rows, *states, axis=1) if states else self.rows, dgates, transA=1)
+        sizes = [self.x.shape[-1], *([1] if self.biases else []), *(x.shape[1] for x in states)]
+        parts = g.Split(whole, sizes, axis=0, outputs=len(sizes)) if len(sizes) > 1 else [whole]
+        bias = 1 if self.biases else None
+        return [x if place == bias else g.Transpose(x, perm=[1, 0]) for place, x in enumerate(parts)]
+
+    def answer(
+        self, of_inputs: Value, dw: Value, dr: Value, biases: Sequence[Value], carry: Sequence[Value]
+    ) -> list[Value | None]:
+        """The cotangents of all operands, from those of what the gates get from the inputs and those of the weights;
+        `biases` are one for both, or one each."""
+        g = self.g
         dx = self.steps(g.MatMul(of_inputs, self.w))
-        dw = g.Gemm(of_inputs, self.rows, transA=1)
-        db = g.ReduceSum(of_inputs, [0], keepdims=1)
-        dr_bias = db if of_states is None else g.ReduceSum(of_states, [0], keepdims=1)
-        initial = [g.Unsqueeze(dstate, [0]) for dstate in carry]
-        biases = g.Concat(db, dr_bias, axis=1)
-        return [dx, g.Unsqueeze(dw, [0]), g.Unsqueeze(dr, [0]), biases, None, *initial]
+        bias = g.Concat(biases[0], biases[-1], axis=1) if self.biases else None
+        return [dx, g.Unsqueeze(dw, [0]), g.Unsqueeze(dr, [0]), bias, None, *(g.Unsqueeze(x, [0]) for x in carry)]
 
 
 def recurrence(g: Builder, node: Node) -> Recurrence:
@@ -134,239 +142,170 @@ def recurrence(g: Builder, node: Node) -> Recurrence:
     others = node.attribute("direction", "forward") == "bidirectional" or any(map(node.attribute, forms))
     if others or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
         raise NotImplementedError(f"a gradient of {node.op} with more than one direction, lengths, peepholes or a clip")
+    start = len(g.nodes)
     x, w, r = node.inputs[:3]
     assert x is not None
     assert w is not None
     assert r is not None
-    time, batch = x.shape[:2]
     bias = node.input(3)
+    rows = g.reshape(x, (x.shape[0] * x.shape[1], x.shape[-1]))
     return Recurrence(
         g,
         node,
-        time,
-        batch,
-        g.reshape(x, (time * batch, x.shape[-1])),
+        start,
+        x,
+        rows if bias is None else g.Pad(rows, [0, 0, 0, 1], g.const(1.0, x.dtype)),
         g.Squeeze(w, [0]),
         g.Squeeze(r, [0]),
         None if bias is None else g.Split(bias, axis=1, num_outputs=2, outputs=2),
-        g.Squeeze(node.outputs[0], [1]),
     )
 
 
-# -- activation functions --------------------------------------------------------------------------------------------
+def replace_node(g: Builder, node: Node, start: int, results: Sequence[Value]) -> None:
+    """The nodes from `start` on take the place of a node, and values computed by them that of its results.
 
-DEFAULTS = {
-    "Affine": (1.0, 0.0),
-    "LeakyRelu": (0.01, None),
-    "ThresholdedRelu": (1.0, None),
-    "ScaledTanh": (1.0, 1.0),
-    "HardSigmoid": (0.2, 0.5),
-    "Elu": (1.0, None),
-}
-"""The functions that take an alpha, or an alpha and a beta, and what these are where they are not given."""
-
-
-class Function(NamedTuple):
-    """An activation function of a recurrent operator."""
-
-    name: str
-    alpha: float
-    beta: float
-
-    def apply(self, g: Builder, x: Value) -> Value:
-        if self.name == "Affine":
-            return x if self.alpha == 1 and self.beta == 0 else g.Add(g.Mul(x, self.alpha), self.beta)
-        if self.name == "ScaledTanh":
-            return g.Mul(g.Tanh(g.Mul(x, self.beta)), self.alpha)
-        given = dict(zip(("alpha", "beta"), (self.alpha, self.beta), strict=True))
-        kept: dict[str, Any] = {
-            key: given[key] for key, value in zip(given, DEFAULTS.get(self.name, ()), strict=False) if value is not None
-        }
-        return g.emit(self.name, x, **kept)
-
-    def slope(self, g: Builder, y: Value) -> Value:
-        """The derivative, told from the function's value."""
-        return SLOPES[self.name](g, y, self.alpha, self.beta)
-
-
-def between(g: Builder, below: float, y: Value, above: float) -> Value:
-    """`above` where y > 0, `below` elsewhere."""
-    return g.Add(g.Mul(is_positive(g, y), above - below), below)
-
-
-def elu_slope(g: Builder, y: Value, alpha: float, beta: float) -> Value:
-    """1 where y > 0, else alpha * exp(x), which is y + alpha."""
-    positive = is_positive(g, y)
-    return g.Add(positive, g.Mul(g.Sub(1.0, positive), g.Add(y, alpha)))
-
-
-def softsign_slope(g: Builder, y: Value, alpha: float, beta: float) -> Value:
-    """y = x / (1 + |x|), so dy/dx = (1 - |y|)^2."""
-    rest = g.Sub(1.0, g.Abs(y))
-    return g.Mul(rest, rest)
-
-
-SLOPES: dict[str, Callable[[Builder, Value, float, float], Value]] = {
-    "Affine": lambda g, y, alpha, beta: between(g, alpha, y, alpha),
-    "Relu": lambda g, y, alpha, beta: is_positive(g, y),
-    "LeakyRelu": lambda g, y, alpha, beta: between(g, alpha, y, 1.0),
-    "ThresholdedRelu": lambda g, y, alpha, beta: is_positive(g, y),
-    "Sigmoid": lambda g, y, alpha, beta: g.Mul(y, g.Sub(1.0, y)),
-    "HardSigmoid": lambda g, y, alpha, beta: g.Mul(g.Mul(is_positive(g, y), is_positive(g, g.Sub(1.0, y))), alpha),
-    "Tanh": lambda g, y, alpha, beta: g.Sub(1.0, g.Mul(y, y)),
-    "ScaledTanh": lambda g, y, alpha, beta: g.Sub(alpha * beta, g.Mul(g.Mul(y, y), beta / alpha)),
-    "Elu": elu_slope,
-    "Softsign": softsign_slope,
-    "Softplus": lambda g, y, alpha, beta: g.Sub(1.0, g.Exp(g.Neg(y))),
-}
-
-
-def functions(node: Node, *default: str) -> list[Function]:
-    """The node's functions; alphas and betas go, in order, to those that take one."""
-    alphas, betas = (iter(node.attribute(f"activation_{which}") or ()) for which in ("alpha", "beta"))
-    found: list[Function] = []
-    for name in (node.attribute("activations") or default)[: len(default)]:
-        alpha, beta = DEFAULTS.get(name, (None, None))
-        found.append(
-            Function(
-                name,
-                0.0 if alpha is None else next(alphas, alpha),
-                0.0 if beta is None else next(betas, beta),
-            )
-        )
-    return found
-
-
-# -- the operators ---------------------------------------------------------------------------------------------------
-
-
-def plus(g: Builder, a: Value, b: Value | None) -> Value:
-    return a if b is None else g.Add(a, b)
-
-
-def gemm_plus(g: Builder, a: Value, b: Value, c: Value | None) -> Value:
-    """`a @ b + c` in one operator."""
-    return g.MatMul(a, b) if c is None else g.Gemm(a, b, c)
+    A node that stands in another graph, as in the body of a Scan whose derivative this is, stays as it is.
+    """
+    place = next((index for index, other in enumerate(g.nodes[:start]) if other is node), None)
+    if place is None:
+        return
+    named = dict(zip(results, node.outputs, strict=False))
+    made = g.nodes[start:]
+    del g.nodes[start:]
+    g.nodes[place : place + 1] = [replace(n, outputs=tuple(named.get(y, y) for y in n.outputs)) for n in made]
 
 
 @vjp("RNN")
-def rnn(g: Builder, node: Node, dy: Value | None, dy_h: Value | None = None) -> Cotangents:
+def rnn(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
     """h' = f(x W^T + h R^T + b)."""
     run = recurrence(g, node)
     (f,) = functions(node, "Tanh")
-    slopes = f.slope(g, run.matrix(run.states))
-    carry, (dgates,) = run.back(rnn_step(run.r), [run.last(dy, dy_h)], dy, slopes)
-    return run.answer(dgates, None, g.Gemm(dgates, run.before(run.states, INITIAL_H), transA=1), carry)
 
+    def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
+        hidden = f.apply(g, run.with_state(g, slices[0], states[0], run.r))
+        return [hidden], [f.slope(g, hidden)]
 
-def rnn_step(r: Value) -> Step:
-    def step(g: Builder, carry: Carry, outside: Value | None, slope: Value) -> Back:
-        (dh,) = carry
-        dgate = g.Mul(dh, slope)
-        return (gemm_plus(g, dgate, r, outside),), (dgate,)
+    def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
+        dgate = g.Mul(carry[0], slices[0])
+        return [g.MatMul(dgate, run.r)], [dgate]
 
-    return step
+    before, slopes = run.forward(forward, [run.initial(INITIAL_H)], [run.of_inputs(run.w, run.both_biases())])
+    carry, (dgates,) = run.back(back, dys, slopes)
+    dw, *biases, dr = run.weights(dgates, before)
+    return run.answer(dgates, dw, dr, biases, carry)
 
 
 @vjp("LSTM")
-def lstm(g: Builder, node: Node, dy: Value | None, dy_h: Value | None = None, dy_c: Value | None = None) -> Cotangents:
+def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
     """c' = forget * c + i * new and h' = o * out, where out = k(c'). Gates are kept in the operator's order."""
     run = recurrence(g, node)
     f, of_new, of_cell = functions(node, "Sigmoid", "Tanh", "Tanh")
-    before, units = run.before(run.states, INITIAL_H), run.r.shape[-1]
-    inputs = run.product(run.rows, run.w, run.both_biases())
-    three, new = g.Split(run.product(before, run.r, inputs), [3 * units, units], axis=1, outputs=2)
-    three, new = f.apply(g, three), of_new.apply(g, new)
-    i, o, forget = g.Split(three, axis=1, num_outputs=3, outputs=3)
-    slices, first = [run.steps(forget), run.steps(g.Mul(i, new))], run.initial(INITIAL_C)
-    _, (cells,) = g.loop(cell_step, [first], slices, reverse=run.reverse)
-    out = of_cell.apply(g, run.matrix(cells))
-    slopes = g.Concat(f.slope(g, three), of_new.slope(g, new), axis=1)
-    factors = g.Mul(slopes, g.Concat(new, out, run.before(cells, INITIAL_C), i, axis=1))
-    through = g.Mul(o, of_cell.slope(g, out))
-    last = [run.last(dy, dy_h), g.zeros(first) if dy_c is None else g.Squeeze(dy_c, [0])]
-    carry, (dgates,) = run.back(lstm_step(run.r), last, dy, factors, through, forget)
-    return run.answer(dgates, None, g.Gemm(dgates, before, transA=1), carry)
 
+    def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
+        h, c = states
+        *gates, new = g.Split(run.with_state(g, slices[0], h, run.r), axis=1, num_outputs=4, outputs=4)
+        i, o, forget = (f.apply(g, gate) for gate in gates)
+        new = of_new.apply(g, new)
+        added, kept = g.Mul(i, new), g.Mul(forget, c)
+        cell = g.Add(kept, added)
+        out = of_cell.apply(g, cell)
+        hidden = g.Mul(o, out)
+        to_gates = [f.times_slope(g, *of) for of in ((i, new, added), (o, out, hidden), (forget, c, kept))]
+        through = of_cell.times_slope(g, out, o, hidden)
+        return [hidden, cell], [*to_gates, of_new.times_slope(g, new, i, added), through, forget]
 
-def cell_step(g: Builder, states: Carry, slices: Sequence[Value]) -> Back:
-    kept, added = slices
-    cell = g.Add(g.Mul(kept, states[0]), added)
-    return [cell], [cell]
-
-
-def lstm_step(r: Value) -> Step:
-    def step(g: Builder, carry: Carry, outside: Value | None, factors: Value, through: Value, keep: Value) -> Back:
+    def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         dh, dc = carry
+        to_i, to_o, to_forget, to_new, through, forget = slices
         dc = g.Add(g.Mul(dh, through), dc)
-        dgates = g.Mul(g.Concat(dc, dh, dc, dc, axis=1), factors)
-        return (gemm_plus(g, dgates, r, outside), g.Mul(dc, keep)), (dgates,)
+        dgates = g.Concat(g.Mul(dc, to_i), g.Mul(dh, to_o), g.Mul(dc, to_forget), g.Mul(dc, to_new), axis=1)
+        return [g.MatMul(dgates, run.r), g.Mul(dc, forget)], [dgates]
 
-    return step
+    states = [run.initial(INITIAL_H), run.initial(INITIAL_C)]
+    before, factors = run.forward(forward, states, [run.of_inputs(run.w, run.both_biases())])
+    carry, (dgates,) = run.back(back, dys, factors)
+    dw, *biases, dr = run.weights(dgates, before)
+    return run.answer(dgates, dw, dr, biases, carry)
 
 
 @vjp("GRU")
-def gru(g: Builder, node: Node, dy: Value | None, dy_h: Value | None = None) -> Cotangents:
+def gru(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
     """h' = z * h + (1 - z) * new."""
-    run = recurrence(g, node)
-    return (gru_reset_after if node.attribute("linear_before_reset", 0) else gru_reset_before)(run, dy, dy_h)
+    return (gru_reset_after if node.attribute("linear_before_reset", 0) else gru_reset_before)(recurrence(g, node), dys)
 
 
-def gru_reset_after(run: Recurrence, dy: Value | None, dy_h: Value | None) -> Cotangents:
+def gru_reset_after(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents:
     """new = k(x W^T + b + r * (h R^T + c)): every gate's cotangent is a factor times that of h'."""
-    g, before, units = run.g, run.before(run.states, INITIAL_H), run.r.shape[-1]
+    g = run.g
     f, of_new = functions(run.node, "Sigmoid", "Tanh")
-    of_x, of_h = run.biases or (None, None)
-    sizes = [2 * units, units]
-    gates_x, new_x = g.Split(run.product(run.rows, run.w, of_x), sizes, axis=1, outputs=2)
-    gates_h, new_h = g.Split(run.product(before, run.r, of_h), sizes, axis=1, outputs=2)
-    gates = f.apply(g, g.Add(gates_x, gates_h))
-    z, r = g.Split(gates, axis=1, num_outputs=2, outputs=2)
-    new = of_new.apply(g, g.Add(new_x, g.Mul(r, new_h)))
-    to_new = g.Mul(g.Sub(1.0, z), of_new.slope(g, new))
-    to_gates = g.Mul(f.slope(g, gates), g.Concat(g.Sub(before, new), g.Mul(to_new, new_h), axis=1))
-    factors = g.Concat(to_gates, g.Mul(to_new, r), axis=1)
-    carry, (of_states, dh) = run.back(reset_after_step(run.r), [run.last(dy, dy_h)], dy, factors, z)
-    dgates, _ = g.Split(of_states, sizes, axis=1, outputs=2)
-    of_inputs = g.Concat(dgates, g.Mul(dh, to_new), axis=1)
-    return run.answer(of_inputs, of_states, g.Gemm(of_states, before, transA=1), carry)
+    parts: list[Value | None] = [None] * 3
+    bias_of_state: Value | None = None
+    if run.biases:
+        (*of_x, of_new_x), (*of_h, bias_of_state) = (g.Split(b, axis=1, num_outputs=3, outputs=3) for b in run.biases)
+        parts = [*map(g.Add, of_x, of_h), of_new_x]
+    weights = g.Split(run.w, axis=0, num_outputs=3, outputs=3)
+    inputs = [run.of_inputs(w, bias) for w, bias in zip(weights, parts, strict=True)]
 
+    def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
+        (h,) = states
+        *of_state, new_h = g.Split(g.Gemm(h, run.r, transB=1), axis=1, num_outputs=3, outputs=3)
+        z, r = (f.apply(g, g.Add(a, b)) for a, b in zip(of_state, slices, strict=False))
+        new_h = new_h if bias_of_state is None else g.Add(new_h, bias_of_state)
+        reset = g.Mul(r, new_h)
+        new = of_new.apply(g, g.Add(slices[2], reset))
+        hidden, to_z, to_new = mixed(g, f, of_new, z, h, new)
+        return [hidden], [to_z, g.Mul(to_new, f.times_slope(g, r, new_h, reset)), g.Mul(to_new, r), to_new, z]
 
-def reset_after_step(weights: Value) -> Step:
-    def step(g: Builder, carry: Carry, outside: Value | None, factors: Value, z: Value) -> Back:
+    def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         (dh,) = carry
-        of_states = g.Mul(g.Concat(dh, dh, dh, axis=1), factors)
-        return (g.Gemm(of_states, weights, plus(g, g.Mul(dh, z), outside)),), (of_states, dh)
+        dz, dr, dnew_h, dnew, direct = (g.Mul(dh, factor) for factor in slices)
+        of_state = g.Concat(dz, dr, dnew_h, axis=1)
+        return [g.Gemm(of_state, run.r, direct)], [g.Concat(dz, dr, dnew, axis=1), of_state]
 
-    return step
+    before, factors = run.forward(forward, [run.initial(INITIAL_H)], inputs)
+    carry, (of_inputs, of_state) = run.back(back, dys, factors)
+    dw, *biases = run.weights(of_inputs)
+    dr = g.Gemm(of_state, before, transA=1)
+    return run.answer(of_inputs, dw, dr, [*biases, g.ReduceSum(of_state, [0], keepdims=1)], carry)
 
 
-def gru_reset_before(run: Recurrence, dy: Value | None, dy_h: Value | None) -> Cotangents:
+def gru_reset_before(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents:
     """new = k(x W^T + (r * h) R^T + b)."""
-    g, before, units = run.g, run.before(run.states, INITIAL_H), run.r.shape[-1]
+    g, sizes = run.g, [2 * run.units, run.units]
     f, of_new = functions(run.node, "Sigmoid", "Tanh")
-    sizes = [2 * units, units]
-    to_gates, to_new = g.Split(run.r, sizes, axis=0, outputs=2)
-    gates_x, new_x = g.Split(run.product(run.rows, run.w, run.both_biases()), sizes, axis=1, outputs=2)
-    gates = f.apply(g, run.product(before, to_gates, gates_x))
-    z, r = g.Split(gates, axis=1, num_outputs=2, outputs=2)
-    reset = g.Mul(r, before)
-    new = of_new.apply(g, run.product(reset, to_new, new_x))
-    factors = g.Mul(f.slope(g, gates), g.Concat(g.Sub(before, new), before, axis=1))
-    slopes = g.Mul(g.Sub(1.0, z), of_new.slope(g, new))
-    step = reset_before_step(to_gates, to_new)
-    carry, (dgates, dnew) = run.back(step, [run.last(dy, dy_h)], dy, factors, slopes, z, r)
-    dr = g.Concat(g.Gemm(dgates, before, transA=1), g.Gemm(dnew, reset, transA=1), axis=0)
-    return run.answer(g.Concat(dgates, dnew, axis=1), None, dr, carry)
+    bias = run.both_biases()
+    biases = (None, None) if bias is None else g.Split(bias, sizes, axis=1, outputs=2)
+    inputs = [run.of_inputs(w, b) for w, b in zip(g.Split(run.w, sizes, axis=0, outputs=2), biases, strict=True)]
+    of_gates, of_reset = g.Split(run.r, sizes, axis=0, outputs=2)
 
+    def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
+        (h,) = states
+        gates = g.Split(run.with_state(g, slices[0], h, of_gates), axis=1, num_outputs=2, outputs=2)
+        z, r = (f.apply(g, gate) for gate in gates)
+        reset = g.Mul(r, h)
+        new = of_new.apply(g, g.Gemm(reset, of_reset, slices[1], transB=1))
+        hidden, to_z, to_new = mixed(g, f, of_new, z, h, new)
+        return [hidden], [to_z, f.times_slope(g, r, h, reset), to_new, z, r, reset]
 
-def reset_before_step(to_gates: Value, to_new: Value) -> Step:
-    def step(g: Builder, carry: Carry, outside: Value | None, factors: Value, slope: Value, z: Value, r: Value) -> Back:
+    def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         (dh,) = carry
-        dnew = g.Mul(dh, slope)
-        dreset = g.MatMul(dnew, to_new)
-        dgates = g.Mul(g.Concat(dh, dreset, axis=1), factors)
-        direct = g.Add(g.Mul(dh, z), g.Mul(dreset, r))
-        return (g.Gemm(dgates, to_gates, plus(g, direct, outside)),), (dgates, dnew)
+        to_z, to_r, to_new, z, r = slices
+        dnew = g.Mul(dh, to_new)
+        dreset = g.MatMul(dnew, of_reset)
+        dgates = g.Concat(g.Mul(dh, to_z), g.Mul(dreset, to_r), axis=1)
+        return [g.Gemm(dgates, of_gates, g.Add(g.Mul(dh, z), g.Mul(dreset, r)))], [dgates, dnew]
 
-    return step
+    before, (*factors, reset) = run.forward(forward, [run.initial(INITIAL_H)], inputs)
+    carry, (dgates, dnew) = run.back(back, dys, factors)
+    dr = g.Concat(g.Gemm(dgates, before, transA=1), g.Gemm(dnew, run.matrix(reset), transA=1), axis=0)
+    of_inputs = g.Concat(dgates, dnew, axis=1)
+    dw, *biases = run.weights(of_inputs)
+    return run.answer(of_inputs, dw, dr, biases, carry)
+
+
+def mixed(g: Builder, f: Function, of_new: Function, z: Value, h: Value, new: Value) -> tuple[Value, Value, Value]:
+    """h' = z * h + (1 - z) * new, and the factors that lead from its cotangent to those of z and new before their
+    functions."""
+    rest, change = g.Sub(1.0, z), g.Sub(h, new)
+    kept = g.Mul(z, change)
+    return g.Add(new, kept), f.times_slope(g, z, change, kept), of_new.times_slope(g, new, rest, g.Mul(rest, new))
