@@ -50,6 +50,24 @@ class Samples:
             feeds[target_name(name)] = _taken(array, rows, self.wanted.targets[name])
         return feeds
 
+    def take_into(self, places: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
+        """The same, into arrays that are there."""
+        for name, place in places.items():
+            array = self._fed[name]
+            if isinstance(rows, slice) or array.dtype != place.dtype:
+                place[...] = array[rows]
+            else:
+                array.take(rows, axis=0, out=place, mode="clip")  # without a copy between; all rows are there
+
+    def sizes(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """The shape of one sample, and its element type in the graphs, by the names that these have."""
+        types = {**self.wanted.inputs, **{target_name(name): type for name, type in self.wanted.targets.items()}}
+        return {name: (array.shape[1:], element_type(types[name].dtype)) for name, array in self._fed.items()}
+
+    @cached_property
+    def _fed(self) -> dict[str, np.ndarray]:
+        return {**self.inputs, **{target_name(name): array for name, array in self.targets.items()}}
+
     def split(self, share: float) -> tuple[Samples, Samples]:
         """All but the last share of the samples, and these. FeedError where one would be empty."""
         first = int(len(self) * (1.0 - share))

@@ -16,6 +16,7 @@ from .adapt import adapted
 from .blocks import block_size
 from .data import Samples
 from .faults import FeedError
+from .lanes import Lane, Slot
 from .machine import thread_count
 from .packing import packed
 from .plan import RATE, Augmented, Plan, target_name
@@ -142,9 +143,19 @@ class Engine:
             self._prepared[augmented.name] = self._runner(augmented.graph, [augmented.source])
         return self._prepared[augmented.name]
 
-    def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def lanes(self, samples: Samples, batch_size: int) -> tuple[Lane, Lane] | None:
+        """Places for batches of these samples, to fill one while the other's steps run; None where a batch is made of
+        more than samples, or nothing can stay bound."""
+        if self.plan.augmented or not self._train.stays or len(samples) < batch_size:
+            return None
+        return Lane(self.plan, self._train, samples, batch_size), Lane(self.plan, self._train, samples, batch_size)
+
+    def step(self, batch: Mapping[str, np.ndarray] | Slot) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
-        results = self._train(feeds)
+        if isinstance(batch, Slot):
+            results = batch.run() if batch.runner is self._train else self._train(batch.feeds | batch.further)
+        else:
+            results = self._train(batch)
         loss = results["loss"].item()
         if not isfinite(loss):
             raise self._diverged(loss)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .data import Samples
 from .engine import Engine, batches
+from .lanes import Lane, Slot
 from .progress import History, Interruption, Progress, Totals, Watch
 from .random import sample_order
 
-Feeds = dict[str, np.ndarray]
+Batch = dict[str, np.ndarray] | Slot
 
 
 @dataclass
@@ -32,6 +35,10 @@ class Fit:
     callbacks: tuple[object, ...]
     stop: bool = False
     """Set from outside to close the epoch after the step at hand and end."""
+
+    @cached_property
+    def _lanes(self) -> tuple[Lane, Lane] | None:
+        return self.engine.lanes(self.samples, self.batch_size)
 
     def run(self) -> History:
         """Train to the end, or until a signal asks to stop. Raises Diverged."""
@@ -54,8 +61,8 @@ class Fit:
         steps = -(-len(self.samples) // self.batch_size)
         self._tell("on_epoch_begin", progress.epoch, self.epochs, steps)
         heard = [c.on_step for c in self.callbacks if hasattr(c, "on_step")]
-        for feeds, count in self._prepared(ahead):
-            progress.totals.add(self.engine.step(feeds), count)
+        for batch, count in self._prepared(ahead):
+            progress.totals.add(self.engine.step(batch), count)
             progress.batch += 1
             if heard:
                 figures = progress.totals.figures()
@@ -66,25 +73,38 @@ class Fit:
         if asked.signal is None:
             self._close(asked)
 
-    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Feeds, int]]:
-        """The epoch's remaining batches, each made ready while the step before it runs."""
+    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Batch, int]]:
+        """The epoch's remaining batches, made ready while the steps before them run."""
         progress, engine = self.progress, self.engine
         count = len(self.samples)
         order = sample_order(engine.plan.seed, progress.offset + progress.epoch, count) if self.shuffle else None
         remaining = list(batches(count, self.batch_size, progress.batch))
-        first = engine.steps
+        first, groups = engine.steps, self._groups(remaining)
 
-        def prepare(index: int) -> Feeds:
-            rows = remaining[index]
-            return engine.feeds(self.samples, rows if order is None else order[rows], first + index)
+        def prepare(number: int) -> Iterable[Batch]:
+            index, group = groups[number]
+            rows = slice(group[0].start, group[-1].stop)
+            taken = rows if order is None else order[rows]
+            full = group[0].stop - group[0].start == self.batch_size
+            if self._lanes is not None and full:
+                return self._lanes[number % 2].fill(taken, first + index)
+            return [engine.feeds(self.samples, taken, first + index)]
 
-        waiting = ahead.submit(prepare, 0) if remaining else None
-        for index, rows in enumerate(remaining):
+        waiting = ahead.submit(prepare, 0) if groups else None
+        for number, (_, group) in enumerate(groups):
             assert waiting is not None
-            feeds = waiting.result()
-            if index + 1 < len(remaining):
-                waiting = ahead.submit(prepare, index + 1)
-            yield feeds, rows.stop - rows.start
+            ready = waiting.result()
+            if number + 1 < len(groups):
+                waiting = ahead.submit(prepare, number + 1)
+            for batch, rows in zip(ready, group, strict=True):
+                yield batch, rows.stop - rows.start
+
+    def _groups(self, remaining: list[slice]) -> list[tuple[int, list[slice]]]:
+        """The batches that are made ready together, and the number of the first of them."""
+        room = len(self._lanes[0].slots) if self._lanes is not None else 1
+        full = sum(rows.stop - rows.start == self.batch_size for rows in remaining)
+        starts = [*range(0, full, room), *range(full, len(remaining) + 1)]
+        return [(start, remaining[start:end]) for start, end in pairwise(starts)]
 
     def _close(self, asked: Interruption) -> None:
         """The epoch's figures, unless a signal cuts the validation short: then the epoch stays open."""

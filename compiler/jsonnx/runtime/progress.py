@@ -49,27 +49,32 @@ class Totals:
 
     def __init__(self, plan: Plan, sums: Mapping[str, Any] | None = None, samples: int = 0) -> None:
         self._plan, self.samples = plan, samples
-        self.sums = {name: np.asarray(total, np.float64) for name, total in (sums or {}).items()}
+        self.sums: dict[str, Any] = {name: np.asarray(total, np.float64) for name, total in (sums or {}).items()}
+        self._statistics = [name for name in plan.fetched if name not in plan.scalars]
 
     def add(self, results: Mapping[str, np.ndarray], samples: int) -> None:
         """A batch's results. A loss counts by its batch's size, statistics are sums already."""
         self.samples += samples
-        scalars = self._plan.scalars
-        for name in self._plan.fetched:
-            value = results[name].astype(np.float64)
-            value = value * samples if name in scalars else value
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        sums = self.sums
+        for name in self._plan.scalars:
+            value = results[name].item() * samples
+            sums[name] = sums[name] + value if name in sums else value
+        for name in self._statistics:
+            sums[name] = sums[name] + results[name] if name in sums else results[name].astype(np.float64)
 
     def figures(self) -> dict[str, float]:
         """Losses, then metrics, over all that was added."""
-        figures = {name: float(self.sums[name].item() / self.samples) for name in self._plan.scalars}
+        figures = {name: float(self.sums[name] / self.samples) for name in self._plan.scalars}
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, metric in self._plan.metrics.items():
                 figures[name] = float(metric.result(self.sums[f"{STATISTICS}{name}"]))
         return figures
 
     def state(self) -> dict[str, Any]:
-        return {"samples": self.samples, "sums": {name: total.tolist() for name, total in self.sums.items()}}
+        return {
+            "samples": self.samples,
+            "sums": {name: np.asarray(total).tolist() for name, total in self.sums.items()},
+        }
 
 
 # Metrics that fall as a model gets better; all others rise.

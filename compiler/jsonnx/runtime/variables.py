@@ -7,7 +7,7 @@ to go back to. The bindings are made once: making them anew took a tenth of a sm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -193,6 +193,37 @@ class Runner:
         if self._updates:
             self._variables.current = _following(self._variables.current)
         return [value.numpy() for value in binding.get_outputs()[: len(self._fetched)]]
+
+    def bound(
+        self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray]
+    ) -> Callable[[Mapping[str, np.ndarray]], None]:
+        """What runs with these arrays, which stay where they are, and with those that it is called with besides."""
+        wrap = load_runtime().OrtValue.ortvalue_from_numpy
+        places = {name: wrap(results[name]) for name in self._fetched}
+        bindings: dict[int, Any] = {}
+
+        def bind(here: int) -> Any:
+            binding = bindings[here] = self._bound(here)
+            for name in self.fed:
+                if name in feeds:
+                    binding.bind_cpu_input(name, feeds[name])
+            for name, place in places.items():
+                binding.bind_ortvalue_output(name, place)
+            return binding
+
+        def run(further: Mapping[str, np.ndarray]) -> None:
+            here = self._variables.current
+            binding = bindings.get(here) or bind(here)
+            for name in further:
+                binding.bind_cpu_input(name, further[name])
+            try:
+                self._session.run_with_iobinding(binding)
+            except Exception as error:  # onnxruntime's exceptions share no base of their own
+                raise runtime_failure(error) from error
+            if self._updates:
+                self._variables.current = _following(here)
+
+        return run
 
     def _binding(self) -> Any:
         """What reads the current set and writes the next. Fetched outputs come first.

@@ -1,0 +1,71 @@
+"""Batches of several steps, made ready at once in places that stay the same.
+
+A small step takes less time than to make its batch, to hand it from one thread to another and to tell onnxruntime where
+it lies. So a lane has room for some steps in a row: its places are filled with one copy, and are bound once.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .plan import RATE, Plan
+from .random import batch_sizes, step_randoms
+from .variables import Runner
+
+if TYPE_CHECKING:
+    from .data import Samples
+
+MOST = 48
+"""Steps of a lane; a multiple of the sets of variables, so that a slot meets one of them in an epoch."""
+ROOM = 1 << 18
+"""Bytes of a lane, where one batch is not larger."""
+
+
+class Slot:
+    """The places of one step: `feeds` and `results` are arrays that are overwritten, `further` what else it is fed."""
+
+    def __init__(self, runner: Runner, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> None:
+        self.runner, self.feeds, self.results = runner, feeds, results
+        self.further: dict[str, np.ndarray] = {}
+        self._bound = runner.bound(feeds, results)
+
+    def run(self) -> dict[str, np.ndarray]:
+        self._bound(self.further)
+        return self.results
+
+
+class Lane:
+    """Slots for full batches of some samples, one behind the other."""
+
+    def __init__(self, plan: Plan, runner: Runner, samples: Samples, batch_size: int) -> None:
+        self._plan, self._samples, self._batch_size = plan, samples, batch_size
+        sizes = samples.sizes()
+        batch = batch_size * sum(prod(shape) * dtype.itemsize for shape, dtype in sizes.values())
+        most = 1 if plan.train.randoms else MOST  # what is drawn for a step takes long, and much room
+        count = max(1, min(most, ROOM // max(1, batch), len(samples) // batch_size))
+        self._rates = np.full(count, plan.rate(0), np.float32)
+        self._rows = {name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in sizes.items()}
+        outputs = {name: plan.train.outputs[name] for name in plan.fetched}
+        made = {name: np.empty((count, *value.shape), value.dtype) for name, value in outputs.items()}
+
+        def slot(index: int) -> Slot:
+            rows = slice(index * batch_size, (index + 1) * batch_size)
+            feeds = {name: places[rows] for name, places in self._rows.items()}
+            return Slot(runner, feeds | {RATE: self._rates[index, ...]}, {n: a[index, ...] for n, a in made.items()})
+
+        self.slots = [slot(index) for index in range(count)]
+
+    def fill(self, rows: np.ndarray | slice, step: int) -> list[Slot]:
+        """Batches of these samples, for the steps from this one on."""
+        count = (rows.stop - rows.start if isinstance(rows, slice) else len(rows)) // self._batch_size
+        self._samples.take_into({name: a[: count * self._batch_size] for name, a in self._rows.items()}, rows)
+        if self._plan.learning_rate is not None:
+            self._rates[:count] = [self._plan.rate(step + index) for index in range(count)]
+        slots = self.slots[:count]
+        for index, slot in enumerate(slots if self._plan.train.randoms else ()):
+            sizes = batch_sizes(self._plan.inputs, slot.feeds)
+            slot.further = step_randoms(self._plan.train.randoms, self._plan.seed, step + index, sizes)
+        return slots

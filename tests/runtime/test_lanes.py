@@ -1,0 +1,102 @@
+"""Batches made ready in lanes: a fit is its steps, whatever fits into a lane."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jsonnx.runtime import lanes
+from jsonnx.runtime.random import sample_order
+from jsonnx.runtime.trainer import Trainer
+
+from .plans import classifier, flowers
+
+X, Y = flowers()
+
+
+def falling(step: int) -> float:
+    return 0.01 / (1 + step)
+
+
+def by_steps(trainer: Trainer, x: np.ndarray, batch_size: int, epochs: int, shuffle: bool) -> list[float]:
+    """What a fit must come to, and each step's loss."""
+    losses = []
+    for epoch in range(epochs):
+        order = sample_order(trainer.plan.seed, epoch, len(x)) if shuffle else np.arange(len(x))
+        for start in range(0, len(x), batch_size):
+            rows = order[start : start + batch_size]
+            losses.append(trainer.step(x[rows], Y[rows])["loss"])
+    return losses
+
+
+class Heard:
+    """Each step's loss, of the means that a fit tells."""
+
+    def __init__(self) -> None:
+        self.means: list[tuple[int, float]] = []
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        self.means.append((step, figures["loss"]))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize(("batch_size", "most"), [(1, 48), (7, 3), (7, 48), (10, 4), (33, 48), (100, 48), (101, 48)])
+def test_a_fit_is_its_steps(
+    batch_size: int, most: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MOST", most)
+    plan = classifier(noise=noise, learning_rate=falling)
+    one, other, heard = Trainer(plan), Trainer(plan), Heard()
+    one.fit(X, Y, batch_size=batch_size, epochs=2, shuffle=shuffle, callbacks=[heard])
+    losses = by_steps(other, X, batch_size, 2, shuffle)
+    a, b = one._engine.variables(), other._engine.variables()
+    assert a.keys() == b.keys()
+    assert all((a[name] == b[name]).all() for name in a)
+    steps = -(-100 // batch_size)
+    assert [step for step, _ in heard.means] == [*range(1, steps + 1)] * 2
+    sizes = [min(batch_size, 100 - start) for start in range(0, 100, batch_size)]
+    for epoch in (0, 1):
+        means = np.cumsum(np.array(losses[epoch * steps : (epoch + 1) * steps]) * sizes) / np.cumsum(sizes)
+        assert [mean for _, mean in heard.means[epoch * steps : (epoch + 1) * steps]] == pytest.approx(means, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
+def test_samples_are_cast_into_their_places(dtype: str) -> None:
+    x = (50 * np.abs(X)).astype(dtype)
+    one, other = Trainer(classifier()), Trainer(classifier())
+    one.fit(x, Y, batch_size=8, epochs=1)
+    by_steps(other, x, 8, 1, True)
+    assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
+
+
+def test_a_lane_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(classifier())
+    samples = trainer._samples(X, Y)
+    engine = trainer._engine
+    room = 8 * (4 * 4 + Y.itemsize)
+    monkeypatch.setattr(lanes, "ROOM", 3 * room)
+    assert [len(lane.slots) for lane in engine.lanes(samples, 8) or ()] == [3, 3]
+    monkeypatch.setattr(lanes, "ROOM", room - 1)
+    assert [len(lane.slots) for lane in engine.lanes(samples, 8) or ()] == [1, 1]
+    assert engine.lanes(samples, 101) is None
+
+
+class Halved:
+    """Halves the weights in the middle of an epoch."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        if step == 5:
+            self.trainer.set_weights({name: array / 2 for name, array in self.trainer.weights().items()})
+
+
+def test_callbacks_may_change_weights_between_the_steps_of_a_lane() -> None:
+    one, other = Trainer(classifier()), Trainer(classifier())
+    one.fit(X, Y, batch_size=10, epochs=1, shuffle=False, callbacks=[Halved(one)])
+    for step in range(10):
+        rows = slice(10 * step, 10 * step + 10)
+        other.step(X[rows], Y[rows])
+        Halved(other).on_step(step + 1, {})
+    assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
