@@ -166,6 +166,11 @@ class Runner:
         self._fetched, self._updates = list(fetched), list(graph.updates)
         self._bindings: dict[int, Any] = {}
 
+    @property
+    def stays(self) -> bool:
+        """Whether arrays that were bound once are read where they lie at every run. A device has copies of them."""
+        return self._device == "cpu" and self._bindable
+
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The fetched outputs. Updates become the variables' current values."""
         try:
