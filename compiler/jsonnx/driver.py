@@ -228,7 +228,7 @@ def scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
 
     Raises CompileError where masks depend on weights.
     """
-    network = lower(typed) if typed.masks.keys() & typed.outputs.keys() else None
+    network = lower(typed) if typed.masks.inference.beside.keys() & typed.outputs.keys() else None
     g = Builder.onto(replace(network, outputs={}, losses=(), updates={})) if network else Builder()
     outputs: dict[str, Value] = {name: g.input(name, type) for name, type in typed.outputs.items()}
     scored = with_loss(g.graph(outputs), objective)

@@ -84,7 +84,7 @@ def as_keras(checked: Checked, weights: Mapping[str, np.ndarray]) -> Exported:
     """The model of a sound spec, what its layers learned among their arguments. Raises CompileError."""
     network, typed = checked.network, checked.sound
     layers = {call.owner: _told(call.owner, call.layer, weights) for call in network.calls if call.layer is not None}
-    return exported(network, typed.types, typed.masks, layers, checked.report())
+    return exported(network, typed.types, typed.masks.connected.beside, layers, checked.report())
 
 
 def _told(name: str, layer: Layer, weights: Mapping[str, np.ndarray]) -> Layer:

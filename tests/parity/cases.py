@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import layers.cases
+from attention_masks import STACKED
 from harness import make_layer
 from harness import one_layer as one_layer_network
 from jsonnx.passes.augmented import on_host
@@ -478,6 +479,8 @@ def of_masks() -> Iterator[Network]:
     yield Network("mask-classes-ignoring", words(dense(5), loss=ignoring), "classes", integers=4)
     for name, entries in BEHIND_WORDS.items():
         yield Network(f"mask-{name}", words(*entries), integers=4)
+    for name, entries in STACKED.items():
+        yield Network(f"mask-stacked-{name}", words(*entries), integers=4)
     inner, outer = recurrent("LSTM"), recurrent("GRU")
     yield Network("mask-sentences", words(timed(inner), outer, dense(2), shape=(3, 4)), integers=4)
     yield Network("mask-steps", stack({"type": "Masking"}, recurrent("LSTM"), dense(2), shape=(4, 1)))

@@ -74,7 +74,7 @@ def test_a_layer_that_does_not_know_of_masks_is_warned_of_and_ends_them() -> Non
     ended = spec({"type": "Conv1D", "filters": 2, "kernel_size": 1}, MEAN)
     (warning,) = jsonnx.validate(ended)
     assert (warning.code, warning.severity, warning.path) == ("mask-ends", "warning", "$.layers[1]")
-    assert check(ended).sound.masks.keys() == {"words"}
+    assert check(ended).sound.masks.connected.beside.keys() == {"words"}
 
 
 @pytest.mark.parametrize("learned", [False, True], ids=["of-inputs", "of-weights"])
@@ -97,3 +97,62 @@ def test_a_model_without_its_run_is_evaluated_as_it_was_trained(learned: bool, t
         assert "needs-weights" in bare.output
     else:
         assert json.loads(bare.stdout) == pytest.approx(json.loads(whole.stdout), rel=1e-5)
+
+
+# -- masks that attention takes off -----------------------------------------------------------------------------------
+
+
+def heads(name: str, source: str) -> dict:
+    return {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 2, "name": name, "from": [source]}
+
+
+def add(name: str, *sources: str) -> dict:
+    return {"type": "Add", "name": name, "from": list(sources)}
+
+
+def given(*layers: dict, training: bool = False, reader: str) -> list[bool]:
+    """Which inputs of a layer have a mask beside them as the network runs."""
+    masks = check(spec(*layers)).sound.masks.running(training)
+    return [mask is not None for mask in masks.given[reader]]
+
+
+DROPPED = {"type": "Dropout", "rate": 0.1, "name": "dropped", "from": "words"}
+LSTM = {"type": "LSTM", "units": 4, "name": "lstm", "return_sequences": True}
+GROUPS = {"type": "GroupQueryAttention", "head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1, "name": "a"}
+
+
+@pytest.mark.parametrize(
+    ("layers", "reader", "inference", "training"),
+    [
+        ([heads("a", "words"), add("c", "words", "a")], "a", [True], [True]),
+        ([heads("a", "words"), add("c", "words", "a")], "c", [False, True], [False, True]),
+        ([heads("a", "words"), add("c", "words", "a"), heads("b", "c")], "b", [False], [False]),
+        ([heads("a", "words"), add("c", "words", "a"), LSTM], "lstm", [True], [True]),
+        ([heads("a", "words"), add("c", "words", "a"), LSTM, heads("b", "lstm")], "b", [True], [True]),
+        ([GROUPS, add("c", "words", "a"), heads("b", "c")], "b", [True], [True]),
+        ([DROPPED, heads("a", "dropped"), add("c", "words", "a")], "c", [False, True], [True, True]),
+        ([heads("a", "words"), add("c", "words", "words"), add("d", "c", "a")], "c", [True, True], [True, True]),
+        (
+            [heads("a", "words"), heads("b", "a"), add("c", "words", "words"), add("d", "c", "b")],
+            "c",
+            [False] * 2,
+            [False] * 2,
+        ),
+    ],
+    ids=["itself", "residual", "next", "lstm", "behind-lstm", "groups", "dropped", "equally-far", "nearer-the-end"],
+)
+def test_masks_that_attention_takes_off_are_those_keras_takes(
+    layers: list[dict], reader: str, inference: list[bool], training: list[bool]
+) -> None:
+    assert given(*layers, reader=reader) == inference
+    assert given(*layers, reader=reader, training=True) == training
+
+
+def test_a_loss_counts_the_places_of_an_output_whose_mask_attention_took() -> None:
+    two = spec(heads("a", "words"), {"type": "Dense", "units": 4, "name": "b", "from": "a"})
+    trainer = jsonnx.Trainer({**two, "outputs": ["words", "b"]})
+    target = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32")
+    other = np.where(IDS[..., None] == 0, 100.0, target).astype("float32")
+    assert trainer.evaluate(IDS, {"words": target, "b": target}) == trainer.evaluate(IDS, {"words": target, "b": other})
+    bare = [trainer.evaluate(IDS, {"words": y, "b": target})["loss"] for y in (target, other)]
+    assert bare[0] != bare[1]

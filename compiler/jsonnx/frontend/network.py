@@ -36,6 +36,11 @@ class Call:
             more = ()
         return (self.name, *(f"{self.name}.{output}" for output in more))
 
+    @property
+    def takes_mask(self) -> bool:
+        """Whether Keras connects it with the mask beside its input."""
+        return self.layer is not None and self.layer.mask_argument and len(self.sources) == 1
+
 
 @dataclass(frozen=True)
 class Network:

@@ -108,6 +108,7 @@ class Softmax_(Layer):
 
     arity = (1, 2)
     supports_masking = True
+    mask_argument = True
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, along which the result sums to one.")
 

@@ -385,6 +385,9 @@ class Activation(Layer):
 
     activation: Activation_ = attr(doc="Function to apply.")
 
+    def hands_on(self, training: bool) -> bool:
+        return isinstance(self.activation, Linear)
+
     def infer(self, x: TensorType) -> TensorType:
         return activated(x, self.activation)
 

@@ -46,6 +46,9 @@ class Layer(Brick):
     reads_masks: ClassVar[bool] = False
     """Whether `lower` takes a keyword `masks`: for every input its mask, or None."""
 
+    mask_argument: ClassVar[bool] = False
+    """Whether Keras calls the layer with the mask of its one input, as an argument `mask`."""
+
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
         None, doc="Penalty on the layer's output, divided by the batch size."
@@ -82,6 +85,14 @@ class Layer(Brick):
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         """The mask that `infer_mask` promises."""
         return masks[0]
+
+    def takes_off_masks(self) -> tuple[int, ...]:
+        """The inputs that lose their masks here: what runs later sees none beside them."""
+        return ()
+
+    def hands_on(self, training: bool) -> bool:
+        """Whether the output is the input itself, and a mask taken off the one is off the other."""
+        return False
 
     def masked_outputs(self) -> int:
         """How many of the outputs, from the first, the mask goes with."""

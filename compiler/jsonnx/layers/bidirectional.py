@@ -26,6 +26,7 @@ class Bidirectional(Layer):
     arity = (1, None)
     supports_masking = True
     reads_masks = True
+    mask_argument = True
 
     layer: Layer = attr(doc="The layer that goes forward: SimpleRNN, GRU, LSTM, RNN or a ConvLSTM.")
     merge_mode: Literal["concat", "sum", "mul", "ave"] | None = attr(

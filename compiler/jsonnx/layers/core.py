@@ -184,6 +184,9 @@ class Identity(Layer):
 
     supports_masking = True
 
+    def hands_on(self, training: bool) -> bool:
+        return True
+
     def infer(self, x: TensorType) -> TensorType:
         return x
 

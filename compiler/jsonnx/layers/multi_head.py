@@ -228,9 +228,12 @@ class MultiHeadAttention(HeadAttention):
 
     For every head, with learned projections: `softmax(q @ kT / sqrt(key_dim)) @ v`; what the heads find is projected
     once more. The inputs are query, value and key: one input is all three, of two the second is value and key.
-    `arguments`
-    names them otherwise, and masks too, which hide where they are 0: of query, value and key, [batch, time], and
-    `attention_mask`, [batch, time of the query, time of the value].
+    `arguments` names them otherwise, and masks too, which hide where they are 0: of query, value and key,
+    [batch, time], and `attention_mask`, [batch, time of the query, time of the value].
+
+    As in Keras, the query's mask goes on beside the result, and query, value and key lose theirs: another attention on
+    the same value, or a merge of it with the result, sees none, unless it runs before. A recurrent layer,
+    BatchNormalization, GlobalAveragePooling1D or TimeDistributed behind it sees the mask all the same.
     """
 
     penalizes_itself = True  # Keras penalizes every projection, and not the scores
@@ -251,6 +254,10 @@ class MultiHeadAttention(HeadAttention):
         places = self.places(query)
         scores = self.check(types, places, self.num_heads)
         return self.results(query.with_shape((*query.shape[:-1], *self.sizes(query))), query.with_shape(scores))
+
+    def takes_off_masks(self) -> tuple[int, ...]:
+        named = MASKED_ARGUMENTS if self.arguments is None else self.arguments
+        return tuple(place for place, name in enumerate(named) if name in MASKED_ARGUMENTS)
 
     def places(self, query: TensorType) -> Places:
         require(query.rank >= 3, f"needs a sequence of vectors, [batch, time, features], as its query, got {query}")

@@ -76,6 +76,7 @@ class BatchNormalization(Layer):
     mixes_samples = True
     supports_masking = True
     reads_masks = True
+    mask_argument = True
 
     axis: int = attr(-1, doc="Axis of the channels.")
     momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")

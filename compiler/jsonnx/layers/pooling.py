@@ -159,6 +159,7 @@ class GlobalAveragePooling1D(GlobalPooling):
     spatial = 1
     supports_masking = True
     reads_masks = True
+    mask_argument = True
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         x, mask = inputs[0], masks[0]

@@ -37,11 +37,26 @@ def mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> lis
     return [whole if size is None else size for size, whole in zip(noise, x.shape, strict=True)]
 
 
-@layer
-class Dropout(Layer):
-    """Sets elements to 0 at random, and scales the others up to keep the mean."""
+class Noise(Layer):
+    """Base of the layers that disturb their input in training."""
 
     supports_masking = True
+
+    @property
+    def strength(self) -> float:
+        """What is 0 where there is nothing to do in training either."""
+        return self.rate
+
+    def hands_on(self, training: bool) -> bool:
+        return not training or not self.strength
+
+    if TYPE_CHECKING:
+        rate: float
+
+
+@layer
+class Dropout(Noise):
+    """Sets elements to 0 at random, and scales the others up to keep the mean."""
 
     rate: float = attr(doc="Share of the elements that become 0.", minimum=0, maximum=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
@@ -59,10 +74,8 @@ class Dropout(Layer):
         return g.Mul(x, g.random("mask", shape, "mask", keep=1 - self.rate, scale=scale, seed=self.seed))
 
 
-class SpatialDropout(Layer):
+class SpatialDropout(Noise):
     """Base of the layers that drop whole channels."""
-
-    supports_masking = True
 
     rate: float = attr(doc="Share of the channels that become 0.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
@@ -121,13 +134,15 @@ class SpatialDropout3D(SpatialDropout):
 
 
 @layer
-class GaussianNoise(Layer):
+class GaussianNoise(Noise):
     """Adds normal noise of mean 0."""
-
-    supports_masking = True
 
     stddev: float = attr(doc="Standard deviation of the noise.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
+
+    @property
+    def strength(self) -> float:
+        return self.stddev
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.dtype.startswith("float"), f"disturbs real numbers, got {x}")
@@ -140,10 +155,8 @@ class GaussianNoise(Layer):
 
 
 @layer
-class GaussianDropout(Layer):
+class GaussianDropout(Noise):
     """Multiplies by normal noise of mean 1 and the variance that Dropout of this rate would have."""
-
-    supports_masking = True
 
     rate: float = attr(doc="Rate r of the noise, whose standard deviation is sqrt(r / (1 - r)).", minimum=0, below=1)
     seed: int | None = attr(None, doc=SEED)
@@ -160,10 +173,8 @@ class GaussianDropout(Layer):
 
 
 @layer
-class AlphaDropout(Layer):
+class AlphaDropout(Noise):
     """Sets elements to the lower limit of selu at random, then scales and shifts all to keep mean and variance."""
-
-    supports_masking = True
 
     rate: float = attr(doc="Share of the elements that are replaced.", minimum=0, below=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
@@ -195,6 +206,9 @@ class ActivityRegularization(Layer):
     activity_regularizer: Regularizer | None = attr(
         None, doc="Penalty on the layer's output.", unsupported="This layer's penalty is given by l1 and l2."
     )
+
+    def hands_on(self, training: bool) -> bool:
+        return True
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.dtype.startswith("float"), f"penalizes real numbers, got {x}")

@@ -33,6 +33,7 @@ class Recurrent(Layer):
 
     supports_masking = True
     reads_masks = True
+    mask_argument = True
 
     return_sequences: bool = attr(False, doc="Whether to output the state of every step, not of the last one only.")
     return_state: bool = attr(False, doc="Whether to output the last state as well.")

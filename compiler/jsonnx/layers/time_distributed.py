@@ -28,6 +28,7 @@ class TimeDistributed(Layer):
 
     supports_masking = True
     reads_masks = True
+    mask_argument = True
 
     layer: Layer = attr(doc="The layer, of one input and one output, which sees [batch, ...].")
 

@@ -10,6 +10,7 @@ from ..graph.builder import EmissionError
 from ..layers import Layer
 from ..layers.base import penalize
 from ..types import BATCH, Dim, ShapeError, Size, TensorType
+from .masks import Mask
 from .shapes import TypedNetwork
 
 
@@ -37,7 +38,8 @@ def lower(
     wanted = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
     g = Builder(training=training, real=real)
     values: dict[str, Value] = {name: g.input(name, _real(type, real)) for name, type in typed.network.inputs.items()}
-    masks: dict[str, Value] = {}
+    masks: dict[Mask | None, Value] = {}
+    made_by, flow = typed.masks.made_by(training), typed.masks.running(training)
     for call in typed.network.calls if outputs is None else typed.network.leading_to(wanted, given):
         if call.name in given:
             values[call.name] = g.input(given[call.name], _real(typed.types[call.name], real))
@@ -45,7 +47,8 @@ def lower(
         if call.layer is None:
             raise ValueError(f"the layer {call.name!r} was not understood; only a sound network can be lowered")
         with g.at(call.owner, call.path):
-            inputs, beside = [values[source] for source in call.sources], [masks.get(source) for source in call.sources]
+            inputs = [values[source] for source in call.sources]
+            beside = [masks.get(mask) for mask in flow.given[call.name]]
             try:
                 results = lower_layer(g, call.layer, inputs, beside)
             except ShapeError as error:
@@ -53,11 +56,11 @@ def lower(
             for name, value in zip(call.results, results, strict=True):
                 promise(value, _real(typed.types[name], real), call.owner)
                 values[name] = value
-            masked = [name for name in call.results if name in typed.masks]
-            if masked:
-                mask = lower_mask(g, call.layer, inputs, beside, typed.masks[masked[0]], call.owner)
-                masks |= dict.fromkeys(masked, mask)
-    g.masks |= masks if outputs is None else {}
+            for mask in made_by.get(call.name, ()):
+                given_masks = [masks.get(one) for one in mask.given]
+                masks[mask] = lower_mask(g, call.layer, inputs, given_masks, mask.type, call.owner)
+    if outputs is None:
+        g.masks |= {name: masks[mask] for name, mask in flow.beside.items()}
     return g.graph({name: values[name] for name in wanted})
 
 

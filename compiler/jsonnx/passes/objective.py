@@ -25,8 +25,9 @@ def objective(typed: TypedNetwork, report: Report) -> Objective | None:
     for output, loss in losses.items():
         try:
             targets[output] = loss.target(outputs[output])
-            if output in typed.masks:
-                loss.check_mask(outputs[output], typed.masks[output])
+            for masks in (typed.masks.training, typed.masks.inference):
+                if output in masks.beside:
+                    loss.check_mask(outputs[output], masks.beside[output].type)
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
             _report(typed, output, "loss-mismatch", path, loss.type_name, error, report)

@@ -9,6 +9,7 @@ from math import prod
 from ..diagnostics import Report
 from ..frontend.network import Call, Network
 from ..types import ShapeError, TensorType, require
+from .masks import Flows, Mask, Masks, flows
 
 LARGEST = 2**31 - 1
 """Elements a sample that a value may have: 8 GiB of float32."""
@@ -20,8 +21,7 @@ class TypedNetwork:
 
     network: Network
     types: Mapping[str, TensorType]
-    masks: Mapping[str, TensorType] = field(default_factory=dict)
-    """The types of the masks that go beside values, by the names of those."""
+    masks: Flows = field(default_factory=Flows)
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -35,7 +35,8 @@ class TypedNetwork:
 def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     """Types on every edge that can have one; what cannot is reported once, where it first goes wrong."""
     types: dict[str, TensorType] = {}
-    masks: dict[str, TensorType] = {}
+    given: dict[str, tuple[Mask | None, ...]] = {}
+    beside: dict[str, Mask] = {}
     for name, type in network.inputs.items():
         try:
             types[name] = _bounded(type, "is")
@@ -54,29 +55,35 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
                         f"has an activity_regularizer, and makes {type}, no real numbers",
                     )
                     call.layer.activity_regularizer.check(type.shape)
-            masks |= _masks(network, call, types, masks, report)
+            given[call.name] = tuple(beside.get(source) for source in call.sources)
+            mask = _mask(network, call, types, given[call.name], report)
+            beside |= dict.fromkeys(call.results[: call.layer.masked_outputs()], mask) if mask else {}
         except ShapeError as error:
             _report(network, call, types, error, report)
             continue
         types |= zip(call.results, results, strict=True)
     _check_labels(network, types, report)
-    return TypedNetwork(network, types, masks)
+    connected = Masks(given, beside)
+    all_alike = Flows(connected, connected, connected)
+    return TypedNetwork(network, types, all_alike if report.errors() else flows(network, types, connected))
 
 
-def _masks(
-    network: Network, call: Call, types: Mapping[str, TensorType], masks: Mapping[str, TensorType], report: Report
-) -> dict[str, TensorType]:
-    """The masks beside a layer's results. Warns of one that ends at a layer which does not know of masks, as Keras
+def _mask(
+    network: Network, call: Call, types: Mapping[str, TensorType], given: tuple[Mask | None, ...], report: Report
+) -> Mask | None:
+    """The mask beside a layer's results. Warns of one that ends at a layer which does not know of masks, as Keras
     does."""
     assert call.layer is not None
-    given = [masks.get(source) for source in call.sources]
-    mask = call.layer.infer_mask([types[source] for source in call.sources], given)
+    type = call.layer.infer_mask(
+        [types[source] for source in call.sources], [mask.type if mask else None for mask in given]
+    )
     if any(given) and not call.layer.supports_masking:
         message = f"{call.layer.type_name} {call.name!r} ends the mask beside its input: no layer after it sees one"
-        notes = [(network.paths[source], f"{source!r} is masked") for source in call.sources if source in masks]
+        masked = [source for source, mask in zip(call.sources, given, strict=True) if mask]
+        notes = [(network.paths[source], f"{source!r} is masked") for source in masked]
         help = "masked places count from here on; where they must not, put it before the mask is made"
         report.add("mask-ends", call.path, message, help=help, notes=notes, severity="warning")
-    return {} if mask is None else dict.fromkeys(call.results[: call.layer.masked_outputs()], mask)
+    return None if type is None else Mask(type, call.name, given)
 
 
 def _bounded(type: TensorType, verb: str) -> TensorType:

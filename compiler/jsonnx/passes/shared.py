@@ -45,8 +45,8 @@ def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
     for call in calls:
         inputs = [g.input(f"{call.name}/{index}", typed.types[source]) for index, source in enumerate(call.sources)]
         masks = [
-            g.input(f"{call.name}/{index}/mask", typed.masks[source]) if source in typed.masks else None
-            for index, source in enumerate(call.sources)
+            g.input(f"{call.name}/{index}/mask", mask.type) if mask else None
+            for index, mask in enumerate(typed.masks.training.given[call.name])
         ]
         with g.at(call.owner, call.path):
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -31,11 +31,12 @@ class Exported:
 def exported(
     network: Network,
     types: Mapping[str, TensorType],
-    masks: Mapping[str, TensorType],
+    masked: Container[str],
     layers: Mapping[str, Layer],
     report: Report,
 ) -> Exported:
-    """The model of a sound network; `layers` by name have what they learned among their arguments.
+    """The model of a sound network; `layers` by name have what they learned among their arguments, and `masked` are the
+    values with masks beside them as it is made.
 
     Raises CompileError with all that Keras cannot say.
     """
@@ -50,7 +51,7 @@ def exported(
         name: (value["config"]["keras_history"][0], value["config"]["keras_history"][1])
         for name, value in made.values.items()
     }
-    order = in_keras_order(made.entries, network.outputs, nodes, network, masks)
+    order = in_keras_order(made.entries, network.outputs, nodes, network, masked)
     return Exported(made.functional(), tuple((name, made.layers[name]) for name in order if name in made.layers))
 
 
