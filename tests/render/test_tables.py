@@ -32,14 +32,16 @@ SPEC = {
 TEXT = """\
 two_heads: image float32 (batch, 8, 8, 1) -> digit float32 (batch, 10), even float32 (batch, 1)
 
-layer    type     output shape      parameters  multiply-adds  from
--------- -------- ----------------- ----------- -------------- -------
+layer    type     output shape      parameters  multiply-adds  from     notes
+-------- -------- ----------------- ----------- -------------- -------- ------
 conv2d   Conv2D   (batch, 6, 6, 4)          40          1,296
 flatten  Flatten  (batch, 144)               0              0
-digit    Dense    (batch, 10)            1,450          1,440
+digit    Dense    (batch, 10)            1,450          1,440           frozen
 even     Dense    (batch, 1)               145            144  flatten
 
-parameters      1,635 (185 trainable, 1,450 not)
+parameters      1,635
+trainable       185
+non-trainable   1,450
 multiply-adds   2,880 a sample
 weights         0.01 MB"""
 
@@ -64,10 +66,53 @@ def test_a_summary_as_values_has_the_same_numbers() -> None:
         "outputs": [{"dtype": "float32", "shape": ["batch", 1]}],
         "parameters": 145,
         "trainable": 145,
+        "frozen": False,
         "multiply_adds": 144,
         "blocks": [],
+        "masked_inputs": [],
+        "reads_masks": False,
+        "mask": None,
     }
-    assert whole["totals"] == {"parameters": 1635, "trainable": 185, "multiply_adds": 2880, "megabytes": 0.00654}
+    assert [layer["name"] for layer in whole["layers"] if layer["frozen"]] == ["digit"]
+    totals = {"parameters": 1635, "trainable": 185, "non_trainable": 1450, "multiply_adds": 2880, "megabytes": 0.00654}
+    assert whole["totals"] == totals
+
+
+MASKED = {
+    "inputs": {"ids": {"shape": [5], "dtype": "int64"}},
+    "layers": [
+        {"type": "Embedding", "name": "words", "input_dim": 9, "output_dim": 4, "mask_zero": True, "trainable": False},
+        {"type": "LayerNormalization", "name": "scaled"},
+        {"type": "MultiHeadAttention", "name": "look", "num_heads": 2, "key_dim": 2},
+        {"type": "Add", "name": "sum", "from": ["scaled", "look"]},
+        {"type": "BatchNormalization", "name": "even", "trainable": False},
+        {"type": "GlobalAveragePooling1D", "name": "mean"},
+    ],
+}
+
+
+def test_a_summary_says_what_is_frozen_and_where_masks_go() -> None:
+    network, rows = summary(MASKED)
+    notes = {line.split()[0]: line.split("  ")[-1].strip() for line in summary_text(network, rows).splitlines()[4:10]}
+    assert notes["words"] == "frozen, makes a mask"
+    assert notes["scaled"] == "masked"
+    assert notes["look"] == "reads the mask, masked"
+    assert notes["sum"] == "ends the mask"
+    assert notes["even"] == "frozen, reads the mask, masked"
+    assert notes["mean"] == "reads the mask"
+    layers = {layer["name"]: layer for layer in summary_json(network, rows)["layers"]}
+    assert layers["words"]["mask"] == {"dtype": "bool", "shape": ["batch", 5]}
+    assert layers["sum"]["masked_inputs"] == ["look"]
+    assert layers["sum"]["mask"] is None
+
+
+def test_a_layer_that_learns_from_the_data_or_has_no_weights_is_not_frozen() -> None:
+    layers = [{"type": "Normalization"}, {"type": "BatchNormalization", "scale": False, "center": False}]
+    network, rows = summary(
+        {"inputs": {"x": {"shape": [4]}}, "layers": [*layers, {"type": "ReLU", "trainable": False}]}
+    )
+    assert not any(row.frozen for row in rows)
+    assert "notes" not in summary_text(network, rows)
 
 
 def test_a_size_that_is_not_known_is_shown_by_its_name() -> None:

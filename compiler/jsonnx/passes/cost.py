@@ -29,6 +29,14 @@ class Row:
     """Operators that ONNX does not define: a model with them runs in onnxruntime alone."""
     blocks: tuple[tuple[str, str], ...] = ()
     """The uses of blocks that the call stands in, from the outermost: names and blocks."""
+    frozen: bool = False
+    """Whether the layer has weights that could be trained, and training leaves all of them alone."""
+    masked_inputs: tuple[str, ...] = ()
+    """The inputs that have a mask beside them as the layer runs."""
+    reads_masks: bool = False
+    """Whether the layer computes with them."""
+    mask: TensorType | None = None
+    """The mask beside the first output."""
 
 
 def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
@@ -37,19 +45,37 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
     for node in graph.nodes:
         work.setdefault(node.path, []).append(node)
     weights = _weights(graph)
+    counted: set[str] = set()
     rows = []
     for call in typed.network.calls:
-        own = weights.pop(call.owner, {})
-        sizes = {name: prod(value.shape) for name, value in own.items()}
-        trainable = sum(
-            size for name, size in sizes.items() if name in graph.parameters and graph.parameters[name].trainable
-        )
+        own = weights.get(call.owner, {})
+        learnable = [name for name in own if name in graph.parameters]
+        learning = [name for name in learnable if graph.parameters[name].trainable]
+        sizes = {name: 0 if call.owner in counted else prod(value.shape) for name, value in own.items()}
+        counted.add(call.owner)
         outputs = tuple(typed.types[name] for name in call.results)
         kind = call.layer.type_name if call.layer else "?"
         own_nodes = work.get(call.path, [])
         macs, needs = _macs(own_nodes), tuple(sorted({n.op for n in own_nodes if n.domain == ONNXRUNTIME}))
+        masks = typed.masks.inference
+        given = zip(call.sources, masks.given[call.name], strict=True)
+        made = masks.made.get(call.name)
         rows.append(
-            Row(call.name, kind, outputs, sum(sizes.values()), trainable, macs, call.sources, needs, call.blocks)
+            Row(
+                call.name,
+                kind,
+                outputs,
+                sum(sizes.values()),
+                sum(sizes[name] for name in learning),
+                macs,
+                call.sources,
+                needs,
+                call.blocks,
+                frozen=bool(learnable) and not learning,
+                masked_inputs=tuple(dict.fromkeys(source for source, mask in given if mask is not None)),
+                reads_masks=call.layer is not None and call.layer.reads_masks,
+                mask=made.type if made else None,
+            )
         )
     return rows
 

@@ -29,9 +29,10 @@ class Mask:
 
 @dataclass(frozen=True)
 class Masks:
-    """The masks that calls are given, one for each input, and those that are beside values in the end."""
+    """The masks that calls are given, one for each input; those that they make; those beside values in the end."""
 
     given: Mapping[str, tuple[Mask | None, ...]] = field(default_factory=dict)
+    made: Mapping[str, Mask] = field(default_factory=dict)
     beside: Mapping[str, Mask] = field(default_factory=dict)
 
 
@@ -75,16 +76,19 @@ def _running(order: list[Call], types: Mapping[str, TensorType], connected: Mask
     arrays: dict[str, str] = {}  # by value the name of the first one that its array had, where that is another's
     on_array: dict[str, Mask] = {}
     given: dict[str, tuple[Mask | None, ...]] = {}
+    made: dict[str, Mask] = {}
     for call in order:
         assert call.layer is not None
         sources = [arrays.get(source, source) for source in call.sources]
         known = connected.given[call.name]
         own = known if call.takes_mask else tuple(on_array.get(array) for array in sources)
         given[call.name] = own
-        mask = connected.beside.get(call.name)
+        mask = connected.made.get(call.name)
         if own != known:
             type = call.layer.infer_mask([types[s] for s in call.sources], [m.type if m else None for m in own])
             mask = Mask(type, call.name, own) if type is not None else None
+        if mask is not None:
+            made[call.name] = mask
         for place in call.layer.takes_off_masks():
             if place < len(sources):
                 on_array.pop(sources[place], None)
@@ -94,4 +98,4 @@ def _running(order: list[Call], types: Mapping[str, TensorType], connected: Mask
             on_array |= dict.fromkeys(call.results[: call.layer.masked_outputs()], mask)
     values = [result for call in order for result in call.results]
     beside = {value: on_array[arrays.get(value, value)] for value in values if arrays.get(value, value) in on_array}
-    return Masks(given, beside)
+    return Masks(given, made, beside)

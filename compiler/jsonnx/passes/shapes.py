@@ -36,6 +36,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     """Types on every edge that can have one; what cannot is reported once, where it first goes wrong."""
     types: dict[str, TensorType] = {}
     given: dict[str, tuple[Mask | None, ...]] = {}
+    made: dict[str, Mask] = {}
     beside: dict[str, Mask] = {}
     for name, type in network.inputs.items():
         try:
@@ -57,13 +58,15 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
                     call.layer.activity_regularizer.check(type.shape)
             given[call.name] = tuple(beside.get(source) for source in call.sources)
             mask = _mask(network, call, types, given[call.name], report)
-            beside |= dict.fromkeys(call.results[: call.layer.masked_outputs()], mask) if mask else {}
+            if mask is not None:
+                made[call.name] = mask
+                beside |= dict.fromkeys(call.results[: call.layer.masked_outputs()], mask)
         except ShapeError as error:
             _report(network, call, types, error, report)
             continue
         types |= zip(call.results, results, strict=True)
     _check_labels(network, types, report)
-    connected = Masks(given, beside)
+    connected = Masks(given, made, beside)
     all_alike = Flows(connected, connected, connected)
     return TypedNetwork(network, types, all_alike if report.errors() else flows(network, types, connected))
 

@@ -30,8 +30,12 @@ BYTES = 4
 
 
 def summary_text(network: Network, rows: Sequence[Row], color: bool = False, depth: int | None = None) -> str:
-    """A row a layer, and the totals. What is in a block stands under a row of its own, in `depth` blocks at most."""
-    table = _table("layer", "type", "output shape", "parameters", "multiply-adds", "from", right=(3, 4))
+    """A row a layer, and the totals. What is in a block stands under a row of its own, in `depth` blocks at most.
+
+    A last column says which layers are frozen and where masks go, in a network that has either."""
+    noted = any(map(_notes, rows))
+    titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *(["notes"] if noted else []))
+    table = _table(*titles, right=(3, 4))
     before = tuple(network.inputs)
     for line in grouped(rows, depth):
         row = line.rows[-1]
@@ -39,19 +43,20 @@ def summary_text(network: Network, rows: Sequence[Row], color: bool = False, dep
         plain = line.is_block or row.sources == before[:1]
         sources = "" if plain else ", ".join(row.sources)
         name = f"{'  ' * line.level}{line.name}"
-        table.add_row(name, line.type, shapes, _number(line.parameters), _number(line.macs), sources)
+        notes = [_block_notes(line.rows) if line.is_block else _notes(row)] if noted else []
+        table.add_row(name, line.type, shapes, _number(line.parameters), _number(line.macs), sources, *notes)
         before = before if line.is_block and not line.is_closed else (row.name,)
     inputs = ", ".join(f"{name} {_signature(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_signature(type)}" for name, type in _outputs(network, rows).items())
     total = _totals(rows)
-    fixed = total["parameters"] - total["trainable"]
-    split = f"{total['trainable']:,} trainable, {fixed:,} not" if fixed else "all trainable"
     lines = [
         f"{network.name}: {inputs} -> {outputs}",
         "",
         _drawn(table, color),
         "",
-        f"parameters      {total['parameters']:,}{f' ({split})' if total['parameters'] else ''}",
+        f"parameters      {total['parameters']:,}",
+        f"trainable       {total['trainable']:,}",
+        f"non-trainable   {total['non_trainable']:,}",
         f"multiply-adds   {_number(total['multiply_adds'])} a sample",
         f"weights         {total['megabytes']:.2f} MB",
     ]
@@ -59,6 +64,24 @@ def summary_text(network: Network, rows: Sequence[Row], color: bool = False, dep
     if needs:
         lines.append(f"needs           onnxruntime: no other runtime has its {', '.join(needs)}")
     return "\n".join(lines)
+
+
+def _notes(row: Row) -> str:
+    """That a layer is frozen, and what becomes of masks there."""
+    notes = ["frozen"] if row.frozen else []
+    reads = row.reads_masks and bool(row.masked_inputs)
+    notes += ["reads the mask"] if reads else []
+    if row.mask is not None:
+        notes.append("masked" if row.masked_inputs else "makes a mask")
+    elif row.masked_inputs and not reads:
+        notes.append("ends the mask")
+    return ", ".join(notes)
+
+
+def _block_notes(rows: Sequence[Row]) -> str:
+    """That all layers of a block that could learn are frozen."""
+    able = [row for row in rows if row.frozen or row.trainable]
+    return "frozen" if able and all(row.frozen for row in able) else ""
 
 
 def _needs(rows: Sequence[Row]) -> list[str]:
@@ -78,6 +101,7 @@ def summary_json(network: Network, rows: Sequence[Row], depth: int | None = None
             "layers": len(line.rows),
             "parameters": line.parameters,
             "trainable": line.trainable,
+            "frozen": bool(_block_notes(line.rows)),
             "multiply_adds": line.macs,
         }
         for line in lines
@@ -95,8 +119,12 @@ def summary_json(network: Network, rows: Sequence[Row], depth: int | None = None
                 "outputs": [_json_type(type) for type in row.outputs],
                 "parameters": row.parameters,
                 "trainable": row.trainable,
+                "frozen": row.frozen,
                 "multiply_adds": row.macs,
                 "blocks": [name for name, _ in row.blocks],
+                "masked_inputs": list(row.masked_inputs),
+                "reads_masks": row.reads_masks,
+                "mask": _json_type(row.mask) if row.mask else None,
             }
             for row in shown
         ],
@@ -176,11 +204,12 @@ def _json_type(type: TensorType) -> dict[str, Any]:
 
 
 def _totals(rows: Sequence[Row]) -> dict[str, Any]:
-    parameters = sum(row.parameters for row in rows)
+    parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
     known = [row.macs for row in rows if row.macs is not None]
     return {
         "parameters": parameters,
-        "trainable": sum(row.trainable for row in rows),
+        "trainable": trainable,
+        "non_trainable": parameters - trainable,
         "multiply_adds": sum(known) if len(known) == len(rows) else None,
         "megabytes": parameters * BYTES / 1e6,
     }
