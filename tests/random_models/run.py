@@ -23,11 +23,14 @@ from typing import Any
 from random_models import ledger
 
 ROOT = Path(__file__).parents[2]
-CHUNK = 100
-DIGESTS = 5
+CHUNK = 500
+"""Seeds of a process: the first ones cost most, as nothing is known of any node yet."""
+DIGESTS = 25
 """Models of a chunk whose bytes are compared between processes."""
 LIMIT = 120.0
-"""Seconds a model may take, its shrinking included."""
+"""Seconds of processor time a model may take, its shrinking included."""
+STANDSTILL = 3600.0
+"""Seconds after which a model hangs, though it took no processor time; a machine may be busy, or the run suspended."""
 
 Finding = dict[str, Any]
 
@@ -115,6 +118,7 @@ def child(kind: str, first: int, count: int, hashes: str, only: str | None = Non
 
 def examine_seeds(seeds: Iterable[int], only: str | None) -> None:
     import faulthandler
+    import signal
 
     from random_models.generate import spec
     from random_models.memory import remember_types
@@ -122,8 +126,10 @@ def examine_seeds(seeds: Iterable[int], only: str | None) -> None:
 
     warnings.simplefilter("ignore")
     remember_types()
+    faulthandler.register(signal.SIGPROF, chain=True)  # which then ends the process
     for index, seed in enumerate(seeds):
-        faulthandler.dump_traceback_later(LIMIT, exit=True)
+        faulthandler.dump_traceback_later(STANDSTILL, exit=True)
+        signal.setitimer(signal.ITIMER_PROF, LIMIT)
         print(json.dumps({"seed": seed, "begun": True}), flush=True)
         model = spec(seed)
         found = examine(model, seed, only and only.split(","))
@@ -133,6 +139,7 @@ def examine_seeds(seeds: Iterable[int], only: str | None) -> None:
         print(json.dumps({"seed": seed, "broken": broken}), flush=True)
         if index < DIGESTS and not only:
             print(json.dumps({"seed": seed, "digest": digest(Case(model, seed))}), flush=True)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     faulthandler.cancel_dump_traceback_later()
 
 
