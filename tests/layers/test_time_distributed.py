@@ -25,7 +25,6 @@ def timed(kind: str, **arguments: object) -> dict:
         (timed("LSTM", units=2, return_state=True), [(2, 4, 3)], "a layer of one output, LSTM has 3 here"),
         (timed("Dense", units=2, activity_regularizer="l2"), [(4, 3)], "has a penalty on the outputs of Dense"),
         (timed("ActivityRegularization", l1=1), [(4, 3)], "has a penalty on the outputs of ActivityRegularization"),
-        (timed("BatchNormalization", renorm=True), [(TIME, 3)], "needs a fixed size on axis 1"),
         (timed("Dense", units=2), [(4, TIME)], "needs a fixed size on axis 1"),
     ],
 )
@@ -42,6 +41,7 @@ def test_what_does_not_fit_is_an_error(spec, inputs, message) -> None:
         (timed("Conv1D", filters=2, kernel_size=2), (4, 3)),
         (timed("LSTM", units=2), (TIME, 3)),
         (timed("BatchNormalization", axis=1), (4, TIME)),
+        (timed("BatchNormalization", renorm=True), (3,)),
         (timed("TimeDistributed", layer={"type": "Dense", "units": 2}), (TIME, 3)),
     ],
 )
@@ -56,7 +56,7 @@ def test_sequences_may_have_any_length(spec, rest, training) -> None:
 
 
 def test_steps_are_one_call_where_samples_do_not_meet() -> None:
-    for spec in (timed("Dense", units=2), timed("BatchNormalization")):
+    for spec in (timed("Dense", units=2), timed("BatchNormalization"), timed("BatchNormalization", renorm=True)):
         few, many = (lower(one_layer(spec, (time, 3)), training=True) for time in (2, 1000))
         assert len(few.nodes) == len(many.nodes)
 
@@ -74,8 +74,13 @@ def test_a_batch_normalization_moves_its_averages_at_every_step(time) -> None:
     assert moved == [(0 / 2 + 4 / 2) / 2 + 8 / 2]
 
 
-def test_masked_steps_are_normalized_together_as_one_by_one(monkeypatch) -> None:
-    layers = [{"type": "Masking", "name": "masking"}, {**timed("BatchNormalization", momentum=0.6), "name": "layer"}]
+CLIPPED = {"renorm": True, "renorm_momentum": 0.7, "renorm_clipping": {"rmax": 1.2, "rmin": 0.8, "dmax": 0.3}}
+
+
+@pytest.mark.parametrize("more", [{}, {"renorm": True}, CLIPPED], ids=["plain", "renorm", "clipped"])
+def test_masked_steps_are_normalized_together_as_one_by_one(monkeypatch, more) -> None:
+    spec = {**timed("BatchNormalization", momentum=0.6, **more), "name": "layer"}
+    layers = [{"type": "Masking", "name": "masking"}, spec]
     typed = check({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}).sound
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 3, 2)).astype("float32") * (rng.random((5, 3, 1)) < 0.6)

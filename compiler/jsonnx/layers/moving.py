@@ -26,6 +26,22 @@ def move(g: Builder, moving: Any, batch: Value, momentum: float) -> None:
     g.assign(moving, g.Add(g.Mul(now(g, moving), old), new))
 
 
+def before(g: Builder, moving: Any, batch: Value, momentum: float) -> Value:
+    """What `move` has made of an average when the statistics of a batch come, or those of each of [steps, channels]."""
+    old = now(g, moving)
+    if batch.rank == 1:
+        return old
+    steps = batch.shape[0]
+    count = g.Squeeze(g.Shape(batch, start=0, end=1), [0])
+    at = g.refine(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), (steps,))
+    rows = g.Unsqueeze(at, [1])
+    since = g.Sub(g.Sub(rows, at), 1)  # how many steps ago another one was, and the one at hand is -1
+    base = g.const(momentum, batch.dtype)
+    shares = g.Mul(g.Pow(base, g.cast(g.Max(since, 0), batch.dtype)), 1 - momentum)
+    shares = g.Where(g.Less(since, 0), g.const(0, batch.dtype), shares)
+    return g.Add(g.Mul(g.Pow(base, g.cast(rows, batch.dtype)), old), g.MatMul(shares, batch))
+
+
 def _decay(g: Builder, batch: Value, momentum: float) -> tuple[Any, Value]:
     """What share the old average keeps, and what shares the steps get: [1, steps]."""
     steps = batch.shape[0]

@@ -14,7 +14,7 @@ from ..types import TensorType, broadcast, product, require, shape_text
 from .axes import Axes, along, axes_of, axis_of
 from .base import Layer, layer
 from .einsum import shaped
-from .moving import move, now
+from .moving import before, move, now
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,7 +164,7 @@ class BatchNormalization(Layer):
         gain = g.Reciprocal(deviation)
         shift: Value | None = None
         if self.renorm:
-            factor, shift = self._correction(g, mean, deviation, moving_mean, moving_variance)
+            factor, shift = self._correction(g, mean, deviation, moving_mean, moving_variance, steps)
             gain = g.Mul(gain, factor)
         else:
             move(g, moving_mean, g.reshape(mean, mean.shape[1 : steps + 2]), self.momentum)
@@ -180,23 +180,25 @@ class BatchNormalization(Layer):
         return y if shift is None else g.Add(y, shift)
 
     def _correction(
-        self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any
+        self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any, steps: int
     ) -> tuple[Value, Value]:
         """The factor and the summand of renormalization; moves its averages and those of inference."""
         moving_deviation, usual_mean, usual_deviation = self.renorm_states(g, moving_mean.shape)
         bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
+        means, deviations = (g.reshape(found, mean.shape[1 : steps + 2]) for found in (mean, deviation))
         with g.detached():
-            divisor = g.Max(g.reshape(now(g, usual_deviation), deviation.shape), sqrt(self.epsilon))
+            usual = before(g, usual_deviation, deviations, self.renorm_momentum)
+            divisor = g.Max(g.reshape(usual, deviation.shape), sqrt(self.epsilon))
             factor = g.Div(deviation, divisor)
-            summand = g.Div(g.Sub(mean, g.reshape(now(g, usual_mean), mean.shape)), divisor)
+            usual = before(g, usual_mean, means, self.renorm_momentum)
+            summand = g.Div(g.Sub(mean, g.reshape(usual, mean.shape)), divisor)
             factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
             factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
             summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
-        mean, deviation = (g.reshape(found, moving_mean.shape) for found in (mean, deviation))
-        move(g, usual_mean, mean, self.renorm_momentum)
-        move(g, usual_deviation, deviation, self.renorm_momentum)
-        move(g, moving_mean, mean, self.momentum)
-        move(g, moving_deviation, deviation, self.momentum)
+        move(g, usual_mean, means, self.renorm_momentum)
+        move(g, usual_deviation, deviations, self.renorm_momentum)
+        move(g, moving_mean, means, self.momentum)
+        move(g, moving_deviation, deviations, self.momentum)
         moved = now(g, moving_deviation)
         g.assign(moving_variance, g.Relu(g.Sub(g.Mul(moved, moved), self.epsilon)))
         return factor, summand

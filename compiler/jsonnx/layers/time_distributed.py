@@ -22,8 +22,8 @@ class TimeDistributed(Layer):
     """A layer applied to every step of [batch, time, ...], with the same weights.
 
     Where the layer treats samples one by one, the steps are further samples of one call. BatchNormalization takes the
-    statistics of every step by itself in training, and moves its averages by one after the other. Else (`renorm`, an
-    axis that is the batch) the layer is called step by step, which needs a fixed number of them.
+    statistics of every step by itself in training, and moves its averages by one after the other. Else (an axis that is
+    the batch) the layer is called step by step, which needs a fixed number of them.
     """
 
     supports_masking = True
@@ -100,8 +100,8 @@ def depends_on_others(inner: Layer, rank: int) -> bool:
 
 
 def all_steps_at_once(inner: Layer) -> TypeGuard[BatchNormalization]:
-    """Whether steps that depend on the batch can be computed together: none reads what another one left behind."""
-    return isinstance(inner, BatchNormalization) and not inner.renorm
+    """Whether steps that depend on the batch can be computed together: what one leaves behind is known in advance."""
+    return isinstance(inner, BatchNormalization)
 
 
 def along_batch(inner: Layer, rank: int) -> bool:
