@@ -237,3 +237,24 @@ def test_a_mask_that_a_layer_is_called_with_is_its_last_input(layers: list[dict]
         inputs[name]["dtype"] = "bool"
     spec = {"inputs": inputs, "layers": layers}
     assert jsonnx.from_keras(json.dumps(jsonnx.to_keras(spec).config))[0] == spec
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+def test_a_mask_that_comes_to_attention_in_a_nested_model_is_told_of(mask_zero: bool) -> None:
+    """There Keras connects no layer behind the attention with the mask, as it was made without one."""
+    x = layer("InputLayer", "x", {"batch_shape": [None, 3, 4]})
+    call = {"args": [tensor("x", 3, 4)] * 2, "kwargs": {}}
+    heads = {**layer("MultiHeadAttention", "heads", {"num_heads": 1, "key_dim": 2}), "inbound_nodes": [call]}
+    inner = json.loads(functional(x, heads, outputs=("heads",)))
+    nested = {**inner, "name": "inner", "config": {**inner["config"], "name": "inner"}}
+    nested["inbound_nodes"] = [{"args": [tensor("words", 3, 4)], "kwargs": {}}]
+    words = {"input_dim": 5, "output_dim": 4, "mask_zero": mask_zero}
+    text = functional(
+        layer("InputLayer", "x", {"batch_shape": [None, 3], "dtype": "int32"}),
+        layer("Embedding", "words", words, tensor("x", 3)),
+        nested,
+        layer("GlobalAveragePooling1D", "mean", {}, tensor("inner", 3, 4)),
+        outputs=("mean",),
+    )
+    notices = [notice.message for notice in imported(text).notices]
+    assert any("MultiHeadAttention" in message for message in notices) == mask_zero

@@ -28,6 +28,19 @@ Task = tuple[str, int]
 
 DEEPEST_MASK = 32
 
+MASKS_INSIDE = (
+    "a mask comes to MultiHeadAttention in a nested model, which takes it off: here recurrent layers, normalization "
+    "and pooling behind it go by that mask all the same; in Keras they do not, as the model was made without one"
+)
+
+
+def attends(model: Model) -> bool:
+    """Whether MultiHeadAttention is in a model, at any depth."""
+    return any(
+        attends(layer.inner) if layer.inner is not None else layer.kind == "MultiHeadAttention"
+        for layer in model.layers
+    )
+
 
 @dataclass
 class Network:
@@ -160,7 +173,10 @@ class Network:
         if layer.inner is not None:
             self.graph.check_mode(layer, call.kwargs, call.path)
             given = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
-            return self.graph.model(layer.inner, self.model_inputs(layer.inner, self.taken(given)))
+            inputs = self.model_inputs(layer.inner, self.taken(given))
+            if any(value is not None and value.mask is not None for value in inputs) and attends(layer.inner):
+                self.graph.layers.notices.setdefault(MASKS_INSIDE, layer.path)
+            return self.graph.model(layer.inner, inputs)
         if is_operation(layer):
             args = tuple(self.taken(value) for value in call.args)
             return self.graph.operation(layer, args, {k: self.taken(v) for k, v in call.kwargs.items()}, call.path)
