@@ -227,7 +227,7 @@ def _made(proto: onnx.NodeProto) -> Operator:
     made = OPERATORS.get(proto.op_type) or load_op("", proto.op_type, OPSET, evaluator_cls=ReferenceEvaluator)
     settings = {"log": lambda *_: None, "opsets": {"": OPSET}, "new_ops": None, "evaluator_cls": ReferenceEvaluator}
     instance = made(proto, settings)
-    if isinstance(instance, OpRunBinaryNumpy):
+    if isinstance(instance, OpRunBinaryNumpy) and len(proto.input) == 2:  # Max and Min take any number
         return _of_one_kind(instance.numpy_fct)
     if isinstance(instance, (OpRunUnary, OpRunBinary)):  # these look up their attributes themselves
         plain = len(proto.input) == (1 if isinstance(instance, OpRunUnary) else 2)
