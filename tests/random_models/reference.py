@@ -61,6 +61,14 @@ class Sigmoid(OpRun):
         return (np.asarray(np.round(y * 2**24) / 2**24 if x.dtype == np.float32 else y, x.dtype),)
 
 
+class LogSoftmax(OpRun):
+    """ONNX' own is the logarithm of a softmax, infinite where that is 0, and NaN a step later in a recurrent layer."""
+
+    def _run(self, x, axis=-1):  # type: ignore[no-untyped-def]
+        x = x - x.max(axis, keepdims=True)
+        return (x - np.log(np.exp(x).sum(axis, keepdims=True)),)
+
+
 class Sqrt(OpRun):
     """ONNX' own takes ten times as long, for catching warnings."""
 
@@ -79,7 +87,7 @@ class LabelEncoder(OpRun):
         return (np.array(found, np.int64).reshape(x.shape),)
 
 
-OWN = (GatherElements, OneHot, Sigmoid, Sqrt, LabelEncoder)
+OWN = (GatherElements, LogSoftmax, OneHot, Sigmoid, Sqrt, LabelEncoder)
 OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, *OWN)}
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from jsonnx.graph import Builder
 from jsonnx.layers import LAYERS
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.types import TensorType
 
 from random_models import ledger, run
 from random_models.generate import SKIPPED, spec
 from random_models.oracles import Case, digest, examine
+from random_models.reference import Reference
 from random_models.shrink import shrink
 
 SEEDS = range(100)
@@ -53,6 +57,13 @@ def test_a_failing_model_is_shrunk_to_the_layer_at_fault() -> None:
     large = next(model for model in map(spec, range(1000)) if len(model["layers"]) > 8 and fails(model))
     small = shrink(large, fails, seconds=5)
     assert len(small["layers"]) <= 2
+
+
+def test_the_reference_of_log_softmax_is_finite_where_a_softmax_is_zero() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (2,)))
+    found = Reference(g.graph({"y": g.LogSoftmax(x, axis=-1)}))({"x": np.float32([0, -2000])})
+    assert found["y"].tolist() == [0, -2000]
 
 
 def test_runs_that_meet_are_one() -> None:
