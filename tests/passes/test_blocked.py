@@ -48,6 +48,12 @@ NETWORKS = {
     ],
     "transposed": [conv(16), {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3}],
     "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
+    "one-filter-a-channel": [
+        conv(32),
+        {"type": "DepthwiseConv2D", "kernel_size": 3, "padding": "same", "activation": "relu"},
+        {"type": "DepthwiseConv2D", "kernel_size": [2, 3], "dilation_rate": 2, "use_bias": False},
+        {"type": "SeparableConv2D", "filters": 16, "kernel_size": 3, "strides": 2},
+    ],
     "groups": [conv(32), conv(32, groups=2), {"type": "DepthwiseConv2D", "kernel_size": 3}],
     "a-single-place": [conv(16, 12, use_bias=False), BATCH_NORMALIZATION, conv(16, 1)],
 }

@@ -158,6 +158,19 @@ class Blocks:
         x = g.reshape(x, (taps, rows // row, row, columns // self.block, self.block))
         return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (columns, rows, *size))
 
+    def filters_of_own(self, w: Value, *, backwards: bool = False) -> Value:
+        """Weights [channels, 1, height, width] of one filter a channel as [channels / block, height, width, block]."""
+        g, (channels, _, *size) = self.g, w.shape
+        taps = prod(size)
+        x = g.reshape(w, (channels // self.block, self.block, taps))
+        if backwards and taps > 1:
+            x = g.Slice(x, [-1], [-taps - 1], [2], [-1])
+        return g.reshape(g.Transpose(x, perm=[0, 2, 1]), w.shape)
+
+    def alone(self, channels: Any, w: Value, group: int) -> bool:
+        """Whether every channel, all in whole blocks, has one filter of its own."""
+        return group > 1 and group == channels == w.shape[0] and w.shape[1] == 1 and channels % self.block == 0
+
     def _stored(self, w: Value) -> Value:
         """Weights [outputs, inputs, height, width] with the outputs last, as layers store them: nearer to blocks."""
         node = self._producers.get(w)
@@ -171,9 +184,11 @@ def convolution(b: Blocks, node: Node) -> Value | None:
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
     assert w is not None
-    if x.rank != 4 or node.attribute("group", 1) > 1 or not b.suits(*w.shape[1::-1]):
+    group, bias = node.attribute("group", 1), node.input(2)
+    if x.rank == 4 and b.alone(x.shape[1], w, group):
+        return b.convolved(Recipe(b.into(x), b.filters_of_own(w), node.attributes, bias), y.type)
+    if x.rank != 4 or group > 1 or not b.suits(*w.shape[1::-1]):
         return None
-    bias = node.input(2)
     if bias is not None and b.full(y.shape[1]) != y.shape[1]:
         bias = b.g.Pad(bias, [0, b.full(y.shape[1]) - y.shape[1]])
     return b.convolved(Recipe(b.image(x), b.filters(w), node.attributes, bias), y.type)
@@ -184,16 +199,20 @@ def transposed_convolution(b: Blocks, node: Node) -> Value | None:
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
     assert w is not None
-    plain = {"group": 1, "auto_pad": "NOTSET", "strides": [1, 1], "output_padding": [0, 0]}
+    plain = {"auto_pad": "NOTSET", "strides": [1, 1], "output_padding": [0, 0]}
     odd = any(node.attribute(name, value) != value for name, value in plain.items()) or node.input(2) is not None
-    if x.rank != 4 or odd or not b.suits(*w.shape[:2]):
+    group = node.attribute("group", 1)
+    alone = b.alone(x.shape[1], w, group)
+    if x.rank != 4 or odd or not (alone or (group == 1 and b.suits(*w.shape[:2]))):
         return None
     gaps = node.attribute("dilations", [1, 1])
     reach = [(size - 1) * gap for size, gap in zip(w.shape[2:], gaps, strict=True)]
     pads = [most - pad for most, pad in zip(reach * 2, node.attribute("pads", [0] * 4), strict=True)]
     if min(pads) < 0:
         return None
-    return b.convolved(Recipe(b.image(x), b.filters(w, backwards=True), {"dilations": gaps, "pads": pads}), y.type)
+    weights = b.filters_of_own(w, backwards=True) if alone else b.filters(w, backwards=True)
+    attributes = {"group": group, "dilations": gaps, "pads": pads}
+    return b.convolved(Recipe(b.into(x) if alone else b.image(x), weights, attributes), y.type)
 
 
 def elementwise(b: Blocks, node: Node) -> Value | None:
