@@ -225,9 +225,10 @@ def create_session(
     threads: int | None = None,
     *,
     optimization: str = "ORT_ENABLE_ALL",
+    planned: bool = True,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
-    """A session on this provider and no other.
+    """A session on this provider and no other. `planned` is whether it lays out its memory by the sizes of an earlier run.
 
     Raises UsageError `provider-failed` where onnxruntime would have taken another one, CompileError `bad-model`.
     """
@@ -235,6 +236,7 @@ def create_session(
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or thread_count()
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = planned
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
     if provider.name in PROVIDERS:
