@@ -228,7 +228,7 @@ def create_session(
     planned: bool = True,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
-    """A session on this provider and no other. `planned`: whether it lays out its memory by the sizes of an earlier run.
+    """A session on this provider and no other; if `planned`, it lays out its memory by the sizes of an earlier run.
 
     Raises UsageError `provider-failed` where onnxruntime would have taken another one, CompileError `bad-model`.
     """
