@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from jsonnx.diagnostics import CompileError, UsageError
+from jsonnx.runtime import variables
 from jsonnx.runtime.data import from_arrays
 from jsonnx.runtime.faults import FeedError
 from jsonnx.runtime.loop import Fit
@@ -383,3 +384,18 @@ def test_checked_samples_are_taken_as_they_are():
     trainer.fit(samples, epochs=1)
     assert trainer.evaluate(samples) == trainer.evaluate(X, Y)
     assert (trainer.predict(samples) == trainer.predict(X)).all()
+
+
+@pytest.mark.parametrize(("width", "planned"), [(8, True), (100_000, False)])
+def test_memory_is_planned_where_values_are_small(width, planned, monkeypatch):
+    said = []
+    create = variables.create_session
+    monkeypatch.setattr(
+        variables, "create_session", lambda *given, **told: said.append(told["planned"]) or create(*given, **told)
+    )
+    layers = [
+        {"type": "Dense", "name": "wide", "units": width, "activation": "relu"},
+        {"type": "Dense", "name": "line", "units": 1},
+    ]
+    Trainer(make_plan(layers, {"x": (2,)}, REGRESS)).step(LX, LY)
+    assert said == [planned]
