@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jsonnx.backend import emit
 from jsonnx.driver import plan
-from jsonnx.runtime.packing import packed
+from jsonnx.passes.packing import packed
 from jsonnx.validation import check
 
 TRAINING = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"}

@@ -12,13 +12,13 @@ import numpy as np
 from ..diagnostics import CompileError, Diagnostic
 from ..graph import NotLearned, open_states, settled, uncollected
 from ..passes.blocked import blocked
+from ..passes.packing import packed
 from .adapt import adapted
 from .blocks import block_size
 from .data import Samples
 from .faults import FeedError
 from .lanes import Lane, Slot
 from .machine import thread_count
-from .packing import packed
 from .plan import RATE, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
 from .providers import CPU, resolve

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backend import emit, serialize
 from ..graph import Builder
-from .packing import Packs
+from ..passes.packing import Packs
 from .providers import Provider, create_session, load_runtime
 from .session import runtime_failure
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from jsonnx.api import Trainer
 from jsonnx.driver import plan
-from jsonnx.runtime import engine, packing
-from jsonnx.runtime.packing import packed
+from jsonnx.passes import packing
+from jsonnx.passes.packing import packed
+from jsonnx.runtime import engine
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.validation import check
 
