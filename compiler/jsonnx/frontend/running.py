@@ -27,7 +27,7 @@ class Distances(NamedTuple):
 
 def distances(outputs: Sequence[Node], parents: Mapping[Node, Sequence[Node]]) -> Distances:
     """The distances of all calls that outputs depend on; `parents` are the calls whose results one takes."""
-    done: list[Node] = []
+    done: dict[Node, None] = {}  # in the order in which they are done
     met: dict[str, int] = {}
     for node in outputs:
         _walk(node, parents, done, met)
@@ -41,26 +41,24 @@ def distances(outputs: Sequence[Node], parents: Mapping[Node, Sequence[Node]]) -
     return Distances(of_node, of_layer, met)
 
 
-def _walk(last: Node, parents: Mapping[Node, Sequence[Node]], done: list[Node], met: dict[str, int]) -> None:
+def _walk(last: Node, parents: Mapping[Node, Sequence[Node]], done: dict[Node, None], met: dict[str, int]) -> None:
     """Adds a call to those that are done after all that it depends on, in the order of its inputs."""
-    finished = set(done)
     stack: list[tuple[Node, Iterator[Node]]] = []
 
     def enter(node: Node) -> None:
         met.setdefault(node[0], len(met))
         stack.append((node, iter(parents.get(node, ()))))
 
-    if last not in finished:
+    if last not in done:
         enter(last)
     while stack:
         node, rest = stack[-1]
-        following = next((before for before in rest if before not in finished), None)
+        following = next((before for before in rest if before not in done), None)
         if following is not None:
             enter(following)
             continue
         stack.pop()
-        finished.add(node)
-        done.append(node)
+        done[node] = None
 
 
 def in_running_order(network: Network, masked: Container[str]) -> list[Call]:
