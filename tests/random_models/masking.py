@@ -19,20 +19,26 @@ def misses_masks(document: dict[str, Any]) -> bool:
 def unmasked(document: dict[str, Any]) -> dict[str, Any]:
     """A spec in which nothing makes masks; an input that was but the mask of a query is taken out."""
     document = _nowhere_made(document)
-    taken = {_without_query_mask(call) for call in document["layers"]}
+    taken = _without_query_masks(document["layers"])
     read = {source for call in document["layers"] for source in call.get("from", ())}
     inputs = {name: type for name, type in document["inputs"].items() if name in read or name not in taken}
     return document | {"inputs": inputs}
 
 
-def _without_query_mask(call: dict[str, Any]) -> str | None:
-    """Takes the mask of its query from a call of attention, and tells its name."""
-    if "query_mask" not in call.get("arguments", ()):
-        return None
-    place = call["arguments"].index("query_mask")
-    del call["arguments"][place]
-    name: str = call["from"].pop(place)
-    return name
+def _without_query_masks(calls: list[dict[str, Any]]) -> set[str]:
+    """Takes the masks of their queries from calls of attention, uses of a shared layer among them, and tells their
+    names."""
+    places: dict[str, int] = {}
+    taken: set[str] = set()
+    for call in calls:
+        arguments = call.get("arguments", [])
+        if "query_mask" in arguments:
+            places[call["name"]] = arguments.index("query_mask")
+            arguments.remove("query_mask")
+        place = places.get(call.get("use", call["name"]))
+        if place is not None:
+            taken.add(call["from"].pop(place))
+    return taken
 
 
 def _nowhere_made(value: Any) -> Any:

@@ -37,6 +37,8 @@ FORWARD = 1e-4
 """Relative error allowed of results in float32, by the largest of a tensor."""
 GRADIENT = 2e-4
 """The same of gradients, and of what an optimizer makes of them."""
+DOUBLE = 2.0**-53
+"""What float64 rounds, relatively."""
 SLOPE = 1e-5
 """Relative error allowed of a gradient along a direction, by central differences in float64."""
 
@@ -190,12 +192,12 @@ def gradient(case: Case) -> None:
         return run(made, feeds), wanted, lambda: reference.slack(feeds)
 
     compare("gradient, float32", evaluations, GRADIENT)
-    compare("gradient, differences", lambda draw: slopes(case.seed, only, *known(draw), draw), SLOPE)
+    compare("gradient, differences", lambda draw: slopes(case.seed, only, reference, *known(draw), draw), SLOPE)
 
 
-def slopes(seed: int, only: Reference, feeds: Arrays, known: Arrays, draw: int) -> Evaluated:
+def slopes(seed: int, only: Reference, whole: Reference, feeds: Arrays, known: Arrays, draw: int) -> Evaluated:
     """The slope along a random direction: by the known gradient, by central differences of the loss alone, and by those
-    of a wider step."""
+    of a wider step and with what float64 rounds of the gradient, of which large parts may cancel."""
     rng = np.random.default_rng((seed, draw, 7))
     feeds = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in feeds.items()}
     slopes = {name[2:]: values for name, values in known.items() if name.startswith("d/")}
@@ -204,7 +206,11 @@ def slopes(seed: int, only: Reference, feeds: Arrays, known: Arrays, draw: int) 
     direction = {name: rng.normal(size=feeds[name].shape) for name in slopes}
     length = np.sqrt(sum(float((values**2).sum()) for values in direction.values()))
     direction = {name: values / length for name, values in direction.items()}
-    analytic = sum(float((slopes[name] * values).sum()) for name, values in direction.items())
+
+    def along(found: Arrays) -> float:
+        return sum(float((found[f"d/{name}"] * values).sum()) for name, values in direction.items())
+
+    analytic = along(known)
     size = np.sqrt(sum(float((values**2).sum()) for values in slopes.values()))
 
     held = only.detached(feeds)
@@ -220,7 +226,11 @@ def slopes(seed: int, only: Reference, feeds: Arrays, known: Arrays, draw: int) 
     def scaled(value: float) -> Arrays:  # the whole gradient's norm sets the scale, not a chance small component of it
         return {"slope": np.array([value, size])}
 
-    return scaled(analytic), scaled(near), lambda: [scaled(near + (slope(2e-5) - near) / AMPLIFIED * 10 + noise)]
+    def slack() -> list[Arrays]:
+        rounded = along(whole.shaken(feeds, DOUBLE, rng)) - analytic
+        return [scaled(near + (slope(2e-5) - near) / AMPLIFIED * 10 + noise), scaled(near + rounded)]
+
+    return scaled(analytic), scaled(near), slack
 
 
 def step(case: Case) -> None:

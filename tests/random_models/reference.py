@@ -127,15 +127,19 @@ class Reference:
         addition rounds to the same side.
         """
         rng = np.random.default_rng(0)
+        shaken = self.shaken(feeds, ROUNDING, rng)
+        return [self._run(self.rounded, feeds), self(moved(feeds, rng)), shaken]
+
+    def shaken(self, feeds: Mapping[str, np.ndarray], rounding: float, rng: np.random.Generator) -> Arrays:
+        """The results where every operator's are off by as much as a rounding."""
 
         def shake(y: np.ndarray, node: Node, x: np.ndarray) -> np.ndarray:
             terms = x.size / max(y.size, 1) if node.op in ("ReduceSum", "ReduceMean") else 1
             if terms > AMPLIFIED:
-                return y * (1 + rng.choice([-ROUNDING, ROUNDING], y.shape) * terms / AMPLIFIED)
-            return y * (1 + rng.uniform(-ROUNDING, ROUNDING, y.shape))
+                return y * (1 + rng.choice([-rounding, rounding], y.shape) * terms / AMPLIFIED)
+            return y * (1 + rng.uniform(-rounding, rounding, y.shape))
 
-        shaken = self._run(self.exact, feeds, shake)
-        return [self._run(self.rounded, feeds), self(moved(feeds, rng)), shaken]
+        return self._run(self.exact, feeds, shake)
 
     def _run(
         self,

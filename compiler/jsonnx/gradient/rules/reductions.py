@@ -20,13 +20,14 @@ def reduced_axes(node: Node) -> list[int]:
 
 
 def restored(g: Builder, node: Node, value: Value) -> Value:
-    """A reduction's result with the reduced axes back, as size one."""
-    if node.attribute("keepdims", 1):
-        return value
-    x = node.inputs[0]
+    """A reduction's result with the reduced axes back, as size one; a scalar spreads as it is.
+
+    Of rank 0 it must stay: onnxruntime 1.32 drops a product with ones of shape [1, 1], and with it the rank that
+    later optimizations rely on.
+    """
     axes = reduced_axes(node)
-    if len(axes) == x.rank:
-        return g.reshape(value, (1,) * x.rank)
+    if node.attribute("keepdims", 1) or len(axes) == node.inputs[0].rank:
+        return value
     return g.Unsqueeze(value, axes)
 
 
