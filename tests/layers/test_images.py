@@ -50,11 +50,14 @@ def test_what_is_no_number_counts_as_the_least_value_of_its_tile() -> None:
     assert found.ravel().tolist() == [0, 0, 127.5, 255]  # (cdf - 2) * 255 / (4 - 2)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("layer", [{"type": "Resizing", "height": 7, "width": 6}, {"type": "UpSampling2D"}])
 @pytest.mark.parametrize("shape", [(4, 5, 3), (3, 1, 1)])
-def test_images_are_interpolated_whatever_stands_around(layer: dict[str, Any], shape: tuple[int, ...]) -> None:
+def test_images_are_interpolated_whatever_stands_around(
+    layer: dict[str, Any], shape: tuple[int, ...], interpolation: str
+) -> None:
     """onnxruntime moves transpositions through a Resize, and refuses some of what comes out."""
-    resized = {**layer, "interpolation": "bilinear"}
+    resized = {**layer, "interpolation": interpolation}
     before = [[{"type": "Permute", "dims": list(dims)}] for dims in permutations((1, 2, 3))]
     before.append([{"type": "Conv2D", "filters": 2, "kernel_size": 1}])
     for first, dims in product(before, permutations((1, 2, 3))):

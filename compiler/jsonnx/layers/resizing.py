@@ -61,9 +61,9 @@ class UpSampling(Layer):
         def enlarge(x: Value) -> Value:
             scales = g.const([1, 1, *self.size], "float32")
             sizes = [n * times for n, times in zip(x.shape[2:], self.size, strict=True)]
-            if self.interpolation == "bilinear":
-                return linear(g, x, sizes, scales)
-            return g.refine(g.Resize(x, None, scales, **RESIZE[self.interpolation]), (*x.shape[:2], *sizes))
+            if self.interpolation == "nearest":
+                return g.refine(g.Resize(x, None, scales, **RESIZE["nearest"]), (*x.shape[:2], *sizes))
+            return interpolated(g, x, self.interpolation, sizes, scales)
 
         return x if max(self.size) == 1 else with_channels_first(g, x, self.data_format, enlarge)
 
@@ -226,10 +226,10 @@ def resize(
             x = mixed(g, x, axis, size, interpolation, antialias)
         return x
     data_format: DataFormat | None = "channels_first" if axes[0] == 2 else None
-    return with_channels_first(g, x, data_format, lambda x: linear(g, x, sizes))
+    return with_channels_first(g, x, data_format, lambda x: interpolated(g, x, "bilinear", sizes))
 
 
-def linear(g: Builder, x: Value, sizes: Sequence[Dim], scales: Value | None = None) -> Value:
+def interpolated(g: Builder, x: Value, interpolation: str, sizes: Sequence[Dim], scales: Value | None = None) -> Value:
     """[batch, channels, height, width] with another height and width, by sizes or by scales.
 
     The batch is laid beside the channels: through a Resize of four axes onnxruntime (1.32) moves any transposition,
@@ -238,7 +238,7 @@ def linear(g: Builder, x: Value, sizes: Sequence[Dim], scales: Value | None = No
     flat = g.reshape(x, (1, x.shape[0] * x.shape[1], *x.shape[2:]))
     wanted = (*flat.shape[:2], *sizes)
     extent = g.sizes(wanted, flat) if scales is None else None
-    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE["bilinear"]), wanted)
+    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE[interpolation]), wanted)
     return g.refine(g.Reshape(y, g.sizes((*x.shape[:2], *sizes), x, y)), (*x.shape[:2], *sizes))
 
 
