@@ -6,7 +6,8 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.driver import check, plan
-from jsonnx.passes.blocked import DOMAIN, blocked
+from jsonnx.passes.blocked import blocked
+from jsonnx.passes.blocks import DOMAIN
 from jsonnx.runtime.blocks import block_size
 
 BLOCK = block_size()

@@ -137,12 +137,27 @@ class Node:
         return Node(self.op, tuple(inputs), self.outputs, *known)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class FilterGradient:
+    """What the gradient of a convolution's weights is computed of: its operand x, the cotangent dy of its result, and
+    how its window moves."""
+
+    x: Value
+    dy: Value
+    attributes: Mapping[str, Any]
+
+    def instead(self, new: Mapping[Value, Value]) -> FilterGradient:
+        """The same of the values that have come in the place of others."""
+        return replace(self, x=new.get(self.x, self.x), dy=new.get(self.dy, self.dy))
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in an order in which they can run, and everything that is not a node's output.
 
     `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
-    an output, which of its places count in a loss.
+    an output, which of its places count in a loss; `filters` tell what some values are, for a pass that knows another
+    way to them than their nodes'.
     """
 
     inputs: Mapping[str, Input]
@@ -154,6 +169,7 @@ class Graph:
     updates: Mapping[str, Value] = field(default_factory=dict)
     losses: tuple[Value, ...] = ()
     masks: Mapping[str, Value] = field(default_factory=dict)
+    filters: Mapping[Value, FilterGradient] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -173,6 +189,7 @@ class Graph:
             updates={name: new.get(value, value) for name, value in self.updates.items()},
             losses=tuple(new.get(value, value) for value in self.losses),
             masks={name: new.get(value, value) for name, value in self.masks.items()},
+            filters={new.get(value, value): told.instead(new) for value, told in self.filters.items()},
         )
 
 

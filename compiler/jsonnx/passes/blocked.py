@@ -10,19 +10,17 @@ In the graph a blocked value has the type of the plain one, its channels filled 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..graph import Builder, Constant, Graph, Node, Value
-from ..types import TensorType
+from ..graph import Constant, Graph, Node, Value
+from .blocks import DOMAIN, Blocks, Recipe
+from .own_filters import own_filters
 from .tidy import tidy
-
-DOMAIN = "com.microsoft.nchwc"
 
 TO_LAST = [0, 2, 3, 1]
 """The permutation that puts channels last."""
@@ -36,148 +34,17 @@ def blocked(graph: Graph, block: int) -> Graph:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         real = node.outputs[0].dtype == "float32" or node.op == "Shape"
         form = FORMS.get(node.op) if real and not node.domain and len(node.outputs) == 1 else None
+        told = graph.filters.get(node.outputs[0])
         with made.g.origin(node):
-            result = None if form is None else form(made, node)
+            result = None if told is None else own_filters(made, told.instead(new), node.outputs[0])
+            if result is None and form is not None:
+                result = form(made, node)
         if result is None:
             made.g.nodes.append(node)
         else:
             new[node.outputs[0]] = result
             made.readers[result] = made.readers[node.outputs[0]]
     return tidy(graph.rewired(made.g.nodes, new))
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A convolution by blocks: `activation(x * weights + bias + added)`."""
-
-    x: Value
-    weights: Value
-    attributes: Mapping[str, Any]
-    bias: Value | None = None
-    added: Value | None = None
-
-    @property
-    def free(self) -> bool:
-        """Whether something may still be added to the sum."""
-        return self.added is None and "activation" not in self.attributes
-
-
-class Blocks:
-    """The nodes made so far, and which of their values there are in blocks too.
-
-    Every result is given in both forms; that of which nobody reads goes when the pass is done.
-    """
-
-    def __init__(self, graph: Graph, block: int) -> None:
-        self.g = Builder.onto(replace(graph, nodes=()))
-        self.block = block
-        self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
-        self._blocks: dict[Value, Value] = {}
-        self._recipes: dict[Value, Recipe] = {}
-        self._producers = graph.producers
-
-    def __contains__(self, x: Value | None) -> bool:
-        """Whether a plain value is there in blocks, all of them whole."""
-        return x in self._blocks
-
-    def into(self, x: Value) -> Value:
-        """A plain value in blocks."""
-        if x in self._blocks:
-            return self._blocks[x]
-        made = self.g.custom("ReorderInput", DOMAIN, [x], self.filled(x.type))
-        if made.shape == x.shape:
-            self._blocks[x] = made
-        return made
-
-    def spread(self, x: Value, y: Value) -> Value:
-        """An operand of y in blocks; a constant that is the same for many elements is repeated to a whole sample."""
-        if not isinstance(x, Constant):
-            return self.into(x)
-        channels, *size = y.shape[1:]
-        sample = np.broadcast_to(x.array, (1, channels, *size))
-        blocks = sample.reshape(channels // self.block, self.block, *size).transpose(0, 2, 3, 1)
-        return self.g.const(blocks.reshape(1, channels, *size), x.dtype)
-
-    def out_of(self, blocks: Value, plain: TensorType) -> Value:
-        """A value in blocks as a plain one."""
-        result = self.g.custom("ReorderOutput", DOMAIN, [blocks], plain, channels=plain.shape[1])
-        if blocks.shape == plain.shape:
-            self._blocks[result] = blocks
-        return result
-
-    def convolved(self, recipe: Recipe, plain: TensorType) -> Value:
-        """The result of a recipe as a plain value."""
-        operands: list[Value | None] = [recipe.x, recipe.weights, recipe.bias, recipe.added]
-        while operands[-1] is None:
-            operands.pop()
-        result = self.g.custom("Conv", DOMAIN, operands, self.filled(plain), **recipe.attributes)
-        value = self.out_of(result, plain)
-        self._recipes[value] = recipe
-        return value
-
-    def unfinished(self, x: Value | None) -> Recipe | None:
-        """The recipe of a value that one node alone reads, so that what this does may become a part of it."""
-        return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
-
-    def full(self, channels: Any) -> int:
-        """Channels of as many whole blocks as these need."""
-        return int(-(-channels // self.block) * self.block)
-
-    def filled(self, plain: TensorType) -> TensorType:
-        return plain.with_shape((plain.shape[0], self.full(plain.shape[1]), *plain.shape[2:]))
-
-    def suits(self, inputs: Any, outputs: Any) -> bool:
-        """Whether a convolution of so many channels gains by blocks: filling must not be most of its work."""
-        if not isinstance(inputs, int) or not isinstance(outputs, int) or outputs < self.block:
-            return False
-        few = inputs < self.block
-        rows = inputs if few else self.full(inputs)
-        return (few or inputs % 4 == 0) and rows * self.full(outputs) <= 1.5 * inputs * outputs
-
-    def image(self, x: Value) -> Value:
-        """The operand of a convolution; channels too few for one block are taken as they are."""
-        return x if x.shape[1] < self.block else self.into(x)
-
-    def filters(self, w: Value, *, backwards: bool = False) -> Value:
-        """Weights [outputs, inputs, height, width] as [outputs / block, inputs / block, height, width, block, block],
-        the last of the outputs; where the inputs are too few for a block, as [outputs / block, inputs, ..., block].
-
-        Backwards they are those of the convolution that goes back from its outputs to its inputs: these change places,
-        and every window is turned round.
-        """
-        g, (outputs, inputs, *size) = self.g, w.shape
-        taps = prod(size)
-        x = g.reshape(self._stored(w), (taps, inputs, outputs))
-        if backwards:
-            x = g.Slice(x, [-1], [-taps - 1], [0], [-1]) if taps > 1 else x
-            x, inputs, outputs = g.Transpose(x, perm=[0, 2, 1]), outputs, inputs
-        rows, columns = inputs if inputs < self.block else self.full(inputs), self.full(outputs)
-        if (rows, columns) != (inputs, outputs):
-            x = g.Pad(x, [0, 0, 0, 0, rows - inputs, columns - outputs])
-        row = self.block if rows >= self.block else 1
-        x = g.reshape(x, (taps, rows // row, row, columns // self.block, self.block))
-        return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (columns, rows, *size))
-
-    def filters_of_own(self, w: Value, *, backwards: bool = False) -> Value:
-        """Weights [channels, 1, height, width] of one filter a channel as [channels / block, height, width, block]."""
-        g, (channels, _, *size) = self.g, w.shape
-        taps = prod(size)
-        x = g.reshape(w, (channels // self.block, self.block, taps))
-        if backwards and taps > 1:
-            x = g.Slice(x, [-1], [-taps - 1], [2], [-1])
-        return g.reshape(g.Transpose(x, perm=[0, 2, 1]), w.shape)
-
-    def alone(self, channels: Any, w: Value, group: int) -> bool:
-        """Whether every channel, all in whole blocks, has one filter of its own."""
-        return group > 1 and group == channels == w.shape[0] and w.shape[1] == 1 and channels % self.block == 0
-
-    def _stored(self, w: Value) -> Value:
-        """Weights [outputs, inputs, height, width] with the outputs last, as layers store them: nearer to blocks."""
-        node = self._producers.get(w)
-        if node is not None and node.op == "Transpose" and node.attribute("perm") == [3, 2, 0, 1]:
-            assert node.inputs[0] is not None
-            return node.inputs[0]
-        return self.g.Transpose(w, perm=[2, 3, 1, 0])
 
 
 def convolution(b: Blocks, node: Node) -> Value | None:
@@ -195,24 +62,44 @@ def convolution(b: Blocks, node: Node) -> Value | None:
 
 
 def transposed_convolution(b: Blocks, node: Node) -> Value | None:
-    """The gradient of a convolution of stride 1 is one of its cotangent, with all windows turned round."""
+    """The gradient of a convolution is one of its cotangent, with all windows turned round, and with zeros between the
+    elements where it took strides: for one filter a channel these cost less than they save."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
     assert w is not None
-    plain = {"auto_pad": "NOTSET", "strides": [1, 1], "output_padding": [0, 0]}
-    odd = any(node.attribute(name, value) != value for name, value in plain.items()) or node.input(2) is not None
-    group = node.attribute("group", 1)
+    group, strides = node.attribute("group", 1), node.attribute("strides", [1, 1])
     alone = b.alone(x.shape[1], w, group)
+    far = x.rank == 4 and max(strides) > 1
+    odd = node.attribute("auto_pad", "NOTSET") != "NOTSET" or node.input(2) is not None
+    odd = odd or (far and not (alone and x.type.is_fixed(2, 3) and y.type.is_fixed(2, 3)))
+    odd = odd or (not far and any(node.attribute("output_padding", [])))
     if x.rank != 4 or odd or not (alone or (group == 1 and b.suits(*w.shape[:2]))):
         return None
-    gaps = node.attribute("dilations", [1, 1])
+    gaps, given = node.attribute("dilations", [1, 1]), node.attribute("pads", [0] * 4)
     reach = [(size - 1) * gap for size, gap in zip(w.shape[2:], gaps, strict=True)]
-    pads = [most - pad for most, pad in zip(reach * 2, node.attribute("pads", [0] * 4), strict=True)]
-    if min(pads) < 0:
+    before = [most - pad for most, pad in zip(reach, given, strict=False)]
+    after = [most - pad for most, pad in zip(reach, given[2:], strict=True)]
+    if far:
+        sides = zip(y.shape[2:], x.shape[2:], strides, reach, before, strict=True)
+        after = [size - n * stride + most - front for size, n, stride, most, front in sides]
+    if min(*before, *after) < 0:
         return None
     weights = b.filters_of_own(w, backwards=True) if alone else b.filters(w, backwards=True)
-    attributes = {"group": group, "dilations": gaps, "pads": pads}
-    return b.convolved(Recipe(b.into(x) if alone else b.image(x), weights, attributes), y.type)
+    attributes = {"group": group, "dilations": gaps, "pads": [*before, *after]}
+    image = b.into(x) if alone else b.image(x)
+    return b.convolved(Recipe(apart(b, image, strides) if far else image, weights, attributes), y.type)
+
+
+def apart(b: Blocks, image: Value, strides: list[int]) -> Value:
+    """An image in blocks with zeros between its elements: each several times, by a pattern of ones and zeros."""
+    batch, channels, *size = image.shape
+    wide = [n * stride for n, stride in zip(size, strides, strict=True)]
+    type = image.type.with_shape((batch, channels, *wide))
+    several = b.g.custom("Upsample", DOMAIN, [image], type, scales=[1, 1, *strides], mode="nearest")
+    pattern = np.zeros((*wide, b.block), np.float32)
+    pattern[:: strides[0], :: strides[1]] = 1
+    rows = b.g.reshape(several, (batch, channels // b.block, pattern.size))
+    return b.g.reshape(b.g.Mul(rows, pattern.ravel()), type.shape)
 
 
 def elementwise(b: Blocks, node: Node) -> Value | None:

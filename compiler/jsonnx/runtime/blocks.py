@@ -9,7 +9,7 @@ import numpy as np
 from ..backend import emit, serialize
 from ..diagnostics import CompileError, UsageError
 from ..graph import Builder
-from ..passes.blocked import DOMAIN
+from ..passes.blocks import DOMAIN
 from ..types import Size, TensorType
 from .providers import create_session, resolve
 

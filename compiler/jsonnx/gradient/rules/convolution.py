@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...graph import tensor_proto
+from ...graph import FilterGradient, tensor_proto
 from ...types import Dim, Size, product
 from ..table import Builder, Node, Value, vjp
 from .linear import transposed
@@ -139,7 +139,14 @@ def spread_at_run_time(g: Builder, dy: Value, weight: Value, window: Window, x: 
 
 
 def weights_of(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
-    """dw = columns of x times dy transposed, summed over the batch.
+    """dw = columns of x times dy transposed, summed over the batch."""
+    dw = rows_columns_or_convolution(g, x, dy, w, window, group)
+    g.filters[dw] = FilterGradient(x, dy, {"group": group, **window.attributes()})
+    return dw
+
+
+def rows_columns_or_convolution(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """`weights_of` in the form that is fastest for these sizes.
 
     Columns are [N, group, C / group * taps, P], dy [N, group, M / group, P]. In onnxruntime one product a sample is the
     faster for many places P, and one product over all samples (by a half) for few.
@@ -153,12 +160,13 @@ def weights_of(g: Builder, x: Value, dy: Value, w: Value, window: Window, group:
     batch, filters, places = dy.shape[0], dy.shape[1], product(dy.shape[2:])
     rows = w.shape[1] * window.taps
     columns = g.reshape(columns_of(g, x, window, dy.shape[2:]), (batch, group, rows, places))
-    dy = g.reshape(dy, (batch, group, filters // group, places))
     if isinstance(places, int) and places <= FEW_PLACES:
         columns = g.reshape(g.Transpose(columns, perm=[1, 2, 0, 3]), (group, rows, batch * places))
-        dy = g.reshape(g.Transpose(dy, perm=[1, 0, 3, 2]), (group, batch * places, filters // group))
-        dw = g.MatMul(columns, dy)
+        last = g.Transpose(dy, perm=[0, *range(2, dy.rank), 1])  # of a single group no more needs to be done
+        last = g.Transpose(g.reshape(last, (batch * places, group, filters // group)), perm=[1, 0, 2])
+        dw = g.MatMul(columns, last)
     else:
+        dy = g.reshape(dy, (batch, group, filters // group, places))
         dw = g.ReduceSum(g.MatMul(columns, transposed(g, dy)), [0], keepdims=0)
     return g.reshape(transposed(g, dw), w.shape)
 

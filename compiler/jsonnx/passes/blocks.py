@@ -1,0 +1,150 @@
+"""Values in blocks of channels, beside the plain ones, as the pass `blocked` makes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..graph import Builder, Constant, Graph, Value
+from ..types import TensorType
+
+DOMAIN = "com.microsoft.nchwc"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A convolution by blocks: `activation(x * weights + bias + added)`."""
+
+    x: Value
+    weights: Value
+    attributes: Mapping[str, Any]
+    bias: Value | None = None
+    added: Value | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether something may still be added to the sum."""
+        return self.added is None and "activation" not in self.attributes
+
+
+class Blocks:
+    """The nodes made so far, and which of their values there are in blocks too.
+
+    Every result is given in both forms; that of which nobody reads goes when the pass is done.
+    """
+
+    def __init__(self, graph: Graph, block: int) -> None:
+        self.g = Builder.onto(replace(graph, nodes=()))
+        self.block = block
+        self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
+        self._blocks: dict[Value, Value] = {}
+        self._recipes: dict[Value, Recipe] = {}
+        self._producers = graph.producers
+
+    def __contains__(self, x: Value | None) -> bool:
+        """Whether a plain value is there in blocks, all of them whole."""
+        return x in self._blocks
+
+    def into(self, x: Value) -> Value:
+        """A plain value in blocks."""
+        if x in self._blocks:
+            return self._blocks[x]
+        made = self.g.custom("ReorderInput", DOMAIN, [x], self.filled(x.type))
+        if made.shape == x.shape:
+            self._blocks[x] = made
+        return made
+
+    def spread(self, x: Value, y: Value) -> Value:
+        """An operand of y in blocks; a constant that is the same for many elements is repeated to a whole sample."""
+        if not isinstance(x, Constant):
+            return self.into(x)
+        channels, *size = y.shape[1:]
+        sample = np.broadcast_to(x.array, (1, channels, *size))
+        blocks = sample.reshape(channels // self.block, self.block, *size).transpose(0, 2, 3, 1)
+        return self.g.const(blocks.reshape(1, channels, *size), x.dtype)
+
+    def out_of(self, blocks: Value, plain: TensorType) -> Value:
+        """A value in blocks as a plain one."""
+        result = self.g.custom("ReorderOutput", DOMAIN, [blocks], plain, channels=plain.shape[1])
+        if blocks.shape == plain.shape:
+            self._blocks[result] = blocks
+        return result
+
+    def convolved(self, recipe: Recipe, plain: TensorType) -> Value:
+        """The result of a recipe as a plain value."""
+        operands: list[Value | None] = [recipe.x, recipe.weights, recipe.bias, recipe.added]
+        while operands[-1] is None:
+            operands.pop()
+        result = self.g.custom("Conv", DOMAIN, operands, self.filled(plain), **recipe.attributes)
+        value = self.out_of(result, plain)
+        self._recipes[value] = recipe
+        return value
+
+    def unfinished(self, x: Value | None) -> Recipe | None:
+        """The recipe of a value that one node alone reads, so that what this does may become a part of it."""
+        return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
+
+    def full(self, channels: Any) -> int:
+        """Channels of as many whole blocks as these need."""
+        return int(-(-channels // self.block) * self.block)
+
+    def filled(self, plain: TensorType) -> TensorType:
+        return plain.with_shape((plain.shape[0], self.full(plain.shape[1]), *plain.shape[2:]))
+
+    def suits(self, inputs: Any, outputs: Any) -> bool:
+        """Whether a convolution of so many channels gains by blocks: filling must not be most of its work."""
+        if not isinstance(inputs, int) or not isinstance(outputs, int) or outputs < self.block:
+            return False
+        few = inputs < self.block
+        rows = inputs if few else self.full(inputs)
+        return (few or inputs % 4 == 0) and rows * self.full(outputs) <= 1.5 * inputs * outputs
+
+    def image(self, x: Value) -> Value:
+        """The operand of a convolution; channels too few for one block are taken as they are."""
+        return x if x.shape[1] < self.block else self.into(x)
+
+    def filters(self, w: Value, *, backwards: bool = False) -> Value:
+        """Weights [outputs, inputs, height, width] as [outputs / block, inputs / block, height, width, block, block],
+        the last of the outputs; where the inputs are too few for a block, as [outputs / block, inputs, ..., block].
+
+        Backwards they are those of the convolution that goes back from its outputs to its inputs: these change places,
+        and every window is turned round.
+        """
+        g, (outputs, inputs, *size) = self.g, w.shape
+        taps = prod(size)
+        x = g.reshape(self._stored(w), (taps, inputs, outputs))
+        if backwards:
+            x = g.Slice(x, [-1], [-taps - 1], [0], [-1]) if taps > 1 else x
+            x, inputs, outputs = g.Transpose(x, perm=[0, 2, 1]), outputs, inputs
+        rows, columns = inputs if inputs < self.block else self.full(inputs), self.full(outputs)
+        if (rows, columns) != (inputs, outputs):
+            x = g.Pad(x, [0, 0, 0, 0, rows - inputs, columns - outputs])
+        row = self.block if rows >= self.block else 1
+        x = g.reshape(x, (taps, rows // row, row, columns // self.block, self.block))
+        return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (columns, rows, *size))
+
+    def filters_of_own(self, w: Value, *, backwards: bool = False) -> Value:
+        """Weights [channels, 1, height, width] of one filter a channel as [channels / block, height, width, block]."""
+        g, (channels, _, *size) = self.g, w.shape
+        taps = prod(size)
+        x = g.reshape(w, (channels // self.block, self.block, taps))
+        if backwards and taps > 1:
+            x = g.Slice(x, [-1], [-taps - 1], [2], [-1])
+        return g.reshape(g.Transpose(x, perm=[0, 2, 1]), w.shape)
+
+    def alone(self, channels: Any, w: Value, group: int) -> bool:
+        """Whether every channel, all in whole blocks, has one filter of its own."""
+        return group > 1 and group == channels == w.shape[0] and w.shape[1] == 1 and channels % self.block == 0
+
+    def _stored(self, w: Value) -> Value:
+        """Weights [outputs, inputs, height, width] with the outputs last, as layers store them: nearer to blocks."""
+        node = self._producers.get(w)
+        if node is not None and node.op == "Transpose" and node.attribute("perm") == [3, 2, 0, 1]:
+            assert node.inputs[0] is not None
+            return node.inputs[0]
+        return self.g.Transpose(w, perm=[2, 3, 1, 0])
