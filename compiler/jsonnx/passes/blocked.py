@@ -189,10 +189,13 @@ def reduction(b: Blocks, node: Node) -> Value | None:
 
 
 def to_last(b: Blocks, node: Node) -> Value | None:
-    """Channels last, from blocks: onnxruntime's Transpose uses one thread, its reordering of blocks all of them."""
+    """Channels last, from blocks: onnxruntime's Transpose uses one thread, its reordering of blocks all of them. A
+    single block has them last already."""
     x, y = node.inputs[0], node.outputs[0]
     if node.attribute("perm") != TO_LAST or x not in b or x is None:
         return None
+    if x.shape[1] == b.block:
+        return b.g.reshape(b.into(x), y.shape)
     return b.g.custom("ReorderOutput", DOMAIN, [b.into(x)], y.type, channels=x.shape[1], channels_last=1)
 
 
