@@ -21,6 +21,12 @@ def test_equalization_spreads_each_channel_by_its_histogram_in_training_only() -
     assert (run(lower(typed), {"x0": x})["layer"] == x).all()
 
 
+def test_equalization_takes_what_is_no_number_as_it_takes_the_least() -> None:
+    x = np.array([[[[np.nan], [0], [100], [200]]]], np.float32)
+    found = run(lower(one_layer({"type": "Equalization"}, (1, 4, 1)), training=True), {"x0": x})["layer"]
+    assert found.ravel().tolist() == [0, 0, 128, 255]
+
+
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_resizing_of_any_size_is_that_of_each_size(interpolation: str) -> None:
     layer = {"type": "Resizing", "height": 7, "width": 5, "interpolation": interpolation}

@@ -9,8 +9,8 @@ import onnx
 from onnx import helper
 
 from ..graph import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype
-from ..graph.infer import IR_VERSION, OPSET
-from ..types import Size, TensorType
+from ..graph.infer import IR_VERSION, OPSET, is_unnamed
+from ..types import TensorType
 from .draft import Draft, outlined
 from .metadata import package_version
 
@@ -189,9 +189,5 @@ def _body(body: Body, node: Node, name: str, names: Names) -> onnx.GraphProto:
 
 
 def _value_info(name: str, type: TensorType) -> onnx.ValueInfoProto:
-    sizes = [size if isinstance(size, int) else _symbol(size) for size in type.shape]
+    sizes = [size if isinstance(size, int) else None if is_unnamed(size) else str(size) for size in type.shape]
     return helper.make_tensor_value_info(name, onnx_dtype(type.dtype), sizes)
-
-
-def _symbol(size: Size) -> str | None:
-    return None if str(size).startswith("unk__") else str(size)

@@ -47,7 +47,7 @@ class Inference:
         )
         if key not in self._known:
             types = self._ask(op, domain, inputs, attributes, outputs)
-            if any(isinstance(size, Size) and str(size).startswith("unk__") for t in types for size in t.shape):
+            if any(is_unnamed(size) for t in types for size in t.shape):
                 return types  # what is unknown here differs from what is unknown elsewhere
             self._known[key] = types
         return self._known[key]
@@ -86,6 +86,11 @@ class Inference:
             return self._sizes.get(dim.dim_param) or Size.named(dim.dim_param)
         self._fresh += 1
         return Size.named(f"unk__{self._fresh}")
+
+
+def is_unnamed(size: Dim) -> bool:
+    """Whether nobody knows more of a size than that there is one."""
+    return isinstance(size, Size) and str(size).startswith("unk__")
 
 
 def _key(value: Value | None) -> Any:

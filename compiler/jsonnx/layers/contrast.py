@@ -88,6 +88,7 @@ class Equalization(Layer):
         last = self.bins - 1
         counted = g.Clip(g.cast(g.Div(g.Mul(x, float(last)), 255.0), "int64"), 0, last)
         bins = g.cast(g.Clip(g.Mul(g.Div(x, 255.0), float(last)), 0.0, float(last)), "int64")
+        bins = g.Clip(bins, 0, last)  # what is no number becomes the least integer
         flat = g.reshape(counted, (x.type.elements,))
         ones = g.Expand(g.const([1], "int64"), g.Shape(flat))
         counts = g.ScatterElements(g.const([0] * self.bins, "int64"), flat, ones, axis=0, reduction="add")

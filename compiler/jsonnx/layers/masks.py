@@ -26,19 +26,21 @@ def band(g: Builder, query: Value, key: Value, axis: int, *, causal: bool, windo
     """Of the sizes of two values along an axis: 1 where the place of the key is not too far away, or not too late."""
     if not causal and window is None:
         return None
-    rows, columns = (_places(g, x, axis) for x in (query, key))
-    ahead = g.Sub(g.Unsqueeze(rows, [1]), columns)
+    ahead = g.Sub(_places(g, query, axis, (-1, 1)), _places(g, key, axis, (1, -1)))
     near = g.Less(g.Abs(ahead), window) if window is not None else None
     before = g.GreaterOrEqual(ahead, 0) if causal else None
     both = g.And(near, before) if near is not None and before is not None else near if before is None else before
     return None if both is None else ones_and_zeros(g, both)
 
 
-def _places(g: Builder, x: Value, axis: int) -> Value:
-    """0, 1, 2, ... along an axis."""
+def _places(g: Builder, x: Value, axis: int, shape: tuple[int, int]) -> Value:
+    """0, 1, 2, ... along an axis, as a column or a row."""
     size = x.shape[axis]
-    count = g.const(size, "int64") if isinstance(size, int) else g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
-    return g.refine(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), [size])
+    wanted = tuple(size if length == -1 else length for length in shape)
+    if isinstance(size, int):  # Range's elements, where ONNX knows them, its strict inference takes for a shape's
+        return g.const([[place] for place in range(size)] if shape[1] == 1 else [list(range(size))], "int64")
+    count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
+    return g.reshape(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), wanted)
 
 
 def penalty(g: Builder, keep: Value, amount: float) -> Value:

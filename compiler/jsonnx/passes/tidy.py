@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Body, Constant, Graph, Node, Value, needed
+from ..graph.infer import is_unnamed
 
 BROADCASTING = {"Add", "Div", "Mul", "Sub"}
 
@@ -30,11 +31,19 @@ def merge_equal(graph: Graph) -> Graph:
             node = replace(node, attributes=attributes)
         key = _key(node)
         if key in first and len(first[key].outputs) == len(node.outputs):
-            new |= zip(node.outputs, first[key].outputs, strict=True)
+            new |= {x: _with_names(same, x) for x, same in zip(node.outputs, first[key].outputs, strict=True)}
         else:
             first[key] = node
             kept.append(node)
     return graph.rewired(kept, new)
+
+
+def _with_names(value: Value, equal: Value) -> Value:
+    """A value with those names of its sizes that only a shape rule of its equal could tell."""
+    if value.type != equal.type:
+        sizes = [theirs if is_unnamed(mine) else mine for mine, theirs in zip(value.shape, equal.shape, strict=True)]
+        value.type = value.type.with_shape(tuple(sizes))
+    return value
 
 
 def _key(node: Node) -> Any:
