@@ -6,7 +6,7 @@ inferred when its node was emitted. Together with `backend` the only door to onn
 
 from .builder import Builder
 from .collector import uncollected
-from .ir import Body, Constant, FilterGradient, Graph, Node, Parameter, Random, State, Value, needed, node_metadata
+from .ir import Body, Constant, Graph, Node, Parameter, Random, State, Value, WindowGradient, needed, node_metadata
 from .lookup import NotLearned, open_states, settled
 from .tensors import numpy_dtype, onnx_dtype, tensor_proto
 
@@ -14,7 +14,6 @@ __all__ = [
     "Body",
     "Builder",
     "Constant",
-    "FilterGradient",
     "Graph",
     "Node",
     "NotLearned",
@@ -22,6 +21,7 @@ __all__ = [
     "Random",
     "State",
     "Value",
+    "WindowGradient",
     "needed",
     "node_metadata",
     "numpy_dtype",

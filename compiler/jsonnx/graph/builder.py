@@ -12,7 +12,7 @@ import onnx
 
 from ..types import Dim, Size, TensorType, require
 from .infer import Inference, schema_of
-from .ir import Constant, FilterGradient, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value, WindowGradient
 from .lookup import ML, table
 from .loops import Step, loop
 from .tensors import numpy_dtype
@@ -48,7 +48,7 @@ class Builder:
         self.updates: dict[str, Value] = {}
         self.losses: list[Value] = []
         self.masks: dict[str, Value] = {}
-        self.filters: dict[Value, FilterGradient] = {}
+        self.gradients: dict[Value, WindowGradient] = {}
         self.stacks: dict[Value, Sequence[Value]] = {}
         self.trainable = True
         self._changes: dict[str, Callable[[Parameter], Value]] = {}
@@ -64,7 +64,7 @@ class Builder:
         g.nodes, g.losses = list(graph.nodes), list(graph.losses)
         g.inputs, g.parameters, g.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         g.randoms, g.updates, g.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
-        g.filters = dict(graph.filters)
+        g.gradients = dict(graph.gradients)
         return g
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
@@ -79,7 +79,7 @@ class Builder:
             dict(self.updates),
             tuple(self.losses),
             {name: mask for name, mask in self.masks.items() if name in outputs},
-            dict(self.filters),
+            dict(self.gradients),
         )
 
     @contextmanager

@@ -138,15 +138,16 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class FilterGradient:
-    """What the gradient of a convolution's weights is computed of: its operand x, the cotangent dy of its result, and
-    how its window moves."""
+class WindowGradient:
+    """What a gradient is computed of, which an operator with a moving window has: of a Conv its weights', of a MaxPool
+    its operand's. By its operand x, the cotangent dy of its result, and how the window moves."""
 
+    op: str
     x: Value
     dy: Value
     attributes: Mapping[str, Any]
 
-    def instead(self, new: Mapping[Value, Value]) -> FilterGradient:
+    def instead(self, new: Mapping[Value, Value]) -> WindowGradient:
         """The same of the values that have come in the place of others."""
         return replace(self, x=new.get(self.x, self.x), dy=new.get(self.dy, self.dy))
 
@@ -156,7 +157,7 @@ class Graph:
     """Nodes in an order in which they can run, and everything that is not a node's output.
 
     `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
-    an output, which of its places count in a loss; `filters` tell what some values are, for a pass that knows another
+    an output, which of its places count in a loss; `gradients` tell what some values are, for a pass that knows another
     way to them than their nodes'.
     """
 
@@ -169,7 +170,7 @@ class Graph:
     updates: Mapping[str, Value] = field(default_factory=dict)
     losses: tuple[Value, ...] = ()
     masks: Mapping[str, Value] = field(default_factory=dict)
-    filters: Mapping[Value, FilterGradient] = field(default_factory=dict)
+    gradients: Mapping[Value, WindowGradient] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -189,7 +190,7 @@ class Graph:
             updates={name: new.get(value, value) for name, value in self.updates.items()},
             losses=tuple(new.get(value, value) for value in self.losses),
             masks={name: new.get(value, value) for name, value in self.masks.items()},
-            filters={new.get(value, value): told.instead(new) for value, told in self.filters.items()},
+            gradients={new.get(value, value): told.instead(new) for value, told in self.gradients.items()},
         )
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Constant, Graph, Node, Value
+from ..graph import Constant, Graph, Node, Value, WindowGradient
 from .blocks import DOMAIN, Blocks, Recipe
+from .halved import halved
 from .own_filters import own_filters
 from .tidy import tidy
 
@@ -34,9 +35,9 @@ def blocked(graph: Graph, block: int) -> Graph:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         real = node.outputs[0].dtype == "float32" or node.op == "Shape"
         form = FORMS.get(node.op) if real and not node.domain and len(node.outputs) == 1 else None
-        told = graph.filters.get(node.outputs[0])
+        told = graph.gradients.get(node.outputs[0])
         with made.g.origin(node):
-            result = None if told is None else own_filters(made, told.instead(new), node.outputs[0])
+            result = None if told is None else GRADIENTS[told.op](made, told.instead(new), node.outputs[0])
             if result is None and form is not None:
                 result = form(made, node)
         if result is None:
@@ -243,6 +244,8 @@ def shape(b: Blocks, node: Node) -> Value | None:
     x = node.inputs[0]
     return b.g.emit(node.op, b.into(x), **node.attributes) if x in b and x is not None else None
 
+
+GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Value], Value | None]] = {"Conv": own_filters, "MaxPool": halved}
 
 FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Conv": convolution,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..graph import Builder, FilterGradient, Value
+from ..graph import Builder, Value, WindowGradient
 from ..types import Dim
 from .blocks import DOMAIN, Blocks
 
 
-def own_filters(b: Blocks, told: FilterGradient, weights: Value) -> Value | None:
+def own_filters(b: Blocks, told: WindowGradient, weights: Value) -> Value | None:
     """The gradient of weights [channels, 1, height, width]; None where it is not of this kind."""
     x, dy = told.x, told.dy
     channels = told.attributes["group"]
@@ -37,7 +37,7 @@ def own_filters(b: Blocks, told: FilterGradient, weights: Value) -> Value | None
     return b.g.reshape(plain, weights.shape)
 
 
-def _place(told: FilterGradient, weights: Value) -> dict[str, list[int] | int]:
+def _place(told: WindowGradient, weights: Value) -> dict[str, list[int] | int]:
     """How the cotangent moves over the image: strides and dilations change places."""
     strides, dilations, pads = (
         told.attributes[name] or [default] * count
@@ -51,7 +51,7 @@ def _place(told: FilterGradient, weights: Value) -> dict[str, list[int] | int]:
     return {"group": group, "kernel_shape": kernel, **moves}
 
 
-def _extents(told: FilterGradient, place: dict[str, list[int] | int]) -> list[Dim]:
+def _extents(told: WindowGradient, place: dict[str, list[int] | int]) -> list[Dim]:
     """Rows and columns of what comes out."""
     pads, strides, dilations = place["pads"], place["strides"], place["dilations"]
     assert isinstance(pads, list)
