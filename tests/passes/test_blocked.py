@@ -39,6 +39,19 @@ NETWORKS = {
     "filters-that-fill-no-block": [conv(12), conv(5), conv(16)],
     "kernels-of-any-shape": [conv(16, [5, 1], padding="same"), conv(16, [1, 4]), conv(32, 1)],
     "gaps-and-strides": [conv(16, dilation_rate=2), conv(16, strides=[2, 1]), conv(16, padding="same", strides=2)],
+    "strides": [
+        conv(16, padding="same"),
+        conv(32, strides=2),
+        conv(16, [3, 2], strides=[2, 1], padding="same"),
+        conv(16, 2, strides=2),
+    ],
+    "strides-of-three": [conv(16), conv(16, 4, strides=3, padding="same"), conv(32, 3, strides=[3, 2])],
+    "strides-of-one-tap": [conv(16, padding="same"), conv(32, 1, strides=2), conv(16, 1, strides=[3, 2])],
+    "strides-of-one-filter-a-channel": [
+        conv(16),
+        {"type": "DepthwiseConv2D", "kernel_size": 3, "strides": 2, "padding": "same"},
+        {"type": "DepthwiseConv2D", "kernel_size": 2, "strides": 2},
+    ],
     "one-side-padded": [{"type": "ZeroPadding2D", "padding": [[2, 0], [0, 1]]}, conv(16), conv(16, [2, 3])],
     "residual": RESIDUAL,
     "pools": [
@@ -46,6 +59,12 @@ NETWORKS = {
         {"type": "MaxPooling2D"},
         conv(32),
         {"type": "AveragePooling2D", "pool_size": 2},
+    ],
+    "max-pools-of-odd-sizes": [
+        conv(16, [2, 3]),
+        {"type": "MaxPooling2D"},
+        conv(16, padding="same", activation="relu"),
+        {"type": "MaxPooling2D"},
     ],
     "transposed": [conv(16), {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3}],
     "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
@@ -87,6 +106,25 @@ def test_steps_are_those_without_blocks(name: str) -> None:
     for weight, expected in weights[0].items():
         scale = np.abs(expected).max() + 1e-3
         np.testing.assert_allclose(weights[1][weight] / scale, expected / scale, atol=5e-6, err_msg=weight)
+
+
+def test_of_equal_elements_the_first_gets_what_a_max_pooling_got() -> None:
+    """A convolution of ones alone makes every window a tie."""
+    layers = [conv(16, kernel_initializer="ones"), {"type": "MaxPooling2D"}, conv(16, kernel_initializer="ones")]
+    found = []
+    for fast in (False, True):
+        trainer = jsonnx.Trainer(spec(layers), seed=1, fast=fast)
+        trainer.step(np.round(batch()[0]), batch()[1])  # sums of integers, which are equal by all ways
+        found.append(trainer.weights()["conv2d/kernel"])
+    assert np.ptp(found[0]) > 0
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+
+
+def test_what_a_window_leaves_is_computed_by_blocks() -> None:
+    """Neither a ConvTranspose nor a Resize of plain images is left of networks with strides and pools."""
+    for name in ("strides", "strides-of-three", "strides-of-one-tap", "max-pools-of-odd-sizes"):
+        ops = {node.op for node in blocked(plan(check(spec(NETWORKS[name]))).train, BLOCK).nodes if not node.domain}
+        assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
 
 
 def test_a_residual_network_stays_in_blocks() -> None:

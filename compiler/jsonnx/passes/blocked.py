@@ -21,6 +21,7 @@ from ..graph import Constant, Graph, Node, Value, WindowGradient
 from .blocks import DOMAIN, Blocks, Recipe
 from .halved import halved
 from .own_filters import own_filters
+from .strided import strided
 from .tidy import tidy
 
 TO_LAST = [0, 2, 3, 1]
@@ -63,44 +64,26 @@ def convolution(b: Blocks, node: Node) -> Value | None:
 
 
 def transposed_convolution(b: Blocks, node: Node) -> Value | None:
-    """The gradient of a convolution is one of its cotangent, with all windows turned round, and with zeros between the
-    elements where it took strides: for one filter a channel these cost less than they save."""
+    """The gradient of a convolution of stride 1 is one of its cotangent, with all windows turned round."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
     assert w is not None
-    group, strides = node.attribute("group", 1), node.attribute("strides", [1, 1])
+    group = node.attribute("group", 1)
     alone = b.alone(x.shape[1], w, group)
-    far = x.rank == 4 and max(strides) > 1
-    odd = node.attribute("auto_pad", "NOTSET") != "NOTSET" or node.input(2) is not None
-    odd = odd or (far and not (alone and x.type.is_fixed(2, 3) and y.type.is_fixed(2, 3)))
-    odd = odd or (not far and any(node.attribute("output_padding", [])))
-    if x.rank != 4 or odd or not (alone or (group == 1 and b.suits(*w.shape[:2]))):
+    if x.rank != 4 or node.attribute("auto_pad", "NOTSET") != "NOTSET" or node.input(2) is not None:
         return None
+    if not (alone or (group == 1 and b.suits(*w.shape[:2]))):
+        return None
+    if max(node.attribute("strides", [1, 1])) > 1:
+        return strided(b, node, alone=alone)
     gaps, given = node.attribute("dilations", [1, 1]), node.attribute("pads", [0] * 4)
     reach = [(size - 1) * gap for size, gap in zip(w.shape[2:], gaps, strict=True)]
-    before = [most - pad for most, pad in zip(reach, given, strict=False)]
-    after = [most - pad for most, pad in zip(reach, given[2:], strict=True)]
-    if far:
-        sides = zip(y.shape[2:], x.shape[2:], strides, reach, before, strict=True)
-        after = [size - n * stride + most - front for size, n, stride, most, front in sides]
-    if min(*before, *after) < 0:
+    pads = [most - pad for most, pad in zip(reach * 2, given, strict=True)]
+    if min(pads) < 0 or any(node.attribute("output_padding", [])):
         return None
     weights = b.filters_of_own(w, backwards=True) if alone else b.filters(w, backwards=True)
-    attributes = {"group": group, "dilations": gaps, "pads": [*before, *after]}
-    image = b.into(x) if alone else b.image(x)
-    return b.convolved(Recipe(apart(b, image, strides) if far else image, weights, attributes), y.type)
-
-
-def apart(b: Blocks, image: Value, strides: list[int]) -> Value:
-    """An image in blocks with zeros between its elements: each several times, by a pattern of ones and zeros."""
-    batch, channels, *size = image.shape
-    wide = [n * stride for n, stride in zip(size, strides, strict=True)]
-    type = image.type.with_shape((batch, channels, *wide))
-    several = b.g.custom("Upsample", DOMAIN, [image], type, scales=[1, 1, *strides], mode="nearest")
-    pattern = np.zeros((*wide, b.block), np.float32)
-    pattern[:: strides[0], :: strides[1]] = 1
-    rows = b.g.reshape(several, (batch, channels // b.block, pattern.size))
-    return b.g.reshape(b.g.Mul(rows, pattern.ravel()), type.shape)
+    attributes = {"group": group, "dilations": gaps, "pads": pads}
+    return b.convolved(Recipe(b.into(x) if alone else b.image(x), weights, attributes), y.type)
 
 
 def elementwise(b: Blocks, node: Node) -> Value | None:

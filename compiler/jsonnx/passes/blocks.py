@@ -108,26 +108,28 @@ class Blocks:
         """The operand of a convolution; channels too few for one block are taken as they are."""
         return x if x.shape[1] < self.block else self.into(x)
 
-    def filters(self, w: Value, *, backwards: bool = False) -> Value:
+    def filters(self, w: Value, *, backwards: bool = False, part: tuple[range, range] | None = None) -> Value:
         """Weights [outputs, inputs, height, width] as [outputs / block, inputs / block, height, width, block, block],
         the last of the outputs; where the inputs are too few for a block, as [outputs / block, inputs, ..., block].
 
         Backwards they are those of the convolution that goes back from its outputs to its inputs: these change places,
-        and every window is turned round.
+        and every window is turned round, or the part of it that has these rows and columns.
         """
         g, (outputs, inputs, *size) = self.g, w.shape
-        taps = prod(size)
-        x = g.reshape(self._stored(w), (taps, inputs, outputs))
+        x = g.reshape(self._stored(w), (prod(size), inputs, outputs))
         if backwards:
+            rows, columns = part or (range(size[0]), range(size[1]))
+            order = [row * size[1] + column for row in rows[::-1] for column in columns[::-1]]
             # A Slice would let onnxruntime make one transposition of the two, which takes seven times as long.
-            x = g.Gather(g.Transpose(x, perm=[0, 2, 1]), list(range(taps))[::-1], axis=0)
-            inputs, outputs = outputs, inputs
-        rows, columns = inputs if inputs < self.block else self.full(inputs), self.full(outputs)
-        if (rows, columns) != (inputs, outputs):
-            x = g.Pad(x, [0, 0, 0, 0, rows - inputs, columns - outputs])
-        row = self.block if rows >= self.block else 1
-        x = g.reshape(x, (taps, rows // row, row, columns // self.block, self.block))
-        return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (columns, rows, *size))
+            x = g.Gather(g.Transpose(x, perm=[0, 2, 1]), order, axis=0)
+            inputs, outputs, size = outputs, inputs, [len(rows), len(columns)]
+        few = inputs < self.block
+        full_in, full_out = inputs if few else self.full(inputs), self.full(outputs)
+        if (full_in, full_out) != (inputs, outputs):
+            x = g.Pad(x, [0, 0, 0, 0, full_in - inputs, full_out - outputs])
+        row = 1 if few else self.block
+        x = g.reshape(x, (prod(size), full_in // row, row, full_out // self.block, self.block))
+        return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (full_out, full_in, *size))
 
     def filters_of_own(self, w: Value, *, backwards: bool = False) -> Value:
         """Weights [channels, 1, height, width] of one filter a channel as [channels / block, height, width, block]."""

@@ -8,13 +8,11 @@ window, twice, takes twice as long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..graph import Value, WindowGradient
-from ..types import Dim
 from .blocks import DOMAIN, Blocks
+from .strided import beside, trimmed
 
 PAIRS = [2, 2]
 
@@ -27,23 +25,20 @@ def halved(b: Blocks, told: WindowGradient, plain: Value) -> Value | None:
     moves = given.get("kernel_shape"), given.get("strides"), given.get("dilations") or [1, 1]
     if moves != (PAIRS, PAIRS, [1, 1]) or any(given.get("pads") or ()) or given.get("auto_pad", "NOTSET") != "NOTSET":
         return None
-    g, image, (batch, channels, height, width) = b.g, b.into(x), x.shape
+    g, image, (batch, channels, height, _) = b.g, b.into(x), x.shape
     rows, columns = dy.shape[2:]
     columns_first = _first_of_pairs(b, image, axis=3)
     greatest = _pairs(b, "MaxPool", [image], axis=3)
     upper = g.Mul(b.into(dy), _first_of_pairs(b, greatest, axis=2))
-    of_rows = _beside(b, upper, g.Sub(b.into(dy), upper), (batch, channels // b.block, rows, columns * b.block))
+    of_rows = beside(b, [upper, g.Sub(b.into(dy), upper)], (batch, channels // b.block, rows, columns * b.block))
     of_rows = g.reshape(of_rows, (batch, channels, 2 * rows, columns))
     apart = (batch, channels // b.block, 2 * rows, columns, b.block)
     if height > 2 * rows:
         cut = g.Slice(g.reshape(columns_first, (*apart[:2], height, *apart[3:])), [0], [2 * rows], [2])
         columns_first = g.reshape(cut, of_rows.shape)
     left = g.Mul(of_rows, columns_first)
-    whole = g.reshape(_beside(b, left, g.Sub(of_rows, left), apart), (*apart[:3], 2 * columns, b.block))
-    rest = (height - 2 * rows, width - 2 * columns)
-    if any(rest):
-        whole = g.Pad(whole, [0, 0, 0, 0, 0, 0, 0, *rest, 0])
-    return b.out_of(g.reshape(whole, x.shape), plain.type)
+    whole = g.reshape(beside(b, [left, g.Sub(of_rows, left)], apart), (batch, channels, 2 * rows, 2 * columns))
+    return trimmed(b, whole, plain)
 
 
 def _first_of_pairs(b: Blocks, image: Value, axis: int) -> Value:
@@ -64,8 +59,3 @@ def _pairs(b: Blocks, op: str, operands: list[Value], axis: int, **attributes: o
 
 def _extents(axis: int) -> list[int]:
     return [2 if axis == 2 else 1, 2 if axis == 3 else 1]
-
-
-def _beside(b: Blocks, first: Value, second: Value, shape: Sequence[Dim]) -> Value:
-    """Two values of this shape, each last row of the one before that of the other."""
-    return b.g.Concat(b.g.reshape(first, shape), b.g.reshape(second, shape), axis=len(shape) - 1)

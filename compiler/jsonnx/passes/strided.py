@@ -1,0 +1,129 @@
+"""The gradient of a convolution with strides, in blocks of channels.
+
+Each phase of its rows and columns (the even ones, the odd ones) is a convolution of the cotangent with that part of the
+window which reaches it; the phases lie down beside each other by a Concat of the last axis. Of one filter a channel, or
+one tap, zeros between the elements of the cotangent cost less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..graph import Node, Value
+from ..types import Dim
+from .blocks import DOMAIN, Blocks, Recipe
+
+
+def strided(b: Blocks, node: Node, *, alone: bool) -> Value | None:
+    """The result of a ConvTranspose with strides; None where it cannot be by blocks."""
+    x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
+    assert x is not None
+    assert w is not None
+    if not x.type.is_fixed(2, 3) or not y.type.is_fixed(2, 3):
+        return None
+    if alone:
+        return between_zeros(b, node, x, b.filters_of_own(w, backwards=True), w, y)
+    if w.shape[2:] == (1, 1):
+        return between_zeros_later(b, node, x, w, y)
+    return by_phases(b, node, x, w, y)
+
+
+def between_zeros(b: Blocks, node: Node, x: Value, weights: Value, w: Value, y: Value) -> Value | None:
+    gaps, strides = node.attribute("dilations", [1, 1]), node.attribute("strides")
+    reach = [(size - 1) * gap for size, gap in zip(w.shape[2:], gaps, strict=True)]
+    before = [most - pad for most, pad in zip(reach, node.attribute("pads", [0] * 4), strict=False)]
+    sides = zip(y.shape[2:], x.shape[2:], strides, reach, before, strict=True)
+    after = [size - n * stride + most - front for size, n, stride, most, front in sides]
+    if min(*before, *after) < 0:
+        return None
+    attributes = {"group": node.attribute("group", 1), "dilations": gaps, "pads": [*before, *after]}
+    return b.convolved(Recipe(apart(b, b.into(x), strides), weights, attributes), y.type)
+
+
+def between_zeros_later(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> Value | None:
+    """Of one tap: zeros come between the elements of what it gives."""
+    if b.full(y.shape[1]) != y.shape[1] or any(node.attribute("pads", [0])):
+        return None
+    small = b.convolved(
+        Recipe(b.image(x), b.filters(w, backwards=True), {}), y.type.with_shape((*y.shape[:2], *x.shape[2:]))
+    )
+    return trimmed(b, apart(b, b.into(small), node.attribute("strides")), y)
+
+
+def apart(b: Blocks, image: Value, strides: list[int]) -> Value:
+    """An image in blocks with zeros between its elements: each several times, by a pattern of ones and zeros."""
+    batch, channels, *size = image.shape
+    wide = [n * stride for n, stride in zip(size, strides, strict=True)]
+    type = image.type.with_shape((batch, channels, *wide))
+    several = b.g.custom("Upsample", DOMAIN, [image], type, scales=[1, 1, *strides], mode="nearest")
+    pattern = np.zeros((*wide, b.block), np.float32)
+    pattern[:: strides[0], :: strides[1]] = 1
+    rows = b.g.reshape(several, (batch, channels // b.block, pattern.size))
+    return b.g.reshape(b.g.Mul(rows, pattern.ravel()), type.shape)
+
+
+class Phase(NamedTuple):
+    """Every so many rows (or columns): the taps that reach them, and what lies around the cotangent for them."""
+
+    taps: range
+    before: int
+    after: int
+
+
+def phases(taps: int, stride: int, pad: int, size: int, wanted: int) -> list[Phase]:
+    """The phases along one axis, of `size` elements of the cotangent and so many `wanted`, rounded up to a stride.
+
+    Element stride * t + a gets what element t + (a + pad - k) / stride of the cotangent gave tap k.
+    """
+    found = []
+    for a in range(stride):
+        own = range((a + pad) % stride, taps, stride)
+        ahead = (a + pad) // stride
+        found.append(Phase(own, len(own) - 1 - ahead, -(-wanted // stride) - size + ahead))
+    return found
+
+
+def by_phases(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> Value | None:
+    strides, pads = node.attribute("strides"), node.attribute("pads", [0] * 4)
+    batch, channels, *size = y.shape
+    if node.attribute("dilations", [1, 1]) != [1, 1] or b.full(channels) != channels:
+        return None
+    sides = zip(w.shape[2:], strides, pads, x.shape[2:], size, strict=False)
+    rows, columns = (phases(*side) for side in sides)
+    if min(min(len(phase.taps) - 1, phase.before, phase.after) for phase in (*rows, *columns)) < 0:
+        return None
+    counts = [-(-wanted // stride) for wanted, stride in zip(size, strides, strict=True)]
+    part = y.type.with_shape((batch, channels, *counts))
+    made = []
+    for row in rows:
+        parts = []
+        for column in columns:
+            weights = b.filters(w, backwards=True, part=(row.taps, column.taps))
+            around = {"pads": [row.before, column.before, row.after, column.after]}
+            parts.append(b.into(b.convolved(Recipe(b.image(x), weights, around), part)))
+        made.append(beside(b, parts, (batch, channels // b.block, *counts, b.block)))
+    wide = counts[1] * strides[1]
+    whole = beside(b, made, (batch, channels // b.block, counts[0], wide * b.block))
+    return trimmed(b, b.g.reshape(whole, (batch, channels, counts[0] * strides[0], wide)), y)
+
+
+def beside(b: Blocks, parts: Sequence[Value], shape: Sequence[Dim]) -> Value:
+    """Values of this shape, each last row of the one before that of the next."""
+    apart = [b.g.reshape(part, shape) for part in parts]
+    return apart[0] if len(apart) == 1 else b.g.Concat(*apart, axis=len(shape) - 1)
+
+
+def trimmed(b: Blocks, blocks: Value, y: Value) -> Value:
+    """An image in blocks as y, of which it may have more or fewer rows and columns at the end."""
+    batch, channels, *size = y.shape
+    have = blocks.shape[2:]
+    image = b.g.reshape(blocks, (batch, channels // b.block, *have, b.block))
+    if any(mine > wanted for mine, wanted in zip(have, size, strict=True)):
+        image = b.g.Slice(image, [0, 0], [min(pair) for pair in zip(have, size, strict=True)], [2, 3])
+    missing = [max(0, wanted - mine) for mine, wanted in zip(have, size, strict=True)]
+    if any(missing):
+        image = b.g.Pad(image, [0] * 7 + [*missing, 0])
+    return b.out_of(b.g.reshape(image, y.shape), y.type)
