@@ -30,6 +30,7 @@ from .passes.activated_pools import masked_behind
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
 from .passes.cost import beyond_onnx, parameters_of
+from .passes.factored import attached, factored
 from .passes.inference import simplified
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
@@ -259,7 +260,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
     try:
-        return masked_behind(tidy(training_step(graph, training.optimizer, typed.network.rates)))
+        return masked_behind(factored(attached(tidy(training_step(graph, training.optimizer, typed.network.rates)))))
     except MissingRule as error:
         report = checked.report()
         why = f"it {error}" if str(error).startswith("needs") else str(error)

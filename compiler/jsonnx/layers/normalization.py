@@ -32,13 +32,21 @@ def statistics(g: Builder, x: Value, axes: list[int], keep: Value | None = None)
     if keep is None:
         mean = g.ReduceMean(x, axes, keepdims=1)
         centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
-        return mean, centered, g.ReduceMean(g.Mul(centered, centered), axes, keepdims=1)
+        # The variance does not change with the mean, of which differences sum up to 0: no gradient need go that way.
+        apart = g.Add(x, g.Neg(constant(g, mean))) if g.training else centered
+        return mean, centered, g.ReduceMean(g.Mul(apart, apart), axes, keepdims=1)
     zero = g.const(0, x.dtype)
     counted = g.Add(g.ReduceSum(g.cast(g.Expand(keep, g.Shape(x)), x.dtype), axes, keepdims=1), 1e-7)
     mean = g.Div(g.ReduceSum(g.Where(keep, x, zero), axes, keepdims=1), counted)
     centered = g.Add(x, g.Neg(mean))
     squares = g.Where(keep, g.Mul(centered, centered), zero)
     return mean, centered, g.Div(g.ReduceSum(squares, axes, keepdims=1), counted)
+
+
+def constant(g: Builder, x: Value) -> Value:
+    """x, through which no gradient goes."""
+    with g.detached():
+        return g.Identity(x)
 
 
 class RenormClipping(Brick):

@@ -147,7 +147,7 @@ def addition(b: Blocks, node: Node) -> Value | None:
         recipe = b.unfinished(x)
         if by_channel(other, y):
             bias = b.g.reshape(other, (y.shape[1],))
-            if recipe is None or not recipe.free or recipe.bias is not None:
+            if recipe is None or "activation" in recipe.attributes or recipe.bias is not None:
                 ones = b.g.const([1.0] * y.shape[1], y.dtype)
                 return b.convolved(depthwise(b, b.into(x), ones, bias), y.type)
             return b.convolved(replace(recipe, bias=bias), y.type)
