@@ -114,8 +114,10 @@ def patients() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return {"patient": table[:, :10]}, {"progression": table[:, 10:]}
 
 
+LEAN = {**EVERYTHING, "training": {**EVERYTHING["training"], "remat": "activations"}}
 NETWORKS = {
     "everything": (EVERYTHING, everything),
+    "lean": (LEAN, everything),
     "mnist_cnn": (json.loads((SAMPLES / "mnist_cnn.json").read_text()), digits),
     "diabetes": (json.loads((SAMPLES / "diabetes.json").read_text()), patients),
 }
@@ -198,7 +200,7 @@ def test_the_first_values_are_the_trainers_initial_weights(made):
 def test_what_is_not_trained_has_no_next_value(made):
     name, _, manifest = made
     fixed = [variable for variable, about in manifest["variables"].items() if about["next"] is None]
-    assert fixed == (["dense/kernel", "dense/bias"] if name == "everything" else [])
+    assert fixed == (["dense/kernel", "dense/bias"] if name in ("everything", "lean") else [])
 
 
 def test_the_model_beside_it_has_the_same_first_weights(made):
@@ -232,6 +234,14 @@ def test_seed_and_learning_rate_are_those_asked_for(tmp_path):
     }
     values = read_safetensors(folder / "weights.safetensors")
     np.testing.assert_array_equal(values["kind/kernel"], Trainer(EVERYTHING, seed=5).weights()["kind/kernel"])
+
+
+def test_the_step_computes_again_what_the_spec_says(tmp_path):
+    sizes = {}
+    for name, spec in {"kept": EVERYTHING, "again": LEAN}.items():
+        (tmp_path / name).mkdir()
+        sizes[name] = len(onnx.load(compiled(tmp_path / name, spec) / "train_step.onnx").graph.node)
+    assert sizes["again"] > sizes["kept"]
 
 
 def test_the_same_spec_gives_the_same_bytes(tmp_path):

@@ -14,6 +14,7 @@ from .files import reason, write_atomically
 from .graph import Random, Value, settled
 from .interop.weights import weights_bytes
 from .model import Model
+from .passes.remat import rematerialised
 from .runtime.plan import RATE, SLOTS, STATISTICS, Plan, target_name
 from .runtime.random import initial_weights
 from .validation import Checked
@@ -49,7 +50,8 @@ def write_training_folder(checked: Checked, model: Model, seed: int | None, fold
     """
     made = plan(checked, seed)
     made = replace(made, train=settled(made.train, model.weights))  # a model is here: all is learned
-    step = emit(made.train, name=f"{checked.network.name}_train_step")
+    graph = rematerialised(made.train, made.training.remat, made.training.batch_size)
+    step = emit(graph, name=f"{checked.network.name}_train_step")
     verify(step)
     start = initial_weights(made.train, made.seed) | model.weights
     try:

@@ -188,9 +188,10 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
 
 def what_matters(document: Any) -> Any:
     """The part of a spec that a checkpoint depends on: a run may go on for more epochs, its files moved
-    elsewhere."""
+    elsewhere, in less memory."""
     training = document.get("training", {})
-    kept = {key: value for key, value in training.items() if key not in ("epochs", "data", "early_stopping", "weights")}
+    apart = ("epochs", "data", "early_stopping", "weights", "remat")
+    kept = {key: value for key, value in training.items() if key not in apart}
     return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": kept}
 
 

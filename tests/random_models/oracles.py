@@ -24,6 +24,7 @@ from jsonnx.model import Model
 from jsonnx.passes.bind import bind
 from jsonnx.passes.layout import channels_first
 from jsonnx.passes.lower import lower
+from jsonnx.passes.remat import MODES, rematerialised
 from jsonnx.passes.tidy import tidy
 from jsonnx.runtime.random import size_of
 from jsonnx.validation import Checked, check
@@ -234,20 +235,30 @@ def slopes(seed: int, only: Reference, whole: Reference, feeds: Arrays, known: A
 
 
 def step(case: Case) -> None:
-    """One training step in onnxruntime is what float64 makes of the same graph."""
+    """One training step in onnxruntime is what float64 makes of the same graph, with all kept and with some of it
+    computed again."""
     assert case.checked.objective is not None
     graph = training_graph(case.checked, case.checked.objective)
     if not graph.parameters:
         return
     outputs = {name: v for name, v in graph.outputs.items() if name.startswith("metrics/") or "loss" in name}
     graph = replace(graph, outputs=outputs)
-    reference, made = Reference(graph), session(emit(graph))
+    reference = Reference(graph)
 
-    def evaluations(draw: int) -> Evaluated:
+    @cache
+    def known(draw: int) -> tuple[Arrays, Arrays]:
         feeds = whole_feeds(case, graph, draw)
-        return run(made, feeds), reference(feeds), lambda: reference.slack(feeds)
+        return feeds, reference(feeds)
 
-    compare("step", evaluations, GRADIENT)
+    def evaluations(draw: int, made: Any) -> Evaluated:
+        feeds, wanted = known(draw)
+        return run(made, feeds), wanted, lambda: reference.slack(feeds)
+
+    again = {f"step, {mode}": rematerialised(graph, mode, SIZES[0]["batch"]) for mode in MODES}
+    for oracle, form in {"step": graph, **again}.items():
+        if oracle == "step" or form is not graph:
+            made = session(emit(form))
+            compare(oracle, lambda draw, made=made: evaluations(draw, made), GRADIENT)
 
 
 def bytes_(case: Case) -> None:

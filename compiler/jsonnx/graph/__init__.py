@@ -6,7 +6,20 @@ inferred when its node was emitted. Together with `backend` the only door to onn
 
 from .builder import Builder
 from .collector import uncollected
-from .ir import Body, Constant, Graph, Node, Parameter, Random, State, Value, WindowGradient, needed, node_metadata
+from .ir import (
+    Body,
+    Constant,
+    Graph,
+    Node,
+    Parameter,
+    Random,
+    State,
+    Value,
+    WindowGradient,
+    in_order,
+    needed,
+    node_metadata,
+)
 from .lookup import NotLearned, open_states, settled
 from .tensors import numpy_dtype, onnx_dtype, tensor_proto
 
@@ -22,6 +35,7 @@ __all__ = [
     "State",
     "Value",
     "WindowGradient",
+    "in_order",
     "needed",
     "node_metadata",
     "numpy_dtype",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..types import TensorType
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 JsonPath = tuple[str | int, ...]
+
+LARGE = 1024
+"""Elements of a sample that a node gives on average, from which on a graph is of large nodes."""
 
 
 class Value:
@@ -176,6 +180,16 @@ class Graph:
     def producers(self) -> dict[Value, Node]:
         return {output: node for node in self.nodes for output in node.outputs}
 
+    @cached_property
+    def is_of_large(self) -> bool:
+        """Whether the time of its nodes goes into their elements rather than into starting them.
+
+        By what a node gives on average of each sample; what no sample goes into, such as a gradient, counts as none.
+        """
+        types = (value.type for node in self.nodes for value in node.outputs)
+        made = (prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_fixed())
+        return sum(made) >= LARGE * len(self.nodes) > 0
+
     @property
     def roots(self) -> list[Value]:
         """The values that somebody outside reads."""
@@ -214,6 +228,27 @@ def needed(nodes: Iterable[Node], wanted: Iterable[Value]) -> list[Node]:
             kept.append(node)
             read.update(x for x in node.inputs if x is not None)
     return kept[::-1]
+
+
+def in_order(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes in an order in which they can run, which is theirs but for what somebody before them needs."""
+    wanted = list(nodes)
+    producers = {output: node for node in wanted for output in node.outputs}
+    done: set[Node] = set()
+    ordered: list[Node] = []
+    for last in wanted:
+        waiting = [last]
+        while waiting:
+            node = waiting[-1]
+            missing = [p for x in node.inputs if x is not None and (p := producers.get(x)) and p not in done]
+            if missing and node not in done:
+                waiting += reversed(missing)
+                continue
+            waiting.pop()
+            if node not in done:
+                done.add(node)
+                ordered.append(node)
+    return ordered
 
 
 def node_metadata(node: Node, source: str = "") -> dict[str, str]:

@@ -13,6 +13,7 @@ from ..diagnostics import CompileError, Diagnostic
 from ..graph import NotLearned, open_states, settled, uncollected
 from ..passes.blocked import blocked
 from ..passes.packing import packed
+from ..passes.remat import rematerialised
 from .adapt import adapted
 from .blocks import block_size
 from .data import Samples
@@ -50,14 +51,15 @@ class Engine:
         self.fast, self.steps = fast, 0
         start = initial_weights(plan.train, plan.seed)
         self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
-        self._step, packs = packed(plan.train) if fast and on_host(plan.train, self.provider) else (plan.train, {})
+        joins = fast and on_host(plan.train, self.provider) and plan.training.remat is None
+        self._step, packs = packed(plan.train) if joins else (plan.train, {})
         self._variables = place(plan.train, start, self.provider, packs)
         self._prepared: dict[str, Runner] = {}
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
     @cached_property
     def _train(self) -> Runner:
-        return self._runner(self._step, self.plan.fetched)
+        return self._runner(self._step, self.plan.fetched, self.plan.training.remat)
 
     @cached_property
     def _evaluate(self) -> Runner:
@@ -68,7 +70,7 @@ class Engine:
         return self._runner(self.plan.predict, self.plan.outputs)
 
     @uncollected()
-    def _runner(self, graph: Graph, fetched: Iterable[str]) -> Runner:
+    def _runner(self, graph: Graph, fetched: Iterable[str], remat: str | None = None) -> Runner:
         try:
             graph = settled(graph, self.learned)
         except NotLearned as error:
@@ -76,6 +78,7 @@ class Engine:
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         if self.fast and self.provider.full == CPU and block_size() > 1:
             graph = blocked(graph, block_size())
+        graph = rematerialised(graph, remat, self.plan.training.batch_size)
         return Runner(graph, fetched, self._variables, self.provider, self.threads)
 
     # -- variables ---------------------------------------------------------------------------------------------------

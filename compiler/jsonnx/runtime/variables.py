@@ -8,7 +8,6 @@ to go back to. The bindings are made once: making them anew took a tenth of a sm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -27,11 +26,6 @@ UPDATED = "next/"
 """What the name of a variable's new value begins with, among a graph's outputs."""
 LEVEL = "ORT_ENABLE_EXTENDED"
 """The blocked layouts of ORT_ENABLE_ALL cost reorders and gain nothing while weights are inputs."""
-LARGE = 1024
-"""Elements a sample that a node gives on average, from which on onnxruntime makes no plan of its memory.
-
-A plan saves 0.2 us a node and lets the memory of a convolutional network's step grow to nearly twice what it needs.
-"""
 
 
 class Variables(Protocol):
@@ -165,8 +159,9 @@ class Runner:
         self, graph: Graph, fetched: Iterable[str], variables: Variables, provider: Provider, threads: int | None
     ) -> None:
         self._variables, self._device, self._bindable = variables, provider.device, not _takes_text(graph)
-        model, planned = serialize(emit(graph)), _mean_size(graph) < LARGE
-        self._session = create_session(model, provider, threads, optimization=LEVEL, planned=planned)
+        # A plan saves 0.2 us a node, and lets the memory of a convolutional network's step grow to almost twice.
+        planned = not graph.is_of_large
+        self._session = create_session(serialize(emit(graph)), provider, threads, optimization=LEVEL, planned=planned)
         known = {value.name for value in self._session.get_inputs()}
         self.fed = [name for name in (*graph.inputs, *graph.randoms) if name in known]
         self._reads = [name for name in (*graph.parameters, *graph.states) if name in known]
@@ -258,13 +253,6 @@ class Runner:
         for name in self._updates:
             binding.bind_ortvalue_output(f"{UPDATED}{name}", self._variables.sets[_following(here)][name])
         return binding
-
-
-def _mean_size(graph: Graph) -> float:
-    """Elements a sample that a node gives on average; what no sample goes into, such as a gradient, counts as none."""
-    types = (value.type for node in graph.nodes for value in node.outputs)
-    made = (prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_fixed())
-    return sum(made) / max(1, len(graph.nodes))
 
 
 def _following(index: int) -> int:

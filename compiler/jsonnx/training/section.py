@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from ..bricks import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, SectionForm, attr
 from .losses import LOSSES, Loss
@@ -151,4 +151,9 @@ class Training(Section):
     restore_best_weights: bool = attr(
         False,
         doc="Whether the run ends with the weights of its best epoch, by validation loss (or the watched figure).",
+    )
+    remat: Literal["full", "activations"] | None = attr(
+        None,
+        doc="What is computed again on the way back instead of kept in memory: `full` is what takes the least of it, "
+        "for about one more forward pass; `activations` all but the results of products and convolutions.",
     )

@@ -42,7 +42,8 @@ RUNS: dict[str, Explanation] = {
     "out-of-memory": Explanation(
         "The machine has too little memory",
         "The data, the weights or the values between layers do not fit. A smaller `batch_size` or a smaller network "
-        "needs less; `jsonnx summary` shows how large the weights are.",
+        'needs less, and so does training with `"remat": "full"`; `jsonnx summary` shows how large the weights '
+        "are.",
         '{"training": {"batch_size": 65536}}',
         '{"training": {"batch_size": 256}}',
     ),
