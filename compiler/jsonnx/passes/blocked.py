@@ -26,6 +26,8 @@ from .tidy import tidy
 
 TO_LAST = [0, 2, 3, 1]
 """The permutation that puts channels last."""
+TO_FIRST = [0, 3, 1, 2]
+"""And the one that puts them before height and width."""
 
 
 def blocked(graph: Graph, block: int) -> Graph:
@@ -172,10 +174,12 @@ def reduction(b: Blocks, node: Node) -> Value | None:
     return b.g.refine(result, y.shape)
 
 
-def to_last(b: Blocks, node: Node) -> Value | None:
-    """Channels last, from blocks: onnxruntime's Transpose uses one thread, its reordering of blocks all of them. A
-    single block has them last already."""
+def permutation(b: Blocks, node: Node) -> Value | None:
+    """Channels last, from blocks or on the way to them: onnxruntime's Transpose uses one thread, its reordering of
+    blocks all of them. A single block has them last already."""
     x, y = node.inputs[0], node.outputs[0]
+    if x is not None and node.attribute("perm") == TO_FIRST:
+        b.have_last(y, x)
     if node.attribute("perm") != TO_LAST or x not in b or x is None:
         return None
     if x.shape[1] == b.block:
@@ -233,7 +237,7 @@ GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Value], Value | None]] = 
 FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Conv": convolution,
     "ConvTranspose": transposed_convolution,
-    "Transpose": to_last,
+    "Transpose": permutation,
     "Relu": relu,
     "Mul": product,
     "Add": addition,

@@ -44,6 +44,7 @@ class Blocks:
         self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
         self._blocks: dict[Value, Value] = {}
         self._recipes: dict[Value, Recipe] = {}
+        self._last: dict[Value, Value] = {}
         self._producers = graph.producers
 
     def __contains__(self, x: Value | None) -> bool:
@@ -54,10 +55,20 @@ class Blocks:
         """A plain value in blocks."""
         if x in self._blocks:
             return self._blocks[x]
-        made = self.g.custom("ReorderInput", DOMAIN, [x], self.filled(x.type))
+        last = self._last.get(x)
+        if last is None:
+            made = self.g.custom("ReorderInput", DOMAIN, [x], self.filled(x.type))
+        elif x.shape[1] == self.block:
+            made = self.g.reshape(last, x.shape)
+        else:
+            made = self.g.custom("ReorderInput", DOMAIN, [last], self.filled(x.type), channels_last=1)
         if made.shape == x.shape:
             self._blocks[x] = made
         return made
+
+    def have_last(self, x: Value, last: Value) -> None:
+        """A plain value is there with its channels last, too."""
+        self._last[x] = last
 
     def spread(self, x: Value, y: Value) -> Value:
         """An operand of y in blocks; a constant that is the same for many elements is repeated to a whole sample."""

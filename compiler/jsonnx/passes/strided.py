@@ -117,13 +117,18 @@ def beside(b: Blocks, parts: Sequence[Value], shape: Sequence[Dim]) -> Value:
 
 
 def trimmed(b: Blocks, blocks: Value, y: Value) -> Value:
-    """An image in blocks as y, of which it may have more or fewer rows and columns at the end."""
+    """An image in blocks as y, of which it may have more or fewer rows and columns at the end.
+
+    What is missing comes with a convolution by ones, which uses all threads, unlike Pad.
+    """
     batch, channels, *size = y.shape
     have = blocks.shape[2:]
-    image = b.g.reshape(blocks, (batch, channels // b.block, *have, b.block))
     if any(mine > wanted for mine, wanted in zip(have, size, strict=True)):
-        image = b.g.Slice(image, [0, 0], [min(pair) for pair in zip(have, size, strict=True)], [2, 3])
+        least = [min(pair) for pair in zip(have, size, strict=True)]
+        image = b.g.reshape(blocks, (batch, channels // b.block, *have, b.block))
+        blocks = b.g.reshape(b.g.Slice(image, [0, 0], least, [2, 3]), (batch, channels, *least))
     missing = [max(0, wanted - mine) for mine, wanted in zip(have, size, strict=True)]
-    if any(missing):
-        image = b.g.Pad(image, [0] * 7 + [*missing, 0])
-    return b.out_of(b.g.reshape(image, y.shape), y.type)
+    if not any(missing):
+        return b.out_of(blocks, y.type)
+    around = {"group": channels, "kernel_shape": [1, 1], "pads": [0, 0, *missing]}
+    return b.convolved(Recipe(blocks, b.g.const(np.ones((channels, 1, 1, 1)), y.dtype), around), y.type)
