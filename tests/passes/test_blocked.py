@@ -79,6 +79,14 @@ NETWORKS = {
 }
 
 
+def wider(layers: list[dict]) -> list[dict]:
+    """The same with channels that leave a part of their last block."""
+    return [{**layer, "filters": layer["filters"] + 12} if "filters" in layer else layer for layer in layers]
+
+
+NETWORKS |= {f"{name}, parts of blocks": wider(layers) for name, layers in NETWORKS.items()}
+
+
 def spec(layers: list[dict]) -> dict:
     return {
         "inputs": {"image": {"shape": [12, 13, 3]}},
@@ -110,7 +118,7 @@ def test_steps_are_those_without_blocks(name: str) -> None:
 
 def test_of_equal_elements_the_first_gets_what_a_max_pooling_got() -> None:
     """A convolution of ones alone makes every window a tie."""
-    layers = [conv(16, kernel_initializer="ones"), {"type": "MaxPooling2D"}, conv(16, kernel_initializer="ones")]
+    layers = [conv(28, kernel_initializer="ones"), {"type": "MaxPooling2D"}, conv(28, kernel_initializer="ones")]
     found = []
     for fast in (False, True):
         trainer = jsonnx.Trainer(spec(layers), seed=1, fast=fast)

@@ -60,8 +60,8 @@ def convolution(b: Blocks, node: Node) -> Value | None:
         return b.convolved(Recipe(b.into(x), b.filters_of_own(w), node.attributes, bias), y.type)
     if x.rank != 4 or group > 1 or not b.suits(*w.shape[1::-1]):
         return None
-    if bias is not None and b.full(y.shape[1]) != y.shape[1]:
-        bias = b.g.Pad(bias, [0, b.full(y.shape[1]) - y.shape[1]])
+    if bias is not None:
+        bias = b.of_channels(bias, y.shape[1])
     return b.convolved(Recipe(b.image(x), b.filters(w), node.attributes, bias), y.type)
 
 
@@ -91,6 +91,8 @@ def transposed_convolution(b: Blocks, node: Node) -> Value | None:
 def elementwise(b: Blocks, node: Node) -> Value | None:
     """What is done to every element alike is done to blocks, where an operand is there in blocks."""
     y, full = node.outputs[0], [x for x in node.inputs if x is not None and not is_single(x)]
+    if y.rank != 4 or (node.op in UNBOUNDED and not b.is_whole(y)):
+        return None
     if not any(x in b for x in full) or not all(x.shape == y.shape or spreads(x, y) for x in full):
         return None
     operands = [b.spread(x, y) if x in full and x is not None else x for x in node.inputs]
@@ -130,14 +132,15 @@ def product(b: Blocks, node: Node) -> Value | None:
         if fits(b, x, y) and by_channel(factor, y):
             assert x is not None
             assert factor is not None
-            return b.convolved(depthwise(b, b.into(x), factor), y.type)
+            return b.convolved(depthwise(b, b.into(x), b.of_channels(factor, y.shape[1])), y.type)
     return elementwise(b, node)
 
 
-def depthwise(b: Blocks, x: Value, factor: Value, bias: Value | None = None) -> Recipe:
-    channels = x.shape[1]
+def depthwise(b: Blocks, blocks: Value, factor: Value, bias: Value | None = None) -> Recipe:
+    """An image in blocks times a number for each channel of its blocks."""
+    channels = blocks.shape[1]
     weights = b.g.reshape(factor, (channels, 1, 1, 1))
-    return Recipe(x, weights, {"group": channels, "kernel_shape": [1, 1]}, bias)
+    return Recipe(blocks, weights, {"group": channels, "kernel_shape": [1, 1]}, bias)
 
 
 def addition(b: Blocks, node: Node) -> Value | None:
@@ -148,9 +151,9 @@ def addition(b: Blocks, node: Node) -> Value | None:
             continue
         recipe = b.unfinished(x)
         if by_channel(other, y):
-            bias = b.g.reshape(other, (y.shape[1],))
+            bias = b.of_channels(other, y.shape[1])
             if recipe is None or "activation" in recipe.attributes or recipe.bias is not None:
-                ones = b.g.const([1.0] * y.shape[1], y.dtype)
+                ones = b.g.const(np.ones(b.full(y.shape[1])), y.dtype)
                 return b.convolved(depthwise(b, b.into(x), ones, bias), y.type)
             return b.convolved(replace(recipe, bias=bias), y.type)
         if other.shape == y.shape and recipe is not None and recipe.free and other is not x:
@@ -167,8 +170,11 @@ def reduction(b: Blocks, node: Node) -> Value | None:
     if sorted(axes.array.tolist()) != [0, 2, 3]:
         return None
     # A single place has the same order by blocks and without.
-    means = b.g.custom("GlobalAveragePool", DOMAIN, [b.into(x)], x.type.with_shape((*x.shape[:2], 1, 1)))
-    result = b.g.emit(node.op, means, axes, **node.attributes)
+    one = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
+    means = b.g.custom("GlobalAveragePool", DOMAIN, [b.into(x)], one)
+    result = b.g.emit(
+        node.op, means if b.is_whole(x) else b.g.Slice(means, [0], [x.shape[1]], [1]), axes, **node.attributes
+    )
     if node.op == "ReduceSum":
         result = b.g.Mul(result, float(prod(x.shape[2:])))
     return b.g.refine(result, y.shape)
@@ -191,7 +197,7 @@ def pool(b: Blocks, node: Node) -> Value | None:
     x, y = node.inputs[0], node.outputs[0]
     if x not in b or x is None or node.attribute("ceil_mode"):
         return None
-    return b.out_of(b.g.custom(node.op, DOMAIN, [b.into(x)], y.type, **node.attributes), y.type)
+    return b.out_of(b.g.custom(node.op, DOMAIN, [b.into(x)], b.filled(y.type), **node.attributes), y.type)
 
 
 def enlargement(b: Blocks, node: Node) -> Value | None:
@@ -203,7 +209,8 @@ def enlargement(b: Blocks, node: Node) -> Value | None:
     factors = [int(factor) for factor in scales.array]
     if factors[:2] != [1, 1] or factors != scales.array.tolist():
         return None
-    return b.out_of(b.g.custom("Upsample", DOMAIN, [b.into(x)], y.type, scales=factors, mode="nearest"), y.type)
+    tiled = b.g.custom("Upsample", DOMAIN, [b.into(x)], b.filled(y.type), scales=factors, mode="nearest")
+    return b.out_of(tiled, y.type)
 
 
 def frame(b: Blocks, node: Node) -> Value | None:
@@ -220,17 +227,22 @@ def frame(b: Blocks, node: Node) -> Value | None:
         return None
     else:
         arrays[2] = arrays[2] % 4
-    batch, channels, *size = x.shape
+    batch, channels, *size = b.into(x).shape
     apart = b.g.reshape(b.into(x), (batch, channels // b.block, *size, b.block))
     framed = b.g.emit(node.op, apart, *arrays, **node.attributes)
-    return b.out_of(b.g.reshape(framed, y.shape), y.type)
+    return b.out_of(b.g.reshape(framed, b.filled(y.type).shape), y.type)
 
 
 def shape(b: Blocks, node: Node) -> Value | None:
     """Whole blocks have the shape of the plain value, which need not be made for it."""
     x = node.inputs[0]
-    return b.g.emit(node.op, b.into(x), **node.attributes) if x in b and x is not None else None
+    if x not in b or x is None or not b.is_whole(x):
+        return None
+    return b.g.emit(node.op, b.into(x), **node.attributes)
 
+
+UNBOUNDED = {"Div", "Exp"}
+"""What may make infinities or no numbers at all of channels that are there to fill a block."""
 
 GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Value], Value | None]] = {"Conv": own_filters, "MaxPool": halved}
 

@@ -48,8 +48,12 @@ class Blocks:
         self._producers = graph.producers
 
     def __contains__(self, x: Value | None) -> bool:
-        """Whether a plain value is there in blocks, all of them whole."""
+        """Whether a plain value is there in blocks."""
         return x in self._blocks
+
+    def is_whole(self, x: Value) -> bool:
+        """Whether a value's channels fill their blocks: no others are there, whose numbers mean nothing."""
+        return bool(x.shape[1] == self.full(x.shape[1]))
 
     def into(self, x: Value) -> Value:
         """A plain value in blocks."""
@@ -62,8 +66,7 @@ class Blocks:
             made = self.g.reshape(last, x.shape)
         else:
             made = self.g.custom("ReorderInput", DOMAIN, [last], self.filled(x.type), channels_last=1)
-        if made.shape == x.shape:
-            self._blocks[x] = made
+        self._blocks[x] = made
         return made
 
     def have_last(self, x: Value, last: Value) -> None:
@@ -75,15 +78,22 @@ class Blocks:
         if not isinstance(x, Constant):
             return self.into(x)
         channels, *size = y.shape[1:]
+        full = self.full(channels)
         sample = np.broadcast_to(x.array, (1, channels, *size))
-        blocks = sample.reshape(channels // self.block, self.block, *size).transpose(0, 2, 3, 1)
-        return self.g.const(blocks.reshape(1, channels, *size), x.dtype)
+        sample = np.pad(sample, [(0, 0), (0, full - channels), (0, 0), (0, 0)])
+        blocks = sample.reshape(full // self.block, self.block, *size).transpose(0, 2, 3, 1)
+        return self.g.const(blocks.reshape(1, full, *size), x.dtype)
+
+    def of_channels(self, x: Value, channels: int) -> Value:
+        """One number for each channel, and zeros for those that fill the last block."""
+        more = self.full(channels) - channels
+        x = self.g.reshape(x, (channels,))
+        return self.g.Pad(x, [0, more]) if more else x
 
     def out_of(self, blocks: Value, plain: TensorType) -> Value:
         """A value in blocks as a plain one."""
         result = self.g.custom("ReorderOutput", DOMAIN, [blocks], plain, channels=plain.shape[1])
-        if blocks.shape == plain.shape:
-            self._blocks[result] = blocks
+        self._blocks[result] = blocks
         return result
 
     def convolved(self, recipe: Recipe, plain: TensorType) -> Value:
@@ -113,7 +123,7 @@ class Blocks:
             return False
         few = inputs < self.block
         rows = inputs if few else self.full(inputs)
-        return (few or inputs % 4 == 0) and rows * self.full(outputs) <= 1.5 * inputs * outputs
+        return (few or inputs % 4 == 0) and rows * self.full(outputs) <= 1.75 * inputs * outputs
 
     def image(self, x: Value) -> Value:
         """The operand of a convolution; channels too few for one block are taken as they are."""

@@ -25,7 +25,8 @@ def halved(b: Blocks, told: WindowGradient, plain: Value) -> Value | None:
     moves = given.get("kernel_shape"), given.get("strides"), given.get("dilations") or [1, 1]
     if moves != (PAIRS, PAIRS, [1, 1]) or any(given.get("pads") or ()) or given.get("auto_pad", "NOTSET") != "NOTSET":
         return None
-    g, image, (batch, channels, height, _) = b.g, b.into(x), x.shape
+    g, image = b.g, b.into(x)
+    batch, channels, height, _ = image.shape
     rows, columns = dy.shape[2:]
     columns_first = _first_of_pairs(b, image, axis=3)
     greatest = _pairs(b, "MaxPool", [image], axis=3)

@@ -18,7 +18,13 @@ def own_filters(b: Blocks, told: WindowGradient, weights: Value) -> Value | None
     """The gradient of weights [channels, 1, height, width]; None where it is not of this kind."""
     x, dy = told.x, told.dy
     channels = told.attributes["group"]
-    if x not in b or dy not in b or not channels == x.shape[1] == dy.shape[1] or told.attributes["auto_pad"]:
+    if (
+        x not in b
+        or dy not in b
+        or not b.is_whole(x)
+        or not channels == x.shape[1] == dy.shape[1]
+        or told.attributes["auto_pad"]
+    ):
         return None
     if not x.type.is_fixed(2, 3) or not dy.type.is_fixed(2, 3):
         return None

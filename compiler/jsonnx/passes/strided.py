@@ -45,7 +45,7 @@ def between_zeros(b: Blocks, node: Node, x: Value, weights: Value, w: Value, y: 
 
 def between_zeros_later(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> Value | None:
     """Of one tap: zeros come between the elements of what it gives."""
-    if b.full(y.shape[1]) != y.shape[1] or any(node.attribute("pads", [0])):
+    if any(node.attribute("pads", [0])):
         return None
     small = b.convolved(
         Recipe(b.image(x), b.filters(w, backwards=True), {}), y.type.with_shape((*y.shape[:2], *x.shape[2:]))
@@ -88,9 +88,10 @@ def phases(taps: int, stride: int, pad: int, size: int, wanted: int) -> list[Pha
 
 def by_phases(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> Value | None:
     strides, pads = node.attribute("strides"), node.attribute("pads", [0] * 4)
-    batch, channels, *size = y.shape
-    if node.attribute("dilations", [1, 1]) != [1, 1] or b.full(channels) != channels:
+    if node.attribute("dilations", [1, 1]) != [1, 1]:
         return None
+    batch, channels, *_ = b.filled(y.type).shape
+    size = y.shape[2:]
     sides = zip(w.shape[2:], strides, pads, x.shape[2:], size, strict=False)
     rows, columns = (phases(*side) for side in sides)
     if min(min(len(phase.taps) - 1, phase.before, phase.after) for phase in (*rows, *columns)) < 0:
@@ -121,7 +122,7 @@ def trimmed(b: Blocks, blocks: Value, y: Value) -> Value:
 
     What is missing comes with a convolution by ones, which uses all threads, unlike Pad.
     """
-    batch, channels, *size = y.shape
+    batch, channels, *size = b.filled(y.type).shape
     have = blocks.shape[2:]
     if any(mine > wanted for mine, wanted in zip(have, size, strict=True)):
         least = [min(pair) for pair in zip(have, size, strict=True)]
