@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from math import prod
 
-from ...graph import Constant
+import numpy as np
+import onnx
+
+from ...graph import Constant, numpy_dtype
 from ..table import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
 from .shaping import padded
 
@@ -20,6 +23,22 @@ NOT_DIFFERENTIABLE.update(("LabelEncoder", "StringConcat", "StringNormalizer", "
 def sum_at(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> Value:
     """Zeros in the shape of x, and along an axis every element of dy added at its index."""
     return g.refine(g.ScatterElements(g.zeros(x), indices, dy, axis=axis, reduction="add"), x.shape)
+
+
+def sum_of_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value:
+    """Zeros in the shape of x, and every one of the rows added at its index.
+
+    Element by element: of rank 1, ScatterElements takes two thirds of the time that it takes of rank 2.
+    """
+    elements = prod(x.shape[1:])
+    # As many as x has, in a way that only the data tell: zeros known before would be kept, and copied every time.
+    count = g.Add(g.Mul(g.Shape(rows, start=0, end=1), 0), g.ReduceProd(g.Shape(x)))
+    zero = onnx.numpy_helper.from_array(np.zeros(1, numpy_dtype(x.dtype)))
+    zeros = g.Reshape(g.ConstantOfShape(count, value=zero), [prod(x.shape)] if x.type.is_fixed() else [-1])
+    first = g.Mul(g.Reshape(g.cast(indices, "int64"), [-1, 1]), elements)
+    places = g.Reshape(g.Add(first, list(range(elements))), [-1])
+    added = g.ScatterElements(zeros, places, g.Reshape(rows, [-1]), axis=0, reduction="add")
+    return g.reshape(added, x.shape)
 
 
 @vjp("Gather")
@@ -36,6 +55,8 @@ def gather(g: Builder, node: Node, dy: Value):
     if run is not None and isinstance(size, int):
         first = run[0] % size
         return padded(g, rows, {axis: first}, {axis: size - first - len(run)}, x), None
+    if axis == 0 and rest and x.type.is_fixed(*range(1, x.rank)):
+        return sum_of_rows(g, x, indices, rows), None
     places = g.Expand(g.Reshape(indices, [-1, *rest]), g.sizes(rows.shape, rows))
     return sum_at(g, x, g.refine(places, rows.shape), rows, axis), None
 
