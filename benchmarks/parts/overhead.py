@@ -13,6 +13,8 @@ from ..workloads.classic import mlp
 from ..workloads.workload import Spec, network, trained
 
 ABOUT = "the share of a fit of tiny steps that is spent outside onnxruntime"
+SAMPLES = 64_000
+"""That a fit sees, or those of 5,000 steps."""
 Result = dict[str, Any]
 
 
@@ -31,7 +33,8 @@ STEPS = {
 def measure(options: Options) -> Iterator[tuple[str, Result]]:
     for name, spec in STEPS.items():
         options.tell(f"fit of {name}")
-        yield name, fresh("overhead", options.threads, spec=spec, steps=500, rounds=options.turns.rounds)
+        steps = min(5000, SAMPLES // spec["training"]["batch_size"])
+        yield name, fresh("overhead", options.threads, spec=spec, steps=steps, rounds=options.turns.rounds)
 
 
 def tables(result: Result) -> list[Table]:

@@ -70,15 +70,33 @@ def test_samples_are_cast_into_their_places(dtype: str) -> None:
 
 
 def test_a_lane_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = Trainer(classifier())
-    samples = trainer._samples(X, Y)
-    engine = trainer._engine
     room = 8 * (4 * 4 + Y.itemsize)
-    monkeypatch.setattr(lanes, "ROOM", 3 * room)
-    assert [len(lane.slots) for lane in engine.lanes(samples, 8) or ()] == [3, 3]
-    monkeypatch.setattr(lanes, "ROOM", room - 1)
-    assert [len(lane.slots) for lane in engine.lanes(samples, 8) or ()] == [1, 1]
-    assert engine.lanes(samples, 101) is None
+    for bytes, slots in ((3 * room, 3), (room - 1, 1)):
+        monkeypatch.setattr(lanes, "ROOM", bytes)
+        trainer = Trainer(classifier())
+        samples = trainer._samples(X, Y)
+        assert [len(lane.slots) for lane in trainer._engine.lanes(samples, 8) or ()] == [slots, slots]
+        assert trainer._engine.lanes(samples, 101) is None
+
+
+def test_small_lanes_serve_for_the_next_fit_too() -> None:
+    trainer = Trainer(classifier())
+    engine, samples = trainer._engine, trainer._samples(X, Y)
+    first = engine.lanes(samples, 8)
+    assert engine.lanes(trainer._samples(X[::-1], Y[::-1]), 8) == first
+    assert engine.lanes(samples, 4) != first
+
+
+def test_fits_on_other_samples_are_those_of_lanes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for most in (lanes.MOST, 1):
+        monkeypatch.setattr(lanes, "MOST", most)
+        trainer = Trainer(classifier())
+        losses = [trainer.fit(x, y, batch_size=8).history["loss"] for x, y in ((X, Y), (X[::-1] * 2, Y[::-1]))]
+        found.append((losses, trainer.weights()))
+    assert found[0][0] == found[1][0]
+    for name, array in found[0][1].items():
+        np.testing.assert_array_equal(array, found[1][1][name])
 
 
 class Halved:

@@ -55,6 +55,7 @@ class Engine:
         self._step, packs = packed(plan.train) if joins else (plan.train, {})
         self._variables = place(plan.train, start, self.provider, packs)
         self._prepared: dict[str, Runner] = {}
+        self._lanes: tuple[Lane, Lane] | None = None
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
     @cached_property
@@ -151,7 +152,16 @@ class Engine:
         more than samples, or nothing can stay bound."""
         if self.plan.augmented or not self._train.stays or len(samples) < batch_size:
             return None
-        return Lane(self.plan, self._train, samples, batch_size), Lane(self.plan, self._train, samples, batch_size)
+        known = self._lanes
+        if known is None or not all(lane.suits(self._train, samples, batch_size) for lane in known):
+            known = (
+                Lane(self.plan, self._train, samples, batch_size),
+                Lane(self.plan, self._train, samples, batch_size),
+            )
+        self._lanes = known if len(known[0].slots) > 1 else None  # one slot alone may be large
+        for lane in known:
+            lane.samples = samples
+        return known
 
     def step(self, batch: Mapping[str, np.ndarray] | Slot) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
@@ -163,7 +173,8 @@ class Engine:
         if not isfinite(loss):
             raise self._diverged(loss)
         self.steps += 1
-        self._trail = min(self._trail + 1, SETS - 1)
+        if self._trail < SETS - 1:
+            self._trail += 1
         return results
 
     def _diverged(self, loss: float) -> Diverged:

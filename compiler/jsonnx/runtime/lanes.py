@@ -41,11 +41,9 @@ class Lane:
     """Slots for full batches of some samples, one behind the other."""
 
     def __init__(self, plan: Plan, runner: Runner, samples: Samples, batch_size: int) -> None:
-        self._plan, self._samples, self._batch_size = plan, samples, batch_size
-        sizes = samples.sizes()
-        batch = batch_size * sum(prod(shape) * dtype.itemsize for shape, dtype in sizes.values())
-        most = 1 if plan.train.randoms else MOST  # what is drawn for a step takes long, and much room
-        count = max(1, min(most, ROOM // max(1, batch), len(samples) // batch_size))
+        self._plan, self._runner, self.samples, self._batch_size = plan, runner, samples, batch_size
+        self._sizes = sizes = samples.sizes()
+        count = self._count(samples)
         self._rates = np.full(count, plan.rate(0), np.float32)
         self._rows = {name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in sizes.items()}
         outputs = {name: plan.train.outputs[name] for name in plan.fetched}
@@ -58,10 +56,21 @@ class Lane:
 
         self.slots = [slot(index) for index in range(count)]
 
+    def _count(self, samples: Samples) -> int:
+        """How many steps are worth a slot."""
+        batch = self._batch_size * sum(prod(shape) * dtype.itemsize for shape, dtype in self._sizes.values())
+        most = 1 if self._plan.train.randoms else MOST  # what is drawn for a step takes long, and much room
+        return max(1, min(most, ROOM // max(1, batch), len(samples) // self._batch_size))
+
+    def suits(self, runner: Runner, samples: Samples, batch_size: int) -> bool:
+        """Whether the slots serve for other samples, too."""
+        alike = (runner, samples.sizes(), batch_size) == (self._runner, self._sizes, self._batch_size)
+        return alike and self._count(samples) <= len(self.slots)
+
     def fill(self, rows: np.ndarray | slice, step: int) -> list[Slot]:
         """Batches of these samples, for the steps from this one on."""
         count = (rows.stop - rows.start if isinstance(rows, slice) else len(rows)) // self._batch_size
-        self._samples.take_into({name: a[: count * self._batch_size] for name, a in self._rows.items()}, rows)
+        self.samples.take_into({name: a[: count * self._batch_size] for name, a in self._rows.items()}, rows)
         if self._plan.learning_rate is not None:
             self._rates[:count] = [self._plan.rate(step + index) for index in range(count)]
         slots = self.slots[:count]

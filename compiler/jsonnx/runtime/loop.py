@@ -60,21 +60,44 @@ class Fit:
         progress = self.progress
         steps = -(-len(self.samples) // self.batch_size)
         self._tell("on_epoch_begin", progress.epoch, self.epochs, steps)
-        heard = [c.on_step for c in self.callbacks if hasattr(c, "on_step")]
-        for batch, count in self._prepared(ahead):
-            progress.totals.add(self.engine.step(batch), count)
-            progress.batch += 1
-            if heard:
-                figures = progress.totals.figures()
-                for tell in heard:
-                    tell(progress.batch, figures)
+        for ready, group in self._prepared(ahead):
+            self._steps(ready, group, asked)
             if asked.signal is not None or self.stop:
                 break
         if asked.signal is None:
             self._close(asked)
 
-    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Batch, int]]:
-        """The epoch's remaining batches, made ready while the steps before them run."""
+    def _steps(self, ready: Iterable[Batch], group: list[slice], asked: Interruption) -> None:
+        """The steps of batches that were made ready together, until one of them fails or somebody asks to stop.
+
+        Their figures are added up at the end, unless somebody wants to hear them after every step.
+        """
+        progress, step = self.progress, self.engine.step
+        heard = [c.on_step for c in self.callbacks if hasattr(c, "on_step")]
+        made: list[dict[str, np.ndarray]] = []
+        counts = [rows.stop - rows.start for rows in group]
+        try:
+            for batch in ready:
+                made.append(step(batch))
+                if heard:
+                    self._add(made, counts)
+                    figures = progress.totals.figures()
+                    for tell in heard:
+                        tell(progress.batch, figures)
+                if asked.signal is not None or self.stop:
+                    break
+        finally:
+            self._add(made, counts)
+
+    def _add(self, made: list[dict[str, np.ndarray]], counts: list[int]) -> None:
+        """Adds what was made to the figures, and forgets it and for how many samples it stands."""
+        self.progress.totals.add_all(made, counts[: len(made)])
+        self.progress.batch += len(made)
+        del counts[: len(made)]
+        made.clear()
+
+    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Iterable[Batch], list[slice]]]:
+        """The epoch's remaining batches in groups, each made ready while the steps of the one before run."""
         progress, engine = self.progress, self.engine
         count = len(self.samples)
         order = sample_order(engine.plan.seed, progress.offset + progress.epoch, count) if self.shuffle else None
@@ -96,8 +119,7 @@ class Fit:
             ready = waiting.result()
             if number + 1 < len(groups):
                 waiting = ahead.submit(prepare, number + 1)
-            for batch, rows in zip(ready, group, strict=True):
-                yield batch, rows.stop - rows.start
+            yield ready, group
 
     def _groups(self, remaining: list[slice]) -> list[tuple[int, list[slice]]]:
         """The batches that are made ready together, and the number of the first of them."""

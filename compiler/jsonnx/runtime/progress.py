@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isnan
 from types import FrameType
@@ -54,13 +54,22 @@ class Totals:
 
     def add(self, results: Mapping[str, np.ndarray], samples: int) -> None:
         """A batch's results. A loss counts by its batch's size, statistics are sums already."""
-        self.samples += samples
+        self.add_all([results], [samples])
+
+    def add_all(self, results: Sequence[Mapping[str, np.ndarray]], samples: Sequence[int]) -> None:
+        """Those of several batches, one after the other: to the same sums as one by one."""
         sums = self.sums
+        self.samples += sum(samples)
         for name in self._plan.scalars:
-            value = results[name].item() * samples
-            sums[name] = sums[name] + value if name in sums else value
+            total = sums.get(name, 0.0)
+            for result, count in zip(results, samples, strict=True):
+                total += result[name].item() * count
+            sums[name] = total
         for name in self._statistics:
-            sums[name] = sums[name] + results[name] if name in sums else results[name].astype(np.float64)
+            total = sums.get(name)
+            for result in results:
+                total = result[name].astype(np.float64) if total is None else total + result[name]
+            sums[name] = total
 
     def figures(self) -> dict[str, float]:
         """Losses, then metrics, over all that was added."""

@@ -207,7 +207,8 @@ class Runner:
         """What runs with these arrays, which stay where they are, and with those that it is called with besides."""
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         places = {name: wrap(results[name]) for name in self._fetched}
-        bindings: dict[int, Any] = {}
+        variables, run_bound, renews = self._variables, self._session.run_with_iobinding, bool(self._updates)
+        bindings: list[Any] = [None] * SETS
 
         def bind(here: int) -> Any:
             binding = bindings[here] = self._bound(here)
@@ -219,16 +220,16 @@ class Runner:
             return binding
 
         def run(further: Mapping[str, np.ndarray]) -> None:
-            here = self._variables.current
-            binding = bindings.get(here) or bind(here)
+            here = variables.current
+            binding = bindings[here] or bind(here)
             for name in further:
                 binding.bind_cpu_input(name, further[name])
             try:
-                self._session.run_with_iobinding(binding)
+                run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions share no base of their own
                 raise runtime_failure(error) from error
-            if self._updates:
-                self._variables.current = _following(here)
+            if renews:
+                variables.current = (here + 1) % SETS
 
         return run
 
