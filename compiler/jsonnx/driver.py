@@ -29,6 +29,7 @@ from .model import Model
 from .passes.activated_pools import masked_behind
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
+from .passes.column_sums import multiplied
 from .passes.cost import beyond_onnx, parameters_of
 from .passes.factored import attached, factored
 from .passes.inference import simplified
@@ -261,7 +262,8 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
     try:
-        return masked_behind(factored(attached(tidy(training_step(graph, training.optimizer, typed.network.rates)))))
+        step = tidy(training_step(graph, training.optimizer, typed.network.rates))
+        return multiplied(masked_behind(factored(attached(step))))
     except MissingRule as error:
         report = checked.report()
         why = f"it {error}" if str(error).startswith("needs") else str(error)

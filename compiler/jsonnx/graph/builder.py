@@ -338,7 +338,7 @@ class Builder:
         if isinstance(elements, int) and elements <= 1024:
             return self.const(np.zeros(like.shape), like.dtype)
         shape = self.const(like.shape, "int64") if isinstance(elements, int) else self.Shape(like)
-        return self.refine(self._zeros(shape, like.dtype), like.shape)
+        return self.refine(self.repeated(0, shape, like.dtype), like.shape)
 
     def fresh_zeros(self, like: Value, data: Value) -> Value:
         """As many zeros as a value has elements, in a row, made at every run: what adds to them can do so in place.
@@ -348,11 +348,12 @@ class Builder:
         elements = like.type.elements
         count = self.Add(self.Mul(self.Shape(data, start=0, end=1), 0), self.ReduceProd(self.Shape(like)))
         known = [elements] if isinstance(elements, int) else [-1]  # in place only where the size is known
-        return self.refine(self.Reshape(self._zeros(count, like.dtype), known), (elements,))
+        return self.refine(self.Reshape(self.repeated(0, count, like.dtype), known), (elements,))
 
-    def _zeros(self, shape: Value, dtype: str) -> Value:
-        zero = onnx.numpy_helper.from_array(np.zeros(1, numpy_dtype(dtype)))
-        made: Value = self.ConstantOfShape(shape, value=zero)
+    def repeated(self, number: float, shape: Value, dtype: str) -> Value:
+        """The same number everywhere, in a shape that is computed."""
+        one = onnx.numpy_helper.from_array(np.full(1, number, numpy_dtype(dtype)))
+        made: Value = self.ConstantOfShape(shape, value=one)
         return made
 
 
