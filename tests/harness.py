@@ -81,10 +81,11 @@ def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.nda
     return dict(zip(made.output_names, made.run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
 
 
-def with_gradients(graph: Graph, wanted: list[str]) -> Graph:
-    """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or
-    weight."""
+def with_gradients(graph: Graph, wanted: list[str], samples: int | None = None) -> Graph:
+    """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or weight,
+    in the form for so many samples."""
     g = Builder.onto(graph, real="float64")
+    g.samples = samples
     terms = []
     for index, value in enumerate(graph.outputs.values()):
         if value.dtype.startswith("float"):
@@ -107,14 +108,21 @@ def size_of_three(size: Dim, graph: Graph) -> int:
         return 3
 
 
-def check_gradients(graph: Graph, feeds: Mapping[str, np.ndarray], wanted: list[str], *, evaluate=reference) -> float:
+def check_gradients(
+    graph: Graph,
+    feeds: Mapping[str, np.ndarray],
+    wanted: list[str],
+    *,
+    evaluate=reference,
+    samples: int | None = None,
+) -> float:
     """Compare the gradients of a float64 graph with central differences; the worst relative error.
 
     Every element is moved by 1e-6 where there are at most 40 (8 where there is a loop, which is slow to evaluate), else
     so many drawn ones. Batch must be fixed, or fed as 3.
     """
     most = 8 if any(node.op == "Scan" for node in graph.nodes) else 40
-    whole = with_gradients(graph, wanted)
+    whole = with_gradients(graph, wanted, samples)
     forward = whole.rewired(whole.nodes, {})
     found = evaluate(whole, feeds)
     only_loss = Graph(

@@ -262,7 +262,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
     try:
-        step = tidy(training_step(graph, training.optimizer, typed.network.rates))
+        step = tidy(training_step(graph, training.optimizer, typed.network.rates, training.batch_size))
         return multiplied(masked_behind(factored(attached(step))))
     except MissingRule as error:
         report = checked.report()

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from harness import check_gradients, reference, run
+from harness import check_gradients, reference, run, with_gradients
 from jsonnx.gradient import MissingRule, gradients
 from jsonnx.graph import Builder, loops
 from jsonnx.passes.tidy import tidy
@@ -43,9 +43,9 @@ def activations(op: str, name: str) -> dict:
     return {"activations": [name] * count, **alphas, **betas}
 
 
-def worst(op: str, results: tuple[str, ...], **options) -> float:
+def worst(op: str, results: tuple[str, ...], samples: int | None = None, **options) -> float:
     graph, feeds = recurrent(op, results, **options)
-    return check_gradients(graph, feeds, list(feeds))
+    return check_gradients(graph, feeds, list(feeds), samples=samples)
 
 
 VARIANTS = [("RNN", {}), ("GRU", {}), ("GRU", {"linear_before_reset": 1}), ("LSTM", {})]
@@ -136,6 +136,31 @@ def test_steps_written_out_give_what_the_operator_gives(op, options, direction, 
         assert op not in {node.op for node in written.nodes}
         for name, array in reference(written, feeds).items():
             np.testing.assert_allclose(array, expected[name], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("time", [1, 2, 5, 8])
+def test_an_lstm_of_few_samples_has_the_same_gradients(direction, time) -> None:
+    other = activations("LSTM", "Elu") if time < 3 else {}  # of more steps, values become too large for differences
+    for more in ({}, {"initial": False}, {"bias": False}, other):
+        assert worst("LSTM", ("y", "y_h", "y_c"), 1, time=time, direction=direction, **more) < 1e-6
+    assert worst("LSTM", ("y_h",), 1, time=time, direction=direction) < 1e-6
+
+
+def test_an_lstm_of_few_samples_keeps_its_operator() -> None:
+    graph, feeds = recurrent("LSTM", ("y", "y_c"), real="float32", time=6)
+    kept, written = (tidy(with_gradients(graph, list(feeds), samples)) for samples in (1, 64))
+    assert [any(node.op == "LSTM" for node in form.nodes) for form in (kept, written)] == [True, False]
+    assert len(kept.nodes) < 0.7 * len(written.nodes)
+
+
+def test_cells_stay_exact_where_gates_saturate() -> None:
+    """What is left of an old cell is a product of gates, of which some are next to 0 and others to 1."""
+    graph, feeds = recurrent("LSTM", ("y", "y_c"), time=20, initial=False)
+    feeds = {name: 8 * array for name, array in feeds.items()}
+    found = [reference(with_gradients(graph, list(feeds), samples), feeds) for samples in (1, 64)]
+    for name, array in found[1].items():
+        np.testing.assert_allclose(found[0][name], array, rtol=1e-9, atol=1e-9 * np.abs(array).max(), err_msg=name)
 
 
 def test_a_form_that_no_layer_emits_is_refused() -> None:

@@ -55,14 +55,19 @@ def _penalties(g: Builder, graph: Graph) -> list[Value]:
     return [*graph.losses, *(p.regularizer.penalty(g, p) for p in penalised)]
 
 
-def training_step(graph: Graph, optimizer: Optimizer, factors: Mapping[str, float] = {}) -> Graph:
+def training_step(
+    graph: Graph, optimizer: Optimizer, factors: Mapping[str, float] = {}, samples: int | None = None
+) -> Graph:
     """A graph with a `loss`, plus backward pass and update.
 
     Its updates give the new values of parameters, states and the optimizer's slots (states named `optimizer/...`).
     The weights of a layer with a factor step as if they had an optimizer of their own, its rate `factor * rate`; only
-    a bound on all gradients together stays one. Raises MissingRule.
+    a bound on all gradients together stays one. `samples` is how many a step will mostly get.
+
+    Raises MissingRule.
     """
     g = Builder.onto(graph)
+    g.samples = samples
     loss = graph.outputs["loss"]
     weights = [p for p in graph.parameters.values() if p.trainable]
     found = gradients(g, graph, {loss: g.const(1.0)}, weights)

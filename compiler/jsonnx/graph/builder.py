@@ -51,6 +51,8 @@ class Builder:
         self.gradients: dict[Value, WindowGradient] = {}
         self.stacks: dict[Value, Sequence[Value]] = {}
         self.trainable = True
+        self.samples: int | None = None
+        """How many samples the graph will mostly get at once, where somebody knows: it may decide what is fastest."""
         self._changes: dict[str, Callable[[Parameter], Value]] = {}
         self._scope: str = ""
         self._path: JsonPath = ()
@@ -117,7 +119,7 @@ class Builder:
         """A builder of what this one's next node runs at every step. Weights made there belong to the whole graph."""
         g = Builder(training=self.training, real=self.real, inference=self._infer)
         g.parameters, g.states = self.parameters, self.states
-        g.trainable, g._scope, g._path = self.trainable, self._scope, self._path
+        g.trainable, g._scope, g._path, g.samples = self.trainable, self._scope, self._path, self.samples
         return g
 
     # -- what is not an operator -------------------------------------------------------------------------------------

@@ -1,178 +1,18 @@
 """LSTM, GRU and RNN: forwards step by step, and back through time.
 
 ONNX' operators give out states only. So in a training step they are written out as a loop, whose steps also give the
-factors of the cotangents on the way back: nothing is computed twice. What does not wait for another step (products with
-the inputs, the gradients of all weights) is one operation over all of them.
-Row t * batch + n of a matrix belongs to step t of sample n.
+factors of the cotangents on the way back: nothing is computed twice. For few samples, where operators are too small for
+that, see `few_samples`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 
-from ...graph.loops import Step
-from ...types import Dim
 from ..table import Builder, Cotangents, Node, Value, vjp
+from .few_samples import FEW, lstm_of_few
 from .gate_functions import Function, functions
-
-SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
-
-Result = tuple[Sequence[Value], Sequence[Value]]
-"""States, and what else a step gives."""
-
-
-@dataclass(frozen=True)
-class Recurrence:
-    """The operands of a node of one direction, as matrices, and the places of its steps.
-
-    `rows` are the inputs and, where there are biases, ones beside them: so a bias is one more column of the weights.
-    Nodes from `start` on were emitted for it.
-    """
-
-    g: Builder
-    node: Node
-    start: int
-    x: Value
-    rows: Value
-    w: Value
-    r: Value
-    biases: tuple[Value, Value] | None
-
-    @property
-    def reverse(self) -> bool:
-        return bool(self.node.attribute("direction", "forward") == "reverse")
-
-    @property
-    def units(self) -> int:
-        return int(self.r.shape[-1])
-
-    def steps(self, rows: Value) -> Value:
-        """A matrix of all steps as [time, batch, size]."""
-        shape = (*self.x.shape[:2], rows.shape[-1])
-        return self.g.refine(self.g.Reshape(rows, self.g.sizes(shape, self.x)), shape)
-
-    def matrix(self, x: Value) -> Value:
-        """A value [time, batch, size] as rows."""
-        return self.g.reshape(x, (x.shape[0] * x.shape[1], x.shape[-1]))
-
-    @cached_property
-    def nothing(self) -> Value:
-        """Zeros [batch, units]."""
-        shape: tuple[Dim, ...] = (self.x.shape[1], self.units)
-        return self.g.refine(self.g.Expand(self.g.const(0.0, self.x.dtype), self.g.sizes(shape, self.x)), shape)
-
-    def with_state(self, g: Builder, inputs: Value, h: Value, weights: Value) -> Value:
-        """`inputs + h @ weights^T`."""
-        return inputs if h is self.nothing else g.Gemm(h, weights, inputs, transB=1)
-
-    def initial(self, place: int) -> Value:
-        """The states [batch, units] that the first step met."""
-        given = self.node.input(place)
-        return self.nothing if given is None else self.g.Squeeze(given, [0])
-
-    def both_biases(self) -> Value | None:
-        return None if self.biases is None else self.g.Add(*self.biases)
-
-    def of_inputs(self, w: Value, bias: Value | None) -> Value:
-        """`x @ w^T + bias`, for all steps."""
-        weights = w if bias is None else self.g.Concat(w, self.g.Transpose(bias, perm=[1, 0]), axis=1)
-        return self.steps(self.g.Gemm(self.rows, weights, transB=1))
-
-    def forward(self, step: Step, states: Sequence[Value], slices: Sequence[Value]) -> tuple[Value, list[Value]]:
-        """Runs the steps in place of the operator: the hidden states before each of them, as rows, and their results.
-
-        The hidden state is the first of the states.
-        """
-
-        def forward(g: Builder, before: Sequence[Value], slices: Sequence[Value]) -> Result:
-            after, given = step(g, before, slices)
-            return after, [before[0], after[0], *given]
-
-        g = self.g
-        last, (before, after, *given) = g.loop(forward, states, slices, reverse=self.reverse)
-        found = [g.Unsqueeze(after, [1]), *(g.Unsqueeze(state, [0]) for state in last)]
-        replace_node(g, self.node, self.start, found)
-        return self.matrix(before), given
-
-    def back(
-        self, step: Step, dys: Sequence[Value | None], given: Sequence[Value]
-    ) -> tuple[Sequence[Value], list[Value]]:
-        """Runs the steps from the last to the first, with what they gave on the way forward.
-
-        From the cotangents of the operator's results: those of the first states, and what the steps gave, as rows.
-        """
-        g, (dy, *last) = self.g, dys
-        outside = [] if dy is None else [g.Squeeze(dy, [1])]
-
-        def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
-            if outside:
-                carry, slices = [g.Add(carry[0], slices[0]), *carry[1:]], slices[1:]
-            return step(g, carry, slices)
-
-        start = [self.nothing if dstate is None else g.Squeeze(dstate, [0]) for dstate in last]
-        carry, found = g.loop(back, start, [*outside, *given], reverse=not self.reverse)
-        return carry, [self.matrix(part) for part in found]
-
-    def weights(self, dgates: Value, *states: Value) -> list[Value]:
-        """The gradients of what rows were multiplied by, from the cotangents of the products: of the inputs' weights,
-        [sizes, features], of their bias if there is one, [1, sizes], and of the weights of further rows."""
-        g = self.g
-        whole = g.Gemm(g.Concat(self.rows, *states, axis=1) if states else self.rows, dgates, transA=1)
-        sizes = [self.x.shape[-1], *([1] if self.biases else []), *(x.shape[1] for x in states)]
-        parts = g.Split(whole, sizes, axis=0, outputs=len(sizes)) if len(sizes) > 1 else [whole]
-        bias = 1 if self.biases else None
-        return [x if place == bias else g.Transpose(x, perm=[1, 0]) for place, x in enumerate(parts)]
-
-    def answer(
-        self, of_inputs: Value, dw: Value, dr: Value, biases: Sequence[Value], carry: Sequence[Value]
-    ) -> list[Value | None]:
-        """The cotangents of all operands, from those of what the gates get from the inputs and those of the weights;
-        `biases` are one for both, or one each."""
-        g = self.g
-        dx = self.steps(g.MatMul(of_inputs, self.w))
-        bias = g.Concat(biases[0], biases[-1], axis=1) if self.biases else None
-        return [dx, g.Unsqueeze(dw, [0]), g.Unsqueeze(dr, [0]), bias, None, *(g.Unsqueeze(x, [0]) for x in carry)]
-
-
-def recurrence(g: Builder, node: Node) -> Recurrence:
-    """Raises NotImplementedError for what no layer of ours emits."""
-    forms = ("clip", "input_forget", "layout")
-    others = node.attribute("direction", "forward") == "bidirectional" or any(map(node.attribute, forms))
-    if others or node.input(SEQUENCE_LENS) or node.input(PEEPHOLES):
-        raise NotImplementedError(f"a gradient of {node.op} with more than one direction, lengths, peepholes or a clip")
-    start = len(g.nodes)
-    x, w, r = node.inputs[:3]
-    assert x is not None
-    assert w is not None
-    assert r is not None
-    bias = node.input(3)
-    rows = g.reshape(x, (x.shape[0] * x.shape[1], x.shape[-1]))
-    return Recurrence(
-        g,
-        node,
-        start,
-        x,
-        rows if bias is None else g.Pad(rows, [0, 0, 0, 1], g.const(1.0, x.dtype)),
-        g.Squeeze(w, [0]),
-        g.Squeeze(r, [0]),
-        None if bias is None else g.Split(bias, axis=1, num_outputs=2, outputs=2),
-    )
-
-
-def replace_node(g: Builder, node: Node, start: int, results: Sequence[Value]) -> None:
-    """The nodes from `start` on take the place of a node, and values computed by them that of its results.
-
-    A node that stands in another graph, as in the body of a Scan whose derivative this is, stays as it is.
-    """
-    place = next((index for index, other in enumerate(g.nodes[:start]) if other is node), None)
-    if place is None:
-        return
-    named = dict(zip(results, node.outputs, strict=False))
-    made = g.nodes[start:]
-    del g.nodes[start:]
-    g.nodes[place : place + 1] = [replace(n, outputs=tuple(named.get(y, y) for y in n.outputs)) for n in made]
+from .recurrence import INITIAL_C, INITIAL_H, Recurrence, Result, recurrence
 
 
 @vjp("RNN")
@@ -199,6 +39,8 @@ def rnn(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
 def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
     """c' = forget * c + i * new and h' = o * out, where out = k(c'). Gates are kept in the operator's order."""
     run = recurrence(g, node)
+    if g.samples is not None and g.samples <= FEW and run.x.type.is_fixed(0):
+        return lstm_of_few(run, dys)
     f, of_new, of_cell = functions(node, "Sigmoid", "Tanh", "Tanh")
 
     def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
