@@ -13,6 +13,7 @@ from ..diagnostics import CompileError, Diagnostic
 from ..graph import NotLearned, open_states, settled, uncollected
 from ..passes.blocked import blocked
 from ..passes.packing import packed
+from ..passes.raised import raised
 from ..passes.remat import rematerialised
 from .adapt import adapted
 from .blocks import block_size
@@ -78,7 +79,7 @@ class Engine:
             help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         if self.fast and self.provider.full == CPU and block_size() > 1:
-            graph = blocked(graph, block_size())
+            graph = blocked(raised(graph), block_size())
         graph = rematerialised(graph, remat, self.plan.training.batch_size)
         return Runner(graph, fetched, self._variables, self.provider, self.threads)
 
