@@ -66,6 +66,20 @@ NETWORKS = {
         conv(16, padding="same", activation="relu"),
         {"type": "MaxPooling2D"},
     ],
+    "max-pools-that-overlap": [
+        conv(16, activation="relu", padding="same"),
+        {"type": "MaxPooling2D", "pool_size": 3, "strides": 2},
+        conv(16, activation="tanh", padding="same"),
+        {"type": "MaxPooling2D", "pool_size": [3, 2], "strides": [2, 1], "padding": "same"},
+        conv(16, padding="same"),
+        {"type": "MaxPooling2D", "pool_size": 2, "strides": 1, "padding": "same"},
+    ],
+    "max-pools-wide-apart": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling2D", "pool_size": 3, "strides": 3, "padding": "same"},
+        conv(16, 1),
+        {"type": "MaxPooling2D", "pool_size": 1, "strides": 2},
+    ],
     "transposed": [conv(16), {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3}],
     "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
     "one-filter-a-channel": [
@@ -116,9 +130,11 @@ def test_steps_are_those_without_blocks(name: str) -> None:
         np.testing.assert_allclose(weights[1][weight] / scale, expected / scale, atol=5e-6, err_msg=weight)
 
 
-def test_of_equal_elements_the_first_gets_what_a_max_pooling_got() -> None:
+@pytest.mark.parametrize("moves", [{}, {"pool_size": 3, "strides": 2, "padding": "same"}], ids=["tiles", "overlap"])
+def test_of_equal_elements_the_first_gets_what_a_max_pooling_got(moves: dict) -> None:
     """A convolution of ones alone makes every window a tie."""
-    layers = [conv(28, kernel_initializer="ones"), {"type": "MaxPooling2D"}, conv(28, kernel_initializer="ones")]
+    pool = {"type": "MaxPooling2D", **moves}
+    layers = [conv(28, kernel_initializer="ones"), pool, conv(28, kernel_initializer="ones")]
     found = []
     for fast in (False, True):
         trainer = jsonnx.Trainer(spec(layers), seed=1, fast=fast)

@@ -20,6 +20,7 @@ import numpy as np
 from ..graph import Constant, Graph, Node, Value, WindowGradient
 from .blocks import DOMAIN, Blocks, Recipe
 from .halved import halved
+from .overlapping import overlapping
 from .own_filters import own_filters
 from .strided import strided
 from .tidy import tidy
@@ -244,7 +245,10 @@ def shape(b: Blocks, node: Node) -> Value | None:
 UNBOUNDED = {"Div", "Exp"}
 """What may make infinities or no numbers at all of channels that are there to fill a block."""
 
-GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Value], Value | None]] = {"Conv": own_filters, "MaxPool": halved}
+GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Value], Value | None]] = {
+    "Conv": own_filters,
+    "MaxPool": lambda b, told, plain: halved(b, told, plain) or overlapping(b, told, plain),
+}
 
 FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Conv": convolution,

@@ -250,7 +250,9 @@ def max_pool(g: Builder, node: Node, dy: Value, _: None = None):
     zero = tensor_proto(np.zeros(1, x.dtype))
     nothing = g.ConstantOfShape(g.Reshape(g.Size(x), [1]), value=zero)
     dx = g.ScatterElements(nothing, g.Reshape(places, [-1]), g.Reshape(dy, [-1]), axis=0, reduction="add")
-    return g.refine(g.Reshape(dx, g.Shape(x)), x.shape)
+    dx = g.refine(g.Reshape(dx, g.Shape(x)), x.shape)
+    g.gradients[dx] = WindowGradient("MaxPool", x, dy, node.attributes)
+    return dx
 
 
 def to_first_of_tile(g: Builder, x: Value, y: Value, dy: Value, window: Window) -> Value:
