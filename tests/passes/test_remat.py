@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jsonnx.driver import plan
 from jsonnx.graph import Graph
-from jsonnx.passes.remat import MODES, Forward, Segments, least_held, rematerialised
+from jsonnx.passes.remat import MODES, Forward, is_heavy, least_held, rematerialised
 from jsonnx.validation import check
 
 Spec = dict[str, Any]
@@ -101,10 +101,17 @@ def test_what_a_deep_stack_holds_grows_with_the_root_of_its_depth() -> None:
     held = {}
     for depth in (16, 64, 256):
         forward = Forward(step_of(spec(stack(depth), [16])), BATCH)
-        held[depth] = Segments(forward, least_held(forward)).held() / (BATCH * 16 * 4)
+        held[depth] = least_held(forward).held() / (BATCH * 16 * 4)
     assert held[64] < 2.6 * held[16]
     assert held[256] < 2.6 * held[64]
     assert held[256] < 256 / 3
+
+
+def test_activations_leave_products_as_they_are() -> None:
+    for name in ("stack", "images", "transformer", "lstm", "long"):
+        graph = step_of(NETWORKS[name])
+        again = rematerialised(graph, "activations", BATCH)
+        assert sum(map(is_heavy, again.nodes)) == sum(map(is_heavy, graph.nodes)), name
 
 
 def test_a_network_of_one_segment_stays_as_it_is() -> None:

@@ -42,7 +42,7 @@ def rematerialised(graph: Graph, mode: str | None, batch: int) -> Graph:
     if mode is None:
         return graph
     forward = Forward(graph, batch)
-    segments = Segments(forward, MODES[mode](forward))
+    segments = MODES[mode](forward)
     copies = [copy for number in range(len(segments.starts) - 1) if (copy := segments.copied(number)) is not None]
     if not copies:
         return graph
@@ -112,19 +112,20 @@ def estimated(size: Dim, batch: int) -> int:
 # -- where to cut --------------------------------------------------------------------------------------------------
 
 
-def least_held(forward: Forward) -> list[int]:
-    """The first places of segments with which about the least is held at once."""
+def least_held(forward: Forward) -> Segments:
+    """Those with which about the least is held at once."""
     totals = [0, *accumulate(sum(forward.saved.get(y, 0) for y in node.outputs) for node in forward.nodes)]
-    tried = [[0]]
+    tried = [Segments(forward, [0])]
     budget = totals[-1] / 2
     while budget > totals[-1] / len(totals):
-        tried.append(within(budget, totals, forward.crossing))
+        tried.append(Segments(forward, within(budget, totals, forward.crossing)))
         budget /= 2**0.5
-    return min(tried, key=lambda starts: Segments(forward, starts).held())
+    return min(tried, key=Segments.held)
 
 
 def within(budget: float, totals: Sequence[int], crossing: Sequence[int]) -> list[int]:
-    """Segments that save no more than the budget where that can be, cut where least crosses in their latter half."""
+    """The starts of segments that save no more than the budget where that can be, cut where least crosses in their
+    latter half."""
     starts = [0]
     for place in range(1, len(totals)):
         base = totals[starts[-1]]
@@ -135,9 +136,11 @@ def within(budget: float, totals: Sequence[int], crossing: Sequence[int]) -> lis
     return starts
 
 
-def behind_products(forward: Forward) -> list[int]:
-    """The places behind what is dear to compute."""
-    return [0, *(place for place, node in enumerate(forward.nodes[:-1], 1) if is_heavy(node))]
+def behind_products(forward: Forward) -> Segments:
+    """Those that end with what is dear to compute, the results of which are kept."""
+    heavy = [place for place, node in enumerate(forward.nodes) if is_heavy(node)]
+    starts = [0, *(place + 1 for place in heavy if place + 1 < len(forward.nodes))]
+    return Segments(forward, starts, {y for place in heavy for y in forward.nodes[place].outputs})
 
 
 def is_heavy(node: Node) -> bool:
@@ -145,9 +148,6 @@ def is_heavy(node: Node) -> bool:
     kernel = node.input(1)
     scale = node.op == "Conv" and kernel is not None and kernel.type.is_fixed() and prod(kernel.shape[1:]) == 1
     return node.op in HEAVY and not scale
-
-
-MODES: Mapping[str, Callable[[Forward], list[int]]] = {"full": least_held, "activations": behind_products}
 
 
 # -- what to compute again -----------------------------------------------------------------------------------------
@@ -164,13 +164,13 @@ class Copy:
 class Segments:
     """A forward pass in segments, each from its start to the next one's."""
 
-    def __init__(self, forward: Forward, starts: list[int]) -> None:
+    def __init__(self, forward: Forward, starts: list[int], kept: Iterable[Value] = ()) -> None:
         self.forward, self.starts = forward, starts
         self._bounds = list(pairwise([*starts, len(forward.nodes)]))
         numbers = [number for number, (start, end) in enumerate(self._bounds) for _ in range(start, end)]
         self._number = {value: numbers[place] for value, place in forward.made.items()}
         last = {value: numbers[place] for value, place in forward.last.items() if value in self._number}
-        self._kept = {value for value, number in self._number.items() if last.get(value, number) > number}
+        self._kept = {value for value, number in self._number.items() if last.get(value, number) > number} | set(kept)
 
     def held(self) -> int:
         """About the most bytes that are there at once for the way back."""
@@ -181,17 +181,21 @@ class Segments:
                 inside[self._number[value]] += size
         return kept + max(inside)
 
-    def _again(self, number: int) -> list[Value]:
-        return [x for x in self.forward.saved if self._number[x] == number and x not in self._kept]
+    @cached_property
+    def _again(self) -> list[set[Value]]:
+        """What the way back reads of each segment and nobody keeps."""
+        found: list[set[Value]] = [set() for _ in self.starts]
+        for value in self.forward.saved:
+            if value not in self._kept:
+                found[self._number[value]].add(value)
+        return found
 
     @cached_property
     def _earliest(self) -> dict[Value, int]:
         """The first of the segments of which a value of the way back needs what is computed again, or in the last
         segment anything."""
         last = len(self.starts) - 1
-        found = {
-            x: n for x, n in self._number.items() if n == last or (x in self.forward.saved and x not in self._kept)
-        }
+        found = {x: number for x, number in self._number.items() if number == last or x in self._again[number]}
         for node in self.forward.rest:
             first = min((found[x] for x in reading(node) if x in found), default=None)
             if first is not None:
@@ -218,7 +222,7 @@ class Segments:
 
     def copied(self, number: int) -> Copy | None:
         """What makes the values of a segment again that the way back reads; None where there is none."""
-        wanted, signal = set(self._again(number)), self._signals.get(number)
+        wanted, signal = set(self._again[number]), self._signals.get(number)
         if not wanted or signal is None:
             return None
         chosen = []
@@ -231,10 +235,9 @@ class Segments:
 
     def _is_gone(self, value: Value) -> bool:
         """Whether nobody keeps a value that is needed to make others again."""
-        forward = self.forward
-        return (
-            value in forward.fed and value not in self._kept and (value in forward.saved or value not in forward.back)
-        )
+        if value not in self.forward.fed or value in self._kept:
+            return False
+        return value in self.forward.saved or value not in self.forward.back
 
     def _copy(self, nodes: list[Node], signal: Value) -> Copy:
         g = Builder()
@@ -249,10 +252,12 @@ class Segments:
                 for x in reading(node):
                     if x in self.forward.fed and x not in new:
                         new[x] = g.refine(g.Reshape(x, as_is(x.rank)), x.shape)
+            inputs = tuple(None if x is None else new.get(x, x) for x in node.inputs)
             outputs = tuple(Value(y.type) for y in node.outputs)
-            g.nodes.append(
-                replace(node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs), outputs=outputs)
-            )
+            g.nodes.append(replace(node, inputs=inputs, outputs=outputs))
             values |= zip(node.outputs, outputs, strict=True)
             new |= values
         return Copy(g.nodes, {x: again for x, again in values.items() if x not in self._kept})
+
+
+MODES: Mapping[str, Callable[[Forward], Segments]] = {"full": least_held, "activations": behind_products}
