@@ -37,6 +37,6 @@ class Fit(Step):
 
     def steps(self, count: int) -> None:
         rows = count * self.batch
-        times = -(-rows // len(self.x))
-        x, y = (np.concatenate([a] * times)[:rows] if times > 1 else a[:rows] for a in (self.x, self.y))
-        self.trainer.fit(x, y, batch_size=self.batch, epochs=1, shuffle=False)
+        if rows > len(self.x):  # once: a fit has its data before it begins
+            self.x, self.y = (np.concatenate([a] * -(-rows // len(a))) for a in (self.x, self.y))
+        self.trainer.fit(self.x[:rows], self.y[:rows], batch_size=self.batch, epochs=1, shuffle=False)
