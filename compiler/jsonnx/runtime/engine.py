@@ -155,10 +155,8 @@ class Engine:
             return None
         known = self._lanes
         if known is None or not all(lane.suits(self._train, samples, batch_size) for lane in known):
-            known = (
-                Lane(self.plan, self._train, samples, batch_size),
-                Lane(self.plan, self._train, samples, batch_size),
-            )
+            first, second = (Lane(self.plan, self._train, samples, batch_size) for _ in range(2))
+            known = first, second
         self._lanes = known if len(known[0].slots) > 1 else None  # one slot alone may be large
         for lane in known:
             lane.samples = samples
