@@ -127,6 +127,19 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_the_run_that_never_stopped(tmp_
     assert all(np.array_equal(array, after[name]) for name, array in whole.weights().items())
 
 
+@pytest.mark.parametrize("mode", ["full", "activations"])
+def test_a_step_that_computes_again_is_the_one_that_keeps(mode):
+    document = json.loads((SAMPLES / "digits_residual.json").read_text())
+    samples = from_spec(Trainer(SAMPLES / "digits_residual.json", "webgpu").plan, "train")
+    batches = [part(samples, step * BATCH, BATCH) for step in range(3)]
+    losses = []
+    for more in ({}, {"remat": mode}):
+        training = {key: value for key, value in document["training"].items() if key != "data"}
+        trainer = Trainer({**document, "training": {**training, **more}}, "webgpu")
+        losses.append([trainer.step(*batch)["loss"] for batch in batches])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
 def conv(type: str, **given: object) -> dict[str, object]:
     return {"type": type, "kernel_size": 3, **given}
 
