@@ -231,9 +231,13 @@ def needed(nodes: Iterable[Node], wanted: Iterable[Value]) -> list[Node]:
 
 
 def in_order(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes in an order in which they can run, which is theirs but for what somebody before them needs."""
+    """The nodes in an order in which they can run, which is theirs but for what somebody before them needs.
+
+    Raises ValueError where nodes wait for each other.
+    """
     wanted = list(nodes)
     producers = {output: node for node in wanted for output in node.outputs}
+    begun: set[Node] = set()
     done: set[Node] = set()
     ordered: list[Node] = []
     for last in wanted:
@@ -242,9 +246,13 @@ def in_order(nodes: Iterable[Node]) -> list[Node]:
             node = waiting[-1]
             missing = [p for x in node.inputs if x is not None and (p := producers.get(x)) and p not in done]
             if missing and node not in done:
+                begun.add(node)
+                if not begun.isdisjoint(missing):
+                    raise ValueError(f"nodes wait for each other: {node.op} of {node.scope!r} is one of them")
                 waiting += reversed(missing)
                 continue
             waiting.pop()
+            begun.discard(node)
             if node not in done:
                 done.add(node)
                 ordered.append(node)

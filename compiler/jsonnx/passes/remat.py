@@ -231,7 +231,9 @@ class Segments:
             if any(y in wanted for y in node.outputs):
                 chosen.append(node)
                 wanted.update(x for x in reading(node) if self._number.get(x) == number and self._is_gone(x))
-        return self._copy(chosen[::-1], signal)
+        copy = self._copy(chosen[::-1], signal)
+        # No other value: what reads the copy of one that is kept would come to need the signal without our knowing.
+        return replace(copy, values={x: again for x, again in copy.values.items() if x in self._again[number]})
 
     def _is_gone(self, value: Value) -> bool:
         """Whether nobody keeps a value that is needed to make others again."""
@@ -257,7 +259,7 @@ class Segments:
             g.nodes.append(replace(node, inputs=inputs, outputs=outputs))
             values |= zip(node.outputs, outputs, strict=True)
             new |= values
-        return Copy(g.nodes, {x: again for x, again in values.items() if x not in self._kept})
+        return Copy(g.nodes, values)
 
 
 MODES: Mapping[str, Callable[[Forward], Segments]] = {"full": least_held, "activations": behind_products}
