@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from elementwise_reference import ELEMENTWISE
+from jsonnx import Trainer
 from jsonnx.backend import emit, serialize
 from jsonnx.diagnostics import Report
 from jsonnx.frontend.network import Call, Network
@@ -160,3 +162,15 @@ def graph_nodes(graph: Graph) -> tuple:
 
 
 __all__ = ["check_gradients", "draw_weights", "lower", "make_layer", "one_layer", "reference", "run", "with_gradients"]
+
+
+def assert_same_steps(spec: dict[str, Any], x: np.ndarray, y: np.ndarray) -> None:
+    """Three steps in the form that suits the machine give what those of the plain graph give."""
+    found = []
+    for fast in (False, True):
+        trainer = Trainer(spec, seed=1, fast=fast)
+        losses = [trainer.step(x, y)["loss"] for _ in range(3)]
+        found.append({**trainer.weights(), "losses": np.array(losses), "outputs": trainer.predict(x)})
+    for name, expected in found[0].items():
+        scale = np.abs(expected).max() + 1e-3
+        np.testing.assert_allclose(found[1][name] / scale, expected / scale, atol=5e-6, err_msg=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jsonnx
 import numpy as np
 import pytest
+from harness import assert_same_steps
 from jsonnx.driver import check, plan
 from jsonnx.passes.blocked import blocked
 from jsonnx.passes.blocks import DOMAIN
@@ -120,14 +121,7 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_steps_are_those_without_blocks(name: str) -> None:
     x, y = batch()
-    weights = []
-    for fast in (False, True):
-        trainer = jsonnx.Trainer(spec(NETWORKS[name]), seed=1, fast=fast)
-        losses = [trainer.step(x, y)["loss"] for _ in range(3)]
-        weights.append({**trainer.weights(), "losses": np.array(losses), "outputs": trainer.predict(x)})
-    for weight, expected in weights[0].items():
-        scale = np.abs(expected).max() + 1e-3
-        np.testing.assert_allclose(weights[1][weight] / scale, expected / scale, atol=5e-6, err_msg=weight)
+    assert_same_steps(spec(NETWORKS[name]), x, y)
 
 
 @pytest.mark.parametrize("moves", [{}, {"pool_size": 3, "strides": 2, "padding": "same"}], ids=["tiles", "overlap"])

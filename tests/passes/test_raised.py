@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import jsonnx
 import numpy as np
 import pytest
+from harness import assert_same_steps
 from jsonnx.driver import check, plan
 from jsonnx.passes.blocked import blocked
 from jsonnx.passes.blocks import DOMAIN
@@ -80,14 +80,7 @@ def spec(layers: list[dict]) -> dict:
 def test_steps_are_those_of_sequences(name: str) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(6, 26, 5)).astype(np.float32), rng.integers(0, 4, 6)
-    weights = []
-    for fast in (False, True):
-        trainer = jsonnx.Trainer(spec(NETWORKS[name]), seed=1, fast=fast)
-        losses = [trainer.step(x, y)["loss"] for _ in range(3)]
-        weights.append({**trainer.weights(), "losses": np.array(losses), "outputs": trainer.predict(x)})
-    for weight, expected in weights[0].items():
-        scale = np.abs(expected).max() + 1e-3
-        np.testing.assert_allclose(weights[1][weight] / scale, expected / scale, atol=5e-6, err_msg=weight)
+    assert_same_steps(spec(NETWORKS[name]), x, y)
 
 
 @pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")

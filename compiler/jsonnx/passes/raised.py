@@ -79,9 +79,9 @@ class _Twins:
         return self.g.refine(self.g.Unsqueeze(x, [axis]), (*x.shape[:axis], 1, *x.shape[axis:]))
 
     def with_twin(self, twin: Value, shape: tuple[Dim, ...]) -> Value:
-        """The value of rank 3 of a twin."""
+        """The value of this shape, of rank 3, of a twin."""
         result = self.g.refine(self.g.Squeeze(twin, [ROW]), shape)
-        self._twins[result] = twin
+        self._twins[result] = self.g.refine(twin, (*shape[:ROW], 1, *shape[ROW:]))
         return result
 
 
@@ -96,7 +96,7 @@ def _window(t: _Twins, node: Node) -> Value | None:
         attributes["pads"] = [0, pads[0], 0, pads[1]]
     operands = [t.of(x) if x is not None and x.rank == 3 else x for x in node.inputs]
     twin = t.g.emit(node.op, *operands, **attributes)
-    return t.with_twin(t.g.refine(twin, (*y.shape[:ROW], 1, *y.shape[ROW:])), y.shape)
+    return t.with_twin(twin, y.shape)
 
 
 def _elementwise(t: _Twins, node: Node) -> Value | None:
@@ -104,7 +104,7 @@ def _elementwise(t: _Twins, node: Node) -> Value | None:
     if y.rank != 3 or not any(x in t and x is not None and x.shape == y.shape for x in node.inputs):
         return None
     twin = t.g.emit(node.op, *(None if x is None else t.operand(x) for x in node.inputs), **node.attributes)
-    return t.with_twin(t.g.refine(twin, (*y.shape[:ROW], 1, *y.shape[ROW:])), y.shape)
+    return t.with_twin(twin, y.shape)
 
 
 def _reduction(t: _Twins, node: Node) -> Value | None:
@@ -143,7 +143,7 @@ def _frame(t: _Twins, node: Node) -> Value | None:
     else:
         return None
     twin = t.g.emit(node.op, t.of(x), *given, **node.attributes)
-    return t.with_twin(t.g.refine(twin, (*y.shape[:ROW], 1, *y.shape[ROW:])), y.shape)
+    return t.with_twin(twin, y.shape)
 
 
 FORMS: dict[str, Callable[[_Twins, Node], Value | None]] = {
