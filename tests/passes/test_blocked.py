@@ -9,7 +9,7 @@ from harness import assert_same_steps
 from jsonnx.driver import check, plan
 from jsonnx.passes.blocked import blocked
 from jsonnx.passes.blocks import DOMAIN
-from jsonnx.runtime.blocks import block_size
+from jsonnx.runtime.kernels import block_size
 
 BLOCK = block_size()
 pytestmark = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")

@@ -9,7 +9,7 @@ from jsonnx.driver import check, plan
 from jsonnx.passes.blocked import blocked
 from jsonnx.passes.blocks import DOMAIN
 from jsonnx.passes.raised import raised
-from jsonnx.runtime.blocks import block_size
+from jsonnx.runtime.kernels import block_size
 
 BLOCK = block_size()
 

@@ -15,10 +15,11 @@ from ..passes.blocked import blocked
 from ..passes.packing import packed
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
+from ..passes.scaled_sums import with_scaled_sums
 from .adapt import adapted
-from .blocks import block_size
 from .data import Samples
 from .faults import FeedError
+from .kernels import block_size, has_scaled_sums
 from .lanes import Lane, Slot
 from .machine import thread_count
 from .plan import RATE, Augmented, Plan, target_name
@@ -78,8 +79,11 @@ class Engine:
         except NotLearned as error:
             help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
-        if self.fast and self.provider.full == CPU and block_size() > 1:
-            graph = blocked(raised(graph), block_size())
+        if self.fast and self.provider.full == CPU:
+            if block_size() > 1:
+                graph = blocked(raised(graph), block_size())
+            if has_scaled_sums():
+                graph = with_scaled_sums(graph)
         graph = rematerialised(graph, remat, self.plan.training.batch_size)
         return Runner(graph, fetched, self._variables, self.provider, self.threads)
 

@@ -195,7 +195,7 @@ class AdamSteps(Moments):
         if self.amsgrad:
             squares = changed["velocity_hat"] = g.Max(slots["velocity_hat"], squares)
         divisor = g.Add(g.Sqrt(squares), self.epsilon / sqrt(1.0 - self.beta_2))
-        return g.Sub(weight, g.Div(g.Mul(changed["momentum"], shared["rate"]), divisor)), changed
+        return g.Sub(weight, g.Mul(g.Div(changed["momentum"], divisor), shared["rate"])), changed
 
 
 @OPTIMIZERS.register("adam")
