@@ -1,6 +1,6 @@
 """Sums with a multiple, such as `decay * mean + gradient`, as one operator in place of a product and a sum.
 
-An optimizer's step is bound by how often it goes through memory: Adam's goes seven times instead of ten. The operator is
+An optimizer's step is bound by how often it goes through memory: Adam's goes seven times, not ten. The operator is
 one of onnxruntime's own, which not every version has (1.32 has it), so this is for a graph that runs here and now.
 """
 
