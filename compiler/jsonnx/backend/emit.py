@@ -158,7 +158,7 @@ def _node(node: Node, name: str, names: Names) -> onnx.NodeProto:
     outputs = [names.of[value] for value in node.outputs]
     attributes = dict(node.attributes)
     for body in _bodies(node):
-        inputs = inputs[: body.formal]
+        inputs = inputs[: body.formal or 1]  # of an If, its condition
         attributes |= {key: _body(body, node, name, names) for key, value in attributes.items() if value is body}
     proto = helper.make_node(node.op, inputs, outputs, name=name, domain=node.domain or None, **attributes)
     for key, text in node_metadata(node).items():

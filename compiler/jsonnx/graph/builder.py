@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from ..types import Dim, Size, TensorType, require
+from .branches import Way, either
 from .infer import Inference, schema_of
 from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value, WindowGradient
 from .lookup import ML, table
@@ -333,6 +334,11 @@ class Builder:
         `most` steps (`loops.UNROLLED` unless given) become nodes of their own, more are a Scan.
         """
         return loop(self, step, states, slices, reverse=reverse, most=most)
+
+    def either(self, condition: Value, then: Way, otherwise: Way) -> Value:
+        """`then(g)` where the condition, a single truth value, holds, else `otherwise(g)`: values of one type, of which
+        one is computed. What they read they may take from here."""
+        return either(self, condition, then, otherwise)
 
     def zeros(self, like: Value) -> Value:
         """Zeros of a value's type; many are made when the graph runs, not kept in the file."""

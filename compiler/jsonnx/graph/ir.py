@@ -210,7 +210,7 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Body(Graph):
-    """The graph that a node runs at every step, as its attribute.
+    """The graph that a node runs at every step, or one of two that it may run, as its attribute.
 
     Its inputs are one by one those of the node. The first `formal` of them get a value of each step; the others stand
     for what the node reads from outside, the same at every step. So whoever follows a node's inputs misses nothing.

@@ -88,9 +88,9 @@ def scan(
     roots = [*after, *results]
     inside, outside = _divided(needed(inner.nodes, roots), [*before, *parts, *varying])
     g.nodes.extend(outside)
-    free = _free(inside, roots, [*before, *parts])
-    saved = [value for value in free if value in varying]
-    captured = [value for value in free if value not in varying]
+    read = free(inside, roots, [*before, *parts])
+    saved = [value for value in read if value in varying]
+    captured = [value for value in read if value not in varying]
     more = stacked(saved) if stacked is not None and saved else []
     new_names = [*(f"saved_{index}" for index in range(len(saved))), *(f"outer_{i}" for i in range(len(captured)))]
     new: dict[Value, Input] = {v: Input(name, v.type) for v, name in zip([*saved, *captured], new_names, strict=True)}
@@ -153,7 +153,7 @@ def _divided(nodes: Iterable[Node], changing: Iterable[Value]) -> tuple[list[Nod
     return inside, outside
 
 
-def _free(nodes: Sequence[Node], roots: Iterable[Value], bound: Iterable[Value]) -> list[Value]:
+def free(nodes: Sequence[Node], roots: Iterable[Value], bound: Iterable[Value]) -> list[Value]:
     """The values from elsewhere that nodes read or that are among the roots, each once; constants are nobody's."""
     known = {*bound, *(output for node in nodes for output in node.outputs)}
     read = [x for node in nodes for x in node.inputs if x is not None]

@@ -22,6 +22,7 @@ from .blocks import DOMAIN, Blocks, Recipe
 from .halved import halved
 from .overlapping import overlapping
 from .own_filters import own_filters
+from .sample_blocks import of_sample_blocks
 from .strided import strided
 from .tidy import tidy
 
@@ -31,9 +32,10 @@ TO_FIRST = [0, 3, 1, 2]
 """And the one that puts them before height and width."""
 
 
-def blocked(graph: Graph, block: int) -> Graph:
-    """The graph with what it can by blocks; `block` is the machine's number of channels in one."""
-    made = Blocks(graph, block)
+def blocked(graph: Graph, block: int, samples: int | None = None) -> Graph:
+    """The graph with what it can by blocks; `block` is the machine's number of channels in one, `samples` how many
+    there will mostly be, where somebody knows."""
+    made = Blocks(graph, block, samples)
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
@@ -41,7 +43,7 @@ def blocked(graph: Graph, block: int) -> Graph:
         form = FORMS.get(node.op) if real and not node.domain and len(node.outputs) == 1 else None
         told = graph.gradients.get(node.outputs[0])
         with made.g.origin(node):
-            result = None if told is None else GRADIENTS[told.op](made, told.instead(new), node.outputs[0])
+            result = None if told is None else GRADIENTS[told.op](made, told.instead(new), node)
             if result is None and form is not None:
                 result = form(made, node)
         if result is None:
@@ -245,9 +247,9 @@ def shape(b: Blocks, node: Node) -> Value | None:
 UNBOUNDED = {"Div", "Exp"}
 """What may make infinities or no numbers at all of channels that are there to fill a block."""
 
-GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Value], Value | None]] = {
-    "Conv": own_filters,
-    "MaxPool": lambda b, told, plain: halved(b, told, plain) or overlapping(b, told, plain),
+GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Node], Value | None]] = {
+    "Conv": lambda b, told, node: own_filters(b, told, node.outputs[0]) or of_sample_blocks(b, told, node),
+    "MaxPool": lambda b, told, node: halved(b, told, node.outputs[0]) or overlapping(b, told, node.outputs[0]),
 }
 
 FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {

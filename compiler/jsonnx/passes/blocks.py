@@ -38,13 +38,14 @@ class Blocks:
     Every result is given in both forms; that of which nobody reads goes when the pass is done.
     """
 
-    def __init__(self, graph: Graph, block: int) -> None:
+    def __init__(self, graph: Graph, block: int, samples: int | None = None) -> None:
         self.g = Builder.onto(replace(graph, nodes=()))
-        self.block = block
+        self.block, self.samples = block, samples
         self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
         self._blocks: dict[Value, Value] = {}
         self._recipes: dict[Value, Recipe] = {}
         self._last: dict[Value, Value] = {}
+        self._as_expected: dict[Any, Value] = {}
         self._producers = graph.producers
 
     def __contains__(self, x: Value | None) -> bool:
@@ -68,6 +69,12 @@ class Blocks:
             made = self.g.custom("ReorderInput", DOMAIN, [last], self.filled(x.type), channels_last=1)
         self._blocks[x] = made
         return made
+
+    def as_expected(self, x: Value) -> Value:
+        """Whether there are as many samples as `samples` says."""
+        if x.shape[0] not in self._as_expected:
+            self._as_expected[x.shape[0]] = self.g.Equal(self.g.Shape(x, start=0, end=1), [self.samples])
+        return self._as_expected[x.shape[0]]
 
     def have_last(self, x: Value, last: Value) -> None:
         """A plain value is there with its channels last, too."""

@@ -56,13 +56,17 @@ class Engine:
         joins = fast and on_host(plan.train, self.provider) and plan.training.remat is None
         self._step, packs = packed(plan.train) if joins else (plan.train, {})
         self._variables = place(plan.train, start, self.provider, packs)
+        self._train: Runner | None = None
         self._prepared: dict[str, Runner] = {}
         self._lanes: tuple[Lane, Lane] | None = None
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
-    @cached_property
-    def _train(self) -> Runner:
-        return self._runner(self._step, self.plan.fetched, self.plan.training.remat)
+    def _training(self, samples: int) -> Runner:
+        """What runs a step of any number of samples; the one of the first is what it is made for."""
+        if self._train is None:
+            remat = self.plan.training.remat
+            self._train = self._runner(self._step, self.plan.fetched, samples=samples, remat=remat)
+        return self._train
 
     @cached_property
     def _evaluate(self) -> Runner:
@@ -73,7 +77,9 @@ class Engine:
         return self._runner(self.plan.predict, self.plan.outputs)
 
     @uncollected()
-    def _runner(self, graph: Graph, fetched: Iterable[str], remat: str | None = None) -> Runner:
+    def _runner(
+        self, graph: Graph, fetched: Iterable[str], samples: int | None = None, remat: str | None = None
+    ) -> Runner:
         try:
             graph = settled(graph, self.learned)
         except NotLearned as error:
@@ -81,7 +87,7 @@ class Engine:
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         if self.fast and self.provider.full == CPU:
             if block_size() > 1:
-                graph = blocked(raised(graph), block_size())
+                graph = blocked(raised(graph), block_size(), samples)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
         graph = rematerialised(graph, remat, self.plan.training.batch_size)
@@ -111,7 +117,8 @@ class Engine:
         if any(not np.array_equal(self.learned[name], array) for name, array in learned.items()):
             self.learned |= learned
             self._prepared.clear()
-            for runner in ("_train", "_evaluate", "_predict"):
+            self._train = None
+            for runner in ("_evaluate", "_predict"):
                 self.__dict__.pop(runner, None)
         self._variables.write({name: array for name, array in arrays.items() if name not in learned})
         self._trail = 0
@@ -155,11 +162,14 @@ class Engine:
     def lanes(self, samples: Samples, batch_size: int) -> tuple[Lane, Lane] | None:
         """Places for batches of these samples, to fill one while the other's steps run; None where a batch is made of
         more than samples, or nothing can stay bound."""
-        if self.plan.augmented or not self._train.stays or len(samples) < batch_size:
+        if self.plan.augmented or len(samples) < batch_size:
+            return None
+        runner = self._training(batch_size)
+        if not runner.stays:
             return None
         known = self._lanes
-        if known is None or not all(lane.suits(self._train, samples, batch_size) for lane in known):
-            first, second = (Lane(self.plan, self._train, samples, batch_size) for _ in range(2))
+        if known is None or not all(lane.suits(runner, samples, batch_size) for lane in known):
+            first, second = (Lane(self.plan, runner, samples, batch_size) for _ in range(2))
             known = first, second
         self._lanes = known if len(known[0].slots) > 1 else None  # one slot alone may be large
         for lane in known:
@@ -168,10 +178,11 @@ class Engine:
 
     def step(self, batch: Mapping[str, np.ndarray] | Slot) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
-        if isinstance(batch, Slot):
-            results = batch.run() if batch.runner is self._train else self._train(batch.feeds | batch.further)
+        if isinstance(batch, Slot) and batch.runner is self._train:
+            results = batch.run()
         else:
-            results = self._train(batch)
+            feeds = batch.feeds | batch.further if isinstance(batch, Slot) else batch
+            results = self._training(len(feeds[next(iter(self.plan.inputs))]))(feeds)
         loss = results["loss"].item()
         if not isfinite(loss):
             raise self._diverged(loss)

@@ -1,0 +1,127 @@
+"""The gradient of convolution weights with samples in blocks: where, and that it is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_same_steps
+from jsonnx.api import Trainer
+from jsonnx.driver import check, plan
+from jsonnx.graph import Graph
+from jsonnx.passes.blocked import blocked
+from jsonnx.runtime.kernels import block_size
+
+BLOCK = block_size()
+needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
+
+
+def conv(filters: int, kernel: Any = 3, **more: Any) -> dict[str, Any]:
+    return {"type": "Conv2D", "filters": filters, "kernel_size": kernel, "padding": "same", **more}
+
+
+def spec(layers: list[dict[str, Any]], shape: tuple[int, ...] = (12, 10, 16)) -> dict[str, Any]:
+    ends = [{"type": "GlobalAveragePooling2D"}, {"type": "Dense", "units": 3}]
+    training = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}
+    return {"inputs": {"x": {"shape": list(shape)}}, "layers": [*layers, *ends], "training": training}
+
+
+def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(samples)
+    x = rng.standard_normal((samples, *document["inputs"]["x"]["shape"]), np.float32)
+    return x, rng.standard_normal((samples, 3), np.float32)
+
+
+def choices(document: dict[str, Any], samples: int, block: int = 16) -> int:
+    """How many gradients have a form for so many samples."""
+    return operators(blocked(plan(check(document)).train, block, samples)).count("If")
+
+
+def operators(graph: Graph) -> list[str]:
+    return [node.op for node in graph.nodes]
+
+
+RELU = {"type": "ReLU"}
+NETWORKS = {
+    "plain": ([conv(16), RELU, conv(16)], (12, 10, 16)),
+    "several-blocks": ([conv(32, activation="relu"), conv(64), conv(16)], (9, 7, 32)),
+    "blocks-not-full": ([conv(24, activation="relu"), conv(40), conv(24)], (9, 7, 24)),
+    "strides": ([conv(16), conv(32, strides=2), conv(16, [5, 3], strides=[3, 2])], (13, 10, 16)),
+    "rows-left-over": ([conv(16), conv(16, 2, strides=3, padding="valid")], (12, 9, 16)),
+    "valid": ([conv(16), conv(32, padding="valid"), conv(16, [1, 4], padding="valid")], (12, 10, 16)),
+    "strips": (
+        [conv(16, use_bias=False), conv(32, use_bias=False), conv(16, strides=2, use_bias=False)],
+        (48, 40, 16),
+    ),
+    "strips-of-strides": ([conv(16, use_bias=False), conv(16, strides=2, use_bias=False)], (96, 56, 16)),
+    "normalized": (
+        [conv(16, use_bias=False), {"type": "BatchNormalization"}, RELU, conv(16, use_bias=False)],
+        (8, 8, 16),
+    ),
+}
+
+
+@needs_blocks
+@pytest.mark.parametrize("samples", [BLOCK, 3 * BLOCK])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_steps(name: str, samples: int) -> None:
+    document = spec(*NETWORKS[name])
+    assert choices(document, samples, BLOCK) >= len(NETWORKS[name][0]) // 2
+    assert_same_steps(document, *batch(document, samples))
+
+
+@needs_blocks
+def test_any_number_of_samples_after_the_first() -> None:
+    document = spec(*NETWORKS["plain"])
+    numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
+    found = []
+    for fast in (True, False):
+        trainer = Trainer(document, seed=2, fast=fast)
+        losses = [trainer.step(*batch(document, samples))["loss"] for samples in numbers]
+        found.append((losses, trainer.weights()))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    for name, expected in found[1][1].items():
+        np.testing.assert_allclose(found[0][1][name], expected, atol=1e-6, err_msg=name)
+
+
+def test_what_has_no_such_form() -> None:
+    document = spec(*NETWORKS["plain"])
+    assert choices(document, 32) == 2
+    assert choices(document, 40) == 0  # two blocks and a half
+    assert choices(spec([conv(16), conv(16, dilation_rate=2)]), 32) == 1
+    assert choices(spec([conv(16), conv(16, groups=2)]), 32) == 1
+    assert choices(spec([conv(16), {"type": "DepthwiseConv2D", "kernel_size": 3}]), 32) == 1
+
+
+def test_a_form_is_chosen_once_for_all() -> None:
+    """Every gradient asks the same question, which is answered once."""
+    made = blocked(plan(check(spec(*NETWORKS["several-blocks"]))).train, 16, 32)
+    assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
+
+
+@needs_blocks
+def test_long_sums_are_exact_enough() -> None:
+    """A gradient over many places, by the weights of one large step, against one in float64."""
+    document = spec([conv(16, use_bias=False)], (64, 48, 16))
+    document["training"]["optimizer"] = {"type": "sgd", "learning_rate": 1.0}
+    x, y = batch(document, 2 * BLOCK)
+    trainer = Trainer(document, seed=1)
+    before = trainer.weights()
+    trainer.step(x, y)
+    moved = (before["conv2d/kernel"] - trainer.weights()["conv2d/kernel"]).astype(np.float64)
+    pooled = convolved(x.astype(np.float64), before["conv2d/kernel"]).mean((1, 2))
+    error = pooled @ before["dense/kernel"].astype(np.float64) + before["dense/bias"] - y
+    of_pooled = (2 * error / error.size) @ before["dense/kernel"].T.astype(np.float64) / (64 * 48)
+    padded = np.pad(x.astype(np.float64), [(0, 0), (1, 1), (1, 1), (0, 0)])
+    sums = np.array([[padded[:, i : i + 64, j : j + 48].sum((1, 2)) for j in range(3)] for i in range(3)])
+    expected = np.einsum("ijnc,no->ijco", sums, of_pooled)
+    np.testing.assert_allclose(moved / np.abs(expected).max(), expected / np.abs(expected).max(), atol=3e-6)
+
+
+def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    high, wide = x.shape[1:3]
+    return sum(
+        padded[:, i : i + high, j : j + wide] @ kernel[i, j].astype(np.float64) for i in range(3) for j in range(3)
+    )
