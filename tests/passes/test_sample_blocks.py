@@ -49,6 +49,14 @@ NETWORKS = {
     "blocks-not-full": ([conv(24, activation="relu"), conv(40), conv(24)], (9, 7, 24)),
     "strides": ([conv(16), conv(32, strides=2), conv(16, [5, 3], strides=[3, 2])], (13, 10, 16)),
     "rows-left-over": ([conv(16), conv(16, 2, strides=3, padding="valid")], (12, 9, 16)),
+    "one-filter-a-channel": (
+        [
+            conv(16),
+            {"type": "DepthwiseConv2D", "kernel_size": 3, "padding": "same"},
+            {"type": "DepthwiseConv2D", "kernel_size": [3, 2], "strides": 2},
+        ],
+        (12, 10, 16),
+    ),
     "valid": ([conv(16), conv(32, padding="valid"), conv(16, [1, 4], padding="valid")], (12, 10, 16)),
     "strips": (
         [conv(16, use_bias=False), conv(32, use_bias=False), conv(16, strides=2, use_bias=False)],
@@ -91,7 +99,7 @@ def test_what_has_no_such_form() -> None:
     assert choices(document, 40) == 0  # two blocks and a half
     assert choices(spec([conv(16), conv(16, dilation_rate=2)]), 32) == 1
     assert choices(spec([conv(16), conv(16, groups=2)]), 32) == 1
-    assert choices(spec([conv(16), {"type": "DepthwiseConv2D", "kernel_size": 3}]), 32) == 1
+    assert choices(spec([conv(16), conv(16, 1)]), 32) == 1
 
 
 def test_a_form_is_chosen_once_for_all() -> None:
