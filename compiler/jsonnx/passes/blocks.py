@@ -46,6 +46,8 @@ class Blocks:
         self._recipes: dict[Value, Recipe] = {}
         self._last: dict[Value, Value] = {}
         self._as_expected: dict[Any, Value] = {}
+        self._places: dict[Value, int] = {}
+        self._placed = 0
         self._producers = graph.producers
 
     def __contains__(self, x: Value | None) -> bool:
@@ -69,6 +71,13 @@ class Blocks:
             made = self.g.custom("ReorderInput", DOMAIN, [last], self.filled(x.type), channels_last=1)
         self._blocks[x] = made
         return made
+
+    def place(self, x: Value) -> int | None:
+        """Which of the nodes made so far gives a value."""
+        for index in range(self._placed, len(self.g.nodes)):
+            self._places.update(dict.fromkeys(self.g.nodes[index].outputs, index))
+        self._placed = len(self.g.nodes)
+        return self._places.get(x)
 
     def as_expected(self, x: Value) -> Value:
         """Whether there are as many samples as `samples` says."""

@@ -43,7 +43,7 @@ def of_sample_blocks(b: Blocks, told: WindowGradient, node: Node) -> Value | Non
     if prod(weights.shape[2:]) == 1:  # a product of matrices, which takes three quarters of the time
         return None
     sizes = Sizes.of(told, weights, samples, b.block)
-    others = _others(b, node, [x, dy, b.into(x), b.into(dy)])
+    others = _others(b, node, x, dy)
     if sizes is None or others is None:
         return None
     form = SampleBlocks(sizes, b.block, b.full(x.shape[1]), b.full(dy.shape[1]))
@@ -167,17 +167,22 @@ class SampleBlocks:
         return g.reshape(x, (several * sizes.strips * self.filters, block, sizes.strip, sizes.places[1]))
 
 
-def _others(b: Blocks, node: Node, operands: Sequence[Value]) -> list[Node] | None:
-    """The nodes by which the result of a node comes from these operands, so far; None where they are many."""
-    producers = {output: made for made in b.g.nodes for output in made.outputs}
-    found, waiting = [node], [node]
-    while waiting and len(found) <= FORMS:
-        for x in waiting.pop().inputs:
-            made = producers.get(x) if x is not None and x not in operands else None
-            if made is not None and made not in found:
-                found.append(made)
-                waiting.append(made)
-    return [made for made in (*b.g.nodes, node) if made in found] if len(found) <= FORMS else None
+def _others(b: Blocks, node: Node, x: Value, dy: Value) -> list[Node] | None:
+    """The nodes by which the result of a node comes from these operands so far, from their blocks where they are made
+    of these; None where there are many."""
+    operands = {b.into(x), b.into(dy)}
+    for plain in (x, dy):
+        place = b.place(plain)
+        if place is None or b.g.nodes[place].op != "ReorderOutput":
+            operands.add(plain)
+    found: set[int] = set()
+    waiting = [node]
+    while waiting and len(found) < FORMS:
+        read = [b.place(value) for value in waiting.pop().inputs if value is not None and value not in operands]
+        more = {place for place in read if place is not None} - found
+        found |= more
+        waiting += [b.g.nodes[place] for place in more]
+    return [*(b.g.nodes[place] for place in sorted(found)), node] if len(found) < FORMS else None
 
 
 def _emitted_again(g: Builder, nodes: Sequence[Node]) -> Value:
