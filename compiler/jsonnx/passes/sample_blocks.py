@@ -27,6 +27,10 @@ PLACES = 1024
 """Places of a strip up to which its filters stay in a core's cache; and sums of so many are exact enough."""
 OVERLAP = 1.5
 """How much larger an image may become by cutting it into strips that share rows."""
+FILLED = 1.4
+"""How many times the samples blocks may have room for."""
+LARGEST = 1 << 22
+"""Elements that the groups' results may have together: they are there at once."""
 FORMS = 12
 """Nodes that a gradient of weights may be made of, elsewhere."""
 
@@ -36,17 +40,19 @@ def of_sample_blocks(b: Blocks, told: WindowGradient, node: Node) -> Value | Non
     kind, or so many samples are no whole blocks."""
     x, dy, weights = told.x, told.dy, node.outputs[0]
     samples = b.samples
-    if samples is None or samples % b.block or not isinstance(x.shape[0], Size) or told.attributes["group"] > 1:
+    if samples is None or not isinstance(x.shape[0], Size) or told.attributes["group"] > 1:
         return None
     if x not in b or dy.shape[1] < b.block or not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
         return None
     if prod(weights.shape[2:]) == 1:  # a product of matrices, which takes three quarters of the time
         return None
-    sizes = Sizes.of(told, weights, samples, b.block)
-    others = _others(b, node, x, dy)
-    if sizes is None or others is None:
+    sizes = Sizes.of(told, weights, samples)
+    if sizes is None:
         return None
     form = SampleBlocks(sizes, b.block, b.full(x.shape[1]), b.full(dy.shape[1]))
+    others = _others(b, node, x, dy) if form.suits else None
+    if others is None:
+        return None
     wanted = weights.type.with_shape([weights.shape[axis] for axis in (2, 3, 1, 0)])
     as_stored = b.g.either(
         b.as_expected(x),
@@ -73,7 +79,7 @@ class Sizes:
     """Rows of the cotangent that make a strip."""
 
     @staticmethod
-    def of(told: WindowGradient, weights: Value, samples: int, block: int) -> Sizes | None:
+    def of(told: WindowGradient, weights: Value, samples: int) -> Sizes | None:
         given = told.attributes
         if given["auto_pad"] or max(given["dilations"] or [1]) > 1:
             return None
@@ -111,10 +117,24 @@ class SampleBlocks:
     channels: int
     filters: int
 
+    @property
+    def blocks(self) -> int:
+        """Of samples; what is missing in the last are zeros."""
+        return -(-self.sizes.samples // self.block)
+
+    @property
+    def groups(self) -> int:
+        return self.blocks * self.sizes.strips
+
+    @property
+    def suits(self) -> bool:
+        """Whether blocks are not too empty, nor the groups' results too large."""
+        few = self.blocks * self.block <= FILLED * self.sizes.samples
+        return few and self.groups * self.channels * self.filters * prod(self.sizes.taps) <= LARGEST
+
     def gradient(self, g: Builder, x: Value, dy: Value, wanted: TensorType) -> Value:
         """The weights [height, width, channels, filters]."""
-        sizes, block = self.sizes, self.block
-        groups = sizes.samples // block * sizes.strips
+        sizes, block, groups = self.sizes, self.block, self.groups
         rows = sizes.rows_of_strip - (sizes.strip - 1) * sizes.strides[0]
         columns = sizes.image[1] - (sizes.places[1] - 1) * sizes.strides[1]
         met = g.custom(
@@ -144,27 +164,34 @@ class SampleBlocks:
             last = x.type.with_shape((x.shape[0], high, wide, self.channels))
             x = g.custom("ReorderOutput", DOMAIN, [x], last, channels=self.channels, channels_last=1)
         length = wide * self.channels
-        plain = g.reshape(x, (1, sizes.samples, high, length))
+        plain = self._filled_up(g, g.reshape(x, (sizes.samples, high * length)))
+        plain = g.reshape(plain, (1, self.blocks * self.block, high, length))
         blocks = g.custom("ReorderInput", DOMAIN, [plain], plain.type)
         if sizes.strips == 1:
             return blocks
         starts = np.arange(sizes.strips) * sizes.strip * sizes.strides[0]
         rows = (starts[:, None] + np.arange(sizes.rows_of_strip)).ravel()
-        lines = g.reshape(blocks, (sizes.samples // self.block, high, length * self.block))
+        lines = g.reshape(blocks, (self.blocks, high, length * self.block))
         strips = g.Gather(lines, g.const(rows, "int64"), axis=1)
-        return g.reshape(strips, (1, sizes.samples * sizes.strips, sizes.rows_of_strip, length))
+        return g.reshape(strips, (1, self.groups * self.block, sizes.rows_of_strip, length))
 
     def _filters(self, g: Builder, dy: Value) -> Value:
         """[groups * filters, block, rows, columns], the filters of a group in blocks, and samples."""
         sizes, block = self.sizes, self.block
-        several, most = sizes.samples // block, self.filters // block
-        apart = g.reshape(dy, (several, block, 1, prod(sizes.places) * self.filters))
+        several, most = self.blocks, self.filters // block
+        length = prod(sizes.places) * self.filters
+        apart = g.reshape(self._filled_up(g, g.reshape(dy, (sizes.samples, length))), (several, block, 1, length))
         turned = TensorType(dy.dtype, (several, apart.shape[-1], block, 1))
         x = g.custom("ReorderInput", DOMAIN, [apart], turned, channels_last=1)
         if sizes.strips > 1 and most > 1:
             x = g.reshape(x, (several, most, sizes.strips, sizes.strip * sizes.places[1] * block * block))
             x = g.Transpose(x, perm=[0, 2, 1, 3])
         return g.reshape(x, (several * sizes.strips * self.filters, block, sizes.strip, sizes.places[1]))
+
+    def _filled_up(self, g: Builder, x: Value) -> Value:
+        """Samples [samples, elements] and zeros to whole blocks."""
+        missing = self.blocks * self.block - self.sizes.samples
+        return g.Pad(x, [0, 0, missing, 0]) if missing else x
 
 
 def _others(b: Blocks, node: Node, x: Value, dy: Value) -> list[Node] | None:
