@@ -44,7 +44,7 @@ class Heard:
 def test_a_fit_is_its_steps(
     batch_size: int, most: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "MOST", most)
+    monkeypatch.setattr(lanes, "STEPS", range(most, most + 1, 3))
     plan = classifier(noise=noise, learning_rate=falling)
     one, other, heard = Trainer(plan), Trainer(plan), Heard()
     one.fit(X, Y, batch_size=batch_size, epochs=2, shuffle=shuffle, callbacks=[heard])
@@ -79,6 +79,15 @@ def test_a_lane_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) ->
         assert trainer._engine.lanes(samples, 101) is None
 
 
+@pytest.mark.parametrize(("steps", "slots"), [(10, 10), (100, 48), (1000, 60), (100_000, 192)])
+def test_many_steps_have_more_slots(steps: int, slots: int) -> None:
+    trainer = Trainer(classifier())
+    samples = trainer._samples(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
+    found = trainer._engine.lanes(samples, 1)
+    assert found is not None
+    assert {len(lane.slots) for lane in found} == {slots}
+
+
 def test_small_lanes_serve_for_the_next_fit_too() -> None:
     trainer = Trainer(classifier())
     engine, samples = trainer._engine, trainer._samples(X, Y)
@@ -89,8 +98,8 @@ def test_small_lanes_serve_for_the_next_fit_too() -> None:
 
 def test_fits_on_other_samples_are_those_of_lanes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for most in (lanes.MOST, 1):
-        monkeypatch.setattr(lanes, "MOST", most)
+    for most in (lanes.STEPS[0], 1):
+        monkeypatch.setattr(lanes, "STEPS", range(most, most + 1, 3))
         trainer = Trainer(classifier())
         losses = [trainer.fit(x, y, batch_size=8).history["loss"] for x, y in ((X, Y), (X[::-1] * 2, Y[::-1]))]
         found.append((losses, trainer.weights()))

@@ -179,7 +179,8 @@ class Engine:
     def step(self, batch: Mapping[str, np.ndarray] | Slot) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
         if isinstance(batch, Slot) and batch.runner is self._train:
-            results = batch.run()
+            batch.run(batch.further)
+            results = batch.results
         else:
             feeds = batch.feeds | batch.further if isinstance(batch, Slot) else batch
             results = self._training(len(feeds[next(iter(self.plan.inputs))]))(feeds)

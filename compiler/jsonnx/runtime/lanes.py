@@ -18,8 +18,10 @@ from .variables import Runner
 if TYPE_CHECKING:
     from .data import Samples
 
-MOST = 48
-"""Steps of a lane; a multiple of the sets of variables, so that a slot meets one of them in an epoch."""
+STEPS = range(48, 193, 3)
+"""How many steps a lane may have; multiples of the sets of variables, so that a slot meets one of them in an epoch."""
+USES = 16
+"""How often a slot is used in an epoch, where there are more than the fewest: binding one takes as long as a step."""
 ROOM = 1 << 18
 """Bytes of a lane, where one batch is not larger."""
 
@@ -30,11 +32,8 @@ class Slot:
     def __init__(self, runner: Runner, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> None:
         self.runner, self.feeds, self.results = runner, feeds, results
         self.further: dict[str, np.ndarray] = {}
-        self._bound = runner.bound(feeds, results)
-
-    def run(self) -> dict[str, np.ndarray]:
-        self._bound(self.further)
-        return self.results
+        self.run = runner.bound(feeds, results)
+        """`run(further)` runs the step."""
 
 
 class Lane:
@@ -59,8 +58,11 @@ class Lane:
     def _count(self, samples: Samples) -> int:
         """How many steps are worth a slot."""
         batch = self._batch_size * sum(prod(shape) * dtype.itemsize for shape, dtype in self._sizes.values())
-        most = 1 if self._plan.train.randoms else MOST  # what is drawn for a step takes long, and much room
-        return max(1, min(most, ROOM // max(1, batch), len(samples) // self._batch_size))
+        steps = len(samples) // self._batch_size
+        most = max(STEPS[0], min(STEPS[-1], steps // USES // STEPS.step * STEPS.step))
+        if self._plan.train.randoms:
+            most = 1  # what is drawn for a step takes long, and much room
+        return max(1, min(most, ROOM // max(1, batch), steps))
 
     def suits(self, runner: Runner, samples: Samples, batch_size: int) -> bool:
         """Whether the slots serve for other samples, too."""
