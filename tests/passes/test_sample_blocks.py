@@ -11,6 +11,7 @@ from jsonnx.api import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.graph import Graph
 from jsonnx.passes.blocked import blocked
+from jsonnx.runtime.engine import PATIENCE
 from jsonnx.runtime.kernels import block_size
 
 BLOCK = block_size()
@@ -91,6 +92,27 @@ def test_any_number_of_samples_after_the_first() -> None:
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
     for name, expected in found[1][1].items():
         np.testing.assert_allclose(found[0][1][name], expected, atol=1e-6, err_msg=name)
+
+
+@needs_blocks
+def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
+    document = spec(*NETWORKS["plain"])
+    few, many = batch(document, 3), batch(document, 2 * BLOCK)
+    trainer, plain = Trainer(document, seed=2), Trainer(document, seed=2, fast=False)
+    made = []
+    for samples in [few, *[many] * PATIENCE, few, *[many] * (PATIENCE + 1), *[few] * (PATIENCE + 1)]:
+        assert trainer.step(*samples)["loss"] == pytest.approx(plain.step(*samples)["loss"], rel=1e-5)
+        made.append(trainer._engine._made_for)
+    assert made == [3] * (2 + 2 * PATIENCE) + [2 * BLOCK] * (PATIENCE + 2)
+
+
+@needs_blocks
+def test_a_fit_gets_the_form_of_its_batches() -> None:
+    document = spec(*NETWORKS["plain"])
+    trainer = Trainer(document, seed=2)
+    trainer.step(*batch(document, 3))
+    trainer.fit(*batch(document, 3 * BLOCK), batch_size=BLOCK, epochs=1)
+    assert trainer._engine._made_for == BLOCK
 
 
 def test_what_has_no_such_form() -> None:

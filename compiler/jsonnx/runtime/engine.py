@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from ..graph import Graph
 
 
+PATIENCE = 16
+"""Steps in a row of more samples than the session was made for, before it is made anew: that takes as long as some."""
+
+
 class Diverged(CompileError):
     """The loss is no number any more. The weights are those of the last step whose loss was one."""
 
@@ -57,15 +61,21 @@ class Engine:
         self._step, packs = packed(plan.train) if joins else (plan.train, {})
         self._variables = place(plan.train, start, self.provider, packs)
         self._train: Runner | None = None
+        self._depends = any(told.op == "Conv" for told in self._step.gradients.values())  # on how many samples come
+        self._made_for = 0  # so many
+        self._more = 0  # steps in a row with more
         self._prepared: dict[str, Runner] = {}
         self._lanes: tuple[Lane, Lane] | None = None
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
-    def _training(self, samples: int) -> Runner:
-        """What runs a step of any number of samples; the one of the first is what it is made for."""
-        if self._train is None:
-            remat = self.plan.training.remat
-            self._train = self._runner(self._step, self.plan.fetched, samples=samples, remat=remat)
+    def _training(self, samples: int, *, many: bool = False) -> Runner:
+        """What runs a step of any number of samples, and is fastest with that for which it was made: the number of the
+        first step, or a larger one that came some times in a row; `many` says that it will."""
+        self._more = self._more + 1 if self._depends and samples > self._made_for else 0
+        if self._train is None or self._more > PATIENCE or (self._more and many):
+            self._made_for, self._more = samples, 0
+            graph = self._suited(self._step, samples, self.plan.training.remat)
+            self._train = self._loaded(graph, self.plan.fetched)
         return self._train
 
     @cached_property
@@ -76,10 +86,12 @@ class Engine:
     def _predict(self) -> Runner:
         return self._runner(self.plan.predict, self.plan.outputs)
 
+    def _runner(self, graph: Graph, fetched: Iterable[str]) -> Runner:
+        return self._loaded(self._suited(graph), fetched)
+
     @uncollected()
-    def _runner(
-        self, graph: Graph, fetched: Iterable[str], samples: int | None = None, remat: str | None = None
-    ) -> Runner:
+    def _suited(self, graph: Graph, samples: int | None = None, remat: str | None = None) -> Graph:
+        """The graph with what was learned, in the form that suits the machine."""
         try:
             graph = settled(graph, self.learned)
         except NotLearned as error:
@@ -90,7 +102,10 @@ class Engine:
                 graph = blocked(raised(graph), block_size(), samples)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
-        graph = rematerialised(graph, remat, self.plan.training.batch_size)
+        return rematerialised(graph, remat, self.plan.training.batch_size)
+
+    @uncollected()
+    def _loaded(self, graph: Graph, fetched: Iterable[str]) -> Runner:
         return Runner(graph, fetched, self._variables, self.provider, self.threads)
 
     # -- variables ---------------------------------------------------------------------------------------------------
@@ -164,7 +179,7 @@ class Engine:
         more than samples, or nothing can stay bound."""
         if self.plan.augmented or len(samples) < batch_size:
             return None
-        runner = self._training(batch_size)
+        runner = self._training(batch_size, many=True)
         if not runner.stays:
             return None
         known = self._lanes
