@@ -115,6 +115,14 @@ def test_a_fit_gets_the_form_of_its_batches() -> None:
     assert trainer._engine._made_for == BLOCK
 
 
+@needs_blocks
+def test_a_sample_may_hold_several_images() -> None:
+    layer = {"type": "TimeDistributed", "layer": conv(16, activation="relu")}
+    document = spec([layer, layer, {"type": "Reshape", "target_shape": [8, -1, 16]}], (4, 8, 8, 16))
+    assert choices(document, 6, BLOCK) == 2  # 24 images
+    assert_same_steps(document, *batch(document, 6))
+
+
 def test_what_has_no_such_form() -> None:
     document = spec(*NETWORKS["plain"])
     assert choices(document, 32) == 2

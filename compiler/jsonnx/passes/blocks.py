@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..graph import Builder, Constant, Graph, Value
-from ..types import TensorType
+from ..types import BATCH, Size, TensorType
 
 DOMAIN = "com.microsoft.nchwc"
+BATCH_NAME = str(BATCH)
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,18 @@ class Blocks:
         self._placed = len(self.g.nodes)
         return self._places.get(x)
 
+    def expected(self, x: Value) -> int | None:
+        """How many rows there will mostly be along a value's first axis, which is symbolic; None where nobody knows."""
+        size = x.shape[0]
+        if self.samples is None or not isinstance(size, Size) or size.offset:
+            return None
+        factors = dict(size.terms)
+        return self.samples * factors[BATCH_NAME] if list(factors) == [BATCH_NAME] else None
+
     def as_expected(self, x: Value) -> Value:
-        """Whether there are as many samples as `samples` says."""
+        """Whether there are as many now, as a value."""
         if x.shape[0] not in self._as_expected:
-            self._as_expected[x.shape[0]] = self.g.Equal(self.g.Shape(x, start=0, end=1), [self.samples])
+            self._as_expected[x.shape[0]] = self.g.Equal(self.g.Shape(x, start=0, end=1), [self.expected(x)])
         return self._as_expected[x.shape[0]]
 
     def have_last(self, x: Value, last: Value) -> None:

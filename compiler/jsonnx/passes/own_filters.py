@@ -12,19 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..graph import Builder, Value, WindowGradient
-from ..types import Size
 from .blocks import DOMAIN, Blocks
 
 
 def own_filters(b: Blocks, told: WindowGradient, weights: Value) -> Value | None:
     """The gradient of weights [channels, 1, height, width]; None where it is not of this kind."""
-    x, dy, channels, expected = told.x, told.dy, told.attributes["group"], b.samples
+    x, dy, channels, expected = told.x, told.dy, told.attributes["group"], b.expected(told.x)
     if x not in b or dy not in b or not b.is_whole(x) or not channels == x.shape[1] == dy.shape[1]:
         return None
     if told.attributes["auto_pad"] or not x.type.is_fixed(2, 3) or not dy.type.is_fixed(2, 3):
         return None
     form = OwnFilters.of(told, weights)
-    if expected is None or not isinstance(x.shape[0], Size):
+    if expected is None:
         total = form.one_by_one(b.g, b.into(x), b.into(dy))
     else:
         total = b.g.either(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Builder, Node, Value, WindowGradient
-from ..types import Size, TensorType
+from ..types import TensorType
 from .blocks import DOMAIN, Blocks
 
 PLACES = 1024
@@ -39,8 +39,8 @@ def of_sample_blocks(b: Blocks, told: WindowGradient, node: Node) -> Value | Non
     """The gradient of weights [filters, channels, height, width], which `node` gives; None where it is not of this
     kind, or so many samples are no whole blocks."""
     x, dy, weights = told.x, told.dy, node.outputs[0]
-    samples = b.samples
-    if samples is None or not isinstance(x.shape[0], Size) or told.attributes["group"] > 1:
+    samples = b.expected(x)
+    if samples is None or told.attributes["group"] > 1:
         return None
     if x not in b or dy.shape[1] < b.block or not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
         return None
