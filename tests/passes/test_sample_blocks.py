@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,38 @@ def test_a_fit_gets_the_form_of_its_batches() -> None:
     trainer.step(*batch(document, 3))
     trainer.fit(*batch(document, 3 * BLOCK), batch_size=BLOCK, epochs=1)
     assert trainer._engine._made_for == BLOCK
+
+
+class SaveAt:
+    """Saves after a step, and asks to stop there."""
+
+    def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
+        self.trainer, self.path, self.step = trainer, path, step
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        if self.trainer.steps == self.step:
+            self.trainer.save_checkpoint(self.path)
+            signal.raise_signal(signal.SIGTERM)
+
+
+@needs_blocks
+@pytest.mark.parametrize("first", [[], [{"type": "RandomFlip", "seed": 3}]], ids=["plain", "augmented"])
+def test_a_run_that_goes_on_before_an_epochs_last_batch_has_the_same_bits(
+    first: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    layers, shape = NETWORKS["plain"]
+    document = spec([*first, *layers], shape)
+    data, how = batch(document, 2 * BLOCK + 5), {"batch_size": BLOCK, "epochs": 3}
+    whole, broken, resumed = (Trainer(document, seed=4) for _ in range(3))
+    whole.fit(*data, **how)
+    path = tmp_path / "c.safetensors"
+    broken.fit(*data, **how, callbacks=[SaveAt(broken, path, 5)])
+    resumed.step(*data)
+    resumed.load_checkpoint(path)
+    resumed.fit(*data, **how)
+    assert resumed.steps == whole.steps == 9
+    for name, expected in whole.weights().items():
+        assert (resumed.weights()[name] == expected).all(), name
 
 
 @needs_blocks

@@ -37,7 +37,7 @@ FORMS = 12
 
 def of_sample_blocks(b: Blocks, told: WindowGradient, node: Node) -> Value | None:
     """The gradient of weights [filters, channels, height, width], which `node` gives; None where it is not of this
-    kind, or so many samples are no whole blocks."""
+    kind, or the number of samples does not suit."""
     x, dy, weights = told.x, told.dy, node.outputs[0]
     samples = b.expected(x)
     if samples is None or told.attributes["group"] > 1:

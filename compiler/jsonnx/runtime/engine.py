@@ -68,11 +68,12 @@ class Engine:
         self._lanes: tuple[Lane, Lane] | None = None
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
-    def _training(self, samples: int, *, many: bool = False) -> Runner:
-        """What runs a step of any number of samples, and is fastest with that for which it was made: the number of the
-        first step, or a larger one that came some times in a row; `many` says that it will."""
-        self._more = self._more + 1 if self._depends and samples > self._made_for else 0
-        if self._train is None or self._more > PATIENCE or (self._more and many):
+    def _training(self, samples: int, *, fit: bool = False) -> Runner:
+        """What runs a step of any number of samples, and is fastest with that for which it was made: a fit's, or the
+        number of the first step, or a larger one that came some times in a row."""
+        others = self._depends and samples != self._made_for
+        self._more = self._more + 1 if others and samples > self._made_for else 0
+        if self._train is None or self._more > PATIENCE or (others and fit):
             self._made_for, self._more = samples, 0
             graph = self._suited(self._step, samples, self.plan.training.remat)
             self._train = self._loaded(graph, self.plan.fetched)
@@ -177,10 +178,9 @@ class Engine:
     def lanes(self, samples: Samples, batch_size: int) -> tuple[Lane, Lane] | None:
         """Places for batches of these samples, to fill one while the other's steps run; None where a batch is made of
         more than samples, or nothing can stay bound."""
-        if self.plan.augmented or len(samples) < batch_size:
-            return None
-        runner = self._training(batch_size, many=True)
-        if not runner.stays:
+        # Bit for bit, a fit is that of its batches: whatever came before, and where it begins with an epoch's last one.
+        runner = self._training(min(batch_size, len(samples)), fit=True)
+        if self.plan.augmented or len(samples) < batch_size or not runner.stays:
             return None
         known = self._lanes
         if known is None or not all(lane.suits(runner, samples, batch_size) for lane in known):
