@@ -15,6 +15,8 @@ from .referee import compete
 from .tables import Table, number, spread
 from .workloads import Workload
 
+FEWEST = 3
+"""Turns alone on the machine whose median is worth more than that of all turns."""
 AGREE = 2e-3
 """How far the first numbers may differ, relatively: the same network with the same weights."""
 
@@ -56,8 +58,9 @@ def medians(found: Result) -> dict[str, float]:
 
 
 def rounds_of(score: Result) -> list[float]:
-    """The turns that count."""
-    times: list[float] = score["rounds"] or score["shared"]
+    """The turns that count: those that had the machine for themselves, where these are not too few."""
+    alone, shared = score["rounds"], score["shared"]
+    times: list[float] = alone if len(alone) >= FEWEST else [*alone, *shared]
     return times
 
 

@@ -162,10 +162,11 @@ def compete(
                 scores[name].failed = str(failed)
                 tell(f"{failed}\n{failed.trace}")
         for number in range(PATIENCE * turns.rounds):
-            waiting = [name for name in workers if len(scores[name].rounds) < turns.rounds and not scores[name].failed]
-            if waiting:
-                tell(f"round {number + 1}")
-            for name in waiting:
+            left = [name for name in workers if not scores[name].failed]
+            if all(len(scores[name].rounds) >= turns.rounds for name in left):
+                break
+            tell(f"round {number + 1}")
+            for name in left:  # also those that have enough: the machine is another one from minute to minute
                 try:
                     took, shared = workers[name].turn(counts[name])
                     (scores[name].shared if shared else scores[name].rounds).append(took)

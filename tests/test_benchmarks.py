@@ -61,8 +61,9 @@ def test_other_work_is_told(loss, faults):
     assert len(contest.disagreements(told)) == faults
 
 
-def test_turns_that_were_shared_count_where_there_are_no_others():
-    assert contest.rounds_of({"rounds": [1.0], "shared": [9.0]}) == [1.0]
+def test_turns_that_were_shared_count_where_there_are_few_others():
+    assert contest.rounds_of({"rounds": [1.0, 2.0, 3.0], "shared": [9.0]}) == [1.0, 2.0, 3.0]
+    assert contest.rounds_of({"rounds": [1.0, 2.0], "shared": [9.0]}) == [1.0, 2.0, 9.0]
     assert contest.rounds_of({"rounds": [], "shared": [9.0]}) == [9.0]
 
 
