@@ -108,6 +108,17 @@ def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
     assert made == [3] * (2 + 2 * PATIENCE) + [2 * BLOCK] * (PATIENCE + 2)
 
 
+def test_a_session_without_such_forms_stays() -> None:
+    document = spec(*NETWORKS["plain"])
+    trainer = Trainer(document, seed=2, fast=False)
+    trainer.step(*batch(document, 3))
+    first = trainer._engine._train
+    for _ in range(PATIENCE + 1):
+        trainer.step(*batch(document, BLOCK))
+    trainer.fit(*batch(document, 2 * BLOCK), batch_size=BLOCK, epochs=1)
+    assert trainer._engine._train is first
+
+
 @needs_blocks
 def test_a_fit_gets_the_form_of_its_batches() -> None:
     document = spec(*NETWORKS["plain"])

@@ -54,14 +54,16 @@ class Engine:
     @uncollected()
     def __init__(self, plan: Plan, provider: str, threads: int | None, fast: bool = True) -> None:
         self.plan, self.provider, self.threads = plan, resolve(provider), threads or thread_count()
-        self.fast, self.steps = fast, 0
+        self.steps = 0
         start = initial_weights(plan.train, plan.seed)
         self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
         joins = fast and on_host(plan.train, self.provider) and plan.training.remat is None
         self._step, packs = packed(plan.train) if joins else (plan.train, {})
         self._variables = place(plan.train, start, self.provider, packs)
         self._train: Runner | None = None
-        self._depends = any(told.op == "Conv" for told in self._step.gradients.values())  # on how many samples come
+        self._suits_cpu = fast and self.provider.full == CPU
+        convolves = any(told.op == "Conv" for told in self._step.gradients.values())
+        self._depends = self._suits_cpu and convolves  # on how many samples come
         self._made_for = 0  # so many
         self._more = 0  # steps in a row with more
         self._prepared: dict[str, Runner] = {}
@@ -74,7 +76,7 @@ class Engine:
         others = self._depends and samples != self._made_for
         self._more = self._more + 1 if others and samples > self._made_for else 0
         if self._train is None or self._more > PATIENCE or (others and fit):
-            self._made_for, self._more = samples, 0
+            self._made_for, self._more, self._lanes = samples, 0, None  # lanes are bound to the session that goes
             graph = self._suited(self._step, samples, self.plan.training.remat)
             self._train = self._loaded(graph, self.plan.fetched)
         return self._train
@@ -98,7 +100,7 @@ class Engine:
         except NotLearned as error:
             help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
-        if self.fast and self.provider.full == CPU:
+        if self._suits_cpu:
             if block_size() > 1:
                 graph = blocked(raised(graph), block_size(), samples)
             if has_scaled_sums():
