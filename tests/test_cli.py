@@ -598,7 +598,7 @@ def test_without_onnxruntime_all_but_running_works(here: Path) -> None:
     }
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_RUNTIME], input="\n".join(commands), capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)}, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)}, timeout=60,
     )  # fmt: skip
     statuses = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("STATUS")]
     assert statuses == [[command.split()[0], str(status)] for command, status in commands.items()]
@@ -615,9 +615,9 @@ def test_a_reader_that_goes_is_no_fault(here: Path) -> None:
         ("train spec.json -o run --quiet", 0),
     ):
         line = f'({shell} {command}; echo "status $?" >&2) | true'
-        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=300)
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
         assert done.stderr == f"status {status}\n"
-    done = subprocess.run(["sh", "-c", f"{shell} train spec.json -o other 2>&1 | true"], timeout=300)
+    done = subprocess.run(["sh", "-c", f"{shell} train spec.json -o other 2>&1 | true"], timeout=60)
     assert Path("other/model.onnx").exists()
 
 
@@ -630,7 +630,7 @@ def test_streams_that_are_closed_or_full(here: Path) -> None:
         ("train spec.json -o run <&- >&- 2>&-", 0),
     ):
         assert (
-            subprocess.run(["sh", "-c", f"{shell} {line}"], stderr=subprocess.DEVNULL, timeout=300).returncode == status
+            subprocess.run(["sh", "-c", f"{shell} {line}"], stderr=subprocess.DEVNULL, timeout=60).returncode == status
         )
     assert json.loads(Path("run/run.json").read_text())["seed"] == 0
 
@@ -658,7 +658,7 @@ def test_the_surroundings_do_not_matter(here: Path) -> None:
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "TMPDIR": "/nonexistent", "PYTHONOPTIMIZE": "2",
             "PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
     command = [sys.executable, "-W", "error", "-m", "jsonnx", "compile", "spec.json", "-o", "b.onnx"]
-    done = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "wrote b.onnx\n")
     assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
 
@@ -678,5 +678,5 @@ def test_a_folder_that_is_gone(here: Path) -> None:
         (f'train "{here}/spec.json" -o "{here}/run" --quiet', 0),
         (f'compile "{here}/spec.json" -o a.onnx', 2),
     ):
-        done = subprocess.run(["sh", "-c", f"{shell} {line}"], capture_output=True, text=True, timeout=300)
+        done = subprocess.run(["sh", "-c", f"{shell} {line}"], capture_output=True, text=True, timeout=60)
         assert (done.returncode, "Traceback" in done.stderr) == (status, False)

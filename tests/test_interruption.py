@@ -153,7 +153,7 @@ def test_a_real_process_hears_sigterm(home: Path) -> None:
     assert process.stderr is not None
     assert process.stderr.readline().startswith("epoch 1/100000")
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=120)
+    told, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
     assert "interrupted after" in told
     assert_usable(home / "heard")
@@ -212,7 +212,7 @@ def test_death_at_any_instant_loses_nothing(home: Path, place: str, number: int)
     """The writes are those of the first checkpoint, two descriptions, the figures, then a checkpoint an epoch and one
     at the end, the weights and the model."""
     process = started(home, f"{place}-{number}", [], place, number)
-    process.communicate(timeout=300)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert_resumed_equals_whole(home, f"{place}-{number}")
 
