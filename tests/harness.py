@@ -164,7 +164,7 @@ def graph_nodes(graph: Graph) -> tuple:
 __all__ = ["check_gradients", "draw_weights", "lower", "make_layer", "one_layer", "reference", "run", "with_gradients"]
 
 
-def assert_same_steps(spec: dict[str, Any], x: np.ndarray, y: np.ndarray) -> None:
+def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: np.ndarray) -> None:
     """Three steps in the form that suits the machine give what those of the plain graph give."""
     found = []
     for fast in (False, True):

@@ -13,7 +13,7 @@ import onnx
 from ..types import Dim, Size, TensorType, require
 from .branches import Way, either
 from .infer import Inference, schema_of
-from .ir import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value, WindowGradient
+from .ir import Constant, GradientOf, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
 from .lookup import ML, table
 from .loops import Step, loop
 from .tensors import numpy_dtype
@@ -49,7 +49,7 @@ class Builder:
         self.updates: dict[str, Value] = {}
         self.losses: list[Value] = []
         self.masks: dict[str, Value] = {}
-        self.gradients: dict[Value, WindowGradient] = {}
+        self.gradients: dict[Value, GradientOf] = {}
         self.stacks: dict[Value, Sequence[Value]] = {}
         self.trainable = True
         self.samples: int | None = None
@@ -354,8 +354,9 @@ class Builder:
         Zeros that onnxruntime knows before, it keeps and copies; so how many there are takes a size of the data.
         """
         elements = like.type.elements
-        count = self.Add(self.Mul(self.Shape(data, start=0, end=1), 0), self.ReduceProd(self.Shape(like)))
         known = [elements] if isinstance(elements, int) else [-1]  # in place only where the size is known
+        total = known if isinstance(elements, int) else self.ReduceProd(self.Shape(like))
+        count = self.Add(self.Mul(self.Shape(data, start=0, end=1), 0), total)
         return self.refine(self.Reshape(self.repeated(0, count, like.dtype), known), (elements,))
 
     def repeated(self, number: float, shape: Value, dtype: str) -> Value:

@@ -142,16 +142,19 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class WindowGradient:
-    """What a gradient is computed of, which an operator with a moving window has: of a Conv its weights', of a MaxPool
-    its operand's. By its operand x, the cotangent dy of its result, and how the window moves."""
+class GradientOf:
+    """What a gradient is computed of: of a Conv its weights', of a MaxPool its operand's, of a Gather its table's.
+
+    By the operand x, for a Gather its indices; by the cotangent dy of the result, for a Gather a row for each index; by
+    the operator's attributes, which tell how a window moves.
+    """
 
     op: str
     x: Value
     dy: Value
     attributes: Mapping[str, Any]
 
-    def instead(self, new: Mapping[Value, Value]) -> WindowGradient:
+    def instead(self, new: Mapping[Value, Value]) -> GradientOf:
         """The same of the values that have come in the place of others."""
         return replace(self, x=new.get(self.x, self.x), dy=new.get(self.dy, self.dy))
 
@@ -174,7 +177,7 @@ class Graph:
     updates: Mapping[str, Value] = field(default_factory=dict)
     losses: tuple[Value, ...] = ()
     masks: Mapping[str, Value] = field(default_factory=dict)
-    gradients: Mapping[Value, WindowGradient] = field(default_factory=dict)
+    gradients: Mapping[Value, GradientOf] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[Value, Node]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Constant, Graph, Node, Value, WindowGradient
+from ..graph import Constant, GradientOf, Graph, Node, Value
 from .blocks import DOMAIN, Blocks, Recipe
 from .halved import halved
 from .overlapping import overlapping
@@ -43,7 +43,8 @@ def blocked(graph: Graph, block: int, samples: int | None = None) -> Graph:
         form = FORMS.get(node.op) if real and not node.domain and len(node.outputs) == 1 else None
         told = graph.gradients.get(node.outputs[0])
         with made.g.origin(node):
-            result = None if told is None else GRADIENTS[told.op](made, told.instead(new), node)
+            known = None if told is None else GRADIENTS.get(told.op)
+            result = None if told is None or known is None else known(made, told.instead(new), node)
             if result is None and form is not None:
                 result = form(made, node)
         if result is None:
@@ -247,7 +248,7 @@ def shape(b: Blocks, node: Node) -> Value | None:
 UNBOUNDED = {"Div", "Exp"}
 """What may make infinities or no numbers at all of channels that are there to fill a block."""
 
-GRADIENTS: dict[str, Callable[[Blocks, WindowGradient, Node], Value | None]] = {
+GRADIENTS: dict[str, Callable[[Blocks, GradientOf, Node], Value | None]] = {
     "Conv": lambda b, told, node: own_filters(b, told, node.outputs[0]) or of_sample_blocks(b, told, node),
     "MaxPool": lambda b, told, node: halved(b, told, node.outputs[0]) or overlapping(b, told, node.outputs[0]),
 }

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph import Value, WindowGradient
+from ..graph import GradientOf, Value
 from .blocks import DOMAIN, Blocks
 from .strided import beside, trimmed
 
 PAIRS = [2, 2]
 
 
-def halved(b: Blocks, told: WindowGradient, plain: Value) -> Value | None:
+def halved(b: Blocks, told: GradientOf, plain: Value) -> Value | None:
     """The cotangent of the operand of a max pooling of 2x2; None where it is none. Of equal ones the first gets it."""
     x, dy, given = told.x, told.dy, told.attributes
     if x not in b or dy not in b or x.rank != 4 or not x.type.is_fixed(2, 3):

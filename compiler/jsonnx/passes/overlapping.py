@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..graph import Value, WindowGradient
+from ..graph import GradientOf, Value
 from .blocks import DOMAIN, Blocks, Recipe
 from .strided import beside, trimmed
 
@@ -55,7 +55,7 @@ class Axis(NamedTuple):
         return (place >= 0) & (place < self.size)
 
 
-def overlapping(b: Blocks, told: WindowGradient, plain: Value) -> Value | None:
+def overlapping(b: Blocks, told: GradientOf, plain: Value) -> Value | None:
     """The cotangent of the operand of a max pooling; None where it is none of this kind."""
     x, dy, given = told.x, told.dy, told.attributes
     if x not in b or dy not in b or x.rank != 4 or not x.type.is_fixed(2, 3) or not dy.type.is_fixed(2, 3):
@@ -74,7 +74,7 @@ def overlapping(b: Blocks, told: WindowGradient, plain: Value) -> Value | None:
     return together(b, parts, rows, columns, plain)
 
 
-def shares(b: Blocks, told: WindowGradient, rows: Axis, columns: Axis) -> list[tuple[int, int, Value]]:
+def shares(b: Blocks, told: GradientOf, rows: Axis, columns: Axis) -> list[tuple[int, int, Value]]:
     """What each tap of all windows gets of the cotangent, in row-major order."""
     g, image, rest = b.g, b.into(told.x), b.into(told.dy)
     given: dict[str, Any] = {name: value for name, value in told.attributes.items() if value is not None}

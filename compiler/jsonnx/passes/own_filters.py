@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..graph import Builder, Value, WindowGradient
+from ..graph import Builder, GradientOf, Value
 from .blocks import DOMAIN, Blocks
 
 
-def own_filters(b: Blocks, told: WindowGradient, weights: Value) -> Value | None:
+def own_filters(b: Blocks, told: GradientOf, weights: Value) -> Value | None:
     """The gradient of weights [channels, 1, height, width]; None where it is not of this kind."""
     x, dy, channels, expected = told.x, told.dy, told.attributes["group"], b.expected(told.x)
     if x not in b or dy not in b or not b.is_whole(x) or not channels == x.shape[1] == dy.shape[1]:
@@ -47,7 +47,7 @@ class OwnFilters:
     columns: int
 
     @staticmethod
-    def of(told: WindowGradient, weights: Value) -> OwnFilters:
+    def of(told: GradientOf, weights: Value) -> OwnFilters:
         """Strides and dilations change places."""
         strides, dilations, pads = (
             told.attributes[name] or [default] * count

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Builder, Node, Value, WindowGradient
+from ..graph import Builder, GradientOf, Node, Value
 from ..types import TensorType
 from .blocks import DOMAIN, Blocks
 
@@ -35,7 +35,7 @@ FORMS = 12
 """Nodes that a gradient of weights may be made of, elsewhere."""
 
 
-def of_sample_blocks(b: Blocks, told: WindowGradient, node: Node) -> Value | None:
+def of_sample_blocks(b: Blocks, told: GradientOf, node: Node) -> Value | None:
     """The gradient of weights [filters, channels, height, width], which `node` gives; None where it is not of this
     kind, or the number of samples does not suit."""
     x, dy, weights = told.x, told.dy, node.outputs[0]
@@ -79,7 +79,7 @@ class Sizes:
     """Rows of the cotangent that make a strip."""
 
     @staticmethod
-    def of(told: WindowGradient, weights: Value, samples: int) -> Sizes | None:
+    def of(told: GradientOf, weights: Value, samples: int) -> Sizes | None:
         given = told.attributes
         if given["auto_pad"] or max(given["dilations"] or [1]) > 1:
             return None

@@ -15,6 +15,7 @@ from ..passes.blocked import blocked
 from ..passes.packing import packed
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
+from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
 from .adapt import adapted
 from .data import Samples
@@ -101,6 +102,7 @@ class Engine:
             help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         if self._suits_cpu:
+            graph = with_rows_once(graph, samples)
             if block_size() > 1:
                 graph = blocked(raised(graph), block_size(), samples)
             if has_scaled_sums():

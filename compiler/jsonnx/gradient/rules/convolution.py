@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...graph import WindowGradient, tensor_proto
+from ...graph import GradientOf, tensor_proto
 from ...types import Dim, Size, product
 from ..table import Builder, Node, Value, vjp
 from .linear import transposed
@@ -141,7 +141,7 @@ def spread_at_run_time(g: Builder, dy: Value, weight: Value, window: Window, x: 
 def weights_of(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
     """dw = columns of x times dy transposed, summed over the batch."""
     dw = rows_columns_or_convolution(g, x, dy, w, window, group)
-    g.gradients[dw] = WindowGradient("Conv", x, dy, {"group": group, **window.attributes()})
+    g.gradients[dw] = GradientOf("Conv", x, dy, {"group": group, **window.attributes()})
     return dw
 
 
@@ -244,14 +244,14 @@ def max_pool(g: Builder, node: Node, dy: Value, _: None = None):
     x, window = node.inputs[0], Window.of(node)
     if window.tiles and x.type.is_fixed(*range(2, x.rank)):
         dx = to_first_of_tile(g, x, node.outputs[0], dy, window)
-        g.gradients[dx] = WindowGradient("MaxPool", x, dy, node.attributes)
+        g.gradients[dx] = GradientOf("MaxPool", x, dy, node.attributes)
         return dx
     _, places = g.MaxPool(x, outputs=2, **window.attributes())
     zero = tensor_proto(np.zeros(1, x.dtype))
     nothing = g.ConstantOfShape(g.Reshape(g.Size(x), [1]), value=zero)
     dx = g.ScatterElements(nothing, g.Reshape(places, [-1]), g.Reshape(dy, [-1]), axis=0, reduction="add")
     dx = g.refine(g.Reshape(dx, g.Shape(x)), x.shape)
-    g.gradients[dx] = WindowGradient("MaxPool", x, dy, node.attributes)
+    g.gradients[dx] = GradientOf("MaxPool", x, dy, node.attributes)
     return dx
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import prod
 
-from ...graph import Constant
+from ...graph import Constant, GradientOf
 from ..table import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
 from .shaping import padded
 
@@ -31,7 +31,9 @@ def sum_of_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value:
     first = g.Mul(g.Reshape(g.cast(indices, "int64"), [-1, 1]), elements)
     places = g.Reshape(g.Add(first, list(range(elements))), [-1])
     added = g.ScatterElements(g.fresh_zeros(x, rows), places, g.Reshape(rows, [-1]), axis=0, reduction="add")
-    return g.reshape(added, x.shape)
+    total = g.reshape(added, x.shape)
+    g.gradients[total] = GradientOf("Gather", indices, rows, {})
+    return total
 
 
 @vjp("Gather")
