@@ -25,7 +25,11 @@ class Watch:
     def shared(self) -> bool:
         wall = perf_counter() - self._start
         busy = len(self.processors) * wall - (self._idled() - self._idle)
-        return busy - (self._worked() - self._own) > FOREIGN * wall + 1 / TICK
+        return busy - self.worked() > FOREIGN * wall + 1 / TICK
+
+    def worked(self) -> float:
+        """Seconds that the process's threads worked since then."""
+        return self._worked() - self._own
 
     def _idled(self) -> float:
         """Seconds that its processors had nothing to do."""
@@ -37,7 +41,7 @@ class Watch:
         return sum(int(line[4]) + int(line[5]) for line in lines if line[0] in wanted) / TICK
 
     def _worked(self) -> float:
-        """Seconds that its threads worked."""
+        """Seconds that its threads worked at all."""
         total = 0
         for thread in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
             with suppress(OSError):  # it may have ended

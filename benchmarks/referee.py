@@ -23,8 +23,11 @@ WARM_UP = 3
 """Steps before any is timed, besides those of the proof."""
 PROOF = 3
 """Numbers by which contestants must agree."""
-REST = 0.05
-"""Seconds between turns: the threads of the one before spin on for a while, waiting for more work."""
+REST = 0.02
+"""Seconds in which nothing may be done before the next turn: threads spin on for a while, waiting for more work
+(onnxruntime's a tenth of a second on a slow machine)."""
+RESTLESS = 1.0
+"""Seconds after which this is waited for no longer."""
 MOST = 20_000
 """Steps in one turn."""
 PATIENCE = 3
@@ -85,11 +88,22 @@ class Worker:
         return float(told["seconds"])
 
     def turn(self, count: int) -> tuple[float, bool]:
-        """Milliseconds a step, and whether somebody else used the machine meanwhile."""
-        sleep(REST)
+        """Milliseconds a step, and whether somebody else used the machine meanwhile. At its end all threads rest."""
         watch = Watch(self._process.pid)
         seconds = self.steps(count)
-        return 1e3 * seconds / count, watch.shared()
+        shared = watch.shared()
+        self.rest()
+        return 1e3 * seconds / count, shared
+
+    def rest(self) -> None:
+        """Wait until its threads do nothing."""
+        waited = 0.0
+        while waited < RESTLESS:
+            watch = Watch(self._process.pid)
+            sleep(REST)
+            waited += REST
+            if watch.worked() < REST / 10:
+                return
 
     def _ask(self, order: str) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -158,6 +172,7 @@ def compete(
                 scores[name].proof = worker.proof(PROOF)
                 worker.steps(WARM_UP)
                 counts[name], workers[name] = _in_a_turn(worker, turns.seconds), worker
+                worker.rest()
             except Failed as failed:
                 scores[name].failed = str(failed)
                 tell(f"{failed}\n{failed.trace}")
