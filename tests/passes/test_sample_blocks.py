@@ -66,6 +66,14 @@ NETWORKS = {
         (48, 40, 16),
     ),
     "strips-of-strides": ([conv(16, use_bias=False), conv(16, strides=2, use_bias=False)], (96, 56, 16)),
+    "few-channels": ([conv(16, 5), conv(16)], (12, 10, 3)),
+    "few-channels-and-strides": ([conv(32, 5, strides=2, padding="valid"), conv(16)], (14, 11, 3)),
+    "one-channel": ([conv(32, 7), conv(32)], (9, 9, 1)),
+    "few-channels-in-strips": ([conv(16, use_bias=False), conv(16, use_bias=False)], (48, 40, 3)),
+    "dilated": ([conv(16), conv(32, dilation_rate=2), conv(16, dilation_rate=[1, 3])], (12, 10, 16)),
+    "dilated-valid": ([conv(48), conv(32, [3, 2], padding="valid", dilation_rate=[2, 3])], (13, 11, 16)),
+    "dilated-few-channels": ([conv(16, dilation_rate=2), conv(16)], (9, 8, 3)),
+    "dilated-in-strips": ([conv(16, use_bias=False), conv(32, dilation_rate=2, use_bias=False)], (96, 80, 16)),
     "normalized": (
         [conv(16, use_bias=False), {"type": "BatchNormalization"}, RELU, conv(16, use_bias=False)],
         (8, 8, 16),
@@ -172,7 +180,8 @@ def test_what_has_no_such_form() -> None:
     document = spec(*NETWORKS["plain"])
     assert choices(document, 32) == 2
     assert choices(document, 9) == 0  # would leave half of a block empty
-    assert choices(spec([conv(16), conv(16, dilation_rate=2)]), 32) == 1
+    assert choices(spec([conv(16, 5), conv(16)], (12, 10, 1)), 32) == 1  # few weights a filter
+    assert choices(spec([conv(16), conv(24, dilation_rate=2)]), 32) == 1  # a quarter of its blocks would be empty
     assert choices(spec([conv(16), conv(16, groups=2)]), 32) == 1
     assert choices(spec([conv(16), conv(16, 1)]), 32) == 1
 

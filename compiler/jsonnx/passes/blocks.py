@@ -98,6 +98,12 @@ class Blocks:
         """A plain value is there with its channels last, too."""
         self._last[x] = last
 
+    def last(self, x: Value) -> Value:
+        """A plain value [batch, channels, height, width] with its channels last."""
+        if x not in self._last:
+            self._last[x] = self.g.transpose(x, [0, 2, 3, 1])
+        return self._last[x]
+
     def spread(self, x: Value, y: Value) -> Value:
         """An operand of y in blocks; a constant that is the same for many elements is repeated to a whole sample."""
         if not isinstance(x, Constant):

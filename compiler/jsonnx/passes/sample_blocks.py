@@ -8,11 +8,14 @@ so is every strip of the image where this is large: what a group's filters take 
 It is as fast as the convolution itself: a third of the time of what a gradient rule has for any number of samples. A
 group needs a whole block of samples, though, and the number of groups is an attribute. So both forms are there, and the
 number of samples decides at every step.
+
+A dilated convolution never mixes the phases of its rows and columns, even and odd ones, say: these are more samples, of
+an image that is smaller and not dilated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -31,6 +34,10 @@ FILLED = 1.4
 """How many times the samples blocks may have room for."""
 LARGEST = 1 << 22
 """Elements that the groups' results may have together: they are there at once."""
+FULL = 1.25
+"""How many times the weights of a dilated convolution those with filled up blocks may be."""
+FEWEST = 25
+"""Weights of a filter up to which the product with columns takes no longer."""
 FORMS = 12
 """Nodes that a gradient of weights may be made of, elsewhere."""
 
@@ -42,21 +49,29 @@ def of_sample_blocks(b: Blocks, told: GradientOf, node: Node) -> Value | None:
     samples = b.expected(x)
     if samples is None or told.attributes["group"] > 1:
         return None
-    if x not in b or dy.shape[1] < b.block or not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
+    if dy.shape[1] < b.block or not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
+        return None
+    few = x.shape[1] < b.block
+    if not few and x not in b:
         return None
     if prod(weights.shape[2:]) == 1:  # a product of matrices, which takes three quarters of the time
+        return None
+    if prod(weights.shape[1:]) <= FEWEST:
         return None
     sizes = Sizes.of(told, weights, samples)
     if sizes is None:
         return None
-    form = SampleBlocks(sizes, b.block, b.full(x.shape[1]), b.full(dy.shape[1]))
-    others = _others(b, node, x, dy) if form.suits else None
+    form = SampleBlocks(sizes, b.block, x.shape[1] if few else b.full(x.shape[1]), b.full(dy.shape[1]))
+    if not form.suits or (form.phases > 1 and form.channels * form.filters > FULL * x.shape[1] * dy.shape[1]):
+        return None
+    image, cotangent = b.last(x) if few else b.into(x), b.into(dy)
+    others = _others(b, node, {x: image, dy: cotangent})
     if others is None:
         return None
     wanted = weights.type.with_shape([weights.shape[axis] for axis in (2, 3, 1, 0)])
     as_stored = b.g.either(
         b.as_expected(x),
-        lambda g: form.gradient(g, b.into(x), b.into(dy), wanted),
+        lambda g: form.gradient(g, image, cotangent, wanted),
         lambda g: g.Transpose(_emitted_again(g, others), perm=[2, 3, 1, 0]),
     )
     return b.g.Transpose(as_stored, perm=[3, 2, 0, 1])
@@ -67,32 +82,59 @@ class Sizes:
     """How the cotangent moves over the image."""
 
     samples: int
+    """Of which every phase is one."""
     taps: tuple[int, int]
     strides: tuple[int, int]
+    phases: tuple[int, int]
+    """Of rows and columns."""
     pads: tuple[int, int, int, int]
     """Above, left, below, right."""
     image: tuple[int, int]
-    """Height and width, with padding."""
+    """Height and width of a phase, with padding."""
     places: tuple[int, int]
-    """Of the cotangent."""
+    """Of a phase of the cotangent."""
+    missing: tuple[int, int]
+    """Rows and columns of the cotangent that its last phases lack."""
     strip: int
-    """Rows of the cotangent that make a strip."""
+    """Rows of a phase of the cotangent that make a strip."""
 
     @staticmethod
     def of(told: GradientOf, weights: Value, samples: int) -> Sizes | None:
         given = told.attributes
-        if given["auto_pad"] or max(given["dilations"] or [1]) > 1:
+        strides, gaps = given["strides"] or [1, 1], given["dilations"] or [1, 1]
+        if given["auto_pad"] or any(stride > 1 < gap for stride, gap in zip(strides, gaps, strict=True)):
             return None
-        strides, taps, places = given["strides"] or [1, 1], weights.shape[2:], told.dy.shape[2:]
+        taps, counts = weights.shape[2:], told.dy.shape[2:]
         before = (given["pads"] or [0] * 4)[:2]
-        sides = list(zip(told.x.shape[2:], before, strides, taps, places, strict=True))
-        after = [max(0, (m - 1) * stride + tap - n - front) for n, front, stride, tap, m in sides]
-        image = tuple(n + front + back for (n, front, *_), back in zip(sides, after, strict=True))
-        strip = next(
-            (rows for rows in range(places[0], 0, -1) if places[0] % rows == 0 and rows * places[1] <= PLACES), 0
+        places = [-(-m // gap) for m, gap in zip(counts, gaps, strict=True)]
+        missing = [p * gap - m for p, gap, m in zip(places, gaps, counts, strict=True)]
+        sides = list(zip(told.x.shape[2:], before, strides, gaps, taps, places, strict=True))
+        after = [max(0, gap * ((m - 1) * stride + tap) - n - front) for n, front, stride, gap, tap, m in sides]
+        image = [(n + front + back) // gap for (n, front, _, gap, *_), back in zip(sides, after, strict=True)]
+        strip = next((r for r in range(places[0], 0, -1) if places[0] % r == 0 and r * places[1] <= PLACES), 0)
+        found = Sizes(
+            samples=samples * prod(gaps),
+            taps=tuple(taps),
+            strides=tuple(strides),
+            phases=tuple(gaps),
+            pads=(*before, *after),
+            image=tuple(image),
+            places=tuple(places),
+            missing=tuple(missing),
+            strip=strip,
         )
-        found = Sizes(samples, taps, tuple(strides), (*before, *after), image, tuple(places), strip)
         return found if strip and (found.strips == 1 or found.overlap <= OVERLAP) else None
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Height and width of the image with all its phases."""
+        return self.image[0] * self.phases[0], self.image[1] * self.phases[1]
+
+    def apart(self, of_phase: tuple[int, int]) -> Any:
+        """The places of rows and columns in one row, phase by phase, each having so many."""
+        (rows, columns), (high, wide) = self.phases, of_phase
+        places = np.arange(rows * columns * high * wide).reshape(high, rows, wide, columns)
+        return places.transpose(1, 3, 0, 2).ravel()
 
     @property
     def strips(self) -> int:
@@ -110,12 +152,18 @@ class Sizes:
 
 @dataclass(frozen=True)
 class SampleBlocks:
-    """The form for one number of samples, of an image and a cotangent in blocks of channels."""
+    """The form for one number of samples, of an image and a cotangent in blocks of channels; an image of fewer channels
+    than a block has them last."""
 
     sizes: Sizes
     block: int
     channels: int
     filters: int
+
+    @property
+    def phases(self) -> int:
+        """Of a sample."""
+        return prod(self.sizes.phases)
 
     @property
     def blocks(self) -> int:
@@ -156,13 +204,17 @@ class SampleBlocks:
     def _image(self, g: Builder, x: Value) -> Value:
         """[1, groups * block, rows, columns * channels], samples in blocks."""
         sizes, (high, wide) = self.sizes, self.sizes.image
-        if any(sizes.pads):  # a convolution by ones uses all threads, unlike Pad
-            ones = g.const(np.ones((self.channels, 1, 1, 1)), x.dtype)
-            about: dict[str, Any] = {"group": self.channels, "kernel_shape": [1, 1], "pads": list(sizes.pads)}
-            x = g.custom("Conv", DOMAIN, [x, ones], x.type.with_shape((*x.shape[:2], high, wide)), **about)
+        if any(sizes.pads) and self.channels < self.block:
+            above, left, below, right = sizes.pads
+            x = g.Pad(x, [0, above, left, 0, 0, below, right, 0])
+        elif any(sizes.pads):
+            x = self._padded(g, x, sizes.pads, sizes.whole)
         if self.channels > self.block:
-            last = x.type.with_shape((x.shape[0], high, wide, self.channels))
+            last = x.type.with_shape((x.shape[0], *sizes.whole, self.channels))
             x = g.custom("ReorderOutput", DOMAIN, [x], last, channels=self.channels, channels_last=1)
+        if self.phases > 1:
+            x = g.reshape(x, (sizes.samples // self.phases, prod(sizes.whole), self.channels))
+            x = g.Gather(x, g.const(sizes.apart(sizes.image), "int64"), axis=1)
         length = wide * self.channels
         plain = self._filled_up(g, g.reshape(x, (sizes.samples, high * length)))
         plain = g.reshape(plain, (1, self.blocks * self.block, high, length))
@@ -175,11 +227,19 @@ class SampleBlocks:
         strips = g.Gather(lines, g.const(rows, "int64"), axis=1)
         return g.reshape(strips, (1, self.groups * self.block, sizes.rows_of_strip, length))
 
+    def _padded(self, g: Builder, x: Value, pads: Sequence[int], size: Sequence[int]) -> Value:
+        """Blocks of channels in a frame: a convolution by ones uses all threads, unlike Pad."""
+        ones = g.const(np.ones((x.shape[1], 1, 1, 1)), x.dtype)
+        about: dict[str, Any] = {"group": x.shape[1], "kernel_shape": [1, 1], "pads": list(pads)}
+        return g.custom("Conv", DOMAIN, [x, ones], x.type.with_shape((*x.shape[:2], *size)), **about)
+
     def _filters(self, g: Builder, dy: Value) -> Value:
         """[groups * filters, block, rows, columns], the filters of a group in blocks, and samples."""
         sizes, block = self.sizes, self.block
         several, most = self.blocks, self.filters // block
         length = prod(sizes.places) * self.filters
+        if self.phases > 1:
+            dy = self._apart(g, dy)
         apart = g.reshape(self._filled_up(g, g.reshape(dy, (sizes.samples, length))), (several, block, 1, length))
         turned = TensorType(dy.dtype, (several, apart.shape[-1], block, 1))
         x = g.custom("ReorderInput", DOMAIN, [apart], turned, channels_last=1)
@@ -188,17 +248,29 @@ class SampleBlocks:
             x = g.Transpose(x, perm=[0, 2, 1, 3])
         return g.reshape(x, (several * sizes.strips * self.filters, block, sizes.strip, sizes.places[1]))
 
+    def _apart(self, g: Builder, dy: Value) -> Value:
+        """The phases of the cotangent, each with all its filters."""
+        sizes, most = self.sizes, self.filters // self.block
+        if any(sizes.missing):
+            size = [m * gap for m, gap in zip(sizes.places, sizes.phases, strict=True)]
+            dy = self._padded(g, dy, [0, 0, *sizes.missing], size)
+        count = sizes.samples // self.phases
+        dy = g.reshape(dy, (count * most, prod(sizes.places) * self.phases, self.block))
+        dy = g.Gather(dy, g.const(sizes.apart(sizes.places), "int64"), axis=1)
+        dy = g.reshape(dy, (count, most, self.phases, prod(sizes.places) * self.block))
+        return g.transpose(dy, [0, 2, 1, 3]) if most > 1 else dy
+
     def _filled_up(self, g: Builder, x: Value) -> Value:
         """Samples [samples, elements] and zeros to whole blocks."""
         missing = self.blocks * self.block - self.sizes.samples
         return g.Pad(x, [0, 0, missing, 0]) if missing else x
 
 
-def _others(b: Blocks, node: Node, x: Value, dy: Value) -> list[Node] | None:
-    """The nodes by which the result of a node comes from these operands so far, from their blocks where they are made
-    of these; None where there are many."""
-    operands = {b.into(x), b.into(dy)}
-    for plain in (x, dy):
+def _others(b: Blocks, node: Node, made: Mapping[Value, Value]) -> list[Node] | None:
+    """The nodes by which the result of a node comes from these operands so far, from what was made of them where it is
+    their blocks that they come from; None where there are many."""
+    operands = set(made.values())
+    for plain in made:
         place = b.place(plain)
         if place is None or b.g.nodes[place].op != "ReorderOutput":
             operands.add(plain)
