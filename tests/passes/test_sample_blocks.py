@@ -13,6 +13,7 @@ from jsonnx.api import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.graph import Graph
 from jsonnx.passes.blocked import blocked
+from jsonnx.passes.raised import raised
 from jsonnx.runtime.engine import PATIENCE
 from jsonnx.runtime.kernels import block_size
 
@@ -24,8 +25,12 @@ def conv(filters: int, kernel: Any = 3, **more: Any) -> dict[str, Any]:
     return {"type": "Conv2D", "filters": filters, "kernel_size": kernel, "padding": "same", **more}
 
 
+def sequence(filters: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
+    return {**conv(filters, kernel, **more), "type": "Conv1D"}
+
+
 def spec(layers: list[dict[str, Any]], shape: tuple[int, ...] = (12, 10, 16)) -> dict[str, Any]:
-    ends = [{"type": "GlobalAveragePooling2D"}, {"type": "Dense", "units": 3}]
+    ends = [{"type": f"GlobalAveragePooling{min(len(shape) - 1, 2)}D"}, {"type": "Dense", "units": 3}]
     training = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}
     return {"inputs": {"x": {"shape": list(shape)}}, "layers": [*layers, *ends], "training": training}
 
@@ -38,7 +43,7 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 def choices(document: dict[str, Any], samples: int, block: int = 16) -> int:
     """How many gradients have a form for so many samples."""
-    return operators(blocked(plan(check(document)).train, block, samples)).count("If")
+    return operators(blocked(raised(plan(check(document)).train), block, samples)).count("If")
 
 
 def operators(graph: Graph) -> list[str]:
@@ -74,6 +79,12 @@ NETWORKS = {
     "dilated-valid": ([conv(48), conv(32, [3, 2], padding="valid", dilation_rate=[2, 3])], (13, 11, 16)),
     "dilated-few-channels": ([conv(16, dilation_rate=2), conv(16)], (9, 8, 3)),
     "dilated-in-strips": ([conv(16, use_bias=False), conv(32, dilation_rate=2, use_bias=False)], (96, 80, 16)),
+    "sequences": ([sequence(16, 5), sequence(32, strides=2), sequence(16)], (30, 16)),
+    "causal": ([sequence(16), *(sequence(32, padding="causal", dilation_rate=2**n) for n in range(3))], (50, 16)),
+    "long-sequences": (
+        [sequence(16, use_bias=False), sequence(16, 4, use_bias=False, padding="valid", dilation_rate=3)],
+        (1500, 16),
+    ),
     "normalized": (
         [conv(16, use_bias=False), {"type": "BatchNormalization"}, RELU, conv(16, use_bias=False)],
         (8, 8, 16),

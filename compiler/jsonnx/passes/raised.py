@@ -6,10 +6,11 @@ convolutions is computed of its twin. Neither costs anything: the numbers lie in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ..graph import Builder, Constant, Graph, Node, Value
+from ..graph import Builder, Constant, GradientOf, Graph, Node, Value
 from ..types import Dim
 from .tidy import tidy
 
@@ -33,11 +34,14 @@ def raised(graph: Graph) -> Graph:
         form = None if node.domain or len(node.outputs) != 1 else FORMS.get(node.op)
         with twins.g.origin(node):
             result = None if form is None else form(twins, node)
-        if result is None:
-            twins.g.nodes.append(node)
-        else:
+            if result is None:
+                twins.g.nodes.append(node)
+            told = graph.gradients.get(node.outputs[0])
+            if told is not None and told.op == "Conv" and told.x.rank == 3:
+                result = _weights(twins, result or node.outputs[0], told.instead(new))
+        if result is not None:
             new[node.outputs[0]] = result
-    return tidy(graph.rewired(twins.g.nodes, new))
+    return tidy(replace(graph, gradients=twins.g.gradients).rewired(twins.g.nodes, new))
 
 
 def _is_sequential(node: Node) -> bool:
@@ -90,13 +94,25 @@ def _window(t: _Twins, node: Node) -> Value | None:
     x, y = node.inputs[0], node.outputs[0]
     if x is None or x.rank != 3 or (x not in t and not _is_sequential(node)):
         return None
-    attributes: dict[str, Any] = dict(node.attributes)
-    attributes |= {name: [along, *attributes[name]] for name, along in SPATIAL.items() if attributes.get(name)}
-    if pads := attributes.get("pads"):
-        attributes["pads"] = [0, pads[0], 0, pads[1]]
     operands = [t.of(x) if x is not None and x.rank == 3 else x for x in node.inputs]
-    twin = t.g.emit(node.op, *operands, **attributes)
+    twin = t.g.emit(node.op, *operands, **{**node.attributes, **_along_row(node.attributes)})
     return t.with_twin(twin, y.shape)
+
+
+def _weights(t: _Twins, gradient: Value, told: GradientOf) -> Value:
+    """The gradient of a convolution's weights [filters, channels, taps], whose twin tells what it is."""
+    twin = t.put_in(gradient, ROW)
+    attributes = {**told.attributes, **_along_row(told.attributes)}
+    t.g.gradients[twin] = GradientOf(told.op, t.of(told.x), t.of(told.dy), attributes)
+    return t.with_twin(twin, gradient.shape)
+
+
+def _along_row(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that have a number for each spatial axis, or for both of its ends."""
+    found = {name: [along, *attributes[name]] for name, along in SPATIAL.items() if attributes.get(name)}
+    if pads := attributes.get("pads"):
+        found["pads"] = [0, pads[0], 0, pads[1]]
+    return found
 
 
 def _elementwise(t: _Twins, node: Node) -> Value | None:

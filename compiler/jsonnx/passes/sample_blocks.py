@@ -38,7 +38,7 @@ FULL = 1.25
 """How many times the weights of a dilated convolution those with filled up blocks may be."""
 FEWEST = 25
 """Weights of a filter up to which the product with columns takes no longer."""
-FORMS = 12
+FORMS = 20
 """Nodes that a gradient of weights may be made of, elsewhere."""
 
 
@@ -47,7 +47,7 @@ def of_sample_blocks(b: Blocks, told: GradientOf, node: Node) -> Value | None:
     kind, or the number of samples does not suit."""
     x, dy, weights = told.x, told.dy, node.outputs[0]
     samples = b.expected(x)
-    if samples is None or told.attributes["group"] > 1:
+    if samples is None or told.attributes["group"] > 1 or x.rank != 4:
         return None
     if dy.shape[1] < b.block or not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
         return None
@@ -269,11 +269,14 @@ class SampleBlocks:
 def _others(b: Blocks, node: Node, made: Mapping[Value, Value]) -> list[Node] | None:
     """The nodes by which the result of a node comes from these operands so far, from what was made of them where it is
     their blocks that they come from; None where there are many."""
-    operands = set(made.values())
+    operands: set[Value | None] = set(made.values())
     for plain in made:
         place = b.place(plain)
-        if place is None or b.g.nodes[place].op != "ReorderOutput":
+        maker = None if place is None else b.g.nodes[place]
+        if maker is None or maker.op != "ReorderOutput":
             operands.add(plain)
+        if maker is not None and maker.op == "Unsqueeze":  # the twin of a sequence, which they read itself
+            operands.add(maker.inputs[0])
     found: set[int] = set()
     waiting = [node]
     while waiting and len(found) < FORMS:
