@@ -53,13 +53,14 @@ class Worker:
     def __init__(self, name: str, entry: Entry, folder: Path, threads: int) -> None:
         self.name = name
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}  # a run that was ended leaves files cut off
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", entry.made_by, str(folder), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=environment(entry, threads),
+            env=environment(entry, threads) | cache,
         )
         try:
             told = self._answer()

@@ -11,12 +11,12 @@ from jsonnx.api import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.passes.rows_once import with_rows_once
 
-ROWS, WIDTH, LENGTH = 20_000, 32, 6
+ROWS, WIDTH, LENGTH = 40_000, 32, 6
 
 
-def spec(rows: int = ROWS, width: int = WIDTH, optimizer: str = "adam", length: int = LENGTH) -> dict[str, Any]:
+def spec(rows: int = ROWS, width: int = WIDTH, optimizer: str = "adam") -> dict[str, Any]:
     return {
-        "inputs": {"x": {"shape": [length], "dtype": "int32"}},
+        "inputs": {"x": {"shape": [LENGTH], "dtype": "int32"}},
         "layers": [
             {"type": "Embedding", "name": "table", "input_dim": rows, "output_dim": width},
             {"type": "GlobalAveragePooling1D"},
@@ -26,8 +26,8 @@ def spec(rows: int = ROWS, width: int = WIDTH, optimizer: str = "adam", length: 
     }
 
 
-def is_taken(document: dict[str, Any], samples: int | None = 16) -> bool:
-    nodes = with_rows_once(plan(check(document)).train, samples).nodes
+def is_taken(document: dict[str, Any]) -> bool:
+    nodes = with_rows_once(plan(check(document)).train).nodes
     return any(node.op == "ScatterND" for node in nodes)
 
 
@@ -46,13 +46,13 @@ READ = {
 def test_same_steps(name: str, optimizer: str) -> None:
     x = READ[name].astype(np.int32)
     document = spec(optimizer=optimizer)
-    assert is_taken(document, len(x))
+    assert is_taken(document)
     assert_same_steps(document, x, np.random.default_rng(1).standard_normal((len(x), 3), np.float32))
 
 
 def test_same_steps_of_several_reads() -> None:
-    """A table that is read twice gets the sum of both; every output has a target."""
-    document = spec()
+    """A table that is read twice gets the sum of both. Adam would make as much of what nearly cancels as of the rest."""
+    document = spec(optimizer="sgd")
     document["inputs"]["z"] = {"shape": [2], "dtype": "int32"}
     document["layers"] = [
         {"type": "Embedding", "name": "table", "input_dim": ROWS, "output_dim": WIDTH, "from": "x"},
@@ -62,7 +62,7 @@ def test_same_steps_of_several_reads() -> None:
         {"type": "Concatenate", "from": ["first", "second"]},
         {"type": "Dense", "units": 3},
     ]
-    nodes = with_rows_once(plan(check(document)).train, 16).nodes
+    nodes = with_rows_once(plan(check(document)).train).nodes
     assert [node.op for node in nodes].count("ScatterND") == 2
     x = {"x": READ["in-turn"].astype(np.int32), "z": READ["some-again"][:, :2].astype(np.int32)}
     assert_same_steps(document, x, np.random.default_rng(1).standard_normal((16, 3), np.float32))
@@ -79,14 +79,12 @@ def test_bits_are_the_same_every_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken", "rows", "width", "samples"),
+    ("taken", "rows", "width"),
     [
-        (True, ROWS, WIDTH, 16),
-        (True, ROWS, WIDTH, None),
-        (False, 1_000, WIDTH, 16),  # stays in a cache
-        (False, 10 * ROWS, 8, 16),  # nothing to copy
-        (False, ROWS, WIDTH, ROWS),  # most rows again
+        (True, ROWS, WIDTH),
+        (False, 1_000, WIDTH),  # stays in a cache
+        (False, 10 * ROWS, 8),  # little to copy
     ],
 )
-def test_where(taken: bool, rows: int, width: int, samples: int | None) -> None:
-    assert is_taken(spec(rows, width), samples) == taken
+def test_where(taken: bool, rows: int, width: int) -> None:
+    assert is_taken(spec(rows, width)) == taken

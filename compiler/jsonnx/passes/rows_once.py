@@ -14,24 +14,21 @@ from math import prod
 from ..graph import Builder, Graph, Value
 from .tidy import tidy
 
-LARGE = 1 << 19
+LARGE = 1 << 20
 """Elements of a table from which on this is faster: adding no longer stays in a core's cache."""
 WIDE = 32
 """Elements of a row below which finding out what occurs again takes longer than to add."""
-FEW = 0.5
-"""Share of its rows that may be read at a step: with more, most occur again."""
 
 
-def with_rows_once(graph: Graph, samples: int | None = None) -> Graph:
-    """The graph with its large tables' gradients in that form; `samples` is how many there will mostly be, where
-    somebody knows."""
+def with_rows_once(graph: Graph) -> Graph:
+    """The graph with its large tables' gradients in that form."""
     g = Builder.onto(graph)
     g.nodes = []
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         table, told = node.outputs[0], graph.gradients.get(node.outputs[0])
-        if told is None or told.op != "Gather" or not _suits(table, told.x, samples):
+        if told is None or told.op != "Gather" or not _suits(table):
             g.nodes.append(node)
             continue
         with g.origin(node):
@@ -40,20 +37,15 @@ def with_rows_once(graph: Graph, samples: int | None = None) -> Graph:
     return tidy(graph.rewired(g.nodes, new)) if new else graph
 
 
-def _suits(table: Value, indices: Value, samples: int | None) -> bool:
-    elements, read = (
-        table.type.elements,
-        prod(size if isinstance(size, int) else samples or 1 for size in indices.shape),
-    )
-    if not isinstance(elements, int) or elements < LARGE:
-        return False
-    return prod(table.shape[1:]) >= WIDE and read <= FEW * table.shape[0]
+def _suits(table: Value) -> bool:
+    elements = table.type.elements
+    return isinstance(elements, int) and elements >= LARGE and prod(table.shape[1:]) >= WIDE
 
 
 def summed(g: Builder, table: Value, indices: Value, rows: Value) -> Value:
     """Zeros in the table's shape, and every one of the rows added at its index."""
     size, width = table.shape[0], prod(table.shape[1:])
-    indices, rows = g.Reshape(indices, [-1]), g.Reshape(rows, [-1, width])
+    indices, rows = g.Reshape(g.cast(indices, "int64"), [-1]), g.Reshape(rows, [-1, width])
     place = g.Range(g.const(0, "int64"), g.Squeeze(g.Shape(indices)), g.const(1, "int64"))
     places = g.ScatterElements(g.repeated(0, g.const([size], "int64"), "int64"), indices, place, axis=0)
     stands = g.Gather(places, indices)  # for each row the place of the last with its index

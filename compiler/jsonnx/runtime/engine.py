@@ -102,7 +102,7 @@ class Engine:
             help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         if self._suits_cpu:
-            graph = with_rows_once(graph, samples)
+            graph = with_rows_once(graph)
             if block_size() > 1:
                 graph = blocked(raised(graph), block_size(), samples)
             if has_scaled_sums():
