@@ -51,7 +51,7 @@ def test_same_steps(name: str, optimizer: str) -> None:
 
 
 def test_same_steps_of_several_reads() -> None:
-    """A table that is read twice gets the sum of both. Adam would make as much of what nearly cancels as of the rest."""
+    """A table that is read twice gets the sum of both. Adam would make much of sums that nearly cancel."""
     document = spec(optimizer="sgd")
     document["inputs"]["z"] = {"shape": [2], "dtype": "int32"}
     document["layers"] = [
