@@ -85,6 +85,19 @@ NETWORKS = {
         [sequence(16, use_bias=False), sequence(16, 4, use_bias=False, padding="valid", dilation_rate=3)],
         (1500, 16),
     ),
+    "sequences-of-own-filters": (
+        [
+            sequence(32),
+            {"type": "DepthwiseConv1D", "kernel_size": 3, "dilation_rate": 2},
+            {"type": "DepthwiseConv1D", "kernel_size": 4, "strides": 2, "padding": "same"},
+        ],
+        (21, 16),
+    ),
+    "transposed": (
+        [{**conv(32, 4, strides=2), "type": "Conv2DTranspose"}, {**conv(16), "type": "Conv2DTranspose"}],
+        (7, 6, 16),
+    ),
+    "sequences-transposed": ([sequence(16), {**sequence(32, 4, strides=2), "type": "Conv1DTranspose"}], (21, 16)),
     "normalized": (
         [conv(16, use_bias=False), {"type": "BatchNormalization"}, RELU, conv(16, use_bias=False)],
         (8, 8, 16),

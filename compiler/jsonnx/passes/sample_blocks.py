@@ -49,7 +49,7 @@ def of_sample_blocks(b: Blocks, told: GradientOf, node: Node) -> Value | None:
     samples = b.expected(x)
     if samples is None or told.attributes["group"] > 1 or x.rank != 4:
         return None
-    if dy.shape[1] < b.block or not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
+    if not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3) or dy.shape[1] < b.block:
         return None
     few = x.shape[1] < b.block
     if not few and x not in b:
