@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 FOREIGN = 0.04
 """The share of a processor that others may have taken. It is small, since a thread that is pushed aside has all others
 wait at their next barrier; on an idle machine it is half of that."""
+
+REST = 0.02
+"""Seconds without work after which a process rests."""
+RESTLESS = 1.0
+"""Seconds after which this is waited for no longer."""
 
 
 class Watch:
@@ -47,6 +52,17 @@ class Watch:
             with suppress(OSError):  # it may have ended
                 total += int(thread.read_text().split()[0])
         return total / 1e9
+
+
+def rest(pid: int) -> None:
+    """Wait until a process does nothing: threads spin on for a while, waiting for more work (onnxruntime's a tenth of
+    a second on a slow machine), and whoever comes next would have a processor less."""
+    end = perf_counter() + RESTLESS
+    while perf_counter() < end:
+        watch = Watch(pid)
+        sleep(REST)
+        if watch.worked() < REST / 10:
+            return
 
 
 def peak_memory() -> float:

@@ -12,22 +12,16 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import sleep
 from typing import Any, NamedTuple
 
 from .contestants import Entry
-from .load import Watch
+from .load import Watch, rest
 
 ROOT = Path(__file__).parents[1]
 WARM_UP = 3
 """Steps before any is timed, besides those of the proof."""
 PROOF = 3
 """Numbers by which contestants must agree."""
-REST = 0.02
-"""Seconds in which nothing may be done before the next turn: threads spin on for a while, waiting for more work
-(onnxruntime's a tenth of a second on a slow machine)."""
-RESTLESS = 1.0
-"""Seconds after which this is waited for no longer."""
 MOST = 20_000
 """Steps in one turn."""
 PATIENCE = 3
@@ -97,14 +91,8 @@ class Worker:
         return 1e3 * seconds / count, shared
 
     def rest(self) -> None:
-        """Wait until its threads do nothing."""
-        waited = 0.0
-        while waited < RESTLESS:
-            watch = Watch(self._process.pid)
-            sleep(REST)
-            waited += REST
-            if watch.worked() < REST / 10:
-                return
+        """Wait until its threads do."""
+        rest(self._process.pid)
 
     def _ask(self, order: str) -> dict[str, Any]:
         assert self._process.stdin is not None

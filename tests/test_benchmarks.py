@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import contest, page  # noqa: E402
 from benchmarks.contestants import GEMM, PEAK, TRAINING, Entry  # noqa: E402
-from benchmarks.load import Watch  # noqa: E402
+from benchmarks.load import Watch, rest  # noqa: E402
 from benchmarks.materials import write  # noqa: E402
 from benchmarks.referee import Turns, compete  # noqa: E402
 from benchmarks.results import LATEST, Results  # noqa: E402
@@ -85,6 +85,20 @@ def test_a_turn_with_somebody_else_is_noticed():
         for process in busy:
             process.kill()
             process.wait()
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not tell")
+def test_a_turn_begins_when_threads_no_longer_spin():
+    spinning = "import time; print(flush=True); end = time.time() + 0.3\nwhile time.time() < end: pass\ninput()"
+    with subprocess.Popen([sys.executable, "-c", spinning], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        watch = Watch(process.pid)
+        rest(process.pid)
+        worked = watch.worked()
+        time.sleep(0.1)
+        assert worked > 0.05
+        assert watch.worked() - worked < 0.01
+        process.kill()
 
 
 def test_results_are_kept_beside_earlier_ones(tmp_path):

@@ -46,25 +46,10 @@ def of_sample_blocks(b: Blocks, told: GradientOf, node: Node) -> Value | None:
     """The gradient of weights [filters, channels, height, width], which `node` gives; None where it is not of this
     kind, or the number of samples does not suit."""
     x, dy, weights = told.x, told.dy, node.outputs[0]
-    samples = b.expected(x)
-    if samples is None or told.attributes["group"] > 1 or x.rank != 4:
+    form = _form(b, told, weights)
+    if form is None:
         return None
-    if not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3) or dy.shape[1] < b.block:
-        return None
-    few = x.shape[1] < b.block
-    if not few and x not in b:
-        return None
-    if prod(weights.shape[2:]) == 1:  # a product of matrices, which takes three quarters of the time
-        return None
-    if prod(weights.shape[1:]) <= FEWEST:
-        return None
-    sizes = Sizes.of(told, weights, samples)
-    if sizes is None:
-        return None
-    form = SampleBlocks(sizes, b.block, x.shape[1] if few else b.full(x.shape[1]), b.full(dy.shape[1]))
-    if not form.suits or (form.phases > 1 and form.channels * form.filters > FULL * x.shape[1] * dy.shape[1]):
-        return None
-    image, cotangent = b.last(x) if few else b.into(x), b.into(dy)
+    image, cotangent = b.last(x) if form.of_few else b.into(x), b.into(dy)
     others = _others(b, node, {x: image, dy: cotangent})
     if others is None:
         return None
@@ -75,6 +60,27 @@ def of_sample_blocks(b: Blocks, told: GradientOf, node: Node) -> Value | None:
         lambda g: g.Transpose(_emitted_again(g, others), perm=[2, 3, 1, 0]),
     )
     return b.g.Transpose(as_stored, perm=[3, 2, 0, 1])
+
+
+def _form(b: Blocks, told: GradientOf, weights: Value) -> SampleBlocks | None:
+    """How it is computed for the expected number of samples; None where that is no gain."""
+    x, dy, samples = told.x, told.dy, b.expected(told.x)
+    if samples is None or x.rank != 4 or told.attributes["group"] > 1:
+        return None
+    if not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
+        return None
+    channels, filters = x.shape[1], dy.shape[1]
+    if filters < b.block or (channels >= b.block and x not in b):
+        return None
+    # Of one tap a product of matrices takes three quarters of the time, of few weights one with columns no more.
+    if prod(weights.shape[2:]) == 1 or prod(weights.shape[1:]) <= FEWEST:
+        return None
+    sizes = Sizes.of(told, weights, samples)
+    if sizes is None:
+        return None
+    form = SampleBlocks(sizes, b.block, channels if channels < b.block else b.full(channels), b.full(filters))
+    full_enough = form.phases == 1 or form.channels * form.filters <= FULL * channels * filters
+    return form if form.suits and full_enough else None
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,11 @@ class SampleBlocks:
     filters: int
 
     @property
+    def of_few(self) -> bool:
+        """Whether the image has its channels last."""
+        return self.channels < self.block
+
+    @property
     def phases(self) -> int:
         """Of a sample."""
         return prod(self.sizes.phases)
@@ -204,7 +215,7 @@ class SampleBlocks:
     def _image(self, g: Builder, x: Value) -> Value:
         """[1, groups * block, rows, columns * channels], samples in blocks."""
         sizes, (high, wide) = self.sizes, self.sizes.image
-        if any(sizes.pads) and self.channels < self.block:
+        if any(sizes.pads) and self.of_few:
             above, left, below, right = sizes.pads
             x = g.Pad(x, [0, above, left, 0, 0, below, right, 0])
         elif any(sizes.pads):
