@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..graph import Builder, Graph, Parameter, Value
+from ..graph import Builder, Graph, Parameter, Renewal, Value
 from ..training.initializers import Constant
 from ..training.objective import Objective
 from ..training.optimizers import Optimizer
@@ -90,11 +90,10 @@ def training_step(
 def _update(
     g: Builder, optimizer: Optimizer, weight: Parameter, gradient: Value, rate: Value, shared: Mapping[str, Value]
 ) -> None:
-    before: Value = weight
-    if optimizer.weight_decay:
-        before = g.Sub(weight, g.Mul(weight, g.Mul(rate, optimizer.weight_decay)))
     slots = {name: g.state(name, weight.shape, Constant(value=start)) for name, start in optimizer.slots().items()}
-    after, values = optimizer.update(g, before, gradient, slots, rate, shared)
+    after, values = optimizer.renewed(g, weight, gradient, slots, rate, shared)
     for name, value in values.items():
         g.assign(slots[name], value)
     g.updates[weight.name] = after if weight.constraint is None else weight.constraint.project(g, after)
+    if weight.constraint is None and gradient in g.gradients:
+        g.renewals[weight.name] = Renewal(optimizer, gradient, rate, shared)

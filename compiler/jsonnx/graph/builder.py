@@ -13,7 +13,7 @@ import onnx
 from ..types import Dim, Size, TensorType, require
 from .branches import Way, either
 from .infer import Inference, schema_of
-from .ir import Constant, GradientOf, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
+from .ir import Constant, GradientOf, Graph, Input, JsonPath, Node, Parameter, Random, Renewal, State, Value
 from .lookup import ML, table
 from .loops import Step, loop
 from .tensors import numpy_dtype
@@ -50,6 +50,7 @@ class Builder:
         self.losses: list[Value] = []
         self.masks: dict[str, Value] = {}
         self.gradients: dict[Value, GradientOf] = {}
+        self.renewals: dict[str, Renewal] = {}
         self.stacks: dict[Value, Sequence[Value]] = {}
         self.trainable = True
         self.samples: int | None = None
@@ -67,7 +68,7 @@ class Builder:
         g.nodes, g.losses = list(graph.nodes), list(graph.losses)
         g.inputs, g.parameters, g.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         g.randoms, g.updates, g.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
-        g.gradients = dict(graph.gradients)
+        g.gradients, g.renewals = dict(graph.gradients), dict(graph.renewals)
         return g
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
@@ -83,6 +84,7 @@ class Builder:
             tuple(self.losses),
             {name: mask for name, mask in self.masks.items() if name in outputs},
             dict(self.gradients),
+            dict(self.renewals),
         )
 
     @contextmanager

@@ -159,13 +159,30 @@ class GradientOf:
         return replace(self, x=new.get(self.x, self.x), dy=new.get(self.dy, self.dy))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Renewal:
+    """How a step renews a weight of whose gradient the graph tells what it is: by the optimizer's rule, of the
+    gradient, the rate and what all weights share."""
+
+    optimizer: Any
+    gradient: Value
+    rate: Value
+    shared: Mapping[str, Value]
+
+    def instead(self, new: Mapping[Value, Value]) -> Renewal:
+        """The same of the values that have come in the place of others."""
+        shared = {name: new.get(value, value) for name, value in self.shared.items()}
+        gradient, rate = new.get(self.gradient, self.gradient), new.get(self.rate, self.rate)
+        return replace(self, gradient=gradient, rate=rate, shared=shared)
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in an order in which they can run, and everything that is not a node's output.
 
     `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
-    an output, which of its places count in a loss; `gradients` tell what some values are, for a pass that knows another
-    way to them than their nodes'.
+    an output, which of its places count in a loss; `gradients` tell what some values are, and `renewals` how weights
+    get their new values, for a pass that knows another way to them than their nodes'.
     """
 
     inputs: Mapping[str, Input]
@@ -178,6 +195,7 @@ class Graph:
     losses: tuple[Value, ...] = ()
     masks: Mapping[str, Value] = field(default_factory=dict)
     gradients: Mapping[Value, GradientOf] = field(default_factory=dict)
+    renewals: Mapping[str, Renewal] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
@@ -208,6 +226,7 @@ class Graph:
             losses=tuple(new.get(value, value) for value in self.losses),
             masks={name: new.get(value, value) for name, value in self.masks.items()},
             gradients={new.get(value, value): told.instead(new) for value, told in self.gradients.items()},
+            renewals={name: renewal.instead(new) for name, renewal in self.renewals.items()},
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..diagnostics import CompileError, Diagnostic
 from ..graph import NotLearned, open_states, settled, uncollected
 from ..passes.blocked import blocked
+from ..passes.by_rows import ByRows, by_rows
 from ..passes.packing import packed
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
@@ -27,8 +28,9 @@ from .plan import RATE, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
 from .providers import CPU, resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
-from .session import joined
-from .variables import SETS, Runner, on_host, place
+from .row_tables import RowTables, has_rows
+from .session import element_type, joined
+from .variables import SETS, HostVariables, Runner, on_host, place, takes_text
 from .weights import fitting
 
 if TYPE_CHECKING:
@@ -59,8 +61,13 @@ class Engine:
         start = initial_weights(plan.train, plan.seed)
         self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
         joins = fast and on_host(plan.train, self.provider) and plan.training.remat is None
-        self._step, packs = packed(plan.train) if joins else (plan.train, {})
-        self._variables = place(plan.train, start, self.provider, packs)
+        tables = self._by_rows() if joins and self.provider.full == CPU and not takes_text(plan.train) else None
+        step = tables.graph if tables else plan.train
+        for name, state in tables.further.items() if tables else ():
+            start[name] = np.zeros(state.shape, element_type(state.dtype))
+        self._step, packs = packed(step) if joins else (step, {})
+        self._variables = place(step, start, self.provider, packs, tables)
+        self._tables = RowTables(tables, self._variables, self._plain) if tables else None
         self._train: Runner | None = None
         self._suits_cpu = fast and self.provider.full == CPU
         convolves = any(told.op == "Conv" for told in self._step.gradients.values())
@@ -79,8 +86,14 @@ class Engine:
         if self._train is None or self._more > PATIENCE or (others and fit):
             self._made_for, self._more, self._lanes = samples, 0, None  # lanes are bound to the session that goes
             graph = self._suited(self._step, samples, self.plan.training.remat)
-            self._train = self._loaded(graph, self.plan.fetched)
+            self._train = self._loaded(graph, self.plan.fetched, self._tables.step.kept if self._tables else ())
         return self._train
+
+    def _by_rows(self) -> ByRows | None:
+        """The step with tables by rows, as the spec alone decides it."""
+        plan = self.plan
+        others = [plan.evaluate, plan.predict, *(made.graph for made in plan.augmented if made.graph)]
+        return by_rows(plan.train, others, plan.training.batch_size)
 
     @cached_property
     def _evaluate(self) -> Runner:
@@ -91,6 +104,9 @@ class Engine:
         return self._runner(self.plan.predict, self.plan.outputs)
 
     def _runner(self, graph: Graph, fetched: Iterable[str]) -> Runner:
+        return self._plain(self._tables.step.reading(graph) if self._tables else graph, fetched)
+
+    def _plain(self, graph: Graph, fetched: Iterable[str]) -> Runner:
         return self._loaded(self._suited(graph), fetched)
 
     @uncollected()
@@ -110,20 +126,40 @@ class Engine:
         return rematerialised(graph, remat, self.plan.training.batch_size)
 
     @uncollected()
-    def _loaded(self, graph: Graph, fetched: Iterable[str]) -> Runner:
-        return Runner(graph, fetched, self._variables, self.provider, self.threads)
+    def _loaded(self, graph: Graph, fetched: Iterable[str], kept: Iterable[str] = ()) -> Runner:
+        return Runner(graph, fetched, self._variables, self.provider, self.threads, kept)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 
     def weights(self) -> Weights:
         """Copies of the network's weights, in Keras' order."""
-        placed = self._variables.read(name for name in self.plan.weight_names if name not in self.learned)
-        found = placed | self.learned
+        found = self._read(name for name in self.plan.weight_names if name not in self.learned) | self.learned
         return {name: found[name] for name in self.plan.weight_names}
 
     def variables(self) -> Weights:
         """Copies of everything that a step reads: weights, states and slots."""
+        return self._read((*self.plan.train.parameters, *self.plan.train.states)) | self.learned
+
+    def _read(self, names: Iterable[str]) -> Weights:
+        """Copies of these variables as they are now."""
+        wanted = [name for name in names if name not in self.learned]
+        found = self._tables.now(wanted) if self._tables else {}
+        placed = self._variables.read(name for name in wanted if name not in found) | found
+        return {name: placed[name] for name in wanted}
+
+    def stored(self) -> Weights:
+        """Copies of everything as it is kept: to go on from it is to go on as if nothing had happened."""
         return self._variables.read() | self.learned
+
+    def taken(self, arrays: Weights) -> Weights:
+        """What `stored` gave, maybe elsewhere, as it can be written here."""
+        tables = None if self._tables else self._by_rows()
+        if tables is None or not has_rows(tables, arrays):
+            return arrays
+        before = HostVariables(arrays, (), {})
+        placed = RowTables(tables, before, lambda graph, names: Runner(graph, names, before, resolve("cpu"), None))
+        plain = {name: array for name, array in arrays.items() if name not in tables.further}
+        return plain | placed.now(plain)
 
     def adapt(self, samples: Samples) -> None:
         """Have layers learn from the samples what they have not learned yet."""
@@ -140,7 +176,11 @@ class Engine:
             self._train = None
             for runner in ("_evaluate", "_predict"):
                 self.__dict__.pop(runner, None)
-        self._variables.write({name: array for name, array in arrays.items() if name not in learned})
+        placed = {name: array for name, array in arrays.items() if name not in learned}
+        settled = self._tables.settle(placed) - placed.keys() if self._tables else ()
+        self._variables.write(placed)
+        if self._tables and settled:
+            self._variables.write(self._tables.counted(settled))
         self._trail = 0
 
     def fitting(self, weights: Mapping[str, Any], strict: bool) -> Weights:
@@ -215,7 +255,7 @@ class Engine:
         """Back to the variables from before the last step that was finite: what that step made gave this loss."""
         made = self._variables.read()
         back = min(self._trail, 1)
-        self._variables.current = (self._variables.current - 1 - back) % SETS
+        self._variables.back(1 + back)
         number, self.steps, self._trail = self.steps + 1, self.steps - back, 0
         bad = next((name for name, array in made.items() if not np.isfinite(array).all()), None)
         message = f"the loss became {loss} at step {number}" + (f"; {bad!r} is no longer finite" if bad else "")

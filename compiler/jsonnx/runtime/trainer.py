@@ -200,7 +200,7 @@ class Trainer:
 
         Raises UsageError `unwritable-file`; then an earlier file of that name is as it was.
         """
-        arrays = self._engine.variables()
+        arrays = self._engine.stored()
         progress = self._progress
         if progress is not None and progress.best is not None:
             arrays |= {f"{_BEST}{name}": array for name, array in progress.best.items()}
@@ -223,7 +223,7 @@ class Trainer:
         arrays, state = checkpoint.load(name)
         best = {n.removeprefix(_BEST): array for n, array in arrays.items() if n.startswith(_BEST)}
         values = {n: array for n, array in arrays.items() if not n.startswith(_BEST)}
-        values, best = self._with_strings(values), self._with_strings(best)
+        values, best = self._engine.taken(self._with_strings(values)), self._with_strings(best)
         self._check(name, values, best, state)
         self._engine.write(values)
         self._engine.steps = state["steps"]
@@ -251,6 +251,9 @@ class Trainer:
         self, name: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
     ) -> None:
         mine = self._engine.variables()
+        stored = self._engine.stored()
+        if stored.keys() <= values.keys():
+            mine = stored
         faults = []
         if state["spec"] != self.plan.fingerprint:
             faults.append("it was made of another spec")

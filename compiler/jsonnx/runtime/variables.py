@@ -3,6 +3,9 @@
 There are three sets of every variable that changes. A step reads one set and writes the next, so nothing is ever bound
 to the place it is read from (nothing orders the write after the last read), and the set before the last step is there
 to go back to. The bindings are made once: making them anew took a tenth of a small step.
+
+Tables that are renewed by rows (`passes.by_rows`) are there once: what is written was made of what was read. To go back
+there are the rows that the last steps wrote, as they were before.
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ import numpy as np
 
 from ..backend import emit, serialize
 from ..graph import Builder
+from ..passes.by_rows import BEFORE, INDICES, ByRows
 from ..passes.packing import Packs
 from .providers import Provider, create_session, load_runtime
+from .random import batch_sizes, size_of
 from .session import element_type, runtime_failure
 
 if TYPE_CHECKING:
     from ..graph import Graph
+    from ..types import TensorType
 
 SETS = 3
 UPDATED = "next/"
@@ -40,14 +46,22 @@ class Variables(Protocol):
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """New current values for some variables."""
 
+    def back(self, steps: int) -> None:
+        """As they were before the last steps, at most `SETS - 1`, since nothing was written."""
+
 
 class HostVariables:
-    """Variables in ordinary memory. Those of a vector are its parts, which are there by their own names too."""
+    """Variables in ordinary memory. Those of a vector are its parts, which are there by their own names too; those of
+    tables by rows have the same place in all sets."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], changing: Iterable[str], packs: Packs) -> None:
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], changing: Iterable[str], packs: Packs, tables: ByRows | None = None
+    ) -> None:
         self.current = 0
         self._names = list(arrays)
-        changes = set(changing)
+        self._tables = tables.tables if tables else ()
+        self._before: list[dict[str, np.ndarray]] = [{} for _ in range(SETS)]
+        changes = set(changing) - (tables.variables if tables else set())
         first = _with_vectors({name: _aligned(array) for name, array in arrays.items()}, packs)
         others = [
             _with_vectors({n: _aligned(a) if n in changes else a for n, a in first.items() if n in arrays}, packs)
@@ -64,6 +78,22 @@ class HostVariables:
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             self._arrays[self.current][name][...] = array
+
+    def before(self, here: int, name: str, type: TensorType, sizes: Mapping[str, int]) -> np.ndarray:
+        """The place of an output of a step that reads this set: rows that it writes, or what they were."""
+        shape = tuple(size_of(size, sizes) for size in type.shape)
+        known = self._before[here].get(name)
+        if known is None or known.shape != shape:
+            known = self._before[here][name] = np.empty(shape, element_type(type.dtype))
+        return known
+
+    def back(self, steps: int) -> None:
+        for _ in range(steps):
+            self.current = (self.current - 1) % SETS
+            before = self._before[self.current]
+            for table in self._tables:
+                for name in table.variables:
+                    self._arrays[0][name][before[f"{INDICES}{table.weight}"]] = before[f"{BEFORE}{name}"]
 
 
 def _with_vectors(arrays: dict[str, np.ndarray], packs: Packs) -> dict[str, np.ndarray]:
@@ -134,20 +164,25 @@ class DeviceVariables:
         self._fill(self.read() | dict(arrays))
         self.current = 0
 
+    def back(self, steps: int) -> None:
+        self.current = (self.current - steps) % SETS
 
-def place(graph: Graph, arrays: Mapping[str, np.ndarray], provider: Provider, packs: Packs) -> Variables:
+
+def place(
+    graph: Graph, arrays: Mapping[str, np.ndarray], provider: Provider, packs: Packs, tables: ByRows | None = None
+) -> Variables:
     """The variables of a training graph, where the provider wants them."""
     if on_host(graph, provider):
-        return HostVariables(arrays, graph.updates, packs)
+        return HostVariables(arrays, graph.updates, packs, tables)
     return DeviceVariables(graph, arrays, graph.updates, provider)
 
 
 def on_host(graph: Graph, provider: Provider) -> bool:
     """Whether variables stay in ordinary memory."""
-    return provider.device == "cpu" or _takes_text(graph)
+    return provider.device == "cpu" or takes_text(graph)
 
 
-def _takes_text(graph: Graph) -> bool:
+def takes_text(graph: Graph) -> bool:
     """Whether an input is text, which cannot be bound: then arrays go in and come out at every step."""
     return any(value.dtype == "string" for value in graph.inputs.values())
 
@@ -156,9 +191,16 @@ class Runner:
     """A graph in onnxruntime that reads the variables and, where it has updates, renews them."""
 
     def __init__(
-        self, graph: Graph, fetched: Iterable[str], variables: Variables, provider: Provider, threads: int | None
+        self,
+        graph: Graph,
+        fetched: Iterable[str],
+        variables: Variables,
+        provider: Provider,
+        threads: int | None,
+        kept: Iterable[str] = (),
     ) -> None:
-        self._variables, self._device, self._bindable = variables, provider.device, not _takes_text(graph)
+        """`kept` are outputs that the variables need to go back."""
+        self._variables, self._device, self._bindable = variables, provider.device, not takes_text(graph)
         # A plan saves 0.2 us a node, and lets the memory of a convolutional network's step grow to almost twice.
         planned = not graph.is_of_large
         self._session = create_session(serialize(emit(graph)), provider, threads, optimization=LEVEL, planned=planned)
@@ -166,6 +208,8 @@ class Runner:
         self.fed = [name for name in (*graph.inputs, *graph.randoms) if name in inputs]
         self._reads = [name for name in (*graph.parameters, *graph.states) if name in inputs]
         self._fetched, self._updates = list(fetched), list(graph.updates)
+        self._kept = {name: graph.outputs[name].type for name in kept}
+        self._inputs = {name: value.type for name, value in graph.inputs.items()}
         self._bindings: dict[int, Any] = {}
         types: dict[str, Any] = {name: graph.outputs[name].type for name in self._fetched}
         self._results: dict[str, np.ndarray] | None = None
@@ -202,6 +246,8 @@ class Runner:
         if self._results is None:
             for name in self._fetched:  # anew: the tensor of the last run would have to have the same shape
                 binding.bind_output(name, "cpu")
+        if self._kept:
+            self._keep(binding, self._sizes(feeds))
         self._session.run_with_iobinding(binding)
         if self._updates:
             self._variables.current = _following(self._variables.current)
@@ -217,6 +263,7 @@ class Runner:
         places = {name: wrap(results[name]) for name in self._fetched}
         variables, run_bound, renews = self._variables, self._session.run_with_iobinding, bool(self._updates)
         bindings: list[Any] = [None] * SETS
+        keeps, sizes = bool(self._kept), self._sizes(feeds)
 
         def bind(here: int) -> Any:
             binding = bindings[here] = self._bound(here)
@@ -232,6 +279,8 @@ class Runner:
             binding = bindings[here] or bind(here)
             for name in further:
                 binding.bind_cpu_input(name, further[name])
+            if keeps:
+                self._keep(binding, sizes)
             try:
                 run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions share no base of their own
@@ -240,6 +289,17 @@ class Runner:
                 variables.current = (here + 1) % SETS
 
         return run
+
+    def _sizes(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+        return batch_sizes({name: self._inputs[name] for name in feeds if name in self._inputs}, feeds)
+
+    def _keep(self, binding: Any, sizes: Mapping[str, int]) -> None:
+        """Has the next run keep what it overwrites: how much that is depends on the batch."""
+        variables = self._variables
+        assert isinstance(variables, HostVariables)
+        for name, type in self._kept.items():
+            place = variables.before(variables.current, name, type, sizes)
+            binding.bind_ortvalue_output(name, load_runtime().OrtValue.ortvalue_from_numpy(place))
 
     def _binding(self) -> Any:
         """What reads the current set and writes the next. Fetched outputs come first.

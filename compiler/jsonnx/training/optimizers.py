@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bricks import Brick, Family, attr
 from ..types import require
+from .idle import AdamIdle, Fading, Idle
 from .initializers import Ones
 
 if TYPE_CHECKING:
@@ -74,6 +75,16 @@ class Optimizer(Brick):
         """The weight and its slots after the step."""
         raise NotImplementedError
 
+    def renewed(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+        """The weight and its slots after it has decayed and made the step."""
+        if self.weight_decay:
+            weight = g.Sub(weight, g.Mul(weight, g.Mul(rate, self.weight_decay)))
+        return self.update(g, weight, gradient, slots, rate, shared)
+
+    def idle(self) -> Idle | None:
+        """What a weight without a gradient does, where that can be told for many steps at once."""
+        return None
+
     def clip(self, g: Builder, gradients: dict[Parameter, Value]) -> dict[Parameter, Value]:
         """The gradients within the bounds."""
         if self.clipnorm is not None:
@@ -127,6 +138,12 @@ class SGD(Optimizer):
         ahead = g.Sub(g.Mul(velocity, self.momentum), step) if self.nesterov else velocity
         return g.Add(weight, ahead), {"momentum": velocity}
 
+    def idle(self) -> Idle | None:
+        if self.weight_decay:
+            return None
+        reach = self.momentum if self.nesterov else 1.0
+        return Fading({"momentum": self.momentum}, "momentum", reach) if self.momentum else Idle()
+
 
 @OPTIMIZERS.register("rmsprop")
 class RMSprop(Optimizer):
@@ -155,6 +172,12 @@ class RMSprop(Optimizer):
         if self.momentum:
             step = changed["momentum"] = decayed(g, slots["momentum"], self.momentum, step)
         return g.Sub(weight, step), changed
+
+    def idle(self) -> Idle | None:
+        if self.weight_decay or not self.epsilon or self.momentum > 1.0:
+            return None
+        shrinking = {name: self.momentum if name == "momentum" else self.rho for name in self.slots()}
+        return Fading(shrinking, "momentum" if self.momentum else "", -1.0)
 
 
 class Moments(Optimizer):
@@ -196,6 +219,11 @@ class AdamSteps(Moments):
             squares = changed["velocity_hat"] = g.Max(slots["velocity_hat"], squares)
         divisor = g.Add(g.Sqrt(squares), self.epsilon / sqrt(1.0 - self.beta_2))
         return g.Sub(weight, g.Mul(g.Div(changed["momentum"], divisor), shared["rate"])), changed
+
+    def idle(self) -> Idle | None:
+        epsilon = self.epsilon / sqrt(1.0 - self.beta_2)
+        found = AdamIdle(self.beta_1, self.beta_2, epsilon, self.weight_decay or 0.0)
+        return found if found.is_exact and not self.amsgrad else None
 
 
 @OPTIMIZERS.register("adam")
@@ -271,6 +299,9 @@ class Adagrad(Optimizer):
         total = g.Add(slots["accumulator"], g.Mul(gradient, gradient))
         step = g.Div(g.Mul(gradient, rate), g.Sqrt(g.Add(total, self.epsilon)))
         return g.Sub(weight, step), {"accumulator": total}
+
+    def idle(self) -> Idle | None:
+        return Idle() if self.epsilon and not self.weight_decay else None
 
 
 @OPTIMIZERS.register("adadelta")
