@@ -172,3 +172,17 @@ def test_other_machines_blocks_are_as_right() -> None:
 def test_a_file_for_others_has_no_blocks() -> None:
     assert not any(node.domain for node in plan(check(spec(RESIDUAL))).train.nodes)
     assert not any(node.domain for node in jsonnx.compile(spec(RESIDUAL)).proto.graph.node)
+
+
+def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
+    document = {
+        "inputs": {"image": {"shape": ["width", 7, 1]}},
+        "layers": [
+            {"type": "Activation", "activation": "exponential"},
+            {"type": "GlobalAveragePooling2D"},
+            {"type": "Dense", "units": 2},
+        ],
+        "training": {"loss": "mse", "optimizer": "sgd"},
+    }
+    x = np.random.default_rng(0).normal(size=(3, 9, 7, 1)).astype(np.float32)
+    assert_same_steps(document, x, np.ones((3, 2), np.float32))

@@ -83,6 +83,16 @@ def test_steps_are_those_of_sequences(name: str) -> None:
     assert_same_steps(spec(NETWORKS[name]), x, y)
 
 
+def test_what_is_told_of_a_gradient_comes_before_it() -> None:
+    """A cell's convolution over one place: here the cotangent's twin was made behind what is told by it."""
+    cell = {"type": "ConvLSTM1D", "filters": 8, "kernel_size": 6, "strides": 7, "data_format": "channels_first"}
+    document = spec([])
+    document["inputs"]["x"]["shape"] = [8, 7, 6]
+    document["layers"] = [cell, {"type": "Flatten"}, {"type": "Dense", "units": 4, "activation": "softmax"}]
+    x = np.random.default_rng(0).normal(size=(3, 8, 7, 6)).astype(np.float32)
+    assert_same_steps(document, x, np.arange(3))
+
+
 @pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
     graph = blocked(raised(plan(check(spec([conv(32, padding="causal", activation="relu")] * 4))).train), BLOCK)

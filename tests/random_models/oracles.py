@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from random import Random as Dice
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import onnx
 import onnxruntime
+from jsonnx.api import Trainer
 from jsonnx.backend import emit
 from jsonnx.driver import compiled, training_graph
 from jsonnx.gradient import gradients
@@ -21,18 +24,20 @@ from jsonnx.graph import Builder, Graph
 from jsonnx.layers import LAYERS
 from jsonnx.layers.time_distributed import along_batch
 from jsonnx.model import Model
+from jsonnx.passes import by_rows
 from jsonnx.passes.bind import bind
 from jsonnx.passes.layout import channels_first
 from jsonnx.passes.lower import lower
 from jsonnx.passes.remat import MODES, rematerialised
 from jsonnx.passes.tidy import tidy
 from jsonnx.runtime.random import size_of
+from jsonnx.runtime.trainer import Diverged
 from jsonnx.validation import Checked, check
 
 from .compare import AMPLIFIED, Broken, Evaluated, compare, run, session
 from .reference import Reference
 from .renaming import rename, shuffled
-from .values import SIZES, Arrays, randoms_for, targets_for, tensor, weights_for
+from .values import SIZES, Arrays, moved, randoms_for, targets_for, tensor, weights_for
 
 FORWARD = 1e-4
 """Relative error allowed of results in float32, by the largest of a tensor."""
@@ -42,6 +47,9 @@ DOUBLE = 2.0**-53
 """What float64 rounds, relatively."""
 SLOPE = 1e-5
 """Relative error allowed of a gradient along a direction, by central differences in float64."""
+
+STEPS = 3
+"""How many a trainer makes."""
 
 
 @dataclass
@@ -261,6 +269,34 @@ def step(case: Case) -> None:
             compare(oracle, lambda draw, made=made: evaluations(draw, made), GRADIENT)
 
 
+def trainer(case: Case) -> None:
+    """Steps in the form that suits the machine, with tables by rows however small they are, are those of the plain
+    graph."""
+
+    def trained(draw: int, fast: bool, rng: np.random.Generator | None = None) -> Arrays:
+        made = Trainer(case.spec, threads=1, seed=case.seed, fast=fast)
+        if rng is not None:
+            made.set_weights(moved(made.weights(), rng))
+        losses = []
+        for step in range(STEPS):
+            x = case.feeds(draw=STEPS * draw + step)
+            y = targets_for(case.checked, SIZES[0], np.random.default_rng((case.seed, draw, step)))
+            losses.append(made.step(x, {name.removesuffix("/target"): values for name, values in y.items()})["loss"])
+        return {"losses": np.array(losses), **numbers(made.weights())}
+
+    def evaluations(draw: int) -> Evaluated:
+        rng = np.random.default_rng((case.seed, draw))
+        wanted = trained(draw, False)
+        return trained(draw, True), wanted, lambda: [trained(draw, False, rng) for _ in range(2)]
+
+    with patch.multiple(by_rows, LARGE=0, WIDE=0, FEW=0), suppress(Diverged):
+        compare("trainer", evaluations, GRADIENT)
+
+
+def numbers(arrays: Arrays) -> Arrays:
+    return {name: array for name, array in arrays.items() if array.dtype.kind == "f" and array.size}
+
+
 def bytes_(case: Case) -> None:
     """The same bytes again, and from the spec inside the model."""
     inside = json.loads(next(p.value for p in case.model.metadata_props if p.key == "jsonnx.spec"))
@@ -324,7 +360,7 @@ def names(case: Case) -> None:
 
 
 ORACLES: tuple[Callable[[Case], None], ...] = (shapes, forward, bytes_, batches, names)
-TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step)
+TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step, trainer)
 
 
 def examine(spec: dict[str, Any], seed: int = 0, only: Iterable[str] | None = None) -> list[Broken]:

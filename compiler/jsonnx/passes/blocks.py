@@ -57,7 +57,7 @@ class Blocks:
 
     def is_whole(self, x: Value) -> bool:
         """Whether a value's channels fill their blocks: no others are there, whose numbers mean nothing."""
-        return bool(x.shape[1] == self.full(x.shape[1]))
+        return x.type.is_fixed(1) and bool(x.shape[1] == self.full(x.shape[1]))
 
     def into(self, x: Value) -> Value:
         """A plain value in blocks."""

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Builder, Graph, Node, Parameter, Renewal, State, Value
+from ..graph import Builder, Graph, Node, Renewal, State, Value, in_order
 from ..training.idle import OLDEST, Idle
 from ..training.initializers import Constant
-from ..types import Size, TensorType
+from ..types import BATCH, Dim, Size, TensorType
 from .rows_once import sums_of_equal
 from .tidy import tidy
 
@@ -31,6 +31,9 @@ WIDE = 16
 """Elements of a row below which to find a row takes longer than to renew it."""
 FEW = 3
 """How many times as many rows a table has to have as a step reads: with two and a half times it takes as long."""
+
+LONG = 256
+"""What is taken for the length of a sequence that the data decide."""
 
 COUNT = "optimizer/iterations"
 """The state that counts steps."""
@@ -108,24 +111,25 @@ class ByRows:
         """Another graph of the same network, which reads these tables as they are now."""
         g, new = Builder.onto(graph), dict[Value, Value]()
         g.nodes = []
-        tables = {graph.parameters[table.weight]: table for table in self.tables if table.weight in graph.parameters}
+        known = {name: graph.parameters.get(name) for name in (table.weight for table in self.tables)}
+        tables: dict[Value | None, Table] = {known[table.weight]: table for table in self.tables}
         for node in graph.nodes:
             node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-            table = tables.get(node.inputs[0]) if node.inputs else None  # type: ignore[arg-type]
+            table = tables.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
             if table is None:
                 g.nodes.append(node)
                 continue
             with g.origin(node):
                 found = self._rows(g, table, _flat(g, node.inputs[1])).weight
-                new[node.outputs[0]] = g.reshape(found, node.outputs[0].shape)
-        return tidy(graph.rewired(g.nodes, new) if not new else _with_states(graph, g).rewired(g.nodes, new))
+                new[node.outputs[0]] = _shaped(g, found, node)
+        return tidy(replace(graph, states=dict(g.states)).rewired(g.nodes, new)) if new else graph
 
-    def now(self, table: Table) -> Graph:
-        """Rows of the table's values as they are now, which ones is an input."""
+    def now(self, table: Table, names: Iterable[str]) -> Graph:
+        """Rows of some of the table's values as they are now, which ones is an input."""
         g = Builder()
         rows = self._rows(g, table, g.input(ROWS, TensorType("int64", (Size.named("rows"),))))
         found = dict(zip(table.values, (rows.weight, *rows.slots.values()), strict=True))
-        return tidy(g.graph({f"{NOW}{name}": value for name, value in found.items()}))
+        return tidy(g.graph({f"{NOW}{name}": found[name] for name in names}))
 
     def _rows(self, g: Builder, table: Table, indices: Value) -> Rows:
         g.parameters.setdefault(table.weight, self.graph.parameters[table.weight])
@@ -133,10 +137,6 @@ class ByRows:
             if name in self.graph.states:
                 g.states.setdefault(name, self.graph.states[name])
         return rows_of(g, table, indices)
-
-
-def _with_states(graph: Graph, g: Builder) -> Graph:
-    return replace(graph, states=dict(g.states))
 
 
 def rows_of(g: Builder, table: Table, indices: Value, numbers: Mapping[str, Value] = {}) -> Rows:
@@ -152,8 +152,9 @@ def rows_of(g: Builder, table: Table, indices: Value, numbers: Mapping[str, Valu
         return Rows(stored, *table.idle.caught_up(g, weight, by_name, []), None, numbers)
     column = (indices.shape[0], 1)
     age = g.Sub(g.cast(known[COUNT], "int32"), stored[f"{table.scope}/{RENEWED}"])
+    known_age = g.Clip(age, 0, OLDEST)  # a checkpoint may say anything
     of_ages = table.idle.factors(g, known.get(f"{table.scope}/{SUMS}"))
-    factors = [g.reshape(_at(g, g.reshape(factor, [OLDEST + 1]), age), column) for factor in of_ages]
+    factors = [g.reshape(_at(g, g.reshape(factor, [OLDEST + 1]), known_age), column) for factor in of_ages]
     weight, by_name = table.idle.caught_up(g, weight, by_name, factors)
     many = {name: g.reshape(g.Expand(number, g.Shape(indices)), column) for name, number in numbers.items()}
     return Rows(stored, weight, by_name, age, many)
@@ -185,8 +186,7 @@ def _suited(step: Graph, name: str, others: Iterable[Graph], samples: int) -> Ta
         return None
     if not isinstance(elements, int) or elements < LARGE or weight.shape[1] < WIDE:
         return None
-    read = [size if isinstance(size, int) else samples for size in told.x.shape]
-    if FEW * prod(read) > weight.shape[0]:
+    if FEW * prod(_guessed(size, samples) for size in told.x.shape) > weight.shape[0]:
         return None
     inside = f"optimizer/{name}"
     readers = [node for node in step.nodes if weight in node.inputs and node.scope != inside]
@@ -199,6 +199,11 @@ def _suited(step: Graph, name: str, others: Iterable[Graph], samples: int) -> Ta
     return Table(name, tuple(renewal.optimizer.slots()), idle)
 
 
+def _guessed(size: Dim, samples: int) -> int:
+    """A size as a number, where only the batch's is known."""
+    return size if isinstance(size, int) else samples if size == BATCH else LONG
+
+
 def _is_lookup(node: Node, weight: Value | None) -> bool:
     return node.op == "Gather" and node.inputs[0] is weight and node.attribute("axis", 0) == 0
 
@@ -207,6 +212,13 @@ def _flat(g: Builder, indices: Value | None) -> Value:
     assert indices is not None
     count = indices.type.elements
     return g.refine(g.Reshape(g.cast(indices, "int64"), [-1]), (count,))
+
+
+def _shaped(g: Builder, rows: Value, lookup: Node) -> Value:
+    """The rows, one for each index, as the result of the lookup that they stand for."""
+    indices, shape = lookup.inputs[1], lookup.outputs[0].shape
+    assert indices is not None
+    return g.refine(g.Reshape(rows, g.sizes(shape, indices)), shape)
 
 
 def _renewing(step: Graph, table: Table) -> Graph:
@@ -230,15 +242,15 @@ def _renewing(step: Graph, table: Table) -> Graph:
             if table.idle.ages:
                 sizes = g.Concat(g.Shape(read), g.const([_turn(weight)], "int64"), axis=0)
                 found, _ = g.Split(found, sizes, axis=0, outputs=2)
-            found = g.refine(found, (read.shape[0], *weight.shape[1:]))
-            new[node.outputs[0]] = g.reshape(found, node.outputs[0].shape)
-    assert rows is not None and indices is not None
+            new[node.outputs[0]] = _shaped(g, found, node)
+    assert rows is not None
+    assert indices is not None
     with g.at(table.scope, ("training", "optimizer")):
         _renew(g, table, rows, indices, step.gradients[renewal.gradient].instead(new).dy, renewal.instead(new))
     outputs = {f"{INDICES}{table.weight}": indices}
     outputs |= {f"{BEFORE}{name}": value for name, value in rows.stored.items()}
     graph = g.graph({**step.outputs, **outputs})
-    return graph.rewired(graph.nodes, new)
+    return graph.rewired(in_order(graph.nodes), new)  # the rates may have come behind what now asks for them
 
 
 def _numbers(renewal: Renewal) -> dict[str, Value]:

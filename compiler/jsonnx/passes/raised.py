@@ -101,9 +101,10 @@ def _window(t: _Twins, node: Node) -> Value | None:
 
 def _weights(t: _Twins, gradient: Value, told: GradientOf) -> Value:
     """The gradient of a convolution's weights [filters, channels, taps], whose twin tells what it is."""
-    twin = t.put_in(gradient, ROW)
     attributes = {**told.attributes, **_along_row(told.attributes)}
-    t.g.gradients[twin] = GradientOf(told.op, t.of(told.x), t.of(told.dy), attributes)
+    told = GradientOf(told.op, t.of(told.x), t.of(told.dy), attributes)  # before what it tells of: as nodes come
+    twin = t.put_in(gradient, ROW)
+    t.g.gradients[twin] = told
     return t.with_twin(twin, gradient.shape)
 
 

@@ -60,7 +60,8 @@ def sums_of_equal(g: Builder, places: Value, indices: Value, rows: Value, start:
     come last and occur once may be in `start` alone.
     """
     width = rows.type.fixed(1)
-    place = g.Range(g.const(0, places.dtype), g.cast(g.Squeeze(g.Shape(indices)), places.dtype), g.const(1, places.dtype))
+    count = g.cast(g.Squeeze(g.Shape(indices)), places.dtype)
+    place = g.Range(g.const(0, places.dtype), count, g.const(1, places.dtype))
     places = g.ScatterElements(places, indices, place, axis=0)
     stands = g.GatherElements(places, indices, axis=0)  # for each row the one to which it is added
     again = g.Reshape(g.NonZero(g.Not(g.Equal(stands, place))), [-1])

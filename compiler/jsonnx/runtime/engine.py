@@ -147,9 +147,12 @@ class Engine:
         placed = self._variables.read(name for name in wanted if name not in found) | found
         return {name: placed[name] for name in wanted}
 
-    def stored(self) -> Weights:
-        """Copies of everything as it is kept: to go on from it is to go on as if nothing had happened."""
-        return self._variables.read() | self.learned
+    def stored(self, *, plain: bool = False) -> Weights:
+        """Copies of everything as it is kept: to go on from it is to go on as if nothing had happened. What is plain
+        is kept in every form of a step."""
+        found = self._variables.read() | self.learned
+        further = self._tables.step.further if self._tables and plain else ()
+        return {name: array for name, array in found.items() if name not in further}
 
     def taken(self, arrays: Weights) -> Weights:
         """What `stored` gave, maybe elsewhere, as it can be written here."""

@@ -27,38 +27,41 @@ class RowTables:
     def __init__(self, tables: ByRows, variables: Variables, load: Load) -> None:
         self.step, self._variables, self._load = tables, variables, load
         self._of: dict[str, Table] = {name: table for table in tables.tables for name in table.values}
-        self._runners: dict[Table, Runner] = {}
+        self._runners: dict[tuple[str, ...], Runner] = {}
 
     def now(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Those of the named variables that are of such tables, as they are now."""
         wanted = [name for name in names if name in self._of]
         found: dict[str, np.ndarray] = {}
         for table in {self._of[name]: None for name in wanted}:
-            found |= self._values(table)
-        return {name: found[name] for name in wanted}
+            found |= self._values(table, tuple(name for name in wanted if self._of[name] is table))
+        return found
 
     def settle(self, names: Iterable[str]) -> set[str]:
         """Brings the tables up to date that have one of these variables. Returns the variables that tell when that
         was, for which `counted` has new values once all is written."""
         tables = {self._of[name]: None for name in names if name in self._of}
         for table in tables:
-            self._variables.write(self._values(table))
+            self._variables.write(self._values(table, table.values))
         return {name for table in tables for name in table.variables if name not in table.values}
 
     def counted(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """The number of steps so far, for every row of these variables."""
         (count,) = self._variables.read([COUNT]).values()
         types = {name: self.step.further[name].type for name in names}
-        return {name: np.full(type.shape, count, element_type(type.dtype)) for name, type in types.items()}
+        return {name: np.full(type.fixed(0), count, element_type(type.dtype)) for name, type in types.items()}
 
-    def _values(self, table: Table) -> dict[str, np.ndarray]:
-        if table not in self._runners:
-            self._runners[table] = self._load(self.step.now(table), [f"{NOW}{name}" for name in table.values])
-        run = self._runners[table]
-        count = self.step.graph.parameters[table.weight].type.fixed(0)
-        starts = range(0, count, AT_ONCE)
-        parts = [run({ROWS: np.arange(start, min(start + AT_ONCE, count))}) for start in starts]
-        return {name: np.concatenate([part[f"{NOW}{name}"] for part in parts]) for name in table.values}
+    def _values(self, table: Table, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        if names not in self._runners:
+            self._runners[names] = self._load(self.step.now(table, names), [f"{NOW}{name}" for name in names])
+        type = self.step.graph.parameters[table.weight].type
+        shape = type.fixed(0), type.fixed(1)
+        found = {name: np.empty(shape, np.float32) for name in names}
+        for start in range(0, shape[0], AT_ONCE):
+            rows = np.arange(start, min(start + AT_ONCE, shape[0]))
+            for name, array in self._runners[names]({ROWS: rows}).items():
+                found[name.removeprefix(NOW)][rows] = array
+        return found
 
 
 def has_rows(tables: ByRows, arrays: Mapping[str, np.ndarray]) -> bool:

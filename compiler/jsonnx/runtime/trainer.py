@@ -241,7 +241,7 @@ class Trainer:
 
     def _with_strings(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The arrays of a file, bytes as strings where strings are wanted."""
-        texts = {n for n, array in self._engine.variables().items() if array.dtype == object}
+        texts = {n for n, array in self._engine.stored().items() if array.dtype == object}
         try:
             return {n: as_strings(array) if n in texts else array for n, array in arrays.items()}
         except ValueError as error:
@@ -250,10 +250,9 @@ class Trainer:
     def _check(
         self, name: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
     ) -> None:
-        mine = self._engine.variables()
-        stored = self._engine.stored()
-        if stored.keys() <= values.keys():
-            mine = stored
+        mine = self._engine.stored()
+        if not mine.keys() <= values.keys():
+            mine = self._engine.stored(plain=True)
         faults = []
         if state["spec"] != self.plan.fingerprint:
             faults.append("it was made of another spec")

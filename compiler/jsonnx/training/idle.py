@@ -84,11 +84,11 @@ class Fading(Idle):
 class AdamIdle(Idle):
     """Adam's weights go on by their means, both of which shrink.
 
-    With the slots M and V as they were, j steps later a weight moves by `rate_j * r**j * M / (sqrt(V) + e * (1 + d_j))`,
-    where `r = beta_1 / sqrt(beta_2)` and `1 + d_j = beta_2 ** (-j / 2)`: epsilon grows beside a root that shrinks, but
-    slowly, as r**j is soon next to nothing. So all these divisors are taken for their mean m with the weights of the sum
-    and their variance s about it, `sqrt(V) + m - s / (sqrt(V) + m)`: of 1 / (x + d) that is right but for the third
-    moment.
+    With the slots M and V as they were, j steps later a weight moves by
+    `rate_j * r**j * M / (sqrt(V) + e * (1 + d_j))`, where `r = beta_1 / sqrt(beta_2)` and
+    `1 + d_j = beta_2 ** (-j / 2)`: epsilon grows beside a root that shrinks, but slowly, and r**j is soon nothing.
+    So all these divisors are taken for their mean m, with the weights of the sum, and their variance s about it,
+    `sqrt(V) + m - s / (sqrt(V) + m)`: of 1 / (x + d) that is right but for the third moment.
     """
 
     beta_1: float
