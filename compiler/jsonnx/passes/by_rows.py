@@ -22,7 +22,6 @@ from ..graph import Builder, Graph, Node, Renewal, State, Value, in_order
 from ..training.idle import OLDEST, Idle
 from ..training.initializers import Constant
 from ..types import BATCH, Dim, Size, TensorType
-from .rows_once import sums_of_equal
 from .tidy import tidy
 
 LARGE = 1 << 18
@@ -226,7 +225,7 @@ def _renewing(step: Graph, table: Table) -> Graph:
     g, new = Builder.onto(step), dict[Value, Value]()
     g.nodes = []
     weight, renewal = g.parameters[table.weight], g.renewals.pop(table.weight)
-    rows = indices = None
+    read = rows = None
     for node in step.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         if not _is_lookup(node, weight):
@@ -235,22 +234,80 @@ def _renewing(step: Graph, table: Table) -> Graph:
         with g.at(table.scope):
             _add_states(g, table, weight)
         with g.origin(node):
-            read = _flat(g, node.inputs[1])
-            indices = _with_oldest(g, table, read)
-            rows = rows_of(g, table, indices, _numbers(renewal))
-            found = rows.weight
-            if table.idle.ages:
-                sizes = g.Concat(g.Shape(read), g.const([_turn(weight)], "int64"), axis=0)
-                found, _ = g.Split(found, sizes, axis=0, outputs=2)
-            new[node.outputs[0]] = _shaped(g, found, node)
+            read = _read(g, table, node.inputs[1])
+            rows = rows_of(g, table, read.indices, _numbers(renewal))
+            found = g.Gather(rows.weight, g.Reshape(read.which, g.Shape(node.inputs[1])))
+            new[node.outputs[0]] = g.refine(found, node.outputs[0].shape)
+    assert read is not None
     assert rows is not None
-    assert indices is not None
     with g.at(table.scope, ("training", "optimizer")):
-        _renew(g, table, rows, indices, step.gradients[renewal.gradient].instead(new).dy, renewal.instead(new))
-    outputs = {f"{INDICES}{table.weight}": indices}
+        gradient = _sums(g, read, step.gradients[renewal.gradient].instead(new).dy, rows.weight)
+        _renew(g, table, rows, read.indices, gradient, renewal.instead(new))
+    outputs = {f"{INDICES}{table.weight}": read.indices}
     outputs |= {f"{BEFORE}{name}": value for name, value in rows.stored.items()}
     graph = g.graph({**step.outputs, **outputs})
     return graph.rewired(in_order(graph.nodes), new)  # the rates may have come behind what now asks for them
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """The rows that a step needs, each once."""
+
+    indices: Value
+    """Of the rows, [rows]: of those whose turn it is and that nobody reads, then of the others."""
+    which: Value
+    """For every index that was asked for the place of its row among these: [n]."""
+    first: Value
+    """The places, among those asked for, of the first [rows - others] of them that stand for the rows' own."""
+    again: Value
+    """The places of those that ask for a row that another one stands for."""
+    others: Value
+    """How many rows nobody reads: [1]."""
+
+
+def _read(g: Builder, table: Table, wanted: Value | None) -> Read:
+    """Which rows these are, without sorting: of all that ask for a row, the last to write its place stands for it."""
+    wanted = _flat(g, wanted)
+    count = _turn(g.parameters[table.weight]) if table.idle.ages else 0
+    indices = _with_oldest(g, table, wanted, count)
+    total = g.Shape(indices)
+    place = g.Range(g.const(0, "int32"), g.cast(g.Squeeze(total), "int32"), g.const(1, "int32"))
+    name = f"{table.scope}/{PLACES}"
+    g.updates[name] = places = g.ScatterElements(g.states[name], indices, place, axis=0)
+    stands = g.GatherElements(places, indices, axis=0)
+    own = g.Equal(stands, place)
+    kept = g.refine(g.Reshape(g.NonZero(own), [-1]), (Size.named(f"{table.weight}/rows"),))
+    number = g.Sub(g.CumSum(g.cast(own, "int32"), g.const(0, "int64")), g.const(1, "int32"))
+    which = g.GatherElements(number, stands, axis=0)
+    turned, asked = g.Split(own, g.Concat(g.const([count], "int64"), g.Shape(wanted), axis=0), axis=0, outputs=2)
+    others = g.ReduceSum(g.cast(turned, "int64"), keepdims=1)
+    first = g.Sub(g.Slice(kept, others, g.Shape(kept), [0]), count)
+    again = g.Reshape(g.NonZero(g.Not(asked)), [-1])
+    which = g.refine(g.Slice(which, [count], total, [0]), wanted.shape)
+    return Read(g.GatherElements(indices, kept, axis=0), which, first, again, others)
+
+
+def _with_oldest(g: Builder, table: Table, wanted: Value, count: int) -> Value:
+    """The rows that are wanted, and before them as many whose turn it is, so that none is ever older than can be
+    told."""
+    if not count:
+        return wanted
+    first = g.Mul(g.states[COUNT], count)
+    turn = g.Mod(g.Add(first, g.const(np.arange(count), "int64")), g.parameters[table.weight].shape[0])
+    return g.refine(g.Concat(turn, wanted, axis=0), (wanted.shape[0] + count,))
+
+
+def _sums(g: Builder, read: Read, dy: Value, rows: Value) -> Value:
+    """The gradient of the rows, of the cotangents [n, width] of all that asked for them."""
+    width = rows.type.fixed(1)
+    dy = g.Reshape(dy, [-1, width])
+    none = g.repeated(0, g.Concat(read.others, g.const([width], "int64"), axis=0), dy.dtype)
+    start = g.Concat(none, g.Gather(dy, read.first), axis=0)
+    row = g.Mul(g.Reshape(g.GatherElements(read.which, read.again, axis=0), [-1, 1]), g.const(width, "int32"))
+    elements = g.Reshape(g.Add(g.cast(row, "int64"), list(range(width))), [-1])
+    further = g.Reshape(g.Gather(dy, read.again), [-1])
+    added = g.ScatterElements(g.Reshape(start, [-1]), elements, further, axis=0, reduction="add")
+    return g.refine(g.Reshape(added, [-1, width]), rows.shape)
 
 
 def _numbers(renewal: Renewal) -> dict[str, Value]:
@@ -271,27 +328,8 @@ def _add_states(g: Builder, table: Table, weight: Value) -> None:
         g.state(SUMS, (table.idle.sums, OLDEST + 1), Constant(value=0))
 
 
-def _with_oldest(g: Builder, table: Table, read: Value) -> Value:
-    """The rows that are read, and behind them those whose turn it is."""
-    if not table.idle.ages:
-        return read
-    weight = g.parameters[table.weight]
-    count = _turn(weight)
-    first = g.Mul(g.states[COUNT], count)
-    turn = g.Mod(g.Add(first, g.const(np.arange(count), "int64")), weight.shape[0])
-    return g.refine(g.Concat(read, turn, axis=0), (read.shape[0] + count,))
-
-
-def _renew(g: Builder, table: Table, rows: Rows, indices: Value, dy: Value, renewal: Renewal) -> None:
+def _renew(g: Builder, table: Table, rows: Rows, indices: Value, gradient: Value, renewal: Renewal) -> None:
     """Writes the rows as they are after the step."""
-    weight = g.parameters[table.weight]
-    width = weight.shape[1]
-    places: Value = g.states[f"{table.scope}/{PLACES}"]
-    dy = start = g.Reshape(dy, [-1, width])
-    if table.idle.ages:
-        start = g.Concat(dy, g.const(np.zeros((_turn(weight), width)), dy.dtype), axis=0)
-    sums, g.updates[f"{table.scope}/{PLACES}"] = sums_of_equal(g, places, indices, dy, start)
-    gradient = g.refine(sums, rows.weight.shape)
     rate, shared = rows.numbers.get("", renewal.rate), {n: rows.numbers[n] for n in renewal.shared}
     after, slots = renewal.optimizer.renewed(g, rows.weight, gradient, rows.slots, rate, shared)
     place = g.Reshape(indices, [-1, 1])

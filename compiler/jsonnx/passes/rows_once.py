@@ -46,27 +46,14 @@ def summed(g: Builder, table: Value, indices: Value, rows: Value) -> Value:
     """Zeros in the table's shape, and every one of the rows added at its index."""
     size, width = table.shape[0], prod(table.shape[1:])
     indices, rows = g.Reshape(g.cast(indices, "int64"), [-1]), g.Reshape(rows, [-1, width])
-    zeros = g.Reshape(g.fresh_zeros(table, rows), [size, width])
-    blank = g.repeated(0, g.const([size], "int64"), "int64")
-    sums, _ = sums_of_equal(g, blank, indices, rows, rows)
-    return g.reshape(g.ScatterND(zeros, g.Reshape(indices, [-1, 1]), sums), table.shape)
-
-
-def sums_of_equal(g: Builder, places: Value, indices: Value, rows: Value, start: Value) -> tuple[Value, Value]:
-    """For each index [n] the sum of the rows that have it, and the places with, for every index, where it stands last.
-
-    The places are integers, one for every index that there may be, whatever they are. `start` [n, width] has all rows,
-    to which what occurs again is added: `rows` again, or a value that nobody else reads, which saves a copy. Rows that
-    come last and occur once may be in `start` alone.
-    """
-    width = rows.type.fixed(1)
-    count = g.cast(g.Squeeze(g.Shape(indices)), places.dtype)
-    place = g.Range(g.const(0, places.dtype), count, g.const(1, places.dtype))
-    places = g.ScatterElements(places, indices, place, axis=0)
-    stands = g.GatherElements(places, indices, axis=0)  # for each row the one to which it is added
+    place = g.Range(g.const(0, "int64"), g.Squeeze(g.Shape(indices)), g.const(1, "int64"))
+    places = g.ScatterElements(g.repeated(0, g.const([size], "int64"), "int64"), indices, place, axis=0)
+    stands = g.GatherElements(places, indices, axis=0)  # for each row the place of the last with its index
     again = g.Reshape(g.NonZero(g.Not(g.Equal(stands, place))), [-1])
     first = g.Mul(g.Reshape(g.Gather(stands, again), [-1, 1]), width)
     elements = g.Reshape(g.Add(first, list(range(width))), [-1])
     further = g.Reshape(g.Gather(rows, again), [-1])
-    added = g.ScatterElements(g.Reshape(start, [-1]), elements, further, axis=0, reduction="add")
-    return g.Gather(g.Reshape(added, [-1, width]), stands), places
+    added = g.ScatterElements(g.Reshape(rows, [-1]), elements, further, axis=0, reduction="add")
+    sums = g.Gather(g.Reshape(added, [-1, width]), stands)
+    zeros = g.Reshape(g.fresh_zeros(table, rows), [size, width])
+    return g.reshape(g.ScatterND(zeros, g.Reshape(indices, [-1, 1]), sums), table.shape)

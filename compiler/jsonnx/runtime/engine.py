@@ -159,7 +159,7 @@ class Engine:
         tables = None if self._tables else self._by_rows()
         if tables is None or not has_rows(tables, arrays):
             return arrays
-        before = HostVariables(arrays, (), {})
+        before = HostVariables(dict(arrays), (), {})
         placed = RowTables(tables, before, lambda graph, names: Runner(graph, names, before, resolve("cpu"), None))
         plain = {name: array for name, array in arrays.items() if name not in tables.further}
         return plain | placed.now(plain)

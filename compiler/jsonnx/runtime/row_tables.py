@@ -42,8 +42,15 @@ class RowTables:
         was, for which `counted` has new values once all is written."""
         tables = {self._of[name]: None for name in names if name in self._of}
         for table in tables:
-            self._variables.write(self._values(table, table.values))
+            if not self._is_current(table):
+                self._variables.write(self._values(table, table.values))
         return {name for table in tables for name in table.variables if name not in table.values}
+
+    def _is_current(self, table: Table) -> bool:
+        """Whether no row waits, as before the first step."""
+        names = [name for name in table.variables if name not in table.values]
+        now = self.counted(names)
+        return all(np.array_equal(array, now[name]) for name, array in self._variables.read(names).items())
 
     def counted(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """The number of steps so far, for every row of these variables."""

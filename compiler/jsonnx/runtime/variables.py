@@ -20,12 +20,10 @@ from ..graph import Builder
 from ..passes.by_rows import BEFORE, INDICES, ByRows
 from ..passes.packing import Packs
 from .providers import Provider, create_session, load_runtime
-from .random import batch_sizes, size_of
 from .session import element_type, runtime_failure
 
 if TYPE_CHECKING:
     from ..graph import Graph
-    from ..types import TensorType
 
 SETS = 3
 UPDATED = "next/"
@@ -55,16 +53,20 @@ class HostVariables:
     tables by rows have the same place in all sets."""
 
     def __init__(
-        self, arrays: Mapping[str, np.ndarray], changing: Iterable[str], packs: Packs, tables: ByRows | None = None
+        self, arrays: dict[str, np.ndarray], changing: Iterable[str], packs: Packs, tables: ByRows | None = None
     ) -> None:
+        """The arrays are taken over: nothing of them is left in the dict, so that there are never two of all."""
         self.current = 0
         self._names = list(arrays)
         self._tables = tables.tables if tables else ()
-        self._before: list[dict[str, np.ndarray]] = [{} for _ in range(SETS)]
+        self.before: list[dict[str, Any]] = [{} for _ in range(SETS)]
+        """The rows that the step wrote that read a set, and what they were, by the names of its outputs."""
         changes = set(changing) - (tables.variables if tables else set())
-        first = _with_vectors({name: _aligned(array) for name, array in arrays.items()}, packs)
+        first = _with_vectors({name: _aligned(arrays.pop(name)) for name in self._names}, packs)
         others = [
-            _with_vectors({n: _aligned(a) if n in changes else a for n, a in first.items() if n in arrays}, packs)
+            _with_vectors(
+                {name: _aligned(first[name]) if name in changes else first[name] for name in self._names}, packs
+            )
             for _ in range(SETS - 1)
         ]
         self._arrays = [first, *others]
@@ -79,18 +81,10 @@ class HostVariables:
         for name, array in arrays.items():
             self._arrays[self.current][name][...] = array
 
-    def before(self, here: int, name: str, type: TensorType, sizes: Mapping[str, int]) -> np.ndarray:
-        """The place of an output of a step that reads this set: rows that it writes, or what they were."""
-        shape = tuple(size_of(size, sizes) for size in type.shape)
-        known = self._before[here].get(name)
-        if known is None or known.shape != shape:
-            known = self._before[here][name] = np.empty(shape, element_type(type.dtype))
-        return known
-
     def back(self, steps: int) -> None:
         for _ in range(steps):
             self.current = (self.current - 1) % SETS
-            before = self._before[self.current]
+            before = {name: value.numpy() for name, value in self.before[self.current].items()}
             for table in self._tables:
                 for name in table.variables:
                     self._arrays[0][name][before[f"{INDICES}{table.weight}"]] = before[f"{BEFORE}{name}"]
@@ -169,9 +163,9 @@ class DeviceVariables:
 
 
 def place(
-    graph: Graph, arrays: Mapping[str, np.ndarray], provider: Provider, packs: Packs, tables: ByRows | None = None
+    graph: Graph, arrays: dict[str, np.ndarray], provider: Provider, packs: Packs, tables: ByRows | None = None
 ) -> Variables:
-    """The variables of a training graph, where the provider wants them."""
+    """The variables of a training graph, where the provider wants them. The arrays are taken over."""
     if on_host(graph, provider):
         return HostVariables(arrays, graph.updates, packs, tables)
     return DeviceVariables(graph, arrays, graph.updates, provider)
@@ -208,8 +202,7 @@ class Runner:
         self.fed = [name for name in (*graph.inputs, *graph.randoms) if name in inputs]
         self._reads = [name for name in (*graph.parameters, *graph.states) if name in inputs]
         self._fetched, self._updates = list(fetched), list(graph.updates)
-        self._kept = {name: graph.outputs[name].type for name in kept}
-        self._inputs = {name: value.type for name, value in graph.inputs.items()}
+        self._kept = list(kept)
         self._bindings: dict[int, Any] = {}
         types: dict[str, Any] = {name: graph.outputs[name].type for name in self._fetched}
         self._results: dict[str, np.ndarray] | None = None
@@ -246,11 +239,12 @@ class Runner:
         if self._results is None:
             for name in self._fetched:  # anew: the tensor of the last run would have to have the same shape
                 binding.bind_output(name, "cpu")
-        if self._kept:
-            self._keep(binding, self._sizes(feeds))
+        here = self._variables.current
         self._session.run_with_iobinding(binding)
+        if self._kept:
+            self._keep(binding, here)
         if self._updates:
-            self._variables.current = _following(self._variables.current)
+            self._variables.current = _following(here)
         if self._results is not None:
             return [array.copy() for array in self._results.values()]
         return [value.numpy() for value in binding.get_outputs()[: len(self._fetched)]]
@@ -263,7 +257,7 @@ class Runner:
         places = {name: wrap(results[name]) for name in self._fetched}
         variables, run_bound, renews = self._variables, self._session.run_with_iobinding, bool(self._updates)
         bindings: list[Any] = [None] * SETS
-        keeps, sizes = bool(self._kept), self._sizes(feeds)
+        keep = self._keep if self._kept else None
 
         def bind(here: int) -> Any:
             binding = bindings[here] = self._bound(here)
@@ -279,27 +273,24 @@ class Runner:
             binding = bindings[here] or bind(here)
             for name in further:
                 binding.bind_cpu_input(name, further[name])
-            if keeps:
-                self._keep(binding, sizes)
             try:
                 run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions share no base of their own
                 raise runtime_failure(error) from error
+            if keep is not None:
+                keep(binding, here)
             if renews:
                 variables.current = (here + 1) % SETS
 
         return run
 
-    def _sizes(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
-        return batch_sizes({name: self._inputs[name] for name in feeds if name in self._inputs}, feeds)
-
-    def _keep(self, binding: Any, sizes: Mapping[str, int]) -> None:
-        """Has the next run keep what it overwrites: how much that is depends on the batch."""
-        variables = self._variables
-        assert isinstance(variables, HostVariables)
-        for name, type in self._kept.items():
-            place = variables.before(variables.current, name, type, sizes)
-            binding.bind_ortvalue_output(name, load_runtime().OrtValue.ortvalue_from_numpy(place))
+    def _keep(self, binding: Any, here: int) -> None:
+        """Takes over what a step gave of what it overwrote. The next one's is as large as it needs."""
+        assert isinstance(self._variables, HostVariables)
+        found = binding.get_outputs()[-len(self._kept) :]
+        self._variables.before[here] = dict(zip(self._kept, found, strict=True))
+        for name in self._kept:
+            binding.bind_output(name, "cpu")
 
     def _binding(self) -> Any:
         """What reads the current set and writes the next. Fetched outputs come first.
@@ -324,6 +315,8 @@ class Runner:
                 binding.bind_ortvalue_output(name, load_runtime().OrtValue.ortvalue_from_numpy(self._results[name]))
         for name in self._updates:
             binding.bind_ortvalue_output(f"{UPDATED}{name}", self._variables.sets[_following(here)][name])
+        for name in self._kept:
+            binding.bind_output(name, "cpu")
         return binding
 
 
