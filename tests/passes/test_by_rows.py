@@ -133,6 +133,15 @@ def test_indices_of_any_rank_that_come_again(monkeypatch: pytest.MonkeyPatch) ->
     assert_same(found, wanted)
 
 
+def test_words_of_which_most_come_again() -> None:
+    found, wanted = both(spec({"type": "sgd", "learning_rate": 0.5, "momentum": 0.9}))
+    rng = np.random.default_rng(4)
+    for _ in range(6):
+        x, y = np.minimum(rng.zipf(1.2, (40, LENGTH)), ROWS) - 1, rng.normal(size=(40, 3)).astype(np.float32)
+        found.step(x.astype(np.int32), y), wanted.step(x.astype(np.int32), y)
+    assert_same(found, wanted)
+
+
 def test_new_weights_in_between() -> None:
     found, wanted = both(spec(OPTIMIZERS["adamw"]))
     weights = {"table/embeddings": np.linspace(-1, 1, ROWS * WIDTH, dtype=np.float32).reshape(ROWS, WIDTH)}

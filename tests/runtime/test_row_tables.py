@@ -136,6 +136,19 @@ def test_a_step_that_diverges_is_taken_back_with_its_rows() -> None:
     assert all(np.isfinite(array).all() for array in found.weights().values())
 
 
+def test_a_fit_that_diverges_goes_back_the_same_way() -> None:
+    """Its batches lie in places that stay bound, the last one's do not."""
+    optimizer = {"type": "sgd", "learning_rate": 12.0, "momentum": 0.9}
+    found, wanted = trainer(optimizer=optimizer), trainer(optimizer=optimizer, fast=False)
+    for made in (found, wanted):
+        with pytest.raises(Diverged):
+            made.fit(X, Y, epochs=60, **SPLIT)
+    assert found.steps == wanted.steps > 5
+    for name, expected in wanted._engine.variables().items():
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found._engine.variables()[name] / scale, expected / scale, atol=1e-3, err_msg=name)
+
+
 def test_there_is_one_copy_of_a_table_and_its_slots() -> None:
     sets = trainer()._engine._variables.sets
     for name, places in {

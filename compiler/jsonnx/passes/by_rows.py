@@ -22,6 +22,7 @@ from ..graph import Builder, Graph, Node, Renewal, State, Value, in_order
 from ..training.idle import OLDEST, Idle
 from ..training.initializers import Constant
 from ..types import BATCH, Dim, Size, TensorType
+from .row_sums import with_rows_added
 from .tidy import tidy
 
 LARGE = 1 << 18
@@ -303,11 +304,8 @@ def _sums(g: Builder, read: Read, dy: Value, rows: Value) -> Value:
     dy = g.Reshape(dy, [-1, width])
     none = g.repeated(0, g.Concat(read.others, g.const([width], "int64"), axis=0), dy.dtype)
     start = g.Concat(none, g.Gather(dy, read.first), axis=0)
-    row = g.Mul(g.Reshape(g.GatherElements(read.which, read.again, axis=0), [-1, 1]), g.const(width, "int32"))
-    elements = g.Reshape(g.Add(g.cast(row, "int64"), list(range(width))), [-1])
-    further = g.Reshape(g.Gather(dy, read.again), [-1])
-    added = g.ScatterElements(g.Reshape(start, [-1]), elements, further, axis=0, reduction="add")
-    return g.refine(g.Reshape(added, [-1, width]), rows.shape)
+    numbers = g.cast(g.GatherElements(read.which, read.again, axis=0), "int64")
+    return g.refine(with_rows_added(g, start, numbers, dy, read.again), rows.shape)
 
 
 def _numbers(renewal: Renewal) -> dict[str, Value]:
