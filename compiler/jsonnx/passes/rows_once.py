@@ -12,6 +12,7 @@ from __future__ import annotations
 from math import prod
 
 from ..graph import Builder, Graph, Value
+from .row_sums import with_rows_added
 from .tidy import tidy
 
 LARGE = 1 << 20
@@ -50,10 +51,7 @@ def summed(g: Builder, table: Value, indices: Value, rows: Value) -> Value:
     places = g.ScatterElements(g.repeated(0, g.const([size], "int64"), "int64"), indices, place, axis=0)
     stands = g.GatherElements(places, indices, axis=0)  # for each row the place of the last with its index
     again = g.Reshape(g.NonZero(g.Not(g.Equal(stands, place))), [-1])
-    first = g.Mul(g.Reshape(g.Gather(stands, again), [-1, 1]), width)
-    elements = g.Reshape(g.Add(first, list(range(width))), [-1])
-    further = g.Reshape(g.Gather(rows, again), [-1])
-    added = g.ScatterElements(g.Reshape(rows, [-1]), elements, further, axis=0, reduction="add")
-    sums = g.Gather(g.Reshape(added, [-1, width]), stands)
+    added = with_rows_added(g, rows, g.GatherElements(stands, again, axis=0), rows, again)
+    sums = g.Gather(added, stands)
     zeros = g.Reshape(g.fresh_zeros(table, rows), [size, width])
     return g.reshape(g.ScatterND(zeros, g.Reshape(indices, [-1, 1]), sums), table.shape)
