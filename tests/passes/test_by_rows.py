@@ -133,6 +133,17 @@ def test_indices_of_any_rank_that_come_again(monkeypatch: pytest.MonkeyPatch) ->
     assert_same(found, wanted)
 
 
+@pytest.mark.parametrize("layer", ["GlobalAveragePooling1D", "GlobalMaxPooling1D", "Flatten"])
+def test_cotangents_of_a_sequence(layer: str) -> None:
+    """The same for all of a sample's places, or each its own."""
+    document = spec({"type": "sgd", "learning_rate": 0.2, "momentum": 0.9})
+    document["layers"][1] = {"type": layer}
+    found, wanted = both(document)
+    for x, y in batches(8):
+        found.step(x, y), wanted.step(x, y)
+    assert_same(found, wanted)
+
+
 def test_words_of_which_most_come_again() -> None:
     found, wanted = both(spec({"type": "sgd", "learning_rate": 0.5, "momentum": 0.9}))
     rng = np.random.default_rng(4)

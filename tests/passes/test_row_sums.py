@@ -25,8 +25,8 @@ def adding() -> Graph:
 NUMBERS = {
     "none": np.empty(0, np.int64),
     "few": np.array([7, 3, 7]),
-    "just-as-many-as-come-in-order": RNG.integers(0, 50, ROWS // MANY),
-    "many": RNG.integers(0, 50, ROWS // MANY + 1),
+    "just-as-many-as-come-in-order": RNG.integers(0, 50, 50 // MANY),
+    "just-as-many-as-are-sorted": RNG.integers(0, 50, 50 // MANY + 1),
     "all-the-same": np.full(ROWS, 49),
     "each-once": RNG.permutation(ROWS),
     "groups-that-fill-and-pass-a-product": np.repeat(np.arange(TOGETHER + 4), np.arange(TOGETHER + 4)),

@@ -242,7 +242,8 @@ def _renewing(step: Graph, table: Table) -> Graph:
     assert read is not None
     assert rows is not None
     with g.at(table.scope, ("training", "optimizer")):
-        gradient = _sums(g, read, step.gradients[renewal.gradient].instead(new).dy, rows.weight)
+        dy, copies = _without_copies(step, step.gradients[renewal.gradient].dy)
+        gradient = _sums(g, read, new.get(dy, dy), copies, rows.weight)
         _renew(g, table, rows, read.indices, gradient, renewal.instead(new))
     outputs = {f"{INDICES}{table.weight}": read.indices}
     outputs |= {f"{BEFORE}{name}": value for name, value in rows.stored.items()}
@@ -298,14 +299,29 @@ def _with_oldest(g: Builder, table: Table, wanted: Value, count: int) -> Value:
     return g.refine(g.Concat(turn, wanted, axis=0), (wanted.shape[0] + count,))
 
 
-def _sums(g: Builder, read: Read, dy: Value, rows: Value) -> Value:
-    """The gradient of the rows, of the cotangents [n, width] of all that asked for them."""
+def _without_copies(step: Graph, dy: Value) -> tuple[Value, int]:
+    """The cotangents, each once where those of a sample's places are the same, and how many copies there were.
+
+    A mean or a sum over a sequence sends the same to all of it; to make copies takes as long as to read as many rows.
+    """
+    node = step.producers.get(dy)
+    if node is not None and node.op == "Reshape" and node.inputs[0] is not None:
+        node = step.producers.get(node.inputs[0])
+    if node is None or node.op != "Expand" or node.inputs[0] is None or node.outputs[0].rank != 3:
+        return dy, 1
+    x, (samples, length, width) = node.inputs[0], node.outputs[0].shape
+    return (x, length) if isinstance(length, int) and x.shape == (samples, 1, width) else (dy, 1)
+
+
+def _sums(g: Builder, read: Read, dy: Value, copies: int, rows: Value) -> Value:
+    """The gradient of the rows, of the cotangents [n / copies, width] of all that asked for them."""
     width = rows.type.fixed(1)
     dy = g.Reshape(dy, [-1, width])
+    first, again = (g.Div(places, copies) if copies > 1 else places for places in (read.first, read.again))
     none = g.repeated(0, g.Concat(read.others, g.const([width], "int64"), axis=0), dy.dtype)
-    start = g.Concat(none, g.Gather(dy, read.first), axis=0)
+    start = g.Concat(none, g.Gather(dy, first), axis=0)
     numbers = g.cast(g.GatherElements(read.which, read.again, axis=0), "int64")
-    return g.refine(with_rows_added(g, start, numbers, dy, read.again), rows.shape)
+    return g.refine(with_rows_added(g, start, numbers, dy, again), rows.shape)
 
 
 def _numbers(renewal: Renewal) -> dict[str, Value]:

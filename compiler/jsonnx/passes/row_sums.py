@@ -12,8 +12,8 @@ from ..graph import Builder, Value
 
 TOGETHER = 8
 """Rows that are added at once: with more, more places of numbers that come a few times only stay empty."""
-MANY = 4
-"""One in how many rows has to come again for this to be faster."""
+MANY = 3
+"""How many times as many rows there may be as come again, for this to be faster."""
 
 
 def with_rows_added(g: Builder, start: Value, numbers: Value, rows: Value, which: Value) -> Value:
@@ -22,7 +22,7 @@ def with_rows_added(g: Builder, start: Value, numbers: Value, rows: Value, which
     def in_order(g: Builder) -> Value:
         return _added(g, start, numbers, g.Gather(rows, which))
 
-    many = g.Greater(g.Mul(g.Squeeze(g.Shape(which)), MANY), g.Squeeze(g.Shape(rows, start=0, end=1)))
+    many = g.Greater(g.Mul(g.Squeeze(g.Shape(which)), MANY), g.Squeeze(g.Shape(start, start=0, end=1)))
     return g.either(many, lambda g: _sorted(g, start, numbers, rows, which), in_order)
 
 
