@@ -61,8 +61,12 @@ def gru() -> nn.Module:
     return nn.Sequential(BothWays(nn.GRU(32, 64, batch_first=True, bidirectional=True)), nn.Linear(128, 10))
 
 
-def embedding() -> nn.Module:
-    return nn.Sequential(nn.Embedding(50_000, 64), Mean(1), nn.Linear(64, 10))
+def embedding(rows: int = 50_000) -> nn.Module:
+    return nn.Sequential(nn.Embedding(rows, 64), Mean(1), nn.Linear(64, 10))
+
+
+def vocabulary() -> nn.Module:
+    return embedding(400_000)
 
 
 def odd() -> nn.Module:
@@ -116,6 +120,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "wavenet": wavenet,
     "gru": gru,
     "embedding": embedding,
+    "vocabulary": vocabulary,
     "odd": odd,
     "mobilenet_v2": mobilenet_v2,
     "resnet50": resnet50,

@@ -29,9 +29,9 @@ def gru() -> Spec:
     return network({"shape": [50, 32]}, [{"type": "Bidirectional", "layer": {"type": "GRU", "units": 64}}])
 
 
-def embedding() -> Spec:
+def embedding(rows: int = 50_000) -> Spec:
     """A table so large that its update is most of the step."""
-    table = {"type": "Embedding", "input_dim": 50_000, "output_dim": 64}
+    table = {"type": "Embedding", "input_dim": rows, "output_dim": 64}
     return network({"shape": [32], "dtype": "int32"}, [table, {"type": "GlobalAveragePooling1D"}])
 
 
@@ -57,5 +57,6 @@ ALL = (
     workload("wavenet", "512 steps of 32: six causal Conv1D 64, dilated by 1 to 32", wavenet(), 32),
     workload("gru", "50 steps of 32, GRU 64 both ways", gru(), 64),
     workload("embedding", "vocabulary 50,000, width 64, length 32, mean", embedding(), 256),
+    workload("vocabulary", "vocabulary 400,000, width 64, length 32, mean", embedding(400_000), 64),
     workload("odd", "31x29x3: Conv 24 5x5 by 2, Conv 40 dilated by 2, pool 3 by 2", odd(), 50),
 )
