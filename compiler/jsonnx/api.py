@@ -35,9 +35,7 @@ class Trainer(PlanTrainer):
         values = {**made.train.parameters, **made.train.states}
         wanted = {name: values[name].type for name in made.weight_names}
         given, self.weights_report = start(self._checked, wanted, weights, partial)
-        super().__init__(made, provider, threads, fast=fast)
-        if given:
-            self._engine.write(given)
+        super().__init__(made, provider, threads, fast=fast, given=given)
 
     def model(self) -> Model:
         """The inference model with the weights as they are now."""

@@ -55,10 +55,15 @@ class Engine:
     """
 
     @uncollected()
-    def __init__(self, plan: Plan, provider: str, threads: int | None, fast: bool = True) -> None:
+    def __init__(
+        self, plan: Plan, provider: str, threads: int | None, fast: bool = True, given: Weights | None = None
+    ) -> None:
+        """`given` are weights that fit, in place of initial ones. They are taken over: nothing is left in the dict."""
         self.plan, self.provider, self.threads = plan, resolve(provider), threads or thread_count()
         self.steps = 0
-        start = initial_weights(plan.train, plan.seed)
+        start = initial_weights(plan.train, plan.seed, given or {})
+        if given is not None:
+            given.clear()
         self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
         joins = fast and on_host(plan.train, self.provider) and plan.training.remat is None
         tables = self._by_rows() if joins and self.provider.full == CPU and not takes_text(plan.train) else None

@@ -26,7 +26,8 @@ _BEST = "best/"
 class Trainer:
     """A network in training.
 
-    `weights` replaces initial weights, by name. Raises UsageError where the provider is not there.
+    `weights` replaces initial weights, by name; so does `given`, whose arrays are known to fit, and are taken over.
+    Raises UsageError where the provider is not there.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class Trainer:
         threads: int | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
         fast: bool = True,
+        given: dict[str, np.ndarray] | None = None,
     ) -> None:
         self.plan = plan
-        self._engine = Engine(plan, provider, threads, fast)
+        self._engine = Engine(plan, provider, threads, fast, given)
         self._progress: Progress | None = None
         self._resumes = False
         self._fit: Fit | None = None
