@@ -12,7 +12,6 @@ from ..types import TensorType
 from .engine import gradients
 
 RATE = "learning_rate"
-ITERATIONS = "optimizer/iterations"
 
 
 def target_name(output: str) -> str:

@@ -22,7 +22,8 @@ from ..graph import Builder, Graph, Node, Renewal, State, Value, in_order
 from ..training.idle import OLDEST, Idle
 from ..training.initializers import Constant
 from ..types import BATCH, Dim, Size, TensorType
-from .row_sums import with_rows_added
+from .packing import OWN
+from .row_sums import at, places_where, with_rows_added
 from .tidy import tidy
 
 LARGE = 1 << 18
@@ -35,7 +36,7 @@ FEW = 3
 LONG = 256
 """What is taken for the length of a sequence that the data decide."""
 
-COUNT = "optimizer/iterations"
+COUNT = f"{OWN}iterations"
 """The state that counts steps."""
 RENEWED, SUMS, PLACES = "renewed", "idle", "places"
 """What the states are called that say at which step a row was renewed, what its weights move without a gradient, and
@@ -57,7 +58,7 @@ class Table:
 
     @property
     def scope(self) -> str:
-        return f"optimizer/{self.weight}"
+        return f"{OWN}{self.weight}"
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -145,7 +146,7 @@ def rows_of(g: Builder, table: Table, indices: Value, numbers: Mapping[str, Valu
     Each of the numbers comes back once for every row, if rows have an age.
     """
     known: Mapping[str, Value] = {**g.parameters, **g.states}
-    stored = {name: _at(g, known[name], indices) for name in table.variables}
+    stored = {name: at(g, known[name], indices) for name in table.variables}
     weight, *slots = (stored[name] for name in table.values)
     by_name: Mapping[str, Any] = dict(zip(table.slots, slots, strict=True))
     if not table.idle.ages:
@@ -154,16 +155,10 @@ def rows_of(g: Builder, table: Table, indices: Value, numbers: Mapping[str, Valu
     age = g.Sub(g.cast(known[COUNT], "int32"), stored[f"{table.scope}/{RENEWED}"])
     known_age = g.Clip(age, 0, OLDEST)  # a checkpoint may say anything
     of_ages = table.idle.factors(g, known.get(f"{table.scope}/{SUMS}"))
-    factors = [g.reshape(_at(g, g.reshape(factor, [OLDEST + 1]), known_age), column) for factor in of_ages]
+    factors = [g.reshape(at(g, g.reshape(factor, [OLDEST + 1]), known_age), column) for factor in of_ages]
     weight, by_name = table.idle.caught_up(g, weight, by_name, factors)
     many = {name: g.reshape(g.Expand(number, g.Shape(indices)), column) for name, number in numbers.items()}
     return Rows(stored, weight, by_name, age, many)
-
-
-def _at(g: Builder, x: Value, indices: Value) -> Value:
-    """The rows of x at the indices; of numbers, by the operator that takes a fifth of the other's time."""
-    found: Value = g.GatherElements(x, indices, axis=0) if x.rank == 1 else g.Gather(x, indices)
-    return found
 
 
 def by_rows(step: Graph, others: Iterable[Graph], samples: int) -> ByRows | None:
@@ -188,7 +183,7 @@ def _suited(step: Graph, name: str, others: Iterable[Graph], samples: int) -> Ta
         return None
     if FEW * prod(_guessed(size, samples) for size in told.x.shape) > weight.shape[0]:
         return None
-    inside = f"optimizer/{name}"
+    inside = f"{OWN}{name}"
     readers = [node for node in step.nodes if weight in node.inputs and node.scope != inside]
     if len(readers) != 1 or not all(_is_lookup(node, weight) for node in readers):
         return None
@@ -276,17 +271,17 @@ def _read(g: Builder, table: Table, wanted: Value | None) -> Read:
     place = g.Range(g.const(0, "int32"), g.cast(g.Squeeze(total), "int32"), g.const(1, "int32"))
     name = f"{table.scope}/{PLACES}"
     g.updates[name] = places = g.ScatterElements(g.states[name], indices, place, axis=0)
-    stands = g.GatherElements(places, indices, axis=0)
+    stands = at(g, places, indices)
     own = g.Equal(stands, place)
-    kept = g.refine(g.Reshape(g.NonZero(own), [-1]), (Size.named(f"{table.weight}/rows"),))
+    kept = g.refine(places_where(g, own), (Size.named(f"{table.weight}/rows"),))
     number = g.Sub(g.CumSum(g.cast(own, "int32"), g.const(0, "int64")), g.const(1, "int32"))
-    which = g.GatherElements(number, stands, axis=0)
+    which = at(g, number, stands)
     turned, asked = g.Split(own, g.Concat(g.const([count], "int64"), g.Shape(wanted), axis=0), axis=0, outputs=2)
     others = g.ReduceSum(g.cast(turned, "int64"), keepdims=1)
     first = g.Sub(g.Slice(kept, others, g.Shape(kept), [0]), count)
-    again = g.Reshape(g.NonZero(g.Not(asked)), [-1])
+    again = places_where(g, g.Not(asked))
     which = g.refine(g.Slice(which, [count], total, [0]), wanted.shape)
-    return Read(g.GatherElements(indices, kept, axis=0), which, first, again, others)
+    return Read(at(g, indices, kept), which, first, again, others)
 
 
 def _with_oldest(g: Builder, table: Table, wanted: Value, count: int) -> Value:
@@ -320,7 +315,7 @@ def _sums(g: Builder, read: Read, dy: Value, copies: int, rows: Value) -> Value:
     first, again = (g.Div(places, copies) if copies > 1 else places for places in (read.first, read.again))
     none = g.repeated(0, g.Concat(read.others, g.const([width], "int64"), axis=0), dy.dtype)
     start = g.Concat(none, g.Gather(dy, first), axis=0)
-    numbers = g.cast(g.GatherElements(read.which, read.again, axis=0), "int64")
+    numbers = g.cast(at(g, read.which, read.again), "int64")
     return g.refine(with_rows_added(g, start, numbers, dy, again), rows.shape)
 
 

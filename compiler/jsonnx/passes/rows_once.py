@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import prod
 
 from ..graph import Builder, Graph, Value
-from .row_sums import with_rows_added
+from .row_sums import at, places_where, with_rows_added
 from .tidy import tidy
 
 LARGE = 1 << 20
@@ -49,9 +49,9 @@ def summed(g: Builder, table: Value, indices: Value, rows: Value) -> Value:
     indices, rows = g.Reshape(g.cast(indices, "int64"), [-1]), g.Reshape(rows, [-1, width])
     place = g.Range(g.const(0, "int64"), g.Squeeze(g.Shape(indices)), g.const(1, "int64"))
     places = g.ScatterElements(g.repeated(0, g.const([size], "int64"), "int64"), indices, place, axis=0)
-    stands = g.GatherElements(places, indices, axis=0)  # for each row the place of the last with its index
-    again = g.Reshape(g.NonZero(g.Not(g.Equal(stands, place))), [-1])
-    added = with_rows_added(g, rows, g.GatherElements(stands, again, axis=0), rows, again)
+    stands = at(g, places, indices)  # for each row the place of the last with its index
+    again = places_where(g, g.Not(g.Equal(stands, place)))
+    added = with_rows_added(g, rows, at(g, stands, again), rows, again)
     sums = g.Gather(added, stands)
     zeros = g.Reshape(g.fresh_zeros(table, rows), [size, width])
     return g.reshape(g.ScatterND(zeros, g.Reshape(indices, [-1, 1]), sums), table.shape)
