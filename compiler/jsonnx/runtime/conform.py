@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,17 +127,24 @@ def _check_values(
 
 def _is_finite(array: np.ndarray) -> bool:
     """Whether there is neither an infinity nor NaN, as fast as can be told: every step asks."""
+    if array.flags.forc and isfinite(np.einsum("i->", array.ravel("K"))):  # a third of the time of its `sum`
+        return True  # otherwise the sum alone may be too large
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum()):
-            return True  # otherwise the sum alone may be too large
         return bool(np.isfinite(array.min()) and np.isfinite(array.max()))  # NaN is the minimum of what has one
+
+
+def _is_below(array: np.ndarray, size: int) -> bool:
+    """Whether all are from 0 to `size - 1`."""
+    if array.dtype.kind == "i" and array.flags.aligned:  # what is negative is large without its sign
+        return bool(array.view(f"{array.dtype.byteorder}u{array.dtype.itemsize}").max() < size)
+    return bool(array.min() >= 0 and array.max() < size)
 
 
 def _check_range(
     array: np.ndarray, wanted: np.dtype[Any], title: str, limit: Limit | None, faults: Faults, locate: Locate
 ) -> None:
     if limit is not None:
-        if array.min() >= 0 and array.max() < limit.size:
+        if _is_below(array, limit.size):
             return
         outside = (array < 0) | (array >= limit.size)
         if limit.ignored is not None:

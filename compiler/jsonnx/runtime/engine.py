@@ -20,6 +20,7 @@ from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
 from .adapt import adapted
 from .data import Samples
+from .denormals import can_flush
 from .faults import FeedError
 from .kernels import block_size, has_scaled_sums
 from .lanes import Lane, Slot
@@ -75,6 +76,7 @@ class Engine:
         self._tables = RowTables(tables, self._variables, self._plain) if tables else None
         self._train: Runner | None = None
         self._suits_cpu = fast and self.provider.full == CPU
+        self._flushes = self._suits_cpu and can_flush()
         convolves = any(told.op == "Conv" for told in self._step.gradients.values())
         self._depends = self._suits_cpu and convolves  # on how many samples come
         self._made_for = 0  # so many
@@ -132,7 +134,7 @@ class Engine:
 
     @uncollected()
     def _loaded(self, graph: Graph, fetched: Iterable[str], kept: Iterable[str] = ()) -> Runner:
-        return Runner(graph, fetched, self._variables, self.provider, self.threads, kept)
+        return Runner(graph, fetched, self._variables, self.provider, self.threads, kept, self._flushes)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 

@@ -74,6 +74,8 @@ class Totals:
     def figures(self) -> dict[str, float]:
         """Losses, then metrics, over all that was added."""
         figures = {name: float(self.sums[name] / self.samples) for name in self._plan.scalars}
+        if not self._plan.metrics:
+            return figures
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, metric in self._plan.metrics.items():
                 figures[name] = float(metric.result(self.sums[f"{STATISTICS}{name}"]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from . import webgpu
+from .denormals import OPTION, flushing
 from .machine import thread_count
 
 if TYPE_CHECKING:
@@ -226,9 +227,11 @@ def create_session(
     *,
     optimization: str = "ORT_ENABLE_ALL",
     planned: bool = True,
+    flushes: bool = False,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
-    """A session on this provider and no other; `planned` says whether it lays its memory out by an earlier run.
+    """A session on this provider and no other; `planned` says whether it lays its memory out by an earlier run,
+    `flushes` whether its threads take denormals for zero: its calls are to be `flushing`, too.
 
     Raises UsageError `provider-failed` where onnxruntime would have taken another one, CompileError `bad-model`.
     """
@@ -242,9 +245,13 @@ def create_session(
     if provider.name in PROVIDERS:
         for key, text in PROVIDERS[provider.name].entries(model).items():
             options.add_session_config_entry(key, text)
+    create = runtime.InferenceSession
+    if flushes:
+        options.add_session_config_entry(OPTION, "1")
+        create = flushing(create)  # which puts back what onnxruntime does to this thread
     try:
         with _CREATION:
-            session = runtime.InferenceSession(model, options, providers=provider.listed, enable_fallback=False)
+            session = create(model, options, providers=provider.listed, enable_fallback=False)
     except Exception as error:  # onnxruntime's exceptions share no base of their own
         raise _refused(error, provider) from error
     if provider.full not in session.get_providers():

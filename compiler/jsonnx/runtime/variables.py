@@ -19,6 +19,7 @@ from ..backend import emit, serialize
 from ..graph import Builder
 from ..passes.by_rows import BEFORE, INDICES, ByRows
 from ..passes.packing import Packs
+from .denormals import flushing
 from .providers import Provider, create_session, load_runtime
 from .session import element_type, runtime_failure
 
@@ -192,12 +193,17 @@ class Runner:
         provider: Provider,
         threads: int | None,
         kept: Iterable[str] = (),
+        flushes: bool = False,
     ) -> None:
-        """`kept` are outputs that the variables need to go back."""
+        """`kept` are outputs that the variables need to go back. `flushes` has denormals taken for zero."""
         self._variables, self._device, self._bindable = variables, provider.device, not takes_text(graph)
         # A plan saves 0.2 us a node, and lets the memory of a convolutional network's step grow to almost twice.
         planned = not graph.is_of_large
-        self._session = create_session(serialize(emit(graph)), provider, threads, optimization=LEVEL, planned=planned)
+        self._session = session = create_session(
+            serialize(emit(graph)), provider, threads, optimization=LEVEL, planned=planned, flushes=flushes
+        )
+        runs = (session.run, session.run_with_iobinding)
+        self._run, self._run_bound = map(flushing, runs) if flushes else runs
         inputs = {value.name for value in self._session.get_inputs()}
         self.fed = [name for name in (*graph.inputs, *graph.randoms) if name in inputs]
         self._reads = [name for name in (*graph.parameters, *graph.states) if name in inputs]
@@ -218,21 +224,21 @@ class Runner:
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The fetched outputs. Updates become the variables' current values."""
         try:
-            outputs = self._run_bound(feeds) if self._bindable else self._run_plain(feeds)
+            outputs = self._with_bound(feeds) if self._bindable else self._with_plain(feeds)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise runtime_failure(error) from error
         return dict(zip(self._fetched, outputs, strict=False))
 
-    def _run_plain(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def _with_plain(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         fed = {name: feeds[name] for name in self.fed} | self._variables.read(self._reads)
         names = [*self._fetched, *(f"{UPDATED}{name}" for name in self._updates)]
-        results: list[np.ndarray] = self._session.run(names, fed)
+        results: list[np.ndarray] = self._run(names, fed)
         if self._updates:
             self._variables.current = _following(self._variables.current)
             self._variables.write(dict(zip(self._updates, results[len(self._fetched) :], strict=True)))
         return results
 
-    def _run_bound(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def _with_bound(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         binding = self._binding()
         for name in self.fed:
             binding.bind_cpu_input(name, feeds[name])
@@ -240,7 +246,7 @@ class Runner:
             for name in self._fetched:  # anew: the tensor of the last run would have to have the same shape
                 binding.bind_output(name, "cpu")
         here = self._variables.current
-        self._session.run_with_iobinding(binding)
+        self._run_bound(binding)
         if self._kept:
             self._keep(binding, here)
         if self._updates:
@@ -255,7 +261,7 @@ class Runner:
         """What runs with these arrays, which stay where they are, and with those that it is called with besides."""
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         places = {name: wrap(results[name]) for name in self._fetched}
-        variables, run_bound, renews = self._variables, self._session.run_with_iobinding, bool(self._updates)
+        variables, run_bound, renews = self._variables, self._run_bound, bool(self._updates)
         bindings: list[Any] = [None] * SETS
         keep = self._keep if self._kept else None
 
