@@ -20,6 +20,7 @@ import numpy as np
 from ..graph import Constant, GradientOf, Graph, Node, Value
 from .blocks import DOMAIN, Blocks, Recipe
 from .halved import halved
+from .inner_products import sums_of_product
 from .overlapping import overlapping
 from .own_filters import own_filters
 from .sample_blocks import of_sample_blocks
@@ -51,7 +52,7 @@ def blocked(graph: Graph, block: int, samples: int | None = None) -> Graph:
             made.g.nodes.append(node)
         else:
             new[node.outputs[0]] = result
-            made.readers[result] = made.readers[node.outputs[0]]
+            made.stands_for(result, node.outputs[0])
     return tidy(graph.rewired(made.g.nodes, new))
 
 
@@ -100,7 +101,10 @@ def elementwise(b: Blocks, node: Node) -> Value | None:
     if not any(x in b for x in full) or not all(x.shape == y.shape or spreads(x, y) for x in full):
         return None
     operands = [b.spread(x, y) if x in full and x is not None else x for x in node.inputs]
-    return b.out_of(b.g.emit(node.op, *operands, **node.attributes), y.type)
+    result = b.out_of(b.g.emit(node.op, *operands, **node.attributes), y.type)
+    if node.op == "Mul" and all(fits(b, x, y) for x in node.inputs):
+        b.have_factors(result, *operands)
+    return result
 
 
 def spreads(x: Value, y: Value) -> bool:
@@ -174,14 +178,15 @@ def reduction(b: Blocks, node: Node) -> Value | None:
     if sorted(axes.array.tolist()) != [0, 2, 3]:
         return None
     # A single place has the same order by blocks and without.
-    one = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
-    means = b.g.custom("GlobalAveragePool", DOMAIN, [b.into(x)], one)
-    result = b.g.emit(
-        node.op, means if b.is_whole(x) else b.g.Slice(means, [0], [x.shape[1]], [1]), axes, **node.attributes
-    )
-    if node.op == "ReduceSum":
-        result = b.g.Mul(result, float(prod(x.shape[2:])))
-    return b.g.refine(result, y.shape)
+    found, size = sums_of_product(b, x), float(prod(x.shape[2:]))
+    factor = 1.0 / size if node.op == "ReduceMean" else 1.0
+    if found is None:
+        one = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
+        found, factor = b.g.custom("GlobalAveragePool", DOMAIN, [b.into(x)], one), factor * size
+    if not b.is_whole(x):
+        found = b.g.Slice(found, [0], [x.shape[1]], [1])
+    result = b.g.emit(node.op, found, axes, **node.attributes)
+    return b.g.refine(result if factor == 1.0 else b.g.Mul(result, factor), y.shape)
 
 
 def permutation(b: Blocks, node: Node) -> Value | None:
@@ -238,11 +243,12 @@ def frame(b: Blocks, node: Node) -> Value | None:
 
 
 def shape(b: Blocks, node: Node) -> Value | None:
-    """Whole blocks have the shape of the plain value, which need not be made for it."""
+    """Whole blocks have the shape of the plain value, which need not be made for it; nor need a product."""
     x = node.inputs[0]
     if x not in b or x is None or not b.is_whole(x):
         return None
-    return b.g.emit(node.op, b.into(x), **node.attributes)
+    like, *_ = b.factors(x) or [b.into(x)]
+    return b.g.emit(node.op, like, **node.attributes)
 
 
 UNBOUNDED = {"Div", "Exp"}

@@ -46,10 +46,16 @@ class Blocks:
         self._blocks: dict[Value, Value] = {}
         self._recipes: dict[Value, Recipe] = {}
         self._last: dict[Value, Value] = {}
+        self._factors: dict[Value, tuple[Value, Value]] = {}
+        self._asked = Counter(node.inputs[0] for node in graph.nodes if node.op == "Shape")
         self._as_expected: dict[Any, Value] = {}
         self._places: dict[Value, int] = {}
         self._placed = 0
         self._producers = graph.producers
+
+    def stands_for(self, x: Value, old: Value) -> None:
+        """A plain value of the new graph is read where one of the old graph was."""
+        self.readers[x], self._asked[x] = self.readers[old], self._asked[old]
 
     def __contains__(self, x: Value | None) -> bool:
         """Whether a plain value is there in blocks."""
@@ -140,6 +146,14 @@ class Blocks:
     def unfinished(self, x: Value | None) -> Recipe | None:
         """The recipe of a value that one node alone reads, so that what this does may become a part of it."""
         return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
+
+    def have_factors(self, x: Value, one: Value, other: Value) -> None:
+        """A plain value is the product of two that are there in blocks."""
+        self._factors[x] = one, other
+
+    def factors(self, x: Value) -> tuple[Value, Value] | None:
+        """The two in blocks whose product one node alone reads, or for its shape alone."""
+        return self._factors.get(x) if self.readers[x] - self._asked[x] <= 1 else None
 
     def full(self, channels: Any) -> int:
         """Channels of as many whole blocks as these need."""

@@ -1,0 +1,38 @@
+"""What the product of two images sums up to in every channel, by blocks of channels.
+
+The variance of a batch normalization is such a sum, and so is what its gain gets on the way back. One of the images as
+the filter of the other, as large as that, is one number a channel in a depthwise convolution: the product, as large as
+the images, is never made, which takes half the time. The channels of all samples are those of one convolution, where
+there are as many samples as expected: how many channels it has is an attribute.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from ..graph import Builder, Value
+from .blocks import DOMAIN, Blocks
+
+
+def sums_of_product(b: Blocks, x: Value) -> Value | None:
+    """The sums [batch, channels, 1, 1] over the images of a product x that nobody else reads; None where x is none."""
+    factors, expected = b.factors(x), b.expected(x)
+    if factors is None or expected is None:
+        return None
+    sums = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
+
+    def at_once(g: Builder) -> Value:
+        channels = sums.shape[1]
+        count, size = expected * channels, x.shape[2:]
+        images, filters = (
+            g.reshape(factor, shape) for factor, shape in zip(factors, [(1, count, *size), (count, 1, *size)], strict=True)
+        )
+        attributes = {"group": count, "kernel_shape": list(size)}
+        met = g.custom("Conv", DOMAIN, [images, filters], x.type.with_shape((1, count, 1, 1)), **attributes)
+        return g.refine(g.reshape(met, (expected, channels, 1, 1)), sums.shape)
+
+    def one_by_one(g: Builder) -> Value:
+        means = g.custom("GlobalAveragePool", DOMAIN, [g.Mul(*factors)], sums)
+        return g.Mul(means, float(prod(x.shape[2:])))
+
+    return b.g.either(b.as_expected(x), at_once, one_by_one)
