@@ -32,6 +32,7 @@ from .passes.bind import bind
 from .passes.column_sums import multiplied
 from .passes.cost import beyond_onnx, parameters_of
 from .passes.factored import attached, factored
+from .passes.gains import with_gains_in_weights
 from .passes.inference import simplified
 from .passes.layout import channels_first
 from .passes.limits import too_heavy
@@ -263,7 +264,7 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
     report.raise_errors()
     try:
         step = tidy(training_step(graph, training.optimizer, typed.network.rates, training.batch_size))
-        return multiplied(masked_behind(factored(attached(step))))
+        return multiplied(masked_behind(with_gains_in_weights(factored(attached(step)))))
     except MissingRule as error:
         report = checked.report()
         why = f"it {error}" if str(error).startswith("needs") else str(error)

@@ -115,8 +115,9 @@ def test_same_steps(name: str, samples: int) -> None:
 
 
 @needs_blocks
-def test_any_number_of_samples_after_the_first() -> None:
-    document = spec(*NETWORKS["plain"])
+@pytest.mark.parametrize("name", ["plain", "normalized"])
+def test_any_number_of_samples_after_the_first(name: str) -> None:
+    document = spec(*NETWORKS[name])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
     found = []
     for fast in (True, False):

@@ -103,7 +103,7 @@ def elementwise(b: Blocks, node: Node) -> Value | None:
     operands = [b.spread(x, y) if x in full and x is not None else x for x in node.inputs]
     result = b.out_of(b.g.emit(node.op, *operands, **node.attributes), y.type)
     if node.op == "Mul" and all(fits(b, x, y) for x in node.inputs):
-        b.have_factors(result, *operands)
+        b.have_factors(result, operands)
     return result
 
 
@@ -243,12 +243,15 @@ def frame(b: Blocks, node: Node) -> Value | None:
 
 
 def shape(b: Blocks, node: Node) -> Value | None:
-    """Whole blocks have the shape of the plain value, which need not be made for it; nor need a product."""
+    """Blocks have the shape of the plain value but for channels that fill them, so that need not be made for it; nor
+    need a product."""
     x = node.inputs[0]
-    if x not in b or x is None or not b.is_whole(x):
+    if x not in b or x is None or not x.type.is_fixed(1):
         return None
     like, *_ = b.factors(x) or [b.into(x)]
-    return b.g.emit(node.op, like, **node.attributes)
+    more = [0, like.shape[1] - x.shape[1], 0, 0][node.attribute("start", 0) : node.attribute("end")]
+    found = b.g.emit(node.op, like, **node.attributes)
+    return b.g.Sub(found, b.g.const(more, "int64")) if any(more) else found
 
 
 UNBOUNDED = {"Div", "Exp"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -46,7 +46,7 @@ class Blocks:
         self._blocks: dict[Value, Value] = {}
         self._recipes: dict[Value, Recipe] = {}
         self._last: dict[Value, Value] = {}
-        self._factors: dict[Value, tuple[Value, Value]] = {}
+        self._factors: dict[Value, list[Value]] = {}
         self._asked = Counter(node.inputs[0] for node in graph.nodes if node.op == "Shape")
         self._as_expected: dict[Any, Value] = {}
         self._places: dict[Value, int] = {}
@@ -147,11 +147,11 @@ class Blocks:
         """The recipe of a value that one node alone reads, so that what this does may become a part of it."""
         return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
 
-    def have_factors(self, x: Value, one: Value, other: Value) -> None:
+    def have_factors(self, x: Value, blocks: Iterable[Value | None]) -> None:
         """A plain value is the product of two that are there in blocks."""
-        self._factors[x] = one, other
+        self._factors[x] = [factor for factor in blocks if factor is not None]
 
-    def factors(self, x: Value) -> tuple[Value, Value] | None:
+    def factors(self, x: Value) -> list[Value] | None:
         """The two in blocks whose product one node alone reads, or for its shape alone."""
         return self._factors.get(x) if self.readers[x] - self._asked[x] <= 1 else None
 

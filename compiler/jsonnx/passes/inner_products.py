@@ -17,16 +17,14 @@ from .blocks import DOMAIN, Blocks
 def sums_of_product(b: Blocks, x: Value) -> Value | None:
     """The sums [batch, channels, 1, 1] over the images of a product x that nobody else reads; None where x is none."""
     factors, expected = b.factors(x), b.expected(x)
-    if factors is None or expected is None:
+    if factors is None or expected is None or prod(x.shape[2:]) == 1:
         return None
     sums = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
 
     def at_once(g: Builder) -> Value:
         channels = sums.shape[1]
         count, size = expected * channels, x.shape[2:]
-        images, filters = (
-            g.reshape(factor, shape) for factor, shape in zip(factors, [(1, count, *size), (count, 1, *size)], strict=True)
-        )
+        images, filters = g.reshape(factors[0], (1, count, *size)), g.reshape(factors[1], (count, 1, *size))
         attributes = {"group": count, "kernel_shape": list(size)}
         met = g.custom("Conv", DOMAIN, [images, filters], x.type.with_shape((1, count, 1, 1)), **attributes)
         return g.refine(g.reshape(met, (expected, channels, 1, 1)), sums.shape)
@@ -35,4 +33,4 @@ def sums_of_product(b: Blocks, x: Value) -> Value | None:
         means = g.custom("GlobalAveragePool", DOMAIN, [g.Mul(*factors)], sums)
         return g.Mul(means, float(prod(x.shape[2:])))
 
-    return b.g.either(b.as_expected(x), at_once, one_by_one)
+    return b.g.either(b.as_expected(factors[0]), at_once, one_by_one)

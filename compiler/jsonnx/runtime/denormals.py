@@ -18,7 +18,8 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 OPTION = "session.set_denormal_as_zero"
 """The session's option, for its own threads."""

@@ -202,8 +202,9 @@ class Runner:
         self._session = session = create_session(
             serialize(emit(graph)), provider, threads, optimization=LEVEL, planned=planned, flushes=flushes
         )
-        runs = (session.run, session.run_with_iobinding)
-        self._run, self._run_bound = map(flushing, runs) if flushes else runs
+        self._run: Callable[..., Any] = flushing(session.run) if flushes else session.run
+        bound = session.run_with_iobinding
+        self._run_bound: Callable[..., Any] = flushing(bound) if flushes else bound
         inputs = {value.name for value in self._session.get_inputs()}
         self.fed = [name for name in (*graph.inputs, *graph.randoms) if name in inputs]
         self._reads = [name for name in (*graph.parameters, *graph.states) if name in inputs]
