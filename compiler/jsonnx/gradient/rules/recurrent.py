@@ -20,18 +20,21 @@ def rnn(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
     """h' = f(x W^T + h R^T + b)."""
     run = recurrence(g, node)
     (f,) = functions(node, "Tanh")
+    inputs, product = run.gates()
 
     def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
-        hidden = f.apply(g, run.with_state(g, slices[0], states[0], run.r))
-        return [hidden], [f.slope(g, hidden)]
+        gate, joined = product(g, slices[0], states[0])
+        hidden = f.apply(g, gate)
+        return [hidden], [f.slope(g, hidden), *joined]
 
     def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         dgate = g.Mul(carry[0], slices[0])
         return [g.MatMul(dgate, run.r)], [dgate]
 
-    before, slopes = run.forward(forward, [run.initial(INITIAL_H)], [run.of_inputs(run.w, run.both_biases())])
+    before, given = run.forward(forward, [run.initial(INITIAL_H)], [inputs])
+    *slopes, joined = given if run.joins else (*given, None)
     carry, (dgates,) = run.back(back, dys, slopes)
-    dw, *biases, dr = run.weights(dgates, before)
+    dw, *biases, dr = run.weights(dgates, before, joined)
     return run.answer(dgates, dw, dr, biases, carry)
 
 
@@ -42,10 +45,12 @@ def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
     if g.samples is not None and g.samples <= FEW and run.x.type.is_fixed(0):
         return lstm_of_few(run, dys)
     f, of_new, of_cell = functions(node, "Sigmoid", "Tanh", "Tanh")
+    inputs, product = run.gates()
 
     def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
         h, c = states
-        *gates, new = g.Split(run.with_state(g, slices[0], h, run.r), axis=1, num_outputs=4, outputs=4)
+        together, joined = product(g, slices[0], h)
+        *gates, new = g.Split(together, axis=1, num_outputs=4, outputs=4)
         i, o, forget = (f.apply(g, gate) for gate in gates)
         new = of_new.apply(g, new)
         added, kept = g.Mul(i, new), g.Mul(forget, c)
@@ -54,7 +59,7 @@ def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
         hidden = g.Mul(o, out)
         to_gates = [f.times_slope(g, *of) for of in ((i, new, added), (o, out, hidden), (forget, c, kept))]
         through = of_cell.times_slope(g, out, o, hidden)
-        return [hidden, cell], [*to_gates, of_new.times_slope(g, new, i, added), through, forget]
+        return [hidden, cell], [*to_gates, of_new.times_slope(g, new, i, added), through, forget, *joined]
 
     def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         dh, dc = carry
@@ -64,9 +69,10 @@ def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
         return [g.MatMul(dgates, run.r), g.Mul(dc, forget)], [dgates]
 
     states = [run.initial(INITIAL_H), run.initial(INITIAL_C)]
-    before, factors = run.forward(forward, states, [run.of_inputs(run.w, run.both_biases())])
+    before, given = run.forward(forward, states, [inputs])
+    *factors, joined = given if run.joins else (*given, None)
     carry, (dgates,) = run.back(back, dys, factors)
-    dw, *biases, dr = run.weights(dgates, before)
+    dw, *biases, dr = run.weights(dgates, before, joined)
     return run.answer(dgates, dw, dr, biases, carry)
 
 
