@@ -1,9 +1,12 @@
 """What the product of two images sums up to in every channel, by blocks of channels.
 
-The variance of a batch normalization is such a sum, and so is what its gain gets on the way back. One of the images as
-the filter of the other, as large as that, is one number a channel in a depthwise convolution: the product, as large as
-the images, is never made, which takes half the time. The channels of all samples are those of one convolution, where
-there are as many samples as expected: how many channels it has is an attribute.
+What the gain of a batch normalization gets on the way back is such a sum. One of the images as the filter of the other,
+as large as that, is one number a channel in a depthwise convolution: the product, as large as the images, is never
+made, which takes half the time. The channels of all samples are those of one convolution, where there are as many
+samples as expected: how many channels it has is an attribute.
+
+Squares are left as they are. Their sum is a variance on the way forward, and a convolution rounds no product: as exact,
+but not as others round, and by the last bit a ReLU lets something through or not.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from .blocks import DOMAIN, Blocks
 def sums_of_product(b: Blocks, x: Value) -> Value | None:
     """The sums [batch, channels, 1, 1] over the images of a product x that nobody else reads; None where x is none."""
     factors, expected = b.factors(x), b.expected(x)
-    if factors is None or expected is None or prod(x.shape[2:]) == 1:
+    if factors is None or expected is None or factors[0] is factors[1] or prod(x.shape[2:]) == 1:
         return None
     sums = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
 
