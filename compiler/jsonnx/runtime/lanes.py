@@ -23,8 +23,8 @@ STEPS = range(48, 193, 3)
 USES = 16
 """How often a slot is used in an epoch, where there are more than the fewest: binding one takes as long as a step."""
 ROOM = 1 << 22
-"""Bytes of a lane, where one batch is not larger. With a sixteenth of it, where batches of 0.4 MB were made ready one by
-one, a fit of 784-512-10 took a tenth longer on two processors: each waits for a thread to be woken."""
+"""Bytes of a lane, where one batch is not larger. With a sixteenth of it, where batches of 0.4 MB were made ready one
+by one, a fit of 784-512-10 took a tenth longer on two processors: each waits for a thread to be woken."""
 
 
 class Slot:
