@@ -8,7 +8,7 @@ from platform import machine
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.runtime.denormals import can_flush, flushing
+from jsonnx.runtime.denormals import can_flush, flushed, flushing
 
 TINY = 1e-39
 HALVED = {
@@ -41,6 +41,43 @@ def test_only_while_it_is_called():
     assert [half() > 0, flushing(half)(), half() > 0] == [True, 0.0, True]
     with pytest.raises(ZeroDivisionError):
         flushing(lambda: 1 / 0)()
+    assert half() > 0
+
+
+@needs_control
+def test_one_within_another():
+    with flushed():
+        assert [half(), flushing(half)(), half()] == [0.0] * 3
+        with flushed():
+            assert half() == 0.0
+        assert half() == 0.0
+    with flushed(False):
+        assert half() > 0
+
+
+class Watching:
+    """What NumPy computes in a user's own code while a fit runs."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def on_epoch_end(self, epoch, figures):
+        self.seen.append(half())
+
+
+class Hearing(Watching):
+    def on_step(self, step, figures):
+        self.seen.append(half())
+
+
+@needs_control
+@pytest.mark.parametrize("callback", [Watching, Hearing])
+def test_callbacks_of_a_fit_see_denormals(callback):
+    x, y = np.full((64, 1024), TINY, np.float32), np.ones((64, 1), np.float32)
+    watching, trainer = callback(), jsonnx.Trainer(HALVED)
+    trainer.fit(x, y, batch_size=8, epochs=2, callbacks=[watching])
+    assert len(watching.seen) == (2 if callback is Watching else 18)
+    assert min(watching.seen) > 0
     assert half() > 0
 
 

@@ -18,6 +18,10 @@ FORMS = 64
 """Nodes that a gradient of weights may be made of."""
 
 
+DEEPEST = 10
+"""Products within each other that are looked into."""
+
+
 class Factor(NamedTuple):
     """A number for each channel or for all of them, by which something is multiplied or divided."""
 
@@ -43,7 +47,7 @@ class Product(NamedTuple):
             left.remove(factor)
         return Product(self.number / other.number, tuple(left))
 
-    def value(self, g: Builder, new: Mapping[Value, Value]) -> Value | None:
+    def value(self, g: Builder, new: Mapping[Value, Value], dtype: str) -> Value | None:
         """None where it is one."""
         total: Value | None = None
         for old, divides in sorted(self.factors, key=lambda factor: factor.divides):
@@ -54,7 +58,7 @@ class Product(NamedTuple):
                 total = g.Div(total, factor) if divides else g.Mul(total, factor)
         if self.number == 1.0:
             return total
-        return g.const(self.number) if total is None else g.Mul(total, self.number)
+        return g.const(self.number, dtype) if total is None else g.Mul(total, self.number)
 
 
 class Term(NamedTuple):
@@ -115,12 +119,12 @@ def with_gains_in_weights(graph: Graph) -> Graph:
 def _without_gain(g: Builder, plan: Plan, new: Mapping[Value, Value]) -> Value:
     total: Value | None = None
     for term in plan.terms:
-        value = term.product.value(g, new)
+        value = term.product.value(g, new, plan.gain.dtype)
         if term.image is not None:
             image = new.get(term.image, term.image)
             value = image if value is None else g.Mul(image, value)
         elif value is None:
-            value = g.const(1.0)
+            value = g.const(1.0, plan.gain.dtype)
         total = value if total is None else g.Add(total, value)
     assert total is not None
     return total
@@ -237,18 +241,19 @@ class Finding:
                 return [Term(many, self.product(few), few)]
         return [Term(x, Product())]
 
-    def product(self, x: Value) -> Product:
+    def product(self, x: Value, depth: int = DEEPEST) -> Product:
         """What a number for each channel is the product of."""
-        node = self.producers.get(x)
+        node = self.producers.get(x) if depth else None
+        depth -= 1
         op, operands = (node.op, [y for y in node.inputs if y is not None]) if node is not None else ("", [])
         if isinstance(x, Constant) and x.array.size == 1:
             return Product(x.array.item())
         if op == "Mul":
-            return self.product(operands[0]).times(self.product(operands[1]))
+            return self.product(operands[0], depth).times(self.product(operands[1], depth))
         if op == "Neg":
-            return self.product(operands[0]).times(Product(-1.0))
+            return self.product(operands[0], depth).times(Product(-1.0))
         if op == "Div":
-            return self.product(operands[0]).times(Product(1.0, (Factor(operands[1], True),)))
+            return self.product(operands[0], depth).times(Product(1.0, (Factor(operands[1], True),)))
         return Product(1.0, (Factor(x),))
 
     def is_gain(self, term: Term) -> bool:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from collections.abc import Callable
-from functools import cache, wraps
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -54,25 +56,41 @@ def can_flush() -> bool:
     return _access() is not None
 
 
-def flushing(call: Callable[P, R]) -> Callable[P, R]:
-    """The call, with denormals taken for zero in the calling thread until it returns. Costs a microsecond."""
+class _Thread(threading.local):
+    flushes = False
+
+
+_here = _Thread()
+
+
+@contextmanager
+def flushed(wanted: bool = True) -> Iterator[None]:
+    """Denormals taken for zero in this thread, until it is left, where that is known."""
     access = _access()
-    if access is None:
-        return call
+    if access is None or not wanted or _here.flushes:
+        yield
+        return
     read, write = access
+    environment = _Environment()
+    place = ctypes.byref(environment)
+    read(place)
+    before, _here.flushes = environment.mxcsr, True
+    environment.mxcsr = before | _FLUSH
+    write(place)
+    try:
+        yield
+    finally:
+        environment.mxcsr, _here.flushes = before, False
+        write(place)
 
-    @wraps(call)
-    def flushed(*args: P.args, **kwargs: P.kwargs) -> R:
-        environment = _Environment()
-        here = ctypes.byref(environment)
-        read(here)
-        before = environment.mxcsr
-        environment.mxcsr = before | _FLUSH
-        write(here)
-        try:
+
+def flushing(call: Callable[P, R]) -> Callable[P, R]:
+    """The call, during which denormals are taken for zero: two microseconds more, or nothing where they are already."""
+
+    def within(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _here.flushes:
             return call(*args, **kwargs)
-        finally:
-            environment.mxcsr = before
-            write(here)
+        with flushed():
+            return call(*args, **kwargs)
 
-    return flushed
+    return within

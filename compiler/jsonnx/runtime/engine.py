@@ -76,7 +76,8 @@ class Engine:
         self._tables = RowTables(tables, self._variables, self._plain) if tables else None
         self._train: Runner | None = None
         self._suits_cpu = fast and self.provider.full == CPU
-        self._flushes = self._suits_cpu and can_flush()
+        self.flushes = self._suits_cpu and can_flush()
+        """Whether denormals are zero in its runs."""
         convolves = any(told.op == "Conv" for told in self._step.gradients.values())
         self._depends = self._suits_cpu and convolves  # on how many samples come
         self._made_for = 0  # so many
@@ -134,7 +135,7 @@ class Engine:
 
     @uncollected()
     def _loaded(self, graph: Graph, fetched: Iterable[str], kept: Iterable[str] = ()) -> Runner:
-        return Runner(graph, fetched, self._variables, self.provider, self.threads, kept, self._flushes)
+        return Runner(graph, fetched, self._variables, self.provider, self.threads, kept, self.flushes)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .data import Samples
+from .denormals import flushed
 from .engine import Engine, batches
 from .lanes import Lane, Slot
 from .progress import History, Interruption, Progress, Totals, Watch
@@ -77,15 +78,16 @@ class Fit:
         made: list[dict[str, np.ndarray]] = []
         counts = [rows.stop - rows.start for rows in group]
         try:
-            for batch in ready:
-                made.append(step(batch))
-                if heard:
-                    self._add(made, counts)
-                    figures = progress.totals.figures()
-                    for tell in heard:
-                        tell(progress.batch, figures)
-                if asked.signal is not None or self.stop:
-                    break
+            with flushed(self.engine.flushes and not heard):  # once, if nobody else is called in between
+                for batch in ready:
+                    made.append(step(batch))
+                    if heard:
+                        self._add(made, counts)
+                        figures = progress.totals.figures()
+                        for tell in heard:
+                            tell(progress.batch, figures)
+                    if asked.signal is not None or self.stop:
+                        break
         finally:
             self._add(made, counts)
 
