@@ -17,10 +17,20 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 FEATURES, UNITS = 3, 2
 
 
-def recurrent(op: str, results: tuple[str, ...], *, time=4, initial=True, bias=True, real="float64", **attributes):
+def recurrent(
+    op: str,
+    results: tuple[str, ...],
+    *,
+    time=4,
+    features=FEATURES,
+    initial=True,
+    bias=True,
+    real="float64",
+    **attributes,
+):
     """A graph of one operator with all its operands as inputs, and what to feed them for a batch of 3."""
     rows, rng = GATES[op] * UNITS, np.random.default_rng(0)
-    shapes = {"x": (time, BATCH, FEATURES), "w": (1, rows, FEATURES), "r": (1, rows, UNITS)}
+    shapes = {"x": (time, BATCH, features), "w": (1, rows, features), "r": (1, rows, UNITS)}
     shapes |= {"b": (1, 2 * rows)} if bias else {}
     shapes |= {"h": (1, BATCH, UNITS)} if initial else {}
     shapes |= {"c": (1, BATCH, UNITS)} if initial and op == "LSTM" else {}
@@ -68,6 +78,23 @@ def test_results_that_nobody_reads_have_no_part(op, options, result) -> None:
 @each_variant
 def test_bias_and_initial_states_may_be_absent(op, options) -> None:
     assert worst(op, ("y",), bias=False, initial=False, direction="reverse", **options) < 1e-6
+
+
+@pytest.mark.parametrize("unrolled", [loops.UNROLLED, 0])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("given", [{}, {"bias": False}, {"initial": False}, {"bias": False, "initial": False}])
+@pytest.mark.parametrize("op", ["RNN", "LSTM"])
+def test_few_inputs_are_one_row_with_the_state(op, given, direction, unrolled, monkeypatch) -> None:
+    monkeypatch.setattr(loops, "UNROLLED", unrolled)
+    options = {"features": 1, "direction": direction, **given}
+    assert worst(op, ("y", "y_h"), **options) < 1e-6
+    graph, _ = recurrent(op, ("y",), **options)
+    nodes = with_gradients(graph, list(graph.inputs)).nodes
+    bodies = [node.attributes["body"] for node in nodes if node.op == "Scan"]
+    made = [node for part in (nodes, *(body.nodes for body in bodies)) for node in part if node.op == "Concat"]
+    assert 1 + given.get("bias", True) + UNITS in [
+        node.outputs[0].shape[-1] for node in made if node.outputs[0].rank == 2
+    ]
 
 
 @each_variant

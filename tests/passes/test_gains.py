@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from jsonnx import driver
 from jsonnx.api import Trainer
+from jsonnx.backend import emit, serialize
 from jsonnx.driver import check, plan
-from jsonnx.graph import Graph
+from jsonnx.graph import Builder, GradientOf, Graph, Value
 from jsonnx.passes import gains
+from jsonnx.runtime.providers import create_session, resolve
+from jsonnx.types import BATCH, Size, TensorType
 
 NORMALIZED = {"type": "BatchNormalization"}
 RELU = {"type": "ReLU"}
@@ -116,3 +119,45 @@ def test_same_steps(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> N
     for weight, expected in found[1].items():
         scale = np.abs(expected).max() + 1e-3
         np.testing.assert_allclose(found[0][weight] / scale, expected / scale, atol=3e-6, err_msg=weight)
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_sums_over_an_image_take_its_gain(keepdims: int) -> None:
+    """What a bias gets of a normalization is zero: so here of an image that no normalization made."""
+    g = Builder()
+    x, dy = (g.input(name, TensorType("float32", (BATCH, 3, 4, 5))) for name in ("x", "dy"))
+    gain, k, c = (g.input(name, TensorType("float32", (1, 3, 1, 1))) for name in ("gain", "k", "c"))
+    image = g.Add(g.Add(g.Mul(x, g.Mul(g.Mul(gain, k), -2.0)), g.Mul(dy, gain)), g.Div(g.Neg(g.Mul(c, gain)), 4.0))
+    places = g.reshape(g.transpose(image, [1, 0, 2, 3]), (3, Size.named("places")))
+    weights = g.reshape(g.MatMul(places, g.transpose(places_of(g, x), [1, 0])), (3, 3, 1, 1))
+    g.gradients[weights] = GradientOf("Conv", x, image, {"group": 1})
+    total = g.ReduceSum(image, [0, 2, 3], keepdims=keepdims)
+    graph = g.graph({"weights": weights, "total": total})
+    rng = np.random.default_rng(2)
+    feeds = {
+        name: rng.standard_normal((2, 3, 4, 5) if value.rank == 4 and value.shape[1:] == (3, 4, 5) else (1, 3, 1, 1))
+        for name, value in graph.inputs.items()
+    }
+    feeds = {name: array.astype(np.float32) for name, array in feeds.items()}
+    (plan_,) = gains.Finding(graph).plans().values()
+    assert len(plan_.ends) == 2
+    for pass_ in (lambda graph: graph, gains.with_gains_in_weights):
+        session = create_session(serialize(emit(pass_(graph))), resolve("cpu"), threads=1)
+        results = session.run(["weights", "total"], feeds)
+        image_ = feeds["dy"] * feeds["gain"] - 2 * feeds["x"] * feeds["gain"] * feeds["k"]
+        image_ = image_ - feeds["c"] * feeds["gain"] / 4
+        np.testing.assert_allclose(
+            results[0][..., 0, 0], np.einsum("nahw,nbhw->ab", image_, feeds["x"]), rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_allclose(results[1].ravel(), image_.sum((0, 2, 3)), rtol=1e-5, atol=1e-5)
+
+
+def places_of(g: Builder, x: Value) -> Value:
+    return g.reshape(g.transpose(x, [1, 0, 2, 3]), (3, Size.named("places")))
+
+
+def test_many_readers_of_one_convolution() -> None:
+    """Their cotangents are a long sum."""
+    branches = [{"type": "Activation", "activation": "tanh", "name": f"b{n}", "from": "stem"} for n in range(600)]
+    layers = [{**conv(2), "name": "stem"}, *branches, {"type": "Add", "from": [branch["name"] for branch in branches]}]
+    plan(check(spec(layers, (4, 4, 1))))

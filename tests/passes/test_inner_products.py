@@ -18,7 +18,7 @@ NORMALIZED = [
     {"type": "BatchNormalization"},
     {"type": "Activation", "activation": "tanh"},
 ]
-PARTLY = [{**NORMALIZED[0], "filters": 24}, *NORMALIZED[1:]]
+PARTLY = [{**NORMALIZED[0], "filters": 20}, *NORMALIZED[1:]]
 
 
 def spec(layers: list[dict[str, Any]], size: tuple[int, int] = (7, 5)) -> dict[str, Any]:

@@ -288,6 +288,24 @@ def test_columns_of_an_archive_stand_side_by_side(tmp_path):
     assert load(tmp_path, content, wanted=TWO, data=data, name="d.npz").inputs["right"].tolist() == [[1, 3], [2, 4]]
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i2", "<i4", ">i8", "u1", "u2"])
+@pytest.mark.parametrize("size", [3, 128, 129, 300, 50_000])
+def test_indexes_of_any_integer_type_are_within_limits(dtype, size):
+    wanted = Wanted({"ids": TensorType("int64", (BATCH, 2))}, {}, {"ids": Limit(size)})
+    limits = np.iinfo(dtype)
+    for value in sorted({limits.min, -1, 0, size - 1, size, limits.max}):
+        if limits.min <= value <= limits.max:
+            ids = np.array([[0, 1], [value, 2]]).astype(dtype)
+            if 0 <= value < size:
+                assert from_arrays(ids, None, wanted, targets=False).take(slice(None))["ids"].tolist() == [
+                    [0, 1],
+                    [value, 2],
+                ]
+            else:
+                with pytest.raises(FeedError, match="valid are 0 to"):
+                    from_arrays(ids, None, wanted, targets=False)
+
+
 def test_indexes_and_ignored_labels_have_their_limits():
     wanted = Wanted(
         {"ids": TensorType("int32", (BATCH, Size.named("time")))},

@@ -182,7 +182,8 @@ def reduction(b: Blocks, node: Node) -> Value | None:
     factor = 1.0 / size if node.op == "ReduceMean" else 1.0
     if found is None:
         one = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
-        found, factor = b.g.custom("GlobalAveragePool", DOMAIN, [b.into(x)], one), factor * size
+        found = b.g.custom("GlobalAveragePool", DOMAIN, [b.into(x)], one)
+        factor = size if node.op == "ReduceSum" else 1.0
     if not b.is_whole(x):
         found = b.g.Slice(found, [0], [x.shape[1]], [1])
     result = b.g.emit(node.op, found, axes, **node.attributes)

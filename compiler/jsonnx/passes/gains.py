@@ -20,6 +20,8 @@ FORMS = 64
 
 DEEPEST = 10
 """Products within each other that are looked into."""
+MOST = 8
+"""Summands of an image that are looked at: a normalization sends back three, and its reader may add some."""
 
 
 class Factor(NamedTuple):
@@ -103,7 +105,7 @@ def with_gains_in_weights(graph: Graph) -> Graph:
                 x, weights, *others = node.inputs
                 assert weights is not None
                 maker = graph.producers.get(weights)
-                weights = _gained(g, weights, maker, new.get(gain, gain), axis)
+                weights = _gained(g, weights, maker, new, new.get(gain, gain), axis)
                 node = node.with_inputs([x, weights, *others])
             if result not in ends:
                 g.nodes.append(node)
@@ -135,11 +137,13 @@ def _along(g: Builder, gain: Value, axis: int, rank: int) -> Value:
     return g.reshape(gain, [gain.shape[1] if place == axis else 1 for place in range(rank)])
 
 
-def _gained(g: Builder, weights: Value, maker: Node | None, gain: Value, axis: int) -> Value:
+def _gained(
+    g: Builder, weights: Value, maker: Node | None, new: Mapping[Value, Value], gain: Value, axis: int
+) -> Value:
     """The weights, which this node gives, times the gain, in the order in which they are stored."""
     if maker is None or maker.op != "Transpose" or maker.inputs[0] is None:
         return g.Mul(weights, _along(g, gain, axis, weights.rank))
-    stored, perm = maker.inputs[0], maker.attribute("perm")
+    stored, perm = new.get(maker.inputs[0], maker.inputs[0]), maker.attribute("perm")
     return g.transpose(g.Mul(stored, _along(g, gain, perm[axis], stored.rank)), perm)
 
 
@@ -165,7 +169,7 @@ class Finding:
         return {image: plan for image, plan in found.items() if plan is not None}
 
     def plan(self, image: Value) -> Plan | None:
-        terms = self.terms(image, image)
+        terms = self.terms(image)
         gained = next((term for term in terms if self.is_gain(term)), None)
         if gained is None or gained.gain is None or len(terms) == 1 or image in self.roots:
             return None
@@ -228,18 +232,33 @@ class Finding:
             axis, value = reader.attribute("perm").index(axis), reader.outputs[0]
         return value, axis
 
-    def terms(self, x: Value, image: Value) -> list[Term]:
-        """The summands of an image."""
+    def terms(self, image: Value) -> list[Term]:
+        """The summands of an image; itself where there are many."""
+        found: list[Term] = []
+        waiting = [image]
+        while waiting:
+            x = waiting.pop()
+            node = self.producers.get(x)
+            alone = x is image or (len(self.readers[x]) == 1 and x not in self.roots)
+            if node is not None and node.op == "Add" and alone and x.shape == image.shape:
+                waiting += [y for y in node.inputs[::-1] if y is not None]
+            else:
+                found.append(self.term(x, image, alone))
+            if len(waiting) + len(found) > MOST:
+                return [Term(image, Product())]
+        return found
+
+    def term(self, x: Value, image: Value, alone: bool) -> Term:
+        """A summand of an image; a product is looked into where nobody else reads it."""
         node = self.producers.get(x)
-        alone = x is image or (len(self.readers[x]) == 1 and x not in self.roots)
-        if node is None or not alone or x.shape != image.shape or node.op not in ("Add", "Mul"):
-            return [Term(x, Product()) if x.shape == image.shape else Term(None, self.product(x))]
-        if node.op == "Add":
-            return [term for y in node.inputs if y is not None for term in self.terms(y, image)]
+        if x.shape != image.shape:
+            return Term(None, self.product(x))
+        if node is None or not alone or node.op != "Mul":
+            return Term(x, Product())
         for many, few in (node.inputs, node.inputs[::-1]):
             if many is not None and few is not None and many.shape == x.shape and _by_channel(few, image):
-                return [Term(many, self.product(few), few)]
-        return [Term(x, Product())]
+                return Term(many, self.product(few), few)
+        return Term(x, Product())
 
     def product(self, x: Value, depth: int = DEEPEST) -> Product:
         """What a number for each channel is the product of."""

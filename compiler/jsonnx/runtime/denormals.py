@@ -74,14 +74,15 @@ def flushed(wanted: bool = True) -> Iterator[None]:
     environment = _Environment()
     place = ctypes.byref(environment)
     read(place)
-    before, _here.flushes = environment.mxcsr, True
-    environment.mxcsr = before | _FLUSH
-    write(place)
-    try:
+    before = environment.mxcsr
+    try:  # from here on: a Ctrl-C may come between any two of these
+        _here.flushes, environment.mxcsr = True, before | _FLUSH
+        write(place)
         yield
     finally:
-        environment.mxcsr, _here.flushes = before, False
+        environment.mxcsr = before
         write(place)
+        _here.flushes = False
 
 
 def flushing(call: Callable[P, R]) -> Callable[P, R]:

@@ -18,7 +18,7 @@ SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
 
 Result = tuple[Sequence[Value], Sequence[Value]]
 """States, and what else a step gives."""
-Gates = Callable[[Builder, Value, Value], tuple[Value, list[Value]]]
+Gates = Callable[[Builder, Value, Value], tuple[Value, Value]]
 
 FEWER = 2
 """How many times as many units as inputs there are at least where a step makes one row of both."""
@@ -93,33 +93,34 @@ class Recurrence:
 
     def gates(self) -> tuple[Value, Gates]:
         """What gates are made of at each step besides the state, [time, batch, size], and how: a function of these and
-        the state that gives `inputs @ w^T + bias + state @ r^T`, and the row that it is a product of, if there is one.
+        the state that gives `inputs @ w^T + bias + state @ r^T`, and what `weights` wants to know of the step: the row
+        that this is a product of, or the state.
         """
         if not self.joins:
-            return self.of_inputs(self.w, self.both_biases()), lambda g, x, h: (self.with_state(g, x, h, self.r), [])
+            return self.of_inputs(self.w, self.both_biases()), lambda g, x, h: (self.with_state(g, x, h, self.r), h)
         whole = self.g.Concat(self.with_bias(self.w, self.both_biases()), self.r, axis=1)
 
-        def product(g: Builder, x: Value, h: Value) -> tuple[Value, list[Value]]:
+        def product(g: Builder, x: Value, h: Value) -> tuple[Value, Value]:
             row = g.Concat(x, h, axis=1)
-            return g.Gemm(row, whole, transB=1), [row]
+            return g.Gemm(row, whole, transB=1), row
 
         return self.steps(self.rows), product
 
-    def forward(self, step: Step, states: Sequence[Value], slices: Sequence[Value]) -> tuple[Value, list[Value]]:
-        """Runs the steps in place of the operator: the hidden states before each of them, as rows, and their results.
+    def forward(self, step: Step, states: Sequence[Value], slices: Sequence[Value]) -> list[Value]:
+        """Runs the steps in place of the operator, and what they give, [time, batch, size].
 
         The hidden state is the first of the states.
         """
 
         def forward(g: Builder, before: Sequence[Value], slices: Sequence[Value]) -> Result:
             after, given = step(g, before, slices)
-            return after, [before[0], after[0], *given]
+            return after, [after[0], *given]
 
         g = self.g
-        last, (before, after, *given) = g.loop(forward, states, slices, reverse=self.reverse)
+        last, (after, *given) = g.loop(forward, states, slices, reverse=self.reverse)
         found = [g.Unsqueeze(after, [1]), *(g.Unsqueeze(state, [0]) for state in last)]
         replace_node(g, self.node, self.start, found)
-        return self.matrix(before), given
+        return given
 
     def back(
         self, step: Step, dys: Sequence[Value | None], given: Sequence[Value]
@@ -140,16 +141,15 @@ class Recurrence:
         carry, found = g.loop(back, start, [*outside, *given], reverse=not self.reverse)
         return carry, [self.matrix(part) for part in found]
 
-    def weights(self, dgates: Value, before: Value | None = None, joined: Value | None = None) -> list[Value]:
+    def weights(self, dgates: Value, met: Value | None = None) -> list[Value]:
         """The gradients of what rows were multiplied by, from the cotangents of the products: of the inputs' weights,
-        [sizes, features], of their bias if there is one, [1, sizes], and of the weights of the states before each step.
-        Inputs and states may be there `joined`, [time, batch, size]."""
-        g = self.g
-        rows = self.rows if joined is None else self.matrix(joined)
-        if before is not None and joined is None:
-            rows = g.Concat(rows, before, axis=1)
+        [sizes, features], of their bias if there is one, [1, sizes], and of the weights of the states before each step,
+        which these steps `met`, as rows of theirs or of inputs and states."""
+        g, rows = self.g, self.rows
+        if met is not None:
+            rows = met if met.shape[1] != self.units else g.Concat(rows, met, axis=1)
         whole = g.Gemm(rows, dgates, transA=1)
-        sizes = [self.x.shape[-1], *([1] if self.biases else []), *([] if before is None else [self.units])]
+        sizes = [self.x.shape[-1], *([1] if self.biases else []), *([] if met is None else [self.units])]
         parts = g.Split(whole, sizes, axis=0, outputs=len(sizes)) if len(sizes) > 1 else [whole]
         bias = 1 if self.biases else None
         return [x if place == bias else g.Transpose(x, perm=[1, 0]) for place, x in enumerate(parts)]

@@ -23,18 +23,17 @@ def rnn(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
     inputs, product = run.gates()
 
     def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
-        gate, joined = product(g, slices[0], states[0])
+        gate, met = product(g, slices[0], states[0])
         hidden = f.apply(g, gate)
-        return [hidden], [f.slope(g, hidden), *joined]
+        return [hidden], [met, f.slope(g, hidden)]
 
     def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         dgate = g.Mul(carry[0], slices[0])
         return [g.MatMul(dgate, run.r)], [dgate]
 
-    before, given = run.forward(forward, [run.initial(INITIAL_H)], [inputs])
-    *slopes, joined = given if run.joins else (*given, None)
-    carry, (dgates,) = run.back(back, dys, slopes)
-    dw, *biases, dr = run.weights(dgates, before, joined)
+    met, slopes = run.forward(forward, [run.initial(INITIAL_H)], [inputs])
+    carry, (dgates,) = run.back(back, dys, [slopes])
+    dw, *biases, dr = run.weights(dgates, run.matrix(met))
     return run.answer(dgates, dw, dr, biases, carry)
 
 
@@ -49,7 +48,7 @@ def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
 
     def forward(g: Builder, states: Sequence[Value], slices: Sequence[Value]) -> Result:
         h, c = states
-        together, joined = product(g, slices[0], h)
+        together, met = product(g, slices[0], h)
         *gates, new = g.Split(together, axis=1, num_outputs=4, outputs=4)
         i, o, forget = (f.apply(g, gate) for gate in gates)
         new = of_new.apply(g, new)
@@ -59,7 +58,7 @@ def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
         hidden = g.Mul(o, out)
         to_gates = [f.times_slope(g, *of) for of in ((i, new, added), (o, out, hidden), (forget, c, kept))]
         through = of_cell.times_slope(g, out, o, hidden)
-        return [hidden, cell], [*to_gates, of_new.times_slope(g, new, i, added), through, forget, *joined]
+        return [hidden, cell], [met, *to_gates, of_new.times_slope(g, new, i, added), through, forget]
 
     def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         dh, dc = carry
@@ -69,10 +68,9 @@ def lstm(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
         return [g.MatMul(dgates, run.r), g.Mul(dc, forget)], [dgates]
 
     states = [run.initial(INITIAL_H), run.initial(INITIAL_C)]
-    before, given = run.forward(forward, states, [inputs])
-    *factors, joined = given if run.joins else (*given, None)
+    met, *factors = run.forward(forward, states, [inputs])
     carry, (dgates,) = run.back(back, dys, factors)
-    dw, *biases, dr = run.weights(dgates, before, joined)
+    dw, *biases, dr = run.weights(dgates, run.matrix(met))
     return run.answer(dgates, dw, dr, biases, carry)
 
 
@@ -102,7 +100,7 @@ def gru_reset_after(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents:
         reset = g.Mul(r, new_h)
         new = of_new.apply(g, g.Add(slices[2], reset))
         hidden, to_z, to_new = mixed(g, f, of_new, z, h, new)
-        return [hidden], [to_z, g.Mul(to_new, f.times_slope(g, r, new_h, reset)), g.Mul(to_new, r), to_new, z]
+        return [hidden], [h, to_z, g.Mul(to_new, f.times_slope(g, r, new_h, reset)), g.Mul(to_new, r), to_new, z]
 
     def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         (dh,) = carry
@@ -110,10 +108,10 @@ def gru_reset_after(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents:
         of_state = g.Concat(dz, dr, dnew_h, axis=1)
         return [g.Gemm(of_state, run.r, direct)], [g.Concat(dz, dr, dnew, axis=1), of_state]
 
-    before, factors = run.forward(forward, [run.initial(INITIAL_H)], inputs)
+    before, *factors = run.forward(forward, [run.initial(INITIAL_H)], inputs)
     carry, (of_inputs, of_state) = run.back(back, dys, factors)
     dw, *biases = run.weights(of_inputs)
-    dr = g.Gemm(of_state, before, transA=1)
+    dr = g.Gemm(of_state, run.matrix(before), transA=1)
     return run.answer(of_inputs, dw, dr, [*biases, g.ReduceSum(of_state, [0], keepdims=1)], carry)
 
 
@@ -133,7 +131,7 @@ def gru_reset_before(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents
         reset = g.Mul(r, h)
         new = of_new.apply(g, g.Gemm(reset, of_reset, slices[1], transB=1))
         hidden, to_z, to_new = mixed(g, f, of_new, z, h, new)
-        return [hidden], [to_z, f.times_slope(g, r, h, reset), to_new, z, r, reset]
+        return [hidden], [h, to_z, f.times_slope(g, r, h, reset), to_new, z, r, reset]
 
     def back(g: Builder, carry: Sequence[Value], slices: Sequence[Value]) -> Result:
         (dh,) = carry
@@ -143,9 +141,9 @@ def gru_reset_before(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents
         dgates = g.Concat(g.Mul(dh, to_z), g.Mul(dreset, to_r), axis=1)
         return [g.Gemm(dgates, of_gates, g.Add(g.Mul(dh, z), g.Mul(dreset, r)))], [dgates, dnew]
 
-    before, (*factors, reset) = run.forward(forward, [run.initial(INITIAL_H)], inputs)
+    before, *factors, reset = run.forward(forward, [run.initial(INITIAL_H)], inputs)
     carry, (dgates, dnew) = run.back(back, dys, factors)
-    dr = g.Concat(g.Gemm(dgates, before, transA=1), g.Gemm(dnew, run.matrix(reset), transA=1), axis=0)
+    dr = g.Concat(g.Gemm(dgates, run.matrix(before), transA=1), g.Gemm(dnew, run.matrix(reset), transA=1), axis=0)
     of_inputs = g.Concat(dgates, dnew, axis=1)
     dw, *biases = run.weights(of_inputs)
     return run.answer(of_inputs, dw, dr, biases, carry)
