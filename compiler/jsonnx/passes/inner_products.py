@@ -15,6 +15,7 @@ from math import prod
 
 from ..graph import Builder, Value
 from .blocks import DOMAIN, Blocks
+from .own_filters import one_filter_each
 
 
 def sums_of_product(b: Blocks, x: Value) -> Value | None:
@@ -25,12 +26,9 @@ def sums_of_product(b: Blocks, x: Value) -> Value | None:
     sums = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
 
     def at_once(g: Builder) -> Value:
-        channels = sums.shape[1]
-        count, size = expected * channels, x.shape[2:]
-        images, filters = g.reshape(factors[0], (1, count, *size)), g.reshape(factors[1], (count, 1, *size))
-        attributes = {"group": count, "kernel_shape": list(size)}
-        met = g.custom("Conv", DOMAIN, [images, filters], x.type.with_shape((1, count, 1, 1)), **attributes)
-        return g.refine(g.reshape(met, (expected, channels, 1, 1)), sums.shape)
+        channels, size = sums.shape[1], list(x.shape[2:])
+        found = one_filter_each(g, factors[0], factors[1], expected * channels, (1, 1), {"kernel_shape": size})
+        return g.refine(g.reshape(found, (expected, channels, 1, 1)), sums.shape)
 
     def one_by_one(g: Builder) -> Value:
         means = g.custom("GlobalAveragePool", DOMAIN, [g.Mul(*factors)], sums)

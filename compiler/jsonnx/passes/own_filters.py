@@ -85,9 +85,16 @@ class OwnFilters:
 
     def _convolved(self, g: Builder, images: Value, filters: Value, samples: int) -> Value:
         count = samples * self.channels
-        operands = [
-            g.reshape(images, (1, count, *images.shape[-2:])),
-            g.reshape(filters, (count, 1, *filters.shape[-2:])),
-        ]
-        type = images.type.with_shape((1, count, self.rows, self.columns))
-        return g.custom("Conv", DOMAIN, operands, type, group=count, **self.place)
+        return one_filter_each(g, images, filters, count, (self.rows, self.columns), self.place)
+
+
+def one_filter_each(
+    g: Builder, images: Value, filters: Value, count: int, places: tuple[int, int], place: Mapping[str, list[int]]
+) -> Value:
+    """Images in blocks, so many of one channel, each with a filter of its own: [1, count, *places]."""
+    operands = [
+        g.reshape(images, (1, count, *images.shape[-2:])),
+        g.reshape(filters, (count, 1, *filters.shape[-2:])),
+    ]
+    type = images.type.with_shape((1, count, *places))
+    return g.custom("Conv", DOMAIN, operands, type, group=count, **place)

@@ -136,7 +136,7 @@ def _is_finite(array: np.ndarray) -> bool:
 def _is_below(array: np.ndarray, size: int) -> bool:
     """Whether all are from 0 to `size - 1`."""
     # Without its sign, what is negative is larger than whatever has none: one pass where that is no valid index.
-    if array.dtype.kind == "i" and array.flags.aligned and size <= 1 << (8 * array.dtype.itemsize - 1):
+    if array.dtype.kind == "i" and size <= 1 << (8 * array.dtype.itemsize - 1):
         return bool(array.view(f"{array.dtype.byteorder}u{array.dtype.itemsize}").max() < size)
     return bool(array.min() >= 0 and array.max() < size)
 

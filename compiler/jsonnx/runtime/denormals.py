@@ -1,8 +1,8 @@
 """Numbers too small to be normal, taken for zero while onnxruntime computes.
 
 A momentum without a gradient shrinks until it is one (below 1.2e-38), and stays: nine tenths of the smallest number
-round to itself. Intel's processors take a hundred times as long for each; a small network's step took twice the time
-after 1,000 steps. TensorFlow and JAX do the same.
+round to itself. An Intel processor takes eighteen times as long for each; a small network's step took twice the time
+after 1,000 steps. TensorFlow and JAX take them for zero, too; PyTorch does not.
 
 onnxruntime has an option for the threads of a session, but sets the calling thread's state once in a process, and for
 good. What a step leaves to that thread would be computed otherwise, so its state is set for the time of a call, and put

@@ -87,7 +87,7 @@ class Recurrence:
     @cached_property
     def joins(self) -> bool:
         """Whether a step makes one row of its inputs and its state. For few inputs that takes less time than to take
-        their products apart, step by step, and to add the state's to each: 7 % of a step for 28 beside 128 units."""
+        their products apart, step by step, and to add the state's to each: 5 % of a step for 28 beside 128 units."""
         features = self.x.shape[-1]
         return isinstance(features, int) and FEWER * features <= self.units
 
