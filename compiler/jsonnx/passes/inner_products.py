@@ -26,7 +26,7 @@ def sums_of_product(b: Blocks, x: Value) -> Value | None:
     sums = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
 
     def at_once(g: Builder) -> Value:
-        channels, size = sums.shape[1], list(x.shape[2:])
+        channels, size = b.full(x.shape[1]), list(x.shape[2:])
         found = one_filter_each(g, factors[0], factors[1], expected * channels, (1, 1), {"kernel_shape": size})
         return g.refine(g.reshape(found, (expected, channels, 1, 1)), sums.shape)
 
