@@ -40,6 +40,9 @@ NETWORKS = {
     "filters-that-fill-no-block": [conv(12), conv(5), conv(16)],
     "kernels-of-any-shape": [conv(16, [5, 1], padding="same"), conv(16, [1, 4]), conv(32, 1)],
     "gaps-and-strides": [conv(16, dilation_rate=2), conv(16, strides=[2, 1]), conv(16, padding="same", strides=2)],
+    "gaps-between-the-first-rows": [conv(16, dilation_rate=[2, 1], padding="same")],
+    "gaps-between-the-first-columns": [conv(16, [3, 1], dilation_rate=2, strides=1), conv(16)],
+    "strides-of-the-first": [conv(16, [4, 3], strides=[3, 2], padding="same", activation="relu")],
     "strides": [
         conv(16, padding="same"),
         conv(32, strides=2),
@@ -113,9 +116,9 @@ def spec(layers: list[dict]) -> dict:
     }
 
 
-def batch() -> tuple[np.ndarray, np.ndarray]:
+def batch(samples: int = 6) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    return rng.normal(size=(6, 12, 13, 3)).astype(np.float32), rng.integers(0, 4, 6)
+    return rng.normal(size=(samples, 12, 13, 3)).astype(np.float32), rng.integers(0, 4, samples)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -143,6 +146,16 @@ def test_what_a_window_leaves_is_computed_by_blocks() -> None:
     for name in ("strides", "strides-of-three", "strides-of-one-tap", "max-pools-of-odd-sizes"):
         ops = {node.op for node in blocked(plan(check(spec(NETWORKS[name]))).train, BLOCK).nodes if not node.domain}
         assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
+
+
+def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
+    """The first convolution, and what its weights get, read the data as they come: with channels last."""
+    document = spec([conv(16, strides=2, padding="same"), conv(16)])
+    samples = 2 * BLOCK
+    step = blocked(plan(check(document)).train, BLOCK, samples)
+    data = step.inputs["image"]
+    assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
+    assert_same_steps(document, *batch(samples))
 
 
 def test_a_residual_network_stays_in_blocks() -> None:

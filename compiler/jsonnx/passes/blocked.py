@@ -67,7 +67,30 @@ def convolution(b: Blocks, node: Node) -> Value | None:
         return None
     if bias is not None:
         bias = b.of_channels(bias, y.shape[1])
-    return b.convolved(Recipe(b.image(x), b.filters(w), node.attributes, bias), y.type)
+    recipe = beside_each_other(b, node, x, w) or Recipe(b.image(x), b.filters(w), node.attributes)
+    return b.convolved(replace(recipe, bias=bias), y.type)
+
+
+def beside_each_other(b: Blocks, node: Node, x: Value, w: Value) -> Recipe | None:
+    """Channels too few for a block, where they come last, lie beside each other in the rows of an image of one channel:
+    a window over it is one of so many columns more, and nothing is transposed."""
+    _, channels, high, wide = w.shape
+    gaps = node.attribute("dilations", [1, 1])
+    if channels >= b.block or not b.has_last(x) or not x.type.is_fixed(2, 3) or (wide > 1 and gaps[1] > 1):
+        return None
+    if node.attribute("auto_pad", "NOTSET") != "NOTSET":
+        return None
+    batch, _, height, width = x.shape
+    down, right = node.attribute("strides", [1, 1])
+    above, left, below, behind = node.attribute("pads", [0] * 4)
+    moves = {
+        "kernel_shape": [high, wide * channels],
+        "strides": [down, right * channels],
+        "pads": [above, left * channels, below, behind * channels],
+        "dilations": [gaps[0], 1],
+    }
+    rows = b.g.reshape(b.last(x), (batch, 1, height, width * channels))
+    return Recipe(rows, b.filters_beside(w), moves)
 
 
 def transposed_convolution(b: Blocks, node: Node) -> Value | None:

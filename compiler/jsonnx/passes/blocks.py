@@ -104,6 +104,10 @@ class Blocks:
         """A plain value is there with its channels last, too."""
         self._last[x] = last
 
+    def has_last(self, x: Value) -> bool:
+        """Whether a plain value is there with its channels last, too."""
+        return x in self._last
+
     def last(self, x: Value) -> Value:
         """A plain value [batch, channels, height, width] with its channels last."""
         if x not in self._last:
@@ -196,6 +200,17 @@ class Blocks:
         row = 1 if few else self.block
         x = g.reshape(x, (prod(size), full_in // row, row, full_out // self.block, self.block))
         return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (full_out, full_in, *size))
+
+    def filters_beside(self, w: Value) -> Value:
+        """Weights [outputs, inputs, height, width] as [outputs / block, height, width * inputs, block], for an image of
+        one channel in whose rows the inputs lie beside each other."""
+        outputs, inputs, high, wide = w.shape
+        x = self.g.reshape(self._stored(w), (high * wide * inputs, outputs))
+        full = self.full(outputs)
+        if full != outputs:
+            x = self.g.Pad(x, [0, 0, 0, full - outputs])
+        x = self.g.reshape(x, (high * wide * inputs, full // self.block, self.block))
+        return self.g.reshape(self.g.Transpose(x, perm=[1, 0, 2]), (full, 1, high, wide * inputs))
 
     def filters_of_own(self, w: Value, *, backwards: bool = False) -> Value:
         """Weights [channels, 1, height, width] of one filter a channel as [channels / block, height, width, block]."""

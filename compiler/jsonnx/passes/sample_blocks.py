@@ -78,8 +78,8 @@ def _form(b: Blocks, told: GradientOf, weights: Value) -> SampleBlocks | None:
     sizes = Sizes.of(told, weights, samples)
     if sizes is None:
         return None
-    form = SampleBlocks(sizes, b.block, channels if channels < b.block else b.full(channels), b.full(filters))
-    full_enough = form.phases == 1 or form.channels * form.filters <= FULL * channels * filters
+    form = SampleBlocks(sizes, b.block, channels, b.full(filters))
+    full_enough = form.phases == 1 or b.full(channels) * b.full(filters) <= FULL * channels * filters
     return form if form.suits and full_enough else None
 
 
@@ -278,13 +278,13 @@ class SampleBlocks:
 
 
 def _others(b: Blocks, node: Node, made: Mapping[Value, Value]) -> list[Node] | None:
-    """The nodes by which the result of a node comes from these operands so far, from what was made of them where it is
-    their blocks that they come from; None where there are many."""
+    """The nodes by which the result of a node comes from these operands so far, from their other forms where these are
+    what they come from; None where there are many."""
     operands: set[Value | None] = set(made.values())
-    for plain in made:
+    for plain, form in made.items():
         place = b.place(plain)
         maker = None if place is None else b.g.nodes[place]
-        if maker is None or maker.op != "ReorderOutput":
+        if maker is None or form not in maker.inputs:
             operands.add(plain)
         if maker is not None and maker.op == "Unsqueeze":  # the twin of a sequence, which they read itself
             operands.add(maker.inputs[0])
