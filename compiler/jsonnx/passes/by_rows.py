@@ -23,7 +23,7 @@ from ..training.idle import OLDEST, Idle
 from ..training.initializers import Constant
 from ..types import BATCH, Dim, Size, TensorType
 from .packing import OWN
-from .row_sums import at, places_where, with_rows_added
+from .row_sums import at, places_of, places_where, ranks, row_sums
 from .tidy import tidy
 
 LARGE = 1 << 18
@@ -268,14 +268,13 @@ def _read(g: Builder, table: Table, wanted: Value | None) -> Read:
     count = _turn(g.parameters[table.weight]) if table.idle.ages else 0
     indices = _with_oldest(g, table, wanted, count)
     total = g.Shape(indices)
-    place = g.Range(g.const(0, "int32"), g.cast(g.Squeeze(total), "int32"), g.const(1, "int32"))
+    place = places_of(g, indices)
     name = f"{table.scope}/{PLACES}"
     g.updates[name] = places = g.ScatterElements(g.states[name], indices, place, axis=0)
     stands = at(g, places, indices)
     own = g.Equal(stands, place)
-    kept = g.refine(places_where(g, own), (Size.named(f"{table.weight}/rows"),))
-    number = g.Sub(g.CumSum(g.cast(own, "int32"), g.const(0, "int64")), g.const(1, "int32"))
-    which = at(g, number, stands)
+    kept = g.refine(places_where(g, own, place), (Size.named(f"{table.weight}/rows"),))
+    which = at(g, ranks(g, own), stands)
     turned, asked = g.Split(own, g.Concat(g.const([count], "int64"), g.Shape(wanted), axis=0), axis=0, outputs=2)
     others = g.ReduceSum(g.cast(turned, "int64"), keepdims=1)
     first = g.Sub(g.Slice(kept, others, g.Shape(kept), [0]), count)
@@ -313,10 +312,9 @@ def _sums(g: Builder, read: Read, dy: Value, copies: int, rows: Value) -> Value:
     width = rows.type.fixed(1)
     dy = g.Reshape(dy, [-1, width])
     first, again = (g.Div(places, copies) if copies > 1 else places for places in (read.first, read.again))
-    none = g.repeated(0, g.Concat(read.others, g.const([width], "int64"), axis=0), dy.dtype)
-    start = g.Concat(none, g.Gather(dy, first), axis=0)
-    numbers = g.cast(at(g, read.which, read.again), "int64")
-    return g.refine(with_rows_added(g, start, numbers, dy, again), rows.shape)
+    none = g.Expand(g.cast(g.Shape(dy, start=0, end=1), first.dtype), read.others)
+    sums = row_sums(g, dy, g.Concat(none, first, axis=0), at(g, read.which, read.again), again)
+    return g.refine(g.Gather(sums.rows, sums.places), rows.shape)
 
 
 def _numbers(renewal: Renewal) -> dict[str, Value]:

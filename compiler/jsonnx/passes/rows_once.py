@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import prod
 
 from ..graph import Builder, Graph, Value
-from .row_sums import at, places_where, with_rows_added
+from .row_sums import at, places_of, places_where, row_sums
 from .tidy import tidy
 
 LARGE = 1 << 20
@@ -47,11 +47,10 @@ def summed(g: Builder, table: Value, indices: Value, rows: Value) -> Value:
     """Zeros in the table's shape, and every one of the rows added at its index."""
     size, width = table.shape[0], prod(table.shape[1:])
     indices, rows = g.Reshape(g.cast(indices, "int64"), [-1]), g.Reshape(rows, [-1, width])
-    place = g.Range(g.const(0, "int64"), g.Squeeze(g.Shape(indices)), g.const(1, "int64"))
-    places = g.ScatterElements(g.repeated(0, g.const([size], "int64"), "int64"), indices, place, axis=0)
+    place = places_of(g, indices)
+    places = g.ScatterElements(g.repeated(0, g.const([size], "int64"), "int32"), indices, place, axis=0)
     stands = at(g, places, indices)  # for each row the place of the last with its index
-    again = places_where(g, g.Not(g.Equal(stands, place)))
-    added = with_rows_added(g, rows, at(g, stands, again), rows, again)
-    sums = g.Gather(added, stands)
+    again = places_where(g, g.Not(g.Equal(stands, place)), place)
+    sums = row_sums(g, rows, place, at(g, stands, again), again).at(g, stands)
     zeros = g.Reshape(g.fresh_zeros(table, rows), [size, width])
     return g.reshape(g.ScatterND(zeros, g.Reshape(indices, [-1, 1]), sums), table.shape)
