@@ -16,6 +16,7 @@ from ..passes.by_rows import ByRows, by_rows
 from ..passes.packing import packed
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
+from ..passes.row_blocks import in_row_blocks
 from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
 from .adapt import adapted
@@ -129,6 +130,7 @@ class Engine:
             graph = with_rows_once(graph)
             if block_size() > 1:
                 graph = blocked(raised(graph), block_size(), samples)
+                graph = in_row_blocks(graph, block_size(), samples or 0)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
         return rematerialised(graph, remat, self.plan.training.batch_size)

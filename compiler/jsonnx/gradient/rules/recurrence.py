@@ -20,9 +20,6 @@ Result = tuple[Sequence[Value], Sequence[Value]]
 """States, and what else a step gives."""
 Gates = Callable[[Builder, Value, Value], tuple[Value, Value]]
 
-FEWER = 2
-"""How many times as many units as inputs there are at least where a step makes one row of both."""
-
 
 @dataclass(frozen=True)
 class Recurrence:
@@ -86,10 +83,10 @@ class Recurrence:
 
     @cached_property
     def joins(self) -> bool:
-        """Whether a step makes one row of its inputs and its state. For few inputs that takes less time than to take
-        their products apart, step by step, and to add the state's to each: 5 % of a step for 28 beside 128 units."""
+        """Whether a step makes one row of its inputs and its state. For no more inputs than units that takes less time
+        than to take their products apart, step by step, and to add the state's to each: 5 % less for 28 and 128."""
         features = self.x.shape[-1]
-        return isinstance(features, int) and FEWER * features <= self.units
+        return isinstance(features, int) and features <= self.units
 
     def gates(self) -> tuple[Value, Gates]:
         """What gates are made of at each step besides the state, [time, batch, size], and how: a function of these and
@@ -98,11 +95,12 @@ class Recurrence:
         """
         if not self.joins:
             return self.of_inputs(self.w, self.both_biases()), lambda g, x, h: (self.with_state(g, x, h, self.r), h)
-        whole = self.g.Concat(self.with_bias(self.w, self.both_biases()), self.r, axis=1)
+        biases = [] if self.biases is None else [self.g.Add(*self.biases)]
+        whole = self.g.Concat(*(self.g.Transpose(w, perm=[1, 0]) for w in (self.r, self.w)), *biases, axis=0)
 
         def product(g: Builder, x: Value, h: Value) -> tuple[Value, Value]:
-            row = g.Concat(x, h, axis=1)
-            return g.Gemm(row, whole, transB=1), row
+            row = g.Concat(h, x, axis=1)
+            return g.MatMul(row, whole), row
 
         return self.steps(self.rows), product
 
@@ -147,12 +145,17 @@ class Recurrence:
         which these steps `met`, as rows of theirs or of inputs and states."""
         g, rows = self.g, self.rows
         if met is not None:
-            rows = met if met.shape[1] != self.units else g.Concat(rows, met, axis=1)
+            rows = met if met.shape[1] != self.units else g.Concat(met, rows, axis=1)
         whole = g.Gemm(rows, dgates, transA=1)
-        sizes = [self.x.shape[-1], *([1] if self.biases else []), *([] if met is None else [self.units])]
-        parts = g.Split(whole, sizes, axis=0, outputs=len(sizes)) if len(sizes) > 1 else [whole]
+        sizes = [*([] if met is None else [self.units]), self.x.shape[-1], *([1] if self.biases else [])]
+        parts = list(g.Split(whole, sizes, axis=0, outputs=len(sizes)) if len(sizes) > 1 else [whole])
+        parts = parts[1:] + parts[:1] if met is not None else parts
         bias = 1 if self.biases else None
         return [x if place == bias else g.Transpose(x, perm=[1, 0]) for place, x in enumerate(parts)]
+
+    def of_states(self, met: Value, dgates: Value) -> Value:
+        """The gradient of what the states were multiplied by that steps met, [time, batch, units]: [sizes, units]."""
+        return self.g.Transpose(self.g.Gemm(self.matrix(met), dgates, transA=1), perm=[1, 0])
 
     def answer(
         self, of_inputs: Value, dw: Value, dr: Value, biases: Sequence[Value], carry: Sequence[Value]

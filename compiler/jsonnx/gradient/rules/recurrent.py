@@ -111,7 +111,7 @@ def gru_reset_after(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents:
     before, *factors = run.forward(forward, [run.initial(INITIAL_H)], inputs)
     carry, (of_inputs, of_state) = run.back(back, dys, factors)
     dw, *biases = run.weights(of_inputs)
-    dr = g.Gemm(of_state, run.matrix(before), transA=1)
+    dr = run.of_states(before, of_state)
     return run.answer(of_inputs, dw, dr, [*biases, g.ReduceSum(of_state, [0], keepdims=1)], carry)
 
 
@@ -143,7 +143,7 @@ def gru_reset_before(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents
 
     before, *factors, reset = run.forward(forward, [run.initial(INITIAL_H)], inputs)
     carry, (dgates, dnew) = run.back(back, dys, factors)
-    dr = g.Concat(g.Gemm(dgates, run.matrix(before), transA=1), g.Gemm(dnew, run.matrix(reset), transA=1), axis=0)
+    dr = g.Concat(run.of_states(before, dgates), run.of_states(reset, dnew), axis=0)
     of_inputs = g.Concat(dgates, dnew, axis=1)
     dw, *biases = run.weights(of_inputs)
     return run.answer(of_inputs, dw, dr, biases, carry)

@@ -1,0 +1,116 @@
+"""The products of a recurrence in blocks of columns: another order of the same numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_same_steps
+from jsonnx.api import Trainer
+from jsonnx.driver import check, plan
+from jsonnx.graph import Graph
+from jsonnx.passes.blocks import DOMAIN
+from jsonnx.passes.row_blocks import FEW, in_row_blocks
+from jsonnx.runtime.kernels import block_size
+
+BLOCK = block_size()
+needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
+
+
+def recurrent(kind: str, units: int, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "units": units, **more}
+
+
+def spec(layers: list[dict[str, Any]], shape: tuple[int, int]) -> dict[str, Any]:
+    training = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.1}}
+    return {
+        "inputs": {"x": {"shape": list(shape)}},
+        "layers": [*layers, {"type": "Dense", "units": 3}],
+        "training": training,
+    }
+
+
+def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(samples)
+    x = rng.standard_normal((samples, *document["inputs"]["x"]["shape"]), np.float32)
+    return x, rng.standard_normal((samples, 3), np.float32)
+
+
+def in_blocks(document: dict[str, Any], samples: int = 64, block: int = 16) -> Graph:
+    return in_row_blocks(plan(check(document)).train, block, samples)
+
+
+def count(graph: Graph, *ops: str) -> int:
+    return sum(node.op in ops for node in graph.nodes)
+
+
+SEQUENCES = {"return_sequences": True}
+NETWORKS: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
+    "lstm": ([recurrent("LSTM", 128)], (6, 28)),
+    "lstm-without-bias": ([recurrent("LSTM", 128, use_bias=False)], (5, 20)),
+    "lstm-of-many-features": ([recurrent("LSTM", 128)], (5, 300)),
+    "lstm-backwards": ([recurrent("LSTM", 128, go_backwards=True)], (5, 17)),
+    "lstm-of-other-functions": (
+        [recurrent("LSTM", 128, activation="relu", recurrent_activation="hard_sigmoid")],
+        (5, 12),
+    ),
+    "lstm-with-dropout": ([recurrent("LSTM", 128, dropout=0.3, seed=1)], (5, 28)),
+    "stacked": ([recurrent("LSTM", 128, **SEQUENCES), recurrent("LSTM", 144)], (5, 8)),
+    "stacked-of-kinds": (
+        [recurrent("GRU", 256, **SEQUENCES), recurrent("LSTM", 128, **SEQUENCES), recurrent("SimpleRNN", 256)],
+        (5, 30),
+    ),
+    "both-ways": ([{"type": "Bidirectional", "layer": recurrent("LSTM", 128)}], (5, 32)),
+    "gru": ([recurrent("GRU", 256)], (6, 28)),
+    "gru-without-bias": ([recurrent("GRU", 256, use_bias=False)], (5, 28)),
+    "gru-reset-before": ([recurrent("GRU", 256, reset_after=False)], (6, 28)),
+    "rnn": ([recurrent("SimpleRNN", 256)], (6, 28)),
+    "rnn-relu": ([recurrent("SimpleRNN", 256, activation="relu")], (6, 400)),
+    "all-steps-are-read": ([recurrent("LSTM", 128, **SEQUENCES), {"type": "GlobalAveragePooling1D"}], (5, 28)),
+    "behind-one-that-fills-no-blocks": ([recurrent("LSTM", 200, **SEQUENCES), recurrent("LSTM", 128)], (5, 28)),
+}
+
+
+@needs_blocks
+@pytest.mark.parametrize("samples", [BLOCK, 2 * BLOCK + 5])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_steps(name: str, samples: int) -> None:
+    document = spec(*NETWORKS[name])
+    made = in_blocks(document, samples, BLOCK)
+    assert sum(node.domain == DOMAIN and node.op == "Conv" for node in made.nodes) >= 8
+    assert_same_steps(document, *batch(document, samples))
+
+
+def test_no_product_of_a_step_is_left() -> None:
+    """Only the layer behind has matrix products: forwards, and for its input, kernel and bias."""
+    made = in_blocks(spec([recurrent("LSTM", 128)], (6, 28)))
+    assert count(made, "MatMul", "Gemm") == 4
+    gates, factors = 4 * 6, 6 - 1
+    assert count(made, "Conv") == gates + factors + 1
+    assert count(made, "ReorderOutput") == 3  # rows for the weights' gradient, this, and the last state
+
+
+@needs_blocks
+def test_any_number_of_samples_after_the_first() -> None:
+    document = spec(*NETWORKS["stacked"])
+    numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK + 3, 5, 2 * BLOCK]
+    found = []
+    for fast in (True, False):
+        trainer = Trainer(document, seed=2, fast=fast)
+        losses = [trainer.step(*batch(document, samples))["loss"] for samples in numbers]
+        found.append((losses, trainer.weights()))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    for name, expected in found[1][1].items():
+        np.testing.assert_allclose(found[0][1][name], expected, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("units", [64, 200])
+def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
+    step = plan(check(spec([recurrent("LSTM", units)], (6, 28)))).train
+    assert in_row_blocks(step, 16, 64) is step
+
+
+def test_few_samples_stay_rows() -> None:
+    step = plan(check(spec([recurrent("LSTM", 128)], (6, 28)))).train
+    assert in_row_blocks(step, 16, FEW - 1) is step
