@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .data import Samples
 from .denormals import flushed
-from .engine import Engine, batches
+from .engine import Engine
 from .lanes import Lane, Slot
 from .progress import History, Interruption, Progress, Totals, Watch
 from .random import sample_order
@@ -61,22 +60,22 @@ class Fit:
         progress = self.progress
         steps = -(-len(self.samples) // self.batch_size)
         self._tell("on_epoch_begin", progress.epoch, self.epochs, steps)
-        for ready, group in self._prepared(ahead):
-            self._steps(ready, group, asked)
+        for ready, counts in self._prepared(ahead):
+            self._steps(ready, counts, asked)
             if asked.signal is not None or self.stop:
                 break
         if asked.signal is None:
             self._close(asked)
 
-    def _steps(self, ready: Iterable[Batch], group: list[slice], asked: Interruption) -> None:
-        """The steps of batches that were made ready together, until one of them fails or somebody asks to stop.
+    def _steps(self, ready: Iterable[Batch], counts: list[int], asked: Interruption) -> None:
+        """The steps of batches of so many samples that were made ready together, until one of them fails or somebody
+        asks to stop.
 
         Their figures are added up at the end, unless somebody wants to hear them after every step.
         """
         progress, step = self.progress, self.engine.step
         heard = [c.on_step for c in self.callbacks if hasattr(c, "on_step")]
         made: list[dict[str, np.ndarray]] = []
-        counts = [rows.stop - rows.start for rows in group]
         try:
             with flushed(self.engine.flushes and not heard):  # once, if nobody else is called in between
                 for batch in ready:
@@ -98,37 +97,42 @@ class Fit:
         del counts[: len(made)]
         made.clear()
 
-    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Iterable[Batch], list[slice]]]:
-        """The epoch's remaining batches in groups, each made ready while the steps of the one before run."""
+    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Iterable[Batch], list[int]]]:
+        """The epoch's remaining batches in groups, each made ready while the steps of the one before run, and how many
+        samples each has."""
         progress, engine = self.progress, self.engine
         count = len(self.samples)
         order = sample_order(engine.plan.seed, progress.offset + progress.epoch, count) if self.shuffle else None
-        remaining = list(batches(count, self.batch_size, progress.batch))
-        first, groups = engine.steps, self._groups(remaining)
+        first, groups = engine.steps, self._groups(progress.batch)
 
         def prepare(number: int) -> Iterable[Batch]:
-            index, group = groups[number]
-            rows = slice(group[0].start, group[-1].stop)
+            index, rows, counts = groups[number]
             taken = rows if order is None else order[rows]
-            full = group[0].stop - group[0].start == self.batch_size
-            if self._lanes is not None and full:
+            if self._lanes is not None and counts[0] == self.batch_size:
                 return self._lanes[number % 2].fill(taken, first + index)
             return [engine.feeds(self.samples, taken, first + index)]
 
         waiting = ahead.submit(prepare, 0) if groups else None
-        for number, (_, group) in enumerate(groups):
+        for number, (_, _, counts) in enumerate(groups):
             assert waiting is not None
             ready = waiting.result()
             if number + 1 < len(groups):
                 waiting = ahead.submit(prepare, number + 1)
-            yield ready, group
+            yield ready, counts
 
-    def _groups(self, remaining: list[slice]) -> list[tuple[int, list[slice]]]:
-        """The batches that are made ready together, and the number of the first of them."""
+    def _groups(self, first: int) -> list[tuple[int, slice, list[int]]]:
+        """What is made ready together of the batches from this one on: how many are before it, the rows, and how many
+        samples each batch has."""
+        count, size = len(self.samples), self.batch_size
         room = len(self._lanes[0].slots) if self._lanes is not None else 1
-        full = sum(rows.stop - rows.start == self.batch_size for rows in remaining)
-        starts = [*range(0, full, room), *range(full, len(remaining) + 1)]
-        return [(start, remaining[start:end]) for start, end in pairwise(starts)]
+        full, rest = divmod(count, size)
+        found = []
+        for start in range(first, full, room):
+            end = min(start + room, full)
+            found.append((start - first, slice(start * size, end * size), [size] * (end - start)))
+        if rest and first <= full:
+            found.append((full - first, slice(full * size, count), [rest]))
+        return found
 
     def _close(self, asked: Interruption) -> None:
         """The epoch's figures, unless a signal cuts the validation short: then the epoch stays open."""
