@@ -38,7 +38,7 @@ SAME_ORDER = {"Reshape", "Squeeze", "Unsqueeze"}
 
 def in_row_blocks(graph: Graph, block: int, samples: int) -> Graph:
     """The graph with products of weights that meet one step's rows after the other's in blocks, and what stands between
-    them; `samples` are how many rows a step will mostly have."""
+    them; `samples` are how many rows a step has as the spec says."""
     weights = _recurrent(graph, block)
     if samples < FEW or not weights:
         return graph

@@ -13,6 +13,7 @@ from ..diagnostics import CompileError, Diagnostic
 from ..graph import NotLearned, open_states, settled, uncollected
 from ..passes.blocked import blocked
 from ..passes.by_rows import ByRows, by_rows
+from ..passes.fused_products import with_fused_products
 from ..passes.packing import packed
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
@@ -130,10 +131,11 @@ class Engine:
             graph = with_rows_once(graph)
             if block_size() > 1:
                 graph = blocked(raised(graph), block_size(), samples)
-                graph = in_row_blocks(graph, block_size(), samples or 0)
+                graph = in_row_blocks(graph, block_size(), self.plan.training.batch_size)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
-        return rematerialised(graph, remat, self.plan.training.batch_size)
+        graph = rematerialised(graph, remat, self.plan.training.batch_size)
+        return with_fused_products(graph) if self._suits_cpu else graph
 
     @uncollected()
     def _loaded(self, graph: Graph, fetched: Iterable[str], kept: Iterable[str] = ()) -> Runner:

@@ -31,6 +31,9 @@ UPDATED = "next/"
 """What the name of a variable's new value begins with, among a graph's outputs."""
 LEVEL = "ORT_ENABLE_EXTENDED"
 """The blocked layouts of ORT_ENABLE_ALL cost reorders and gain nothing while weights are inputs."""
+MANY = 20_000
+"""Nodes of a graph from which on onnxruntime takes it as it is: what it changes in a graph, and a plan of its memory,
+take it a time that grows with the square of the nodes, and bring a fortieth of a step's time at most."""
 
 
 class Variables(Protocol):
@@ -198,9 +201,11 @@ class Runner:
         """`kept` are outputs that the variables need to go back. `flushes` has denormals taken for zero."""
         self._variables, self._device, self._bindable = variables, provider.device, not takes_text(graph)
         # A plan saves 0.2 us a node, and lets the memory of a convolutional network's step grow to almost twice.
-        planned = not graph.is_of_large
+        many = len(graph.nodes) >= MANY and self._device == "cpu"
+        planned = not graph.is_of_large and not many
+        level = "ORT_DISABLE_ALL" if many else LEVEL
         self._session = session = create_session(
-            serialize(emit(graph)), provider, threads, optimization=LEVEL, planned=planned, flushes=flushes
+            serialize(emit(graph)), provider, threads, optimization=level, planned=planned, flushes=flushes
         )
         self._run: Callable[..., Any] = flushing(session.run) if flushes else session.run
         bound = session.run_with_iobinding
