@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -125,6 +126,16 @@ def _check_values(
     _check_range(array, wanted, title, limit, faults, locate)
 
 
+def holds(array: np.ndarray, size: int | None) -> bool:
+    """Whether an array of the type that is wanted has no value that is wrong: floats are finite, integers with a limit
+    from 0 to `size - 1`. Of one that may be left out of account it says that it is wrong."""
+    if not array.size:
+        return False
+    if array.dtype.kind == "f":
+        return size is None and _is_finite(array)
+    return array.dtype.kind in "iub" and (size is None or _is_below(array, size))
+
+
 def _is_finite(array: np.ndarray) -> bool:
     """Whether there is neither an infinity nor NaN, as fast as can be told: every step asks."""
     if array.flags.forc and isfinite(np.einsum("i->", array.ravel("K"))):  # a third of the time of its `sum`
@@ -137,8 +148,14 @@ def _is_below(array: np.ndarray, size: int) -> bool:
     """Whether all are from 0 to `size - 1`."""
     # Without its sign, what is negative is larger than whatever has none: one pass where that is no valid index.
     if array.dtype.kind == "i" and size <= 1 << (8 * array.dtype.itemsize - 1):
-        return bool(array.view(f"{array.dtype.byteorder}u{array.dtype.itemsize}").max() < size)
+        return bool(np.maximum.reduce(array.view(_unsigned(array.dtype)), axis=None) < size)
     return bool(array.min() >= 0 and array.max() < size)
+
+
+@cache
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Of as many bytes as a signed one."""
+    return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
 
 
 def _check_range(

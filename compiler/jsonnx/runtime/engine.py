@@ -213,11 +213,15 @@ class Engine:
         feeds = samples.take(rows)
         for augmented in self.plan.augmented:
             self._augment(augmented, feeds, step)
-        feeds[RATE] = np.array(self.plan.rate(step), np.float32)
+        feeds[RATE] = self.rate(step)
         if self.plan.train.randoms:
             sizes = batch_sizes(self.plan.inputs, feeds)
             feeds |= step_randoms(self.plan.train.randoms, self.plan.seed, step, sizes)
         return feeds
+
+    def rate(self, step: int) -> np.ndarray:
+        """The step size of a step, as it is fed."""
+        return np.array(self.plan.rate(step), np.float32)
 
     def _augment(self, augmented: Augmented, feeds: dict[str, np.ndarray], step: int) -> None:
         """Adds the images that a layer makes, and changes the targets where it mixes images."""

@@ -14,8 +14,9 @@ from ..interop.strings import as_strings, packed
 from . import checkpoint
 from .data import Arrays, Samples, from_arrays, from_spec
 from .engine import Diverged, Engine
+from .familiar import Familiar
 from .loop import Fit
-from .plan import Plan
+from .plan import RATE, Plan
 from .progress import History, Progress, Totals, Watch
 from .providers import load_runtime
 
@@ -44,6 +45,7 @@ class Trainer:
         self._progress: Progress | None = None
         self._resumes = False
         self._fit: Fit | None = None
+        self._familiar: Familiar | None = None
         if weights is not None:
             self.set_weights(weights)
 
@@ -74,9 +76,16 @@ class Trainer:
 
     def step(self, x: Arrays, y: Arrays = None) -> dict[str, float]:
         """Train on one batch; its loss and metrics. Raises FeedError for data that does not fit, Diverged."""
-        samples = self._samples(x, y)
+        engine = self._engine
+        feeds = self._familiar.feeds(x, y) if self._familiar else None
+        if feeds is None:
+            samples = self._samples(x, y)
+            feeds = engine.feeds(samples, slice(None), self.steps)
+            self._familiar = Familiar.of(x, y, samples, feeds)
+        else:
+            feeds[RATE] = engine.rate(self.steps)
         totals = Totals(self.plan)
-        totals.add(self._engine.step(self._engine.feeds(samples, slice(None), self.steps)), len(samples))
+        totals.add(engine.step(feeds), len(feeds[next(iter(self.plan.inputs))]))
         return totals.figures()
 
     def fit(
