@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import overload
 
+COUNTED = "counted/"
+"""What the name of a size begins with that the data decide, and that is the same wherever it stands."""
+
 
 @dataclass(frozen=True, slots=True)
 class Size:

@@ -78,6 +78,13 @@ NETWORKS = {
         conv(16, padding="same"),
         {"type": "MaxPooling2D", "pool_size": 2, "strides": 1, "padding": "same"},
     ],
+    "channels-by-twos": [
+        conv(22),
+        {"type": "MaxPooling2D"},
+        conv(30, activation="relu"),
+        {"type": "MaxPooling2D", "pool_size": 3, "strides": 2},
+    ],
+    "a-relu-of-channels-by-twos-at-the-end": [conv(22), conv(30, activation="relu")],
     "max-pools-wide-apart": [
         conv(16, activation="relu"),
         {"type": "MaxPooling2D", "pool_size": 3, "strides": 3, "padding": "same"},

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from harness import run
 from jsonnx.api import Trainer
+from jsonnx.backend import emit
 from jsonnx.driver import check, plan
 from jsonnx.graph import Builder
 from jsonnx.passes import by_rows
 from jsonnx.runtime.trainer import Trainer as Steps
 from jsonnx.training import idle
-from jsonnx.types import TensorType
+from jsonnx.types import COUNTED, TensorType
 
 ROWS, WIDTH, LENGTH, BATCH = 300, 16, 5, 4
 
@@ -274,3 +275,12 @@ def test_adams_epsilon_beside_roots_that_shrink(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_allclose(-found["weight"][0], moved.sum(0), rtol=2e-6)
     np.testing.assert_allclose(found["momentum"], 0.9**idle.OLDEST, rtol=1e-6)
     np.testing.assert_allclose(found["velocity"][0], roots**2 * 0.999**idle.OLDEST, rtol=1e-6)
+
+
+def test_onnxruntime_is_told_which_values_have_a_row_for_each_that_is_read() -> None:
+    """So the next one can be written in the place of one that is no longer read."""
+    trainer, _ = both(spec())
+    rows = [info.type.tensor_type.shape.dim for info in emit(trainer._engine._tables.step.graph).graph.value_info]
+    (name,) = {dims[0].dim_param for dims in rows if dims and dims[0].dim_param.startswith(COUNTED)}
+    wide = [dims for dims in rows if len(dims) == 2 and dims[0].dim_param == name and dims[1].dim_value > 1]
+    assert len(wide) > 10

@@ -87,3 +87,27 @@ def test_same_steps(name: str) -> None:
     rng = np.random.default_rng(2)
     x = rng.standard_normal((3, *shape), np.float32)
     assert_same_steps(document, x, rng.standard_normal((3, *outputs.shape[1:]), np.float32))
+
+
+def test_a_sum_of_more_axes_is_no_product_of_matrices() -> None:
+    g = Builder()
+    x, w, _ = operands(g)
+    total = g.Add(g.MatMul(x, g.Transpose(w, perm=[1, 0])), g.input("c", TensorType("float32", (2, 1, 7))))
+    assert ops(with_fused_products(g.graph({"y": total}))) == {"FusedMatMul": 1, "Add": 1}
+
+
+def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a one onnxruntime takes as it is, and makes no plan of its memory."""
+    document = {
+        "inputs": {"x": {"shape": [9, 5]}},
+        "layers": [
+            {"type": "Conv1D", "filters": 4, "kernel_size": 3, "activation": "relu"},
+            {"type": "LSTM", "units": 6},
+            {"type": "Dense", "units": 3, "activation": "gelu"},
+            {"type": "LayerNormalization"},
+        ],
+        "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
+    }
+    rng = np.random.default_rng(2)
+    monkeypatch.setattr("jsonnx.runtime.variables.MANY", 1)
+    assert_same_steps(document, rng.standard_normal((4, 9, 5), np.float32), rng.standard_normal((4, 3), np.float32))

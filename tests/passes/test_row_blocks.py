@@ -111,6 +111,23 @@ def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> N
     assert in_row_blocks(step, 16, 64) is step
 
 
+def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
+    """Its steps' rows, although their columns fill whole blocks."""
+    layers = [recurrent("LSTM", 64, **SEQUENCES), recurrent("LSTM", 128)]
+    small = {
+        node.op for node in in_blocks(spec(layers, (6, 28))).nodes if node.scope == "lstm/lstm_cell" and node.domain
+    }
+    assert not small
+
+
+@needs_blocks
+@pytest.mark.parametrize("mode", ["full", "activations"])
+def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
+    document = spec(*NETWORKS["stacked"])
+    document["training"]["remat"] = mode
+    assert_same_steps(document, *batch(document, 2 * BLOCK))
+
+
 def test_few_samples_stay_rows() -> None:
     step = plan(check(spec([recurrent("LSTM", 128)], (6, 28)))).train
     assert in_row_blocks(step, 16, FEW - 1) is step

@@ -115,6 +115,12 @@ def test_same_steps(name: str, samples: int) -> None:
 
 
 @needs_blocks
+def test_a_dilated_convolution_of_few_channels_has_such_a_form() -> None:
+    document = spec(*NETWORKS["dilated-few-channels"])
+    assert choices(document, 2 * BLOCK, BLOCK) == 2
+
+
+@needs_blocks
 @pytest.mark.parametrize("name", ["plain", "normalized"])
 def test_any_number_of_samples_after_the_first(name: str) -> None:
     document = spec(*NETWORKS[name])

@@ -99,3 +99,24 @@ def test_what_is_drawn_for_a_step_is_never_forgotten() -> None:
     document = spec()
     document["layers"].insert(0, {"type": "Dropout", "rate": 0.5})
     assert familiar((X[0], Y[0]), document=document)._familiar is None
+
+
+def test_what_is_left_out_of_account_is_taken_as_well() -> None:
+    document = spec()
+    document["training"]["loss"] = {"type": "sparse_categorical_crossentropy", "ignore_class": -1}
+    labels = np.array([0, -1, 2, 1], np.int32)
+    expected = familiar((X[0], Y[0]), (X[1].tolist(), labels.tolist()), document=document).weights()
+    found = familiar((X[0], Y[0]), (X[1], labels), document=document).weights()
+    assert all((array == expected[name]).all() for name, array in found.items())
+
+
+def test_weights_that_are_set_and_a_fit_between_two_steps_count() -> None:
+    found = []
+    for form in (np.asarray, np.ndarray.tolist):
+        trainer = familiar((X[0], Y[0]))
+        trainer.set_weights({name: 2 * array for name, array in trainer.weights().items()})
+        trainer.step(form(X[1]), form(Y[1]))
+        trainer.fit(X[2], Y[2], batch_size=2, epochs=1)
+        trainer.step(form(X[3]), form(Y[3]))
+        found.append(trainer.weights())
+    assert all((array == found[1][name]).all() for name, array in found[0].items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import onnx
@@ -10,7 +10,7 @@ from onnx import helper
 
 from ..graph import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype
 from ..graph.infer import IR_VERSION, OPSET, is_unnamed
-from ..types import Size, TensorType
+from ..types import COUNTED, Dim, Size, TensorType
 from .draft import Draft, outlined
 from .metadata import package_version
 
@@ -62,7 +62,7 @@ def draft(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | No
         [_value_info(input_name, value.type) for input_name, value in fed],
         [_value_info(result, value.type) for result, value in results.items()],
         constants,
-        value_info=[_value_info(names.of[value], value.type) for value in _untyped(graph, [value for _, value in fed])],
+        value_info=[_value_info(names.of[value], value.type) for value in _untyped(graph)],
     )
     model = helper.make_model(
         proto,
@@ -89,22 +89,16 @@ def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:
     return [helper.make_opsetid(domain, VERSIONS.get(domain, 1)) for domain in domains]
 
 
-def _untyped(graph: Graph, fed: Sequence[Value]) -> list[Value]:
-    """The results whose types ONNX cannot infer: of operators that it does not define, and with a size that the data
-    decide. Only where it knows which sizes are the same can onnxruntime write over what is no longer read."""
-    known, symbols = {"", *VERSIONS}, {symbol for value in fed for symbol in _symbols(value)}
-
-    def is_untyped(node: Node, output: Value) -> bool:
-        return node.domain not in known or any(symbol not in symbols for symbol in _symbols(output))
-
-    return [output for node in graph.nodes for output in node.outputs if is_untyped(node, output)]
+def _untyped(graph: Graph) -> list[Value]:
+    """The results whose types ONNX cannot infer: of operators that it does not define, and with sizes that only the
+    data tell, where onnxruntime writes over what is no longer read if it knows which of them are the same."""
+    known = {"", *VERSIONS}
+    outputs = ((node, output) for node in graph.nodes for output in node.outputs)
+    return [output for node, output in outputs if node.domain not in known or any(map(_is_counted, output.shape))]
 
 
-def _symbols(value: Value) -> Iterator[str]:
-    """The names of which the sizes of a value are sums; a quotient or a product has none."""
-    for size in value.shape:
-        if isinstance(size, Size) and not is_unnamed(size):
-            yield from (symbol for symbol, _ in size.terms if not symbol.count("*") + symbol.count("//"))
+def _is_counted(size: Dim) -> bool:
+    return isinstance(size, Size) and any(symbol.startswith(COUNTED) for symbol, _ in size.terms)
 
 
 def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # type: ignore[no-untyped-def]

@@ -70,7 +70,11 @@ class Blocks:
         if x in self._blocks:
             return self._blocks[x]
         last = self._last.get(x)
-        if last is None:
+        if x.shape[1] % 4:  # which the reordering goes by
+            more = self.full(x.shape[1]) - x.shape[1]
+            whole = self.g.refine(self.g.Pad(x, [0, 0, 0, 0, 0, more, 0, 0]), self.filled(x.type).shape)
+            made = self.g.custom("ReorderInput", DOMAIN, [whole], whole.type)
+        elif last is None:
             made = self.g.custom("ReorderInput", DOMAIN, [x], self.filled(x.type))
         elif x.shape[1] == self.block:
             made = self.g.reshape(last, x.shape)

@@ -21,7 +21,7 @@ import numpy as np
 from ..graph import Builder, Graph, Node, Renewal, State, Value, in_order
 from ..training.idle import OLDEST, Idle
 from ..training.initializers import Constant
-from ..types import BATCH, Dim, Size, TensorType
+from ..types import BATCH, COUNTED, Dim, Size, TensorType
 from .packing import OWN
 from .row_sums import at, places_of, places_where, ranks, row_sums
 from .tidy import tidy
@@ -273,7 +273,7 @@ def _read(g: Builder, table: Table, wanted: Value | None) -> Read:
     g.updates[name] = places = g.ScatterElements(g.states[name], indices, place, axis=0)
     stands = at(g, places, indices)
     own = g.Equal(stands, place)
-    kept = g.refine(places_where(g, own, place), (Size.named(f"{table.weight}/rows"),))
+    kept = g.refine(places_where(g, own, place), (Size.named(f"{COUNTED}{table.weight}"),))
     which = at(g, ranks(g, own), stands)
     turned, asked = g.Split(own, g.Concat(g.const([count], "int64"), g.Shape(wanted), axis=0), axis=0, outputs=2)
     others = g.ReduceSum(g.cast(turned, "int64"), keepdims=1)

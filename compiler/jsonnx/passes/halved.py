@@ -20,7 +20,7 @@ PAIRS = [2, 2]
 def halved(b: Blocks, told: GradientOf, plain: Value) -> Value | None:
     """The cotangent of the operand of a max pooling of 2x2; None where it is none. Of equal ones the first gets it."""
     x, dy, given = told.x, told.dy, told.attributes
-    if x not in b or dy not in b or x.rank != 4 or not x.type.is_fixed(2, 3):
+    if x not in b or x.rank != 4 or not x.type.is_fixed(2, 3):
         return None
     moves = given.get("kernel_shape"), given.get("strides"), given.get("dilations") or [1, 1]
     if moves != (PAIRS, PAIRS, [1, 1]) or any(given.get("pads") or ()) or given.get("auto_pad", "NOTSET") != "NOTSET":

@@ -36,8 +36,8 @@ def rematerialised(graph: Graph, mode: str | None, batch: int) -> Graph:
     """A training step that holds less at once and computes the same, or the same step where the mode is None; `batch`
     is how many samples it will mostly get.
 
-    The last pass of all: it knows forward and back only by what the outputs depend on, and what stands in one segment
-    would look to others like what is computed twice.
+    Behind it no pass may merge what is equal: it knows forward and back only by what the outputs depend on, and what
+    stands in one segment would look to others like what is computed twice.
     """
     if mode is None:
         return graph

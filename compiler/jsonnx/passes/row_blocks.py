@@ -19,7 +19,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..graph import Builder, Constant, Graph, Node, Value
-from ..types import TensorType
+from ..types import Dim, Size, TensorType
 from .blocks import DOMAIN
 from .tidy import tidy
 
@@ -106,6 +106,8 @@ class _Rows:
         self.g = Builder.onto(graph)
         self.g.nodes = []
         self.block, self.weights = block, weights
+        self.factors = {node.inputs[0] for node in graph.nodes if _is_product(node) and node.inputs[1] in weights}
+        """The values of the graph that are multiplied by these weights."""
         self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
         self.stacks: dict[Value, Sequence[Value]] = {}
         """Of a value with the rows of all steps, one behind the other: those of each, in blocks."""
@@ -120,10 +122,6 @@ class _Rows:
 
     def __contains__(self, x: Value | None) -> bool:
         return x in self._blocks
-
-    def is_step(self, x: Value) -> bool:
-        """Whether a value is what one step reads of a value [time, rows, columns]."""
-        return x in self._taken
 
     def full(self, columns: int) -> int:
         """Columns of as many whole blocks as these need."""
@@ -153,7 +151,7 @@ class _Rows:
         """A value [rows, columns] in blocks."""
         if x not in self._blocks:
             steps, step = self._taken.get(x, (None, 0))
-            if steps in self.stacks:
+            if steps in self.stacks and len(self.stacks[steps]) == steps.shape[0]:
                 self._blocks[x] = self.stacks[steps][step]
             else:
                 made = self._ordered(x) if steps is None else self._each_step(steps)[step]
@@ -179,6 +177,7 @@ class _Rows:
 
     def _ordered(self, x: Value) -> Value:
         """A value [..., rows, columns] as images [..., columns, 1, rows] in blocks."""
+        self.plain(x)
         *before, rows, columns = x.shape
         if columns % 4:  # which the reordering goes by
             more = [0] * (2 * x.rank - 1) + [self.full(columns) - columns]
@@ -239,6 +238,7 @@ class _Rows:
     def filters(self, w: Value, *, transposed: bool) -> Value:
         """Weights [inputs, outputs], or transposed, as [outputs / block, inputs, block]."""
         key = w, transposed
+        self.plain(w)
         if key not in self._filters:
             g, x = self.g, self.g.Transpose(w, perm=[1, 0]) if transposed else w
             inputs, outputs = x.shape
@@ -276,6 +276,11 @@ class _Rows:
         return g.Concat(*lines, zeros, axis=1)
 
 
+def filled(rows: Dim) -> Dim:
+    """The size of so many rows with those that fill their last block."""
+    return Size.named(f"filled({rows})")
+
+
 def adds_ones(node: Node) -> bool:
     """Whether a Pad of rows puts a column of ones behind the others."""
     pads, value = node.inputs[1], node.input(2)
@@ -306,7 +311,7 @@ def product(r: _Rows, node: Node) -> Results:
     (x, w), added = node.inputs[:2], node.input(2)
     if x in r.stacks:
         return through_weights(r, node)
-    if w not in r.weights or x is None or w is None:
+    if w not in r.weights or x is None or w is None or not r.is_whole(node.outputs[0]):
         return None
     filters = r.filters(w, transposed=bool(node.attribute("transB", 0)))
     return [r.multiplied(Product(r.into(x), filters, None if added is None else r.into(added)), node.outputs[0].type)]
@@ -319,9 +324,9 @@ def through_weights(r: _Rows, node: Node) -> Results:
         return None
     g, rows = r.g, x.shape[0]
     filters = r.filters(w, transposed=bool(node.attribute("transB", 0)))
-    whole = g.refine(g.Reshape(r.together(x), [1, filters.shape[1], 1, -1]), (1, filters.shape[1], 1, rows))
-    filled = as_rows(g, convolved(g, whole, filters), y.type)
-    return [g.refine(g.Slice(filled, [0], r.count(x), [0]), y.shape)]
+    whole = g.refine(g.Reshape(r.together(x), [1, filters.shape[1], 1, -1]), (1, filters.shape[1], 1, filled(rows)))
+    made = as_rows(g, convolved(g, whole, filters), y.type.with_shape((filled(rows), y.shape[1])))
+    return [g.refine(g.Slice(made, [0], r.count(x), [0]), y.shape)]
 
 
 def column_sums(r: _Rows, node: Node) -> Results:
@@ -332,7 +337,7 @@ def column_sums(r: _Rows, node: Node) -> Results:
     if not isinstance(axes, Constant) or axes.array.tolist() != [0]:
         return None
     g, columns = r.g, x.shape[1]
-    whole = g.refine(g.Reshape(r.together(x), [1, columns, 1, -1]), (1, columns, 1, x.shape[0]))
+    whole = g.refine(g.Reshape(r.together(x), [1, columns, 1, -1]), (1, columns, 1, filled(x.shape[0])))
     means = g.custom("GlobalAveragePool", DOMAIN, [whole], whole.type.with_shape((1, columns, 1, 1)))
     count = g.cast(g.Add(r.count(x), r.missing(x)), x.dtype)
     return [g.reshape(g.Mul(means, count), node.outputs[0].shape)]
@@ -349,19 +354,20 @@ def of_all_steps(r: _Rows, node: Node) -> Results:
     r.plain(x)
     g, (rows, columns), outputs = r.g, x.shape, y.shape[1]
     missing = r.missing(dy)
-    filters = g.refine(g.Reshape(r.together(dy), [outputs, -1, 1, 1]), (outputs, rows, 1, 1))
+    filters = g.refine(g.Reshape(r.together(dy), [outputs, -1, 1, 1]), (outputs, filled(rows), 1, 1))
+
+    type = TensorType(x.dtype, (1, filled(rows), 1, columns))
 
     def ordered(g: Builder, x: Value) -> Value:
-        type = TensorType(x.dtype, (1, rows, 1, columns))
-        return g.custom("ReorderInput", DOMAIN, [g.refine(g.Reshape(x, [1, -1, 1, columns]), type.shape)], type)
+        return g.custom("ReorderInput", DOMAIN, [x], type)
 
     def filled_up(g: Builder) -> Value:
         zeros = g.repeated(0, g.Concat(missing, g.const([columns], "int64"), axis=0), x.dtype)
-        return ordered(g, g.Concat(x, zeros, axis=0))
+        return ordered(g, g.refine(g.Reshape(g.Concat(x, zeros, axis=0), [1, -1, 1, columns]), type.shape))
 
     plain = g.reshape(x, (1, rows, 1, columns))  # outside of the branch, in which it would be copied
     fills = g.Equal(missing, 0)
-    of_rows = g.either(fills, lambda g: g.custom("ReorderInput", DOMAIN, [plain], plain.type), filled_up)
+    of_rows = g.either(fills, lambda g: ordered(g, plain), filled_up)
     return [as_rows(g, convolved(g, of_rows, filters), y.type)]
 
 
@@ -401,7 +407,7 @@ def concat(r: _Rows, node: Node) -> Results:
     if y.rank != 2 or y.dtype != "float32" or not y.type.is_fixed(1):
         return None
     if node.attribute("axis") in (1, -1):
-        if not any(x in r or r.is_step(x) for x in parts) or not all(map(r.is_whole, parts[:-1])):
+        if not (y in r.factors or any(x in r for x in parts)) or not all(map(r.is_whole, parts[:-1])):
             return None
         return [r.out_of(r.g.Concat(*map(r.into, parts), axis=0), y.type)]
     if not all(x in r and x.shape == parts[0].shape for x in parts):

@@ -79,7 +79,8 @@ def _form(b: Blocks, told: GradientOf, weights: Value) -> SampleBlocks | None:
     if sizes is None:
         return None
     form = SampleBlocks(sizes, b.block, channels, b.full(filters))
-    full_enough = form.phases == 1 or b.full(channels) * b.full(filters) <= FULL * channels * filters
+    filled = channels if form.of_few else b.full(channels)
+    full_enough = form.phases == 1 or filled * form.filters <= FULL * channels * filters
     return form if form.suits and full_enough else None
 
 

@@ -83,8 +83,9 @@ class Recurrence:
 
     @cached_property
     def joins(self) -> bool:
-        """Whether a step makes one row of its inputs and its state. For no more inputs than units that takes less time
-        than to take their products apart, step by step, and to add the state's to each: 5 % less for 28 and 128."""
+        """Whether a step makes one row of its state and its inputs, in this order. For no more inputs than units that
+        takes less time than to take their products apart, step by step, and to add the state's to each: 5 % less for 28
+        and 128."""
         features = self.x.shape[-1]
         return isinstance(features, int) and features <= self.units
 
