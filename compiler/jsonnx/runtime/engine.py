@@ -17,7 +17,7 @@ from ..passes.fused_products import with_fused_products
 from ..passes.packing import packed
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
-from ..passes.row_blocks import in_row_blocks
+from ..passes.row_blocked import row_blocked
 from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
 from .adapt import adapted
@@ -131,7 +131,7 @@ class Engine:
             graph = with_rows_once(graph)
             if block_size() > 1:
                 graph = blocked(raised(graph), block_size(), samples)
-                graph = in_row_blocks(graph, block_size(), self.plan.training.batch_size)
+                graph = row_blocked(graph, block_size(), self.plan.training.batch_size)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
         graph = rematerialised(graph, remat, self.plan.training.batch_size)

@@ -11,7 +11,7 @@ from jsonnx.api import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.graph import Graph
 from jsonnx.passes.blocks import DOMAIN
-from jsonnx.passes.row_blocks import FEW, in_row_blocks
+from jsonnx.passes.row_blocked import FEW, row_blocked
 from jsonnx.runtime.kernels import block_size
 
 BLOCK = block_size()
@@ -38,7 +38,7 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 
 def in_blocks(document: dict[str, Any], samples: int = 64, block: int = 16) -> Graph:
-    return in_row_blocks(plan(check(document)).train, block, samples)
+    return row_blocked(plan(check(document)).train, block, samples)
 
 
 def count(graph: Graph, *ops: str) -> int:
@@ -108,7 +108,7 @@ def test_any_number_of_samples_after_the_first() -> None:
 @pytest.mark.parametrize("units", [64, 200])
 def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
     step = plan(check(spec([recurrent("LSTM", units)], (6, 28)))).train
-    assert in_row_blocks(step, 16, 64) is step
+    assert row_blocked(step, 16, 64) is step
 
 
 def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
@@ -130,4 +130,4 @@ def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
 
 def test_few_samples_stay_rows() -> None:
     step = plan(check(spec([recurrent("LSTM", 128)], (6, 28)))).train
-    assert in_row_blocks(step, 16, FEW - 1) is step
+    assert row_blocked(step, 16, FEW - 1) is step
