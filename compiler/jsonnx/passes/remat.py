@@ -28,7 +28,21 @@ UNKNOWN = 100
 """What a size counts that only the data tell, other than the batch's."""
 SMALL = 64
 """What is as many times smaller than the largest value is kept: it saves nothing."""
-HEAVY = {"Attention", "Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "LSTM", "Loop", "MatMul", "RNN", "Scan"}
+HEAVY = {
+    "Attention",
+    "Conv",
+    "ConvTranspose",
+    "Einsum",
+    "FusedGemm",
+    "FusedMatMul",
+    "GRU",
+    "Gemm",
+    "LSTM",
+    "Loop",
+    "MatMul",
+    "RNN",
+    "Scan",
+}
 """What `activations` does not compute again."""
 
 
@@ -36,8 +50,8 @@ def rematerialised(graph: Graph, mode: str | None, batch: int) -> Graph:
     """A training step that holds less at once and computes the same, or the same step where the mode is None; `batch`
     is how many samples it will mostly get.
 
-    Behind it no pass may merge what is equal: it knows forward and back only by what the outputs depend on, and what
-    stands in one segment would look to others like what is computed twice.
+    The last pass of all: it knows forward and back only by what the outputs depend on, and what stands in one segment
+    would look to others like what is computed twice.
     """
     if mode is None:
         return graph

@@ -134,8 +134,9 @@ class Engine:
                 graph = row_blocked(graph, block_size(), self.plan.training.batch_size)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
-        graph = rematerialised(graph, remat, self.plan.training.batch_size)
-        return with_fused_products(graph) if self._suits_cpu else graph
+        if self._suits_cpu:
+            graph = with_fused_products(graph)
+        return rematerialised(graph, remat, self.plan.training.batch_size)
 
     @uncollected()
     def _loaded(self, graph: Graph, fetched: Iterable[str], kept: Iterable[str] = ()) -> Runner:
