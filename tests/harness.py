@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -162,6 +162,18 @@ def graph_nodes(graph: Graph) -> tuple:
 
 
 __all__ = ["check_gradients", "draw_weights", "lower", "make_layer", "one_layer", "reference", "run", "with_gradients"]
+
+
+def assert_same_run(spec: dict[str, Any], batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Steps of these batches, one after the other, are the same in the form that suits the machine."""
+    found = []
+    for fast in (True, False):
+        trainer = Trainer(spec, seed=2, fast=fast)
+        found.append(([trainer.step(x, y)["loss"] for x, y in batches], trainer.weights()))
+    (losses, weights), (wanted, expected) = found
+    np.testing.assert_allclose(losses, wanted, rtol=1e-6)
+    for name, array in expected.items():
+        np.testing.assert_allclose(weights[name], array, atol=1e-6, err_msg=name)
 
 
 def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: np.ndarray) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import assert_same_steps
-from jsonnx.api import Trainer
+from harness import assert_same_run, assert_same_steps
 from jsonnx.driver import check, plan
 from jsonnx.graph import Graph
 from jsonnx.passes.blocks import DOMAIN
@@ -95,14 +94,7 @@ def test_no_product_of_a_step_is_left() -> None:
 def test_any_number_of_samples_after_the_first() -> None:
     document = spec(*NETWORKS["stacked"])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK + 3, 5, 2 * BLOCK]
-    found = []
-    for fast in (True, False):
-        trainer = Trainer(document, seed=2, fast=fast)
-        losses = [trainer.step(*batch(document, samples))["loss"] for samples in numbers]
-        found.append((losses, trainer.weights()))
-    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
-    for name, expected in found[1][1].items():
-        np.testing.assert_allclose(found[0][1][name], expected, atol=1e-6, err_msg=name)
+    assert_same_run(document, [batch(document, samples) for samples in numbers])
 
 
 @pytest.mark.parametrize("units", [64, 200])

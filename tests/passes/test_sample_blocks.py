@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import assert_same_steps
+from harness import assert_same_run, assert_same_steps
 from jsonnx.api import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.graph import Graph
@@ -125,14 +125,7 @@ def test_a_dilated_convolution_of_few_channels_has_such_a_form() -> None:
 def test_any_number_of_samples_after_the_first(name: str) -> None:
     document = spec(*NETWORKS[name])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
-    found = []
-    for fast in (True, False):
-        trainer = Trainer(document, seed=2, fast=fast)
-        losses = [trainer.step(*batch(document, samples))["loss"] for samples in numbers]
-        found.append((losses, trainer.weights()))
-    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
-    for name, expected in found[1][1].items():
-        np.testing.assert_allclose(found[0][1][name], expected, atol=1e-6, err_msg=name)
+    assert_same_run(document, [batch(document, samples) for samples in numbers])
 
 
 @needs_blocks

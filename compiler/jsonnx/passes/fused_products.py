@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..graph import Graph, Node, Value
+from .scaled_sums import DOMAIN
 from .tidy import prune
 
-DOMAIN = "com.microsoft"
 ACTIVATIONS = {"Relu", "Sigmoid", "Tanh"}
 """What becomes a part of a product behind which it stands."""
 

@@ -143,7 +143,7 @@ class Recurrence:
     def weights(self, dgates: Value, met: Value | None = None) -> list[Value]:
         """The gradients of what rows were multiplied by, from the cotangents of the products: of the inputs' weights,
         [sizes, features], of their bias if there is one, [1, sizes], and of the weights of the states before each step,
-        which these steps `met`, as rows of theirs or of inputs and states."""
+        which these steps `met`, as rows of theirs or of states and inputs."""
         g, rows = self.g, self.rows
         if met is not None:
             rows = met if met.shape[1] != self.units else g.Concat(met, rows, axis=1)
