@@ -85,6 +85,7 @@ NETWORKS = {
         {"type": "MaxPooling2D", "pool_size": 3, "strides": 2},
     ],
     "a-relu-of-channels-by-twos-at-the-end": [conv(22), conv(30, activation="relu")],
+    "a-max-pool-of-a-long-window": [conv(16), {"type": "MaxPooling2D", "pool_size": [1, 10], "strides": 1}],
     "max-pools-wide-apart": [
         conv(16, activation="relu"),
         {"type": "MaxPooling2D", "pool_size": 3, "strides": 3, "padding": "same"},
@@ -150,7 +151,13 @@ def test_of_equal_elements_the_first_gets_what_a_max_pooling_got(moves: dict) ->
 
 def test_what_a_window_leaves_is_computed_by_blocks() -> None:
     """Neither a ConvTranspose nor a Resize of plain images is left of networks with strides and pools."""
-    for name in ("strides", "strides-of-three", "strides-of-one-tap", "max-pools-of-odd-sizes"):
+    for name in (
+        "strides",
+        "strides-of-three",
+        "strides-of-one-tap",
+        "max-pools-of-odd-sizes",
+        "a-max-pool-of-a-long-window",
+    ):
         ops = {node.op for node in blocked(plan(check(spec(NETWORKS[name]))).train, BLOCK).nodes if not node.domain}
         assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
 

@@ -20,7 +20,7 @@ from ..types import TensorType
 from .blocks import DOMAIN, Blocks, Recipe
 from .strided import beside
 
-MOST = 10
+MOST = 26
 """Taps of a window along its rows and its columns: every one of them is some passes over the result."""
 
 N = TypeVar("N")
