@@ -85,6 +85,17 @@ def test_a_factor_for_each_sample(batch: int) -> None:
     np.testing.assert_allclose(computed(found, feeds), computed(plain, feeds), rtol=1e-6, atol=1e-7)
 
 
+@needs_kernel
+@pytest.mark.parametrize("sizes", [(0, 4), (3, 4), (2, 1)])
+def test_a_multiple_of_rows_by_two_factors_and_sizes_the_data_decide(sizes: tuple[int, int]) -> None:
+    type = TensorType("float32", (BATCH, Size.named("width"), 40))
+    plain = graph(lambda g, x, y: g.Add(x, g.Mul(g.Mul(y, g.ReduceMean(x, [2])), 0.5)), type)
+    found = with_scaled_sums(plain)
+    assert operators(found).count("GatedAdd") == 1
+    feeds = {name: np.random.default_rng(1).standard_normal((*sizes, 40), np.float32) for name in "xy"}
+    np.testing.assert_allclose(computed(found, feeds), computed(plain, feeds), rtol=1e-6, atol=1e-7)
+
+
 def twice(g: Builder, x: Value, y: Value) -> Value:
     multiple = g.Mul(y, 0.5)
     return g.Mul(g.Add(x, multiple), multiple)

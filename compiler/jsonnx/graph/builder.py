@@ -254,8 +254,9 @@ class Builder:
         value.type = value.type.with_shape(shape)
         return value
 
-    def reshape(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """Reshape to sizes known or symbolic; at most one symbolic size may be new, the others must stand in x."""
+    def reshape(self, x: Value, shape: Sequence[Dim], *sources: Value) -> Value:
+        """Reshape to sizes known or symbolic; at most one symbolic size may be new, the others must stand in x, or in
+        one of the sources."""
         wanted = tuple(shape)
         if x.shape == wanted:
             return x
@@ -263,7 +264,7 @@ class Builder:
         if len(symbolic) <= 1:
             target: Any = [-1 if axis in symbolic else size for axis, size in enumerate(wanted)]
             return self.refine(self.Reshape(x, self.const(target, "int64")), wanted)
-        return self.refine(self.Reshape(x, self.sizes(wanted, x)), wanted)
+        return self.refine(self.Reshape(x, self.sizes(wanted, x, *sources)), wanted)
 
     def sizes(self, shape: Sequence[Dim], *sources: Value) -> Value:
         """A shape as an int64 vector; its symbolic sizes are read from the values that have them, at most one is -1."""

@@ -80,7 +80,7 @@ class _Scaling:
         for x, other in (product.inputs, product.inputs[::-1]):
             if x is not None and other is not None and x.type == y.type and other.shape == (*y.shape[:-1], 1):
                 flat = self.g.Reshape(other, [-1])  # of rank 2 it takes 50 ns an element
-                return x, self.g.reshape(self.g.Mul(flat, factor.array.item()), other.shape)
+                return x, self.g.reshape(self.g.Mul(flat, factor.array.item()), other.shape, other)
         return y, factor
 
     def _for_rows(self, factor: Value, y: Value, *, negative: bool) -> Value | None:
