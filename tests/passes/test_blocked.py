@@ -93,6 +93,27 @@ NETWORKS = {
         {"type": "MaxPooling2D", "pool_size": 1, "strides": 2},
     ],
     "transposed": [conv(16), {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3}],
+    "transposed-with-strides": [
+        conv(16),
+        {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3, "strides": 2, "padding": "same"},
+        {"type": "Conv2DTranspose", "filters": 32, "kernel_size": [2, 3], "strides": [2, 1], "activation": "relu"},
+    ],
+    "transposed-wide-apart": [
+        conv(16, [10, 11]),
+        {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 2, "strides": 3},
+        {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 1, "strides": 2},
+    ],
+    "joined": [
+        conv(16, [3, 4], name="first", activation="relu"),
+        conv(48, name="second", padding="same"),
+        {"type": "Concatenate", "from": ["first", "second"]},
+        {"type": "MaxPooling2D", "name": "small"},
+        conv(16, name="inner", padding="same", activation="relu"),
+        {"type": "Concatenate", "from": ["small", "inner", "small"]},
+        {"type": "UpSampling2D", "name": "large"},
+        {"type": "Concatenate", "from": ["large", "first"]},
+        conv(16),
+    ],
     "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
     "one-filter-a-channel": [
         conv(32),
@@ -170,6 +191,14 @@ def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
     data = step.inputs["image"]
     assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
     assert_same_steps(document, *batch(samples))
+
+
+def test_images_joined_by_their_channels_stay_in_blocks() -> None:
+    nodes = blocked(plan(check(spec(NETWORKS["joined"]))).train, BLOCK).nodes
+    ways = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
+    assert [node.op for node in ways] == 3 * ["Concat"] + 3 * ["Split"]
+    made_by = {output: node for node in nodes for output in node.outputs}
+    assert not any(made_by[x].op.startswith("Reorder") for node in ways for x in node.inputs if x in made_by)
 
 
 def test_a_residual_network_stays_in_blocks() -> None:

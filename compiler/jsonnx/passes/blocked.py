@@ -10,7 +10,7 @@ In the graph a blocked value has the type of the plain one, its channels filled 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -21,6 +21,7 @@ from ..graph import Constant, GradientOf, Graph, Node, Value
 from .blocks import DOMAIN, Blocks, Recipe
 from .halved import halved
 from .inner_products import sums_of_product
+from .joined import joined, parted
 from .overlapping import overlapping
 from .own_filters import own_filters
 from .sample_blocks import of_sample_blocks
@@ -40,20 +41,28 @@ def blocked(graph: Graph, block: int, samples: int | None = None) -> Graph:
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        real = node.outputs[0].dtype == "float32" or node.op == "Shape"
-        form = FORMS.get(node.op) if real and not node.domain and len(node.outputs) == 1 else None
         told = graph.gradients.get(node.outputs[0])
         with made.g.origin(node):
-            known = None if told is None else GRADIENTS.get(told.op)
-            result = None if told is None or known is None else known(made, told.instead(new), node)
-            if result is None and form is not None:
-                result = form(made, node)
-        if result is None:
+            results = by_blocks(made, node, None if told is None else told.instead(new))
+        if results is None:
             made.g.nodes.append(node)
         else:
-            new[node.outputs[0]] = result
-            made.stands_for(result, node.outputs[0])
+            for old, result in zip(node.outputs, results, strict=True):
+                new[old] = result
+                made.stands_for(result, old)
     return tidy(graph.rewired(made.g.nodes, new))
+
+
+def by_blocks(b: Blocks, node: Node, told: GradientOf | None) -> Sequence[Value] | None:
+    """What stands for a node's results, of which the first may be known to be a gradient; None where nothing does."""
+    known = None if told is None else GRADIENTS.get(told.op)
+    result = None if told is None or known is None else known(b, told, node)
+    if result is None and not node.domain and (node.outputs[0].dtype == "float32" or node.op == "Shape"):
+        if node.op == "Split":
+            return parted(b, node)
+        form = FORMS.get(node.op) if len(node.outputs) == 1 else None
+        result = None if form is None else form(b, node)
+    return None if result is None else [result]
 
 
 def convolution(b: Blocks, node: Node) -> Value | None:
@@ -94,18 +103,22 @@ def beside_each_other(b: Blocks, node: Node, x: Value, w: Value) -> Recipe | Non
 
 
 def transposed_convolution(b: Blocks, node: Node) -> Value | None:
-    """The gradient of a convolution of stride 1 is one of its cotangent, with all windows turned round."""
+    """The gradient of a convolution of stride 1 is one of its cotangent, with all windows turned round. A layer may do
+    the same, with a bias."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
     assert w is not None
     group = node.attribute("group", 1)
     alone = b.alone(x.shape[1], w, group)
-    if x.rank != 4 or node.attribute("auto_pad", "NOTSET") != "NOTSET" or node.input(2) is not None:
+    if x.rank != 4 or node.attribute("auto_pad", "NOTSET") != "NOTSET":
         return None
     if not (alone or (group == 1 and b.suits(*w.shape[:2]))):
         return None
+    bias = node.input(2)
+    if bias is not None:
+        bias = b.of_channels(bias, y.shape[1])
     if max(node.attribute("strides", [1, 1])) > 1:
-        return strided(b, node, alone=alone)
+        return strided(b, node, bias, alone=alone)
     gaps, given = node.attribute("dilations", [1, 1]), node.attribute("pads", [0] * 4)
     reach = [(size - 1) * gap for size, gap in zip(w.shape[2:], gaps, strict=True)]
     pads = [most - pad for most, pad in zip(reach * 2, given, strict=True)]
@@ -113,7 +126,7 @@ def transposed_convolution(b: Blocks, node: Node) -> Value | None:
         return None
     weights = b.filters_of_own(w, backwards=True) if alone else b.filters(w, backwards=True)
     attributes = {"group": group, "dilations": gaps, "pads": pads}
-    return b.convolved(Recipe(b.into(x) if alone else b.image(x), weights, attributes), y.type)
+    return b.convolved(Recipe(b.into(x) if alone else b.image(x), weights, attributes, bias), y.type)
 
 
 def elementwise(b: Blocks, node: Node) -> Value | None:
@@ -293,6 +306,7 @@ FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Relu": relu,
     "Mul": product,
     "Add": addition,
+    "Concat": joined,
     "ReduceMean": reduction,
     "ReduceSum": reduction,
     "MaxPool": pool,

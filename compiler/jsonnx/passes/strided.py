@@ -1,4 +1,4 @@
-"""The gradient of a convolution with strides, in blocks of channels.
+"""The gradient of a convolution with strides, in blocks of channels, which is what layers that enlarge images do, too.
 
 Each phase of its rows and columns (the even ones, the odd ones) is a convolution of the cotangent with that part of the
 window which reaches it; the phases lie down beside each other by a Concat of the last axis. Of one filter a channel, or
@@ -17,30 +17,30 @@ from ..types import Dim
 from .blocks import DOMAIN, Blocks, Recipe
 
 
-def strided(b: Blocks, node: Node, *, alone: bool) -> Value | None:
-    """The result of a ConvTranspose with strides; None where it cannot be by blocks."""
+def strided(b: Blocks, node: Node, bias: Value | None, *, alone: bool) -> Value | None:
+    """The result of a ConvTranspose with strides; None where it cannot be by blocks. The bias fills the blocks."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
     assert w is not None
     if not x.type.is_fixed(2, 3) or not y.type.is_fixed(2, 3):
         return None
     if alone:
-        return between_zeros(b, node, x, b.filters_of_own(w, backwards=True), w, y)
+        return between_zeros(b, node, x, b.filters_of_own(w, backwards=True), bias, y)
     if w.shape[2:] == (1, 1):
-        return between_zeros_later(b, node, x, w, y)
-    return by_phases(b, node, x, w, y)
+        return between_zeros_later(b, node, x, w, y) if bias is None else None
+    return by_phases(b, node, x, w, bias, y)
 
 
-def between_zeros(b: Blocks, node: Node, x: Value, weights: Value, w: Value, y: Value) -> Value | None:
+def between_zeros(b: Blocks, node: Node, x: Value, weights: Value, bias: Value | None, y: Value) -> Value | None:
     gaps, strides = node.attribute("dilations", [1, 1]), node.attribute("strides")
-    reach = [(size - 1) * gap for size, gap in zip(w.shape[2:], gaps, strict=True)]
+    reach = [(size - 1) * gap for size, gap in zip(weights.shape[2:], gaps, strict=True)]
     before = [most - pad for most, pad in zip(reach, node.attribute("pads", [0] * 4), strict=False)]
     sides = zip(y.shape[2:], x.shape[2:], strides, reach, before, strict=True)
     after = [size - n * stride + most - front for size, n, stride, most, front in sides]
     if min(*before, *after) < 0:
         return None
     attributes = {"group": node.attribute("group", 1), "dilations": gaps, "pads": [*before, *after]}
-    return b.convolved(Recipe(apart(b, b.into(x), strides), weights, attributes), y.type)
+    return b.convolved(Recipe(apart(b, b.into(x), strides), weights, attributes, bias), y.type)
 
 
 def between_zeros_later(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> Value | None:
@@ -86,7 +86,7 @@ def phases(taps: int, stride: int, pad: int, size: int, wanted: int) -> list[Pha
     return found
 
 
-def by_phases(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> Value | None:
+def by_phases(b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, y: Value) -> Value | None:
     strides, pads = node.attribute("strides"), node.attribute("pads", [0] * 4)
     if node.attribute("dilations", [1, 1]) != [1, 1]:
         return None
@@ -104,7 +104,7 @@ def by_phases(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> Value | No
         for column in columns:
             weights = b.filters(w, backwards=True, part=(row.taps, column.taps))
             around = {"pads": [row.before, column.before, row.after, column.after]}
-            parts.append(b.into(b.convolved(Recipe(b.image(x), weights, around), part)))
+            parts.append(b.into(b.convolved(Recipe(b.image(x), weights, around, bias), part)))
         made.append(beside(b, parts, (batch, channels // b.block, *counts, b.block)))
     wide = counts[1] * strides[1]
     whole = beside(b, made, (batch, channels // b.block, counts[0], wide * b.block))
