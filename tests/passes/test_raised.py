@@ -42,6 +42,15 @@ NETWORKS = {
         {"type": "GlobalMaxPooling1D"},
         {"type": "Reshape", "target_shape": [1, 16]},
     ],
+    "max-pools": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling1D", "pool_size": 3, "strides": 2},
+        {"type": "UpSampling1D", "size": 3},
+        conv(32, padding="same", activation="relu"),
+        {"type": "MaxPooling1D", "pool_size": 3},
+        conv(16, padding="same"),
+        {"type": "MaxPooling1D", "padding": "same"},
+    ],
     "frames": [
         conv(16),
         {"type": "ZeroPadding1D", "padding": [2, 1]},
@@ -81,6 +90,11 @@ def test_steps_are_those_of_sequences(name: str) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(6, 26, 5)).astype(np.float32), rng.integers(0, 4, 6)
     assert_same_steps(spec(NETWORKS[name]), x, y)
+
+
+def test_max_pools_and_enlargements_of_sequences_stay_in_blocks() -> None:
+    graph = blocked(raised(plan(check(spec(NETWORKS["max-pools"]))).train), BLOCK)
+    assert not any(node.op in ("MaxPool", "Resize") and not node.domain for node in graph.nodes)
 
 
 def test_what_is_told_of_a_gradient_comes_before_it() -> None:

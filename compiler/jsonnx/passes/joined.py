@@ -32,9 +32,7 @@ def parted(b: Blocks, node: Node) -> list[Value] | None:
         return None
     types = [b.filled(part.type) for part in parts]
     cut = b.g.Split(b.into(x), [type.shape[CHANNELS] for type in types], axis=CHANNELS, outputs=len(parts))
-    return [
-        b.out_of(b.g.refine(one, type.shape), part.type) for one, type, part in zip(cut, types, parts, strict=True)
-    ]
+    return [b.out_of(b.g.refine(one, type.shape), part.type) for one, type, part in zip(cut, types, parts, strict=True)]
 
 
 def _fill(b: Blocks, parts: Iterable[Value]) -> bool:

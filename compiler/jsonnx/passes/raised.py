@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..graph import Builder, Constant, GradientOf, Graph, Node, Value
 from ..types import Dim
 from .tidy import tidy
@@ -29,6 +31,8 @@ def raised(graph: Graph) -> Graph:
         return graph
     twins = _Twins(graph)
     new = twins.new
+    # What a gradient is made of has to be there before its twin, which may come sooner than the gradient.
+    early = {told.dy for told in graph.gradients.values() if told.op == "MaxPool" and told.dy.rank == 3}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         form = None if node.domain or len(node.outputs) != 1 else FORMS.get(node.op)
@@ -37,10 +41,13 @@ def raised(graph: Graph) -> Graph:
             if result is None:
                 twins.g.nodes.append(node)
             told = graph.gradients.get(node.outputs[0])
-            if told is not None and told.op == "Conv" and told.x.rank == 3:
-                result = _weights(twins, result or node.outputs[0], told.instead(new))
+            if told is not None and told.op in GRADIENTS and told.x.rank == 3:
+                result = GRADIENTS[told.op](twins, result or node.outputs[0], told.instead(new))
         if result is not None:
             new[node.outputs[0]] = result
+        for y in node.outputs:
+            if y in early:
+                twins.of(new.get(y, y))
     return tidy(replace(graph, gradients=twins.g.gradients).rewired(twins.g.nodes, new))
 
 
@@ -101,11 +108,25 @@ def _window(t: _Twins, node: Node) -> Value | None:
 
 def _weights(t: _Twins, gradient: Value, told: GradientOf) -> Value:
     """The gradient of a convolution's weights [filters, channels, taps], whose twin tells what it is."""
-    attributes = {**told.attributes, **_along_row(told.attributes)}
-    told = GradientOf(told.op, t.of(told.x), t.of(told.dy), attributes)  # before what it tells of: as nodes come
+    told = _twin_of(t, told)  # before what it tells of: as nodes come
     twin = t.put_in(gradient, ROW)
     t.g.gradients[twin] = told
     return t.with_twin(twin, gradient.shape)
+
+
+def _pooled(t: _Twins, gradient: Value, told: GradientOf) -> Value:
+    """The gradient of a max pooling, where what was pooled has a twin."""
+    if told.x not in t:
+        return gradient
+    told = _twin_of(t, told)
+    twin = t.of(gradient)
+    t.g.gradients[twin] = told
+    return t.with_twin(twin, gradient.shape)
+
+
+def _twin_of(t: _Twins, told: GradientOf) -> GradientOf:
+    attributes = {**told.attributes, **_along_row(told.attributes)}
+    return GradientOf(told.op, t.of(told.x), t.of(told.dy), attributes)
 
 
 def _along_row(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,6 +184,17 @@ def _frame(t: _Twins, node: Node) -> Value | None:
     return t.with_twin(twin, y.shape)
 
 
+def _enlargement(t: _Twins, node: Node) -> Value | None:
+    """Every element several times."""
+    x, scales = node.inputs[0], node.input(2)
+    if x not in t or x is None or x.rank != 3 or not isinstance(scales, Constant) or len(node.inputs) > 3:
+        return None
+    twin = t.g.emit(node.op, t.of(x), None, np.insert(scales.array, ROW, 1), **node.attributes)
+    return t.with_twin(twin, node.outputs[0].shape)
+
+
+GRADIENTS: dict[str, Callable[[_Twins, Value, GradientOf], Value]] = {"Conv": _weights, "MaxPool": _pooled}
+
 FORMS: dict[str, Callable[[_Twins, Node], Value | None]] = {
     **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool"), _window),
     **dict.fromkeys(("Add", "Div", "Exp", "HardSigmoid", "LeakyRelu", "Mul", "Neg", "Relu"), _elementwise),
@@ -170,5 +202,6 @@ FORMS: dict[str, Callable[[_Twins, Node], Value | None]] = {
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduction),
     "Transpose": _steps_before_channels,
     "Pad": _frame,
+    "Resize": _enlargement,
     "Slice": _frame,
 }
