@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from ..graph import NotLearned, open_states, settled, uncollected
 from ..passes.blocked import blocked
 from ..passes.by_rows import ByRows, by_rows
 from ..passes.fused_products import with_fused_products
+from ..passes.in_place import renewed_in_place
 from ..passes.packing import packed
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
@@ -27,7 +29,7 @@ from .faults import FeedError
 from .kernels import block_size, has_scaled_sums
 from .lanes import Lane, Slot
 from .machine import thread_count
-from .plan import RATE, Augmented, Plan, target_name
+from .plan import RATE, SLOTS, Augmented, Plan, target_name
 from .progress import History, Totals, Weights
 from .providers import CPU, resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
@@ -69,12 +71,15 @@ class Engine:
             given.clear()
         self.learned: Weights = {name: start.pop(name) for name in open_states(plan.train)}
         joins = fast and on_host(plan.train, self.provider) and plan.training.remat is None
-        tables = self._by_rows() if joins and self.provider.full == CPU and not takes_text(plan.train) else None
+        bound = joins and self.provider.full == CPU and not takes_text(plan.train)
+        tables = self._by_rows() if bound else None
         step = tables.graph if tables else plan.train
         for name, state in tables.further.items() if tables else ():
             start[name] = np.zeros(state.shape, element_type(state.dtype))
         self._step, packs = packed(step) if joins else (step, {})
-        self._variables = place(step, start, self.provider, packs, tables)
+        # Tables by rows count steps for their rows, so the optimizer could not begin anew.
+        self._in_place = renewed_in_place(self._step) if bound and not tables else frozenset()
+        self._variables = place(step, start, self.provider, packs, tables, self._in_place)
         self._tables = RowTables(tables, self._variables, self._plain) if tables else None
         self._train: Runner | None = None
         self._suits_cpu = fast and self.provider.full == CPU
@@ -276,11 +281,18 @@ class Engine:
         made = self._variables.read()
         back = min(self._trail, 1)
         self._variables.back(1 + back)
+        if self._in_place:
+            self._restart_optimizer()
         number, self.steps, self._trail = self.steps + 1, self.steps - back, 0
         bad = next((name for name, array in made.items() if not np.isfinite(array).all()), None)
         message = f"the loss became {loss} at step {number}" + (f"; {bad!r} is no longer finite" if bad else "")
         help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
         return Diverged([Diagnostic("diverged", message, "$.training", self.plan.file, help=help)])
+
+    def _restart_optimizer(self) -> None:
+        """Its slots as they were before the first step: what is renewed in place does not go back."""
+        slots = {name: state for name, state in self.plan.train.states.items() if name.startswith(SLOTS)}
+        self.write(initial_weights(replace(self.plan.train, parameters={}, states=slots), self.plan.seed))
 
     # -- without training --------------------------------------------------------------------------------------------
 

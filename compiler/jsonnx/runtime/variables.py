@@ -1,16 +1,17 @@
 """Weights and slots, kept where the provider computes, and the graphs that read and renew them.
 
-There are three sets of every variable that changes. A step reads one set and writes the next, so nothing is ever bound
-to the place it is read from (nothing orders the write after the last read), and the set before the last step is there
-to go back to. The bindings are made once: making them anew took a tenth of a small step.
+There are three sets of every variable that changes. A step reads one set and writes the next, so nothing is bound to
+the place it is read from (nothing orders the write after the last read), and the set before the last step is there to
+go back to. The bindings are made once: making them anew took a tenth of a small step.
 
-Tables that are renewed by rows (`passes.by_rows`) are there once: what is written was made of what was read. To go back
-there are the rows that the last steps wrote, as they were before.
+Large slots of an optimizer (`passes.in_place`) and tables that are renewed by rows (`passes.by_rows`) are there once:
+what is written was made of what was read. To go back there are the rows that the last steps wrote, as they were before;
+slots do not go back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -53,11 +54,16 @@ class Variables(Protocol):
 
 
 class HostVariables:
-    """Variables in ordinary memory. Those of a vector are its parts, which are there by their own names too; those of
-    tables by rows have the same place in all sets."""
+    """Variables in ordinary memory. Those of a vector are its parts, which are there by their own names too; what is
+    renewed in place, as tables by rows are, has the same place in all sets."""
 
     def __init__(
-        self, arrays: dict[str, np.ndarray], changing: Iterable[str], packs: Packs, tables: ByRows | None = None
+        self,
+        arrays: dict[str, np.ndarray],
+        changing: Iterable[str],
+        packs: Packs,
+        tables: ByRows | None = None,
+        in_place: Collection[str] = (),
     ) -> None:
         """The arrays are taken over: nothing of them is left in the dict, so that there are never two of all."""
         self.current = 0
@@ -65,7 +71,7 @@ class HostVariables:
         self._tables = tables.tables if tables else ()
         self.before: list[dict[str, Any]] = [{} for _ in range(SETS)]
         """The rows that the step wrote that read a set, and what they were, by the names of its outputs."""
-        changes = set(changing) - (tables.variables if tables else set())
+        changes = set(changing) - set(in_place) - (tables.variables if tables else set())
         first = _with_vectors({name: _aligned(arrays.pop(name)) for name in self._names}, packs)
         others = [
             _with_vectors(
@@ -167,11 +173,16 @@ class DeviceVariables:
 
 
 def place(
-    graph: Graph, arrays: dict[str, np.ndarray], provider: Provider, packs: Packs, tables: ByRows | None = None
+    graph: Graph,
+    arrays: dict[str, np.ndarray],
+    provider: Provider,
+    packs: Packs,
+    tables: ByRows | None = None,
+    in_place: Collection[str] = (),
 ) -> Variables:
     """The variables of a training graph, where the provider wants them. The arrays are taken over."""
     if on_host(graph, provider):
-        return HostVariables(arrays, graph.updates, packs, tables)
+        return HostVariables(arrays, graph.updates, packs, tables, in_place)
     return DeviceVariables(graph, arrays, graph.updates, provider)
 
 

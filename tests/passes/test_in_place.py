@@ -1,0 +1,139 @@
+"""An optimizer's large slots, written where they are read: which, that it is the same, and what a divergence leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_same_run
+from jsonnx.api import Trainer
+from jsonnx.graph import Builder, Graph, State
+from jsonnx.passes.in_place import LARGE, renewed_in_place
+from jsonnx.runtime.trainer import Diverged
+from jsonnx.training.initializers import Constant
+from jsonnx.training.optimizers import OPTIMIZERS
+from jsonnx.types import TensorType
+
+INPUTS, UNITS = 40, 2 * LARGE // 40 // 2 + 8
+KERNEL = "wide/kernel"
+NOT = {"Ftrl": {"accumulator"}, "Lion": {"momentum"}}
+"""Slots by optimizer that something else is made of, too."""
+
+
+def spec(optimizer: Any, **layer: Any) -> dict[str, Any]:
+    return {
+        "inputs": {"x": {"shape": [INPUTS]}},
+        "layers": [{"type": "Dense", "units": UNITS, "name": "wide", **layer}, {"type": "Dense", "units": 2}],
+        "training": {"loss": "mse", "optimizer": optimizer},
+    }
+
+
+def batches(count: int, scale: float = 1.0) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(7)
+    return [
+        (scale * rng.normal(size=(5, INPUTS)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32))
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
+def test_every_optimizer_computes_the_same(optimizer: str) -> None:
+    document = spec({"type": optimizer, "learning_rate": 1e-3})
+    assert_same_run(document, batches(4))
+    engine = Trainer(document)._engine
+    slots = {name for name in engine.plan.train.states if name.startswith(f"optimizer/{KERNEL}/")}
+    left = {f"optimizer/{KERNEL}/{name}" for name in NOT.get(optimizer, ())}
+    assert engine._in_place == slots - left
+    assert renewed_in_place(engine._suited(engine._step, 5)) >= engine._in_place
+    sets = engine._variables.sets
+    for name in sets[0]:
+        if name.startswith(f"optimizer/{KERNEL}/") or name == KERNEL:
+            places = {variables[name].data_ptr() for variables in sets}
+            assert len(places) == (1 if name in engine._in_place else 3), name
+
+
+def test_momentum_that_looks_ahead_averages_and_bounds() -> None:
+    for optimizer in (
+        {"type": "sgd", "momentum": 0.9, "nesterov": True},
+        {"type": "adam", "amsgrad": True, "clipnorm": 0.5},
+        {"type": "rmsprop", "centered": True, "momentum": 0.5},
+        {"type": "adamw", "weight_decay": 0.01},
+    ):
+        document = spec({**optimizer, "learning_rate": 1e-3}, kernel_constraint="max_norm")
+        assert_same_run(document, batches(4))
+        assert Trainer(document)._engine._in_place
+
+
+def slot(g: Builder, elements: int = LARGE) -> State:
+    return g.state("slot", (elements,), Constant(value=0))
+
+
+def step(update: Any, elements: int = LARGE) -> Graph:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (elements,)))
+    with g.at("optimizer"):
+        before = slot(g, elements)
+        result = update(g, before, x)
+        g.assign(before, result)
+    return g.graph({"y": g.Neg(x)})
+
+
+def test_what_nothing_orders_is_not_written_in_place() -> None:
+    found = {
+        "itself": step(lambda g, slot, x: g.Add(slot, x)),
+        "what-it-is-made-of": step(lambda g, slot, x: g.Mul(g.Add(g.Mul(slot, 0.5), x), g.Abs(slot))),
+        "small": step(lambda g, slot, x: g.Add(slot, x), LARGE - 1),
+        "moved": step(
+            lambda g, slot, x: g.Concat(g.Slice(slot, [1], [LARGE], [0]), g.Slice(slot, [0], [1], [0]), axis=0)
+        ),
+        "reversed": step(lambda g, slot, x: g.Slice(slot, [-1], [-LARGE - 1], [0], [-1])),
+        "another": step(lambda g, slot, x: g.Add(x, 1.0)),
+    }
+    assert {name for name, graph in found.items() if renewed_in_place(graph)} == {
+        "itself",
+        "what-it-is-made-of",
+        "moved",
+        "another",
+    }
+    beside = found["itself"]
+    state = beside.states["optimizer/slot"]
+    g = Builder.onto(beside)
+    assert not renewed_in_place(g.graph({**beside.outputs, "z": g.Sqrt(state)}))
+
+
+def test_a_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole, first, second = (Trainer(spec("adam"), seed=1) for _ in range(3))
+    given = batches(6)
+    for x, y in given[:3]:
+        whole.step(x, y)
+        first.step(x, y)
+    first.save_checkpoint(tmp_path / "c")
+    second.load_checkpoint(tmp_path / "c")
+    for x, y in given[3:]:
+        assert whole.step(x, y) == second.step(x, y)
+    after, expected = second._engine.variables(), whole._engine.variables()
+    assert all(np.array_equal(after[name], array) for name, array in expected.items())
+
+
+def test_after_a_divergence_the_weights_are_the_last_good_ones_and_the_optimizer_begins_anew() -> None:
+    trainer, seen = Trainer(spec({"type": "sgd", "learning_rate": 0.5, "momentum": 0.9})), []
+    (x, y), *_ = batches(1)
+
+    def steps() -> None:
+        for _ in range(60):
+            seen.append(trainer.weights())
+            trainer.step(x, y)
+
+    with pytest.raises(Diverged):
+        steps()
+    assert len(seen) > 3
+    assert trainer.steps == len(seen) - 2
+    assert all(np.array_equal(array, seen[-2][name]) for name, array in trainer.weights().items())
+    slots = {name: array for name, array in trainer._engine.variables().items() if name.startswith("optimizer/")}
+    assert KERNEL in {name.removeprefix("optimizer/").rpartition("/")[0] for name in slots}
+    assert not any(array.any() for array in slots.values())
+    fresh = Trainer(spec({"type": "sgd", "learning_rate": 1e-6, "momentum": 0.9}))
+    fresh.set_weights(trainer.weights())
+    assert np.isfinite(fresh.step(x, y)["loss"])
