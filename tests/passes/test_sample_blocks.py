@@ -204,7 +204,7 @@ def test_what_has_no_such_form() -> None:
     document = spec(*NETWORKS["plain"])
     assert choices(document, 32) == 2
     assert choices(document, 9) == 0  # would leave half of a block empty
-    assert choices(spec([conv(16, 5), conv(16)], (12, 10, 1)), 32) == 1  # few weights a filter
+    assert choices(spec([conv(16, 4), conv(16)], (12, 10, 1)), 32) == 1  # few weights a filter
     assert choices(spec([conv(16), conv(24, dilation_rate=2)]), 32) == 1  # a quarter of its blocks would be empty
     assert choices(spec([conv(16), conv(16, groups=2)]), 32) == 1
     assert choices(spec([conv(16), conv(16, 1)]), 32) == 1

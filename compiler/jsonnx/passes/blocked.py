@@ -72,7 +72,7 @@ def convolution(b: Blocks, node: Node) -> Value | None:
     group, bias = node.attribute("group", 1), node.input(2)
     if x.rank == 4 and b.alone(x.shape[1], w, group):
         return b.convolved(Recipe(b.into(x), b.filters_of_own(w), node.attributes, bias), y.type)
-    if x.rank != 4 or group > 1 or not b.suits(*w.shape[1::-1]):
+    if x.rank != 4 or group > 1 or not b.suits(w, y):
         return None
     if bias is not None:
         bias = b.of_channels(bias, y.shape[1])
@@ -112,7 +112,7 @@ def transposed_convolution(b: Blocks, node: Node) -> Value | None:
     alone = b.alone(x.shape[1], w, group)
     if x.rank != 4 or node.attribute("auto_pad", "NOTSET") != "NOTSET":
         return None
-    if not (alone or (group == 1 and b.suits(*w.shape[:2]))):
+    if not (alone or (group == 1 and b.suits(w, y, back=True))):
         return None
     bias = node.input(2)
     if bias is not None:
@@ -132,15 +132,24 @@ def transposed_convolution(b: Blocks, node: Node) -> Value | None:
 def elementwise(b: Blocks, node: Node) -> Value | None:
     """What is done to every element alike is done to blocks, where an operand is there in blocks."""
     y, full = node.outputs[0], [x for x in node.inputs if x is not None and not is_single(x)]
-    if y.rank != 4 or (node.op in UNBOUNDED and not b.is_whole(y)):
+    if y.rank != 4 or not (b.is_whole(y) or is_bounded(node)):
         return None
     if not any(x in b for x in full) or not all(x.shape == y.shape or spreads(x, y) for x in full):
+        return None
+    if any(b.must_be_filled(x) for x in full):
         return None
     operands = [b.spread(x, y) if x in full and x is not None else x for x in node.inputs]
     result = b.out_of(b.g.emit(node.op, *operands, **node.attributes), y.type)
     if node.op == "Mul" and all(fits(b, x, y) for x in node.inputs):
         b.have_factors(result, operands)
     return result
+
+
+def is_bounded(node: Node) -> bool:
+    """Whether an operator makes numbers of any: a Div does by one known number that is not zero."""
+    divisor = node.input(1)
+    known = node.op == "Div" and isinstance(divisor, Constant) and is_single(divisor) and np.all(divisor.array)
+    return bool(known) or node.op not in UNBOUNDED
 
 
 def spreads(x: Value, y: Value) -> bool:
@@ -227,16 +236,13 @@ def reduction(b: Blocks, node: Node) -> Value | None:
 
 
 def permutation(b: Blocks, node: Node) -> Value | None:
-    """Channels last, from blocks or on the way to them: onnxruntime's Transpose uses one thread, its reordering of
-    blocks all of them. A single block has them last already."""
+    """Channels last, from blocks or on the way to them."""
     x, y = node.inputs[0], node.outputs[0]
     if x is not None and node.attribute("perm") == TO_FIRST:
         b.have_last(y, x)
     if node.attribute("perm") != TO_LAST or x not in b or x is None:
         return None
-    if x.shape[1] == b.block:
-        return b.g.reshape(b.into(x), y.shape)
-    return b.g.custom("ReorderOutput", DOMAIN, [b.into(x)], y.type, channels=x.shape[1], channels_last=1)
+    return b.last_out_of(x)
 
 
 def pool(b: Blocks, node: Node) -> Value | None:

@@ -15,6 +15,8 @@ from ..types import BATCH, Size, TensorType
 
 DOMAIN = "com.microsoft.nchwc"
 BATCH_NAME = str(BATCH)
+FEW = 1 << 19
+"""Products of a convolution below which blocks that are badly filled are no gain."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class Blocks:
         self.readers[x], self._asked[x] = self.readers[old], self._asked[old]
 
     def __contains__(self, x: Value | None) -> bool:
-        """Whether a plain value is there in blocks."""
-        return x in self._blocks
+        """Whether a plain value is there in blocks, as it is, too, where a single block of channels comes last."""
+        return x in self._blocks or (x in self._last and x.type.is_fixed(1) and x.shape[1] == self.block)
 
     def is_whole(self, x: Value) -> bool:
         """Whether a value's channels fill their blocks: no others are there, whose numbers mean nothing."""
@@ -115,8 +117,16 @@ class Blocks:
     def last(self, x: Value) -> Value:
         """A plain value [batch, channels, height, width] with its channels last."""
         if x not in self._last:
-            self._last[x] = self.g.transpose(x, [0, 2, 3, 1])
+            self._last[x] = self.last_out_of(x) if x in self else self.g.transpose(x, [0, 2, 3, 1])
         return self._last[x]
+
+    def last_out_of(self, x: Value) -> Value:
+        """Channels last, from blocks: onnxruntime's Transpose uses one thread, its reordering of blocks all of them. A
+        single block has them last already."""
+        type = x.type.with_shape((x.shape[0], *x.shape[2:], x.shape[1]))
+        if x.shape[1] == self.block:
+            return self.g.reshape(self.into(x), type.shape)
+        return self.g.custom("ReorderOutput", DOMAIN, [self.into(x)], type, channels=x.shape[1], channels_last=1)
 
     def spread(self, x: Value, y: Value) -> Value:
         """An operand of y in blocks; a constant that is the same for many elements is repeated to a whole sample."""
@@ -170,13 +180,39 @@ class Blocks:
     def filled(self, plain: TensorType) -> TensorType:
         return plain.with_shape((plain.shape[0], self.full(plain.shape[1]), *plain.shape[2:]))
 
-    def suits(self, inputs: Any, outputs: Any) -> bool:
-        """Whether a convolution of so many channels gains by blocks: filling must not be most of its work."""
-        if not isinstance(inputs, int) or not isinstance(outputs, int) or outputs < self.block:
+    def suits(self, w: Value, y: Value, *, back: bool = False) -> bool:
+        """Whether a convolution with weights w, or back through it, which gives y, gains by blocks.
+
+        It does where filling is not most of its work. Where it is, plain kernels may still take longer, as much of what
+        they do (columns, one image after the other) does not become less with the channels. Measured with one thread
+        and blocks of 16, in picoseconds for each tap and place: a Conv takes inputs * (500 + 15 * outputs); a
+        ConvTranspose, which goes back, outputs * (320 + 15 * inputs); blocks 20 to 27 for each product, those that fill
+        among them. A second thread halves all of these but the 320, so these count twice.
+
+        Then what follows computes the channels that fill, too: for two of them about what a tap of an input saves here
+        and in the gradient of the weights. Of few products the nodes that come in addition take more than is saved.
+        """
+        inputs, outputs = w.shape[:2] if back else w.shape[1::-1]
+        taps = prod(w.shape[2:])
+        if not isinstance(inputs, int) or not isinstance(outputs, int) or (inputs >= self.block and inputs % 4):
             return False
-        few = inputs < self.block
-        rows = inputs if few else self.full(inputs)
-        return (few or inputs % 4 == 0) and rows * self.full(outputs) <= 1.75 * inputs * outputs
+        work = (inputs if inputs < self.block else self.full(inputs)) * self.full(outputs)
+        if outputs >= self.block and work <= 1.75 * inputs * outputs:
+            return True
+        plain = outputs * (45 + inputs) if back else inputs * (34 + outputs)
+        idle = self.full(outputs) - outputs
+        faster = taps > 1 and 1.4 * work <= plain and 2 * idle <= inputs * taps
+        return faster and not self._are_few(y, inputs * taps)
+
+    def _are_few(self, y: Value, each: int) -> bool:
+        """Whether it is known that a value takes few products, so many for each of its elements."""
+        sizes = [self.expected(y), *y.shape[1:]]
+        known = [size for size in sizes if isinstance(size, int)]
+        return len(known) == len(sizes) and prod(known) * each < FEW
+
+    def must_be_filled(self, x: Value) -> bool:
+        """Whether a plain value meets a Pad on its way into blocks, which is slow: it uses one thread."""
+        return x not in self and not isinstance(x, Constant) and bool(x.shape[1] % 4)
 
     def image(self, x: Value) -> Value:
         """The operand of a convolution; channels too few for one block are taken as they are."""

@@ -36,7 +36,7 @@ LARGEST = 1 << 22
 """Elements that the groups' results may have together: they are there at once."""
 FULL = 1.25
 """How many times the weights of a dilated convolution those with filled up blocks may be."""
-FEWEST = 25
+FEWEST = 20
 """Weights of a filter up to which the product with columns takes no longer."""
 FORMS = 20
 """Nodes that a gradient of weights may be made of, elsewhere."""
@@ -70,7 +70,7 @@ def _form(b: Blocks, told: GradientOf, weights: Value) -> SampleBlocks | None:
     if not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
         return None
     channels, filters = x.shape[1], dy.shape[1]
-    if filters < b.block or (channels >= b.block and x not in b):
+    if (filters < b.block and dy not in b) or (channels >= b.block and x not in b):
         return None
     # Of one tap a product of matrices takes three quarters of the time, of few weights one with columns no more.
     if prod(weights.shape[2:]) == 1 or prod(weights.shape[1:]) <= FEWEST:
