@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import check_gradients, reference, run, with_gradients
+from jsonnx.gradient import gradients
 from jsonnx.gradient.rules import convolution
 from jsonnx.graph import Builder, Graph
 from jsonnx.types import BATCH, Dim, Size, TensorType
@@ -32,6 +33,8 @@ PLACES: list[tuple[list[int], list[int], dict]] = [
     ([5, 6], [2, 3], {"strides": [2, 1], "auto_pad": "SAME_LOWER"}),
     ([3, 4, 3], [2, 3, 2], {"strides": [1, 2, 2], "pads": [1, 0, 0, 0, 1, 1]}),
     ([4, 2, 4], [2, 2, 2], {"strides": [2, 2, 2]}),
+    ([5, 3, 4], [3, 1, 2], {"strides": [3, 1, 2], "pads": [1, 0, 0, 0, 0, 0]}),
+    ([3, 7, 2], [1, 3, 2], {"strides": [1, 3, 2]}),
 ]
 SAME_SIZES = [place for place in PLACES if "auto_pad" not in place[2]]
 
@@ -159,6 +162,7 @@ TIES = [
     ([5, 5], [3, 3], {"strides": [1, 2], "pads": [1, 1, 1, 1]}),
     ([6, 5], [2, 2], {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
     ([4, 4, 4], [2, 2, 2], {"strides": [2, 2, 2]}),
+    ([7, 3, 5], [3, 3, 2], {"strides": [3, 3, 2], "pads": [1, 0, 0, 1, 0, 1]}),
 ]
 
 
@@ -174,6 +178,24 @@ def test_of_equal_maxima_the_first_of_a_window_gets_the_gradient(sizes, kernel, 
     for index, share in zip(firsts.ravel(), dy.ravel(), strict=True):
         expected[index] += share
     np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_tiles_of_volumes_need_no_resize_of_five_axes(op) -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (BATCH, 3, 4, 6, 5)))
+    y = g.emit(op, x, kernel_shape=[2, 3, 2], strides=[2, 3, 2])
+    dy = g.input("dy", y.type)
+    graph = g.graph({"dx": gradients(g, g.graph({"y": y}), {y: dy}, [x])[x]})
+    assert {node.inputs[0].rank for node in graph.nodes if node.op == "Resize"} == {4}
+    rng = np.random.default_rng(0)
+    shapes = {name: (5, *value.shape[1:]) for name, value in graph.inputs.items()}
+    feeds = {name: rng.integers(-2, 2, shape).astype(np.float32) for name, shape in shapes.items()}
+    whole = run(graph, feeds)["dx"]
+    np.testing.assert_allclose(whole.sum((1, 2, 3, 4)), feeds["dy"].sum((1, 2, 3, 4)), rtol=1e-5)
+    for samples in (0, 1):
+        part = run(graph, {name: value[:samples] for name, value in feeds.items()})["dx"]
+        np.testing.assert_array_equal(part, whole[:samples])
 
 
 def test_equal_extrema_of_an_axis_share_the_gradient() -> None:

@@ -12,12 +12,13 @@ from jsonnx.passes.tidy import tidy
 from jsonnx.runtime.random import initial_weights
 
 
-def step_of(pool: dict, *, moved: bool):
+def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
+    axes = len(shape) - 1
     spec = {
-        "inputs": {"image": {"shape": [9, 8, 2]}},
+        "inputs": {"image": {"shape": list(shape)}},
         "layers": [
-            {"type": "Conv2D", "filters": 3, "kernel_size": 2, "activation": "relu"},
-            {"type": "MaxPooling2D", **pool},
+            {"type": f"Conv{axes}D", "filters": 3, "kernel_size": 2, "activation": "relu"},
+            {"type": f"MaxPooling{axes}D", **pool},
             {"type": "Flatten"},
             {"type": "Dense", "units": 1},
         ],
@@ -34,11 +35,12 @@ def step_of(pool: dict, *, moved: bool):
     )
 
 
-@pytest.mark.parametrize("pool", [{}, {"pool_size": 3}, {"pool_size": [2, 3], "padding": "same"}], ids=str)
-def test_the_step_is_the_same_with_a_mask_of_fewer_elements(pool: dict) -> None:
-    plain, moved = step_of(pool, moved=False), step_of(pool, moved=True)
+@pytest.mark.parametrize("shape", [(9, 8, 2), (4, 6, 5, 2)], ids=str)
+@pytest.mark.parametrize("pool", [{}, {"pool_size": 3}, {"strides": 1}, {"pool_size": 3, "padding": "same"}], ids=str)
+def test_the_step_is_the_same_with_a_mask_of_fewer_elements(pool: dict, shape: tuple[int, ...]) -> None:
+    plain, moved = step_of(pool, shape, moved=False), step_of(pool, shape, moved=True)
     rng = np.random.default_rng(0)
-    x = rng.integers(-2, 3, (4, 9, 8, 2)).astype(np.float32)  # with ties, and windows in which nothing is positive
+    x = rng.integers(-2, 3, (4, *shape)).astype(np.float32)  # with ties, and windows in which nothing is positive
     feeds = {"image": x, "dense/target": rng.normal(size=(4, 1)).astype(np.float32)}
     feeds |= initial_weights(plain, 0) | {"learning_rate": np.array(1.0, np.float32)}
     expected, found = run(plain, feeds), run(moved, feeds)
@@ -46,10 +48,11 @@ def test_the_step_is_the_same_with_a_mask_of_fewer_elements(pool: dict) -> None:
         np.testing.assert_allclose(found[name], value, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
-def test_the_mask_is_as_small_as_what_was_pooled() -> None:
+@pytest.mark.parametrize(("shape", "image", "pooled"), [((9, 8, 2), 56, 12), ((4, 6, 5, 2), 60, 4)])
+def test_the_mask_is_as_small_as_what_was_pooled(shape: tuple[int, ...], image: int, pooled: int) -> None:
     def elements(graph) -> list[int]:
         steps = [node for node in graph.nodes if node.op == "HardSigmoid" and activated_pools.is_step(node)]
         return [int(np.prod(node.outputs[0].shape[2:])) for node in steps]
 
-    assert elements(step_of({}, moved=False)) == [8 * 7]
-    assert elements(step_of({}, moved=True)) == [4 * 3]
+    assert elements(step_of({}, shape, moved=False)) == [image]
+    assert elements(step_of({}, shape, moved=True)) == [pooled]

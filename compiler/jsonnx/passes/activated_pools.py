@@ -43,23 +43,18 @@ def _moved(g: Builder, node: Node, producers: dict[Value, Node], pools: list[Nod
             continue
         y = next(n.outputs[0] for n in pools if n.inputs[0] is told.x and n.attributes == told.attributes)
         assert spread is not None
-        last = producers[spread]  # first * up(dy), or that with what no window covers around it
-        product = producers[_operand(last)] if last.op == "Pad" else last
-        ups = [x for x in product.inputs if x in producers and producers[x].inputs[0] is told.dy]
-        if product.op != "Mul" or len(ups) != 1:
-            continue
         few = g.Mul(told.dy, g.HardSigmoid(y, **step.attributes))
         g.gradients[node.outputs[0]] = replace(told, dy=few)
-        up = producers[ups[0]]
-        many = g.refine(g.emit(up.op, few, *up.inputs[1:], **up.attributes), up.outputs[0].shape)
-        operands = [many if x is ups[0] else x for x in product.inputs]
-        if last is product:
-            return node.with_inputs(operands)
-        inputs = (g.Mul(*operands), *last.inputs[1:])
-        return Node("Pad", inputs, node.outputs, last.attributes, node.scope, node.path)
+        _again(g, spread, {told.x: told.x, y: y, told.dy: few}, producers)
+        return replace(g.nodes.pop(), outputs=node.outputs)
     return None
 
 
-def _operand(node: Node) -> Value:
-    assert node.inputs[0] is not None
-    return node.inputs[0]
+def _again(g: Builder, value: Value, new: dict[Value, Value], producers: dict[Value, Node]) -> Value:
+    """A value computed once more of what has come in the place of others; itself where it needs none of these."""
+    if value not in new and value in producers:
+        node = producers[value]
+        inputs = [None if x is None else _again(g, x, new, producers) for x in node.inputs]
+        if any(x is not old for x, old in zip(inputs, node.inputs, strict=True)):
+            new[value] = g.refine(g.emit(node.op, *inputs, **node.attributes), value.shape)
+    return new.setdefault(value, value)
