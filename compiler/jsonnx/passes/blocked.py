@@ -27,6 +27,7 @@ from .own_filters import own_filters
 from .sample_blocks import of_sample_blocks
 from .strided import strided
 from .tidy import tidy
+from .whole_blocks import framed, joined, reshaped, taken
 
 TO_LAST = [0, 2, 3, 1]
 """The permutation that puts channels last."""
@@ -318,8 +319,12 @@ FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "MaxPool": pool,
     "AveragePool": pool,
     "Resize": enlargement,
-    "Pad": frame,
+    "Pad": lambda b, node: frame(b, node) or framed(b, node),
     "Slice": frame,
     "Shape": shape,
-    **dict.fromkeys(("Div", "Exp", "HardSigmoid", "LeakyRelu", "Neg", "Sigmoid", "Sub", "Tanh"), elementwise),
+    "Reshape": reshaped,
+    "Gather": taken,
+    "Concat": joined,
+    **dict.fromkeys(("Div", "Exp", "HardSigmoid", "LeakyRelu", "Max", "Neg", "Sigmoid"), elementwise),
+    **dict.fromkeys(("Sub", "Tanh"), elementwise),
 }

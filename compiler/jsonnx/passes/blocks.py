@@ -19,6 +19,16 @@ FEW = 1 << 19
 """Products of a convolution below which blocks that are badly filled are no gain."""
 
 
+def fill(block: int, inputs: Any, outputs: Any) -> bool:
+    """Whether the channels of a convolution fill blocks: filling must not be most of its work."""
+    if not isinstance(inputs, int) or not isinstance(outputs, int) or outputs < block:
+        return False
+    few = inputs < block
+    rows = inputs if few else -(-inputs // block) * block
+    full = -(-outputs // block) * block
+    return (few or inputs % 4 == 0) and rows * full <= 1.75 * inputs * outputs
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A convolution by blocks: `activation(x * weights + bias + added)`."""
@@ -196,9 +206,9 @@ class Blocks:
         taps = prod(w.shape[2:])
         if not isinstance(inputs, int) or not isinstance(outputs, int) or (inputs >= self.block and inputs % 4):
             return False
-        work = (inputs if inputs < self.block else self.full(inputs)) * self.full(outputs)
-        if outputs >= self.block and work <= 1.75 * inputs * outputs:
+        if fill(self.block, inputs, outputs):
             return True
+        work = (inputs if inputs < self.block else self.full(inputs)) * self.full(outputs)
         plain = outputs * (45 + inputs) if back else inputs * (34 + outputs)
         idle = self.full(outputs) - outputs
         faster = taps > 1 and 1.4 * work <= plain and 2 * idle <= inputs * taps

@@ -17,6 +17,7 @@ from ..passes.by_rows import ByRows, by_rows
 from ..passes.fused_products import with_fused_products
 from ..passes.in_place import renewed_in_place
 from ..passes.packing import packed
+from ..passes.planes import planes
 from ..passes.raised import raised
 from ..passes.remat import rematerialised
 from ..passes.row_blocked import row_blocked
@@ -135,7 +136,7 @@ class Engine:
         if self._suits_cpu:
             graph = with_rows_once(graph)
             if block_size() > 1:
-                graph = blocked(raised(graph), block_size(), samples)
+                graph = blocked(planes(raised(graph), block_size()), block_size(), samples)
                 graph = row_blocked(graph, block_size(), self.plan.training.batch_size)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
