@@ -126,18 +126,20 @@ class _Twins:
         self._twins[result] = twin
         return result
 
-    def seen(self, x: Value, way: Way, windows: int) -> Value:
-        """[batch * windows, size * channels, height, width]: the planes that each window along the depth sees."""
-        key = x, *way[:4], windows
+    def seen(self, x: Value, way: Way, windows: int, between: int = 1) -> Value:
+        """[batch * windows, size * channels, height, width]: the planes that each window along the depth sees, were
+        those of x so far from one another. Where it sees none there are zeros."""
+        key = x, *way[:4], windows, between
         if key not in self._seen:
             g, (batch, channels, depth, *image) = self.g, x.shape
-            after = (windows - 1) * way.stride + (way.size - 1) * way.gap + 1 - depth - way.before
+            place = np.arange(windows)[:, None] * way.stride + np.arange(way.size) * way.gap - way.before
+            there = (place >= 0) & (place < depth * between) & (place % between == 0)
+            plane = np.where(there, place // between, depth)
             rows = g.reshape(self.of(x), (batch, depth * channels, *image))
-            if way.before or after > 0:
-                rows = g.Pad(rows, [0, way.before * channels, 0, 0, 0, max(0, after) * channels, 0, 0])
-            plane = np.arange(windows)[:, None] * way.stride + np.arange(way.size) * way.gap
+            if not there.all():
+                rows = g.Pad(rows, [0, 0, 0, 0, 0, channels, 0, 0])
             numbers = (plane[..., None] * channels + np.arange(channels)).ravel()
-            if len(numbers) != rows.shape[1] or (np.diff(numbers) != 1).any():
+            if not np.array_equal(numbers, np.arange(rows.shape[1])):
                 rows = g.Gather(rows, g.const(numbers, "int64"), axis=1)
             seen = g.reshape(rows, (batch * windows, way.size * channels, *image))
             if seen.shape[1] < self.block:  # too few for a block: both who read them want them last
@@ -164,16 +166,14 @@ def _operand_gradient(t: _Twins, node: Node) -> Value | None:
     if x is None or w is None or not _is_volume(x) or node.attribute("group", 1) > 1 or node.input(2) is not None:
         return None
     way, rest = Way.of(node.attributes, w.shape[2:]), node.attribute("output_padding", [0] * 3)
-    if way is None or way.stride > 1 or rest[0] or not _is_volume(y):
-        return None
     filters, channels, deep, *size = w.shape
-    before = (deep - 1) * way.gap - way.before
-    if before < 0 or not fill(t.block, filters * deep, channels):
+    if way is None or not _is_volume(y) or not fill(t.block, filters * deep, channels):
         return None
     turned = t.g.Gather(t.g.Transpose(w, perm=[2, 0, 1, 3, 4]), np.arange(deep)[::-1].copy(), axis=0)
     weights = t.g.reshape(turned, (deep * filters, channels, *size))
+    back = way._replace(stride=1, before=(deep - 1) * way.gap - way.before)
     given = {**way.image, **({"output_padding": rest[1:]} if any(rest) else {})}
-    return t.with_twin(t.g.ConvTranspose(t.seen(x, way._replace(before=before), y.shape[2]), weights, **given), y.shape)
+    return t.with_twin(t.g.ConvTranspose(t.seen(x, back, y.shape[2], way.stride), weights, **given), y.shape)
 
 
 def _weights_gradient(t: _Twins, told: GradientOf, weights: Value) -> Value | None:
