@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,14 +37,16 @@ def planes(graph: Graph, block: int) -> Graph:
         told = graph.gradients.get(node.outputs[0])
         with twins.g.origin(node):
             known = GRADIENTS.get(told.op) if told is not None else None
-            result = None if known is None or told is None else known(twins, told.instead(new), node.outputs[0])
-            form = None if node.domain or len(node.outputs) != 1 else FORMS.get(node.op)
+            result: Value | list[Value] | None = None
+            if known is not None and told is not None:
+                result = known(twins, told.instead(new), node.outputs[0])
+            form = None if node.domain else FORMS.get(node.op)
             if result is None and form is not None:
                 result = form(twins, node)
         if result is None:
             twins.g.nodes.append(node)
         else:
-            new[node.outputs[0]] = result
+            new.update(zip(node.outputs, result if isinstance(result, list) else [result], strict=True))
     return tidy(replace(graph, gradients=twins.g.gradients).rewired(twins.g.nodes, new))
 
 
@@ -140,12 +143,16 @@ class _Twins:
                 rows = g.Pad(rows, [0, 0, 0, 0, 0, channels, 0, 0])
             numbers = (plane[..., None] * channels + np.arange(channels)).ravel()
             if not np.array_equal(numbers, np.arange(rows.shape[1])):
-                rows = g.Gather(rows, g.const(numbers, "int64"), axis=1)
+                rows = self.channels(rows, numbers)
             seen = g.reshape(rows, (batch * windows, way.size * channels, *image))
             if seen.shape[1] < self.block:  # too few for a block: both who read them want them last
                 seen = g.Transpose(g.Transpose(seen, perm=[0, 2, 3, 1]), perm=[0, 3, 1, 2])
             self._seen[key] = seen
         return self._seen[key]
+
+    def channels(self, x: Value, numbers: np.ndarray) -> Value:
+        """Some channels of a twin, or of planes beside each other."""
+        return self.g.Gather(x, self.g.const(numbers.ravel(), "int64"), axis=1)
 
 
 def _convolution(t: _Twins, node: Node) -> Value | None:
@@ -209,22 +216,23 @@ def _met(g: Builder, x: Value, dy: Value, way: Way) -> Value:
 
 
 def _pool(t: _Twins, node: Node) -> Value | None:
-    """The greatest of a window is that of its planes', each of which has one."""
+    """The greatest of a window is that of its planes', each of which has one; so it is with means."""
     x, y = node.inputs[0], node.outputs[0]
-    way = Way.of(node.attributes, ()) if x in t else None
+    way = Way.of(node.attributes, ()) if x in t and len(node.outputs) == 1 else None
     if x is None or way is None or not way.tiles(x.shape[2], y.shape[2]):
         return None
-    return t.with_twin(t.g.Max(*_by_planes(t, x, y, way)), y.shape)
+    if node.op == "MaxPool":
+        return t.with_twin(t.g.Max(*_by_planes(t, t.g.MaxPool(t.of(x), **way.image), x, y, way)), y.shape)
+    given = {**way.image, "count_include_pad": node.attribute("count_include_pad", 0)}
+    parts = _by_planes(t, t.g.AveragePool(t.of(x), **given), x, y, way)
+    return t.with_twin(t.g.Mul(reduce(t.g.Add, parts), 1.0 / way.size), y.shape)
 
 
-def _by_planes(t: _Twins, x: Value, y: Value, way: Way) -> list[Value]:
-    """The maxima of each plane of a window, as volumes' twins like the pooling's result."""
-    g, channels = t.g, x.shape[1]
-    image = g.MaxPool(t.of(x), **way.image)
+def _by_planes(t: _Twins, image: Value, x: Value, y: Value, way: Way) -> list[Value]:
+    """What a pooling of all planes of x gave, for each plane of a window by itself, as twins of volumes like y."""
     pooled = t.with_twin(image, (*x.shape[:3], *y.shape[3:]))
     seen = t.seen(pooled, way, y.shape[2])
-    numbers = np.arange(way.size * channels).reshape(way.size, channels)
-    return [g.Gather(seen, g.const(part, "int64"), axis=1) for part in numbers]
+    return [t.channels(seen, part) for part in np.arange(seen.shape[1]).reshape(way.size, -1)]
 
 
 def _pool_gradient(t: _Twins, told: GradientOf, plain: Value) -> Value | None:
@@ -233,7 +241,7 @@ def _pool_gradient(t: _Twins, told: GradientOf, plain: Value) -> Value | None:
     way = Way.of(told.attributes, ()) if x in t else None
     if way is None or not way.tiles(x.shape[2], dy.shape[2]) or x.shape[1] % t.block:
         return None
-    parts, rest, shares = _by_planes(t, x, dy, way), t.of(dy), []
+    parts, rest, shares = _by_planes(t, g.MaxPool(t.of(x), **way.image), x, dy, way), t.of(dy), []
     most = g.Max(*parts)
     for part in parts[:-1]:
         shares.append(g.Mul(rest, g.HardSigmoid(g.Sub(part, most), alpha=1e38, beta=1.0)))
@@ -276,6 +284,48 @@ def _beside(t: _Twins, x: Value, y: Value) -> Value | None:
     return t.g.reshape(x, (y.shape[1], 1, 1)) if (1, *x.shape)[-5:] == (1, y.shape[1], 1, 1, 1) else None
 
 
+def _enlargement(t: _Twins, node: Node) -> Value | None:
+    """Every element as a tile of equal ones: planes several times, and what is in them."""
+    x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
+    plain = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if x not in t or x is None or node.attributes != plain or not isinstance(scales, Constant):
+        return None
+    times = scales.array[2]
+    if list(scales.array[:2]) != [1, 1] or times != int(times):
+        return None
+    batch, channels, depth, *image = x.shape
+    numbers = np.repeat(np.arange(depth), int(times))[:, None] * channels + np.arange(channels)
+    rows = t.channels(t.g.reshape(t.of(x), (batch, depth * channels, *image)), numbers)
+    several = t.g.reshape(rows, (batch * y.shape[2], channels, *image))
+    return t.with_twin(t.g.Resize(several, None, np.delete(scales.array, 2), **plain), y.shape)
+
+
+def _joined(t: _Twins, node: Node) -> Value | None:
+    """Channels of several volumes behind one another."""
+    y = node.outputs[0]
+    if not any(x in t for x in node.inputs) or node.attribute("axis") not in (1, -4):
+        return None
+    return t.with_twin(t.g.Concat(*(t.of(x) for x in node.inputs if x is not None), axis=1), y.shape)
+
+
+def _split(t: _Twins, node: Node) -> list[Value] | None:
+    x, outputs = node.inputs[0], node.outputs
+    if x not in t or x is None or node.attribute("axis", 0) not in (1, -4):
+        return None
+    ends = np.cumsum([y.shape[1] for y in outputs])
+    parts = np.split(np.arange(x.shape[1]), ends[:-1])
+    return [t.with_twin(t.channels(t.of(x), part), y.shape) for part, y in zip(parts, outputs, strict=True)]
+
+
+def _shape(t: _Twins, node: Node) -> Value | None:
+    """Of a volume only the number of samples is not known before, and its twin tells it."""
+    x, ends = node.inputs[0], (node.attribute("start", 0), node.attribute("end", 5))
+    if x not in t or x is None or ends[0] != 0 or not 0 < ends[1] <= 5:
+        return None
+    samples = t.g.Div(t.g.Shape(t.of(x), start=0, end=1), x.shape[2])
+    return samples if ends[1] == 1 else t.g.Concat(samples, t.g.const(x.shape[1 : ends[1]], "int64"), axis=0)
+
+
 def _reduction(t: _Twins, node: Node) -> Value | None:
     """Means and sums of each channel."""
     x, axes, y = node.inputs[0], node.input(1), node.outputs[0]
@@ -296,10 +346,15 @@ GRADIENTS: dict[str, Callable[[_Twins, GradientOf, Value], Value | None]] = {
     "MaxPool": _pool_gradient,
 }
 
-FORMS: dict[str, Callable[[_Twins, Node], Value | None]] = {
+FORMS: dict[str, Callable[[_Twins, Node], Value | list[Value] | None]] = {
     "Conv": _convolution,
     "ConvTranspose": _operand_gradient,
     "MaxPool": _pool,
+    "AveragePool": _pool,
+    "Resize": _enlargement,
+    "Concat": _joined,
+    "Split": _split,
+    "Shape": _shape,
     **dict.fromkeys(("Add", "Div", "Exp", "HardSigmoid", "LeakyRelu", "Mul", "Neg", "Relu"), _elementwise),
     **dict.fromkeys(("Sigmoid", "Sub", "Tanh"), _elementwise),
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduction),
