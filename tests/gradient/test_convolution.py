@@ -80,6 +80,26 @@ def test_a_convolution(sizes, kernel, place, groups) -> None:
     check("Conv", shapes, group=groups, **place)
 
 
+VOLUMES = [  # with the height under which three windows stand along it
+    ({}, 4),
+    ({"pads": [1, 0, 2, 0, 1, 2]}, 3),
+    ({"dilations": [1, 3, 2]}, 6),
+    ({"pads": [3, 1, 0, 2, 2, 0]}, 1),
+]
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+@pytest.mark.parametrize(("place", "height"), VOLUMES, ids=name)
+def test_what_goes_back_to_a_volume(place, height, symbolic) -> None:
+    """By a convolution, where filters are no more than channels."""
+    for filters, channels in ((2, 3), (3, 3), (3, 2)):
+        size = Size.named("height") if symbolic else height
+        shapes = {"x": (BATCH, channels, 4, size, 6), "w": (filters, channels, 3, 2, 2)}
+        check("Conv", shapes, sizes={"height": height}, **place)
+        nodes = with_gradients(one_node("Conv", shapes, "float32", **place), ["x"]).nodes
+        assert any(node.op == "ConvTranspose" for node in nodes) == (filters > channels)
+
+
 @each_place(PLACES)
 def test_a_depthwise_convolution(sizes, kernel, place) -> None:
     check("Conv", {"x": (BATCH, 3, *sizes), "w": (3, 1, *kernel)}, group=3, **place)

@@ -179,10 +179,10 @@ class Finding:
             return None
         known = self.known(image, plan)
         for node in self.readers.get(image, ()):
-            if node.op == "ConvTranspose" and node.inputs.count(image) == 1 and node.inputs[0] is image:
+            if _goes_back(node, image) and node not in known:
                 if node.input(2) is not None:
                     return None
-                plan.fed[node] = 0
+                plan.fed[node] = 0 if node.op == "ConvTranspose" else 1
             elif node.op == "ReduceSum" and _keeps_channels(node, image):
                 plan.ends[node.outputs[0]] = 1 if node.attribute("keepdims", 1) else 0
             elif node.op != "Shape" and node not in known:
@@ -284,6 +284,12 @@ class Finding:
 def _by_channel(x: Value, image: Value) -> bool:
     """Whether x holds one number for each channel of an image, in as many axes."""
     return x.shape == (1, image.shape[1], *[1] * (image.rank - 2))
+
+
+def _goes_back(node: Node, image: Value) -> bool:
+    """Whether a node is a transposed convolution of an image, or what a volume has instead."""
+    form = node.op == "ConvTranspose" or (node.op == "Conv" and node.attribute("group", 1) == 1)
+    return form and node.inputs[0] is image and node.inputs.count(image) == 1
 
 
 def _keeps_channels(node: Node, image: Value) -> bool:

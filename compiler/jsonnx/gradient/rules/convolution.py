@@ -119,9 +119,27 @@ def spread(g: Builder, dy: Value, weight: Value, window: Window, x: Value, group
     rest = [0 if s == 1 else n + front + back - span - s * (m - 1) for n, m, s, span, front, back in axes]
     if window.auto_pad or any(isinstance(size, Size) for size in rest):
         return spread_at_run_time(g, dy, weight, window, x, group)
+    if group == 1 and x.rank == 5 and max(window.strides) == 1 and weight.shape[0] <= weight.shape[1]:
+        return spread_by_convolution(g, dy, weight, window, x)
     given = window.attributes("strides", "dilations", "pads")
     dx = g.ConvTranspose(dy, weight, group=group, output_padding=rest if any(rest) else None, **given)
     return g.refine(dx, x.shape)
+
+
+def spread_by_convolution(g: Builder, dy: Value, weight: Value, window: Window, x: Value) -> Value:
+    """`spread` as a convolution of dy with the windows turned round, which onnxruntime does with all threads.
+
+    For volumes it takes half the time, unless filters are more than channels: then its columns are the longer ones.
+    """
+    axes = list(range(2, x.rank))
+    ends = [-size - 1 for size in window.size]
+    turned = g.Slice(g.Transpose(weight, perm=[1, 0, *axes]), [-1] * len(axes), ends, axes, [-1] * len(axes))
+    pads = [span - 1 - pad for span, pad in zip(window.spans * 2, window.pads, strict=True)]
+    most = g.Conv(dy, turned, pads=[max(0, pad) for pad in pads], **window.attributes("dilations"))
+    if min(pads) < 0:  # of what lies in the padding alone nobody asks
+        starts = [max(0, -pad) for pad in pads[: len(axes)]]
+        most = g.Slice(most, starts, g.Add(starts, g.Shape(x, start=2)), axes)
+    return g.refine(most, x.shape)
 
 
 def spread_at_run_time(g: Builder, dy: Value, weight: Value, window: Window, x: Value, group: int) -> Value:
