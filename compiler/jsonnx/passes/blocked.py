@@ -21,13 +21,12 @@ from ..graph import Constant, GradientOf, Graph, Node, Value
 from .blocks import DOMAIN, Blocks, Recipe
 from .halved import halved
 from .inner_products import sums_of_product
-from .joined import joined, parted
 from .overlapping import overlapping
 from .own_filters import own_filters
 from .sample_blocks import of_sample_blocks
 from .strided import strided
 from .tidy import tidy
-from .whole_blocks import framed, joined, reshaped, taken
+from .whole_blocks import framed, joined, parted, reshaped, taken
 
 TO_LAST = [0, 2, 3, 1]
 """The permutation that puts channels last."""
@@ -324,7 +323,6 @@ FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Shape": shape,
     "Reshape": reshaped,
     "Gather": taken,
-    "Concat": joined,
     **dict.fromkeys(("Div", "Exp", "HardSigmoid", "LeakyRelu", "Max", "Neg", "Sigmoid"), elementwise),
     **dict.fromkeys(("Sub", "Tanh"), elementwise),
 }

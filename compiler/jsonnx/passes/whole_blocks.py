@@ -1,14 +1,20 @@
 """What moves whole blocks of channels, in blocks: they are where they were, or one piece of memory each.
 
-The planes of a volume come as such channels (`planes`).
+Networks that go on with what they had before (U-Net, DenseNet, Inception) join images so, and the planes of a volume
+come as such channels (`planes`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from ..graph import Constant, Node, Value
 from .blocks import Blocks
+
+CHANNELS = 1
+"""The axis along which blocks lie."""
 
 
 def reshaped(b: Blocks, node: Node) -> Value | None:
@@ -32,12 +38,24 @@ def taken(b: Blocks, node: Node) -> Value | None:
 
 
 def joined(b: Blocks, node: Node) -> Value | None:
-    """Channels behind one another."""
-    y = node.outputs[0]
-    if node.attribute("axis") != 1 or not all(_whole(b, x, y) for x in node.inputs):
+    """Channels of several images behind one another; those that fill a block come last, if any do."""
+    parts, y = [x for x in node.inputs if x is not None], node.outputs[0]
+    if y.rank != 4 or node.attribute("axis") % 4 != CHANNELS or not _fill(b, parts) or not any(x in b for x in parts):
         return None
-    parts = [_apart(b, x) for x in node.inputs if x is not None]
-    return b.out_of(b.g.reshape(b.g.Concat(*parts, axis=1), y.shape), y.type)
+    return b.out_of(b.g.refine(b.g.Concat(*map(b.into, parts), axis=CHANNELS), b.filled(y.type).shape), y.type)
+
+
+def parted(b: Blocks, node: Node) -> list[Value] | None:
+    """The channels of one image as those of several, the other way round."""
+    x, sizes, parts = node.inputs[0], node.input(1), node.outputs
+    if x is None or x not in b or x.rank != 4 or node.attribute("axis", 0) % 4 != CHANNELS or not _fill(b, parts):
+        return None
+    if not isinstance(sizes, Constant):
+        return None
+    types = [b.filled(part.type) for part in parts]
+    cut = b.g.Split(b.into(x), [type.shape[CHANNELS] for type in types], axis=CHANNELS, outputs=len(parts))
+    found = zip(cut, types, parts, strict=True)
+    return [b.out_of(b.g.refine(one, type.shape), part.type) for one, type, part in found]
 
 
 def framed(b: Blocks, node: Node) -> Value | None:
@@ -55,6 +73,12 @@ def framed(b: Blocks, node: Node) -> Value | None:
 def _whole(b: Blocks, x: Value | None, y: Value) -> bool:
     """Whether an image in blocks and one to come have no channels that fill a block."""
     return x in b and x is not None and y.rank == 4 and b.is_whole(x) and b.is_whole(y) and y.type.is_fixed(1, 2, 3)
+
+
+def _fill(b: Blocks, parts: Iterable[Value]) -> bool:
+    """Whether all but the last are as many whole blocks, and the last one as many channels as it may be."""
+    *others, last = parts
+    return all(map(b.is_whole, others)) and last.type.is_fixed(CHANNELS)
 
 
 def _apart(b: Blocks, x: Value) -> Value:
