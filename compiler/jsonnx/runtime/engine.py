@@ -23,6 +23,7 @@ from ..passes.remat import rematerialised
 from ..passes.row_blocked import row_blocked
 from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
+from ..passes.turned_products import with_turned_products
 from .adapt import adapted
 from .data import Samples
 from .denormals import can_flush
@@ -141,7 +142,7 @@ class Engine:
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
         if self._suits_cpu:
-            graph = with_fused_products(graph)
+            graph = with_fused_products(with_turned_products(graph, samples))
         return rematerialised(graph, remat, self.plan.training.batch_size)
 
     @uncollected()
