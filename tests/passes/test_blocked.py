@@ -114,6 +114,13 @@ NETWORKS = {
         {"type": "Concatenate", "from": ["large", "first"]},
         conv(16),
     ],
+    "joined-with-a-part-of-a-block": [
+        conv(16, name="first", activation="relu"),
+        conv(20, name="second", padding="same", activation="tanh"),
+        {"type": "Concatenate", "from": ["first", "second"]},
+        {"type": "Activation", "activation": "exponential"},
+        conv(16),
+    ],
     "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
     "one-filter-a-channel": [
         conv(32),

@@ -88,6 +88,9 @@ def test_what_nothing_orders_is_not_written_in_place() -> None:
         "moved": step(
             lambda g, slot, x: g.Concat(g.Slice(slot, [1], [LARGE], [0]), g.Slice(slot, [0], [1], [0]), axis=0)
         ),
+        "read-under-another-name": step(
+            lambda g, slot, x: g.Slice(g.Reshape(slot, [-1]), [-1], [-LARGE - 1], [0], [-1])
+        ),
         "reversed": step(lambda g, slot, x: g.Slice(slot, [-1], [-LARGE - 1], [0], [-1])),
         "another": step(lambda g, slot, x: g.Add(x, 1.0)),
     }
@@ -101,6 +104,55 @@ def test_what_nothing_orders_is_not_written_in_place() -> None:
     state = beside.states["optimizer/slot"]
     g = Builder.onto(beside)
     assert not renewed_in_place(g.graph({**beside.outputs, "z": g.Sqrt(state)}))
+
+
+def test_who_looks_between_steps_changes_nothing_and_only_what_may_be_is_in_place() -> None:
+    watched, left = Trainer(spec("adam"), seed=1), Trainer(spec("adam"), seed=1)
+    for x, y in batches(4):
+        assert watched.step(x, y) == left.step(x, y)
+        watched.evaluate(x, y)
+        watched.predict(x)
+        watched.weights()
+    found = watched._engine.variables()
+    assert all(np.array_equal(found[name], array) for name, array in left._engine.variables().items())
+    assert not Trainer(spec("adam"), fast=False)._engine._in_place
+    remat = spec("adam")
+    remat["training"]["remat"] = "full"
+    assert not Trainer(remat)._engine._in_place
+
+
+def test_a_step_that_does_not_end_leaves_no_slot_half_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(spec("adam"), seed=1)
+    given = batches(3)
+    for x, y in given:
+        trainer.step(x, y)
+    weights, runner = trainer.weights(), trainer._engine._train
+    assert runner is not None
+    run = runner._run_bound
+
+    def interrupted(binding: Any) -> None:
+        run(binding)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "_run_bound", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.step(*given[0])
+    assert all(np.array_equal(array, weights[name]) for name, array in trainer.weights().items())
+    slots = {name: array for name, array in trainer._engine.variables().items() if name.startswith("optimizer/")}
+    assert len(slots) > 4
+    assert not any(array.any() for array in slots.values())
+    monkeypatch.undo()
+    assert np.isfinite(trainer.step(*given[0])["loss"])
+
+
+def test_a_first_step_that_diverges_changes_nothing() -> None:
+    trainer = Trainer(spec({"type": "sgd", "momentum": 0.9}))
+    (x, y), *_ = batches(1)
+    before = trainer._engine.variables()
+    with pytest.raises(Diverged, match="step 1"):
+        trainer.step(x, np.full_like(y, 1e30))
+    assert all(np.array_equal(array, before[name]) for name, array in trainer._engine.variables().items())
+    assert trainer.steps == 0
 
 
 def test_a_run_goes_on_bit_for_bit(tmp_path: Path) -> None:

@@ -31,6 +31,23 @@ def test_steps_of_any_size_are_the_same() -> None:
     assert_same_run(spec(), batches(200, 8))
 
 
+@pytest.mark.parametrize("first", [100, 8])
+def test_a_fit_is_the_same_whatever_came_before(first: int) -> None:
+    """Bit for bit: a session made for more samples, or fewer, is made anew."""
+    x, y = (np.concatenate(arrays) for arrays in zip(*batches(96, 96), strict=True))
+    found = []
+    for before in (None, first):
+        trainer = Trainer(spec(), seed=1)
+        start = trainer.weights()
+        if before:
+            trainer.step(x[:before], y[:before])
+            trainer.set_weights(start)
+            trainer._engine.steps = 0
+        trainer.fit(x, y, epochs=2, batch_size=8 if first > 8 else 96)
+        found.append(trainer.weights())
+    assert all(np.array_equal(array, found[1][name]) for name, array in found[0].items())
+
+
 @pytest.mark.parametrize(("units", "samples", "turned"), [(WIDE, 8, 1), (WIDE, 64, 1), (WIDE, 65, 0), (300, 8, 0)])
 def test_of_few_rows_and_large_weights_alone(units: int, samples: int, turned: int) -> None:
     engine = Trainer(spec(units))._engine

@@ -44,8 +44,9 @@ def _moved(g: Builder, node: Node, producers: dict[Value, Node], pools: list[Nod
         y = next(n.outputs[0] for n in pools if n.inputs[0] is told.x and n.attributes == told.attributes)
         assert spread is not None
         few = g.Mul(told.dy, g.HardSigmoid(y, **step.attributes))
+        if _again(g, spread, {told.x: told.x, y: y, told.dy: few}, producers) is spread:
+            continue
         g.gradients[node.outputs[0]] = replace(told, dy=few)
-        _again(g, spread, {told.x: told.x, y: y, told.dy: few}, producers)
         return replace(g.nodes.pop(), outputs=node.outputs)
     return None
 

@@ -15,7 +15,10 @@ from ..graph import Graph, Node, State, Value
 from .packing import ELEMENTWISE, OWN
 
 LARGE = 1 << 16
-"""Elements of a slot below which all of its sets stay in a processor's cache."""
+"""Elements of a slot below which all of its sets stay in a processor's cache. Vectors of small weights, whose parts
+have names of their own, are shorter (`packing.LONGEST`)."""
+ALIASES = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+"""Operators whose result may be the slot itself, in other words: nobody could tell who reads that."""
 SAME_PLACE = ELEMENTWISE | {"GatedAdd"}
 """Operators that read of an operand of the result's shape what stands where they write, and nothing later."""
 
@@ -41,10 +44,12 @@ def _is_large(slot: State) -> bool:
 
 
 def _follows(result: Value, slot: State, readers: list[Node], producers: dict[Value, Node]) -> bool:
-    """Whether a result can only be written when all have read the slot. Only its own update may have anything to do
+    """Whether a result can only be written when all have read a slot. Only its own update may have anything to do
     with it, so no more is looked at."""
     last = producers.get(result)
-    if last is None or (last in readers and (last.op not in SAME_PLACE or slot.shape != result.shape)):
+    if last is None or any(node.op in ALIASES for node in readers):
+        return False
+    if last in readers and (last.op not in SAME_PLACE or slot.shape != result.shape):
         return False
     before, todo = {last}, [last]
     while todo:

@@ -288,7 +288,9 @@ def _enlargement(t: _Twins, node: Node) -> Value | None:
     """Every element as a tile of equal ones: planes several times, and what is in them."""
     x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
     plain = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    if x not in t or x is None or node.attributes != plain or not isinstance(scales, Constant):
+    if x not in t or x is None or node.attributes != plain:
+        return None
+    if not isinstance(scales, Constant) or scales.array.size != x.rank:
         return None
     times = scales.array[2]
     if list(scales.array[:2]) != [1, 1] or times != int(times):

@@ -18,14 +18,22 @@ LARGE = 1 << 18
 """Elements of a weight from which on it is."""
 
 
+def has_products_to_turn(graph: Graph) -> bool:
+    """Whether the form of a graph depends on how many samples it gets."""
+    producers = graph.producers
+    return any(_weight(node, producers) is not None for node in graph.nodes)
+
+
 def with_turned_products(graph: Graph, samples: int | None) -> Graph:
     """The graph with these products so, for steps that mostly get so many samples."""
+    if samples is None or samples > FEW:
+        return graph
     producers = graph.producers
     g = Builder.onto(graph)
     g.nodes = []
     new: dict[Value, Value] = {}
     for node in graph.nodes:
-        weight = _weight(node, producers, samples)
+        weight = _weight(node, producers)
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         if weight is None or node.inputs[0] is None:
             g.nodes.append(node)
@@ -36,8 +44,8 @@ def with_turned_products(graph: Graph, samples: int | None) -> Graph:
     return tidy(graph.rewired(g.nodes, new)) if new else graph
 
 
-def _weight(node: Node, producers: dict[Value, Node], samples: int | None) -> Value | None:
-    """The large weight that a node multiplies few rows by, turned round; None where it does something else."""
+def _weight(node: Node, producers: dict[Value, Node]) -> Value | None:
+    """The large weight that a node multiplies all samples by, turned round; None where it does something else."""
     if node.op != "MatMul" or node.domain or node.outputs[0].rank != 2 or node.outputs[0].dtype != "float32":
         return None
     x, turned = node.inputs
@@ -45,5 +53,5 @@ def _weight(node: Node, producers: dict[Value, Node], samples: int | None) -> Va
     if x is None or turned is None or source is None or source.op != "Transpose" or source.domain:
         return None
     elements = turned.type.elements
-    few = samples is not None and samples <= FEW and x.shape[0] == BATCH
-    return source.inputs[0] if few and isinstance(elements, int) and elements >= LARGE else None
+    large = isinstance(elements, int) and elements >= LARGE
+    return source.inputs[0] if large and x.shape[0] == BATCH else None

@@ -50,7 +50,7 @@ def parted(b: Blocks, node: Node) -> list[Value] | None:
     x, sizes, parts = node.inputs[0], node.input(1), node.outputs
     if x is None or x not in b or x.rank != 4 or node.attribute("axis", 0) % 4 != CHANNELS or not _fill(b, parts):
         return None
-    if not isinstance(sizes, Constant):
+    if not isinstance(sizes, Constant) or len(parts) < 2:
         return None
     types = [b.filled(part.type) for part in parts]
     cut = b.g.Split(b.into(x), [type.shape[CHANNELS] for type in types], axis=CHANNELS, outputs=len(parts))

@@ -23,7 +23,7 @@ from ..passes.remat import rematerialised
 from ..passes.row_blocked import row_blocked
 from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
-from ..passes.turned_products import with_turned_products
+from ..passes.turned_products import has_products_to_turn, with_turned_products
 from .adapt import adapted
 from .data import Samples
 from .denormals import can_flush
@@ -49,7 +49,8 @@ PATIENCE = 16
 
 
 class Diverged(CompileError):
-    """The loss is no number any more. The weights are those of the last step whose loss was one."""
+    """The loss is no number any more. The weights are those of the last step whose loss was one; the optimizer's slots
+    are, too, unless large ones were written in place: then it begins anew."""
 
     history: History | None = None
 
@@ -88,7 +89,8 @@ class Engine:
         self.flushes = self._suits_cpu and can_flush()
         """Whether denormals are zero in its runs."""
         convolves = any(told.op == "Conv" for told in self._step.gradients.values())
-        self._depends = self._suits_cpu and convolves  # on how many samples come
+        turns = has_products_to_turn(self._step)
+        self._depends = self._suits_cpu and (convolves or turns)  # on how many samples come
         self._made_for = 0  # so many
         self._more = 0  # steps in a row with more
         self._prepared: dict[str, Runner] = {}
@@ -264,12 +266,20 @@ class Engine:
 
     def step(self, batch: Mapping[str, np.ndarray] | Slot) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
-        if isinstance(batch, Slot) and batch.runner is self._train:
-            batch.run(batch.further)
-            results = batch.results
-        else:
+        slot = batch if isinstance(batch, Slot) and batch.runner is self._train else None
+        if slot is None:
             feeds = batch.feeds | batch.further if isinstance(batch, Slot) else batch
-            results = self._training(len(feeds[next(iter(self.plan.inputs))]))(feeds)
+            runner = self._training(len(feeds[next(iter(self.plan.inputs))]))
+        try:
+            if slot is None:
+                results = runner(feeds)
+            else:
+                slot.run(slot.further)
+                results = slot.results
+        except BaseException:  # Ctrl-C, too: what is renewed in place may be so by half, or beside older weights
+            if self._in_place:
+                self._restart_optimizer()
+            raise
         loss = results["loss"].item()
         if not isfinite(loss):
             raise self._diverged(loss)

@@ -241,7 +241,7 @@ RUNS: dict[str, Explanation] = {
     "diverged": Explanation(
         "The loss became infinite or not a number",
         "Training stopped where it went wrong; the last good checkpoint is kept, and a `Trainer` has the weights of "
-        "the last step whose loss was a number (the optimizer of large layers begins anew). Take a lower learning "
+        "the last step whose loss was a number (with large layers the optimizer begins anew). Take a lower learning "
         "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values in "
         "the data.",
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
