@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -30,17 +30,22 @@ SYNCHRONIZED = "Statistics over several machines are not supported."
 def statistics(g: Builder, x: Value, axes: list[int], keep: Value | None = None) -> tuple[Value, Value, Value]:
     """Mean along axes, the difference of x from it, and its square's mean; means over the places that are kept."""
     if keep is None:
-        mean = g.ReduceMean(x, axes, keepdims=1)
-        centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
-        # The variance does not change with the mean, of which differences sum up to 0: no gradient need go that way.
-        apart = g.Add(x, g.Neg(constant(g, mean))) if g.training else centered
-        return mean, centered, g.ReduceMean(g.Mul(apart, apart), axes, keepdims=1)
+        return by_means(g, x, lambda x: g.ReduceMean(x, axes, keepdims=1))
     zero = g.const(0, x.dtype)
     counted = g.Add(g.ReduceSum(g.cast(g.Expand(keep, g.Shape(x)), x.dtype), axes, keepdims=1), 1e-7)
     mean = g.Div(g.ReduceSum(g.Where(keep, x, zero), axes, keepdims=1), counted)
     centered = g.Add(x, g.Neg(mean))
     squares = g.Where(keep, g.Mul(centered, centered), zero)
     return mean, centered, g.Div(g.ReduceSum(squares, axes, keepdims=1), counted)
+
+
+def by_means(g: Builder, x: Value, means: Callable[[Value], Value]) -> tuple[Value, Value, Value]:
+    """The same with means of any kind."""
+    mean = means(x)
+    centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
+    # The variance does not change with the mean, of which differences sum up to 0: no gradient need go that way.
+    apart = g.Add(x, g.Neg(constant(g, mean))) if g.training else centered
+    return mean, centered, means(g.Mul(apart, apart))
 
 
 def constant(g: Builder, x: Value) -> Value:
@@ -325,18 +330,16 @@ class GroupNormalization(Layer):
         axis, shape = self.axis % x.rank, x.shape
         channels = shape[axis]
         parts = [product(shape[1:axis]), channels, product(shape[axis + 1 :])]
-        kept = [place for place, size in enumerate(parts) if place == 1 or size != 1]
+        kept = [part for part, size in enumerate(parts) if part == 1 or size != 1]
         rank, place = len(kept) + 1, kept.index(1) + 1
-        y = shaped(g, x, (shape[0], *(parts[place] for place in kept)), x)
-        others = [axis for axis in range(1, rank) if axis != place]
+        y = shaped(g, x, (shape[0], *(parts[part] for part in kept)), x)
+        others = [other for other in range(1, rank) if other != place]
 
         def means(x: Value) -> Value:
             return self._of_groups(g, g.ReduceMean(x, others, keepdims=1) if others else x, channels)
 
-        mean = means(y)
-        centered = g.Add(y, g.Neg(mean))
-        apart = g.Add(y, g.Neg(constant(g, mean))) if g.training else centered  # as in `statistics`
-        gain = g.Reciprocal(g.Sqrt(g.Add(means(g.Mul(apart, apart)), self.epsilon)))
+        _, centered, variance = by_means(g, y, means)
+        gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
 
         def by_channel(weight: Value) -> Value:
             return along(g, weight, [place], rank)
