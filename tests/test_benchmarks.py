@@ -16,10 +16,11 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import contest, page  # noqa: E402
 from benchmarks.contestants import GEMM, PEAK, TRAINING, Entry  # noqa: E402
 from benchmarks.load import Watch, rest  # noqa: E402
-from benchmarks.materials import write  # noqa: E402
+from benchmarks.materials import Materials, write  # noqa: E402
+from benchmarks.parts import PARTS  # noqa: E402
 from benchmarks.referee import Turns, compete  # noqa: E402
 from benchmarks.results import LATEST, Results  # noqa: E402
-from benchmarks.workloads import INFERENCE, Workload  # noqa: E402
+from benchmarks.workloads import INFERENCE, WIDER, Workload  # noqa: E402
 from benchmarks.workloads import TRAINING as WORKLOADS  # noqa: E402
 from benchmarks.workloads.workload import network, trained  # noqa: E402
 
@@ -73,6 +74,18 @@ def test_arithmetic_is_that_of_the_papers():
     assert contest.gflop(INFERENCE["mobilenet_v2-32"]) == pytest.approx(32 * 2 * 0.30, rel=0.01)  # 300e6
 
 
+@pytest.mark.parametrize("name", WIDER)
+def test_other_networks_are_ones_that_keras_has(name, tmp_path):
+    write(WIDER[name], tmp_path)
+    about = Materials(tmp_path)
+    assert about.network == name
+    assert len(about.x) == WIDER[name].batches * about.batch
+
+
+def test_names_tell_workloads_apart():
+    assert not WIDER.keys() & WORKLOADS.keys()
+
+
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not tell")
 def test_a_turn_with_somebody_else_is_noticed():
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
@@ -111,3 +124,9 @@ def test_results_are_kept_beside_earlier_ones(tmp_path):
 def test_the_page_says_what_the_results_say():
     text = page.PAGE.read_text("utf-8")
     assert page.renewed(text, Results.read(LATEST)) == text, "sh benchmarks/run.sh page"
+
+
+def test_every_part_has_a_place_in_the_page():
+    text = page.PAGE.read_text("utf-8")
+    for part in PARTS:
+        page.between(text, part, "")

@@ -16,26 +16,27 @@ EPSILON = 1e-3
 class Attention(nn.Module):
     """Self-attention, all heads' queries, keys and values in one product."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, causal: bool = False) -> None:
         super().__init__()
         self.heads = heads
+        self.causal = causal
         self.into = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         n, time, width = x.shape
         q, k, v = self.into(x).view(n, time, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(q, k, v)
+        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return self.out(seen.transpose(1, 2).reshape(n, time, width))
 
 
 class Block(nn.Module):
     """A pre-norm transformer block."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, causal: bool = False) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=EPSILON)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(width, heads, causal)
         self.norm2 = nn.LayerNorm(width, eps=EPSILON)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
@@ -149,19 +150,17 @@ def _wanted(module: nn.Module, arrays: Iterator[np.ndarray], mirrored: bool) -> 
             yield from _recurrent(module, arrays)
         case nn.Linear():
             yield module.weight, next(arrays).T
-            yield module.bias, next(arrays)
-        case nn.Conv1d():
-            yield module.weight, next(arrays).transpose(2, 1, 0)
-            yield module.bias, next(arrays)
-        case nn.Conv2d():
-            kernel = next(arrays).transpose((3, 2, 0, 1) if module.groups == 1 else (2, 3, 0, 1))
+            if module.bias is not None:
+                yield module.bias, next(arrays)
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d() | nn.ConvTranspose2d():
+            kernel = np.moveaxis(next(arrays), (-1, -2) if module.groups == 1 else (-2, -1), (0, 1))
             yield module.weight, kernel[..., ::-1, ::-1] if mirrored else kernel
             if module.bias is not None:
                 yield module.bias, next(arrays)
-        case nn.BatchNorm2d():
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
             for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
                 yield tensor, next(arrays)
-        case nn.LayerNorm():
+        case nn.LayerNorm() | nn.GroupNorm():
             yield module.weight, next(arrays)
             yield module.bias, next(arrays)
         case nn.Embedding():
@@ -185,10 +184,11 @@ def _recurrent(module: nn.RNNBase, arrays: Iterator[np.ndarray]) -> Pairs:
         parts = np.split(array, 3 if isinstance(module, nn.GRU) else 4)
         return np.concatenate([parts[1], parts[0], *parts[2:]] if isinstance(module, nn.GRU) else parts)
 
-    for way in ("", "_reverse") if module.bidirectional else ("",):
-        yield getattr(module, f"weight_ih_l0{way}"), gates(next(arrays).T)
-        yield getattr(module, f"weight_hh_l0{way}"), gates(next(arrays).T)
+    ways = ("", "_reverse") if module.bidirectional else ("",)
+    for place in (f"l{layer}{way}" for layer in range(module.num_layers) for way in ways):
+        yield getattr(module, f"weight_ih_{place}"), gates(next(arrays).T)
+        yield getattr(module, f"weight_hh_{place}"), gates(next(arrays).T)
         bias = next(arrays)
         first, second = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-        yield getattr(module, f"bias_ih_l0{way}"), gates(first)
-        yield getattr(module, f"bias_hh_l0{way}"), gates(second)
+        yield getattr(module, f"bias_ih_{place}"), gates(first)
+        yield getattr(module, f"bias_hh_{place}"), gates(second)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from torch import nn
 
 from ..materials import Materials
+from . import torch_wider
 from .torch_layers import (
     Block,
     BothWays,
@@ -124,6 +125,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "odd": odd,
     "mobilenet_v2": mobilenet_v2,
     "resnet50": resnet50,
+    **torch_wider.NETWORKS,
 }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from . import cold_start, compile_time, inference, install_size, memory, overhead, train
+from . import cold_start, compile_time, inference, install_size, memory, overhead, train, wider
 
 PARTS: dict[str, ModuleType] = {
     "train": train,
+    "wider": wider,
     "overhead": overhead,
     "inference": inference,
     "compile": compile_time,

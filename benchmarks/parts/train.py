@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..contest import Result, contest, details, summary
 from ..contestants import TRAINING, Entry
@@ -15,7 +15,12 @@ ABOUT = "milliseconds a training step, beside the peers"
 
 
 def measure(options: Options) -> Iterator[tuple[str, Result]]:
-    for workload in WORKLOADS.values():
+    return contests(WORKLOADS.values(), options)
+
+
+def contests(workloads: Iterable[Workload], options: Options) -> Iterator[tuple[str, Result]]:
+    """One after the other, those that are wanted."""
+    for workload in workloads:
         if options.wants(workload.name):
             yield workload.name, contest(workload, contestants(workload), options)
 

@@ -26,12 +26,14 @@ def lstm() -> Spec:
     return network({"shape": [28, 28]}, [{"type": "LSTM", "units": 128}])
 
 
-def transformer() -> Spec:
-    block = {
+def pre_norm(**attention: bool) -> Spec:
+    """A block of a transformer 128 wide."""
+    heads = {"num_heads": 4, "key_dim": 32, **attention}
+    return {
         "inputs": ["x"],
         "layers": [
             {"type": "LayerNormalization", "name": "norm1"},
-            {"type": "MultiHeadAttention", "name": "heads", "from": ["norm1", "norm1"], "num_heads": 4, "key_dim": 32},
+            {"type": "MultiHeadAttention", "name": "heads", "from": ["norm1", "norm1"], **heads},
             {"type": "Add", "name": "seen", "from": ["x", "heads"]},
             {"type": "LayerNormalization", "name": "norm2"},
             {"type": "Dense", "name": "expand", "units": 512, "activation": "gelu"},
@@ -39,12 +41,15 @@ def transformer() -> Spec:
             {"type": "Add", "name": "out", "from": ["seen", "contract"]},
         ],
     }
+
+
+def transformer() -> Spec:
     layers = [
         {"type": "Embedding", "input_dim": 1000, "output_dim": 128},
         {"type": "block", "name": "block", "repeat": 2},
         {"type": "GlobalAveragePooling1D"},
     ]
-    return network({"shape": [64], "dtype": "int32"}, layers, blocks={"block": block})
+    return network({"shape": [64], "dtype": "int32"}, layers, blocks={"block": pre_norm()})
 
 
 def resnet() -> Spec:

@@ -1,0 +1,18 @@
+"""Training of further networks: milliseconds a step, all contestants in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..contest import Result
+from ..options import Options
+from ..workloads import WIDER
+from .train import contests, page, tables
+
+__all__ = ["ABOUT", "measure", "page", "tables"]
+
+ABOUT = "networks of many other kinds: milliseconds a training step, beside the peers"
+
+
+def measure(options: Options) -> Iterator[tuple[str, Result]]:
+    return contests(WIDER.values(), options)
