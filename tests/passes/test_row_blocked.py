@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
+from jsonnx import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.graph import Graph
 from jsonnx.passes.blocks import DOMAIN
@@ -123,3 +124,28 @@ def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
 def test_few_samples_stay_rows() -> None:
     step = plan(check(spec([recurrent("LSTM", 128)], (6, 28)))).train
     assert row_blocked(step, 16, FEW - 1) is step
+
+
+MANY = 40
+"""Steps that are a Scan unless weights are large."""
+
+
+@pytest.mark.parametrize("layer", [recurrent("LSTM", 256), recurrent("SimpleRNN", 512)], ids=["lstm", "rnn"])
+def test_many_steps_are_written_out_where_weights_are_large(layer: dict[str, Any]) -> None:
+    few = {**layer, "units": layer["units"] // 2}
+    scans = [count(plan(check(spec([made], (MANY, 8)))).train, "Scan") for made in (layer, few)]
+    assert scans == [0, 2]
+
+
+def test_many_steps_written_out_give_what_a_scan_gives() -> None:
+    found = []
+    for size in (32, 6):  # for which it stays a Scan
+        document = spec([recurrent("LSTM", 256)], (MANY, 8))
+        document["training"]["batch_size"] = size
+        trainer = Trainer(document, seed=3)
+        losses = [trainer.step(*batch(document, 32))["loss"] for _ in range(3)]
+        found.append((losses, trainer.weights()))
+    (losses, weights), (expected, wanted) = found
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)

@@ -214,6 +214,7 @@ class SampleBlocks:
             [self._image(g, x), self._filters(g, dy)],
             TensorType(x.dtype, (1, groups * self.filters, rows, columns * self.channels)),
             group=groups,
+            pads=self._around,
             kernel_shape=[sizes.strip, sizes.places[1]],
             dilations=[sizes.strides[0], sizes.strides[1] * self.channels],
         )
@@ -224,16 +225,25 @@ class SampleBlocks:
             return made
         return g.refine(g.Slice(made, [0] * 4, list(wanted.shape), [0, 1, 2, 3]), wanted.shape)
 
+    @property
+    def _around(self) -> list[int]:
+        """The padding that is left to the convolution: over rows of zeros it skips taps, where strips do not need them."""
+        above, _, below, _ = self.sizes.pads
+        return [above, 0, below, 0] if self.sizes.strips == self.phases == 1 else [0, 0, 0, 0]
+
     def _image(self, g: Builder, x: Value) -> Value:
         """[1, groups * block, rows, columns * channels], samples in blocks."""
-        sizes, (high, wide) = self.sizes, self.sizes.image
-        if any(sizes.pads) and self.of_few:
-            above, left, below, right = sizes.pads
+        sizes = self.sizes
+        pads = [pad - left for pad, left in zip(sizes.pads, self._around, strict=True)]
+        above, left, below, right = pads
+        high, wide = sizes.image[0] - sum(self._around), sizes.image[1]
+        size = (sizes.whole[0] - sum(self._around), sizes.whole[1])
+        if any(pads) and self.of_few:
             x = g.Pad(x, [0, above, left, 0, 0, below, right, 0])
-        elif any(sizes.pads):
-            x = self._padded(g, x, sizes.pads, sizes.whole)
+        elif any(pads):
+            x = self._padded(g, x, pads, size)
         if self.channels > self.block:
-            last = x.type.with_shape((x.shape[0], *sizes.whole, self.channels))
+            last = x.type.with_shape((x.shape[0], *size, self.channels))
             x = g.custom("ReorderOutput", DOMAIN, [x], last, channels=self.channels, channels_last=1)
         if self.phases > 1:
             x = g.reshape(x, (sizes.samples // self.phases, prod(sizes.whole), self.channels))

@@ -9,10 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 from ...graph.loops import Step
 from ...types import Dim
 from ..table import Builder, Node, Value
+
+LARGE = 1 << 18
+"""Weights of a state from which on more steps of an LSTM or RNN are written out than usual: 256 units of an LSTM have
+as many."""
+LONGEST = 128
+"""And how many. On a CPU the order of their weights is then made once for all steps (`passes.row_blocked`), which takes
+0.77 to 0.85 of the time of a Scan for 50 to 128 steps; the first step comes 0.2 to 0.8 seconds later."""
+FEWEST = 8
+"""Samples below which that is no gain."""
 
 SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
 
@@ -45,6 +55,12 @@ class Recurrence:
     @property
     def units(self) -> int:
         return int(self.r.shape[-1])
+
+    @property
+    def written_out(self) -> int | None:
+        """Steps up to which a loop is written out; None where others than usual are no gain."""
+        many = self.g.samples is not None and self.g.samples >= FEWEST and self.node.op != "GRU"
+        return LONGEST if many and self.r.type.is_fixed() and prod(self.r.shape) >= LARGE else None
 
     def steps(self, rows: Value) -> Value:
         """A matrix of all steps as [time, batch, size]."""
@@ -116,7 +132,7 @@ class Recurrence:
             return after, [after[0], *given]
 
         g = self.g
-        last, (after, *given) = g.loop(forward, states, slices, reverse=self.reverse)
+        last, (after, *given) = g.loop(forward, states, slices, reverse=self.reverse, most=self.written_out)
         found = [g.Unsqueeze(after, [1]), *(g.Unsqueeze(state, [0]) for state in last)]
         replace_node(g, self.node, self.start, found)
         return given
@@ -137,7 +153,7 @@ class Recurrence:
             return step(g, carry, slices)
 
         start = [self.nothing if dstate is None else g.Squeeze(dstate, [0]) for dstate in last]
-        carry, found = g.loop(back, start, [*outside, *given], reverse=not self.reverse)
+        carry, found = g.loop(back, start, [*outside, *given], reverse=not self.reverse, most=self.written_out)
         return carry, [self.matrix(part) for part in found]
 
     def weights(self, dgates: Value, met: Value | None = None) -> list[Value]:
