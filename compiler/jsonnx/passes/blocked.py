@@ -174,7 +174,7 @@ def relu(b: Blocks, node: Node) -> Value | None:
     x, y = node.inputs[0], node.outputs[0]
     recipe = b.unfinished(x)
     if recipe is None or "activation" in recipe.attributes:
-        return elementwise(b, node)
+        return b.activated(x, "Relu") or elementwise(b, node)
     return b.convolved(replace(recipe, attributes={**recipe.attributes, "activation": "Relu"}), y.type)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -57,6 +57,7 @@ class Blocks:
         self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
         self._blocks: dict[Value, Value] = {}
         self._recipes: dict[Value, Recipe] = {}
+        self._activated: dict[Value, Callable[[str], Value | None]] = {}
         self._last: dict[Value, Value] = {}
         self._factors: dict[Value, list[Value]] = {}
         self._asked = Counter(node.inputs[0] for node in graph.nodes if node.op == "Shape")
@@ -174,6 +175,14 @@ class Blocks:
     def unfinished(self, x: Value | None) -> Recipe | None:
         """The recipe of a value that one node alone reads, so that what this does may become a part of it."""
         return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
+
+    def have_activated(self, x: Value, made: Callable[[str], Value | None]) -> None:
+        """A plain value is made of several convolutions, which may apply an activation, too: how it is made with that."""
+        self._activated[x] = made
+
+    def activated(self, x: Value | None, name: str) -> Value | None:
+        """The activation of such a value that one node alone reads; None of another."""
+        return self._activated[x](name) if x in self._activated and self.readers[x] == 1 else None
 
     def have_factors(self, x: Value, blocks: Iterable[Value | None]) -> None:
         """A plain value is the product of two that are there in blocks."""

@@ -227,7 +227,7 @@ class SampleBlocks:
 
     @property
     def _around(self) -> list[int]:
-        """The padding that is left to the convolution: over rows of zeros it skips taps, where strips do not need them."""
+        """The padding that is left to the convolution, which skips taps over rows of zeros; strips need theirs."""
         above, _, below, _ = self.sizes.pads
         return [above, 0, below, 0] if self.sizes.strips == self.phases == 1 else [0, 0, 0, 0]
 

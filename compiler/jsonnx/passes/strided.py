@@ -8,7 +8,7 @@ one tap, zeros between the elements of the cotangent cost less.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..types import Dim
 from .blocks import DOMAIN, Blocks, Recipe
 
 
-def strided(b: Blocks, node: Node, bias: Value | None, *, alone: bool) -> Value | None:
+def strided(b: Blocks, node: Node, bias: Value | None, *, alone: bool, activation: str = "") -> Value | None:
     """The result of a ConvTranspose with strides; None where it cannot be by blocks. The bias fills the blocks."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
@@ -28,7 +28,10 @@ def strided(b: Blocks, node: Node, bias: Value | None, *, alone: bool) -> Value 
         return between_zeros(b, node, x, b.filters_of_own(w, backwards=True), bias, y)
     if w.shape[2:] == (1, 1):
         return between_zeros_later(b, node, x, w, y) if bias is None else None
-    return by_phases(b, node, x, w, bias, y)
+    found = by_phases(b, node, x, w, bias, activation)
+    if found is not None and not activation:
+        b.have_activated(found, lambda name: strided(b, node, bias, alone=alone, activation=name))
+    return found
 
 
 def between_zeros(b: Blocks, node: Node, x: Value, weights: Value, bias: Value | None, y: Value) -> Value | None:
@@ -86,7 +89,8 @@ def phases(taps: int, stride: int, pad: int, size: int, wanted: int) -> list[Pha
     return found
 
 
-def by_phases(b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, y: Value) -> Value | None:
+def by_phases(b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, activation: str) -> Value | None:
+    y = node.outputs[0]
     strides, pads = node.attribute("strides"), node.attribute("pads", [0] * 4)
     if node.attribute("dilations", [1, 1]) != [1, 1]:
         return None
@@ -98,13 +102,14 @@ def by_phases(b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, y: 
         return None
     counts = [-(-wanted // stride) for wanted, stride in zip(size, strides, strict=True)]
     part = y.type.with_shape((batch, channels, *counts))
+    applied: dict[str, Any] = {"activation": activation} if activation else {}
     made = []
     for row in rows:
         parts = []
         for column in columns:
             weights = b.filters(w, backwards=True, part=(row.taps, column.taps))
-            around = {"pads": [row.before, column.before, row.after, column.after]}
-            parts.append(b.into(b.convolved(Recipe(b.image(x), weights, around, bias), part)))
+            attributes = {"pads": [row.before, column.before, row.after, column.after], **applied}
+            parts.append(b.into(b.convolved(Recipe(b.image(x), weights, attributes, bias), part)))
         made.append(beside(b, parts, (batch, channels // b.block, *counts, b.block)))
     wide = counts[1] * strides[1]
     whole = beside(b, made, (batch, channels // b.block, counts[0], wide * b.block))
