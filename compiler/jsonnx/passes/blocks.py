@@ -177,7 +177,7 @@ class Blocks:
         return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
 
     def have_activated(self, x: Value, made: Callable[[str], Value | None]) -> None:
-        """A plain value is made of several convolutions, which may apply an activation, too: how it is made with that."""
+        """A plain value is made of several convolutions, which may apply an activation: how it is made with that."""
         self._activated[x] = made
 
     def activated(self, x: Value | None, name: str) -> Value | None:

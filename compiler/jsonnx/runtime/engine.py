@@ -14,6 +14,7 @@ from ..diagnostics import CompileError, Diagnostic
 from ..graph import NotLearned, open_states, settled, uncollected
 from ..passes.blocked import blocked
 from ..passes.by_rows import ByRows, by_rows
+from ..passes.copied_sums import with_copied_sums
 from ..passes.fused_products import with_fused_products
 from ..passes.in_place import renewed_in_place
 from ..passes.packing import packed
@@ -145,6 +146,7 @@ class Engine:
                 graph = with_scaled_sums(graph)
         if self._suits_cpu:
             graph = with_fused_products(with_turned_products(graph, samples))
+            graph = with_copied_sums(graph, samples or self.plan.training.batch_size)
         return rematerialised(graph, remat, self.plan.training.batch_size)
 
     @uncollected()
