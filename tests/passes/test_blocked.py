@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from harness import assert_same_steps
 from jsonnx.driver import check, plan
+from jsonnx.passes import strided
 from jsonnx.passes.blocked import blocked
 from jsonnx.passes.blocks import DOMAIN
 from jsonnx.runtime.kernels import block_size
@@ -249,3 +250,18 @@ def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
     }
     x = np.random.default_rng(0).normal(size=(3, 9, 7, 1)).astype(np.float32)
     assert_same_steps(document, x, np.ones((3, 2), np.float32))
+
+
+def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
+    nodes = blocked(plan(check(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
+    assert not any(node.op == "Relu" for node in nodes)
+    assert sum(node.attributes.get("activation") == "Relu" for node in nodes) == 2
+
+
+@pytest.mark.parametrize("name", ["strides-of-one-filter-a-channel", "strides-of-one-tap"])
+def test_zeros_between_the_elements_of_large_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Gather brings them, of small ones a pattern."""
+    monkeypatch.setattr(strided, "LARGE", 0)
+    document = spec(NETWORKS[name])
+    assert not any(node.op == "Upsample" for node in blocked(plan(check(document)).train, BLOCK).nodes)
+    assert_same_steps(document, *batch())

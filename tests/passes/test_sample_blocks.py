@@ -12,6 +12,7 @@ from harness import assert_same_run, assert_same_steps
 from jsonnx.api import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.graph import Graph
+from jsonnx.passes import sample_blocks
 from jsonnx.passes.blocked import blocked
 from jsonnx.passes.raised import raised
 from jsonnx.runtime.engine import PATIENCE
@@ -241,3 +242,11 @@ def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return sum(
         padded[:, i : i + high, j : j + wide] @ kernel[i, j].astype(np.float64) for i in range(3) for j in range(3)
     )
+
+
+@needs_blocks
+def test_images_of_very_many_places_are_put_in_plain_order_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their order place by place would be too large a constant."""
+    monkeypatch.setattr(sample_blocks, "MOST_CHUNKS", 0)
+    document = spec(*NETWORKS["several-blocks"])
+    assert_same_steps(document, *batch(document, 2 * BLOCK))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -27,6 +27,16 @@ def fill(block: int, inputs: Any, outputs: Any) -> bool:
     rows = inputs if few else -(-inputs // block) * block
     full = -(-outputs // block) * block
     return (few or inputs % 4 == 0) and rows * full <= 1.75 * inputs * outputs
+
+
+def in_frame(g: Builder, x: Value, pads: Sequence[int] = (0, 0, 0, 0)) -> Value:
+    """A copy of an image in blocks, with so many zeros above, left, below and right: a convolution by ones uses all
+    threads, unlike Pad."""
+    batch, channels, height, width = x.shape
+    above, left, below, right = pads
+    type = x.type.with_shape((batch, channels, above + height + below, left + width + right))
+    ones = g.const(np.ones((channels, 1, 1, 1)), x.dtype)
+    return g.custom("Conv", DOMAIN, [x, ones], type, group=channels, kernel_shape=[1, 1], pads=list(pads))
 
 
 @dataclass(frozen=True)

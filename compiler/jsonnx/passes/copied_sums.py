@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-
 from ..graph import Builder, Graph, Node, Value
-from .blocks import DOMAIN
+from .blocks import DOMAIN, in_frame
 
 FEWEST = 1 << 18
 """Elements below which one thread has copied them before others have begun."""
@@ -29,7 +27,7 @@ def with_copied_sums(graph: Graph, samples: int) -> Graph:
         x = node.input(SUMMAND)
         if _is_sum(node) and x is not None and last[x] > index and _size(x, samples) >= FEWEST:
             with g.origin(node):
-                node = node.with_inputs((*node.inputs[:SUMMAND], _copy(g, x)))
+                node = node.with_inputs((*node.inputs[:SUMMAND], in_frame(g, x)))
         g.nodes.append(node)
     return graph.rewired(g.nodes, {})
 
@@ -41,9 +39,3 @@ def _is_sum(node: Node) -> bool:
 def _size(x: Value, samples: int) -> int:
     """The elements that a value will mostly have."""
     return prod(size if isinstance(size, int) else samples for size in x.shape)
-
-
-def _copy(g: Builder, x: Value) -> Value:
-    channels = x.shape[1]
-    ones = g.const(np.ones((channels, 1, 1, 1)), x.dtype)
-    return g.custom("Conv", DOMAIN, [x, ones], x.type, group=channels, kernel_shape=[1, 1])

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..graph import Builder, GradientOf, Node, Value
 from ..types import TensorType
-from .blocks import DOMAIN, Blocks
+from .blocks import DOMAIN, Blocks, in_frame
 
 PLACES = 1024
 """Places of a strip of which sums are exact enough."""
@@ -245,7 +245,7 @@ class SampleBlocks:
         if any(pads) and self.of_few:
             x = g.Pad(x, [0, above, left, 0, 0, below, right, 0])
         elif any(pads):
-            x = self._padded(g, x, pads, size)
+            x = in_frame(g, x, pads)
         if self._by_chunks:
             return self._chunks(g, x, (high, wide))
         if self.channels > self.block:
@@ -292,12 +292,6 @@ class SampleBlocks:
         laid = g.Gather(chunks, g.const(order.ravel(), "int64"), axis=1)
         return g.reshape(laid, (1, self.groups * self.block, self._rows.shape[1], wide * self.channels))
 
-    def _padded(self, g: Builder, x: Value, pads: Sequence[int], size: Sequence[int]) -> Value:
-        """Blocks of channels in a frame: a convolution by ones uses all threads, unlike Pad."""
-        ones = g.const(np.ones((x.shape[1], 1, 1, 1)), x.dtype)
-        about: dict[str, Any] = {"group": x.shape[1], "kernel_shape": [1, 1], "pads": list(pads)}
-        return g.custom("Conv", DOMAIN, [x, ones], x.type.with_shape((*x.shape[:2], *size)), **about)
-
     def _filters(self, g: Builder, dy: Value) -> Value:
         """[groups * filters, block, rows, columns], the filters of a group in blocks, and samples."""
         sizes, block = self.sizes, self.block
@@ -317,8 +311,7 @@ class SampleBlocks:
         """The phases of the cotangent, each with all its filters."""
         sizes, most = self.sizes, self.filters // self.block
         if any(sizes.missing):
-            size = [m * gap for m, gap in zip(sizes.places, sizes.phases, strict=True)]
-            dy = self._padded(g, dy, [0, 0, *sizes.missing], size)
+            dy = in_frame(g, dy, (0, 0, *sizes.missing))
         count = sizes.samples // self.phases
         dy = g.reshape(dy, (count * most, prod(sizes.places) * self.phases, self.block))
         dy = g.Gather(dy, g.const(sizes.apart(sizes.places), "int64"), axis=1)

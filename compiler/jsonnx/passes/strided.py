@@ -8,13 +8,18 @@ one tap, zeros between the elements of the cotangent cost less.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..graph import Node, Value
 from ..types import Dim
-from .blocks import DOMAIN, Blocks, Recipe
+from .blocks import DOMAIN, Blocks, Recipe, in_frame
+
+LARGE = 1 << 21
+"""Elements of an image from which on a Gather brings zeros between others: it goes through memory once, to enlarge and
+to multiply twice. Of a quarter as many these take half the time."""
 
 
 def strided(b: Blocks, node: Node, bias: Value | None, *, alone: bool, activation: str = "") -> Value | None:
@@ -57,12 +62,24 @@ def between_zeros_later(b: Blocks, node: Node, x: Value, w: Value, y: Value) -> 
 
 
 def apart(b: Blocks, image: Value, strides: list[int]) -> Value:
-    """An image in blocks with zeros between its elements: each several times, by a pattern of ones and zeros."""
-    batch, channels, *size = image.shape
-    wide = [n * stride for n, stride in zip(size, strides, strict=True)]
-    type = image.type.with_shape((batch, channels, *wide))
+    """An image in blocks with zeros between its elements."""
+    batch, channels, height, width = image.shape
+    size = (height * strides[0], width * strides[1])
+    if (b.expected(image) or 1) * channels * prod(size) < LARGE:
+        return several_times(b, image, size, strides)
+    order = np.full(size, height * width)  # where nothing else is, the first zero of a row below
+    order[:: strides[0], :: strides[1]] = np.arange(height * width).reshape(height, width)
+    framed = in_frame(b.g, image, (0, 0, 1, 0))
+    places = b.g.reshape(framed, (batch, channels // b.block, (height + 1) * width, b.block))
+    return b.g.reshape(b.g.Gather(places, b.g.const(order.ravel(), "int64"), axis=2), (batch, channels, *size))
+
+
+def several_times(b: Blocks, image: Value, size: tuple[int, int], strides: list[int]) -> Value:
+    """Every element of an image several times, by a pattern of ones and zeros."""
+    batch, channels, *_ = image.shape
+    type = image.type.with_shape((batch, channels, *size))
     several = b.g.custom("Upsample", DOMAIN, [image], type, scales=[1, 1, *strides], mode="nearest")
-    pattern = np.zeros((*wide, b.block), np.float32)
+    pattern = np.zeros((*size, b.block), np.float32)
     pattern[:: strides[0], :: strides[1]] = 1
     rows = b.g.reshape(several, (batch, channels // b.block, pattern.size))
     return b.g.reshape(b.g.Mul(rows, pattern.ravel()), type.shape)
