@@ -170,12 +170,27 @@ def by_channel(x: Value | None, y: Value) -> bool:
     return x is not None and y.rank == 4 and x.rank >= 3 and (1, *x.shape)[-4:] == (1, y.shape[1], 1, 1)
 
 
-def relu(b: Blocks, node: Node) -> Value | None:
-    x, y = node.inputs[0], node.outputs[0]
+def activation(b: Blocks, node: Node) -> Value | None:
+    """What a convolution, or several that make an image, may do to every element of their results."""
+    x, y, function = node.inputs[0], node.outputs[0], applied(node)
     recipe = b.unfinished(x)
+    if function is None:
+        return elementwise(b, node)
     if recipe is None or "activation" in recipe.attributes:
-        return b.activated(x, "Relu") or elementwise(b, node)
-    return b.convolved(replace(recipe, attributes={**recipe.attributes, "activation": "Relu"}), y.type)
+        return b.activated(x, function) or elementwise(b, node)
+    return b.convolved(replace(recipe, attributes={**recipe.attributes, **function}), y.type)
+
+
+def applied(node: Node) -> dict[str, Any] | None:
+    """An activation as a convolution's attributes; None where its bounds are not known."""
+    numbers = [node.attribute(name, default) for name, default in ACTIVATIONS[node.op].items()]
+    if node.op == "Clip":
+        bounds = [node.input(place) for place in (1, 2)]
+        if not all(bound is None or isinstance(bound, Constant) for bound in bounds):
+            return None
+        ends = zip(bounds, (-LARGEST, LARGEST), strict=True)
+        numbers = [float(bound.array) if isinstance(bound, Constant) else end for bound, end in ends]
+    return {"activation": node.op, **({"activation_params": numbers} if numbers else {})}
 
 
 def product(b: Blocks, node: Node) -> Value | None:
@@ -297,8 +312,19 @@ def shape(b: Blocks, node: Node) -> Value | None:
     return b.g.Sub(found, b.g.const(more, "int64")) if any(more) else found
 
 
-UNBOUNDED = {"Div", "Exp"}
+UNBOUNDED = {"Div", "Exp", "Reciprocal", "Sqrt"}
 """What may make infinities or no numbers at all of channels that are there to fill a block."""
+
+LARGEST = float(np.finfo(np.float32).max)
+ACTIVATIONS: dict[str, dict[str, float]] = {
+    "Relu": {},
+    "LeakyRelu": {"alpha": 0.01},
+    "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
+    "Clip": {},
+    "Sigmoid": {},
+    "Tanh": {},
+}
+"""What the convolution's operator applies, and the attributes that it takes as parameters, with their defaults."""
 
 GRADIENTS: dict[str, Callable[[Blocks, GradientOf, Node], Value | None]] = {
     "Conv": lambda b, told, node: own_filters(b, told, node.outputs[0]) or of_sample_blocks(b, told, node),
@@ -309,7 +335,7 @@ FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Conv": convolution,
     "ConvTranspose": transposed_convolution,
     "Transpose": permutation,
-    "Relu": relu,
+    **dict.fromkeys(ACTIVATIONS, activation),
     "Mul": product,
     "Add": addition,
     "Concat": joined,
@@ -323,6 +349,6 @@ FORMS: dict[str, Callable[[Blocks, Node], Value | None]] = {
     "Shape": shape,
     "Reshape": reshaped,
     "Gather": taken,
-    **dict.fromkeys(("Div", "Exp", "HardSigmoid", "LeakyRelu", "Max", "Neg", "Sigmoid"), elementwise),
-    **dict.fromkeys(("Sub", "Tanh"), elementwise),
+    **dict.fromkeys(("Abs", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSwish", "Max", "Min", "Mish"), elementwise),
+    **dict.fromkeys(("Neg", "Reciprocal", "Selu", "Softplus", "Softsign", "Sqrt", "Sub"), elementwise),
 }

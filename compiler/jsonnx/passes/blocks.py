@@ -13,6 +13,8 @@ import numpy as np
 from ..graph import Builder, Constant, Graph, Value
 from ..types import BATCH, Size, TensorType
 
+Attributes = Mapping[str, Any]
+
 DOMAIN = "com.microsoft.nchwc"
 BATCH_NAME = str(BATCH)
 FEW = 1 << 19
@@ -45,7 +47,7 @@ class Recipe:
 
     x: Value
     weights: Value
-    attributes: Mapping[str, Any]
+    attributes: Attributes
     bias: Value | None = None
     added: Value | None = None
 
@@ -67,7 +69,7 @@ class Blocks:
         self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
         self._blocks: dict[Value, Value] = {}
         self._recipes: dict[Value, Recipe] = {}
-        self._activated: dict[Value, Callable[[str], Value | None]] = {}
+        self._activated: dict[Value, Callable[[Attributes], Value | None]] = {}
         self._last: dict[Value, Value] = {}
         self._factors: dict[Value, list[Value]] = {}
         self._asked = Counter(node.inputs[0] for node in graph.nodes if node.op == "Shape")
@@ -186,13 +188,13 @@ class Blocks:
         """The recipe of a value that one node alone reads, so that what this does may become a part of it."""
         return self._recipes.get(x) if x is not None and self.readers[x] == 1 and x in self else None
 
-    def have_activated(self, x: Value, made: Callable[[str], Value | None]) -> None:
+    def have_activated(self, x: Value, made: Callable[[Attributes], Value | None]) -> None:
         """A plain value is made of several convolutions, which may apply an activation: how it is made with that."""
         self._activated[x] = made
 
-    def activated(self, x: Value | None, name: str) -> Value | None:
+    def activated(self, x: Value | None, function: Attributes) -> Value | None:
         """The activation of such a value that one node alone reads; None of another."""
-        return self._activated[x](name) if x in self._activated and self.readers[x] == 1 else None
+        return self._activated[x](function) if x in self._activated and self.readers[x] == 1 else None
 
     def have_factors(self, x: Value, blocks: Iterable[Value | None]) -> None:
         """A plain value is the product of two that are there in blocks."""

@@ -7,7 +7,7 @@ one tap, zeros between the elements of the cotangent cost less.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -22,7 +22,9 @@ LARGE = 1 << 21
 to multiply twice. Of a quarter as many these take half the time."""
 
 
-def strided(b: Blocks, node: Node, bias: Value | None, *, alone: bool, activation: str = "") -> Value | None:
+def strided(
+    b: Blocks, node: Node, bias: Value | None, *, alone: bool, activation: Mapping[str, Any] = {}
+) -> Value | None:
     """The result of a ConvTranspose with strides; None where it cannot be by blocks. The bias fills the blocks."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     assert x is not None
@@ -35,7 +37,7 @@ def strided(b: Blocks, node: Node, bias: Value | None, *, alone: bool, activatio
         return between_zeros_later(b, node, x, w, y) if bias is None else None
     found = by_phases(b, node, x, w, bias, activation)
     if found is not None and not activation:
-        b.have_activated(found, lambda name: strided(b, node, bias, alone=alone, activation=name))
+        b.have_activated(found, lambda function: strided(b, node, bias, alone=alone, activation=function))
     return found
 
 
@@ -106,7 +108,9 @@ def phases(taps: int, stride: int, pad: int, size: int, wanted: int) -> list[Pha
     return found
 
 
-def by_phases(b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, activation: str) -> Value | None:
+def by_phases(
+    b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, activation: Mapping[str, Any]
+) -> Value | None:
     y = node.outputs[0]
     strides, pads = node.attribute("strides"), node.attribute("pads", [0] * 4)
     if node.attribute("dilations", [1, 1]) != [1, 1]:
@@ -119,13 +123,12 @@ def by_phases(b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, act
         return None
     counts = [-(-wanted // stride) for wanted, stride in zip(size, strides, strict=True)]
     part = y.type.with_shape((batch, channels, *counts))
-    applied: dict[str, Any] = {"activation": activation} if activation else {}
     made = []
     for row in rows:
         parts = []
         for column in columns:
             weights = b.filters(w, backwards=True, part=(row.taps, column.taps))
-            attributes = {"pads": [row.before, column.before, row.after, column.after], **applied}
+            attributes = {"pads": [row.before, column.before, row.after, column.after], **activation}
             parts.append(b.into(b.convolved(Recipe(b.image(x), weights, attributes, bias), part)))
         made.append(beside(b, parts, (batch, channels // b.block, *counts, b.block)))
     wide = counts[1] * strides[1]

@@ -180,14 +180,14 @@ def extremum(g: Builder, node: Node, dy: Value):
 
 @vjp("Clip")
 def clip(g: Builder, node: Node, dy: Value):
-    """dx = dy strictly between the bounds, which get nothing."""
-    x, low, high = node.inputs[0], node.input(1), node.input(2)
-    over = x if low is not None and is_zero(low) else None if low is None else g.Sub(x, low)
-    under = None if high is None else g.Neg(x) if is_zero(high) else g.Sub(high, x)
+    """dx = dy where the result is strictly between the bounds, which get nothing."""
+    y, low, high = node.outputs[0], node.input(1), node.input(2)
+    over = y if low is not None and is_zero(low) else None if low is None else g.Sub(y, low)
+    under = None if high is None else g.Neg(y) if is_zero(high) else g.Sub(high, y)
     inside = [distance for distance in (over, under) if distance is not None]
     if not inside:
         return dy
-    # Outside, one distance is negative and the other positive, so the sign of their product tells both at once.
+    # At a bound one distance is zero, and so is their product.
     return g.Mul(dy, step(g, inside[0] if len(inside) == 1 else g.Mul(*inside))), None, None
 
 
