@@ -19,6 +19,7 @@ import numpy as np
 
 from ..graph import Constant, GradientOf, Graph, Node, Value
 from .blocks import DOMAIN, Blocks, Recipe
+from .branches import into_branches
 from .halved import halved
 from .inner_products import sums_of_product
 from .overlapping import overlapping
@@ -50,7 +51,7 @@ def blocked(graph: Graph, block: int, samples: int | None = None) -> Graph:
             for old, result in zip(node.outputs, results, strict=True):
                 new[old] = result
                 made.stands_for(result, old)
-    return tidy(graph.rewired(made.g.nodes, new))
+    return into_branches(tidy(graph.rewired(made.g.nodes, new)))
 
 
 def by_blocks(b: Blocks, node: Node, told: GradientOf | None) -> Sequence[Value] | None:

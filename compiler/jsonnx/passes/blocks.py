@@ -126,7 +126,8 @@ class Blocks:
     def as_expected(self, x: Value) -> Value:
         """Whether there are as many now, as a value."""
         if x.shape[0] not in self._as_expected:
-            self._as_expected[x.shape[0]] = self.g.Equal(self.g.Shape(x, start=0, end=1), [self.expected(x)])
+            like = self._blocks.get(x, self._last.get(x, x))  # so that the plain one need not be made for it
+            self._as_expected[x.shape[0]] = self.g.Equal(self.g.Shape(like, start=0, end=1), [self.expected(x)])
         return self._as_expected[x.shape[0]]
 
     def have_last(self, x: Value, last: Value) -> None:
