@@ -35,10 +35,10 @@ TO_FIRST = [0, 3, 1, 2]
 """And the one that puts them before height and width."""
 
 
-def blocked(graph: Graph, block: int, samples: int | None = None) -> Graph:
+def blocked(graph: Graph, block: int, samples: int | None = None, threads: int = 1) -> Graph:
     """The graph with what it can by blocks; `block` is the machine's number of channels in one, `samples` how many
-    there will mostly be, where somebody knows."""
-    made = Blocks(graph, block, samples)
+    there will mostly be, where somebody knows, and `threads` will run it."""
+    made = Blocks(graph, block, samples, threads)
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)

@@ -63,9 +63,9 @@ class Blocks:
     Every result is given in both forms; that of which nobody reads goes when the pass is done.
     """
 
-    def __init__(self, graph: Graph, block: int, samples: int | None = None) -> None:
+    def __init__(self, graph: Graph, block: int, samples: int | None = None, threads: int = 1) -> None:
         self.g = Builder.onto(replace(graph, nodes=()))
-        self.block, self.samples = block, samples
+        self.block, self.samples, self.threads = block, samples, threads
         self.readers = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
         self._blocks: dict[Value, Value] = {}
         self._recipes: dict[Value, Recipe] = {}

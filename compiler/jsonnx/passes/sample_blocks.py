@@ -2,8 +2,9 @@
 
 What is summed over, the samples and the places, are the channels and the taps of a convolution whose filters are the
 cotangent. Its image is the operand, in whose rows the channels lie beside each other, so that a tap's neighbour is as
-many elements away as there are channels; its results are the weights. Every block of samples is a group of its own, and
-so is every strip of the image where this is large: what a group's filters take must stay in a core's cache.
+many elements away as there are channels; its results are the weights. Every block of samples is a group of its own. A
+large image is cut into strips, each of which is further channels of its group, or a group: what the filters of one take
+must stay in a core's cache.
 
 It is as fast as the convolution itself: a third of the time of what a gradient rule has for any number of samples. A
 group needs a whole block of samples, though, and the number of groups is an attribute. So both forms are there, and the
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -27,7 +29,11 @@ from ..types import TensorType
 from .blocks import DOMAIN, Blocks, in_frame
 
 PLACES = 1024
-"""Places of a strip of which sums are exact enough."""
+"""Places of a strip, or of several that are summed up together, of which sums are exact enough."""
+SET = 4
+"""Blocks of filters that the kernel takes at once."""
+EVEN = 4
+"""Rows of results for each thread from which on it does not matter if one gets a row more than another."""
 CACHED = 512
 """Places of a strip, once for each block of filters, up to which filters and image stay in a core's cache. Of 32 and 64
 filters over 32 x 32 places a step of convolutional networks takes 0.82 to 0.9 of the time that whole images take."""
@@ -84,7 +90,7 @@ def _form(b: Blocks, told: GradientOf, weights: Value) -> SampleBlocks | None:
     if sizes is None:
         return None
     strips = sizes.strips_to_try(b.full(filters) // b.block)
-    forms = (SampleBlocks(replace(sizes, strip=rows), b.block, channels, b.full(filters)) for rows in strips)
+    forms = (SampleBlocks(replace(sizes, strip=rows), b.block, channels, b.full(filters), b.threads) for rows in strips)
     form = next((form for form in forms if form.suits), None)
     if form is None:
         return None
@@ -178,6 +184,7 @@ class SampleBlocks:
     block: int
     channels: int
     filters: int
+    threads: int
 
     @property
     def of_few(self) -> bool:
@@ -194,9 +201,30 @@ class SampleBlocks:
         """Of samples; what is missing in the last are zeros."""
         return -(-self.sizes.samples // self.block)
 
+    @cached_property
+    def parts(self) -> int:
+        """Into which the strips of a block of samples are divided. Those of a part are input channels of one group, by
+        which its filters lie in the order in which they come, and its sums are one. A convolution's rows and groups are
+        what threads share: each has to get as much as the others.
+        """
+        sizes = self.sizes
+        most = max(1, PLACES // (sizes.strip * sizes.places[1]))
+        at_once = self.rows * -(-self.filters // (SET * self.block)) * self.blocks
+
+        def suits(parts: int) -> bool:
+            shared = at_once * parts
+            return sizes.strips <= most * parts and (shared % self.threads == 0 or shared >= EVEN * self.threads)
+
+        return next((n for n in range(1, sizes.strips) if sizes.strips % n == 0 and suits(n)), sizes.strips)
+
     @property
     def groups(self) -> int:
-        return self.blocks * self.sizes.strips
+        return self.blocks * self.parts
+
+    @property
+    def rows(self) -> int:
+        """Of the result."""
+        return self.sizes.rows_of_strip - (self.sizes.strip - 1) * self.sizes.strides[0]
 
     @property
     def suits(self) -> bool:
@@ -208,7 +236,7 @@ class SampleBlocks:
     def gradient(self, g: Builder, x: Value, dy: Value, wanted: TensorType) -> Value:
         """The weights [height, width, channels, filters]."""
         sizes, block, groups = self.sizes, self.block, self.groups
-        rows = sizes.rows_of_strip - (sizes.strip - 1) * sizes.strides[0]
+        rows = self.rows
         columns = sizes.image[1] - (sizes.places[1] - 1) * sizes.strides[1]
         met = g.custom(
             "Conv",
@@ -221,9 +249,9 @@ class SampleBlocks:
             dilations=[sizes.strides[0], sizes.strides[1] * self.channels],
         )
         parts = (self.filters // block, rows, columns, self.channels, block)
-        # A product with ones takes half the time of a ReduceSum.
-        summed = g.MatMul(np.ones((1, groups), np.float32), g.reshape(met, (groups, prod(parts))))
-        whole = g.Transpose(g.reshape(summed, parts), perm=[1, 2, 3, 0, 4])
+        if groups > 1:  # a product with ones takes half the time of a ReduceSum
+            met = g.MatMul(np.ones((1, groups), np.float32), g.reshape(met, (groups, prod(parts))))
+        whole = g.Transpose(g.reshape(met, parts), perm=[1, 2, 3, 0, 4])
         made = g.reshape(whole, (rows, columns, self.channels, self.filters))
         if made.shape == wanted.shape:
             return made
@@ -236,7 +264,7 @@ class SampleBlocks:
         return [above, 0, below, 0] if self.sizes.strips == self.phases == 1 else [0, 0, 0, 0]
 
     def _image(self, g: Builder, x: Value) -> Value:
-        """[1, groups * block, rows, columns * channels], samples in blocks."""
+        """[1, strips * samples in blocks, rows, columns * channels]."""
         sizes = self.sizes
         pads = [pad - left for pad, left in zip(sizes.pads, self._around, strict=True)]
         above, left, below, right = pads
@@ -260,13 +288,18 @@ class SampleBlocks:
             return blocks
         lines = g.reshape(blocks, (self.blocks, high, length * self.block))
         strips = g.Gather(lines, g.const(self._rows.ravel(), "int64"), axis=1)
-        return g.reshape(strips, (1, self.groups * self.block, sizes.rows_of_strip, length))
+        return g.reshape(strips, (1, self._inputs, sizes.rows_of_strip, length))
 
     def _samples_last(self, g: Builder, x: Value, high: int, length: int) -> Value:
         """[1, samples filled up to blocks, rows, columns], samples in blocks."""
         plain = self._filled_up(g, g.reshape(x, (self.sizes.samples, high * length)))
         plain = g.reshape(plain, (1, self.blocks * self.block, high, length))
         return g.custom("ReorderInput", DOMAIN, [plain], plain.type)
+
+    @property
+    def _inputs(self) -> int:
+        """Channels of the convolution's image."""
+        return self.blocks * self.sizes.strips * self.block
 
     @property
     def _rows(self) -> Any:
@@ -290,10 +323,11 @@ class SampleBlocks:
         places = self._rows.ravel()[:, None, None] * wide + np.arange(wide)[:, None]
         order = places + np.arange(several) * high * wide
         laid = g.Gather(chunks, g.const(order.ravel(), "int64"), axis=1)
-        return g.reshape(laid, (1, self.groups * self.block, self._rows.shape[1], wide * self.channels))
+        return g.reshape(laid, (1, self._inputs, self._rows.shape[1], wide * self.channels))
 
     def _filters(self, g: Builder, dy: Value) -> Value:
-        """[groups * filters, block, rows, columns], the filters of a group in blocks, and samples."""
+        """[groups * filters, samples of a part's strips, rows, columns], the filters of a group in blocks, and
+        samples."""
         sizes, block = self.sizes, self.block
         several, most = self.blocks, self.filters // block
         length = prod(sizes.places) * self.filters
@@ -302,10 +336,12 @@ class SampleBlocks:
         apart = g.reshape(self._filled_up(g, g.reshape(dy, (sizes.samples, length))), (several, block, 1, length))
         turned = TensorType(dy.dtype, (several, apart.shape[-1], block, 1))
         x = g.custom("ReorderInput", DOMAIN, [apart], turned, channels_last=1)
-        if sizes.strips > 1 and most > 1:
-            x = g.reshape(x, (several, most * sizes.strips, sizes.strip * sizes.places[1] * block * block))
-            x = g.Gather(x, g.const(np.arange(most * sizes.strips).reshape(most, -1).T.ravel(), "int64"), axis=1)
-        return g.reshape(x, (several * sizes.strips * self.filters, block, sizes.strip, sizes.places[1]))
+        together = sizes.strips // self.parts
+        if self.parts > 1 and most > 1:
+            order = np.arange(most * sizes.strips).reshape(most, self.parts, together).transpose(1, 0, 2)
+            x = g.reshape(x, (several, order.size, sizes.strip * sizes.places[1] * block * block))
+            x = g.Gather(x, g.const(order.ravel(), "int64"), axis=1)
+        return g.reshape(x, (self.groups * self.filters, together * block, sizes.strip, sizes.places[1]))
 
     def _apart(self, g: Builder, dy: Value) -> Value:
         """The phases of the cotangent, each with all its filters."""

@@ -140,7 +140,7 @@ class Engine:
         if self._suits_cpu:
             graph = with_rows_once(graph)
             if block_size() > 1:
-                graph = blocked(planes(raised(graph), block_size()), block_size(), samples)
+                graph = blocked(planes(raised(graph), block_size()), block_size(), samples, self.threads)
                 graph = row_blocked(graph, block_size(), self.plan.training.batch_size)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
