@@ -43,6 +43,9 @@ FAR = [-1e4, -100, 100, 1e4]
 
 POINTS = [
     (Operator("LeakyRelu", shapes=((),), attributes={"alpha": 0.25}), [-1, 0, 1], [0.25, 1, 1]),
+    (Operator("LeakyRelu", shapes=((),), attributes={"alpha": 1e-40}), [-1, 0, 1], [0, 1, 1]),
+    (Operator("LeakyRelu", shapes=((),), attributes={"alpha": 1.5}), [-1, 0, 1], [1.5, 1, 1]),
+    (Operator("LeakyRelu", shapes=((),), attributes={"alpha": -0.5}), [-1, 0, 1], [-0.5, 1, 1]),
     (Operator("ThresholdedRelu", shapes=((),)), [0, 1, 1.5], [0, 0, 1]),
     (Operator("Shrink", shapes=((),)), [-1, -0.5, 0, 0.5, 1], [1, 0, 0, 0, 1]),
     (Operator("HardSigmoid", shapes=((),), attributes={"alpha": 0.5}), [-2, -1, 0, 1, 2], [0, 0, 0.5, 0, 0]),

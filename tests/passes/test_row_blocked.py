@@ -9,6 +9,7 @@ import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx import Trainer
 from jsonnx.driver import check, plan
+from jsonnx.gradient.rules.recurrence import FEWEST, LONGEST
 from jsonnx.graph import Graph
 from jsonnx.passes.blocks import DOMAIN
 from jsonnx.passes.row_blocked import FEW, row_blocked
@@ -137,9 +138,16 @@ def test_many_steps_are_written_out_where_weights_are_large(layer: dict[str, Any
     assert scans == [0, 2]
 
 
+def test_no_more_steps_of_all_layers_are_written_out() -> None:
+    """The first step would come seconds later."""
+    layer = {"type": "Bidirectional", "layer": recurrent("LSTM", 256)}
+    scans = [count(plan(check(spec([layer], (steps, 8)))).train, "Scan") for steps in (LONGEST // 2, LONGEST // 2 + 1)]
+    assert scans == [0, 2]
+
+
 def test_many_steps_written_out_give_what_a_scan_gives() -> None:
     found = []
-    for size in (32, 6):  # for which it stays a Scan
+    for size in (32, FEWEST - 1):  # for which it stays a Scan
         document = spec([recurrent("LSTM", 256)], (MANY, 8))
         document["training"]["batch_size"] = size
         trainer = Trainer(document, seed=3)

@@ -16,7 +16,8 @@ Step = Callable[["Builder", Sequence[Value], Sequence[Value]], tuple[Sequence[Va
 """`step(g, states, slices) -> (states, results)`."""
 
 UNROLLED = 32
-"""The greatest number of steps that become nodes of their own, unless the caller knows better.
+"""The greatest number of steps that become nodes of their own, unless the caller knows better (as
+`gradient.rules.recurrence`).
 
 An LSTM's training step (batch 64, 128 units) takes 8 % less than with a Scan at 28 steps and as long at 100, but
 onnxruntime 1.32 opens it in 55 ms against 17 at 28 steps, and in 160 against 17 at 100.

@@ -189,8 +189,8 @@ def applied(node: Node) -> dict[str, Any] | None:
         bounds = [node.input(place) for place in (1, 2)]
         if not all(bound is None or isinstance(bound, Constant) for bound in bounds):
             return None
-        ends = zip(bounds, (-LARGEST, LARGEST), strict=True)
-        numbers = [float(bound.array) if isinstance(bound, Constant) else end for bound, end in ends]
+        ends = zip(bounds, (-np.inf, np.inf), strict=True)
+        numbers = [bound.array.item() if isinstance(bound, Constant) else end for bound, end in ends]
     return {"activation": node.op, **({"activation_params": numbers} if numbers else {})}
 
 
@@ -316,7 +316,6 @@ def shape(b: Blocks, node: Node) -> Value | None:
 UNBOUNDED = {"Div", "Exp", "Reciprocal", "Sqrt"}
 """What may make infinities or no numbers at all of channels that are there to fill a block."""
 
-LARGEST = float(np.finfo(np.float32).max)
 ACTIVATIONS: dict[str, dict[str, float]] = {
     "Relu": {},
     "LeakyRelu": {"alpha": 0.01},

@@ -16,7 +16,7 @@ Place = tuple[Node, str]
 
 
 def into_branches(graph: Graph) -> Graph:
-    """The graph with such nodes moved."""
+    """The graph with such nodes moved. What `gradients` tells of may be among them: this comes after who asks."""
     if not any(node.op == "If" for node in graph.nodes):
         return graph
     read: dict[Value, set[Place | None]] = defaultdict(set, {root: {None} for root in graph.roots})

@@ -13,9 +13,9 @@ from .arithmetic import step
 
 @vjp("LeakyRelu")
 def leaky_relu(g: Builder, node: Node, dy: Value):
-    """dx = dy where x >= 0, else alpha * dy. The result has the sign of x, if alpha is above 0."""
+    """dx = dy where x >= 0, else alpha * dy. The result has the sign of x, unless alpha makes nothing of it."""
     alpha = node.attribute("alpha", 0.01)
-    not_below = g.HardSigmoid(node.outputs[0] if alpha > 0 else node.inputs[0], alpha=1e38, beta=1.0)
+    not_below = g.HardSigmoid(node.outputs[0] if alpha >= 1e-6 else node.inputs[0], alpha=1e38, beta=1.0)
     if 0 <= alpha <= 1:
         return g.Mul(dy, g.Max(not_below, alpha))
     return g.Mul(dy, g.Add(g.Mul(not_below, 1 - alpha), alpha))

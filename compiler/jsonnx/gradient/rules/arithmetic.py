@@ -181,7 +181,7 @@ def extremum(g: Builder, node: Node, dy: Value):
 @vjp("Clip")
 def clip(g: Builder, node: Node, dy: Value):
     """dx = dy where the result is strictly between the bounds, which get nothing."""
-    y, low, high = node.outputs[0], node.input(1), node.input(2)
+    y, low, high = node.outputs[0], *(None if is_infinite(x) else x for x in (node.input(1), node.input(2)))
     over = y if low is not None and is_zero(low) else None if low is None else g.Sub(y, low)
     under = None if high is None else g.Neg(y) if is_zero(high) else g.Sub(high, y)
     inside = [distance for distance in (over, under) if distance is not None]
@@ -189,6 +189,10 @@ def clip(g: Builder, node: Node, dy: Value):
         return dy
     # At a bound one distance is zero, and so is their product.
     return g.Mul(dy, step(g, inside[0] if len(inside) == 1 else g.Mul(*inside))), None, None
+
+
+def is_infinite(value: Value | None) -> bool:
+    return isinstance(value, Constant) and value.dtype.startswith("float") and bool(np.isinf(value.array).all())
 
 
 def is_zero(value: Value) -> bool:

@@ -19,8 +19,9 @@ LARGE = 1 << 18
 """Weights of a state from which on more steps of an LSTM or RNN are written out than usual: 256 units of an LSTM have
 as many."""
 LONGEST = 128
-"""And how many. On a CPU the order of their weights is then made once for all steps (`passes.row_blocked`), which takes
-0.77 to 0.85 of the time of a Scan for 50 to 128 steps; the first step comes 0.2 to 0.8 seconds later."""
+"""And how many, those of all such layers together. On a CPU the order of their weights is then made once for all steps
+(`passes.row_blocked`): with 16 samples and more a layer of 50 to 128 steps takes 0.77 to 0.9 of the time of a Scan. The
+first step comes 0.2 to 0.8 seconds later, whichever the provider; so it is not done for more steps."""
 FEWEST = 8
 """Samples below which that is no gain."""
 
@@ -56,11 +57,17 @@ class Recurrence:
     def units(self) -> int:
         return int(self.r.shape[-1])
 
-    @property
+    @cached_property
     def written_out(self) -> int | None:
-        """Steps up to which a loop is written out; None where others than usual are no gain."""
-        many = self.g.samples is not None and self.g.samples >= FEWEST and self.node.op != "GRU"
-        return LONGEST if many and self.r.type.is_fixed() and prod(self.r.shape) >= LARGE else None
+        """Steps up to which its loops are written out; None where others than usual are no gain, or too many."""
+        g, time = self.g, self.x.shape[0]
+        many = g.samples is not None and g.samples >= FEWEST and self.node.op != "GRU"
+        if not many or not isinstance(time, int) or not self.r.type.is_fixed() or prod(self.r.shape) < LARGE:
+            return None
+        if g.written_out + time > LONGEST:
+            return None
+        g.written_out += time
+        return time
 
     def steps(self, rows: Value) -> Value:
         """A matrix of all steps as [time, batch, size]."""
