@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .workload import Spec, Workload, network, trained
+from .workload import Spec, network, workload
 
 
 def mlp() -> Spec:
@@ -82,10 +82,6 @@ def resnet() -> Spec:
         {"type": "GlobalAveragePooling2D"},
     ]
     return network({"shape": [32, 32, 3]}, layers, blocks={"block": block})
-
-
-def workload(name: str, about: str, spec: Spec, batch: int) -> Workload:
-    return Workload(name, f"{about}, batch {batch}", trained(spec, batch), batch, name)
 
 
 ALL = (

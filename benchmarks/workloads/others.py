@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .classic import mlp
-from .workload import Spec, Workload, network, trained
+from .workload import Spec, network, workload
 
 
 def depthwise() -> Spec:
@@ -44,10 +44,6 @@ def odd() -> Spec:
         {"type": "Flatten"},
     ]
     return network({"shape": [31, 29, 3]}, layers)
-
-
-def workload(name: str, about: str, spec: Spec, batch: int, network: str = "", mirrored: bool = False) -> Workload:
-    return Workload(name, f"{about}, batch {batch}", trained(spec, batch), batch, network or name, mirrored=mirrored)
 
 
 ALL = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .classic import pre_norm
-from .workload import Spec, Workload, network, trained
+from .workload import Spec, network, workload
 
 MEAN = {"type": "GlobalAveragePooling2D"}
 POOL = {"type": "MaxPooling2D"}
@@ -182,10 +182,6 @@ def bn_cnn() -> Spec:
 
 def large_lstm() -> Spec:
     return network({"shape": [50, 64]}, [{"type": "LSTM", "units": 256}])
-
-
-def workload(name: str, about: str, spec: Spec, batch: int, mirrored: bool = False) -> Workload:
-    return Workload(name, f"{about}, batch {batch}", trained(spec, batch), batch, name, mirrored=mirrored)
 
 
 ALL = (

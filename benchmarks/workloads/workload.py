@@ -69,6 +69,11 @@ def trained(spec: Spec, batch: int) -> Spec:
     return {**spec, "training": training}
 
 
+def workload(name: str, about: str, spec: Spec, batch: int, network: str = "", mirrored: bool = False) -> Workload:
+    """A spec in training; PyTorch's network is called like it, unless another is."""
+    return Workload(name, f"{about}, batch {batch}", trained(spec, batch), batch, network or name, mirrored=mirrored)
+
+
 def batches(x: np.ndarray, y: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The samples in batches, over and over."""
     while True:

@@ -11,6 +11,7 @@ from jsonnx import Trainer
 from jsonnx.driver import check, plan
 from jsonnx.gradient.rules.recurrence import FEWEST, LONGEST
 from jsonnx.graph import Graph
+from jsonnx.graph.loops import UNROLLED
 from jsonnx.passes.blocks import DOMAIN
 from jsonnx.passes.row_blocked import FEW, row_blocked
 from jsonnx.runtime.kernels import block_size
@@ -143,6 +144,13 @@ def test_no_more_steps_of_all_layers_are_written_out() -> None:
     layer = {"type": "Bidirectional", "layer": recurrent("LSTM", 256)}
     scans = [count(plan(check(spec([layer], (steps, 8)))).train, "Scan") for steps in (LONGEST // 2, LONGEST // 2 + 1)]
     assert scans == [0, 2]
+
+
+def test_short_loops_leave_room_for_long_ones() -> None:
+    short = [{"type": "Bidirectional", "layer": recurrent("LSTM", 256, **SEQUENCES)}] * 2
+    pool = {"type": "UpSampling1D", "size": 3}  # of 32 steps 96
+    step = plan(check(spec([*short, pool, recurrent("LSTM", 256)], (UNROLLED, 8)))).train
+    assert count(step, "Scan") == 0
 
 
 def test_many_steps_written_out_give_what_a_scan_gives() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .ir import Body, Input, Node, Value, needed
@@ -13,26 +13,37 @@ if TYPE_CHECKING:
 
 Way = Callable[["Builder"], Value]
 
+RESULT = "result"
+"""What a branch's output is called."""
+
 
 def either(g: Builder, condition: Value, then: Way, otherwise: Way) -> Value:
     """See `Builder.either`."""
-    made = []
-    for way in (then, otherwise):
+    ways = {}
+    for name, way in (("then_branch", then), ("else_branch", otherwise)):
         inner = g.inside()
         result = way(inner)
-        made.append((result, needed(inner.nodes, [result])))
-    read = dict.fromkeys(value for result, nodes in made for value in free(nodes, [result], []))
-    outer = [condition, *(value for value in read if value is not condition)]
+        ways[name] = needed(inner.nodes, [result]), result
+    inputs, bodies = closed(condition, ways)
+    (_, result), *_ = ways.values()
+    chosen = Value(result.type)
+    g.nodes.append(Node("If", inputs, (chosen,), dict(bodies), inner._scope, inner._path))
+    return chosen
+
+
+def closed(
+    condition: Value, ways: Mapping[str, tuple[Sequence[Node], Value]]
+) -> tuple[tuple[Value, ...], dict[str, Body]]:
+    """The inputs and the branches of an If, of the nodes and the result of each that read what stands outside."""
+    read = [value for nodes, result in ways.values() for value in free(nodes, [result], [])]
+    outer = tuple(dict.fromkeys([condition, *read]))
     new: dict[Value, Input] = {value: Input(f"outer_{index}", value.type) for index, value in enumerate(outer)}
-    bodies = [
-        Body(
+    bodies = {
+        name: Body(
             {x.name: x for x in new.values()},
-            {"result": new.get(result, result)},
+            {RESULT: new.get(result, result)},
             tuple(node.with_inputs(x if x is None else new.get(x, x) for x in node.inputs) for node in nodes),
         )
-        for result, nodes in made
-    ]
-    result = Value(made[0][0].type)
-    attributes = {"then_branch": bodies[0], "else_branch": bodies[1]}
-    g.nodes.append(Node("If", tuple(outer), (result,), attributes, inner._scope, inner._path))
-    return result
+        for name, (nodes, result) in ways.items()
+    }
+    return outer, bodies

@@ -56,7 +56,7 @@ class Builder:
         self.samples: int | None = None
         """How many samples the graph will mostly get at once, where somebody knows: it may decide what is fastest."""
         self.written_out = 0
-        """Steps of loops that are written out though they are many."""
+        """Steps of all loops that are written out though they are long."""
         self._changes: dict[str, Callable[[Parameter], Value]] = {}
         self._scope: str = ""
         self._path: JsonPath = ()

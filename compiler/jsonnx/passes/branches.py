@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..graph import Body, Graph, Node, Value
-from ..graph.ir import Input
+from ..graph.branches import RESULT, closed
 from ..graph.loops import free
 
 Place = tuple[Node, str]
@@ -61,24 +61,15 @@ def _with(node: Node, more: dict[str, list[Node]]) -> Node:
     """An If with further nodes at the beginning of its branches."""
     if not any(more.values()):
         return node
-    whole = {name: _opened(node, body, more[name]) for name, body in _branches(node).items()}
-    read = [free(nodes, results.values(), []) for nodes, results in whole.values()]
-    outer = list(dict.fromkeys([node.inputs[0], *(x for values in read for x in values)]))
-    new: dict[Any, Input] = {x: Input(f"outer_{place}", x.type) for place, x in enumerate(outer) if x is not None}
-    made = {
-        name: replace(
-            _branches(node)[name],
-            inputs={x.name: x for x in new.values()},
-            outputs={key: new.get(x, x) for key, x in results.items()},
-            nodes=tuple(n.with_inputs(x if x is None else new.get(x, x) for x in n.inputs) for n in nodes),
-        )
-        for name, (nodes, results) in whole.items()
-    }
-    return replace(node, inputs=tuple(outer), attributes={**node.attributes, **made})
+    condition = node.inputs[0]
+    assert condition is not None
+    inputs, made = closed(condition, {name: _opened(node, body, more[name]) for name, body in _branches(node).items()})
+    return replace(node, inputs=inputs, attributes={**node.attributes, **made})
 
 
-def _opened(node: Node, body: Body, more: list[Node]) -> tuple[list[Node], dict[str, Value]]:
-    """The nodes of a branch behind others, and its results, as they would stand outside."""
+def _opened(node: Node, body: Body, more: list[Node]) -> tuple[list[Node], Value]:
+    """The nodes of a branch behind others, and its result, as they would stand outside."""
     outer: dict[Any, Any] = dict(zip(body.inputs.values(), node.inputs, strict=True))
     nodes = [n.with_inputs(x if x is None else outer.get(x, x) for x in n.inputs) for n in body.nodes]
-    return [*more, *nodes], {name: outer.get(x, x) for name, x in body.outputs.items()}
+    result = body.outputs[RESULT]
+    return [*more, *nodes], outer.get(result, result)

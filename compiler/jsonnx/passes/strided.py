@@ -7,15 +7,15 @@ one tap, zeros between the elements of the cotangent cost less.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..graph import Node, Value
 from ..types import Dim
-from .blocks import DOMAIN, Blocks, Recipe, in_frame
+from .blocks import DOMAIN, Attributes, Blocks, Recipe, in_frame
 
 LARGE = 1 << 21
 """Elements of an image from which on a Gather brings zeros between others: it goes through memory once, to enlarge and
@@ -23,7 +23,7 @@ to multiply twice. Of a quarter as many these take half the time."""
 
 
 def strided(
-    b: Blocks, node: Node, bias: Value | None, *, alone: bool, activation: Mapping[str, Any] = {}
+    b: Blocks, node: Node, bias: Value | None, *, alone: bool, activation: Attributes | None = None
 ) -> Value | None:
     """The result of a ConvTranspose with strides; None where it cannot be by blocks. The bias fills the blocks."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
@@ -35,7 +35,7 @@ def strided(
         return between_zeros(b, node, x, b.filters_of_own(w, backwards=True), bias, y)
     if w.shape[2:] == (1, 1):
         return between_zeros_later(b, node, x, w, y) if bias is None else None
-    found = by_phases(b, node, x, w, bias, activation)
+    found = by_phases(b, node, x, w, bias, activation or {})
     if found is not None and not activation:
         b.have_activated(found, lambda function: strided(b, node, bias, alone=alone, activation=function))
     return found
@@ -108,9 +108,7 @@ def phases(taps: int, stride: int, pad: int, size: int, wanted: int) -> list[Pha
     return found
 
 
-def by_phases(
-    b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, activation: Mapping[str, Any]
-) -> Value | None:
+def by_phases(b: Blocks, node: Node, x: Value, w: Value, bias: Value | None, activation: Attributes) -> Value | None:
     y = node.outputs[0]
     strides, pads = node.attribute("strides"), node.attribute("pads", [0] * 4)
     if node.attribute("dilations", [1, 1]) != [1, 1]:

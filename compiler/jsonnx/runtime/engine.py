@@ -144,7 +144,6 @@ class Engine:
                 graph = row_blocked(graph, block_size(), self.plan.training.batch_size)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
-        if self._suits_cpu:
             graph = with_fused_products(with_turned_products(graph, samples))
             graph = with_copied_sums(graph, samples or self.plan.training.batch_size)
         return rematerialised(graph, remat, self.plan.training.batch_size)

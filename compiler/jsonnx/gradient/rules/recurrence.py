@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
-from ...graph.loops import Step
+from ...graph.loops import UNROLLED, Step
 from ...types import Dim
 from ..table import Builder, Node, Value
 
@@ -23,7 +23,7 @@ LONGEST = 128
 (`passes.row_blocked`): with 16 samples and more a layer of 50 to 128 steps takes 0.77 to 0.9 of the time of a Scan. The
 first step comes 0.2 to 0.8 seconds later, whichever the provider; so it is not done for more steps."""
 FEWEST = 8
-"""Samples below which that is no gain."""
+"""Samples below which that pass leaves rows as they are."""
 
 SEQUENCE_LENS, INITIAL_H, INITIAL_C, PEEPHOLES = 4, 5, 6, 7
 
@@ -59,12 +59,13 @@ class Recurrence:
 
     @cached_property
     def written_out(self) -> int | None:
-        """Steps up to which its loops are written out; None where others than usual are no gain, or too many."""
+        """Steps up to which its loops are written out; None as usual: short ones are, of others it is no gain, or they
+        would be too many."""
         g, time = self.g, self.x.shape[0]
         many = g.samples is not None and g.samples >= FEWEST and self.node.op != "GRU"
-        if not many or not isinstance(time, int) or not self.r.type.is_fixed() or prod(self.r.shape) < LARGE:
+        if not many or not self.r.type.is_fixed() or prod(self.r.shape) < LARGE:
             return None
-        if g.written_out + time > LONGEST:
+        if not isinstance(time, int) or time <= UNROLLED or g.written_out + time > LONGEST:
             return None
         g.written_out += time
         return time
