@@ -15,8 +15,9 @@ from .graph import Random, Value, settled
 from .interop.weights import weights_bytes
 from .model import Model
 from .passes.remat import rematerialised
-from .runtime.plan import RATE, SLOTS, STATISTICS, Plan, target_name
+from .runtime.plan import Plan
 from .runtime.random import initial_weights
+from .training.names import RATE, SLOTS, STATISTICS, target_name
 from .validation import Checked
 
 VERSION = 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -18,7 +19,7 @@ from .backend import draft, metadata, spec_hash
 from .diagnostics import CompileError, Diagnostic
 from .frontend.format import arranged
 from .gradient import MissingRule
-from .gradient.step import training_step, with_loss
+from .gradient.step import share_of_step, sum_of_shares, training_step, with_loss
 from .graph import Builder, Graph, NotLearned, Value, uncollected
 from .layers.core import Embedding, ReversibleEmbedding
 from .layers.learned import Learner
@@ -27,6 +28,7 @@ from .layers.text import TOKENS
 from .layers.time_distributed import TimeDistributed
 from .model import Model
 from .passes.activated_pools import masked_behind
+from .passes.apart import stand_apart
 from .passes.augmented import augmented_name, augmenting
 from .passes.bind import bind
 from .passes.column_sums import multiplied
@@ -41,7 +43,7 @@ from .passes.shapes import TypedNetwork
 from .passes.tidy import tidy
 from .runtime.adapt import EXAMINED, Lesson
 from .runtime.faults import FeedError
-from .runtime.plan import Augmented
+from .runtime.plan import Augmented, SharedStep
 from .runtime.random import initial_weights
 from .runtime.trainer import Plan
 from .start import Weights, start
@@ -123,7 +125,8 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         message = "the spec has no `training` section"
         help = 'add one: "training": {"loss": "...", "optimizer": "adam"}'
         raise CompileError([Diagnostic("missing-key", message, "$", checked.source.file, 1, 1, help)])
-    train = training_graph(checked, objective)
+    scored = scored_graph(checked, objective)
+    train = training_graph(checked, scored)
     after("step", train)
     network = forward(checked)
     return Plan(
@@ -142,6 +145,7 @@ def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Pl
         file=checked.source.file,
         locate=checked.locate,
         lessons=lessons(typed),
+        shared=partial(shared_step, typed, scored) if stand_apart(scored) else None,
         fingerprint=spec_hash(what_matters(typed.network.flat)),
     )
 
@@ -245,15 +249,9 @@ def scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
     return replace(scored, inputs=used, parameters={}, states={})
 
 
-def training_graph(checked: Checked, objective: Objective) -> Graph:
-    """Forward pass, backward pass and update in one graph.
-
-    Raises CompileError at the layer whose operator has no gradient.
-    """
+def scored_graph(checked: Checked, objective: Objective) -> Graph:
+    """Forward pass of training, loss and metrics."""
     typed = checked.sound
-    training = typed.network.training
-    if training is None:
-        raise ValueError("a network without a training section has no training graph")
     graph = tidy(with_loss(forward(checked, training=True), objective))
     report = checked.report()
     for name, drawn in graph.randoms.items():
@@ -262,14 +260,39 @@ def training_graph(checked: Checked, objective: Objective) -> Graph:
             message = f"{layer!r} draws numbers for every token, and how many there are only the batch tells"
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
+    return graph
+
+
+def training_graph(checked: Checked, scored: Graph) -> Graph:
+    """Forward pass, backward pass and update in one graph, made of the first.
+
+    Raises CompileError at the layer whose operator has no gradient.
+    """
+    typed = checked.sound
+    training = typed.network.training
+    if training is None:
+        raise ValueError("a network without a training section has no training graph")
     try:
-        step = tidy(training_step(graph, training.optimizer, typed.network.rates, training.batch_size))
-        return multiplied(masked_behind(with_gains_in_weights(factored(attached(step)))))
+        return quick(training_step(scored, training.optimizer, typed.network.rates, training.batch_size))
     except MissingRule as error:
         report = checked.report()
         why = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
         raise CompileError(report) from error
+
+
+def shared_step(typed: TypedNetwork, scored: Graph, count: int) -> SharedStep:
+    """The same, for so many shares of a batch."""
+    training = typed.network.training
+    assert training is not None
+    share = quick(share_of_step(scored, training.batch_size // count))
+    rest = sum_of_shares(scored, share, count, training.optimizer, typed.network.rates)
+    return SharedStep(count, share, tidy(rest))
+
+
+def quick(step: Graph) -> Graph:
+    """The same arithmetic in fewer or cheaper operators."""
+    return multiplied(masked_behind(with_gains_in_weights(factored(attached(tidy(step))))))
 
 
 def seed_of(typed: TypedNetwork, seed: int | None) -> int:

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jsonnx.gradient.step import RATE, training_step
+from jsonnx.gradient.step import training_step
 from jsonnx.graph import Builder, Graph
+from jsonnx.training.names import RATE
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.types import TensorType
 from random_models.reference import Reference

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from random import Random as Dice
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 from jsonnx.api import Trainer
 from jsonnx.backend import emit
-from jsonnx.driver import compiled, training_graph
+from jsonnx.driver import compiled, plan, scored_graph, training_graph
 from jsonnx.gradient import gradients
 from jsonnx.gradient.step import with_loss
 from jsonnx.graph import Builder, Graph
@@ -30,6 +30,7 @@ from jsonnx.passes.layout import channels_first
 from jsonnx.passes.lower import lower
 from jsonnx.passes.remat import MODES, rematerialised
 from jsonnx.passes.tidy import tidy
+from jsonnx.runtime import shares
 from jsonnx.runtime.random import size_of
 from jsonnx.runtime.trainer import Diverged
 from jsonnx.validation import Checked, check
@@ -246,7 +247,7 @@ def step(case: Case) -> None:
     """One training step in onnxruntime is what float64 makes of the same graph, with all kept and with some of it
     computed again."""
     assert case.checked.objective is not None
-    graph = training_graph(case.checked, case.checked.objective)
+    graph = training_graph(case.checked, scored_graph(case.checked, case.checked.objective))
     if not graph.parameters:
         return
     outputs = {name: v for name, v in graph.outputs.items() if name.startswith("metrics/") or "loss" in name}
@@ -273,8 +274,22 @@ def trainer(case: Case) -> None:
     """Steps in the form that suits the machine, with tables by rows however small they are, are those of the plain
     graph."""
 
+    with patch.multiple(by_rows, LARGE=0, WIDE=0, FEW=0):
+        compare("trainer", partial(trainings, case, 1), GRADIENT)
+
+
+def shared(case: Case) -> None:
+    """Steps in shares of a batch are those of the plain graph."""
+    with patch.multiple(shares, FEWEST=1, WORK=0, REUSE=0):
+        if shares.shared_out(plan(case.checked), 2) is not None:
+            compare("shared", partial(trainings, case, 2), GRADIENT)
+
+
+def trainings(case: Case, threads: int, draw: int) -> Evaluated:
+    """Some steps in a fast form and in the plain one."""
+
     def trained(draw: int, fast: bool, rng: np.random.Generator | None = None) -> Arrays:
-        made = Trainer(case.spec, threads=1, seed=case.seed, fast=fast)
+        made = Trainer(case.spec, threads=threads, seed=case.seed, fast=fast)
         if rng is not None:
             made.set_weights(moved(made.weights(), rng))
         losses = np.full(STEPS, np.inf)
@@ -285,15 +300,11 @@ def trainer(case: Case) -> None:
                 losses[step] = made.step(x, {n.removesuffix("/target"): values for n, values in y.items()})["loss"]
         return {"losses": losses, **numbers(made.weights())}
 
-    def evaluations(draw: int) -> Evaluated:
-        rng = np.random.default_rng((case.seed, draw))
-        wanted = trained(draw, False)
-        if not np.isfinite(wanted["losses"]).all():  # from which step it diverges, rounding may decide
-            wanted = {"losses": wanted["losses"]}
-        return trained(draw, True), wanted, lambda: [trained(draw, False, rng) for _ in range(2)]
-
-    with patch.multiple(by_rows, LARGE=0, WIDE=0, FEW=0):
-        compare("trainer", evaluations, GRADIENT)
+    rng = np.random.default_rng((case.seed, draw))
+    wanted = trained(draw, False)
+    if not np.isfinite(wanted["losses"]).all():  # from which step it diverges, rounding may decide
+        wanted = {"losses": wanted["losses"]}
+    return trained(draw, True), wanted, lambda: [trained(draw, False, rng) for _ in range(2)]
 
 
 def numbers(arrays: Arrays) -> Arrays:
@@ -363,7 +374,7 @@ def names(case: Case) -> None:
 
 
 ORACLES: tuple[Callable[[Case], None], ...] = (shapes, forward, bytes_, batches, names)
-TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step, trainer)
+TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step, trainer, shared)
 
 
 def examine(spec: dict[str, Any], seed: int = 0, only: Iterable[str] | None = None) -> list[Broken]:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from harness import run
 from jsonnx.gradient import gradients
-from jsonnx.gradient.step import RATE, training_step
+from jsonnx.gradient.step import training_step
 from jsonnx.graph import Builder, Graph
 from jsonnx.passes.tidy import tidy
 from jsonnx.training.constraints import CONSTRAINTS
+from jsonnx.training.names import RATE
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.training.regularizers import REGULARIZERS
 from jsonnx.types import ShapeError, TensorType

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..graph import Builder, Graph, Parameter, Renewal, Value
 from ..training.initializers import Constant
+from ..training.names import GRADIENT, RATE, SHARE, STATISTICS, target_name
 from ..training.objective import Objective
 from ..training.optimizers import Optimizer
 from ..types import TensorType
 from .engine import gradients
-
-RATE = "learning_rate"
-
-
-def target_name(output: str) -> str:
-    """The name under which the step is fed an output's target."""
-    return f"{output}/target"
 
 
 def with_loss(graph: Graph, objective: Objective) -> Graph:
@@ -39,8 +34,8 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
     g.masks.clear()
     with g.at("metrics", ("training", "metrics")):
         for name, (output, metric) in objective.names().items():
-            target = g.inputs[target_name(output)]
-            results[f"metrics/{name}"] = metric.statistics(g, target, graph.outputs[output], graph.masks.get(output))
+            target, predicted = g.inputs[target_name(output)], graph.outputs[output]
+            results[f"{STATISTICS}{name}"] = metric.statistics(g, target, predicted, graph.masks.get(output))
     return g.graph(results)
 
 
@@ -67,9 +62,56 @@ def training_step(
     """
     g = Builder.onto(graph)
     g.samples = samples
+    _renew(g, optimizer, factors, gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, _trained(graph)))
+    return g.graph(dict(graph.outputs))
+
+
+def share_of_step(graph: Graph, samples: int | None = None) -> Graph:
+    """What a share of a batch gives of a step: a graph with a `loss`, plus backward pass.
+
+    `share` is fed, the share of the batch's samples that it gets; losses and gradients (`gradient/NAME`) are its share
+    of them, so that those of all shares add up to the batch's. That is so where samples stand apart and the loss is a
+    mean of theirs (`passes.apart`). A share of nothing gives zeros, whatever it is fed. `samples` as for
+    `training_step`. Raises MissingRule.
+    """
+    g = Builder.onto(graph)
+    g.samples = samples
     loss = graph.outputs["loss"]
-    weights = [p for p in graph.parameters.values() if p.trainable]
-    found = gradients(g, graph, {loss: g.const(1.0)}, weights)
+    share = g.input(SHARE, TensorType("float32", ()))
+    found = gradients(g, graph, {loss: share}, _trained(graph))
+    with g.at("loss", ("training", "loss")):
+        some = g.Sign(share)
+        results = {
+            name: g.Mul(value, g.cast(some, value.dtype) if name.startswith(STATISTICS) else share)
+            for name, value in graph.outputs.items()
+            if name.startswith(STATISTICS) or not value.rank
+        }
+    return g.graph(results | {f"{GRADIENT}{w.name}": found[w] for w in _trained(graph) if w in found})
+
+
+def sum_of_shares(
+    graph: Graph, share: Graph, count: int, optimizer: Optimizer, factors: Mapping[str, float] = {}
+) -> Graph:
+    """The rest of the step: what `count` shares gave, as `NAME/0` and so on, added up, and the update."""
+    g = Builder.onto(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
+    with g.at("shares", ("training",)):
+        totals = {}
+        for name, value in share.outputs.items():
+            parts = [g.input(f"{name}/{number}", value.type) for number in range(count)]
+            totals[name] = parts[0] if count == 1 else g.Sum(*parts)
+    known = {name: total for name, total in totals.items() if not name.startswith(GRADIENT)}
+    found: dict[Value, Value] = {w: totals[name] for w in _trained(graph) if (name := f"{GRADIENT}{w.name}") in totals}
+    _renew(g, optimizer, factors, found)
+    return g.graph(known)
+
+
+def _trained(graph: Graph) -> list[Parameter]:
+    return [p for p in graph.parameters.values() if p.trainable]
+
+
+def _renew(g: Builder, optimizer: Optimizer, factors: Mapping[str, float], found: Mapping[Value, Value]) -> None:
+    """Gives all weights that are trained, and their slots, their new values."""
+    weights = [p for p in g.parameters.values() if p.trainable]
     with g.at("optimizer", ("training", "optimizer")):
         # What the loss does not depend on decays and is projected all the same, as in Keras.
         changed: dict[Parameter, Value] = {w: found[w] if w in found else g.zeros(w) for w in weights}
@@ -83,7 +125,6 @@ def training_step(
         for weight, gradient in optimizer.clip(g, changed).items():
             with g.at(weight.name):
                 _update(g, optimizer, weight, gradient, rates[of[weight]], shared[of[weight]])
-    return g.graph(dict(graph.outputs))
 
 
 def _update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -91,6 +92,11 @@ def parameters_of(graph: Graph) -> int:
     return sum(prod(value.shape) for value in values if value.type.is_fixed())
 
 
+def macs_of(graph: Graph) -> int | None:
+    """Multiply-adds of a whole graph, for one sample; None where a size is symbolic."""
+    return _macs(graph.nodes)
+
+
 def _weights(graph: Graph) -> dict[str, dict[str, Parameter | State]]:
     """The weights of each layer whose shapes are known."""
     weights: dict[str, dict[str, Parameter | State]] = {}
@@ -101,7 +107,7 @@ def _weights(graph: Graph) -> dict[str, dict[str, Parameter | State]]:
     return weights
 
 
-def _macs(nodes: list[Node]) -> int | None:
+def _macs(nodes: Iterable[Node]) -> int | None:
     total: Dim = 0
     for node in nodes:
         count = MACS.get(node.op)

@@ -18,11 +18,12 @@ import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError, listed, path_text, suggestion
 from ..files import UnsafePath, open_beneath, open_file, shown
+from ..training.names import target_name
 from ..training.section import Data
 from ..types import TensorType
 from .conform import Wanted, agree, conform
 from .faults import Faults, FeedError
-from .plan import Plan, target_name
+from .plan import Plan
 from .session import element_type
 from .tables import Table, read_table
 

@@ -25,6 +25,7 @@ from ..passes.row_blocked import row_blocked
 from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
 from ..passes.turned_products import has_products_to_turn, with_turned_products
+from ..training.names import RATE, SLOTS, target_name
 from .adapt import adapted
 from .data import Samples
 from .denormals import can_flush
@@ -32,12 +33,13 @@ from .faults import FeedError
 from .kernels import block_size, has_scaled_sums
 from .lanes import Lane, Slot
 from .machine import thread_count
-from .plan import RATE, SLOTS, Augmented, Plan, target_name
+from .plan import Augmented, Plan
 from .progress import History, Totals, Weights
 from .providers import CPU, resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
 from .row_tables import RowTables, has_rows
 from .session import element_type, joined
+from .shares import Shares, shared_out
 from .variables import SETS, HostVariables, Runner, on_host, place, takes_text
 from .weights import fitting
 
@@ -77,7 +79,8 @@ class Engine:
         joins = fast and on_host(plan.train, self.provider) and plan.training.remat is None
         bound = joins and self.provider.full == CPU and not takes_text(plan.train)
         tables = self._by_rows() if bound else None
-        step = tables.graph if tables else plan.train
+        self._shared = shared_out(plan, self.threads) if bound and not tables else None
+        step = tables.graph if tables else self._shared.rest if self._shared else plan.train
         for name, state in tables.further.items() if tables else ():
             start[name] = np.zeros(state.shape, element_type(state.dtype))
         self._step, packs = packed(step) if joins else (step, {})
@@ -85,12 +88,13 @@ class Engine:
         self._in_place = renewed_in_place(self._step) if bound and not tables else frozenset()
         self._variables = place(step, start, self.provider, packs, tables, self._in_place)
         self._tables = RowTables(tables, self._variables, self._plain) if tables else None
-        self._train: Runner | None = None
+        self._train: Runner | Shares | None = None
         self._suits_cpu = fast and self.provider.full == CPU
         self.flushes = self._suits_cpu and can_flush()
         """Whether denormals are zero in its runs."""
-        convolves = any(told.op == "Conv" for told in self._step.gradients.values())
-        turns = has_products_to_turn(self._step)
+        work = self._shared.share if self._shared else self._step
+        convolves = any(told.op == "Conv" for told in work.gradients.values())
+        turns = has_products_to_turn(work)
         self._depends = self._suits_cpu and (convolves or turns)  # on how many samples come
         self._made_for = 0  # so many
         self._more = 0  # steps in a row with more
@@ -98,16 +102,27 @@ class Engine:
         self._lanes: tuple[Lane, Lane] | None = None
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
-    def _training(self, samples: int, *, fit: bool = False) -> Runner:
+    def _training(self, samples: int, *, fit: bool = False) -> Runner | Shares:
         """What runs a step of any number of samples, and is fastest with that for which it was made: a fit's, or the
         number of the first step, or a larger one that came some times in a row."""
         others = self._depends and samples != self._made_for
         self._more = self._more + 1 if others and samples > self._made_for else 0
         if self._train is None or self._more > PATIENCE or (others and fit):
             self._made_for, self._more, self._lanes = samples, 0, None  # lanes are bound to the session that goes
-            graph = self._suited(self._step, samples, self.plan.training.remat)
-            self._train = self._loaded(graph, self.plan.fetched, self._tables.step.kept if self._tables else ())
+            self._train = self._made_for_shares(samples) if self._shared else self._made_whole(samples)
         return self._train
+
+    def _made_whole(self, samples: int) -> Runner:
+        graph = self._suited(self._step, samples, self.plan.training.remat)
+        return self._loaded(graph, self.plan.fetched, self._tables.step.kept if self._tables else ())
+
+    def _made_for_shares(self, samples: int) -> Shares:
+        assert self._shared is not None
+        step, fetched = self._shared, self.plan.fetched
+        graph = self._suited(step.share, max(1, samples // step.count), threads=1)
+        # A session each: what one thread has in its cache would else be where the other writes next.
+        shares = [self._loaded(graph, step.share.outputs, threads=1) for _ in range(step.count)]
+        return Shares(step, shares, self._loaded(self._suited(self._step), fetched, rests=True), fetched)
 
     def _by_rows(self) -> ByRows | None:
         """The step with tables by rows, as the spec alone decides it."""
@@ -130,8 +145,11 @@ class Engine:
         return self._loaded(self._suited(graph), fetched)
 
     @uncollected()
-    def _suited(self, graph: Graph, samples: int | None = None, remat: str | None = None) -> Graph:
+    def _suited(
+        self, graph: Graph, samples: int | None = None, remat: str | None = None, threads: int | None = None
+    ) -> Graph:
         """The graph with what was learned, in the form that suits the machine."""
+        batch, threads = samples or self.plan.training.batch_size, threads or self.threads
         try:
             graph = settled(graph, self.learned)
         except NotLearned as error:
@@ -140,17 +158,25 @@ class Engine:
         if self._suits_cpu:
             graph = with_rows_once(graph)
             if block_size() > 1:
-                graph = blocked(planes(raised(graph), block_size()), block_size(), samples, self.threads)
-                graph = row_blocked(graph, block_size(), self.plan.training.batch_size)
+                graph = blocked(planes(raised(graph), block_size()), block_size(), samples, threads)
+                graph = row_blocked(graph, block_size(), batch)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
             graph = with_fused_products(with_turned_products(graph, samples))
-            graph = with_copied_sums(graph, samples or self.plan.training.batch_size)
+            graph = with_copied_sums(graph, batch)
         return rematerialised(graph, remat, self.plan.training.batch_size)
 
     @uncollected()
-    def _loaded(self, graph: Graph, fetched: Iterable[str], kept: Iterable[str] = ()) -> Runner:
-        return Runner(graph, fetched, self._variables, self.provider, self.threads, kept, self.flushes)
+    def _loaded(
+        self,
+        graph: Graph,
+        fetched: Iterable[str],
+        kept: Iterable[str] = (),
+        threads: int | None = None,
+        rests: bool = False,
+    ) -> Runner:
+        threads = threads or self.threads
+        return Runner(graph, fetched, self._variables, self.provider, threads, kept, self.flushes, rests)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 

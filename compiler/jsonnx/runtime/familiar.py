@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..training.names import RATE, target_name
 from .conform import holds
 from .data import Samples
-from .plan import RATE, target_name
 
 
 class Layout(NamedTuple):

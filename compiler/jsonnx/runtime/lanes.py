@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .plan import RATE, Plan
+from ..training.names import RATE
+from .plan import Plan
 from .random import batch_sizes, step_randoms
+from .shares import Shares
 from .variables import Runner
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ by one, a fit of 784-512-10 took a tenth longer on two processors: each waits fo
 class Slot:
     """The places of one step: `feeds` and `results` are arrays that are overwritten, `further` what else it is fed."""
 
-    def __init__(self, runner: Runner, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> None:
+    def __init__(self, runner: Runner | Shares, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> None:
         self.runner, self.feeds, self.results = runner, feeds, results
         self.further: dict[str, np.ndarray] = {}
         self.run = runner.bound(feeds, results)
@@ -40,7 +42,7 @@ class Slot:
 class Lane:
     """Slots for full batches of some samples, one behind the other."""
 
-    def __init__(self, plan: Plan, runner: Runner, samples: Samples, batch_size: int) -> None:
+    def __init__(self, plan: Plan, runner: Runner | Shares, samples: Samples, batch_size: int) -> None:
         self._plan, self._runner, self.samples, self._batch_size = plan, runner, samples, batch_size
         self._sizes = sizes = samples.sizes()
         count = self._count(samples)
@@ -65,7 +67,7 @@ class Lane:
             most = 1  # what is drawn for a step takes long, and much room
         return max(1, min(most, ROOM // max(1, batch), steps))
 
-    def suits(self, runner: Runner, samples: Samples, batch_size: int) -> bool:
+    def suits(self, runner: Runner | Shares, samples: Samples, batch_size: int) -> bool:
         """Whether the slots serve for other samples, too."""
         alike = (runner, samples.sizes(), batch_size) == (self._runner, self._sizes, self._batch_size)
         return alike and self._count(samples) <= len(self.slots)

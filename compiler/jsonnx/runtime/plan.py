@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..diagnostics import Locate
+from ..training.names import SLOTS, STATISTICS
 from ..training.section import Training
 from ..types import TensorType
 from .conform import Limit, Wanted
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
     from ..graph import Graph
     from ..training.metrics import Metric
     from .adapt import Lesson
-
-RATE = "learning_rate"
-"""The input of the training graph that is the step size."""
-STATISTICS = "metrics/"
-"""What the outputs begin with that are a metric's sums."""
-SLOTS = "optimizer/"
-"""What the states begin with that belong to the optimizer, not to the network."""
-
-
-def target_name(output: str) -> str:
-    """The name under which a graph is fed an output's target."""
-    return f"{output}/target"
 
 
 class Augmenting(Protocol):
@@ -54,6 +43,19 @@ class Augmented:
     """Which images: the name of a fed value, or of the result of `graph`."""
     graph: Graph | None = None
     """What has to be computed of the fed values first."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedStep:
+    """A step in two graphs: what a share of a batch gives, and what renews the variables by what all shares gave.
+
+    `share` takes samples, their targets and how large a `share` of the batch they are, and gives losses, statistics and
+    gradients, of which `rest` takes `NAME/0`, `NAME/1` and so on, and the rate; it gives and renews what a step does.
+    """
+
+    count: int
+    share: Graph
+    rest: Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,8 @@ class Plan:
     """Where in the spec a value stands."""
     lessons: tuple[Lesson, ...] = ()
     """What layers learn from the data before the first step."""
+    shared: Callable[[int], SharedStep] | None = None
+    """The step for so many shares of a batch; None where samples do not stand apart."""
     fingerprint: str = ""
     """Stands for all of the spec that a checkpoint depends on."""
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, listed, path_text, suggestion
-from .plan import STATISTICS, Plan
+from ..training.names import STATISTICS
+from .plan import Plan
 
 if TYPE_CHECKING:
     from .data import Samples

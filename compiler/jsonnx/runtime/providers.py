@@ -228,10 +228,12 @@ def create_session(
     optimization: str = "ORT_ENABLE_ALL",
     planned: bool = True,
     flushes: bool = False,
+    rests: bool = False,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
     """A session on this provider and no other; `planned` says whether it lays its memory out by an earlier run,
-    `flushes` whether its threads take denormals for zero: its calls are to be `flushing`, too.
+    `flushes` whether its threads take denormals for zero: its calls are to be `flushing`, too; `rests` whether they
+    rest when a run ends, and do not wait for the next one for a while, each on a processor.
 
     Raises UsageError `provider-failed` where onnxruntime would have taken another one, CompileError `bad-model`.
     """
@@ -245,6 +247,8 @@ def create_session(
     if provider.name in PROVIDERS:
         for key, text in PROVIDERS[provider.name].entries(model).items():
             options.add_session_config_entry(key, text)
+    if rests:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     create = runtime.InferenceSession
     if flushes:
         options.add_session_config_entry(OPTION, "1")

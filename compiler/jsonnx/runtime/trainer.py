@@ -11,12 +11,13 @@ import numpy as np
 
 from ..diagnostics import CompileError, Diagnostic, UsageError
 from ..interop.strings import as_strings, packed
+from ..training.names import RATE
 from . import checkpoint
 from .data import Arrays, Samples, from_arrays, from_spec
 from .engine import Diverged, Engine
 from .familiar import Familiar
 from .loop import Fit
-from .plan import RATE, Plan
+from .plan import Plan
 from .progress import History, Progress, Totals, Watch
 from .providers import load_runtime
 

@@ -1,0 +1,17 @@
+"""What inputs, outputs and states of training graphs are called."""
+
+RATE = "learning_rate"
+"""The input that is the step size."""
+SHARE = "share"
+"""The input of a share of a step that says how large a part of the batch it gets."""
+GRADIENT = "gradient/"
+"""What the outputs of a share of a step begin with that are a weight's gradient."""
+STATISTICS = "metrics/"
+"""What the outputs begin with that are a metric's sums."""
+SLOTS = "optimizer/"
+"""What the states begin with that belong to the optimizer, not to the network."""
+
+
+def target_name(output: str) -> str:
+    """The name under which a graph is fed an output's target."""
+    return f"{output}/target"

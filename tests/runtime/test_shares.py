@@ -1,0 +1,135 @@
+"""A batch shared out among threads: the same step, whatever its size, and where it is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonnx.api import Trainer
+from jsonnx.runtime import shares
+from jsonnx.runtime.shares import Shares
+from jsonnx.runtime.trainer import Diverged
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(70, 6, 6, 2)).astype(np.float32)
+Y = RNG.integers(3, size=70)
+CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "activation": "relu", "kernel_regularizer": "l2"}
+
+
+def spec(*more: dict[str, Any], **training: Any) -> dict[str, Any]:
+    head = {"type": "Dense", "units": 3, "activation": "softmax"}
+    return {
+        "inputs": {"x": {"shape": [6, 6, 2]}},
+        "layers": [CONV, *more, {"type": "Flatten"}, head],
+        "training": {
+            "loss": "sparse_categorical_crossentropy",
+            "optimizer": {"type": "Adam", "clipnorm": 1.0},
+            "metrics": ["accuracy"],
+            "batch_size": 16,
+            **training,
+        },
+    }
+
+
+@pytest.fixture(autouse=True)
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "WORK", 0)
+    monkeypatch.setattr(shares, "REUSE", 0)
+
+
+def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: int = 2) -> tuple[list[Any], Any]:
+    trainer = Trainer(given, seed=3, threads=threads, fast=fast)
+    figures, start = [], 0
+    for size in sizes:
+        figures.append(trainer.step(X[start : start + size], Y[start : start + size]))
+        start = (start + size) % 20
+    assert isinstance(trainer._engine._train, Shares) == fast
+    return figures, trainer.weights()
+
+
+@pytest.mark.parametrize(
+    "more", [[], [{"type": "Dropout", "rate": 0.4}], [{"type": "Dropout", "rate": 0.4, "noise_shape": [1, 1, 1, 4]}]]
+)
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_shared_step_is_the_whole_one(threads: int, more: list[dict[str, Any]]) -> None:
+    """Of even shares, of uneven ones, and where some get nothing."""
+    sizes = (16, 16, 7, 1, 2, 33, 16)
+    wanted, expected = trained(spec(*more, batch_size=24), False, sizes, threads)
+    found, weights = trained(spec(*more, batch_size=24), True, sizes, threads)
+    for one, other in zip(found, wanted, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+    for name, array in expected.items():
+        np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)
+
+
+def test_a_fit_is_its_steps() -> None:
+    """Bit for bit, the last batch too, and a second fit as the first."""
+    one, other = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
+    for _ in range(2):
+        history = one.fit(X, Y, epochs=1, shuffle=False).history
+        assert isinstance(one._engine._train, Shares)
+        figures = [other.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
+        weights = [16, 16, 16, 16, 6]
+        assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
+        assert history["accuracy"][-1] == pytest.approx(np.average([f["accuracy"] for f in figures], weights=weights))
+        assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
+
+
+def test_it_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Any) -> None:
+    one, other = (Trainer(spec({"type": "Dropout", "rate": 0.3}), seed=3, threads=2) for _ in range(2))
+    one.fit(X, Y, epochs=1)
+    one.save_checkpoint(tmp_path / "run.npz")
+    assert other.load_checkpoint(tmp_path / "run.npz") == []
+    for trainer in (one, other):
+        trainer.step(X[:16], Y[:16])
+    assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
+
+
+def test_a_loss_that_is_no_number_is_taken_back() -> None:
+    trainer = Trainer(spec(), seed=3, threads=2)
+    before = trainer.weights()
+    bad = X[:16].copy()
+    bad[8:] *= 1e38  # the second share's
+    with pytest.raises(Diverged):
+        trainer.step(bad, Y[:16])
+    assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
+    assert np.isfinite(trainer.step(X[:16], Y[:16])["loss"])
+
+
+def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(spec(), seed=3, threads=2)
+    trainer.step(X[:16], Y[:16])
+    runner = trainer._engine._train
+    assert isinstance(runner, Shares)
+    runner._run = None
+
+    def broken(*_: Any) -> Any:
+        def run(_: Any) -> None:
+            raise MemoryError("no room")
+
+        return run
+
+    monkeypatch.setattr(runner._shares[1], "bound", broken)
+    with pytest.raises(MemoryError, match="no room"):
+        trainer.step(X[:16], Y[:16])
+
+
+@pytest.mark.parametrize(
+    ("change", "threads"), [({}, 1), ({"batch_size": 15}, 2), ({"batch_size": 16}, 3), ({"remat": "full"}, 2)]
+)
+def test_where_batches_stay_whole(change: dict[str, Any], threads: int) -> None:
+    trainer = Trainer(spec(**change), threads=threads)
+    trainer.step(X[:15], Y[:15])
+    assert not isinstance(trainer._engine._train, Shares)
+
+
+def test_small_work_and_large_weights_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(spec(), threads=2)
+    macs, weights = 16 * (4 * 4 * 4 * 18 + 64 * 3), 4 * 18 + 4 + 64 * 3 + 3
+    for name, least in (("WORK", macs), ("REUSE", macs / 4 / weights)):
+        monkeypatch.setattr(shares, name, least)
+        assert shares.shared_out(trainer.plan, 2)
+        monkeypatch.setattr(shares, name, least * 1.01)
+        assert not shares.shared_out(trainer.plan, 2)
+        monkeypatch.setattr(shares, name, 0)
