@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -97,12 +101,30 @@ def test_a_loss_that_is_no_number_is_taken_back() -> None:
     assert np.isfinite(trainer.step(X[:16], Y[:16])["loss"])
 
 
+def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
+    """Its sessions are large: they do not wait for a search for garbage."""
+    trainer = Trainer(spec(), seed=3, threads=2)
+    trainer.step(X[:16], Y[:16])
+    trainer.fit(X, Y, epochs=1)
+    runner = weakref.ref(trainer._engine._train)
+    threads = threading.active_count()
+    gc.disable()
+    try:
+        del trainer
+        assert runner() is None
+    finally:
+        gc.enable()
+    deadline = time.monotonic() + 10
+    while threading.active_count() >= threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() < threads
+
+
 def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
     runner = trainer._engine._train
     assert isinstance(runner, Shares)
-    runner._run = None
 
     def broken(*_: Any) -> Any:
         def run(_: Any) -> None:
@@ -111,6 +133,7 @@ def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPat
         return run
 
     monkeypatch.setattr(runner._shares[1], "bound", broken)
+    runner._run = runner.bound({}, runner._results)
     with pytest.raises(MemoryError, match="no room"):
         trainer.step(X[:16], Y[:16])
 

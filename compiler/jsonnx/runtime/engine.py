@@ -120,7 +120,7 @@ class Engine:
         assert self._shared is not None
         step, fetched = self._shared, self.plan.fetched
         graph = self._suited(step.share, max(1, samples // step.count), threads=1)
-        # A session each: what one thread has in its cache would else be where the other writes next.
+        # A session each: threads would hand each other memory of one that they share.
         shares = [self._loaded(graph, step.share.outputs, threads=1) for _ in range(step.count)]
         return Shares(step, shares, self._loaded(self._suited(self._step), fetched, rests=True), fetched)
 
