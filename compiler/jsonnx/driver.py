@@ -282,7 +282,7 @@ def training_graph(checked: Checked, scored: Graph) -> Graph:
 
 
 def shared_step(typed: TypedNetwork, scored: Graph, count: int) -> SharedStep:
-    """The same, for so many shares of a batch."""
+    """A training step for so many shares of a batch."""
     training = typed.network.training
     assert training is not None
     share = quick(share_of_step(scored, training.batch_size // count))

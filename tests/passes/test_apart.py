@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from jsonnx.driver import plan
+from jsonnx.layers import LAYERS
 from jsonnx.validation import check
 
 Layers = list[dict[str, Any]]
@@ -17,6 +18,8 @@ POOL = {"type": "MaxPooling2D"}
 MEAN, MEAN2 = {"type": "GlobalAveragePooling1D"}, {"type": "GlobalAveragePooling2D"}
 FLAT = {"type": "Flatten"}
 HEAD = {"type": "Dense", "units": 3}
+FOUR = {"type": "Dense", "units": 4}
+TURNED = {"type": "ops.transpose"}
 
 
 def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) -> bool:
@@ -54,6 +57,19 @@ def test_samples_that_stand_apart(layers: Layers, shape: list[int]) -> None:
         ([HEAD, {"type": "Softmax", "axis": 0}], [5]),
         ([HEAD, {"type": "UnitNormalization", "axis": 0}], [5]),
         ([{"type": "SpectralNormalization", "layer": HEAD}], [5]),
+        ([FOUR, TURNED, {"type": "ops.reshape", "newshape": [-1, 4]}, HEAD], [4]),
+        ([FOUR, {"type": "ops.reshape", "newshape": [4, -1]}, TURNED], [4]),
+        ([FOUR, {"type": "ops.tile", "repeats": [2, 1]}, {"type": "ops.reshape", "newshape": [-1, 8]}], [4]),
+        ([FOUR, {"type": "ops.flip", "axis": 0}], [4]),
+        (
+            [
+                {"type": "ops.transpose", "axes": [1, 0, 2]},
+                {"type": "ops.reshape", "newshape": [-1, 24]},
+                {"type": "ops.reshape", "newshape": [-1, 6, 4]},
+                HEAD,
+            ],
+            [6, 4],
+        ),
     ],
 )
 def test_samples_that_meet_in_a_layer(layers: Layers, shape: list[int]) -> None:
@@ -72,6 +88,21 @@ def test_samples_that_meet_in_a_layer(layers: Layers, shape: list[int]) -> None:
 )
 def test_losses_are_means_over_samples(loss: Any, stands: bool) -> None:
     assert apart([HEAD, {"type": "Softmax"}], [5], loss) == stands
+
+
+@pytest.mark.parametrize(("metric", "stands"), [("mae", True), ("accuracy", True), ("binary_accuracy", True), ("hinge", False)])
+def test_statistics_are_sums_over_samples(metric: str, stands: bool) -> None:
+    """A hinge takes targets for labels of 0 and 1 where all of a batch are."""
+    one = [{"type": "Dense", "units": 1, "activation": "sigmoid"}]
+    assert apart(one, [5], "mse", metrics=[metric]) == stands
+
+
+@pytest.mark.parametrize(
+    "kind", [name for name, brick in LAYERS.names.items() if getattr(brick, "mixes_samples", False)]
+)
+def test_layers_that_say_so_mix_samples(kind: str) -> None:
+    inner = {"layer": HEAD} if kind == "SpectralNormalization" else {}
+    assert not apart([{"type": kind, **inner}, HEAD], [5])
 
 
 def test_a_loss_that_counts_some_places_only_is_none() -> None:

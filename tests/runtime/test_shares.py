@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import time
 import weakref
@@ -99,6 +101,58 @@ def test_a_loss_that_is_no_number_is_taken_back() -> None:
         trainer.step(bad, Y[:16])
     assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
     assert np.isfinite(trainer.step(X[:16], Y[:16])["loss"])
+
+
+def test_a_share_of_nothing_gives_nothing() -> None:
+    """Not even of a gradient without bound."""
+    root = {
+        "inputs": {"x": {"shape": [3]}},
+        "layers": [{"type": "Dense", "units": 2, "kernel_initializer": "zeros"}, {"type": "ops.sqrt"}],
+        "training": {"loss": "mse", "optimizer": {"type": "SGD", "clipvalue": 1.0}},
+    }
+    trainer = Trainer(root, threads=2)
+    trainer.step(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32))
+    assert isinstance(trainer._engine._train, Shares)
+    assert all(np.isfinite(array).all() for array in trainer.weights().values())
+
+
+def test_a_layer_may_be_called_gradient() -> None:
+    """Its weights' names are not those of other layers' gradients."""
+    inner = {"type": "TimeDistributed", "name": "gradient", "layer": {"type": "Dense", "units": 4}}
+    named = {
+        "inputs": {"x": {"shape": [3, 4]}},
+        "layers": [inner, {"type": "Dense", "units": 4, "name": "dense"}],
+        "training": {"loss": "mse", "optimizer": {"type": "SGD", "learning_rate": 0.1}},
+    }
+    x, y = RNG.normal(size=(2, 16, 3, 4)).astype(np.float32)
+    found = []
+    for fast in (True, False):
+        trainer = Trainer(named, seed=1, threads=2, fast=fast)
+        trainer.step(x, y)
+        found.append(trainer.weights())
+    for name, array in found[1].items():
+        np.testing.assert_allclose(found[0][name], array, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_goes_on() -> None:
+    trainer = Trainer(spec(), seed=3, threads=2)
+    trainer.step(X[:16], Y[:16])
+    runner = trainer._engine._train
+    assert isinstance(runner, Shares)
+    child = os.fork()
+    if child == 0:  # the threads of a session's own are not there either, so this one's alone
+        end = runner._others[0].begin(lambda _: None, {})
+        os._exit(0 if end() is None else 1)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if (ended := os.waitpid(child, os.WNOHANG))[0]:
+            assert ended[1] == 0
+            return
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("it waits for a thread that is not there")
 
 
 def test_a_trainer_that_goes_leaves_nothing_behind() -> None:

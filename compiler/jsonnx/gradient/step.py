@@ -69,35 +69,30 @@ def training_step(
 def share_of_step(graph: Graph, samples: int | None = None) -> Graph:
     """What a share of a batch gives of a step: a graph with a `loss`, plus backward pass.
 
-    `share` is fed, the share of the batch's samples that it gets; losses and gradients (`gradient/NAME`) are its share
-    of them, so that those of all shares add up to the batch's. That is so where samples stand apart and the loss is a
-    mean of theirs (`passes.apart`). A share of nothing gives zeros, whatever it is fed. `samples` as for
-    `training_step`. Raises MissingRule.
+    It is fed how large a share of the batch's samples it gets (`SHARE`); losses and gradients (`GRADIENT` before the
+    weight's name) are by that share, so that those of all shares add up to the batch's. That is so where samples stand
+    apart and the loss is a mean of theirs (`passes.apart`). `samples` as for `training_step`. Raises MissingRule.
     """
     g = Builder.onto(graph)
     g.samples = samples
     loss = graph.outputs["loss"]
     share = g.input(SHARE, TensorType("float32", ()))
     found = gradients(g, graph, {loss: share}, _trained(graph))
+    results = {name: value for name, value in graph.outputs.items() if name.startswith(STATISTICS)}
     with g.at("loss", ("training", "loss")):
-        some = g.Sign(share)
-        results = {
-            name: g.Mul(value, g.cast(some, value.dtype) if name.startswith(STATISTICS) else share)
-            for name, value in graph.outputs.items()
-            if name.startswith(STATISTICS) or not value.rank
-        }
+        results |= {name: g.Mul(value, share) for name, value in graph.outputs.items() if not value.rank}
     return g.graph(results | {f"{GRADIENT}{w.name}": found[w] for w in _trained(graph) if w in found})
 
 
 def sum_of_shares(
     graph: Graph, share: Graph, count: int, optimizer: Optimizer, factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The rest of the step: what `count` shares gave, as `NAME/0` and so on, added up, and the update."""
+    """The rest of the step: what `count` shares gave, as `NAME+0` and so on, added up, and the update."""
     g = Builder.onto(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
     with g.at("shares", ("training",)):
         totals = {}
         for name, value in share.outputs.items():
-            parts = [g.input(f"{name}/{number}", value.type) for number in range(count)]
+            parts = [g.input(f"{name}+{number}", value.type) for number in range(count)]
             totals[name] = parts[0] if count == 1 else g.Sum(*parts)
     known = {name: total for name, total in totals.items() if not name.startswith(GRADIENT)}
     found: dict[Value, Value] = {w: totals[name] for w in _trained(graph) if (name := f"{GRADIENT}{w.name}") in totals}

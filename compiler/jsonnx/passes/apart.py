@@ -1,24 +1,30 @@
 """Whether the samples of a batch stand apart: what the network makes of one depends on no other.
 
 Then a batch can be parted, and the gradients of its parts, each by its share, add up to the batch's. Told by the
-operators, value by value: along which axis samples lie, and, of the losses, whether they are means over these. An
-operator that is not known here, or is used along that axis, counts as one that mixes samples: a batch normalization's
-means, an area's overlap, a loss that counts some of its terms only.
+operators, value by value: along which axis samples lie, one behind the other, and, of the losses, whether they are
+means over these. An operator that is not known here counts as one that mixes samples, as one does that works along that
+axis: a batch normalization's means, an area's overlap, a loss that counts some of its terms only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import prod
 
 from ..graph import Constant, Graph, Node, Value, needed
+from ..training.names import STATISTICS
 from ..types import BATCH, Size
-from .layout_rules import BROADCASTING, UNARY
+from .layout_rules import BROADCASTING, REDUCTIONS, UNARY
 
 ELEMENTWISE = {*UNARY.split(), *BROADCASTING.split()}
 LINEAR = {"Add", "Identity", "Neg", "Sub", "Sum"}
 """Of means and of what is the same for all samples they make a mean again."""
-SHAPING = {"Expand", "Flatten", "OneHot", "Pad", "Reshape", "Squeeze", "Tile", "Transpose", "Unsqueeze"}
-"""They keep samples apart where samples still lie along one axis, whole."""
+SHAPING = {"Expand", "OneHot", "Squeeze", "Transpose", "Unsqueeze"}
+"""They leave the order along every axis as it is."""
+FOLDING = {"Flatten", "Reshape"}
+"""They may fold the axis of samples with others, or unfold it."""
+REPEATING = {"Pad": 0, "Tile": 1}
+"""By what operand they leave an axis as it is."""
 PRODUCTS = {"Einsum", "FusedMatMul", "Gemm", "MatMul"}
 """They sum over an axis that their result lacks."""
 POOLS = {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"}
@@ -35,7 +41,7 @@ class _Mixed(Exception):
 
 class _Samples:
     """Of the values of a graph, along which axis samples lie, and which are means over them. All others are the same
-    for all samples."""
+    for all samples. Along that axis stands first all that belongs to the first sample, then the second's, and so on."""
 
     def __init__(self) -> None:
         self.axis: dict[Value, int] = {}
@@ -63,15 +69,7 @@ class _Samples:
         if node.op in SIZES:
             self.sizes.update(node.outputs)
             return
-        if node.op in (
-            "ReduceMean",
-            "ReduceSum",
-            "ReduceMax",
-            "ReduceMin",
-            "ReduceProd",
-            "ReduceL2",
-            "ReduceLogSumExp",
-        ):
+        if node.op in REDUCTIONS.split():
             if not any(map(_axes, node.outputs)) and node.op == "ReduceMean":
                 self.means.update(node.outputs)
                 return
@@ -105,11 +103,13 @@ class _Samples:
         along = ALONG.get(node.op)
         if along is not None:
             return all(place == axis for _, place in places) and axis not in along(node, x.rank)
-        return node.op in SHAPING and len(places) == 1 and x is node.inputs[0]
+        if len(places) > 1 or x is not node.inputs[0]:
+            return False
+        return node.op in SHAPING or _folds_behind(node, x, axis) or _leaves(node, x, axis)
 
     def _of_sizes(self, node: Node) -> None:
         """What is made of sizes is a size; or a tensor that has some, and the same everywhere."""
-        if node.op in ("ConstantOfShape", "Expand", "Reshape"):
+        if node.op in ("ConstantOfShape", "Expand"):
             self.begin(node.outputs)
         elif any("int" not in x.dtype and x.dtype != "bool" for x in node.outputs) or any(map(_axes, node.outputs)):
             raise _Mixed
@@ -124,7 +124,7 @@ class _Samples:
         if (
             node.op in LINEAR
             or (scaled and sum(x in self.means for x in node.inputs if x) == 1)
-            or (node.op in SHAPING and node.inputs[0] in self.means)
+            or (node.op in SHAPING | FOLDING and node.inputs[0] in self.means)
         ):
             self.means.update(node.outputs)
         else:
@@ -157,6 +157,20 @@ def _axes(value: Value) -> list[int]:
 
 def _counts_samples(size: Size) -> bool:
     return any(str(BATCH) in symbol for symbol, _ in size.terms)
+
+
+def _folds_behind(node: Node, x: Value, axis: int) -> bool:
+    """Whether the axis of samples is folded, if at all, with axes behind it, and so are those before it."""
+    places = _axes(node.outputs[0])
+    return node.op in FOLDING and len(places) == 1 and prod(node.outputs[0].shape[: places[0]]) == prod(x.shape[:axis])
+
+
+def _leaves(node: Node, x: Value, axis: int) -> bool:
+    """Whether nothing is put before, behind or between the samples."""
+    operand = node.input(1)
+    if node.op not in REPEATING or node.input(3) is not None or not isinstance(operand, Constant):
+        return False
+    return all(count == REPEATING[node.op] for count in operand.array.reshape(-1, x.rank)[:, axis].tolist())
 
 
 def _axis(node: Node, rank: int) -> set[int]:
@@ -195,15 +209,23 @@ ALONG: Mapping[str, Callable[[Node, int], set[int]]] = {
 
 
 def stand_apart(graph: Graph) -> bool:
-    """Whether the samples of a graph with a `loss` do, and its losses are means of theirs."""
+    """Whether the samples of a graph with a `loss` do, its losses are means of theirs, and statistics their sums."""
+    fed = [*graph.inputs.values(), *graph.randoms.values()]
     losses = [value for value in graph.outputs.values() if not value.rank]
+    statistics = [value for name, value in graph.outputs.items() if name.startswith(STATISTICS)]
     samples = _Samples()
     try:
-        samples.begin([*graph.inputs.values(), *graph.randoms.values()])
+        samples.begin(fed)
         for node in needed(graph.nodes, losses):
             samples.follow(node)
     except _Mixed:
         return False
-    fed = [*graph.inputs.values(), *graph.randoms.values()]
     whole = all(x.shape[axis] == BATCH for x in fed if (axis := samples.axis.get(x)) is not None)
-    return whole and not graph.updates and all(x in samples.means for x in losses)
+    adds = not any(_reduces(node) for node in needed(graph.nodes, statistics) if node.scope.startswith("metrics"))
+    return whole and adds and not graph.updates and all(x in samples.means for x in losses)
+
+
+def _reduces(node: Node) -> bool:
+    """Whether an operator makes something else than a sum of what samples gave."""
+    gone = any(map(_axes, filter(None, node.inputs))) and not any(map(_axes, node.outputs))
+    return gone and node.op in REDUCTIONS.split() and node.op != "ReduceSum"

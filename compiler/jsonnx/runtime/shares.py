@@ -12,10 +12,13 @@ long, and shares as long as ever: 0.5 to 0.6 of the time for small networks, 0.8
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 import numpy as np
 
@@ -35,7 +38,8 @@ WORK = 50_000_000
 small beside it."""
 REUSE = 200
 """How often a batch meets a weight, over the square of the shares: from there on, to have that many gradients of it and
-to add them up takes less time than is gained. A Dense layer in a batch of 1,024 is beyond, just so."""
+to add them up takes less time than is gained. Found with two shares; the square is what gradients, of which each share
+makes all, are to its share of the work."""
 
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays], None]
@@ -54,7 +58,7 @@ class Shares:
         self._parts = [Part(number, len(shares), share.fed, axes) for number, share in enumerate(shares)]
         self._shares, self._rest = shares, rest
         self._made = [_places(graph.outputs) for _ in shares]
-        self._others = ThreadPoolExecutor(len(shares) - 1, "share")
+        self._others = [Helper() for _ in shares[1:]]
         self._results = _places({name: step.rest.outputs[name] for name in fetched})
         self._run = self.bound({}, self._results)
 
@@ -65,23 +69,39 @@ class Shares:
 
     def bound(self, feeds: Arrays, results: Arrays) -> Run:
         """What runs with these arrays, which stay where they are, and with those that it is called with besides."""
-        parts, submit, fed = self._parts, self._others.submit, self._rest.fed  # and not `self`: it holds such a run
-        made = list(zip(self._shares, parts, self._made, strict=True))
-        first, *others = [share.bound(part.of(feeds), places) for share, part, places in made]
-        sums = {f"{name}/{part.number}": array for _, part, places in made for name, array in places.items()}
+        helpers, fed = self._others, self._rest.fed  # and not `self`: it holds such a run
+        made = list(zip(self._shares, self._parts, self._made, strict=True))
+        first, *others = [_one(share, part, feeds, places) for share, part, places in made]
+        sums = {f"{name}+{part.number}": array for _, part, places in made for name, array in places.items()}
         rest = self._rest.bound(sums | _of(feeds, fed), results)
 
         def run(further: Arrays) -> None:
-            begun = [submit(other, part.of(further)) for other, part in zip(others, parts[1:], strict=True)]
+            ends = [helper.begin(other, further) for helper, other in zip(helpers, others, strict=True)]
             try:
-                first(parts[0].of(further))
+                first(further)
             finally:
-                wait(begun)  # they write where those of the next step do
-            for other in begun:
-                other.result()
+                errors = [end() for end in ends]
+            for error in filter(None, errors):
+                raise error
             rest(_of(further, fed))
 
         return run
+
+
+def _one(share: Runner, part: Part, feeds: Arrays, places: Arrays) -> Run:
+    """A share of a step. One of no samples gives zeros."""
+    fixed = part.of(feeds)
+    bound = share.bound(fixed, places)
+
+    def run(further: Arrays) -> None:
+        own = part.of(further)
+        if fixed.get(SHARE, own.get(SHARE)):
+            bound(own)
+            return
+        for array in places.values():
+            array.fill(0)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -95,18 +115,48 @@ class Part:
     """Along which samples lie, of each array that may be fed."""
 
     def of(self, feeds: Arrays) -> dict[str, np.ndarray]:
-        """Its part of these. A share of no samples gets one, which does not count."""
+        """Its part of these; the first shares of few samples have one."""
         part = {}
         for name, array in _of(feeds, self.fed).items():
             axis = self.axes[name]
             if axis is not None:
                 samples = array.shape[axis]
-                start, end = samples * self.number // self.count, samples * (self.number + 1) // self.count
-                rows = slice(start, end) if start < end else slice(1)
-                array = np.ascontiguousarray(array[(slice(None),) * axis + (rows,)])
+                start, end = (-(-samples * number // self.count) for number in (self.number, self.number + 1))
+                array = np.ascontiguousarray(array[(slice(None),) * axis + (slice(start, end),)])
                 part[SHARE] = np.array((end - start) / samples, np.float32)
             part[name] = array
         return part
+
+
+class Helper:
+    """A thread that does what it is told, one thing after the other; it ends when nobody can tell it any more."""
+
+    def __init__(self) -> None:
+        self._orders: SimpleQueue[Any] = SimpleQueue()
+        self._process = 0
+        finalize(self, self._orders.put, None)
+
+    def begin(self, work: Callable[[Arrays], None], given: Arrays) -> Callable[[], BaseException | None]:
+        """Have it begin; what is returned waits for the end, and tells what went wrong."""
+        if self._process != os.getpid():  # in a fork there are no threads but the one that forked
+            self._process = os.getpid()
+            threading.Thread(target=_helping, args=(self._orders,), name="share", daemon=True).start()
+        done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._orders.put((work, given, done))
+        return done.get
+
+
+def _helping(orders: SimpleQueue[Any]) -> None:
+    while (order := orders.get()) is not None:
+        work, given, done = order
+        del order  # nothing of it stays while there is nothing to do
+        try:
+            work(given)
+        except BaseException as error:  # told to whoever waits
+            done.put(error)
+        else:
+            done.put(None)
+        del work, given
 
 
 def shared_out(plan: Plan, threads: int) -> SharedStep | None:

@@ -2,10 +2,10 @@
 
 RATE = "learning_rate"
 """The input that is the step size."""
-SHARE = "share"
+SHARE = "+share"
 """The input of a share of a step that says how large a part of the batch it gets."""
-GRADIENT = "gradient/"
-"""What the outputs of a share of a step begin with that are a weight's gradient."""
+GRADIENT = "+gradient/"
+"""What the outputs of a share of a step begin with that are a weight's gradient. Nobody else's name has a plus."""
 STATISTICS = "metrics/"
 """What the outputs begin with that are a metric's sums."""
 SLOTS = "optimizer/"
