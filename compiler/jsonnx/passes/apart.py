@@ -17,6 +17,7 @@ from ..types import BATCH, Size
 from .layout_rules import BROADCASTING, REDUCTIONS, UNARY
 
 ELEMENTWISE = {*UNARY.split(), *BROADCASTING.split()}
+REDUCING = set(REDUCTIONS.split())
 LINEAR = {"Add", "Identity", "Neg", "Sub", "Sum"}
 """Of means and of what is the same for all samples they make a mean again."""
 SHAPING = {"Expand", "OneHot", "Squeeze", "Transpose", "Unsqueeze"}
@@ -69,7 +70,7 @@ class _Samples:
         if node.op in SIZES:
             self.sizes.update(node.outputs)
             return
-        if node.op in REDUCTIONS.split():
+        if node.op in REDUCING:
             if not any(map(_axes, node.outputs)) and node.op == "ReduceMean":
                 self.means.update(node.outputs)
                 return
@@ -228,4 +229,4 @@ def stand_apart(graph: Graph) -> bool:
 def _reduces(node: Node) -> bool:
     """Whether an operator makes something else than a sum of what samples gave."""
     gone = any(map(_axes, filter(None, node.inputs))) and not any(map(_axes, node.outputs))
-    return gone and node.op in REDUCTIONS.split() and node.op != "ReduceSum"
+    return gone and node.op in REDUCING and node.op != "ReduceSum"
