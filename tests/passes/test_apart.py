@@ -90,7 +90,7 @@ def test_losses_are_means_over_samples(loss: Any, stands: bool) -> None:
     assert apart([HEAD, {"type": "Softmax"}], [5], loss) == stands
 
 
-@pytest.mark.parametrize(("metric", "stands"), [("mae", True), ("accuracy", True), ("binary_accuracy", True), ("hinge", False)])
+@pytest.mark.parametrize(("metric", "stands"), [("mae", True), ("accuracy", True), ("hinge", False)])
 def test_statistics_are_sums_over_samples(metric: str, stands: bool) -> None:
     """A hinge takes targets for labels of 0 and 1 where all of a batch are."""
     one = [{"type": "Dense", "units": 1, "activation": "sigmoid"}]
