@@ -97,6 +97,12 @@ def test_statistics_are_sums_over_samples(metric: str, stands: bool) -> None:
     assert apart(one, [5], "mse", metrics=[metric]) == stands
 
 
+def test_an_accuracy_along_the_batch_is_no_sum() -> None:
+    one = [{"type": "Dense", "units": 1}, {"type": "ops.squeeze", "axis": -1}]
+    assert apart(one, [5], "mse")
+    assert not apart(one, [5], "mse", metrics=["categorical_accuracy"])
+
+
 @pytest.mark.parametrize(
     "kind", [name for name, brick in LAYERS.names.items() if getattr(brick, "mixes_samples", False)]
 )

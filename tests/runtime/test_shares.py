@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jsonnx.api import Trainer
 from jsonnx.runtime import shares
-from jsonnx.runtime.shares import Shares
+from jsonnx.runtime.shares import Helper, Shares
 from jsonnx.runtime.trainer import Diverged
 
 RNG = np.random.default_rng(5)
@@ -134,6 +134,24 @@ def test_a_layer_may_be_called_gradient() -> None:
         np.testing.assert_allclose(found[0][name], array, atol=1e-6, err_msg=name)
 
 
+def test_metrics_may_be_called_anything() -> None:
+    named = spec(metrics=[{"type": "accuracy", "name": "a"}, {"type": "accuracy", "name": "a+0"}])
+    figures = Trainer(named, seed=3, threads=2).step(X[:16], Y[:16])
+    assert figures["a"] == figures["a+0"]
+
+
+def test_a_thread_that_did_not_start_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    helper = Helper()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            helper.begin(lambda _: None, {})
+    assert helper.begin(lambda _: None, {})() is None
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_goes_on() -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
@@ -157,21 +175,22 @@ def test_a_fork_goes_on() -> None:
 
 def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
     """Its sessions are large: they do not wait for a search for garbage."""
+    before = set(threading.enumerate())
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
+    (thread,) = set(threading.enumerate()) - before
     trainer.fit(X, Y, epochs=1)
-    runner = weakref.ref(trainer._engine._train)
-    threads = threading.active_count()
+    runner = trainer._engine._train
+    assert isinstance(runner, Shares)
     gc.disable()
     try:
-        del trainer
-        assert runner() is None
+        left = [weakref.ref(one) for one in (runner, *runner._shares, runner._rest)]
+        del trainer, runner
+        assert [one() for one in left] == [None] * len(left)
     finally:
         gc.enable()
-    deadline = time.monotonic() + 10
-    while threading.active_count() >= threads and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() < threads
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

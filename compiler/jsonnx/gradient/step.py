@@ -87,12 +87,12 @@ def share_of_step(graph: Graph, samples: int | None = None) -> Graph:
 def sum_of_shares(
     graph: Graph, share: Graph, count: int, optimizer: Optimizer, factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The rest of the step: what `count` shares gave, as `NAME+0` and so on, added up, and the update."""
+    """The rest of the step: what `count` shares gave, as `+0/NAME` and so on, added up, and the update."""
     g = Builder.onto(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
     with g.at("shares", ("training",)):
         totals = {}
         for name, value in share.outputs.items():
-            parts = [g.input(f"{name}+{number}", value.type) for number in range(count)]
+            parts = [g.input(f"+{number}/{name}", value.type) for number in range(count)]
             totals[name] = parts[0] if count == 1 else g.Sum(*parts)
     known = {name: total for name, total in totals.items() if not name.startswith(GRADIENT)}
     found: dict[Value, Value] = {w: totals[name] for w in _trained(graph) if (name := f"{GRADIENT}{w.name}") in totals}

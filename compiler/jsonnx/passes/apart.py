@@ -34,6 +34,8 @@ BY_SAMPLE = {"Conv", "ConvTranspose", "DepthToSpace", "GroupNormalization", "Res
 RECURRENT = {"GRU", "LSTM", "RNN"}
 """Operators whose second axis is that of samples, always."""
 SIZES = {"Shape", "Size"}
+COUNTS = {"ReduceSum", "Size"}
+BESIDE = {"Cast", "Concat", "Reshape"}
 
 
 class _Mixed(Exception):
@@ -110,7 +112,7 @@ class _Samples:
 
     def _of_sizes(self, node: Node) -> None:
         """What is made of sizes is a size; or a tensor that has some, and the same everywhere."""
-        if node.op in ("ConstantOfShape", "Expand"):
+        if node.op in ("ConstantOfShape", "Expand") and (node.op != "Expand" or node.inputs[0] not in self.sizes):
             self.begin(node.outputs)
         elif any("int" not in x.dtype and x.dtype != "bool" for x in node.outputs) or any(map(_axes, node.outputs)):
             raise _Mixed
@@ -125,7 +127,7 @@ class _Samples:
         if (
             node.op in LINEAR
             or (scaled and sum(x in self.means for x in node.inputs if x) == 1)
-            or (node.op in SHAPING | FOLDING and node.inputs[0] in self.means)
+            or (node.op in (SHAPING | FOLDING) - {"OneHot"} and node.inputs[0] in self.means)
         ):
             self.means.update(node.outputs)
         else:
@@ -135,8 +137,8 @@ class _Samples:
         body = node.attributes["body"]
         inner = _Samples()
         for x, outer in zip(body.inputs.values(), node.inputs, strict=True):
-            if outer in self.sizes or outer in self.means:
-                raise _Mixed
+            if outer in self.sizes or outer in self.means or (outer in self.axis and not _axes(x)):
+                raise _Mixed  # a number, or the steps are samples
             if _axes(x):
                 inner._place(x)
         for other in body.nodes:
@@ -145,7 +147,7 @@ class _Samples:
     def _place(self, value: Value) -> None:
         """Raises _Mixed where samples do not lie along one axis."""
         axes = _axes(value)
-        if len(axes) > 1:
+        if len(axes) > 1 or any("//" in str(value.shape[axis]) for axis in axes):  # of a quotient, samples may share
             raise _Mixed
         if axes:
             self.axis[value] = axes[0]
@@ -222,11 +224,18 @@ def stand_apart(graph: Graph) -> bool:
     except _Mixed:
         return False
     whole = all(x.shape[axis] == BATCH for x in fed if (axis := samples.axis.get(x)) is not None)
-    adds = not any(_reduces(node) for node in needed(graph.nodes, statistics) if node.scope.startswith("metrics"))
+    adds = _add_up(node for node in needed(graph.nodes, statistics) if node.scope.startswith("metrics"))
     return whole and adds and not graph.updates and all(x in samples.means for x in losses)
 
 
-def _reduces(node: Node) -> bool:
-    """Whether an operator makes something else than a sum of what samples gave."""
-    gone = any(map(_axes, filter(None, node.inputs))) and not any(map(_axes, node.outputs))
-    return gone and node.op in REDUCING and node.op != "ReduceSum"
+def _add_up(nodes: Iterable[Node]) -> bool:
+    """Whether what these make of all samples are sums, and their number, which are only put side by side."""
+    sums: set[Value] = set()
+    for node in nodes:
+        given = [x for x in node.inputs if x is not None]
+        made = not sums.isdisjoint(given)
+        if made or (any(map(_axes, given)) and not any(map(_axes, node.outputs))):
+            if node.op not in (BESIDE if made else COUNTS):
+                return False
+            sums.update(node.outputs)
+    return True

@@ -50,7 +50,7 @@ class SharedStep:
     """A step in two graphs: what a share of a batch gives, and what renews the variables by what all shares gave.
 
     `share` takes samples, their targets and how large a share of the batch they are, and gives losses, statistics and
-    gradients, of which `rest` takes `NAME+0`, `NAME+1` and so on, and the rate; it gives and renews what a step does.
+    gradients, of which `rest` takes `+0/NAME`, `+1/NAME` and so on, and the rate; it gives and renews what a step does.
     """
 
     count: int

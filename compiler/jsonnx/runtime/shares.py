@@ -4,15 +4,14 @@ onnxruntime shares out each operator: all threads meet before the next one, what
 waiting, and what one has in its cache another reads next. With a share of the batch a thread meets the others once in a
 step, when their gradients are added up. The weights are the same for all.
 
-On two processors that have a cache in common a step took 0.77 to 0.98 of the time for recurrent networks, and 0.92 to
-1.04 for those of convolutions. Where they have none, which the owner of a shared machine decides, and may change every
-few minutes (what the other wrote was then read in 24 us for 512 KB, not in 14), whole operators take up to twice as
-long, and shares as long as ever: 0.5 to 0.6 of the time for small networks, 0.8 to 0.9 for large ones.
+On two processors near each other a step took 0.77 to 0.98 of the time for recurrent networks, and 0.92 to 1.04 for
+those of convolutions, 1.1 with 8 samples a share. Far apart, which the owner of a shared machine decides and may change
+every few minutes (what the other wrote was then read in 24 us for 512 KB, not in 14), whole operators take up to twice
+as long, and shares as long as ever: 0.5 to 0.66 of the time for small networks, 0.8 to 0.9 for large ones.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from .variables import Runner
 
 FEWEST = 8
-"""Samples that are worth a share. Of 8, half of a block of the weights' gradients is filled up, and it still gains."""
+"""Samples that are worth a share. Of 8, half of a block of a convolution's weights' gradient is filled up: a U-Net then
+takes 1.1 of the time near each other, 0.87 far apart."""
 WORK = 50_000_000
 """Multiply-adds of a batch, forwards, from which on a step takes so long (2 ms) that to wake a thread and to add up are
 small beside it."""
@@ -72,7 +72,7 @@ class Shares:
         helpers, fed = self._others, self._rest.fed  # and not `self`: it holds such a run
         made = list(zip(self._shares, self._parts, self._made, strict=True))
         first, *others = [_one(share, part, feeds, places) for share, part, places in made]
-        sums = {f"{name}+{part.number}": array for _, part, places in made for name, array in places.items()}
+        sums = {f"+{part.number}/{name}": array for _, part, places in made for name, array in places.items()}
         rest = self._rest.bound(sums | _of(feeds, fed), results)
 
         def run(further: Arrays) -> None:
@@ -81,8 +81,11 @@ class Shares:
                 first(further)
             finally:
                 errors = [end() for end in ends]
-            for error in filter(None, errors):
-                raise error
+            try:
+                for error in filter(None, errors):
+                    raise error
+            finally:
+                errors.clear()  # an error knows this frame, and so all that is here
             rest(_of(further, fed))
 
         return run
@@ -133,14 +136,15 @@ class Helper:
 
     def __init__(self) -> None:
         self._orders: SimpleQueue[Any] = SimpleQueue()
-        self._process = 0
+        self._thread: threading.Thread | None = None
         finalize(self, self._orders.put, None)
 
     def begin(self, work: Callable[[Arrays], None], given: Arrays) -> Callable[[], BaseException | None]:
         """Have it begin; what is returned waits for the end, and tells what went wrong."""
-        if self._process != os.getpid():  # in a fork there are no threads but the one that forked
-            self._process = os.getpid()
-            threading.Thread(target=_helping, args=(self._orders,), name="share", daemon=True).start()
+        if self._thread is None or not self._thread.is_alive():  # it is not in a fork
+            thread = threading.Thread(target=_helping, args=(self._orders,), name="share", daemon=True)
+            thread.start()
+            self._thread = thread
         done: SimpleQueue[BaseException | None] = SimpleQueue()
         self._orders.put((work, given, done))
         return done.get
