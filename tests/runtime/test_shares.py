@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -209,6 +210,26 @@ def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPat
     runner._run = runner.bound({}, runner._results)
     with pytest.raises(MemoryError, match="no room"):
         trainer.step(X[:16], Y[:16])
+
+
+def test_an_error_keeps_nothing() -> None:
+    """It is gone when it is handled, and with it the frames that it went through."""
+
+    class Kept(Exception):
+        pass
+
+    runner = Trainer(spec(), seed=3, threads=2)._engine._training(16)
+    assert isinstance(runner, Shares)
+    runner._others[0].begin = lambda *_: lambda: made.pop()  # type: ignore[method-assign]
+    made = [Kept()]
+    left = weakref.ref(made[0])
+    gc.disable()
+    try:
+        with contextlib.suppress(Kept):
+            runner({"x": X[:16], "dense/target": Y[:16].astype(np.int64), "learning_rate": np.array(0.1, np.float32)})
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

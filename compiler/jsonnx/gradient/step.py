@@ -93,7 +93,7 @@ def sum_of_shares(
         totals = {}
         for name, value in share.outputs.items():
             parts = [g.input(f"+{number}/{name}", value.type) for number in range(count)]
-            totals[name] = parts[0] if count == 1 else g.Sum(*parts)
+            totals[name] = g.Sum(*parts)
     known = {name: total for name, total in totals.items() if not name.startswith(GRADIENT)}
     found: dict[Value, Value] = {w: totals[name] for w in _trained(graph) if (name := f"{GRADIENT}{w.name}") in totals}
     _renew(g, optimizer, factors, found)

@@ -35,7 +35,9 @@ RECURRENT = {"GRU", "LSTM", "RNN"}
 """Operators whose second axis is that of samples, always."""
 SIZES = {"Shape", "Size"}
 COUNTS = {"ReduceSum", "Size"}
+"""What statistics are made of."""
 BESIDE = {"Cast", "Concat", "Reshape"}
+"""What puts them side by side."""
 
 
 class _Mixed(Exception):
@@ -112,7 +114,7 @@ class _Samples:
 
     def _of_sizes(self, node: Node) -> None:
         """What is made of sizes is a size; or a tensor that has some, and the same everywhere."""
-        if node.op in ("ConstantOfShape", "Expand") and (node.op != "Expand" or node.inputs[0] not in self.sizes):
+        if node.op == "ConstantOfShape" or (node.op == "Expand" and node.inputs[0] not in self.sizes):
             self.begin(node.outputs)
         elif any("int" not in x.dtype and x.dtype != "bool" for x in node.outputs) or any(map(_axes, node.outputs)):
             raise _Mixed
@@ -216,24 +218,28 @@ def stand_apart(graph: Graph) -> bool:
     fed = [*graph.inputs.values(), *graph.randoms.values()]
     losses = [value for value in graph.outputs.values() if not value.rank]
     statistics = [value for name, value in graph.outputs.items() if name.startswith(STATISTICS)]
+    followed = needed(graph.nodes, losses)
     samples = _Samples()
     try:
         samples.begin(fed)
-        for node in needed(graph.nodes, losses):
+        for node in followed:
             samples.follow(node)
     except _Mixed:
         return False
     whole = all(x.shape[axis] == BATCH for x in fed if (axis := samples.axis.get(x)) is not None)
-    adds = _add_up(node for node in needed(graph.nodes, statistics) if node.scope.startswith("metrics"))
+    known = set(followed)
+    adds = _add_up([node for node in needed(graph.nodes, statistics) if node not in known], samples.means)
     return whole and adds and not graph.updates and all(x in samples.means for x in losses)
 
 
-def _add_up(nodes: Iterable[Node]) -> bool:
-    """Whether what these make of all samples are sums, and their number, which are only put side by side."""
+def _add_up(nodes: Iterable[Node], means: set[Value]) -> bool:
+    """Whether what these make of all samples are sums, and their number, which are only put side by side; no means."""
     sums: set[Value] = set()
     for node in nodes:
         given = [x for x in node.inputs if x is not None]
         made = not sums.isdisjoint(given)
+        if not means.isdisjoint(given):
+            return False
         if made or (any(map(_axes, given)) and not any(map(_axes, node.outputs))):
             if node.op not in (BESIDE if made else COUNTS):
                 return False

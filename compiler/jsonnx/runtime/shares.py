@@ -80,12 +80,12 @@ class Shares:
             try:
                 first(further)
             finally:
-                errors = [end() for end in ends]
+                failed = next(filter(None, [end() for end in ends]), None)
             try:
-                for error in filter(None, errors):
-                    raise error
+                if failed is not None:
+                    raise failed
             finally:
-                errors.clear()  # an error knows this frame, and so all that is here
+                del failed  # it knows this frame, and so all that is here
             rest(_of(further, fed))
 
         return run
