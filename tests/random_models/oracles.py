@@ -24,7 +24,7 @@ from jsonnx.graph import Builder, Graph
 from jsonnx.layers import LAYERS
 from jsonnx.layers.time_distributed import along_batch
 from jsonnx.model import Model
-from jsonnx.passes import by_rows
+from jsonnx.passes import by_rows, own_rows, packing
 from jsonnx.passes.bind import bind
 from jsonnx.passes.layout import channels_first
 from jsonnx.passes.lower import lower
@@ -285,6 +285,13 @@ def shared(case: Case) -> None:
             compare("shared", partial(trainings, case, 2), GRADIENT)
 
 
+def threads(case: Case) -> None:
+    """Steps by two threads, which have rows of weights of their own however small these are, are those of the plain
+    graph."""
+    with patch.multiple(own_rows, LARGE=0, FEW=SIZES[0]["batch"]), patch.object(packing, "SMALL", 0):
+        compare("threads", partial(trainings, case, 2), GRADIENT)
+
+
 def trainings(case: Case, threads: int, draw: int) -> Evaluated:
     """Some steps in a fast form and in the plain one."""
 
@@ -374,7 +381,7 @@ def names(case: Case) -> None:
 
 
 ORACLES: tuple[Callable[[Case], None], ...] = (shapes, forward, bytes_, batches, names)
-TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step, trainer, shared)
+TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step, trainer, shared, threads)
 
 
 def examine(spec: dict[str, Any], seed: int = 0, only: Iterable[str] | None = None) -> list[Broken]:

@@ -17,6 +17,7 @@ from ..passes.by_rows import ByRows, by_rows
 from ..passes.copied_sums import with_copied_sums
 from ..passes.fused_products import with_fused_products
 from ..passes.in_place import renewed_in_place
+from ..passes.own_rows import has_few_to_sum, with_own_rows
 from ..passes.packing import packed
 from ..passes.planes import planes
 from ..passes.raised import raised
@@ -94,8 +95,8 @@ class Engine:
         """Whether denormals are zero in its runs."""
         work = self._shared.share if self._shared else self._step
         convolves = any(told.op == "Conv" for told in work.gradients.values())
-        turns = has_products_to_turn(work)
-        self._depends = self._suits_cpu and (convolves or turns)  # on how many samples come
+        suits_few = has_products_to_turn(work) or has_few_to_sum(work)
+        self._depends = self._suits_cpu and (convolves or suits_few)  # on how many samples come
         self._made_for = 0  # so many
         self._more = 0  # steps in a row with more
         self._prepared: dict[str, Runner] = {}
@@ -162,7 +163,8 @@ class Engine:
                 graph = row_blocked(graph, block_size(), batch)
             if has_scaled_sums():
                 graph = with_scaled_sums(graph)
-            graph = with_fused_products(with_turned_products(graph, samples))
+            graph = with_own_rows(with_turned_products(graph, samples), samples, threads)
+            graph = with_fused_products(graph)
             graph = with_copied_sums(graph, batch)
         return rematerialised(graph, remat, self.plan.training.batch_size)
 
