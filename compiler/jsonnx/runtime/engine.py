@@ -27,6 +27,7 @@ from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
 from ..passes.turned_products import has_products_to_turn, with_turned_products
 from ..training.names import RATE, SLOTS, target_name
+from ..types import BATCH
 from .adapt import adapted
 from .data import Samples
 from .denormals import can_flush
@@ -94,9 +95,12 @@ class Engine:
         self.flushes = self._suits_cpu and can_flush()
         """Whether denormals are zero in its runs."""
         work = self._shared.share if self._shared else self._step
-        convolves = any(told.op == "Conv" for told in work.gradients.values())
-        suits_few = has_products_to_turn(work) or has_few_to_sum(work)
-        self._depends = self._suits_cpu and (convolves or suits_few)  # on how many samples come
+        convolves = self._suits_cpu and any(told.op == "Conv" for told in work.gradients.values())
+        few = self._suits_cpu and (has_products_to_turn(work) or has_few_to_sum(work))
+        self._depends = convolves or few  # on how many samples come
+        # Where sizes vary, memory in pieces as large as each of them would grow to twice.
+        sizes = {size for value in work.inputs.values() for size in value.shape if not isinstance(size, int)}
+        self._exact = convolves and sizes <= {BATCH}
         self._made_for = 0  # so many
         self._more = 0  # steps in a row with more
         self._prepared: dict[str, Runner] = {}
@@ -115,7 +119,8 @@ class Engine:
 
     def _made_whole(self, samples: int) -> Runner:
         graph = self._suited(self._step, samples, self.plan.training.remat)
-        return self._loaded(graph, self.plan.fetched, self._tables.step.kept if self._tables else ())
+        kept = self._tables.step.kept if self._tables else ()
+        return self._loaded(graph, self.plan.fetched, kept, exact=self._exact)
 
     def _made_for_shares(self, samples: int) -> Shares:
         assert self._shared is not None
@@ -176,9 +181,10 @@ class Engine:
         kept: Iterable[str] = (),
         threads: int | None = None,
         rests: bool = False,
+        exact: bool = False,
     ) -> Runner:
         threads = threads or self.threads
-        return Runner(graph, fetched, self._variables, self.provider, threads, kept, self.flushes, rests)
+        return Runner(graph, fetched, self._variables, self.provider, threads, kept, self.flushes, rests, exact)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 

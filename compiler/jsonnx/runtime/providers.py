@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from . import webgpu
+from .arenas import own_arena
 from .denormals import OPTION, flushing
 from .machine import thread_count
 
@@ -229,11 +231,13 @@ def create_session(
     planned: bool = True,
     flushes: bool = False,
     rests: bool = False,
+    exact: bool = False,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
     """A session on this provider and no other; `planned` says whether it lays its memory out by an earlier run,
     `flushes` whether its threads take denormals for zero: its calls are to be `flushing`, too; `rests` whether they
-    rest when a run ends, and do not wait for the next one for a while, each on a processor.
+    rest when a run ends, and do not wait for the next one for a while, each on a processor; `exact` whether memory is
+    taken in pieces of the sizes that it needs (`own_arena`).
 
     Raises UsageError `provider-failed` where onnxruntime would have taken another one, CompileError `bad-model`.
     """
@@ -254,7 +258,7 @@ def create_session(
         options.add_session_config_entry(OPTION, "1")
         create = flushing(create)  # which puts back what onnxruntime does to this thread
     try:
-        with _CREATION:
+        with _CREATION, own_arena(runtime, options) if exact else nullcontext():
             session = create(model, options, providers=provider.listed, enable_fallback=False)
     except Exception as error:  # onnxruntime's exceptions share no base of their own
         raise _refused(error, provider) from error

@@ -209,16 +209,24 @@ class Runner:
         kept: Iterable[str] = (),
         flushes: bool = False,
         rests: bool = False,
+        exact: bool = False,
     ) -> None:
         """`kept` are outputs that the variables need to go back. `flushes` has denormals taken for zero, `rests` the
-        threads rest as soon as a run ends."""
+        threads rest as soon as a run ends, `exact` memory taken in pieces of the sizes that are needed."""
         self._variables, self._device, self._bindable = variables, provider.device, not takes_text(graph)
         # A plan saves 0.2 us a node, and lets the memory of a convolutional network's step grow to almost twice.
         many = len(graph.nodes) >= MANY and self._device == "cpu"
         planned = not graph.is_of_large and not many
         level = "ORT_DISABLE_ALL" if many else LEVEL
         self._session = session = create_session(
-            serialize(emit(graph)), provider, threads, optimization=level, planned=planned, flushes=flushes, rests=rests
+            serialize(emit(graph)),
+            provider,
+            threads,
+            optimization=level,
+            planned=planned,
+            flushes=flushes,
+            rests=rests,
+            exact=exact,
         )
         self._run: Callable[..., Any] = flushing(session.run) if flushes else session.run
         bound = session.run_with_iobinding
