@@ -280,7 +280,7 @@ def trainer(case: Case) -> None:
 
 def shared(case: Case) -> None:
     """Steps in shares of a batch are those of the plain graph."""
-    with patch.multiple(shares, FEWEST=1, WORK=0, REUSE=0):
+    with patch.multiple(shares, FEWEST=1, FEWEST_CONVOLVED=1, WORK=0, REUSE=0):
         if shares.shared_out(plan(case.checked), 2) is not None:
             compare("shared", partial(trainings, case, 2), GRADIENT)
 

@@ -43,6 +43,7 @@ def spec(*more: dict[str, Any], **training: Any) -> dict[str, Any]:
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "WORK", 0)
     monkeypatch.setattr(shares, "REUSE", 0)
+    monkeypatch.setattr(shares, "FEWEST_CONVOLVED", shares.FEWEST)
 
 
 def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: int = 2) -> tuple[list[Any], Any]:
@@ -239,6 +240,19 @@ def test_where_batches_stay_whole(change: dict[str, Any], threads: int) -> None:
     trainer = Trainer(spec(**change), threads=threads)
     trainer.step(X[:15], Y[:15])
     assert not isinstance(trainer._engine._train, Shares)
+
+
+@pytest.mark.parametrize(("kind", "least"), [("Conv2D", 32), ("Dense", 16)])
+def test_few_samples_stay_together(monkeypatch: pytest.MonkeyPatch, kind: str, least: int) -> None:
+    """Where they are convolved, a share has a whole block of them."""
+    monkeypatch.undo()
+    monkeypatch.setattr(shares, "WORK", 0)
+    monkeypatch.setattr(shares, "REUSE", 0)
+    layer = CONV if kind == "Conv2D" else {"type": "Dense", "units": 4}
+    for batch in (least - 1, least):
+        given = {**spec(batch_size=batch), "layers": [layer, *spec()["layers"][1:]]}
+        shared = shares.shared_out(Trainer(given, threads=2).plan, 2)
+        assert (shared is not None) == (batch == least)
 
 
 def test_small_work_and_large_weights_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:

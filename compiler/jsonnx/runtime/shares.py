@@ -5,9 +5,9 @@ waiting, and what one has in its cache another reads next. With a share of the b
 step, when their gradients are added up. The weights are the same for all.
 
 On two processors near each other a step took 0.77 to 0.98 of the time for recurrent networks, and 0.92 to 1.04 for
-those of convolutions, 1.1 with 8 samples a share. Far apart, which the owner of a shared machine decides and may change
-every few minutes (what the other wrote was then read in 24 us for 512 KB, not in 14), whole operators take up to twice
-as long, and shares as long as ever: 0.5 to 0.66 of the time for small networks, 0.8 to 0.9 for large ones.
+those of convolutions. Far apart, which the owner of a shared machine decides and may change every few minutes (to write
+512 KB that the other has read last took 220 us then, not 42), whole operators take up to twice as long, and shares as
+long as ever: 0.5 to 0.66 of the time for small networks, 0.8 to 0.9 for large ones.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from .variables import Runner
 
 FEWEST = 8
-"""Samples that are worth a share. Of 8, half of a block of a convolution's weights' gradient is filled up: a U-Net then
-takes 1.1 of the time near each other, 0.87 far apart."""
+"""Samples that are worth a share."""
+FEWEST_CONVOLVED = 16
+"""The same where they are convolved: fewer do not fill a block of a convolution's weights' gradient. A U-Net with 8 takes
+1.1 of the time near each other, 0.94 far apart."""
 WORK = 50_000_000
 """Multiply-adds of a batch, forwards, from which on a step takes so long (2 ms) that to wake a thread and to add up are
 small beside it."""
@@ -166,7 +168,8 @@ def _helping(orders: SimpleQueue[Any]) -> None:
 def shared_out(plan: Plan, threads: int) -> SharedStep | None:
     """The step in shares, one for each thread, where that is worth it; None elsewhere."""
     batch = plan.training.batch_size
-    if plan.shared is None or threads < 2 or batch < FEWEST * threads or plan.training.remat is not None:
+    fewest = FEWEST_CONVOLVED if any(node.op == "Conv" for node in plan.predict.nodes) else FEWEST
+    if plan.shared is None or threads < 2 or batch < fewest * threads or plan.training.remat is not None:
         return None
     work = batch * (macs_of(plan.predict) or 0)
     if work < max(WORK, REUSE * threads**2 * parameters_of(plan.predict)):
