@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 FEWEST = 8
 """Samples that are worth a share."""
 FEWEST_CONVOLVED = 16
-"""The same where they are convolved: fewer do not fill a block of a convolution's weights' gradient. A U-Net with 8 takes
-1.1 of the time near each other, 0.94 far apart."""
+"""The same where they are convolved: fewer do not fill a block of a convolution's weights' gradient. A U-Net with 8
+takes 1.1 of the time near each other, 0.94 far apart."""
 WORK = 50_000_000
 """Multiply-adds of a batch, forwards, from which on a step takes so long (2 ms) that to wake a thread and to add up are
 small beside it."""
