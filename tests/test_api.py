@@ -45,6 +45,21 @@ PX, PY = RNG.normal(size=(12, 2)), RNG.normal(size=12)
 # -- specs and models -------------------------------------------------------------------------------------------------
 
 
+def test_a_weight_called_as_the_new_value_of_another_is_an_error() -> None:
+    """A step would hand one to the other; without training nothing is wrong."""
+    both = {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 2, "return_sequences": True}, "name": "next"}
+    spec = {
+        "inputs": {"x": {"shape": [5, 3]}},
+        "layers": [both, {"type": "LSTM", "units": 2, "name": "forward_lstm"}],
+    }
+    jsonnx.compile(spec)
+    with pytest.raises(jsonnx.CompileError) as error:
+        jsonnx.Trainer({**spec, "training": {"loss": "mse"}})
+    (found,) = error.value.diagnostics
+    assert (found.code, found.path) == ("duplicate-name", "$.layers[0]")
+    assert "new value of 'forward_lstm/lstm_cell/kernel'" in found.message
+
+
 def test_a_spec_is_a_path_a_text_or_a_dict(tmp_path: Path) -> None:
     path = tmp_path / "pair.json"
     path.write_text(json.dumps(SPEC))

@@ -46,6 +46,7 @@ from .runtime.faults import FeedError
 from .runtime.plan import Augmented, SharedStep
 from .runtime.random import initial_weights
 from .runtime.trainer import Plan
+from .runtime.variables import UPDATED
 from .start import Weights, start
 from .training.objective import Objective
 from .validation import After, Checked, Spec, check, ignore
@@ -266,19 +267,28 @@ def scored_graph(checked: Checked, objective: Objective) -> Graph:
 def training_graph(checked: Checked, scored: Graph) -> Graph:
     """Forward pass, backward pass and update in one graph, made of the first.
 
-    Raises CompileError at the layer whose operator has no gradient.
+    Raises CompileError at the layer whose operator has no gradient, or whose weight has the name of another's new
+    value.
     """
     typed = checked.sound
     training = typed.network.training
     if training is None:
         raise ValueError("a network without a training section has no training graph")
+    report = checked.report()
     try:
-        return quick(training_step(scored, training.optimizer, typed.network.rates, training.batch_size))
+        step = training_step(scored, training.optimizer, typed.network.rates, training.batch_size)
     except MissingRule as error:
-        report = checked.report()
         why = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
         raise CompileError(report) from error
+    for name in step.updates:
+        if (new := f"{UPDATED}{name}") in {*step.parameters, *step.states}:
+            layer = new.partition("/")[0]
+            message = f"{new!r} is a weight of {layer!r}, and a training step's new value of {name!r}"
+            report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
+            break
+    report.raise_errors()
+    return quick(step)
 
 
 def shared_step(typed: TypedNetwork, scored: Graph, count: int) -> SharedStep:

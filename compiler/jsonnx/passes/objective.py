@@ -8,6 +8,7 @@ from ..diagnostics import JsonPath, Report
 from ..frontend.words import quoted
 from ..training.losses import Loss
 from ..training.metrics import Metric
+from ..training.names import LOSS, RATE
 from ..training.objective import Objective
 from ..training.section import Training
 from ..types import ShapeError, TensorType
@@ -38,10 +39,23 @@ def objective(typed: TypedNetwork, report: Report) -> Objective | None:
     except ShapeError as error:
         message = f"{training.optimizer.type_name} {error.message}"
         report.add(error.code, ("training", "optimizer"), message, help=error.help)
+    _check_inputs(typed, losses, report)
     metrics = _metrics(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
-    return None if report.errors(("training",)) else Objective(losses, weights, metrics, targets)
+    return (
+        None
+        if report.errors(("training",)) or report.errors(("inputs",))
+        else Objective(losses, weights, metrics, targets)
+    )
+
+
+def _check_inputs(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
+    """Reports inputs whose names a training step gives to something of its own."""
+    own = {RATE, LOSS, *(f"{output}_{LOSS}" for output in losses if len(losses) > 1)}
+    for name in (name for name in typed.inputs if name in own):
+        message = f"the input {quoted(name)} has a name that a training step gives to something of its own"
+        report.add("duplicate-name", ("inputs", name), message, help="give it another name", at_key=True)
 
 
 def _report(
@@ -75,7 +89,7 @@ def _metrics(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) ->
         names: dict[str, Metric] = {}
         for index, metric in enumerate(wanted):
             path: JsonPath = ("training", "metrics", output, index) if by_name else ("training", "metrics", index)
-            if metric.reported in (*names, "loss"):
+            if metric.reported in (*names, LOSS):
                 help = 'give it another: {"type": ..., "name": "..."}'
                 report.add("duplicate-name", path, f"two figures are called {metric.reported!r}", help=help)
             try:

@@ -2,6 +2,8 @@
 
 RATE = "learning_rate"
 """The input that is the step size."""
+LOSS = "loss"
+"""The output that is minimised; where there are several losses, what each output's ends with besides."""
 SHARE = "+share"
 """The input of a share of a step that says how large a part of the batch it gets."""
 GRADIENT = "+gradient/"
