@@ -252,6 +252,19 @@ def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
     assert_same_steps(document, x, np.ones((3, 2), np.float32))
 
 
+@pytest.mark.parametrize("sides", [0, 1, [[1, 2], [0, 3]]])
+@pytest.mark.parametrize("kind", ["Cropping2D", "ZeroPadding2D"])
+def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None:
+    layer = {"type": kind, "cropping" if kind == "Cropping2D" else "padding": sides}
+    document = {
+        "inputs": {"x": {"shape": ["h", "w", 3]}},
+        "layers": [conv(16), layer, conv(20), {"type": "GlobalAveragePooling2D"}],
+        "training": {"loss": "mse", "optimizer": "sgd"},
+    }
+    x = np.random.default_rng(2).normal(size=(3, 9, 11, 3)).astype(np.float32)
+    assert_same_steps(document, x, np.ones((3, 20), np.float32))
+
+
 def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
     nodes = blocked(plan(check(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
     assert not any(node.op == "Relu" for node in nodes)

@@ -298,6 +298,7 @@ def frame(b: Blocks, node: Node) -> Value | None:
     batch, channels, *size = b.into(x).shape
     apart = b.g.reshape(b.into(x), (batch, channels // b.block, *size, b.block))
     framed = b.g.emit(node.op, apart, *arrays, **node.attributes)
+    framed = b.g.refine(framed, (*apart.shape[:2], *y.shape[2:], b.block))
     return b.out_of(b.g.reshape(framed, b.filled(y.type).shape), y.type)
 
 
