@@ -8,8 +8,8 @@ or in 220, not in 12: AMD EPYC). So such products are written as one for each th
 
 - The gradient of a weight with more columns than rows. With Adam's first mean, 512 x 784 numbers of one sample took 45
   us and not 116 (54 and not 397 far apart), of 32 samples 156 and not 177, of 128 as long.
-- What few samples give, which is a sum over all rows: 784 x 512, renewed, took 52 us for one sample, and not 82, and up
-  to 4 samples as long; 1,024 x 1,024 far apart a third of the time for 4.
+- What few samples give, which is a sum over all rows: 784 x 512, renewed, took 52 us for one sample, and not 82, as long
+  for 4 and a fifteenth longer for 16; 1,024 x 1,024 far apart took a third of the time for 4, and half for 16.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .scaled_sums import DOMAIN
 from .tidy import tidy
 
 FEW = 16
-"""Samples up to which a product may be a sum of the threads' own: of 8, it takes a tenth longer where processors are
+"""Samples up to which a product may be a sum of the threads' own: of 64, it takes a seventh longer where processors are
 near each other."""
 LARGE = 1 << 15
 """Elements of a weight from which on this pays. What renews few of them is not shared out, or as a part of a vector
