@@ -11,6 +11,7 @@ from harness import assert_same_run
 from jsonnx.api import Trainer
 from jsonnx.graph import Builder, Graph, State
 from jsonnx.passes.in_place import LARGE, renewed_in_place
+from jsonnx.passes.own_rows import FEW
 from jsonnx.runtime.trainer import Diverged
 from jsonnx.training.initializers import Constant
 from jsonnx.training.optimizers import OPTIMIZERS
@@ -31,9 +32,15 @@ def spec(optimizer: Any, **layer: Any) -> dict[str, Any]:
 
 
 def batches(count: int, scale: float = 1.0) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of more samples than are summed up by each thread, which rounds otherwise (`passes.own_rows`): some optimizers
+    make a whole step of a gradient that is nothing but rounding."""
     rng = np.random.default_rng(7)
+    samples = FEW + 4
     return [
-        (scale * rng.normal(size=(5, INPUTS)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32))
+        (
+            scale * rng.normal(size=(samples, INPUTS)).astype(np.float32),
+            rng.normal(size=(samples, 2)).astype(np.float32),
+        )
         for _ in range(count)
     ]
 

@@ -85,6 +85,42 @@ def test_of_few_samples_products_with_a_weight_that_is_renewed_are_sums() -> Non
         assert sorted(found, key=str) == sorted(wanted, key=str)
 
 
+@pytest.mark.parametrize("first", [100, 1])
+def test_a_fit_is_the_same_whatever_came_before(first: int) -> None:
+    """Bit for bit: a session made for many samples is made anew for few, and the other way."""
+    x, y = (np.concatenate(arrays) for arrays in zip(*batches(100, 100), strict=True))
+    found = []
+    for before in (None, first):
+        trainer = Trainer(spec(700), seed=1, threads=2)
+        start = trainer.weights()
+        if before:
+            trainer.step(x[:before], y[:before])
+            trainer.set_weights(start)
+            trainer._engine.steps = 0
+        trainer.fit(x, y, epochs=2, batch_size=8 if first > 8 else 100)
+        found.append(trainer.weights())
+    assert all(np.array_equal(array, found[1][name]) for name, array in found[0].items())
+
+
+def test_by_one_thread_a_step_is_the_same_for_any_number_of_samples() -> None:
+    for threads in (1, 2):
+        trainer = Trainer(spec(700), threads=threads)
+        sessions = set()
+        for x, y in batches(8, 100):
+            trainer.fit(x, y, epochs=1, batch_size=len(x))
+            sessions.add(id(trainer._engine._train))
+        assert len(sessions) == threads
+
+
+def test_what_is_no_product_of_samples_stays_whole() -> None:
+    """The power iteration multiplies a state by the weight."""
+    normalized = spec(700)
+    normalized["layers"][0] = {"type": "SpectralNormalization", "layer": normalized["layers"][0]}
+    found = products(normalized, 1, 2)
+    assert (False, (2, 1, 700)) not in found
+    assert len(found) == 3
+
+
 def test_a_weight_that_is_not_trained_is_read_at_once() -> None:
     frozen = spec(700)
     frozen["layers"][0]["trainable"] = False

@@ -8,8 +8,8 @@ or in 220, not in 12: AMD EPYC). So such products are written as one for each th
 
 - The gradient of a weight with more columns than rows. With Adam's first mean, 512 x 784 numbers of one sample took 45
   us and not 116 (54 and not 397 far apart), of 32 samples 156 and not 177, of 128 as long.
-- What few samples give, which is a sum over all rows: 784 x 512, renewed, took 52 us for one sample, and not 82, as long
-  for 4 and a fifteenth longer for 16; 1,024 x 1,024 far apart took a third of the time for 4, and half for 16.
+- What few samples give, which is a sum over all rows: 784 x 512, renewed, took 52 us for one sample, and not 82, for 4
+  as long and for 16 a fifteenth longer; 1,024 x 1,024 far apart took a third of the time for 4, and half for 16.
 """
 
 from __future__ import annotations

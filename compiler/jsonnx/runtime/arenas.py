@@ -8,14 +8,16 @@ lie where others of that size have lain. Far apart a step of ResNet-20 took 0.93
 batch normalization 0.88 to 0.9, near each other 1 to 1.02, for an eighth more memory.
 
 How an arena grows is told to a whole process (`create_and_register_allocator`), and a session keeps that which there is
-when it is made: so there is another one for every such session, and an empty one, which nobody uses, afterwards.
+when it is made: so there is another one for every such session, and an empty one, which nobody uses, afterwards. Who
+registers an arena of their own does it after the first step, or trains with `fast=False`: nothing tells that there is
+one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,32 +27,33 @@ AS_REQUESTED = 1
 """How an arena grows: by what is asked for (`kSameAsRequested`)."""
 
 
+REPLACED_FROM = (1, 24)
+"""The onnxruntime from which on an arena can take another one's place; 1.22 has one for all."""
+
+
 @contextmanager
 def own_arena(runtime: Any, options: onnxruntime.SessionOptions) -> Iterator[None]:
     """What a session that is made meanwhile with these options takes memory from, where onnxruntime lets sessions have
-    arenas of their own (1.24 does, 1.22 does not). Nobody else is to make one meanwhile."""
-    if not _can_replace(runtime):
+    arenas of their own. Nobody else is to make one meanwhile."""
+    if _version(runtime) < REPLACED_FROM or not _registered(runtime):
         yield
         return
     options.add_session_config_entry("session.use_env_allocators", "1")
-    _register(runtime)
     try:
         yield
     finally:
-        _register(runtime)
+        _registered(runtime)
 
 
-@cache
-def _can_replace(runtime: Any) -> bool:
-    """Whether an arena can take another one's place."""
+def _version(runtime: Any) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", runtime.__version__)[:2])
+
+
+def _registered(runtime: Any) -> bool:
+    """Whether sessions that are made from now on can have a new arena."""
+    place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     try:
-        for _ in range(2):
-            _register(runtime)
-    except (AttributeError, RuntimeError):
+        runtime.create_and_register_allocator(place, runtime.OrtArenaCfg({"arena_extend_strategy": AS_REQUESTED}))
+    except RuntimeError:
         return False
     return True
-
-
-def _register(runtime: Any) -> None:
-    place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
-    runtime.create_and_register_allocator(place, runtime.OrtArenaCfg({"arena_extend_strategy": AS_REQUESTED}))

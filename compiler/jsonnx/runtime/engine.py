@@ -96,12 +96,12 @@ class Engine:
         """Whether denormals are zero in its runs."""
         work = self._shared.share if self._shared else self._step
         convolves = self._suits_cpu and any(told.op == "Conv" for told in work.gradients.values())
-        few = self._suits_cpu and (has_products_to_turn(work) or has_few_to_sum(work))
-        self._depends = convolves or few  # on how many samples come
-        # Where sizes vary, memory in pieces as large as each of them would grow to twice.
+        few = has_products_to_turn(work) or (self.threads > 1 and has_few_to_sum(work))
+        self._depends = convolves or (self._suits_cpu and few)  # on how many samples come
         sizes = {size for value in work.inputs.values() for size in value.shape if not isinstance(size, int)}
-        self._exact = convolves and sizes <= {BATCH}
+        self._alike = convolves and sizes <= {BATCH}  # no size but that varies from step to step
         self._made_for = 0  # so many
+        self._exact = False  # whether its memory is in pieces of their sizes
         self._more = 0  # steps in a row with more
         self._prepared: dict[str, Runner] = {}
         self._lanes: tuple[Lane, Lane] | None = None
@@ -113,9 +113,17 @@ class Engine:
         others = self._depends and samples != self._made_for
         self._more = self._more + 1 if others and samples > self._made_for else 0
         if self._train is None or self._more > PATIENCE or (others and fit):
-            self._made_for, self._more, self._lanes = samples, 0, None  # lanes are bound to the session that goes
-            self._train = self._made_for_shares(samples) if self._shared else self._made_whole(samples)
+            self._made_for, self._more, self._exact = samples, 0, self._alike and not self._shared
+            self._train = self._made()
+        elif self._exact and samples > self._made_for:
+            # Pieces for ever larger sizes would come beside those that are there.
+            self._exact = False
+            self._train = self._made()
         return self._train
+
+    def _made(self) -> Runner | Shares:
+        self._train = self._lanes = None  # first the old one goes, with its memory, and lanes, which are bound to it
+        return self._made_for_shares(self._made_for) if self._shared else self._made_whole(self._made_for)
 
     def _made_whole(self, samples: int) -> Runner:
         graph = self._suited(self._step, samples, self.plan.training.remat)

@@ -158,7 +158,8 @@ SPECS: dict[str, Explanation] = {
     "duplicate-name": Explanation(
         "Two things have one name",
         "Inputs, layers, outputs and reported figures are told apart by name, so that each name stands for one "
-        "thing. Names that differ only in case are refused too: they would be one file on some systems.",
+        "thing. Names that differ only in case are refused too: they would be one file on some systems. A training "
+        "step has names of its own, so that with a `training` section no input is called `learning_rate` or `loss`.",
         '[{"type": "Dense", "name": "head", "units": 8}, {"type": "Dense", "name": "head", "units": 2}]',
         '[{"type": "Dense", "name": "body", "units": 8}, {"type": "Dense", "name": "head", "units": 2}]',
     ),
