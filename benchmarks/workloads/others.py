@@ -48,6 +48,8 @@ def odd() -> Spec:
 
 ALL = (
     workload("mlp-1", "784-512-10", mlp(), 1, "mlp"),
+    workload("mlp-8", "784-512-10", mlp(), 8, "mlp"),
+    workload("mlp-32", "784-512-10", mlp(), 32, "mlp"),
     workload("mlp-1024", "784-512-10", mlp(), 1024, "mlp"),
     workload("depthwise", "32x32x3: Conv 32, four depthwise separable convolutions", depthwise(), 64, mirrored=True),
     workload("wavenet", "512 steps of 32: six causal Conv1D 64, dilated by 1 to 32", wavenet(), 32),

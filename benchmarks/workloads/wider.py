@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .classic import mlp, pre_norm
+from .classic import pre_norm
 from .workload import Spec, network, workload
 
 MEAN = {"type": "GlobalAveragePooling2D"}
@@ -204,6 +204,4 @@ ALL = (
     workload("tabular", "32-64-64-10, batch normalization", tabular(), 256),
     workload("bn-cnn", "32x32x3: Conv 32, 32, pool, 64, 64, pool, batch normalization, Dense 128", bn_cnn(), 64),
     workload("large-lstm", "50 steps of 64, LSTM 256", large_lstm(), 32),
-    workload("mlp-8", "784-512-10", mlp(), 8, "mlp"),
-    workload("mlp-32", "784-512-10", mlp(), 32, "mlp"),
 )
