@@ -281,13 +281,14 @@ def training_graph(checked: Checked, scored: Graph) -> Graph:
         why = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
         raise CompileError(report) from error
-    for name in step.updates:
-        if (new := f"{UPDATED}{name}") in {*step.parameters, *step.states}:
-            layer = new.partition("/")[0]
-            message = f"{new!r} is a weight of {layer!r}, and a training step's new value of {name!r}"
-            report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
-            break
-    report.raise_errors()
+    fed = step.parameters.keys() | step.states.keys()
+    clash = next((name for name in step.updates if f"{UPDATED}{name}" in fed), None)
+    if clash is not None:
+        new = f"{UPDATED}{clash}"
+        layer = new.partition("/")[0]
+        message = f"{new!r} is a weight of {layer!r}, and a training step's new value of {clash!r}"
+        report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
+        raise CompileError(report)
     return quick(step)
 
 

@@ -43,11 +43,8 @@ def objective(typed: TypedNetwork, report: Report) -> Objective | None:
     metrics = _metrics(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
-    return (
-        None
-        if report.errors(("training",)) or report.errors(("inputs",))
-        else Objective(losses, weights, metrics, targets)
-    )
+    wrong = report.errors(("training",)) or report.errors(("inputs",))
+    return None if wrong else Objective(losses, weights, metrics, targets)
 
 
 def _check_inputs(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:

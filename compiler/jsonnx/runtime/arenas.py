@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 AS_REQUESTED = 1
 """How an arena grows: by what is asked for (`kSameAsRequested`)."""
-
-
 REPLACED_FROM = (1, 24)
 """The onnxruntime from which on an arena can take another one's place; 1.22 has one for all."""
 
