@@ -176,6 +176,24 @@ def assert_same_run(spec: dict[str, Any], batches: Sequence[tuple[np.ndarray, np
         np.testing.assert_allclose(weights[name], array, atol=1e-6, err_msg=name)
 
 
+def assert_same_fit(
+    spec: dict[str, Any], x: np.ndarray, y: np.ndarray, batch_size: int, before: int, threads: int | None = None
+) -> None:
+    """A fit is the same, bit for bit, where a step of so many samples came before: its session is made anew."""
+    found = []
+    for first in (0, before):
+        trainer = Trainer(spec, seed=1, threads=threads)
+        start = trainer.weights()
+        if first:
+            trainer.step(x[:first], y[:first])
+            trainer.set_weights(start)
+            trainer._engine.steps = 0
+        trainer.fit(x, y, epochs=2, batch_size=batch_size)
+        found.append(trainer.weights())
+    for name, array in found[0].items():
+        np.testing.assert_array_equal(found[1][name], array, err_msg=name)
+
+
 def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: np.ndarray) -> None:
     """Three steps in the form that suits the machine give what those of the plain graph give."""
     found = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import assert_same_run
+from harness import assert_same_fit, assert_same_run
 from jsonnx.api import Trainer
 
 WIDE = 640
@@ -31,21 +31,10 @@ def test_steps_of_any_size_are_the_same() -> None:
     assert_same_run(spec(), batches(200, 8))
 
 
-@pytest.mark.parametrize("first", [100, 8])
-def test_a_fit_is_the_same_whatever_came_before(first: int) -> None:
-    """Bit for bit: a session made for more samples, or fewer, is made anew."""
+@pytest.mark.parametrize(("before", "batch_size"), [(100, 8), (8, 96)])
+def test_a_fit_is_the_same_whatever_came_before(before: int, batch_size: int) -> None:
     x, y = (np.concatenate(arrays) for arrays in zip(*batches(96, 96), strict=True))
-    found = []
-    for before in (None, first):
-        trainer = Trainer(spec(), seed=1)
-        start = trainer.weights()
-        if before:
-            trainer.step(x[:before], y[:before])
-            trainer.set_weights(start)
-            trainer._engine.steps = 0
-        trainer.fit(x, y, epochs=2, batch_size=8 if first > 8 else 96)
-        found.append(trainer.weights())
-    assert all(np.array_equal(array, found[1][name]) for name, array in found[0].items())
+    assert_same_fit(spec(), x, y, batch_size, before)
 
 
 @pytest.mark.parametrize(("units", "samples", "turned"), [(WIDE, 8, 1), (WIDE, 64, 1), (WIDE, 65, 0), (300, 8, 0)])

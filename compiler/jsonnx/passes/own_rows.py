@@ -3,8 +3,8 @@
 What an optimizer does to a weight, element by element, onnxruntime shares out by rows: of two threads the first has the
 upper half. A product of matrices it shares out by columns where there are more of them than rows, and so each thread
 reads half of what the other wrote. That takes little; but to write later what another processor has read last takes 3.5
-times as long as to write what none has, and 18 times where it has no cache in common with the other (512 KB in 42 us,
-or in 220, not in 12: AMD EPYC). So such products are written as one for each thread, over rows of its own:
+times as long as to write what none has, and 18 times where the two are far apart (512 KB in 42 us, or in 220, not in
+12: AMD EPYC). So such products are written as one for each thread, over rows of its own:
 
 - The gradient of a weight with more columns than rows. With Adam's first mean, 512 x 784 numbers of one sample took 45
   us and not 116 (54 and not 397 far apart), of 32 samples 156 and not 177, of 128 as long.
@@ -29,9 +29,9 @@ LARGE = 1 << 15
 (`packing.SMALL`)."""
 
 
-def has_few_to_sum(graph: Graph) -> bool:
+def has_few_to_sum(graph: Graph, threads: int) -> bool:
     """Whether the form of a graph depends on how many samples it gets."""
-    return any(_reads_own(graph, node) for node in graph.nodes)
+    return threads > 1 and any(_can_sum(graph, node, threads) for node in graph.nodes)
 
 
 def with_own_rows(graph: Graph, samples: int | None, threads: int) -> Graph:
@@ -46,8 +46,8 @@ def with_own_rows(graph: Graph, samples: int | None, threads: int) -> Graph:
     for node in graph.nodes:
         given = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         with g.origin(node):
-            if few and _reads_own(graph, node):
-                result = _sum(g, given, threads)
+            if few and _can_sum(graph, node, threads):
+                result: Value | None = _sum(g, given, threads)
             else:
                 result = _gradient(g, node, producers, new, threads)
         if result is None:
@@ -57,20 +57,19 @@ def with_own_rows(graph: Graph, samples: int | None, threads: int) -> Graph:
     return tidy(graph.rewired(g.nodes, new)) if new else graph
 
 
-def _reads_own(graph: Graph, node: Node) -> bool:
-    """Whether a node multiplies all samples by a large weight that the graph renews."""
+def _can_sum(graph: Graph, node: Node, threads: int) -> bool:
+    """Whether a node multiplies all samples by a large weight that the graph renews, and whose rows can be shared
+    out."""
     if not _is_product(node):
         return False
     x, weight = node.inputs
-    renewed = isinstance(weight, Parameter) and weight.name in graph.updates
-    return renewed and x is not None and x.shape[0] == BATCH and _is_large(weight)
+    renewed = isinstance(weight, Parameter) and weight.name in graph.updates and _is_large(weight)
+    return renewed and weight.shape[0] % threads == 0 and x is not None and x.shape[0] == BATCH
 
 
-def _sum(g: Builder, node: Node, threads: int) -> Value | None:
-    """The product as the sum of one for each thread, over rows of the weight; None where they cannot be shared out."""
-    x, weight = node.inputs
-    if x is None or weight is None or weight.shape[0] % threads:
-        return None
+def _sum(g: Builder, node: Node, threads: int) -> Value:
+    """The product as the sum of one for each thread, over rows of the weight."""
+    x, weight = (operand for operand in node.inputs if operand is not None)
     samples, (rows, columns) = x.shape[0], weight.shape
     own = rows // threads
     parts = _product(

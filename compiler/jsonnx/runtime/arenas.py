@@ -3,8 +3,8 @@
 onnxruntime's arena doubles as it grows, and cuts tensors of all sizes from the same large pieces. So where one begins,
 the middle of another may have lain, and of two threads that each work on a half of every tensor, the first writes what
 the second has read last: that takes 3.5 times as long as to write what none has, and 18 times where their processors
-have no cache in common (512 KB in 42 us, or in 220, not in 12: AMD EPYC). In pieces of their own size tensors mostly
-lie where others of that size have lain. Far apart a step of ResNet-20 took 0.93 of the time, of a smaller network with
+are far apart (512 KB in 42 us, or in 220, not in 12: AMD EPYC). In pieces of their own size tensors mostly lie where
+others of that size have lain. Far apart a step of ResNet-20 took 0.93 of the time, of a smaller network with
 batch normalization 0.88 to 0.9, near each other 1 to 1.02, for an eighth more memory.
 
 How an arena grows is told to a whole process (`create_and_register_allocator`), and a session keeps that which there is

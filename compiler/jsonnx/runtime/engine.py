@@ -96,7 +96,7 @@ class Engine:
         """Whether denormals are zero in its runs."""
         work = self._shared.share if self._shared else self._step
         convolves = self._suits_cpu and any(told.op == "Conv" for told in work.gradients.values())
-        few = has_products_to_turn(work) or (self.threads > 1 and has_few_to_sum(work))
+        few = has_products_to_turn(work) or has_few_to_sum(work, self.threads)
         self._depends = convolves or (self._suits_cpu and few)  # on how many samples come
         sizes = {size for value in work.inputs.values() for size in value.shape if not isinstance(size, int)}
         self._alike = convolves and sizes <= {BATCH}  # no size but that varies from step to step
