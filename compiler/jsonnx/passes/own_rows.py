@@ -63,8 +63,9 @@ def _can_sum(graph: Graph, node: Node, threads: int) -> bool:
     if not _is_product(node):
         return False
     x, weight = node.inputs
-    renewed = isinstance(weight, Parameter) and weight.name in graph.updates and _is_large(weight)
-    return renewed and weight.shape[0] % threads == 0 and x is not None and x.shape[0] == BATCH
+    if x is None or x.shape[0] != BATCH or not isinstance(weight, Parameter) or weight.name not in graph.updates:
+        return False
+    return _is_large(weight) and weight.shape[0] % threads == 0
 
 
 def _sum(g: Builder, node: Node, threads: int) -> Value:
