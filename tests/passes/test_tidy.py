@@ -7,6 +7,9 @@ from typing import Any
 import jsonnx
 import onnx
 import pytest
+from jsonnx.graph import Builder
+from jsonnx.passes.tidy import reshaped_once
+from jsonnx.types import TensorType
 
 
 def test_of_equal_values_the_one_that_stays_has_the_names_of_its_sizes() -> None:
@@ -29,3 +32,21 @@ def test_a_window_of_attention_passes_the_strictest_inference(kind: dict[str, An
     attention = {**kind, "sliding_window": 2, "name": "attention", "from": ["shorter", "x"]}
     model = jsonnx.compile({"inputs": {"x": {"shape": [6, 4]}}, "layers": [shorter, attention]}).proto
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+
+def test_a_reshape_of_a_reshape_reads_what_that_one_reads() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (4, 6)))
+    once = g.Reshape(x, [3, 8])
+    twice = g.Reshape(g.Reshape(once, [24]), [2, -1])
+    graph = reshaped_once(g.graph({"once": once, "twice": twice}))
+    assert [node.inputs[0] for node in graph.nodes] == [x, x]
+    assert [node.outputs[0] for node in graph.nodes] == [once, twice]
+
+
+def test_but_not_where_its_target_has_a_size_of_its_operand() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (4, 6)))
+    before = g.Reshape(x, [2, 12])
+    graph = reshaped_once(g.graph({"y": g.Reshape(before, [0, 3, 4])}))
+    assert [node.inputs[0] for node in graph.nodes] == [x, before]

@@ -49,7 +49,8 @@ model = serialize(emit(g.graph({"y": g.ReduceSum(large, keepdims=0)})))
 feeds = {"x": np.zeros((SIDE, 1), np.float32)}
 providers.create_session(model, providers.resolve("cpu"), 1, planned=False).run(None, feeds)
 before = taken()
-session = providers.create_session(model, providers.resolve("cpu"), 1, planned=False, exact=sys.argv[1] == "exact")
+manners = providers.Manners(exact=sys.argv[1] == "exact")
+session = providers.create_session(model, providers.resolve("cpu"), 1, manners, planned=False)
 assert session.run(None, feeds)[0] == SIDE * SIDE
 running = taken()
 del session
@@ -74,7 +75,8 @@ def test_two_of_them_do_not_disturb_each_other() -> None:
     x = g.input("x", TensorType("float32", (64, 64)))
     model = serialize(emit(g.graph({"y": g.Neg(g.MatMul(x, x))})))
     array = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
-    sessions = [providers.create_session(model, providers.resolve("cpu"), 1, exact=True) for _ in range(3)]
+    exact = providers.Manners(exact=True)
+    sessions = [providers.create_session(model, providers.resolve("cpu"), 1, exact) for _ in range(3)]
 
     def check(session: Any) -> None:
         np.testing.assert_allclose(session.run(None, {"x": array})[0], -array @ array, rtol=1e-4, atol=1e-4)
@@ -117,9 +119,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     made: list[bool] = []
     create = providers.create_session
 
-    def noted(*arguments: Any, **named: Any) -> Any:
-        made.append(named.get("exact", False))
-        return create(*arguments, **named)
+    def noted(model: bytes, provider: Any, threads: Any, manners: providers.Manners, **named: Any) -> Any:
+        made.append(manners.exact)
+        return create(model, provider, threads, manners, **named)
 
     monkeypatch.setattr(variables, "create_session", noted)
     return made

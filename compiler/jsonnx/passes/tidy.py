@@ -113,5 +113,23 @@ def _before(node: Node, small: dict[Value, tuple[Value, Value]], nodes: list[Nod
     return node
 
 
+def reshaped_once(graph: Graph) -> Graph:
+    """A Reshape of a Reshape reads what that one reads. onnxruntime sees to that, too, but has what it makes run last.
+
+    Not where a size of the target is zero, which means the operand's.
+    """
+    producers = graph.producers
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        shape, x = node.input(1), node.input(0)
+        while node.op == "Reshape" and isinstance(shape, Constant) and shape.array.all() and x is not None:
+            before = producers.get(x)
+            if before is None or before.op != "Reshape":
+                break
+            x = before.inputs[0]
+        nodes.append(node if x is node.input(0) else node.with_inputs((x, *node.inputs[1:])))
+    return prune(graph.rewired(nodes, {}))
+
+
 def tidy(graph: Graph) -> Graph:
     return prune(merge_equal(unexpanded(reciprocals(graph))))

@@ -17,6 +17,7 @@ from ..passes.by_rows import ByRows, by_rows
 from ..passes.copied_sums import with_copied_sums
 from ..passes.fused_products import with_fused_products
 from ..passes.in_place import renewed_in_place
+from ..passes.ordered import ordered
 from ..passes.own_rows import has_few_to_sum, with_own_rows
 from ..passes.packing import packed
 from ..passes.planes import planes
@@ -25,6 +26,7 @@ from ..passes.remat import rematerialised
 from ..passes.row_blocked import row_blocked
 from ..passes.rows_once import with_rows_once
 from ..passes.scaled_sums import with_scaled_sums
+from ..passes.tidy import reshaped_once
 from ..passes.turned_products import has_products_to_turn, with_turned_products
 from ..training.names import RATE, SLOTS, target_name
 from ..types import BATCH
@@ -37,7 +39,7 @@ from .lanes import Lane, Slot
 from .machine import thread_count
 from .plan import Augmented, Plan
 from .progress import History, Totals, Weights
-from .providers import CPU, resolve
+from .providers import CPU, Manners, resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
 from .row_tables import RowTables, has_rows
 from .session import element_type, joined
@@ -92,6 +94,7 @@ class Engine:
         self._tables = RowTables(tables, self._variables, self._plain) if tables else None
         self._train: Runner | Shares | None = None
         self._suits_cpu = fast and self.provider.full == CPU
+        self._in_order = self._suits_cpu and plan.training.remat is None
         self.flushes = self._suits_cpu and can_flush()
         """Whether denormals are zero in its runs."""
         work = self._shared.share if self._shared else self._step
@@ -178,6 +181,8 @@ class Engine:
                 graph = with_scaled_sums(graph)
             graph = with_own_rows(with_turned_products(graph, samples), samples, threads)
             graph = with_fused_products(graph)
+            if self._in_order:
+                graph = ordered(reshaped_once(graph))
             graph = with_copied_sums(graph, batch)
         return rematerialised(graph, remat, self.plan.training.batch_size)
 
@@ -188,11 +193,10 @@ class Engine:
         fetched: Iterable[str],
         kept: Iterable[str] = (),
         threads: int | None = None,
-        rests: bool = False,
-        exact: bool = False,
+        **manners: bool,
     ) -> Runner:
-        threads = threads or self.threads
-        return Runner(graph, fetched, self._variables, self.provider, threads, kept, self.flushes, rests, exact)
+        how = Manners(flushes=self.flushes, in_order=self._in_order, **manners)
+        return Runner(graph, fetched, self._variables, self.provider, threads or self.threads, kept, how)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 

@@ -222,22 +222,34 @@ def conflicts() -> list[Diagnostic]:
 _CREATION = Lock()  # making two sessions at once is not safe (onnxruntime #27089)
 
 
+@dataclass(frozen=True)
+class Manners:
+    """How a session runs."""
+
+    flushes: bool = False
+    """Its threads take denormals for zero: its calls are to be `flushing`, too."""
+    rests: bool = False
+    """They rest when a run ends, and do not wait for the next one for a while, each on a processor."""
+    exact: bool = False
+    """Memory is taken in pieces of the sizes that are needed (`own_arena`)."""
+    in_order: bool = False
+    """Operators run as they stand in the model, as far as onnxruntime makes none of its own of them."""
+
+
+PLAIN = Manners()
+
+
 def create_session(
     model: bytes,
     provider: Provider,
     threads: int | None = None,
+    manners: Manners = PLAIN,
     *,
     optimization: str = "ORT_ENABLE_ALL",
     planned: bool = True,
-    flushes: bool = False,
-    rests: bool = False,
-    exact: bool = False,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
-    """A session on this provider and no other; `planned` says whether it lays its memory out by an earlier run,
-    `flushes` whether its threads take denormals for zero: its calls are to be `flushing`, too; `rests` whether they
-    rest when a run ends, and do not wait for the next one for a while, each on a processor; `exact` whether memory is
-    taken in pieces of the sizes that it needs (`own_arena`).
+    """A session on this provider and no other; `planned` says whether it lays its memory out by an earlier run.
 
     Raises UsageError `provider-failed` where onnxruntime would have taken another one, CompileError `bad-model`.
     """
@@ -251,14 +263,16 @@ def create_session(
     if provider.name in PROVIDERS:
         for key, text in PROVIDERS[provider.name].entries(model).items():
             options.add_session_config_entry(key, text)
-    if rests:
+    if manners.in_order:
+        options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
+    if manners.rests:
         options.add_session_config_entry("session.force_spinning_stop", "1")
     create = runtime.InferenceSession
-    if flushes:
+    if manners.flushes:
         options.add_session_config_entry(OPTION, "1")
         create = flushing(create)  # which puts back what onnxruntime does to this thread
     try:
-        with _CREATION, own_arena(runtime, options) if exact else nullcontext():
+        with _CREATION, own_arena(runtime, options) if manners.exact else nullcontext():
             session = create(model, options, providers=provider.listed, enable_fallback=False)
     except Exception as error:  # onnxruntime's exceptions share no base of their own
         raise _refused(error, provider) from error

@@ -21,7 +21,7 @@ from ..graph import Builder
 from ..passes.by_rows import BEFORE, INDICES, ByRows
 from ..passes.packing import Packs
 from .denormals import flushing
-from .providers import Provider, create_session, load_runtime
+from .providers import PLAIN, Manners, Provider, create_session, load_runtime
 from .session import element_type, runtime_failure
 
 if TYPE_CHECKING:
@@ -207,12 +207,9 @@ class Runner:
         provider: Provider,
         threads: int | None,
         kept: Iterable[str] = (),
-        flushes: bool = False,
-        rests: bool = False,
-        exact: bool = False,
+        manners: Manners = PLAIN,
     ) -> None:
-        """`kept` are outputs that the variables need to go back. `flushes` has denormals taken for zero, `rests` the
-        threads rest as soon as a run ends, `exact` memory taken in pieces of the sizes that are needed."""
+        """`kept` are outputs that the variables need to go back."""
         self._variables, self._device, self._bindable = variables, provider.device, not takes_text(graph)
         # A plan saves 0.2 us a node, and lets the memory of a convolutional network's step grow to almost twice.
         many = len(graph.nodes) >= MANY and self._device == "cpu"
@@ -222,15 +219,13 @@ class Runner:
             serialize(emit(graph)),
             provider,
             threads,
+            manners,
             optimization=level,
             planned=planned,
-            flushes=flushes,
-            rests=rests,
-            exact=exact,
         )
-        self._run: Callable[..., Any] = flushing(session.run) if flushes else session.run
+        self._run: Callable[..., Any] = flushing(session.run) if manners.flushes else session.run
         bound = session.run_with_iobinding
-        self._run_bound: Callable[..., Any] = flushing(bound) if flushes else bound
+        self._run_bound: Callable[..., Any] = flushing(bound) if manners.flushes else bound
         inputs = {value.name for value in self._session.get_inputs()}
         self.fed = [name for name in (*graph.inputs, *graph.randoms) if name in inputs]
         self._reads = [name for name in (*graph.parameters, *graph.states) if name in inputs]
