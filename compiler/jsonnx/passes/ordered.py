@@ -28,8 +28,8 @@ def ordered(graph: Graph) -> Graph:
 
 
 class _Order:
-    """Iterates over the nodes. A heavy node is ready when all heavy ones that it depends on are done; what is light
-    takes no time, and waits for who needs it."""
+    """Iterates over the nodes, once. Those to hurry with come as soon as all heavy ones that they depend on have run,
+    all others where they stood, or just before one to hurry with that needs them."""
 
     def __init__(self, graph: Graph) -> None:
         producers = graph.producers
@@ -62,7 +62,7 @@ class _Order:
                         waiting += self._ready(self._freed(done))[::-1]
 
     def _ready(self, freed: Iterable[Node]) -> list[Node]:
-        """Those to hurry with that have nothing heavy to wait for any more, where these have not."""
+        """Those to hurry with that have nothing heavy to wait for any more, now that these have not."""
         found, ready = list(freed), []
         while found:
             node = found.pop()
@@ -73,22 +73,22 @@ class _Order:
         return ready
 
     def _freed(self, node: Node) -> list[Node]:
-        """Those that waited for this one last."""
+        """Those that waited for this one last; counts it off, so it is to be told once."""
         for reader in self._behind[node]:
             self._missing[reader] -= 1
         return [reader for reader in self._behind[node] if not self._missing[reader]]
 
     def _up_to(self, node: Node) -> list[Node]:
-        """It and what is not done of what it needs, each just before who needs it."""
-        waiting, following = [node], []
+        """It and what has not run of what it needs, each just before who needs it."""
+        following: list[Node] = []
+        waiting = [] if node in self._done else [(node, iter(self._before[node]))]
         while waiting:
-            node = waiting[-1]
-            missing = next((before for before in self._before[node] if before not in self._done), None)
-            if node in self._done:
-                waiting.pop()
-            elif missing is not None:
-                waiting.append(missing)
-            else:
-                self._done.add(waiting.pop())
-                following.append(node)
+            node, before = waiting[-1]
+            missing = next((maker for maker in before if maker not in self._done), None)
+            if missing is not None:
+                waiting.append((missing, iter(self._before[missing])))
+                continue
+            waiting.pop()
+            self._done.add(node)
+            following.append(node)
         return following

@@ -179,8 +179,9 @@ class _Joining:
     def finished(self) -> Graph:
         """The graph with what was joined."""
         kept = [node for node in self.graph.nodes if node.outputs[0] not in self._gone]
-        # onnxruntime begins with what the last of the results needs. That should be a weight of the last layers: the
-        # vectors' gradients would have it go all the way back first, and to the other weights' gradients afterwards.
+        # Where nobody tells it otherwise (`passes.ordered`), onnxruntime begins with what the last of the results
+        # needs. That should be a weight of the last layers: the vectors' gradients would have it go all the way back
+        # first, and to the other weights' gradients afterwards.
         own = [node for node in kept if node.scope.startswith(OWN)]
         others = [node for node in kept if not node.scope.startswith(OWN)]
         nodes = in_order([*self._first, *others, *self._last, *own])

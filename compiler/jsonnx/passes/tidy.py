@@ -118,16 +118,15 @@ def reshaped_once(graph: Graph) -> Graph:
 
     Not where a size of the target is zero, which means the operand's.
     """
-    producers = graph.producers
+    sources: dict[Value, Value | None] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        shape, x = node.input(1), node.input(0)
-        while node.op == "Reshape" and isinstance(shape, Constant) and shape.array.all() and x is not None:
-            before = producers.get(x)
-            if before is None or before.op != "Reshape":
-                break
-            x = before.inputs[0]
-        nodes.append(node if x is node.input(0) else node.with_inputs((x, *node.inputs[1:])))
+        if node.op == "Reshape":
+            x, shape = node.inputs
+            if x in sources and isinstance(shape, Constant) and shape.array.all():
+                node = node.with_inputs((sources[x], shape))
+            sources[node.outputs[0]] = node.inputs[0]
+        nodes.append(node)
     return prune(graph.rewired(nodes, {}))
 
 

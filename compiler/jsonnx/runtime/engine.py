@@ -193,10 +193,11 @@ class Engine:
         fetched: Iterable[str],
         kept: Iterable[str] = (),
         threads: int | None = None,
-        **manners: bool,
+        rests: bool = False,
+        exact: bool = False,
     ) -> Runner:
-        how = Manners(flushes=self.flushes, in_order=self._in_order, **manners)
-        return Runner(graph, fetched, self._variables, self.provider, threads or self.threads, kept, how)
+        manners = Manners(self.flushes, rests, exact, self._in_order)
+        return Runner(graph, fetched, self._variables, self.provider, threads or self.threads, kept, manners)
 
     # -- variables ---------------------------------------------------------------------------------------------------
 

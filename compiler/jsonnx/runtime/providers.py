@@ -233,7 +233,8 @@ class Manners:
     exact: bool = False
     """Memory is taken in pieces of the sizes that are needed (`own_arena`)."""
     in_order: bool = False
-    """Operators run as they stand in the model, as far as onnxruntime makes none of its own of them."""
+    """Operators run as they stand in the model, but for Shape and Size, which come as soon as they can, and for those
+    that onnxruntime makes of others, which come last."""
 
 
 PLAIN = Manners()

@@ -6,7 +6,7 @@ go back to. The bindings are made once: making them anew took a tenth of a small
 
 Large slots of an optimizer (`passes.in_place`) and tables that are renewed by rows (`passes.by_rows`) are there once:
 what is written was made of what was read. To go back there are the rows that the last steps wrote, as they were before;
-large slots do not go back, nor are they as they were where a step did not end.
+large slots do not go back. Neither slots nor rows are as they were where a step did not end.
 """
 
 from __future__ import annotations
