@@ -17,7 +17,7 @@ from jsonnx.backend import emit, serialize
 from jsonnx.graph import Builder, Graph, Node
 from jsonnx.passes.ordered import HEAVY, ordered
 from jsonnx.runtime import providers, shares, variables
-from jsonnx.types import TensorType
+from jsonnx.types import BATCH, TensorType
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
 HEAD = [{"type": "Flatten"}, {"type": "Dense", "units": 3}]
@@ -199,6 +199,23 @@ def test_what_nothing_more_depends_on_comes_at_once_with_what_it_alone_needs() -
     graph = g.graph({"y": result, "new": new})
     made = places(ordered(graph))
     assert [made[value] for value in (y, light, aside, new)] == [1, 2, 3, 4]
+
+
+def test_what_is_quickly_made_waits_where_it_is_large() -> None:
+    """As a slope that only the way back reads; what is small lets go of what it is made of."""
+    g = Builder()
+    x, w = g.input("x", TensorType("float32", (BATCH, 4))), g.input("w", TensorType("float32", (4, 4)))
+    first = g.MatMul(x, w)
+    slope, small = g.HardSigmoid(first), g.ReduceSum(first, [0], keepdims=0)
+    last = first
+    for _ in range(5):
+        last = g.Relu(g.MatMul(last, w))
+    back = g.Mul(last, slope)
+    graph = g.graph({"y": g.MatMul(g.MatMul(g.MatMul(back, w), w), w), "small": g.Neg(small)})
+    made = places(ordered(graph))
+    assert made[small] == made[first] + 1
+    assert made[slope] == made[back] - 1
+    assert places(graph)[slope] == made[first] + 1
 
 
 def test_one_that_reads_the_results_of_many_takes_no_longer_for_each() -> None:

@@ -2,9 +2,9 @@
 
 onnxruntime's own order goes back from the results one by one, whatever is in a cache by then. In the graph everything
 stands behind what it is made of as it was thought of: forward, back, and all new values at the end. What is kept of
-that is forward and back. A weight's gradient comes as soon as the way back has what it takes, with what it alone needs
-just before it, and new values as soon as their gradients are there: what these are made of is in a cache still, and is
-let go.
+that is forward and back. A weight's gradient comes as soon as the way back has what it takes, and new values as soon as
+their gradients are there: what these are made of is in a cache still, and is let go. What is quickly made and as large
+as a batch waits for who needs it; what is small comes where it stood, since what it is made of may be let go.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def ordered(graph: Graph) -> Graph:
 
 
 class _Order:
-    """Iterates over the nodes, once. Those to hurry with come as soon as all heavy ones that they depend on have run,
-    all others where they stood, or just before one to hurry with that needs them."""
+    """Iterates over the nodes, once. Those to hurry with come as soon as all heavy ones that they depend on have run;
+    other heavy ones, and small results, where they stood; all else just before one of these needs it."""
 
     def __init__(self, graph: Graph) -> None:
         producers = graph.producers
@@ -53,7 +53,8 @@ class _Order:
         self._done: set[Node] = set()
 
     def __iter__(self) -> Iterator[Node]:
-        for node in (*self._ready(node for node in self._nodes if not self._missing[node]), *self._nodes):
+        begun = self._ready(node for node in self._nodes if not self._missing[node])
+        for node in (*begun, *(node for node in self._nodes if _stays(node)), *self._nodes):
             waiting = [node]
             while waiting:
                 for done in self._up_to(waiting.pop()):
@@ -92,3 +93,8 @@ class _Order:
             self._done.add(node)
             following.append(node)
         return following
+
+
+def _stays(node: Node) -> bool:
+    """Whether a node comes where it stood."""
+    return node.op in HEAVY or all(value.type.is_fixed() for value in node.outputs)
