@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from elementwise_reference import ELEMENTWISE
 from jsonnx import Trainer
 from jsonnx.backend import emit, serialize
@@ -19,6 +20,7 @@ from jsonnx.graph import Builder, Graph
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.passes.lower import lower
 from jsonnx.passes.shapes import TypedNetwork, infer_shapes
+from jsonnx.runtime import providers, variables
 from jsonnx.runtime.random import size_of
 from jsonnx.types import BATCH, Dim, TensorType
 from onnx.reference import ReferenceEvaluator
@@ -204,3 +206,16 @@ def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray
     for name, expected in found[0].items():
         scale = np.abs(expected).max() + 1e-3
         np.testing.assert_allclose(found[1][name] / scale, expected / scale, atol=5e-6, err_msg=name)
+
+
+def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.Manners]:
+    """How each of the sessions runs that a trainer makes from now on."""
+    made: list[providers.Manners] = []
+    create = variables.create_session
+
+    def noted(model: bytes, provider: Any, threads: Any, manners: providers.Manners, **named: Any) -> Any:
+        made.append(manners)
+        return create(model, provider, threads, manners, **named)
+
+    monkeypatch.setattr(variables, "create_session", noted)
+    return made

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import sessions_made
 from jsonnx.api import Trainer
 from jsonnx.backend import emit, serialize
 from jsonnx.graph import Builder
-from jsonnx.runtime import providers, variables
+from jsonnx.runtime import providers
 from jsonnx.runtime.arenas import own_arena
 from jsonnx.runtime.engine import PATIENCE
 from jsonnx.types import TensorType
@@ -114,19 +115,6 @@ def test_an_onnxruntime_without_them_makes_plain_sessions(version: str, tries: i
     assert not entries
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each of the sessions made from now on has memory of its own."""
-    made: list[bool] = []
-    create = providers.create_session
-
-    def noted(model: bytes, provider: Any, threads: Any, manners: providers.Manners, **named: Any) -> Any:
-        made.append(manners.exact)
-        return create(model, provider, threads, manners, **named)
-
-    monkeypatch.setattr(variables, "create_session", noted)
-    return made
-
-
 def image_spec(layers: list[Any], shape: list[Any], batch: int) -> dict[str, Any]:
     return {
         "inputs": {"x": {"shape": shape}},
@@ -148,17 +136,17 @@ def image_spec(layers: list[Any], shape: list[Any], batch: int) -> dict[str, Any
 def test_steps_that_convolve_have_them(
     monkeypatch: pytest.MonkeyPatch, layers: list[Any], shape: list[Any], batch: int, fast: bool, wanted: int
 ) -> None:
-    made = counted(monkeypatch)
+    made = sessions_made(monkeypatch)
     trainer = Trainer(image_spec(layers, shape, batch), threads=2, fast=fast)
     x = np.zeros((batch, *(size if isinstance(size, int) else 24 for size in shape)), np.float32)
     trainer.step(x, np.zeros((batch, 2), np.float32))
     trainer.predict(x)
-    assert sum(made) == wanted
+    assert sum(manners.exact for manners in made) == wanted
 
 
 def test_with_larger_batches_than_it_was_made_for_a_step_has_plain_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until so many come some times in a row, or in a fit: pieces of all sizes would come together."""
-    made = counted(monkeypatch)
+    made = sessions_made(monkeypatch)
     trainer = Trainer(image_spec([CONV, NORM], [24, 24, 3], 8), threads=2)
     rng = np.random.default_rng(0)
 
@@ -168,16 +156,16 @@ def test_with_larger_batches_than_it_was_made_for_a_step_has_plain_memory(monkey
 
     for samples in (8, 3, 8):
         trainer.step(*batch(samples))
-    assert made == [True]
+    assert [manners.exact for manners in made] == [True]
     for samples in (9, 10, 8, 30, 9):
         trainer.step(*batch(samples))
-    assert made == [True, False]
+    assert [manners.exact for manners in made] == [True, False]
     for _ in range(PATIENCE + 1):
         trainer.step(*batch(12))
-    assert made == [True, False, True]
+    assert [manners.exact for manners in made] == [True, False, True]
     trainer.step(*batch(13))
     trainer.fit(*batch(40), epochs=1, batch_size=16)
-    assert made == [True, False, True, False, True]
+    assert [manners.exact for manners in made] == [True, False, True, False, True]
 
 
 @told

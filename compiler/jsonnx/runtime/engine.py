@@ -196,7 +196,7 @@ class Engine:
         rests: bool = False,
         exact: bool = False,
     ) -> Runner:
-        manners = Manners(self.flushes, rests, exact, self._in_order)
+        manners = Manners(flushes=self.flushes, rests=rests, exact=exact, in_order=self._in_order)
         return Runner(graph, fetched, self._variables, self.provider, threads or self.threads, kept, manners)
 
     # -- variables ---------------------------------------------------------------------------------------------------
