@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import numpy as np
 import pytest
 from jsonnx.runtime import lanes
 from jsonnx.runtime.random import sample_order
 from jsonnx.runtime.trainer import Trainer
+from jsonnx.runtime.variables import Runner
 
 from .plans import classifier, flowers
 
@@ -79,13 +83,27 @@ def test_a_lane_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) ->
         assert trainer._engine.lanes(samples, 101) is None
 
 
-@pytest.mark.parametrize(("steps", "slots"), [(10, 10), (100, 48), (1000, 60), (100_000, 192)])
+@pytest.mark.parametrize(("steps", "slots"), [(1, 3), (10, 12), (100, 48), (1000, 60), (100_000, 96)])
 def test_many_steps_have_more_slots(steps: int, slots: int) -> None:
     trainer = Trainer(classifier())
     samples = trainer._samples(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
     found = trainer._engine.lanes(samples, 1)
     assert found is not None
     assert {len(lane.slots) for lane in found} == {slots}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_slot_is_bound_once(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It meets the same set of variables in each epoch, wherever the one before ended."""
+    bound, made = Runner._bound, []
+    monkeypatch.setattr(Runner, "_bound", lambda runner, here: made.append(here) or bound(runner, here))
+    trainer = Trainer(classifier(), threads=threads)
+    trainer.fit(X, Y, batch_size=1, epochs=2, shuffle=False)
+    for epochs in (1, 2):
+        trainer.step(X[:1], Y[:1])
+        made.clear()
+        trainer.fit(X, Y, batch_size=1, epochs=epochs)
+        assert made == []
 
 
 def test_small_lanes_serve_for_the_next_fit_too() -> None:
@@ -127,3 +145,41 @@ def test_callbacks_may_change_weights_between_the_steps_of_a_lane() -> None:
         other.step(X[rows], Y[rows])
         Halved(other).on_step(step + 1, {})
     assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
+
+
+def test_what_goes_wrong_beside_the_steps_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, fill = Trainer(classifier()), lanes.Lane.fill
+    filled = iter(range(100))
+
+    def failing(lane: lanes.Lane, *given: Any) -> list[lanes.Slot]:
+        if next(filled) == 1:
+            raise MemoryError("no room")
+        return fill(lane, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lanes.Lane, "fill", failing)
+        with pytest.raises(MemoryError, match="no room"):
+            trainer.fit(X, Y, batch_size=1)
+    assert 0 < trainer.steps <= lanes.STEPS[-1]
+    assert len(trainer.fit(X, Y, batch_size=1, epochs=2).epoch) == 2
+
+
+def test_an_error_of_a_callback_waits_for_what_is_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written behind the fit that it ends."""
+    trainer, fill = Trainer(classifier()), lanes.Lane.fill
+    filled = []
+
+    def slow(lane: lanes.Lane, *given: Any) -> list[lanes.Slot]:
+        time.sleep(0.05)
+        slots = fill(lane, *given)
+        filled.append(len(slots))
+        return slots
+
+    class Refuses:
+        def on_step(self, step: int, figures: dict[str, float]) -> None:
+            raise RuntimeError("no more")
+
+    monkeypatch.setattr(lanes.Lane, "fill", slow)
+    with pytest.raises(RuntimeError, match="no more"):
+        trainer.fit(X, Y, batch_size=1, callbacks=[Refuses()])
+    assert filled == [48, 48]

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from jsonnx.api import Trainer
 from jsonnx.runtime import shares
-from jsonnx.runtime.shares import Helper, Shares
+from jsonnx.runtime.helper import Helper
+from jsonnx.runtime.shares import Shares
 from jsonnx.runtime.trainer import Diverged
 
 RNG = np.random.default_rng(5)
@@ -150,8 +151,8 @@ def test_a_thread_that_did_not_start_is_started_again(monkeypatch: pytest.Monkey
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="can't start"):
-            helper.begin(lambda _: None, {})
-    assert helper.begin(lambda _: None, {})() is None
+            helper.begin(lambda: None)
+    assert helper.begin(lambda: "done").result() == "done"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -162,8 +163,8 @@ def test_a_fork_goes_on() -> None:
     assert isinstance(runner, Shares)
     child = os.fork()
     if child == 0:  # the threads of a session's own are not there either, so this one's alone
-        end = runner._others[0].begin(lambda _: None, {})
-        os._exit(0 if end() is None else 1)
+        task = runner._others[0].begin(lambda: "done")
+        os._exit(0 if task.result() == "done" else 1)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if (ended := os.waitpid(child, os.WNOHANG))[0]:
@@ -221,7 +222,12 @@ def test_an_error_keeps_nothing() -> None:
 
     runner = Trainer(spec(), seed=3, threads=2)._engine._training(16)
     assert isinstance(runner, Shares)
-    runner._others[0].begin = lambda *_: lambda: made.pop()  # type: ignore[method-assign]
+
+    def fail() -> None:
+        raise made.pop()
+
+    begin = runner._others[0].begin
+    runner._others[0].begin = lambda _: begin(fail)  # type: ignore[method-assign,assignment,return-value]
     made = [Kept()]
     left = weakref.ref(made[0])
     gc.disable()

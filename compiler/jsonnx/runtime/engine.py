@@ -34,6 +34,7 @@ from .adapt import adapted
 from .data import Samples
 from .denormals import can_flush
 from .faults import FeedError
+from .helper import Helper
 from .kernels import block_size, has_scaled_sums
 from .lanes import Lane, Slot
 from .machine import thread_count
@@ -108,6 +109,8 @@ class Engine:
         self._more = 0  # steps in a row with more
         self._prepared: dict[str, Runner] = {}
         self._lanes: tuple[Lane, Lane] | None = None
+        self.helper = Helper()
+        """Makes batches ready while steps run."""
         self._trail = 0  # sets behind the current one that hold the values of earlier steps
 
     def _training(self, samples: int, *, fit: bool = False) -> Runner | Shares:
@@ -312,29 +315,39 @@ class Engine:
             lane.samples = samples
         return known
 
-    def step(self, batch: Mapping[str, np.ndarray] | Slot) -> dict[str, np.ndarray]:
+    def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
-        slot = batch if isinstance(batch, Slot) and batch.runner is self._train else None
-        if slot is None:
-            feeds = batch.feeds | batch.further if isinstance(batch, Slot) else batch
-            runner = self._training(len(feeds[next(iter(self.plan.inputs))]))
-        try:
+        return next(self.steps_of([feeds]))
+
+    @property
+    def current_set(self) -> int:
+        """Which of its `SETS` sets of variables the next step reads; the step behind it reads the next."""
+        return self._variables.current
+
+    def steps_of(self, batches: Iterable[Mapping[str, np.ndarray] | Slot]) -> Iterator[dict[str, np.ndarray]]:
+        """The same, of one batch after the other."""
+        for batch in batches:
+            slot = batch if isinstance(batch, Slot) and batch.runner is self._train else None
             if slot is None:
-                results = runner(feeds)
-            else:
-                slot.run(slot.further)
-                results = slot.results
-        except BaseException:  # Ctrl-C, too: what is renewed in place may be so by half, or beside older weights
-            if self._in_place:
-                self._restart_optimizer()
-            raise
-        loss = results["loss"].item()
-        if not isfinite(loss):
-            raise self._diverged(loss)
-        self.steps += 1
-        if self._trail < SETS - 1:
-            self._trail += 1
-        return results
+                feeds = batch.feeds | batch.further if isinstance(batch, Slot) else batch
+                runner = self._training(len(feeds[next(iter(self.plan.inputs))]))
+            try:
+                if slot is None:
+                    results = runner(feeds)
+                else:
+                    slot.run(slot.further)
+                    results = slot.results
+            except BaseException:  # Ctrl-C, too: what is renewed in place may be so by half, or beside older weights
+                if self._in_place:
+                    self._restart_optimizer()
+                raise
+            loss = results["loss"].item()
+            if not isfinite(loss):
+                raise self._diverged(loss)
+            self.steps += 1
+            if self._trail < SETS - 1:
+                self._trail += 1
+            yield results
 
     def _diverged(self, loss: float) -> Diverged:
         """Back to the variables from before the last step that was finite: what that step made gave this loss."""

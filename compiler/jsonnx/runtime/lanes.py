@@ -15,13 +15,13 @@ from ..training.names import RATE
 from .plan import Plan
 from .random import batch_sizes, step_randoms
 from .shares import Shares
-from .variables import Runner
+from .variables import SETS, Runner
 
 if TYPE_CHECKING:
     from .data import Samples
 
-STEPS = range(48, 193, 3)
-"""How many steps a lane may have; multiples of the sets of variables, so that a slot meets one of them in an epoch."""
+STEPS = range(48, 97, SETS)
+"""How many steps a lane may have. With 192 one of 20 us took 21.5: what is bound no longer fits into a cache."""
 USES = 16
 """How often a slot is used in an epoch, where there are more than the fewest: binding one takes as long as a step."""
 ROOM = 1 << 22
@@ -59,26 +59,29 @@ class Lane:
         self.slots = [slot(index) for index in range(count)]
 
     def _count(self, samples: Samples) -> int:
-        """How many steps are worth a slot."""
+        """How many steps are worth a slot: a multiple of the sets of variables where there is room, so that each slot
+        may always meet the same one, and is bound once."""
         batch = self._batch_size * sum(prod(shape) * dtype.itemsize for shape, dtype in self._sizes.values())
         steps = len(samples) // self._batch_size
         most = max(STEPS[0], min(STEPS[-1], steps // USES // STEPS.step * STEPS.step))
         if self._plan.train.randoms:
             most = 1  # what is drawn for a step takes long, and much room
-        return max(1, min(most, ROOM // max(1, batch), steps))
+        count = max(1, min(most, ROOM // max(1, batch), steps + SETS - 1))
+        return count - count % SETS if count > SETS else count
 
     def suits(self, runner: Runner | Shares, samples: Samples, batch_size: int) -> bool:
         """Whether the slots serve for other samples, too."""
         alike = (runner, samples.sizes(), batch_size) == (self._runner, self._sizes, self._batch_size)
         return alike and self._count(samples) <= len(self.slots)
 
-    def fill(self, rows: np.ndarray | slice, step: int) -> list[Slot]:
-        """Batches of these samples, for the steps from this one on."""
-        count = (rows.stop - rows.start if isinstance(rows, slice) else len(rows)) // self._batch_size
-        self.samples.take_into({name: a[: count * self._batch_size] for name, a in self._rows.items()}, rows)
+    def fill(self, rows: np.ndarray | slice, step: int, first: int = 0) -> list[Slot]:
+        """Batches of these samples, for the steps from this one on, in the slots from the first on."""
+        size = self._batch_size
+        end = first + (rows.stop - rows.start if isinstance(rows, slice) else len(rows)) // size
+        self.samples.take_into({name: a[first * size : end * size] for name, a in self._rows.items()}, rows)
+        slots = self.slots[first:end]
         if self._plan.learning_rate is not None:
-            self._rates[:count] = [self._plan.rate(step + index) for index in range(count)]
-        slots = self.slots[:count]
+            self._rates[first:end] = [self._plan.rate(step + index) for index in range(len(slots))]
         for index, slot in enumerate(slots if self._plan.train.randoms else ()):
             sizes = batch_sizes(self._plan.inputs, slot.feeds)
             slot.further = step_randoms(self._plan.train.randoms, self._plan.seed, step + index, sizes)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +17,16 @@ from .progress import History, Interruption, Progress, Totals, Watch
 from .random import sample_order
 
 Batch = dict[str, np.ndarray] | Slot
+
+
+class _Group(NamedTuple):
+    """Batches that are made ready together: how many are before them, the first one's slot, their samples, and how many
+    each has."""
+
+    before: int
+    slot: int
+    rows: slice
+    counts: list[int]
 
 
 @dataclass
@@ -43,9 +52,9 @@ class Fit:
     def run(self) -> History:
         """Train to the end, or until a signal asks to stop. Raises Diverged."""
         progress, history = self.progress, self.progress.history
-        with Interruption() as asked, ThreadPoolExecutor(1) as ahead:
+        with Interruption() as asked:
             while progress.epoch < self.epochs and not progress.finished and asked.signal is None and not self.stop:
-                self._epoch(asked, ahead)
+                self._epoch(asked)
             history.signal = asked.signal
             if self.watch.best_epoch >= 0:
                 history.best_epoch = self.watch.best_epoch
@@ -56,11 +65,11 @@ class Fit:
             self.engine.write(self.watch.weights)
         return history
 
-    def _epoch(self, asked: Interruption, ahead: ThreadPoolExecutor) -> None:
+    def _epoch(self, asked: Interruption) -> None:
         progress = self.progress
         steps = -(-len(self.samples) // self.batch_size)
         self._tell("on_epoch_begin", progress.epoch, self.epochs, steps)
-        for ready, counts in self._prepared(ahead):
+        for ready, counts in self._prepared():
             self._steps(ready, counts, asked)
             if asked.signal is not None or self.stop:
                 break
@@ -73,13 +82,13 @@ class Fit:
 
         Their figures are added up at the end, unless somebody wants to hear them after every step.
         """
-        progress, step = self.progress, self.engine.step
+        progress = self.progress
         heard = [c.on_step for c in self.callbacks if hasattr(c, "on_step")]
         made: list[dict[str, np.ndarray]] = []
         try:
             with flushed(self.engine.flushes and not heard):  # once, if nobody else is called in between
-                for batch in ready:
-                    made.append(step(batch))
+                for results in self.engine.steps_of(ready):
+                    made.append(results)
                     if heard:
                         self._add(made, counts)
                         figures = progress.totals.figures()
@@ -97,7 +106,7 @@ class Fit:
         del counts[: len(made)]
         made.clear()
 
-    def _prepared(self, ahead: ThreadPoolExecutor) -> Iterator[tuple[Iterable[Batch], list[int]]]:
+    def _prepared(self) -> Iterator[tuple[Iterable[Batch], list[int]]]:
         """The epoch's remaining batches in groups, each made ready while the steps of the one before run, and how many
         samples each has."""
         progress, engine = self.progress, self.engine
@@ -106,32 +115,37 @@ class Fit:
         first, groups = engine.steps, self._groups(progress.batch)
 
         def prepare(number: int) -> Iterable[Batch]:
-            index, rows, counts = groups[number]
-            taken = rows if order is None else order[rows]
-            if self._lanes is not None and counts[0] == self.batch_size:
-                return self._lanes[number % 2].fill(taken, first + index)
-            return [engine.feeds(self.samples, taken, first + index)]
+            group = groups[number]
+            taken = group.rows if order is None else order[group.rows]
+            if self._lanes is not None and group.counts[0] == self.batch_size:
+                return self._lanes[number % 2].fill(taken, first + group.before, group.slot)
+            return [engine.feeds(self.samples, taken, first + group.before)]
 
-        waiting = ahead.submit(prepare, 0) if groups else None
-        for number, (_, _, counts) in enumerate(groups):
-            assert waiting is not None
-            ready = waiting.result()
-            if number + 1 < len(groups):
-                waiting = ahead.submit(prepare, number + 1)
-            yield ready, counts
+        if not groups:
+            return
+        task = engine.helper.begin(partial(prepare, 0))
+        try:
+            for number, group in enumerate(groups, 1):
+                ready = task.result()
+                if number < len(groups):
+                    task = engine.helper.begin(partial(prepare, number))
+                yield ready, group.counts
+        finally:
+            task.exception()  # nothing goes on behind the fit
 
-    def _groups(self, first: int) -> list[tuple[int, slice, list[int]]]:
-        """What is made ready together of the batches from this one on: how many are before it, the rows, and how many
-        samples each batch has."""
+    def _groups(self, first: int) -> list[_Group]:
+        """What is made ready together of the batches from this one on."""
         count, size = len(self.samples), self.batch_size
         room = len(self._lanes[0].slots) if self._lanes is not None else 1
         full, rest = divmod(count, size)
         found = []
-        for start in range(first, full, room):
-            end = min(start + room, full)
-            found.append((start - first, slice(start * size, end * size), [size] * (end - start)))
+        start, slot = first, self.engine.current_set % room
+        while start < full:
+            end = min(start + room - slot, full)
+            found.append(_Group(start - first, slot, slice(start * size, end * size), [size] * (end - start)))
+            start, slot = end, 0
         if rest and first <= full:
-            found.append((full - first, slice(full * size, count), [rest]))
+            found.append(_Group(full - first, 0, slice(full * size, count), [rest]))
         return found
 
     def _close(self, asked: Interruption) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from . import webgpu
 from .arenas import own_arena
-from .denormals import OPTION, flushing
+from .denormals import OPTION, flushed
 from .machine import thread_count
 
 if TYPE_CHECKING:
@@ -268,13 +268,13 @@ def create_session(
         options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
     if manners.rests:
         options.add_session_config_entry("session.force_spinning_stop", "1")
-    create = runtime.InferenceSession
     if manners.flushes:
         options.add_session_config_entry(OPTION, "1")
-        create = flushing(create)  # which puts back what onnxruntime does to this thread
+    # Entered for the state of this thread, too, which onnxruntime sets and leaves so.
+    flushes, arena = flushed(manners.flushes), own_arena(runtime, options) if manners.exact else nullcontext()
     try:
-        with _CREATION, own_arena(runtime, options) if manners.exact else nullcontext():
-            session = create(model, options, providers=provider.listed, enable_fallback=False)
+        with _CREATION, flushes, arena:
+            session = runtime.InferenceSession(model, options, providers=provider.listed, enable_fallback=False)
     except Exception as error:  # onnxruntime's exceptions share no base of their own
         raise _refused(error, provider) from error
     if provider.full not in session.get_providers():

@@ -12,18 +12,17 @@ long as ever: 0.5 to 0.66 of the time for small networks, 0.8 to 0.9 for large o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import finalize
 
 import numpy as np
 
 from ..passes.cost import macs_of, parameters_of
 from ..training.names import SHARE
 from ..types import BATCH, TensorType
+from .helper import Helper
 from .session import element_type
 
 if TYPE_CHECKING:
@@ -78,11 +77,12 @@ class Shares:
         rest = self._rest.bound(sums | _of(feeds, fed), results)
 
         def run(further: Arrays) -> None:
-            ends = [helper.begin(other, further) for helper, other in zip(helpers, others, strict=True)]
+            tasks = [helper.begin(partial(other, further)) for helper, other in zip(helpers, others, strict=True)]
             try:
                 first(further)
             finally:
-                failed = next(filter(None, [end() for end in ends]), None)
+                failed = next(filter(None, [task.exception() for task in tasks]), None)
+                del tasks
             try:
                 if failed is not None:
                     raise failed
@@ -131,38 +131,6 @@ class Part:
                 part[SHARE] = np.array((end - start) / samples, np.float32)
             part[name] = array
         return part
-
-
-class Helper:
-    """A thread that does what it is told, one thing after the other; it ends when nobody can tell it any more."""
-
-    def __init__(self) -> None:
-        self._orders: SimpleQueue[Any] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        finalize(self, self._orders.put, None)
-
-    def begin(self, work: Callable[[Arrays], None], given: Arrays) -> Callable[[], BaseException | None]:
-        """Have it begin; what is returned waits for the end, and tells what went wrong."""
-        if self._thread is None or not self._thread.is_alive():  # it is not in a fork
-            thread = threading.Thread(target=_helping, args=(self._orders,), name="share", daemon=True)
-            thread.start()
-            self._thread = thread
-        done: SimpleQueue[BaseException | None] = SimpleQueue()
-        self._orders.put((work, given, done))
-        return done.get
-
-
-def _helping(orders: SimpleQueue[Any]) -> None:
-    while (order := orders.get()) is not None:
-        work, given, done = order
-        del order  # nothing of it stays while there is nothing to do
-        try:
-            work(given)
-        except BaseException as error:  # told to whoever waits
-            done.put(error)
-        else:
-            done.put(None)
-        del work, given
 
 
 def shared_out(plan: Plan, threads: int) -> SharedStep | None:

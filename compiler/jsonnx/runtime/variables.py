@@ -299,8 +299,9 @@ class Runner:
         def run(further: Mapping[str, np.ndarray]) -> None:
             here = variables.current
             binding = bindings[here] or bind(here)
-            for name in further:
-                binding.bind_cpu_input(name, further[name])
+            if further:
+                for name in further:
+                    binding.bind_cpu_input(name, further[name])
             try:
                 run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions share no base of their own
