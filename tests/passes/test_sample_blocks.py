@@ -56,6 +56,12 @@ NETWORKS = {
     "plain": ([conv(16), RELU, conv(16)], (12, 10, 16)),
     "several-blocks": ([conv(32, activation="relu"), conv(64), conv(16)], (9, 7, 32)),
     "blocks-not-full": ([conv(24, activation="relu"), conv(40), conv(24)], (9, 7, 24)),
+    "fewer-filters": ([conv(48, activation="relu"), conv(32, [5, 2]), conv(16, [1, 4])], (9, 7, 16)),
+    "fewer-filters-in-strips": ([conv(32, use_bias=False), conv(16, use_bias=False)], (48, 40, 16)),
+    "fewer-filters-and-places": (
+        [conv(32, use_bias=False), conv(16, padding="valid", use_bias=False)],
+        (48, 48, 16),
+    ),
     "strides": ([conv(16), conv(32, strides=2), conv(16, [5, 3], strides=[3, 2])], (13, 10, 16)),
     "rows-left-over": ([conv(16), conv(16, 2, strides=3, padding="valid")], (12, 9, 16)),
     "one-filter-a-channel": (
@@ -215,6 +221,38 @@ def test_a_form_is_chosen_once_for_all() -> None:
     """Every gradient asks the same question, which is answered once."""
     made = blocked(plan(check(spec(*NETWORKS["several-blocks"]))).train, 16, 32)
     assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
+
+
+def moves(layer: dict[str, Any], shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many channels the image has over which the last gradient of weights moves, and how many filters move."""
+    made = blocked(plan(check(spec([conv(shape[-1]), layer], shape))).train, 16, 32)
+    choice = next(node for node in made.nodes if node.op == "If")
+    (found,) = (
+        node
+        for node in choice.attributes["then_branch"].nodes
+        if node.domain and node.op == "Conv" and node.attributes["kernel_shape"] != [1, 1]
+    )
+    stride, apart = found.attributes["dilations"]
+    return apart // stride, found.outputs[0].shape[1] // found.attributes["group"]
+
+
+def test_the_side_of_fewer_channels_moves() -> None:
+    """It is what is framed, turned round and cut into strips; a kernel takes several blocks of the other at once."""
+    assert moves(conv(16), (12, 10, 32)) == (16, 32)
+    assert moves(conv(64), (12, 10, 32)) == (32, 64)
+    assert moves(conv(24), (12, 10, 40)) == (24, 48)
+    assert moves(conv(40), (12, 10, 48)) == (48, 48)  # as many blocks
+    assert moves(conv(16, padding="valid"), (48, 48, 32)) == (16, 32)
+    assert moves(conv(16, padding="valid"), (12, 10, 32)) == (32, 16)  # the other has many more places
+    assert moves(conv(16, strides=2), (12, 10, 32)) == (32, 16)
+
+
+@needs_blocks
+def test_cotangents_of_very_many_places_are_laid_out_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = spec(*NETWORKS["fewer-filters-in-strips"])
+    assert_same_steps(document, *batch(document, BLOCK))
+    monkeypatch.setattr(sample_blocks, "MOST_PLACES", 0)
+    assert_same_steps(document, *batch(document, BLOCK))
 
 
 @needs_blocks
