@@ -10,7 +10,7 @@ from onnx import helper
 
 from ..graph import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype
 from ..graph.infer import IR_VERSION, OPSET, is_unnamed
-from ..types import COUNTED, Dim, Size, TensorType
+from ..types import COUNTED, Size, TensorType
 from .draft import Draft, outlined
 from .metadata import package_version
 
@@ -90,15 +90,22 @@ def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:
 
 
 def _untyped(graph: Graph) -> list[Value]:
-    """The results whose types ONNX cannot infer: of operators that it does not define, and with sizes that only the
-    data tell, where onnxruntime writes over what is no longer read if it knows which of them are the same."""
-    known = {"", *VERSIONS}
-    outputs = ((node, output) for node in graph.nodes for output in node.outputs)
-    return [output for node, output in outputs if node.domain not in known or any(map(_is_counted, output.shape))]
+    """The results whose types ONNX cannot infer: of operators that it does not define, with sizes that only the data
+    tell, and of a Reshape with a size that an input has. Only where it knows which sizes are the same can onnxruntime
+    write over what is no longer read."""
+    known, given = {"", *VERSIONS}, {symbol for value in graph.inputs.values() for symbol in _symbols(value)}
+
+    def is_untyped(node: Node, output: Value) -> bool:
+        symbols = _symbols(output)
+        is_reshaped = node.op == "Reshape" and bool(symbols) and symbols <= given
+        return node.domain not in known or is_reshaped or any(symbol.startswith(COUNTED) for symbol in symbols)
+
+    return [output for node in graph.nodes for output in node.outputs if is_untyped(node, output)]
 
 
-def _is_counted(size: Dim) -> bool:
-    return isinstance(size, Size) and any(symbol.startswith(COUNTED) for symbol, _ in size.terms)
+def _symbols(value: Value) -> set[str]:
+    """The names of which the sizes of a value are sums."""
+    return {symbol for size in value.shape if isinstance(size, Size) for symbol, _ in size.terms}
 
 
 def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # type: ignore[no-untyped-def]
