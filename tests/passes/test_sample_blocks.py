@@ -57,6 +57,11 @@ NETWORKS = {
     "several-blocks": ([conv(32, activation="relu"), conv(64), conv(16)], (9, 7, 32)),
     "blocks-not-full": ([conv(24, activation="relu"), conv(40), conv(24)], (9, 7, 24)),
     "fewer-filters": ([conv(48, activation="relu"), conv(32, [5, 2]), conv(16, [1, 4])], (9, 7, 16)),
+    "fewer-filters-than-a-block": (
+        [conv(2 * BLOCK), conv(BLOCK // 2, activation="relu"), conv(2 * BLOCK), conv(BLOCK * 3 // 4), conv(BLOCK)],
+        (9, 7, 16),
+    ),
+    "fewer-filters-and-causal": ([sequence(32), sequence(16, 4, padding="causal")], (50, 16)),
     "fewer-filters-in-strips": ([conv(32, use_bias=False), conv(16, use_bias=False)], (48, 40, 16)),
     "fewer-filters-and-places": (
         [conv(32, use_bias=False), conv(16, padding="valid", use_bias=False)],
@@ -223,10 +228,10 @@ def test_a_form_is_chosen_once_for_all() -> None:
     assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
 
 
-def moves(layer: dict[str, Any], shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many channels the image has over which the last gradient of weights moves, and how many filters move."""
-    made = blocked(plan(check(spec([conv(shape[-1]), layer], shape))).train, 16, 32)
-    choice = next(node for node in made.nodes if node.op == "If")
+def moves(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any]) -> tuple[int, int]:
+    """How many channels the image of the gradient of a layer's weights has, and how many filters move over it."""
+    made = blocked(plan(check(spec([conv(shape[-1]), layer, *behind], shape))).train, 16, 32)
+    choice = [node for node in made.nodes if node.op == "If"][len(behind)]
     (found,) = (
         node
         for node in choice.attributes["then_branch"].nodes
@@ -236,11 +241,12 @@ def moves(layer: dict[str, Any], shape: tuple[int, ...]) -> tuple[int, int]:
     return apart // stride, found.outputs[0].shape[1] // found.attributes["group"]
 
 
-def test_the_side_of_fewer_channels_moves() -> None:
-    """It is what is framed, turned round and cut into strips; a kernel takes several blocks of the other at once."""
+def test_the_side_of_fewer_channels_is_the_image() -> None:
+    """It is what is framed, put in another order and cut into strips; a kernel takes several blocks of the other."""
     assert moves(conv(16), (12, 10, 32)) == (16, 32)
     assert moves(conv(64), (12, 10, 32)) == (32, 64)
     assert moves(conv(24), (12, 10, 40)) == (24, 48)
+    assert moves(conv(8, activation="relu"), (12, 10, 32), conv(16)) == (8, 32)
     assert moves(conv(40), (12, 10, 48)) == (48, 48)  # as many blocks
     assert moves(conv(16, padding="valid"), (48, 48, 32)) == (16, 32)
     assert moves(conv(16, padding="valid"), (12, 10, 32)) == (32, 16)  # the other has many more places
@@ -248,11 +254,16 @@ def test_the_side_of_fewer_channels_moves() -> None:
 
 
 @needs_blocks
-def test_cotangents_of_very_many_places_are_laid_out_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_of_very_many_places_are_laid_out_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     document = spec(*NETWORKS["fewer-filters-in-strips"])
-    assert_same_steps(document, *batch(document, BLOCK))
-    monkeypatch.setattr(sample_blocks, "MOST_PLACES", 0)
-    assert_same_steps(document, *batch(document, BLOCK))
+    steps = []
+    for most in (sample_blocks.MOST_PLACES, 0):
+        monkeypatch.setattr(sample_blocks, "MOST_PLACES", most)
+        made = blocked(plan(check(document)).train, 16, BLOCK)
+        ways = [node.attributes["then_branch"].nodes for node in made.nodes if node.op == "If"]
+        steps.append(sum(node.op == "ReorderInput" for way in ways for node in way))
+        assert_same_steps(document, *batch(document, BLOCK))
+    assert steps[0] < steps[1]
 
 
 @needs_blocks

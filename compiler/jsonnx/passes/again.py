@@ -9,10 +9,10 @@ from ..graph import Builder, Node, Value
 from .blocks import Blocks
 
 FORMS = 20
-"""Nodes that it may be made of."""
+"""Nodes that such a result may come from."""
 
 
-def others(b: Blocks, node: Node, made: Mapping[Value, Value]) -> list[Node] | None:
+def nodes_behind(b: Blocks, node: Node, made: Mapping[Value, Value]) -> list[Node] | None:
     """The nodes by which the result of a node comes from these operands so far, from their other forms where these are
     what they come from; None where there are many."""
     operands: set[Value | None] = set(made.values())

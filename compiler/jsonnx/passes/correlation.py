@@ -1,4 +1,4 @@
-"""The sizes of a correlation: how a convolution's cotangent moves over its image, which gives its weights' gradient."""
+"""The sizes of a correlation: how a convolution's cotangent moves over its operand for the weights' gradient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CACHED = 512
 """Places of a strip, once for each block of filters, up to which filters and image stay in a core's cache. Of 32 and 64
 filters over 32 x 32 places a step of convolutional networks takes 0.82 to 0.9 of the time that whole images take."""
 TURNED = 1.1
-"""How many times the places of a cotangent its image may have, to be what moves over it."""
+"""How many times the places of the cotangent the operand may have, to be what moves over it."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Sizes:
 
     @property
     def turned(self) -> Sizes | None:
-        """How the image without its padding moves over the cotangent, from the last weight to the first; None where
-        that is not the same, or takes longer."""
+        """How the operand moves over the cotangent in a frame, which gives the weights from the last to the first; None
+        where that is not the same, or takes longer."""
         (rows, columns), (above, left, below, right) = self.taps, self.pads
         pads = rows - 1 - above, columns - 1 - left, rows - 1 - below, columns - 1 - right
         if min(pads) < 0 or prod(self.strides) > 1 or prod(self.phases) > 1:

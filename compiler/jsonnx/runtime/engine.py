@@ -315,17 +315,17 @@ class Engine:
             lane.samples = samples
         return known
 
-    def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
-        return next(self.steps_of([feeds]))
-
     @property
     def current_set(self) -> int:
         """Which of its `SETS` sets of variables the next step reads; the step behind it reads the next."""
         return self._variables.current
 
+    def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Losses and statistics of one step, after which the variables are new. Raises Diverged."""
+        return next(self.steps_of([feeds]))
+
     def steps_of(self, batches: Iterable[Mapping[str, np.ndarray] | Slot]) -> Iterator[dict[str, np.ndarray]]:
-        """The same, of one batch after the other."""
+        """The same of one batch after the other, as they are asked for."""
         for batch in batches:
             slot = batch if isinstance(batch, Slot) and batch.runner is self._train else None
             if slot is None:

@@ -27,7 +27,7 @@ class Task(Generic[T]):
 
     def result(self) -> T:
         """What it gave, at its end. Raises what went wrong."""
-        failure = self.exception()
+        failure = self.take_exception()
         try:
             if failure is not None:
                 raise failure
@@ -36,7 +36,7 @@ class Task(Generic[T]):
         assert self._made is not None
         return self._made[0]
 
-    def exception(self) -> BaseException | None:
+    def take_exception(self) -> BaseException | None:
         """What went wrong, at its end; to the first that asks, for it knows all frames that it went through."""
         with self._under_way:
             failure, self._failure = self._failure, None
@@ -61,7 +61,8 @@ class Helper:
     def __init__(self) -> None:
         self._tasks: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        finalize(self, self._tasks.put, None)
+        # Not at the interpreter's end, behind which something may still be begun: the thread does not hold it up.
+        finalize(self, self._tasks.put, None).atexit = False
 
     def begin(self, work: Callable[[], T]) -> Task[T]:
         """Have it begin."""

@@ -74,8 +74,8 @@ class Lane:
         alike = (runner, samples.sizes(), batch_size) == (self._runner, self._sizes, self._batch_size)
         return alike and self._count(samples) <= len(self.slots)
 
-    def fill(self, rows: np.ndarray | slice, step: int, first: int = 0) -> list[Slot]:
-        """Batches of these samples, for the steps from this one on, in the slots from the first on."""
+    def fill(self, rows: np.ndarray | slice, step: int, first: int) -> list[Slot]:
+        """Batches of these samples, for the steps from `step` on, in the slots from number `first` on."""
         size = self._batch_size
         end = first + (rows.stop - rows.start if isinstance(rows, slice) else len(rows)) // size
         self.samples.take_into({name: a[first * size : end * size] for name, a in self._rows.items()}, rows)

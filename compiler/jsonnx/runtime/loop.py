@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from .engine import Engine
 from .lanes import Lane, Slot
 from .progress import History, Interruption, Progress, Totals, Watch
 from .random import sample_order
+from .variables import SETS
 
 Batch = dict[str, np.ndarray] | Slot
 
@@ -69,10 +71,11 @@ class Fit:
         progress = self.progress
         steps = -(-len(self.samples) // self.batch_size)
         self._tell("on_epoch_begin", progress.epoch, self.epochs, steps)
-        for ready, counts in self._prepared():
-            self._steps(ready, counts, asked)
-            if asked.signal is not None or self.stop:
-                break
+        with closing(self._prepared()) as groups:  # which waits for what is being made ready
+            for ready, counts in groups:
+                self._steps(ready, counts, asked)
+                if asked.signal is not None or self.stop:
+                    break
         if asked.signal is None:
             self._close(asked)
 
@@ -106,7 +109,7 @@ class Fit:
         del counts[: len(made)]
         made.clear()
 
-    def _prepared(self) -> Iterator[tuple[Iterable[Batch], list[int]]]:
+    def _prepared(self) -> Generator[tuple[Iterable[Batch], list[int]], None, None]:
         """The epoch's remaining batches in groups, each made ready while the steps of the one before run, and how many
         samples each has."""
         progress, engine = self.progress, self.engine
@@ -131,7 +134,7 @@ class Fit:
                     task = engine.helper.begin(partial(prepare, number))
                 yield ready, group.counts
         finally:
-            task.exception()  # nothing goes on behind the fit
+            task.take_exception()  # nothing goes on behind the fit
 
     def _groups(self, first: int) -> list[_Group]:
         """What is made ready together of the batches from this one on."""
@@ -139,7 +142,7 @@ class Fit:
         room = len(self._lanes[0].slots) if self._lanes is not None else 1
         full, rest = divmod(count, size)
         found = []
-        start, slot = first, self.engine.current_set % room
+        start, slot = first, self.engine.current_set if room % SETS == 0 else 0
         while start < full:
             end = min(start + room - slot, full)
             found.append(_Group(start - first, slot, slice(start * size, end * size), [size] * (end - start)))

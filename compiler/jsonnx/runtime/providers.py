@@ -270,7 +270,7 @@ def create_session(
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if manners.flushes:
         options.add_session_config_entry(OPTION, "1")
-    # Entered for the state of this thread, too, which onnxruntime sets and leaves so.
+    # `flushed` also puts back this thread's state, which onnxruntime sets here, and leaves so.
     flushes, arena = flushed(manners.flushes), own_arena(runtime, options) if manners.exact else nullcontext()
     try:
         with _CREATION, flushes, arena:

@@ -81,8 +81,7 @@ class Shares:
             try:
                 first(further)
             finally:
-                failed = next(filter(None, [task.exception() for task in tasks]), None)
-                del tasks
+                failed = next(filter(None, [task.take_exception() for task in tasks]), None)
             try:
                 if failed is not None:
                     raise failed

@@ -299,9 +299,8 @@ class Runner:
         def run(further: Mapping[str, np.ndarray]) -> None:
             here = variables.current
             binding = bindings[here] or bind(here)
-            if further:
-                for name in further:
-                    binding.bind_cpu_input(name, further[name])
+            for name in further:
+                binding.bind_cpu_input(name, further[name])
             try:
                 run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions share no base of their own
