@@ -11,7 +11,7 @@ import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.api import Trainer
 from jsonnx.driver import check, plan
-from jsonnx.graph import Graph
+from jsonnx.graph import Graph, Node
 from jsonnx.passes import sample_blocks
 from jsonnx.passes.blocked import blocked
 from jsonnx.passes.raised import raised
@@ -228,15 +228,19 @@ def test_a_form_is_chosen_once_for_all() -> None:
     assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
 
 
+def correlation(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any], samples: int = 32) -> Node:
+    """The convolution that gives the gradient of a layer's weights."""
+    document = spec([conv(shape[-1]), layer, *behind], shape)
+    made = blocked(plan(check(document)).train, 16, samples, threads=2)
+    choice = [node for node in made.nodes if node.op == "If"][len(behind)]
+    convolutions = [node for node in choice.attributes["then_branch"].nodes if node.domain and node.op == "Conv"]
+    (found,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
+    return found
+
+
 def moves(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any]) -> tuple[int, int]:
     """How many channels the image of the gradient of a layer's weights has, and how many filters move over it."""
-    made = blocked(plan(check(spec([conv(shape[-1]), layer, *behind], shape))).train, 16, 32)
-    choice = [node for node in made.nodes if node.op == "If"][len(behind)]
-    (found,) = (
-        node
-        for node in choice.attributes["then_branch"].nodes
-        if node.domain and node.op == "Conv" and node.attributes["kernel_shape"] != [1, 1]
-    )
+    found = correlation(layer, shape, *behind)
     stride, apart = found.attributes["dilations"]
     return apart // stride, found.outputs[0].shape[1] // found.attributes["group"]
 
@@ -251,6 +255,20 @@ def test_the_side_of_fewer_channels_is_the_image() -> None:
     assert moves(conv(16, padding="valid"), (48, 48, 32)) == (16, 32)
     assert moves(conv(16, padding="valid"), (12, 10, 32)) == (32, 16)  # the other has many more places
     assert moves(conv(16, strides=2), (12, 10, 32)) == (32, 16)
+
+
+def cuts(filters: int, shape: tuple[int, ...], samples: int) -> int:
+    """How many rows of places a strip has."""
+    rows: int = correlation(conv(filters, use_bias=False), shape, samples=samples).attributes["kernel_shape"][0]
+    return rows
+
+
+def test_an_image_that_is_not_large_stays_whole() -> None:
+    assert cuts(16, (32, 32, 16), 64) == 32
+    assert cuts(32, (32, 32, 32), 64) == 8
+    assert cuts(16, (64, 64, 16), 64) == 8
+    assert cuts(64, (16, 16, 64), 64) == 16
+    assert cuts(64, (16, 16, 64), 16) == 8  # three rows of results cannot be shared out to two threads
 
 
 @needs_blocks
