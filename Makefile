@@ -40,7 +40,7 @@ benchmarks:
 	sh benchmarks/run.sh
 
 generate: $(STAMP)
-	$(BIN)/python -m jsonnx.render.reference
+	$(BIN)/python -m jsonnx.render.reference_pages
 
 clean:
 	rm -rf .venv .venv-* dist runs

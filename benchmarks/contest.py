@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from statistics import median
+from textwrap import shorten
 from typing import Any
 
 from .contestants import GEMM, OURS, PEAK, Entry
@@ -19,6 +20,8 @@ FEWEST = 3
 """Turns alone on the machine whose median is worth more than that of all turns."""
 AGREE = 2e-3
 """How far the first numbers may differ, relatively: the same network with the same weights."""
+REASON_LENGTH = 80
+"""Characters of a failure's reason in a summary; `details` prints the whole reason."""
 
 Result = dict[str, Any]
 
@@ -82,21 +85,24 @@ def ratio(times: Mapping[str, float], name: str) -> float | None:
 
 
 def summary(title: str, result: Result, entries: Mapping[str, Entry]) -> Table:
-    """Everyone's median, and ours against the best of the others."""
+    """The median of every contestant, and the ratio of jsonnx (by `step`, if it took part) to the fastest peer."""
     names = [n for n in entries if any(n in found["contestants"] for found in result.values())]
-    ours = [n for n in names if n in OURS]
+    ours = [n for n in names if n in OURS][:1]
     table = Table(
         title,
         ["workload", *(entries[n].title for n in names), *(f"{entries[n].title} / best peer" for n in ours)],
     )
+    failures: dict[str, list[str]] = {}
     for workload, found in result.items():
         times = medians(found)
         ratios = [ratio(times, name) for name in ours]
         table.rows.append(
             [workload, *(number(times.get(n)) for n in names), *("-" if r is None else f"{r:.2f}" for r in ratios)]
         )
-        failed = {name: score["failed"] for name, score in found["contestants"].items() if score["failed"]}
-        table.notes += [f"{workload}: {reason}" for reason in failed.values()]
+        for score in found["contestants"].values():
+            if score["failed"]:
+                failures.setdefault(shorten(score["failed"], REASON_LENGTH, placeholder=" ..."), []).append(workload)
+    table.notes = [f"{', '.join(workloads)}: {reason}" for reason, workloads in failures.items()]
     return table
 
 

@@ -1,4 +1,4 @@
-"""The page of the documentation: its tables and its plot are made of a file of results."""
+"""Writes the tables and the plot of docs/performance.md from a file of results."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from .contestants import INFERENCE, TRAINING
 from .parts import PARTS
 from .results import Results
 
-ABOUT = "renews docs/performance.md's tables and its plot from results/latest.json, or from the file of -o"
+ABOUT = "rewrites the tables and the plot of docs/performance.md from results/latest.json, or from the file given by -o"
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "performance.md"
 PLOT = DOCS / "performance.svg"
 
 
 def renew(file: Path) -> None:
-    """The page and the plot, of this file."""
+    """Rewrites the page and the plot from this file."""
     results = Results.read(file)
     PAGE.write_text(renewed(PAGE.read_text("utf-8"), results), "utf-8")
     plot(results, PLOT)
 
 
 def renewed(text: str, results: Results) -> str:
-    """The page with every part's tables between its marks."""
+    """The page with the tables of every part between its markers."""
     text = between(text, "machine", machine(results))
     for name, found in results.parts.items():
         text = between(text, name, "\n\n".join(table.markdown() for table in PARTS[name].page(found)))
@@ -32,7 +32,8 @@ def renewed(text: str, results: Results) -> str:
 
 
 def between(text: str, name: str, content: str) -> str:
-    """The page with what stands between `<!-- name -->` and `<!-- end -->` replaced. Raises ValueError."""
+    """The page with the text between `<!-- name -->` and `<!-- end -->` replaced. Raises ValueError if there is no such
+    place, or more than one."""
     made, count = re.subn(
         rf"(<!-- {name} -->\n).*?(<!-- end -->)",
         lambda match: f"{match[1]}{content}\n{match[2]}",
@@ -40,16 +41,16 @@ def between(text: str, name: str, content: str) -> str:
         flags=re.DOTALL,
     )
     if count != 1:
-        raise ValueError(f"the page has {count} places for {name!r}")
+        raise ValueError(f"the page has {count} places for the part {name!r}, not one")
     return made
 
 
 def machine(results: Results) -> str:
-    """Where and with what it was measured."""
+    """The machine and the versions that the results were measured with."""
     about = results.about
     peaks = [peak(medians(found)) for found in results.parts.get("train", {}).values()]
     known = sorted(value for value in peaks if value)
-    product = f", whose GEMM reached {known[len(known) // 2]:.0f} GFLOP/s" if known else ""
+    product = f" (1024x1024 matrix product: {known[len(known) // 2]:.0f} GFLOP/s)" if known else ""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return (
         f"Measured on {about['date']} on {about['processor']} with {about['threads']} threads{product}; "
@@ -58,7 +59,7 @@ def machine(results: Results) -> str:
 
 
 def plot(results: Results, path: Path) -> None:
-    """How much longer or shorter everyone takes than the best peer, by workload: bars below 1 are ahead."""
+    """A bar chart of each contestant's time relative to the fastest peer, by workload; below 1 is faster."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -76,8 +76,8 @@ def overhead(spec: Told, steps: int, rounds: int, threads: int) -> Told:
 def compile_time(spec: str, training: bool, threads: int) -> Told:
     """Seconds from a spec to bytes and to a session; or to a trainer, and to the end of its first step."""
     import jsonnx
-    import jsonnx.api
-    import jsonnx.driver
+    import jsonnx.pipeline.compile
+    import jsonnx.pipeline.trainer
     import numpy as np
     import onnxruntime  # noqa: F401
 

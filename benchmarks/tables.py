@@ -17,9 +17,10 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def markdown(self) -> str:
-        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
-        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return "\n\n".join([text, *self.notes])
+        """A GitHub table. Separators are attached to the cell on their left, so that `wc -w` counts cells only."""
+        rule = "---".join("|" * (len(self.columns) + 1))
+        lines = ["|" + "| ".join(line) + "|" for line in (self.columns, *self.rows)]
+        return "\n\n".join(["\n".join([lines[0], rule, *lines[1:]]), *self.notes])
 
     def show(self) -> None:
         from rich.console import Console

@@ -12,17 +12,17 @@ import onnxruntime
 import pytest
 from elementwise_reference import ELEMENTWISE
 from jsonnx import Trainer
+from jsonnx.analysis.shape_inference import TypedNetwork, infer_shapes
 from jsonnx.backend import emit, serialize
-from jsonnx.diagnostics import Report
+from jsonnx.core.diagnostics import Report
+from jsonnx.core.types import BATCH, Dim, TensorType
 from jsonnx.frontend.network import Call, Network
 from jsonnx.gradient import gradients
-from jsonnx.graph import Builder, Graph
+from jsonnx.ir import Builder, Graph
 from jsonnx.layers import LAYERS, Layer
-from jsonnx.passes.lower import lower
-from jsonnx.passes.shapes import TypedNetwork, infer_shapes
+from jsonnx.lowering.lower import lower
 from jsonnx.runtime import providers, variables
 from jsonnx.runtime.random import size_of
-from jsonnx.types import BATCH, Dim, TensorType
 from onnx.reference import ReferenceEvaluator
 from recurrent_reference import RECURRENT
 from scan_reference import SCAN
@@ -158,7 +158,7 @@ def check_gradients(
 
 def graph_nodes(graph: Graph) -> tuple:
     """The nodes that the loss needs."""
-    from jsonnx.passes.tidy import prune
+    from jsonnx.passes.canonicalize import prune
 
     return prune(Graph(graph.inputs, {"loss": graph.outputs["loss"]}, graph.nodes)).nodes
 

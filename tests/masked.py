@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from harness import make_layer
-from jsonnx.graph import Builder, Graph
-from jsonnx.passes.lower import promise
-from jsonnx.types import BATCH, TensorType
+from jsonnx.core.types import BATCH, TensorType
+from jsonnx.ir import Builder, Graph
+from jsonnx.lowering.lower import promise
 
 
 def masked(spec: dict, *inputs: tuple[Any, ...], real: str = "float32", training: bool = False) -> Graph:

@@ -5,55 +5,42 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "compiler" / "jsonnx"
 
-ARROWS = {
-    "types": set(),
-    "diagnostics": set(),
-    "files": {"diagnostics"},
-    "bricks": set(),
-    "training": {"bricks", "types"},
-    "layers": {"bricks", "types", "training"},
-    "frontend": {"bricks", "types", "diagnostics", "layers", "training"},
-    "graph": {"types"},
-    "gradient": {"graph", "types", "training", "diagnostics"},
-    "passes": {"graph", "bricks", "types", "diagnostics", "frontend", "layers", "training"},
-    "backend": {"graph", "types"},
-    "interop": {"bricks", "types", "diagnostics", "files", "frontend", "layers", "training"},
-    "runtime": {
-        "graph",
-        "backend",
-        "types",
-        "diagnostics",
-        "training",
-        "files",
-        "interop",
-        "passes",
-    },  # over graphs alone
-    "render": {
-        "comparison",
-        "diagnostics",
-        "types",
-        "bricks",
-        "layers",
-        "training",
-        "frontend",
-        "passes",
-        "graph",
-        "runtime",
-    },
-    "comparison": {"frontend", "passes", "types", "training", "bricks"},  # of passes, shapes alone
-    "validation": {"diagnostics", "files", "frontend", "passes", "training"},
-}
-"""What each room may import. The files that join them (driver, model, cli, ...) may import anything but one another's
-callers."""
+ARROWS = """
+cli:       pipeline render runtime lowering interop frontend layers backend core
+pipeline:  render runtime diff lowering gradient passes interop analysis frontend layers training backend ir core
+render:    runtime diff lowering interop frontend layers ir core
+runtime:   tuning lowering passes interop training backend ir core
+tuning:    passes training ir core
+diff:      analysis frontend training core
+lowering:  analysis frontend layers training ir core
+gradient:  training ir core
+passes:    training ir core
+analysis:  frontend layers training core
+interop:   frontend layers training backend core
+frontend:  layers training core
+layers:    training ir core
+training:  ir core
+backend:   ir core
+ir:        core
+core:
+"""
+"""Which rooms each room may import. Rooms stand from top to bottom: every arrow points downwards."""
+
+ROOMS = {room: set(below.split()) for room, below in (line.split(":") for line in ARROWS.strip().splitlines())}
+
+FOR_TYPES_ONLY = {("layers", "ir"), ("training", "ir"), ("render", "runtime")}
+"""Arrows that only type checkers follow: a layer and a loss are given the builder that they emit operators with."""
 
 OWNERS = {
-    "onnx": {"graph", "backend", "runtime", "model"},
+    "onnx": {"ir", "backend", "runtime", "pipeline"},
     "h5py": {"interop"},
     "onnxruntime": {"runtime"},
     "jsonschema": {"frontend"},
@@ -61,60 +48,111 @@ OWNERS = {
     "click": {"cli"},
     "rich": {"render"},
 }
+"""The rooms that may import a third-party package."""
 
 LIGHT = [
-    "types",
-    "diagnostics",
-    "bricks",
+    "core.components",
+    "core.diagnostics",
+    "core.types",
     "layers",
     "training",
     "frontend",
-    "frontend.format",
-    "validation",
-    "formatting",
-    "comparison",
-    "passes.shapes",
-    "passes.objective",
+    "frontend.formatter",
+    "analysis.shape_inference",
+    "analysis.objective",
+    "diff",
+    "pipeline.check",
+    "pipeline.format_file",
 ]
+"""Modules that are imported without NumPy, onnx and onnxruntime, so that `validate` starts at once."""
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {file.relative_to(PACKAGE).with_suffix("").parts: file for file in FILES}
+
+
+class Import(NamedTuple):
+    """An import of a file of the package, or of another package."""
+
+    file: Path | None
+    package: str
+    for_types_only: bool
 
 
 def room_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(file: Path) -> list[tuple[str, bool]]:
-    """Names of our rooms (True) and of other packages (False) that a file imports, but for type checking only."""
-    depth = len(file.relative_to(PACKAGE).parts)
-    found: list[tuple[str, bool]] = []
+def file_of(module: tuple[str, ...], name: str) -> Path | None:
+    """The file that `from module import name` reads: the submodule of that name, or else the module."""
+    candidates = [(*module, name), (*module, name, "__init__"), module, (*module, "__init__")]
+    return next((MODULES[parts] for parts in candidates if parts in MODULES), None)
 
-    def visit(node: ast.AST) -> None:
+
+@cache
+def imports(file: Path) -> list[Import]:
+    found: list[Import] = []
+    folder = file.relative_to(PACKAGE).parts[:-1]
+
+    def visit(node: ast.AST, for_types_only: bool) -> None:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            return
+            for_types_only = True
+        if isinstance(node, ast.Import):
+            found.extend(Import(None, alias.name.split(".")[0], for_types_only) for alias in node.names)
         if isinstance(node, ast.ImportFrom) and node.level == 0:
-            found.append(((node.module or "").split(".")[0], False))
-        elif isinstance(node, ast.ImportFrom) and node.level == depth:
-            names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
-            found.extend((name, True) for name in names)
-        elif isinstance(node, ast.Import):
-            found.extend((alias.name.split(".")[0], False) for alias in node.names)
+            found.append(Import(None, (node.module or "").split(".")[0], for_types_only))
+        elif isinstance(node, ast.ImportFrom):
+            module = (*folder[: len(folder) - node.level + 1], *(node.module or "").split("."))
+            module = tuple(part for part in module if part)
+            found.extend(Import(file_of(module, alias.name), "jsonnx", for_types_only) for alias in node.names)
         for child in ast.iter_child_nodes(node):
-            visit(child)
+            visit(child, for_types_only)
 
-    visit(ast.parse(file.read_text()))
+    visit(ast.parse(file.read_text()), False)
     return found
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+def test_every_file_stands_in_a_room() -> None:
+    assert {room_of(file) for file in FILES} - {"__init__", "__main__"} == set(ROOMS)
+
+
+def test_every_arrow_points_downwards() -> None:
+    order = list(ROOMS)
+    for room, below in ROOMS.items():
+        assert below <= set(order[order.index(room) + 1 :]), room
+
+
+def test_every_arrow_is_used() -> None:
+    used = {(room_of(file), room_of(i.file)) for file in FILES for i in imports(file) if i.file is not None}
+    assert {(room, other) for room, below in ROOMS.items() for other in below} <= used
 
 
 @pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
 def test_a_room_imports_only_what_it_may(file: Path) -> None:
     room = room_of(file)
-    for name, ours in imports(file):
-        if ours and room in ARROWS and name != room:
-            assert name in ARROWS[room], f"{room} may not import {name}"
-        if not ours and name in OWNERS:
-            assert room in OWNERS[name], f"{room} may not import {name}"
+    for imported in imports(file):
+        if imported.file is not None and room in ROOMS and room_of(imported.file) not in (room, "__init__"):
+            arrow = (room, room_of(imported.file))
+            assert arrow[1] in ROOMS[room], f"{room} may not import {arrow[1]}"
+            assert imported.for_types_only or arrow not in FOR_TYPES_ONLY, f"{arrow} is for type checkers only"
+        if imported.package in OWNERS and not imported.for_types_only:
+            assert room in OWNERS[imported.package], f"{room} may not import {imported.package}"
+
+
+def test_no_files_import_each_other_in_a_ring() -> None:
+    """Type-only imports count, too. A package's own `__init__` counts as a file."""
+    below = {file: {i.file for i in imports(file) if i.file not in (None, file)} for file in FILES}
+    done: set[Path] = set()
+
+    def visit(file: Path, above: tuple[Path, ...]) -> None:
+        ring = [str(f.relative_to(PACKAGE)) for f in above[above.index(file) :]] if file in above else []
+        assert not ring, f"these files import each other: {ring}"
+        if file not in done:
+            for other in sorted(below[file]):
+                visit(other, (*above, file))
+            done.add(file)
+
+    for file in FILES:
+        visit(file, ())
 
 
 def test_the_light_rooms_bring_in_nothing_heavy() -> None:
@@ -135,7 +173,7 @@ def test_what_starts_a_command_brings_in_no_language(module: str) -> None:
 
 def test_a_class_is_abstract_or_final() -> None:
     """A registered brick is never the base of another."""
-    from jsonnx.frontend.schema import FAMILIES
+    from jsonnx.frontend.schema.schema import FAMILIES
     from jsonnx.layers import LAYERS
 
     bricks = {brick for family in (LAYERS, *FAMILIES) for brick in family}
@@ -180,13 +218,13 @@ NEVER = {"pickle", "marshal", "shelve", "runpy", "code", "yaml", "tarfile", "url
 """Modules that make code, or a connection, of data."""
 
 GUARDED = {
-    "eval": {"bricks.py"},  # of the annotations of our own classes
+    "eval": {"core/components.py"},  # of the annotations of our own classes
     "exec": set(),
     "compile": set(),
     "__import__": set(),
     "import_module": {"__init__.py"},  # of names in a table of ours
     "subprocess": {"interop/hdf5.py"},  # the reader of HDF5, with no argument from a file
-    "ctypes": {"runtime/denormals.py"},  # two functions of C's library that set a thread's state, of constants
+    "ctypes": {"runtime/flush_denormals.py"},  # two functions of C's library that set a thread's state, of constants
     "multiprocessing": set(),
     "system": set(),
     "popen": set(),

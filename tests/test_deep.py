@@ -11,9 +11,9 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.backend import emit
-from jsonnx.driver import plan
-from jsonnx.passes.packing import packed
-from jsonnx.validation import check
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+from jsonnx.tuning.cpu.memory.pack_weights import packed
 
 TRAINING = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"}
 

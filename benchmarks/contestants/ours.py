@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import jsonnx
-import jsonnx.api
+import jsonnx.pipeline.trainer
 import numpy as np
 import onnxruntime  # noqa: F401
 

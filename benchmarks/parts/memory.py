@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 from ..contestants import TRAINING
@@ -43,7 +44,7 @@ def tables(result: Result) -> list[Table]:
     ours = [name for name in names if name.startswith("jsonnx")]
     columns = ["workload", *(TRAINING[name].title for name in names)]
     columns += [f"{TRAINING[name].title} / PyTorch eager" for name in ours]
-    table = Table("Peak of memory in training, MB; in brackets less what the imports take", columns)
+    table = Table("Peak memory in training, MB; in brackets: less the memory of the imports", columns)
     for workload, found in result.items():
         cells = [_cell(found.get(name, {})) for name in names]
         table.rows.append([workload, *cells, *(_ratio(found, name) for name in ours)])
@@ -62,4 +63,19 @@ def _ratio(found: Result, name: str) -> str:
     return f"{ours['peak'] / torch['peak']:.2f} ({own:.2f})"
 
 
-page = tables
+def page(result: Result) -> list[Table]:
+    """The table of the documentation: the imports alone, then the peaks. PyTorch with channels last takes as much as
+    PyTorch eager, and is left out."""
+    measured = {name: [found[name] for found in result.values() if _peak(found, name) != "-"] for name in TRAINING}
+    names = [name for name, found in measured.items() if found and name != "torch-nhwc"]
+    imports = [median(one["imported"] for one in measured[name]) for name in names]
+    table = Table("", ["workload", *(TRAINING[name].title for name in names), "jsonnx, step / PyTorch eager"])
+    table.rows = [["imports alone", *(f"{megabytes:.0f}" for megabytes in imports), "-"]]
+    for workload, found in result.items():
+        table.rows.append([workload, *(_peak(found, name) for name in names), _ratio(found, "jsonnx")])
+    return [table]
+
+
+def _peak(found: Result, name: str) -> str:
+    one = found.get(name, {})
+    return f"{one['peak']:.0f}" if "peak" in one else "-"

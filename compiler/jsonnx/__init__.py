@@ -9,32 +9,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Trainer
-    from .diagnostics import CompileError, Diagnostic, Note, UsageError
-    from .driver import compile
-    from .exports import to_keras
-    from .imports import from_keras
-    from .model import Model
-    from .runtime.faults import FeedError
+    from .core.diagnostics import CompileError, Diagnostic, Note, UsageError
+    from .core.types import Size, TensorType
+    from .pipeline.check import validate
+    from .pipeline.compile import compile
+    from .pipeline.keras_export import to_keras
+    from .pipeline.keras_import import from_keras
+    from .pipeline.model import Model
+    from .pipeline.trainer import Trainer
+    from .runtime.data_errors import FeedError
     from .runtime.session import Session
-    from .types import Size, TensorType
-    from .validation import validate
 
 _LAZY = {
-    "CompileError": "diagnostics",
-    "Diagnostic": "diagnostics",
-    "FeedError": "runtime.faults",
-    "Model": "model",
-    "Note": "diagnostics",
+    "CompileError": "core.diagnostics",
+    "Diagnostic": "core.diagnostics",
+    "FeedError": "runtime.data_errors",
+    "Model": "pipeline.model",
+    "Note": "core.diagnostics",
     "Session": "runtime.session",
-    "Size": "types",
-    "TensorType": "types",
-    "Trainer": "api",
-    "UsageError": "diagnostics",
-    "compile": "driver",
-    "from_keras": "imports",
-    "to_keras": "exports",
-    "validate": "validation",
+    "Size": "core.types",
+    "TensorType": "core.types",
+    "Trainer": "pipeline.trainer",
+    "UsageError": "core.diagnostics",
+    "compile": "pipeline.compile",
+    "from_keras": "pipeline.keras_import",
+    "to_keras": "pipeline.keras_export",
+    "validate": "pipeline.check",
 }
 """Where each public name is."""
 

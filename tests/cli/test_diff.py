@@ -344,8 +344,8 @@ def test_the_status_of_the_process() -> None:
 
 
 def test_colours_on_a_terminal_alone() -> None:
-    from jsonnx.compared import compare
-    from jsonnx.render.differences import comparison_text
+    from jsonnx.pipeline.compare_specs import compare
+    from jsonnx.render.spec_diff import comparison_text
 
     found = compare("old.json", edited(lambda spec: spec["layers"][4].update(rate=0.5)))
     assert "\x1b[33m  ~ dropout" in comparison_text(found, color=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from jsonnx.pipeline.check import validate
 from jsonnx.render.diagnostics import render
-from jsonnx.validation import validate
 
 CASES = sorted(Path(__file__).parent.glob("*.json"))
 

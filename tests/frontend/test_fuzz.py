@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.validation import check
+from jsonnx.pipeline.check import check
 
 ROOT = Path(__file__).parents[2]
 

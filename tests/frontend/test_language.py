@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from jsonnx.frontend.published import published
-from jsonnx.validation import check
+from jsonnx.frontend.schema.editor_schema import published
+from jsonnx.pipeline.check import check
 from jsonschema import Draft202012Validator
 
 TEXT = (Path(__file__).parents[2] / "docs/language.md").read_text("utf-8")

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from harness import check_gradients, run
+from jsonnx.core.types import BATCH, TensorType
 from jsonnx.gradient import gradients
-from jsonnx.graph import Builder, Graph
-from jsonnx.types import BATCH, TensorType
+from jsonnx.ir import Builder, Graph
 
 
 class Domain(NamedTuple):

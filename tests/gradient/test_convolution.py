@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import check_gradients, reference, run, with_gradients
+from jsonnx.core.types import BATCH, Dim, Size, TensorType
 from jsonnx.gradient import gradients
 from jsonnx.gradient.rules import convolution
-from jsonnx.graph import Builder, Graph
-from jsonnx.types import BATCH, Dim, Size, TensorType
+from jsonnx.ir import Builder, Graph
 from window_reference import Layout, first_maxima
 
 # sizes of the input, kernel, and what places the windows

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from harness import check_gradients, run, with_gradients
-from jsonnx.graph import Builder, Graph
-from jsonnx.types import BATCH, Size, TensorType
+from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.ir import Builder, Graph
 
 TIME = Size.named("time")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gradient.operators import POSITIVE, REAL, Domain, Operator, slopes, worst_error
 from harness import run
+from jsonnx.core.types import BATCH, TensorType
 from jsonnx.gradient import gradients
-from jsonnx.graph import Builder
-from jsonnx.types import BATCH, TensorType
+from jsonnx.ir import Builder
 
 NOT_ZERO = Domain(kinks=(0,))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import check_gradients, reference, run
-from jsonnx.graph import Builder, loops
-from jsonnx.passes.tidy import tidy
-from jsonnx.types import BATCH, Size, TensorType
+from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.ir import Builder, loops
+from jsonnx.passes.canonicalize import tidy
 
 TIME, FEATURES, UNITS = 4, 3, 2
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 from harness import with_gradients
-from jsonnx.graph import Graph, Value
-from jsonnx.passes.tidy import prune
+from jsonnx.ir import Graph, Value
+from jsonnx.passes.canonicalize import prune
 from random_models.reference import Reference
 
 STEP = 1e-5

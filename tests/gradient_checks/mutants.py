@@ -15,7 +15,7 @@ from typing import Any
 import harness  # noqa: F401 (loaded once, before the forks)
 import pytest
 from jsonnx.gradient import RULES
-from jsonnx.graph import Value
+from jsonnx.ir import Value
 from onnx import defs
 
 TESTS = Path(__file__).parents[1]

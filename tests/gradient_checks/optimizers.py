@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jsonnx.gradient.step import training_step
-from jsonnx.graph import Builder, Graph
-from jsonnx.training.names import RATE
+from jsonnx.core.types import TensorType
+from jsonnx.gradient.training_step import training_step
+from jsonnx.ir import Builder, Graph
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.types import TensorType
+from jsonnx.training.reserved_names import RATE
 from random_models.reference import Reference
 from random_models.values import weights_for
 from training import cases

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 from gradient import (
     test_activations,
-    test_arithmetic,
+    test_elementwise,
     test_indexing,
-    test_linear,
-    test_recurrent,
+    test_matmul,
     test_reductions,
+    test_rnn,
     test_scan,
-    test_shaping,
+    test_shape,
 )
 from gradient.operators import Domain, Operator
 from gradient.test_convolution import PLACES, SAME_SIZES, draw, one_node
 from harness import draw_weights, lower
-from jsonnx.graph import Builder, Graph
+from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.ir import Builder, Graph
 from jsonnx.runtime.random import size_of
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.regularizers import REGULARIZERS
-from jsonnx.types import BATCH, Size, TensorType
 from layers.cases import Case, all_cases
 from layers.test_layers import feeds_of, network
 from training import cases
@@ -85,16 +85,16 @@ def operators() -> Iterator[Subject]:
         for axes, keepdims in test_reductions.AXES
     ]
     tables = (
-        test_arithmetic.OPERATORS,
+        test_elementwise.OPERATORS,
         test_activations.OPERATORS,
-        test_linear.OPERATORS,
+        test_matmul.OPERATORS,
         test_reductions.NORMALIZATIONS,
     )
     for operator in (*chain(*tables), *reductions):
         yield Subject("operators", operator.id, operator.graph, partial(_drawn, operator), _inputs)
     for operator in ONLY_SINGLE:
         yield Subject("operators", operator.id, partial(operator.graph, "float32"), partial(_drawn, operator), _inputs)
-    for rule in (*test_indexing.RULES, *test_shaping.RULES):
+    for rule in (*test_indexing.RULES, *test_shape.RULES):
         if rule.id != "pad-negative":  # which ONNX' reference has wrong
             yield Subject("operators", rule.id, rule.graph, partial(_drawn, rule), partial(_rule_wanted, rule))
     yield from windows()
@@ -138,8 +138,8 @@ def window(op: str, shapes: dict[str, tuple], **attributes: Any) -> Subject:
 
 
 def recurrent() -> Iterator[Subject]:
-    for (op, options), direction, time in product(test_recurrent.VARIANTS, ("forward", "reverse"), (1, 4)):
-        made = test_recurrent.recurrent(op, ("y", "y_h", "y_c"), time=time, direction=direction, **options)
+    for (op, options), direction, time in product(test_rnn.VARIANTS, ("forward", "reverse"), (1, 4)):
+        made = test_rnn.recurrent(op, ("y", "y_h", "y_c"), time=time, direction=direction, **options)
         yield fed_alike(f"{op}-{options}-{direction}-{time}", *made)
 
 

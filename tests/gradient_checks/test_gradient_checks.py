@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from jsonnx.gradient import NOT_DIFFERENTIABLE, RULES
-from jsonnx.graph import Body, Graph
+from jsonnx.ir import Body, Graph
 from training import cases
 
 from gradient_checks.measure import Checks

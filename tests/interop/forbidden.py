@@ -6,7 +6,7 @@ import socket
 import sys
 
 sys.path.insert(0, CHILD)  # noqa: F821 - the test puts the folder in
-from hdf5_child import give_up
+from hdf5_worker import give_up
 
 told = json.loads(sys.argv[1])
 give_up(told["memory"], told["seconds"])

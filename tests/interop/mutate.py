@@ -16,10 +16,10 @@ from typing import Any
 
 import h5py  # noqa: F401 - once, before the forks
 import numpy as np
-from jsonnx.diagnostics import CompileError
-from jsonnx.interop import hdf5, hdf5_child
-from jsonnx.interop.budget import Budget
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.interop import hdf5, hdf5_worker
 from jsonnx.interop.keras import open_keras
+from jsonnx.interop.limits import Budget
 
 HERE = Path(__file__).parent
 SEEDS = [HERE / "keras" / "files" / name for name in ("keras3_half.h5", "keras3_half.keras", "keras1_th.h5")]
@@ -40,7 +40,7 @@ class Forked:
             os.closerange(3, 64)
             sys.stdout = os.fdopen(1, "w", closefd=False)
             sys.argv[1:] = [command[-1]]
-            hdf5_child.main(**hdf5_child.json.loads(command[-1]))
+            hdf5_worker.main(**hdf5_worker.json.loads(command[-1]))
         os.close(into)
         self.stdout = os.fdopen(out, "rb")
         self.status: int | None = None

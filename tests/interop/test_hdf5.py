@@ -15,9 +15,9 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.interop import hdf5
-from jsonnx.interop.budget import Budget
+from jsonnx.interop.file_slice import Window
 from jsonnx.interop.hdf5 import Stored, read_hdf5
-from jsonnx.interop.window import Window
+from jsonnx.interop.limits import Budget
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "compiler"

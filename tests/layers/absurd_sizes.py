@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonnx
-from jsonnx.diagnostics import CompileError
+from jsonnx.core.diagnostics import CompileError
 from jsonnx.layers import LAYERS
 
 from .cases import Case, all_cases

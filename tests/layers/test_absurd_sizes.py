@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jsonnx
 import pytest
-from jsonnx.diagnostics import CompileError
+from jsonnx.core.diagnostics import CompileError
 
 ROOT = Path(__file__).parents[2]
 

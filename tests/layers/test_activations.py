@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import lower, make_layer, one_layer, run
-from jsonnx.bricks import snake_case
-from jsonnx.diagnostics import CompileError
+from jsonnx.core.components import snake_case
+from jsonnx.core.diagnostics import CompileError
 from jsonnx.layers import ACTIVATIONS
 
 KERAS = set(

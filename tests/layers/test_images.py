@@ -9,7 +9,7 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
-from jsonnx.types import Size
+from jsonnx.core.types import Size
 
 
 def test_equalization_spreads_each_channel_by_its_histogram_in_training_only() -> None:

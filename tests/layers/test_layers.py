@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
-from jsonnx.graph import Graph
+from jsonnx.ir import Graph
 from jsonnx.runtime.random import size_of
 
 from .cases import Case, all_cases

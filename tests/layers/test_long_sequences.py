@@ -8,8 +8,8 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
-from jsonnx.api import Trainer
-from jsonnx.graph import loops
+from jsonnx.ir import loops
+from jsonnx.pipeline.trainer import Trainer
 
 CELL = {"type": "LSTMCell", "units": 3}
 LAYERS: list[tuple[dict[str, Any], tuple[int, ...]]] = [

@@ -9,7 +9,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.diagnostics import CompileError
+from jsonnx.core.diagnostics import CompileError
 
 SAID = json.loads((Path(__file__).parent.parent / "parity/fixtures/lookups.json").read_text("utf-8"))
 
@@ -100,7 +100,7 @@ def test_weights_and_checkpoints_keep_what_was_learned(tmp_path: Path) -> None:
 
 
 def test_the_file_of_weights_compiles_to_the_same_model(tmp_path: Path) -> None:
-    from jsonnx.interop.weights import weights_bytes
+    from jsonnx.interop.safetensors_file import weights_bytes
 
     trainer = jsonnx.Trainer(TEXT)
     trainer.fit(X, Y)

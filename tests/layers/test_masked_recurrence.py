@@ -8,8 +8,8 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, one_layer, run
-from jsonnx.diagnostics import CompileError
-from jsonnx.types import Size
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.types import Size
 from masked import masked
 
 ALL = {"return_sequences": True, "return_state": True}

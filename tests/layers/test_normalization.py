@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
-from jsonnx.diagnostics import CompileError
-from jsonnx.graph import Graph
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.ir import Graph
 
 WEIGHTS = {
     "layer/gamma": np.float32([2, 3]),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import draw_weights, lower, one_layer, run
-from jsonnx.diagnostics import CompileError
-from jsonnx.types import Size
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.types import Size
 
 LSTM = {"type": "LSTM", "units": 2}
 CELL = {"type": "LSTMCell", "units": 2}

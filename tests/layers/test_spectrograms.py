@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
+from jsonnx.core.types import Size
 from jsonnx.gradient import gradients
-from jsonnx.graph import Builder
-from jsonnx.types import Size
+from jsonnx.ir import Builder
 
 MEL = {"type": "MelSpectrogram", "sequence_stride": 4, "num_mel_bins": 3, "min_freq": 500, "power_to_db": False}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import draw_weights, lower, one_layer, run
-from jsonnx.diagnostics import CompileError
-from jsonnx.layers import time_distributed
-from jsonnx.types import Size
-from jsonnx.validation import check
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.types import Size
+from jsonnx.layers.rnn import time_distributed
+from jsonnx.pipeline.check import check
 
 TIME = Size.named("time")
 

@@ -77,8 +77,8 @@ def examine(name: str) -> dict[str, Any]:
     """One architecture, there and back."""
     import jsonnx
     import numpy as np
-    from jsonnx.frontend.format import formatted
-    from jsonnx.frontend.source import from_value
+    from jsonnx.frontend.formatter import formatted
+    from jsonnx.frontend.json_reader import from_value
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"

@@ -26,8 +26,8 @@ import layers.cases
 from attention_masks import STACKED
 from harness import make_layer
 from harness import one_layer as one_layer_network
-from jsonnx.passes.augmented import on_host
-from jsonnx.types import BATCH
+from jsonnx.core.types import BATCH
+from jsonnx.lowering.check_augmentation import on_host
 from recurrent_masks import BEHIND_WORDS, timed
 from training import cases as training
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
-from jsonnx.api import Trainer
-from jsonnx.runtime.data import from_spec
-from jsonnx.validation import check
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.trainer import Trainer
+from jsonnx.runtime.dataset import from_spec
 
 from samples import SAMPLES
 

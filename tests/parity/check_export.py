@@ -19,8 +19,8 @@ import pytest
 from cases import GRAPHS, Network, of_layers, of_masks
 from check_layers import OUTPUT_TOLERANCE, difference, worst
 from drawing import alone, draw_batch, draw_weights
-from jsonnx.api import Trainer
-from jsonnx.exports import to_keras
+from jsonnx.pipeline.keras_export import to_keras
+from jsonnx.pipeline.trainer import Trainer
 
 IN_FILES = ("layer-ops-max-pool-", "layer-ops-average-pool", "layer-ops-clip-rows", "layer-ops-norm-")
 """What Keras computes, but cannot (on JAX at least) once it stands in a file: there tuples are lists."""

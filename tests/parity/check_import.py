@@ -18,8 +18,8 @@ import pytest
 from cases import Network, all_networks
 from check_layers import OUTPUT_TOLERANCE, difference, shapes, worst
 from drawing import Arrays, alone, draw_batch, draw_weights
-from jsonnx.api import Trainer
-from jsonnx.validation import check
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.trainer import Trainer
 from keras import layers, ops
 
 

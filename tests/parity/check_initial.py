@@ -11,7 +11,7 @@ import numpy as np
 import oracle
 import pytest
 from cases import Network, of_layers
-from jsonnx.api import Trainer
+from jsonnx.pipeline.trainer import Trainer
 from jsonnx.training.initializers import Scaled, fans
 from keras.src.initializers.random_initializers import RandomInitializer, VarianceScaling, compute_fans
 

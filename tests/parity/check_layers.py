@@ -14,7 +14,7 @@ import oracle
 import pytest
 from cases import Network, all_networks
 from drawing import STEPS, Arrays, alone, draw_batch, draw_weights, learns
-from jsonnx.api import Trainer
+from jsonnx.pipeline.trainer import Trainer
 
 OUTPUT_TOLERANCE = 1e-5
 """Of outputs in inference and of reported figures, relative to the greater of 1 and the value."""

@@ -16,12 +16,12 @@ import pytest
 from elementwise_reference import ELEMENTWISE
 from jsonnx.backend import emit
 from jsonnx.gradient import gradients
-from jsonnx.gradient.step import with_loss
-from jsonnx.graph import Builder, Graph
+from jsonnx.gradient.training_step import with_loss
+from jsonnx.ir import Builder, Graph
+from jsonnx.lowering.lower import lower
+from jsonnx.passes.canonicalize import tidy
 from jsonnx.passes.layout import channels_first
-from jsonnx.passes.lower import lower
-from jsonnx.passes.tidy import tidy
-from jsonnx.validation import check
+from jsonnx.pipeline.check import check
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from recurrent_reference import RECURRENT

@@ -12,7 +12,7 @@ import numpy as np
 import oracle
 from cases import Network, all_networks
 from drawing import STEPS, alone, digest, draw_batch, draw_weights, learns
-from jsonnx.api import Trainer
+from jsonnx.pipeline.trainer import Trainer
 from recorded import NETWORKS, fingerprint, read_networks
 
 

@@ -30,7 +30,7 @@ def deterministic(name: str) -> dict[str, Any]:
 
 def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The first STEPS batches of the sample's data in its order, beginning anew where it ends."""
-    from jsonnx.runtime.data import from_spec
+    from jsonnx.runtime.dataset import from_spec
 
     samples = from_spec(trainer.plan, "train")
     (x,), (y,) = samples.inputs, samples.targets
@@ -46,8 +46,8 @@ def our_trainer(name: str) -> Any:
     """A trainer on the deterministic spec that finds the sample's data."""
     from dataclasses import replace
 
-    from jsonnx.api import Trainer
-    from jsonnx.validation import check
+    from jsonnx.pipeline.check import check
+    from jsonnx.pipeline.trainer import Trainer
 
     checked = check(SAMPLES / f"{name}.json")
     return Trainer(check_with(checked, deterministic(name), replace))
@@ -55,7 +55,7 @@ def our_trainer(name: str) -> Any:
 
 def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
     """The spec changed, as if it stood in the same place."""
-    from jsonnx.validation import check
+    from jsonnx.pipeline.check import check
 
     again = check(document)
     again.sound  # noqa: B018 (raises)

@@ -13,13 +13,13 @@ from math import prod
 from random import Random
 from typing import Any
 
-from jsonnx.bricks import REQUIRED, Brick, Family
-from jsonnx.frontend.schema import FAMILIES
+from jsonnx.core.components import REQUIRED, Brick, Family
+from jsonnx.core.types import Size, TensorType
+from jsonnx.frontend.schema.schema import FAMILIES
 from jsonnx.layers import LAYERS
-from jsonnx.layers.augmentation import OnHost
-from jsonnx.layers.learned import Learner
-from jsonnx.layers.operations.base import Operation
-from jsonnx.types import Size, TensorType
+from jsonnx.layers.image.geometric_augmentation import OnHost
+from jsonnx.layers.ops.base import Operation
+from jsonnx.layers.preprocessing.adaptable import Learner
 
 VOCABULARY = 11
 """Integer inputs are below this."""

@@ -8,20 +8,20 @@ from math import prod
 from random import Random
 from typing import Any
 
-from jsonnx.bricks import Brick, snake_case
-from jsonnx.graph import Builder
-from jsonnx.graph.builder import EmissionError
+from jsonnx.core.components import Brick, snake_case
+from jsonnx.core.types import BATCH, ShapeError, Size, TensorType, product
+from jsonnx.ir import Builder
+from jsonnx.ir.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
-from jsonnx.layers.augmentation import OnHost
-from jsonnx.layers.operations.base import Operation
-from jsonnx.layers.time_distributed import within
-from jsonnx.passes.lower import lower_layer
-from jsonnx.passes.shared import check_weights, particular
+from jsonnx.layers.image.geometric_augmentation import OnHost
+from jsonnx.layers.ops.base import Operation
+from jsonnx.layers.rnn.time_distributed import within
+from jsonnx.lowering.check_weights import check_weights, particular
+from jsonnx.lowering.lower import lower_layer
 from jsonnx.runtime.random import size_of
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.metrics import METRICS
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.types import BATCH, ShapeError, Size, TensorType, product
 
 from . import draw
 from .masking import misses_masks, unmasked

@@ -19,7 +19,7 @@ FILE = HERE / "ledger.json"
 @cache
 def version() -> str:
     """Stands for what the generator makes of a seed: its source, and the catalogue that it draws from."""
-    from jsonnx.frontend.schema import FAMILIES
+    from jsonnx.frontend.schema.schema import FAMILIES
     from jsonnx.layers import LAYERS
 
     source = [(HERE / f"{name}.py").read_text() for name in ("draw", "generate")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jsonnx.validation import check
+from jsonnx.pipeline.check import check
 
 
 def misses_masks(document: dict[str, Any]) -> bool:

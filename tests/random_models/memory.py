@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jsonnx.graph import builder
-from jsonnx.graph.infer import Inference
+from jsonnx.ir import builder
+from jsonnx.ir.type_inference import Inference
 
 MOST = 20_000
 """Nodes that are remembered."""

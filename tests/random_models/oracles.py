@@ -15,25 +15,28 @@ from unittest.mock import patch
 import numpy as np
 import onnx
 import onnxruntime
-from jsonnx.api import Trainer
 from jsonnx.backend import emit
-from jsonnx.driver import compiled, plan, scored_graph, training_graph
 from jsonnx.gradient import gradients
-from jsonnx.gradient.step import with_loss
-from jsonnx.graph import Builder, Graph
+from jsonnx.gradient.training_step import with_loss
+from jsonnx.ir import Builder, Graph
 from jsonnx.layers import LAYERS
-from jsonnx.layers.time_distributed import along_batch
-from jsonnx.model import Model
-from jsonnx.passes import by_rows, own_rows, packing
-from jsonnx.passes.bind import bind
+from jsonnx.layers.rnn.time_distributed import along_batch
+from jsonnx.lowering.lower import lower
+from jsonnx.passes.canonicalize import tidy
+from jsonnx.passes.constant_folding import bind
 from jsonnx.passes.layout import channels_first
-from jsonnx.passes.lower import lower
-from jsonnx.passes.remat import MODES, rematerialised
-from jsonnx.passes.tidy import tidy
-from jsonnx.runtime import shares
+from jsonnx.passes.training.remat import MODES, rematerialised
+from jsonnx.pipeline.check import Checked, check
+from jsonnx.pipeline.compile import compiled
+from jsonnx.pipeline.model import Model
+from jsonnx.pipeline.plan_training import plan, scored_graph, training_graph
+from jsonnx.pipeline.trainer import Trainer
+from jsonnx.runtime import data_parallel
 from jsonnx.runtime.random import size_of
 from jsonnx.runtime.trainer import Diverged
-from jsonnx.validation import Checked, check
+from jsonnx.tuning.cpu.embeddings import lazy_updates
+from jsonnx.tuning.cpu.matmul import partition_rows
+from jsonnx.tuning.cpu.memory import pack_weights
 
 from .compare import AMPLIFIED, Broken, Evaluated, compare, run, session
 from .reference import Reference
@@ -274,21 +277,21 @@ def trainer(case: Case) -> None:
     """Steps in the form that suits the machine, with tables by rows however small they are, are those of the plain
     graph."""
 
-    with patch.multiple(by_rows, LARGE=0, WIDE=0, FEW=0):
+    with patch.multiple(lazy_updates, LARGE=0, WIDE=0, FEW=0):
         compare("trainer", partial(trainings, case, 1), GRADIENT)
 
 
 def shared(case: Case) -> None:
     """Steps in shares of a batch are those of the plain graph."""
-    with patch.multiple(shares, FEWEST=1, FEWEST_CONVOLVED=1, WORK=0, REUSE=0):
-        if shares.shared_out(plan(case.checked), 2) is not None:
+    with patch.multiple(data_parallel, FEWEST=1, FEWEST_CONVOLVED=1, WORK=0, REUSE=0):
+        if data_parallel.shared_out(plan(case.checked), 2) is not None:
             compare("shared", partial(trainings, case, 2), GRADIENT)
 
 
 def threads(case: Case) -> None:
     """Steps by two threads, which have rows of weights of their own however small these are, are those of the plain
     graph."""
-    with patch.multiple(own_rows, LARGE=0, FEW=SIZES[0]["batch"]), patch.object(packing, "SMALL", 0):
+    with patch.multiple(partition_rows, LARGE=0, FEW=SIZES[0]["batch"]), patch.object(pack_weights, "SMALL", 0):
         compare("threads", partial(trainings, case, 2), GRADIENT)
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import onnx
 from elementwise_reference import ELEMENTWISE
-from jsonnx.graph import Body, Constant, Graph, Node, Value
-from jsonnx.graph.infer import OPSET
-from jsonnx.graph.lookup import ML
+from jsonnx.ir import Body, Constant, Graph, Node, Value
+from jsonnx.ir.label_encoder import ML
+from jsonnx.ir.type_inference import OPSET
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.graph import Builder
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Builder
 from jsonnx.layers import LAYERS
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.types import TensorType
 
 from random_models import ledger, run
 from random_models.generate import SKIPPED, spec

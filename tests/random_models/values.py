@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jsonnx.graph import Graph
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Graph
+from jsonnx.pipeline.check import Checked
 from jsonnx.runtime.random import size_of
-from jsonnx.types import TensorType
-from jsonnx.validation import Checked
 
 from .draw import VOCABULARY
 

@@ -6,7 +6,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from jsonnx.diagnostics import Diagnostic, Note
+from jsonnx.core.diagnostics import Diagnostic, Note
 from jsonnx.render.diagnostics import FORMATS, MOST, render, visible
 from jsonnx.render.explanations import EXPLANATIONS
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.diagnostics import CompileError, Diagnostic
+from jsonnx.core.diagnostics import CompileError, Diagnostic
+from jsonnx.pipeline.check import check
 from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
-from jsonnx.validation import check
 
 SOURCE = Path(__file__).parents[2] / "compiler/jsonnx"
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")

@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 import pytest
-from jsonnx.bricks import Brick
-from jsonnx.diagnostics import Report
-from jsonnx.driver import inference_graph
-from jsonnx.frontend.check import check as check_document
+from jsonnx.core.components import Brick
+from jsonnx.core.diagnostics import Report
+from jsonnx.frontend.schema.errors import check as check_document
 from jsonnx.layers import LAYERS
-from jsonnx.passes.cost import Row, cost_table
-from jsonnx.render.reference import example
+from jsonnx.lowering.cost import Row, cost_table
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.graphs import inference_graph
+from jsonnx.render.reference_pages import example
 from jsonnx.render.tables import layer_text, layers_text, providers_text, summary_json, summary_text
 from jsonnx.runtime.providers import available
-from jsonnx.validation import check
 
 SPEC = {
     "name": "two_heads",

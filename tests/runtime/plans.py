@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 from harness import make_layer
-from jsonnx.diagnostics import Report
+from jsonnx.analysis.shape_inference import TypedNetwork, infer_shapes
+from jsonnx.core.diagnostics import Report
+from jsonnx.core.types import BATCH, TensorType
 from jsonnx.frontend.network import Call, Network
-from jsonnx.gradient.step import training_step, with_loss
-from jsonnx.graph import Builder, Graph
-from jsonnx.passes.lower import lower
-from jsonnx.passes.shapes import TypedNetwork, infer_shapes
-from jsonnx.passes.tidy import tidy
-from jsonnx.runtime.plan import Plan
+from jsonnx.gradient.training_step import training_step, with_loss
+from jsonnx.ir import Builder, Graph
+from jsonnx.lowering.lower import lower
+from jsonnx.passes.canonicalize import tidy
+from jsonnx.runtime.training_plan import Plan
 from jsonnx.training.losses import LOSSES, Loss
 from jsonnx.training.metrics import METRICS, Metric
 from jsonnx.training.objective import Objective
 from jsonnx.training.section import Training
-from jsonnx.types import BATCH, TensorType
 
 CLASSIFY = {"loss": "sparse_categorical_crossentropy", "optimizer": {"type": "adam", "learning_rate": 0.01}}
 REGRESS = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}

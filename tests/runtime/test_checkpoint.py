@@ -12,9 +12,9 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from jsonnx.diagnostics import CompileError, UsageError
+from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.runtime import checkpoint
-from jsonnx.runtime.progress import Interruption
+from jsonnx.runtime.history import Interruption
 from jsonnx.runtime.run_folder import RunFolder
 from jsonnx.runtime.trainer import Diverged, Trainer
 

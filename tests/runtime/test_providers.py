@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from jsonnx.backend import emit, serialize
-from jsonnx.diagnostics import CompileError, UsageError
-from jsonnx.graph import Builder
-from jsonnx.runtime import machine, providers
-from jsonnx.types import BATCH, TensorType
+from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.types import BATCH, TensorType
+from jsonnx.ir import Builder
+from jsonnx.runtime import cpu_count, providers
 
 
 def negation() -> bytes:
@@ -143,12 +143,12 @@ def test_threads_are_those_of_the_process_within_its_quota(tmp_path, monkeypatch
     (tmp_path / "job" / "cpu.max").write_text("250000 100000\n")
     (group / "cpu.max").write_text("max 100000\n")
     (tmp_path / "own").write_text("0::/job/inner\n")
-    found = list(machine._quotas(tmp_path, tmp_path / "own"))
+    found = list(cpu_count._quotas(tmp_path, tmp_path / "own"))
     assert found == [2.5]
-    monkeypatch.setattr(machine, "_quotas", lambda: iter(found))
-    assert machine.thread_count() == 3
-    monkeypatch.setattr(machine, "_quotas", lambda: iter([0.1]))
-    assert machine.thread_count() == 1
+    monkeypatch.setattr(cpu_count, "_quotas", lambda: iter(found))
+    assert cpu_count.thread_count() == 3
+    monkeypatch.setattr(cpu_count, "_quotas", lambda: iter([0.1]))
+    assert cpu_count.thread_count() == 1
 
 
 def test_onnxruntime_is_told_its_threads():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jsonnx.graph import Builder
-from jsonnx.graph.ir import Random
+from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.ir import Builder
+from jsonnx.ir.graph import Random
 from jsonnx.runtime.random import batch_sizes, generator, initial_weights, sample_order, size_of, step_randoms
 from jsonnx.training.initializers import INITIALIZERS
-from jsonnx.types import BATCH, Size, TensorType
 
 TIME = Size.named("time")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from jsonnx.backend import emit, serialize
-from jsonnx.diagnostics import CompileError, UsageError
-from jsonnx.graph import Builder, Graph
-from jsonnx.runtime.faults import FeedError
+from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.ir import Builder, Graph
+from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.session import Session
-from jsonnx.types import BATCH, Size, TensorType
 
 TIME = Size.named("time")
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from jsonnx.diagnostics import CompileError, UsageError
+from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.runtime import variables
-from jsonnx.runtime.data import from_arrays
-from jsonnx.runtime.faults import FeedError
-from jsonnx.runtime.loop import Fit
+from jsonnx.runtime.data_errors import FeedError
+from jsonnx.runtime.dataset import from_arrays
+from jsonnx.runtime.fit import Fit
 from jsonnx.runtime.trainer import Diverged, Trainer
 
 from .plans import REGRESS, classifier, flowers, make_plan

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jsonnx.diagnostics import CompileError
-from jsonnx.runtime.weights import read_weights
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.runtime.weight_files import read_weights
 
 
 def npz(path: Path, **members: bytes | np.ndarray) -> Path:

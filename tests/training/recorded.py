@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonnx.bricks import BrickForm, Family
+from jsonnx.core.components import BrickForm, Family
 
 
 def recorded(cases: list[Any], name: str) -> list[tuple[Any, dict[str, Any]]]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonnx.core.types import ShapeError
 from jsonnx.training.initializers import INITIALIZERS, TRUNCATED_STDDEV, fans
-from jsonnx.types import ShapeError
 
 from .cases import name
 from .recorded import read

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import run
+from jsonnx.core.types import BATCH, ShapeError, TensorType
 from jsonnx.gradient import gradients
-from jsonnx.graph import Builder
+from jsonnx.ir import Builder
 from jsonnx.training.losses import LOSSES
-from jsonnx.types import BATCH, ShapeError, TensorType
 
 from .cases import ACTIVATED, name
 from .cases import LOSSES as CASES

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import run
-from jsonnx.graph import Builder
+from jsonnx.core.types import BATCH, ShapeError, Size, TensorType
+from jsonnx.ir import Builder
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.metrics import METRICS, MetricForm, SparseCategoricalAccuracy
-from jsonnx.types import BATCH, ShapeError, Size, TensorType
 
 from .cases import METRICS as CASES
 from .cases import name

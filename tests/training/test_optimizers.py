@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import run
+from jsonnx.core.types import ShapeError, TensorType
 from jsonnx.gradient import gradients
-from jsonnx.gradient.step import training_step
-from jsonnx.graph import Builder, Graph
-from jsonnx.passes.tidy import tidy
+from jsonnx.gradient.training_step import training_step
+from jsonnx.ir import Builder, Graph
+from jsonnx.passes.canonicalize import tidy
 from jsonnx.training.constraints import CONSTRAINTS
-from jsonnx.training.names import RATE
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.training.regularizers import REGULARIZERS
-from jsonnx.types import ShapeError, TensorType
+from jsonnx.training.reserved_names import RATE
 
 from . import cases
 from .cases import name

@@ -18,9 +18,9 @@ from harness import draw_weights, lower, with_gradients
 from jsonnx import Trainer
 from jsonnx.backend import emit, serialize
 from jsonnx.cli import main
+from jsonnx.passes.canonicalize import tidy
 from jsonnx.passes.layout import channels_first
-from jsonnx.passes.tidy import tidy
-from jsonnx.runtime.data import Samples, from_spec
+from jsonnx.runtime.dataset import Samples, from_spec
 from jsonnx.runtime.providers import create_session, resolve
 from jsonnx.runtime.variables import LEVEL
 from layers.cases import all_cases

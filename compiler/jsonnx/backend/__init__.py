@@ -3,9 +3,9 @@
 Comes in: a `Graph` and its weights. Goes out: an ONNX model, the same bytes for the same input. Imports `graph`.
 """
 
-from .check import verify
-from .draft import Draft
-from .emit import draft, emit, serialize
 from .metadata import canonical, metadata, package_version, spec_hash
+from .model_writer import Draft
+from .to_onnx import draft, emit, serialize
+from .verify import verify
 
 __all__ = ["Draft", "canonical", "draft", "emit", "metadata", "package_version", "serialize", "spec_hash", "verify"]

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..types import TensorType
+from ..core.types import TensorType
 
 
 def canonical(document: Any) -> str:

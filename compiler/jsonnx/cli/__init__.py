@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import about, keras, models, specs
+from . import info, keras, models, specs
 
 
 class Commands(click.Group):
@@ -66,9 +66,9 @@ for command in (
     models.inspect,
     keras.import_,
     keras.export,
-    about.schema,
-    about.layers,
-    about.explain,
-    about.providers,
+    info.schema,
+    info.layers,
+    info.explain,
+    info.providers,
 ):
     main.add_command(command)

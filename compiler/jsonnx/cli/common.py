@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from ..diagnostics import CompileError, Diagnostic, UsageError
-from ..runtime.faults import FeedError
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..runtime.data_errors import FeedError
 
 if TYPE_CHECKING:
-    from ..runtime.weights import WeightsReport
-    from ..validation import Checked
+    from ..pipeline.check import Checked
+    from ..runtime.weight_files import WeightsReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -143,7 +143,7 @@ def tell_weights(report: WeightsReport) -> None:
 
 def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> Checked:
     """A sound spec at a scale and with changes; warnings are shown. Raises CompileError."""
-    from ..validation import check
+    from ..pipeline.check import check
 
     checked = check(spec, changes=changes, scale=scale)
     checked.sound  # noqa: B018 (raises)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..diagnostics import UsageError
+from ..core.diagnostics import UsageError
 from .common import A_SEED, PARTIAL, complain, reported, say, tell, tell_weights
 
 
@@ -22,9 +22,9 @@ def import_(file: str, beside: str | None, output: str | None, weights: str | No
 
     WEIGHTS is a .weights.h5 file that goes with the text.
     """
-    from ..files import spare, write_atomically
-    from ..imports import imported
-    from ..interop.weights import weights_bytes
+    from ..core.files import spare, write_atomically
+    from ..interop.safetensors_file import weights_bytes
+    from ..pipeline.keras_import import imported
 
     found = imported(Path(file), beside, fold=not flat)
     spare([Path(name) for name in (file, beside) if name], [Path(name) for name in (output, weights) if name])
@@ -54,8 +54,8 @@ def import_(file: str, beside: str | None, output: str | None, weights: str | No
 @reported
 def export(source: str, keras: bool, output: str, weights: str | None, partial: bool, seed: int | None) -> None:
     """Write a network with its weights for another framework."""
-    from ..exports import from_source
-    from ..files import spare
+    from ..core.files import spare
+    from ..pipeline.keras_export import from_source
 
     if not keras:
         raise UsageError("bad-option", "which framework is it for?", "Keras is the only one: --keras")

@@ -49,9 +49,9 @@ def compile(
     changes: tuple[str, ...],
 ) -> None:
     """Compile a spec to an ONNX model."""
-    from ..artifacts import OUTPUTS, write_training_folder
-    from ..driver import compiled
-    from ..files import spare
+    from ..core.files import spare
+    from ..pipeline.compile import compiled
+    from ..pipeline.training_export import OUTPUTS, write_training_folder
 
     checked = checked_spec(spec, changes, scale)
     outputs = [Path(output) / name for name in OUTPUTS] if training else [Path(output)]
@@ -96,8 +96,8 @@ def train(
     changes: tuple[str, ...],
 ) -> None:
     """Train a network on the data its spec names."""
+    from ..pipeline.training_run import train as run
     from ..render.progress import progress
-    from ..run import train as run
 
     checked = checked_spec(spec, changes, scale)
     with progress(quiet) as shown:
@@ -129,7 +129,7 @@ def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
     """Show loss and metrics of a trained model on data."""
     import json
 
-    from ..deployed import Deployed, plain
+    from ..pipeline.trained_model import Deployed, plain
 
     figures = Deployed.open(Path(run), provider).evaluate(data)
     if format_ == "json":
@@ -148,7 +148,7 @@ def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
 @reported
 def predict(run: str, data: str, output: str | None, provider: str) -> None:
     """Write a model's predictions for data."""
-    from ..deployed import Deployed
+    from ..pipeline.trained_model import Deployed
 
     Deployed.open(Path(run), provider).predict(data, output, say)
 
@@ -162,9 +162,9 @@ def inspect(model: str, output: str | None, format_: str) -> None:
     """Show what a model file says: signature, labels, versions, and the spec it came from."""
     import json
 
-    from ..files import spare, write_atomically
-    from ..inspection import inspected
-    from ..render.inspection import inspection_json, inspection_text
+    from ..core.files import spare, write_atomically
+    from ..interop.model_info import inspected
+    from ..render.model_info_text import inspection_json, inspection_text
 
     found = inspected(model)
     warnings = found.warnings()

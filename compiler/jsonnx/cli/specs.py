@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..diagnostics import CompileError, Diagnostic, UsageError
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from .common import (
     FORMAT,
     INPUT_IS_WRONG,
@@ -39,8 +39,8 @@ from .common import (
 @reported
 def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
     """Show everything that is wrong with specs. Exit status 1 where there is an error, 2 where a file is missing."""
-    from ..validation import STDIN
-    from ..validation import validate as faults
+    from ..pipeline.check import STDIN
+    from ..pipeline.check import validate as faults
 
     found: list[Diagnostic] = []
     missing = False
@@ -70,8 +70,8 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
     """Show a row a layer: name, type, output shape, parameters, multiply-adds; and totals."""
     import json
 
-    from ..driver import inference_graph
-    from ..passes.cost import cost_table
+    from ..lowering.cost import cost_table
+    from ..pipeline.graphs import inference_graph
     from ..render.tables import summary_json, summary_text
 
     checked = checked_spec(spec, changes, scale)
@@ -89,8 +89,8 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
 @reported
 def fmt(specs: tuple[str, ...], check: bool) -> None:
     """Bring specs to the canonical format, where they stand; - is standard input, to standard output."""
-    from ..formatting import formatting
-    from ..render.changes import changes_text
+    from ..pipeline.format_file import formatting
+    from ..render.text_diff import changes_text
 
     found: list[Diagnostic] = []
     status = 0
@@ -126,8 +126,8 @@ def diff(old: str, new: str, format_: str) -> None:
     """Show what changed in meaning between two specs, models or RUNs. Exit status 1 where the signature breaks."""
     import json
 
-    from ..compared import compare
-    from ..render.differences import comparison_json, comparison_text
+    from ..pipeline.compare_specs import compare
+    from ..render.spec_diff import comparison_json, comparison_text
 
     found = compare(old, new)
     if format_ == "json":

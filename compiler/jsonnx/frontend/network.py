@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..bricks import Json
-from ..diagnostics import JsonPath
+from ..core.components import Json
+from ..core.diagnostics import JsonPath
+from ..core.types import ShapeError, TensorType
 from ..layers import Layer
 from ..training.section import Training
-from ..types import ShapeError, TensorType
 
 
 @dataclass(frozen=True)

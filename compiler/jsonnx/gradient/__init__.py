@@ -4,7 +4,7 @@ Comes in: a `Graph` and what to differentiate. Goes out: the cotangents, or a wh
 layers. Imports `graph` and `types`.
 """
 
-from .engine import MissingRule, gradients
+from .backward import MissingRule, gradients
 from .rules import NOT_DIFFERENTIABLE, RULES
 
 __all__ = ["NOT_DIFFERENTIABLE", "RULES", "MissingRule", "gradients"]

@@ -1,6 +1,6 @@
 """HDF5 files, read by a process of their own.
 
-libhdf5 is a large library of C that damaged files crash. So the process that calls it (`hdf5_child`) is not ours: it
+libhdf5 is a large library of C that damaged files crash. So the process that calls it (`hdf5_worker`) is not ours: it
 gets the open file and limits, says where each array lies, and may die. What it says is not trusted either.
 """
 
@@ -20,14 +20,14 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ..diagnostics import CompileError, Diagnostic, UsageError
-from .budget import Budget, damaged
-from .window import Window
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from .file_slice import Window
+from .limits import Budget, damaged
 
 OPTIMIZERS = ("optimizer", "optimizer_weights")
 """Groups of an optimizer's state, which are not read."""
 
-SCRIPT = Path(__file__).with_name("hdf5_child.py")
+SCRIPT = Path(__file__).with_name("hdf5_worker.py")
 NONSENSE = "the file's reader, which is not trusted, says what makes no sense"
 _LINE = 96 << 20
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")

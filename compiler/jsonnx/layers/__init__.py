@@ -1,84 +1,47 @@
-"""The bricks of a network: one class a layer, one file a family of them.
+"""The layers of a network: one class a layer, one file a family, in Keras' folders.
 
-A layer comes in as attributes, and answers two questions: which types come out for those that go in, and which
-operators compute it. Imports `bricks`, `types` and `training`'s initializers, regularizers and constraints; operators
-are emitted through the `g` it is handed.
+In: attributes. Out: the type of each result (`infer`) and the operators that compute it (`lower`), emitted with the
+builder `g` that the layer is given. Imports `core`, and `training` for initializers, regularizers and constraints.
 """
 
 from . import (
     activation_layers,
-    applications,
     attention,
-    audio,
-    augmentation,
-    bidirectional,
-    cells,
-    coloring,
-    contrast,
-    conv_lstm,
     convolution,
     core,
-    einsum,
-    gated_cells,
-    lookup,
+    einsum_dense,
+    image,
+    keras_applications,
     merging,
-    mixing,
-    multi_head,
     normalization,
-    operations,
-    pipeline,
-    pooling,
+    ops,
     preprocessing,
-    recurrent,
     regularization,
     reshaping,
-    resizing,
     rnn,
-    spectral,
-    text,
-    tiles,
-    time_distributed,
-    transposed,
 )
 from .activations import ACTIVATIONS
 from .base import LAYERS, Layer, layer
+
+LAYERS.sort()
 
 __all__ = [
     "ACTIVATIONS",
     "LAYERS",
     "Layer",
     "activation_layers",
-    "applications",
     "attention",
-    "audio",
-    "augmentation",
-    "bidirectional",
-    "cells",
-    "coloring",
-    "contrast",
-    "conv_lstm",
     "convolution",
     "core",
-    "einsum",
-    "gated_cells",
+    "einsum_dense",
+    "image",
+    "keras_applications",
     "layer",
-    "lookup",
     "merging",
-    "mixing",
-    "multi_head",
     "normalization",
-    "operations",
-    "pipeline",
-    "pooling",
+    "ops",
     "preprocessing",
-    "recurrent",
     "regularization",
     "reshaping",
-    "resizing",
     "rnn",
-    "spectral",
-    "text",
-    "tiles",
-    "time_distributed",
-    "transposed",
 ]

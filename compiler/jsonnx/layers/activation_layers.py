@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..bricks import attr
+from ..core.components import attr
+from ..core.types import TensorType, broadcast, require
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
-from ..types import TensorType, broadcast, require
 from .activations import Linear, Relu, activated
 from .axes import Axes, axes_of
 from .base import Layer, layer
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 
 @layer

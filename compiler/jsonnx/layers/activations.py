@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..bricks import Brick, Family, attr
-from ..types import TensorType, require
+from ..core.components import Brick, Family, attr
+from ..core.types import TensorType, require
 from .axes import along, axis_of
 from .base import Layer, layer
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 ACTIVATIONS = Family("activation", "A function applied to every element, or along one axis.")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from ..bricks import Array, Integer, OneOf
-from ..types import TensorType, require
+from ..core.components import Array, Integer, OneOf
+from ..core.types import TensorType, require
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 
 def _is_number(value: object) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..bricks import Brick, Family, attr
+from ..core.components import Brick, Family, attr
+from ..core.types import TensorType, require
 from ..training.regularizers import Regularizer
-from ..types import TensorType, require
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 LAYERS = Family("layer", "A layer of the network.", snake=False, alone=False)
 layer = LAYERS.register()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..bricks import attr
+from ..core.components import attr
+from ..core.types import TensorType, require
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
-from ..types import TensorType, require
 from .activations import Activation_, activate, activated
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 LORA = "Low-rank adaptation is not supported."
 QUANTIZATION = "Quantized weights are not supported."

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from ..bricks import Sizes, attr
-from ..types import Dim, TensorType, broadcast, product, require, shape_text
+from ..core.components import Sizes, attr
+from ..core.types import Dim, TensorType, broadcast, product, require, shape_text
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 
 def merged(inputs: tuple[TensorType, ...]) -> TensorType:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ..bricks import attr
+from ..core.components import attr
+from ..core.types import Dim, TensorType, require
 from ..training.regularizers import L1L2, Regularizer
-from ..types import Dim, TensorType, require
 from .base import Layer, layer, penalize, require_real
-from .windows import DATA_FORMAT, DataFormat, channel_axis, require_spatial
+from .convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 SEED = "Seed of its own, in place of one derived from the model's seed and the layer's name."
 NOISE_SHAPE = "Shape of the mask, the batch included: 1 along axes that live or die as one, null for the input's size."

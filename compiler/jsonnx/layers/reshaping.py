@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..bricks import Json, attr
-from ..types import Dim, TensorType, product, require, shape_text
+from ..core.components import Json, attr
+from ..core.types import Dim, TensorType, product, require, shape_text
 from .base import Layer, layer
-from .windows import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
+from .convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 LAST = 2**63 - 1
 """The end of a slice that reaches the end of any axis."""

@@ -1,6 +1,4 @@
-"""One file a pass; a pass takes a value and returns a new one.
+"""Graph rewrites that are correct for every runtime: canonicalization, constant folding, layout, inference, training.
 
-`shapes` gives every edge its type, `lower` makes operators of layers, `layout` moves transposes out of the way, `bind`
-puts weights in and computes what depends on them alone, `tidy` drops what is computed twice or for nobody, `inference`
-makes fewer operators of a graph whose weights are constant. Imports `frontend`'s values, `layers`, `graph` and `types`.
+In: a `Graph`. Out: a new `Graph` that computes the same values.
 """

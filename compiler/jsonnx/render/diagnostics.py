@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
 
-from ..diagnostics import Diagnostic, Note
+from ..core.diagnostics import Diagnostic, Note
 from .explanations import EXPLANATIONS
 
 MOST = 20

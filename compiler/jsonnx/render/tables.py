@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from .groups import grouped
-from .reference import families_of_layers, reference_text
+from .reference_pages import families_of_layers, reference_text
+from .summary_rows import grouped
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..core.types import Dim, TensorType
     from ..frontend.network import Network
-    from ..passes.cost import Row
+    from ..lowering.cost import Row
     from ..runtime.providers import Availability
-    from ..runtime.weights import WeightsReport
-    from ..types import Dim, TensorType
+    from ..runtime.weight_files import WeightsReport
 
 WIDTH = 120
 """Characters of a line of prose that does not go to a terminal."""

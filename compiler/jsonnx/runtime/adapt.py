@@ -7,33 +7,22 @@ that goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backend import emit, serialize
-from ..graph import settled
+from ..ir import settled
 from .providers import create_session, resolve
 from .session import runtime_failure
+from .training_plan import EXAMINED, Lesson
 
 if TYPE_CHECKING:
-    from ..graph import Graph
-    from .data import Samples
+    from ..ir import Graph
+    from .dataset import Samples
 
-EXAMINED = "examined"
-"""The output of a lesson's graph."""
 BATCH = 512
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """A layer's name, what it learns of arrays (states by their names within the layer), and the graph of these."""
-
-    layer: str
-    learn: Callable[[list[np.ndarray]], dict[str, np.ndarray]]
-    graph: Graph
 
 
 Arrays = Mapping[str, np.ndarray]

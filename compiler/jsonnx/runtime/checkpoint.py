@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..diagnostics import CompileError, Diagnostic
-from ..files import open_file, write_atomically
+from ..core.diagnostics import CompileError, Diagnostic
+from ..core.files import open_file, write_atomically
 
 FORMAT = 1
 _KEY = "jsonnx"

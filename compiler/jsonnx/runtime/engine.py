@@ -10,46 +10,46 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnostics import CompileError, Diagnostic
-from ..graph import NotLearned, open_states, settled, uncollected
-from ..passes.blocked import blocked
-from ..passes.by_rows import ByRows, by_rows
-from ..passes.copied_sums import with_copied_sums
-from ..passes.fused_products import with_fused_products
-from ..passes.in_place import renewed_in_place
-from ..passes.ordered import ordered
-from ..passes.own_rows import has_few_to_sum, with_own_rows
-from ..passes.packing import packed
-from ..passes.planes import planes
-from ..passes.raised import raised
-from ..passes.remat import rematerialised
-from ..passes.row_blocked import row_blocked
-from ..passes.rows_once import with_rows_once
-from ..passes.scaled_sums import with_scaled_sums
-from ..passes.tidy import reshaped_once
-from ..passes.turned_products import has_products_to_turn, with_turned_products
-from ..training.names import RATE, SLOTS, target_name
-from ..types import BATCH
+from ..core.diagnostics import CompileError, Diagnostic
+from ..core.types import BATCH
+from ..ir import NotLearned, open_states, settled, uncollected
+from ..passes.canonicalize import reshaped_once
+from ..passes.training.remat import rematerialised
+from ..training.reserved_names import RATE, SLOTS, target_name
+from ..tuning.cpu.embeddings.lazy_updates import ByRows, by_rows
+from ..tuning.cpu.embeddings.scatter_gradient import with_rows_once
+from ..tuning.cpu.gated_add import with_scaled_sums
+from ..tuning.cpu.matmul.fuse import with_fused_products
+from ..tuning.cpu.matmul.partition_rows import has_few_to_sum, with_own_rows
+from ..tuning.cpu.matmul.transpose_small import has_products_to_turn, with_turned_products
+from ..tuning.cpu.memory.inplace_slots import renewed_in_place
+from ..tuning.cpu.memory.pack_weights import packed
+from ..tuning.cpu.nchwc.conv1d_as_conv2d import raised
+from ..tuning.cpu.nchwc.conv3d_as_conv2d import planes
+from ..tuning.cpu.nchwc.convert import blocked
+from ..tuning.cpu.nchwc.copy_summands import with_copied_sums
+from ..tuning.cpu.recurrent.convert import row_blocked
+from ..tuning.cpu.schedule import ordered
 from .adapt import adapted
-from .data import Samples
-from .denormals import can_flush
-from .faults import FeedError
-from .helper import Helper
-from .kernels import block_size, has_scaled_sums
-from .lanes import Lane, Slot
-from .machine import thread_count
-from .plan import Augmented, Plan
-from .progress import History, Totals, Weights
+from .cpu_count import thread_count
+from .data_errors import FeedError
+from .data_parallel import Shares, shared_out
+from .dataset import Samples
+from .flush_denormals import can_flush
+from .history import History, Totals, Weights
+from .kernel_probes import block_size, has_scaled_sums
+from .lazy_embeddings import RowTables, has_rows
+from .prefetch import Lane, Slot
 from .providers import CPU, Manners, resolve
 from .random import batch_sizes, generator, initial_weights, step_randoms
-from .row_tables import RowTables, has_rows
 from .session import element_type, joined
-from .shares import Shares, shared_out
+from .training_plan import Augmented, Plan
 from .variables import SETS, HostVariables, Runner, on_host, place, takes_text
-from .weights import fitting
+from .weight_files import fitting
+from .worker_thread import Helper
 
 if TYPE_CHECKING:
-    from ..graph import Graph
+    from ..ir import Graph
 
 
 PATIENCE = 16

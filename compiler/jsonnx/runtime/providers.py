@@ -9,11 +9,11 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
-from . import webgpu
-from .arenas import own_arena
-from .denormals import OPTION, flushed
-from .machine import thread_count
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from . import webgpu_exclusions
+from .cpu_count import thread_count
+from .flush_denormals import OPTION, flushed
+from .memory_arena import own_arena
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -55,7 +55,7 @@ PROVIDERS: dict[str, Known] = {
         "jsonnx[webgpu]",
         "gpu",
         hint="a GPU with Vulkan, Metal or Direct3D 12",
-        entries=webgpu.session_entries,
+        entries=webgpu_exclusions.session_entries,
     ),
 }
 
@@ -186,8 +186,8 @@ def _availability(provider: Provider, present: bool) -> Availability:
 def runs(provider: Provider) -> bool:
     """Whether the provider starts on this machine."""
     from ..backend import emit, serialize
-    from ..graph import Builder
-    from ..types import TensorType
+    from ..core.types import TensorType
+    from ..ir import Builder
 
     g = Builder()
     model = emit(g.graph({"y": g.Neg(g.input("x", TensorType("float32", (1,))))}))

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..types import Dim, Size, TensorType
-from .machine import thread_count
+from ..core.types import Dim, Size, TensorType
+from .cpu_count import thread_count
 from .session import element_type
 
 if TYPE_CHECKING:
-    from ..graph import Graph, Parameter, Random, State
+    from ..ir import Graph, Parameter, Random, State
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:

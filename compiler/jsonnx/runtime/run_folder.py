@@ -11,9 +11,9 @@ from typing import IO
 
 import numpy as np
 
-from ..diagnostics import CompileError, Diagnostic, UsageError
-from ..files import reason, sweep, write_atomically
-from ..interop.weights import weights_bytes
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.files import reason, sweep, write_atomically
+from ..interop.safetensors_file import weights_bytes
 from .trainer import Trainer
 
 ABOUT, SPEC, WEIGHTS, MODEL, FIGURES, CHECKPOINTS = (

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnostics import CompileError, Diagnostic, UsageError, suggestion
-from ..files import open_file, reason
-from ..types import Dim, Size, TensorType
-from .faults import FeedError
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
+from ..core.files import open_file, reason
+from ..core.types import Dim, Size, TensorType
+from .data_errors import FeedError
 from .providers import Provider, create_session, resolve
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ..diagnostics import CompileError, Diagnostic, UsageError
-from ..interop.strings import as_strings, packed
-from ..training.names import RATE
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..interop.string_arrays import as_strings, packed
+from ..training.reserved_names import RATE
 from . import checkpoint
-from .data import Arrays, Samples, from_arrays, from_spec
+from .dataset import Arrays, Samples, from_arrays, from_spec
 from .engine import Diverged, Engine
-from .familiar import Familiar
-from .loop import Fit
-from .plan import Plan
-from .progress import History, Progress, Totals, Watch
+from .fit import Fit
+from .history import History, Progress, Totals, Watch
 from .providers import load_runtime
+from .step_cache import Familiar
+from .training_plan import Plan
 
 _BEST = "best/"
 """What the names of the best epoch's weights begin with in a checkpoint."""

@@ -4,7 +4,8 @@ There are three sets of every variable that changes. A step reads one set and wr
 the place it is read from (nothing orders the write after the last read), and the set before the last step is there to
 go back to. The bindings are made once: making them anew took a tenth of a small step.
 
-Large slots of an optimizer (`passes.in_place`) and tables that are renewed by rows (`passes.by_rows`) are there once:
+Large slots of an optimizer (`tuning.cpu.memory.inplace_slots`) and tables that are renewed by rows 
+(`tuning.cpu.embeddings.lazy_updates`) are there once:
 what is written was made of what was read. To go back there are the rows that the last steps wrote, as they were before;
 large slots do not go back. Neither slots nor rows are as they were where a step did not end.
 """
@@ -17,15 +18,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..backend import emit, serialize
-from ..graph import Builder
-from ..passes.by_rows import BEFORE, INDICES, ByRows
-from ..passes.packing import Packs
-from .denormals import flushing
+from ..ir import Builder
+from ..tuning.cpu.embeddings.lazy_updates import BEFORE, INDICES, ByRows
+from ..tuning.cpu.memory.pack_weights import Packs
+from .flush_denormals import flushing
 from .providers import PLAIN, Manners, Provider, create_session, load_runtime
 from .session import element_type, runtime_failure
 
 if TYPE_CHECKING:
-    from ..graph import Graph
+    from ..ir import Graph
 
 SETS = 3
 UPDATED = "next/"

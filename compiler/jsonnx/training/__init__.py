@@ -3,6 +3,6 @@
 Like layers they are attributes and one or two methods; those that emit operators get `g`. Imports `bricks` and `types`.
 """
 
-from . import margins
+from . import margin_losses
 
-__all__ = ["margins"]
+__all__ = ["margin_losses"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..bricks import Array, Brick, Family, Integer, OneOf, attr
-from ..types import Dim, require, shape_text
+from ..core.components import Array, Brick, Family, Integer, OneOf, attr
+from ..core.types import Dim, require, shape_text
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 CONSTRAINTS = Family("constraint", "A projection of a weight after every update.")
 

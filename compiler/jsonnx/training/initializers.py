@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..bricks import Brick, Family, attr
-from ..types import Dim, require, shape_text
+from ..core.components import Brick, Family, attr
+from ..core.types import Dim, require, shape_text
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING, Literal
 
-from ..bricks import Brick, Family, attr
-from ..types import TensorType, require, shape_text
+from ..core.components import Brick, Family, attr
+from ..core.types import TensorType, require, shape_text
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Graph, Value
+    from ..ir import Builder, Graph, Value
 
 LOSSES = Family("loss", "What training minimises.")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..bricks import Brick, BrickForm, Family, Json, attr
-from ..types import TensorType, require
-from . import losses, margins
+from ..core.components import Brick, BrickForm, Family, Json, attr
+from ..core.types import TensorType, require
+from . import losses, margin_losses
 from .losses import Loss
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 METRICS = Family("metric", "What is reported beside the loss.")
 
@@ -307,18 +307,18 @@ class Poisson(MeanOf):
 class Hinge(MeanOf):
     """Mean of `max(1 - target * output, 0)`."""
 
-    measure = margins.Hinge
+    measure = margin_losses.Hinge
 
 
 @METRICS.register("squared_hinge")
 class SquaredHinge(MeanOf):
     """Mean of `max(1 - target * output, 0) ** 2`."""
 
-    measure = margins.SquaredHinge
+    measure = margin_losses.SquaredHinge
 
 
 @METRICS.register("categorical_hinge")
 class CategoricalHinge(MeanOf):
     """Mean of the categorical hinge loss."""
 
-    measure = margins.CategoricalHinge
+    measure = margin_losses.CategoricalHinge

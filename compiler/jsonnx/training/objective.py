@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..types import TensorType
+from ..core.types import TensorType
 from .losses import Loss
 from .metrics import Metric
 

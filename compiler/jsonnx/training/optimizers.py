@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ..bricks import Brick, Family, attr
-from ..types import require
-from .idle import AdamIdle, Fading, Idle
+from ..core.components import Brick, Family, attr
+from ..core.types import require
 from .initializers import Ones
+from .skipped_steps import AdamIdle, Fading, Idle
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Parameter, Value
+    from ..ir import Builder, Parameter, Value
 
 OPTIMIZERS = Family("optimizer", "How a gradient changes a weight.", snake=False)
 

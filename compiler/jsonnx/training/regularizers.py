@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ..bricks import Brick, Family, attr
-from ..types import Dim, require, shape_text
+from ..core.components import Brick, Family, attr
+from ..core.types import Dim, require, shape_text
 
 if TYPE_CHECKING:
-    from ..graph import Builder, Value
+    from ..ir import Builder, Value
 
 REGULARIZERS = Family("regularizer", "A penalty on a weight or on an output, added to the loss.")
 

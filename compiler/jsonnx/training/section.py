@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from ..bricks import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, SectionForm, attr
+from ..core.components import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, SectionForm, attr
 from .losses import LOSSES, Loss
 from .metrics import Metric, MetricForm
 from .optimizers import Optimizer

@@ -16,8 +16,8 @@ SOURCE = Path(__file__).parent.parent.parent.parent / "compiler"
 
 WATCH = """
 import sys
-import jsonnx, jsonnx.imports, jsonnx.interop.keras, jsonnx.frontend.schema
-jsonnx.frontend.schema.schema()  # evaluates the type hints of our own bricks, each once
+import jsonnx, jsonnx.pipeline.keras_import, jsonnx.interop.keras, jsonnx.frontend.schema.schema
+jsonnx.frontend.schema.schema.schema()  # evaluates the type hints of our own bricks, each once
 jsonnx.validate({})  # imports jsonschema, which tells what is wrong
 try: jsonnx.from_keras(sys.argv[2])  # what our own rooms import when first used
 except Exception: pass
@@ -30,7 +30,7 @@ def hook(event, arguments):
     elif event == "open" and arguments[0] != path and not str(arguments[0]).endswith((".py", ".pyc")):
         if arguments[0] not in (path, 0, "/dev/null") and not isinstance(arguments[0], int):
             seen.append((event, text))
-    elif event == "subprocess.Popen" and "hdf5_child" not in text:
+    elif event == "subprocess.Popen" and "hdf5_worker" not in text:
         seen.append((event, text))
     elif event.split(".")[0] in ("socket", "os", "exec", "compile", "marshal", "pickle", "ctypes", "urllib"):
         ours = ("os.posix_spawn", "os.listdir", "os.scandir", "os.walk", "os.putenv", "os.fork", "os.exec", "os.kill")

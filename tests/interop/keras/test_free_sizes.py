@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonnx
 import pytest
-from jsonnx.diagnostics import CompileError
-from jsonnx.imports import imported
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.pipeline.keras_import import imported
 
 
 def text() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.imports import imported
+from jsonnx.pipeline.keras_import import imported
 
 FILES = Path(__file__).parent / "files"
 

@@ -11,7 +11,7 @@ import h5py
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.imports import imported
+from jsonnx.pipeline.keras_import import imported
 
 FILES = Path(__file__).parent / "files"
 

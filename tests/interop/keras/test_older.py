@@ -10,8 +10,8 @@ from pathlib import Path
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.imports import imported
-from jsonnx.interop.keras.forms import Writer, brought_forward
+from jsonnx.interop.keras.weight_layouts import Writer, brought_forward
+from jsonnx.pipeline.keras_import import imported
 
 FILES = Path(__file__).parent / "files"
 

@@ -142,7 +142,7 @@ def test_nesting_is_bounded() -> None:
 
 
 def test_what_training_cannot_say_is_told_and_left_out() -> None:
-    from jsonnx.imports import imported
+    from jsonnx.pipeline.keras_import import imported
 
     model = sequential(layer("Flatten"), {**layer("Dense", units=2)})
     model["config"]["layers"][2]["config"]["name"] = "end"

@@ -12,10 +12,10 @@ import jsonnx
 import numpy as np
 import pytest
 from commands import jsonnx as run
-from jsonnx.diagnostics import CompileError
-from jsonnx.imports import imported
+from jsonnx.core.diagnostics import CompileError
+from jsonnx.core.types import TensorType
 from jsonnx.interop.keras import Owner, matched, open_keras
-from jsonnx.types import TensorType
+from jsonnx.pipeline.keras_import import imported
 
 FILES = Path(__file__).parent / "files"
 HALF = {

@@ -1,18 +1,18 @@
 """The rules, one file a family of operators."""
 
-from ..table import NOT_DIFFERENTIABLE, RULES
-from . import activations, arithmetic, convolution, indexing, linear, recurrent, reductions, scan, shaping
+from ..registry import NOT_DIFFERENTIABLE, RULES
+from . import activations, convolution, elementwise, indexing, matmul, reductions, rnn, scan, shape
 
 __all__ = [
     "NOT_DIFFERENTIABLE",
     "RULES",
     "activations",
-    "arithmetic",
     "convolution",
+    "elementwise",
     "indexing",
-    "linear",
-    "recurrent",
+    "matmul",
     "reductions",
+    "rnn",
     "scan",
-    "shaping",
+    "shape",
 ]

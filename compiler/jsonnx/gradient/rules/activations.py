@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from math import pi, sqrt
 
-from ..table import Builder, Node, Value, vjp
-from .arithmetic import step
+from ..registry import Builder, Node, Value, vjp
+from .elementwise import step
 
 
 @vjp("LeakyRelu")

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...graph import GradientOf, tensor_proto
-from ...types import Dim, Size, product
-from ..table import Builder, Node, Value, vjp
-from .linear import transposed
+from ...core.types import Dim, Size, product
+from ...ir import GradientOf, tensor_proto
+from ..registry import Builder, Node, Value, vjp
+from .matmul import transposed
 from .reductions import count, expanded, shared_by_equals
 
 FEW_PLACES = 64

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import prod
 
-from ...graph import Constant, GradientOf
-from ..table import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
-from .shaping import padded
+from ...ir import Constant, GradientOf
+from ..registry import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
+from .shape import padded
 
 NOT_DIFFERENTIABLE.update(("NonZero", "Unique"))
 NOT_DIFFERENTIABLE.update(("LabelEncoder", "StringConcat", "StringNormalizer", "StringSplit", "Tokenizer"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import prod
 
-from ...graph import Constant
-from ..table import Builder, Node, Value, vjp
-from .arithmetic import sign
+from ...ir import Constant
+from ..registry import Builder, Node, Value, vjp
+from .elementwise import sign
 
 
 def reduced_axes(node: Node) -> list[int]:

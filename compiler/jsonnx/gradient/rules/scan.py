@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...graph import Body, Constant, Graph, Random, State
-from ...graph.loops import more_results, scan
-from ..table import RULES, Builder, Cotangents, Node, Value, vjp
+from ...ir import Body, Constant, Graph, Random, State
+from ...ir.loops import more_results, scan
+from ..backward import gradients
+from ..registry import RULES, Builder, Cotangents, Node, Value, vjp
 
 BY_ROWS = {"MatMul", "Conv"}
 """Operators that treat the rows of their first operand one by one, and are linear in the second, a weight."""
@@ -86,8 +87,6 @@ class Backwards:
         self, inner: Builder, states: Sequence[Value], slices: dict[int, Value], others: Sequence[Value]
     ) -> dict[Value, Value]:
         """The cotangents of what goes into a step, and of other values, from those of what comes out of it."""
-        from ..engine import gradients
-
         cotangents: dict[Value, Value] = {}
         for index, dy in [*enumerate(states), *slices.items()]:
             y = self.results[index]

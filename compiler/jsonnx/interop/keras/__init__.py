@@ -7,12 +7,12 @@ and `keras1` bring their arguments to Keras 3's words, `layers` and `operations`
 
 from __future__ import annotations
 
-from .archive import KerasFile, open_keras, opened_keras
-from .legacy import is_legacy
-from .model import Imported, apart, read_model
-from .steps import Owner
-from .unnamed import dealt, is_unnamed
-from .variables import Matched, matched
+from .entries import Owner
+from .h5_weights import is_legacy
+from .open_file import KerasFile, open_keras, opened_keras
+from .read_model import Imported, apart, read_model
+from .unnamed_weights import dealt, is_unnamed
+from .weight_matching import Matched, matched
 
 __all__ = [
     "Imported",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...bricks import Json
+from ...core.components import Json
 
 KEYS = frozenset(
     [

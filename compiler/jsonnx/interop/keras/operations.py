@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from math import isinf
 from typing import TYPE_CHECKING, Any, cast
 
-from ...bricks import Json, snake_case
-from ...diagnostics import JsonPath
-from ...frontend.words import quoted
+from ...core.components import Json, snake_case
+from ...core.diagnostics import JsonPath
+from ...frontend.schema.phrases import quoted
 from ...layers import ACTIVATIONS, LAYERS, Layer
 from . import tensorflow
-from .document import ELLIPSIS, Other, Slice, Written, leaves
-from .layers import Entry
-from .numbers import shortest
-from .steps import Step, Value
+from .entries import Step, Value
+from .layer_entries import Entry
+from .model_config import ELLIPSIS, Other, Slice, Written, leaves
+from .shortest_float import shortest
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .call_context import CallContext
 
 MODULE = "keras.src.ops."
 
@@ -73,7 +73,7 @@ def name_of(kind: str) -> str | None:
 
 
 def operation(
-    graph: Graph, layer: Written, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
+    graph: CallContext, layer: Written, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
 ) -> Value | list[Value] | None:
     """The results of a function, whose tensors are values."""
     tensors = [item for value in (*args, *kwargs.values()) for item in leaves(value)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from textwrap import fill
 
-from ...layers.absent import absent
+from ...layers.unsupported import absent
+from .environment import RUNS
 from .explanation import Explanation
 from .keras import KERAS
-from .runs import RUNS
 from .specs import SPECS
 
 EXPLANATIONS: dict[str, Explanation] = dict(sorted({**SPECS, **RUNS, **KERAS}.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...layers.absent import NOT_EXPRESSIBLE
+from ...layers.unsupported import NOT_EXPRESSIBLE
 from .explanation import Explanation
 
 SPECS: dict[str, Explanation] = {

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ....bricks import Json
+from ....core.components import Json
 from ....layers import Layer
-from ....layers.bidirectional import Bidirectional
-from ....layers.cells import StackedRNNCells
-from .objects import NotInKeras, operation
+from ....layers.rnn.bidirectional import Bidirectional
+from ....layers.rnn.cell import StackedRNNCells
+from .configs import NotInKeras, operation
 from .operations import is_operation, operands
 
 Tensor = dict[str, Json]

@@ -10,9 +10,9 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from ....bricks import Json
+from ....core.components import Json
 from ....layers import Layer
-from ..layout import Place, doubles, group_names, places
+from ..weight_paths import Place, doubles, group_names, places
 
 KERAS = "3.15.1"
 """The version whose form is written."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from ....bricks import Json
-from ....diagnostics import Report
+from ....core.components import Json
+from ....core.diagnostics import Report
+from ....core.types import TensorType
 from ....frontend.network import Call, Network
 from ....layers import Layer
-from ....types import TensorType
 from .calls import Calls, Tensor, tensor
-from .objects import FLOAT32, NotInKeras, envelope, layer_object
+from .configs import FLOAT32, NotInKeras, envelope, layer_object
+from .layer_order import in_keras_order
 from .operations import is_operation, operation_object
-from .order import in_keras_order
 
 NOT_THERE = "Keras has no such layer or argument: compile the spec to ONNX, or write this part in other layers"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....bricks import Json
+from ....core.components import Json
 from ....layers import Layer
-from ....layers.operations.base import ConstantForm, Fixed
-from .objects import NotInKeras, operation
+from ....layers.ops.base import ConstantForm, Fixed
+from .configs import NotInKeras, operation
 
 PREFIX = "ops."
 

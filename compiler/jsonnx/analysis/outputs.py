@@ -1,0 +1,25 @@
+"""Holds the network's results to one a sample: their first axis is the batch, however samples are taken together."""
+
+from __future__ import annotations
+
+from ..core.diagnostics import JsonPath, Report
+from ..core.types import BATCH
+from .shape_inference import TypedNetwork
+
+HELP = "a network has one result a sample: take samples together inside it alone, as with keepdims"
+
+
+def check_outputs(typed: TypedNetwork, report: Report) -> None:
+    """Reports every output whose first axis is not the batch."""
+    network = typed.network
+    written = network.document.get("outputs") if network.document else None
+    for name in network.outputs:
+        type = typed.types.get(name)
+        if type is None or type.shape[:1] == (BATCH,):
+            continue
+        path: JsonPath = network.paths[name]
+        if written is not None:
+            path = ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
+        notes = [(network.paths[name], f"{name!r} is made here")] if written is not None else []
+        message = f"the output {name!r} is {type}, whose first axis is not the batch"
+        report.add("shape-mismatch", path, message, help=HELP, notes=notes)

@@ -1,0 +1,176 @@
+"""What the steps of a scope take from one another: names looked up, and what stands for something else followed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...core.components import Json
+from ...core.diagnostics import JsonPath, Report
+from ..schema.phrases import few, quoted
+from .evaluator import Site
+from .template import Frame, Ref, Step
+
+Pointer = Step | Ref | None
+"""What a step takes: the first result of another one, an input, a name that is still to be looked up, or nothing."""
+
+PLACEHOLDER = "Identity"
+"""Stands where a block would be that is wrong."""
+
+
+def hold(step: Step) -> None:
+    """Put a layer in the place of a step that is known to be wrong, so that others still find its name."""
+    step.body, step.block, step.template, step.owner = {"type": PLACEHOLDER}, None, None, None
+    step.wrong.append(step.path)
+
+
+class Wiring:
+    """The names of a scope, and what its steps take."""
+
+    def __init__(
+        self,
+        table: Mapping[str, Step | Ref],
+        entries: Sequence[Sequence[Step]],
+        inputs: Mapping[str, Ref],
+        frame: Frame | None,
+        report: Report,
+        site: Site,
+    ) -> None:
+        self.table, self.inputs, self.frame, self.report, self.site = table, inputs, frame, report, site
+        self.taken: set[int] = set()
+        """The numbers of the inputs that something takes."""
+        self.passed_on: list[tuple[JsonPath, str]] = []
+        """Names that uses of blocks take and that are not known here, with their places."""
+        self._pointers: dict[Step, list[Pointer]] = {}
+        self.last = self._point(entries)
+        steps = [step for entry in entries for step in entry]
+        for step in steps:
+            self._check_count(step)
+        for step in steps:
+            if not step.gone:
+                step.sources = self._sources(step)
+
+    def _point(self, entries: Sequence[Sequence[Step]]) -> Pointer:
+        """What each step takes, as written or else by default; and what the next one would take."""
+        before: Pointer = next(iter(self.inputs)) if len(self.inputs) == 1 else None
+        for entry in entries:
+            previous: Step | None = None
+            for step in entry:
+                if not isinstance(step.body, dict):
+                    continue
+                written = step.body.get("from", before)
+                own: list[Pointer] = list(written) if isinstance(written, list) else [written]
+                self._pointers[step] = own if previous is None else [previous, *own[1:]]
+                previous = step
+            before = previous or before
+        return before
+
+    def _check_count(self, step: Step) -> None:
+        """Whether a use of a block has as many inputs as the block; reported where not."""
+        pointers = self._pointers.get(step, [])
+        wanted = step.block.inputs if step.block else ()
+        path, block = step.path, step.block.name if step.block else ""
+        if pointers == [None] and (step.block or self.frame):
+            message = f"{quoted(step.name)} is the first layer and there are {len(self.inputs)} inputs"
+            help: str | None = f'say which it takes: "from": "{next(iter(self.inputs), "...")}"'
+            self.report.add("missing-key", path, message, help=help, notes=self.site.notes)
+        elif step.block and len(pointers) != len(wanted):
+            inputs = f"{len(wanted)} input{'s' if len(wanted) > 1 else ''}, {few(wanted)}"
+            path = (*path, "from") if "from" in step.body else path
+            message = f"the block {quoted(block)} takes {inputs}; {quoted(step.name)} takes {len(pointers)}"
+            help = 'name them: "from": ["a", "b"]' if len(pointers) < len(wanted) else None
+            self.report.add("wrong-inputs", path, message, help=help, notes=self.site.notes)
+        else:
+            return
+        hold(step)
+
+    def _sources(self, step: Step) -> list[Ref | None] | None:
+        pointers, path = self._pointers.get(step, []), (*step.path, "from")
+        written = step.body.get("from") if isinstance(step.body, dict) else None
+        if path in step.wrong or (written is not None and not _are_names(written)):
+            return None
+        places = [(*path, at) for at in range(len(pointers))] if isinstance(written, list) else [path]
+        if step.template is not None:
+            names = zip(places, pointers, strict=False)
+            self.passed_on += [
+                (at, n) for at, n in names if isinstance(n, str) and n.partition(".")[0] not in self.table
+            ]
+        return [self.value(pointer, at, step.wrong) for at, pointer in zip(places, pointers, strict=False)]
+
+    def outputs(self, written: Json, path: JsonPath) -> dict[str, Ref]:
+        """The results of a block by name: of what is written, or of the last entry."""
+        names = written if isinstance(written, list) else [written]
+        found: dict[str, Ref] = {}
+        if written is None:
+            ref = self.value(self.last, path, [])
+            return {} if ref is None else {self.last.name if isinstance(self.last, Step) else "output": ref}
+        for at, name in enumerate(names):
+            if not isinstance(name, str):
+                self.report.add("wrong-type", path, "expected a name or an array of names", notes=self.site.notes)
+                continue
+            place = (*path, at) if isinstance(written, list) else path
+            ref, key = self.value(name, place, []), name.partition(".")[2] or name
+            if key in found:
+                message = f"the output {quoted(key)} is named twice"
+                self.report.add("duplicate-name", place, message, help="remove one", notes=self.site.notes)
+            elif ref is not None:
+                found[key] = ref
+        return found
+
+    def value(self, pointer: Pointer, path: JsonPath, wrong: list[JsonPath]) -> Ref | None:
+        """What a pointer leads to; where it leads nowhere that is reported at the path, and kept in `wrong`."""
+        passed: dict[Step, None] = {}
+        name = output = ""
+        while True:
+            if isinstance(pointer, str):
+                name = pointer
+                head, dot, output = name.partition(".")
+                target = self.table.get(head)
+                if target is None or (dot and not isinstance(target, Step)):
+                    return self._unknown(name, path, wrong)
+                pointer = target
+                if isinstance(pointer, str):
+                    return pointer
+            if pointer is None:
+                return self._unknown(name, path, wrong) if passed else None
+            if isinstance(pointer, int):
+                self.taken.add(pointer)
+                return pointer
+            number = 0
+            if not pointer.gone:
+                if pointer.template is None:
+                    return f"{pointer.name}.{output}" if output else pointer.name
+                ref = pointer.template.outputs.get(output) if output else pointer.template.first
+                if ref is None:
+                    return self._unknown(name, path, wrong, pointer) if output else None
+                if isinstance(ref, str):
+                    return f"{pointer.prefix}{ref}"
+                number = ref
+            if pointer in passed:
+                self._circle(list(passed), path, wrong)
+                return None
+            passed[pointer] = None
+            pointer, output = self._pointers[pointer][number], ""
+
+    def _unknown(self, name: str, path: JsonPath, wrong: list[JsonPath], block: Step | None = None) -> Ref | None:
+        """A name that is not there. At the top it may be one of a layer inside a block, which is seen later."""
+        if self.frame is None and block is None:
+            return name
+        known = [f"{block.name}.{output}" for output in block.template.outputs] if block and block.template else None
+        known = sorted(self.table) if known is None else known
+        message = f"nothing is called {quoted(name)}"
+        if block:
+            message = f"{quoted(block.name)} has no output {quoted(name.partition('.')[2])}"
+        help = self.report.suggestion(name, known) or f"there are: {', '.join(known[:20])}"
+        self.report.add("unknown-name", path, message, help=help, notes=self.site.notes)
+        wrong.append(path)
+        return None
+
+    def _circle(self, passed: list[Step], path: JsonPath, wrong: list[JsonPath]) -> None:
+        names = [quoted(step.name or "an entry") for step in passed[:8]]
+        message = f"{' -> '.join(names)} only pass on what they take, in a circle"
+        self.report.add("cycle", path, message, help="let one take from elsewhere", notes=self.site.notes)
+        wrong.append(path)
+
+
+def _are_names(written: Json) -> bool:
+    return isinstance(written, str) or (isinstance(written, list) and all(isinstance(name, str) for name in written))

@@ -1,0 +1,259 @@
+"""Operators that rearrange elements: their gradients rearrange back."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ...core.types import Dim, Size
+from ...ir import Constant, tensor_proto
+from ..registry import Builder, Node, Value, vjp
+from .matmul import transposed
+
+FIRST, LAST = -(2**63), 2**63 - 1
+"""Bounds of a slice that reach any end of an axis."""
+
+Length = int | Value
+"""The size of an axis: a number, or where it is symbolic a vector of one element."""
+
+
+def constants(node: Node, index: int) -> list[int] | None:
+    """The numbers of an operand that must be known here; None where it is left out."""
+    value = node.input(index)
+    if value is None:
+        return None
+    if not isinstance(value, Constant):
+        raise NotImplementedError(f"the gradient of {node.op} whose operand {index} is not constant")
+    return [int(number) for number in value.array.ravel()]
+
+
+def reshaped_like(g: Builder, dy: Value, x: Value) -> Value:
+    """The elements of a cotangent in x's shape."""
+    if dy.shape == x.shape:
+        return dy
+    symbolic = sum(isinstance(size, Size) for size in x.shape)
+    return g.reshape(dy, x.shape) if symbolic <= 1 else g.refine(g.Reshape(dy, g.Shape(x)), x.shape)
+
+
+@vjp("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+def reshape(g: Builder, node: Node, dy: Value):
+    return [reshaped_like(g, dy, node.inputs[0])]
+
+
+@vjp("Transpose")
+def transpose(g: Builder, node: Node, dy: Value):
+    """The inverse permutation."""
+    perm = node.attribute("perm") or list(range(dy.rank))[::-1]
+    return g.Transpose(dy, perm=[perm.index(axis) for axis in range(dy.rank)])
+
+
+@vjp("Expand")
+def expand(g: Builder, node: Node, dy: Value):
+    """The engine sums over the axes along which x was repeated."""
+    return dy, None
+
+
+@vjp("Tile")
+def tile(g: Builder, node: Node, dy: Value):
+    """Each axis becomes two, the repeats and what is repeated; the repeats are summed."""
+    x = node.inputs[0]
+    repeats = constants(node, 1) or []
+    shape: list[Dim] = []
+    sums: list[int] = []
+    for size, repeat in zip(x.shape, repeats, strict=True):
+        if repeat != 1:
+            sums.append(len(shape))
+            shape.append(repeat)
+        shape.append(size)
+    if not sums:
+        return dy, None
+    parts = g.refine(g.Reshape(dy, g.sizes(shape, x)), shape)
+    return g.ReduceSum(parts, sums, keepdims=0), None
+
+
+@vjp("Concat")
+def concat(g: Builder, node: Node, dy: Value):
+    """Every input gets its part back."""
+    if len(node.inputs) == 1:
+        return dy
+    axis = node.attribute("axis") % dy.rank
+    sizes = g.sizes([x.shape[axis] for x in node.inputs], *node.inputs)
+    parts = g.Split(dy, sizes, axis=axis, outputs=len(node.inputs))
+    return [g.refine(part, x.shape) for part, x in zip(parts, node.inputs, strict=True)]
+
+
+@vjp("Split")
+def split(g: Builder, node: Node, *dys: Value | None):
+    parts = [g.zeros(y) if dy is None else dy for dy, y in zip(dys, node.outputs, strict=True)]
+    return [g.refine(g.Concat(*parts, axis=node.attribute("axis", 0)), node.inputs[0].shape)]
+
+
+# -- cutting and padding ---------------------------------------------------------------------------------------------
+
+
+@vjp("Slice")
+def slice_(g: Builder, node: Node, dy: Value):
+    """Zeros where nothing was taken: between the elements for steps beyond one, before and after them."""
+    x = node.inputs[0]
+    starts = constants(node, 1) or []
+    axes = constants(node, 3) or list(range(len(starts)))
+    steps = constants(node, 4) or [1] * len(starts)
+    before: dict[int, Length] = {}
+    after: dict[int, Length] = {}
+    for start, axis, step in zip(starts, axes, steps, strict=True):
+        axis %= x.rank
+        if step < 0:
+            dy = g.refine(g.Slice(dy, [-1], [FIRST], [axis], [-1]), dy.shape)
+        dy = spread(g, dy, axis, abs(step))
+        size, taken = length(g, x, axis), length(g, dy, axis)
+        before[axis] = first_taken(g, start, size, taken, step > 0)
+        after[axis] = minus(g, minus(g, size, taken), before[axis])
+    return [padded(g, dy, before, after, x)]
+
+
+def spread(g: Builder, dy: Value, axis: int, step: int) -> Value:
+    """step - 1 zeros between every two elements along an axis."""
+    if step == 1:
+        return dy
+    columns = g.Pad(
+        g.Unsqueeze(dy, [axis + 1]), [0] * (dy.rank + 1) + [0] * (axis + 1) + [step - 1] + [0] * (dy.rank - axis - 1)
+    )
+    shape = [size * step if place == axis else size for place, size in enumerate(dy.shape)]
+    joined = g.refine(g.Reshape(columns, g.sizes(shape, dy)), shape)
+    shape[axis] = shape[axis] - (step - 1)
+    return g.refine(g.Slice(joined, [0], [-(step - 1)], [axis]), shape)
+
+
+def first_taken(g: Builder, start: int, size: Length, taken: Length, forward: bool) -> Length:
+    """The lowest index that a slice took, `taken` being the length from there to the highest."""
+    from_end = start < 0
+    if isinstance(size, int):
+        low, high = (0, size) if forward else (-1, size - 1)
+        place: Length = min(max(start + size if from_end else start, low), high)
+    elif from_end:
+        place = g.Max(g.Add(size, max(start, -(2**31))), 0 if forward else -1)
+    else:
+        place = start if forward and start < 2**31 - 1 else g.Min(g.Sub(size, 1), start)
+    return place if forward else minus(g, place, minus(g, taken, 1))
+
+
+def length(g: Builder, x: Value, axis: int) -> Length:
+    size = x.shape[axis]
+    return size if isinstance(size, int) else g.Shape(x, start=axis, end=axis + 1)
+
+
+def minus(g: Builder, a: Length, b: Length) -> Length:
+    if isinstance(a, int) and isinstance(b, int):
+        return a - b
+    return a if b == 0 else g.Sub(a, b)
+
+
+def padded(g: Builder, x: Value, before: dict[int, Length], after: dict[int, Length], like: Value) -> Value:
+    """Zeros around x, of a size for every axis, up to the shape of another value."""
+    pads = [*(before.get(axis, 0) for axis in range(x.rank)), *(after.get(axis, 0) for axis in range(x.rank))]
+    if all(isinstance(pad, int) for pad in pads):
+        return x if not any(pads) else g.refine(g.Pad(x, pads), like.shape)
+    parts = [g.const([pad], "int64") if isinstance(pad, int) else pad for pad in pads]
+    return g.refine(g.Pad(x, g.Concat(*parts, axis=0)), like.shape)
+
+
+@vjp("Pad")
+def pad(g: Builder, node: Node, dy: Value):
+    """Cuts off what was added; what a negative pad cut off gets zeros."""
+    if node.attribute("mode", "constant") != "constant":
+        raise NotImplementedError(f"the gradient of Pad in mode {node.attribute('mode')}")
+    x = node.inputs[0]
+    axes = constants(node, 3) or list(range(x.rank))
+    pads = constants(node, 1) or []
+    before = {axis % x.rank: pad for axis, pad in zip(axes, pads[: len(axes)], strict=True)}
+    after = {axis % x.rank: pad for axis, pad in zip(axes, pads[len(axes) :], strict=True)}
+    cut = [axis for axis in before if before[axis] > 0 or after[axis] > 0]
+    if cut:
+        ends = [-after[axis] if after[axis] > 0 else LAST for axis in cut]
+        dy = g.Slice(dy, [max(before[axis], 0) for axis in cut], ends, cut)
+    opened = [{axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after)]
+    return [padded(g, g.refine(dy, x.shape) if not any(p < 0 for p in pads) else dy, opened[0], opened[1], x)]
+
+
+@vjp("Trilu")
+def trilu(g: Builder, node: Node, dy: Value):
+    """The same triangle of the cotangent."""
+    return g.Trilu(dy, *node.inputs[1:], upper=node.attribute("upper", 1)), None
+
+
+# -- images ----------------------------------------------------------------------------------------------------------
+
+
+@vjp("SpaceToDepth")
+def space_to_depth(g: Builder, node: Node, dy: Value):
+    return g.DepthToSpace(dy, blocksize=node.attribute("blocksize"))
+
+
+@vjp("DepthToSpace")
+def depth_to_space(g: Builder, node: Node, dy: Value):
+    """SpaceToDepth, or its like for the order of channels that this operator lacks."""
+    size, x = node.attribute("blocksize"), node.inputs[0]
+    if node.attribute("mode", "DCR") == "DCR":
+        return g.SpaceToDepth(dy, blocksize=size)
+    n, channels, height, width = x.shape
+    parts = g.reshape(dy, (n, channels // size**2, height, size, width, size))
+    return g.reshape(g.Transpose(parts, perm=[0, 1, 3, 5, 2, 4]), x.shape)
+
+
+@vjp("Resize")
+def resize(g: Builder, node: Node, dy: Value):
+    """Every element gets the sum of its copies, or what a matrix an axis says that the results took from it."""
+    x, factors = node.inputs[0], repeats_of(node)
+    if factors is None:
+        return [resized_back(g, node, dy)]
+    mean = g.AveragePool(dy, kernel_shape=factors, strides=factors)
+    return [g.refine(g.Mul(mean, float(prod(factors))), x.shape)]
+
+
+def scales_of(node: Node) -> list[float | None]:
+    """How much longer a Resize makes each axis; None where that is not known."""
+    x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
+    assert x is not None
+    if isinstance(scales, Constant) and scales.array.size:
+        return [float(scale) for scale in scales.array]
+    pairs = zip(y.shape, x.shape, strict=True)
+    return [b / a if isinstance(a, int) and isinstance(b, int) else 1.0 if a == b else None for b, a in pairs]
+
+
+def repeats_of(node: Node) -> list[int] | None:
+    """How often a Resize repeats each spatial element; None where it does something else."""
+    factors = scales_of(node)
+    where = node.attribute("coordinate_transformation_mode", "half_pixel")
+    near = node.attribute("nearest_mode", "round_prefer_floor")
+    repeats = (where == "half_pixel" and near.startswith("round")) or (where == "asymmetric" and near == "floor")
+    whole = factors[:2] == [1, 1] and all(factor and factor >= 1 and factor.is_integer() for factor in factors)
+    if node.attribute("mode", "nearest") != "nearest" or not repeats or not whole or node.attribute("axes"):
+        return None
+    return [int(factor) for factor in factors[2:] if factor]
+
+
+def resized_back(g: Builder, node: Node, dy: Value) -> Value:
+    """The transpose of a Resize, which is linear and takes one axis at a time: its matrix is a resized identity."""
+    x, scales, given = node.inputs[0], scales_of(node), isinstance(node.input(2), Constant)
+    whole = node.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and not node.attribute("axes")
+    if (given and None in scales) or not whole or node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise NotImplementedError("the gradient of a Resize of a part, or of some axes")
+    one = tensor_proto(np.ones(1, x.dtype))
+    for axis, scale in enumerate(scales):
+        if scale != 1:
+            n, m = x.shape[axis], dy.shape[axis]
+            square = g.refine(g.ConstantOfShape(g.sizes((n, n), x), value=one), (n, n))
+            extent = [None, g.const([1, scale], "float32")] if given else [None, None, g.sizes((n, m), x)]
+            matrix = g.Resize(g.EyeLike(square), *extent, **node.attributes)
+            dy = contracted(g, dy, g.refine(matrix, (n, m)), axis)
+    return g.refine(dy, x.shape)
+
+
+def contracted(g: Builder, dy: Value, matrix: Value, axis: int) -> Value:
+    """The sum over an axis of dy, times a matrix' last axis; its first one takes that place."""
+    if axis == dy.rank - 2:
+        return g.MatMul(matrix, dy)
+    perm = list(range(dy.rank))
+    perm[axis], perm[-1] = perm[-1], perm[axis]
+    return g.transpose(g.MatMul(g.transpose(dy, perm), transposed(g, matrix)), perm)

@@ -1,0 +1,59 @@
+"""What reading one file may cost. Every reader of a foreign format is given the same budget, and takes from it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from ..core.diagnostics import CompileError, Diagnostic
+
+GIB = 1 << 30
+
+
+@dataclass
+class Budget:
+    """What is left. Once something is used up, CompileError `too-large`, before anything is allocated."""
+
+    file: str | None = None
+    """The file that is read, for messages."""
+    bytes: int = 4 * GIB
+    """Of arrays, and of what is unpacked."""
+    objects: int = 200_000
+    """Groups, arrays, members of archives, attributes."""
+    text: int = 64 << 20
+    """Bytes of JSON and of names."""
+    seconds: float = 60.0
+    started: float = field(default_factory=time.monotonic)
+
+    def take_bytes(self, count: int, what: str) -> None:
+        if count > self.bytes:
+            self.exceeded(f"{what} has {count:,} bytes, of which {self.bytes:,} are left to this file")
+        self.bytes -= count
+
+    def take_objects(self, count: int, what: str) -> None:
+        if count > self.objects:
+            self.exceeded(f"{what}: {count:,} of them, of which {self.objects:,} are left to this file")
+        self.objects -= count
+
+    def take_text(self, count: int, what: str) -> None:
+        if count > self.text:
+            self.exceeded(f"{what} has {count:,} bytes of text, of which {self.text:,} are left to this file")
+        self.text -= count
+
+    @property
+    def time_left(self) -> float:
+        return self.started + self.seconds - time.monotonic()
+
+    def exceeded(self, message: str) -> NoReturn:
+        raise CompileError([Diagnostic("too-large", message, file=self.file)])
+
+
+def damaged(file: str | None, message: str, help: str | None = None) -> CompileError:
+    """The file is not what it says it is, or lacks something."""
+    return CompileError([Diagnostic("damaged-file", message, file=file, help=help)])
+
+
+def unsafe(file: str | None, message: str, help: str | None = None) -> CompileError:
+    """The file asks for something that no honest writer makes, such as another file."""
+    return CompileError([Diagnostic("unsafe-file", message, file=file, help=help)])

@@ -1,0 +1,27 @@
+"""The part of a builder that loops and conditionals need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+from ..core.types import Dim
+from .graph import JsonPath, Node, Value
+
+
+class Emitter(Protocol):
+    """Emits operators: `g.Concat(a, b, axis=0)` appends a node and returns its typed result. See `Builder`."""
+
+    nodes: list[Node]
+    stacks: dict[Value, Sequence[Value]]
+
+    def __getattr__(self, operator: str) -> Any: ...
+
+    @property
+    def place(self) -> tuple[str, JsonPath]: ...
+
+    def inside(self) -> Self: ...
+
+    def reshape(self, x: Value, shape: Sequence[Dim]) -> Value: ...
+
+    def refine(self, value: Value, shape: Sequence[Dim]) -> Value: ...

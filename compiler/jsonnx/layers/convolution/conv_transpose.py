@@ -1,0 +1,118 @@
+"""Transposed convolutions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ...core.components import Sizes, attr
+from ...core.types import Dim, TensorType, require
+from ..activations import activate, activated
+from ..base import LAYERS
+from .convolution import DILATION_RATE, KERNEL_SIZE, STRIDES, Filtering, weight_of
+from .sliding_window import channel_axis, spatial_axes, with_channels_first
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+OUTPUT_STRIDES = f"{STRIDES[:-1]} in the output."
+OUTPUT_PADDING = (
+    "What the size of the output exceeds the least size by, less than the stride; null for the size that a stride asks "
+    "for: `size * stride` with padding `same`."
+)
+
+
+class Transposed(Filtering):
+    """Base of the convolutions from the output to the input: every element of the input adds a kernel to the output.
+
+    On each axis the kernels together cover (n - 1) * stride + span. Of that `cropped` is cut off.
+    """
+
+    output_padding: tuple[int, ...] | None
+
+    def cropped(self) -> list[tuple[int, int]]:
+        """What is cut off in front and behind on every spatial axis; behind, less than nothing is added.
+
+        With `same` and without output_padding n * stride is left, with it (n - 1) * stride + span % 2 + output_padding.
+        The smaller half is cut in front, as Keras does on JAX and TensorFlow.
+        """
+        given = self.output_padding or [None] * len(self.kernel_size)
+        cuts = []
+        for span, stride, extra in zip(self.windows.spans, self.strides, given, strict=True):
+            if self.padding == "valid":
+                total = -(max(stride - span, 0) if extra is None else extra)
+            else:
+                total = span - stride if extra is None else span - span % 2 - extra
+            front = max(total // 2, 0)
+            cuts.append((front, total - front))
+        return cuts
+
+    def infer(self, x: TensorType) -> TensorType:
+        self.channels(x)
+        self.require_one_distance()
+        for extra, stride in zip(self.output_padding or (), self.strides, strict=False):
+            require(extra < stride, f"needs an output_padding below its strides, but {extra} is not below {stride}")
+        return activated(x.with_shape(self.sizes(x)), self.activation)
+
+    def sizes(self, x: TensorType) -> list[Dim]:
+        """The shape of the output, its channels where those of x stand."""
+        shape = list(x.shape)
+        shape[channel_axis(x.rank, self.data_format)] = self.filters
+        axes = spatial_axes(x.rank, self.data_format)
+        for axis, stride, span, cut in zip(axes, self.strides, self.windows.spans, self.cropped(), strict=True):
+            n, total = shape[axis], sum(cut)
+            left = shape[axis] = (n - 1) * stride + span - total
+            require(
+                not isinstance(left, int) or left > 0,
+                f"has nothing left on axis {axis}: ({n} - 1) * {stride} + {span} - {total} = {left} of {x}",
+                help="use a larger output_padding, or leave it out",
+            )
+        return shape
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        kernel = self.kernel(g, self.filters, self.channels(x.type))
+        bias = self.bias(g, self.filters)
+        front, behind = zip(*self.cropped(), strict=True)
+        rest = [max(-cut, 0) for cut in behind]
+        attributes = {
+            "strides": self.strides,
+            "dilations": self.dilation_rate,
+            "pads": [*front, *(max(cut, 0) for cut in behind)],
+            "output_padding": rest if any(rest) else None,
+        }
+
+        def convolve(x: Value) -> Value:
+            operands = [x, weight_of(g, kernel), *([] if bias is None else [bias])]
+            y = g.ConvTranspose(*operands, **attributes)
+            return g.refine(y, self.but(data_format="channels_first").sizes(x.type))
+
+        return activate(g, with_channels_first(g, x, self.data_format, convolve), self.activation)
+
+
+@LAYERS.register("Convolution1DTranspose")
+class Conv1DTranspose(Transposed):
+    """Transposed convolution of sequences: `activation(conv_transpose(x, kernel) + bias)`."""
+
+    kernel_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=OUTPUT_STRIDES, minimum=1)
+    output_padding: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
+    dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
+
+
+@LAYERS.register("Convolution2DTranspose")
+class Conv2DTranspose(Transposed):
+    """Transposed convolution of images: `activation(conv_transpose(x, kernel) + bias)`."""
+
+    kernel_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=OUTPUT_STRIDES, minimum=1)
+    output_padding: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
+    dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
+
+
+@LAYERS.register("Convolution3DTranspose")
+class Conv3DTranspose(Transposed):
+    """Transposed convolution of volumes: `activation(conv_transpose(x, kernel) + bias)`."""
+
+    kernel_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=OUTPUT_STRIDES, minimum=1)
+    output_padding: Annotated[tuple[int, ...], Sizes(3)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
+    dilation_rate: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)

@@ -1,0 +1,329 @@
+"""Pooling over windows, over whole images, and to a given size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from ...core.components import Sizes, attr
+from ...core.types import TensorType, product, require
+from ..base import LAYERS, Layer, layer, require_real
+from .sliding_window import (
+    DATA_FORMAT,
+    PADDING,
+    DataFormat,
+    Padding,
+    Windows,
+    channel_axis,
+    require_spatial,
+    spatial_axes,
+    with_channels_first,
+)
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+POOL_SIZE = "Size of the window on every spatial axis."
+STRIDES = "Distance between windows; null for the window's own size."
+KEEPDIMS = "Whether the spatial axes stay, with size 1."
+OUTPUT_SIZE = "Number of windows on every spatial axis."
+
+
+class Pooling(Layer):
+    """Base of the layers that give one number for every window and channel."""
+
+    operator: ClassVar[str]
+    pool_size: tuple[int, ...]
+    strides: tuple[int, ...] | None
+
+    padding: Padding = attr("valid", doc=PADDING)
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+    @property
+    def windows(self) -> Windows:
+        ones = (1,) * len(self.pool_size)
+        return Windows(self.pool_size, self.strides or self.pool_size, self.padding, ones, "pool")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_spatial(x, len(self.pool_size), self.data_format)
+        require_real(x)
+        return self.windows.output(x, self.data_format, x.shape[channel_axis(x.rank, self.data_format)])
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        def pool(x: Value) -> Value:
+            promised = self.windows.output(x.type, "channels_first", x.shape[1])
+            return g.refine(g.emit(self.operator, x, **self.windows.attributes(x.shape[2:])), promised.shape)
+
+        return with_channels_first(g, x, self.data_format, pool)
+
+
+@LAYERS.register("MaxPool1D")
+class MaxPooling1D(Pooling):
+    """The greatest element of every window of a sequence."""
+
+    operator = "MaxPool"
+
+    pool_size: Annotated[tuple[int, ...], Sizes(1)] = attr(2, doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=STRIDES, minimum=1)
+
+
+@LAYERS.register("MaxPool2D")
+class MaxPooling2D(Pooling):
+    """The greatest element of every window of an image."""
+
+    operator = "MaxPool"
+
+    pool_size: Annotated[tuple[int, ...], Sizes(2)] = attr((2, 2), doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=STRIDES, minimum=1)
+
+
+@LAYERS.register("MaxPool3D")
+class MaxPooling3D(Pooling):
+    """The greatest element of every window of a volume."""
+
+    operator = "MaxPool"
+
+    pool_size: Annotated[tuple[int, ...], Sizes(3)] = attr((2, 2, 2), doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(3)] | None = attr(None, doc=STRIDES, minimum=1)
+
+
+@LAYERS.register("AvgPool1D")
+class AveragePooling1D(Pooling):
+    """The mean of every window of a sequence; padding does not count."""
+
+    operator = "AveragePool"
+
+    pool_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=STRIDES, minimum=1)
+
+
+@LAYERS.register("AvgPool2D")
+class AveragePooling2D(Pooling):
+    """The mean of every window of an image; padding does not count."""
+
+    operator = "AveragePool"
+
+    pool_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=STRIDES, minimum=1)
+
+
+@LAYERS.register("AvgPool3D")
+class AveragePooling3D(Pooling):
+    """The mean of every window of a volume; padding does not count."""
+
+    operator = "AveragePool"
+
+    pool_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], Sizes(3)] | None = attr(None, doc=STRIDES, minimum=1)
+
+
+# -- everything at once ----------------------------------------------------------------------------------------------
+
+
+class GlobalPooling(Layer):
+    """Base of the layers that give one number for every channel."""
+
+    operator: ClassVar[str]
+    spatial: ClassVar[int]
+
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+    keepdims: bool = attr(False, doc=KEEPDIMS)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_spatial(x, self.spatial, self.data_format)
+        require_real(x)
+        kept = [1] * self.spatial if self.keepdims else []
+        channels = x.shape[channel_axis(x.rank, self.data_format)]
+        tail = [channels, *kept] if self.data_format == "channels_first" else [*kept, channels]
+        return x.with_shape((x.shape[0], *tail))
+
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        axes = spatial_axes(x.rank, self.data_format)
+        if masks[0] is not None:
+            return mean_of_kept(g, x, masks[0], axes[0], int(self.keepdims))
+        return g.emit(self.operator, x, axes, keepdims=int(self.keepdims))
+
+
+def mean_of_kept(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> Value:
+    """The mean of the places of a sequence, along an axis, where a mask is true; 0 where it is nowhere."""
+    keep = g.Unsqueeze(mask, [3 - time])
+    total = g.ReduceSum(g.Where(keep, x, g.const(0, x.dtype)), [time], keepdims=keepdims)
+    return g.Div(total, g.Max(g.ReduceSum(g.cast(keep, x.dtype), [time], keepdims=keepdims), 1.0))
+
+
+@LAYERS.register("GlobalAvgPool1D")
+class GlobalAveragePooling1D(GlobalPooling):
+    """The mean of every channel of a sequence, of its places that are not masked; 0 where all are."""
+
+    operator = "ReduceMean"
+    spatial = 1
+    supports_masking = True
+    reads_masks = True
+    mask_argument = True
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        x, mask = inputs[0], masks[0]
+        steps = x.shape[spatial_axes(x.rank, self.data_format)[0]]
+        fits = mask is None or mask.shape == (x.shape[0], steps)
+        help = "masks are made for channels_last: of all axes but the last"
+        require(fits, f"needs a mask [batch, {steps}] over the steps of {x}, got {mask}", help)
+        return None
+
+
+@LAYERS.register("GlobalAvgPool2D")
+class GlobalAveragePooling2D(GlobalPooling):
+    """The mean of every channel of an image."""
+
+    operator = "ReduceMean"
+    spatial = 2
+
+
+@LAYERS.register("GlobalAvgPool3D")
+class GlobalAveragePooling3D(GlobalPooling):
+    """The mean of every channel of a volume."""
+
+    operator = "ReduceMean"
+    spatial = 3
+
+
+@LAYERS.register("GlobalMaxPool1D")
+class GlobalMaxPooling1D(GlobalPooling):
+    """The greatest element of every channel of a sequence."""
+
+    operator = "ReduceMax"
+    spatial = 1
+
+
+@LAYERS.register("GlobalMaxPool2D")
+class GlobalMaxPooling2D(GlobalPooling):
+    """The greatest element of every channel of an image."""
+
+    operator = "ReduceMax"
+    spatial = 2
+
+
+@LAYERS.register("GlobalMaxPool3D")
+class GlobalMaxPooling3D(GlobalPooling):
+    """The greatest element of every channel of a volume."""
+
+    operator = "ReduceMax"
+    spatial = 3
+
+
+# -- as many windows as asked for ------------------------------------------------------------------------------------
+
+
+MOST = 2**24
+"""Places times windows of adaptive pooling, whose table is in the model: 64 MiB."""
+
+
+class AdaptivePooling(Layer):
+    """Base of the layers that choose their windows so that a given number of them covers every axis.
+
+    Of an axis of size n, window i of m is from floor(i * n / m) up to ceil((i + 1) * n / m).
+    """
+
+    operator: ClassVar[str]
+    """What pools where the windows of an axis are all of one size and do not overlap."""
+    output_size: tuple[int, ...]
+
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+    if TYPE_CHECKING:
+        pool_axis: ClassVar[Callable[..., Value]]  # (g, x, axis, windows): one number a window along an axis
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_spatial(x, len(self.output_size), self.data_format)
+        require_real(x)
+        shape = list(x.shape)
+        for axis, count in zip(spatial_axes(x.rank, self.data_format), self.output_size, strict=True):
+            text = (
+                f"lays {count} windows over {x.fixed(axis)} places on axis {axis}, the limit of the product is {MOST}"
+            )
+            require(count * x.fixed(axis) <= MOST, text, code="too-large")
+            shape[axis] = count
+        return x.with_shape(shape)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        def pool(x: Value) -> Value:
+            sizes = [x.type.fixed(axis) for axis in range(2, x.rank)]
+            tiles = [n // count if n % count == 0 else 1 for n, count in zip(sizes, self.output_size, strict=True)]
+            if max(tiles) > 1:
+                x = g.emit(self.operator, x, kernel_shape=tiles, strides=tiles)
+            for axis, count in enumerate(self.output_size, start=2):
+                n = x.type.fixed(axis)
+                if n != count:
+                    windows = [range(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
+                    x = self.pool_axis(g, x, axis, windows)
+            return x
+
+        return with_channels_first(g, x, self.data_format, pool)
+
+
+class AdaptiveAverage(AdaptivePooling):
+    """Base of adaptive average pooling: along each axis a product with a matrix of the windows' weights."""
+
+    operator = "AveragePool"
+
+    def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
+        places = range(x.type.fixed(axis))
+        weights = g.const([[(place in window) / len(window) for place in places] for window in windows], x.dtype)
+        if axis == x.rank - 1:
+            return g.MatMul(x, g.transpose(weights, [1, 0]))
+        before, after = x.shape[:axis], x.shape[axis + 1 :]
+        y = g.MatMul(weights, g.reshape(x, (*before, x.shape[axis], product(after))))
+        return g.reshape(y, (*before, len(windows), *after))
+
+
+class AdaptiveMax(AdaptivePooling):
+    """Base of adaptive maximum pooling: along each axis windows are laid out side by side and reduced."""
+
+    operator = "MaxPool"
+
+    def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
+        longest = max(map(len, windows))
+        # A short window has its last element twice, which changes neither the maximum nor the sum of its gradients.
+        places = [[window[min(i, len(window) - 1)] for i in range(longest)] for window in windows]
+        return g.ReduceMax(g.Gather(x, places, axis=axis), [axis + 1], keepdims=0)
+
+
+@layer
+class AdaptiveAveragePooling1D(AdaptiveAverage):
+    """The means of as many windows of a sequence as asked for."""
+
+    output_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
+
+
+@layer
+class AdaptiveAveragePooling2D(AdaptiveAverage):
+    """The means of as many windows of an image as asked for."""
+
+    output_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
+
+
+@layer
+class AdaptiveAveragePooling3D(AdaptiveAverage):
+    """The means of as many windows of a volume as asked for."""
+
+    output_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=OUTPUT_SIZE, minimum=1)
+
+
+@layer
+class AdaptiveMaxPooling1D(AdaptiveMax):
+    """The greatest elements of as many windows of a sequence as asked for."""
+
+    output_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
+
+
+@layer
+class AdaptiveMaxPooling2D(AdaptiveMax):
+    """The greatest elements of as many windows of an image as asked for."""
+
+    output_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
+
+
+@layer
+class AdaptiveMaxPooling3D(AdaptiveMax):
+    """The greatest elements of as many windows of a volume as asked for."""
+
+    output_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=OUTPUT_SIZE, minimum=1)

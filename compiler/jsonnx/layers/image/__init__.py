@@ -1,0 +1,5 @@
+"""Resizing, and image augmentation on the host."""
+
+from . import clahe, color_augmentation, contrast, geometric_augmentation, mix_augmentation, resizing
+
+__all__ = ["clahe", "color_augmentation", "contrast", "geometric_augmentation", "mix_augmentation", "resizing"]

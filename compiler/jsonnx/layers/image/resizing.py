@@ -1,0 +1,293 @@
+"""Layers that bring images to another size: UpSampling1D, UpSampling2D, UpSampling3D, Resizing, CenterCrop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from ...core.components import Sizes, attr
+from ...core.types import Dim, TensorType, require
+from ..base import Layer, layer, require_real
+from ..convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes, with_channels_first
+from ..preprocessing.numerical import as_real
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...ir import Builder, Value
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
+
+RESIZE: dict[str, dict[str, Any]] = {
+    "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    "bilinear": {"mode": "linear"},
+    "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.5, "exclude_outside": 1},  # Keys' kernel, as TensorFlow and JAX
+}
+"""The attributes of ONNX' Resize for each interpolation that it has."""
+
+INTERPOLATION = "How the values between are found; lanczos3 and lanczos5 are not supported."
+
+
+def require_expressible(interpolation: str) -> None:
+    """ShapeError for an interpolation that ONNX does not have."""
+    require(
+        interpolation in RESIZE,
+        f"cannot interpolate with {interpolation!r}: no operator of ONNX has it",
+        help="use 'bicubic', the nearest to it",
+        code="not-expressible",
+    )
+
+
+SIZE = "How often every element is repeated along each spatial axis."
+
+
+class UpSampling(Layer):
+    """Base of the layers that make every spatial axis a whole number of times longer."""
+
+    size: tuple[int, ...]
+    data_format: DataFormat | None = None
+    interpolation: Interpolation = "nearest"
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_expressible(self.interpolation)
+        require_spatial(x, len(self.size), self.data_format)
+        require_real(x)
+        shape = list(x.shape)
+        for axis, times in zip(spatial_axes(x.rank, self.data_format), self.size, strict=True):
+            shape[axis] *= times
+        return x.with_shape(shape)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        def enlarge(x: Value) -> Value:
+            scales = g.const([1, 1, *self.size], "float32")
+            sizes = [n * times for n, times in zip(x.shape[2:], self.size, strict=True)]
+            if self.interpolation == "nearest":
+                return g.refine(g.Resize(x, None, scales, **RESIZE["nearest"]), (*x.shape[:2], *sizes))
+            return interpolated(g, x, self.interpolation, sizes, scales)
+
+        return x if max(self.size) == 1 else with_channels_first(g, x, self.data_format, enlarge)
+
+
+@layer
+class UpSampling1D(UpSampling):
+    """Every step of a sequence several times."""
+
+    size: Annotated[tuple[int, ...], Sizes(1)] = attr(2, doc=SIZE, minimum=1)
+
+
+@layer
+class UpSampling2D(UpSampling):
+    """Every row and column of an image several times, or with values between them."""
+
+    size: Annotated[tuple[int, ...], Sizes(2)] = attr((2, 2), doc=SIZE, minimum=1)
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+    interpolation: Interpolation = attr("nearest", doc=INTERPOLATION)
+
+
+@layer
+class UpSampling3D(UpSampling):
+    """Every plane, row and column of a volume several times."""
+
+    size: Annotated[tuple[int, ...], Sizes(3)] = attr((2, 2, 2), doc=SIZE, minimum=1)
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+
+# -- to a given size -------------------------------------------------------------------------------------------------
+
+
+class Sized(Layer):
+    """Base of the layers whose output has a given height and width."""
+
+    height: int = attr(doc="Rows of the output.", minimum=1)
+    width: int = attr(doc="Columns of the output.", minimum=1)
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+    def sized(self, x: TensorType) -> TensorType:
+        """The type of the output; ShapeError where x is no image."""
+        require_spatial(x, 2, self.data_format)
+        as_real(x)
+        shape = list(x.shape)
+        rows, columns = spatial_axes(x.rank, self.data_format)
+        shape[rows], shape[columns] = self.height, self.width
+        return x.with_shape(shape)
+
+    def window(self, x: TensorType) -> list[tuple[int, int]]:
+        """The largest window of the output's proportions in the middle of x: where it begins on each axis, its size."""
+        h, w = (x.fixed(axis) for axis in spatial_axes(x.rank, self.data_format))
+        return self.window_of(h, w)
+
+    def window_of(self, h: int, w: int) -> list[tuple[int, int]]:
+        sizes = int(w * self.height / self.width), int(h * self.width / self.height)
+        fitting = [max(min(n, size), 1) for n, size in zip((h, w), sizes, strict=True)]
+        return [((n - size) // 2, size) for n, size in zip((h, w), fitting, strict=True)]
+
+
+@layer
+class Resizing(Sized):
+    """Images at another size; pixel i of m lies at `(i + 1/2) * n / m - 1/2` of the n that it is made from.
+
+    Integers stay integers: what is between them is rounded.
+    """
+
+    interpolation: Interpolation = attr("bilinear", doc=INTERPOLATION)
+    crop_to_aspect_ratio: bool = attr(False, doc="Whether to keep proportions by cutting off what is too much.")
+    pad_to_aspect_ratio: bool = attr(False, doc="Whether to keep proportions by filling up what is missing.")
+    fill_mode: Literal["constant"] = attr("constant", doc="What is filled up with: `fill_value`.")
+    fill_value: float = attr(0.0, doc="The value around a padded image.")
+    antialias: bool = attr(False, doc="Whether a smaller image takes the mean over what it leaves out.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_expressible(self.interpolation)
+        crops, pads = self.crop_to_aspect_ratio, self.pad_to_aspect_ratio
+        require(not (crops and pads), "cannot both crop and pad to the aspect ratio", "set one of the two to false")
+        resized = self.sized(x)
+        if crops or pads or self.antialias or self.interpolation == "bicubic":
+            self.window(x)
+        return resized
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = spatial_axes(x.rank, self.data_format)
+        y = g.cast(x, g.real) if x.dtype != "float64" else x
+        if self.crop_to_aspect_ratio:
+            y = cut(g, y, axes, self.window(x.type))
+        if self.pad_to_aspect_ratio:
+            y = self.padded(g, y, axes)
+        whole = not x.dtype.startswith("float") and x.type.is_fixed(*axes)  # halves are to be rounded as in Keras
+        y = resize(g, y, axes, (self.height, self.width), self.interpolation, self.antialias, exactly=whole)
+        return y if x.dtype.startswith("float") else saturated(g, y, x.dtype)
+
+    def padded(self, g: Builder, x: Value, axes: Sequence[int]) -> Value:
+        """Images filled up on both sides of the axis that is too short."""
+        h, w = (x.shape[axis] for axis in axes)
+        wanted = int(w * self.height / self.width), int(h * self.width / self.height)
+        margins = [max(size - n, 0) // 2 for size, n in zip(wanted, (h, w), strict=True)]
+        if not any(margins):
+            return x
+        margins[1] = 0 if margins[0] else margins[1]
+        pads = [margins[axes.index(axis)] if axis in axes else 0 for axis in range(x.rank)] * 2
+        return g.Pad(x, pads, g.const(self.fill_value, x.dtype))
+
+
+@layer
+class CenterCrop(Sized):
+    """The middle of an image; of a smaller one the largest window of these proportions, resized bilinearly."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        cropped = self.sized(x)
+        self.window(x)
+        return as_real(cropped)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes, size = spatial_axes(x.rank, self.data_format), (self.height, self.width)
+        x = g.cast(x, g.real)
+        rest = [x.shape[axis] - n for axis, n in zip(axes, size, strict=True)]
+        if min(rest) >= 0:
+            return cut(g, x, axes, [(left // 2, n) for left, n in zip(rest, size, strict=True)])
+        return resize(g, cut(g, x, axes, self.window(x.type)), axes, size, "bilinear", False)
+
+
+def cut(g: Builder, x: Value, axes: Sequence[int], window: Sequence[tuple[int, int]]) -> Value:
+    """A window of x: on each axis where it begins, and its size."""
+    if all(size == x.shape[axis] for axis, (_, size) in zip(axes, window, strict=True)):
+        return x
+    starts, ends = [start for start, _ in window], [start + size for start, size in window]
+    return g.Slice(x, starts, ends, list(axes))
+
+
+def saturated(g: Builder, x: Value, dtype: str) -> Value:
+    """Real numbers as the nearest integers of a type."""
+    rounded = g.Round(x)
+    return g.cast(g.Clip(rounded, 0.0, 255.0) if dtype == "uint8" else rounded, dtype)
+
+
+def resize(
+    g: Builder,
+    x: Value,
+    axes: Sequence[int],
+    sizes: Sequence[int],
+    interpolation: str,
+    antialias: bool,
+    *,
+    exactly: bool = False,
+) -> Value:
+    """x with two neighbouring axes brought to other sizes, as `jax.image.resize` does it; `exactly` to the last bit,
+    as far as that can be had, at the price of a product with a matrix."""
+    shape = list(x.shape)
+    for axis, size in zip(axes, sizes, strict=True):
+        shape[axis] = size
+    if tuple(shape) == x.shape:
+        return x
+    if interpolation == "nearest":
+        for axis, size in zip(axes, sizes, strict=True):
+            x = nearest(g, x, axis, size)
+        return x
+    if antialias or exactly or interpolation == "bicubic":
+        for axis, size in zip(axes, sizes, strict=True):
+            x = mixed(g, x, axis, size, interpolation, antialias)
+        return x
+    data_format: DataFormat | None = "channels_first" if axes[0] == 2 else None
+    return with_channels_first(g, x, data_format, lambda x: interpolated(g, x, "bilinear", sizes))
+
+
+def interpolated(g: Builder, x: Value, interpolation: str, sizes: Sequence[Dim], scales: Value | None = None) -> Value:
+    """[batch, channels, height, width] with another height and width, by sizes or by scales.
+
+    The batch is laid beside the channels: through a Resize of four axes onnxruntime (1.32) moves any transposition,
+    and then refuses to interpolate where rows and columns have come to stand.
+    """
+    flat = g.reshape(x, (1, x.shape[0] * x.shape[1], *x.shape[2:]))
+    wanted = (*flat.shape[:2], *sizes)
+    extent = g.sizes(wanted, flat) if scales is None else None
+    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE[interpolation]), wanted)
+    return g.refine(g.Reshape(y, g.sizes((*x.shape[:2], *sizes), x, y)), (*x.shape[:2], *sizes))
+
+
+def nearest(g: Builder, x: Value, axis: int, size: int) -> Value:
+    """The elements of x nearest to the centres of `size` equal parts: `floor((i + 1/2) * n / size)`."""
+    import numpy as np
+
+    n = x.shape[axis]
+    if n == size:
+        return x
+    centres = np.arange(size, dtype=np.float32) + np.float32(0.5)
+    if isinstance(n, int):
+        return g.Gather(x, g.const(np.floor(centres * np.float32(n) / np.float32(size)), "int64"), axis=axis)
+    length = g.cast(g.Shape(x, start=axis, end=axis + 1), "float32")
+    places = g.Floor(g.Div(g.Mul(g.const(centres, "float32"), length), float(size)))
+    return g.Gather(x, g.cast(places, "int64"), axis=axis)
+
+
+def mixed(g: Builder, x: Value, axis: int, size: int, interpolation: str, antialias: bool) -> Value:
+    """x along one axis as `size` weighted means.
+
+    Resize could do it, were it not that onnxruntime (1.32) moves it behind a transposition of its channels, where it
+    then refuses to shrink by a cubic kernel.
+    """
+    n = x.shape[axis]
+    if n == size:
+        return x
+    weights = g.const(weights_of_mean(n, size, interpolation, antialias), x.dtype)
+    perm = list(range(x.rank))
+    perm[axis], perm[-1] = perm[-1], perm[axis]
+    return g.transpose(g.MatMul(g.transpose(x, perm), weights), perm)
+
+
+def weights_of_mean(n: int, size: int, interpolation: str, antialias: bool) -> np.ndarray:
+    """How much each of n elements weighs in each of `size` results: [n, size], in float32 as JAX.
+
+    With antialias the kernel is as wide as what a result stands for.
+    """
+    import numpy as np
+
+    step = np.float32(n / size)
+    centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
+    distance = np.abs(centres - np.arange(n, dtype=np.float32)[:, None])
+    if antialias:
+        distance /= np.maximum(step, np.float32(1))
+    if interpolation == "bilinear":
+        weights = np.maximum(0, 1 - distance)
+    else:  # Keys' kernel
+        inner = (1.5 * distance - 2.5) * distance**2 + 1
+        outer = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+        weights = np.where(distance < 1, inner, np.where(distance < 2, outer, 0))
+    return weights / weights.sum(0)

@@ -1,0 +1,67 @@
+"""Layers that Keras' own networks bring with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core.components import attr
+from ..core.types import TensorType, require
+from ..training.initializers import Constant
+from .base import Layer, layer, require_real
+from .merging import merged, same_rank
+from .regularization import keeping_mean
+
+if TYPE_CHECKING:
+    from ..ir import Builder, Value
+
+
+@layer
+class LayerScale(Layer):
+    """Multiplies every feature by a learned factor: `x * gamma` (Touvron et al., 2021). Of ConvNeXt."""
+
+    init_values: float = attr(doc="Initial value of the factors.")
+    projection_dim: int = attr(doc="How many features there are.", minimum=1)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_real(x)
+        fits = x.rank >= 2 and x.shape[-1] == self.projection_dim
+        require(fits, f"scales {self.projection_dim} features, got {x}")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return g.Mul(x, g.param("gamma", (self.projection_dim,), Constant(value=self.init_values)))
+
+
+@layer
+class StochasticDepth(Layer):
+    """Sets whole samples to 0 at random in training, and scales the others up (Huang et al., 2016). Of ConvNeXt."""
+
+    drop_path_rate: float = attr(doc="Share of the samples that become 0.", minimum=0, below=1)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_real(x)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        rate = self.drop_path_rate
+        if not g.training or not rate:
+            return x
+        shape = [x.shape[0], *[1] * (x.rank - 1)]
+        return g.Mul(x, g.random("mask", shape, "mask", keep=1 - rate, scale=keeping_mean(rate)))
+
+
+@layer
+class CustomScaleLayer(Layer):
+    """The first input, and so much of the second: `a + scale * b`. Of InceptionResNetV2."""
+
+    arity = (2, 2)
+
+    scale: float = attr(doc="Factor of the second input.")
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        require_real(a, b)
+        return merged((a, b))
+
+    def lower(self, g: Builder, a: Value, b: Value) -> Any:
+        first, second = same_rank(g, (a, b))
+        return g.Add(first, g.Mul(second, self.scale))

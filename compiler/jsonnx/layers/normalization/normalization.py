@@ -1,0 +1,386 @@
+"""Layers that bring their input to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+from ...core.components import Brick, attr
+from ...core.types import TensorType, broadcast, product, require, shape_text
+from ...training.constraints import Constraint
+from ...training.initializers import Initializer, Ones
+from ...training.regularizers import Regularizer
+from ..axes import Axes, along, axes_of, axis_of
+from ..base import Layer, layer
+from ..einsum_dense import shaped
+from .moments import by_means, statistics
+from .moving_averages import before, move, now
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...ir import Builder, Value
+
+SHORTEST = 1e-12
+"""The length below which vectors are not brought to length 1, as in Keras."""
+
+SYNCHRONIZED = "Statistics over several machines are not supported."
+
+
+class RenormClipping(Brick):
+    """Bounds of what batch renormalization corrects."""
+
+    tagged = False
+
+    rmax: float | None = attr(None, doc="Upper bound of the factor r.")
+    rmin: float | None = attr(None, doc="Lower bound of the factor r.")
+    dmax: float | None = attr(None, doc="Upper bound of the absolute value of the summand d.", minimum=0)
+
+
+class RootOf(Initializer):
+    """The root of what another initializer draws."""
+
+    of: Initializer = attr(doc="The other one.")
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.of.sample(shape, rng) ** 0.5
+
+
+@layer
+class BatchNormalization(Layer):
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, for every channel.
+
+    Mean and variance are those of the batch in training (of its places that are not masked), which also move the
+    averages: `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are
+    the moving averages.
+
+    With `renorm` (Ioffe, 2017) what is normalized by the batch is corrected by `r * x + d`, before gamma and beta:
+    with s the batch's `sqrt(variance + epsilon)`, `r = s / renorm_stddev` and `d = (mean - renorm_mean) /
+    renorm_stddev`, both clipped, and constants to the gradient.
+    """
+
+    mixes_samples = True
+    supports_masking = True
+    reads_masks = True
+    mask_argument = True
+
+    axis: int = attr(-1, doc="Axis of the channels.")
+    momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")
+    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a learned beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
+    gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
+    moving_mean_initializer: Initializer = attr("zeros", doc="Initial value of the moving mean.")
+    moving_variance_initializer: Initializer = attr("ones", doc="Initial value of the moving variance.")
+    beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
+    gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
+    beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
+    gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
+    renorm: bool = attr(False, doc="Whether to correct the batch's statistics by moving averages.")
+    renorm_clipping: RenormClipping | None = attr(None, doc="Bounds of the correction, with `renorm`.")
+    renorm_momentum: float = attr(0.99, doc="Share of the old average in the new one, of those that correct.")
+    synchronized: bool = attr(False, doc="Whether machines share their statistics.", unsupported=SYNCHRONIZED)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        axis = axis_of(x, self.axis)
+        require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
+        x.fixed(axis)
+        bounds = self.renorm_clipping
+        if bounds is not None and bounds.rmin is not None and bounds.rmax is not None:
+            rightly = bounds.rmin <= bounds.rmax
+            text = f"has renorm_clipping from rmin {bounds.rmin} to rmax {bounds.rmax}, the wrong way round"
+            require(rightly, text, code="out-of-range")
+        return x
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        x, mask = inputs[0], masks[0]
+        fits = mask is None or mask.rank == x.rank - 1
+        require(fits, f"needs a mask over all axes of {x} but the last, got {mask}")
+        return mask
+
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        return self.normalized(g, x, masks[0])
+
+    def normalized(self, g: Builder, x: Value, mask: Value | None, steps: int = 0) -> Value:
+        """x by its statistics; with `steps` 1 every step of [batch, time, ...] by its own, one after the other."""
+        axis = self.axis % (x.rank - steps) + steps
+        shape = (x.shape[axis],)
+        gamma: Value | None = None
+        beta: Value | None = None
+        if self.scale:
+            gamma = g.param("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+        if self.center:
+            beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+        mean = g.state("moving_mean", shape, self.moving_mean_initializer)
+        variance = g.state("moving_variance", shape, self.moving_variance_initializer)
+        if self.renorm:
+            self.renorm_states(g, shape)
+        # ONNX' operator wants the channels on axis 1, and the statistics of a batch are quickest to take there.
+        order = [*range(steps + 1), axis, *(place for place in range(steps + 1, x.rank) if place != axis)]
+        x = g.transpose(x, order)
+        if g.training and g.trainable:
+            keep = None if mask is None else g.transpose(g.Unsqueeze(mask, [x.rank - 1]), order)
+            found = statistics(g, x, [place for place in range(x.rank) if not 1 <= place <= steps + 1], keep)
+            y = self._by_batch(g, found, gamma, beta, mean, variance, steps)
+        else:
+            gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
+            beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
+            y = g.BatchNormalization(x, gamma, beta, mean, variance, epsilon=self.epsilon)
+        return g.transpose(y, [order.index(place) for place in range(x.rank)])
+
+    def _by_batch(
+        self,
+        g: Builder,
+        found: tuple[Value, Value, Value],
+        gamma: Any,
+        beta: Any,
+        moving_mean: Any,
+        moving_variance: Any,
+        steps: int,
+    ) -> Value:
+        """By the statistics of the batch, in primitives: not every provider has the operator's training mode.
+
+        All that is as large as x: x - mean, its squares, one product and one sum.
+        """
+        mean, centered, variance = found
+        deviation = g.Sqrt(g.Add(variance, self.epsilon))
+        gain = g.Reciprocal(deviation)
+        shift: Value | None = None
+        if self.renorm:
+            factor, shift = self._correction(g, mean, deviation, moving_mean, moving_variance, steps)
+            gain = g.Mul(gain, factor)
+        else:
+            move(g, moving_mean, g.reshape(mean, mean.shape[1 : steps + 2]), self.momentum)
+            move(g, moving_variance, g.reshape(variance, mean.shape[1 : steps + 2]), self.momentum)
+        if gamma is not None:
+            gamma = along(g, gamma, [steps + 1], centered.rank)
+            gain = g.Mul(gain, gamma)
+            shift = shift if shift is None else g.Mul(shift, gamma)
+        if beta is not None:
+            beta = along(g, beta, [steps + 1], centered.rank)
+            shift = beta if shift is None else g.Add(shift, beta)
+        y = g.Mul(centered, gain)
+        return y if shift is None else g.Add(y, shift)
+
+    def _correction(
+        self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any, steps: int
+    ) -> tuple[Value, Value]:
+        """The factor and the summand of renormalization; moves its averages and those of inference."""
+        moving_deviation, usual_mean, usual_deviation = self.renorm_states(g, moving_mean.shape)
+        bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
+        means, deviations = (g.reshape(found, mean.shape[1 : steps + 2]) for found in (mean, deviation))
+        with g.detached():
+            usual = before(g, usual_deviation, deviations, self.renorm_momentum)
+            divisor = g.Max(g.reshape(usual, deviation.shape), sqrt(self.epsilon))
+            factor = g.Div(deviation, divisor)
+            usual = before(g, usual_mean, means, self.renorm_momentum)
+            summand = g.Div(g.Sub(mean, g.reshape(usual, mean.shape)), divisor)
+            factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
+            factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
+            summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
+        move(g, usual_mean, means, self.renorm_momentum)
+        move(g, usual_deviation, deviations, self.renorm_momentum)
+        move(g, moving_mean, means, self.momentum)
+        move(g, moving_deviation, deviations, self.momentum)
+        moved = now(g, moving_deviation)
+        g.assign(moving_variance, g.Relu(g.Sub(g.Mul(moved, moved), self.epsilon)))
+        return factor, summand
+
+    def renorm_states(self, g: Builder, shape: Any) -> tuple[Any, Any, Any]:
+        """The moving deviation of inference, and the mean and the deviation that correct."""
+        deviation = RootOf(of=self.moving_variance_initializer)
+        return (
+            g.state("moving_stddev", shape, deviation),
+            g.state("renorm_mean", shape, self.moving_mean_initializer),
+            g.state("renorm_stddev", shape, deviation),
+        )
+
+
+@layer
+class LayerNormalization(Layer):
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes.
+
+    With `rms_scaling` it is `gamma * x / sqrt(variance + epsilon)`, whatever `center` and `scale` say.
+    """
+
+    supports_masking = True
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the statistics, and of gamma and beta.")
+    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a learned beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    rms_scaling: bool = attr(False, doc="Whether to leave x as it is and to divide it only.")
+    beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
+    gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
+    beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
+    gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
+    beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
+    gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        axes = axes_of(x, self.axis)
+        require(bool(axes), "needs an axis to normalize along, got an empty list")
+        for axis in axes:
+            x.fixed(axis)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = axes_of(x.type, self.axis)
+        shape = weight_shape(x, self.axis)
+        gamma: Value | None = None
+        beta: Value | None = None
+        if self.scale or self.rms_scaling:
+            gamma = g.param("gamma", shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+        if self.center and not self.rms_scaling:
+            beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+        if self.rms_scaling or axes != list(range(axes[0], x.rank)):
+            return self._by_primitives(g, x, axes, gamma, beta)
+        return self._by_operator(g, x, axes, gamma, beta)
+
+    def _by_operator(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        shape = [x.shape[axis] for axis in axes]
+        if gamma is None:
+            import numpy as np
+
+            gamma = g.const(np.ones(shape), x.dtype)
+        # a bias without a name crashes onnxruntime 1.32
+        weights = [g.reshape(weight, shape) for weight in (gamma, beta) if weight is not None]
+        outputs = 3 if g.training else 1  # mean and inverse deviation, which the gradient can use
+        y = g.LayerNormalization(x, *weights, axis=axes[0], epsilon=self.epsilon, outputs=outputs)
+        return y[0] if g.training else y
+
+    def _by_primitives(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+        shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.rank)]
+        _, centered, variance = statistics(g, x, axes)
+        y = g.Div(x if self.rms_scaling else centered, g.Sqrt(g.Add(variance, self.epsilon)))
+        y = y if gamma is None else g.Mul(y, g.reshape(gamma, shape))
+        return y if beta is None else g.Add(y, g.reshape(beta, shape))
+
+
+def weight_shape(x: TensorType | Value, axes: int | Sequence[int]) -> list[Any]:
+    """The sizes along the axes, in the order of the numbers given: -1 stands before 1, as in Keras."""
+    return [x.shape[axis] for axis in ([axes] if isinstance(axes, int) else sorted(axes))]
+
+
+@layer
+class GroupNormalization(Layer):
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, by the statistics of groups of channels (Wu and He,
+    2018).
+
+    Mean and variance are those of a sample's whole group: of its channels and all other axes.
+    """
+
+    supports_masking = True
+
+    groups: int = attr(32, doc="Number of groups, a divisor of the channels; -1 for a group a channel.", minimum=-1)
+    axis: int = attr(-1, doc="Axis of the channels.")
+    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a learned beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
+    gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
+    beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
+    gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
+    beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
+    gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
+        axis = axis_of(x, self.axis)
+        require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
+        channels = x.fixed(axis)
+        require(self.groups != 0, "cannot have 0 groups", "give -1 for a group a channel", "out-of-range")
+        fits = self.groups == -1 or channels % self.groups == 0
+        require(fits, f"cannot divide the {channels} channels of {x} into {self.groups} groups")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axis, shape = self.axis % x.rank, x.shape
+        channels = shape[axis]
+        parts = [product(shape[1:axis]), channels, product(shape[axis + 1 :])]
+        kept = [part for part, size in enumerate(parts) if part == 1 or size != 1]
+        rank, place = len(kept) + 1, kept.index(1) + 1
+        y = shaped(g, x, (shape[0], *(parts[part] for part in kept)), x)
+        others = [other for other in range(1, rank) if other != place]
+
+        def means(x: Value) -> Value:
+            return self._of_groups(g, g.ReduceMean(x, others, keepdims=1) if others else x, channels)
+
+        _, centered, variance = by_means(g, y, means)
+        gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
+
+        def by_channel(weight: Value) -> Value:
+            return along(g, weight, [place], rank)
+
+        if self.scale:
+            gamma = g.param("gamma", (channels,), self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
+            gain = g.Mul(gain, by_channel(gamma))
+        y = g.Mul(centered, gain)
+        if self.center:
+            beta = g.param("beta", (channels,), self.beta_initializer, self.beta_regularizer, self.beta_constraint)
+            y = g.Add(y, by_channel(beta))
+        return shaped(g, y, shape, x)
+
+    def _of_groups(self, g: Builder, x: Value, channels: int) -> Value:
+        """Means of channels as those of their groups, for every channel: one number for several channels that lie
+        beside each other takes onnxruntime four times as long to add as one for each."""
+        groups = channels if self.groups == -1 else self.groups
+        apart = g.reshape(x, (x.shape[0], groups, channels // groups))
+        mean = g.ReduceMean(apart, [2], keepdims=1)
+        return g.reshape(g.refine(g.Expand(mean, g.const([1, 1, channels // groups], "int64")), apart.shape), x.shape)
+
+
+@layer
+class RMSNormalization(Layer):
+    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, the mean being along some axes (Zhang and Sennrich, 2019).
+
+    The scale has the sizes of these axes, but is broadcast along the last ones, as in Keras: along another axis it fits
+    only where that is as long as the last, or of size 1.
+    """
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the mean, whose sizes the learned scale has.")
+    epsilon: float = attr(1e-6, doc="Added to the mean.", minimum=0)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        axes = axes_of(x, self.axis)
+        require(bool(axes), "needs an axis to normalize along, got an empty list")
+        for axis in axes:
+            x.fixed(axis)
+        shape = tuple(weight_shape(x, self.axis))
+        require(
+            broadcast(x.shape, shape) == x.shape,
+            f"has a scale of shape {shape_text(shape)}, which does not broadcast to {x}",
+            "normalize along the last axes: Permute brings others there",
+        )
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        scale = g.param("scale", weight_shape(x, self.axis), Ones())
+        mean = g.ReduceMean(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)
+        gain = g.Reciprocal(g.Sqrt(g.Add(mean, self.epsilon)))
+        return g.Mul(g.Mul(x, gain), scale)
+
+
+@layer
+class UnitNormalization(Layer):
+    """`x / sqrt(sum(x ** 2))`, the sum being along some axes: vectors of length 1, or of 0 where x is 0."""
+
+    supports_masking = True
+
+    axis: Axes = attr(-1, doc="Axis, or list of axes, of the sum.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require(bool(axes_of(x, self.axis)), "needs an axis to normalize along, got an empty list")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        square = g.ReduceSum(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)
+        return g.Mul(x, g.Reciprocal(g.Sqrt(g.Max(square, SHORTEST**2))))

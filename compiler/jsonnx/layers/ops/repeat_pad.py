@@ -1,0 +1,237 @@
+"""Functions of keras.ops that repeat, turn, pad and blank out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from ...core.components import Array, Integer, OneOf, attr
+from ...core.types import Size, TensorType, product, require
+from ..axes import Axes, axes_of, axis_of
+from .base import Operation, as_dtype, operation, require_numbers, wide
+from .shape import LAST, cut, listed, turned
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+# -- repeated, turned, padded ----------------------------------------------------------------------------------------
+
+
+@operation("tile")
+class Tile(Operation):
+    """The whole argument several times along axes."""
+
+    repeats: Axes = attr(doc="How many times along every axis, the last ones if they are fewer.", minimum=1)
+
+    def _repeats(self, x: TensorType) -> list[int]:
+        given = listed(self.repeats)
+        return [1] * (x.rank - len(given)) + list(given)
+
+    def infer(self, x: TensorType) -> TensorType:
+        repeats = self._repeats(x)
+        shape = (1,) * (len(repeats) - x.rank) + x.shape
+        return x.with_shape(size * repeat for size, repeat in zip(shape, repeats, strict=True))
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        repeats, shape = self._repeats(x.type), self.infer(x.type).shape
+        if len(repeats) > x.rank:
+            x = g.Unsqueeze(x, list(range(len(repeats) - x.rank)))
+        return g.refine(g.Tile(x, g.const(repeats, "int64")), shape)
+
+
+@operation("repeat")
+class Repeat(Operation):
+    """Every element of an axis several times."""
+
+    repeats: Axes = attr(doc="How many times, or how many times each.", minimum=1)
+    axis: int | None = attr(None, doc="Axis; null takes all elements as one row.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        row = x if self.axis is not None else x.with_shape((product(x.shape),))
+        axis = 0 if self.axis is None else axis_of(x, self.axis)
+        size = row.shape[axis]
+        if isinstance(self.repeats, int):
+            size = size * self.repeats
+        else:
+            known = len(self.repeats) in (1, row.fixed(axis))
+            require(known, f"has {len(self.repeats)} repeats for axis {axis} of {row}")
+            size = sum(self.repeats) if len(self.repeats) > 1 else row.fixed(axis) * self.repeats[0]
+        return row.with_shape((*row.shape[:axis], size, *row.shape[axis + 1 :]))
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        shape = self.infer(x.type).shape
+        row = x if self.axis is not None else g.reshape(x, (product(x.shape),))
+        axis = 0 if self.axis is None else axis_of(x.type, self.axis)
+        if not isinstance(self.repeats, int) and len(self.repeats) > 1:
+            places = [place for place, times in enumerate(self.repeats) for _ in range(times)]
+            return g.Gather(row, g.const(places, "int64"), axis=axis)
+        times, long = listed(self.repeats)[0], isinstance(row.shape[axis], Size)
+        tiles = [times if place == axis + 1 else 1 for place in range(row.rank + 1)]
+        each = g.Tile(g.Unsqueeze(row, [axis + 1]), g.const(tiles, "int64"))
+        sizes = [-1 if place == axis and long else size for place, size in enumerate(shape)]
+        return g.refine(g.Reshape(each, g.sizes(sizes, row)), shape)
+
+
+@operation("flip")
+class Flip(Operation):
+    """The other way round along axes."""
+
+    axis: Axes | None = attr(None, doc="Axis, or list of axes; null is all.")
+
+    def _axes(self, x: TensorType) -> list[int]:
+        return list(range(x.rank)) if self.axis is None else axes_of(x, self.axis)
+
+    def infer(self, x: TensorType) -> TensorType:
+        self._axes(x)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        return g.refine(turned(g, x, *self._axes(x.type)), x.shape)
+
+
+@operation("roll")
+class Roll(Operation):
+    """Moved along axes, what leaves at one end coming in at the other."""
+
+    shift: Axes = attr(doc="How far towards the end, one number or one for every axis.")
+    axis: Axes | None = attr(None, doc="Axis, or list of axes; null takes all elements as one row.")
+
+    def _moves(self, x: TensorType) -> list[tuple[int, int]]:
+        if self.axis is None:
+            return [(0, sum(listed(self.shift)))]
+        axes, shifts = [axis_of(x, axis) for axis in listed(self.axis)], listed(self.shift)
+        require(len(shifts) in (1, len(axes)), f"has {len(shifts)} shifts for {len(axes)} axes")
+        return list(zip(axes, shifts if len(shifts) == len(axes) else shifts * len(axes), strict=True))
+
+    def infer(self, x: TensorType) -> TensorType:
+        self._moves(x)
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        y = g.reshape(x, (product(x.shape),)) if self.axis is None else x
+        for axis, shift in self._moves(x.type):
+            y = rolled(g, y, axis, shift)
+        return y if y.shape == x.shape else g.refine(g.Reshape(y, g.sizes(x.shape, x)), x.shape)
+
+
+def rolled(g: Builder, x: Value, axis: int, shift: int) -> Value:
+    size = x.shape[axis]
+    if isinstance(size, int):
+        place = -shift % size
+        parts = (cut(g, x, axis, place, LAST), cut(g, x, axis, 0, place))
+        return g.Concat(*parts, axis=axis) if place else x
+    count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
+    places = g.Mod(g.Sub(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), shift), count)
+    return g.refine(g.Gather(x, places, axis=axis), x.shape)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value[0], int)
+
+
+PadWidth = Annotated[
+    int | tuple[Any, ...],
+    OneOf(
+        (lambda value: isinstance(value, (int, float)), Integer()),
+        (lambda value: bool(value) and isinstance(value[0], (int, float)), Array(Integer(), 2)),
+        (lambda value: True, Array(Array(Integer(), 2))),
+    ),
+]
+"""One number, the two numbers of every axis, or two numbers for each axis."""
+
+SIDES: dict[str, Callable[[int], tuple[tuple[int, int], tuple[int, int]]]] = {
+    "reflect": lambda n: ((1, n + 1), (-1 - n, -1)),
+    "symmetric": lambda n: ((0, n), (-n, LAST)),
+    "wrap": lambda n: ((-n, LAST), (0, n)),
+}
+"""What stands n wide before an axis and behind it: slices of the axis itself, by mode; mirrored but where wrapped."""
+
+
+@operation("pad")
+class Pad(Operation):
+    """With more elements at the ends of axes: one value, or what the argument has there."""
+
+    pad_width: PadWidth = attr(doc="How many before and behind: one number, two, or a list of two for each axis.")
+    mode: Literal["constant", "reflect", "symmetric", "edge", "wrap"] = attr("constant", doc="What is put there.")
+    constant_values: float | None = attr(None, doc="The value in mode constant; null is 0.")
+
+    def _widths(self, x: TensorType) -> list[tuple[int, int]]:
+        width = self.pad_width
+        pairs = [(width, width)] if isinstance(width, int) else [width] if _is_pair(width) else list(width)
+        pairs = pairs * x.rank if len(pairs) == 1 else pairs
+        require(len(pairs) == x.rank, f"has a pad_width for {len(pairs)} axes, got {x}", "the batch is an axis too")
+        require(all(side >= 0 for pair in pairs for side in pair), "cannot pad by less than 0", code="out-of-range")
+        return pairs
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_numbers(x)
+        constant = self.mode == "constant" or self.constant_values is None
+        require(constant, f"has constant_values in mode {self.mode}", "leave them out", "invalid-value")
+        widths = self._widths(x)
+        for size, pair in zip(x.shape, widths, strict=True):
+            room = size - (self.mode == "reflect") if isinstance(size, int) else max(pair)
+            fits = self.mode in ("constant", "edge") or max(pair) <= room
+            require(fits, f"pads an axis of size {size} by {max(pair)} in mode {self.mode}: it has too few elements")
+        return x.with_shape(size + sum(pair) for size, pair in zip(x.shape, widths, strict=True))
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        shape, widths = self.infer(x.type).shape, self._widths(x.type)
+        if not x.rank:
+            return x
+        if self.mode == "constant":
+            pads = [pair[side] for side in (0, 1) for pair in widths]
+            y = as_dtype(g, x, "int32") if x.dtype == "bool" else x
+            return as_dtype(g, g.refine(g.Pad(y, pads, g.const(self.constant_values or 0, y.dtype)), shape), x.dtype)
+        y = x
+        for axis, pair in enumerate(widths):
+            if any(pair):
+                y = g.Concat(*self._sides(g, y, axis, pair), axis=axis)
+        return g.refine(y, shape)
+
+    def _sides(self, g: Builder, x: Value, axis: int, pair: tuple[int, int]) -> list[Value]:
+        """What stands before, between and behind along an axis."""
+        sides = []
+        for place, width in enumerate(pair):
+            if not width:
+                continue
+            if self.mode == "edge":
+                end = cut(g, x, axis, *((0, 1) if place == 0 else (-1, LAST)))
+                repeats = [width if one == axis else 1 for one in range(x.rank)]
+                sides.append((place, g.Tile(end, g.const(repeats, "int64"))))
+            else:
+                side = cut(g, x, axis, *SIDES[self.mode](width)[place])
+                sides.append((place, side if self.mode == "wrap" else turned(g, side, axis)))
+        return [*(side for place, side in sides if place == 0), x, *(side for place, side in sides if place == 1)]
+
+
+# -- triangles -------------------------------------------------------------------------------------------------------
+
+
+class Triangle(Operation):
+    """Base of the triangles of matrices."""
+
+    k: int = attr(0, doc="The diagonal where the triangle ends: 0 is the main one, above it are 1, 2, ...")
+    upper: ClassVar[int]
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_numbers(x)
+        require(x.rank >= 2, f"needs matrices along the last two axes, got {x}")
+        return x
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        y = as_dtype(g, x, "int64") if wide(x.dtype) == "int32" else x
+        return as_dtype(g, g.Trilu(y, g.const(self.k, "int64"), upper=self.upper), x.dtype)
+
+
+@operation("tril")
+class Tril(Triangle):
+    """The lower triangle of matrices, the rest 0."""
+
+    upper = 0
+
+
+@operation("triu")
+class Triu(Triangle):
+    """The upper triangle of matrices, the rest 0."""
+
+    upper = 1

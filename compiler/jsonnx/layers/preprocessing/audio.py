@@ -1,0 +1,269 @@
+"""Layers that turn sound into images of its frequencies."""
+
+from __future__ import annotations
+
+from math import ceil, log, log2, pi
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...core.components import attr
+from ...core.types import Dim, TensorType, require
+from ...training.window_functions import STFT, WINDOW, Window, require_window, window_of
+from ..base import Layer, layer, require_real
+from ..convolution.convolution import weight_of
+from ..convolution.sliding_window import (
+    DATA_FORMAT,
+    PADDING,
+    DataFormat,
+    Padding,
+    Windows,
+    channel_axis,
+    require_spatial,
+)
+from .numerical import as_real
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...ir import Builder, Value
+
+LARGEST = 2**29
+"""Numbers that a transform's matrix may have: 2 GiB."""
+
+EPSILON = 1e-7
+"""The least power, and the least magnitude, of which a root or a logarithm is taken: Keras' `backend.epsilon()`."""
+
+
+@layer
+class STFTSpectrogram(Layer):
+    """The frequencies of every frame of a signal, by convolutions whose kernels start as a Fourier transform.
+
+    Of the real part r and the imaginary part i: `log` is `log(sqrt(r ** 2 + i ** 2))`, `magnitude` the root, `psd` its
+    square, doubled but for the first and the last frequency, `angle` is `atan2(i, r)`, `stft` has both parts one
+    after the other. There are `fft_length / 2 + 1` frequencies a channel.
+    """
+
+    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = attr("log", doc="What comes out.")
+    frame_length: int = attr(256, doc="Samples of a frame.", minimum=1)
+    frame_step: int | None = attr(None, doc="Samples from a frame to the next; half a frame for null.", minimum=1)
+    fft_length: int | None = attr(
+        None, doc="Size of the transform, frame_length or more; null for the next power of 2.", minimum=2
+    )
+    window: Window | None = attr("hann", doc=WINDOW)
+    periodic: bool = attr(False, doc="Whether the window is one period of a periodic one.")
+    scaling: Literal["density", "spectrum"] | None = attr("density", doc="How the window is scaled; null for not.")
+    padding: Padding = attr("valid", doc=PADDING)
+    expand_dims: bool = attr(False, doc="Whether the channels keep an axis of their own, as in images.")
+    data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
+
+    @property
+    def step(self) -> int:
+        return self.frame_step or self.frame_length // 2
+
+    @property
+    def bins(self) -> int:
+        return (self.fft_length or 2 ** ceil(log2(self.frame_length))) // 2 + 1
+
+    @property
+    def windows(self) -> Windows:
+        return Windows((self.frame_length,), (self.step,), self.padding, (1,), what="frame")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_real(x)
+        require_spatial(x, 1, self.data_format)
+        length = self.frame_length
+        text = f"has a frame_step of {self.step} for frames of {length}"
+        require(1 <= self.step <= length, text, f"a step of 1 to {length} samples")
+        require(self.bins > 1, "has a fft_length of 1, which leaves no frequency", "use frames of 2 samples or more")
+        fits = self.fft_length is None or self.fft_length >= length
+        require(fits, f"has a fft_length of {self.fft_length}, less than the frame_length of {length}")
+        require_window(self.window, length)
+        channels = x.fixed(channel_axis(3, self.data_format))
+        frames = self.windows.output(x, self.data_format, channels).shape[2 if self.first else 1]
+        bins = self.bins * (2 if self.mode == "stft" else 1)
+        parts = [channels, frames, bins] if self.first else [frames, bins, channels]
+        flat = [channels * bins, frames] if self.first else [frames, channels * bins]
+        return x.with_shape((x.shape[0], *(parts if self.expand_dims else flat)))
+
+    @property
+    def first(self) -> bool:
+        return self.data_format == "channels_first"
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        out = self.infer(x.type)
+        x = x if self.first else g.transpose(x, [0, 2, 1])
+        y = self.computed(g, x)  # [batch, channels, bins, frames]
+        if self.expand_dims:
+            y = g.transpose(y, [0, 1, 3, 2] if self.first else [0, 3, 2, 1])
+        else:
+            flat = (y.shape[0], y.shape[1] * y.shape[2], y.shape[3])
+            y = g.refine(g.Reshape(y, [0, flat[1], -1]), flat)
+            y = y if self.first else g.transpose(y, [0, 2, 1])
+        y = g.refine(y, out.shape)
+        return g.Log(g.Max(y, EPSILON)) if self.mode == "log" else y
+
+    def computed(self, g: Builder, x: Value) -> Value:
+        if self.mode in ("real", "imag"):
+            return self.part(g, x, self.mode)
+        real, imaginary = self.part(g, x, "real"), self.part(g, x, "imag")
+        if self.mode == "stft":
+            return g.Concat(real, imaginary, axis=2)
+        if self.mode == "angle":
+            return angle(g, imaginary, real)
+        power = g.Add(g.Mul(real, real), g.Mul(imaginary, imaginary))
+        if self.mode == "psd":
+            twice = [1.0, *[2.0] * (self.bins - 2), 1.0]
+            return g.Mul(power, g.const([[[factor] for factor in twice]], x.dtype))
+        return g.Sqrt(g.Max(power, EPSILON))
+
+    def part(self, g: Builder, x: Value, side: Literal["real", "imag"]) -> Value:
+        """Every channel of [batch, channels, steps] by itself: [batch, channels, bins, frames]."""
+        initializer = STFT(side=side, window=self.window, scaling=self.scaling, periodic=self.periodic)
+        kernel = g.param(f"{side}_kernel", (self.frame_length, 1, self.bins), initializer)
+        batch, channels, steps = x.shape
+        rows = g.refine(g.Unsqueeze(x, [2]), (batch, channels, 1, steps))
+        rows = g.refine(g.Reshape(rows, g.sizes((-1, 1, steps), x)), (batch * channels, 1, steps))
+        made = self.windows.output(rows.type, "channels_first", self.bins)
+        y = g.refine(g.Conv(rows, weight_of(g, kernel), **self.windows.attributes([steps])), made.shape)
+        shape = (batch, channels, self.bins, made.shape[2])
+        return g.refine(g.Reshape(y, g.sizes((-1, channels, self.bins, made.shape[2]), y)), shape)
+
+
+def angle(g: Builder, y: Value, x: Value) -> Value:
+    """`atan2(y, x)`."""
+    upright, below = g.Equal(x, 0.0), g.Less(y, 0.0)
+    slope = g.Atan(g.Div(y, g.Where(upright, g.const(1.0, x.dtype), x)))
+    turn = g.Where(below, g.const(-pi, x.dtype), g.const(pi, x.dtype))
+    turned = g.Where(g.Less(x, 0.0), g.Add(slope, turn), slope)
+    return g.Where(upright, g.Mul(g.Sign(y), pi / 2), turned)
+
+
+@layer
+class MelSpectrogram(Layer):
+    """The power in bands of equal width on the mel scale, of every frame of a signal [batch, samples].
+
+    `mel(f) = 1127 * log(1 + f / 700)`; a frame's Fourier transform to the power of `mag_exp` is summed by triangles
+    between neighbouring bands. The signal is reflected at both ends by half a transform, a short one more than once. In
+    decibels it is `10 * log10(max(power, min_power) / ref_power)`, not below the batch's maximum less `top_db`.
+    """
+
+    fft_length: int = attr(2048, doc="Size of the transform.", minimum=2)
+    sequence_stride: int = attr(512, doc="Samples from a frame to the next.", minimum=1)
+    sequence_length: int | None = attr(None, doc="Samples of a frame; fft_length for null.", minimum=1)
+    window: Window | None = attr("hann", doc=WINDOW)
+    sampling_rate: float = attr(16000, doc="Samples a second.", above=0)
+    num_mel_bins: int = attr(128, doc="Number of bands.", minimum=1)
+    min_freq: float = attr(20.0, doc="Where the lowest band begins, in hertz.", minimum=0)
+    max_freq: float | None = attr(None, doc="Where the highest band ends; half the sampling rate for null.", above=0)
+    power_to_db: bool = attr(True, doc="Whether the result is in decibels.")
+    top_db: float = attr(80.0, doc="How far below the maximum decibels may be.")
+    mag_exp: float = attr(2.0, doc="Exponent of the magnitude: 1 for energy, 2 for power.")
+    min_power: float = attr(1e-10, doc="The least power of which a logarithm is taken.", above=0)
+    ref_power: float = attr(1.0, doc="The power that is 0 decibels.")
+
+    @property
+    def always_mixes(self) -> bool:
+        """Decibels are counted from the batch's maximum."""
+        return self.power_to_db
+
+    @property
+    def frame(self) -> int:
+        return self.sequence_length or self.fft_length
+
+    @property
+    def bins(self) -> int:
+        return self.fft_length // 2 + 1
+
+    @property
+    def highest(self) -> float:
+        return self.max_freq or int(self.sampling_rate / 2)
+
+    def frames(self, samples: Dim) -> Dim:
+        """The frames of the signal with half a transform at both ends."""
+        return (samples + self.fft_length // 2 * 2 - self.fft_length) // self.sequence_stride + 1
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.rank == 2, f"needs an input of rank 2, [batch, samples], got {x}")
+        known = self.window is None or not isinstance(self.window, str) or self.window in ("hann", "hamming")
+        require(known, f"cannot use the window {self.window!r}", "choose 'hann' or 'hamming', or give its values")
+        require_window(self.window, self.frame)
+        text = f"has frames of {self.frame} samples, more than the fft_length of {self.fft_length}"
+        require(self.frame <= self.fft_length, text)
+        text = f"has bands from {self.min_freq} to {self.highest} hertz"
+        require(self.min_freq < self.highest, text, "min_freq is the smaller one")
+        require(x.shape[1] != 0, f"needs at least one sample, got {x}")
+        for columns in (self.fft_length, self.num_mel_bins):
+            text = f"needs a matrix of {self.bins} frequencies times {columns} numbers, more than {LARGEST}"
+            require(self.bins * columns <= LARGEST, text, code="too-large")
+        return as_real(x).with_shape((x.shape[0], self.num_mel_bins, self.frames(x.shape[1])))
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        out = self.infer(x.type)
+        power = self.power(g, g.cast(x, g.real))
+        bands = g.MatMul(power, g.const(self.weights()))
+        if self.power_to_db:
+            bands = self.decibels(g, bands)
+        return g.refine(g.transpose(bands, [0, 2, 1]), out.shape)
+
+    def power(self, g: Builder, x: Value) -> Value:
+        """Magnitudes to the power of mag_exp: [batch, frames, bins]."""
+        framed = g.Gather(x, self.places(g, x), axis=1)
+        turns = g.Mul(g.const(range(self.bins), "int64"), g.const([[n] for n in range(self.fft_length)], "int64"))
+        part = g.Sub(turns, g.Mul(g.Div(turns, self.fft_length), self.fft_length))  # of the last turn, for precision
+        angle = g.Mul(g.cast(part, x.dtype), 2 * pi / self.fft_length)
+        window = g.const(self.window_values()[:, None], x.dtype)
+        parts = [g.MatMul(framed, g.Mul(wave, window)) for wave in (g.Cos(angle), g.Sin(angle))]
+        power = g.Add(g.Mul(parts[0], parts[0]), g.Mul(parts[1], parts[1]))
+        if not 0 < self.mag_exp < 2:
+            return power if self.mag_exp == 2 else g.Pow(power, self.mag_exp / 2)
+        some = g.Greater(power, 0.0)  # in silence the slope of a root is infinite, times nothing
+        return g.Where(some, g.Pow(g.Where(some, power, 1.0), self.mag_exp / 2), 0.0)
+
+    def places(self, g: Builder, x: Value) -> Value:
+        """Where the samples of every frame stand: [frames, fft_length], reflected at the ends."""
+        half, samples = self.fft_length // 2, x.shape[1]
+        within = g.const(range(self.fft_length), "int64")
+        if isinstance(samples, int):
+            frames = self.frames(samples)
+            assert isinstance(frames, int)
+            starts: Value = g.const([index * self.sequence_stride - half for index in range(frames)], "int64")
+            last: Value = g.const(samples - 1, "int64")
+        else:
+            last = g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)
+            end = g.Add(last, 2 + half * 2 - self.fft_length - half)
+            starts = g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64"))
+        there_and_back = g.Max(g.Mul(last, 2), 1)  # a signal shorter than the margin is reflected again and again
+        place = g.Mod(g.Add(g.Unsqueeze(starts, [1]), within), there_and_back)
+        return g.Sub(last, g.Abs(g.Sub(last, place)))
+
+    def window_values(self) -> np.ndarray:
+        """The window in the middle of a transform."""
+        import numpy as np
+
+        window = np.ones(self.frame) if self.window is None else window_of(self.window, self.frame, periodic=True)
+        before = (self.fft_length - self.frame) // 2
+        if self.window is None:
+            return np.ones(self.fft_length)
+        return np.pad(window, (before, self.fft_length - self.frame - before))
+
+    def weights(self) -> np.ndarray:
+        """How much of each frequency goes into each band: [bins, bands], in float32 as Keras computes it."""
+        import numpy as np
+
+        def mel(frequency: Any) -> Any:
+            return np.float32(1127.0) * np.log(np.float32(1) + frequency / np.float32(700.0))
+
+        def line(start: Any, stop: Any, count: int) -> np.ndarray:
+            step = np.arange(count - 1, dtype=np.float32) / np.float32(count - 1)
+            return np.append(start * (np.float32(1) - step) + stop * step, stop).astype(np.float32)
+
+        spectrum = mel(line(np.float32(0), np.float32(self.sampling_rate / 2), self.bins)[1:])[:, None]
+        edges = line(mel(np.float32(self.min_freq)), mel(np.float32(self.highest)), self.num_mel_bins + 2)
+        low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+        rising, falling = (spectrum - low) / (centre - low), (high - spectrum) / (high - centre)
+        return np.pad(np.maximum(0, np.minimum(rising, falling)), [(1, 0), (0, 0)])
+
+    def decibels(self, g: Builder, power: Value) -> Value:
+        factor = 10 / log(10)
+        level = g.Mul(g.Log(g.Max(power, self.min_power)), factor)
+        level = g.Sub(level, factor * log(max(abs(self.ref_power), self.min_power)))
+        return g.Max(level, g.Sub(g.ReduceMax(level, keepdims=0), self.top_db))

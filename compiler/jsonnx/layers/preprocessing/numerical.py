@@ -1,0 +1,252 @@
+"""Layers that bring raw numbers to the form that training likes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from ...core.components import Json, attr
+from ...core.types import Dim, TensorType, broadcast, require, shape_text
+from ...training.initializers import Ones, Zeros
+from ..axes import Axes, along, axes_of
+from ..base import Layer, layer
+from .adaptable import Learner
+from .category_encoding import NO_SPARSE, encode, encoded_type
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ...ir import Builder, Value
+
+EPSILON = 1e-7
+"""The least standard deviation that Normalization divides by: Keras' `backend.epsilon()`."""
+
+
+class NumbersForm:
+    """A number, or a list of numbers nested at most three deep, every list of one level as long as the others."""
+
+    def schema(self) -> dict[str, Json]:
+        options: list[dict[str, Json]] = [{"type": "number"}]
+        for _ in range(3):
+            options.append({"type": "array", "items": options[-1], "minItems": 1})
+        return {"anyOf": options}
+
+    def read(self, value: Json) -> Any:
+        return float(value) if isinstance(value, (int, float)) else tuple(map(self.read, value))
+
+    def write(self, value: Any) -> Json:
+        return value if isinstance(value, float) else list(map(self.write, value))
+
+
+Numbers = Annotated[Any, NumbersForm()]
+
+
+def shape_of(numbers: Any, name: str) -> tuple[int, ...]:
+    """The shape of nested lists; ShapeError where they are not as long as each other."""
+    if isinstance(numbers, float):
+        return ()
+    inner = {shape_of(item, name) for item in numbers}
+    require(len(inner) == 1, f"has lists of different lengths in {name}")
+    return (len(numbers), *inner.pop())
+
+
+def as_real(x: TensorType) -> TensorType:
+    """The type after a cast to real numbers; ShapeError where there is none."""
+    require(x.dtype not in ("string", "bool"), f"needs numbers, got {x}")
+    return x.with_dtype("float32")
+
+
+def require_numbers(x: TensorType) -> None:
+    """ShapeError for text."""
+    help = "StringLookup and TextVectorization make numbers of text"
+    require(x.dtype != "string", f"needs numbers, got {x}", help)
+
+
+@layer
+class Rescaling(Layer):
+    """`x * scale + offset`."""
+
+    supports_masking = True
+
+    scale: Numbers = attr(doc="Factor: a number, or a list along the last axis or axes.")
+    offset: Numbers = attr(0.0, doc="Summand: a number, or a list along the last axis or axes.")
+
+    def infer(self, x: TensorType) -> TensorType:
+        for name in ("scale", "offset"):
+            shape = shape_of(getattr(self, name), name)
+            fits = broadcast(x.shape, shape) == x.shape
+            require(fits, f"has a {name} of shape {shape_text(shape)}, which does not broadcast to {x}")
+        return as_real(x)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        x = g.cast(x, g.real)
+        x = x if self.scale == 1 else g.Mul(x, g.const(self.scale))
+        return x if self.offset == 0 else g.Add(x, g.const(self.offset))
+
+
+@layer
+class Normalization(Learner):
+    """`(x - mean) / max(sqrt(variance), 1e-7)`, with given statistics or with those of the training data.
+
+    Where none are given, `mean`, `variance` and `count` are states that start at 0, 1 and 0, and are to be set from the
+    data before training: the population's statistics over all axes but `axis`.
+    """
+
+    supports_masking = True
+
+    adapted: ClassVar[tuple[str, ...]] = ("mean", "variance", "count")
+    """The states that the data determines, see `adapts`."""
+
+    axis: Axes | None = attr(-1, doc="Axis, or list of axes, along which the statistics differ; null for none.")
+    mean: Numbers | None = attr(
+        None, doc="The mean: a number, or a list along the axes; null to take it from the data."
+    )
+    variance: Numbers | None = attr(None, doc="The variance, of the same shape as the mean.", minimum=0)
+    invert: bool = attr(False, doc="Whether to do the inverse: `x * max(sqrt(variance), 1e-7) + mean`.")
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the statistics are learned from the data."""
+        return self.mean is None
+
+    def examined(self, g: Builder, x: Value) -> Value:
+        return g.cast(x, g.real)
+
+    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        from .adapt_numpy import statistics
+
+        shape: tuple[Dim, ...] = (1, *batches[0].shape[1:])
+        mean, variance = statistics(batches, self.kept_axes(TensorType("float32", shape)))
+        return {"mean": mean, "variance": variance}
+
+    def kept_axes(self, x: TensorType) -> list[int]:
+        """The axes that the statistics keep, counted from 0 for the batch; they are taken over all others."""
+        return axes_of(x, () if self.axis is None else self.axis)
+
+    def infer(self, x: TensorType) -> TensorType:
+        axes = self.kept_axes(x)
+        sizes: tuple[Dim, ...] = tuple(x.fixed(axis) for axis in axes)
+        given = self.mean is not None
+        require(given == (self.variance is not None), "needs both mean and variance, or neither")
+        if given:
+            mean, variance = shape_of(self.mean, "mean"), shape_of(self.variance, "variance")
+            texts = shape_text(mean), shape_text(variance)
+            require(mean == variance, f"has a mean of shape {texts[0]} and a variance of shape {texts[1]}")
+            fits = len(mean) <= len(sizes) and broadcast(sizes, mean) == sizes
+            require(fits, f"has a mean of shape {texts[0]}, the axes {axes} of {x} have {shape_text(sizes)}")
+        return as_real(x)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        axes = self.kept_axes(x.type)
+        shape = [x.shape[axis] for axis in axes]
+        x = g.cast(x, g.real)
+        mean: Value
+        variance: Value
+        if self.adapts:
+            mean, variance = g.state("mean", shape, Zeros()), g.state("variance", shape, Ones())
+            g.state("count", (), Zeros(), "int32")
+        else:
+            mean, variance = g.const(self.mean), g.const(self.variance)
+            axes = axes[len(axes) - mean.rank :]
+        mean, variance = along(g, mean, axes, x.rank), along(g, variance, axes, x.rank)
+        deviation = g.Max(g.Sqrt(variance), EPSILON)
+        return g.Add(g.Mul(x, deviation), mean) if self.invert else g.Div(g.Sub(x, mean), deviation)
+
+
+@layer
+class Discretization(Learner):
+    """The number of the range that each value lies in: how many boundaries are less than or equal to it.
+
+    The boundaries are given, or chosen from the training data so that each of `num_bins` ranges has about as many
+    values. Then they are the state `bin_boundaries`; where the data has too few values, the last ranges stay empty.
+    """
+
+    adapted: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
+    """The states that the data determines, see `adapts`."""
+
+    bin_boundaries: tuple[float, ...] | None = attr(None, doc="Boundaries between the ranges, in order.")
+    num_bins: int | None = attr(None, doc="Number of ranges, where their boundaries come from the data.", minimum=2)
+    epsilon: float = attr(0.01, doc="Greatest error of the shares of values in the ranges.", above=0, maximum=1)
+    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = attr(
+        "int",
+        doc="`int` for the range's number, `one_hot` for a vector a value, `multi_hot` and `count` for one a sample.",
+    )
+    sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the boundaries are learned from the data."""
+        return self.bin_boundaries is None
+
+    def examined(self, g: Builder, x: Value) -> Value:
+        return g.cast(x, g.real)
+
+    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        from .adapt_numpy import boundaries
+
+        return {"bin_boundaries": boundaries(batches, self.num_bins or 1, self.epsilon)}
+
+    @property
+    def _depth(self) -> int:
+        return len(self.bin_boundaries) + 1 if self.bin_boundaries is not None else self.num_bins or 0
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_numbers(x)
+        one = (self.bin_boundaries is None) != (self.num_bins is None)
+        require(one, "needs either bin_boundaries or num_bins")
+        steps = {before < after for before, after in pairwise(self.bin_boundaries or ()) if before != after}
+        require(len(steps) < 2, "has bin_boundaries that are not in order", "sort them")
+        if self.output_mode == "int":
+            return x.with_dtype("int32")
+        return encoded_type(x, self.output_mode, self._depth)
+
+    def lower(self, g: Builder, x: Value) -> Any:
+        number = self._number(g, g.cast(x, g.real))
+        return number if self.output_mode == "int" else encode(g, number, self.output_mode, self._depth)
+
+    def _number(self, g: Builder, x: Value) -> Value:
+        """What is no number lies in the range of the greatest values, as NumPy sorts it."""
+        count = self._depth - 1
+        if not count:  # all zeros: onnxruntime 1.27 does not sum over an axis without elements
+            return g.cast(g.Less(x, x), "int32")
+        given = self.bin_boundaries
+        bounds = g.state("bin_boundaries", (count,), Zeros()) if given is None else g.const(given)
+        below = g.cast(g.Less(g.Unsqueeze(x, [-1]), bounds), "int32")
+        beyond = g.ReduceSum(below, [-1], keepdims=0)
+        return beyond if given and given[0] > given[-1] else g.Sub(count, beyond)
+
+
+@layer
+class CategoryEncoding(Layer):
+    """Numbers of categories as vectors. Numbers that are none of 0 to `num_tokens - 1` leave no trace.
+
+    A second input has a weight for each number, in the mode `count`.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (1, 2)
+
+    num_tokens: int = attr(doc="Number of categories.", minimum=1)
+    output_mode: Literal["one_hot", "multi_hot", "count", "binary"] = attr(
+        "multi_hot",
+        doc="`one_hot` for a vector a number, `multi_hot` (or `binary`) and `count` for one a sample.",
+    )
+    sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
+
+    @property
+    def _mode(self) -> str:
+        return "multi_hot" if self.output_mode == "binary" else self.output_mode
+
+    def infer(self, x: TensorType, count_weights: TensorType | None = None) -> TensorType:
+        require_numbers(x)
+        if count_weights is not None:
+            help = 'set it to "count", or leave the second input out'
+            require(self._mode == "count", f"takes no weights with the output_mode {self.output_mode!r}", help)
+            require_numbers(count_weights)
+            fits = count_weights.shape == x.shape
+            require(fits, f"needs a weight for each number, got {x} and weights {count_weights}")
+        return encoded_type(x, self._mode, self.num_tokens)
+
+    def lower(self, g: Builder, x: Value, count_weights: Value | None = None) -> Any:
+        x = g.cast(x, "int32") if x.dtype in ("bool", "uint8") else x
+        weights = None if count_weights is None else g.cast(count_weights, g.real)
+        return encode(g, x, self._mode, self.num_tokens, weights)

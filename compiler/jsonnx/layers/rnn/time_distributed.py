@@ -1,0 +1,122 @@
+"""TimeDistributed: one layer at every step of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from ...core.components import Brick, attr, snake_case
+from ...core.types import TensorType, require
+from ..activations import Activation_
+from ..axes import folded, unfolded
+from ..base import Layer, layer, listed, nested
+from ..normalization.normalization import BatchNormalization
+from .rnn import Recurrent, one_step
+
+if TYPE_CHECKING:
+    from ...ir import Builder, Value
+
+
+@layer
+class TimeDistributed(Layer):
+    """A layer applied to every step of [batch, time, ...], with the same weights.
+
+    Where the layer treats samples one by one, the steps are further samples of one call. BatchNormalization takes the
+    statistics of every step by itself in training, and moves its averages by one after the other. Else (an axis that is
+    the batch) the layer is called step by step, which needs a fixed number of them.
+    """
+
+    supports_masking = True
+    reads_masks = True
+    mask_argument = True
+
+    layer: Layer = attr(doc="The layer, of one input and one output, which sees [batch, ...].")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require(x.rank >= 3, f"needs a sequence of rank 3 or more, [batch, time, ...], got {x}")
+        inner = self.layer
+        takes_one = inner.arity[0] <= 1
+        require(takes_one, f"goes around a layer of one input, {inner.type_name} needs {inner.arity[0]}")
+        for part in within(inner):
+            require(
+                getattr(part, "activity_regularizer", None) is None and not getattr(part, "penalizes_itself", False),
+                f"has a penalty on the outputs of {part.type_name}, a layer inside it",
+                "give TimeDistributed an activity_regularizer, or put a layer that has one behind it",
+                "unsupported-argument",
+            )
+        if depends_on_others(inner, x.rank - 1) and not all_steps_at_once(inner):
+            x.fixed(1)
+        results = listed(inner.infer(one_step(x)))
+        require(len(results) == 1, f"goes around a layer of one output, {inner.type_name} has {len(results)} here")
+        return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))
+
+    def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
+        """The mask goes on as it is; the layer inside sees a step's."""
+        (x,), (mask,) = inputs, masks
+        if mask is not None:
+            require(mask.shape[:2] == x.shape[:2], f"needs a mask [batch, time, ...] beside its input {x}, got {mask}")
+            if self.layer.reads_masks:
+                self.layer.infer_mask([one_step(x)], [one_step(mask)])
+        return mask
+
+    def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        inner, mask = self.layer, masks[0] if self.layer.reads_masks else None
+        with nested(g, snake_case(inner.type_name), inner):
+            if g.training and g.trainable and all_steps_at_once(inner):
+                return inner.normalized(g, x, mask, steps=1)
+            if (g.training and depends_on_others(inner, x.rank - 1)) or along_batch(inner, x.rank - 1):
+                steps = [
+                    self.called(g, taken(g, x, at), None if mask is None else taken(g, mask, at))
+                    for at in range(x.shape[1])
+                ]
+                return g.Concat(*(g.Unsqueeze(step, [1]) for step in steps), axis=1)
+            return unfolded(g, self.called(g, folded(g, x), None if mask is None else folded(g, mask)), x)
+
+    def called(self, g: Builder, x: Value, mask: Value | None) -> Value:
+        """The layer's result for a batch of steps."""
+        (promised,) = listed(self.layer.infer(x.type))
+        y: Value = self.layer.lower(g, x, masks=[mask]) if self.layer.reads_masks else self.layer.lower(g, x)
+        return g.refine(y, promised.shape)
+
+
+def taken(g: Builder, x: Value, at: int) -> Value:
+    """One step of [batch, time, ...]."""
+    return g.refine(g.Gather(x, at, axis=1), (x.shape[0], *x.shape[2:]))
+
+
+def within(brick: Brick) -> Iterator[Any]:
+    """A layer, and the layers and activations inside it."""
+    yield brick
+    for value in vars(brick).values():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, (Layer, Activation_)):
+                yield from within(part)
+
+
+def depends_on_others(inner: Layer, rank: int) -> bool:
+    """Whether a sample's result may depend on the other samples of its batch, or the layer counts its calls."""
+    mixes = any(getattr(part, "mixes_samples", False) and part.trainable for part in within(inner))
+    return mixes or along_batch(inner, rank)
+
+
+def all_steps_at_once(inner: Layer) -> TypeGuard[BatchNormalization]:
+    """Whether steps that depend on the batch can be computed together: what one leaves behind is known in advance."""
+    return isinstance(inner, BatchNormalization)
+
+
+def along_batch(inner: Layer, rank: int) -> bool:
+    """Whether something happens along the batch axis of a value of some rank, or is the same all along it.
+
+    Inside a layer that goes from step to step values have an axis less.
+    """
+    parts = list(within(inner))
+    deepest = any(isinstance(part, Recurrent) for part in parts) + sum(isinstance(p, TimeDistributed) for p in parts)
+    firsts = {0, *(depth - rank for depth in range(deepest + 1))}
+    for part in parts:
+        axes = getattr(part, "axis", ())
+        noise = getattr(part, "noise_shape", None)
+        if firsts & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
+            return True
+        if getattr(part, "always_mixes", False):
+            return True
+    return False

@@ -1,0 +1,23 @@
+"""Refuses networks whose weights cannot be held together, before anything is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from ..analysis.shape_inference import TypedNetwork
+from ..core.diagnostics import JsonPath
+from ..ir import Graph
+from ..ir.builder import HEAVIEST, size_text
+
+
+def too_heavy(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonPath, str]]:
+    """Where and why, for the layer with which the weights pass the limit; nothing where they do not."""
+    total = 0
+    for name, value in {**graph.parameters, **graph.states}.items():
+        total += 4 * prod(value.shape) if value.type.is_fixed() else 0
+        if total > HEAVIEST:
+            layer = name.split("/")[0]
+            wanted = f"with {layer!r} the weights take {size_text(total)}, the limit is {size_text(HEAVIEST)}"
+            yield typed.network.paths[layer], f"{wanted} ({name} alone has shape {list(value.shape)})"
+            return

@@ -1,0 +1,61 @@
+"""The slope of a ReLU before a max pooling, taken where there are fewer elements: behind it.
+
+The gradient of the pooling reaches the greatest element of a window alone. There the ReLU's result is the pooling's, so
+`up(dy) * first * (x > 0)` is `up(dy * (y > 0)) * first`: two passes over the image less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...ir import Builder, Graph, Node, Value
+from ..canonicalize import tidy
+
+
+def masked_behind(graph: Graph) -> Graph:
+    """The graph with these slopes behind their poolings."""
+    pools = [node for node in graph.nodes if node.op == "MaxPool"]
+    if not pools or not any(is_step(node) for node in graph.nodes):
+        return graph
+    producers = graph.producers
+    g = Builder.onto(graph)
+    g.nodes = []
+    for node in graph.nodes:
+        with g.origin(node):
+            made = _moved(g, node, producers, pools) if node.op == "Mul" else None
+        g.nodes.append(node if made is None else made)
+    return tidy(replace(graph, gradients=g.gradients).rewired(g.nodes, {}))
+
+
+def is_step(node: Node) -> bool:
+    """1 where the operand is positive, else 0, as the rules emit it."""
+    steep = node.op == "HardSigmoid" and node.attribute("alpha", 0.2) >= 1e30
+    return steep and abs(node.attribute("beta", 0.5)) < 1e-20
+
+
+def _moved(g: Builder, node: Node, producers: dict[Value, Node], pools: list[Node]) -> Node | None:
+    """The last node of the product in another form, those before it emitted."""
+    for spread, slope in (node.inputs, node.inputs[::-1]):
+        step, told = (
+            (None, None) if spread is None or slope is None else (producers.get(slope), g.gradients.get(spread))
+        )
+        if step is None or told is None or told.op != "MaxPool" or not is_step(step) or step.inputs[0] is not told.x:
+            continue
+        y = next(n.outputs[0] for n in pools if n.inputs[0] is told.x and n.attributes == told.attributes)
+        assert spread is not None
+        few = g.Mul(told.dy, g.HardSigmoid(y, **step.attributes))
+        if _again(g, spread, {told.x: told.x, y: y, told.dy: few}, producers) is spread:
+            continue
+        g.gradients[node.outputs[0]] = replace(told, dy=few)
+        return replace(g.nodes.pop(), outputs=node.outputs)
+    return None
+
+
+def _again(g: Builder, value: Value, new: dict[Value, Value], producers: dict[Value, Node]) -> Value:
+    """A value computed once more of what has come in the place of others; itself where it needs none of these."""
+    if value not in new and value in producers:
+        node = producers[value]
+        inputs = [None if x is None else _again(g, x, new, producers) for x in node.inputs]
+        if any(x is not old for x, old in zip(inputs, node.inputs, strict=True)):
+            new[value] = g.refine(g.emit(node.op, *inputs, **node.attributes), value.shape)
+    return new.setdefault(value, value)

@@ -1,0 +1,5 @@
+"""The use cases: one file for each thing a user asks for.
+
+Each function connects the stages: text, network, types, graph, training step, ONNX model, run. The command line and the
+public API call this room.
+"""

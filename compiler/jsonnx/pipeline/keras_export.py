@@ -1,0 +1,95 @@
+"""A spec, a run or a compiled model as a Keras model: its JSON and its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.files import reason, write_atomically
+from ..interop.keras.export import Named, archive_bytes, weights_bytes
+from ..runtime.run_folder import ABOUT, WEIGHTS
+from ..runtime.weight_files import WeightsReport
+from .check import Checked, Spec, check
+from .compile import compiled
+from .graphs import inference_graph
+from .initial_weights import Weights
+from .keras_config import as_keras, keras_variables
+from .trained_model import Deployed
+
+MODEL_FILES = ("model.json", "model.weights.h5")
+"""What a folder gets."""
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """A model as Keras 3 writes it: `config` for `model_from_json`, `weights` for `load_weights`."""
+
+    config: dict[str, Any]
+    weights: bytes
+    weights_report: WeightsReport | None = None
+    """What became of weights that were given; None where all are drawn."""
+
+    def files(self, path: str | os.PathLike[str]) -> list[Path]:
+        """What `save` would write. Raises UsageError."""
+        target = Path(path)
+        if target.suffix.lower() in (".h5", ".hdf5", ".json"):  # nobody means a folder by that
+            help = "name a .keras file, or a folder, which gets model.json and model.weights.h5"
+            raise UsageError("bad-option", f"{str(path)!r}: a model is not exported in this form", help)
+        return [target] if target.suffix.lower() == ".keras" else [target / name for name in MODEL_FILES]
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write a `.keras` archive, or else a folder with `model.json` and `model.weights.h5`. Raises UsageError."""
+        files = self.files(path)
+        if len(files) == 1:
+            write_atomically(files[0], archive_bytes(self.config, self.weights))
+            return files
+        try:
+            Path(path).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError("unwritable-file", f"cannot make the folder {str(path)!r}: {reason(error)}") from error
+        for file, content in zip(
+            files, (json.dumps(self.config, indent=2).encode() + b"\n", self.weights), strict=True
+        ):
+            write_atomically(file, content)
+        return files
+
+
+def to_keras(
+    spec: Spec | Checked, weights: Weights = None, seed: int | None = None, *, partial: bool = False
+) -> KerasModel:
+    """The Keras model of a spec, with the weights that `compile` would take.
+
+    Raises CompileError where Keras has no words for something in it (`not-exportable`), or as `compile` does.
+    """
+    checked = spec if isinstance(spec, Checked) else check(spec)
+    model = compiled(checked, weights, seed, partial=partial)
+    known = model.weights
+    made = as_keras(checked, known)
+    graph = inference_graph(checked)
+    own: dict[str, dict[str, np.ndarray]] = {}
+    for name in (*graph.parameters, *graph.states):
+        layer, _, weight = name.partition("/")
+        own.setdefault(layer, {})[weight] = known[name]
+    named = [Named(name, layer, keras_variables(layer, own.get(name, {}))) for name, layer in made.layers]
+    return KerasModel(made.config, weights_bytes(checked.network.name, named), model.weights_report)
+
+
+def from_source(source: str, weights: str | None = None, seed: int | None = None, partial: bool = False) -> KerasModel:
+    """The Keras model of a spec's file, a RUN folder, or a model that jsonnx compiled (which needs `weights`)."""
+    path = Path(source)
+    if os.path.isdir(path) and (path / ABOUT).exists():
+        deployed = Deployed.open(path)
+        return to_keras(deployed.checked, weights or path / WEIGHTS, seed, partial=partial)
+    if path.suffix.lower() == ".onnx":
+        if weights is None:
+            help = "name the RUN folder in its place, or a file of weights: --weights"
+            message = "a compiled model does not give its weights out as they are in training"
+            raise CompileError([Diagnostic("needs-weights", message, file=source, help=help)])
+        return to_keras(Deployed.open(path).checked, weights, seed, partial=partial)
+    return to_keras(source, weights, seed, partial=partial)

@@ -1,0 +1,46 @@
+"""The trainer that users construct: from a spec, not from a plan."""
+
+from __future__ import annotations
+
+from ..runtime.trainer import Trainer as PlanTrainer
+from .check import Checked, Spec, check
+from .compile import compiled
+from .initial_weights import Weights, start
+from .model import Model
+from .plan_training import plan
+
+
+class Trainer(PlanTrainer):
+    """Trains the network of a spec on stock onnxruntime, as its `training` section says.
+
+    `seed` replaces the spec's; `weights` (arrays by name, or a file of them) those that the spec names, or else the
+    initial ones. They must be all that there are; with `partial` what does not fit is left out and drawn:
+    `weights_report` tells. `scale` is the name of one of the spec's scales. Without `fast` the graphs run as they are,
+    not in the form that suits this machine best. Raises CompileError for a spec that is wrong or a file that does not
+    fit, FeedError for weights that do not fit, UsageError where the provider is not there.
+    """
+
+    def __init__(
+        self,
+        spec: Spec | Checked,
+        provider: str = "cpu",
+        seed: int | None = None,
+        weights: Weights = None,
+        threads: int | None = None,
+        partial: bool = False,
+        scale: str | None = None,
+        fast: bool = True,
+    ) -> None:
+        self._checked = spec if isinstance(spec, Checked) else check(spec, scale=scale)
+        made = plan(self._checked, seed)
+        values = {**made.train.parameters, **made.train.states}
+        wanted = {name: values[name].type for name in made.weight_names}
+        given, self.weights_report = start(self._checked, wanted, weights, partial)
+        super().__init__(made, provider, threads, fast=fast, given=given)
+
+    def model(self) -> Model:
+        """The inference model with the weights as they are now."""
+        return compiled(self._checked, self.weights())
+
+
+__all__ = ["Trainer"]

@@ -1,0 +1,278 @@
+"""Reference pages, made from the bricks: what `jsonnx layers` shows, and docs/layers.md, docs/errors.md and the schema.
+
+`python -m jsonnx.render.reference_pages [FOLDER]` writes the generated files below a folder, the repository's root.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from inspect import cleandoc, getmodule
+from pathlib import Path
+from textwrap import fill, indent
+from typing import Any
+
+from ..core.components import REQUIRED, Attribute, Brick, Family
+from ..frontend.schema.editor_schema import schema_text
+from ..frontend.schema.phrases import expected, shown
+from ..frontend.schema.schema import FAMILIES
+from ..layers import LAYERS, Layer
+from .explanations import EXPLANATIONS
+from .layer_examples import Trial, lowered, operators, trials, weights
+
+EXAMPLES: dict[str, Any] = {
+    "EinsumDense.equation": "...b,bc->...c",
+    "EinsumDense.output_shape": 64,
+    "GroupNormalization.groups": 8,
+    "SpectralNormalization.layer": {"type": "Dense", "units": 16},
+    "TimeDistributed.layer": {"type": "Dense", "units": 16},
+    "activation": "relu",
+    "axis1": 1,
+    "axis2": -1,
+    "destination": -1,
+    "dtype": "float32",
+    "indices_or_sections": 2,
+    "k": 3,
+    "newshape": [-1, 8],
+    "block_size": 2,
+    "num_classes": 10,
+    "ops.argmax.axis": -1,
+    "ops.argmin.axis": -1,
+    "ops.batch_normalization.axis": -1,
+    "ops.broadcast_to.shape": [None, 16, 32],
+    "ops.clip.x_max": 1.0,
+    "ops.clip.x_min": -1.0,
+    "ops.concatenate.axis": -1,
+    "ops.cumprod.axis": -1,
+    "ops.einsum.subscripts": "b...,b...->b",
+    "ops.expand_dims.axis": -1,
+    "ops.get_item.key": [":", "0:8"],
+    "ops.one_hot.num_classes": 10,
+    "ops.pad.pad_width": [[0, 0], [1, 1]],
+    "ops.repeat.axis": 1,
+    "ops.roll.axis": 1,
+    "ops.split.axis": -1,
+    "ops.stack.axis": 1,
+    "ops.take.axis": 1,
+    "ops.take.indices": [0, 2],
+    "ops.take_along_axis.axis": 1,
+    "ops.tensordot.axes": [1, 1],
+    "ops.transpose.axes": [0, 2, 1],
+    "ops.unstack.axis": 1,
+    "ops.unstack.num": 16,
+    "repeats": 2,
+    "shift": 1,
+    "size": 2,
+    "source": 1,
+    "axes": -1,
+    "cell": {"type": "LSTMCell", "units": 16},
+    "cells": [{"type": "LSTMCell", "units": 16}, {"type": "GRUCell", "units": 8}],
+    "dims": [2, 1],
+    "kernel_size": 3,
+    "layer": {"type": "LSTM", "units": 16},
+    "layers": [{"type": "RandomFlip"}, {"type": "RandomRotation", "factor": 0.1}],
+    "n": 4,
+    "pool_size": 2,
+    "rate": 0.5,
+    "target_shape": [4, 8],
+}
+"""Values for arguments that an example needs, of all layers or of one; the others are made from the schema."""
+
+
+def families_of_layers() -> list[tuple[str, list[type[Brick]]]]:
+    """The layers by module, under the first line of its docstring."""
+    groups: dict[str, list[type[Brick]]] = {}
+    for layer in LAYERS:
+        about = (getattr(getmodule(layer), "__doc__", None) or layer.__module__).strip().splitlines()[0]
+        groups.setdefault(about.rstrip("."), []).append(layer)
+    return sorted(groups.items())
+
+
+def names_of(layer: type[Brick]) -> list[str]:
+    """The names that a spec may call a layer by, its own one first."""
+    others = [name for name, known in LAYERS.names.items() if known is layer and name != layer.type_name]
+    return [layer.type_name, *others]
+
+
+def arguments(brick: type[Brick]) -> Iterator[tuple[str, Attribute, str]]:
+    """The arguments with their types in words: those that are needed, the others, those that all layers have."""
+    shared = Layer.attributes if issubclass(brick, Layer) else {}
+    needed = brick.required()
+    for name in sorted(brick.attributes, key=lambda name: (name in shared, name not in needed)):
+        yield name, brick.attributes[name], _words(brick.schema()["properties"][name], brick.attributes[name])
+
+
+def _words(schema: dict[str, Any], attribute: Attribute) -> str:
+    return ", ".join([expected(schema), *_bounds(attribute)])
+
+
+def _bounds(attribute: Attribute) -> list[str]:
+    words = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "greater than",
+        "exclusiveMaximum": "less than",
+    }
+    return [] if attribute.unsupported else [f"{words[key]} {bound}" for key, bound in attribute.bounds.items()]
+
+
+def default_text(brick: type[Brick], name: str) -> str:
+    """The default as it would be written; empty where there is none."""
+    default, form = brick.attributes[name].default, brick.forms()[name]
+    return "" if default is REQUIRED else shown(form.write(form.read(default)))
+
+
+def meaning(attribute: Attribute) -> str:
+    return attribute.doc if attribute.unsupported is None else f"{attribute.doc} {attribute.unsupported}"
+
+
+def needed(layer: type[Brick]) -> dict[str, Any]:
+    """Some values for the arguments that have to be given."""
+    properties = layer.schema()["properties"]
+    known = {name: EXAMPLES.get(f"{layer.type_name}.{name}", EXAMPLES.get(name)) for name in properties}
+    wanted = [*layer.required(), *(name for name in properties if f"{layer.type_name}.{name}" in EXAMPLES)]
+    return {name: _value(properties[name]) if known[name] is None else known[name] for name in dict.fromkeys(wanted)}
+
+
+def example(layer: type[Brick]) -> str:
+    """The shortest way to write a layer."""
+    entry = needed(layer)
+    if issubclass(layer, Layer) and layer.arity[0] > 1:
+        entry = {"from": list("abcde")[: layer.arity[0]]} | entry
+    return json.dumps({"type": layer.type_name, **entry})
+
+
+def shape_rows(layer: type[Brick]) -> list[Trial]:
+    """What the example makes of inputs that suit it."""
+    made = layer(**needed(layer))
+    return trials(made) if isinstance(made, Layer) else []
+
+
+def _value(schema: dict[str, Any]) -> Any:
+    """Some value that the schema allows."""
+    if "anyOf" in schema:
+        return _value(schema["anyOf"][0])
+    if "enum" in schema:
+        return schema["enum"][0]
+    kinds = schema.get("type", "")
+    kind = str(kinds[0] if isinstance(kinds, list) else kinds)
+    if kind == "array":
+        return [_value(schema["items"])] * schema.get("minItems", 1)
+    return {"integer": max(8, schema.get("minimum", 8)), "number": 0.5, "boolean": True}.get(kind, "")
+
+
+# -- for a terminal --------------------------------------------------------------------------------------------------
+
+
+def reference_text(brick: type[Brick]) -> str:
+    """All there is to know about a layer."""
+    lines = [", ".join(names_of(brick)), "", cleandoc(brick.__doc__ or ""), ""]
+    for name, attribute, words in arguments(brick):
+        default = default_text(brick, name)
+        lines.append(f"  {name}: {words}{f' (default {default})' if default else ' (required)'}")
+        lines.append(indent(fill(meaning(attribute), 90), "      "))
+    lines += ["", "Example:", "", f"  {example(brick)}", "", *(f"  {trial}" for trial in shape_rows(brick))]
+    return "\n".join(lines).rstrip()
+
+
+# -- pages -----------------------------------------------------------------------------------------------------------
+
+_GENERATED = "<!-- Made by `make generate`; edit the code it is made from. -->"
+
+
+def layers_page() -> str:
+    """docs/layers.md: every layer with its arguments, and the bricks that go into them."""
+    lines = [
+        "# Layers",
+        "",
+        _GENERATED,
+        "",
+        "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name`, `from`",
+        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. Below its example stands what that makes of",
+        "inputs that suit it (a name in place of a size is any size), its weights, and the operators of its inference.",
+        "The functions of keras.ops, whose types begin with `ops.`, have no weights, and take `name` and `from` alone.",
+        "",
+        *_argument_table(Layer),
+    ]
+    for title, layers in families_of_layers():
+        lines += ["", f"## {title}"]
+        for layer in layers:
+            lines += ["", f"### {', '.join(names_of(layer))}", "", cleandoc(layer.__doc__ or ""), ""]
+            lines += ["```json", example(layer), "```", "", *_behaviour(layer)]
+            own = _argument_table(layer)
+            lines += ["", *own] if own else []
+    for family in FAMILIES:
+        lines += ["", *_family_section(family)]
+    return "\n".join(lines) + "\n"
+
+
+def _behaviour(layer: type[Brick]) -> list[str]:
+    """Shapes, weights and operators of the example, as lines of a list."""
+    made, rows = layer(**needed(layer)), shape_rows(layer)
+    if not isinstance(made, Layer) or not rows:
+        return []
+    graph = lowered(made, rows[0])
+    lines = [f"- `{trial}`" for trial in rows]
+    held = ", ".join(f"`{weight}`" for weight in weights(graph))
+    used = ", ".join(f"`{operator}`" for operator in operators(graph))
+    lines += [f"- weights: {held}"] if held else []
+    return [*lines, f"- operators: {used or 'none'}"]
+
+
+def _argument_table(brick: type[Brick]) -> list[str]:
+    shared = set() if brick is Layer else set(Layer.attributes)
+    rows = [
+        f"| `{name}` | {_cell(words)} | {f'`{default}`' if default else 'required'} | {_cell(meaning(attribute))} |"
+        for name, attribute, words in arguments(brick)
+        for default in [default_text(brick, name)]
+        if name not in shared
+    ]
+    return ["| argument | is | default | meaning |", "| --- | --- | --- | --- |", *rows] if rows else []
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _family_section(family: Family) -> list[str]:
+    """The members of a family, a line each."""
+    lines = [f"## {family.kind.capitalize()}{'es' if family.kind.endswith('s') else 's'}", "", family.doc, ""]
+    lines += ["| name | arguments | is |", "| --- | --- | --- |"]
+    for brick in family:
+        names = [name for name, known in family.names.items() if known is brick]
+        given = ", ".join(
+            f"`{name}`" if attribute.default is REQUIRED else f"`{name}={default_text(brick, name)}`"
+            for name, attribute in brick.attributes.items()
+            if attribute.unsupported is None
+        )
+        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {given} | {_cell(brick.summary())} |")
+    return lines
+
+
+def errors_page() -> str:
+    """docs/errors.md: every code, explained."""
+    lines = ["# Errors", "", _GENERATED, "", "Every diagnostic has a code; `jsonnx explain CODE` shows the same."]
+    for code, about in EXPLANATIONS.items():
+        lines += ["", f"## {code}", "", about.markdown()]
+    return "\n".join(lines) + "\n"
+
+
+def generated() -> dict[str, str]:
+    """The text of every generated file, by its path in the repository."""
+    return {
+        "docs/layers.md": layers_page(),
+        "docs/errors.md": errors_page(),
+        "schemas/model.schema.json": schema_text(),
+    }
+
+
+def main(folder: str = ".") -> None:
+    for path, text in generated().items():
+        file = Path(folder, path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,228 @@
+"""Weights by Keras' names: out of files, and held against what a network wants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
+
+import numpy as np
+
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, listed, suggestion
+from ..core.files import open_file, reason
+from ..core.types import Size, TensorType, shape_text
+from ..interop.string_arrays import as_strings
+from .data_errors import Faults
+from .data_files import read_table
+from .session import element_type
+
+_ANY = TensorType("float32", ())
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Arrays by name, of a .safetensors or .npz file.
+
+    Raises UsageError for a file that cannot be read, CompileError for one that is damaged or has no numbers in it.
+    """
+    with open_file(path) as file:
+        return weights_in(file, os.fspath(path))
+
+
+def weights_in(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
+    """The same of an open file of that name."""
+    faults = Faults(name)
+    try:
+        arrays = _archived(file, name, faults) if name.lower().endswith(".npz") else _tensors(file.read(), faults)
+    except OSError as error:
+        raise UsageError("unreadable-file", f"cannot read {name!r}: {reason(error)}") from error
+    if faults:
+        raise CompileError(faults.found)
+    check_finite(arrays, name)
+    return arrays
+
+
+def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
+    """CompileError where an array of a file holds NaN or infinity."""
+    faults = Faults(file)
+    for key, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            faults.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
+    if faults:
+        raise CompileError(faults.found)
+
+
+def _archived(file: Any, name: str, faults: Faults) -> dict[str, np.ndarray]:
+    table = read_table(file, name, faults)
+    found = {key: table.column(key, _ANY, (), faults) for key in table.names} if table else {}
+    return {key: array for key, array in found.items() if array is not None}
+
+
+def _tensors(data: bytes, faults: Faults) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:  # the latter: an element type NumPy lacks
+        help = "weights are a .safetensors file, or an .npz file of arrays by name"
+        faults.add("damaged-file", f"not a weights file: {error}", help=help)
+        return {}
+
+
+def layer_of(weight: str) -> str:
+    """The layer that a weight's name begins with: `dense` of `dense/kernel`."""
+    return weight.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Weights out of a file by our names, and what else there was in it."""
+
+    arrays: Mapping[str, np.ndarray]
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    """Weights that the file has otherwise, or that cannot be told in it: the end of a sentence."""
+    extra: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The shapes of further arrays, by their paths in the file."""
+    notices: tuple[Diagnostic, ...] = ()
+    """What a user should know of what was taken: warnings."""
+
+    def behind(self, prefix: str) -> Given:
+        """The same for a network that calls all of its layers so, with something before their names."""
+        arrays = {f"{prefix}{name}": array for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, unfit={f"{prefix}{name}": why for name, why in self.unfit.items()})
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What a network takes of weights that it is given, and why it does not take the rest.
+
+    `taken` are names of weights, `missing` those that were not given, `unfit` those that were given otherwise than the
+    network wants them, with the end of a sentence that says how; `extra` are further names that were given.
+    """
+
+    taken: tuple[str, ...]
+    missing: tuple[str, ...]
+    unfit: Mapping[str, str]
+    extra: tuple[str, ...]
+    wanted: Mapping[str, TensorType] = field(repr=False)
+    given: Mapping[str, tuple[int, ...]] = field(repr=False)
+    """The shapes of what was given."""
+    notices: tuple[Diagnostic, ...] = ()
+    """What a user should know of the file that they came from: warnings."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every weight is taken, and nothing was given besides."""
+        return not (self.missing or self.unfit or self.extra)
+
+    def near(self, name: str) -> str | None:
+        """What else a missing weight may be called, or an extra one may have been meant to be."""
+        return suggestion(name, self.extra if name in self.wanted else self.wanted)
+
+    def faults(self, *, strict: bool = True) -> list[Diagnostic]:
+        """Everything that is wrong with what was given; unless `strict`, some may be missing."""
+        faults = Faults()
+        for name in self.extra:
+            help = self.near(name) or f"there are {listed(self.wanted)}"
+            faults.add("weights-mismatch", f"there is no weight {name!r}", help=help)
+        for name in self.wanted:
+            if name in self.unfit:
+                faults.add("weights-mismatch", f"the weight {name!r} {self.unfit[name]}")
+            elif strict and name in self.missing:
+                faults.add("weights-mismatch", f"the weight {name!r} is missing")
+        return faults.found
+
+
+def matched(given: Mapping[str, Any], wanted: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], WeightsReport]:
+    """The given weights that a network wants, in its order and element types, and what became of all of them.
+
+    Raises TypeError for what is no mapping.
+    """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"weights are a dict of arrays by name, got {type(given).__name__}")
+    arrays: dict[str, np.ndarray] = {}
+    unfit: dict[str, str] = {}
+    for name in wanted.keys() & given.keys():
+        try:
+            arrays[name] = _fitted(given[name], wanted[name])
+        except ValueError as error:
+            unfit[name] = str(error)
+    arrays = {name: arrays[name] for name in wanted if name in arrays}
+    return arrays, WeightsReport(
+        taken=tuple(arrays),
+        missing=tuple(name for name in wanted if name not in given),
+        unfit={name: unfit[name] for name in wanted if name in unfit},
+        extra=tuple(name for name in given if name not in wanted),
+        wanted=wanted,
+        given={name: _shape(value) for name, value in given.items()},
+    )
+
+
+def matched_file(given: Given, wanted: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], WeightsReport]:
+    """The same for what a file gives."""
+    arrays, report = matched(given.arrays, wanted)
+    unfit = {**report.unfit, **given.unfit}
+    return arrays, replace(
+        report,
+        missing=tuple(name for name in report.missing if name not in unfit),
+        unfit={name: unfit[name] for name in wanted if name in unfit},
+        extra=(*report.extra, *given.extra),
+        given={**report.given, **given.extra},
+        notices=given.notices,
+    )
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(value)
+    except ValueError:  # ragged
+        return ()
+
+
+def fitting(
+    given: Mapping[str, Any], types: Mapping[str, TensorType], *, strict: bool = True
+) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
+    """The given weights as a network wants them, in its order, and everything that is wrong with them.
+
+    Unless `strict`, some may be missing. Raises TypeError for what is no mapping.
+    """
+    arrays, report = matched(given, types)
+    return arrays, report.faults(strict=strict)
+
+
+def _fitted(value: Any, wanted: TensorType) -> np.ndarray:
+    """The array in the wanted element type. ValueError with the end of a sentence."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError("is ragged: its parts have different lengths") from None
+    if wanted.dtype == "string":
+        array = _strings(array)
+    if not _has_shape(array, wanted):
+        raise ValueError(f"has shape {list(array.shape)}, the network wants {shape_text(wanted.shape)}")
+    if wanted.dtype == "string":
+        return array
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"has {array.dtype} elements, the network wants {wanted.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = array.astype(element_type(wanted.dtype))
+    if cast.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(cast)).any():
+        raise ValueError(f"has values too large for {wanted.dtype}")
+    return cast
+
+
+def _has_shape(array: np.ndarray, wanted: TensorType) -> bool:
+    """Whether an array has the wanted shape; a size that the data decide may be any."""
+    sizes = zip(array.shape, wanted.shape, strict=False)
+    return array.ndim == wanted.rank and all(isinstance(size, Size) or given == size for given, size in sizes)
+
+
+def _strings(array: np.ndarray) -> np.ndarray:
+    """Strings, also where they come as the bytes that files have; no token twice."""
+    strings = as_strings(array) if array.dtype == np.uint8 and array.ndim == 1 else array
+    if strings.dtype.kind not in "UO" or not all(isinstance(item, str) for item in strings.flat):
+        raise ValueError(f"has {array.dtype} elements, the network wants strings")
+    if len(set(strings.flat)) < strings.size:
+        raise ValueError("has a token twice")
+    return strings.astype(object)

@@ -1,0 +1,1 @@
+"""Rewrites for the CPU execution provider of onnxruntime."""

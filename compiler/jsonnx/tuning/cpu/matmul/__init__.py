@@ -1,0 +1,1 @@
+"""Matrix products: fusion, transposition and partition of rows."""

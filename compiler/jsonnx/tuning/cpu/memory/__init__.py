@@ -1,0 +1,1 @@
+"""Where variables are stored: packed vectors and in-place updates."""

@@ -1,0 +1,1 @@
+"""Convolutions and their gradients in onnxruntime's blocked NCHWc layout."""

@@ -1,0 +1,1 @@
+"""Matrix products of unrolled recurrent networks as NCHWc convolutions."""

@@ -1,0 +1,432 @@
+"""Blocks, parameters and repetitions: what they come to, and that it is the same as written out by hand."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from contextlib import suppress
+from typing import Any
+
+import jsonnx
+import pytest
+from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+
+DENSE = {"type": "Dense", "units": 4}
+
+
+def spec(layers: list[Any], **more: Any) -> dict[str, Any]:
+    return {"inputs": {"x": {"shape": [4]}}, "layers": layers, **more}
+
+
+def flat(layers: list[Any], **more: Any) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Name, type and sources of every layer that a sound spec comes to; of a layer called again the one it uses."""
+    network = check(spec(layers, **more)).network
+    return [
+        (call.name, call.layer.type_name if call.owner == call.name else call.owner, call.sources)
+        for call in network.calls
+        if call.layer
+    ]
+
+
+def faults(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(fault.code, fault.path) for fault in jsonnx.validate(document)]
+
+
+# -- blocks ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_block_is_its_layers_under_joined_names() -> None:
+    block = {"layers": [{**DENSE, "name": "1_a"}, DENSE, {"type": "ReLU"}, DENSE]}
+    assert flat([{"type": "b", "name": "s"}, {"type": "b"}, DENSE], blocks={"b": block}) == [
+        ("s_1_a", "Dense", ("x",)),
+        ("s_dense", "Dense", ("s_1_a",)),
+        ("s_re_lu", "ReLU", ("s_dense",)),
+        ("s_dense_1", "Dense", ("s_re_lu",)),
+        ("b_1_a", "Dense", ("s_dense_1",)),
+        ("b_dense", "Dense", ("b_1_a",)),
+        ("b_re_lu", "ReLU", ("b_dense",)),
+        ("b_dense_1", "Dense", ("b_re_lu",)),
+        ("dense", "Dense", ("b_dense_1",)),
+    ]
+
+
+def test_a_block_may_leave_its_layers_their_own_names() -> None:
+    """Called again they are joined, for the first call has the names; in another block they follow its rule."""
+    own = {
+        "parameters": {"n": 0},
+        "names": "own",
+        "layers": [{**DENSE, "name": "d_${n}"}, {"type": "ReLU", "name": "r_${n}"}],
+    }
+    around = {"layers": [{"type": "b", "n": 7}, {**DENSE, "from": "b"}]}
+    layers = [
+        {"type": "b"},
+        {"type": "b", "n": 1},
+        {"type": "Add", "from": ["b", "b_1"]},
+        {"use": "b", "name": "again"},
+    ]
+    assert flat([*layers, {"type": "outer"}], blocks={"b": own, "outer": around}) == [
+        ("d_0", "Dense", ("x",)),
+        ("r_0", "ReLU", ("d_0",)),
+        ("d_1", "Dense", ("r_0",)),
+        ("r_1", "ReLU", ("d_1",)),
+        ("add", "Add", ("r_0", "r_1")),
+        ("again_d_0", "d_0", ("add",)),
+        ("again_r_0", "r_0", ("again_d_0",)),
+        ("outer_d_7", "Dense", ("again_r_0",)),
+        ("outer_r_7", "ReLU", ("outer_d_7",)),
+        ("outer_dense", "Dense", ("outer_r_7",)),
+    ]
+
+
+def test_layers_with_names_of_their_own_are_told_apart_by_parameters() -> None:
+    own = {"names": "own", "layers": [{**DENSE, "name": "d"}]}
+    assert faults(spec([{"type": "b"}, {"type": "b"}], blocks={"b": own})) == [
+        ("duplicate-name", "$.blocks.b.layers[0].name")
+    ]
+    assert faults(spec([{"type": "b"}], blocks={"b": {**own, "names": "mine"}})) == [
+        ("invalid-value", "$.blocks.b.names")
+    ]
+
+
+def test_a_block_has_inputs_and_outputs_by_name() -> None:
+    block = {
+        "inputs": ["left", "right"],
+        "layers": [
+            {"type": "Add", "name": "sum", "from": ["left", "right"]},
+            {"type": "Multiply", "name": "product", "from": ["right", "left"]},
+        ],
+        "outputs": ["product", "sum"],
+    }
+    layers = [
+        {**DENSE, "name": "a"},
+        {**DENSE, "name": "b", "from": "x"},
+        {"type": "pair", "name": "p", "from": ["a", "b"]},
+        {"type": "Concatenate", "from": ["p", "p.sum", "p.product"]},
+    ]
+    assert flat(layers, blocks={"pair": block})[2:] == [
+        ("p_sum", "Add", ("a", "b")),
+        ("p_product", "Multiply", ("b", "a")),
+        ("concatenate", "Concatenate", ("p_product", "p_sum", "p_product")),
+    ]
+
+
+def test_a_result_of_a_block_may_be_its_input_or_a_further_result_of_a_layer() -> None:
+    blocks = {
+        "keep": {"inputs": ["p", "q"], "layers": [{**DENSE, "name": "d", "from": "q"}], "outputs": ["d", "p"]},
+        "state": {"layers": [{"type": "LSTM", "units": 3, "return_state": True}], "outputs": ["lstm", "lstm.state_c"]},
+    }
+    layers = [
+        {**DENSE, "name": "a"},
+        {"type": "keep", "from": ["a", "x"]},
+        {"type": "Add", "name": "s", "from": ["keep", "keep.p"]},
+        {"type": "Reshape", "target_shape": [2, 2]},
+        {"type": "state"},
+        {"type": "Add", "from": ["state", "state.state_c"]},
+    ]
+    found = flat(layers, blocks=blocks, outputs=["add", "state_lstm.state_h"])
+    assert found[2] == ("s", "Add", ("keep_d", "a"))
+    assert found[-1] == ("add", "Add", ("state_lstm", "state_lstm.state_c"))
+
+
+def test_blocks_stand_in_blocks_with_values_of_their_own() -> None:
+    blocks = {
+        "one": {"parameters": {"n": 1, "m": "${n + 1}"}, "layers": [{"type": "Dense", "units": "${n * m}"}]},
+        "two": {"parameters": {"n": 5}, "layers": [{"type": "one", "n": "${n}"}, {"type": "one", "m": 7}]},
+    }
+    network = check(spec([{"type": "two"}, {"type": "two", "n": 2, "name": "t"}], blocks=blocks)).network
+    assert [(call.name, call.layer.units) for call in network.calls] == [  # type: ignore[union-attr]
+        ("two_one_dense", 30),
+        ("two_one_1_dense", 7),
+        ("t_one_dense", 6),
+        ("t_one_1_dense", 7),
+    ]
+    assert network.calls[3].blocks == (("t", "two"), ("t_one_1", "one"))
+
+
+def test_a_use_of_a_block_uses_every_layer_in_it() -> None:
+    blocks = {
+        "inner": {"layers": [{**DENSE, "name": "d"}, {"use": "d", "name": "again"}]},
+        "tower": {"layers": [{"type": "inner"}, {**DENSE, "name": "e"}]},
+    }
+    layers = [
+        {"use": "t", "from": "x"},
+        {"type": "tower", "name": "t", "from": "x"},
+        {"type": "Add", "from": ["t", "t_1"]},
+    ]
+    assert flat(layers, blocks=blocks)[:3] == [
+        ("t_1_inner_d", "t_inner_d", ("x",)),
+        ("t_1_inner_again", "t_inner_d", ("t_1_inner_d",)),
+        ("t_1_e", "t_e", ("t_1_inner_again",)),
+    ]
+
+
+def test_a_block_sees_only_its_own_names() -> None:
+    blocks = {"b": {"layers": [{"type": "Dense", "units": "${width}"}, {"type": "Add", "from": ["dense", "x"]}]}}
+    assert faults(spec([DENSE, {"type": "b"}], blocks=blocks, parameters={"width": 3})) == [
+        ("unknown-name", "$.blocks.b.layers[0].units"),
+        ("unknown-name", "$.blocks.b.layers[1].from[1]"),
+        ("unused-parameter", "$.parameters.width"),
+    ]
+
+
+def test_a_value_that_a_use_gives_is_wrong_at_the_use() -> None:
+    blocks = {
+        "inner": {"parameters": {"n": 1}, "layers": [{"type": "Dense", "units": "${n}"}]},
+        "outer": {"parameters": {"k": -2}, "layers": [{"type": "inner", "n": "${k}"}]},
+    }
+    given = jsonnx.validate(spec([{"type": "outer", "k": -1}], blocks=blocks))
+    assert [(fault.code, fault.path) for fault in given] == [("out-of-range", "$.layers[0].k")]
+    assert [note.path for note in given[0].notes] == [
+        "$.blocks.inner.layers[0].units",
+        "$.blocks.outer.layers[0]",
+        "$.layers[0]",
+    ]
+    assert faults(spec([{"type": "outer"}], blocks=blocks)) == [("out-of-range", "$.blocks.outer.parameters.k")]
+
+
+def test_a_fault_in_a_block_is_told_once() -> None:
+    blocks = {"b": {"layers": [{"type": "Dense", "units": 0}]}}
+    found = jsonnx.validate(spec([{"type": "b", "repeat": 50}, {"type": "b"}], blocks=blocks))
+    assert [(fault.code, fault.path) for fault in found] == [("out-of-range", "$.blocks.b.layers[0].units")]
+    assert found[0].notes[0].message == "in block 'b', used here as 'b'"
+
+
+# -- repeat ----------------------------------------------------------------------------------------------------------
+
+
+def test_repetitions_go_on_from_one_another() -> None:
+    layers = [
+        {**DENSE, "name": "a", "repeat": 2},
+        {"type": "Add", "from": ["a_1", "x"], "repeat": 2},
+        {**DENSE, "name": "b_${index}", "from": "a", "repeat": 2},
+        {"type": "Add", "name": "last", "from": ["add_1", "b_1"]},
+    ]
+    assert flat(layers) == [
+        ("a_1", "Dense", ("x",)),
+        ("a_2", "Dense", ("a_1",)),
+        ("add", "Add", ("a_1", "x")),
+        ("add_1", "Add", ("add", "x")),
+        ("b_0", "Dense", ("a_2",)),
+        ("b_1", "Dense", ("b_0",)),
+        ("last", "Add", ("add_1", "b_1")),
+    ]
+
+
+def test_once_is_the_name_itself_and_never_is_not_there() -> None:
+    layers = [
+        {**DENSE, "name": "a", "repeat": 1},
+        {**DENSE, "name": "gone", "repeat": "${n}"},
+        {**DENSE, "name": "b"},
+        {"type": "Add", "from": ["gone", "b"]},
+        {**DENSE, "repeat": 0},
+    ]
+    found = [("a", "Dense", ("x",)), ("b", "Dense", ("a",)), ("add", "Add", ("a", "b"))]
+    assert flat(layers, parameters={"n": 0}) == found
+
+
+def test_a_block_that_is_repeated_is_called_by_its_last() -> None:
+    blocks = {"b": {"parameters": {"n": 4}, "layers": [{"type": "Dense", "units": "${n}"}]}}
+    layers = [
+        {"type": "b", "name": "s", "n": "${index + 1}", "repeat": 3},
+        {**DENSE, "name": "z"},
+        {"type": "Concatenate", "from": ["s", "s_1", "z"]},
+    ]
+    assert flat(layers, blocks=blocks)[-1][2] == ("s_3_dense", "s_1_dense", "z")
+
+
+# -- parameters ------------------------------------------------------------------------------------------------------
+
+SCALED = spec(
+    [{"type": "Dense", "units": "${deep}"}, {"type": "Activation", "activation": "${function}"}],
+    parameters={"width": 4, "deep": "${2 * width}", "function": "relu", "epochs": 3},
+    scales={"small": {"width": 1}, "large": {"width": 100, "function": "tanh"}},
+    training={"loss": "mse", "epochs": "${epochs}", "optimizer": {"type": "adam", "learning_rate": "${1 / width}"}},
+)
+
+
+def units(**options: Any) -> int:
+    return check(SCALED, **options).network.calls[0].layer.units  # type: ignore[union-attr]
+
+
+def test_parameters_are_given_from_outside() -> None:
+    assert units() == 8
+    assert units(changes=["width=3"]) == 6
+    assert units(changes=["deep=5"]) == 5
+    assert units(scale="large") == 200
+    assert units(scale="large", changes=["width=7"]) == 14
+    assert check(SCALED, scale="small").network.training.optimizer.learning_rate == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"changes": ["widht=3"]}, "there is no parameter 'widht'"),
+        ({"scale": "larg"}, "the spec has no scale 'larg'"),
+    ],
+)
+def test_what_is_not_there_cannot_be_given(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told) as error:
+        check(SCALED, **options)
+    assert "did you mean" in str(error.value.diagnostic.help)
+
+
+def test_a_wrong_value_is_told_with_what_gave_it() -> None:
+    (fault,) = jsonnx.validate(SCALED | {"scales": {"none": {"function": "rely"}}}, scale="none")
+    assert fault.path == "$.parameters.function"
+    assert fault.notes[-1].message == "changed by the scale 'none'"
+
+
+def test_a_model_gives_back_the_spec_that_made_it() -> None:
+    model = jsonnx.compile(SCALED, scale="large")
+    told = json.loads(next(p.value for p in model.proto.metadata_props if p.key == "jsonnx.spec"))
+    assert told["parameters"]["width"] == 100
+    assert told["scales"] == SCALED["scales"]
+    assert jsonnx.compile(told).to_bytes() == model.to_bytes()
+
+
+def test_a_run_is_resumed_where_the_layers_are_the_same() -> None:
+    written = spec([{"type": "Dense", "units": 8}, {"type": "Activation", "activation": "relu"}])
+    written["training"] = {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": 0.25}}
+    by_hand, whole = plan(check(written)), plan(check(SCALED))
+    assert whole.fingerprint == by_hand.fingerprint
+    assert plan(check(SCALED, changes=["width=5"])).fingerprint != by_hand.fingerprint
+    assert plan(check(SCALED, changes=["epochs=9"])).fingerprint == by_hand.fingerprint
+
+
+# -- the same as by hand ---------------------------------------------------------------------------------------------
+
+
+def drawn(draw: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A spec with blocks, drawn at random, and the same layers written one by one."""
+    width, times = draw.randrange(2, 6), draw.randrange(4)
+    deep = {
+        "parameters": {"units": 3, "times": 1},
+        "inputs": ["a", "b"],
+        "layers": [
+            {"type": "Add", "name": "1_sum", "from": ["a", "b"]},
+            {"type": "Dense", "units": "${units}", "repeat": "${times}", "use_bias": draw.random() < 0.5},
+            {"type": "Dense", "name": "2_out", "units": "${width}", "activation": "relu"},
+        ],
+    }
+    deep["parameters"]["width"] = width
+    layers: list[dict[str, Any]] = [{"type": "Dense", "name": "stem", "units": "${width}"}]
+    by_hand: list[dict[str, Any]] = [{"type": "Dense", "name": "stem", "units": width}]
+    last, other = "stem", "stem"
+    for number in range(draw.randrange(1, 4)):
+        name = f"s{number}"
+        layers.append({"type": "deep", "name": name, "units": number + 1, "times": times, "from": [last, other]})
+        by_hand.append({"type": "Add", "name": f"{name}_1_sum", "from": [last, other]})
+        for k in range(times):
+            unnamed = {"type": "Dense", "name": f"{name}_dense" + (f"_{k}" if k else ""), "units": number + 1}
+            by_hand.append(unnamed | {"use_bias": deep["layers"][1]["use_bias"]})
+        by_hand.append({"type": "Dense", "name": f"{name}_2_out", "units": width, "activation": "relu"})
+        layers[-1]["from"] = [last if last == "stem" else f"s{number - 1}", other]
+        last = f"{name}_2_out"
+    return spec(layers, blocks={"deep": deep}, parameters={"width": width}), by_hand
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_blocks_compile_to_the_bytes_of_what_is_written_by_hand(seed: int) -> None:
+    document, by_hand = drawn(random.Random(seed))
+    protos = [jsonnx.compile(written).proto for written in (document, spec(by_hand))]
+    for proto in protos:
+        del proto.metadata_props[:]  # the spec itself is there
+    assert protos[0].SerializeToString(deterministic=True) == protos[1].SerializeToString(deterministic=True)
+
+
+# -- bombs -----------------------------------------------------------------------------------------------------------
+
+
+def nested(entry: Any, depth: int = 40) -> dict[str, Any]:
+    """Blocks, each of which holds what `entry` makes of the one before."""
+    blocks: dict[str, Any] = {"b0": {"parameters": {"n": 1}, "layers": [DENSE]}}
+    for number in range(1, depth):
+        blocks[f"b{number}"] = {"parameters": {"n": 1}, "layers": entry(f"b{number - 1}")}
+    return spec([{"type": f"b{depth - 1}"}], blocks=blocks)
+
+
+LAUGHS = {f"b{n}": [f"${{b{n - 1}}}" if n else 1] * 10 for n in range(12)}
+TEXTS = {f"b{n}": f"${{b{n - 1}}}${{b{n - 1}}}" if n else "text" for n in range(40)}
+DEEP = {f"b{n}": [f"${{b{n - 1}}}" if n else 1] for n in range(500)}
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "seconds"),
+    [
+        (nested(lambda name: [{"type": name, "repeat": 10**9}]), "too-large", 0.5),
+        (nested(lambda name: [{"type": name}] * 10), "too-large", 0.5),
+        (nested(lambda name: [{"type": name, "n": "${n * 2}"}, {"type": name, "n": "${n * 2 + 1}"}]), "too-large", 9),
+        (spec([{**DENSE, "repeat": 10**9}]), "too-large", 0.2),
+        (spec([{**DENSE, "units": "${index}", "repeat": 10**18}]), "too-large", 0.2),
+        (spec([{**DENSE, "units": "${b11}"}], parameters=LAUGHS), "too-large", 0.5),
+        (spec([{**DENSE, "units": "${b39}"}], parameters=TEXTS), "invalid-expression", 0.5),
+        (spec([{**DENSE, "units": "${b499}"}], parameters=DEEP), "too-deep", 1),
+        (spec([{**DENSE, "units": "${a}", "repeat": 9000}], parameters={"a": list(range(1000))}), "too-large", 2),
+        (nested(lambda name: [{"type": name}], 9000), "too-deep", 9),
+    ],
+)
+def test_what_would_grow_beyond_bounds_is_refused_at_once(document: Any, code: str, seconds: float) -> None:
+    check(spec([DENSE]))
+    start = time.process_time()
+    found = [fault.code for fault in jsonnx.validate(document)]
+    assert time.process_time() - start < seconds
+    assert code in found
+
+
+def test_the_number_and_the_limit_are_told() -> None:
+    (fault,) = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
+    assert fault.message == "this comes to 1,000,000,000 layers, more than 100,000"
+
+
+def test_blocks_that_go_round_in_a_circle_are_named() -> None:
+    count = 3000
+    blocks = {f"b{n}": {"layers": [{"type": f"b{(n + 1) % count}"}]} for n in range(count)}
+    (fault,) = jsonnx.validate(spec([{"type": "b0"}], blocks=blocks))
+    assert fault.code == "cycle"
+    assert "b0 -> b1 -> b2" in fault.message
+
+
+def test_entries_that_only_pass_on_go_round_in_a_circle() -> None:
+    layers = [{**DENSE, "name": "a", "from": "b", "repeat": 0}, {**DENSE, "name": "b", "from": "a", "repeat": 0}]
+    found = jsonnx.validate(spec([*layers, {**DENSE, "from": "a"}]))
+    assert [fault.code for fault in found] == ["cycle"]
+
+
+def test_a_long_chain_of_entries_that_are_not_there() -> None:
+    layers = [{**DENSE, "name": f"g{n}", "from": f"g{n + 1}", "repeat": 0} for n in range(5000)]
+    whole = [{**DENSE, "from": "g0"}, *layers, {**DENSE, "name": "g5000", "from": "x"}]
+    assert flat(whole, outputs="dense")[-1][2] == ("g5000",)
+
+
+# -- rubbish ---------------------------------------------------------------------------------------------------------
+
+
+def test_anything_may_stand_anywhere() -> None:
+    """Parts of a sound spec, one replaced by something else: faults, or none, and never an exception."""
+    sound = nested(lambda name: [{"type": name, "n": "${n}", "name": "k", "from": "input"}], 3)
+    sound["blocks"]["b1"] |= {"inputs": ["input"], "outputs": ["k"], "description": "x"}
+    sound |= {"parameters": {"p": 1, "q": [1, "${p}"]}, "scales": {"s": {"p": 2}}, "outputs": ["b2"]}
+    sound["layers"] += [{"type": "Dense", "name": "d${p}", "units": "${q[0]}", "repeat": 2}, {"use": "b2", "from": "x"}]
+    paths = list(places(sound))
+    things = [None, True, -1, 1.5, 10**30, "", "x", "${", "${p}", "${zz}", "a.b", [], [[]], ["x", 3], {}, {"type": []}]
+    for path in paths:
+        for thing in things:
+            with suppress(CompileError):
+                check(replaced(sound, path, thing))
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Any:
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], thing: Any) -> Any:
+    if not path:
+        return thing if isinstance(thing, dict) else {"layers": thing}
+    copy = value.copy()
+    copy[path[0]] = thing if len(path) == 1 else replaced(value[path[0]], path[1:], thing)
+    return copy

@@ -1,0 +1,176 @@
+"""The published schema: that it is one, and that any validator judges by it as we do."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonnx.core.diagnostics import CompileError, Report
+from jsonnx.frontend.json_reader import read_text
+from jsonnx.frontend.schema.editor_schema import INNER_REFERENCE, WITHIN, published, schema_text
+from jsonnx.frontend.schema.errors import check
+from jsonnx.frontend.schema.schema import INNER_NAME, NAME, PARAMETER_NAME, REFERENCE, schema
+from jsonnx.pipeline.check import validate
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).parents[3]
+SPECS = [*sorted((ROOT / "samples").glob("*.json")), *sorted((ROOT / "tests/diagnostics").glob("*.json"))]
+
+STRICTER = {
+    "beyond_float32": "JSON Schema has no size of numbers",
+    "units_out_of_range": "JSON Schema has no size of numbers",
+    "names": "Python's regular expressions take a last line end for the end",
+}
+"""Where a part of a spec is refused that a plain validator lets through, and why."""
+
+
+def accepts(document: Any) -> bool:
+    report = Report()
+    check(document, report)
+    return not report.errors()
+
+
+def test_the_schema_is_valid_2020_12() -> None:
+    Draft202012Validator.check_schema(schema())
+    Draft202012Validator.check_schema(published())
+    assert json.loads(schema_text()) == published()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
+def test_a_plain_validator_gives_our_verdict(spec: Path) -> None:
+    try:
+        document = read_text(spec.read_bytes()).value
+    except CompileError:
+        pytest.skip("no JSON")
+    plain = Draft202012Validator(schema())
+    parts = [document]
+    if isinstance(document, dict) and isinstance(document.get("layers"), list):
+        parts += [{**document, "layers": [layer]} for layer in document["layers"]]
+    for part in parts:
+        if plain.is_valid(part) != accepts(part):
+            assert spec.stem in STRICTER
+            assert not accepts(part)
+
+
+WRITTEN = {
+    "inputs": {"x": {"shape": ["${size}"]}},
+    "parameters": {"size": 4, "function": "relu", "rates": [0.1, 0.2]},
+    "scales": {"large": {"size": 8}},
+    "blocks": {
+        "b": {
+            "parameters": {"n": 4},
+            "layers": [
+                {"type": "Dense", "name": "1_a", "units": "${n}", "use_bias": "${n}", "activation": "${n}"},
+                {
+                    "type": "Dense",
+                    "units": 4,
+                    "from": "1_a",
+                    "kernel_initializer": {"type": "constant", "value": "${n}"},
+                },
+                {"use": "1_a", "repeat": "${n}"},
+            ],
+            "outputs": "dense",
+        }
+    },
+    "layers": [
+        {"type": "b", "name": "s_${index}", "n": "${size}", "repeat": 2},
+        {"type": "Reshape", "target_shape": ["${size}", 1]},
+        {"type": "Conv1D", "filters": 4, "kernel_size": "${size // 2}", "padding": "${padding}"},
+    ],
+    "outputs": ["${function}"],
+    "labels": "${names}",
+    "training": {"loss": "mse", "epochs": "${size}", "optimizer": {"type": "adam", "learning_rate": "${rates[0]}"}},
+}
+
+
+def test_the_published_schema_has_blocks_and_expressions() -> None:
+    plain = Draft202012Validator(published())
+    assert [error.message for error in plain.iter_errors(WRITTEN)] == []
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
+def test_the_published_schema_takes_what_the_strict_one_takes(spec: Path) -> None:
+    try:
+        document = read_text(spec.read_bytes()).value
+    except CompileError:
+        pytest.skip("no JSON")
+    if Draft202012Validator(schema()).is_valid(document):
+        assert Draft202012Validator(published()).is_valid(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("layers", 1, "target_shape"), "4"),
+        (("layers", 2, "filters"), 0),
+        (("layers", 2, "filtres"), 3),
+        (("layers", 0, "repeat"), -1),
+        (("blocks", "b", "layers", 0, "units"), "n"),
+        (("blocks", "b", "layer"), []),
+        (("blocks", "b", "layers", 0, "activation"), "rely"),
+        (("training", "epochs"), 0.5),
+        (("parameters", "size"), {}),
+        (("layers", 2, "type"), 3),
+    ],
+)
+def test_the_published_schema_still_refuses(path: tuple[str | int, ...], value: Any) -> None:
+    document = json.loads(json.dumps(WRITTEN))
+    inside = document
+    for step in path[:-1]:
+        inside = inside[step]
+    inside[path[-1]] = value
+    assert not Draft202012Validator(published()).is_valid(document)
+
+
+def test_every_place_that_we_blame_a_plain_validator_blames_too() -> None:
+    document = json.loads((ROOT / "tests/diagnostics/wrong_type.json").read_text("utf-8"))
+    plain = {error.json_path for error in Draft202012Validator(schema()).iter_errors(document)}
+    report = Report()
+    check(document, report)
+    assert {found.path for found in report} <= plain
+
+
+def test_every_pattern_is_linear() -> None:
+    """One class repeated at most: nothing to backtrack over."""
+    patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', schema_text()))
+    known = [of["pattern"] for of in (INNER_NAME, INNER_REFERENCE, NAME, PARAMETER_NAME)]
+    assert patterns == {json.dumps(pattern)[1:-1] for pattern in (*known, WITHIN)}
+    start = time.perf_counter()
+    assert not re.search(str(REFERENCE["pattern"]), "a" * 1_000_000 + "!")
+    assert time.perf_counter() - start < 1
+
+
+def test_every_attribute_is_described() -> None:
+    undescribed = [
+        (name, key)
+        for name, of in schema()["$defs"].items()
+        for key, value in of.get("properties", {}).items()
+        if key not in ("type", "name", "from") and "description" not in value and "$ref" not in value
+    ]
+    assert undescribed == []
+
+
+def test_nothing_is_fetched_for_a_reference_in_a_spec() -> None:
+    document = {"$schema": "http://127.0.0.1:9/schema", "$ref": "file:///etc/passwd", "inputs": {}, "layers": []}
+    assert "unknown-key" in {found.code for found in validate(document)}
+
+
+def test_a_thousand_layers_are_checked_in_less_than_a_second() -> None:
+    layer = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}
+    text = json.dumps({"inputs": {"x": {"shape": [8, 8, 4]}}, "layers": [layer] * 1000}, indent=1)
+    validate(text[:1])
+    start = time.process_time()
+    assert validate(text) == []
+    assert time.process_time() - start < 1
+
+
+def test_thousands_of_faults_are_found_in_less_than_three_seconds() -> None:
+    layers = [{"type": f"Dens{index}", "units": 3, "from": f"d{index}"} for index in range(3000)]
+    text = json.dumps({"inputs": {"x": {"shape": [4]}}, "layers": layers})
+    start = time.process_time()
+    assert len(validate(text)) == 6000
+    assert time.process_time() - start < 3

@@ -1,0 +1,196 @@
+"""The canonical text: the same value, the same numbers, whatever the document; and one text for one value."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonnx.frontend.formatter import WIDTH, formatted
+from jsonnx.frontend.json_reader import from_value, read_text
+
+ROOT = Path(__file__).parents[2]
+
+NUMBERS = [
+    "0",
+    "-0",
+    "1e-3",
+    "0.0010",
+    "1E+5",
+    "9223372036854775807",
+    "-12345678901234567890123",
+    "0.1",
+    "3",
+    "-7.25e0",
+]
+WORDS = ["Dense", "x", "type", "name", "from", "layers", "é", "\u2028", "\u202e", "🙂", '"', "\\", "\n", "a b", "units"]
+
+
+def fmt(text: str) -> str:
+    return formatted(read_text(text))
+
+
+def exact(text: str) -> Any:
+    """The value with numbers as they are written."""
+    return json.loads(text, parse_int=lambda token: ("number", token), parse_float=lambda token: ("number", token))
+
+
+def rendered(value: Any, rng: random.Random) -> str:
+    """A value as JSON with whitespace and escapes anywhere."""
+
+    def space() -> str:
+        return rng.choice(["", "", " ", "\n", "\t ", "\r\n"])
+
+    def string(text: str) -> str:
+        return json.dumps(text, ensure_ascii=rng.random() < 0.5)
+
+    if isinstance(value, tuple):
+        return value[1]
+    if isinstance(value, str):
+        return string(value)
+    if isinstance(value, list):
+        return "[" + ",".join(space() + rendered(item, rng) + space() for item in value) + "]"
+    if isinstance(value, dict):
+        items = [f"{space()}{string(k)}{space()}:{space()}{rendered(v, rng)}{space()}" for k, v in value.items()]
+        return "{" + ",".join(items) + "}"
+    return json.dumps(value)
+
+
+def drawn(rng: random.Random, depth: int = 0) -> Any:
+    kind = rng.random()
+    if depth < 4 and kind < 0.3:
+        long = [rng.choice(WORDS)] * 40
+        return rng.choice([[], long, [drawn(rng, depth + 1) for _ in range(3)]])
+    if depth < 4 and kind < 0.65:
+        return {rng.choice(WORDS) + rng.choice(["", "1"]): drawn(rng, depth + 1) for _ in range(rng.randrange(6))}
+    return rng.choice([("number", rng.choice(NUMBERS)), rng.choice(WORDS) * rng.choice([1, 1, 30]), True, False, None])
+
+
+def document(rng: random.Random) -> Any:
+    """Something like a spec, with anything anywhere."""
+    keys = ["training", "zzz", "labels", "outputs", "layers", "inputs", "blocks", "scales", "parameters", "name"]
+    made: dict[str, Any] = {key: drawn(rng) for key in rng.sample(keys, rng.randrange(len(keys)))}
+    if rng.random() < 0.7:
+        more = [
+            {"name": "n", "units": ("number", "1e0"), "type": rng.choice(["Dense", "LSTM", "Bidirectional", "mine"])}
+        ]
+        made["layers"] = [*more, {"activation": drawn(rng), "type": "Conv2D", "layer": drawn(rng)}]
+    if rng.random() < 0.5:
+        made["training"] = {"optimizer": {"epsilon": drawn(rng), "type": "adam", "x": drawn(rng)}, "loss": drawn(rng)}
+    return made
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, the order of keys apart."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_value_stays_and_formatting_again_changes_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    value = document(rng) if seed % 4 else drawn(rng)
+    text = rendered(value, rng)
+    once = fmt(text)
+    assert same(exact(once), value)
+    assert fmt(once) == once
+    assert fmt(rendered(value, rng)) == once  # whatever the layout
+    assert once.endswith("\n")
+    assert not once.endswith("\n\n")
+
+
+def test_a_line_is_as_wide_as_it_may_be_and_no_wider() -> None:
+    for size in range(60, 140):
+        key = "k" * size
+        text = fmt(json.dumps({"zzz": {key: ["a", "b"]}, "more": 1}))
+        widest = max(map(len, text.splitlines()))
+        assert widest <= WIDTH or size > WIDTH - 14
+        flat = f'  "zzz": {{"{key}": ["a", "b"]}},'
+        assert (flat in text.splitlines()) == (len(flat) <= WIDTH)
+
+
+def test_a_layer_that_goes_on_in_further_lines_is_no_wider_either() -> None:
+    for size in range(110):
+        layer = {"type": "Dense", "name": "n" * 60, "kernel_initializer": "a" * 20, "bias_initializer": "b" * size}
+        text = fmt(json.dumps({"layers": [layer, layer]}))
+        assert max(map(len, text.splitlines())) <= WIDTH or size > WIDTH - 30
+        assert fmt(text) == text
+
+
+def test_long_lists_of_scalars_are_filled() -> None:
+    text = fmt(json.dumps({"labels": [str(number) for number in range(1000, 1100)]}))
+    lines = text.splitlines()[2:-2]
+    assert len(lines) == 8
+    assert all(WIDTH - 8 <= len(line) <= WIDTH for line in lines[:-1])
+
+
+def test_each_layer_has_a_line() -> None:
+    assert fmt('{"layers":[{"type":"Flatten"},{"type":"Flatten"}]}').count("\n") == 6
+    block = '{"blocks":{"b":{"layers":[{"type":"Flatten"}],"inputs":["x"]}}}'
+    assert fmt(block).splitlines()[3:6] == [
+        '      "inputs": ["x"],',
+        '      "layers": [',
+        '        {"type": "Flatten"}',
+    ]
+
+
+def test_keys_come_in_the_order_of_the_language() -> None:
+    spec = {
+        "unknown": 1,
+        "training": {"batch_size": 2, "optimizer": {"epsilon": 1, "type": "Adam"}, "loss": "mse", "data": {"y": 1}},
+        "labels": ["b", "a"],
+        "outputs": ["b"],
+        "layers": [
+            {"activation": "relu", "repeat": 2, "from": "x", "name": "a", "units": 2, "type": "Dense"},
+            {"gamma": 1, "alpha": 2, "type": "mine", "beta": 3},
+            {"from": "x", "use": "a", "name": "b"},
+            {"layer": {"units": 1, "type": "LSTM"}, "type": "Bidirectional"},
+        ],
+        "inputs": {"z": {"dtype": "int32", "shape": []}, "a": {"shape": [1]}},
+        "blocks": {"mine": {"layers": [], "outputs": "x", "parameters": {"beta": 0, "alpha": 0}}},
+        "scales": {},
+        "parameters": {},
+        "description": "",
+        "name": "n",
+        "version": 1,
+        "$schema": "s",
+    }
+    read = json.loads(formatted(from_value(spec)))
+    top = ["$schema", "version", "name", "description", "parameters", "scales", "blocks", "inputs", "layers", "outputs"]
+    assert list(read) == [*top, "labels", "training", "unknown"]
+    assert [list(entry) for entry in read["layers"]] == [
+        ["type", "name", "from", "repeat", "units", "activation"],
+        ["type", "beta", "alpha", "gamma"],
+        ["use", "name", "from"],
+        ["type", "layer"],
+    ]
+    assert list(read["layers"][3]["layer"]) == ["type", "units"]
+    assert list(read["inputs"]) == ["z", "a"]  # which is the order of the model's inputs
+    assert list(read["inputs"]["z"]) == ["shape", "dtype"]
+    assert list(read["blocks"]["mine"]) == ["parameters", "layers", "outputs"]
+    assert list(read["training"]) == ["data", "loss", "optimizer", "batch_size"]
+    assert list(read["training"]["optimizer"]) == ["type", "epsilon"]
+    assert read == spec
+
+
+def test_every_brick_of_the_wrong_documents_survives() -> None:
+    for path in sorted((ROOT / "tests/diagnostics").glob("*.json")):
+        text = path.read_bytes()
+        try:
+            source = read_text(text)
+        except Exception:
+            continue
+        assert same(exact(formatted(source)), exact(source.text)), path
+
+
+def test_a_large_document() -> None:
+    layers = [{"type": "Dense", "units": number, "from": [f"d{number}"] * 30} for number in range(2_000)]
+    text = json.dumps({"inputs": {"x": {"shape": [1]}}, "layers": layers})
+    once = fmt(text)
+    assert same(exact(once), exact(text))
+
+
+def test_the_deepest_document_there_may_be() -> None:
+    text = "[" * 64 + "]" * 64
+    assert exact(fmt(text)) == exact(text)

@@ -1,0 +1,548 @@
+"""The reader of JSON text: every family of bad text, where it says the fault is, and where it says values stand."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import io
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonnx.core.diagnostics import CompileError, Diagnostic, UsageError
+from jsonnx.frontend import json_reader
+from jsonnx.frontend.json_reader import Limits, from_value, read_file, read_text
+
+SPEC = """{
+  "name": "m\\u00fcll \\ud83d\\ude00 \\"x\\" é",
+  "inputs": {"image": {"shape": [28, 28, 1], "dtype": "float32"}},
+  "layers": [
+    {"type": "Dense", "units": 10, "rate": 2.5e-3, "bias": true, "init": null},\r
+    {"type": "Dense", "units": -1, "tags": [], "extra": {}}
+  ]
+}"""
+
+
+def fault(text: str | bytes, **limits: int) -> Diagnostic:
+    with pytest.raises(CompileError) as caught:
+        read_text(text, "net.json", Limits(**limits))
+    (found,) = caught.value.diagnostics
+    assert found.file == "net.json"
+    return found
+
+
+def place(text: str | bytes, **limits: int) -> str:
+    found = fault(text, **limits)
+    return f"{found.code} {found.line}:{found.column}"
+
+
+# A1 and A3 to A18: text, code and place, a word of the message or help
+BAD: dict[str, list[tuple[str | bytes, str, str]]] = {
+    "A1 nothing": [
+        ("", "empty-document 1:1", "empty"),
+        (b"", "empty-document 1:1", "empty"),
+        ("  \n\t ", "empty-document 1:1", "empty"),
+        (b"\xef\xbb\xbf", "empty-document 1:1", "empty"),
+    ],
+    "A3 garbage after the document": [
+        ("{} x", "invalid-json 1:4", "end of the document, found 'x'"),
+        ("{}\n{}", "invalid-json 2:1", "end of the document, found '{'"),
+        ("{}}", "invalid-json 1:3", "found '}'"),
+        ("[]]", "invalid-json 1:3", "found ']'"),
+        ("1 2", "invalid-json 1:3", "found '2'"),
+        ("{},", "invalid-json 1:3", "found ','"),
+        ("{} // end", "invalid-json 1:4", "comment"),
+        ("{}\0", "invalid-json 1:3", "U+0000"),
+    ],
+    "A4 habits": [
+        ('{"a": 1,}', "invalid-json 1:8", "trailing comma"),
+        ('{"a": [1,\n 2,\n]}', "invalid-json 2:3", "trailing comma"),
+        ('{\n  // note\n  "a": 1}', "invalid-json 2:3", "no comments"),
+        ('{"a": 1 /* note */}', "invalid-json 1:9", "no comments"),
+        ('{"a": # note\n1}', "invalid-json 1:7", "no comments"),
+        ("{'a': 1}", "invalid-json 1:2", "double quotes"),
+        ("{\"a\": 'b'}", "invalid-json 1:7", "double quotes"),
+        ('{"a": “b”}', "invalid-json 1:7", "plain double quote"),
+        ('{"a": True}', "invalid-json 1:7", "true, false and null"),
+        ('{"a": None}', "invalid-json 1:7", "'None'"),
+        ('{"a": undefined}', "invalid-json 1:7", "'undefined'"),
+        ('{"a": 0x1F}', "invalid-json 1:7", "hexadecimal"),
+        ('{"a": 012}', "invalid-json 1:7", "leading zero"),
+        ('{"a": -012.5}', "invalid-json 1:7", "leading zero"),
+        ('{"a": +1}', "invalid-json 1:7", "plus sign"),
+        ('{"a": .5}', "invalid-json 1:7", "point"),
+        ('{"a": 5.}', "invalid-json 1:7", "point"),
+        ('{"a": 1_000}', "invalid-json 1:7", "'1_000'"),
+        ("{a: 1}", "invalid-json 1:2", "the key 'a' is not in double quotes"),
+        ("{1: 1}", "invalid-json 1:2", "the key '1' is not in double quotes"),
+        ('{"a": relu}', "invalid-json 1:7", "text stands in double quotes"),
+        ('{"a" = 1}', "invalid-json 1:6", "colon"),
+        ('{"a": 1\n "b": 2}', "invalid-json 2:2", "a comma is missing"),
+        ("[1 2]", "invalid-json 1:4", "a comma is missing"),
+        ('{"a":\u00a01}', "invalid-json 1:6", "U+00A0"),
+        ("[1,\u200b2]", "invalid-json 1:4", "U+200B"),
+        ("[1]\ufeff", "invalid-json 1:4", "U+FEFF"),
+    ],
+    "A5, A6 duplicate keys": [
+        ('{"units": 1,\n "units": 2}', "duplicate-key 2:2", "'units'"),
+        ('{"units": 1, "\\u0075nits": 2}', "duplicate-key 1:14", "'units'"),
+        ('{"": 1, "": 1}', "duplicate-key 1:9", "''"),
+        ('{"a": [0, {"b": 1, "b": 1}]}', "duplicate-key 1:20", "'b'"),
+    ],
+    "A7, A8, A9, A10 numbers": [
+        ("NaN", "invalid-number 1:1", "finite"),
+        ("[Infinity]", "invalid-number 1:2", "finite"),
+        ("[1, -Infinity]", "invalid-number 1:5", "finite"),
+        ("[nan]", "invalid-number 1:2", "finite"),
+        ("[inf]", "invalid-number 1:2", "finite"),
+        ("[1e999]", "invalid-number 1:2", "out of range"),
+        ("[-1E+999]", "invalid-number 1:2", "out of range"),
+        ("[1e-999]", "invalid-number 1:2", "out of range"),
+        ("[-0.0001e-400]", "invalid-number 1:2", "out of range"),
+        ("1E400", "invalid-number 1:1", "out of range"),
+        ("[" + "9" * 5000 + "]", "invalid-number 1:2", "5,000"),
+        ("[0.1" + "0" * 700 + "]", "invalid-number 1:2", "703"),
+    ],
+    "A11 depth": [
+        ("[" * 65, "too-deep 1:65", "64"),
+        ("[" * 100_000, "too-deep 1:65", "64"),
+        ('{"a":' * 10_000, "too-deep 1:321", "64"),
+        ("[" * 65 + "]" * 65, "too-deep 1:65", "64"),
+        ("[" * 64, "invalid-json 1:65", "the text ends"),
+    ],
+    "A13, A14 encodings": [
+        (b'{"a": "\xff"}', "invalid-encoding 1:8", "byte offset 7 (0xff)"),
+        (b'{\n "\xc3\xa9": "\xc0\xaf"}', "invalid-encoding 2:8", "byte offset 10 (0xc0)"),
+        (b'["\x80"]', "invalid-encoding 1:3", "byte offset 2 (0x80)"),
+        (b'["\xed\xa0\x80"]', "invalid-encoding 1:3", "byte offset 2 (0xed)"),
+        (b'["\xf4\x90\x80\x80"]', "invalid-encoding 1:3", "byte offset 2 (0xf4)"),
+        (b'\xef\xbb\xbf["\xe9"]', "invalid-encoding 1:3", "byte offset 5 (0xe9)"),
+        (b'["\xe2\x82', "invalid-encoding 1:3", "byte offset 2 (0xe2)"),
+        ('{"a": 1}'.encode("utf-16"), "invalid-encoding 1:1", "UTF-16"),
+        ('{"a": 1}'.encode("utf-16-le"), "invalid-encoding 1:1", "UTF-16"),
+        ('{"a": 1}'.encode("utf-16-be"), "invalid-encoding 1:1", "UTF-16"),
+        ('{"a": 1}'.encode("utf-32"), "invalid-encoding 1:1", "UTF-32"),
+        ('{"a": 1}'.encode("utf-32-le"), "invalid-encoding 1:1", "UTF-32"),
+        ('{"a": 1}'.encode("utf-32-be"), "invalid-encoding 1:1", "UTF-32"),
+    ],
+    "A15 surrogates": [
+        ('{"a": "\\ud800"}', "invalid-encoding 1:8", "lone surrogate"),
+        ('{"x\\udfaa": 1}', "invalid-encoding 1:4", "lone surrogate"),
+        ('["\\ud83d\\u0041"]', "invalid-encoding 1:3", "lone surrogate"),
+        ('["\\ud83d\\ud83d\\ude00"]', "invalid-encoding 1:3", "lone surrogate"),
+        ('["\\ude00\\ud83d"]', "invalid-encoding 1:3", "lone surrogate"),
+        ('["\ud800"]', "invalid-encoding 1:3", "byte offset 2"),
+    ],
+    "A16 characters that do not show": [
+        ("[\u202etxt]", "invalid-json 1:2", "U+202E"),
+        ("[1,\x00]", "invalid-json 1:4", "U+0000"),
+        ("[a\u0430\u202e]", "invalid-json 1:2", "not a JSON value"),
+        ('["\x00"]', "invalid-json 1:3", "U+0000"),
+        ('["\x1f"]', "invalid-json 1:3", "U+001F"),
+        ('{"a\u202e": 1, "a\u202e": 1}', "duplicate-key 1:11", "\\u202e"),
+    ],
+    "A17 lines": [
+        ('{\r\n"a": x}', "invalid-json 2:6", "'x'"),
+        ('{\r"a":\r x}', "invalid-json 3:2", "'x'"),
+        ('{\n\r"a": x}', "invalid-json 3:6", "'x'"),
+        ('{\t"a":\tx}', "invalid-json 1:8", "'x'"),
+        ('["\u2028", "\u2029\x85", x]', "invalid-json 1:13", "'x'"),
+        ('["\U0001f600e\u0301", x]', "invalid-json 1:9", "'x'"),
+        ("\ufeff[x]", "invalid-json 1:2", "'x'"),
+        ("\ufeff\n[x]", "invalid-json 2:2", "'x'"),
+    ],
+    "A18 strings": [
+        ('["a', "invalid-json 1:4", "the text ends"),
+        ('["a\nb"]', "invalid-json 1:4", "a line ends inside a string"),
+        ('["a\r\nb"]', "invalid-json 1:4", "a line ends inside a string"),
+        ('["a\tb"]', "invalid-json 1:4", "write a tab as \\t"),
+        ('["C:\\data"]', "invalid-json 1:5", "a backslash itself"),
+        ('["\\x41"]', "invalid-json 1:3", "not an escape"),
+        ("[\"\\'\"]", "invalid-json 1:3", "not an escape"),
+        ('["\\u12G4"]', "invalid-json 1:3", "four hexadecimal digits"),
+        ('["\\u123"]', "invalid-json 1:3", "four hexadecimal digits"),
+        ('["\\U0041"]', "invalid-json 1:3", "not an escape"),
+        ('["\\\n"]', "invalid-json 1:3", "not an escape"),
+        ('["\\', "invalid-json 1:3", ""),
+        ('["\\"', "invalid-json 1:5", "the text ends"),
+        ('"\\u00', "invalid-json 1:2", "four hexadecimal digits"),
+        ("[\"\\\u00e9\"]", "invalid-json 1:3", "not an escape"),
+    ],
+    "A18 numbers": [
+        ("-", "invalid-json 1:1", ""),
+        ("[-a]", "invalid-json 1:2", ""),
+        ("[--1]", "invalid-json 1:2", ""),
+        ("[- 1]", "invalid-json 1:2", ""),
+        ("[1e]", "invalid-json 1:2", ""),
+        ("[1e+]", "invalid-json 1:2", ""),
+        ("[1.e5]", "invalid-json 1:2", "point"),
+        ("[-.5]", "invalid-json 1:2", "point"),
+        ("[1.2.3]", "invalid-json 1:2", ""),
+        ("[1e5.2]", "invalid-json 1:2", ""),
+        ("[1eE2]", "invalid-json 1:2", ""),
+        ("[1+2]", "invalid-json 1:2", ""),
+        ("[00]", "invalid-json 1:2", "leading zero"),
+        ("[-00]", "invalid-json 1:2", "leading zero"),
+        ("[0e]", "invalid-json 1:2", ""),
+        ("[1a]", "invalid-json 1:2", ""),
+        ("[0b1]", "invalid-json 1:2", ""),
+        ("[\uff11]", "invalid-json 1:2", ""),
+        ("[1\uff11]", "invalid-json 1:2", ""),
+        ("[0.1\u0661]", "invalid-json 1:2", ""),
+    ],
+    "A18 structure": [
+        ("{", "invalid-json 1:2", "the text ends"),
+        ("[", "invalid-json 1:2", "the text ends"),
+        ("]", "invalid-json 1:1", "found ']'"),
+        (",", "invalid-json 1:1", "found ','"),
+        (":", "invalid-json 1:1", "found ':'"),
+        ("[,1]", "invalid-json 1:2", "found ','"),
+        ("[1,,2]", "invalid-json 1:4", "found ','"),
+        ("[1}", "invalid-json 1:3", "found '}'"),
+        ('{"a": 1]', "invalid-json 1:8", "found ']'"),
+        ("{]", "invalid-json 1:2", "found ']'"),
+        ("[}", "invalid-json 1:2", "found '}'"),
+        ("{,}", "invalid-json 1:2", "found ','"),
+        ("{:1}", "invalid-json 1:2", "found ':'"),
+        ('{"a"}', "invalid-json 1:5", "':'"),
+        ('{"a":}', "invalid-json 1:6", "a value"),
+        ('{"a"::1}', "invalid-json 1:6", "found ':'"),
+        ('{"a" 1}', "invalid-json 1:6", "':'"),
+        ('{"a", 1}', "invalid-json 1:5", "':'"),
+        ('{"a": 1:2}', "invalid-json 1:8", "found ':'"),
+        ('{"a": 1; "b": 2}', "invalid-json 1:8", "found ';'"),
+        ('["a": 1]', "invalid-json 1:5", "found ':'"),
+        ('{"\\u0061"; 1}', "invalid-json 1:10", "':'"),
+        ("{null: 1}", "invalid-json 1:2", "double quotes"),
+        ("{[]: 1}", "invalid-json 1:2", "a key in double quotes"),
+        ("[1,", "invalid-json 1:4", "the text ends"),
+        ('{"a"', "invalid-json 1:5", "the text ends"),
+        ('{"a":', "invalid-json 1:6", "the text ends"),
+        ("tru", "invalid-json 1:1", ""),
+        ("truee", "invalid-json 1:1", ""),
+        ("nul l", "invalid-json 1:1", ""),
+        ("[true false]", "invalid-json 1:7", "a comma is missing"),
+        ("<a>", "invalid-json 1:1", "found '<'"),
+        ("[*]", "invalid-json 1:2", "found '*'"),
+        ("a: 1", "invalid-json 1:1", ""),
+        ("[\x0c1]", "invalid-json 1:2", "U+000C"),
+        ("[\x0b1]", "invalid-json 1:2", "U+000B"),
+        ("/", "invalid-json 1:1", "found '/'"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "word"),
+    [pytest.param(*case, id=f"{family}-{n}") for family, cases in BAD.items() for n, case in enumerate(cases)],
+)
+def test_bad_text_is_refused_where_it_is_bad(text: str | bytes, where: str, word: str) -> None:
+    found = fault(text)
+    assert f"{found.code} {found.line}:{found.column}" == where
+    assert word in f"{found.message}; {found.help}"
+    assert f"{found.message}{found.help}".isprintable()
+    if isinstance(text, str) and "\ud800" not in text:
+        assert place(text.encode()) == where
+
+
+GOOD = [
+    "{}", "[]", "0", "-0", "-0.0", "1.0", "1E2", "1e+2", "0e-999", "0.0E999", "-1.5e-3", "1234567890123456789012345",
+    "true", "false", "null", '""', '"a"', " [ ] ", "\t{\n}\r\n", "[1 , 2]", '{"a":{"b":[{}]}}', '{"":{"":""}}',
+    '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\u0041\\u00e9\\u20ac\\uFFFF\\u0000"', '"\\ud83d\\ude00\\uDBFF\\uDFFF"', '"/"',
+    '"\u2028\u2029\x7f\x85\ufeff\U0010ffff"', '"// no comment"', '{"a\\u0062": 1, "aB": 2}', "[[[[[[1]]]]]]", "5e-324",
+    '[null, 1, "1", {}]', '"\\\\u0041"', '{"a" :1 , "b": [ 1,2 ] }', "2.2250738585072011e-308", '["\\\\"]', '"\\\\\\""',
+    "1.7976931348623157e308", "[" * 64 + "]" * 64, "9" * 640, "0.1" + "0" * 400, SPEC,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GOOD, ids=lambda text: ascii(text[:20]))
+def test_good_text_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    for given in (text, text.encode(), "\ufeff" + text, b"\xef\xbb\xbf" + text.encode()):
+        read = read_text(given)
+        assert repr(read.value) == repr(json.loads(text))
+        assert (read.file, read.text) == (None, text)
+
+
+def test_a_duplicate_key_is_noted_at_the_first() -> None:
+    found = fault('{"layers": [{}, {\n"units": 1,\n  "units": 2}]}')
+    (note,) = found.notes
+    assert (found.path, note.path) == ("$.layers[1].units", "$.layers[1].units")
+    assert (note.file, note.line, note.column) == ("net.json", 2, 1)
+
+
+def test_what_is_open_is_noted() -> None:
+    assert [(note.line, note.column) for note in fault('{\n "a": [1,\n  2').notes] == [(2, 7)]
+    assert [(note.line, note.column) for note in fault('{\n "a": [1}').notes] == [(2, 7)]
+    assert [(note.line, note.column) for note in fault('{\n "a": "\\n').notes] == [(2, 7)]
+
+
+def test_every_truncation_is_refused_at_or_before_the_cut() -> None:  # A2
+    for cut in range(len(SPEC)):
+        lines = SPEC[:cut].replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        found = fault(SPEC[:cut])
+        assert (found.line, found.column) <= (len(lines), len(lines[-1]) + 1), cut
+    data = SPEC.encode()
+    for cut in range(len(data)):
+        fault(data[:cut])
+
+
+def walk(value: Any, path: tuple[str | int, ...] = ()) -> Any:
+    yield path, value
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, child in steps:
+        yield from walk(child, (*path, step))
+
+
+def test_every_value_and_key_is_located_where_it_is_written() -> None:
+    read = read_text(SPEC)
+    starts = [0] + [at + 1 for at, char in enumerate(SPEC) if char == "\n"]
+    decode = json.JSONDecoder().raw_decode
+    for path, value in walk(read.value):
+        line, column = read.locate(path) or (0, 0)
+        assert decode(SPEC, starts[line - 1] + column - 1)[0] == value
+        line, column = read.locate(path, True) or (0, 0)
+        expected = path[-1] if path and isinstance(path[-1], str) else value
+        assert decode(SPEC, starts[line - 1] + column - 1)[0] == expected
+
+
+def test_a_path_that_does_not_exist_is_located_at_its_nearest_ancestor() -> None:
+    read = read_text('{\n "a": [1,\n  {"b": 2}]}')
+    for path in [("a", 1, "c"), ("a", 1, "c", 7), ("a", 1, 0)]:
+        assert read.locate(path) == read.locate(path, True) == (3, 3)
+    for path in [("a", 2), ("a", -1), ("a", "b"), ("a", 5, "x")]:
+        assert read.locate(path) == (2, 7)
+    assert read.locate(("a", 1, "b", "x"), True) == (3, 9)
+    assert read.locate(("z",)) == read.locate(()) == (1, 1)
+    assert from_value({"a": 1}).locate(("a",)) is None
+
+
+def test_limits_are_kept_to_the_last_one() -> None:  # A9, A11, A12
+    assert read_text("[1, 2]", limits=Limits(values=3)).value == [1, 2]
+    assert place("[1, 2]", values=2) == "too-large 1:5"
+    assert place("[[]]", depth=1) == "too-deep 1:2"
+    assert read_text("-123", limits=Limits(digits=4)).value == -123
+    assert place("[1234]", digits=3) == "invalid-number 1:2"
+    assert place("9" * 5000, digits=10_000) == "invalid-number 1:1"
+    assert read_text(b"[1]", limits=Limits(bytes=3)).value == [1]
+    assert fault(b"[1 ]", bytes=3).code == "too-large"
+    assert fault('"é"', bytes=3).code == "too-large"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "net.json"
+    path.write_bytes(b'\xef\xbb\xbf{"a": "\xc3\xa9"}\r\n')
+    return path
+
+
+def test_a_file_and_standard_input_are_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (file, str(file)):
+        read = read_file(name)
+        assert (read.file, read.value, read.text) == (str(file), {"a": "é"}, '{"a": "é"}\r\n')
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    read = read_file("-")
+    assert (read.file, read.value) == ("<stdin>", {"a": "é"})
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[" + b"0," * 100)))
+    with pytest.raises(CompileError, match="too-large"):
+        read_file("-", Limits(bytes=100))
+
+
+def test_a_file_that_is_too_large_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # A12
+    os.truncate(file, 2**30)
+    began = time.perf_counter()
+    with pytest.raises(CompileError) as caught:
+        read_file(file)
+    assert time.perf_counter() - began < 0.5
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.file, found.line) == ("too-large", str(file), None)
+    assert "1,073,741,824" in found.message
+
+
+def unreadable(name: str | os.PathLike[str]) -> str:
+    with pytest.raises(UsageError) as caught:
+        read_file(name)
+    assert caught.value.diagnostic.code == "unreadable-file"
+    assert caught.value.diagnostic.message.isprintable()
+    return caught.value.diagnostic.message
+
+
+def test_what_is_no_readable_file_is_refused_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # A19
+    monkeypatch.chdir(tmp_path)
+    assert "directory" in unreadable(tmp_path)
+    assert "No such file" in unreadable("missing.json")
+    for name in ("a\0b", "a\ud800b", "x" * 5000, "a\nb", ""):
+        unreadable(name)
+    Path("loop").symlink_to("loop")
+    unreadable("loop")
+    for device in ("/dev/zero", "/dev/null", "/dev/tty", "/proc/self/mem", "/proc/self/environ"):
+        unreadable(device)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("fifo")
+        assert "not a regular file" in unreadable("fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        unreadable("socket")
+    if os.geteuid() != 0:
+        Path("secret").touch(mode=0)
+        assert "Permission denied" in unreadable("secret")
+    monkeypatch.setattr(sys, "stdin", None)
+    unreadable("-")
+
+
+@pytest.mark.parametrize("size", [5, 100])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:  # A20
+    real = os.fstat
+
+    def fstat_and_change(descriptor: int) -> os.stat_result:
+        found = real(descriptor)
+        os.truncate(file, size)
+        return found
+
+    monkeypatch.setattr(json_reader.os, "fstat", fstat_and_change)
+    assert "changed" in unreadable(file)
+
+
+def test_no_descriptor_is_left_open(file: Path, tmp_path: Path) -> None:
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        read_file(file)
+        unreadable(tmp_path)
+        unreadable("/dev/zero")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Mode(enum.StrEnum):
+    SAME = "same"
+
+
+class Number(enum.IntEnum):
+    TWO = 2
+
+
+class Fraction(float):
+    pass
+
+
+def test_a_value_is_copied_in_plain_types() -> None:
+    shared: list[Any] = [1]
+    given = OrderedDict(a=Mode.SAME, b=[True, None, Number.TWO, Fraction(0.5), 2**70], c=shared, d=shared)
+    read = from_value(given)
+    assert read.value == {"a": "same", "b": [True, None, 2, 0.5, 2**70], "c": [1], "d": [1]}
+    assert {type(value) for _, value in walk(read.value)} == {dict, list, str, bool, type(None), int, float}
+    shared.append(2)
+    assert read.value["c"] == [1]  # type: ignore[index, call-overload]
+    assert (read.file, read.text) == (None, "")
+
+
+CYCLE: dict[str, Any] = {"a": [1]}
+CYCLE["a"].append({"b": CYCLE["a"]})
+DEEP: list[Any] = []
+for _ in range(64):
+    DEEP = [DEEP]
+WIDE: list[Any] = [1]
+for _ in range(60):
+    WIDE = [WIDE, WIDE]
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "path"),
+    [
+        ({"a": [1, float("nan")]}, "invalid-number", "$.a[1]"),
+        ({"a": float("-inf")}, "invalid-number", "$.a"),
+        ({"a": -(10**640)}, "invalid-number", "$.a"),
+        ({"a": (1, 2)}, "invalid-json", "$.a"),
+        ({"a": b"x"}, "invalid-json", "$.a"),
+        ({"a": {1: 2}}, "invalid-json", "$.a"),
+        ({"a": {None: 2}}, "invalid-json", "$.a"),
+        ({"a": "\ud800"}, "invalid-encoding", "$.a"),
+        ({"a": {"\ud800": 1}}, "invalid-encoding", "$.a"),
+        (CYCLE, "invalid-json", "$.a[1].b"),
+        ({"a": DEEP}, "too-deep", "$.a" + "[0]" * 63),
+    ],
+)
+def test_a_value_that_is_not_json_is_refused_at_its_path(value: Any, code: str, path: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        from_value(value)
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.path, found.line) == (code, path, None)
+
+
+def test_a_value_that_unfolds_without_end_is_refused() -> None:
+    with pytest.raises(CompileError, match="too-large"):
+        from_value({"a": WIDE}, Limits(values=10_000))
+
+
+class Strict:
+    """The standard library, made as strict as it can be."""
+
+    @staticmethod
+    def pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("duplicate key")
+        return dict(pairs)
+
+    @staticmethod
+    def constant(text: str) -> Any:
+        raise ValueError(text)
+
+    @classmethod
+    def read(cls, text: str) -> Any:
+        return json.loads(text, object_pairs_hook=cls.pairs, parse_constant=cls.constant)
+
+
+def test_mutations_are_read_as_the_standard_library_reads_them_or_refused() -> None:
+    rng = random.Random(20)
+    pool = [*'{}[]:,"\\ \n\r\t0123456789.-+eEntful/#é\0', "true", "null", "1e5", "\\u00e9", "\\ud83d", '"a":', "'"]
+    accepted = 0
+    for _ in range(6000):
+        text = SPEC
+        for _ in range(rng.choice((1, 1, 1, 2, 5))):
+            at, to = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
+            kind = rng.randrange(4)
+            middle = rng.choice(pool) if kind < 2 else text[at : at + 8] * 2 if kind == 2 else text[to : to + 5]
+            text = text[:at] + middle + text[at + (kind != 1) :]
+        try:
+            expected = Strict.read(text)
+        except ValueError:
+            fault(text)
+            continue
+        try:
+            read = read_text(text)
+        except CompileError:
+            assert fault(text).code in {"invalid-encoding", "invalid-number"}
+        else:
+            accepted += 1
+            assert repr(read.value) == repr(expected)
+    assert accepted > 300
+
+
+def test_reading_is_quick() -> None:
+    layer = {"type": "Dense", "name": "dense", "units": 10, "rate": 0.5, "bias": True, "shape": [28, 28, 1]}
+    text = json.dumps({"layers": [layer] * 1600}, indent=1)
+    assert len(text) > 200_000
+    for hostile in ("[" * 100_000, "9" * 100_000, "[" + " " * 300_000, '"' + "\\n" * 30_000, "-" * 300_000, text):
+        began = time.perf_counter()
+        with contextlib.suppress(CompileError):
+            read_text(hostile)
+        assert time.perf_counter() - began < 0.5  # a tenth of it here: loose, for a busy machine
+
+
+def test_importing_the_reader_imports_nothing_heavy() -> None:
+    code = "import sys, jsonnx.frontend.json_reader; print(*{'numpy', 'onnx', 'onnxruntime'} & set(sys.modules))"
+    room = Path(json_reader.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(room)}, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("", "")

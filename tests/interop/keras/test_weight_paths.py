@@ -1,0 +1,33 @@
+"""The places of all layers' weights in a weights file are those where Keras 3 put them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness import lower, one_layer
+from jsonnx.interop.keras.weight_paths import doubles, group_names, places
+from layers.cases import all_cases
+
+RECORDED = json.loads((Path(__file__).parent / "files" / "keras3_places.json").read_text())
+CASES = [case for case in all_cases() if case.id in RECORDED]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_places_are_keras_own(case) -> None:
+    graph = lower(one_layer(case.layer, *case.inputs, dtype=case.dtype))
+    names = [name.partition("/")[2] for name in (*graph.parameters, *graph.states)]
+    kind = case.layer["type"]
+    found = [*places(kind, names).values(), *doubles(kind, names).values()]
+    assert sorted(place.under("") for place in found) == sorted(RECORDED[case.id])
+
+
+def test_groups_are_counted_by_class() -> None:
+    assert group_names(["Dense", "Conv2D", "Dense", "LSTM", "Dense"]) == [
+        "dense",
+        "conv2d",
+        "dense_1",
+        "lstm",
+        "dense_2",
+    ]

@@ -1,0 +1,52 @@
+"""What is computed twice becomes one value, of which both know something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonnx
+import onnx
+import pytest
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Builder
+from jsonnx.passes.canonicalize import reshaped_once
+
+
+def test_of_equal_values_the_one_that_stays_has_the_names_of_its_sizes() -> None:
+    """As ONNX cannot infer the steps behind a convolution, only a layer's shape rule can tell that they are `width`."""
+    layers = [
+        {"type": "SeparableConv1D", "filters": 3, "kernel_size": 1, "name": "conv", "from": "x"},
+        {"use": "conv", "name": "again", "from": "x"},
+        {"type": "Permute", "dims": [2, 1], "name": "turned", "from": "again"},
+        {"type": "ZeroPadding1D", "name": "padded", "from": "conv"},
+        {"type": "Conv1DTranspose", "filters": 1, "kernel_size": 1, "name": "wide"},
+    ]
+    spec = {"inputs": {"x": {"shape": ["width", 1]}}, "layers": layers, "outputs": ["turned", "wide"]}
+    (turned, _) = jsonnx.compile(spec).proto.graph.output
+    assert [size.dim_param or size.dim_value for size in turned.type.tensor_type.shape.dim] == ["batch", 3, "width"]
+
+
+@pytest.mark.parametrize("kind", [{"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3}])
+def test_a_window_of_attention_passes_the_strictest_inference(kind: dict[str, Any]) -> None:
+    shorter = {"type": "Cropping1D", "cropping": [1, 1], "name": "shorter"}
+    attention = {**kind, "sliding_window": 2, "name": "attention", "from": ["shorter", "x"]}
+    model = jsonnx.compile({"inputs": {"x": {"shape": [6, 4]}}, "layers": [shorter, attention]}).proto
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+
+def test_a_reshape_of_a_reshape_reads_what_that_one_reads() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (4, 6)))
+    once = g.Reshape(x, [3, 8])
+    twice = g.Reshape(g.Reshape(once, [24]), [2, -1])
+    graph = reshaped_once(g.graph({"once": once, "twice": twice}))
+    assert [node.inputs[0] for node in graph.nodes] == [x, x]
+    assert [node.outputs[0] for node in graph.nodes] == [once, twice]
+
+
+def test_but_not_where_its_target_has_a_size_of_its_operand() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (4, 6)))
+    before = g.Reshape(x, [2, 12])
+    graph = reshaped_once(g.graph({"y": g.Reshape(before, [0, 3, 4])}))
+    assert [node.inputs[0] for node in graph.nodes] == [x, before]

@@ -1,0 +1,164 @@
+"""Gains of gradients in the weights that they meet: where, and that the numbers are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonnx.backend import emit, serialize
+from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.ir import Builder, GradientOf, Graph, Value
+from jsonnx.passes.training import fold_batchnorm_gamma
+from jsonnx.pipeline import plan_training
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.trainer import Trainer
+from jsonnx.runtime.providers import create_session, resolve
+
+NORMALIZED = {"type": "BatchNormalization"}
+RELU = {"type": "ReLU"}
+
+
+def conv(filters: int, kernel: Any = 3, **more: Any) -> dict[str, Any]:
+    return {"type": "Conv2D", "filters": filters, "kernel_size": kernel, "padding": "same", "use_bias": False, **more}
+
+
+def of(layer: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    return [layer, {**NORMALIZED, **more}, RELU]
+
+
+NETWORKS: dict[str, tuple[list[dict[str, Any]], tuple[int, ...], int]] = {
+    "convolutions": ([*of(conv(8)), *of(conv(6))], (7, 5, 4), 2),
+    "biases": ([*of(conv(8, use_bias=True)), *of(conv(6, use_bias=True))], (7, 5, 4), 2),
+    "no-gamma": ([*of(conv(8), scale=False), *of(conv(6), center=False)], (7, 5, 4), 2),
+    "gammas-of-zero": ([*of(conv(8), gamma_initializer="zeros"), *of(conv(6))], (7, 5, 4), 2),
+    "strides": ([*of(conv(8, strides=2)), *of(conv(6, [3, 2], strides=2, padding="valid"))], (9, 8, 4), 2),
+    "dilations": ([*of(conv(8)), *of(conv(6, dilation_rate=2))], (9, 8, 4), 2),
+    "one-tap": ([*of(conv(40, 1)), *of(conv(36, 1))], (4, 4, 40), 2),
+    "groups": ([*of(conv(8, groups=2)), *of(conv(8, groups=4))], (7, 5, 4), 2),
+    "own-filters": (
+        [*of(conv(8)), *of({"type": "DepthwiseConv2D", "kernel_size": 3, "use_bias": False}), *of(conv(8, 1))],
+        (7, 5, 4),
+        3,
+    ),
+    "separable": (of({**conv(6), "type": "SeparableConv2D"}), (7, 5, 4), 1),
+    "sequences": ([*of({**conv(8), "type": "Conv1D"}), *of({**conv(6, 5), "type": "Conv1D"})], (11, 4), 2),
+    "causal": (of({**conv(8, padding="causal", dilation_rate=2), "type": "Conv1D"}), (11, 4), 1),
+    "volumes": ([*of({**conv(4, 2), "type": "Conv3D"}), *of({**conv(4), "type": "Conv3D"})], (4, 5, 3, 2), 2),
+    "many-channels": ([*of(conv(64)), *of(conv(64))], (5, 5, 64), 2),
+    "residual": (
+        [
+            {**conv(8), "name": "stem"},
+            *of(conv(8)),
+            conv(8),
+            {**NORMALIZED, "name": "last"},
+            {"type": "Add", "from": ["stem", "last"]},
+            RELU,
+        ],
+        (7, 5, 4),
+        2,
+    ),
+    "two-readers": (
+        [
+            {**conv(8), "name": "first"},
+            {**NORMALIZED, "name": "same"},
+            {"type": "Add", "from": ["first", "same"]},
+        ],
+        (7, 5, 4),
+        0,
+    ),
+    "normalized-first": ([NORMALIZED, *of(conv(8))], (7, 5, 4), 1),
+    "renormalized": (of(conv(8), renorm=True), (7, 5, 4), 0),
+    "transposed": ([{**conv(8, strides=2), "type": "Conv2DTranspose"}, NORMALIZED], (5, 4, 4), 0),
+    "no-normalization": ([conv(8), RELU, conv(8)], (7, 5, 4), 0),
+}
+
+
+def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]:
+    ends = [{"type": f"GlobalAveragePooling{len(shape) - 1}D"}, {"type": "Dense", "units": 3}]
+    training = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}
+    return {"inputs": {"x": {"shape": list(shape)}}, "layers": [*layers, *ends], "training": training}
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
+    """Training graphs, as they are left without the pass."""
+    seen: list[Graph] = []
+    monkeypatch.setattr(plan_training, "with_gains_in_weights", lambda graph: seen.append(graph) or graph)
+    return seen
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_where(name: str, left: list[Graph]) -> None:
+    layers, shape, many = NETWORKS[name]
+    plan(check(spec(layers, shape)))
+    (graph,) = left
+    assert len(fold_batchnorm_gamma.Finding(graph).plans()) == many
+    products = [images(found, shape) for found in (graph, fold_batchnorm_gamma.with_gains_in_weights(graph))]
+    assert products[0] - products[1] == many
+
+
+def images(graph: Graph, shape: tuple[int, ...]) -> int:
+    """Products as large as images."""
+    made = [node.outputs[0].type for node in graph.nodes if node.op == "Mul"]
+    return sum(type.rank == len(shape) + 1 and not type.is_fixed() for type in made)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_steps(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers, shape, _ = NETWORKS[name]
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((6, *shape), np.float32), rng.standard_normal((6, 3), np.float32)
+    found = []
+    for pass_ in (fold_batchnorm_gamma.with_gains_in_weights, lambda graph: graph):
+        monkeypatch.setattr(plan_training, "with_gains_in_weights", pass_)
+        trainer = Trainer(spec(layers, shape), seed=1, fast=fast)
+        losses = [trainer.step(x, y)["loss"] for _ in range(3)]
+        found.append({**trainer.weights(), "losses": np.array(losses)})
+    for weight, expected in found[1].items():
+        scale = np.abs(expected).max() + 1e-3
+        np.testing.assert_allclose(found[0][weight] / scale, expected / scale, atol=3e-6, err_msg=weight)
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_sums_over_an_image_take_its_gain(keepdims: int) -> None:
+    """What a bias gets of a normalization is zero: so here of an image that no normalization made."""
+    g = Builder()
+    x, dy = (g.input(name, TensorType("float32", (BATCH, 3, 4, 5))) for name in ("x", "dy"))
+    gain, k, c = (g.input(name, TensorType("float32", (1, 3, 1, 1))) for name in ("gain", "k", "c"))
+    image = g.Add(g.Add(g.Mul(x, g.Mul(g.Mul(gain, k), -2.0)), g.Mul(dy, gain)), g.Div(g.Neg(g.Mul(c, gain)), 4.0))
+    places = g.reshape(g.transpose(image, [1, 0, 2, 3]), (3, Size.named("places")))
+    weights = g.reshape(g.MatMul(places, g.transpose(places_of(g, x), [1, 0])), (3, 3, 1, 1))
+    g.gradients[weights] = GradientOf("Conv", x, image, {"group": 1})
+    total = g.ReduceSum(image, [0, 2, 3], keepdims=keepdims)
+    graph = g.graph({"weights": weights, "total": total})
+    rng = np.random.default_rng(2)
+    feeds = {
+        name: rng.standard_normal((2, 3, 4, 5) if value.rank == 4 and value.shape[1:] == (3, 4, 5) else (1, 3, 1, 1))
+        for name, value in graph.inputs.items()
+    }
+    feeds = {name: array.astype(np.float32) for name, array in feeds.items()}
+    (plan_,) = fold_batchnorm_gamma.Finding(graph).plans().values()
+    assert len(plan_.ends) == 2
+    for pass_ in (lambda graph: graph, fold_batchnorm_gamma.with_gains_in_weights):
+        session = create_session(serialize(emit(pass_(graph))), resolve("cpu"), threads=1)
+        results = session.run(["weights", "total"], feeds)
+        image_ = feeds["dy"] * feeds["gain"] - 2 * feeds["x"] * feeds["gain"] * feeds["k"]
+        image_ = image_ - feeds["c"] * feeds["gain"] / 4
+        np.testing.assert_allclose(
+            results[0][..., 0, 0], np.einsum("nahw,nbhw->ab", image_, feeds["x"]), rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_allclose(results[1].ravel(), image_.sum((0, 2, 3)), rtol=1e-5, atol=1e-5)
+
+
+def places_of(g: Builder, x: Value) -> Value:
+    return g.reshape(g.transpose(x, [1, 0, 2, 3]), (3, Size.named("places")))
+
+
+def test_many_readers_of_one_convolution() -> None:
+    """Their cotangents are a long sum."""
+    branches = [{"type": "Activation", "activation": "tanh", "name": f"b{n}", "from": "stem"} for n in range(600)]
+    layers = [{**conv(2), "name": "stem"}, *branches, {"type": "Add", "from": [branch["name"] for branch in branches]}]
+    plan(check(spec(layers, (4, 4, 1))))

@@ -1,0 +1,202 @@
+"""Steps that compute activations again against steps that keep them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonnx
+import numpy as np
+import pytest
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Graph, Node, Value, in_order
+from jsonnx.passes.training.remat import MODES, Forward, is_heavy, least_held, rematerialised
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+
+Spec = dict[str, Any]
+BATCH = 8
+
+
+def dense(units: int, **more: Any) -> Spec:
+    return {"type": "Dense", "units": units, **more}
+
+
+def stack(depth: int, width: int = 16) -> list[Spec]:
+    return [dense(width, activation="gelu", name=f"dense_{index}") for index in range(depth)] + [dense(3, name="last")]
+
+
+def spec(layers: list[Spec], shape: list[int | None], **training: Any) -> Spec:
+    about = {"loss": "mse", "optimizer": "adam", "batch_size": BATCH, **training}
+    return {"inputs": {"x": {"shape": shape}}, "layers": layers, "training": about}
+
+
+CONVOLUTIONS = [
+    layer
+    for number in range(4)
+    for layer in (
+        {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"},
+        {"type": "BatchNormalization", "name": f"norm_{number}"},
+        {"type": "Activation", "activation": "relu"},
+    )
+]
+BLOCK = [
+    {"type": "LayerNormalization", "name": "norm", "from": "x"},
+    {"type": "MultiHeadAttention", "name": "attention", "num_heads": 2, "key_dim": 4, "from": ["norm", "norm"]},
+    {"type": "Add", "name": "sum", "from": ["x", "attention"]},
+    {"type": "Dense", "name": "wide", "units": 32, "activation": "gelu"},
+    {"type": "Dropout", "rate": 0.3},
+    {"type": "Dense", "name": "narrow", "units": 8},
+    {"type": "Add", "name": "sum_2", "from": ["sum", "narrow"]},
+    {"type": "GlobalAveragePooling1D"},
+    {"type": "Dense", "name": "last", "units": 3},
+]
+NETWORKS = {
+    "stack": spec(stack(12), [16]),
+    "penalties": spec([dense(16, activity_regularizer="l2", activation="tanh") for _ in range(6)] + [dense(3)], [16]),
+    "images": spec([*CONVOLUTIONS, {"type": "MaxPooling2D"}, {"type": "Flatten"}, dense(3)], [12, 12, 3]),
+    "transformer": spec(BLOCK, [10, 8]),
+    "lstm": spec([{"type": "LSTM", "units": 8, "recurrent_dropout": 0.2}, dense(3)], [12, 5]),
+    "convolving": spec(
+        [{"type": "ConvLSTM2D", "filters": 8, "kernel_size": 3}, {"type": "GlobalMaxPooling2D"}, dense(3)], [5, 6, 6, 2]
+    ),
+    "long": spec([{"type": "GRU", "units": 8}, dense(3)], [100, 5]),
+    "unknown length": spec([{"type": "LSTM", "units": 8}, dense(3)], [None, 5]),
+    "masked": spec(
+        [{"type": "Masking"}, {"type": "Bidirectional", "layer": {"type": "GRU", "units": 6}}, dense(3)], [9, 5]
+    ),
+}
+
+
+def trained(document: Spec, **how: Any) -> tuple[list[float], dict[str, np.ndarray]]:
+    rng = np.random.default_rng(3)
+    shape = [size or 11 for size in document["inputs"]["x"]["shape"]]
+    trainer = jsonnx.Trainer(document, seed=5, **how)
+    batches = [(rng.standard_normal((BATCH, *shape), np.float32), rng.random((BATCH, 3), np.float32)) for _ in range(3)]
+    return [trainer.step(x, y)["loss"] for x, y in batches], trainer.weights()
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_is_the_same(name: str, mode: str, fast: bool) -> None:
+    document = NETWORKS[name]
+    losses, weights = trained({**document, "training": {**document["training"], "remat": mode}}, fast=fast)
+    expected, wanted = trained(document, fast=fast)
+    assert losses == pytest.approx(expected, rel=1e-5)
+    for weight, array in wanted.items():
+        np.testing.assert_allclose(weights[weight], array, rtol=1e-4, atol=1e-5, err_msg=weight)
+
+
+def step_of(document: Spec) -> Graph:
+    return plan(check(document)).train
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_something_is_computed_again_in_every_network_that_is_deep(mode: str) -> None:
+    for name in ("stack", "images", "transformer", "lstm"):
+        graph = step_of(NETWORKS[name])
+        assert len(rematerialised(graph, mode, BATCH).nodes) > len(graph.nodes), name
+
+
+def test_what_a_deep_stack_holds_grows_with_the_root_of_its_depth() -> None:
+    held = {}
+    for depth in (16, 64, 256):
+        forward = Forward(step_of(spec(stack(depth), [16])), BATCH)
+        held[depth] = least_held(forward).held() / (BATCH * 16 * 4)
+    assert held[64] < 2.6 * held[16]
+    assert held[256] < 2.6 * held[64]
+    assert held[256] < 256 / 3
+
+
+def test_activations_leave_products_as_they_are() -> None:
+    for name in ("stack", "images", "transformer", "lstm", "long"):
+        graph = step_of(NETWORKS[name])
+        again = rematerialised(graph, "activations", BATCH)
+        assert sum(map(is_heavy, again.nodes)) == sum(map(is_heavy, graph.nodes)), name
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_kept_anyway_is_read_where_it_is(mode: str) -> None:
+    """Else the way back would wait for signals that need it: seed 921423 of the random models."""
+    for name, document in NETWORKS.items():
+        segments = MODES[mode](Forward(step_of(document), BATCH))
+        copies = [segments.copied(number) for number in range(len(segments.starts) - 1)]
+        assert all(copy.values.keys() <= segments.forward.saved.keys() for copy in copies if copy), name
+
+
+def test_nodes_that_wait_for_each_other_are_told() -> None:
+    type = TensorType("float32", ())
+    x, y = Value(type), Value(type)
+    with pytest.raises(ValueError, match="wait for each other"):
+        in_order([Node("Neg", (x,), (y,)), Node("Neg", (y,), (x,))])
+
+
+def test_a_network_of_one_segment_stays_as_it_is() -> None:
+    graph = step_of(spec([dense(3)], [4]))
+    assert rematerialised(graph, "activations", BATCH) is graph
+
+
+def test_nothing_that_weights_alone_make_is_computed_again() -> None:
+    layers = [{"type": "SpectralNormalization", "layer": dense(16)} for _ in range(6)] + [dense(3)]
+    graph = step_of(spec(layers, [16]))
+    again = rematerialised(graph, "full", BATCH)
+    assert products_of_weights(graph)
+    assert products_of_weights(again) == products_of_weights(graph)
+
+
+def products_of_weights(graph: Graph) -> int:
+    return sum(node.op == "MatMul" and node.outputs[0].type.is_fixed() for node in graph.nodes)
+
+
+PEAK = """
+import sys
+import numpy as np
+import jsonnx
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+width, batch = 256, 2048
+layers = [{"type": "Dense", "units": width, "activation": "gelu"} for _ in range(40)] + [{"type": "Dense", "units": 3}]
+training = {"loss": "mse", "optimizer": "sgd", "batch_size": batch} | ({"remat": sys.argv[1]} if sys.argv[1:] else {})
+trainer = jsonnx.Trainer({"inputs": {"x": {"shape": [width]}}, "layers": layers, "training": training}, threads=1)
+x, y = np.ones((batch, width), np.float32), np.ones((batch, 3), np.float32)
+trainer.step(x[:1], y[:1])
+before = peak()
+trainer.step(x, y)
+print((peak() - before) / 1024)
+"""
+
+
+def peak(tmp_path: Path, *arguments: str) -> float:
+    """Megabytes that a step on 40 layers adds in a fresh process; the results of a layer's product take 2."""
+    done = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell a process's own peak of memory")
+def test_a_process_needs_less_memory(tmp_path: Path) -> None:
+    kept, full, activations = peak(tmp_path), peak(tmp_path, "full"), peak(tmp_path, "activations")
+    assert full < 0.5 * kept
+    assert full < activations < 0.85 * kept
+
+
+def test_a_run_goes_on_with_less_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((32, 16), np.float32), rng.random((32, 3), np.float32)
+    first = jsonnx.Trainer(NETWORKS["stack"])
+    first.fit(x, y)
+    first.save_checkpoint(tmp_path / "run")
+    document = {**NETWORKS["stack"], "training": {**NETWORKS["stack"]["training"], "remat": "full"}}
+    second = jsonnx.Trainer(document)
+    second.load_checkpoint(tmp_path / "run")
+    assert second.step(x, y)["loss"] == pytest.approx(first.step(x, y)["loss"], rel=1e-5)
+
+
+def test_a_misspelt_way_is_told() -> None:
+    document = {**NETWORKS["stack"], "training": {**NETWORKS["stack"]["training"], "remat": "ful"}}
+    (fault,) = check(document).diagnostics
+    assert fault.path == "$.training.remat"
+    assert fault.help == "did you mean 'full'?"

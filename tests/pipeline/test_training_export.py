@@ -1,0 +1,287 @@
+"""The training folder: a loop that knows its manifest alone trains as jsonnx does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from jsonnx import Trainer
+from jsonnx.cli import main
+from jsonnx.training.metrics import METRICS
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+EVERYTHING = {
+    "name": "everything",
+    "inputs": {"image": {"shape": [6, 6, 3]}, "extra": {"shape": [4]}},
+    "layers": [
+        {"type": "Conv2D", "from": "image", "filters": 5, "kernel_size": 3},
+        {"type": "BatchNormalization"},
+        {"type": "GaussianNoise", "stddev": 0.1},
+        {"type": "GlobalAveragePooling2D", "name": "pooled"},
+        {"type": "Dropout", "rate": 0.3, "seed": 7, "from": "extra", "name": "dropped"},
+        {"type": "Concatenate", "from": ["pooled", "dropped"]},
+        {"type": "Dense", "units": 8, "activation": "relu", "kernel_regularizer": "l2", "trainable": False},
+        {"type": "Dropout", "rate": 0.5, "name": "hidden"},
+        {"type": "Dense", "units": 3, "activation": "softmax", "name": "kind"},
+        {"type": "Dense", "units": 2, "name": "place", "from": "hidden"},
+    ],
+    "outputs": ["kind", "place"],
+    "training": {
+        "loss": {"kind": "sparse_categorical_crossentropy", "place": "mse"},
+        "loss_weights": {"kind": 0.5, "place": 1.0},
+        "metrics": {"kind": ["accuracy"], "place": ["root_mean_squared_error", "cosine_similarity"]},
+        "optimizer": {"type": "adam", "learning_rate": 0.003},
+        "seed": 11,
+    },
+}
+
+
+# -- a loop of onnxruntime, NumPy and JSON alone -----------------------------------------------------------------------
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    dtypes = {"F32": np.float32, "I64": np.int64}
+    return {
+        name: np.frombuffer(data[start:][slice(*about["data_offsets"])], dtypes[about["dtype"]]).reshape(about["shape"])
+        for name, about in json.loads(data[8:start]).items()
+        if name != "__metadata__"
+    }
+
+
+def drawn(name: str, about: dict[str, Any], step: int, batch: int) -> np.ndarray:
+    """Random numbers, as the manifest says under `exactly`."""
+    shape = [batch if size == "batch" else size for size in about["shape"]]
+    digest = hashlib.blake2b(repr((about["seed"], name, step)).encode(), digest_size=16).digest()
+    bits = np.random.Philox(key=int.from_bytes(digest, "little"))
+    if about["kind"] == "normal":
+        return np.random.Generator(bits).standard_normal(shape, np.float32) * np.float32(about["scale"])
+    count = int(np.prod(shape))
+    numbers = [word >> shift & 0xFFFF for word in bits.random_raw(-(-count // 4)).tolist() for shift in (0, 16, 32, 48)]
+    kept = np.array(numbers[:count]) < round(about["keep"] * 65536)
+    return (kept * np.float32(about["scale"])).astype(np.float32).reshape(shape)
+
+
+def train(folder: Path, batches: list[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+    """Every step's results, by name."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    session = onnxruntime.InferenceSession(folder / "train_step.onnx", providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    variables = read_safetensors(folder / "weights.safetensors")
+    scalars = {name: np.array(about["value"], about["dtype"]) for name, about in manifest["scalars"].items()}
+    for step, batch in enumerate(batches):
+        size = len(next(iter(batch.values())))
+        random = {name: drawn(name, about, step, size) for name, about in manifest["random"].items()}
+        results = dict(zip(names, session.run(None, batch | scalars | random | variables), strict=True))
+        for name, about in manifest["variables"].items():
+            if about["next"]:
+                variables[name] = results[about["next"]]
+        yield results
+
+
+# -- that is compared with the trainer ---------------------------------------------------------------------------------
+
+
+def everything() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    x = {"image": rng.normal(size=(40, 6, 6, 3)), "extra": rng.normal(size=(40, 4))}
+    return (
+        {name: array.astype(np.float32) for name, array in x.items()},
+        {"kind": rng.integers(0, 3, 40), "place": rng.normal(size=(40, 2)).astype(np.float32)},
+    )
+
+
+def digits() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    data = np.load(SAMPLES / "data" / "mnist_train.npz")
+    return {"image": data["image"][:40].reshape(40, 28, 28, 1).astype(np.float32)}, {"digit": data["label"][:40]}
+
+
+def patients() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    table = np.loadtxt(
+        SAMPLES / "data" / "diabetes_train.csv", delimiter=",", skiprows=1, max_rows=40, dtype=np.float32
+    )
+    return {"patient": table[:, :10]}, {"progression": table[:, 10:]}
+
+
+LEAN = {**EVERYTHING, "training": {**EVERYTHING["training"], "remat": "activations"}}
+NETWORKS = {
+    "everything": (EVERYTHING, everything),
+    "lean": (LEAN, everything),
+    "mnist_cnn": (json.loads((SAMPLES / "mnist_cnn.json").read_text()), digits),
+    "diabetes": (json.loads((SAMPLES / "diabetes.json").read_text()), patients),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, dict[str, Any]]:
+    """A network's name, its training folder and its manifest."""
+    folder = tmp_path_factory.mktemp("training") / request.param
+    spec = folder.with_suffix(".json")
+    spec.write_text(json.dumps(NETWORKS[request.param][0]))
+    done = CliRunner().invoke(main, ["compile", str(spec), "-o", str(folder), "--training"])
+    assert done.exit_code == 0, done.output
+    return request.param, folder, json.loads((folder / "manifest.json").read_text())
+
+
+def test_a_loop_that_knows_the_manifest_alone_trains_as_the_trainer_does(made):
+    name, folder, manifest = made
+    spec, data = NETWORKS[name]
+    x, y = data()
+    parts = [slice(start, start + 8) for start in range(0, 32, 8)] + [slice(32, 37)]
+    targets = {about["output"]: target for target, about in manifest["targets"].items()}
+    batches = [
+        {name: np.asarray(array[part], manifest["inputs"][name]["dtype"]) for name, array in x.items()}
+        | {targets[o]: np.asarray(array[part], manifest["targets"][targets[o]]["dtype"]) for o, array in y.items()}
+        for part in parts
+    ]
+    trainer = Trainer(spec)
+    for part, results in zip(parts, train(folder, batches), strict=True):
+        figures = trainer.step({k: v[part] for k, v in x.items()}, {k: v[part] for k, v in y.items()})
+        for loss in manifest["losses"]:
+            assert results[loss] == pytest.approx(figures[loss], rel=1e-6)
+        for metric, about in manifest["metrics"].items():
+            value = eval(about["result"], {"sqrt": sqrt, "totals": results[about["from"]].astype(float)})
+            assert value == pytest.approx(figures[metric], rel=1e-5)
+    assert list(figures) == [*manifest["losses"], *manifest["metrics"]]
+
+
+def test_the_manifest_names_all_that_goes_in_and_comes_out(made):
+    _, folder, manifest = made
+    step = onnx.load(folder / "train_step.onnx").graph
+    fed = {kind: manifest[kind] for kind in ("inputs", "targets", "scalars", "random", "variables")}
+    told = {name: about for kind in fed.values() for name, about in kind.items()}
+    assert sum(map(len, fed.values())) == len(told)
+    assert {value.name: typed(value) for value in step.input} == {n: (a["dtype"], a["shape"]) for n, a in told.items()}
+    following = [about["next"] for about in manifest["variables"].values() if about["next"]]
+    metrics = [about["from"] for about in manifest["metrics"].values()]
+    results = [*manifest["outputs"], *manifest["losses"], *metrics, *following]
+    assert sorted(results) == sorted(value.name for value in step.output)
+    types = {value.name: typed(value) for value in step.output}
+    for about in manifest["variables"].values():
+        assert about["next"] is None or types[about["next"]] == (about["dtype"], about["shape"])
+
+
+def typed(value: onnx.ValueInfoProto) -> tuple[str, list[Any]]:
+    tensor = value.type.tensor_type
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return dtype, [size.dim_param or size.dim_value for size in tensor.shape.dim]
+
+
+def test_every_variable_has_a_first_value(made):
+    _, folder, manifest = made
+    values = read_safetensors(folder / "weights.safetensors")
+    assert {name: (array.dtype.name, list(array.shape)) for name, array in values.items()} == {
+        name: (about["dtype"], about["shape"]) for name, about in manifest["variables"].items()
+    }
+    for name, about in manifest["variables"].items():
+        assert about["role"] in ("weight", "state", "slot")
+        if about["role"] == "slot":
+            assert not values[name].any()
+
+
+def test_the_first_values_are_the_trainers_initial_weights(made):
+    name, folder, _ = made
+    values = read_safetensors(folder / "weights.safetensors")
+    for weight, array in Trainer(NETWORKS[name][0]).weights().items():
+        np.testing.assert_array_equal(values[weight], array)
+
+
+def test_what_is_not_trained_has_no_next_value(made):
+    name, _, manifest = made
+    fixed = [variable for variable, about in manifest["variables"].items() if about["next"] is None]
+    assert fixed == (["dense/kernel", "dense/bias"] if name in ("everything", "lean") else [])
+
+
+def test_the_model_beside_it_has_the_same_first_weights(made):
+    _, folder, _ = made
+    model = onnx.load(folder / "model.onnx")
+    constants = {value.name: onnx.numpy_helper.to_array(value) for value in model.graph.initializer}
+    values = read_safetensors(folder / "weights.safetensors")
+    shared = [name for name in constants if name in values and constants[name].shape == values[name].shape]
+    assert shared  # the others are folded
+    for name in shared:
+        np.testing.assert_array_equal(constants[name], values[name])
+
+
+def compiled(folder: Path, spec: dict[str, Any], *options: str) -> Path:
+    file = folder / "spec.json"
+    file.write_text(json.dumps(spec))
+    done = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder / "step"), "--training", *options])
+    assert done.exit_code == 0, done.output
+    return folder / "step"
+
+
+def test_seed_and_learning_rate_are_those_asked_for(tmp_path):
+    folder = compiled(tmp_path, EVERYTHING, "--seed", "5", "--set", "training.optimizer.learning_rate=0.25")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["seed"] == 5
+    assert manifest["scalars"]["learning_rate"] == {"dtype": "float32", "shape": [], "value": 0.25}
+    assert {name: about["seed"] for name, about in manifest["random"].items()} == {
+        "gaussian_noise/noise": 5,
+        "dropped/mask": 7,
+        "hidden/mask": 5,
+    }
+    values = read_safetensors(folder / "weights.safetensors")
+    np.testing.assert_array_equal(values["kind/kernel"], Trainer(EVERYTHING, seed=5).weights()["kind/kernel"])
+
+
+def test_the_step_computes_again_what_the_spec_says(tmp_path):
+    sizes = {}
+    for name, spec in {"kept": EVERYTHING, "again": LEAN}.items():
+        (tmp_path / name).mkdir()
+        sizes[name] = len(onnx.load(compiled(tmp_path / name, spec) / "train_step.onnx").graph.node)
+    assert sizes["again"] > sizes["kept"]
+
+
+def test_the_same_spec_gives_the_same_bytes(tmp_path):
+    (tmp_path / "again").mkdir()
+    first, second = (compiled(folder, EVERYTHING) for folder in (tmp_path, tmp_path / "again"))
+    names = sorted(path.name for path in first.iterdir())
+    assert names == ["manifest.json", "model.onnx", "train_step.onnx", "weights.safetensors"]
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
+
+
+def test_the_manifest_is_written_last(tmp_path, monkeypatch):
+    """So that a folder with a manifest is whole."""
+    from jsonnx.pipeline import training_export
+
+    written = []
+    monkeypatch.setattr(training_export, "write_atomically", lambda path, data: written.append(Path(path).name))
+    compiled(tmp_path, EVERYTHING)
+    assert written[-1] == "manifest.json"
+
+
+def test_a_spec_without_training_is_told_so(tmp_path):
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps({key: value for key, value in EVERYTHING.items() if key != "training"}))
+    done = CliRunner().invoke(main, ["compile", str(file), "-o", str(tmp_path / "step"), "--training"])
+    assert done.exit_code == 1
+    assert "the spec has no `training` section" in done.stderr
+    assert not (tmp_path / "step").exists()
+
+
+def test_a_file_where_the_folder_should_be_is_told_so(tmp_path):
+    file, folder = tmp_path / "spec.json", tmp_path / "step"
+    file.write_text(json.dumps(EVERYTHING))
+    folder.write_text("in the way")
+    done = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder), "--training"])
+    assert done.exit_code == 2
+    assert "unwritable-file" in done.stderr
+    assert folder.read_text() == "in the way"
+
+
+@pytest.mark.parametrize("metric", list(METRICS), ids=lambda metric: metric.type_name)
+def test_a_metrics_formula_is_what_it_computes(metric):
+    totals = np.array([9.0, 4.0])
+    assert metric().result(totals) == pytest.approx(eval(metric.formula, {"sqrt": sqrt, "totals": totals}))

@@ -1,0 +1,294 @@
+"""Runs that are cut short, by signals, by death and by a full disk: what is there stays whole, and --resume ends as if
+nothing had happened."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from jsonnx import Session
+from jsonnx.cli import main
+from jsonnx.core import files
+from jsonnx.pipeline.training_run import Recorder
+from jsonnx.runtime.run_folder import RunFolder
+from safetensors.numpy import load_file
+
+SOURCE = Path(__file__).parents[2] / "compiler"
+STEPS, EPOCHS = 6, 3
+LEFT = ("model.onnx", "weights.safetensors", "metrics.jsonl", "spec.json", "run.json")
+
+SPEC: dict[str, Any] = {
+    "inputs": {"x": {"shape": [6]}},
+    "layers": [
+        {"type": "Dense", "units": 8, "activation": "relu"},
+        {"type": "BatchNormalization"},
+        {"type": "Dropout", "rate": 0.3},
+        {"type": "Dense", "name": "y", "units": 3, "activation": "softmax"},
+    ],
+    "training": {
+        "data": {"train": "data.npz", "validation_split": 0.25},
+        "loss": "sparse_categorical_crossentropy",
+        "optimizer": "adam",
+        "metrics": ["accuracy"],
+        "epochs": EPOCHS,
+        "batch_size": 8,
+        "restore_best_weights": True,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a spec, its data, and the run that was never disturbed."""
+    folder = tmp_path_factory.mktemp("home")
+    x = np.random.default_rng(0).normal(size=(STEPS * 8 * 4 // 3, 6)).astype(np.float32)
+    np.savez(folder / "data.npz", x=x, y=x[:, :3].argmax(1))
+    (folder / "spec.json").write_text(json.dumps(SPEC))
+    train(folder, "whole")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """The suite itself may run under nohup, which a run heeds."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch."""
+    monkeypatch.setattr("jsonnx.pipeline.training_run.EVERY", 0.0)
+
+
+def train(home: Path, run: str, *options: str, status: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["train", str(home / "spec.json"), "-o", str(home / run), "--quiet", *options])
+    assert result.exit_code == status, (result.exit_code, result.output, result.exception)
+    return result
+
+
+def assert_resumed_equals_whole(home: Path, run: str) -> None:
+    train(home, run, *(["--resume"] if (home / run / "run.json").exists() else []))
+    for name in LEFT:
+        assert (home / run / name).read_bytes() == (home / "whole" / name).read_bytes(), name
+    assert not list((home / run).rglob("*.tmp"))
+
+
+def assert_usable(folder: Path) -> None:
+    """The model runs, and is the weights'."""
+    (result,) = Session(folder / "model.onnx").run(np.zeros((2, 6), np.float32)).values()
+    assert np.isfinite(result).all()
+    assert set(load_file(folder / "weights.safetensors")) == set(load_file(folder.parent / "whole/weights.safetensors"))
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Any) -> None:
+    """Do something after a step of the whole run."""
+    done = iter(range(1, 1000))
+    monkeypatch.setattr(Recorder, "on_step", lambda self, step, figures: act() if next(done) == number else None)
+
+
+# -- signals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (signal.SIGINT, 1),
+        (signal.SIGTERM, STEPS - 1),
+        (signal.SIGINT, STEPS),
+        (signal.SIGHUP, STEPS + 1),
+        (signal.SIGTERM, STEPS * EPOCHS),
+    ],
+)
+def test_a_signal_leaves_a_run_that_can_be_used_and_goes_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: int
+) -> None:
+    run = f"signal-{number}-{step}"
+    with monkeypatch.context() as patch:
+        at_step(patch, step, lambda: signal.raise_signal(number))
+        told = train(home, run, status=128 + number).stdout
+    assert f"interrupted after {(step - 1) // STEPS} epochs; `--resume` goes on from there" in told
+    assert_usable(home / run)
+    assert_resumed_equals_whole(home, run)
+
+
+def test_the_second_signal_ends_it_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        at_step(patch, STEPS + 2, twice)
+        assert "interrupted" in train(home, "twice", status=130).stderr
+    assert not (home / "twice/model.onnx").exists()
+    assert_resumed_equals_whole(home, "twice")
+
+
+def test_a_signal_while_the_results_are_written_waits(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = RunFolder.write_weights
+
+    def interrupted(self: RunFolder, weights: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        write(self, weights)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_weights", interrupted)
+        train(home, "late", status=128 + signal.SIGTERM)
+    assert_usable(home / "late")
+    assert_resumed_equals_whole(home, "late")
+
+
+def test_a_real_process_hears_sigterm(home: Path) -> None:
+    process = started(home, "heard", ["--set", "training.epochs=100000"])
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("epoch 1/100000")
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "interrupted after" in told
+    assert_usable(home / "heard")
+
+
+# -- death ------------------------------------------------------------------------------------------------------------
+
+DYING = """
+import os, signal, sys
+import jsonnx.pipeline.training_run
+from jsonnx.cli import main
+place, number = sys.argv[1], int(sys.argv[2])
+jsonnx.pipeline.training_run.EVERY = 0.0
+replace, fsync, calls = os.replace, os.fsync, iter(range(1, 10**9))
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def replaced(*arguments):
+    last = next(calls) == number
+    die() if last and place == "before" else replace(*arguments)
+    die() if last and place == "after" else None
+
+def stepped(self, step, figures):
+    die() if next(calls) == number else None
+
+if place == "step":
+    jsonnx.pipeline.training_run.Recorder.on_step = stepped
+elif place in ("before", "after"):
+    os.replace = replaced
+main(sys.argv[3:], prog_name="jsonnx")
+"""
+
+
+def started(home: Path, run: str, options: list[str], place: str = "", number: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DYING, place, str(number), "train", "spec.json", "-o", run, *options]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=home, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [
+        ("step", STEPS + 3),
+        ("before", 1),
+        ("after", 1),
+        ("after", 2),
+        ("before", 6),
+        ("after", 6),
+        ("before", 9),
+        ("after", 9),
+    ],
+)
+def test_death_at_any_instant_loses_nothing(home: Path, place: str, number: int) -> None:
+    """The writes are those of the first checkpoint, two descriptions, the figures, then a checkpoint an epoch and one
+    at the end, the weights and the model."""
+    process = started(home, f"{place}-{number}", [], place, number)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert_resumed_equals_whole(home, f"{place}-{number}")
+
+
+def test_a_damaged_checkpoint_is_passed_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        at_step(patch, 2 * STEPS + 1, lambda: signal.raise_signal(signal.SIGINT))
+        train(home, "damaged", status=130)
+    newest = max((home / "damaged/checkpoints").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert "an older one is taken" in train(home, "damaged", "--resume").stderr
+    assert_resumed_equals_whole(home, "damaged")
+
+
+def test_two_processes_do_not_share_a_folder(home: Path) -> None:
+    train(home, "held", "--set", "training.epochs=1")
+    before = snapshot(home / "held")
+    with RunFolder(home / "held"):
+        for option in ("--resume", "--force"):
+            assert "run-locked" in train(home, "held", option, status=2).stderr
+    assert snapshot(home / "held") == before
+
+
+# -- a full disk ------------------------------------------------------------------------------------------------------
+
+
+def snapshot(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many more files the disk takes, and all where the list is empty; the next one is cut short."""
+    room: list[int] = []
+    write = files._write_through
+
+    def limited(path: Path, data: bytes) -> None:
+        if room:
+            room[0] -= 1
+        if room and room[0] < 0:
+            path.write_bytes(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(files, "_write_through", limited)
+    return room
+
+
+@pytest.mark.parametrize("count", range(10))
+def test_a_full_disk_is_said_and_a_run_goes_on(home: Path, writes: list[int], count: int) -> None:
+    writes.append(count)
+    told = train(home, f"full-{count}", status=2).stderr
+    assert "error[unwritable-file]" in told
+    assert "no space left on device" in told
+    assert not list((home / f"full-{count}").rglob("*.tmp"))
+    writes.clear()
+    assert_resumed_equals_whole(home, f"full-{count}")
+
+
+def test_a_full_disk_leaves_earlier_results(home: Path, writes: list[int]) -> None:
+    train(home, "earlier", "--set", "training.epochs=1")
+    before = snapshot(home / "earlier")
+    writes.append(0)
+    train(home, "earlier", "--force", status=2)
+    assert snapshot(home / "earlier") == before
+    compile = ["compile", str(home / "spec.json"), "-o", str(home / "earlier/model.onnx"), "--seed", "5"]
+    result = CliRunner().invoke(main, compile)
+    assert (result.exit_code, "no space left" in result.stderr) == (2, True)
+    assert snapshot(home / "earlier") == before
+
+
+def test_a_limit_on_the_size_of_files_is_no_crash(home: Path) -> None:
+    command = f'ulimit -f 1; "{sys.executable}" -m jsonnx compile spec.json -o limited.onnx'
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=home, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True
+    )
+    assert (done.returncode, "unwritable-file" in done.stderr) == (2, True)
+    assert not (home / "limited.onnx").exists()

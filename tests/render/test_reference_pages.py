@@ -1,0 +1,15 @@
+"""What is generated and committed is what would be generated now: `make generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jsonnx.render.reference_pages import generated
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("path", "text"), generated().items(), ids=list(generated()))
+def test_a_generated_file_is_up_to_date(path: str, text: str) -> None:
+    assert (ROOT / path).read_text("utf-8") == text, "run `make generate`"

@@ -1,0 +1,274 @@
+"""A batch shared out among threads: the same step, whatever its size, and where it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import threading
+import time
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonnx.pipeline.trainer import Trainer
+from jsonnx.runtime import data_parallel
+from jsonnx.runtime.data_parallel import Shares
+from jsonnx.runtime.trainer import Diverged
+from jsonnx.runtime.worker_thread import Helper
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(70, 6, 6, 2)).astype(np.float32)
+Y = RNG.integers(3, size=70)
+CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "activation": "relu", "kernel_regularizer": "l2"}
+
+
+def spec(*more: dict[str, Any], **training: Any) -> dict[str, Any]:
+    head = {"type": "Dense", "units": 3, "activation": "softmax"}
+    return {
+        "inputs": {"x": {"shape": [6, 6, 2]}},
+        "layers": [CONV, *more, {"type": "Flatten"}, head],
+        "training": {
+            "loss": "sparse_categorical_crossentropy",
+            "optimizer": {"type": "Adam", "clipnorm": 1.0},
+            "metrics": ["accuracy"],
+            "batch_size": 16,
+            **training,
+        },
+    }
+
+
+@pytest.fixture(autouse=True)
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_parallel, "WORK", 0)
+    monkeypatch.setattr(data_parallel, "REUSE", 0)
+    monkeypatch.setattr(data_parallel, "FEWEST_CONVOLVED", data_parallel.FEWEST)
+
+
+def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: int = 2) -> tuple[list[Any], Any]:
+    trainer = Trainer(given, seed=3, threads=threads, fast=fast)
+    figures, start = [], 0
+    for size in sizes:
+        figures.append(trainer.step(X[start : start + size], Y[start : start + size]))
+        start = (start + size) % 20
+    assert isinstance(trainer._engine._train, Shares) == fast
+    return figures, trainer.weights()
+
+
+@pytest.mark.parametrize(
+    "more", [[], [{"type": "Dropout", "rate": 0.4}], [{"type": "Dropout", "rate": 0.4, "noise_shape": [1, 1, 1, 4]}]]
+)
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_shared_step_is_the_whole_one(threads: int, more: list[dict[str, Any]]) -> None:
+    """Of even shares, of uneven ones, and where some get nothing."""
+    sizes = (16, 16, 7, 1, 2, 33, 16)
+    wanted, expected = trained(spec(*more, batch_size=24), False, sizes, threads)
+    found, weights = trained(spec(*more, batch_size=24), True, sizes, threads)
+    for one, other in zip(found, wanted, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+    for name, array in expected.items():
+        np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)
+
+
+def test_a_fit_is_its_steps() -> None:
+    """Bit for bit, the last batch too, and a second fit as the first."""
+    one, other = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
+    for _ in range(2):
+        history = one.fit(X, Y, epochs=1, shuffle=False).history
+        assert isinstance(one._engine._train, Shares)
+        figures = [other.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
+        weights = [16, 16, 16, 16, 6]
+        assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
+        assert history["accuracy"][-1] == pytest.approx(np.average([f["accuracy"] for f in figures], weights=weights))
+        assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
+
+
+def test_it_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Any) -> None:
+    one, other = (Trainer(spec({"type": "Dropout", "rate": 0.3}), seed=3, threads=2) for _ in range(2))
+    one.fit(X, Y, epochs=1)
+    one.save_checkpoint(tmp_path / "run.npz")
+    assert other.load_checkpoint(tmp_path / "run.npz") == []
+    for trainer in (one, other):
+        trainer.step(X[:16], Y[:16])
+    assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
+
+
+def test_a_loss_that_is_no_number_is_taken_back() -> None:
+    trainer = Trainer(spec(), seed=3, threads=2)
+    before = trainer.weights()
+    bad = X[:16].copy()
+    bad[8:] *= 1e38  # the second share's
+    with pytest.raises(Diverged):
+        trainer.step(bad, Y[:16])
+    assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
+    assert np.isfinite(trainer.step(X[:16], Y[:16])["loss"])
+
+
+def test_a_share_of_nothing_gives_nothing() -> None:
+    """Not even of a gradient without bound."""
+    root = {
+        "inputs": {"x": {"shape": [3]}},
+        "layers": [{"type": "Dense", "units": 2, "kernel_initializer": "zeros"}, {"type": "ops.sqrt"}],
+        "training": {"loss": "mse", "optimizer": {"type": "SGD", "clipvalue": 1.0}},
+    }
+    trainer = Trainer(root, threads=2)
+    trainer.step(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32))
+    assert isinstance(trainer._engine._train, Shares)
+    assert all(np.isfinite(array).all() for array in trainer.weights().values())
+
+
+def test_a_layer_may_be_called_gradient() -> None:
+    """Its weights' names are not those of other layers' gradients."""
+    inner = {"type": "TimeDistributed", "name": "gradient", "layer": {"type": "Dense", "units": 4}}
+    named = {
+        "inputs": {"x": {"shape": [3, 4]}},
+        "layers": [inner, {"type": "Dense", "units": 4, "name": "dense"}],
+        "training": {"loss": "mse", "optimizer": {"type": "SGD", "learning_rate": 0.1}},
+    }
+    x, y = RNG.normal(size=(2, 16, 3, 4)).astype(np.float32)
+    found = []
+    for fast in (True, False):
+        trainer = Trainer(named, seed=1, threads=2, fast=fast)
+        trainer.step(x, y)
+        found.append(trainer.weights())
+    for name, array in found[1].items():
+        np.testing.assert_allclose(found[0][name], array, atol=1e-6, err_msg=name)
+
+
+def test_metrics_may_be_called_anything() -> None:
+    named = spec(metrics=[{"type": "accuracy", "name": "a"}, {"type": "accuracy", "name": "a+0"}])
+    figures = Trainer(named, seed=3, threads=2).step(X[:16], Y[:16])
+    assert figures["a"] == figures["a+0"]
+
+
+def test_a_thread_that_did_not_start_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    helper = Helper()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            helper.begin(lambda: None)
+    assert helper.begin(lambda: "done").result() == "done"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_goes_on() -> None:
+    trainer = Trainer(spec(), seed=3, threads=2)
+    trainer.step(X[:16], Y[:16])
+    runner = trainer._engine._train
+    assert isinstance(runner, Shares)
+    child = os.fork()
+    if child == 0:  # the threads of a session's own are not there either, so this one's alone
+        task = runner._others[0].begin(lambda: "done")
+        os._exit(0 if task.result() == "done" else 1)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if (ended := os.waitpid(child, os.WNOHANG))[0]:
+            assert ended[1] == 0
+            return
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("it waits for a thread that is not there")
+
+
+def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
+    """Its sessions are large: they do not wait for a search for garbage."""
+    before = set(threading.enumerate())
+    trainer = Trainer(spec(), seed=3, threads=2)
+    trainer.step(X[:16], Y[:16])
+    trainer.fit(X, Y, epochs=1)
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 2  # a share's, and the one that makes batches ready
+    runner = trainer._engine._train
+    assert isinstance(runner, Shares)
+    gc.disable()
+    try:
+        left = [weakref.ref(one) for one in (runner, *runner._shares, runner._rest)]
+        del trainer, runner
+        assert [one() for one in left] == [None] * len(left)
+    finally:
+        gc.enable()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(spec(), seed=3, threads=2)
+    trainer.step(X[:16], Y[:16])
+    runner = trainer._engine._train
+    assert isinstance(runner, Shares)
+
+    def broken(*_: Any) -> Any:
+        def run(_: Any) -> None:
+            raise MemoryError("no room")
+
+        return run
+
+    monkeypatch.setattr(runner._shares[1], "bound", broken)
+    runner._run = runner.bound({}, runner._results)
+    with pytest.raises(MemoryError, match="no room"):
+        trainer.step(X[:16], Y[:16])
+
+
+def test_an_error_keeps_nothing() -> None:
+    """It is gone when it is handled, and with it the frames that it went through."""
+
+    class Kept(Exception):
+        pass
+
+    runner = Trainer(spec(), seed=3, threads=2)._engine._training(16)
+    assert isinstance(runner, Shares)
+
+    def fail() -> None:
+        raise made.pop()
+
+    begin = runner._others[0].begin
+    runner._others[0].begin = lambda _: begin(fail)  # type: ignore[method-assign,assignment,return-value]
+    made = [Kept()]
+    left = weakref.ref(made[0])
+    gc.disable()
+    try:
+        with contextlib.suppress(Kept):
+            runner({"x": X[:16], "dense/target": Y[:16].astype(np.int64), "learning_rate": np.array(0.1, np.float32)})
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("change", "threads"), [({}, 1), ({"batch_size": 15}, 2), ({"batch_size": 16}, 3), ({"remat": "full"}, 2)]
+)
+def test_where_batches_stay_whole(change: dict[str, Any], threads: int) -> None:
+    trainer = Trainer(spec(**change), threads=threads)
+    trainer.step(X[:15], Y[:15])
+    assert not isinstance(trainer._engine._train, Shares)
+
+
+@pytest.mark.parametrize(("kind", "least"), [("Conv2D", 32), ("Dense", 16)])
+def test_few_samples_stay_together(monkeypatch: pytest.MonkeyPatch, kind: str, least: int) -> None:
+    """Where they are convolved, a share has a whole block of them."""
+    monkeypatch.undo()
+    monkeypatch.setattr(data_parallel, "WORK", 0)
+    monkeypatch.setattr(data_parallel, "REUSE", 0)
+    layer = CONV if kind == "Conv2D" else {"type": "Dense", "units": 4}
+    for batch in (least - 1, least):
+        given = {**spec(batch_size=batch), "layers": [layer, *spec()["layers"][1:]]}
+        shared = data_parallel.shared_out(Trainer(given, threads=2).plan, 2)
+        assert (shared is not None) == (batch == least)
+
+
+def test_small_work_and_large_weights_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(spec(), threads=2)
+    macs, weights = 16 * (4 * 4 * 4 * 18 + 64 * 3), 4 * 18 + 4 + 64 * 3 + 3
+    for name, least in (("WORK", macs), ("REUSE", macs / 4 / weights)):
+        monkeypatch.setattr(data_parallel, name, least)
+        assert data_parallel.shared_out(trainer.plan, 2)
+        monkeypatch.setattr(data_parallel, name, least * 1.01)
+        assert not data_parallel.shared_out(trainer.plan, 2)
+        monkeypatch.setattr(data_parallel, name, 0)

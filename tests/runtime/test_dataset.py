@@ -1,0 +1,431 @@
+"""Data: every fault of a file or an array, with the place where it stands."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from jsonnx.core.diagnostics import CompileError, UsageError
+from jsonnx.core.types import BATCH, Size, TensorType
+from jsonnx.runtime import data_files
+from jsonnx.runtime.data_errors import FeedError
+from jsonnx.runtime.dataset import from_arrays, from_file, from_spec
+from jsonnx.runtime.validate_arrays import Limit, Wanted, reshaped
+from jsonnx.training.section import Data
+
+from .plans import classifier
+
+TABLE = Wanted(
+    inputs={"flower": TensorType("float32", (BATCH, 2))},
+    targets={"species": TensorType("int64", (BATCH,))},
+    limits={"species": Limit(3)},
+    labels={"species": ("setosa", "versicolor", "virginica")},
+)
+COLUMNS = Data(train="-", x=["length", "width"], y="species")
+
+
+def load(tmp_path, content, *, wanted=TABLE, data=COLUMNS, name="iris.csv", **options):
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return from_file(path, data, wanted, **options)
+
+
+def faults(tmp_path, content, **options):
+    with pytest.raises(CompileError) as error:
+        load(tmp_path, content, **options)
+    return error.value.diagnostics
+
+
+GOOD = "length,width,species\n1,2,0\n3,4.5,2\n"
+
+
+def test_columns_become_inputs_and_targets(tmp_path):
+    feeds = load(tmp_path, GOOD).take(slice(None))
+    assert feeds["flower"].tolist() == [[1, 2], [3, 4.5]]
+    assert feeds["flower"].dtype == np.float32
+    assert feeds["species/target"].tolist() == [0, 2]
+    assert feeds["species/target"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff" + GOOD,
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", "\r"),
+        GOOD.rstrip("\n"),
+        GOOD.replace("3,", "\n\n3 , "),
+        '"length",  width,"species"\n"1","2",0.0\n3,4.5e0,2\n',
+        'note,species,width,length\n,0,2,1\n"a,\nb",2,4.5,3\n',
+        GOOD.replace(",0\n", ",setosa\n").replace(",2\n", ",virginica\n"),
+    ],
+)
+def test_ways_to_write_a_table(tmp_path, content):
+    feeds = load(tmp_path, content).take(slice(None))
+    assert feeds["flower"].tolist() == [[1, 2], [3, 4.5]]
+    assert feeds["species/target"].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "line", "column", "part"),
+    [
+        ("", "empty-data", 1, None, "empty"),
+        ("\n\n", "empty-data", 1, None, "empty"),
+        ("length,width,species\n", "empty-data", 1, None, "no rows"),
+        (GOOD + "5,6\n", "ragged-row", 4, None, "2 values in a row, 3 in the header"),
+        (GOOD + "5,6,1,\n", "ragged-row", 4, None, "4 values"),
+        (GOOD + "5,6,7,1\n", "ragged-row", 4, None, "4 values"),
+        (GOOD + '5,"6,1\n', "bad-data-file", 4, None, "unexpected end"),
+        (GOOD + '5,"6"7,1\n', "bad-data-file", 4, None, "expected after"),
+        (GOOD + "5,x,1\n", "bad-value", 4, 3, "'width' holds 'x', not a number"),
+        (GOOD + "5,,1\n", "bad-value", 4, 3, "'width' is empty"),
+        (GOOD + '5,"6,5",1\n', "bad-value", 4, 3, "with a point"),
+        (GOOD + "5,1_000,1\n", "bad-value", 4, 3, "'1_000'"),
+        (GOOD + "5,6,\n", "bad-value", 4, 5, "'species' is empty"),
+        (GOOD + "nan,6,1\n", "not-finite", 4, 1, "input 'flower' is nan"),
+        (GOOD + "5,1e999,1\n", "not-finite", 4, 3, "inf"),
+        (GOOD + "5,1e39,1\n", "bad-value", 4, 3, "too large for float32"),
+        (GOOD + "5,6,3\n", "label-out-of-range", 4, 5, "the target of 'species' is 3; valid are 0 to 2"),
+        (GOOD + "5,6,-1\n", "label-out-of-range", 4, 5, "is -1"),
+        (GOOD + "5,6,1.5\n", "bad-value", 4, 5, "not a whole number"),
+        (GOOD + "5,6,99999999999999999999\n", "label-out-of-range", 4, 5, "valid are 0 to 2"),
+        ("length,width,species\n1,2,setosa\n1,2,rosa\n", "bad-value", 3, 5, "none of the labels"),
+        ('length,width,"a\nb",species\n1,2,"x\ny",1\n1,2,"x,\ny",9\n', "label-out-of-range", 6, 4, "is 9"),
+        ("length,width,species,length\n1,2,0,1\n", "duplicate-column", 1, None, "2 columns"),
+        ("length;width;species\n1;2;0\n", "bad-data-file", 1, None, "one column"),
+        (GOOD.encode() + b"\xff,2,1\n", "bad-data-file", 4, None, "not UTF-8"),
+        ("length,wide,species\n1,2,0\n", "missing-column", None, None, "no column 'width' for input 'flower'"),
+        ("a" + "," * 70_000, "empty-data", 1, None, "no rows"),
+        ("a" + "," * 70_000 + "\n" + "1" + "," * 70_000, "too-large", 1, None, "70,001 columns"),
+        ("length,width,species\n" + "1" * 200_000 + ",2,0\n", "bad-data-file", 2, None, "field"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_a_table_has_its_line_and_column(tmp_path, content, code, line, column, part):
+    (fault,) = faults(tmp_path, content)
+    assert (fault.code, fault.line, fault.column) == (code, line, column)
+    assert part in fault.message
+    assert fault.file.endswith("iris.csv")
+
+
+def test_all_faults_are_told_and_many_of_a_kind_are_counted(tmp_path):
+    rows = "".join(f"x,{index},5\n" for index in range(50))
+    found = faults(tmp_path, "length,width,species\n" + rows)
+    assert [fault.code for fault in found] == ["bad-value"] * 21 + ["label-out-of-range"] * 21
+    assert found[20].message == "and 30 more like the last"
+    assert found[41].message == "and 30 more like the last"
+
+
+def test_a_missing_column_gets_a_suggestion_and_the_place_in_the_spec(tmp_path):
+    (fault,) = faults(tmp_path, "length,width,specis\n1,2,0\n")
+    assert (fault.path, fault.help) == ("$.training.data.y", "did you mean 'specis'?")
+
+
+# -- arrays in files -------------------------------------------------------------------------------------------------
+
+IMAGES = Wanted(
+    inputs={"image": TensorType("float32", (BATCH, 4, 4, 1))},
+    targets={"digit": TensorType("int64", (BATCH,))},
+    limits={"digit": Limit(10)},
+)
+
+
+def npz(compress=False, **arrays) -> bytes:
+    file = io.BytesIO()
+    (np.savez_compressed if compress else np.savez)(file, **arrays)
+    return file.getvalue()
+
+
+def npy(array, **options) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asarray(array), **options)
+    return file.getvalue()
+
+
+PIXELS = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "image", [PIXELS, PIXELS[..., None], PIXELS.reshape(3, 16), PIXELS.astype(">f8"), np.asfortranarray(PIXELS)]
+)
+@pytest.mark.parametrize("label", [np.array([0, 9, 5], np.uint8), np.array([[0], [9], [5]]), np.array([0.0, 9.0, 5.0])])
+def test_shapes_that_differ_in_notation_only_are_taken(tmp_path, image, label):
+    samples = load(tmp_path, npz(image=image, digit=label), wanted=IMAGES, data=None, name="d.npz")
+    feeds = samples.take(np.array([2, 0]))
+    assert (feeds["image"] == PIXELS[[2, 0], :, :, None]).all()
+    assert feeds["image"].dtype == np.float32
+    assert feeds["image"].flags.c_contiguous
+    assert feeds["digit/target"].tolist() == [5, 0]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "code", "part"),
+    [
+        ({"image": PIXELS}, "missing-column", "no column 'digit'"),
+        ({"image": PIXELS[:2], "digit": [1, 2, 3]}, "data-shape", "input 'image' has 2, the target of 'digit' has 3"),
+        ({"image": PIXELS[:0], "digit": np.zeros(0, int)}, "empty-data", "no samples"),
+        ({"image": PIXELS.reshape(3, 2, 8), "digit": [1, 2, 3]}, "data-shape", "[samples, 2, 8]"),
+        ({"image": np.uint8(1), "digit": [1, 2, 3]}, "data-shape", "shape []"),
+        ({"image": PIXELS, "digit": [1, 10, 3]}, "label-out-of-range", "sample 1: the target of 'digit' is 10"),
+        ({"image": np.full((3, 4, 4), "a"), "digit": [1, 2, 3]}, "bad-value", "<U1 elements"),
+        ({"image": np.where(PIXELS == 20, np.inf, 1), "digit": [1, 2, 3]}, "not-finite", "sample 1, element [1, 0]"),
+        ({"image": PIXELS, "digit": np.array([1, 2, 3], object)}, "bad-data-file", "object"),
+        ({"image": PIXELS.astype(complex), "digit": [1, 2, 3]}, "bad-data-file", "complex"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_arrays_names_the_sample(tmp_path, arrays, code, part):
+    (fault,) = faults(tmp_path, npz(**arrays), wanted=IMAGES, data=None, name="d.npz")
+    assert fault.code == code
+    assert part in fault.message
+
+
+def test_one_npy_array_is_the_input(tmp_path):
+    wanted = replace(IMAGES, targets={})
+    assert len(load(tmp_path, npy(PIXELS), wanted=wanted, data=None, name="d.npy")) == 3
+    assert (
+        len(load(tmp_path, npy(PIXELS), wanted=IMAGES, data=Data(train="-", x="pixels"), name="d.npy", targets=False))
+        == 3
+    )
+    (fault,) = faults(tmp_path, npy(PIXELS), wanted=IMAGES, data=None, name="d.npy")
+    assert fault.code == "missing-column"
+
+
+def header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        npy(PIXELS)[:-1],
+        npy(PIXELS) + b"x",
+        npy(PIXELS)[:20],
+        npy(np.zeros(2, [("a", int)])),
+        npy(np.array([None]), allow_pickle=True),
+        npy(PIXELS, version=(3, 0)),
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }\n"),
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }\n"),
+        header("{'descr': '|S0', 'fortran_order': False, 'shape': (1000000000000,), }\n"),
+        header("__import__('os').system('true')\n"),
+        header("{'descr': '<f8'" + " " * 20_000 + "}\n"),
+    ],
+)
+def test_a_damaged_or_hostile_npy_file_is_refused(tmp_path, content):
+    (fault,) = faults(tmp_path, content, wanted=replace(IMAGES, targets={}), data=None, name="d.npy")
+    assert fault.code == "bad-data-file"
+
+
+def test_a_damaged_npz_file_is_refused(tmp_path):
+    whole = npz(compress=True, image=PIXELS, digit=[1, 2, 3])
+    middle = bytearray(whole)
+    middle[80] ^= 255
+    for content in (b"", whole[:-30], whole[: len(whole) // 2], bytes(middle), b"PK\x05\x06" + bytes(18)):
+        assert faults(tmp_path, content, wanted=IMAGES, data=None, name="d.npz")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
+    twice = io.BytesIO()
+    with zipfile.ZipFile(twice, "w") as archive:
+        archive.writestr("image.npy", npy(PIXELS))
+        archive.writestr("image.npy", npy(PIXELS))
+    (fault,) = faults(tmp_path, twice.getvalue(), wanted=IMAGES, data=None, name="d.npz")
+    assert (fault.code, "two members" in fault.message) == ("unsafe-file", True)
+    monkeypatch.setattr(data_files, "LIMIT", 10_000)
+    bomb = npz(compress=True, image=np.zeros((3, 100, 100)), digit=[1, 2, 3])
+    assert len(bomb) < 2000
+    (fault,) = faults(tmp_path, bomb, wanted=IMAGES, data=None, name="d.npz")
+    assert (fault.code, "240,128 bytes" in fault.message) == ("too-large", True)
+    (fault,) = faults(tmp_path, b"x" * 10_001)
+    assert fault.code == "too-large"
+
+
+def test_an_unknown_ending_is_an_error(tmp_path):
+    (fault,) = faults(tmp_path, GOOD, name="iris.parquet")
+    assert fault.help == "data files end in .npz, .npy or .csv"
+
+
+# -- which column is what --------------------------------------------------------------------------------------------
+
+TWO = Wanted(
+    inputs={"left": TensorType("float32", (BATCH, 1)), "right": TensorType("float32", (BATCH, 2))},
+    targets={"sum": TensorType("float32", (BATCH, 1))},
+)
+SUMS = "left,r1,r2,total,sum\n1,2,3,6,0\n4,5,6,15,0\n"
+
+
+def test_columns_are_mapped_by_name(tmp_path):
+    data = Data(train="-", x={"right": ["r1", "r2"]}, y={"sum": "total"})
+    feeds = load(tmp_path, SUMS, wanted=TWO, data=data).take(slice(None))
+    assert feeds["left"].tolist() == [[1], [4]]
+    assert feeds["right"].tolist() == [[2, 3], [5, 6]]
+    assert feeds["sum/target"].tolist() == [[6], [15]]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "path"),
+    [
+        ({"x": "left"}, "ambiguous-columns", "$.training.data.x"),
+        ({"x": {"rigth": "r1"}}, "unknown-name", "$.training.data.x.rigth"),
+        ({"x": {"right": "r1"}}, "data-shape", "$"),
+        ({"x": {"right": ["r1", "r2"]}, "y": {"total": "sum"}}, "unknown-name", "$.training.data.y.total"),
+        ({"x": {"right": []}}, "missing-column", "$"),
+    ],
+)
+def test_a_wrong_mapping_is_told(tmp_path, data, code, path):
+    found = faults(tmp_path, SUMS, wanted=TWO, data=Data(train="-", **data))
+    assert (found[0].code, found[0].path) == (code, path)
+
+
+def test_columns_of_an_archive_stand_side_by_side(tmp_path):
+    data = Data(train="-", x={"right": ["r1", "r2"]})
+    content = npz(left=[1, 2], r1=[1.0, 2.0], r2=[3, 4], sum=[1, 2])
+    assert load(tmp_path, content, wanted=TWO, data=data, name="d.npz").inputs["right"].tolist() == [[1, 3], [2, 4]]
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "<i4", ">i8", "u1", "u2"])
+@pytest.mark.parametrize("size", [3, 128, 129, 300, 50_000])
+def test_indexes_of_any_integer_type_are_within_limits(dtype, size):
+    wanted = Wanted({"ids": TensorType("int64", (BATCH, 2))}, {}, {"ids": Limit(size)})
+    limits = np.iinfo(dtype)
+    for value in sorted({limits.min, -1, 0, size - 1, size, limits.max}):
+        if limits.min <= value <= limits.max:
+            ids = np.array([[0, 1], [value, 2]]).astype(dtype)
+            if 0 <= value < size:
+                assert from_arrays(ids, None, wanted, targets=False).take(slice(None))["ids"].tolist() == [
+                    [0, 1],
+                    [value, 2],
+                ]
+            else:
+                with pytest.raises(FeedError, match="valid are 0 to"):
+                    from_arrays(ids, None, wanted, targets=False)
+
+
+def test_indexes_and_ignored_labels_have_their_limits():
+    wanted = Wanted(
+        {"ids": TensorType("int32", (BATCH, Size.named("time")))},
+        {"tag": TensorType("int64", (BATCH, Size.named("time")))},
+        {"ids": Limit(5), "tag": Limit(3, -1)},
+    )
+    from_arrays([[0, 4]], [[-1, 2]], wanted)
+    with pytest.raises(FeedError) as error:
+        from_arrays([[0, 5]], [[-2, 2]], wanted)
+    assert [fault.code for fault in error.value.diagnostics] == ["index-out-of-range", "label-out-of-range"]
+    assert "valid are 0 to 2 and -1" in str(error.value)
+    with pytest.raises(FeedError, match="time is 2"):
+        from_arrays([[0, 1, 2]], [[0, 1]], wanted)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "taken"),
+    [
+        ((), (1,), True), ((1,), (), True), ((28, 28), (28, 28, 1), True), ((28, 28, 1), (28, 28), True),
+        ((28, 28), (784,), True), ((784,), (28, 28), True), ((784,), (28, 28, 1), True), ((28, 28, 1), (784,), True),
+        ((5, 4, 3), (5, 12), True), ((3, 28, 28), (28, 28, 3), False), ((28, 28), (14, 56), False),
+        ((2, 3), (3, 2), False),
+        ((), (2,), False), ((5,), (Size.named("time"),), True), ((5,), (Size.named("time"), 1), True),
+        ((6,), (Size.named("time"), 3), False), ((12,), (2, 6, 1), True),
+    ],
+)  # fmt: skip
+def test_which_shapes_are_the_same_but_for_notation(given, wanted, taken):
+    found = reshaped(np.arange(2 * int(np.prod(given))).reshape(2, *given), wanted)
+    assert (found is not None) == taken
+    if taken:
+        assert found.ravel().tolist() == list(range(2 * int(np.prod(given))))
+        assert len(found.shape) == 1 + len(wanted)
+
+
+# -- files that a spec names -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "spec" / "data").mkdir(parents=True)
+    (tmp_path / "spec" / "data" / "t.csv").write_text("flower,species\n")
+    (tmp_path / "secret.csv").write_text("secret")
+    (tmp_path / "spec" / "out.csv").symlink_to(tmp_path / "secret.csv")
+    (tmp_path / "spec" / "up").symlink_to(tmp_path)
+    (tmp_path / "spec" / "self").symlink_to("self")
+    os.mkfifo(tmp_path / "spec" / "pipe.csv")
+    return tmp_path / "spec"
+
+
+def spec(folder, path):
+    plan = classifier({"data": {"train": path}})
+    return from_spec(replace(plan, file=str(folder / "spec.json")), "train")
+
+
+CLIMBING = ["../secret.csv", "data/../../secret.csv", "/etc/passwd", "~/x.csv"]
+
+
+@pytest.mark.parametrize("path", [*CLIMBING, "out.csv", "up/secret.csv", "self", "", ".", "a\0b"])
+def test_a_spec_cannot_name_a_file_outside_its_folder(folder, path):
+    with pytest.raises(CompileError) as error:
+        spec(folder, path)
+    (fault,) = error.value.diagnostics
+    assert (fault.code, fault.path) == ("unsafe-path", "$.training.data.train")
+
+
+@pytest.mark.parametrize("path", ["none.csv", "data", "pipe.csv", "%2e%2e/secret.csv", "$HOME/x.csv", "x" * 5000])
+def test_a_file_that_cannot_be_read_is_an_error(folder, path):
+    with pytest.raises(UsageError) as error:
+        spec(folder, path)
+    assert error.value.diagnostic.code == "unreadable-file"
+
+
+def test_a_data_path_is_relative_to_the_spec(folder, monkeypatch):
+    monkeypatch.chdir("/")
+    with pytest.raises(CompileError, match="no rows below its header"):
+        spec(folder, "./data//t.csv")
+
+
+def test_data_that_a_spec_does_not_name_is_none(folder):
+    plan = replace(classifier({"data": {"train": "data/t.csv"}}), file=str(folder / "spec.json"))
+    assert from_spec(plan, "validation") is None
+    assert from_spec(classifier(), "train") is None
+
+
+# -- arrays ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_share_is_split_off():
+    wanted = replace(TABLE, limits={})
+    samples = from_arrays(np.arange(20.0).reshape(10, 2), np.arange(10), wanted)
+    train, validation = samples.split(0.25)
+    assert train.targets["species"].tolist() == list(range(7))
+    assert validation.targets["species"].tolist() == [7, 8, 9]
+    with pytest.raises(FeedError, match="cannot be split"):
+        samples.split(0.99)
+
+
+def test_a_digest_tells_samples_apart():
+    x, y = np.zeros((4, 2)), np.array([0, 1, 2, 0])
+    digests = {
+        from_arrays(x, y, TABLE).digest,
+        from_arrays(x, y, TABLE).digest,
+        from_arrays(x + 1, y, TABLE).digest,
+        from_arrays(x, y[::-1], TABLE).digest,
+    }
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "part"),
+    [
+        (np.zeros((2, 3)), [0, 1], "the network wants float32[batch, 2]"),
+        (np.zeros((2, 2)), None, "the target is missing"),
+        (np.zeros((2, 2)), [0, 3], "valid are 0 to 2"),
+        ([[1.0], [1.0, 2.0]], [0, 1], "ragged"),
+        ({"flwer": np.zeros((2, 2))}, [0, 1], "did you mean 'flower'?"),
+        ([[np.nan, 1.0]], [0], "sample 0, element [0]: input 'flower' is nan"),
+    ],
+)
+def test_arrays_are_checked_as_files_are(x, y, part):
+    with pytest.raises(FeedError) as error:
+        from_arrays(x, y, TABLE)
+    assert part in str(error.value)

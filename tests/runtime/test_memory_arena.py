@@ -1,0 +1,188 @@
+"""Sessions with memory of their own: where, that it goes with them, and where onnxruntime has none to give."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import sessions_made
+from jsonnx.backend import emit, serialize
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Builder
+from jsonnx.pipeline.trainer import Trainer
+from jsonnx.runtime import providers
+from jsonnx.runtime.engine import PATIENCE
+from jsonnx.runtime.memory_arena import own_arena
+
+CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
+NORM = {"type": "BatchNormalization"}
+STATM = Path("/proc/self/statm")
+told = pytest.mark.skipif(not STATM.exists(), reason="the system does not tell what a process takes")
+
+TAKEN = """
+import sys
+from pathlib import Path
+
+import numpy as np
+from jsonnx.backend import emit, serialize
+from jsonnx.ir import Builder
+from jsonnx.runtime import providers
+from jsonnx.core.types import TensorType
+
+SIDE = 4200  # a square of it is a little more than a power of two
+
+
+def taken():
+    return np.array(Path("/proc/self/statm").read_text().split()[:2], int) * 4096 / (SIDE * SIDE * 4)
+
+
+g = Builder()
+x = g.input("x", TensorType("float32", (SIDE, 1)))
+large = g.Exp(g.MatMul(x, g.Transpose(x, perm=[1, 0])))
+model = serialize(emit(g.graph({"y": g.ReduceSum(large, keepdims=0)})))
+feeds = {"x": np.zeros((SIDE, 1), np.float32)}
+providers.create_session(model, providers.resolve("cpu"), 1, planned=False).run(None, feeds)
+before = taken()
+manners = providers.Manners(exact=sys.argv[1] == "exact")
+session = providers.create_session(model, providers.resolve("cpu"), 1, manners, planned=False)
+assert session.run(None, feeds)[0] == SIDE * SIDE
+running = taken()
+del session
+print(*running - before, *taken() - before)
+"""
+
+
+@told
+@pytest.mark.parametrize("exact", [True, False])
+def test_memory_is_as_large_as_what_is_asked_for_and_goes_with_the_session(exact: bool) -> None:
+    """In squares: addresses and memory while there is a session, and afterwards."""
+    command = [sys.executable, "-c", TAKEN, "exact" if exact else "plain"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    addresses, memory, addresses_left, memory_left = map(float, printed.split())
+    assert 0.9 < memory < 2.2
+    assert (addresses < 2.2) if exact else (addresses > 2.5)
+    assert max(addresses_left, memory_left) < 0.5
+
+
+def test_two_of_them_do_not_disturb_each_other() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("float32", (64, 64)))
+    model = serialize(emit(g.graph({"y": g.Neg(g.MatMul(x, x))})))
+    array = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    exact = providers.Manners(exact=True)
+    sessions = [providers.create_session(model, providers.resolve("cpu"), 1, exact) for _ in range(3)]
+
+    def check(session: Any) -> None:
+        np.testing.assert_allclose(session.run(None, {"x": array})[0], -array @ array, rtol=1e-4, atol=1e-4)
+
+    for index in (0, 1, 2, 0):
+        check(sessions[index])
+    gone = weakref.ref(sessions.pop(0))
+    gc.collect()
+    assert gone() is None
+    for index in (0, 1):
+        check(sessions[index])
+
+
+@pytest.mark.parametrize(("version", "tries"), [("1.22.0", 0), ("1.9.1", 0), ("1.24.1", 1), ("2.0", 1)])
+def test_an_onnxruntime_without_them_makes_plain_sessions(version: str, tries: int) -> None:
+    tried: list[Any] = []
+
+    def register(place: Any, how: Any) -> None:
+        tried.append(how)
+        raise RuntimeError("An allocator for this device has already been registered for sharing.")
+
+    runtime = SimpleNamespace(
+        __version__=version,
+        OrtMemoryInfo=lambda *_: None,
+        OrtAllocatorType=SimpleNamespace(ORT_ARENA_ALLOCATOR=1),
+        OrtMemType=SimpleNamespace(DEFAULT=0),
+        OrtArenaCfg=dict,
+        create_and_register_allocator=register,
+    )
+    entries: dict[str, str] = {}
+    options: Any = SimpleNamespace(add_session_config_entry=entries.__setitem__)
+    with own_arena(runtime, options):
+        pass
+    assert len(tried) == tries
+    assert not entries
+
+
+def image_spec(layers: list[Any], shape: list[Any], batch: int) -> dict[str, Any]:
+    return {
+        "inputs": {"x": {"shape": shape}},
+        "layers": [*layers, {"type": "GlobalAveragePooling2D"}, {"type": "Dense", "units": 2}],
+        "training": {"loss": "mse", "optimizer": "sgd", "batch_size": batch},
+    }
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "batch", "fast", "wanted"),
+    [
+        ([CONV, NORM], [24, 24, 3], 8, True, 1),
+        ([CONV, NORM], [24, 24, 3], 8, False, 0),
+        ([CONV, NORM], ["h", 24, 3], 8, True, 0),  # pieces of all sizes would come together
+        ([{"type": "Dense", "units": 16}], [24, 24, 3], 8, True, 0),
+        ([CONV, CONV, CONV], [32, 32, 3], 64, True, 0),  # by shares
+    ],
+)
+def test_steps_that_convolve_have_them(
+    monkeypatch: pytest.MonkeyPatch, layers: list[Any], shape: list[Any], batch: int, fast: bool, wanted: int
+) -> None:
+    made = sessions_made(monkeypatch)
+    trainer = Trainer(image_spec(layers, shape, batch), threads=2, fast=fast)
+    x = np.zeros((batch, *(size if isinstance(size, int) else 24 for size in shape)), np.float32)
+    trainer.step(x, np.zeros((batch, 2), np.float32))
+    trainer.predict(x)
+    assert sum(manners.exact for manners in made) == wanted
+
+
+def test_with_larger_batches_than_it_was_made_for_a_step_has_plain_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until so many come some times in a row, or in a fit: pieces of all sizes would come together."""
+    made = sessions_made(monkeypatch)
+    trainer = Trainer(image_spec([CONV, NORM], [24, 24, 3], 8), threads=2)
+    rng = np.random.default_rng(0)
+
+    def batch(samples: int) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.normal(size=(samples, 24, 24, 3)).astype(np.float32)
+        return x, np.zeros((samples, 2), np.float32)
+
+    for samples in (8, 3, 8):
+        trainer.step(*batch(samples))
+    assert [manners.exact for manners in made] == [True]
+    for samples in (9, 10, 8, 30, 9):
+        trainer.step(*batch(samples))
+    assert [manners.exact for manners in made] == [True, False]
+    for _ in range(PATIENCE + 1):
+        trainer.step(*batch(12))
+    assert [manners.exact for manners in made] == [True, False, True]
+    trainer.step(*batch(13))
+    trainer.fit(*batch(40), epochs=1, batch_size=16)
+    assert [manners.exact for manners in made] == [True, False, True, False, True]
+
+
+@told
+def test_batches_of_all_sizes_do_not_pile_up() -> None:
+    trainer = Trainer(image_spec([{**CONV, "filters": 32}, NORM, CONV], [32, 32, 3], 64), threads=2)
+    images = np.random.default_rng(0).normal(size=(64, 32, 32, 3)).astype(np.float32)
+
+    def memory() -> int:
+        return int(STATM.read_text().split()[1]) * 4096
+
+    def step(samples: int) -> None:
+        trainer.step(images[:samples], np.zeros((samples, 2), np.float32))
+
+    for samples in (1, 64, 1):
+        step(samples)
+    before = memory()
+    for samples in range(2, 65):
+        step(samples)
+        step(1)
+    assert memory() - before < 60e6

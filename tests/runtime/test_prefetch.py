@@ -1,0 +1,211 @@
+"""Batches made ready in lanes: a fit is its steps, whatever fits into a lane."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonnx.runtime import prefetch
+from jsonnx.runtime.random import sample_order
+from jsonnx.runtime.trainer import Trainer
+from jsonnx.runtime.variables import Runner
+
+from .plans import classifier, flowers
+
+X, Y = flowers()
+
+
+def falling(step: int) -> float:
+    return 0.01 / (1 + step)
+
+
+def by_steps(trainer: Trainer, x: np.ndarray, batch_size: int, epochs: int, shuffle: bool) -> list[float]:
+    """What a fit must come to, and each step's loss."""
+    losses = []
+    for epoch in range(epochs):
+        order = sample_order(trainer.plan.seed, epoch, len(x)) if shuffle else np.arange(len(x))
+        for start in range(0, len(x), batch_size):
+            rows = order[start : start + batch_size]
+            losses.append(trainer.step(x[rows], Y[rows])["loss"])
+    return losses
+
+
+class Heard:
+    """Each step's loss, of the means that a fit tells."""
+
+    def __init__(self) -> None:
+        self.means: list[tuple[int, float]] = []
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        self.means.append((step, figures["loss"]))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("batch_size", "most"), [(1, 48), (7, 3), (7, 48), (10, 4), (10, 2), (33, 48), (100, 48), (101, 48)]
+)
+def test_a_fit_is_its_steps(
+    batch_size: int, most: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefetch, "STEPS", range(most, most + 1, 3))
+    plan = classifier(noise=noise, learning_rate=falling)
+    one, other, heard = Trainer(plan), Trainer(plan), Heard()
+    one.fit(X, Y, batch_size=batch_size, epochs=2, shuffle=shuffle, callbacks=[heard])
+    losses = by_steps(other, X, batch_size, 2, shuffle)
+    a, b = one._engine.variables(), other._engine.variables()
+    assert a.keys() == b.keys()
+    assert all((a[name] == b[name]).all() for name in a)
+    steps = -(-100 // batch_size)
+    assert [step for step, _ in heard.means] == [*range(1, steps + 1)] * 2
+    sizes = [min(batch_size, 100 - start) for start in range(0, 100, batch_size)]
+    for epoch in (0, 1):
+        means = np.cumsum(np.array(losses[epoch * steps : (epoch + 1) * steps]) * sizes) / np.cumsum(sizes)
+        assert [mean for _, mean in heard.means[epoch * steps : (epoch + 1) * steps]] == pytest.approx(means, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
+def test_samples_are_cast_into_their_places(dtype: str) -> None:
+    x = (50 * np.abs(X)).astype(dtype)
+    one, other = Trainer(classifier()), Trainer(classifier())
+    one.fit(x, Y, batch_size=8, epochs=1)
+    by_steps(other, x, 8, 1, True)
+    assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
+
+
+def test_a_lane_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = 8 * (4 * 4 + Y.itemsize)
+    for bytes, slots in ((3 * room, 3), (room - 1, 1)):
+        monkeypatch.setattr(prefetch, "ROOM", bytes)
+        trainer = Trainer(classifier())
+        samples = trainer._samples(X, Y)
+        assert [len(lane.slots) for lane in trainer._engine.lanes(samples, 8) or ()] == [slots, slots]
+        assert trainer._engine.lanes(samples, 101) is None
+
+
+@pytest.mark.parametrize(("steps", "slots"), [(1, 3), (10, 12), (100, 48), (1000, 60), (100_000, 96)])
+def test_many_steps_have_more_slots(steps: int, slots: int) -> None:
+    trainer = Trainer(classifier())
+    samples = trainer._samples(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
+    found = trainer._engine.lanes(samples, 1)
+    assert found is not None
+    assert {len(lane.slots) for lane in found} == {slots}
+
+
+def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It meets the same set of variables in each epoch, wherever the one before ended."""
+    bound, made = Runner._bound, []
+    monkeypatch.setattr(Runner, "_bound", lambda runner, here: made.append(here) or bound(runner, here))
+    trainer = Trainer(classifier())
+    trainer.fit(X, Y, batch_size=1, epochs=2, shuffle=False)
+    for epochs in (1, 2):
+        trainer.step(X[:1], Y[:1])
+        made.clear()
+        trainer.fit(X, Y, batch_size=1, epochs=epochs)
+        assert made == []
+
+
+def test_small_lanes_serve_for_the_next_fit_too() -> None:
+    trainer = Trainer(classifier())
+    engine, samples = trainer._engine, trainer._samples(X, Y)
+    first = engine.lanes(samples, 8)
+    assert engine.lanes(trainer._samples(X[::-1], Y[::-1]), 8) == first
+    assert engine.lanes(samples, 4) != first
+
+
+def test_fits_on_other_samples_are_those_of_lanes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for most in (prefetch.STEPS[0], 1):
+        monkeypatch.setattr(prefetch, "STEPS", range(most, most + 1, 3))
+        trainer = Trainer(classifier())
+        losses = [trainer.fit(x, y, batch_size=8).history["loss"] for x, y in ((X, Y), (X[::-1] * 2, Y[::-1]))]
+        found.append((losses, trainer.weights()))
+    assert found[0][0] == found[1][0]
+    for name, array in found[0][1].items():
+        np.testing.assert_array_equal(array, found[1][1][name])
+
+
+class Halved:
+    """Halves the weights in the middle of an epoch."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def on_step(self, step: int, figures: dict[str, float]) -> None:
+        if step == 5:
+            self.trainer.set_weights({name: array / 2 for name, array in self.trainer.weights().items()})
+
+
+def test_callbacks_may_change_weights_between_the_steps_of_a_lane() -> None:
+    one, other = Trainer(classifier()), Trainer(classifier())
+    one.fit(X, Y, batch_size=10, epochs=1, shuffle=False, callbacks=[Halved(one)])
+    for step in range(10):
+        rows = slice(10 * step, 10 * step + 10)
+        other.step(X[rows], Y[rows])
+        Halved(other).on_step(step + 1, {})
+    assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
+
+
+def test_what_goes_wrong_beside_the_steps_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, fill = Trainer(classifier()), prefetch.Lane.fill
+    filled = iter(range(100))
+
+    def failing(lane: prefetch.Lane, *given: Any) -> list[prefetch.Slot]:
+        if next(filled) == 1:
+            raise MemoryError("no room")
+        return fill(lane, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(prefetch.Lane, "fill", failing)
+        with pytest.raises(MemoryError, match="no room"):
+            trainer.fit(X, Y, batch_size=1)
+    assert trainer.steps == 48
+    assert len(trainer.fit(X, Y, batch_size=1, epochs=2).epoch) == 2
+
+
+def test_an_error_of_a_callback_waits_for_what_is_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written behind the fit that it ends."""
+    trainer, fill = Trainer(classifier()), prefetch.Lane.fill
+    filled = []
+
+    def slow(lane: prefetch.Lane, *given: Any) -> list[prefetch.Slot]:
+        time.sleep(0.05)
+        slots = fill(lane, *given)
+        filled.append(len(slots))
+        return slots
+
+    class Refuses:
+        def on_step(self, step: int, figures: dict[str, float]) -> None:
+            raise RuntimeError("no more")
+
+    monkeypatch.setattr(prefetch.Lane, "fill", slow)
+    with pytest.raises(RuntimeError, match="no more"):
+        trainer.fit(X, Y, batch_size=1, callbacks=[Refuses()])
+    assert filled == [48, 48]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a thread cannot be interrupted here")
+def test_a_second_interrupt_is_not_lost_in_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one asks to stop; the second ends the wait for a batch that takes long, as it would end anything."""
+    trainer, fill, filled = Trainer(classifier()), prefetch.Lane.fill, iter(range(3))
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def slow(lane: prefetch.Lane, *given: Any) -> list[prefetch.Slot]:
+        if next(filled):
+            time.sleep(0.5)
+        return fill(lane, *given)
+
+    class Interrupts:
+        def on_step(self, step: int, figures: dict[str, float]) -> None:
+            if step == 1:
+                signal.raise_signal(signal.SIGINT)
+                threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT]).start()
+
+    monkeypatch.setattr(prefetch.Lane, "fill", slow)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, Y, batch_size=1, callbacks=[Interrupts()])

@@ -1,0 +1,57 @@
+"""Sums of rows of which some come again: in order where few do, sorted where many do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import run
+from jsonnx.core.types import Size, TensorType
+from jsonnx.ir import Builder, Graph
+from jsonnx.tuning.cpu.embeddings.segment_sum import MANY, TOGETHER, row_sums
+
+WIDTH, ROWS = 3, 400
+LIMIT = MANY // WIDTH
+"""Rows that are added in order; one more, and they are sorted."""
+RNG = np.random.default_rng(0)
+
+
+def summing() -> Graph:
+    g = Builder()
+    rows = g.input("rows", TensorType("float32", (Size.named("m"), WIDTH)))
+    first = g.input("first", TensorType("int32", (Size.named("n"),)))
+    numbers = g.input("numbers", TensorType("int32", (Size.named("k"),)))
+    which = g.input("which", TensorType("int32", (Size.named("k"),)))
+    sums = row_sums(g, rows, first, numbers, which)
+    wanted = g.input("wanted", TensorType("int32", (Size.named("w"),)))
+    return g.graph({"sums": g.Gather(sums.rows, sums.places), "some": sums.at(g, wanted)})
+
+
+NUMBERS = {
+    "none": np.empty(0, int),
+    "few": np.array([7, 3, 7]),
+    "each-once": RNG.permutation(ROWS),
+    "all-the-same": np.full(ROWS, 49),
+    "just-as-many-as-come-in-order": np.repeat([5, 20], [LIMIT, 2]),
+    "just-as-many-as-are-sorted": np.repeat([5, 20], [LIMIT + 1, 2]),
+    "groups-that-fill-and-pass-a-product": np.repeat(np.arange(300), np.arange(300) % (2 * TOGETHER + 5)),
+    "as-words-are": np.minimum(RNG.zipf(1.3, 3 * LIMIT) - 1, 2000),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_row_is_added_once(name: str) -> None:
+    numbers = RNG.permutation(NUMBERS[name])
+    count = int(numbers.max(initial=49)) + 2
+    rows = RNG.normal(size=(len(numbers) + ROWS, WIDTH)).astype(np.float32)
+    places = RNG.permutation(len(rows))
+    which, first = places[: len(numbers)], RNG.choice(places[len(numbers) :], count)
+    first[-1] = len(rows)  # that gets nothing
+    expected = np.concatenate([rows, np.zeros((1, WIDTH))])[first].astype(np.float64)
+    np.add.at(expected, numbers, rows[which])
+    feeds = {"rows": rows, "first": first, "numbers": numbers, "which": which, "wanted": [count - 1, 3, 3]}
+    feeds = {name: np.asarray(x, np.float32 if name == "rows" else np.int32) for name, x in feeds.items()}
+    found = run(summing(), feeds)
+    np.testing.assert_allclose(found["sums"], expected, rtol=1e-5, atol=1e-4)
+    assert (found["some"] == found["sums"][[count - 1, 3, 3]]).all()
+    again = run(summing(), feeds)
+    assert found["sums"].tobytes() == again["sums"].tobytes()

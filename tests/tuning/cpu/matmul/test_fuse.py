@@ -1,0 +1,114 @@
+"""Products with what stands beside them as one operator: where, and that it computes the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_same_steps, run
+from jsonnx.core.types import Size, TensorType
+from jsonnx.ir import Builder, Graph, Value
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+from jsonnx.tuning.cpu.matmul.fuse import with_fused_products
+
+
+def ops(graph: Graph) -> Counter[str]:
+    return Counter(node.op for node in graph.nodes)
+
+
+def operands(g: Builder) -> tuple[Value, Value, Value]:
+    rows = g.input("x", TensorType("float32", (Size.named("n"), 5)))
+    return rows, g.input("w", TensorType("float32", (7, 5))), g.input("b", TensorType("float32", (7,)))
+
+
+def found(graph: Graph) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    shapes = {"x": (3, 5), "w": (7, 5), "b": (7,)}
+    return run(graph, {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()})
+
+
+@pytest.mark.parametrize("name", ["Relu", "Sigmoid", "Tanh"])
+def test_a_layer_is_one_operator(name: str) -> None:
+    g = Builder()
+    x, w, b = operands(g)
+    graph = g.graph({"y": g.emit(name, g.Add(b, g.MatMul(x, g.Transpose(w, perm=[1, 0]))))})
+    fused = with_fused_products(graph)
+    assert ops(fused) == {"FusedGemm": 1}
+    np.testing.assert_allclose(found(fused)["y"], found(graph)["y"], rtol=1e-6)
+
+
+def test_what_somebody_else_reads_stays() -> None:
+    g = Builder()
+    x, w, b = operands(g)
+    turned = g.Transpose(w, perm=[1, 0])
+    product = g.MatMul(x, turned)
+    total = g.Add(product, b)
+    outputs = {"turned": turned, "product": product, "total": total, "y": g.Relu(total)}
+    graph = g.graph(outputs)
+    fused = with_fused_products(graph)
+    assert ops(fused) == {"Transpose": 1, "FusedMatMul": 1, "Add": 1, "Relu": 1}
+    for name, expected in found(graph).items():
+        np.testing.assert_allclose(found(fused)[name], expected, rtol=1e-6)
+
+
+def test_a_summand_that_is_no_row_is_added_afterwards() -> None:
+    g = Builder()
+    x, w, _ = operands(g)
+    product = g.MatMul(x, g.Transpose(w, perm=[1, 0]))
+    column = g.input("c", TensorType("float32", (Size.named("n"), 1)))
+    assert ops(with_fused_products(g.graph({"y": g.Add(product, column)}))) == {"FusedMatMul": 1, "Add": 1}
+
+
+NETWORKS: dict[str, list[dict[str, Any]]] = {
+    "dense": [{"type": "Dense", "units": 6, "activation": name} for name in ("relu", "tanh", "sigmoid", "linear")],
+    "sequences": [{"type": "Dense", "units": 6, "activation": "relu"}, {"type": "Dense", "units": 2}],
+    "attention": [
+        {"type": "Dense", "units": 4},
+        {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3},
+        {"type": "Flatten"},
+    ],
+    "shared": [{"type": "TimeDistributed", "layer": {"type": "Dense", "units": 3}}, {"type": "Flatten"}],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_steps(name: str) -> None:
+    shape = [5] if name == "dense" else [4, 5]
+    document = {
+        "inputs": {"x": {"shape": shape}},
+        "layers": NETWORKS[name],
+        "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
+    }
+    step = plan(check(document)).train
+    assert ops(with_fused_products(step))["FusedMatMul"] > 0
+    ((_, outputs),) = [(n, v) for n, v in step.inputs.items() if n != "x" and v.rank > 0]
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((3, *shape), np.float32)
+    assert_same_steps(document, x, rng.standard_normal((3, *outputs.shape[1:]), np.float32))
+
+
+def test_a_sum_of_more_axes_is_no_product_of_matrices() -> None:
+    g = Builder()
+    x, w, _ = operands(g)
+    total = g.Add(g.MatMul(x, g.Transpose(w, perm=[1, 0])), g.input("c", TensorType("float32", (2, 1, 7))))
+    assert ops(with_fused_products(g.graph({"y": total}))) == {"FusedMatMul": 1, "Add": 1}
+
+
+def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a one onnxruntime takes as it is, and makes no plan of its memory."""
+    document = {
+        "inputs": {"x": {"shape": [9, 5]}},
+        "layers": [
+            {"type": "Conv1D", "filters": 4, "kernel_size": 3, "activation": "relu"},
+            {"type": "LSTM", "units": 6},
+            {"type": "Dense", "units": 3, "activation": "gelu"},
+            {"type": "LayerNormalization"},
+        ],
+        "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
+    }
+    rng = np.random.default_rng(2)
+    monkeypatch.setattr("jsonnx.runtime.variables.MANY", 1)
+    assert_same_steps(document, rng.standard_normal((4, 9, 5), np.float32), rng.standard_normal((4, 3), np.float32))

@@ -1,0 +1,121 @@
+"""Products of which each thread has the rows of a weight that it renews: that they are the same, and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_same_fit, assert_same_run
+from jsonnx.pipeline.trainer import Trainer
+from jsonnx.tuning.cpu.matmul.partition_rows import FEW
+
+OPTIMIZERS: list[Any] = ["sgd", {"type": "sgd", "learning_rate": 0.01, "momentum": 0.9}]
+
+
+def spec(units: int, inputs: int = 60, optimizer: Any = "sgd") -> dict[str, Any]:
+    layers = [{"type": "Dense", "units": units, "activation": "tanh"}, {"type": "Dense", "units": inputs, "name": "b"}]
+    return {
+        "inputs": {"x": {"shape": [inputs]}},
+        "layers": [*layers, {"type": "Dense", "units": 3}],
+        "training": {"loss": "mse", "optimizer": optimizer},
+    }
+
+
+def batches(*sizes: int, inputs: int = 60) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(3)
+    return [
+        (rng.normal(size=(n, inputs)).astype(np.float32), rng.normal(size=(n, 3)).astype(np.float32)) for n in sizes
+    ]
+
+
+def products(spec: dict[str, Any], samples: int | None, threads: int) -> list[tuple[bool, tuple[Any, ...]]]:
+    """Of a step's products that are one for each thread: whether they are a gradient, and the result's shape."""
+    engine = Trainer(spec, threads=threads)._engine
+    nodes = engine._suited(engine._step, samples).nodes
+    return [
+        (bool(node.attribute("transA")), node.outputs[0].shape) for node in nodes if node.attribute("transBatchA", 0)
+    ]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 40, 1), (40, 1, 2)])
+def test_steps_of_any_size_are_the_same(optimizer: Any, sizes: tuple[int, ...]) -> None:
+    assert_same_run(spec(700, optimizer=optimizer), batches(*sizes))
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_any_number_of_threads_gives_the_same(threads: int) -> None:
+    (x, y), *_ = batches(2)
+    found = []
+    for count in (1, threads):
+        trainer = Trainer(spec(700), seed=1, threads=count)
+        assert bool(products(spec(700), 2, count)) == (count > 1)
+        for _ in range(3):
+            trainer.step(x, y)
+        found.append(trainer.weights())
+    for name, array in found[0].items():
+        np.testing.assert_allclose(found[1][name], array, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_weights_with_more_columns_than_rows_are_in_rows_of_threads() -> None:
+    assert products(spec(700), 100, 2) == [(True, (2, 30, 700))]
+    assert products(spec(700), None, 2) == [(True, (2, 30, 700))]
+    assert products(spec(700), 100, 1) == []
+    assert products(spec(700, inputs=61), 100, 2) == []  # threads have no rows of their own
+    assert products(spec(500), 100, 2) == []  # the weight is small
+
+
+def test_so_are_those_of_sequences() -> None:
+    sequences = spec(700)
+    sequences["inputs"]["x"]["shape"] = [5, 60]
+    assert products(sequences, 100, 2) == [(True, (2, 30, 700))]
+    rng = np.random.default_rng(3)
+    arrays = [(rng.normal(size=(n, 5, 60)), rng.normal(size=(n, 5, 3))) for n in (1, 4, 1)]
+    assert_same_run(sequences, [(x.astype(np.float32), y.astype(np.float32)) for x, y in arrays])
+
+
+def test_of_few_samples_products_with_a_weight_that_is_renewed_are_sums() -> None:
+    few = [(False, (2, "batch", 700)), (False, (2, "batch", 60)), (True, (2, 30, 700))]
+    for samples, wanted in ((1, few), (FEW, few), (FEW + 1, few[2:])):
+        found = [
+            (turned, tuple(d if isinstance(d, int) else str(d) for d in shape))
+            for turned, shape in products(spec(700), samples, 2)
+        ]
+        assert sorted(found, key=str) == sorted(wanted, key=str)
+
+
+@pytest.mark.parametrize(("before", "batch_size"), [(100, 8), (1, 100)])
+def test_a_fit_is_the_same_whatever_came_before(before: int, batch_size: int) -> None:
+    (x, y), *_ = batches(200)
+    assert_same_fit(spec(700), x, y, batch_size, before, threads=2)
+
+
+@pytest.mark.parametrize(("threads", "inputs", "made"), [(2, 60, 2), (1, 60, 1), (2, 61, 1)])
+def test_a_session_is_made_anew_only_where_its_form_depends_on_the_samples(
+    threads: int, inputs: int, made: int
+) -> None:
+    network = spec(700, inputs)
+    network["layers"][1]["units"] = 3
+    trainer = Trainer(network, threads=threads)
+    sessions = []
+    for x, y in batches(8, 100, inputs=inputs):
+        trainer.fit(x, y, epochs=1, batch_size=len(x))
+        if trainer._engine._train not in sessions:
+            sessions.append(trainer._engine._train)
+    assert len(sessions) == made
+
+
+def test_what_is_no_product_of_samples_stays_whole() -> None:
+    """The power iteration multiplies a state by the weight."""
+    normalized = spec(700)
+    normalized["layers"][0] = {"type": "SpectralNormalization", "layer": normalized["layers"][0]}
+    found = products(normalized, 1, 2)
+    assert (False, (2, 1, 700)) not in found
+    assert len(found) == 3
+
+
+def test_a_weight_that_is_not_trained_is_read_at_once() -> None:
+    frozen = spec(700)
+    frozen["layers"][0]["trainable"] = False
+    assert [(turned, shape[2]) for turned, shape in products(frozen, 1, 2)] == [(False, 60)]

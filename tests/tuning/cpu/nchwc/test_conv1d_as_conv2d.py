@@ -1,0 +1,123 @@
+"""Convolutions of sequences as those of images: the same steps, in blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import assert_same_steps
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+from jsonnx.runtime.kernel_probes import block_size
+from jsonnx.tuning.cpu.nchwc.context import DOMAIN
+from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import raised
+from jsonnx.tuning.cpu.nchwc.convert import blocked
+
+BLOCK = block_size()
+
+
+def conv(filters: int, kernel: int = 3, **more) -> dict:
+    return {"type": "Conv1D", "filters": filters, "kernel_size": kernel, **more}
+
+
+RELU = {"type": "ReLU"}
+NORM = {"type": "BatchNormalization"}
+NETWORKS = {
+    "plain": [conv(16), conv(32, padding="same", activation="relu")],
+    "causal": [conv(16, padding="causal", dilation_rate=2**rate, activation="relu") for rate in range(3)],
+    "strides": [conv(16, 4, strides=2, padding="same"), conv(32, 3, strides=3), conv(16, 1, strides=2)],
+    "channels-of-no-whole-block": [conv(20, activation="tanh"), conv(12), conv(28)],
+    "normalized": [conv(16, use_bias=False), NORM, RELU, conv(16, padding="same", use_bias=False), NORM],
+    "residual": [
+        conv(16, padding="same", name="stem"),
+        conv(16, padding="causal", activation="sigmoid", name="gate"),
+        {"type": "Multiply", "from": ["stem", "gate"]},
+        conv(16, 1, name="last"),
+        {"type": "Add", "from": ["last", "stem"]},
+        RELU,
+    ],
+    "pools": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling1D"},
+        conv(16, padding="same"),
+        {"type": "AveragePooling1D", "pool_size": 3, "strides": 2, "padding": "same"},
+        {"type": "GlobalMaxPooling1D"},
+        {"type": "Reshape", "target_shape": [1, 16]},
+    ],
+    "max-pools": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling1D", "pool_size": 3, "strides": 2},
+        {"type": "UpSampling1D", "size": 3},
+        conv(32, padding="same", activation="relu"),
+        {"type": "MaxPooling1D", "pool_size": 3},
+        conv(16, padding="same"),
+        {"type": "MaxPooling1D", "padding": "same"},
+    ],
+    "frames": [
+        conv(16),
+        {"type": "ZeroPadding1D", "padding": [2, 1]},
+        RELU,
+        {"type": "Cropping1D", "cropping": [1, 0]},
+        conv(16),
+    ],
+    "transposed": [conv(16), {"type": "Conv1DTranspose", "filters": 16, "kernel_size": 3, "strides": 2}, conv(16)],
+    "one-filter-a-channel": [
+        conv(16),
+        {"type": "DepthwiseConv1D", "kernel_size": 3, "padding": "same", "activation": "relu"},
+        {"type": "SeparableConv1D", "filters": 32, "kernel_size": 3},
+    ],
+    "between-others": [
+        {"type": "LSTM", "units": 8, "return_sequences": True},
+        conv(16, padding="same"),
+        {"type": "LayerNormalization"},
+        {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 4, "from": ["layer_normalization"] * 2},
+        conv(16),
+    ],
+}
+
+
+def spec(layers: list[dict]) -> dict:
+    return {
+        "inputs": {"x": {"shape": [26, 5]}},
+        "layers": [*layers, {"type": "GlobalAveragePooling1D"}, {"type": "Dense", "units": 4, "activation": "softmax"}],
+        "training": {
+            "loss": "sparse_categorical_crossentropy",
+            "optimizer": {"type": "SGD", "learning_rate": 0.05, "momentum": 0.9},
+        },
+    }
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_steps_are_those_of_sequences(name: str) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 26, 5)).astype(np.float32), rng.integers(0, 4, 6)
+    assert_same_steps(spec(NETWORKS[name]), x, y)
+
+
+def test_max_pools_and_enlargements_of_sequences_stay_in_blocks() -> None:
+    graph = blocked(raised(plan(check(spec(NETWORKS["max-pools"]))).train), BLOCK)
+    assert not any(node.op in ("MaxPool", "Resize") and not node.domain for node in graph.nodes)
+
+
+def test_what_is_told_of_a_gradient_comes_before_it() -> None:
+    """A cell's convolution over one place: here the cotangent's twin was made behind what is told by it."""
+    cell = {"type": "ConvLSTM1D", "filters": 8, "kernel_size": 6, "strides": 7, "data_format": "channels_first"}
+    document = spec([])
+    document["inputs"]["x"]["shape"] = [8, 7, 6]
+    document["layers"] = [cell, {"type": "Flatten"}, {"type": "Dense", "units": 4, "activation": "softmax"}]
+    x = np.random.default_rng(0).normal(size=(3, 8, 7, 6)).astype(np.float32)
+    assert_same_steps(document, x, np.arange(3))
+
+
+@pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
+def test_nothing_leaves_the_blocks_between_convolutions() -> None:
+    graph = blocked(raised(plan(check(spec([conv(32, padding="causal", activation="relu")] * 4))).train), BLOCK)
+    own = [node for node in graph.nodes if node.op == "Conv" and node.domain == DOMAIN]
+    assert len(own) == 4 + 3
+    assert not any(node.op == "ConvTranspose" for node in graph.nodes)
+    images = [node for node in graph.nodes if node.op == "Transpose" and node.inputs[0].rank == 4]
+    assert sum(not node.inputs[0].type.is_fixed() for node in images) <= 2  # the input's, and the last one's
+
+
+def test_a_network_without_such_convolutions_stays_as_it_is() -> None:
+    graph = plan(check(spec([{"type": "LSTM", "units": 4, "return_sequences": True}]))).train
+    assert raised(graph) is graph

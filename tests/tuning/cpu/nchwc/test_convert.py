@@ -1,0 +1,281 @@
+"""Convolutions in blocks of channels: another order of the same numbers."""
+
+from __future__ import annotations
+
+import jsonnx
+import numpy as np
+import pytest
+from harness import assert_same_steps
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+from jsonnx.runtime.kernel_probes import block_size
+from jsonnx.tuning.cpu.nchwc import conv_transpose
+from jsonnx.tuning.cpu.nchwc.context import DOMAIN
+from jsonnx.tuning.cpu.nchwc.convert import blocked
+
+BLOCK = block_size()
+pytestmark = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
+
+
+def conv(filters: int, kernel: int = 3, **more) -> dict:
+    return {"type": "Conv2D", "filters": filters, "kernel_size": kernel, **more}
+
+
+BATCH_NORMALIZATION = {"type": "BatchNormalization"}
+RELU = {"type": "ReLU"}
+RESIDUAL = [
+    conv(16, padding="same", name="stem"),
+    conv(16, padding="same", use_bias=False),
+    BATCH_NORMALIZATION,
+    RELU,
+    conv(16, padding="same", use_bias=False),
+    {**BATCH_NORMALIZATION, "name": "last"},
+    {"type": "Add", "from": ["last", "stem"]},
+    RELU,
+    conv(32, strides=2, padding="same", use_bias=False),
+    BATCH_NORMALIZATION,
+    {"type": "Activation", "activation": "tanh"},
+]
+NETWORKS = {
+    "plain": [conv(16), conv(32, padding="same", activation="relu")],
+    "a-few-channels-more-than-blocks": [conv(20, activation="relu"), conv(36)],
+    "filters-that-fill-no-block": [conv(12), conv(5), conv(16)],
+    "kernels-of-any-shape": [conv(16, [5, 1], padding="same"), conv(16, [1, 4]), conv(32, 1)],
+    "gaps-and-strides": [conv(16, dilation_rate=2), conv(16, strides=[2, 1]), conv(16, padding="same", strides=2)],
+    "gaps-between-the-first-rows": [conv(16, dilation_rate=[2, 1], padding="same")],
+    "gaps-between-the-first-columns": [conv(16, [3, 1], dilation_rate=2, strides=1), conv(16)],
+    "strides-of-the-first": [conv(16, [4, 3], strides=[3, 2], padding="same", activation="relu")],
+    "strides": [
+        conv(16, padding="same"),
+        conv(32, strides=2),
+        conv(16, [3, 2], strides=[2, 1], padding="same"),
+        conv(16, 2, strides=2),
+    ],
+    "strides-of-three": [conv(16), conv(16, 4, strides=3, padding="same"), conv(32, 3, strides=[3, 2])],
+    "strides-of-one-tap": [conv(16, padding="same"), conv(32, 1, strides=2), conv(16, 1, strides=[3, 2])],
+    "strides-of-one-filter-a-channel": [
+        conv(16),
+        {"type": "DepthwiseConv2D", "kernel_size": 3, "strides": 2, "padding": "same"},
+        {"type": "DepthwiseConv2D", "kernel_size": 2, "strides": 2},
+    ],
+    "one-side-padded": [{"type": "ZeroPadding2D", "padding": [[2, 0], [0, 1]]}, conv(16), conv(16, [2, 3])],
+    "residual": RESIDUAL,
+    "pools": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling2D"},
+        conv(32),
+        {"type": "AveragePooling2D", "pool_size": 2},
+    ],
+    "max-pools-of-odd-sizes": [
+        conv(16, [2, 3]),
+        {"type": "MaxPooling2D"},
+        conv(16, padding="same", activation="relu"),
+        {"type": "MaxPooling2D"},
+    ],
+    "max-pools-that-overlap": [
+        conv(16, activation="relu", padding="same"),
+        {"type": "MaxPooling2D", "pool_size": 3, "strides": 2},
+        conv(16, activation="tanh", padding="same"),
+        {"type": "MaxPooling2D", "pool_size": [3, 2], "strides": [2, 1], "padding": "same"},
+        conv(16, padding="same"),
+        {"type": "MaxPooling2D", "pool_size": 2, "strides": 1, "padding": "same"},
+    ],
+    "channels-by-twos": [
+        conv(22),
+        {"type": "MaxPooling2D"},
+        conv(30, activation="relu"),
+        {"type": "MaxPooling2D", "pool_size": 3, "strides": 2},
+    ],
+    "a-relu-of-channels-by-twos-at-the-end": [conv(22), conv(30, activation="relu")],
+    "a-max-pool-of-a-long-window": [conv(16), {"type": "MaxPooling2D", "pool_size": [1, 10], "strides": 1}],
+    "max-pools-wide-apart": [
+        conv(16, activation="relu"),
+        {"type": "MaxPooling2D", "pool_size": 3, "strides": 3, "padding": "same"},
+        conv(16, 1),
+        {"type": "MaxPooling2D", "pool_size": 1, "strides": 2},
+    ],
+    "transposed": [conv(16), {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3}],
+    "transposed-with-strides": [
+        conv(16),
+        {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 3, "strides": 2, "padding": "same"},
+        {"type": "Conv2DTranspose", "filters": 32, "kernel_size": [2, 3], "strides": [2, 1], "activation": "relu"},
+    ],
+    "transposed-wide-apart": [
+        conv(16, [10, 11]),
+        {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 2, "strides": 3},
+        {"type": "Conv2DTranspose", "filters": 16, "kernel_size": 1, "strides": 2},
+    ],
+    "joined": [
+        conv(16, [3, 4], name="first", activation="relu"),
+        conv(48, name="second", padding="same"),
+        {"type": "Concatenate", "from": ["first", "second"]},
+        {"type": "MaxPooling2D", "name": "small"},
+        conv(16, name="inner", padding="same", activation="relu"),
+        {"type": "Concatenate", "from": ["small", "inner", "small"]},
+        {"type": "UpSampling2D", "name": "large"},
+        {"type": "Concatenate", "from": ["large", "first"]},
+        conv(16),
+    ],
+    "joined-with-a-part-of-a-block": [
+        conv(16, name="first", activation="relu"),
+        conv(20, name="second", padding="same", activation="tanh"),
+        {"type": "Concatenate", "from": ["first", "second"]},
+        {"type": "Activation", "activation": "exponential"},
+        conv(16),
+    ],
+    "activations": [conv(16, activation=name) for name in ("sigmoid", "elu", "swish", "leaky_relu", "exponential")],
+    "one-filter-a-channel": [
+        conv(32),
+        {"type": "DepthwiseConv2D", "kernel_size": 3, "padding": "same", "activation": "relu"},
+        {"type": "DepthwiseConv2D", "kernel_size": [2, 3], "dilation_rate": 2, "use_bias": False},
+        {"type": "SeparableConv2D", "filters": 16, "kernel_size": 3, "strides": 2},
+    ],
+    "groups": [conv(32), conv(32, groups=2), {"type": "DepthwiseConv2D", "kernel_size": 3}],
+    "a-single-place": [conv(16, 12, use_bias=False), BATCH_NORMALIZATION, conv(16, 1)],
+}
+
+
+def wider(layers: list[dict]) -> list[dict]:
+    """The same with channels that leave a part of their last block."""
+    return [{**layer, "filters": layer["filters"] + 12} if "filters" in layer else layer for layer in layers]
+
+
+NETWORKS |= {f"{name}, parts of blocks": wider(layers) for name, layers in NETWORKS.items()}
+
+
+def spec(layers: list[dict]) -> dict:
+    return {
+        "inputs": {"image": {"shape": [12, 13, 3]}},
+        "layers": [*layers, {"type": "Flatten"}, {"type": "Dense", "units": 4, "activation": "softmax"}],
+        "training": {
+            "loss": "sparse_categorical_crossentropy",
+            "optimizer": {"type": "SGD", "learning_rate": 0.05, "momentum": 0.9},
+        },
+    }
+
+
+def batch(samples: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(samples, 12, 13, 3)).astype(np.float32), rng.integers(0, 4, samples)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_steps_are_those_without_blocks(name: str) -> None:
+    x, y = batch()
+    assert_same_steps(spec(NETWORKS[name]), x, y)
+
+
+@pytest.mark.parametrize("moves", [{}, {"pool_size": 3, "strides": 2, "padding": "same"}], ids=["tiles", "overlap"])
+def test_of_equal_elements_the_first_gets_what_a_max_pooling_got(moves: dict) -> None:
+    """A convolution of ones alone makes every window a tie."""
+    pool = {"type": "MaxPooling2D", **moves}
+    layers = [conv(28, kernel_initializer="ones"), pool, conv(28, kernel_initializer="ones")]
+    found = []
+    for fast in (False, True):
+        trainer = jsonnx.Trainer(spec(layers), seed=1, fast=fast)
+        trainer.step(np.round(batch()[0]), batch()[1])  # sums of integers, which are equal by all ways
+        found.append(trainer.weights()["conv2d/kernel"])
+    assert np.ptp(found[0]) > 0
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+
+
+def test_what_a_window_leaves_is_computed_by_blocks() -> None:
+    """Neither a ConvTranspose nor a Resize of plain images is left of networks with strides and pools."""
+    for name in (
+        "strides",
+        "strides-of-three",
+        "strides-of-one-tap",
+        "max-pools-of-odd-sizes",
+        "a-max-pool-of-a-long-window",
+    ):
+        ops = {node.op for node in blocked(plan(check(spec(NETWORKS[name]))).train, BLOCK).nodes if not node.domain}
+        assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
+
+
+def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
+    """The first convolution, and what its weights get, read the data as they come: with channels last."""
+    document = spec([conv(16, strides=2, padding="same"), conv(16)])
+    samples = 2 * BLOCK
+    step = blocked(plan(check(document)).train, BLOCK, samples)
+    data = step.inputs["image"]
+    assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
+    assert_same_steps(document, *batch(samples))
+
+
+def test_images_joined_by_their_channels_stay_in_blocks() -> None:
+    nodes = blocked(plan(check(spec(NETWORKS["joined"]))).train, BLOCK).nodes
+    ways = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
+    assert [node.op for node in ways] == 3 * ["Concat"] + 3 * ["Split"]
+    made_by = {output: node for node in nodes for output in node.outputs}
+    assert not any(made_by[x].op.startswith("Reorder") for node in ways for x in node.inputs if x in made_by)
+
+
+def test_a_residual_network_stays_in_blocks() -> None:
+    """One way in for the first filters, and out for the gradients of weights and what has no blocked form."""
+    step = plan(check(spec(RESIDUAL))).train
+    ops = [node.op for node in blocked(step, BLOCK).nodes if node.domain == DOMAIN]
+    assert ops.count("Conv") > 3 * 4
+    assert ops.count("ReorderInput") <= 3
+
+
+def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
+    found = [node for node in blocked(plan(check(spec(RESIDUAL))).train, BLOCK).nodes if node.domain == DOMAIN]
+    joined = [node for node in found if node.attribute("activation") == "Relu"]
+    assert [len(node.inputs) for node in joined] == [3, 4]  # the second has the skipped values added
+
+
+def test_other_machines_blocks_are_as_right() -> None:
+    """The types of a graph do not depend on the size of the block; only values do."""
+    step = plan(check(spec(RESIDUAL))).train
+    for block in (8, 16):
+        made = blocked(step, block)
+        assert {name: value.type for name, value in made.updates.items()} == {
+            name: value.type for name, value in step.updates.items()
+        }
+
+
+def test_a_file_for_others_has_no_blocks() -> None:
+    assert not any(node.domain for node in plan(check(spec(RESIDUAL))).train.nodes)
+    assert not any(node.domain for node in jsonnx.compile(spec(RESIDUAL)).proto.graph.node)
+
+
+def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
+    document = {
+        "inputs": {"image": {"shape": ["width", 7, 1]}},
+        "layers": [
+            {"type": "Activation", "activation": "exponential"},
+            {"type": "GlobalAveragePooling2D"},
+            {"type": "Dense", "units": 2},
+        ],
+        "training": {"loss": "mse", "optimizer": "sgd"},
+    }
+    x = np.random.default_rng(0).normal(size=(3, 9, 7, 1)).astype(np.float32)
+    assert_same_steps(document, x, np.ones((3, 2), np.float32))
+
+
+@pytest.mark.parametrize("sides", [0, 1, [[1, 2], [0, 3]]])
+@pytest.mark.parametrize("kind", ["Cropping2D", "ZeroPadding2D"])
+def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None:
+    layer = {"type": kind, "cropping" if kind == "Cropping2D" else "padding": sides}
+    document = {
+        "inputs": {"x": {"shape": ["h", "w", 3]}},
+        "layers": [conv(16), layer, conv(20), {"type": "GlobalAveragePooling2D"}],
+        "training": {"loss": "mse", "optimizer": "sgd"},
+    }
+    x = np.random.default_rng(2).normal(size=(3, 9, 11, 3)).astype(np.float32)
+    assert_same_steps(document, x, np.ones((3, 20), np.float32))
+
+
+def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
+    nodes = blocked(plan(check(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
+    assert not any(node.op == "Relu" for node in nodes)
+    assert sum(node.attributes.get("activation") == "Relu" for node in nodes) == 2
+
+
+@pytest.mark.parametrize("name", ["strides-of-one-filter-a-channel", "strides-of-one-tap"])
+def test_zeros_between_the_elements_of_large_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Gather brings them, of small ones a pattern."""
+    monkeypatch.setattr(conv_transpose, "LARGE", 0)
+    document = spec(NETWORKS[name])
+    assert not any(node.op == "Upsample" for node in blocked(plan(check(document)).train, BLOCK).nodes)
+    assert_same_steps(document, *batch())

@@ -1,0 +1,113 @@
+"""Channels that fill a block badly: where they are in blocks all the same, and that it changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_same_run, assert_same_steps
+from jsonnx.ir import Graph
+from jsonnx.pipeline.check import check
+from jsonnx.pipeline.plan_training import plan
+from jsonnx.runtime.kernel_probes import block_size
+from jsonnx.tuning.cpu.nchwc.context import DOMAIN
+from jsonnx.tuning.cpu.nchwc.convert import blocked
+
+BLOCK = block_size()
+needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
+
+
+def conv(filters: int, kernel: Any = 5, **more: Any) -> dict[str, Any]:
+    return {"type": "Conv2D", "filters": filters, "kernel_size": kernel, "padding": "same", **more}
+
+
+MEANS = {"type": "AveragePooling2D", "pool_size": 2}
+LENET = [conv(6, activation="tanh"), MEANS, conv(16, padding="valid", activation="tanh"), MEANS]
+NETWORKS = {
+    "lenet": LENET,
+    "odd": [conv(7, activation="relu"), {"type": "MaxPooling2D"}, conv(5, activation="relu"), conv(13, 3)],
+    "eights": [
+        conv(8, activation="sigmoid"),
+        conv(8, use_bias=False),
+        {"type": "BatchNormalization"},
+        conv(12, 3, activation="relu"),
+    ],
+    "many-and-few": [conv(32, 3), conv(6, 3, activation="swish"), conv(20, 3), conv(50, 3, activation="relu")],
+    "strides": [conv(10, strides=2, activation="relu"), conv(8, 3, strides=2), conv(12, 3)],
+    "gaps": [conv(6, 3), conv(9, 3, dilation_rate=2, activation="relu"), conv(9, [5, 3])],
+    "no-bounds": [conv(6, activation="exponential"), conv(6, activation="softsign"), {"type": "Softmax"}],
+    "means-of-borders": [conv(6), {**MEANS, "pool_size": 3, "strides": 2, "padding": "same"}, conv(6)],
+    "residual": [conv(6, name="a"), conv(6, 3, name="b"), {"type": "Add", "from": ["a", "b"]}, conv(3, 3)],
+    "one-filter-a-channel": [conv(6), {"type": "DepthwiseConv2D", "kernel_size": 3, "padding": "same"}, conv(8)],
+    "windows-that-overlap": [
+        conv(6, activation="relu"),
+        {"type": "MaxPooling2D", "pool_size": 3, "strides": 2, "padding": "same"},
+        conv(6),
+    ],
+    "transposed": [conv(6), {"type": "Conv2DTranspose", "filters": 5, "kernel_size": 3, "strides": 2}],
+}
+
+
+def spec(layers: list[dict[str, Any]], channels: int = 3) -> dict[str, Any]:
+    ends = [{"type": "Flatten"}, {"type": "Dense", "units": 3}]
+    training = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.005}}
+    return {"inputs": {"x": {"shape": [14, 13, channels]}}, "layers": [*layers, *ends], "training": training}
+
+
+def batch(samples: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(samples)
+    x = rng.standard_normal((samples, 14, 13, channels), np.float32)
+    return x, rng.standard_normal((samples, 3), np.float32)
+
+
+def step(layers: list[dict[str, Any]], samples: int | None, channels: int = 3) -> Graph:
+    return blocked(plan(check(spec(layers, channels))).train, 16, samples)
+
+
+@needs_blocks
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_steps_are_those_without_blocks(name: str, channels: int) -> None:
+    assert_same_steps(spec(NETWORKS[name], channels), *batch(32, channels))
+
+
+@needs_blocks
+@pytest.mark.parametrize("numbers", [(32, 1, 33, 5), (1, 32), (16, 15)], ids=str)
+def test_any_number_of_samples_may_come(numbers: tuple[int, ...]) -> None:
+    assert_same_run(spec(LENET), [batch(samples) for samples in numbers])
+
+
+def test_a_small_network_is_in_blocks() -> None:
+    """Between the data and its dense layers no kernel is left that is slow with one image after the other."""
+    document = spec(LENET, 1)
+    document["inputs"]["x"]["shape"] = [28, 28, 1]
+    made = blocked(plan(check(document)).train, 16, 128)
+    plain = [node.op for node in made.nodes if not node.domain and node.outputs[0].rank == 4]
+    assert not {"AveragePool", "Conv", "ConvTranspose", "Resize"} & set(plain)
+    assert [node.op for node in made.nodes].count("If") == 2  # the gradients of both layers' weights
+
+
+@pytest.mark.parametrize(
+    ("layers", "samples", "channels", "count"),
+    [
+        ([conv(6)], 128, 3, 1),
+        ([conv(6)], None, 3, 1),  # nobody knows how many
+        ([conv(6)], 1, 3, 0),  # few products
+        ([conv(6, 1)], 128, 3, 0),  # one tap
+        ([conv(2, 3)], 128, 1, 0),  # what follows would mostly compute channels that fill
+        ([conv(18), conv(18)], 128, 3, 1),  # which are most of the work of the second, too
+        ([conv(6), conv(16)], 128, 3, 3),
+        ([conv(3), conv(32)], 128, 3, 2),  # not back from 32 to 3
+    ],
+)
+def test_where_blocks_gain(layers: list[dict[str, Any]], samples: int | None, channels: int, count: int) -> None:
+    nodes = step(layers, samples, channels).nodes
+    assert sum(node.op == "Conv" and node.domain == DOMAIN for node in nodes) == count
+
+
+def test_a_plain_image_is_not_padded_for_its_neighbour() -> None:
+    """The first layer stays plain, and so does its activation's gradient, though what it multiplies is in blocks."""
+    ops = [node.op for node in step([conv(6, 3, activation="tanh"), conv(16)], 128, channels=1).nodes if node.domain]
+    assert "Conv" in ops
+    assert "ReorderInput" not in ops

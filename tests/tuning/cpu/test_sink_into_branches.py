@@ -1,0 +1,62 @@
+"""Nodes that one branch alone reads stand in it; the results are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jsonnx.backend import emit, serialize
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Builder, Graph, Value
+from jsonnx.runtime.providers import create_session, resolve
+from jsonnx.tuning.cpu.sink_into_branches import into_branches
+
+VECTOR = TensorType("float32", (3,))
+
+
+def choosing(*, elsewhere: bool = False) -> Graph:
+    """`y` is `exp(-x) + exp(x)` where the sum of x is above 0, else `exp(x)`."""
+    g = Builder()
+    x = g.input("x", VECTOR)
+    condition = g.Greater(g.ReduceSum(x, keepdims=0), 0.0)
+    negative = g.Exp(g.Neg(x))
+    positive = g.Exp(x)
+    y = g.either(condition, lambda g: g.Add(negative, positive), lambda g: g.Mul(positive, 1.0))
+    return g.graph({"y": y, **({"negative": negative} if elsewhere else {})})
+
+
+def run(graph: Graph, x: list[float]) -> dict[str, np.ndarray]:
+    session = create_session(serialize(emit(graph)), resolve("cpu"))
+    return dict(zip(graph.outputs, session.run([*graph.outputs], {"x": np.array(x, np.float32)}), strict=True))
+
+
+def operators(graph: Graph) -> list[str]:
+    return [node.op for node in graph.nodes]
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0, -0.5], [-1.0, 0.5, 0.0]])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_same_results(x: list[float], elsewhere: bool) -> None:
+    graph = choosing(elsewhere=elsewhere)
+    expected, found = run(graph, x), run(into_branches(graph), x)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_what_one_branch_reads_is_moved_with_what_it_comes_from() -> None:
+    made = into_branches(choosing())
+    assert operators(made) == ["ReduceSum", "Greater", "Exp", "If"]
+    branches = made.nodes[-1].attributes
+    assert operators(branches["then_branch"]) == ["Neg", "Exp", "Add"]
+    assert operators(branches["else_branch"]) == ["Mul"]
+
+
+def test_what_is_read_elsewhere_stays() -> None:
+    graph = choosing(elsewhere=True)
+    assert operators(into_branches(graph)) == operators(graph)
+
+
+def test_without_branches_nothing_changes() -> None:
+    g = Builder()
+    y: Value = g.Exp(g.input("x", VECTOR))
+    graph = g.graph({"y": y})
+    assert into_branches(graph) is graph
