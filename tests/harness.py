@@ -13,7 +13,7 @@ import pytest
 from elementwise_reference import ELEMENTWISE
 from jsonnx import Trainer
 from jsonnx.analysis.shape_inference import TypedNetwork, infer_shapes
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.diagnostics import Report
 from jsonnx.core.types import BATCH, Dim, TensorType
 from jsonnx.frontend.network import Call, Network
@@ -22,7 +22,7 @@ from jsonnx.ir import Builder, Graph
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.lowering.lower import lower
 from jsonnx.runtime import providers, variables
-from jsonnx.runtime.random import size_of
+from jsonnx.runtime.random import evaluate_size
 from onnx.reference import ReferenceEvaluator
 from recurrent_reference import RECURRENT
 from scan_reference import SCAN
@@ -30,7 +30,7 @@ from window_reference import WINDOWS
 
 
 def make_layer(spec: Mapping) -> Layer:
-    return LAYERS.names[spec["type"]](**{key: value for key, value in spec.items() if key != "type"})
+    return LAYERS.by_name[spec["type"]](**{key: value for key, value in spec.items() if key != "type"})
 
 
 def one_layer(spec: Mapping, *inputs: tuple, dtype: str = "float32", batch=BATCH) -> TypedNetwork:
@@ -60,7 +60,7 @@ def draw_weights(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray
 
 def run(graph: Graph, feeds: Mapping[str, np.ndarray], *, optimize: bool = True) -> dict[str, np.ndarray]:
     """The graph's results in onnxruntime on CPU; weights are fed like inputs."""
-    model = emit(graph)
+    model = to_model_proto(graph)
     onnx.checker.check_model(model, full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -75,7 +75,7 @@ def run(graph: Graph, feeds: Mapping[str, np.ndarray], *, optimize: bool = True)
 @lru_cache(maxsize=4)
 def evaluator(graph: Graph) -> ReferenceEvaluator:
     """ONNX' reference implementation of a graph, made once for all evaluations of it."""
-    return ReferenceEvaluator(emit(graph), new_ops=[*RECURRENT, *SCAN, *WINDOWS, *ELEMENTWISE])
+    return ReferenceEvaluator(to_model_proto(graph), new_ops=[*RECURRENT, *SCAN, *WINDOWS, *ELEMENTWISE])
 
 
 def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -88,8 +88,8 @@ def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.nda
 def with_gradients(graph: Graph, wanted: list[str], samples: int | None = None) -> Graph:
     """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or weight,
     in the form for so many samples."""
-    g = Builder.onto(graph, real="float64")
-    g.samples = samples
+    g = Builder.extending(graph, float_dtype="float64")
+    g.expected_batch = samples
     terms = []
     for index, value in enumerate(graph.outputs.values()):
         if value.dtype.startswith("float"):
@@ -107,7 +107,7 @@ def size_of_three(size: Dim, graph: Graph) -> int:
     """A size where those of the inputs that are symbolic are 3, and so what nobody can tell."""
     given = [one for value in graph.inputs.values() for one in value.shape if not isinstance(one, int)]
     try:
-        return size_of(size, {symbol: 3 for one in given for symbol, _ in one.terms})
+        return evaluate_size(size, {symbol: 3 for one in given for symbol, _ in one.terms})
     except ValueError:
         return 3
 
@@ -127,7 +127,7 @@ def check_gradients(
     """
     most = 8 if any(node.op == "Scan" for node in graph.nodes) else 40
     whole = with_gradients(graph, wanted, samples)
-    forward = whole.rewired(whole.nodes, {})
+    forward = whole.with_nodes(whole.nodes, {})
     found = evaluate(whole, feeds)
     only_loss = Graph(
         forward.inputs,
@@ -208,12 +208,12 @@ def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray
         np.testing.assert_allclose(found[1][name] / scale, expected / scale, atol=5e-6, err_msg=name)
 
 
-def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.Manners]:
+def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.SessionConfig]:
     """How each of the sessions runs that a trainer makes from now on."""
-    made: list[providers.Manners] = []
+    made: list[providers.SessionConfig] = []
     create = variables.create_session
 
-    def noted(model: bytes, provider: Any, threads: Any, manners: providers.Manners, **named: Any) -> Any:
+    def noted(model: bytes, provider: Any, threads: Any, manners: providers.SessionConfig, **named: Any) -> Any:
         made.append(manners)
         return create(model, provider, threads, manners, **named)
 

@@ -7,19 +7,19 @@ from typing import Any
 from harness import make_layer
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph
-from jsonnx.lowering.lower import promise
+from jsonnx.lowering.lower import check_promised_type
 
 
 def masked(spec: dict, *inputs: tuple[Any, ...], real: str = "float32", training: bool = False) -> Graph:
     """The layer over inputs `x0`, `x1`, ... of these shapes without batch, with `mask` [batch, time]."""
-    layer, g = make_layer(spec), Builder(training=training, real=real)
+    layer, g = make_layer(spec), Builder(training=training, float_dtype=real)
     values = [g.input(f"x{index}", TensorType(real, (BATCH, *shape))) for index, shape in enumerate(inputs)]
     mask = g.cast(g.input("mask", TensorType(real, (BATCH, inputs[0][0]))), "bool")
     types = layer.infer(*(value.type for value in values))
-    with g.at("layer"):
+    with g.scope("layer"):
         results = layer.over(g, values[0], values[1:], mask)
     results = results if isinstance(results, tuple) else (results,)
     names = ["layer", *(f"layer.{name}" for name in layer.output_names())]
     for value, type in zip(results, types if isinstance(types, tuple) else (types,), strict=True):
-        promise(value, type, "layer")
+        check_promised_type(value, type, "layer")
     return g.graph(dict(zip(names, results, strict=True)))

@@ -173,10 +173,10 @@ def test_what_starts_a_command_brings_in_no_language(module: str) -> None:
 
 def test_a_class_is_abstract_or_final() -> None:
     """A registered brick is never the base of another."""
-    from jsonnx.frontend.schema.schema import FAMILIES
+    from jsonnx.frontend.schema.schema import REGISTRIES
     from jsonnx.layers import LAYERS
 
-    bricks = {brick for family in (LAYERS, *FAMILIES) for brick in family}
+    bricks = {brick for family in (LAYERS, *REGISTRIES) for brick in family}
     for brick in bricks:
         assert not (set(brick.__mro__[1:]) & bricks), brick
 

@@ -10,8 +10,8 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.backend import emit
-from jsonnx.pipeline.check import check
+from jsonnx.backend import to_model_proto
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 from jsonnx.tuning.cpu.memory.pack_weights import packed
 
@@ -54,9 +54,9 @@ def told(spec: dict[str, Any]) -> None:
 
 
 def planned(spec: dict[str, Any]) -> None:
-    made = plan(check(spec))
+    made = plan(check_spec(spec))
     assert made.weight_names
-    emit(packed(made.train)[0])
+    to_model_proto(packed(made.train)[0])
 
 
 def calls(work: Callable[[Any], None], spec: dict[str, Any]) -> int:

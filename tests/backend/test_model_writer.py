@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from jsonnx.backend import Draft, draft, emit, serialize, verify
+from jsonnx.backend import ModelWriter, serialize, to_model_proto, to_model_writer, verify_model
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Constant
-from jsonnx.ir.dtypes import contiguous
+from jsonnx.ir.dtypes import to_contiguous
 
 
 def constant(array: np.ndarray, dtype: str, name: str = "") -> Constant:
@@ -28,49 +28,53 @@ def graph():
 
 
 def test_the_bytes_are_those_of_the_message() -> None:
-    made = draft(graph(), name="net", metadata={"key": "value"})
+    made = to_model_writer(graph(), name="net", metadata={"key": "value"})
     data = made.to_bytes()
-    assert data == serialize(made.filled()) == serialize(emit(graph(), name="net", metadata={"key": "value"}))
+    assert (
+        data == serialize(made.to_proto()) == serialize(to_model_proto(graph(), name="net", metadata={"key": "value"}))
+    )
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     assert data == made.to_bytes()
 
 
 def test_an_outline_is_checked_as_the_whole_is_and_leaves_large_weights_out() -> None:
-    made = draft(graph())
-    outline = made.outline()
-    verify(outline)
+    made = to_model_writer(graph())
+    outline = made.structure_proto()
+    verify_model(outline)
     assert len(outline.SerializeToString()) < 10_000 < len(made.to_bytes())
     assert [x.name for x in outline.graph.input] == ["x", "dense/kernel"]
     assert {x.name for x in outline.graph.initializer} == {x.name for x in made.model.graph.initializer[1:]}
 
-    def kernel(shape: tuple[int, ...], dtype: str) -> Draft:
+    def kernel(shape: tuple[int, ...], dtype: str) -> ModelWriter:
         g = Builder()
         x = g.input("x", TensorType("float32", (BATCH, 300)))
-        made = draft(g.graph({"y": g.MatMul(x, constant(np.zeros((300, 400), np.float32), "float32", "kernel"))}))
+        made = to_model_writer(
+            g.graph({"y": g.MatMul(x, constant(np.zeros((300, 400), np.float32), "float32", "kernel"))})
+        )
         made.model.graph.initializer[0].data_type = onnx.TensorProto.DataType.Value(dtype)
         made.model.graph.initializer[0].dims[:] = shape
-        return Draft(made.model, [np.zeros(shape, np.dtype("double" if dtype == "DOUBLE" else "float32"))])
+        return ModelWriter(made.model, [np.zeros(shape, np.dtype("double" if dtype == "DOUBLE" else "float32"))])
 
-    verify(kernel((300, 400), "FLOAT").outline())
+    verify_model(kernel((300, 400), "FLOAT").structure_proto())
     for wrong in (kernel((200, 400), "FLOAT"), kernel((300, 401), "FLOAT"), kernel((300, 400), "DOUBLE")):
         with pytest.raises((onnx.checker.ValidationError, onnx.shape_inference.InferenceError)):
-            verify(wrong.outline())
+            verify_model(wrong.structure_proto())
 
 
 def test_an_array_that_is_not_what_its_initializer_says_is_told() -> None:
-    made = draft(graph())
+    made = to_model_writer(graph())
     (place,) = (i for i, tensor in enumerate(made.model.graph.initializer) if tensor.name == "dense/kernel")
     for wrong in (np.zeros((400, 300), np.float32), np.zeros((300, 400), np.float64)):
         arrays = [*made.arrays[:place], wrong, *made.arrays[place + 1 :]]
         with pytest.raises(ValueError, match=r"'dense/kernel' is float32\[300, 400\] and has"):
-            Draft(made.model, arrays).outline()
+            ModelWriter(made.model, arrays).structure_proto()
 
 
 def test_equal_constants_without_a_name_are_one() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (BATCH, 3)))
     y = g.Add(g.Mul(x, g.const([1.0, 2.0, 3.0])), g.const([1.0, 2.0, 3.0]))
-    assert len(emit(g.graph({"y": g.Div(y, g.const([1, 2, 4]))})).graph.initializer) == 2
+    assert len(to_model_proto(g.graph({"y": g.Div(y, g.const([1, 2, 4]))})).graph.initializer) == 2
 
 
 @pytest.mark.parametrize("perm", [(3, 2, 0, 1), (0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1)])
@@ -79,6 +83,6 @@ def test_elements_are_put_in_a_row_in_strips(perm: tuple[int, ...], axis: int | 
     view = np.random.default_rng(0).normal(size=(3, 3, 90, 110)).astype(np.float32).transpose(perm)
     shape = [view.shape[place] if place == axis else 1 for place in range(4)]
     gain = None if axis is None else np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    result = contiguous(view, gain)
+    result = to_contiguous(view, gain)
     assert result.flags.c_contiguous
     np.testing.assert_array_equal(result, view if gain is None else view * gain)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from jsonnx.backend import emit
+from jsonnx.backend import to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder
 
 
 def told(g: Builder, **outputs: object) -> dict[str, list[str | int]]:
-    model = emit(g.graph(outputs))  # type: ignore[arg-type]
+    model = to_model_proto(g.graph(outputs))  # type: ignore[arg-type]
     return {
         info.name: [size.dim_param or size.dim_value for size in info.type.tensor_type.shape.dim]
         for info in model.graph.value_info

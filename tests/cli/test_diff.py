@@ -344,10 +344,10 @@ def test_the_status_of_the_process() -> None:
 
 
 def test_colours_on_a_terminal_alone() -> None:
-    from jsonnx.pipeline.compare_specs import compare
+    from jsonnx.pipeline.compare_specs import compare_specs
     from jsonnx.render.spec_diff import comparison_text
 
-    found = compare("old.json", edited(lambda spec: spec["layers"][4].update(rate=0.5)))
+    found = compare_specs("old.json", edited(lambda spec: spec["layers"][4].update(rate=0.5)))
     assert "\x1b[33m  ~ dropout" in comparison_text(found, color=True)
     assert "\x1b" not in comparison_text(found)
 

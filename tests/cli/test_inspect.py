@@ -207,7 +207,7 @@ def test_no_file_at_all(here: Path) -> None:
 def test_a_cut_model_is_told_wherever_it_is_cut(here: Path) -> None:
     whole = Path("m.onnx").read_bytes()
     from jsonnx.core.diagnostics import CompileError
-    from jsonnx.interop.model_info import inspected as read
+    from jsonnx.interop.model_info import inspect_model as read
 
     sound, codes = 0, set()
     for end in range(0, len(whole), 7):
@@ -223,7 +223,7 @@ def test_a_cut_model_is_told_wherever_it_is_cut(here: Path) -> None:
 
 def test_thousands_of_damaged_models_do_no_harm(here: Path) -> None:
     from jsonnx.core.diagnostics import CompileError
-    from jsonnx.interop.model_info import inspected as read
+    from jsonnx.interop.model_info import inspect_model as read
     from jsonnx.render.model_info_text import inspection_json, inspection_text
 
     whole, rng = Path("m.onnx").read_bytes(), random.Random(0)

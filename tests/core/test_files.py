@@ -8,7 +8,7 @@ import stat
 import pytest
 from jsonnx.core import files
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.core.files import sweep, write_atomically
+from jsonnx.core.files import remove_temporary_files, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path):
@@ -60,5 +60,5 @@ def test_a_device_is_written_to_not_replaced():
 def test_leftovers_are_swept(tmp_path):
     (tmp_path / ".jsonnx-00ff.tmp").write_bytes(b"")
     (tmp_path / "kept.tmp").write_bytes(b"")
-    sweep(tmp_path)
+    remove_temporary_files(tmp_path)
     assert os.listdir(tmp_path) == ["kept.tmp"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonnx.core.diagnostics import Report
 from jsonnx.core.types import BATCH, Size
-from jsonnx.frontend.build_network import load
+from jsonnx.frontend.build_network import build_network
 from jsonnx.frontend.json_reader import from_value
 from jsonnx.frontend.network import Network
 from jsonnx.layers import LAYERS
@@ -21,7 +21,7 @@ def read(layers: list[Any], **more: Any) -> tuple[Network, list[str]]:
     """The network, and the codes of what is wrong."""
     report = Report()
     document = {"inputs": {"x": {"shape": [4]}}, "layers": layers, **more}
-    network = load(from_value(document).value, report)
+    network = build_network(from_value(document).value, report)
     assert network is not None
     return network, [found.code for found in report]
 
@@ -59,7 +59,7 @@ def test_the_aliases_are_those_of_keras() -> None:
     expected |= {"SeparableConvolution1D", "SeparableConvolution2D", "GroupedQueryAttention"}
     functions = ("absolute", "conj", "swish", "hard_swish", "true_divide", "empty_like")
     expected |= {f"ops.{name}" for name in functions}
-    assert {name for name in LAYERS.names if name not in LAYERS.members} == expected
+    assert {name for name in LAYERS.by_name if name not in LAYERS.members} == expected
 
 
 def test_a_default_name_avoids_names_that_stand_anywhere_in_the_file() -> None:
@@ -178,14 +178,14 @@ def test_wrong_outputs_are_reported_once(outputs: Any, codes: int) -> None:
 
 def test_a_version_that_is_not_ours_is_the_only_thing_said() -> None:
     report = Report()
-    assert load({"version": 2, "layers": 5, "foo": 1}, report) is None
+    assert build_network({"version": 2, "layers": 5, "foo": 1}, report) is None
     assert [found.code for found in report] == ["unsupported-version"]
 
 
 def test_a_thousand_layers_in_a_circle_make_one_short_message() -> None:
     layers = [dense(name=f"l{index}", **({"from": "l999"} if not index else {})) for index in range(1000)]
     report = Report()
-    load(from_value({"inputs": {"x": {"shape": [4]}}, "layers": layers, "outputs": "l5"}).value, report)
+    build_network(from_value({"inputs": {"x": {"shape": [4]}}, "layers": layers, "outputs": "l5"}).value, report)
     codes = [found.code for found in report]
     assert codes == ["cycle"]
     assert max(len(found.message) for found in report) < 200

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.frontend.formatter import WIDTH, formatted
+from jsonnx.frontend.formatter import LINE_WIDTH, format_source
 from jsonnx.frontend.json_reader import from_value, read_text
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ WORDS = ["Dense", "x", "type", "name", "from", "layers", "é", "\u2028", "\u202e
 
 
 def fmt(text: str) -> str:
-    return formatted(read_text(text))
+    return format_source(read_text(text))
 
 
 def exact(text: str) -> Any:
@@ -105,16 +105,16 @@ def test_a_line_is_as_wide_as_it_may_be_and_no_wider() -> None:
         key = "k" * size
         text = fmt(json.dumps({"zzz": {key: ["a", "b"]}, "more": 1}))
         widest = max(map(len, text.splitlines()))
-        assert widest <= WIDTH or size > WIDTH - 14
+        assert widest <= LINE_WIDTH or size > LINE_WIDTH - 14
         flat = f'  "zzz": {{"{key}": ["a", "b"]}},'
-        assert (flat in text.splitlines()) == (len(flat) <= WIDTH)
+        assert (flat in text.splitlines()) == (len(flat) <= LINE_WIDTH)
 
 
 def test_a_layer_that_goes_on_in_further_lines_is_no_wider_either() -> None:
     for size in range(110):
         layer = {"type": "Dense", "name": "n" * 60, "kernel_initializer": "a" * 20, "bias_initializer": "b" * size}
         text = fmt(json.dumps({"layers": [layer, layer]}))
-        assert max(map(len, text.splitlines())) <= WIDTH or size > WIDTH - 30
+        assert max(map(len, text.splitlines())) <= LINE_WIDTH or size > LINE_WIDTH - 30
         assert fmt(text) == text
 
 
@@ -122,7 +122,7 @@ def test_long_lists_of_scalars_are_filled() -> None:
     text = fmt(json.dumps({"labels": [str(number) for number in range(1000, 1100)]}))
     lines = text.splitlines()[2:-2]
     assert len(lines) == 8
-    assert all(WIDTH - 8 <= len(line) <= WIDTH for line in lines[:-1])
+    assert all(LINE_WIDTH - 8 <= len(line) <= LINE_WIDTH for line in lines[:-1])
 
 
 def test_each_layer_has_a_line() -> None:
@@ -156,7 +156,7 @@ def test_keys_come_in_the_order_of_the_language() -> None:
         "version": 1,
         "$schema": "s",
     }
-    read = json.loads(formatted(from_value(spec)))
+    read = json.loads(format_source(from_value(spec)))
     top = ["$schema", "version", "name", "description", "parameters", "scales", "blocks", "inputs", "layers", "outputs"]
     assert list(read) == [*top, "labels", "training", "unknown"]
     assert [list(entry) for entry in read["layers"]] == [
@@ -181,7 +181,7 @@ def test_every_brick_of_the_wrong_documents_survives() -> None:
             source = read_text(text)
         except Exception:
             continue
-        assert same(exact(formatted(source)), exact(source.text)), path
+        assert same(exact(format_source(source)), exact(source.text)), path
 
 
 def test_a_large_document() -> None:

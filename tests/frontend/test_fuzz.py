@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,19 +134,19 @@ def test_a_mutilated_spec_gets_diagnostics_and_nothing_else(seed: int) -> None:
         text = json.dumps(mutate(rng.choice(sound), rng), indent=1)
         started = time.perf_counter()
         try:
-            checked = check(text)
+            checked = check_spec(text)
         except Exception as error:
             raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
         assert time.perf_counter() - started < 2, text
         assert all(found.line and found.column and 0 < len(found.message) < 500 for found in checked.diagnostics), text
         if not any(found.severity == "error" for found in checked.diagnostics):
-            assert checked.typed is not None, text
-            assert set(checked.typed.outputs) == set(checked.network.outputs), text
+            assert checked.typed_network is not None, text
+            assert set(checked.typed_network.outputs) == set(checked.network.outputs), text
             assert (checked.objective is None) == (checked.network.training is None), text
 
 
 def test_the_seeds_are_sound() -> None:
-    faults = {json.dumps(spec): check(json.dumps(spec)).diagnostics for spec in seeds()}
+    faults = {json.dumps(spec): check_spec(json.dumps(spec)).diagnostics for spec in seeds()}
     alone = "first axis is not the batch"  # what some functions give is no result of a network by itself
     found = {text: [fault for fault in faults[text] if alone not in fault.message] for text in faults}
     assert {text: told for text, told in found.items() if told} == {}

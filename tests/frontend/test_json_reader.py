@@ -325,13 +325,13 @@ def test_a_path_that_does_not_exist_is_located_at_its_nearest_ancestor() -> None
 
 
 def test_limits_are_kept_to_the_last_one() -> None:  # A9, A11, A12
-    assert read_text("[1, 2]", limits=Limits(values=3)).value == [1, 2]
+    assert read_text("[1, 2]", limits=Limits(max_values=3)).value == [1, 2]
     assert place("[1, 2]", values=2) == "too-large 1:5"
     assert place("[[]]", depth=1) == "too-deep 1:2"
-    assert read_text("-123", limits=Limits(digits=4)).value == -123
+    assert read_text("-123", limits=Limits(max_digits=4)).value == -123
     assert place("[1234]", digits=3) == "invalid-number 1:2"
     assert place("9" * 5000, digits=10_000) == "invalid-number 1:1"
-    assert read_text(b"[1]", limits=Limits(bytes=3)).value == [1]
+    assert read_text(b"[1]", limits=Limits(max_bytes=3)).value == [1]
     assert fault(b"[1 ]", bytes=3).code == "too-large"
     assert fault('"é"', bytes=3).code == "too-large"
 
@@ -352,7 +352,7 @@ def test_a_file_and_standard_input_are_read(file: Path, monkeypatch: pytest.Monk
     assert (read.file, read.value) == ("<stdin>", {"a": "é"})
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[" + b"0," * 100)))
     with pytest.raises(CompileError, match="too-large"):
-        read_file("-", Limits(bytes=100))
+        read_file("-", Limits(max_bytes=100))
 
 
 def test_a_file_that_is_too_large_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # A12
@@ -483,7 +483,7 @@ def test_a_value_that_is_not_json_is_refused_at_its_path(value: Any, code: str, 
 
 def test_a_value_that_unfolds_without_end_is_refused() -> None:
     with pytest.raises(CompileError, match="too-large"):
-        from_value({"a": WIDE}, Limits(values=10_000))
+        from_value({"a": WIDE}, Limits(max_values=10_000))
 
 
 class Strict:

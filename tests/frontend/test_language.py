@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from jsonnx.frontend.schema.editor_schema import published
-from jsonnx.pipeline.check import check
+from jsonnx.frontend.schema.editor_schema import editor_schema
+from jsonnx.pipeline.check import check_spec
 from jsonschema import Draft202012Validator
 
 TEXT = (Path(__file__).parents[2] / "docs/language.md").read_text("utf-8")
@@ -16,13 +16,13 @@ SPECS = dict(re.findall(r"^## (Parameters|Blocks|Repetition)$.*?```json\n(.*?)``
 
 
 def names(section: str, **options: str) -> list[str]:
-    return [call.name for call in check(SPECS[section], **options).network.calls]  # type: ignore[arg-type]
+    return [call.name for call in check_spec(SPECS[section], **options).network.calls]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("section", ["Parameters", "Blocks", "Repetition"])
 def test_the_specs_of_the_language_reference_are_sound(section: str) -> None:
-    assert check(SPECS[section]).diagnostics == []
-    assert Draft202012Validator(published()).is_valid(json.loads(SPECS[section]))
+    assert check_spec(SPECS[section]).diagnostics == []
+    assert Draft202012Validator(editor_schema()).is_valid(json.loads(SPECS[section]))
 
 
 def test_they_come_to_what_is_said_of_them() -> None:

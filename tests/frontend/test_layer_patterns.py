@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic
-from jsonnx.pipeline.check import Checked, check
+from jsonnx.pipeline.check import CheckedSpec, check_spec
 
 NAMES = ("stem", "body_1", "body_2", "head")
 
 
-def checked(**training: Any) -> Checked:
+def checked(**training: Any) -> CheckedSpec:
     layers: list[dict[str, Any]] = [{"type": "Dense", "name": name, "units": 4} for name in NAMES]
     layers.insert(3, {"use": "body_1", "name": "again"})
     document = {"inputs": {"x": {"shape": [4]}}, "layers": layers, "training": {"loss": "mse", **training}}
-    return check(document)
+    return check_spec(document)
 
 
 def frozen(**training: Any) -> list[str]:
@@ -43,8 +43,8 @@ def test_layers_are_frozen_by_pattern_wherever_they_are_called(patterns: list[st
 
 def test_a_factor_goes_to_the_layers_that_a_pattern_matches_and_the_first_pattern_counts() -> None:
     network = checked(learning_rates={"body_1": 0.5, "body_*": 0.1}).network
-    assert network.rates == {"body_1": 0.5, "body_2": 0.1}
-    assert checked().network.rates == {}
+    assert network.learning_rate_factors == {"body_1": 0.5, "body_2": 0.1}
+    assert checked().network.learning_rate_factors == {}
 
 
 def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_name() -> None:

@@ -51,7 +51,7 @@ class Operator(NamedTuple):
         return TensorType(dtype, shape[1:] if None in shape else (BATCH, *shape))
 
     def graph(self, dtype: str = "float64") -> Graph:
-        g = Builder(real=dtype)
+        g = Builder(float_dtype=dtype)
         operands = [
             g.input(f"x{index}", self.type(index, dtype)) if isinstance(domain, Domain) else domain
             for index, domain in enumerate(self.inputs)
@@ -77,7 +77,7 @@ def worst_error(operator: Operator) -> float:
 def slopes(operator: Operator, *points: Sequence[float]) -> list[np.ndarray]:
     """The gradients of the sum of the results, at these points, as onnxruntime computes them in float32."""
     graph = operator.graph("float32")
-    g = Builder.onto(graph)
+    g = Builder.extending(graph)
     y = graph.outputs["y"]
     total = g.ReduceSum(y, keepdims=0)
     found = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, graph.inputs.values())

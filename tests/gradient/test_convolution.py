@@ -50,7 +50,7 @@ def each_place(places):
 
 
 def one_node(op: str, shapes: dict[str, tuple[Dim, ...]], real: str, *constants, **attributes) -> Graph:
-    g = Builder(real=real)
+    g = Builder(float_dtype=real)
     operands = [g.input(name, TensorType(real, shape)) for name, shape in shapes.items()]
     return g.graph({"y": g.emit(op, *operands, *constants, **attributes)})
 
@@ -228,8 +228,10 @@ def test_equal_extrema_of_an_axis_share_the_gradient() -> None:
 @each_place([place for place in SAME_SIZES if len(place[0]) < 3])
 def test_weights_by_one_convolution_over_the_batch(sizes, kernel, place, monkeypatch) -> None:
     """What the rule does for many channels, at every place of a window."""
-    form = convolution.weights_by_convolution
-    monkeypatch.setattr(convolution, "weights_of", lambda g, x, dy, w, window, group: form(g, x, dy, w, window))
+    form = convolution.weight_gradient_as_conv
+    monkeypatch.setattr(
+        convolution, "conv_weight_gradient", lambda g, x, dy, w, window, group: form(g, x, dy, w, window)
+    )
     check("Conv", {"x": (BATCH, 4, *sizes), "w": (3, 4, *kernel), "b": (3,)}, **place)
 
 

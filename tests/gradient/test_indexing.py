@@ -29,7 +29,7 @@ class Rule(NamedTuple):
         return ["x"] if self.u is None else ["x", "u"]
 
     def graph(self) -> Graph:
-        g = Builder(real="float64")
+        g = Builder(float_dtype="float64")
         x = g.input("x", TensorType("float64", self.x))
         i = g.input("i", TensorType("int64", self.i))
         u = None if self.u is None else g.input("u", TensorType("float64", self.u))
@@ -104,7 +104,7 @@ def test_gradient_equals_finite_differences(rule: Rule) -> None:
 
 
 def test_the_gradient_of_an_embedding_sums_duplicates_exactly_in_onnxruntime() -> None:
-    g, rng = Builder(real="float64"), np.random.default_rng(0)
+    g, rng = Builder(float_dtype="float64"), np.random.default_rng(0)
     table, i = g.input("table", TensorType("float64", (2000, 16))), g.input("i", TensorType("int64", (BATCH, 512)))
     graph = with_gradients(g.graph({"y": g.ReduceSum(g.Gather(table, i), [1, 2], keepdims=0)}), ["table"])
     indices = rng.integers(0, 3, (3, 512))

@@ -10,7 +10,7 @@ from harness import check_gradients, reference, run, with_gradients
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.gradient import MissingRule, gradients
 from jsonnx.ir import Builder, loops
-from jsonnx.passes.canonicalize import tidy
+from jsonnx.passes.canonicalize import canonicalize
 from recurrent_reference import FUNCTIONS, TAKES
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -34,7 +34,7 @@ def recurrent(
     shapes |= {"b": (1, 2 * rows)} if bias else {}
     shapes |= {"h": (1, BATCH, UNITS)} if initial else {}
     shapes |= {"c": (1, BATCH, UNITS)} if initial and op == "LSTM" else {}
-    g = Builder(real=real)
+    g = Builder(float_dtype=real)
     values = {name: g.input(name, TensorType(real, shape)) for name, shape in shapes.items()}
     count = 3 if op == "LSTM" else 2
     operands = [values.get(name) for name in ("x", "w", "r", "b", "lengths", "h", *("c" if op == "LSTM" else ()))]
@@ -80,12 +80,12 @@ def test_bias_and_initial_states_may_be_absent(op, options) -> None:
     assert worst(op, ("y",), bias=False, initial=False, direction="reverse", **options) < 1e-6
 
 
-@pytest.mark.parametrize("unrolled", [loops.UNROLLED, 0])
+@pytest.mark.parametrize("unrolled", [loops.MAX_UNROLLED_STEPS, 0])
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("given", [{}, {"bias": False}, {"initial": False}, {"bias": False, "initial": False}])
 @pytest.mark.parametrize("op", ["RNN", "LSTM"])
 def test_few_inputs_are_one_row_with_the_state(op, given, direction, unrolled, monkeypatch) -> None:
-    monkeypatch.setattr(loops, "UNROLLED", unrolled)
+    monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", unrolled)
     options = {"features": 1, "direction": direction, **given}
     assert worst(op, ("y", "y_h"), **options) < 1e-6
     graph, _ = recurrent(op, ("y",), **options)
@@ -138,13 +138,13 @@ def test_a_loop_equals_its_steps(op, options, monkeypatch) -> None:
     graph, feeds = recurrent(op, ("y", "y_h"), real="float32", **options)
     found = []
     for limit in (0, 64):
-        monkeypatch.setattr(loops, "UNROLLED", limit)
-        g = Builder.onto(graph)
+        monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", limit)
+        g = Builder.extending(graph)
         y, y_h = graph.outputs.values()
         inputs = graph.inputs
         given = {y: g.Cos(y), y_h: g.Sin(y_h)}
         results = gradients(g, graph, given, inputs.values())
-        found.append(run(tidy(g.graph({name: results[value] for name, value in inputs.items()})), feeds))
+        found.append(run(canonicalize(g.graph({name: results[value] for name, value in inputs.items()})), feeds))
     for name in feeds:
         np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5, atol=1e-6)
 
@@ -157,9 +157,9 @@ def test_steps_written_out_give_what_the_operator_gives(op, options, direction, 
     for more in ({}, {"initial": False, "bias": False}, functions):
         graph, feeds = recurrent(op, ("y", "y_h", "y_c"), time=time, direction=direction, **options, **more)
         expected = reference(graph, feeds)
-        g = Builder.onto(graph, real="float64")
+        g = Builder.extending(graph, float_dtype="float64")
         gradients(g, graph, {y: y for y in graph.outputs.values()}, graph.inputs.values())
-        written = tidy(g.graph(graph.outputs))
+        written = canonicalize(g.graph(graph.outputs))
         assert op not in {node.op for node in written.nodes}
         for name, array in reference(written, feeds).items():
             np.testing.assert_allclose(array, expected[name], rtol=1e-12, atol=1e-12)
@@ -176,7 +176,7 @@ def test_an_lstm_of_few_samples_has_the_same_gradients(direction, time) -> None:
 
 def test_an_lstm_of_few_samples_keeps_its_operator() -> None:
     graph, feeds = recurrent("LSTM", ("y", "y_c"), real="float32", time=6)
-    kept, written = (tidy(with_gradients(graph, list(feeds), samples)) for samples in (1, 64))
+    kept, written = (canonicalize(with_gradients(graph, list(feeds), samples)) for samples in (1, 64))
     assert [any(node.op == "LSTM" for node in form.nodes) for form in (kept, written)] == [True, False]
     assert len(kept.nodes) < 0.7 * len(written.nodes)
 
@@ -194,4 +194,4 @@ def test_a_form_that_no_layer_emits_is_refused() -> None:
     graph, _ = recurrent("LSTM", ("y_h",), clip=1.0)
     y = graph.outputs["y_h"]
     with pytest.raises(MissingRule, match="LSTM"):
-        gradients(Builder.onto(graph), graph, {y: y}, [graph.inputs["w"]])
+        gradients(Builder.extending(graph), graph, {y: y}, [graph.inputs["w"]])

@@ -7,14 +7,14 @@ import pytest
 from harness import check_gradients, reference, run
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, loops
-from jsonnx.passes.canonicalize import tidy
+from jsonnx.passes.canonicalize import canonicalize
 
 TIME, FEATURES, UNITS = 4, 3, 2
 
 
 @pytest.fixture(params=["unrolled", "scan"])
 def form(request, monkeypatch) -> str:
-    monkeypatch.setattr(loops, "UNROLLED", 64 if request.param == "unrolled" else 0)
+    monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", 64 if request.param == "unrolled" else 0)
     return request.param
 
 
@@ -48,7 +48,7 @@ STEPS = [(simple, 1), (two_states, 2), (not_only_a_factor, 1), (unused_state, 2)
 
 
 def graph_of(step, count, *, real="float64", time=TIME, batch=3, reverse=False, read=slice(None)):
-    g = Builder(real=real)
+    g = Builder(float_dtype=real)
     x = g.input("x", TensorType(real, (time, batch, UNITS)))
     weights = {"r": g.input("r", TensorType(real, (UNITS, UNITS))), "b": g.input("b", TensorType(real, (UNITS,)))}
     states = [g.input(f"s{index}", TensorType(real, (batch, UNITS))) for index in range(count)]
@@ -85,9 +85,9 @@ def test_what_nobody_reads_has_no_part(form, read) -> None:
 def test_onnxruntime_agrees(monkeypatch, step, count, reverse) -> None:
     results = []
     for limit in (0, 64):
-        monkeypatch.setattr(loops, "UNROLLED", limit)
+        monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", limit)
         graph, feeds = graph_of(step, count, real="float32", batch=BATCH, reverse=reverse)
-        results += [run(graph, feeds), run(tidy(graph), feeds), reference(graph, feeds)]
+        results += [run(graph, feeds), run(canonicalize(graph), feeds), reference(graph, feeds)]
     for name in results[0]:
         for other in results[1:]:
             np.testing.assert_allclose(results[0][name], other[name], rtol=1e-5, atol=1e-6)

@@ -24,7 +24,7 @@ class Rule(NamedTuple):
     evaluate: Callable = reference
 
     def graph(self) -> Graph:
-        g = Builder(real="float64")
+        g = Builder(float_dtype="float64")
         y = self.apply(
             g, *(g.input(f"x{index}", TensorType("float64", shape)) for index, shape in enumerate(self.shapes))
         )
@@ -127,7 +127,7 @@ def test_gradient_equals_finite_differences(rule: Rule) -> None:
 
 
 def test_a_resize_of_a_part_is_refused() -> None:
-    g = Builder(real="float64")
+    g = Builder(float_dtype="float64")
     x = g.input("x", TensorType("float64", (1, 1, 2, 2)))
     roi = g.const([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.5])
     how = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}

@@ -11,7 +11,7 @@ from jsonnx.core.types import TensorType
 from jsonnx.gradient.training_step import training_step
 from jsonnx.ir import Builder, Graph
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.training.reserved_names import RATE
+from jsonnx.training.reserved_names import LEARNING_RATE
 from random_models.reference import Reference
 from random_models.values import weights_for
 from training import cases
@@ -37,7 +37,7 @@ class Steps:
 
     def at(self, draw: int) -> Iterator[Check]:
         rng = np.random.default_rng([draw, 1])
-        feeds = weights_for(self.step.graph, rng) | {"x": rng.normal(size=(4, 3)), RATE: np.array(0.01)}
+        feeds = weights_for(self.step.graph, rng) | {"x": rng.normal(size=(4, 3)), LEARNING_RATE: np.array(0.01)}
         feeds = {name: v.astype(np.float64) if v.dtype.kind == "f" else v for name, v in feeds.items()}
         found = self.step(feeds)
         wanted = self.update(feeds | {f"d/{weight}": self._differences(f"{weight}/w", feeds) for weight in SHAPES})
@@ -63,7 +63,7 @@ def loss_graph() -> Graph:
     g = Builder(training=True)
     weights = []
     for weight, shape in SHAPES.items():
-        with g.at(weight):
+        with g.scope(weight):
             weights.append(g.param("w", shape, "zeros"))
     x = g.input("x", TensorType("float32", (4, 3)))
     y = g.Sin(g.Add(g.MatMul(x, weights[0]), weights[1]))

@@ -23,7 +23,7 @@ from gradient.test_convolution import PLACES, SAME_SIZES, draw, one_node
 from harness import draw_weights, lower
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, Graph
-from jsonnx.runtime.random import size_of
+from jsonnx.runtime.random import evaluate_size
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.regularizers import REGULARIZERS
 from layers.cases import Case, all_cases
@@ -64,7 +64,7 @@ def layers() -> Iterator[Subject]:
 def _layer_feeds(case: Case, graph: Graph, rng: Rng) -> Feeds:
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
     for name, random in graph.randoms.items():
-        shape = tuple(size_of(size, {"batch": 3}) for size in random.shape)
+        shape = tuple(evaluate_size(size, {"batch": 3}) for size in random.shape)
         feeds[name] = np.where(rng.random(shape) < random.keep, random.scale, 0.0)
     return feeds
 
@@ -180,7 +180,7 @@ def _output(graph: Graph) -> list[str]:
 def _loss_graph(spec: Any, pair: cases.Pair, activation: str) -> Graph:
     from training.test_losses import ACTIVATIONS
 
-    g, loss = Builder(training=True, real="float64"), read(LOSSES, spec)
+    g, loss = Builder(training=True, float_dtype="float64"), read(LOSSES, spec)
     y = ACTIVATIONS[activation](g, g.input("output", TensorType("float64", pair.shape)))
     target = g.input("target", loss.target(y.type))
     predicted, suited = loss.before_activation(g.graph({"y": y}), y)
@@ -206,6 +206,6 @@ def _weight(graph: Graph, rng: Rng) -> Feeds:
 
 
 def _penalty(spec: Any) -> Graph:
-    g = Builder(training=True, real="float64")
+    g = Builder(training=True, float_dtype="float64")
     weight = g.input("weight", TensorType("float64", (3, 4)))
     return g.graph({"value": read(REGULARIZERS, spec).penalty(g, weight)})

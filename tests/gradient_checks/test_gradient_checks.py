@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from jsonnx.gradient import NOT_DIFFERENTIABLE, RULES
-from jsonnx.ir import Body, Graph
+from jsonnx.ir import Graph, Subgraph
 from training import cases
 
 from gradient_checks.measure import Checks
@@ -20,7 +20,7 @@ FAMILIES = {
 
 
 def operators_of(graph: Graph) -> set[str]:
-    bodies = [value for node in graph.nodes for value in node.attributes.values() if isinstance(value, Body)]
+    bodies = [value for node in graph.nodes for value in node.attributes.values() if isinstance(value, Subgraph)]
     return {node.op for node in graph.nodes}.union(*map(operators_of, bodies))
 
 

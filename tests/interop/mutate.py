@@ -19,7 +19,7 @@ import numpy as np
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.interop import hdf5, hdf5_worker
 from jsonnx.interop.keras import open_keras
-from jsonnx.interop.limits import Budget
+from jsonnx.interop.limits import ReadBudget
 
 HERE = Path(__file__).parent
 SEEDS = [HERE / "keras" / "files" / name for name in ("keras3_half.h5", "keras3_half.keras", "keras1_th.h5")]
@@ -89,7 +89,7 @@ def main(count: int, seed: int) -> None:
             path.write_bytes(mutated(seeds[index % len(seeds)], rng))
             start = time.monotonic()
             try:
-                open_keras(path, Budget(seconds=2, bytes=1 << 28))
+                open_keras(path, ReadBudget(max_seconds=2, bytes_left=1 << 28))
                 ends["read"] += 1
             except CompileError as error:
                 ends[error.diagnostics[0].code] += 1

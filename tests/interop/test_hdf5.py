@@ -15,9 +15,9 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.interop import hdf5
-from jsonnx.interop.file_slice import Window
-from jsonnx.interop.hdf5 import Stored, read_hdf5
-from jsonnx.interop.limits import Budget
+from jsonnx.interop.file_slice import FileSlice
+from jsonnx.interop.hdf5 import Hdf5Weights, read_hdf5
+from jsonnx.interop.limits import ReadBudget
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / "compiler"
@@ -29,9 +29,9 @@ def written(path: Path, fill: Callable[[h5py.File], object], **options: str) -> 
     return path
 
 
-def read(path: Path, **budget: float) -> Stored:
+def read(path: Path, **budget: float) -> Hdf5Weights:
     with path.open("rb") as file:
-        return read_hdf5(Window(file.fileno(), 0, path.stat().st_size), Budget(str(path), **budget))
+        return read_hdf5(FileSlice(file.fileno(), 0, path.stat().st_size), ReadBudget(str(path), **budget))
 
 
 def refused(path: Path, **budget: float) -> tuple[str, str]:
@@ -77,11 +77,11 @@ def test_what_a_file_holds(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored.arrays["summed"], arrays["<f4"])
     assert stored.arrays["scalar"] == 3
     assert stored.arrays["none"].shape == (0, 5)
-    assert stored.skipped == ["optimizer"]
+    assert stored.skipped_groups == ["optimizer"]
     assert not any("optimizer" in path for path in stored.arrays)
-    assert stored.text("layers", "name") == "grün"
-    assert stored.texts("layers", "weight_names") == ["w0", "w1"]
-    assert stored.texts("", "layer_names") == ["a", "bb"]
+    assert stored.text_attribute("layers", "name") == "grün"
+    assert stored.text_list_attribute("layers", "weight_names") == ["w0", "w1"]
+    assert stored.text_list_attribute("", "layer_names") == ["a", "bb"]
 
 
 def test_subnormal_numbers_are_kept_bit_for_bit(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_many_arrays_share_one_budget(tmp_path: Path) -> None:
 def test_a_long_attribute(tmp_path: Path) -> None:
     """Of text in its own place it may be as long as the budget says."""
     path = written(tmp_path / "a.h5", lambda file: file.attrs.__setitem__("model_config", "x" * 200_000))
-    assert read(path).text("", "model_config") == "x" * 200_000
+    assert read(path).text_attribute("", "model_config") == "x" * 200_000
     assert refused(path, text=100_000)[0] == "too-large"
 
 
@@ -231,7 +231,7 @@ def test_an_attribute_that_is_no_text(value: object, tmp_path: Path) -> None:
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> Path:
     script = tmp_path / "child.py"
     script.write_text(code)
-    monkeypatch.setattr(hdf5, "SCRIPT", script)
+    monkeypatch.setattr(hdf5, "WORKER_SCRIPT", script)
     return written(tmp_path / "a.h5", lambda file: file.create_dataset("x", data=np.ones(2)))
 
 
@@ -276,7 +276,7 @@ def test_a_reader_that_does_not_end(code: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_reader_can_open_nothing_and_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = (HERE / "forbidden.py").read_text().replace("CHILD", repr(str(hdf5.SCRIPT.parent)))
+    script = (HERE / "forbidden.py").read_text().replace("CHILD", repr(str(hdf5.WORKER_SCRIPT.parent)))
     assert "OSError OSError OSError" in refused(reader(tmp_path, monkeypatch, script))[1]
 
 
@@ -311,7 +311,7 @@ def test_the_parent_does_not_import_h5py(tmp_path: Path) -> None:
 
 
 def test_a_packed_file_in_an_archive_is_read_from_memory() -> None:
-    with hdf5.spooled(iter([b"abc", b"def"]), budget := Budget()) as file:
+    with hdf5.spool_to_temporary_file(iter([b"abc", b"def"]), budget := ReadBudget()) as file:
         assert isinstance(file, io.IOBase)
         assert file.seek(0, 2) == 6
-        assert budget.bytes == Budget().bytes - 6
+        assert budget.bytes_left == ReadBudget().bytes_left - 6

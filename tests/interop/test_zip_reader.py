@@ -13,8 +13,8 @@ from typing import IO
 
 import jsonnx
 import pytest
-from jsonnx.interop.limits import Budget
-from jsonnx.interop.zip_reader import Archive
+from jsonnx.interop.limits import ReadBudget
+from jsonnx.interop.zip_reader import ZipArchive
 
 CONFIG = b'{"class_name": "Sequential", "config": {"layers": []}}'
 
@@ -27,9 +27,9 @@ def packed(*members: tuple[str, bytes], method: int = zipfile.ZIP_STORED) -> byt
     return bytearray(file.getvalue())
 
 
-def contents(file: IO[bytes], budget: Budget) -> list[tuple[str, bytes]]:
-    archive = Archive(file, budget)
-    return [(name, archive.read(name)) for name in archive.names()]
+def contents(file: IO[bytes], budget: ReadBudget) -> list[tuple[str, bytes]]:
+    archive = ZipArchive(file, budget)
+    return [(name, archive.read(name)) for name in archive.member_names()]
 
 
 def codes(data: bytes, tmp_path: Path, **budget: int) -> tuple[str, str]:
@@ -37,7 +37,7 @@ def codes(data: bytes, tmp_path: Path, **budget: int) -> tuple[str, str]:
     path.write_bytes(data)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(jsonnx.CompileError) as caught, path.open("rb") as file:
-        contents(file, Budget(str(path), **budget))
+        contents(file, ReadBudget(str(path), **budget))
     assert sorted(tmp_path.rglob("*")) == before
     (fault,) = caught.value.diagnostics
     assert fault.file == str(path)
@@ -167,7 +167,7 @@ def test_sizes_of_zip64_that_lie(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w") as archive, archive.open("config.json", "w", force_zip64=True) as member:
         member.write(CONFIG)
     honest = file.getvalue()
-    assert Archive(io.BytesIO(honest), Budget()).read("config.json") == CONFIG
+    assert ZipArchive(io.BytesIO(honest), ReadBudget()).read("config.json") == CONFIG
     extra = honest.index(struct.pack("<HHQQ", 1, 16, len(CONFIG), len(CONFIG)))
     lying = bytearray(honest)
     lying[extra + 4] ^= 0x40
@@ -177,4 +177,4 @@ def test_sizes_of_zip64_that_lie(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_an_honest_archive_is_read(method: int) -> None:
     members = [("config.json", CONFIG), ("assets/words.txt", "ä".encode() * 10_000), ("empty", b"")]
-    assert contents(io.BytesIO(bytes(packed(*members, method=method))), Budget()) == members
+    assert contents(io.BytesIO(bytes(packed(*members, method=method))), ReadBudget()) == members

@@ -44,7 +44,7 @@ def variants() -> Iterator[tuple[Case, tuple[Any, ...], dict[str, Any]]]:
     for case in all_cases():
         layer = json.loads(json.dumps(case.layer))
         found = [(path, replaced(layer, path)) for path in places(layer)]
-        missing = [name for name in LAYERS.names[layer["type"]].attributes if name not in layer]
+        missing = [name for name in LAYERS.by_name[layer["type"]].attributes if name not in layer]
         found += [((name,), {**layer, name: value}) for name in missing for value in (ABSURD, [ABSURD, ABSURD])]
         for path, changed in found:
             mark = layer["type"], path, type(changed[path[0]])

@@ -23,7 +23,7 @@ def apply(activation: object, x: list) -> np.ndarray:
 
 
 def test_every_activation_of_keras_has_its_name() -> None:
-    assert set(ACTIVATIONS.names) >= KERAS
+    assert set(ACTIVATIONS.by_name) >= KERAS
 
 
 def test_the_slope_of_hard_sigmoid_before_keras_3() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from harness import check_gradients, draw_weights, lower, make_layer, one_layer, run
 from jsonnx.ir import Graph
-from jsonnx.runtime.random import size_of
+from jsonnx.runtime.random import evaluate_size
 
 from .cases import Case, all_cases
 
@@ -34,7 +34,9 @@ def draws_of(graph: Graph, batch: int, rng: np.random.Generator, dtype: str) -> 
     """Dropout masks for a batch."""
     sizes = {"batch": batch}
     return {
-        name: np.where(rng.random([size_of(size, sizes) for size in r.shape]) < r.keep, r.scale, 0.0).astype(dtype)
+        name: np.where(rng.random([evaluate_size(size, sizes) for size in r.shape]) < r.keep, r.scale, 0.0).astype(
+            dtype
+        )
         for name, r in graph.randoms.items()
     }
 
@@ -62,7 +64,7 @@ def test_onnxruntime_gives_the_inferred_shapes_for_any_batch(case: Case) -> None
             for name, result in run(graph, feeds).items():
                 if name in typed.outputs:
                     sizes = {"text.tokens": -1, "batch": batch}  # what the texts decide is open
-                    promised = [size_of(size, sizes) for size in typed.outputs[name].shape]
+                    promised = [evaluate_size(size, sizes) for size in typed.outputs[name].shape]
                     assert [g if p == -1 else p for g, p in zip(result.shape, promised, strict=True)] == [*result.shape]
 
 

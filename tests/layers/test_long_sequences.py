@@ -39,7 +39,9 @@ def one_step(trained: Trainer, shape: tuple[int, ...]) -> float:
 
 @each_layer
 def test_a_graph_does_not_grow_with_the_number_of_steps(layer, step) -> None:
-    few, some, many = (len(trainer(layer, step, time).plan.train.nodes) for time in (loops.UNROLLED, 100, 1000))
+    few, some, many = (
+        len(trainer(layer, step, time).plan.train.nodes) for time in (loops.MAX_UNROLLED_STEPS, 100, 1000)
+    )
     assert some == many < 250
     assert few < 1200
 

@@ -100,11 +100,11 @@ def test_weights_and_checkpoints_keep_what_was_learned(tmp_path: Path) -> None:
 
 
 def test_the_file_of_weights_compiles_to_the_same_model(tmp_path: Path) -> None:
-    from jsonnx.interop.safetensors_file import weights_bytes
+    from jsonnx.interop.safetensors_file import safetensors_bytes
 
     trainer = jsonnx.Trainer(TEXT)
     trainer.fit(X, Y)
-    (tmp_path / "weights.safetensors").write_bytes(weights_bytes(trainer.weights()))
+    (tmp_path / "weights.safetensors").write_bytes(safetensors_bytes(trainer.weights()))
     assert jsonnx.compile(TEXT, tmp_path / "weights.safetensors").to_bytes() == trainer.model().to_bytes()
 
 

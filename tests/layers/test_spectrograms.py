@@ -31,7 +31,7 @@ def test_a_signal_of_any_length_is_reflected_as_often_as_it_takes(samples: int, 
 @pytest.mark.parametrize("exponent", [0.5, 1, 2])
 def test_silence_has_no_slope(exponent: float) -> None:
     graph = lower(one_layer({**MEL, "fft_length": 16, "mag_exp": exponent}, (20,)), training=True)
-    g = Builder.onto(graph, training=True)
+    g = Builder.extending(graph, training=True)
     total = g.ReduceSum(graph.outputs["layer"], keepdims=0)
     (x,) = graph.inputs.values()
     slope = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, [x])[x]

@@ -8,7 +8,7 @@ from harness import draw_weights, lower, one_layer, run
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import Size
 from jsonnx.layers.rnn import time_distributed
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 
 TIME = Size.named("time")
 
@@ -81,14 +81,14 @@ CLIPPED = {"renorm": True, "renorm_momentum": 0.7, "renorm_clipping": {"rmax": 1
 def test_masked_steps_are_normalized_together_as_one_by_one(monkeypatch, more) -> None:
     spec = {**timed("BatchNormalization", momentum=0.6, **more), "name": "layer"}
     layers = [{"type": "Masking", "name": "masking"}, spec]
-    typed = check({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}).sound
+    typed = check_spec({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}).require
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 3, 2)).astype("float32") * (rng.random((5, 3, 1)) < 0.6)
     x[:, 1] = 0
     together = lower(typed, training=True)
     feeds = {"x": x, **draw_weights(together, rng)}
     found = run(together, feeds)
-    monkeypatch.setattr(time_distributed, "all_steps_at_once", lambda _: False)
+    monkeypatch.setattr(time_distributed, "can_merge_steps", lambda _: False)
     wanted = run(lower(typed, training=True), feeds)
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():

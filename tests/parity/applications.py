@@ -77,7 +77,7 @@ def examine(name: str) -> dict[str, Any]:
     """One architecture, there and back."""
     import jsonnx
     import numpy as np
-    from jsonnx.frontend.formatter import formatted
+    from jsonnx.frontend.formatter import format_source
     from jsonnx.frontend.json_reader import from_value
 
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def examine(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "parameters": sum(array.size for array in weights.values()),
-        "lines": formatted(from_value(spec)).count("\n"),
+        "lines": format_source(from_value(spec)).count("\n"),
         "ops": Counter(node.op_type for node in model.proto.graph.node),
         "read": read,
         "compiled": compiled,

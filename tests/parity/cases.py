@@ -27,7 +27,7 @@ from attention_masks import STACKED
 from harness import make_layer
 from harness import one_layer as one_layer_network
 from jsonnx.core.types import BATCH
-from jsonnx.lowering.check_augmentation import on_host
+from jsonnx.lowering.check_augmentation import is_host_augmentation
 from recurrent_masks import BEHIND_WORDS, timed
 from training import cases as training
 
@@ -84,7 +84,7 @@ def one_layer(case: layers.cases.Case) -> Document:
     for index, shape in enumerate(case.inputs):
         whole = case.integers is not None or index in case.masks
         inputs[f"x{index}"] = {"shape": list(shape), "dtype": "int32" if whole else "float32"}
-        real = not whole and shape and not on_host(make_layer(case.layer))
+        real = not whole and shape and not is_host_augmentation(make_layer(case.layer))
         sources.append(f"before{index}" if real else f"x{index}")
         if real:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})

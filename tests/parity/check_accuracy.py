@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.dataset import from_spec
 
@@ -48,7 +48,7 @@ def our_accuracy(name: str, seed: int, epochs: int) -> float:
 def keras_accuracy(name: str, seed: int, epochs: int) -> float:
     import keras
 
-    checked = check(SAMPLES / f"{name}.json")
+    checked = check_spec(SAMPLES / f"{name}.json")
     spec: dict[str, Any] = checked.source.value
     plan = Trainer(checked).plan
     parts = {part: arrays(plan, part) for part in ("train", "test")}

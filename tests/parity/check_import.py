@@ -18,7 +18,7 @@ import pytest
 from cases import Network, all_networks
 from check_layers import OUTPUT_TOLERANCE, difference, shapes, worst
 from drawing import Arrays, alone, draw_batch, draw_weights
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.trainer import Trainer
 from keras import layers, ops
 
@@ -52,13 +52,13 @@ def test_a_network_comes_back_from_its_json(case: Network, record_property: Any)
 
 
 def calls(spec: Mapping[str, Any]) -> dict[str, Any]:
-    network = check(dict(spec)).network
+    network = check_spec(dict(spec)).network
     return {call.name: (call.layer, call.sources, call.owner) for call in network.calls}
 
 
 def losses(spec: Mapping[str, Any]) -> Any:
     """Any loss: it is not asked for."""
-    outputs = check({key: value for key, value in spec.items() if key != "training"}).network.outputs
+    outputs = check_spec({key: value for key, value in spec.items() if key != "training"}).network.outputs
     return "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
 
 

@@ -12,7 +12,7 @@ import oracle
 import pytest
 from cases import Network, of_layers
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.training.initializers import Scaled, fans
+from jsonnx.training.initializers import FanScaledInitializer, weight_fans
 from keras.src.initializers.random_initializers import RandomInitializer, VarianceScaling, compute_fans
 
 
@@ -38,10 +38,10 @@ def test_initial_weights_are_drawn_from_the_distribution_of_keras(network: Netwo
     for path, theirs in wanted.items():
         ours, shape = weights[path].initializer, tuple(weights[path].shape)
         if isinstance(theirs, VarianceScaling):
-            assert isinstance(ours, Scaled), path
+            assert isinstance(ours, FanScaledInitializer), path
             chosen = getattr(ours, "choices", None) or (ours.scale, ours.mode, ours.distribution)
             assert chosen == (theirs.scale, theirs.mode, theirs.distribution), path
-            given = fans(shape, ours.input_axes, ours.output_axes)
+            given = weight_fans(shape, ours.input_axes, ours.output_axes)
             assert given == compute_fans(shape, theirs.input_axes, theirs.output_axes), path
         elif isinstance(theirs, RandomInitializer):
             assert type(ours).__name__ == type(theirs).__name__, path

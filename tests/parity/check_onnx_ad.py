@@ -14,14 +14,14 @@ import onnx
 import onnx_ad
 import pytest
 from elementwise_reference import ELEMENTWISE
-from jsonnx.backend import emit
+from jsonnx.backend import to_model_proto
 from jsonnx.gradient import gradients
 from jsonnx.gradient.training_step import with_loss
 from jsonnx.ir import Builder, Graph
 from jsonnx.lowering.lower import lower
-from jsonnx.passes.canonicalize import tidy
-from jsonnx.passes.layout import channels_first
-from jsonnx.pipeline.check import check
+from jsonnx.passes.canonicalize import canonicalize
+from jsonnx.passes.layout import propagate_transposes
+from jsonnx.pipeline.check import check_spec
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from recurrent_reference import RECURRENT
@@ -50,12 +50,12 @@ def test_gradients_are_those_of_an_independent_implementation(name: str, record_
 
 def loss_graph(spec: dict[str, Any]) -> Graph:
     """From inputs, targets and weights to the loss."""
-    checked = check(spec)
+    checked = check_spec(spec)
     assert checked.objective is not None
     targets = {name: _double(type) for name, type in checked.objective.targets.items()}
-    forward = channels_first(lower(checked.sound, training=True, real="float64"))
+    forward = propagate_transposes(lower(checked.require, training=True, real="float64"))
     graph = with_loss(forward, replace(checked.objective, targets=targets, metrics={}))
-    return tidy(replace(graph, outputs={"loss": graph.outputs["loss"]}, updates={}))
+    return canonicalize(replace(graph, outputs={"loss": graph.outputs["loss"]}, updates={}))
 
 
 def draw_feeds(name: str) -> Arrays:
@@ -70,16 +70,16 @@ def draw_feeds(name: str) -> Arrays:
 
 
 def our_gradients(graph: Graph, feeds: Arrays) -> Arrays:
-    g = Builder.onto(graph, real="float64")
+    g = Builder.extending(graph, float_dtype="float64")
     weights = trainable(graph)
     found = gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, [graph.parameters[name] for name in weights])
-    results = evaluate(emit(g.graph({f"d/{name}": found[graph.parameters[name]] for name in weights})), feeds)
+    results = evaluate(to_model_proto(g.graph({f"d/{name}": found[graph.parameters[name]] for name in weights})), feeds)
     return {name: results[f"d/{name}"] for name in weights}
 
 
 def their_gradients(graph: Graph, feeds: Arrays) -> Arrays:
     weights = trainable(graph)
-    forward = onnx.shape_inference.infer_shapes(with_batch(emit(graph)), strict_mode=True, data_prop=True)
+    forward = onnx.shape_inference.infer_shapes(with_batch(to_model_proto(graph)), strict_mode=True, data_prop=True)
     model = onnx_ad.unroll(onnx_ad.reverse(forward, inputs=weights, outputs=["loss"], layout="onnx"))
     found = evaluate(with_pads(model), {**feeds, "adj_loss": np.ones(1)})
     return {name: found[f"adj_{name}"][..., 0] for name in weights}

@@ -46,19 +46,19 @@ def our_trainer(name: str) -> Any:
     """A trainer on the deterministic spec that finds the sample's data."""
     from dataclasses import replace
 
-    from jsonnx.pipeline.check import check
+    from jsonnx.pipeline.check import check_spec
     from jsonnx.pipeline.trainer import Trainer
 
-    checked = check(SAMPLES / f"{name}.json")
+    checked = check_spec(SAMPLES / f"{name}.json")
     return Trainer(check_with(checked, deterministic(name), replace))
 
 
 def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
     """The spec changed, as if it stood in the same place."""
-    from jsonnx.pipeline.check import check
+    from jsonnx.pipeline.check import check_spec
 
-    again = check(document)
-    again.sound  # noqa: B018 (raises)
+    again = check_spec(document)
+    again.require  # noqa: B018 (raises)
     return replace(again, source=replace(again.source, file=checked.source.file))
 
 

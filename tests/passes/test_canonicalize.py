@@ -9,7 +9,7 @@ import onnx
 import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
-from jsonnx.passes.canonicalize import reshaped_once
+from jsonnx.passes.canonicalize import fold_reshape_chains
 
 
 def test_of_equal_values_the_one_that_stays_has_the_names_of_its_sizes() -> None:
@@ -39,7 +39,7 @@ def test_a_reshape_of_a_reshape_reads_what_that_one_reads() -> None:
     x = g.input("x", TensorType("float32", (4, 6)))
     once = g.Reshape(x, [3, 8])
     twice = g.Reshape(g.Reshape(once, [24]), [2, -1])
-    graph = reshaped_once(g.graph({"once": once, "twice": twice}))
+    graph = fold_reshape_chains(g.graph({"once": once, "twice": twice}))
     assert [node.inputs[0] for node in graph.nodes] == [x, x]
     assert [node.outputs[0] for node in graph.nodes] == [once, twice]
 
@@ -48,5 +48,5 @@ def test_but_not_where_its_target_has_a_size_of_its_operand() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (4, 6)))
     before = g.Reshape(x, [2, 12])
-    graph = reshaped_once(g.graph({"y": g.Reshape(before, [0, 3, 4])}))
+    graph = fold_reshape_chains(g.graph({"y": g.Reshape(before, [0, 3, 4])}))
     assert [node.inputs[0] for node in graph.nodes] == [x, before]

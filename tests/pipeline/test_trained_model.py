@@ -18,7 +18,7 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 from jsonnx import Trainer
-from jsonnx.backend import emit, spec_hash
+from jsonnx.backend import spec_hash, to_model_proto
 from jsonnx.cli import main
 from jsonnx.ir.type_inference import IR_VERSION, OPSET
 
@@ -322,7 +322,7 @@ def test_onnx_finds_nothing_wrong_with_a_model(sample):
 def test_onnx_finds_nothing_wrong_with_the_graphs_of_training(name):
     plan = Trainer(SAMPLES / f"{name}.json").plan
     for graph in (plan.train, plan.evaluate):
-        hold(emit(graph))
+        hold(to_model_proto(graph))
 
 
 def test_a_model_is_in_the_documented_version_of_standard_onnx(sample):

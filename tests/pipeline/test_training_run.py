@@ -69,7 +69,7 @@ def heard() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch."""
-    monkeypatch.setattr("jsonnx.pipeline.training_run.EVERY", 0.0)
+    monkeypatch.setattr("jsonnx.pipeline.training_run.EPOCH_CHECKPOINT_SECONDS", 0.0)
 
 
 def train(home: Path, run: str, *options: str, status: int = 0) -> Result:

@@ -13,21 +13,21 @@ from math import prod
 from random import Random
 from typing import Any
 
-from jsonnx.core.components import REQUIRED, Brick, Family
+from jsonnx.core.components import REQUIRED, Component, Registry
 from jsonnx.core.types import Size, TensorType
-from jsonnx.frontend.schema.schema import FAMILIES
+from jsonnx.frontend.schema.schema import REGISTRIES
 from jsonnx.layers import LAYERS
-from jsonnx.layers.image.geometric_augmentation import OnHost
+from jsonnx.layers.image.geometric_augmentation import HostAugmentation
 from jsonnx.layers.ops.base import Operation
-from jsonnx.layers.preprocessing.adaptable import Learner
+from jsonnx.layers.preprocessing.adaptable import Adaptable
 
 VOCABULARY = 11
 """Integer inputs are below this."""
 
 INTEGERS = ["int64", "int32"]
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
-FAMILY = {family.kind: family for family in (*FAMILIES, LAYERS)}
-WITHOUT = (OnHost, Learner, Operation)
+FAMILY = {family.kind: family for family in (*REGISTRIES, LAYERS)}
+WITHOUT = (HostAugmentation, Adaptable, Operation)
 """What is not drawn inside another layer."""
 
 LEFT_OUT = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
@@ -53,7 +53,7 @@ def known(size: Any) -> int:
     return size if isinstance(size, int) else 7
 
 
-def attributes(rng: Random, brick: type[Brick], inputs: Types, chance: float = 0.3) -> dict[str, Any]:
+def attributes(rng: Random, brick: type[Component], inputs: Types, chance: float = 0.3) -> dict[str, Any]:
     """The required attributes and some of the others, most of them legal for these inputs."""
     given = {}
     properties = properties_of(brick)
@@ -67,7 +67,7 @@ def attributes(rng: Random, brick: type[Brick], inputs: Types, chance: float = 0
 
 
 @cache
-def properties_of(brick: type[Brick]) -> dict[str, Any]:
+def properties_of(brick: type[Component]) -> dict[str, Any]:
     return brick.schema()["properties"]
 
 
@@ -109,7 +109,7 @@ def value(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") ->
     return draws[kind]()
 
 
-def brick(rng: Random, family: Family, inputs: Types, name: str = "") -> Any:
+def brick(rng: Random, family: Registry, inputs: Types, name: str = "") -> Any:
     """A member of a family by name, or with attributes."""
     if (family.kind == "activation" and name == "recurrent_activation") or (
         inputs and family.kind == "activation" and rng.random() < 0.3
@@ -117,7 +117,7 @@ def brick(rng: Random, family: Family, inputs: Types, name: str = "") -> Any:
         return rng.choice(["sigmoid", "tanh", "hard_sigmoid", "relu"])
     chosen = rng.choice(list(family.members.values()))
     given = attributes(rng, chosen, inputs if family.kind in ("activation", "layer") else (), 0.5)
-    plain = not given and chosen.type_name in family.plain_names()
+    plain = not given and chosen.type_name in family.bare_names()
     return chosen.type_name if plain else {"type": chosen.type_name, **given}
 
 
@@ -305,7 +305,7 @@ def _lookup(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]
 
 
 def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
-    inner = LAYERS.names[rng.choice(["LSTM", "GRU", "SimpleRNN"])]
+    inner = LAYERS.by_name[rng.choice(["LSTM", "GRU", "SimpleRNN"])]
     wanted = {"type": inner.type_name, **attributes(rng, inner, inputs)}
     wanted.pop("activity_regularizer", None)
     changed: dict[str, Any] = {"layer": wanted}
@@ -316,7 +316,7 @@ def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[st
 
 def _inner(rng: Random, kind: str, inputs: Types) -> dict[str, Any]:
     """A layer inside another one."""
-    drawn = attributes(rng, LAYERS.names[kind], inputs)
+    drawn = attributes(rng, LAYERS.by_name[kind], inputs)
     drawn.pop("activity_regularizer", None)
     return {"type": kind, **drawn}
 

@@ -8,17 +8,17 @@ from math import prod
 from random import Random
 from typing import Any
 
-from jsonnx.core.components import Brick, snake_case
+from jsonnx.core.components import Component, snake_case
 from jsonnx.core.types import BATCH, ShapeError, Size, TensorType, product
 from jsonnx.ir import Builder
 from jsonnx.ir.builder import EmissionError
 from jsonnx.layers import LAYERS, Layer
-from jsonnx.layers.image.geometric_augmentation import OnHost
+from jsonnx.layers.image.geometric_augmentation import HostAugmentation
 from jsonnx.layers.ops.base import Operation
-from jsonnx.layers.rnn.time_distributed import within
-from jsonnx.lowering.check_weights import check_weights, particular
+from jsonnx.layers.rnn.time_distributed import nested_components
+from jsonnx.lowering.check_weights import check_weights, restricts_weights
 from jsonnx.lowering.lower import lower_layer
-from jsonnx.runtime.random import size_of
+from jsonnx.runtime.random import evaluate_size
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.metrics import METRICS
 from jsonnx.training.optimizers import OPTIMIZERS
@@ -34,7 +34,7 @@ SYMBOLS = {"batch": 3, "time": 7, "width": 8}
 
 SKIPPED = {
     *("Pipeline", "StringLookup", "TextVectorization"),
-    *(name for name, brick in LAYERS.members.items() if issubclass(brick, (OnHost, Operation))),
+    *(name for name, brick in LAYERS.members.items() if issubclass(brick, (HostAugmentation, Operation))),
 }
 """Layer types that are not to be drawn: no input is text; augmentation happens outside the graph, and only where
 nothing before it is trained; many functions of keras.ops are not defined everywhere, or have kinks."""
@@ -175,7 +175,7 @@ class _Growth:
         self.types, self.inputs, self.free, self.layers = before[1:]
         return False
 
-    def sources(self, brick: type[Brick], first: str) -> Iterator[str]:
+    def sources(self, brick: type[Component], first: str) -> Iterator[str]:
         """Values that the layer may take; adapters are added where it wants several of a kind."""
         least, most = brick.arity
         yield first
@@ -193,7 +193,7 @@ class _Growth:
             whole = self.types[first]
             yield other if self.rng.random() < 0.15 else self.adapted(other, whole)
 
-    def masks(self, brick: type[Brick], sources: list[str]) -> dict[str, str]:
+    def masks(self, brick: type[Component], sources: list[str]) -> dict[str, str]:
         """Now and then, inputs of an attention layer that say what may look where, by its names for them."""
         if "arguments" not in brick.attributes or self.rng.random() < 0.7:
             return {}
@@ -232,7 +232,7 @@ class _Growth:
                 return self.call(conv, {"filters": last, "kernel_size": 1}, [source]) or source
             return self.call("Dense", {"units": last}, [source]) or source
         sizes = wanted.shape[1:]
-        if not (have.is_fixed(*range(1, have.rank)) and wanted.is_fixed(*range(1, wanted.rank))):
+        if not (have.is_static(*range(1, have.rank)) and wanted.is_static(*range(1, wanted.rank))):
             return source
         if prod(have.shape[1:]) * prod(sizes) > 1 << 16:
             return source
@@ -245,7 +245,7 @@ class _Growth:
     def call(self, kind: str, given: dict[str, Any], sources: list[str]) -> str | None:
         """Appends the layer; its name, or None where it is not legal here."""
         try:
-            layer = LAYERS.names[kind](**given)
+            layer = LAYERS.by_name[kind](**given)
             types = infer(layer, [self.types[source] for source in sources])
             suits_weights(layer, [self.types[source] for source in sources])
         except (ShapeError, KeyError, TypeError, IndexError):
@@ -371,7 +371,7 @@ def infer(layer: Layer, types: list[TensorType]) -> tuple[TensorType, ...]:
     results = found if isinstance(found, tuple) else (found,)
     if layer.type_name in GROWING and not types[0].dtype.startswith("float"):
         raise ShapeError("makes numbers beyond the vocabulary")
-    if LOOKS_UP & {part.type_name for part in within(layer)} and types[0].dtype.startswith("float"):
+    if LOOKS_UP & {part.type_name for part in nested_components(layer)} and types[0].dtype.startswith("float"):
         raise ShapeError("looks up what may be beyond the vocabulary")
     if layer.activity_regularizer is not None:
         if not all(type.dtype.startswith("float") for type in results):
@@ -393,7 +393,7 @@ def scores(layer: Any, query: TensorType, value: TensorType | None = None, *_: T
 
 def suits_weights(layer: Layer, types: list[TensorType]) -> None:
     """ShapeError where a layer's initializers, regularizers and constraints do not suit its weights."""
-    if particular(layer):
+    if restricts_weights(layer):
         g = Builder()
         try:
             lower_layer(g, layer, [g.input(f"x{index}", type) for index, type in enumerate(types)], [None] * len(types))
@@ -404,7 +404,7 @@ def suits_weights(layer: Layer, types: list[TensorType]) -> None:
 
 def fits(type: TensorType) -> bool:
     try:
-        sizes = [size_of(size, SYMBOLS) for size in type.shape]
+        sizes = [evaluate_size(size, SYMBOLS) for size in type.shape]
     except ValueError:
         return False
     return all(size > 0 for size in sizes) and prod(sizes) <= LARGEST and len(sizes) <= 6

@@ -19,11 +19,11 @@ FILE = HERE / "ledger.json"
 @cache
 def version() -> str:
     """Stands for what the generator makes of a seed: its source, and the catalogue that it draws from."""
-    from jsonnx.frontend.schema.schema import FAMILIES
+    from jsonnx.frontend.schema.schema import REGISTRIES
     from jsonnx.layers import LAYERS
 
     source = [(HERE / f"{name}.py").read_text() for name in ("draw", "generate")]
-    catalogue = [brick.schema() for family in (LAYERS, *FAMILIES) for brick in family]
+    catalogue = [brick.schema() for family in (LAYERS, *REGISTRIES) for brick in family]
     return hashlib.sha256(json.dumps([source, catalogue], sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 
 
 def misses_masks(document: dict[str, Any]) -> bool:
@@ -13,7 +13,7 @@ def misses_masks(document: dict[str, Any]) -> bool:
     text = json.dumps(document)
     if not any(word in text for word in ("Masking", "mask_zero", "query_mask")):
         return False
-    return any(d.severity == "error" and "mask" in d.message for d in check(document).diagnostics)
+    return any(d.severity == "error" and "mask" in d.message for d in check_spec(document).diagnostics)
 
 
 def unmasked(document: dict[str, Any]) -> dict[str, Any]:

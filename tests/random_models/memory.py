@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jsonnx.ir import builder
-from jsonnx.ir.type_inference import Inference
+from jsonnx.ir.type_inference import TypeInference
 
 MOST = 20_000
 """Nodes that are remembered."""
@@ -26,6 +26,6 @@ def remember_types() -> None:
     Sound, as a size is its text (`types.Size`); what is remembered for a single model is held against this by the
     processes that compare bytes, which do not share.
     """
-    shared = Inference()
-    shared._known = Forgetful()
-    builder.Inference = lambda: shared  # type: ignore[assignment, misc]
+    shared = TypeInference()
+    shared._cache = Forgetful()
+    builder.TypeInference = lambda: shared  # type: ignore[assignment, misc]

@@ -15,24 +15,24 @@ from unittest.mock import patch
 import numpy as np
 import onnx
 import onnxruntime
-from jsonnx.backend import emit
+from jsonnx.backend import to_model_proto
 from jsonnx.gradient import gradients
 from jsonnx.gradient.training_step import with_loss
 from jsonnx.ir import Builder, Graph
 from jsonnx.layers import LAYERS
-from jsonnx.layers.rnn.time_distributed import along_batch
+from jsonnx.layers.rnn.time_distributed import acts_along_batch_axis
 from jsonnx.lowering.lower import lower
-from jsonnx.passes.canonicalize import tidy
+from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.constant_folding import bind
-from jsonnx.passes.layout import channels_first
-from jsonnx.passes.training.remat import MODES, rematerialised
-from jsonnx.pipeline.check import Checked, check
-from jsonnx.pipeline.compile import compiled
+from jsonnx.passes.layout import propagate_transposes
+from jsonnx.passes.training.remat import MODES, rematerialize
+from jsonnx.pipeline.check import CheckedSpec, check_spec
+from jsonnx.pipeline.compile import compile_checked
 from jsonnx.pipeline.model import Model
-from jsonnx.pipeline.plan_training import plan, scored_graph, training_graph
+from jsonnx.pipeline.plan_training import forward_loss_graph, plan, training_graph
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel
-from jsonnx.runtime.random import size_of
+from jsonnx.runtime.random import evaluate_size
 from jsonnx.runtime.trainer import Diverged
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 from jsonnx.tuning.cpu.matmul import partition_rows
@@ -65,8 +65,8 @@ class Case:
     notes: list[str] = field(default_factory=list)
 
     @cached_property
-    def checked(self) -> Checked:
-        found = check(self.spec)
+    def checked(self) -> CheckedSpec:
+        found = check_spec(self.spec)
         faults = [d for d in found.diagnostics if d.severity == "error"]
         if faults:
             said = "; ".join(f"{d.code}: {d.message}" for d in faults)
@@ -76,7 +76,7 @@ class Case:
     @cached_property
     def plain(self) -> Graph:
         """The inference graph without the layout pass."""
-        return replace(lower(self.checked.sound), losses=())
+        return replace(lower(self.checked.require), losses=())
 
     @cached_property
     def weights(self) -> Arrays:
@@ -84,7 +84,7 @@ class Case:
 
     @cached_property
     def compiled(self) -> Model:
-        return compiled(self.checked, self.weights)
+        return compile_checked(self.checked, self.weights)
 
     @cached_property
     def model(self) -> onnx.ModelProto:
@@ -97,7 +97,7 @@ class Case:
 
     def feeds(self, sizes: Mapping[str, int] = SIZES[0], draw: int = 0) -> Arrays:
         rng = np.random.default_rng((self.seed, draw, sizes["batch"]))
-        drawn = {name: tensor(type, sizes, rng) for name, type in self.checked.sound.inputs.items()}
+        drawn = {name: tensor(type, sizes, rng) for name, type in self.checked.require.inputs.items()}
         for name, value in self.masked.items():
             hidden = rng.random(drawn[name].shape[:-1]) < 0.4
             drawn[name] = np.where(hidden[..., None], drawn[name].dtype.type(value), drawn[name])
@@ -107,9 +107,9 @@ class Case:
     def masked(self) -> dict[str, float]:
         """The inputs of which Masking hides some places, and the value that does it. They have no slope: a place that
         moves is no longer hidden."""
-        calls = self.checked.sound.network.calls
-        found = {call.sources[0]: call.layer for call in calls if isinstance(call.layer, LAYERS.names["Masking"])}
-        return {name: layer.mask_value for name, layer in found.items() if name in self.checked.sound.inputs}
+        calls = self.checked.require.network.calls
+        found = {call.sources[0]: call.layer for call in calls if isinstance(call.layer, LAYERS.by_name["Masking"])}
+        return {name: layer.mask_value for name, layer in found.items() if name in self.checked.require.inputs}
 
 
 # -- the oracles -------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Case:
 
 def shapes(case: Case) -> None:
     """The inferred type of every value is ONNX' own and that of onnxruntime, at two batches; the model is valid."""
-    typed = case.checked.sound
+    typed = case.checked.require
     onnx.checker.check_model(case.model)
     inferred = onnx.shape_inference.infer_shapes(case.model, check_type=True, strict_mode=True, data_prop=True)
     for output, again in zip(case.model.graph.output, inferred.graph.output, strict=True):
@@ -131,10 +131,10 @@ def shapes(case: Case) -> None:
             )
     names = [result for call in typed.network.calls for result in call.results]
     whole = replace(typed, network=replace(typed.network, outputs=tuple(names)))
-    made = session(emit(lower(whole)), optimize=False)
+    made = session(to_model_proto(lower(whole)), optimize=False)
     for sizes in SIZES:
         for name, values in run(made, case.feeds(sizes) | case.weights).items():
-            promised = tuple(size_of(size, sizes) for size in typed.types[name].shape)
+            promised = tuple(evaluate_size(size, sizes) for size in typed.types[name].shape)
             if values.shape != promised or str(values.dtype) != typed.types[name].dtype:
                 raise Broken("shapes", f"{name} is {values.dtype}{values.shape}, promised is {typed.types[name]}")
 
@@ -145,12 +145,12 @@ def _sizes(output: onnx.ValueInfoProto) -> list[int | str]:
 
 def forward(case: Case) -> None:
     """onnxruntime with and without optimisation, and without the layout pass, agree with float64."""
-    bound = tidy(bind(case.plain, case.weights))
+    bound = canonicalize(bind(case.plain, case.weights))
     reference = Reference(bound)
     ways = {
         "forward": case.session,
         "forward, not optimised": session(case.compiled.to_bytes(), optimize=False),
-        "forward, no layout": session(emit(bound), optimize=False),
+        "forward, no layout": session(to_model_proto(bound), optimize=False),
     }
     known: dict[int, Evaluated] = {}
 
@@ -173,10 +173,10 @@ def whole_feeds(case: Case, graph: Graph, draw: int) -> Arrays:
 
 def gradient_graph(case: Case) -> Graph:
     """The loss in training, and its gradients by all weights and real inputs."""
-    typed, objective = case.checked.sound, case.checked.objective
+    typed, objective = case.checked.require, case.checked.objective
     assert objective is not None
-    graph = tidy(with_loss(channels_first(lower(typed, training=True)), objective))
-    g = Builder.onto(graph)
+    graph = canonicalize(with_loss(propagate_transposes(lower(typed, training=True)), objective))
+    g = Builder.extending(graph)
     loss = graph.outputs["loss"]
     wanted = {
         **graph.parameters,
@@ -186,14 +186,14 @@ def gradient_graph(case: Case) -> Graph:
     }
     found = gradients(g, graph, {loss: g.const(1.0)}, wanted.values())
     results = {f"d/{name}": found[value] for name, value in wanted.items() if value in found}
-    return tidy(replace(g.graph({"loss": loss, **results}), updates={}, losses=()))
+    return canonicalize(replace(g.graph({"loss": loss, **results}), updates={}, losses=()))
 
 
 def gradient(case: Case) -> None:
     """float32 gradients agree with float64 ones, and those with central differences along a direction."""
     whole = gradient_graph(case)
-    reference, made = Reference(whole), session(emit(whole), optimize=False)
-    only = Reference(tidy(replace(whole, outputs={"loss": whole.outputs["loss"]})))
+    reference, made = Reference(whole), session(to_model_proto(whole), optimize=False)
+    only = Reference(canonicalize(replace(whole, outputs={"loss": whole.outputs["loss"]})))
 
     @cache
     def known(draw: int) -> tuple[Arrays, Arrays]:
@@ -250,7 +250,7 @@ def step(case: Case) -> None:
     """One training step in onnxruntime is what float64 makes of the same graph, with all kept and with some of it
     computed again."""
     assert case.checked.objective is not None
-    graph = training_graph(case.checked, scored_graph(case.checked, case.checked.objective))
+    graph = training_graph(case.checked, forward_loss_graph(case.checked, case.checked.objective))
     if not graph.parameters:
         return
     outputs = {name: v for name, v in graph.outputs.items() if name.startswith("metrics/") or "loss" in name}
@@ -266,10 +266,10 @@ def step(case: Case) -> None:
         feeds, wanted = known(draw)
         return run(made, feeds), wanted, lambda: reference.slack(feeds)
 
-    again = {f"step, {mode}": rematerialised(graph, mode, SIZES[0]["batch"]) for mode in MODES}
+    again = {f"step, {mode}": rematerialize(graph, mode, SIZES[0]["batch"]) for mode in MODES}
     for oracle, form in {"step": graph, **again}.items():
         if oracle == "step" or form is not graph:
-            made = session(emit(form))
+            made = session(to_model_proto(form))
             compare(oracle, lambda draw, made=made: evaluations(draw, made), GRADIENT)
 
 
@@ -284,14 +284,17 @@ def trainer(case: Case) -> None:
 def shared(case: Case) -> None:
     """Steps in shares of a batch are those of the plain graph."""
     with patch.multiple(data_parallel, FEWEST=1, FEWEST_CONVOLVED=1, WORK=0, REUSE=0):
-        if data_parallel.shared_out(plan(case.checked), 2) is not None:
+        if data_parallel.plan_shards(plan(case.checked), 2) is not None:
             compare("shared", partial(trainings, case, 2), GRADIENT)
 
 
 def threads(case: Case) -> None:
     """Steps by two threads, which have rows of weights of their own however small these are, are those of the plain
     graph."""
-    with patch.multiple(partition_rows, LARGE=0, FEW=SIZES[0]["batch"]), patch.object(pack_weights, "SMALL", 0):
+    with (
+        patch.multiple(partition_rows, LARGE=0, FEW=SIZES[0]["batch"]),
+        patch.object(pack_weights, "MAX_SMALL_WEIGHT_ELEMENTS", 0),
+    ):
         compare("threads", partial(trainings, case, 2), GRADIENT)
 
 
@@ -324,19 +327,23 @@ def numbers(arrays: Arrays) -> Arrays:
 def bytes_(case: Case) -> None:
     """The same bytes again, and from the spec inside the model."""
     inside = json.loads(next(p.value for p in case.model.metadata_props if p.key == "jsonnx.spec"))
-    if compiled(check(inside), case.weights).to_bytes() != case.compiled.to_bytes():
+    if compile_checked(check_spec(inside), case.weights).to_bytes() != case.compiled.to_bytes():
         raise Broken("bytes", "a second compilation, of the spec inside the model, gives other bytes")
 
 
 def digest(case: Case) -> str:
     """Stands for the model with initial weights, to be compared between processes."""
-    return hashlib.sha256(compiled(case.checked).to_bytes()).hexdigest()
+    return hashlib.sha256(compile_checked(case.checked).to_bytes()).hexdigest()
 
 
 def batches(case: Case) -> None:
     """A batch is as many batches of one, in any order, but for a layer that looks at all of it."""
-    typed = case.checked.sound
-    if any(along_batch(call.layer, typed.types[call.sources[0]].rank) for call in typed.network.calls if call.layer):
+    typed = case.checked.require
+    if any(
+        acts_along_batch_axis(call.layer, typed.types[call.sources[0]].rank)
+        for call in typed.network.calls
+        if call.layer
+    ):
         return
     made = case.session
     reference: list[Reference] = []
@@ -347,7 +354,7 @@ def batches(case: Case) -> None:
 
     def slack(feeds: Arrays) -> list[Arrays]:
         if not reference:
-            reference.append(Reference(tidy(bind(case.plain, case.weights))))
+            reference.append(Reference(canonicalize(bind(case.plain, case.weights))))
         return [both(reference[0](feeds)), *map(both, reference[0].slack(feeds))]
 
     def evaluations(draw: int) -> Evaluated:
@@ -367,7 +374,7 @@ def names(case: Case) -> None:
     new = {entry["name"]: f"n{dice.randrange(10**6)}_{i}" for i, entry in enumerate(case.spec["layers"])}
     new |= {name: f"in_{name}" for name in case.spec["inputs"]}
     renamed = shuffled(rename(case.spec, new), dice)
-    other = check(renamed)
+    other = check_spec(renamed)
     faults = [d.message for d in other.diagnostics if d.severity == "error"]
     if faults:
         raise Broken("names", "; ".join(faults))
@@ -376,7 +383,7 @@ def names(case: Case) -> None:
     }
     feeds = case.feeds()
     wanted = run(case.session, feeds)
-    found = run(compiled(other, weights).to_bytes(), {new[name]: values for name, values in feeds.items()})
+    found = run(compile_checked(other, weights).to_bytes(), {new[name]: values for name, values in feeds.items()})
     for name, values in wanted.items():
         layer, dot, rest = name.partition(".")
         if not np.array_equal(found[new[layer] + dot + rest], values, equal_nan=values.dtype.kind == "f"):

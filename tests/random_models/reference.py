@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import onnx
 from elementwise_reference import ELEMENTWISE
-from jsonnx.ir import Body, Constant, Graph, Node, Value
-from jsonnx.ir.label_encoder import ML
+from jsonnx.ir import Constant, Graph, Node, Subgraph, Value
+from jsonnx.ir.label_encoder import ML_DOMAIN
 from jsonnx.ir.type_inference import OPSET
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -79,7 +79,7 @@ class Sqrt(OpRun):
 class LabelEncoder(OpRun):
     """Of integers; ONNX' own goes by domains."""
 
-    op_domain = ML
+    op_domain = ML_DOMAIN
 
     def _run(self, x, keys_int64s=(), values_int64s=(), default_int64=0, **others):  # type: ignore[no-untyped-def]
         table = dict(zip(keys_int64s, values_int64s, strict=True))
@@ -202,8 +202,8 @@ class Steps:
 
     def loop(self, node: Node) -> Operator:
         """A Scan along the first axes, in either direction."""
-        body: Body = node.attributes["body"]
-        steps, formal = Steps.of(body, self.real), body.formal
+        body: Subgraph = node.attributes["body"]
+        steps, formal = Steps.of(body, self.real), body.num_loop_inputs
         count = formal - node.attributes["num_scan_inputs"]
         backwards = bool((node.attribute("scan_input_directions") or [0])[0])
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import Checked
-from jsonnx.runtime.random import size_of
+from jsonnx.pipeline.check import CheckedSpec
+from jsonnx.runtime.random import evaluate_size
 
 from .draw import VOCABULARY
 
@@ -24,7 +24,7 @@ Sizes = Mapping[str, int]
 
 
 def tensor(type: TensorType, sizes: Sizes, rng: np.random.Generator) -> np.ndarray:
-    shape = tuple(size_of(size, sizes) for size in type.shape)
+    shape = tuple(evaluate_size(size, sizes) for size in type.shape)
     if type.dtype == "bool":
         return rng.random(shape) < 0.7
     if not type.dtype.startswith("float"):
@@ -49,16 +49,16 @@ def weights_for(graph: Graph, rng: np.random.Generator) -> Arrays:
     return drawn
 
 
-def targets_for(checked: Checked, sizes: Sizes, rng: np.random.Generator) -> Arrays:
+def targets_for(checked: CheckedSpec, sizes: Sizes, rng: np.random.Generator) -> Arrays:
     """Targets that suit each loss."""
     objective = checked.objective
     assert objective is not None
     drawn = {}
     for output, loss in objective.losses.items():
         type, kind = objective.targets[output], loss.type_name
-        shape = tuple(size_of(size, sizes) for size in type.shape)
+        shape = tuple(evaluate_size(size, sizes) for size in type.shape)
         if type.dtype == "int64":
-            classes = checked.sound.outputs[output].shape[-1]
+            classes = checked.require.outputs[output].shape[-1]
             values: Any = rng.integers(0, classes, shape)
         elif "categorical" in kind or kind == "kl_divergence":
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1]) if shape[-1] > 1 else np.ones(shape)
@@ -77,7 +77,7 @@ def targets_for(checked: Checked, sizes: Sizes, rng: np.random.Generator) -> Arr
 def randoms_for(graph: Graph, sizes: Sizes, rng: np.random.Generator) -> Arrays:
     drawn = {}
     for name, random in graph.randoms.items():
-        shape = tuple(size_of(size, sizes) for size in random.shape)
+        shape = tuple(evaluate_size(size, sizes) for size in random.shape)
         if random.kind == "mask":
             values = np.where(rng.random(shape) < random.keep, random.scale, 0.0)
         else:

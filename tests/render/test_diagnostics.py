@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from jsonnx.core.diagnostics import Diagnostic, Note
-from jsonnx.render.diagnostics import FORMATS, MOST, render, visible
+from jsonnx.render.diagnostics import FORMATS, MAX_DIAGNOSTICS_PER_FILE, escape_invisible, render
 from jsonnx.render.explanations import EXPLANATIONS
 
 ODD = "a,b: 100%\u202e\x00"
@@ -65,9 +65,13 @@ def test_the_text_says_so_where_nothing_is_wrong(files: list[str], verdict: str)
 
 
 def test_the_text_shows_twenty_a_file_and_counts_the_rest() -> None:
-    many = [Diagnostic("cycle", f"number {index}", file=file) for file in "ab" for index in range(MOST + 5)]
+    many = [
+        Diagnostic("cycle", f"number {index}", file=file)
+        for file in "ab"
+        for index in range(MAX_DIAGNOSTICS_PER_FILE + 5)
+    ]
     text = render(many, "text", files=["a", "b"])
-    assert text.count("error[cycle]") == 2 * MOST
+    assert text.count("error[cycle]") == 2 * MAX_DIAGNOSTICS_PER_FILE
     assert "and 5 more in a" in text
     assert text.endswith("\n\n50 errors in 2 files")
 
@@ -110,7 +114,7 @@ def test_sarif_has_the_rules_with_help_and_the_places() -> None:
     run = json.loads(render([FAULT, DOUBT], "sarif"))["runs"][0]
     rules = run["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == ["not-exact", "unknown-key"]
-    assert rules[1]["help"]["text"] == EXPLANATIONS["unknown-key"].plain()
+    assert rules[1]["help"]["text"] == EXPLANATIONS["unknown-key"].plain_text()
     first, second = run["results"]
     assert (first["ruleId"], first["ruleIndex"], first["level"]) == ("unknown-key", 1, "error")
     assert second["level"] == "warning"
@@ -133,5 +137,5 @@ def test_junit_has_a_case_a_file_and_fails_only_for_errors() -> None:
 
 
 def test_visible_leaves_what_shows() -> None:
-    assert visible("naïve 日本 ok") == "naïve 日本 ok"
-    assert visible("a\tb\u200b\ud800") == r"a\tb\u200b\ud800"
+    assert escape_invisible("naïve 日本 ok") == "naïve 日本 ok"
+    assert escape_invisible("a\tb\u200b\ud800") == r"a\tb\u200b\ud800"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import CompileError, Diagnostic
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
 
 SOURCE = Path(__file__).parents[2] / "compiler/jsonnx"
@@ -103,7 +103,7 @@ def listed(value: Any) -> list[str]:
 
 def codes_of(example: str) -> set[str]:
     try:
-        return {found.code for found in check(document(example)).diagnostics}
+        return {found.code for found in check_spec(document(example)).diagnostics}
     except CompileError as error:
         return {found.code for found in error.diagnostics}
 
@@ -119,8 +119,8 @@ SHOWN_BY_SPECS = [
 @pytest.mark.parametrize("code", SHOWN_BY_SPECS)
 def test_the_wrong_example_is_wrong_and_the_right_one_is_not(code: str) -> None:
     about = EXPLANATIONS[code]
-    assert code in codes_of(about.wrong)
-    assert code not in codes_of(about.right)
+    assert code in codes_of(about.wrong_example)
+    assert code not in codes_of(about.right_example)
 
 
 def test_a_diagnostic_is_one_line_as_a_string() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jsonnx.render.reference_pages import generated
+from jsonnx.render.reference_pages import generated_files
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("path", "text"), generated().items(), ids=list(generated()))
+@pytest.mark.parametrize(("path", "text"), generated_files().items(), ids=list(generated_files()))
 def test_a_generated_file_is_up_to_date(path: str, text: str) -> None:
     assert (ROOT / path).read_text("utf-8") == text, "run `make generate`"

@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 import pytest
-from jsonnx.core.components import Brick
+from jsonnx.core.components import Component
 from jsonnx.core.diagnostics import Report
-from jsonnx.frontend.schema.errors import check as check_document
+from jsonnx.frontend.schema.errors import check_against_schema as check_document
 from jsonnx.layers import LAYERS
-from jsonnx.lowering.cost import Row, cost_table
-from jsonnx.pipeline.check import check
+from jsonnx.lowering.cost import LayerCost, cost_table
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.graphs import inference_graph
-from jsonnx.render.reference_pages import example
+from jsonnx.render.reference_pages import example_json
 from jsonnx.render.tables import layer_text, layers_text, providers_text, summary_json, summary_text
-from jsonnx.runtime.providers import available
+from jsonnx.runtime.providers import provider_availability
 
 SPEC = {
     "name": "two_heads",
@@ -46,9 +46,9 @@ multiply-adds   2,880 a sample
 weights         0.01 MB"""
 
 
-def summary(spec: dict[str, Any]) -> tuple[Any, list[Row]]:
-    checked = check(spec)
-    return checked.network, cost_table(checked.sound, inference_graph(checked))
+def summary(spec: dict[str, Any]) -> tuple[Any, list[LayerCost]]:
+    checked = check_spec(spec)
+    return checked.network, cost_table(checked.require, inference_graph(checked))
 
 
 def test_a_summary_has_a_row_a_layer_and_the_totals() -> None:
@@ -131,13 +131,13 @@ def test_colour_changes_no_character() -> None:
 
 
 @pytest.mark.parametrize("layer", list(LAYERS), ids=[layer.type_name for layer in LAYERS])
-def test_the_reference_of_a_layer_has_its_arguments_and_a_sound_example(layer: type[Brick]) -> None:
+def test_the_reference_of_a_layer_has_its_arguments_and_a_sound_example(layer: type[Component]) -> None:
     text = layer_text(layer.type_name)
     assert all(f"  {name}: " in text for name in layer.attributes)
     assert layer.summary() in " ".join(text.split())
-    assert example(layer) in text
+    assert example_json(layer) in text
     report = Report()
-    document = {"inputs": {"x": {"shape": [4]}}, "layers": [json.loads(example(layer))]}
+    document = {"inputs": {"x": {"shape": [4]}}, "layers": [json.loads(example_json(layer))]}
     check_document(document, report)
     assert [str(found) for found in report] == []
 
@@ -148,7 +148,7 @@ def test_every_layer_is_listed() -> None:
 
 
 def test_providers_are_listed_with_how_to_get_them() -> None:
-    text = providers_text(available())
+    text = providers_text(provider_availability())
     assert text.splitlines()[0].split() == ["provider", "here", "how", "to", "get", "it", "in", "onnxruntime"]
     assert "CPUExecutionProvider" in text
 

@@ -15,8 +15,8 @@ from jsonnx.frontend.network import Call, Network
 from jsonnx.gradient.training_step import training_step, with_loss
 from jsonnx.ir import Builder, Graph
 from jsonnx.lowering.lower import lower
-from jsonnx.passes.canonicalize import tidy
-from jsonnx.runtime.training_plan import Plan
+from jsonnx.passes.canonicalize import canonicalize
+from jsonnx.runtime.training_plan import TrainingPlan
 from jsonnx.training.losses import LOSSES, Loss
 from jsonnx.training.metrics import METRICS, Metric
 from jsonnx.training.objective import Objective
@@ -53,26 +53,26 @@ def make_plan(
     outputs: Sequence[str] = (),
     noise: float = 0.0,
     **more: Any,
-) -> Plan:
+) -> TrainingPlan:
     """The plan of a network. With `noise` its first input is multiplied by a mask in training, as Dropout would."""
     net = typed(layers, inputs, outputs or [layers[-1]["name"]])
     section = Training(**training)
     losses = section.loss if isinstance(section.loss, dict) else dict.fromkeys(net.outputs, section.loss)
     metrics = section.metrics if isinstance(section.metrics, dict) else dict.fromkeys(net.outputs, section.metrics)
-    targets = {name: losses[name].target(net.outputs[name]) for name in net.outputs}
+    targets = {name: losses[name].target_type(net.outputs[name]) for name in net.outputs}
     resolved = {n: tuple(m.resolve(losses[n], net.outputs[n]) for m in found) for n, found in metrics.items()}
     objective = Objective(losses, dict(section.loss_weights or {}), resolved, targets)
     forward = lower(net, training=True)
     if noise:
         forward = masked(forward, noise)
-    return Plan(
-        train=tidy(training_step(tidy(with_loss(forward, objective)), section.optimizer)),
-        evaluate=tidy(with_loss(lower(net), objective)),
-        predict=tidy(lower(net)),
+    return TrainingPlan(
+        train=canonicalize(training_step(canonicalize(with_loss(forward, objective)), section.optimizer)),
+        evaluate=canonicalize(with_loss(lower(net), objective)),
+        predict=canonicalize(lower(net)),
         inputs=net.inputs,
         outputs=net.outputs,
         targets=targets,
-        metrics={name: metric for name, (_, metric) in objective.names().items()},
+        metrics={name: metric for name, (_, metric) in objective.metrics_by_name().items()},
         training=section,
         **{"seed": 3, **more},
     )
@@ -82,13 +82,13 @@ def masked(graph: Graph, rate: float) -> Graph:
     name, x = next(iter(graph.inputs.items()))
     g = Builder(training=True)
     g.inputs[name] = x
-    with g.at("noise"):
+    with g.scope("noise"):
         noisy = g.Mul(x, g.random("mask", x.shape, "mask", keep=1 - rate, scale=1 / (1 - rate)))
     nodes = [node.with_inputs(noisy if value is x else value for value in node.inputs) for node in graph.nodes]
     return replace(graph, nodes=(*g.nodes, *nodes), randoms={**graph.randoms, **g.randoms})
 
 
-def classifier(training: Mapping[str, Any] = {}, **more: Any) -> Plan:
+def classifier(training: Mapping[str, Any] = {}, **more: Any) -> TrainingPlan:
     """[batch, 4] to three classes."""
     layers = [
         {"type": "Dense", "name": "hidden", "units": 8, "activation": "relu"},

@@ -25,7 +25,7 @@ def spec(*before: dict[str, Any], loss: str = "sparse_categorical_crossentropy",
 
 
 def fed(trainer: Trainer, step: int, x: np.ndarray = X, y: np.ndarray = Y) -> dict[str, np.ndarray]:
-    samples = from_arrays(x, y, trainer.plan.wanted)
+    samples = from_arrays(x, y, trainer.plan.data_spec)
     return trainer._engine.feeds(samples, slice(None), step)
 
 
@@ -90,7 +90,7 @@ def test_a_deployed_model_does_not_know_of_augmentation() -> None:
 @pytest.mark.parametrize("name", ["x"])
 def test_the_graph_of_a_step_takes_what_was_made(name: str) -> None:
     trainer = Trainer(spec({"type": "RandomFlip"}, {"type": "RandomContrast", "factor": 0.1}))
-    assert [augmented.source for augmented in trainer.plan.augmented] == [name, "random_flip/augmented"]
+    assert [augmented.source for augmented in trainer.plan.augmented_inputs] == [name, "random_flip/augmented"]
     assert "random_contrast/augmented" in trainer.plan.train.inputs
 
 
@@ -101,7 +101,7 @@ def test_targets_are_mixed_as_their_images_are(kind: str) -> None:
     targets = feeds["dense/target"]
     np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
     assert (targets != np.eye(4)[Y]).any()
-    mixed = (feeds[trainer.plan.augmented[0].name] != X).any((1, 2, 3))
+    mixed = (feeds[trainer.plan.augmented_inputs[0].name] != X).any((1, 2, 3))
     assert mixed.any()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.runtime import checkpoint
-from jsonnx.runtime.history import Interruption
+from jsonnx.runtime.history import StopOnSignal
 from jsonnx.runtime.run_folder import RunFolder
 from jsonnx.runtime.trainer import Diverged, Trainer
 
@@ -265,7 +265,7 @@ def test_a_killed_run_leaves_its_checkpoint(tmp_path, whole):
 
 def test_a_second_signal_acts_at_once_and_handlers_come_back():
     before = signal.getsignal(signal.SIGINT)
-    with Interruption() as asked:
+    with StopOnSignal() as asked:
         signal.raise_signal(signal.SIGINT)
         assert asked.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
@@ -276,7 +276,7 @@ def test_a_second_signal_acts_at_once_and_handlers_come_back():
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with Interruption() as asked:
+        with StopOnSignal() as asked:
             signal.raise_signal(signal.SIGTERM)
         assert asked.signal is None
     finally:
@@ -300,10 +300,10 @@ def test_a_run_folder_holds_what_a_run_makes(tmp_path):
         folder.write_spec("{}")
         folder.write_model(b"onnx")
         folder.write_weights(trainer.weights())
-        folder.start_figures()
-        folder.add_figures(0, {"loss": 1.0, "val_loss": float("nan")})
-        folder.add_figures(1, {"loss": 0.5})
-        path = folder.save(trainer)
+        folder.truncate_metrics()
+        folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
+        folder.append_metrics(1, {"loss": 0.5})
+        path = folder.save_checkpoint(trainer)
     assert (
         folder.path / "metrics.jsonl"
     ).read_text() == '{"epoch": 0, "loss": 1.0, "val_loss": null}\n{"epoch": 1, "loss": 0.5}\n'
@@ -311,7 +311,7 @@ def test_a_run_folder_holds_what_a_run_makes(tmp_path):
     names = sorted(os.listdir(folder.path))
     assert names == [".lock", "checkpoints", "metrics.jsonl", "model.onnx", "spec.json", "weights.safetensors"]
     with RunFolder(folder.path) as again:
-        again.start_figures(1)
+        again.truncate_metrics(1)
     assert (folder.path / "metrics.jsonl").read_text().count("\n") == 1
 
 
@@ -336,19 +336,19 @@ def test_old_checkpoints_go_and_a_damaged_one_is_passed_over(tmp_path):
     with RunFolder(tmp_path) as folder:
         for _ in range(4):
             trainer.step(X, Y)
-            folder.save(trainer)
+            folder.save_checkpoint(trainer)
         newest, older = folder.checkpoints()
         newest.write_bytes(newest.read_bytes()[:-1])
         resumed = Trainer(classifier())
-        found, (warning,) = folder.resume(resumed)
+        found, (warning,) = folder.load_newest_checkpoint(resumed)
         assert (found, resumed.steps) == (older, 3)
         assert (warning.code, warning.severity, warning.file) == ("bad-checkpoint", "warning", str(newest))
         older.write_bytes(b"")
         with pytest.raises(CompileError):
-            folder.resume(resumed)
+            folder.load_newest_checkpoint(resumed)
         assert folder.checkpoints() == [newest, older]
     with RunFolder(tmp_path / "new") as folder:
-        assert folder.resume(resumed) == (None, [])
+        assert folder.load_newest_checkpoint(resumed) == (None, [])
 
 
 def test_a_diverged_run_can_still_be_saved(tmp_path):

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel
-from jsonnx.runtime.data_parallel import Shares
+from jsonnx.runtime.data_parallel import ShardedStep
 from jsonnx.runtime.trainer import Diverged
-from jsonnx.runtime.worker_thread import Helper
+from jsonnx.runtime.worker_thread import WorkerThread
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(70, 6, 6, 2)).astype(np.float32)
@@ -42,9 +42,9 @@ def spec(*more: dict[str, Any], **training: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_parallel, "WORK", 0)
-    monkeypatch.setattr(data_parallel, "REUSE", 0)
-    monkeypatch.setattr(data_parallel, "FEWEST_CONVOLVED", data_parallel.FEWEST)
+    monkeypatch.setattr(data_parallel, "MIN_BATCH_MACS", 0)
+    monkeypatch.setattr(data_parallel, "MIN_WEIGHT_REUSE", 0)
+    monkeypatch.setattr(data_parallel, "MIN_CONV_SHARD_SAMPLES", data_parallel.MIN_SHARD_SAMPLES)
 
 
 def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: int = 2) -> tuple[list[Any], Any]:
@@ -53,7 +53,7 @@ def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: 
     for size in sizes:
         figures.append(trainer.step(X[start : start + size], Y[start : start + size]))
         start = (start + size) % 20
-    assert isinstance(trainer._engine._train, Shares) == fast
+    assert isinstance(trainer._engine._step_runner, ShardedStep) == fast
     return figures, trainer.weights()
 
 
@@ -77,7 +77,7 @@ def test_a_fit_is_its_steps() -> None:
     one, other = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
     for _ in range(2):
         history = one.fit(X, Y, epochs=1, shuffle=False).history
-        assert isinstance(one._engine._train, Shares)
+        assert isinstance(one._engine._step_runner, ShardedStep)
         figures = [other.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
         weights = [16, 16, 16, 16, 6]
         assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
@@ -115,7 +115,7 @@ def test_a_share_of_nothing_gives_nothing() -> None:
     }
     trainer = Trainer(root, threads=2)
     trainer.step(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32))
-    assert isinstance(trainer._engine._train, Shares)
+    assert isinstance(trainer._engine._step_runner, ShardedStep)
     assert all(np.isfinite(array).all() for array in trainer.weights().values())
 
 
@@ -147,23 +147,23 @@ def test_a_thread_that_did_not_start_is_started_again(monkeypatch: pytest.Monkey
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    helper = Helper()
+    helper = WorkerThread()
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="can't start"):
-            helper.begin(lambda: None)
-    assert helper.begin(lambda: "done").result() == "done"
+            helper.submit(lambda: None)
+    assert helper.submit(lambda: "done").result() == "done"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_goes_on() -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
-    runner = trainer._engine._train
-    assert isinstance(runner, Shares)
+    runner = trainer._engine._step_runner
+    assert isinstance(runner, ShardedStep)
     child = os.fork()
     if child == 0:  # the threads of a session's own are not there either, so this one's alone
-        task = runner._others[0].begin(lambda: "done")
+        task = runner._workers[0].submit(lambda: "done")
         os._exit(0 if task.result() == "done" else 1)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -184,11 +184,11 @@ def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
     trainer.fit(X, Y, epochs=1)
     threads = set(threading.enumerate()) - before
     assert len(threads) == 2  # a share's, and the one that makes batches ready
-    runner = trainer._engine._train
-    assert isinstance(runner, Shares)
+    runner = trainer._engine._step_runner
+    assert isinstance(runner, ShardedStep)
     gc.disable()
     try:
-        left = [weakref.ref(one) for one in (runner, *runner._shares, runner._rest)]
+        left = [weakref.ref(one) for one in (runner, *runner._shard_runners, runner._combiner)]
         del trainer, runner
         assert [one() for one in left] == [None] * len(left)
     finally:
@@ -201,8 +201,8 @@ def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
 def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
-    runner = trainer._engine._train
-    assert isinstance(runner, Shares)
+    runner = trainer._engine._step_runner
+    assert isinstance(runner, ShardedStep)
 
     def broken(*_: Any) -> Any:
         def run(_: Any) -> None:
@@ -210,8 +210,8 @@ def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPat
 
         return run
 
-    monkeypatch.setattr(runner._shares[1], "bound", broken)
-    runner._run = runner.bound({}, runner._results)
+    monkeypatch.setattr(runner._shard_runners[1], "bound", broken)
+    runner._run = runner.bind({}, runner._results)
     with pytest.raises(MemoryError, match="no room"):
         trainer.step(X[:16], Y[:16])
 
@@ -222,14 +222,14 @@ def test_an_error_keeps_nothing() -> None:
     class Kept(Exception):
         pass
 
-    runner = Trainer(spec(), seed=3, threads=2)._engine._training(16)
-    assert isinstance(runner, Shares)
+    runner = Trainer(spec(), seed=3, threads=2)._engine._runner_for(16)
+    assert isinstance(runner, ShardedStep)
 
     def fail() -> None:
         raise made.pop()
 
-    begin = runner._others[0].begin
-    runner._others[0].begin = lambda _: begin(fail)  # type: ignore[method-assign,assignment,return-value]
+    begin = runner._workers[0].submit
+    runner._workers[0].submit = lambda _: begin(fail)  # type: ignore[method-assign,assignment,return-value]
     made = [Kept()]
     left = weakref.ref(made[0])
     gc.disable()
@@ -247,19 +247,19 @@ def test_an_error_keeps_nothing() -> None:
 def test_where_batches_stay_whole(change: dict[str, Any], threads: int) -> None:
     trainer = Trainer(spec(**change), threads=threads)
     trainer.step(X[:15], Y[:15])
-    assert not isinstance(trainer._engine._train, Shares)
+    assert not isinstance(trainer._engine._step_runner, ShardedStep)
 
 
 @pytest.mark.parametrize(("kind", "least"), [("Conv2D", 32), ("Dense", 16)])
 def test_few_samples_stay_together(monkeypatch: pytest.MonkeyPatch, kind: str, least: int) -> None:
     """Where they are convolved, a share has a whole block of them."""
     monkeypatch.undo()
-    monkeypatch.setattr(data_parallel, "WORK", 0)
-    monkeypatch.setattr(data_parallel, "REUSE", 0)
+    monkeypatch.setattr(data_parallel, "MIN_BATCH_MACS", 0)
+    monkeypatch.setattr(data_parallel, "MIN_WEIGHT_REUSE", 0)
     layer = CONV if kind == "Conv2D" else {"type": "Dense", "units": 4}
     for batch in (least - 1, least):
         given = {**spec(batch_size=batch), "layers": [layer, *spec()["layers"][1:]]}
-        shared = data_parallel.shared_out(Trainer(given, threads=2).plan, 2)
+        shared = data_parallel.plan_shards(Trainer(given, threads=2).plan, 2)
         assert (shared is not None) == (batch == least)
 
 
@@ -268,7 +268,7 @@ def test_small_work_and_large_weights_stay_whole(monkeypatch: pytest.MonkeyPatch
     macs, weights = 16 * (4 * 4 * 4 * 18 + 64 * 3), 4 * 18 + 4 + 64 * 3 + 3
     for name, least in (("WORK", macs), ("REUSE", macs / 4 / weights)):
         monkeypatch.setattr(data_parallel, name, least)
-        assert data_parallel.shared_out(trainer.plan, 2)
+        assert data_parallel.plan_shards(trainer.plan, 2)
         monkeypatch.setattr(data_parallel, name, least * 1.01)
-        assert not data_parallel.shared_out(trainer.plan, 2)
+        assert not data_parallel.plan_shards(trainer.plan, 2)
         monkeypatch.setattr(data_parallel, name, 0)

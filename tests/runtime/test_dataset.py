@@ -14,18 +14,18 @@ from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.runtime import data_files
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.dataset import from_arrays, from_file, from_spec
-from jsonnx.runtime.validate_arrays import Limit, Wanted, reshaped
-from jsonnx.training.section import Data
+from jsonnx.runtime.validate_arrays import DataSpec, IndexRange, reshape_samples
+from jsonnx.training.section import DataSection
 
 from .plans import classifier
 
-TABLE = Wanted(
+TABLE = DataSpec(
     inputs={"flower": TensorType("float32", (BATCH, 2))},
     targets={"species": TensorType("int64", (BATCH,))},
-    limits={"species": Limit(3)},
+    index_ranges={"species": IndexRange(3)},
     labels={"species": ("setosa", "versicolor", "virginica")},
 )
-COLUMNS = Data(train="-", x=["length", "width"], y="species")
+COLUMNS = DataSection(train="-", x=["length", "width"], y="species")
 
 
 def load(tmp_path, content, *, wanted=TABLE, data=COLUMNS, name="iris.csv", **options):
@@ -126,10 +126,10 @@ def test_a_missing_column_gets_a_suggestion_and_the_place_in_the_spec(tmp_path):
 
 # -- arrays in files -------------------------------------------------------------------------------------------------
 
-IMAGES = Wanted(
+IMAGES = DataSpec(
     inputs={"image": TensorType("float32", (BATCH, 4, 4, 1))},
     targets={"digit": TensorType("int64", (BATCH,))},
-    limits={"digit": Limit(10)},
+    index_ranges={"digit": IndexRange(10)},
 )
 
 
@@ -186,7 +186,16 @@ def test_one_npy_array_is_the_input(tmp_path):
     wanted = replace(IMAGES, targets={})
     assert len(load(tmp_path, npy(PIXELS), wanted=wanted, data=None, name="d.npy")) == 3
     assert (
-        len(load(tmp_path, npy(PIXELS), wanted=IMAGES, data=Data(train="-", x="pixels"), name="d.npy", targets=False))
+        len(
+            load(
+                tmp_path,
+                npy(PIXELS),
+                wanted=IMAGES,
+                data=DataSection(train="-", x="pixels"),
+                name="d.npy",
+                targets=False,
+            )
+        )
         == 3
     )
     (fault,) = faults(tmp_path, npy(PIXELS), wanted=IMAGES, data=None, name="d.npy")
@@ -236,7 +245,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
         archive.writestr("image.npy", npy(PIXELS))
     (fault,) = faults(tmp_path, twice.getvalue(), wanted=IMAGES, data=None, name="d.npz")
     assert (fault.code, "two members" in fault.message) == ("unsafe-file", True)
-    monkeypatch.setattr(data_files, "LIMIT", 10_000)
+    monkeypatch.setattr(data_files, "MAX_FILE_BYTES", 10_000)
     bomb = npz(compress=True, image=np.zeros((3, 100, 100)), digit=[1, 2, 3])
     assert len(bomb) < 2000
     (fault,) = faults(tmp_path, bomb, wanted=IMAGES, data=None, name="d.npz")
@@ -252,7 +261,7 @@ def test_an_unknown_ending_is_an_error(tmp_path):
 
 # -- which column is what --------------------------------------------------------------------------------------------
 
-TWO = Wanted(
+TWO = DataSpec(
     inputs={"left": TensorType("float32", (BATCH, 1)), "right": TensorType("float32", (BATCH, 2))},
     targets={"sum": TensorType("float32", (BATCH, 1))},
 )
@@ -260,7 +269,7 @@ SUMS = "left,r1,r2,total,sum\n1,2,3,6,0\n4,5,6,15,0\n"
 
 
 def test_columns_are_mapped_by_name(tmp_path):
-    data = Data(train="-", x={"right": ["r1", "r2"]}, y={"sum": "total"})
+    data = DataSection(train="-", x={"right": ["r1", "r2"]}, y={"sum": "total"})
     feeds = load(tmp_path, SUMS, wanted=TWO, data=data).take(slice(None))
     assert feeds["left"].tolist() == [[1], [4]]
     assert feeds["right"].tolist() == [[2, 3], [5, 6]]
@@ -278,12 +287,12 @@ def test_columns_are_mapped_by_name(tmp_path):
     ],
 )
 def test_a_wrong_mapping_is_told(tmp_path, data, code, path):
-    found = faults(tmp_path, SUMS, wanted=TWO, data=Data(train="-", **data))
+    found = faults(tmp_path, SUMS, wanted=TWO, data=DataSection(train="-", **data))
     assert (found[0].code, found[0].path) == (code, path)
 
 
 def test_columns_of_an_archive_stand_side_by_side(tmp_path):
-    data = Data(train="-", x={"right": ["r1", "r2"]})
+    data = DataSection(train="-", x={"right": ["r1", "r2"]})
     content = npz(left=[1, 2], r1=[1.0, 2.0], r2=[3, 4], sum=[1, 2])
     assert load(tmp_path, content, wanted=TWO, data=data, name="d.npz").inputs["right"].tolist() == [[1, 3], [2, 4]]
 
@@ -291,7 +300,7 @@ def test_columns_of_an_archive_stand_side_by_side(tmp_path):
 @pytest.mark.parametrize("dtype", ["i1", "i2", "<i4", ">i8", "u1", "u2"])
 @pytest.mark.parametrize("size", [3, 128, 129, 300, 50_000])
 def test_indexes_of_any_integer_type_are_within_limits(dtype, size):
-    wanted = Wanted({"ids": TensorType("int64", (BATCH, 2))}, {}, {"ids": Limit(size)})
+    wanted = DataSpec({"ids": TensorType("int64", (BATCH, 2))}, {}, {"ids": IndexRange(size)})
     limits = np.iinfo(dtype)
     for value in sorted({limits.min, -1, 0, size - 1, size, limits.max}):
         if limits.min <= value <= limits.max:
@@ -307,10 +316,10 @@ def test_indexes_of_any_integer_type_are_within_limits(dtype, size):
 
 
 def test_indexes_and_ignored_labels_have_their_limits():
-    wanted = Wanted(
+    wanted = DataSpec(
         {"ids": TensorType("int32", (BATCH, Size.named("time")))},
         {"tag": TensorType("int64", (BATCH, Size.named("time")))},
-        {"ids": Limit(5), "tag": Limit(3, -1)},
+        {"ids": IndexRange(5), "tag": IndexRange(3, -1)},
     )
     from_arrays([[0, 4]], [[-1, 2]], wanted)
     with pytest.raises(FeedError) as error:
@@ -333,7 +342,7 @@ def test_indexes_and_ignored_labels_have_their_limits():
     ],
 )  # fmt: skip
 def test_which_shapes_are_the_same_but_for_notation(given, wanted, taken):
-    found = reshaped(np.arange(2 * int(np.prod(given))).reshape(2, *given), wanted)
+    found = reshape_samples(np.arange(2 * int(np.prod(given))).reshape(2, *given), wanted)
     assert (found is not None) == taken
     if taken:
         assert found.ravel().tolist() == list(range(2 * int(np.prod(given))))
@@ -394,7 +403,7 @@ def test_data_that_a_spec_does_not_name_is_none(folder):
 
 
 def test_the_last_share_is_split_off():
-    wanted = replace(TABLE, limits={})
+    wanted = replace(TABLE, index_ranges={})
     samples = from_arrays(np.arange(20.0).reshape(10, 2), np.arange(10), wanted)
     train, validation = samples.split(0.25)
     assert train.targets["species"].tolist() == list(range(7))

@@ -8,7 +8,7 @@ from platform import machine
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.runtime.flush_denormals import can_flush, flushed, flushing
+from jsonnx.runtime.flush_denormals import can_flush_denormals, denormals_flushed, with_denormals_flushed
 
 TINY = 1e-39
 HALVED = {
@@ -23,7 +23,9 @@ HALVED = {
         "optimizer": {"type": "sgd", "momentum": 0.9},
     },
 }
-needs_control = pytest.mark.skipif(not can_flush(), reason="this thread's floating point state cannot be set here")
+needs_control = pytest.mark.skipif(
+    not can_flush_denormals(), reason="this thread's floating point state cannot be set here"
+)
 
 
 def half() -> float:
@@ -33,25 +35,25 @@ def half() -> float:
 
 @pytest.mark.skipif(sys.platform != "linux" or machine() != "x86_64", reason="known there")
 def test_known_where_it_was_tried():
-    assert can_flush()
+    assert can_flush_denormals()
 
 
 @needs_control
 def test_only_while_it_is_called():
-    assert [half() > 0, flushing(half)(), half() > 0] == [True, 0.0, True]
+    assert [half() > 0, with_denormals_flushed(half)(), half() > 0] == [True, 0.0, True]
     with pytest.raises(ZeroDivisionError):
-        flushing(lambda: 1 / 0)()
+        with_denormals_flushed(lambda: 1 / 0)()
     assert half() > 0
 
 
 @needs_control
 def test_one_within_another():
-    with flushed():
-        assert [half(), flushing(half)(), half()] == [0.0] * 3
-        with flushed():
+    with denormals_flushed():
+        assert [half(), with_denormals_flushed(half)(), half()] == [0.0] * 3
+        with denormals_flushed():
             assert half() == 0.0
         assert half() == 0.0
-    with flushed(False):
+    with denormals_flushed(False):
         assert half() > 0
 
 

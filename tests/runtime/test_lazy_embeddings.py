@@ -19,7 +19,7 @@ TABLE = "table/embeddings"
 
 @pytest.fixture(autouse=True)
 def small_tables_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lazy_updates, "LARGE", 1 << 10)
+    monkeypatch.setattr(lazy_updates, "MIN_TABLE_ELEMENTS", 1 << 10)
 
 
 def trainer(*, fast: bool = True, optimizer: Any = "adamw") -> Trainer:
@@ -42,7 +42,7 @@ def trainer(*, fast: bool = True, optimizer: Any = "adamw") -> Trainer:
         },
         fast=fast,
     )
-    assert (made._engine._tables is not None) == fast
+    assert (made._engine._lazy_embeddings is not None) == fast
     return made
 
 
@@ -65,7 +65,7 @@ class SaveAt:
 
 
 def bits(trainer: Trainer) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in trainer._engine.stored().items()}
+    return {name: array.tobytes() for name, array in trainer._engine.state_dict().items()}
 
 
 def assert_near(found: Trainer, wanted: Trainer) -> None:
@@ -105,7 +105,7 @@ def test_a_checkpoint_is_for_every_form_of_a_step(tmp_path: Path, fast: bool) ->
 
 
 def test_what_a_checkpoint_says_of_rows_may_be_nonsense(tmp_path: Path) -> None:
-    made, renewed = trainer(), f"optimizer/{TABLE}/{lazy_updates.RENEWED}"
+    made, renewed = trainer(), f"optimizer/{TABLE}/{lazy_updates.LAST_STEP}"
     made.step(X, Y)
     made.save_checkpoint(tmp_path / "c")
     arrays, state = checkpoint.load(str(tmp_path / "c"))
@@ -130,7 +130,7 @@ def test_a_step_that_diverges_is_taken_back_with_its_rows() -> None:
     with pytest.raises(Diverged):
         steps()
     assert len(seen) > 3
-    scratch = f"optimizer/{TABLE}/{lazy_updates.PLACES}"
+    scratch = f"optimizer/{TABLE}/{lazy_updates.ROW_POSITIONS}"
     assert bits(found) | {scratch: b""} == seen[-2] | {scratch: b""}
     assert found.steps == len(seen) - 2
     assert all(np.isfinite(array).all() for array in found.weights().values())

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import sessions_made
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import providers
-from jsonnx.runtime.engine import PATIENCE
+from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
 from jsonnx.runtime.memory_arena import own_arena
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
@@ -74,10 +74,10 @@ def test_memory_is_as_large_as_what_is_asked_for_and_goes_with_the_session(exact
 def test_two_of_them_do_not_disturb_each_other() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (64, 64)))
-    model = serialize(emit(g.graph({"y": g.Neg(g.MatMul(x, x))})))
+    model = serialize(to_model_proto(g.graph({"y": g.Neg(g.MatMul(x, x))})))
     array = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
-    exact = providers.Manners(exact=True)
-    sessions = [providers.create_session(model, providers.resolve("cpu"), 1, exact) for _ in range(3)]
+    exact = providers.SessionConfig(own_arena=True)
+    sessions = [providers.create_session(model, providers.resolve_provider("cpu"), 1, exact) for _ in range(3)]
 
     def check(session: Any) -> None:
         np.testing.assert_allclose(session.run(None, {"x": array})[0], -array @ array, rtol=1e-4, atol=1e-4)
@@ -141,7 +141,7 @@ def test_steps_that_convolve_have_them(
     x = np.zeros((batch, *(size if isinstance(size, int) else 24 for size in shape)), np.float32)
     trainer.step(x, np.zeros((batch, 2), np.float32))
     trainer.predict(x)
-    assert sum(manners.exact for manners in made) == wanted
+    assert sum(manners.own_arena for manners in made) == wanted
 
 
 def test_with_larger_batches_than_it_was_made_for_a_step_has_plain_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,16 +156,16 @@ def test_with_larger_batches_than_it_was_made_for_a_step_has_plain_memory(monkey
 
     for samples in (8, 3, 8):
         trainer.step(*batch(samples))
-    assert [manners.exact for manners in made] == [True]
+    assert [manners.own_arena for manners in made] == [True]
     for samples in (9, 10, 8, 30, 9):
         trainer.step(*batch(samples))
-    assert [manners.exact for manners in made] == [True, False]
-    for _ in range(PATIENCE + 1):
+    assert [manners.own_arena for manners in made] == [True, False]
+    for _ in range(MAX_OVERSIZED_STEPS + 1):
         trainer.step(*batch(12))
-    assert [manners.exact for manners in made] == [True, False, True]
+    assert [manners.own_arena for manners in made] == [True, False, True]
     trainer.step(*batch(13))
     trainer.fit(*batch(40), epochs=1, batch_size=16)
-    assert [manners.exact for manners in made] == [True, False, True, False, True]
+    assert [manners.own_arena for manners in made] == [True, False, True, False, True]
 
 
 @told

@@ -52,7 +52,7 @@ class Heard:
 def test_a_fit_is_its_steps(
     batch_size: int, most: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "STEPS", range(most, most + 1, 3))
+    monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(most, most + 1, 3))
     plan = classifier(noise=noise, learning_rate=falling)
     one, other, heard = Trainer(plan), Trainer(plan), Heard()
     one.fit(X, Y, batch_size=batch_size, epochs=2, shuffle=shuffle, callbacks=[heard])
@@ -80,25 +80,25 @@ def test_samples_are_cast_into_their_places(dtype: str) -> None:
 def test_a_lane_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     room = 8 * (4 * 4 + Y.itemsize)
     for bytes, slots in ((3 * room, 3), (room - 1, 1)):
-        monkeypatch.setattr(prefetch, "ROOM", bytes)
+        monkeypatch.setattr(prefetch, "MAX_BUFFER_BYTES", bytes)
         trainer = Trainer(classifier())
-        samples = trainer._samples(X, Y)
-        assert [len(lane.slots) for lane in trainer._engine.lanes(samples, 8) or ()] == [slots, slots]
-        assert trainer._engine.lanes(samples, 101) is None
+        samples = trainer._dataset(X, Y)
+        assert [len(lane.slots) for lane in trainer._engine.prefetch_buffers(samples, 8) or ()] == [slots, slots]
+        assert trainer._engine.prefetch_buffers(samples, 101) is None
 
 
 @pytest.mark.parametrize(("steps", "slots"), [(1, 3), (10, 12), (100, 48), (1000, 60), (100_000, 96)])
 def test_many_steps_have_more_slots(steps: int, slots: int) -> None:
     trainer = Trainer(classifier())
-    samples = trainer._samples(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
-    found = trainer._engine.lanes(samples, 1)
+    samples = trainer._dataset(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
+    found = trainer._engine.prefetch_buffers(samples, 1)
     assert found is not None
     assert {len(lane.slots) for lane in found} == {slots}
 
 
 def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """It meets the same set of variables in each epoch, wherever the one before ended."""
-    bound, made = Runner._bound, []
+    bound, made = Runner._new_binding, []
     monkeypatch.setattr(Runner, "_bound", lambda runner, here: made.append(here) or bound(runner, here))
     trainer = Trainer(classifier())
     trainer.fit(X, Y, batch_size=1, epochs=2, shuffle=False)
@@ -111,16 +111,16 @@ def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_small_lanes_serve_for_the_next_fit_too() -> None:
     trainer = Trainer(classifier())
-    engine, samples = trainer._engine, trainer._samples(X, Y)
-    first = engine.lanes(samples, 8)
-    assert engine.lanes(trainer._samples(X[::-1], Y[::-1]), 8) == first
-    assert engine.lanes(samples, 4) != first
+    engine, samples = trainer._engine, trainer._dataset(X, Y)
+    first = engine.prefetch_buffers(samples, 8)
+    assert engine.prefetch_buffers(trainer._dataset(X[::-1], Y[::-1]), 8) == first
+    assert engine.prefetch_buffers(samples, 4) != first
 
 
 def test_fits_on_other_samples_are_those_of_lanes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for most in (prefetch.STEPS[0], 1):
-        monkeypatch.setattr(prefetch, "STEPS", range(most, most + 1, 3))
+    for most in (prefetch.SLOT_COUNTS[0], 1):
+        monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(most, most + 1, 3))
         trainer = Trainer(classifier())
         losses = [trainer.fit(x, y, batch_size=8).history["loss"] for x, y in ((X, Y), (X[::-1] * 2, Y[::-1]))]
         found.append((losses, trainer.weights()))
@@ -151,16 +151,16 @@ def test_callbacks_may_change_weights_between_the_steps_of_a_lane() -> None:
 
 
 def test_what_goes_wrong_beside_the_steps_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, fill = Trainer(classifier()), prefetch.Lane.fill
+    trainer, fill = Trainer(classifier()), prefetch.PrefetchBuffer.fill
     filled = iter(range(100))
 
-    def failing(lane: prefetch.Lane, *given: Any) -> list[prefetch.Slot]:
+    def failing(lane: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
         if next(filled) == 1:
             raise MemoryError("no room")
         return fill(lane, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(prefetch.Lane, "fill", failing)
+        patched.setattr(prefetch.PrefetchBuffer, "fill", failing)
         with pytest.raises(MemoryError, match="no room"):
             trainer.fit(X, Y, batch_size=1)
     assert trainer.steps == 48
@@ -169,10 +169,10 @@ def test_what_goes_wrong_beside_the_steps_ends_the_fit(monkeypatch: pytest.Monke
 
 def test_an_error_of_a_callback_waits_for_what_is_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written behind the fit that it ends."""
-    trainer, fill = Trainer(classifier()), prefetch.Lane.fill
+    trainer, fill = Trainer(classifier()), prefetch.PrefetchBuffer.fill
     filled = []
 
-    def slow(lane: prefetch.Lane, *given: Any) -> list[prefetch.Slot]:
+    def slow(lane: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
         time.sleep(0.05)
         slots = fill(lane, *given)
         filled.append(len(slots))
@@ -182,7 +182,7 @@ def test_an_error_of_a_callback_waits_for_what_is_made_ready(monkeypatch: pytest
         def on_step(self, step: int, figures: dict[str, float]) -> None:
             raise RuntimeError("no more")
 
-    monkeypatch.setattr(prefetch.Lane, "fill", slow)
+    monkeypatch.setattr(prefetch.PrefetchBuffer, "fill", slow)
     with pytest.raises(RuntimeError, match="no more"):
         trainer.fit(X, Y, batch_size=1, callbacks=[Refuses()])
     assert filled == [48, 48]
@@ -191,11 +191,11 @@ def test_an_error_of_a_callback_waits_for_what_is_made_ready(monkeypatch: pytest
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a thread cannot be interrupted here")
 def test_a_second_interrupt_is_not_lost_in_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one asks to stop; the second ends the wait for a batch that takes long, as it would end anything."""
-    trainer, fill, filled = Trainer(classifier()), prefetch.Lane.fill, iter(range(3))
+    trainer, fill, filled = Trainer(classifier()), prefetch.PrefetchBuffer.fill, iter(range(3))
     main = threading.main_thread().ident
     assert main is not None
 
-    def slow(lane: prefetch.Lane, *given: Any) -> list[prefetch.Slot]:
+    def slow(lane: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
         if next(filled):
             time.sleep(0.5)
         return fill(lane, *given)
@@ -206,6 +206,6 @@ def test_a_second_interrupt_is_not_lost_in_the_wait(monkeypatch: pytest.MonkeyPa
                 signal.raise_signal(signal.SIGINT)
                 threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT]).start()
 
-    monkeypatch.setattr(prefetch.Lane, "fill", slow)
+    monkeypatch.setattr(prefetch.PrefetchBuffer, "fill", slow)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(X, Y, batch_size=1, callbacks=[Interrupts()])

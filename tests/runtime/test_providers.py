@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
@@ -15,7 +15,7 @@ from jsonnx.runtime import cpu_count, providers
 
 def negation() -> bytes:
     g = Builder()
-    return serialize(emit(g.graph({"y": g.Neg(g.input("x", TensorType("float32", (BATCH,))))})))
+    return serialize(to_model_proto(g.graph({"y": g.Neg(g.input("x", TensorType("float32", (BATCH,))))})))
 
 
 @pytest.fixture
@@ -32,12 +32,15 @@ def runtime(monkeypatch):
 
 @pytest.mark.parametrize("name", ["cpu", "CPUExecutionProvider"])
 def test_the_cpu_is_always_there(name):
-    assert providers.resolve(name).listed == ["CPUExecutionProvider"]
+    assert providers.resolve_provider(name).ort_providers == ["CPUExecutionProvider"]
 
 
 def test_nodes_that_a_device_cannot_run_go_to_the_cpu(runtime):
     runtime("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert providers.resolve("cuda").listed == [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+    assert providers.resolve_provider("cuda").ort_providers == [
+        ("CUDAExecutionProvider", {"use_tf32": "0"}),
+        "CPUExecutionProvider",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,16 +58,16 @@ def test_nodes_that_a_device_cannot_run_go_to_the_cpu(runtime):
 def test_a_provider_that_is_not_there_is_an_error_with_the_way_to_get_it(runtime, name, command):
     runtime("CPUExecutionProvider")
     with pytest.raises(UsageError) as error:
-        providers.resolve(name)
+        providers.resolve_provider(name)
     assert error.value.diagnostic.code == "provider-unavailable"
     assert command in error.value.diagnostic.help
 
 
 def test_another_runtime_is_to_be_removed_first(monkeypatch):
-    monkeypatch.setattr(providers, "installed", lambda: ["onnxruntime"])
+    monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime"])
     assert providers.how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')
     assert providers.how_to_get("cpu") == 'pip install "jsonnx[cpu]"'
-    monkeypatch.setattr(providers, "installed", lambda: ["onnxruntime-webgpu"])
+    monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime-webgpu"])
     assert providers.how_to_get("cuda").startswith('pip uninstall -y onnxruntime-webgpu && pip install "jsonnx[cuda]"')
     assert providers.how_to_get("webgpu").startswith('pip install "jsonnx[webgpu]"')
     assert providers.how_to_get("qnn").startswith("pip uninstall -y onnxruntime-webgpu && pip install onnxruntime-qnn")
@@ -72,16 +75,16 @@ def test_another_runtime_is_to_be_removed_first(monkeypatch):
 
 def test_an_unknown_provider_gets_a_suggestion():
     with pytest.raises(UsageError) as error:
-        providers.resolve("cudda")
+        providers.resolve_provider("cudda")
     assert (error.value.diagnostic.code, error.value.diagnostic.help) == ("unknown-provider", "did you mean 'cuda'?")
 
 
 def test_auto_takes_the_first_that_runs(runtime):
     present = ["CPUExecutionProvider", "OpenVINOExecutionProvider", "CUDAExecutionProvider"]
     runtime(*present)
-    assert providers.best(present, lambda provider: True).name == "cuda"
-    assert providers.best(present, lambda provider: provider.name == "openvino").name == "openvino"
-    assert providers.best(present, lambda provider: False).name == "cpu"
+    assert providers.best_provider(present, lambda provider: True).name == "cuda"
+    assert providers.best_provider(present, lambda provider: provider.name == "openvino").name == "openvino"
+    assert providers.best_provider(present, lambda provider: False).name == "cpu"
 
 
 def test_a_missing_runtime_is_named(monkeypatch):
@@ -100,8 +103,8 @@ def test_a_provider_that_onnxruntime_drops_is_an_error():
 
 
 def test_two_runtimes_over_one_another_are_a_warning(monkeypatch):
-    monkeypatch.setattr(providers, "installed", lambda: ["onnxruntime", "onnxruntime-gpu"])
-    (warning,) = providers.conflicts()
+    monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime", "onnxruntime-gpu"])
+    (warning,) = providers.runtime_conflicts()
     assert (warning.code, warning.severity) == ("runtime-conflict", "warning")
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in warning.help
 
@@ -110,11 +113,11 @@ def test_a_plugin_is_no_second_runtime(monkeypatch):
     names = ["onnxruntime_gpu", "onnxruntime-extensions", "onnxruntime-ep-webgpu", "numpy"]
     found = [SimpleNamespace(metadata={"Name": name}) for name in names]
     monkeypatch.setattr("importlib.metadata.distributions", lambda: found)
-    assert providers.installed() == ["onnxruntime-gpu"]
+    assert providers.installed_runtimes() == ["onnxruntime-gpu"]
 
 
 def test_the_list_of_providers_says_how_to_get_each():
-    rows = {row.name: row for row in providers.available()}
+    rows = {row.name: row for row in providers.provider_availability()}
     assert rows["cpu"].available
     assert list(providers.PROVIDERS) == list(rows)[: len(providers.PROVIDERS)]
     assert all(row.available or "pip" in row.how or "needs" in row.how for row in rows.values())
@@ -122,7 +125,7 @@ def test_the_list_of_providers_says_how_to_get_each():
 
 def test_what_is_no_model_is_said_so():
     with pytest.raises(CompileError) as error:
-        providers.create_session(b"not a model", providers.resolve("cpu"))
+        providers.create_session(b"not a model", providers.resolve_provider("cpu"))
     assert error.value.diagnostics[0].code == "bad-model"
 
 
@@ -132,7 +135,7 @@ def test_a_model_that_is_too_new_says_what_to_do():
     model = onnx.load_from_string(negation())
     model.opset_import[0].version = 99
     with pytest.raises(UsageError) as error:
-        providers.create_session(model.SerializeToString(), providers.resolve("cpu"), quiet=True)
+        providers.create_session(model.SerializeToString(), providers.resolve_provider("cpu"), quiet=True)
     assert error.value.diagnostic.code == "runtime-too-old"
 
 
@@ -143,16 +146,16 @@ def test_threads_are_those_of_the_process_within_its_quota(tmp_path, monkeypatch
     (tmp_path / "job" / "cpu.max").write_text("250000 100000\n")
     (group / "cpu.max").write_text("max 100000\n")
     (tmp_path / "own").write_text("0::/job/inner\n")
-    found = list(cpu_count._quotas(tmp_path, tmp_path / "own"))
+    found = list(cpu_count._cpu_quotas(tmp_path, tmp_path / "own"))
     assert found == [2.5]
-    monkeypatch.setattr(cpu_count, "_quotas", lambda: iter(found))
+    monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter(found))
     assert cpu_count.thread_count() == 3
-    monkeypatch.setattr(cpu_count, "_quotas", lambda: iter([0.1]))
+    monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter([0.1]))
     assert cpu_count.thread_count() == 1
 
 
 def test_onnxruntime_is_told_its_threads():
-    session = providers.create_session(negation(), providers.resolve("cpu"), threads=1)
+    session = providers.create_session(negation(), providers.resolve_provider("cpu"), threads=1)
     options = session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     assert session.run(None, {"x": np.ones(2, np.float32)})[0].tolist() == [-1, -1]

@@ -7,7 +7,14 @@ import pytest
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder
 from jsonnx.ir.graph import Random
-from jsonnx.runtime.random import batch_sizes, generator, initial_weights, sample_order, size_of, step_randoms
+from jsonnx.runtime.random import (
+    draw_initial_weights,
+    evaluate_size,
+    generator,
+    sample_order,
+    step_randoms,
+    symbol_sizes,
+)
 from jsonnx.training.initializers import INITIALIZERS
 
 TIME = Size.named("time")
@@ -29,26 +36,26 @@ def test_the_stream_never_changes():
 def graph_with(**seeds: int | None):
     g = Builder()
     for name, seed in seeds.items():
-        with g.at(name):
-            g.param("kernel", (3, 4), INITIALIZERS.names["glorot_uniform"](seed=seed))
-    with g.at("norm"):
-        g.state("count", (), INITIALIZERS.names["ones"](), "int64")
+        with g.scope(name):
+            g.param("kernel", (3, 4), INITIALIZERS.by_name["glorot_uniform"](seed=seed))
+    with g.scope("norm"):
+        g.state("count", (), INITIALIZERS.by_name["ones"](), "int64")
     return g.graph({})
 
 
 def test_weights_are_drawn_by_name():
-    drawn = initial_weights(graph_with(a=None, b=None), 0)
+    drawn = draw_initial_weights(graph_with(a=None, b=None), 0)
     assert (drawn["a/kernel"] != drawn["b/kernel"]).any()
-    assert (drawn["a/kernel"] == initial_weights(graph_with(b=None, a=None), 0)["a/kernel"]).all()
-    assert (drawn["a/kernel"] != initial_weights(graph_with(a=None), 1)["a/kernel"]).any()
+    assert (drawn["a/kernel"] == draw_initial_weights(graph_with(b=None, a=None), 0)["a/kernel"]).all()
+    assert (drawn["a/kernel"] != draw_initial_weights(graph_with(a=None), 1)["a/kernel"]).any()
     assert drawn["a/kernel"].dtype == np.float32
     assert drawn["norm/count"].dtype == np.int64
 
 
 def test_an_initializers_own_seed_takes_the_place_of_the_models():
-    drawn = initial_weights(graph_with(a=5, b=5), 0)
+    drawn = draw_initial_weights(graph_with(a=5, b=5), 0)
     assert (drawn["a/kernel"] == drawn["b/kernel"]).all()
-    assert (drawn["a/kernel"] == initial_weights(graph_with(a=5), 9)["a/kernel"]).all()
+    assert (drawn["a/kernel"] == draw_initial_weights(graph_with(a=5), 9)["a/kernel"]).all()
 
 
 def masks(step: int = 0, seed: int = 0, **given):
@@ -111,11 +118,11 @@ def test_an_epochs_order_is_a_permutation_of_its_own():
 )
 def test_symbolic_sizes_are_computed(size, expected):
     types = {"x": TensorType("float32", (BATCH, TIME, 3))}
-    sizes = batch_sizes(types, {"x": np.zeros((8, 10, 3))})
-    assert size_of(size, sizes) == expected
+    sizes = symbol_sizes(types, {"x": np.zeros((8, 10, 3))})
+    assert evaluate_size(size, sizes) == expected
 
 
 @pytest.mark.parametrize("symbol", ["unk__3", "time.real", "__import__('os')", "1 +"])
 def test_what_is_no_size_is_refused(symbol):
     with pytest.raises(ValueError, match="cannot be told"):
-        size_of(Size.named(symbol), {"time": 3})
+        evaluate_size(Size.named(symbol), {"time": 3})

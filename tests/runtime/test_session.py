@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, Graph
@@ -26,7 +26,7 @@ def session() -> Session:
         "ids": TensorType("int64", (BATCH, TIME)),
         "text": TensorType("string", (BATCH,)),
     }
-    return Session(emit(model(**types), metadata={"made by": "a test"}))
+    return Session(to_model_proto(model(**types), metadata={"made by": "a test"}))
 
 
 GOOD = {"x": np.ones((3, 5, 2), np.float32), "ids": np.ones((3, 5), np.int64), "text": np.array(["a", "b", "ç"])}
@@ -52,7 +52,7 @@ def test_numbers_are_cast_to_the_inputs_type(session, x):
 
 
 def test_one_input_needs_no_name():
-    session = Session(serialize(emit(model(x=TensorType("float32", (BATCH, 2))))))
+    session = Session(serialize(to_model_proto(model(x=TensorType("float32", (BATCH, 2))))))
     assert session.run([[1, 2]])["x_out"].tolist() == [[1.0, 2.0]]
 
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path):
 def test_a_failure_while_it_runs_is_an_error_of_ours():
     g = Builder()
     x = g.input("x", TensorType("int64", (BATCH,)))
-    session = Session(emit(g.graph({"y": g.Gather(g.const([1.0, 2.0]), x)})))
+    session = Session(to_model_proto(g.graph({"y": g.Gather(g.const([1.0, 2.0]), x)})))
     with pytest.raises(CompileError) as error:
         session.run([5])
     assert error.value.diagnostics[0].code == "runtime-failure"

@@ -34,8 +34,8 @@ def test_steps_are_those_of_batches_that_are_not() -> None:
     short, long = Trainer(document, seed=1), Trainer(document, seed=1)
     for x, y in zip(X, Y, strict=True):
         assert short.step(x, y) == long.step(x.tolist(), y.tolist())
-    assert short._familiar is not None
-    assert long._familiar is None
+    assert short._cached_layout is not None
+    assert long._cached_layout is None
     for name, array in short.weights().items():
         assert (array == long.weights()[name]).all()
 
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_told_as_of_the_first(name: str) -> None:
     with pytest.raises(FeedError) as first:
         familiar(WRONG[name])
     trainer = familiar((X[0], Y[0]))
-    assert trainer._familiar is not None
+    assert trainer._cached_layout is not None
     before = trainer.weights()
     with pytest.raises(FeedError) as later:
         trainer.step(*WRONG[name])
@@ -98,7 +98,7 @@ def test_other_forms_of_a_batch_are_taken_as_well(name: str) -> None:
 def test_what_is_drawn_for_a_step_is_never_forgotten() -> None:
     document = spec()
     document["layers"].insert(0, {"type": "Dropout", "rate": 0.5})
-    assert familiar((X[0], Y[0]), document=document)._familiar is None
+    assert familiar((X[0], Y[0]), document=document)._cached_layout is None
 
 
 def test_what_is_left_out_of_account_is_taken_as_well() -> None:

@@ -240,7 +240,7 @@ def test_a_callback_can_stop():
 def script(monkeypatch, values):
     """Make the epochs' validation losses these."""
     told = iter(values)
-    original = Fit._close
+    original = Fit._finish_epoch
 
     def close(fit, asked):
         value = next(told)
@@ -379,7 +379,7 @@ def test_the_specs_files_are_trained_validated_and_evaluated_on(tmp_path):
 
 def test_checked_samples_are_taken_as_they_are():
     plan = classifier()
-    samples = from_arrays(X, Y, plan.wanted)
+    samples = from_arrays(X, Y, plan.data_spec)
     trainer = Trainer(plan)
     trainer.fit(samples, epochs=1)
     assert trainer.evaluate(samples) == trainer.evaluate(X, Y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder
 from jsonnx.runtime import webgpu_exclusions
@@ -14,8 +14,8 @@ def unsuited(emitted, **shapes: tuple) -> list[str]:
     g = Builder()
     made = emitted(g, *(g.input(name, TensorType("float32", shape)) for name, shape in shapes.items()))
     results = made if isinstance(made, tuple | list) else [made]
-    model = serialize(emit(g.graph({f"result_{index}": value for index, value in enumerate(results)})))
-    return [name.strip("/") for name in webgpu_exclusions.unsuited(model)]
+    model = serialize(to_model_proto(g.graph({f"result_{index}": value for index, value in enumerate(results)})))
+    return [name.strip("/") for name in webgpu_exclusions.cpu_only_nodes(model)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.runtime.weight_files import read_weights
+from jsonnx.runtime.weight_files import read_weight_file
 
 
 def npz(path: Path, **members: bytes | np.ndarray) -> Path:
@@ -32,7 +32,7 @@ def header(text: str) -> bytes:
 
 def refused(path: Path) -> list[str]:
     with pytest.raises(CompileError) as caught:
-        read_weights(path)
+        read_weight_file(path)
     return [fault.code for fault in caught.value.diagnostics]
 
 
@@ -68,7 +68,7 @@ def test_a_header_that_lies(text: str, tmp_path: Path) -> None:
 
 def test_any_order_and_byte_order_of_plain_numbers_is_read(tmp_path: Path) -> None:
     array = np.arange(6, dtype=">f4").reshape(2, 3)
-    read = read_weights(npz(tmp_path / "a.npz", c=array, f=np.asfortranarray(array), none=np.zeros((0, 2), "f4")))
+    read = read_weight_file(npz(tmp_path / "a.npz", c=array, f=np.asfortranarray(array), none=np.zeros((0, 2), "f4")))
     np.testing.assert_array_equal(read["c"], array)
     np.testing.assert_array_equal(read["f"], array)
     assert read["none"].shape == (0, 2)
@@ -78,7 +78,7 @@ def test_a_large_array_comes_in_pieces(tmp_path: Path) -> None:
     array = np.random.default_rng(0).normal(size=(700_001,)).astype("f4")
     path = tmp_path / "a.npz"
     np.savez_compressed(path, x=array)
-    np.testing.assert_array_equal(read_weights(path)["x"], array)
+    np.testing.assert_array_equal(read_weight_file(path)["x"], array)
 
 
 def tensors(path: Path, header: object, data: bytes = bytes(16)) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonnx.core.components import BrickForm, Family
+from jsonnx.core.components import ComponentCodec, Registry
 
 
 def recorded(cases: list[Any], name: str) -> list[tuple[Any, dict[str, Any]]]:
@@ -16,8 +16,8 @@ def recorded(cases: list[Any], name: str) -> list[tuple[Any, dict[str, Any]]]:
     return list(zip(cases, said, strict=True))
 
 
-def read(family: Family, spec: Any) -> Any:
-    return BrickForm(family).read(spec)
+def read(family: Registry, spec: Any) -> Any:
+    return ComponentCodec(family).read(spec)
 
 
 def array(values: Any, like: str = "float32") -> np.ndarray:

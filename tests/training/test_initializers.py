@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.types import ShapeError
-from jsonnx.training.initializers import INITIALIZERS, TRUNCATED_STDDEV, fans
+from jsonnx.training.initializers import INITIALIZERS, TRUNCATED_STDDEV, weight_fans
 
 from .cases import name
 from .recorded import read
@@ -101,7 +101,7 @@ def test_constants() -> None:
     [((), (1, 1)), ((7,), (7, 7)), ((2, 3), (2, 3)), ((5, 2, 3), (10, 15)), ((3, 3, 4, 8), (36, 72))],
 )
 def test_fans_are_counted_as_in_keras(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
-    assert fans(shape, None, None) == expected
+    assert weight_fans(shape, None, None) == expected
 
 
 @pytest.mark.parametrize(("spec", "shape"), [("orthogonal", (4,)), ("identity", (4,)), ("identity", (2, 2, 2))])

@@ -76,7 +76,7 @@ def test_a_sure_and_right_prediction_has_no_slope_under_a_focal_loss(gamma: floa
 
 
 def test_every_loss_has_a_case() -> None:
-    assert {LOSSES.names[spec if isinstance(spec, str) else spec["type"]] for spec, _ in CASES} == set(LOSSES)
+    assert {LOSSES.by_name[spec if isinstance(spec, str) else spec["type"]] for spec, _ in CASES} == set(LOSSES)
 
 
 @pytest.mark.parametrize(

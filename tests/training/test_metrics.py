@@ -10,7 +10,7 @@ from harness import run
 from jsonnx.core.types import BATCH, ShapeError, Size, TensorType
 from jsonnx.ir import Builder
 from jsonnx.training.losses import LOSSES
-from jsonnx.training.metrics import METRICS, MetricForm, SparseCategoricalAccuracy
+from jsonnx.training.metrics import METRICS, MetricCodec, SparseCategoricalAccuracy
 
 from .cases import METRICS as CASES
 from .cases import name
@@ -31,7 +31,7 @@ def test_a_metric_and_its_name_are_those_of_keras(case: Any, said: dict[str, Any
     spec, loss, pair = case
     output = TensorType("float32", (BATCH, *pair.shape[1:]))
     suited = read(LOSSES, loss)
-    metric = MetricForm().read(spec).resolve(suited, output)
+    metric = MetricCodec().read(spec).resolve(suited, output)
     assert metric.reported == said["name"]
     found = metric.result(totals(metric, suited.target(output), output, said["batches"]))
     assert isinstance(found, float)
@@ -53,14 +53,14 @@ def test_accuracy_is_a_quotient_of_whole_numbers() -> None:
 
 
 def test_every_metric_has_a_case() -> None:
-    assert {METRICS.names[spec if isinstance(spec, str) else spec["type"]] for spec, _, _ in CASES} == set(METRICS)
+    assert {METRICS.by_name[spec if isinstance(spec, str) else spec["type"]] for spec, _, _ in CASES} == set(METRICS)
 
 
 @pytest.mark.parametrize(
     "spec", ["mae", "acc", {"type": "BinaryAccuracy", "threshold": 0.2}, {"type": "mse", "name": "x"}]
 )
 def test_a_metric_survives_being_written_and_read(spec: Any) -> None:
-    form = MetricForm()
+    form = MetricCodec()
     metric = form.read(spec)
     assert form.read(form.write(metric)) == metric
     assert isinstance(spec, dict) or form.write(metric) == spec

@@ -12,11 +12,11 @@ from jsonnx.core.types import ShapeError, TensorType
 from jsonnx.gradient import gradients
 from jsonnx.gradient.training_step import training_step
 from jsonnx.ir import Builder, Graph
-from jsonnx.passes.canonicalize import tidy
+from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.training.constraints import CONSTRAINTS
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.training.regularizers import REGULARIZERS
-from jsonnx.training.reserved_names import RATE
+from jsonnx.training.reserved_names import LEARNING_RATE
 
 from . import cases
 from .cases import name
@@ -31,9 +31,9 @@ def step_graph(spec: Any, shapes: list[tuple[int, ...]], factors: Mapping[str, f
     terms = []
     for weight, shape in zip(WEIGHTS, shapes, strict=True):
         given = g.input(f"d/{weight}", TensorType("float32", shape))
-        with g.at(weight):
+        with g.scope(weight):
             terms.append(g.ReduceSum(g.Mul(g.param("w", shape, "zeros"), given), keepdims=0))
-    return tidy(training_step(g.graph({"loss": g.Sum(*terms)}), read(OPTIMIZERS, spec), factors))
+    return canonicalize(training_step(g.graph({"loss": g.Sum(*terms)}), read(OPTIMIZERS, spec), factors))
 
 
 def starting_values(graph: Graph) -> dict[str, np.ndarray]:
@@ -55,7 +55,7 @@ def test_five_steps_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
     values = starting_values(graph) | {f"{w}/w": weight for w, weight in zip(WEIGHTS, start, strict=True)}
     for given, wanted in zip(said["gradients"], said["steps"], strict=True):
         feeds = {f"d/{w}": array(gradient) for w, gradient in zip(WEIGHTS, given, strict=True)}
-        results = run(graph, values | feeds | {RATE: array(said["learning_rate"])})
+        results = run(graph, values | feeds | {LEARNING_RATE: array(said["learning_rate"])})
         values = {value: results[f"next/{value}"] for value in values}
         for weight, expected in zip(WEIGHTS, wanted, strict=True):
             np.testing.assert_allclose(values[f"{weight}/w"], array(expected), rtol=2e-6, atol=2e-6)
@@ -67,7 +67,7 @@ def five_steps(graph: Graph, said: dict[str, Any], rate: float) -> dict[str, np.
     values = starting_values(graph) | starts
     for given in said["gradients"]:
         feeds = {f"d/{w}": array(gradient) for w, gradient in zip(WEIGHTS, given, strict=True)}
-        results = run(graph, values | feeds | {RATE: np.float32(rate)})
+        results = run(graph, values | feeds | {LEARNING_RATE: np.float32(rate)})
         values = {value: results[f"next/{value}"] for value in values}
     return {name: values[name] for name in starts}
 
@@ -94,7 +94,7 @@ def test_factors_of_one_leave_the_step_as_it_is() -> None:
 
 def test_every_optimizer_has_a_case() -> None:
     specs = cases.OPTIMIZERS
-    assert {OPTIMIZERS.names[spec if isinstance(spec, str) else spec["type"]] for spec in specs} == set(OPTIMIZERS)
+    assert {OPTIMIZERS.by_name[spec if isinstance(spec, str) else spec["type"]] for spec in specs} == set(OPTIMIZERS)
 
 
 def test_a_step_of_adam_takes_ten_operators_a_weight() -> None:

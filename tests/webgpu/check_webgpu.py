@@ -16,13 +16,13 @@ import pytest
 from click.testing import CliRunner, Result
 from harness import draw_weights, lower, with_gradients
 from jsonnx import Trainer
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.cli import main
-from jsonnx.passes.canonicalize import tidy
-from jsonnx.passes.layout import channels_first
-from jsonnx.runtime.dataset import Samples, from_spec
-from jsonnx.runtime.providers import create_session, resolve
-from jsonnx.runtime.variables import LEVEL
+from jsonnx.passes.canonicalize import canonicalize
+from jsonnx.passes.layout import propagate_transposes
+from jsonnx.runtime.dataset import Dataset, from_spec
+from jsonnx.runtime.providers import create_session, resolve_provider
+from jsonnx.runtime.variables import OPTIMIZATION_LEVEL
 from layers.cases import all_cases
 from layers.test_layers import draws_of, feeds_of, network
 
@@ -55,7 +55,7 @@ def ran(name: str, provider: str) -> Ran:
     return Ran(trainer, losses, trainer.weights(), predicted, trainer.evaluate(x, y, batch_size=BATCH))
 
 
-def part(samples: Samples | None, start: int, size: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def part(samples: Dataset | None, start: int, size: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Some samples in their order: x and y."""
     assert samples is not None
     rows = slice(start, start + size)
@@ -187,14 +187,14 @@ CASES = [
 def test_a_layer_and_its_gradients_agree(case):
     rng = np.random.default_rng(0)
     typed = network(case)
-    graph = channels_first(lower(typed, training=True))
+    graph = propagate_transposes(lower(typed, training=True))
     feeds = feeds_of(case, 3, rng, "float32") | draw_weights(graph, rng)
     feeds |= draws_of(graph, 3, rng, "float32")
     masks = {f"x{index}" for index in case.masks}
     inputs = [name for name, type in typed.inputs.items() if type.dtype == "float32" and name not in masks]
     real = any(value.dtype == "float32" for value in graph.outputs.values())
     whole = with_gradients(graph, [*inputs, *graph.parameters]) if real else graph
-    model = serialize(emit(tidy(replace(whole, outputs={**graph.outputs, **whole.outputs}))))
+    model = serialize(to_model_proto(canonicalize(replace(whole, outputs={**graph.outputs, **whole.outputs}))))
     cpu, gpu = (computed(model, provider, feeds) for provider in ("cpu", "webgpu"))
     for name, wanted in cpu.items():
         if wanted.dtype.kind != "f":
@@ -207,7 +207,7 @@ def test_a_layer_and_its_gradients_agree(case):
 
 
 def computed(model: bytes, provider: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    session = create_session(model, resolve(provider), optimization=LEVEL)
+    session = create_session(model, resolve_provider(provider), optimization=OPTIMIZATION_LEVEL)
     fed = {value.name: feeds[value.name] for value in session.get_inputs()}
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, fed), strict=True))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..core.types import TensorType
-from ..frontend.keras_order import in_running_order
+from ..frontend.keras_order import keras_call_order
 from ..frontend.network import Call, Network
 
 
@@ -23,56 +23,58 @@ class Mask:
     """A mask that a call makes, of the masks that it is given beside its inputs."""
 
     type: TensorType
-    maker: str
-    given: tuple[Mask | None, ...]
+    producer: str
+    input_masks: tuple[Mask | None, ...]
 
 
 @dataclass(frozen=True)
-class Masks:
+class MaskAssignment:
     """The masks that calls are given, one for each input; those that they make; those beside values in the end."""
 
-    given: Mapping[str, tuple[Mask | None, ...]] = field(default_factory=dict)
-    made: Mapping[str, Mask] = field(default_factory=dict)
-    beside: Mapping[str, Mask] = field(default_factory=dict)
+    input_masks: Mapping[str, tuple[Mask | None, ...]] = field(default_factory=dict)
+    produced: Mapping[str, Mask] = field(default_factory=dict)
+    value_masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Flows:
+class MaskFlows:
     """The masks as the model is made, and as it runs."""
 
-    connected: Masks = field(default_factory=Masks)
-    inference: Masks = field(default_factory=Masks)
-    training: Masks = field(default_factory=Masks)
+    connected: MaskAssignment = field(default_factory=MaskAssignment)
+    inference: MaskAssignment = field(default_factory=MaskAssignment)
+    training: MaskAssignment = field(default_factory=MaskAssignment)
 
-    def running(self, training: bool) -> Masks:
+    def runtime_masks(self, training: bool) -> MaskAssignment:
         return self.training if training else self.inference
 
-    def made_by(self, training: bool) -> dict[str, list[Mask]]:
+    def masks_by_producer(self, training: bool) -> dict[str, list[Mask]]:
         """The masks that are to be computed, by the calls that make them."""
         found: dict[str, list[Mask]] = {}
-        masks = self.running(training)
-        stack = [mask for given in masks.given.values() for mask in given] + list(masks.beside.values())
+        masks = self.runtime_masks(training)
+        stack = [mask for given in masks.input_masks.values() for mask in given] + list(masks.value_masks.values())
         seen: set[Mask | None] = {None}
         while stack:
             mask = stack.pop()
             if mask is not None and mask not in seen:
                 seen.add(mask)
-                found.setdefault(mask.maker, []).append(mask)
-                stack += mask.given
+                found.setdefault(mask.producer, []).append(mask)
+                stack += mask.input_masks
         return found
 
 
-def flows(network: Network, types: Mapping[str, TensorType], connected: Masks) -> Flows:
+def mask_flows(network: Network, types: Mapping[str, TensorType], connected: MaskAssignment) -> MaskFlows:
     """The masks as a sound network runs, which are those of its making unless a layer takes some off."""
-    takers = [call for call in network.calls if call.layer is not None and call.layer.takes_off_masks()]
-    if not any(any(connected.given[call.name]) for call in takers):
-        return Flows(connected, connected, connected)
-    order = in_running_order(network, connected.beside)
-    inference, training = (_running(order, types, connected, training) for training in (False, True))
-    return Flows(connected, inference, training)
+    takers = [call for call in network.calls if call.layer is not None and call.layer.cleared_mask_inputs()]
+    if not any(any(connected.input_masks[call.name]) for call in takers):
+        return MaskFlows(connected, connected, connected)
+    order = keras_call_order(network, connected.value_masks)
+    inference, training = (_runtime_masks(order, types, connected, training) for training in (False, True))
+    return MaskFlows(connected, inference, training)
 
 
-def _running(order: list[Call], types: Mapping[str, TensorType], connected: Masks, training: bool) -> Masks:
+def _runtime_masks(
+    order: list[Call], types: Mapping[str, TensorType], connected: MaskAssignment, training: bool
+) -> MaskAssignment:
     arrays: dict[str, str] = {}  # by value the name of the first one that its array had, where that is another's
     on_array: dict[str, Mask] = {}
     given: dict[str, tuple[Mask | None, ...]] = {}
@@ -80,22 +82,22 @@ def _running(order: list[Call], types: Mapping[str, TensorType], connected: Mask
     for call in order:
         assert call.layer is not None
         sources = [arrays.get(source, source) for source in call.sources]
-        known = connected.given[call.name]
+        known = connected.input_masks[call.name]
         own = known if call.takes_mask else tuple(on_array.get(array) for array in sources)
         given[call.name] = own
-        mask = connected.made.get(call.name)
+        mask = connected.produced.get(call.name)
         if own != known:
             type = call.layer.infer_mask([types[s] for s in call.sources], [m.type if m else None for m in own])
             mask = Mask(type, call.name, own) if type is not None else None
         if mask is not None:
             made[call.name] = mask
-        for place in call.layer.takes_off_masks():
+        for place in call.layer.cleared_mask_inputs():
             if place < len(sources):
                 on_array.pop(sources[place], None)
-        if call.layer.hands_on(training):
+        if call.layer.is_passthrough(training):
             arrays[call.name] = sources[0]
         elif mask is not None:
-            on_array |= dict.fromkeys(call.results[: call.layer.masked_outputs()], mask)
+            on_array |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
     values = [result for call in order for result in call.results]
     beside = {value: on_array[arrays.get(value, value)] for value in values if arrays.get(value, value) in on_array}
-    return Masks(given, made, beside)
+    return MaskAssignment(given, made, beside)

@@ -6,63 +6,63 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ..core.diagnostics import JsonPath, Report
 from ..core.types import ShapeError, TensorType
-from ..frontend.schema.phrases import quoted
+from ..frontend.schema.phrases import short_name
 from ..training.losses import Loss
 from ..training.metrics import Metric
 from ..training.objective import Objective
-from ..training.reserved_names import LOSS, RATE
+from ..training.reserved_names import LEARNING_RATE, LOSS
 from ..training.section import Training
 from .shape_inference import TypedNetwork
 
 
-def objective(typed: TypedNetwork, report: Report) -> Objective | None:
+def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     """The objective that the training section means; None without one, or where it does not fit (reported)."""
     training = typed.network.training
     outputs = {name: typed.types[name] for name in typed.network.outputs if name in typed.types}
-    if training is None or len(outputs) < len(typed.network.outputs) or report.errors(("outputs",)):
+    if training is None or len(outputs) < len(typed.network.outputs) or report.has_errors(("outputs",)):
         return None
-    losses = _losses(training, outputs, report)
+    losses = _losses_by_output(training, outputs, report)
     targets = {}
     for output, loss in losses.items():
         try:
-            targets[output] = loss.target(outputs[output])
+            targets[output] = loss.target_type(outputs[output])
             for masks in (typed.masks.training, typed.masks.inference):
-                if output in masks.beside:
-                    loss.check_mask(outputs[output], masks.beside[output].type)
+                if output in masks.value_masks:
+                    loss.check_mask(outputs[output], masks.value_masks[output].type)
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
-            _report(typed, output, "loss-mismatch", path, loss.type_name, error, report)
-    if report.errors(("training", "loss")):
+            _report_mismatch(typed, output, "loss-mismatch", path, loss.type_name, error, report)
+    if report.has_errors(("training", "loss")):
         return None
     try:
         training.optimizer.check()
     except ShapeError as error:
         message = f"{training.optimizer.type_name} {error.message}"
         report.add(error.code, ("training", "optimizer"), message, help=error.help)
-    _check_inputs(typed, losses, report)
-    metrics = _metrics(typed, losses, report)
+    _check_input_names(typed, losses, report)
+    metrics = _metrics_by_output(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
-    wrong = report.errors(("training",)) or report.errors(("inputs",))
+    wrong = report.has_errors(("training",)) or report.has_errors(("inputs",))
     return None if wrong else Objective(losses, weights, metrics, targets)
 
 
-def _check_inputs(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
+def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
     """Reports inputs whose names a training step gives to something of its own."""
-    own = {RATE, LOSS, *(f"{output}_{LOSS}" for output in losses if len(losses) > 1)}
+    own = {LEARNING_RATE, LOSS, *(f"{output}_{LOSS}" for output in losses if len(losses) > 1)}
     for name in (name for name in typed.inputs if name in own):
-        message = f"the input {quoted(name)} has a name that a training step gives to something of its own"
+        message = f"the input {short_name(name)} has a name that a training step gives to something of its own"
         report.add("duplicate-name", ("inputs", name), message, help="give it another name", at_key=True)
 
 
-def _report(
+def _report_mismatch(
     typed: TypedNetwork, output: str, code: str, path: JsonPath, what: str, error: ShapeError, report: Report
 ) -> None:
     notes = [(typed.network.paths[output], f"{output!r} is {typed.types[output]}")]
     report.add(code, path, f"{what} {error.message}", help=error.help, notes=notes)
 
 
-def _losses(training: Training, outputs: Mapping[str, TensorType], report: Report) -> dict[str, Loss]:
+def _losses_by_output(training: Training, outputs: Mapping[str, TensorType], report: Report) -> dict[str, Loss]:
     if isinstance(training.loss, Loss):
         return dict.fromkeys(outputs, training.loss)
     path = ("training", "loss")
@@ -74,7 +74,9 @@ def _losses(training: Training, outputs: Mapping[str, TensorType], report: Repor
     return {name: training.loss[name] for name in outputs if name in training.loss}
 
 
-def _metrics(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> dict[str, tuple[Metric, ...]]:
+def _metrics_by_output(
+    typed: TypedNetwork, losses: Mapping[str, Loss], report: Report
+) -> dict[str, tuple[Metric, ...]]:
     """The metrics of every output, resolved."""
     written = typed.network.training.metrics if typed.network.training else ()
     if isinstance(written, dict):
@@ -86,23 +88,23 @@ def _metrics(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) ->
         names: dict[str, Metric] = {}
         for index, metric in enumerate(wanted):
             path: JsonPath = ("training", "metrics", output, index) if by_name else ("training", "metrics", index)
-            if metric.reported in (*names, LOSS):
+            if metric.reported_name in (*names, LOSS):
                 help = 'give it another: {"type": ..., "name": "..."}'
-                report.add("duplicate-name", path, f"two figures are called {metric.reported!r}", help=help)
+                report.add("duplicate-name", path, f"two figures are called {metric.reported_name!r}", help=help)
             try:
-                names[metric.reported] = metric.resolve(losses[output], typed.types[output])
+                names[metric.reported_name] = metric.resolve(losses[output], typed.types[output])
             except ShapeError as error:
-                _report(typed, output, "metric-mismatch", path, metric.type_name, error, report)
+                _report_mismatch(typed, output, "metric-mismatch", path, metric.type_name, error, report)
         resolved[output] = tuple(names.values())
     return resolved
 
 
 def _check_names(
-    named: Iterable[str], known: Collection[str], outputs: Collection[str], path: JsonPath, report: Report
+    used_names: Iterable[str], known: Collection[str], outputs: Collection[str], path: JsonPath, report: Report
 ) -> None:
     """Reports names that are not known; `known` are those of the outputs that may be named here."""
-    for name in named:
+    for name in used_names:
         if name not in known:
             what = "the output {} has no loss" if name in outputs else "there is no output {}"
             help = report.suggestion(name, known) or f"there are: {', '.join(known)}"
-            report.add("unknown-name", (*path, name), what.format(quoted(name)), help=help, at_key=True)
+            report.add("unknown-name", (*path, name), what.format(short_name(name)), help=help, at_key=True)

@@ -6,10 +6,10 @@ from ..core.diagnostics import JsonPath, Report
 from ..core.types import BATCH
 from .shape_inference import TypedNetwork
 
-HELP = "a network has one result a sample: take samples together inside it alone, as with keepdims"
+BATCH_FIRST_HELP = "a network has one result a sample: take samples together inside it alone, as with keepdims"
 
 
-def check_outputs(typed: TypedNetwork, report: Report) -> None:
+def check_outputs_batch_first(typed: TypedNetwork, report: Report) -> None:
     """Reports every output whose first axis is not the batch."""
     network = typed.network
     written = network.document.get("outputs") if network.document else None
@@ -22,4 +22,4 @@ def check_outputs(typed: TypedNetwork, report: Report) -> None:
             path = ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
         notes = [(network.paths[name], f"{name!r} is made here")] if written is not None else []
         message = f"the output {name!r} is {type}, whose first axis is not the batch"
-        report.add("shape-mismatch", path, message, help=HELP, notes=notes)
+        report.add("shape-mismatch", path, message, help=BATCH_FIRST_HELP, notes=notes)

@@ -9,9 +9,9 @@ from math import prod
 from ..core.diagnostics import Report
 from ..core.types import ShapeError, TensorType, require
 from ..frontend.network import Call, Network
-from .masks import Flows, Mask, Masks, flows
+from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
 
-LARGEST = 2**31 - 1
+MAX_ELEMENTS_PER_SAMPLE = 2**31 - 1
 """Elements a sample that a value may have: 8 GiB of float32."""
 
 
@@ -21,7 +21,7 @@ class TypedNetwork:
 
     network: Network
     types: Mapping[str, TensorType]
-    masks: Flows = field(default_factory=Flows)
+    masks: MaskFlows = field(default_factory=MaskFlows)
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -40,7 +40,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     beside: dict[str, Mask] = {}
     for name, type in network.inputs.items():
         try:
-            types[name] = _bounded(type, "is")
+            types[name] = _checked_size(type, "is")
         except ShapeError as error:
             report.add(error.code, ("inputs", name, "shape"), f"the input {name!r} {error.message}")
     for call in network.calls:
@@ -48,7 +48,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
             continue  # the cause is reported already
         try:
             found = call.layer.infer(*(types[source] for source in call.sources))
-            results = [_bounded(type, "makes") for type in (found if isinstance(found, tuple) else (found,))]
+            results = [_checked_size(type, "makes") for type in (found if isinstance(found, tuple) else (found,))]
             if call.layer.activity_regularizer is not None:
                 for type in results:
                     require(
@@ -57,46 +57,52 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
                     )
                     call.layer.activity_regularizer.check(type.shape)
             given[call.name] = tuple(beside.get(source) for source in call.sources)
-            mask = _mask(network, call, types, given[call.name], report)
+            mask = _infer_mask(network, call, types, given[call.name], report)
             if mask is not None:
                 made[call.name] = mask
-                beside |= dict.fromkeys(call.results[: call.layer.masked_outputs()], mask)
+                beside |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
         except ShapeError as error:
-            _report(network, call, types, error, report)
+            _report_shape_error(network, call, types, error, report)
             continue
         types |= zip(call.results, results, strict=True)
     _check_labels(network, types, report)
-    connected = Masks(given, made, beside)
-    all_alike = Flows(connected, connected, connected)
-    return TypedNetwork(network, types, all_alike if report.errors() else flows(network, types, connected))
+    connected = MaskAssignment(given, made, beside)
+    all_alike = MaskFlows(connected, connected, connected)
+    return TypedNetwork(network, types, all_alike if report.has_errors() else mask_flows(network, types, connected))
 
 
-def _mask(
-    network: Network, call: Call, types: Mapping[str, TensorType], given: tuple[Mask | None, ...], report: Report
+def _infer_mask(
+    network: Network, call: Call, types: Mapping[str, TensorType], input_masks: tuple[Mask | None, ...], report: Report
 ) -> Mask | None:
     """The mask beside a layer's results. Warns of one that ends at a layer which does not know of masks, as Keras
     does."""
     assert call.layer is not None
     type = call.layer.infer_mask(
-        [types[source] for source in call.sources], [mask.type if mask else None for mask in given]
+        [types[source] for source in call.sources], [mask.type if mask else None for mask in input_masks]
     )
-    if any(given) and not call.layer.supports_masking:
+    if any(input_masks) and not call.layer.supports_masking:
         message = f"{call.layer.type_name} {call.name!r} ends the mask beside its input: no layer after it sees one"
-        masked = [source for source, mask in zip(call.sources, given, strict=True) if mask]
+        masked = [source for source, mask in zip(call.sources, input_masks, strict=True) if mask]
         notes = [(network.paths[source], f"{source!r} is masked") for source in masked]
         help = "masked places count from here on; where they must not, put it before the mask is made"
         report.add("mask-ends", call.path, message, help=help, notes=notes, severity="warning")
-    return None if type is None else Mask(type, call.name, given)
+    return None if type is None else Mask(type, call.name, input_masks)
 
 
-def _bounded(type: TensorType, verb: str) -> TensorType:
+def _checked_size(type: TensorType, verb: str) -> TensorType:
     known = [size for size in type.shape if isinstance(size, int)]
     require(all(size > 0 for size in known), f"{verb} {type}, which has no elements")
-    require(prod(known) <= LARGEST, f"{verb} {type}, more than {LARGEST} elements a sample", code="out-of-range")
+    require(
+        prod(known) <= MAX_ELEMENTS_PER_SAMPLE,
+        f"{verb} {type}, more than {MAX_ELEMENTS_PER_SAMPLE} elements a sample",
+        code="out-of-range",
+    )
     return type
 
 
-def _report(network: Network, call: Call, types: Mapping[str, TensorType], error: ShapeError, report: Report) -> None:
+def _report_shape_error(
+    network: Network, call: Call, types: Mapping[str, TensorType], error: ShapeError, report: Report
+) -> None:
     what = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
     sources = dict.fromkeys(call.sources)
     notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in sources]
@@ -108,7 +114,7 @@ def _check_labels(network: Network, types: Mapping[str, TensorType], report: Rep
         classes = types[name].shape[-1] if name in types else None
         binary = classes == 1 and len(labels) == 2
         if isinstance(classes, int) and len(labels) != classes and not binary:
-            path = ("labels",) if isinstance(network.flat.get("labels"), list) else ("labels", name)
+            path = ("labels",) if isinstance(network.flat_document.get("labels"), list) else ("labels", name)
             message = f"there are {len(labels)} labels for {classes} classes"
             notes = [(network.paths[name], f"{name!r} is {types[name]}")]
             report.add(

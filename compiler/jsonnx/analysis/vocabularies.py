@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.diagnostics import Report
 from ..layers.core import Embedding
-from ..layers.preprocessing.adaptable import Learner
+from ..layers.preprocessing.adaptable import Adaptable
 from ..layers.preprocessing.lookup import IntegerLookup, StringLookup
 from ..layers.preprocessing.text_vectorization import TextVectorization
 from .shape_inference import TypedNetwork
@@ -13,7 +13,7 @@ from .shape_inference import TypedNetwork
 def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
     """Reports an Embedding that has fewer vectors than the lookup before it has numbers, and a layer inside another one
     that would have to learn from the data."""
-    _check_inner(typed, report)
+    _check_nested_adaptables(typed, report)
     makers = {call.name: call for call in typed.network.calls}
     for call in typed.network.calls:
         maker = makers.get(call.sources[0]) if call.sources else None
@@ -21,17 +21,17 @@ def check_vocabularies(typed: TypedNetwork, report: Report) -> None:
             continue
         if isinstance(maker.layer, (StringLookup, IntegerLookup, TextVectorization)):
             table, count = maker.layer.table, call.layer.input_dim
-            if table.mode == "int" and not table.invert and (table.limit or 0) > count:
-                message = f"Embedding {call.name!r} has {count} vectors for {table.limit} numbers of {maker.name!r}"
+            if table.mode == "int" and not table.invert and (table.max_size or 0) > count:
+                message = f"Embedding {call.name!r} has {count} vectors for {table.max_size} numbers of {maker.name!r}"
                 notes = [(maker.path, f"{maker.name!r} has its vocabulary here")]
-                help = f'set "input_dim" to {table.limit}'
+                help = f'set "input_dim" to {table.max_size}'
                 report.add("out-of-range", (*call.path, "input_dim"), message, help=help, notes=notes)
 
 
-def _check_inner(typed: TypedNetwork, report: Report) -> None:
+def _check_nested_adaptables(typed: TypedNetwork, report: Report) -> None:
     for call in typed.network.calls:
         for name, inner in vars(call.layer).items() if call.layer else ():
-            if isinstance(inner, Learner) and inner.adapts:
+            if isinstance(inner, Adaptable) and inner.needs_adapt:
                 message = f"{inner.type_name} inside {call.name!r} learns from the data, which needs its own place"
                 help = "put it before, as a layer of the network, or give what it would learn"
                 report.add("not-learned", (*call.path, name), message, help=help)

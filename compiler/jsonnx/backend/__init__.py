@@ -3,9 +3,19 @@
 Comes in: a `Graph` and its weights. Goes out: an ONNX model, the same bytes for the same input. Imports `graph`.
 """
 
-from .metadata import canonical, metadata, package_version, spec_hash
-from .model_writer import Draft
-from .to_onnx import draft, emit, serialize
-from .verify import verify
+from .metadata import canonical_json, model_metadata, package_version, spec_hash
+from .model_writer import ModelWriter
+from .to_onnx import serialize, to_model_proto, to_model_writer
+from .verify import verify_model
 
-__all__ = ["Draft", "canonical", "draft", "emit", "metadata", "package_version", "serialize", "spec_hash", "verify"]
+__all__ = [
+    "ModelWriter",
+    "canonical_json",
+    "to_model_writer",
+    "to_model_proto",
+    "model_metadata",
+    "package_version",
+    "serialize",
+    "spec_hash",
+    "verify_model",
+]

@@ -10,23 +10,23 @@ import numpy as np
 import onnx
 
 from ..ir import onnx_dtype
-from ..ir.dtypes import contiguous, dtype_name, numpy_dtype, tensor_proto
+from ..ir.dtypes import dtype_name, numpy_dtype, tensor_proto, to_contiguous
 
-INITIALIZERS, GRAPH, RAW_DATA = 5, 7, 9
+INITIALIZER_FIELD, GRAPH_FIELD, RAW_DATA_FIELD = 5, 7, 9
 """The numbers of these fields of GraphProto, ModelProto and TensorProto."""
 
-OUTLINED = 1 << 16
+MAX_INLINE_BYTES = 1 << 16
 """Bytes of an initializer beyond which no shape can depend on its elements."""
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class ModelWriter:
     """A model, and the elements of every one of its initializers that has none in the model itself."""
 
     model: onnx.ModelProto
     arrays: Sequence[np.ndarray | None]
 
-    def filled(self) -> onnx.ModelProto:
+    def to_proto(self) -> onnx.ModelProto:
         """The model as a message that is whole."""
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
@@ -35,7 +35,7 @@ class Draft:
                 tensor.raw_data = array.tobytes()
         return model
 
-    def outline(self) -> onnx.ModelProto:
+    def structure_proto(self) -> onnx.ModelProto:
         """The model for checks of its structure: large initializers are inputs of the same types, their elements left
         out. Raises ValueError where an array is not what its initializer says."""
         model = onnx.ModelProto()
@@ -45,7 +45,7 @@ class Draft:
             dims, dtype = tuple(tensor.dims), dtype_name(tensor.data_type)
             if array is not None and (array.shape != dims or array.dtype.itemsize != numpy_dtype(dtype).itemsize):
                 raise ValueError(f"{tensor.name!r} is {dtype}{list(dims)} and has {array.dtype}{list(array.shape)}")
-            if array is not None and array.nbytes > OUTLINED:
+            if array is not None and array.nbytes > MAX_INLINE_BYTES:
                 model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, dims))
                 continue
             model.graph.initializer.append(tensor)
@@ -62,23 +62,23 @@ class Draft:
         for tensor, array in zip(self.model.graph.initializer, self.arrays, strict=True):
             parts = [tensor.SerializeToString(deterministic=True)]
             if array is not None and (array.size or not array.ndim):
-                parts += _field(RAW_DATA, [array.reshape(-1).view(np.uint8)])
-            initializers += _field(INITIALIZERS, parts)
-        before, behind = _around(self.model.graph, INITIALIZERS)
-        graph = _field(GRAPH, [before, *initializers, behind])
-        before, behind = _around(self.model, GRAPH)
+                parts += _encode_field(RAW_DATA_FIELD, [array.reshape(-1).view(np.uint8)])
+            initializers += _encode_field(INITIALIZER_FIELD, parts)
+        before, behind = _fields_around(self.model.graph, INITIALIZER_FIELD)
+        graph = _encode_field(GRAPH_FIELD, [before, *initializers, behind])
+        before, behind = _fields_around(self.model, GRAPH_FIELD)
         return b"".join([before, *graph, behind])
 
 
-def outlined(array: np.ndarray, dtype: str, name: str) -> tuple[onnx.TensorProto, np.ndarray | None]:
+def split_tensor(array: np.ndarray, dtype: str, name: str) -> tuple[onnx.TensorProto, np.ndarray | None]:
     """An ONNX tensor without its elements, and these as they stand in a file; text is in the tensor itself."""
     if dtype == "string" or not array.size:
         return tensor_proto(array, name), None
     tensor = onnx.TensorProto(name=name, data_type=onnx_dtype(dtype), dims=array.shape)
-    return tensor, contiguous(array.astype(array.dtype.newbyteorder("<"), copy=False))
+    return tensor, to_contiguous(array.astype(array.dtype.newbyteorder("<"), copy=False))
 
 
-def _around(message: Any, number: int) -> tuple[bytes, bytes]:
+def _fields_around(message: Any, number: int) -> tuple[bytes, bytes]:
     """The bytes of a message's fields before the one of this number, and of those behind it."""
     before, behind = type(message)(), type(message)()
     for field, value in message.ListFields():
@@ -91,13 +91,13 @@ def _around(message: Any, number: int) -> tuple[bytes, bytes]:
     return before.SerializeToString(deterministic=True), behind.SerializeToString(deterministic=True)
 
 
-def _field(number: int, parts: list[Any]) -> list[Any]:
+def _encode_field(number: int, parts: list[Any]) -> list[Any]:
     """A field of bytes, or of a message, in Protocol Buffers' encoding: its key, its length, its parts."""
     size = sum(part.nbytes if isinstance(part, np.ndarray) else len(part) for part in parts)
-    return [bytes([*_varint(number << 3 | 2), *_varint(size)]), *parts]
+    return [bytes([*_encode_varint(number << 3 | 2), *_encode_varint(size)]), *parts]
 
 
-def _varint(number: int) -> Iterator[int]:
+def _encode_varint(number: int) -> Iterator[int]:
     """A number by seven bits, the lowest first; all but the last byte have their highest bit set."""
     while number > 127:
         yield number & 127 | 128

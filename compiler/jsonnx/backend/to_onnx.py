@@ -8,71 +8,71 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from ..core.types import COUNTED, Size, TensorType
-from ..ir import Body, Constant, Graph, Node, Value, node_metadata, onnx_dtype
-from ..ir.type_inference import IR_VERSION, OPSET, is_unnamed
+from ..core.types import DATA_DEPENDENT, Size, TensorType
+from ..ir import Constant, Graph, Node, Subgraph, Value, node_metadata, onnx_dtype
+from ..ir.type_inference import IR_VERSION, OPSET, is_unknown_size
 from .metadata import package_version
-from .model_writer import Draft, outlined
+from .model_writer import ModelWriter, split_tensor
 
-PRODUCER = "jsonnx"
-VERSIONS = {"ai.onnx.ml": 4}
+PRODUCER_NAME = "jsonnx"
+DOMAIN_VERSIONS = {"ai.onnx.ml": 4}
 """The versions of other domains that belong to our opset; of those not named, 1."""
 
 
-class Names:
+class ValueNames:
     """Names of values and nodes: from the layers, in the order of the graph, each once."""
 
     def __init__(self) -> None:
-        self.of: dict[Value, str] = {}
-        self._taken: set[str] = set()
-        self._next: dict[str, int] = {}
+        self.by_value: dict[Value, str] = {}
+        self._used: set[str] = set()
+        self._next_suffix: dict[str, int] = {}
 
-    def unique(self, wanted: str) -> str:
-        name, number = wanted, self._next.get(wanted, 1)
-        while name in self._taken:
-            name, number = f"{wanted}_{number}", number + 1
-        self._next[wanted] = number
-        self._taken.add(name)
+    def unique(self, base_name: str) -> str:
+        name, number = base_name, self._next_suffix.get(base_name, 1)
+        while name in self._used:
+            name, number = f"{base_name}_{number}", number + 1
+        self._next_suffix[base_name] = number
+        self._used.add(name)
         return name
 
-    def give(self, value: Value, wanted: str) -> str:
-        self.of[value] = self.unique(wanted)
-        return self.of[value]
+    def assign(self, value: Value, base_name: str) -> str:
+        self.by_value[value] = self.unique(base_name)
+        return self.by_value[value]
 
 
-def emit(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
+def to_model_proto(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """The graph as a model. Named constants are initializers; inputs, parameters, states and random numbers that are
     still there are inputs of the model, in this order."""
-    return draft(graph, name=name, metadata=metadata).filled()
+    return to_model_writer(graph, name=name, metadata=metadata).to_proto()
 
 
-def draft(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> Draft:
+def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> ModelWriter:
     """The same before the elements of its constants are copied."""
-    names = Names()
+    names = ValueNames()
     fed = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
     for input_name, value in fed:
-        names.give(value, input_name)
-    results = {**graph.outputs, **{_updated(state): value for state, value in graph.updates.items()}}
-    renamed = _output_names(graph, results, names)
-    constants, arrays = _constants(graph, results.values(), names)
-    nodes = [*_nodes(graph, names), *renamed(names)]
+        names.assign(value, input_name)
+    results = {**graph.outputs, **{_next_value_name(state): value for state, value in graph.updates.items()}}
+    renamed = _name_outputs(graph, results, names)
+    constants, arrays = _initializers(graph, results.values(), names)
+    nodes = [*_node_protos(graph, names), *renamed(names)]
     proto = helper.make_graph(
         nodes,
         name,
         [_value_info(input_name, value.type) for input_name, value in fed],
         [_value_info(result, value.type) for result, value in results.items()],
         constants,
-        value_info=[_value_info(names.of[value], value.type) for value in _untyped(graph)],
+        value_info=[_value_info(names.by_value[value], value.type) for value in _uninferable_results(graph)],
     )
     model = helper.make_model(
         proto,
         opset_imports=[helper.make_opsetid("", OPSET), *_domains(graph)],
-        producer_name=PRODUCER,
+        producer_name=PRODUCER_NAME,
         producer_version=package_version(),
     )
     model.ir_version = IR_VERSION
     helper.set_model_props(model, dict(sorted((metadata or {}).items())))
-    return Draft(model, arrays)
+    return ModelWriter(model, arrays)
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
@@ -80,41 +80,44 @@ def serialize(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _updated(state: str) -> str:
+def _next_value_name(state: str) -> str:
     return f"next/{state}"
 
 
 def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:
     domains = sorted({node.domain for node in graph.nodes} - {""})
-    return [helper.make_opsetid(domain, VERSIONS.get(domain, 1)) for domain in domains]
+    return [helper.make_opsetid(domain, DOMAIN_VERSIONS.get(domain, 1)) for domain in domains]
 
 
-def _untyped(graph: Graph) -> list[Value]:
+def _uninferable_results(graph: Graph) -> list[Value]:
     """The results whose types ONNX cannot infer: of operators that it does not define, with sizes that only the data
     tell, and of a Reshape with a size that an input has. Only where it knows which sizes are the same can onnxruntime
     write over what is no longer read."""
-    known, given = {"", *VERSIONS}, {symbol for value in graph.inputs.values() for symbol in _symbols(value)}
+    known, given = (
+        {"", *DOMAIN_VERSIONS},
+        {symbol for value in graph.inputs.values() for symbol in _size_symbols(value)},
+    )
 
     def is_untyped(node: Node, output: Value) -> bool:
-        symbols = _symbols(output)
+        symbols = _size_symbols(output)
         is_reshaped = node.op == "Reshape" and bool(symbols) and symbols <= given
-        return node.domain not in known or is_reshaped or any(symbol.startswith(COUNTED) for symbol in symbols)
+        return node.domain not in known or is_reshaped or any(symbol.startswith(DATA_DEPENDENT) for symbol in symbols)
 
     return [output for node in graph.nodes for output in node.outputs if is_untyped(node, output)]
 
 
-def _symbols(value: Value) -> set[str]:
+def _size_symbols(value: Value) -> set[str]:
     """The names of which the sizes of a value are sums."""
     return {symbol for size in value.shape if isinstance(size, Size) for symbol, _ in size.terms}
 
 
-def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # type: ignore[no-untyped-def]
+def _name_outputs(graph: Graph, results: Mapping[str, Value], names: ValueNames):  # type: ignore[no-untyped-def]
     """Names the results; answers what makes the Identity nodes for those that are no node's own first result."""
     made = {output for node in graph.nodes for output in node.outputs}
     copies: list[tuple[str, Value]] = []
     for result, value in results.items():
-        if value in made and value not in names.of:
-            names.give(value, result)
+        if value in made and value not in names.by_value:
+            names.assign(value, result)
         else:
             copies.append((names.unique(result), value))
     return lambda names: [
@@ -123,84 +126,86 @@ def _output_names(graph: Graph, results: Mapping[str, Value], names: Names):  # 
     ]
 
 
-def _constants(graph: Graph, results, names: Names):  # type: ignore[no-untyped-def]
+def _initializers(graph: Graph, results, names: ValueNames):  # type: ignore[no-untyped-def]
     """Initializers without their elements, and these; of equal ones without a name one."""
     known: dict[tuple[Any, ...], str] = {}
     protos, arrays = [], []
-    for value, scope in _uses(graph, results):
-        if not isinstance(value, Constant) or value in names.of:
+    for value, scope in _value_uses(graph, results):
+        if not isinstance(value, Constant) or value in names.by_value:
             continue
         if not value.name:
-            key = _key(value)
+            key = _constant_key(value)
             if key in known:
-                names.of[value] = known[key]
+                names.by_value[value] = known[key]
                 continue
             known[key] = names.unique(f"/{scope}/Constant")
-        names.of[value] = names.unique(value.name) if value.name else known[key]
-        proto, array = outlined(value.array, value.dtype, names.of[value])
+        names.by_value[value] = names.unique(value.name) if value.name else known[key]
+        proto, array = split_tensor(value.array, value.dtype, names.by_value[value])
         protos.append(proto)
         arrays.append(array)
     return protos, arrays
 
 
-def _key(value: Constant) -> tuple[Any, ...]:
+def _constant_key(value: Constant) -> tuple[Any, ...]:
     """What equal constants have in common."""
     text = value.dtype == "string"
     return value.dtype, value.array.shape, repr(value.array.tolist()) if text else value.array.tobytes()
 
 
-def _uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: ignore[no-untyped-def]
+def _value_uses(graph: Graph, results) -> Iterator[tuple[Value, str]]:  # type: ignore[no-untyped-def]
     for node in graph.nodes:
         yield from ((value, node.scope) for value in node.inputs if value is not None)
-        for body in _bodies(node):
-            yield from _uses(body, body.outputs.values())
+        for body in _subgraphs(node):
+            yield from _value_uses(body, body.outputs.values())
     yield from ((value, "outputs") for value in results)
 
 
-def _nodes(graph: Graph, names: Names) -> Iterator[onnx.NodeProto]:
+def _node_protos(graph: Graph, names: ValueNames) -> Iterator[onnx.NodeProto]:
     for node in graph.nodes:
         name = names.unique(f"/{node.scope}/{node.op}" if node.scope else f"/{node.op}")
         for index, output in enumerate(node.outputs):
-            if output not in names.of:
-                names.give(output, f"{name}_output_{index}")
-        yield _node(node, name, names)
+            if output not in names.by_value:
+                names.assign(output, f"{name}_output_{index}")
+        yield _node_proto(node, name, names)
 
 
-def _node(node: Node, name: str, names: Names) -> onnx.NodeProto:
-    inputs = ["" if value is None else names.of[value] for value in node.inputs]
-    outputs = [names.of[value] for value in node.outputs]
+def _node_proto(node: Node, name: str, names: ValueNames) -> onnx.NodeProto:
+    inputs = ["" if value is None else names.by_value[value] for value in node.inputs]
+    outputs = [names.by_value[value] for value in node.outputs]
     attributes = dict(node.attributes)
-    for body in _bodies(node):
-        inputs = inputs[: body.formal or 1]  # of an If, its condition
-        attributes |= {key: _body(body, node, name, names) for key, value in attributes.items() if value is body}
+    for body in _subgraphs(node):
+        inputs = inputs[: body.num_loop_inputs or 1]  # of an If, its condition
+        attributes |= {
+            key: _subgraph_proto(body, node, name, names) for key, value in attributes.items() if value is body
+        }
     proto = helper.make_node(node.op, inputs, outputs, name=name, domain=node.domain or None, **attributes)
     for key, text in node_metadata(node).items():
         proto.metadata_props.add(key=key, value=text)
     return proto
 
 
-def _bodies(node: Node) -> list[Body]:
-    return [value for value in node.attributes.values() if isinstance(value, Body)]
+def _subgraphs(node: Node) -> list[Subgraph]:
+    return [value for value in node.attributes.values() if isinstance(value, Subgraph)]
 
 
-def _body(body: Body, node: Node, name: str, names: Names) -> onnx.GraphProto:
+def _subgraph_proto(body: Subgraph, node: Node, name: str, names: ValueNames) -> onnx.GraphProto:
     """What a node runs at every step. Values from outside keep their names there: a body sees the graph around it."""
     for index, (given, outer) in enumerate(zip(body.inputs.values(), node.inputs, strict=True)):
-        if index < body.formal:
-            names.give(given, f"{name}/{given.name}")
+        if index < body.num_loop_inputs:
+            names.assign(given, f"{name}/{given.name}")
         elif outer is not None:
-            names.of[given] = names.of[outer]
-    nodes = list(_nodes(body, names))
+            names.by_value[given] = names.by_value[outer]
+    nodes = list(_node_protos(body, names))
     results = {names.unique(f"{name}/{result}"): value for result, value in body.outputs.items()}
-    nodes += [helper.make_node("Identity", [names.of[value]], [result]) for result, value in results.items()]
+    nodes += [helper.make_node("Identity", [names.by_value[value]], [result]) for result, value in results.items()]
     return helper.make_graph(
         nodes,
         f"{name}/body",
-        [_value_info(names.of[x], x.type) for x in list(body.inputs.values())[: body.formal]],
+        [_value_info(names.by_value[x], x.type) for x in list(body.inputs.values())[: body.num_loop_inputs]],
         [_value_info(result, value.type) for result, value in results.items()],
     )
 
 
 def _value_info(name: str, type: TensorType) -> onnx.ValueInfoProto:
-    sizes = [size if isinstance(size, int) else None if is_unnamed(size) else str(size) for size in type.shape]
+    sizes = [size if isinstance(size, int) else None if is_unknown_size(size) else str(size) for size in type.shape]
     return helper.make_tensor_value_info(name, onnx_dtype(type.dtype), sizes)

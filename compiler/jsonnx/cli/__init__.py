@@ -11,15 +11,15 @@ import click
 from . import info, keras, models, specs
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """The commands, on streams that take whatever is written to them."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        open_streams()
+        ensure_standard_streams()
         return super().main(*arguments, **options)
 
 
-def open_streams() -> None:
+def ensure_standard_streams() -> None:
     """Standard streams that exist, and that escape what their encoding lacks.
 
     Where one was closed, the next file opened would get its number, and what is printed.
@@ -33,15 +33,15 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def show_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    if wanted:
+def show_version(context: click.Context, option: click.Parameter, is_set: bool) -> None:
+    if is_set:
         from ..backend import package_version
 
         click.echo(f"jsonnx, version {package_version()}")
         context.exit()
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version",
     is_flag=True,

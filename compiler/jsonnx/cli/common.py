@@ -16,16 +16,16 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..runtime.data_errors import FeedError
 
 if TYPE_CHECKING:
-    from ..pipeline.check import Checked
+    from ..pipeline.check import CheckedSpec
     from ..runtime.weight_files import WeightsReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-INPUT_IS_WRONG, USAGE_IS_WRONG, OUR_BUG, INTERRUPTED = 1, 2, 70, 130
+EXIT_INVALID_INPUT, EXIT_USAGE_ERROR, EXIT_INTERNAL_ERROR, EXIT_INTERRUPTED = 1, 2, 70, 130
 
-A_SEED = click.IntRange(0, (1 << 63) - 1)
-SPEC = click.argument("spec", metavar="SPEC")
-FORMAT = click.option(
+SEED_TYPE = click.IntRange(0, (1 << 63) - 1)
+SPEC_ARGUMENT = click.argument("spec", metavar="SPEC")
+FORMAT_OPTION = click.option(
     "--format",
     "format_",
     type=click.Choice(["text", "json"]),
@@ -33,17 +33,17 @@ FORMAT = click.option(
     show_default=True,
     help="For people, or for programs.",
 )
-PROVIDER = click.option(
+PROVIDER_OPTION = click.option(
     "--provider",
     default="cpu",
     show_default=True,
     metavar="NAME",
     help="Where to run: cpu, cuda, webgpu, ... or auto; `jsonnx providers` lists them.",
 )
-PARTIAL = click.option(
+PARTIAL_OPTION = click.option(
     "--partial", is_flag=True, help="Take what fits of the weights and draw the rest from the seed; a table says which."
 )
-SET = click.option(
+SET_OPTION = click.option(
     "--set",
     "changes",
     multiple=True,
@@ -53,12 +53,12 @@ SET = click.option(
 )
 
 
-SCALE = click.option(
+SCALE_OPTION = click.option(
     "--scale", metavar="NAME", help="One of the spec's scales: its values in the place of the parameters'."
 )
 
 
-def say(text: str) -> None:
+def print_result(text: str) -> None:
     """A result, on standard output. A reader that has gone, as in `| head`, is not our concern."""
     try:
         click.echo(text)
@@ -68,13 +68,13 @@ def say(text: str) -> None:
         raise UsageError("unwritable-file", f"cannot write to standard output: {error.strerror or error}") from error
 
 
-def tell(text: str) -> None:
+def print_status(text: str) -> None:
     """Progress and diagnostics, on standard error. Where that fails there is nobody to tell."""
     with suppress(OSError):
         click.echo(text, err=True)
 
 
-def reported(command: Command) -> Command:
+def handles_errors(command: Command) -> Command:
     """Turns the errors of the pipeline into diagnostics and the promised exit status."""
 
     @wraps(command)
@@ -82,70 +82,76 @@ def reported(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except (CompileError, FeedError) as error:
-            fail(error.diagnostics, kwargs, INPUT_IS_WRONG)
+            exit_with_diagnostics(error.diagnostics, kwargs, EXIT_INVALID_INPUT)
         except UsageError as error:
-            fail([error.diagnostic], kwargs, USAGE_IS_WRONG)
+            exit_with_diagnostics([error.diagnostic], kwargs, EXIT_USAGE_ERROR)
         except KeyboardInterrupt:
-            tell("interrupted")
-            sys.exit(INTERRUPTED)
+            print_status("interrupted")
+            sys.exit(EXIT_INTERRUPTED)
         except MemoryError:
-            fail([Diagnostic("out-of-memory", "this machine has too little memory for it")], kwargs, USAGE_IS_WRONG)
+            exit_with_diagnostics(
+                [Diagnostic("out-of-memory", "this machine has too little memory for it")], kwargs, EXIT_USAGE_ERROR
+            )
         except OSError as error:
-            fail([Diagnostic("system-failure", f"the system refuses: {error}")], kwargs, USAGE_IS_WRONG)
+            exit_with_diagnostics(
+                [Diagnostic("system-failure", f"the system refuses: {error}")], kwargs, EXIT_USAGE_ERROR
+            )
         except Exception as error:
             if os.environ.get("JSONNX_DEBUG"):
                 raise
-            tell(
+            print_status(
                 f"internal error: {type(error).__name__}: {error}\nThis is a bug of jsonnx; JSONNX_DEBUG=1 shows where."
             )
-            sys.exit(OUR_BUG)
+            sys.exit(EXIT_INTERNAL_ERROR)
 
     return run  # type: ignore[return-value]
 
 
-def fail(diagnostics: Sequence[Diagnostic], options: Mapping[str, Any], status: int) -> NoReturn:
+def exit_with_diagnostics(diagnostics: Sequence[Diagnostic], options: Mapping[str, Any], status: int) -> NoReturn:
     with suppress(UsageError):  # standard output may be what is at fault
-        complain(diagnostics, options.get("format_", "text"))
+        print_diagnostics(diagnostics, options.get("format_", "text"))
     sys.exit(status)
 
 
-def complain(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
+def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
     """Diagnostics to standard error; to standard output in a format for programs, as the one document that is there."""
     from ..render.diagnostics import render
 
-    sources = {d.file: _text(d.file) for d in diagnostics if d.file} if format_ == "text" else {}
+    sources = {d.file: _read_source(d.file) for d in diagnostics if d.file} if format_ == "text" else {}
     color = format_ == "text" and sys.stderr.isatty()
-    (tell if format_ == "text" else say)(render(diagnostics, format_, sources=sources, files=files, color=color))
+    (print_status if format_ == "text" else print_result)(
+        render(diagnostics, format_, sources=sources, files=files, color=color)
+    )
 
 
-def _text(file: str) -> str:
+def _read_source(file: str) -> str:
     try:
         return Path(file).read_text("utf-8", errors="replace") if Path(file).is_file() else ""
     except OSError:
         return ""
 
 
-def warn(checked: Checked) -> None:
+def print_warnings(checked: CheckedSpec) -> None:
     """Shows what is doubtful in a spec that is sound."""
     if checked.diagnostics:
-        complain(checked.diagnostics, "text")
+        print_diagnostics(checked.diagnostics, "text")
 
 
-def tell_weights(report: WeightsReport) -> None:
+def print_weights_report(report: WeightsReport) -> None:
     """What is to know of given weights, and what became of them, where that is not all of them."""
     from ..render.tables import weights_text
 
     if report.notices:
-        complain(report.notices, "text")
+        print_diagnostics(report.notices, "text")
     if not report.complete:
-        tell(weights_text(report))
+        print_status(weights_text(report))
 
 
-def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> Checked:
+def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> CheckedSpec:
     """A sound spec at a scale and with changes; warnings are shown. Raises CompileError."""
-    from ..pipeline.check import check
+    from ..pipeline.check import check_spec
 
-    checked = check(spec, changes=changes, scale=scale)
-    checked.sound  # noqa: B018 (raises)
-    warn(checked)
+    checked = check_spec(spec, changes=changes, scale=scale)
+    checked.require  # noqa: B018 (raises)
+    print_warnings(checked)
     return checked

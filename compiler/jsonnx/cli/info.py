@@ -5,45 +5,45 @@ from __future__ import annotations
 import click
 
 from ..core.diagnostics import UsageError
-from .common import FORMAT, reported, say
+from .common import FORMAT_OPTION, handles_errors, print_result
 
 
 @click.command()
 @click.option("-o", "--output", metavar="FILE", help="File to write; standard output where omitted.")
-@reported
+@handles_errors
 def schema(output: str | None) -> None:
     """Print the JSON Schema of specs, for editors and other tools."""
     from ..core.files import write_atomically
-    from ..frontend.schema.editor_schema import schema_text
+    from ..frontend.schema.editor_schema import editor_schema_text
 
     if output:
-        write_atomically(output, schema_text().encode())
+        write_atomically(output, editor_schema_text().encode())
     else:
-        say(schema_text().rstrip("\n"))
+        print_result(editor_schema_text().rstrip("\n"))
 
 
 @click.command()
 @click.argument("type_", metavar="[TYPE]", required=False)
-@reported
+@handles_errors
 def layers(type_: str | None) -> None:
     """Show all layers, or the reference of one."""
     from ..core.diagnostics import suggestion
     from ..layers import LAYERS
-    from ..layers.unsupported import absent
+    from ..layers.unsupported import unsupported_layer
     from ..render.tables import layer_text, layers_text
 
     if type_ is None:
-        say(layers_text())
-    elif type_ in LAYERS.names:
-        say(layer_text(type_))
+        print_result(layers_text())
+    elif type_ in LAYERS.by_name:
+        print_result(layer_text(type_))
     else:
-        near = suggestion(type_, LAYERS.names)
-        raise UsageError(*(absent(type_) or ("unknown-type", f"there is no layer type {type_!r}", near)))
+        near = suggestion(type_, LAYERS.by_name)
+        raise UsageError(*(unsupported_layer(type_) or ("unknown-type", f"there is no layer type {type_!r}", near)))
 
 
 @click.command()
 @click.argument("code", metavar="CODE")
-@reported
+@handles_errors
 def explain(code: str) -> None:
     """Explain an error at length, with an example; or why a layer of Keras is not here."""
     from ..core.diagnostics import suggestion
@@ -55,18 +55,18 @@ def explain(code: str) -> None:
         raise UsageError(
             "unknown-code", f"there is no error {code!r}", suggestion(code, CODES) or "`docs/errors.md` lists them"
         )
-    say(text)
+    print_result(text)
 
 
 @click.command()
-@FORMAT
-@reported
+@FORMAT_OPTION
+@handles_errors
 def providers(format_: str) -> None:
     """Show which providers this machine can run, and how to get the others."""
     import json
 
     from ..render.tables import providers_text
-    from ..runtime.providers import available
+    from ..runtime.providers import provider_availability
 
-    rows = available()
-    say(json.dumps([row._asdict() for row in rows], indent=2) if format_ == "json" else providers_text(rows))
+    rows = provider_availability()
+    print_result(json.dumps([row._asdict() for row in rows], indent=2) if format_ == "json" else providers_text(rows))

@@ -69,7 +69,7 @@ def attr(
     return Attribute(default, doc, bounds, unsupported)
 
 
-class Form(Protocol):
+class Codec(Protocol):
     """How a value of some type is written in JSON, and how it is read."""
 
     def schema(self) -> dict[str, Json]: ...
@@ -77,7 +77,7 @@ class Form(Protocol):
     def write(self, value: Any) -> Json: ...
 
 
-class Plain:
+class ScalarCodec:
     """A JSON scalar that stands for itself."""
 
     def __init__(self, **schema: Json) -> None:
@@ -92,7 +92,7 @@ class Plain:
     write = read
 
 
-class Integer(Plain):
+class IntegerCodec(ScalarCodec):
     """An integer; `3.0` is one as JSON Schema counts, and is read as 3."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Integer(Plain):
         return int(value)
 
 
-class Number(Plain):
+class NumberCodec(ScalarCodec):
     def __init__(self) -> None:
         super().__init__(type="number")
 
@@ -110,14 +110,14 @@ class Number(Plain):
         return float(value)
 
 
-class Optional_:
+class NullableCodec:
     """A value or null."""
 
-    def __init__(self, form: Form) -> None:
-        self.form = form
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
 
     def schema(self) -> dict[str, Json]:
-        inner = self.form.schema()
+        inner = self.codec.schema()
         if isinstance(inner.get("type"), str):
             inner["type"] = [inner["type"], "null"]
             if "enum" in inner:
@@ -128,30 +128,30 @@ class Optional_:
         return {"anyOf": [inner, {"type": "null"}]}
 
     def read(self, value: Json) -> Any:
-        return None if value is None else self.form.read(value)
+        return None if value is None else self.codec.read(value)
 
     def write(self, value: Any) -> Json:
-        return None if value is None else self.form.write(value)
+        return None if value is None else self.codec.write(value)
 
 
-class Array:
+class ArrayCodec:
     """A list of any length, or of exactly `length`."""
 
-    def __init__(self, form: Form, length: int | None = None) -> None:
-        self.form, self.length = form, length
+    def __init__(self, codec: Codec, length: int | None = None) -> None:
+        self.codec, self.length = codec, length
 
     def schema(self) -> dict[str, Json]:
-        schema: dict[str, Json] = {"type": "array", "items": self.form.schema()}
+        schema: dict[str, Json] = {"type": "array", "items": self.codec.schema()}
         return schema if self.length is None else schema | {"minItems": self.length, "maxItems": self.length}
 
     def read(self, value: Json) -> tuple[Any, ...]:
-        return tuple(self.form.read(item) for item in value)
+        return tuple(self.codec.read(item) for item in value)
 
     def write(self, value: Any) -> Json:
-        return [self.form.write(item) for item in value]
+        return [self.codec.write(item) for item in value]
 
 
-class Sizes:
+class SpatialSizesCodec:
     """An integer for every spatial axis, or one integer for all of them, as Keras writes sizes."""
 
     def __init__(self, rank: int) -> None:
@@ -168,20 +168,20 @@ class Sizes:
         return value[0] if len(set(value)) == 1 else list(value)
 
 
-class OneOf:
+class UnionCodec:
     """The first of several forms that the schema of the value fits; used where Keras takes either."""
 
-    def __init__(self, *forms: tuple[Callable[[Json], bool], Form]) -> None:
-        self.forms = forms
+    def __init__(self, *codecs: tuple[Callable[[Json], bool], Codec]) -> None:
+        self.codecs = codecs
 
     def schema(self) -> dict[str, Json]:
-        return {"anyOf": [form.schema() for _, form in self.forms]}
+        return {"anyOf": [form.schema() for _, form in self.codecs]}
 
     def read(self, value: Json) -> Any:
-        return next(form.read(value) for fits, form in self.forms if fits(value))
+        return next(form.read(value) for fits, form in self.codecs if fits(value))
 
     def write(self, value: Any) -> Json:
-        return next(form.write(value) for fits, form in self.forms if fits(value))
+        return next(form.write(value) for fits, form in self.codecs if fits(value))
 
 
 def snake_case(name: str) -> str:
@@ -190,31 +190,36 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 
-B = TypeVar("B", bound="type[Brick]")
+ComponentClass = TypeVar("B", bound="type[Brick]")
 
 
-class Family:
+class Registry:
     """All bricks of one kind, by the names a spec may call them.
 
-    A brick is known by its class name; with `snake` also, and first of all, by that name in snake case; or, where one
+    A brick is known by its class name; with `snake_case_names` also, and first of all, by that name in snake case; or, where one
     is given, by a `name` of its own.
     """
 
-    def __init__(self, kind: str, doc: str, *, snake: bool = True, alone: bool = True) -> None:
-        self.kind, self.doc, self.snake, self.alone = kind, doc, snake, alone
-        self.members: dict[str, type[Brick]] = {}
-        self.names: dict[str, type[Brick]] = {}
+    def __init__(self, kind: str, doc: str, *, snake_case_names: bool = True, allow_bare_names: bool = True) -> None:
+        self.kind, self.doc, self.snake_case_names, self.allow_bare_names = (
+            kind,
+            doc,
+            snake_case_names,
+            allow_bare_names,
+        )
+        self.members: dict[str, type[Component]] = {}
+        self.by_name: dict[str, type[Component]] = {}
 
-    def register(self, *aliases: str, name: str | None = None) -> Callable[[B], B]:
+    def register(self, *aliases: str, name: str | None = None) -> Callable[[ComponentClass], ComponentClass]:
         """A class decorator that adds a brick, under more names if given."""
         own = name
 
-        def add(cls: B) -> B:
+        def add(cls: ComponentClass) -> ComponentClass:
             name = own or cls.__name__.rstrip("_")
-            cls.type_name = (aliases[0] if aliases else snake_case(name)) if self.snake else name
+            cls.type_name = (aliases[0] if aliases else snake_case(name)) if self.snake_case_names else name
             self.members[cls.type_name] = cls
-            for known in (cls.type_name, *aliases, *((snake_case(name),) if self.snake else ()), name):
-                self.names.setdefault(known, cls)
+            for known in (cls.type_name, *aliases, *((snake_case(name),) if self.snake_case_names else ()), name):
+                self.by_name.setdefault(known, cls)
             return cls
 
         return add
@@ -222,18 +227,20 @@ class Family:
     def sort(self) -> None:
         """Orders the members by name, so that no output depends on the order of imports."""
         self.members = dict(sorted(self.members.items()))
-        self.names = dict(sorted(self.names.items()))
+        self.by_name = dict(sorted(self.by_name.items()))
 
-    def plain_names(self) -> list[str]:
+    def bare_names(self) -> list[str]:
         """The names that alone are a whole brick, if any are: those whose attributes all have defaults."""
-        return [name for name, brick in self.names.items() if self.alone and not brick.required()]
+        return [
+            name for name, brick in self.by_name.items() if self.allow_bare_names and not brick.required_attributes()
+        ]
 
-    def __iter__(self) -> Iterator[type[Brick]]:
+    def __iter__(self) -> Iterator[type[Component]]:
         return iter(self.members.values())
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attr,))
-class Brick:
+class Component:
     """A frozen value with declared attributes, read from JSON and written back.
 
     A class that sets an inherited attribute to a plain value settles it: it can no longer be given.
@@ -242,9 +249,9 @@ class Brick:
     """
 
     type_name: ClassVar[str] = ""
-    tagged: ClassVar[bool] = True
+    has_type_key: ClassVar[bool] = True
     attributes: ClassVar[dict[str, Attribute]] = {}
-    _forms: ClassVar[dict[str, Form] | None] = None
+    _codecs: ClassVar[dict[str, Codec] | None] = None
 
     def __init_subclass__(cls) -> None:
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
@@ -255,15 +262,15 @@ class Brick:
             inherited = {name: value for name, value in inherited.items() if name not in vars(base)}
             inherited |= vars(base).get("attributes", {}) if base is not cls else {}
         cls.attributes = inherited | own
-        cls._forms = None
+        cls._codecs = None
 
-    def __init__(self, **given: Any) -> None:
-        forms = self.forms()
-        for name in given:
+    def __init__(self, **values: Any) -> None:
+        forms = self.codecs()
+        for name in values:
             if name not in forms:
                 raise TypeError(f"{self.type_name} has no attribute {name!r}")
         for name, attribute in self.attributes.items():
-            value = given.get(name, attribute.default)
+            value = values.get(name, attribute.default)
             if value is REQUIRED:
                 raise TypeError(f"{self.type_name} needs {name!r}")
             object.__setattr__(self, name, forms[name].read(value))
@@ -272,15 +279,17 @@ class Brick:
         raise AttributeError(f"{self.type_name} is frozen")
 
     @classmethod
-    def forms(cls) -> dict[str, Form]:
+    def codecs(cls) -> dict[str, Codec]:
         """The form of every attribute, made from its type hint."""
-        if cls._forms is None:
-            hints = {name: (base.__module__, hint) for base in cls.__mro__[::-1] for name, hint in _own_hints(base)}
-            cls._forms = {name: _form_of_text(*hints[name]) for name in cls.attributes}
-        return cls._forms
+        if cls._codecs is None:
+            hints = {
+                name: (base.__module__, hint) for base in cls.__mro__[::-1] for name, hint in _own_annotations(base)
+            }
+            cls._codecs = {name: _codec_for_annotation(*hints[name]) for name in cls.attributes}
+        return cls._codecs
 
     @classmethod
-    def required(cls) -> list[str]:
+    def required_attributes(cls) -> list[str]:
         return [name for name, attribute in cls.attributes.items() if attribute.default is REQUIRED]
 
     @classmethod
@@ -291,14 +300,14 @@ class Brick:
     @classmethod
     def schema(cls) -> dict[str, Json]:
         """The JSON Schema of the object form."""
-        properties: dict[str, Json] = {"type": {"const": cls.type_name}} if cls.tagged else {}
-        for name, form in cls.forms().items():
+        properties: dict[str, Json] = {"type": {"const": cls.type_name}} if cls.has_type_key else {}
+        for name, form in cls.codecs().items():
             properties[name] = _attribute_schema(cls.attributes[name], form)
         return {
             "type": "object",
             "description": cls.summary(),
             "properties": properties,
-            "required": [*(["type"] if cls.tagged else []), *cls.required()],
+            "required": [*(["type"] if cls.has_type_key else []), *cls.required_attributes()],
             "additionalProperties": False,
         }
 
@@ -313,33 +322,33 @@ class Brick:
 
     def to_json(self) -> dict[str, Json]:
         """The object form with defaults left out."""
-        written: dict[str, Json] = {"type": self.type_name} if self.tagged else {}
-        for name, form in self.forms().items():
+        written: dict[str, Json] = {"type": self.type_name} if self.has_type_key else {}
+        for name, form in self.codecs().items():
             value = getattr(self, name)
             default = self.attributes[name].default
             if default is REQUIRED or value != form.read(default):
                 written[name] = form.write(value)
         return written
 
-    def but(self, **changed: Any) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """A copy with some attributes changed."""
         copy = object.__new__(type(self))
-        for name, value in (vars(self) | changed).items():
+        for name, value in (vars(self) | changes).items():
             object.__setattr__(copy, name, value)
         return copy
 
 
-def _attribute_schema(attribute: Attribute, form: Form) -> dict[str, Json]:
+def _attribute_schema(attribute: Attribute, codec: Codec) -> dict[str, Json]:
     if attribute.unsupported is not None:
         return {"const": attribute.default, "description": f"{attribute.doc} {attribute.unsupported}"}
-    schema = _bounded(form.schema(), attribute.bounds)
+    schema = _with_bounds(codec.schema(), attribute.bounds)
     schema["description"] = attribute.doc
     if attribute.default is not REQUIRED:
-        schema["default"] = form.write(form.read(attribute.default))
+        schema["default"] = codec.write(codec.read(attribute.default))
     return schema
 
 
-def _bounded(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, Json]:
+def _with_bounds(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, Json]:
     """The schema with bounds on every number in it."""
     if not bounds:
         return schema
@@ -348,85 +357,85 @@ def _bounded(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, 
         schema = schema | dict(bounds)
     for inside in ("items", "additionalProperties"):
         if isinstance(schema.get(inside), dict):
-            schema = schema | {inside: _bounded(schema[inside], bounds)}
+            schema = schema | {inside: _with_bounds(schema[inside], bounds)}
     if "anyOf" in schema:
-        schema = schema | {"anyOf": [_bounded(option, bounds) for option in schema["anyOf"]]}
+        schema = schema | {"anyOf": [_with_bounds(option, bounds) for option in schema["anyOf"]]}
     return schema
 
 
-class BrickForm:
+class ComponentCodec:
     """A brick of a family: its name alone, or an object with `type` and attributes."""
 
-    def __init__(self, family: Family) -> None:
-        self.family = family
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
 
     def schema(self) -> dict[str, Json]:
-        return {"$ref": f"#/$defs/{self.family.kind}"}
+        return {"$ref": f"#/$defs/{self.registry.kind}"}
 
-    def read(self, value: Json) -> Brick:
-        if isinstance(value, Brick):
+    def read(self, value: Json) -> Component:
+        if isinstance(value, Component):
             return value
         if isinstance(value, str):
-            return self.family.names[value]()
-        return self.family.names[value["type"]](**{name: item for name, item in value.items() if name != "type"})
+            return self.registry.by_name[value]()
+        return self.registry.by_name[value["type"]](**{name: item for name, item in value.items() if name != "type"})
 
-    def write(self, value: Brick) -> Json:
+    def write(self, value: Component) -> Json:
         written = value.to_json()
-        return written["type"] if len(written) == 1 and written["type"] in self.family.plain_names() else written
+        return written["type"] if len(written) == 1 and written["type"] in self.registry.bare_names() else written
 
 
-class SectionForm:
+class SectionCodec:
     """An untagged brick: an object with its attributes."""
 
-    def __init__(self, section: type[Brick]) -> None:
+    def __init__(self, section: type[Component]) -> None:
         self.section = section
 
     def schema(self) -> dict[str, Json]:
         return self.section.schema()
 
-    def read(self, value: Json) -> Brick:
-        return value if isinstance(value, Brick) else self.section(**value)
+    def read(self, value: Json) -> Component:
+        return value if isinstance(value, Component) else self.section(**value)
 
-    def write(self, value: Brick) -> Json:
+    def write(self, value: Component) -> Json:
         return value.to_json()
 
 
-SCALARS: dict[Any, Callable[[], Form]] = {
-    int: Integer,
-    float: Number,
-    bool: lambda: Plain(type="boolean"),
-    str: lambda: Plain(type="string"),
+SCALAR_CODECS: dict[Any, Callable[[], Codec]] = {
+    int: IntegerCodec,
+    float: NumberCodec,
+    bool: lambda: ScalarCodec(type="boolean"),
+    str: lambda: ScalarCodec(type="string"),
 }
 
 
-def _own_hints(base: type) -> Iterable[tuple[str, str]]:
+def _own_annotations(base: type) -> Iterable[tuple[str, str]]:
     return vars(base).get("__annotations__", {}).items()
 
 
 @cache
-def _form_of_text(module: str, hint: str) -> Form:
+def _codec_for_annotation(module: str, hint: str) -> Codec:
     """The form of a hint as it stands in a module. Many bricks share one: evaluating each anew, as typing does, took a
     third of the time of a validation."""
-    return form_of(eval(hint, vars(sys.modules[module])) if isinstance(hint, str) else hint)
+    return codec_for(eval(hint, vars(sys.modules[module])) if isinstance(hint, str) else hint)
 
 
-def form_of(hint: Any) -> Form:
+def codec_for(hint: Any) -> Codec:
     """The JSON form of a type hint: scalars, Literal, X | None, tuples, brick families, Annotated[..., form]."""
-    if hint in SCALARS:
-        return SCALARS[hint]()
+    if hint in SCALAR_CODECS:
+        return SCALAR_CODECS[hint]()
     origin, arguments = get_origin(hint), type_arguments(hint)
     if origin is Annotated:
-        return cast(Form, arguments[1])
+        return cast(Codec, arguments[1])
     if origin is Literal:
-        return Plain(type="string", enum=list(arguments))
+        return ScalarCodec(type="string", enum=list(arguments))
     if origin in (Union, pytypes.UnionType) and type(None) in arguments:
         (inner,) = (argument for argument in arguments if argument is not type(None))
-        return Optional_(form_of(inner))
+        return NullableCodec(codec_for(inner))
     if origin is tuple:
-        return Array(form_of(arguments[0]), None if arguments[-1] is Ellipsis else len(arguments))
+        return ArrayCodec(codec_for(arguments[0]), None if arguments[-1] is Ellipsis else len(arguments))
     family = getattr(hint, "family", None)
-    if isinstance(family, Family):
-        return BrickForm(family)
-    if isinstance(hint, type) and issubclass(hint, Brick) and not hint.tagged:
-        return SectionForm(hint)
+    if isinstance(family, Registry):
+        return ComponentCodec(family)
+    if isinstance(hint, type) and issubclass(hint, Component) and not hint.has_type_key:
+        return SectionCodec(hint)
     raise TypeError(f"no JSON form for {hint!r}")

@@ -86,46 +86,48 @@ class UsageError(Exception):
         super().__init__(str(self.diagnostic))
 
 
-Locate = Callable[[JsonPath, bool], Position | None]
+Locator = Callable[[JsonPath, bool], Position | None]
 """Finds the place of the value at a path, or, given True, of its key."""
 
 
-class Origin(NamedTuple):
+class SourceLocation(NamedTuple):
     """Where something was written that stages see elsewhere: the place, what else belongs to it, and which of the parts
     it is that were made from that place."""
 
     path: JsonPath
     notes: tuple[tuple[JsonPath, str], ...] = ()
-    part: Hashable = None
+    instance: Hashable = None
 
 
-Trace = Callable[[JsonPath, bool], Origin]
+SourceMap = Callable[[JsonPath, bool], SourceLocation]
 """Finds the origin of the value at a path, or, given True, of its key."""
 
 
-def untraced(path: JsonPath, key: bool) -> Origin:
+def identity_source_map(path: JsonPath, key: bool) -> SourceLocation:
     """Everything stands where it was written."""
-    return Origin(path)
+    return SourceLocation(path)
 
 
 class Report:
     """Collects the faults of one document and gives each its place in the file.
 
-    `errors(path)` answers whether anything at or below a path is already known to be wrong, so that later stages stay
+    `has_errors(path)` answers whether anything at or below a path is already known to be wrong, so that later stages stay
     silent about what follows from it: one error a cause. Where the document was made from another one, `trace` leads
     to what was written; a fault that several parts share which were made from one place is told of the first.
     """
 
-    def __init__(self, file: str | None = None, locate: Locate | None = None, trace: Trace | None = None) -> None:
+    def __init__(
+        self, file: str | None = None, locator: Locator | None = None, source_map: SourceMap | None = None
+    ) -> None:
         self.file = file
-        self._locate: Locate = locate or (lambda path, key: None)
-        self._trace: Trace = trace or untraced
-        self._first: dict[tuple[JsonPath, str], Hashable] = {}
-        self._settled: set[JsonPath] = set()
-        self._settled_here: set[JsonPath] = set()
-        self._found: dict[tuple[JsonPath, str, str], Diagnostic] = {}
-        self._wrong: set[JsonPath] = set()
-        self._guesses = 50_000
+        self._locator: Locator = locator or (lambda path, key: None)
+        self._source_map: SourceMap = source_map or identity_source_map
+        self._first_instances: dict[tuple[JsonPath, str], Hashable] = {}
+        self._reported_locations: set[JsonPath] = set()
+        self._suppressed_paths: set[JsonPath] = set()
+        self._diagnostics: dict[tuple[JsonPath, str, str], Diagnostic] = {}
+        self._invalid_paths: set[JsonPath] = set()
+        self._suggestion_budget = 50_000
 
     def add(
         self,
@@ -140,67 +142,71 @@ class Report:
     ) -> None:
         """Record a fault; a second one with the same path, code and message is dropped."""
         if severity == "error":
-            self.spoil(path)
-        origin = self._trace(path, at_key)
+            self.mark_invalid(path)
+        origin = self._source_map(path, at_key)
         place = origin.path
-        told = place in self._settled or any(path[:length] in self._settled_here for length in range(1, len(path) + 1))
-        if told or self._first.setdefault((place, code), origin.part) != origin.part:
+        told = place in self._reported_locations or any(
+            path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
+        )
+        if told or self._first_instances.setdefault((place, code), origin.instance) != origin.instance:
             return
-        line, column = self._locate(place, at_key) or (None, None)
+        line, column = self._locator(place, at_key) or (None, None)
         made = Diagnostic(code, message, path_text(place), self.file, line, column, help, severity)
-        traced = [*((self._trace(where, False).path, text) for where, text in notes), *origin.notes]
-        made = replace(made, notes=tuple(self._note(where, text) for where, text in traced))
-        self._found.setdefault((place, code, message), made)
+        traced = [*((self._source_map(where, False).path, text) for where, text in notes), *origin.notes]
+        made = replace(made, notes=tuple(self._note_at(where, text) for where, text in traced))
+        self._diagnostics.setdefault((place, code, message), made)
 
-    def spoil(self, path: JsonPath) -> None:
+    def mark_invalid(self, path: JsonPath) -> None:
         """What stands at a path is wrong, for a reason that is told elsewhere."""
-        self._wrong.update(path[:length] for length in range(len(path) + 1))
+        self._invalid_paths.update(path[:length] for length in range(len(path) + 1))
 
-    def derived(self, trace: Trace, wrong: Iterable[JsonPath]) -> Report:
+    def child(self, source_map: SourceMap, invalid_paths: Iterable[JsonPath]) -> Report:
         """A report on a document made from this one's: it tells the same and more, but no more of the places that are
-        complained of. `wrong` are the paths in that document that are wrong for what is told here."""
-        made = Report(self.file, self._locate, trace)
-        made._settled = {path for (path, _, _), known in self._found.items() if known.severity == "error"}
-        made._settled_here = set(wrong)
-        for path in made._settled_here:
-            made.spoil(path)
-        made._found = dict(self._found)
+        complained of. `invalid_paths` are the paths in that document that are wrong for what is told here."""
+        made = Report(self.file, self._locator, source_map)
+        made._reported_locations = {
+            path for (path, _, _), known in self._diagnostics.items() if known.severity == "error"
+        }
+        made._suppressed_paths = set(invalid_paths)
+        for path in made._suppressed_paths:
+            made.mark_invalid(path)
+        made._diagnostics = dict(self._diagnostics)
         return made
 
-    def include(self, derived: Report) -> None:
+    def merge(self, child: Report) -> None:
         """Tell what a derived report tells."""
-        self._found |= derived._found
-        if derived.errors():
-            self.spoil(())
+        self._diagnostics |= child._diagnostics
+        if child.has_errors():
+            self.mark_invalid(())
 
-    def _note(self, path: JsonPath, message: str) -> Note:
-        line, column = self._locate(path, False) or (None, None)
+    def _note_at(self, path: JsonPath, message: str) -> Note:
+        line, column = self._locator(path, False) or (None, None)
         return Note(message, path_text(path), self.file, line, column)
 
-    def errors(self, below: JsonPath = ()) -> bool:
-        return below in self._wrong
+    def has_errors(self, below: JsonPath = ()) -> bool:
+        return below in self._invalid_paths
 
-    def suggestion(self, wrong: str, known: Collection[str]) -> str | None:
+    def suggestion(self, misspelled: str, known: Collection[str]) -> str | None:
         """As the function, but no more once it took long: a document may have any number of faults."""
-        self._guesses -= len(known)
-        return suggestion(wrong, known) if self._guesses >= 0 else None
+        self._suggestion_budget -= len(known)
+        return suggestion(misspelled, known) if self._suggestion_budget >= 0 else None
 
     def __iter__(self) -> Iterator[Diagnostic]:
         """In the order of the file."""
-        return iter(sorted(self._found.values(), key=lambda d: (d.line or 0, d.column or 0)))
+        return iter(sorted(self._diagnostics.values(), key=lambda d: (d.line or 0, d.column or 0)))
 
     def raise_errors(self) -> None:
         """Raises CompileError where there is an error."""
-        if self.errors():
+        if self.has_errors():
             raise CompileError(self)
 
 
-def suggestion(wrong: str, known: Iterable[str]) -> str | None:
+def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
     """`did you mean 'units'?`, where a known word is near: in spelling, by its initials, or as the only longer one."""
     by_lower: dict[str, str] = {}
     for word in known:
         by_lower.setdefault(word.lower(), word)
-    lower = wrong[:100].lower()
+    lower = misspelled[:100].lower()
     near = get_close_matches(lower, by_lower, n=1, cutoff=0.6)
     if not near:
         near = [word for word in by_lower if len(lower) > 1 and lower == "".join(part[:1] for part in word.split("_"))]
@@ -209,7 +215,7 @@ def suggestion(wrong: str, known: Iterable[str]) -> str | None:
     return f"did you mean {by_lower[near[0]]!r}?" if len(near) == 1 else None
 
 
-def listed(words: Iterable[object], limit: int = 12) -> str:
+def quoted_or_list(words: Iterable[object], limit: int = 12) -> str:
     """A list for a message: `'a', 'b' or 'c'`."""
     shown = [repr(word) for word in words]
     if len(shown) > limit:

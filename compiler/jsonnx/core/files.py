@@ -11,7 +11,7 @@ from typing import IO
 
 from .diagnostics import UsageError
 
-TEMPORARY = ".jsonnx-{}.tmp"
+TEMPORARY_NAME = ".jsonnx-{}.tmp"
 
 
 class UnsafePath(ValueError):
@@ -33,7 +33,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             return
         if mode is not None:  # a link stays one: /dev/stdout may lead to a file
             target = Path(os.path.realpath(target))
-        temporary = target.with_name(TEMPORARY.format(os.urandom(4).hex()))
+        temporary = target.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
         try:
             _write_through(temporary, data)
             if mode is not None:  # what its owner made private stays so
@@ -44,18 +44,18 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             raise
         _sync_folder(target.parent)
     except (OSError, ValueError) as error:
-        raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {reason(error)}") from error
+        raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {error_reason(error)}") from error
 
 
-def spare(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
+def refuse_overwrite(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
     """Raises UsageError where a file that is read would be written over."""
     read = {os.path.realpath(path) for path in inputs}
     for path in outputs:
-        if os.path.realpath(path) in read or _same(path, read):
+        if os.path.realpath(path) in read or _is_same_file(path, read):
             raise UsageError("is-an-input", f"{str(path)!r} is read by this command", "write somewhere else: -o")
 
 
-def _same(path: Path, others: Iterable[str]) -> bool:
+def _is_same_file(path: Path, others: Iterable[str]) -> bool:
     """Whether a file is one of the others under another name: by a hard link, or by case."""
     return os.path.isfile(path) and any(os.path.isfile(other) and path.samefile(other) for other in others)
 
@@ -77,13 +77,13 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def sweep(folder: Path) -> None:
+def remove_temporary_files(folder: Path) -> None:
     """Remove what writers that were killed have left."""
-    for path in folder.glob(TEMPORARY.format("*")):
+    for path in folder.glob(TEMPORARY_NAME.format("*")):
         path.unlink(missing_ok=True)
 
 
-def reason(error: Exception) -> str:
+def error_reason(error: Exception) -> str:
     """What the operating system says, as a clause of a sentence."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[0].lower() + text[1:]
@@ -92,9 +92,9 @@ def reason(error: Exception) -> str:
 def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
     """A regular file that the user named. Raises UsageError `unreadable-file`."""
     try:
-        return _regular(os.open(path, _READ))
+        return _open_regular_file(os.open(path, _READ_FLAGS))
     except (OSError, ValueError) as error:
-        raise UsageError("unreadable-file", f"cannot read {os.fspath(path)!r}: {reason(error)}") from error
+        raise UsageError("unreadable-file", f"cannot read {os.fspath(path)!r}: {error_reason(error)}") from error
 
 
 def open_beneath(folder: Path, relative: str) -> IO[bytes]:
@@ -102,16 +102,20 @@ def open_beneath(folder: Path, relative: str) -> IO[bytes]:
 
     Raises UnsafePath where the path is absolute, climbs or passes a symbolic link; UsageError where it cannot be read.
     """
-    parts = _parts(relative)
+    parts = _safe_path_parts(relative)
     try:
-        return _regular(_descend(folder, parts) if os.open in os.supports_dir_fd else _walk(folder, parts))
+        return _open_regular_file(
+            _open_by_dir_fd(folder, parts) if os.open in os.supports_dir_fd else _open_by_path(folder, parts)
+        )
     except (OSError, ValueError) as error:
         if isinstance(error, UnsafePath):
             raise
-        raise UsageError("unreadable-file", f"cannot read {shown(folder / relative)!r}: {reason(error)}") from error
+        raise UsageError(
+            "unreadable-file", f"cannot read {display_path(folder / relative)!r}: {error_reason(error)}"
+        ) from error
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path as a person would write it here."""
     try:
         return str(path.relative_to(Path.cwd()))
@@ -120,11 +124,11 @@ def shown(path: Path) -> str:
 
 
 # Not to block on a pipe, not to follow a link that was put there after the check.
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW_FLAG = getattr(os, "O_NOFOLLOW", 0)
 
 
-def _parts(relative: str) -> list[str]:
+def _safe_path_parts(relative: str) -> list[str]:
     parts = [part for part in re.split(r"[/\\]" if os.name == "nt" else "/", relative) if part not in ("", ".")]
     absolute = os.path.isabs(relative) or os.path.splitdrive(relative)[0] or relative.startswith(("/", "\\", "~"))
     if absolute or ".." in parts or "\0" in relative or not parts:
@@ -132,15 +136,15 @@ def _parts(relative: str) -> list[str]:
     return parts
 
 
-def _descend(folder: Path, parts: list[str]) -> int:
+def _open_by_dir_fd(folder: Path, parts: list[str]) -> int:
     """Open the last part, step by step, so that nobody can swap a folder for a link in between."""
     here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts[:-1]:
-            below = _open_at(here, part, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
+            below = _open_at(here, part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW_FLAG)
             os.close(here)
             here = below
-        return _open_at(here, parts[-1], _READ | _NO_LINK)
+        return _open_at(here, parts[-1], _READ_FLAGS | _NO_FOLLOW_FLAG)
     finally:
         os.close(here)
 
@@ -154,16 +158,16 @@ def _open_at(folder: int, name: str, flags: int) -> int:
         raise
 
 
-def _walk(folder: Path, parts: list[str]) -> int:
+def _open_by_path(folder: Path, parts: list[str]) -> int:
     path = folder
     for part in parts:
         path = path / part
         if path.is_symlink():
             raise UnsafePath(f"{part!r} is a symbolic link")
-    return os.open(path, _READ)
+    return os.open(path, _READ_FLAGS)
 
 
-def _regular(handle: int) -> IO[bytes]:
+def _open_regular_file(handle: int) -> IO[bytes]:
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("it is not a regular file")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import overload
 
-COUNTED = "counted/"
+DATA_DEPENDENT = "counted/"
 """What the name of a size begins with that the data decide, and that is the same wherever it stands."""
 
 
@@ -28,11 +28,11 @@ class Size:
 
     def __add__(self, other: Dim) -> Dim:
         if isinstance(other, int):
-            return _size(dict(self.terms), self.offset + other)
+            return _canonical_dim(dict(self.terms), self.offset + other)
         merged = dict(self.terms)
         for symbol, factor in other.terms:
             merged[symbol] = merged.get(symbol, 0) + factor
-        return _size(merged, self.offset + other.offset)
+        return _canonical_dim(merged, self.offset + other.offset)
 
     __radd__ = __add__
 
@@ -47,14 +47,14 @@ class Size:
 
     def __mul__(self, other: Dim) -> Dim:
         if isinstance(other, int):
-            return _size({symbol: factor * other for symbol, factor in self.terms}, self.offset * other)
+            return _canonical_dim({symbol: factor * other for symbol, factor in self.terms}, self.offset * other)
         return Size.named("*".join(sorted((self._atom(), other._atom()))))
 
     __rmul__ = __mul__
 
     def __floordiv__(self, divisor: int) -> Dim:
         if all(factor % divisor == 0 for _, factor in self.terms):
-            return _size({symbol: factor // divisor for symbol, factor in self.terms}, self.offset // divisor)
+            return _canonical_dim({symbol: factor // divisor for symbol, factor in self.terms}, self.offset // divisor)
         return Size.named(f"{self._atom()}//{divisor}")
 
     def _atom(self) -> str:
@@ -81,7 +81,7 @@ BATCH = Size.named("batch")
 """The first axis of every tensor of a network, never written in a spec."""
 
 
-def _size(terms: dict[str, int], offset: int) -> Dim:
+def _canonical_dim(terms: dict[str, int], offset: int) -> Dim:
     kept = tuple(sorted((symbol, factor) for symbol, factor in terms.items() if factor))
     return Size(kept, offset) if kept else offset
 
@@ -125,11 +125,11 @@ class TensorType:
     def rank(self) -> int:
         return len(self.shape)
 
-    def is_fixed(self, *axes: int) -> bool:
+    def is_static(self, *axes: int) -> bool:
         """Whether the sizes of these axes (of all, without arguments) are known numbers."""
         return all(isinstance(self.shape[axis], int) for axis in axes or range(self.rank))
 
-    def fixed(self, axis: int) -> int:
+    def static_size(self, axis: int) -> int:
         """The size of an axis as a number; ShapeError where it is symbolic."""
         size = self.shape[axis]
         require(isinstance(size, int), f"needs a fixed size on axis {axis % self.rank}, got {self}")

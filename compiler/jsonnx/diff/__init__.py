@@ -4,7 +4,7 @@ Comes in: two typed networks with what their layers cost. Goes out: `Comparison`
 defaults that were spelled out are no difference: they are gone by the time a network is typed.
 """
 
-from .changes import Comparison, compared
-from .matching import Cost, Side
+from .changes import Comparison, compare_networks
+from .matching import ComparedNetwork, LayerCost
 
-__all__ = ["Comparison", "Cost", "Side", "compared"]
+__all__ = ["Comparison", "LayerCost", "ComparedNetwork", "compare_networks"]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..core.components import Brick, Json
-from ..frontend.formatter import reading_order
+from ..core.components import Component, Json
+from ..frontend.formatter import attribute_order
 from ..frontend.network import Call
 from ..training.section import Training
-from .matching import Cost, Matches, Side, kind_of
-from .signature import SignatureChange, renamed_sizes, signature_changes, todays_sizes
+from .matching import ComparedNetwork, LayerCost, LayerMatches, type_name_of
+from .signature import SignatureChange, signature_changes, size_renames, type_text_with_sizes
 
 
 class Change(NamedTuple):
@@ -24,35 +24,35 @@ class Change(NamedTuple):
         return bool(self.old != self.new)
 
 
-SAME = Change(None, None)
+NO_CHANGE = Change(None, None)
 
 
 @dataclass(frozen=True)
 class LayerChange:
-    """A layer that was added (`old` is None), removed (`new` is None), or that differs in some of the rest."""
+    """A layer that was added (`old_calls` is None), removed (`new_calls` is None), or that differs in some of the rest."""
 
     old: str | None
     new: str | None
     type: Change
     arguments: Mapping[str, Change] = field(default_factory=dict)
-    sources: Change = SAME
-    weights_of: Change = SAME
-    shapes: Change = SAME
-    parameters: Change = SAME
-    macs: Change = SAME
+    sources: Change = NO_CHANGE
+    weights_of: Change = NO_CHANGE
+    shapes: Change = NO_CHANGE
+    parameters: Change = NO_CHANGE
+    macs: Change = NO_CHANGE
 
     @property
-    def is_one(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether there is anything to tell."""
         changes = (self.type, self.sources, self.weights_of, self.shapes, self.parameters, self.macs)
         return self.old != self.new or bool(self.arguments) or any(changes)
 
 
-class Weights(NamedTuple):
+class WeightChanges(NamedTuple):
     """How the old weights do in the new network, by their names there: what goes in as it is, under another name, what
     is of another shape, and what is missing; and by their old names those that nothing takes."""
 
-    fitting: list[str]
+    unchanged: list[str]
     renamed: dict[str, str]
     reshaped: dict[str, Change]
     missing: list[str]
@@ -64,36 +64,36 @@ class Comparison:
     layers: list[LayerChange]
     signature: list[SignatureChange]
     training: dict[str, Change]
-    weights: Weights
+    weights: WeightChanges
     parameters: Change
     macs: Change
 
     @property
-    def breaks(self) -> bool:
+    def breaks_signature(self) -> bool:
         """Whether programs that run the old model have to change."""
         return any(change.breaks for change in self.signature)
 
     @property
-    def is_none(self) -> bool:
+    def is_empty(self) -> bool:
         return not (self.layers or self.signature or self.training)
 
 
-def compared(old: Side, new: Side) -> Comparison:
+def compare_networks(old: ComparedNetwork, new: ComparedNetwork) -> Comparison:
     """Every difference in meaning."""
-    matches = Matches(old, new)
-    symbols = todays_sizes(old.typed, new.typed, matches)
-    layers = [change for change in _layers(old, new, matches, symbols) if change.is_one]
+    matches = LayerMatches(old, new)
+    symbols = size_renames(old.typed, new.typed, matches)
+    layers = [change for change in _layer_changes(old, new, matches, symbols) if change.has_changes]
     return Comparison(
         layers,
         signature_changes(old, new, matches, symbols),
-        dict(_training(old.network.training, new.network.training)),
-        _weights(old, new, matches),
+        dict(_training_changes(old.network.training, new.network.training)),
+        _weight_changes(old, new, matches),
         Change(*(sum(cost.parameters for cost in side.costs.values()) for side in (old, new))),
-        Change(*(_sum([cost.macs for cost in side.costs.values()]) for side in (old, new))),
+        Change(*(_sum_or_none([cost.macs for cost in side.costs.values()]) for side in (old, new))),
     )
 
 
-def _sum(numbers: list[int | None]) -> int | None:
+def _sum_or_none(numbers: list[int | None]) -> int | None:
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
 
@@ -101,99 +101,106 @@ def _sum(numbers: list[int | None]) -> int | None:
 # -- layers ------------------------------------------------------------------------------------------------------------
 
 
-def _layers(old: Side, new: Side, matches: Matches, symbols: Mapping[str, str]) -> Iterator[LayerChange]:
+def _layer_changes(
+    old: ComparedNetwork, new: ComparedNetwork, matches: LayerMatches, symbols: Mapping[str, str]
+) -> Iterator[LayerChange]:
     """In the order of the new network; what was removed stands where it was."""
-    place = {name: index for index, name in enumerate(matches.old)}
-    removed = [name for name in matches.old if name not in matches.now][::-1]
-    for name, call in matches.new.items():
-        before = matches.before.get(name)
+    place = {name: index for index, name in enumerate(matches.old_calls)}
+    removed = [name for name in matches.old_calls if name not in matches.new_names][::-1]
+    for name, call in matches.new_calls.items():
+        before = matches.old_names.get(name)
         while before is not None and removed and place[removed[-1]] < place[before]:
-            yield _removed(old, matches.old[removed.pop()])
+            yield _removed_layer(old, matches.old_calls[removed.pop()])
         if before is None:
-            yield _added(new, call)
+            yield _added_layer(new, call)
         else:
-            yield _changed(old, new, matches.old[before], call, matches, symbols)
+            yield _changed_layer(old, new, matches.old_calls[before], call, matches, symbols)
     while removed:
-        yield _removed(old, matches.old[removed.pop()])
+        yield _removed_layer(old, matches.old_calls[removed.pop()])
 
 
-NOTHING = Cost(0, 0)
+ZERO_COST = LayerCost(0, 0)
 
 
-def _added(side: Side, call: Call) -> LayerChange:
-    cost = side.costs.get(call.name, NOTHING)
+def _added_layer(side: ComparedNetwork, call: Call) -> LayerChange:
+    cost = side.costs.get(call.name, ZERO_COST)
     return LayerChange(
         None,
         call.name,
-        Change(None, kind_of(call)),
-        {name: Change(None, value) for name, value in _written(call).items()},
+        Change(None, type_name_of(call)),
+        {name: Change(None, value) for name, value in _explicit_arguments(call).items()},
         Change(None, call.sources),
-        Change(None, _borrowed(call)),
-        Change(None, _shapes(side, call)),
+        Change(None, _shared_weights_owner(call)),
+        Change(None, _shape_texts(side, call)),
         Change(0, cost.parameters),
         Change(0, cost.macs),
     )
 
 
-def _removed(side: Side, call: Call) -> LayerChange:
-    made = _added(side, call)
+def _removed_layer(side: ComparedNetwork, call: Call) -> LayerChange:
+    made = _added_layer(side, call)
     turned = {name: Change(*change[::-1]) for name, change in vars(made).items() if isinstance(change, Change)}
     return LayerChange(
         call.name, None, arguments={name: Change(*change[::-1]) for name, change in made.arguments.items()}, **turned
     )
 
 
-def _changed(
-    old: Side, new: Side, before: Call, after: Call, matches: Matches, symbols: Mapping[str, str]
+def _changed_layer(
+    old: ComparedNetwork,
+    new: ComparedNetwork,
+    before: Call,
+    after: Call,
+    matches: LayerMatches,
+    symbols: Mapping[str, str],
 ) -> LayerChange:
-    cost, now = old.costs.get(before.name, NOTHING), new.costs.get(after.name, NOTHING)
-    same = matches.sources(before) == after.sources
-    owner = _borrowed(before)
+    cost, now = old.costs.get(before.name, ZERO_COST), new.costs.get(after.name, ZERO_COST)
+    same = matches.translated_sources(before) == after.sources
+    owner = _shared_weights_owner(before)
     return LayerChange(
         before.name,
         after.name,
-        Change(kind_of(before), kind_of(after)),
-        _arguments(before, after),
+        Change(type_name_of(before), type_name_of(after)),
+        _argument_changes(before, after),
         Change(None, None) if same else Change(before.sources, after.sources),
-        Change(owner and matches.called(owner), _borrowed(after)),
-        Change(_shapes(old, before, symbols), _shapes(new, after)),
+        Change(owner and matches.new_name(owner), _shared_weights_owner(after)),
+        Change(_shape_texts(old, before, symbols), _shape_texts(new, after)),
         Change(cost.parameters, now.parameters),
         Change(cost.macs, now.macs),
     )
 
 
-def _borrowed(call: Call) -> str | None:
+def _shared_weights_owner(call: Call) -> str | None:
     """The layer whose weights a call uses, if they are not its own."""
     return call.owner if call.owner != call.name else None
 
 
-def _shapes(side: Side, call: Call, symbols: Mapping[str, str] = {}) -> tuple[str, ...]:
-    return tuple(renamed_sizes(side.typed.types[name], symbols) for name in call.results)
+def _shape_texts(side: ComparedNetwork, call: Call, symbols: Mapping[str, str] = {}) -> tuple[str, ...]:
+    return tuple(type_text_with_sizes(side.typed.types[name], symbols) for name in call.results)
 
 
-def _written(call: Call) -> dict[str, Json]:
+def _explicit_arguments(call: Call) -> dict[str, Json]:
     """The arguments that are no defaults, as people read them."""
-    if call.layer is None or _borrowed(call):
+    if call.layer is None or _shared_weights_owner(call):
         return {}
     written = call.layer.to_json()
-    return {name: written[name] for name in reading_order(type(call.layer)) if name in written}  # type: ignore[arg-type]
+    return {name: written[name] for name in attribute_order(type(call.layer)) if name in written}  # type: ignore[arg-type]
 
 
-def _arguments(before: Call, after: Call) -> dict[str, Change]:
-    if before.layer is None or after.layer is None or _borrowed(after):
+def _argument_changes(before: Call, after: Call) -> dict[str, Change]:
+    if before.layer is None or after.layer is None or _shared_weights_owner(after):
         return {}
-    if kind_of(before) != kind_of(after):
-        return {name: Change(None, value) for name, value in _written(after).items()}
-    return dict(_attributes(before.layer, after.layer))
+    if type_name_of(before) != type_name_of(after):
+        return {name: Change(None, value) for name, value in _explicit_arguments(after).items()}
+    return dict(_attribute_changes(before.layer, after.layer))
 
 
-def _attributes(old: Brick, new: Brick, path: str = "") -> Iterator[tuple[str, Change]]:
+def _attribute_changes(old: Component, new: Component, path: str = "") -> Iterator[tuple[str, Change]]:
     """What differs between two bricks of a type, by dotted path, defaults as if they were written."""
-    for name in reading_order(type(new)):  # type: ignore[arg-type]
-        form = new.forms()[name]
+    for name in attribute_order(type(new)):  # type: ignore[arg-type]
+        form = new.codecs()[name]
         one, other = getattr(old, name), getattr(new, name)
-        if isinstance(one, Brick) and type(one) is type(other):
-            yield from _attributes(one, other, f"{path}{name}.")
+        if isinstance(one, Component) and type(one) is type(other):
+            yield from _attribute_changes(one, other, f"{path}{name}.")
         elif one != other:
             yield path + name, Change(form.write(one), form.write(other))
 
@@ -201,21 +208,21 @@ def _attributes(old: Brick, new: Brick, path: str = "") -> Iterator[tuple[str, C
 # -- training and weights ----------------------------------------------------------------------------------------------
 
 
-def _training(old: Training | None, new: Training | None) -> Iterator[tuple[str, Change]]:
+def _training_changes(old: Training | None, new: Training | None) -> Iterator[tuple[str, Change]]:
     """What differs, by dotted path."""
     if old is None or new is None:
         if old is not new:
             yield "training", Change(old and old.to_json(), new and new.to_json())
         return
-    yield from _attributes(old, new)
+    yield from _attribute_changes(old, new)
 
 
-def _weights(old: Side, new: Side, matches: Matches) -> Weights:
-    found = Weights([], {}, {}, [], [])
+def _weight_changes(old: ComparedNetwork, new: ComparedNetwork, matches: LayerMatches) -> WeightChanges:
+    found = WeightChanges([], {}, {}, [], [])
     taken = set()
     for name, shape in new.weights.items():
         owner, slash, rest = name.partition("/")
-        before = matches.before.get(owner, "") + slash + rest
+        before = matches.old_names.get(owner, "") + slash + rest
         if before not in old.weights:
             found.missing.append(name)
             continue
@@ -225,6 +232,6 @@ def _weights(old: Side, new: Side, matches: Matches) -> Weights:
         elif before != name:
             found.renamed[name] = before
         else:
-            found.fitting.append(name)
+            found.unchanged.append(name)
     found.unused.extend(name for name in old.weights if name not in taken)
     return found

@@ -12,33 +12,33 @@ from ..core.types import BATCH, Dim, Size, TensorType
 from ..layers import LAYERS, Layer
 from ..training.section import Training
 from .default_names import default_name, free_name
-from .layer_patterns import check_weights, frozen, learning_rates
+from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
 from .network import Call, Network
-from .schema.errors import check, report_missing_layer
-from .schema.phrases import few, quoted, shown
-from .schema.schema import VERSION
-from .topological_sort import in_order
+from .schema.errors import check_against_schema, report_unknown_layer_type
+from .schema.phrases import name_list, short_name, short_repr
+from .schema.schema import LANGUAGE_VERSION
+from .topological_sort import sort_topologically
 
 CALL_KEYS = ("type", "name", "from")
 
 
-def load(document: Json, report: Report) -> Network | None:
+def build_network(document: Json, report: Report) -> Network | None:
     """The network that a document describes, with every fault of it reported; None where it has no layers at all."""
-    version = document.get("version", VERSION) if isinstance(document, dict) else VERSION
-    if isinstance(version, int) and version != VERSION:
-        help = f"this release reads version {VERSION}; install the one that wrote the file, or adapt it"
+    version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
+    if isinstance(version, int) and version != LANGUAGE_VERSION:
+        help = f"this release reads version {LANGUAGE_VERSION}; install the one that wrote the file, or adapt it"
         report.add(
-            "unsupported-version", ("version",), f"cannot read version {shown(version)} of the language", help=help
+            "unsupported-version", ("version",), f"cannot read version {short_repr(version)} of the language", help=help
         )
         return None
-    check(document, report)
+    check_against_schema(document, report)
     if not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
-    return _Reader(document, report).network()
+    return _NetworkBuilder(document, report).build()
 
 
 @dataclass
-class _Reader:
+class _NetworkBuilder:
     """One document being read; names come first, since a layer may refer to a later one.
 
     A call that is known to be wrong loses its layer. What it feeds then has no type, and nobody complains about that.
@@ -47,27 +47,27 @@ class _Reader:
     document: Mapping[str, Json]
     report: Report
     paths: dict[str, JsonPath] = field(default_factory=dict)
-    lower: dict[str, str] = field(default_factory=dict)
+    names_by_lower_case: dict[str, str] = field(default_factory=dict)
     """Every name by its lower-case form."""
 
-    def network(self) -> Network:
+    def build(self) -> Network:
         inputs = self._inputs()
-        calls = self._connected(self._calls())
+        calls = self._with_sources(self._calls())
         for call in calls:
             for result in call.results:
                 self.paths.setdefault(result, call.path)
-        calls = self._resolved(calls)
-        ordered = in_order(calls, self.paths, self.report)
+        calls = self._with_checked_sources(calls)
+        ordered = sort_topologically(calls, self.paths, self.report)
         outputs = self._outputs(calls)
-        if not any(self.report.errors((part,)) for part in ("inputs", "layers", "outputs")):
+        if not any(self.report.has_errors((part,)) for part in ("inputs", "layers", "outputs")):
             self._check_all_used(calls, inputs, outputs)
         written = self.document.get("training")
-        training = Training(**written) if written and not self.report.errors(("training",)) else None
+        training = Training(**written) if written and not self.report.has_errors(("training",)) else None
         rates: dict[str, float] = {}
         if training is not None:
-            ordered = frozen(ordered, training, self.report)
-            rates = learning_rates(ordered, training, self.report)
-            check_weights(ordered, training, self.report)
+            ordered = with_frozen_layers(ordered, training, self.report)
+            rates = learning_rate_factors(ordered, training, self.report)
+            check_weight_patterns(ordered, training, self.report)
         return Network(
             name=self._text("name", "model"),
             inputs=inputs,
@@ -75,10 +75,10 @@ class _Reader:
             outputs=tuple(outputs),
             labels=self._labels(outputs),
             training=training,
-            rates=rates,
+            learning_rate_factors=rates,
             paths=self.paths,
             document=self.document,
-            flat=self.document,
+            flat_document=self.document,
         )
 
     def _text(self, key: str, default: str) -> str:
@@ -92,13 +92,13 @@ class _Reader:
         inputs: dict[str, TensorType] = {}
         for name, entry in written.items() if isinstance(written, dict) else ():
             path = ("inputs", name)
-            self._define(name, path)
-            if not self.report.errors(path):
-                shape = tuple(self._size(size, name, axis) for axis, size in enumerate(entry["shape"]))
+            self._define_name(name, path)
+            if not self.report.has_errors(path):
+                shape = tuple(self._input_size(size, name, axis) for axis, size in enumerate(entry["shape"]))
                 inputs[name] = TensorType(entry.get("dtype", "float32"), (BATCH, *shape))
         return inputs
 
-    def _size(self, size: Json, name: str, axis: int) -> Dim:
+    def _input_size(self, size: Json, name: str, axis: int) -> Dim:
         if size == str(BATCH):
             message, help = (
                 "'batch' names the batch axis, which is not written",
@@ -109,14 +109,14 @@ class _Reader:
             return Size.named(f"{name}_{axis + 1}")
         return Size.named(size) if isinstance(size, str) else int(size)
 
-    def _define(self, name: str, path: JsonPath) -> None:
-        other = self.lower.setdefault(name.lower(), name)
+    def _define_name(self, name: str, path: JsonPath) -> None:
+        other = self.names_by_lower_case.setdefault(name.lower(), name)
         if other in self.paths:
-            how = "is defined twice" if other == name else f"differs from {quoted(other)} only in case"
+            how = "is defined twice" if other == name else f"differs from {short_name(other)} only in case"
             place = (*path, "name") if path[0] == "layers" else path
-            notes = [(self.paths[other], f"{quoted(other)} is defined here")]
+            notes = [(self.paths[other], f"{short_name(other)} is defined here")]
             help = "give one of them another name"
-            message = f"the name {quoted(name)} {how}"
+            message = f"the name {short_name(name)} {how}"
             self.report.add("duplicate-name", place, message, help=help, notes=notes, at_key=path[0] == "inputs")
         self.paths.setdefault(name, path)
 
@@ -126,7 +126,7 @@ class _Reader:
     def _calls(self) -> list[Call]:
         """The calls with their names and layers, not yet connected."""
         written = (entry.get("name") for _, entry in self._entries())
-        names = {name.lower() for name in written if isinstance(name, str)} | set(self.lower)
+        names = {name.lower() for name in written if isinstance(name, str)} | set(self.names_by_lower_case)
         numbers: dict[str, int] = {}
         calls = []
         for index, entry in self._entries():
@@ -137,24 +137,24 @@ class _Reader:
                 base = str(entry["use"]) if again else default_name(str(entry.get("type")))
                 name = free_name(base, names, numbers, first=int(again))
             names.add(name.lower())
-            self._define(name, path)
+            self._define_name(name, path)
             owner = entry["use"] if isinstance(entry.get("use"), str) else name
-            calls.append(Call(name, self._layer(entry, path), (), path, owner))
-        return self._shared(calls)
+            calls.append(Call(name, self._make_layer(entry, path), (), path, owner))
+        return self._with_shared_layers(calls)
 
-    def _layer(self, entry: Mapping[str, Json], path: JsonPath) -> Layer | None:
+    def _make_layer(self, entry: Mapping[str, Json], path: JsonPath) -> Layer | None:
         kind = entry.get("type")
         if "use" in entry or not isinstance(kind, str):
             return None
-        if kind not in LAYERS.names:
-            report_missing_layer(kind, (*path, "type"), self.report)
+        if kind not in LAYERS.by_name:
+            report_unknown_layer_type(kind, (*path, "type"), self.report)
             return None
-        if self.report.errors(path):
+        if self.report.has_errors(path):
             return None
-        made = LAYERS.names[kind](**{key: value for key, value in entry.items() if key not in CALL_KEYS})
+        made = LAYERS.by_name[kind](**{key: value for key, value in entry.items() if key not in CALL_KEYS})
         return made if isinstance(made, Layer) else None
 
-    def _shared(self, calls: list[Call]) -> list[Call]:
+    def _with_shared_layers(self, calls: list[Call]) -> list[Call]:
         """The calls with the layer that they `use`."""
         entries = dict(self._entries())
         first = {call.name: call for call in reversed(calls)}
@@ -162,7 +162,7 @@ class _Reader:
         result = []
         for call in calls:
             name, path = entries[int(call.path[1])].get("use"), (*call.path, "use")
-            if isinstance(name, str) and not self.report.errors(path):
+            if isinstance(name, str) and not self.report.has_errors(path):
                 if name in layers:
                     call = replace(call, layer=layers[name].layer)
                 elif name in self.paths:
@@ -173,16 +173,16 @@ class _Reader:
                         if first[name] is call
                         else "a use of another"
                     )
-                    message = f"{quoted(name)} is {what}, not a layer"
+                    message = f"{short_name(name)} is {what}, not a layer"
                     self.report.add("unknown-name", path, message, help="name the layer that is to be called again")
                 else:
-                    self._unknown(name, path, sorted(layers))
+                    self._report_unknown(name, path, sorted(layers))
             result.append(call)
         return result
 
     # -- references --------------------------------------------------------------------------------------------------
 
-    def _connected(self, calls: list[Call]) -> list[Call]:
+    def _with_sources(self, calls: list[Call]) -> list[Call]:
         """The calls with what they take from: what they say, or else the entry before, or else the input."""
         inputs = [name for name, path in self.paths.items() if path[0] == "inputs"]
         entries, before = dict(self._entries()), {int(call.path[1]) + 1: call.name for call in calls}
@@ -190,7 +190,7 @@ class _Reader:
         for call in calls:
             index = int(call.path[1])
             written = entries[index].get("from")
-            if self.report.errors((*call.path, "from")):
+            if self.report.has_errors((*call.path, "from")):
                 sources: tuple[str, ...] = ()
             elif written is not None:
                 sources = (written,) if isinstance(written, str) else tuple(written)
@@ -199,7 +199,7 @@ class _Reader:
             else:
                 sources = tuple(inputs)
                 if len(inputs) > 1:
-                    message = f"{quoted(call.name)} is the first layer and there are {len(inputs)} inputs"
+                    message = f"{short_name(call.name)} is the first layer and there are {len(inputs)} inputs"
                     self.report.add(
                         "missing-key", call.path, message, help=f'say which it takes: "from": "{inputs[0]}"'
                     )
@@ -207,7 +207,7 @@ class _Reader:
             result.append(replace(call, sources=sources, layer=call.layer if sources else None))
         return result
 
-    def _resolved(self, calls: list[Call]) -> list[Call]:
+    def _with_checked_sources(self, calls: list[Call]) -> list[Call]:
         """The calls, without a layer where they take what does not exist or more or less than the layer does."""
         known, names = set(self.paths), sorted(self.paths)
         broken = {call.name for call in calls if call.layer is None}
@@ -217,8 +217,8 @@ class _Reader:
                 source for source in call.sources if source not in known and source.partition(".")[0] not in broken
             ]
             for source in dict.fromkeys(missing):
-                self._unknown(source, self._reference_path(call, source), without(names, call.results))
-            fits = not missing and self._has_right_count(call)
+                self._report_unknown(source, self._reference_path(call, source), without_names(names, call.results))
+            fits = not missing and self._has_valid_input_count(call)
             result.append(call if fits else replace(call, layer=None))
         return result
 
@@ -226,14 +226,14 @@ class _Reader:
         written = self.document["layers"][call.path[1]]["from"]
         return (*call.path, "from", written.index(source)) if isinstance(written, list) else (*call.path, "from")
 
-    def _unknown(self, name: str, path: JsonPath, known: Sequence[str], *, at_key: bool = False) -> None:
+    def _report_unknown(self, name: str, path: JsonPath, known: Sequence[str], *, at_key: bool = False) -> None:
         """Report a name that is none of the known ones, which come in order."""
-        if self.report.errors(path):
+        if self.report.has_errors(path):
             return
         layer, dot, output = name.partition(".")
-        message = f"nothing is called {quoted(name)}"
+        message = f"nothing is called {short_name(name)}"
         if dot and layer in known:
-            message = f"{quoted(layer)} has no output {quoted(output)}"
+            message = f"{short_name(layer)} has no output {short_name(output)}"
             known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
         help = (
             self.report.suggestion(name, known)
@@ -241,16 +241,16 @@ class _Reader:
         )
         self.report.add("unknown-name", path, message, help=help if known else None, at_key=at_key)
 
-    def _has_right_count(self, call: Call) -> bool:
+    def _has_valid_input_count(self, call: Call) -> bool:
         """Whether the call has as many inputs as its layer takes; reported where not."""
         if call.layer is None:
             return False
-        least, most = call.layer.counts()
+        least, most = call.layer.input_count_range()
         if least <= len(call.sources) and (most is None or len(call.sources) <= most):
             return True
         wanted = f"{least} inputs or more" if most is None else str(least) if least == most else f"{least} to {most}"
         wanted += "" if wanted.endswith("more") else " input" if wanted == "1" else " inputs"
-        got = few(call.sources)
+        got = name_list(call.sources)
         help = 'name them: "from": ["a", "b"]' if len(call.sources) < least else None
         message = f"{call.layer.type_name} {call.name!r} takes {wanted}, got {len(call.sources)} ({got})"
         written = "from" in self.document["layers"][call.path[1]]
@@ -266,14 +266,16 @@ class _Reader:
         broken = {call.name for call in calls if call.layer is None}
         for index, name in enumerate(names):
             path: JsonPath = ("outputs",) if isinstance(written, str) else ("outputs", index)
-            if not isinstance(name, str) or self.report.errors(path):
+            if not isinstance(name, str) or self.report.has_errors(path):
                 continue
             if name in self.paths and name not in results:
-                self.report.add("unknown-name", path, f"the output {quoted(name)} is an input", help="name a layer")
+                self.report.add("unknown-name", path, f"the output {short_name(name)} is an input", help="name a layer")
             elif name in names[:index]:
-                self.report.add("duplicate-name", path, f"the output {quoted(name)} is named twice", help="remove one")
+                self.report.add(
+                    "duplicate-name", path, f"the output {short_name(name)} is named twice", help="remove one"
+                )
             elif name not in results and name.partition(".")[0] not in broken:
-                self._unknown(name, path, sorted(results))
+                self._report_unknown(name, path, sorted(results))
         return [name for name in names if isinstance(name, str) and name in results]
 
     def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:
@@ -291,7 +293,7 @@ class _Reader:
 
     def _labels(self, outputs: list[str]) -> dict[str, tuple[str, ...]]:
         written = self.document.get("labels")
-        if written is None or any(self.report.errors((part,)) for part in ("labels", "layers", "outputs")):
+        if written is None or any(self.report.has_errors((part,)) for part in ("labels", "layers", "outputs")):
             return {}
         if isinstance(written, list):
             if len(outputs) != 1:
@@ -303,14 +305,14 @@ class _Reader:
             return {outputs[0]: tuple(written)}
         for name in written:
             if name not in outputs:
-                self._unknown(name, ("labels", name), sorted(outputs), at_key=True)
+                self._report_unknown(name, ("labels", name), sorted(outputs), at_key=True)
         return {name: tuple(labels) for name, labels in written.items()}
 
 
-def without(names: list[str], some: Iterable[str]) -> list[str]:
+def without_names(names: list[str], removed: Iterable[str]) -> list[str]:
     """Names in order, without some of them; in no time, since there may be thousands that are wrong."""
     rest = names.copy()
-    for name in some:
+    for name in removed:
         place = bisect_left(rest, name)
         if rest[place : place + 1] == [name]:
             del rest[place]

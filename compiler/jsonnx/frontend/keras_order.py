@@ -12,26 +12,26 @@ from typing import NamedTuple
 
 from .network import Call, Network
 
-Node = tuple[str, int]
+CallNode = tuple[str, int]
 """A call: whose, and which of its calls."""
 
 
 class Distances(NamedTuple):
     """How far from the outputs calls and layers are; the calls in the order in which Keras comes to know of them."""
 
-    of_node: dict[Node, int]
-    of_layer: dict[str, int]
-    met: dict[str, int]
+    by_node: dict[CallNode, int]
+    by_layer: dict[str, int]
+    visit_order: dict[str, int]
     """The layers in the order in which a walk back from the outputs meets them."""
 
 
-def distances(outputs: Sequence[Node], parents: Mapping[Node, Sequence[Node]]) -> Distances:
+def distances(outputs: Sequence[CallNode], parents: Mapping[CallNode, Sequence[CallNode]]) -> Distances:
     """The distances of all calls that outputs depend on; `parents` are the calls whose results one takes."""
-    done: dict[Node, None] = {}  # in the order in which they are done
+    done: dict[CallNode, None] = {}  # in the order in which they are done
     met: dict[str, int] = {}
     for node in outputs:
-        _walk(node, parents, done, met)
-    of_node: dict[Node, int] = {}
+        _visit_depth_first(node, parents, done, met)
+    of_node: dict[CallNode, int] = {}
     of_layer: dict[str, int] = {}
     for node in reversed(done):
         depth = max(of_node.get(node, 0), of_layer.get(node[0], 0))
@@ -41,16 +41,21 @@ def distances(outputs: Sequence[Node], parents: Mapping[Node, Sequence[Node]]) -
     return Distances(of_node, of_layer, met)
 
 
-def _walk(last: Node, parents: Mapping[Node, Sequence[Node]], done: dict[Node, None], met: dict[str, int]) -> None:
+def _visit_depth_first(
+    root: CallNode,
+    parents: Mapping[CallNode, Sequence[CallNode]],
+    done: dict[CallNode, None],
+    visit_order: dict[str, int],
+) -> None:
     """Adds a call to those that are done after all that it depends on, in the order of its inputs."""
-    stack: list[tuple[Node, Iterator[Node]]] = []
+    stack: list[tuple[CallNode, Iterator[CallNode]]] = []
 
-    def enter(node: Node) -> None:
-        met.setdefault(node[0], len(met))
+    def enter(node: CallNode) -> None:
+        visit_order.setdefault(node[0], len(visit_order))
         stack.append((node, iter(parents.get(node, ()))))
 
-    if last not in done:
-        enter(last)
+    if root not in done:
+        enter(root)
     while stack:
         node, rest = stack[-1]
         following = next((before for before in rest if before not in done), None)
@@ -61,89 +66,89 @@ def _walk(last: Node, parents: Mapping[Node, Sequence[Node]], done: dict[Node, N
         done[node] = None
 
 
-def in_running_order(network: Network, masked: Container[str]) -> list[Call]:
+def keras_call_order(network: Network, masked: Container[str]) -> list[Call]:
     """The calls as Keras runs them; `masked` are the values with a mask beside them as the model is made."""
-    nodes: dict[str, Node] = {name: (name, 0) for name in network.inputs}
+    nodes: dict[str, CallNode] = {name: (name, 0) for name in network.inputs}
     counts: dict[str, int] = {}
-    calls: dict[Node, Call] = {}
-    parents: dict[Node, list[Node]] = {}
+    calls: dict[CallNode, Call] = {}
+    parents: dict[CallNode, list[CallNode]] = {}
     for call in network.calls:
         number = counts[call.owner] = counts.get(call.owner, -1) + 1
         node = call.owner, number
         calls[node] = call
         parents[node] = [nodes[source] for source in call.sources]
         nodes |= dict.fromkeys(call.results, node)
-    add_masks(network, masked, nodes, parents)
-    far = distances([nodes[name] for name in network.outputs], parents).of_node
+    add_mask_operations(network, masked, nodes, parents)
+    far = distances([nodes[name] for name in network.outputs], parents).by_node
     rest = [node for node in calls if node not in far]  # what no output takes comes last, and changes nothing
     return [calls[node] for node in (*sorted(far, key=lambda node: -far[node]), *rest) if node in calls]
 
 
-def add_masks(
-    network: Network, masked: Container[str], nodes: Mapping[str, Node], parents: dict[Node, list[Node]]
+def add_mask_operations(
+    network: Network, masked: Container[str], nodes: Mapping[str, CallNode], parents: dict[CallNode, list[CallNode]]
 ) -> None:
     """Adds the operations by which Keras computes masks to the calls that it connects with them. `nodes` make the
     values."""
-    made = _Masks(network, masked, nodes, parents)
+    made = _MaskOperations(network, masked, nodes, parents)
     for call in network.calls:
         if call.takes_mask:
-            parents[nodes[call.name]] += [node for node in map(made.of, call.sources) if node is not None]
+            parents[nodes[call.name]] += [node for node in map(made.node_for, call.sources) if node is not None]
 
 
-MERGES = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")
+MERGE_LAYERS = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")
 
 
 @dataclass
-class _Masks:
+class _MaskOperations:
     """The operations by which Keras computes masks, as further calls; they stand beside the layers, in no entry."""
 
     network: Network
     masked: Container[str]
-    nodes: Mapping[str, Node]
-    parents: dict[Node, list[Node]]
-    known: dict[str, Node | None] = field(default_factory=dict)
+    nodes: Mapping[str, CallNode]
+    parents: dict[CallNode, list[CallNode]]
+    mask_nodes: dict[str, CallNode | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.makers = {result: call for call in self.network.calls for result in call.results}
+        self.producers = {result: call for call in self.network.calls for result in call.results}
 
-    def of(self, value: str) -> Node | None:
+    def node_for(self, value: str) -> CallNode | None:
         """The operation that makes the mask beside a value; None where there is none."""
-        if value not in self.known:
-            self.known[value] = self._made(value) if value in self.masked and value in self.makers else None
-        return self.known[value]
+        if value not in self.mask_nodes:
+            self.mask_nodes[value] = self._create(value) if value in self.masked and value in self.producers else None
+        return self.mask_nodes[value]
 
-    def _made(self, value: str) -> Node | None:
-        call = self.makers[value]
+    def _create(self, value: str) -> CallNode | None:
+        call = self.producers[value]
         kind = call.layer.type_name if call.layer else ""
         inputs = [self.nodes[source] for source in call.sources]
         if kind in ("Embedding", "ReversibleEmbedding"):
-            return self._node(value, "differs", inputs)
+            return self._add_node(value, "differs", inputs)
         if kind == "Masking":
-            return self._node(value, "any", [self._node(value, "differs", inputs)])
-        given = [self.of(source) for source in call.sources]
+            return self._add_node(value, "any", [self._add_node(value, "differs", inputs)])
+        given = [self.node_for(source) for source in call.sources]
         found = [node for node in given if node is not None]
         if kind == "Concatenate":
-            return self._joined(value, inputs, given)
-        if kind in MERGES:
+            return self._concatenate(value, inputs, given)
+        if kind in MERGE_LAYERS:
             last = found[0]
             for number, other in enumerate(found[1:]):
-                last = self._node(value, f"or{number}", [last, other])
+                last = self._add_node(value, f"or{number}", [last, other])
             return last
         if kind in ("Attention", "AdditiveAttention"):
-            return self._node(value, "same", found[:1])
+            return self._add_node(value, "same", found[:1])
         return found[0] if found else None
 
-    def _joined(self, value: str, inputs: Sequence[Node], given: Sequence[Node | None]) -> Node:
+    def _concatenate(self, value: str, inputs: Sequence[CallNode], masks: Sequence[CallNode | None]) -> CallNode:
         """Masks as wide as the inputs, joined, and true where one place is."""
         parts = []
-        for number, (before, mask) in enumerate(zip(inputs, given, strict=True)):
-            part = self._node(value, f"like{number}", [before])
+        for number, (before, mask) in enumerate(zip(inputs, masks, strict=True)):
+            part = self._add_node(value, f"like{number}", [before])
             if mask is not None:
-                part = self._node(value, f"or{number}", [self._node(value, f"wide{number}", [mask]), part])
+                part = self._add_node(value, f"or{number}", [self._add_node(value, f"wide{number}", [mask]), part])
             parts.append(part)
-        return self._node(value, "any", [self._node(value, "joined", parts)])
+        return self._add_node(value, "any", [self._add_node(value, "joined", parts)])
 
-    def _node(self, value: str, what: str, before: list[Node]) -> Node:
-        node = f"{value}/mask/{what}", 0
-        self.parents[node] = before
+    def _add_node(self, value: str, operation: str, parents: list[CallNode]) -> CallNode:
+        node = f"{value}/mask/{operation}", 0
+        self.parents[node] = parents
         return node

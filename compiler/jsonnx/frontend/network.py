@@ -24,7 +24,7 @@ class Call:
     sources: tuple[str, ...]
     path: JsonPath
     owner: str
-    blocks: tuple[tuple[str, str], ...] = ()
+    block_uses: tuple[tuple[str, str], ...] = ()
     """The uses of blocks that it stands in, from the outermost: their names, and which blocks they are."""
 
     @property
@@ -52,20 +52,20 @@ class Network:
     outputs: tuple[str, ...]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     training: Training | None = None
-    rates: Mapping[str, float] = field(default_factory=dict)
+    learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
     """Factor on the learning rate by layer, where there is one."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
     """Where each value was defined."""
     document: Json = None
     """The spec: what was written, with all changes that were asked for."""
-    flat: Json = None
+    flat_document: Json = None
     """The same without blocks, repetitions and expressions."""
 
-    def leading_to(self, wanted: Iterable[str], given: Container[str] = ()) -> list[Call]:
+    def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
         """The calls on which some values depend, in their order, back to those whose values are given."""
-        read, calls = set(wanted), []
+        read, calls = set(values), []
         for call in reversed(self.calls):
             if read.intersection(call.results):
                 calls.append(call)
-                read.update(() if call.name in given else call.sources)
+                read.update(() if call.name in known else call.sources)
         return calls[::-1]

@@ -7,39 +7,39 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.diagnostics import CompileError, JsonPath, UsageError, suggestion
-from .json_reader import STANDARD, Source, read_text
-from .schema.schema import schema
+from .json_reader import DEFAULT_LIMITS, Source, read_text
+from .schema.schema import spec_schema
 
 
-def altered(source: Source, scale: str | None, changes: Sequence[str]) -> tuple[Source, dict[JsonPath, str]]:
+def with_overrides(source: Source, scale: str | None, overrides: Sequence[str]) -> tuple[Source, dict[JsonPath, str]]:
     """The source at a scale and with changes, and by what its values were changed.
 
     A change is a dotted path or the name of a parameter, `=`, and JSON (or a plain word, as a string).
     """
     changers: dict[JsonPath, str] = {}
     if scale is not None:
-        values = of_scale(source, scale)
+        values = scale_values(source, scale)
         source = _with_parameters(source, values)
         changers |= {("parameters", name): f"the scale {scale!r}" for name in values}
-    for change in changes:
+    for change in overrides:
         _, equals, text = change.partition("=")
-        steps = _steps(source, change) if equals else ()
-        if not equals or "" in steps or len(steps) > STANDARD.depth:
+        steps = _override_path(source, change) if equals else ()
+        if not equals or "" in steps or len(steps) > DEFAULT_LIMITS.max_depth:
             help = "as in --set training.epochs=3"
             raise UsageError("bad-option", f"--set {change}: not of the form KEY=VALUE", help)
         try:
             value = read_text(text).value
         except CompileError:
             value = text
-        source = replace(source, value=_replaced(source.value, steps, value, change))
+        source = replace(source, value=_with_value_at(source.value, steps, value, change))
         changers[steps] = f"--set {change}"
     return source, changers
 
 
-def _steps(source: Source, change: str) -> JsonPath:
+def _override_path(source: Source, change: str) -> JsonPath:
     """The path that a change names."""
     key = change.partition("=")[0]
-    top = schema()["properties"]
+    top = spec_schema()["properties"]
     if key and key not in top and "." not in key:
         known = _parameters(source)
         if key in known:
@@ -60,7 +60,7 @@ def _parameters(source: Source) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def of_scale(source: Source, scale: str) -> dict[str, Any]:
+def scale_values(source: Source, scale: str) -> dict[str, Any]:
     """The values of a scale by parameter. Raises UsageError where there is no such scale."""
     written: Any = source.value
     scales = written.get("scales") if isinstance(written, dict) else None
@@ -71,15 +71,15 @@ def of_scale(source: Source, scale: str) -> dict[str, Any]:
     return dict(scales[scale])
 
 
-def _replaced(inside: Any, steps: JsonPath, value: Any, change: str) -> Any:
+def _with_value_at(container: Any, steps: JsonPath, value: Any, change: str) -> Any:
     if not steps:
         return value
     step, rest = steps[0], steps[1:]
-    if isinstance(inside, str):  # the short form of a brick, such as "adam"
-        inside = {"type": inside}
-    if isinstance(inside, dict) and isinstance(step, str):
-        return inside | {step: _replaced(inside.get(step, {}), rest, value, change)}
-    if isinstance(inside, list) and isinstance(step, int) and step < len(inside):
-        return [*inside[:step], _replaced(inside[step], rest, value, change), *inside[step + 1 :]]
-    there = f"a list of {len(inside)}, counted from 0" if isinstance(inside, list) else f"{inside!r}"
+    if isinstance(container, str):  # the short form of a brick, such as "adam"
+        container = {"type": container}
+    if isinstance(container, dict) and isinstance(step, str):
+        return container | {step: _with_value_at(container.get(step, {}), rest, value, change)}
+    if isinstance(container, list) and isinstance(step, int) and step < len(container):
+        return [*container[:step], _with_value_at(container[step], rest, value, change), *container[step + 1 :]]
+    there = f"a list of {len(container)}, counted from 0" if isinstance(container, list) else f"{container!r}"
     raise UsageError("bad-option", f"--set {change}: there is no {str(step)!r} in {there}")

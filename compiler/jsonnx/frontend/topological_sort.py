@@ -7,10 +7,10 @@ from heapq import heappop, heappush
 
 from ..core.diagnostics import JsonPath, Report
 from .network import Call
-from .schema.phrases import few
+from .schema.phrases import name_list
 
 
-def in_order(calls: Sequence[Call], paths: Mapping[str, JsonPath], report: Report) -> list[Call]:
+def sort_topologically(calls: Sequence[Call], paths: Mapping[str, JsonPath], report: Report) -> list[Call]:
     """The calls, each after those it takes from, otherwise as written. Calls on a cycle, or after one, are left out and
     the cycle is reported. `paths` says where each name was first defined."""
     made_by = {
@@ -36,22 +36,22 @@ def in_order(calls: Sequence[Call], paths: Mapping[str, JsonPath], report: Repor
     return [calls[index] for index in done]
 
 
-SHOWN = 8
+MAX_NAMES_SHOWN = 8
 """Layers of a cycle that a message names."""
 
 
-def _report_cycle(calls: Sequence[Call], waits: Mapping[int, set[int]], report: Report) -> None:
-    index = min(waits)
+def _report_cycle(calls: Sequence[Call], dependencies: Mapping[int, set[int]], report: Report) -> None:
+    index = min(dependencies)
     seen: dict[int, int] = {}
     while index not in seen:
         seen[index] = len(seen)
-        index = min(other for other in waits[index] if other in waits)
+        index = min(other for other in dependencies[index] if other in dependencies)
     cycle = list(seen)[seen[index] :][::-1]
     first = cycle.index(min(cycle))
     cycle = cycle[first:] + cycle[:first]
     names = [calls[i].name for i in cycle]
-    ring = [*(names if len(names) <= SHOWN else [*names[:SHOWN], "..."]), names[0]]
-    notes = [(calls[i].path, f"{calls[i].name!r} takes {few(calls[i].sources)}") for i in cycle[:SHOWN]]
+    ring = [*(names if len(names) <= MAX_NAMES_SHOWN else [*names[:MAX_NAMES_SHOWN], "..."]), names[0]]
+    notes = [(calls[i].path, f"{calls[i].name!r} takes {name_list(calls[i].sources)}") for i in cycle[:MAX_NAMES_SHOWN]]
     message, help = f"the layers {' -> '.join(ring)} take from one another in a circle", "let one take from elsewhere"
     if len(cycle) == 1:
         message, help, notes = f"the layer {names[0]!r} takes from itself", "let it take from elsewhere", []

@@ -9,7 +9,7 @@ from ..core.types import Dim, ShapeError
 from ..ir import Builder, Graph, Node, Value
 from .registry import NOT_DIFFERENTIABLE, RULES
 
-REAL = {"float16", "float32", "float64", "bfloat16"}
+FLOAT_DTYPES = {"float16", "float32", "float64", "bfloat16"}
 
 
 class MissingRule(Exception):
@@ -20,37 +20,35 @@ class MissingRule(Exception):
         super().__init__(reason or f"no gradient rule for operator {node.op}")
 
 
-def gradients(
-    g: Builder, graph: Graph, cotangents: Mapping[Value, Value], wanted: Iterable[Value]
-) -> dict[Value, Value]:
+def gradients(g: Builder, graph: Graph, cotangents: Mapping[Value, Value], wrt: Iterable[Value]) -> dict[Value, Value]:
     """The cotangents of the wanted values, given those of some results; absent where nothing depends on a value.
 
     Emits into `g`, which holds the nodes of `graph`. Raises MissingRule.
     """
     found = dict(cotangents)
-    between = _depending(graph.nodes, wanted)
+    between = _active_values(graph.nodes, wrt)
     for node in reversed(graph.nodes):
         dys = [found.get(output) for output in node.outputs]
         if all(dy is None for dy in dys) or not any(output in between for output in node.outputs):
             continue
-        with g.origin(node):
-            for x, dx in zip(node.inputs, _apply(g, node, dys), strict=False):
+        with g.inherit(node):
+            for x, dx in zip(node.inputs, _input_cotangents(g, node, dys), strict=False):
                 if x is not None and dx is not None and x in between:
                     dx = unbroadcast(g, dx, x.shape)
                     found[x] = g.Add(found[x], dx) if x in found else dx
-    return {value: found[value] for value in wanted if value in found}
+    return {value: found[value] for value in wrt if value in found}
 
 
-def _depending(nodes: Iterable[Node], wanted: Iterable[Value]) -> set[Value]:
+def _active_values(nodes: Iterable[Node], wrt: Iterable[Value]) -> set[Value]:
     """The real-valued values that depend on a wanted one."""
-    reached = set(wanted)
+    reached = set(wrt)
     for node in nodes:
         if node.op not in NOT_DIFFERENTIABLE and not node.detached and any(x in reached for x in node.inputs):
-            reached.update(y for y in node.outputs if y.dtype in REAL)
+            reached.update(y for y in node.outputs if y.dtype in FLOAT_DTYPES)
     return reached
 
 
-def _apply(g: Builder, node: Node, dys: list[Value | None]) -> list[Value | None]:
+def _input_cotangents(g: Builder, node: Node, dys: list[Value | None]) -> list[Value | None]:
     rule = RULES.get(node.op)
     if rule is None:
         raise MissingRule(node)

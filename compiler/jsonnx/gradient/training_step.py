@@ -6,130 +6,143 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..core.types import TensorType
-from ..ir import Builder, Graph, Parameter, Renewal, Value
+from ..ir import Builder, Graph, Parameter, Value, WeightUpdate
 from ..training.initializers import Constant
 from ..training.objective import Objective
 from ..training.optimizers import Optimizer
-from ..training.reserved_names import GRADIENT, RATE, SHARE, STATISTICS, target_name
+from ..training.reserved_names import GRADIENT_PREFIX, LEARNING_RATE, METRIC_PREFIX, SHARD_FRACTION, target_name
 from .backward import gradients
 
 
 def with_loss(graph: Graph, objective: Objective) -> Graph:
     """The graph with targets as further inputs, and `loss` and the metrics' statistics as its outputs beside its
     own."""
-    g = Builder.onto(graph)
+    g = Builder.extending(graph)
     results = dict(graph.outputs)
     terms: list[Value] = []
-    with g.at("loss", ("training", "loss")):
+    with g.scope("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
             target = g.input(target_name(output), objective.targets[output])
             predicted, suited = loss.before_activation(graph, graph.outputs[output])
             term = suited.reduce(g, target, predicted, graph.masks.get(output))
-            terms.append(_scaled(g, term, objective.weights.get(output, 1.0)))
+            terms.append(_weighted_term(g, term, objective.weights.get(output, 1.0)))
             if len(objective.losses) > 1:
                 results[f"{output}_loss"] = term
-        terms += _penalties(g, graph)
+        terms += _penalty_terms(g, graph)
         results["loss"] = terms[0] if len(terms) == 1 else g.Sum(*terms)
     g.losses.clear()
     g.masks.clear()
-    with g.at("metrics", ("training", "metrics")):
-        for name, (output, metric) in objective.names().items():
+    with g.scope("metrics", ("training", "metrics")):
+        for name, (output, metric) in objective.metrics_by_name().items():
             target, predicted = g.inputs[target_name(output)], graph.outputs[output]
-            results[f"{STATISTICS}{name}"] = metric.statistics(g, target, predicted, graph.masks.get(output))
+            results[f"{METRIC_PREFIX}{name}"] = metric.statistics(g, target, predicted, graph.masks.get(output))
     return g.graph(results)
 
 
-def _scaled(g: Builder, term: Value, weight: float) -> Value:
+def _weighted_term(g: Builder, term: Value, weight: float) -> Value:
     return term if weight == 1.0 else g.Mul(term, weight)
 
 
-def _penalties(g: Builder, graph: Graph) -> list[Value]:
+def _penalty_terms(g: Builder, graph: Graph) -> list[Value]:
     """What layers and regularizers add to the loss."""
     penalised = [p for p in graph.parameters.values() if p.regularizer is not None and p.trainable]
     return [*graph.losses, *(p.regularizer.penalty(g, p) for p in penalised)]
 
 
 def training_step(
-    graph: Graph, optimizer: Optimizer, factors: Mapping[str, float] = {}, samples: int | None = None
+    graph: Graph, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}, expected_batch: int | None = None
 ) -> Graph:
     """A graph with a `loss`, plus backward pass and update.
 
     Its updates give the new values of parameters, states and the optimizer's slots (states named `optimizer/...`).
     The weights of a layer with a factor step as if they had an optimizer of their own, its rate `factor * rate`; only
-    a bound on all gradients together stays one. `samples` is how many a step will mostly get.
+    a bound on all gradients together stays one. `expected_batch` is how many a step will mostly get.
 
     Raises MissingRule.
     """
-    g = Builder.onto(graph)
-    g.samples = samples
-    _renew(g, optimizer, factors, gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, _trained(graph)))
+    g = Builder.extending(graph)
+    g.expected_batch = expected_batch
+    _update_weights(
+        g,
+        optimizer,
+        rate_factors,
+        gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, _trainable_parameters(graph)),
+    )
     return g.graph(dict(graph.outputs))
 
 
-def share_of_step(graph: Graph, samples: int | None = None) -> Graph:
+def shard_step(graph: Graph, expected_batch: int | None = None) -> Graph:
     """What a share of a batch gives of a step: a graph with a `loss`, plus backward pass.
 
-    It is fed how large a share of the batch's samples it gets (`SHARE`); losses and gradients (`GRADIENT` before the
+    It is fed how large a share of the batch's samples it gets (`SHARD_FRACTION`); losses and gradients (`GRADIENT_PREFIX` before the
     weight's name) are by that share, so that those of all shares add up to the batch's. That is so where samples stand
-    apart and the loss is a mean of theirs (`passes.training.batch_separability`). `samples` as for
+    apart and the loss is a mean of theirs (`passes.training.batch_separability`). `expected_batch` as for
     `training_step`. Raises MissingRule.
     """
-    g = Builder.onto(graph)
-    g.samples = samples
+    g = Builder.extending(graph)
+    g.expected_batch = expected_batch
     loss = graph.outputs["loss"]
-    share = g.input(SHARE, TensorType("float32", ()))
-    found = gradients(g, graph, {loss: share}, _trained(graph))
-    results = {name: value for name, value in graph.outputs.items() if name.startswith(STATISTICS)}
-    with g.at("loss", ("training", "loss")):
+    share = g.input(SHARD_FRACTION, TensorType("float32", ()))
+    found = gradients(g, graph, {loss: share}, _trainable_parameters(graph))
+    results = {name: value for name, value in graph.outputs.items() if name.startswith(METRIC_PREFIX)}
+    with g.scope("loss", ("training", "loss")):
         results |= {name: g.Mul(value, share) for name, value in graph.outputs.items() if not value.rank}
-    return g.graph(results | {f"{GRADIENT}{w.name}": found[w] for w in _trained(graph) if w in found})
+    return g.graph(
+        results | {f"{GRADIENT_PREFIX}{w.name}": found[w] for w in _trainable_parameters(graph) if w in found}
+    )
 
 
-def sum_of_shares(
-    graph: Graph, share: Graph, count: int, optimizer: Optimizer, factors: Mapping[str, float] = {}
+def combine_shards(
+    graph: Graph, shard: Graph, shard_count: int, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The rest of the step: what `count` shares gave, as `+0/NAME` and so on, added up, and the update."""
-    g = Builder.onto(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
-    with g.at("shares", ("training",)):
+    """The rest of the step: what `shard_count` shares gave, as `+0/NAME` and so on, added up, and the update."""
+    g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
+    with g.scope("shares", ("training",)):
         totals = {}
-        for name, value in share.outputs.items():
-            parts = [g.input(f"+{number}/{name}", value.type) for number in range(count)]
+        for name, value in shard.outputs.items():
+            parts = [g.input(f"+{number}/{name}", value.type) for number in range(shard_count)]
             totals[name] = g.Sum(*parts)
-    known = {name: total for name, total in totals.items() if not name.startswith(GRADIENT)}
-    found: dict[Value, Value] = {w: totals[name] for w in _trained(graph) if (name := f"{GRADIENT}{w.name}") in totals}
-    _renew(g, optimizer, factors, found)
+    known = {name: total for name, total in totals.items() if not name.startswith(GRADIENT_PREFIX)}
+    found: dict[Value, Value] = {
+        w: totals[name] for w in _trainable_parameters(graph) if (name := f"{GRADIENT_PREFIX}{w.name}") in totals
+    }
+    _update_weights(g, optimizer, rate_factors, found)
     return g.graph(known)
 
 
-def _trained(graph: Graph) -> list[Parameter]:
+def _trainable_parameters(graph: Graph) -> list[Parameter]:
     return [p for p in graph.parameters.values() if p.trainable]
 
 
-def _renew(g: Builder, optimizer: Optimizer, factors: Mapping[str, float], found: Mapping[Value, Value]) -> None:
+def _update_weights(
+    g: Builder, optimizer: Optimizer, rate_factors: Mapping[str, float], gradients_by_weight: Mapping[Value, Value]
+) -> None:
     """Gives all weights that are trained, and their slots, their new values."""
     weights = [p for p in g.parameters.values() if p.trainable]
-    with g.at("optimizer", ("training", "optimizer")):
+    with g.scope("optimizer", ("training", "optimizer")):
         # What the loss does not depend on decays and is projected all the same, as in Keras.
-        changed: dict[Parameter, Value] = {w: found[w] if w in found else g.zeros(w) for w in weights}
-        rate = g.input(RATE, TensorType("float32", ()))
+        changed: dict[Parameter, Value] = {
+            w: gradients_by_weight[w] if w in gradients_by_weight else g.zeros(w) for w in weights
+        }
+        rate = g.input(LEARNING_RATE, TensorType("float32", ()))
         count = g.state("iterations", (), Constant(value=0), "int64")
         now = g.Add(count, 1)
         g.assign(count, now)
-        of = {weight: factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
+        of = {weight: rate_factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
         rates: dict[float, Value] = {f: rate if f == 1.0 else g.Mul(rate, f) for f in sorted({1.0, *of.values()})}
         shared = {factor: optimizer.prepare(g, own, now) for factor, own in rates.items()}
         for weight, gradient in optimizer.clip(g, changed).items():
-            with g.at(weight.name):
-                _update(g, optimizer, weight, gradient, rates[of[weight]], shared[of[weight]])
+            with g.scope(weight.name):
+                _update_weight(g, optimizer, weight, gradient, rates[of[weight]], shared[of[weight]])
 
 
-def _update(
+def _update_weight(
     g: Builder, optimizer: Optimizer, weight: Parameter, gradient: Value, rate: Value, shared: Mapping[str, Value]
 ) -> None:
     slots = {name: g.state(name, weight.shape, Constant(value=start)) for name, start in optimizer.slots().items()}
-    after, values = optimizer.renewed(g, weight, gradient, slots, rate, shared)
+    after, values = optimizer.decay_and_update(g, weight, gradient, slots, rate, shared)
     for name, value in values.items():
         g.assign(slots[name], value)
     g.updates[weight.name] = after if weight.constraint is None else weight.constraint.project(g, after)
     if weight.constraint is None and gradient in g.gradients:
-        g.renewals[weight.name] = Renewal(optimizer, gradient, rate, shared)
+        g.weight_updates[weight.name] = WeightUpdate(optimizer, gradient, rate, shared)

@@ -6,10 +6,10 @@ import os
 from typing import NamedTuple
 
 
-class Window(NamedTuple):
+class FileSlice(NamedTuple):
     """`length` bytes of an open file from `start` on; its own offsets begin at 0."""
 
-    handle: int
+    file_descriptor: int
     start: int
     length: int
 
@@ -19,7 +19,7 @@ class Window(NamedTuple):
             return False
         filled = 0
         while filled < len(buffer):
-            count = _read_at(self.handle, buffer[filled:], self.start + offset + filled)
+            count = _read_at(self.file_descriptor, buffer[filled:], self.start + offset + filled)
             if not count:
                 return False
             filled += count
@@ -31,10 +31,10 @@ class Window(NamedTuple):
         return bytes(buffer) if self.read_into(memoryview(buffer), offset) else b""
 
 
-def _read_at(handle: int, buffer: memoryview, offset: int) -> int:
+def _read_at(file_descriptor: int, buffer: memoryview, offset: int) -> int:
     if hasattr(os, "preadv"):
-        return os.preadv(handle, [buffer], offset)
-    os.lseek(handle, offset, os.SEEK_SET)
-    data = os.read(handle, len(buffer))
+        return os.preadv(file_descriptor, [buffer], offset)
+    os.lseek(file_descriptor, offset, os.SEEK_SET)
+    data = os.read(file_descriptor, len(buffer))
     buffer[: len(data)] = data
     return len(data)

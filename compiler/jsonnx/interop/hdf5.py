@@ -21,22 +21,22 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from .file_slice import Window
-from .limits import Budget, damaged
+from .file_slice import FileSlice
+from .limits import ReadBudget, damaged_file_error
 
-OPTIMIZERS = ("optimizer", "optimizer_weights")
+OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 """Groups of an optimizer's state, which are not read."""
 
-SCRIPT = Path(__file__).with_name("hdf5_worker.py")
-NONSENSE = "the file's reader, which is not trusted, says what makes no sense"
-_LINE = 96 << 20
-_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
-_TYPES = {*(order + kind for order in "<>" for kind in _NUMBERS), "|V2", "|b1"}
-_CODES = {"damaged-file", "unsafe-file", "too-large", "not-supported"}
+WORKER_SCRIPT = Path(__file__).with_name("hdf5_worker.py")
+INVALID_WORKER_OUTPUT = "the file's reader, which is not trusted, says what makes no sense"
+_MAX_LINE_BYTES = 96 << 20
+_NUMBER_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+_ELEMENT_TYPES = {*(order + kind for order in "<>" for kind in _NUMBER_TYPES), "|V2", "|b1"}
+_WORKER_ERROR_CODES = {"damaged-file", "unsafe-file", "too-large", "not-supported"}
 
 
 @dataclass
-class Stored:
+class Hdf5Weights:
     """What a file of weights holds."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
@@ -44,14 +44,14 @@ class Stored:
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By the path of a group, `` being the file: `name`, `keras_version` and so on are texts, `layer_names` and
     `weight_names` lists of texts."""
-    skipped: list[str] = field(default_factory=list)
+    skipped_groups: list[str] = field(default_factory=list)
     """Groups that were there and not read."""
 
-    def text(self, group: str, name: str) -> str | None:
+    def text_attribute(self, group: str, name: str) -> str | None:
         value = self.attributes.get(group, {}).get(name)
         return value if isinstance(value, str) else None
 
-    def texts(self, group: str, name: str) -> list[str] | None:
+    def text_list_attribute(self, group: str, name: str) -> list[str] | None:
         value = self.attributes.get(group, {}).get(name)
         return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
@@ -60,45 +60,47 @@ def is_hdf5(start: bytes) -> bool:
     return start.startswith(b"\x89HDF\r\n\x1a\n")
 
 
-def read_hdf5(window: Window, budget: Budget) -> Stored:
+def read_hdf5(file: FileSlice, budget: ReadBudget) -> Hdf5Weights:
     """All arrays of an HDF5 file but an optimizer's state.
 
     Raises CompileError for a file that is damaged, unsafe or too large, UsageError where there is no h5py.
     """
-    with _child(window, budget) as (child, timer):
+    with _WorkerProcess(file, budget) as (child, timer):
         assert child.stdout is not None
-        found = Stored()
+        found = Hdf5Weights()
         try:
-            whole = _collect(child.stdout, window, budget, found)
+            whole = _read_worker_output(child.stdout, file, budget, found)
         finally:
             expired = not timer.is_alive()
             timer.cancel()
             child.kill()
             status = child.wait()
         if not whole:
-            stopped = f"after {ceil(budget.seconds)} s" if expired else f"signal {-status}" if status < 0 else "early"
-            raise damaged(budget.file, f"the file is damaged: its reader stopped ({stopped})")
+            stopped = (
+                f"after {ceil(budget.max_seconds)} s" if expired else f"signal {-status}" if status < 0 else "early"
+            )
+            raise damaged_file_error(budget.file, f"the file is damaged: its reader stopped ({stopped})")
     return found
 
 
-class _child:
+class _WorkerProcess:
     """The reading process, and the timer that ends it."""
 
-    def __init__(self, window: Window, budget: Budget) -> None:
-        left = max(0.1, budget.time_left)
+    def __init__(self, file: FileSlice, budget: ReadBudget) -> None:
+        left = max(0.1, budget.seconds_left)
         told = {
-            "start": window.start,
-            "length": window.length,
-            "memory": budget.bytes,
+            "start": file.start,
+            "length": file.length,
+            "memory": budget.bytes_left,
             "seconds": ceil(left),
-            "skip": OPTIMIZERS,
+            "skip": OPTIMIZER_GROUPS,
             "paths": [path for path in sys.path if os.path.isabs(path)],
         }
         keep = {key: os.environ[key] for key in ("SYSTEMROOT", "LD_LIBRARY_PATH") if key in os.environ}
         quiet = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", str(SCRIPT), json.dumps(told)],
-            stdin=window.handle,
+            [sys.executable, "-I", "-S", "-B", str(WORKER_SCRIPT), json.dumps(told)],
+            stdin=file.file_descriptor,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=keep | quiet,
@@ -118,26 +120,26 @@ class _child:
             self.process.stdout.close()
 
 
-def _collect(stream: IO[bytes], window: Window, budget: Budget, found: Stored) -> bool:
+def _read_worker_output(stream: IO[bytes], file: FileSlice, budget: ReadBudget, weights: Hdf5Weights) -> bool:
     """Take what the child says, line by line; False where it does not come to its end."""
-    for line in _lines(stream, budget):
+    for line in _worker_messages(stream, budget):
         if line.get("end") is True:
             return True
         if "fault" in line:
-            _raise(line["fault"], budget)
+            _raise_worker_error(line["fault"], budget)
         if "group" in line:
-            _group(line, found, budget)
+            _add_group(line, weights, budget)
             continue
-        header = _header(line, budget)
-        array = _array(header, stream, window, budget)
+        header = _parse_array_header(line, budget)
+        array = _read_array(header, stream, file, budget)
         if array is None:
             return False
-        found.arrays[header.path] = array
+        weights.arrays[header.path] = array
     return False
 
 
-def _lines(stream: IO[bytes], budget: Budget) -> Iterator[dict[str, Any]]:
-    while line := stream.readline(_LINE):
+def _worker_messages(stream: IO[bytes], budget: ReadBudget) -> Iterator[dict[str, Any]]:
+    while line := stream.readline(_MAX_LINE_BYTES):
         budget.take_text(len(line), "the file")
         budget.take_objects(1, "the file's groups and arrays")
         try:
@@ -149,58 +151,60 @@ def _lines(stream: IO[bytes], budget: Budget) -> Iterator[dict[str, Any]]:
         yield value
 
 
-def _raise(fault: Any, budget: Budget) -> None:
-    code, message = fault if isinstance(fault, list) and len(fault) == 2 else ("damaged-file", "not readable")
+def _raise_worker_error(error: Any, budget: ReadBudget) -> None:
+    code, message = error if isinstance(error, list) and len(error) == 2 else ("damaged-file", "not readable")
     if code == "missing-package":
         raise UsageError("missing-package", f"HDF5 files need h5py: {message}", "pip install h5py")
-    code = code if isinstance(code, str) and code in _CODES else "damaged-file"
+    code = code if isinstance(code, str) and code in _WORKER_ERROR_CODES else "damaged-file"
     raise CompileError([Diagnostic(code, str(message), file=budget.file)])
 
 
-def _group(line: dict[str, Any], found: Stored, budget: Budget) -> None:
-    path, attributes = line["group"], line.get("attributes")
+def _add_group(message: dict[str, Any], weights: Hdf5Weights, budget: ReadBudget) -> None:
+    path, attributes = message["group"], message.get("attributes")
     if not isinstance(path, str) or not isinstance(attributes, dict):
-        raise damaged(budget.file, NONSENSE)
-    if line.get("skipped") is True:
-        found.skipped.append(path)
+        raise damaged_file_error(budget.file, INVALID_WORKER_OUTPUT)
+    if message.get("skipped") is True:
+        weights.skipped_groups.append(path)
     if attributes:
-        found.attributes[path] = attributes
+        weights.attributes[path] = attributes
 
 
-class _Header(NamedTuple):
-    """What the child says of an array: `at` is where it lies in the file; None where its bytes follow."""
+class _ArrayHeader(NamedTuple):
+    """What the child says of an array: `offset` is where it lies in the file; None where its bytes follow."""
 
     path: str
     shape: tuple[int, ...]
-    kind: str
-    at: int | None
+    element_type: str
+    offset: int | None
 
 
-def _header(line: dict[str, Any], budget: Budget) -> _Header:
-    path, shape, kind, at = (line.get(key) for key in ("array", "shape", "type", "at"))
-    sound = isinstance(path, str) and isinstance(kind, str) and kind in _TYPES and (at is None or type(at) is int)
+def _parse_array_header(message: dict[str, Any], budget: ReadBudget) -> _ArrayHeader:
+    path, shape, kind, at = (message.get(key) for key in ("array", "shape", "type", "at"))
+    sound = (
+        isinstance(path, str) and isinstance(kind, str) and kind in _ELEMENT_TYPES and (at is None or type(at) is int)
+    )
     if not sound or not isinstance(shape, list) or len(shape) > 32:
-        raise damaged(budget.file, NONSENSE)
+        raise damaged_file_error(budget.file, INVALID_WORKER_OUTPUT)
     if not all(type(size) is int and size >= 0 for size in shape):
-        raise damaged(budget.file, NONSENSE)
-    return _Header(str(path), tuple(shape), str(kind), at)
+        raise damaged_file_error(budget.file, INVALID_WORKER_OUTPUT)
+    return _ArrayHeader(str(path), tuple(shape), str(kind), at)
 
 
-def _array(header: _Header, stream: IO[bytes], window: Window, budget: Budget) -> np.ndarray | None:
+def _read_array(header: _ArrayHeader, stream: IO[bytes], file: FileSlice, budget: ReadBudget) -> np.ndarray | None:
     """One array, out of the file or out of the stream; None where the stream ends too soon."""
     path, shape, kind, at = header
     made = np.dtype("<u2" if kind == "|V2" else kind)
     budget.take_bytes(prod(shape) * made.itemsize, f"the array {path!r}")
     array = np.empty(shape, made)
     buffer = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
-    if at is not None and not window.read_into(buffer, at):
-        raise damaged(budget.file, f"the array {path!r} lies beyond the end of the file")
-    if at is None and not _fill(stream, buffer):
+    if at is not None and not file.read_into(buffer, at):
+        raise damaged_file_error(budget.file, f"the array {path!r} lies beyond the end of the file")
+    if at is None and not _read_exactly(stream, buffer):
         return None
-    return _widened(array) if kind == "|V2" else array.astype(made.newbyteorder("="), copy=False)
+    return _bfloat16_to_float32(array) if kind == "|V2" else array.astype(made.newbyteorder("="), copy=False)
 
 
-def _fill(stream: IO[bytes], buffer: memoryview) -> bool:
+def _read_exactly(stream: IO[bytes], buffer: memoryview) -> bool:
     while len(buffer):
         count = stream.readinto(buffer)  # type: ignore[attr-defined]
         if not count:
@@ -209,12 +213,12 @@ def _fill(stream: IO[bytes], buffer: memoryview) -> bool:
     return True
 
 
-def _widened(halves: np.ndarray) -> np.ndarray:
+def _bfloat16_to_float32(upper_halves: np.ndarray) -> np.ndarray:
     """bfloat16, as the upper halves of float32."""
-    return (halves.astype(np.uint32) << 16).view(np.float32)
+    return (upper_halves.astype(np.uint32) << 16).view(np.float32)
 
 
-def spooled(chunks: Iterator[bytes], budget: Budget) -> IO[bytes]:
+def spool_to_temporary_file(chunks: Iterator[bytes], budget: ReadBudget) -> IO[bytes]:
     """A stream as a file without a name, for a reader that wants a file."""
     if hasattr(os, "memfd_create"):
         file: IO[bytes] = os.fdopen(os.memfd_create("jsonnx"), "w+b")

@@ -16,15 +16,15 @@ from itertools import count
 from math import prod
 from typing import Any, NoReturn
 
-ATTRIBUTES = ("name", "keras_version", "backend", "model_config", "training_config")
-LISTS = ("layer_names", "weight_names")
+TEXT_ATTRIBUTES = ("name", "keras_version", "backend", "model_config", "training_config")
+TEXT_LIST_ATTRIBUTES = ("layer_names", "weight_names")
 """Texts, and lists of texts that may be cut into pieces: `weight_names0`, `weight_names1`."""
-DEEPEST = 48
-FILTERS = {1, 2, 3}
+MAX_GROUP_DEPTH = 48
+SUPPORTED_FILTERS = {1, 2, 3}
 """Deflate, shuffle, checksum: those that libhdf5 itself has."""
 
 
-class Fault(Exception):
+class Hdf5FileError(Exception):
     """What is wrong with the file: a code of a diagnostic and a message."""
 
 
@@ -35,14 +35,14 @@ def main(start: int, length: int, memory: int, seconds: int, skip: list[str], pa
         try:
             import h5py  # noqa: F401
         except ImportError as error:
-            raise Fault("missing-package", f"{error}") from None
-        give_up(memory, seconds)
-        for line, data in Reader(start, length, memory, skip).frames():
+            raise Hdf5FileError("missing-package", f"{error}") from None
+        set_resource_limits(memory, seconds)
+        for line, data in Hdf5Reader(start, length, memory, skip).messages():
             out.write(json.dumps(line).encode() + b"\n")
             if data is not None:
                 out.write(data)
         out.write(b'{"end":true}\n')
-    except Fault as fault:
+    except Hdf5FileError as fault:
         out.write(json.dumps({"fault": fault.args}).encode() + b"\n")
     except MemoryError:
         out.write(b'{"fault":["too-large","reading it takes more memory than the limit"]}\n')
@@ -53,7 +53,7 @@ def main(start: int, length: int, memory: int, seconds: int, skip: list[str], pa
     os._exit(0)  # libhdf5 tidies up at the exit, and may crash there
 
 
-def give_up(memory: int, seconds: int) -> None:
+def set_resource_limits(memory: int, seconds: int) -> None:
     """Limits of this process, where the system knows them."""
     try:
         import resource
@@ -73,38 +73,38 @@ def give_up(memory: int, seconds: int) -> None:
         resource.setrlimit(limit, (value, value))
 
 
-class Stretch:
+class StandardInputSlice:
     """A part of standard input as a file that h5py reads."""
 
     def __init__(self, start: int, length: int) -> None:
-        self.start, self.length, self.at = start, length, 0
+        self.start, self.length, self.position = start, length, 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self.at = offset + (0, self.at, self.length)[whence]
-        return self.at
+        self.position = offset + (0, self.position, self.length)[whence]
+        return self.position
 
     def tell(self) -> int:
-        return self.at
+        return self.position
 
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")[: max(0, self.length - self.at)]
+        view = memoryview(buffer).cast("B")[: max(0, self.length - self.position)]
         done = 0
         while done < len(view):
             if hasattr(os, "preadv"):
-                count = os.preadv(0, [view[done:]], self.start + self.at + done)
+                count = os.preadv(0, [view[done:]], self.start + self.position + done)
             else:
-                os.lseek(0, self.start + self.at + done, os.SEEK_SET)
+                os.lseek(0, self.start + self.position + done, os.SEEK_SET)
                 data = os.read(0, len(view) - done)
                 count = len(data)
                 view[done : done + count] = data
             if not count:
                 break
             done += count
-        self.at += done
+        self.position += done
         return done
 
     def read(self, count: int = -1) -> bytes:
-        buffer = bytearray(self.length - self.at if count < 0 else count)
+        buffer = bytearray(self.length - self.position if count < 0 else count)
         return bytes(buffer[: self.readinto(buffer)])
 
     def write(self, data: Any) -> NoReturn:
@@ -114,23 +114,23 @@ class Stretch:
         pass
 
 
-Frames = Iterator[tuple[dict[str, Any], Any]]
+Messages = Iterator[tuple[dict[str, Any], Any]]
 
 
-class Reader:
+class Hdf5Reader:
     """Walks the file without following any link but those that own what they name."""
 
     def __init__(self, start: int, length: int, memory: int, skip: list[str]) -> None:
         import h5py
 
         self.h5 = h5py
-        self.left, self.objects, self.text = memory, 200_000, 64 << 20
-        self.skip = skip
-        self.seen: set[Any] = set()
-        self.types = self._types()
-        self.file = h5py.File(Stretch(start, length), "r")
+        self.bytes_left, self.objects_left, self.text_bytes_left = memory, 200_000, 64 << 20
+        self.skipped_groups = skip
+        self.visited_groups: set[Any] = set()
+        self.element_types = self._element_types()
+        self.file = h5py.File(StandardInputSlice(start, length), "r")
 
-    def _types(self) -> list[tuple[Any, str]]:
+    def _element_types(self) -> list[tuple[Any, str]]:
         h5t = self.h5.h5t
         names = [("IEEE_F16", "f2"), ("IEEE_F32", "f4"), ("IEEE_F64", "f8")]
         names += [(f"STD_{sign}{bits}", f"{sign.lower()}{bits // 8}") for sign in "IU" for bits in (8, 16, 32, 64)]
@@ -138,15 +138,15 @@ class Reader:
             (getattr(h5t, name + end), mark + kind) for name, kind in names for end, mark in (("LE", "<"), ("BE", ">"))
         ]
 
-    def frames(self) -> Frames:
+    def messages(self) -> Messages:
         """A line for every group that has attributes we read, and for every array."""
         todo = [("", self.file.id)]
         while todo:
             path, group = todo.pop()
-            if path.count("/") > DEEPEST:
-                raise Fault("unsafe-file", f"groups nest deeper than {DEEPEST} levels, at {path!r}")
-            skipped = path in self.skip
-            if (attributes := self.attributes(group, path)) or skipped:
+            if path.count("/") > MAX_GROUP_DEPTH:
+                raise Hdf5FileError("unsafe-file", f"groups nest deeper than {MAX_GROUP_DEPTH} levels, at {path!r}")
+            skipped = path in self.skipped_groups
+            if (attributes := self.read_attributes(group, path)) or skipped:
                 yield {"group": path, "attributes": attributes, "skipped": skipped}, None
             groups = []
             for name, kind in [] if skipped else self.children(group, path):
@@ -154,9 +154,9 @@ class Reader:
                 if kind == self.h5.h5o.TYPE_GROUP:
                     groups.append((below, self.h5.h5g.open(group, name.encode())))
                 elif kind == self.h5.h5o.TYPE_DATASET:
-                    yield self.array(self.h5.h5d.open(group, name.encode()), below)
+                    yield self.array_message(self.h5.h5d.open(group, name.encode()), below)
                 else:
-                    raise Fault("not-supported", f"{below!r} is neither a group nor an array")
+                    raise Hdf5FileError("not-supported", f"{below!r} is neither a group nor an array")
             todo += reversed(groups)
 
     def children(self, group: Any, path: str) -> list[tuple[str, int]]:
@@ -166,43 +166,43 @@ class Reader:
         links: list[bytes] = []
 
         def note(name: bytes) -> None:
-            self.objects -= 1
-            if self.objects < 0:
-                raise Fault("too-large", "more than 200,000 groups and arrays")
+            self.objects_left -= 1
+            if self.objects_left < 0:
+                raise Hdf5FileError("too-large", "more than 200,000 groups and arrays")
             links.append(name)
 
         group.links.iterate(note)
         for raw in links:
-            name = self.decoded(raw, f"a name in {path or 'the file'!r}")
+            name = self.decode(raw, f"a name in {path or 'the file'!r}")
             if "/" in name or not name.isprintable():
-                raise Fault("unsafe-file", f"the name {name!r} in {path or 'the file'!r} has odd characters")
+                raise Hdf5FileError("unsafe-file", f"the name {name!r} in {path or 'the file'!r} has odd characters")
             kind = group.links.get_info(raw).type
             if kind != h5l.TYPE_HARD:
                 what = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "a link into another file"}
-                raise Fault("unsafe-file", f"{path + '/' + name!r} is {what.get(kind, 'an odd link')}")
+                raise Hdf5FileError("unsafe-file", f"{path + '/' + name!r} is {what.get(kind, 'an odd link')}")
             info = h5o.get_info(group, raw)
             if info.type == h5o.TYPE_GROUP:
-                if info.addr in self.seen:
-                    raise Fault("unsafe-file", f"the group {path + '/' + name!r} is met a second time")
-                self.seen.add(info.addr)
+                if info.addr in self.visited_groups:
+                    raise Hdf5FileError("unsafe-file", f"the group {path + '/' + name!r} is met a second time")
+                self.visited_groups.add(info.addr)
             found.append((name, info.type))
         return found
 
     # -- arrays ----------------------------------------------------------------------------------------------------
 
-    def array(self, data: Any, path: str) -> tuple[dict[str, Any], Any]:
+    def array_message(self, data: Any, path: str) -> tuple[dict[str, Any], Any]:
         """An array's line, and its bytes where they lie in pieces. Nothing is read before its size is known."""
         h5 = self.h5
         made = data.get_create_plist()
         layout = made.get_layout()
         if layout == h5.h5d.VIRTUAL or made.get_external_count():
-            raise Fault("unsafe-file", f"the array {path!r} keeps its numbers in another file")
-        if filters := {made.get_filter(index)[0] for index in range(made.get_nfilters())} - FILTERS:
-            raise Fault("not-supported", f"the array {path!r} is packed by the filter {min(filters)}")
+            raise Hdf5FileError("unsafe-file", f"the array {path!r} keeps its numbers in another file")
+        if filters := {made.get_filter(index)[0] for index in range(made.get_nfilters())} - SUPPORTED_FILTERS:
+            raise Hdf5FileError("not-supported", f"the array {path!r} is packed by the filter {min(filters)}")
         space = data.get_space()
         if space.get_simple_extent_type() not in (h5.h5s.SIMPLE, h5.h5s.SCALAR):
-            raise Fault("damaged-file", f"the array {path!r} has no shape")
-        shape, kind = [int(size) for size in data.shape], self.kind(data.get_type(), path)
+            raise Hdf5FileError("damaged-file", f"the array {path!r} has no shape")
+        shape, kind = [int(size) for size in data.shape], self.element_type(data.get_type(), path)
         size = prod(shape) * int(kind[2:])
         stored = int(data.get_storage_size())
         if layout == h5.h5d.CHUNKED:
@@ -210,31 +210,31 @@ class Reader:
         else:
             fits = size == stored or (layout == h5.h5d.COMPACT and size <= stored)
         if not fits:
-            raise Fault(
+            raise Hdf5FileError(
                 "unsafe-file", f"the array {path!r} of shape {shape} should have {size:,} bytes, {stored:,} are stored"
             )
-        self.left -= size
-        if self.left < 0:
-            raise Fault("too-large", f"the arrays up to {path!r} have more bytes than the limit")
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise Hdf5FileError("too-large", f"the arrays up to {path!r} have more bytes than the limit")
         line = {"array": path, "shape": shape, "type": kind}
         offset = data.get_offset() if layout == h5.h5d.CONTIGUOUS and size else None
         if offset is not None:
             return {**line, "at": int(offset)}, None
-        return line, self.read(data, shape, kind) if size else b""
+        return line, self.read_array(data, shape, kind) if size else b""
 
-    def kind(self, type: Any, path: str) -> str:
+    def element_type(self, type: Any, path: str) -> str:
         """NumPy's word for an element type; `|V2` is a bfloat16, which Keras writes as bytes."""
         h5t = self.h5.h5t
         if type.get_class() == h5t.OPAQUE and type.get_size() == 2:
             return "|V2"
-        for known, name in self.types:
+        for known, name in self.element_types:
             if type.equal(known):
                 return name
         if isinstance(type, h5t.TypeEnumID) and type.equal(h5t.py_create("bool")):
             return "|b1"
-        raise Fault("not-supported", f"the array {path!r} has elements of a type that is not supported")
+        raise Hdf5FileError("not-supported", f"the array {path!r} has elements of a type that is not supported")
 
-    def read(self, data: Any, shape: list[int], kind: str) -> memoryview:
+    def read_array(self, data: Any, shape: list[int], kind: str) -> memoryview:
         import numpy as np
 
         array = np.empty(shape, np.dtype(kind))
@@ -243,30 +243,30 @@ class Reader:
 
     # -- attributes ------------------------------------------------------------------------------------------------
 
-    def attributes(self, group: Any, path: str) -> dict[str, Any]:
+    def read_attributes(self, group: Any, path: str) -> dict[str, Any]:
         """The attributes that say something: texts and lists of texts."""
         found: dict[str, Any] = {}
-        for name in ATTRIBUTES:
-            for text in self.texts(group, path, name) or []:
+        for name in TEXT_ATTRIBUTES:
+            for text in self.read_texts(group, path, name) or []:
                 found[name] = text
-        for name in LISTS:
-            if (texts := self.texts(group, path, name)) is None:
-                texts = self.pieces(group, path, name)
+        for name in TEXT_LIST_ATTRIBUTES:
+            if (texts := self.read_texts(group, path, name)) is None:
+                texts = self.read_split_list(group, path, name)
             if texts is not None:
                 found[name] = texts
         return found
 
-    def pieces(self, group: Any, path: str, name: str) -> list[str] | None:
+    def read_split_list(self, group: Any, path: str, name: str) -> list[str] | None:
         """A list that is too long for one attribute."""
         found: list[str] = []
         for number in count():
-            texts = self.texts(group, path, f"{name}{number}")
+            texts = self.read_texts(group, path, f"{name}{number}")
             if texts is None:
                 return found if number else None
             found += texts
         return None
 
-    def texts(self, group: Any, path: str, name: str) -> list[str] | None:
+    def read_texts(self, group: Any, path: str, name: str) -> list[str] | None:
         """The texts of one attribute; None where it is not there. Nothing is read before its size is known."""
         h5 = self.h5
         where = f"the attribute {name!r} of {path or 'the file'!r}"
@@ -274,30 +274,30 @@ class Reader:
             return None
         attribute = h5.h5a.open(group, name.encode())
         type, number = attribute.get_type(), prod(attribute.shape)
-        self.objects -= number + 1
-        self.text -= attribute.get_storage_size() if number else 0
-        if self.objects < 0 or self.text < 0:
-            raise Fault("too-large", f"{where} is larger than the limit")
+        self.objects_left -= number + 1
+        self.text_bytes_left -= attribute.get_storage_size() if number else 0
+        if self.objects_left < 0 or self.text_bytes_left < 0:
+            raise Hdf5FileError("too-large", f"{where} is larger than the limit")
         if not number:
             return []
         if type.get_class() != h5.h5t.STRING:
-            raise Fault("damaged-file", f"{where} is no text")
+            raise Hdf5FileError("damaged-file", f"{where} is no text")
         import numpy as np
 
         varies = type.is_variable_str()
         array = np.empty(attribute.shape, h5.string_dtype() if varies else f"S{type.get_size()}")
         attribute.read(array)
         raw = [item.encode() if isinstance(item, str) else item for item in array.reshape(-1).tolist()]
-        self.text -= sum(map(len, raw)) if varies else 0
-        if self.text < 0:
-            raise Fault("too-large", f"{where} is larger than the limit")
-        return [self.decoded(item, where) for item in raw]
+        self.text_bytes_left -= sum(map(len, raw)) if varies else 0
+        if self.text_bytes_left < 0:
+            raise Hdf5FileError("too-large", f"{where} is larger than the limit")
+        return [self.decode(item, where) for item in raw]
 
-    def decoded(self, raw: bytes, where: str) -> str:
+    def decode(self, raw: bytes, description: str) -> str:
         try:
             return raw.decode()
         except UnicodeDecodeError:
-            raise Fault("damaged-file", f"{where} is not UTF-8") from None
+            raise Hdf5FileError("damaged-file", f"{description} is not UTF-8") from None
 
 
 if __name__ == "__main__":

@@ -12,48 +12,50 @@ GIB = 1 << 30
 
 
 @dataclass
-class Budget:
+class ReadBudget:
     """What is left. Once something is used up, CompileError `too-large`, before anything is allocated."""
 
     file: str | None = None
     """The file that is read, for messages."""
-    bytes: int = 4 * GIB
+    bytes_left: int = 4 * GIB
     """Of arrays, and of what is unpacked."""
-    objects: int = 200_000
+    objects_left: int = 200_000
     """Groups, arrays, members of archives, attributes."""
-    text: int = 64 << 20
+    text_bytes_left: int = 64 << 20
     """Bytes of JSON and of names."""
-    seconds: float = 60.0
-    started: float = field(default_factory=time.monotonic)
+    max_seconds: float = 60.0
+    start_time: float = field(default_factory=time.monotonic)
 
     def take_bytes(self, count: int, what: str) -> None:
-        if count > self.bytes:
-            self.exceeded(f"{what} has {count:,} bytes, of which {self.bytes:,} are left to this file")
-        self.bytes -= count
+        if count > self.bytes_left:
+            self.raise_too_large(f"{what} has {count:,} bytes, of which {self.bytes_left:,} are left to this file")
+        self.bytes_left -= count
 
     def take_objects(self, count: int, what: str) -> None:
-        if count > self.objects:
-            self.exceeded(f"{what}: {count:,} of them, of which {self.objects:,} are left to this file")
-        self.objects -= count
+        if count > self.objects_left:
+            self.raise_too_large(f"{what}: {count:,} of them, of which {self.objects_left:,} are left to this file")
+        self.objects_left -= count
 
     def take_text(self, count: int, what: str) -> None:
-        if count > self.text:
-            self.exceeded(f"{what} has {count:,} bytes of text, of which {self.text:,} are left to this file")
-        self.text -= count
+        if count > self.text_bytes_left:
+            self.raise_too_large(
+                f"{what} has {count:,} bytes of text, of which {self.text_bytes_left:,} are left to this file"
+            )
+        self.text_bytes_left -= count
 
     @property
-    def time_left(self) -> float:
-        return self.started + self.seconds - time.monotonic()
+    def seconds_left(self) -> float:
+        return self.start_time + self.max_seconds - time.monotonic()
 
-    def exceeded(self, message: str) -> NoReturn:
+    def raise_too_large(self, message: str) -> NoReturn:
         raise CompileError([Diagnostic("too-large", message, file=self.file)])
 
 
-def damaged(file: str | None, message: str, help: str | None = None) -> CompileError:
+def damaged_file_error(file: str | None, message: str, help: str | None = None) -> CompileError:
     """The file is not what it says it is, or lacks something."""
     return CompileError([Diagnostic("damaged-file", message, file=file, help=help)])
 
 
-def unsafe(file: str | None, message: str, help: str | None = None) -> CompileError:
+def unsafe_file_error(file: str | None, message: str, help: str | None = None) -> CompileError:
     """The file asks for something that no honest writer makes, such as another file."""
     return CompileError([Diagnostic("unsafe-file", message, file=file, help=help)])

@@ -11,19 +11,19 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def packed(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def with_strings_as_bytes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays, those of strings as bytes."""
-    return {name: as_bytes(array) if array.dtype == object else array for name, array in arrays.items()}
+    return {name: strings_to_bytes(array) if array.dtype == object else array for name, array in arrays.items()}
 
 
-def as_bytes(strings: np.ndarray) -> np.ndarray:
+def strings_to_bytes(strings: np.ndarray) -> np.ndarray:
     """A vector of strings as bytes."""
     text = json.dumps(strings.tolist(), ensure_ascii=False, separators=(",", ":"))
     return np.frombuffer(text.encode(), np.uint8)
 
 
-def as_strings(array: np.ndarray) -> np.ndarray:
-    """The vector of strings that `as_bytes` made these bytes of. ValueError where it made them of none."""
+def bytes_to_strings(array: np.ndarray) -> np.ndarray:
+    """The vector of strings that `strings_to_bytes` made these bytes of. ValueError where it made them of none."""
     try:
         found = json.loads(array.tobytes())
     except (UnicodeDecodeError, ValueError, RecursionError):

@@ -6,44 +6,44 @@ inferred when its node was emitted. Together with `backend` the only door to onn
 
 from .builder import Builder
 from .dtypes import numpy_dtype, onnx_dtype, tensor_proto
-from .gc_pause import uncollected
+from .gc_pause import gc_paused
 from .graph import (
-    Body,
     Constant,
-    GradientOf,
+    GradientInfo,
     Graph,
     Node,
     Parameter,
     Random,
-    Renewal,
     State,
+    Subgraph,
     Value,
-    in_order,
-    needed,
+    WeightUpdate,
     node_metadata,
+    reachable_nodes,
+    topologically_sorted,
 )
-from .label_encoder import NotLearned, open_states, settled
+from .label_encoder import VocabularyNotLearned, unlearned_states, with_vocabularies
 
 __all__ = [
-    "Body",
+    "Subgraph",
     "Builder",
     "Constant",
-    "GradientOf",
+    "GradientInfo",
     "Graph",
     "Node",
-    "NotLearned",
+    "VocabularyNotLearned",
     "Parameter",
     "Random",
-    "Renewal",
+    "WeightUpdate",
     "State",
     "Value",
-    "in_order",
-    "needed",
+    "topologically_sorted",
+    "reachable_nodes",
     "node_metadata",
     "numpy_dtype",
     "onnx_dtype",
-    "open_states",
-    "settled",
+    "unlearned_states",
+    "with_vocabularies",
     "tensor_proto",
-    "uncollected",
+    "gc_paused",
 ]

@@ -11,18 +11,18 @@ import numpy as np
 import onnx
 
 from ..core.types import Dim, Size, TensorType, require
-from .conditionals import Way, either
+from .conditionals import BranchFn, cond
 from .dtypes import numpy_dtype
-from .graph import Constant, GradientOf, Graph, Input, JsonPath, Node, Parameter, Random, Renewal, State, Value
-from .label_encoder import ML, table
-from .loops import Step, loop
-from .type_inference import Inference, schema_of
+from .graph import Constant, GradientInfo, Graph, Input, JsonPath, Node, Parameter, Random, State, Value, WeightUpdate
+from .label_encoder import ML_DOMAIN, label_encoder_attributes
+from .loops import StepFn, loop
+from .type_inference import TypeInference, schema_of
 
 Weight = TypeVar("Weight", Parameter, State)
 Operand = Value | float | int | bool | Sequence[int] | np.ndarray | None
 
 
-HEAVIEST = 1 << 31
+MAX_MODEL_BYTES = 1 << 31
 """Bytes that weights may have: what one ONNX file can hold."""
 
 
@@ -33,14 +33,16 @@ class EmissionError(Exception):
 class Builder:
     """A graph under construction.
 
-    `training` tells a layer which of its two behaviours to emit, `real` the element type of weights (float64 where
+    `training` tells a layer which of its two behaviours to emit, `float_dtype` the element type of weights (float64 where
     gradients are checked). Plain numbers, lists and arrays among the operands
     become constants, of the element type that the operator wants there.
     """
 
-    def __init__(self, *, training: bool = False, real: str = "float32", inference: Inference | None = None) -> None:
+    def __init__(
+        self, *, training: bool = False, float_dtype: str = "float32", inference: TypeInference | None = None
+    ) -> None:
         self.training = training
-        self.real = real
+        self.float_dtype = float_dtype
         self.nodes: list[Node] = []
         self.inputs: dict[str, Input] = {}
         self.parameters: dict[str, Parameter] = {}
@@ -49,28 +51,28 @@ class Builder:
         self.updates: dict[str, Value] = {}
         self.losses: list[Value] = []
         self.masks: dict[str, Value] = {}
-        self.gradients: dict[Value, GradientOf] = {}
-        self.renewals: dict[str, Renewal] = {}
-        self.stacks: dict[Value, Sequence[Value]] = {}
+        self.gradients: dict[Value, GradientInfo] = {}
+        self.weight_updates: dict[str, WeightUpdate] = {}
+        self.stack_parts: dict[Value, Sequence[Value]] = {}
         self.trainable = True
-        self.samples: int | None = None
+        self.expected_batch: int | None = None
         """How many samples the graph will mostly get at once, where somebody knows: it may decide what is fastest."""
-        self.written_out = 0
+        self.unrolled_steps = 0
         """Steps of all loops that are written out though they are long."""
-        self._changes: dict[str, Callable[[Parameter], Value]] = {}
+        self._weight_transforms: dict[str, Callable[[Parameter], Value]] = {}
         self._scope: str = ""
         self._path: JsonPath = ()
         self._detached = False
-        self._infer = inference or Inference()
+        self._infer = inference or TypeInference()
 
     @staticmethod
-    def onto(graph: Graph, *, training: bool = False, real: str = "float32") -> Builder:
+    def extending(graph: Graph, *, training: bool = False, float_dtype: str = "float32") -> Builder:
         """A builder that goes on where a finished graph ends."""
-        g = Builder(training=training, real=real)
+        g = Builder(training=training, float_dtype=float_dtype)
         g.nodes, g.losses = list(graph.nodes), list(graph.losses)
         g.inputs, g.parameters, g.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         g.randoms, g.updates, g.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
-        g.gradients, g.renewals = dict(graph.gradients), dict(graph.renewals)
+        g.gradients, g.weight_updates = dict(graph.gradients), dict(graph.weight_updates)
         return g
 
     def graph(self, outputs: dict[str, Value]) -> Graph:
@@ -86,11 +88,11 @@ class Builder:
             tuple(self.losses),
             {name: mask for name, mask in self.masks.items() if name in outputs},
             dict(self.gradients),
-            dict(self.renewals),
+            dict(self.weight_updates),
         )
 
     @contextmanager
-    def at(self, scope: str, path: JsonPath | None = None) -> Iterator[None]:
+    def scope(self, scope: str, path: JsonPath | None = None) -> Iterator[None]:
         """Everything emitted inside belongs to this layer, nested in the one outside; a path of None keeps the
         outer."""
         before = self._scope, self._path
@@ -102,7 +104,7 @@ class Builder:
             self._scope, self._path = before
 
     @contextmanager
-    def origin(self, node: Node) -> Iterator[None]:
+    def inherit(self, node: Node) -> Iterator[None]:
         """Everything emitted inside inherits the layer and the path of a node."""
         before = self._scope, self._path, self._detached
         self._scope, self._path, self._detached = node.scope, node.path, node.detached
@@ -125,11 +127,11 @@ class Builder:
         """The scope and the path of the nodes that are emitted now."""
         return self._scope, self._path
 
-    def inside(self) -> Builder:
+    def subgraph_builder(self) -> Builder:
         """A builder of what this one's next node runs at every step. Weights made there belong to the whole graph."""
-        g = Builder(training=self.training, real=self.real, inference=self._infer)
+        g = Builder(training=self.training, float_dtype=self.float_dtype, inference=self._infer)
         g.parameters, g.states = self.parameters, self.states
-        g.trainable, g._scope, g._path, g.samples = self.trainable, self._scope, self._path, self.samples
+        g.trainable, g._scope, g._path, g.expected_batch = self.trainable, self._scope, self._path, self.expected_batch
         return g
 
     # -- what is not an operator -------------------------------------------------------------------------------------
@@ -139,8 +141,8 @@ class Builder:
 
     def const(self, value: Any, dtype: str | None = None) -> Constant:
         """A constant, of the graph's real type unless another is named."""
-        array = np.asarray(value, dtype=numpy_dtype(dtype or self.real))
-        return Constant(TensorType(dtype or self.real, array.shape), array)
+        array = np.asarray(value, dtype=numpy_dtype(dtype or self.float_dtype))
+        return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
 
     def param(
         self,
@@ -155,14 +157,14 @@ class Builder:
         Raises ShapeError where that other call wants another shape, and where no file could hold it.
         """
         full = f"{self._scope}/{name}"
-        type = TensorType(self.real, tuple(shape))
-        _bounded(name, type)
+        type = TensorType(self.float_dtype, tuple(shape))
+        _require_weight_size(name, type)
         made = Parameter(full, type, initializer, regularizer, constraint, self.trainable)
-        weight = _one_shape(name, self.parameters.setdefault(full, made), made)
-        return self._changes[name](weight) if name in self._changes else weight
+        weight = _require_same_shape(name, self.parameters.setdefault(full, made), made)
+        return self._weight_transforms[name](weight) if name in self._weight_transforms else weight
 
     @contextmanager
-    def changed(self, name: str, change: Callable[[Parameter], Value]) -> Iterator[None]:
+    def weight_transform(self, name: str, transform: Callable[[Parameter], Value]) -> Iterator[None]:
         """Layers lowered inside compute with `change(weight)` in place of their weight of this name.
 
         What it emits belongs to the layer at hand now.
@@ -171,25 +173,25 @@ class Builder:
 
         def changed(weight: Parameter) -> Value:
             inside, self._scope = self._scope, scope
-            result = change(weight)
+            result = transform(weight)
             self._scope = inside
             return result
 
-        before, self._changes = self._changes, {**self._changes, name: changed}
+        before, self._weight_transforms = self._weight_transforms, {**self._weight_transforms, name: changed}
         try:
             yield
         finally:
-            self._changes = before
+            self._weight_transforms = before
 
     def state(
         self, name: str, shape: Sequence[Dim], initializer: Any, dtype: str | None = None, follows: str = ""
     ) -> State:
         """Like `param`, for what training does not change by a gradient. A symbolic size is what the data make it."""
         full = f"{self._scope}/{name}"
-        type = TensorType(dtype or self.real, tuple(shape))
-        _bounded(name, type)
+        type = TensorType(dtype or self.float_dtype, tuple(shape))
+        _require_weight_size(name, type)
         made = State(full, type, initializer, follows)
-        return _one_shape(name, self.states.setdefault(full, made), made)
+        return _require_same_shape(name, self.states.setdefault(full, made), made)
 
     def assign(self, state: State, value: Value) -> None:
         """In training, the state has this value after the step."""
@@ -209,7 +211,7 @@ class Builder:
         full, number = f"{self._scope}/{name}", 1
         while full in self.randoms:  # a shared layer draws anew at every call
             full, number = f"{self._scope}/{name}_{number}", number + 1
-        self.randoms[full] = Random(full, TensorType(self.real, tuple(shape)), kind, keep, scale, seed)
+        self.randoms[full] = Random(full, TensorType(self.float_dtype, tuple(shape)), kind, keep, scale, seed)
         return self.randoms[full]
 
     def add_loss(self, term: Value) -> None:
@@ -228,7 +230,7 @@ class Builder:
         inputs = self._operands(op, domain, operands)
         while inputs and inputs[-1] is None:  # onnxruntime crashes on an empty name at the end
             inputs = inputs[:-1]
-        kept = {name: _plain(value) for name, value in attributes.items() if value is not None}
+        kept = {name: _tuple_as_list(value) for name, value in attributes.items() if value is not None}
         try:
             types = self._infer(op, domain, inputs, kept, outputs)
         except Exception as error:  # onnx raises several kinds; all mean that this line emitted a wrong node
@@ -251,7 +253,7 @@ class Builder:
         if dtype is None:
             found = np.asarray(operand)
             real = found.dtype.kind == "f" and found.size > 0  # an empty list is one of axes or sizes
-            dtype = found.dtype.name if isinstance(operand, np.ndarray) else self.real if real else "int64"
+            dtype = found.dtype.name if isinstance(operand, np.ndarray) else self.float_dtype if real else "int64"
         return self.const(operand, dtype)
 
     # -- what many layers and rules say ------------------------------------------------------------------------------
@@ -300,7 +302,7 @@ class Builder:
 
         return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
 
-    def custom(
+    def custom_op(
         self, op: str, domain: str, inputs: Sequence[Value | None], type: TensorType, **attributes: Any
     ) -> Value:
         """Append a node of an operator that ONNX does not define, and say the type of its result."""
@@ -325,30 +327,32 @@ class Builder:
         """
         about = {"first": first, "special": list(special), "default": default, "invert": invert}
         if not isinstance(tokens, State):
-            found: Value = self.emit("LabelEncoder", x, domain=ML, **table(tokens, dtype, **about))
+            found: Value = self.emit(
+                "LabelEncoder", x, domain=ML_DOMAIN, **label_encoder_attributes(tokens, dtype, **about)
+            )
             return found
         type = x.type.with_dtype(dtype if invert else "int64")
-        return self.custom("LabelEncoder", ML, [x, tokens], type, **about)
+        return self.custom_op("LabelEncoder", ML_DOMAIN, [x, tokens], type, **about)
 
     def loop(
         self,
-        step: Step[Builder],
+        step: StepFn[Builder],
         states: Sequence[Value],
         slices: Sequence[Value],
         *,
         reverse: bool = False,
-        most: int | None = None,
+        max_unrolled_steps: int | None = None,
     ) -> tuple[list[Value], list[Value]]:
         """`step(g, states, slices) -> (states, results)`, for every slice along the first axes, from the last if
         `reverse`: the last states, and the results stacked along a new first axis, in the order of the slices. Up to
-        `most` steps (`loops.UNROLLED` unless given) become nodes of their own, more are a Scan.
+        `max_unrolled_steps` steps (`loops.UNROLLED` unless given) become nodes of their own, more are a Scan.
         """
-        return loop(self, step, states, slices, reverse=reverse, most=most)
+        return loop(self, step, states, slices, reverse=reverse, max_unrolled_steps=max_unrolled_steps)
 
-    def either(self, condition: Value, then: Way[Builder], otherwise: Way[Builder]) -> Value:
+    def cond(self, condition: Value, then: BranchFn[Builder], otherwise: BranchFn[Builder]) -> Value:
         """`then(g)` where the condition, a single truth value, holds, else `otherwise(g)`: values of one type, of which
         one is computed. What they read they may take from here."""
-        return either(self, condition, then, otherwise)
+        return cond(self, condition, then, otherwise)
 
     def zeros(self, like: Value) -> Value:
         """Zeros of a value's type; many are made when the graph runs, not kept in the file."""
@@ -356,9 +360,9 @@ class Builder:
         if isinstance(elements, int) and elements <= 1024:
             return self.const(np.zeros(like.shape), like.dtype)
         shape = self.const(like.shape, "int64") if isinstance(elements, int) else self.Shape(like)
-        return self.refine(self.repeated(0, shape, like.dtype), like.shape)
+        return self.refine(self.full(0, shape, like.dtype), like.shape)
 
-    def fresh_zeros(self, like: Value, data: Value) -> Value:
+    def runtime_zeros(self, like: Value, data: Value) -> Value:
         """As many zeros as a value has elements, in a row, made at every run: what adds to them can do so in place.
 
         Zeros that onnxruntime knows before, it keeps and copies; so how many there are takes a size of the data.
@@ -367,27 +371,27 @@ class Builder:
         known = [elements] if isinstance(elements, int) else [-1]  # in place only where the size is known
         total = known if isinstance(elements, int) else self.ReduceProd(self.Shape(like))
         count = self.Add(self.Mul(self.Shape(data, start=0, end=1), 0), total)
-        return self.refine(self.Reshape(self.repeated(0, count, like.dtype), known), (elements,))
+        return self.refine(self.Reshape(self.full(0, count, like.dtype), known), (elements,))
 
-    def repeated(self, number: float, shape: Value, dtype: str) -> Value:
+    def full(self, number: float, shape: Value, dtype: str) -> Value:
         """The same number everywhere, in a shape that is computed."""
         one = onnx.numpy_helper.from_array(np.full(1, number, numpy_dtype(dtype)))
         made: Value = self.ConstantOfShape(shape, value=one)
         return made
 
 
-def _plain(value: Any) -> Any:
+def _tuple_as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _bounded(name: str, type: TensorType) -> None:
+def _require_weight_size(name: str, type: TensorType) -> None:
     """ShapeError where a weight is too large for a file: no operator can be asked for a type then."""
     size = 4 * prod(size for size in type.shape if isinstance(size, int))
-    text = f"has the weight {name!r} of shape {list(type.shape)}: {size_text(size)}, the limit is {size_text(HEAVIEST)}"
-    require(size <= HEAVIEST, text, code="too-large")
+    text = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
+    require(size <= MAX_MODEL_BYTES, text, code="too-large")
 
 
-def size_text(size: int) -> str:
+def bytes_text(size: int) -> str:
     """A number of bytes: `4.0 TB`."""
     amount = float(size)
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
@@ -397,9 +401,9 @@ def size_text(size: int) -> str:
     return f"{amount:,.1f} {unit}"
 
 
-def _one_shape(name: str, known: Weight, wanted: Weight) -> Weight:
+def _require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:
     """The known weight, which a further call of its layer wants too; ShapeError where it wants another shape."""
-    first, here = list(known.shape), list(wanted.shape)
+    first, here = list(first_call.shape), list(this_call.shape)
     message = f"has the weight {name!r} of shape {first} from its first call, and needs {here} here"
     require(first == here, message, code="shared-weights")
-    return known
+    return first_call

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-_ONNX = {
+_ONNX_DTYPES = {
     "float32": onnx.TensorProto.FLOAT,
     "float64": onnx.TensorProto.DOUBLE,
     "float16": onnx.TensorProto.FLOAT16,
@@ -21,16 +21,16 @@ _ONNX = {
     "bool": onnx.TensorProto.BOOL,
     "string": onnx.TensorProto.STRING,
 }
-_OURS = {int(number): name for name, number in _ONNX.items()}
+_DTYPE_NAMES = {int(number): name for name, number in _ONNX_DTYPES.items()}
 
 
 def onnx_dtype(name: str) -> int:
     """`float32` as ONNX' number for it."""
-    return int(_ONNX[name])
+    return int(_ONNX_DTYPES[name])
 
 
 def dtype_name(number: int) -> str:
-    return _OURS[number]
+    return _DTYPE_NAMES[number]
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -39,26 +39,26 @@ def numpy_dtype(name: str) -> np.dtype:
 
 def tensor_proto(array: np.ndarray, name: str = "") -> onnx.TensorProto:
     """An array as an ONNX tensor, little-endian and C-contiguous whatever the machine."""
-    return onnx.numpy_helper.from_array(contiguous(array), name)
+    return onnx.numpy_helper.from_array(to_contiguous(array), name)
 
 
-LARGE = 1 << 16
+MIN_STRIPED_COPY_ELEMENTS = 1 << 16
 """Elements beyond which it matters in which order they are copied."""
 
 
-def contiguous(array: np.ndarray, gain: np.ndarray | None = None) -> np.ndarray:
+def to_contiguous(array: np.ndarray, factor: np.ndarray | None = None) -> np.ndarray:
     """The array, or its product with another one that broadcasts to it, with its elements in a row.
 
     Large ones are made in strips, for which the cache has room.
     """
-    if array.ndim < 2 or array.size < LARGE or array.flags.c_contiguous:
-        result = array if gain is None else array * gain
+    if array.ndim < 2 or array.size < MIN_STRIPED_COPY_ELEMENTS or array.flags.c_contiguous:
+        result = array if factor is None else array * factor
         return np.ascontiguousarray(result).reshape(array.shape)
     result = np.empty(array.shape, array.dtype)
     for start in range(0, array.shape[1], 16):
         strip = slice(None), slice(start, start + 16)
-        if gain is None:
+        if factor is None:
             result[strip] = array[strip]
         else:
-            np.multiply(array[strip], gain if gain.shape[1] == 1 else gain[:, strip[1]], out=result[strip])
+            np.multiply(array[strip], factor if factor.shape[1] == 1 else factor[:, strip[1]], out=result[strip])
     return result

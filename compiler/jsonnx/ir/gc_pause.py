@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No search for garbage inside. Also a decorator.
 
     A graph is made of many small objects, of which hardly one is garbage. The collector goes through all of them again

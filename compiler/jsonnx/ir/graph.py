@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 JsonPath = tuple[str | int, ...]
 
-LARGE = 1024
+MIN_MEAN_ELEMENTS_PER_NODE = 1024
 """Elements of a sample that a node gives on average, from which on a graph is of large nodes."""
 
 
@@ -142,7 +142,7 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class GradientOf:
+class GradientInfo:
     """What a gradient is computed of: of a Conv its weights', of a MaxPool its operand's, of a Gather its table's.
 
     By the operand x, for a Gather its indices; by the cotangent dy of the result, for a Gather a row for each index; by
@@ -154,13 +154,13 @@ class GradientOf:
     dy: Value
     attributes: Mapping[str, Any]
 
-    def instead(self, new: Mapping[Value, Value]) -> GradientOf:
+    def remapped(self, replacements: Mapping[Value, Value]) -> GradientInfo:
         """The same of the values that have come in the place of others."""
-        return replace(self, x=new.get(self.x, self.x), dy=new.get(self.dy, self.dy))
+        return replace(self, x=replacements.get(self.x, self.x), dy=replacements.get(self.dy, self.dy))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Renewal:
+class WeightUpdate:
     """How a step renews a weight of whose gradient the graph tells what it is: by the optimizer's rule, of the
     gradient, the rate and what all weights share."""
 
@@ -169,10 +169,10 @@ class Renewal:
     rate: Value
     shared: Mapping[str, Value]
 
-    def instead(self, new: Mapping[Value, Value]) -> Renewal:
+    def remapped(self, replacements: Mapping[Value, Value]) -> WeightUpdate:
         """The same of the values that have come in the place of others."""
-        shared = {name: new.get(value, value) for name, value in self.shared.items()}
-        gradient, rate = new.get(self.gradient, self.gradient), new.get(self.rate, self.rate)
+        shared = {name: replacements.get(value, value) for name, value in self.shared.items()}
+        gradient, rate = replacements.get(self.gradient, self.gradient), replacements.get(self.rate, self.rate)
         return replace(self, gradient=gradient, rate=rate, shared=shared)
 
 
@@ -181,7 +181,7 @@ class Graph:
     """Nodes in an order in which they can run, and everything that is not a node's output.
 
     `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
-    an output, which of its places count in a loss; `gradients` tell what some values are, and `renewals` how weights
+    an output, which of its places count in a loss; `gradients` tell what some values are, and `weight_updates` how weights
     get their new values, for a pass that knows another way to them than their nodes'.
     """
 
@@ -194,56 +194,58 @@ class Graph:
     updates: Mapping[str, Value] = field(default_factory=dict)
     losses: tuple[Value, ...] = ()
     masks: Mapping[str, Value] = field(default_factory=dict)
-    gradients: Mapping[Value, GradientOf] = field(default_factory=dict)
-    renewals: Mapping[str, Renewal] = field(default_factory=dict)
+    gradients: Mapping[Value, GradientInfo] = field(default_factory=dict)
+    weight_updates: Mapping[str, WeightUpdate] = field(default_factory=dict)
 
     @cached_property
     def producers(self) -> dict[Value, Node]:
         return {output: node for node in self.nodes for output in node.outputs}
 
     @cached_property
-    def is_of_large(self) -> bool:
+    def is_compute_bound(self) -> bool:
         """Whether the time of its nodes goes into their elements rather than into starting them.
 
         By what a node gives on average of each sample; what no sample goes into, such as a gradient, counts as none.
         """
         types = (value.type for node in self.nodes for value in node.outputs)
-        made = (prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_fixed())
-        return sum(made) >= LARGE * len(self.nodes) > 0
+        made = (prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_static())
+        return sum(made) >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
 
     @property
     def roots(self) -> list[Value]:
         """The values that somebody outside reads."""
         return [*self.outputs.values(), *self.updates.values(), *self.losses, *self.masks.values()]
 
-    def rewired(self, nodes: Iterable[Node], new: Mapping[Value, Value]) -> Graph:
-        """The graph with other nodes, and outputs replaced where `new` has them."""
+    def with_nodes(self, nodes: Iterable[Node], replacements: Mapping[Value, Value]) -> Graph:
+        """The graph with other nodes, and outputs replaced where `replacements` has them."""
         return replace(
             self,
             nodes=tuple(nodes),
-            outputs={name: new.get(value, value) for name, value in self.outputs.items()},
-            updates={name: new.get(value, value) for name, value in self.updates.items()},
-            losses=tuple(new.get(value, value) for value in self.losses),
-            masks={name: new.get(value, value) for name, value in self.masks.items()},
-            gradients={new.get(value, value): told.instead(new) for value, told in self.gradients.items()},
-            renewals={name: renewal.instead(new) for name, renewal in self.renewals.items()},
+            outputs={name: replacements.get(value, value) for name, value in self.outputs.items()},
+            updates={name: replacements.get(value, value) for name, value in self.updates.items()},
+            losses=tuple(replacements.get(value, value) for value in self.losses),
+            masks={name: replacements.get(value, value) for name, value in self.masks.items()},
+            gradients={
+                replacements.get(value, value): told.remapped(replacements) for value, told in self.gradients.items()
+            },
+            weight_updates={name: renewal.remapped(replacements) for name, renewal in self.weight_updates.items()},
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Body(Graph):
+class Subgraph(Graph):
     """The graph that a node runs at every step, or one of two that it may run, as its attribute.
 
-    Its inputs are one by one those of the node. The first `formal` of them get a value of each step; the others stand
+    Its inputs are one by one those of the node. The first `num_loop_inputs` of them get a value of each step; the others stand
     for what the node reads from outside, the same at every step. So whoever follows a node's inputs misses nothing.
     """
 
-    formal: int = 0
+    num_loop_inputs: int = 0
 
 
-def needed(nodes: Iterable[Node], wanted: Iterable[Value]) -> list[Node]:
+def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]:
     """The nodes on which the wanted values depend, in their order."""
-    read = set(wanted)
+    read = set(roots)
     kept = []
     for node in reversed(list(nodes)):
         if any(output in read for output in node.outputs):
@@ -252,7 +254,7 @@ def needed(nodes: Iterable[Node], wanted: Iterable[Value]) -> list[Node]:
     return kept[::-1]
 
 
-def in_order(nodes: Iterable[Node]) -> list[Node]:
+def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
     """The nodes in an order in which they can run, which is theirs but for what somebody before them needs.
 
     Raises ValueError where nodes wait for each other.

@@ -1,7 +1,7 @@
 """Tables from tokens to numbers and back: ONNX' LabelEncoder, whose tokens are attributes.
 
 Tokens that the data decide are a state of a size that nobody knows before. A node reads it as a second input until the
-graph is to run: `settled` then makes attributes of it.
+graph is to run: `with_vocabularies` then makes attributes of it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 
 from .graph import Graph, Node, State
 
-ML = "ai.onnx.ml"
-KINDS = {"string": "strings", "int64": "int64s"}
+ML_DOMAIN = "ai.onnx.ml"
+ATTRIBUTE_KINDS = {"string": "strings", "int64": "int64s"}
 
 
-class NotLearned(Exception):
+class VocabularyNotLearned(Exception):
     """A graph is to run whose tokens nobody has learned yet."""
 
     def __init__(self, state: str) -> None:
@@ -26,7 +26,7 @@ class NotLearned(Exception):
         super().__init__(f"{self.layer!r} has learned no vocabulary yet")
 
 
-def table(
+def label_encoder_attributes(
     tokens: Sequence[Any], dtype: str, *, first: int, special: Sequence[Any], default: Any, invert: bool
 ) -> dict[str, Any]:
     """The attributes of a LabelEncoder: tokens of a type are numbered from `first` on; `special` is a token and its
@@ -37,34 +37,40 @@ def table(
     known, count = (str if dtype == "string" else int), "int64s"
     keys, values = [known(token) for token in numbers], list(numbers.values())
     if invert:
-        return {f"keys_{count}": values, f"values_{KINDS[dtype]}": keys, f"default_{_one(dtype)}": known(default)}
-    return {f"keys_{KINDS[dtype]}": keys, f"values_{count}": values, "default_int64": int(default)}
+        return {
+            f"keys_{count}": values,
+            f"values_{ATTRIBUTE_KINDS[dtype]}": keys,
+            f"default_{_singular_kind(dtype)}": known(default),
+        }
+    return {f"keys_{ATTRIBUTE_KINDS[dtype]}": keys, f"values_{count}": values, "default_int64": int(default)}
 
 
-def _one(dtype: str) -> str:
-    return KINDS[dtype].removesuffix("s")
+def _singular_kind(dtype: str) -> str:
+    return ATTRIBUTE_KINDS[dtype].removesuffix("s")
 
 
-def open_states(graph: Graph) -> dict[str, State]:
+def unlearned_states(graph: Graph) -> dict[str, State]:
     """The states whose size the data decide."""
-    return {name: state for name, state in graph.states.items() if not state.type.is_fixed()}
+    return {name: state for name, state in graph.states.items() if not state.type.is_static()}
 
 
-def settled(graph: Graph, learned: Mapping[str, np.ndarray]) -> Graph:
+def with_vocabularies(graph: Graph, vocabularies: Mapping[str, np.ndarray]) -> Graph:
     """The graph with learned tokens in the place of states. Raises NotLearned."""
-    states = open_states(graph)
+    states = unlearned_states(graph)
     if not states:
         return graph
-    nodes = [_with_table(node, learned) if node.domain == ML else node for node in graph.nodes]
+    nodes = [_with_vocabulary(node, vocabularies) if node.domain == ML_DOMAIN else node for node in graph.nodes]
     left = {name: state for name, state in graph.states.items() if name not in states}
     return replace(graph, nodes=tuple(nodes), states=left)
 
 
-def _with_table(node: Node, learned: Mapping[str, np.ndarray]) -> Node:
+def _with_vocabulary(node: Node, vocabularies: Mapping[str, np.ndarray]) -> Node:
     state = node.input(1)
     if not isinstance(state, State):
         return node
-    tokens = learned[state.name].tolist()
+    tokens = vocabularies[state.name].tolist()
     if not tokens:
-        raise NotLearned(state.name)
-    return replace(node, inputs=node.inputs[:1], attributes=table(tokens, state.dtype, **node.attributes))
+        raise VocabularyNotLearned(state.name)
+    return replace(
+        node, inputs=node.inputs[:1], attributes=label_encoder_attributes(tokens, state.dtype, **node.attributes)
+    )

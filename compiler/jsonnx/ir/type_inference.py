@@ -26,13 +26,13 @@ def schema_of(op: str, domain: str = "") -> defs.OpSchema:
     return defs.get_schema(op, OPSET, domain)
 
 
-class Inference:
+class TypeInference:
     """Types by ONNX, remembered: the same node over the same types is asked once."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, Size] = {}
-        self._known: dict[Any, list[TensorType]] = {}
-        self._fresh = 0
+        self._cache: dict[Any, list[TensorType]] = {}
+        self._unknown_count = 0
 
     def __call__(
         self, op: str, domain: str, inputs: tuple[Value | None, ...], attributes: Mapping[str, Any], outputs: int
@@ -41,18 +41,18 @@ class Inference:
         key = (
             op,
             domain,
-            tuple(map(_key, inputs)),
-            tuple(sorted((k, _frozen(v)) for k, v in attributes.items())),
+            tuple(map(_input_key, inputs)),
+            tuple(sorted((k, _hashable(v)) for k, v in attributes.items())),
             outputs,
         )
-        if key not in self._known:
-            types = self._ask(op, domain, inputs, attributes, outputs)
-            if any(is_unnamed(size) for t in types for size in t.shape):
+        if key not in self._cache:
+            types = self._infer(op, domain, inputs, attributes, outputs)
+            if any(is_unknown_size(size) for t in types for size in t.shape):
                 return types  # what is unknown here differs from what is unknown elsewhere
-            self._known[key] = types
-        return self._known[key]
+            self._cache[key] = types
+        return self._cache[key]
 
-    def _ask(self, op: str, domain: str, inputs: Any, attributes: Any, outputs: int) -> list[TensorType]:
+    def _infer(self, op: str, domain: str, inputs: Any, attributes: Any, outputs: int) -> list[TensorType]:
         names = ["" if value is None else f"i{index}" for index, value in enumerate(inputs)]
         results = [f"o{index}" for index in range(outputs)]
         node = helper.make_node(op, names, results, domain=domain, **attributes)
@@ -84,22 +84,22 @@ class Inference:
             return int(dim.dim_value)
         if dim.HasField("dim_param"):
             return self._sizes.get(dim.dim_param) or Size.named(dim.dim_param)
-        self._fresh += 1
-        return Size.named(f"unk__{self._fresh}")
+        self._unknown_count += 1
+        return Size.named(f"unk__{self._unknown_count}")
 
 
-def is_unnamed(size: Dim) -> bool:
+def is_unknown_size(size: Dim) -> bool:
     """Whether nobody knows more of a size than that there is one."""
     return isinstance(size, Size) and str(size).startswith("unk__")
 
 
-def _key(value: Value | None) -> Any:
+def _input_key(value: Value | None) -> Any:
     if isinstance(value, Constant) and value.array.size <= 1024:
         return value.type, value.array.tobytes()
     return None if value is None else value.type
 
 
-def _frozen(value: Any) -> Any:
+def _hashable(value: Any) -> Any:
     if isinstance(value, onnx.TensorProto):
         return value.SerializeToString()
     return tuple(value) if isinstance(value, list) else value

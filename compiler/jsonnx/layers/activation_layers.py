@@ -10,7 +10,7 @@ from ..core.types import TensorType, broadcast, require
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
-from .activations import Linear, Relu, activated
+from .activations import Linear, Relu, activated_type
 from .axes import Axes, axes_of
 from .base import Layer, layer
 
@@ -29,7 +29,7 @@ class ReLU(Layer):
     threshold: float = attr(0.0, doc="Where the function begins.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
-        return activated(x, Linear())
+        return activated_type(x, Linear())
 
     def lower(self, g: Builder, x: Value) -> Any:
         relu = Relu(max_value=self.max_value, negative_slope=self.negative_slope, threshold=self.threshold)
@@ -45,7 +45,7 @@ class LeakyReLU(Layer):
     negative_slope: float = attr(0.3, doc="Slope below zero.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
-        return activated(x, Linear())
+        return activated_type(x, Linear())
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.LeakyRelu(x, alpha=self.negative_slope)
@@ -64,14 +64,14 @@ class PReLU(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         self._alpha_shape(x)
-        return activated(x, Linear())
+        return activated_type(x, Linear())
 
     def _alpha_shape(self, x: TensorType) -> list[int]:
         given = () if self.shared_axes is None else self.shared_axes
         shared = axes_of(x, given)
         counted = all(axis > 0 for axis in ((given,) if isinstance(given, int) else given))
         require(counted, f"has shared_axes {self.shared_axes}, counted from 1, the axis after the batch")
-        return [1 if axis in shared else x.fixed(axis) for axis in range(1, x.rank)]
+        return [1 if axis in shared else x.static_size(axis) for axis in range(1, x.rank)]
 
     def lower(self, g: Builder, x: Value) -> Any:
         shape = self._alpha_shape(x.type)
@@ -88,13 +88,13 @@ class ELU(Layer):
     alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.")
 
     def infer(self, x: TensorType) -> TensorType:
-        return activated(x, Linear())
+        return activated_type(x, Linear())
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.Elu(x, alpha=self.alpha)
 
 
-MASKED = -1e9
+MASKED_LOGIT = -1e9
 """What Softmax takes in place of what is masked, as in Keras."""
 
 
@@ -117,7 +117,7 @@ class Softmax_(Layer):
         for given in mask:
             fits = broadcast(given.shape, x.shape) == x.shape and given.dtype != "string"
             require(fits, f"needs a mask that broadcasts to its input {x}, got {given}")
-        return activated(x, Linear())
+        return activated_type(x, Linear())
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         # Keras' layer wants a mask over the features too, and no layer makes one.
@@ -127,9 +127,9 @@ class Softmax_(Layer):
 
     def lower(self, g: Builder, x: Value, *mask: Value) -> Any:
         axes = axes_of(x.type, self.axis)
-        kept = [given if given.dtype == "bool" else g.Greater(g.cast(given, g.real), 0.5) for given in mask]
+        kept = [given if given.dtype == "bool" else g.Greater(g.cast(given, g.float_dtype), 0.5) for given in mask]
         for keep in kept:
-            x = g.Where(keep, x, g.const(MASKED, x.dtype))
+            x = g.Where(keep, x, g.const(MASKED_LOGIT, x.dtype))
         y = g.Softmax(x, axis=axes[0]) if len(axes) == 1 else g.Exp(g.Sub(x, g.ReduceLogSumExp(x, axes, keepdims=1)))
         for keep in kept:
             y = g.Where(keep, y, g.const(0.0, y.dtype))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..core.components import Brick, Family, attr
+from ..core.components import Component, Registry, attr
 from ..core.types import TensorType, require
-from .axes import along, axis_of
+from .axes import axis_of, broadcast_along
 from .base import Layer, layer
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-ACTIVATIONS = Family("activation", "A function applied to every element, or along one axis.")
+ACTIVATIONS = Registry("activation", "A function applied to every element, or along one axis.")
 
 
-class Activation_(Brick):
+class ActivationFunction(Component):
     """Base of the functions; the layer that applies one is `Activation`.
 
     `infer` answers the type of the result, for the few functions whose result has another shape or that need an axis.
     """
 
-    family = ACTIVATIONS
+    registry = ACTIVATIONS
 
     def infer(self, x: TensorType) -> TensorType:
         return x
@@ -30,12 +30,12 @@ class Activation_(Brick):
         raise NotImplementedError
 
 
-def activate(g: Builder, x: Value, activation: Activation_ | None) -> Value:
+def activate(g: Builder, x: Value, activation: ActivationFunction | None) -> Value:
     """The activation of a value; None is none."""
     return x if activation is None else activation.apply(g, x)
 
 
-def activated(x: TensorType, activation: Activation_ | None) -> TensorType:
+def activated_type(x: TensorType, activation: ActivationFunction | None) -> TensorType:
     """The type of an activation's result: what the `infer` of a layer that ends in `activate` answers."""
     if activation is None:
         return x
@@ -47,7 +47,7 @@ def activated(x: TensorType, activation: Activation_ | None) -> TensorType:
 
 
 @ACTIVATIONS.register("linear")
-class Linear(Activation_):
+class Linear(ActivationFunction):
     """The input itself."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -55,7 +55,7 @@ class Linear(Activation_):
 
 
 @ACTIVATIONS.register("relu")
-class Relu(Activation_):
+class Relu(ActivationFunction):
     """`max(x, 0)`, or with its arguments: `x` where `x > threshold` else 0, not above `max_value`, less
     `negative_slope * max(threshold - x, 0)`."""
 
@@ -78,7 +78,7 @@ class Relu(Activation_):
 
 
 @ACTIVATIONS.register("relu6")
-class Relu6(Activation_):
+class Relu6(ActivationFunction):
     """`min(max(x, 0), 6)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -86,7 +86,7 @@ class Relu6(Activation_):
 
 
 @ACTIVATIONS.register("leaky_relu")
-class LeakyRelu(Activation_):
+class LeakyRelu(ActivationFunction):
     """`x` where `x >= 0`, else `negative_slope * x`."""
 
     negative_slope: float = attr(0.2, doc="Slope below zero.")
@@ -96,7 +96,7 @@ class LeakyRelu(Activation_):
 
 
 @ACTIVATIONS.register("hard_sigmoid")
-class HardSigmoid(Activation_):
+class HardSigmoid(ActivationFunction):
     """`min(max(slope * x + 0.5, 0), 1)`."""
 
     slope: float = attr(1 / 6, doc="Slope between the pieces; before Keras 3 it was 0.2.", above=0)
@@ -106,7 +106,7 @@ class HardSigmoid(Activation_):
 
 
 @ACTIVATIONS.register("sparse_sigmoid")
-class SparseSigmoid(Activation_):
+class SparseSigmoid(ActivationFunction):
     """`min(max((x + 1) / 2, 0), 1)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -115,7 +115,7 @@ class SparseSigmoid(Activation_):
 
 
 @ACTIVATIONS.register("hard_tanh")
-class HardTanh(Activation_):
+class HardTanh(ActivationFunction):
     """`min(max(x, -1), 1)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -124,7 +124,7 @@ class HardTanh(Activation_):
 
 
 @ACTIVATIONS.register("hard_shrink")
-class HardShrink(Activation_):
+class HardShrink(ActivationFunction):
     """`x` where `abs(x) > threshold`, else 0."""
 
     threshold: float = attr(0.5, doc="Largest absolute value that becomes 0.", minimum=0)
@@ -134,7 +134,7 @@ class HardShrink(Activation_):
 
 
 @ACTIVATIONS.register("soft_shrink")
-class SoftShrink(Activation_):
+class SoftShrink(ActivationFunction):
     """`x` moved towards 0 by `threshold`, and 0 where `abs(x) <= threshold`."""
 
     threshold: float = attr(0.5, doc="Largest absolute value that becomes 0.", minimum=0)
@@ -144,7 +144,7 @@ class SoftShrink(Activation_):
 
 
 @ACTIVATIONS.register("threshold")
-class Threshold(Activation_):
+class Threshold(ActivationFunction):
     """`x` where `x > threshold`, else `default_value`."""
 
     threshold: float = attr(doc="Largest value that is replaced.")
@@ -160,7 +160,7 @@ class Threshold(Activation_):
 
 
 @ACTIVATIONS.register("sigmoid")
-class Sigmoid(Activation_):
+class Sigmoid(ActivationFunction):
     """`1 / (1 + exp(-x))`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -168,7 +168,7 @@ class Sigmoid(Activation_):
 
 
 @ACTIVATIONS.register("log_sigmoid")
-class LogSigmoid(Activation_):
+class LogSigmoid(ActivationFunction):
     """`log(sigmoid(x))`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -176,7 +176,7 @@ class LogSigmoid(Activation_):
 
 
 @ACTIVATIONS.register("tanh")
-class Tanh(Activation_):
+class Tanh(ActivationFunction):
     """Hyperbolic tangent."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -184,7 +184,7 @@ class Tanh(Activation_):
 
 
 @ACTIVATIONS.register("tanh_shrink")
-class TanhShrink(Activation_):
+class TanhShrink(ActivationFunction):
     """`x - tanh(x)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -192,7 +192,7 @@ class TanhShrink(Activation_):
 
 
 @ACTIVATIONS.register("exponential")
-class Exponential(Activation_):
+class Exponential(ActivationFunction):
     """`exp(x)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -200,7 +200,7 @@ class Exponential(Activation_):
 
 
 @ACTIVATIONS.register("elu")
-class Elu(Activation_):
+class Elu(ActivationFunction):
     """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
 
     alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.")
@@ -210,7 +210,7 @@ class Elu(Activation_):
 
 
 @ACTIVATIONS.register("selu")
-class Selu(Activation_):
+class Selu(ActivationFunction):
     """`1.0507 * elu(x, 1.6733)`: keeps mean 0 and variance 1 through layers that start as `lecun_normal`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -218,7 +218,7 @@ class Selu(Activation_):
 
 
 @ACTIVATIONS.register("celu")
-class Celu(Activation_):
+class Celu(ActivationFunction):
     """`x` where `x > 0`, else `alpha * (exp(x / alpha) - 1)`."""
 
     alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.", above=0)
@@ -229,7 +229,7 @@ class Celu(Activation_):
 
 
 @ACTIVATIONS.register("gelu")
-class Gelu(Activation_):
+class Gelu(ActivationFunction):
     """`x * P(X <= x)` of a standard normal X."""
 
     approximate: bool = attr(False, doc="Whether to approximate the distribution by a tanh.")
@@ -239,7 +239,7 @@ class Gelu(Activation_):
 
 
 @ACTIVATIONS.register("silu", "swish")
-class Silu(Activation_):
+class Silu(ActivationFunction):
     """`x * sigmoid(x)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -247,7 +247,7 @@ class Silu(Activation_):
 
 
 @ACTIVATIONS.register("hard_silu", "hard_swish")
-class HardSilu(Activation_):
+class HardSilu(ActivationFunction):
     """`x * hard_sigmoid(x)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -255,7 +255,7 @@ class HardSilu(Activation_):
 
 
 @ACTIVATIONS.register("mish")
-class Mish(Activation_):
+class Mish(ActivationFunction):
     """`x * tanh(softplus(x))`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -263,7 +263,7 @@ class Mish(Activation_):
 
 
 @ACTIVATIONS.register("softplus")
-class Softplus(Activation_):
+class Softplus(ActivationFunction):
     """`log(1 + exp(x))`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -271,7 +271,7 @@ class Softplus(Activation_):
 
 
 @ACTIVATIONS.register("sparse_plus")
-class SparsePlus(Activation_):
+class SparsePlus(ActivationFunction):
     """0 where `x <= -1`, `x` where `x >= 1`, `(x + 1)**2 / 4` between."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -281,7 +281,7 @@ class SparsePlus(Activation_):
 
 
 @ACTIVATIONS.register("squareplus")
-class Squareplus(Activation_):
+class Squareplus(ActivationFunction):
     """`(x + sqrt(x**2 + b)) / 2`."""
 
     b: float = attr(4.0, doc="How smooth: 0 is relu.", minimum=0)
@@ -291,7 +291,7 @@ class Squareplus(Activation_):
 
 
 @ACTIVATIONS.register("softsign")
-class Softsign(Activation_):
+class Softsign(ActivationFunction):
     """`x / (1 + abs(x))`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -302,7 +302,7 @@ class Softsign(Activation_):
 
 
 @ACTIVATIONS.register("softmax")
-class Softmax(Activation_):
+class Softmax(ActivationFunction):
     """`exp(x) / sum(exp(x))` along an axis."""
 
     axis: int = attr(-1, doc="Axis along which the result sums to one.")
@@ -316,7 +316,7 @@ class Softmax(Activation_):
 
 
 @ACTIVATIONS.register("log_softmax")
-class LogSoftmax(Activation_):
+class LogSoftmax(ActivationFunction):
     """`log(softmax(x))` along an axis."""
 
     axis: int = attr(-1, doc="Axis along which the exponential of the result sums to one.")
@@ -330,7 +330,7 @@ class LogSoftmax(Activation_):
 
 
 @ACTIVATIONS.register("sparsemax")
-class Sparsemax(Activation_):
+class Sparsemax(ActivationFunction):
     """`max(x - t, 0)` along an axis, with t made of the greatest elements (Martins and Astudillo, 2016).
 
     As in Keras 3.15, whose t is `(s - 1) / k`, k being how many elements exceed what they are to be lowered by and s
@@ -341,14 +341,14 @@ class Sparsemax(Activation_):
     axis: int = attr(-1, doc="Axis along which t is the same.")
 
     def infer(self, x: TensorType) -> TensorType:
-        x.fixed(axis_of(x, self.axis))
+        x.static_size(axis_of(x, self.axis))
         return x
 
     def apply(self, g: Builder, x: Value) -> Value:
         axis = self.axis % x.rank
         size = x.shape[axis]
         numbers = g.const([float(k) for k in range(1, size + 1)], x.dtype)
-        ranks = along(g, numbers, [axis], x.rank)
+        ranks = broadcast_along(g, numbers, [axis], x.rank)
         descending, _ = g.TopK(x, [size], axis=axis, outputs=2)
         sums = g.CumSum(descending, g.const(axis, "int64"))
         kept = g.cast(g.Greater(g.Sub(descending, g.Div(g.Sub(sums, 1.0), ranks)), 0.0), x.dtype)
@@ -358,14 +358,14 @@ class Sparsemax(Activation_):
 
 
 @ACTIVATIONS.register("glu")
-class Glu(Activation_):
+class Glu(ActivationFunction):
     """`a * sigmoid(b)`, a and b being the halves of the input along an axis."""
 
     axis: int = attr(-1, doc="Axis that is halved.")
 
     def infer(self, x: TensorType) -> TensorType:
         axis = axis_of(x, self.axis)
-        size = x.fixed(axis)
+        size = x.static_size(axis)
         require(size % 2 == 0, f"has glu halve axis {self.axis}, whose size is odd: {size} of {x}")
         return x.with_shape((*x.shape[:axis], size // 2, *x.shape[axis + 1 :]))
 
@@ -383,13 +383,13 @@ class Activation(Layer):
 
     supports_masking = True
 
-    activation: Activation_ = attr(doc="Function to apply.")
+    activation: ActivationFunction = attr(doc="Function to apply.")
 
-    def hands_on(self, training: bool) -> bool:
+    def is_passthrough(self, training: bool) -> bool:
         return isinstance(self.activation, Linear)
 
     def infer(self, x: TensorType) -> TensorType:
-        return activated(x, self.activation)
+        return activated_type(x, self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
         return activate(g, x, self.activation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from ..core.components import Array, Integer, OneOf
+from ..core.components import ArrayCodec, IntegerCodec, UnionCodec
 from ..core.types import TensorType, require
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float))
 
 
-Axes = Annotated[int | tuple[int, ...], OneOf((_is_number, Integer()), (lambda value: True, Array(Integer())))]
+Axes = Annotated[
+    int | tuple[int, ...], UnionCodec((_is_number, IntegerCodec()), (lambda value: True, ArrayCodec(IntegerCodec())))
+]
 """One axis, or a list of them."""
 
 
@@ -33,19 +35,19 @@ def axes_of(x: TensorType, axes: int | Sequence[int]) -> list[int]:
     return found
 
 
-def along(g: Builder, value: Value, axes: Sequence[int], rank: int) -> Value:
+def broadcast_along(g: Builder, value: Value, axes: Sequence[int], rank: int) -> Value:
     """A value whose own axes are these of a tensor of some rank, shaped to broadcast against that."""
     if list(axes) == list(range(rank - len(axes), rank)):
         return value
     return g.reshape(value, [value.shape[axes.index(axis)] if axis in axes else 1 for axis in range(rank)])
 
 
-def folded(g: Builder, x: Value) -> Value:
+def merge_first_axes(g: Builder, x: Value) -> Value:
     """The first two axes as one."""
     return g.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
 
-def unfolded(g: Builder, y: Value, x: Value) -> Value:
+def split_first_axis(g: Builder, y: Value, x: Value) -> Value:
     """The first axis as two again: the first two of x."""
     shape = (*x.shape[:2], *y.shape[1:])
     if sum(not isinstance(size, int) for size in shape) <= 1:

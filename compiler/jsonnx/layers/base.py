@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.components import Brick, Family, attr
+from ..core.components import Component, Registry, attr
 from ..core.types import TensorType, require
 from ..training.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-LAYERS = Family("layer", "A layer of the network.", snake=False, alone=False)
+LAYERS = Registry("layer", "A layer of the network.", snake_case_names=False, allow_bare_names=False)
 layer = LAYERS.register()
 
-Types = TensorType | tuple[TensorType, ...]
+OutputTypes = TensorType | tuple[TensorType, ...]
 
 
-class Layer(Brick):
+class Layer(Component):
     """A function of one or more tensors, with weights of its own.
 
     `infer` gets the type of every input, the batch axis included, and answers the type of the output, or of every
@@ -27,7 +27,7 @@ class Layer(Brick):
     through `g`. Both see only this layer.
     """
 
-    family = LAYERS
+    registry = LAYERS
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the greatest number of inputs; None is no bound."""
 
@@ -57,17 +57,17 @@ class Layer(Brick):
         None, doc="Element type the layer computes in.", unsupported="Only the default, float32, is supported."
     )
 
-    def counts(self) -> tuple[int, int | None]:
+    def input_count_range(self) -> tuple[int, int | None]:
         """The least and the greatest number of inputs that the layer takes with its arguments."""
         return self.arity
 
     @property
-    def always_mixes(self) -> bool:
+    def always_mixes_samples(self) -> bool:
         """Whether a sample's result depends on the rest of its batch in inference too."""
         return False
 
     if TYPE_CHECKING:  # each layer has parameters of its own, one an input
-        infer: ClassVar[Callable[..., Types]]
+        infer: ClassVar[Callable[..., OutputTypes]]
         lower: ClassVar[Callable[..., Any]]
 
     def output_names(self) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class Layer(Brick):
         return ()
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        """The type of the mask beside the first output (and those of `masked_outputs`), None where there is none.
+        """The type of the mask beside the first output (and those of `masked_output_count`), None where there is none.
 
         A mask is bool, false where later layers are to leave a place out; its axes are the first ones of the value
         that it goes with. Raises ShapeError where the layer cannot take the masks beside its inputs.
@@ -86,15 +86,15 @@ class Layer(Brick):
         """The mask that `infer_mask` promises."""
         return masks[0]
 
-    def takes_off_masks(self) -> tuple[int, ...]:
+    def cleared_mask_inputs(self) -> tuple[int, ...]:
         """The inputs that lose their masks here: what runs later sees none beside them."""
         return ()
 
-    def hands_on(self, training: bool) -> bool:
+    def is_passthrough(self, training: bool) -> bool:
         """Whether the output is the input itself, and a mask taken off the one is off the other."""
         return False
 
-    def masked_outputs(self) -> int:
+    def masked_output_count(self) -> int:
         """How many of the outputs, from the first, the mask goes with."""
         return 1
 
@@ -114,16 +114,16 @@ def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:
 
 
 @contextmanager
-def nested(g: Builder, name: str, inner: Layer) -> Iterator[None]:
+def inner_layer_scope(g: Builder, name: str, inner: Layer) -> Iterator[None]:
     """What is emitted inside belongs to a layer inside the layer at hand: its weights bear both names."""
     outside, g.trainable = g.trainable, g.trainable and inner.trainable
     try:
-        with g.at(name):
+        with g.scope(name):
             yield
     finally:
         g.trainable = outside
 
 
-def listed(types: Types) -> tuple[TensorType, ...]:
+def output_types(types: OutputTypes) -> tuple[TensorType, ...]:
     """The types of a layer's outputs, of which there may be one."""
     return types if isinstance(types, tuple) else (types,)

@@ -10,7 +10,7 @@ from ..core.types import TensorType, require
 from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
-from .activations import Activation_, activate, activated
+from .activations import ActivationFunction, activate, activated_type
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Dense(Layer):
     supports_masking = True
 
     units: int = attr(doc="Size of the last axis of the output.", minimum=1)
-    activation: Activation_ | None = attr(None, doc="Function applied to the result.")
+    activation: ActivationFunction | None = attr(None, doc="Function applied to the result.")
     use_bias: bool = attr(True, doc="Whether to add a learned bias.")
     kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel.")
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
@@ -45,8 +45,8 @@ class Dense(Layer):
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         require_real(x)
-        x.fixed(-1)
-        return activated(x.with_last(self.units), self.activation)
+        x.static_size(-1)
+        return activated_type(x.with_last(self.units), self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
         shape = (x.shape[-1], self.units)
@@ -82,7 +82,7 @@ class Embedding(Layer):
         return inputs[0].with_dtype("bool") if self.mask_zero else None
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return not_zero(g, inputs[0])
+        return nonzero_mask(g, inputs[0])
 
     def lower(self, g: Builder, x: Value) -> Any:
         embeddings = g.param(
@@ -95,7 +95,7 @@ class Embedding(Layer):
         return g.Gather(embeddings, g.cast(x, "int64"), axis=0)
 
 
-def not_zero(g: Builder, x: Value) -> Value:
+def nonzero_mask(g: Builder, x: Value) -> Value:
     """The mask of `mask_zero`."""
     return g.Not(g.Equal(g.cast(x, "int64"), 0))
 
@@ -128,7 +128,7 @@ class ReversibleEmbedding(Layer):
         if not x.dtype.startswith("float"):
             return TensorType("float32", (*x.shape, self.output_dim))
         require(x.rank >= 2, f"projects back the last axis of an input of rank 2 or more, got {x}")
-        size = x.fixed(-1)
+        size = x.static_size(-1)
         help = "integers are replaced by vectors: give the input an integer dtype"
         require(size == self.output_dim, f"projects back vectors of {self.output_dim}, got {x}", help)
         return x.with_last(self.input_dim)
@@ -138,7 +138,7 @@ class ReversibleEmbedding(Layer):
         return inputs[0].with_dtype("bool") if self.mask_zero and embeds else None
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return not_zero(g, inputs[0])
+        return nonzero_mask(g, inputs[0])
 
     def lower(self, g: Builder, x: Value) -> Any:
         start, shape = self.embeddings_initializer, (self.input_dim, self.output_dim)
@@ -184,7 +184,7 @@ class Identity(Layer):
 
     supports_masking = True
 
-    def hands_on(self, training: bool) -> bool:
+    def is_passthrough(self, training: bool) -> bool:
         return True
 
     def infer(self, x: TensorType) -> TensorType:

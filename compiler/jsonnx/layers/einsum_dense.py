@@ -7,24 +7,25 @@ from math import prod
 from string import ascii_letters
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from ..core.components import Array, Integer, OneOf, Optional_, attr
+from ..core.components import ArrayCodec, IntegerCodec, NullableCodec, UnionCodec, attr
 from ..core.types import Dim, TensorType, require
 from ..training.constraints import Constraint
-from ..training.initializers import Initializer, Scaled
+from ..training.initializers import FanScaledInitializer, Initializer
 from ..training.regularizers import Regularizer
-from .activations import Activation_, activate, activated
+from .activations import ActivationFunction, activate, activated_type
 from .base import Layer, layer
 from .core import LORA, QUANTIZATION
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-FORMS = "write it as 'ab,bc->ac', '...ab,bc->...ac' or 'ab...,bc->ac...'"
+EQUATION_FORMS = "write it as 'ab,bc->ac', '...ab,bc->...ac' or 'ab...,bc->ac...'"
 
 PartialShape = Annotated[
     int | tuple[int | None, ...],
-    OneOf(
-        (lambda value: isinstance(value, (int, float)), Integer()), (lambda value: True, Array(Optional_(Integer())))
+    UnionCodec(
+        (lambda value: isinstance(value, (int, float)), IntegerCodec()),
+        (lambda value: True, ArrayCodec(NullableCodec(IntegerCodec()))),
     ),
 ]
 """One size, or a list of sizes in which null is what follows from the input."""
@@ -33,27 +34,27 @@ PartialShape = Annotated[
 def with_fans(initializer: Initializer, inputs: list[int], outputs: list[int]) -> Initializer:
     """The initializer, with these axes of the kernel as its inputs and outputs, unless it says itself which."""
     given: Any = initializer
-    if isinstance(initializer, Scaled) and (given.input_axes is None or given.output_axes is None):
-        return initializer.but(input_axes=tuple(inputs), output_axes=tuple(outputs))
+    if isinstance(initializer, FanScaledInitializer) and (given.input_axes is None or given.output_axes is None):
+        return initializer.replace(input_axes=tuple(inputs), output_axes=tuple(outputs))
     return initializer
 
 
-def contracted(g: Builder, x: Value, kernel: Value, bound: int) -> Value:
-    """The sums over the last `bound` axes of x and the first of the kernel, whose other axes come out as one."""
-    rows = prod(kernel.shape[:bound])
-    matrix = g.reshape(kernel, (rows, prod(kernel.shape[bound:])))
-    if bound > 1:
-        shape = (*x.shape[: x.rank - bound], rows)
+def contract_last_axes(g: Builder, x: Value, kernel: Value, contracted_rank: int) -> Value:
+    """The sums over the last `contracted_rank` axes of x and the first of the kernel, whose other axes come out as one."""
+    rows = prod(kernel.shape[:contracted_rank])
+    matrix = g.reshape(kernel, (rows, prod(kernel.shape[contracted_rank:])))
+    if contracted_rank > 1:
+        shape = (*x.shape[: x.rank - contracted_rank], rows)
         x = g.refine(g.Reshape(x, g.sizes(shape, x)), shape)
     return g.MatMul(x, matrix)
 
 
-def split_last(g: Builder, x: Value, sizes: tuple[Dim, ...]) -> Value:
+def split_last_axis(g: Builder, x: Value, sizes: tuple[Dim, ...]) -> Value:
     """The last axis as several."""
-    return shaped(g, x, (*x.shape[:-1], *sizes), x)
+    return reshape_symbolic(g, x, (*x.shape[:-1], *sizes), x)
 
 
-def shaped(g: Builder, x: Value, shape: tuple[Dim, ...], *sources: Value) -> Value:
+def reshape_symbolic(g: Builder, x: Value, shape: tuple[Dim, ...], *sources: Value) -> Value:
     """x in a shape whose symbolic sizes are read from these values."""
     return x if x.shape == shape else g.refine(g.Reshape(x, g.sizes(shape, *sources)), shape)
 
@@ -61,18 +62,18 @@ def shaped(g: Builder, x: Value, shape: tuple[Dim, ...], *sources: Value) -> Val
 class Equation(NamedTuple):
     """The subscripts of an einsum of an input and a kernel, letters in place of the ellipsis.
 
-    `hidden` are the letters that stand for the ellipsis.
+    `ellipsis_letters` are the letters that stand for the ellipsis.
     """
 
     x: str
     kernel: str
     y: str
-    hidden: str
+    ellipsis_letters: str
 
     def __str__(self) -> str:
         return f"{self.x},{self.kernel}->{self.y}"
 
-    def is_product(self) -> bool:
+    def is_matmul(self) -> bool:
         """Whether it sums over the last axes of x and the first of the kernel, and keeps all others in their order."""
         bound = [letter for letter in self.kernel if letter not in self.y]
         kept, new = self.x[: len(self.x) - len(bound)], self.kernel[len(bound) :]
@@ -98,7 +99,7 @@ class EinsumDense(Layer):
         doc="Sizes of the output without the batch and the axes of the ellipsis; null where the input has the size.",
         minimum=1,
     )
-    activation: Activation_ | None = attr(None, doc="Function applied to the result.")
+    activation: ActivationFunction | None = attr(None, doc="Function applied to the result.")
     bias_axes: str | None = attr(None, doc="Axes of the output along which a learned bias is added; null for none.")
     kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel.")
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
@@ -113,24 +114,24 @@ class EinsumDense(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.dtype.startswith("float"), f"multiplies real numbers, got {x}")
-        equation = self.parsed(x)
-        sizes = self.sizes(x, equation)
+        equation = self.parse_equation(x)
+        sizes = self.axis_sizes(x, equation)
         for letter in self.bias_axes or ():
-            known = letter in equation.y and letter not in equation.hidden
+            known = letter in equation.y and letter not in equation.ellipsis_letters
             require(known, f"has bias_axes {self.bias_axes!r}, but no {letter!r} in the output of {self.equation!r}")
         require(self.bias_axes != "", "has no axis in bias_axes", "leave it out for no bias", "invalid-value")
         for letter in equation.kernel + (self.bias_axes or ""):
             require(
                 isinstance(sizes[letter], int), f"needs a fixed size on axis {letter!r} of {self.equation!r}, got {x}"
             )
-        return activated(x.with_shape(sizes[letter] for letter in equation.y), self.activation)
+        return activated_type(x.with_shape(sizes[letter] for letter in equation.y), self.activation)
 
-    def parsed(self, x: TensorType) -> Equation:
+    def parse_equation(self, x: TensorType) -> Equation:
         """The equation for this input; ShapeError where it is none, or does not fit."""
         found = re.fullmatch(r"(\.\.\.)?([A-Za-z]+)(\.\.\.)?,([A-Za-z]+)->(\.\.\.)?([A-Za-z]+)(\.\.\.)?", self.equation)
         parts = found.groups() if found else ()
         sound = found and (parts[0], parts[2]) == (parts[4], parts[6]) and not (parts[0] and parts[2])
-        require(bool(sound), f"cannot read the equation {self.equation!r}", FORMS, "invalid-value")
+        require(bool(sound), f"cannot read the equation {self.equation!r}", EQUATION_FORMS, "invalid-value")
         left, inputs, right, kernel, _, outputs, _ = parts
         count = x.rank - len(inputs)
         fits = count >= 0 if left or right else count == 0
@@ -142,7 +143,7 @@ class EinsumDense(Layer):
         before, after = (hidden, "") if left else ("", hidden)
         return Equation(before + inputs + after, kernel, before + outputs + after, hidden)
 
-    def sizes(self, x: TensorType, equation: Equation) -> dict[str, Dim]:
+    def axis_sizes(self, x: TensorType, equation: Equation) -> dict[str, Dim]:
         """The size of every letter; ShapeError where two do not agree or one is nowhere said."""
         sizes: dict[str, Dim] = {}
         for axis, letter in enumerate(equation.x):
@@ -150,9 +151,9 @@ class EinsumDense(Layer):
             require(
                 size == x.shape[axis], f"has {size} and {x.shape[axis]} for {letter!r} of {self.equation!r}, got {x}"
             )
-        named = [letter for letter in equation.y[1:] if letter not in equation.hidden]
-        if equation.hidden and equation.y[0] == equation.hidden[0]:
-            named = [letter for letter in equation.y if letter not in equation.hidden]
+        named = [letter for letter in equation.y[1:] if letter not in equation.ellipsis_letters]
+        if equation.ellipsis_letters and equation.y[0] == equation.ellipsis_letters[0]:
+            named = [letter for letter in equation.y if letter not in equation.ellipsis_letters]
         given = self.output_shape if isinstance(self.output_shape, tuple) else (self.output_shape,)
         count = (
             f"needs {len(named)} sizes in output_shape, for {', '.join(named)} of {self.equation!r}, got {len(given)}"
@@ -174,15 +175,15 @@ class EinsumDense(Layer):
         return sizes
 
     def lower(self, g: Builder, x: Value) -> Any:
-        equation = self.parsed(x.type)
-        sizes = self.sizes(x.type, equation)
+        equation = self.parse_equation(x.type)
+        sizes = self.axis_sizes(x.type, equation)
         inputs = [axis for axis, letter in enumerate(equation.kernel) if letter not in equation.y]
         outputs = [axis for axis, letter in enumerate(equation.kernel) if letter in equation.y]
         start = with_fans(self.kernel_initializer, inputs, outputs)
         shape: Any = [sizes[letter] for letter in equation.kernel]
         kernel = g.param("kernel", shape, start, self.kernel_regularizer, self.kernel_constraint)
-        if equation.is_product():
-            y = split_last(g, contracted(g, x, kernel, len(inputs)), tuple(shape[len(inputs) :]))
+        if equation.is_matmul():
+            y = split_last_axis(g, contract_last_axes(g, x, kernel, len(inputs)), tuple(shape[len(inputs) :]))
         else:
             y = g.Einsum(x, kernel, equation=str(equation))
             y = g.refine(y, [sizes[letter] for letter in equation.y])

@@ -8,8 +8,8 @@ from ..core.components import attr
 from ..core.types import TensorType, require
 from ..training.initializers import Constant
 from .base import Layer, layer, require_real
-from .merging import merged, same_rank
-from .regularization import keeping_mean
+from .merging import expand_to_same_rank, merged_type
+from .regularization import inverted_dropout_scale
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -47,7 +47,7 @@ class StochasticDepth(Layer):
         if not g.training or not rate:
             return x
         shape = [x.shape[0], *[1] * (x.rank - 1)]
-        return g.Mul(x, g.random("mask", shape, "mask", keep=1 - rate, scale=keeping_mean(rate)))
+        return g.Mul(x, g.random("mask", shape, "mask", keep=1 - rate, scale=inverted_dropout_scale(rate)))
 
 
 @layer
@@ -60,8 +60,8 @@ class CustomScaleLayer(Layer):
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         require_real(a, b)
-        return merged((a, b))
+        return merged_type((a, b))
 
     def lower(self, g: Builder, a: Value, b: Value) -> Any:
-        first, second = same_rank(g, (a, b))
+        first, second = expand_to_same_rank(g, (a, b))
         return g.Add(first, g.Mul(second, self.scale))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from ..core.components import Sizes, attr
+from ..core.components import SpatialSizesCodec, attr
 from ..core.types import Dim, TensorType, broadcast, product, require, shape_text
 from .base import Layer, layer, require_real
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from ..ir import Builder, Value
 
 
-def merged(inputs: tuple[TensorType, ...]) -> TensorType:
+def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
     """The type of an element-wise merge: NumPy's broadcasting on everything but the batch axis.
 
     So an input of lower rank gets its missing axes right after the batch, as in Keras.
     """
-    one_dtype(inputs)
+    require_one_dtype(inputs)
     require(inputs[0].dtype != "bool", f"merges numbers, got {inputs[0]}")
     shape = inputs[0].shape[1:]
     for x in inputs[1:]:
         both = broadcast(shape, x.shape[1:])
         if both is None:
-            left, right, axis = _clash(shape, x.shape[1:])
+            left, right, axis = _broadcast_conflict(shape, x.shape[1:])
             given = f"{shape_text(shape)} and {shape_text(x.shape[1:])}"
             require(False, f"cannot merge {given} (without the batch): {left} and {right} meet on axis {axis}")
         else:
@@ -33,18 +33,18 @@ def merged(inputs: tuple[TensorType, ...]) -> TensorType:
     return inputs[0].with_shape((inputs[0].shape[0], *shape))
 
 
-def _clash(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, Dim, int]:
+def _broadcast_conflict(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, Dim, int]:
     """The last two sizes that do not go together, and their axis counted from the end."""
     pairs = zip(reversed(left), reversed(right), strict=False)
     return next((a, b, -place) for place, (a, b) in enumerate(pairs, 1) if broadcast(a, b) is None)
 
 
-def one_dtype(inputs: tuple[TensorType, ...]) -> None:
+def require_one_dtype(inputs: tuple[TensorType, ...]) -> None:
     dtypes = {x.dtype: None for x in inputs}
     require(len(dtypes) == 1, f"needs inputs of one element type, got {' and '.join(dtypes)}")
 
 
-def same_rank(g: Builder, inputs: tuple[Value, ...]) -> list[Value]:
+def expand_to_same_rank(g: Builder, inputs: tuple[Value, ...]) -> list[Value]:
     """The inputs with axes of size one after the batch, up to the greatest rank."""
     rank = max(x.rank for x in inputs)
     return [g.Unsqueeze(x, list(range(1, rank - x.rank + 1))) if x.rank < rank else x for x in inputs]
@@ -71,32 +71,32 @@ class Merge(Layer):
         return reduce(g.Or, masks)
 
 
-def beside(g: Builder, mask: Value | None, rank: int) -> Value | None:
+def expand_mask(g: Builder, mask: Value | None, rank: int) -> Value | None:
     """The mask with axes of size one at its end, so that it broadcasts to the value that it goes with."""
     return None if mask is None else g.Unsqueeze(mask, list(range(mask.rank, rank)))
 
 
-class Elementwise(Merge):
+class ElementwiseMerge(Merge):
     """Base of the layers that combine inputs two at a time, masked or not."""
 
     operator: ClassVar[str]
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        return merged(inputs)
+        return merged_type(inputs)
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
-        return reduce(lambda left, right: g.emit(self.operator, left, right), same_rank(g, inputs))
+        return reduce(lambda left, right: g.emit(self.operator, left, right), expand_to_same_rank(g, inputs))
 
 
 @layer
-class Add(Elementwise):
+class Add(ElementwiseMerge):
     """Sum of the inputs."""
 
     operator = "Add"
 
 
 @layer
-class Subtract(Elementwise):
+class Subtract(ElementwiseMerge):
     """The first input less the second."""
 
     arity = (2, 2)
@@ -110,32 +110,32 @@ class Multiply(Merge):
     reads_masks = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        return merged(inputs)
+        return merged_type(inputs)
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
         factors, kept = [], []
-        for whole, x, mask in zip(inputs, same_rank(g, inputs), masks, strict=True):
-            keep = beside(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
+        for whole, x, mask in zip(inputs, expand_to_same_rank(g, inputs), masks, strict=True):
+            keep = expand_mask(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
             factors.append(x if keep is None else g.Where(keep, x, g.const(1, x.dtype)))
             kept += [] if keep is None else [keep]
         product = reduce(g.Mul, factors)
         return product if len(kept) < len(inputs) else g.Where(reduce(g.Or, kept), product, g.const(0, product.dtype))
 
 
-class Extreme(Merge):
+class ExtremumMerge(Merge):
     """Base of the layers that take the greatest or the least of the inputs that are not masked."""
 
     reads_masks = True
     operator: ClassVar[str]
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        return merged(inputs)
+        return merged_type(inputs)
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
         y: Value | None = None
         kept: Value | None = None
-        for whole, x, mask in zip(inputs, same_rank(g, inputs), masks, strict=True):
-            keep = beside(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
+        for whole, x, mask in zip(inputs, expand_to_same_rank(g, inputs), masks, strict=True):
+            keep = expand_mask(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
             if y is None:
                 y, kept = x, keep
                 continue
@@ -147,14 +147,14 @@ class Extreme(Merge):
 
 
 @layer
-class Maximum(Extreme):
+class Maximum(ExtremumMerge):
     """The greatest of the inputs, element by element."""
 
     operator = "Max"
 
 
 @layer
-class Minimum(Extreme):
+class Minimum(ExtremumMerge):
     """The least of the inputs, element by element."""
 
     operator = "Min"
@@ -166,10 +166,10 @@ class Average(Merge):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         require_real(*inputs)
-        return merged(inputs)
+        return merged_type(inputs)
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
-        return g.Mul(reduce(g.Add, same_rank(g, inputs)), 1 / len(inputs))
+        return g.Mul(reduce(g.Add, expand_to_same_rank(g, inputs)), 1 / len(inputs))
 
 
 @layer
@@ -185,7 +185,7 @@ class Concatenate(Layer):
     axis: int = attr(-1, doc="Axis along which the inputs follow one another; the batch axis is 0.")
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        one_dtype(inputs)
+        require_one_dtype(inputs)
         first, axis = inputs[0], self.axis
         require(-first.rank <= axis < first.rank, f"has no axis {axis} in {first}")
         axis %= first.rank
@@ -231,11 +231,13 @@ class Dot(Layer):
 
     supports_masking = True
     arity = (2, 2)
-    axes: Annotated[tuple[int, ...], Sizes(2)] = attr(doc="The axis of each input to sum over, or one for both.")
+    axes: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(
+        doc="The axis of each input to sum over, or one for both."
+    )
     normalize: bool = attr(False, doc="Whether to scale to length 1 along the axes first: the result is the cosine.")
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
-        one_dtype((x, y))
+        require_one_dtype((x, y))
         require_real(x, y)
         a, b = self._axes(x, y)
         sizes = x.shape[a], y.shape[b]
@@ -252,9 +254,11 @@ class Dot(Layer):
         a, b = self._axes(x.type, y.type)
         shape, sources = self.infer(x.type, y.type).shape, (x, y)
         if self.normalize:
-            x, y = unit_length(g, x, a), unit_length(g, y, b)
-        x = as_matrices(g, g.transpose(x, [*(axis for axis in range(x.rank) if axis != a), a]), last=True)
-        y = as_matrices(g, g.transpose(y, [0, b, *(axis for axis in range(1, y.rank) if axis != b)]), last=False)
+            x, y = l2_normalize(g, x, a), l2_normalize(g, y, b)
+        x = to_batched_matrices(g, g.transpose(x, [*(axis for axis in range(x.rank) if axis != a), a]), keep_last=True)
+        y = to_batched_matrices(
+            g, g.transpose(y, [0, b, *(axis for axis in range(1, y.rank) if axis != b)]), keep_last=False
+        )
         sums = g.MatMul(x, y)
         return sums if sums.shape == shape else g.refine(g.Reshape(sums, g.sizes(shape, *sources)), shape)
 
@@ -268,18 +272,18 @@ class Dot(Layer):
         return found[0], found[1]
 
 
-def unit_length(g: Builder, x: Value, axis: int) -> Any:
+def l2_normalize(g: Builder, x: Value, axis: int) -> Any:
     """x scaled to length 1 along an axis; what is shorter than 1e-7 is divided by that."""
     squares = g.ReduceSum(g.Mul(x, x), [axis], keepdims=1)
     return g.Div(x, g.Sqrt(g.Max(squares, 1e-14)))
 
 
-def as_matrices(g: Builder, x: Value, *, last: bool) -> Any:
+def to_batched_matrices(g: Builder, x: Value, *, keep_last: bool) -> Any:
     """Rank 3: the last axis kept, or the second one, and the others but the batch as one."""
     if x.rank == 3:
         return x
     if x.rank == 2:
-        return g.Unsqueeze(x, [1 if last else 2])
+        return g.Unsqueeze(x, [1 if keep_last else 2])
     batch, *others = x.shape
-    shape = (batch, product(others[:-1]), others[-1]) if last else (batch, others[0], product(others[1:]))
+    shape = (batch, product(others[:-1]), others[-1]) if keep_last else (batch, others[0], product(others[1:]))
     return g.refine(g.Reshape(x, g.sizes(shape, x)), shape)

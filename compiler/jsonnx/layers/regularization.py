@@ -21,12 +21,12 @@ SELU_LIMIT = -1.6732632423543772 * 1.0507009873554805
 """What selu comes to for very negative inputs."""
 
 
-def keeping_mean(rate: float) -> float:
+def inverted_dropout_scale(rate: float) -> float:
     """The factor for the elements that are not dropped."""
     return 1 / (1 - rate) if rate < 1 else 0.0
 
 
-def mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> list[Dim]:
+def dropout_mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> list[Dim]:
     """The sizes of a mask; ShapeError where they do not suit x."""
     require(x.dtype.startswith("float"), f"drops real numbers, got {x}")
     noise = (None,) * x.rank if noise_shape is None else noise_shape
@@ -47,7 +47,7 @@ class Noise(Layer):
         """What is 0 where there is nothing to do in training either."""
         return self.rate
 
-    def hands_on(self, training: bool) -> bool:
+    def is_passthrough(self, training: bool) -> bool:
         return not training or not self.strength
 
     if TYPE_CHECKING:
@@ -63,14 +63,14 @@ class Dropout(Noise):
     seed: int | None = attr(None, doc=SEED)
 
     def infer(self, x: TensorType) -> TensorType:
-        mask_shape(x, self.noise_shape)
+        dropout_mask_shape(x, self.noise_shape)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
         if not g.training or not self.rate:
             return x
-        shape = mask_shape(x.type, self.noise_shape)
-        scale = keeping_mean(self.rate)
+        shape = dropout_mask_shape(x.type, self.noise_shape)
+        scale = inverted_dropout_scale(self.rate)
         return g.Mul(x, g.random("mask", shape, "mask", keep=1 - self.rate, scale=scale, seed=self.seed))
 
 
@@ -86,7 +86,7 @@ def drop_channels(g: Builder, x: Value, layer: SpatialDropout, data_format: Data
         return x
     kept = (0, channel_axis(x.rank, data_format))
     shape = [size if axis in kept else 1 for axis, size in enumerate(x.shape)]
-    scale = keeping_mean(layer.rate)
+    scale = inverted_dropout_scale(layer.rate)
     return g.Mul(x, g.random("mask", shape, "mask", keep=1 - layer.rate, scale=scale, seed=layer.seed))
 
 
@@ -181,13 +181,15 @@ class AlphaDropout(Noise):
     seed: int | None = attr(None, doc=SEED)
 
     def infer(self, x: TensorType) -> TensorType:
-        mask_shape(x, self.noise_shape)
+        dropout_mask_shape(x, self.noise_shape)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
         if not g.training or not self.rate:
             return x
-        mask = g.random("mask", mask_shape(x.type, self.noise_shape), "mask", keep=1 - self.rate, seed=self.seed)
+        mask = g.random(
+            "mask", dropout_mask_shape(x.type, self.noise_shape), "mask", keep=1 - self.rate, seed=self.seed
+        )
         replaced = g.Add(g.Mul(x, mask), g.Mul(g.Sub(1.0, mask), SELU_LIMIT))
         scale = ((1 - self.rate) * (1 + self.rate * SELU_LIMIT**2)) ** -0.5
         return g.Add(g.Mul(replaced, scale), -scale * SELU_LIMIT * self.rate)
@@ -207,7 +209,7 @@ class ActivityRegularization(Layer):
         None, doc="Penalty on the layer's output.", unsupported="This layer's penalty is given by l1 and l2."
     )
 
-    def hands_on(self, training: bool) -> bool:
+    def is_passthrough(self, training: bool) -> bool:
         return True
 
     def infer(self, x: TensorType) -> TensorType:

@@ -12,14 +12,14 @@ from .convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-LAST = 2**63 - 1
+MAX_SLICE_BOUND = 2**63 - 1
 """The end of a slice that reaches the end of any axis."""
 
 IMAGE_SIDES = "one number, [height, width] or [[top, bottom], [left, right]]"
 VOLUME_SIDES = "one number, [depth, height, width] or [[front, behind], [top, bottom], [left, right]]"
 
 
-class Margins:
+class MarginsCodec:
     """Two sizes for every spatial axis, before and after: given so, or as one size an axis, or as one for all.
 
     Of a single axis the two sizes, or the one, stand alone.
@@ -123,14 +123,14 @@ class RepeatVector(Layer):
 
 # -- cutting and padding ---------------------------------------------------------------------------------------------
 
-Sides = tuple[tuple[int, int], ...]
+SideWidths = tuple[tuple[int, int], ...]
 """For every spatial axis a size in front and one behind."""
 
 
 class Cropping(Layer):
     """Base of the layers that cut off both ends of every spatial axis."""
 
-    cropping: Sides
+    cropping: SideWidths
     data_format: DataFormat | None = None
 
     def infer(self, x: TensorType) -> TensorType:
@@ -145,7 +145,7 @@ class Cropping(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = spatial_axes(x.rank, self.data_format)
-        starts, ends = zip(*((front, -behind or LAST) for front, behind in self.cropping), strict=True)
+        starts, ends = zip(*((front, -behind or MAX_SLICE_BOUND) for front, behind in self.cropping), strict=True)
         return g.refine(g.Slice(x, list(starts), list(ends), axes), self.infer(x.type).shape)
 
 
@@ -153,14 +153,18 @@ class Cropping(Layer):
 class Cropping1D(Cropping):
     """A sequence without its first and last steps."""
 
-    cropping: Annotated[Sides, Margins(1)] = attr((1, 1), doc="Steps cut off: one number, or [front, behind].")
+    cropping: Annotated[SideWidths, MarginsCodec(1)] = attr(
+        (1, 1), doc="Steps cut off: one number, or [front, behind]."
+    )
 
 
 @layer
 class Cropping2D(Cropping):
     """An image without its outer rows and columns."""
 
-    cropping: Annotated[Sides, Margins(2)] = attr(((0, 0), (0, 0)), doc=f"Rows and columns cut off: {IMAGE_SIDES}.")
+    cropping: Annotated[SideWidths, MarginsCodec(2)] = attr(
+        ((0, 0), (0, 0)), doc=f"Rows and columns cut off: {IMAGE_SIDES}."
+    )
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
 
@@ -168,7 +172,7 @@ class Cropping2D(Cropping):
 class Cropping3D(Cropping):
     """A volume without its outer planes, rows and columns."""
 
-    cropping: Annotated[Sides, Margins(3)] = attr(
+    cropping: Annotated[SideWidths, MarginsCodec(3)] = attr(
         ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns cut off: {VOLUME_SIDES}."
     )
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
@@ -177,7 +181,7 @@ class Cropping3D(Cropping):
 class ZeroPadding(Layer):
     """Base of the layers that put zeros around their input."""
 
-    padding: Sides
+    padding: SideWidths
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -198,20 +202,20 @@ class ZeroPadding(Layer):
 class ZeroPadding1D(ZeroPadding):
     """Steps of zeros before and after a sequence."""
 
-    padding: Annotated[Sides, Margins(1)] = attr(1, doc="Steps added: one number, or [front, behind].")
+    padding: Annotated[SideWidths, MarginsCodec(1)] = attr(1, doc="Steps added: one number, or [front, behind].")
 
 
 @layer
 class ZeroPadding2D(ZeroPadding):
     """Rows and columns of zeros around an image."""
 
-    padding: Annotated[Sides, Margins(2)] = attr((1, 1), doc=f"Rows and columns added: {IMAGE_SIDES}.")
+    padding: Annotated[SideWidths, MarginsCodec(2)] = attr((1, 1), doc=f"Rows and columns added: {IMAGE_SIDES}.")
 
 
 @layer
 class ZeroPadding3D(ZeroPadding):
     """Planes, rows and columns of zeros around a volume."""
 
-    padding: Annotated[Sides, Margins(3)] = attr(
+    padding: Annotated[SideWidths, MarginsCodec(3)] = attr(
         ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns added: {VOLUME_SIDES}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Absent(NamedTuple):
+class UnsupportedLayer(NamedTuple):
     """What to say of a layer that is not there: the code of the diagnostic, the fault, and what to do."""
 
     code: str
@@ -13,38 +13,42 @@ class Absent(NamedTuple):
     help: str
 
 
-def absent(name: str) -> Absent | None:
+def unsupported_layer(name: str) -> UnsupportedLayer | None:
     """What is known of a name that is no layer here; None where it is not a name of Keras' at all."""
-    found = NOT_EXPRESSIBLE.get(name) or FUNCTIONS.get(name)
+    found = NOT_EXPRESSIBLE.get(name) or UNSUPPORTED_OPS.get(name)
     if found is not None:
         why, instead = found
-        return Absent("not-expressible", f"{name} cannot be said in ONNX: {why}", instead)
-    if name in GONE:
-        return Absent("unknown-type", f"there is no layer type {name!r}: {GONE[name][0]}", GONE[name][1])
+        return UnsupportedLayer("not-expressible", f"{name} cannot be said in ONNX: {why}", instead)
+    if name in REPLACED_NAMES:
+        return UnsupportedLayer(
+            "unknown-type", f"there is no layer type {name!r}: {REPLACED_NAMES[name][0]}", REPLACED_NAMES[name][1]
+        )
     return None
 
 
-Reasons = dict[str, tuple[str, str]]
+ReasonsByName = dict[str, tuple[str, str]]
 """By layer name: what is wrong with it, and what to use instead."""
 
-_PYTHON = "it runs Python code, and a model file that brings code is not safe to open"
+_RUNS_PYTHON = "it runs Python code, and a model file that brings code is not safe to open"
 _WRITE_LAYERS = "write what it computes as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose"
 _NO_HASH = "no operator of ONNX computes the hash of a text or of an integer as Keras does"
-_VOCABULARY = "use StringLookup or IntegerLookup with a vocabulary, or put the hashed column into the data"
-_FOREIGN = "it runs the code of another framework"
-_EXPORT = "write its network as layers, or export it to ONNX with that framework and run the two models in turn"
+_USE_VOCABULARY = "use StringLookup or IntegerLookup with a vocabulary, or put the hashed column into the data"
+_RUNS_OTHER_FRAMEWORK = "it runs the code of another framework"
+_EXPORT_SEPARATELY = (
+    "write its network as layers, or export it to ONNX with that framework and run the two models in turn"
+)
 
-NOT_EXPRESSIBLE: Reasons = {
-    "Lambda": (_PYTHON, _WRITE_LAYERS),
-    "TFOpLambda": (_PYTHON, _WRITE_LAYERS),
-    "SlicingOpLambda": (_PYTHON, "use ops.get_item"),
-    "Hashing": (_NO_HASH, _VOCABULARY),
-    "HashedCrossing": (_NO_HASH, _VOCABULARY),
-    "CategoryCrossing": (_NO_HASH, _VOCABULARY),
-    "TFSMLayer": (_FOREIGN, _EXPORT),
-    "TorchModuleWrapper": (_FOREIGN, _EXPORT),
-    "JaxLayer": (_FOREIGN, _EXPORT),
-    "FlaxLayer": (_FOREIGN, _EXPORT),
+NOT_EXPRESSIBLE: ReasonsByName = {
+    "Lambda": (_RUNS_PYTHON, _WRITE_LAYERS),
+    "TFOpLambda": (_RUNS_PYTHON, _WRITE_LAYERS),
+    "SlicingOpLambda": (_RUNS_PYTHON, "use ops.get_item"),
+    "Hashing": (_NO_HASH, _USE_VOCABULARY),
+    "HashedCrossing": (_NO_HASH, _USE_VOCABULARY),
+    "CategoryCrossing": (_NO_HASH, _USE_VOCABULARY),
+    "TFSMLayer": (_RUNS_OTHER_FRAMEWORK, _EXPORT_SEPARATELY),
+    "TorchModuleWrapper": (_RUNS_OTHER_FRAMEWORK, _EXPORT_SEPARATELY),
+    "JaxLayer": (_RUNS_OTHER_FRAMEWORK, _EXPORT_SEPARATELY),
+    "FlaxLayer": (_RUNS_OTHER_FRAMEWORK, _EXPORT_SEPARATELY),
     "MaxNumBoundingBoxes": (
         "it takes a dictionary with a list of boxes of any length for every image, and ONNX has tensors alone",
         "pad the boxes to one number of them in the data, and give them to the network as an input",
@@ -59,7 +63,7 @@ NOT_EXPRESSIBLE: Reasons = {
 
 _DECOMPOSITIONS = ("cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "logdet", "lstsq", "lu_factor")
 _MORE_DECOMPOSITIONS = ("matrix_rank", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd")
-_OF_FUNCTIONS = (
+_HIGHER_ORDER = (
     "associative_scan",
     "cond",
     "custom_gradient",
@@ -70,69 +74,86 @@ _OF_FUNCTIONS = (
     "switch",
     "vectorize",
 )
-_MORE_OF_FUNCTIONS = ("vectorize", "vectorized_map", "while_loop")
-_COMPLEX = ("angle", "fft", "fft2", "ifft2", "imag", "irfft", "istft", "polar", "rfft", "stft", "view_as_complex")
-_OF_ANY_SHAPE = ("argwhere", "bincount", "histogram", "nonzero", "unique")
+_MORE_HIGHER_ORDER = ("vectorize", "vectorized_map", "while_loop")
+_COMPLEX_NUMBERS = (
+    "angle",
+    "fft",
+    "fft2",
+    "ifft2",
+    "imag",
+    "irfft",
+    "istft",
+    "polar",
+    "rfft",
+    "stft",
+    "view_as_complex",
+)
+_DATA_DEPENDENT_SHAPE = ("argwhere", "bincount", "histogram", "nonzero", "unique")
 
-_REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+_OP_REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         _DECOMPOSITIONS + _MORE_DECOMPOSITIONS,
         "no operator of ONNX decomposes or inverts matrices",
         "compute it where the data are made, and give the result to the network as an input",
     ),
-    (_OF_FUNCTIONS + _MORE_OF_FUNCTIONS, _PYTHON, "write what it computes as layers, a recurrent one for a loop"),
-    (_COMPLEX, "there are no complex numbers", "use STFTSpectrogram, which makes real numbers of a signal"),
+    (_HIGHER_ORDER + _MORE_HIGHER_ORDER, _RUNS_PYTHON, "write what it computes as layers, a recurrent one for a loop"),
+    (_COMPLEX_NUMBERS, "there are no complex numbers", "use STFTSpectrogram, which makes real numbers of a signal"),
     (
-        _OF_ANY_SHAPE,
+        _DATA_DEPENDENT_SHAPE,
         "the shape of its result depends on the numbers it is given",
         "use functions that keep the shape, such as ops.where, ops.one_hot and ops.sort",
     ),
 )
 
-FUNCTIONS: Reasons = {f"ops.{name}": (why, instead) for names, why, instead in _REASONS for name in names}
+UNSUPPORTED_OPS: ReasonsByName = {
+    f"ops.{name}": (why, instead) for names, why, instead in _OP_REASONS for name in names
+}
 
-_OF_KERAS_1 = "that was a name of Keras 1"
-_OF_KERAS_2 = "that was a name of Keras 2"
-_ABSTRACT = "that is a base class"
-_A_MODEL = "that is a whole model"
-_PLACE = 'write its layers among "layers"'
-_INPUTS = 'write it under "inputs": {"x": {"shape": [28, 28, 1]}}'
+_KERAS_1_NAME = "that was a name of Keras 1"
+_KERAS_2_NAME = "that was a name of Keras 2"
+_BASE_CLASS = "that is a base class"
+_WHOLE_MODEL = "that is a whole model"
+_LIST_ITS_LAYERS = 'write its layers among "layers"'
+_DECLARE_AS_INPUT = 'write it under "inputs": {"x": {"shape": [28, 28, 1]}}'
 
-GONE: Reasons = {
-    "CuDNNLSTM": (_OF_KERAS_2, "use LSTM, which is as fast"),
-    "CuDNNGRU": (_OF_KERAS_2, "use GRU, which is as fast"),
-    "LSTMV1": (_OF_KERAS_2, "use LSTM"),
-    "LSTMV2": (_OF_KERAS_2, "use LSTM"),
-    "UnifiedLSTM": (_OF_KERAS_2, "use LSTM"),
-    "GRUV1": (_OF_KERAS_2, 'use GRU with "reset_after": false'),
-    "GRUV2": (_OF_KERAS_2, "use GRU"),
-    "UnifiedGRU": (_OF_KERAS_2, "use GRU"),
-    "ConvRecurrent2D": (_OF_KERAS_2, "use ConvLSTM2D"),
-    "BatchNormalizationV1": (_OF_KERAS_2, "use BatchNormalization"),
-    "BatchNormalizationV2": (_OF_KERAS_2, "use BatchNormalization"),
-    "SyncBatchNormalization": (_OF_KERAS_2, "use BatchNormalization: training runs on one device"),
-    "ThresholdedReLU": (_OF_KERAS_2, 'use Activation with {"type": "threshold", "threshold": 1.0, "default_value": 0}'),
-    "LocallyConnected1D": (_OF_KERAS_2, "use Conv1D, whose kernel is the same at every step, or Flatten and Dense"),
-    "LocallyConnected2D": (_OF_KERAS_2, "use Conv2D, whose kernel is the same at every place, or Flatten and Dense"),
-    "DepthwiseConvolution2D": (_OF_KERAS_2, "use DepthwiseConv2D"),
-    "RandomFourierFeatures": (_OF_KERAS_2, "use Dense, whose kernel is trained"),
-    "AbstractRNNCell": (_ABSTRACT, "use SimpleRNNCell, GRUCell or LSTMCell"),
-    "AtrousConvolution1D": (_OF_KERAS_1, 'use Conv1D with "dilation_rate"'),
-    "AtrousConvolution2D": (_OF_KERAS_1, 'use Conv2D with "dilation_rate"'),
-    "AtrousConv1D": (_OF_KERAS_1, 'use Conv1D with "dilation_rate"'),
-    "AtrousConv2D": (_OF_KERAS_1, 'use Conv2D with "dilation_rate"'),
-    "Deconvolution2D": (_OF_KERAS_1, "use Conv2DTranspose"),
-    "Deconvolution3D": (_OF_KERAS_1, "use Conv3DTranspose"),
-    "Merge": (_OF_KERAS_1, "use Add, Multiply, Average, Maximum, Concatenate or Dot"),
-    "MaxoutDense": (_OF_KERAS_1, "use two Dense and Maximum"),
-    "Highway": (_OF_KERAS_1, 'use Dense, a Dense with "activation": "sigmoid", Multiply and Add'),
-    "TimeDistributedDense": (_OF_KERAS_1, "use Dense, which takes every step by itself"),
-    "Input": ("inputs are no layers", _INPUTS),
-    "InputLayer": ("inputs are no layers", _INPUTS),
-    "InputSpec": ("it describes an input", _INPUTS),
-    "Layer": (_ABSTRACT, "`jsonnx layers` lists the known types"),
-    "Wrapper": (_ABSTRACT, "use Bidirectional, TimeDistributed or SpectralNormalization"),
-    "Model": (_A_MODEL, _PLACE),
-    "Functional": (_A_MODEL, _PLACE),
-    "Sequential": (_A_MODEL, _PLACE),
+REPLACED_NAMES: ReasonsByName = {
+    "CuDNNLSTM": (_KERAS_2_NAME, "use LSTM, which is as fast"),
+    "CuDNNGRU": (_KERAS_2_NAME, "use GRU, which is as fast"),
+    "LSTMV1": (_KERAS_2_NAME, "use LSTM"),
+    "LSTMV2": (_KERAS_2_NAME, "use LSTM"),
+    "UnifiedLSTM": (_KERAS_2_NAME, "use LSTM"),
+    "GRUV1": (_KERAS_2_NAME, 'use GRU with "reset_after": false'),
+    "GRUV2": (_KERAS_2_NAME, "use GRU"),
+    "UnifiedGRU": (_KERAS_2_NAME, "use GRU"),
+    "ConvRecurrent2D": (_KERAS_2_NAME, "use ConvLSTM2D"),
+    "BatchNormalizationV1": (_KERAS_2_NAME, "use BatchNormalization"),
+    "BatchNormalizationV2": (_KERAS_2_NAME, "use BatchNormalization"),
+    "SyncBatchNormalization": (_KERAS_2_NAME, "use BatchNormalization: training runs on one device"),
+    "ThresholdedReLU": (
+        _KERAS_2_NAME,
+        'use Activation with {"type": "threshold", "threshold": 1.0, "default_value": 0}',
+    ),
+    "LocallyConnected1D": (_KERAS_2_NAME, "use Conv1D, whose kernel is the same at every step, or Flatten and Dense"),
+    "LocallyConnected2D": (_KERAS_2_NAME, "use Conv2D, whose kernel is the same at every place, or Flatten and Dense"),
+    "DepthwiseConvolution2D": (_KERAS_2_NAME, "use DepthwiseConv2D"),
+    "RandomFourierFeatures": (_KERAS_2_NAME, "use Dense, whose kernel is trained"),
+    "AbstractRNNCell": (_BASE_CLASS, "use SimpleRNNCell, GRUCell or LSTMCell"),
+    "AtrousConvolution1D": (_KERAS_1_NAME, 'use Conv1D with "dilation_rate"'),
+    "AtrousConvolution2D": (_KERAS_1_NAME, 'use Conv2D with "dilation_rate"'),
+    "AtrousConv1D": (_KERAS_1_NAME, 'use Conv1D with "dilation_rate"'),
+    "AtrousConv2D": (_KERAS_1_NAME, 'use Conv2D with "dilation_rate"'),
+    "Deconvolution2D": (_KERAS_1_NAME, "use Conv2DTranspose"),
+    "Deconvolution3D": (_KERAS_1_NAME, "use Conv3DTranspose"),
+    "Merge": (_KERAS_1_NAME, "use Add, Multiply, Average, Maximum, Concatenate or Dot"),
+    "MaxoutDense": (_KERAS_1_NAME, "use two Dense and Maximum"),
+    "Highway": (_KERAS_1_NAME, 'use Dense, a Dense with "activation": "sigmoid", Multiply and Add'),
+    "TimeDistributedDense": (_KERAS_1_NAME, "use Dense, which takes every step by itself"),
+    "Input": ("inputs are no layers", _DECLARE_AS_INPUT),
+    "InputLayer": ("inputs are no layers", _DECLARE_AS_INPUT),
+    "InputSpec": ("it describes an input", _DECLARE_AS_INPUT),
+    "Layer": (_BASE_CLASS, "`jsonnx layers` lists the known types"),
+    "Wrapper": (_BASE_CLASS, "use Bidirectional, TimeDistributed or SpectralNormalization"),
+    "Model": (_WHOLE_MODEL, _LIST_ITS_LAYERS),
+    "Functional": (_WHOLE_MODEL, _LIST_ITS_LAYERS),
+    "Sequential": (_WHOLE_MODEL, _LIST_ITS_LAYERS),
 }

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..analysis.shape_inference import TypedNetwork
-from ..core.components import Brick
+from ..core.components import Component
 from ..core.diagnostics import Report
 from ..frontend.network import Call, Network
-from ..layers.image.geometric_augmentation import OnHost
+from ..layers.image.geometric_augmentation import HostAugmentation
 from ..layers.preprocessing.pipeline import Pipeline
 from ..training.objective import Objective
 
 
-def augmented_name(call: str) -> str:
+def augmented_input_name(call: str) -> str:
     """The name under which the training graph is fed what a layer made."""
     return f"{call}/augmented"
 
 
-def on_host(layer: object) -> bool:
+def is_host_augmentation(layer: object) -> bool:
     """Whether a layer changes images in training, outside the graph."""
-    return isinstance(layer, OnHost) or (isinstance(layer, Pipeline) and layer.augments)
+    return isinstance(layer, HostAugmentation) or (isinstance(layer, Pipeline) and layer.augments)
 
 
-def augmenting(network: Network) -> list[Call]:
+def augmentation_calls(network: Network) -> list[Call]:
     """The calls of layers that change images in training."""
-    return [call for call in network.calls if on_host(call.layer)]
+    return [call for call in network.calls if is_host_augmentation(call.layer)]
 
 
-def check_augmented(typed: TypedNetwork, objective: Objective | None, report: Report) -> None:
+def check_augmentation(typed: TypedNetwork, objective: Objective | None, report: Report) -> None:
     """Reports augmentation layers inside others, those behind layers that training changes, and those that mix images
     whose targets cannot be mixed.
 
@@ -36,30 +36,30 @@ def check_augmented(typed: TypedNetwork, objective: Objective | None, report: Re
     importing ONNX, and no other does.
     """
     for call in typed.network.calls:
-        for inner in _inside(call.layer):
+        for inner in _nested_augmentations(call.layer):
             message = f"{inner.type_name} cannot stand inside the layer {call.name!r}: it changes images before a step"
             report.add("not-supported", call.path, message, help="write it as a layer of its own, before this one")
-    calls = augmenting(typed.network)
-    if not calls or typed.network.training is None or report.errors(("layers",)) or report.errors(("inputs",)):
+    calls = augmentation_calls(typed.network)
+    if not calls or typed.network.training is None or report.has_errors(("layers",)) or report.has_errors(("inputs",)):
         return
     for call in calls:
         if call.layer is not None and getattr(call.layer, "mixes", False) and objective is not None:
             _check_targets(call, objective, report)
-    before = {call.name: typed.network.leading_to(call.sources) for call in calls}
-    computed = any(not on_host(other.layer) for others in before.values() for other in others)
-    if computed and not report.errors():
-        _check_place(typed, before, calls, report)
+    before = {call.name: typed.network.calls_needed_for(call.sources) for call in calls}
+    computed = any(not is_host_augmentation(other.layer) for others in before.values() for other in others)
+    if computed and not report.has_errors():
+        _check_position(typed, before, calls, report)
 
 
-def _inside(layer: object) -> Iterable[Brick]:
+def _nested_augmentations(layer: object) -> Iterable[Component]:
     """The augmentation layers among a layer's attributes."""
-    if not isinstance(layer, Brick) or on_host(layer):
+    if not isinstance(layer, Component) or is_host_augmentation(layer):
         return
     for value in vars(layer).values():
         for inner in value if isinstance(value, tuple) else (value,):
-            if isinstance(inner, OnHost) and isinstance(inner, Brick):
+            if isinstance(inner, HostAugmentation) and isinstance(inner, Component):
                 yield inner
-            yield from _inside(inner)
+            yield from _nested_augmentations(inner)
 
 
 def _check_targets(call: Call, objective: Objective, report: Report) -> None:
@@ -71,14 +71,16 @@ def _check_targets(call: Call, objective: Objective, report: Report) -> None:
             report.add("not-supported", call.path, message, help=help)
 
 
-def _check_place(typed: TypedNetwork, before: dict[str, list[Call]], calls: list[Call], report: Report) -> None:
+def _check_position(
+    typed: TypedNetwork, predecessors: dict[str, list[Call]], calls: list[Call], report: Report
+) -> None:
     from .lower import lower
 
     graph = lower(typed, training=True)
     trained = [name for name, weight in graph.parameters.items() if weight.trainable]
     changing = {name.partition("/")[0] for name in (*trained, *graph.updates, *graph.randoms)}
     for call in calls:
-        other = next((other for other in before[call.name] if other.owner in changing), None)
+        other = next((other for other in predecessors[call.name] if other.owner in changing), None)
         if other is not None:
             kind = call.layer.type_name if call.layer else ""
             message = f"{kind} {call.name!r} changes images before a step, and {other.name!r} is part of the step"

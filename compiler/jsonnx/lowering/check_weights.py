@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.shape_inference import TypedNetwork
-from ..core.components import Brick
+from ..core.components import Component
 from ..core.diagnostics import Report
 from ..core.types import ShapeError
 from ..frontend.network import Call
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..ir import Builder, Parameter, State
 
 
-def check_shared(typed: TypedNetwork, report: Report) -> None:
+def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
     """Reports calls of a layer whose inputs want weights of other shapes than those of its first call, and weights that
     do not suit what the layer says of them.
 
@@ -25,19 +25,19 @@ def check_shared(typed: TypedNetwork, report: Report) -> None:
     calls: dict[str, list[Call]] = {}
     for call in typed.network.calls:
         calls.setdefault(call.owner, []).append(call)
-    shared = [group for group in calls.values() if len(group) > 1 or particular(group[0].layer)]
-    if shared and not report.errors():
+    shared = [group for group in calls.values() if len(group) > 1 or restricts_weights(group[0].layer)]
+    if shared and not report.has_errors():
         for group in shared:
-            _check(typed, group, report)
+            _check_calls(typed, group, report)
 
 
-def particular(value: object) -> bool:
+def restricts_weights(value: object) -> bool:
     """Whether a brick, or one inside it, does not suit all weights."""
-    inside = value if isinstance(value, tuple) else vars(value).values() if isinstance(value, Brick) else ()
-    return any(map(particular, inside)) or bool(getattr(value, "particular", False))
+    inside = value if isinstance(value, tuple) else vars(value).values() if isinstance(value, Component) else ()
+    return any(map(restricts_weights, inside)) or bool(getattr(value, "particular", False))
 
 
-def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
+def _check_calls(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
     from ..ir import Builder
     from .lower import lower_layer
 
@@ -46,9 +46,9 @@ def _check(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
         inputs = [g.input(f"{call.name}/{index}", typed.types[source]) for index, source in enumerate(call.sources)]
         masks = [
             g.input(f"{call.name}/{index}/mask", mask.type) if mask else None
-            for index, mask in enumerate(typed.masks.training.given[call.name])
+            for index, mask in enumerate(typed.masks.training.input_masks[call.name])
         ]
-        with g.at(call.owner, call.path):
+        with g.scope(call.owner, call.path):
             try:
                 if call.layer is not None:
                     lower_layer(g, call.layer, inputs, masks)

@@ -10,12 +10,12 @@ from ..analysis.shape_inference import TypedNetwork
 from ..core.types import BATCH, Dim, Size, TensorType
 from ..ir import Graph, Node, Parameter, State
 
-ONNXRUNTIME = "com.microsoft"
+MICROSOFT_DOMAIN = "com.microsoft"
 """The domain of operators that onnxruntime alone has."""
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerCost:
     """One layer call. `macs` counts multiply-adds of matrix products and convolutions a sample; None where a size is
     symbolic. Weights of a shared layer are counted at its first call."""
 
@@ -26,9 +26,9 @@ class Row:
     trainable: int
     macs: int | None
     sources: tuple[str, ...]
-    needs: tuple[str, ...] = ()
+    onnxruntime_ops: tuple[str, ...] = ()
     """Operators that ONNX does not define: a model with them runs in onnxruntime alone."""
-    blocks: tuple[tuple[str, str], ...] = ()
+    block_path: tuple[tuple[str, str], ...] = ()
     """The uses of blocks that the call stands in, from the outermost: names and blocks."""
     frozen: bool = False
     """Whether the layer has weights that could be trained, and training leaves all of them alone."""
@@ -40,12 +40,12 @@ class Row:
     """The mask beside the first output."""
 
 
-def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
+def cost_table(typed: TypedNetwork, graph: Graph) -> list[LayerCost]:
     """A row for every call, in order."""
     work: dict[tuple[str | int, ...], list[Node]] = {}
     for node in graph.nodes:
         work.setdefault(node.path, []).append(node)
-    weights = _weights(graph)
+    weights = _weights_by_layer(graph)
     counted: set[str] = set()
     rows = []
     for call in typed.network.calls:
@@ -57,12 +57,12 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
         outputs = tuple(typed.types[name] for name in call.results)
         kind = call.layer.type_name if call.layer else "?"
         own_nodes = work.get(call.path, [])
-        macs, needs = _macs(own_nodes), tuple(sorted({n.op for n in own_nodes if n.domain == ONNXRUNTIME}))
+        macs, needs = _sum_macs(own_nodes), tuple(sorted({n.op for n in own_nodes if n.domain == MICROSOFT_DOMAIN}))
         masks = typed.masks.inference
-        given = zip(call.sources, masks.given[call.name], strict=True)
-        made = masks.made.get(call.name)
+        given = zip(call.sources, masks.input_masks[call.name], strict=True)
+        made = masks.produced.get(call.name)
         rows.append(
-            Row(
+            LayerCost(
                 call.name,
                 kind,
                 outputs,
@@ -71,7 +71,7 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
                 macs,
                 call.sources,
                 needs,
-                call.blocks,
+                call.block_uses,
                 frozen=bool(learnable) and not learning,
                 masked_inputs=tuple(dict.fromkeys(source for source, mask in given if mask is not None)),
                 reads_masks=call.layer is not None and call.layer.reads_masks,
@@ -81,107 +81,107 @@ def cost_table(typed: TypedNetwork, graph: Graph) -> list[Row]:
     return rows
 
 
-def beyond_onnx(graph: Graph) -> list[str]:
+def onnxruntime_ops(graph: Graph) -> list[str]:
     """The operators of a graph that onnxruntime alone has."""
-    return sorted({node.op for node in graph.nodes if node.domain == ONNXRUNTIME})
+    return sorted({node.op for node in graph.nodes if node.domain == MICROSOFT_DOMAIN})
 
 
-def parameters_of(graph: Graph) -> int:
+def count_parameters(graph: Graph) -> int:
     """The elements of all weights whose shapes are known."""
     values = {**graph.parameters, **graph.states}.values()
     return sum(prod(value.shape) for value in values if value.type.is_fixed())
 
 
-def macs_of(graph: Graph) -> int | None:
+def count_macs(graph: Graph) -> int | None:
     """Multiply-adds of a whole graph, for one sample; None where a size is symbolic."""
-    return _macs(graph.nodes)
+    return _sum_macs(graph.nodes)
 
 
-def _weights(graph: Graph) -> dict[str, dict[str, Parameter | State]]:
+def _weights_by_layer(graph: Graph) -> dict[str, dict[str, Parameter | State]]:
     """The weights of each layer whose shapes are known."""
     weights: dict[str, dict[str, Parameter | State]] = {}
     known: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
     for name, value in known.items():
-        if value.type.is_fixed():
+        if value.type.is_static():
             weights.setdefault(name.partition("/")[0], {})[name] = value
     return weights
 
 
-def _macs(nodes: Iterable[Node]) -> int | None:
+def _sum_macs(nodes: Iterable[Node]) -> int | None:
     total: Dim = 0
     for node in nodes:
-        count = MACS.get(node.op)
+        count = MAC_COUNTERS.get(node.op)
         if count is not None:
             total = total + count(node)
     return total if isinstance(total, int) else None
 
 
-def _per_sample(shape: tuple[Dim, ...]) -> Dim:
+def _elements_per_sample(shape: tuple[Dim, ...]) -> Dim:
     """The elements of a tensor that belong to one sample."""
     result: Dim = 1
     for size in shape:
-        result = result * _share(size)
+        result = result * _size_per_sample(size)
     return result
 
 
-def _share(size: Dim) -> Dim:
+def _size_per_sample(size: Dim) -> Dim:
     """The part of an axis that belongs to one sample: of the batch 1, of steps folded into it their number."""
     if isinstance(size, Size) and not size.offset and [symbol for symbol, _ in size.terms] == [str(BATCH)]:
         return size.terms[0][1]
     return size
 
 
-def _matmul(node: Node) -> Dim:
+def _matmul_macs(node: Node) -> Dim:
     a, y = node.inputs[0], node.outputs[0]
-    return _per_sample(y.shape) * (a.shape[-1] if a is not None else 1)
+    return _elements_per_sample(y.shape) * (a.shape[-1] if a is not None else 1)
 
 
-def _conv(node: Node) -> Dim:
+def _conv_macs(node: Node) -> Dim:
     weight = node.inputs[1]
-    return _per_sample(node.outputs[0].shape) * prod(weight.shape[1:] if weight is not None else ())
+    return _elements_per_sample(node.outputs[0].shape) * prod(weight.shape[1:] if weight is not None else ())
 
 
-def _conv_transpose(node: Node) -> Dim:
+def _conv_transpose_macs(node: Node) -> Dim:
     x, weight = node.inputs[0], node.inputs[1]
-    return _per_sample(x.shape if x is not None else ()) * prod(weight.shape[1:] if weight is not None else ())
+    return _elements_per_sample(x.shape if x is not None else ()) * prod(weight.shape[1:] if weight is not None else ())
 
 
-def _einsum(node: Node) -> Dim:
+def _einsum_macs(node: Node) -> Dim:
     """A product for every combination of places."""
     terms = node.attributes["equation"].partition("->")[0].split(",")
     if len(terms) < 2:
         return 0
     pairs = zip(terms, node.inputs, strict=True)
     sizes = {letter: size for term, x in pairs if x is not None for letter, size in zip(term, x.shape, strict=True)}
-    return _per_sample(tuple(sizes.values()))
+    return _elements_per_sample(tuple(sizes.values()))
 
 
-def _recurrent(node: Node) -> Dim:
+def _recurrent_macs(node: Node) -> Dim:
     x, w, r = node.inputs[:3]
     if x is None or w is None or r is None:
         return 0
-    return x.shape[0] * _share(x.shape[1]) * (prod(w.shape) + prod(r.shape))
+    return x.shape[0] * _size_per_sample(x.shape[1]) * (prod(w.shape) + prod(r.shape))
 
 
-def _scan(node: Node) -> Dim:
+def _scan_macs(node: Node) -> Dim:
     """Every step's work, times the steps."""
     body = node.attributes["body"]
     steps = node.inputs[body.formal - 1].shape[0]
     total: Dim = 0
     for inner in body.nodes:
-        total = total + (MACS[inner.op](inner) if inner.op in MACS else 0)
+        total = total + (MAC_COUNTERS[inner.op](inner) if inner.op in MAC_COUNTERS else 0)
     return total * steps
 
 
-MACS = {
-    "MatMul": _matmul,
-    "Gemm": _matmul,
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-    "Einsum": _einsum,
-    "LSTM": _recurrent,
-    "GRU": _recurrent,
-    "RNN": _recurrent,
-    "Scan": _scan,
+MAC_COUNTERS = {
+    "MatMul": _matmul_macs,
+    "Gemm": _matmul_macs,
+    "Conv": _conv_macs,
+    "ConvTranspose": _conv_transpose_macs,
+    "Einsum": _einsum_macs,
+    "LSTM": _recurrent_macs,
+    "GRU": _recurrent_macs,
+    "RNN": _recurrent_macs,
+    "Scan": _scan_macs,
 }
 """Multiply-adds of one operator, for one sample."""

@@ -14,7 +14,7 @@ from ..layers import Layer
 from ..layers.base import penalize
 
 
-class Refused(Exception):
+class LoweringError(Exception):
     """A call that its types alone did not show to be impossible, and why it is."""
 
     def __init__(self, call: Call, error: ShapeError) -> None:
@@ -28,43 +28,45 @@ def lower(
     training: bool = False,
     real: str = "float32",
     outputs: Sequence[str] | None = None,
-    given: Mapping[str, str] = {},
+    fed_names: Mapping[str, str] = {},
 ) -> Graph:
     """The network as a graph whose outputs have the network's output names, or those of other values.
 
-    With `real` float64 all float32 of the network becomes that, for checks that need the precision. Values that are
-    `given` are not computed but inputs, of the name that stands beside theirs. Raises Refused.
+    With `float_dtype` float64 all float32 of the network becomes that, for checks that need the precision. Values that are
+    `fed_names` are not computed but inputs, of the name that stands beside theirs. Raises Refused.
     """
     wanted = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
-    g = Builder(training=training, real=real)
-    values: dict[str, Value] = {name: g.input(name, _real(type, real)) for name, type in typed.network.inputs.items()}
+    g = Builder(training=training, float_dtype=real)
+    values: dict[str, Value] = {
+        name: g.input(name, _with_real_dtype(type, real)) for name, type in typed.network.inputs.items()
+    }
     masks: dict[Mask | None, Value] = {}
-    made_by, flow = typed.masks.made_by(training), typed.masks.running(training)
-    for call in typed.network.calls if outputs is None else typed.network.leading_to(wanted, given):
-        if call.name in given:
-            values[call.name] = g.input(given[call.name], _real(typed.types[call.name], real))
+    made_by, flow = typed.masks.masks_by_producer(training), typed.masks.runtime_masks(training)
+    for call in typed.network.calls if outputs is None else typed.network.calls_needed_for(wanted, fed_names):
+        if call.name in fed_names:
+            values[call.name] = g.input(fed_names[call.name], _with_real_dtype(typed.types[call.name], real))
             continue
         if call.layer is None:
             raise ValueError(f"the layer {call.name!r} was not understood; only a sound network can be lowered")
-        with g.at(call.owner, call.path):
+        with g.scope(call.owner, call.path):
             inputs = [values[source] for source in call.sources]
-            beside = [masks.get(mask) for mask in flow.given[call.name]]
+            beside = [masks.get(mask) for mask in flow.input_masks[call.name]]
             try:
                 results = lower_layer(g, call.layer, inputs, beside)
             except ShapeError as error:
-                raise Refused(call, error) from error
+                raise LoweringError(call, error) from error
             for name, value in zip(call.results, results, strict=True):
-                promise(value, _real(typed.types[name], real), call.owner)
+                check_promised_type(value, _with_real_dtype(typed.types[name], real), call.owner)
                 values[name] = value
             for mask in made_by.get(call.name, ()):
-                given_masks = [masks.get(one) for one in mask.given]
+                given_masks = [masks.get(one) for one in mask.input_masks]
                 masks[mask] = lower_mask(g, call.layer, inputs, given_masks, mask.type, call.owner)
     if outputs is None:
-        g.masks |= {name: masks[mask] for name, mask in flow.beside.items()}
+        g.masks |= {name: masks[mask] for name, mask in flow.value_masks.items()}
     return g.graph({name: values[name] for name in wanted})
 
 
-def _real(type: TensorType, real: str) -> TensorType:
+def _with_real_dtype(type: TensorType, real: str) -> TensorType:
     return type.with_dtype(real) if type.dtype == "float32" else type
 
 
@@ -87,30 +89,30 @@ def lower_mask(
     mask = layer.lower_mask(g, inputs, masks)
     if mask is None:
         raise EmissionError(f"{scope}: the shape rule promises a mask {type}, the operators give none")
-    promise(mask, type, scope)
+    check_promised_type(mask, type, scope)
     return mask
 
 
-def weights_of(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tuple[TensorType, bool]]:
+def layer_weights(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tuple[TensorType, bool]]:
     """The weights that another layer would have in the place of a call's, by name: the type, and whether training
     changes them. Raises ShapeError where it could not stand there."""
     layer.infer(*(typed.types[source] for source in call.sources))
     g = Builder()
-    with g.at(call.owner, call.path):
+    with g.scope(call.owner, call.path):
         inputs = [g.input(f"input {place}", typed.types[source]) for place, source in enumerate(call.sources)]
         lower_layer(g, layer, inputs, [None] * len(inputs))
     weights = {name: (weight.type, weight.trainable) for name, weight in g.parameters.items()}
     return weights | {name: (state.type, False) for name, state in g.states.items()}
 
 
-def promise(value: Value, type: TensorType, scope: str) -> None:
+def check_promised_type(value: Value, type: TensorType, scope: str) -> None:
     """Check what ONNX inferred against the promised type, and refine the one by the other."""
     same = value.rank == type.rank and value.dtype == type.dtype
-    if not same or not all(map(_agree, value.shape, type.shape)):
+    if not same or not all(map(_sizes_agree, value.shape, type.shape)):
         raise EmissionError(f"{scope}: the shape rule promises {type}, the operators give {value.type}")
     if value.shape != type.shape:
         value.type = type
 
 
-def _agree(inferred: Dim, promised: Dim) -> bool:
+def _sizes_agree(inferred: Dim, promised: Dim) -> bool:
     return inferred == promised or (isinstance(inferred, Size) and inferred != BATCH)

@@ -8,16 +8,16 @@ from math import prod
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import JsonPath
 from ..ir import Graph
-from ..ir.builder import HEAVIEST, size_text
+from ..ir.builder import MAX_MODEL_BYTES, bytes_text
 
 
-def too_heavy(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonPath, str]]:
+def oversized_weights(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonPath, str]]:
     """Where and why, for the layer with which the weights pass the limit; nothing where they do not."""
     total = 0
     for name, value in {**graph.parameters, **graph.states}.items():
         total += 4 * prod(value.shape) if value.type.is_fixed() else 0
-        if total > HEAVIEST:
+        if total > MAX_MODEL_BYTES:
             layer = name.split("/")[0]
-            wanted = f"with {layer!r} the weights take {size_text(total)}, the limit is {size_text(HEAVIEST)}"
+            wanted = f"with {layer!r} the weights take {bytes_text(total)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
             yield typed.network.paths[layer], f"{wanted} ({name} alone has shape {list(value.shape)})"
             return

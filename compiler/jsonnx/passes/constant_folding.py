@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Constant, Graph, Node, Parameter, State, Value, settled
+from ..ir import Constant, Graph, Node, Parameter, State, Value, with_vocabularies
 from ..ir.dtypes import numpy_dtype
 
-LIMIT = 1 << 26
+MAX_FOLDED_ELEMENTS = 1 << 26
 """Elements above which a result is not computed here but left to the runtime."""
 
 
@@ -20,25 +20,25 @@ def bind(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
 
     Raises NotLearned where tokens are still to be learned from data.
     """
-    graph = settled(graph, weights)
+    graph = with_vocabularies(graph, weights)
     weight_values: list[Parameter | State] = [*graph.parameters.values(), *graph.states.values()]
     new: dict[Value, Value] = {
         value: Constant(value.type, np.asarray(weights[value.name], numpy_dtype(value.dtype)), value.name)
         for value in weight_values
     }
-    nodes = [node.with_inputs(_renewed(node, new)) for node in graph.nodes]
-    return fold(replace(graph.rewired(nodes, new), parameters={}, states={}))
+    nodes = [node.with_inputs(_replaced_inputs(node, new)) for node in graph.nodes]
+    return fold_constants(replace(graph.with_nodes(nodes, new), parameters={}, states={}))
 
 
-def fold(graph: Graph) -> Graph:
+def fold_constants(graph: Graph) -> Graph:
     """Computes every node whose inputs are all known."""
     new: dict[Value, Value] = {}
     kept = []
     for node in graph.nodes:
-        inputs = _renewed(node, new)
-        evaluate = EVALUATE.get(node.op)
+        inputs = _replaced_inputs(node, new)
+        evaluate = EVALUATORS.get(node.op)
         known = [x for x in inputs if x is not None]
-        small = all(isinstance(x, Constant) and x.array.size <= LIMIT for x in known)
+        small = all(isinstance(x, Constant) and x.array.size <= MAX_FOLDED_ELEMENTS for x in known)
         if evaluate is None or not known or not small:
             kept.append(node.with_inputs(inputs))
             continue
@@ -48,23 +48,23 @@ def fold(graph: Graph) -> Graph:
         name = names.pop() if len(names) == 1 else ""
         for output, array in zip(node.outputs, results if isinstance(results, list) else [results], strict=True):
             new[output] = Constant(output.type, np.asarray(array, numpy_dtype(output.dtype)), name)
-    return graph.rewired(kept, new)
+    return graph.with_nodes(kept, new)
 
 
-def _renewed(node: Node, new: Mapping[Value, Value]) -> tuple[Value | None, ...]:
-    return tuple(None if x is None else new.get(x, x) for x in node.inputs)
+def _replaced_inputs(node: Node, replacements: Mapping[Value, Value]) -> tuple[Value | None, ...]:
+    return tuple(None if x is None else replacements.get(x, x) for x in node.inputs)
 
 
-def _axes(axes: np.ndarray) -> tuple[int, ...]:
+def _as_ints(axes: np.ndarray) -> tuple[int, ...]:
     return tuple(int(axis) for axis in axes)
 
 
 def _unsqueeze(node: Node, x: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    return np.expand_dims(x, _axes(axes))
+    return np.expand_dims(x, _as_ints(axes))
 
 
 def _squeeze(node: Node, x: np.ndarray, axes: np.ndarray | None = None) -> np.ndarray:
-    return np.squeeze(x, None if axes is None else _axes(axes))
+    return np.squeeze(x, None if axes is None else _as_ints(axes))
 
 
 def _split(node: Node, x: np.ndarray, split: np.ndarray | None = None) -> list[np.ndarray]:
@@ -83,21 +83,21 @@ def _slice(node: Node, x: np.ndarray, starts: Any, ends: Any, axes: Any = None, 
     return x[tuple(index)]
 
 
-def _elementwise(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+def _elementwise_evaluator(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     return lambda node, *arrays: function(*arrays)
 
 
-EVALUATE: dict[str, Callable[..., Any]] = {
-    "Add": _elementwise(np.add),
-    "Sub": _elementwise(np.subtract),
-    "Mul": _elementwise(np.multiply),
-    "Div": _elementwise(np.divide),
-    "Neg": _elementwise(np.negative),
-    "Sqrt": _elementwise(np.sqrt),
-    "Max": _elementwise(np.maximum),
-    "Reciprocal": _elementwise(np.reciprocal),
+EVALUATORS: dict[str, Callable[..., Any]] = {
+    "Add": _elementwise_evaluator(np.add),
+    "Sub": _elementwise_evaluator(np.subtract),
+    "Mul": _elementwise_evaluator(np.multiply),
+    "Div": _elementwise_evaluator(np.divide),
+    "Neg": _elementwise_evaluator(np.negative),
+    "Sqrt": _elementwise_evaluator(np.sqrt),
+    "Max": _elementwise_evaluator(np.maximum),
+    "Reciprocal": _elementwise_evaluator(np.reciprocal),
     "Transpose": lambda node, x: np.transpose(x, node.attribute("perm")),
-    "Reshape": lambda node, x, shape: x.reshape(_axes(shape)),
+    "Reshape": lambda node, x, shape: x.reshape(_as_ints(shape)),
     "Unsqueeze": _unsqueeze,
     "Squeeze": _squeeze,
     "Concat": lambda node, *arrays: np.concatenate(arrays, node.attribute("axis")),

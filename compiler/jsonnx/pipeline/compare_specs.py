@@ -8,70 +8,74 @@ from pathlib import Path
 from typing import Any
 
 from ..core.diagnostics import CompileError, JsonPath, UsageError
-from ..diff import Comparison, Cost, Side, compared
-from ..interop.model_info import inspected
+from ..diff import ComparedNetwork, Comparison, LayerCost, compare_networks
+from ..interop.model_info import inspect_model
 from ..lowering.cost import cost_table
-from ..runtime.run_folder import MODEL, SPEC
-from .check import Checked, check
+from ..runtime.run_folder import MODEL_FILE, SPEC_FILE
+from .check import CheckedSpec, check_spec
 from .graphs import inference_graph
 
 
-def compare(old: str, new: str) -> Comparison:
+def compare_specs(old: str, new: str) -> Comparison:
     """What changed from a spec to another. Raises CompileError where one is wrong, UsageError where one is missing."""
-    return compared(_side(checked_from(old)), _side(checked_from(new)))
+    return compare_networks(_comparison_side(load_checked_spec(old)), _comparison_side(load_checked_spec(new)))
 
 
-def checked_from(where: str | os.PathLike[str]) -> Checked:
+def load_checked_spec(path_or_stdin: str | os.PathLike[str]) -> CheckedSpec:
     """The spec of a file (standard input for `-`), of a model that jsonnx compiled, or of a RUN folder."""
-    path = Path(where)
+    path = Path(path_or_stdin)
     if os.path.isdir(path):
-        model, spec = path / MODEL, path / SPEC
+        model, spec = path / MODEL_FILE, path / SPEC_FILE
         if not model.exists() and not spec.exists():
             help = "a RUN folder is what `jsonnx train -o RUN` writes"
             raise UsageError("unreadable-file", f"{str(path)!r} is no RUN folder", help)
-        return _of_model(model) if model.exists() else check(spec)
-    return _of_model(path) if path.suffix.lower() == ".onnx" else check(os.fspath(where) if str(where) == "-" else path)
+        return _spec_of_model(model) if model.exists() else check_spec(spec)
+    return (
+        _spec_of_model(path)
+        if path.suffix.lower() == ".onnx"
+        else check_spec(os.fspath(path_or_stdin) if str(path_or_stdin) == "-" else path)
+    )
 
 
-def _of_model(path: Path) -> Checked:
+def _spec_of_model(path: Path) -> CheckedSpec:
     """A model's own spec; what is wrong with it is wrong with the model's file."""
-    value = inspected(path).spec.value
+    value = inspect_model(path).spec.value
     try:
-        checked = check(value)  # type: ignore[arg-type]
-        checked.sound  # noqa: B018 (raises)
+        checked = check_spec(value)  # type: ignore[arg-type]
+        checked.require  # noqa: B018 (raises)
     except CompileError as error:
         raise CompileError([replace(fault, file=str(path)) for fault in error.diagnostics]) from error
     return checked
 
 
-def _side(checked: Checked) -> Side:
-    typed = checked.sound
+def _comparison_side(checked: CheckedSpec) -> ComparedNetwork:
+    typed = checked.require
     graph = inference_graph(checked)
     rows = cost_table(typed, graph)
     weights = {**graph.parameters, **graph.states}.items()
-    return Side(
+    return ComparedNetwork(
         typed,
-        _given_names(checked),
-        {row.name: Cost(row.parameters, row.macs) for row in rows},
+        _explicit_layer_names(checked),
+        {row.name: LayerCost(row.parameters, row.macs) for row in rows},
         {name: tuple(size for size in value.shape if isinstance(size, int)) for name, value in weights},
     )
 
 
-def _given_names(checked: Checked) -> frozenset[str]:
+def _explicit_layer_names(checked: CheckedSpec) -> frozenset[str]:
     """The names of layers that somebody gave: to the layer, and to every use of a block that it is in."""
     flat = checked.flat
     if flat is None:
         return frozenset()
     found = set()
     for index, entry in enumerate(flat.document["layers"]):
-        origin = flat.trace(("layers", index), False)
+        origin = flat.source_map(("layers", index), False)
         places = [origin.path, *(path for path, _ in origin.notes)]
-        if "name" in entry and all("name" in _at(checked.source.value, path) for path in places):
+        if "name" in entry and all("name" in _value_at(checked.source.value, path) for path in places):
             found.add(entry["name"])
     return frozenset(found)
 
 
-def _at(value: Any, path: JsonPath) -> Any:
+def _value_at(value: Any, path: JsonPath) -> Any:
     for step in path:
         value = value[step]
     return value

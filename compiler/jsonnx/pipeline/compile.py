@@ -6,22 +6,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..backend import draft, metadata
+from ..backend import model_metadata, to_model_writer
 from ..core.diagnostics import CompileError
-from ..frontend.formatter import arranged
-from ..ir import Graph, NotLearned, uncollected
-from ..lowering.cost import beyond_onnx, parameters_of
-from ..passes.canonicalize import tidy
+from ..frontend.formatter import with_ordered_keys
+from ..ir import Graph, VocabularyNotLearned, gc_paused
+from ..lowering.cost import count_parameters, onnxruntime_ops
+from ..passes.canonicalize import canonicalize
 from ..passes.constant_folding import bind
-from ..passes.inference import simplified
+from ..passes.inference import optimize_for_inference
 from ..runtime.data_errors import FeedError
-from ..runtime.random import initial_weights
-from .check import After, Checked, Spec, check, ignore
+from ..runtime.random import draw_initial_weights
+from .check import CheckedSpec, Spec, StageHook, check_spec, no_hook
 from .graphs import inference_graph
-from .initial_weights import Weights, start
+from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 
-NOT_LEARNED = "train the model, give weights of a run that has learned it, or write it as `vocabulary`"
+NOT_LEARNED_HELP = "train the model, give weights of a run that has learned it, or write it as `vocabulary`"
 
 
 def compile(
@@ -32,7 +32,7 @@ def compile(
     partial: bool = False,
     fold: bool = True,
     scale: str | None = None,
-    after: After = ignore,
+    after: StageHook = no_hook,
 ) -> Model:
     """The inference model of a spec, with the weights given, or those that the spec names, or else drawn from `seed`
     (the spec's, where None).
@@ -43,45 +43,47 @@ def compile(
     written. `scale` is the name of one of the spec's scales. Raises CompileError for a spec or weights that do not fit,
     UsageError for a file that cannot be read.
     """
-    checked = check(spec, after, scale=scale)
-    return compiled(checked, weights, seed, after, partial, fold)
+    checked = check_spec(spec, after, scale=scale)
+    return compile_checked(checked, weights, seed, after, partial, fold)
 
 
-@uncollected()
-def compiled(
-    checked: Checked,
+@gc_paused()
+def compile_checked(
+    checked: CheckedSpec,
     weights: Weights = None,
     seed: int | None = None,
-    after: After = ignore,
+    after: StageHook = no_hook,
     partial: bool = False,
     fold: bool = True,
 ) -> Model:
     """The same for a spec that is checked already."""
-    typed = checked.sound
+    typed = checked.require
     graph = inference_graph(checked)
     after("graph", graph)
     try:
         wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-        given, report = start(checked, wanted, weights, partial)
+        given, report = resolve_initial_weights(checked, wanted, weights, partial)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
-    known = initial_weights(graph, checked.seed(seed), given)
-    bound = tidy(bound_to(graph, known, checked))
+    known = draw_initial_weights(graph, checked.seed(seed), given)
+    bound = canonicalize(bind_weights(graph, known, checked))
     after("bound", bound)
     if fold:
-        bound = simplified(bound)
+        bound = optimize_for_inference(bound)
         after("folded", bound)
-    told = metadata(typed, arranged(typed.network.document), parameters_of(graph), beyond_onnx(bound))
-    model = draft(bound, name=typed.network.name, metadata=told)
+    told = model_metadata(
+        typed, with_ordered_keys(typed.network.document), count_parameters(graph), onnxruntime_ops(bound)
+    )
+    model = to_model_writer(bound, name=typed.network.name, metadata=told)
     after("model", model)
     return Model(model, checked, graph, known, report)
 
 
-def bound_to(graph: Graph, weights: Mapping[str, np.ndarray], checked: Checked) -> Graph:
+def bind_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:
     """The graph with its weights. Raises CompileError `not-learned` at a layer that has no vocabulary yet."""
     try:
         return bind(graph, weights)
-    except NotLearned as error:
-        report = checked.report()
-        report.add("not-learned", checked.network.paths[error.layer], str(error), help=NOT_LEARNED)
+    except VocabularyNotLearned as error:
+        report = checked.new_report()
+        report.add("not-learned", checked.network.paths[error.layer], str(error), help=NOT_LEARNED_HELP)
         raise CompileError(report) from error

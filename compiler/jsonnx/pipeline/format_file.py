@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 
 from ..core.files import write_atomically
-from ..frontend.formatter import formatted
+from ..frontend.formatter import format_source
 from ..frontend.json_reader import read_bytes, read_text
-from .check import STDIN
+from .check import STDIN_NAME
 
 
 @dataclass(frozen=True)
-class Formatting:
+class FormattedFile:
     """A spec as it is and as it should be."""
 
     path: str
@@ -22,7 +22,7 @@ class Formatting:
     @property
     def file(self) -> str:
         """What the file is called to the user."""
-        return STDIN if self.path == "-" else self.path
+        return STDIN_NAME if self.path == "-" else self.path
 
     @property
     def differs(self) -> bool:
@@ -34,9 +34,9 @@ class Formatting:
             write_atomically(self.path, self.after)
 
 
-def formatting(path: str | os.PathLike[str]) -> Formatting:
+def format_file(path: str | os.PathLike[str]) -> FormattedFile:
     """A file, or standard input for `-`. Raises CompileError where it is no JSON, UsageError where there is none."""
     name = os.fspath(path)
     before = read_bytes(name)
-    source = read_text(before, STDIN if name == "-" else name)
-    return Formatting(name, before, formatted(source).encode())
+    source = read_text(before, STDIN_NAME if name == "-" else name)
+    return FormattedFile(name, before, format_source(source).encode())

@@ -10,32 +10,40 @@ from typing import IO
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, Report, UsageError
-from ..core.files import UnsafePath, open_beneath, open_file, shown
+from ..core.files import UnsafePath, display_path, open_beneath, open_file
 from ..core.types import TensorType
-from ..frontend.layer_patterns import selected
+from ..frontend.layer_patterns import matching_names
 from ..runtime.data_errors import FeedError
-from ..runtime.weight_files import Given, WeightsReport, check_finite, layer_of, matched, matched_file, weights_in
-from ..training.section import EVERY, Start
-from .check import Checked
+from ..runtime.weight_files import (
+    FileWeights,
+    WeightsReport,
+    check_finite,
+    layer_of_weight,
+    match_file_weights,
+    match_weights,
+    read_open_weight_file,
+)
+from ..training.section import ALL_LAYERS, InitialWeightsSection
+from .check import CheckedSpec
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
 """Arrays by Keras' names, or a file of them (.safetensors, .npz, or Keras' .keras and .h5); None for initial weights,
 or the spec's."""
 
-PARTLY = "`--partial`, in Python `partial=True`, takes what fits and draws the rest from the seed"
+PARTIAL_HELP = "`--partial`, in Python `partial=True`, takes what fits and draws the rest from the seed"
 
 
-def start(
-    checked: Checked, wanted: Mapping[str, TensorType], weights: Weights = None, partial: bool = False
+def resolve_initial_weights(
+    checked: CheckedSpec, weight_types: Mapping[str, TensorType], weights: Weights = None, partial: bool = False
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
     """The weights that are not drawn, and what became of all that were given; None where none were.
 
     `partial` leaves out what does not fit. Raises CompileError for a file or a spec whose weights do not fit, FeedError
     for arrays, UsageError for a file that cannot be read.
     """
-    training = checked.sound.network.training
+    training = checked.require.network.training
     if weights is None and training is not None and training.weights is not None:
-        return named(checked, wanted, partial)
+        return weights_from_spec(checked, weight_types, partial)
     if weights is None:
         if partial:
             raise UsageError("bad-option", "there are no weights to take in part", "name a file of them: --weights")
@@ -43,65 +51,73 @@ def start(
     name = None
     if isinstance(weights, (str, os.PathLike)):
         name = os.fspath(weights)
-        arrays, report = matched_file(given_at(checked, name, partial), wanted)
+        arrays, report = match_file_weights(read_weights_at(checked, name, partial), weight_types)
     else:
-        arrays, report = matched(weights, wanted)
-    faults = told(report, partial)
+        arrays, report = match_weights(weights, weight_types)
+    faults = mismatch_diagnostics(report, partial)
     if faults:
         raise CompileError([replace(fault, file=name) for fault in faults]) if name else FeedError(faults)
     return arrays, report
 
 
-def named(
-    checked: Checked, wanted: Mapping[str, TensorType], partial: bool
+def weights_from_spec(
+    checked: CheckedSpec, weight_types: Mapping[str, TensorType], partial: bool
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
     """The weights of the file that the spec names, for the layers that it says. Raises CompileError, UsageError."""
-    training = checked.sound.network.training
+    training = checked.require.network.training
     assert training is not None
     assert training.weights is not None
-    about: Start = training.weights
-    report = checked.report()
-    with opened(checked, about.file, report) as file:
-        found = given_in(checked, file, shown(checked.folder / about.file), True).behind(about.prefix)
-    if about.layers != EVERY:  # then the file may be of a larger network
-        layers = {layer for pattern in about.layers for layer in selected(pattern, map(layer_of, wanted))}
-        wanted = {name: type for name, type in wanted.items() if layer_of(name) in layers}
-        arrays = {name: array for name, array in found.arrays.items() if layer_of(name) in layers}
+    about: InitialWeightsSection = training.weights
+    report = checked.new_report()
+    with open_spec_weights(checked, about.file, report) as file:
+        found = read_open_weights(checked, file, display_path(checked.folder / about.file), True).with_prefix(
+            about.prefix
+        )
+    if about.layers != ALL_LAYERS:  # then the file may be of a larger network
+        layers = {
+            layer for pattern in about.layers for layer in matching_names(pattern, map(layer_of_weight, weight_types))
+        }
+        weight_types = {name: type for name, type in weight_types.items() if layer_of_weight(name) in layers}
+        arrays = {name: array for name, array in found.arrays.items() if layer_of_weight(name) in layers}
         found = replace(found, arrays=arrays, extra={})
-    arrays, matches = matched_file(found, wanted)
-    for fault in told(matches, partial):
+    arrays, matches = match_file_weights(found, weight_types)
+    for fault in mismatch_diagnostics(matches, partial):
         report.add(fault.code, ("training", "weights"), f"{about.file}: {fault.message}", help=fault.help)
     report.raise_errors()
     return arrays, matches
 
 
-KERAS = (".keras", ".h5", ".hdf5", ".weights.json")
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
 """How the names of Keras' files end."""
 
 
-def given_in(checked: Checked, file: IO[bytes], name: str, partial: bool) -> Given:
+def read_open_weights(checked: CheckedSpec, file: IO[bytes], name: str, partial: bool) -> FileWeights:
     """The weights in an open file of that name, by our names. Raises CompileError, UsageError."""
-    return keras_given(checked, file, name, partial) if name.lower().endswith(KERAS) else Given(weights_in(file, name))
+    return (
+        read_keras_weights(checked, file, name, partial)
+        if name.lower().endswith(KERAS_SUFFIXES)
+        else FileWeights(read_open_weight_file(file, name))
+    )
 
 
-def given_at(checked: Checked, name: str, partial: bool) -> Given:
+def read_weights_at(checked: CheckedSpec, name: str, partial: bool) -> FileWeights:
     """The same of a file that the user named, or of an unpacked `.keras` archive."""
-    if os.path.isdir(name) and name.lower().endswith(KERAS):
-        return keras_given(checked, None, name, partial)
+    if os.path.isdir(name) and name.lower().endswith(KERAS_SUFFIXES):
+        return read_keras_weights(checked, None, name, partial)
     with open_file(name) as file:
-        return given_in(checked, file, name, partial)
+        return read_open_weights(checked, file, name, partial)
 
 
-def keras_given(checked: Checked, file: IO[bytes] | None, name: str, partial: bool) -> Given:
-    from ..interop.keras import open_keras, opened_keras
-    from .keras_weights import keras_weights
+def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, partial: bool) -> FileWeights:
+    from ..interop.keras import open_keras, read_open_keras_file
+    from .keras_weights import load_keras_weights
 
-    given = keras_weights(checked, open_keras(name) if file is None else opened_keras(file, name), partial)
+    given = load_keras_weights(checked, open_keras(name) if file is None else read_open_keras_file(file, name), partial)
     check_finite(given.arrays, name)
     return given
 
 
-def opened(checked: Checked, name: str, report: Report) -> IO[bytes]:
+def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[bytes]:
     """The file, which lies beneath the spec's folder. Raises CompileError, UsageError."""
     path = ("training", "weights")
     try:
@@ -115,7 +131,7 @@ def opened(checked: Checked, name: str, report: Report) -> IO[bytes]:
         raise
 
 
-def told(report: WeightsReport, partial: bool) -> list[Diagnostic]:
+def mismatch_diagnostics(report: WeightsReport, partial: bool) -> list[Diagnostic]:
     """What is wrong with given weights; in part, only that there is nothing to take."""
     if partial:
         given = report.given and not report.taken
@@ -124,8 +140,8 @@ def told(report: WeightsReport, partial: bool) -> list[Diagnostic]:
         )
         help = next((f"the weight {name!r} {why}" for name, why in report.unfit.items()), help)
         return [Diagnostic("weights-mismatch", "none of the weights fits the network", help=help)] if given else []
-    faults = report.faults()
+    faults = report.diagnostics()
     first = next((index for index, fault in enumerate(faults) if fault.help is None), None)
     if first is not None:
-        faults[first] = replace(faults[first], help=PARTLY)
+        faults[first] = replace(faults[first], help=PARTIAL_HELP)
     return faults

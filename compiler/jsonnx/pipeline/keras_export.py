@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import reason, write_atomically
-from ..interop.keras.export import Named, archive_bytes, weights_bytes
-from ..runtime.run_folder import ABOUT, WEIGHTS
+from ..core.files import error_reason, write_atomically
+from ..interop.keras.export import NamedLayer, archive_bytes, weights_h5_bytes
+from ..runtime.run_folder import RUN_INFO_FILE, WEIGHTS_FILE
 from ..runtime.weight_files import WeightsReport
-from .check import Checked, Spec, check
-from .compile import compiled
+from .check import CheckedSpec, Spec, check_spec
+from .compile import compile_checked
 from .graphs import inference_graph
 from .initial_weights import Weights
-from .keras_config import as_keras, keras_variables
-from .trained_model import Deployed
+from .keras_config import export_config, keras_variables
+from .trained_model import TrainedModel
 
 MODEL_FILES = ("model.json", "model.weights.h5")
 """What a folder gets."""
@@ -52,7 +52,9 @@ class KerasModel:
         try:
             Path(path).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError("unwritable-file", f"cannot make the folder {str(path)!r}: {reason(error)}") from error
+            raise UsageError(
+                "unwritable-file", f"cannot make the folder {str(path)!r}: {error_reason(error)}"
+            ) from error
         for file, content in zip(
             files, (json.dumps(self.config, indent=2).encode() + b"\n", self.weights), strict=True
         ):
@@ -61,35 +63,37 @@ class KerasModel:
 
 
 def to_keras(
-    spec: Spec | Checked, weights: Weights = None, seed: int | None = None, *, partial: bool = False
+    spec: Spec | CheckedSpec, weights: Weights = None, seed: int | None = None, *, partial: bool = False
 ) -> KerasModel:
     """The Keras model of a spec, with the weights that `compile` would take.
 
     Raises CompileError where Keras has no words for something in it (`not-exportable`), or as `compile` does.
     """
-    checked = spec if isinstance(spec, Checked) else check(spec)
-    model = compiled(checked, weights, seed, partial=partial)
+    checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec)
+    model = compile_checked(checked, weights, seed, partial=partial)
     known = model.weights
-    made = as_keras(checked, known)
+    made = export_config(checked, known)
     graph = inference_graph(checked)
     own: dict[str, dict[str, np.ndarray]] = {}
     for name in (*graph.parameters, *graph.states):
         layer, _, weight = name.partition("/")
         own.setdefault(layer, {})[weight] = known[name]
-    named = [Named(name, layer, keras_variables(layer, own.get(name, {}))) for name, layer in made.layers]
-    return KerasModel(made.config, weights_bytes(checked.network.name, named), model.weights_report)
+    named = [NamedLayer(name, layer, keras_variables(layer, own.get(name, {}))) for name, layer in made.layers]
+    return KerasModel(made.config, weights_h5_bytes(checked.network.name, named), model.weights_report)
 
 
-def from_source(source: str, weights: str | None = None, seed: int | None = None, partial: bool = False) -> KerasModel:
+def export_keras_model(
+    source: str, weights: str | None = None, seed: int | None = None, partial: bool = False
+) -> KerasModel:
     """The Keras model of a spec's file, a RUN folder, or a model that jsonnx compiled (which needs `weights`)."""
     path = Path(source)
-    if os.path.isdir(path) and (path / ABOUT).exists():
-        deployed = Deployed.open(path)
-        return to_keras(deployed.checked, weights or path / WEIGHTS, seed, partial=partial)
+    if os.path.isdir(path) and (path / RUN_INFO_FILE).exists():
+        deployed = TrainedModel.open(path)
+        return to_keras(deployed.checked, weights or path / WEIGHTS_FILE, seed, partial=partial)
     if path.suffix.lower() == ".onnx":
         if weights is None:
             help = "name the RUN folder in its place, or a file of weights: --weights"
             message = "a compiled model does not give its weights out as they are in training"
             raise CompileError([Diagnostic("needs-weights", message, file=source, help=help)])
-        return to_keras(Deployed.open(path).checked, weights, seed, partial=partial)
+        return to_keras(TrainedModel.open(path).checked, weights, seed, partial=partial)
     return to_keras(source, weights, seed, partial=partial)

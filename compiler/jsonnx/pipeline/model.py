@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..backend import Draft, verify
+from ..backend import ModelWriter, verify_model
 from ..core.files import write_atomically
 from ..core.types import TensorType
 from ..ir import Graph
-from ..lowering.cost import Row, cost_table
-from .check import Checked
+from ..lowering.cost import LayerCost, cost_table
+from .check import CheckedSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +32,8 @@ class Model:
 
     def __init__(
         self,
-        draft: Draft,
-        checked: Checked,
+        draft: ModelWriter,
+        checked: CheckedSpec,
         graph: Graph,
         weights: Mapping[str, np.ndarray],
         report: WeightsReport | None = None,
@@ -46,16 +46,16 @@ class Model:
     @cached_property
     def proto(self) -> onnx.ModelProto:
         """The model as ONNX' own message."""
-        return self._draft.filled()
+        return self._draft.to_proto()
 
     @property
     def inputs(self) -> dict[str, TensorType]:
         """Types by name, symbolic sizes named; the first axis is `batch`."""
-        return self._checked.sound.inputs
+        return self._checked.require.inputs
 
     @property
     def outputs(self) -> dict[str, TensorType]:
-        return self._checked.sound.outputs
+        return self._checked.require.outputs
 
     def to_bytes(self) -> bytes:
         """The ONNX file's bytes: the same for the same spec, weights and version."""
@@ -63,15 +63,15 @@ class Model:
 
     def verify(self) -> None:
         """Hold the model against ONNX' checker and its strict shape inference: a failure is our fault."""
-        verify(self._draft.outline())
+        verify_model(self._draft.structure_proto())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ONNX file, whole or not at all. Raises UsageError where that cannot be done."""
         write_atomically(path, self.to_bytes())
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[LayerCost]:
         """A row a layer: name, type, output shape, parameters, multiply-adds."""
-        return cost_table(self._checked.sound, self._graph)
+        return cost_table(self._checked.require, self._graph)
 
     def summary(self) -> str:
         """The table of layers as text."""

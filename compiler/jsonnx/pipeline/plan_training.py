@@ -10,87 +10,91 @@ from ..analysis.shape_inference import TypedNetwork
 from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic
 from ..gradient import MissingRule
-from ..gradient.training_step import share_of_step, sum_of_shares, training_step, with_loss
-from ..ir import Builder, Graph, uncollected
+from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
+from ..ir import Builder, Graph, gc_paused
 from ..layers.core import Embedding, ReversibleEmbedding
 from ..layers.normalization.spectral import SpectralNormalization
-from ..layers.preprocessing.adaptable import Learner
-from ..layers.preprocessing.text_vectorization import TOKENS
+from ..layers.preprocessing.adaptable import Adaptable
+from ..layers.preprocessing.text_vectorization import TOKENS_PER_TEXT
 from ..layers.rnn.time_distributed import TimeDistributed
-from ..lowering.check_augmentation import augmented_name, augmenting
+from ..lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ..lowering.lower import lower
-from ..passes.canonicalize import tidy
-from ..passes.training.batch_separability import stand_apart
-from ..passes.training.column_sum_matmul import multiplied
-from ..passes.training.factor_sums import attached, factored
-from ..passes.training.fold_batchnorm_gamma import with_gains_in_weights
-from ..passes.training.relu_maxpool_gradient import masked_behind
-from ..runtime.trainer import Plan
-from ..runtime.training_plan import EXAMINED, Augmented, Lesson, SharedStep
-from ..runtime.variables import UPDATED
+from ..passes.canonicalize import canonicalize
+from ..passes.training.batch_separability import is_batch_separable
+from ..passes.training.column_sum_matmul import column_sums_as_matmul
+from ..passes.training.factor_sums import clear_detached, factor_sums
+from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
+from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
+from ..runtime.trainer import TrainingPlan
+from ..runtime.training_plan import ADAPT_INPUT, AdaptTask, AugmentedInput, ShardedGraphs
+from ..runtime.variables import NEXT_PREFIX
 from ..training.objective import Objective
-from .check import After, Checked, ignore
-from .graphs import forward, without_losses
+from .check import CheckedSpec, StageHook, no_hook
+from .graphs import forward_graph, inference_only
 
 
-@uncollected()
-def plan(checked: Checked, seed: int | None = None, after: After = ignore) -> Plan:
+@gc_paused()
+def plan(checked: CheckedSpec, seed: int | None = None, after: StageHook = no_hook) -> TrainingPlan:
     """Everything that training needs: the three graphs, and what goes in and comes out."""
-    typed, objective = checked.sound, checked.objective
+    typed, objective = checked.require, checked.objective
     training = typed.network.training
     if training is None or objective is None:
         message = "the spec has no `training` section"
         help = 'add one: "training": {"loss": "...", "optimizer": "adam"}'
         raise CompileError([Diagnostic("missing-key", message, "$", checked.source.file, 1, 1, help)])
-    scored = scored_graph(checked, objective)
+    scored = forward_loss_graph(checked, objective)
     train = training_graph(checked, scored)
     after("step", train)
-    network = forward(checked)
-    return Plan(
+    network = forward_graph(checked)
+    return TrainingPlan(
         train=train,
-        evaluate=tidy(with_loss(network, objective)),
-        predict=tidy(without_losses(network)),
+        evaluate=canonicalize(with_loss(network, objective)),
+        predict=canonicalize(inference_only(network)),
         inputs=typed.inputs,
         outputs=typed.outputs,
         targets=objective.targets,
-        metrics={name: metric for name, (_, metric) in objective.names().items()},
+        metrics={name: metric for name, (_, metric) in objective.metrics_by_name().items()},
         training=training,
-        augmented=augmented(typed),
+        augmented_inputs=augmented_inputs(typed),
         seed=checked.seed(seed),
-        limits=index_limits(typed),
+        index_sizes=index_limits(typed),
         labels=typed.network.labels,
         file=checked.source.file,
         locate=checked.locate,
-        lessons=lessons(typed),
-        shared=partial(shared_step, typed, scored) if stand_apart(scored) else None,
-        fingerprint=spec_hash(what_matters(typed.network.flat)),
+        adapt_tasks=adapt_tasks(typed),
+        make_shards=partial(sharded_step, typed, scored) if is_batch_separable(scored) else None,
+        fingerprint=spec_hash(fingerprint_fields(typed.network.flat_document)),
     )
 
 
-def augmented(typed: TypedNetwork) -> tuple[Augmented, ...]:
+def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:
     """What augmentation layers make before a step, in the order of the network."""
-    calls = augmenting(typed.network)
-    given = {call.name: augmented_name(call.name) for call in calls}
-    made: list[Augmented] = []
+    calls = augmentation_calls(typed.network)
+    given = {call.name: augmented_input_name(call.name) for call in calls}
+    made: list[AugmentedInput] = []
     for call in calls:
         layer: Any = call.layer
         (source,) = call.sources
         fed = given.get(source, source if source in typed.inputs else None)
-        graph = None if fed else tidy(replace(lower(typed, training=True, outputs=[source], given=given), losses=()))
-        made.append(Augmented(given[call.name], layer, fed or source, graph))
+        graph = (
+            None
+            if fed
+            else canonicalize(replace(lower(typed, training=True, outputs=[source], fed_names=given), losses=()))
+        )
+        made.append(AugmentedInput(given[call.name], layer, fed or source, graph))
     return tuple(made)
 
 
-def lessons(typed: TypedNetwork) -> tuple[Lesson, ...]:
+def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
     """What layers learn before training, in the order in which they can."""
-    made: dict[str, Lesson] = {}
+    made: dict[str, AdaptTask] = {}
     for call in typed.network.calls:
-        if isinstance(call.layer, Learner) and call.layer.adapts and call.owner not in made:
+        if isinstance(call.layer, Adaptable) and call.layer.needs_adapt and call.owner not in made:
             graph = lower(typed, outputs=call.sources)
-            g = Builder.onto(replace(graph, losses=()))
-            with g.at(call.owner, call.path):
-                examined = call.layer.examined(g, *graph.outputs.values())
-            made[call.owner] = Lesson(call.owner, call.layer.learn, tidy(g.graph({EXAMINED: examined})))
+            g = Builder.extending(replace(graph, losses=()))
+            with g.scope(call.owner, call.path):
+                examined = call.layer.adapt_input(g, *graph.outputs.values())
+            made[call.owner] = AdaptTask(call.owner, call.layer.adapt, canonicalize(g.graph({ADAPT_INPUT: examined})))
     return tuple(made.values())
 
 
@@ -109,7 +113,7 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
     return limits
 
 
-def what_matters(document: Any) -> Any:
+def fingerprint_fields(document: Any) -> Any:
     """The part of a spec that a checkpoint depends on: a run may go on for more epochs, its files moved
     elsewhere, in less memory."""
     training = document.get("training", {})
@@ -118,13 +122,13 @@ def what_matters(document: Any) -> Any:
     return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": kept}
 
 
-def scored_graph(checked: Checked, objective: Objective) -> Graph:
+def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
     """Forward pass of training, loss and metrics."""
-    typed = checked.sound
-    graph = tidy(with_loss(forward(checked, training=True), objective))
-    report = checked.report()
+    typed = checked.require
+    graph = canonicalize(with_loss(forward_graph(checked, training=True), objective))
+    report = checked.new_report()
     for name, drawn in graph.randoms.items():
-        if any(str(TOKENS) in str(size) for size in drawn.shape):
+        if any(str(TOKENS_PER_TEXT) in str(size) for size in drawn.shape):
             layer = name.partition("/")[0]
             message = f"{layer!r} draws numbers for every token, and how many there are only the batch tells"
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
@@ -132,43 +136,45 @@ def scored_graph(checked: Checked, objective: Objective) -> Graph:
     return graph
 
 
-def training_graph(checked: Checked, scored: Graph) -> Graph:
+def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
     """Forward pass, backward pass and update in one graph, made of the first.
 
     Raises CompileError at the layer whose operator has no gradient, or whose weight has the name of another's new
     value.
     """
-    typed = checked.sound
+    typed = checked.require
     training = typed.network.training
     if training is None:
         raise ValueError("a network without a training section has no training graph")
-    report = checked.report()
+    report = checked.new_report()
     try:
-        step = training_step(scored, training.optimizer, typed.network.rates, training.batch_size)
+        step = training_step(forward_loss, training.optimizer, typed.network.learning_rate_factors, training.batch_size)
     except MissingRule as error:
         why = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
         raise CompileError(report) from error
     fed = step.parameters.keys() | step.states.keys()
-    clash = next((name for name in step.updates if f"{UPDATED}{name}" in fed), None)
+    clash = next((name for name in step.updates if f"{NEXT_PREFIX}{name}" in fed), None)
     if clash is not None:
-        new = f"{UPDATED}{clash}"
+        new = f"{NEXT_PREFIX}{clash}"
         layer = new.partition("/")[0]
         message = f"{new!r} is a weight of {layer!r}, and a training step's new value of {clash!r}"
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
-    return quick(step)
+    return simplify_step(step)
 
 
-def shared_step(typed: TypedNetwork, scored: Graph, count: int) -> SharedStep:
+def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:
     """A training step for so many shares of a batch."""
     training = typed.network.training
     assert training is not None
-    share = quick(share_of_step(scored, training.batch_size // count))
-    rest = sum_of_shares(scored, share, count, training.optimizer, typed.network.rates)
-    return SharedStep(count, share, tidy(rest))
+    share = simplify_step(shard_step(forward_loss, training.batch_size // shards))
+    rest = combine_shards(forward_loss, share, shards, training.optimizer, typed.network.learning_rate_factors)
+    return ShardedGraphs(shards, share, canonicalize(rest))
 
 
-def quick(step: Graph) -> Graph:
+def simplify_step(step: Graph) -> Graph:
     """The same arithmetic in fewer or cheaper operators."""
-    return multiplied(masked_behind(with_gains_in_weights(factored(attached(tidy(step))))))
+    return column_sums_as_matmul(
+        move_relu_mask_after_pool(fold_gamma_into_weights(factor_sums(clear_detached(canonicalize(step)))))
+    )

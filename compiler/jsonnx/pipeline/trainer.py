@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..runtime.trainer import Trainer as PlanTrainer
-from .check import Checked, Spec, check
-from .compile import compiled
-from .initial_weights import Weights, start
+from .check import CheckedSpec, Spec, check_spec
+from .compile import compile_checked
+from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 from .plan_training import plan
 
@@ -22,7 +22,7 @@ class Trainer(PlanTrainer):
 
     def __init__(
         self,
-        spec: Spec | Checked,
+        spec: Spec | CheckedSpec,
         provider: str = "cpu",
         seed: int | None = None,
         weights: Weights = None,
@@ -31,16 +31,16 @@ class Trainer(PlanTrainer):
         scale: str | None = None,
         fast: bool = True,
     ) -> None:
-        self._checked = spec if isinstance(spec, Checked) else check(spec, scale=scale)
+        self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
         made = plan(self._checked, seed)
         values = {**made.train.parameters, **made.train.states}
         wanted = {name: values[name].type for name in made.weight_names}
-        given, self.weights_report = start(self._checked, wanted, weights, partial)
-        super().__init__(made, provider, threads, fast=fast, given=given)
+        given, self.weights_report = resolve_initial_weights(self._checked, wanted, weights, partial)
+        super().__init__(made, provider, threads, fast=fast, donated_weights=given)
 
     def model(self) -> Model:
         """The inference model with the weights as they are now."""
-        return compiled(self._checked, self.weights())
+        return compile_checked(self._checked, self.weights())
 
 
 __all__ = ["Trainer"]

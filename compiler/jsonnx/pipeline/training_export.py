@@ -7,23 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..backend import emit, package_version, serialize, spec_hash, verify
+from ..backend import package_version, serialize, spec_hash, to_model_proto, verify_model
 from ..core.diagnostics import UsageError
-from ..core.files import reason, write_atomically
-from ..interop.safetensors_file import weights_bytes
-from ..ir import Random, Value, settled
-from ..passes.training.remat import rematerialised
-from ..runtime.random import initial_weights
-from ..runtime.training_plan import Plan
-from ..training.reserved_names import RATE, SLOTS, STATISTICS, target_name
-from .check import Checked
+from ..core.files import error_reason, write_atomically
+from ..interop.safetensors_file import safetensors_bytes
+from ..ir import Random, Value, with_vocabularies
+from ..passes.training.remat import rematerialize
+from ..runtime.random import draw_initial_weights
+from ..runtime.training_plan import TrainingPlan
+from ..training.reserved_names import LEARNING_RATE, METRIC_PREFIX, SLOT_PREFIX, target_name
+from .check import CheckedSpec
 from .model import Model
 from .plan_training import plan
 
-VERSION = 1
-OUTPUTS = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
+MANIFEST_VERSION = 1
+OUTPUT_FILES = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
 
-HOW = {
+MANIFEST_HELP = {
     "step": "Feed inputs, targets, scalars, random and variables; next/NAME is what variable NAME is at the next step. "
     "Variables without `next` never change.",
     "start": "weights.safetensors has every variable's first value.",
@@ -44,67 +44,69 @@ HOW = {
 """What a reader of the manifest must know, in words."""
 
 
-def write_training_folder(checked: Checked, model: Model, seed: int | None, folder: Path) -> None:
+def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, folder: Path) -> None:
     """Write `train_step.onnx`, `model.onnx`, `weights.safetensors` and `manifest.json`, the manifest last.
 
     Raises CompileError where the spec cannot be trained, UsageError where the folder cannot be written.
     """
     made = plan(checked, seed)
-    made = replace(made, train=settled(made.train, model.weights))  # a model is here: all is learned
-    graph = rematerialised(made.train, made.training.remat, made.training.batch_size)
-    step = emit(graph, name=f"{checked.network.name}_train_step")
-    verify(step)
-    start = initial_weights(made.train, made.seed) | model.weights
+    made = replace(made, train=with_vocabularies(made.train, model.weights))  # a model is here: all is learned
+    graph = rematerialize(made.train, made.training.remat, made.training.batch_size)
+    step = to_model_proto(graph, name=f"{checked.network.name}_train_step")
+    verify_model(step)
+    start = draw_initial_weights(made.train, made.seed) | model.weights
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError("unwritable-file", f"cannot make the folder {str(folder)!r}: {reason(error)}") from error
+        raise UsageError("unwritable-file", f"cannot make the folder {str(folder)!r}: {error_reason(error)}") from error
     text = json.dumps(manifest(checked, made), indent=2) + "\n"
-    contents = (serialize(step), model.to_bytes(), weights_bytes(start), text.encode())
-    for name, content in zip(OUTPUTS, contents, strict=True):
+    contents = (serialize(step), model.to_bytes(), safetensors_bytes(start), text.encode())
+    for name, content in zip(OUTPUT_FILES, contents, strict=True):
         write_atomically(folder / name, content)
 
 
-def manifest(checked: Checked, made: Plan) -> dict[str, Any]:
+def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any]:
     """What a training loop must feed, what it feeds back, and what the results mean."""
-    step = made.train
-    targets = {target_name(output): output for output in made.targets}
+    step = training_plan.train
+    targets = {target_name(output): output for output in training_plan.targets}
     return {
-        "version": VERSION,
+        "version": MANIFEST_VERSION,
         "jsonnx": package_version(),
         "spec_sha256": spec_hash(checked.network.document),
-        "how": HOW,
-        "seed": made.seed,
-        "batch_size": made.training.batch_size,
-        "inputs": {name: _typed(value) for name, value in step.inputs.items() if name in made.inputs},
-        "targets": {name: {**_typed(step.inputs[name]), "output": output} for name, output in targets.items()},
-        "scalars": {RATE: {**_typed(step.inputs[RATE]), "value": made.rate(0)}},
-        "random": {name: _drawn(value, made.seed) for name, value in step.randoms.items()},
-        "augmented": {a.name: {**_typed(step.inputs[a.name]), "from": a.source} for a in made.augmented},
-        "variables": {name: _variable(name, made) for name in (*step.parameters, *step.states)},
-        "outputs": list(made.outputs),
-        "losses": list(made.scalars),
-        "metrics": {name: _metric(name, made) for name in made.metrics},
+        "how": MANIFEST_HELP,
+        "seed": training_plan.seed,
+        "batch_size": training_plan.training.batch_size,
+        "inputs": {name: _type_entry(value) for name, value in step.inputs.items() if name in training_plan.inputs},
+        "targets": {name: {**_type_entry(step.inputs[name]), "output": output} for name, output in targets.items()},
+        "scalars": {LEARNING_RATE: {**_type_entry(step.inputs[LEARNING_RATE]), "value": training_plan.rate(0)}},
+        "random": {name: _random_entry(value, training_plan.seed) for name, value in step.randoms.items()},
+        "augmented": {
+            a.name: {**_type_entry(step.inputs[a.name]), "from": a.source} for a in training_plan.augmented_inputs
+        },
+        "variables": {name: _variable_entry(name, training_plan) for name in (*step.parameters, *step.states)},
+        "outputs": list(training_plan.outputs),
+        "losses": list(training_plan.loss_names),
+        "metrics": {name: _metric_entry(name, training_plan) for name in training_plan.metrics},
     }
 
 
-def _typed(value: Value) -> dict[str, Any]:
+def _type_entry(value: Value) -> dict[str, Any]:
     return {"dtype": value.dtype, "shape": [size if isinstance(size, int) else str(size) for size in value.shape]}
 
 
-def _drawn(value: Random, seed: int) -> dict[str, Any]:
+def _random_entry(value: Random, seed: int) -> dict[str, Any]:
     seed = seed if value.seed is None else value.seed
-    return {**_typed(value), "kind": value.kind, "keep": value.keep, "scale": value.scale, "seed": seed}
+    return {**_type_entry(value), "kind": value.kind, "keep": value.keep, "scale": value.scale, "seed": seed}
 
 
-def _variable(name: str, made: Plan) -> dict[str, Any]:
+def _variable_entry(name: str, training_plan: TrainingPlan) -> dict[str, Any]:
     """A weight has a gradient, a state changes of itself, a slot is the optimizer's."""
-    step = made.train
-    role = "weight" if name in step.parameters else "slot" if name.startswith(SLOTS) else "state"
+    step = training_plan.train
+    role = "weight" if name in step.parameters else "slot" if name.startswith(SLOT_PREFIX) else "state"
     value = step.parameters.get(name) or step.states[name]
-    return {**_typed(value), "role": role, "next": f"next/{name}" if name in step.updates else None}
+    return {**_type_entry(value), "role": role, "next": f"next/{name}" if name in step.updates else None}
 
 
-def _metric(name: str, made: Plan) -> dict[str, Any]:
-    output, metric = f"{STATISTICS}{name}", made.metrics[name]
-    return {"from": output, **_typed(made.train.outputs[output]), "result": metric.formula}
+def _metric_entry(name: str, training_plan: TrainingPlan) -> dict[str, Any]:
+    output, metric = f"{METRIC_PREFIX}{name}", training_plan.metrics[name]
+    return {"from": output, **_type_entry(training_plan.train.outputs[output]), "result": metric.formula}

@@ -10,10 +10,10 @@ from typing import Any
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Any]:
+def progress_display(quiet: bool = False) -> Iterator[Any]:
     """What shows progress: a bar where standard error is a terminal, else a line an epoch. It ends with the block."""
-    bar = Bar()
-    shown = Shown(None if quiet else bar if sys.stderr.isatty() else Lines())
+    bar = ProgressBar()
+    shown = SafeDisplay(None if quiet else bar if sys.stderr.isatty() else EpochLines())
     try:
         yield shown
     finally:
@@ -21,7 +21,7 @@ def progress(quiet: bool = False) -> Iterator[Any]:
             bar.on_end(None)
 
 
-class Shown:
+class SafeDisplay:
     """Hands on the events that a display has until it fails: that nobody can watch any more must not
     end the training."""
 
@@ -41,29 +41,29 @@ class Shown:
         return hand
 
 
-def figures(logs: Mapping[str, float]) -> str:
+def metrics_text(logs: Mapping[str, float]) -> str:
     return "  ".join(
         f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in logs.items()
     )
 
 
-class Lines:
+class EpochLines:
     """One line an epoch: `epoch 3/10  2.1 s  loss 0.1234  accuracy 0.9612`."""
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
-        self.epochs, self.started = epochs, time.monotonic()
+        self.epochs, self.start_time = epochs, time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        seconds = time.monotonic() - self.started
-        print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {figures(logs)}", file=sys.stderr, flush=True)
+        seconds = time.monotonic() - self.start_time
+        print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.1f} s  {metrics_text(logs)}", file=sys.stderr, flush=True)
 
 
-class Bar:
+class ProgressBar:
     """A bar that fills during an epoch and stays as its line."""
 
     def __init__(self) -> None:
         self.bar: Any = None
-        self.refreshed = 0.0
+        self.last_refresh = 0.0
 
     def on_epoch_begin(self, epoch: int, epochs: int, steps: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -82,13 +82,13 @@ class Bar:
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()
-        if now - self.refreshed > 0.1:  # drawing costs more than a small step
-            self.refreshed = now
-            self.bar.update(self.task, completed=step, figures=figures(logs), refresh=True)
+        if now - self.last_refresh > 0.1:  # drawing costs more than a small step
+            self.last_refresh = now
+            self.bar.update(self.task, completed=step, figures=metrics_text(logs), refresh=True)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         task = self.bar.tasks[0]
-        self.bar.update(self.task, completed=task.total, figures=figures(logs), refresh=True)
+        self.bar.update(self.task, completed=task.total, figures=metrics_text(logs), refresh=True)
         self.on_end(None)
 
     def on_end(self, history: Any) -> None:

@@ -13,15 +13,15 @@ from pathlib import Path
 from textwrap import fill, indent
 from typing import Any
 
-from ..core.components import REQUIRED, Attribute, Brick, Family
-from ..frontend.schema.editor_schema import schema_text
-from ..frontend.schema.phrases import expected, shown
-from ..frontend.schema.schema import FAMILIES
+from ..core.components import REQUIRED, Attribute, Component, Registry
+from ..frontend.schema.editor_schema import editor_schema_text
+from ..frontend.schema.phrases import schema_phrase, short_repr
+from ..frontend.schema.schema import REGISTRIES
 from ..layers import LAYERS, Layer
 from .explanations import EXPLANATIONS
-from .layer_examples import Trial, lowered, operators, trials, weights
+from .layer_examples import LayerExample, example_graph, layer_examples, operator_names, weight_descriptions
 
-EXAMPLES: dict[str, Any] = {
+EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "EinsumDense.equation": "...b,bc->...c",
     "EinsumDense.output_shape": 64,
     "GroupNormalization.groups": 8,
@@ -80,34 +80,38 @@ EXAMPLES: dict[str, Any] = {
 """Values for arguments that an example needs, of all layers or of one; the others are made from the schema."""
 
 
-def families_of_layers() -> list[tuple[str, list[type[Brick]]]]:
+def layers_by_module() -> list[tuple[str, list[type[Component]]]]:
     """The layers by module, under the first line of its docstring."""
-    groups: dict[str, list[type[Brick]]] = {}
+    groups: dict[str, list[type[Component]]] = {}
     for layer in LAYERS:
         about = (getattr(getmodule(layer), "__doc__", None) or layer.__module__).strip().splitlines()[0]
         groups.setdefault(about.rstrip("."), []).append(layer)
     return sorted(groups.items())
 
 
-def names_of(layer: type[Brick]) -> list[str]:
+def accepted_names(layer: type[Component]) -> list[str]:
     """The names that a spec may call a layer by, its own one first."""
-    others = [name for name, known in LAYERS.names.items() if known is layer and name != layer.type_name]
+    others = [name for name, known in LAYERS.by_name.items() if known is layer and name != layer.type_name]
     return [layer.type_name, *others]
 
 
-def arguments(brick: type[Brick]) -> Iterator[tuple[str, Attribute, str]]:
+def argument_rows(component: type[Component]) -> Iterator[tuple[str, Attribute, str]]:
     """The arguments with their types in words: those that are needed, the others, those that all layers have."""
-    shared = Layer.attributes if issubclass(brick, Layer) else {}
-    needed = brick.required()
-    for name in sorted(brick.attributes, key=lambda name: (name in shared, name not in needed)):
-        yield name, brick.attributes[name], _words(brick.schema()["properties"][name], brick.attributes[name])
+    shared = Layer.attributes if issubclass(component, Layer) else {}
+    needed = component.required_attributes()
+    for name in sorted(component.attributes, key=lambda name: (name in shared, name not in needed)):
+        yield (
+            name,
+            component.attributes[name],
+            _type_phrase(component.schema()["properties"][name], component.attributes[name]),
+        )
 
 
-def _words(schema: dict[str, Any], attribute: Attribute) -> str:
-    return ", ".join([expected(schema), *_bounds(attribute)])
+def _type_phrase(schema: dict[str, Any], attribute: Attribute) -> str:
+    return ", ".join([schema_phrase(schema), *_bound_phrases(attribute)])
 
 
-def _bounds(attribute: Attribute) -> list[str]:
+def _bound_phrases(attribute: Attribute) -> list[str]:
     words = {
         "minimum": "at least",
         "maximum": "at most",
@@ -117,68 +121,82 @@ def _bounds(attribute: Attribute) -> list[str]:
     return [] if attribute.unsupported else [f"{words[key]} {bound}" for key, bound in attribute.bounds.items()]
 
 
-def default_text(brick: type[Brick], name: str) -> str:
+def default_text(component: type[Component], name: str) -> str:
     """The default as it would be written; empty where there is none."""
-    default, form = brick.attributes[name].default, brick.forms()[name]
-    return "" if default is REQUIRED else shown(form.write(form.read(default)))
+    default, form = component.attributes[name].default, component.codecs()[name]
+    return "" if default is REQUIRED else short_repr(form.write(form.read(default)))
 
 
-def meaning(attribute: Attribute) -> str:
+def argument_meaning(attribute: Attribute) -> str:
     return attribute.doc if attribute.unsupported is None else f"{attribute.doc} {attribute.unsupported}"
 
 
-def needed(layer: type[Brick]) -> dict[str, Any]:
+def required_arguments(layer: type[Component]) -> dict[str, Any]:
     """Some values for the arguments that have to be given."""
     properties = layer.schema()["properties"]
-    known = {name: EXAMPLES.get(f"{layer.type_name}.{name}", EXAMPLES.get(name)) for name in properties}
-    wanted = [*layer.required(), *(name for name in properties if f"{layer.type_name}.{name}" in EXAMPLES)]
-    return {name: _value(properties[name]) if known[name] is None else known[name] for name in dict.fromkeys(wanted)}
+    known = {
+        name: EXAMPLE_ARGUMENTS.get(f"{layer.type_name}.{name}", EXAMPLE_ARGUMENTS.get(name)) for name in properties
+    }
+    wanted = [
+        *layer.required_attributes(),
+        *(name for name in properties if f"{layer.type_name}.{name}" in EXAMPLE_ARGUMENTS),
+    ]
+    return {
+        name: _example_value(properties[name]) if known[name] is None else known[name] for name in dict.fromkeys(wanted)
+    }
 
 
-def example(layer: type[Brick]) -> str:
+def example_json(layer: type[Component]) -> str:
     """The shortest way to write a layer."""
-    entry = needed(layer)
+    entry = required_arguments(layer)
     if issubclass(layer, Layer) and layer.arity[0] > 1:
         entry = {"from": list("abcde")[: layer.arity[0]]} | entry
     return json.dumps({"type": layer.type_name, **entry})
 
 
-def shape_rows(layer: type[Brick]) -> list[Trial]:
+def example_shapes(layer: type[Component]) -> list[LayerExample]:
     """What the example makes of inputs that suit it."""
-    made = layer(**needed(layer))
-    return trials(made) if isinstance(made, Layer) else []
+    made = layer(**required_arguments(layer))
+    return layer_examples(made) if isinstance(made, Layer) else []
 
 
-def _value(schema: dict[str, Any]) -> Any:
+def _example_value(schema: dict[str, Any]) -> Any:
     """Some value that the schema allows."""
     if "anyOf" in schema:
-        return _value(schema["anyOf"][0])
+        return _example_value(schema["anyOf"][0])
     if "enum" in schema:
         return schema["enum"][0]
     kinds = schema.get("type", "")
     kind = str(kinds[0] if isinstance(kinds, list) else kinds)
     if kind == "array":
-        return [_value(schema["items"])] * schema.get("minItems", 1)
+        return [_example_value(schema["items"])] * schema.get("minItems", 1)
     return {"integer": max(8, schema.get("minimum", 8)), "number": 0.5, "boolean": True}.get(kind, "")
 
 
 # -- for a terminal --------------------------------------------------------------------------------------------------
 
 
-def reference_text(brick: type[Brick]) -> str:
+def reference_text(component: type[Component]) -> str:
     """All there is to know about a layer."""
-    lines = [", ".join(names_of(brick)), "", cleandoc(brick.__doc__ or ""), ""]
-    for name, attribute, words in arguments(brick):
-        default = default_text(brick, name)
+    lines = [", ".join(accepted_names(component)), "", cleandoc(component.__doc__ or ""), ""]
+    for name, attribute, words in argument_rows(component):
+        default = default_text(component, name)
         lines.append(f"  {name}: {words}{f' (default {default})' if default else ' (required)'}")
-        lines.append(indent(fill(meaning(attribute), 90), "      "))
-    lines += ["", "Example:", "", f"  {example(brick)}", "", *(f"  {trial}" for trial in shape_rows(brick))]
+        lines.append(indent(fill(argument_meaning(attribute), 90), "      "))
+    lines += [
+        "",
+        "Example:",
+        "",
+        f"  {example_json(component)}",
+        "",
+        *(f"  {trial}" for trial in example_shapes(component)),
+    ]
     return "\n".join(lines).rstrip()
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
 
-_GENERATED = "<!-- Made by `make generate`; edit the code it is made from. -->"
+_GENERATED_NOTICE = "<!-- Made by `make generate`; edit the code it is made from. -->"
 
 
 def layers_page() -> str:
@@ -186,7 +204,7 @@ def layers_page() -> str:
     lines = [
         "# Layers",
         "",
-        _GENERATED,
+        _GENERATED_NOTICE,
         "",
         "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name`, `from`",
         f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. Below its example stands what that makes of",
@@ -195,80 +213,86 @@ def layers_page() -> str:
         "",
         *_argument_table(Layer),
     ]
-    for title, layers in families_of_layers():
+    for title, layers in layers_by_module():
         lines += ["", f"## {title}"]
         for layer in layers:
-            lines += ["", f"### {', '.join(names_of(layer))}", "", cleandoc(layer.__doc__ or ""), ""]
-            lines += ["```json", example(layer), "```", "", *_behaviour(layer)]
+            lines += ["", f"### {', '.join(accepted_names(layer))}", "", cleandoc(layer.__doc__ or ""), ""]
+            lines += ["```json", example_json(layer), "```", "", *_behaviour(layer)]
             own = _argument_table(layer)
             lines += ["", *own] if own else []
-    for family in FAMILIES:
-        lines += ["", *_family_section(family)]
+    for family in REGISTRIES:
+        lines += ["", *_registry_section(family)]
     return "\n".join(lines) + "\n"
 
 
-def _behaviour(layer: type[Brick]) -> list[str]:
+def _behaviour(layer: type[Component]) -> list[str]:
     """Shapes, weights and operators of the example, as lines of a list."""
-    made, rows = layer(**needed(layer)), shape_rows(layer)
+    made, rows = layer(**required_arguments(layer)), example_shapes(layer)
     if not isinstance(made, Layer) or not rows:
         return []
-    graph = lowered(made, rows[0])
+    graph = example_graph(made, rows[0])
     lines = [f"- `{trial}`" for trial in rows]
-    held = ", ".join(f"`{weight}`" for weight in weights(graph))
-    used = ", ".join(f"`{operator}`" for operator in operators(graph))
+    held = ", ".join(f"`{weight}`" for weight in weight_descriptions(graph))
+    used = ", ".join(f"`{operator}`" for operator in operator_names(graph))
     lines += [f"- weights: {held}"] if held else []
     return [*lines, f"- operators: {used or 'none'}"]
 
 
-def _argument_table(brick: type[Brick]) -> list[str]:
-    shared = set() if brick is Layer else set(Layer.attributes)
+def _argument_table(component: type[Component]) -> list[str]:
+    shared = set() if component is Layer else set(Layer.attributes)
     rows = [
-        f"| `{name}` | {_cell(words)} | {f'`{default}`' if default else 'required'} | {_cell(meaning(attribute))} |"
-        for name, attribute, words in arguments(brick)
-        for default in [default_text(brick, name)]
+        f"| `{name}` | {_escape_cell(words)} | {f'`{default}`' if default else 'required'} | {_escape_cell(argument_meaning(attribute))} |"
+        for name, attribute, words in argument_rows(component)
+        for default in [default_text(component, name)]
         if name not in shared
     ]
     return ["| argument | is | default | meaning |", "| --- | --- | --- | --- |", *rows] if rows else []
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _family_section(family: Family) -> list[str]:
+def _registry_section(registry: Registry) -> list[str]:
     """The members of a family, a line each."""
-    lines = [f"## {family.kind.capitalize()}{'es' if family.kind.endswith('s') else 's'}", "", family.doc, ""]
+    lines = [f"## {registry.kind.capitalize()}{'es' if registry.kind.endswith('s') else 's'}", "", registry.doc, ""]
     lines += ["| name | arguments | is |", "| --- | --- | --- |"]
-    for brick in family:
-        names = [name for name, known in family.names.items() if known is brick]
+    for brick in registry:
+        names = [name for name, known in registry.by_name.items() if known is brick]
         given = ", ".join(
             f"`{name}`" if attribute.default is REQUIRED else f"`{name}={default_text(brick, name)}`"
             for name, attribute in brick.attributes.items()
             if attribute.unsupported is None
         )
-        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {given} | {_cell(brick.summary())} |")
+        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {given} | {_escape_cell(brick.summary())} |")
     return lines
 
 
 def errors_page() -> str:
     """docs/errors.md: every code, explained."""
-    lines = ["# Errors", "", _GENERATED, "", "Every diagnostic has a code; `jsonnx explain CODE` shows the same."]
+    lines = [
+        "# Errors",
+        "",
+        _GENERATED_NOTICE,
+        "",
+        "Every diagnostic has a code; `jsonnx explain CODE` shows the same.",
+    ]
     for code, about in EXPLANATIONS.items():
         lines += ["", f"## {code}", "", about.markdown()]
     return "\n".join(lines) + "\n"
 
 
-def generated() -> dict[str, str]:
+def generated_files() -> dict[str, str]:
     """The text of every generated file, by its path in the repository."""
     return {
         "docs/layers.md": layers_page(),
         "docs/errors.md": errors_page(),
-        "schemas/model.schema.json": schema_text(),
+        "schemas/model.schema.json": editor_schema_text(),
     }
 
 
 def main(folder: str = ".") -> None:
-    for path, text in generated().items():
+    for path, text in generated_files().items():
         file = Path(folder, path)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8", newline="\n")

@@ -5,81 +5,84 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..frontend.schema.phrases import shown
-from .diagnostics import counted, visible
+from ..frontend.schema.phrases import short_repr
+from .diagnostics import count_text, escape_invisible
 
 if TYPE_CHECKING:
     from ..diff import Comparison
-    from ..diff.changes import Change, LayerChange, Weights
+    from ..diff.changes import Change, LayerChange, WeightChanges
 
-MOST = 60
+MAX_LINES_PER_SECTION = 60
 """Lines of one kind that are shown; the rest are counted."""
 
-LONG = 60
+MAX_VALUE_CHARACTERS = 60
 """Characters of a value that are shown."""
 
-COLORS = {"+": "32", "-": "31", "~": "33", "!": "1;31"}
+MARKER_COLORS = {"+": "32", "-": "31", "~": "33", "!": "1;31"}
 
 
-def comparison_text(of: Comparison, color: bool = False) -> str:
+def comparison_text(comparison: Comparison, color: bool = False) -> str:
     """For people: a line a change, `+` what is new, `-` what is gone, `~` what is another, `!` what breaks."""
-    if of.is_none:
+    if comparison.is_empty:
         return "no difference in meaning"
 
     def paint(line: str) -> str:
-        line = visible(line)
-        style = COLORS.get(line.lstrip()[:1])
+        line = escape_invisible(line)
+        style = MARKER_COLORS.get(line.lstrip()[:1])
         return f"\x1b[{style}m{line}\x1b[0m" if color and style else line
 
     parts = {
-        "signature": [f"{'!' if c.breaks else '~'} {c.part} {c.name} {c.message}" for c in of.signature],
-        "layers": [line for change in of.layers for line in _layer(change)],
-        "training": [_trained(path, change) for path, change in of.training.items()],
-        "weights": _weights(of.weights) if of.layers else [],
-        "totals": list(_totals(of)),
+        "signature": [f"{'!' if c.breaks else '~'} {c.part} {c.name} {c.message}" for c in comparison.signature],
+        "layers": [line for change in comparison.layers for line in _layer_lines(change)],
+        "training": [_training_line(path, change) for path, change in comparison.training.items()],
+        "weights": _weight_lines(comparison.weights) if comparison.layers else [],
+        "totals": list(_total_lines(comparison)),
     }
     lines = []
     for title, found in parts.items():
         if found:
-            lines += [title, *(paint(f"  {line}") for line in _few(found)), ""]
-    breaking = sum(change.breaks for change in of.signature)
-    lines.append(f"the signature breaks in {counted(breaking, 'place')}" if breaking else "the signature holds")
+            lines += [title, *(paint(f"  {line}") for line in _truncate(found)), ""]
+    breaking = sum(change.breaks for change in comparison.signature)
+    lines.append(f"the signature breaks in {count_text(breaking, 'place')}" if breaking else "the signature holds")
     return "\n".join(lines)
 
 
-def comparison_json(of: Comparison) -> dict[str, Any]:
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """For programs: everything."""
     return {
-        "breaks": of.breaks,
-        "same": of.is_none,
-        "signature": [change._asdict() for change in of.signature],
-        "layers": [_layer_json(change) for change in of.layers],
-        "training": {path: _change(change) for path, change in of.training.items()},
+        "breaks": comparison.breaks_signature,
+        "same": comparison.is_empty,
+        "signature": [change._asdict() for change in comparison.signature],
+        "layers": [_layer_json(change) for change in comparison.layers],
+        "training": {path: _change_json(change) for path, change in comparison.training.items()},
         "weights": {
-            "fit": of.weights.fitting,
-            "renamed": of.weights.renamed,
-            "reshaped": {name: _change(change) for name, change in of.weights.reshaped.items()},
-            "missing": of.weights.missing,
-            "unused": of.weights.unused,
+            "fit": comparison.weights.unchanged,
+            "renamed": comparison.weights.renamed,
+            "reshaped": {name: _change_json(change) for name, change in comparison.weights.reshaped.items()},
+            "missing": comparison.weights.missing,
+            "unused": comparison.weights.unused,
         },
-        "parameters": _change(of.parameters),
-        "multiply_adds": _change(of.macs),
+        "parameters": _change_json(comparison.parameters),
+        "multiply_adds": _change_json(comparison.macs),
     }
 
 
-def _few(lines: Sequence[str]) -> list[str]:
-    return [*lines[:MOST], *([f"and {len(lines) - MOST:,} more"] if len(lines) > MOST else [])]
+def _truncate(lines: Sequence[str]) -> list[str]:
+    return [
+        *lines[:MAX_LINES_PER_SECTION],
+        *([f"and {len(lines) - MAX_LINES_PER_SECTION:,} more"] if len(lines) > MAX_LINES_PER_SECTION else []),
+    ]
 
 
 # -- layers ------------------------------------------------------------------------------------------------------------
 
 
-def _layer(change: LayerChange) -> list[str]:
+def _layer_lines(change: LayerChange) -> list[str]:
     """What was done to a layer; on a second line what follows from that, or from what was done before it."""
     if change.old is None or change.new is None:
         added = change.old is None
         side: Callable[[Change], Any] = (lambda c: c.new) if added else (lambda c: c.old)
-        arguments = ", ".join(f"{name} {_value(side(value))}" for name, value in change.arguments.items())
+        arguments = ", ".join(f"{name} {_value_text(side(value))}" for name, value in change.arguments.items())
         parts = [
             f"weights of {side(change.weights_of)}" if side(change.weights_of) else "",
             f"from {', '.join(side(change.sources))}",
@@ -89,8 +92,8 @@ def _layer(change: LayerChange) -> list[str]:
         kind = f"{side(change.type)}{f' ({arguments})' if arguments else ''}"
         return [f"{'+' if added else '-'} {change.new or change.old}: {kind}; {'; '.join(filter(None, parts))}"]
     name = change.new if change.old == change.new else f"{change.old} -> {change.new}"
-    kind = _arrow(change.type) if change.type else change.type.new
-    parts = [f"{name} {_arrow(value)}" for name, value in change.arguments.items()]
+    kind = _change_text(change.type) if change.type else change.type.new
+    parts = [f"{name} {_change_text(value)}" for name, value in change.arguments.items()]
     if change.sources:
         parts.append(f"from {', '.join(change.sources.old)} -> {', '.join(change.sources.new)}")
     if change.weights_of:
@@ -99,34 +102,36 @@ def _layer(change: LayerChange) -> list[str]:
     if change.shapes:
         effects.append(f"makes {', '.join(change.shapes.old)} -> {', '.join(change.shapes.new)}")
     if change.parameters:
-        effects.append(f"parameters {_numbers(change.parameters)}")
+        effects.append(f"parameters {_count_change_text(change.parameters)}")
     if change.macs:
-        effects.append(f"multiply-adds {_numbers(change.macs)}")
+        effects.append(f"multiply-adds {_count_change_text(change.macs)}")
     renamed = [] if change.old == change.new or parts or effects else ["another name"]
     head = f"~ {name}: {'; '.join([kind, *parts, *renamed])}"
     return [head, *([f"      {'; '.join(effects)}"] if effects else [])]
 
 
-def _trained(path: str, change: Change) -> str:
+def _training_line(path: str, change: Change) -> str:
     """How training differs in one point; whole sections come and go."""
     if path == "training":
         return "+ how it is trained is given" if change.old is None else "- how it is trained is no longer given"
-    return f"~ {path} {_arrow(change)}"
+    return f"~ {path} {_change_text(change)}"
 
 
-def _arrow(change: Change) -> str:
-    return f"{_value(change.old)} -> {_value(change.new)}"
+def _change_text(change: Change) -> str:
+    return f"{_value_text(change.old)} -> {_value_text(change.new)}"
 
 
-def _value(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """A value in short; of a brick its type, and its arguments if they are few."""
     if isinstance(value, dict) and isinstance(value.get("type"), str):
-        arguments = ", ".join(f"{name} {_value(item)}" for name, item in value.items() if name != "type")
-        return value["type"] + (f" ({arguments if len(arguments) <= LONG else '...'})" if arguments else "")
-    return value if isinstance(value, str) and 0 < len(value) <= LONG else shown(value)
+        arguments = ", ".join(f"{name} {_value_text(item)}" for name, item in value.items() if name != "type")
+        return value["type"] + (
+            f" ({arguments if len(arguments) <= MAX_VALUE_CHARACTERS else '...'})" if arguments else ""
+        )
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_VALUE_CHARACTERS else short_repr(value)
 
 
-def _numbers(change: Change) -> str:
+def _count_change_text(change: Change) -> str:
     one, other = ("?" if number is None else f"{number:,}" for number in change)
     return f"{one} -> {other}"
 
@@ -137,50 +142,50 @@ def _layer_json(change: LayerChange) -> dict[str, Any]:
         "change": kind,
         "old": change.old,
         "new": change.new,
-        "type": _change(change.type),
-        "arguments": {name: _change(value) for name, value in change.arguments.items()},
-        "from": _change(change.sources) if change.sources else None,
-        "weights_of": _change(change.weights_of) if change.weights_of else None,
-        "outputs": _change(change.shapes),
-        "parameters": _change(change.parameters),
-        "multiply_adds": _change(change.macs),
+        "type": _change_json(change.type),
+        "arguments": {name: _change_json(value) for name, value in change.arguments.items()},
+        "from": _change_json(change.sources) if change.sources else None,
+        "weights_of": _change_json(change.weights_of) if change.weights_of else None,
+        "outputs": _change_json(change.shapes),
+        "parameters": _change_json(change.parameters),
+        "multiply_adds": _change_json(change.macs),
     }
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change_json(change: Change) -> dict[str, Any]:
     return {"old": change.old, "new": change.new}
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------
 
 
-def _weights(of: Weights) -> list[str]:
+def _weight_lines(weights: WeightChanges) -> list[str]:
     """What becomes of weights that were saved; nothing where all of them fit."""
-    if not (of.renamed or of.reshaped or of.missing or of.unused):
+    if not (weights.renamed or weights.reshaped or weights.missing or weights.unused):
         return []
-    total = len(of.fitting) + len(of.renamed) + len(of.reshaped) + len(of.missing)
-    before = {name: f"was {old.partition('/')[0]}'s" for name, old in of.renamed.items()}
+    total = len(weights.unchanged) + len(weights.renamed) + len(weights.reshaped) + len(weights.missing)
+    before = {name: f"was {old.partition('/')[0]}'s" for name, old in weights.renamed.items()}
     return [
-        f"{len(of.fitting)} of {total} fit as they are",
-        *(f"~ {name} {list(change.old)} -> {list(change.new)}" for name, change in of.reshaped.items()),
-        *(f"~ {line}" for line in _by_layer(before)),
-        *(f"+ {line}" for line in _by_layer(dict.fromkeys(of.missing, "no old ones"))),
-        *(f"- {line}" for line in _by_layer(dict.fromkeys(of.unused, "no longer used"))),
+        f"{len(weights.unchanged)} of {total} fit as they are",
+        *(f"~ {name} {list(change.old)} -> {list(change.new)}" for name, change in weights.reshaped.items()),
+        *(f"~ {line}" for line in _lines_by_layer(before)),
+        *(f"+ {line}" for line in _lines_by_layer(dict.fromkeys(weights.missing, "no old ones"))),
+        *(f"- {line}" for line in _lines_by_layer(dict.fromkeys(weights.unused, "no longer used"))),
     ]
 
 
-def _by_layer(told: Mapping[str, str]) -> list[str]:
+def _lines_by_layer(remarks: Mapping[str, str]) -> list[str]:
     """Weights by what is told of them, those of a layer on one line."""
     found: dict[tuple[str, str], list[str]] = {}
-    for name, what in told.items():
+    for name, what in remarks.items():
         layer, _, rest = name.partition("/")
         found.setdefault((layer, what), []).append(rest or layer)
     return [f"{layer}: {', '.join(weights)}: {what}" for (layer, what), weights in found.items()]
 
 
-def _totals(of: Comparison) -> Iterator[str]:
-    for title, change in (("parameters", of.parameters), ("multiply-adds", of.macs)):
+def _total_lines(comparison: Comparison) -> Iterator[str]:
+    for title, change in (("parameters", comparison.parameters), ("multiply-adds", comparison.macs)):
         if change:
             known = change.old is not None and change.new is not None
             by = f" ({change.new - change.old:+,})" if known else ""
-            yield f"~ {title} {_numbers(change)}{by}"
+            yield f"~ {title} {_count_change_text(change)}{by}"

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from ..lowering.cost import Row
+    from ..lowering.cost import LayerCost
 
 
-class Line(NamedTuple):
-    """A layer, or a use of a block with the layers in it; `level` says in how many blocks it stands."""
+class SummaryRow(NamedTuple):
+    """A layer, or a use of a block with the layers in it; `nesting_level` says in how many blocks it stands."""
 
     name: str
     type: str
-    level: int
-    rows: Sequence[Row]
+    nesting_level: int
+    rows: Sequence[LayerCost]
     is_block: bool = False
-    is_closed: bool = False
+    is_collapsed: bool = False
     """Whether what is in the block is not shown."""
 
     @property
@@ -34,22 +34,22 @@ class Line(NamedTuple):
         return sum(known) if len(known) == len(self.rows) else None
 
 
-def grouped(rows: Sequence[Row], depth: int | None = None) -> list[Line]:
-    """A line a layer, and one before the layers of each use of a block; of blocks in `depth` others the line alone."""
-    return _lines(rows, 0, depth)
+def summary_rows(rows: Sequence[LayerCost], max_depth: int | None = None) -> list[SummaryRow]:
+    """A line a layer, and one before the layers of each use of a block; of blocks in `max_depth` others the line alone."""
+    return _rows_at_level(rows, 0, max_depth)
 
 
-def _lines(rows: Sequence[Row], level: int, depth: int | None) -> list[Line]:
-    lines: list[Line] = []
-    groups: dict[tuple[str, str], list[Row]] = {}
+def _rows_at_level(rows: Sequence[LayerCost], nesting_level: int, max_depth: int | None) -> list[SummaryRow]:
+    lines: list[SummaryRow] = []
+    groups: dict[tuple[str, str], list[LayerCost]] = {}
     for row in rows:
-        if len(row.blocks) > level:
-            groups.setdefault(row.blocks[level], []).append(row)
+        if len(row.block_path) > nesting_level:
+            groups.setdefault(row.block_path[nesting_level], []).append(row)
     for row in rows:
-        if len(row.blocks) == level:
-            lines.append(Line(row.name, row.type, level, [row]))
-        elif (inner := groups.pop(row.blocks[level], None)) is not None:
-            closed = depth is not None and level >= depth
-            lines.append(Line(*row.blocks[level], level, inner, True, closed))
-            lines += [] if closed else _lines(inner, level + 1, depth)
+        if len(row.block_path) == nesting_level:
+            lines.append(SummaryRow(row.name, row.type, nesting_level, [row]))
+        elif (inner := groups.pop(row.block_path[nesting_level], None)) is not None:
+            closed = max_depth is not None and nesting_level >= max_depth
+            lines.append(SummaryRow(*row.block_path[nesting_level], nesting_level, inner, True, closed))
+            lines += [] if closed else _rows_at_level(inner, nesting_level + 1, max_depth)
     return lines

@@ -7,66 +7,66 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from .reference_pages import families_of_layers, reference_text
-from .summary_rows import grouped
+from .reference_pages import layers_by_module, reference_text
+from .summary_rows import summary_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ..core.types import Dim, TensorType
     from ..frontend.network import Network
-    from ..lowering.cost import Row
+    from ..lowering.cost import LayerCost
     from ..runtime.providers import Availability
     from ..runtime.weight_files import WeightsReport
 
-WIDTH = 120
+DEFAULT_WIDTH = 120
 """Characters of a line of prose that does not go to a terminal."""
 
-UNBOUNDED = 10_000
+UNBOUNDED_WIDTH = 10_000
 """Wider than any table gets by itself."""
 
-BYTES = 4
+BYTES_PER_WEIGHT = 4
 """Of a weight in the model: float32."""
 
 
-def summary_text(network: Network, rows: Sequence[Row], color: bool = False, depth: int | None = None) -> str:
+def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = False, depth: int | None = None) -> str:
     """A row a layer, and the totals. What is in a block stands under a row of its own, in `depth` blocks at most.
 
     A last column says which layers are frozen and where masks go, in a network that has either."""
-    noted = any(map(_notes, rows))
+    noted = any(map(_layer_notes, rows))
     titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *(["notes"] if noted else []))
-    table = _table(*titles, right=(3, 4))
+    table = _new_table(*titles, right=(3, 4))
     before = tuple(network.inputs)
-    for line in grouped(rows, depth):
+    for line in summary_rows(rows, depth):
         row = line.rows[-1]
-        shapes = "\n".join(shape_in_keras_manner(type.shape) for type in row.outputs)
+        shapes = "\n".join(keras_shape_text(type.shape) for type in row.outputs)
         plain = line.is_block or row.sources == before[:1]
         sources = "" if plain else ", ".join(row.sources)
-        name = f"{'  ' * line.level}{line.name}"
-        notes = [_block_notes(line.rows) if line.is_block else _notes(row)] if noted else []
-        table.add_row(name, line.type, shapes, _number(line.parameters), _number(line.macs), sources, *notes)
-        before = before if line.is_block and not line.is_closed else (row.name,)
-    inputs = ", ".join(f"{name} {_signature(type)}" for name, type in network.inputs.items())
-    outputs = ", ".join(f"{name} {_signature(type)}" for name, type in _outputs(network, rows).items())
+        name = f"{'  ' * line.nesting_level}{line.name}"
+        notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if noted else []
+        table.add_row(name, line.type, shapes, _number_text(line.parameters), _number_text(line.macs), sources, *notes)
+        before = before if line.is_block and not line.is_collapsed else (row.name,)
+    inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
+    outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
     total = _totals(rows)
     lines = [
         f"{network.name}: {inputs} -> {outputs}",
         "",
-        _drawn(table, color),
+        _table_text(table, color),
         "",
         f"parameters      {total['parameters']:,}",
         f"trainable       {total['trainable']:,}",
         f"non-trainable   {total['non_trainable']:,}",
-        f"multiply-adds   {_number(total['multiply_adds'])} a sample",
+        f"multiply-adds   {_number_text(total['multiply_adds'])} a sample",
         f"weights         {total['megabytes']:.2f} MB",
     ]
-    needs = _needs(rows)
+    needs = _nonstandard_operators(rows)
     if needs:
         lines.append(f"needs           onnxruntime: no other runtime has its {', '.join(needs)}")
     return "\n".join(lines)
 
 
-def _notes(row: Row) -> str:
+def _layer_notes(row: LayerCost) -> str:
     """That a layer is frozen, and what becomes of masks there."""
     notes = ["frozen"] if row.frozen else []
     reads = row.reads_masks and bool(row.masked_inputs)
@@ -78,26 +78,26 @@ def _notes(row: Row) -> str:
     return ", ".join(notes)
 
 
-def _block_notes(rows: Sequence[Row]) -> str:
+def _block_notes(rows: Sequence[LayerCost]) -> str:
     """That all layers of a block that could learn are frozen."""
     able = [row for row in rows if row.frozen or row.trainable]
     return "frozen" if able and all(row.frozen for row in able) else ""
 
 
-def _needs(rows: Sequence[Row]) -> list[str]:
+def _nonstandard_operators(rows: Sequence[LayerCost]) -> list[str]:
     """The operators that ONNX does not define."""
-    return sorted({op for row in rows for op in row.needs})
+    return sorted({op for row in rows for op in row.onnxruntime_ops})
 
 
-def summary_json(network: Network, rows: Sequence[Row], depth: int | None = None) -> dict[str, Any]:
+def summary_json(network: Network, rows: Sequence[LayerCost], depth: int | None = None) -> dict[str, Any]:
     """The same as plain values. Sizes that are not known are their names, sums of such are null."""
-    lines = grouped(rows, depth)
+    lines = summary_rows(rows, depth)
     shown = [line.rows[0] for line in lines if not line.is_block]
     uses = [
         {
             "name": line.name,
             "type": line.type,
-            "blocks": [name for name, _ in line.rows[0].blocks[: line.level]],
+            "blocks": [name for name, _ in line.rows[0].block_path[: line.nesting_level]],
             "layers": len(line.rows),
             "parameters": line.parameters,
             "trainable": line.trainable,
@@ -110,7 +110,7 @@ def summary_json(network: Network, rows: Sequence[Row], depth: int | None = None
     return {
         "name": network.name,
         "inputs": {name: _json_type(type) for name, type in network.inputs.items()},
-        "outputs": {name: _json_type(type) for name, type in _outputs(network, rows).items()},
+        "outputs": {name: _json_type(type) for name, type in _output_types(network, rows).items()},
         "layers": [
             {
                 "name": row.name,
@@ -121,7 +121,7 @@ def summary_json(network: Network, rows: Sequence[Row], depth: int | None = None
                 "trainable": row.trainable,
                 "frozen": row.frozen,
                 "multiply_adds": row.macs,
-                "blocks": [name for name, _ in row.blocks],
+                "blocks": [name for name, _ in row.block_path],
                 "masked_inputs": list(row.masked_inputs),
                 "reads_masks": row.reads_masks,
                 "mask": _json_type(row.mask) if row.mask else None,
@@ -130,7 +130,7 @@ def summary_json(network: Network, rows: Sequence[Row], depth: int | None = None
         ],
         "blocks": uses,
         "totals": _totals(rows),
-        **({"needs_onnxruntime": _needs(rows)} if _needs(rows) else {}),
+        **({"needs_onnxruntime": _nonstandard_operators(rows)} if _nonstandard_operators(rows) else {}),
     }
 
 
@@ -138,13 +138,13 @@ def layer_text(name: str) -> str:
     """The reference of a layer. Raises KeyError where there is no such layer."""
     from ..layers import LAYERS
 
-    return reference_text(LAYERS.names[name])
+    return reference_text(LAYERS.by_name[name])
 
 
 def layers_text() -> str:
     """All layers with a line each, family by family."""
     lines = []
-    for title, layers in families_of_layers():
+    for title, layers in layers_by_module():
         width = max(len(layer.type_name) for layer in layers)
         lines += [title, *(f"  {layer.type_name:{width}}  {layer.summary()}" for layer in layers), ""]
     return "\n".join([*lines, "`jsonnx layers TYPE` shows the arguments of one."])
@@ -152,48 +152,48 @@ def layers_text() -> str:
 
 def providers_text(rows: Iterable[Availability]) -> str:
     """Which providers can run here, and how to get the others."""
-    table = _table("provider", "here", "how to get it", "in onnxruntime")
+    table = _new_table("provider", "here", "how to get it", "in onnxruntime")
     for row in rows:
         table.add_row(row.name, "yes" if row.available else "no", "" if row.available else row.how, row.full)
-    return _drawn(table, color=False, width=WIDTH)
+    return _table_text(table, color=False, width=DEFAULT_WIDTH)
 
 
 def weights_text(report: WeightsReport) -> str:
     """How many weights were taken, and a row for every one that was not, and for what was given besides."""
-    table = _table("weight", "wanted", "given", "why not taken")
+    table = _new_table("weight", "wanted", "given", "why not taken")
     for name, type in report.wanted.items():
-        shape = shape_in_keras_manner(type.shape)
+        shape = keras_shape_text(type.shape)
         if name in report.unfit:
-            given = shape_in_keras_manner(report.given[name]) if name in report.given else "-"
+            given = keras_shape_text(report.given[name]) if name in report.given else "-"
             table.add_row(name, shape, given, report.unfit[name])
         elif name in report.missing:
-            table.add_row(name, shape, "-", _guess("not given", report, name))
+            table.add_row(name, shape, "-", _with_suggestion("not given", report, name))
     for name in report.extra:
-        table.add_row(name, "-", shape_in_keras_manner(report.given[name]), _guess("no such weight", report, name))
+        table.add_row(name, "-", keras_shape_text(report.given[name]), _with_suggestion("no such weight", report, name))
     told = f"weights: {len(report.taken)} of {len(report.wanted)} taken, the others drawn from the seed"
-    return f"{told}\n\n{_drawn(table, color=False)}\n"
+    return f"{told}\n\n{_table_text(table, color=False)}\n"
 
 
-GUESSES = 100_000
+MAX_NAME_COMPARISONS = 100_000
 """Names that are compared with one another at most, to find a near one."""
 
 
-def _guess(why: str, report: WeightsReport, name: str) -> str:
-    near = report.near(name) if len(report.wanted) * len(report.given) < GUESSES else None
-    return f"{why}; {near}" if near else why
+def _with_suggestion(reason: str, report: WeightsReport, name: str) -> str:
+    near = report.suggest(name) if len(report.wanted) * len(report.given) < MAX_NAME_COMPARISONS else None
+    return f"{reason}; {near}" if near else reason
 
 
-def shape_in_keras_manner(shape: Iterable[Dim | str | None]) -> str:
+def keras_shape_text(shape: Iterable[Dim | str | None]) -> str:
     """`(batch, 28, 28, 1)`; with a comma after a single size, and `?` for one of which nothing is known."""
     sizes = ["?" if size is None else str(size) for size in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
-def _signature(type: TensorType) -> str:
-    return f"{type.dtype} {shape_in_keras_manner(type.shape)}"
+def _type_text(type: TensorType) -> str:
+    return f"{type.dtype} {keras_shape_text(type.shape)}"
 
 
-def _outputs(network: Network, rows: Sequence[Row]) -> dict[str, TensorType]:
+def _output_types(network: Network, rows: Sequence[LayerCost]) -> dict[str, TensorType]:
     pairs = zip(network.calls, rows, strict=True)
     types = {name: type for call, row in pairs for name, type in zip(call.results, row.outputs, strict=True)}
     return {name: types[name] for name in network.outputs}
@@ -203,7 +203,7 @@ def _json_type(type: TensorType) -> dict[str, Any]:
     return {"dtype": type.dtype, "shape": [size if isinstance(size, int) else str(size) for size in type.shape]}
 
 
-def _totals(rows: Sequence[Row]) -> dict[str, Any]:
+def _totals(rows: Sequence[LayerCost]) -> dict[str, Any]:
     parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
     known = [row.macs for row in rows if row.macs is not None]
     return {
@@ -211,15 +211,15 @@ def _totals(rows: Sequence[Row]) -> dict[str, Any]:
         "trainable": trainable,
         "non_trainable": parameters - trainable,
         "multiply_adds": sum(known) if len(known) == len(rows) else None,
-        "megabytes": parameters * BYTES / 1e6,
+        "megabytes": parameters * BYTES_PER_WEIGHT / 1e6,
     }
 
 
-def _number(value: int | None) -> str:
+def _number_text(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
 
 
-def _table(*titles: str, right: Sequence[int] = ()) -> Table:
+def _new_table(*titles: str, right: Sequence[int] = ()) -> Table:
     """An empty table, ruled with ASCII alone, so that it can be shown anywhere."""
     from rich.box import Box
     from rich.table import Table
@@ -232,14 +232,14 @@ def _table(*titles: str, right: Sequence[int] = ()) -> Table:
     return table
 
 
-def _drawn(table: Table, color: bool, width: int = UNBOUNDED) -> str:
+def _table_text(table: Table, color: bool, width: int = UNBOUNDED_WIDTH) -> str:
     """The table as text, no wider than the terminal if it goes to one."""
     from rich.console import Console
 
     file = StringIO()
     console = Console(
         file=file,
-        width=shutil.get_terminal_size((WIDTH, 24)).columns if color else width,
+        width=shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns if color else width,
         force_terminal=color,
         color_system="standard" if color else None,
         markup=False,

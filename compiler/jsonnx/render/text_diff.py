@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from difflib import unified_diff
 
-from .diagnostics import visible
+from .diagnostics import escape_invisible
 
-MOST = 20_000
+MAX_LINES = 20_000
 """Lines of a file beyond which finding the few that changed takes long."""
 
 
-def changes_text(file: str, before: bytes, after: bytes, color: bool = False) -> str:
+def unified_diff_text(file: str, before: bytes, after: bytes, color: bool = False) -> str:
     """A unified diff of two versions of a file, with three lines around every change."""
-    old, new = (_lines(data) for data in (before, after))
-    if max(len(old), len(new)) > MOST:
-        return f"{visible(file)}: {len(old):,} lines, {len(new):,} when formatted"
+    old, new = (_split_lines(data) for data in (before, after))
+    if max(len(old), len(new)) > MAX_LINES:
+        return f"{escape_invisible(file)}: {len(old):,} lines, {len(new):,} when formatted"
     lines = [
-        visible(line) for line in unified_diff(old, new, visible(file), f"{visible(file)} (formatted)", lineterm="")
+        escape_invisible(line)
+        for line in unified_diff(old, new, escape_invisible(file), f"{escape_invisible(file)} (formatted)", lineterm="")
     ]
     return "\n".join(_colored(line) if color else line for line in lines)
 
 
-def _lines(data: bytes) -> list[str]:
+def _split_lines(data: bytes) -> list[str]:
     """Lines with what ends them told, where that is not a line feed."""
     text = data.decode(errors="replace")
     lines = text.split("\n")

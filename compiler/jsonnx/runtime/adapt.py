@@ -12,44 +12,46 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..backend import emit, serialize
-from ..ir import settled
-from .providers import create_session, resolve
+from ..backend import serialize, to_model_proto
+from ..ir import with_vocabularies
+from .providers import create_session, resolve_provider
 from .session import runtime_failure
-from .training_plan import EXAMINED, Lesson
+from .training_plan import ADAPT_INPUT, AdaptTask
 
 if TYPE_CHECKING:
     from ..ir import Graph
-    from .dataset import Samples
+    from .dataset import Dataset
 
-BATCH = 512
+ADAPT_BATCH_SIZE = 512
 
 
 Arrays = Mapping[str, np.ndarray]
 
 
-def adapted(lessons: tuple[Lesson, ...], samples: Samples, start: Arrays, now: Arrays) -> dict[str, np.ndarray]:
-    """The states that the lessons change; layers whose states are no more what they are at the `start` are left out."""
+def adapted_states(
+    tasks: tuple[AdaptTask, ...], samples: Dataset, initial: Arrays, current: Arrays
+) -> dict[str, np.ndarray]:
+    """The states that the lessons change; layers whose states are no more what they are at the `initial` are left out."""
     found: dict[str, np.ndarray] = {}
-    for lesson in lessons:
-        own = [name for name in now if name.startswith(f"{lesson.layer}/")]
-        if all(np.array_equal(start[name], now[name]) for name in own):
-            learned = lesson.learn(_examined(lesson.graph, samples, {**now, **found}))
+    for lesson in tasks:
+        own = [name for name in current if name.startswith(f"{lesson.layer}/")]
+        if all(np.array_equal(initial[name], current[name]) for name in own):
+            learned = lesson.adapt(_adapt_inputs(lesson.graph, samples, {**current, **found}))
             states = {f"{lesson.layer}/{name}": array for name, array in learned.items()}
-            found |= {name: np.asarray(array, now[name].dtype) for name, array in states.items()}
+            found |= {name: np.asarray(array, current[name].dtype) for name, array in states.items()}
     return found
 
 
-def _examined(graph: Graph, samples: Samples, weights: Arrays) -> list[np.ndarray]:
-    graph = settled(graph, weights)
-    session = create_session(serialize(emit(graph)), resolve("cpu"))
+def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> list[np.ndarray]:
+    graph = with_vocabularies(graph, weights)
+    session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     known = {value.name for value in session.get_inputs()}
     fixed = {name: weights[name] for name in (*graph.parameters, *graph.states) if name in known}
     results = []
-    for start in range(0, len(samples), BATCH):
-        fed = samples.take(slice(start, start + BATCH))
+    for start in range(0, len(samples), ADAPT_BATCH_SIZE):
+        fed = samples.take(slice(start, start + ADAPT_BATCH_SIZE))
         try:
-            results += session.run([EXAMINED], fixed | {name: fed[name] for name in graph.inputs if name in known})
+            results += session.run([ADAPT_INPUT], fixed | {name: fed[name] for name in graph.inputs if name in known})
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise runtime_failure(error) from error
     return results

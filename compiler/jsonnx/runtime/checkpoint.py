@@ -16,17 +16,17 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.files import open_file, write_atomically
 
-FORMAT = 1
-_KEY = "jsonnx"
+FORMAT_VERSION = 1
+_METADATA_KEY = "jsonnx"
 
 
 def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all. Raises UsageError `unwritable-file`."""
     from safetensors.numpy import save as pack
 
-    text = json.dumps({"format": FORMAT, **state}, sort_keys=True)
+    text = json.dumps({"format": FORMAT_VERSION, **state}, sort_keys=True)
     header = json.dumps({"sha256": _digest(arrays, text), "state": text})
-    write_atomically(path, pack(dict(arrays), metadata={_KEY: header}))
+    write_atomically(path, pack(dict(arrays), metadata={_METADATA_KEY: header}))
 
 
 def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -38,25 +38,25 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         data = file.read()
     try:
         arrays = unpack(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_KEY]
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_METADATA_KEY]
         told = json.loads(header)
         text, digest = told["state"], told["sha256"]
         state = json.loads(text)
         if digest != _digest(arrays, text):
-            _bad(path, "its contents do not have the checksum it was written with")
-        if state["format"] != FORMAT:
-            _bad(path, f"it has format {state['format']}, this version reads format {FORMAT}")
-        if not _fits(state, _STATE):
-            _bad(path, "what it says of the run is not what a checkpoint says")
+            _raise_bad_checkpoint(path, "its contents do not have the checksum it was written with")
+        if state["format"] != FORMAT_VERSION:
+            _raise_bad_checkpoint(path, f"it has format {state['format']}, this version reads format {FORMAT_VERSION}")
+        if not _matches_schema(state, _STATE_SCHEMA):
+            _raise_bad_checkpoint(path, "what it says of the run is not what a checkpoint says")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _bad(path, f"it is damaged or no checkpoint ({str(error) or type(error).__name__})")
+        _raise_bad_checkpoint(path, f"it is damaged or no checkpoint ({str(error) or type(error).__name__})")
     return arrays, state
 
 
-_COUNT, _NUMBER, _WORD = "count", "number", "word"
-_STATE: dict[str, Any] = {
+_COUNT, _NUMBER, _TEXT = "count", "number", "word"
+_STATE_SCHEMA: dict[str, Any] = {
     "format": _COUNT,
-    "spec": _WORD,
+    "spec": _TEXT,
     "seed": _COUNT,
     "steps": _COUNT,
     "machine": {"": None},
@@ -76,24 +76,26 @@ _STATE: dict[str, Any] = {
 null or the form after it, None for anything."""
 
 
-def _fits(value: Any, form: Any) -> bool:
+def _matches_schema(value: Any, schema: Any) -> bool:
     """Whether a value that somebody else may have written has the form."""
-    if isinstance(form, dict):
-        names = dict.fromkeys(value, form[""]) if "" in form and isinstance(value, dict) else form
+    if isinstance(schema, dict):
+        names = dict.fromkeys(value, schema[""]) if "" in schema and isinstance(value, dict) else schema
         return (
-            isinstance(value, dict) and value.keys() == names.keys() and all(_fits(value[n], names[n]) for n in names)
+            isinstance(value, dict)
+            and value.keys() == names.keys()
+            and all(_matches_schema(value[n], names[n]) for n in names)
         )
-    if isinstance(form, tuple):
-        return isinstance(value, list) and all(_fits(item, form[0]) for item in value)
-    if isinstance(form, list):
-        return value is None or _fits(value, form[1])
-    if form == _WORD:
+    if isinstance(schema, tuple):
+        return isinstance(value, list) and all(_matches_schema(item, schema[0]) for item in value)
+    if isinstance(schema, list):
+        return value is None or _matches_schema(value, schema[1])
+    if schema == _TEXT:
         return isinstance(value, str)
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return form is None or (real and (form == _NUMBER or (isinstance(value, int) and 0 <= value < 1 << 63)))
+    return schema is None or (real and (schema == _NUMBER or (isinstance(value, int) and 0 <= value < 1 << 63)))
 
 
-def _bad(path: str, message: str) -> NoReturn:
+def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:
     raise CompileError([Diagnostic("bad-checkpoint", f"cannot go on from {path!r}: {message}", file=path)])
 
 

@@ -14,12 +14,12 @@ def thread_count() -> int:
     Always told to onnxruntime: left to itself it counts those of the whole machine.
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([usable, *(ceil(quota) for quota in _quotas())]))
+    return max(1, min([usable, *(ceil(quota) for quota in _cpu_quotas())]))
 
 
-def _quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
+def _cpu_quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
     """Processors' worth of time that the control groups around this process allow."""
-    for group in {root, *_groups(root, own)}:
+    for group in {root, *_cgroup_folders(root, own)}:
         try:  # version 2: "200000 100000" or "max 100000"
             quota, period = (group / "cpu.max").read_text().split()
             yield int(quota) / int(period)
@@ -33,7 +33,7 @@ def _quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cg
             pass
 
 
-def _groups(root: Path, own: Path) -> Iterator[Path]:
+def _cgroup_folders(root: Path, own: Path) -> Iterator[Path]:
     """The group of this process and all above it."""
     try:
         lines = own.read_text().splitlines()

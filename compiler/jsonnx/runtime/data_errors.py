@@ -9,7 +9,7 @@ from ..core.diagnostics import Diagnostic
 
 T = TypeVar("T")
 
-SHOWN = 20
+MAX_REPORTED_FAULTS = 20
 """Faults of one kind that are written out; the rest are counted."""
 
 
@@ -22,7 +22,7 @@ class FeedError(ValueError):
         super().__init__("\n".join(lines))
 
 
-class Place(NamedTuple):
+class DataLocation(NamedTuple):
     """Where a value stands: in words, and in a text file by line and column."""
 
     text: str
@@ -30,26 +30,28 @@ class Place(NamedTuple):
     column: int | None = None
 
 
-NOWHERE = Place("")
+NO_LOCATION = DataLocation("")
 
 
-class Faults:
+class FaultCollector:
     """The faults of one data set; `file` is where it lies."""
 
     def __init__(self, file: str | None = None) -> None:
         self.file = file
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
 
-    def add(self, code: str, message: str, place: Place = NOWHERE, *, path: str = "$", help: str | None = None) -> None:
-        text = f"{place.text}: {message}" if place.text else message
-        self.found.append(Diagnostic(code, text, path, self.file, place.line, place.column, help))
+    def add(
+        self, code: str, message: str, location: DataLocation = NO_LOCATION, *, path: str = "$", help: str | None = None
+    ) -> None:
+        text = f"{location.text}: {message}" if location.text else message
+        self.diagnostics.append(Diagnostic(code, text, path, self.file, location.line, location.column, help))
 
-    def each(self, code: str, items: Sequence[T], describe: Callable[[T], tuple[str, Place]]) -> None:
-        """One fault an item, up to `SHOWN` of them."""
-        for item in items[:SHOWN]:
+    def add_each(self, code: str, items: Sequence[T], describe: Callable[[T], tuple[str, DataLocation]]) -> None:
+        """One fault an item, up to `MAX_REPORTED_FAULTS` of them."""
+        for item in items[:MAX_REPORTED_FAULTS]:
             self.add(code, *describe(item))
-        if len(items) > SHOWN:
-            self.add(code, f"and {len(items) - SHOWN:,} more like the last")
+        if len(items) > MAX_REPORTED_FAULTS:
+            self.add(code, f"and {len(items) - MAX_REPORTED_FAULTS:,} more like the last")
 
     def __bool__(self) -> bool:
-        return bool(self.found)
+        return bool(self.diagnostics)

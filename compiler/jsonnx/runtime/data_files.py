@@ -14,52 +14,52 @@ import numpy as np
 
 from ..core.diagnostics import CompileError
 from ..core.types import TensorType
-from ..interop.limits import Budget
-from ..interop.zip_reader import Archive
-from .data_errors import Faults, Place
-from .validate_arrays import Index, Locate, sample
+from ..interop.limits import ReadBudget
+from ..interop.zip_reader import ZipArchive
+from .data_errors import DataLocation, FaultCollector
+from .validate_arrays import ElementIndex, LocateElement, sample_location
 
-LIMIT = 8 << 30
+MAX_FILE_BYTES = 8 << 30
 """Bytes of a data file, unpacked."""
 MAX_COLUMNS = 1 << 16
-_DAMAGE = (OSError, ValueError, EOFError)
+_DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """What NumPy raises for a file that is not what it should be."""
 
 
-class Table(Protocol):
+class DataTable(Protocol):
     """A file with named columns."""
 
     @property
     def names(self) -> Sequence[str]:
         """The columns' names."""
 
-    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: Faults) -> np.ndarray | None:
+    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
         """A column's values, as they are or as numbers that suit the type; None with faults."""
 
-    def places(self, names: Sequence[str]) -> Locate:
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
         """Where the elements of an array stand that was made of these columns."""
 
 
-def read_table(file: IO[bytes], name: str, faults: Faults, alone: str = "") -> Table | None:
-    """The columns of an opened file, by the ending of its name; `alone` is what the array of an .npy file is called."""
+def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: str = "") -> DataTable | None:
+    """The columns of an opened file, by the ending of its name; `npy_column` is what the array of an .npy file is called."""
     ending = name.lower().rpartition(".")[2]
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if size > LIMIT:
-        faults.add("too-large", f"the file has {size:,} bytes, the limit is {LIMIT:,}")
+    if size > MAX_FILE_BYTES:
+        faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
         return None
     if ending == "csv":
-        return _csv(file.read(), faults)
+        return _read_csv(file.read(), faults)
     try:
         if ending == "npz":
-            return _archive(file, name)
+            return _open_npz(file, name)
         if ending == "npy":
-            array = _array(file, size)
-            return ArrayTable([alone], lambda name: array)
+            array = _read_npy(file, size)
+            return ArrayTable([npy_column], lambda name: array)
     except CompileError as error:
-        faults.found += error.diagnostics
+        faults.diagnostics += error.diagnostics
         return None
-    except _DAMAGE as error:
+    except _DAMAGED_FILE_ERRORS as error:
         faults.add("bad-data-file", f"not a readable .{ending} file: {error}")
         return None
     faults.add(
@@ -71,15 +71,15 @@ def read_table(file: IO[bytes], name: str, faults: Faults, alone: str = "") -> T
 # -- arrays ----------------------------------------------------------------------------------------------------------
 
 
-class _Header(NamedTuple):
+class _NpyHeader(NamedTuple):
     """What an .npy file says of its array."""
 
     shape: tuple[int, ...]
-    fortran: bool
+    fortran_order: bool
     dtype: np.dtype
 
 
-def _header(file: IO[bytes], size: int) -> _Header:
+def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
     """The header of an .npy file of `size` bytes. ValueError unless plain data of just the length left follow.
 
     It is asked first: a false one would have NumPy ask for terabytes.
@@ -89,7 +89,7 @@ def _header(file: IO[bytes], size: int) -> _Header:
         raise ValueError(f"format version {version} is not supported")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
-        found = _Header(*read_header(file))
+        found = _NpyHeader(*read_header(file))
     except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
         raise ValueError(f"its header is damaged: {error}") from None
     if found.dtype.kind not in "fiubU":
@@ -100,41 +100,41 @@ def _header(file: IO[bytes], size: int) -> _Header:
     return found
 
 
-def _shaped(header: _Header, data: bytes | bytearray) -> np.ndarray:
-    array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
+def _array_from_bytes(header: _NpyHeader, data: bytes | bytearray) -> np.ndarray:
+    array = np.frombuffer(data, header.dtype).reshape(header.shape, order="F" if header.fortran_order else "C")
     return array.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def _array(file: IO[bytes], size: int) -> np.ndarray:
+def _read_npy(file: IO[bytes], size: int) -> np.ndarray:
     """The array of an .npy file of `size` bytes. ValueError where it is anything but plain data of that length."""
-    header = _header(file, size)
+    header = _read_npy_header(file, size)
     data = file.read(size)
     if len(data) != prod(header.shape) * header.dtype.itemsize:
         raise ValueError("it changed while it was read")
-    return _shaped(header, data)
+    return _array_from_bytes(header, data)
 
 
-def _archive(file: IO[bytes], name: str) -> ArrayTable:
+def _open_npz(file: IO[bytes], name: str) -> ArrayTable:
     """The arrays of an .npz file, each read when it is asked for.
 
     CompileError for an archive that is not sound, ValueError where its arrays are not.
     """
-    archive = Archive(file, Budget(name, bytes=LIMIT))
-    members = {member.removesuffix(".npy"): member for member in archive.names()}
-    if len(members) < len(archive.names()):
+    archive = ZipArchive(file, ReadBudget(name, bytes_left=MAX_FILE_BYTES))
+    members = {member.removesuffix(".npy"): member for member in archive.member_names()}
+    if len(members) < len(archive.member_names()):
         raise ValueError("two members have the same name")
-    if (unpacked := sum(map(archive.size_of, members.values()))) > LIMIT:
-        raise ValueError(f"it unpacks to {unpacked:,} bytes, the limit is {LIMIT:,}")
+    if (unpacked := sum(map(archive.member_size, members.values()))) > MAX_FILE_BYTES:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes, the limit is {MAX_FILE_BYTES:,}")
 
     def read(key: str) -> np.ndarray:
-        chunks, size = archive.chunks(members[key]), archive.size_of(members[key])
+        chunks, size = archive.chunks(members[key]), archive.member_size(members[key])
         first = io.BytesIO(next(chunks, b""))  # headers are shorter than a chunk
-        header = _header(first, size)
+        header = _read_npy_header(first, size)
         data, at = bytearray(size - first.tell()), 0
         for chunk in chain([first.read()], chunks):
             data[at : at + len(chunk)] = chunk
             at += len(chunk)
-        return _shaped(header, data)
+        return _array_from_bytes(header, data)
 
     return ArrayTable(list(members), read)
 
@@ -145,30 +145,30 @@ class ArrayTable:
     def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
         self.names, self._read = names, read
 
-    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: Faults) -> np.ndarray | None:
+    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
         try:
             return self._read(name)
         except CompileError as error:
-            faults.found += error.diagnostics
+            faults.diagnostics += error.diagnostics
             return None
-        except _DAMAGE as error:
+        except _DAMAGED_FILE_ERRORS as error:
             faults.add("bad-data-file", f"the array {name!r} cannot be read: {error}")
             return None
 
-    def places(self, names: Sequence[str]) -> Locate:
-        return sample
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        return sample_location
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
 
 
-def _csv(data: bytes, faults: Faults) -> CsvTable | None:
+def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
     """A comma-separated file with a header. Lines are counted as an editor shows them."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        faults.add("bad-data-file", f"byte {error.start} is not UTF-8", Place("", line))
+        faults.add("bad-data-file", f"byte {error.start} is not UTF-8", DataLocation("", line))
         return None
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, strict=True)
@@ -182,31 +182,35 @@ def _csv(data: bytes, faults: Faults) -> CsvTable | None:
                 starts.append(before + 1)
             before = reader.line_num
     except csv.Error as error:
-        faults.add("bad-data-file", f"not a readable .csv file: {error}", Place("", before + 1))
+        faults.add("bad-data-file", f"not a readable .csv file: {error}", DataLocation("", before + 1))
         return None
     if len(rows) < 2:
-        faults.add("empty-data", "the file has no rows below its header" if rows else "the file is empty", Place("", 1))
+        faults.add(
+            "empty-data", "the file has no rows below its header" if rows else "the file is empty", DataLocation("", 1)
+        )
         return None
-    return _table(rows, starts, lines, faults)
+    return _csv_table(rows, starts, lines, faults)
 
 
-def _table(rows: list[list[str]], starts: list[int], lines: list[str], faults: Faults) -> CsvTable | None:
+def _csv_table(rows: list[list[str]], starts: list[int], lines: list[str], faults: FaultCollector) -> CsvTable | None:
     header = [name.strip() for name in rows[0]]
     if len(header) > MAX_COLUMNS:
-        faults.add("too-large", f"the file has {len(header):,} columns, the limit is {MAX_COLUMNS:,}", Place("", 1))
+        faults.add(
+            "too-large", f"the file has {len(header):,} columns, the limit is {MAX_COLUMNS:,}", DataLocation("", 1)
+        )
         return None
     other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
     if other:
         help = f"separate the columns by commas, not by {other!r}"
-        faults.add("bad-data-file", f"the header is one column, {header[0]!r}", Place("", 1), help=help)
+        faults.add("bad-data-file", f"the header is one column, {header[0]!r}", DataLocation("", 1), help=help)
         return None
     ragged = [index for index, row in enumerate(rows) if len(row) != len(header)]
-    faults.each(
+    faults.add_each(
         "ragged-row",
         ragged,
         lambda index: (
             f"{len(rows[index])} values in a row, {len(header)} in the header",
-            Place(f"row at line {starts[index]}", starts[index]),
+            DataLocation(f"row at line {starts[index]}", starts[index]),
         ),
     )
     return None if ragged else CsvTable(header, rows[1:], starts[1:], lines)
@@ -216,22 +220,22 @@ class CsvTable:
     """Rows of text, columns named by the header."""
 
     def __init__(self, names: list[str], rows: list[list[str]], starts: list[int], lines: list[str]) -> None:
-        self.names, self._rows, self._starts, self._lines = names, rows, starts, lines
+        self.names, self._rows, self._row_lines, self._lines = names, rows, starts, lines
 
-    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: Faults) -> np.ndarray | None:
+    def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
         if self.names.count(name) > 1:
-            faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}", Place("", 1))
+            faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}", DataLocation("", 1))
             return None
         texts = [row[index] for index in [self.names.index(name)] for row in self._rows]
         if type.dtype == "string":
             return np.array(texts, object)
         words = [text.strip() for text in texts]
         if labels and (set(words) & set(labels) or not any(_is_number(text) for text in texts)):
-            return self._classes(name, words, labels, faults)
-        return self._numbers(name, texts, int if "int" in type.dtype else float, faults)
+            return self._class_indices(name, words, labels, faults)
+        return self._parse_numbers(name, texts, int if "int" in type.dtype else float, faults)
 
-    def _numbers(
-        self, name: str, texts: list[str], parse: type[int] | type[float], faults: Faults
+    def _parse_numbers(
+        self, name: str, texts: list[str], parse: type[int] | type[float], faults: FaultCollector
     ) -> np.ndarray | None:
         if not any("_" in text for text in texts):  # Python takes 1_000 for a number
             for attempt in dict.fromkeys((parse, float)):
@@ -239,25 +243,27 @@ class CsvTable:
                     return np.array([attempt(text) for text in texts], np.int64 if attempt is int else np.float64)
                 except (ValueError, OverflowError):
                     continue
-        locate = self.places([name])
+        locate = self.element_locator([name])
         bad = [index for index, text in enumerate(texts) if not _is_number(text)]
-        faults.each("bad-value", bad, lambda index: (_fault(name, texts[index]), locate((index,))))
+        faults.add_each("bad-value", bad, lambda index: (_number_fault(name, texts[index]), locate((index,))))
         return None
 
-    def _classes(self, name: str, texts: list[str], labels: Sequence[str], faults: Faults) -> np.ndarray | None:
+    def _class_indices(
+        self, name: str, texts: list[str], labels: Sequence[str], faults: FaultCollector
+    ) -> np.ndarray | None:
         numbers = {label: number for number, label in enumerate(labels)}
-        locate = self.places([name])
+        locate = self.element_locator([name])
         bad = [index for index, text in enumerate(texts) if text not in numbers]
         message = "{!r} holds {!r}, which is none of the labels"
-        faults.each("bad-value", bad, lambda index: (message.format(name, texts[index]), locate((index,))))
+        faults.add_each("bad-value", bad, lambda index: (message.format(name, texts[index]), locate((index,))))
         return None if bad else np.array([numbers[text] for text in texts], np.int64)
 
-    def places(self, names: Sequence[str]) -> Locate:
-        def locate(index: Index) -> Place:
+    def element_locator(self, names: Sequence[str]) -> LocateElement:
+        def locate(index: ElementIndex) -> DataLocation:
             name = names[index[1] if len(index) > 1 else 0]
-            start = self._starts[index[0]]
-            line, column = _field(self._lines, start, self.names.index(name))
-            return Place(f"row at line {start}, column {name!r}", line, column)
+            start = self._row_lines[index[0]]
+            line, column = _field_position(self._lines, start, self.names.index(name))
+            return DataLocation(f"row at line {start}, column {name!r}", line, column)
 
         return locate
 
@@ -270,14 +276,14 @@ def _is_number(text: str) -> bool:
     return "_" not in text
 
 
-def _fault(name: str, text: str) -> str:
+def _number_fault(name: str, text: str) -> str:
     if not text.strip():
         return f"{name!r} is empty"
     comma = text.count(",") == 1 and _is_number(text.replace(",", "."))
     return f"{name!r} holds {text[:80]!r}, not a number" + (": decimals are written with a point" if comma else "")
 
 
-def _field(lines: list[str], line: int, number: int) -> tuple[int, int]:
+def _field_position(lines: list[str], line: int, number: int) -> tuple[int, int]:
     """Line and column where the field of this number begins, in the row that begins at a line."""
     quoted, begin = False, 1
     while number:

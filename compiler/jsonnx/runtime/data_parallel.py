@@ -20,64 +20,68 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.types import BATCH, TensorType
-from ..lowering.cost import macs_of, parameters_of
-from ..training.reserved_names import SHARE
-from .session import element_type
-from .worker_thread import Helper
+from ..lowering.cost import count_macs, count_parameters
+from ..training.reserved_names import SHARD_FRACTION
+from .session import numpy_dtype
+from .worker_thread import WorkerThread
 
 if TYPE_CHECKING:
-    from .training_plan import Plan, SharedStep
+    from .training_plan import ShardedGraphs, TrainingPlan
     from .variables import Runner
 
-FEWEST = 8
+MIN_SHARD_SAMPLES = 8
 """Samples that are worth a share."""
-FEWEST_CONVOLVED = 16
+MIN_CONV_SHARD_SAMPLES = 16
 """The same where they are convolved: fewer do not fill a block of a convolution's weights' gradient. A U-Net with 8
 takes 1.1 of the time near each other, 0.94 far apart."""
-WORK = 50_000_000
+MIN_BATCH_MACS = 50_000_000
 """Multiply-adds of a batch, forwards, from which on a step takes so long (2 ms) that to wake a thread and to add up are
 small beside it."""
-REUSE = 200
+MIN_WEIGHT_REUSE = 200
 """How often a batch meets a weight, over the square of the shares: from there on, to have that many gradients of it and
 to add them up takes less time than is gained. Found with two shares; the square is what gradients, of which each share
 makes all, are to its share of the work."""
 
 Arrays = Mapping[str, np.ndarray]
-Run = Callable[[Arrays], None]
+RunFn = Callable[[Arrays], None]
 
 
-class Shares:
+class ShardedStep:
     """Runs a shared step, as a `Runner` does a whole one: every share by a runner of its own, all at once, then
-    `rest`."""
+    `combiner`."""
 
-    stays = True
+    keeps_bindings = True
     """Arrays that were bound once are read where they lie."""
 
-    def __init__(self, step: SharedStep, shares: Sequence[Runner], rest: Runner, fetched: Iterable[str]) -> None:
-        graph = step.share
+    def __init__(
+        self, step: ShardedGraphs, shard_runners: Sequence[Runner], combiner: Runner, fetched_names: Iterable[str]
+    ) -> None:
+        graph = step.shard
         axes = {name: batch_axis(value.type) for name, value in {**graph.inputs, **graph.randoms}.items()}
-        self._parts = [Part(number, len(shares), share.fed, axes) for number, share in enumerate(shares)]
-        self._shares, self._rest = shares, rest
-        self._made = [_places(graph.outputs) for _ in shares]
-        self._others = [Helper() for _ in shares[1:]]
-        self._results = _places({name: step.rest.outputs[name] for name in fetched})
-        self._run = self.bound({}, self._results)
+        self._shards = [
+            Shard(number, len(shard_runners), share.fed_names, axes) for number, share in enumerate(shard_runners)
+        ]
+        self._shard_runners, self._combiner = shard_runners, combiner
+        self._shard_outputs = [_allocate_outputs(graph.outputs) for _ in shard_runners]
+        self._workers = [WorkerThread() for _ in shard_runners[1:]]
+        self._results = _allocate_outputs({name: step.combiner.outputs[name] for name in fetched_names})
+        self._run = self.bind({}, self._results)
 
     def __call__(self, feeds: Arrays) -> dict[str, np.ndarray]:
         """The fetched outputs. Updates become the variables' current values."""
         self._run(feeds)
         return {name: array.copy() for name, array in self._results.items()}
 
-    def bound(self, feeds: Arrays, results: Arrays) -> Run:
+    def bind(self, feeds: Arrays, results: Arrays) -> RunFn:
         """What runs with these arrays, which stay where they are, and with those that it is called with besides."""
-        helpers, fed = self._others, self._rest.fed  # and not `self`: it holds such a run
-        made = list(zip(self._shares, self._parts, self._made, strict=True))
-        first, *others = [_one(share, part, feeds, places) for share, part, places in made]
-        sums = {f"+{part.number}/{name}": array for _, part, places in made for name, array in places.items()}
-        rest = self._rest.bound(sums | _of(feeds, fed), results)
+        helpers, fed = self._workers, self._combiner.fed_names  # and not `self`: it holds such a run
+        made = list(zip(self._shard_runners, self._shards, self._shard_outputs, strict=True))
+        first, *others = [_bind_shard(share, part, feeds, places) for share, part, places in made]
+        sums = {f"+{part.index}/{name}": array for _, part, places in made for name, array in places.items()}
+        rest = self._combiner.bind(sums | _select(feeds, fed), results)
 
         def run(further: Arrays) -> None:
-            tasks = [helper.begin(partial(other, further)) for helper, other in zip(helpers, others, strict=True)]
+            tasks = [helper.submit(partial(other, further)) for helper, other in zip(helpers, others, strict=True)]
             try:
                 first(further)
             finally:
@@ -87,19 +91,19 @@ class Shares:
                     raise failed
             finally:
                 del failed  # it knows this frame, and so all that is here
-            rest(_of(further, fed))
+            rest(_select(further, fed))
 
         return run
 
 
-def _one(share: Runner, part: Part, feeds: Arrays, places: Arrays) -> Run:
+def _bind_shard(share: Runner, part: Shard, feeds: Arrays, places: Arrays) -> RunFn:
     """A share of a step. One of no samples gives zeros."""
-    fixed = part.of(feeds)
-    bound = share.bound(fixed, places)
+    fixed = part.slice_feeds(feeds)
+    bound = share.bind(fixed, places)
 
     def run(further: Arrays) -> None:
-        own = part.of(further)
-        if fixed.get(SHARE, own.get(SHARE)):
+        own = part.slice_feeds(further)
+        if fixed.get(SHARD_FRACTION, own.get(SHARD_FRACTION)):
             bound(own)
             return
         for array in places.values():
@@ -109,40 +113,40 @@ def _one(share: Runner, part: Part, feeds: Arrays, places: Arrays) -> Run:
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """What one of `count` shares is fed of a batch."""
 
-    number: int
+    index: int
     count: int
-    fed: Sequence[str]
-    axes: Mapping[str, int | None]
+    fed_names: Sequence[str]
+    batch_axes: Mapping[str, int | None]
     """Along which samples lie, of each array that may be fed."""
 
-    def of(self, feeds: Arrays) -> dict[str, np.ndarray]:
+    def slice_feeds(self, feeds: Arrays) -> dict[str, np.ndarray]:
         """Its part of these; the first shares of few samples have one."""
         part = {}
-        for name, array in _of(feeds, self.fed).items():
-            axis = self.axes[name]
+        for name, array in _select(feeds, self.fed_names).items():
+            axis = self.batch_axes[name]
             if axis is not None:
                 samples = array.shape[axis]
-                start, end = (-(-samples * number // self.count) for number in (self.number, self.number + 1))
+                start, end = (-(-samples * number // self.count) for number in (self.index, self.index + 1))
                 array = np.ascontiguousarray(array[(slice(None),) * axis + (slice(start, end),)])
-                part[SHARE] = np.array((end - start) / samples, np.float32)
+                part[SHARD_FRACTION] = np.array((end - start) / samples, np.float32)
             part[name] = array
         return part
 
 
-def shared_out(plan: Plan, threads: int) -> SharedStep | None:
+def plan_shards(plan: TrainingPlan, threads: int) -> ShardedGraphs | None:
     """The step in shares, one for each thread, where that is worth it; None elsewhere."""
     batch = plan.training.batch_size
-    fewest = FEWEST_CONVOLVED if any(node.op == "Conv" for node in plan.predict.nodes) else FEWEST
-    if plan.shared is None or threads < 2 or batch < fewest * threads or plan.training.remat is not None:
+    fewest = MIN_CONV_SHARD_SAMPLES if any(node.op == "Conv" for node in plan.predict.nodes) else MIN_SHARD_SAMPLES
+    if plan.make_shards is None or threads < 2 or batch < fewest * threads or plan.training.remat is not None:
         return None
-    work = batch * (macs_of(plan.predict) or 0)
-    if work < max(WORK, REUSE * threads**2 * parameters_of(plan.predict)):
+    work = batch * (count_macs(plan.predict) or 0)
+    if work < max(MIN_BATCH_MACS, MIN_WEIGHT_REUSE * threads**2 * count_parameters(plan.predict)):
         return None
-    step = plan.shared(threads)
-    return step if all(value.type.is_fixed() for value in step.share.outputs.values()) else None
+    step = plan.make_shards(threads)
+    return step if all(value.type.is_static() for value in step.shard.outputs.values()) else None
 
 
 def batch_axis(type: TensorType) -> int | None:
@@ -150,9 +154,9 @@ def batch_axis(type: TensorType) -> int | None:
     return type.shape.index(BATCH) if BATCH in type.shape else None
 
 
-def _of(feeds: Arrays, names: Iterable[str]) -> dict[str, np.ndarray]:
+def _select(feeds: Arrays, names: Iterable[str]) -> dict[str, np.ndarray]:
     return {name: feeds[name] for name in names if name in feeds}
 
 
-def _places(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {name: np.empty(value.shape, element_type(value.dtype)) for name, value in values.items()}
+def _allocate_outputs(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {name: np.empty(value.shape, numpy_dtype(value.dtype)) for name, value in values.items()}

@@ -22,22 +22,22 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-OPTION = "session.set_denormal_as_zero"
+SESSION_OPTION = "session.set_denormal_as_zero"
 """The session's option, for its own threads."""
-_FLUSH = 0x8040
+_FLUSH_BITS = 0x8040
 """In MXCSR: results that are denormal become zero (bit 15), and so do operands (bit 6)."""
-_MASKED = 0x1F80
+_MASKED_EXCEPTION_BITS = 0x1F80
 """In MXCSR: no floating point exception traps, as everywhere in Python."""
 
 
-class _Environment(ctypes.Structure):
+class _FloatEnvironment(ctypes.Structure):
     """C's `fenv_t` on Linux, x86-64."""
 
     _fields_ = (("x87", ctypes.c_uint32 * 7), ("mxcsr", ctypes.c_uint32))
 
 
 @cache
-def _access() -> tuple[Any, Any] | None:
+def _fenv_functions() -> tuple[Any, Any] | None:
     """C's functions that read and write a thread's floating point environment; None where these are not known."""
     if sys.platform != "linux" or platform.machine() != "x86_64" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
@@ -46,52 +46,56 @@ def _access() -> tuple[Any, Any] | None:
         read, write = library.fegetenv, library.fesetenv
     except (OSError, AttributeError):
         return None
-    found = _Environment()
-    return (read, write) if read(ctypes.byref(found)) == 0 and found.mxcsr & _MASKED == _MASKED else None
+    found = _FloatEnvironment()
+    return (
+        (read, write)
+        if read(ctypes.byref(found)) == 0 and found.mxcsr & _MASKED_EXCEPTION_BITS == _MASKED_EXCEPTION_BITS
+        else None
+    )
 
 
-def can_flush() -> bool:
+def can_flush_denormals() -> bool:
     """Whether the calling thread's part can be computed as that of the session's own threads."""
-    return _access() is not None
+    return _fenv_functions() is not None
 
 
-class _Thread(threading.local):
+class _ThreadState(threading.local):
     flushes = False
 
 
-_here = _Thread()
+_thread_state = _ThreadState()
 
 
 @contextmanager
-def flushed(wanted: bool = True) -> Iterator[None]:
+def denormals_flushed(enabled: bool = True) -> Iterator[None]:
     """Denormals taken for zero in this thread, until it is left, where that is known."""
-    access = _access()
-    if access is None or not wanted or _here.flushes:
+    access = _fenv_functions()
+    if access is None or not enabled or _thread_state.flushes:
         yield
         return
     read, write = access
-    environment = _Environment()
+    environment = _FloatEnvironment()
     place = ctypes.byref(environment)
     read(place)
     before = environment.mxcsr
     try:  # from here on: a Ctrl-C may come between any two of these
-        _here.flushes, environment.mxcsr = True, before | _FLUSH
+        _thread_state.flushes, environment.mxcsr = True, before | _FLUSH_BITS
         write(place)
         yield
     finally:
         environment.mxcsr = before
         write(place)
-        _here.flushes = False
+        _thread_state.flushes = False
 
 
-def flushing(call: Callable[..., R]) -> Callable[..., R]:
+def with_denormals_flushed(call: Callable[..., R]) -> Callable[..., R]:
     """The call, without keywords, during which denormals are taken for zero: two microseconds more, or nothing where
     they are already."""
 
     def within(*args: Any) -> R:
-        if _here.flushes:
+        if _thread_state.flushes:
             return call(*args)
-        with flushed():
+        with denormals_flushed():
             return call(*args)
 
     return within

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnxruntime
 
-AS_REQUESTED = 1
+EXTEND_AS_REQUESTED = 1
 """How an arena grows: by what is asked for (`kSameAsRequested`)."""
-REPLACED_FROM = (1, 24)
+MIN_ONNXRUNTIME_VERSION = (1, 24)
 """The onnxruntime from which on an arena can take another one's place; 1.22 has one for all."""
 
 
@@ -33,25 +33,27 @@ REPLACED_FROM = (1, 24)
 def own_arena(runtime: Any, options: onnxruntime.SessionOptions) -> Iterator[None]:
     """What a session that is made meanwhile with these options takes memory from, where onnxruntime lets sessions have
     arenas of their own. Nobody else is to make one meanwhile."""
-    if _version(runtime) < REPLACED_FROM or not _registered(runtime):
+    if _version(runtime) < MIN_ONNXRUNTIME_VERSION or not _register_arena(runtime):
         yield
         return
     options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         yield
     finally:
-        _registered(runtime)
+        _register_arena(runtime)
 
 
 def _version(runtime: Any) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", runtime.__version__)[:2])
 
 
-def _registered(runtime: Any) -> bool:
+def _register_arena(runtime: Any) -> bool:
     """Whether sessions that are made from now on can have a new arena."""
     place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     try:
-        runtime.create_and_register_allocator(place, runtime.OrtArenaCfg({"arena_extend_strategy": AS_REQUESTED}))
+        runtime.create_and_register_allocator(
+            place, runtime.OrtArenaCfg({"arena_extend_strategy": EXTEND_AS_REQUESTED})
+        )
     except RuntimeError:
         return False
     return True

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.types import Dim, Size, TensorType
 from .cpu_count import thread_count
-from .session import element_type
+from .session import numpy_dtype
 
 if TYPE_CHECKING:
     from ..ir import Graph, Parameter, Random, State
@@ -28,7 +28,7 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def initial_weights(graph: Graph, seed: int, given: Mapping[str, np.ndarray] = {}) -> dict[str, np.ndarray]:
+def draw_initial_weights(graph: Graph, seed: int, overrides: Mapping[str, np.ndarray] = {}) -> dict[str, np.ndarray]:
     """The initial value of every parameter and state, or a copy of what is given for it. What the data decide the size
     of is empty.
 
@@ -37,24 +37,26 @@ def initial_weights(graph: Graph, seed: int, given: Mapping[str, np.ndarray] = {
     variables: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
 
     def value(name: str) -> np.ndarray:
-        return np.array(given[name]) if name in given else _initial(variables[name], name, seed)
+        return np.array(overrides[name]) if name in overrides else _draw_initial(variables[name], name, seed)
 
     with ThreadPoolExecutor(thread_count()) as threads:  # NumPy draws without holding up others
-        large = {name: threads.submit(value, name) for name, variable in variables.items() if _is_large(variable)}
+        large = {
+            name: threads.submit(value, name) for name, variable in variables.items() if _is_worth_a_thread(variable)
+        }
         return {name: large[name].result() if name in large else value(name) for name in variables}
 
 
-def _is_large(variable: Parameter | State) -> bool:
+def _is_worth_a_thread(variable: Parameter | State) -> bool:
     """Whether to draw it takes longer than to hand it to a thread."""
     return isinstance(variable.type.elements, int) and variable.type.elements > 1 << 14
 
 
-def _initial(variable: Parameter | State, name: str, seed: int) -> np.ndarray:
+def _draw_initial(variable: Parameter | State, name: str, seed: int) -> np.ndarray:
     own = getattr(variable.initializer, "seed", None)
     rng = generator(seed, "weights", name) if own is None else generator(own, "weights")
     shape = tuple(size if isinstance(size, int) else 0 for size in variable.shape)
     values = variable.initializer.sample(shape, rng)
-    values = np.asarray(values, element_type(variable.dtype))
+    values = np.asarray(values, numpy_dtype(variable.dtype))
     return values if values.shape == shape and values.flags.c_contiguous else np.array(np.broadcast_to(values, shape))
 
 
@@ -78,7 +80,7 @@ def draw(random: Random, rng: np.random.Generator, sizes: Mapping[str, int]) -> 
 
     A mask's probability is rounded to 1/65536: sixteen bits a value take half the time of thirty-two.
     """
-    shape = tuple(size_of(size, sizes) for size in random.shape)
+    shape = tuple(evaluate_size(size, sizes) for size in random.shape)
     scale = np.float32(random.scale)
     if random.kind == "mask":
         return _mask(shape, random.keep, scale, rng)
@@ -98,7 +100,7 @@ def _mask(shape: tuple[int, ...], keep: float, scale: np.float32, rng: np.random
     return mask.reshape(shape)
 
 
-def batch_sizes(types: Mapping[str, TensorType], feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+def symbol_sizes(types: Mapping[str, TensorType], feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
     """What the symbols of the inputs' types stand for in these feeds."""
     sizes: dict[str, int] = {}
     for name, type in types.items():
@@ -108,37 +110,39 @@ def batch_sizes(types: Mapping[str, TensorType], feeds: Mapping[str, np.ndarray]
     return sizes
 
 
-def size_of(size: Dim, sizes: Mapping[str, int]) -> int:
+def evaluate_size(size: Dim, sizes: Mapping[str, int]) -> int:
     """A size as a number. Symbols that are formulas, such as `time//2`, are computed."""
     if isinstance(size, int):
         return size
-    return size.offset + sum(factor * _symbol(symbol, sizes) for symbol, factor in size.terms)
+    return size.offset + sum(factor * _evaluate_symbol(symbol, sizes) for symbol, factor in size.terms)
 
 
-def _symbol(symbol: str, sizes: Mapping[str, int]) -> int:
+def _evaluate_symbol(symbol: str, sizes: Mapping[str, int]) -> int:
     if symbol in sizes:
         return sizes[symbol]
     try:
-        return _computed(ast.parse(symbol, mode="eval").body, sizes)
+        return _evaluate_expression(ast.parse(symbol, mode="eval").body, sizes)
     except (SyntaxError, KeyError) as error:
         raise ValueError(f"the size {symbol!r} cannot be told from the inputs") from error
 
 
-def _computed(node: ast.AST, sizes: Mapping[str, int]) -> int:
+def _evaluate_expression(node: ast.AST, sizes: Mapping[str, int]) -> int:
     if isinstance(node, ast.Constant) and isinstance(node.value, int):
         return node.value
     if isinstance(node, ast.Name):
         return sizes[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_computed(node.operand, sizes)
-    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-        return _ARITHMETIC[type(node.op)](_computed(node.left, sizes), _computed(node.right, sizes))
+        return -_evaluate_expression(node.operand, sizes)
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        return _OPERATORS[type(node.op)](
+            _evaluate_expression(node.left, sizes), _evaluate_expression(node.right, sizes)
+        )
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "min":
-        return min(_computed(argument, sizes) for argument in node.args)
+        return min(_evaluate_expression(argument, sizes) for argument in node.args)
     raise KeyError(ast.dump(node))
 
 
-_ARITHMETIC: dict[type[ast.operator], Callable[[int, int], int]] = {
+_OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,

@@ -12,11 +12,11 @@ from typing import IO
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import reason, sweep, write_atomically
-from ..interop.safetensors_file import weights_bytes
+from ..core.files import error_reason, remove_temporary_files, write_atomically
+from ..interop.safetensors_file import safetensors_bytes
 from .trainer import Trainer
 
-ABOUT, SPEC, WEIGHTS, MODEL, FIGURES, CHECKPOINTS = (
+RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FOLDER = (
     "run.json",
     "spec.json",
     "weights.safetensors",
@@ -24,7 +24,7 @@ ABOUT, SPEC, WEIGHTS, MODEL, FIGURES, CHECKPOINTS = (
     "metrics.jsonl",
     "checkpoints",
 )
-KEPT = 2
+MAX_CHECKPOINTS = 2
 """Checkpoints that are kept: the newest may turn out to be damaged."""
 
 
@@ -43,15 +43,15 @@ class RunFolder:
             self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / ".lock", "ab")
         except OSError as error:
-            raise UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {reason(error)}") from error
+            raise UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}") from error
         try:
-            _hold(self._lock)
+            _lock_file(self._lock)
         except OSError as error:
             self._lock.close()
             help = "wait for its end, or name another folder"
             raise UsageError("run-locked", f"another process is training in {str(self.path)!r}", help) from error
-        sweep(self.path)
-        sweep(self.checkpoint_folder)
+        remove_temporary_files(self.path)
+        remove_temporary_files(self.checkpoint_folder)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -61,32 +61,32 @@ class RunFolder:
 
     @property
     def checkpoint_folder(self) -> Path:
-        return self.path / CHECKPOINTS
+        return self.path / CHECKPOINT_FOLDER
 
     def write_spec(self, text: str) -> None:
-        write_atomically(self.path / SPEC, text.encode())
+        write_atomically(self.path / SPEC_FILE, text.encode())
 
     def write_model(self, model: bytes) -> None:
-        write_atomically(self.path / MODEL, model)
+        write_atomically(self.path / MODEL_FILE, model)
 
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        write_atomically(self.path / WEIGHTS, weights_bytes(weights))
+        write_atomically(self.path / WEIGHTS_FILE, safetensors_bytes(weights))
 
-    def start_figures(self, epochs: int = 0) -> None:
+    def truncate_metrics(self, epochs: int = 0) -> None:
         """Keep the lines of the first epochs, which a run that goes on has behind it, and no others."""
-        path = self.path / FIGURES
+        path = self.path / METRICS_FILE
         lines = path.read_bytes().splitlines(keepends=True)[:epochs] if path.exists() else []
         write_atomically(path, b"".join(line for line in lines if line.endswith(b"\n")))
 
-    def add_figures(self, epoch: int, figures: Mapping[str, float]) -> None:
+    def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
         """One line for an epoch; what is no number is null."""
         told = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
         try:
-            with open(self.path / FIGURES, "a", encoding="utf-8") as file:
+            with open(self.path / METRICS_FILE, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"epoch": epoch, **told}) + "\n")
         except OSError as error:
             raise UsageError(
-                "unwritable-file", f"cannot write {str(self.path / FIGURES)!r}: {reason(error)}"
+                "unwritable-file", f"cannot write {str(self.path / METRICS_FILE)!r}: {error_reason(error)}"
             ) from error
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
@@ -95,17 +95,17 @@ class RunFolder:
         """From the newest to the oldest."""
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
-    def begin(self, trainer: Trainer) -> None:
+    def start_run(self, trainer: Trainer) -> None:
         """Write the first checkpoint, then remove all that an earlier run left."""
         first = self._write_checkpoint(trainer)
         earlier = [path for path in self.checkpoints() if path != first]
-        for old in [*earlier, self.path / MODEL, self.path / WEIGHTS, self.path / FIGURES]:
+        for old in [*earlier, self.path / MODEL_FILE, self.path / WEIGHTS_FILE, self.path / METRICS_FILE]:
             old.unlink(missing_ok=True)
 
-    def save(self, trainer: Trainer) -> Path:
-        """Write a checkpoint, then remove those beyond the newest `KEPT`."""
+    def save_checkpoint(self, trainer: Trainer) -> Path:
+        """Write a checkpoint, then remove those beyond the newest `MAX_CHECKPOINTS`."""
         path = self._write_checkpoint(trainer)
-        for old in self.checkpoints()[KEPT:]:
+        for old in self.checkpoints()[MAX_CHECKPOINTS:]:
             old.unlink(missing_ok=True)
         return path
 
@@ -114,7 +114,7 @@ class RunFolder:
         trainer.save_checkpoint(path)
         return path
 
-    def resume(self, trainer: Trainer) -> tuple[Path | None, list[Diagnostic]]:
+    def load_newest_checkpoint(self, trainer: Trainer) -> tuple[Path | None, list[Diagnostic]]:
         """Load the newest sound checkpoint; it and warnings about damaged ones. None where there is none at all.
 
         Raises CompileError where all are damaged (nothing is deleted), or where the newest sound one does not fit.
@@ -122,7 +122,7 @@ class RunFolder:
         damaged: list[Diagnostic] = []
         for path in self.checkpoints():
             try:
-                return path, [*(_warning(fault) for fault in damaged), *trainer.load_checkpoint(path)]
+                return path, [*(_damage_warning(fault) for fault in damaged), *trainer.load_checkpoint(path)]
             except CompileError as error:
                 if error.diagnostics[0].code != "bad-checkpoint":
                     raise
@@ -132,11 +132,11 @@ class RunFolder:
         return None, []
 
 
-def _warning(fault: Diagnostic) -> Diagnostic:
+def _damage_warning(fault: Diagnostic) -> Diagnostic:
     return Diagnostic("bad-checkpoint", f"{fault.message}; an older one is taken", file=fault.file, severity="warning")
 
 
-def _hold(file: IO[bytes]) -> None:
+def _lock_file(file: IO[bytes]) -> None:
     """Lock an open file, or raise OSError at once."""
     if os.name == "nt":
         import msvcrt

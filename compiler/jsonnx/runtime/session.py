@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
-from ..core.files import open_file, reason
+from ..core.files import error_reason, open_file
 from ..core.types import Dim, Size, TensorType
 from .data_errors import FeedError
-from .providers import Provider, create_session, resolve
+from .providers import Provider, create_session, resolve_provider
 
 if TYPE_CHECKING:
     import onnx
 
 _DTYPES = {"float": "float32", "double": "float64"}
-_SAFE = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
+_CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
 """Kinds of elements that may be fed to each kind; whether the values fit is looked at besides."""
 
 
@@ -33,10 +33,10 @@ class Session:
     def __init__(
         self, model: str | os.PathLike[str] | bytes | onnx.ModelProto, provider: str = "cpu", threads: int | None = None
     ) -> None:
-        self.provider: Provider = resolve(provider)
+        self.provider: Provider = resolve_provider(provider)
         self._session = create_session(_model_bytes(model), self.provider, threads)
-        self.inputs: dict[str, TensorType] = {value.name: _type(value) for value in self._session.get_inputs()}
-        self.outputs: dict[str, TensorType] = {value.name: _type(value) for value in self._session.get_outputs()}
+        self.inputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_inputs()}
+        self.outputs: dict[str, TensorType] = {value.name: _tensor_type(value) for value in self._session.get_outputs()}
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
@@ -44,7 +44,7 @@ class Session:
 
         Raises FeedError where they do not fit.
         """
-        checked = checked_feeds(feeds, self.inputs)
+        checked = validate_feeds(feeds, self.inputs)
         try:
             results = self._session.run(list(self.outputs), checked)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
@@ -52,7 +52,7 @@ class Session:
         return dict(zip(self.outputs, results, strict=True))
 
 
-def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The outputs of several batches as those of one. Raises FeedError where their samples differ in size."""
     whole = {}
     for name in parts[0]:
@@ -90,10 +90,10 @@ def _model_bytes(model: Any) -> bytes:
         try:
             return file.read()
         except OSError as error:
-            raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {reason(error)}") from error
+            raise UsageError("unreadable-file", f"cannot read {os.fspath(model)!r}: {error_reason(error)}") from error
 
 
-def _type(value: Any) -> TensorType:
+def _tensor_type(value: Any) -> TensorType:
     """The type of an input or output; a size without a name is called after the tensor and the axis."""
     text = value.type
     if not text.startswith("tensor("):
@@ -103,12 +103,12 @@ def _type(value: Any) -> TensorType:
     return TensorType(_DTYPES.get(dtype, dtype), tuple(s if isinstance(s, int) else Size.named(s) for s in sizes))
 
 
-def checked_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
+def validate_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
     """The arrays as the model wants them. Raises FeedError with everything that is wrong."""
     faults: list[str] = []
     if not isinstance(feeds, Mapping):
         if len(inputs) != 1:
-            raise _error([f"the model has {len(inputs)} inputs, give a dict of arrays: {', '.join(inputs)}"])
+            raise _feed_error([f"the model has {len(inputs)} inputs, give a dict of arrays: {', '.join(inputs)}"])
         feeds = {next(iter(inputs)): feeds}
     for name in feeds:
         if name not in inputs:
@@ -122,35 +122,35 @@ def checked_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorTyp
             faults.append(f"input {name!r} is missing")
             continue
         try:
-            checked[name] = _fed(feeds[name], type)
-            _agree(name, checked[name].shape, type, sizes)
+            checked[name] = _as_input(feeds[name], type)
+            _check_shape(name, checked[name].shape, type, sizes)
         except ValueError as error:
             faults.append(f"input {name!r} {error}")
     if faults:
-        raise _error(faults)
+        raise _feed_error(faults)
     return checked
 
 
-def _error(messages: list[str]) -> FeedError:
+def _feed_error(messages: list[str]) -> FeedError:
     return FeedError(Diagnostic("bad-feed", message) for message in messages)
 
 
-def _fed(value: Any, type: TensorType) -> np.ndarray:
+def _as_input(value: Any, type: TensorType) -> np.ndarray:
     """The array in the input's element type; ValueError with the end of a sentence."""
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError("is ragged: its parts have different lengths") from None
-    wanted = element_type(type.dtype)
+    wanted = numpy_dtype(type.dtype)
     if array.dtype != wanted:
-        array = cast(array, wanted)
+        array = safe_cast(array, wanted)
     if array.ndim != type.rank:
         hint = "; a single sample needs a batch axis: x[None]" if array.ndim == type.rank - 1 else ""
         raise ValueError(f"has shape {list(array.shape)}, rank {array.ndim}; the model wants {type}{hint}")
     return np.ascontiguousarray(array) if array.ndim else array
 
 
-def _agree(name: str, shape: tuple[int, ...], type: TensorType, sizes: dict[Dim, tuple[str, int]]) -> None:
+def _check_shape(name: str, shape: tuple[int, ...], type: TensorType, sizes: dict[Dim, tuple[str, int]]) -> None:
     """Fixed sizes are met, and a symbol means the same number everywhere."""
     for axis, (given, wanted) in enumerate(zip(shape, type.shape, strict=True)):
         if isinstance(wanted, int):
@@ -164,25 +164,25 @@ def _agree(name: str, shape: tuple[int, ...], type: TensorType, sizes: dict[Dim,
                 raise ValueError(f"has {wanted} = {given} on axis {axis}, but {other!r} has {wanted} = {size}")
 
 
-def element_type(name: str) -> np.dtype[Any]:
+def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's element type for ONNX' name."""
     return np.dtype(object if name == "string" else name)
 
 
-def cast(array: np.ndarray, wanted: np.dtype[Any]) -> np.ndarray:
+def safe_cast(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """The array in another element type, no value changed beyond rounding. ValueError where that cannot be."""
-    if wanted.kind == "O":
+    if dtype.kind == "O":
         if array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(item, str) for item in array.flat)):
             return array.astype(object)
         raise ValueError(f"has {array.dtype} elements, the model wants strings")
-    if array.dtype.kind not in _SAFE.get(wanted.kind, ""):
-        raise ValueError(f"has {array.dtype} elements, the model wants {wanted}")
-    if wanted.kind in "iu" and array.size and not within(array, wanted):
-        raise ValueError(f"has values beyond the range of {wanted}")
-    return array.astype(wanted)
+    if array.dtype.kind not in _CASTABLE_KINDS.get(dtype.kind, ""):
+        raise ValueError(f"has {array.dtype} elements, the model wants {dtype}")
+    if dtype.kind in "iu" and array.size and not fits_integer_range(array, dtype):
+        raise ValueError(f"has values beyond the range of {dtype}")
+    return array.astype(dtype)
 
 
-def within(array: np.ndarray, wanted: np.dtype[Any]) -> bool:
+def fits_integer_range(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
     """Whether all integers of an array can be represented in an integer type."""
-    bounds = np.iinfo(wanted)
+    bounds = np.iinfo(dtype)
     return bool(int(array.min()) >= bounds.min and int(array.max()) <= bounds.max)

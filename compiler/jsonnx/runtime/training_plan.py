@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..core.diagnostics import Locate
+from ..core.diagnostics import Locator
 from ..core.types import TensorType
-from ..training.reserved_names import SLOTS, STATISTICS
+from ..training.reserved_names import METRIC_PREFIX, SLOT_PREFIX
 from ..training.section import Training
-from .validate_arrays import Limit, Wanted
+from .validate_arrays import DataSpec, IndexRange
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from ..training.metrics import Metric
 
 
-EXAMINED = "examined"
+ADAPT_INPUT = "examined"
 """The output of a lesson's graph."""
 
 
-class Augmenting(Protocol):
+class AugmentationLayer(Protocol):
     """A layer that changes images before they are fed; see `layers.image.geometric_augmentation`."""
 
-    mixes: ClassVar[bool]
+    mixes_targets: ClassVar[bool]
 
     @property
     def seed(self) -> int | None: ...
     def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]: ...
-    def labels(self, targets: np.ndarray, **drawn: Any) -> np.ndarray: ...
+    def transform_labels(self, targets: np.ndarray, **drawn: Any) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
-class Augmented:
+class AugmentedInput:
     """An input of the training graph that a layer makes of other images before every step."""
 
     name: str
-    layer: Augmenting
+    layer: AugmentationLayer
     source: str
     """Which images: the name of a fed value, or of the result of `graph`."""
     graph: Graph | None = None
@@ -49,29 +49,29 @@ class Augmented:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class AdaptTask:
     """A layer's name, what it learns of arrays (states by their names within the layer), and the graph of these."""
 
     layer: str
-    learn: Callable[[list[np.ndarray]], dict[str, np.ndarray]]
+    adapt: Callable[[list[np.ndarray]], dict[str, np.ndarray]]
     graph: Graph
 
 
 @dataclass(frozen=True, eq=False)
-class SharedStep:
+class ShardedGraphs:
     """A step in two graphs: what a share of a batch gives, and what renews the variables by what all shares gave.
 
-    `share` takes samples, their targets and how large a share of the batch they are, and gives losses, statistics and
-    gradients, of which `rest` takes `+0/NAME`, `+1/NAME` and so on, and the rate; it gives and renews what a step does.
+    `shard` takes samples, their targets and how large a share of the batch they are, and gives losses, statistics and
+    gradients, of which `combiner` takes `+0/NAME`, `+1/NAME` and so on, and the rate; it gives and renews what a step does.
     """
 
-    count: int
-    share: Graph
-    rest: Graph
+    shard_count: int
+    shard: Graph
+    combiner: Graph
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TrainingPlan:
     """Three graphs over the same variables, and what goes in and comes out.
 
     `train` takes a batch, targets and `learning_rate`, gives `loss`, `metrics/NAME` (sums) and, with several outputs,
@@ -86,22 +86,22 @@ class Plan:
     targets: Mapping[str, TensorType]
     metrics: Mapping[str, Metric]
     training: Training
-    augmented: tuple[Augmented, ...] = ()
+    augmented_inputs: tuple[AugmentedInput, ...] = ()
     """Further inputs of `train`, in an order in which they can be made."""
     seed: int = 0
     learning_rate: Callable[[int], float] | None = None
     """The rate at a step, counted from 0; None for the optimizer's constant one."""
-    limits: Mapping[str, int] = field(default_factory=dict)
+    index_sizes: Mapping[str, int] = field(default_factory=dict)
     """Inputs that are indexes: how many values each may take."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of classes by output."""
     file: str | None = None
     """The spec's file; data files lie beneath its folder."""
-    locate: Locate | None = None
+    locate: Locator | None = None
     """Where in the spec a value stands."""
-    lessons: tuple[Lesson, ...] = ()
+    adapt_tasks: tuple[AdaptTask, ...] = ()
     """What layers learn from the data before the first step."""
-    shared: Callable[[int], SharedStep] | None = None
+    make_shards: Callable[[int], ShardedGraphs] | None = None
     """The step for so many shares of a batch; None where samples do not stand apart."""
     fingerprint: str = ""
     """Stands for all of the spec that a checkpoint depends on."""
@@ -115,27 +115,27 @@ class Plan:
         return self.training.optimizer.learning_rate if self.learning_rate is None else self.learning_rate(step)
 
     @cached_property
-    def scalars(self) -> tuple[str, ...]:
+    def loss_names(self) -> tuple[str, ...]:
         """The losses that are reported: the whole, and each output's where there are several."""
         parts = (f"{output}_loss" for output in self.outputs) if len(self.outputs) > 1 else ()
         return ("loss", *(name for name in parts if name in self.train.outputs))
 
     @cached_property
-    def fetched(self) -> tuple[str, ...]:
+    def fetched_names(self) -> tuple[str, ...]:
         """What a step is asked for."""
-        return (*self.scalars, *(f"{STATISTICS}{name}" for name in self.metrics))
+        return (*self.loss_names, *(f"{METRIC_PREFIX}{name}" for name in self.metrics))
 
     @cached_property
-    def wanted(self) -> Wanted:
+    def data_spec(self) -> DataSpec:
         """What data must look like."""
-        limits = {name: Limit(count) for name, count in self.limits.items()}
+        limits = {name: IndexRange(count) for name, count in self.index_sizes.items()}
         for output, target in self.targets.items():
             classes = self.outputs[output].shape[-1]
             if "int" in target.dtype and target.rank == self.outputs[output].rank - 1 and isinstance(classes, int):
-                limits[output] = Limit(classes, self._ignored(output))
-        return Wanted(self.inputs, self.targets, limits, self.labels)
+                limits[output] = IndexRange(classes, self._ignored_class(output))
+        return DataSpec(self.inputs, self.targets, limits, self.labels)
 
-    def _ignored(self, output: str) -> int | None:
+    def _ignored_class(self, output: str) -> int | None:
         loss = self.training.loss
         ignored = getattr(loss.get(output) if isinstance(loss, dict) else loss, "ignore_class", None)
         return None if ignored is None else int(ignored)
@@ -146,7 +146,7 @@ class Plan:
 
         Layers come in the order in which the network uses them.
         """
-        states = [name for name in self.train.states if not name.startswith(SLOTS)]
+        states = [name for name in self.train.states if not name.startswith(SLOT_PREFIX)]
         known = [*self.train.parameters, *states]
         layers: dict[str, int] = {}
         for node in self.predict.nodes:

@@ -10,10 +10,10 @@ from math import prod
 from typing import Any
 
 _PREFIX = "ep.webgpuexecutionprovider."
-LAYOUT = "NCHW"
+PREFERRED_LAYOUT = "NCHW"
 """In NHWC, which it prefers, it convolves wrongly: with 6 or 9 channels in and a multiple of 4 out, in groups of 5 or 9
 out, and more."""
-BOUND = 8
+MAX_BOUND_TENSORS = 8
 """Tensors that a shader may bind on every GPU."""
 
 Shape = tuple[int | None, ...]
@@ -23,12 +23,12 @@ Shapes = Mapping[str, Shape]
 
 def session_entries(model: bytes) -> dict[str, str]:
     """What a session is told: the layout, and the nodes that stay on the CPU."""
-    entries = {f"{_PREFIX}preferredLayout": LAYOUT}
-    names = unsuited(model)
+    entries = {f"{_PREFIX}preferredLayout": PREFERRED_LAYOUT}
+    names = cpu_only_nodes(model)
     return entries | ({f"{_PREFIX}forceCpuNodeNames": "\n".join(names)} if names else {})
 
 
-def unsuited(model: bytes) -> list[str]:
+def cpu_only_nodes(model: bytes) -> list[str]:
     """The names of nodes that WebGPU must not be given."""
     import onnx
 
@@ -42,20 +42,24 @@ def unsuited(model: bytes) -> list[str]:
         if tensor.HasField("shape"):
             sizes = (size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim)
             shapes[value.name] = tuple(sizes)
-    return [node.name for node in _nodes(graph) if node.name and node.op_type in _TESTS and _fails(node, shapes)]
+    return [
+        node.name
+        for node in _all_nodes(graph)
+        if node.name and node.op_type in _EXCLUSIONS and _is_miscomputed(node, shapes)
+    ]
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
+def _all_nodes(graph: Any) -> Iterator[Any]:
     """The graph's nodes and those of the bodies of its loops."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                yield from _nodes(attribute.g)
+                yield from _all_nodes(attribute.g)
 
 
-def _fails(node: Any, shapes: Shapes) -> bool:
-    return _TESTS[node.op_type](node, shapes)
+def _is_miscomputed(node: Any, shapes: Shapes) -> bool:
+    return _EXCLUSIONS[node.op_type](node, shapes)
 
 
 def _attributes(node: Any) -> dict[str, Any]:
@@ -92,7 +96,7 @@ def _lstm(node: Any, shapes: Shapes) -> bool:
 
 def _split(node: Any, shapes: Shapes) -> bool:
     """More results than can be bound."""
-    return len(node.output) >= BOUND
+    return len(node.output) >= MAX_BOUND_TENSORS
 
 
 def _elementwise(node: Any, shapes: Shapes) -> bool:
@@ -105,7 +109,7 @@ def _elementwise(node: Any, shapes: Shapes) -> bool:
     return repeated and prod(sizes) % 4 == 0 and sizes[-1] % 4 != 0
 
 
-_TESTS = {
+_EXCLUSIONS = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "LSTM": _lstm,

@@ -9,56 +9,58 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..core.diagnostics import CompileError, Diagnostic, UsageError, listed, suggestion
-from ..core.files import open_file, reason
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
+from ..core.files import error_reason, open_file
 from ..core.types import Size, TensorType, shape_text
-from ..interop.string_arrays import as_strings
-from .data_errors import Faults
+from ..interop.string_arrays import bytes_to_strings
+from .data_errors import FaultCollector
 from .data_files import read_table
-from .session import element_type
+from .session import numpy_dtype
 
-_ANY = TensorType("float32", ())
+_ANY_TYPE = TensorType("float32", ())
 
 
-def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_weight_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Arrays by name, of a .safetensors or .npz file.
 
     Raises UsageError for a file that cannot be read, CompileError for one that is damaged or has no numbers in it.
     """
     with open_file(path) as file:
-        return weights_in(file, os.fspath(path))
+        return read_open_weight_file(file, os.fspath(path))
 
 
-def weights_in(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
+def read_open_weight_file(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
     """The same of an open file of that name."""
-    faults = Faults(name)
+    faults = FaultCollector(name)
     try:
-        arrays = _archived(file, name, faults) if name.lower().endswith(".npz") else _tensors(file.read(), faults)
+        arrays = (
+            _read_npz(file, name, faults) if name.lower().endswith(".npz") else _read_safetensors(file.read(), faults)
+        )
     except OSError as error:
-        raise UsageError("unreadable-file", f"cannot read {name!r}: {reason(error)}") from error
+        raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from error
     if faults:
-        raise CompileError(faults.found)
+        raise CompileError(faults.diagnostics)
     check_finite(arrays, name)
     return arrays
 
 
 def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
     """CompileError where an array of a file holds NaN or infinity."""
-    faults = Faults(file)
+    faults = FaultCollector(file)
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             faults.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
     if faults:
-        raise CompileError(faults.found)
+        raise CompileError(faults.diagnostics)
 
 
-def _archived(file: Any, name: str, faults: Faults) -> dict[str, np.ndarray]:
+def _read_npz(file: Any, name: str, faults: FaultCollector) -> dict[str, np.ndarray]:
     table = read_table(file, name, faults)
-    found = {key: table.column(key, _ANY, (), faults) for key in table.names} if table else {}
+    found = {key: table.column(key, _ANY_TYPE, (), faults) for key in table.names} if table else {}
     return {key: array for key, array in found.items() if array is not None}
 
 
-def _tensors(data: bytes, faults: Faults) -> dict[str, np.ndarray]:
+def _read_safetensors(data: bytes, faults: FaultCollector) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -70,13 +72,13 @@ def _tensors(data: bytes, faults: Faults) -> dict[str, np.ndarray]:
         return {}
 
 
-def layer_of(weight: str) -> str:
+def layer_of_weight(weight: str) -> str:
     """The layer that a weight's name begins with: `dense` of `dense/kernel`."""
     return weight.partition("/")[0]
 
 
 @dataclass(frozen=True)
-class Given:
+class FileWeights:
     """Weights out of a file by our names, and what else there was in it."""
 
     arrays: Mapping[str, np.ndarray]
@@ -87,7 +89,7 @@ class Given:
     notices: tuple[Diagnostic, ...] = ()
     """What a user should know of what was taken: warnings."""
 
-    def behind(self, prefix: str) -> Given:
+    def with_prefix(self, prefix: str) -> FileWeights:
         """The same for a network that calls all of its layers so, with something before their names."""
         arrays = {f"{prefix}{name}": array for name, array in self.arrays.items()}
         return replace(self, arrays=arrays, unfit={f"{prefix}{name}": why for name, why in self.unfit.items()})
@@ -116,60 +118,64 @@ class WeightsReport:
         """Whether every weight is taken, and nothing was given besides."""
         return not (self.missing or self.unfit or self.extra)
 
-    def near(self, name: str) -> str | None:
+    def suggest(self, name: str) -> str | None:
         """What else a missing weight may be called, or an extra one may have been meant to be."""
         return suggestion(name, self.extra if name in self.wanted else self.wanted)
 
-    def faults(self, *, strict: bool = True) -> list[Diagnostic]:
+    def diagnostics(self, *, strict: bool = True) -> list[Diagnostic]:
         """Everything that is wrong with what was given; unless `strict`, some may be missing."""
-        faults = Faults()
+        faults = FaultCollector()
         for name in self.extra:
-            help = self.near(name) or f"there are {listed(self.wanted)}"
+            help = self.suggest(name) or f"there are {quoted_or_list(self.wanted)}"
             faults.add("weights-mismatch", f"there is no weight {name!r}", help=help)
         for name in self.wanted:
             if name in self.unfit:
                 faults.add("weights-mismatch", f"the weight {name!r} {self.unfit[name]}")
             elif strict and name in self.missing:
                 faults.add("weights-mismatch", f"the weight {name!r} is missing")
-        return faults.found
+        return faults.diagnostics
 
 
-def matched(given: Mapping[str, Any], wanted: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], WeightsReport]:
+def match_weights(
+    weights: Mapping[str, Any], expected: Mapping[str, TensorType]
+) -> tuple[dict[str, np.ndarray], WeightsReport]:
     """The given weights that a network wants, in its order and element types, and what became of all of them.
 
     Raises TypeError for what is no mapping.
     """
-    if not isinstance(given, Mapping):
-        raise TypeError(f"weights are a dict of arrays by name, got {type(given).__name__}")
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"weights are a dict of arrays by name, got {type(weights).__name__}")
     arrays: dict[str, np.ndarray] = {}
     unfit: dict[str, str] = {}
-    for name in wanted.keys() & given.keys():
+    for name in expected.keys() & weights.keys():
         try:
-            arrays[name] = _fitted(given[name], wanted[name])
+            arrays[name] = _cast_weight(weights[name], expected[name])
         except ValueError as error:
             unfit[name] = str(error)
-    arrays = {name: arrays[name] for name in wanted if name in arrays}
+    arrays = {name: arrays[name] for name in expected if name in arrays}
     return arrays, WeightsReport(
         taken=tuple(arrays),
-        missing=tuple(name for name in wanted if name not in given),
-        unfit={name: unfit[name] for name in wanted if name in unfit},
-        extra=tuple(name for name in given if name not in wanted),
-        wanted=wanted,
-        given={name: _shape(value) for name, value in given.items()},
+        missing=tuple(name for name in expected if name not in weights),
+        unfit={name: unfit[name] for name in expected if name in unfit},
+        extra=tuple(name for name in weights if name not in expected),
+        wanted=expected,
+        given={name: _shape(value) for name, value in weights.items()},
     )
 
 
-def matched_file(given: Given, wanted: Mapping[str, TensorType]) -> tuple[dict[str, np.ndarray], WeightsReport]:
+def match_file_weights(
+    file_weights: FileWeights, expected: Mapping[str, TensorType]
+) -> tuple[dict[str, np.ndarray], WeightsReport]:
     """The same for what a file gives."""
-    arrays, report = matched(given.arrays, wanted)
-    unfit = {**report.unfit, **given.unfit}
+    arrays, report = match_weights(file_weights.arrays, expected)
+    unfit = {**report.unfit, **file_weights.unfit}
     return arrays, replace(
         report,
         missing=tuple(name for name in report.missing if name not in unfit),
-        unfit={name: unfit[name] for name in wanted if name in unfit},
-        extra=(*report.extra, *given.extra),
-        given={**report.given, **given.extra},
-        notices=given.notices,
+        unfit={name: unfit[name] for name in expected if name in unfit},
+        extra=(*report.extra, *file_weights.extra),
+        given={**report.given, **file_weights.extra},
+        notices=file_weights.notices,
     )
 
 
@@ -180,47 +186,47 @@ def _shape(value: Any) -> tuple[int, ...]:
         return ()
 
 
-def fitting(
-    given: Mapping[str, Any], types: Mapping[str, TensorType], *, strict: bool = True
+def validate_weights(
+    weights: Mapping[str, Any], expected: Mapping[str, TensorType], *, strict: bool = True
 ) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
     """The given weights as a network wants them, in its order, and everything that is wrong with them.
 
     Unless `strict`, some may be missing. Raises TypeError for what is no mapping.
     """
-    arrays, report = matched(given, types)
-    return arrays, report.faults(strict=strict)
+    arrays, report = match_weights(weights, expected)
+    return arrays, report.diagnostics(strict=strict)
 
 
-def _fitted(value: Any, wanted: TensorType) -> np.ndarray:
+def _cast_weight(value: Any, expected: TensorType) -> np.ndarray:
     """The array in the wanted element type. ValueError with the end of a sentence."""
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError("is ragged: its parts have different lengths") from None
-    if wanted.dtype == "string":
-        array = _strings(array)
-    if not _has_shape(array, wanted):
-        raise ValueError(f"has shape {list(array.shape)}, the network wants {shape_text(wanted.shape)}")
-    if wanted.dtype == "string":
+    if expected.dtype == "string":
+        array = _decode_strings(array)
+    if not _matches_shape(array, expected):
+        raise ValueError(f"has shape {list(array.shape)}, the network wants {shape_text(expected.shape)}")
+    if expected.dtype == "string":
         return array
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"has {array.dtype} elements, the network wants {wanted.dtype}")
+        raise ValueError(f"has {array.dtype} elements, the network wants {expected.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(element_type(wanted.dtype))
+        cast = array.astype(numpy_dtype(expected.dtype))
     if cast.dtype.kind == "f" and (np.isfinite(array) & ~np.isfinite(cast)).any():
-        raise ValueError(f"has values too large for {wanted.dtype}")
+        raise ValueError(f"has values too large for {expected.dtype}")
     return cast
 
 
-def _has_shape(array: np.ndarray, wanted: TensorType) -> bool:
+def _matches_shape(array: np.ndarray, expected: TensorType) -> bool:
     """Whether an array has the wanted shape; a size that the data decide may be any."""
-    sizes = zip(array.shape, wanted.shape, strict=False)
-    return array.ndim == wanted.rank and all(isinstance(size, Size) or given == size for given, size in sizes)
+    sizes = zip(array.shape, expected.shape, strict=False)
+    return array.ndim == expected.rank and all(isinstance(size, Size) or given == size for given, size in sizes)
 
 
-def _strings(array: np.ndarray) -> np.ndarray:
+def _decode_strings(array: np.ndarray) -> np.ndarray:
     """Strings, also where they come as the bytes that files have; no token twice."""
-    strings = as_strings(array) if array.dtype == np.uint8 and array.ndim == 1 else array
+    strings = bytes_to_strings(array) if array.dtype == np.uint8 and array.ndim == 1 else array
     if strings.dtype.kind not in "UO" or not all(isinstance(item, str) for item in strings.flat):
         raise ValueError(f"has {array.dtype} elements, the network wants strings")
     if len(set(strings.flat)) < strings.size:

@@ -15,15 +15,15 @@ from weakref import finalize
 T = TypeVar("T")
 
 
-class Task(Generic[T]):
+class Future(Generic[T]):
     """What a helper was told to do."""
 
     def __init__(self, work: Callable[[], T]) -> None:
-        self._work: Callable[[], T] | None = work
-        self._made: tuple[T] | None = None
-        self._failure: BaseException | None = None
-        self._under_way = threading.Lock()
-        self._under_way.acquire()
+        self._function: Callable[[], T] | None = work
+        self._result: tuple[T] | None = None
+        self._exception: BaseException | None = None
+        self._running = threading.Lock()
+        self._running.acquire()
 
     def result(self) -> T:
         """What it gave, at its end. Raises what went wrong."""
@@ -33,49 +33,49 @@ class Task(Generic[T]):
                 raise failure
         finally:
             del failure  # it knows this frame
-        assert self._made is not None
-        return self._made[0]
+        assert self._result is not None
+        return self._result[0]
 
     def take_exception(self) -> BaseException | None:
         """What went wrong, at its end; to the first that asks, for it knows all frames that it went through."""
-        with self._under_way:
-            failure, self._failure = self._failure, None
+        with self._running:
+            failure, self._exception = self._exception, None
             return failure
 
-    def do(self) -> None:
+    def run(self) -> None:
         """Does it, and tells whoever waits."""
-        work, self._work = self._work, None
+        work, self._function = self._function, None
         assert work is not None
         try:
-            self._made = (work(),)
+            self._result = (work(),)
         except BaseException as error:  # told to whoever waits
-            self._failure = error
+            self._exception = error
         finally:
             del work
-            self._under_way.release()
+            self._running.release()
 
 
-class Helper:
+class WorkerThread:
     """A thread that does what it is told, one thing after the other; it ends when nobody can tell it any more."""
 
     def __init__(self) -> None:
-        self._tasks: SimpleQueue[Task[Any] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Future[Any] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         # Not at the interpreter's end, behind which something may still be begun: the thread does not hold it up.
-        finalize(self, self._tasks.put, None).atexit = False
+        finalize(self, self._queue.put, None).atexit = False
 
-    def begin(self, work: Callable[[], T]) -> Task[T]:
+    def submit(self, work: Callable[[], T]) -> Future[T]:
         """Have it begin."""
         if self._thread is None or not self._thread.is_alive():  # it is not in a fork
-            thread = threading.Thread(target=_helping, args=(self._tasks,), name="helper", daemon=True)
+            thread = threading.Thread(target=_work_loop, args=(self._queue,), name="helper", daemon=True)
             thread.start()
             self._thread = thread
-        task = Task(work)
-        self._tasks.put(task)
+        task = Future(work)
+        self._queue.put(task)
         return task
 
 
-def _helping(tasks: SimpleQueue[Task[Any] | None]) -> None:
+def _work_loop(tasks: SimpleQueue[Future[Any] | None]) -> None:
     while (task := tasks.get()) is not None:
-        task.do()
+        task.run()
         del task  # nothing of it stays while there is nothing to do

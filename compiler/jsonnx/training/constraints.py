@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..core.components import Array, Brick, Family, Integer, OneOf, attr
+from ..core.components import ArrayCodec, Component, IntegerCodec, Registry, UnionCodec, attr
 from ..core.types import Dim, require, shape_text
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-CONSTRAINTS = Family("constraint", "A projection of a weight after every update.")
+CONSTRAINTS = Registry("constraint", "A projection of a weight after every update.")
 
 Axes = Annotated[
     tuple[int, ...] | int,
-    OneOf((lambda value: not isinstance(value, (list, tuple)), Integer()), (lambda value: True, Array(Integer()))),
+    UnionCodec(
+        (lambda value: not isinstance(value, (list, tuple)), IntegerCodec()),
+        (lambda value: True, ArrayCodec(IntegerCodec())),
+    ),
 ]
-AXIS = "Axis or axes of the weight along which its norm is taken."
+AXIS_DOC = "Axis or axes of the weight along which its norm is taken."
 
 # Keras adds this before dividing by a norm.
 EPSILON = 1e-7
 
 
-class Constraint(Brick):
-    family = CONSTRAINTS
+class Constraint(Component):
+    registry = CONSTRAINTS
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         """Whether there are shapes of weights that do not suit."""
         return getattr(self, "axis", 0) != 0
 
@@ -43,7 +46,7 @@ class Constraint(Brick):
         raise NotImplementedError
 
 
-def norm(g: Builder, weight: Value, axis: Any) -> Value:
+def axis_norm(g: Builder, weight: Value, axis: Any) -> Value:
     axes = [axis] if isinstance(axis, int) else list(axis)
     return g.Sqrt(g.ReduceSum(g.Mul(weight, weight), axes, keepdims=1))
 
@@ -60,10 +63,10 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Norm one."""
 
-    axis: Axes = attr(0, doc=AXIS)
+    axis: Axes = attr(0, doc=AXIS_DOC)
 
     def project(self, g: Builder, weight: Value) -> Value:
-        return g.Div(weight, g.Add(norm(g, weight, self.axis), EPSILON))
+        return g.Div(weight, g.Add(axis_norm(g, weight, self.axis), EPSILON))
 
 
 @CONSTRAINTS.register()
@@ -71,10 +74,10 @@ class MaxNorm(Constraint):
     """Norm at most `max_value`."""
 
     max_value: float = attr(2.0, doc="Upper bound of the norm.", above=0)
-    axis: Axes = attr(0, doc=AXIS)
+    axis: Axes = attr(0, doc=AXIS_DOC)
 
     def project(self, g: Builder, weight: Value) -> Value:
-        size = norm(g, weight, self.axis)
+        size = axis_norm(g, weight, self.axis)
         wanted = g.Clip(size, 0.0, self.max_value)
         return g.Mul(weight, g.Div(wanted, g.Add(size, EPSILON)))
 
@@ -91,10 +94,10 @@ class MinMaxNorm(Constraint):
         minimum=0,
         maximum=1,
     )
-    axis: Axes = attr(0, doc=AXIS)
+    axis: Axes = attr(0, doc=AXIS_DOC)
 
     def project(self, g: Builder, weight: Value) -> Value:
-        size = norm(g, weight, self.axis)
+        size = axis_norm(g, weight, self.axis)
         inside = g.Clip(size, self.min_value, self.max_value)
         wanted = g.Add(g.Mul(inside, self.rate), g.Mul(size, 1.0 - self.rate))
         return g.Mul(weight, g.Div(wanted, g.Add(size, EPSILON)))

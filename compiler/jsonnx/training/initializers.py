@@ -10,32 +10,32 @@ from collections.abc import Sequence
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..core.components import Brick, Family, attr
+from ..core.components import Component, Registry, attr
 from ..core.types import Dim, require, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
 
-INITIALIZERS = Family("initializer", "How the initial value of a weight is drawn.")
+INITIALIZERS = Registry("initializer", "How the initial value of a weight is drawn.")
 
-SEED = "Seed of its own, in place of one derived from the model's seed and the weight's name."
-FAN_AXES = "Axes of the weight that count as its {}, where they are not the usual ones."
+SEED_DOC = "Seed of its own, in place of one derived from the model's seed and the weight's name."
+FAN_AXES_DOC = "Axes of the weight that count as its {}, where they are not the usual ones."
 
 # Standard deviation of a standard normal that is cut off at two standard deviations.
 TRUNCATED_STDDEV = 0.87962566103423978
 
-PIECE = 1 << 13
+CHUNK_ELEMENTS = 1 << 13
 """Numbers that are drawn at once where the order does not matter."""
 
 
-class Initializer(Brick):
-    family = INITIALIZERS
+class Initializer(Component):
+    registry = INITIALIZERS
 
     def check(self, shape: Sequence[Dim]) -> None:
         """ShapeError where a weight of this shape does not suit."""
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         """Whether there are shapes that do not suit."""
         return False
 
@@ -76,7 +76,7 @@ class RandomNormal(Initializer):
 
     mean: float = attr(0.0, doc="Mean.")
     stddev: float = attr(0.05, doc="Standard deviation.", minimum=0)
-    seed: int | None = attr(None, doc=SEED)
+    seed: int | None = attr(None, doc=SEED_DOC)
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return rng.normal(self.mean, self.stddev, shape)
@@ -88,10 +88,10 @@ class TruncatedNormal(Initializer):
 
     mean: float = attr(0.0, doc="Mean.")
     stddev: float = attr(0.05, doc="Standard deviation before the cut.", minimum=0)
-    seed: int | None = attr(None, doc=SEED)
+    seed: int | None = attr(None, doc=SEED_DOC)
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return self.mean + self.stddev * truncated_normal(shape, rng)
+        return self.mean + self.stddev * draw_truncated_normal(shape, rng)
 
 
 @INITIALIZERS.register("random_uniform", "uniform")
@@ -100,10 +100,10 @@ class RandomUniform(Initializer):
 
     minval: float = attr(-0.05, doc="Lower bound.")
     maxval: float = attr(0.05, doc="Upper bound.")
-    seed: int | None = attr(None, doc=SEED)
+    seed: int | None = attr(None, doc=SEED_DOC)
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         return self.minval > self.maxval
 
     def check(self, shape: Sequence[Dim]) -> None:
@@ -113,14 +113,14 @@ class RandomUniform(Initializer):
         )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return uniform(self.minval, self.maxval, shape, rng)
+        return draw_uniform(self.minval, self.maxval, shape, rng)
 
 
-class Scaled(Initializer):
+class FanScaledInitializer(Initializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         given: Any = self
         return given.input_axes is not None or given.output_axes is not None
 
@@ -132,17 +132,17 @@ class Scaled(Initializer):
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, scale: float, mode: str, distribution: str) -> Any:
         given: Any = self
-        fan_in, fan_out = fans(shape, given.input_axes, given.output_axes)
+        fan_in, fan_out = weight_fans(shape, given.input_axes, given.output_axes)
         variance = scale / max(1.0, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode])
         if distribution == "uniform":
-            return uniform(-sqrt(3 * variance), sqrt(3 * variance), shape, rng)
+            return draw_uniform(-sqrt(3 * variance), sqrt(3 * variance), shape, rng)
         if distribution == "untruncated_normal":
             return rng.normal(0.0, sqrt(variance), shape)
-        return sqrt(variance) / TRUNCATED_STDDEV * truncated_normal(shape, rng)
+        return sqrt(variance) / TRUNCATED_STDDEV * draw_truncated_normal(shape, rng)
 
 
 @INITIALIZERS.register()
-class VarianceScaling(Scaled):
+class VarianceScaling(FanScaledInitializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
 
     scale: float = attr(1.0, doc="Scale of the variance.", above=0)
@@ -150,20 +150,20 @@ class VarianceScaling(Scaled):
     distribution: Literal["truncated_normal", "normal", "untruncated_normal", "uniform"] = attr(
         "truncated_normal", doc="Shape of the distribution; `normal` is the truncated one."
     )
-    seed: int | None = attr(None, doc=SEED)
-    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("inputs"))
-    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("outputs"))
+    seed: int | None = attr(None, doc=SEED_DOC)
+    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("inputs"))
+    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("outputs"))
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return self.draw(shape, rng, self.scale, self.mode, self.distribution)
 
 
-class Preset(Scaled):
+class VarianceScalingPreset(FanScaledInitializer):
     """A variance scaling with its three choices made."""
 
-    seed: int | None = attr(None, doc=SEED)
-    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("inputs"))
-    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES.format("outputs"))
+    seed: int | None = attr(None, doc=SEED_DOC)
+    input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("inputs"))
+    output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("outputs"))
     choices: ClassVar[tuple[float, str, str]]
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -171,42 +171,42 @@ class Preset(Scaled):
 
 
 @INITIALIZERS.register()
-class GlorotUniform(Preset):
+class GlorotUniform(VarianceScalingPreset):
     """Uniform with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
 
     choices = 1.0, "fan_avg", "uniform"
 
 
 @INITIALIZERS.register()
-class GlorotNormal(Preset):
+class GlorotNormal(VarianceScalingPreset):
     """Truncated normal with variance `2 / (fan_in + fan_out)` (Glorot and Bengio, 2010)."""
 
     choices = 1.0, "fan_avg", "truncated_normal"
 
 
 @INITIALIZERS.register()
-class HeUniform(Preset):
+class HeUniform(VarianceScalingPreset):
     """Uniform with variance `2 / fan_in` (He et al., 2015)."""
 
     choices = 2.0, "fan_in", "uniform"
 
 
 @INITIALIZERS.register()
-class HeNormal(Preset):
+class HeNormal(VarianceScalingPreset):
     """Truncated normal with variance `2 / fan_in` (He et al., 2015)."""
 
     choices = 2.0, "fan_in", "truncated_normal"
 
 
 @INITIALIZERS.register()
-class LecunUniform(Preset):
+class LecunUniform(VarianceScalingPreset):
     """Uniform with variance `1 / fan_in` (LeCun et al., 1998)."""
 
     choices = 1.0, "fan_in", "uniform"
 
 
 @INITIALIZERS.register()
-class LecunNormal(Preset):
+class LecunNormal(VarianceScalingPreset):
     """Truncated normal with variance `1 / fan_in` (LeCun et al., 1998)."""
 
     choices = 1.0, "fan_in", "truncated_normal"
@@ -217,10 +217,10 @@ class Orthogonal(Initializer):
     """A random orthogonal matrix of all axes but the last by the last (Saxe et al., 2014)."""
 
     gain: float = attr(1.0, doc="Factor on the matrix.")
-    seed: int | None = attr(None, doc=SEED)
+    seed: int | None = attr(None, doc=SEED_DOC)
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         return True
 
     def check(self, shape: Sequence[Dim]) -> None:
@@ -246,7 +246,7 @@ class Identity(Initializer):
     gain: float = attr(1.0, doc="Factor on the matrix.")
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         return True
 
     def check(self, shape: Sequence[Dim]) -> None:
@@ -261,18 +261,18 @@ class Identity(Initializer):
         return self.gain * np.eye(shape[0], shape[1])
 
 
-def uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def draw_uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Uniform numbers in float32, rounded from draws in float64: these piece by piece, in the processor's cache."""
     import numpy as np
 
     result = np.empty(shape, np.float32)
     flat = result.reshape(-1)
-    for start in range(0, flat.size, PIECE):
-        flat[start : start + PIECE] = rng.uniform(low, high, min(PIECE, flat.size - start))
+    for start in range(0, flat.size, CHUNK_ELEMENTS):
+        flat[start : start + CHUNK_ELEMENTS] = rng.uniform(low, high, min(CHUNK_ELEMENTS, flat.size - start))
     return result
 
 
-def truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def draw_truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Standard normal, drawn again wherever it lies beyond two standard deviations."""
     drawn = rng.normal(size=shape)
     while (beyond := abs(drawn) > 2).any():
@@ -280,7 +280,7 @@ def truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
     return drawn
 
 
-def fans(
+def weight_fans(
     shape: tuple[int, ...], input_axes: tuple[int, ...] | None, output_axes: tuple[int, ...] | None
 ) -> tuple[float, float]:
     """The number of inputs and outputs that a weight of this shape connects, as Keras counts them."""

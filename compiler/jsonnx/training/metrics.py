@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.components import Brick, BrickForm, Family, Json, attr
+from ..core.components import Component, ComponentCodec, Json, Registry, attr
 from ..core.types import TensorType, require
 from . import losses, margin_losses
 from .losses import Loss
@@ -17,23 +17,23 @@ from .losses import Loss
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-METRICS = Family("metric", "What is reported beside the loss.")
+METRICS = Registry("metric", "What is reported beside the loss.")
 
 
-class Metric(Brick):
+class Metric(Component):
     """A number that says how good an output is.
 
     `check` raises ShapeError where output and target do not suit it; `statistics` emits a float32 vector that adds up
     over batches, of the places where a mask is true if there is one; `result` makes the number of the sums.
     """
 
-    family = METRICS
+    registry = METRICS
     formula: ClassVar[str] = "totals[0] / totals[1]"
     """`result` in words."""
     name: str | None = attr(None, doc="Name it is reported under, where that is not its type's.")
 
     @property
-    def reported(self) -> str:
+    def reported_name(self) -> str:
         return self.name or self.type_name
 
     def resolve(self, loss: Loss, output: TensorType) -> Metric:
@@ -41,11 +41,11 @@ class Metric(Brick):
 
         Raises ShapeError where it suits neither.
         """
-        self.check(loss.target(output), output)
+        self.check(loss.target_type(output), output)
         return self
 
     def check(self, target: TensorType, output: TensorType) -> None:
-        require(same_type(target, output), f"needs a target of the output's type {output}, the loss takes {target}")
+        require(has_same_type(target, output), f"needs a target of the output's type {output}, the loss takes {target}")
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         raise NotImplementedError
@@ -54,23 +54,23 @@ class Metric(Brick):
         return float(totals[0] / totals[1])
 
 
-class MetricForm(BrickForm):
+class MetricCodec(ComponentCodec):
     """A metric as a name alone is reported under that name, as it stands: `mae` as `mae`."""
 
     def __init__(self) -> None:
         super().__init__(METRICS)
 
-    def read(self, value: Json) -> Brick:
+    def read(self, value: Json) -> Component:
         return super().read({"type": value, "name": value} if isinstance(value, str) else value)
 
-    def write(self, value: Brick) -> Json:
+    def write(self, value: Component) -> Json:
         written = super().write(value)
         name = getattr(value, "name", None) or ""
-        alone = written == {"type": value.type_name, "name": name} and METRICS.names.get(name) is type(value)
+        alone = written == {"type": value.type_name, "name": name} and METRICS.by_name.get(name) is type(value)
         return name if alone else written
 
 
-def same_type(target: TensorType, output: TensorType) -> bool:
+def has_same_type(target: TensorType, output: TensorType) -> bool:
     return target.rank == output.rank and target.dtype == output.dtype
 
 
@@ -82,15 +82,15 @@ def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value
     """
     counted = None if mask is None else g.cast(mask, values.dtype)
     if counted is not None:
-        values = g.Mul(losses.of_places(g, values, counted.rank), counted)
+        values = g.Mul(losses.mean_over_trailing_axes(g, values, counted.rank), counted)
     if not all(isinstance(size, int) for size in values.shape[1:]):
-        values = losses.of_places(g, values, 1)
-        counted = None if counted is None else losses.of_places(g, counted, 1)
+        values = losses.mean_over_trailing_axes(g, values, 1)
+        counted = None if counted is None else losses.mean_over_trailing_axes(g, counted, 1)
     number = g.cast(g.Size(values), values.dtype) if counted is None else g.ReduceSum(counted, keepdims=0)
     return g.Concat(g.Reshape(g.ReduceSum(values, keepdims=0), [1]), g.Reshape(number, [1]), axis=0)
 
 
-def share_of(g: Builder, hit: Value, mask: Value | None) -> Value:
+def hit_statistics(g: Builder, hit: Value, mask: Value | None) -> Value:
     """The statistics of how often a condition holds."""
     return sum_and_count(g, g.cast(hit, "float32"), mask)
 
@@ -98,7 +98,7 @@ def share_of(g: Builder, hit: Value, mask: Value | None) -> Value:
 # -- how often right ---------------------------------------------------------------------------------------------------
 
 
-class OfClassNumbers(Metric):
+class SparseMetric(Metric):
     """Compares the scores of classes with class numbers."""
 
     def check(self, target: TensorType, output: TensorType) -> None:
@@ -107,11 +107,11 @@ class OfClassNumbers(Metric):
 
 
 @METRICS.register("sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(OfClassNumbers):
+class SparseCategoricalAccuracy(SparseMetric):
     """Share of samples whose likeliest class is the target, a class number."""
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        return share_of(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target), mask)
+        return hit_statistics(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target), mask)
 
 
 @METRICS.register("categorical_accuracy")
@@ -119,7 +119,7 @@ class CategoricalAccuracy(Metric):
     """Share of samples whose likeliest class is that of the target, probabilities of the classes."""
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        return share_of(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))), mask)
+        return hit_statistics(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))), mask)
 
 
 @METRICS.register("binary_accuracy")
@@ -130,7 +130,7 @@ class BinaryAccuracy(Metric):
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         above = g.cast(g.Greater(output, self.threshold), target.dtype)
-        return share_of(g, g.Equal(above, target), mask)
+        return hit_statistics(g, g.Equal(above, target), mask)
 
 
 @METRICS.register("accuracy", "acc")
@@ -144,11 +144,11 @@ class Accuracy(Metric):
         if output.shape[-1] == 1:
             kind: type[Metric] = BinaryAccuracy
         else:
-            kind = CategoricalAccuracy if loss.target(output).rank == output.rank else SparseCategoricalAccuracy
-        return kind(name=self.reported).resolve(loss, output)
+            kind = CategoricalAccuracy if loss.target_type(output).rank == output.rank else SparseCategoricalAccuracy
+        return kind(name=self.reported_name).resolve(loss, output)
 
 
-def among_best(g: Builder, output: Value, score: Value, k: int) -> Value:
+def is_in_top_k(g: Builder, output: Value, score: Value, k: int) -> Value:
     """Whether fewer than k classes have a higher score."""
     higher = g.cast(g.Greater(output, score), "float32")
     return g.Less(g.ReduceSum(higher, [-1], keepdims=0), float(k))
@@ -162,11 +162,11 @@ class TopKCategoricalAccuracy(Metric):
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         number = g.ArgMax(target, axis=-1, keepdims=1)
-        return share_of(g, among_best(g, output, g.GatherElements(output, number, axis=-1), self.k), mask)
+        return hit_statistics(g, is_in_top_k(g, output, g.GatherElements(output, number, axis=-1), self.k), mask)
 
 
 @METRICS.register("sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(OfClassNumbers):
+class SparseTopKCategoricalAccuracy(SparseMetric):
     """Share of samples whose target, a class number, is among the k likeliest classes."""
 
     k: int = attr(5, doc="How many of the likeliest classes count.", minimum=1)
@@ -176,7 +176,7 @@ class SparseTopKCategoricalAccuracy(OfClassNumbers):
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         score = g.GatherElements(output, g.Unsqueeze(target, [-1]), axis=-1)
-        return share_of(g, among_best(g, output, score, self.k), mask)
+        return hit_statistics(g, is_in_top_k(g, output, score, self.k), mask)
 
 
 # -- how far off -------------------------------------------------------------------------------------------------------
@@ -196,64 +196,64 @@ class RootMeanSquaredError(Metric):
         return sqrt(totals[0] / totals[1])
 
 
-class MeanOf(Metric):
+class MeanLossMetric(Metric):
     """The mean of a loss over all samples."""
 
-    measure: ClassVar[type[Loss]]
+    loss_class: ClassVar[type[Loss]]
 
     def loss(self) -> Loss:
         """The loss with this metric's arguments."""
-        return self.measure(**{name: getattr(self, name) for name in self.attributes if name != "name"})
+        return self.loss_class(**{name: getattr(self, name) for name in self.attributes if name != "name"})
 
     def check(self, target: TensorType, output: TensorType) -> None:
-        wanted = self.loss().target(output)
-        require(same_type(target, wanted), f"needs the target {wanted}, the loss takes {target}")
+        wanted = self.loss().target_type(output)
+        require(has_same_type(target, wanted), f"needs the target {wanted}, the loss takes {target}")
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
-        return sum_and_count(g, self.loss().values(g, target, output), mask)
+        return sum_and_count(g, self.loss().unreduced_losses(g, target, output), mask)
 
 
 @METRICS.register("mean_squared_error", "mse", "MSE")
-class MeanSquaredError(MeanOf):
+class MeanSquaredError(MeanLossMetric):
     """Mean of `(target - output) ** 2`."""
 
-    measure = losses.MeanSquaredError
+    loss_class = losses.MeanSquaredError
 
 
 @METRICS.register("mean_absolute_error", "mae", "MAE")
-class MeanAbsoluteError(MeanOf):
+class MeanAbsoluteError(MeanLossMetric):
     """Mean of `|target - output|`."""
 
-    measure = losses.MeanAbsoluteError
+    loss_class = losses.MeanAbsoluteError
 
 
 @METRICS.register("mean_absolute_percentage_error", "mape", "MAPE")
-class MeanAbsolutePercentageError(MeanOf):
+class MeanAbsolutePercentageError(MeanLossMetric):
     """Mean of `100 * |(target - output) / target|`."""
 
-    measure = losses.MeanAbsolutePercentageError
+    loss_class = losses.MeanAbsolutePercentageError
 
 
 @METRICS.register("mean_squared_logarithmic_error", "msle", "MSLE")
-class MeanSquaredLogarithmicError(MeanOf):
+class MeanSquaredLogarithmicError(MeanLossMetric):
     """Mean of `(log(1 + target) - log(1 + output)) ** 2`."""
 
-    measure = losses.MeanSquaredLogarithmicError
+    loss_class = losses.MeanSquaredLogarithmicError
 
 
 @METRICS.register("logcosh", "log_cosh_error")
-class LogCoshError(MeanOf):
+class LogCoshError(MeanLossMetric):
     """Mean of `log(cosh(target - output))`."""
 
-    measure = losses.LogCosh
+    loss_class = losses.LogCosh
 
 
 @METRICS.register("cosine_similarity")
-class CosineSimilarity(MeanOf):
+class CosineSimilarity(MeanLossMetric):
     """Mean of the cosine of the angle between target and output: 1 is agreement."""
 
     axis: int = attr(-1, doc="Axis of the vectors.")
-    measure = losses.CosineSimilarity
+    loss_class = losses.CosineSimilarity
     formula = "-totals[0] / totals[1]"
 
     def result(self, totals: Any) -> float:
@@ -261,64 +261,64 @@ class CosineSimilarity(MeanOf):
 
 
 @METRICS.register("binary_crossentropy", "bce", "BCE")
-class BinaryCrossentropy(MeanOf):
+class BinaryCrossentropy(MeanLossMetric):
     """Mean of the binary cross-entropy."""
 
-    from_logits: bool = attr(False, doc=losses.FROM_LOGITS)
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
     label_smoothing: float = attr(0.0, doc="How far targets are drawn towards 1/2.", minimum=0, maximum=1)
-    measure = losses.BinaryCrossentropy
+    loss_class = losses.BinaryCrossentropy
 
 
 @METRICS.register("categorical_crossentropy")
-class CategoricalCrossentropy(MeanOf):
+class CategoricalCrossentropy(MeanLossMetric):
     """Mean of the categorical cross-entropy."""
 
-    from_logits: bool = attr(False, doc=losses.FROM_LOGITS)
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
     label_smoothing: float = attr(0.0, doc="Share of the target spread evenly over all classes.", minimum=0, maximum=1)
     axis: int = attr(-1, doc="Axis of the classes.")
-    measure = losses.CategoricalCrossentropy
+    loss_class = losses.CategoricalCrossentropy
 
 
 @METRICS.register("sparse_categorical_crossentropy")
-class SparseCategoricalCrossentropy(MeanOf):
+class SparseCategoricalCrossentropy(MeanLossMetric):
     """Mean of the sparse categorical cross-entropy; ignored positions count as zero loss, as in Keras."""
 
-    from_logits: bool = attr(False, doc=losses.FROM_LOGITS)
+    from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
     ignore_class: int | None = attr(None, doc="Class number whose positions have no loss.")
     axis: int = attr(-1, doc="Axis of the classes; the last one.")
-    measure = losses.SparseCategoricalCrossentropy
+    loss_class = losses.SparseCategoricalCrossentropy
 
 
 @METRICS.register("kl_divergence")
-class KLDivergence(MeanOf):
+class KLDivergence(MeanLossMetric):
     """Mean of the Kullback-Leibler divergence."""
 
-    measure = losses.KLDivergence
+    loss_class = losses.KLDivergence
 
 
 @METRICS.register("poisson")
-class Poisson(MeanOf):
+class Poisson(MeanLossMetric):
     """Mean of `output - target * log(output)`."""
 
-    measure = losses.Poisson
+    loss_class = losses.Poisson
 
 
 @METRICS.register("hinge")
-class Hinge(MeanOf):
+class Hinge(MeanLossMetric):
     """Mean of `max(1 - target * output, 0)`."""
 
-    measure = margin_losses.Hinge
+    loss_class = margin_losses.Hinge
 
 
 @METRICS.register("squared_hinge")
-class SquaredHinge(MeanOf):
+class SquaredHinge(MeanLossMetric):
     """Mean of `max(1 - target * output, 0) ** 2`."""
 
-    measure = margin_losses.SquaredHinge
+    loss_class = margin_losses.SquaredHinge
 
 
 @METRICS.register("categorical_hinge")
-class CategoricalHinge(MeanOf):
+class CategoricalHinge(MeanLossMetric):
     """Mean of the categorical hinge loss."""
 
-    measure = margin_losses.CategoricalHinge
+    loss_class = margin_losses.CategoricalHinge

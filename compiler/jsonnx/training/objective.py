@@ -19,14 +19,14 @@ class Objective:
     metrics: Mapping[str, tuple[Metric, ...]]
     targets: Mapping[str, TensorType]
 
-    def names(self) -> dict[str, tuple[str, Metric]]:
+    def metrics_by_name(self) -> dict[str, tuple[str, Metric]]:
         """Output and metric by the name reported: the output's name before it if there are several, `_1` after it where
         a name comes again, as in Keras."""
         several = len(self.losses) > 1
         named: dict[str, tuple[str, Metric]] = {}
         for output, metrics in self.metrics.items():
             for metric in metrics:
-                wanted = name = f"{output}_{metric.reported}" if several else metric.reported
+                wanted = name = f"{output}_{metric.reported_name}" if several else metric.reported_name
                 number = 0
                 while name in named:
                     number += 1

@@ -11,21 +11,21 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ..core.components import Brick, Family, attr
+from ..core.components import Component, Registry, attr
 from ..core.types import require
 from .initializers import Ones
-from .skipped_steps import AdamIdle, Fading, Idle
+from .skipped_steps import AdamSkippedSteps, DecayingSlots, SkippedSteps
 
 if TYPE_CHECKING:
     from ..ir import Builder, Parameter, Value
 
-OPTIMIZERS = Family("optimizer", "How a gradient changes a weight.", snake=False)
+OPTIMIZERS = Registry("optimizer", "How a gradient changes a weight.", snake_case_names=False)
 
-RATE = "Step size."
-EPSILON = "Added to a divisor, against division by zero."
-EMA = "Averages of the weights are not kept."
-LOSS_SCALE = "The loss needs no scaling in float32."
-ACCUMULATION = "Gradients are not accumulated: take a larger batch."
+LEARNING_RATE_DOC = "Step size."
+EPSILON_DOC = "Added to a divisor, against division by zero."
+EMA_UNSUPPORTED = "Averages of the weights are not kept."
+LOSS_SCALE_UNSUPPORTED = "The loss needs no scaling in float32."
+ACCUMULATION_UNSUPPORTED = "Gradients are not accumulated: take a larger batch."
 
 Slots = Mapping[str, Any]
 """Values by name: a weight's slots, or what `prepare` made for all weights."""
@@ -34,28 +34,28 @@ Update = tuple["Value", dict[str, "Value"]]
 """A weight after a step, and the slots that changed."""
 
 
-class Optimizer(Brick):
+class Optimizer(Component):
     """`slots` names a weight's slots and their initial values; `update` emits one weight's step.
 
     Shared by all: gradients are clipped, then weights decay (by `weight * weight_decay * rate`), then comes the step.
     """
 
-    family = OPTIMIZERS
-    learning_rate: float = attr(0.001, doc=RATE, above=0, maximum=1e6)
+    registry = OPTIMIZERS
+    learning_rate: float = attr(0.001, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
     weight_decay: float | None = attr(None, doc="Share of the weight taken off at a step, times the rate.", minimum=0)
     clipnorm: float | None = attr(None, doc="Greatest norm of one weight's gradient.", above=0)
     clipvalue: float | None = attr(None, doc="Greatest absolute value in a gradient.", above=0)
     global_clipnorm: float | None = attr(None, doc="Greatest norm of all gradients together.", above=0)
-    use_ema: bool = attr(False, doc="Whether to keep a moving average of the weights.", unsupported=EMA)
-    ema_momentum: float = attr(0.99, doc="Share of the average that is kept at a step.", unsupported=EMA)
+    use_ema: bool = attr(False, doc="Whether to keep a moving average of the weights.", unsupported=EMA_UNSUPPORTED)
+    ema_momentum: float = attr(0.99, doc="Share of the average that is kept at a step.", unsupported=EMA_UNSUPPORTED)
     ema_overwrite_frequency: int | None = attr(
-        None, doc="Steps after which the average replaces the weights.", unsupported=EMA
+        None, doc="Steps after which the average replaces the weights.", unsupported=EMA_UNSUPPORTED
     )
     loss_scale_factor: float | None = attr(
-        None, doc="Factor on the loss, taken out of the gradients again.", unsupported=LOSS_SCALE
+        None, doc="Factor on the loss, taken out of the gradients again.", unsupported=LOSS_SCALE_UNSUPPORTED
     )
     gradient_accumulation_steps: int | None = attr(
-        None, doc="Steps whose gradients make one update.", unsupported=ACCUMULATION
+        None, doc="Steps whose gradients make one update.", unsupported=ACCUMULATION_UNSUPPORTED
     )
 
     def check(self) -> None:
@@ -75,22 +75,24 @@ class Optimizer(Brick):
         """The weight and its slots after the step."""
         raise NotImplementedError
 
-    def renewed(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
+    def decay_and_update(
+        self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots
+    ) -> Update:
         """The weight and its slots after it has decayed and made the step."""
         if self.weight_decay:
             weight = g.Sub(weight, g.Mul(weight, g.Mul(rate, self.weight_decay)))
         return self.update(g, weight, gradient, slots, rate, shared)
 
-    def idle(self) -> Idle | None:
+    def skipped_steps(self) -> SkippedSteps | None:
         """What a weight without a gradient does, where that can be told for many steps at once."""
         return None
 
     def clip(self, g: Builder, gradients: dict[Parameter, Value]) -> dict[Parameter, Value]:
         """The gradients within the bounds."""
         if self.clipnorm is not None:
-            return {w: g.Mul(d, bounded(g, square_sum(g, d), self.clipnorm)) for w, d in gradients.items()}
+            return {w: g.Mul(d, clip_factor(g, square_sum(g, d), self.clipnorm)) for w, d in gradients.items()}
         if self.global_clipnorm is not None and gradients:
-            factor = bounded(g, g.Sum(*(square_sum(g, d) for d in gradients.values())), self.global_clipnorm)
+            factor = clip_factor(g, g.Sum(*(square_sum(g, d) for d in gradients.values())), self.global_clipnorm)
             return {w: g.Mul(d, factor) for w, d in gradients.items()}
         if self.clipvalue is not None:
             return {w: g.Clip(d, -self.clipvalue, self.clipvalue) for w, d in gradients.items()}
@@ -101,17 +103,17 @@ def square_sum(g: Builder, x: Value) -> Value:
     return g.ReduceSum(g.Mul(x, x), keepdims=0)
 
 
-def bounded(g: Builder, squared: Value, bound: float) -> Value:
+def clip_factor(g: Builder, squared: Value, bound: float) -> Value:
     """The factor that brings a norm, given squared, down to the bound: `bound / max(norm, bound)`."""
     return g.Div(bound, g.Max(g.Sqrt(squared), bound))
 
 
-def decayed(g: Builder, old: Value, factor: float, new: Value) -> Value:
+def decay_and_add(g: Builder, old: Value, factor: float, new: Value) -> Value:
     """`factor * old + new`."""
     return g.Add(g.Mul(old, factor), new)
 
 
-def unbiased(g: Builder, beta: float, step: Value) -> Value:
+def bias_correction(g: Builder, beta: float, step: Value) -> Value:
     """`1 - beta ** step`: what the weights of a running mean sum up to.
 
     The exponent is an integer: a GPU's power of floats is off by 1e-7, and the difference by 1e-4 in all first steps.
@@ -123,7 +125,7 @@ def unbiased(g: Builder, beta: float, step: Value) -> Value:
 class SGD(Optimizer):
     """Gradient descent, with momentum if asked."""
 
-    learning_rate: float = attr(0.01, doc=RATE, above=0, maximum=1e6)
+    learning_rate: float = attr(0.01, doc=LEARNING_RATE_DOC, above=0, maximum=1e6)
     momentum: float = attr(0.0, doc="Share of the last step that is kept.", minimum=0, maximum=1)
     nesterov: bool = attr(False, doc="Whether to look ahead along the momentum.")
 
@@ -138,11 +140,11 @@ class SGD(Optimizer):
         ahead = g.Sub(g.Mul(velocity, self.momentum), step) if self.nesterov else velocity
         return g.Add(weight, ahead), {"momentum": velocity}
 
-    def idle(self) -> Idle | None:
+    def skipped_steps(self) -> SkippedSteps | None:
         if self.weight_decay:
             return None
         reach = self.momentum if self.nesterov else 1.0
-        return Fading({"momentum": self.momentum}, "momentum", reach) if self.momentum else Idle()
+        return DecayingSlots({"momentum": self.momentum}, "momentum", reach) if self.momentum else SkippedSteps()
 
 
 @OPTIMIZERS.register("rmsprop")
@@ -162,22 +164,22 @@ class RMSprop(Optimizer):
         return {"rate": g.Div(rate, sqrt(1.0 - self.rho))}
 
     def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
-        changed = {"velocity": decayed(g, slots["velocity"], self.rho, g.Mul(gradient, gradient))}
+        changed = {"velocity": decay_and_add(g, slots["velocity"], self.rho, g.Mul(gradient, gradient))}
         divisor = changed["velocity"]
         if self.centered:
-            mean = changed["average_gradient"] = decayed(g, slots["average_gradient"], self.rho, gradient)
+            mean = changed["average_gradient"] = decay_and_add(g, slots["average_gradient"], self.rho, gradient)
             divisor = g.Sub(divisor, g.Mul(g.Mul(mean, mean), 1.0 - self.rho))
         root = g.Sqrt(g.Add(divisor, self.epsilon / (1.0 - self.rho)))
         step = g.Div(g.Mul(gradient, shared["rate"]), root)
         if self.momentum:
-            step = changed["momentum"] = decayed(g, slots["momentum"], self.momentum, step)
+            step = changed["momentum"] = decay_and_add(g, slots["momentum"], self.momentum, step)
         return g.Sub(weight, step), changed
 
-    def idle(self) -> Idle | None:
+    def skipped_steps(self) -> SkippedSteps | None:
         if self.weight_decay or not self.epsilon or self.momentum > 1.0:
             return None
         shrinking = {name: self.momentum if name == "momentum" else self.rho for name in self.slots()}
-        return Fading(shrinking, "momentum" if self.momentum else "", -1.0)
+        return DecayingSlots(shrinking, "momentum" if self.momentum else "", -1.0)
 
 
 class Moments(Optimizer):
@@ -185,7 +187,7 @@ class Moments(Optimizer):
 
     beta_1: float = attr(0.9, doc="Decay of the mean of gradients.", minimum=0, below=1)
     beta_2: float = attr(0.999, doc="Decay of the mean of squares.", minimum=0, below=1)
-    epsilon: float = attr(1e-7, doc=EPSILON, minimum=0)
+    epsilon: float = attr(1e-7, doc=EPSILON_DOC, minimum=0)
 
     def slots(self) -> dict[str, float]:
         return {"momentum": 0.0, "velocity": 0.0}
@@ -193,12 +195,12 @@ class Moments(Optimizer):
     def moments(self, g: Builder, gradient: Value, slots: Slots) -> dict[str, Value]:
         """Both means, as slots hold them."""
         return {
-            "momentum": decayed(g, slots["momentum"], self.beta_1, gradient),
-            "velocity": decayed(g, slots["velocity"], self.beta_2, g.Mul(gradient, gradient)),
+            "momentum": decay_and_add(g, slots["momentum"], self.beta_1, gradient),
+            "velocity": decay_and_add(g, slots["velocity"], self.beta_2, g.Mul(gradient, gradient)),
         }
 
 
-class AdamSteps(Moments):
+class AdamBase(Moments):
     """Base of Adam and AdamW, which differ in the default of `weight_decay`."""
 
     amsgrad: bool = attr(False, doc="Whether to scale by the greatest mean of squares so far (Reddi et al., 2018).")
@@ -209,7 +211,7 @@ class AdamSteps(Moments):
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The rate with both means' bias, and their slots' factors, taken out."""
         scale = (1.0 - self.beta_1) / sqrt(1.0 - self.beta_2)
-        corrected = g.Div(g.Sqrt(unbiased(g, self.beta_2, step)), unbiased(g, self.beta_1, step))
+        corrected = g.Div(g.Sqrt(bias_correction(g, self.beta_2, step)), bias_correction(g, self.beta_1, step))
         return {"rate": g.Mul(g.Mul(rate, corrected), scale)}
 
     def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
@@ -220,19 +222,19 @@ class AdamSteps(Moments):
         divisor = g.Add(g.Sqrt(squares), self.epsilon / sqrt(1.0 - self.beta_2))
         return g.Sub(weight, g.Mul(g.Div(changed["momentum"], divisor), shared["rate"])), changed
 
-    def idle(self) -> Idle | None:
+    def skipped_steps(self) -> SkippedSteps | None:
         epsilon = self.epsilon / sqrt(1.0 - self.beta_2)
-        found = AdamIdle(self.beta_1, self.beta_2, epsilon, self.weight_decay or 0.0)
+        found = AdamSkippedSteps(self.beta_1, self.beta_2, epsilon, self.weight_decay or 0.0)
         return found if found.is_exact and not self.amsgrad else None
 
 
 @OPTIMIZERS.register("adam")
-class Adam(AdamSteps):
+class Adam(AdamBase):
     """Steps scaled by running means of the gradient and its square (Kingma and Ba, 2015)."""
 
 
 @OPTIMIZERS.register("adamw")
-class AdamW(AdamSteps):
+class AdamW(AdamBase):
     """Adam with weights that decay (Loshchilov and Hutter, 2019)."""
 
     weight_decay: float = attr(0.004, doc="Share of the weight taken off at a step, times the rate.", minimum=0)
@@ -245,20 +247,20 @@ class Nadam(Moments):
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The factors of the mean and of the gradient, each with the rate, and the root of the squares' bias."""
         product = g.state("u_product", (), Ones())
-        now = self.schedule(g, step)
-        following = self.schedule(g, g.Add(step, 1))
+        now = self.momentum_schedule(g, step)
+        following = self.momentum_schedule(g, g.Add(step, 1))
         so_far = g.Mul(product, now)
         g.assign(product, so_far)
         of_mean = g.Div(following, g.Sub(1.0, g.Mul(so_far, following)))
         of_gradient = g.Div(g.Sub(1.0, now), g.Sub(1.0, so_far))
-        root = g.Sqrt(g.Div(unbiased(g, self.beta_2, step), 1.0 - self.beta_2))
+        root = g.Sqrt(g.Div(bias_correction(g, self.beta_2, step), 1.0 - self.beta_2))
         return {
             "mean": g.Mul(g.Mul(g.Mul(rate, of_mean), root), 1.0 - self.beta_1),
             "gradient": g.Mul(g.Mul(rate, of_gradient), root),
             "epsilon": g.Mul(root, self.epsilon),
         }
 
-    def schedule(self, g: Builder, step: Value) -> Value:
+    def momentum_schedule(self, g: Builder, step: Value) -> Value:
         """The momentum of a step: `beta_1 * (1 - 0.96 ** step / 2)`."""
         return g.Mul(g.Sub(1.0, g.Mul(g.Pow(g.const(0.96), step), 0.5)), self.beta_1)
 
@@ -276,10 +278,10 @@ class Adamax(Moments):
         return {"momentum": 0.0, "norm": 0.0}
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
-        return {"rate": g.Div(g.Mul(rate, 1.0 - self.beta_1), unbiased(g, self.beta_1, step))}
+        return {"rate": g.Div(g.Mul(rate, 1.0 - self.beta_1), bias_correction(g, self.beta_1, step))}
 
     def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
-        mean = decayed(g, slots["momentum"], self.beta_1, gradient)
+        mean = decay_and_add(g, slots["momentum"], self.beta_1, gradient)
         norm = g.Max(g.Mul(slots["norm"], self.beta_2), g.Abs(gradient))
         step = g.Div(g.Mul(mean, shared["rate"]), g.Add(norm, self.epsilon))
         return g.Sub(weight, step), {"momentum": mean, "norm": norm}
@@ -300,8 +302,8 @@ class Adagrad(Optimizer):
         step = g.Div(g.Mul(gradient, rate), g.Sqrt(g.Add(total, self.epsilon)))
         return g.Sub(weight, step), {"accumulator": total}
 
-    def idle(self) -> Idle | None:
-        return Idle() if self.epsilon and not self.weight_decay else None
+    def skipped_steps(self) -> SkippedSteps | None:
+        return SkippedSteps() if self.epsilon and not self.weight_decay else None
 
 
 @OPTIMIZERS.register("adadelta")
@@ -316,10 +318,10 @@ class Adadelta(Optimizer):
 
     def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
         epsilon = self.epsilon / (1.0 - self.rho)
-        squares = decayed(g, slots["accumulated_grad"], self.rho, g.Mul(gradient, gradient))
+        squares = decay_and_add(g, slots["accumulated_grad"], self.rho, g.Mul(gradient, gradient))
         ratio = g.Div(g.Add(slots["accumulated_delta_var"], epsilon), g.Add(squares, epsilon))
         step = g.Mul(g.Sqrt(ratio), gradient)
-        steps = decayed(g, slots["accumulated_delta_var"], self.rho, g.Mul(step, step))
+        steps = decay_and_add(g, slots["accumulated_delta_var"], self.rho, g.Mul(step, step))
         return g.Sub(weight, g.Mul(step, rate)), {"accumulated_grad": squares, "accumulated_delta_var": steps}
 
 
@@ -335,8 +337,8 @@ class Lion(Optimizer):
 
     def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:
         share = self.beta_1 / (1.0 - self.beta_1) * (1.0 - self.beta_2)
-        direction = g.Sign(decayed(g, slots["momentum"], share, gradient))
-        after = decayed(g, slots["momentum"], self.beta_2, gradient)
+        direction = g.Sign(decay_and_add(g, slots["momentum"], share, gradient))
+        after = decay_and_add(g, slots["momentum"], self.beta_2, gradient)
         return g.Sub(weight, g.Mul(direction, rate)), {"momentum": after}
 
 
@@ -377,8 +379,8 @@ class Lamb(Moments):
 
     def prepare(self, g: Builder, rate: Value, step: Value) -> Slots:
         """The mean's factor, and the root of the squares' bias, with the slots' factors."""
-        root = g.Sqrt(g.Div(unbiased(g, self.beta_2, step), 1.0 - self.beta_2))
-        mean = g.Div(1.0 - self.beta_1, unbiased(g, self.beta_1, step))
+        root = g.Sqrt(g.Div(bias_correction(g, self.beta_2, step), 1.0 - self.beta_2))
+        mean = g.Div(1.0 - self.beta_1, bias_correction(g, self.beta_1, step))
         return {"mean": g.Mul(mean, root), "epsilon": g.Mul(root, self.epsilon)}
 
     def update(self, g: Builder, weight: Value, gradient: Value, slots: Slots, rate: Value, shared: Slots) -> Update:

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ..core.components import Brick, Family, attr
+from ..core.components import Component, Registry, attr
 from ..core.types import Dim, require, shape_text
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-REGULARIZERS = Family("regularizer", "A penalty on a weight or on an output, added to the loss.")
+REGULARIZERS = Registry("regularizer", "A penalty on a weight or on an output, added to the loss.")
 
 # Least norm by which Keras divides.
 EPSILON = 1e-7
 
 
-class Regularizer(Brick):
-    family = REGULARIZERS
+class Regularizer(Component):
+    registry = REGULARIZERS
 
     def check(self, shape: Sequence[Dim]) -> None:
         """ShapeError where a tensor of this shape does not suit."""
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         """Whether there are shapes that do not suit."""
         return False
 
@@ -33,11 +33,11 @@ class Regularizer(Brick):
         raise NotImplementedError
 
 
-def absolute_sum(g: Builder, x: Value, factor: float) -> Value:
+def scaled_absolute_sum(g: Builder, x: Value, factor: float) -> Value:
     return g.Mul(g.ReduceSum(g.Abs(x), keepdims=0), factor)
 
 
-def square_sum(g: Builder, x: Value, factor: float) -> Value:
+def scaled_square_sum(g: Builder, x: Value, factor: float) -> Value:
     return g.Mul(g.ReduceSum(g.Mul(x, x), keepdims=0), factor)
 
 
@@ -48,7 +48,7 @@ class L1(Regularizer):
     l1: float = attr(0.01, doc="Factor.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
-        return absolute_sum(g, x, self.l1)
+        return scaled_absolute_sum(g, x, self.l1)
 
 
 @REGULARIZERS.register()
@@ -58,7 +58,7 @@ class L2(Regularizer):
     l2: float = attr(0.01, doc="Factor.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
-        return square_sum(g, x, self.l2)
+        return scaled_square_sum(g, x, self.l2)
 
 
 @REGULARIZERS.register("l1_l2", "l1l2")
@@ -69,8 +69,8 @@ class L1L2(Regularizer):
     l2: float = attr(0.0, doc="Factor of the squares.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
-        terms = [absolute_sum(g, x, self.l1)] if self.l1 or not self.l2 else []
-        return g.Sum(*terms, square_sum(g, x, self.l2)) if self.l2 else terms[0]
+        terms = [scaled_absolute_sum(g, x, self.l1)] if self.l1 or not self.l2 else []
+        return g.Sum(*terms, scaled_square_sum(g, x, self.l2)) if self.l2 else terms[0]
 
 
 @REGULARIZERS.register()
@@ -84,7 +84,7 @@ class OrthogonalRegularizer(Regularizer):
     mode: Literal["rows", "columns"] = attr("rows", doc="Which vectors are to be orthogonal.")
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         return True
 
     def check(self, shape: Sequence[Dim]) -> None:
@@ -98,12 +98,12 @@ class OrthogonalRegularizer(Regularizer):
         squares = g.ReduceSum(g.Mul(vectors, vectors), [1], keepdims=1)
         unit = g.Mul(vectors, g.Reciprocal(g.Sqrt(g.Max(squares, EPSILON**2))))
         products = g.MatMul(unit, g.Transpose(unit, perm=[1, 0]))
-        outside, pairs = apart(g, vectors)
+        outside, pairs = off_diagonal_mask(g, vectors)
         total = g.ReduceSum(g.Abs(g.Mul(products, outside)), keepdims=0)
         return g.Mul(total, g.Div(self.factor * 0.5, pairs))
 
 
-def apart(g: Builder, vectors: Value) -> tuple[Value, Value]:
+def off_diagonal_mask(g: Builder, vectors: Value) -> tuple[Value, Value]:
     """Which pairs of rows are of two rows, as a matrix of ones and zeros, and how many such pairs there are."""
     count = vectors.shape[0]
     if isinstance(count, int):

@@ -1,16 +1,16 @@
 """What inputs, outputs and states of training graphs are called."""
 
-RATE = "learning_rate"
+LEARNING_RATE = "learning_rate"
 """The input that is the step size."""
 LOSS = "loss"
 """The output that is minimised; where there are several losses, what each output's ends with besides."""
-SHARE = "+share"
+SHARD_FRACTION = "+share"
 """The input of a share of a step that says how large a part of the batch it gets."""
-GRADIENT = "+gradient/"
+GRADIENT_PREFIX = "+gradient/"
 """What the outputs of a share of a step begin with that are a weight's gradient. Nobody else's begins with a plus."""
-STATISTICS = "metrics/"
+METRIC_PREFIX = "metrics/"
 """What the outputs begin with that are a metric's sums."""
-SLOTS = "optimizer/"
+SLOT_PREFIX = "optimizer/"
 """What the states begin with that belong to the optimizer, not to the network."""
 
 

@@ -4,35 +4,46 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from ..core.components import Array, Brick, BrickForm, Form, Json, Number, OneOf, Plain, SectionForm, attr
+from ..core.components import (
+    ArrayCodec,
+    Codec,
+    Component,
+    ComponentCodec,
+    Json,
+    NumberCodec,
+    ScalarCodec,
+    SectionCodec,
+    UnionCodec,
+    attr,
+)
 from .losses import LOSSES, Loss
-from .metrics import Metric, MetricForm
+from .metrics import Metric, MetricCodec
 from .optimizers import Optimizer
 
 
-class Section(Brick):
+class Section(Component):
     """A part of the document with fixed keys: a brick that needs no `type`."""
 
-    tagged: ClassVar[bool] = False
+    has_type_key: ClassVar[bool] = False
 
 
-class ByName:
+class DictCodec:
     """An object with keys that the user chooses, all values of one form."""
 
-    def __init__(self, form: Form) -> None:
-        self.form = form
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
 
     def schema(self) -> dict[str, Json]:
-        return {"type": "object", "additionalProperties": self.form.schema()}
+        return {"type": "object", "additionalProperties": self.codec.schema()}
 
     def read(self, value: Json) -> dict[str, object]:
-        return {name: self.form.read(item) for name, item in value.items()}
+        return {name: self.codec.read(item) for name, item in value.items()}
 
     def write(self, value: dict[str, object]) -> Json:
-        return {name: self.form.write(item) for name, item in value.items()}
+        return {name: self.codec.write(item) for name, item in value.items()}
 
 
-def is_text(value: Json) -> bool:
+def is_string(value: Json) -> bool:
     return isinstance(value, str)
 
 
@@ -40,30 +51,32 @@ def is_list(value: Json) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def is_brick(value: Json) -> bool:
-    return isinstance(value, (str, Brick)) or (isinstance(value, dict) and isinstance(value.get("type"), str))
+def is_component(value: Json) -> bool:
+    return isinstance(value, (str, Component)) or (isinstance(value, dict) and isinstance(value.get("type"), str))
 
 
-COLUMNS = OneOf((is_text, Plain(type="string")), (is_list, Array(Plain(type="string"))))
+COLUMNS_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, ArrayCodec(ScalarCodec(type="string"))))
 """One column, or several."""
 
 Columns = Annotated[
     str | tuple[str, ...] | dict[str, str | tuple[str, ...]],
-    OneOf(
-        (is_text, Plain(type="string")), (is_list, Array(Plain(type="string"))), (lambda value: True, ByName(COLUMNS))
+    UnionCodec(
+        (is_string, ScalarCodec(type="string")),
+        (is_list, ArrayCodec(ScalarCodec(type="string"))),
+        (lambda value: True, DictCodec(COLUMNS_CODEC)),
     ),
 ]
 Losses = Annotated[
     Loss | dict[str, Loss],
-    OneOf((is_brick, BrickForm(LOSSES)), (lambda value: True, ByName(BrickForm(LOSSES)))),
+    UnionCodec((is_component, ComponentCodec(LOSSES)), (lambda value: True, DictCodec(ComponentCodec(LOSSES)))),
 ]
 Metrics = Annotated[
     tuple[Metric, ...] | dict[str, tuple[Metric, ...]],
-    OneOf((is_list, Array(MetricForm())), (lambda value: True, ByName(Array(MetricForm())))),
+    UnionCodec((is_list, ArrayCodec(MetricCodec())), (lambda value: True, DictCodec(ArrayCodec(MetricCodec())))),
 ]
 
 
-class Data(Section):
+class DataSection(Section):
     """Where the samples are: files beside the spec, and which of their columns are what."""
 
     train: str = attr(doc="File to train on: .npz, .npy or .csv, relative to the spec.")
@@ -82,7 +95,7 @@ class Data(Section):
     )
 
 
-class EarlyStopping(Section):
+class EarlyStoppingSection(Section):
     """Ends training when a figure no longer improves."""
 
     monitor: str = attr("val_loss", doc="Figure to watch.")
@@ -92,30 +105,30 @@ class EarlyStopping(Section):
     start_from_epoch: int = attr(0, doc="Epochs at the start that are not watched.", minimum=0)
 
 
-EVERY = ("*",)
+ALL_LAYERS = ("*",)
 """The pattern of all layers."""
 
 
-class Start(Section):
+class InitialWeightsSection(Section):
     """A file of weights to start from, and which layers take theirs from it."""
 
     file: str = attr(doc="The .safetensors, .npz, .keras or .h5 file, relative to the spec.")
     layers: tuple[str, ...] = attr(
-        EVERY, doc="Patterns of the names of layers whose weights the file has; others are drawn."
+        ALL_LAYERS, doc="Patterns of the names of layers whose weights the file has; others are drawn."
     )
     prefix: str = attr("", doc="What those names begin with here, but not in the file.")
 
 
-class StartForm(SectionForm):
+class InitialWeightsCodec(SectionCodec):
     """The file alone is all weights in it."""
 
     def schema(self) -> dict[str, Json]:
         return {"anyOf": [{"type": "string"}, super().schema()]}
 
-    def read(self, value: Json) -> Brick:
+    def read(self, value: Json) -> Component:
         return super().read({"file": value} if isinstance(value, str) else value)
 
-    def write(self, value: Brick) -> Json:
+    def write(self, value: Component) -> Json:
         written = super().write(value)
         return written["file"] if len(written) == 1 else written
 
@@ -123,19 +136,19 @@ class StartForm(SectionForm):
 class Training(Section):
     """How the network is trained."""
 
-    data: Data | None = attr(None, doc="Where the samples are.")
+    data: DataSection | None = attr(None, doc="Where the samples are.")
     loss: Losses = attr(doc="What is minimised; by output name where there are several outputs.")
-    loss_weights: Annotated[dict[str, float], ByName(Number())] | None = attr(
+    loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factor on each output's loss, by output name."
     )
     optimizer: Optimizer = attr("rmsprop", doc="How gradients change weights.")
-    weights: Annotated[Start, StartForm(Start)] | None = attr(
+    weights: Annotated[InitialWeightsSection, InitialWeightsCodec(InitialWeightsSection)] | None = attr(
         None, doc="Weights to start from, in place of initial ones: a file, or which layers take theirs from it."
     )
     freeze: tuple[str, ...] = attr(
         (), doc="Patterns of the names of layers that training leaves as they are, as if they said `trainable: false`."
     )
-    learning_rates: Annotated[dict[str, float], ByName(Number())] | None = attr(
+    learning_rates: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None,
         doc="Factor on the learning rate for the weights of some layers, by pattern of their names; where several "
         "match a name, the first counts.",
@@ -147,7 +160,7 @@ class Training(Section):
     batch_size: int = attr(32, doc="Samples a step.", minimum=1, maximum=1 << 20)
     shuffle: bool = attr(True, doc="Whether every epoch takes the samples in a new order.")
     seed: int = attr(0, doc="Decides initial weights, order of samples and dropout.", minimum=0, maximum=(1 << 63) - 1)
-    early_stopping: EarlyStopping | None = attr(None, doc="When to end before the last epoch.")
+    early_stopping: EarlyStoppingSection | None = attr(None, doc="When to end before the last epoch.")
     restore_best_weights: bool = attr(
         False,
         doc="Whether the run ends with the weights of its best epoch, by validation loss (or the watched figure).",

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ..core.components import Array, Number, OneOf, Plain, attr
+from ..core.components import ArrayCodec, NumberCodec, ScalarCodec, UnionCodec, attr
 from ..core.types import Dim, require, shape_text
 from .initializers import INITIALIZERS, Initializer
 
 if TYPE_CHECKING:
     import numpy as np
 
-COSINES: dict[str, tuple[float, ...]] = {
+COSINE_WINDOWS: dict[str, tuple[float, ...]] = {
     "boxcar": (1.0,),
     "hann": (0.5, 0.5),
     "hamming": (0.54, 0.46),
@@ -27,7 +27,7 @@ COSINES: dict[str, tuple[float, ...]] = {
 """Windows that are `sum of a[k] * cos(k * t)` for t from -pi to pi."""
 
 
-def _shapes() -> dict[str, Callable[[Any], Any]]:
+def _other_windows() -> dict[str, Callable[[Any], Any]]:
     """The other windows, as functions of t from -1 to 1."""
     import numpy as np
 
@@ -39,21 +39,21 @@ def _shapes() -> dict[str, Callable[[Any], Any]]:
     }
 
 
-NAMES = (*COSINES, "bartlett", "barthann", "bohman", "tukey")
+WINDOW_NAMES = (*COSINE_WINDOWS, "bartlett", "barthann", "bohman", "tukey")
 
 Window = Annotated[
     Any,
-    OneOf(
-        (lambda value: isinstance(value, str), Plain(type="string", enum=list(NAMES))),
-        (lambda value: True, Array(Number())),
+    UnionCodec(
+        (lambda value: isinstance(value, str), ScalarCodec(type="string", enum=list(WINDOW_NAMES))),
+        (lambda value: True, ArrayCodec(NumberCodec())),
     ),
 ]
 """The name of a window, or its values."""
 
-WINDOW = "Factors on a frame: the name of a window, or its values; null for none."
+WINDOW_DOC = "Factors on a frame: the name of a window, or its values; null for none."
 
 
-def window_of(window: Any, length: int, periodic: bool) -> np.ndarray:
+def window_coefficients(window: Any, length: int, periodic: bool) -> np.ndarray:
     """The values of a window: symmetric, or, if periodic, a symmetric one of one value more without its last."""
     import numpy as np
 
@@ -62,14 +62,14 @@ def window_of(window: Any, length: int, periodic: bool) -> np.ndarray:
     if length <= 1:
         return np.ones(length)
     t = np.linspace(-1, 1, length + periodic)
-    if window in COSINES:
-        values = sum(a * np.cos(k * np.pi * t) for k, a in enumerate(COSINES[window]))
+    if window in COSINE_WINDOWS:
+        values = sum(a * np.cos(k * np.pi * t) for k, a in enumerate(COSINE_WINDOWS[window]))
     else:
-        values = _shapes()[window](t)
+        values = _other_windows()[window](t)
     return np.asarray(values)[:length]
 
 
-def require_window(window: Any, length: int) -> None:
+def require_window_length(window: Any, length: int) -> None:
     """ShapeError where a window is given by its values and has another length than a frame."""
     fits = window is None or isinstance(window, str) or len(window) == length
     require(fits, f"has a window of {0 if window is None else len(window)} values for frames of {length}")
@@ -84,12 +84,12 @@ class STFT(Initializer):
     """
 
     side: Literal["real", "imag"] = attr("real", doc="Which part of the transform the kernel computes.")
-    window: Window | None = attr("hann", doc=WINDOW)
+    window: Window | None = attr("hann", doc=WINDOW_DOC)
     scaling: Literal["density", "spectrum"] | None = attr("density", doc="How the window is scaled; null for not.")
     periodic: bool = attr(False, doc="Whether the window is one period of a periodic one.")
 
     @property
-    def particular(self) -> bool:
+    def restricts_shape(self) -> bool:
         return True
 
     def check(self, shape: Sequence[Dim]) -> None:
@@ -98,7 +98,7 @@ class STFT(Initializer):
             f"fills kernels of the shape [length, 1, bins], not {shape_text(shape)}",
         )
         if isinstance(shape[0], int):
-            require_window(self.window, shape[0])
+            require_window_length(self.window, shape[0])
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         """In float32, as Keras computes it: the angles are large, and rounded."""
@@ -112,6 +112,6 @@ class STFT(Initializer):
         kernel = np.cos(angle) if self.side == "real" else np.sin(angle)
         if self.window is None:
             return kernel
-        window = window_of(self.window, length, self.periodic).astype(real)[:, None, None]
+        window = window_coefficients(self.window, length, self.periodic).astype(real)[:, None, None]
         norm = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(abs(window)), None: real(1)}[self.scaling]
         return kernel * window / norm

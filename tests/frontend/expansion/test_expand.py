@@ -11,7 +11,7 @@ from typing import Any
 import jsonnx
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 
 DENSE = {"type": "Dense", "units": 4}
@@ -23,7 +23,7 @@ def spec(layers: list[Any], **more: Any) -> dict[str, Any]:
 
 def flat(layers: list[Any], **more: Any) -> list[tuple[str, str, tuple[str, ...]]]:
     """Name, type and sources of every layer that a sound spec comes to; of a layer called again the one it uses."""
-    network = check(spec(layers, **more)).network
+    network = check_spec(spec(layers, **more)).network
     return [
         (call.name, call.layer.type_name if call.owner == call.name else call.owner, call.sources)
         for call in network.calls
@@ -136,14 +136,14 @@ def test_blocks_stand_in_blocks_with_values_of_their_own() -> None:
         "one": {"parameters": {"n": 1, "m": "${n + 1}"}, "layers": [{"type": "Dense", "units": "${n * m}"}]},
         "two": {"parameters": {"n": 5}, "layers": [{"type": "one", "n": "${n}"}, {"type": "one", "m": 7}]},
     }
-    network = check(spec([{"type": "two"}, {"type": "two", "n": 2, "name": "t"}], blocks=blocks)).network
+    network = check_spec(spec([{"type": "two"}, {"type": "two", "n": 2, "name": "t"}], blocks=blocks)).network
     assert [(call.name, call.layer.units) for call in network.calls] == [  # type: ignore[union-attr]
         ("two_one_dense", 30),
         ("two_one_1_dense", 7),
         ("t_one_dense", 6),
         ("t_one_1_dense", 7),
     ]
-    assert network.calls[3].blocks == (("t", "two"), ("t_one_1", "one"))
+    assert network.calls[3].block_uses == (("t", "two"), ("t_one_1", "one"))
 
 
 def test_a_use_of_a_block_uses_every_layer_in_it() -> None:
@@ -248,7 +248,7 @@ SCALED = spec(
 
 
 def units(**options: Any) -> int:
-    return check(SCALED, **options).network.calls[0].layer.units  # type: ignore[union-attr]
+    return check_spec(SCALED, **options).network.calls[0].layer.units  # type: ignore[union-attr]
 
 
 def test_parameters_are_given_from_outside() -> None:
@@ -257,7 +257,7 @@ def test_parameters_are_given_from_outside() -> None:
     assert units(changes=["deep=5"]) == 5
     assert units(scale="large") == 200
     assert units(scale="large", changes=["width=7"]) == 14
-    assert check(SCALED, scale="small").network.training.optimizer.learning_rate == 1  # type: ignore[union-attr]
+    assert check_spec(SCALED, scale="small").network.training.optimizer.learning_rate == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_parameters_are_given_from_outside() -> None:
 )
 def test_what_is_not_there_cannot_be_given(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told) as error:
-        check(SCALED, **options)
+        check_spec(SCALED, **options)
     assert "did you mean" in str(error.value.diagnostic.help)
 
 
@@ -290,10 +290,10 @@ def test_a_model_gives_back_the_spec_that_made_it() -> None:
 def test_a_run_is_resumed_where_the_layers_are_the_same() -> None:
     written = spec([{"type": "Dense", "units": 8}, {"type": "Activation", "activation": "relu"}])
     written["training"] = {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": 0.25}}
-    by_hand, whole = plan(check(written)), plan(check(SCALED))
+    by_hand, whole = plan(check_spec(written)), plan(check_spec(SCALED))
     assert whole.fingerprint == by_hand.fingerprint
-    assert plan(check(SCALED, changes=["width=5"])).fingerprint != by_hand.fingerprint
-    assert plan(check(SCALED, changes=["epochs=9"])).fingerprint == by_hand.fingerprint
+    assert plan(check_spec(SCALED, changes=["width=5"])).fingerprint != by_hand.fingerprint
+    assert plan(check_spec(SCALED, changes=["epochs=9"])).fingerprint == by_hand.fingerprint
 
 
 # -- the same as by hand ---------------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ DEEP = {f"b{n}": [f"${{b{n - 1}}}" if n else 1] for n in range(500)}
     ],
 )
 def test_what_would_grow_beyond_bounds_is_refused_at_once(document: Any, code: str, seconds: float) -> None:
-    check(spec([DENSE]))
+    check_spec(spec([DENSE]))
     start = time.process_time()
     found = [fault.code for fault in jsonnx.validate(document)]
     assert time.process_time() - start < seconds
@@ -415,7 +415,7 @@ def test_anything_may_stand_anywhere() -> None:
     for path in paths:
         for thing in things:
             with suppress(CompileError):
-                check(replaced(sound, path, thing))
+                check_spec(replaced(sound, path, thing))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Any:

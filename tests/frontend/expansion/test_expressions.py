@@ -6,7 +6,14 @@ import random
 import time
 
 import pytest
-from jsonnx.frontend.expansion.expressions import DEEPEST, LONGEST, ExpressionError, escaped, evaluated, names_in
+from jsonnx.frontend.expansion.expressions import (
+    MAX_EXPRESSION_DEPTH,
+    MAX_EXPRESSION_LENGTH,
+    ExpressionError,
+    escape_expressions,
+    evaluate_text,
+    names_in,
+)
 
 VALUES = {"width": 64, "rates": [0.5, [1, 2]], "word": "relu", "yes": True, "none": None}
 
@@ -48,7 +55,7 @@ VALUES = {"width": 64, "rates": [0.5, [1, 2]], "word": "relu", "yes": True, "non
     ],
 )
 def test_what_an_expression_comes_to(text: str, value: object) -> None:
-    result = evaluated(text, VALUES)
+    result = evaluate_text(text, VALUES)
     assert result == value
     assert type(result) is type(value)
 
@@ -91,24 +98,24 @@ def test_what_an_expression_comes_to(text: str, value: object) -> None:
         ("${rates[-1]}", "there is no item -1"),
         ("${rates[0.0]}", "the place of an item is an integer"),
         ("a${rates}", "an array cannot be put into a text"),
-        ("${" + "1+" * LONGEST + "1}", "characters, more than"),
-        ("${" + "(" * 2 * DEEPEST + "1" + ")" * 2 * DEEPEST + "}", "nests deeper"),
-        ("${" + "-" * 2 * DEEPEST + "1}", "nests deeper"),
-        ("${" + "2**" * 2 * DEEPEST + "1}", "nests deeper"),
-        ("${" + "rates[" * 2 * DEEPEST + "1" + "]" * 2 * DEEPEST + "}", "nests deeper"),
+        ("${" + "1+" * MAX_EXPRESSION_LENGTH + "1}", "characters, more than"),
+        ("${" + "(" * 2 * MAX_EXPRESSION_DEPTH + "1" + ")" * 2 * MAX_EXPRESSION_DEPTH + "}", "nests deeper"),
+        ("${" + "-" * 2 * MAX_EXPRESSION_DEPTH + "1}", "nests deeper"),
+        ("${" + "2**" * 2 * MAX_EXPRESSION_DEPTH + "1}", "nests deeper"),
+        ("${" + "rates[" * 2 * MAX_EXPRESSION_DEPTH + "1" + "]" * 2 * MAX_EXPRESSION_DEPTH + "}", "nests deeper"),
     ],
 )
 def test_what_an_expression_refuses(text: str, told: str) -> None:
     start = time.process_time()
     with pytest.raises(ExpressionError) as error:
-        evaluated(text, VALUES)
+        evaluate_text(text, VALUES)
     assert told in str(error.value)
     assert time.process_time() - start < 0.1
 
 
 def test_a_text_is_not_longer_than_a_document_may_use() -> None:
     with pytest.raises(ExpressionError, match="12,000 characters"):
-        evaluated("${a}" * 12, {"a": "x" * 1000})
+        evaluate_text("${a}" * 12, {"a": "x" * 1000})
 
 
 def test_the_names_in_a_text() -> None:
@@ -121,7 +128,7 @@ def test_any_text_is_computed_or_refused() -> None:
         text = "".join(draw.choices("${} ab1+*()[]-/.", k=draw.randrange(30)))
         for tried in (text, f"${{{text}}}"):
             try:
-                evaluated(tried, {"a": 2, "b": [1, 2]})
+                evaluate_text(tried, {"a": 2, "b": [1, 2]})
             except ExpressionError:
                 assert "${" in tried
 
@@ -130,7 +137,7 @@ def test_a_text_that_is_escaped_comes_back() -> None:
     draw = random.Random(2)
     for _ in range(1000):
         text = "".join(draw.choices("${} a", k=draw.randrange(20)))
-        assert evaluated(escaped(text), {}) == text
+        assert evaluate_text(escape_expressions(text), {}) == text
 
 
 def tree(draw: random.Random, depth: int) -> str:
@@ -147,6 +154,6 @@ def test_integers_are_computed_as_python_does() -> None:
             expected = eval(text)  # digits, operators and parentheses, made above
         except ZeroDivisionError:
             with pytest.raises(ExpressionError, match="divides by zero"):
-                evaluated(f"${{{text}}}", {})
+                evaluate_text(f"${{{text}}}", {})
         else:
-            assert evaluated(f"${{{text}}}", {}) == expected
+            assert evaluate_text(f"${{{text}}}", {}) == expected

@@ -15,8 +15,8 @@ import pytest
 from jsonnx.core.diagnostics import CompileError, Report
 from jsonnx.frontend.json_reader import read_text
 from jsonnx.frontend.schema.errors import _validator
-from jsonnx.frontend.schema.fast_validator import KEYWORDS, REMARKS, fits
-from jsonnx.frontend.schema.schema import head, reuse, schema
+from jsonnx.frontend.schema.fast_validator import IGNORED_KEYWORDS, KEYWORDS, is_valid
+from jsonnx.frontend.schema.schema import reuse_properties, root_schema, spec_schema
 from layers.cases import all_cases
 
 ROOT = Path(__file__).parents[3]
@@ -42,10 +42,10 @@ def test_every_keyword_of_the_schema_is_known() -> None:
                 elif key not in ("enum", "const", "default", "required"):
                     yield from keywords(inner)
 
-    for whole in (schema(), {"properties": reuse()}):
-        assert set(keywords(whole)) <= set(KEYWORDS) | REMARKS
+    for whole in (spec_schema(), {"properties": reuse_properties()}):
+        assert set(keywords(whole)) <= set(KEYWORDS) | IGNORED_KEYWORDS
     with pytest.raises(KeyError):
-        fits(1, {"multipleOf": 2})
+        is_valid(1, {"multipleOf": 2})
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -96,7 +96,7 @@ def test_the_quick_answer_is_that_of_jsonschema(seed: int) -> None:
             small = {**document, "layers": rng.sample(document["layers"], min(3, len(document["layers"])))}
         for candidate in (small, altered(small, rng), altered(altered(small, rng), rng)):
             expected = _validator().is_valid(candidate)
-            assert fits(candidate, head()) == expected, json.dumps(candidate)
+            assert is_valid(candidate, root_schema()) == expected, json.dumps(candidate)
             counts[expected] += 1
     assert min(counts.values()) > 100
 
@@ -110,7 +110,7 @@ def test_jsonschema_is_not_needed_for_a_sound_spec() -> None:
 
 def test_what_does_not_fit_is_told() -> None:
     report = Report()
-    from jsonnx.frontend.schema.errors import check
+    from jsonnx.frontend.schema.errors import check_against_schema
 
-    check({"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": True}]}, report)
+    check_against_schema({"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": True}]}, report)
     assert [fault.code for fault in report] == ["wrong-type"]

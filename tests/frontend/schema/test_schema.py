@@ -11,9 +11,20 @@ from typing import Any
 import pytest
 from jsonnx.core.diagnostics import CompileError, Report
 from jsonnx.frontend.json_reader import read_text
-from jsonnx.frontend.schema.editor_schema import INNER_REFERENCE, WITHIN, published, schema_text
-from jsonnx.frontend.schema.errors import check
-from jsonnx.frontend.schema.schema import INNER_NAME, NAME, PARAMETER_NAME, REFERENCE, schema
+from jsonnx.frontend.schema.editor_schema import (
+    EXPRESSION_PATTERN,
+    INNER_REFERENCE_SCHEMA,
+    editor_schema,
+    editor_schema_text,
+)
+from jsonnx.frontend.schema.errors import check_against_schema
+from jsonnx.frontend.schema.schema import (
+    INNER_NAME_SCHEMA,
+    NAME_SCHEMA,
+    PARAMETER_NAME_SCHEMA,
+    REFERENCE_SCHEMA,
+    spec_schema,
+)
 from jsonnx.pipeline.check import validate
 from jsonschema import Draft202012Validator
 
@@ -30,14 +41,14 @@ STRICTER = {
 
 def accepts(document: Any) -> bool:
     report = Report()
-    check(document, report)
-    return not report.errors()
+    check_against_schema(document, report)
+    return not report.has_errors()
 
 
 def test_the_schema_is_valid_2020_12() -> None:
-    Draft202012Validator.check_schema(schema())
-    Draft202012Validator.check_schema(published())
-    assert json.loads(schema_text()) == published()
+    Draft202012Validator.check_schema(spec_schema())
+    Draft202012Validator.check_schema(editor_schema())
+    assert json.loads(editor_schema_text()) == editor_schema()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
@@ -46,7 +57,7 @@ def test_a_plain_validator_gives_our_verdict(spec: Path) -> None:
         document = read_text(spec.read_bytes()).value
     except CompileError:
         pytest.skip("no JSON")
-    plain = Draft202012Validator(schema())
+    plain = Draft202012Validator(spec_schema())
     parts = [document]
     if isinstance(document, dict) and isinstance(document.get("layers"), list):
         parts += [{**document, "layers": [layer]} for layer in document["layers"]]
@@ -88,7 +99,7 @@ WRITTEN = {
 
 
 def test_the_published_schema_has_blocks_and_expressions() -> None:
-    plain = Draft202012Validator(published())
+    plain = Draft202012Validator(editor_schema())
     assert [error.message for error in plain.iter_errors(WRITTEN)] == []
 
 
@@ -98,8 +109,8 @@ def test_the_published_schema_takes_what_the_strict_one_takes(spec: Path) -> Non
         document = read_text(spec.read_bytes()).value
     except CompileError:
         pytest.skip("no JSON")
-    if Draft202012Validator(schema()).is_valid(document):
-        assert Draft202012Validator(published()).is_valid(document)
+    if Draft202012Validator(spec_schema()).is_valid(document):
+        assert Draft202012Validator(editor_schema()).is_valid(document)
 
 
 @pytest.mark.parametrize(
@@ -123,31 +134,31 @@ def test_the_published_schema_still_refuses(path: tuple[str | int, ...], value: 
     for step in path[:-1]:
         inside = inside[step]
     inside[path[-1]] = value
-    assert not Draft202012Validator(published()).is_valid(document)
+    assert not Draft202012Validator(editor_schema()).is_valid(document)
 
 
 def test_every_place_that_we_blame_a_plain_validator_blames_too() -> None:
     document = json.loads((ROOT / "tests/diagnostics/wrong_type.json").read_text("utf-8"))
-    plain = {error.json_path for error in Draft202012Validator(schema()).iter_errors(document)}
+    plain = {error.json_path for error in Draft202012Validator(spec_schema()).iter_errors(document)}
     report = Report()
-    check(document, report)
+    check_against_schema(document, report)
     assert {found.path for found in report} <= plain
 
 
 def test_every_pattern_is_linear() -> None:
     """One class repeated at most: nothing to backtrack over."""
-    patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', schema_text()))
-    known = [of["pattern"] for of in (INNER_NAME, INNER_REFERENCE, NAME, PARAMETER_NAME)]
-    assert patterns == {json.dumps(pattern)[1:-1] for pattern in (*known, WITHIN)}
+    patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', editor_schema_text()))
+    known = [of["pattern"] for of in (INNER_NAME_SCHEMA, INNER_REFERENCE_SCHEMA, NAME_SCHEMA, PARAMETER_NAME_SCHEMA)]
+    assert patterns == {json.dumps(pattern)[1:-1] for pattern in (*known, EXPRESSION_PATTERN)}
     start = time.perf_counter()
-    assert not re.search(str(REFERENCE["pattern"]), "a" * 1_000_000 + "!")
+    assert not re.search(str(REFERENCE_SCHEMA["pattern"]), "a" * 1_000_000 + "!")
     assert time.perf_counter() - start < 1
 
 
 def test_every_attribute_is_described() -> None:
     undescribed = [
         (name, key)
-        for name, of in schema()["$defs"].items()
+        for name, of in spec_schema()["$defs"].items()
         for key, value in of.get("properties", {}).items()
         if key not in ("type", "name", "from") and "description" not in value and "$ref" not in value
     ]

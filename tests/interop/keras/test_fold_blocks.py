@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonnx
 import pytest
-from jsonnx.pipeline.check import check
-from jsonnx.pipeline.keras_import import imported
+from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.keras_import import import_keras
 
 Layer = dict[str, Any]
 
@@ -47,11 +47,11 @@ def residual_net() -> str:
 
 
 def calls(spec: Any) -> dict[str, Any]:
-    return {call.name: (call.layer, call.sources) for call in check(spec).network.calls}
+    return {call.name: (call.layer, call.sources) for call in check_spec(spec).network.calls}
 
 
 def test_equal_runs_are_uses_of_one_block_with_parameters() -> None:
-    spec = imported(residual_net()).spec
+    spec = import_keras(residual_net()).spec
     assert spec["blocks"] == {
         "block": {
             "parameters": {"filters": 4},
@@ -72,19 +72,19 @@ def test_equal_runs_are_uses_of_one_block_with_parameters() -> None:
 
 def test_written_out_it_is_the_flat_document_again() -> None:
     text = residual_net()
-    assert calls(imported(text).spec) == calls(imported(text, fold=False).spec)
+    assert calls(import_keras(text).spec) == calls(import_keras(text, fold=False).spec)
 
 
 def test_runs_that_differ_in_structure_stay_apart() -> None:
     layers = [*residual("a1", "image", 4), *residual("a2", "a1_add", 4)]
     layers[-1] = layer("Add", "a2_add", ["image", "a2_conv2"])
-    spec = imported(model(layers, "a2_add")).spec
+    spec = import_keras(model(layers, "a2_add")).spec
     assert "blocks" not in spec
 
 
 def test_a_run_with_two_results_is_no_block() -> None:
     layers = [*residual("a1", "image", 4), *residual("a2", "a1_add", 4)]
-    spec = imported(model([*layers, layer("Add", "end", ["a1_relu", "a2_relu"])], "a2_add", "end")).spec
+    spec = import_keras(model([*layers, layer("Add", "end", ["a1_relu", "a2_relu"])], "a2_add", "end")).spec
     assert "blocks" not in spec
     assert spec["outputs"] == ["a2_add", "end"]
 
@@ -95,7 +95,7 @@ def test_counted_names_are_one_entry() -> None:
         layer("Conv2D", name, [before], filters=4, kernel_size=3, padding="same")
         for before, name in zip(["image", *names], names, strict=False)
     ]
-    assert imported(model(chain, "conv7")).spec["layers"] == [
+    assert import_keras(model(chain, "conv7")).spec["layers"] == [
         {
             "type": "Conv2D",
             "name": "conv${index + 3}",
@@ -110,12 +110,12 @@ def test_counted_names_are_one_entry() -> None:
 def test_default_names_are_one_entry() -> None:
     names = ["dense", "dense_1", "dense_2"]
     chain = [layer("Dense", name, [before], units=4) for before, name in zip(["image", *names], names, strict=False)]
-    assert imported(model(chain, "dense_2")).spec["layers"] == [{"type": "Dense", "units": 4, "repeat": 3}]
+    assert import_keras(model(chain, "dense_2")).spec["layers"] == [{"type": "Dense", "units": 4, "repeat": 3}]
 
 
 @pytest.mark.parametrize("fold", [True, False])
 def test_weights_keep_their_names(fold: bool) -> None:
-    spec = imported(residual_net(), fold=fold).spec
+    spec = import_keras(residual_net(), fold=fold).spec
     names = [name for name in jsonnx.Trainer(spec | {"training": {"loss": "mse"}}).weights() if "kernel" in name]
     assert names == [
         *(f"a{number}_conv{place}/kernel" for number in (1, 2, 3) for place in (1, 2)),
@@ -149,7 +149,7 @@ def plain_net(count: int) -> str:
 def test_runs_without_common_names_are_uses_of_a_block_with_names_of_its_own() -> None:
     """The first has no number, and stands apart."""
     text = plain_net(24)
-    spec = imported(text).spec
+    spec = import_keras(text).spec
     assert spec["blocks"] == {
         "block": {
             "names": "own",
@@ -173,11 +173,11 @@ def test_runs_without_common_names_are_uses_of_a_block_with_names_of_its_own() -
         {"type": "block", "n": 2, "kernel_size": 1},
         {"type": "block", "n": 3},
     ]
-    assert calls(spec) == calls(imported(text, fold=False).spec)
+    assert calls(spec) == calls(import_keras(text, fold=False).spec)
 
 
 def test_few_runs_without_common_names_stay_as_they_are() -> None:
-    assert "blocks" not in imported(plain_net(6)).spec
+    assert "blocks" not in import_keras(plain_net(6)).spec
 
 
 def test_numbers_in_names_are_counted_from_one_another() -> None:
@@ -189,11 +189,11 @@ def test_numbers_in_names_are_counted_from_one_another() -> None:
             before = f"cell{number}_{place}"
             layers.append(layer("Conv2D", before, [layers[-1]["name"]], filters=2 + number, kernel_size=1))
     text = model(layers, before)
-    spec = imported(text).spec
+    spec = import_keras(text).spec
     (block,) = spec["blocks"].values()
     assert block["parameters"] == {"n": 5, "n_2": 0, "filters": 2}
     assert [entry["name"] for entry in block["layers"]] == [
         *("re_lu_${n}", "cell${n_2}_0", "re_lu_${n + 1}", "cell${n_2}_1", "re_lu_${n + 2}", "cell${n_2}_2"),
     ]
     assert [entry["type"] for entry in spec["layers"]] == ["cell"] * 8
-    assert calls(spec) == calls(imported(text, fold=False).spec)
+    assert calls(spec) == calls(import_keras(text, fold=False).spec)

@@ -8,7 +8,7 @@ from typing import Any
 import jsonnx
 import pytest
 from jsonnx.core.diagnostics import CompileError
-from jsonnx.pipeline.keras_import import imported
+from jsonnx.pipeline.keras_import import import_keras
 
 
 def text() -> str:
@@ -25,7 +25,7 @@ def text() -> str:
 
 
 def test_sizes_that_a_model_puts_together_are_one() -> None:
-    found = imported(text())
+    found = import_keras(text())
     assert found.spec["inputs"] == {"a": {"shape": ["axis_1", 3]}, "b": {"shape": ["axis_1", 3]}}
     assert [(notice.code, notice.severity) for notice in found.notices] == [("keras-differs", "warning")]
     jsonnx.compile(found.spec)
@@ -40,7 +40,7 @@ def test_sizes_that_a_model_keeps_apart_are_two() -> None:
             {"type": "Add", "from": ["one", "other"]},
         ],
     }
-    found = imported(json.dumps(jsonnx.to_keras(spec).config))
+    found = import_keras(json.dumps(jsonnx.to_keras(spec).config))
     assert found.spec["inputs"] == spec["inputs"]
     assert not found.notices
 
@@ -51,6 +51,6 @@ def test_what_does_not_fit_otherwise_either_is_told_as_it_is() -> None:
         if layer["config"]["name"] == "b":
             layer["config"]["batch_shape"] = [None, None, 4]
     with pytest.raises(CompileError) as caught:
-        imported(json.dumps(config))
+        import_keras(json.dumps(config))
     errors = [fault.code for fault in caught.value.diagnostics if fault.severity == "error"]
     assert errors == ["shape-mismatch"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonnx
 import pytest
-from jsonnx.pipeline.keras_import import imported
+from jsonnx.pipeline.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 HARD = {"type": "hard_sigmoid", "slope": 0.2}
@@ -19,7 +19,7 @@ def spec_of(name: str) -> dict[str, Any]:
 
 
 def test_the_version_that_wrote_it_is_told() -> None:
-    assert imported(FILES / "keras1_cnn.json").origin == "Keras 1.2.2"
+    assert import_keras(FILES / "keras1_cnn.json").keras_version == "Keras 1.2.2"
 
 
 def test_a_sequential_model_that_is_a_bare_list() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.keras_import import imported
+from jsonnx.pipeline.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 
@@ -19,7 +19,7 @@ def spec_of(name: str) -> dict[str, Any]:
 
 
 def test_the_version_that_wrote_it_is_told() -> None:
-    assert imported(FILES / "keras2_mask.json").origin == "Keras 2.21.0"
+    assert import_keras(FILES / "keras2_mask.json").keras_version == "Keras 2.21.0"
 
 
 def test_old_words_are_todays() -> None:
@@ -57,7 +57,7 @@ def test_states_and_arguments_of_calls_are_inputs_and_attributes() -> None:
 
 
 def test_a_mixed_policy_becomes_float32_and_that_is_told() -> None:
-    (notice,) = imported(FILES / "keras2_mixed.json").notices
+    (notice,) = import_keras(FILES / "keras2_mixed.json").notices
     assert notice.severity == "warning"
     assert "mixed_float16" in notice.message
 
@@ -82,7 +82,7 @@ def test_a_whole_file_computes_what_tf_keras_did(name: str) -> None:
 
 
 def test_a_frozen_model_called_without_training_is_told() -> None:
-    assert any("training=False" in notice.message for notice in imported(FILES / "keras2_nested.json").notices)
+    assert any("training=False" in notice.message for notice in import_keras(FILES / "keras2_nested.json").notices)
 
 
 @pytest.mark.parametrize("name", ["sequential", "nested", "states", "mask", "mixed", "ops"])

@@ -11,7 +11,7 @@ import h5py
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.keras_import import imported
+from jsonnx.pipeline.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 
@@ -54,7 +54,7 @@ def test_nested_models_are_laid_flat_and_called_again_by_use() -> None:
 
 
 def test_a_name_that_had_to_change_is_told() -> None:
-    (notice,) = imported(FILES / "keras3_nested.json").notices
+    (notice,) = import_keras(FILES / "keras3_nested.json").notices
     assert (notice.code, notice.severity) == ("keras-differs", "warning")
     assert "'d' is 's_d'" in notice.message
 
@@ -211,7 +211,7 @@ def test_outputs_of_a_nested_model_that_nobody_takes_are_left_out(tmp_path: Path
         archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
         for name in ("config.json", "model.weights.h5"):
             archive.write(tmp_path / name, name)
-    found = imported(tmp_path / "model.keras")
+    found = import_keras(tmp_path / "model.keras")
     assert [entry["name"] for entry in found.spec["layers"] if "name" in entry] == ["a", "b"]
     assert any("'c'" in notice.message for notice in found.notices)
     (y,) = jsonnx.compile(found.spec, found.weights).session().run({"x": np.ones((1, 2), "float32")}).values()
@@ -256,5 +256,5 @@ def test_a_mask_that_comes_to_attention_in_a_nested_model_is_told_of(mask_zero: 
         layer("GlobalAveragePooling1D", "mean", {}, tensor("inner", 3, 4)),
         outputs=("mean",),
     )
-    notices = [notice.message for notice in imported(text).notices]
+    notices = [notice.message for notice in import_keras(text).notices]
     assert any("MultiHeadAttention" in message for message in notices) == mask_zero

@@ -10,8 +10,8 @@ from pathlib import Path
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.interop.keras.weight_layouts import Writer, brought_forward
-from jsonnx.pipeline.keras_import import imported
+from jsonnx.interop.keras.weight_layouts import Producer, upgrade_weights
+from jsonnx.pipeline.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 
@@ -49,7 +49,7 @@ def test_branches_that_keras_1_joined_at_the_beginning_of_a_sequential() -> None
 
 def test_a_file_of_keras_1_that_does_not_name_its_backend_is_told_of() -> None:
     """It was Theano, so the kernel is mirrored; the file says nothing of it."""
-    found = imported(FILES / "keras1_conv.h5")
+    found = import_keras(FILES / "keras1_conv.h5")
     assert found.weights is not None
     weights = dict(found.weights)
     (notice,) = [notice for notice in found.notices if notice.code == "weights-differ"]
@@ -69,5 +69,5 @@ def test_weights_of_cudnn_layers_are_those_that_keras_2_made_of_them(cell: str, 
     recorded = np.load(FILES / "keras2_cudnn.npz")
     given = [recorded[f"{cell}_in{index}"] for index in range(3)]
     names = ["a/kernel", "a/recurrent_kernel", "a/bias"]
-    for index, array in enumerate(brought_forward(given, names, shapes, cell.upper(), Writer("2.2.4", "tensorflow"))):
+    for index, array in enumerate(upgrade_weights(given, names, shapes, cell.upper(), Producer("2.2.4", "tensorflow"))):
         np.testing.assert_array_equal(array, recorded[f"{cell}_out{index}"])

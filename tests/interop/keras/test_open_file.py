@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.types import TensorType
-from jsonnx.interop.keras import KerasFile, Owner, matched, open_keras
+from jsonnx.interop.keras import KerasFile, WeightOwner, match_weights, open_keras
 
 FILES = Path(__file__).parent / "files"
 CONFIG = '{"class_name": "Sequential", "config": {"name": "m", "layers": []}}'
@@ -55,8 +55,8 @@ def test_a_model_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
     for name, form in (("keras3_half.keras", "keras"), ("keras3_half.h5", "h5"), ("keras3_mask.json", "json")):
         path = tmp_path / "model.bin"
         path.write_bytes((FILES / name).read_bytes())
-        assert open_keras(path).form == form
-    assert open_keras(f"  {CONFIG}").form == "json"
+        assert open_keras(path).file_format == form
+    assert open_keras(f"  {CONFIG}").file_format == "json"
 
 
 @pytest.mark.parametrize("data", [b"GIF89a", b"\x00" * 100, b"PK", b"\x89HD"])
@@ -121,10 +121,10 @@ def test_numbers_that_are_not_finite_are_told_and_taken(tmp_path: Path) -> None:
     stored = open_keras(tmp_path / "a.weights.h5").weights
     assert stored is not None
     wanted = {name: TensorType("float32", (3,)) for name in ("d/kernel", "d/bias")}
-    found = matched(stored, [Owner("d", "Dense", ("d",), "layers/dense")], wanted, list(wanted))
-    assert not found.faults()
+    found = match_weights(stored, [WeightOwner("d", "Dense", ("d",), "layers/dense")], wanted, list(wanted))
+    assert not found.errors()
     assert found.arrays["d/kernel"].tobytes() == values.tobytes()
     rounded, odd = found.notices
     assert (rounded.code, "'d/bias'" in rounded.message) == ("weights-differ", True)
     assert (odd.code, "'d/kernel'" in odd.message) == ("not-finite", True)
-    assert found.dropped == ["layers/dropout/seed_generator/vars/0"]
+    assert found.ignored_paths == ["layers/dropout/seed_generator/vars/0"]

@@ -142,12 +142,12 @@ def test_nesting_is_bounded() -> None:
 
 
 def test_what_training_cannot_say_is_told_and_left_out() -> None:
-    from jsonnx.pipeline.keras_import import imported
+    from jsonnx.pipeline.keras_import import import_keras
 
     model = sequential(layer("Flatten"), {**layer("Dense", units=2)})
     model["config"]["layers"][2]["config"]["name"] = "end"
     model["compile_config"] = {"optimizer": "adam", "loss": {"class_name": "function", "config": "my_loss"}}
-    found = imported(json.dumps(model))
+    found = import_keras(json.dumps(model))
     assert "training" not in found.spec
     (notice,) = found.notices
     assert (notice.code, notice.severity) == ("keras-differs", "warning")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import lower, one_layer
-from jsonnx.interop.keras.weight_paths import doubles, group_names, places
+from jsonnx.interop.keras.weight_paths import duplicate_variable_paths, group_names, variable_paths
 from layers.cases import all_cases
 
 RECORDED = json.loads((Path(__file__).parent / "files" / "keras3_places.json").read_text())
@@ -19,8 +19,8 @@ def test_places_are_keras_own(case) -> None:
     graph = lower(one_layer(case.layer, *case.inputs, dtype=case.dtype))
     names = [name.partition("/")[2] for name in (*graph.parameters, *graph.states)]
     kind = case.layer["type"]
-    found = [*places(kind, names).values(), *doubles(kind, names).values()]
-    assert sorted(place.under("") for place in found) == sorted(RECORDED[case.id])
+    found = [*variable_paths(kind, names).values(), *duplicate_variable_paths(kind, names).values()]
+    assert sorted(place.path_in("") for place in found) == sorted(RECORDED[case.id])
 
 
 def test_groups_are_counted_by_class() -> None:

@@ -14,8 +14,8 @@ import pytest
 from commands import jsonnx as run
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.core.types import TensorType
-from jsonnx.interop.keras import Owner, matched, open_keras
-from jsonnx.pipeline.keras_import import imported
+from jsonnx.interop.keras import WeightOwner, match_weights, open_keras
+from jsonnx.pipeline.keras_import import import_keras
 
 FILES = Path(__file__).parent / "files"
 HALF = {
@@ -25,8 +25,8 @@ HALF = {
     "float16/bias": TensorType("float32", (2,)),
 }
 HALF_OWNERS = [
-    Owner("bfloat16", "Dense", ("bfloat16",), "layers/dense"),
-    Owner("float16", "Dense", ("float16",), "layers/dense_1"),
+    WeightOwner("bfloat16", "Dense", ("bfloat16",), "layers/dense"),
+    WeightOwner("float16", "Dense", ("float16",), "layers/dense_1"),
 ]
 
 
@@ -46,18 +46,18 @@ def test_every_weight_of_every_kind_of_layer_comes_by_its_name(ending: str) -> N
 
 
 def test_the_optimizers_state_is_left_out_with_a_notice() -> None:
-    (notice,) = imported(FILES / "keras3_every_kind.keras").notices
+    (notice,) = import_keras(FILES / "keras3_every_kind.keras").notices
     assert (notice.code, notice.severity) == ("not-imported", "warning")
     assert "optimizer" in notice.message
-    assert imported(FILES / "keras3_every_kind.h5").notices == ()
+    assert import_keras(FILES / "keras3_every_kind.h5").notices == ()
 
 
 @pytest.mark.parametrize("name", ["keras3_half.keras", "keras3_half.h5", "keras3_shards.weights.json"])
 def test_halves_become_single_numbers_exactly(name: str) -> None:
     stored = open_keras(FILES / name).weights
     assert stored is not None
-    found = matched(stored, HALF_OWNERS, HALF, list(HALF))
-    assert not found.faults()
+    found = match_weights(stored, HALF_OWNERS, HALF, list(HALF))
+    assert not found.errors()
     for name, array in found.arrays.items():
         exact = numbers(name, array.shape)
         assert array.dtype == np.float32
@@ -71,20 +71,20 @@ def test_names_are_found_whatever_the_layers_are_counted() -> None:
     stored = open_keras(FILES / "keras3_half.keras").weights
     assert stored is not None
     crossed = [HALF_OWNERS[0]._replace(group="layers/dense_1"), HALF_OWNERS[1]._replace(group="layers/dense")]
-    assert not matched(stored, crossed, HALF, list(HALF)).faults()
+    assert not match_weights(stored, crossed, HALF, list(HALF)).errors()
     for group in stored.attributes.values():
         group.pop("name", None)
-    assert len(matched(stored, crossed, HALF, list(HALF)).faults()) == 2  # the two kernels, whose shapes differ
-    assert not matched(stored, HALF_OWNERS, HALF, list(HALF)).faults()
+    assert len(match_weights(stored, crossed, HALF, list(HALF)).errors()) == 2  # the two kernels, whose shapes differ
+    assert not match_weights(stored, HALF_OWNERS, HALF, list(HALF)).errors()
 
 
 def test_what_does_not_fit_is_told_weight_by_weight() -> None:
     stored = open_keras(FILES / "keras3_half.keras").weights
     assert stored is not None
     wanted = {**HALF, "bfloat16/kernel": TensorType("float32", (2, 3)), "more/kernel": TensorType("float32", (1,))}
-    owners = [HALF_OWNERS[0], Owner("more", "Dense", ("more",), "layers/dense_2")]
+    owners = [HALF_OWNERS[0], WeightOwner("more", "Dense", ("more",), "layers/dense_2")]
     del wanted["float16/kernel"], wanted["float16/bias"]
-    told = [fault.message for fault in matched(stored, owners, wanted, list(wanted)).faults("m.keras")]
+    told = [fault.message for fault in match_weights(stored, owners, wanted, list(wanted)).errors("m.keras")]
     assert told == [
         "the weight 'bfloat16/kernel' ('layers/dense/vars/0' in the file) has shape [3, 2], the network wants [2, 3]",
         "the weight 'more/kernel' is missing in the file",
@@ -105,16 +105,16 @@ def test_a_weights_order_in_a_nested_model_does_not_depend_on_what_was_frozen() 
     names = stored.attributes["model_weights/encoder"]["weight_names"]
     before = jsonnx.from_keras(FILES / "keras3_every_kind.h5")[1]
     owners = [
-        Owner("first", "Conv1D", ("encoder", "first"), ""),
-        Owner("normal", "BatchNormalization", ("encoder", "normal"), ""),
-        Owner("second", "Conv1D", ("encoder", "second"), ""),
+        WeightOwner("first", "Conv1D", ("encoder", "first"), ""),
+        WeightOwner("normal", "BatchNormalization", ("encoder", "normal"), ""),
+        WeightOwner("second", "Conv1D", ("encoder", "second"), ""),
     ]
     assert before is not None
     inner = [name for name in before if name.split("/")[0] in ("first", "normal", "second")]
     wanted = {name: TensorType("float32", before[name].shape) for name in inner}
     frozen = [name for name in names if "/normal/" in name] + [name for name in names if "/normal/" not in name]
     stored.attributes["model_weights/encoder"]["weight_names"] = frozen
-    found = matched(stored, owners, wanted, list(wanted)[:2])
+    found = match_weights(stored, owners, wanted, list(wanted)[:2])
     for name, array in found.arrays.items():
         np.testing.assert_array_equal(array, before[name], err_msg=name)
 
@@ -142,7 +142,7 @@ def test_a_packed_archive_and_a_folder_are_read_alike(tmp_path: Path) -> None:
     expected = open_keras(FILES / "keras3_half.keras")
     for path in (tmp_path / "folder", tmp_path / "packed.keras"):
         found = open_keras(path)
-        assert (found.form, found.config, found.version) == ("keras", expected.config, expected.version)
+        assert (found.file_format, found.config, found.version) == ("keras", expected.config, expected.version)
         assert found.weights is not None
         assert expected.weights is not None
         assert found.weights.arrays.keys() == expected.weights.arrays.keys()
@@ -155,7 +155,7 @@ def test_shards_go_with_a_spec() -> None:
     spec = {"inputs": {"x": {"shape": [3]}}, "layers": layers}
     stored = open_keras(FILES / "keras3_half.keras").weights
     assert stored is not None
-    expected = matched(stored, HALF_OWNERS, HALF, list(HALF)).arrays
+    expected = match_weights(stored, HALF_OWNERS, HALF, list(HALF)).arrays
     for name, array in jsonnx.compile(spec, FILES / "keras3_shards.weights.json").weights.items():
         np.testing.assert_array_equal(array, expected[name])
 

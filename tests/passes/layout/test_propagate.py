@@ -11,7 +11,7 @@ from harness import run
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Random, Value
 from jsonnx.passes.canonicalize import prune
-from jsonnx.passes.layout import channels_first, transposes
+from jsonnx.passes.layout import count_transposes, propagate_transposes
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -61,7 +61,7 @@ def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
 
 def sunk(graph: Graph, feeds: dict[str, np.ndarray] | None = None) -> Graph:
     """The graph after the pass, once its results are found to be the same."""
-    after = channels_first(graph)
+    after = propagate_transposes(graph)
     feeds = feeds or feeds_of(graph)
     expected, found = run(graph, feeds, optimize=False), run(after, feeds, optimize=False)
     assert expected.keys() == found.keys()
@@ -70,7 +70,7 @@ def sunk(graph: Graph, feeds: dict[str, np.ndarray] | None = None) -> Graph:
         np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5)
     for node in after.nodes:
         assert len({*node.outputs}) == len(node.outputs)
-    assert transposes(after) <= transposes(graph)
+    assert count_transposes(after) <= count_transposes(graph)
     return after
 
 
@@ -85,13 +85,13 @@ def test_a_chain_keeps_one_transpose_at_each_end() -> None:
         return flatten(g, g.Clip(conv(g, g.LeakyRelu(x)), -1.0, 1.0))
 
     graph = made(network)
-    assert transposes(graph) == 6
-    assert transposes(sunk(graph)) == 2
+    assert count_transposes(graph) == 6
+    assert count_transposes(sunk(graph)) == 2
 
 
 def test_a_single_channel_needs_no_transpose_at_the_input() -> None:
     after = sunk(made(lambda g, x: flatten(g, g.Relu(conv(g, x))), channels=1))
-    assert transposes(after) == 1
+    assert count_transposes(after) == 1
     assert after.nodes[0].op == "Reshape"
 
 
@@ -101,7 +101,7 @@ def test_batch_normalization_and_global_pooling_need_none(keepdims: int) -> None
         x = g.Relu(batch_norm(g, conv(g, x), keepdims))
         return g.ReduceMean(conv(g, x), [1, 2], keepdims=0)
 
-    assert transposes(sunk(made(network))) == 1
+    assert count_transposes(sunk(made(network))) == 1
 
 
 def test_residuals_meet_in_the_layout_of_convolutions() -> None:
@@ -111,14 +111,14 @@ def test_residuals_meet_in_the_layout_of_convolutions() -> None:
             x = g.Relu(g.Add(conv(g, g.Relu(conv(g, x))), x))
         return flatten(g, x)
 
-    assert transposes(sunk(made(network))) == 2
+    assert count_transposes(sunk(made(network))) == 2
 
 
 def test_a_residual_from_the_input_shares_its_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
         return g.ReduceMax(g.Add(conv(g, x, 3), x), [1, 2], keepdims=0)
 
-    assert transposes(sunk(made(network))) == 1
+    assert count_transposes(sunk(made(network))) == 1
 
 
 def test_channels_are_concatenated_where_they_are() -> None:
@@ -127,7 +127,7 @@ def test_channels_are_concatenated_where_they_are() -> None:
         joined = g.Concat(g.Relu(conv(g, x, 2)), x, conv(g, x, 3), axis=-1)
         return flatten(g, conv(g, joined))
 
-    assert transposes(sunk(made(network))) == 2
+    assert count_transposes(sunk(made(network))) == 2
 
 
 def test_squeeze_and_excite_needs_none() -> None:
@@ -136,12 +136,12 @@ def test_squeeze_and_excite_needs_none() -> None:
         squeezed = g.reshape(g.ReduceMean(x, [1, 2], keepdims=0), (BATCH, 1, 1, 4))
         return g.ReduceMean(g.Mul(x, g.Sigmoid(conv(g, squeezed))), [1, 2], keepdims=0)
 
-    assert transposes(sunk(made(network))) == 1
+    assert count_transposes(sunk(made(network))) == 1
 
 
 def test_softmax_over_channels_sinks_only_between_convolutions() -> None:
     between = sunk(made(lambda g, x: conv(g, g.Softmax(conv(g, x), axis=-1))))
-    assert transposes(between) == 2
+    assert count_transposes(between) == 2
     last = sunk(made(lambda g, x: g.Softmax(conv(g, x), axis=-1)))
     assert [node.op for node in last.nodes][-2:] == ["Transpose", "Softmax"]
     assert last.nodes[-1].attribute("axis") == -1
@@ -174,7 +174,7 @@ OPERATORS: dict[str, Callable[[Builder, Value], Value]] = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_between_convolutions_needs_no_transpose(name: str) -> None:
-    assert transposes(sunk(made(lambda g, x: conv(g, OPERATORS[name](g, conv(g, x)))))) == 2
+    assert count_transposes(sunk(made(lambda g, x: conv(g, OPERATORS[name](g, conv(g, x)))))) == 2
 
 
 def test_dropout_masks_are_drawn_in_the_physical_layout() -> None:
@@ -183,9 +183,9 @@ def test_dropout_masks_are_drawn_in_the_physical_layout() -> None:
         return flatten(g, conv(g, g.Mul(x, g.random("mask", x.shape, "mask", keep=0.5, scale=2.0, seed=3))))
 
     graph = made(network)
-    after = channels_first(graph)
+    after = propagate_transposes(graph)
     (mask,) = after.randoms.values()
-    assert transposes(after) == 2
+    assert count_transposes(after) == 2
     assert (mask.shape, mask.keep, mask.scale, mask.seed) == ((BATCH, 4, 6, 5), 0.5, 2.0, 3)
     feeds = feeds_of(graph)
     moved = {**feeds, "/mask": feeds["/mask"].transpose(TO_FIRST)}
@@ -209,8 +209,8 @@ def test_outputs_updates_and_losses_are_logical() -> None:
     g.assign(mean, g.Add(mean, g.ReduceMean(x, [0, 1, 2], keepdims=0)))
     g.add_loss(g.ReduceSum(x, [1, 2, 3], keepdims=0))
     graph = replace(g.graph({"a": g.Relu(x), "b": x, "c": x}), losses=())
-    assert transposes(sunk(graph)) <= 3
-    assert channels_first(g.graph({"y": x})).losses[0].shape == (BATCH,)
+    assert count_transposes(sunk(graph)) <= 3
+    assert propagate_transposes(g.graph({"y": x})).losses[0].shape == (BATCH,)
 
 
 def test_what_many_ordinary_operators_read_is_transposed_once() -> None:
@@ -219,21 +219,21 @@ def test_what_many_ordinary_operators_read_is_transposed_once() -> None:
         products = [g.MatMul(g.emit(op, x), np.ones((4, 4), np.float32)) for op in ("Relu", "Tanh", "Sigmoid")]
         return g.Sum(*products)
 
-    assert transposes(sunk(made(network))) == 2
+    assert count_transposes(sunk(made(network))) == 2
 
 
 def test_a_graph_without_transposes_is_left_alone() -> None:
     graph = made(lambda g, x: g.Relu(flatten(g, x)))
-    assert channels_first(graph).nodes == graph.nodes
+    assert propagate_transposes(graph).nodes == graph.nodes
 
 
 def test_a_new_transpose_bears_the_layer_that_needs_it() -> None:
     g = Builder()
-    with g.at("conv", ("layers", 0)):
+    with g.scope("conv", ("layers", 0)):
         x = conv(g, image(g))
-    with g.at("flatten", ("layers", 1)):
+    with g.scope("flatten", ("layers", 1)):
         y = flatten(g, x)
-    after = channels_first(g.graph({"y": y}))
+    after = propagate_transposes(g.graph({"y": y}))
     assert [(node.scope, node.path) for node in after.nodes if node.op == "Transpose"] == [
         ("conv", ("layers", 0)),
         ("flatten", ("layers", 1)),

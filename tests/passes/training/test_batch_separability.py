@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from jsonnx.layers import LAYERS
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 
 Layers = list[dict[str, Any]]
@@ -28,7 +28,7 @@ def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) 
         "layers": layers,
         "training": {"loss": loss, "optimizer": "sgd", **training},
     }
-    return plan(check(spec)).shared is not None
+    return plan(check_spec(spec)).make_shards is not None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_accuracy_along_the_batch_is_no_sum() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [name for name, brick in LAYERS.names.items() if getattr(brick, "mixes_samples", False)]
+    "kind", [name for name, brick in LAYERS.by_name.items() if getattr(brick, "mixes_samples", False)]
 )
 def test_layers_that_say_so_mix_samples(kind: str) -> None:
     inner = {"layer": HEAD} if kind == "SpectralNormalization" else {}

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
-from jsonnx.ir import Builder, GradientOf, Graph, Value
+from jsonnx.ir import Builder, GradientInfo, Graph, Value
 from jsonnx.passes.training import fold_batchnorm_gamma
 from jsonnx.pipeline import plan_training
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.providers import create_session, resolve
+from jsonnx.runtime.providers import create_session, resolve_provider
 
 NORMALIZED = {"type": "BatchNormalization"}
 RELU = {"type": "ReLU"}
@@ -85,24 +85,24 @@ def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]
 def left(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     """Training graphs, as they are left without the pass."""
     seen: list[Graph] = []
-    monkeypatch.setattr(plan_training, "with_gains_in_weights", lambda graph: seen.append(graph) or graph)
+    monkeypatch.setattr(plan_training, "fold_gamma_into_weights", lambda graph: seen.append(graph) or graph)
     return seen
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_where(name: str, left: list[Graph]) -> None:
     layers, shape, many = NETWORKS[name]
-    plan(check(spec(layers, shape)))
+    plan(check_spec(spec(layers, shape)))
     (graph,) = left
-    assert len(fold_batchnorm_gamma.Finding(graph).plans()) == many
-    products = [images(found, shape) for found in (graph, fold_batchnorm_gamma.with_gains_in_weights(graph))]
+    assert len(fold_batchnorm_gamma.GammaFoldPlanner(graph).plans()) == many
+    products = [images(found, shape) for found in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph))]
     assert products[0] - products[1] == many
 
 
 def images(graph: Graph, shape: tuple[int, ...]) -> int:
     """Products as large as images."""
     made = [node.outputs[0].type for node in graph.nodes if node.op == "Mul"]
-    return sum(type.rank == len(shape) + 1 and not type.is_fixed() for type in made)
+    return sum(type.rank == len(shape) + 1 and not type.is_static() for type in made)
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -112,8 +112,8 @@ def test_same_steps(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> N
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((6, *shape), np.float32), rng.standard_normal((6, 3), np.float32)
     found = []
-    for pass_ in (fold_batchnorm_gamma.with_gains_in_weights, lambda graph: graph):
-        monkeypatch.setattr(plan_training, "with_gains_in_weights", pass_)
+    for pass_ in (fold_batchnorm_gamma.fold_gamma_into_weights, lambda graph: graph):
+        monkeypatch.setattr(plan_training, "fold_gamma_into_weights", pass_)
         trainer = Trainer(spec(layers, shape), seed=1, fast=fast)
         losses = [trainer.step(x, y)["loss"] for _ in range(3)]
         found.append({**trainer.weights(), "losses": np.array(losses)})
@@ -131,7 +131,7 @@ def test_sums_over_an_image_take_its_gain(keepdims: int) -> None:
     image = g.Add(g.Add(g.Mul(x, g.Mul(g.Mul(gain, k), -2.0)), g.Mul(dy, gain)), g.Div(g.Neg(g.Mul(c, gain)), 4.0))
     places = g.reshape(g.transpose(image, [1, 0, 2, 3]), (3, Size.named("places")))
     weights = g.reshape(g.MatMul(places, g.transpose(places_of(g, x), [1, 0])), (3, 3, 1, 1))
-    g.gradients[weights] = GradientOf("Conv", x, image, {"group": 1})
+    g.gradients[weights] = GradientInfo("Conv", x, image, {"group": 1})
     total = g.ReduceSum(image, [0, 2, 3], keepdims=keepdims)
     graph = g.graph({"weights": weights, "total": total})
     rng = np.random.default_rng(2)
@@ -140,10 +140,10 @@ def test_sums_over_an_image_take_its_gain(keepdims: int) -> None:
         for name, value in graph.inputs.items()
     }
     feeds = {name: array.astype(np.float32) for name, array in feeds.items()}
-    (plan_,) = fold_batchnorm_gamma.Finding(graph).plans().values()
-    assert len(plan_.ends) == 2
-    for pass_ in (lambda graph: graph, fold_batchnorm_gamma.with_gains_in_weights):
-        session = create_session(serialize(emit(pass_(graph))), resolve("cpu"), threads=1)
+    (plan_,) = fold_batchnorm_gamma.GammaFoldPlanner(graph).plans().values()
+    assert len(plan_.scaled_value_axes) == 2
+    for pass_ in (lambda graph: graph, fold_batchnorm_gamma.fold_gamma_into_weights):
+        session = create_session(serialize(to_model_proto(pass_(graph))), resolve_provider("cpu"), threads=1)
         results = session.run(["weights", "total"], feeds)
         image_ = feeds["dy"] * feeds["gain"] - 2 * feeds["x"] * feeds["gain"] * feeds["k"]
         image_ = image_ - feeds["c"] * feeds["gain"] / 4
@@ -161,4 +161,4 @@ def test_many_readers_of_one_convolution() -> None:
     """Their cotangents are a long sum."""
     branches = [{"type": "Activation", "activation": "tanh", "name": f"b{n}", "from": "stem"} for n in range(600)]
     layers = [{**conv(2), "name": "stem"}, *branches, {"type": "Add", "from": [branch["name"] for branch in branches]}]
-    plan(check(spec(layers, (4, 4, 1))))
+    plan(check_spec(spec(layers, (4, 4, 1))))

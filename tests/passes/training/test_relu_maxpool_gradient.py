@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from harness import run
 from jsonnx.gradient.training_step import training_step, with_loss
-from jsonnx.passes.canonicalize import tidy
+from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.training import relu_maxpool_gradient
-from jsonnx.pipeline.check import check
-from jsonnx.pipeline.graphs import forward
+from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.graphs import forward_graph
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.random import initial_weights
+from jsonnx.runtime.random import draw_initial_weights
 
 
 def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
@@ -26,13 +26,13 @@ def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
         ],
         "training": {"loss": "mean_squared_error", "optimizer": {"type": "SGD", "learning_rate": 1.0}},
     }
-    checked = check(spec)
+    checked = check_spec(spec)
     if moved:
         return plan(checked).train
-    return tidy(
+    return canonicalize(
         training_step(
-            tidy(with_loss(forward(checked, training=True), checked.objective)),
-            checked.sound.network.training.optimizer,
+            canonicalize(with_loss(forward_graph(checked, training=True), checked.objective)),
+            checked.require.network.training.optimizer,
         )
     )
 
@@ -44,7 +44,7 @@ def test_the_step_is_the_same_with_a_mask_of_fewer_elements(pool: dict, shape: t
     rng = np.random.default_rng(0)
     x = rng.integers(-2, 3, (4, *shape)).astype(np.float32)  # with ties, and windows in which nothing is positive
     feeds = {"image": x, "dense/target": rng.normal(size=(4, 1)).astype(np.float32)}
-    feeds |= initial_weights(plain, 0) | {"learning_rate": np.array(1.0, np.float32)}
+    feeds |= draw_initial_weights(plain, 0) | {"learning_rate": np.array(1.0, np.float32)}
     expected, found = run(plain, feeds), run(moved, feeds)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, atol=1e-7, err_msg=name)
@@ -53,7 +53,9 @@ def test_the_step_is_the_same_with_a_mask_of_fewer_elements(pool: dict, shape: t
 @pytest.mark.parametrize(("shape", "image", "pooled"), [((9, 8, 2), 56, 12), ((4, 6, 5, 2), 60, 4)])
 def test_the_mask_is_as_small_as_what_was_pooled(shape: tuple[int, ...], image: int, pooled: int) -> None:
     def elements(graph) -> list[int]:
-        steps = [node for node in graph.nodes if node.op == "HardSigmoid" and relu_maxpool_gradient.is_step(node)]
+        steps = [
+            node for node in graph.nodes if node.op == "HardSigmoid" and relu_maxpool_gradient.is_step_function(node)
+        ]
         return [int(np.prod(node.outputs[0].shape[2:])) for node in steps]
 
     assert elements(step_of({}, shape, moved=False)) == [image]

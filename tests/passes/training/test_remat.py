@@ -11,9 +11,9 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.core.types import TensorType
-from jsonnx.ir import Graph, Node, Value, in_order
-from jsonnx.passes.training.remat import MODES, Forward, is_heavy, least_held, rematerialised
-from jsonnx.pipeline.check import check
+from jsonnx.ir import Graph, Node, Value, topologically_sorted
+from jsonnx.passes.training.remat import MODES, ForwardPass, is_heavy, min_peak_segments, rematerialize
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 
 Spec = dict[str, Any]
@@ -91,21 +91,21 @@ def test_training_is_the_same(name: str, mode: str, fast: bool) -> None:
 
 
 def step_of(document: Spec) -> Graph:
-    return plan(check(document)).train
+    return plan(check_spec(document)).train
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_something_is_computed_again_in_every_network_that_is_deep(mode: str) -> None:
     for name in ("stack", "images", "transformer", "lstm"):
         graph = step_of(NETWORKS[name])
-        assert len(rematerialised(graph, mode, BATCH).nodes) > len(graph.nodes), name
+        assert len(rematerialize(graph, mode, BATCH).nodes) > len(graph.nodes), name
 
 
 def test_what_a_deep_stack_holds_grows_with_the_root_of_its_depth() -> None:
     held = {}
     for depth in (16, 64, 256):
-        forward = Forward(step_of(spec(stack(depth), [16])), BATCH)
-        held[depth] = least_held(forward).held() / (BATCH * 16 * 4)
+        forward = ForwardPass(step_of(spec(stack(depth), [16])), BATCH)
+        held[depth] = min_peak_segments(forward).peak_bytes() / (BATCH * 16 * 4)
     assert held[64] < 2.6 * held[16]
     assert held[256] < 2.6 * held[64]
     assert held[256] < 256 / 3
@@ -114,7 +114,7 @@ def test_what_a_deep_stack_holds_grows_with_the_root_of_its_depth() -> None:
 def test_activations_leave_products_as_they_are() -> None:
     for name in ("stack", "images", "transformer", "lstm", "long"):
         graph = step_of(NETWORKS[name])
-        again = rematerialised(graph, "activations", BATCH)
+        again = rematerialize(graph, "activations", BATCH)
         assert sum(map(is_heavy, again.nodes)) == sum(map(is_heavy, graph.nodes)), name
 
 
@@ -122,33 +122,33 @@ def test_activations_leave_products_as_they_are() -> None:
 def test_what_is_kept_anyway_is_read_where_it_is(mode: str) -> None:
     """Else the way back would wait for signals that need it: seed 921423 of the random models."""
     for name, document in NETWORKS.items():
-        segments = MODES[mode](Forward(step_of(document), BATCH))
-        copies = [segments.copied(number) for number in range(len(segments.starts) - 1)]
-        assert all(copy.values.keys() <= segments.forward.saved.keys() for copy in copies if copy), name
+        segments = MODES[mode](ForwardPass(step_of(document), BATCH))
+        copies = [segments.recompute(number) for number in range(len(segments.starts) - 1)]
+        assert all(copy.replacements.keys() <= segments.forward.recomputable.keys() for copy in copies if copy), name
 
 
 def test_nodes_that_wait_for_each_other_are_told() -> None:
     type = TensorType("float32", ())
     x, y = Value(type), Value(type)
     with pytest.raises(ValueError, match="wait for each other"):
-        in_order([Node("Neg", (x,), (y,)), Node("Neg", (y,), (x,))])
+        topologically_sorted([Node("Neg", (x,), (y,)), Node("Neg", (y,), (x,))])
 
 
 def test_a_network_of_one_segment_stays_as_it_is() -> None:
     graph = step_of(spec([dense(3)], [4]))
-    assert rematerialised(graph, "activations", BATCH) is graph
+    assert rematerialize(graph, "activations", BATCH) is graph
 
 
 def test_nothing_that_weights_alone_make_is_computed_again() -> None:
     layers = [{"type": "SpectralNormalization", "layer": dense(16)} for _ in range(6)] + [dense(3)]
     graph = step_of(spec(layers, [16]))
-    again = rematerialised(graph, "full", BATCH)
+    again = rematerialize(graph, "full", BATCH)
     assert products_of_weights(graph)
     assert products_of_weights(again) == products_of_weights(graph)
 
 
 def products_of_weights(graph: Graph) -> int:
-    return sum(node.op == "MatMul" and node.outputs[0].type.is_fixed() for node in graph.nodes)
+    return sum(node.op == "MatMul" and node.outputs[0].type.is_static() for node in graph.nodes)
 
 
 PEAK = """
@@ -197,6 +197,6 @@ def test_a_run_goes_on_with_less_memory(tmp_path: Path) -> None:
 
 def test_a_misspelt_way_is_told() -> None:
     document = {**NETWORKS["stack"], "training": {**NETWORKS["stack"]["training"], "remat": "ful"}}
-    (fault,) = check(document).diagnostics
+    (fault,) = check_spec(document).diagnostics
     assert fault.path == "$.training.remat"
     assert fault.help == "did you mean 'full'?"

@@ -8,17 +8,17 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import engine
-from jsonnx.runtime.kernel_probes import has_scaled_sums
-from jsonnx.runtime.providers import create_session, resolve
+from jsonnx.runtime.kernel_probes import has_gated_add
+from jsonnx.runtime.providers import create_session, resolve_provider
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.tuning.cpu.gated_add import DOMAIN, with_scaled_sums
+from jsonnx.tuning.cpu.gated_add import MICROSOFT_DOMAIN, fuse_gated_adds
 
-needs_kernel = pytest.mark.skipif(not has_scaled_sums(), reason="this onnxruntime has no such operator")
+needs_kernel = pytest.mark.skipif(not has_gated_add(), reason="this onnxruntime has no such operator")
 LONG = TensorType("float32", (3, 40))
 ROWS = np.array([[0.5], [-2.0], [3.0]], np.float32)
 
@@ -36,7 +36,7 @@ def operators(found: Graph) -> list[str]:
 
 
 def computed(found: Graph, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    session = create_session(serialize(emit(found)), resolve("cpu"), threads=1, quiet=True)
+    session = create_session(serialize(to_model_proto(found)), resolve_provider("cpu"), threads=1, quiet=True)
     result: np.ndarray = session.run(None, feeds)[0]
     return result
 
@@ -67,7 +67,7 @@ TAKEN: dict[str, tuple[Emitted, list[str]]] = {
 def test_taken(name: str) -> None:
     emitted, expected = TAKEN[name]
     plain = graph(emitted)
-    found = with_scaled_sums(plain)
+    found = fuse_gated_adds(plain)
     assert operators(found) == expected
     rng = np.random.default_rng(1)
     feeds = {name: rng.standard_normal((3, 40), np.float32) for name in "xy"}
@@ -79,7 +79,7 @@ def test_taken(name: str) -> None:
 def test_a_factor_for_each_sample(batch: int) -> None:
     type = TensorType("float32", (BATCH, 40))
     plain = graph(lambda g, x, y: g.Add(x, g.Mul(y, g.ReduceMean(x, [1]))), type)
-    found = with_scaled_sums(plain)
+    found = fuse_gated_adds(plain)
     assert operators(found) == ["ReduceMean", "GatedAdd"]
     feeds = {name: np.random.default_rng(1).standard_normal((batch, 40), np.float32) for name in "xy"}
     np.testing.assert_allclose(computed(found, feeds), computed(plain, feeds), rtol=1e-6, atol=1e-7)
@@ -90,7 +90,7 @@ def test_a_factor_for_each_sample(batch: int) -> None:
 def test_a_multiple_of_rows_by_two_factors_and_sizes_the_data_decide(sizes: tuple[int, int]) -> None:
     type = TensorType("float32", (BATCH, Size.named("width"), 40))
     plain = graph(lambda g, x, y: g.Add(x, g.Mul(g.Mul(y, g.ReduceMean(x, [2])), 0.5)), type)
-    found = with_scaled_sums(plain)
+    found = fuse_gated_adds(plain)
     assert operators(found).count("GatedAdd") == 1
     feeds = {name: np.random.default_rng(1).standard_normal((*sizes, 40), np.float32) for name in "xy"}
     np.testing.assert_allclose(computed(found, feeds), computed(plain, feeds), rtol=1e-6, atol=1e-7)
@@ -124,8 +124,8 @@ LEFT: dict[str, tuple[Emitted, TensorType]] = {
 @pytest.mark.parametrize("name", LEFT)
 def test_left_as_it_is(name: str) -> None:
     emitted, type = LEFT[name]
-    found = with_scaled_sums(graph(emitted, type))
-    assert DOMAIN not in {node.domain for node in found.nodes}
+    found = fuse_gated_adds(graph(emitted, type))
+    assert MICROSOFT_DOMAIN not in {node.domain for node in found.nodes}
 
 
 def trained(document: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> Non
         "training": {"loss": "mse", "optimizer": {"type": optimizer, "weight_decay": 0.01}},
     }
     scaled = trained(document)
-    monkeypatch.setattr(engine, "has_scaled_sums", lambda: False)
+    monkeypatch.setattr(engine, "has_gated_add", lambda: False)
     plain = trained(document)
     for name, expected in plain.items():
         np.testing.assert_allclose(scaled[name], expected, rtol=2e-6, atol=1e-7, err_msg=name)
@@ -165,6 +165,6 @@ def test_adam_goes_through_memory_seven_times() -> None:
             }
         )
     )
-    found = with_scaled_sums(made.train)
+    found = fuse_gated_adds(made.train)
     own = [n.op for n in found.nodes if n.scope == "optimizer/only/kernel" and n.outputs[0].shape == (24, 32)]
     assert sorted(own) == ["Add", "Div", "GatedAdd", "GatedAdd", "GatedAdd", "Mul", "Sqrt"]

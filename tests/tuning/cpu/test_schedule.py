@@ -11,12 +11,12 @@ import numpy as np
 import onnxruntime
 import pytest
 from harness import assert_same_run, sessions_made
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Node
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel, providers
-from jsonnx.tuning.cpu.schedule import HEAVY, _Order, ordered
+from jsonnx.tuning.cpu.schedule import HEAVY_OR_BRANCHING_OPS, _Scheduler, schedule
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
 HEAD = [{"type": "Flatten"}, {"type": "Dense", "units": 3}]
@@ -52,7 +52,7 @@ def spec(name: str, optimizer: Any = "adam", **training: Any) -> dict[str, Any]:
 def step(document: dict[str, Any]) -> Graph:
     """A step's graph in the form in which it runs."""
     engine = Trainer(document, threads=1)._engine
-    return engine._suited(engine._step, 4)
+    return engine._optimize(engine._step_graph, 4)
 
 
 def places(graph: Graph) -> dict[Any, int]:
@@ -70,7 +70,7 @@ def test_every_operator_stands_behind_those_that_it_reads(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_none_is_lost_or_comes_twice(name: str) -> None:
     graph = step(spec(name))
-    nodes = ordered(graph).nodes
+    nodes = schedule(graph).nodes
     assert set(nodes) == set(graph.nodes)
     assert len(nodes) == len(graph.nodes)
 
@@ -90,7 +90,7 @@ def test_a_weight_is_renewed_before_the_way_back_goes_on() -> None:
     renewed = [made[graph.updates[f"d{index}/kernel"]] for index in (3, 2, 1)]
     assert renewed == sorted(renewed)
     for start, end in pairwise(renewed):
-        heavy = [node for node in graph.nodes[start:end] if node.op in HEAVY]
+        heavy = [node for node in graph.nodes[start:end] if node.op in HEAVY_OR_BRANCHING_OPS]
         large = [node for node in heavy if node.outputs[0].shape[0] != 1 and 400 in node.outputs[0].shape]
         assert len(large) == 2  # what goes back, and a gradient
 
@@ -128,7 +128,7 @@ def test_where_sessions_keep_the_order(
     x = np.zeros((16, *NETWORKS[name][0]), np.float32)
     trainer.step(x, np.zeros((16, 3), np.float32))
     shared = fast and not training  # two shares, and the rest
-    assert [manners.in_order for manners in made] == [kept] * (3 if shared else 1)
+    assert [manners.keep_order for manners in made] == [kept] * (3 if shared else 1)
 
 
 @pytest.mark.parametrize("in_order", [True, False])
@@ -149,10 +149,10 @@ def test_onnxruntime_takes_operators_as_they_stand(
         return options
 
     monkeypatch.setattr(onnxruntime, "SessionOptions", profiled)
-    manners = providers.Manners(in_order=in_order)
-    model = emit(graph)
+    manners = providers.SessionConfig(keep_order=in_order)
+    model = to_model_proto(graph)
     session = providers.create_session(
-        serialize(model), providers.resolve("cpu"), 1, manners, optimization="ORT_DISABLE_ALL"
+        serialize(model), providers.resolve_provider("cpu"), 1, manners, optimization="ORT_DISABLE_ALL"
     )
     session.run(None, {"x": np.ones((4, 4), np.float32)})
     events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
@@ -164,7 +164,7 @@ def test_onnxruntime_takes_operators_as_they_stand(
 
 
 def heavies(nodes: tuple[Node, ...]) -> list[Node]:
-    return [node for node in nodes if node.op in HEAVY]
+    return [node for node in nodes if node.op in HEAVY_OR_BRANCHING_OPS]
 
 
 def test_what_goes_forward_and_back_keeps_its_order() -> None:
@@ -175,7 +175,7 @@ def test_what_goes_forward_and_back_keeps_its_order() -> None:
     for _ in range(6):
         one, other = g.Relu(g.MatMul(one, x)), g.Relu(g.MatMul(x, other))
     graph = g.graph({"y": g.MatMul(g.MatMul(g.MatMul(one, other), x), x)})
-    assert heavies(ordered(graph).nodes) == heavies(graph.nodes)
+    assert heavies(schedule(graph).nodes) == heavies(graph.nodes)
 
 
 def test_what_nothing_more_depends_on_comes_at_once_with_what_it_alone_needs() -> None:
@@ -189,7 +189,7 @@ def test_what_nothing_more_depends_on_comes_at_once_with_what_it_alone_needs() -
     aside = g.MatMul(y, light)
     new = g.Sub(x, aside)
     graph = g.graph({"y": result, "new": new})
-    made = places(ordered(graph))
+    made = places(schedule(graph))
     assert [made[value] for value in (y, light, aside, new)] == [1, 2, 3, 4]
 
 
@@ -204,7 +204,7 @@ def test_what_is_quickly_made_waits_where_it_is_large() -> None:
         last = g.Relu(g.MatMul(last, w))
     back = g.Mul(last, slope)
     graph = g.graph({"y": g.MatMul(g.MatMul(g.MatMul(back, w), w), w), "small": g.Neg(small)})
-    made = places(ordered(graph))
+    made = places(schedule(graph))
     assert made[small] == made[first] + 1
     assert made[slope] == made[back] - 1
     assert places(graph)[slope] == made[first] + 1
@@ -226,7 +226,7 @@ def test_one_that_reads_the_results_of_many_takes_no_longer_for_each() -> None:
     x = g.input("x", TensorType("float32", (2,)))
     y = g.MatMul(x, x)
     graph = g.graph({"y": g.Sum(*(g.Mul(y, float(index)) for index in range(300)))})
-    order = _Order(graph)
-    order._done = done = Counting()
+    order = _Scheduler(graph)
+    order._scheduled = done = Counting()
     assert list(order)[-1] is graph.nodes[-1]
     assert done.asked < 10 * len(graph.nodes)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.runtime.providers import create_session, resolve
-from jsonnx.tuning.cpu.sink_into_branches import into_branches
+from jsonnx.runtime.providers import create_session, resolve_provider
+from jsonnx.tuning.cpu.sink_into_branches import sink_into_branches
 
 VECTOR = TensorType("float32", (3,))
 
@@ -20,12 +20,12 @@ def choosing(*, elsewhere: bool = False) -> Graph:
     condition = g.Greater(g.ReduceSum(x, keepdims=0), 0.0)
     negative = g.Exp(g.Neg(x))
     positive = g.Exp(x)
-    y = g.either(condition, lambda g: g.Add(negative, positive), lambda g: g.Mul(positive, 1.0))
+    y = g.cond(condition, lambda g: g.Add(negative, positive), lambda g: g.Mul(positive, 1.0))
     return g.graph({"y": y, **({"negative": negative} if elsewhere else {})})
 
 
 def run(graph: Graph, x: list[float]) -> dict[str, np.ndarray]:
-    session = create_session(serialize(emit(graph)), resolve("cpu"))
+    session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     return dict(zip(graph.outputs, session.run([*graph.outputs], {"x": np.array(x, np.float32)}), strict=True))
 
 
@@ -37,13 +37,13 @@ def operators(graph: Graph) -> list[str]:
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_same_results(x: list[float], elsewhere: bool) -> None:
     graph = choosing(elsewhere=elsewhere)
-    expected, found = run(graph, x), run(into_branches(graph), x)
+    expected, found = run(graph, x), run(sink_into_branches(graph), x)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
 
 
 def test_what_one_branch_reads_is_moved_with_what_it_comes_from() -> None:
-    made = into_branches(choosing())
+    made = sink_into_branches(choosing())
     assert operators(made) == ["ReduceSum", "Greater", "Exp", "If"]
     branches = made.nodes[-1].attributes
     assert operators(branches["then_branch"]) == ["Neg", "Exp", "Add"]
@@ -52,11 +52,11 @@ def test_what_one_branch_reads_is_moved_with_what_it_comes_from() -> None:
 
 def test_what_is_read_elsewhere_stays() -> None:
     graph = choosing(elsewhere=True)
-    assert operators(into_branches(graph)) == operators(graph)
+    assert operators(sink_into_branches(graph)) == operators(graph)
 
 
 def test_without_branches_nothing_changes() -> None:
     g = Builder()
     y: Value = g.Exp(g.input("x", VECTOR))
     graph = g.graph({"y": y})
-    assert into_branches(graph) is graph
+    assert sink_into_branches(graph) is graph

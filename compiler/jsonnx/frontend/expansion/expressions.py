@@ -22,16 +22,16 @@ from typing import NamedTuple, NoReturn
 
 from ...core.components import Json
 
-LONGEST, DEEPEST = 1000, 32
+MAX_EXPRESSION_LENGTH, MAX_EXPRESSION_DEPTH = 1000, 32
 """Characters of one expression, and how deep it nests."""
 
-GREATEST = 2**63
+INTEGER_LIMIT = 2**63
 """No integer reaches it, nor its negative."""
 
-LONGEST_TEXT = 10_000
+MAX_TEXT_LENGTH = 10_000
 """Characters of a string that expressions are put into."""
 
-RESERVED = ("min", "max", "index")
+RESERVED_NAMES = ("min", "max", "index")
 """Names that no parameter may have."""
 
 Values = Mapping[str, Json]
@@ -54,30 +54,30 @@ class Expression(NamedTuple):
 
     text: str
     names: frozenset[str]
-    value: Callable[[Values], Json]
+    evaluate: Callable[[Values], Json]
 
     @property
-    def name(self) -> str | None:
+    def sole_name(self) -> str | None:
         """The name that is the whole expression."""
         return self.text.strip() if self.names == {self.text.strip()} else None
 
 
-Parts = tuple[str | Expression, ...]
+TextParts = tuple[str | Expression, ...]
 
 
 def has_expressions(text: str) -> bool:
     return "${" in text
 
 
-_BORDER = re.compile(r"\$\$\{|\$\{")
+_EXPRESSION_START = re.compile(r"\$\$\{|\$\{")
 
 
 @lru_cache(maxsize=10_000)
-def parts(text: str) -> Parts:
+def parse_text(text: str) -> TextParts:
     """A string as text and expressions. Raises ExpressionError."""
     found: list[str | Expression] = []
     end = 0
-    for border in _BORDER.finditer(text):
+    for border in _EXPRESSION_START.finditer(text):
         if border.start() < end:
             continue  # inside an expression, which says so itself
         found.append(text[end : border.start()])
@@ -88,7 +88,7 @@ def parts(text: str) -> Parts:
         close = text.find("}", end)
         if close < 0:
             raise ExpressionError(f"the expression that begins at character {border.start() + 1} lacks its closing }}")
-        found.append(parsed(text[end:close]))
+        found.append(parse_expression(text[end:close]))
         end = close + 1
     found.append(text[end:])
     return tuple(part for part in found if part != "")
@@ -96,35 +96,35 @@ def parts(text: str) -> Parts:
 
 def names_in(text: str) -> frozenset[str]:
     """The names that a string's expressions use. Raises ExpressionError."""
-    return frozenset().union(*(part.names for part in parts(text) if isinstance(part, Expression)))
+    return frozenset().union(*(part.names for part in parse_text(text) if isinstance(part, Expression)))
 
 
-def evaluated(text: str, values: Values) -> Json:
+def evaluate_text(text: str, values: Values) -> Json:
     """The value of a string: of an expression that is the whole of it, or else the text with values put in.
 
     Raises ExpressionError.
     """
-    found = parts(text)
+    found = parse_text(text)
     if len(found) == 1 and isinstance(found[0], Expression):
-        return found[0].value(values)
-    made = "".join(part if isinstance(part, str) else _written(part.value(values)) for part in found)
-    if len(made) > LONGEST_TEXT:
-        raise ExpressionError(f"the text has {len(made):,} characters, more than {LONGEST_TEXT:,}")
+        return found[0].evaluate(values)
+    made = "".join(part if isinstance(part, str) else _to_text(part.evaluate(values)) for part in found)
+    if len(made) > MAX_TEXT_LENGTH:
+        raise ExpressionError(f"the text has {len(made):,} characters, more than {MAX_TEXT_LENGTH:,}")
     return made
 
 
-def escaped(value: Json) -> Json:
+def escape_expressions(value: Json) -> Json:
     """What is written for a value, so that texts in it are read as they are."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, list):
-        return [escaped(item) for item in value]
-    return {key: escaped(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [escape_expressions(item) for item in value]
+    return {key: escape_expressions(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _written(value: Json) -> str:
+def _to_text(value: Json) -> str:
     if isinstance(value, (list, dict)):
-        raise ExpressionError(f"{_kind(value)} cannot be put into a text")
+        raise ExpressionError(f"{_type_phrase(value)} cannot be put into a text")
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -136,22 +136,22 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 
-_Value = Callable[[Values], Json]
+_ValueFn = Callable[[Values], Json]
 
 
 @lru_cache(maxsize=10_000)
-def parsed(text: str) -> Expression:
+def parse_expression(text: str) -> Expression:
     """An expression, read. Raises ExpressionError that says what was expected at which character."""
-    if len(text) > LONGEST:
-        raise ExpressionError(f"an expression of {len(text):,} characters, more than {LONGEST:,}")
-    reader = _Reader(text)
+    if len(text) > MAX_EXPRESSION_LENGTH:
+        raise ExpressionError(f"an expression of {len(text):,} characters, more than {MAX_EXPRESSION_LENGTH:,}")
+    reader = _ExpressionParser(text)
     value = reader.sum()
     if reader.kind != "end":
-        reader.refuse("an operator or the end")
+        reader.fail_expected("an operator or the end")
     return Expression(text, frozenset(reader.names), value)
 
 
-class _Reader:
+class _ExpressionParser:
     """One pass over one expression, always at a token."""
 
     def __init__(self, text: str) -> None:
@@ -162,91 +162,93 @@ class _Reader:
     def advance(self) -> None:
         token = next(self.tokens)
         self.kind = str(token.lastgroup)
-        self.token, self.at = token[self.kind], token.start(self.kind)
+        self.token, self.offset = token[self.kind], token.start(self.kind)
 
-    def refuse(self, wanted: str) -> NoReturn:
+    def fail_expected(self, expected: str) -> NoReturn:
         found = "the end" if self.kind == "end" else repr(self.token)
-        raise ExpressionError(f"expected {wanted} at character {self.at + 1} of {self.text!r}, found {found}")
+        raise ExpressionError(f"expected {expected} at character {self.offset + 1} of {self.text!r}, found {found}")
 
-    def take(self, sign: str) -> None:
+    def expect_sign(self, sign: str) -> None:
         if self.kind != "sign" or self.token != sign:
-            self.refuse(repr(sign))
+            self.fail_expected(repr(sign))
         self.advance()
 
-    def sum(self) -> _Value:
-        return self.chain(("+", "-"), self.product)
+    def sum(self) -> _ValueFn:
+        return self.binary_chain(("+", "-"), self.product)
 
-    def product(self) -> _Value:
-        return self.chain(("*", "/", "//", "%"), self.unary)
+    def product(self) -> _ValueFn:
+        return self.binary_chain(("*", "/", "//", "%"), self.unary)
 
-    def chain(self, signs: tuple[str, ...], part: Callable[[], _Value]) -> _Value:
+    def binary_chain(self, signs: tuple[str, ...], operand: Callable[[], _ValueFn]) -> _ValueFn:
         """Parts between operators of one rank, from left to right; one function for all of them, however many."""
-        first, rest = part(), list[tuple[str, _Value]]()
+        first, rest = operand(), list[tuple[str, _ValueFn]]()
         while self.kind == "sign" and self.token in signs:
             sign = self.token
             self.advance()
-            rest.append((sign, part()))
-        return _chained(first, rest) if rest else first
+            rest.append((sign, operand()))
+        return _binary_chain(first, rest) if rest else first
 
-    def unary(self) -> _Value:
+    def unary(self) -> _ValueFn:
         self.depth += 1
-        if self.depth > DEEPEST:
-            raise ExpressionError(f"the expression {self.text[:40]!r}... nests deeper than {DEEPEST} levels")
+        if self.depth > MAX_EXPRESSION_DEPTH:
+            raise ExpressionError(
+                f"the expression {self.text[:40]!r}... nests deeper than {MAX_EXPRESSION_DEPTH} levels"
+            )
         if self.kind == "sign" and self.token == "-":
             self.advance()
-            value = _negative(self.unary())
+            value = _negation(self.unary())
         else:
             value = self.power()
         self.depth -= 1
         return value
 
-    def power(self) -> _Value:
+    def power(self) -> _ValueFn:
         base = self.item()
         if self.kind == "sign" and self.token == "**":
             self.advance()
-            return _chained(base, [("**", self.unary())])
+            return _binary_chain(base, [("**", self.unary())])
         return base
 
-    def item(self) -> _Value:
+    def item(self) -> _ValueFn:
         kind, token = self.kind, self.token
         if kind == "number":
             self.advance()
-            value = _constant(_number(token))
+            value = _constant(_parse_number(token))
         elif kind == "name":
             self.advance()
-            value = self.call(token) if token in CALLS else self.variable(token)
+            value = self.call(token) if token in FUNCTIONS else self.variable(token)
         elif kind == "sign" and token == "(":
             self.advance()
             value = self.sum()
-            self.take(")")
+            self.expect_sign(")")
         else:
-            self.refuse("a number, a name or '('")
+            self.fail_expected("a number, a name or '('")
         while self.kind == "sign" and self.token == "[":
             self.advance()
-            value = _item(value, self.sum())
-            self.take("]")
+            value = _indexing(value, self.sum())
+            self.expect_sign("]")
         return value
 
-    def variable(self, name: str) -> _Value:
+    def variable(self, name: str) -> _ValueFn:
         if self.kind == "sign" and self.token == "(":
-            raise ExpressionError(f"{name!r} cannot be called: there are {' and '.join(CALLS)}")
+            raise ExpressionError(f"{name!r} cannot be called: there are {' and '.join(FUNCTIONS)}")
         self.names.add(name)
-        return _variable(name)
+        return _lookup(name)
 
-    def call(self, name: str) -> _Value:
-        self.take("(")
+    def call(self, name: str) -> _ValueFn:
+        self.expect_sign("(")
         arguments = [self.sum()]
         while self.kind == "sign" and self.token == ",":
             self.advance()
             arguments.append(self.sum())
-        self.take(")")
-        pick = CALLS[name]
-        return lambda values: pick(_numbers(name, *(argument(values) for argument in arguments)))
+        self.expect_sign(")")
+        pick = FUNCTIONS[name]
+        return lambda values: pick(_require_numbers(name, *(argument(values) for argument in arguments)))
 
 
 # -- computing ---------------------------------------------------------------------------------------------------------
 
-CALLS: dict[str, Callable[[list[int | float]], int | float]] = {"min": min, "max": max}
+FUNCTIONS: dict[str, Callable[[list[int | float]], int | float]] = {"min": min, "max": max}
 
 
 def _power(base: int | float, exponent: int | float) -> Json:
@@ -267,16 +269,16 @@ OPERATORS: dict[str, Callable[[int | float, int | float], Json]] = {
 }
 
 
-def _constant(number: int | float) -> _Value:
+def _constant(number: int | float) -> _ValueFn:
     return lambda values: number
 
 
-def _number(text: str) -> int | float:
+def _parse_number(text: str) -> int | float:
     whole = text.isdecimal()
-    return _bounded(int(text) if whole else float(text), text)
+    return _checked_range(int(text) if whole else float(text), text)
 
 
-def _variable(name: str) -> _Value:
+def _lookup(name: str) -> _ValueFn:
     def value(values: Values) -> Json:
         if name not in values:
             raise UnknownName(name)
@@ -285,21 +287,21 @@ def _variable(name: str) -> _Value:
     return value
 
 
-def _negative(value: _Value) -> _Value:
+def _negation(value: _ValueFn) -> _ValueFn:
     def negative(values: Values) -> Json:
-        (number,) = _numbers("-", value(values))
+        (number,) = _require_numbers("-", value(values))
         return -number
 
     return negative
 
 
-def _item(value: _Value, place: _Value) -> _Value:
+def _indexing(value: _ValueFn, place: _ValueFn) -> _ValueFn:
     def item(values: Values) -> Json:
         array, index = value(values), place(values)
         if not isinstance(array, list):
-            raise ExpressionError(f"[ ] takes an item of an array, not of {_kind(array)}")
+            raise ExpressionError(f"[ ] takes an item of an array, not of {_type_phrase(array)}")
         if isinstance(index, bool) or not isinstance(index, int):
-            raise ExpressionError(f"the place of an item is an integer, not {_kind(index)}")
+            raise ExpressionError(f"the place of an item is an integer, not {_type_phrase(index)}")
         if not 0 <= index < len(array):
             raise ExpressionError(f"there is no item {index}: the array has {len(array)}, counted from 0")
         return array[index]
@@ -307,25 +309,25 @@ def _item(value: _Value, place: _Value) -> _Value:
     return item
 
 
-def _chained(first: _Value, rest: list[tuple[str, _Value]]) -> _Value:
+def _binary_chain(first: _ValueFn, rest: list[tuple[str, _ValueFn]]) -> _ValueFn:
     def value(values: Values) -> Json:
         result = first(values)
         for sign, part in rest:
-            left, right = _numbers(sign, result, part(values))
+            left, right = _require_numbers(sign, result, part(values))
             try:
                 result = OPERATORS[sign](left, right)
             except ZeroDivisionError:
                 raise ExpressionError(f"{left} {sign} {right} divides by zero") from None
             except OverflowError:
                 raise ExpressionError(f"{left} {sign} {right} is beyond what a computer counts") from None
-            result = _bounded(result, f"{left} {sign} {right}")
+            result = _checked_range(result, f"{left} {sign} {right}")
         return result
 
     return value
 
 
-def _bounded(value: Json, text: str) -> int | float:
-    if isinstance(value, int) and abs(value) < GREATEST:
+def _checked_range(value: Json, text: str) -> int | float:
+    if isinstance(value, int) and abs(value) < INTEGER_LIMIT:
         return value
     if isinstance(value, float) and isfinite(value):
         return value
@@ -335,13 +337,13 @@ def _bounded(value: Json, text: str) -> int | float:
     raise ExpressionError(f"{shown} is beyond {'a 64-bit integer' if isinstance(value, int) else 'a float'}")
 
 
-def _numbers(sign: str, *values: Json) -> list[int | float]:
+def _require_numbers(sign: str, *values: Json) -> list[int | float]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ExpressionError(f"{sign} takes numbers, not {_kind(value)}")
+            raise ExpressionError(f"{sign} takes numbers, not {_type_phrase(value)}")
     return list(values)
 
 
-def _kind(value: Json) -> str:
+def _type_phrase(value: Json) -> str:
     kinds = {bool: "true or false", int: "an integer", float: "a float", str: "a string", list: "an array"}
     return kinds.get(type(value), "null" if value is None else "an object")

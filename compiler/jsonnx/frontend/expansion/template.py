@@ -11,44 +11,46 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
-from ..schema.phrases import quoted
-from .block_definitions import Block
+from ..schema.phrases import short_name
+from .block_definitions import BlockDefinition
 
-LAYERS_AT_MOST = 100_000
+MAX_LAYERS = 100_000
 """Layers that a document may come to."""
 
 Ref = int | str
 """A value in a template: an input by its number, or a value inside by its name."""
 
 
-class Frame(NamedTuple):
-    """A use of a block, in which others may stand. `given` is the entry that has the arguments.
+class BlockUse(NamedTuple):
+    """A use of a block, in which others may stand. `arguments_path` is the entry that has the arguments.
 
     Without a name it is none: the block is looked at by itself.
     """
 
     path: JsonPath
-    given: JsonPath
+    arguments_path: JsonPath
     name: str
-    block: Block
-    around: Frame | None
-    uses: tuple[tuple[str, str], ...] = ()
+    block: BlockDefinition
+    outer: BlockUse | None
+    block_uses: tuple[tuple[str, str], ...] = ()
     """This use and those around it, from the outermost, by their whole names, and which blocks they are."""
 
-    def chain(self) -> list[Frame]:
+    def enclosing_uses(self) -> list[BlockUse]:
         """The uses, from this one outwards."""
-        found: list[Frame] = []
-        frame: Frame | None = self
+        found: list[BlockUse] = []
+        frame: BlockUse | None = self
         while frame is not None:
             found.append(frame)
-            frame = frame.around
+            frame = frame.outer
         return found
 
 
-def notes_of(frame: Frame | None) -> tuple[tuple[JsonPath, str], ...]:
+def block_use_notes(block_use: BlockUse | None) -> tuple[tuple[JsonPath, str], ...]:
     """What is to be said beside a fault inside a block."""
-    uses = [use for use in frame.chain() if use.name] if frame else []
-    return tuple((use.path, f"in block {quoted(use.block.name)}, used here as {quoted(use.name)}") for use in uses)
+    uses = [use for use in block_use.enclosing_uses() if use.name] if block_use else []
+    return tuple(
+        (use.path, f"in block {short_name(use.block.name)}, used here as {short_name(use.name)}") for use in uses
+    )
 
 
 @dataclass(eq=False)
@@ -58,30 +60,30 @@ class Step:
     path: JsonPath
     body: Json
     name: str = ""
-    block: Block | None = None
+    block: BlockDefinition | None = None
     template: Template | None = None
-    owner: Step | None = None
+    used_step: Step | None = None
     """The step that this one `use`s."""
-    gone: bool = False
+    is_elided: bool = False
     """Whether it stands for an entry that is repeated 0 times, in the eyes of what took it."""
     sources: list[Ref | None] | None = None
     """What it takes; None where that is not written as names."""
-    wrong: list[JsonPath] = field(default_factory=list)
+    invalid_paths: list[JsonPath] = field(default_factory=list)
     """What of it is known to be wrong."""
 
     @property
     def prefix(self) -> str:
         """What stands before the names of the layers in a block; always something where it is called again."""
-        return "" if self.block is not None and self.block.own_names and not self.uses else f"{self.name}_"
+        return "" if self.block is not None and self.block.has_own_names and not self.is_use else f"{self.name}_"
 
     @property
-    def uses(self) -> bool:
+    def is_use(self) -> bool:
         return isinstance(self.body, dict) and "use" in self.body
 
     @property
-    def count(self) -> int:
+    def layer_count(self) -> int:
         """The layers that it comes to."""
-        return self.template.count if self.template else 1
+        return self.template.layer_count if self.template else 1
 
 
 @dataclass(eq=False)
@@ -90,13 +92,13 @@ class Template:
 
     steps: list[Step]
     outputs: dict[str, Ref]
-    count: int
-    weight: int
-    exact: bool = True
-    """Whether `count` is all, or what was counted until it was enough."""
-    largest: tuple[int, JsonPath] = (0, ())
+    layer_count: int
+    value_count: int
+    is_exact: bool = True
+    """Whether `layer_count` is all, or what was counted until it was enough."""
+    largest_entry: tuple[int, JsonPath] = (0, ())
     """The entry that comes to most layers, and how many."""
 
     @property
-    def first(self) -> Ref | None:
+    def first_output(self) -> Ref | None:
         return next(iter(self.outputs.values()), None)

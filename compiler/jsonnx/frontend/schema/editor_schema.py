@@ -11,102 +11,113 @@ from collections.abc import Mapping
 from functools import cache
 
 from ...core.components import Json
-from .schema import FAMILIES, INNER_NAME, reuse, schema
+from .schema import INNER_NAME_SCHEMA, REGISTRIES, reuse_properties, spec_schema
 
-WITHIN = r"\$\{"
+EXPRESSION_PATTERN = r"\$\{"
 """What a string with an expression has."""
 
-INNER_REFERENCE = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)?$"}
-EXPRESSION = {"$ref": "#/$defs/expression"}
-REPEAT = {
+INNER_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)?$"}
+EXPRESSION_SCHEMA = {"$ref": "#/$defs/expression"}
+REPEAT_SCHEMA = {
     "type": ["integer", "string"],
     "description": "How often it stands there, each taking the one before; `index` counts from 0 in its expressions.",
     "minimum": 0,
-    "pattern": WITHIN,
+    "pattern": EXPRESSION_PATTERN,
     "default": 1,
 }
 
-AS_THEY_ARE = ("$schema", "version", "name", "description", "type")
+LITERAL_KEYS = ("$schema", "version", "name", "description", "type")
 """Keys whose values have no expressions."""
 
 
 @cache
-def published() -> dict[str, Json]:
+def editor_schema() -> dict[str, Json]:
     """The whole schema. Callers share it and must not change it."""
-    strict = schema()
+    strict = spec_schema()
     top = {
-        key: of if key in reuse() else _open(of) for key, of in strict["properties"].items() if key not in AS_THEY_ARE
+        key: of if key in reuse_properties() else _allow_expressions(of)
+        for key, of in strict["properties"].items()
+        if key not in LITERAL_KEYS
     }
-    blocks = reuse()["blocks"]
+    blocks = reuse_properties()["blocks"]
     block = blocks["additionalProperties"]
     layers = block["properties"]["layers"] | {"items": {"$ref": "#/$defs/call"}}
     block = block | {"properties": block["properties"] | {"layers": layers}}
     return {
         **strict,
         "properties": {
-            **{key: of for key, of in strict["properties"].items() if key in AS_THEY_ARE},
+            **{key: of for key, of in strict["properties"].items() if key in LITERAL_KEYS},
             **top,
             "blocks": blocks | {"additionalProperties": block},
         },
         "$defs": {
-            "expression": {"type": "string", "description": 'Such as "${2 * width}".', "pattern": WITHIN},
-            **{name: _definition(name, of) for name, of in strict["$defs"].items()},
+            "expression": {"type": "string", "description": 'Such as "${2 * width}".', "pattern": EXPRESSION_PATTERN},
+            **{name: _editor_definition(name, of) for name, of in strict["$defs"].items()},
         },
     }
 
 
-def schema_text() -> str:
+def editor_schema_text() -> str:
     """The schema as it is published."""
-    return json.dumps(published(), indent=2) + "\n"
+    return json.dumps(editor_schema(), indent=2) + "\n"
 
 
-def _definition(name: str, of: dict[str, Json]) -> dict[str, Json]:
+def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
     if name in ("call", "layer"):
-        return of
-    if name in [family.kind for family in FAMILIES]:
-        return of | {"anyOf": [*of["anyOf"], EXPRESSION]}
+        return schema
+    if name in [family.kind for family in REGISTRIES]:
+        return schema | {"anyOf": [*schema["anyOf"], EXPRESSION_SCHEMA]}
     if name == "reference":
-        return {"description": of["description"], "anyOf": [INNER_REFERENCE, EXPRESSION]}
-    made = _open(of)
+        return {"description": schema["description"], "anyOf": [INNER_REFERENCE_SCHEMA, EXPRESSION_SCHEMA]}
+    made = _allow_expressions(schema)
     properties = made.get("properties", {})
     if "from" in properties and name not in ("layer_call", "use"):
         return made | {"properties": properties | {"repeat": True}}
     if name in ("layer_call", "use"):
-        called = {"description": properties["name"]["description"], "anyOf": [INNER_NAME, EXPRESSION]}
+        called = {"description": properties["name"]["description"], "anyOf": [INNER_NAME_SCHEMA, EXPRESSION_SCHEMA]}
         more = {"use": {**called, "description": properties["use"]["description"]}} if name == "use" else {}
-        return made | {"properties": properties | more | {"name": called, "repeat": REPEAT}}
+        return made | {"properties": properties | more | {"name": called, "repeat": REPEAT_SCHEMA}}
     return made
 
 
-def _open(of: Json) -> Json:
+def _allow_expressions(schema: Json) -> Json:
     """The schema of a value, or of what is in it, with expressions allowed."""
-    if not isinstance(of, Mapping):
-        return of
-    made = dict(of)
-    if "properties" in of:
-        made["properties"] = {key: v if key in AS_THEY_ARE else _open(v) for key, v in of["properties"].items()}
+    if not isinstance(schema, Mapping):
+        return schema
+    made = dict(schema)
+    if "properties" in schema:
+        made["properties"] = {
+            key: v if key in LITERAL_KEYS else _allow_expressions(v) for key, v in schema["properties"].items()
+        }
     for key in ("items", "additionalProperties"):
-        if key in of:
-            made[key] = _open(of[key])
-    if "anyOf" in of:
-        return made | {"anyOf": [*map(_inside, of["anyOf"]), EXPRESSION]}
+        if key in schema:
+            made[key] = _allow_expressions(schema[key])
+    if "anyOf" in schema:
+        return made | {"anyOf": [*map(_allow_expressions_inside, schema["anyOf"]), EXPRESSION_SCHEMA]}
     return _or_expression(made)
 
 
-def _inside(of: Json) -> Json:
+def _allow_expressions_inside(schema: Json) -> Json:
     """One of several forms: what is in it may be an expression, it as a whole is seen to."""
-    if "items" in of:
-        return of | {"items": _open(of["items"])}
-    return _open(of) if "properties" in of or isinstance(of.get("additionalProperties"), Mapping) else of
+    if "items" in schema:
+        return schema | {"items": _allow_expressions(schema["items"])}
+    return (
+        _allow_expressions(schema)
+        if "properties" in schema or isinstance(schema.get("additionalProperties"), Mapping)
+        else schema
+    )
 
 
-def _or_expression(of: dict[str, Json]) -> dict[str, Json]:
-    kinds = [of["type"]] if isinstance(of.get("type"), str) else of.get("type", [])
+def _or_expression(schema: dict[str, Json]) -> dict[str, Json]:
+    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
     if not kinds or "object" in kinds:
-        return of
+        return schema
     if "string" not in kinds:
-        return of | {"type": [*kinds, "string"], "pattern": WITHIN}
-    if "enum" in of or "pattern" in of:
-        about: dict[str, Json] = {key: of[key] for key in ("description", "default") if key in of}
-        return {**about, "anyOf": [{key: value for key, value in of.items() if key not in about}, EXPRESSION]}
-    return of
+        return schema | {"type": [*kinds, "string"], "pattern": EXPRESSION_PATTERN}
+    if "enum" in schema or "pattern" in schema:
+        about: dict[str, Json] = {key: schema[key] for key in ("description", "default") if key in schema}
+        return {
+            **about,
+            "anyOf": [{key: value for key, value in schema.items() if key not in about}, EXPRESSION_SCHEMA],
+        }
+    return schema

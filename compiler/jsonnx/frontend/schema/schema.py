@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from ...core.components import Brick, Family, Json, Optional_, form_of
+from ...core.components import Component, Json, NullableCodec, Registry, codec_for
 from ...layers import ACTIVATIONS, LAYERS
 from ...training.constraints import CONSTRAINTS
 from ...training.initializers import INITIALIZERS
@@ -14,17 +14,17 @@ from ...training.metrics import METRICS
 from ...training.optimizers import OPTIMIZERS
 from ...training.regularizers import REGULARIZERS
 from ...training.section import Training
-from .phrases import OTHER_NAME
+from .phrases import UNKNOWN_NAME_SCHEMA
 
-VERSION = 1
+LANGUAGE_VERSION = 1
 """The version of the language that this reads."""
 
 SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
-NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 128}
-INNER_NAME: dict[str, Json] = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]*$", "maxLength": 128}
-REFERENCE = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?$", "maxLength": 257}
-PARAMETER_NAME = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}
+NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 128}
+INNER_NAME_SCHEMA: dict[str, Json] = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]*$", "maxLength": 128}
+REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?$", "maxLength": 257}
+PARAMETER_NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}
 
 REUSE_KEYS = ("parameters", "scales", "blocks")
 """Keys of a document that expansion takes away."""
@@ -34,7 +34,7 @@ ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
 
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
 
-FAMILIES: tuple[Family, ...] = (
+REGISTRIES: tuple[Registry, ...] = (
     ACTIVATIONS,
     CONSTRAINTS,
     INITIALIZERS,
@@ -46,21 +46,25 @@ FAMILIES: tuple[Family, ...] = (
 
 
 @cache
-def schema() -> dict[str, Json]:
+def spec_schema() -> dict[str, Json]:
     """The whole schema. Callers share it and must not change it."""
-    names = [*_plain(), *(name for family in FAMILIES for name in (family.kind, *_members(family))), *_members(LAYERS)]
-    return head() | {"$defs": {name: definition(name) for name in names}}
+    names = [
+        *_shared_definitions(),
+        *(name for family in REGISTRIES for name in (family.kind, *_definition_names(family))),
+        *_definition_names(LAYERS),
+    ]
+    return root_schema() | {"$defs": {name: definition(name) for name in names}}
 
 
 @cache
-def head() -> dict[str, Json]:
+def root_schema() -> dict[str, Json]:
     """The schema without its definitions, of which a document uses few."""
     return {
         "$schema": SCHEMA_URI,
         "title": "jsonnx model",
-        "description": f"A neural network for jsonnx, version {VERSION} of the language.",
+        "description": f"A neural network for jsonnx, version {LANGUAGE_VERSION} of the language.",
         "type": "object",
-        "properties": _top(),
+        "properties": _root_properties(),
         "required": ["inputs", "layers"],
         "additionalProperties": False,
     }
@@ -71,28 +75,30 @@ def definition(name: str) -> dict[str, Json]:
     """One of the definitions: of a brick, of a family of them, or of what is written in several places."""
     kind, _, member = name.partition(".")
     if member:
-        family = next(family for family in (LAYERS, *FAMILIES) if family.kind == kind)
-        return _member(family, family.members[member])
-    return _plain().get(name) or _family(next(family for family in FAMILIES if family.kind == name))
+        family = next(family for family in (LAYERS, *REGISTRIES) if family.kind == kind)
+        return _component_definition(family, family.members[member])
+    return _shared_definitions().get(name) or _registry_definition(
+        next(family for family in REGISTRIES if family.kind == name)
+    )
 
 
-def _members(family: Family) -> list[str]:
-    return [f"{family.kind}.{name}" for name in family.members]
+def _definition_names(registry: Registry) -> list[str]:
+    return [f"{registry.kind}.{name}" for name in registry.members]
 
 
-def _top() -> dict[str, Json]:
+def _root_properties() -> dict[str, Json]:
     label = {"type": "array", "items": {"type": "string", "maxLength": 256}, "minItems": 1}
     reference = {"$ref": "#/$defs/reference"}
     return {
         "$schema": {"type": "string", "description": "Where an editor finds this schema; nothing is fetched."},
-        "version": {"type": "integer", "description": "Version of the language.", "default": VERSION},
-        "name": NAME | {"description": "Name of the model.", "default": "model"},
+        "version": {"type": "integer", "description": "Version of the language.", "default": LANGUAGE_VERSION},
+        "name": NAME_SCHEMA | {"description": "Name of the model.", "default": "model"},
         "description": {"type": "string", "description": "For readers."},
-        **reuse(),
+        **reuse_properties(),
         "inputs": {
             "type": "object",
             "description": "The inputs by name.",
-            "propertyNames": NAME,
+            "propertyNames": NAME_SCHEMA,
             "additionalProperties": {"$ref": "#/$defs/input"},
             "minProperties": 1,
         },
@@ -110,17 +116,17 @@ def _top() -> dict[str, Json]:
             "description": "Names of the classes in their order; by output name where there are several outputs.",
             "anyOf": [label, {"type": "object", "additionalProperties": label}],
         },
-        "training": Optional_(form_of(Training)).schema() | {"description": "How the network is trained."},
+        "training": NullableCodec(codec_for(Training)).schema() | {"description": "How the network is trained."},
     }
 
 
 @cache
-def reuse() -> dict[str, Json]:
+def reuse_properties() -> dict[str, Json]:
     """The keys for what is written once and used often."""
     scalar = {"type": ["number", "string", "boolean", "null"]}
     values = {
         "type": "object",
-        "propertyNames": PARAMETER_NAME,
+        "propertyNames": PARAMETER_NAME_SCHEMA,
         "additionalProperties": {"type": [*scalar["type"], "array"], "items": scalar},
     }
     reference = {"type": "string", "maxLength": 257}
@@ -132,12 +138,12 @@ def reuse() -> dict[str, Json]:
             "parameters": {
                 "type": "object",
                 "description": "What a use may say, with the values where it does not.",
-                "propertyNames": PARAMETER_NAME,
+                "propertyNames": PARAMETER_NAME_SCHEMA,
             },
             "inputs": {
                 "type": "array",
                 "description": "Names of what it takes.",
-                "items": INNER_NAME,
+                "items": INNER_NAME_SCHEMA,
                 "minItems": 1,
                 "default": ["input"],
             },
@@ -161,20 +167,20 @@ def reuse() -> dict[str, Json]:
         "scales": {
             "type": "object",
             "description": "Values of parameters that belong together, chosen by `--scale`.",
-            "propertyNames": NAME,
+            "propertyNames": NAME_SCHEMA,
             "additionalProperties": values,
         },
         "blocks": {
             "type": "object",
             "description": "Blocks by name, used like layer types.",
-            "propertyNames": NAME,
+            "propertyNames": NAME_SCHEMA,
             "additionalProperties": block,
         },
     }
 
 
 @cache
-def _plain() -> dict[str, dict[str, Json]]:
+def _shared_definitions() -> dict[str, dict[str, Json]]:
     """The definitions that are not of one brick or family."""
     return {
         "input": {
@@ -185,7 +191,11 @@ def _plain() -> dict[str, dict[str, Json]]:
                     "type": "array",
                     "description": "Sizes; null or a name is a size that may differ from run to run.",
                     "items": {
-                        "anyOf": [{"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, NAME, {"type": "null"}]
+                        "anyOf": [
+                            {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+                            NAME_SCHEMA,
+                            {"type": "null"},
+                        ]
                     },
                     "maxItems": 8,
                 },
@@ -194,7 +204,7 @@ def _plain() -> dict[str, dict[str, Json]]:
             "required": ["shape"],
             "additionalProperties": False,
         },
-        "reference": REFERENCE | {"description": "The name of an input or a layer, or `layer.output`."},
+        "reference": REFERENCE_SCHEMA | {"description": "The name of an input or a layer, or `layer.output`."},
         "from": {
             "description": "What the layer takes: one name or several.",
             "anyOf": [
@@ -212,7 +222,7 @@ def _plain() -> dict[str, dict[str, Json]]:
         "use": {
             "type": "object",
             "description": "Calls a layer again, with the same weights.",
-            "properties": {"use": NAME | {"description": "The layer to call again."}, **_call_keys()},
+            "properties": {"use": NAME_SCHEMA | {"description": "The layer to call again."}, **_call_keys()},
             "required": ["use"],
             "additionalProperties": False,
         },
@@ -224,12 +234,12 @@ def _plain() -> dict[str, dict[str, Json]]:
             "then": {"$ref": "#/$defs/use"},
             "else": {"$ref": "#/$defs/layer_call"},
         },
-        "layer_call": _tagged(LAYERS, closed=False, more=_call_keys()),
+        "layer_call": _typed_object(LAYERS, closed=False, extra_properties=_call_keys()),
         "layer": {
             "description": "A layer inside another one is an object with its `type`; it has no name of its own.",
             "$ref": "#/$defs/layer_call",
             "properties": {
-                "type": {"title": "layer", "type": "string", "enum": list(LAYERS.names)},
+                "type": {"title": "layer", "type": "string", "enum": list(LAYERS.by_name)},
                 "name": {"not": {}, "description": "Only a layer of the network has a name."},
                 "from": {"not": {}, "description": "It takes what the layer around it takes."},
             },
@@ -238,14 +248,14 @@ def _plain() -> dict[str, dict[str, Json]]:
 
 
 def _call_keys() -> dict[str, Json]:
-    name = NAME | {"description": "Name of the layer, for `from`, `outputs` and its weights."}
+    name = NAME_SCHEMA | {"description": "Name of the layer, for `from`, `outputs` and its weights."}
     return {"name": name, "from": {"$ref": "#/$defs/from"}}
 
 
-def _member(family: Family, brick: type[Brick]) -> dict[str, Json]:
-    made = brick.schema()
-    names = {"enum": _names(family)[brick]}
-    if family is LAYERS:
+def _component_definition(registry: Registry, component: type[Component]) -> dict[str, Json]:
+    made = component.schema()
+    names = {"enum": _names_by_component(registry)[component]}
+    if registry is LAYERS:
         made["properties"] = {"type": {}, "name": True, "from": True, **made["properties"]} | {"type": names}
     else:
         made["properties"]["type"] = names
@@ -253,34 +263,46 @@ def _member(family: Family, brick: type[Brick]) -> dict[str, Json]:
 
 
 @cache
-def _names(family: Family) -> dict[type[Brick], list[str]]:
-    names: dict[type[Brick], list[str]] = {}
-    for name, brick in family.names.items():
+def _names_by_component(registry: Registry) -> dict[type[Component], list[str]]:
+    names: dict[type[Component], list[str]] = {}
+    for name, brick in registry.by_name.items():
         names.setdefault(brick, []).append(name)
     return names
 
 
-def _family(family: Family) -> dict[str, Json]:
-    names = {"title": family.kind, "type": "string", "enum": family.plain_names()}
-    return {"title": family.kind, "description": family.doc, "anyOf": [names, _tagged(family, closed=True)]}
+def _registry_definition(registry: Registry) -> dict[str, Json]:
+    names = {"title": registry.kind, "type": "string", "enum": registry.bare_names()}
+    return {"title": registry.kind, "description": registry.doc, "anyOf": [names, _typed_object(registry, closed=True)]}
 
 
-def _tagged(family: Family, *, closed: bool, more: Mapping[str, Json] = {}) -> dict[str, Json]:
+def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping[str, Json] = {}) -> dict[str, Json]:
     """An object whose `type` says which member it is, with more keys. Unless closed, types unknown here pass."""
-    about = f"Which {family.kind} it is."
-    known: dict[str, Json] = {"title": family.kind, "description": about, "type": "string", "enum": list(family.names)}
+    about = f"Which {registry.kind} it is."
+    known: dict[str, Json] = {
+        "title": registry.kind,
+        "description": about,
+        "type": "string",
+        "enum": list(registry.by_name),
+    }
     rules = [
         {
-            "if": {"type": "object", "required": ["type"], "properties": {"type": {"enum": _names(family)[brick]}}},
-            "then": {"$ref": f"#/$defs/{family.kind}.{brick.type_name}"},
+            "if": {
+                "type": "object",
+                "required": ["type"],
+                "properties": {"type": {"enum": _names_by_component(registry)[brick]}},
+            },
+            "then": {"$ref": f"#/$defs/{registry.kind}.{brick.type_name}"},
         }
-        for brick in family
+        for brick in registry
     ]
     return {
-        "title": family.kind,
+        "title": registry.kind,
         "type": "object",
-        "description": family.doc,
-        "properties": {"type": known if closed else {"anyOf": [known, OTHER_NAME], "description": about}, **more},
+        "description": registry.doc,
+        "properties": {
+            "type": known if closed else {"anyOf": [known, UNKNOWN_NAME_SCHEMA], "description": about},
+            **extra_properties,
+        },
         "required": ["type"],
         "allOf": rules,
     }

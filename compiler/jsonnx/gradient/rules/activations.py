@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import pi, sqrt
 
 from ..registry import Builder, Node, Value, vjp
-from .elementwise import step
+from .elementwise import heaviside
 
 
 @vjp("LeakyRelu")
@@ -25,24 +25,24 @@ def leaky_relu(g: Builder, node: Node, dy: Value):
 def prelu(g: Builder, node: Node, dy: Value):
     """y = relu(x) - slope * relu(-x), whose slope at 0 is 0."""
     x, slope = node.inputs
-    dx = g.Mul(dy, g.Add(step(g, x), g.Mul(step(g, x, -1e38), slope)))
+    dx = g.Mul(dy, g.Add(heaviside(g, x), g.Mul(heaviside(g, x, -1e38), slope)))
     return dx, g.Mul(dy, g.Clip(x, None, 0.0))
 
 
 @vjp("ThresholdedRelu")
 def thresholded_relu(g: Builder, node: Node, dy: Value):
-    return g.Mul(dy, step(g, g.Sub(node.inputs[0], node.attribute("alpha", 1.0))))
+    return g.Mul(dy, heaviside(g, g.Sub(node.inputs[0], node.attribute("alpha", 1.0))))
 
 
 @vjp("Shrink")
 def shrink(g: Builder, node: Node, dy: Value):
     """dx = dy where |x| > lambd."""
-    return g.Mul(dy, step(g, g.Sub(g.Abs(node.inputs[0]), node.attribute("lambd", 0.5))))
+    return g.Mul(dy, heaviside(g, g.Sub(g.Abs(node.inputs[0]), node.attribute("lambd", 0.5))))
 
 
 @vjp("HardSigmoid")
 def hard_sigmoid(g: Builder, node: Node, dy: Value):
-    return g.Mul(dy, g.Mul(inside(g, node.outputs[0]), node.attribute("alpha", 0.2)))
+    return g.Mul(dy, g.Mul(is_unsaturated(g, node.outputs[0]), node.attribute("alpha", 0.2)))
 
 
 @vjp("HardSwish")
@@ -50,44 +50,44 @@ def hard_swish(g: Builder, node: Node, dy: Value):
     """y = x * h with h = hard_sigmoid(x), so dy/dx = h + x * h'."""
     x = node.inputs[0]
     h = g.HardSigmoid(x, alpha=1 / 6, beta=0.5)
-    return g.Mul(dy, g.Add(h, g.Mul(x, g.Mul(inside(g, h), 1 / 6))))
+    return g.Mul(dy, g.Add(h, g.Mul(x, g.Mul(is_unsaturated(g, h), 1 / 6))))
 
 
-def inside(g: Builder, y: Value) -> Value:
+def is_unsaturated(g: Builder, y: Value) -> Value:
     """1 where 0 < y < 1, else 0."""
-    return step(g, g.Mul(y, g.Sub(1.0, y)))
+    return heaviside(g, g.Mul(y, g.Sub(1.0, y)))
 
 
 @vjp("Elu")
 def elu(g: Builder, node: Node, dy: Value):
-    return g.Mul(dy, elu_slope(g, node.inputs[0], node.attribute("alpha", 1.0)))
+    return g.Mul(dy, elu_derivative(g, node.inputs[0], node.attribute("alpha", 1.0)))
 
 
 @vjp("Selu")
 def selu(g: Builder, node: Node, dy: Value):
     alpha, gamma = node.attribute("alpha", 1.6732632), node.attribute("gamma", 1.0507010)
-    return g.Mul(dy, g.Mul(elu_slope(g, node.inputs[0], alpha), gamma))
+    return g.Mul(dy, g.Mul(elu_derivative(g, node.inputs[0], alpha), gamma))
 
 
 @vjp("Celu")
 def celu(g: Builder, node: Node, dy: Value):
     alpha = node.attribute("alpha", 1.0)
     x = node.inputs[0] if alpha == 1 else g.Div(node.inputs[0], alpha)
-    return g.Mul(dy, elu_slope(g, x, 1.0))
+    return g.Mul(dy, elu_derivative(g, x, 1.0))
 
 
-def elu_slope(g: Builder, x: Value, alpha: float) -> Value:
+def elu_derivative(g: Builder, x: Value, alpha: float) -> Value:
     """1 where x > 0, else alpha * exp(x)."""
     below = g.Exp(g.Clip(x, None, 0.0))
-    return below if alpha == 1 else g.Add(g.Mul(below, alpha), g.Mul(step(g, x), 1 - alpha))
+    return below if alpha == 1 else g.Add(g.Mul(below, alpha), g.Mul(heaviside(g, x), 1 - alpha))
 
 
 @vjp("Softplus")
 def softplus(g: Builder, node: Node, dy: Value):
-    return g.Mul(dy, slope_of_softplus(g, node.inputs[0], node.outputs[0]))
+    return g.Mul(dy, softplus_derivative(g, node.inputs[0], node.outputs[0]))
 
 
-def slope_of_softplus(g: Builder, x: Value, y: Value) -> Value:
+def softplus_derivative(g: Builder, x: Value, y: Value) -> Value:
     """The sigmoid of x, which is exp(x - y): onnxruntime's Sigmoid is off by 6e-8, however small the result."""
     return g.Exp(g.Sub(x, y))
 
@@ -105,7 +105,7 @@ def mish(g: Builder, node: Node, dy: Value):
     x = node.inputs[0]
     s = g.Softplus(x)
     t = g.Tanh(s)
-    return g.Mul(dy, g.Add(t, g.Mul(g.Mul(x, slope_of_softplus(g, x, s)), g.Sub(1.0, g.Mul(t, t)))))
+    return g.Mul(dy, g.Add(t, g.Mul(g.Mul(x, softplus_derivative(g, x, s)), g.Sub(1.0, g.Mul(t, t)))))
 
 
 @vjp("Gelu")

@@ -74,10 +74,10 @@ def log(g: Builder, node: Node, dy: Value):
 def relu(g: Builder, node: Node, dy: Value):
     """dx = dy where x > 0. HardSigmoid with a huge slope is that step function, and onnxruntime's fastest: 0.8 ms for
     2.8 million elements where Where takes 12. Read off y, which the next operator needs anyway, not off x."""
-    return g.Mul(dy, step(g, node.outputs[0]))
+    return g.Mul(dy, heaviside(g, node.outputs[0]))
 
 
-def step(g: Builder, x: Value, slope: float = 1e38) -> Value:
+def heaviside(g: Builder, x: Value, slope: float = 1e38) -> Value:
     """1 where x > 0, else 0; with a negative slope where x < 0.
 
     OpenVINO reads a beta of 0 as the default, 0.5; this one is clipped to 0 as well.
@@ -97,8 +97,8 @@ def tanh(g: Builder, node: Node, dy: Value):
     return g.Mul(dy, g.Sub(1.0, g.Mul(y, y)))
 
 
-SLOPES: dict[str, Callable[[Builder, Value, Value], Value]] = {
-    "Abs": lambda g, x, y: g.Sub(1.0, g.Mul(step(g, g.Neg(x)), 2.0)),  # +1 at 0, as in JAX
+DERIVATIVES: dict[str, Callable[[Builder, Value, Value], Value]] = {
+    "Abs": lambda g, x, y: g.Sub(1.0, g.Mul(heaviside(g, g.Neg(x)), 2.0)),  # +1 at 0, as in JAX
     "Sqrt": lambda g, x, y: g.Div(0.5, y),
     "Reciprocal": lambda g, x, y: g.Neg(g.Mul(y, y)),
     "Erf": lambda g, x, y: g.Mul(g.Exp(g.Neg(g.Mul(x, x))), 2 / np.sqrt(np.pi)),
@@ -122,9 +122,9 @@ def sign(g: Builder, x: Value) -> Value:
     return g.Clip(g.Mul(x, 1e38), -1.0, 1.0)
 
 
-@vjp(*SLOPES)
-def by_slope(g: Builder, node: Node, dy: Value):
-    return g.Mul(dy, SLOPES[node.op](g, node.inputs[0], node.outputs[0]))
+@vjp(*DERIVATIVES)
+def unary_function(g: Builder, node: Node, dy: Value):
+    return g.Mul(dy, DERIVATIVES[node.op](g, node.inputs[0], node.outputs[0]))
 
 
 @vjp("Mean")
@@ -188,7 +188,7 @@ def clip(g: Builder, node: Node, dy: Value):
     if not inside:
         return dy
     # At a bound one distance is zero, and so is their product.
-    return g.Mul(dy, step(g, inside[0] if len(inside) == 1 else g.Mul(*inside))), None, None
+    return g.Mul(dy, heaviside(g, inside[0] if len(inside) == 1 else g.Mul(*inside))), None, None
 
 
 def is_infinite(value: Value | None) -> bool:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from math import prod
 
-from ...ir import Constant, GradientOf
+from ...ir import Constant, GradientInfo
 from ..registry import NOT_DIFFERENTIABLE, Builder, Node, Value, vjp
-from .shape import padded
+from .shape import pad_to_shape_of
 
 NOT_DIFFERENTIABLE.update(("NonZero", "Unique"))
 NOT_DIFFERENTIABLE.update(("LabelEncoder", "StringConcat", "StringNormalizer", "StringSplit", "Tokenizer"))
 
 
-def sum_at(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> Value:
+def scatter_add(g: Builder, x: Value, indices: Value, dy: Value, axis: int) -> Value:
     """Zeros in the shape of x, and along an axis every element of dy added at its index."""
     return g.refine(g.ScatterElements(g.zeros(x), indices, dy, axis=axis, reduction="add"), x.shape)
 
 
-def sum_of_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value:
+def scatter_add_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value:
     """Zeros in the shape of x, and every one of the rows added at its index.
 
     Element by element: of rank 1, ScatterElements takes two thirds of the time that it takes of rank 2.
@@ -30,9 +30,9 @@ def sum_of_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value:
     elements = prod(x.shape[1:])
     first = g.Mul(g.Reshape(g.cast(indices, "int64"), [-1, 1]), elements)
     places = g.Reshape(g.Add(first, list(range(elements))), [-1])
-    added = g.ScatterElements(g.fresh_zeros(x, rows), places, g.Reshape(rows, [-1]), axis=0, reduction="add")
+    added = g.ScatterElements(g.runtime_zeros(x, rows), places, g.Reshape(rows, [-1]), axis=0, reduction="add")
     total = g.reshape(added, x.shape)
-    g.gradients[total] = GradientOf("Gather", indices, rows, {})
+    g.gradients[total] = GradientInfo("Gather", indices, rows, {})
     return total
 
 
@@ -46,17 +46,17 @@ def gather(g: Builder, node: Node, dy: Value):
     if indices.rank != 1:
         shape = (*x.shape[:axis], indices.type.elements, *x.shape[axis + 1 :])
         rows = g.refine(g.Reshape(dy, g.sizes(shape, dy)), shape)
-    size, run = x.shape[axis], run_of(indices)
+    size, run = x.shape[axis], consecutive_indices(indices)
     if run is not None and isinstance(size, int):
         first = run[0] % size
-        return padded(g, rows, {axis: first}, {axis: size - first - len(run)}, x), None
-    if axis == 0 and rest and x.type.is_fixed(*range(1, x.rank)):
-        return sum_of_rows(g, x, indices, rows), None
+        return pad_to_shape_of(g, rows, {axis: first}, {axis: size - first - len(run)}, x), None
+    if axis == 0 and rest and x.type.is_static(*range(1, x.rank)):
+        return scatter_add_rows(g, x, indices, rows), None
     places = g.Expand(g.Reshape(indices, [-1, *rest]), g.sizes(rows.shape, rows))
-    return sum_at(g, x, g.refine(places, rows.shape), rows, axis), None
+    return scatter_add(g, x, g.refine(places, rows.shape), rows, axis), None
 
 
-def run_of(indices: Value) -> list[int] | None:
+def consecutive_indices(indices: Value) -> list[int] | None:
     """Constant indices each one greater than the last."""
     if not isinstance(indices, Constant) or not indices.array.size:
         return None
@@ -68,7 +68,7 @@ def run_of(indices: Value) -> list[int] | None:
 @vjp("GatherElements")
 def gather_elements(g: Builder, node: Node, dy: Value):
     x, indices = node.inputs
-    return sum_at(g, x, indices, dy, node.attribute("axis", 0)), None
+    return scatter_add(g, x, indices, dy, node.attribute("axis", 0)), None
 
 
 @vjp("GatherND")
@@ -76,7 +76,7 @@ def gather_nd(g: Builder, node: Node, dy: Value):
     """Indices into the first axes become indices into all of these as one."""
     x, indices = node.inputs
     depth = indices.shape[-1]
-    if node.attribute("batch_dims", 0) or not x.type.is_fixed(*range(1, depth)):
+    if node.attribute("batch_dims", 0) or not x.type.is_static(*range(1, depth)):
         raise NotImplementedError("the gradient of GatherND with batch axes, or along symbolic ones")
     strides = [prod(x.shape[axis + 1 : depth]) for axis in range(depth)]
     sizes = g.sizes(x.shape[:depth], x)
@@ -94,7 +94,7 @@ def scatter_elements(g: Builder, node: Node, dy: Value):
     """What was overwritten has no part in the result."""
     _, indices, updates = node.inputs
     axis, reduction = node.attribute("axis", 0), node.attribute("reduction", "none")
-    refuse_product(node, reduction)
+    require_supported_reduction(node, reduction)
     kept = dy if reduction == "add" else g.ScatterElements(dy, indices, g.zeros(updates), axis=axis)
     return kept, None, g.GatherElements(dy, indices, axis=axis)
 
@@ -103,12 +103,12 @@ def scatter_elements(g: Builder, node: Node, dy: Value):
 def scatter_nd(g: Builder, node: Node, dy: Value):
     _, indices, updates = node.inputs
     reduction = node.attribute("reduction", "none")
-    refuse_product(node, reduction)
+    require_supported_reduction(node, reduction)
     kept = dy if reduction == "add" else g.ScatterND(dy, indices, g.zeros(updates))
     return kept, None, g.refine(g.GatherND(dy, indices), updates.shape)
 
 
-def refuse_product(node: Node, reduction: str) -> None:
+def require_supported_reduction(node: Node, reduction: str) -> None:
     if reduction not in ("none", "add"):
         raise NotImplementedError(f"the gradient of {node.op} with reduction {reduction}")
 
@@ -116,7 +116,7 @@ def refuse_product(node: Node, reduction: str) -> None:
 @vjp("TopK")
 def top_k(g: Builder, node: Node, dy: Value | None, _: Value | None):
     """No index occurs twice, but adding spares a second form."""
-    return None if dy is None else [sum_at(g, node.inputs[0], node.outputs[1], dy, node.attribute("axis", -1))]
+    return None if dy is None else [scatter_add(g, node.inputs[0], node.outputs[1], dy, node.attribute("axis", -1))]
 
 
 @vjp("CumSum")

@@ -17,12 +17,12 @@ def matmul(g: Builder, node: Node, dy: Value):
     a, b = node.inputs
     if b.rank == 2 and a.rank > 2:
         rows = g.Reshape(a, [-1, a.shape[-1]])
-        da = g.MatMul(dy, transposed(g, b))
-        return da, g.MatMul(transposed(g, rows), g.Reshape(dy, [-1, dy.shape[-1]]))
-    return g.MatMul(dy, transposed(g, b)), g.MatMul(transposed(g, a), dy)
+        da = g.MatMul(dy, transpose_last_axes(g, b))
+        return da, g.MatMul(transpose_last_axes(g, rows), g.Reshape(dy, [-1, dy.shape[-1]]))
+    return g.MatMul(dy, transpose_last_axes(g, b)), g.MatMul(transpose_last_axes(g, a), dy)
 
 
-def transposed(g: Builder, x: Value) -> Value:
+def transpose_last_axes(g: Builder, x: Value) -> Value:
     """The last two axes swapped."""
     return g.Transpose(x, perm=[*range(x.rank - 2), x.rank - 1, x.rank - 2])
 
@@ -45,12 +45,12 @@ def _operand_cotangent(g: Builder, node: Node, dy: Value, terms: list[str], resu
         (term, value) for place, (term, value) in enumerate(zip(terms, node.inputs, strict=True)) if place != index
     ]
     operands = [(result, dy), *others]
-    spare = iter(_unused(terms))
+    spare = iter(_unused_letters(terms))
     wanted = ""
     for axis, letter in enumerate(own):
         if letter in wanted:
             second = next(spare)
-            operands.append((letter + second, _identity(g, x, axis)))
+            operands.append((letter + second, _identity_matrix(g, x, axis)))
             letter = second
         elif not any(letter in term for term, _ in operands):
             operands.append((letter, _ones(g, x, axis)))
@@ -69,7 +69,7 @@ def subscripts(node: Node) -> tuple[list[str], str]:
     hidden = [
         x.rank - len(term.replace("...", "")) for term, x in zip(terms, node.inputs, strict=True) if "..." in term
     ]
-    names = _unused([given])[: max(hidden, default=0)]
+    names = _unused_letters([given])[: max(hidden, default=0)]
     terms = [
         term.replace("...", names[len(names) - x.rank + len(term) - 3 :] if x.rank > len(term) - 3 else "")
         for term, x in zip(terms, node.inputs, strict=True)
@@ -77,7 +77,7 @@ def subscripts(node: Node) -> tuple[list[str], str]:
     return terms, result.replace("...", names)
 
 
-def _unused(terms: list[str]) -> str:
+def _unused_letters(terms: list[str]) -> str:
     return "".join(letter for letter in ascii_letters if not any(letter in term for term in terms))
 
 
@@ -89,7 +89,7 @@ def _ones(g: Builder, x: Value, axis: int) -> Value:
     return g.refine(g.Expand(g.const([1.0], x.dtype), g.Shape(x, start=axis, end=axis + 1)), [size])
 
 
-def _identity(g: Builder, x: Value, axis: int) -> Value:
+def _identity_matrix(g: Builder, x: Value, axis: int) -> Value:
     """The identity matrix of an axis' size."""
     ones, size = _ones(g, x, axis), x.shape[axis]
     column, row = g.Unsqueeze(ones, [1]), g.Unsqueeze(ones, [0])

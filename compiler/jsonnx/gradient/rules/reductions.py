@@ -19,7 +19,7 @@ def reduced_axes(node: Node) -> list[int]:
     return [int(axis) % x.rank for axis in axes.array] or list(range(x.rank))
 
 
-def restored(g: Builder, node: Node, value: Value) -> Value:
+def restore_reduced_axes(g: Builder, node: Node, value: Value) -> Value:
     """A reduction's result with the reduced axes back, as size one; a scalar spreads as it is.
 
     Of rank 0 it must stay: onnxruntime 1.32 drops a product with ones of shape [1, 1], and with it the rank that
@@ -31,42 +31,44 @@ def restored(g: Builder, node: Node, value: Value) -> Value:
     return g.Unsqueeze(value, axes)
 
 
-def expanded(g: Builder, value: Value, x: Value) -> Value:
+def expand_to_shape_of(g: Builder, value: Value, x: Value) -> Value:
     """A value repeated to the shape of x."""
     if value.shape == x.shape:
         return value
-    shape = g.const(list(x.shape), "int64") if x.type.is_fixed() else g.Shape(x)
+    shape = g.const(list(x.shape), "int64") if x.type.is_static() else g.Shape(x)
     return g.refine(g.Expand(value, shape), x.shape)
 
 
 @vjp("ReduceSum")
 def reduce_sum(g: Builder, node: Node, dy: Value):
-    return expanded(g, restored(g, node, dy), node.inputs[0]), None
+    return expand_to_shape_of(g, restore_reduced_axes(g, node, dy), node.inputs[0]), None
 
 
 @vjp("ReduceMean")
 def reduce_mean(g: Builder, node: Node, dy: Value):
     """Each element gets its share: dx = dy / n."""
     x = node.inputs[0]
-    return expanded(g, g.Div(restored(g, node, dy), count(g, x, reduced_axes(node))), x), None
+    return expand_to_shape_of(
+        g, g.Div(restore_reduced_axes(g, node, dy), element_count(g, x, reduced_axes(node))), x
+    ), None
 
 
 @vjp("ReduceMax", "ReduceMin")
 def reduce_extremum(g: Builder, node: Node, dy: Value):
     """Equal extrema share what their group got, as in JAX."""
-    y = restored(g, node, node.outputs[0])
-    return shared_by_equals(g, node.inputs[0], y, restored(g, node, dy), reduced_axes(node)), None
+    y = restore_reduced_axes(g, node, node.outputs[0])
+    return distribute_among_ties(g, node.inputs[0], y, restore_reduced_axes(g, node, dy), reduced_axes(node)), None
 
 
-def shared_by_equals(g: Builder, x: Value, y: Value, dy: Value, axes: list[int]) -> Value:
+def distribute_among_ties(g: Builder, x: Value, y: Value, dy: Value, axes: list[int]) -> Value:
     """dy in equal parts to the elements of x that equal y; the axes stand in y with size one."""
     hits = g.cast(g.Equal(x, y), x.dtype)
     return g.Mul(hits, g.Div(dy, g.ReduceSum(hits, axes, keepdims=1)))
 
 
-def count(g: Builder, x: Value, axes: list[int]) -> Value:
+def element_count(g: Builder, x: Value, axes: list[int]) -> Value:
     """The number of elements along axes, in x's element type."""
-    if x.type.is_fixed(*axes):
+    if x.type.is_static(*axes):
         return g.const(float(prod(x.shape[axis] for axis in axes)), x.dtype)
     sizes = g.Gather(g.Shape(x), axes) if len(axes) < x.rank else g.Shape(x)
     return g.cast(g.ReduceProd(sizes, keepdims=0), x.dtype)
@@ -74,30 +76,32 @@ def count(g: Builder, x: Value, axes: list[int]) -> Value:
 
 @vjp("ReduceSumSquare")
 def reduce_sum_square(g: Builder, node: Node, dy: Value):
-    return g.Mul(node.inputs[0], g.Mul(restored(g, node, dy), 2.0)), None
+    return g.Mul(node.inputs[0], g.Mul(restore_reduced_axes(g, node, dy), 2.0)), None
 
 
 @vjp("ReduceL1")
 def reduce_l1(g: Builder, node: Node, dy: Value):
-    return g.Mul(sign(g, node.inputs[0]), restored(g, node, dy)), None
+    return g.Mul(sign(g, node.inputs[0]), restore_reduced_axes(g, node, dy)), None
 
 
 @vjp("ReduceL2")
 def reduce_l2(g: Builder, node: Node, dy: Value):
     """dx = dy * x / y, and 0 where all are zero."""
     share = g.Div(dy, g.Max(node.outputs[0], 1e-38))
-    return g.Mul(node.inputs[0], restored(g, node, share)), None
+    return g.Mul(node.inputs[0], restore_reduced_axes(g, node, share)), None
 
 
 @vjp("ReduceLogSum")
 def reduce_log_sum(g: Builder, node: Node, dy: Value):
-    return expanded(g, restored(g, node, g.Mul(dy, g.Exp(g.Neg(node.outputs[0])))), node.inputs[0]), None
+    return expand_to_shape_of(
+        g, restore_reduced_axes(g, node, g.Mul(dy, g.Exp(g.Neg(node.outputs[0])))), node.inputs[0]
+    ), None
 
 
 @vjp("ReduceLogSumExp")
 def reduce_log_sum_exp(g: Builder, node: Node, dy: Value):
-    shares = g.Exp(g.Sub(node.inputs[0], restored(g, node, node.outputs[0])))
-    return g.Mul(shares, restored(g, node, dy)), None
+    shares = g.Exp(g.Sub(node.inputs[0], restore_reduced_axes(g, node, node.outputs[0])))
+    return g.Mul(shares, restore_reduced_axes(g, node, dy)), None
 
 
 @vjp("ReduceProd")
@@ -109,7 +113,7 @@ def reduce_prod(g: Builder, node: Node, dy: Value):
     filled = g.Add(x, zero)
     others = g.Div(g.ReduceProd(filled, axes, keepdims=1), filled)
     alone = g.cast(g.Equal(g.ReduceSum(zero, axes, keepdims=1), zero), x.dtype)
-    return g.Mul(g.Mul(others, alone), restored(g, node, dy)), None
+    return g.Mul(g.Mul(others, alone), restore_reduced_axes(g, node, dy)), None
 
 
 @vjp("Softmax")
@@ -158,11 +162,11 @@ def batch_normalization(g: Builder, node: Node, dy: Value):
     r = g.Reciprocal(g.Sqrt(g.Add(variance, node.attribute("epsilon", 1e-5))))
     gain = g.Mul(scale, r)
     dbias = g.ReduceSum(dy, axes, keepdims=0)
-    dscale = g.Mul(g.ReduceSum(g.Mul(dy, g.Sub(x, channels(g, mean, x))), axes, keepdims=0), r)
+    dscale = g.Mul(g.ReduceSum(g.Mul(dy, g.Sub(x, reshape_along_channels(g, mean, x))), axes, keepdims=0), r)
     dvariance = g.Mul(g.Mul(g.Mul(dscale, gain), r), -0.5)
-    return g.Mul(dy, channels(g, gain, x)), dscale, dbias, g.Neg(g.Mul(dbias, gain)), dvariance
+    return g.Mul(dy, reshape_along_channels(g, gain, x)), dscale, dbias, g.Neg(g.Mul(dbias, gain)), dvariance
 
 
-def channels(g: Builder, value: Value, x: Value) -> Value:
+def reshape_along_channels(g: Builder, value: Value, x: Value) -> Value:
     """A vector along axis 1 of x, shaped to broadcast against x."""
     return g.reshape(value, [*value.shape, *[1] * (x.rank - 2)])

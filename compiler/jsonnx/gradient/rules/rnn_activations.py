@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..registry import Builder, Node, Value
-from .elementwise import step as is_positive
+from .elementwise import heaviside as is_positive
 
-DEFAULTS = {
+DEFAULT_ALPHA_BETA = {
     "Affine": (1.0, 0.0),
     "LeakyRelu": (0.01, None),
     "ThresholdedRelu": (1.0, None),
@@ -19,7 +19,7 @@ DEFAULTS = {
 """The functions that take an alpha, or an alpha and a beta, and what these are where they are not given."""
 
 
-class Function(NamedTuple):
+class RnnActivation(NamedTuple):
     """An activation function of a recurrent operator."""
 
     name: str
@@ -33,63 +33,65 @@ class Function(NamedTuple):
             return g.Mul(g.Tanh(g.Mul(x, self.beta)), self.alpha)
         given = dict(zip(("alpha", "beta"), (self.alpha, self.beta), strict=True))
         kept: dict[str, Any] = {
-            key: given[key] for key, value in zip(given, DEFAULTS.get(self.name, ()), strict=False) if value is not None
+            key: given[key]
+            for key, value in zip(given, DEFAULT_ALPHA_BETA.get(self.name, ()), strict=False)
+            if value is not None
         }
         return g.emit(self.name, x, **kept)
 
-    def slope(self, g: Builder, y: Value) -> Value:
+    def derivative(self, g: Builder, y: Value) -> Value:
         """The derivative, told from the function's value."""
-        return SLOPES[self.name](g, y, self.alpha, self.beta)
+        return DERIVATIVES[self.name](g, y, self.alpha, self.beta)
 
-    def times_slope(self, g: Builder, y: Value, k: Value, ky: Value) -> Value:
+    def times_derivative(self, g: Builder, y: Value, k: Value, ky: Value) -> Value:
         """k times the derivative, told from the function's value y and from the product of k and y."""
         if self.name == "Sigmoid":
             return g.Mul(ky, g.Sub(1.0, y))
         if self.name == "Tanh":
             return g.Sub(k, g.Mul(ky, y))
-        return g.Mul(k, self.slope(g, y))
+        return g.Mul(k, self.derivative(g, y))
 
 
-def between(g: Builder, below: float, y: Value, above: float) -> Value:
+def select_by_sign(g: Builder, below: float, y: Value, above: float) -> Value:
     """`above` where y > 0, `below` elsewhere."""
     return g.Add(g.Mul(is_positive(g, y), above - below), below)
 
 
-def elu_slope(g: Builder, y: Value, alpha: float, beta: float) -> Value:
+def elu_derivative(g: Builder, y: Value, alpha: float, beta: float) -> Value:
     """1 where y > 0, else alpha * exp(x), which is y + alpha."""
     positive = is_positive(g, y)
     return g.Add(positive, g.Mul(g.Sub(1.0, positive), g.Add(y, alpha)))
 
 
-def softsign_slope(g: Builder, y: Value, alpha: float, beta: float) -> Value:
+def softsign_derivative(g: Builder, y: Value, alpha: float, beta: float) -> Value:
     """y = x / (1 + |x|), so dy/dx = (1 - |y|)^2."""
     rest = g.Sub(1.0, g.Abs(y))
     return g.Mul(rest, rest)
 
 
-SLOPES: dict[str, Callable[[Builder, Value, float, float], Value]] = {
-    "Affine": lambda g, y, alpha, beta: between(g, alpha, y, alpha),
+DERIVATIVES: dict[str, Callable[[Builder, Value, float, float], Value]] = {
+    "Affine": lambda g, y, alpha, beta: select_by_sign(g, alpha, y, alpha),
     "Relu": lambda g, y, alpha, beta: is_positive(g, y),
-    "LeakyRelu": lambda g, y, alpha, beta: between(g, alpha, y, 1.0),
+    "LeakyRelu": lambda g, y, alpha, beta: select_by_sign(g, alpha, y, 1.0),
     "ThresholdedRelu": lambda g, y, alpha, beta: is_positive(g, y),
     "Sigmoid": lambda g, y, alpha, beta: g.Mul(y, g.Sub(1.0, y)),
     "HardSigmoid": lambda g, y, alpha, beta: g.Mul(g.Mul(is_positive(g, y), is_positive(g, g.Sub(1.0, y))), alpha),
     "Tanh": lambda g, y, alpha, beta: g.Sub(1.0, g.Mul(y, y)),
     "ScaledTanh": lambda g, y, alpha, beta: g.Sub(alpha * beta, g.Mul(g.Mul(y, y), beta / alpha)),
-    "Elu": elu_slope,
-    "Softsign": softsign_slope,
+    "Elu": elu_derivative,
+    "Softsign": softsign_derivative,
     "Softplus": lambda g, y, alpha, beta: g.Sub(1.0, g.Exp(g.Neg(y))),
 }
 
 
-def functions(node: Node, *default: str) -> list[Function]:
+def rnn_activations(node: Node, *default: str) -> list[RnnActivation]:
     """The node's functions; alphas and betas go, in order, to those that take one."""
     alphas, betas = (iter(node.attribute(f"activation_{which}") or ()) for which in ("alpha", "beta"))
-    found: list[Function] = []
+    found: list[RnnActivation] = []
     for name in (node.attribute("activations") or default)[: len(default)]:
-        alpha, beta = DEFAULTS.get(name, (None, None))
+        alpha, beta = DEFAULT_ALPHA_BETA.get(name, (None, None))
         found.append(
-            Function(
+            RnnActivation(
                 name,
                 0.0 if alpha is None else next(alphas, alpha),
                 0.0 if beta is None else next(betas, beta),

@@ -9,16 +9,16 @@ import numpy as np
 from ...core.types import Dim, Size
 from ...ir import Constant, tensor_proto
 from ..registry import Builder, Node, Value, vjp
-from .matmul import transposed
+from .matmul import transpose_last_axes
 
-FIRST, LAST = -(2**63), 2**63 - 1
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 """Bounds of a slice that reach any end of an axis."""
 
-Length = int | Value
+AxisLength = int | Value
 """The size of an axis: a number, or where it is symbolic a vector of one element."""
 
 
-def constants(node: Node, index: int) -> list[int] | None:
+def constant_operand(node: Node, index: int) -> list[int] | None:
     """The numbers of an operand that must be known here; None where it is left out."""
     value = node.input(index)
     if value is None:
@@ -28,7 +28,7 @@ def constants(node: Node, index: int) -> list[int] | None:
     return [int(number) for number in value.array.ravel()]
 
 
-def reshaped_like(g: Builder, dy: Value, x: Value) -> Value:
+def reshape_like(g: Builder, dy: Value, x: Value) -> Value:
     """The elements of a cotangent in x's shape."""
     if dy.shape == x.shape:
         return dy
@@ -38,7 +38,7 @@ def reshaped_like(g: Builder, dy: Value, x: Value) -> Value:
 
 @vjp("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(g: Builder, node: Node, dy: Value):
-    return [reshaped_like(g, dy, node.inputs[0])]
+    return [reshape_like(g, dy, node.inputs[0])]
 
 
 @vjp("Transpose")
@@ -58,7 +58,7 @@ def expand(g: Builder, node: Node, dy: Value):
 def tile(g: Builder, node: Node, dy: Value):
     """Each axis becomes two, the repeats and what is repeated; the repeats are summed."""
     x = node.inputs[0]
-    repeats = constants(node, 1) or []
+    repeats = constant_operand(node, 1) or []
     shape: list[Dim] = []
     sums: list[int] = []
     for size, repeat in zip(x.shape, repeats, strict=True):
@@ -96,23 +96,23 @@ def split(g: Builder, node: Node, *dys: Value | None):
 def slice_(g: Builder, node: Node, dy: Value):
     """Zeros where nothing was taken: between the elements for steps beyond one, before and after them."""
     x = node.inputs[0]
-    starts = constants(node, 1) or []
-    axes = constants(node, 3) or list(range(len(starts)))
-    steps = constants(node, 4) or [1] * len(starts)
-    before: dict[int, Length] = {}
-    after: dict[int, Length] = {}
+    starts = constant_operand(node, 1) or []
+    axes = constant_operand(node, 3) or list(range(len(starts)))
+    steps = constant_operand(node, 4) or [1] * len(starts)
+    before: dict[int, AxisLength] = {}
+    after: dict[int, AxisLength] = {}
     for start, axis, step in zip(starts, axes, steps, strict=True):
         axis %= x.rank
         if step < 0:
-            dy = g.refine(g.Slice(dy, [-1], [FIRST], [axis], [-1]), dy.shape)
-        dy = spread(g, dy, axis, abs(step))
-        size, taken = length(g, x, axis), length(g, dy, axis)
-        before[axis] = first_taken(g, start, size, taken, step > 0)
-        after[axis] = minus(g, minus(g, size, taken), before[axis])
-    return [padded(g, dy, before, after, x)]
+            dy = g.refine(g.Slice(dy, [-1], [INT64_MIN], [axis], [-1]), dy.shape)
+        dy = insert_zeros(g, dy, axis, abs(step))
+        size, taken = axis_length(g, x, axis), axis_length(g, dy, axis)
+        before[axis] = first_sliced_index(g, start, size, taken, step > 0)
+        after[axis] = subtract(g, subtract(g, size, taken), before[axis])
+    return [pad_to_shape_of(g, dy, before, after, x)]
 
 
-def spread(g: Builder, dy: Value, axis: int, step: int) -> Value:
+def insert_zeros(g: Builder, dy: Value, axis: int, step: int) -> Value:
     """step - 1 zeros between every two elements along an axis."""
     if step == 1:
         return dy
@@ -125,31 +125,35 @@ def spread(g: Builder, dy: Value, axis: int, step: int) -> Value:
     return g.refine(g.Slice(joined, [0], [-(step - 1)], [axis]), shape)
 
 
-def first_taken(g: Builder, start: int, size: Length, taken: Length, forward: bool) -> Length:
-    """The lowest index that a slice took, `taken` being the length from there to the highest."""
+def first_sliced_index(
+    g: Builder, start: int, size: AxisLength, sliced_length: AxisLength, forward: bool
+) -> AxisLength:
+    """The lowest index that a slice took, `sliced_length` being the length from there to the highest."""
     from_end = start < 0
     if isinstance(size, int):
         low, high = (0, size) if forward else (-1, size - 1)
-        place: Length = min(max(start + size if from_end else start, low), high)
+        place: AxisLength = min(max(start + size if from_end else start, low), high)
     elif from_end:
         place = g.Max(g.Add(size, max(start, -(2**31))), 0 if forward else -1)
     else:
         place = start if forward and start < 2**31 - 1 else g.Min(g.Sub(size, 1), start)
-    return place if forward else minus(g, place, minus(g, taken, 1))
+    return place if forward else subtract(g, place, subtract(g, sliced_length, 1))
 
 
-def length(g: Builder, x: Value, axis: int) -> Length:
+def axis_length(g: Builder, x: Value, axis: int) -> AxisLength:
     size = x.shape[axis]
     return size if isinstance(size, int) else g.Shape(x, start=axis, end=axis + 1)
 
 
-def minus(g: Builder, a: Length, b: Length) -> Length:
+def subtract(g: Builder, a: AxisLength, b: AxisLength) -> AxisLength:
     if isinstance(a, int) and isinstance(b, int):
         return a - b
     return a if b == 0 else g.Sub(a, b)
 
 
-def padded(g: Builder, x: Value, before: dict[int, Length], after: dict[int, Length], like: Value) -> Value:
+def pad_to_shape_of(
+    g: Builder, x: Value, before: dict[int, AxisLength], after: dict[int, AxisLength], like: Value
+) -> Value:
     """Zeros around x, of a size for every axis, up to the shape of another value."""
     pads = [*(before.get(axis, 0) for axis in range(x.rank)), *(after.get(axis, 0) for axis in range(x.rank))]
     if all(isinstance(pad, int) for pad in pads):
@@ -164,16 +168,16 @@ def pad(g: Builder, node: Node, dy: Value):
     if node.attribute("mode", "constant") != "constant":
         raise NotImplementedError(f"the gradient of Pad in mode {node.attribute('mode')}")
     x = node.inputs[0]
-    axes = constants(node, 3) or list(range(x.rank))
-    pads = constants(node, 1) or []
+    axes = constant_operand(node, 3) or list(range(x.rank))
+    pads = constant_operand(node, 1) or []
     before = {axis % x.rank: pad for axis, pad in zip(axes, pads[: len(axes)], strict=True)}
     after = {axis % x.rank: pad for axis, pad in zip(axes, pads[len(axes) :], strict=True)}
     cut = [axis for axis in before if before[axis] > 0 or after[axis] > 0]
     if cut:
-        ends = [-after[axis] if after[axis] > 0 else LAST for axis in cut]
+        ends = [-after[axis] if after[axis] > 0 else INT64_MAX for axis in cut]
         dy = g.Slice(dy, [max(before[axis], 0) for axis in cut], ends, cut)
     opened = [{axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after)]
-    return [padded(g, g.refine(dy, x.shape) if not any(p < 0 for p in pads) else dy, opened[0], opened[1], x)]
+    return [pad_to_shape_of(g, g.refine(dy, x.shape) if not any(p < 0 for p in pads) else dy, opened[0], opened[1], x)]
 
 
 @vjp("Trilu")
@@ -204,14 +208,14 @@ def depth_to_space(g: Builder, node: Node, dy: Value):
 @vjp("Resize")
 def resize(g: Builder, node: Node, dy: Value):
     """Every element gets the sum of its copies, or what a matrix an axis says that the results took from it."""
-    x, factors = node.inputs[0], repeats_of(node)
+    x, factors = node.inputs[0], repeat_factors(node)
     if factors is None:
-        return [resized_back(g, node, dy)]
+        return [resize_transpose(g, node, dy)]
     mean = g.AveragePool(dy, kernel_shape=factors, strides=factors)
     return [g.refine(g.Mul(mean, float(prod(factors))), x.shape)]
 
 
-def scales_of(node: Node) -> list[float | None]:
+def resize_scales(node: Node) -> list[float | None]:
     """How much longer a Resize makes each axis; None where that is not known."""
     x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
     assert x is not None
@@ -221,9 +225,9 @@ def scales_of(node: Node) -> list[float | None]:
     return [b / a if isinstance(a, int) and isinstance(b, int) else 1.0 if a == b else None for b, a in pairs]
 
 
-def repeats_of(node: Node) -> list[int] | None:
+def repeat_factors(node: Node) -> list[int] | None:
     """How often a Resize repeats each spatial element; None where it does something else."""
-    factors = scales_of(node)
+    factors = resize_scales(node)
     where = node.attribute("coordinate_transformation_mode", "half_pixel")
     near = node.attribute("nearest_mode", "round_prefer_floor")
     repeats = (where == "half_pixel" and near.startswith("round")) or (where == "asymmetric" and near == "floor")
@@ -233,9 +237,9 @@ def repeats_of(node: Node) -> list[int] | None:
     return [int(factor) for factor in factors[2:] if factor]
 
 
-def resized_back(g: Builder, node: Node, dy: Value) -> Value:
+def resize_transpose(g: Builder, node: Node, dy: Value) -> Value:
     """The transpose of a Resize, which is linear and takes one axis at a time: its matrix is a resized identity."""
-    x, scales, given = node.inputs[0], scales_of(node), isinstance(node.input(2), Constant)
+    x, scales, given = node.inputs[0], resize_scales(node), isinstance(node.input(2), Constant)
     whole = node.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and not node.attribute("axes")
     if (given and None in scales) or not whole or node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise NotImplementedError("the gradient of a Resize of a part, or of some axes")
@@ -246,14 +250,14 @@ def resized_back(g: Builder, node: Node, dy: Value) -> Value:
             square = g.refine(g.ConstantOfShape(g.sizes((n, n), x), value=one), (n, n))
             extent = [None, g.const([1, scale], "float32")] if given else [None, None, g.sizes((n, m), x)]
             matrix = g.Resize(g.EyeLike(square), *extent, **node.attributes)
-            dy = contracted(g, dy, g.refine(matrix, (n, m)), axis)
+            dy = contract_axis(g, dy, g.refine(matrix, (n, m)), axis)
     return g.refine(dy, x.shape)
 
 
-def contracted(g: Builder, dy: Value, matrix: Value, axis: int) -> Value:
+def contract_axis(g: Builder, dy: Value, matrix: Value, axis: int) -> Value:
     """The sum over an axis of dy, times a matrix' last axis; its first one takes that place."""
     if axis == dy.rank - 2:
         return g.MatMul(matrix, dy)
     perm = list(range(dy.rank))
     perm[axis], perm[-1] = perm[-1], perm[axis]
-    return g.transpose(g.MatMul(g.transpose(dy, perm), transposed(g, matrix)), perm)
+    return g.transpose(g.MatMul(g.transpose(dy, perm), transpose_last_axes(g, matrix)), perm)

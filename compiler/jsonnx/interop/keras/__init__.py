@@ -7,24 +7,24 @@ and `keras1` bring their arguments to Keras 3's words, `layers` and `operations`
 
 from __future__ import annotations
 
-from .entries import Owner
-from .h5_weights import is_legacy
-from .open_file import KerasFile, open_keras, opened_keras
-from .read_model import Imported, apart, read_model
-from .unnamed_weights import dealt, is_unnamed
-from .weight_matching import Matched, matched
+from .entries import WeightOwner
+from .h5_weights import is_legacy_format
+from .open_file import KerasFile, open_keras, read_open_keras_file
+from .read_model import TranslatedModel, read_model, readable_layers
+from .unnamed_weights import assign_groups, has_unnamed_layers
+from .weight_matching import MatchedWeights, match_weights
 
 __all__ = [
-    "Imported",
+    "TranslatedModel",
     "KerasFile",
-    "Matched",
-    "Owner",
-    "apart",
-    "dealt",
-    "is_legacy",
-    "is_unnamed",
-    "matched",
+    "MatchedWeights",
+    "WeightOwner",
+    "readable_layers",
+    "assign_groups",
+    "is_legacy_format",
+    "has_unnamed_layers",
+    "match_weights",
     "open_keras",
-    "opened_keras",
+    "read_open_keras_file",
     "read_model",
 ]

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
-from .call_arguments import Bound
-from .entries import Flat, Value
-from .layer_entries import Layers
-from .layer_names import Names
-from .model_config import Model, Written
+from .call_arguments import CallArguments
+from .entries import FlatModel, NamedTensor
+from .layer_entries import LayerTranslator
+from .layer_names import LayerNames
+from .model_config import LayerConfig, ModelConfig
 from .report import KerasReport
 
 Results = Any
@@ -21,18 +21,18 @@ Results = Any
 class CallContext(Protocol):
     """Emits the calls of one document; see `model_walk.Graph`."""
 
-    layers: Layers
-    names: Names
+    layers: LayerTranslator
+    names: LayerNames
     report: KerasReport
-    flat: Flat
+    flat: FlatModel
     options: dict[JsonPath, Mapping[str, Json]]
 
-    def model(self, model: Model, inputs: list[Value | None]) -> Results: ...
+    def model(self, model: ModelConfig, inputs: list[NamedTensor | None]) -> Results: ...
 
-    def called(self, layer: Written, call: Bound, masks: Mapping[str, Any], path: JsonPath) -> Results: ...
+    def called(self, layer: LayerConfig, call: CallArguments, masks: Mapping[str, Any], path: JsonPath) -> Results: ...
 
-    def check_mode(self, layer: Written, given: Mapping[str, Any], path: JsonPath) -> bool: ...
+    def check_mode(self, layer: LayerConfig, given: Mapping[str, Any], path: JsonPath) -> bool: ...
 
     def operation(
-        self, layer: Written, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
+        self, layer: LayerConfig, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
     ) -> Results: ...

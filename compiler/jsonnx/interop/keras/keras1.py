@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.components import Json
 
-KEYS = frozenset(
+KERAS1_NAMES = frozenset(
     [
         *("nb_filter", "border_mode", "subsample", "dim_ordering", "W_regularizer", "b_regularizer", "inner_init"),
         *("inner_activation", "nb_row", "filter_length", "subsample_length", "pool_length", "consume_less"),
@@ -16,7 +16,7 @@ KEYS = frozenset(
 )
 """What nobody but Keras 1 wrote."""
 
-_WEIGHTS = {
+_WEIGHT_ARGUMENTS = {
     "init": "kernel_initializer",
     "inner_init": "recurrent_initializer",
     "W_regularizer": "kernel_regularizer",
@@ -28,7 +28,7 @@ _WEIGHTS = {
     "bias": "use_bias",
 }
 
-_WINDOW = {
+_WINDOW_ARGUMENTS = {
     "nb_filter": "filters",
     "border_mode": "padding",
     "subsample": "strides",
@@ -41,18 +41,18 @@ _WINDOW = {
     "pointwise_init": "pointwise_initializer",
 }
 
-_RECURRENT = {
+_RECURRENT_ARGUMENTS = {
     "output_dim": "units",
     "inner_activation": "recurrent_activation",
     "dropout_W": "dropout",
     "dropout_U": "recurrent_dropout",
 }
 
-_ARGUMENTS: dict[str, Mapping[str, str]] = {
+_CLASS_ARGUMENTS: dict[str, Mapping[str, str]] = {
     "Dense": {"output_dim": "units"},
-    "LSTM": _RECURRENT,
-    "GRU": _RECURRENT,
-    "SimpleRNN": _RECURRENT,
+    "LSTM": _RECURRENT_ARGUMENTS,
+    "GRU": _RECURRENT_ARGUMENTS,
+    "SimpleRNN": _RECURRENT_ARGUMENTS,
     "Dropout": {"p": "rate"},
     "SpatialDropout1D": {"p": "rate"},
     "SpatialDropout2D": {"p": "rate"},
@@ -70,7 +70,7 @@ _ARGUMENTS: dict[str, Mapping[str, str]] = {
 }
 """By class, the names that are its own; those of weights and windows are the same everywhere."""
 
-_CLASSES = {
+_CLASS_RENAMES = {
     "AtrousConvolution1D": "Conv1D",
     "AtrousConvolution2D": "Conv2D",
     "Deconvolution2D": "Conv2DTranspose",
@@ -78,7 +78,7 @@ _CLASSES = {
     "TimeDistributedDense": "Dense",
 }
 
-MERGES = {
+MERGE_MODES = {
     "sum": "Add",
     "mul": "Multiply",
     "ave": "Average",
@@ -89,31 +89,31 @@ MERGES = {
 }
 """What `Merge` is by its mode."""
 
-_IDLE = ("input_dim", "consume_less", "input_shape")
+_IGNORED_ARGUMENTS = ("input_dim", "consume_less", "input_shape")
 
 
-def modern(kind: str, config: dict[str, Json]) -> tuple[str, dict[str, Json], dict[str, str]]:
+def upgrade_keras1_layer(kind: str, config: dict[str, Json]) -> tuple[str, dict[str, Json], dict[str, str]]:
     """A class, its arguments and the names they had."""
-    kind = _CLASSES.get(kind, kind)
-    renamed = {**_WEIGHTS, **_WINDOW, **_ARGUMENTS.get(kind, {})}
+    kind = _CLASS_RENAMES.get(kind, kind)
+    renamed = {**_WEIGHT_ARGUMENTS, **_WINDOW_ARGUMENTS, **_CLASS_ARGUMENTS.get(kind, {})}
     given: dict[str, Json] = {}
     places: dict[str, str] = {}
     for key, value in config.items():
         new = renamed.get(key, key)
         if kind == "Embedding" and key == "input_dim":
             new = key
-        elif key in _IDLE or (key.endswith("_length") and new == key):
+        elif key in _IGNORED_ARGUMENTS or (key.endswith("_length") and new == key):
             continue
-        given[new] = _value(new, value)
+        given[new] = _upgrade_value(new, value)
         places[new] = key
-    _sizes(given, places)
-    _by_class(kind, given)
+    _upgrade_sizes(given, places)
+    _upgrade_class_arguments(kind, given)
     if kind == "Merge":
-        kind = _merged(given, config)
+        kind = _upgrade_merge(given, config)
     return kind, given, {new: old for new, old in places.items() if new != old}
 
 
-def _value(key: str, value: Json) -> Json:
+def _upgrade_value(key: str, value: Json) -> Json:
     """A value in today's words; objects with `name` become objects with `class_name`."""
     if isinstance(value, dict) and isinstance(value.get("name"), str) and "class_name" not in value:
         rest: dict[str, Any] = {name: item for name, item in value.items() if name != "name"}
@@ -124,45 +124,45 @@ def _value(key: str, value: Json) -> Json:
     return value
 
 
-def _sizes(given: dict[str, Json], places: dict[str, str]) -> None:
+def _upgrade_sizes(arguments: dict[str, Json], original_names: dict[str, str]) -> None:
     """Sizes and orders that were written otherwise."""
     for keys in (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3")):
-        if keys[0] in given:
-            given["kernel_size"] = [given.pop(key, None) for key in keys]
-            places["kernel_size"] = keys[0]
-    if "dim_ordering" in given:
-        order = given.pop("dim_ordering")
+        if keys[0] in arguments:
+            arguments["kernel_size"] = [arguments.pop(key, None) for key in keys]
+            original_names["kernel_size"] = keys[0]
+    if "dim_ordering" in arguments:
+        order = arguments.pop("dim_ordering")
         words = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
-        given["data_format"] = words.get(order, order) if isinstance(order, str) else order
-        places["data_format"] = "dim_ordering"
+        arguments["data_format"] = words.get(order, order) if isinstance(order, str) else order
+        original_names["data_format"] = "dim_ordering"
 
 
-def _by_class(kind: str, given: dict[str, Json]) -> None:
+def _upgrade_class_arguments(kind: str, arguments: dict[str, Json]) -> None:
     """What classes did otherwise."""
     if kind == "LSTM":
-        given["unit_forget_bias"] = given.pop("forget_bias_init", "one") in ("one", "ones")
+        arguments["unit_forget_bias"] = arguments.pop("forget_bias_init", "one") in ("one", "ones")
     if kind in ("LSTM", "GRU", "SimpleRNN"):
-        given.setdefault("use_bias", True)
+        arguments.setdefault("use_bias", True)
     if kind == "GRU":
-        given["reset_after"] = False
-    if kind == "BatchNormalization" and given.get("mode") in (0, None):
-        given.pop("mode", None)
-    if kind == "Embedding" and given.get("dropout") in (0, None):
-        given.pop("dropout", None)
+        arguments["reset_after"] = False
+    if kind == "BatchNormalization" and arguments.get("mode") in (0, None):
+        arguments.pop("mode", None)
+    if kind == "Embedding" and arguments.get("dropout") in (0, None):
+        arguments.pop("dropout", None)
 
 
-def _merged(given: dict[str, Json], config: Mapping[str, Json]) -> str:
+def _upgrade_merge(arguments: dict[str, Json], config: Mapping[str, Json]) -> str:
     """The class that `Merge` stands for; its arguments are left."""
     mode = config.get("mode", "sum")
-    kind = MERGES.get(mode, "Merge") if isinstance(mode, str) else "Merge"
+    kind = MERGE_MODES.get(mode, "Merge") if isinstance(mode, str) else "Merge"
     if kind == "Merge":
         return kind
-    name = given.get("name")
+    name = arguments.get("name")
     axes, axis = config.get("dot_axes"), config.get("concat_axis", -1)
-    given.clear()
-    given["name"] = name
+    arguments.clear()
+    arguments["name"] = name
     if kind == "Concatenate":
-        given["axis"] = axis
+        arguments["axis"] = axis
     if kind == "Dot":
-        given |= {"axes": axes if isinstance(axes, (int, list)) else 1, "normalize": mode == "cos"}
+        arguments |= {"axes": axes if isinstance(axes, (int, list)) else 1, "normalize": mode == "cos"}
     return kind

@@ -12,30 +12,32 @@ from dataclasses import dataclass, field
 from json import dumps
 from typing import Any, cast
 
-from ...core.components import Attribute, Brick, Family, Form, Json
+from ...core.components import Attribute, Codec, Component, Json, Registry
 from ...core.diagnostics import JsonPath, Report
-from ...frontend.schema.errors import check
-from ...frontend.schema.phrases import quoted
+from ...frontend.schema.errors import check_against_schema
+from ...frontend.schema.phrases import short_name
 from ...layers import ACTIVATIONS, LAYERS, Layer
-from ...layers.unsupported import absent
-from .model_config import MODELS, Written
+from ...layers.unsupported import unsupported_layer
+from .model_config import MODEL_CLASSES, LayerConfig
 from .report import KerasReport
-from .shortest_float import shortest
-from .versions import Dialect, modern
+from .shortest_float import shortest_float
+from .versions import KerasVersion, upgrade_layer
 
-Places = dict[JsonPath, JsonPath]
+SourcePaths = dict[JsonPath, JsonPath]
 """By path in our document, or in a part of it: the path in the Keras file."""
 
-OURS = ("keras", "tf_keras", "keras_core", "tensorflow", "tf")
+KERAS_PACKAGES = ("keras", "tf_keras", "keras_core", "tensorflow", "tf")
 """The packages whose classes are Keras' own."""
 
-APPLICATIONS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
+KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
 """Classes of `keras.applications` that are not among `keras.layers`."""
 
-BY_CLASS = "write it as a class of Keras' own, or replace it by layers that compute the same, and save the model anew"
-VOCABULARIES = ("StringLookup", "IntegerLookup", "TextVectorization")
+UNKNOWN_CLASS_HELP = (
+    "write it as a class of Keras' own, or replace it by layers that compute the same, and save the model anew"
+)
+VOCABULARY_LAYERS = ("StringLookup", "IntegerLookup", "TextVectorization")
 
-AS_FUNCTIONS: dict[str, str] = {
+ACTIVATION_OF_LAYER: dict[str, str] = {
     "ReLU": "relu",
     "LeakyReLU": "leaky_relu",
     "ELU": "elu",
@@ -44,126 +46,134 @@ AS_FUNCTIONS: dict[str, str] = {
 }
 """Layers that may stand for a function, as in `Dense(8, activation=LeakyReLU(0.2))`."""
 
-INEXACT = ("float16", "bfloat16")
+HALF_PRECISION_DTYPES = ("float16", "bfloat16")
 
 
 @dataclass
-class Entry:
+class LayerEntry:
     """A layer as our documents write it, without a name, and where its parts stand in the Keras file."""
 
     spec: dict[str, Json]
-    places: Places = field(default_factory=dict)
-    brick: Layer | None = None
+    source_paths: SourcePaths = field(default_factory=dict)
+    layer: Layer | None = None
 
-    def path(self, within: JsonPath, whole: JsonPath) -> JsonPath:
-        """Where a part of the entry was written; the layer itself, `whole`, where that is not known."""
-        for length in range(len(within), 0, -1):
-            if within[:length] in self.places:
-                return self.places[within[:length]]
-        return whole
+    def source_path(self, part: JsonPath, default: JsonPath) -> JsonPath:
+        """Where a part of the entry was written; the layer itself, `default`, where that is not known."""
+        for length in range(len(part), 0, -1):
+            if part[:length] in self.source_paths:
+                return self.source_paths[part[:length]]
+        return default
 
 
 @dataclass
-class Layers:
+class LayerTranslator:
     """Makes entries, and collects what there is to say about them."""
 
-    dialect: Dialect
+    keras_version: KerasVersion
     report: KerasReport
     notices: dict[str, JsonPath] = field(default_factory=dict)
-    learned: dict[JsonPath, str] = field(default_factory=dict)
+    vocabularies: dict[JsonPath, str] = field(default_factory=dict)
     """By layer: the vocabulary that it learned, which a file keeps apart, a token a line."""
-    sound: dict[str, Layer] = field(default_factory=dict)
+    valid_layers: dict[str, Layer] = field(default_factory=dict)
     """The layers that passed the check, by all that they say."""
 
-    def entry(self, layer: Written) -> Entry | None:
+    def translate(self, layer: LayerConfig) -> LayerEntry | None:
         """The checked entry for a layer, less its defaults; None, and diagnostics, where there is none."""
-        before = self.report.count
-        entry = self.unchecked(layer)
-        return self.checked(entry, layer.path) if entry is not None and self.report.count == before else None
+        before = self.report.error_count
+        entry = self.translate_unchecked(layer)
+        return self.validate(entry, layer.path) if entry is not None and self.report.error_count == before else None
 
-    def checked(self, entry: Entry, path: JsonPath, more: Mapping[str, Json] = {}) -> Entry | None:
+    def validate(
+        self, entry: LayerEntry, path: JsonPath, extra_arguments: Mapping[str, Json] = {}
+    ) -> LayerEntry | None:
         """An entry held against the schema, with further arguments, and written anew."""
-        spec = {**entry.spec, **more}
+        spec = {**entry.spec, **extra_arguments}
         key = dumps(spec, sort_keys=True)
-        if key not in self.sound:
+        if key not in self.valid_layers:
             found = Report()
-            check({"inputs": {"x": {"shape": []}}, "layers": [spec]}, found)
-            self.report.retell(found, lambda at: entry.path(at[2:], path))
-            if found.errors():
+            check_against_schema({"inputs": {"x": {"shape": []}}, "layers": [spec]}, found)
+            self.report.add_spec_diagnostics(found, lambda at: entry.source_path(at[2:], path))
+            if found.has_errors():
                 return None
-            made = LAYERS.names[spec["type"]](**{key: value for key, value in spec.items() if key != "type"})
+            made = LAYERS.by_name[spec["type"]](**{key: value for key, value in spec.items() if key != "type"})
             assert isinstance(made, Layer)
-            self.sound[key] = plain(made)
-        return Entry(self.sound[key].to_json(), entry.places, self.sound[key])
+            self.valid_layers[key] = without_derived_arguments(made)
+        return LayerEntry(self.valid_layers[key].to_json(), entry.source_paths, self.valid_layers[key])
 
-    def unchecked(self, layer: Written) -> Entry | None:
+    def translate_unchecked(self, layer: LayerConfig) -> LayerEntry | None:
         """The entry for a layer as the file has it."""
-        if not self.is_keras(layer):
+        if not self.is_keras_class(layer):
             return None
-        made = modern(layer.kind, layer.config, self.dialect)
-        brick = LAYERS.names.get(made.kind)
+        made = upgrade_layer(layer.class_name, layer.config, self.keras_version)
+        brick = LAYERS.by_name.get(made.class_name)
         if brick is None:
-            self.missing(layer, made.kind)
+            self.report_unknown_layer(layer, made.class_name)
             return None
-        entry = Entry({"type": made.kind})
-        places = {key: (*layer.config_path, made.places.get(key, key)) for key in made.config}
-        forms = brick.forms()
+        entry = LayerEntry({"type": made.class_name})
+        places = {key: (*layer.config_path, made.original_names.get(key, key)) for key in made.config}
+        forms = brick.codecs()
         for key, value in made.config.items():
             path = places[key]
-            if key == "attention_axes" and value == _all_axes(layer):
+            if key == "attention_axes" and value == _default_attention_axes(layer):
                 continue
             if key == "axis" and value == _last_axis(layer):
                 value = -1
             if key == "dtype":
                 self.check_dtype(value, layer, path)
-            elif key == "vocabulary" and made.kind in VOCABULARIES and isinstance(value, str):
-                self.refuse_file(layer, value, path)
+            elif key == "vocabulary" and made.class_name in VOCABULARY_LAYERS and isinstance(value, str):
+                self.report_vocabulary_file(layer, value, path)
             elif not _is_default(value, brick.attributes.get(key)):
-                entry.places[(key,)] = path
-                entry.spec[key] = self.value(forms.get(key), value, entry.places, (key,), path)
-        if layer.path in self.learned and "vocabulary" not in entry.spec:
-            entry.spec["vocabulary"] = tokens(self.learned[layer.path], made.kind, made.config)
+                entry.source_paths[(key,)] = path
+                entry.spec[key] = self.translate_value(forms.get(key), value, entry.source_paths, (key,), path)
+        if layer.path in self.vocabularies and "vocabulary" not in entry.spec:
+            entry.spec["vocabulary"] = vocabulary_tokens(self.vocabularies[layer.path], made.class_name, made.config)
         return entry
 
     # -- what may be there -------------------------------------------------------------------------------------------
 
-    def is_keras(self, layer: Written) -> bool:
+    def is_keras_class(self, layer: LayerConfig) -> bool:
         """Whether the class is Keras' own; reported where not."""
         package = (layer.module or "keras").partition(".")[0]
-        registered = layer.registered
-        own = package in OURS and (registered is None or ">" not in registered) and ">" not in layer.kind
-        known = absent(layer.kind)
+        registered = layer.registered_name
+        own = (
+            package in KERAS_PACKAGES and (registered is None or ">" not in registered) and ">" not in layer.class_name
+        )
+        known = unsupported_layer(layer.class_name)
         if own or (known is not None and known.code == "not-expressible"):
             return True
-        where = f" of the package {quoted(layer.module)}" if layer.module and package not in OURS else ""
-        message = f"the layer {quoted(layer.name)} is of the class {quoted(layer.kind)}{where}, which is not Keras' own"
-        self.report.add("keras-unknown-class", (*layer.path, "class_name"), message, help=BY_CLASS)
+        where = f" of the package {short_name(layer.module)}" if layer.module and package not in KERAS_PACKAGES else ""
+        message = f"the layer {short_name(layer.name)} is of the class {short_name(layer.class_name)}{where}, which is not Keras' own"
+        self.report.add("keras-unknown-class", (*layer.path, "class_name"), message, help=UNKNOWN_CLASS_HELP)
         return False
 
-    def missing(self, layer: Written, kind: str) -> None:
+    def report_unknown_layer(self, layer: LayerConfig, class_name: str) -> None:
         """Says why there is no such layer."""
-        known, path = absent(kind), (*layer.path, "class_name")
+        known, path = unsupported_layer(class_name), (*layer.path, "class_name")
         if known is not None:
-            message = f"the layer {quoted(layer.name)} is a {kind}, and {known.message}"
+            message = f"the layer {short_name(layer.name)} is a {class_name}, and {known.message}"
             self.report.add("not-expressible", path, message, help=known.help)
         else:
-            message = f"the layer {quoted(layer.name)} is of the class {quoted(kind)}, which is not Keras' own"
-            help = self.report.suggestion(kind, LAYERS.names) or BY_CLASS
+            message = (
+                f"the layer {short_name(layer.name)} is of the class {short_name(class_name)}, which is not Keras' own"
+            )
+            help = self.report.suggestion(class_name, LAYERS.by_name) or UNKNOWN_CLASS_HELP
             self.report.add("keras-unknown-class", path, message, help=help)
 
-    def refuse_file(self, layer: Written, name: str, path: JsonPath) -> None:
-        message = f"the layer {quoted(layer.name)} takes its vocabulary from {quoted(name)}, outside the model's file"
+    def report_vocabulary_file(self, layer: LayerConfig, file_name: str, path: JsonPath) -> None:
+        message = f"the layer {short_name(layer.name)} takes its vocabulary from {short_name(file_name)}, outside the model's file"
         help = "a model file that names other files is not safe to open: give the layer a list of tokens, and save anew"
         self.report.add("keras-outside-file", path, message, help=help)
 
-    def check_dtype(self, value: Json, layer: Written, path: JsonPath) -> None:
+    def check_dtype(self, value: Json, layer: LayerConfig, path: JsonPath) -> None:
         """Weights and numbers are float32 here; says where they were not."""
         name, kind = value, None
         if isinstance(value, dict):
             config, kind = value.get("config"), value.get("class_name")
             name = config.get("name") if isinstance(config, dict) else None
-        if kind not in (None, "DTypePolicy", "Policy", "PolicyV1") or name in INEXACT:
-            message = f"the layer {quoted(layer.name)} computes in {name or kind}, here all layers compute in float32"
+        if kind not in (None, "DTypePolicy", "Policy", "PolicyV1") or name in HALF_PRECISION_DTYPES:
+            message = (
+                f"the layer {short_name(layer.name)} computes in {name or kind}, here all layers compute in float32"
+            )
             help = "save the model with the dtype policy 'float32', or 'mixed_float16', whose weights are float32"
             self.report.add("keras-dtype", path, message, help=help)
         elif isinstance(name, str) and (name.startswith("mixed_") or name == "float64"):
@@ -171,91 +181,119 @@ class Layers:
 
     # -- values ------------------------------------------------------------------------------------------------------
 
-    def value(self, form: Form | None, value: Json, places: Places, at: JsonPath, path: JsonPath) -> Json:
+    def translate_value(
+        self, codec: Codec | None, value: Json, source_paths: SourcePaths, spec_path: JsonPath, path: JsonPath
+    ) -> Json:
         """A value of an argument as we write it."""
-        places[at] = path
-        family = _family(form)
+        source_paths[spec_path] = path
+        family = _registry_of(codec)
         if isinstance(value, dict) and isinstance(value.get("class_name"), str):
-            return self.object(family, value, places, at, path)
+            return self.translate_object(family, value, source_paths, spec_path, path)
         if isinstance(value, list):
-            return [self.value(form, item, places, (*at, i), (*path, i)) for i, item in enumerate(value)]
+            return [
+                self.translate_value(codec, item, source_paths, (*spec_path, i), (*path, i))
+                for i, item in enumerate(value)
+            ]
         if family is ACTIVATIONS and isinstance(value, str):
-            return self.function(value)
-        return shortest(value) if isinstance(value, float) else value
+            return self.translate_activation_name(value)
+        return shortest_float(value) if isinstance(value, float) else value
 
-    def function(self, name: str) -> Json:
+    def translate_activation_name(self, name: str) -> Json:
         """An activation by its name."""
-        if name == "hard_sigmoid" and self.dialect.generation < 3:
+        if name == "hard_sigmoid" and self.keras_version.major < 3:
             return {"type": "hard_sigmoid", "slope": 0.2}
         return name
 
-    def object(
-        self, family: Family | None, value: Mapping[str, Json], places: Places, at: JsonPath, path: JsonPath
+    def translate_object(
+        self,
+        registry: Registry | None,
+        value: Mapping[str, Json],
+        source_paths: SourcePaths,
+        spec_path: JsonPath,
+        path: JsonPath,
     ) -> Json:
         """A serialized object as a brick."""
         kind, config = str(value["class_name"]), value.get("config")
         given: Mapping[str, Json] = config if isinstance(config, dict) else {}
         if kind in ("__tensor__", "__numpy__"):
-            return self.value(None, given.get("value"), places, at, (*path, "config", "value"))
+            return self.translate_value(None, given.get("value"), source_paths, spec_path, (*path, "config", "value"))
         if kind == "SeedGenerator":
             return given.get("seed")
-        if family is None:
-            self.unknown_object(kind, path)
+        if registry is None:
+            self.report_unknown_object(kind, path)
             return None
-        if family is LAYERS:
-            return self.inner(value, places, at, path)
-        if not self.is_keras(Written(str(at[-1]), kind, given, path, *_origin(value))):
+        if registry is LAYERS:
+            return self.translate_inner_layer(value, source_paths, spec_path, path)
+        if not self.is_keras_class(
+            LayerConfig(str(spec_path[-1]), kind, given, path, *_module_and_registered_name(value))
+        ):
             return None
-        if family is ACTIVATIONS and kind in AS_FUNCTIONS:
-            made = modern(kind, given, self.dialect)
-            if made.kind == "Activation":
-                return self.object(family, cast("Mapping[str, Json]", made.config["activation"]), places, at, path)
-            kind, given = AS_FUNCTIONS[kind], {k: v for k, v in made.config.items() if k not in ("dtype", "trainable")}
-        elif family is ACTIVATIONS and kind == "function" and isinstance(config, str):
-            return self.function(config)
-        brick = family.names.get(kind)
+        if registry is ACTIVATIONS and kind in ACTIVATION_OF_LAYER:
+            made = upgrade_layer(kind, given, self.keras_version)
+            if made.class_name == "Activation":
+                return self.translate_object(
+                    registry, cast("Mapping[str, Json]", made.config["activation"]), source_paths, spec_path, path
+                )
+            kind, given = (
+                ACTIVATION_OF_LAYER[kind],
+                {k: v for k, v in made.config.items() if k not in ("dtype", "trainable")},
+            )
+        elif registry is ACTIVATIONS and kind == "function" and isinstance(config, str):
+            return self.translate_activation_name(config)
+        brick = registry.by_name.get(kind)
         if brick is None:
-            self.unknown_object(kind, path, [name for name in family.names if name[:1].isupper()])
+            self.report_unknown_object(kind, path, [name for name in registry.by_name if name[:1].isupper()])
             return None
-        return self.brick(brick, given, places, at, path)
+        return self.translate_component(brick, given, source_paths, spec_path, path)
 
-    def brick(
-        self, brick: type[Brick], given: Mapping[str, Json], places: Places, at: JsonPath, path: JsonPath
+    def translate_component(
+        self,
+        component: type[Component],
+        arguments: Mapping[str, Json],
+        source_paths: SourcePaths,
+        spec_path: JsonPath,
+        path: JsonPath,
     ) -> Json:
         """A brick that is no layer, with what is not its default."""
-        forms, spec = brick.forms(), {"type": brick.type_name}
-        for key, item in given.items():
-            idle = key in ("dtype", "name") and key not in brick.attributes
-            if not idle and not _is_default(item, brick.attributes.get(key)):
-                spec[key] = self.value(forms.get(key), item, places, (*at, key), (*path, "config", key))
-        return spec["type"] if len(spec) == 1 and not brick.required() else spec
+        forms, spec = component.codecs(), {"type": component.type_name}
+        for key, item in arguments.items():
+            idle = key in ("dtype", "name") and key not in component.attributes
+            if not idle and not _is_default(item, component.attributes.get(key)):
+                spec[key] = self.translate_value(
+                    forms.get(key), item, source_paths, (*spec_path, key), (*path, "config", key)
+                )
+        return spec["type"] if len(spec) == 1 and not component.required_attributes() else spec
 
-    def unknown_object(self, kind: str, path: JsonPath, known: Collection[str] = ()) -> None:
-        message = f"an object of the class {quoted(kind)}, which is not Keras' own"
-        help = self.report.suggestion(kind, known) or BY_CLASS
+    def report_unknown_object(self, class_name: str, path: JsonPath, known_names: Collection[str] = ()) -> None:
+        message = f"an object of the class {short_name(class_name)}, which is not Keras' own"
+        help = self.report.suggestion(class_name, known_names) or UNKNOWN_CLASS_HELP
         self.report.add("keras-unknown-class", (*path, "class_name"), message, help=help)
 
-    def inner(self, value: Mapping[str, Json], places: Places, at: JsonPath, path: JsonPath) -> Json:
+    def translate_inner_layer(
+        self, value: Mapping[str, Json], source_paths: SourcePaths, spec_path: JsonPath, path: JsonPath
+    ) -> Json:
         """A layer inside a layer."""
         kind, config = str(value["class_name"]), value.get("config")
         name = config.get("name") if isinstance(config, dict) else None
-        name = name if isinstance(name, str) else str(at[-1])
-        if kind in MODELS:
-            return self.row(value, name, places, at, path)
+        name = name if isinstance(name, str) else str(spec_path[-1])
+        if kind in MODEL_CLASSES:
+            return self.translate_inner_model(value, name, source_paths, spec_path, path)
         given = config if isinstance(config, dict) else {}
-        made = self.unchecked(Written(name, kind, given, path, *_origin(value)))
+        made = self.translate_unchecked(LayerConfig(name, kind, given, path, *_module_and_registered_name(value)))
         if made is None:
             return None
-        places |= {(*at, *key): place for key, place in made.places.items()}
+        source_paths |= {(*spec_path, *key): place for key, place in made.source_paths.items()}
         return made.spec
 
-    def row(self, value: Mapping[str, Json], name: str, places: Places, at: JsonPath, path: JsonPath) -> Json:
+    def translate_inner_model(
+        self, value: Mapping[str, Json], name: str, source_paths: SourcePaths, spec_path: JsonPath, path: JsonPath
+    ) -> Json:
         """A model inside a layer: its layers as one Pipeline, where it is a plain row of them."""
         config = value.get("config")
         layers = config.get("layers") if isinstance(config, dict) else config
         layers, start = (layers if isinstance(layers, list) else []), (*path, "config", "layers")
-        if value["class_name"] != "Sequential" and not _is_row(layers):
-            message = f"the model {quoted(name)} inside a layer is no plain row of layers"
+        if value["class_name"] != "Sequential" and not _is_chain(layers):
+            message = f"the model {short_name(name)} inside a layer is no plain row of layers"
             help = "call its layers one by one, each in a wrapper of its own"
             self.report.add("not-expressible", path, message, help=help)
             return None
@@ -263,11 +301,13 @@ class Layers:
         for index, item in enumerate(layers):
             kind = item.get("class_name") if isinstance(item, dict) else None
             if isinstance(kind, str) and kind != "InputLayer":
-                made.append(self.inner(item, places, (*at, "layers", len(made)), (*start, index)))
+                made.append(
+                    self.translate_inner_layer(item, source_paths, (*spec_path, "layers", len(made)), (*start, index))
+                )
         return {"type": "Pipeline", "layers": made}
 
 
-def tokens(vocabulary: str, kind: str, config: Mapping[str, Json]) -> list[Json]:
+def vocabulary_tokens(vocabulary: str, kind: str, config: Mapping[str, Json]) -> list[Json]:
     """The tokens of a vocabulary's file, without those that stand for nothing and for what is unknown."""
     words: list[Json] = list(vocabulary.split("\n"))
     mask = "" if kind == "TextVectorization" else config.get("mask_token")
@@ -281,43 +321,43 @@ def tokens(vocabulary: str, kind: str, config: Mapping[str, Json]) -> list[Json]
     return [int(str(word)) for word in words] if whole else words
 
 
-def _last_axis(layer: Written) -> int | None:
+def _last_axis(layer: LayerConfig) -> int | None:
     """The last axis of what the layer was built for, counted from the first, as far as the file says it."""
-    shape = layer.built.get("input_shape")
+    shape = layer.build_config.get("input_shape")
     while isinstance(shape, list) and shape and isinstance(shape[0], list):
         shape = shape[0]
     return len(shape) - 1 if isinstance(shape, list) and len(shape) > 1 else None
 
 
-def _all_axes(layer: Written) -> list[int] | None:
+def _default_attention_axes(layer: LayerConfig) -> list[int] | None:
     """The axes along which MultiHeadAttention attends where it is not told: all but the batch and the last."""
-    shapes = layer.built.get("shapes_dict")
+    shapes = layer.build_config.get("shapes_dict")
     shape = shapes.get("query_shape") if isinstance(shapes, dict) else layer.config.get("query_shape")
     return list(range(1, len(shape) - 1)) if isinstance(shape, list) else None
 
 
-def plain(brick: Any) -> Any:
+def without_derived_arguments(layer: Any) -> Any:
     """The same layer, without what Keras writes though it follows from the rest."""
-    if brick.type_name == "MultiHeadAttention" and brick.value_dim == brick.key_dim:
-        return brick.but(value_dim=None)
-    if "pool_size" in brick.attributes and brick.strides == brick.pool_size:
-        return brick.but(strides=None)
-    if brick.type_name == "MelSpectrogram":
-        window, half = brick.sequence_length == brick.fft_length, brick.max_freq == brick.sampling_rate / 2
-        return brick.but(**dict.fromkeys(["sequence_length"] * window + ["max_freq"] * half))
-    if brick.type_name == "Bidirectional":
-        forward, backward = (way and _as_one_way(way) for way in (brick.layer, brick.backward_layer))
+    if layer.type_name == "MultiHeadAttention" and layer.value_dim == layer.key_dim:
+        return layer.but(value_dim=None)
+    if "pool_size" in layer.attributes and layer.strides == layer.pool_size:
+        return layer.but(strides=None)
+    if layer.type_name == "MelSpectrogram":
+        window, half = layer.sequence_length == layer.fft_length, layer.max_freq == layer.sampling_rate / 2
+        return layer.but(**dict.fromkeys(["sequence_length"] * window + ["max_freq"] * half))
+    if layer.type_name == "Bidirectional":
+        forward, backward = (way and _as_direction(way) for way in (layer.layer, layer.backward_layer))
         mirrored = backward == forward.but(go_backwards=not getattr(forward, "go_backwards", False))
-        return brick.but(layer=forward, backward_layer=None if mirrored else backward)
-    return brick
+        return layer.but(layer=forward, backward_layer=None if mirrored else backward)
+    return layer
 
 
-def _as_one_way(way: Any) -> Any:
+def _as_direction(layer: Any) -> Any:
     """A layer inside Bidirectional, which sets that itself where sequences are output."""
-    return way.but(zero_output_for_mask=False) if getattr(way, "return_sequences", False) else way
+    return layer.but(zero_output_for_mask=False) if getattr(layer, "return_sequences", False) else layer
 
 
-def _is_row(layers: list[Json]) -> bool:
+def _is_chain(layers: list[Json]) -> bool:
     """Whether every layer of a functional model is called once, on the one before it."""
     before: Any = None
     for layer in layers:
@@ -330,7 +370,7 @@ def _is_row(layers: list[Json]) -> bool:
     return True
 
 
-def _origin(value: Mapping[str, Json]) -> tuple[str | None, str | None]:
+def _module_and_registered_name(value: Mapping[str, Json]) -> tuple[str | None, str | None]:
     """The module and the registered name of a serialized object."""
     module, registered = value.get("module"), value.get("registered_name")
     builtin = module == "builtins" and value.get("class_name") == "function"
@@ -348,12 +388,12 @@ def _is_default(value: Json, attribute: Attribute | None) -> bool:
     return type(value) is type(default) and value == default
 
 
-def _family(form: Any) -> Family | None:
+def _registry_of(codec: Any) -> Registry | None:
     """The family whose bricks a form takes, however deep inside."""
-    found = getattr(form, "family", None)
-    if isinstance(found, Family):
+    found = getattr(codec, "family", None)
+    if isinstance(found, Registry):
         return found
-    inner = getattr(form, "form", None)
+    inner = getattr(codec, "form", None)
     if inner is not None:
-        return _family(inner)
-    return next((family for _, option in getattr(form, "forms", ()) if (family := _family(option))), None)
+        return _registry_of(inner)
+    return next((family for _, option in getattr(codec, "forms", ()) if (family := _registry_of(option))), None)

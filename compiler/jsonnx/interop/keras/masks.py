@@ -12,31 +12,31 @@ from typing import Any
 from ...layers import Layer
 from ...layers.merging import Merge
 
-Key = tuple[Any, ...] | None
+MaskExpression = tuple[Any, ...] | None
 
 
-def mask_beside(brick: Layer, inputs: Sequence[Any]) -> Key:
+def output_mask(layer: Layer, inputs: Sequence[Any]) -> MaskExpression:
     """How the mask beside a layer's first output is made; None where there is none, or where that is not known."""
-    given: Any = brick
-    if brick.type_name == "Masking":
-        return some_differ(inputs[0].name, float(given.mask_value))
-    if brick.type_name in ("Embedding", "ReversibleEmbedding"):
-        return differ(inputs[0].name, 0.0) if given.mask_zero else None
-    if isinstance(brick, Merge):
+    given: Any = layer
+    if layer.type_name == "Masking":
+        return any_not_equal(inputs[0].name, float(given.mask_value))
+    if layer.type_name in ("Embedding", "ReversibleEmbedding"):
+        return not_equal(inputs[0].name, 0.0) if given.mask_zero else None
+    if isinstance(layer, Merge):
         masks = [value.mask for value in inputs]
-        return None if None in masks or not masks else reduce(either, masks)
-    if brick.type_name == "Concatenate":
-        return concatenated(inputs)
-    if brick.type_name in ("Attention", "AdditiveAttention"):
+        return None if None in masks or not masks else reduce(logical_or, masks)
+    if layer.type_name == "Concatenate":
+        return concatenated_mask(inputs)
+    if layer.type_name in ("Attention", "AdditiveAttention"):
         return query_mask(given.arguments, inputs)
-    inner = given.layer if brick.type_name == "Bidirectional" else given
-    if not brick.supports_masking or getattr(inner, "return_sequences", True) is False or brick.type_name == "Softmax":
+    inner = given.layer if layer.type_name == "Bidirectional" else given
+    if not layer.supports_masking or getattr(inner, "return_sequences", True) is False or layer.type_name == "Softmax":
         return None
-    mask: Key = inputs[-1].made or inputs[0].mask
+    mask: MaskExpression = inputs[-1].made or inputs[0].mask
     return mask
 
 
-def concatenated(inputs: Sequence[Any]) -> Key:
+def concatenated_mask(inputs: Sequence[Any]) -> MaskExpression:
     """The mask of values side by side, as Keras makes it: a value without one counts as a whole.
 
     Along which axis follows from the shapes: another would fit no value.
@@ -52,18 +52,18 @@ def concatenated(inputs: Sequence[Any]) -> Key:
     return ("any", ("concatenate", *parts))
 
 
-def query_mask(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> Key:
-    mask: Key = inputs[(arguments or ("query",)).index("query")].mask
+def query_mask(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> MaskExpression:
+    mask: MaskExpression = inputs[(arguments or ("query",)).index("query")].mask
     return mask
 
 
-def differ(name: str, value: float) -> Key:
+def not_equal(name: str, value: float) -> MaskExpression:
     return ("not_equal", name, value)
 
 
-def some_differ(name: str, value: float) -> Key:
-    return ("any", differ(name, value))
+def any_not_equal(name: str, value: float) -> MaskExpression:
+    return ("any", not_equal(name, value))
 
 
-def either(left: Key, right: Key) -> Key:
+def logical_or(left: MaskExpression, right: MaskExpression) -> MaskExpression:
     return ("or", left, right)

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...core.components import Json, snake_case
 from ...core.diagnostics import JsonPath
-from ...frontend.schema.phrases import quoted
+from ...frontend.schema.phrases import short_name
 from ...layers import ACTIVATIONS, LAYERS, Layer
 from . import tensorflow
-from .entries import Step, Value
-from .layer_entries import Entry
-from .model_config import ELLIPSIS, Other, Slice, Written, leaves
-from .shortest_float import shortest
+from .entries import NamedTensor, SpecEntry
+from .layer_entries import LayerEntry
+from .model_config import ELLIPSIS, LayerConfig, SerializedObject, Slice, leaves
+from .shortest_float import shortest_float
 
 if TYPE_CHECKING:
     from .call_context import CallContext
 
-MODULE = "keras.src.ops."
+OPS_MODULE_PREFIX = "keras.src.ops."
 
-NAMES = {
+FUNCTION_NAMES = {
     "Absolute": "abs",
     "TrueDivide": "divide",
     "LayerNorm": "layer_normalization",
@@ -33,10 +33,10 @@ NAMES = {
 }
 """Classes whose function is not their name in snake case."""
 
-PARTS = ("", "nn.", "image.", "linalg.", "numpy.")
+OPS_NAMESPACES = ("", "nn.", "image.", "linalg.", "numpy.")
 """Of keras.ops, under which our names stand."""
 
-IDLE: Mapping[str, Json] = {
+NEUTRAL_ARGUMENTS: Mapping[str, Json] = {
     "synchronized": False,
     "sparse": False,
     "rms_scaling": False,
@@ -45,7 +45,7 @@ IDLE: Mapping[str, Json] = {
 }
 """Arguments that say nothing with these values."""
 
-PARAMETERS: dict[str, tuple[str, ...]] = {
+PARAMETER_NAMES: dict[str, tuple[str, ...]] = {
     "get_item": ("x", "key"),
     "clip": ("x", "x_min", "x_max"),
     "full_like": ("x", "fill_value"),
@@ -53,81 +53,93 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 }
 """The parameters of a function in their order, where they are not the tensors of our layer."""
 
-HELP = "write what it computes as other functions of keras.ops or as layers, and save the model anew"
+NO_COUNTERPART_HELP = "write what it computes as other functions of keras.ops or as layers, and save the model anew"
 
 
-def is_operation(layer: Written) -> bool:
+def is_operation(layer: LayerConfig) -> bool:
     """Whether an entry among a model's layers is a function."""
-    if layer.inner is not None:
+    if layer.inner_model is not None:
         return False
-    said = {"trainable", "units"} | ({"dtype"} if layer.kind in LAYERS.names else set())
+    said = {"trainable", "units"} | ({"dtype"} if layer.class_name in LAYERS.by_name else set())
     bare = layer.module is None and not layer.config.keys() & said  # of an .h5 file by Keras 3
-    known = bare and name_of(layer.kind) is not None and bool(layer.calls)
-    return known or (layer.module or "").startswith(MODULE) or layer.kind in tensorflow.KINDS
+    known = bare and function_name(layer.class_name) is not None and bool(layer.calls)
+    return (
+        known or (layer.module or "").startswith(OPS_MODULE_PREFIX) or layer.class_name in tensorflow.OP_LAMBDA_CLASSES
+    )
 
 
-def name_of(kind: str) -> str | None:
+def function_name(class_name: str) -> str | None:
     """The name of our layer for a class of functions, after `ops.`; None where there is none."""
-    name = NAMES.get(kind, snake_case(kind))
-    return next((f"{part}{name}" for part in PARTS if f"ops.{part}{name}" in LAYERS.names), None)
+    name = FUNCTION_NAMES.get(class_name, snake_case(class_name))
+    return next((f"{part}{name}" for part in OPS_NAMESPACES if f"ops.{part}{name}" in LAYERS.by_name), None)
 
 
-def operation(
-    graph: CallContext, layer: Written, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
-) -> Value | list[Value] | None:
+def add_operation(
+    walk: CallContext, layer: LayerConfig, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
+) -> NamedTensor | list[NamedTensor] | None:
     """The results of a function, whose tensors are values."""
     tensors = [item for value in (*args, *kwargs.values()) for item in leaves(value)]
-    if not any(isinstance(item, Value) for item in tensors):  # what is wrong with them is known
+    if not any(isinstance(item, NamedTensor) for item in tensors):  # what is wrong with them is known
         return None
-    if layer.kind in tensorflow.KINDS:
+    if layer.class_name in tensorflow.OP_LAMBDA_CLASSES:
         try:
-            function = tensorflow.function_of(str(layer.config.get("function") or "__operators__.getitem"))
-            name, given, config = function.name, tensorflow.given_to(function, args, kwargs), {}
-        except tensorflow.Unknown as why:
-            message = f"{quoted(layer.name)} {why}"
-            graph.report.add("not-expressible", (*layer.path, "config", "function"), message, help=HELP)
+            function = tensorflow.find_function(str(layer.config.get("function") or "__operators__.getitem"))
+            name, given, config = function.name, tensorflow.translate_arguments(function, args, kwargs), {}
+        except tensorflow.UnsupportedFunction as why:
+            message = f"{short_name(layer.name)} {why}"
+            walk.report.add("not-expressible", (*layer.path, "config", "function"), message, help=NO_COUNTERPART_HELP)
             return None
     else:
-        name = name_of(layer.kind) or NAMES.get(layer.kind, snake_case(layer.kind))
-        given = {**arguments(name, args), **kwargs}
+        name = function_name(layer.class_name) or FUNCTION_NAMES.get(layer.class_name, snake_case(layer.class_name))
+        given = {**named_arguments(name, args), **kwargs}
         config = {key: value for key, value in layer.config.items() if value is not None}
-        config = {key: value for key, value in config.items() if key != "name" and IDLE.get(key, ()) != value}
-    masked = any(isinstance(item, Value) and item.mask is not None for item in tensors)  # functions pass no mask on
-    spec, inputs = (None if masked else as_layer(name, layer, given, config)) or as_function(name, given, config)
+        config = {
+            key: value for key, value in config.items() if key != "name" and NEUTRAL_ARGUMENTS.get(key, ()) != value
+        }
+    masked = any(
+        isinstance(item, NamedTensor) and item.mask is not None for item in tensors
+    )  # functions pass no mask on
+    spec, inputs = (None if masked else layer_spec(name, layer, given, config)) or function_spec(name, given, config)
     if name == "unstack" and "num" not in spec:
-        spec |= unstacked(layer, cast("int", spec.get("axis", 0)))
-    if spec["type"] not in LAYERS.names:
-        message = f"the function {quoted('keras.ops.' + name)} of {quoted(layer.name)} has no counterpart here"
-        graph.report.add("not-expressible", (*layer.path, "class_name"), message, help=HELP)
+        spec |= unstack_arguments(layer, cast("int", spec.get("axis", 0)))
+    if spec["type"] not in LAYERS.by_name:
+        message = f"the function {short_name('keras.ops.' + name)} of {short_name(layer.name)} has no counterpart here"
+        walk.report.add("not-expressible", (*layer.path, "class_name"), message, help=NO_COUNTERPART_HELP)
         return None
-    entry = graph.layers.checked(Entry(spec), path)
+    entry = walk.layers.validate(LayerEntry(spec), path)
     if entry is None:
         return None
-    ours = graph.names.of(layer.path) if layer.path not in graph.options else graph.names.again(layer.path)
-    graph.options[layer.path] = {}
-    return graph.flat.add(Step(ours, entry.spec, tuple(value.name for value in inputs), entry, layer.path), inputs)
+    ours = walk.names.name_of(layer.path) if layer.path not in walk.options else walk.names.next_call_name(layer.path)
+    walk.options[layer.path] = {}
+    return walk.flat.add_entry(
+        SpecEntry(ours, entry.spec, tuple(value.name for value in inputs), entry, layer.path), inputs
+    )
 
 
-def arguments(name: str, args: tuple[Any, ...]) -> dict[str, Any]:
+def named_arguments(name: str, args: tuple[Any, ...]) -> dict[str, Any]:
     """The arguments of a call by the names of their parameters."""
-    brick = cast("type[Layer] | None", LAYERS.names.get(f"ops.{name}"))
-    names = PARAMETERS.get(name) or getattr(brick, "tensors", None) or ("x",)
+    brick = cast("type[Layer] | None", LAYERS.by_name.get(f"ops.{name}"))
+    names = PARAMETER_NAMES.get(name) or getattr(brick, "tensors", None) or ("x",)
     return {names[place] if place < len(names) else f"argument {place + 1}": value for place, value in enumerate(args)}
 
 
-def as_function(name: str, given: Mapping[str, Any], config: Mapping[str, Json]) -> tuple[dict[str, Json], list[Any]]:
+def function_spec(
+    name: str, arguments: Mapping[str, Any], config: Mapping[str, Json]
+) -> tuple[dict[str, Json], list[Any]]:
     """A function as the layer of its name: tensors are inputs, everything else is an argument."""
     spec: dict[str, Json] = {"type": f"ops.{name}"}
     inputs: list[Any] = []
-    for key, value in given.items():
-        found = [item for item in leaves(value) if isinstance(item, Value)]
+    for key, value in arguments.items():
+        found = [item for item in leaves(value) if isinstance(item, NamedTensor)]
         inputs += found
         if not found and value is not None:
-            spec[key] = [constant(value)] if key == "key" and not isinstance(value, list) else constant(value)
-    return spec | {key: constant(value) for key, value in config.items()}, inputs
+            spec[key] = (
+                [constant_to_json(value)] if key == "key" and not isinstance(value, list) else constant_to_json(value)
+            )
+    return spec | {key: constant_to_json(value) for key, value in config.items()}, inputs
 
 
-def constant(value: Any) -> Json:
+def constant_to_json(value: Any) -> Json:
     """An argument as JSON: what stands between brackets in Python is a text or an object."""
     if isinstance(value, Slice):
         return ":".join("" if part is None else str(part) for part in (value.start, value.stop)) + (
@@ -135,43 +147,49 @@ def constant(value: Any) -> Json:
         )
     if value is ELLIPSIS:
         return "..."
-    if isinstance(value, Other):
+    if isinstance(value, SerializedObject):
         return cast("Json", value.value.get("config", {}).get("name"))
     if isinstance(value, float) and isinf(value):
         return "inf" if value > 0 else "-inf"
     if isinstance(value, (list, tuple)):
-        return [constant(item) for item in value]
-    return shortest(value) if isinstance(value, float) else value
+        return [constant_to_json(item) for item in value]
+    return shortest_float(value) if isinstance(value, float) else value
 
 
 # -- as layers ---------------------------------------------------------------------------------------------------------
 
-MERGES = {"add": "Add", "subtract": "Subtract", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum"}
+MERGE_LAYERS = {
+    "add": "Add",
+    "subtract": "Subtract",
+    "multiply": "Multiply",
+    "maximum": "Maximum",
+    "minimum": "Minimum",
+}
 
 
-def as_layer(
-    name: str, layer: Written, given: Mapping[str, Any], config: Mapping[str, Json]
+def layer_spec(
+    name: str, layer: LayerConfig, arguments: Mapping[str, Any], config: Mapping[str, Json]
 ) -> tuple[dict[str, Json], list[Any]] | None:
     """A function as a layer that computes the same; None where there is none."""
-    operands = [given.get("x1"), given.get("x2")]
-    tensors = [value for value in operands if isinstance(value, Value)]
-    if name in MERGES and len(tensors) == 2 and same_rank(layer):
-        return {"type": MERGES[name]}, tensors
-    if name in ("add", "subtract", "multiply", "divide") and len(tensors) == 1 and is_float(layer):
-        scaled = rescaling(name, *operands)
+    operands = [arguments.get("x1"), arguments.get("x2")]
+    tensors = [value for value in operands if isinstance(value, NamedTensor)]
+    if name in MERGE_LAYERS and len(tensors) == 2 and have_same_type(layer):
+        return {"type": MERGE_LAYERS[name]}, tensors
+    if name in ("add", "subtract", "multiply", "divide") and len(tensors) == 1 and computes_floats(layer):
+        scaled = rescaling_spec(name, *operands)
         return None if scaled is None else (scaled, tensors)
-    only = [value for value in given.values() if isinstance(value, Value)]
-    if name in ACTIVATIONS.names and len(only) == len(given) == 1 and is_float(layer):
-        return activation(name, config, only)
+    only = [value for value in arguments.values() if isinstance(value, NamedTensor)]
+    if name in ACTIVATIONS.by_name and len(only) == len(arguments) == 1 and computes_floats(layer):
+        return activation_spec(name, config, only)
     return None
 
 
-def rescaling(name: str, left: Any, right: Any) -> dict[str, Json] | None:
+def rescaling_spec(name: str, left: Any, right: Any) -> dict[str, Json] | None:
     """`x * scale + offset` for an operator between a value and a number; None where it is not that."""
-    number = left if isinstance(right, Value) else right
+    number = left if isinstance(right, NamedTensor) else right
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         return None
-    number, first = shortest(float(number)), isinstance(left, Value)
+    number, first = shortest_float(float(number)), isinstance(left, NamedTensor)
     if name == "multiply":
         return {"type": "Rescaling", "scale": number}
     if name == "divide":
@@ -181,17 +199,19 @@ def rescaling(name: str, left: Any, right: Any) -> dict[str, Json] | None:
     return {"type": "Rescaling", "scale": 1.0 if first else -1.0, "offset": -number if first else number}
 
 
-def activation(name: str, config: Mapping[str, Json], inputs: list[Any]) -> tuple[dict[str, Json], list[Any]] | None:
+def activation_spec(
+    name: str, config: Mapping[str, Json], inputs: list[Any]
+) -> tuple[dict[str, Json], list[Any]] | None:
     """An activation function as the layer that applies it."""
-    brick = ACTIVATIONS.names[name]
+    brick = ACTIVATIONS.by_name[name]
     if not set(config) <= set(brick.attributes) or any(isinstance(value, list) for value in config.values()):
         return None
-    given = {key: constant(value) for key, value in config.items()}
+    given = {key: constant_to_json(value) for key, value in config.items()}
     function = {"type": brick.type_name, **given} if given else brick.type_name
     return {"type": "Activation", "activation": function}, inputs
 
 
-def unstacked(layer: Written, axis: int) -> dict[str, Json]:
+def unstack_arguments(layer: LayerConfig, axis: int) -> dict[str, Json]:
     """How many places an axis has, which Keras leaves to the shape; nothing where the file does not say that."""
     values = leaves([*layer.calls[0].args, *layer.calls[0].kwargs.values()])
     shape: list[Json] = next((item.shape for item in values if isinstance(getattr(item, "shape", None), list)), [])
@@ -199,7 +219,7 @@ def unstacked(layer: Written, axis: int) -> dict[str, Json]:
     return {"num": size} if isinstance(size, int) else {}
 
 
-def tensor_types(layer: Written) -> list[tuple[int | None, Json]]:
+def tensor_types(layer: LayerConfig) -> list[tuple[int | None, Json]]:
     """Rank and element type of the tensors that a function is called with, as far as the file says them."""
     call = layer.calls[0] if layer.calls else None
     values = [*call.args, *call.kwargs.values()] if call is not None else []
@@ -207,15 +227,15 @@ def tensor_types(layer: Written) -> list[tuple[int | None, Json]]:
     return [(len(shape) if isinstance(shape, list) else None, dtype) for shape, dtype in shapes if shape is not None]
 
 
-def same_rank(layer: Written) -> bool:
+def have_same_type(layer: LayerConfig) -> bool:
     """Whether all tensors have one rank and one element type: then our layers broadcast as the functions do."""
     types = tensor_types(layer)
     return len(types) == 2 and len(set(types)) == 1 and types[0][1] != "bool"
 
 
-def is_float(layer: Written) -> bool:
+def computes_floats(layer: LayerConfig) -> bool:
     """Whether a function computes with real numbers: TensorFlow's do where they are given one."""
-    if layer.kind in tensorflow.KINDS:
+    if layer.class_name in tensorflow.OP_LAMBDA_CLASSES:
         call = layer.calls[0] if layer.calls else None
         values = [*call.args, *call.kwargs.values()] if call is not None else []
         return str(layer.config.get("function")).startswith("nn.") or any(isinstance(item, float) for item in values)

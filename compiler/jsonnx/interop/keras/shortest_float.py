@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import error, pack, unpack
 
 
-def shortest(value: float) -> float:
+def shortest_float(value: float) -> float:
     """The decimal that was meant, by float32's measure the same.
 
     Keras writes 0.0010000000474974513 of what was 0.001 where it keeps float32, and sums leave 0.15000000000000002.

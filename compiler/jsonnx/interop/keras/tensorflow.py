@@ -9,76 +9,78 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-KINDS = ("TFOpLambda", "SlicingOpLambda")
+OP_LAMBDA_CLASSES = ("TFOpLambda", "SlicingOpLambda")
 
 
-class Function(NamedTuple):
+class OpsFunction(NamedTuple):
     """A function of `keras.ops`: its name, the name of the first argument, and ours of the others by TensorFlow's."""
 
     name: str
-    first: str = "x"
-    others: Mapping[str, str] = {}
-    fixed: Mapping[str, Any] = {}
+    first_argument: str = "x"
+    argument_names: Mapping[str, str] = {}
+    fixed_arguments: Mapping[str, Any] = {}
     """What TensorFlow does unasked and `keras.ops` does not."""
 
 
-def _same(*names: str, first: str = "x", **others: str) -> dict[str, Function]:
-    return {name: Function(name.rpartition(".")[2], first, others) for name in names}
+def _same_name(*names: str, first: str = "x", **others: str) -> dict[str, OpsFunction]:
+    return {name: OpsFunction(name.rpartition(".")[2], first, others) for name in names}
 
 
-_TWO = {"y": "x2"}
-_AXIS = {"axis": "axis", "keepdims": "keepdims"}
+_BINARY_ARGUMENTS = {"y": "x2"}
+_REDUCTION_ARGUMENTS = {"axis": "axis", "keepdims": "keepdims"}
 
-FUNCTIONS: dict[str, Function] = {
-    **_same(
+FUNCTIONS: dict[str, OpsFunction] = {
+    **_same_name(
         *(f"math.{name}" for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")),
         first="x1",
         y="x2",
     ),
-    **_same(*(f"math.{name}" for name in ("equal", "not_equal", "greater", "greater_equal")), first="x1", y="x2"),
-    **_same(*(f"math.{name}" for name in ("less", "less_equal", "logical_and", "logical_or")), first="x1", y="x2"),
-    **_same(
+    **_same_name(*(f"math.{name}" for name in ("equal", "not_equal", "greater", "greater_equal")), first="x1", y="x2"),
+    **_same_name(*(f"math.{name}" for name in ("less", "less_equal", "logical_and", "logical_or")), first="x1", y="x2"),
+    **_same_name(
         *(f"math.{name}" for name in ("negative", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "square", "abs"))
     ),
-    **_same(*(f"math.{name}" for name in ("sign", "sin", "cos", "tan", "tanh", "sigmoid", "floor", "ceil", "round"))),
-    **_same(*(f"math.{name}" for name in ("reciprocal", "erf", "softplus", "logical_not"))),
-    **_same("sigmoid", "tanh", "zeros_like", "ones_like", "stop_gradient"),
-    **_same(
+    **_same_name(
+        *(f"math.{name}" for name in ("sign", "sin", "cos", "tan", "tanh", "sigmoid", "floor", "ceil", "round"))
+    ),
+    **_same_name(*(f"math.{name}" for name in ("reciprocal", "erf", "softplus", "logical_not"))),
+    **_same_name("sigmoid", "tanh", "zeros_like", "ones_like", "stop_gradient"),
+    **_same_name(
         "nn.relu", "nn.relu6", "nn.selu", "nn.softplus", "nn.silu", "nn.elu", "nn.sigmoid", "nn.tanh", "nn.softsign"
     ),
-    **_same("nn.softmax", "nn.log_softmax", "expand_dims", axis="axis"),
-    "identity": Function("copy"),
-    "nn.swish": Function("silu"),
-    "nn.gelu": Function("gelu", "x", {"approximate": "approximate"}, {"approximate": False}),
-    "nn.leaky_relu": Function("leaky_relu", "x", {"alpha": "negative_slope"}, {"negative_slope": 0.2}),
-    **{f"__operators__.{name}": Function(name, "x1", _TWO) for name in ("add", "subtract", "multiply")},
-    "math.truediv": Function("divide", "x1", _TWO),
-    "math.pow": Function("power", "x1", _TWO),
-    "math.floordiv": Function("floor_divide", "x1", _TWO),
-    "math.floormod": Function("mod", "x1", _TWO),
+    **_same_name("nn.softmax", "nn.log_softmax", "expand_dims", axis="axis"),
+    "identity": OpsFunction("copy"),
+    "nn.swish": OpsFunction("silu"),
+    "nn.gelu": OpsFunction("gelu", "x", {"approximate": "approximate"}, {"approximate": False}),
+    "nn.leaky_relu": OpsFunction("leaky_relu", "x", {"alpha": "negative_slope"}, {"negative_slope": 0.2}),
+    **{f"__operators__.{name}": OpsFunction(name, "x1", _BINARY_ARGUMENTS) for name in ("add", "subtract", "multiply")},
+    "math.truediv": OpsFunction("divide", "x1", _BINARY_ARGUMENTS),
+    "math.pow": OpsFunction("power", "x1", _BINARY_ARGUMENTS),
+    "math.floordiv": OpsFunction("floor_divide", "x1", _BINARY_ARGUMENTS),
+    "math.floormod": OpsFunction("mod", "x1", _BINARY_ARGUMENTS),
     **{
-        f"math.reduce_{name}": Function({"variance": "var"}.get(name, name), "x", _AXIS)
+        f"math.reduce_{name}": OpsFunction({"variance": "var"}.get(name, name), "x", _REDUCTION_ARGUMENTS)
         for name in ("sum", "mean", "max", "min", "prod", "any", "all", "logsumexp", "std", "variance")
     },
-    "math.l2_normalize": Function("normalize", "x", {"axis": "axis"}, {"axis": None, "epsilon": 1e-6}),
-    "concat": Function("concatenate", "xs", {"axis": "axis"}),
-    "stack": Function("stack", "x", {"axis": "axis"}, {"axis": 0}),
-    "reshape": Function("reshape", "x", {"shape": "newshape"}),
-    "transpose": Function("transpose", "x", {"perm": "axes"}),
-    "squeeze": Function("squeeze", "x", {"axis": "axis"}),
-    "linalg.matmul": Function("matmul", "x1", {"b": "x2"}),
-    "clip_by_value": Function("clip", "x", {"clip_value_min": "x_min", "clip_value_max": "x_max"}),
-    "cast": Function("cast", "x", {"dtype": "dtype"}),
-    "where": Function("where", "condition", {"x": "x1", "y": "x2"}),
-    "tile": Function("tile", "x", {"multiples": "repeats"}),
-    "gather": Function("take", "x", {"indices": "indices", "axis": "axis"}, {"axis": 0}),
-    "one_hot": Function("one_hot", "x", {"depth": "num_classes", "axis": "axis"}),
-    "math.argmax": Function("argmax", "x", {"axis": "axis"}, {"axis": 0}),
-    "math.argmin": Function("argmin", "x", {"axis": "axis"}, {"axis": 0}),
-    "__operators__.getitem": Function("get_item", "x", {"slice_spec": "key"}),
+    "math.l2_normalize": OpsFunction("normalize", "x", {"axis": "axis"}, {"axis": None, "epsilon": 1e-6}),
+    "concat": OpsFunction("concatenate", "xs", {"axis": "axis"}),
+    "stack": OpsFunction("stack", "x", {"axis": "axis"}, {"axis": 0}),
+    "reshape": OpsFunction("reshape", "x", {"shape": "newshape"}),
+    "transpose": OpsFunction("transpose", "x", {"perm": "axes"}),
+    "squeeze": OpsFunction("squeeze", "x", {"axis": "axis"}),
+    "linalg.matmul": OpsFunction("matmul", "x1", {"b": "x2"}),
+    "clip_by_value": OpsFunction("clip", "x", {"clip_value_min": "x_min", "clip_value_max": "x_max"}),
+    "cast": OpsFunction("cast", "x", {"dtype": "dtype"}),
+    "where": OpsFunction("where", "condition", {"x": "x1", "y": "x2"}),
+    "tile": OpsFunction("tile", "x", {"multiples": "repeats"}),
+    "gather": OpsFunction("take", "x", {"indices": "indices", "axis": "axis"}, {"axis": 0}),
+    "one_hot": OpsFunction("one_hot", "x", {"depth": "num_classes", "axis": "axis"}),
+    "math.argmax": OpsFunction("argmax", "x", {"axis": "axis"}, {"axis": 0}),
+    "math.argmin": OpsFunction("argmin", "x", {"axis": "axis"}, {"axis": 0}),
+    "__operators__.getitem": OpsFunction("get_item", "x", {"slice_spec": "key"}),
 }
 
-IDLE: Mapping[str, Any] = {
+NEUTRAL_ARGUMENTS: Mapping[str, Any] = {
     "name": None,
     "epsilon": 1e-12,  # of the sum of squares
     "conjugate": False,
@@ -93,26 +95,26 @@ IDLE: Mapping[str, Any] = {
 """Arguments that say nothing with these values; a name says nothing at all."""
 
 
-class Unknown(Exception):
+class UnsupportedFunction(Exception):
     """What there is no word for, as the end of a sentence."""
 
 
-def function_of(name: str) -> Function:
+def find_function(name: str) -> OpsFunction:
     """The function of a name as a model's JSON has it; raises Unknown."""
     plain = name.removeprefix("compat.v1.").removeprefix("compat.v2.").removesuffix("_v2")
     if plain not in FUNCTIONS:
-        raise Unknown(f"calls TensorFlow's {name!r}, which has no counterpart here")
+        raise UnsupportedFunction(f"calls TensorFlow's {name!r}, which has no counterpart here")
     return FUNCTIONS[plain]
 
 
-def given_to(function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def translate_arguments(function: OpsFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call in the words of `keras.ops`; raises Unknown."""
-    given: dict[str, Any] = {function.first: args[0] if args else None, **function.fixed}
+    given: dict[str, Any] = {function.first_argument: args[0] if args else None, **function.fixed_arguments}
     for key, value in kwargs.items():
-        if key in function.others:
-            given[function.others[key]] = value
-        elif key != "name" and value is not None and IDLE.get(key, value is None) != value:
-            raise Unknown(f"is called with {key!r}, which cannot be said in a spec")
+        if key in function.argument_names:
+            given[function.argument_names[key]] = value
+        elif key != "name" and value is not None and NEUTRAL_ARGUMENTS.get(key, value is None) != value:
+            raise UnsupportedFunction(f"is called with {key!r}, which cannot be said in a spec")
     if function.name == "normalize" and given["axis"] is None:
-        raise Unknown("normalizes the whole batch at once, which cannot be said in a spec")
+        raise UnsupportedFunction("normalizes the whole batch at once, which cannot be said in a spec")
     return given

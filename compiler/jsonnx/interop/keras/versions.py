@@ -14,72 +14,72 @@ from ...core.components import Json
 from . import keras1
 
 
-class Dialect(NamedTuple):
+class KerasVersion(NamedTuple):
     """Who wrote a file."""
 
-    generation: int
-    version: str | None
+    major: int
+    full_version: str | None
 
     def __str__(self) -> str:
-        return f"Keras {self.version or self.generation}"
+        return f"Keras {self.full_version or self.major}"
 
-    def before(self, *version: int) -> bool:
+    def is_before(self, *version: int) -> bool:
         """Whether it was written before a version; a file that does not say is of the last of its generation."""
-        known = tuple(int(part) for part in re.findall(r"\d+", self.version or "")[:2])
-        return known < version if known else self.generation < version[0]
+        known = tuple(int(part) for part in re.findall(r"\d+", self.full_version or "")[:2])
+        return known < version if known else self.major < version[0]
 
 
-def dialect_of(document: Mapping[str, Json], version: str | None = None) -> Dialect:
+def detect_version(document: Mapping[str, Json], version: str | None = None) -> KerasVersion:
     """The generation of a model's JSON: by the version that it or its file names, or else by how it is written."""
     written = document.get("keras_version", version)
     if isinstance(written, str) and re.match(r"\d", written):
-        return Dialect(min(3, max(1, int(written.partition(".")[0][:4]))), written.removesuffix("-tf"))
-    keys = set(_keys(document.get("config"), 4))
-    if keys & keras1.KEYS:
-        return Dialect(1, None)
+        return KerasVersion(min(3, max(1, int(written.partition(".")[0][:4]))), written.removesuffix("-tf"))
+    keys = set(_nested_keys(document.get("config"), 4))
+    if keys & keras1.KERAS1_NAMES:
+        return KerasVersion(1, None)
     is_new = "build_config" in document or "compile_config" in document or "args" in keys or "DTypePolicy" in keys
-    return Dialect(3 if is_new or "batch_shape" in keys else 2, None)
+    return KerasVersion(3 if is_new or "batch_shape" in keys else 2, None)
 
 
-def _keys(value: Json, depth: int) -> Iterator[str]:
+def _nested_keys(value: Json, depth: int) -> Iterator[str]:
     """The keys and classes in the first levels of a value."""
     if isinstance(value, dict) and depth:
         yield from value
         if isinstance(value.get("class_name"), str):
             yield value["class_name"]
         for key, item in value.items():
-            yield from _keys(item, depth - (key != "config"))
+            yield from _nested_keys(item, depth - (key != "config"))
     elif isinstance(value, list):
         for item in value:
-            yield from _keys(item, depth)
+            yield from _nested_keys(item, depth)
 
 
-Places = dict[str, str]
+OriginalNames = dict[str, str]
 """By argument: the key under which it was written, where that is another."""
 
 
-class Modern(NamedTuple):
+class Keras3Layer(NamedTuple):
     """A layer's class and arguments in Keras 3's words."""
 
-    kind: str
+    class_name: str
     config: dict[str, Json]
-    places: Places
+    original_names: OriginalNames
 
 
-def modern(kind: str, config: Mapping[str, Json], dialect: Dialect) -> Modern:
+def upgrade_layer(kind: str, config: Mapping[str, Json], keras_version: KerasVersion) -> Keras3Layer:
     """A layer as Keras 3 would write it."""
     given: dict[str, Json] = dict(config)
-    places: Places = {}
-    if dialect.generation == 1:
-        kind, given, places = keras1.modern(kind, given)
-    if dialect.generation < 3 and kind in ("GRU", "GRUCell", "CuDNNGRU"):
+    places: OriginalNames = {}
+    if keras_version.major == 1:
+        kind, given, places = keras1.upgrade_keras1_layer(kind, given)
+    if keras_version.major < 3 and kind in ("GRU", "GRUCell", "CuDNNGRU"):
         given.setdefault("reset_after", kind == "CuDNNGRU")
-    kind = _CLASSES.get(kind, kind)
-    for old, new in _RENAMED.get(kind, {}).items():
+    kind = _CLASS_RENAMES.get(kind, kind)
+    for old, new in _ARGUMENT_RENAMES.get(kind, {}).items():
         if old in given and new not in given:
             given[new] = given.pop(old)
             places[new] = places.pop(old, old)
-    for key, meant in _NOTHING.items():
+    for key, meant in _IGNORED_ARGUMENTS.items():
         if key in given and meant(given[key]):
             del given[key]
     if kind == "ThresholdedReLU":
@@ -98,10 +98,10 @@ def modern(kind: str, config: Mapping[str, Json], dialect: Dialect) -> Modern:
         bounds = given.get(key)
         if isinstance(bounds, list) and len(bounds) == 2 and bounds[0] == -bounds[1]:
             given[key] = bounds[1]
-    return Modern(kind, given, places)
+    return Keras3Layer(kind, given, places)
 
 
-_CLASSES = {
+_CLASS_RENAMES = {
     "CuDNNLSTM": "LSTM",
     "CuDNNGRU": "GRU",
     "LSTMV1": "LSTM",
@@ -121,7 +121,7 @@ _CLASSES = {
 }
 """Classes by the name that they have now."""
 
-_RENAMED: dict[str, Mapping[str, str]] = {
+_ARGUMENT_RENAMES: dict[str, Mapping[str, str]] = {
     "LeakyReLU": {"alpha": "negative_slope"},
 }
 """Arguments by the name that they have now."""
@@ -131,25 +131,25 @@ def _one_of(*values: Json) -> Callable[[Any], bool]:
     return lambda value: value is None or any(value is item or value == item for item in values)
 
 
-def _anything(value: Json) -> bool:
+def _any_value(value: Json) -> bool:
     return True
 
 
-_NOTHING: dict[str, Callable[[Any], bool]] = {
-    "name": _anything,
-    "batch_input_shape": _anything,
-    "batch_shape": _anything,
-    "input_shape": _anything,
-    "input_dtype": _anything,
-    "input_length": _anything,
-    "autocast": _anything,
-    "implementation": _anything,  # how it is computed, not what
-    "use_cudnn": _anything,
-    "shared_object_id": _anything,
-    "build_config": _anything,
-    "flash_attention": _anything,
-    **dict.fromkeys(("query_shape", "key_shape", "value_shape"), _anything),
-    "vocabulary_size": _anything,
+_IGNORED_ARGUMENTS: dict[str, Callable[[Any], bool]] = {
+    "name": _any_value,
+    "batch_input_shape": _any_value,
+    "batch_shape": _any_value,
+    "input_shape": _any_value,
+    "input_dtype": _any_value,
+    "input_length": _any_value,
+    "autocast": _any_value,
+    "implementation": _any_value,  # how it is computed, not what
+    "use_cudnn": _any_value,
+    "shared_object_id": _any_value,
+    "build_config": _any_value,
+    "flash_attention": _any_value,
+    **dict.fromkeys(("query_shape", "key_shape", "value_shape"), _any_value),
+    "vocabulary_size": _any_value,
     "softmax_robust_masking": _one_of(False),
     "time_major": _one_of(False),
     "ragged": _one_of(False),
@@ -158,9 +158,9 @@ _NOTHING: dict[str, Callable[[Any], bool]] = {
     "renorm_clipping": _one_of({}),
     "virtual_batch_size": _one_of(),
     "adjustment": _one_of(),
-    "fused": _anything,
+    "fused": _any_value,
     "synchronized": _one_of(False),
-    "experimental_autocast": _anything,
+    "experimental_autocast": _any_value,
     "quantization_config": _one_of(),
     "lora_rank": _one_of(),
     "lora_alpha": _one_of(),

@@ -1,6 +1,6 @@
 """A file's arrays as weights by our names, every one accounted for.
 
-Comes in: what a file holds, which layers there are, and which weights a network wants. Goes out: `Matched`. Nothing is
+Comes in: what a file holds, which layers there are, and which weights a network wants. Goes out: `MatchedWeights`. Nothing is
 taken that does not have the wanted shape, and nothing is left over in silence.
 """
 
@@ -14,92 +14,94 @@ import numpy as np
 
 from ...core.diagnostics import Diagnostic
 from ...core.types import Size, TensorType, shape_text
-from ..hdf5 import Stored
+from ..hdf5 import Hdf5Weights
 from . import h5_weights, keras3_weights
-from .entries import Owner
-from .weight_sources import Found
+from .entries import WeightOwner
+from .weight_sources import WeightSources
 
-SHOWN = 8
+MAX_NAMES_SHOWN = 8
 
 
-class Wrong(NamedTuple):
+class WeightMismatch(NamedTuple):
     """A weight that cannot be taken, and why: the end of a sentence."""
 
     name: str
     path: str
-    why: str
+    reason: str
 
 
 @dataclass
-class Matched:
+class MatchedWeights:
     """What became of every weight of a network and every array of a file."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     """By our names, in the order wanted, in the element types wanted."""
-    missing: list[str] = field(default_factory=list)
+    missing_weights: list[str] = field(default_factory=list)
     """Our names of weights that the file does not have."""
-    extra: list[str] = field(default_factory=list)
+    unexpected_paths: list[str] = field(default_factory=list)
     """Paths in the file of arrays that belong to no weight."""
-    wrong: list[Wrong] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
+    mismatches: list[WeightMismatch] = field(default_factory=list)
+    unused_paths: list[str] = field(default_factory=list)
     """Paths of arrays of layers whose weights are not wanted."""
-    dropped: list[str] = field(default_factory=list)
+    ignored_paths: list[str] = field(default_factory=list)
     """Paths of arrays that are known and not wanted, such as the states of random generators."""
     notices: list[Diagnostic] = field(default_factory=list)
     """What a user should know of weights that were taken: warnings."""
 
-    def faults(self, file: str | None = None) -> list[Diagnostic]:
+    def errors(self, file: str | None = None) -> list[Diagnostic]:
         """An error for everything that does not fit."""
-        told = [f"the weight {wrong.name!r} ({wrong.path!r} in the file) {wrong.why}" for wrong in self.wrong]
-        told += [f"the weight {name!r} is missing in the file" for name in self.missing]
-        told += [f"the file's array {path!r} belongs to no weight of the network" for path in self.extra]
+        told = [f"the weight {wrong.name!r} ({wrong.path!r} in the file) {wrong.reason}" for wrong in self.mismatches]
+        told += [f"the weight {name!r} is missing in the file" for name in self.missing_weights]
+        told += [f"the file's array {path!r} belongs to no weight of the network" for path in self.unexpected_paths]
         return [Diagnostic("weights-mismatch", message, file=file) for message in told]
 
 
-def matched(
-    stored: Stored,
-    owners: Sequence[Owner],
-    wanted: Mapping[str, TensorType],
+def match_weights(
+    stored: Hdf5Weights,
+    owners: Sequence[WeightOwner],
+    expected: Mapping[str, TensorType],
     trainable: Collection[str],
     file: str | None = None,
-) -> Matched:
+) -> MatchedWeights:
     """The arrays for the wanted weights, which come in a graph's order: parameters, then states.
 
     `trainable` are those that training changes: files before Keras 3 have them first.
     """
-    found = _found(stored, owners, wanted, trainable)
-    result = Matched(extra=found.extra, unused=found.unused, dropped=found.dropped)
+    found = _find_sources(stored, owners, expected, trainable)
+    result = MatchedWeights(
+        unexpected_paths=found.unexpected_paths, unused_paths=found.unused_paths, ignored_paths=found.ignored_paths
+    )
     result.notices += [Diagnostic("weights-differ", text, file=file, severity="warning") for text in found.notices]
-    _fit(found, wanted, result)
-    _tell(found, result, file)
+    _convert_arrays(found, expected, result)
+    _add_precision_warnings(found, result, file)
     return result
 
 
-def _found(
-    stored: Stored, owners: Sequence[Owner], wanted: Mapping[str, TensorType], trainable: Collection[str]
-) -> Found:
+def _find_sources(
+    stored: Hdf5Weights, owners: Sequence[WeightOwner], expected: Mapping[str, TensorType], trainable: Collection[str]
+) -> WeightSources:
     own: dict[str, list[str]] = {owner.name: [] for owner in owners}
-    for name in wanted:
+    for name in expected:
         own.setdefault(name.partition("/")[0], []).append(name)
-    find = h5_weights.find if h5_weights.is_legacy(stored) else keras3_weights.find
-    return find(stored, owners, own, {name: type.shape for name, type in wanted.items()}, trainable)
+    find = h5_weights.find_weights if h5_weights.is_legacy_format(stored) else keras3_weights.find_weights
+    return find(stored, owners, own, {name: type.shape for name, type in expected.items()}, trainable)
 
 
-def _fit(found: Found, wanted: Mapping[str, TensorType], result: Matched) -> None:
-    for name, type in wanted.items():
-        if name in found.wrong:
-            result.wrong.append(Wrong(name, *found.wrong[name]))
-        elif name not in found.arrays:
-            result.missing.append(name)
+def _convert_arrays(sources: WeightSources, expected: Mapping[str, TensorType], result: MatchedWeights) -> None:
+    for name, type in expected.items():
+        if name in sources.mismatches:
+            result.mismatches.append(WeightMismatch(name, *sources.mismatches[name]))
+        elif name not in sources.arrays:
+            result.missing_weights.append(name)
         else:
-            path, array = found.arrays[name]
+            path, array = sources.arrays[name]
             try:
-                result.arrays[name] = fitted(array, type)
+                result.arrays[name] = convert_array(array, type)
             except ValueError as error:
-                result.wrong.append(Wrong(name, path, str(error)))
+                result.mismatches.append(WeightMismatch(name, path, str(error)))
 
 
-def fitted(array: np.ndarray, type: TensorType) -> np.ndarray:
+def convert_array(array: np.ndarray, type: TensorType) -> np.ndarray:
     """The array in the wanted element type, subnormal numbers kept. ValueError with the end of a sentence."""
     sizes = zip(array.shape, type.shape, strict=False)
     if array.ndim != type.rank or not all(isinstance(size, Size) or given == size for given, size in sizes):
@@ -119,17 +121,19 @@ def fitted(array: np.ndarray, type: TensorType) -> np.ndarray:
     raise ValueError(f"has {array.dtype} elements, the network wants {type.dtype}")
 
 
-def _tell(found: Found, result: Matched, file: str | None) -> None:
+def _add_precision_warnings(sources: WeightSources, result: MatchedWeights, file: str | None) -> None:
     """Notices of numbers that are odd or not exact."""
     rounded, odd = [], []
     for name, array in result.arrays.items():
-        written = found.arrays[name][1]
+        written = sources.arrays[name][1]
         if written.dtype.kind == "f" and written.itemsize > array.itemsize and (array != written).any():
             rounded.append(name)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             odd.append(name)
     for names, what in ((rounded, "are rounded from float64 to float32"), (odd, "hold NaN or infinity")):
         if names:
-            shown = ", ".join(map(repr, names[:SHOWN])) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
+            shown = ", ".join(map(repr, names[:MAX_NAMES_SHOWN])) + (
+                f" and {len(names) - MAX_NAMES_SHOWN} more" if names[MAX_NAMES_SHOWN:] else ""
+            )
             code = "not-finite" if names is odd else "weights-differ"
             result.notices.append(Diagnostic(code, f"the weights {shown} {what}", file=file, severity="warning"))

@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 from ...core.components import snake_case
 
-Inside = Callable[[str], str]
+AttributeOfPart = Callable[[str], str]
 
 
-def _always(attribute: str) -> Inside:
+def _fixed_attribute(attribute: str) -> AttributeOfPart:
     return lambda part: attribute
 
 
-_CELL = _always("cell")
-_LAYER = _always("layer")
+_CELL = _fixed_attribute("cell")
+_LAYER = _fixed_attribute("layer")
 
-INSIDE: Mapping[str, Inside] = {
+PART_ATTRIBUTES: Mapping[str, AttributeOfPart] = {
     **dict.fromkeys(("rnn", "simple_rnn", "lstm", "gru", "conv_lstm1d", "conv_lstm2d", "conv_lstm3d"), _CELL),
     "stacked_rnn_cells": lambda part: f"cells/{part}",
     "bidirectional": lambda part: f"{part.partition('_')[0]}_layer",
@@ -34,56 +34,56 @@ INSIDE: Mapping[str, Inside] = {
 }
 """By the type of a layer, in snake case: under which attribute Keras keeps the part that our names call so."""
 
-SPECTRAL_KERNEL = "spectral_normalization"
+SPECTRAL_NORMALIZATION = "spectral_normalization"
 """Keeps its inner layer's first weight among its own variables as well, before `vector_u`."""
 
 
-class Place(NamedTuple):
+class VariablePath(NamedTuple):
     """A variable of a layer: the path of the object that owns it, from the layer's group on, and its number there."""
 
-    owner: str
-    number: int
+    object_path: str
+    index: int
 
-    def under(self, group: str) -> str:
+    def path_in(self, group: str) -> str:
         """The full path of the data set, given the layer's group."""
-        return "/".join(part for part in (group, self.owner, "vars", str(self.number)) if part)
+        return "/".join(part for part in (group, self.object_path, "vars", str(self.index)) if part)
 
 
-def places(type_name: str, names: Iterable[str]) -> dict[str, Place]:
+def variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePath]:
     """The place of each weight of a layer, which are given by name without the layer's, in the graph's order:
     parameters, then states.
 
-    `places("LSTM", ["lstm_cell/kernel"])` is `{"lstm_cell/kernel": Place("cell", 0)}`.
+    `variable_paths("LSTM", ["lstm_cell/kernel"])` is `{"lstm_cell/kernel": Place("cell", 0)}`.
     """
     first = snake_case(type_name)
-    count: dict[str, int] = {"": 1} if first == SPECTRAL_KERNEL else {}
+    count: dict[str, int] = {"": 1} if first == SPECTRAL_NORMALIZATION else {}
     found = {}
     for name in names:
-        owner = _owner(first, name.split("/")[:-1])
+        owner = _object_path(first, name.split("/")[:-1])
         count[owner] = count.get(owner, 0) + 1
-        found[name] = Place(owner, count[owner] - 1)
+        found[name] = VariablePath(owner, count[owner] - 1)
     return found
 
 
-def doubles(type_name: str, names: Iterable[str]) -> dict[str, Place]:
+def duplicate_variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePath]:
     """What a file holds a second time: the same weights under a second place. An import need not read them."""
     inner = [name for name in names if "/" in name]
-    return {inner[0]: Place("", 0)} if snake_case(type_name) == SPECTRAL_KERNEL and inner else {}
+    return {inner[0]: VariablePath("", 0)} if snake_case(type_name) == SPECTRAL_NORMALIZATION and inner else {}
 
 
-def _owner(kind: str, parts: list[str]) -> str:
+def _object_path(layer_type: str, parts: list[str]) -> str:
     steps = []
     for part in parts:
-        steps.append(INSIDE[kind](part) if kind in INSIDE else part)
-        kind = _kind(kind, part)
+        steps.append(PART_ATTRIBUTES[layer_type](part) if layer_type in PART_ATTRIBUTES else part)
+        layer_type = _part_type(layer_type, part)
     return "/".join(steps)
 
 
-def _kind(outside: str, part: str) -> str:
+def _part_type(outer_type: str, part: str) -> str:
     """The type of a part by its name: that of the two ways of a Bidirectional layer, or of the second of two cells."""
-    if outside == "bidirectional":
+    if outer_type == "bidirectional":
         part = part.partition("_")[2]
-    return part if part in INSIDE else part.rstrip("0123456789").rstrip("_")
+    return part if part in PART_ATTRIBUTES else part.rstrip("0123456789").rstrip("_")
 
 
 def group_names(classes: Iterable[str]) -> list[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...core.components import attr
 from ...core.types import TensorType, require
 from ...training.initializers import GlorotUniform, Ones
-from ..base import Layer, Types, layer
-from ..regularization import SEED, keeping_mean
-from .attention_masks import all_of, band, check_mask, ones_and_zeros, penalty
+from ..base import Layer, OutputTypes, layer
+from ..regularization import SEED, inverted_dropout_scale
+from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -23,11 +23,13 @@ DROPOUT = "Share of the scores that become 0 in training."
 Argument = Literal["query", "value", "key", "query_mask", "value_mask"]
 
 
-def by_argument(given: Sequence[str] | None, inputs: Sequence[Any]) -> dict[str, Any]:
+def inputs_by_argument(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> dict[str, Any]:
     """The inputs by what they are. Where they are not given, value is the query and key the value."""
     help = 'say what the inputs are: "arguments": ["query", "value", "attention_mask"]'
-    require(given is not None or len(inputs) <= 3, f"takes a query, a value and a key, got {len(inputs)} inputs", help)
-    names = ("query", "value", "key")[: len(inputs)] if given is None else given
+    require(
+        arguments is not None or len(inputs) <= 3, f"takes a query, a value and a key, got {len(inputs)} inputs", help
+    )
+    names = ("query", "value", "key")[: len(inputs)] if arguments is None else arguments
     require(len(names) == len(inputs), f"has {len(names)} arguments, {', '.join(names)}, and {len(inputs)} inputs")
     require(len(set(names)) == len(names), f"has an argument twice among {', '.join(names)}", code="invalid-value")
     require("query" in names, f"needs a query among its arguments, got {', '.join(names)}", code="invalid-value")
@@ -37,22 +39,22 @@ def by_argument(given: Sequence[str] | None, inputs: Sequence[Any]) -> dict[str,
     return found
 
 
-def with_masks(
-    given: Sequence[str] | None, inputs: Sequence[Any], masks: Sequence[Any], of: Sequence[str]
+def inputs_and_masks(
+    arguments: Sequence[str] | None, inputs: Sequence[Any], masks: Sequence[Any], masked_arguments: Sequence[str]
 ) -> dict[str, Any]:
     """The inputs by what they are; among them, where no mask of an argument is given, the one that goes beside it."""
-    found = by_argument(given, inputs)
-    beside = by_argument(given, masks)
-    named = ("query", "value", "key")[: len(inputs)] if given is None else given
-    for name in of:
+    found = inputs_by_argument(arguments, inputs)
+    beside = inputs_by_argument(arguments, masks)
+    named = ("query", "value", "key")[: len(inputs)] if arguments is None else arguments
+    for name in masked_arguments:
         if beside[name] is not None and (name in named or name == "value"):
             found.setdefault(f"{name}_mask", beside[name])
     return found
 
 
-def check_masks(types: dict[str, TensorType], of: Sequence[str]) -> None:
+def check_masks(types: dict[str, TensorType], masked_arguments: Sequence[str]) -> None:
     """ShapeError where a mask of an argument does not suit it."""
-    for name in of:
+    for name in masked_arguments:
         mask, x = types.get(f"{name}_mask"), types[name]
         if mask is not None:
             require(x.rank == 3, f"takes a {name}_mask only for sequences of rank 3, got {x}")
@@ -65,19 +67,21 @@ def check_sequences(query: TensorType, value: TensorType, key: TensorType) -> No
         require(x.dtype.startswith("float"), f"attends to real numbers, got {x} as its {name}")
         require(x.rank >= 3, f"needs a sequence of vectors, [batch, time, features], as its {name}, got {x}")
         require(x.rank == query.rank, f"needs a {name} of as many axes as its query, got {x} and {query}")
-        x.fixed(-1)
+        x.static_size(-1)
     same = value.shape[:-1] == key.shape[:-1]
     require(same, f"needs a key for every value, got {key} and {value}", "all axes but the last have to be equal")
 
 
-def dropped(g: Builder, scores: Value, rate: float, seed: int | None) -> Value:
+def apply_dropout(g: Builder, scores: Value, rate: float, seed: int | None) -> Value:
     """The scores, in training some of them 0."""
     if not g.training or not rate:
         return scores
-    return g.Mul(scores, g.random("mask", scores.shape, "mask", keep=1 - rate, scale=keeping_mean(rate), seed=seed))
+    return g.Mul(
+        scores, g.random("mask", scores.shape, "mask", keep=1 - rate, scale=inverted_dropout_scale(rate), seed=seed)
+    )
 
 
-class ListAttention(Layer):
+class SimpleAttention(Layer):
     """Base of the layers that attend to the values as they are."""
 
     arity = (1, 5)
@@ -93,8 +97,8 @@ class ListAttention(Layer):
     def output_names(self) -> tuple[str, ...]:
         return ("attention_scores",) if self.return_attention_scores else ()
 
-    def infer(self, *inputs: TensorType) -> Types:
-        types = by_argument(self.arguments, inputs)
+    def infer(self, *inputs: TensorType) -> OutputTypes:
+        types = inputs_by_argument(self.arguments, inputs)
         query, value, key = types["query"], types["value"], types["key"]
         check_sequences(query, value, key)
         front = f"needs a query and a value with the same axes before the last two, got {query} and {value}"
@@ -107,36 +111,36 @@ class ListAttention(Layer):
         return (y, scores) if self.return_attention_scores else y
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        given = with_masks(self.arguments, inputs, masks, ("query", "value"))
+        given = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
         check_masks(given, ("query", "value"))
         return given["query_mask"].with_dtype("bool") if "query_mask" in given else None
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return g.cast(with_masks(self.arguments, inputs, masks, ("query", "value"))["query_mask"], "bool")
+        return g.cast(inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))["query_mask"], "bool")
 
-    def attend(self, g: Builder, given: dict[str, Value], products: Value) -> Any:
+    def attend(self, g: Builder, operands: dict[str, Value], products: Value) -> Any:
         """The values by their share of the softmax of the products."""
-        query, value = given["query"], given["value"]
-        banded = band(g, query, value, query.rank - 2, causal=self.use_causal_mask, window=None)
+        query, value = operands["query"], operands["value"]
+        banded = band_mask(g, query, value, query.rank - 2, causal=self.use_causal_mask, window=None)
         masks = [] if banded is None else [banded]
-        if "value_mask" in given:
-            masks.append(g.Unsqueeze(ones_and_zeros(g, given["value_mask"]), [1]))
+        if "value_mask" in operands:
+            masks.append(g.Unsqueeze(mask_as_float(g, operands["value_mask"]), [1]))
         if masks:
-            products = g.Add(products, penalty(g, all_of(g, masks, products.rank), 1e9))
-        scores = dropped(g, g.Softmax(products, axis=-1), self.dropout, self.seed)
+            products = g.Add(products, mask_penalty(g, combine_masks(g, masks, products.rank), 1e9))
+        scores = apply_dropout(g, g.Softmax(products, axis=-1), self.dropout, self.seed)
         y = g.MatMul(scores, value)
-        if "query_mask" in given:
-            y = g.Mul(y, g.Unsqueeze(ones_and_zeros(g, given["query_mask"]), [2]))
+        if "query_mask" in operands:
+            y = g.Mul(y, g.Unsqueeze(mask_as_float(g, operands["query_mask"]), [2]))
         return (y, scores) if self.return_attention_scores else y
 
 
-def sums_of_pairs(g: Builder, query: Value, key: Value) -> Value:
+def pairwise_sums(g: Builder, query: Value, key: Value) -> Value:
     """Every place of the query plus every place of the key."""
     return g.Add(g.Unsqueeze(query, [query.rank - 1]), g.Unsqueeze(key, [key.rank - 2]))
 
 
 @layer
-class Attention(ListAttention):
+class Attention(SimpleAttention):
     """Dot-product attention: `softmax(query @ keyT) @ value` (Luong et al., 2015).
 
     The inputs are query, value and key: one input is all three, of two the second is value and key. `arguments` names
@@ -149,7 +153,7 @@ class Attention(ListAttention):
     )
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = with_masks(self.arguments, inputs, masks, ("query", "value"))
+        given = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
         query, key = given["query"], given["key"]
         scale = g.param("scale", (), Ones()) if self.use_scale else None
         if self.score_mode == "dot":
@@ -158,14 +162,14 @@ class Attention(ListAttention):
             products = products if scale is None else g.Mul(products, scale)
         else:
             weight = g.param("concat_score_weight", (), Ones())
-            pairs = sums_of_pairs(g, query, key)
+            pairs = pairwise_sums(g, query, key)
             pairs = g.Tanh(pairs if scale is None else g.Mul(pairs, scale))
             products = g.Mul(g.ReduceSum(pairs, [-1], keepdims=0), weight)
         return self.attend(g, given, products)
 
 
 @layer
-class AdditiveAttention(ListAttention):
+class AdditiveAttention(SimpleAttention):
     """Additive attention: `softmax(sum(scale * tanh(query + key))) @ value` (Bahdanau et al., 2015).
 
     Inputs and masks are given as those of Attention.
@@ -174,9 +178,9 @@ class AdditiveAttention(ListAttention):
     use_scale: bool = attr(True, doc="Whether a learned vector scales the features before they are summed.")
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = with_masks(self.arguments, inputs, masks, ("query", "value"))
+        given = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
         query = given["query"]
-        pairs = g.Tanh(sums_of_pairs(g, query, given["key"]))
+        pairs = g.Tanh(pairwise_sums(g, query, given["key"]))
         if self.use_scale:
             size = query.shape[-1]
             scale = g.param("scale", (size,), GlorotUniform())  # type: ignore[call-arg]

@@ -12,87 +12,92 @@ from ...training.constraints import Constraint
 from ...training.initializers import Initializer
 from ...training.regularizers import Regularizer
 from ..axes import Axes, axes_of, axis_of
-from ..base import LAYERS, Layer, Types, layer, penalize
-from ..einsum_dense import shaped, with_fans
+from ..base import LAYERS, Layer, OutputTypes, layer, penalize
+from ..einsum_dense import reshape_symbolic, with_fans
 from ..regularization import SEED
 from .attention import (
     ARGUMENTS,
     CAUSAL,
     DROPOUT,
     SCORES,
-    by_argument,
+    apply_dropout,
     check_masks,
     check_sequences,
-    dropped,
-    with_masks,
+    inputs_and_masks,
+    inputs_by_argument,
 )
-from .attention_masks import all_of, band, check_mask, ones_and_zeros, penalty
+from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float, mask_penalty
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-MASKED = 0.7 * 3.4028235e38
+MASK_PENALTY = 0.7 * 3.4028235e38
 """What is taken from masked scores: next to it, they vanish."""
 
-MASKED_ARGUMENTS = ("query", "value", "key")
+MASKABLE_ARGUMENTS = ("query", "value", "key")
 
 Argument = Literal["query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"]
 
 
-class Places(NamedTuple):
+class AttentionLayout(NamedTuple):
     """The axes of [batch, ..., features]: those along which attention goes, and the others but the last.
 
     Inside, values are [*others, heads, places, features], the axes of attention being one.
     """
 
-    others: list[int]
-    attended: list[int]
+    batch_axes: list[int]
+    attention_axes: list[int]
 
     @staticmethod
-    def of(x: TensorType, axes: Sequence[int] | None) -> Places:
+    def from_axes(x: TensorType, axes: Sequence[int] | None) -> AttentionLayout:
         attended = list(range(1, x.rank - 1)) if axes is None else list(axes)
-        return Places([axis for axis in range(x.rank - 1) if axis not in attended], attended)
+        return AttentionLayout([axis for axis in range(x.rank - 1) if axis not in attended], attended)
 
-    def sizes(self, x: TensorType) -> tuple[Dim, ...]:
-        return tuple(x.shape[axis] for axis in self.attended)
+    def attention_sizes(self, x: TensorType) -> tuple[Dim, ...]:
+        return tuple(x.shape[axis] for axis in self.attention_axes)
 
-    def scores(self, heads: int, query: TensorType, key: TensorType) -> tuple[Dim, ...]:
+    def scores_shape(self, heads: int, query: TensorType, key: TensorType) -> tuple[Dim, ...]:
         """The shape of the scores."""
-        return (*(query.shape[axis] for axis in self.others), heads, *self.sizes(query), *self.sizes(key))
+        return (
+            *(query.shape[axis] for axis in self.batch_axes),
+            heads,
+            *self.attention_sizes(query),
+            *self.attention_sizes(key),
+        )
 
-    def apart(self, g: Builder, x: Value, heads: int, *, features_first: bool = False) -> Value:
+    def split_heads(self, g: Builder, x: Value, heads: int, *, features_first: bool = False) -> Value:
         """The heads of a projection; its features before its places where they are wanted so."""
         last = x.rank
-        x = shaped(g, x, (*x.shape[:-1], heads, x.shape[-1] // heads), x)
-        ends = [last, *self.attended] if features_first else [*self.attended, last]
-        x = g.transpose(x, [*self.others, last - 1, *ends])
-        return self.merged(g, x, len(self.others) + 1 + features_first)
+        x = reshape_symbolic(g, x, (*x.shape[:-1], heads, x.shape[-1] // heads), x)
+        ends = [last, *self.attention_axes] if features_first else [*self.attention_axes, last]
+        x = g.transpose(x, [*self.batch_axes, last - 1, *ends])
+        return self.merge_attention_axes(g, x, len(self.batch_axes) + 1 + features_first)
 
-    def merged(self, g: Builder, x: Value, start: int) -> Value:
+    def merge_attention_axes(self, g: Builder, x: Value, start: int) -> Value:
         """The axes of attention, which start here, as one."""
-        end = start + len(self.attended)
-        return shaped(g, x, (*x.shape[:start], product(x.shape[start:end]), *x.shape[end:]), x)
+        end = start + len(self.attention_axes)
+        return reshape_symbolic(g, x, (*x.shape[:start], product(x.shape[start:end]), *x.shape[end:]), x)
 
-    def together(self, g: Builder, x: Value, query: Value) -> Value:
+    def merge_heads(self, g: Builder, x: Value, query: Value) -> Value:
         """The axes in the order of the query's again, the heads and their features as one."""
-        before = len(self.others)
-        x = shaped(g, x, (*x.shape[: before + 1], *self.sizes(query.type), x.shape[-1]), x, query)
-        now = [*self.others, None, *self.attended]
+        before = len(self.batch_axes)
+        x = reshape_symbolic(g, x, (*x.shape[: before + 1], *self.attention_sizes(query.type), x.shape[-1]), x, query)
+        now = [*self.batch_axes, None, *self.attention_axes]
         x = g.transpose(x, [*(now.index(axis) for axis in range(x.rank - 2)), before, x.rank - 1])
-        return shaped(g, x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]), x)
+        return reshape_symbolic(g, x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]), x)
 
 
-def grouped(g: Builder, a: Value, b: Value) -> Value:
+def grouped_matmul(g: Builder, a: Value, b: Value) -> Value:
     """The products of a and b by head, where some heads of a in succession share one of b."""
     heads, shared = a.shape[-3], b.shape[-3]
     if heads == shared:
         return g.MatMul(a, b)
     front, rows = a.shape[:-3], a.shape[-2]
-    y = g.MatMul(shaped(g, a, (*front, shared, rows * (heads // shared), a.shape[-1]), a), b)
-    return shaped(g, y, (*front, heads, rows, b.shape[-1]), y, a)
+    y = g.MatMul(reshape_symbolic(g, a, (*front, shared, rows * (heads // shared), a.shape[-1]), a), b)
+    return reshape_symbolic(g, y, (*front, heads, rows, b.shape[-1]), y, a)
 
 
-class HeadAttention(Layer):
+class ProjectedAttention(Layer):
     """Base of the layers that attend with several heads."""
 
     arity = (1, 7)
@@ -121,28 +126,30 @@ class HeadAttention(Layer):
         return ("attention_scores",) if self.return_attention_scores else ()
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        check_masks(with_masks(self.arguments, inputs, masks, MASKED_ARGUMENTS), MASKED_ARGUMENTS)
-        beside: TensorType | None = by_argument(self.arguments, masks)["query"]
+        check_masks(inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS), MASKABLE_ARGUMENTS)
+        beside: TensorType | None = inputs_by_argument(self.arguments, masks)["query"]
         return beside
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        beside: Value | None = by_argument(self.arguments, masks)["query"]
+        beside: Value | None = inputs_by_argument(self.arguments, masks)["query"]
         return beside
 
-    def check(self, types: dict[str, TensorType], places: Places, heads: int) -> tuple[Dim, ...]:
+    def checked_scores_shape(
+        self, types: dict[str, TensorType], layout: AttentionLayout, heads: int
+    ) -> tuple[Dim, ...]:
         """The shape of the scores; ShapeError where the inputs do not fit one another."""
         query, value = types["query"], types["value"]
         check_sequences(query, value, types["key"])
-        for axis in places.others:
+        for axis in layout.batch_axes:
             same = query.shape[axis] == value.shape[axis]
             require(same, f"does not attend along axis {axis}, where query and value differ: {query} and {value}")
-        one = len(places.attended) == 1
+        one = len(layout.attention_axes) == 1
         banded = self.use_causal_mask or self.sliding_window is not None
         require(one or not banded, "has a causal mask or a sliding window, which need a single axis of attention")
-        check_masks(types, MASKED_ARGUMENTS)
-        scores = places.scores(heads, query, value)
+        check_masks(types, MASKABLE_ARGUMENTS)
+        scores = layout.scores_shape(heads, query, value)
         if "attention_mask" in types:
-            self.check_attention_mask(types["attention_mask"], scores, 2 * len(places.attended))
+            self.check_attention_mask(types["attention_mask"], scores, 2 * len(layout.attention_axes))
         return scores
 
     def check_attention_mask(self, mask: TensorType, scores: tuple[Dim, ...], tail: int) -> None:
@@ -152,15 +159,15 @@ class HeadAttention(Layer):
         whole = tail == 2 or mask.shape[-tail:] == scores[-tail:]
         require(whole, f"attends along several axes, where a mask needs all sizes, {need}, got {mask}")
 
-    def project(self, g: Builder, name: str, x: Value, shape: tuple[int, ...], bound: int = 1) -> Value:
-        """A projection of the last axis by a kernel of this shape, whose first `bound` axes are that one."""
+    def project(self, g: Builder, name: str, x: Value, shape: tuple[int, ...], contracted_rank: int = 1) -> Value:
+        """A projection of the last axis by a kernel of this shape, whose first `contracted_rank` axes are that one."""
         kernel_axes = list(range(len(shape)))
-        start = with_fans(self.kernel_initializer, kernel_axes[:bound], kernel_axes[bound:])
-        with g.at(name):
+        start = with_fans(self.kernel_initializer, kernel_axes[:contracted_rank], kernel_axes[contracted_rank:])
+        with g.scope(name):
             kernel = g.param("kernel", shape, start, self.kernel_regularizer, self.kernel_constraint)
-            y = g.MatMul(x, g.reshape(kernel, (prod(shape[:bound]), prod(shape[bound:]))))
+            y = g.MatMul(x, g.reshape(kernel, (prod(shape[:contracted_rank]), prod(shape[contracted_rank:]))))
             if self.use_bias:
-                sizes = shape[bound:]
+                sizes = shape[contracted_rank:]
                 bias = g.param("bias", sizes, self.bias_initializer, self.bias_regularizer, self.bias_constraint)
                 y = g.Add(y, g.reshape(bias, (prod(sizes),)))
             y = g.Sigmoid(y) if name == "gate" else y
@@ -168,62 +175,69 @@ class HeadAttention(Layer):
         return y
 
     def attend(
-        self, g: Builder, given: dict[str, Value], places: Places, heads: tuple[int, int], sizes: tuple[int, int]
+        self,
+        g: Builder,
+        operands: dict[str, Value],
+        layout: AttentionLayout,
+        heads: tuple[int, int],
+        sizes: tuple[int, int],
     ) -> tuple[Value, Value]:
         """What the heads found, side by side, and the scores: of heads of the query and of the key, by their
         features."""
-        query, key, value = given["query"], given["key"], given["value"]
+        query, key, value = operands["query"], operands["key"], operands["value"]
         q = self.project(g, "query", query, (query.shape[-1], heads[0], sizes[0]))
         k = self.project(g, "key", key, (key.shape[-1], heads[1], sizes[0]))
         gate = self.project(g, "gate", query, (query.shape[-1], heads[0], sizes[1])) if self.use_gate else None
         v = self.project(g, "value", value, (value.shape[-1], heads[1], sizes[1]))
         # The scale stands beside the product, where onnxruntime makes it a part of that.
-        q = g.Mul(places.apart(g, q, heads[0]), 1 / sqrt(sizes[0]))
-        products = grouped(g, q, places.apart(g, k, heads[1], features_first=True))
-        scores = self.normalized(g, products, given, places)
-        found = grouped(g, dropped(g, scores, self.dropout, self.seed), places.apart(g, v, heads[1]))
-        y = places.together(g, found, query)
+        q = g.Mul(layout.split_heads(g, q, heads[0]), 1 / sqrt(sizes[0]))
+        products = grouped_matmul(g, q, layout.split_heads(g, k, heads[1], features_first=True))
+        scores = self.masked_softmax(g, products, operands, layout)
+        found = grouped_matmul(g, apply_dropout(g, scores, self.dropout, self.seed), layout.split_heads(g, v, heads[1]))
+        y = layout.merge_heads(g, found, query)
         y = y if gate is None else g.Mul(y, gate)
-        shape = places.scores(heads[0], query.type, value.type)
-        return y, shaped(g, scores, shape, scores, query, value) if self.return_attention_scores else scores
+        shape = layout.scores_shape(heads[0], query.type, value.type)
+        return y, reshape_symbolic(g, scores, shape, scores, query, value) if self.return_attention_scores else scores
 
-    def normalized(self, g: Builder, products: Value, given: dict[str, Value], places: Places) -> Value:
+    def masked_softmax(self, g: Builder, products: Value, operands: dict[str, Value], layout: AttentionLayout) -> Value:
         """Their softmax over the places that are not masked.
 
         Where all are, Keras has two answers: zeros where it makes the scores itself, which it does where they are
         wanted, dropped or of several axes, and the same share for everyone where it leaves them to its backend.
         """
-        masks, certain = self.masks(g, given, places)
+        masks, certain = self.attention_masks(g, operands, layout)
         if not masks:
             return g.Softmax(products, axis=-1)
-        keep = all_of(g, masks, products.rank)
-        zeros = self.dropout > 0 or self.return_attention_scores or given["query"].rank > 3
+        keep = combine_masks(g, masks, products.rank)
+        zeros = self.dropout > 0 or self.return_attention_scores or operands["query"].rank > 3
         if not certain and not zeros:
             products = g.Mul(products, keep)  # so that no gradient reaches them
-        scores = g.Softmax(g.Add(products, penalty(g, keep, MASKED)), axis=-1)
+        scores = g.Softmax(g.Add(products, mask_penalty(g, keep, MASK_PENALTY)), axis=-1)
         return scores if certain or not zeros else g.Mul(scores, keep)
 
-    def masks(self, g: Builder, given: dict[str, Value], places: Places) -> tuple[list[Value], bool]:
+    def attention_masks(
+        self, g: Builder, operands: dict[str, Value], layout: AttentionLayout
+    ) -> tuple[list[Value], bool]:
         """The masks that there are, and whether it is certain that they leave something to look at from everywhere."""
-        query, value, axis = given["query"], given["value"], places.attended[0]
-        banded = band(g, query, value, axis, causal=self.use_causal_mask, window=self.sliding_window)
+        query, value, axis = operands["query"], operands["value"], layout.attention_axes[0]
+        banded = band_mask(g, query, value, axis, causal=self.use_causal_mask, window=self.sliding_window)
         masks = [] if banded is None else [banded]
         certain = self.sliding_window is None or query.shape[axis] == value.shape[axis]
         for name, between in (("query_mask", 2), ("value_mask", 1), ("key_mask", 1)):
-            if name in given:
-                masks.append(g.Unsqueeze(ones_and_zeros(g, given[name]), [between]))
-        if "attention_mask" in given:
-            mask, many = ones_and_zeros(g, given["attention_mask"]), len(places.attended)
-            mask = places.merged(g, mask, mask.rank - many)
-            masks.append(places.merged(g, mask, mask.rank - many - 1))
+            if name in operands:
+                masks.append(g.Unsqueeze(mask_as_float(g, operands[name]), [between]))
+        if "attention_mask" in operands:
+            mask, many = mask_as_float(g, operands["attention_mask"]), len(layout.attention_axes)
+            mask = layout.merge_attention_axes(g, mask, mask.rank - many)
+            masks.append(layout.merge_attention_axes(g, mask, mask.rank - many - 1))
         return masks, certain and len(masks) == (banded is not None)
 
-    def results(self, y: Any, scores: Any) -> Any:
+    def select_outputs(self, y: Any, scores: Any) -> Any:
         return (y, scores) if self.return_attention_scores else y
 
 
 @layer
-class MultiHeadAttention(HeadAttention):
+class MultiHeadAttention(ProjectedAttention):
     """Attention with several heads (Vaswani et al., 2017).
 
     For every head, with learned projections: `softmax(q @ kT / sqrt(key_dim)) @ v`; what the heads find is projected
@@ -248,43 +262,45 @@ class MultiHeadAttention(HeadAttention):
         None, doc="Axis, or list of axes, to attend along; null for all but the batch and the last."
     )
 
-    def infer(self, *inputs: TensorType) -> Types:
-        types = by_argument(self.arguments, inputs)
+    def infer(self, *inputs: TensorType) -> OutputTypes:
+        types = inputs_by_argument(self.arguments, inputs)
         query = types["query"]
-        places = self.places(query)
-        scores = self.check(types, places, self.num_heads)
-        return self.results(query.with_shape((*query.shape[:-1], *self.sizes(query))), query.with_shape(scores))
+        places = self.attention_layout(query)
+        scores = self.checked_scores_shape(types, places, self.num_heads)
+        return self.select_outputs(
+            query.with_shape((*query.shape[:-1], *self.output_sizes(query))), query.with_shape(scores)
+        )
 
-    def takes_off_masks(self) -> tuple[int, ...]:
-        named = MASKED_ARGUMENTS if self.arguments is None else self.arguments
-        return tuple(place for place, name in enumerate(named) if name in MASKED_ARGUMENTS)
+    def cleared_mask_inputs(self) -> tuple[int, ...]:
+        named = MASKABLE_ARGUMENTS if self.arguments is None else self.arguments
+        return tuple(place for place, name in enumerate(named) if name in MASKABLE_ARGUMENTS)
 
-    def places(self, query: TensorType) -> Places:
+    def attention_layout(self, query: TensorType) -> AttentionLayout:
         require(query.rank >= 3, f"needs a sequence of vectors, [batch, time, features], as its query, got {query}")
         given = (self.attention_axes,) if isinstance(self.attention_axes, int) else self.attention_axes
         axes = None if given is None else [axis_of(query, axis) for axis in given]
         help = f"axes 1 to {query.rank - 2} are neither the batch nor the features"
         fits = axes is None or (axes_of(query, given or ()) and 0 not in axes and query.rank - 1 not in axes)
         require(bool(fits), f"cannot attend along {self.attention_axes} of {query}", help)
-        return Places.of(query, axes)
+        return AttentionLayout.from_axes(query, axes)
 
-    def sizes(self, query: TensorType) -> tuple[int, ...]:
+    def output_sizes(self, query: TensorType) -> tuple[int, ...]:
         """The sizes in place of the query's last axis."""
         given = self.output_shape
-        return (given,) if isinstance(given, int) else given or (query.fixed(-1),)
+        return (given,) if isinstance(given, int) else given or (query.static_size(-1),)
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = with_masks(self.arguments, inputs, masks, MASKED_ARGUMENTS)
+        given = inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS)
         query, width = given["query"], self.value_dim or self.key_dim
         heads = self.num_heads, self.num_heads
-        y, scores = self.attend(g, given, self.places(query.type), heads, (self.key_dim, width))
-        sizes = self.sizes(query.type)
-        y = self.project(g, "attention_output", y, (self.num_heads, width, *sizes), bound=2)
-        return self.results(shaped(g, y, (*y.shape[:-1], *sizes), y), scores)
+        y, scores = self.attend(g, given, self.attention_layout(query.type), heads, (self.key_dim, width))
+        sizes = self.output_sizes(query.type)
+        y = self.project(g, "attention_output", y, (self.num_heads, width, *sizes), contracted_rank=2)
+        return self.select_outputs(reshape_symbolic(g, y, (*y.shape[:-1], *sizes), y), scores)
 
 
 @LAYERS.register("GroupedQueryAttention")
-class GroupQueryAttention(HeadAttention):
+class GroupQueryAttention(ProjectedAttention):
     """Attention whose heads share keys and values in groups (Ainslie et al., 2023).
 
     As MultiHeadAttention, but that some heads of the query in succession look at one head of key and value. Inputs and
@@ -299,19 +315,19 @@ class GroupQueryAttention(HeadAttention):
         doc="Number of heads of key and value, of which the former is a multiple.", minimum=1
     )
 
-    def infer(self, *inputs: TensorType) -> Types:
-        types = by_argument(self.arguments, inputs)
+    def infer(self, *inputs: TensorType) -> OutputTypes:
+        types = inputs_by_argument(self.arguments, inputs)
         query = types["query"]
         require(query.rank == 3, f"needs a sequence of vectors, [batch, time, features], as its query, got {query}")
         heads, shared = self.num_query_heads, self.num_key_value_heads
         require(heads % shared == 0, f"cannot share {shared} heads of keys among {heads} heads: {heads} is no multiple")
-        scores = self.check(types, Places.of(query, None), heads)
-        return self.results(query, query.with_shape(scores))
+        scores = self.checked_scores_shape(types, AttentionLayout.from_axes(query, None), heads)
+        return self.select_outputs(query, query.with_shape(scores))
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = with_masks(self.arguments, inputs, masks, MASKED_ARGUMENTS)
+        given = inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS)
         query, heads = given["query"], self.num_query_heads
-        places, shared = Places.of(query.type, None), (heads, self.num_key_value_heads)
+        places, shared = AttentionLayout.from_axes(query.type, None), (heads, self.num_key_value_heads)
         y, scores = self.attend(g, given, places, shared, (self.head_dim, self.head_dim))
-        y = self.project(g, "attention_output", y, (heads, self.head_dim, query.shape[-1]), bound=2)
-        return self.results(y, scores)
+        y = self.project(g, "attention_output", y, (heads, self.head_dim, query.shape[-1]), contracted_rank=2)
+        return self.select_outputs(y, scores)

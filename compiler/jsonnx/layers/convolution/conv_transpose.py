@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ...core.components import Sizes, attr
+from ...core.components import SpatialSizesCodec, attr
 from ...core.types import Dim, TensorType, require
-from ..activations import activate, activated
+from ..activations import activate, activated_type
 from ..base import LAYERS
-from .convolution import DILATION_RATE, KERNEL_SIZE, STRIDES, Filtering, weight_of
+from .convolution import DILATION_RATE, KERNEL_SIZE, STRIDES, KernelConv, onnx_kernel
 from .sliding_window import channel_axis, spatial_axes, with_channels_first
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ OUTPUT_PADDING = (
 )
 
 
-class Transposed(Filtering):
+class ConvTranspose(KernelConv):
     """Base of the convolutions from the output to the input: every element of the input adds a kernel to the output.
 
-    On each axis the kernels together cover (n - 1) * stride + span. Of that `cropped` is cut off.
+    On each axis the kernels together cover (n - 1) * stride + span. Of that `output_crops` is cut off.
     """
 
     output_padding: tuple[int, ...] | None
 
-    def cropped(self) -> list[tuple[int, int]]:
+    def output_crops(self) -> list[tuple[int, int]]:
         """What is cut off in front and behind on every spatial axis; behind, less than nothing is added.
 
         With `same` and without output_padding n * stride is left, with it (n - 1) * stride + span % 2 + output_padding.
@@ -47,18 +47,18 @@ class Transposed(Filtering):
         return cuts
 
     def infer(self, x: TensorType) -> TensorType:
-        self.channels(x)
-        self.require_one_distance()
+        self.input_channels(x)
+        self.require_not_strided_and_dilated()
         for extra, stride in zip(self.output_padding or (), self.strides, strict=False):
             require(extra < stride, f"needs an output_padding below its strides, but {extra} is not below {stride}")
-        return activated(x.with_shape(self.sizes(x)), self.activation)
+        return activated_type(x.with_shape(self.output_sizes(x)), self.activation)
 
-    def sizes(self, x: TensorType) -> list[Dim]:
+    def output_sizes(self, x: TensorType) -> list[Dim]:
         """The shape of the output, its channels where those of x stand."""
         shape = list(x.shape)
         shape[channel_axis(x.rank, self.data_format)] = self.filters
         axes = spatial_axes(x.rank, self.data_format)
-        for axis, stride, span, cut in zip(axes, self.strides, self.windows.spans, self.cropped(), strict=True):
+        for axis, stride, span, cut in zip(axes, self.strides, self.windows.spans, self.output_crops(), strict=True):
             n, total = shape[axis], sum(cut)
             left = shape[axis] = (n - 1) * stride + span - total
             require(
@@ -69,9 +69,9 @@ class Transposed(Filtering):
         return shape
 
     def lower(self, g: Builder, x: Value) -> Any:
-        kernel = self.kernel(g, self.filters, self.channels(x.type))
+        kernel = self.kernel(g, self.filters, self.input_channels(x.type))
         bias = self.bias(g, self.filters)
-        front, behind = zip(*self.cropped(), strict=True)
+        front, behind = zip(*self.output_crops(), strict=True)
         rest = [max(-cut, 0) for cut in behind]
         attributes = {
             "strides": self.strides,
@@ -81,38 +81,38 @@ class Transposed(Filtering):
         }
 
         def convolve(x: Value) -> Value:
-            operands = [x, weight_of(g, kernel), *([] if bias is None else [bias])]
+            operands = [x, onnx_kernel(g, kernel), *([] if bias is None else [bias])]
             y = g.ConvTranspose(*operands, **attributes)
-            return g.refine(y, self.but(data_format="channels_first").sizes(x.type))
+            return g.refine(y, self.replace(data_format="channels_first").output_sizes(x.type))
 
         return activate(g, with_channels_first(g, x, self.data_format, convolve), self.activation)
 
 
 @LAYERS.register("Convolution1DTranspose")
-class Conv1DTranspose(Transposed):
+class Conv1DTranspose(ConvTranspose):
     """Transposed convolution of sequences: `activation(conv_transpose(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=OUTPUT_STRIDES, minimum=1)
-    output_padding: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=OUTPUT_STRIDES, minimum=1)
+    output_padding: Annotated[tuple[int, ...], SpatialSizesCodec(1)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
 @LAYERS.register("Convolution2DTranspose")
-class Conv2DTranspose(Transposed):
+class Conv2DTranspose(ConvTranspose):
     """Transposed convolution of images: `activation(conv_transpose(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=OUTPUT_STRIDES, minimum=1)
-    output_padding: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=OUTPUT_STRIDES, minimum=1)
+    output_padding: Annotated[tuple[int, ...], SpatialSizesCodec(2)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
 
 
 @LAYERS.register("Convolution3DTranspose")
-class Conv3DTranspose(Transposed):
+class Conv3DTranspose(ConvTranspose):
     """Transposed convolution of volumes: `activation(conv_transpose(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=OUTPUT_STRIDES, minimum=1)
-    output_padding: Annotated[tuple[int, ...], Sizes(3)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=OUTPUT_STRIDES, minimum=1)
+    output_padding: Annotated[tuple[int, ...], SpatialSizesCodec(3)] | None = attr(None, doc=OUTPUT_PADDING, minimum=0)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)

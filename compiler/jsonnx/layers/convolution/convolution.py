@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ...core.components import Sizes, attr
+from ...core.components import SpatialSizesCodec, attr
 from ...core.types import TensorType, require
 from ...training.constraints import Constraint
 from ...training.initializers import Initializer
 from ...training.regularizers import Regularizer
-from ..activations import Activation_, activate, activated
+from ..activations import ActivationFunction, activate, activated_type
 from ..base import LAYERS, Layer, layer, require_real
 from ..core import LORA
 from .sliding_window import (
@@ -19,7 +19,7 @@ from .sliding_window import (
     DataFormat,
     Padding,
     PaddingOrCausal,
-    Windows,
+    SlidingWindows,
     channel_axis,
     require_spatial,
     with_channels_first,
@@ -34,7 +34,7 @@ STRIDES = "Distance between windows."
 DILATION_RATE = "Distance between the elements of the input that meet neighbouring elements of the kernel."
 
 
-class Convolving(Layer):
+class ConvLayer(Layer):
     """Base of all layers that move a kernel over the spatial axes and add a bias a channel."""
 
     kernel_size: tuple[int, ...]
@@ -43,21 +43,21 @@ class Convolving(Layer):
 
     padding: Padding = attr("valid", doc=PADDING)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
-    activation: Activation_ | None = attr(None, doc="Function applied to the result.")
+    activation: ActivationFunction | None = attr(None, doc="Function applied to the result.")
     use_bias: bool = attr(True, doc="Whether to add a learned bias.")
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
     bias_regularizer: Regularizer | None = attr(None, doc="Penalty on the bias.")
     bias_constraint: Constraint | None = attr(None, doc="Projection of the bias after every update.")
 
     @property
-    def windows(self) -> Windows:
-        return Windows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+    def windows(self) -> SlidingWindows:
+        return SlidingWindows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
-    def channels(self, x: TensorType) -> int:
+    def input_channels(self, x: TensorType) -> int:
         """The input's channels, its rank checked."""
         require_real(x)
         require_spatial(x, len(self.kernel_size), self.data_format)
-        return x.fixed(channel_axis(x.rank, self.data_format))
+        return x.static_size(channel_axis(x.rank, self.data_format))
 
     def bias(self, g: Builder, channels: int) -> Value | None:
         if not self.use_bias:
@@ -66,12 +66,12 @@ class Convolving(Layer):
 
     def convolve(self, g: Builder, x: Value, kernel: Value, bias: Value | None, groups: int) -> Value:
         """The convolution of x, its channels first, with a kernel [*size, channels / groups, filters]."""
-        promised = self.windows.output(x.type, "channels_first", kernel.shape[-1])
-        operands = [x, weight_of(g, kernel), *([] if bias is None else [bias])]
-        return g.refine(g.Conv(*operands, group=groups, **self.windows.attributes(x.shape[2:])), promised.shape)
+        promised = self.windows.output_type(x.type, "channels_first", kernel.shape[-1])
+        operands = [x, onnx_kernel(g, kernel), *([] if bias is None else [bias])]
+        return g.refine(g.Conv(*operands, group=groups, **self.windows.onnx_attributes(x.shape[2:])), promised.shape)
 
 
-def weight_of(g: Builder, kernel: Value) -> Value:
+def onnx_kernel(g: Builder, kernel: Value) -> Value:
     """A kernel [*size, a, b] as ONNX wants it, [b, a, *size]."""
     spatial = kernel.rank - 2
     return g.transpose(kernel, [spatial + 1, spatial, *range(spatial)])
@@ -80,7 +80,7 @@ def weight_of(g: Builder, kernel: Value) -> Value:
 # -- every filter sees all channels ----------------------------------------------------------------------------------
 
 
-class Filtering(Convolving):
+class KernelConv(ConvLayer):
     """Base of the convolutions with one kernel, in which a filter sees many channels."""
 
     filters: int = attr(doc=FILTERS, minimum=1)
@@ -92,7 +92,7 @@ class Filtering(Convolving):
         shape = (*self.kernel_size, *channels)
         return g.param("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
 
-    def require_one_distance(self) -> None:
+    def require_not_strided_and_dilated(self) -> None:
         """ShapeError where windows lie apart and their elements too, which Keras does not have."""
         require(
             max(self.strides) == 1 or max(self.dilation_rate) == 1,
@@ -101,7 +101,7 @@ class Filtering(Convolving):
         )
 
 
-class Convolution(Filtering):
+class Convolution(KernelConv):
     """Base of the convolutions proper."""
 
     groups: int = attr(1, doc="Number of groups into which channels and filters are split.", minimum=1)
@@ -109,20 +109,22 @@ class Convolution(Filtering):
     lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
 
     def infer(self, x: TensorType) -> TensorType:
-        channels, groups = self.channels(x), self.groups
-        self.require_one_distance()
+        channels, groups = self.input_channels(x), self.groups
+        self.require_not_strided_and_dilated()
         for count, what in ((channels, "channels of the input"), (self.filters, "filters")):
-            require(count % groups == 0, f"splits {count} {what} into {groups} groups, but {_remainder(count, groups)}")
-        return activated(self.windows.output(x, self.data_format, self.filters), self.activation)
+            require(
+                count % groups == 0, f"splits {count} {what} into {groups} groups, but {_division_text(count, groups)}"
+            )
+        return activated_type(self.windows.output_type(x, self.data_format, self.filters), self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        kernel = self.kernel(g, self.channels(x.type) // self.groups, self.filters)
+        kernel = self.kernel(g, self.input_channels(x.type) // self.groups, self.filters)
         bias = self.bias(g, self.filters)
         y = with_channels_first(g, x, self.data_format, lambda x: self.convolve(g, x, kernel, bias, self.groups))
         return activate(g, y, self.activation)
 
 
-def _remainder(count: int, groups: int) -> str:
+def _division_text(count: int, groups: int) -> str:
     return f"{count} = {count // groups} * {groups} + {count % groups}"
 
 
@@ -130,34 +132,34 @@ def _remainder(count: int, groups: int) -> str:
 class Conv1D(Convolution):
     """Convolution of sequences: `activation(conv(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=STRIDES, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
     padding: PaddingOrCausal = attr("valid", doc=CAUSAL)  # type: ignore[assignment]
-    dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
 @LAYERS.register("Convolution2D")
 class Conv2D(Convolution):
     """Convolution of images: `activation(conv(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
 
 
 @LAYERS.register("Convolution3D")
 class Conv3D(Convolution):
     """Convolution of volumes: `activation(conv(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)
 
 
 # -- every filter sees one channel -----------------------------------------------------------------------------------
 
 
-class ByChannel(Convolving):
+class PerChannelConv(ConvLayer):
     """Base of the convolutions that move a kernel of its own over every channel."""
 
     depth_multiplier: int = attr(1, doc="Number of filters for every channel of the input.", minimum=1)
@@ -174,15 +176,15 @@ class ByChannel(Convolving):
         return g.reshape(kernel, (*self.kernel_size, 1, channels * self.depth_multiplier))
 
 
-class Depthwise(ByChannel):
+class DepthwiseConv(PerChannelConv):
     """Base of the convolutions of every channel by itself."""
 
     def infer(self, x: TensorType) -> TensorType:
-        filters = self.channels(x) * self.depth_multiplier
-        return activated(self.windows.output(x, self.data_format, filters), self.activation)
+        filters = self.input_channels(x) * self.depth_multiplier
+        return activated_type(self.windows.output_type(x, self.data_format, filters), self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        channels = self.channels(x.type)
+        channels = self.input_channels(x.type)
         kernel = self.depthwise_kernel(g, "kernel", channels)
         bias = self.bias(g, channels * self.depth_multiplier)
         y = with_channels_first(g, x, self.data_format, lambda x: self.convolve(g, x, kernel, bias, channels))
@@ -190,24 +192,24 @@ class Depthwise(ByChannel):
 
 
 @layer
-class DepthwiseConv1D(Depthwise):
+class DepthwiseConv1D(DepthwiseConv):
     """Convolution of every channel of a sequence by itself: `activation(conv(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
 @layer
-class DepthwiseConv2D(Depthwise):
+class DepthwiseConv2D(DepthwiseConv):
     """Convolution of every channel of an image by itself: `activation(conv(x, kernel) + bias)`."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
 
 
-class Separable(ByChannel):
+class SeparableConv(PerChannelConv):
     """Base of the convolutions of every channel by itself, whose results are then mixed place by place."""
 
     filters: int = attr(doc=FILTERS, minimum=1)
@@ -216,11 +218,11 @@ class Separable(ByChannel):
     pointwise_constraint: Constraint | None = attr(None, doc="Projection of the kernel that mixes after every update.")
 
     def infer(self, x: TensorType) -> TensorType:
-        self.channels(x)
-        return activated(self.windows.output(x, self.data_format, self.filters), self.activation)
+        self.input_channels(x)
+        return activated_type(self.windows.output_type(x, self.data_format, self.filters), self.activation)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        channels = self.channels(x.type)
+        channels = self.input_channels(x.type)
         kernel = self.depthwise_kernel(g, "depthwise_kernel", channels)
         shape = (*[1] * len(self.kernel_size), channels * self.depth_multiplier, self.filters)
         mixing = g.param(
@@ -230,24 +232,24 @@ class Separable(ByChannel):
 
         def convolve(x: Value) -> Value:
             y = self.convolve(g, x, kernel, None, channels)
-            return g.Conv(y, weight_of(g, mixing), *([] if bias is None else [bias]))
+            return g.Conv(y, onnx_kernel(g, mixing), *([] if bias is None else [bias]))
 
         return activate(g, with_channels_first(g, x, self.data_format, convolve), self.activation)
 
 
 @LAYERS.register("SeparableConvolution1D")
-class SeparableConv1D(Separable):
+class SeparableConv1D(SeparableConv):
     """Convolution of every channel of a sequence by itself, then of all channels step by step."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
 @LAYERS.register("SeparableConvolution2D")
-class SeparableConv2D(Separable):
+class SeparableConv2D(SeparableConv):
     """Convolution of every channel of an image by itself, then of all channels pixel by pixel."""
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)

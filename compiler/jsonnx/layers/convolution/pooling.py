@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from ...core.components import Sizes, attr
+from ...core.components import SpatialSizesCodec, attr
 from ...core.types import TensorType, product, require
 from ..base import LAYERS, Layer, layer, require_real
 from .sliding_window import (
@@ -13,7 +13,7 @@ from .sliding_window import (
     PADDING,
     DataFormat,
     Padding,
-    Windows,
+    SlidingWindows,
     channel_axis,
     require_spatial,
     spatial_axes,
@@ -40,19 +40,19 @@ class Pooling(Layer):
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     @property
-    def windows(self) -> Windows:
+    def windows(self) -> SlidingWindows:
         ones = (1,) * len(self.pool_size)
-        return Windows(self.pool_size, self.strides or self.pool_size, self.padding, ones, "pool")
+        return SlidingWindows(self.pool_size, self.strides or self.pool_size, self.padding, ones, "pool")
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, len(self.pool_size), self.data_format)
         require_real(x)
-        return self.windows.output(x, self.data_format, x.shape[channel_axis(x.rank, self.data_format)])
+        return self.windows.output_type(x, self.data_format, x.shape[channel_axis(x.rank, self.data_format)])
 
     def lower(self, g: Builder, x: Value) -> Any:
         def pool(x: Value) -> Value:
-            promised = self.windows.output(x.type, "channels_first", x.shape[1])
-            return g.refine(g.emit(self.operator, x, **self.windows.attributes(x.shape[2:])), promised.shape)
+            promised = self.windows.output_type(x.type, "channels_first", x.shape[1])
+            return g.refine(g.emit(self.operator, x, **self.windows.onnx_attributes(x.shape[2:])), promised.shape)
 
         return with_channels_first(g, x, self.data_format, pool)
 
@@ -63,8 +63,8 @@ class MaxPooling1D(Pooling):
 
     operator = "MaxPool"
 
-    pool_size: Annotated[tuple[int, ...], Sizes(1)] = attr(2, doc=POOL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=STRIDES, minimum=1)
+    pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(2, doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
 @LAYERS.register("MaxPool2D")
@@ -73,8 +73,8 @@ class MaxPooling2D(Pooling):
 
     operator = "MaxPool"
 
-    pool_size: Annotated[tuple[int, ...], Sizes(2)] = attr((2, 2), doc=POOL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=STRIDES, minimum=1)
+    pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((2, 2), doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
 @LAYERS.register("MaxPool3D")
@@ -83,8 +83,8 @@ class MaxPooling3D(Pooling):
 
     operator = "MaxPool"
 
-    pool_size: Annotated[tuple[int, ...], Sizes(3)] = attr((2, 2, 2), doc=POOL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(3)] | None = attr(None, doc=STRIDES, minimum=1)
+    pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((2, 2, 2), doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
 @LAYERS.register("AvgPool1D")
@@ -93,8 +93,8 @@ class AveragePooling1D(Pooling):
 
     operator = "AveragePool"
 
-    pool_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=POOL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(1)] | None = attr(None, doc=STRIDES, minimum=1)
+    pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
 @LAYERS.register("AvgPool2D")
@@ -103,8 +103,8 @@ class AveragePooling2D(Pooling):
 
     operator = "AveragePool"
 
-    pool_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=POOL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(2)] | None = attr(None, doc=STRIDES, minimum=1)
+    pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
 @LAYERS.register("AvgPool3D")
@@ -113,8 +113,8 @@ class AveragePooling3D(Pooling):
 
     operator = "AveragePool"
 
-    pool_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=POOL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(3)] | None = attr(None, doc=STRIDES, minimum=1)
+    pool_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=POOL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
 # -- everything at once ----------------------------------------------------------------------------------------------
@@ -124,15 +124,15 @@ class GlobalPooling(Layer):
     """Base of the layers that give one number for every channel."""
 
     operator: ClassVar[str]
-    spatial: ClassVar[int]
+    spatial_rank: ClassVar[int]
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
     keepdims: bool = attr(False, doc=KEEPDIMS)
 
     def infer(self, x: TensorType) -> TensorType:
-        require_spatial(x, self.spatial, self.data_format)
+        require_spatial(x, self.spatial_rank, self.data_format)
         require_real(x)
-        kept = [1] * self.spatial if self.keepdims else []
+        kept = [1] * self.spatial_rank if self.keepdims else []
         channels = x.shape[channel_axis(x.rank, self.data_format)]
         tail = [channels, *kept] if self.data_format == "channels_first" else [*kept, channels]
         return x.with_shape((x.shape[0], *tail))
@@ -140,11 +140,11 @@ class GlobalPooling(Layer):
     def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
         axes = spatial_axes(x.rank, self.data_format)
         if masks[0] is not None:
-            return mean_of_kept(g, x, masks[0], axes[0], int(self.keepdims))
+            return masked_mean(g, x, masks[0], axes[0], int(self.keepdims))
         return g.emit(self.operator, x, axes, keepdims=int(self.keepdims))
 
 
-def mean_of_kept(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> Value:
+def masked_mean(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> Value:
     """The mean of the places of a sequence, along an axis, where a mask is true; 0 where it is nowhere."""
     keep = g.Unsqueeze(mask, [3 - time])
     total = g.ReduceSum(g.Where(keep, x, g.const(0, x.dtype)), [time], keepdims=keepdims)
@@ -156,7 +156,7 @@ class GlobalAveragePooling1D(GlobalPooling):
     """The mean of every channel of a sequence, of its places that are not masked; 0 where all are."""
 
     operator = "ReduceMean"
-    spatial = 1
+    spatial_rank = 1
     supports_masking = True
     reads_masks = True
     mask_argument = True
@@ -175,7 +175,7 @@ class GlobalAveragePooling2D(GlobalPooling):
     """The mean of every channel of an image."""
 
     operator = "ReduceMean"
-    spatial = 2
+    spatial_rank = 2
 
 
 @LAYERS.register("GlobalAvgPool3D")
@@ -183,7 +183,7 @@ class GlobalAveragePooling3D(GlobalPooling):
     """The mean of every channel of a volume."""
 
     operator = "ReduceMean"
-    spatial = 3
+    spatial_rank = 3
 
 
 @LAYERS.register("GlobalMaxPool1D")
@@ -191,7 +191,7 @@ class GlobalMaxPooling1D(GlobalPooling):
     """The greatest element of every channel of a sequence."""
 
     operator = "ReduceMax"
-    spatial = 1
+    spatial_rank = 1
 
 
 @LAYERS.register("GlobalMaxPool2D")
@@ -199,7 +199,7 @@ class GlobalMaxPooling2D(GlobalPooling):
     """The greatest element of every channel of an image."""
 
     operator = "ReduceMax"
-    spatial = 2
+    spatial_rank = 2
 
 
 @LAYERS.register("GlobalMaxPool3D")
@@ -207,13 +207,13 @@ class GlobalMaxPooling3D(GlobalPooling):
     """The greatest element of every channel of a volume."""
 
     operator = "ReduceMax"
-    spatial = 3
+    spatial_rank = 3
 
 
 # -- as many windows as asked for ------------------------------------------------------------------------------------
 
 
-MOST = 2**24
+MAX_POOLING_TABLE_ELEMENTS = 2**24
 """Places times windows of adaptive pooling, whose table is in the model: 64 MiB."""
 
 
@@ -237,21 +237,19 @@ class AdaptivePooling(Layer):
         require_real(x)
         shape = list(x.shape)
         for axis, count in zip(spatial_axes(x.rank, self.data_format), self.output_size, strict=True):
-            text = (
-                f"lays {count} windows over {x.fixed(axis)} places on axis {axis}, the limit of the product is {MOST}"
-            )
-            require(count * x.fixed(axis) <= MOST, text, code="too-large")
+            text = f"lays {count} windows over {x.static_size(axis)} places on axis {axis}, the limit of the product is {MAX_POOLING_TABLE_ELEMENTS}"
+            require(count * x.static_size(axis) <= MAX_POOLING_TABLE_ELEMENTS, text, code="too-large")
             shape[axis] = count
         return x.with_shape(shape)
 
     def lower(self, g: Builder, x: Value) -> Any:
         def pool(x: Value) -> Value:
-            sizes = [x.type.fixed(axis) for axis in range(2, x.rank)]
+            sizes = [x.type.static_size(axis) for axis in range(2, x.rank)]
             tiles = [n // count if n % count == 0 else 1 for n, count in zip(sizes, self.output_size, strict=True)]
             if max(tiles) > 1:
                 x = g.emit(self.operator, x, kernel_shape=tiles, strides=tiles)
             for axis, count in enumerate(self.output_size, start=2):
-                n = x.type.fixed(axis)
+                n = x.type.static_size(axis)
                 if n != count:
                     windows = [range(i * n // count, -(-(i + 1) * n // count)) for i in range(count)]
                     x = self.pool_axis(g, x, axis, windows)
@@ -266,7 +264,7 @@ class AdaptiveAverage(AdaptivePooling):
     operator = "AveragePool"
 
     def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
-        places = range(x.type.fixed(axis))
+        places = range(x.type.static_size(axis))
         weights = g.const([[(place in window) / len(window) for place in places] for window in windows], x.dtype)
         if axis == x.rank - 1:
             return g.MatMul(x, g.transpose(weights, [1, 0]))
@@ -291,39 +289,39 @@ class AdaptiveMax(AdaptivePooling):
 class AdaptiveAveragePooling1D(AdaptiveAverage):
     """The means of as many windows of a sequence as asked for."""
 
-    output_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
+    output_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveAveragePooling2D(AdaptiveAverage):
     """The means of as many windows of an image as asked for."""
 
-    output_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
+    output_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveAveragePooling3D(AdaptiveAverage):
     """The means of as many windows of a volume as asked for."""
 
-    output_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=OUTPUT_SIZE, minimum=1)
+    output_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveMaxPooling1D(AdaptiveMax):
     """The greatest elements of as many windows of a sequence as asked for."""
 
-    output_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
+    output_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveMaxPooling2D(AdaptiveMax):
     """The greatest elements of as many windows of an image as asked for."""
 
-    output_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
+    output_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveMaxPooling3D(AdaptiveMax):
     """The greatest elements of as many windows of a volume as asked for."""
 
-    output_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=OUTPUT_SIZE, minimum=1)
+    output_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=OUTPUT_SIZE, minimum=1)

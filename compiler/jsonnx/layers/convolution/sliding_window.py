@@ -47,40 +47,40 @@ def with_channels_first(g: Builder, x: Value, data_format: DataFormat | None, em
     return g.transpose(y, [0, *range(2, x.rank), 1])
 
 
-LARGEST = 2**31 - 1
+MAX_WINDOW_SPAN = 2**31 - 1
 """How far a window may reach: the sums of onnxruntime's sizes stay within 64 bits."""
 
 
-class Windows(NamedTuple):
+class SlidingWindows(NamedTuple):
     """Windows of one size, laid over the spatial axes at regular distances."""
 
     size: tuple[int, ...]
     strides: tuple[int, ...]
     padding: PaddingOrCausal
     dilations: tuple[int, ...]
-    what: str = "kernel"
+    window_name: str = "kernel"
 
     @property
     def spans(self) -> list[int]:
         """How far a window reaches along every spatial axis, its gaps included."""
         return [(size - 1) * dilation + 1 for size, dilation in zip(self.size, self.dilations, strict=True)]
 
-    def output(self, x: TensorType, data_format: DataFormat | None, channels: Dim) -> TensorType:
+    def output_type(self, x: TensorType, data_format: DataFormat | None, channels: Dim) -> TensorType:
         """The type of one result a window; ShapeError where no window fits."""
         shape = list(x.shape)
         shape[channel_axis(x.rank, data_format)] = channels
         apart = any(map(gt, self.strides, self.spans))
         for index, axis in enumerate(spatial_axes(x.rank, data_format)):
             if self._total_padding(index, x.shape[axis]) is None and (apart or max(self.dilations) > 1):
-                x.fixed(axis)  # onnxruntime's SAME_UPPER pads by less than nothing there, and refuses dilations
-            shape[axis] = self._count(index, axis, x)
+                x.static_size(axis)  # onnxruntime's SAME_UPPER pads by less than nothing there, and refuses dilations
+            shape[axis] = self._output_size(index, axis, x)
         return x.with_shape(shape)
 
-    def _count(self, index: int, axis: int, x: TensorType) -> Dim:
+    def _output_size(self, index: int, axis: int, x: TensorType) -> Dim:
         """The windows along an axis: (n - span) // stride + 1, or where it is padded ceil(n / stride)."""
         n, span, stride = x.shape[axis], self.spans[index], self.strides[index]
-        far = f"has a {self.what} that spans {span} on axis {axis}, more than {LARGEST}"
-        require(span <= LARGEST, far, code="out-of-range")
+        far = f"has a {self.window_name} that spans {span} on axis {axis}, more than {MAX_WINDOW_SPAN}"
+        require(span <= MAX_WINDOW_SPAN, far, code="out-of-range")
         if self.padding != "valid":
             count = (n - 1) // stride + 1
             require(count != 0, f"needs an input of at least 1 on axis {axis}, got {x}")
@@ -88,9 +88,9 @@ class Windows(NamedTuple):
         count = (n - span) // stride + 1
         require(
             not isinstance(count, int) or count > 0,
-            f"finds no place for its {self.what} on axis {axis}: it spans {self._span_text(index)} of {n} in {x}, "
+            f"finds no place for its {self.window_name} on axis {axis}: it spans {self._span_text(index)} of {n} in {x}, "
             f"and ({n} - {span}) // {stride} + 1 = {count}",
-            help=f"use padding 'same', a smaller {self.what}_size or a larger input",
+            help=f"use padding 'same', a smaller {self.window_name}_size or a larger input",
         )
         return count
 
@@ -98,7 +98,7 @@ class Windows(NamedTuple):
         size, dilation, span = self.size[index], self.dilations[index], self.spans[index]
         return str(span) if dilation == 1 else f"({size} - 1) * {dilation} + 1 = {span}"
 
-    def attributes(self, sizes: Sequence[Dim]) -> dict[str, Any]:
+    def onnx_attributes(self, sizes: Sequence[Dim]) -> dict[str, Any]:
         """The attributes of an ONNX operator over an input with these spatial sizes.
 
         `same` pads by `max((ceil(n / stride) - 1) * stride + span - n, 0)`, the smaller half in front, as TensorFlow

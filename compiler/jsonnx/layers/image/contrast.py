@@ -8,7 +8,7 @@ from ...core.components import attr
 from ...core.types import TensorType, require
 from ..base import Layer, layer
 from ..convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial
-from ..preprocessing.numerical import as_real
+from ..preprocessing.numerical import float_type
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -23,7 +23,7 @@ def require_range(value_range: Range) -> None:
     require(value_range[0] != value_range[1], f"has the value_range {list(value_range)}, which has no width")
 
 
-def rescaled(g: Builder, x: Value, source: Range, target: Range) -> Value:
+def rescale_range(g: Builder, x: Value, source: Range, target: Range) -> Value:
     """Values of one range in another; rounded as in a compiled model of Keras, for the bins that they fall into."""
     import numpy as np
 
@@ -42,15 +42,15 @@ class AutoContrast(Layer):
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 2, None)
         require_range(self.value_range)
-        return as_real(x)
+        return float_type(x)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        x = g.cast(x, g.real)
+        x = g.cast(x, g.float_dtype)
         low, high = g.ReduceMin(x, [1, 2], keepdims=1), g.ReduceMax(x, [1, 2], keepdims=1)
         even = g.Equal(low, high)
         share = g.Div(g.Sub(x, low), g.Where(even, 1.0, g.Sub(high, low)))
         least, greatest = sorted(self.value_range)
-        return g.Where(even, x, rescaled(g, g.Clip(share, 0.0, 1.0), (0.0, 1.0), (least, greatest)))
+        return g.Where(even, x, rescale_range(g, g.Clip(share, 0.0, 1.0), (0.0, 1.0), (least, greatest)))
 
 
 @layer
@@ -68,22 +68,23 @@ class Equalization(Layer):
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 2, self.data_format)
         require_range(self.value_range)
-        x.fixed(channel_axis(x.rank, self.data_format))
-        return as_real(x)
+        x.static_size(channel_axis(x.rank, self.data_format))
+        return float_type(x)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        x = g.cast(x, g.real)
+        x = g.cast(x, g.float_dtype)
         if not g.training:
             return x
         least, greatest = sorted(self.value_range)
         axis = channel_axis(x.rank, self.data_format)
-        scaled = rescaled(g, x, (least, greatest), (0.0, 255.0))
+        scaled = rescale_range(g, x, (least, greatest), (0.0, 255.0))
         equal = [
-            self.equalized(g, g.Slice(scaled, [index], [index + 1], [axis])) for index in range(x.type.fixed(axis))
+            self.equalize_channel(g, g.Slice(scaled, [index], [index + 1], [axis]))
+            for index in range(x.type.static_size(axis))
         ]
-        return rescaled(g, g.Concat(*equal, axis=axis), (0.0, 255.0), (least, greatest))
+        return rescale_range(g, g.Concat(*equal, axis=axis), (0.0, 255.0), (least, greatest))
 
-    def equalized(self, g: Builder, x: Value) -> Value:
+    def equalize_channel(self, g: Builder, x: Value) -> Value:
         """One channel of all images. Keras counts and looks up by two formulas, which round differently."""
         last = self.bins - 1
         counted = g.Clip(g.cast(g.Div(g.Mul(x, float(last)), 255.0), "int64"), 0, last)

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from ...core.components import Array, Number, OneOf, attr
+from ...core.components import ArrayCodec, NumberCodec, UnionCodec, attr
 from ...core.types import TensorType, require
 from ..base import Layer, layer
 from ..convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial, spatial_axes
-from ..preprocessing.numerical import as_real
+from ..preprocessing.numerical import float_type
 from ..regularization import SEED
-from .resizing import Sized, cut, resize
+from .resizing import FixedSizeOutput, crop, resize
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ...ir import Builder, Value
 
-Drawn = dict[str, Any]
+Transformation = dict[str, Any]
 """What was drawn for the images of a batch."""
 
 Factor = Annotated[
-    Any, OneOf((lambda value: isinstance(value, (int, float)), Number()), (lambda value: True, Array(Number(), 2)))
+    Any,
+    UnionCodec(
+        (lambda value: isinstance(value, (int, float)), NumberCodec()),
+        (lambda value: True, ArrayCodec(NumberCodec(), 2)),
+    ),
 ]
 """A number, or the two between which one is drawn for every image."""
 
@@ -36,47 +40,47 @@ PixelInterpolation = Literal["nearest", "bilinear"]
 Range = tuple[float, float]
 
 
-def spread(factor: Any, least: float = -1) -> Range:
+def factor_range(factor: Any, minimum: float = -1) -> Range:
     """Between which numbers to draw: those given, or from -factor, or the least there is, to factor."""
     if isinstance(factor, tuple):
         low, high = sorted(factor)
         return low, high
-    return max(-abs(factor), least), abs(factor)
+    return max(-abs(factor), minimum), abs(factor)
 
 
-class OnHost:
+class HostAugmentation:
     """What a layer also is that changes images in training, on the host, before the step is fed.
 
-    `drawn` draws what is to be done to each image, `changed` does it to float32 images with their channels last.
+    `random_transformation` draws what is to be done to each image, `transform_images` does it to float32 images with their channels last.
     In the graph, in inference, such a layer is what `lower` says.
     """
 
-    mixes: ClassVar[bool] = False
-    """Whether images are mixed with one another, and so are the targets, by `labels(targets, **drawn)`."""
+    mixes_targets: ClassVar[bool] = False
+    """Whether images are mixed with one another, and so are the targets, by `transform_labels(targets, **drawn)`."""
 
     if TYPE_CHECKING:
         seed: int | None
         data_format: DataFormat | None
 
-        drawn: ClassVar[Callable[..., Drawn]]
-        changed: ClassVar[Callable[..., np.ndarray]]
-        labels: ClassVar[Callable[..., np.ndarray]]
+        random_transformation: ClassVar[Callable[..., Transformation]]
+        transform_images: ClassVar[Callable[..., np.ndarray]]
+        transform_labels: ClassVar[Callable[..., np.ndarray]]
 
-    def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Drawn]:
+    def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Transformation]:
         """The images changed, and what was drawn for it."""
         import numpy as np
 
         first = self.data_format == "channels_first"
         last = np.asarray(images.transpose(0, 2, 3, 1) if first else images, np.float32)
-        drawn = self.drawn(rng, last)
-        result = self.changed(last, **drawn)
+        drawn = self.random_transformation(rng, last)
+        result = self.transform_images(last, **drawn)
         return np.ascontiguousarray(result.transpose(0, 3, 1, 2) if first else result, np.float32), drawn
 
 
-class Augmentation(OnHost, Layer):
+class Augmentation(HostAugmentation, Layer):
     """Base of the augmentation layers that keep the images' shape."""
 
-    channels: ClassVar[tuple[int, ...] | None] = None
+    allowed_channels: ClassVar[tuple[int, ...] | None] = None
     """How many channels images may have."""
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
@@ -84,19 +88,22 @@ class Augmentation(OnHost, Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 2, self.data_format)
-        if self.channels is not None:
-            count, words = x.fixed(channel_axis(x.rank, self.data_format)), " or ".join(map(str, self.channels))
-            require(count in self.channels, f"needs images of {words} channels, got {x}")
+        if self.allowed_channels is not None:
+            count, words = (
+                x.static_size(channel_axis(x.rank, self.data_format)),
+                " or ".join(map(str, self.allowed_channels)),
+            )
+            require(count in self.allowed_channels, f"needs images of {words} channels, got {x}")
         low, high = getattr(self, "value_range", (0, 1))
         require(low < high, f"has the value_range {[low, high]}: the smaller number comes first")
-        self.check(x)
-        return as_real(x)
+        self.check_arguments(x)
+        return float_type(x)
 
-    def check(self, x: TensorType) -> None:
+    def check_arguments(self, x: TensorType) -> None:
         """ShapeError for what else does not fit."""
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return g.cast(x, g.real)
+        return g.cast(x, g.float_dtype)
 
 
 # -- moved -----------------------------------------------------------------------------------------------------------
@@ -110,10 +117,10 @@ class RandomFlip(Augmentation):
         "horizontal_and_vertical", doc="Left to right, upside down, or both at once."
     )
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {"flips": rng.random(len(images)) <= 0.5}
 
-    def changed(self, images: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    def transform_images(self, images: np.ndarray, flips: np.ndarray) -> np.ndarray:
         across = slice(None, None, -1 if "horizontal" in self.mode else None)
         down = slice(None, None, -1 if "vertical" in self.mode else None)
         result = images.copy()
@@ -121,20 +128,20 @@ class RandomFlip(Augmentation):
         return result
 
 
-class Warping(Augmentation):
+class AffineAugmentation(Augmentation):
     """Base of the layers that take every pixel from another place of its image."""
 
     fill_mode: FillMode = attr("reflect", doc=FILL_MODE)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
     fill_value: float = attr(0.0, doc="The value beyond the edge, for the fill mode `constant`.")
 
-    def changed(self, images: np.ndarray, transforms: np.ndarray) -> np.ndarray:
-        from .image_numpy import projected
+    def transform_images(self, images: np.ndarray, transforms: np.ndarray) -> np.ndarray:
+        from .image_numpy import projective_transform
 
-        return projected(images, transforms, self.interpolation, self.fill_mode, self.fill_value)
+        return projective_transform(images, transforms, self.interpolation, self.fill_mode, self.fill_value)
 
 
-def transforms(*numbers: Any) -> np.ndarray:
+def affine_transforms(*numbers: Any) -> np.ndarray:
     """Transforms [images, 8] of numbers, or of arrays with one number an image."""
     import numpy as np
 
@@ -142,26 +149,26 @@ def transforms(*numbers: Any) -> np.ndarray:
 
 
 @layer
-class RandomRotation(Warping):
+class RandomRotation(AffineAugmentation):
     """Images turned about their middle."""
 
     factor: Factor = attr(doc="Turns: from -factor to factor, or between two numbers.", minimum=-1, maximum=1)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
 
-        return self.turned(images, rng.uniform(*spread(self.factor), len(images)) * 2 * np.pi)
+        return self.rotation_transformation(images, rng.uniform(*factor_range(self.factor), len(images)) * 2 * np.pi)
 
-    def turned(self, images: np.ndarray, angle: np.ndarray) -> Drawn:
+    def rotation_transformation(self, images: np.ndarray, angle: np.ndarray) -> Transformation:
         import numpy as np
 
         y, x = (images.shape[1] - 1) / 2, (images.shape[2] - 1) / 2
         cos, sin = np.cos(angle), np.sin(angle)
-        return {"transforms": transforms(cos, -sin, x - x * cos + y * sin, sin, cos, y - x * sin - y * cos)}
+        return {"transforms": affine_transforms(cos, -sin, x - x * cos + y * sin, sin, cos, y - x * sin - y * cos)}
 
 
 @layer
-class RandomZoom(Warping):
+class RandomZoom(AffineAugmentation):
     """Images made larger or smaller about their middle."""
 
     height_factor: Factor = attr(
@@ -171,18 +178,18 @@ class RandomZoom(Warping):
         None, doc="How much more of the width; as much as of the height for null.", above=-1, maximum=1
     )
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
-        down = rng.uniform(*spread(self.height_factor), len(images))
-        across = down if self.width_factor is None else rng.uniform(*spread(self.width_factor), len(images))
-        return self.zoomed(images, 1 + down, 1 + across)
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
+        down = rng.uniform(*factor_range(self.height_factor), len(images))
+        across = down if self.width_factor is None else rng.uniform(*factor_range(self.width_factor), len(images))
+        return self.zoom_transformation(images, 1 + down, 1 + across)
 
-    def zoomed(self, images: np.ndarray, down: np.ndarray, across: np.ndarray) -> Drawn:
+    def zoom_transformation(self, images: np.ndarray, down: np.ndarray, across: np.ndarray) -> Transformation:
         y, x = (images.shape[1] - 1) / 2, (images.shape[2] - 1) / 2
-        return {"transforms": transforms(across, 0, x * (1 - across), 0, down, y * (1 - down))}
+        return {"transforms": affine_transforms(across, 0, x * (1 - across), 0, down, y * (1 - down))}
 
 
 @layer
-class RandomTranslation(Warping):
+class RandomTranslation(AffineAugmentation):
     """Images moved."""
 
     height_factor: Factor = attr(
@@ -196,27 +203,27 @@ class RandomTranslation(Warping):
         maximum=1,
     )
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         count, height, width, _ = images.shape
-        down = rng.uniform(*spread(self.height_factor), count) * height
-        across = rng.uniform(*spread(self.width_factor), count) * width
-        return {"transforms": transforms(1, 0, -across, 0, 1, -down)}
+        down = rng.uniform(*factor_range(self.height_factor), count) * height
+        across = rng.uniform(*factor_range(self.width_factor), count) * width
+        return {"transforms": affine_transforms(1, 0, -across, 0, 1, -down)}
 
 
 @layer
-class RandomShear(Warping):
+class RandomShear(AffineAugmentation):
     """Images slanted: a pixel (x, y) comes from (x + a y, y + b x)."""
 
     x_factor: Factor = attr(0.0, doc="a: from -factor to factor, or between two numbers.", minimum=0, maximum=1)
     y_factor: Factor = attr(0.0, doc="b: from -factor to factor, or between two numbers.", minimum=0, maximum=1)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
 
         count = len(images)
         sign = np.where(rng.random(count) > 0.5, -1, 1)
-        b, a = rng.uniform(*spread(self.y_factor), count), rng.uniform(*spread(self.x_factor), count)
-        return {"transforms": transforms(1, sign * a, 0, sign * b, 1, 0)}
+        b, a = rng.uniform(*factor_range(self.y_factor), count), rng.uniform(*factor_range(self.x_factor), count)
+        return {"transforms": affine_transforms(1, sign * a, 0, sign * b, 1, 0)}
 
 
 @layer
@@ -228,22 +235,28 @@ class RandomPerspective(Augmentation):
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
     fill_value: float = attr(0.0, doc="The value beyond the edge.")
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
 
         count, height, width, _ = images.shape
         start = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]])
         end = start * (1 + rng.uniform(-0.5 * self.scale, 0.5 * self.scale, (count, 4, 2)))
-        return {"applies": some(rng, count, self.factor), "start": np.broadcast_to(start, end.shape), "end": end}
+        return {
+            "applies": random_subset(rng, count, self.factor),
+            "start": np.broadcast_to(start, end.shape),
+            "end": end,
+        }
 
-    def changed(self, images: np.ndarray, applies: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    def transform_images(
+        self, images: np.ndarray, applies: np.ndarray, start: np.ndarray, end: np.ndarray
+    ) -> np.ndarray:
         import numpy as np
 
-        from .image_numpy import homography, projected
+        from .image_numpy import homography, projective_transform
 
         if min(images.shape[1:3]) < 2:  # corners that coincide determine no perspective
             return images
-        result = projected(images, homography(start, end), self.interpolation, "constant", self.fill_value)
+        result = projective_transform(images, homography(start, end), self.interpolation, "constant", self.fill_value)
         return np.where(applies[:, None, None, None], result, images)
 
 
@@ -262,40 +275,40 @@ class RandomElasticTransform(Augmentation):
     fill_value: float = attr(0.0, doc="The value beyond the edge, for the fill mode `constant`.")
     value_range: Range = attr((0, 255), doc=VALUE_RANGE)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
 
-        from .image_numpy import bell, blurred
+        from .image_numpy import gaussian_kernel, separable_blur
 
         count, height, width, _ = images.shape
-        applies, strength = some(rng, count, self.factor), rng.uniform(*spread(self.scale, 0))
+        applies, strength = random_subset(rng, count, self.factor), rng.uniform(*factor_range(self.scale, 0))
         sigma = 0.05 * strength * min(height, width)
         noise = rng.standard_normal((count, height, width, 2), np.float32) * np.float32(sigma)
-        weights = bell(int(6 * sigma) | 1, sigma)
-        field = blurred(noise, weights, weights) * np.float32(0.1 * strength * max(height, width))
+        weights = gaussian_kernel(int(6 * sigma) | 1, sigma)
+        field = separable_blur(noise, weights, weights) * np.float32(0.1 * strength * max(height, width))
         return {"applies": applies, "field": field}
 
-    def changed(self, images: np.ndarray, applies: np.ndarray, field: np.ndarray) -> np.ndarray:
+    def transform_images(self, images: np.ndarray, applies: np.ndarray, field: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        from .image_numpy import grid, sampled
+        from .image_numpy import pixel_grid, sample_pixels
 
-        rows, columns = grid(images)
+        rows, columns = pixel_grid(images)
         places = rows + field[..., 0], columns + field[..., 1]
-        result = sampled(images, *places, self.interpolation, self.fill_mode, self.fill_value)
+        result = sample_pixels(images, *places, self.interpolation, self.fill_mode, self.fill_value)
         return np.clip(np.where(applies[:, None, None, None], result, images), *self.value_range)
 
 
-def some(rng: np.random.Generator, count: int, factor: Any) -> np.ndarray:
+def random_subset(rng: np.random.Generator, count: int, factor: Any) -> np.ndarray:
     """Which images are meant: each with the probability `factor`, or one drawn between two for each."""
     import numpy as np
 
-    share = rng.uniform(*spread(factor, 0), count)
+    share = rng.uniform(*factor_range(factor, 0), count)
     return np.asarray(rng.random(count) < share)
 
 
 @layer
-class RandomCrop(OnHost, Sized):
+class RandomCrop(HostAugmentation, FixedSizeOutput):
     """The same part of all images of a batch, at a random place; in inference the largest in their middle, resized.
 
     Images that are not greater than the part both ways are cut to its proportions and resized bilinearly.
@@ -304,25 +317,25 @@ class RandomCrop(OnHost, Sized):
     seed: int | None = attr(None, doc=SEED)
 
     def infer(self, x: TensorType) -> TensorType:
-        cropped = self.sized(x)
-        self.window(x)
-        return as_real(cropped)
+        cropped = self.output_type(x)
+        self.aspect_ratio_window(x)
+        return float_type(cropped)
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = spatial_axes(x.rank, self.data_format)
-        middle = cut(g, g.cast(x, g.real), axes, self.window(x.type))
+        middle = crop(g, g.cast(x, g.float_dtype), axes, self.aspect_ratio_window(x.type))
         return resize(g, middle, axes, (self.height, self.width), "bilinear", False)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         height, width = images.shape[1:3]
         if height > self.height and width > self.width:
             top, left = (int(rng.uniform(0, n + 1)) for n in (height - self.height, width - self.width))
         else:
-            (top, _), (left, _) = self.window_of(height, width)
+            (top, _), (left, _) = self.aspect_ratio_window_of(height, width)
         return {"top": top, "left": left}
 
-    def changed(self, images: np.ndarray, top: int, left: int) -> np.ndarray:
-        from .image_numpy import resized
+    def transform_images(self, images: np.ndarray, top: int, left: int) -> np.ndarray:
+        from .image_numpy import resize_bilinear
 
         part = images[:, top : top + self.height, left : left + self.width]
-        return part if part.shape[1:3] == (self.height, self.width) else resized(part, self.height, self.width)
+        return part if part.shape[1:3] == (self.height, self.width) else resize_bilinear(part, self.height, self.width)

@@ -14,43 +14,43 @@ Array = np.ndarray
 # -- where values are taken from ---------------------------------------------------------------------------------------
 
 
-def _mirrored(place: Array, size: int) -> Array:
+def _mirror_index(place: Array, size: int) -> Array:
     last = size - 1
     return abs((place + last) % (2 * last) - last) if last else np.zeros_like(place)
 
 
-WITHIN: dict[str, Callable[[Array, int], Array]] = {
+EDGE_INDEX: dict[str, Callable[[Array, int], Array]] = {
     "constant": lambda place, size: np.clip(place, 0, size - 1),
     "nearest": lambda place, size: np.clip(place, 0, size - 1),
     "wrap": lambda place, size: place % size,
-    "reflect": lambda place, size: _mirrored(2 * place + 1, 2 * size + 1) // 2,
-    "mirror": _mirrored,
+    "reflect": lambda place, size: _mirror_index(2 * place + 1, 2 * size + 1) // 2,
+    "mirror": _mirror_index,
 }
 """Which pixel stands for one beyond the edge, by fill mode."""
 
 
-def sampled(images: Array, rows: Array, columns: Array, interpolation: str, mode: str, fill: float) -> Array:
+def sample_pixels(images: Array, rows: Array, columns: Array, interpolation: str, mode: str, fill: float) -> Array:
     """The images' values at places [images, rows, columns] between their pixels."""
     if interpolation == "nearest":
-        return _taken(images, _rounded(rows), _rounded(columns), mode, fill)
+        return _gather_pixels(images, _round_half_away(rows), _round_half_away(columns), mode, fill)
     top, left = np.floor(rows), np.floor(columns)
     down, right = (rows - top)[..., None], (columns - left)[..., None]
     result = np.zeros((*rows.shape, images.shape[-1]), np.float32)
     for i, vertical in enumerate((1 - down, down)):
         for j, horizontal in enumerate((1 - right, right)):
-            result += vertical * horizontal * _taken(images, top + i, left + j, mode, fill)
+            result += vertical * horizontal * _gather_pixels(images, top + i, left + j, mode, fill)
     return result
 
 
-def _rounded(place: Array) -> Array:
+def _round_half_away(place: Array) -> Array:
     return np.where(place >= 0, np.floor(place + 0.5), np.ceil(place - 0.5))
 
 
-def _taken(images: Array, rows: Array, columns: Array, mode: str, fill: float) -> Array:
+def _gather_pixels(images: Array, rows: Array, columns: Array, mode: str, fill: float) -> Array:
     count, height, width, channels = images.shape
     rows, columns = rows.astype(np.int32), columns.astype(np.int32)
     number = np.arange(count)[:, None, None] * height
-    place = (number + WITHIN[mode](rows, height)) * width + WITHIN[mode](columns, width)
+    place = (number + EDGE_INDEX[mode](rows, height)) * width + EDGE_INDEX[mode](columns, width)
     taken = images.reshape(-1, channels).take(place, axis=0)
     if mode != "constant":
         return np.asarray(taken)
@@ -58,19 +58,19 @@ def _taken(images: Array, rows: Array, columns: Array, mode: str, fill: float) -
     return np.where(inside[..., None], taken, np.float32(fill))
 
 
-def grid(images: Array) -> tuple[Array, Array]:
+def pixel_grid(images: Array) -> tuple[Array, Array]:
     """The row and the column of every pixel."""
     rows, columns = np.mgrid[: images.shape[1], : images.shape[2]].astype(np.float32)
     return rows, columns
 
 
-def projected(images: Array, transforms: Array, interpolation: str, mode: str, fill: float) -> Array:
+def projective_transform(images: Array, transforms: Array, interpolation: str, mode: str, fill: float) -> Array:
     """Every pixel (x, y) taken from ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1; a transform
     [a0, a1, a2, b0, b1, b2, c0, c1] for every image."""
-    y, x = grid(images)
+    y, x = pixel_grid(images)
     a0, a1, a2, b0, b1, b2, c0, c1 = np.asarray(transforms, np.float32).T[..., None, None]
     k = c0 * x + c1 * y + 1
-    return sampled(images, (b0 * x + b1 * y + b2) / k, (a0 * x + a1 * y + a2) / k, interpolation, mode, fill)
+    return sample_pixels(images, (b0 * x + b1 * y + b2) / k, (a0 * x + a1 * y + a2) / k, interpolation, mode, fill)
 
 
 def homography(start: Array, end: Array) -> Array:
@@ -87,17 +87,17 @@ def homography(start: Array, end: Array) -> Array:
     return np.asarray(np.linalg.solve(rows, np.concatenate([u, v], -1)[..., None])[..., 0])
 
 
-def resized(images: Array, height: int, width: int) -> Array:
+def resize_bilinear(images: Array, height: int, width: int) -> Array:
     """Bilinear, as the layer Resizing does it."""
-    from .resizing import weights_of_mean
+    from .resizing import resize_weights
 
     down, across = (
-        weights_of_mean(n, size, "bilinear", False) for n, size in zip(images.shape[1:3], (height, width), strict=True)
+        resize_weights(n, size, "bilinear", False) for n, size in zip(images.shape[1:3], (height, width), strict=True)
     )
     return np.einsum("nhwc,hi,wj->nijc", images, down, across, optimize=True).astype(np.float32)
 
 
-def blurred(images: Array, down: Array, across: Array) -> Array:
+def separable_blur(images: Array, down: Array, across: Array) -> Array:
     """Every channel by itself convolved with an odd number of weights on each axis, zeros around it."""
     for axis, weights in ((1, down), (2, across)):
         half, size = len(weights) // 2, images.shape[axis]
@@ -108,21 +108,21 @@ def blurred(images: Array, down: Array, across: Array) -> Array:
     return images
 
 
-def bell(size: int, sigma: float) -> Array:
+def gaussian_kernel(size: int, sigma: float) -> Array:
     """Normal weights of sum 1."""
     x = np.arange(size, dtype=np.float32) - (size - 1) / 2
     weights = np.exp(-0.5 * (x / max(sigma, 1e-6)) ** 2)
     return np.asarray(weights / weights.sum(), np.float32)
 
 
-def boxes(images: Array, x: Array, y: Array) -> Array:
+def box_masks(images: Array, x: Array, y: Array) -> Array:
     """Masks of boxes from x[0] to x[1] and y[0] to y[1], one an image."""
-    rows, columns = grid(images)
+    rows, columns = pixel_grid(images)
     x, y = x[..., None, None], y[..., None, None]
     return ((columns >= x[0]) & (columns < x[1]) & (rows >= y[0]) & (rows < y[1]))[..., None]
 
 
-def spans(rng: np.random.Generator, length: int, shares: Array) -> Array:
+def random_intervals(rng: np.random.Generator, length: int, shares: Array) -> Array:
     """Where a box of these shares of a length begins and ends, at random: [2, images]."""
     size = np.asarray(shares * length, np.float32)
     start = rng.random(len(size), np.float32) * (length - size)
@@ -132,7 +132,7 @@ def spans(rng: np.random.Generator, length: int, shares: Array) -> Array:
 # -- colours -----------------------------------------------------------------------------------------------------------
 
 
-def between(images: Array, source: tuple[float, float], target: tuple[float, float]) -> Array:
+def rescale_range(images: Array, source: tuple[float, float], target: tuple[float, float]) -> Array:
     """Values of one range in another."""
     if tuple(source) == tuple(target):
         return images
@@ -140,14 +140,14 @@ def between(images: Array, source: tuple[float, float], target: tuple[float, flo
     return np.asarray(share * np.float32(target[1] - target[0]) + np.float32(target[0]))
 
 
-def gray(images: Array) -> Array:
+def to_grayscale(images: Array) -> Array:
     """The luminance of red, green and blue, as one channel."""
     if images.shape[-1] == 1:
         return images
     return np.asarray(images @ np.array([[0.2989], [0.5870], [0.1140]], np.float32))
 
 
-def hue_saturation_value(images: Array) -> Array:
+def rgb_to_hsv(images: Array) -> Array:
     images = np.where(abs(images) < np.finfo(np.float32).eps, np.float32(0), images)
     r, g, b = np.moveaxis(images, -1, 0)
     value = images.max(-1)
@@ -160,7 +160,7 @@ def hue_saturation_value(images: Array) -> Array:
     return np.stack([hue, np.where(some, spread / np.where(some, value, 1), 0), value], -1).astype(np.float32)
 
 
-def red_green_blue(images: Array) -> Array:
+def hsv_to_rgb(images: Array) -> Array:
     hue, saturation, value = np.moveaxis(images, -1, 0)
     turn = np.mod(hue, 1) * 6
     parts = abs(turn - 3) - 1, 2 - abs(turn - 2), 2 - abs(turn - 4)
@@ -168,7 +168,7 @@ def red_green_blue(images: Array) -> Array:
     return np.stack(mixed, -1).astype(np.float32)
 
 
-def stretched(images: Array) -> Array:
+def stretch_contrast(images: Array) -> Array:
     """Every channel of every image from 0 to 255; even ones stay."""
     low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
     even = low == high
@@ -176,7 +176,7 @@ def stretched(images: Array) -> Array:
     return np.where(even, images, np.clip(images * scale - low * scale, 0, 255)).astype(np.float32)
 
 
-def equalized(images: Array, bins: int = 256) -> Array:
+def equalize_histogram(images: Array, bins: int = 256) -> Array:
     """Every channel of all images by the shares of its values from 0 to 255."""
     result = images.copy()
     for channel in range(images.shape[-1]):

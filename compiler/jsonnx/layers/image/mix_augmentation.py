@@ -8,8 +8,8 @@ from ...core.components import attr
 from ...core.types import TensorType
 from ..base import layer
 from .color_augmentation import (
-    BYTE,
-    Coloring,
+    BYTE_RANGE,
+    ColorAugmentation,
     RandomBrightness,
     RandomColorDegeneration,
     RandomContrast,
@@ -20,31 +20,31 @@ from .color_augmentation import (
 from .geometric_augmentation import (
     INTERPOLATION,
     Augmentation,
-    Drawn,
     Factor,
     PixelInterpolation,
     RandomRotation,
     RandomShear,
     RandomTranslation,
-    spread,
+    Transformation,
+    factor_range,
 )
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class Mixing(Augmentation):
+class MixAugmentation(Augmentation):
     """Base of the layers that mix every image with another one of the batch, and their targets alike."""
 
-    mixes = True
+    mixes_targets = True
 
-    def labels(self, targets: np.ndarray, others: np.ndarray, weight: np.ndarray, **drawn: Any) -> np.ndarray:
+    def transform_labels(self, targets: np.ndarray, others: np.ndarray, weight: np.ndarray, **drawn: Any) -> np.ndarray:
         share = weight.reshape(-1, *[1] * (targets.ndim - 1))
         return share * targets + (1 - share) * targets[others]
 
 
 @layer
-class MixUp(Mixing):
+class MixUp(MixAugmentation):
     """`w * x + (1 - w) * other` of every image and its targets, w drawn from a beta distribution.
 
     Zhang et al., 2018.
@@ -52,17 +52,17 @@ class MixUp(Mixing):
 
     alpha: float = attr(0.2, doc="Both parameters of the beta distribution.", above=0)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         count = len(images)
         return {"others": rng.permutation(count), "weight": rng.beta(self.alpha, self.alpha, count)}
 
-    def changed(self, images: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def transform_images(self, images: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:
         share = weight.astype(images.dtype).reshape(-1, 1, 1, 1)
         return share * images + (1 - share) * images[others]
 
 
 @layer
-class CutMix(Mixing):
+class CutMix(MixAugmentation):
     """A box of every image taken from another one, the targets mixed by the box's share. Yun et al., 2019.
 
     The share is drawn from a beta distribution whose parameters are drawn between 0 and `factor`, or between two.
@@ -70,63 +70,67 @@ class CutMix(Mixing):
 
     factor: Factor = attr(1.0, doc="Parameter of the beta distribution, or two numbers.", minimum=0, maximum=1)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
-        from .image_numpy import spans
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
+        from .image_numpy import random_intervals
 
         count, height, width, _ = images.shape
-        alpha = rng.uniform(*spread(self.factor, 0)) + 1e-6
+        alpha = rng.uniform(*factor_range(self.factor, 0)) + 1e-6
         side = (1 - rng.beta(alpha, alpha, count)) ** 0.5
-        x, y = spans(rng, width, side), spans(rng, height, side)
+        x, y = random_intervals(rng, width, side), random_intervals(rng, height, side)
         weight = 1 - (x[1] - x[0]) * (y[1] - y[0]) / (width * height)
         return {"others": rng.permutation(count), "x": x, "y": y, "weight": weight}
 
-    def changed(self, images: np.ndarray, others: np.ndarray, x: np.ndarray, y: np.ndarray, weight: Any) -> np.ndarray:
+    def transform_images(
+        self, images: np.ndarray, others: np.ndarray, x: np.ndarray, y: np.ndarray, weight: Any
+    ) -> np.ndarray:
         import numpy as np
 
-        from .image_numpy import boxes
+        from .image_numpy import box_masks
 
-        return np.where(boxes(images, x, y), images[others], images)
+        return np.where(box_masks(images, x, y), images[others], images)
 
 
-class Stretch(Coloring):
+class AutoContrastOp(ColorAugmentation):
     """AutoContrast as a part of a mixture."""
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {}
 
-    def changed(self, images: np.ndarray) -> np.ndarray:
-        from .image_numpy import between, stretched
+    def transform_images(self, images: np.ndarray) -> np.ndarray:
+        from .image_numpy import rescale_range, stretch_contrast
 
-        return between(stretched(between(images, self.limits, BYTE)), BYTE, self.limits)
+        return rescale_range(stretch_contrast(rescale_range(images, self.limits, BYTE_RANGE)), BYTE_RANGE, self.limits)
 
 
-class Equalize(Coloring):
+class EqualizeOp(ColorAugmentation):
     """Equalization as a part of a mixture."""
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {}
 
-    def changed(self, images: np.ndarray) -> np.ndarray:
-        from .image_numpy import between, equalized
+    def transform_images(self, images: np.ndarray) -> np.ndarray:
+        from .image_numpy import equalize_histogram, rescale_range
 
-        return between(equalized(between(images, self.limits, BYTE)), BYTE, self.limits)
+        return rescale_range(
+            equalize_histogram(rescale_range(images, self.limits, BYTE_RANGE)), BYTE_RANGE, self.limits
+        )
 
 
-class Choosing(Coloring):
+class RandomChoice(ColorAugmentation):
     """Base of the layers that choose among several ways to change images."""
 
-    channels = (1, 3)
+    allowed_channels = (1, 3)
 
     factor: Factor
     interpolation: PixelInterpolation
 
-    def check(self, x: TensorType) -> None:
-        self.parts  # noqa: B018 (its factors may be too large for a part)
+    def check_arguments(self, x: TensorType) -> None:
+        self.candidate_layers  # noqa: B018 (its factors may be too large for a part)
 
     @property
-    def parts(self) -> list[Augmentation]:
+    def candidate_layers(self) -> list[Augmentation]:
         """The ways, those that AugMix may leave out last."""
-        factor, how = spread(self.factor, 0), {"interpolation": self.interpolation}
+        factor, how = factor_range(self.factor, 0), {"interpolation": self.interpolation}
         values: dict[str, Any] = {"value_range": self.limits}
         kinds: list[tuple[Any, dict[str, Any]]] = [
             (RandomShear, {"x_factor": factor, "y_factor": factor, **how}),
@@ -134,8 +138,8 @@ class Choosing(Coloring):
             (RandomRotation, {"factor": factor, **how}),
             (RandomPosterization, {"factor": max(1, int(8 * factor[1])), **values}),
             (Solarization, {"addition_factor": factor, "threshold_factor": factor, **values}),
-            (Stretch, values),
-            (Equalize, values),
+            (AutoContrastOp, values),
+            (EqualizeOp, values),
             (RandomBrightness, {"factor": factor, **values}),
             (RandomColorDegeneration, {"factor": factor, **values}),
             (RandomContrast, {"factor": factor, **values}),
@@ -145,7 +149,7 @@ class Choosing(Coloring):
 
 
 @layer
-class RandAugment(Choosing):
+class RandAugment(RandomChoice):
     """Some of eleven changes in turn, the same for all images of a batch. Cubuk et al., 2020.
 
     RandomShear, RandomTranslation, RandomRotation, RandomBrightness, RandomColorDegeneration, RandomContrast,
@@ -157,20 +161,20 @@ class RandAugment(Choosing):
     factor: Factor = attr(0.5, doc="Their factor: from 0 to factor, or between two numbers.", minimum=0, maximum=1)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
-        parts = self.parts
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
+        parts = self.candidate_layers
         chosen = rng.integers(0, len(parts), self.num_ops)
         made = {index: (parts[index], parts[index].drawn(rng, images)) for index in dict.fromkeys(chosen)}
         return {"changes": [made[index] for index in chosen]}
 
-    def changed(self, images: np.ndarray, changes: list[tuple[Any, Drawn]]) -> np.ndarray:
+    def transform_images(self, images: np.ndarray, changes: list[tuple[Any, Transformation]]) -> np.ndarray:
         for part, drawn in changes:
             images = part.changed(images, **drawn)
         return images
 
 
 @layer
-class AugMix(Choosing):
+class AugMix(RandomChoice):
     """Images mixed with a mixture of chains of changes, those of RandAugment. Hendrycks et al., 2020.
 
     The weights of the chains are drawn from a Dirichlet distribution, that of the images themselves from a beta
@@ -184,8 +188,8 @@ class AugMix(Choosing):
     all_ops: bool = attr(True, doc="Whether brightness, colour, contrast and sharpness are among the changes.")
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
 
-    def drawn(self, rng: np.random.Generator, images: np.ndarray) -> Drawn:
-        parts = self.parts if self.all_ops else self.parts[:7]
+    def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
+        parts = self.candidate_layers if self.all_ops else self.candidate_layers[:7]
         chains = []
         for _ in range(self.num_chains):
             chosen = [parts[index] for index in rng.integers(0, len(parts) + 1, self.chain_depth) if index < len(parts)]
@@ -193,7 +197,7 @@ class AugMix(Choosing):
         weights = rng.dirichlet([self.alpha] * self.num_chains)
         return {"chains": chains, "weights": weights, "weight": rng.beta(self.alpha, self.alpha)}
 
-    def changed(self, images: np.ndarray, chains: list[Any], weights: np.ndarray, weight: float) -> np.ndarray:
+    def transform_images(self, images: np.ndarray, chains: list[Any], weights: np.ndarray, weight: float) -> np.ndarray:
         import numpy as np
 
         mixture = np.zeros_like(images)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ...core.components import Sizes, attr
+from ...core.components import SpatialSizesCodec, attr
 from ...core.types import Dim, TensorType, require
 from ..base import Layer, layer, require_real
 from ..convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes, with_channels_first
-from ..preprocessing.numerical import as_real
+from ..preprocessing.numerical import float_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
 
-RESIZE: dict[str, dict[str, Any]] = {
+RESIZE_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
     "bilinear": {"mode": "linear"},
     "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.5, "exclude_outside": 1},  # Keys' kernel, as TensorFlow and JAX
@@ -31,14 +31,14 @@ INTERPOLATION = "How the values between are found; lanczos3 and lanczos5 are not
 def require_expressible(interpolation: str) -> None:
     """ShapeError for an interpolation that ONNX does not have."""
     require(
-        interpolation in RESIZE,
+        interpolation in RESIZE_ATTRIBUTES,
         f"cannot interpolate with {interpolation!r}: no operator of ONNX has it",
         help="use 'bicubic', the nearest to it",
         code="not-expressible",
     )
 
 
-SIZE = "How often every element is repeated along each spatial axis."
+REPEATS_DOC = "How often every element is repeated along each spatial axis."
 
 
 class UpSampling(Layer):
@@ -62,8 +62,8 @@ class UpSampling(Layer):
             scales = g.const([1, 1, *self.size], "float32")
             sizes = [n * times for n, times in zip(x.shape[2:], self.size, strict=True)]
             if self.interpolation == "nearest":
-                return g.refine(g.Resize(x, None, scales, **RESIZE["nearest"]), (*x.shape[:2], *sizes))
-            return interpolated(g, x, self.interpolation, sizes, scales)
+                return g.refine(g.Resize(x, None, scales, **RESIZE_ATTRIBUTES["nearest"]), (*x.shape[:2], *sizes))
+            return resize_by_operator(g, x, self.interpolation, sizes, scales)
 
         return x if max(self.size) == 1 else with_channels_first(g, x, self.data_format, enlarge)
 
@@ -72,14 +72,14 @@ class UpSampling(Layer):
 class UpSampling1D(UpSampling):
     """Every step of a sequence several times."""
 
-    size: Annotated[tuple[int, ...], Sizes(1)] = attr(2, doc=SIZE, minimum=1)
+    size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(2, doc=REPEATS_DOC, minimum=1)
 
 
 @layer
 class UpSampling2D(UpSampling):
     """Every row and column of an image several times, or with values between them."""
 
-    size: Annotated[tuple[int, ...], Sizes(2)] = attr((2, 2), doc=SIZE, minimum=1)
+    size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((2, 2), doc=REPEATS_DOC, minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
     interpolation: Interpolation = attr("nearest", doc=INTERPOLATION)
 
@@ -88,42 +88,42 @@ class UpSampling2D(UpSampling):
 class UpSampling3D(UpSampling):
     """Every plane, row and column of a volume several times."""
 
-    size: Annotated[tuple[int, ...], Sizes(3)] = attr((2, 2, 2), doc=SIZE, minimum=1)
+    size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((2, 2, 2), doc=REPEATS_DOC, minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
 
 # -- to a given size -------------------------------------------------------------------------------------------------
 
 
-class Sized(Layer):
+class FixedSizeOutput(Layer):
     """Base of the layers whose output has a given height and width."""
 
     height: int = attr(doc="Rows of the output.", minimum=1)
     width: int = attr(doc="Columns of the output.", minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
-    def sized(self, x: TensorType) -> TensorType:
+    def output_type(self, x: TensorType) -> TensorType:
         """The type of the output; ShapeError where x is no image."""
         require_spatial(x, 2, self.data_format)
-        as_real(x)
+        float_type(x)
         shape = list(x.shape)
         rows, columns = spatial_axes(x.rank, self.data_format)
         shape[rows], shape[columns] = self.height, self.width
         return x.with_shape(shape)
 
-    def window(self, x: TensorType) -> list[tuple[int, int]]:
+    def aspect_ratio_window(self, x: TensorType) -> list[tuple[int, int]]:
         """The largest window of the output's proportions in the middle of x: where it begins on each axis, its size."""
-        h, w = (x.fixed(axis) for axis in spatial_axes(x.rank, self.data_format))
-        return self.window_of(h, w)
+        h, w = (x.static_size(axis) for axis in spatial_axes(x.rank, self.data_format))
+        return self.aspect_ratio_window_of(h, w)
 
-    def window_of(self, h: int, w: int) -> list[tuple[int, int]]:
+    def aspect_ratio_window_of(self, h: int, w: int) -> list[tuple[int, int]]:
         sizes = int(w * self.height / self.width), int(h * self.width / self.height)
         fitting = [max(min(n, size), 1) for n, size in zip((h, w), sizes, strict=True)]
         return [((n - size) // 2, size) for n, size in zip((h, w), fitting, strict=True)]
 
 
 @layer
-class Resizing(Sized):
+class Resizing(FixedSizeOutput):
     """Images at another size; pixel i of m lies at `(i + 1/2) * n / m - 1/2` of the n that it is made from.
 
     Integers stay integers: what is between them is rounded.
@@ -140,23 +140,23 @@ class Resizing(Sized):
         require_expressible(self.interpolation)
         crops, pads = self.crop_to_aspect_ratio, self.pad_to_aspect_ratio
         require(not (crops and pads), "cannot both crop and pad to the aspect ratio", "set one of the two to false")
-        resized = self.sized(x)
+        resized = self.output_type(x)
         if crops or pads or self.antialias or self.interpolation == "bicubic":
-            self.window(x)
+            self.aspect_ratio_window(x)
         return resized
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = spatial_axes(x.rank, self.data_format)
-        y = g.cast(x, g.real) if x.dtype != "float64" else x
+        y = g.cast(x, g.float_dtype) if x.dtype != "float64" else x
         if self.crop_to_aspect_ratio:
-            y = cut(g, y, axes, self.window(x.type))
+            y = crop(g, y, axes, self.aspect_ratio_window(x.type))
         if self.pad_to_aspect_ratio:
-            y = self.padded(g, y, axes)
-        whole = not x.dtype.startswith("float") and x.type.is_fixed(*axes)  # halves are to be rounded as in Keras
-        y = resize(g, y, axes, (self.height, self.width), self.interpolation, self.antialias, exactly=whole)
-        return y if x.dtype.startswith("float") else saturated(g, y, x.dtype)
+            y = self.pad_to_proportions(g, y, axes)
+        whole = not x.dtype.startswith("float") and x.type.is_static(*axes)  # halves are to be rounded as in Keras
+        y = resize(g, y, axes, (self.height, self.width), self.interpolation, self.antialias, exact=whole)
+        return y if x.dtype.startswith("float") else round_to_integers(g, y, x.dtype)
 
-    def padded(self, g: Builder, x: Value, axes: Sequence[int]) -> Value:
+    def pad_to_proportions(self, g: Builder, x: Value, axes: Sequence[int]) -> Value:
         """Images filled up on both sides of the axis that is too short."""
         h, w = (x.shape[axis] for axis in axes)
         wanted = int(w * self.height / self.width), int(h * self.width / self.height)
@@ -169,24 +169,24 @@ class Resizing(Sized):
 
 
 @layer
-class CenterCrop(Sized):
+class CenterCrop(FixedSizeOutput):
     """The middle of an image; of a smaller one the largest window of these proportions, resized bilinearly."""
 
     def infer(self, x: TensorType) -> TensorType:
-        cropped = self.sized(x)
-        self.window(x)
-        return as_real(cropped)
+        cropped = self.output_type(x)
+        self.aspect_ratio_window(x)
+        return float_type(cropped)
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes, size = spatial_axes(x.rank, self.data_format), (self.height, self.width)
-        x = g.cast(x, g.real)
+        x = g.cast(x, g.float_dtype)
         rest = [x.shape[axis] - n for axis, n in zip(axes, size, strict=True)]
         if min(rest) >= 0:
-            return cut(g, x, axes, [(left // 2, n) for left, n in zip(rest, size, strict=True)])
-        return resize(g, cut(g, x, axes, self.window(x.type)), axes, size, "bilinear", False)
+            return crop(g, x, axes, [(left // 2, n) for left, n in zip(rest, size, strict=True)])
+        return resize(g, crop(g, x, axes, self.aspect_ratio_window(x.type)), axes, size, "bilinear", False)
 
 
-def cut(g: Builder, x: Value, axes: Sequence[int], window: Sequence[tuple[int, int]]) -> Value:
+def crop(g: Builder, x: Value, axes: Sequence[int], window: Sequence[tuple[int, int]]) -> Value:
     """A window of x: on each axis where it begins, and its size."""
     if all(size == x.shape[axis] for axis, (_, size) in zip(axes, window, strict=True)):
         return x
@@ -194,7 +194,7 @@ def cut(g: Builder, x: Value, axes: Sequence[int], window: Sequence[tuple[int, i
     return g.Slice(x, starts, ends, list(axes))
 
 
-def saturated(g: Builder, x: Value, dtype: str) -> Value:
+def round_to_integers(g: Builder, x: Value, dtype: str) -> Value:
     """Real numbers as the nearest integers of a type."""
     rounded = g.Round(x)
     return g.cast(g.Clip(rounded, 0.0, 255.0) if dtype == "uint8" else rounded, dtype)
@@ -208,9 +208,9 @@ def resize(
     interpolation: str,
     antialias: bool,
     *,
-    exactly: bool = False,
+    exact: bool = False,
 ) -> Value:
-    """x with two neighbouring axes brought to other sizes, as `jax.image.resize` does it; `exactly` to the last bit,
+    """x with two neighbouring axes brought to other sizes, as `jax.image.resize` does it; `exact` to the last bit,
     as far as that can be had, at the price of a product with a matrix."""
     shape = list(x.shape)
     for axis, size in zip(axes, sizes, strict=True):
@@ -219,17 +219,19 @@ def resize(
         return x
     if interpolation == "nearest":
         for axis, size in zip(axes, sizes, strict=True):
-            x = nearest(g, x, axis, size)
+            x = resize_nearest(g, x, axis, size)
         return x
-    if antialias or exactly or interpolation == "bicubic":
+    if antialias or exact or interpolation == "bicubic":
         for axis, size in zip(axes, sizes, strict=True):
-            x = mixed(g, x, axis, size, interpolation, antialias)
+            x = resize_by_matmul(g, x, axis, size, interpolation, antialias)
         return x
     data_format: DataFormat | None = "channels_first" if axes[0] == 2 else None
-    return with_channels_first(g, x, data_format, lambda x: interpolated(g, x, "bilinear", sizes))
+    return with_channels_first(g, x, data_format, lambda x: resize_by_operator(g, x, "bilinear", sizes))
 
 
-def interpolated(g: Builder, x: Value, interpolation: str, sizes: Sequence[Dim], scales: Value | None = None) -> Value:
+def resize_by_operator(
+    g: Builder, x: Value, interpolation: str, sizes: Sequence[Dim], scales: Value | None = None
+) -> Value:
     """[batch, channels, height, width] with another height and width, by sizes or by scales.
 
     The batch is laid beside the channels: through a Resize of four axes onnxruntime (1.32) moves any transposition,
@@ -238,11 +240,11 @@ def interpolated(g: Builder, x: Value, interpolation: str, sizes: Sequence[Dim],
     flat = g.reshape(x, (1, x.shape[0] * x.shape[1], *x.shape[2:]))
     wanted = (*flat.shape[:2], *sizes)
     extent = g.sizes(wanted, flat) if scales is None else None
-    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE[interpolation]), wanted)
+    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE_ATTRIBUTES[interpolation]), wanted)
     return g.refine(g.Reshape(y, g.sizes((*x.shape[:2], *sizes), x, y)), (*x.shape[:2], *sizes))
 
 
-def nearest(g: Builder, x: Value, axis: int, size: int) -> Value:
+def resize_nearest(g: Builder, x: Value, axis: int, size: int) -> Value:
     """The elements of x nearest to the centres of `size` equal parts: `floor((i + 1/2) * n / size)`."""
     import numpy as np
 
@@ -257,7 +259,7 @@ def nearest(g: Builder, x: Value, axis: int, size: int) -> Value:
     return g.Gather(x, g.cast(places, "int64"), axis=axis)
 
 
-def mixed(g: Builder, x: Value, axis: int, size: int, interpolation: str, antialias: bool) -> Value:
+def resize_by_matmul(g: Builder, x: Value, axis: int, size: int, interpolation: str, antialias: bool) -> Value:
     """x along one axis as `size` weighted means.
 
     Resize could do it, were it not that onnxruntime (1.32) moves it behind a transposition of its channels, where it
@@ -266,13 +268,13 @@ def mixed(g: Builder, x: Value, axis: int, size: int, interpolation: str, antial
     n = x.shape[axis]
     if n == size:
         return x
-    weights = g.const(weights_of_mean(n, size, interpolation, antialias), x.dtype)
+    weights = g.const(resize_weights(n, size, interpolation, antialias), x.dtype)
     perm = list(range(x.rank))
     perm[axis], perm[-1] = perm[-1], perm[axis]
     return g.transpose(g.MatMul(g.transpose(x, perm), weights), perm)
 
 
-def weights_of_mean(n: int, size: int, interpolation: str, antialias: bool) -> np.ndarray:
+def resize_weights(n: int, size: int, interpolation: str, antialias: bool) -> np.ndarray:
     """How much each of n elements weighs in each of `size` results: [n, size], in float32 as JAX.
 
     With antialias the kernel is as wide as what a result stands for.

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 
-def statistics(g: Builder, x: Value, axes: list[int], keep: Value | None = None) -> tuple[Value, Value, Value]:
+def centered_moments(g: Builder, x: Value, axes: list[int], keep: Value | None = None) -> tuple[Value, Value, Value]:
     """Mean along axes, the difference of x from it, and its square's mean; means over the places that are kept."""
     if keep is None:
-        return by_means(g, x, lambda x: g.ReduceMean(x, axes, keepdims=1))
+        return centered_moments_with(g, x, lambda x: g.ReduceMean(x, axes, keepdims=1))
     zero = g.const(0, x.dtype)
     counted = g.Add(g.ReduceSum(g.cast(g.Expand(keep, g.Shape(x)), x.dtype), axes, keepdims=1), 1e-7)
     mean = g.Div(g.ReduceSum(g.Where(keep, x, zero), axes, keepdims=1), counted)
@@ -21,16 +21,16 @@ def statistics(g: Builder, x: Value, axes: list[int], keep: Value | None = None)
     return mean, centered, g.Div(g.ReduceSum(squares, axes, keepdims=1), counted)
 
 
-def by_means(g: Builder, x: Value, means: Callable[[Value], Value]) -> tuple[Value, Value, Value]:
+def centered_moments_with(g: Builder, x: Value, reduce_mean: Callable[[Value], Value]) -> tuple[Value, Value, Value]:
     """The same with means of any kind."""
-    mean = means(x)
+    mean = reduce_mean(x)
     centered = g.Add(x, g.Neg(mean))  # not Sub, whose gradient negates all of x' size before it sums
     # The variance does not change with the mean, of which differences sum up to 0: no gradient need go that way.
-    apart = g.Add(x, g.Neg(constant(g, mean))) if g.training else centered
-    return mean, centered, means(g.Mul(apart, apart))
+    apart = g.Add(x, g.Neg(stop_gradient(g, mean))) if g.training else centered
+    return mean, centered, reduce_mean(g.Mul(apart, apart))
 
 
-def constant(g: Builder, x: Value) -> Value:
+def stop_gradient(g: Builder, x: Value) -> Value:
     """x, through which no gradient goes."""
     with g.detached():
         return g.Identity(x)

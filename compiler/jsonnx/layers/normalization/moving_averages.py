@@ -8,41 +8,41 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 
-def now(g: Builder, state: Any) -> Value:
+def current_value(g: Builder, state: Any) -> Value:
     """What a state is by now: a shared layer changes its states at every call."""
     return g.updates.get(state.name, state)
 
 
-def move(g: Builder, moving: Any, batch: Value, momentum: float) -> None:
+def update_average(g: Builder, moving_average: Any, batch_statistic: Value, momentum: float) -> None:
     """Moves an average [channels] by the statistics of a batch, or of batches one after the other: [steps, channels].
 
     After n steps it is `moving * momentum ** n + sum(batch[t] * (1 - momentum) * momentum ** (n - 1 - t))`.
     """
-    if batch.rank == 1:
-        old, new = momentum, g.Mul(batch, 1 - momentum)
+    if batch_statistic.rank == 1:
+        old, new = momentum, g.Mul(batch_statistic, 1 - momentum)
     else:
-        old, shares = _decay(g, batch, momentum)
-        new = g.reshape(g.MatMul(shares, batch), moving.shape)
-    g.assign(moving, g.Add(g.Mul(now(g, moving), old), new))
+        old, shares = _decay_weights(g, batch_statistic, momentum)
+        new = g.reshape(g.MatMul(shares, batch_statistic), moving_average.shape)
+    g.assign(moving_average, g.Add(g.Mul(current_value(g, moving_average), old), new))
 
 
-def before(g: Builder, moving: Any, batch: Value, momentum: float) -> Value:
-    """What `move` has made of an average when the statistics of a batch come, or those of each of [steps, channels]."""
-    old = now(g, moving)
-    if batch.rank == 1:
+def average_before_step(g: Builder, moving_average: Any, batch_statistic: Value, momentum: float) -> Value:
+    """What `update_average` has made of an average when the statistics of a batch come, or those of each of [steps, channels]."""
+    old = current_value(g, moving_average)
+    if batch_statistic.rank == 1:
         return old
-    steps = batch.shape[0]
-    count = g.Squeeze(g.Shape(batch, start=0, end=1), [0])
+    steps = batch_statistic.shape[0]
+    count = g.Squeeze(g.Shape(batch_statistic, start=0, end=1), [0])
     at = g.refine(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), (steps,))
     rows = g.Unsqueeze(at, [1])
     since = g.Sub(g.Sub(rows, at), 1)  # how many steps ago another one was, and the one at hand is -1
-    base = g.const(momentum, batch.dtype)
-    shares = g.Mul(g.Pow(base, g.cast(g.Max(since, 0), batch.dtype)), 1 - momentum)
-    shares = g.Where(g.Less(since, 0), g.const(0, batch.dtype), shares)
-    return g.Add(g.Mul(g.Pow(base, g.cast(rows, batch.dtype)), old), g.MatMul(shares, batch))
+    base = g.const(momentum, batch_statistic.dtype)
+    shares = g.Mul(g.Pow(base, g.cast(g.Max(since, 0), batch_statistic.dtype)), 1 - momentum)
+    shares = g.Where(g.Less(since, 0), g.const(0, batch_statistic.dtype), shares)
+    return g.Add(g.Mul(g.Pow(base, g.cast(rows, batch_statistic.dtype)), old), g.MatMul(shares, batch_statistic))
 
 
-def _decay(g: Builder, batch: Value, momentum: float) -> tuple[Any, Value]:
+def _decay_weights(g: Builder, batch: Value, momentum: float) -> tuple[Any, Value]:
     """What share the old average keeps, and what shares the steps get: [1, steps]."""
     steps = batch.shape[0]
     if isinstance(steps, int):

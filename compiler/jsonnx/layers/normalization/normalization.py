@@ -6,39 +6,39 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from ...core.components import Brick, attr
+from ...core.components import Component, attr
 from ...core.types import TensorType, broadcast, product, require, shape_text
 from ...training.constraints import Constraint
 from ...training.initializers import Initializer, Ones
 from ...training.regularizers import Regularizer
-from ..axes import Axes, along, axes_of, axis_of
+from ..axes import Axes, axes_of, axis_of, broadcast_along
 from ..base import Layer, layer
-from ..einsum_dense import shaped
-from .moments import by_means, statistics
-from .moving_averages import before, move, now
+from ..einsum_dense import reshape_symbolic
+from .moments import centered_moments, centered_moments_with
+from .moving_averages import average_before_step, current_value, update_average
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ...ir import Builder, Value
 
-SHORTEST = 1e-12
+MIN_NORM = 1e-12
 """The length below which vectors are not brought to length 1, as in Keras."""
 
 SYNCHRONIZED = "Statistics over several machines are not supported."
 
 
-class RenormClipping(Brick):
+class RenormClipping(Component):
     """Bounds of what batch renormalization corrects."""
 
-    tagged = False
+    has_type_key = False
 
     rmax: float | None = attr(None, doc="Upper bound of the factor r.")
     rmin: float | None = attr(None, doc="Lower bound of the factor r.")
     dmax: float | None = attr(None, doc="Upper bound of the absolute value of the summand d.", minimum=0)
 
 
-class RootOf(Initializer):
+class SquareRootOf(Initializer):
     """The root of what another initializer draws."""
 
     of: Initializer = attr(doc="The other one.")
@@ -88,7 +88,7 @@ class BatchNormalization(Layer):
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
-        x.fixed(axis)
+        x.static_size(axis)
         bounds = self.renorm_clipping
         if bounds is not None and bounds.rmin is not None and bounds.rmax is not None:
             rightly = bounds.rmin <= bounds.rmax
@@ -103,9 +103,9 @@ class BatchNormalization(Layer):
         return mask
 
     def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        return self.normalized(g, x, masks[0])
+        return self.normalize(g, x, masks[0])
 
-    def normalized(self, g: Builder, x: Value, mask: Value | None, steps: int = 0) -> Value:
+    def normalize(self, g: Builder, x: Value, mask: Value | None, steps: int = 0) -> Value:
         """x by its statistics; with `steps` 1 every step of [batch, time, ...] by its own, one after the other."""
         axis = self.axis % (x.rank - steps) + steps
         shape = (x.shape[axis],)
@@ -124,18 +124,18 @@ class BatchNormalization(Layer):
         x = g.transpose(x, order)
         if g.training and g.trainable:
             keep = None if mask is None else g.transpose(g.Unsqueeze(mask, [x.rank - 1]), order)
-            found = statistics(g, x, [place for place in range(x.rank) if not 1 <= place <= steps + 1], keep)
-            y = self._by_batch(g, found, gamma, beta, mean, variance, steps)
+            found = centered_moments(g, x, [place for place in range(x.rank) if not 1 <= place <= steps + 1], keep)
+            y = self._normalize_by_batch(g, found, gamma, beta, mean, variance, steps)
         else:
             gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
             beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
             y = g.BatchNormalization(x, gamma, beta, mean, variance, epsilon=self.epsilon)
         return g.transpose(y, [order.index(place) for place in range(x.rank)])
 
-    def _by_batch(
+    def _normalize_by_batch(
         self,
         g: Builder,
-        found: tuple[Value, Value, Value],
+        moments: tuple[Value, Value, Value],
         gamma: Any,
         beta: Any,
         moving_mean: Any,
@@ -146,27 +146,27 @@ class BatchNormalization(Layer):
 
         All that is as large as x: x - mean, its squares, one product and one sum.
         """
-        mean, centered, variance = found
+        mean, centered, variance = moments
         deviation = g.Sqrt(g.Add(variance, self.epsilon))
         gain = g.Reciprocal(deviation)
         shift: Value | None = None
         if self.renorm:
-            factor, shift = self._correction(g, mean, deviation, moving_mean, moving_variance, steps)
+            factor, shift = self._renorm_correction(g, mean, deviation, moving_mean, moving_variance, steps)
             gain = g.Mul(gain, factor)
         else:
-            move(g, moving_mean, g.reshape(mean, mean.shape[1 : steps + 2]), self.momentum)
-            move(g, moving_variance, g.reshape(variance, mean.shape[1 : steps + 2]), self.momentum)
+            update_average(g, moving_mean, g.reshape(mean, mean.shape[1 : steps + 2]), self.momentum)
+            update_average(g, moving_variance, g.reshape(variance, mean.shape[1 : steps + 2]), self.momentum)
         if gamma is not None:
-            gamma = along(g, gamma, [steps + 1], centered.rank)
+            gamma = broadcast_along(g, gamma, [steps + 1], centered.rank)
             gain = g.Mul(gain, gamma)
             shift = shift if shift is None else g.Mul(shift, gamma)
         if beta is not None:
-            beta = along(g, beta, [steps + 1], centered.rank)
+            beta = broadcast_along(g, beta, [steps + 1], centered.rank)
             shift = beta if shift is None else g.Add(shift, beta)
         y = g.Mul(centered, gain)
         return y if shift is None else g.Add(y, shift)
 
-    def _correction(
+    def _renorm_correction(
         self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any, steps: int
     ) -> tuple[Value, Value]:
         """The factor and the summand of renormalization; moves its averages and those of inference."""
@@ -174,25 +174,25 @@ class BatchNormalization(Layer):
         bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
         means, deviations = (g.reshape(found, mean.shape[1 : steps + 2]) for found in (mean, deviation))
         with g.detached():
-            usual = before(g, usual_deviation, deviations, self.renorm_momentum)
+            usual = average_before_step(g, usual_deviation, deviations, self.renorm_momentum)
             divisor = g.Max(g.reshape(usual, deviation.shape), sqrt(self.epsilon))
             factor = g.Div(deviation, divisor)
-            usual = before(g, usual_mean, means, self.renorm_momentum)
+            usual = average_before_step(g, usual_mean, means, self.renorm_momentum)
             summand = g.Div(g.Sub(mean, g.reshape(usual, mean.shape)), divisor)
             factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
             factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
             summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
-        move(g, usual_mean, means, self.renorm_momentum)
-        move(g, usual_deviation, deviations, self.renorm_momentum)
-        move(g, moving_mean, means, self.momentum)
-        move(g, moving_deviation, deviations, self.momentum)
-        moved = now(g, moving_deviation)
+        update_average(g, usual_mean, means, self.renorm_momentum)
+        update_average(g, usual_deviation, deviations, self.renorm_momentum)
+        update_average(g, moving_mean, means, self.momentum)
+        update_average(g, moving_deviation, deviations, self.momentum)
+        moved = current_value(g, moving_deviation)
         g.assign(moving_variance, g.Relu(g.Sub(g.Mul(moved, moved), self.epsilon)))
         return factor, summand
 
     def renorm_states(self, g: Builder, shape: Any) -> tuple[Any, Any, Any]:
         """The moving deviation of inference, and the mean and the deviation that correct."""
-        deviation = RootOf(of=self.moving_variance_initializer)
+        deviation = SquareRootOf(of=self.moving_variance_initializer)
         return (
             g.state("moving_stddev", shape, deviation),
             g.state("renorm_mean", shape, self.moving_mean_initializer),
@@ -226,7 +226,7 @@ class LayerNormalization(Layer):
         axes = axes_of(x, self.axis)
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
-            x.fixed(axis)
+            x.static_size(axis)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -239,10 +239,10 @@ class LayerNormalization(Layer):
         if self.center and not self.rms_scaling:
             beta = g.param("beta", shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint)
         if self.rms_scaling or axes != list(range(axes[0], x.rank)):
-            return self._by_primitives(g, x, axes, gamma, beta)
-        return self._by_operator(g, x, axes, gamma, beta)
+            return self._emit_primitives(g, x, axes, gamma, beta)
+        return self._emit_operator(g, x, axes, gamma, beta)
 
-    def _by_operator(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+    def _emit_operator(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
         shape = [x.shape[axis] for axis in axes]
         if gamma is None:
             import numpy as np
@@ -254,9 +254,9 @@ class LayerNormalization(Layer):
         y = g.LayerNormalization(x, *weights, axis=axes[0], epsilon=self.epsilon, outputs=outputs)
         return y[0] if g.training else y
 
-    def _by_primitives(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
+    def _emit_primitives(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
         shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.rank)]
-        _, centered, variance = statistics(g, x, axes)
+        _, centered, variance = centered_moments(g, x, axes)
         y = g.Div(x if self.rms_scaling else centered, g.Sqrt(g.Add(variance, self.epsilon)))
         y = y if gamma is None else g.Mul(y, g.reshape(gamma, shape))
         return y if beta is None else g.Add(y, g.reshape(beta, shape))
@@ -294,7 +294,7 @@ class GroupNormalization(Layer):
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
-        channels = x.fixed(axis)
+        channels = x.static_size(axis)
         require(self.groups != 0, "cannot have 0 groups", "give -1 for a group a channel", "out-of-range")
         fits = self.groups == -1 or channels % self.groups == 0
         require(fits, f"cannot divide the {channels} channels of {x} into {self.groups} groups")
@@ -306,17 +306,17 @@ class GroupNormalization(Layer):
         parts = [product(shape[1:axis]), channels, product(shape[axis + 1 :])]
         kept = [part for part, size in enumerate(parts) if part == 1 or size != 1]
         rank, place = len(kept) + 1, kept.index(1) + 1
-        y = shaped(g, x, (shape[0], *(parts[part] for part in kept)), x)
+        y = reshape_symbolic(g, x, (shape[0], *(parts[part] for part in kept)), x)
         others = [other for other in range(1, rank) if other != place]
 
         def means(x: Value) -> Value:
-            return self._of_groups(g, g.ReduceMean(x, others, keepdims=1) if others else x, channels)
+            return self._group_means(g, g.ReduceMean(x, others, keepdims=1) if others else x, channels)
 
-        _, centered, variance = by_means(g, y, means)
+        _, centered, variance = centered_moments_with(g, y, means)
         gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
 
         def by_channel(weight: Value) -> Value:
-            return along(g, weight, [place], rank)
+            return broadcast_along(g, weight, [place], rank)
 
         if self.scale:
             gamma = g.param("gamma", (channels,), self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
@@ -325,9 +325,9 @@ class GroupNormalization(Layer):
         if self.center:
             beta = g.param("beta", (channels,), self.beta_initializer, self.beta_regularizer, self.beta_constraint)
             y = g.Add(y, by_channel(beta))
-        return shaped(g, y, shape, x)
+        return reshape_symbolic(g, y, shape, x)
 
-    def _of_groups(self, g: Builder, x: Value, channels: int) -> Value:
+    def _group_means(self, g: Builder, x: Value, channels: int) -> Value:
         """Means of channels as those of their groups, for every channel: one number for several channels that lie
         beside each other takes onnxruntime four times as long to add as one for each."""
         groups = channels if self.groups == -1 else self.groups
@@ -352,7 +352,7 @@ class RMSNormalization(Layer):
         axes = axes_of(x, self.axis)
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
-            x.fixed(axis)
+            x.static_size(axis)
         shape = tuple(weight_shape(x, self.axis))
         require(
             broadcast(x.shape, shape) == x.shape,
@@ -383,4 +383,4 @@ class UnitNormalization(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         square = g.ReduceSum(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)
-        return g.Mul(x, g.Reciprocal(g.Sqrt(g.Max(square, SHORTEST**2))))
+        return g.Mul(x, g.Reciprocal(g.Sqrt(g.Max(square, MIN_NORM**2))))

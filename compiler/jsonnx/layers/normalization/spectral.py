@@ -8,7 +8,7 @@ from ...core.components import attr, snake_case
 from ...core.types import TensorType, require
 from ...training.initializers import TruncatedNormal
 from ..base import Layer, layer, penalize
-from ..convolution.convolution import Filtering
+from ..convolution.convolution import KernelConv
 from ..core import Dense, Embedding, ReversibleEmbedding
 from ..einsum_dense import EinsumDense
 
@@ -34,9 +34,9 @@ class SpectralNormalization(Layer):
     power_iterations: int = attr(1, doc="How often u and v are repeated at a step.", minimum=1, maximum=1000)
 
     @property
-    def weight(self) -> str | None:
+    def weight_name(self) -> str | None:
         """The name of the weight that is divided."""
-        if isinstance(self.layer, (Dense, EinsumDense, Filtering)):
+        if isinstance(self.layer, (Dense, EinsumDense, KernelConv)):
             return "kernel"
         return "embeddings" if isinstance(self.layer, (Embedding, ReversibleEmbedding)) else None
 
@@ -44,21 +44,24 @@ class SpectralNormalization(Layer):
         inner = self.layer
         help = "Dense, EinsumDense, Embedding, Conv1D to Conv3D and Conv1DTranspose to Conv3DTranspose have one"
         message = f"goes around a layer with a kernel or embeddings, not {inner.type_name}"
-        require(self.weight is not None, message, help, "unsupported-argument")
+        require(self.weight_name is not None, message, help, "unsupported-argument")
         y = inner.infer(x)
         assert isinstance(y, TensorType)
         return y.with_dtype(x.dtype)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        inner, name = self.layer, str(self.weight)
+        inner, name = self.layer, str(self.weight_name)
         outside, g.trainable = g.trainable, g.trainable and inner.trainable
-        with g.changed(name, lambda weight: self.divided(g, weight)), g.at(snake_case(inner.type_name)):
+        with (
+            g.weight_transform(name, lambda weight: self.normalize_weight(g, weight)),
+            g.scope(snake_case(inner.type_name)),
+        ):
             y = inner.lower(g, x)
         g.trainable = outside
         penalize(g, inner.activity_regularizer, y)
         return g.cast(y, x.dtype)
 
-    def divided(self, g: Builder, weight: Parameter) -> Value:
+    def normalize_weight(self, g: Builder, weight: Parameter) -> Value:
         """The weight over its greatest singular value; one of zeros stays as it is."""
         size = weight.shape[-1]
         u = g.state("vector_u", (1, size), TruncatedNormal(mean=0.0, stddev=0.02, seed=None), follows=weight.name)
@@ -69,8 +72,8 @@ class SpectralNormalization(Layer):
         with g.detached():
             before = after = g.updates.get(u.name, u)  # a shared layer goes on at every call
             for _ in range(self.power_iterations):
-                v = normal(g, g.MatMul(after, g.transpose(matrix, [1, 0])))
-                after = normal(g, g.MatMul(v, matrix))
+                v = unit_vector(g, g.MatMul(after, g.transpose(matrix, [1, 0])))
+                after = unit_vector(g, g.MatMul(v, matrix))
             g.assign(u, g.Where(zero, before, after))
         sigma = g.Squeeze(g.MatMul(g.MatMul(v, matrix), g.transpose(after, [1, 0])), [0, 1])
         result = g.Div(weight, g.Where(zero, g.const(1.0), sigma))
@@ -80,6 +83,6 @@ class SpectralNormalization(Layer):
         return result
 
 
-def normal(g: Builder, x: Value) -> Value:
+def unit_vector(g: Builder, x: Value) -> Value:
     """A vector of norm 1."""
     return g.Div(x, g.Max(g.Sqrt(g.ReduceSum(g.Mul(x, x), keepdims=1)), EPSILON))

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.types import TensorType, broadcast, require
-from ..attention.attention_masks import band, ones_and_zeros, penalty
-from .base import Constant, Joint, as_dtype, constant, operation, promoted, real
+from ..attention.attention_masks import band_mask, mask_as_float, mask_penalty
+from .base import ConstantArgument, MultiTensorOp, as_dtype, constant_argument, float_dtype, operation, promoted_dtype
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-ABYSS = 0.7 * (2 - 2**-23) * 2.0**127
+MASK_PENALTY = 0.7 * (2 - 2**-23) * 2.0**127
 """What takes a score out of a softmax, as JAX has it."""
 
 
 @operation("dot_product_attention")
-class DotProductAttention(Joint):
+class DotProductAttention(MultiTensorOp):
     """Every place of a query looks at every place of a key: `softmax(query @ keyT * scale + bias) @ value`.
 
     Axes are batch, places, heads, features; keys may have fewer heads, each of which serves several of the query's.
@@ -27,17 +27,17 @@ class DotProductAttention(Joint):
 
     arity = (3, 5)
     tensors = ("query", "key", "value", "bias", "mask")
-    optional = 2
+    optional_count = 2
 
-    query: Constant | None = constant("query")
-    key: Constant | None = constant("key")
-    value: Constant | None = constant("value")
-    bias: Constant | None = constant("bias")
-    mask: Constant | None = constant("mask")
+    query: ConstantArgument | None = constant_argument("query")
+    key: ConstantArgument | None = constant_argument("key")
+    value: ConstantArgument | None = constant_argument("value")
+    bias: ConstantArgument | None = constant_argument("bias")
+    mask: ConstantArgument | None = constant_argument("mask")
     scale: float | None = attr(None, doc="Factor of the products; null is 1 by the root of the number of features.")
     is_causal: bool = attr(False, doc="Whether a place looks only at itself and at those before it.")
 
-    def result(self, query: Any, key: Any, value: Any, bias: Any, mask: Any) -> TensorType:
+    def result_type(self, query: Any, key: Any, value: Any, bias: Any, mask: Any) -> TensorType:
         four = all(x.rank == 4 for x in (query, key, value))
         require(four, f"needs a query, a key and a value of rank 4, got {query}, {key} and {value}")
         batch, places, heads, features = query.shape
@@ -50,22 +50,26 @@ class DotProductAttention(Joint):
         for name, x in (("bias", bias), ("mask", mask)):
             fits = x is None or broadcast(scores, tuple(x.shape)) == scores
             require(fits, f"needs a {name} that broadcasts to the scores {list(scores)}, got {x}")
-        return TensorType(real(promoted(query, key, value)), (*query.shape[:3], value.shape[3]))
+        return TensorType(float_dtype(promoted_dtype(query, key, value)), (*query.shape[:3], value.shape[3]))
 
     def emit(self, g: Builder, query: Any, key: Any, value: Any, bias: Any, mask: Any) -> Any:
-        dtype = real(promoted(query, key, value))
+        dtype = float_dtype(promoted_dtype(query, key, value))
         query, key, value = (as_dtype(g, x, dtype) for x in (query, key, value))
         features, heads = query.shape[3], query.shape[2]
         scale = 1 / sqrt(features) if self.scale is None else self.scale
-        causal = band(g, query, key, 1, causal=self.is_causal, window=None)
-        left, keys, right = g.transpose(query, [0, 2, 1, 3]), self._keys(g, key, heads), self._keys(g, value, heads)
+        causal = band_mask(g, query, key, 1, causal=self.is_causal, window=None)
+        left, keys, right = (
+            g.transpose(query, [0, 2, 1, 3]),
+            self._repeat_heads(g, key, heads),
+            self._repeat_heads(g, value, heads),
+        )
         scores = g.Mul(g.MatMul(left, g.transpose(keys, [0, 1, 3, 2])), scale)
         scores = scores if bias is None else g.Add(scores, as_dtype(g, bias, dtype))
-        for kept in (None if mask is None else ones_and_zeros(g, as_dtype(g, mask, "bool")), causal):
-            scores = scores if kept is None else g.Add(g.Mul(scores, kept), penalty(g, kept, ABYSS))
+        for kept in (None if mask is None else mask_as_float(g, as_dtype(g, mask, "bool")), causal):
+            scores = scores if kept is None else g.Add(g.Mul(scores, kept), mask_penalty(g, kept, MASK_PENALTY))
         return g.transpose(g.MatMul(g.Softmax(scores, axis=3), right), [0, 2, 1, 3])
 
-    def _keys(self, g: Builder, x: Value, heads: int) -> Value:
+    def _repeat_heads(self, g: Builder, x: Value, heads: int) -> Value:
         """Keys or values with the heads in front, each as often as it serves."""
         x = g.transpose(x, [0, 2, 1, 3])
         times = heads // x.shape[1]

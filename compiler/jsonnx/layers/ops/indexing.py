@@ -9,32 +9,32 @@ from ...core.components import Json, attr
 from ...core.types import Dim, Size, TensorType, broadcast, product, require
 from ..axes import axis_of
 from .base import (
-    Constant,
+    ConstantArgument,
+    ConstantOperand,
     DType,
-    Fixed,
-    Joint,
+    MultiTensorOp,
     Operation,
     as_dtype,
-    constant,
-    counted,
-    is_real,
+    compute_dtype,
+    constant_argument,
+    is_float_dtype,
     operation,
     require_numbers,
-    wide,
+    sum_dtype,
 )
-from .shape import FIRST, LAST, cut, turned
+from .shape import MAX_SLICE_BOUND, MIN_SLICE_BOUND, reverse_axes, slice_axis
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 # -- x[...] ----------------------------------------------------------------------------------------------------------
 
-KEY_FORMS = (
+KEY_SYNTAX = (
     'each is an integer, a slice such as "1:-1" or "::2", "..." or null for a new axis, as in x[1, :, ..., None]'
 )
 
 
-class KeyForm:
+class KeyCodec:
     """What stands between brackets in Python: integers, slices as text, `...` as text, null for a new axis."""
 
     def schema(self) -> dict[str, Json]:
@@ -47,20 +47,20 @@ class KeyForm:
         return list(value)
 
 
-Key = Annotated[tuple[Any, ...], KeyForm()]
+Key = Annotated[tuple[Any, ...], KeyCodec()]
 
 
-def parsed(text: str) -> slice:
+def parse_slice(text: str) -> slice:
     """A slice from its text; ShapeError where it is none."""
     found = re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?", text)
-    require(found is not None, f"cannot read {text!r} in its key", KEY_FORMS, "invalid-value")
+    require(found is not None, f"cannot read {text!r} in its key", KEY_SYNTAX, "invalid-value")
     assert found is not None
     start, stop, step = (None if part is None else int(part) for part in found.groups())
     require(step != 0, f"has a slice with step 0, {text!r}", code="invalid-value")
     return slice(start, stop, 1 if step is None else step)
 
 
-def taken(size: Dim, part: slice) -> Dim:
+def slice_length(size: Dim, part: slice) -> Dim:
     """How many elements a slice takes of an axis, by name where its size is known by name only."""
     if isinstance(size, int):
         return len(range(*part.indices(size)))
@@ -85,9 +85,9 @@ def taken(size: Dim, part: slice) -> Dim:
 class GetItem(Operation):
     """A part of the argument, as `x[key]`."""
 
-    key: Key = attr(doc="What stands between the brackets, the batch's place first: " + KEY_FORMS + ".")
+    key: Key = attr(doc="What stands between the brackets, the batch's place first: " + KEY_SYNTAX + ".")
 
-    def _places(self, x: TensorType) -> list[Any]:
+    def _indexers(self, x: TensorType) -> list[Any]:
         """For every axis of x an integer or a slice, and None between them for a new axis."""
         key = list(self.key)
         require(key.count("...") <= 1, 'has "..." twice in its key', code="invalid-value")
@@ -96,39 +96,43 @@ class GetItem(Operation):
         rest = [slice(None, None, 1)] * (x.rank - given)
         at = key.index("...") if "..." in key else len(key)
         key = [*key[:at], *rest, *key[at + 1 :]]
-        return [parsed(item) if isinstance(item, str) else item for item in key]
+        return [parse_slice(item) if isinstance(item, str) else item for item in key]
 
     def infer(self, x: TensorType) -> TensorType:
         sizes = iter(x.shape)
         shape: list[Dim] = []
-        for place in self._places(x):
+        for place in self._indexers(x):
             if place is None:
                 shape.append(1)
                 continue
             size = next(sizes)
             if isinstance(place, slice):
-                shape.append(taken(size, place))
+                shape.append(slice_length(size, place))
             else:
                 inside = not isinstance(size, int) or -size <= place < size
                 require(inside, f"takes place {place} of an axis of size {size}, got {x}", code="out-of-range")
         return x.with_shape(shape)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        shape, places = self.infer(x.type).shape, self._places(x.type)
+        shape, places = self.infer(x.type).shape, self._indexers(x.type)
         own = [place for place in places if place is not None]
         cuts = {axis: part for axis, part in enumerate(own) if part != slice(None, None, 1)}
         y = x
         if cuts:
-            parts = [part if isinstance(part, slice) else single(part) for part in cuts.values()]
+            parts = [part if isinstance(part, slice) else one_element_slice(part) for part in cuts.values()]
             known = {axis: size for axis in cuts if isinstance(size := x.shape[axis], int)}
             turns = [axis for axis, part in zip(cuts, parts, strict=True) if axis in known and part.step < 0]
             parts = [
-                forwards(part, known[axis]) if axis in turns else part for axis, part in zip(cuts, parts, strict=True)
+                forward_slice(part, known[axis]) if axis in turns else part
+                for axis, part in zip(cuts, parts, strict=True)
             ]
-            starts = [(0 if part.step > 0 else LAST) if part.start is None else part.start for part in parts]
-            stops = [(LAST if part.step > 0 else FIRST) if part.stop is None else part.stop for part in parts]
-            y = turned(g, g.Slice(y, starts, stops, list(cuts), [part.step for part in parts]), *turns)
-            y = g.refine(y, [taken(size, slice_of(part)) for size, part in zip(x.shape, own, strict=True)])
+            starts = [(0 if part.step > 0 else MAX_SLICE_BOUND) if part.start is None else part.start for part in parts]
+            stops = [
+                (MAX_SLICE_BOUND if part.step > 0 else MIN_SLICE_BOUND) if part.stop is None else part.stop
+                for part in parts
+            ]
+            y = reverse_axes(g, g.Slice(y, starts, stops, list(cuts), [part.step for part in parts]), *turns)
+            y = g.refine(y, [slice_length(size, as_slice(part)) for size, part in zip(x.shape, own, strict=True)])
         dropped = [axis for axis, part in enumerate(own) if not isinstance(part, slice)]
         y = g.Squeeze(y, dropped) if dropped else y
         kept = [place for place in places if place is None or isinstance(place, slice)]
@@ -137,18 +141,18 @@ class GetItem(Operation):
         return g.refine(y, shape) if y is not x else y
 
 
-def forwards(part: slice, size: int) -> slice:
+def forward_slice(part: slice, size: int) -> slice:
     """The places of a slice that goes backwards over an axis, from the lowest on."""
     places = range(*part.indices(size))
     return slice(places[-1], places[0] + 1, -part.step) if places else slice(0, 0, 1)
 
 
-def single(place: int) -> slice:
+def one_element_slice(place: int) -> slice:
     """The slice of one place."""
     return slice(place, place + 1 if place != -1 else None, 1)
 
 
-def slice_of(place: Any) -> slice:
+def as_slice(place: Any) -> slice:
     """The slice that a place of a key is; of an integer one of a single element."""
     return place if isinstance(place, slice) else slice(0, 1, 1)
 
@@ -156,27 +160,27 @@ def slice_of(place: Any) -> slice:
 # -- picked by numbers -----------------------------------------------------------------------------------------------
 
 
-class Picked(Joint):
+class GatherOp(MultiTensorOp):
     """Base of what is taken of an axis, at places that are counted from the end where they are below 0."""
 
     arity = (2, 2)
     tensors = ("x", "indices")
 
-    x: Constant | None = constant("x")
-    indices: Constant | None = constant("indices")
+    x: ConstantArgument | None = constant_argument("x")
+    indices: ConstantArgument | None = constant_argument("indices")
     axis: int | None = attr(None, doc="Axis; null takes all elements as one row.")
 
 
 @operation("take")
-class Take(Picked):
+class Take(GatherOp):
     """The slices of an axis at places, which are counted from the end where they are below 0."""
 
-    def result(self, x: Any, indices: Any) -> TensorType:
+    def result_type(self, x: Any, indices: Any) -> TensorType:
         shape = (product(x.shape),) if self.axis is None else x.shape
         row = TensorType(x.dtype, shape)
         axis = 0 if self.axis is None else axis_of(row, self.axis)
-        require_places(indices)
-        check_places(indices, row.shape[axis])
+        require_integer_indices(indices)
+        check_index_range(indices, row.shape[axis])
         return row.with_shape((*shape[:axis], *indices.shape, *shape[axis + 1 :]))
 
     def emit(self, g: Builder, x: Any, indices: Any) -> Any:
@@ -185,34 +189,34 @@ class Take(Picked):
         return g.Gather(row, as_dtype(g, indices, "int64"), axis=0 if self.axis is None else axis_of(x.type, self.axis))
 
 
-def require_places(indices: Any) -> None:
+def require_integer_indices(indices: Any) -> None:
     """ShapeError where indices are no integers."""
-    whole = indices.dtype != "string" and not is_real(indices.dtype)
+    whole = indices.dtype != "string" and not is_float_dtype(indices.dtype)
     require(whole, f"needs integers as indices, got {indices.dtype}", "ops.cast makes integers")
 
 
-def check_places(indices: Any, size: Dim) -> None:
+def check_index_range(indices: Any, size: Dim) -> None:
     """ShapeError where a constant place is outside an axis."""
-    if isinstance(indices, Fixed) and isinstance(size, int):
-        outside = [place for place in indices.flat() if not -size <= place < size]
+    if isinstance(indices, ConstantOperand) and isinstance(size, int):
+        outside = [place for place in indices.flat_values() if not -size <= place < size]
         require(not outside, f"takes place {outside[:1]} of an axis of size {size}", code="out-of-range")
 
 
 @operation("take_along_axis")
-class TakeAlongAxis(Picked):
+class TakeAlongAxis(GatherOp):
     """Elements of an axis, at places of their own for every other place."""
 
-    def result(self, x: Any, indices: Any) -> TensorType:
+    def result_type(self, x: Any, indices: Any) -> TensorType:
         if self.axis is None:
             require(indices.rank == 1, "needs one row of indices where axis is null")
             return TensorType(x.dtype, indices.shape)
         axis = axis_of(TensorType(x.dtype, x.shape), self.axis)
         require(x.rank == indices.rank, f"needs indices of rank {x.rank}, got {list(indices.shape)}")
-        require_places(indices)
-        check_places(indices, x.shape[axis])
-        return TensorType(x.dtype, self._shapes(x, indices, axis)[1])
+        require_integer_indices(indices)
+        check_index_range(indices, x.shape[axis])
+        return TensorType(x.dtype, self._broadcast_shapes(x, indices, axis)[1])
 
-    def _shapes(self, x: Any, indices: Any, axis: int) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
+    def _broadcast_shapes(self, x: Any, indices: Any, axis: int) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
         """The shapes of both, alike but along the axis."""
         open = [(*value.shape[:axis], 1, *value.shape[axis + 1 :]) for value in (x, indices)]
         both = broadcast(open[0], open[1])
@@ -226,7 +230,7 @@ class TakeAlongAxis(Picked):
         if self.axis is None:
             return g.Gather(g.reshape(x, (product(x.shape),)), indices, axis=0)
         axis = axis_of(x.type, self.axis)
-        whole, places = self._shapes(x, indices, axis)
+        whole, places = self._broadcast_shapes(x, indices, axis)
         both = [
             value if value.shape == shape else g.refine(g.Expand(value, g.sizes(shape, x, indices)), shape)
             for value, shape in ((x, whole), (indices, places))
@@ -244,7 +248,7 @@ class OneHot(Operation):
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        require(not is_real(x.dtype), f"needs integers, got {x}", "ops.cast makes integers")
+        require(not is_float_dtype(x.dtype), f"needs integers, got {x}", "ops.cast makes integers")
         axis = self._axis(x)
         return TensorType(self.dtype or "float32", (*x.shape[:axis], self.num_classes, *x.shape[axis:]))
 
@@ -262,40 +266,40 @@ class OneHot(Operation):
 # -- in order --------------------------------------------------------------------------------------------------------
 
 
-def in_order(g: Builder, x: Value, axis: int, count: Any, largest: int) -> tuple[Value, Value]:
+def sorted_with_indices(g: Builder, x: Value, axis: int, count: Any, largest: int) -> tuple[Value, Value]:
     """The greatest or least elements along an axis and their places, in order; of equal ones the first comes first."""
-    values, places = g.TopK(as_dtype(g, x, wide(x.dtype)), count, axis=axis, largest=largest, outputs=2)
+    values, places = g.TopK(as_dtype(g, x, compute_dtype(x.dtype)), count, axis=axis, largest=largest, outputs=2)
     return as_dtype(g, values, x.dtype), g.cast(places, "int32")
 
 
-class Sorted(Operation):
+class SortOp(Operation):
     """Base of the functions that sort an axis."""
 
     axis: int = attr(-1, doc="Axis to sort.")
-    answer: ClassVar[int]
+    topk_output: ClassVar[int]
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
         axis_of(x, self.axis)
-        return x.with_dtype("int32") if self.answer else x
+        return x.with_dtype("int32") if self.topk_output else x
 
     def lower(self, g: Builder, x: Value) -> Any:
         axis = axis_of(x.type, self.axis)
-        return g.refine(in_order(g, x, axis, g.sizes([x.shape[axis]], x), 0)[self.answer], x.shape)
+        return g.refine(sorted_with_indices(g, x, axis, g.sizes([x.shape[axis]], x), 0)[self.topk_output], x.shape)
 
 
 @operation("sort")
-class Sort(Sorted):
+class Sort(SortOp):
     """The elements of an axis from the least to the greatest."""
 
-    answer = 0
+    topk_output = 0
 
 
 @operation("argsort")
-class Argsort(Sorted):
+class Argsort(SortOp):
     """The places of the elements of an axis, from the least element to the greatest."""
 
-    answer = 1
+    topk_output = 1
 
 
 @operation("top_k")
@@ -316,13 +320,13 @@ class TopK(Operation):
         return x.with_last(self.k), x.with_last(self.k).with_dtype("int32")
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return in_order(g, x, x.rank - 1, [self.k], 1)
+        return sorted_with_indices(g, x, x.rank - 1, [self.k], 1)
 
 
 # -- added up --------------------------------------------------------------------------------------------------------
 
 
-class Running(Operation):
+class CumulativeOp(Operation):
     """Base of the sums and products of all elements up to each."""
 
     axis: int | None = attr(None, doc="Axis; null takes all elements as one row.")
@@ -333,41 +337,41 @@ class Running(Operation):
         shape = (product(x.shape),) if self.axis is None else x.shape
         axis = 0 if self.axis is None else axis_of(x, self.axis)
         self.check(x.with_shape(shape), axis)
-        return TensorType(self.dtype or counted(x.dtype), shape)
+        return TensorType(self.dtype or sum_dtype(x.dtype), shape)
 
     def check(self, x: TensorType, axis: int) -> None:
         """ShapeError where the function cannot go along an axis."""
 
-    def run(self, g: Builder, x: Value, axis: int) -> Value:
+    def accumulate(self, g: Builder, x: Value, axis: int) -> Value:
         raise NotImplementedError
 
     def lower(self, g: Builder, x: Value) -> Any:
-        dtype = self.dtype or counted(x.dtype)
-        y = as_dtype(g, g.reshape(x, (product(x.shape),)) if self.axis is None else x, wide(dtype))
-        return as_dtype(g, self.run(g, y, 0 if self.axis is None else axis_of(x.type, self.axis)), dtype)
+        dtype = self.dtype or sum_dtype(x.dtype)
+        y = as_dtype(g, g.reshape(x, (product(x.shape),)) if self.axis is None else x, compute_dtype(dtype))
+        return as_dtype(g, self.accumulate(g, y, 0 if self.axis is None else axis_of(x.type, self.axis)), dtype)
 
 
 @operation("cumsum")
-class Cumsum(Running):
+class Cumsum(CumulativeOp):
     """The sum of all elements up to each, itself included."""
 
-    def run(self, g: Builder, x: Value, axis: int) -> Value:
+    def accumulate(self, g: Builder, x: Value, axis: int) -> Value:
         return g.CumSum(x, g.const(axis, "int64"))
 
 
 @operation("cumprod")
-class Cumprod(Running):
+class Cumprod(CumulativeOp):
     """The product of all elements up to each, itself included."""
 
     def check(self, x: TensorType, axis: int) -> None:
-        x.fixed(axis)
+        x.static_size(axis)
 
-    def run(self, g: Builder, x: Value, axis: int) -> Value:
+    def accumulate(self, g: Builder, x: Value, axis: int) -> Value:
         """Each times the one 1, 2, 4, ... places before it: the products of twice as many each time."""
         reach = 1
         while reach < x.shape[axis]:
             pads = [reach if place == axis else 0 for place in range(x.rank)] + [0] * x.rank
-            before = g.Pad(cut(g, x, axis, 0, -reach), pads, g.const(1, x.dtype))
+            before = g.Pad(slice_axis(g, x, axis, 0, -reach), pads, g.const(1, x.dtype))
             x, reach = g.Mul(x, g.refine(before, x.shape)), reach * 2
         return x
 
@@ -389,9 +393,9 @@ class Diff(Operation):
         return x.with_shape((*x.shape[:axis], size - self.n, *x.shape[axis + 1 :]))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axis, y = axis_of(x.type, self.axis), as_dtype(g, x, wide(x.dtype))
+        axis, y = axis_of(x.type, self.axis), as_dtype(g, x, compute_dtype(x.dtype))
         for _ in range(self.n):
             shape = (*y.shape[:axis], y.shape[axis] - 1, *y.shape[axis + 1 :])
-            parts = [g.refine(cut(g, y, axis, *bounds), shape) for bounds in ((1, LAST), (0, -1))]
+            parts = [g.refine(slice_axis(g, y, axis, *bounds), shape) for bounds in ((1, MAX_SLICE_BOUND), (0, -1))]
             y = g.Sub(*parts)
         return as_dtype(g, y, x.dtype)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from ...core.components import Array, Integer, OneOf, attr
+from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Dim, TensorType, broadcast, product, require
 from ..axes import Axes, axes_of, axis_of
-from ..base import Layer, Types
+from ..base import Layer, OutputTypes
 from ..convolution.pooling import (
     POOL_SIZE,
     STRIDES,
@@ -20,9 +20,18 @@ from ..convolution.pooling import (
 )
 from ..convolution.sliding_window import DATA_FORMAT, PADDING, DataFormat, Padding
 from ..image.resizing import INTERPOLATION, Interpolation, Resizing
-from .base import Constant, Joint, Operation, as_dtype, constant, operation, real, require_numbers
+from .base import (
+    ConstantArgument,
+    MultiTensorOp,
+    Operation,
+    as_dtype,
+    constant_argument,
+    float_dtype,
+    operation,
+    require_numbers,
+)
 from .reductions import variance
-from .shape import listed
+from .shape import as_tuple
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -31,24 +40,24 @@ EPSILON = 1e-7
 """keras.config.epsilon()."""
 
 
-class AsLayer(Operation):
+class LayerOp(Operation):
     """Base of the functions that do what a layer does."""
 
-    def made(self, x: TensorType) -> Layer:
+    def make_layer(self, x: TensorType) -> Layer:
         """The layer for an input; ShapeError where there is none."""
         raise NotImplementedError
 
-    def infer(self, x: TensorType) -> Types:
-        return self.made(x).infer(x)
+    def infer(self, x: TensorType) -> OutputTypes:
+        return self.make_layer(x).infer(x)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return self.made(x.type).lower(g, x)
+        return self.make_layer(x.type).lower(g, x)
 
 
 # -- pooling ---------------------------------------------------------------------------------------------------------
 
 
-class Pool(AsLayer):
+class PoolOp(LayerOp):
     """Base of the functions that make one element of each window."""
 
     pool_size: Axes = attr(doc=POOL_SIZE, minimum=1)
@@ -56,52 +65,55 @@ class Pool(AsLayer):
     padding: Padding = attr("valid", doc=PADDING)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
-    by_rank: ClassVar[tuple[type[Layer], ...]]
+    layers_by_rank: ClassVar[tuple[type[Layer], ...]]
 
-    def made(self, x: TensorType) -> Layer:
+    def make_layer(self, x: TensorType) -> Layer:
         spatial = x.rank - 2
         require(1 <= spatial <= 3, f"needs an input with one to three axes beside batch and channels, got {x}")
         for name in ("pool_size", "strides"):
             sizes = getattr(self, name)
             fits = sizes is None or isinstance(sizes, int) or len(sizes) in (1, spatial)
-            require(fits, f"has a {name} for {len(listed(sizes or ()))} axes, got {x}")
+            require(fits, f"has a {name} for {len(as_tuple(sizes or ()))} axes, got {x}")
         given = {name: getattr(self, name) for name in self.attributes}
         given |= {name: size[0] for name, size in given.items() if isinstance(size, tuple) and len(size) == 1}
-        return self.by_rank[spatial - 1](**given)
+        return self.layers_by_rank[spatial - 1](**given)
 
 
 @operation("max_pool")
-class MaxPool(Pool):
+class MaxPool(PoolOp):
     """The greatest element of each window."""
 
-    by_rank = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
+    layers_by_rank = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
 
 
 @operation("average_pool")
-class AveragePool(Pool):
+class AveragePool(PoolOp):
     """The mean of each window."""
 
-    by_rank = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
+    layers_by_rank = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
 
 
 # -- images ----------------------------------------------------------------------------------------------------------
 
-Extent = Annotated[
+HeightAndWidth = Annotated[
     int | tuple[int, ...],
-    OneOf((lambda value: isinstance(value, (int, float)), Integer()), (lambda value: True, Array(Integer(), 2))),
+    UnionCodec(
+        (lambda value: isinstance(value, (int, float)), IntegerCodec()),
+        (lambda value: True, ArrayCodec(IntegerCodec(), 2)),
+    ),
 ]
 """Height and width, or one number for both."""
 
 
-def pair(value: Any) -> tuple[int, int]:
+def as_pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 @operation("image.resize")
-class Resize(AsLayer):
+class Resize(LayerOp):
     """Images at another size, as the layer Resizing makes them."""
 
-    size: Extent = attr(doc="Height and width of the result.", minimum=1)
+    size: HeightAndWidth = attr(doc="Height and width of the result.", minimum=1)
     interpolation: Interpolation = attr("bilinear", doc=INTERPOLATION)
     antialias: bool = attr(False, doc="Whether a smaller image takes the mean over what it leaves out.")
     crop_to_aspect_ratio: bool = attr(False, doc="Whether to keep proportions by cutting off what is too much.")
@@ -109,9 +121,9 @@ class Resize(AsLayer):
     fill_value: float = attr(0.0, doc="The value around a padded image.")
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
-    def made(self, x: TensorType) -> Layer:
+    def make_layer(self, x: TensorType) -> Layer:
         given = {name: getattr(self, name) for name in self.attributes if name != "size"}
-        height, width = pair(self.size)
+        height, width = as_pair(self.size)
         return Resizing(height=height, width=width, **given)
 
 
@@ -135,7 +147,7 @@ class Grayscale(Operation):
         axis = self._axis(x.type)
         if x.shape[axis] == 1:
             return x
-        y = as_dtype(g, x, real(x.dtype))
+        y = as_dtype(g, x, float_dtype(x.dtype))
         weights = g.reshape(g.const([0.2989, 0.587, 0.114], y.dtype), [3] + [1] * (x.rank - 1 - axis))
         return as_dtype(g, g.ReduceSum(g.Mul(y, weights), [axis], keepdims=1), x.dtype)
 
@@ -144,37 +156,37 @@ class Grayscale(Operation):
 class ExtractPatches(Operation):
     """The windows of images, the elements of each as channels."""
 
-    size: Extent = attr(doc="Height and width of a window.", minimum=1)
-    strides: Extent | None = attr(None, doc="From one window to the next; null is their size.", minimum=1)
-    dilation_rate: Extent = attr(1, doc="From one element of a window to the next.", minimum=1)
+    size: HeightAndWidth = attr(doc="Height and width of a window.", minimum=1)
+    strides: HeightAndWidth | None = attr(None, doc="From one window to the next; null is their size.", minimum=1)
+    dilation_rate: HeightAndWidth = attr(1, doc="From one element of a window to the next.", minimum=1)
     padding: Padding = attr("valid", doc=PADDING)
 
-    def _windows(self, x: TensorType) -> list[tuple[int, int, int, int, int]]:
+    def _window_geometry(self, x: TensorType) -> list[tuple[int, int, int, int, int]]:
         """Of both axes: the size, stride and rate of windows, and how much is put before and behind."""
         require_numbers(x)
         require(x.rank == 4, f"needs images, [batch, height, width, channels], got {x}")
         found = []
         steps = self.size if self.strides is None else self.strides
         for axis, size, stride, rate in zip(
-            (1, 2), pair(self.size), pair(steps), pair(self.dilation_rate), strict=True
+            (1, 2), as_pair(self.size), as_pair(steps), as_pair(self.dilation_rate), strict=True
         ):
-            extent, n = (size - 1) * rate + 1, x.fixed(axis)
+            extent, n = (size - 1) * rate + 1, x.static_size(axis)
             missing = max((-(-n // stride) - 1) * stride + extent - n, 0) if self.padding == "same" else 0
             require(n + missing >= extent, f"has windows of {extent} on axis {axis} of {x}")
             found.append((size, stride, rate, missing // 2, missing - missing // 2))
         return found
 
     def infer(self, x: TensorType) -> TensorType:
-        windows = self._windows(x)
+        windows = self._window_geometry(x)
         counts = [
-            (x.fixed(axis) + before + behind - (size - 1) * rate - 1) // stride + 1
+            (x.static_size(axis) + before + behind - (size - 1) * rate - 1) // stride + 1
             for axis, (size, stride, rate, before, behind) in zip((1, 2), windows, strict=True)
         ]
-        return x.with_shape((x.shape[0], *counts, windows[0][0] * windows[1][0] * x.fixed(3)))
+        return x.with_shape((x.shape[0], *counts, windows[0][0] * windows[1][0] * x.static_size(3)))
 
     def lower(self, g: Builder, x: Value) -> Any:
         """A slice for every place in a window, all beside one another."""
-        (rows, down, tall, top, bottom), (columns, right, wide, left, behind) = self._windows(x.type)
+        (rows, down, tall, top, bottom), (columns, right, wide, left, behind) = self._window_geometry(x.type)
         _, height, width, _ = self.infer(x.type).shape
         assert isinstance(height, int)
         assert isinstance(width, int)
@@ -187,13 +199,13 @@ class ExtractPatches(Operation):
         return parts[0] if len(parts) == 1 else g.Concat(*parts, axis=3)
 
 
-class Blocks(Operation):
+class SpaceDepthOp(Operation):
     """Base of the functions that trade squares of pixels for channels."""
 
     block_size: int = attr(doc="Side of the squares.", minimum=1)
     data_format: DataFormat = attr("channels_last", doc=DATA_FORMAT)
 
-    def _last(self, x: TensorType) -> tuple[Dim, Dim, int]:
+    def _image_sizes(self, x: TensorType) -> tuple[Dim, Dim, int]:
         """Height, width and channels."""
         require_numbers(x)
         require(x.rank == 4, f"needs images, got {x}")
@@ -202,23 +214,23 @@ class Blocks(Operation):
         require(isinstance(channels, int), f"needs a fixed number of channels, got {x}")
         return height, width, channels  # type: ignore[return-value]
 
-    def _shape(self, x: TensorType, height: Dim, width: Dim, channels: int) -> TensorType:
+    def _image_type(self, x: TensorType, height: Dim, width: Dim, channels: int) -> TensorType:
         first = self.data_format == "channels_first"
         return x.with_shape((x.shape[0], *((channels, height, width) if first else (height, width, channels))))
 
 
 @operation("depth_to_space")
-class DepthToSpace(Blocks):
+class DepthToSpace(SpaceDepthOp):
     """Channels as squares of pixels."""
 
     def infer(self, x: TensorType) -> TensorType:
-        (height, width, channels), size = self._last(x), self.block_size
+        (height, width, channels), size = self._image_sizes(x), self.block_size
         require(channels % size**2 == 0, f"needs a multiple of {size**2} channels, got {x}")
-        return self._shape(x, height * size, width * size, channels // size**2)
+        return self._image_type(x, height * size, width * size, channels // size**2)
 
     def lower(self, g: Builder, x: Value) -> Any:
         first = self.data_format == "channels_first"  # which has the places in a square vary faster than the channels
-        y = as_dtype(g, x, real(x.dtype))
+        y = as_dtype(g, x, float_dtype(x.dtype))
         y = y if first else g.transpose(y, [0, 3, 1, 2])
         y = g.DepthToSpace(y, blocksize=self.block_size, mode="CRD" if first else "DCR")
         y = g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
@@ -226,19 +238,19 @@ class DepthToSpace(Blocks):
 
 
 @operation("space_to_depth")
-class SpaceToDepth(Blocks):
+class SpaceToDepth(SpaceDepthOp):
     """Squares of pixels as channels."""
 
     def infer(self, x: TensorType) -> TensorType:
-        (height, width, channels), size = self._last(x), self.block_size
+        (height, width, channels), size = self._image_sizes(x), self.block_size
         for side in (height, width):
             require(not isinstance(side, int) or side % size == 0, f"needs sides that are multiples of {size}, got {x}")
-        return self._shape(x, height // size, width // size, channels * size**2)
+        return self._image_type(x, height // size, width // size, channels * size**2)
 
     def lower(self, g: Builder, x: Value) -> Any:
         first, size = self.data_format == "channels_first", self.block_size
-        height, width, channels = self._last(x.type)
-        y = as_dtype(g, x, real(x.dtype))
+        height, width, channels = self._image_sizes(x.type)
+        y = as_dtype(g, x, float_dtype(x.dtype))
         y = g.SpaceToDepth(y if first else g.transpose(y, [0, 3, 1, 2]), blocksize=size)
         if first:
             apart = g.reshape(y, (x.shape[0], size**2, channels, height // size, width // size))
@@ -250,103 +262,103 @@ class SpaceToDepth(Blocks):
 # -- normalization ---------------------------------------------------------------------------------------------------
 
 
-class Normalization(Joint):
+class NormalizationOp(MultiTensorOp):
     """Base of the functions that scale by the size of what stands along axes."""
 
     arity = (1, 3)
 
     axis: Axes = attr(-1, doc="Axis, or list of axes, that are scaled together.")
     epsilon: float | None = attr(None, doc="What is added to the variance; null is 1e-7.", minimum=0)
-    x: Constant | None = constant("x")
+    x: ConstantArgument | None = constant_argument("x")
 
-    def result(self, x: Any, *factors: Any) -> TensorType:
+    def result_type(self, x: Any, *factors: Any) -> TensorType:
         require_numbers(x)
         axes = axes_of(x, self.axis)
         for factor in factors:
             if factor is None:
                 continue
-            shape = self.beside(x, axes, factor)
+            shape = self.factor_shape(x, axes, factor)
             fits = broadcast(x.shape, shape) == x.shape and product(shape) == product(factor.shape)
             require(fits, f"scales {x} by a tensor of shape {list(factor.shape)}")
-        return TensorType(real(x.dtype), x.shape)
+        return TensorType(float_dtype(x.dtype), x.shape)
 
-    def beside(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
+    def factor_shape(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
         """The shape in which a factor meets x: along the axes, where it has fewer than x."""
         if factor.rank == x.rank or axes == [x.rank - 1]:
             return tuple(factor.shape)
         return tuple(x.shape[axis] if axis in axes else 1 for axis in range(x.rank))
 
-    def along(self, g: Builder, x: Value, factor: Any) -> Value:
+    def broadcast_factor(self, g: Builder, x: Value, factor: Any) -> Value:
         value = as_dtype(g, factor, x.dtype)
-        return g.reshape(value, self.beside(x, axes_of(x.type, self.axis), value))
+        return g.reshape(value, self.factor_shape(x, axes_of(x.type, self.axis), value))
 
-    def root(self, g: Builder, squares: Value) -> Value:
+    def inverse_root(self, g: Builder, squares: Value) -> Value:
         epsilon = EPSILON if self.epsilon is None else self.epsilon
         return g.Reciprocal(g.Sqrt(g.Add(squares, epsilon)))
 
 
 @operation("layer_normalization")
-class LayerNormalization(Normalization):
+class LayerNormalization(NormalizationOp):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`."""
 
     tensors = ("x", "gamma", "beta")
-    optional = 2
+    optional_count = 2
 
-    gamma: Constant | None = constant("gamma")
-    beta: Constant | None = constant("beta")
+    gamma: ConstantArgument | None = constant_argument("gamma")
+    beta: ConstantArgument | None = constant_argument("beta")
 
     def emit(self, g: Builder, x: Any, gamma: Any, beta: Any) -> Any:
-        x = as_dtype(g, x, real(x.dtype))
+        x = as_dtype(g, x, float_dtype(x.dtype))
         axes = axes_of(x.type, self.axis)
-        y = g.Mul(g.Sub(x, g.ReduceMean(x, axes, keepdims=1)), self.root(g, variance(g, x, axes, 1)))
-        y = y if gamma is None else g.Mul(y, self.along(g, x, gamma))
-        return y if beta is None else g.Add(y, self.along(g, x, beta))
+        y = g.Mul(g.Sub(x, g.ReduceMean(x, axes, keepdims=1)), self.inverse_root(g, variance(g, x, axes, 1)))
+        y = y if gamma is None else g.Mul(y, self.broadcast_factor(g, x, gamma))
+        return y if beta is None else g.Add(y, self.broadcast_factor(g, x, beta))
 
 
 @operation("rms_normalization")
-class RmsNormalization(Normalization):
+class RmsNormalization(NormalizationOp):
     """`x / sqrt(mean(x**2) + epsilon) * scale`."""
 
     tensors = ("x", "scale")
-    optional = 1
+    optional_count = 1
 
-    scale: Constant | None = constant("scale")
+    scale: ConstantArgument | None = constant_argument("scale")
 
-    def beside(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
+    def factor_shape(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
         return tuple(factor.shape)
 
     def emit(self, g: Builder, x: Any, scale: Any) -> Any:
-        x = as_dtype(g, x, real(x.dtype))
-        y = g.Mul(x, self.root(g, g.ReduceMean(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)))
+        x = as_dtype(g, x, float_dtype(x.dtype))
+        y = g.Mul(x, self.inverse_root(g, g.ReduceMean(g.Mul(x, x), axes_of(x.type, self.axis), keepdims=1)))
         return y if scale is None else g.Mul(y, as_dtype(g, scale, x.dtype))
 
 
 @operation("batch_normalization")
-class BatchNormalization(Joint):
+class BatchNormalization(MultiTensorOp):
     """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, all but x along an axis."""
 
     arity = (3, 5)
     tensors = ("x", "mean", "variance", "offset", "scale")
-    optional = 2
+    optional_count = 2
 
     axis: int = attr(doc="Axis along which the others stand.")
     epsilon: float = attr(1e-3, doc="What is added to the variance.", minimum=0)
-    x: Constant | None = constant("x")
-    mean: Constant | None = constant("mean")
-    variance: Constant | None = constant("variance")
-    offset: Constant | None = constant("offset")
-    scale: Constant | None = constant("scale")
+    x: ConstantArgument | None = constant_argument("x")
+    mean: ConstantArgument | None = constant_argument("mean")
+    variance: ConstantArgument | None = constant_argument("variance")
+    offset: ConstantArgument | None = constant_argument("offset")
+    scale: ConstantArgument | None = constant_argument("scale")
 
-    def result(self, x: Any, *others: Any) -> TensorType:
+    def result_type(self, x: Any, *others: Any) -> TensorType:
         require_numbers(x)
         axis = axis_of(x, self.axis)
         for other in others:
             fits = other is None or tuple(other.shape) == (x.shape[axis],)
             require(fits, f"needs one number for each place of axis {axis} of {x}")
-        return TensorType(real(x.dtype), x.shape)
+        return TensorType(float_dtype(x.dtype), x.shape)
 
     def emit(self, g: Builder, x: Any, *others: Any) -> Any:
-        x = as_dtype(g, x, real(x.dtype))
+        x = as_dtype(g, x, float_dtype(x.dtype))
         shape = [-1] + [1] * (x.rank - 1 - axis_of(x.type, self.axis))
         shaped = [None if one is None else g.Reshape(as_dtype(g, one, x.dtype), shape) for one in others]
         mean, square, offset, scale = shaped

@@ -6,23 +6,23 @@ from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from ...core.components import Array, Integer, OneOf, Plain, attr
+from ...core.components import ArrayCodec, IntegerCodec, ScalarCodec, UnionCodec, attr
 from ...core.types import Dim, TensorType, require
 from ..axes import Axes, axes_of, axis_of
 from .base import (
-    Constant,
-    Joint,
+    ConstantArgument,
+    MultiTensorOp,
     Operation,
     as_dtype,
-    constant,
-    counted,
+    bool_dtype,
+    compute_dtype,
+    constant_argument,
+    float_dtype,
     operation,
-    promoted,
-    real,
+    promoted_dtype,
     require_numbers,
-    same,
-    truth,
-    wide,
+    same_dtype,
+    sum_dtype,
 )
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ ONE_AXIS = "Axis along which to go; null takes all elements as one row."
 KEEPDIMS = "Whether the axes stay, with size 1."
 
 
-def axes_in(x: TensorType, axis: int | tuple[int, ...] | None) -> list[int]:
+def reduction_axes(x: TensorType, axis: int | tuple[int, ...] | None) -> list[int]:
     """The axes of a reduction, all of them for None."""
     require(axis != (), "has an empty list of axes", "leave axis out for all axes", "invalid-value")
     return list(range(x.rank)) if axis is None else axes_of(x, axis)
 
 
-def reduced(x: TensorType, axes: list[int], keepdims: bool) -> tuple[Dim, ...]:
+def reduced_shape(x: TensorType, axes: list[int], keepdims: bool) -> tuple[Dim, ...]:
     """The shape without some axes."""
     return tuple(1 if axis in axes else size for axis, size in enumerate(x.shape) if keepdims or axis not in axes)
 
@@ -49,40 +49,42 @@ class Reduction(Operation):
 
     axis: Axes | None = attr(None, doc=AXIS)
 
-    rule: ClassVar[Callable[..., str]]
+    result_dtype: ClassVar[Callable[..., str]]
     emit: ClassVar[Callable[[Any, Any, list[int], int], Any]]
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        return TensorType(type(self).rule(x.dtype), reduced(x, axes_in(x, self.axis), self._keepdims()))
+        return TensorType(
+            type(self).result_dtype(x.dtype), reduced_shape(x, reduction_axes(x, self.axis), self._keepdims())
+        )
 
     def _keepdims(self) -> bool:
         return bool(getattr(self, "keepdims", False))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes, result = axes_in(x.type, self.axis), type(self).rule(x.dtype)
-        y = as_dtype(g, x, result if type(self).rule is truth else wide(result))
+        axes, result = reduction_axes(x.type, self.axis), type(self).result_dtype(x.dtype)
+        y = as_dtype(g, x, result if type(self).result_dtype is bool_dtype else compute_dtype(result))
         if axes:  # of a scalar there is nothing to reduce, and no axes would mean all
             y = type(self).emit(g, y, axes, int(self._keepdims()))
         return as_dtype(g, y, result)
 
 
-class KeepingReduction(Reduction):
+class KeepdimsReduction(Reduction):
     """Base of those that can keep the axes, with size 1."""
 
     keepdims: bool = attr(False, doc=KEEPDIMS)
 
 
-def reduction(
+def register_reduction(
     name: str,
     doc: str,
     emit: Callable[..., Any],
-    rule: Callable[[str], str],
+    result_dtype: Callable[[str], str],
     *aliases: str,
-    base: type = KeepingReduction,
+    base: type = KeepdimsReduction,
 ) -> None:
     """Adds a reduction: what it computes, and the operators."""
-    body = {"__doc__": doc, "__module__": __name__, "rule": staticmethod(rule), "emit": staticmethod(emit)}
+    body = {"__doc__": doc, "__module__": __name__, "rule": staticmethod(result_dtype), "emit": staticmethod(emit)}
     operation(name, *aliases)(type(name, (base,), body))
 
 
@@ -95,52 +97,54 @@ def log_sum_exp(g: Any, x: Any, axes: list[int], keep: int) -> Any:
     return g.ReduceLogSumExp(x, axes, keepdims=keep)
 
 
-def spread(g: Any, x: Any, axes: list[int], keep: int) -> Any:
+def peak_to_peak(g: Any, x: Any, axes: list[int], keep: int) -> Any:
     return g.Sub(g.ReduceMax(x, axes, keepdims=keep), g.ReduceMin(x, axes, keepdims=keep))
 
 
-def truth_of(operator: str) -> Callable[..., Any]:
+def bool_reduction(operator: str) -> Callable[..., Any]:
     return lambda g, x, axes, keep: g.emit(operator, g.cast(x, "int32"), axes, keepdims=keep)
 
 
-def number_of_others(g: Any, x: Any, axes: list[int], keep: int) -> Any:
+def count_nonzero(g: Any, x: Any, axes: list[int], keep: int) -> Any:
     return g.ReduceSum(g.cast(g.cast(x, "bool"), "int32"), axes, keepdims=keep)
 
 
-def by(operator: str) -> Callable[..., Any]:
+def reduction_operator(operator: str) -> Callable[..., Any]:
     return lambda g, x, axes, keep: g.emit(operator, x, axes, keepdims=keep)
 
 
-reduction("sum", "The sum.", by("ReduceSum"), counted)
-reduction("mean", "The mean.", by("ReduceMean"), real)
-reduction("prod", "The product.", by("ReduceProd"), counted)
-reduction("var", "The mean of the squares of what is left after taking the mean away.", variance, real)
-reduction("std", "The square root of the variance.", lambda g, x, axes, keep: g.Sqrt(variance(g, x, axes, keep)), real)
-reduction("logsumexp", "`log(sum(exp(x)))`.", log_sum_exp, real)
-reduction("ptp", "The greatest element less the least.", spread, same)
-reduction("amax", "The greatest element.", by("ReduceMax"), same)
-reduction("amin", "The least element.", by("ReduceMin"), same)
-reduction("any", "Whether any element is true, or not 0.", truth_of("ReduceMax"), truth)
-reduction("all", "Whether all elements are true, or not 0.", truth_of("ReduceMin"), truth)
+register_reduction("sum", "The sum.", reduction_operator("ReduceSum"), sum_dtype)
+register_reduction("mean", "The mean.", reduction_operator("ReduceMean"), float_dtype)
+register_reduction("prod", "The product.", reduction_operator("ReduceProd"), sum_dtype)
+register_reduction("var", "The mean of the squares of what is left after taking the mean away.", variance, float_dtype)
+register_reduction(
+    "std", "The square root of the variance.", lambda g, x, axes, keep: g.Sqrt(variance(g, x, axes, keep)), float_dtype
+)
+register_reduction("logsumexp", "`log(sum(exp(x)))`.", log_sum_exp, float_dtype)
+register_reduction("ptp", "The greatest element less the least.", peak_to_peak, same_dtype)
+register_reduction("amax", "The greatest element.", reduction_operator("ReduceMax"), same_dtype)
+register_reduction("amin", "The least element.", reduction_operator("ReduceMin"), same_dtype)
+register_reduction("any", "Whether any element is true, or not 0.", bool_reduction("ReduceMax"), bool_dtype)
+register_reduction("all", "Whether all elements are true, or not 0.", bool_reduction("ReduceMin"), bool_dtype)
 
 
 @operation("median")
-class Median(KeepingReduction):
+class Median(KeepdimsReduction):
     """The element in the middle of their order, the mean of two where there are two; the axes have fixed sizes."""
 
-    rule = staticmethod(real)
+    result_dtype = staticmethod(float_dtype)
 
     def infer(self, x: TensorType) -> TensorType:
         found = super().infer(x)
-        for axis in axes_in(x, self.axis):
-            x.fixed(axis)
+        for axis in reduction_axes(x, self.axis):
+            x.static_size(axis)
         return found
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes = axes_in(x.type, self.axis)
+        axes = reduction_axes(x.type, self.axis)
         rest = [axis for axis in range(x.rank) if axis not in axes]
-        count = prod(x.type.fixed(axis) for axis in axes)
-        y = g.transpose(as_dtype(g, x, real(x.dtype)), [*rest, *axes])
+        count = prod(x.type.static_size(axis) for axis in axes)
+        y = g.transpose(as_dtype(g, x, float_dtype(x.dtype)), [*rest, *axes])
         rows = g.reshape(y, (*y.shape[: len(rest)], count))
         upper, _ = g.TopK(rows, [count // 2 + 1], axis=-1, outputs=2)
         found = g.Slice(upper, [(count - 1) // 2], [count // 2 + 1], [-1])
@@ -156,23 +160,23 @@ class CountNonzero(Operation):
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        return TensorType("int32", reduced(x, axes_in(x, self.axis), False))
+        return TensorType("int32", reduced_shape(x, reduction_axes(x, self.axis), False))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return number_of_others(g, x, axes_in(x.type, self.axis), 0)
+        return count_nonzero(g, x, reduction_axes(x.type, self.axis), 0)
 
 
-class Extremum(KeepingReduction):
+class Extremum(KeepdimsReduction):
     """Base of the greatest and the least element, which may start with a number."""
 
     initial: float | None = attr(None, doc="Number that counts as one more element; null is none.")
     operator: ClassVar[str]
 
-    rule = staticmethod(same)
+    result_dtype = staticmethod(same_dtype)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes, keep = axes_in(x.type, self.axis), int(self._keepdims())
-        y = as_dtype(g, x, wide(x.dtype))
+        axes, keep = reduction_axes(x.type, self.axis), int(self._keepdims())
+        y = as_dtype(g, x, compute_dtype(x.dtype))
         y = g.emit(f"Reduce{self.operator}", y, axes, keepdims=keep) if axes else y
         if self.initial is not None:
             y = g.emit(self.operator, y, g.const(self.initial, y.dtype))
@@ -193,7 +197,7 @@ class Min(Extremum):
     operator = "Min"
 
 
-class Place(Operation):
+class ArgReduction(Operation):
     """Base of the functions that answer where an element stands, along one axis or among all elements."""
 
     axis: int | None = attr(None, doc=ONE_AXIS)
@@ -203,10 +207,10 @@ class Place(Operation):
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
         axes = list(range(x.rank)) if self.axis is None else [axis_of(x, self.axis)]
-        return TensorType("int32", reduced(x, axes, self.keepdims))
+        return TensorType("int32", reduced_shape(x, axes, self.keepdims))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        y = as_dtype(g, x, wide(x.dtype))
+        y = as_dtype(g, x, compute_dtype(x.dtype))
         if self.axis is not None:
             y = g.emit(self.operator, y, axis=axis_of(x.type, self.axis), keepdims=int(self.keepdims))
         else:
@@ -216,45 +220,45 @@ class Place(Operation):
 
 
 @operation("argmax")
-class Argmax(Place):
+class Argmax(ArgReduction):
     """Where the greatest element stands; of equal ones the first."""
 
     operator = "ArgMax"
 
 
 @operation("argmin")
-class Argmin(Place):
+class Argmin(ArgReduction):
     """Where the least element stands; of equal ones the first."""
 
     operator = "ArgMin"
 
 
 @operation("average")
-class Average(Joint):
+class Average(MultiTensorOp):
     """The mean, each element counted by its weight: `sum(x * weights) / sum(weights)`."""
 
     arity = (1, 2)
     tensors = ("x", "weights")
-    optional = 1
+    optional_count = 1
 
     axis: Axes | None = attr(None, doc=AXIS)
-    x: Constant | None = constant("x")
-    weights: Constant | None = constant("weights")
+    x: ConstantArgument | None = constant_argument("x")
+    weights: ConstantArgument | None = constant_argument("weights")
 
-    def result(self, x: Any, weights: Any) -> TensorType:
+    def result_type(self, x: Any, weights: Any) -> TensorType:
         type = x if isinstance(x, TensorType) else x.type
-        axes = axes_in(type, self.axis)
+        axes = reduction_axes(type, self.axis)
         if weights is not None:
             alike = weights.shape == type.shape or (len(axes) == 1 and weights.shape == (type.shape[axes[0]],))
             help = "weights have the shape of x, or are one row along the only axis"
             require(alike, f"has weights of shape {list(weights.shape)} for {type}", help)
-        dtype = promoted(x) if weights is None else promoted(x, weights)
-        return TensorType(real(dtype), reduced(type, axes, False))
+        dtype = promoted_dtype(x) if weights is None else promoted_dtype(x, weights)
+        return TensorType(float_dtype(dtype), reduced_shape(type, axes, False))
 
     def emit(self, g: Builder, x: Any, weights: Any) -> Any:
-        dtype = real(promoted(x) if weights is None else promoted(x, weights))
+        dtype = float_dtype(promoted_dtype(x) if weights is None else promoted_dtype(x, weights))
         x = as_dtype(g, x, dtype)
-        axes = axes_in(x.type, self.axis)
+        axes = reduction_axes(x.type, self.axis)
         if weights is None:
             return g.ReduceMean(x, axes, keepdims=0)
         weights = as_dtype(g, weights, dtype)
@@ -269,8 +273,9 @@ class Average(Joint):
 ORDERS = ("fro", "inf", "-inf")
 Order = Annotated[
     int | str,
-    OneOf(
-        (lambda value: isinstance(value, str), Plain(type="string", enum=list(ORDERS))), (lambda value: True, Integer())
+    UnionCodec(
+        (lambda value: isinstance(value, str), ScalarCodec(type="string", enum=list(ORDERS))),
+        (lambda value: True, IntegerCodec()),
     ),
 ]
 
@@ -286,8 +291,8 @@ class Norm(Operation):
     ord: Order | None = attr(None, doc='Order of the norm; null is 2 for vectors and "fro" for matrices.')
     axis: Annotated[
         int | tuple[int, ...] | None,
-        OneOf((lambda value: value is None, Plain(type="null")), (lambda value: isinstance(value, int), Integer()),
-              (lambda value: True, Array(Integer()))),
+        UnionCodec((lambda value: value is None, ScalarCodec(type="null")), (lambda value: isinstance(value, int), IntegerCodec()),
+              (lambda value: True, ArrayCodec(IntegerCodec()))),
     ] = attr(None, doc="Axis of vectors, or the two axes of matrices; null is all axes.")  # fmt: skip
     keepdims: bool = attr(False, doc=KEEPDIMS)
 
@@ -304,7 +309,7 @@ class Norm(Operation):
             known = self.ord in (None, "fro", 1, -1, "inf", "-inf")
             help = 'of matrices there are "fro", 1, -1, "inf" and "-inf": the others need a decomposition'
             require(known, f"has a norm of order {self.ord} of matrices", help, "invalid-value")
-        return TensorType(real(x.dtype), reduced(x, axes, self.keepdims))
+        return TensorType(float_dtype(x.dtype), reduced_shape(x, axes, self.keepdims))
 
     def _axes(self, x: TensorType) -> list[int]:
         """In their order, which the sums along one of two depend on."""
@@ -316,7 +321,7 @@ class Norm(Operation):
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes, keep = self._axes(x.type), int(self.keepdims)
-        y = as_dtype(g, x, real(x.dtype))
+        y = as_dtype(g, x, float_dtype(x.dtype))
         if not axes:
             return g.Abs(y)
         if self.ord in (None, "fro") or (self.ord == 2 and len(axes) == 1):
@@ -331,15 +336,15 @@ class Norm(Operation):
         return vector_norm(g, y, axes, self.ord, keep)
 
 
-def vector_norm(g: Builder, size: Value, axes: list[int], order: Any, keep: int) -> Any:
+def vector_norm(g: Builder, magnitudes: Value, axes: list[int], order: Any, keep: int) -> Any:
     """The norm of vectors of these sizes."""
     if order in ("inf", "-inf"):
-        return g.emit("ReduceMax" if order == "inf" else "ReduceMin", size, axes, keepdims=keep)
+        return g.emit("ReduceMax" if order == "inf" else "ReduceMin", magnitudes, axes, keepdims=keep)
     if order == 0:
-        return g.ReduceSum(g.cast(g.cast(size, "bool"), size.dtype), axes, keepdims=keep)
+        return g.ReduceSum(g.cast(g.cast(magnitudes, "bool"), magnitudes.dtype), axes, keepdims=keep)
     if order == 1:
-        return g.ReduceSum(size, axes, keepdims=keep)
-    return g.Pow(g.ReduceSum(g.Pow(size, float(order)), axes, keepdims=keep), 1 / order)
+        return g.ReduceSum(magnitudes, axes, keepdims=keep)
+    return g.Pow(g.ReduceSum(g.Pow(magnitudes, float(order)), axes, keepdims=keep), 1 / order)
 
 
 @operation("normalize")
@@ -352,14 +357,14 @@ class Normalize(Operation):
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        axes = axes_in(x, self.axis)
+        axes = reduction_axes(x, self.axis)
         one = self.order == 2 or len(axes) == 1
         require(one, f"has a norm of order {self.order} along {len(axes)} axes", "give one axis, or order 2")
-        return x.with_dtype(real(x.dtype))
+        return x.with_dtype(float_dtype(x.dtype))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes, least = axes_in(x.type, self.axis), 1e-7 if self.epsilon is None else self.epsilon
-        x = as_dtype(g, x, real(x.dtype))
+        axes, least = reduction_axes(x.type, self.axis), 1e-7 if self.epsilon is None else self.epsilon
+        x = as_dtype(g, x, float_dtype(x.dtype))
         if self.order == 2:
             squares = g.ReduceSum(g.Mul(x, x), axes, keepdims=1)
             return g.Div(x, g.Sqrt(g.Max(squares, least**2)))
@@ -378,9 +383,9 @@ class Moments(Operation):
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         require_numbers(x)
-        return (TensorType(real(x.dtype), reduced(x, axes_in(x, self.axes), self.keepdims)),) * 2
+        return (TensorType(float_dtype(x.dtype), reduced_shape(x, reduction_axes(x, self.axes), self.keepdims)),) * 2
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes, keep = axes_in(x.type, self.axes), int(self.keepdims)
-        x = as_dtype(g, x, real(x.dtype))
+        axes, keep = reduction_axes(x.type, self.axes), int(self.keepdims)
+        x = as_dtype(g, x, float_dtype(x.dtype))
         return g.ReduceMean(x, axes, keepdims=keep), variance(g, x, axes, keep)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from ...core.components import Array, Integer, OneOf, attr
+from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Size, TensorType, product, require
 from ..axes import Axes, axes_of, axis_of
-from .base import Operation, as_dtype, operation, require_numbers, wide
-from .shape import LAST, cut, listed, turned
+from .base import Operation, as_dtype, compute_dtype, operation, require_numbers
+from .shape import MAX_SLICE_BOUND, as_tuple, reverse_axes, slice_axis
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -24,7 +24,7 @@ class Tile(Operation):
     repeats: Axes = attr(doc="How many times along every axis, the last ones if they are fewer.", minimum=1)
 
     def _repeats(self, x: TensorType) -> list[int]:
-        given = listed(self.repeats)
+        given = as_tuple(self.repeats)
         return [1] * (x.rank - len(given)) + list(given)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -53,9 +53,9 @@ class Repeat(Operation):
         if isinstance(self.repeats, int):
             size = size * self.repeats
         else:
-            known = len(self.repeats) in (1, row.fixed(axis))
+            known = len(self.repeats) in (1, row.static_size(axis))
             require(known, f"has {len(self.repeats)} repeats for axis {axis} of {row}")
-            size = sum(self.repeats) if len(self.repeats) > 1 else row.fixed(axis) * self.repeats[0]
+            size = sum(self.repeats) if len(self.repeats) > 1 else row.static_size(axis) * self.repeats[0]
         return row.with_shape((*row.shape[:axis], size, *row.shape[axis + 1 :]))
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -65,7 +65,7 @@ class Repeat(Operation):
         if not isinstance(self.repeats, int) and len(self.repeats) > 1:
             places = [place for place, times in enumerate(self.repeats) for _ in range(times)]
             return g.Gather(row, g.const(places, "int64"), axis=axis)
-        times, long = listed(self.repeats)[0], isinstance(row.shape[axis], Size)
+        times, long = as_tuple(self.repeats)[0], isinstance(row.shape[axis], Size)
         tiles = [times if place == axis + 1 else 1 for place in range(row.rank + 1)]
         each = g.Tile(g.Unsqueeze(row, [axis + 1]), g.const(tiles, "int64"))
         sizes = [-1 if place == axis and long else size for place, size in enumerate(shape)]
@@ -86,7 +86,7 @@ class Flip(Operation):
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return g.refine(turned(g, x, *self._axes(x.type)), x.shape)
+        return g.refine(reverse_axes(g, x, *self._axes(x.type)), x.shape)
 
 
 @operation("roll")
@@ -96,29 +96,29 @@ class Roll(Operation):
     shift: Axes = attr(doc="How far towards the end, one number or one for every axis.")
     axis: Axes | None = attr(None, doc="Axis, or list of axes; null takes all elements as one row.")
 
-    def _moves(self, x: TensorType) -> list[tuple[int, int]]:
+    def _axis_shifts(self, x: TensorType) -> list[tuple[int, int]]:
         if self.axis is None:
-            return [(0, sum(listed(self.shift)))]
-        axes, shifts = [axis_of(x, axis) for axis in listed(self.axis)], listed(self.shift)
+            return [(0, sum(as_tuple(self.shift)))]
+        axes, shifts = [axis_of(x, axis) for axis in as_tuple(self.axis)], as_tuple(self.shift)
         require(len(shifts) in (1, len(axes)), f"has {len(shifts)} shifts for {len(axes)} axes")
         return list(zip(axes, shifts if len(shifts) == len(axes) else shifts * len(axes), strict=True))
 
     def infer(self, x: TensorType) -> TensorType:
-        self._moves(x)
+        self._axis_shifts(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
         y = g.reshape(x, (product(x.shape),)) if self.axis is None else x
-        for axis, shift in self._moves(x.type):
-            y = rolled(g, y, axis, shift)
+        for axis, shift in self._axis_shifts(x.type):
+            y = roll_axis(g, y, axis, shift)
         return y if y.shape == x.shape else g.refine(g.Reshape(y, g.sizes(x.shape, x)), x.shape)
 
 
-def rolled(g: Builder, x: Value, axis: int, shift: int) -> Value:
+def roll_axis(g: Builder, x: Value, axis: int, shift: int) -> Value:
     size = x.shape[axis]
     if isinstance(size, int):
         place = -shift % size
-        parts = (cut(g, x, axis, place, LAST), cut(g, x, axis, 0, place))
+        parts = (slice_axis(g, x, axis, place, MAX_SLICE_BOUND), slice_axis(g, x, axis, 0, place))
         return g.Concat(*parts, axis=axis) if place else x
     count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
     places = g.Mod(g.Sub(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), shift), count)
@@ -131,18 +131,18 @@ def _is_pair(value: Any) -> bool:
 
 PadWidth = Annotated[
     int | tuple[Any, ...],
-    OneOf(
-        (lambda value: isinstance(value, (int, float)), Integer()),
-        (lambda value: bool(value) and isinstance(value[0], (int, float)), Array(Integer(), 2)),
-        (lambda value: True, Array(Array(Integer(), 2))),
+    UnionCodec(
+        (lambda value: isinstance(value, (int, float)), IntegerCodec()),
+        (lambda value: bool(value) and isinstance(value[0], (int, float)), ArrayCodec(IntegerCodec(), 2)),
+        (lambda value: True, ArrayCodec(ArrayCodec(IntegerCodec(), 2))),
     ),
 ]
 """One number, the two numbers of every axis, or two numbers for each axis."""
 
-SIDES: dict[str, Callable[[int], tuple[tuple[int, int], tuple[int, int]]]] = {
+PADDING_SLICES: dict[str, Callable[[int], tuple[tuple[int, int], tuple[int, int]]]] = {
     "reflect": lambda n: ((1, n + 1), (-1 - n, -1)),
-    "symmetric": lambda n: ((0, n), (-n, LAST)),
-    "wrap": lambda n: ((-n, LAST), (0, n)),
+    "symmetric": lambda n: ((0, n), (-n, MAX_SLICE_BOUND)),
+    "wrap": lambda n: ((-n, MAX_SLICE_BOUND), (0, n)),
 }
 """What stands n wide before an axis and behind it: slices of the axis itself, by mode; mirrored but where wrapped."""
 
@@ -185,22 +185,22 @@ class Pad(Operation):
         y = x
         for axis, pair in enumerate(widths):
             if any(pair):
-                y = g.Concat(*self._sides(g, y, axis, pair), axis=axis)
+                y = g.Concat(*self._padded_parts(g, y, axis, pair), axis=axis)
         return g.refine(y, shape)
 
-    def _sides(self, g: Builder, x: Value, axis: int, pair: tuple[int, int]) -> list[Value]:
+    def _padded_parts(self, g: Builder, x: Value, axis: int, pair: tuple[int, int]) -> list[Value]:
         """What stands before, between and behind along an axis."""
         sides = []
         for place, width in enumerate(pair):
             if not width:
                 continue
             if self.mode == "edge":
-                end = cut(g, x, axis, *((0, 1) if place == 0 else (-1, LAST)))
+                end = slice_axis(g, x, axis, *((0, 1) if place == 0 else (-1, MAX_SLICE_BOUND)))
                 repeats = [width if one == axis else 1 for one in range(x.rank)]
                 sides.append((place, g.Tile(end, g.const(repeats, "int64"))))
             else:
-                side = cut(g, x, axis, *SIDES[self.mode](width)[place])
-                sides.append((place, side if self.mode == "wrap" else turned(g, side, axis)))
+                side = slice_axis(g, x, axis, *PADDING_SLICES[self.mode](width)[place])
+                sides.append((place, side if self.mode == "wrap" else reverse_axes(g, side, axis)))
         return [*(side for place, side in sides if place == 0), x, *(side for place, side in sides if place == 1)]
 
 
@@ -219,7 +219,7 @@ class Triangle(Operation):
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        y = as_dtype(g, x, "int64") if wide(x.dtype) == "int32" else x
+        y = as_dtype(g, x, "int64") if compute_dtype(x.dtype) == "int32" else x
         return as_dtype(g, g.Trilu(y, g.const(self.k, "int64"), upper=self.upper), x.dtype)
 
 

@@ -9,37 +9,37 @@ from typing import TYPE_CHECKING, Any
 from ...core.components import attr
 from ...core.types import BATCH, Dim, Size, TensorType, product, require, shape_text
 from ..axes import Axes, axes_of, axis_of
-from .base import Operation, as_dtype, operation, promoted
+from .base import Operation, as_dtype, operation, promoted_dtype
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-FIRST, LAST = -(2**63), 2**63 - 1
+MIN_SLICE_BOUND, MAX_SLICE_BOUND = -(2**63), 2**63 - 1
 """Bounds of a slice that reach any end of an axis."""
 
 
-def listed(value: int | Sequence[int]) -> tuple[int, ...]:
+def as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
     """One number, or several, as several."""
     return (value,) if isinstance(value, int) else tuple(value)
 
 
 def new_axes(count: int, axes: int | Sequence[int]) -> list[int]:
     """Axes of a result that has so many, counted from 0."""
-    found = sorted(axis % count for axis in listed(axes) if -count <= axis < count)
-    fits = len(found) == len(listed(axes)) == len(set(found))
-    require(fits, f"has the new axes {list(listed(axes))}, where there are {count}", "each axis once; the batch is 0")
+    found = sorted(axis % count for axis in as_tuple(axes) if -count <= axis < count)
+    fits = len(found) == len(as_tuple(axes)) == len(set(found))
+    require(fits, f"has the new axes {list(as_tuple(axes))}, where there are {count}", "each axis once; the batch is 0")
     return found
 
 
-def cut(g: Builder, x: Value, axis: int, start: int, stop: int) -> Value:
+def slice_axis(g: Builder, x: Value, axis: int, start: int, stop: int) -> Value:
     """A slice along one axis."""
     return g.Slice(x, [start], [stop], [axis], [1])
 
 
-def turned(g: Builder, x: Value, *axes: int) -> Value:
+def reverse_axes(g: Builder, x: Value, *axes: int) -> Value:
     """The other way round along axes, and whole: parts of an axis backwards are wrong in onnxruntime's WebGPU."""
     count = len(axes)
-    return g.Slice(x, [-1] * count, [FIRST] * count, list(axes), [-1] * count) if axes else x
+    return g.Slice(x, [-1] * count, [MIN_SLICE_BOUND] * count, list(axes), [-1] * count) if axes else x
 
 
 # -- another shape ---------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ class Reshape(Operation):
     newshape: Axes = attr(doc="Sizes of all axes, the batch included; one may be -1, for what is left.", minimum=-1)
 
     def infer(self, x: TensorType) -> TensorType:
-        shape = listed(self.newshape)
+        shape = as_tuple(self.newshape)
         require(0 not in shape, f"cannot have an axis of size 0, got {list(shape)}")
         require(shape.count(-1) <= 1, f"can infer one axis of size -1, got {list(shape)}")
         known, elements = product(size for size in shape if size != -1), product(x.shape)
@@ -112,12 +112,12 @@ class ExpandDims(Operation):
     axis: Axes = attr(doc="Where the new axis, or each of several, stands in the result.")
 
     def infer(self, x: TensorType) -> TensorType:
-        axes = new_axes(x.rank + len(listed(self.axis)), self.axis)
+        axes = new_axes(x.rank + len(as_tuple(self.axis)), self.axis)
         sizes = iter(x.shape)
         return x.with_shape(1 if axis in axes else next(sizes) for axis in range(x.rank + len(axes)))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        return g.Unsqueeze(x, new_axes(x.rank + len(listed(self.axis)), self.axis))
+        return g.Unsqueeze(x, new_axes(x.rank + len(as_tuple(self.axis)), self.axis))
 
 
 @operation("broadcast_to")
@@ -193,7 +193,9 @@ class Moveaxis(Permutation):
 
     def order(self, x: TensorType) -> list[int]:
         axes_of(x, self.source), axes_of(x, self.destination)
-        source, destination = ([axis_of(x, axis) for axis in listed(axes)] for axes in (self.source, self.destination))
+        source, destination = (
+            [axis_of(x, axis) for axis in as_tuple(axes)] for axes in (self.source, self.destination)
+        )
         require(len(source) == len(destination), "needs as many destinations as sources")
         others = iter(axis for axis in range(x.rank) if axis not in source)
         places = dict(zip(destination, source, strict=True))
@@ -203,7 +205,7 @@ class Moveaxis(Permutation):
 # -- joined ----------------------------------------------------------------------------------------------------------
 
 
-class Joined(Operation):
+class JoinOp(Operation):
     """Base of the functions of several tensors side by side; they meet in one element type."""
 
     arity = (1, None)
@@ -211,7 +213,7 @@ class Joined(Operation):
 
 
 @operation("concatenate")
-class Concatenate(Joined):
+class Concatenate(JoinOp):
     """The tensors behind one another along an axis they have."""
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -224,15 +226,15 @@ class Concatenate(Joined):
             )
             require(alike, f"joins tensors that differ in axis {axis} alone, got {first} and {x}")
             size = x.shape[axis] + size
-        return TensorType(promoted(*inputs), (*first.shape[:axis], size, *first.shape[axis + 1 :]))
+        return TensorType(promoted_dtype(*inputs), (*first.shape[:axis], size, *first.shape[axis + 1 :]))
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
-        dtype = promoted(*inputs)
+        dtype = promoted_dtype(*inputs)
         return g.Concat(*(as_dtype(g, x, dtype) for x in inputs), axis=axis_of(inputs[0].type, self.axis))
 
 
 @operation("stack")
-class Stack(Joined):
+class Stack(JoinOp):
     """The tensors behind one another along a new axis."""
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -240,40 +242,42 @@ class Stack(Joined):
         (axis,) = new_axes(first.rank + 1, self.axis)
         for x in inputs:
             require(x.shape == first.shape, f"stacks tensors of one shape, got {first} and {x}")
-        return TensorType(promoted(*inputs), (*first.shape[:axis], len(inputs), *first.shape[axis:]))
+        return TensorType(promoted_dtype(*inputs), (*first.shape[:axis], len(inputs), *first.shape[axis:]))
 
     def lower(self, g: Builder, *inputs: Value) -> Any:
-        dtype, (axis,) = promoted(*inputs), new_axes(inputs[0].rank + 1, self.axis)
+        dtype, (axis,) = promoted_dtype(*inputs), new_axes(inputs[0].rank + 1, self.axis)
         return g.Concat(*(g.Unsqueeze(as_dtype(g, x, dtype), [axis]) for x in inputs), axis=axis)
 
 
 # -- in parts --------------------------------------------------------------------------------------------------------
 
 
-MOST = 65536
+MAX_OUTPUTS = 65536
 """Results that a layer may have."""
 
 
-class Parts(Operation):
+class MultiOutputOp(Operation):
     """Base of the functions of several results, the further ones of which are called 1, 2, ..."""
 
-    def pieces(self) -> int:
+    def output_count(self) -> int:
         raise NotImplementedError
 
     def output_names(self) -> tuple[str, ...]:
-        pieces = self.pieces()
-        require(pieces <= MOST, f"takes its input into {pieces} parts, the limit is {MOST}", code="too-large")
+        pieces = self.output_count()
+        require(
+            pieces <= MAX_OUTPUTS, f"takes its input into {pieces} parts, the limit is {MAX_OUTPUTS}", code="too-large"
+        )
         return tuple(map(str, range(1, pieces)))
 
 
 @operation("split")
-class Split(Parts):
+class Split(MultiOutputOp):
     """The parts of an axis: the first is the layer itself, the others are `name.1`, `name.2`, ..."""
 
     indices_or_sections: Axes = attr(doc="How many equal parts, or the list of the places to cut at.", minimum=1)
     axis: int = attr(0, doc="Axis to cut; the batch is 0.")
 
-    def pieces(self) -> int:
+    def output_count(self) -> int:
         cuts = self.indices_or_sections
         return cuts if isinstance(cuts, int) else len(cuts) + 1
 
@@ -287,7 +291,7 @@ class Split(Parts):
             whole = not isinstance(size, int) or size % cuts == 0
             require(whole, f"cannot cut axis {axis} of {x} into {cuts} equal parts")
             return [size // cuts] * cuts
-        ends = [0, *cuts, x.fixed(axis)]
+        ends = [0, *cuts, x.static_size(axis)]
         require(ends == sorted(set(ends)), f"cannot cut axis {axis} of {x} at {list(cuts)}", "cut in order, inside it")
         return [end - start for start, end in pairwise(ends)]
 
@@ -302,13 +306,13 @@ class Split(Parts):
 
 
 @operation("unstack")
-class Unstack(Parts):
+class Unstack(MultiOutputOp):
     """What stands at every place of an axis: the first is the layer itself, the others are `name.1`, `name.2`, ..."""
 
     num: int = attr(doc="How many there are: the size of the axis.", minimum=1)
     axis: int = attr(0, doc="Axis to take apart; the batch is 0.")
 
-    def pieces(self) -> int:
+    def output_count(self) -> int:
         return self.num
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 
-class Learner(Layer):
+class Adaptable(Layer):
     """Base of the layers whose states the data determine, as Keras' `adapt` does.
 
-    `examined` emits what a layer learns from, made of its input; `learn` gets all of that, in batches, and answers the
+    `adapt_input` emits what a layer learns from, made of its input; `adapt` gets all of that, in batches, and answers the
     states by their names within the layer.
     """
 
     @property
-    def adapts(self) -> bool:
+    def needs_adapt(self) -> bool:
         """Whether anything is left to the data."""
         raise NotImplementedError
 
     if TYPE_CHECKING:
-        examined: ClassVar[Callable[[Any, Builder, Value], Value]]
-        learn: ClassVar[Callable[[Any, list[np.ndarray]], dict[str, np.ndarray]]]
+        adapt_input: ClassVar[Callable[[Any, Builder, Value], Value]]
+        adapt: ClassVar[Callable[[Any, list[np.ndarray]], dict[str, np.ndarray]]]

@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
 from ...core.types import Dim, TensorType, require
-from ...training.window_functions import STFT, WINDOW, Window, require_window, window_of
+from ...training.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
 from ..base import Layer, layer, require_real
-from ..convolution.convolution import weight_of
+from ..convolution.convolution import onnx_kernel
 from ..convolution.sliding_window import (
     DATA_FORMAT,
     PADDING,
     DataFormat,
     Padding,
-    Windows,
+    SlidingWindows,
     channel_axis,
     require_spatial,
 )
-from .numerical import as_real
+from .numerical import float_type
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ...ir import Builder, Value
 
-LARGEST = 2**29
+MAX_MATRIX_ELEMENTS = 2**29
 """Numbers that a transform's matrix may have: 2 GiB."""
 
 EPSILON = 1e-7
@@ -38,7 +38,7 @@ class STFTSpectrogram(Layer):
     """The frequencies of every frame of a signal, by convolutions whose kernels start as a Fourier transform.
 
     Of the real part r and the imaginary part i: `log` is `log(sqrt(r ** 2 + i ** 2))`, `magnitude` the root, `psd` its
-    square, doubled but for the first and the last frequency, `angle` is `atan2(i, r)`, `stft` has both parts one
+    square, doubled but for the first and the last frequency, `atan2` is `atan2(i, r)`, `stft` has both parts one
     after the other. There are `fft_length / 2 + 1` frequencies a channel.
     """
 
@@ -48,7 +48,7 @@ class STFTSpectrogram(Layer):
     fft_length: int | None = attr(
         None, doc="Size of the transform, frame_length or more; null for the next power of 2.", minimum=2
     )
-    window: Window | None = attr("hann", doc=WINDOW)
+    window: Window | None = attr("hann", doc=WINDOW_DOC)
     periodic: bool = attr(False, doc="Whether the window is one period of a periodic one.")
     scaling: Literal["density", "spectrum"] | None = attr("density", doc="How the window is scaled; null for not.")
     padding: Padding = attr("valid", doc=PADDING)
@@ -56,79 +56,85 @@ class STFTSpectrogram(Layer):
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     @property
-    def step(self) -> int:
+    def resolved_frame_step(self) -> int:
         return self.frame_step or self.frame_length // 2
 
     @property
-    def bins(self) -> int:
+    def frequency_bins(self) -> int:
         return (self.fft_length or 2 ** ceil(log2(self.frame_length))) // 2 + 1
 
     @property
-    def windows(self) -> Windows:
-        return Windows((self.frame_length,), (self.step,), self.padding, (1,), what="frame")
+    def windows(self) -> SlidingWindows:
+        return SlidingWindows(
+            (self.frame_length,), (self.resolved_frame_step,), self.padding, (1,), window_name="frame"
+        )
 
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
         require_spatial(x, 1, self.data_format)
         length = self.frame_length
-        text = f"has a frame_step of {self.step} for frames of {length}"
-        require(1 <= self.step <= length, text, f"a step of 1 to {length} samples")
-        require(self.bins > 1, "has a fft_length of 1, which leaves no frequency", "use frames of 2 samples or more")
+        text = f"has a frame_step of {self.resolved_frame_step} for frames of {length}"
+        require(1 <= self.resolved_frame_step <= length, text, f"a step of 1 to {length} samples")
+        require(
+            self.frequency_bins > 1,
+            "has a fft_length of 1, which leaves no frequency",
+            "use frames of 2 samples or more",
+        )
         fits = self.fft_length is None or self.fft_length >= length
         require(fits, f"has a fft_length of {self.fft_length}, less than the frame_length of {length}")
-        require_window(self.window, length)
-        channels = x.fixed(channel_axis(3, self.data_format))
-        frames = self.windows.output(x, self.data_format, channels).shape[2 if self.first else 1]
-        bins = self.bins * (2 if self.mode == "stft" else 1)
-        parts = [channels, frames, bins] if self.first else [frames, bins, channels]
-        flat = [channels * bins, frames] if self.first else [frames, channels * bins]
+        require_window_length(self.window, length)
+        channels = x.static_size(channel_axis(3, self.data_format))
+        frames = self.windows.output_type(x, self.data_format, channels).shape[2 if self.is_channels_first else 1]
+        bins = self.frequency_bins * (2 if self.mode == "stft" else 1)
+        parts = [channels, frames, bins] if self.is_channels_first else [frames, bins, channels]
+        flat = [channels * bins, frames] if self.is_channels_first else [frames, channels * bins]
         return x.with_shape((x.shape[0], *(parts if self.expand_dims else flat)))
 
     @property
-    def first(self) -> bool:
+    def is_channels_first(self) -> bool:
         return self.data_format == "channels_first"
 
     def lower(self, g: Builder, x: Value) -> Any:
         out = self.infer(x.type)
-        x = x if self.first else g.transpose(x, [0, 2, 1])
-        y = self.computed(g, x)  # [batch, channels, bins, frames]
+        x = x if self.is_channels_first else g.transpose(x, [0, 2, 1])
+        y = self.spectrum(g, x)  # [batch, channels, bins, frames]
         if self.expand_dims:
-            y = g.transpose(y, [0, 1, 3, 2] if self.first else [0, 3, 2, 1])
+            y = g.transpose(y, [0, 1, 3, 2] if self.is_channels_first else [0, 3, 2, 1])
         else:
             flat = (y.shape[0], y.shape[1] * y.shape[2], y.shape[3])
             y = g.refine(g.Reshape(y, [0, flat[1], -1]), flat)
-            y = y if self.first else g.transpose(y, [0, 2, 1])
+            y = y if self.is_channels_first else g.transpose(y, [0, 2, 1])
         y = g.refine(y, out.shape)
         return g.Log(g.Max(y, EPSILON)) if self.mode == "log" else y
 
-    def computed(self, g: Builder, x: Value) -> Value:
+    def spectrum(self, g: Builder, x: Value) -> Value:
         if self.mode in ("real", "imag"):
-            return self.part(g, x, self.mode)
-        real, imaginary = self.part(g, x, "real"), self.part(g, x, "imag")
+            return self.fourier_part(g, x, self.mode)
+        real, imaginary = self.fourier_part(g, x, "real"), self.fourier_part(g, x, "imag")
         if self.mode == "stft":
             return g.Concat(real, imaginary, axis=2)
         if self.mode == "angle":
-            return angle(g, imaginary, real)
+            return atan2(g, imaginary, real)
         power = g.Add(g.Mul(real, real), g.Mul(imaginary, imaginary))
         if self.mode == "psd":
-            twice = [1.0, *[2.0] * (self.bins - 2), 1.0]
+            twice = [1.0, *[2.0] * (self.frequency_bins - 2), 1.0]
             return g.Mul(power, g.const([[[factor] for factor in twice]], x.dtype))
         return g.Sqrt(g.Max(power, EPSILON))
 
-    def part(self, g: Builder, x: Value, side: Literal["real", "imag"]) -> Value:
+    def fourier_part(self, g: Builder, x: Value, side: Literal["real", "imag"]) -> Value:
         """Every channel of [batch, channels, steps] by itself: [batch, channels, bins, frames]."""
         initializer = STFT(side=side, window=self.window, scaling=self.scaling, periodic=self.periodic)
-        kernel = g.param(f"{side}_kernel", (self.frame_length, 1, self.bins), initializer)
+        kernel = g.param(f"{side}_kernel", (self.frame_length, 1, self.frequency_bins), initializer)
         batch, channels, steps = x.shape
         rows = g.refine(g.Unsqueeze(x, [2]), (batch, channels, 1, steps))
         rows = g.refine(g.Reshape(rows, g.sizes((-1, 1, steps), x)), (batch * channels, 1, steps))
-        made = self.windows.output(rows.type, "channels_first", self.bins)
-        y = g.refine(g.Conv(rows, weight_of(g, kernel), **self.windows.attributes([steps])), made.shape)
-        shape = (batch, channels, self.bins, made.shape[2])
-        return g.refine(g.Reshape(y, g.sizes((-1, channels, self.bins, made.shape[2]), y)), shape)
+        made = self.windows.output_type(rows.type, "channels_first", self.frequency_bins)
+        y = g.refine(g.Conv(rows, onnx_kernel(g, kernel), **self.windows.onnx_attributes([steps])), made.shape)
+        shape = (batch, channels, self.frequency_bins, made.shape[2])
+        return g.refine(g.Reshape(y, g.sizes((-1, channels, self.frequency_bins, made.shape[2]), y)), shape)
 
 
-def angle(g: Builder, y: Value, x: Value) -> Value:
+def atan2(g: Builder, y: Value, x: Value) -> Value:
     """`atan2(y, x)`."""
     upright, below = g.Equal(x, 0.0), g.Less(y, 0.0)
     slope = g.Atan(g.Div(y, g.Where(upright, g.const(1.0, x.dtype), x)))
@@ -149,7 +155,7 @@ class MelSpectrogram(Layer):
     fft_length: int = attr(2048, doc="Size of the transform.", minimum=2)
     sequence_stride: int = attr(512, doc="Samples from a frame to the next.", minimum=1)
     sequence_length: int | None = attr(None, doc="Samples of a frame; fft_length for null.", minimum=1)
-    window: Window | None = attr("hann", doc=WINDOW)
+    window: Window | None = attr("hann", doc=WINDOW_DOC)
     sampling_rate: float = attr(16000, doc="Samples a second.", above=0)
     num_mel_bins: int = attr(128, doc="Number of bands.", minimum=1)
     min_freq: float = attr(20.0, doc="Where the lowest band begins, in hertz.", minimum=0)
@@ -161,23 +167,23 @@ class MelSpectrogram(Layer):
     ref_power: float = attr(1.0, doc="The power that is 0 decibels.")
 
     @property
-    def always_mixes(self) -> bool:
+    def always_mixes_samples(self) -> bool:
         """Decibels are counted from the batch's maximum."""
         return self.power_to_db
 
     @property
-    def frame(self) -> int:
+    def frame_length(self) -> int:
         return self.sequence_length or self.fft_length
 
     @property
-    def bins(self) -> int:
+    def frequency_bins(self) -> int:
         return self.fft_length // 2 + 1
 
     @property
-    def highest(self) -> float:
+    def highest_frequency(self) -> float:
         return self.max_freq or int(self.sampling_rate / 2)
 
-    def frames(self, samples: Dim) -> Dim:
+    def frame_count(self, samples: Dim) -> Dim:
         """The frames of the signal with half a transform at both ends."""
         return (samples + self.fft_length // 2 * 2 - self.fft_length) // self.sequence_stride + 1
 
@@ -185,29 +191,31 @@ class MelSpectrogram(Layer):
         require(x.rank == 2, f"needs an input of rank 2, [batch, samples], got {x}")
         known = self.window is None or not isinstance(self.window, str) or self.window in ("hann", "hamming")
         require(known, f"cannot use the window {self.window!r}", "choose 'hann' or 'hamming', or give its values")
-        require_window(self.window, self.frame)
-        text = f"has frames of {self.frame} samples, more than the fft_length of {self.fft_length}"
-        require(self.frame <= self.fft_length, text)
-        text = f"has bands from {self.min_freq} to {self.highest} hertz"
-        require(self.min_freq < self.highest, text, "min_freq is the smaller one")
+        require_window_length(self.window, self.frame_length)
+        text = f"has frames of {self.frame_length} samples, more than the fft_length of {self.fft_length}"
+        require(self.frame_length <= self.fft_length, text)
+        text = f"has bands from {self.min_freq} to {self.highest_frequency} hertz"
+        require(self.min_freq < self.highest_frequency, text, "min_freq is the smaller one")
         require(x.shape[1] != 0, f"needs at least one sample, got {x}")
         for columns in (self.fft_length, self.num_mel_bins):
-            text = f"needs a matrix of {self.bins} frequencies times {columns} numbers, more than {LARGEST}"
-            require(self.bins * columns <= LARGEST, text, code="too-large")
-        return as_real(x).with_shape((x.shape[0], self.num_mel_bins, self.frames(x.shape[1])))
+            text = f"needs a matrix of {self.frequency_bins} frequencies times {columns} numbers, more than {MAX_MATRIX_ELEMENTS}"
+            require(self.frequency_bins * columns <= MAX_MATRIX_ELEMENTS, text, code="too-large")
+        return float_type(x).with_shape((x.shape[0], self.num_mel_bins, self.frame_count(x.shape[1])))
 
     def lower(self, g: Builder, x: Value) -> Any:
         out = self.infer(x.type)
-        power = self.power(g, g.cast(x, g.real))
-        bands = g.MatMul(power, g.const(self.weights()))
+        power = self.power_spectrum(g, g.cast(x, g.float_dtype))
+        bands = g.MatMul(power, g.const(self.mel_weights()))
         if self.power_to_db:
             bands = self.decibels(g, bands)
         return g.refine(g.transpose(bands, [0, 2, 1]), out.shape)
 
-    def power(self, g: Builder, x: Value) -> Value:
+    def power_spectrum(self, g: Builder, x: Value) -> Value:
         """Magnitudes to the power of mag_exp: [batch, frames, bins]."""
-        framed = g.Gather(x, self.places(g, x), axis=1)
-        turns = g.Mul(g.const(range(self.bins), "int64"), g.const([[n] for n in range(self.fft_length)], "int64"))
+        framed = g.Gather(x, self.sample_indices(g, x), axis=1)
+        turns = g.Mul(
+            g.const(range(self.frequency_bins), "int64"), g.const([[n] for n in range(self.fft_length)], "int64")
+        )
         part = g.Sub(turns, g.Mul(g.Div(turns, self.fft_length), self.fft_length))  # of the last turn, for precision
         angle = g.Mul(g.cast(part, x.dtype), 2 * pi / self.fft_length)
         window = g.const(self.window_values()[:, None], x.dtype)
@@ -218,12 +226,12 @@ class MelSpectrogram(Layer):
         some = g.Greater(power, 0.0)  # in silence the slope of a root is infinite, times nothing
         return g.Where(some, g.Pow(g.Where(some, power, 1.0), self.mag_exp / 2), 0.0)
 
-    def places(self, g: Builder, x: Value) -> Value:
+    def sample_indices(self, g: Builder, x: Value) -> Value:
         """Where the samples of every frame stand: [frames, fft_length], reflected at the ends."""
         half, samples = self.fft_length // 2, x.shape[1]
         within = g.const(range(self.fft_length), "int64")
         if isinstance(samples, int):
-            frames = self.frames(samples)
+            frames = self.frame_count(samples)
             assert isinstance(frames, int)
             starts: Value = g.const([index * self.sequence_stride - half for index in range(frames)], "int64")
             last: Value = g.const(samples - 1, "int64")
@@ -239,13 +247,17 @@ class MelSpectrogram(Layer):
         """The window in the middle of a transform."""
         import numpy as np
 
-        window = np.ones(self.frame) if self.window is None else window_of(self.window, self.frame, periodic=True)
-        before = (self.fft_length - self.frame) // 2
+        window = (
+            np.ones(self.frame_length)
+            if self.window is None
+            else window_coefficients(self.window, self.frame_length, periodic=True)
+        )
+        before = (self.fft_length - self.frame_length) // 2
         if self.window is None:
             return np.ones(self.fft_length)
-        return np.pad(window, (before, self.fft_length - self.frame - before))
+        return np.pad(window, (before, self.fft_length - self.frame_length - before))
 
-    def weights(self) -> np.ndarray:
+    def mel_weights(self) -> np.ndarray:
         """How much of each frequency goes into each band: [bins, bands], in float32 as Keras computes it."""
         import numpy as np
 
@@ -256,8 +268,8 @@ class MelSpectrogram(Layer):
             step = np.arange(count - 1, dtype=np.float32) / np.float32(count - 1)
             return np.append(start * (np.float32(1) - step) + stop * step, stop).astype(np.float32)
 
-        spectrum = mel(line(np.float32(0), np.float32(self.sampling_rate / 2), self.bins)[1:])[:, None]
-        edges = line(mel(np.float32(self.min_freq)), mel(np.float32(self.highest)), self.num_mel_bins + 2)
+        spectrum = mel(line(np.float32(0), np.float32(self.sampling_rate / 2), self.frequency_bins)[1:])[:, None]
+        edges = line(mel(np.float32(self.min_freq)), mel(np.float32(self.highest_frequency)), self.num_mel_bins + 2)
         low, centre, high = edges[:-2], edges[1:-1], edges[2:]
         rising, falling = (spectrum - low) / (centre - low), (high - spectrum) / (high - centre)
         return np.pad(np.maximum(0, np.minimum(rising, falling)), [(1, 0), (0, 0)])

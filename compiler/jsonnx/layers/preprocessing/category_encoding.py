@@ -22,7 +22,7 @@ def encoded_type(x: TensorType, mode: str, depth: int) -> TensorType:
     return TensorType("float32", (x.shape[0], *x.shape[2:], depth))
 
 
-def encode(g: Builder, x: Value, mode: str, depth: int, weights: Value | None = None) -> Value:
+def encode_categories(g: Builder, x: Value, mode: str, depth: int, weights: Value | None = None) -> Value:
     """Numbers of categories as vectors of `depth`; what is none of 0 to `depth - 1` leaves no trace.
 
     `one_hot` has a vector for every number, and takes the place of a last axis of size 1. `count` tells how often
@@ -35,17 +35,17 @@ def encode(g: Builder, x: Value, mode: str, depth: int, weights: Value | None = 
     if weights is not None:
         weights = g.Unsqueeze(g.transpose(weights, order), [-1])
         return g.ReduceSum(g.Mul(one_hot(g, x, depth), weights), [-2], keepdims=0)
-    counts = counted(g, g.cast(x, "int64") if mode == "multi_hot" else x, depth)
+    counts = count_categories(g, g.cast(x, "int64") if mode == "multi_hot" else x, depth)
     return g.Min(counts, 1.0) if mode == "multi_hot" else counts
 
 
 def one_hot(g: Builder, x: Value, depth: int) -> Value:
     """1 where a number equals its place along a new last axis, else 0. A fraction equals none."""
     places = g.const(list(range(depth)), x.dtype)
-    return g.cast(g.Equal(g.Unsqueeze(x, [-1]), places), g.real)
+    return g.cast(g.Equal(g.Unsqueeze(x, [-1]), places), g.float_dtype)
 
 
-def counted(g: Builder, x: Value, depth: int) -> Value:
+def count_categories(g: Builder, x: Value, depth: int) -> Value:
     """How often each number from 0 to `depth - 1` stands along the last axis.
 
     By adding at places, not by comparing with each of them: a vocabulary may have tens of thousands.
@@ -56,4 +56,4 @@ def counted(g: Builder, x: Value, depth: int) -> Value:
         known = g.And(known, g.Equal(g.cast(whole, x.dtype), x))
     shape = (*x.shape[:-1], depth)
     zeros = g.refine(g.Expand(g.const(0.0), g.sizes(shape, x)), shape)
-    return g.ScatterElements(zeros, g.Where(known, whole, 0), g.cast(known, g.real), axis=-1, reduction="add")
+    return g.ScatterElements(zeros, g.Where(known, whole, 0), g.cast(known, g.float_dtype), axis=-1, reduction="add")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-from ...core.components import Array, Integer, Json, Plain, attr
+from ...core.components import ArrayCodec, IntegerCodec, Json, ScalarCodec, attr
 from ...core.types import Size, TensorType, require
 from ...training.initializers import Zeros
 from ..base import layer
-from .adaptable import Learner
-from .category_encoding import NO_SPARSE, encode, encoded_type
+from .adaptable import Adaptable
+from .category_encoding import NO_SPARSE, encode_categories, encoded_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from ...ir import Builder, State, Value
 
 Mode = Literal["int", "one_hot", "multi_hot", "count", "tf_idf", "binary", "tf-idf"]
-MODES = (
+OUTPUT_MODE_DOC = (
     "`int` for numbers, `one_hot` for a vector a token, `multi_hot` (or `binary`) and `count` for one a sample, "
     "`tf_idf` for counts times `idf_weights`."
 )
-MOST = "Greatest size of the vocabulary, with mask and unknown tokens; null for any."
-PADDED = "Whether vectors have `max_tokens` numbers, however many tokens there are."
-VOCABULARY = "The tokens, or the file that has one a line; null to learn them from the data."
-IDF = "Inverse document frequency of each token, for `tf_idf`."
-UTF8 = "Only UTF-8 is supported: it is what strings in ONNX are."
-HASHED = "ONNX has no hash function: a token that is not in the vocabulary cannot be hashed."
+MAX_TOKENS_DOC = "Greatest size of the vocabulary, with mask and unknown tokens; null for any."
+PAD_TO_MAX_TOKENS_DOC = "Whether vectors have `max_tokens` numbers, however many tokens there are."
+VOCABULARY_DOC = "The tokens, or the file that has one a line; null to learn them from the data."
+IDF_WEIGHTS_DOC = "Inverse document frequency of each token, for `tf_idf`."
+UTF8_ONLY = "Only UTF-8 is supported: it is what strings in ONNX are."
+NO_HASHING = "ONNX has no hash function: a token that is not in the vocabulary cannot be hashed."
 
 
-class VocabularyForm:
+class VocabularyCodec:
     """A list of tokens, or the path of a file; the file's tokens take its place before a layer is made."""
 
-    def __init__(self, token: Plain) -> None:
-        self.tokens = Array(token)
+    def __init__(self, token: ScalarCodec) -> None:
+        self.tokens = ArrayCodec(token)
 
     def schema(self) -> dict[str, Json]:
         return {"anyOf": [{"type": "string"}, self.tokens.schema() | {"minItems": 1}]}
@@ -46,11 +46,11 @@ class VocabularyForm:
         return value if isinstance(value, str) else self.tokens.write(value)
 
 
-Strings = Annotated[Any, VocabularyForm(Plain(type="string"))]
-Integers = Annotated[Any, VocabularyForm(Integer())]
+StringVocabulary = Annotated[Any, VocabularyCodec(ScalarCodec(type="string"))]
+IntegerVocabulary = Annotated[Any, VocabularyCodec(IntegerCodec())]
 
 
-class Table(NamedTuple):
+class LookupTable(NamedTuple):
     """What all lookups have in common: Keras' IndexLookup.
 
     The first numbers are those of the mask token (0, in the mode `int`) and of tokens that are not in the vocabulary.
@@ -59,55 +59,58 @@ class Table(NamedTuple):
     dtype: str
     mode: str
     max_tokens: int | None
-    unknown: int
-    mask: Any
-    unknown_token: Any
+    num_oov_indices: int
+    mask_token: Any
+    oov_token: Any
     vocabulary: Any
     idf_weights: tuple[float, ...] | None
-    padded: bool
+    pad_to_max_tokens: bool
     invert: bool = False
 
     @property
-    def masked(self) -> int:
+    def num_mask_indices(self) -> int:
         """Numbers that the mask token has: 1 or 0."""
-        return int(self.mask is not None and self.mode == "int")
+        return int(self.mask_token is not None and self.mode == "int")
 
     @property
-    def first(self) -> int:
+    def first_token_index(self) -> int:
         """The number of the first token."""
-        return self.masked + self.unknown
+        return self.num_mask_indices + self.num_oov_indices
 
     @property
-    def special(self) -> list[Any]:
-        return [self.mask] * self.masked + [self.unknown_token] * self.unknown
+    def special_tokens(self) -> list[Any]:
+        return [self.mask_token] * self.num_mask_indices + [self.oov_token] * self.num_oov_indices
 
     @property
-    def whole(self) -> bool:
+    def includes_special_tokens(self) -> bool:
         """Whether the given vocabulary begins with the special tokens."""
-        return self.first <= len(self.vocabulary) and list(self.vocabulary[: self.first]) == self.special
+        return (
+            self.first_token_index <= len(self.vocabulary)
+            and list(self.vocabulary[: self.first_token_index]) == self.special_tokens
+        )
 
     @property
     def tokens(self) -> Sequence[Any]:
         """The given tokens without special ones."""
-        return list(self.vocabulary[self.first if self.whole else 0 :])
+        return list(self.vocabulary[self.first_token_index if self.includes_special_tokens else 0 :])
 
     @property
     def depth(self) -> int:
         """The size of vectors."""
-        return self.max_tokens or 0 if self.padded else self.first + len(self.tokens)
+        return self.max_tokens or 0 if self.pad_to_max_tokens else self.first_token_index + len(self.tokens)
 
     @property
-    def limit(self) -> int | None:
+    def max_size(self) -> int | None:
         """How many numbers there can be; None where nobody knows before training."""
-        return self.max_tokens if self.vocabulary is None else self.first + len(self.tokens)
+        return self.max_tokens if self.vocabulary is None else self.first_token_index + len(self.tokens)
 
     # -- what must hold ----------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """ShapeError where the arguments do not go together, in Keras or here."""
-        require(not self.padded or self.max_tokens is not None, "has pad_to_max_tokens without max_tokens")
+        require(not self.pad_to_max_tokens or self.max_tokens is not None, "has pad_to_max_tokens without max_tokens")
         if self.max_tokens is not None:
-            least = self.first + 1
+            least = self.first_token_index + 1
             require(self.max_tokens >= least, f"has max_tokens {self.max_tokens}, needs at least {least}")
         plain = self.mode == "int" or not self.invert
         require(plain, f'inverts with the output_mode {self.mode!r}, which only "int" allows')
@@ -118,7 +121,7 @@ class Table(NamedTuple):
         else:
             alone = self.idf_weights is None
             require(alone, "has idf_weights without a vocabulary", "give both, or neither to learn them")
-            known = self.mode == "int" or self.padded
+            known = self.mode == "int" or self.pad_to_max_tokens
             help = 'say "max_tokens": N and "pad_to_max_tokens": true, or give the vocabulary'
             require(known, "learns its tokens, so that nobody knows the size of its vectors", help)
 
@@ -131,11 +134,15 @@ class Table(NamedTuple):
         twice = next((token for token in tokens if token in seen or seen.add(token)), None)  # type: ignore[func-returns-value]
         require(twice is None, f"has {twice!r} twice in its vocabulary", "keep one of them")
         help = "leave special tokens out, or begin with all of them"
-        help = help if self.first > 9 else f"{help}: {self.special}"
-        require(self.mask is None or self.mask not in tokens, f"has its mask token {self.mask!r} as a token", help)
-        unknown = self.invert and self.unknown_token in tokens
-        require(not unknown, f"has its oov_token {self.unknown_token!r} as a token", help)
-        size = self.first + len(tokens)
+        help = help if self.first_token_index > 9 else f"{help}: {self.special_tokens}"
+        require(
+            self.mask_token is None or self.mask_token not in tokens,
+            f"has its mask token {self.mask_token!r} as a token",
+            help,
+        )
+        unknown = self.invert and self.oov_token in tokens
+        require(not unknown, f"has its oov_token {self.oov_token!r} as a token", help)
+        size = self.first_token_index + len(tokens)
         fits = self.max_tokens is None or size <= self.max_tokens
         require(fits, f"has {size} tokens with special ones, more than max_tokens {self.max_tokens}")
         if self.mode == "tf_idf":
@@ -147,10 +154,10 @@ class Table(NamedTuple):
     def infer(self, x: TensorType) -> TensorType:
         if self.invert:
             return x.with_dtype(self.dtype)
-        return x.with_dtype("int64") if self.mode == "int" else encoded_type(x, self.vectors, self.depth)
+        return x.with_dtype("int64") if self.mode == "int" else encoded_type(x, self.vector_mode, self.depth)
 
     @property
-    def vectors(self) -> str:
+    def vector_mode(self) -> str:
         """What vectors hold, before weights."""
         return "count" if self.mode == "tf_idf" else self.mode
 
@@ -163,42 +170,44 @@ class Table(NamedTuple):
             else self.tokens
         )
         if self.invert:
-            masked = [self.mask, 0] if self.masked else []
-            default = self.unknown_token
-            return g.lookup(x, tokens, dtype=self.dtype, first=self.first, special=masked, default=default, invert=True)
-        special = [] if self.mask is None else [self.mask, 0 if self.mode == "int" else DROPPED]
-        default = self.masked if self.unknown == 1 else UNKNOWN
-        found = g.lookup(x, tokens, dtype=self.dtype, first=self.first, special=special, default=default)
-        if self.unknown > 1:
-            rest = g.Add(g.Mod(x, self.unknown), self.masked)
-            found = g.Where(g.Equal(found, UNKNOWN), rest, found)
-        if self.unknown == 0:
-            found = self._known(g, found)
+            masked = [self.mask_token, 0] if self.num_mask_indices else []
+            default = self.oov_token
+            return g.lookup(
+                x, tokens, dtype=self.dtype, first=self.first_token_index, special=masked, default=default, invert=True
+            )
+        special = [] if self.mask_token is None else [self.mask_token, 0 if self.mode == "int" else DROPPED_INDEX]
+        default = self.num_mask_indices if self.num_oov_indices == 1 else UNKNOWN_INDEX
+        found = g.lookup(x, tokens, dtype=self.dtype, first=self.first_token_index, special=special, default=default)
+        if self.num_oov_indices > 1:
+            rest = g.Add(g.Mod(x, self.num_oov_indices), self.num_mask_indices)
+            found = g.Where(g.Equal(found, UNKNOWN_INDEX), rest, found)
+        if self.num_oov_indices == 0:
+            found = self._reject_unknown(g, found)
         if self.mode == "int":
             return found
-        counts = encode(g, found, self.vectors, self.depth)
-        return g.Mul(counts, self._idf(g)) if self.mode == "tf_idf" else counts
+        counts = encode_categories(g, found, self.vector_mode, self.depth)
+        return g.Mul(counts, self._idf_vector(g)) if self.mode == "tf_idf" else counts
 
-    def _known(self, g: Builder, found: Value) -> Value:
+    def _reject_unknown(self, g: Builder, found: Value) -> Value:
         """The numbers as they are; but onnxruntime stops at an index that the table does not have."""
-        bad = g.cast(g.Equal(found, UNKNOWN), "int64")
+        bad = g.cast(g.Equal(found, UNKNOWN_INDEX), "int64")
         return g.Add(found, g.Gather(g.const([0], "int64"), bad))
 
-    def _idf(self, g: Builder) -> Value:
+    def _idf_vector(self, g: Builder) -> Value:
         """The weight of every place; unknown tokens weigh as much as others do on average."""
         if self.vocabulary is None:
             return g.state("idf_weights", (self.depth,), Zeros())
         weights = list(self.idf_weights or ())
-        if not self.whole:
-            weights = [sum(weights) / len(weights)] * self.first + weights
+        if not self.includes_special_tokens:
+            weights = [sum(weights) / len(weights)] * self.first_token_index + weights
         return g.const([*weights, *[0.0] * (self.depth - len(weights))])
 
-    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        from .adapt_numpy import vocabulary
+    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        from .adapt_numpy import frequent_tokens
 
-        left_out = {token for token in (self.mask, self.unknown_token) if token is not None}
-        most = None if self.max_tokens is None else self.max_tokens - self.first
-        found, weights = vocabulary(batches, left_out, most)
+        left_out = {token for token in (self.mask_token, self.oov_token) if token is not None}
+        most = None if self.max_tokens is None else self.max_tokens - self.first_token_index
+        found, weights = frequent_tokens(batches, left_out, most)
         if self.dtype != "string":
             found = found.astype("int64")
         if self.mode != "tf_idf":
@@ -207,48 +216,48 @@ class Table(NamedTuple):
 
         mean = weights.mean(dtype="float32") if len(weights) else 0.0
         idf = zeros(self.depth, "float32")
-        idf[: self.first + len(weights)] = [*full(self.first, mean), *weights]
+        idf[: self.first_token_index + len(weights)] = [*full(self.first_token_index, mean), *weights]
         return {"vocabulary": found, "idf_weights": idf}
 
 
-UNKNOWN, DROPPED = -1, -2
+UNKNOWN_INDEX, DROPPED_INDEX = -1, -2
 """Numbers of tokens in between: no output has them."""
 
 
-def mode_of(name: str) -> str:
+def canonical_output_mode(name: str) -> str:
     """The output mode that an old name stands for."""
     return {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(name, name)
 
 
-def require_no_hash(given: bool, what: str, help: str) -> None:
-    require(not given, f"has {what}: ONNX has no operator that hashes", help, code="not-expressible")
+def require_no_hash(uses_hash: bool, what: str, help: str) -> None:
+    require(not uses_hash, f"has {what}: ONNX has no operator that hashes", help, code="not-expressible")
 
 
-class Lookup(Learner):
+class Lookup(Adaptable):
     """Base of the layers with a vocabulary, which the data decide where none is given."""
 
-    adapted: ClassVar[tuple[str, ...]] = ("vocabulary", "idf_weights")
+    adapted_states: ClassVar[tuple[str, ...]] = ("vocabulary", "idf_weights")
 
     if TYPE_CHECKING:
         vocabulary: Any
 
     @property
-    def table(self) -> Table:
+    def table(self) -> LookupTable:
         """What the layer looks up in."""
         raise NotImplementedError
 
     @property
-    def adapts(self) -> bool:
+    def needs_adapt(self) -> bool:
         return self.vocabulary is None
 
-    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        return self.table.learn(batches)
+    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        return self.table.adapt(batches)
 
 
 class TokenLookup(Lookup):
     """Base of the layers whose inputs are tokens, or with `invert` numbers of tokens."""
 
-    kind: ClassVar[str]
+    token_dtype: ClassVar[str]
     """The element type of tokens."""
 
     if TYPE_CHECKING:
@@ -262,10 +271,10 @@ class TokenLookup(Lookup):
         pad_to_max_tokens: bool
 
     @property
-    def table(self) -> Table:
-        return Table(
-            self.kind,
-            mode_of(self.output_mode),
+    def table(self) -> LookupTable:
+        return LookupTable(
+            self.token_dtype,
+            canonical_output_mode(self.output_mode),
             self.max_tokens,
             self.num_oov_indices,
             self.mask_token,
@@ -284,23 +293,23 @@ class StringLookup(TokenLookup):
     A vocabulary that is not given is learned from the training data, the most frequent tokens first.
     """
 
-    kind = "string"
+    token_dtype = "string"
 
-    max_tokens: int | None = attr(None, doc=MOST, minimum=2)
+    max_tokens: int | None = attr(None, doc=MAX_TOKENS_DOC, minimum=2)
     num_oov_indices: int = attr(
         1, doc="Numbers for tokens that are not in the vocabulary: 1, or 0 to refuse them.", minimum=0
     )
     mask_token: str | None = attr(None, doc="Token that stands for nothing: it has number 0, and no place in vectors.")
     oov_token: str | None = attr("[UNK]", doc="What a number without a token becomes with `invert`.")
-    vocabulary: Strings | None = attr(None, doc=VOCABULARY)
-    idf_weights: tuple[float, ...] | None = attr(None, doc=IDF)
+    vocabulary: StringVocabulary | None = attr(None, doc=VOCABULARY_DOC)
+    idf_weights: tuple[float, ...] | None = attr(None, doc=IDF_WEIGHTS_DOC)
     invert: bool = attr(False, doc="Whether numbers come in and tokens out.")
-    output_mode: Mode = attr("int", doc=MODES)
-    pad_to_max_tokens: bool = attr(False, doc=PADDED)
+    output_mode: Mode = attr("int", doc=OUTPUT_MODE_DOC)
+    pad_to_max_tokens: bool = attr(False, doc=PAD_TO_MAX_TOKENS_DOC)
     sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
-    encoding: str = attr("utf-8", doc="Encoding of the strings.", unsupported=UTF8)
-    salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=HASHED)
-    oov_method: str = attr("floormod", doc="How numbers are given to unknown tokens.", unsupported=HASHED)
+    encoding: str = attr("utf-8", doc="Encoding of the strings.", unsupported=UTF8_ONLY)
+    salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=NO_HASHING)
+    oov_method: str = attr("floormod", doc="How numbers are given to unknown tokens.", unsupported=NO_HASHING)
 
     def infer(self, x: TensorType) -> TensorType:
         help = "set num_oov_indices to 1"
@@ -314,7 +323,7 @@ class StringLookup(TokenLookup):
     def lower(self, g: Builder, x: Value) -> Any:
         return self.table.lower(g, g.cast(x, "int64") if self.invert else x)
 
-    def examined(self, g: Builder, x: Value) -> Value:
+    def adapt_input(self, g: Builder, x: Value) -> Value:
         return x
 
 
@@ -326,23 +335,23 @@ class IntegerLookup(TokenLookup):
     vocabulary that is not given is learned from the training data, the most frequent tokens first.
     """
 
-    kind = "int64"
+    token_dtype = "int64"
 
-    max_tokens: int | None = attr(None, doc=MOST, minimum=2)
+    max_tokens: int | None = attr(None, doc=MAX_TOKENS_DOC, minimum=2)
     num_oov_indices: int = attr(
         1, doc="Numbers for tokens that are not in the vocabulary; 0 to refuse them.", minimum=0
     )
     mask_token: int | None = attr(None, doc="Token that stands for nothing: it has number 0, and no place in vectors.")
     oov_token: int | None = attr(-1, doc="What a number without a token becomes with `invert`.")
-    vocabulary: Integers | None = attr(None, doc=VOCABULARY)
+    vocabulary: IntegerVocabulary | None = attr(None, doc=VOCABULARY_DOC)
     vocabulary_dtype: Literal["int64"] = attr("int64", doc="Element type of the tokens.")
-    idf_weights: tuple[float, ...] | None = attr(None, doc=IDF)
+    idf_weights: tuple[float, ...] | None = attr(None, doc=IDF_WEIGHTS_DOC)
     invert: bool = attr(False, doc="Whether numbers come in and tokens out.")
-    output_mode: Mode = attr("int", doc=MODES)
+    output_mode: Mode = attr("int", doc=OUTPUT_MODE_DOC)
     sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
-    pad_to_max_tokens: bool = attr(False, doc=PADDED)
+    pad_to_max_tokens: bool = attr(False, doc=PAD_TO_MAX_TOKENS_DOC)
     oov_method: Literal["floormod", "farmhash"] = attr("floormod", doc="How unknown tokens get one of several numbers.")
-    salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=HASHED)
+    salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=NO_HASHING)
 
     def infer(self, x: TensorType) -> TensorType:
         hashes = self.oov_method == "farmhash" and self.num_oov_indices > 1
@@ -355,5 +364,5 @@ class IntegerLookup(TokenLookup):
     def lower(self, g: Builder, x: Value) -> Any:
         return self.table.lower(g, g.cast(x, "int64"))
 
-    def examined(self, g: Builder, x: Value) -> Value:
+    def adapt_input(self, g: Builder, x: Value) -> Value:
         return g.cast(x, "int64")

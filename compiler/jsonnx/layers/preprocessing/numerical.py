@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ...core.components import Json, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
 from ...training.initializers import Ones, Zeros
-from ..axes import Axes, along, axes_of
+from ..axes import Axes, axes_of, broadcast_along
 from ..base import Layer, layer
-from .adaptable import Learner
-from .category_encoding import NO_SPARSE, encode, encoded_type
+from .adaptable import Adaptable
+from .category_encoding import NO_SPARSE, encode_categories, encoded_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ EPSILON = 1e-7
 """The least standard deviation that Normalization divides by: Keras' `backend.epsilon()`."""
 
 
-class NumbersForm:
+class NumbersCodec:
     """A number, or a list of numbers nested at most three deep, every list of one level as long as the others."""
 
     def schema(self) -> dict[str, Json]:
@@ -38,19 +38,19 @@ class NumbersForm:
         return value if isinstance(value, float) else list(map(self.write, value))
 
 
-Numbers = Annotated[Any, NumbersForm()]
+Numbers = Annotated[Any, NumbersCodec()]
 
 
-def shape_of(numbers: Any, name: str) -> tuple[int, ...]:
+def nested_shape(numbers: Any, name: str) -> tuple[int, ...]:
     """The shape of nested lists; ShapeError where they are not as long as each other."""
     if isinstance(numbers, float):
         return ()
-    inner = {shape_of(item, name) for item in numbers}
+    inner = {nested_shape(item, name) for item in numbers}
     require(len(inner) == 1, f"has lists of different lengths in {name}")
     return (len(numbers), *inner.pop())
 
 
-def as_real(x: TensorType) -> TensorType:
+def float_type(x: TensorType) -> TensorType:
     """The type after a cast to real numbers; ShapeError where there is none."""
     require(x.dtype not in ("string", "bool"), f"needs numbers, got {x}")
     return x.with_dtype("float32")
@@ -73,19 +73,19 @@ class Rescaling(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         for name in ("scale", "offset"):
-            shape = shape_of(getattr(self, name), name)
+            shape = nested_shape(getattr(self, name), name)
             fits = broadcast(x.shape, shape) == x.shape
             require(fits, f"has a {name} of shape {shape_text(shape)}, which does not broadcast to {x}")
-        return as_real(x)
+        return float_type(x)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        x = g.cast(x, g.real)
+        x = g.cast(x, g.float_dtype)
         x = x if self.scale == 1 else g.Mul(x, g.const(self.scale))
         return x if self.offset == 0 else g.Add(x, g.const(self.offset))
 
 
 @layer
-class Normalization(Learner):
+class Normalization(Adaptable):
     """`(x - mean) / max(sqrt(variance), 1e-7)`, with given statistics or with those of the training data.
 
     Where none are given, `mean`, `variance` and `count` are states that start at 0, 1 and 0, and are to be set from the
@@ -94,8 +94,8 @@ class Normalization(Learner):
 
     supports_masking = True
 
-    adapted: ClassVar[tuple[str, ...]] = ("mean", "variance", "count")
-    """The states that the data determines, see `adapts`."""
+    adapted_states: ClassVar[tuple[str, ...]] = ("mean", "variance", "count")
+    """The states that the data determines, see `needs_adapt`."""
 
     axis: Axes | None = attr(-1, doc="Axis, or list of axes, along which the statistics differ; null for none.")
     mean: Numbers | None = attr(
@@ -105,64 +105,64 @@ class Normalization(Learner):
     invert: bool = attr(False, doc="Whether to do the inverse: `x * max(sqrt(variance), 1e-7) + mean`.")
 
     @property
-    def adapts(self) -> bool:
+    def needs_adapt(self) -> bool:
         """Whether the statistics are learned from the data."""
         return self.mean is None
 
-    def examined(self, g: Builder, x: Value) -> Value:
-        return g.cast(x, g.real)
+    def adapt_input(self, g: Builder, x: Value) -> Value:
+        return g.cast(x, g.float_dtype)
 
-    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        from .adapt_numpy import statistics
+    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        from .adapt_numpy import mean_and_variance
 
         shape: tuple[Dim, ...] = (1, *batches[0].shape[1:])
-        mean, variance = statistics(batches, self.kept_axes(TensorType("float32", shape)))
+        mean, variance = mean_and_variance(batches, self.statistics_axes(TensorType("float32", shape)))
         return {"mean": mean, "variance": variance}
 
-    def kept_axes(self, x: TensorType) -> list[int]:
+    def statistics_axes(self, x: TensorType) -> list[int]:
         """The axes that the statistics keep, counted from 0 for the batch; they are taken over all others."""
         return axes_of(x, () if self.axis is None else self.axis)
 
     def infer(self, x: TensorType) -> TensorType:
-        axes = self.kept_axes(x)
-        sizes: tuple[Dim, ...] = tuple(x.fixed(axis) for axis in axes)
+        axes = self.statistics_axes(x)
+        sizes: tuple[Dim, ...] = tuple(x.static_size(axis) for axis in axes)
         given = self.mean is not None
         require(given == (self.variance is not None), "needs both mean and variance, or neither")
         if given:
-            mean, variance = shape_of(self.mean, "mean"), shape_of(self.variance, "variance")
+            mean, variance = nested_shape(self.mean, "mean"), nested_shape(self.variance, "variance")
             texts = shape_text(mean), shape_text(variance)
             require(mean == variance, f"has a mean of shape {texts[0]} and a variance of shape {texts[1]}")
             fits = len(mean) <= len(sizes) and broadcast(sizes, mean) == sizes
             require(fits, f"has a mean of shape {texts[0]}, the axes {axes} of {x} have {shape_text(sizes)}")
-        return as_real(x)
+        return float_type(x)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        axes = self.kept_axes(x.type)
+        axes = self.statistics_axes(x.type)
         shape = [x.shape[axis] for axis in axes]
-        x = g.cast(x, g.real)
+        x = g.cast(x, g.float_dtype)
         mean: Value
         variance: Value
-        if self.adapts:
+        if self.needs_adapt:
             mean, variance = g.state("mean", shape, Zeros()), g.state("variance", shape, Ones())
             g.state("count", (), Zeros(), "int32")
         else:
             mean, variance = g.const(self.mean), g.const(self.variance)
             axes = axes[len(axes) - mean.rank :]
-        mean, variance = along(g, mean, axes, x.rank), along(g, variance, axes, x.rank)
+        mean, variance = broadcast_along(g, mean, axes, x.rank), broadcast_along(g, variance, axes, x.rank)
         deviation = g.Max(g.Sqrt(variance), EPSILON)
         return g.Add(g.Mul(x, deviation), mean) if self.invert else g.Div(g.Sub(x, mean), deviation)
 
 
 @layer
-class Discretization(Learner):
+class Discretization(Adaptable):
     """The number of the range that each value lies in: how many boundaries are less than or equal to it.
 
     The boundaries are given, or chosen from the training data so that each of `num_bins` ranges has about as many
     values. Then they are the state `bin_boundaries`; where the data has too few values, the last ranges stay empty.
     """
 
-    adapted: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
-    """The states that the data determines, see `adapts`."""
+    adapted_states: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
+    """The states that the data determines, see `needs_adapt`."""
 
     bin_boundaries: tuple[float, ...] | None = attr(None, doc="Boundaries between the ranges, in order.")
     num_bins: int | None = attr(None, doc="Number of ranges, where their boundaries come from the data.", minimum=2)
@@ -174,17 +174,17 @@ class Discretization(Learner):
     sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
 
     @property
-    def adapts(self) -> bool:
+    def needs_adapt(self) -> bool:
         """Whether the boundaries are learned from the data."""
         return self.bin_boundaries is None
 
-    def examined(self, g: Builder, x: Value) -> Value:
-        return g.cast(x, g.real)
+    def adapt_input(self, g: Builder, x: Value) -> Value:
+        return g.cast(x, g.float_dtype)
 
-    def learn(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
-        from .adapt_numpy import boundaries
+    def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
+        from .adapt_numpy import quantile_boundaries
 
-        return {"bin_boundaries": boundaries(batches, self.num_bins or 1, self.epsilon)}
+        return {"bin_boundaries": quantile_boundaries(batches, self.num_bins or 1, self.epsilon)}
 
     @property
     def _depth(self) -> int:
@@ -201,10 +201,10 @@ class Discretization(Learner):
         return encoded_type(x, self.output_mode, self._depth)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        number = self._number(g, g.cast(x, g.real))
-        return number if self.output_mode == "int" else encode(g, number, self.output_mode, self._depth)
+        number = self._bin_index(g, g.cast(x, g.float_dtype))
+        return number if self.output_mode == "int" else encode_categories(g, number, self.output_mode, self._depth)
 
-    def _number(self, g: Builder, x: Value) -> Value:
+    def _bin_index(self, g: Builder, x: Value) -> Value:
         """What is no number lies in the range of the greatest values, as NumPy sorts it."""
         count = self._depth - 1
         if not count:  # all zeros: onnxruntime 1.27 does not sum over an axis without elements
@@ -248,5 +248,5 @@ class CategoryEncoding(Layer):
 
     def lower(self, g: Builder, x: Value, count_weights: Value | None = None) -> Any:
         x = g.cast(x, "int32") if x.dtype in ("bool", "uint8") else x
-        weights = None if count_weights is None else g.cast(count_weights, g.real)
-        return encode(g, x, self._mode, self.num_tokens, weights)
+        weights = None if count_weights is None else g.cast(count_weights, g.float_dtype)
+        return encode_categories(g, x, self._mode, self.num_tokens, weights)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.components import attr, snake_case
 from ...core.types import TensorType, require
 from ..base import Layer, layer, penalize
-from ..image.geometric_augmentation import Drawn, OnHost
+from ..image.geometric_augmentation import HostAugmentation, Transformation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,15 +27,15 @@ class Pipeline(Layer):
     @property
     def augments(self) -> bool:
         """Whether it changes images in training, outside the graph."""
-        return any(isinstance(inner, OnHost) for inner in self.layers)
+        return any(isinstance(inner, HostAugmentation) for inner in self.layers)
 
     @property
-    def mixes(self) -> bool:
+    def mixes_targets(self) -> bool:
         return any(getattr(inner, "mixes", False) for inner in self.layers)
 
     def infer(self, x: TensorType) -> TensorType:
         require(len(self.layers) > 0, "has no layers", "give at least one")
-        outside = [inner.type_name for inner in self.layers if not isinstance(inner, OnHost)]
+        outside = [inner.type_name for inner in self.layers if not isinstance(inner, HostAugmentation)]
         what = f"has {', '.join(outside)} beside augmentation layers, which work outside the graph"
         require(not self.augments or not outside, what, "write them as layers of their own", "not-supported")
         seeded = [
@@ -56,16 +56,16 @@ class Pipeline(Layer):
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        for name, inner in self.named():
+        for name, inner in self.named_layers():
             outside, g.trainable = g.trainable, g.trainable and inner.trainable
-            with g.at(name):
+            with g.scope(name):
                 x = inner.lower(g, x, masks=[None]) if inner.reads_masks else inner.lower(g, x)
                 if not inner.penalizes_itself:
                     penalize(g, inner.activity_regularizer, x)
             g.trainable = outside
         return x
 
-    def named(self) -> Iterator[tuple[str, Layer]]:
+    def named_layers(self) -> Iterator[tuple[str, Layer]]:
         """The layers with the names that their weights stand under: `normalization`, `normalization_1`."""
         counts: dict[str, int] = {}
         for inner in self.layers:
@@ -73,18 +73,18 @@ class Pipeline(Layer):
             counts[name] = counts.get(name, -1) + 1
             yield f"{name}_{counts[name]}" if counts[name] else name, inner
 
-    def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Drawn]:
+    def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Transformation]:
         """The images changed by every layer, and what was drawn for it."""
         each = []
         for inner in self.layers:
-            assert isinstance(inner, OnHost)
+            assert isinstance(inner, HostAugmentation)
             images, drawn = inner.augment(images, rng)
             each.append((inner, drawn))
         return images, {"each": each}
 
-    def labels(self, targets: np.ndarray, each: list[tuple[OnHost, Drawn]]) -> np.ndarray:
+    def transform_labels(self, targets: np.ndarray, each: list[tuple[HostAugmentation, Transformation]]) -> np.ndarray:
         """The targets mixed as the images were."""
         for inner, drawn in each:
-            if inner.mixes:
-                targets = inner.labels(targets, **drawn)
+            if inner.mixes_targets:
+                targets = inner.transform_labels(targets, **drawn)
         return targets

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr, snake_case
 from ...core.types import TensorType, require
-from ..base import Layer, Types, layer, listed, nested, penalize
-from .rnn import Recurrent, batch_major, check_mask, mask_beside, mask_of_steps, mask_that_is_read, parted, swapped
+from ..base import Layer, OutputTypes, inner_layer_scope, layer, output_types, penalize
+from .rnn import (
+    Recurrent,
+    check_mask,
+    effective_mask,
+    implicit_mask,
+    split_states_and_mask,
+    swap_batch_and_time,
+    time_major_mask,
+    to_batch_major,
+)
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -37,27 +46,27 @@ class Bidirectional(Layer):
     )
     backward_layer: Layer | None = attr(None, doc="The layer that goes backwards, where it is not a copy of the first.")
 
-    def halves(self) -> tuple[Any, Any]:
+    def direction_layers(self) -> tuple[Any, Any]:
         """The forward layer and the backward layer."""
-        return self.layer, self.backward_layer or self.layer.but(go_backwards=True)
+        return self.layer, self.backward_layer or self.layer.replace(go_backwards=True)
 
     def output_names(self) -> tuple[str, ...]:
         names = ["backward"] if self.merge_mode is None else []
-        for way, inner in zip(("forward", "backward"), self.halves(), strict=True):
+        for way, inner in zip(("forward", "backward"), self.direction_layers(), strict=True):
             if isinstance(inner, Recurrent):  # what else stands here `infer` refuses
                 names += [f"{way}_{name}" for name in inner.output_names()]
         return tuple(names)
 
-    def infer(self, x: TensorType, *more: TensorType) -> Types:
-        self.check_halves()
-        states, mask = parted(more)
-        forward, backward = self.halves()
+    def infer(self, x: TensorType, *states_and_mask: TensorType) -> OutputTypes:
+        self.check_directions()
+        states, mask = split_states_and_mask(states_and_mask)
+        forward, backward = self.direction_layers()
         for half in (forward, backward):
             check_mask(x, mask, unroll=half.unroll)
         require(len(states) % 2 == 0, f"needs as many initial states forward as backward, got {len(states)}")
         half = len(states) // 2
-        y, *last = listed(forward.infer(x, *states[:half]))
-        mirrored, *mirrored_last = listed(backward.infer(x, *states[half:]))
+        y, *last = output_types(forward.infer(x, *states[:half]))
+        mirrored, *mirrored_last = output_types(backward.infer(x, *states[half:]))
         if self.merge_mode is None:
             results = [y, mirrored]
         elif self.merge_mode == "concat":
@@ -70,7 +79,7 @@ class Bidirectional(Layer):
         results += [*last, *mirrored_last]
         return tuple(results) if len(results) > 1 else results[0]
 
-    def check_halves(self) -> None:
+    def check_directions(self) -> None:
         for inner in (self.layer, self.backward_layer):
             require(
                 inner is None or isinstance(inner, Recurrent),
@@ -78,7 +87,7 @@ class Bidirectional(Layer):
                 "SimpleRNN, GRU, LSTM, RNN and ConvLSTM1D, 2D and 3D are recurrent",
                 "unsupported-argument",
             )
-        forward, backward = self.halves()
+        forward, backward = self.direction_layers()
         ways = f"both have go_backwards {str(forward.go_backwards).lower()}"
         require(forward.go_backwards != backward.go_backwards, f"needs layers of opposite directions, {ways}")
         for name in ("return_sequences", "return_state"):
@@ -86,34 +95,34 @@ class Bidirectional(Layer):
             require(same, f"needs two layers with the same {name}")
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        for half in self.halves():
+        for half in self.direction_layers():
             check_mask(inputs[0], masks[0], unroll=half.unroll)
-        return mask_beside(inputs, masks) if self.layer.return_sequences else None  # type: ignore[attr-defined]
+        return effective_mask(inputs, masks) if self.layer.return_sequences else None  # type: ignore[attr-defined]
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        return mask_beside(inputs, masks)
+        return effective_mask(inputs, masks)
 
-    def masked_outputs(self) -> int:
+    def masked_output_count(self) -> int:
         return 2 if self.merge_mode is None else 1
 
-    def lower(self, g: Builder, x: Value, *more: Value, masks: Sequence[Value | None] = (None,)) -> Any:
-        states, mask = parted(more)
-        return self.over(g, x, states, mask or mask_that_is_read(masks, states))
+    def lower(self, g: Builder, x: Value, *states_and_mask: Value, masks: Sequence[Value | None] = (None,)) -> Any:
+        states, mask = split_states_and_mask(states_and_mask)
+        return self.run_batch_major(g, x, states, mask or implicit_mask(masks, states))
 
-    def over(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
+    def run_batch_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
         """The outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
-        forward, backward = self.halves()
-        x, mask, half = swapped(g, x), mask_of_steps(g, mask), len(states) // 2
-        y, last = half_run(g, "forward", forward, x, states[:half], mask)
-        mirrored, mirrored_last = half_run(g, "backward", backward, x, states[half:], mask)
-        results = self.merged(g, y, mirrored)
+        forward, backward = self.direction_layers()
+        x, mask, half = swap_batch_and_time(g, x), time_major_mask(g, mask), len(states) // 2
+        y, last = run_direction(g, "forward", forward, x, states[:half], mask)
+        mirrored, mirrored_last = run_direction(g, "backward", backward, x, states[half:], mask)
+        results = self.merge_outputs(g, y, mirrored)
         if forward.return_sequences:
-            results = [batch_major(g, merged, flip=forward.go_backwards) for merged in results]
+            results = [to_batch_major(g, merged, flip=forward.go_backwards) for merged in results]
         if forward.return_state:
             results += [*last, *mirrored_last]
         return tuple(results) if len(results) > 1 else results[0]
 
-    def merged(self, g: Builder, y: Value, mirrored: Value) -> list[Value]:
+    def merge_outputs(self, g: Builder, y: Value, mirrored: Value) -> list[Value]:
         if self.merge_mode is None:
             return [y, mirrored]
         if self.merge_mode == "concat":
@@ -124,18 +133,18 @@ class Bidirectional(Layer):
         return [total if self.merge_mode == "sum" else g.Mul(total, 0.5)]
 
 
-def half_run(
-    g: Builder, way: str, inner: Recurrent, x: Value, states: Sequence[Value], mask: Value | None
+def run_direction(
+    g: Builder, direction: str, inner: Recurrent, x: Value, states: Sequence[Value], mask: Value | None
 ) -> tuple[Value, list[Value]]:
     """One half, in a scope of its own, its outputs penalized as those of a layer by itself.
 
     Of a sequence, masked steps give zeros, whatever `zero_output_for_mask` says: so has Keras it.
     """
-    inner = inner.but(zero_output_for_mask=inner.return_sequences)
-    with nested(g, f"{way}_{snake_case(inner.type_name)}", inner):
-        y, last = inner.run(g, x, states, mask)
+    inner = inner.replace(zero_output_for_mask=inner.return_sequences)
+    with inner_layer_scope(g, f"{direction}_{snake_case(inner.type_name)}", inner):
+        y, last = inner.run_time_major(g, x, states, mask)
         if inner.activity_regularizer is not None:
-            batch_first = swapped(g, y) if inner.return_sequences else y
+            batch_first = swap_batch_and_time(g, y) if inner.return_sequences else y
             for value in (batch_first, *(last if inner.return_state else ())):
                 penalize(g, inner.activity_regularizer, value)
     return y, last

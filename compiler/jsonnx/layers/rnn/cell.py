@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr, snake_case
 from ...core.types import TensorType, require
-from ..base import Layer, Types, layer, nested
+from ..base import Layer, OutputTypes, inner_layer_scope, layer
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Cell(Layer):
     """Base of the cells.
 
-    A loop asks for `begin` once, for `drive` once with the inputs of all steps, and for `step` at every step. All three
-    happen in the cell's own scope, where `begin` makes the weights in Keras' order and draws the dropout masks.
+    A loop asks for `emit_loop_invariants` once, for `project_inputs` once with the inputs of all steps, and for `step` at every step. All three
+    happen in the cell's own scope, where `emit_loop_invariants` makes the weights in Keras' order and draws the dropout masks.
     """
 
     @property
@@ -29,7 +29,7 @@ class Cell(Layer):
         raise NotImplementedError
 
     @property
-    def output_place(self) -> int:
+    def output_index(self) -> int:
         """Which of the states is the output."""
         raise NotImplementedError
 
@@ -37,39 +37,39 @@ class Cell(Layer):
         """The types of the states for inputs of one step; ShapeError where those do not fit."""
         raise NotImplementedError
 
-    def begin(self, g: Builder, x: TensorType) -> Any:
+    def emit_loop_invariants(self, g: Builder, x: TensorType) -> Any:
         """What is the same at every step: weights, masks."""
         raise NotImplementedError
 
-    def drive(self, g: Builder, made: Any, x: Value) -> Value:
+    def project_inputs(self, g: Builder, invariants: Any, x: Value) -> Value:
         """What inputs contribute to a step by themselves, for those of one step or [time, batch, ...] of all steps."""
         raise NotImplementedError
 
-    def step(self, g: Builder, made: Any, driven: Value, states: Sequence[Value]) -> list[Value]:
+    def step(self, g: Builder, invariants: Any, input_projection: Value, states: Sequence[Value]) -> list[Value]:
         """The states after a step."""
         raise NotImplementedError
 
     def output_names(self) -> tuple[str, ...]:
         return self.state_names
 
-    def infer(self, x: TensorType, *states: TensorType) -> Types:
+    def infer(self, x: TensorType, *states: TensorType) -> OutputTypes:
         types = self.state_types(x)
         check_states(self.state_names, types, states, "needs")
-        return (types[self.output_place], *types)
+        return (types[self.output_index], *types)
 
     def lower(self, g: Builder, x: Value, *states: Value) -> Any:
-        made = self.begin(g, x.type)
-        after = self.step(g, made, self.drive(g, made, x), states)
-        return (after[self.output_place], *after)
+        made = self.emit_loop_invariants(g, x.type)
+        after = self.step(g, made, self.project_inputs(g, made, x), states)
+        return (after[self.output_index], *after)
 
 
 def check_states(
-    names: Sequence[str], types: Sequence[TensorType], given: Sequence[TensorType], need: str = "needs all its initial"
+    names: Sequence[str], types: Sequence[TensorType], states: Sequence[TensorType], need: str = "needs all its initial"
 ) -> None:
     """ShapeError unless these are the states."""
     together = f"{need} states ({', '.join(names)})" + (" or none" if need != "needs" else "")
-    require(len(given) == len(types), f"{together}, got {len(given)}")
-    for name, wanted, found in zip(names, types, given, strict=True):
+    require(len(states) == len(types), f"{together}, got {len(states)}")
+    for name, wanted, found in zip(names, types, states, strict=True):
         require(found == wanted, f"needs {wanted} as its {'' if need == 'needs' else 'initial '}{name}, got {found}")
 
 
@@ -85,7 +85,7 @@ class StackedRNNCells(Cell):
 
     cells: tuple[Layer, ...] = attr(doc="The cells, from the lowest to the highest.")
 
-    def named(self) -> list[tuple[str, Any]]:
+    def named_cells(self) -> list[tuple[str, Any]]:
         """The cells with their names; ShapeError where there are none or one is no cell."""
         require(bool(self.cells), "needs a cell, got an empty list")
         found: dict[str, Any] = {}
@@ -93,56 +93,56 @@ class StackedRNNCells(Cell):
         for cell in self.cells:
             stem = snake_case(cell.type_name)
             number = counts[stem] = counts.get(stem, -1) + 1
-            found[f"{stem}_{number}" if number else stem] = checked_cell(cell)
+            found[f"{stem}_{number}" if number else stem] = require_cell(cell)
         return list(found.items())
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        cells = [(name, cell) for name, cell in self.named()]
+        cells = [(name, cell) for name, cell in self.named_cells()]
         return tuple(f"{name}_{state}" for name, cell in cells for state in cell.state_names)
 
     @property
-    def output_place(self) -> int:
-        *lower, (_, top) = self.named()
+    def output_index(self) -> int:
+        *lower, (_, top) = self.named_cells()
         return sum(len(cell.state_names) for _, cell in lower) + int(top.output_place)
 
     def state_types(self, x: TensorType) -> tuple[TensorType, ...]:
         types: list[TensorType] = []
-        for _, cell in self.named():
+        for _, cell in self.named_cells():
             own = cell.state_types(x)
             x = own[cell.output_place]
             types += own
         return tuple(types)
 
-    def begin(self, g: Builder, x: TensorType) -> list[Any]:
+    def emit_loop_invariants(self, g: Builder, x: TensorType) -> list[Any]:
         made = []
-        for name, cell in self.named():
-            with nested(g, name, cell):
+        for name, cell in self.named_cells():
+            with inner_layer_scope(g, name, cell):
                 made.append(cell.begin(g, x))
             x = cell.state_types(x)[cell.output_place]
         return made
 
-    def drive(self, g: Builder, made: list[Any], x: Value) -> Value:
-        name, cell = self.named()[0]
-        with nested(g, name, cell):
-            driven: Value = cell.drive(g, made[0], x)
+    def project_inputs(self, g: Builder, invariants: list[Any], x: Value) -> Value:
+        name, cell = self.named_cells()[0]
+        with inner_layer_scope(g, name, cell):
+            driven: Value = cell.drive(g, invariants[0], x)
         return driven
 
-    def step(self, g: Builder, made: list[Any], driven: Value, states: Sequence[Value]) -> list[Value]:
+    def step(self, g: Builder, invariants: list[Any], input_projection: Value, states: Sequence[Value]) -> list[Value]:
         after: list[Value] = []
-        below = driven
-        for place, (name, cell) in enumerate(self.named()):
-            with nested(g, name, cell):
+        below = input_projection
+        for place, (name, cell) in enumerate(self.named_cells()):
+            with inner_layer_scope(g, name, cell):
                 if place:
-                    driven = cell.drive(g, made[place], below)
+                    input_projection = cell.drive(g, invariants[place], below)
                 start = len(after)
-                own = cell.step(g, made[place], driven, states[start : start + len(cell.state_names)])
+                own = cell.step(g, invariants[place], input_projection, states[start : start + len(cell.state_names)])
             below = own[cell.output_place]
             after += own
         return after
 
 
-def checked_cell(cell: Layer) -> Cell:
+def require_cell(cell: Layer) -> Cell:
     """The cell; ShapeError where the layer is none."""
     known = "SimpleRNNCell, GRUCell, LSTMCell and StackedRNNCells are cells"
     if not isinstance(cell, Cell):

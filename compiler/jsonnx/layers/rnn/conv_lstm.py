@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from ...core.components import Sizes, attr
+from ...core.components import SpatialSizesCodec, attr
 from ...core.types import TensorType, require
-from ..activations import Activation_, activated
-from ..axes import folded, unfolded
-from ..base import layer, nested, require_real
-from ..convolution.convolution import DILATION_RATE, FILTERS, KERNEL_SIZE, STRIDES, weight_of
+from ..activations import ActivationFunction, activated_type
+from ..axes import merge_first_axes, split_first_axis
+from ..base import inner_layer_scope, layer, require_real
+from ..convolution.convolution import DILATION_RATE, FILTERS, KERNEL_SIZE, STRIDES, onnx_kernel
 from ..convolution.sliding_window import (
     DATA_FORMAT,
     PADDING,
     SPATIAL_NAMES,
     DataFormat,
     Padding,
-    Windows,
+    SlidingWindows,
     channel_axis,
     spatial_axes,
 )
 from .cell import Cell
-from .rnn import Recurrent, Result, looped
-from .rnn_cells import LSTMGates, Weighted, drawn_masks, forget_bias, remember, split
+from .rnn import OutputAndStates, Recurrent, loop_cell
+from .rnn_cells import LSTMArguments, RecurrentArguments, dropout_masks, lstm_bias_initializer, lstm_states, split_axis
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 
-class ConvGates(Weighted, LSTMGates):
+class ConvLSTMArguments(RecurrentArguments, LSTMArguments):
     """The arguments that the cell and the layers share, beside those whose form depends on the number of axes."""
 
     kernel_size: tuple[int, ...]
@@ -41,35 +41,35 @@ class ConvGates(Weighted, LSTMGates):
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
 
-class Prepared(NamedTuple):
+class ConvLoopInvariants(NamedTuple):
     """Of the cell in a loop: its kernels as ONNX wants them, one or one a gate, and the masks of input and state."""
 
     kernels: list[Value]
-    recurrent: list[Value]
+    recurrent_kernels: list[Value]
     biases: list[Value | None]
     input_masks: list[Value]
     state_masks: list[Value]
 
 
-class ConvLSTMCell(Cell, ConvGates):
+class ConvLSTMCell(Cell, ConvLSTMArguments):
     """One step of a ConvLSTM. Keras has it only inside those layers. It computes with its channels first."""
 
     state_names = ("state_h", "state_c")
-    output_place = 0
+    output_index = 0
 
     kernel_size: tuple[int, ...] = attr(doc=KERNEL_SIZE)
     strides: tuple[int, ...] = attr(doc=STRIDES)
     dilation_rate: tuple[int, ...] = attr(doc=DILATION_RATE)
 
     @property
-    def windows(self) -> Windows:
-        return Windows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+    def windows(self) -> SlidingWindows:
+        return SlidingWindows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     @property
-    def state_windows(self) -> Windows:
+    def state_windows(self) -> SlidingWindows:
         """Of the state, which keeps its size: neither strides nor dilation."""
         ones = (1,) * len(self.kernel_size)
-        return Windows(self.kernel_size, ones, "same", ones)
+        return SlidingWindows(self.kernel_size, ones, "same", ones)
 
     def state_types(self, x: TensorType) -> tuple[TensorType, ...]:
         spatial = len(self.kernel_size)
@@ -79,55 +79,59 @@ class ConvLSTMCell(Cell, ConvGates):
         require(x.rank == spatial + 2, f"{wanted}, got steps of {x}")
         require_real(x)
         for axis in (channel_axis(x.rank, self.data_format), *spatial_axes(x.rank, self.data_format)):
-            x.fixed(axis)
+            x.static_size(axis)
         require(
             max(self.strides) == 1 or max(self.dilation_rate) == 1,
             f"cannot have both strides and dilation above 1, got strides {list(self.strides)} "
             f"and dilation_rate {list(self.dilation_rate)}",
         )
-        state = self.windows.output(x, self.data_format, self.filters)
+        state = self.windows.output_type(x, self.data_format, self.filters)
         for name in ("activation", "recurrent_activation"):
-            made = activated(state, getattr(self, name))
+            made = activated_type(state, getattr(self, name))
             require(made == state, f"has {state} become {made} by its {name}, and needs the same size")
         return state, state
 
-    def begin(self, g: Builder, x: TensorType) -> Prepared:
+    def emit_loop_invariants(self, g: Builder, x: TensorType) -> ConvLoopInvariants:
         (state, _), width = self.state_types(x), 4 * self.filters
         own = self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
-        kernel = g.param("kernel", (*self.kernel_size, x.fixed(1), width), *own)
+        kernel = g.param("kernel", (*self.kernel_size, x.static_size(1), width), *own)
         own = self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint
         recurrent = g.param("recurrent_kernel", (*self.kernel_size, self.filters, width), *own)
         bias: Value | None = None
         if self.use_bias:
-            first = forget_bias(self.bias_initializer, ones=self.unit_forget_bias)
+            first = lstm_bias_initializer(self.bias_initializer, ones=self.unit_forget_bias)
             bias = g.param("bias", (width,), first, self.bias_regularizer, self.bias_constraint)
-        inputs, states = drawn_masks(g, self, 4, x.shape, state.shape)
+        inputs, states = dropout_masks(g, self, 4, x.shape, state.shape)
         each = [self.filters] * 4
-        return Prepared(
-            split(g, weight_of(g, kernel), each if inputs else [width], axis=0),
-            split(g, weight_of(g, recurrent), each if states else [width], axis=0),
-            [bias] if bias is None or not inputs else list(split(g, bias, each, axis=0)),
+        return ConvLoopInvariants(
+            split_axis(g, onnx_kernel(g, kernel), each if inputs else [width], axis=0),
+            split_axis(g, onnx_kernel(g, recurrent), each if states else [width], axis=0),
+            [bias] if bias is None or not inputs else list(split_axis(g, bias, each, axis=0)),
             inputs,
             states,
         )
 
-    def drive(self, g: Builder, made: Prepared, x: Value) -> Value:
+    def project_inputs(self, g: Builder, invariants: ConvLoopInvariants, x: Value) -> Value:
         one = x.rank == len(self.kernel_size) + 2
-        rows = [x if one else folded(g, x)]
-        if made.input_masks:
-            rows = [g.Mul(x, mask) if one else folded(g, g.Mul(x, mask)) for mask in made.input_masks]
-        y = convolved(g, self.windows, rows, made.kernels, made.biases)
-        return y if one else unfolded(g, y, x)
+        rows = [x if one else merge_first_axes(g, x)]
+        if invariants.input_masks:
+            rows = [g.Mul(x, mask) if one else merge_first_axes(g, g.Mul(x, mask)) for mask in invariants.input_masks]
+        y = convolve_and_concat(g, self.windows, rows, invariants.kernels, invariants.biases)
+        return y if one else split_first_axis(g, y, x)
 
-    def step(self, g: Builder, made: Prepared, driven: Value, states: Sequence[Value]) -> list[Value]:
+    def step(
+        self, g: Builder, invariants: ConvLoopInvariants, input_projection: Value, states: Sequence[Value]
+    ) -> list[Value]:
         h, c = states
-        seen = [g.Mul(h, mask) for mask in made.state_masks] or [h]
-        gates = g.Add(driven, convolved(g, self.state_windows, seen, made.recurrent, [None]))
-        return remember(g, self, split(g, gates, [self.filters] * 4, axis=1), c)
+        seen = [g.Mul(h, mask) for mask in invariants.state_masks] or [h]
+        gates = g.Add(
+            input_projection, convolve_and_concat(g, self.state_windows, seen, invariants.recurrent_kernels, [None])
+        )
+        return lstm_states(g, self, split_axis(g, gates, [self.filters] * 4, axis=1), c)
 
 
-def convolved(
-    g: Builder, windows: Windows, inputs: list[Value], kernels: list[Value], biases: Sequence[Value | None]
+def convolve_and_concat(
+    g: Builder, windows: SlidingWindows, inputs: list[Value], kernels: list[Value], biases: Sequence[Value | None]
 ) -> Value:
     """The convolutions of inputs with kernels, one after the other, their channels joined."""
     if len(biases) < len(kernels):
@@ -135,54 +139,63 @@ def convolved(
     results = []
     for x, kernel, bias in zip(inputs, kernels, biases, strict=True):
         operands = [x, kernel, *([] if bias is None else [bias])]
-        shape = windows.output(x.type, "channels_first", kernel.shape[0]).shape
-        results.append(g.refine(g.Conv(*operands, **windows.attributes(x.shape[2:])), shape))
+        shape = windows.output_type(x.type, "channels_first", kernel.shape[0]).shape
+        results.append(g.refine(g.Conv(*operands, **windows.onnx_attributes(x.shape[2:])), shape))
     return results[0] if len(results) == 1 else g.Concat(*results, axis=1)
 
 
-class ConvLSTM(Recurrent, ConvGates):
+class ConvLSTM(Recurrent, ConvLSTMArguments):
     """Base of the layers."""
 
     arity = (1, 4)
 
     @property
-    def inner(self) -> Cell:
-        return ConvLSTMCell(**self.shared())
+    def rnn_cell(self) -> Cell:
+        return ConvLSTMCell(**self.cell_arguments())
 
-    def shared(self) -> dict[str, Any]:
+    def cell_arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ConvLSTMCell.attributes if name != "activity_regularizer"}
 
-    def run(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Result:
+    def run_time_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> OutputAndStates:
         if self.data_format == "channels_first":
-            return self.looped(g, self.inner, x, states, mask)
+            return self.loop_conv_cell(g, self.rnn_cell, x, states, mask)
         rank = x.rank - 1
-        changed = {name: moved_axis(getattr(self, name), rank) for name in ("activation", "recurrent_activation")}
-        cell = self.inner.but(data_format="channels_first", **changed)
-        y, last = self.looped(g, cell, channels_first(g, x, 2), [channels_first(g, s, 1) for s in states], mask)
-        return channels_last(g, y, 2 if self.return_sequences else 1), [channels_last(g, state, 1) for state in last]
+        changed = {
+            name: channels_first_activation(getattr(self, name), rank)
+            for name in ("activation", "recurrent_activation")
+        }
+        cell = self.rnn_cell.replace(data_format="channels_first", **changed)
+        y, last = self.loop_conv_cell(
+            g, cell, to_channels_first(g, x, 2), [to_channels_first(g, s, 1) for s in states], mask
+        )
+        return to_channels_last(g, y, 2 if self.return_sequences else 1), [
+            to_channels_last(g, state, 1) for state in last
+        ]
 
-    def looped(self, g: Builder, cell: Cell, x: Value, states: Sequence[Value], mask: Value | None) -> Result:
-        with nested(g, "conv_lstm_cell", cell):
-            return looped(g, self, cell, x, states, mask)
+    def loop_conv_cell(
+        self, g: Builder, cell: Cell, x: Value, states: Sequence[Value], mask: Value | None
+    ) -> OutputAndStates:
+        with inner_layer_scope(g, "conv_lstm_cell", cell):
+            return loop_cell(g, self, cell, x, states, mask)
 
 
-def moved_axis(activation: Activation_ | None, rank: int) -> Activation_ | None:
+def channels_first_activation(activation: ActivationFunction | None, rank: int) -> ActivationFunction | None:
     """An activation along an axis of a value with its channels last, for the same value with its channels first."""
     axis = getattr(activation, "axis", None)
     if activation is None or axis is None:
         return activation
     axis %= rank
-    return activation.but(axis=0 if axis == 0 else 1 if axis == rank - 1 else axis + 1)
+    return activation.replace(axis=0 if axis == 0 else 1 if axis == rank - 1 else axis + 1)
 
 
-def channels_first(g: Builder, x: Value, before: int) -> Value:
+def to_channels_first(g: Builder, x: Value, leading_axes: int) -> Value:
     """A value with its last axis behind some first ones."""
-    return g.transpose(x, [*range(before), x.rank - 1, *range(before, x.rank - 1)])
+    return g.transpose(x, [*range(leading_axes), x.rank - 1, *range(leading_axes, x.rank - 1)])
 
 
-def channels_last(g: Builder, x: Value, before: int) -> Value:
-    """Undoes `channels_first`."""
-    return g.transpose(x, [*range(before), *range(before + 1, x.rank), before])
+def to_channels_last(g: Builder, x: Value, leading_axes: int) -> Value:
+    """Undoes `to_channels_first`."""
+    return g.transpose(x, [*range(leading_axes), *range(leading_axes + 1, x.rank), leading_axes])
 
 
 @layer
@@ -193,9 +206,9 @@ class ConvLSTM1D(ConvLSTM):
     Two more inputs are the states h and c to start from, in place of zeros.
     """
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(1)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(1)] = attr(1, doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=DILATION_RATE, minimum=1)
 
 
 @layer
@@ -206,9 +219,9 @@ class ConvLSTM2D(ConvLSTM):
     Two more inputs are the states h and c to start from, in place of zeros.
     """
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(2)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=DILATION_RATE, minimum=1)
 
 
 @layer
@@ -219,6 +232,6 @@ class ConvLSTM3D(ConvLSTM):
     Two more inputs are the states h and c to start from, in place of zeros.
     """
 
-    kernel_size: Annotated[tuple[int, ...], Sizes(3)] = attr(doc=KERNEL_SIZE, minimum=1)
-    strides: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=STRIDES, minimum=1)
-    dilation_rate: Annotated[tuple[int, ...], Sizes(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)
+    kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=KERNEL_SIZE, minimum=1)
+    strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=STRIDES, minimum=1)
+    dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from ...core.components import OneOf, Plain, attr, snake_case
-from ..activations import Activation_
-from ..base import layer, nested
+from ...core.components import ScalarCodec, UnionCodec, attr, snake_case
+from ..activations import ActivationFunction
+from ..base import inner_layer_scope, layer
 from .cell import Cell
-from .rnn import Recurrent, Result, looped
-from .rnn_cells import GatedCell, Gates, GRUCell, GRUGates, LSTMCell, LSTMGates, SimpleRNNCell, drawn_masks
+from .rnn import OutputAndStates, Recurrent, loop_cell
+from .rnn_cells import (
+    GatedArguments,
+    GatedCell,
+    GRUArguments,
+    GRUCell,
+    LSTMArguments,
+    LSTMCell,
+    SimpleRNNCell,
+    dropout_masks,
+)
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -19,32 +28,32 @@ CUDNN = "A hint that does not change results, accepted and not needed: the runti
 
 AutoOrBool = Annotated[
     bool | str,
-    OneOf(
-        (lambda value: isinstance(value, bool), Plain(type="boolean")),
-        (lambda value: True, Plain(type="string", enum=["auto"])),
+    UnionCodec(
+        (lambda value: isinstance(value, bool), ScalarCodec(type="boolean")),
+        (lambda value: True, ScalarCodec(type="string", enum=["auto"])),
     ),
 ]
 
-Function = tuple[str, float | None, float | None]
+OnnxActivation = tuple[str, float | None, float | None]
 """An activation function as ONNX' recurrent operators write it: name, alpha, beta."""
 
 
-def _relu(relu: Any) -> Function | None:
+def _onnx_relu(relu: Any) -> OnnxActivation | None:
     if relu.max_value is not None or relu.threshold:
         return None
-    return _rising("LeakyRelu", relu.negative_slope) if relu.negative_slope else ("Relu", None, None)
+    return _if_monotonic("LeakyRelu", relu.negative_slope) if relu.negative_slope else ("Relu", None, None)
 
 
-def _rising(name: str, alpha: float) -> Function | None:
+def _if_monotonic(name: str, alpha: float) -> OnnxActivation | None:
     """A function that rises everywhere: its gradient is read off the result, which must say where it comes from."""
     return (name, alpha, None) if alpha >= 0 else None
 
 
-NATIVE: dict[str, Callable[[Any], Function | None]] = {
+ONNX_ACTIVATIONS: dict[str, Callable[[Any], OnnxActivation | None]] = {
     "linear": lambda _: ("Affine", 1.0, 0.0),
-    "relu": _relu,
-    "leaky_relu": lambda leaky: _rising("LeakyRelu", leaky.negative_slope),
-    "elu": lambda elu: _rising("Elu", elu.alpha),
+    "relu": _onnx_relu,
+    "leaky_relu": lambda leaky: _if_monotonic("LeakyRelu", leaky.negative_slope),
+    "elu": lambda elu: _if_monotonic("Elu", elu.alpha),
     "sigmoid": lambda _: ("Sigmoid", None, None),
     "hard_sigmoid": lambda hard: ("HardSigmoid", hard.slope, 0.5),
     "tanh": lambda _: ("Tanh", None, None),
@@ -53,14 +62,14 @@ NATIVE: dict[str, Callable[[Any], Function | None]] = {
 """The activation functions that the operators compute well. Of softplus onnxruntime's makes infinity from 89 on."""
 
 
-def native(activation: Activation_ | None) -> Function | None:
+def onnx_activation(activation: ActivationFunction | None) -> OnnxActivation | None:
     """The activation as the operators write it; None where they cannot."""
-    return NATIVE.get(activation.type_name if activation else "linear", lambda _: None)(activation)
+    return ONNX_ACTIVATIONS.get(activation.type_name if activation else "linear", lambda _: None)(activation)
 
 
-def function_attributes(default: Sequence[str], *activations: Activation_ | None) -> dict[str, Any]:
+def activation_attributes(default: Sequence[str], *activations: ActivationFunction | None) -> dict[str, Any]:
     """The operator's attributes for these activations, none at all where they are its default."""
-    found = [function for function in map(native, activations) if function is not None]
+    found = [function for function in map(onnx_activation, activations) if function is not None]
     if [name for name, _, _ in found] == list(default):
         return {}
     return {
@@ -70,67 +79,69 @@ def function_attributes(default: Sequence[str], *activations: Activation_ | None
     }
 
 
-class Fused(Recurrent, Gates):
+class FusedRNN(Recurrent, GatedArguments):
     """Base of the layers that are a cell of their own kind over a sequence, with the cell's arguments."""
 
     cell_type: ClassVar[type[GatedCell]]
-    order: ClassVar[tuple[int, ...]]
+    gate_order: ClassVar[tuple[int, ...]]
     """Where Keras keeps the gates of the operator, first to last."""
 
-    def recur(
+    def emit_operator(
         self, g: Builder, x: Value, w: Value, r: Value, bias: Value | None, initial: Sequence[Value]
     ) -> tuple[Value, ...]:
         """The operator's outputs for time-major inputs, initial states [1, batch, units] and weights in its layout."""
         raise NotImplementedError
 
     @property
-    def inner(self) -> Cell:
+    def rnn_cell(self) -> Cell:
         shared = {name: getattr(self, name) for name in self.cell_type.attributes if name != "activity_regularizer"}
         return self.cell_type(**shared)
 
     def is_fused(self, *, training: bool) -> bool:
         """Whether the operator computes this layer where there is no mask."""
         functions = (getattr(self, name, None) for name in ("activation", "recurrent_activation"))
-        return all(map(native, functions)) and not (training and self.recurrent_dropout)
+        return all(map(onnx_activation, functions)) and not (training and self.recurrent_dropout)
 
-    def run(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Result:
-        cell = self.inner
+    def run_time_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> OutputAndStates:
+        cell = self.rnn_cell
         assert isinstance(cell, GatedCell)
-        with nested(g, snake_case(cell.type_name), cell):
+        with inner_layer_scope(g, snake_case(cell.type_name), cell):
             if mask is not None or not self.is_fused(training=g.training):
-                return looped(g, self, cell, x, states, mask)
-            kernel, recurrent, bias = cell.weights(g, x.type)
-            for dropped in drawn_masks(g, cell, 1, x.shape[1:], ())[0]:
+                return loop_cell(g, self, cell, x, states, mask)
+            kernel, recurrent, bias = cell.emit_weights(g, x.type)
+            for dropped in dropout_masks(g, cell, 1, x.shape[1:], ())[0]:
                 x = g.Mul(x, dropped)
-            w, r = (self.in_operators_layout(g, weight) for weight in (kernel, recurrent))
-            both = None if bias is None else self.both_biases(g, bias)
-            sequence, *last = self.recur(g, x, w, r, both, [g.Unsqueeze(state, [0]) for state in states])
+            w, r = (self.onnx_weight_layout(g, weight) for weight in (kernel, recurrent))
+            both = None if bias is None else self.onnx_biases(g, bias)
+            sequence, *last = self.emit_operator(g, x, w, r, both, [g.Unsqueeze(state, [0]) for state in states])
             last = [g.Squeeze(state, [0]) for state in last]
             return g.Squeeze(sequence, [1]) if self.return_sequences else last[0], last
 
-    def shared(self) -> dict[str, Any]:
+    def operator_attributes(self) -> dict[str, Any]:
         """The attributes that all three operators have."""
         return {"hidden_size": self.units, "direction": "reverse" if self.go_backwards else "forward"}
 
-    def in_operators_layout(self, g: Builder, weight: Value) -> Value:
+    def onnx_weight_layout(self, g: Builder, weight: Value) -> Value:
         """A kernel [size, gates * units] as the operator wants it: [1, gates * units, size], gates in its order."""
-        return g.Unsqueeze(self.in_order(g, g.transpose(weight, (1, 0))), [0])
+        return g.Unsqueeze(self.onnx_gate_order(g, g.transpose(weight, (1, 0))), [0])
 
-    def both_biases(self, g: Builder, bias: Value) -> Value:
+    def onnx_biases(self, g: Builder, bias: Value) -> Value:
         """The bias as the operator wants it, [1, 2 * gates * units]: of the inputs and of the state, in its order."""
         if bias.rank == 2:
             return g.reshape(bias, (1, 2 * bias.shape[1]))
-        return g.Unsqueeze(g.Concat(self.in_order(g, bias), g.const([0.0] * bias.shape[0], bias.dtype), axis=0), [0])
+        return g.Unsqueeze(
+            g.Concat(self.onnx_gate_order(g, bias), g.const([0.0] * bias.shape[0], bias.dtype), axis=0), [0]
+        )
 
-    def in_order(self, g: Builder, gates: Value) -> Value:
+    def onnx_gate_order(self, g: Builder, gates: Value) -> Value:
         """The gates along the first axis, from Keras' order to the operator's."""
-        if self.order == tuple(range(len(self.order))):
+        if self.gate_order == tuple(range(len(self.gate_order))):
             return gates
-        parts = g.Split(gates, [self.units] * len(self.order), axis=0, outputs=len(self.order))
-        return g.Concat(*(parts[place] for place in self.order), axis=0)
+        parts = g.Split(gates, [self.units] * len(self.gate_order), axis=0, outputs=len(self.gate_order))
+        return g.Concat(*(parts[place] for place in self.gate_order), axis=0)
 
 
-def trimmed(*operands: Value | None) -> list[Value | None]:
+def drop_trailing_none(*operands: Value | None) -> list[Value | None]:
     """Without the absent operands at the end."""
     kept = list(operands)
     while kept and kept[-1] is None:
@@ -139,7 +150,7 @@ def trimmed(*operands: Value | None) -> list[Value | None]:
 
 
 @layer
-class SimpleRNN(Fused):
+class SimpleRNN(FusedRNN):
     """Fully connected recurrent layer: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
 
     A second input, [batch, units], is the state to start from, in place of zeros. A last input [batch, time] of bool is
@@ -148,17 +159,19 @@ class SimpleRNN(Fused):
 
     arity = (1, 3)
     cell_type = SimpleRNNCell
-    order = (0,)
+    gate_order = (0,)
 
-    def recur(
+    def emit_operator(
         self, g: Builder, x: Value, w: Value, r: Value, bias: Value | None, initial: Sequence[Value]
     ) -> tuple[Value, ...]:
-        functions = function_attributes(["Tanh"], self.activation)
-        return g.RNN(x, w, r, *trimmed(bias, None, *initial), outputs=2, **self.shared(), **functions)
+        functions = activation_attributes(["Tanh"], self.activation)
+        return g.RNN(
+            x, w, r, *drop_trailing_none(bias, None, *initial), outputs=2, **self.operator_attributes(), **functions
+        )
 
 
 @layer
-class GRU(Fused, GRUGates):
+class GRU(FusedRNN, GRUArguments):
     """Gated recurrent unit (Cho et al., 2014).
 
     With the gates z (update) and r (reset) of the inputs and the state: `h = z * h + (1 - z) * new`, where
@@ -169,20 +182,20 @@ class GRU(Fused, GRUGates):
 
     arity = (1, 3)
     cell_type = GRUCell
-    order = (0, 1, 2)
+    gate_order = (0, 1, 2)
 
     use_cudnn: AutoOrBool = attr("auto", doc=CUDNN)
 
-    def recur(
+    def emit_operator(
         self, g: Builder, x: Value, w: Value, r: Value, bias: Value | None, initial: Sequence[Value]
     ) -> tuple[Value, ...]:
-        functions = function_attributes(["Sigmoid", "Tanh"], self.recurrent_activation, self.activation)
-        attributes = self.shared() | functions | {"linear_before_reset": int(self.reset_after)}
-        return g.GRU(x, w, r, *trimmed(bias, None, *initial), outputs=2, **attributes)
+        functions = activation_attributes(["Sigmoid", "Tanh"], self.recurrent_activation, self.activation)
+        attributes = self.operator_attributes() | functions | {"linear_before_reset": int(self.reset_after)}
+        return g.GRU(x, w, r, *drop_trailing_none(bias, None, *initial), outputs=2, **attributes)
 
 
 @layer
-class LSTM(Fused, LSTMGates):
+class LSTM(FusedRNN, LSTMArguments):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997).
 
     With the gates i, f and o of the inputs and the state h: `c = f * c + i * activation(x @ kernel + h @
@@ -192,13 +205,15 @@ class LSTM(Fused, LSTMGates):
 
     arity = (1, 4)
     cell_type = LSTMCell
-    order = (0, 3, 1, 2)  # Keras keeps i, f, c, o; ONNX i, o, f, c
+    gate_order = (0, 3, 1, 2)  # Keras keeps i, f, c, o; ONNX i, o, f, c
 
     use_cudnn: AutoOrBool = attr("auto", doc=CUDNN)
 
-    def recur(
+    def emit_operator(
         self, g: Builder, x: Value, w: Value, r: Value, bias: Value | None, initial: Sequence[Value]
     ) -> tuple[Value, ...]:
         both = self.activation, self.activation
-        functions = function_attributes(["Sigmoid", "Tanh", "Tanh"], self.recurrent_activation, *both)
-        return g.LSTM(x, w, r, *trimmed(bias, None, *initial), outputs=3, **self.shared(), **functions)
+        functions = activation_attributes(["Sigmoid", "Tanh", "Tanh"], self.recurrent_activation, *both)
+        return g.LSTM(
+            x, w, r, *drop_trailing_none(bias, None, *initial), outputs=3, **self.operator_attributes(), **functions
+        )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from ...core.components import Brick, attr, snake_case
+from ...core.components import Component, attr, snake_case
 from ...core.types import TensorType, require
-from ..activations import Activation_
-from ..axes import folded, unfolded
-from ..base import Layer, layer, listed, nested
+from ..activations import ActivationFunction
+from ..axes import merge_first_axes, split_first_axis
+from ..base import Layer, inner_layer_scope, layer, output_types
 from ..normalization.normalization import BatchNormalization
-from .rnn import Recurrent, one_step
+from .rnn import Recurrent, timestep_type
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -37,16 +37,16 @@ class TimeDistributed(Layer):
         inner = self.layer
         takes_one = inner.arity[0] <= 1
         require(takes_one, f"goes around a layer of one input, {inner.type_name} needs {inner.arity[0]}")
-        for part in within(inner):
+        for part in nested_components(inner):
             require(
                 getattr(part, "activity_regularizer", None) is None and not getattr(part, "penalizes_itself", False),
                 f"has a penalty on the outputs of {part.type_name}, a layer inside it",
                 "give TimeDistributed an activity_regularizer, or put a layer that has one behind it",
                 "unsupported-argument",
             )
-        if depends_on_others(inner, x.rank - 1) and not all_steps_at_once(inner):
-            x.fixed(1)
-        results = listed(inner.infer(one_step(x)))
+        if is_batch_dependent(inner, x.rank - 1) and not can_merge_steps(inner):
+            x.static_size(1)
+        results = output_types(inner.infer(timestep_type(x)))
         require(len(results) == 1, f"goes around a layer of one output, {inner.type_name} has {len(results)} here")
         return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))
 
@@ -56,60 +56,62 @@ class TimeDistributed(Layer):
         if mask is not None:
             require(mask.shape[:2] == x.shape[:2], f"needs a mask [batch, time, ...] beside its input {x}, got {mask}")
             if self.layer.reads_masks:
-                self.layer.infer_mask([one_step(x)], [one_step(mask)])
+                self.layer.infer_mask([timestep_type(x)], [timestep_type(mask)])
         return mask
 
     def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
         inner, mask = self.layer, masks[0] if self.layer.reads_masks else None
-        with nested(g, snake_case(inner.type_name), inner):
-            if g.training and g.trainable and all_steps_at_once(inner):
-                return inner.normalized(g, x, mask, steps=1)
-            if (g.training and depends_on_others(inner, x.rank - 1)) or along_batch(inner, x.rank - 1):
+        with inner_layer_scope(g, snake_case(inner.type_name), inner):
+            if g.training and g.trainable and can_merge_steps(inner):
+                return inner.normalize(g, x, mask, steps=1)
+            if (g.training and is_batch_dependent(inner, x.rank - 1)) or acts_along_batch_axis(inner, x.rank - 1):
                 steps = [
-                    self.called(g, taken(g, x, at), None if mask is None else taken(g, mask, at))
+                    self.call_layer(g, take_step(g, x, at), None if mask is None else take_step(g, mask, at))
                     for at in range(x.shape[1])
                 ]
                 return g.Concat(*(g.Unsqueeze(step, [1]) for step in steps), axis=1)
-            return unfolded(g, self.called(g, folded(g, x), None if mask is None else folded(g, mask)), x)
+            return split_first_axis(
+                g, self.call_layer(g, merge_first_axes(g, x), None if mask is None else merge_first_axes(g, mask)), x
+            )
 
-    def called(self, g: Builder, x: Value, mask: Value | None) -> Value:
+    def call_layer(self, g: Builder, x: Value, mask: Value | None) -> Value:
         """The layer's result for a batch of steps."""
-        (promised,) = listed(self.layer.infer(x.type))
+        (promised,) = output_types(self.layer.infer(x.type))
         y: Value = self.layer.lower(g, x, masks=[mask]) if self.layer.reads_masks else self.layer.lower(g, x)
         return g.refine(y, promised.shape)
 
 
-def taken(g: Builder, x: Value, at: int) -> Value:
+def take_step(g: Builder, x: Value, step: int) -> Value:
     """One step of [batch, time, ...]."""
-    return g.refine(g.Gather(x, at, axis=1), (x.shape[0], *x.shape[2:]))
+    return g.refine(g.Gather(x, step, axis=1), (x.shape[0], *x.shape[2:]))
 
 
-def within(brick: Brick) -> Iterator[Any]:
+def nested_components(brick: Component) -> Iterator[Any]:
     """A layer, and the layers and activations inside it."""
     yield brick
     for value in vars(brick).values():
         for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, (Layer, Activation_)):
-                yield from within(part)
+            if isinstance(part, (Layer, ActivationFunction)):
+                yield from nested_components(part)
 
 
-def depends_on_others(inner: Layer, rank: int) -> bool:
+def is_batch_dependent(inner: Layer, rank: int) -> bool:
     """Whether a sample's result may depend on the other samples of its batch, or the layer counts its calls."""
-    mixes = any(getattr(part, "mixes_samples", False) and part.trainable for part in within(inner))
-    return mixes or along_batch(inner, rank)
+    mixes = any(getattr(part, "mixes_samples", False) and part.trainable for part in nested_components(inner))
+    return mixes or acts_along_batch_axis(inner, rank)
 
 
-def all_steps_at_once(inner: Layer) -> TypeGuard[BatchNormalization]:
+def can_merge_steps(inner: Layer) -> TypeGuard[BatchNormalization]:
     """Whether steps that depend on the batch can be computed together: what one leaves behind is known in advance."""
     return isinstance(inner, BatchNormalization)
 
 
-def along_batch(inner: Layer, rank: int) -> bool:
+def acts_along_batch_axis(inner: Layer, rank: int) -> bool:
     """Whether something happens along the batch axis of a value of some rank, or is the same all along it.
 
     Inside a layer that goes from step to step values have an axis less.
     """
-    parts = list(within(inner))
+    parts = list(nested_components(inner))
     deepest = any(isinstance(part, Recurrent) for part in parts) + sum(isinstance(p, TimeDistributed) for p in parts)
     firsts = {0, *(depth - rank for depth in range(deepest + 1))}
     for part in parts:

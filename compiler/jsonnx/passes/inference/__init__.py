@@ -6,37 +6,37 @@ Not for graphs that are trained, or evaluated with weights of their own: what is
 from __future__ import annotations
 
 from ...ir import Graph
-from ..canonicalize import tidy
-from ..layout import channels_first
-from .channels_first_rules import POINTWISE
-from .fold_affine import absorb_affine
-from .fold_transpose import absorb_order
-from .fuse_hard_activations import recognise
-from .fuse_pad import absorb_padding
-from .global_average_pool import keep_pooled_axes
-from .remove_noops import without_idle
+from ..canonicalize import canonicalize
+from ..layout import propagate_transposes
+from .channels_first_rules import INFERENCE_RULES
+from .fold_affine import fold_affine
+from .fold_transpose import fold_transpose_into_matmul
+from .fuse_hard_activations import fuse_hard_activations
+from .fuse_pad import fuse_pads
+from .global_average_pool import use_global_average_pool
+from .remove_noops import remove_noops
 
 
-def in_one_layout(graph: Graph) -> Graph:
+def propagate_transposes_for_inference(graph: Graph) -> Graph:
     """The same function with what works along the channels in the layout of convolutions."""
-    return channels_first(graph, POINTWISE)
+    return propagate_transposes(graph, INFERENCE_RULES)
 
 
 PASSES = (
-    in_one_layout,
-    absorb_order,
-    without_idle,
-    recognise,
-    absorb_padding,
-    tidy,
-    absorb_affine,
-    keep_pooled_axes,
-    without_idle,
-    tidy,
+    propagate_transposes_for_inference,
+    fold_transpose_into_matmul,
+    remove_noops,
+    fuse_hard_activations,
+    fuse_pads,
+    canonicalize,
+    fold_affine,
+    use_global_average_pool,
+    remove_noops,
+    canonicalize,
 )
 
 
-def simplified(graph: Graph) -> Graph:
+def optimize_for_inference(graph: Graph) -> Graph:
     """The same function, to float rounding. Inputs and outputs stay what they are."""
     for change in PASSES:
         graph = change(graph)

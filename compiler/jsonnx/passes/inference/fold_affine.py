@@ -1,7 +1,7 @@
 """Multiplication by constants and addition of constants go into the weights of the operators beside them.
 
 A batch normalization by moving averages, a rescaling, a bias are all `y = x * scale + shift`. Several in a row are one.
-One behind a convolution or a product with a matrix (`linear`) is a change of its weights. So is one in front of them;
+One behind a convolution or a product with a matrix (`original`) is a change of its weights. So is one in front of them;
 but zeros that a convolution pads with come after the shift, which then stays where it is.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...ir import Constant, Graph, Node, Value
-from .linear_ops import linear, with_gain, with_gain_before
+from .linear_ops import as_linear, scale_input, scale_output
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,19 +24,19 @@ class Affine:
     y: Value
     scale: np.ndarray
     shift: np.ndarray
-    origin: Node
-    parts: int = 1
+    source: Node
+    fused_count: int = 1
 
     @property
-    def name(self) -> str:
+    def bias_name(self) -> str:
         """The name of the weight that it adds, where that is all it does."""
-        only = self.parts == 1 and self.origin.op == "Add"
-        return next((x.name for x in self.origin.inputs if isinstance(x, Constant)), "") if only else ""
+        only = self.fused_count == 1 and self.source.op == "Add"
+        return next((x.name for x in self.source.inputs if isinstance(x, Constant)), "") if only else ""
 
     def nodes(self) -> list[Node]:
         """As operators: what it was, where it is still a single one."""
-        if self.parts == 1:
-            return [self.origin]
+        if self.fused_count == 1:
+            return [self.source]
         scaled, shifted = bool((self.scale != 1).any()), bool((self.shift != 0).any())
         between = Value(self.y.type) if shifted else self.y
         made = []
@@ -47,35 +47,37 @@ class Affine:
         return made
 
     def _node(self, op: str, x: Value, array: np.ndarray, y: Value) -> Node:
-        return Node(op, (x, constant(array, y)), (y,), {}, self.origin.scope, self.origin.path)
+        return Node(op, (x, broadcast_constant(array, y)), (y,), {}, self.source.scope, self.source.path)
 
 
-def constant(array: np.ndarray, like: Value) -> Constant:
+def broadcast_constant(array: np.ndarray, like: Value) -> Constant:
     """An operand of an element-wise operator, without leading axes of size one."""
     while array.ndim and array.shape[0] == 1:
         array = array[0]
     return Constant(like.type.with_shape(array.shape), array.astype(like.dtype))
 
 
-def absorb_affine(graph: Graph) -> Graph:
+def fold_affine(graph: Graph) -> Graph:
     """The same function, but for rounding, with all that is affine in the weights of its neighbours."""
-    return Absorbing(graph).run()
+    return AffineFolder(graph).run()
 
 
-class Absorbing:
+class AffineFolder:
     """One walk forwards, in which what is affine goes into what is before it, and one back for what is behind it."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.steps: list[Node | Affine | None] = []
-        self.made: dict[Value, int] = {}
-        self.uses = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(graph.roots)
+        self.producer_index: dict[Value, int] = {}
+        self.use_counts = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(
+            graph.roots
+        )
         self.roots = set(graph.roots)
         self.readers: dict[Value, list[int]] = {}
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
-            self.forwards(node)
+            self.fold_into_producer(node)
         for index, step in enumerate(self.steps):
             operands = () if step is None else [step.x] if isinstance(step, Affine) else step.inputs
             for x in operands:
@@ -84,75 +86,75 @@ class Absorbing:
         for index in reversed(range(len(self.steps))):
             step = self.steps[index]
             if isinstance(step, Affine):
-                self.backwards(index, step)
+                self.fold_into_readers(index, step)
         nodes = [node for step in self.steps if step for node in (step.nodes() if isinstance(step, Affine) else [step])]
-        return self.graph.rewired(nodes, {})
+        return self.graph.with_nodes(nodes, {})
 
     def append(self, step: Node | Affine) -> None:
         outputs = [step.y] if isinstance(step, Affine) else step.outputs
-        self.made |= dict.fromkeys(outputs, len(self.steps))
+        self.producer_index |= dict.fromkeys(outputs, len(self.steps))
         self.steps.append(step)
 
-    def alone(self, x: Value | None) -> tuple[int, Node | Affine | None]:
+    def single_use_producer(self, x: Value | None) -> tuple[int, Node | Affine | None]:
         """What makes x, and where, if nobody else reads x."""
-        index = self.made.get(x, -1) if x is not None and self.uses[x] == 1 else -1
+        index = self.producer_index.get(x, -1) if x is not None and self.use_counts[x] == 1 else -1
         return index, self.steps[index] if index >= 0 else None
 
-    def forwards(self, node: Node) -> None:
-        affine = affine_of(node)
+    def fold_into_producer(self, node: Node) -> None:
+        affine = as_affine(node)
         if affine is None:
-            self.append(node) if not self.sunk(node) else None
+            self.append(node) if not self.hoist_above_affine(node) else None
             return
-        index, maker = self.alone(affine.x)
-        both = joined(maker, affine) if isinstance(maker, Affine) else None
+        index, maker = self.single_use_producer(affine.x)
+        both = compose(maker, affine) if isinstance(maker, Affine) else None
         if both is not None:
             affine = both
             self.steps[index] = None
-            index, maker = self.alone(affine.x)
+            index, maker = self.single_use_producer(affine.x)
         if isinstance(maker, Node):
-            affine_left = self.absorbed(index, maker, affine)
+            affine_left = self.fold_into_linear(index, maker, affine)
             if affine_left is None:
                 return
             affine = affine_left
         self.append(affine)
 
-    def absorbed(self, index: int, maker: Node, affine: Affine) -> Affine | None:
+    def fold_into_linear(self, index: int, producer: Node, affine: Affine) -> Affine | None:
         """What is left of an affine function when what makes its operand has taken of it what it can."""
-        found = linear(maker)
-        change = None if found is None else with_gain(found, affine.scale, affine.shift)
+        found = as_linear(producer)
+        change = None if found is None else scale_output(found, affine.scale, affine.shift)
         if found is None or change is None:
             return affine
-        if change.shifted or not affine.shift.any():
+        if change.includes_shift or not affine.shift.any():
             self.steps[index] = None
-            self.append(change.node((affine.y,), name=affine.name))
+            self.append(change.node((affine.y,), name=affine.bias_name))
             return None
         if not (affine.scale != 1).any():
             return affine
         x = Value(affine.x.type)
         self.steps[index] = None
         self.append(change.node((x,)))
-        self.uses[x] = 1
-        return replace(affine, x=x, scale=np.ones_like(affine.scale), parts=2)
+        self.use_counts[x] = 1
+        return replace(affine, x=x, scale=np.ones_like(affine.scale), fused_count=2)
 
-    def sunk(self, node: Node) -> bool:
+    def hoist_above_affine(self, node: Node) -> bool:
         """Whether the node only moved elements of what is affine, and has changed places with it."""
-        index, maker = self.alone(node.inputs[0]) if node.op in ("Transpose", "Reshape") else (-1, None)
+        index, maker = self.single_use_producer(node.inputs[0]) if node.op in ("Transpose", "Reshape") else (-1, None)
         if not isinstance(maker, Affine):
             return False
-        scale, shift = (moved(array, node) for array in (maker.scale, maker.shift))
+        scale, shift = (transformed_operand(array, node) for array in (maker.scale, maker.shift))
         if scale is None or shift is None:
             return False
         x = Value(maker.x.type.with_shape(node.outputs[0].shape))
-        after = replace(maker, x=x, y=node.outputs[0], scale=scale, shift=shift, parts=2)
+        after = replace(maker, x=x, y=node.outputs[0], scale=scale, shift=shift, fused_count=2)
         if len(after.nodes()) > len(maker.nodes()):
             return False
         self.steps[index] = None
         self.append(replace(node, inputs=(maker.x, *node.inputs[1:]), outputs=(x,)))
-        self.uses[x] = 1
+        self.use_counts[x] = 1
         self.append(after)
         return True
 
-    def backwards(self, index: int, affine: Affine) -> None:
+    def fold_into_readers(self, index: int, affine: Affine) -> None:
         """What is affine goes into all that reads its result, if all of that can take it."""
         places = self.readers.get(affine.y, [])
         if not places or affine.y in self.roots:
@@ -160,56 +162,58 @@ class Absorbing:
         changes = []
         for place in places:
             step = self.steps[place]
-            found = linear(step) if isinstance(step, Node) else None
-            change = None if found is None else with_gain_before(found, affine.scale, affine.shift)
+            found = as_linear(step) if isinstance(step, Node) else None
+            change = None if found is None else scale_input(found, affine.scale, affine.shift)
             if found is None or found.x is not affine.y or change is None:
                 return
             changes.append(change)
         x: Value = affine.x
         if not all(change.shifted for change in changes):
-            shift = self.only_shift(affine)
+            shift = self.split_off_scale(affine)
             if shift is None:
                 return
             x, self.steps[index] = shift.y, shift
-            changes = [c for c in (with_gain_before(c.linear, affine.scale, 0 * affine.shift) for c in changes) if c]
+            changes = [c for c in (scale_input(c.linear, affine.scale, 0 * affine.shift) for c in changes) if c]
         else:
             self.steps[index] = None
             self.readers.setdefault(x, []).extend(places)
         for place, change in zip(places, changes, strict=True):
-            self.steps[place] = change.node(change.linear.node.outputs, x)
+            self.steps[place] = change.node(change.original.node.outputs, x)
 
-    def only_shift(self, affine: Affine) -> Affine | None:
+    def split_off_scale(self, affine: Affine) -> Affine | None:
         """`x * scale + shift` as `x + shift / scale`, whose scale goes on: where that leaves an operator less."""
         if len(affine.nodes()) < 2 or not affine.scale.all():
             return None
         with np.errstate(over="ignore"):
             one, shift = np.ones_like(affine.scale), affine.shift / affine.scale
-        if not fit(affine.y, shift * 2.0**24):  # training may bring a scale to almost nothing: weights times it vanish
+        if not fits_dtype(
+            affine.y, shift * 2.0**24
+        ):  # training may bring a scale to almost nothing: weights times it vanish
             return None
-        return replace(affine, y=Value(affine.y.type), scale=one, shift=shift, parts=2)
+        return replace(affine, y=Value(affine.y.type), scale=one, shift=shift, fused_count=2)
 
 
-def moved(array: np.ndarray, node: Node) -> np.ndarray | None:
+def transformed_operand(array: np.ndarray, node: Node) -> np.ndarray | None:
     """What an operand of few elements is beside the result of a Transpose or a Reshape; None where it is nothing."""
     if node.op == "Transpose":
         return array.transpose(node.attribute("perm") or range(array.ndim)[::-1])
     return array.reshape((1,) * node.outputs[0].rank) if array.size == 1 else None
 
 
-def joined(first: Affine, second: Affine) -> Affine | None:
+def compose(first: Affine, second: Affine) -> Affine | None:
     """The one after the other; None where that takes numbers too large."""
     scale, shift = first.scale * second.scale, first.shift * second.scale + second.shift
-    if not fit(second.y, scale, shift):
+    if not fits_dtype(second.y, scale, shift):
         return None
-    return Affine(first.x, second.y, scale, shift, second.origin, first.parts + second.parts)
+    return Affine(first.x, second.y, scale, shift, second.source, first.fused_count + second.fused_count)
 
 
-def affine_of(node: Node) -> Affine | None:
+def as_affine(node: Node) -> Affine | None:
     """What a node does to its operand, where that is affine with finite numbers."""
     if node.domain or len(node.outputs) != 1 or not node.outputs[0].dtype.startswith("float"):
         return None
     if node.op == "BatchNormalization":
-        return _normalization(node)
+        return _batch_norm_as_affine(node)
     if node.op not in ("Add", "Sub", "Mul", "Div", "Neg"):
         return None
     x, value, reverse = node.inputs[0], node.input(1), False
@@ -219,7 +223,7 @@ def affine_of(node: Node) -> Affine | None:
     if number is None or x is None or x.type != node.outputs[0].type or isinstance(x, Constant):
         return None
     array = np.asarray(number, np.float64)
-    return _made(
+    return _finite_affine(
         node, x, *_scale_and_shift(node.op, array.reshape((1,) * (x.rank - array.ndim) + array.shape), reverse)
     )
 
@@ -236,7 +240,7 @@ def _scale_and_shift(op: str, c: np.ndarray, reverse: bool) -> tuple[np.ndarray,
         }[op]
 
 
-def _normalization(node: Node) -> Affine | None:
+def _batch_norm_as_affine(node: Node) -> Affine | None:
     x, *weights = node.inputs
     if x is None or x.rank < 2 or not all(isinstance(weight, Constant) for weight in weights):
         return None
@@ -245,14 +249,14 @@ def _normalization(node: Node) -> Affine | None:
         scale = gamma / np.sqrt(variance + node.attribute("epsilon", 1e-5))
         shift = beta - mean * scale
     shape = (-1, *[1] * (x.rank - 2))
-    return _made(node, x, scale.reshape((1, *shape)), shift.reshape((1, *shape)))
+    return _finite_affine(node, x, scale.reshape((1, *shape)), shift.reshape((1, *shape)))
 
 
-def _made(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) -> Affine | None:
-    return Affine(x, node.outputs[0], scale, shift, node) if fit(x, scale, shift) else None
+def _finite_affine(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) -> Affine | None:
+    return Affine(x, node.outputs[0], scale, shift, node) if fits_dtype(x, scale, shift) else None
 
 
-def fit(x: Value, *arrays: np.ndarray) -> bool:
+def fits_dtype(x: Value, *arrays: np.ndarray) -> bool:
     """Whether all are finite in the element type of x."""
     largest = float(np.finfo(x.dtype).max)
     return all(array.size and bool((np.abs(array) < largest).all()) for array in arrays)

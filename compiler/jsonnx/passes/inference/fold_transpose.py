@@ -8,16 +8,16 @@ from math import prod
 import numpy as np
 
 from ...ir import Constant, Graph, Node, Value
-from .linear_ops import renewed
+from .linear_ops import replace_constant
 
 
-def absorb_order(graph: Graph) -> Graph:
+def fold_transpose_into_matmul(graph: Graph) -> Graph:
     """The same function without a Transpose between an image and the matrix that multiplies its elements."""
     producers = graph.producers
-    return graph.rewired((new for node in graph.nodes for new in _of_another_order(node, producers)), {})
+    return graph.with_nodes((new for node in graph.nodes for new in _with_permuted_kernel(node, producers)), {})
 
 
-def _of_another_order(node: Node, producers: Mapping[Value, Node]) -> Iterator[Node]:
+def _with_permuted_kernel(node: Node, producers: Mapping[Value, Node]) -> Iterator[Node]:
     """The node, or a product of the same with an image that is not transposed."""
     kernel = node.input(1)
     flat = producers.get(node.inputs[0]) if node.op in ("MatMul", "Gemm") and node.inputs[0] is not None else None
@@ -36,4 +36,4 @@ def _of_another_order(node: Node, producers: Mapping[Value, Node]) -> Iterator[N
     array = np.take(kernel.array, rows, 1 if node.attribute("transB", 0) else 0)
     made = Value(vector.type)
     yield Node("Reshape", (turn.inputs[0], flat.inputs[1]), (made,), {}, flat.scope, flat.path)
-    yield node.with_inputs((made, renewed(array, kernel), *node.inputs[2:]))
+    yield node.with_inputs((made, replace_constant(array, kernel), *node.inputs[2:]))

@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from ...ir import Constant, Graph, Node, Value
-from ..layout.permutation import permuted
+from ..layout.permutation import permute
 
-NEVER_NEGATIVE = {"Relu", "Sigmoid", "HardSigmoid", "Softplus", "Exp", "Abs", "Softmax"}
+NON_NEGATIVE_OPS = {"Relu", "Sigmoid", "HardSigmoid", "Softplus", "Exp", "Abs", "Softmax"}
 
 
-def absorb_padding(graph: Graph) -> Graph:
+def fuse_pads(graph: Graph) -> Graph:
     """The same function with Pad in convolutions, and in pooling where the zeros there count as they do outside.
 
     A MaxPool's own padding is less than any number: it may take the zeros where nothing else is below them.
     """
-    graph = _behind_transposes(graph)
+    graph = _move_pads_after_transposes(graph)
     producers = graph.producers
-    return graph.rewired((_with_padding(node, producers) for node in graph.nodes), {})
+    return graph.with_nodes((_fuse_pad(node, producers) for node in graph.nodes), {})
 
 
-def _behind_transposes(graph: Graph) -> Graph:
+def _move_pads_after_transposes(graph: Graph) -> Graph:
     """Every Pad that only a Transpose reads changes places with it."""
     uses = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(graph.roots)
     pads: dict[Value | None, Node] = {}
@@ -38,29 +38,29 @@ def _behind_transposes(graph: Graph) -> Graph:
         assert x is not None
         assert isinstance(sizes, Constant)
         perm = tuple(node.attribute("perm") or range(x.rank)[::-1])
-        turned = Value(x.type.with_shape(permuted(x.shape, perm)))
+        turned = Value(x.type.with_shape(permute(x.shape, perm)))
         sides = Constant(sizes.type, sizes.array.reshape(2, -1)[:, perm].ravel())
         nodes.append(replace(node, inputs=(x,), outputs=(turned,)))
         nodes.append(replace(pad, inputs=(turned, sides, *pad.inputs[2:]), outputs=node.outputs))
-    return graph.rewired(nodes, {})
+    return graph.with_nodes(nodes, {})
 
 
-def _with_padding(node: Node, producers: dict[Value, Node]) -> Node:
-    pad = producers.get(node.inputs[0]) if node.op in ABSORB and node.inputs[0] is not None else None
+def _fuse_pad(node: Node, producers: dict[Value, Node]) -> Node:
+    pad = producers.get(node.inputs[0]) if node.op in PAD_FUSERS and node.inputs[0] is not None else None
     if pad is None or pad.op != "Pad" or node.attribute("auto_pad", "NOTSET") != "NOTSET":
         return node
-    x, sides = pad.inputs[0], _zeros_around(pad)
+    x, sides = pad.inputs[0], _spatial_zero_pads(pad)
     if x is None or sides is None or node.attribute("ceil_mode", 0):
         return node
     rank = x.rank - 2
     own = node.attribute("pads") or [0] * (2 * rank)
-    changed = ABSORB[node.op](node, x, [a + b for a, b in zip(own, sides, strict=True)], any(own), producers)
+    changed = PAD_FUSERS[node.op](node, x, [a + b for a, b in zip(own, sides, strict=True)], any(own), producers)
     if changed is None:
         return node
     return replace(node, inputs=(x, *node.inputs[1:]), attributes={**node.attributes, **changed})
 
 
-def _zeros_around(pad: Node) -> list[int] | None:
+def _spatial_zero_pads(pad: Node) -> list[int] | None:
     """How many zeros it adds in front of every spatial axis, then behind them; None where it does anything else."""
     pads, value = pad.input(1), pad.input(2)
     zero = value is None or (isinstance(value, Constant) and not value.array.any())
@@ -73,22 +73,26 @@ def _zeros_around(pad: Node) -> list[int] | None:
     return None if min(sizes) < 0 or any(outer) else sizes[2:rank] + sizes[rank + 2 :]
 
 
-def _conv(node: Node, x: Value, pads: list[int], padded: bool, producers: Any) -> dict[str, Any] | None:
+def _fuse_into_conv(node: Node, x: Value, pads: list[int], has_own_pads: bool, producers: Any) -> dict[str, Any] | None:
     return {"pads": pads}
 
 
-def _average(node: Node, x: Value, pads: list[int], padded: bool, producers: Any) -> dict[str, Any] | None:
-    within = _within(node, pads)
-    return {"pads": pads, "count_include_pad": 1} if within and not padded else None
+def _fuse_into_average_pool(
+    node: Node, x: Value, pads: list[int], has_own_pads: bool, producers: Any
+) -> dict[str, Any] | None:
+    within = _windows_reach_image(node, pads)
+    return {"pads": pads, "count_include_pad": 1} if within and not has_own_pads else None
 
 
-def _maximum(node: Node, x: Value, pads: list[int], padded: bool, producers: Any) -> dict[str, Any] | None:
+def _fuse_into_max_pool(
+    node: Node, x: Value, pads: list[int], has_own_pads: bool, producers: Any
+) -> dict[str, Any] | None:
     maker = producers.get(x)
-    plain = maker is not None and len(node.outputs) == 1 and not padded and _within(node, pads)
-    return {"pads": pads} if plain and _never_negative(maker) else None
+    plain = maker is not None and len(node.outputs) == 1 and not has_own_pads and _windows_reach_image(node, pads)
+    return {"pads": pads} if plain and _is_non_negative(maker) else None
 
 
-def _within(node: Node, pads: list[int]) -> bool:
+def _windows_reach_image(node: Node, pads: list[int]) -> bool:
     """Whether every window has an element of the image, which ONNX asks of pooling."""
     sizes = node.attribute("kernel_shape")
     return max(node.attribute("dilations") or [1]) == 1 and all(
@@ -96,9 +100,9 @@ def _within(node: Node, pads: list[int]) -> bool:
     )
 
 
-def _never_negative(node: Node) -> bool:
+def _is_non_negative(node: Node) -> bool:
     low = node.input(1) if node.op == "Clip" else None
-    return node.op in NEVER_NEGATIVE or (isinstance(low, Constant) and bool((low.array >= 0).all()))
+    return node.op in NON_NEGATIVE_OPS or (isinstance(low, Constant) and bool((low.array >= 0).all()))
 
 
-ABSORB = {"Conv": _conv, "AveragePool": _average, "MaxPool": _maximum}
+PAD_FUSERS = {"Conv": _fuse_into_conv, "AveragePool": _fuse_into_average_pool, "MaxPool": _fuse_into_max_pool}

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...ir import Graph
-from .propagate import Rule, Sinking, transposes
+from .propagate import Rule, TransposePropagation, count_transposes
 from .rules import RULES
 
 
-def channels_first(graph: Graph, rules: Mapping[str, Rule] = RULES) -> Graph:
+def propagate_transposes(graph: Graph, rules: Mapping[str, Rule] = RULES) -> Graph:
     """The same function with fewer transposes; never with more, and with the same rounding but in sums over axes.
 
     Random inputs, whose elements are independent draws, may be asked for in another order of axes.
     """
-    sunk = Sinking(graph, rules).run()
-    return sunk if transposes(sunk) <= transposes(graph) else graph
+    sunk = TransposePropagation(graph, rules).run()
+    return sunk if count_transposes(sunk) <= count_transposes(graph) else graph
 
 
-__all__ = ["RULES", "Rule", "channels_first", "transposes"]
+__all__ = ["RULES", "Rule", "propagate_transposes", "count_transposes"]

@@ -18,7 +18,7 @@ class View(NamedTuple):
     perm: Perm
 
 
-def permuted(items: Sequence[Any], perm: Perm) -> tuple[Any, ...]:
+def permute(items: Sequence[Any], perm: Perm) -> tuple[Any, ...]:
     """What Transpose makes of a shape; for a permutation, of two transposes the one."""
     return tuple(items[axis] for axis in perm)
 
@@ -35,13 +35,13 @@ def is_identity(perm: Perm) -> bool:
     return perm == identity(len(perm))
 
 
-def keeps_order(shape: Sequence[Dim], perm: Perm) -> bool:
+def keeps_element_order(shape: Sequence[Dim], perm: Perm) -> bool:
     """Whether a transpose moves only axes of size one, and so no element."""
     moved = [axis for axis in perm if shape[axis] != 1]
     return moved == sorted(moved)
 
 
-def without(perm: Perm, axes: Iterable[int]) -> Perm:
+def drop_axes(perm: Perm, axes: Iterable[int]) -> Perm:
     """The permutation of the axes that are left where a view loses some."""
     gone = set(axes)
     rest = [axis for place, axis in enumerate(perm) if place not in gone]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...ir import Builder, Constant, Graph, Node, Value
-from ..canonicalize import tidy
+from ..canonicalize import canonicalize
 
 
-def attached(graph: Graph) -> Graph:
+def clear_detached(graph: Graph) -> Graph:
     """The graph with nothing detached any more, and without the Identity that was there for it."""
     if not any(node.detached for node in graph.nodes):
         return graph
@@ -24,35 +24,35 @@ def attached(graph: Graph) -> Graph:
             new[node.outputs[0]] = node.inputs[0]
         else:
             kept.append(replace(node, detached=False) if node.detached else node)
-    return tidy(graph.rewired(kept, new))
+    return canonicalize(graph.with_nodes(kept, new))
 
 
-def factored(graph: Graph) -> Graph:
+def factor_sums(graph: Graph) -> Graph:
     """The graph with factors taken out of sums."""
     producers = graph.producers
-    if not any(_factor(node, producers) for node in graph.nodes):
+    if not any(_split_factor(node, producers) for node in graph.nodes):
         return graph
-    g = Builder.onto(replace(graph, nodes=()))
+    g = Builder.extending(replace(graph, nodes=()))
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         factors: list[Value] = []
-        while (found := _factor(node, producers)) is not None:
+        while (found := _split_factor(node, producers)) is not None:
             many, few = (new.get(x, x) for x in found)
             node = node.with_inputs([many, *node.inputs[1:]])
             factors.append(few)
         if not factors:
             g.nodes.append(node)
             continue
-        with g.origin(node):
+        with g.inherit(node):
             result = g.refine(g.emit(node.op, *node.inputs, **node.attributes), node.outputs[0].shape)
             for few in reversed(factors):
                 result = g.Mul(result, few)
         new[node.outputs[0]] = result
-    return tidy(graph.rewired(g.nodes, new))
+    return canonicalize(graph.with_nodes(g.nodes, new))
 
 
-def _factor(node: Node, producers: dict[Value, Node]) -> tuple[Value, Value] | None:
+def _split_factor(node: Node, producers: dict[Value, Node]) -> tuple[Value, Value] | None:
     """What a sum could be taken of instead, and by what it is to be multiplied then."""
     axes = node.input(1)
     if node.op != "ReduceSum" or not node.attribute("keepdims", 1) or not isinstance(axes, Constant):

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ...ir import Builder, Constant, Graph, Node, Value
-from ..canonicalize import tidy
+from ..canonicalize import canonicalize
 
-FORMS = 64
+MAX_GRADIENT_NODES = 64
 """Nodes that a gradient of weights may be made of."""
 
 
-DEEPEST = 10
+MAX_PRODUCT_DEPTH = 10
 """Products within each other that are looked into."""
-MOST = 8
+MAX_SUMMANDS = 8
 """Summands of an image that are looked at: a normalization sends back three, and its reader may add some."""
 
 
@@ -34,33 +34,33 @@ class Factor(NamedTuple):
 class Product(NamedTuple):
     """A known number times factors."""
 
-    number: float = 1.0
+    coefficient: float = 1.0
     factors: tuple[Factor, ...] = ()
 
     def times(self, other: Product) -> Product:
-        return Product(self.number * other.number, (*self.factors, *other.factors))
+        return Product(self.coefficient * other.coefficient, (*self.factors, *other.factors))
 
-    def without(self, other: Product) -> Product | None:
+    def divided_by(self, other: Product) -> Product | None:
         """What is left when all of the other is taken away; None where it is not there."""
         left = list(self.factors)
         for factor in other.factors:
             if factor not in left:
                 return None
             left.remove(factor)
-        return Product(self.number / other.number, tuple(left))
+        return Product(self.coefficient / other.coefficient, tuple(left))
 
-    def value(self, g: Builder, new: Mapping[Value, Value], dtype: str) -> Value | None:
+    def emit(self, g: Builder, replacements: Mapping[Value, Value], dtype: str) -> Value | None:
         """None where it is one."""
         total: Value | None = None
         for old, divides in sorted(self.factors, key=lambda factor: factor.divides):
-            factor = new.get(old, old)
+            factor = replacements.get(old, old)
             if total is None:
                 total = g.Reciprocal(factor) if divides else factor
             else:
                 total = g.Div(total, factor) if divides else g.Mul(total, factor)
-        if self.number == 1.0:
+        if self.coefficient == 1.0:
             return total
-        return g.const(self.number, dtype) if total is None else g.Mul(total, self.number)
+        return g.const(self.coefficient, dtype) if total is None else g.Mul(total, self.coefficient)
 
 
 class Term(NamedTuple):
@@ -73,39 +73,39 @@ class Term(NamedTuple):
 
 
 @dataclass
-class Plan:
+class GammaFoldPlan:
     """How an image is written without its gain."""
 
     gain: Value
     terms: list[Term]
-    ends: dict[Value, int] = field(default_factory=dict)
+    scaled_value_axes: dict[Value, int] = field(default_factory=dict)
     """What takes the gain in the end, and its axis of the image's channels."""
-    fed: dict[Node, int] = field(default_factory=dict)
+    scaled_weight_axes: dict[Node, int] = field(default_factory=dict)
     """Nodes whose weights take it, and theirs."""
 
 
-def with_gains_in_weights(graph: Graph) -> Graph:
+def fold_gamma_into_weights(graph: Graph) -> Graph:
     """The graph with the gains of gradients in the weights that they meet."""
-    plans = Finding(graph).plans()
+    plans = GammaFoldPlanner(graph).plans()
     if not plans:
         return graph
-    g = Builder.onto(replace(graph, nodes=()))
-    ends = {end: (plan.gain, axis) for plan in plans.values() for end, axis in plan.ends.items()}
-    fed = {node: (plan.gain, axis) for plan in plans.values() for node, axis in plan.fed.items()}
+    g = Builder.extending(replace(graph, nodes=()))
+    ends = {end: (plan.gain, axis) for plan in plans.values() for end, axis in plan.scaled_value_axes.items()}
+    fed = {node: (plan.gain, axis) for plan in plans.values() for node, axis in plan.scaled_weight_axes.items()}
     new: dict[Value, Value] = {}
     bare: dict[Value, Value] = {}
     for old in graph.nodes:
         node, result = old.with_inputs(None if x is None else new.get(x, x) for x in old.inputs), old.outputs[0]
-        with g.origin(old):
+        with g.inherit(old):
             if result in plans:
-                new[result] = _without_gain(g, plans[result], new)
+                new[result] = _emit_without_gain(g, plans[result], new)
                 continue
             if old in fed:
                 gain, axis = fed[old]
                 x, weights, *others = node.inputs
                 assert weights is not None
                 maker = graph.producers.get(weights)
-                weights = _gained(g, weights, maker, new, new.get(gain, gain), axis)
+                weights = _scaled_weights(g, weights, maker, new, new.get(gain, gain), axis)
                 node = node.with_inputs([x, weights, *others])
             if result not in ends:
                 g.nodes.append(node)
@@ -113,17 +113,17 @@ def with_gains_in_weights(graph: Graph) -> Graph:
             gain, axis = ends[result]
             bare[result] = Value(result.type)
             g.nodes.append(replace(node, outputs=(bare[result],)))
-            new[result] = g.Mul(bare[result], _along(g, new.get(gain, gain), axis, result.rank))
+            new[result] = g.Mul(bare[result], _broadcast_gain(g, new.get(gain, gain), axis, result.rank))
     told = {bare.get(value, value): gradient for value, gradient in graph.gradients.items()}
-    return tidy(replace(graph, gradients=told).rewired(g.nodes, new))
+    return canonicalize(replace(graph, gradients=told).with_nodes(g.nodes, new))
 
 
-def _without_gain(g: Builder, plan: Plan, new: Mapping[Value, Value]) -> Value:
+def _emit_without_gain(g: Builder, plan: GammaFoldPlan, replacements: Mapping[Value, Value]) -> Value:
     total: Value | None = None
     for term in plan.terms:
-        value = term.product.value(g, new, plan.gain.dtype)
+        value = term.product.emit(g, replacements, plan.gain.dtype)
         if term.image is not None:
-            image = new.get(term.image, term.image)
+            image = replacements.get(term.image, term.image)
             value = image if value is None else g.Mul(image, value)
         elif value is None:
             value = g.const(1.0, plan.gain.dtype)
@@ -132,80 +132,82 @@ def _without_gain(g: Builder, plan: Plan, new: Mapping[Value, Value]) -> Value:
     return total
 
 
-def _along(g: Builder, gain: Value, axis: int, rank: int) -> Value:
+def _broadcast_gain(g: Builder, gain: Value, axis: int, rank: int) -> Value:
     """The gain beside a tensor of some rank that has its channels there."""
     return g.reshape(gain, [gain.shape[1] if place == axis else 1 for place in range(rank)])
 
 
-def _gained(
-    g: Builder, weights: Value, maker: Node | None, new: Mapping[Value, Value], gain: Value, axis: int
+def _scaled_weights(
+    g: Builder, weights: Value, producer: Node | None, replacements: Mapping[Value, Value], gain: Value, axis: int
 ) -> Value:
     """The weights, which this node gives, times the gain, in the order in which they are stored."""
-    if maker is None or maker.op != "Transpose" or maker.inputs[0] is None:
-        return g.Mul(weights, _along(g, gain, axis, weights.rank))
-    stored, perm = new.get(maker.inputs[0], maker.inputs[0]), maker.attribute("perm")
-    return g.transpose(g.Mul(stored, _along(g, gain, perm[axis], stored.rank)), perm)
+    if producer is None or producer.op != "Transpose" or producer.inputs[0] is None:
+        return g.Mul(weights, _broadcast_gain(g, gain, axis, weights.rank))
+    stored, perm = replacements.get(producer.inputs[0], producer.inputs[0]), producer.attribute("perm")
+    return g.transpose(g.Mul(stored, _broadcast_gain(g, gain, perm[axis], stored.rank)), perm)
 
 
-class Finding:
+class GammaFoldPlanner:
     """Which images of a graph have a gain that all their readers can take."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.producers, self.roots = graph, graph.producers, set(graph.roots)
         self.readers: dict[Value, list[Node]] = {}
-        self.places = {node: place for place, node in enumerate(graph.nodes)}
+        self.node_indices = {node: place for place, node in enumerate(graph.nodes)}
         for node in graph.nodes:
             for x in dict.fromkeys(node.inputs):
                 if x is not None:
                     self.readers.setdefault(x, []).append(node)
-        self.weights: dict[Value, list[Value]] = {}
+        self.weight_gradients: dict[Value, list[Value]] = {}
         for value, told in graph.gradients.items():
             if told.op == "Conv":
-                self.weights.setdefault(told.dy, []).append(value)
+                self.weight_gradients.setdefault(told.dy, []).append(value)
 
-    def plans(self) -> dict[Value, Plan]:
+    def plans(self) -> dict[Value, GammaFoldPlan]:
         """By the image, how to do without the gain."""
-        found = {image: self.plan(image) for image in self.weights}
+        found = {image: self.plan(image) for image in self.weight_gradients}
         return {image: plan for image, plan in found.items() if plan is not None}
 
-    def plan(self, image: Value) -> Plan | None:
+    def plan(self, image: Value) -> GammaFoldPlan | None:
         terms = self.terms(image)
         gained = next((term for term in terms if self.is_gain(term)), None)
         if gained is None or gained.gain is None or len(terms) == 1 or image in self.roots:
             return None
-        rest = [term.product.without(gained.product) for term in terms]
-        plan = Plan(gained.gain, [t._replace(product=r) for t, r in zip(terms, rest, strict=True) if r is not None])
+        rest = [term.product.divided_by(gained.product) for term in terms]
+        plan = GammaFoldPlan(
+            gained.gain, [t._replace(product=r) for t, r in zip(terms, rest, strict=True) if r is not None]
+        )
         if len(plan.terms) < len(terms):
             return None
-        known = self.known(image, plan)
+        known = self.gradient_nodes(image, plan)
         for node in self.readers.get(image, ()):
-            if _goes_back(node, image) and node not in known:
+            if _is_input_gradient(node, image) and node not in known:
                 if node.input(2) is not None:
                     return None
-                plan.fed[node] = 0 if node.op == "ConvTranspose" else 1
-            elif node.op == "ReduceSum" and _keeps_channels(node, image):
-                plan.ends[node.outputs[0]] = 1 if node.attribute("keepdims", 1) else 0
+                plan.scaled_weight_axes[node] = 0 if node.op == "ConvTranspose" else 1
+            elif node.op == "ReduceSum" and _sums_all_but_channels(node, image):
+                plan.scaled_value_axes[node.outputs[0]] = 1 if node.attribute("keepdims", 1) else 0
             elif node.op != "Shape" and node not in known:
                 return None
         return plan
 
-    def known(self, image: Value, plan: Plan) -> set[Node]:
+    def gradient_nodes(self, image: Value, plan: GammaFoldPlan) -> set[Node]:
         """The nodes by which gradients of weights come from the image, where these are their own."""
         found: set[Node] = set()
-        for value in self.weights[image]:
-            nodes = self.between(image, self.graph.gradients[value].x, value)
+        for value in self.weight_gradients[image]:
+            nodes = self.nodes_between(image, self.graph.gradients[value].x, value)
             if nodes is not None:
                 found |= nodes
-                end, axis = self.as_read(value)
-                plan.ends[end] = axis
+                end, axis = self.after_transposes(value)
+                plan.scaled_value_axes[end] = axis
         return found
 
-    def between(self, image: Value, x: Value, value: Value) -> set[Node] | None:
+    def nodes_between(self, image: Value, x: Value, value: Value) -> set[Node] | None:
         """The nodes that lead from a cotangent to a gradient, which is made of x besides; None where these are many, or
         others read them."""
         found: dict[Node, None] = {}
         waiting = [value]
-        while waiting and len(found) < FORMS:
+        while waiting and len(found) < MAX_GRADIENT_NODES:
             last = waiting.pop()
             node = self.producers.get(last)
             if node is not None and last is not image and last is not x and node not in found:
@@ -213,7 +215,7 @@ class Finding:
                 waiting += [y for y in node.inputs if y is not None]
         depending = {image}
         inner = set()
-        for node in sorted(found, key=self.places.__getitem__) if len(found) < FORMS else ():
+        for node in sorted(found, key=self.node_indices.__getitem__) if len(found) < MAX_GRADIENT_NODES else ():
             if not depending.isdisjoint(node.inputs):
                 inner.add(node)
                 depending.update(node.outputs)
@@ -222,7 +224,7 @@ class Finding:
             return None
         return inner if all(node in inner for y in between for node in self.readers.get(y, ())) else None
 
-    def as_read(self, value: Value) -> tuple[Value, int]:
+    def after_transposes(self, value: Value) -> tuple[Value, int]:
         """Weights that have the channels first, as the last of the transpositions behind them gives them."""
         axis = 0
         while value not in self.roots:
@@ -244,23 +246,23 @@ class Finding:
                 waiting += [y for y in node.inputs[::-1] if y is not None]
             else:
                 found.append(self.term(x, image, alone))
-            if len(waiting) + len(found) > MOST:
+            if len(waiting) + len(found) > MAX_SUMMANDS:
                 return [Term(image, Product())]
         return found
 
-    def term(self, x: Value, image: Value, alone: bool) -> Term:
+    def term(self, x: Value, image: Value, single_use: bool) -> Term:
         """A summand of an image; a product is looked into where nobody else reads it."""
         node = self.producers.get(x)
         if x.shape != image.shape:
             return Term(None, self.product(x))
-        if node is None or not alone or node.op != "Mul":
+        if node is None or not single_use or node.op != "Mul":
             return Term(x, Product())
         for many, few in (node.inputs, node.inputs[::-1]):
-            if many is not None and few is not None and many.shape == x.shape and _by_channel(few, image):
+            if many is not None and few is not None and many.shape == x.shape and _is_per_channel(few, image):
                 return Term(many, self.product(few), few)
         return Term(x, Product())
 
-    def product(self, x: Value, depth: int = DEEPEST) -> Product:
+    def product(self, x: Value, depth: int = MAX_PRODUCT_DEPTH) -> Product:
         """What a number for each channel is the product of."""
         node = self.producers.get(x) if depth else None
         depth -= 1
@@ -281,18 +283,18 @@ class Finding:
         return term.image is not None and number == 1.0 and bool(factors) and not any(f.divides for f in factors)
 
 
-def _by_channel(x: Value, image: Value) -> bool:
+def _is_per_channel(x: Value, image: Value) -> bool:
     """Whether x holds one number for each channel of an image, in as many axes."""
     return x.shape == (1, image.shape[1], *[1] * (image.rank - 2))
 
 
-def _goes_back(node: Node, image: Value) -> bool:
+def _is_input_gradient(node: Node, image: Value) -> bool:
     """Whether a node is a transposed convolution of an image, or what a volume has instead."""
     form = node.op == "ConvTranspose" or (node.op == "Conv" and node.attribute("group", 1) == 1)
     return form and node.inputs[0] is image and node.inputs.count(image) == 1
 
 
-def _keeps_channels(node: Node, image: Value) -> bool:
+def _sums_all_but_channels(node: Node, image: Value) -> bool:
     """Whether a sum is over all of an image but its channels."""
     axes = node.input(1)
     every = [0, *range(2, image.rank)]

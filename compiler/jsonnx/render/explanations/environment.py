@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .explanation import Explanation
 
-RUNS: dict[str, Explanation] = {
+ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     # -- commands and files ------------------------------------------------------------------------------------------
     "bad-option": Explanation(
         "An option of a command that cannot be followed",

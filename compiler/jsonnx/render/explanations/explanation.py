@@ -10,19 +10,19 @@ class Explanation(NamedTuple):
 
     title: str
     text: str
-    wrong: str
-    right: str
+    wrong_example: str
+    right_example: str
 
-    def plain(self) -> str:
+    def plain_text(self) -> str:
         """For a terminal."""
-        wrong, right = (_indented(example) for example in (self.wrong, self.right))
+        wrong, right = (_indent(example) for example in (self.wrong_example, self.right_example))
         return f"{self.title}\n\n{self.text}\n\nWrong:\n\n{wrong}\n\nRight:\n\n{right}"
 
     def markdown(self) -> str:
         """For a page, without a heading."""
-        wrong, right = (f"```\n{example}\n```" for example in (self.wrong, self.right))
+        wrong, right = (f"```\n{example}\n```" for example in (self.wrong_example, self.right_example))
         return f"**{self.title}.** {self.text}\n\nWrong:\n\n{wrong}\n\nRight:\n\n{right}"
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in text.splitlines())

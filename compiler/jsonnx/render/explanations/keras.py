@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from .explanation import Explanation
 
-IMPORT = "jsonnx import model.json -o spec.json"
+IMPORT_COMMAND = "jsonnx import model.json -o spec.json"
 
-KERAS: dict[str, Explanation] = {
+KERAS_EXPLANATIONS: dict[str, Explanation] = {
     "keras-wrong-form": Explanation(
         "A file that is not as Keras writes models",
         "A model's JSON is an object with `class_name` and `config`; its layers refer to one another by name, number "
         "of the call and number of the output. The message says what stands where something else is expected: the file "
         "is damaged, was edited, or is no model of Keras.",
-        f'{IMPORT}    # of {{"layers": []}}',
-        f"{IMPORT}    # of what model.to_json() gives",
+        f'{IMPORT_COMMAND}    # of {{"layers": []}}',
+        f"{IMPORT_COMMAND}    # of what model.to_json() gives",
     ),
     "keras-unknown-class": Explanation(
         "A class that is not Keras' own",

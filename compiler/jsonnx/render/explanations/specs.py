@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...layers.unsupported import NOT_EXPRESSIBLE
 from .explanation import Explanation
 
-SPECS: dict[str, Explanation] = {
+SPEC_EXPLANATIONS: dict[str, Explanation] = {
     # -- the text ----------------------------------------------------------------------------------------------------
     "empty-document": Explanation(
         "There is nothing in the file",

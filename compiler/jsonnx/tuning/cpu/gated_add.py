@@ -12,46 +12,46 @@ from typing import Any
 import numpy as np
 
 from ...ir import Builder, Constant, Graph, Node, Value
-from ...passes.canonicalize import tidy
+from ...passes.canonicalize import canonicalize
 
-DOMAIN = "com.microsoft"
-SHORTEST = 16
+MICROSOFT_DOMAIN = "com.microsoft"
+MIN_ROW_ELEMENTS = 16
 """Elements of a row below which the operator takes longer than the two it stands for."""
-FEW = 1 << 12
+MAX_SMALL_TENSOR_ELEMENTS = 1 << 12
 """Elements of a tensor whose rows may be shorter: starting an operator takes longer than they do."""
 
 
-def with_scaled_sums(graph: Graph) -> Graph:
+def fuse_gated_adds(graph: Graph) -> Graph:
     """The graph with `x + y * factor` as one operator, the factor being a number, or one for each row."""
-    made = _Scaling(graph)
+    made = _GatedAddFuser(graph)
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        with made.g.origin(node):
-            result = made.sum(node)
+        with made.g.inherit(node):
+            result = made.fuse(node)
         if result is None:
             made.g.nodes.append(node)
         else:
             new[node.outputs[0]] = result
-    return tidy(graph.rewired(made.g.nodes, new)) if new else graph
+    return canonicalize(graph.with_nodes(made.g.nodes, new)) if new else graph
 
 
-def scaled_sum(g: Builder, x: Value, y: Value, factors: Value) -> Value:
+def gated_add(g: Builder, x: Value, y: Value, factors: Value) -> Value:
     """`x + y * factors`; x and y have the same shape [..., n], the factors [..., 1]."""
-    return g.custom("GatedAdd", DOMAIN, [x, y, factors], x.type)
+    return g.custom_op("GatedAdd", MICROSOFT_DOMAIN, [x, y, factors], x.type)
 
 
-class _Scaling:
+class _GatedAddFuser:
     """One walk over a graph."""
 
     def __init__(self, graph: Graph) -> None:
-        self.g = Builder.onto(graph)
+        self.g = Builder.extending(graph)
         self.g.nodes = []
         self._products: dict[Value, Node] = {}
-        self._uses = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
-        self._factors: dict[tuple[Any, ...], Value] = {}
+        self._use_counts = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])
+        self._factor_cache: dict[tuple[Any, ...], Value] = {}
 
-    def sum(self, node: Node) -> Value | None:
+    def fuse(self, node: Node) -> Value | None:
         """What stands for a node that adds a multiple or takes it off."""
         if node.op == "Mul" and not node.domain:
             self._products[node.outputs[0]] = node
@@ -61,21 +61,21 @@ class _Scaling:
         pairs = [node.inputs] if node.op == "Sub" else [node.inputs, node.inputs[::-1]]
         for x, multiple in pairs:
             product = self._products.get(multiple) if multiple is not None else None
-            if x is None or x.type != type or product is None or self._uses[multiple] != 1:
+            if x is None or x.type != type or product is None or self._use_counts[multiple] != 1:
                 continue
             for y, factor in (product.inputs, product.inputs[::-1]):
                 if y is None or y.type != type or factor is None:
                     continue
-                y, factor = self._joint(y, factor)
-                factors = self._for_rows(factor, y, negative=node.op == "Sub")
+                y, factor = self._merge_factors(y, factor)
+                factors = self._row_factors(factor, y, negative=node.op == "Sub")
                 if factors is not None:
-                    return scaled_sum(self.g, x, y, factors)
+                    return gated_add(self.g, x, y, factors)
         return None
 
-    def _joint(self, y: Value, factor: Value) -> tuple[Value, Value]:
+    def _merge_factors(self, y: Value, factor: Value) -> tuple[Value, Value]:
         """The same multiple with both factors in one, where y is a multiple itself, by one factor for each row."""
         product = self._products.get(y)
-        if product is None or self._uses[y] != 1 or not isinstance(factor, Constant) or factor.array.size != 1:
+        if product is None or self._use_counts[y] != 1 or not isinstance(factor, Constant) or factor.array.size != 1:
             return y, factor
         for x, other in (product.inputs, product.inputs[::-1]):
             if x is not None and other is not None and x.type == y.type and other.shape == (*y.shape[:-1], 1):
@@ -83,24 +83,24 @@ class _Scaling:
                 return x, self.g.reshape(self.g.Mul(flat, factor.array.item()), other.shape, other)
         return y, factor
 
-    def _for_rows(self, factor: Value, y: Value, *, negative: bool) -> Value | None:
+    def _row_factors(self, factor: Value, y: Value, *, negative: bool) -> Value | None:
         """One factor for each of y's rows, where it has rows and they are long enough."""
-        if not y.rank or not y.type.is_fixed(-1):
+        if not y.rank or not y.type.is_static(-1):
             return None
         elements = y.type.elements
-        few = isinstance(elements, int) and elements <= FEW
-        if y.shape[-1] < SHORTEST and not few:
+        few = isinstance(elements, int) and elements <= MAX_SMALL_TENSOR_ELEMENTS
+        if y.shape[-1] < MIN_ROW_ELEMENTS and not few:
             return None
         rows = (*y.shape[:-1], 1)
-        if factor.shape != rows and not (factor.type.elements == 1 and y.type.is_fixed()):
+        if factor.shape != rows and not (factor.type.elements == 1 and y.type.is_static()):
             return None
         same: Any = factor.array.tobytes() if isinstance(factor, Constant) else factor
         key = same, factor.shape, rows, negative
-        if key not in self._factors:
-            self._factors[key] = self._made(factor, rows, negative=negative)
-        return self._factors[key]
+        if key not in self._factor_cache:
+            self._factor_cache[key] = self._expanded_factor(factor, rows, negative=negative)
+        return self._factor_cache[key]
 
-    def _made(self, factor: Value, rows: tuple[Any, ...], *, negative: bool) -> Value:
+    def _expanded_factor(self, factor: Value, rows: tuple[Any, ...], *, negative: bool) -> Value:
         if isinstance(factor, Constant):
             array = factor.array if factor.shape == rows else np.full(rows, factor.array.item(), factor.array.dtype)
             return self.g.const(-array if negative else array, factor.dtype)

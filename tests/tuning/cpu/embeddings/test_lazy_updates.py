@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import run
-from jsonnx.backend import emit
-from jsonnx.core.types import COUNTED, TensorType
+from jsonnx.backend import to_model_proto
+from jsonnx.core.types import DATA_DEPENDENT, TensorType
 from jsonnx.ir import Builder
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.trainer import Trainer as Steps
@@ -25,7 +25,7 @@ ROWS, WIDTH, LENGTH, BATCH = 300, 16, 5, 4
 @pytest.fixture(autouse=True)
 def small_tables_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are looked after as soon as they are seven steps old."""
-    monkeypatch.setattr(lazy_updates, "LARGE", 1 << 10)
+    monkeypatch.setattr(lazy_updates, "MIN_TABLE_ELEMENTS", 1 << 10)
     oldest(monkeypatch, 7)
 
 
@@ -58,7 +58,7 @@ def batches(steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def both(document: dict[str, Any]) -> tuple[Trainer, Trainer]:
     """By rows, and in the plain form."""
     trainers = Trainer(document, seed=1), Trainer(document, seed=1, fast=False)
-    assert [trainer._engine._tables is not None for trainer in trainers] == [True, False]
+    assert [trainer._engine._lazy_embeddings is not None for trainer in trainers] == [True, False]
     return trainers
 
 
@@ -105,7 +105,7 @@ def test_steps_are_those_of_all_rows(name: str) -> None:
 def test_rates_that_change_and_layers_with_their_own(name: str) -> None:
     document = spec(OPTIMIZERS[name])
     document["training"]["learning_rates"] = {"table": 0.3}
-    made = replace(plan(check(document), 1), learning_rate=lambda step: 0.1 * abs(float(np.cos(0.3 * step))))
+    made = replace(plan(check_spec(document), 1), learning_rate=lambda step: 0.1 * abs(float(np.cos(0.3 * step))))
     found, wanted = Steps(made), Steps(made, fast=False)
     for x, y in batches(20):
         found.step(x, y), wanted.step(x, y)
@@ -124,7 +124,7 @@ def test_a_fit_with_batches_of_all_sizes() -> None:
 
 
 def test_indices_of_any_rank_that_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lazy_updates, "LONG", 3)
+    monkeypatch.setattr(lazy_updates, "ASSUMED_SEQUENCE_LENGTH", 3)
     document = spec()
     document["inputs"]["x"]["shape"] = [2, "time"]
     document["layers"][1] = {"type": "GlobalAveragePooling2D"}
@@ -180,8 +180,8 @@ def test_two_tables_and_both_orders_of_reading() -> None:
         {"type": "Dense", "units": 3},
     ]
     found, wanted = both(document)
-    assert found._engine._tables is not None
-    assert len(found._engine._tables.step.tables) == 2
+    assert found._engine._lazy_embeddings is not None
+    assert len(found._engine._lazy_embeddings.lazy_tables.tables) == 2
     for x, y in batches(15):
         fed = {"x": x, "z": x[:, :2]}
         found.step(fed, y), wanted.step(fed, y)
@@ -189,8 +189,8 @@ def test_two_tables_and_both_orders_of_reading() -> None:
 
 
 def taken(document: dict[str, Any]) -> bool:
-    made = plan(check(document))
-    return lazy_updates.by_rows(made.train, [made.evaluate, made.predict], BATCH) is not None
+    made = plan(check_spec(document))
+    return lazy_updates.make_tables_lazy(made.train, [made.evaluate, made.predict], BATCH) is not None
 
 
 def test_what_suits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +206,7 @@ def test_what_suits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not taken(spec(embeddings_constraint="unit_norm"))
     assert not taken(spec(trainable=False))
     assert not taken(spec(input_dim=3 * LENGTH * BATCH - 1))
-    assert not taken(spec(output_dim=lazy_updates.WIDE - 1))
+    assert not taken(spec(output_dim=lazy_updates.MIN_ROW_ELEMENTS - 1))
 
 
 def test_a_table_that_is_read_by_others_is_renewed_as_a_whole() -> None:
@@ -235,7 +235,7 @@ def test_a_table_that_is_read_by_others_is_renewed_as_a_whole() -> None:
 def test_where_results_are_computed_again_tables_are_whole() -> None:
     document = spec()
     document["training"]["remat"] = "full"
-    assert Trainer(document)._engine._tables is None
+    assert Trainer(document)._engine._lazy_embeddings is None
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -254,13 +254,13 @@ def test_steps_without_a_gradient_are_told_at_once(name: str, age: int, monkeypa
 def test_adams_epsilon_beside_roots_that_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the sum itself, for roots far below epsilon to far above, at rates that rise and fall."""
     oldest(monkeypatch, 150)
-    made = skipped_steps.AdamIdle(0.9, 0.999, 1e-7, 0.0)
+    made = skipped_steps.AdamSkippedSteps(0.9, 0.999, 1e-7, 0.0)
     assert made.is_exact
     g = Builder()
-    table = g.input("sums", TensorType("float32", (made.sums, skipped_steps.OLDEST + 1)))
+    table = g.input("sums", TensorType("float32", (made.sum_count, skipped_steps.MAX_AGE + 1)))
     rate = g.input("rate", TensorType("float32", ()))
-    after = g.graph({"after": made.after(g, table, rate, {"rate": rate})})
-    rates = 1e-3 * np.abs(np.sin(np.arange(1.0, skipped_steps.OLDEST + 1)))
+    after = g.graph({"after": made.advance_sums(g, table, rate, {"rate": rate})})
+    rates = 1e-3 * np.abs(np.sin(np.arange(1.0, skipped_steps.MAX_AGE + 1)))
     sums = np.zeros(table.shape, np.float32)
     for number in rates:
         sums = run(after, {"sums": sums, "rate": number.astype(np.float32)})["after"]
@@ -269,21 +269,25 @@ def test_adams_epsilon_beside_roots_that_shrink(monkeypatch: pytest.MonkeyPatch)
     roots = np.geomspace(1e-10, 1e-3, 40)
     slots = {"momentum": g.const(np.ones((1, 40))), "velocity": g.const(roots[None] ** 2)}
     factors = [
-        g.Slice(f, [skipped_steps.OLDEST], [skipped_steps.OLDEST + 1], [1]) for f in made.factors(g, g.const(sums))
+        g.Slice(f, [skipped_steps.MAX_AGE], [skipped_steps.MAX_AGE + 1], [1])
+        for f in made.factors_by_age(g, g.const(sums))
     ]
-    weight, slots = made.caught_up(g, g.const(np.zeros((1, 40))), slots, factors)
+    weight, slots = made.catch_up(g, g.const(np.zeros((1, 40))), slots, factors)
     found = run(g.graph({"weight": weight, **slots}), {})
-    ages = np.arange(1.0, skipped_steps.OLDEST + 1)[:, None]
+    ages = np.arange(1.0, skipped_steps.MAX_AGE + 1)[:, None]
     moved = rates[:, None] * 0.9**ages / (roots * 0.999 ** (ages / 2) + 1e-7)
     np.testing.assert_allclose(-found["weight"][0], moved.sum(0), rtol=2e-6)
-    np.testing.assert_allclose(found["momentum"], 0.9**skipped_steps.OLDEST, rtol=1e-6)
-    np.testing.assert_allclose(found["velocity"][0], roots**2 * 0.999**skipped_steps.OLDEST, rtol=1e-6)
+    np.testing.assert_allclose(found["momentum"], 0.9**skipped_steps.MAX_AGE, rtol=1e-6)
+    np.testing.assert_allclose(found["velocity"][0], roots**2 * 0.999**skipped_steps.MAX_AGE, rtol=1e-6)
 
 
 def test_onnxruntime_is_told_which_values_have_a_row_for_each_that_is_read() -> None:
     """So the next one can be written in the place of one that is no longer read."""
     trainer, _ = both(spec())
-    rows = [info.type.tensor_type.shape.dim for info in emit(trainer._engine._tables.step.graph).graph.value_info]
-    (name,) = {dims[0].dim_param for dims in rows if dims and dims[0].dim_param.startswith(COUNTED)}
+    rows = [
+        info.type.tensor_type.shape.dim
+        for info in to_model_proto(trainer._engine._lazy_embeddings.lazy_tables.graph).graph.value_info
+    ]
+    (name,) = {dims[0].dim_param for dims in rows if dims and dims[0].dim_param.startswith(DATA_DEPENDENT)}
     wide = [dims for dims in rows if len(dims) == 2 and dims[0].dim_param == name and dims[1].dim_value > 1]
     assert len(wide) > 10

@@ -7,10 +7,10 @@ import pytest
 from harness import run
 from jsonnx.core.types import Size, TensorType
 from jsonnx.ir import Builder, Graph
-from jsonnx.tuning.cpu.embeddings.segment_sum import MANY, TOGETHER, row_sums
+from jsonnx.tuning.cpu.embeddings.segment_sum import MAX_ORDERED_ELEMENTS, ROWS_PER_PRODUCT, segment_sum
 
 WIDTH, ROWS = 3, 400
-LIMIT = MANY // WIDTH
+LIMIT = MAX_ORDERED_ELEMENTS // WIDTH
 """Rows that are added in order; one more, and they are sorted."""
 RNG = np.random.default_rng(0)
 
@@ -21,9 +21,9 @@ def summing() -> Graph:
     first = g.input("first", TensorType("int32", (Size.named("n"),)))
     numbers = g.input("numbers", TensorType("int32", (Size.named("k"),)))
     which = g.input("which", TensorType("int32", (Size.named("k"),)))
-    sums = row_sums(g, rows, first, numbers, which)
+    sums = segment_sum(g, rows, first, numbers, which)
     wanted = g.input("wanted", TensorType("int32", (Size.named("w"),)))
-    return g.graph({"sums": g.Gather(sums.rows, sums.places), "some": sums.at(g, wanted)})
+    return g.graph({"sums": g.Gather(sums.rows, sums.positions), "some": sums.gather(g, wanted)})
 
 
 NUMBERS = {
@@ -33,7 +33,7 @@ NUMBERS = {
     "all-the-same": np.full(ROWS, 49),
     "just-as-many-as-come-in-order": np.repeat([5, 20], [LIMIT, 2]),
     "just-as-many-as-are-sorted": np.repeat([5, 20], [LIMIT + 1, 2]),
-    "groups-that-fill-and-pass-a-product": np.repeat(np.arange(300), np.arange(300) % (2 * TOGETHER + 5)),
+    "groups-that-fill-and-pass-a-product": np.repeat(np.arange(300), np.arange(300) % (2 * ROWS_PER_PRODUCT + 5)),
     "as-words-are": np.minimum(RNG.zipf(1.3, 3 * LIMIT) - 1, 2000),
 }
 

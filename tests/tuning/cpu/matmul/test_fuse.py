@@ -10,9 +10,9 @@ import pytest
 from harness import assert_same_steps, run
 from jsonnx.core.types import Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.tuning.cpu.matmul.fuse import with_fused_products
+from jsonnx.tuning.cpu.matmul.fuse import fuse_matmuls
 
 
 def ops(graph: Graph) -> Counter[str]:
@@ -35,7 +35,7 @@ def test_a_layer_is_one_operator(name: str) -> None:
     g = Builder()
     x, w, b = operands(g)
     graph = g.graph({"y": g.emit(name, g.Add(b, g.MatMul(x, g.Transpose(w, perm=[1, 0]))))})
-    fused = with_fused_products(graph)
+    fused = fuse_matmuls(graph)
     assert ops(fused) == {"FusedGemm": 1}
     np.testing.assert_allclose(found(fused)["y"], found(graph)["y"], rtol=1e-6)
 
@@ -48,7 +48,7 @@ def test_what_somebody_else_reads_stays() -> None:
     total = g.Add(product, b)
     outputs = {"turned": turned, "product": product, "total": total, "y": g.Relu(total)}
     graph = g.graph(outputs)
-    fused = with_fused_products(graph)
+    fused = fuse_matmuls(graph)
     assert ops(fused) == {"Transpose": 1, "FusedMatMul": 1, "Add": 1, "Relu": 1}
     for name, expected in found(graph).items():
         np.testing.assert_allclose(found(fused)[name], expected, rtol=1e-6)
@@ -59,7 +59,7 @@ def test_a_summand_that_is_no_row_is_added_afterwards() -> None:
     x, w, _ = operands(g)
     product = g.MatMul(x, g.Transpose(w, perm=[1, 0]))
     column = g.input("c", TensorType("float32", (Size.named("n"), 1)))
-    assert ops(with_fused_products(g.graph({"y": g.Add(product, column)}))) == {"FusedMatMul": 1, "Add": 1}
+    assert ops(fuse_matmuls(g.graph({"y": g.Add(product, column)}))) == {"FusedMatMul": 1, "Add": 1}
 
 
 NETWORKS: dict[str, list[dict[str, Any]]] = {
@@ -82,8 +82,8 @@ def test_same_steps(name: str) -> None:
         "layers": NETWORKS[name],
         "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
     }
-    step = plan(check(document)).train
-    assert ops(with_fused_products(step))["FusedMatMul"] > 0
+    step = plan(check_spec(document)).train
+    assert ops(fuse_matmuls(step))["FusedMatMul"] > 0
     ((_, outputs),) = [(n, v) for n, v in step.inputs.items() if n != "x" and v.rank > 0]
     rng = np.random.default_rng(2)
     x = rng.standard_normal((3, *shape), np.float32)
@@ -94,7 +94,7 @@ def test_a_sum_of_more_axes_is_no_product_of_matrices() -> None:
     g = Builder()
     x, w, _ = operands(g)
     total = g.Add(g.MatMul(x, g.Transpose(w, perm=[1, 0])), g.input("c", TensorType("float32", (2, 1, 7))))
-    assert ops(with_fused_products(g.graph({"y": total}))) == {"FusedMatMul": 1, "Add": 1}
+    assert ops(fuse_matmuls(g.graph({"y": total}))) == {"FusedMatMul": 1, "Add": 1}
 
 
 def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,5 +110,5 @@ def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch
         "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
     }
     rng = np.random.default_rng(2)
-    monkeypatch.setattr("jsonnx.runtime.variables.MANY", 1)
+    monkeypatch.setattr("jsonnx.runtime.variables.MIN_UNOPTIMIZED_NODES", 1)
     assert_same_steps(document, rng.standard_normal((4, 9, 5), np.float32), rng.standard_normal((4, 3), np.float32))

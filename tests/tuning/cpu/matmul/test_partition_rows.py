@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from harness import assert_same_fit, assert_same_run
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.tuning.cpu.matmul.partition_rows import FEW
+from jsonnx.tuning.cpu.matmul.partition_rows import MAX_SAMPLES
 
 OPTIMIZERS: list[Any] = ["sgd", {"type": "sgd", "learning_rate": 0.01, "momentum": 0.9}]
 
@@ -32,7 +32,7 @@ def batches(*sizes: int, inputs: int = 60) -> list[tuple[np.ndarray, np.ndarray]
 def products(spec: dict[str, Any], samples: int | None, threads: int) -> list[tuple[bool, tuple[Any, ...]]]:
     """Of a step's products that are one for each thread: whether they are a gradient, and the result's shape."""
     engine = Trainer(spec, threads=threads)._engine
-    nodes = engine._suited(engine._step, samples).nodes
+    nodes = engine._optimize(engine._step_graph, samples).nodes
     return [
         (bool(node.attribute("transA")), node.outputs[0].shape) for node in nodes if node.attribute("transBatchA", 0)
     ]
@@ -77,7 +77,7 @@ def test_so_are_those_of_sequences() -> None:
 
 def test_of_few_samples_products_with_a_weight_that_is_renewed_are_sums() -> None:
     few = [(False, (2, "batch", 700)), (False, (2, "batch", 60)), (True, (2, 30, 700))]
-    for samples, wanted in ((1, few), (FEW, few), (FEW + 1, few[2:])):
+    for samples, wanted in ((1, few), (MAX_SAMPLES, few), (MAX_SAMPLES + 1, few[2:])):
         found = [
             (turned, tuple(d if isinstance(d, int) else str(d) for d in shape))
             for turned, shape in products(spec(700), samples, 2)
@@ -101,8 +101,8 @@ def test_a_session_is_made_anew_only_where_its_form_depends_on_the_samples(
     sessions = []
     for x, y in batches(8, 100, inputs=inputs):
         trainer.fit(x, y, epochs=1, batch_size=len(x))
-        if trainer._engine._train not in sessions:
-            sessions.append(trainer._engine._train)
+        if trainer._engine._step_runner not in sessions:
+            sessions.append(trainer._engine._step_runner)
     assert len(sessions) == made
 
 

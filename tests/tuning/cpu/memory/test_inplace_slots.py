@@ -14,10 +14,10 @@ from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.trainer import Diverged
 from jsonnx.training.initializers import Constant
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.tuning.cpu.matmul.partition_rows import FEW
-from jsonnx.tuning.cpu.memory.inplace_slots import LARGE, renewed_in_place
+from jsonnx.tuning.cpu.matmul.partition_rows import MAX_SAMPLES
+from jsonnx.tuning.cpu.memory.inplace_slots import MIN_SLOT_ELEMENTS, inplace_slots
 
-INPUTS, UNITS = 40, 2 * LARGE // 40 // 2 + 8
+INPUTS, UNITS = 40, 2 * MIN_SLOT_ELEMENTS // 40 // 2 + 8
 KERNEL = "wide/kernel"
 NOT = {"Ftrl": {"accumulator"}, "Lion": {"momentum"}}
 """Slots by optimizer that something else is made of, too."""
@@ -35,7 +35,7 @@ def batches(count: int, scale: float = 1.0) -> list[tuple[np.ndarray, np.ndarray
     """Of more samples than are summed up by each thread, which rounds otherwise (`tuning.cpu.matmul.partition_rows`): some
     optimizers make a whole step of a gradient that is nothing but rounding."""
     rng = np.random.default_rng(7)
-    samples = FEW + 4
+    samples = MAX_SAMPLES + 4
     return [
         (
             scale * rng.normal(size=(samples, INPUTS)).astype(np.float32),
@@ -52,13 +52,13 @@ def test_every_optimizer_computes_the_same(optimizer: str) -> None:
     engine = Trainer(document)._engine
     slots = {name for name in engine.plan.train.states if name.startswith(f"optimizer/{KERNEL}/")}
     left = {f"optimizer/{KERNEL}/{name}" for name in NOT.get(optimizer, ())}
-    assert engine._in_place == slots - left
-    assert renewed_in_place(engine._suited(engine._step, 5)) >= engine._in_place
+    assert engine._inplace_slots == slots - left
+    assert inplace_slots(engine._optimize(engine._step_graph, 5)) >= engine._inplace_slots
     sets = engine._variables.sets
     for name in sets[0]:
         if name.startswith(f"optimizer/{KERNEL}/") or name == KERNEL:
             places = {variables[name].data_ptr() for variables in sets}
-            assert len(places) == (1 if name in engine._in_place else 3), name
+            assert len(places) == (1 if name in engine._inplace_slots else 3), name
 
 
 def test_momentum_that_looks_ahead_averages_and_bounds() -> None:
@@ -70,17 +70,17 @@ def test_momentum_that_looks_ahead_averages_and_bounds() -> None:
     ):
         document = spec({**optimizer, "learning_rate": 1e-3}, kernel_constraint="max_norm")
         assert_same_run(document, batches(4))
-        assert Trainer(document)._engine._in_place
+        assert Trainer(document)._engine._inplace_slots
 
 
-def slot(g: Builder, elements: int = LARGE) -> State:
+def slot(g: Builder, elements: int = MIN_SLOT_ELEMENTS) -> State:
     return g.state("slot", (elements,), Constant(value=0))
 
 
-def step(update: Any, elements: int = LARGE) -> Graph:
+def step(update: Any, elements: int = MIN_SLOT_ELEMENTS) -> Graph:
     g = Builder()
     x = g.input("x", TensorType("float32", (elements,)))
-    with g.at("optimizer"):
+    with g.scope("optimizer"):
         before = slot(g, elements)
         result = update(g, before, x)
         g.assign(before, result)
@@ -91,17 +91,19 @@ def test_what_nothing_orders_is_not_written_in_place() -> None:
     found = {
         "itself": step(lambda g, slot, x: g.Add(slot, x)),
         "what-it-is-made-of": step(lambda g, slot, x: g.Mul(g.Add(g.Mul(slot, 0.5), x), g.Abs(slot))),
-        "small": step(lambda g, slot, x: g.Add(slot, x), LARGE - 1),
+        "small": step(lambda g, slot, x: g.Add(slot, x), MIN_SLOT_ELEMENTS - 1),
         "moved": step(
-            lambda g, slot, x: g.Concat(g.Slice(slot, [1], [LARGE], [0]), g.Slice(slot, [0], [1], [0]), axis=0)
+            lambda g, slot, x: g.Concat(
+                g.Slice(slot, [1], [MIN_SLOT_ELEMENTS], [0]), g.Slice(slot, [0], [1], [0]), axis=0
+            )
         ),
         "read-under-another-name": step(
-            lambda g, slot, x: g.Slice(g.Reshape(slot, [-1]), [-1], [-LARGE - 1], [0], [-1])
+            lambda g, slot, x: g.Slice(g.Reshape(slot, [-1]), [-1], [-MIN_SLOT_ELEMENTS - 1], [0], [-1])
         ),
-        "reversed": step(lambda g, slot, x: g.Slice(slot, [-1], [-LARGE - 1], [0], [-1])),
+        "reversed": step(lambda g, slot, x: g.Slice(slot, [-1], [-MIN_SLOT_ELEMENTS - 1], [0], [-1])),
         "another": step(lambda g, slot, x: g.Add(x, 1.0)),
     }
-    assert {name for name, graph in found.items() if renewed_in_place(graph)} == {
+    assert {name for name, graph in found.items() if inplace_slots(graph)} == {
         "itself",
         "what-it-is-made-of",
         "moved",
@@ -109,8 +111,8 @@ def test_what_nothing_orders_is_not_written_in_place() -> None:
     }
     beside = found["itself"]
     state = beside.states["optimizer/slot"]
-    g = Builder.onto(beside)
-    assert not renewed_in_place(g.graph({**beside.outputs, "z": g.Sqrt(state)}))
+    g = Builder.extending(beside)
+    assert not inplace_slots(g.graph({**beside.outputs, "z": g.Sqrt(state)}))
 
 
 def test_who_looks_between_steps_changes_nothing_and_only_what_may_be_is_in_place() -> None:
@@ -122,10 +124,10 @@ def test_who_looks_between_steps_changes_nothing_and_only_what_may_be_is_in_plac
         watched.weights()
     found = watched._engine.variables()
     assert all(np.array_equal(found[name], array) for name, array in left._engine.variables().items())
-    assert not Trainer(spec("adam"), fast=False)._engine._in_place
+    assert not Trainer(spec("adam"), fast=False)._engine._inplace_slots
     remat = spec("adam")
     remat["training"]["remat"] = "full"
-    assert not Trainer(remat)._engine._in_place
+    assert not Trainer(remat)._engine._inplace_slots
 
 
 def test_a_step_that_does_not_end_leaves_no_slot_half_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +135,7 @@ def test_a_step_that_does_not_end_leaves_no_slot_half_new(monkeypatch: pytest.Mo
     given = batches(3)
     for x, y in given:
         trainer.step(x, y)
-    weights, runner = trainer.weights(), trainer._engine._train
+    weights, runner = trainer.weights(), trainer._engine._step_runner
     assert runner is not None
     run = runner._run_bound
 

@@ -7,7 +7,7 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import engine
@@ -84,7 +84,7 @@ def test_a_step_is_the_same_with_what_changes_updates(
 
 
 def test_what_is_renewed_alike_is_joined() -> None:
-    graph, packs = packed(plan(check(spec(learning_rates={"last": 2.0}))).train)
+    graph, packs = packed(plan(check_spec(spec(learning_rates={"last": 2.0}))).train)
     members = [set(names) for names in packs.values()]
     assert {
         "first/kernel",
@@ -98,13 +98,13 @@ def test_what_is_renewed_alike_is_joined() -> None:
     assert {"last/kernel", "last/bias"} in members  # their rate is another
     assert "bounded/kernel" in graph.updates  # what a constraint projects stays by itself
     assert not {name for names in members for name in names} & {*graph.parameters, *graph.states, *graph.updates}
-    assert len(graph.nodes) < len(plan(check(spec())).train.nodes)
+    assert len(graph.nodes) < len(plan(check_spec(spec())).train.nodes)
 
 
 def test_large_weights_stay_by_themselves_and_vectors_are_bounded() -> None:
     layers = [{"type": "Dense", "units": units} for units in (6, 64, 64, *[48] * 30, 65, 65, 3)]
-    graph, packs = packed(plan(check(spec(layers=layers))).train)
-    assert all(graph.updates[name].type.elements <= pack_weights.LONGEST for name in packs)
+    graph, packs = packed(plan(check_spec(spec(layers=layers))).train)
+    assert all(graph.updates[name].type.elements <= pack_weights.MAX_VECTOR_ELEMENTS for name in packs)
     assert len([name for name in packs if "optimizer" not in name]) > 1
     assert max(value.type.elements for name, value in graph.parameters.items() if name not in packs) == 65 * 65
 

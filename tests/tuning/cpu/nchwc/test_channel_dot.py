@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_steps
-from jsonnx.ir import Body, Graph, Node
-from jsonnx.pipeline.check import check
+from jsonnx.ir import Graph, Node, Subgraph
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.kernel_probes import block_size
-from jsonnx.tuning.cpu.nchwc.convert import blocked
+from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 
-BLOCK = block_size()
+BLOCK = nchwc_block_size()
 NORMALIZED = [
     {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same", "use_bias": False},
     {"type": "BatchNormalization"},
@@ -29,12 +29,12 @@ def spec(layers: list[dict[str, Any]], size: tuple[int, int] = (7, 5)) -> dict[s
 
 
 def step(document: dict[str, Any], samples: int | None, block: int = 16) -> Graph:
-    return blocked(plan(check(document)).train, block, samples)
+    return to_nchwc(plan(check_spec(document)).train, block, samples)
 
 
 def whole(graph: Graph, size: tuple[int, int] = (7, 5)) -> list[Node]:
     """Convolutions of which one image is the filter of the other, in ways that are taken."""
-    bodies = [x for node in graph.nodes for x in node.attributes.values() if isinstance(x, Body)]
+    bodies = [x for node in graph.nodes for x in node.attributes.values() if isinstance(x, Subgraph)]
     nodes = [node for body in bodies for node in body.nodes]
     return [node for node in nodes if node.op == "Conv" and node.attribute("kernel_shape") == list(size)]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import assert_same_steps
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.kernel_probes import block_size
-from jsonnx.tuning.cpu.nchwc.context import DOMAIN
-from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import raised
-from jsonnx.tuning.cpu.nchwc.convert import blocked
+from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
+from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
+from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 
-BLOCK = block_size()
+BLOCK = nchwc_block_size()
 
 
 def conv(filters: int, kernel: int = 3, **more) -> dict:
@@ -94,7 +94,7 @@ def test_steps_are_those_of_sequences(name: str) -> None:
 
 
 def test_max_pools_and_enlargements_of_sequences_stay_in_blocks() -> None:
-    graph = blocked(raised(plan(check(spec(NETWORKS["max-pools"]))).train), BLOCK)
+    graph = to_nchwc(conv1d_to_conv2d(plan(check_spec(spec(NETWORKS["max-pools"]))).train), BLOCK)
     assert not any(node.op in ("MaxPool", "Resize") and not node.domain for node in graph.nodes)
 
 
@@ -110,14 +110,16 @@ def test_what_is_told_of_a_gradient_comes_before_it() -> None:
 
 @pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
-    graph = blocked(raised(plan(check(spec([conv(32, padding="causal", activation="relu")] * 4))).train), BLOCK)
-    own = [node for node in graph.nodes if node.op == "Conv" and node.domain == DOMAIN]
+    graph = to_nchwc(
+        conv1d_to_conv2d(plan(check_spec(spec([conv(32, padding="causal", activation="relu")] * 4))).train), BLOCK
+    )
+    own = [node for node in graph.nodes if node.op == "Conv" and node.domain == NCHWC_DOMAIN]
     assert len(own) == 4 + 3
     assert not any(node.op == "ConvTranspose" for node in graph.nodes)
     images = [node for node in graph.nodes if node.op == "Transpose" and node.inputs[0].rank == 4]
-    assert sum(not node.inputs[0].type.is_fixed() for node in images) <= 2  # the input's, and the last one's
+    assert sum(not node.inputs[0].type.is_static() for node in images) <= 2  # the input's, and the last one's
 
 
 def test_a_network_without_such_convolutions_stays_as_it_is() -> None:
-    graph = plan(check(spec([{"type": "LSTM", "units": 4, "return_sequences": True}]))).train
-    assert raised(graph) is graph
+    graph = plan(check_spec(spec([{"type": "LSTM", "units": 4, "return_sequences": True}]))).train
+    assert conv1d_to_conv2d(graph) is graph

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from harness import assert_same_steps, run
 from jsonnx import Trainer
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.kernel_probes import block_size
-from jsonnx.runtime.random import initial_weights
-from jsonnx.tuning.cpu.nchwc.context import DOMAIN
-from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import planes
-from jsonnx.tuning.cpu.nchwc.convert import blocked
+from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.runtime.random import draw_initial_weights
+from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
+from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
+from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 
-BLOCK = block_size()
+BLOCK = nchwc_block_size()
 
 
 def conv(filters: int, kernel: int | list[int] = 3, **more) -> dict:
@@ -136,28 +136,32 @@ def test_another_number_of_samples_than_expected() -> None:
 
 @pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
-    graph = plan(check(spec([conv(BLOCK), conv(BLOCK, padding="same", activation="relu"), POOL, conv(BLOCK, 2)]))).train
-    graph = blocked(planes(graph, BLOCK), BLOCK, 16)
+    graph = plan(
+        check_spec(spec([conv(BLOCK), conv(BLOCK, padding="same", activation="relu"), POOL, conv(BLOCK, 2)]))
+    ).train
+    graph = to_nchwc(conv3d_to_conv2d(graph, BLOCK), BLOCK, 16)
     own = [
-        node for node in graph.nodes if node.op == "Conv" and node.domain == DOMAIN and node.attribute("group", 1) == 1
+        node
+        for node in graph.nodes
+        if node.op == "Conv" and node.domain == NCHWC_DOMAIN and node.attribute("group", 1) == 1
     ]
     assert len(own) == 3 + 2
     assert not any(node.op in ("Conv", "ConvTranspose", "MaxPool") and not node.domain for node in graph.nodes)
     turned = [node for node in graph.nodes if node.op == "Transpose" and node.inputs[0].rank == 5]
-    assert all(node.inputs[0].type.is_fixed() for node in turned)  # weights
+    assert all(node.inputs[0].type.is_static() for node in turned)  # weights
 
 
 @pytest.mark.parametrize("samples", [0, 1, 5])
 def test_the_images_of_any_number_of_samples(samples: int) -> None:
-    graph = plan(check(spec(NETWORKS["odd-pools"]))).predict
-    images = planes(graph, 16)
+    graph = plan(check_spec(spec(NETWORKS["odd-pools"]))).predict
+    images = conv3d_to_conv2d(graph, 16)
     assert [node.inputs[0].rank for node in images.nodes if node.op in ("Conv", "MaxPool")] == [4] * 4
     feeds = {"x": np.random.default_rng(0).normal(size=(samples, 7, 8, 9, 3)).astype(np.float32)}
-    feeds |= initial_weights(graph, 0)
+    feeds |= draw_initial_weights(graph, 0)
     for name, expected in run(graph, feeds).items():
         np.testing.assert_allclose(run(images, feeds)[name], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_convolutions_of_few_channels_stay_as_they_are() -> None:
-    graph = plan(check(spec([conv(3), POOL]))).train
-    assert planes(graph, 16) is graph
+    graph = plan(check_spec(spec([conv(3), POOL]))).train
+    assert conv3d_to_conv2d(graph, 16) is graph

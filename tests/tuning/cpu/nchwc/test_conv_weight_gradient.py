@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph, Node
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.engine import PATIENCE
-from jsonnx.runtime.kernel_probes import block_size
+from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
+from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
-from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import raised
-from jsonnx.tuning.cpu.nchwc.convert import blocked
+from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
+from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 
-BLOCK = block_size()
+BLOCK = nchwc_block_size()
 needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
 
 
@@ -45,7 +45,7 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 def choices(document: dict[str, Any], samples: int, block: int = 16) -> int:
     """How many gradients have a form for so many samples."""
-    return operators(blocked(raised(plan(check(document)).train), block, samples)).count("If")
+    return operators(to_nchwc(conv1d_to_conv2d(plan(check_spec(document)).train), block, samples)).count("If")
 
 
 def operators(graph: Graph) -> list[str]:
@@ -147,21 +147,27 @@ def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
     few, many = batch(document, 3), batch(document, 2 * BLOCK)
     trainer, plain = Trainer(document, seed=2), Trainer(document, seed=2, fast=False)
     made = []
-    for samples in [few, *[many] * PATIENCE, few, *[many] * (PATIENCE + 1), *[few] * (PATIENCE + 1)]:
+    for samples in [
+        few,
+        *[many] * MAX_OVERSIZED_STEPS,
+        few,
+        *[many] * (MAX_OVERSIZED_STEPS + 1),
+        *[few] * (MAX_OVERSIZED_STEPS + 1),
+    ]:
         assert trainer.step(*samples)["loss"] == pytest.approx(plain.step(*samples)["loss"], rel=1e-5)
-        made.append(trainer._engine._made_for)
-    assert made == [3] * (2 + 2 * PATIENCE) + [2 * BLOCK] * (PATIENCE + 2)
+        made.append(trainer._engine._built_for_batch)
+    assert made == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
 
 
 def test_a_session_without_such_forms_stays() -> None:
     document = spec(*NETWORKS["plain"])
     trainer = Trainer(document, seed=2, fast=False)
     trainer.step(*batch(document, 3))
-    first = trainer._engine._train
-    for _ in range(PATIENCE + 1):
+    first = trainer._engine._step_runner
+    for _ in range(MAX_OVERSIZED_STEPS + 1):
         trainer.step(*batch(document, BLOCK))
     trainer.fit(*batch(document, 2 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine._train is first
+    assert trainer._engine._step_runner is first
 
 
 @needs_blocks
@@ -170,7 +176,7 @@ def test_a_fit_gets_the_form_of_its_batches() -> None:
     trainer = Trainer(document, seed=2)
     trainer.step(*batch(document, 3))
     trainer.fit(*batch(document, 3 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine._made_for == BLOCK
+    assert trainer._engine._built_for_batch == BLOCK
 
 
 class SaveAt:
@@ -225,14 +231,14 @@ def test_what_has_no_such_form() -> None:
 
 def test_a_form_is_chosen_once_for_all() -> None:
     """Every gradient asks the same question, which is answered once."""
-    made = blocked(plan(check(spec(*NETWORKS["several-blocks"]))).train, 16, 32)
+    made = to_nchwc(plan(check_spec(spec(*NETWORKS["several-blocks"]))).train, 16, 32)
     assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
 
 
 def correlation(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any], samples: int = 32) -> Node:
     """The convolution that gives the gradient of a layer's weights."""
     document = spec([conv(shape[-1]), layer, *behind], shape)
-    made = blocked(plan(check(document)).train, 16, samples, threads=2)
+    made = to_nchwc(plan(check_spec(document)).train, 16, samples, threads=2)
     choice = [node for node in made.nodes if node.op == "If"][len(behind)]
     convolutions = [node for node in choice.attributes["then_branch"].nodes if node.domain and node.op == "Conv"]
     (found,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
@@ -276,9 +282,9 @@ def test_an_image_that_is_not_large_stays_whole() -> None:
 def test_filters_of_very_many_places_are_laid_out_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     document = spec(*NETWORKS["fewer-filters-in-strips"])
     steps = []
-    for most in (conv_weight_gradient.MOST_PLACES, 0):
-        monkeypatch.setattr(conv_weight_gradient, "MOST_PLACES", most)
-        made = blocked(plan(check(document)).train, 16, BLOCK)
+    for most in (conv_weight_gradient.MAX_FILTER_CHUNKS, 0):
+        monkeypatch.setattr(conv_weight_gradient, "MAX_FILTER_CHUNKS", most)
+        made = to_nchwc(plan(check_spec(document)).train, 16, BLOCK)
         ways = [node.attributes["then_branch"].nodes for node in made.nodes if node.op == "If"]
         steps.append(sum(node.op == "ReorderInput" for way in ways for node in way))
         assert_same_steps(document, *batch(document, BLOCK))
@@ -315,6 +321,6 @@ def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 @needs_blocks
 def test_images_of_very_many_places_are_put_in_plain_order_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their order place by place would be too large a constant."""
-    monkeypatch.setattr(conv_weight_gradient, "MOST_CHUNKS", 0)
+    monkeypatch.setattr(conv_weight_gradient, "MAX_IMAGE_CHUNKS", 0)
     document = spec(*NETWORKS["several-blocks"])
     assert_same_steps(document, *batch(document, 2 * BLOCK))

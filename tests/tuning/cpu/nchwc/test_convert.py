@@ -6,14 +6,14 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import assert_same_steps
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.kernel_probes import block_size
+from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc import conv_transpose
-from jsonnx.tuning.cpu.nchwc.context import DOMAIN
-from jsonnx.tuning.cpu.nchwc.convert import blocked
+from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
+from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 
-BLOCK = block_size()
+BLOCK = nchwc_block_size()
 pytestmark = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 
 
@@ -188,7 +188,9 @@ def test_what_a_window_leaves_is_computed_by_blocks() -> None:
         "max-pools-of-odd-sizes",
         "a-max-pool-of-a-long-window",
     ):
-        ops = {node.op for node in blocked(plan(check(spec(NETWORKS[name]))).train, BLOCK).nodes if not node.domain}
+        ops = {
+            node.op for node in to_nchwc(plan(check_spec(spec(NETWORKS[name]))).train, BLOCK).nodes if not node.domain
+        }
         assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
 
 
@@ -196,14 +198,14 @@ def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
     """The first convolution, and what its weights get, read the data as they come: with channels last."""
     document = spec([conv(16, strides=2, padding="same"), conv(16)])
     samples = 2 * BLOCK
-    step = blocked(plan(check(document)).train, BLOCK, samples)
+    step = to_nchwc(plan(check_spec(document)).train, BLOCK, samples)
     data = step.inputs["image"]
     assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
     assert_same_steps(document, *batch(samples))
 
 
 def test_images_joined_by_their_channels_stay_in_blocks() -> None:
-    nodes = blocked(plan(check(spec(NETWORKS["joined"]))).train, BLOCK).nodes
+    nodes = to_nchwc(plan(check_spec(spec(NETWORKS["joined"]))).train, BLOCK).nodes
     ways = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
     assert [node.op for node in ways] == 3 * ["Concat"] + 3 * ["Split"]
     made_by = {output: node for node in nodes for output in node.outputs}
@@ -212,30 +214,32 @@ def test_images_joined_by_their_channels_stay_in_blocks() -> None:
 
 def test_a_residual_network_stays_in_blocks() -> None:
     """One way in for the first filters, and out for the gradients of weights and what has no blocked form."""
-    step = plan(check(spec(RESIDUAL))).train
-    ops = [node.op for node in blocked(step, BLOCK).nodes if node.domain == DOMAIN]
+    step = plan(check_spec(spec(RESIDUAL))).train
+    ops = [node.op for node in to_nchwc(step, BLOCK).nodes if node.domain == NCHWC_DOMAIN]
     assert ops.count("Conv") > 3 * 4
     assert ops.count("ReorderInput") <= 3
 
 
 def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
-    found = [node for node in blocked(plan(check(spec(RESIDUAL))).train, BLOCK).nodes if node.domain == DOMAIN]
+    found = [
+        node for node in to_nchwc(plan(check_spec(spec(RESIDUAL))).train, BLOCK).nodes if node.domain == NCHWC_DOMAIN
+    ]
     joined = [node for node in found if node.attribute("activation") == "Relu"]
     assert [len(node.inputs) for node in joined] == [3, 4]  # the second has the skipped values added
 
 
 def test_other_machines_blocks_are_as_right() -> None:
     """The types of a graph do not depend on the size of the block; only values do."""
-    step = plan(check(spec(RESIDUAL))).train
+    step = plan(check_spec(spec(RESIDUAL))).train
     for block in (8, 16):
-        made = blocked(step, block)
+        made = to_nchwc(step, block)
         assert {name: value.type for name, value in made.updates.items()} == {
             name: value.type for name, value in step.updates.items()
         }
 
 
 def test_a_file_for_others_has_no_blocks() -> None:
-    assert not any(node.domain for node in plan(check(spec(RESIDUAL))).train.nodes)
+    assert not any(node.domain for node in plan(check_spec(spec(RESIDUAL))).train.nodes)
     assert not any(node.domain for node in jsonnx.compile(spec(RESIDUAL)).proto.graph.node)
 
 
@@ -267,7 +271,7 @@ def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None
 
 
 def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
-    nodes = blocked(plan(check(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
+    nodes = to_nchwc(plan(check_spec(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
     assert not any(node.op == "Relu" for node in nodes)
     assert sum(node.attributes.get("activation") == "Relu" for node in nodes) == 2
 
@@ -275,7 +279,7 @@ def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
 @pytest.mark.parametrize("name", ["strides-of-one-filter-a-channel", "strides-of-one-tap"])
 def test_zeros_between_the_elements_of_large_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Gather brings them, of small ones a pattern."""
-    monkeypatch.setattr(conv_transpose, "LARGE", 0)
+    monkeypatch.setattr(conv_transpose, "MIN_GATHER_ELEMENTS", 0)
     document = spec(NETWORKS[name])
-    assert not any(node.op == "Upsample" for node in blocked(plan(check(document)).train, BLOCK).nodes)
+    assert not any(node.op == "Upsample" for node in to_nchwc(plan(check_spec(document)).train, BLOCK).nodes)
     assert_same_steps(document, *batch())

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from harness import assert_same_steps
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.kernel_probes import block_size
-from jsonnx.tuning.cpu.nchwc.convert import blocked
-from jsonnx.tuning.cpu.nchwc.copy_summands import FEWEST, with_copied_sums
+from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.nchwc.copy_summands import MIN_COPY_ELEMENTS, copy_live_summands
 
 BLOCK = 16
 SAMPLES = 32
-SIZE = ceil((FEWEST / SAMPLES / BLOCK) ** 0.5)
+SIZE = ceil((MIN_COPY_ELEMENTS / SAMPLES / BLOCK) ** 0.5)
 """Of an image whose batch has just as many elements as are copied by all threads."""
 
 same = {"type": "Conv2D", "filters": BLOCK, "kernel_size": 3, "padding": "same"}
@@ -42,8 +42,8 @@ def residual(size: int = SIZE, batch: int = SAMPLES) -> dict[str, Any]:
 
 def steps(document: dict[str, Any]) -> tuple[Graph, Graph]:
     """The graph of a step in blocks, without copies and with them."""
-    plain = blocked(plan(check(document)).train, BLOCK, SAMPLES)
-    return plain, with_copied_sums(plain, SAMPLES)
+    plain = to_nchwc(plan(check_spec(document)).train, BLOCK, SAMPLES)
+    return plain, copy_live_summands(plain, SAMPLES)
 
 
 def test_a_summand_that_is_read_later_is_copied_for_one_convolution() -> None:
@@ -71,7 +71,7 @@ def test_a_small_one_stays() -> None:
     assert made.nodes == plain.nodes
 
 
-@pytest.mark.skipif(block_size() == 1, reason="no blocked kernels here")
+@pytest.mark.skipif(nchwc_block_size() == 1, reason="no blocked kernels here")
 def test_same_steps() -> None:
     document = residual()
     rng = np.random.default_rng(0)

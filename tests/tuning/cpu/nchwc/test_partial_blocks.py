@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import check
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.kernel_probes import block_size
-from jsonnx.tuning.cpu.nchwc.context import DOMAIN
-from jsonnx.tuning.cpu.nchwc.convert import blocked
+from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
+from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 
-BLOCK = block_size()
+BLOCK = nchwc_block_size()
 needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 
 
@@ -62,7 +62,7 @@ def batch(samples: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step(layers: list[dict[str, Any]], samples: int | None, channels: int = 3) -> Graph:
-    return blocked(plan(check(spec(layers, channels))).train, 16, samples)
+    return to_nchwc(plan(check_spec(spec(layers, channels))).train, 16, samples)
 
 
 @needs_blocks
@@ -82,7 +82,7 @@ def test_a_small_network_is_in_blocks() -> None:
     """Between the data and its dense layers no kernel is left that is slow with one image after the other."""
     document = spec(LENET, 1)
     document["inputs"]["x"]["shape"] = [28, 28, 1]
-    made = blocked(plan(check(document)).train, 16, 128)
+    made = to_nchwc(plan(check_spec(document)).train, 16, 128)
     plain = [node.op for node in made.nodes if not node.domain and node.outputs[0].rank == 4]
     assert not {"AveragePool", "Conv", "ConvTranspose", "Resize"} & set(plain)
     assert [node.op for node in made.nodes].count("If") == 2  # the gradients of both layers' weights
@@ -103,7 +103,7 @@ def test_a_small_network_is_in_blocks() -> None:
 )
 def test_where_blocks_gain(layers: list[dict[str, Any]], samples: int | None, channels: int, count: int) -> None:
     nodes = step(layers, samples, channels).nodes
-    assert sum(node.op == "Conv" and node.domain == DOMAIN for node in nodes) == count
+    assert sum(node.op == "Conv" and node.domain == NCHWC_DOMAIN for node in nodes) == count
 
 
 def test_a_plain_image_is_not_padded_for_its_neighbour() -> None:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx import Trainer
-from jsonnx.gradient.rules.rnn_common import FEWEST, LONGEST
+from jsonnx.gradient.rules.rnn_common import MAX_TOTAL_UNROLLED_STEPS, MIN_UNROLL_SAMPLES
 from jsonnx.ir import Graph
-from jsonnx.ir.loops import UNROLLED
-from jsonnx.pipeline.check import check
+from jsonnx.ir.loops import MAX_UNROLLED_STEPS
+from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan
-from jsonnx.runtime.kernel_probes import block_size
-from jsonnx.tuning.cpu.nchwc.context import DOMAIN
-from jsonnx.tuning.cpu.recurrent.convert import FEW, row_blocked
+from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
+from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
 
-BLOCK = block_size()
+BLOCK = nchwc_block_size()
 needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
 
 
@@ -41,7 +41,7 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 
 def in_blocks(document: dict[str, Any], samples: int = 64, block: int = 16) -> Graph:
-    return row_blocked(plan(check(document)).train, block, samples)
+    return recurrent_matmuls_to_nchwc(plan(check_spec(document)).train, block, samples)
 
 
 def count(graph: Graph, *ops: str) -> int:
@@ -81,7 +81,7 @@ NETWORKS: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
 def test_same_steps(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])
     made = in_blocks(document, samples, BLOCK)
-    assert sum(node.domain == DOMAIN and node.op == "Conv" for node in made.nodes) >= 8
+    assert sum(node.domain == NCHWC_DOMAIN and node.op == "Conv" for node in made.nodes) >= 8
     assert_same_steps(document, *batch(document, samples))
 
 
@@ -103,8 +103,8 @@ def test_any_number_of_samples_after_the_first() -> None:
 
 @pytest.mark.parametrize("units", [64, 200])
 def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
-    step = plan(check(spec([recurrent("LSTM", units)], (6, 28)))).train
-    assert row_blocked(step, 16, 64) is step
+    step = plan(check_spec(spec([recurrent("LSTM", units)], (6, 28)))).train
+    assert recurrent_matmuls_to_nchwc(step, 16, 64) is step
 
 
 def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
@@ -125,8 +125,8 @@ def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
 
 
 def test_few_samples_stay_rows() -> None:
-    step = plan(check(spec([recurrent("LSTM", 128)], (6, 28)))).train
-    assert row_blocked(step, 16, FEW - 1) is step
+    step = plan(check_spec(spec([recurrent("LSTM", 128)], (6, 28)))).train
+    assert recurrent_matmuls_to_nchwc(step, 16, MIN_SAMPLES - 1) is step
 
 
 MANY = 40
@@ -136,27 +136,30 @@ MANY = 40
 @pytest.mark.parametrize("layer", [recurrent("LSTM", 256), recurrent("SimpleRNN", 512)], ids=["lstm", "rnn"])
 def test_many_steps_are_written_out_where_weights_are_large(layer: dict[str, Any]) -> None:
     few = {**layer, "units": layer["units"] // 2}
-    scans = [count(plan(check(spec([made], (MANY, 8)))).train, "Scan") for made in (layer, few)]
+    scans = [count(plan(check_spec(spec([made], (MANY, 8)))).train, "Scan") for made in (layer, few)]
     assert scans == [0, 2]
 
 
 def test_no_more_steps_of_all_layers_are_written_out() -> None:
     """The first step would come seconds later."""
     layer = {"type": "Bidirectional", "layer": recurrent("LSTM", 256)}
-    scans = [count(plan(check(spec([layer], (steps, 8)))).train, "Scan") for steps in (LONGEST // 2, LONGEST // 2 + 1)]
+    scans = [
+        count(plan(check_spec(spec([layer], (steps, 8)))).train, "Scan")
+        for steps in (MAX_TOTAL_UNROLLED_STEPS // 2, MAX_TOTAL_UNROLLED_STEPS // 2 + 1)
+    ]
     assert scans == [0, 2]
 
 
 def test_short_loops_leave_room_for_long_ones() -> None:
     short = [{"type": "Bidirectional", "layer": recurrent("LSTM", 256, **SEQUENCES)}] * 2
     pool = {"type": "UpSampling1D", "size": 3}  # of 32 steps 96
-    step = plan(check(spec([*short, pool, recurrent("LSTM", 256)], (UNROLLED, 8)))).train
+    step = plan(check_spec(spec([*short, pool, recurrent("LSTM", 256)], (MAX_UNROLLED_STEPS, 8)))).train
     assert count(step, "Scan") == 0
 
 
 def test_many_steps_written_out_give_what_a_scan_gives() -> None:
     found = []
-    for size in (32, FEWEST - 1):  # for which it stays a Scan
+    for size in (32, MIN_UNROLL_SAMPLES - 1):  # for which it stays a Scan
         document = spec([recurrent("LSTM", 256)], (MANY, 8))
         document["training"]["batch_size"] = size
         trainer = Trainer(document, seed=3)

@@ -5,7 +5,7 @@ Comes in: a network and its weights by name. Goes out: JSON values, and bytes th
 
 from __future__ import annotations
 
-from .files import Named, archive_bytes, groups_of, weights_bytes
-from .model import Exported, exported
+from .files import NamedLayer, archive_bytes, layer_groups, weights_h5_bytes
+from .model import ExportedModel, export_model
 
-__all__ = ["Exported", "Named", "archive_bytes", "exported", "groups_of", "weights_bytes"]
+__all__ = ["ExportedModel", "NamedLayer", "archive_bytes", "export_model", "layer_groups", "weights_h5_bytes"]

@@ -18,49 +18,49 @@ from collections.abc import Mapping
 
 from ....core.types import BATCH, TensorType
 from ....ir import Builder, Graph, Node, Parameter, Value
-from ....passes.canonicalize import tidy
-from ..gated_add import DOMAIN
+from ....passes.canonicalize import canonicalize
+from ..gated_add import MICROSOFT_DOMAIN
 
-FEW = 16
+MAX_SAMPLES = 16
 """Samples up to which a product may be a sum of the threads' own: of 64, it takes a seventh longer where processors are
 near each other."""
-LARGE = 1 << 15
+MIN_WEIGHT_ELEMENTS = 1 << 15
 """Elements of a weight from which on this pays. What renews few of them is not shared out, or as a part of a vector
 (`packing.SMALL`)."""
 
 
-def has_few_to_sum(graph: Graph, threads: int) -> bool:
+def has_partitionable_matmuls(graph: Graph, threads: int) -> bool:
     """Whether the form of a graph depends on how many samples it gets."""
-    return threads > 1 and any(_can_sum(graph, node, threads) for node in graph.nodes)
+    return threads > 1 and any(_is_partitionable_product(graph, node, threads) for node in graph.nodes)
 
 
-def with_own_rows(graph: Graph, samples: int | None, threads: int) -> Graph:
+def partition_rows(graph: Graph, expected_batch: int | None, threads: int) -> Graph:
     """A step in this form, for so many threads, which mostly gets so many samples."""
     if threads < 2:
         return graph
-    few = samples is not None and samples <= FEW
+    few = expected_batch is not None and expected_batch <= MAX_SAMPLES
     producers = graph.producers
-    g = Builder.onto(graph)
+    g = Builder.extending(graph)
     g.nodes = []
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         given = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        with g.origin(node):
-            if few and _can_sum(graph, node, threads):
-                result: Value | None = _sum(g, given, threads)
+        with g.inherit(node):
+            if few and _is_partitionable_product(graph, node, threads):
+                result: Value | None = _partitioned_product(g, given, threads)
             else:
-                result = _gradient(g, node, producers, new, threads)
+                result = _partitioned_weight_gradient(g, node, producers, new, threads)
         if result is None:
             g.nodes.append(given)
         else:
             new[node.outputs[0]] = result
-    return tidy(graph.rewired(g.nodes, new)) if new else graph
+    return canonicalize(graph.with_nodes(g.nodes, new)) if new else graph
 
 
-def _can_sum(graph: Graph, node: Node, threads: int) -> bool:
+def _is_partitionable_product(graph: Graph, node: Node, threads: int) -> bool:
     """Whether a node multiplies all samples by a large weight that the graph renews, and whose rows can be shared
     out."""
-    if not _is_product(node):
+    if not _is_matrix_product(node):
         return False
     x, weight = node.inputs
     if x is None or x.shape[0] != BATCH or not isinstance(weight, Parameter) or weight.name not in graph.updates:
@@ -68,12 +68,12 @@ def _can_sum(graph: Graph, node: Node, threads: int) -> bool:
     return _is_large(weight) and weight.shape[0] % threads == 0
 
 
-def _sum(g: Builder, node: Node, threads: int) -> Value:
+def _partitioned_product(g: Builder, node: Node, threads: int) -> Value:
     """The product as the sum of one for each thread, over rows of the weight."""
     x, weight = (operand for operand in node.inputs if operand is not None)
     samples, (rows, columns) = x.shape[0], weight.shape
     own = rows // threads
-    parts = _product(
+    parts = _batched_product(
         g,
         g.reshape(x, (samples, threads, own)),
         g.reshape(weight, (threads, own, columns)),
@@ -82,11 +82,11 @@ def _sum(g: Builder, node: Node, threads: int) -> Value:
     return g.refine(g.ReduceSum(parts, g.const([0], "int64"), keepdims=0), (samples, columns))
 
 
-def _gradient(
-    g: Builder, node: Node, producers: Mapping[Value, Node], new: Mapping[Value, Value], threads: int
+def _partitioned_weight_gradient(
+    g: Builder, node: Node, producers: Mapping[Value, Node], replacements: Mapping[Value, Value], threads: int
 ) -> Value | None:
     """The gradient of a weight in rows for each thread; None where a node gives none, or is shared out by rows."""
-    if not _is_product(node) or not _is_large(node.outputs[0]):
+    if not _is_matrix_product(node) or not _is_large(node.outputs[0]):
         return None
     turned, dy = node.inputs
     source = None if turned is None else producers.get(turned)
@@ -97,17 +97,17 @@ def _gradient(
     if x is None or dy is None or columns <= rows or rows % threads:
         return None
     samples, own = x.shape[0], rows // threads
-    made = _product(
+    made = _batched_product(
         g,
-        g.reshape(new.get(x, x), (samples, threads, own)),
-        g.reshape(new.get(dy, dy), (1, samples, columns)),
+        g.reshape(replacements.get(x, x), (samples, threads, own)),
+        g.reshape(replacements.get(dy, dy), (1, samples, columns)),
         x.type.with_shape((threads, own, columns)),
-        turned=True,
+        transposed=True,
     )
     return g.reshape(made, (rows, columns))
 
 
-def _is_product(node: Node) -> bool:
+def _is_matrix_product(node: Node) -> bool:
     """Whether it is one of two matrices."""
     matrices = all(x is not None and x.rank == 2 for x in node.inputs)
     return node.op == "MatMul" and not node.domain and matrices and node.outputs[0].dtype == "float32"
@@ -115,9 +115,9 @@ def _is_product(node: Node) -> bool:
 
 def _is_large(matrix: Value | None) -> bool:
     elements = 0 if matrix is None else matrix.type.elements
-    return isinstance(elements, int) and elements >= LARGE
+    return isinstance(elements, int) and elements >= MIN_WEIGHT_ELEMENTS
 
 
-def _product(g: Builder, x: Value, y: Value, type: TensorType, *, turned: bool = False) -> Value:
+def _batched_product(g: Builder, x: Value, y: Value, type: TensorType, *, transposed: bool = False) -> Value:
     """What each thread's part of x [samples, threads, own] gives, turned round or not, with its part of y."""
-    return g.custom("FusedMatMul", DOMAIN, [x, y], type, transBatchA=1, transA=int(turned))
+    return g.custom_op("FusedMatMul", MICROSOFT_DOMAIN, [x, y], type, transBatchA=1, transA=int(transposed))

@@ -10,41 +10,41 @@ from __future__ import annotations
 
 from ....core.types import BATCH
 from ....ir import Builder, Graph, Node, Value
-from ....passes.canonicalize import tidy
+from ....passes.canonicalize import canonicalize
 
-FEW = 64
+MAX_ROWS = 64
 """Rows up to which this is faster."""
-LARGE = 1 << 18
+MIN_WEIGHT_ELEMENTS = 1 << 18
 """Elements of a weight from which on it is."""
 
 
-def has_products_to_turn(graph: Graph) -> bool:
+def has_transposable_matmuls(graph: Graph) -> bool:
     """Whether the form of a graph depends on how many samples it gets."""
     producers = graph.producers
-    return any(_weight(node, producers) is not None for node in graph.nodes)
+    return any(_transposed_weight(node, producers) is not None for node in graph.nodes)
 
 
-def with_turned_products(graph: Graph, samples: int | None) -> Graph:
+def transpose_small_matmuls(graph: Graph, expected_batch: int | None) -> Graph:
     """The graph with these products so, for steps that mostly get so many samples."""
-    if samples is None or samples > FEW:
+    if expected_batch is None or expected_batch > MAX_ROWS:
         return graph
     producers = graph.producers
-    g = Builder.onto(graph)
+    g = Builder.extending(graph)
     g.nodes = []
     new: dict[Value, Value] = {}
     for node in graph.nodes:
-        weight = _weight(node, producers)
+        weight = _transposed_weight(node, producers)
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
         if weight is None or node.inputs[0] is None:
             g.nodes.append(node)
             continue
-        with g.origin(node):
+        with g.inherit(node):
             rows = g.Transpose(node.inputs[0], perm=[1, 0])
             new[node.outputs[0]] = g.Transpose(g.MatMul(new.get(weight, weight), rows), perm=[1, 0])
-    return tidy(graph.rewired(g.nodes, new)) if new else graph
+    return canonicalize(graph.with_nodes(g.nodes, new)) if new else graph
 
 
-def _weight(node: Node, producers: dict[Value, Node]) -> Value | None:
+def _transposed_weight(node: Node, producers: dict[Value, Node]) -> Value | None:
     """The large weight that a node multiplies all samples by, turned round; None where it does something else."""
     if node.op != "MatMul" or node.domain or node.outputs[0].rank != 2 or node.outputs[0].dtype != "float32":
         return None
@@ -53,5 +53,5 @@ def _weight(node: Node, producers: dict[Value, Node]) -> Value | None:
     if x is None or turned is None or source is None or source.op != "Transpose" or source.domain:
         return None
     elements = turned.type.elements
-    large = isinstance(elements, int) and elements >= LARGE
+    large = isinstance(elements, int) and elements >= MIN_WEIGHT_ELEMENTS
     return source.inputs[0] if large and x.shape[0] == BATCH else None

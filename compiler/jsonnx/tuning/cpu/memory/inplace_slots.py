@@ -12,21 +12,25 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ....ir import Graph, Node, State, Value
-from .pack_weights import ELEMENTWISE, OWN
+from .pack_weights import ELEMENTWISE_UPDATE_OPS, OPTIMIZER_SCOPE_PREFIX
 
-LARGE = 1 << 16
+MIN_SLOT_ELEMENTS = 1 << 16
 """Elements of a slot below which all of its sets stay in a processor's cache. Vectors of small weights, whose parts
 have names of their own, are shorter (`packing.LONGEST`)."""
-ALIASES = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+ALIASING_OPS = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 """Operators whose result may be the slot itself, in other words: nobody could tell who reads that."""
-SAME_PLACE = ELEMENTWISE | {"GatedAdd"}
+IN_PLACE_SAFE_OPS = ELEMENTWISE_UPDATE_OPS | {"GatedAdd"}
 """Operators that read of an operand of the result's shape what stands where they write, and nothing later."""
 
 
-def renewed_in_place(graph: Graph) -> frozenset[str]:
+def inplace_slots(graph: Graph) -> frozenset[str]:
     """The names of the large slots whose every reader is a part of what makes their new values."""
     readers: defaultdict[Value, list[Node]] = defaultdict(list)
-    slots = {name: state for name, state in graph.states.items() if name.startswith(OWN) and _is_large(state)}
+    slots = {
+        name: state
+        for name, state in graph.states.items()
+        if name.startswith(OPTIMIZER_SCOPE_PREFIX) and _is_large(state)
+    }
     wanted = set(slots.values())
     for node in graph.nodes:
         for x in wanted.intersection(x for x in node.inputs if x is not None):
@@ -35,21 +39,23 @@ def renewed_in_place(graph: Graph) -> frozenset[str]:
     return frozenset(
         name
         for name, slot in slots.items()
-        if name in graph.updates and slot not in roots and _follows(graph.updates[name], slot, readers[slot], producers)
+        if name in graph.updates
+        and slot not in roots
+        and _is_written_after_reads(graph.updates[name], slot, readers[slot], producers)
     )
 
 
 def _is_large(slot: State) -> bool:
-    return isinstance(slot.type.elements, int) and slot.type.elements >= LARGE
+    return isinstance(slot.type.elements, int) and slot.type.elements >= MIN_SLOT_ELEMENTS
 
 
-def _follows(result: Value, slot: State, readers: list[Node], producers: dict[Value, Node]) -> bool:
+def _is_written_after_reads(result: Value, slot: State, readers: list[Node], producers: dict[Value, Node]) -> bool:
     """Whether a result can only be written when all have read a slot. Only its own update may have anything to do
     with it, so no more is looked at."""
     last = producers.get(result)
-    if last is None or any(node.op in ALIASES for node in readers):
+    if last is None or any(node.op in ALIASING_OPS for node in readers):
         return False
-    if last in readers and (last.op not in SAME_PLACE or slot.shape != result.shape):
+    if last in readers and (last.op not in IN_PLACE_SAFE_OPS or slot.shape != result.shape):
         return False
     before, todo = {last}, [last]
     while todo:

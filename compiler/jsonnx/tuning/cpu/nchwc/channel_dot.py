@@ -14,24 +14,24 @@ from __future__ import annotations
 from math import prod
 
 from ....ir import Builder, Value
-from .context import DOMAIN, Blocks
-from .depthwise_weight_gradient import one_filter_each
+from .context import NCHWC_DOMAIN, NchwcContext
+from .depthwise_weight_gradient import depthwise_correlation
 
 
-def sums_of_product(b: Blocks, x: Value) -> Value | None:
+def channel_dot(ctx: NchwcContext, x: Value) -> Value | None:
     """The sums [batch, channels, 1, 1] over the images of a product x that nobody else reads; None where x is none."""
-    factors, expected = b.factors(x), b.expected(x)
+    factors, expected = ctx.factors(x), ctx.expected_rows(x)
     if factors is None or expected is None or factors[0] is factors[1] or prod(x.shape[2:]) == 1:
         return None
-    sums = b.filled(x.type.with_shape((*x.shape[:2], 1, 1)))
+    sums = ctx.padded_type(x.type.with_shape((*x.shape[:2], 1, 1)))
 
     def at_once(g: Builder) -> Value:
-        channels, size = b.full(x.shape[1]), list(x.shape[2:])
-        found = one_filter_each(g, factors[0], factors[1], expected * channels, (1, 1), {"kernel_shape": size})
+        channels, size = ctx.padded_channels(x.shape[1]), list(x.shape[2:])
+        found = depthwise_correlation(g, factors[0], factors[1], expected * channels, (1, 1), {"kernel_shape": size})
         return g.refine(g.reshape(found, (expected, channels, 1, 1)), sums.shape)
 
     def one_by_one(g: Builder) -> Value:
-        means = g.custom("GlobalAveragePool", DOMAIN, [g.Mul(*factors)], sums)
+        means = g.custom_op("GlobalAveragePool", NCHWC_DOMAIN, [g.Mul(*factors)], sums)
         return g.Mul(means, float(prod(x.shape[2:])))
 
-    return b.g.either(b.as_expected(factors[0]), at_once, one_by_one)
+    return ctx.g.cond(ctx.has_expected_batch(factors[0]), at_once, one_by_one)

@@ -13,195 +13,204 @@ from typing import Any
 import numpy as np
 
 from ....core.types import Dim
-from ....ir import Builder, Constant, GradientOf, Graph, Node, Value
-from ....passes.canonicalize import tidy
+from ....ir import Builder, Constant, GradientInfo, Graph, Node, Value
+from ....passes.canonicalize import canonicalize
 
-ROW = 2
+HEIGHT_AXIS = 2
 """The axis that is put in."""
-SPATIAL = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0, "output_shape": 1}
+HEIGHT_ATTRIBUTES = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0, "output_shape": 1}
 """Attributes with a number for each spatial axis, and what they are along the row."""
-TURNED = {(0, 2, 1): (1, [0, 3, 1, 2]), (2, 1, 0): (0, [3, 2, 0, 1])}
+TRANSPOSED_LAYOUTS = {(0, 2, 1): (1, [0, 3, 1, 2]), (2, 1, 0): (0, [3, 2, 0, 1])}
 """Permutations that give values of rank 3 as layers emit them, steps before channels: where the row's axis comes in
 before them, and which permutation gives the twin then."""
 
 
-def raised(graph: Graph) -> Graph:
+def conv1d_to_conv2d(graph: Graph) -> Graph:
     """The graph with these convolutions and what stands between them."""
-    if not any(_is_sequential(node) for node in graph.nodes):
+    if not any(_is_conv1d(node) for node in graph.nodes):
         return graph
-    twins = _Twins(graph)
-    new = twins.new
+    twins = _ReshapedSequences(graph)
+    new = twins.replacements
     # What a gradient is made of has to be there before its twin, which may come sooner than the gradient.
     early = {told.dy for told in graph.gradients.values() if told.op == "MaxPool" and told.dy.rank == 3}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        form = None if node.domain or len(node.outputs) != 1 else FORMS.get(node.op)
-        with twins.g.origin(node):
+        form = None if node.domain or len(node.outputs) != 1 else CONVERTERS.get(node.op)
+        with twins.g.inherit(node):
             result = None if form is None else form(twins, node)
             if result is None:
                 twins.g.nodes.append(node)
             told = graph.gradients.get(node.outputs[0])
-            if told is not None and told.op in GRADIENTS and told.x.rank == 3:
-                result = GRADIENTS[told.op](twins, result or node.outputs[0], told.instead(new))
+            if told is not None and told.op in GRADIENT_CONVERTERS and told.x.rank == 3:
+                result = GRADIENT_CONVERTERS[told.op](twins, result or node.outputs[0], told.remapped(new))
         if result is not None:
             new[node.outputs[0]] = result
         for y in node.outputs:
             if y in early:
-                twins.of(new.get(y, y))
-    return tidy(replace(graph, gradients=twins.g.gradients).rewired(twins.g.nodes, new))
+                twins.to_image(new.get(y, y))
+    return canonicalize(replace(graph, gradients=twins.g.gradients).with_nodes(twins.g.nodes, new))
 
 
-def _is_sequential(node: Node) -> bool:
+def _is_conv1d(node: Node) -> bool:
     return node.op in ("Conv", "ConvTranspose") and node.inputs[0] is not None and node.inputs[0].rank == 3
 
 
-class _Twins:
+class _ReshapedSequences:
     """The nodes made so far, and which of their values of rank 3 have a twin."""
 
     def __init__(self, graph: Graph) -> None:
-        self.g = Builder.onto(graph)
+        self.g = Builder.extending(graph)
         self.g.nodes = []
-        self.new: dict[Value, Value] = {}
+        self.replacements: dict[Value, Value] = {}
         """What has come in the place of a value of the graph."""
-        self._twins: dict[Value, Value] = {}
+        self._images: dict[Value, Value] = {}
         self._producers = graph.producers
 
     def __contains__(self, x: Value | None) -> bool:
-        return x in self._twins
+        return x in self._images
 
-    def of(self, x: Value) -> Value:
+    def to_image(self, x: Value) -> Value:
         """The twin of a value, which is made where there is none."""
-        if x not in self._twins:
+        if x not in self._images:
             node = self._producers.get(x)
             source = node.inputs[0] if node is not None and node.op == "Transpose" else None
-            turned = TURNED.get(tuple(node.attribute("perm"))) if node is not None and source is not None else None
+            turned = (
+                TRANSPOSED_LAYOUTS.get(tuple(node.attribute("perm")))
+                if node is not None and source is not None
+                else None
+            )
             if turned is None or source is None:
-                self._twins[x] = self.put_in(x, ROW)
+                self._images[x] = self.insert_axis(x, HEIGHT_AXIS)
             else:
                 axis, perm = turned
-                self._twins[x] = self.g.Transpose(self.put_in(self.new.get(source, source), axis), perm=perm)
-        return self._twins[x]
+                self._images[x] = self.g.Transpose(
+                    self.insert_axis(self.replacements.get(source, source), axis), perm=perm
+                )
+        return self._images[x]
 
-    def operand(self, x: Value) -> Value:
+    def image_operand(self, x: Value) -> Value:
         """What stands beside a twin for a value that is repeated to its shape."""
-        return self.of(x) if x.rank == 3 else self.put_in(x, 1) if x.rank == 2 else x
+        return self.to_image(x) if x.rank == 3 else self.insert_axis(x, 1) if x.rank == 2 else x
 
-    def put_in(self, x: Value, axis: int) -> Value:
+    def insert_axis(self, x: Value, axis: int) -> Value:
         return self.g.refine(self.g.Unsqueeze(x, [axis]), (*x.shape[:axis], 1, *x.shape[axis:]))
 
-    def with_twin(self, twin: Value, shape: tuple[Dim, ...]) -> Value:
+    def from_image(self, image: Value, shape: tuple[Dim, ...]) -> Value:
         """The value of this shape, of rank 3, of a twin."""
-        result = self.g.refine(self.g.Squeeze(twin, [ROW]), shape)
-        self._twins[result] = self.g.refine(twin, (*shape[:ROW], 1, *shape[ROW:]))
+        result = self.g.refine(self.g.Squeeze(image, [HEIGHT_AXIS]), shape)
+        self._images[result] = self.g.refine(image, (*shape[:HEIGHT_AXIS], 1, *shape[HEIGHT_AXIS:]))
         return result
 
 
-def _window(t: _Twins, node: Node) -> Value | None:
+def _convert_conv_or_pool(ctx: _ReshapedSequences, node: Node) -> Value | None:
     """What has a moving window: along the row it is one wide."""
     x, y = node.inputs[0], node.outputs[0]
-    if x is None or x.rank != 3 or (x not in t and not _is_sequential(node)):
+    if x is None or x.rank != 3 or (x not in ctx and not _is_conv1d(node)):
         return None
-    operands = [t.of(x) if x is not None and x.rank == 3 else x for x in node.inputs]
-    twin = t.g.emit(node.op, *operands, **{**node.attributes, **_along_row(node.attributes)})
-    return t.with_twin(twin, y.shape)
+    operands = [ctx.to_image(x) if x is not None and x.rank == 3 else x for x in node.inputs]
+    twin = ctx.g.emit(node.op, *operands, **{**node.attributes, **_image_attributes(node.attributes)})
+    return ctx.from_image(twin, y.shape)
 
 
-def _weights(t: _Twins, gradient: Value, told: GradientOf) -> Value:
+def _convert_weight_gradient(ctx: _ReshapedSequences, gradient: Value, gradient_info: GradientInfo) -> Value:
     """The gradient of a convolution's weights [filters, channels, taps], whose twin tells what it is."""
-    told = _twin_of(t, told)  # before what it tells of: as nodes come
-    twin = t.put_in(gradient, ROW)
-    t.g.gradients[twin] = told
-    return t.with_twin(twin, gradient.shape)
+    gradient_info = _image_gradient_info(ctx, gradient_info)  # before what it tells of: as nodes come
+    twin = ctx.insert_axis(gradient, HEIGHT_AXIS)
+    ctx.g.gradients[twin] = gradient_info
+    return ctx.from_image(twin, gradient.shape)
 
 
-def _pooled(t: _Twins, gradient: Value, told: GradientOf) -> Value:
+def _convert_maxpool_gradient(ctx: _ReshapedSequences, gradient: Value, gradient_info: GradientInfo) -> Value:
     """The gradient of a max pooling, where what was pooled has a twin."""
-    if told.x not in t:
+    if gradient_info.x not in ctx:
         return gradient
-    told = _twin_of(t, told)
-    twin = t.of(gradient)
-    t.g.gradients[twin] = told
-    return t.with_twin(twin, gradient.shape)
+    gradient_info = _image_gradient_info(ctx, gradient_info)
+    twin = ctx.to_image(gradient)
+    ctx.g.gradients[twin] = gradient_info
+    return ctx.from_image(twin, gradient.shape)
 
 
-def _twin_of(t: _Twins, told: GradientOf) -> GradientOf:
-    attributes = {**told.attributes, **_along_row(told.attributes)}
-    return GradientOf(told.op, t.of(told.x), t.of(told.dy), attributes)
+def _image_gradient_info(ctx: _ReshapedSequences, gradient_info: GradientInfo) -> GradientInfo:
+    attributes = {**gradient_info.attributes, **_image_attributes(gradient_info.attributes)}
+    return GradientInfo(gradient_info.op, ctx.to_image(gradient_info.x), ctx.to_image(gradient_info.dy), attributes)
 
 
-def _along_row(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _image_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes that have a number for each spatial axis, or for both of its ends."""
-    found = {name: [along, *attributes[name]] for name, along in SPATIAL.items() if attributes.get(name)}
+    found = {name: [along, *attributes[name]] for name, along in HEIGHT_ATTRIBUTES.items() if attributes.get(name)}
     if pads := attributes.get("pads"):
         found["pads"] = [0, pads[0], 0, pads[1]]
     return found
 
 
-def _elementwise(t: _Twins, node: Node) -> Value | None:
+def _convert_elementwise(ctx: _ReshapedSequences, node: Node) -> Value | None:
     y = node.outputs[0]
-    if y.rank != 3 or not any(x in t and x is not None and x.shape == y.shape for x in node.inputs):
+    if y.rank != 3 or not any(x in ctx and x is not None and x.shape == y.shape for x in node.inputs):
         return None
-    twin = t.g.emit(node.op, *(None if x is None else t.operand(x) for x in node.inputs), **node.attributes)
-    return t.with_twin(twin, y.shape)
+    twin = ctx.g.emit(node.op, *(None if x is None else ctx.image_operand(x) for x in node.inputs), **node.attributes)
+    return ctx.from_image(twin, y.shape)
 
 
-def _reduction(t: _Twins, node: Node) -> Value | None:
+def _convert_reduction(ctx: _ReshapedSequences, node: Node) -> Value | None:
     x, axes, y = node.inputs[0], node.input(1), node.outputs[0]
-    if x not in t or x is None or not isinstance(axes, Constant):
+    if x not in ctx or x is None or not isinstance(axes, Constant):
         return None
-    places = sorted({ROW, *(_moved(axis) for axis in axes.array.tolist())})
-    result = t.g.emit(node.op, t.of(x), places, **node.attributes)
-    return t.g.refine(t.g.Squeeze(result, [ROW]) if node.attribute("keepdims", 1) else result, y.shape)
+    places = sorted({HEIGHT_AXIS, *(_image_axis(axis) for axis in axes.array.tolist())})
+    result = ctx.g.emit(node.op, ctx.to_image(x), places, **node.attributes)
+    return ctx.g.refine(ctx.g.Squeeze(result, [HEIGHT_AXIS]) if node.attribute("keepdims", 1) else result, y.shape)
 
 
-def _moved(axis: int) -> int:
+def _image_axis(axis: int) -> int:
     """Where an axis is in the twin."""
     axis %= 3
-    return axis + (axis >= ROW)
+    return axis + (axis >= HEIGHT_AXIS)
 
 
-def _steps_before_channels(t: _Twins, node: Node) -> Value | None:
+def _convert_transpose(ctx: _ReshapedSequences, node: Node) -> Value | None:
     x, y = node.inputs[0], node.outputs[0]
-    if x not in t or x is None or list(node.attribute("perm")) != [0, 2, 1]:
+    if x not in ctx or x is None or list(node.attribute("perm")) != [0, 2, 1]:
         return None
-    return t.g.refine(t.g.Squeeze(t.g.Transpose(t.of(x), perm=[0, 2, 3, 1]), [1]), y.shape)
+    return ctx.g.refine(ctx.g.Squeeze(ctx.g.Transpose(ctx.to_image(x), perm=[0, 2, 3, 1]), [1]), y.shape)
 
 
-def _frame(t: _Twins, node: Node) -> Value | None:
+def _convert_pad_or_slice(ctx: _ReshapedSequences, node: Node) -> Value | None:
     """What is cut from the ends of sequences, or put around them."""
     (x, *places), y = node.inputs, node.outputs[0]
-    if x not in t or x is None or not all(isinstance(p, Constant) or p is None for p in places):
+    if x not in ctx or x is None or not all(isinstance(p, Constant) or p is None for p in places):
         return None
     given: list[Any] = [p.array if isinstance(p, Constant) else None for p in places]
     if node.op == "Pad" and len(places) < 3:
         before, after = given[0].tolist()[:3], given[0].tolist()[3:]
-        given[0] = [end for ends in (before, after) for end in (*ends[:ROW], 0, *ends[ROW:])]
+        given[0] = [end for ends in (before, after) for end in (*ends[:HEIGHT_AXIS], 0, *ends[HEIGHT_AXIS:])]
     elif node.op == "Slice" and len(places) >= 3 and given[2] is not None:
-        given[2] = [_moved(axis) for axis in given[2].tolist()]
+        given[2] = [_image_axis(axis) for axis in given[2].tolist()]
     else:
         return None
-    twin = t.g.emit(node.op, t.of(x), *given, **node.attributes)
-    return t.with_twin(twin, y.shape)
+    twin = ctx.g.emit(node.op, ctx.to_image(x), *given, **node.attributes)
+    return ctx.from_image(twin, y.shape)
 
 
-def _enlargement(t: _Twins, node: Node) -> Value | None:
+def _convert_resize(ctx: _ReshapedSequences, node: Node) -> Value | None:
     """Every element several times."""
     x, scales = node.inputs[0], node.input(2)
-    if x not in t or x is None or x.rank != 3 or not isinstance(scales, Constant) or len(node.inputs) > 3:
+    if x not in ctx or x is None or x.rank != 3 or not isinstance(scales, Constant) or len(node.inputs) > 3:
         return None
-    twin = t.g.emit(node.op, t.of(x), None, np.insert(scales.array, ROW, 1), **node.attributes)
-    return t.with_twin(twin, node.outputs[0].shape)
+    twin = ctx.g.emit(node.op, ctx.to_image(x), None, np.insert(scales.array, HEIGHT_AXIS, 1), **node.attributes)
+    return ctx.from_image(twin, node.outputs[0].shape)
 
 
-GRADIENTS: dict[str, Callable[[_Twins, Value, GradientOf], Value]] = {"Conv": _weights, "MaxPool": _pooled}
+GRADIENT_CONVERTERS: dict[str, Callable[[_ReshapedSequences, Value, GradientInfo], Value]] = {
+    "Conv": _convert_weight_gradient,
+    "MaxPool": _convert_maxpool_gradient,
+}
 
-FORMS: dict[str, Callable[[_Twins, Node], Value | None]] = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool"), _window),
-    **dict.fromkeys(("Add", "Div", "Exp", "HardSigmoid", "LeakyRelu", "Mul", "Neg", "Relu"), _elementwise),
-    **dict.fromkeys(("Sigmoid", "Sub", "Tanh"), _elementwise),
-    **dict.fromkeys(("ReduceMean", "ReduceSum"), _reduction),
-    "Transpose": _steps_before_channels,
-    "Pad": _frame,
-    "Resize": _enlargement,
-    "Slice": _frame,
+CONVERTERS: dict[str, Callable[[_ReshapedSequences, Node], Value | None]] = {
+    **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool"), _convert_conv_or_pool),
+    **dict.fromkeys(("Add", "Div", "Exp", "HardSigmoid", "LeakyRelu", "Mul", "Neg", "Relu"), _convert_elementwise),
+    **dict.fromkeys(("Sigmoid", "Sub", "Tanh"), _convert_elementwise),
+    **dict.fromkeys(("ReduceMean", "ReduceSum"), _convert_reduction),
+    "Transpose": _convert_transpose,
+    "Pad": _convert_pad_or_slice,
+    "Resize": _convert_resize,
+    "Slice": _convert_pad_or_slice,
 }

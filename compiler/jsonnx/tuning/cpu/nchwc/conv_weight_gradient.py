@@ -25,164 +25,189 @@ from typing import Any
 import numpy as np
 
 from ....core.types import TensorType
-from ....ir import Builder, GradientOf, Node, Value
-from .context import DOMAIN, Blocks, in_frame
-from .conv_geometry import PLACES, Sizes
-from .recompute import emitted_again, nodes_behind
+from ....ir import Builder, GradientInfo, Node, Value
+from .context import NCHWC_DOMAIN, NchwcContext, pad_with_conv
+from .conv_geometry import MAX_SUMMED_POSITIONS, CorrelationGeometry
+from .recompute import clone_nodes, recompute_slice
 
-SET = 4
+FILTER_BLOCKS_PER_CALL = 4
 """Blocks of filters that the kernel takes at once."""
-EVEN = 4
+MIN_ROWS_PER_THREAD = 4
 """Rows of results for each thread from which on it does not matter if one gets a row more than another."""
-OVERLAP = 1.5
+MAX_OVERLAP_RATIO = 1.5
 """How much larger an image may become by cutting it into strips that share rows."""
-FILLED = 1.4
+MAX_SAMPLE_PADDING_RATIO = 1.4
 """How many times the samples blocks may have room for."""
-LARGEST = 1 << 22
+MAX_RESULT_ELEMENTS = 1 << 22
 """Elements that the groups' results may have together: they are there at once."""
-FULL = 1.25
+MAX_WEIGHT_PADDING_RATIO = 1.25
 """How many times the weights of a dilated convolution those with filled up blocks may be."""
-MOST_CHUNKS = 1 << 16
+MAX_IMAGE_CHUNKS = 1 << 16
 """Pieces, each of one place and one block of channels, that an image may be laid out by: their order is a constant."""
-MOST_PLACES = 1 << 17
+MAX_FILTER_CHUNKS = 1 << 17
 """Pieces, each of one place of a sample and one block of filters, that filters may be laid out by."""
-FEWEST = 20
+MAX_IM2COL_FILTER_WEIGHTS = 20
 """Weights of a filter up to which the product with columns takes no longer."""
 
 
-def of_sample_blocks(b: Blocks, told: GradientOf, node: Node) -> Value | None:
+def conv_weight_gradient(ctx: NchwcContext, gradient_info: GradientInfo, node: Node) -> Value | None:
     """The gradient of weights [filters, channels, height, width], which `node` gives; None where it is not of this
     kind, or the number of samples does not suit."""
-    x, dy, weights = told.x, told.dy, node.outputs[0]
-    form = _form(b, told, weights)
+    x, dy, weights = gradient_info.x, gradient_info.dy, node.outputs[0]
+    form = _weight_gradient_conv(ctx, gradient_info, weights)
     if form is None:
         return None
-    first, second = (dy, x) if form.turned else (x, dy)
-    image, filters = b.last(first) if form.of_few else b.into(first), b.into(second)
-    rest = nodes_behind(b, node, {first: image, second: filters})
+    first, second = (dy, x) if form.swapped else (x, dy)
+    image, filters = (
+        ctx.channels_last(first) if form.has_channels_last else ctx.to_blocked(first),
+        ctx.to_blocked(second),
+    )
+    rest = recompute_slice(ctx, node, {first: image, second: filters})
     if rest is None:
         return None
     wanted = weights.type.with_shape([weights.shape[axis] for axis in (2, 3, 1, 0)])
-    as_stored = b.g.either(
-        b.as_expected(x),
-        lambda g: form.gradient(g, image, filters, wanted),
-        lambda g: g.Transpose(emitted_again(g, rest), perm=[2, 3, 1, 0]),
+    as_stored = ctx.g.cond(
+        ctx.has_expected_batch(x),
+        lambda g: form.emit_gradient(g, image, filters, wanted),
+        lambda g: g.Transpose(clone_nodes(g, rest), perm=[2, 3, 1, 0]),
     )
-    return b.g.Transpose(as_stored, perm=[3, 2, 0, 1])
+    return ctx.g.Transpose(as_stored, perm=[3, 2, 0, 1])
 
 
-def _form(b: Blocks, told: GradientOf, weights: Value) -> SampleBlocks | None:
+def _weight_gradient_conv(ctx: NchwcContext, gradient_info: GradientInfo, weights: Value) -> WeightGradientConv | None:
     """How it is computed for the expected number of samples; None where that is no gain."""
-    x, dy, samples = told.x, told.dy, b.expected(told.x)
-    if samples is None or x.rank != 4 or told.attributes["group"] > 1:
+    x, dy, samples = gradient_info.x, gradient_info.dy, ctx.expected_rows(gradient_info.x)
+    if samples is None or x.rank != 4 or gradient_info.attributes["group"] > 1:
         return None
-    if not x.type.is_fixed(1, 2, 3) or not dy.type.is_fixed(1, 2, 3):
+    if not x.type.is_static(1, 2, 3) or not dy.type.is_static(1, 2, 3):
         return None
     channels, filters = x.shape[1], dy.shape[1]
-    if (filters < b.block and dy not in b) or (channels >= b.block and x not in b):
+    if (filters < ctx.block_size and dy not in ctx) or (channels >= ctx.block_size and x not in ctx):
         return None
     # Of one tap a product of matrices takes three quarters of the time, of few weights one with columns no more.
-    if prod(weights.shape[2:]) == 1 or prod(weights.shape[1:]) <= FEWEST:
+    if prod(weights.shape[2:]) == 1 or prod(weights.shape[1:]) <= MAX_IM2COL_FILTER_WEIGHTS:
         return None
-    sizes = Sizes.of(told, weights, samples)
+    sizes = CorrelationGeometry.of(gradient_info, weights, samples)
     if sizes is None:
         return None
     # An image is framed, put in another order and cut into strips that overlap, the longer the more channels it has;
     # the kernel takes several blocks of filters at once (330 GFLOP/s with one, 420 to 490 with two, 530 with four).
-    turned = sizes.turned if b.full(channels) > b.full(filters) else None
-    form = _in_strips(b, turned, filters, b.full(channels), turned=True) if turned else None
-    form = form or _in_strips(b, sizes, channels, b.full(filters))
+    turned = sizes.swapped if ctx.padded_channels(channels) > ctx.padded_channels(filters) else None
+    form = _choose_strips(ctx, turned, filters, ctx.padded_channels(channels), swapped=True) if turned else None
+    form = form or _choose_strips(ctx, sizes, channels, ctx.padded_channels(filters))
     if form is None:
         return None
-    filled = channels if form.of_few else b.full(channels)
-    return form if form.phases == 1 or filled * form.filters <= FULL * channels * filters else None
+    filled = channels if form.has_channels_last else ctx.padded_channels(channels)
+    return (
+        form
+        if form.phase_count == 1 or filled * form.filters <= MAX_WEIGHT_PADDING_RATIO * channels * filters
+        else None
+    )
 
 
-def _in_strips(b: Blocks, sizes: Sizes, channels: int, filters: int, *, turned: bool = False) -> SampleBlocks | None:
+def _choose_strips(
+    ctx: NchwcContext, geometry: CorrelationGeometry, channels: int, filters: int, *, swapped: bool = False
+) -> WeightGradientConv | None:
     """The form of the image as it is, or of strips of it; None where neither suits."""
-    whole, blocks = SampleBlocks(sizes, b.block, channels, filters, b.threads, turned), filters // b.block
-    if sizes.is_small(blocks) and whole.suits and whole.is_even(1):
+    whole, blocks = (
+        WeightGradientConv(geometry, ctx.block_size, channels, filters, ctx.threads, swapped),
+        filters // ctx.block_size,
+    )
+    if geometry.fits_uncut(blocks) and whole.is_profitable and whole.is_balanced(1):
         return whole
-    forms = (replace(whole, sizes=replace(sizes, strip=rows)) for rows in sizes.strips_to_try(blocks))
-    return next((form for form in forms if form.suits), None)
+    forms = (
+        replace(whole, geometry=replace(geometry, strip_rows=rows)) for rows in geometry.strip_row_candidates(blocks)
+    )
+    return next((form for form in forms if form.is_profitable), None)
 
 
 @dataclass(frozen=True)
-class SampleBlocks:
+class WeightGradientConv:
     """The form for one number of samples, of an image and filters in blocks of channels; an image of fewer channels
     than a block has them last."""
 
-    sizes: Sizes
-    block: int
+    geometry: CorrelationGeometry
+    block_size: int
     channels: int
     filters: int
     threads: int
-    turned: bool = False
+    swapped: bool = False
     """Whether the cotangent is the image, and the operand its filters."""
 
     @property
-    def of_few(self) -> bool:
+    def has_channels_last(self) -> bool:
         """Whether the image has its channels last."""
-        return self.channels < self.block
+        return self.channels < self.block_size
 
     @property
-    def phases(self) -> int:
+    def phase_count(self) -> int:
         """Of a sample."""
-        return prod(self.sizes.phases)
+        return prod(self.geometry.phases)
 
     @property
-    def blocks(self) -> int:
+    def sample_block_count(self) -> int:
         """Of samples; what is missing in the last are zeros."""
-        return -(-self.sizes.samples // self.block)
+        return -(-self.geometry.samples // self.block_size)
 
     @cached_property
-    def parts(self) -> int:
+    def part_count(self) -> int:
         """Into which the strips of a block of samples are divided. Those of a part are input channels of one group, by
         which its filters lie in the order in which they come, and its sums are one."""
-        sizes = self.sizes
-        most = max(1, PLACES // (sizes.strip * sizes.places[1]))
+        sizes = self.geometry
+        most = max(1, MAX_SUMMED_POSITIONS // (sizes.strip_rows * sizes.cotangent_size[1]))
 
         def suits(parts: int) -> bool:
-            return sizes.strips <= most * parts and self.is_even(parts)
+            return sizes.strip_count <= most * parts and self.is_balanced(parts)
 
-        return next((n for n in range(1, sizes.strips) if sizes.strips % n == 0 and suits(n)), sizes.strips)
+        return next(
+            (n for n in range(1, sizes.strip_count) if sizes.strip_count % n == 0 and suits(n)), sizes.strip_count
+        )
 
-    def is_even(self, parts: int) -> bool:
+    def is_balanced(self, part_count: int) -> bool:
         """Whether each thread gets as much as the others: rows and groups are what they share."""
-        shared = self.rows * -(-self.filters // (SET * self.block)) * self.blocks * parts
-        return shared % self.threads == 0 or shared >= EVEN * self.threads
+        shared = (
+            self.result_rows
+            * -(-self.filters // (FILTER_BLOCKS_PER_CALL * self.block_size))
+            * self.sample_block_count
+            * part_count
+        )
+        return shared % self.threads == 0 or shared >= MIN_ROWS_PER_THREAD * self.threads
 
     @property
-    def groups(self) -> int:
-        return self.blocks * self.parts
+    def group_count(self) -> int:
+        return self.sample_block_count * self.part_count
 
     @property
-    def rows(self) -> int:
+    def result_rows(self) -> int:
         """Of the result."""
-        return self.sizes.rows_of_strip - (self.sizes.strip - 1) * self.sizes.strides[0]
+        return self.geometry.image_rows_per_strip - (self.geometry.strip_rows - 1) * self.geometry.strides[0]
 
     @property
-    def suits(self) -> bool:
+    def is_profitable(self) -> bool:
         """Whether blocks are not too empty, nor strips too much of the same, nor the groups' results too large."""
-        few = self.blocks * self.block <= FILLED * self.sizes.samples
-        apart = self.sizes.strips == 1 or self.sizes.overlap <= OVERLAP
-        return few and apart and self.groups * self.channels * self.filters * prod(self.sizes.taps) <= LARGEST
+        few = self.sample_block_count * self.block_size <= MAX_SAMPLE_PADDING_RATIO * self.geometry.samples
+        apart = self.geometry.strip_count == 1 or self.geometry.overlap_ratio <= MAX_OVERLAP_RATIO
+        return (
+            few
+            and apart
+            and self.group_count * self.channels * self.filters * prod(self.geometry.taps) <= MAX_RESULT_ELEMENTS
+        )
 
-    def gradient(self, g: Builder, image: Value, filters: Value, wanted: TensorType) -> Value:
+    def emit_gradient(self, g: Builder, image: Value, filters: Value, result_type: TensorType) -> Value:
         """The weights [height, width, channels of the operand, those of the cotangent]."""
-        if self.turned:
-            wanted = wanted.with_shape([wanted.shape[axis] for axis in (0, 1, 3, 2)])
-        sizes, block, groups = self.sizes, self.block, self.groups
-        rows = self.rows
-        columns = sizes.image[1] - (sizes.places[1] - 1) * sizes.strides[1]
-        met = g.custom(
+        if self.swapped:
+            result_type = result_type.with_shape([result_type.shape[axis] for axis in (0, 1, 3, 2)])
+        sizes, block, groups = self.geometry, self.block_size, self.group_count
+        rows = self.result_rows
+        columns = sizes.image_size[1] - (sizes.cotangent_size[1] - 1) * sizes.strides[1]
+        met = g.custom_op(
             "Conv",
-            DOMAIN,
-            [self._image(g, image), self._filters(g, filters)],
+            NCHWC_DOMAIN,
+            [self._emit_image(g, image), self._emit_filters(g, filters)],
             TensorType(image.dtype, (1, groups * self.filters, rows, columns * self.channels)),
             group=groups,
-            pads=self._around,
-            kernel_shape=[sizes.strip, sizes.places[1]],
+            pads=self._conv_pads,
+            kernel_shape=[sizes.strip_rows, sizes.cotangent_size[1]],
             dilations=[sizes.strides[0], sizes.strides[1] * self.channels],
         )
         parts = (self.filters // block, rows, columns, self.channels, block)
@@ -190,11 +215,11 @@ class SampleBlocks:
             met = g.MatMul(np.ones((1, groups), np.float32), g.reshape(met, (groups, prod(parts))))
         whole = g.Transpose(g.reshape(met, parts), perm=[1, 2, 3, 0, 4])
         made = g.reshape(whole, (rows, columns, self.channels, self.filters))
-        if made.shape != wanted.shape:
-            made = g.refine(g.Slice(made, [0] * 4, list(wanted.shape), [0, 1, 2, 3]), wanted.shape)
-        return self._turned_back(g, made) if self.turned else made
+        if made.shape != result_type.shape:
+            made = g.refine(g.Slice(made, [0] * 4, list(result_type.shape), [0, 1, 2, 3]), result_type.shape)
+        return self._swap_back(g, made) if self.swapped else made
 
-    def _turned_back(self, g: Builder, weights: Value) -> Value:
+    def _swap_back(self, g: Builder, weights: Value) -> Value:
         """From the last weight to the first, channels and filters in each other's place."""
         rows, columns, *each = weights.shape
         there = g.reshape(weights, (rows * columns, *each))
@@ -202,125 +227,139 @@ class SampleBlocks:
         return g.reshape(back, (rows, columns, *reversed(each)))
 
     @property
-    def _around(self) -> list[int]:
+    def _conv_pads(self) -> list[int]:
         """The padding that is left to the convolution, which skips taps over rows of zeros; strips need theirs."""
-        above, _, below, _ = self.sizes.pads
-        return [above, 0, below, 0] if self.sizes.strips == self.phases == 1 else [0, 0, 0, 0]
+        above, _, below, _ = self.geometry.pads
+        return [above, 0, below, 0] if self.geometry.strip_count == self.phase_count == 1 else [0, 0, 0, 0]
 
-    def _image(self, g: Builder, x: Value) -> Value:
+    def _emit_image(self, g: Builder, x: Value) -> Value:
         """[1, strips * samples in blocks, rows, columns * channels]."""
-        sizes = self.sizes
-        pads = [pad - left for pad, left in zip(sizes.pads, self._around, strict=True)]
+        sizes = self.geometry
+        pads = [pad - left for pad, left in zip(sizes.pads, self._conv_pads, strict=True)]
         above, left, below, right = pads
-        high, wide = sizes.image[0] - sum(self._around), sizes.image[1]
-        size = (sizes.whole[0] - sum(self._around), sizes.whole[1])
-        if any(pads) and self.of_few:
+        high, wide = sizes.image_size[0] - sum(self._conv_pads), sizes.image_size[1]
+        size = (sizes.full_image_size[0] - sum(self._conv_pads), sizes.full_image_size[1])
+        if any(pads) and self.has_channels_last:
             x = g.Pad(x, [0, above, left, 0, 0, below, right, 0])
         elif any(pads):
-            x = in_frame(g, x, pads)
-        if self._by_chunks:
-            return self._chunks(g, x, (high, wide))
-        if self.channels > self.block:
+            x = pad_with_conv(g, x, pads)
+        if self._gathers_image:
+            return self._gather_image(g, x, (high, wide))
+        if self.channels > self.block_size:
             last = x.type.with_shape((x.shape[0], *size, self.channels))
-            x = g.custom("ReorderOutput", DOMAIN, [x], last, channels=self.channels, channels_last=1)
-        if self.phases > 1:
-            x = g.reshape(x, (sizes.samples // self.phases, prod(sizes.whole), self.channels))
-            x = g.Gather(x, g.const(sizes.apart(sizes.image), "int64"), axis=1)
+            x = g.custom_op("ReorderOutput", NCHWC_DOMAIN, [x], last, channels=self.channels, channels_last=1)
+        if self.phase_count > 1:
+            x = g.reshape(x, (sizes.samples // self.phase_count, prod(sizes.full_image_size), self.channels))
+            x = g.Gather(x, g.const(sizes.phase_indices(sizes.image_size), "int64"), axis=1)
         length = wide * self.channels
-        blocks = self._samples_last(g, x, high, length)
-        if sizes.strips == 1:
+        blocks = self._block_samples(g, x, high, length)
+        if sizes.strip_count == 1:
             return blocks
-        lines = g.reshape(blocks, (self.blocks, high, length * self.block))
-        strips = g.Gather(lines, g.const(self._rows.ravel(), "int64"), axis=1)
-        return g.reshape(strips, (1, self._inputs, sizes.rows_of_strip, length))
+        lines = g.reshape(blocks, (self.sample_block_count, high, length * self.block_size))
+        strips = g.Gather(lines, g.const(self._strip_row_indices.ravel(), "int64"), axis=1)
+        return g.reshape(strips, (1, self._input_channels, sizes.image_rows_per_strip, length))
 
-    def _samples_last(self, g: Builder, x: Value, high: int, length: int) -> Value:
+    def _block_samples(self, g: Builder, x: Value, high: int, length: int) -> Value:
         """[1, samples filled up to blocks, rows, columns], samples in blocks."""
-        plain = self._filled_up(g, g.reshape(x, (self.sizes.samples, high * length)))
-        plain = g.reshape(plain, (1, self.blocks * self.block, high, length))
-        return g.custom("ReorderInput", DOMAIN, [plain], plain.type)
+        plain = self._pad_samples(g, g.reshape(x, (self.geometry.samples, high * length)))
+        plain = g.reshape(plain, (1, self.sample_block_count * self.block_size, high, length))
+        return g.custom_op("ReorderInput", NCHWC_DOMAIN, [plain], plain.type)
 
     @property
-    def _inputs(self) -> int:
+    def _input_channels(self) -> int:
         """Channels of the convolution's image."""
-        return self.blocks * self.sizes.strips * self.block
+        return self.sample_block_count * self.geometry.strip_count * self.block_size
 
     @property
-    def _rows(self) -> Any:
+    def _strip_row_indices(self) -> Any:
         """The rows of the image of each strip: all of them where the convolution pads it."""
-        sizes = self.sizes
-        starts = np.arange(sizes.strips)[:, None] * sizes.strip * sizes.strides[0]
-        return starts + np.arange(sizes.rows_of_strip - sum(self._around))
+        sizes = self.geometry
+        starts = np.arange(sizes.strip_count)[:, None] * sizes.strip_rows * sizes.strides[0]
+        return starts + np.arange(sizes.image_rows_per_strip - sum(self._conv_pads))
 
     @property
-    def _by_chunks(self) -> bool:
+    def _gathers_image(self) -> bool:
         """Whether blocks of channels go as they are, place by place: there are several, whole ones, and few places."""
-        several = self.channels > self.block and self.channels % self.block == 0 and self.phases == 1
-        return several and self._rows.size * self.sizes.image[1] * self.channels // self.block <= MOST_CHUNKS
+        several = self.channels > self.block_size and self.channels % self.block_size == 0 and self.phase_count == 1
+        return (
+            several
+            and self._strip_row_indices.size * self.geometry.image_size[1] * self.channels // self.block_size
+            <= MAX_IMAGE_CHUNKS
+        )
 
-    def _chunks(self, g: Builder, x: Value, size: tuple[int, int]) -> Value:
+    def _gather_image(self, g: Builder, x: Value, size: tuple[int, int]) -> Value:
         """The image of blocks of channels: for every place, those of all blocks lie side by side in the end, and a
         Gather lays them there on the way to strips. Nothing is put in plain order before."""
-        (high, wide), several = size, self.channels // self.block
-        blocks = self._samples_last(g, x, several * high, wide * self.block)
-        chunks = g.reshape(blocks, (self.blocks, several * high * wide, self.block * self.block))
-        places = self._rows.ravel()[:, None, None] * wide + np.arange(wide)[:, None]
+        (high, wide), several = size, self.channels // self.block_size
+        blocks = self._block_samples(g, x, several * high, wide * self.block_size)
+        chunks = g.reshape(blocks, (self.sample_block_count, several * high * wide, self.block_size * self.block_size))
+        places = self._strip_row_indices.ravel()[:, None, None] * wide + np.arange(wide)[:, None]
         order = places + np.arange(several) * high * wide
         laid = g.Gather(chunks, g.const(order.ravel(), "int64"), axis=1)
-        return g.reshape(laid, (1, self._inputs, self._rows.shape[1], wide * self.channels))
+        return g.reshape(laid, (1, self._input_channels, self._strip_row_indices.shape[1], wide * self.channels))
 
-    def _filters(self, g: Builder, x: Value) -> Value:
+    def _emit_filters(self, g: Builder, x: Value) -> Value:
         """[groups * filters, samples of a part's strips, rows, columns], the filters of a group in blocks, and
         samples."""
-        sizes, block = self.sizes, self.block
-        if self.phases > 1:
-            x = self._apart(g, x)
-        x = self._filled_up(g, g.reshape(x, (sizes.samples, prod(sizes.places) * self.filters)))
-        x = self._laid(g, x) if self._by_places else self._reordered(g, x)
-        together = sizes.strips // self.parts
-        return g.reshape(x, (self.groups * self.filters, together * block, sizes.strip, sizes.places[1]))
+        sizes, block = self.geometry, self.block_size
+        if self.phase_count > 1:
+            x = self._split_phases(g, x)
+        x = self._pad_samples(g, g.reshape(x, (sizes.samples, prod(sizes.cotangent_size) * self.filters)))
+        x = self._gather_filters(g, x) if self._gathers_filters else self._reorder_filters(g, x)
+        together = sizes.strip_count // self.part_count
+        return g.reshape(
+            x, (self.group_count * self.filters, together * block, sizes.strip_rows, sizes.cotangent_size[1])
+        )
 
     @property
-    def _in_order(self) -> tuple[int, int, int]:
+    def _filter_order(self) -> tuple[int, int, int]:
         """How many blocks of filters, parts, and strips of a part there are: in this order they come."""
-        return self.filters // self.block, self.parts, self.sizes.strips // self.parts
+        return self.filters // self.block_size, self.part_count, self.geometry.strip_count // self.part_count
 
     @property
-    def _by_places(self) -> bool:
+    def _gathers_filters(self) -> bool:
         """Whether filters are laid out place by place: they do not come in the order of groups, and are few."""
-        most, parts, _ = self._in_order
-        return most > 1 and parts > 1 and self.blocks * prod(self.sizes.places) * self.filters <= MOST_PLACES
+        most, parts, _ = self._filter_order
+        return (
+            most > 1
+            and parts > 1
+            and self.sample_block_count * prod(self.geometry.cotangent_size) * self.filters <= MAX_FILTER_CHUNKS
+        )
 
-    def _laid(self, g: Builder, x: Value) -> Value:
-        """What `_reordered` gives by one operator, which takes 0.7 to 0.85 of the time of its two."""
-        count = self.blocks * x.shape[1]
-        order = np.arange(count).reshape(self.blocks, self.block, *self._in_order, -1).transpose(0, 3, 2, 4, 5, 1)
-        return g.Gather(g.reshape(x, (count, self.block)), g.const(order.ravel(), "int32"), axis=0)
+    def _gather_filters(self, g: Builder, x: Value) -> Value:
+        """What `_reorder_filters` gives by one operator, which takes 0.7 to 0.85 of the time of its two."""
+        count = self.sample_block_count * x.shape[1]
+        order = (
+            np.arange(count)
+            .reshape(self.sample_block_count, self.block_size, *self._filter_order, -1)
+            .transpose(0, 3, 2, 4, 5, 1)
+        )
+        return g.Gather(g.reshape(x, (count, self.block_size)), g.const(order.ravel(), "int32"), axis=0)
 
-    def _reordered(self, g: Builder, x: Value) -> Value:
+    def _reorder_filters(self, g: Builder, x: Value) -> Value:
         """Samples in blocks, and then filters in the order of groups."""
-        block, (most, parts, together) = self.block, self._in_order
-        apart = g.reshape(x, (self.blocks, block, 1, x.shape[1]))
-        blocks = TensorType(x.dtype, (self.blocks, x.shape[1], block, 1))
-        x = g.custom("ReorderInput", DOMAIN, [apart], blocks, channels_last=1)
+        block, (most, parts, together) = self.block_size, self._filter_order
+        apart = g.reshape(x, (self.sample_block_count, block, 1, x.shape[1]))
+        blocks = TensorType(x.dtype, (self.sample_block_count, x.shape[1], block, 1))
+        x = g.custom_op("ReorderInput", NCHWC_DOMAIN, [apart], blocks, channels_last=1)
         if most == 1 or parts == 1:
             return x
         order = np.arange(most * parts * together).reshape(most, parts, together).transpose(1, 0, 2)
-        x = g.reshape(x, (self.blocks, order.size, x.shape[1] * block // order.size))
+        x = g.reshape(x, (self.sample_block_count, order.size, x.shape[1] * block // order.size))
         return g.Gather(x, g.const(order.ravel(), "int64"), axis=1)
 
-    def _apart(self, g: Builder, x: Value) -> Value:
+    def _split_phases(self, g: Builder, x: Value) -> Value:
         """The phases of the filters, each with all its blocks."""
-        sizes, most = self.sizes, self.filters // self.block
-        if any(sizes.missing):
-            x = in_frame(g, x, (0, 0, *sizes.missing))
-        count = sizes.samples // self.phases
-        x = g.reshape(x, (count * most, prod(sizes.places) * self.phases, self.block))
-        x = g.Gather(x, g.const(sizes.apart(sizes.places), "int64"), axis=1)
-        x = g.reshape(x, (count, most, self.phases, prod(sizes.places) * self.block))
+        sizes, most = self.geometry, self.filters // self.block_size
+        if any(sizes.cotangent_padding):
+            x = pad_with_conv(g, x, (0, 0, *sizes.cotangent_padding))
+        count = sizes.samples // self.phase_count
+        x = g.reshape(x, (count * most, prod(sizes.cotangent_size) * self.phase_count, self.block_size))
+        x = g.Gather(x, g.const(sizes.phase_indices(sizes.cotangent_size), "int64"), axis=1)
+        x = g.reshape(x, (count, most, self.phase_count, prod(sizes.cotangent_size) * self.block_size))
         return g.transpose(x, [0, 2, 1, 3]) if most > 1 else x
 
-    def _filled_up(self, g: Builder, x: Value) -> Value:
+    def _pad_samples(self, g: Builder, x: Value) -> Value:
         """Samples [samples, elements] and zeros to whole blocks."""
-        missing = self.blocks * self.block - self.sizes.samples
+        missing = self.sample_block_count * self.block_size - self.geometry.samples
         return g.Pad(x, [0, 0, missing, 0]) if missing else x

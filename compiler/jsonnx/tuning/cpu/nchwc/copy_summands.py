@@ -9,33 +9,38 @@ from __future__ import annotations
 from math import prod
 
 from ....ir import Builder, Graph, Node, Value
-from .context import DOMAIN, in_frame
+from .context import NCHWC_DOMAIN, pad_with_conv
 
-FEWEST = 1 << 18
+MIN_COPY_ELEMENTS = 1 << 18
 """Elements below which one thread has copied them before others have begun."""
-SUMMAND = 3
+SUMMAND_INDEX = 3
 """Its place among a convolution's operands."""
 
 
-def with_copied_sums(graph: Graph, samples: int) -> Graph:
-    """The graph with summands copied that are read later; `samples` are how many there will mostly be."""
+def copy_live_summands(graph: Graph, expected_batch: int) -> Graph:
+    """The graph with summands copied that are read later; `expected_batch` are how many there will mostly be."""
     last = {x: index for index, node in enumerate(graph.nodes) for x in node.inputs}
     last.update(dict.fromkeys(graph.roots, len(graph.nodes)))
-    g = Builder.onto(graph)
+    g = Builder.extending(graph)
     g.nodes = []
     for index, node in enumerate(graph.nodes):
-        x = node.input(SUMMAND)
-        if _is_sum(node) and x is not None and last[x] > index and _size(x, samples) >= FEWEST:
-            with g.origin(node):
-                node = node.with_inputs((*node.inputs[:SUMMAND], in_frame(g, x)))
+        x = node.input(SUMMAND_INDEX)
+        if (
+            _is_nchwc_conv(node)
+            and x is not None
+            and last[x] > index
+            and _expected_elements(x, expected_batch) >= MIN_COPY_ELEMENTS
+        ):
+            with g.inherit(node):
+                node = node.with_inputs((*node.inputs[:SUMMAND_INDEX], pad_with_conv(g, x)))
         g.nodes.append(node)
-    return graph.rewired(g.nodes, {})
+    return graph.with_nodes(g.nodes, {})
 
 
-def _is_sum(node: Node) -> bool:
-    return node.op == "Conv" and node.domain == DOMAIN
+def _is_nchwc_conv(node: Node) -> bool:
+    return node.op == "Conv" and node.domain == NCHWC_DOMAIN
 
 
-def _size(x: Value, samples: int) -> int:
+def _expected_elements(x: Value, expected_batch: int) -> int:
     """The elements that a value will mostly have."""
-    return prod(size if isinstance(size, int) else samples for size in x.shape)
+    return prod(size if isinstance(size, int) else expected_batch for size in x.shape)

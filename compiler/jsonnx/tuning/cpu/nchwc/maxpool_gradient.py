@@ -16,17 +16,17 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from ....core.types import TensorType
-from ....ir import GradientOf, Value
-from .context import DOMAIN, Blocks, Recipe
-from .conv_transpose import beside
+from ....ir import GradientInfo, Value
+from .context import NCHWC_DOMAIN, FusedConv, NchwcContext
+from .conv_transpose import concat_last_axis
 
-MOST = 26
+MAX_WINDOW_TAPS = 26
 """Taps of a window along its rows and its columns: every one of them is some passes over the result."""
 
 N = TypeVar("N")
 
 
-class Axis(NamedTuple):
+class WindowAxis(NamedTuple):
     """A window's way along the rows, axis 2 of an image, or along the columns, axis 3."""
 
     axis: int
@@ -34,9 +34,9 @@ class Axis(NamedTuple):
     stride: int
     pad: int
     pad_after: int
-    size: int
+    input_size: int
     """Of the operand."""
-    windows: int
+    window_count: int
 
     def phase(self, tap: int) -> int:
         return (tap - self.pad) % self.stride
@@ -46,109 +46,111 @@ class Axis(NamedTuple):
         return (tap - self.pad) // self.stride
 
     @property
-    def first(self) -> int:
+    def first_start(self) -> int:
         return min(self.start(tap) for tap in range(self.taps))
 
     @property
-    def extent(self) -> int:
+    def phase_extent(self) -> int:
         """How many of a phase there are from the first one on, where all that taps meet and all elements have room."""
-        met = max(self.start(tap) + self.windows for tap in range(self.taps))
-        return max(met, -(-self.size // self.stride)) - self.first
+        met = max(self.start(tap) + self.window_count for tap in range(self.taps))
+        return max(met, -(-self.input_size // self.stride)) - self.first_start
 
-    def inside(self, tap: int) -> np.ndarray:
+    def in_bounds(self, tap: int) -> np.ndarray:
         """Which windows have an element under the tap."""
-        place = np.arange(self.windows) * self.stride + tap - self.pad
-        return (place >= 0) & (place < self.size)
+        place = np.arange(self.window_count) * self.stride + tap - self.pad
+        return (place >= 0) & (place < self.input_size)
 
-    def along(self, number: N, other: N) -> list[N]:
+    def as_pair(self, number: N, other: N) -> list[N]:
         """A number for the axis, and one for the other, in their order."""
         return [number, other] if self.axis == 2 else [other, number]
 
-    def sized(self, type: TensorType, size: int) -> TensorType:
+    def with_size(self, type: TensorType, size: int) -> TensorType:
         """An image's type with this size along the axis."""
-        return type.with_shape((*type.shape[:2], *self.along(size, type.shape[5 - self.axis])))
+        return type.with_shape((*type.shape[:2], *self.as_pair(size, type.shape[5 - self.axis])))
 
     @property
-    def window(self) -> dict[str, list[int]]:
+    def window_attributes(self) -> dict[str, list[int]]:
         """As attributes of a pooling or a convolution."""
-        pads = self.along(self.pad, 0) + self.along(self.pad_after, 0)
-        return {"kernel_shape": self.along(self.taps, 1), "strides": self.along(self.stride, 1), "pads": pads}
+        pads = self.as_pair(self.pad, 0) + self.as_pair(self.pad_after, 0)
+        return {"kernel_shape": self.as_pair(self.taps, 1), "strides": self.as_pair(self.stride, 1), "pads": pads}
 
 
-def overlapping(b: Blocks, told: GradientOf, plain: Value) -> Value | None:
+def maxpool_gradient(ctx: NchwcContext, gradient_info: GradientInfo, gradient: Value) -> Value | None:
     """The cotangent of the operand of a max pooling; None where it is none of this kind."""
-    x, dy, given = told.x, told.dy, told.attributes
-    if x not in b or x.rank != 4 or not x.type.is_fixed(2, 3) or not dy.type.is_fixed(2, 3):
+    x, dy, given = gradient_info.x, gradient_info.dy, gradient_info.attributes
+    if x not in ctx or x.rank != 4 or not x.type.is_static(2, 3) or not dy.type.is_static(2, 3):
         return None
     if given.get("auto_pad", "NOTSET") != "NOTSET" or max(given.get("dilations") or [1]) > 1 or given.get("ceil_mode"):
         return None
     taps, strides, pads = given["kernel_shape"], given.get("strides") or [1, 1], given.get("pads") or [0] * 4
-    if any(stride > tap for stride, tap in zip(strides, taps, strict=True)) or sum(taps) > MOST:
+    if any(stride > tap for stride, tap in zip(strides, taps, strict=True)) or sum(taps) > MAX_WINDOW_TAPS:
         return None
     sides = zip((2, 3), taps, strides, pads[:2], pads[2:], x.shape[2:], dy.shape[2:], strict=True)
-    rows, columns = (Axis(*side) for side in sides)
-    image = b.into(x)
-    of_columns = columns.sized(image.type, columns.windows)
-    greatest = b.g.custom("MaxPool", DOMAIN, [image], of_columns, **columns.window)
-    of_rows = along(b, rows, greatest, b.into(dy))
-    return b.out_of(along(b, columns, image, of_rows), plain.type)
+    rows, columns = (WindowAxis(*side) for side in sides)
+    image = ctx.to_blocked(x)
+    of_columns = columns.with_size(image.type, columns.window_count)
+    greatest = ctx.g.custom_op("MaxPool", NCHWC_DOMAIN, [image], of_columns, **columns.window_attributes)
+    of_rows = maxpool_gradient_1d(ctx, rows, greatest, ctx.to_blocked(dy))
+    return ctx.from_blocked(maxpool_gradient_1d(ctx, columns, image, of_rows), gradient.type)
 
 
-def along(b: Blocks, axis: Axis, image: Value, dy: Value) -> Value:
+def maxpool_gradient_1d(ctx: NchwcContext, axis: WindowAxis, image: Value, dy: Value) -> Value:
     """The cotangent of the operand of a max pooling along one axis, all in blocks."""
     if (axis.taps, axis.stride, axis.pad, axis.pad_after) == (1, 1, 0, 0):
         return dy
     parts: list[list[tuple[int, Value]]] = [[] for _ in range(axis.stride)]
-    for tap, got in enumerate(shares(b, axis, image, dy)):
-        parts[axis.phase(tap)].append((axis.start(tap) - axis.first, got))
-    return together(b, parts, axis)
+    for tap, got in enumerate(cotangent_per_tap(ctx, axis, image, dy)):
+        parts[axis.phase(tap)].append((axis.start(tap) - axis.first_start, got))
+    return interleave_phases(ctx, parts, axis)
 
 
-def shares(b: Blocks, axis: Axis, image: Value, rest: Value) -> list[Value]:
+def cotangent_per_tap(ctx: NchwcContext, axis: WindowAxis, image: Value, dy: Value) -> list[Value]:
     """What each tap of all windows gets of the cotangent."""
-    g, channels = b.g, image.shape[1]
-    greatest = g.Neg(g.custom("MaxPool", DOMAIN, [image], rest.type, **axis.window))
-    step = {"group": channels, "activation": "HardSigmoid", "activation_params": [1e38, 1.0], **axis.window}
+    g, channels = ctx.g, image.shape[1]
+    greatest = g.Neg(g.custom_op("MaxPool", NCHWC_DOMAIN, [image], dy.type, **axis.window_attributes))
+    step = {"group": channels, "activation": "HardSigmoid", "activation_params": [1e38, 1.0], **axis.window_attributes}
     found = []
     for tap in range(axis.taps - 1):
-        one = np.tile(np.repeat(np.arange(axis.taps) == tap, b.block), channels // b.block)
-        filters = g.const(one.reshape(channels, 1, *axis.along(axis.taps, 1)), image.dtype)
-        is_most = g.custom("Conv", DOMAIN, [image, filters, None, greatest], rest.type, **step)
-        if not axis.inside(tap).all():  # the convolution pads with zeros, which may be more than the maximum
-            is_most = g.reshape(inside(b, axis, tap, is_most), rest.shape)
-        got = g.Mul(rest, is_most)
-        rest = g.Sub(rest, got)
+        one = np.tile(np.repeat(np.arange(axis.taps) == tap, ctx.block_size), channels // ctx.block_size)
+        filters = g.const(one.reshape(channels, 1, *axis.as_pair(axis.taps, 1)), image.dtype)
+        is_most = g.custom_op("Conv", NCHWC_DOMAIN, [image, filters, None, greatest], dy.type, **step)
+        if not axis.in_bounds(tap).all():  # the convolution pads with zeros, which may be more than the maximum
+            is_most = g.reshape(mask_out_of_bounds(ctx, axis, tap, is_most), dy.shape)
+        got = g.Mul(dy, is_most)
+        dy = g.Sub(dy, got)
         found.append(got)
-    return [*found, rest]
+    return [*found, dy]
 
 
-def inside(b: Blocks, axis: Axis, tap: int, is_most: Value) -> Value:
+def mask_out_of_bounds(ctx: NchwcContext, axis: WindowAxis, tap: int, is_max: Value) -> Value:
     """What is there under the tap where the window has an element there, else 0."""
-    batch, channels, *size = is_most.shape
-    pattern = axis.inside(tap).reshape(axis.along(-1, 1))
-    flat = np.repeat(np.broadcast_to(pattern, size).ravel(), b.block).astype(np.float32)
-    return b.g.Mul(b.g.reshape(is_most, (batch, channels // b.block, flat.size)), flat)
+    batch, channels, *size = is_max.shape
+    pattern = axis.in_bounds(tap).reshape(axis.as_pair(-1, 1))
+    flat = np.repeat(np.broadcast_to(pattern, size).ravel(), ctx.block_size).astype(np.float32)
+    return ctx.g.Mul(ctx.g.reshape(is_max, (batch, channels // ctx.block_size, flat.size)), flat)
 
 
-def together(b: Blocks, parts: Sequence[Sequence[tuple[int, Value]]], axis: Axis) -> Value:
+def interleave_phases(ctx: NchwcContext, parts: Sequence[Sequence[tuple[int, Value]]], axis: WindowAxis) -> Value:
     """The image of what is to be added at places of each phase, by phase."""
     batch, channels, *size = parts[0][0][1].shape
     other = size[3 - axis.axis]
-    ones = b.g.const(np.ones((channels, 1, 1, 1)), "float32")
+    ones = ctx.g.const(np.ones((channels, 1, 1, 1)), "float32")
     phases = []
     for part in parts:
         total: Value | None = None
         for before, got in part:
-            pads = axis.along(before, 0) + axis.along(axis.extent - axis.windows - before, 0)
+            pads = axis.as_pair(before, 0) + axis.as_pair(axis.phase_extent - axis.window_count - before, 0)
             around = {"group": channels, "kernel_shape": [1, 1], "pads": pads}
-            total = b.into(b.convolved(Recipe(got, ones, around, added=total), axis.sized(got.type, axis.extent)))
+            total = ctx.to_blocked(
+                ctx.emit_conv(FusedConv(got, ones, around, summand=total), axis.with_size(got.type, axis.phase_extent))
+            )
         assert total is not None
         phases.append(total)
-    wide = b.block if axis.axis == 3 else other * b.block
-    rows = (other, axis.extent) if axis.axis == 3 else (axis.extent,)
-    whole = beside(b, phases, (batch, channels // b.block, *rows, wide))
-    have, before = axis.extent * axis.stride, -axis.first * axis.stride
-    image = b.g.reshape(whole, (batch, channels // b.block, *axis.along(have, other), b.block))
-    if have > axis.size:
-        image = b.g.Slice(image, [before], [before + axis.size], [axis.axis])
-    return b.g.reshape(image, (batch, channels, *axis.along(axis.size, other)))
+    wide = ctx.block_size if axis.axis == 3 else other * ctx.block_size
+    rows = (other, axis.phase_extent) if axis.axis == 3 else (axis.phase_extent,)
+    whole = concat_last_axis(ctx, phases, (batch, channels // ctx.block_size, *rows, wide))
+    have, before = axis.phase_extent * axis.stride, -axis.first_start * axis.stride
+    image = ctx.g.reshape(whole, (batch, channels // ctx.block_size, *axis.as_pair(have, other), ctx.block_size))
+    if have > axis.input_size:
+        image = ctx.g.Slice(image, [before], [before + axis.input_size], [axis.axis])
+    return ctx.g.reshape(image, (batch, channels, *axis.as_pair(axis.input_size, other)))

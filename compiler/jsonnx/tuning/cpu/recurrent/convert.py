@@ -19,66 +19,68 @@ from math import prod
 
 from ....core.types import TensorType
 from ....ir import Builder, Constant, Graph, Node, Value
-from ....passes.canonicalize import tidy
-from ..nchwc.context import DOMAIN
-from .context import Product, RowBlocks, as_rows, convolved, filled
+from ....passes.canonicalize import canonicalize
+from ..nchwc.context import NCHWC_DOMAIN
+from .context import FusedProduct, RecurrentContext, padded_rows, pointwise_conv, rows_from_image
 
-AGAIN = 4
+MIN_WEIGHT_USES = 4
 """How many products weights have at least, for their order to be made for all."""
-LARGE = 1 << 16
+MIN_WEIGHT_ELEMENTS = 1 << 16
 """Elements of the weights from which on this is faster: those of an LSTM with 128 units, of a GRU with 256."""
-FEW = 8
+MIN_SAMPLES = 8
 """Samples below which a convolution has too few columns."""
-WIDE = 128
+MIN_GATE_COLUMNS = 128
 """Columns of a gate from which on it is a convolution of its own, with its activation, and need not be taken apart."""
 
 
-def row_blocked(graph: Graph, block: int, samples: int) -> Graph:
+def recurrent_matmuls_to_nchwc(graph: Graph, block_size: int, expected_batch: int) -> Graph:
     """The graph with products of weights that meet one step's rows after the other's in blocks, and what stands between
-    them; `samples` are how many rows a step has as the spec says."""
-    weights = _recurrent(graph, block)
-    if samples < FEW or not weights:
+    them; `expected_batch` are how many rows a step has as the spec says."""
+    weights = _recurrent_weights(graph, block_size)
+    if expected_batch < MIN_SAMPLES or not weights:
         return graph
-    products = [node for node in graph.nodes if _is_product(node) and node.inputs[1] in weights]
-    made = RowBlocks(graph, block, weights, {node.inputs[0] for node in products if node.inputs[0]})
+    products = [node for node in graph.nodes if _is_convertible_product(node) and node.inputs[1] in weights]
+    made = RecurrentContext(graph, block_size, weights, {node.inputs[0] for node in products if node.inputs[0]})
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        form = None if node.domain else FORMS.get(node.op)
-        with made.g.origin(node):
+        form = None if node.domain else CONVERTERS.get(node.op)
+        with made.g.inherit(node):
             results = None if form is None else form(made, node)
         if results is None:
-            made.keep(node)
+            made.keep_node(node)
             continue
         new.update(zip(node.outputs, results, strict=True))
-        made.readers.update({x: made.readers[old] for x, old in zip(results, node.outputs, strict=True)})
-    rewired = graph.rewired(made.g.nodes, new)
+        made.use_counts.update({x: made.use_counts[old] for x, old in zip(results, node.outputs, strict=True)})
+    rewired = graph.with_nodes(made.g.nodes, new)
     for value in rewired.roots:
-        made.plain(value)
-    return tidy(replace(rewired, nodes=tuple(made.g.nodes)))
+        made.ensure_plain(value)
+    return canonicalize(replace(rewired, nodes=tuple(made.g.nodes)))
 
 
-def _recurrent(graph: Graph, block: int) -> set[Value]:
+def _recurrent_weights(graph: Graph, block_size: int) -> set[Value]:
     """The weights of many products, where all those of a layer suit."""
-    products = [node for node in graph.nodes if _is_product(node)]
+    products = [node for node in graph.nodes if _is_convertible_product(node)]
     uses = Counter(node.inputs[1] for node in products)
-    again = [node for node in products if uses[node.inputs[1]] >= AGAIN]
-    others = {node.scope for node in again if not _suits(node, block)}
+    again = [node for node in products if uses[node.inputs[1]] >= MIN_WEIGHT_USES]
+    others = {node.scope for node in again if not _is_profitable(node, block_size)}
     return {node.inputs[1] for node in again if node.inputs[1] and node.scope not in others}
 
 
-def _suits(node: Node, block: int) -> bool:
+def _is_profitable(node: Node, block_size: int) -> bool:
     weights, y = node.inputs[1], node.outputs[0]
     assert weights is not None
-    return bool(weights.type.is_fixed(0, 1) and prod(weights.shape) >= LARGE and y.shape[1] % block == 0)
+    return bool(
+        weights.type.is_static(0, 1) and prod(weights.shape) >= MIN_WEIGHT_ELEMENTS and y.shape[1] % block_size == 0
+    )
 
 
-def _is_product(node: Node) -> bool:
+def _is_convertible_product(node: Node) -> bool:
     """Whether it is of rows with weights, and adds nothing but a value of its result's shape."""
     y, added = node.outputs[0], node.input(2)
     if node.domain or node.op not in ("MatMul", "Gemm") or y.dtype != "float32":
         return False
-    if y.rank != 2 or not y.type.is_fixed(1) or not all(x is not None and x.rank == 2 for x in node.inputs[:2]):
+    if y.rank != 2 or not y.type.is_static(1) or not all(x is not None and x.rank == 2 for x in node.inputs[:2]):
         return False
     if (node.attribute("transA", 0), node.attribute("alpha", 1.0), node.attribute("beta", 1.0)) != (0, 1.0, 1.0):
         return False
@@ -88,125 +90,137 @@ def _is_product(node: Node) -> bool:
 Results = Sequence[Value] | None
 
 
-def product(r: RowBlocks, node: Node) -> Results:
-    if not _is_product(node):
-        return of_all_steps(r, node)
+def convert_matmul(ctx: RecurrentContext, node: Node) -> Results:
+    if not _is_convertible_product(node):
+        return convert_weight_gradient(ctx, node)
     (x, w), added = node.inputs[:2], node.input(2)
-    if x in r.stacks:
-        return through_weights(r, node)
-    if w not in r.weights or x is None or w is None or not r.is_whole(node.outputs[0]):
+    if x in ctx.steps_of_stack:
+        return convert_stacked_matmul(ctx, node)
+    if w not in ctx.weights or x is None or w is None or not ctx.fills_blocks(node.outputs[0]):
         return None
-    filters = r.filters(w, transposed=bool(node.attribute("transB", 0)))
-    return [r.multiplied(Product(r.into(x), filters, None if added is None else r.into(added)), node.outputs[0].type)]
+    filters = ctx.blocked_filters(w, transposed=bool(node.attribute("transB", 0)))
+    return [
+        ctx.emit_product(
+            FusedProduct(ctx.to_blocked(x), filters, None if added is None else ctx.to_blocked(added)),
+            node.outputs[0].type,
+        )
+    ]
 
 
-def through_weights(r: RowBlocks, node: Node) -> Results:
+def convert_stacked_matmul(ctx: RecurrentContext, node: Node) -> Results:
     """The rows of all steps times weights."""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
-    if x is None or w is None or node.input(2) is not None or not w.type.is_fixed(0, 1) or not r.is_whole(y):
+    if x is None or w is None or node.input(2) is not None or not w.type.is_static(0, 1) or not ctx.fills_blocks(y):
         return None
-    g, rows = r.g, x.shape[0]
-    filters = r.filters(w, transposed=bool(node.attribute("transB", 0)))
-    whole = g.refine(g.Reshape(r.together(x), [1, filters.shape[1], 1, -1]), (1, filters.shape[1], 1, filled(rows)))
-    made = as_rows(g, convolved(g, whole, filters), y.type.with_shape((filled(rows), y.shape[1])))
-    return [g.refine(g.Slice(made, [0], r.count(x), [0]), y.shape)]
+    g, rows = ctx.g, x.shape[0]
+    filters = ctx.blocked_filters(w, transposed=bool(node.attribute("transB", 0)))
+    whole = g.refine(
+        g.Reshape(ctx.concat_steps(x), [1, filters.shape[1], 1, -1]), (1, filters.shape[1], 1, padded_rows(rows))
+    )
+    made = rows_from_image(g, pointwise_conv(g, whole, filters), y.type.with_shape((padded_rows(rows), y.shape[1])))
+    return [g.refine(g.Slice(made, [0], ctx.row_count(x), [0]), y.shape)]
 
 
-def column_sums(r: RowBlocks, node: Node) -> Results:
+def convert_column_sums(ctx: RecurrentContext, node: Node) -> Results:
     """The sums of the columns over the rows of all steps."""
     x, axes = node.inputs[0], node.input(1)
-    if x not in r.stacks or x is None or not r.is_whole(x):
+    if x not in ctx.steps_of_stack or x is None or not ctx.fills_blocks(x):
         return None
     if not isinstance(axes, Constant) or axes.array.tolist() != [0]:
         return None
-    g, columns = r.g, x.shape[1]
-    whole = g.refine(g.Reshape(r.together(x), [1, columns, 1, -1]), (1, columns, 1, filled(x.shape[0])))
-    means = g.custom("GlobalAveragePool", DOMAIN, [whole], whole.type.with_shape((1, columns, 1, 1)))
-    count = g.cast(g.Add(r.count(x), r.missing(x)), x.dtype)
+    g, columns = ctx.g, x.shape[1]
+    whole = g.refine(g.Reshape(ctx.concat_steps(x), [1, columns, 1, -1]), (1, columns, 1, padded_rows(x.shape[0])))
+    means = g.custom_op("GlobalAveragePool", NCHWC_DOMAIN, [whole], whole.type.with_shape((1, columns, 1, 1)))
+    count = g.cast(g.Add(ctx.row_count(x), ctx.padding_row_count(x)), x.dtype)
     return [g.reshape(g.Mul(means, count), node.outputs[0].shape)]
 
 
-def of_all_steps(r: RowBlocks, node: Node) -> Results:
+def convert_weight_gradient(ctx: RecurrentContext, node: Node) -> Results:
     """A product over the rows of all steps, where those of the second operand are there in blocks: these are filters,
     with zeros to fill the last block of rows."""
     x, dy, y = node.inputs[0], node.inputs[1], node.outputs[0]
     if node.op != "Gemm" or node.attributes.get("transA") != 1 or len(node.attributes) > 1 or node.input(2) is not None:
         return None
-    if x is None or dy is None or dy not in r.stacks or not r.is_whole(dy) or not x.type.is_fixed(1):
+    if x is None or dy is None or dy not in ctx.steps_of_stack or not ctx.fills_blocks(dy) or not x.type.is_static(1):
         return None
-    r.plain(x)
-    g, (rows, columns), outputs = r.g, x.shape, y.shape[1]
-    missing = r.missing(dy)
-    filters = g.refine(g.Reshape(r.together(dy), [outputs, -1, 1, 1]), (outputs, filled(rows), 1, 1))
+    ctx.ensure_plain(x)
+    g, (rows, columns), outputs = ctx.g, x.shape, y.shape[1]
+    missing = ctx.padding_row_count(dy)
+    filters = g.refine(g.Reshape(ctx.concat_steps(dy), [outputs, -1, 1, 1]), (outputs, padded_rows(rows), 1, 1))
 
-    type = TensorType(x.dtype, (1, filled(rows), 1, columns))
+    type = TensorType(x.dtype, (1, padded_rows(rows), 1, columns))
 
     def ordered(g: Builder, x: Value) -> Value:
-        return g.custom("ReorderInput", DOMAIN, [x], type)
+        return g.custom_op("ReorderInput", NCHWC_DOMAIN, [x], type)
 
     def filled_up(g: Builder) -> Value:
-        zeros = g.repeated(0, g.Concat(missing, g.const([columns], "int64"), axis=0), x.dtype)
+        zeros = g.full(0, g.Concat(missing, g.const([columns], "int64"), axis=0), x.dtype)
         return ordered(g, g.refine(g.Reshape(g.Concat(x, zeros, axis=0), [1, -1, 1, columns]), type.shape))
 
     plain = g.reshape(x, (1, rows, 1, columns))  # outside of the branch, in which it would be copied
     fills = g.Equal(missing, 0)
-    of_rows = g.either(fills, lambda g: ordered(g, plain), filled_up)
-    return [as_rows(g, convolved(g, of_rows, filters), y.type)]
+    of_rows = g.cond(fills, lambda g: ordered(g, plain), filled_up)
+    return [rows_from_image(g, pointwise_conv(g, of_rows, filters), y.type)]
 
 
-def elementwise(r: RowBlocks, node: Node) -> Results:
+def convert_elementwise(ctx: RecurrentContext, node: Node) -> Results:
     """What is done to every element alike."""
     y = node.outputs[0]
-    if y.rank != 2 or not r.is_whole(y) or not any(x in r for x in node.inputs):
+    if y.rank != 2 or not ctx.fills_blocks(y) or not any(x in ctx for x in node.inputs):
         return None
     if not all(x is not None and (x.shape == y.shape or x.type.elements == 1) for x in node.inputs):
         return None
-    operands = [r.into(x) if x is not None and x.shape == y.shape else x for x in node.inputs]
-    return [r.out_of(r.g.emit(node.op, *operands, **node.attributes), y.type)]
+    operands = [ctx.to_blocked(x) if x is not None and x.shape == y.shape else x for x in node.inputs]
+    return [ctx.from_blocked(ctx.g.emit(node.op, *operands, **node.attributes), y.type)]
 
 
-def activation(r: RowBlocks, node: Node) -> Results:
+def convert_activation(ctx: RecurrentContext, node: Node) -> Results:
     """A function that goes into the product before it, where there is one."""
-    unfinished = r.unfinished(node.inputs[0])
-    if unfinished is None or node.outputs[0].shape[1] < WIDE:
-        return elementwise(r, node)
-    return [r.multiplied(unfinished, node.outputs[0].type, activation=node.op)]
+    unfinished = ctx.fusable_product(node.inputs[0])
+    if unfinished is None or node.outputs[0].shape[1] < MIN_GATE_COLUMNS:
+        return convert_elementwise(ctx, node)
+    return [ctx.emit_product(unfinished, node.outputs[0].type, activation=node.op)]
 
 
-def split(r: RowBlocks, node: Node) -> Results:
+def convert_split(ctx: RecurrentContext, node: Node) -> Results:
     x, sizes = node.inputs[0], [part.shape[1] for part in node.outputs if part.rank == 2]
-    if x not in r or x is None or node.attribute("axis", 0) not in (1, -1) or not all(map(r.is_whole, node.outputs)):
+    if (
+        x not in ctx
+        or x is None
+        or node.attribute("axis", 0) not in (1, -1)
+        or not all(map(ctx.fills_blocks, node.outputs))
+    ):
         return None
-    made = r.unfinished(x)
-    if made is not None and made.added is None and min(sizes) >= WIDE:
-        parts = [made._replace(filters=part) for part in r.parts(made.filters, sizes)]
-        return [r.multiplied(part, plain.type) for part, plain in zip(parts, node.outputs, strict=True)]
-    blocks = r.g.Split(r.into(x), sizes, axis=0, outputs=len(sizes))
-    return [r.out_of(part, plain.type) for part, plain in zip(blocks, node.outputs, strict=True)]
+    made = ctx.fusable_product(x)
+    if made is not None and made.summand is None and min(sizes) >= MIN_GATE_COLUMNS:
+        parts = [made._replace(filters=part) for part in ctx.split_filters(made.filters, sizes)]
+        return [ctx.emit_product(part, plain.type) for part, plain in zip(parts, node.outputs, strict=True)]
+    blocks = ctx.g.Split(ctx.to_blocked(x), sizes, axis=0, outputs=len(sizes))
+    return [ctx.from_blocked(part, plain.type) for part, plain in zip(blocks, node.outputs, strict=True)]
 
 
-def concat(r: RowBlocks, node: Node) -> Results:
+def convert_concat(ctx: RecurrentContext, node: Node) -> Results:
     y, parts = node.outputs[0], [x for x in node.inputs if x is not None]
-    if y.rank != 2 or y.dtype != "float32" or not y.type.is_fixed(1):
+    if y.rank != 2 or y.dtype != "float32" or not y.type.is_static(1):
         return None
     if node.attribute("axis") in (1, -1):
-        if not (y in r.factors or any(x in r for x in parts)) or not all(map(r.is_whole, parts[:-1])):
+        if not (y in ctx.matmul_operands or any(x in ctx for x in parts)) or not all(map(ctx.fills_blocks, parts[:-1])):
             return None
-        return [r.out_of(r.g.Concat(*map(r.into, parts), axis=0), y.type)]
-    if not all(x in r and x.shape == parts[0].shape for x in parts):
+        return [ctx.from_blocked(ctx.g.Concat(*map(ctx.to_blocked, parts), axis=0), y.type)]
+    if not all(x in ctx and x.shape == parts[0].shape for x in parts):
         return None
-    steps = [r.into(x) for x in parts]
-    whole = r.stacked(steps, y.type)
-    r.stacks[whole] = steps
+    steps = [ctx.to_blocked(x) for x in parts]
+    whole = ctx.from_blocked_steps(steps, y.type)
+    ctx.steps_of_stack[whole] = steps
     return [whole]
 
 
-FORMS: dict[str, Callable[[RowBlocks, Node], Results]] = {
-    "MatMul": product,
-    "Gemm": product,
-    "Split": split,
-    "Concat": concat,
-    "ReduceSum": column_sums,
-    **dict.fromkeys(("Relu", "Sigmoid", "Tanh"), activation),
-    **dict.fromkeys(("Add", "Elu", "HardSigmoid", "LeakyRelu", "Mul", "Neg", "Sub"), elementwise),
+CONVERTERS: dict[str, Callable[[RecurrentContext, Node], Results]] = {
+    "MatMul": convert_matmul,
+    "Gemm": convert_matmul,
+    "Split": convert_split,
+    "Concat": convert_concat,
+    "ReduceSum": convert_column_sums,
+    **dict.fromkeys(("Relu", "Sigmoid", "Tanh"), convert_activation),
+    **dict.fromkeys(("Add", "Elu", "HardSigmoid", "LeakyRelu", "Mul", "Neg", "Sub"), convert_elementwise),
 }
