@@ -17,7 +17,7 @@ def masked(spec: dict, *inputs: tuple[Any, ...], real: str = "float32", training
     mask = g.cast(g.input("mask", TensorType(real, (BATCH, inputs[0][0]))), "bool")
     types = layer.infer(*(value.type for value in values))
     with g.scope("layer"):
-        results = layer.over(g, values[0], values[1:], mask)
+        results = layer.run_batch_major(g, values[0], values[1:], mask)
     results = results if isinstance(results, tuple) else (results,)
     names = ["layer", *(f"layer.{name}" for name in layer.output_names())]
     for value, type in zip(results, types if isinstance(types, tuple) else (types,), strict=True):

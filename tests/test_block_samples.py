@@ -37,7 +37,7 @@ def test_a_large_network_is_a_page_and_has_the_published_number_of_parameters(na
     checked = check_spec(path)
     assert not checked.diagnostics
     assert len(path.read_text().splitlines()) <= LINES_AT_MOST
-    assert sum(row.parameters for row in cost_table(checked.require, inference_graph(checked))) == PARAMETERS[name]
+    assert sum(row.parameters for row in cost_table(checked.require(), inference_graph(checked))) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", SMALL)

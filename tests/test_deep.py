@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from jsonnx.backend import to_model_proto
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
-from jsonnx.tuning.cpu.memory.pack_weights import packed
+from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
 
 TRAINING = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"}
 
@@ -54,9 +54,9 @@ def told(spec: dict[str, Any]) -> None:
 
 
 def planned(spec: dict[str, Any]) -> None:
-    made = plan(check_spec(spec))
+    made = plan_training(check_spec(spec))
     assert made.weight_names
-    to_model_proto(packed(made.train)[0])
+    to_model_proto(pack_weights(made.train)[0])
 
 
 def calls(work: Callable[[Any], None], spec: dict[str, Any]) -> int:

@@ -41,7 +41,7 @@ READERS = {
 
 @pytest.mark.parametrize("layers", READERS.values(), ids=READERS.keys())
 def test_gradients_through_what_reads_a_mask_equal_finite_differences(layers: list[dict]) -> None:
-    graph = lower(check_spec(spec(*layers)).require, training=True, real="float64")
+    graph = lower(check_spec(spec(*layers)).require(), training=True, real="float64")
     feeds = {"ids": IDS, **draw_weights(graph, np.random.default_rng(0))}
     assert check_gradients(graph, feeds, list(graph.parameters)) < 1e-6
 
@@ -74,7 +74,7 @@ def test_a_layer_that_does_not_know_of_masks_is_warned_of_and_ends_them() -> Non
     ended = spec({"type": "Conv1D", "filters": 2, "kernel_size": 1}, MEAN)
     (warning,) = jsonnx.validate(ended)
     assert (warning.code, warning.severity, warning.path) == ("mask-ends", "warning", "$.layers[1]")
-    assert check_spec(ended).require.masks.connected.value_masks.keys() == {"words"}
+    assert check_spec(ended).require().masks.connected.value_masks.keys() == {"words"}
 
 
 @pytest.mark.parametrize("learned", [False, True], ids=["of-inputs", "of-weights"])
@@ -112,7 +112,7 @@ def add(name: str, *sources: str) -> dict:
 
 def given(*layers: dict, training: bool = False, reader: str) -> list[bool]:
     """Which inputs of a layer have a mask beside them as the network runs."""
-    masks = check_spec(spec(*layers)).require.masks.runtime_masks(training)
+    masks = check_spec(spec(*layers)).require().masks.runtime_masks(training)
     return [mask is not None for mask in masks.input_masks[reader]]
 
 

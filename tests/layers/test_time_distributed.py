@@ -81,7 +81,7 @@ CLIPPED = {"renorm": True, "renorm_momentum": 0.7, "renorm_clipping": {"rmax": 1
 def test_masked_steps_are_normalized_together_as_one_by_one(monkeypatch, more) -> None:
     spec = {**timed("BatchNormalization", momentum=0.6, **more), "name": "layer"}
     layers = [{"type": "Masking", "name": "masking"}, spec]
-    typed = check_spec({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}).require
+    typed = check_spec({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}).require()
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 3, 2)).astype("float32") * (rng.random((5, 3, 1)) < 0.6)
     x[:, 1] = 0

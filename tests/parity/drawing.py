@@ -54,7 +54,7 @@ def draw_batch(case: Network, plan: Any, step: int) -> tuple[Arrays, Arrays]:
 def learns(case: Network, plan: Any) -> bool:
     """Whether a step changes a weight, and takes no random numbers."""
     trainable = any(weight.trainable for weight in plan.train.parameters.values())
-    return trainable and not (plan.train.randoms or plan.augmented) and case.id not in NOT_TRAINED
+    return trainable and not (plan.train.randoms or plan.augmented_inputs) and case.id not in NOT_TRAINED
 
 
 def digest(outputs: Arrays) -> float:

@@ -58,7 +58,7 @@ def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
     from jsonnx.pipeline.check import check_spec
 
     again = check_spec(document)
-    again.require  # noqa: B018 (raises)
+    again.require()
     return replace(again, source=replace(again.source, file=checked.source.file))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import jsonnx
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [2]}},
@@ -131,7 +131,7 @@ def test_a_vocabulary_that_is_not_there_is_told_where_it_is_named(here: Path) ->
 
 
 def test_expressions_of_training_are_traced(here: Path) -> None:
-    assert plan(check_spec(here / "spec.json")).locate(("training", "epochs"), False).line  # type: ignore[misc, union-attr]
+    assert plan_training(check_spec(here / "spec.json")).locate(("training", "epochs"), False).line  # type: ignore[misc, union-attr]
 
 
 def test_the_spec_that_a_model_gives_back_compiles_to_the_same_bytes_however_it_was_laid_out() -> None:

@@ -23,20 +23,20 @@ from jsonnx.layers import LAYERS
 from jsonnx.layers.rnn.time_distributed import acts_along_batch_axis
 from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
-from jsonnx.passes.constant_folding import bind
+from jsonnx.passes.constant_folding import bind_weights
 from jsonnx.passes.layout import propagate_transposes
 from jsonnx.passes.training.remat import MODES, rematerialize
 from jsonnx.pipeline.check import CheckedSpec, check_spec
 from jsonnx.pipeline.compile import compile_checked
 from jsonnx.pipeline.model import Model
-from jsonnx.pipeline.plan_training import forward_loss_graph, plan, training_graph
+from jsonnx.pipeline.plan_training import forward_loss_graph, plan_training, training_graph
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel
 from jsonnx.runtime.random import evaluate_size
 from jsonnx.runtime.trainer import Diverged
 from jsonnx.tuning.cpu.embeddings import lazy_updates
 from jsonnx.tuning.cpu.matmul import partition_rows
-from jsonnx.tuning.cpu.memory import pack_weights
+from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
 
 from .compare import AMPLIFIED, Broken, Evaluated, compare, run, session
 from .reference import Reference
@@ -76,7 +76,7 @@ class Case:
     @cached_property
     def plain(self) -> Graph:
         """The inference graph without the layout pass."""
-        return replace(lower(self.checked.require), losses=())
+        return replace(lower(self.checked.require()), losses=())
 
     @cached_property
     def weights(self) -> Arrays:
@@ -97,7 +97,7 @@ class Case:
 
     def feeds(self, sizes: Mapping[str, int] = SIZES[0], draw: int = 0) -> Arrays:
         rng = np.random.default_rng((self.seed, draw, sizes["batch"]))
-        drawn = {name: tensor(type, sizes, rng) for name, type in self.checked.require.inputs.items()}
+        drawn = {name: tensor(type, sizes, rng) for name, type in self.checked.require().inputs.items()}
         for name, value in self.masked.items():
             hidden = rng.random(drawn[name].shape[:-1]) < 0.4
             drawn[name] = np.where(hidden[..., None], drawn[name].dtype.type(value), drawn[name])
@@ -107,9 +107,9 @@ class Case:
     def masked(self) -> dict[str, float]:
         """The inputs of which Masking hides some places, and the value that does it. They have no slope: a place that
         moves is no longer hidden."""
-        calls = self.checked.require.network.calls
+        calls = self.checked.require().network.calls
         found = {call.sources[0]: call.layer for call in calls if isinstance(call.layer, LAYERS.by_name["Masking"])}
-        return {name: layer.mask_value for name, layer in found.items() if name in self.checked.require.inputs}
+        return {name: layer.mask_value for name, layer in found.items() if name in self.checked.require().inputs}
 
 
 # -- the oracles -------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Case:
 
 def shapes(case: Case) -> None:
     """The inferred type of every value is ONNX' own and that of onnxruntime, at two batches; the model is valid."""
-    typed = case.checked.require
+    typed = case.checked.require()
     onnx.checker.check_model(case.model)
     inferred = onnx.shape_inference.infer_shapes(case.model, check_type=True, strict_mode=True, data_prop=True)
     for output, again in zip(case.model.graph.output, inferred.graph.output, strict=True):
@@ -145,7 +145,7 @@ def _sizes(output: onnx.ValueInfoProto) -> list[int | str]:
 
 def forward(case: Case) -> None:
     """onnxruntime with and without optimisation, and without the layout pass, agree with float64."""
-    bound = canonicalize(bind(case.plain, case.weights))
+    bound = canonicalize(bind_weights(case.plain, case.weights))
     reference = Reference(bound)
     ways = {
         "forward": case.session,
@@ -173,7 +173,7 @@ def whole_feeds(case: Case, graph: Graph, draw: int) -> Arrays:
 
 def gradient_graph(case: Case) -> Graph:
     """The loss in training, and its gradients by all weights and real inputs."""
-    typed, objective = case.checked.require, case.checked.objective
+    typed, objective = case.checked.require(), case.checked.objective
     assert objective is not None
     graph = canonicalize(with_loss(propagate_transposes(lower(typed, training=True)), objective))
     g = Builder.extending(graph)
@@ -277,14 +277,16 @@ def trainer(case: Case) -> None:
     """Steps in the form that suits the machine, with tables by rows however small they are, are those of the plain
     graph."""
 
-    with patch.multiple(lazy_updates, LARGE=0, WIDE=0, FEW=0):
+    with patch.multiple(lazy_updates, MIN_TABLE_ELEMENTS=0, MIN_ROW_ELEMENTS=0, MIN_TABLE_ROWS_PER_LOOKUP=0):
         compare("trainer", partial(trainings, case, 1), GRADIENT)
 
 
 def shared(case: Case) -> None:
     """Steps in shares of a batch are those of the plain graph."""
-    with patch.multiple(data_parallel, FEWEST=1, FEWEST_CONVOLVED=1, WORK=0, REUSE=0):
-        if data_parallel.plan_shards(plan(case.checked), 2) is not None:
+    with patch.multiple(
+        data_parallel, MIN_SHARD_SAMPLES=1, MIN_CONV_SHARD_SAMPLES=1, MIN_BATCH_MACS=0, MIN_WEIGHT_REUSE=0
+    ):
+        if data_parallel.plan_shards(plan_training(case.checked), 2) is not None:
             compare("shared", partial(trainings, case, 2), GRADIENT)
 
 
@@ -292,8 +294,8 @@ def threads(case: Case) -> None:
     """Steps by two threads, which have rows of weights of their own however small these are, are those of the plain
     graph."""
     with (
-        patch.multiple(partition_rows, LARGE=0, FEW=SIZES[0]["batch"]),
-        patch.object(pack_weights, "MAX_SMALL_WEIGHT_ELEMENTS", 0),
+        patch.multiple(partition_rows, MIN_WEIGHT_ELEMENTS=0, MAX_SAMPLES=SIZES[0]["batch"]),
+        patch.object(pack_weights_module, "MAX_SMALL_WEIGHT_ELEMENTS", 0),
     ):
         compare("threads", partial(trainings, case, 2), GRADIENT)
 
@@ -338,7 +340,7 @@ def digest(case: Case) -> str:
 
 def batches(case: Case) -> None:
     """A batch is as many batches of one, in any order, but for a layer that looks at all of it."""
-    typed = case.checked.require
+    typed = case.checked.require()
     if any(
         acts_along_batch_axis(call.layer, typed.types[call.sources[0]].rank)
         for call in typed.network.calls
@@ -354,7 +356,7 @@ def batches(case: Case) -> None:
 
     def slack(feeds: Arrays) -> list[Arrays]:
         if not reference:
-            reference.append(Reference(canonicalize(bind(case.plain, case.weights))))
+            reference.append(Reference(canonicalize(bind_weights(case.plain, case.weights))))
         return [both(reference[0](feeds)), *map(both, reference[0].slack(feeds))]
 
     def evaluations(draw: int) -> Evaluated:

@@ -58,7 +58,7 @@ def targets_for(checked: CheckedSpec, sizes: Sizes, rng: np.random.Generator) ->
         type, kind = objective.targets[output], loss.type_name
         shape = tuple(evaluate_size(size, sizes) for size in type.shape)
         if type.dtype == "int64":
-            classes = checked.require.outputs[output].shape[-1]
+            classes = checked.require().outputs[output].shape[-1]
             values: Any = rng.integers(0, classes, shape)
         elif "categorical" in kind or kind == "kl_divergence":
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1]) if shape[-1] > 1 else np.ones(shape)

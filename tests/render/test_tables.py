@@ -48,7 +48,7 @@ weights         0.01 MB"""
 
 def summary(spec: dict[str, Any]) -> tuple[Any, list[LayerCost]]:
     checked = check_spec(spec)
-    return checked.network, cost_table(checked.require, inference_graph(checked))
+    return checked.network, cost_table(checked.require(), inference_graph(checked))
 
 
 def test_a_summary_has_a_row_a_layer_and_the_totals() -> None:

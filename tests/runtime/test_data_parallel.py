@@ -266,7 +266,7 @@ def test_few_samples_stay_together(monkeypatch: pytest.MonkeyPatch, kind: str, l
 def test_small_work_and_large_weights_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(spec(), threads=2)
     macs, weights = 16 * (4 * 4 * 4 * 18 + 64 * 3), 4 * 18 + 4 + 64 * 3 + 3
-    for name, least in (("WORK", macs), ("REUSE", macs / 4 / weights)):
+    for name, least in (("MIN_BATCH_MACS", macs), ("MIN_WEIGHT_REUSE", macs / 4 / weights)):
         monkeypatch.setattr(data_parallel, name, least)
         assert data_parallel.plan_shards(trainer.plan, 2)
         monkeypatch.setattr(data_parallel, name, least * 1.01)

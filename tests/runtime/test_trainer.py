@@ -391,7 +391,9 @@ def test_memory_is_planned_where_values_are_small(width, planned, monkeypatch):
     said = []
     create = variables.create_session
     monkeypatch.setattr(
-        variables, "create_session", lambda *given, **told: said.append(told["planned"]) or create(*given, **told)
+        variables,
+        "create_session",
+        lambda *given, **told: said.append(told["memory_pattern"]) or create(*given, **told),
     )
     layers = [
         {"type": "Dense", "name": "wide", "units": width, "activation": "relu"},

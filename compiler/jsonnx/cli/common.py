@@ -152,6 +152,6 @@ def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = Non
     from ..pipeline.check import check_spec
 
     checked = check_spec(spec, changes=changes, scale=scale)
-    checked.require  # noqa: B018 (raises)
+    checked.require()
     print_warnings(checked)
     return checked

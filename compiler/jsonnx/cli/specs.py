@@ -75,7 +75,7 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
     from ..render.tables import summary_json, summary_text
 
     checked = checked_spec(spec, changes, scale)
-    typed = checked.require
+    typed = checked.require()
     rows = cost_table(typed, inference_graph(checked))
     if format_ == "json":
         print_result(json.dumps(summary_json(typed.network, rows, depth), indent=2))

@@ -190,7 +190,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
 
-ComponentClass = TypeVar("B", bound="type[Brick]")
+ComponentClass = TypeVar("ComponentClass", bound="type[Component]")
 
 
 class Registry:
@@ -433,7 +433,7 @@ def codec_for(hint: Any) -> Codec:
         return NullableCodec(codec_for(inner))
     if origin is tuple:
         return ArrayCodec(codec_for(arguments[0]), None if arguments[-1] is Ellipsis else len(arguments))
-    family = getattr(hint, "family", None)
+    family = getattr(hint, "registry", None)
     if isinstance(family, Registry):
         return ComponentCodec(family)
     if isinstance(hint, type) and issubclass(hint, Component) and not hint.has_type_key:

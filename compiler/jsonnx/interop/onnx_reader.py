@@ -227,7 +227,9 @@ def _read_tensor(message: Message, sparse: bool = False) -> OnnxTensor:
         if not parts:
             raise DecodeError("a sparse tensor has no values")
         return parts[0]._replace(
-            external=next((part.external_location for part in parts if part.external_location is not None), None)
+            external_location=next(
+                (part.external_location for part in parts if part.external_location is not None), None
+            )
         )
     name, dtype, raw, given, apart = "", "", None, False, False
     shape: list[int] = []

@@ -21,7 +21,7 @@ def cond(g: E, condition: Value, then: BranchFn[E], otherwise: BranchFn[E]) -> V
     """See `Builder.cond`."""
     ways = {}
     for name, way in (("then_branch", then), ("else_branch", otherwise)):
-        inner = g.inside()
+        inner = g.subgraph_builder()
         result = way(inner)
         ways[name] = reachable_nodes(inner.nodes, [result]), result
     inputs, bodies = capture_outer_values(condition, ways)

@@ -13,14 +13,14 @@ class Emitter(Protocol):
     """Emits operators: `g.Concat(a, b, axis=0)` appends a node and returns its typed result. See `Builder`."""
 
     nodes: list[Node]
-    stacks: dict[Value, Sequence[Value]]
+    stack_parts: dict[Value, Sequence[Value]]
 
     def __getattr__(self, operator: str) -> Any: ...
 
     @property
     def place(self) -> tuple[str, JsonPath]: ...
 
-    def inside(self) -> Self: ...
+    def subgraph_builder(self) -> Self: ...
 
     def reshape(self, x: Value, shape: Sequence[Dim]) -> Value: ...
 

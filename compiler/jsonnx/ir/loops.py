@@ -50,12 +50,15 @@ def unroll(
     """
     found: list[Sequence[Value]] = []
     for at in reversed(range(time)) if reverse else range(time):
-        parts = [g.stacks[x][at] if x in g.stacks else g.refine(g.Gather(x, at, axis=0), x.shape[1:]) for x in slices]
+        parts = [
+            g.stack_parts[x][at] if x in g.stack_parts else g.refine(g.Gather(x, at, axis=0), x.shape[1:])
+            for x in slices
+        ]
         states, results = step(g, states, parts)
         found.append(results)
     ordered = found[::-1] if reverse else found
     stacks = {_stack(g, results): results for results in zip(*ordered, strict=True)}
-    g.stacks.update(stacks)
+    g.stack_parts.update(stacks)
     return list(states), list(stacks)
 
 
@@ -86,7 +89,7 @@ def scan(
     What does not change from step to step is moved out of its body. `step_values` are values of another loop over the same
     axis, which this one's step may read: `stack_step_values` answers them for all steps.
     """
-    inner = g.inside()
+    inner = g.subgraph_builder()
     before = [Input(f"state_{index}", state.type) for index, state in enumerate(states)]
     parts = [Input(f"slice_{index}", x.type.with_shape(x.shape[1:])) for index, x in enumerate(slices)]
     after, results = step(inner, before, parts)
@@ -125,7 +128,7 @@ def scan(
 def add_scan_outputs(node: Node, values: Sequence[Value]) -> tuple[Node, list[Value]]:
     """A Scan that gives out further values of its body, and these stacked."""
     body, first = node.attributes["body"], len(node.outputs)
-    time = node.inputs[body.formal - 1].shape[0]
+    time = node.inputs[body.num_loop_inputs - 1].shape[0]
     results = [new_stacked_value(value, time) for value in values]
     made = {f"saved_result_{first + index}": value for index, value in enumerate(values)}
     changed = {**node.attributes, "body": replace(body, outputs={**body.outputs, **made})}

@@ -43,7 +43,7 @@ def check_augmentation(typed: TypedNetwork, objective: Objective | None, report:
     if not calls or typed.network.training is None or report.has_errors(("layers",)) or report.has_errors(("inputs",)):
         return
     for call in calls:
-        if call.layer is not None and getattr(call.layer, "mixes", False) and objective is not None:
+        if call.layer is not None and getattr(call.layer, "mixes_targets", False) and objective is not None:
             _check_targets(call, objective, report)
     before = {call.name: typed.network.calls_needed_for(call.sources) for call in calls}
     computed = any(not is_host_augmentation(other.layer) for others in before.values() for other in others)

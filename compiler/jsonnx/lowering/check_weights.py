@@ -34,7 +34,7 @@ def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
 def restricts_weights(value: object) -> bool:
     """Whether a brick, or one inside it, does not suit all weights."""
     inside = value if isinstance(value, tuple) else vars(value).values() if isinstance(value, Component) else ()
-    return any(map(restricts_weights, inside)) or bool(getattr(value, "particular", False))
+    return any(map(restricts_weights, inside)) or bool(getattr(value, "restricts_shape", False))
 
 
 def _check_calls(typed: TypedNetwork, calls: list[Call], report: Report) -> None:

@@ -89,7 +89,7 @@ def onnxruntime_ops(graph: Graph) -> list[str]:
 def count_parameters(graph: Graph) -> int:
     """The elements of all weights whose shapes are known."""
     values = {**graph.parameters, **graph.states}.values()
-    return sum(prod(value.shape) for value in values if value.type.is_fixed())
+    return sum(prod(value.shape) for value in values if value.type.is_static())
 
 
 def count_macs(graph: Graph) -> int | None:
@@ -166,7 +166,7 @@ def _recurrent_macs(node: Node) -> Dim:
 def _scan_macs(node: Node) -> Dim:
     """Every step's work, times the steps."""
     body = node.attributes["body"]
-    steps = node.inputs[body.formal - 1].shape[0]
+    steps = node.inputs[body.num_loop_inputs - 1].shape[0]
     total: Dim = 0
     for inner in body.nodes:
         total = total + (MAC_COUNTERS[inner.op](inner) if inner.op in MAC_COUNTERS else 0)

@@ -15,7 +15,7 @@ def oversized_weights(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonP
     """Where and why, for the layer with which the weights pass the limit; nothing where they do not."""
     total = 0
     for name, value in {**graph.parameters, **graph.states}.items():
-        total += 4 * prod(value.shape) if value.type.is_fixed() else 0
+        total += 4 * prod(value.shape) if value.type.is_static() else 0
         if total > MAX_MODEL_BYTES:
             layer = name.split("/")[0]
             wanted = f"with {layer!r} the weights take {bytes_text(total)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"

@@ -15,7 +15,7 @@ MAX_FOLDED_ELEMENTS = 1 << 26
 """Elements above which a result is not computed here but left to the runtime."""
 
 
-def bind(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
+def bind_weights(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
     """The graph with weights as constants, named as they are; nothing depends on a parameter any more.
 
     Raises NotLearned where tokens are still to be learned from data.

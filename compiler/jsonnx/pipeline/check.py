@@ -57,9 +57,8 @@ class CheckedSpec:
     @property
     def network(self) -> Network:
         """The network; raises CompileError where the spec has errors."""
-        return self.require.network
+        return self.require().network
 
-    @property
     def require(self) -> TypedNetwork:
         """The typed network; raises CompileError where the spec has errors."""
         if self.typed_network is None or any(found.severity == "error" for found in self.diagnostics):
@@ -77,7 +76,7 @@ class CheckedSpec:
     def seed(self, chosen: int | None) -> int:
         """The chosen seed, or the spec's where it is None. Raises TypeError, ValueError."""
         if chosen is None:
-            training = self.require.network.training
+            training = self.require().network.training
             return training.seed if training else 0
         wrong = f"a seed is an integer from 0 to 2**63 - 1, got {chosen!r}"
         try:

@@ -42,14 +42,14 @@ def _spec_of_model(path: Path) -> CheckedSpec:
     value = inspect_model(path).spec.value
     try:
         checked = check_spec(value)  # type: ignore[arg-type]
-        checked.require  # noqa: B018 (raises)
+        checked.require()
     except CompileError as error:
         raise CompileError([replace(fault, file=str(path)) for fault in error.diagnostics]) from error
     return checked
 
 
 def _comparison_side(checked: CheckedSpec) -> ComparedNetwork:
-    typed = checked.require
+    typed = checked.require()
     graph = inference_graph(checked)
     rows = cost_table(typed, graph)
     weights = {**graph.parameters, **graph.states}.items()

@@ -12,7 +12,7 @@ from ..frontend.formatter import with_ordered_keys
 from ..ir import Graph, VocabularyNotLearned, gc_paused
 from ..lowering.cost import count_parameters, onnxruntime_ops
 from ..passes.canonicalize import canonicalize
-from ..passes.constant_folding import bind
+from ..passes.constant_folding import bind_weights
 from ..passes.inference import optimize_for_inference
 from ..runtime.data_errors import FeedError
 from ..runtime.random import draw_initial_weights
@@ -57,7 +57,7 @@ def compile_checked(
     fold: bool = True,
 ) -> Model:
     """The same for a spec that is checked already."""
-    typed = checked.require
+    typed = checked.require()
     graph = inference_graph(checked)
     after("graph", graph)
     try:
@@ -66,7 +66,7 @@ def compile_checked(
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
     known = draw_initial_weights(graph, checked.seed(seed), given)
-    bound = canonicalize(bind_weights(graph, known, checked))
+    bound = canonicalize(_with_weights(graph, known, checked))
     after("bound", bound)
     if fold:
         bound = optimize_for_inference(bound)
@@ -79,10 +79,10 @@ def compile_checked(
     return Model(model, checked, graph, known, report)
 
 
-def bind_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:
+def _with_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:
     """The graph with its weights. Raises CompileError `not-learned` at a layer that has no vocabulary yet."""
     try:
-        return bind(graph, weights)
+        return bind_weights(graph, weights)
     except VocabularyNotLearned as error:
         report = checked.new_report()
         report.add("not-learned", checked.network.paths[error.layer], str(error), help=NOT_LEARNED_HELP)

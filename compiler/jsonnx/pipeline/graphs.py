@@ -20,7 +20,7 @@ from .check import CheckedSpec
 def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
     """The network as operators, in the layout they want. Raises CompileError where its weights are too large to
     hold."""
-    typed = checked.require
+    typed = checked.require()
     given = (
         {call.name: augmented_input_name(call.name) for call in augmentation_calls(typed.network)} if training else {}
     )

@@ -41,7 +41,7 @@ def resolve_initial_weights(
     `partial` leaves out what does not fit. Raises CompileError for a file or a spec whose weights do not fit, FeedError
     for arrays, UsageError for a file that cannot be read.
     """
-    training = checked.require.network.training
+    training = checked.require().network.training
     if weights is None and training is not None and training.weights is not None:
         return weights_from_spec(checked, weight_types, partial)
     if weights is None:
@@ -64,7 +64,7 @@ def weights_from_spec(
     checked: CheckedSpec, weight_types: Mapping[str, TensorType], partial: bool
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
     """The weights of the file that the spec names, for the layers that it says. Raises CompileError, UsageError."""
-    training = checked.require.network.training
+    training = checked.require().network.training
     assert training is not None
     assert training.weights is not None
     about: InitialWeightsSection = training.weights

@@ -18,7 +18,7 @@ CONFIG_STATES = ("vocabulary", "idf_weights", "bin_boundaries")
 
 def export_config(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> ExportedModel:
     """The model of a sound spec, what its layers learned among their arguments. Raises CompileError."""
-    network, typed = checked.network, checked.require
+    network, typed = checked.network, checked.require()
     layers = {call.owner: _told(call.owner, call.layer, weights) for call in network.calls if call.layer is not None}
     return export_model(network, typed.types, typed.masks.connected.value_masks, layers, checked.new_report())
 

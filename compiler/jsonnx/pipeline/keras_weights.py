@@ -177,6 +177,6 @@ def _layer_weight_types(
     if layer is None or call is None or call.layer is None or layer.type_name != call.layer.type_name:
         return {}
     try:
-        return layer_weights(layer, call, checked.require)
+        return layer_weights(layer, call, checked.require())
     except ShapeError:
         return {}

@@ -51,11 +51,11 @@ class Model:
     @property
     def inputs(self) -> dict[str, TensorType]:
         """Types by name, symbolic sizes named; the first axis is `batch`."""
-        return self._checked.require.inputs
+        return self._checked.require().inputs
 
     @property
     def outputs(self) -> dict[str, TensorType]:
-        return self._checked.require.outputs
+        return self._checked.require().outputs
 
     def to_bytes(self) -> bytes:
         """The ONNX file's bytes: the same for the same spec, weights and version."""
@@ -71,7 +71,7 @@ class Model:
 
     def rows(self) -> list[LayerCost]:
         """A row a layer: name, type, output shape, parameters, multiply-adds."""
-        return cost_table(self._checked.require, self._graph)
+        return cost_table(self._checked.require(), self._graph)
 
     def summary(self) -> str:
         """The table of layers as text."""

@@ -34,9 +34,9 @@ from .graphs import forward_graph, inference_only
 
 
 @gc_paused()
-def plan(checked: CheckedSpec, seed: int | None = None, after: StageHook = no_hook) -> TrainingPlan:
+def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHook = no_hook) -> TrainingPlan:
     """Everything that training needs: the three graphs, and what goes in and comes out."""
-    typed, objective = checked.require, checked.objective
+    typed, objective = checked.require(), checked.objective
     training = typed.network.training
     if training is None or objective is None:
         message = "the spec has no `training` section"
@@ -124,7 +124,7 @@ def fingerprint_fields(document: Any) -> Any:
 
 def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
     """Forward pass of training, loss and metrics."""
-    typed = checked.require
+    typed = checked.require()
     graph = canonicalize(with_loss(forward_graph(checked, training=True), objective))
     report = checked.new_report()
     for name, drawn in graph.randoms.items():
@@ -142,7 +142,7 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
     Raises CompileError at the layer whose operator has no gradient, or whose weight has the name of another's new
     value.
     """
-    typed = checked.require
+    typed = checked.require()
     training = typed.network.training
     if training is None:
         raise ValueError("a network without a training section has no training graph")

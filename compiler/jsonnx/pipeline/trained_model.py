@@ -26,7 +26,7 @@ from ..runtime.validate_arrays import DataSpec, IndexRange
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
 from .graphs import output_scoring_graph
-from .plan_training import index_limits, plan
+from .plan_training import index_limits, plan_training
 
 BATCH_SIZE = 512
 """Samples a call of the model: enough to be quick, few enough to fit."""
@@ -82,7 +82,7 @@ class TrainedModel:
         if objective is None:
             raise ValueError("a plan without an objective")
         scorer = Session(
-            to_model_proto(output_scoring_graph(self.checked.require, objective)), self.session.provider.name
+            to_model_proto(output_scoring_graph(self.checked.require(), objective)), self.session.provider.name
         )
         totals = MetricSums(training_plan)
         for rows in _batch_slices(len(samples)):
@@ -101,7 +101,7 @@ class TrainedModel:
         ending = _output_suffix(output) if output else ".csv"
         own = self.folder.iterdir() if self.folder else []
         refuse_overwrite([Path(data), *own], [Path(output)] if output else [])
-        typed = self.checked.require
+        typed = self.checked.require()
         training = typed.network.training
         wanted = DataSpec(typed.inputs, {}, {name: IndexRange(count) for name, count in index_limits(typed).items()})
         samples = from_file(data, training.data if training else None, wanted, targets=False)
@@ -113,7 +113,7 @@ class TrainedModel:
             print_text(written.decode().rstrip("\n"))
 
     def _training_plan(self) -> TrainingPlan:
-        made = plan(self.checked)
+        made = plan_training(self.checked)
         return replace(made, file=self.spec_file, locate=None)
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
@@ -135,7 +135,7 @@ def spec_from_metadata(text: str) -> dict[str, Any]:
 
 def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
     checked = check_spec(spec_from_metadata(session.metadata["jsonnx.spec"]))  # as a value: its text is nobody's file
-    typed = checked.require
+    typed = checked.require()
     if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():
         raise CompileError([Diagnostic("damaged-file", f"{model!r} says that it came from a spec of another model")])
     return checked

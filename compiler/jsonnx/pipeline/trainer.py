@@ -7,7 +7,7 @@ from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
-from .plan_training import plan
+from .plan_training import plan_training
 
 
 class Trainer(PlanTrainer):
@@ -32,7 +32,7 @@ class Trainer(PlanTrainer):
         fast: bool = True,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
-        made = plan(self._checked, seed)
+        made = plan_training(self._checked, seed)
         values = {**made.train.parameters, **made.train.states}
         wanted = {name: values[name].type for name in made.weight_names}
         given, self.weights_report = resolve_initial_weights(self._checked, wanted, weights, partial)

@@ -18,7 +18,7 @@ from ..runtime.training_plan import TrainingPlan
 from ..training.reserved_names import LEARNING_RATE, METRIC_PREFIX, SLOT_PREFIX, target_name
 from .check import CheckedSpec
 from .model import Model
-from .plan_training import plan
+from .plan_training import plan_training
 
 MANIFEST_VERSION = 1
 OUTPUT_FILES = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
@@ -49,7 +49,7 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
 
     Raises CompileError where the spec cannot be trained, UsageError where the folder cannot be written.
     """
-    made = plan(checked, seed)
+    made = plan_training(checked, seed)
     made = replace(made, train=with_vocabularies(made.train, model.weights))  # a model is here: all is learned
     graph = rematerialize(made.train, made.training.remat, made.training.batch_size)
     step = to_model_proto(graph, name=f"{checked.network.name}_train_step")

@@ -42,13 +42,13 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
     told = {key: text for key, text in facts.metadata.items() if key not in ("jsonnx.spec", "jsonnx.labels")}
     spec = (
         {
-            "name": inspection.spec.value.get("name"),
+            "name": inspection.spec.value.get("name"),  # type: ignore[union-attr]
             "sha256": inspection.recorded_hash,
             "unchanged": inspection.is_unchanged,
         }
         if inspection.has_spec
         else None
-    )  # type: ignore[union-attr]
+    )
     return {
         "file": inspection.file,
         "bytes": facts.size_bytes,

@@ -23,7 +23,7 @@ from ..tuning.cpu.matmul.fuse import fuse_matmuls
 from ..tuning.cpu.matmul.partition_rows import has_partitionable_matmuls, partition_rows
 from ..tuning.cpu.matmul.transpose_small import has_transposable_matmuls, transpose_small_matmuls
 from ..tuning.cpu.memory.inplace_slots import inplace_slots
-from ..tuning.cpu.memory.pack_weights import packed
+from ..tuning.cpu.memory.pack_weights import pack_weights
 from ..tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from ..tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from ..tuning.cpu.nchwc.convert import to_nchwc
@@ -93,7 +93,7 @@ class Engine:
         step = tables.graph if tables else self._sharded_graphs.combiner if self._sharded_graphs else plan.train
         for name, state in tables.extra_states.items() if tables else ():
             start[name] = np.zeros(state.shape, numpy_dtype(state.dtype))
-        self._step_graph, packs = packed(step) if joins else (step, {})
+        self._step_graph, packs = pack_weights(step) if joins else (step, {})
         # Tables by rows count steps for their rows, so the optimizer could not begin anew.
         self._inplace_slots = inplace_slots(self._step_graph) if bound and not tables else frozenset()
         self._variables = allocate_variables(step, start, self.provider, packs, tables, self._inplace_slots)
@@ -278,7 +278,7 @@ class Engine:
             self.vocabularies |= learned
             self._augmentation_runners.clear()
             self._step_runner = None
-            for runner in ("_evaluate", "_predict"):
+            for runner in ("_evaluation_runner", "_prediction_runner"):
                 self.__dict__.pop(runner, None)
         placed = {name: array for name, array in arrays.items() if name not in learned}
         settled = self._lazy_embeddings.catch_up(placed) - placed.keys() if self._lazy_embeddings else ()

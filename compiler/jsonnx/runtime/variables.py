@@ -242,7 +242,7 @@ class Runner:
         types: dict[str, Any] = {name: graph.outputs[name].type for name in self._fetched_names}
         self._result_arrays: dict[str, np.ndarray] | None = None
         """Places of the fetched outputs, where these have one size for good: to bind them anew takes time."""
-        if self._device == "cpu" and all(type.is_fixed() for type in types.values()):
+        if self._device == "cpu" and all(type.is_static() for type in types.values()):
             self._result_arrays = {name: np.empty(type.shape, numpy_dtype(type.dtype)) for name, type in types.items()}
 
     @property

@@ -12,7 +12,7 @@ import jsonnx
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 
 DENSE = {"type": "Dense", "units": 4}
 
@@ -290,10 +290,10 @@ def test_a_model_gives_back_the_spec_that_made_it() -> None:
 def test_a_run_is_resumed_where_the_layers_are_the_same() -> None:
     written = spec([{"type": "Dense", "units": 8}, {"type": "Activation", "activation": "relu"}])
     written["training"] = {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": 0.25}}
-    by_hand, whole = plan(check_spec(written)), plan(check_spec(SCALED))
+    by_hand, whole = plan_training(check_spec(written)), plan_training(check_spec(SCALED))
     assert whole.fingerprint == by_hand.fingerprint
-    assert plan(check_spec(SCALED, changes=["width=5"])).fingerprint != by_hand.fingerprint
-    assert plan(check_spec(SCALED, changes=["epochs=9"])).fingerprint == by_hand.fingerprint
+    assert plan_training(check_spec(SCALED, changes=["width=5"])).fingerprint != by_hand.fingerprint
+    assert plan_training(check_spec(SCALED, changes=["epochs=9"])).fingerprint == by_hand.fingerprint
 
 
 # -- the same as by hand ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonnx.layers import LAYERS
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 
 Layers = list[dict[str, Any]]
 
@@ -28,7 +28,7 @@ def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) 
         "layers": layers,
         "training": {"loss": loss, "optimizer": "sgd", **training},
     }
-    return plan(check_spec(spec)).make_shards is not None
+    return plan_training(check_spec(spec)).make_shards is not None
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, GradientInfo, Graph, Value
 from jsonnx.passes.training import fold_batchnorm_gamma
-from jsonnx.pipeline import plan_training
+from jsonnx.pipeline import plan_training as plan_training_module
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.providers import create_session, resolve_provider
 
@@ -85,14 +85,14 @@ def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]
 def left(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     """Training graphs, as they are left without the pass."""
     seen: list[Graph] = []
-    monkeypatch.setattr(plan_training, "fold_gamma_into_weights", lambda graph: seen.append(graph) or graph)
+    monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", lambda graph: seen.append(graph) or graph)
     return seen
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_where(name: str, left: list[Graph]) -> None:
     layers, shape, many = NETWORKS[name]
-    plan(check_spec(spec(layers, shape)))
+    plan_training(check_spec(spec(layers, shape)))
     (graph,) = left
     assert len(fold_batchnorm_gamma.GammaFoldPlanner(graph).plans()) == many
     products = [images(found, shape) for found in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph))]
@@ -113,7 +113,7 @@ def test_same_steps(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> N
     x, y = rng.standard_normal((6, *shape), np.float32), rng.standard_normal((6, 3), np.float32)
     found = []
     for pass_ in (fold_batchnorm_gamma.fold_gamma_into_weights, lambda graph: graph):
-        monkeypatch.setattr(plan_training, "fold_gamma_into_weights", pass_)
+        monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", pass_)
         trainer = Trainer(spec(layers, shape), seed=1, fast=fast)
         losses = [trainer.step(x, y)["loss"] for _ in range(3)]
         found.append({**trainer.weights(), "losses": np.array(losses)})
@@ -161,4 +161,4 @@ def test_many_readers_of_one_convolution() -> None:
     """Their cotangents are a long sum."""
     branches = [{"type": "Activation", "activation": "tanh", "name": f"b{n}", "from": "stem"} for n in range(600)]
     layers = [{**conv(2), "name": "stem"}, *branches, {"type": "Add", "from": [branch["name"] for branch in branches]}]
-    plan(check_spec(spec(layers, (4, 4, 1))))
+    plan_training(check_spec(spec(layers, (4, 4, 1))))

@@ -10,7 +10,7 @@ from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.training import relu_maxpool_gradient
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.graphs import forward_graph
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.random import draw_initial_weights
 
 
@@ -28,11 +28,11 @@ def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
     }
     checked = check_spec(spec)
     if moved:
-        return plan(checked).train
+        return plan_training(checked).train
     return canonicalize(
         training_step(
             canonicalize(with_loss(forward_graph(checked, training=True), checked.objective)),
-            checked.require.network.training.optimizer,
+            checked.require().network.training.optimizer,
         )
     )
 

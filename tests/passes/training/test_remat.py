@@ -14,7 +14,7 @@ from jsonnx.core.types import TensorType
 from jsonnx.ir import Graph, Node, Value, topologically_sorted
 from jsonnx.passes.training.remat import MODES, ForwardPass, is_heavy, min_peak_segments, rematerialize
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 
 Spec = dict[str, Any]
 BATCH = 8
@@ -91,7 +91,7 @@ def test_training_is_the_same(name: str, mode: str, fast: bool) -> None:
 
 
 def step_of(document: Spec) -> Graph:
-    return plan(check_spec(document)).train
+    return plan_training(check_spec(document)).train
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -156,7 +156,7 @@ def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @needs_kernel
 def test_adam_goes_through_memory_seven_times() -> None:
-    made = jsonnx.pipeline.plan_training.plan(
+    made = jsonnx.pipeline.plan_training.plan_training(
         jsonnx.pipeline.check.check(
             {
                 "inputs": {"x": {"shape": [24]}},

@@ -122,7 +122,7 @@ def test_where_sessions_keep_the_order(
 ) -> None:
     """What is computed again has its own way to come late."""
     made = sessions_made(monkeypatch)
-    for setting in ("WORK", "REUSE"):
+    for setting in ("MIN_BATCH_MACS", "MIN_WEIGHT_REUSE"):
         monkeypatch.setattr(data_parallel, setting, 0)
     trainer = Trainer(spec(name, batch_size=16, **training), fast=fast, threads=2)
     x = np.zeros((16, *NETWORKS[name][0]), np.float32)

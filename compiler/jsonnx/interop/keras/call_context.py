@@ -1,4 +1,4 @@
-"""What functional models and operations need of the walk over a Keras model (`model_walk.Graph`)."""
+"""What functional models and operations need of the walk over a Keras model (`model_walk.ModelWalk`)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ Results = Any
 
 
 class CallContext(Protocol):
-    """Emits the calls of one document; see `model_walk.Graph`."""
+    """Emits the calls of one document; see `model_walk.ModelWalk`."""
 
-    layers: LayerTranslator
+    translator: LayerTranslator
     names: LayerNames
     report: KerasReport
-    flat: FlatModel
-    options: dict[JsonPath, Mapping[str, Json]]
+    flat_model: FlatModel
+    first_call_options: dict[JsonPath, Mapping[str, Json]]
 
-    def model(self, model: ModelConfig, inputs: list[NamedTensor | None]) -> Results: ...
+    def call_model(self, model: ModelConfig, inputs: list[NamedTensor | None]) -> Results: ...
 
-    def called(self, layer: LayerConfig, call: CallArguments, masks: Mapping[str, Any], path: JsonPath) -> Results: ...
+    def call_layer(
+        self, layer: LayerConfig, call: CallArguments, masks: Mapping[str, Any], path: JsonPath
+    ) -> Results: ...
 
-    def check_mode(self, layer: LayerConfig, given: Mapping[str, Any], path: JsonPath) -> bool: ...
+    def check_training_argument(self, layer: LayerConfig, arguments: Mapping[str, Any], path: JsonPath) -> bool: ...
 
-    def operation(
+    def call_operation(
         self, layer: LayerConfig, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
     ) -> Results: ...

@@ -85,7 +85,7 @@ class FunctionalModel:
 
     def find_models_counted_from_one(self) -> None:
         """Before Keras 3 a nested model counts its own definition as its first call."""
-        if self.walk.layers.keras_version.major >= 3:
+        if self.walk.translator.keras_version.major >= 3:
             return
         least: dict[str, int] = {}
         calls = [[list(call.args), dict(call.kwargs)] for layer in self.model.layers for call in layer.calls]
@@ -96,7 +96,7 @@ class FunctionalModel:
 
     def output_ref(self, ref: TensorRef) -> TensorRef:
         """An output of the model, counted as tensors inside it are."""
-        layer, new = self.layers_by_name.get(ref.layer), self.walk.layers.keras_version.major >= 3
+        layer, new = self.layers_by_name.get(ref.layer), self.walk.translator.keras_version.major >= 3
         counted = new and layer is not None and layer.inner_model is not None and not layer.inner_model.is_sequential
         return ref._replace(call_index=ref.call_index - 1) if counted else ref
 
@@ -180,17 +180,17 @@ class FunctionalModel:
     def evaluate_call(self, layer: LayerConfig, call: LayerCall) -> Results:
         """The results of a call whose tensors are all made."""
         if layer.inner_model is not None:
-            self.walk.check_mode(layer, call.kwargs, call.path)
+            self.walk.check_training_argument(layer, call.kwargs, call.path)
             given = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
             inputs = self.model_inputs(layer.inner_model, self.substitute_values(given))
             if any(value is not None and value.mask is not None for value in inputs) and contains_attention(
                 layer.inner_model
             ):
-                self.walk.layers.notices.setdefault(NESTED_MASK_WARNING, layer.path)
-            return self.walk.model(layer.inner_model, inputs)
+                self.walk.translator.notices.setdefault(NESTED_MASK_WARNING, layer.path)
+            return self.walk.call_model(layer.inner_model, inputs)
         if is_operation(layer):
             args = tuple(self.substitute_values(value) for value in call.args)
-            return self.walk.operation(
+            return self.walk.call_operation(
                 layer, args, {k: self.substitute_values(v) for k, v in call.kwargs.items()}, call.path
             )
         found = bind_arguments(layer.class_name, call)
@@ -198,7 +198,7 @@ class FunctionalModel:
         plain = {name: value for name, value in found.by_name.items() if not self.is_mask_argument(layer, name, found)}
         given = {name: self.substitute_values(value) for name, value in plain.items()}
         values = {name: self.mask_value(mask) for name, mask in masks.items()}
-        return self.walk.called(layer, CallArguments(given, found.unknown_names), values, call.path)
+        return self.walk.call_layer(layer, CallArguments(given, found.unknown_names), values, call.path)
 
     def mask_value(self, mask: Any) -> Any:
         """The value of a mask, which knows how it is made."""

@@ -35,7 +35,8 @@ def find_weights(
         group = groups.group_of(owner)
         for inner, place in variable_paths(owner.class_name, names).items():
             path = next(
-                (path for path in candidate_paths(place.object_path, place.index, group) if path in stored.arrays), None
+                (path for path in candidate_paths(place.object_path, place.number, group) if path in stored.arrays),
+                None,
             )
             if path is not None:
                 found.arrays[names[inner]] = path, stored.arrays[path]

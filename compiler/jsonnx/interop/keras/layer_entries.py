@@ -339,22 +339,22 @@ def _default_attention_axes(layer: LayerConfig) -> list[int] | None:
 def without_derived_arguments(layer: Any) -> Any:
     """The same layer, without what Keras writes though it follows from the rest."""
     if layer.type_name == "MultiHeadAttention" and layer.value_dim == layer.key_dim:
-        return layer.but(value_dim=None)
+        return layer.replace(value_dim=None)
     if "pool_size" in layer.attributes and layer.strides == layer.pool_size:
-        return layer.but(strides=None)
+        return layer.replace(strides=None)
     if layer.type_name == "MelSpectrogram":
         window, half = layer.sequence_length == layer.fft_length, layer.max_freq == layer.sampling_rate / 2
-        return layer.but(**dict.fromkeys(["sequence_length"] * window + ["max_freq"] * half))
+        return layer.replace(**dict.fromkeys(["sequence_length"] * window + ["max_freq"] * half))
     if layer.type_name == "Bidirectional":
         forward, backward = (way and _as_direction(way) for way in (layer.layer, layer.backward_layer))
-        mirrored = backward == forward.but(go_backwards=not getattr(forward, "go_backwards", False))
-        return layer.but(layer=forward, backward_layer=None if mirrored else backward)
+        mirrored = backward == forward.replace(go_backwards=not getattr(forward, "go_backwards", False))
+        return layer.replace(layer=forward, backward_layer=None if mirrored else backward)
     return layer
 
 
 def _as_direction(layer: Any) -> Any:
     """A layer inside Bidirectional, which sets that itself where sequences are output."""
-    return layer.but(zero_output_for_mask=False) if getattr(layer, "return_sequences", False) else layer
+    return layer.replace(zero_output_for_mask=False) if getattr(layer, "return_sequences", False) else layer
 
 
 def _is_chain(layers: list[Json]) -> bool:
@@ -390,10 +390,10 @@ def _is_default(value: Json, attribute: Attribute | None) -> bool:
 
 def _registry_of(codec: Any) -> Registry | None:
     """The family whose bricks a form takes, however deep inside."""
-    found = getattr(codec, "family", None)
+    found = getattr(codec, "registry", None)
     if isinstance(found, Registry):
         return found
-    inner = getattr(codec, "form", None)
+    inner = getattr(codec, "codec", None)
     if inner is not None:
         return _registry_of(inner)
-    return next((family for _, option in getattr(codec, "forms", ()) if (family := _registry_of(option))), None)
+    return next((family for _, option in getattr(codec, "codecs", ()) if (family := _registry_of(option))), None)

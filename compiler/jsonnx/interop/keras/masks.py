@@ -32,7 +32,7 @@ def output_mask(layer: Layer, inputs: Sequence[Any]) -> MaskExpression:
     inner = given.layer if layer.type_name == "Bidirectional" else given
     if not layer.supports_masking or getattr(inner, "return_sequences", True) is False or layer.type_name == "Softmax":
         return None
-    mask: MaskExpression = inputs[-1].made or inputs[0].mask
+    mask: MaskExpression = inputs[-1].expression or inputs[0].mask
     return mask
 
 

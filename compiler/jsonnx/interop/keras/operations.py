@@ -106,12 +106,16 @@ def add_operation(
         message = f"the function {short_name('keras.ops.' + name)} of {short_name(layer.name)} has no counterpart here"
         walk.report.add("not-expressible", (*layer.path, "class_name"), message, help=NO_COUNTERPART_HELP)
         return None
-    entry = walk.layers.validate(LayerEntry(spec), path)
+    entry = walk.translator.validate(LayerEntry(spec), path)
     if entry is None:
         return None
-    ours = walk.names.name_of(layer.path) if layer.path not in walk.options else walk.names.next_call_name(layer.path)
-    walk.options[layer.path] = {}
-    return walk.flat.add_entry(
+    ours = (
+        walk.names.name_of(layer.path)
+        if layer.path not in walk.first_call_options
+        else walk.names.next_call_name(layer.path)
+    )
+    walk.first_call_options[layer.path] = {}
+    return walk.flat_model.add_entry(
         SpecEntry(ours, entry.spec, tuple(value.name for value in inputs), entry, layer.path), inputs
     )
 

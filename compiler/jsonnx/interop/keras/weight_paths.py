@@ -42,11 +42,11 @@ class VariablePath(NamedTuple):
     """A variable of a layer: the path of the object that owns it, from the layer's group on, and its number there."""
 
     object_path: str
-    index: int
+    number: int
 
     def path_in(self, group: str) -> str:
         """The full path of the data set, given the layer's group."""
-        return "/".join(part for part in (group, self.object_path, "vars", str(self.index)) if part)
+        return "/".join(part for part in (group, self.object_path, "vars", str(self.number)) if part)
 
 
 def variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePath]:

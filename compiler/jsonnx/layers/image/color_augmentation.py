@@ -166,7 +166,7 @@ class RandomColorJitter(ColorAugmentation):
 
     def transform_images(self, images: np.ndarray, each: list[tuple[Any, Transformation]]) -> np.ndarray:
         for part, drawn in each:
-            images = part.changed(images, **drawn)
+            images = part.transform_images(images, **drawn)
         return images
 
 

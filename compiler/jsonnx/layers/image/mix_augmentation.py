@@ -164,12 +164,14 @@ class RandAugment(RandomChoice):
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         parts = self.candidate_layers
         chosen = rng.integers(0, len(parts), self.num_ops)
-        made = {index: (parts[index], parts[index].drawn(rng, images)) for index in dict.fromkeys(chosen)}
+        made = {
+            index: (parts[index], parts[index].random_transformation(rng, images)) for index in dict.fromkeys(chosen)
+        }
         return {"changes": [made[index] for index in chosen]}
 
     def transform_images(self, images: np.ndarray, changes: list[tuple[Any, Transformation]]) -> np.ndarray:
         for part, drawn in changes:
-            images = part.changed(images, **drawn)
+            images = part.transform_images(images, **drawn)
         return images
 
 
@@ -193,7 +195,7 @@ class AugMix(RandomChoice):
         chains = []
         for _ in range(self.num_chains):
             chosen = [parts[index] for index in rng.integers(0, len(parts) + 1, self.chain_depth) if index < len(parts)]
-            chains.append([(part, part.drawn(rng, images)) for part in chosen])
+            chains.append([(part, part.random_transformation(rng, images)) for part in chosen])
         weights = rng.dirichlet([self.alpha] * self.num_chains)
         return {"chains": chains, "weights": weights, "weight": rng.beta(self.alpha, self.alpha)}
 
@@ -204,6 +206,6 @@ class AugMix(RandomChoice):
         for share, chain in zip(weights, chains, strict=True):
             result = images
             for part, drawn in chain:
-                result = part.changed(result, **drawn)
+                result = part.transform_images(result, **drawn)
             mixture += result * np.float32(share)
         return (np.float32(weight) * images + np.float32(1 - weight) * mixture).clip(*self.limits)

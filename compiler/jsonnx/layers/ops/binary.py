@@ -58,7 +58,12 @@ def register_binary(
     name: str, doc: str, combine: Callable[[Any, Any, Any], Any], result_dtype: DTypeRule = same_dtype, *aliases: str
 ) -> None:
     """Adds a function of two numbers: what it computes, and the operators."""
-    body = {"__doc__": doc, "__module__": __name__, "rule": staticmethod(result_dtype), "meet": staticmethod(combine)}
+    body = {
+        "__doc__": doc,
+        "__module__": __name__,
+        "result_dtype": staticmethod(result_dtype),
+        "combine": staticmethod(combine),
+    }
     operation(name, *aliases)(type(name, (BinaryOp,), body))
 
 

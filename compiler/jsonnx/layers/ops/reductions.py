@@ -84,7 +84,12 @@ def register_reduction(
     base: type = KeepdimsReduction,
 ) -> None:
     """Adds a reduction: what it computes, and the operators."""
-    body = {"__doc__": doc, "__module__": __name__, "rule": staticmethod(result_dtype), "emit": staticmethod(emit)}
+    body = {
+        "__doc__": doc,
+        "__module__": __name__,
+        "result_dtype": staticmethod(result_dtype),
+        "emit": staticmethod(emit),
+    }
     operation(name, *aliases)(type(name, (base,), body))
 
 

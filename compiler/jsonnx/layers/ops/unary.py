@@ -58,7 +58,12 @@ def register_unary(
     aliases: tuple[str, ...] = (),
 ) -> None:
     """Adds a function of one number: what it computes, and the operators."""
-    body = {"__doc__": doc, "__module__": __name__, "result": staticmethod(result_dtype), "emit": staticmethod(emit)}
+    body = {
+        "__doc__": doc,
+        "__module__": __name__,
+        "result_dtype": staticmethod(result_dtype),
+        "emit": staticmethod(emit),
+    }
     operation(name, *aliases)(type(name, (UnaryOp,), body))
 
 
@@ -181,7 +186,7 @@ def register_activation(name: str, *arguments: str, **defaults: Any) -> None:
     hints = vars(brick).get("__annotations__", {})
     own = {argument: brick.attributes[argument] for argument in arguments}
     own = {argument: one._replace(default=defaults.get(argument, one.default)) for argument, one in own.items()}
-    body = {"__doc__": brick.__doc__, "__module__": __name__, "brick": brick, **own}
+    body = {"__doc__": brick.__doc__, "__module__": __name__, "function_type": brick, **own}
     operation(name, *(("swish",) if name == "silu" else ("hard_swish",) if name == "hard_silu" else ()))(
         type(name, (ActivationOp,), body | {"__annotations__": {argument: hints[argument] for argument in arguments}})
     )

@@ -31,7 +31,7 @@ class Pipeline(Layer):
 
     @property
     def mixes_targets(self) -> bool:
-        return any(getattr(inner, "mixes", False) for inner in self.layers)
+        return any(getattr(inner, "mixes_targets", False) for inner in self.layers)
 
     def infer(self, x: TensorType) -> TensorType:
         require(len(self.layers) > 0, "has no layers", "give at least one")
@@ -43,7 +43,7 @@ class Pipeline(Layer):
         ]
         what = f"has {', '.join(seeded)} with a seed of its own"
         require(not seeded, what, "write it as a layer of its own, or leave out the seed", "not-supported")
-        learning = [inner.type_name for inner in self.layers if getattr(inner, "adapts", False)]
+        learning = [inner.type_name for inner in self.layers if getattr(inner, "needs_adapt", False)]
         what = f"has {', '.join(learning)}, which learns from the data before training"
         require(not learning, what, "write it as a layer of its own, or give it what it would learn", "not-supported")
         for inner in self.layers:

@@ -104,13 +104,13 @@ class StackedRNNCells(Cell):
     @property
     def output_index(self) -> int:
         *lower, (_, top) = self.named_cells()
-        return sum(len(cell.state_names) for _, cell in lower) + int(top.output_place)
+        return sum(len(cell.state_names) for _, cell in lower) + int(top.output_index)
 
     def state_types(self, x: TensorType) -> tuple[TensorType, ...]:
         types: list[TensorType] = []
         for _, cell in self.named_cells():
             own = cell.state_types(x)
-            x = own[cell.output_place]
+            x = own[cell.output_index]
             types += own
         return tuple(types)
 
@@ -118,14 +118,14 @@ class StackedRNNCells(Cell):
         made = []
         for name, cell in self.named_cells():
             with inner_layer_scope(g, name, cell):
-                made.append(cell.begin(g, x))
-            x = cell.state_types(x)[cell.output_place]
+                made.append(cell.emit_loop_invariants(g, x))
+            x = cell.state_types(x)[cell.output_index]
         return made
 
     def project_inputs(self, g: Builder, invariants: list[Any], x: Value) -> Value:
         name, cell = self.named_cells()[0]
         with inner_layer_scope(g, name, cell):
-            driven: Value = cell.drive(g, invariants[0], x)
+            driven: Value = cell.project_inputs(g, invariants[0], x)
         return driven
 
     def step(self, g: Builder, invariants: list[Any], input_projection: Value, states: Sequence[Value]) -> list[Value]:
@@ -134,10 +134,10 @@ class StackedRNNCells(Cell):
         for place, (name, cell) in enumerate(self.named_cells()):
             with inner_layer_scope(g, name, cell):
                 if place:
-                    input_projection = cell.drive(g, invariants[place], below)
+                    input_projection = cell.project_inputs(g, invariants[place], below)
                 start = len(after)
                 own = cell.step(g, invariants[place], input_projection, states[start : start + len(cell.state_names)])
-            below = own[cell.output_place]
+            below = own[cell.output_index]
             after += own
         return after
 

@@ -90,7 +90,7 @@ class Recurrent(Layer):
         return (y, *last) if self.return_state else y
 
 
-TypeOrValue = TypeVar("Typed", "TensorType", "Value")
+TypeOrValue = TypeVar("TypeOrValue", "TensorType", "Value")
 
 
 def split_states_and_mask(states_and_mask: Sequence[TypeOrValue]) -> tuple[Sequence[TypeOrValue], TypeOrValue | None]:

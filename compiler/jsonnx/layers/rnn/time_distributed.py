@@ -119,6 +119,6 @@ def acts_along_batch_axis(inner: Layer, rank: int) -> bool:
         noise = getattr(part, "noise_shape", None)
         if firsts & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
             return True
-        if getattr(part, "always_mixes", False):
+        if getattr(part, "always_mixes_samples", False):
             return True
     return False

@@ -168,12 +168,12 @@ class AffineFolder:
                 return
             changes.append(change)
         x: Value = affine.x
-        if not all(change.shifted for change in changes):
+        if not all(change.includes_shift for change in changes):
             shift = self.split_off_scale(affine)
             if shift is None:
                 return
             x, self.steps[index] = shift.y, shift
-            changes = [c for c in (scale_input(c.linear, affine.scale, 0 * affine.shift) for c in changes) if c]
+            changes = [c for c in (scale_input(c.original, affine.scale, 0 * affine.shift) for c in changes) if c]
         else:
             self.steps[index] = None
             self.readers.setdefault(x, []).extend(places)

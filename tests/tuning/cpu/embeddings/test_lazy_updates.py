@@ -13,7 +13,7 @@ from jsonnx.backend import to_model_proto
 from jsonnx.core.types import DATA_DEPENDENT, TensorType
 from jsonnx.ir import Builder
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.trainer import Trainer as Steps
 from jsonnx.training import skipped_steps
@@ -31,7 +31,7 @@ def small_tables_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def oldest(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     for module in (skipped_steps, lazy_updates):
-        monkeypatch.setattr(module, "OLDEST", steps)
+        monkeypatch.setattr(module, "MAX_AGE", steps)
 
 
 def spec(optimizer: Any = "adam", **embedding: Any) -> dict[str, Any]:
@@ -105,7 +105,9 @@ def test_steps_are_those_of_all_rows(name: str) -> None:
 def test_rates_that_change_and_layers_with_their_own(name: str) -> None:
     document = spec(OPTIMIZERS[name])
     document["training"]["learning_rates"] = {"table": 0.3}
-    made = replace(plan(check_spec(document), 1), learning_rate=lambda step: 0.1 * abs(float(np.cos(0.3 * step))))
+    made = replace(
+        plan_training(check_spec(document), 1), learning_rate=lambda step: 0.1 * abs(float(np.cos(0.3 * step)))
+    )
     found, wanted = Steps(made), Steps(made, fast=False)
     for x, y in batches(20):
         found.step(x, y), wanted.step(x, y)
@@ -189,7 +191,7 @@ def test_two_tables_and_both_orders_of_reading() -> None:
 
 
 def taken(document: dict[str, Any]) -> bool:
-    made = plan(check_spec(document))
+    made = plan_training(check_spec(document))
     return lazy_updates.make_tables_lazy(made.train, [made.evaluate, made.predict], BATCH) is not None
 
 

@@ -11,7 +11,7 @@ from harness import assert_same_steps, run
 from jsonnx.core.types import Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.tuning.cpu.matmul.fuse import fuse_matmuls
 
 
@@ -82,7 +82,7 @@ def test_same_steps(name: str) -> None:
         "layers": NETWORKS[name],
         "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
     }
-    step = plan(check_spec(document)).train
+    step = plan_training(check_spec(document)).train
     assert ops(fuse_matmuls(step))["FusedMatMul"] > 0
     ((_, outputs),) = [(n, v) for n, v in step.inputs.items() if n != "x" and v.rank > 0]
     rng = np.random.default_rng(2)

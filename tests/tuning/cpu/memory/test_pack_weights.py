@@ -8,12 +8,12 @@ import jsonnx
 import numpy as np
 import pytest
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import engine
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.tuning.cpu.memory import pack_weights
-from jsonnx.tuning.cpu.memory.pack_weights import packed
+from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
+from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
 
 LAYERS = [
     {"type": "Dense", "name": "first", "units": 7, "activation": "relu"},
@@ -46,7 +46,7 @@ def trained(document: dict[str, Any], steps: int = 4) -> tuple[Trainer, list[flo
 def both(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses and every variable, joined and apart."""
     joined, losses = trained(document)
-    monkeypatch.setattr(engine, "packed", apart)
+    monkeypatch.setattr(engine, "pack_weights", apart)
     single, expected = trained(document)
     assert losses == pytest.approx(expected, rel=1e-6)
     wanted = single._engine.variables()
@@ -84,7 +84,7 @@ def test_a_step_is_the_same_with_what_changes_updates(
 
 
 def test_what_is_renewed_alike_is_joined() -> None:
-    graph, packs = packed(plan(check_spec(spec(learning_rates={"last": 2.0}))).train)
+    graph, packs = pack_weights(plan_training(check_spec(spec(learning_rates={"last": 2.0}))).train)
     members = [set(names) for names in packs.values()]
     assert {
         "first/kernel",
@@ -98,13 +98,13 @@ def test_what_is_renewed_alike_is_joined() -> None:
     assert {"last/kernel", "last/bias"} in members  # their rate is another
     assert "bounded/kernel" in graph.updates  # what a constraint projects stays by itself
     assert not {name for names in members for name in names} & {*graph.parameters, *graph.states, *graph.updates}
-    assert len(graph.nodes) < len(plan(check_spec(spec())).train.nodes)
+    assert len(graph.nodes) < len(plan_training(check_spec(spec())).train.nodes)
 
 
 def test_large_weights_stay_by_themselves_and_vectors_are_bounded() -> None:
     layers = [{"type": "Dense", "units": units} for units in (6, 64, 64, *[48] * 30, 65, 65, 3)]
-    graph, packs = packed(plan(check_spec(spec(layers=layers))).train)
-    assert all(graph.updates[name].type.elements <= pack_weights.MAX_VECTOR_ELEMENTS for name in packs)
+    graph, packs = pack_weights(plan_training(check_spec(spec(layers=layers))).train)
+    assert all(graph.updates[name].type.elements <= pack_weights_module.MAX_VECTOR_ELEMENTS for name in packs)
     assert len([name for name in packs if "optimizer" not in name]) > 1
     assert max(value.type.elements for name, value in graph.parameters.items() if name not in packs) == 65 * 65
 
@@ -123,7 +123,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_weights_apart(tmp_path: Any, monkeyp
     x, y = np.ones((8, 6), np.float32), np.ones((8, 3), np.float32)
     joined, _ = trained(spec())
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "packed", apart)
+        patched.setattr(engine, "pack_weights", apart)
         trained(spec())[0].save_checkpoint(tmp_path / "apart")
     other = jsonnx.Trainer(spec(), seed=5)
     assert other.load_checkpoint(tmp_path / "apart") == []

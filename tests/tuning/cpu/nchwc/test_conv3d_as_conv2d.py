@@ -7,7 +7,7 @@ import pytest
 from harness import assert_same_steps, run
 from jsonnx import Trainer
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.runtime.random import draw_initial_weights
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
@@ -136,7 +136,7 @@ def test_another_number_of_samples_than_expected() -> None:
 
 @pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
-    graph = plan(
+    graph = plan_training(
         check_spec(spec([conv(BLOCK), conv(BLOCK, padding="same", activation="relu"), POOL, conv(BLOCK, 2)]))
     ).train
     graph = to_nchwc(conv3d_to_conv2d(graph, BLOCK), BLOCK, 16)
@@ -153,7 +153,7 @@ def test_nothing_leaves_the_blocks_between_convolutions() -> None:
 
 @pytest.mark.parametrize("samples", [0, 1, 5])
 def test_the_images_of_any_number_of_samples(samples: int) -> None:
-    graph = plan(check_spec(spec(NETWORKS["odd-pools"]))).predict
+    graph = plan_training(check_spec(spec(NETWORKS["odd-pools"]))).predict
     images = conv3d_to_conv2d(graph, 16)
     assert [node.inputs[0].rank for node in images.nodes if node.op in ("Conv", "MaxPool")] == [4] * 4
     feeds = {"x": np.random.default_rng(0).normal(size=(samples, 7, 8, 9, 3)).astype(np.float32)}
@@ -163,5 +163,5 @@ def test_the_images_of_any_number_of_samples(samples: int) -> None:
 
 
 def test_convolutions_of_few_channels_stay_as_they_are() -> None:
-    graph = plan(check_spec(spec([conv(3), POOL]))).train
+    graph = plan_training(check_spec(spec([conv(3), POOL]))).train
     assert conv3d_to_conv2d(graph, 16) is graph

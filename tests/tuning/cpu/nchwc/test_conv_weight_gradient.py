@@ -11,7 +11,7 @@ import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph, Node
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
 from jsonnx.runtime.kernel_probes import nchwc_block_size
@@ -45,7 +45,7 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 def choices(document: dict[str, Any], samples: int, block: int = 16) -> int:
     """How many gradients have a form for so many samples."""
-    return operators(to_nchwc(conv1d_to_conv2d(plan(check_spec(document)).train), block, samples)).count("If")
+    return operators(to_nchwc(conv1d_to_conv2d(plan_training(check_spec(document)).train), block, samples)).count("If")
 
 
 def operators(graph: Graph) -> list[str]:
@@ -231,14 +231,14 @@ def test_what_has_no_such_form() -> None:
 
 def test_a_form_is_chosen_once_for_all() -> None:
     """Every gradient asks the same question, which is answered once."""
-    made = to_nchwc(plan(check_spec(spec(*NETWORKS["several-blocks"]))).train, 16, 32)
+    made = to_nchwc(plan_training(check_spec(spec(*NETWORKS["several-blocks"]))).train, 16, 32)
     assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
 
 
 def correlation(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any], samples: int = 32) -> Node:
     """The convolution that gives the gradient of a layer's weights."""
     document = spec([conv(shape[-1]), layer, *behind], shape)
-    made = to_nchwc(plan(check_spec(document)).train, 16, samples, threads=2)
+    made = to_nchwc(plan_training(check_spec(document)).train, 16, samples, threads=2)
     choice = [node for node in made.nodes if node.op == "If"][len(behind)]
     convolutions = [node for node in choice.attributes["then_branch"].nodes if node.domain and node.op == "Conv"]
     (found,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
@@ -284,7 +284,7 @@ def test_filters_of_very_many_places_are_laid_out_in_two_steps(monkeypatch: pyte
     steps = []
     for most in (conv_weight_gradient.MAX_FILTER_CHUNKS, 0):
         monkeypatch.setattr(conv_weight_gradient, "MAX_FILTER_CHUNKS", most)
-        made = to_nchwc(plan(check_spec(document)).train, 16, BLOCK)
+        made = to_nchwc(plan_training(check_spec(document)).train, 16, BLOCK)
         ways = [node.attributes["then_branch"].nodes for node in made.nodes if node.op == "If"]
         steps.append(sum(node.op == "ReorderInput" for way in ways for node in way))
         assert_same_steps(document, *batch(document, BLOCK))

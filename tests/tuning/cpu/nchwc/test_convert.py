@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from harness import assert_same_steps
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc import conv_transpose
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
@@ -189,7 +189,9 @@ def test_what_a_window_leaves_is_computed_by_blocks() -> None:
         "a-max-pool-of-a-long-window",
     ):
         ops = {
-            node.op for node in to_nchwc(plan(check_spec(spec(NETWORKS[name]))).train, BLOCK).nodes if not node.domain
+            node.op
+            for node in to_nchwc(plan_training(check_spec(spec(NETWORKS[name]))).train, BLOCK).nodes
+            if not node.domain
         }
         assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
 
@@ -198,14 +200,14 @@ def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
     """The first convolution, and what its weights get, read the data as they come: with channels last."""
     document = spec([conv(16, strides=2, padding="same"), conv(16)])
     samples = 2 * BLOCK
-    step = to_nchwc(plan(check_spec(document)).train, BLOCK, samples)
+    step = to_nchwc(plan_training(check_spec(document)).train, BLOCK, samples)
     data = step.inputs["image"]
     assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
     assert_same_steps(document, *batch(samples))
 
 
 def test_images_joined_by_their_channels_stay_in_blocks() -> None:
-    nodes = to_nchwc(plan(check_spec(spec(NETWORKS["joined"]))).train, BLOCK).nodes
+    nodes = to_nchwc(plan_training(check_spec(spec(NETWORKS["joined"]))).train, BLOCK).nodes
     ways = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
     assert [node.op for node in ways] == 3 * ["Concat"] + 3 * ["Split"]
     made_by = {output: node for node in nodes for output in node.outputs}
@@ -214,7 +216,7 @@ def test_images_joined_by_their_channels_stay_in_blocks() -> None:
 
 def test_a_residual_network_stays_in_blocks() -> None:
     """One way in for the first filters, and out for the gradients of weights and what has no blocked form."""
-    step = plan(check_spec(spec(RESIDUAL))).train
+    step = plan_training(check_spec(spec(RESIDUAL))).train
     ops = [node.op for node in to_nchwc(step, BLOCK).nodes if node.domain == NCHWC_DOMAIN]
     assert ops.count("Conv") > 3 * 4
     assert ops.count("ReorderInput") <= 3
@@ -222,7 +224,9 @@ def test_a_residual_network_stays_in_blocks() -> None:
 
 def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
     found = [
-        node for node in to_nchwc(plan(check_spec(spec(RESIDUAL))).train, BLOCK).nodes if node.domain == NCHWC_DOMAIN
+        node
+        for node in to_nchwc(plan_training(check_spec(spec(RESIDUAL))).train, BLOCK).nodes
+        if node.domain == NCHWC_DOMAIN
     ]
     joined = [node for node in found if node.attribute("activation") == "Relu"]
     assert [len(node.inputs) for node in joined] == [3, 4]  # the second has the skipped values added
@@ -230,7 +234,7 @@ def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
 
 def test_other_machines_blocks_are_as_right() -> None:
     """The types of a graph do not depend on the size of the block; only values do."""
-    step = plan(check_spec(spec(RESIDUAL))).train
+    step = plan_training(check_spec(spec(RESIDUAL))).train
     for block in (8, 16):
         made = to_nchwc(step, block)
         assert {name: value.type for name, value in made.updates.items()} == {
@@ -239,7 +243,7 @@ def test_other_machines_blocks_are_as_right() -> None:
 
 
 def test_a_file_for_others_has_no_blocks() -> None:
-    assert not any(node.domain for node in plan(check_spec(spec(RESIDUAL))).train.nodes)
+    assert not any(node.domain for node in plan_training(check_spec(spec(RESIDUAL))).train.nodes)
     assert not any(node.domain for node in jsonnx.compile(spec(RESIDUAL)).proto.graph.node)
 
 
@@ -271,7 +275,7 @@ def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None
 
 
 def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
-    nodes = to_nchwc(plan(check_spec(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
+    nodes = to_nchwc(plan_training(check_spec(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
     assert not any(node.op == "Relu" for node in nodes)
     assert sum(node.attributes.get("activation") == "Relu" for node in nodes) == 2
 
@@ -281,5 +285,5 @@ def test_zeros_between_the_elements_of_large_images(name: str, monkeypatch: pyte
     """A Gather brings them, of small ones a pattern."""
     monkeypatch.setattr(conv_transpose, "MIN_GATHER_ELEMENTS", 0)
     document = spec(NETWORKS[name])
-    assert not any(node.op == "Upsample" for node in to_nchwc(plan(check_spec(document)).train, BLOCK).nodes)
+    assert not any(node.op == "Upsample" for node in to_nchwc(plan_training(check_spec(document)).train, BLOCK).nodes)
     assert_same_steps(document, *batch())

@@ -10,7 +10,7 @@ import pytest
 from harness import assert_same_steps
 from jsonnx.ir import Graph
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.nchwc.copy_summands import MIN_COPY_ELEMENTS, copy_live_summands
@@ -42,7 +42,7 @@ def residual(size: int = SIZE, batch: int = SAMPLES) -> dict[str, Any]:
 
 def steps(document: dict[str, Any]) -> tuple[Graph, Graph]:
     """The graph of a step in blocks, without copies and with them."""
-    plain = to_nchwc(plan(check_spec(document)).train, BLOCK, SAMPLES)
+    plain = to_nchwc(plan_training(check_spec(document)).train, BLOCK, SAMPLES)
     return plain, copy_live_summands(plain, SAMPLES)
 
 

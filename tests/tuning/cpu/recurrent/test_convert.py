@@ -12,7 +12,7 @@ from jsonnx.gradient.rules.rnn_common import MAX_TOTAL_UNROLLED_STEPS, MIN_UNROL
 from jsonnx.ir import Graph
 from jsonnx.ir.loops import MAX_UNROLLED_STEPS
 from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
@@ -41,7 +41,7 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 
 def in_blocks(document: dict[str, Any], samples: int = 64, block: int = 16) -> Graph:
-    return recurrent_matmuls_to_nchwc(plan(check_spec(document)).train, block, samples)
+    return recurrent_matmuls_to_nchwc(plan_training(check_spec(document)).train, block, samples)
 
 
 def count(graph: Graph, *ops: str) -> int:
@@ -103,7 +103,7 @@ def test_any_number_of_samples_after_the_first() -> None:
 
 @pytest.mark.parametrize("units", [64, 200])
 def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
-    step = plan(check_spec(spec([recurrent("LSTM", units)], (6, 28)))).train
+    step = plan_training(check_spec(spec([recurrent("LSTM", units)], (6, 28)))).train
     assert recurrent_matmuls_to_nchwc(step, 16, 64) is step
 
 
@@ -125,7 +125,7 @@ def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
 
 
 def test_few_samples_stay_rows() -> None:
-    step = plan(check_spec(spec([recurrent("LSTM", 128)], (6, 28)))).train
+    step = plan_training(check_spec(spec([recurrent("LSTM", 128)], (6, 28)))).train
     assert recurrent_matmuls_to_nchwc(step, 16, MIN_SAMPLES - 1) is step
 
 
@@ -136,7 +136,7 @@ MANY = 40
 @pytest.mark.parametrize("layer", [recurrent("LSTM", 256), recurrent("SimpleRNN", 512)], ids=["lstm", "rnn"])
 def test_many_steps_are_written_out_where_weights_are_large(layer: dict[str, Any]) -> None:
     few = {**layer, "units": layer["units"] // 2}
-    scans = [count(plan(check_spec(spec([made], (MANY, 8)))).train, "Scan") for made in (layer, few)]
+    scans = [count(plan_training(check_spec(spec([made], (MANY, 8)))).train, "Scan") for made in (layer, few)]
     assert scans == [0, 2]
 
 
@@ -144,7 +144,7 @@ def test_no_more_steps_of_all_layers_are_written_out() -> None:
     """The first step would come seconds later."""
     layer = {"type": "Bidirectional", "layer": recurrent("LSTM", 256)}
     scans = [
-        count(plan(check_spec(spec([layer], (steps, 8)))).train, "Scan")
+        count(plan_training(check_spec(spec([layer], (steps, 8)))).train, "Scan")
         for steps in (MAX_TOTAL_UNROLLED_STEPS // 2, MAX_TOTAL_UNROLLED_STEPS // 2 + 1)
     ]
     assert scans == [0, 2]
@@ -153,7 +153,7 @@ def test_no_more_steps_of_all_layers_are_written_out() -> None:
 def test_short_loops_leave_room_for_long_ones() -> None:
     short = [{"type": "Bidirectional", "layer": recurrent("LSTM", 256, **SEQUENCES)}] * 2
     pool = {"type": "UpSampling1D", "size": 3}  # of 32 steps 96
-    step = plan(check_spec(spec([*short, pool, recurrent("LSTM", 256)], (MAX_UNROLLED_STEPS, 8)))).train
+    step = plan_training(check_spec(spec([*short, pool, recurrent("LSTM", 256)], (MAX_UNROLLED_STEPS, 8)))).train
     assert count(step, "Scan") == 0
 
 

@@ -114,7 +114,7 @@ def initial_states(layer: Any, states: list[KerasTensor]) -> list[Json]:
         half = len(states) // 2
         forward, backward = layer.direction_layers()
         return [*initial_states(forward, states[:half]), *initial_states(backward, states[half:])]
-    return cell_states(getattr(layer, "inner", layer), states)
+    return cell_states(getattr(layer, "rnn_cell", layer), states)
 
 
 def cell_states(cell: Any, states: list[KerasTensor]) -> list[Json]:

@@ -135,7 +135,7 @@ def value_config(codec: Codec, value: Any) -> Json:
 
 def component_config(component: Component) -> Json:
     """An initializer, regularizer or constraint as an object, an activation by its name. Raises NotInKeras."""
-    family: Any = getattr(type(component), "family", None)
+    family: Any = getattr(type(component), "registry", None)
     config = {name: value_config(form, getattr(component, name)) for name, form in component.codecs().items()}
     if not component.has_type_key:
         return {name: value for name, value in config.items() if value is not None}

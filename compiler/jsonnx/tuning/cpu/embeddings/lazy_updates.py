@@ -180,7 +180,7 @@ def make_tables_lazy(step: Graph, other_graphs: Iterable[Graph], expected_batch:
 def _lazy_table(step: Graph, weight_name: str, other_graphs: Iterable[Graph], expected_batch: int) -> LazyTable | None:
     """The table, if it is large, few of its rows are read, and these by nobody but one Gather."""
     weight, renewal = step.parameters[weight_name], step.weight_updates[weight_name]
-    told, idle = step.gradients.get(renewal.gradient), renewal.optimizer.idle()
+    told, idle = step.gradients.get(renewal.gradient), renewal.optimizer.skipped_steps()
     elements = weight.type.elements
     if told is None or told.op != "Gather" or idle is None or weight.rank != 2 or weight.dtype != "float32":
         return None
@@ -355,7 +355,7 @@ def _write_rows(
 ) -> None:
     """Writes the rows as they are after the step."""
     rate, shared = rows.row_scalars.get("", renewal.rate), {n: rows.row_scalars[n] for n in renewal.shared}
-    after, slots = renewal.optimizer.renewed(g, rows.weight, gradient, rows.slots, rate, shared)
+    after, slots = renewal.optimizer.decay_and_update(g, rows.weight, gradient, rows.slots, rate, shared)
     place = g.Reshape(indices, [-1, 1])
     known: Mapping[str, Value] = {**g.parameters, **g.states}
     for name, value in zip(

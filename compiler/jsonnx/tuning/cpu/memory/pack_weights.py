@@ -53,7 +53,7 @@ class _ElementwiseUpdate(NamedTuple):
     """Equal for updates that differ in weight, slots and gradients alone."""
 
 
-def packed(graph: Graph) -> tuple[Graph, PackedVectors]:
+def pack_weights(graph: Graph) -> tuple[Graph, PackedVectors]:
     """The same step with small weights joined, and which variables its new ones stand for."""
     groups: dict[Any, list[_ElementwiseUpdate]] = {}
     updates = list(_packable_updates(graph))
