@@ -326,14 +326,14 @@ def test_a_path_that_does_not_exist_is_located_at_its_nearest_ancestor() -> None
 
 def test_limits_are_kept_to_the_last_one() -> None:  # A9, A11, A12
     assert read_text("[1, 2]", limits=Limits(max_values=3)).value == [1, 2]
-    assert place("[1, 2]", values=2) == "too-large 1:5"
-    assert place("[[]]", depth=1) == "too-deep 1:2"
+    assert place("[1, 2]", max_values=2) == "too-large 1:5"
+    assert place("[[]]", max_depth=1) == "too-deep 1:2"
     assert read_text("-123", limits=Limits(max_digits=4)).value == -123
-    assert place("[1234]", digits=3) == "invalid-number 1:2"
-    assert place("9" * 5000, digits=10_000) == "invalid-number 1:1"
+    assert place("[1234]", max_digits=3) == "invalid-number 1:2"
+    assert place("9" * 5000, max_digits=10_000) == "invalid-number 1:1"
     assert read_text(b"[1]", limits=Limits(max_bytes=3)).value == [1]
-    assert fault(b"[1 ]", bytes=3).code == "too-large"
-    assert fault('"é"', bytes=3).code == "too-large"
+    assert fault(b"[1 ]", max_bytes=3).code == "too-large"
+    assert fault('"é"', max_bytes=3).code == "too-large"
 
 
 @pytest.fixture

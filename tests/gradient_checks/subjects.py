@@ -182,7 +182,7 @@ def _loss_graph(spec: Any, pair: cases.Pair, activation: str) -> Graph:
 
     g, loss = Builder(training=True, float_dtype="float64"), read(LOSSES, spec)
     y = ACTIVATIONS[activation](g, g.input("output", TensorType("float64", pair.shape)))
-    target = g.input("target", loss.target(y.type))
+    target = g.input("target", loss.target_type(y.type))
     predicted, suited = loss.before_activation(g.graph({"y": y}), y)
     return g.graph({"value": suited.reduce(g, target, predicted)})
 

@@ -15,7 +15,11 @@ def makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callable[[], o
     found: dict[str, Callable[[], object]] = {
         f"step-{count}": partial(engine._runner_for, count, is_fit=True) for count in samples
     }
-    found |= {"evaluate": lambda: engine._evaluation_runner, "predict": lambda: engine._prediction_runner, "weights": trainer.weights}
+    found |= {
+        "evaluate": lambda: engine._evaluation_runner,
+        "predict": lambda: engine._prediction_runner,
+        "weights": trainer.weights,
+    }
     for augmented in trainer.plan.augmented_inputs:
         if augmented.graph:
             found[f"augmented-{augmented.name}"] = partial(engine._augmentation_runner, augmented)

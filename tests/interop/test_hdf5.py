@@ -108,16 +108,16 @@ def test_many_arrays_share_one_budget(tmp_path: Path) -> None:
             file.create_dataset(f"x{index}", data=np.zeros(1000, "f4"))
 
     path = written(tmp_path / "a.h5", fill)
-    assert len(read(path, bytes=80_000).arrays) == 20
-    assert refused(path, bytes=79_999)[0] == "too-large"
-    assert refused(path, objects=10)[0] == "too-large"
+    assert len(read(path, bytes_left=80_000).arrays) == 20
+    assert refused(path, bytes_left=79_999)[0] == "too-large"
+    assert refused(path, objects_left=10)[0] == "too-large"
 
 
 def test_a_long_attribute(tmp_path: Path) -> None:
     """Of text in its own place it may be as long as the budget says."""
     path = written(tmp_path / "a.h5", lambda file: file.attrs.__setitem__("model_config", "x" * 200_000))
     assert read(path).text_attribute("", "model_config") == "x" * 200_000
-    assert refused(path, text=100_000)[0] == "too-large"
+    assert refused(path, text_bytes_left=100_000)[0] == "too-large"
 
 
 # -- other files -------------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_a_reader_that_dies_or_lies(code: str, words: str, tmp_path: Path, monke
 @pytest.mark.parametrize("code", ["while True: pass", 'while True: print(\'{"group": "", "attributes": {}}\')'])
 def test_a_reader_that_does_not_end(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, start = reader(tmp_path, monkeypatch, code), time.monotonic()
-    code, message = refused(path, seconds=1.0)
+    code, message = refused(path, max_seconds=1.0)
     assert (code, message.startswith("the file is damaged: its reader stopped")) in (
         ("damaged-file", True),
         ("too-large", False),

@@ -96,8 +96,8 @@ def test_a_bomb_that_says_less(tmp_path: Path) -> None:
 
 def test_many_members_share_one_budget(tmp_path: Path) -> None:
     data = packed(*((f"assets/{index}", bytes(1000)) for index in range(100)))
-    assert codes(data, tmp_path, text=50_000)[0] == "too-large"
-    assert codes(data, tmp_path, objects=50)[0] == "too-large"
+    assert codes(data, tmp_path, text_bytes_left=50_000)[0] == "too-large"
+    assert codes(data, tmp_path, objects_left=50)[0] == "too-large"
 
 
 def test_members_that_overlap(tmp_path: Path) -> None:

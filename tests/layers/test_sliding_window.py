@@ -75,5 +75,5 @@ SAME = [
 @pytest.mark.parametrize(("n", "size", "stride", "dilation", "pads"), SAME)
 def test_same_puts_the_smaller_half_in_front(n, size, stride, dilation, pads) -> None:
     spec = CONV | {"kernel_size": [size, 1], "strides": [stride, 1], "dilation_rate": [dilation, 1], "padding": "same"}
-    given = make_layer(spec).windows.attributes([n, 1]).get("pads")
+    given = make_layer(spec).windows.onnx_attributes([n, 1]).get("pads")
     assert given == (None if pads is None else [pads[0], 0, pads[1], 0])

@@ -276,10 +276,10 @@ def test_a_run_that_moved_alone_says_what_it_misses(project, tmp_path):
 
 HASHES = """
 import hashlib, sys, jsonnx
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 for spec in sys.argv[1:]:
     print(hashlib.sha256(jsonnx.compile(spec).to_bytes()).hexdigest())
-    print(hashlib.sha256(serialize(emit(jsonnx.Trainer(spec).plan.train))).hexdigest())
+    print(hashlib.sha256(serialize(to_model_proto(jsonnx.Trainer(spec).plan.train))).hexdigest())
 """
 
 

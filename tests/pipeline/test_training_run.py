@@ -167,7 +167,7 @@ import os, signal, sys
 import jsonnx.pipeline.training_run
 from jsonnx.cli import main
 place, number = sys.argv[1], int(sys.argv[2])
-jsonnx.pipeline.training_run.EVERY = 0.0
+jsonnx.pipeline.training_run.EPOCH_CHECKPOINT_SECONDS = 0.0
 replace, fsync, calls = os.replace, os.fsync, iter(range(1, 10**9))
 
 def die():

@@ -339,7 +339,7 @@ class _Growth:
                 given["ignore_class"] = rng.choice([0, 1, None])
             try:
                 loss = brick(**given)
-                loss.target(self.types[output])
+                loss.target_type(self.types[output])
             except (ShapeError, TypeError):
                 continue
             head = None

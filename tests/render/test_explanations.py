@@ -17,7 +17,7 @@ from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
 SOURCE = Path(__file__).parents[2] / "compiler/jsonnx"
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 
-TAKERS = {"Diagnostic", "UsageError", "add", "each", "fail", "_list", "_reject", "_report"}
+TAKERS = {"Diagnostic", "UsageError", "add", "add_each", "fail", "_list", "_reject", "_report", "_report_mismatch"}
 """What takes a code: as its first argument, or, if it has a hyphen, as another."""
 
 

@@ -210,7 +210,7 @@ def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPat
 
         return run
 
-    monkeypatch.setattr(runner._shard_runners[1], "bound", broken)
+    monkeypatch.setattr(runner._shard_runners[1], "bind", broken)
     runner._run = runner.bind({}, runner._results)
     with pytest.raises(MemoryError, match="no room"):
         trainer.step(X[:16], Y[:16])

@@ -31,7 +31,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from jsonnx.backend import emit, serialize
+from jsonnx.backend import serialize, to_model_proto
 from jsonnx.ir import Builder
 from jsonnx.runtime import providers
 from jsonnx.core.types import TensorType
@@ -46,12 +46,12 @@ def taken():
 g = Builder()
 x = g.input("x", TensorType("float32", (SIDE, 1)))
 large = g.Exp(g.MatMul(x, g.Transpose(x, perm=[1, 0])))
-model = serialize(emit(g.graph({"y": g.ReduceSum(large, keepdims=0)})))
+model = serialize(to_model_proto(g.graph({"y": g.ReduceSum(large, keepdims=0)})))
 feeds = {"x": np.zeros((SIDE, 1), np.float32)}
-providers.create_session(model, providers.resolve("cpu"), 1, planned=False).run(None, feeds)
+providers.create_session(model, providers.resolve_provider("cpu"), 1, memory_pattern=False).run(None, feeds)
 before = taken()
-manners = providers.Manners(exact=sys.argv[1] == "exact")
-session = providers.create_session(model, providers.resolve("cpu"), 1, manners, planned=False)
+manners = providers.SessionConfig(own_arena=sys.argv[1] == "exact")
+session = providers.create_session(model, providers.resolve_provider("cpu"), 1, manners, memory_pattern=False)
 assert session.run(None, feeds)[0] == SIDE * SIDE
 running = taken()
 del session

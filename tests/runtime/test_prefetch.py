@@ -99,7 +99,7 @@ def test_many_steps_have_more_slots(steps: int, slots: int) -> None:
 def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """It meets the same set of variables in each epoch, wherever the one before ended."""
     bound, made = Runner._new_binding, []
-    monkeypatch.setattr(Runner, "_bound", lambda runner, here: made.append(here) or bound(runner, here))
+    monkeypatch.setattr(Runner, "_new_binding", lambda runner, here: made.append(here) or bound(runner, here))
     trainer = Trainer(classifier())
     trainer.fit(X, Y, batch_size=1, epochs=2, shuffle=False)
     for epochs in (1, 2):

@@ -245,11 +245,11 @@ def script(monkeypatch, values):
     def close(fit, asked):
         value = next(told)
         fit.engine.measure = lambda *arguments: type(
-            "T", (), {"figures": lambda self: {"loss": value, "accuracy": -value}}
+            "T", (), {"results": lambda self: {"loss": value, "accuracy": -value}}
         )()
         original(fit, asked)
 
-    monkeypatch.setattr(Fit, "_close", close)
+    monkeypatch.setattr(Fit, "_finish_epoch", close)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def evaluated(spec: Any, said: dict[str, Any], activation: str = "linear") -> di
     g = Builder(training=True)
     x = g.input("output", TensorType("float32", (BATCH, *output.shape[1:])))
     y = ACTIVATIONS[activation](g, x)
-    target = g.input("target", loss.target(y.type))
+    target = g.input("target", loss.target_type(y.type))
     predicted, suited = loss.before_activation(g.graph({"y": y}), y)
     value = suited.reduce(g, target, predicted)
     found = gradients(g, g.graph({"value": value}), {value: g.const(1.0)}, [x])
@@ -91,10 +91,10 @@ def test_every_loss_has_a_case() -> None:
 )
 def test_an_output_that_does_not_suit_the_loss_is_refused(spec: Any, shape: tuple, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
-        read(LOSSES, spec).target(TensorType("float32", shape))
+        read(LOSSES, spec).target_type(TensorType("float32", shape))
 
 
 def test_class_numbers_are_the_target_of_sparse_losses_alone() -> None:
     output = TensorType("float32", (BATCH, 7, 3))
-    assert read(LOSSES, "sparse_categorical_crossentropy").target(output) == TensorType("int64", (BATCH, 7))
-    assert read(LOSSES, "mse").target(output) == output
+    assert read(LOSSES, "sparse_categorical_crossentropy").target_type(output) == TensorType("int64", (BATCH, 7))
+    assert read(LOSSES, "mse").target_type(output) == output

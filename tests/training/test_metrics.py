@@ -33,7 +33,7 @@ def test_a_metric_and_its_name_are_those_of_keras(case: Any, said: dict[str, Any
     suited = read(LOSSES, loss)
     metric = MetricCodec().read(spec).resolve(suited, output)
     assert metric.reported_name == said["name"]
-    found = metric.result(totals(metric, suited.target(output), output, said["batches"]))
+    found = metric.result(totals(metric, suited.target_type(output), output, said["batches"]))
     assert isinstance(found, float)
     assert found == pytest.approx(said["value"], rel=2e-6, abs=2e-6)
 

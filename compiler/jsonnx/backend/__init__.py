@@ -11,11 +11,11 @@ from .verify import verify_model
 __all__ = [
     "ModelWriter",
     "canonical_json",
-    "to_model_writer",
-    "to_model_proto",
     "model_metadata",
     "package_version",
     "serialize",
     "spec_hash",
+    "to_model_proto",
+    "to_model_writer",
     "verify_model",
 ]

@@ -121,7 +121,7 @@ def _name_outputs(graph: Graph, results: Mapping[str, Value], names: ValueNames)
         else:
             copies.append((names.unique(result), value))
     return lambda names: [
-        helper.make_node("Identity", [names.of[value]], [result], name=f"/{result}/Identity")
+        helper.make_node("Identity", [names.by_value[value]], [result], name=f"/{result}/Identity")
         for result, value in copies
     ]
 

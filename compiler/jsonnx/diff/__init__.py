@@ -7,4 +7,4 @@ defaults that were spelled out are no difference: they are gone by the time a ne
 from .changes import Comparison, compare_networks
 from .matching import ComparedNetwork, LayerCost
 
-__all__ = ["Comparison", "LayerCost", "ComparedNetwork", "compare_networks"]
+__all__ = ["ComparedNetwork", "Comparison", "LayerCost", "compare_networks"]

@@ -328,4 +328,4 @@ def _require_integer(name: str, value: Any, minimum: int) -> int:
     return number
 
 
-__all__ = ["Diverged", "History", "TrainingPlan", "Trainer"]
+__all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parent.parent.parent.parent / "compiler"
 WATCH = """
 import sys
 import jsonnx, jsonnx.pipeline.keras_import, jsonnx.interop.keras, jsonnx.frontend.schema.schema
-jsonnx.frontend.schema.schema.schema()  # evaluates the type hints of our own bricks, each once
+jsonnx.frontend.schema.schema.spec_schema()  # evaluates the type hints of our own bricks, each once
 jsonnx.validate({})  # imports jsonschema, which tells what is wrong
 try: jsonnx.from_keras(sys.argv[2])  # what our own rooms import when first used
 except Exception: pass

@@ -157,7 +157,7 @@ def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> Non
 @needs_kernel
 def test_adam_goes_through_memory_seven_times() -> None:
     made = jsonnx.pipeline.plan_training.plan_training(
-        jsonnx.pipeline.check.check(
+        jsonnx.pipeline.check.check_spec(
             {
                 "inputs": {"x": {"shape": [24]}},
                 "layers": [{"type": "Dense", "units": 32, "name": "only"}],

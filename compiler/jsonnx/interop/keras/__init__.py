@@ -15,16 +15,16 @@ from .unnamed_weights import assign_groups, has_unnamed_layers
 from .weight_matching import MatchedWeights, match_weights
 
 __all__ = [
-    "TranslatedModel",
     "KerasFile",
     "MatchedWeights",
+    "TranslatedModel",
     "WeightOwner",
-    "readable_layers",
     "assign_groups",
-    "is_legacy_format",
     "has_unnamed_layers",
+    "is_legacy_format",
     "match_weights",
     "open_keras",
-    "read_open_keras_file",
     "read_model",
+    "read_open_keras_file",
+    "readable_layers",
 ]

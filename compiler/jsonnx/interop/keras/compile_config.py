@@ -146,4 +146,4 @@ class TrainingSectionReader:
     @staticmethod
     def has_own_name(component: type[Component], name: Json) -> bool:
         """Whether a metric has a name of its own."""
-        return component.family is METRICS and isinstance(name, str) and METRICS.by_name.get(name) is not component  # type: ignore[attr-defined]
+        return component.registry is METRICS and isinstance(name, str) and METRICS.by_name.get(name) is not component  # type: ignore[attr-defined]

@@ -112,4 +112,4 @@ def add_outputs(walk: ModelWalk, outputs: Any, path: JsonPath) -> None:
             walk.flat_model.outputs.append(name)
 
 
-__all__ = ["LayerConfig", "add_outputs", "add_inputs"]
+__all__ = ["LayerConfig", "add_inputs", "add_outputs"]

@@ -18,4 +18,4 @@ def propagate_transposes(graph: Graph, rules: Mapping[str, Rule] = RULES) -> Gra
     return sunk if count_transposes(sunk) <= count_transposes(graph) else graph
 
 
-__all__ = ["RULES", "Rule", "propagate_transposes", "count_transposes"]
+__all__ = ["RULES", "Rule", "count_transposes", "propagate_transposes"]

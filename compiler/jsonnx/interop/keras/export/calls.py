@@ -125,4 +125,4 @@ def cell_states(cell: Any, states: list[KerasTensor]) -> list[Json]:
     return [[next(rest) for _ in inner.state_names] for _, inner in cell.named_cells()]
 
 
-__all__ = ["CallWriter", "NotExportable", "KerasTensor", "inbound_node", "keras_tensor"]
+__all__ = ["CallWriter", "KerasTensor", "NotExportable", "inbound_node", "keras_tensor"]
