@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
+from ..core.reserved_names import LEARNING_RATE, is_slot_name, target_name
 from ..core.types import BATCH
 from ..ir import VocabularyNotLearned, gc_paused, unlearned_states, with_vocabularies
 from ..passes.canonicalize import fold_reshape_chains
 from ..passes.training.remat import rematerialize
-from ..training.reserved_names import LEARNING_RATE, SLOT_PREFIX, target_name
 from ..tuning.cpu.embeddings.lazy_updates import LazyTables, make_tables_lazy
 from ..tuning.cpu.embeddings.scatter_gradient import scatter_embedding_gradients
 from ..tuning.cpu.gated_add import fuse_gated_adds
@@ -400,7 +400,7 @@ class Engine:
 
     def _reset_optimizer(self) -> None:
         """Its slots as they were before the first step: what is renewed in place does not go back."""
-        slots = {name: state for name, state in self.plan.train.states.items() if name.startswith(SLOT_PREFIX)}
+        slots = {name: state for name, state in self.plan.train.states.items() if is_slot_name(name)}
         self.write(draw_initial_weights(replace(self.plan.train, parameters={}, states=slots), self.plan.seed))
 
     # -- without training --------------------------------------------------------------------------------------------
