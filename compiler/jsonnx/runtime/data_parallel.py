@@ -21,7 +21,7 @@ import numpy as np
 
 from ..core.reserved_names import SHARD_FRACTION, shard_result_name
 from ..core.types import BATCH, TensorType
-from ..lowering.cost import count_macs, count_parameters
+from ..ir.cost import count_macs, count_parameters
 from .session import numpy_dtype
 from .worker_thread import WorkerThread
 

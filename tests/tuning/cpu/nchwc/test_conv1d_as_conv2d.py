@@ -11,6 +11,7 @@ from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 
 BLOCK = nchwc_block_size()
 
@@ -94,7 +95,10 @@ def test_steps_are_those_of_sequences(name: str) -> None:
 
 
 def test_max_pools_and_enlargements_of_sequences_stay_in_blocks() -> None:
-    graph = to_nchwc(conv1d_to_conv2d(plan_training(check_spec(spec(NETWORKS["max-pools"]))).train), BLOCK)
+    graph = to_nchwc(
+        conv1d_to_conv2d(plan_training(check_spec(spec(NETWORKS["max-pools"]))).train, Target(block_size=16)),
+        Target(block_size=BLOCK),
+    )
     assert not any(node.op in ("MaxPool", "Resize") and not node.domain for node in graph.nodes)
 
 
@@ -111,8 +115,11 @@ def test_what_is_told_of_a_gradient_comes_before_it() -> None:
 @pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
     graph = to_nchwc(
-        conv1d_to_conv2d(plan_training(check_spec(spec([conv(32, padding="causal", activation="relu")] * 4))).train),
-        BLOCK,
+        conv1d_to_conv2d(
+            plan_training(check_spec(spec([conv(32, padding="causal", activation="relu")] * 4))).train,
+            Target(block_size=16),
+        ),
+        Target(block_size=BLOCK),
     )
     own = [node for node in graph.nodes if node.op == "Conv" and node.domain == NCHWC_DOMAIN]
     assert len(own) == 4 + 3
@@ -123,4 +130,4 @@ def test_nothing_leaves_the_blocks_between_convolutions() -> None:
 
 def test_a_network_without_such_convolutions_stays_as_it_is() -> None:
     graph = plan_training(check_spec(spec([{"type": "LSTM", "units": 4, "return_sequences": True}]))).train
-    assert conv1d_to_conv2d(graph) is graph
+    assert conv1d_to_conv2d(graph, Target(block_size=16)) is graph

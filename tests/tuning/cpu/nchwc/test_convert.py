@@ -12,6 +12,7 @@ from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc import conv_transpose
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 
 BLOCK = nchwc_block_size()
 pytestmark = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
@@ -190,7 +191,7 @@ def test_what_a_window_leaves_is_computed_by_blocks() -> None:
     ):
         ops = {
             node.op
-            for node in to_nchwc(plan_training(check_spec(spec(NETWORKS[name]))).train, BLOCK).nodes
+            for node in to_nchwc(plan_training(check_spec(spec(NETWORKS[name]))).train, Target(block_size=BLOCK)).nodes
             if not node.domain
         }
         assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
@@ -200,14 +201,14 @@ def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
     """The first convolution, and what its weights get, read the data as they come: with channels last."""
     document = spec([conv(16, strides=2, padding="same"), conv(16)])
     samples = 2 * BLOCK
-    step = to_nchwc(plan_training(check_spec(document)).train, BLOCK, samples)
+    step = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=BLOCK, expected_batch=samples))
     data = step.inputs["image"]
     assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
     assert_same_steps(document, *batch(samples))
 
 
 def test_images_joined_by_their_channels_stay_in_blocks() -> None:
-    nodes = to_nchwc(plan_training(check_spec(spec(NETWORKS["joined"]))).train, BLOCK).nodes
+    nodes = to_nchwc(plan_training(check_spec(spec(NETWORKS["joined"]))).train, Target(block_size=BLOCK)).nodes
     ways = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
     assert [node.op for node in ways] == 3 * ["Concat"] + 3 * ["Split"]
     made_by = {output: node for node in nodes for output in node.outputs}
@@ -217,7 +218,7 @@ def test_images_joined_by_their_channels_stay_in_blocks() -> None:
 def test_a_residual_network_stays_in_blocks() -> None:
     """One way in for the first filters, and out for the gradients of weights and what has no blocked form."""
     step = plan_training(check_spec(spec(RESIDUAL))).train
-    ops = [node.op for node in to_nchwc(step, BLOCK).nodes if node.domain == NCHWC_DOMAIN]
+    ops = [node.op for node in to_nchwc(step, Target(block_size=BLOCK)).nodes if node.domain == NCHWC_DOMAIN]
     assert ops.count("Conv") > 3 * 4
     assert ops.count("ReorderInput") <= 3
 
@@ -225,7 +226,7 @@ def test_a_residual_network_stays_in_blocks() -> None:
 def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
     found = [
         node
-        for node in to_nchwc(plan_training(check_spec(spec(RESIDUAL))).train, BLOCK).nodes
+        for node in to_nchwc(plan_training(check_spec(spec(RESIDUAL))).train, Target(block_size=BLOCK)).nodes
         if node.domain == NCHWC_DOMAIN
     ]
     joined = [node for node in found if node.attribute("activation") == "Relu"]
@@ -236,7 +237,7 @@ def test_other_machines_blocks_are_as_right() -> None:
     """The types of a graph do not depend on the size of the block; only values do."""
     step = plan_training(check_spec(spec(RESIDUAL))).train
     for block in (8, 16):
-        made = to_nchwc(step, block)
+        made = to_nchwc(step, Target(block_size=block))
         assert {name: value.type for name, value in made.updates.items()} == {
             name: value.type for name, value in step.updates.items()
         }
@@ -275,7 +276,9 @@ def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None
 
 
 def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
-    nodes = to_nchwc(plan_training(check_spec(spec(NETWORKS["transposed-with-strides"]))).train, BLOCK).nodes
+    nodes = to_nchwc(
+        plan_training(check_spec(spec(NETWORKS["transposed-with-strides"]))).train, Target(block_size=BLOCK)
+    ).nodes
     assert not any(node.op == "Relu" for node in nodes)
     assert sum(node.attributes.get("activation") == "Relu" for node in nodes) == 2
 
@@ -285,5 +288,8 @@ def test_zeros_between_the_elements_of_large_images(name: str, monkeypatch: pyte
     """A Gather brings them, of small ones a pattern."""
     monkeypatch.setattr(conv_transpose, "MIN_GATHER_ELEMENTS", 0)
     document = spec(NETWORKS[name])
-    assert not any(node.op == "Upsample" for node in to_nchwc(plan_training(check_spec(document)).train, BLOCK).nodes)
+    assert not any(
+        node.op == "Upsample"
+        for node in to_nchwc(plan_training(check_spec(document)).train, Target(block_size=BLOCK)).nodes
+    )
     assert_same_steps(document, *batch())

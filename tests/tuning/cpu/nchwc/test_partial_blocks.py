@@ -13,6 +13,7 @@ from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 
 BLOCK = nchwc_block_size()
 needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
@@ -62,7 +63,9 @@ def batch(samples: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step(layers: list[dict[str, Any]], samples: int | None, channels: int = 3) -> Graph:
-    return to_nchwc(plan_training(check_spec(spec(layers, channels))).train, 16, samples)
+    return to_nchwc(
+        plan_training(check_spec(spec(layers, channels))).train, Target(block_size=16, expected_batch=samples)
+    )
 
 
 @needs_blocks
@@ -82,7 +85,7 @@ def test_a_small_network_is_in_blocks() -> None:
     """Between the data and its dense layers no kernel is left that is slow with one image after the other."""
     document = spec(LENET, 1)
     document["inputs"]["x"]["shape"] = [28, 28, 1]
-    made = to_nchwc(plan_training(check_spec(document)).train, 16, 128)
+    made = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=16, expected_batch=128))
     plain = [node.op for node in made.nodes if not node.domain and node.outputs[0].rank == 4]
     assert not {"AveragePool", "Conv", "ConvTranspose", "Resize"} & set(plain)
     assert [node.op for node in made.nodes].count("If") == 2  # the gradients of both layers' weights

@@ -16,6 +16,7 @@ from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
+from jsonnx.tuning.cpu.target import Target
 
 BLOCK = nchwc_block_size()
 needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
@@ -41,7 +42,9 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 
 def in_blocks(document: dict[str, Any], samples: int = 64, block: int = 16) -> Graph:
-    return recurrent_matmuls_to_nchwc(plan_training(check_spec(document)).train, block, samples)
+    return recurrent_matmuls_to_nchwc(
+        plan_training(check_spec(document)).train, Target(block_size=block, usual_batch=samples)
+    )
 
 
 def count(graph: Graph, *ops: str) -> int:
@@ -104,7 +107,7 @@ def test_any_number_of_samples_after_the_first() -> None:
 @pytest.mark.parametrize("units", [64, 200])
 def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
     step = plan_training(check_spec(spec([recurrent("LSTM", units)], (6, 28)))).train
-    assert recurrent_matmuls_to_nchwc(step, 16, 64) is step
+    assert recurrent_matmuls_to_nchwc(step, Target(block_size=16, usual_batch=64)) is step
 
 
 def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
@@ -126,7 +129,7 @@ def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
 
 def test_few_samples_stay_rows() -> None:
     step = plan_training(check_spec(spec([recurrent("LSTM", 128)], (6, 28)))).train
-    assert recurrent_matmuls_to_nchwc(step, 16, MIN_SAMPLES - 1) is step
+    assert recurrent_matmuls_to_nchwc(step, Target(block_size=16, usual_batch=MIN_SAMPLES - 1)) is step
 
 
 MANY = 40

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from ....ir import Builder, Graph, Node, Value
+from ..target import Target
 from .context import NCHWC_DOMAIN, pad_with_conv
 
 MIN_COPY_ELEMENTS = 1 << 18
@@ -17,8 +18,8 @@ SUMMAND_INDEX = 3
 """Its place among a convolution's operands."""
 
 
-def copy_live_summands(graph: Graph, expected_batch: int) -> Graph:
-    """The graph with summands copied that are read later; `expected_batch` are how many there will mostly be."""
+def copy_live_summands(graph: Graph, target: Target) -> Graph:
+    """The graph with summands copied that are read later."""
     last = {x: index for index, node in enumerate(graph.nodes) for x in node.inputs}
     last.update(dict.fromkeys(graph.roots, len(graph.nodes)))
     g = Builder.extending(graph)
@@ -29,7 +30,7 @@ def copy_live_summands(graph: Graph, expected_batch: int) -> Graph:
             _is_nchwc_conv(node)
             and x is not None
             and last[x] > index
-            and _expected_elements(x, expected_batch) >= MIN_COPY_ELEMENTS
+            and _expected_elements(x, target.usual_batch) >= MIN_COPY_ELEMENTS
         ):
             with g.inherit(node):
                 node = node.with_inputs((*node.inputs[:SUMMAND_INDEX], pad_with_conv(g, x)))
