@@ -211,7 +211,7 @@ def test_training() -> None:
     assert told["layers"] == []
     text, told = diff(lambda spec: spec.pop("training"))
     assert told["training"]["training"]["new"] is None
-    assert "  - how it is trained is no longer given\n" in text
+    assert "  - the training section was removed\n" in text
 
 
 # -- the signature ----------------------------------------------------------------------------------------------------

@@ -21,8 +21,9 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "unreadable-file": Explanation(
         "A file that cannot be read",
-        "The file is missing, is a folder or a device, or its permissions forbid reading. The message shows the "
-        "path that was tried: paths in a spec are relative to the spec's folder, paths on the command line to the current one.",
+        "The file is missing, is a folder or a device, or its permissions forbid reading. The message shows the path "
+        "that was tried: paths in a spec are relative to the spec's folder, paths on the command line to the current "
+        "one.",
         "jsonnx validate sepc.json",
         "jsonnx validate spec.json",
     ),
@@ -71,29 +72,30 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "damaged-file": Explanation(
         "A damaged file, or a file of another format",
-        "The file can be read, but it is not of the expected format, is truncated, or lacks a part. Create or copy it again.",
+        "The file can be read, but it is not of the expected format, is truncated, or lacks a part. Create or copy "
+        "it again.",
         "jsonnx compile spec.json --weights spec.json -o model.onnx",
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
     "unsafe-file": Explanation(
         "A file with contents that could do harm",
-        "It names other files, has paths out of its archive, members of equal name or overlapping members, circular links, "
-        "or unpacks to far more than its size. Such a file is refused as a whole, and nothing of it is written "
-        "to the disk. Save the model again with the program that made it.",
+        "It names other files, has paths out of its archive, members of equal name or overlapping members, circular "
+        "links, or unpacks to far more than its size. Such a file is refused as a whole, and nothing of it is "
+        "written to the disk. Save the model again with the program that made it.",
         "jsonnx import downloaded.keras -o spec.json",
         'model.save("model.keras")',
     ),
     "not-imported": Explanation(
         "A part of a file is not imported",
-        "The optimizer's state, a second copy of a weight, or a member of an archive that is not part of a model is not "
-        "imported. This is a warning: the model computes the same without it.",
+        "The optimizer's state, a second copy of a weight, or a member of an archive that is not part of a model is "
+        "not imported. This is a warning: the model computes the same without it.",
         'model.save("trained.keras")',
         'model.save("trained.keras", include_optimizer=False)',
     ),
     "weights-differ": Explanation(
         "Weights were converted or interpreted",
-        "Numbers of float64 were rounded to float32, or the file is ambiguous and the most likely "
-        "interpretation was used. This is a warning; compare the model's results with those of the program that made it.",
+        "Numbers of float64 were rounded to float32, or the file is ambiguous and the most likely interpretation was "
+        "used. This is a warning; compare the model's results with those of the program that made it.",
         'keras.config.set_floatx("float64")',
         'keras.config.set_floatx("float32")',
     ),
@@ -114,8 +116,9 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "weights-mismatch": Explanation(
         "Weights that do not fit the network",
-        "Weights are identified by name, such as dense/kernel, and have the shapes that Keras gives them. The message "
-        "lists missing and unexpected weights and those of another shape; most often the weights belong to another spec.",
+        "Weights are identified by name, such as dense/kernel, and have the shapes that Keras gives them. The "
+        "message lists missing and unexpected weights and those of another shape; most often the weights belong to "
+        "another spec.",
         "jsonnx compile bigger.json --weights smaller/weights.safetensors -o model.onnx",
         "jsonnx compile smaller.json --weights smaller/weights.safetensors -o model.onnx",
     ),
@@ -128,8 +131,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "no-spec": Explanation(
         "A model that does not contain its spec",
-        "Models that jsonnx writes contain their spec. This one does not, so its losses and metrics are unknown: another "
-        "program made it, or its metadata was removed.",
+        "Models that jsonnx writes contain their spec. This one does not, so its losses and metrics are unknown: "
+        "another program made it, or its metadata was removed.",
         "jsonnx evaluate someone_elses.onnx --data test.npz",
         "jsonnx evaluate runs/digits --data test.npz",
     ),
@@ -169,7 +172,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "not-finite": Explanation(
         "NaN or infinity in the data",
-        "One such value makes every weight NaN at the first step. The message names the sample. Remove it, or replace the value by a number.",
+        "One such value makes every weight NaN at the first step. The message names the sample. Remove it, or "
+        "replace the value by a number.",
         "age,height\n31,nan",
         "age,height\n31,1.80",
     ),
@@ -237,10 +241,10 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "diverged": Explanation(
         "The loss became infinite or not a number",
-        "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the last "
-        "step with a finite loss (with large layers, the optimizer's state is reset). Use a lower learning "
-        "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values in "
-        "the data.",
+        "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "
+        "last step with a finite loss (with large layers, the optimizer's state is reset). Use a lower learning "
+        "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
+        "in the data.",
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
     ),
@@ -252,8 +256,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "run-locked": Explanation(
         "Another process is training in the folder",
-        "One run is written by one process. Wait for it, or choose another folder with -o. The lock is released when its "
-        "process ends, however that happens.",
+        "One run is written by one process. Wait for it, or choose another folder with -o. The lock is released when "
+        "its process ends, however that happens.",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/a",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/b",
     ),
@@ -279,16 +283,16 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "not-exact": Explanation(
         "The resumed run will not be identical to the bit",
-        "Something that affects rounding has changed since the checkpoint: the version of onnxruntime, the provider, or "
-        "the number of threads. The run is as accurate as before, but not bit for bit the same.",
+        "Something that affects rounding has changed since the checkpoint: the version of onnxruntime, the provider, "
+        "or the number of threads. The run is as accurate as before, but not bit for bit the same.",
         "a run started with 8 threads and resumed with 4",
         "a run resumed on the machine it started on",
     ),
     # -- onnxruntime -------------------------------------------------------------------------------------------------
     "missing-runtime": Explanation(
         "onnxruntime is not installed",
-        "The right build of onnxruntime depends on the machine, so it is chosen at installation. Checking and compiling "
-        "do not need it; running and training do.",
+        "The right build of onnxruntime depends on the machine, so it is chosen at installation. Checking and "
+        "compiling do not need it; running and training do.",
         "pip install jsonnx",
         'pip install "jsonnx[cpu]"',
     ),

@@ -39,7 +39,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "duplicate-key": Explanation(
         "A key occurs twice in one object",
-        "JSON does not define which of two equal keys counts, and most programs silently use the last. Remove one of them.",
+        "JSON does not define which of two equal keys counts, and most programs silently use the last. Remove one of "
+        "them.",
         '{"type": "Dense", "units": 10, "units": 20}',
         '{"type": "Dense", "units": 20}',
     ),
@@ -52,10 +53,10 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "too-large": Explanation(
         "The file or the network is too large",
-        "A spec may have 64 MiB and two million values; limits for data files are stated in the message. Millions "
-        "of numbers belong in a data or weights file. With all blocks and repetitions expanded, a spec may have 100,000 "
-        "layers and two million values, which are counted before the expansion. All weights together may take 2 GiB, the "
-        "limit of one ONNX file.",
+        "A spec may have 64 MiB and two million values; limits for data files are stated in the message. Millions of "
+        "numbers belong in a data or weights file. With all blocks and repetitions expanded, a spec may have 100,000 "
+        "layers and two million values, which are counted before the expansion. All weights together may take 2 GiB, "
+        "the limit of one ONNX file.",
         '{"type": "Normalization", "mean": [0.1, 0.2, ... three million numbers]}',
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
@@ -89,7 +90,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "invalid-value": Explanation(
         "A value that is not one of the choices",
-        "The value must be one of a few words, or it contradicts another value. The help lists the words, or suggests one.",
+        "The value must be one of a few words, or it contradicts another value. The help lists the words, or "
+        "suggests one.",
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "full"}',
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "same"}',
     ),
@@ -103,15 +105,17 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "out-of-range": Explanation(
         "A number or a length out of bounds",
-        "The value has the right type but is too small, too large, too short or too long. The message states the bound. "
-        "Numbers must be representable in float32, and a tensor may have at most 2147483647 elements for one sample.",
+        "The value has the right type but is too small, too large, too short or too long. The message states the "
+        "bound. Numbers must be representable in float32, and a tensor may have at most 2147483647 elements for one "
+        "sample.",
         '{"type": "Dropout", "rate": 1.5}',
         '{"type": "Dropout", "rate": 0.5}',
     ),
     "invalid-name": Explanation(
         "An invalid name",
-        "Names of the model, of inputs, layers and symbolic sizes consist of ASCII letters, digits, - and _, start with "
-        "a letter or _, and have at most 128 characters. `batch` is reserved for the batch axis, which a shape omits.",
+        "Names of the model, of inputs, layers and symbolic sizes consist of ASCII letters, digits, - and _, start "
+        "with a letter or _, and have at most 128 characters. `batch` is reserved for the batch axis, which a shape "
+        "omits.",
         '{"inputs": {"my image": {"shape": ["batch", 28, 28]}}}',
         '{"inputs": {"my_image": {"shape": [28, 28]}}}',
     ),
@@ -124,8 +128,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "unsupported-argument": Explanation(
         "An unsupported argument of Keras",
-        "The key exists in Keras, but jsonnx does not implement it. Ignoring it would give another model, so every value "
-        "but the default is an error. The help says why.",
+        "The key exists in Keras, but jsonnx does not implement it. Ignoring it would give another model, so every "
+        "value but the default is an error. The help says why.",
         '{"type": "Dense", "units": 10, "lora_rank": 4}',
         '{"type": "Dense", "units": 10}',
     ),
@@ -153,9 +157,9 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     # -- the network -------------------------------------------------------------------------------------------------
     "duplicate-name": Explanation(
         "A name is used twice",
-        "Inputs, layers, outputs and metrics are identified by name, so each name must be unique. Names that differ only "
-        "in case are refused, because some file systems do not distinguish them. With a `training` section, names of the "
-        "training step such as `learning_rate` and `loss` are reserved.",
+        "Inputs, layers, outputs and metrics are identified by name, so each name must be unique. Names that differ "
+        "only in case are refused, because some file systems do not distinguish them. With a `training` section, "
+        "names of the training step such as `learning_rate` and `loss` are reserved.",
         '[{"type": "Dense", "name": "head", "units": 8}, {"type": "Dense", "name": "head", "units": 2}]',
         '[{"type": "Dense", "name": "body", "units": 8}, {"type": "Dense", "name": "head", "units": 2}]',
     ),
@@ -203,16 +207,17 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "cycle": Explanation(
         "Layers depend on one another in a cycle",
-        "No layer may depend on its own result, directly or through others. The message shows the cycle, the notes show "
-        "the position of each of its layers. To use results of earlier time steps, write a recurrent layer such as LSTM.",
+        "No layer may depend on its own result, directly or through others. The message shows the cycle, the notes "
+        "show the position of each of its layers. To use results of earlier time steps, write a recurrent layer such "
+        "as LSTM.",
         '[{"type": "Dense", "name": "a", "units": 4, "from": "b"}, {"type": "Dense", "name": "b", "units": 4}]',
         '[{"type": "Dense", "name": "a", "units": 4}, {"type": "Dense", "name": "b", "units": 4}]',
     ),
     "shape-mismatch": Explanation(
         "A layer's input has a shape it cannot take",
-        "The shapes of all values follow from those of the inputs, and this layer cannot take the shape of its input. "
-        "The message states the arithmetic, the notes show the shape of each input and the layer that computes it. Shapes "
-        "are shown with the batch axis first.",
+        "The shapes of all values follow from those of the inputs, and this layer cannot take the shape of its "
+        "input. The message states the arithmetic, the notes show the shape of each input and the layer that "
+        "computes it. Shapes are shown with the batch axis first.",
         '{"inputs": {"image": {"shape": [28, 28]}}, "layers": [{"type": "Conv2D", "filters": 8, "kernel_size": 3}]}',
         '{"inputs": {"image": {"shape": [28, 28, 1]}}, "layers": [{"type": "Conv2D", "filters": 8, "kernel_size": 3}]}',
     ),
@@ -234,26 +239,26 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "mask-ends": Explanation(
         "A layer discards a mask",
-        "Masking, and an Embedding with mask_zero, mark the steps of a sequence that are padding. The mask accompanies the "
-        "tensor, and recurrent layers, attention, GlobalAveragePooling1D and the losses ignore those steps. A layer such "
-        "as Conv1D or Flatten combines steps: after it there is no mask, and all steps count, as in Keras. This is a "
-        "warning: the model can be used.",
+        "Masking, and an Embedding with mask_zero, mark the steps of a sequence that are padding. The mask "
+        "accompanies the tensor, and recurrent layers, attention, GlobalAveragePooling1D and the losses ignore those "
+        "steps. A layer such as Conv1D or Flatten combines steps: after it there is no mask, and all steps count, as "
+        "in Keras. This is a warning: the model can be used.",
         '[{"type": "Masking"}, {"type": "Conv1D", "filters": 8, "kernel_size": 3}, {"type": "LSTM", "units": 4}]',
         '[{"type": "Masking"}, {"type": "Dense", "units": 8}, {"type": "LSTM", "units": 4}]',
     ),
     # -- training ----------------------------------------------------------------------------------------------------
     "loss-mismatch": Explanation(
         "The loss does not suit the output",
-        "A multi-class loss needs one number for each class, a binary loss one number, a regression loss a real output. "
-        "The note shows the type of the output.",
+        "A multi-class loss needs one number for each class, a binary loss one number, a regression loss a real "
+        "output. The note shows the type of the output.",
         '{"layers": [{"type": "Dense", "units": 1}], "training": {"loss": "sparse_categorical_crossentropy"}}',
         '{"layers": [{"type": "Dense", "units": 1, "activation": "sigmoid"}], "training": {"loss": '
         '"binary_crossentropy"}}',
     ),
     "metric-mismatch": Explanation(
         "A metric does not suit the loss and the output",
-        "A metric compares the output with the target, and the loss determines the form of the target: class indices, or "
-        "one number for each number of the output. `accuracy` selects the metric that fits.",
+        "A metric compares the output with the target, and the loss determines the form of the target: class "
+        "indices, or one number for each number of the output. `accuracy` selects the metric that fits.",
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["categorical_accuracy"]}',
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}',
     ),
