@@ -190,7 +190,7 @@ def reference_text(component: type[Component]) -> str:
         "",
         f"  {example_json(component)}",
         "",
-        *(f"  {trial}" for trial in example_shapes(component)),
+        *(f"  {example}" for example in example_shapes(component)),
     ]
     return "\n".join(lines).rstrip()
 
@@ -207,10 +207,10 @@ def layers_page() -> str:
         "",
         _GENERATED_NOTICE,
         "",
-        "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name`, `from`",
-        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. Below its example stands what that makes of",
-        "inputs that suit it (a name in place of a size is any size), its weights, and the operators of its inference.",
-        "The functions of keras.ops, whose types begin with `ops.`, have no weights, and take `name` and `from` alone.",
+        "Types, arguments and defaults are those of Keras 3. Besides its own arguments, every layer takes `name`, `from`",
+        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. An example is followed by the output types for",
+        "example inputs (a name in place of a size is any size), the weights, and the operators in inference. The",
+        "functions of keras.ops, whose types begin with `ops.`, have no weights and take only `name` and `from`.",
         "",
         *_argument_table(Layer),
     ]
@@ -232,7 +232,7 @@ def _behaviour(layer: type[Component]) -> list[str]:
     if not isinstance(instance, Layer) or not examples:
         return []
     graph = example_graph(instance, examples[0])
-    lines = [f"- `{trial}`" for trial in rows]
+    lines = [f"- `{example}`" for example in examples]
     weights = ", ".join(f"`{weight}`" for weight in weight_descriptions(graph))
     operators = ", ".join(f"`{operator}`" for operator in operator_names(graph))
     lines += [f"- weights: {weights}"] if weights else []
