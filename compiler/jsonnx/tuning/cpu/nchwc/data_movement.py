@@ -1,4 +1,4 @@
-"""Converters for operators that move whole blocks of channels: Reshape, Gather, Concat, Split and Pad along the channels.
+"""Converters of operators that move whole blocks of channels: Reshape, Gather, Concat, Split and Pad.
 
 A block of channels of one image is contiguous in memory, so these operators move blocks as they move channels in the
 plain layout. They join and split images in U-Net, DenseNet and Inception, and the planes of a volume are channels after

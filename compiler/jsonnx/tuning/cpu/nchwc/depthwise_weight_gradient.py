@@ -1,9 +1,9 @@
 """The weight gradient of a depthwise convolution as a depthwise convolution in the NCHWc layout.
 
-Every channel has its own filter, so no matrix product can sum for many of them at once. But a depthwise convolution whose
-filter is the cotangent, as large as the image, gives the weight gradient of one sample. The channels of all samples become
-the channels of one convolution. Their number is an attribute, so it serves the expected batch size only; for others, a
-slower Scan processes one sample at a time.
+Every channel has its own filter, so no matrix product can sum for many of them at once. But a depthwise convolution
+whose filter is the cotangent, as large as the image, gives the weight gradient of one sample. The channels of all
+samples become the channels of one convolution. Their number is an attribute, so it serves the expected batch size only;
+for others, a slower Scan processes one sample at a time.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The gradient of a 2x2 max pooling with stride 2 in the NCHWc layout, by pairwise comparison: rows, then columns.
 
 Of two rows, the greater one receives the window's gradient, and of its two columns likewise, so one comparison per pair
-decides for both. A comparison is a convolution of stride 2 with the filter (1, -1) whose activation is a step. The maxima
-of columns are a pooling, and a Concat along the last axis interleaves two halves. This passes over the image fewer times
-than a comparison of every element with the maximum of its window.
+decides for both. A comparison is a convolution of stride 2 with the filter (1, -1) whose activation is a step. The
+maxima of columns are a pooling, and a Concat along the last axis interleaves two halves. This passes over the image
+fewer times than a comparison of every element with the maximum of its window.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WINDOW_2X2 = [2, 2]
 
 
 def maxpool_2x2_gradient(ctx: NchwcContext, gradient_info: GradientInfo, gradient: Value) -> Value | None:
-    """Emits the cotangent of the operand of a 2x2 max pooling; None for other windows, or if the operand is not blocked.
+    """Emits the cotangent of a 2x2 max pooling's operand; None for other windows, or if the operand is not blocked.
 
     Of equal elements, the first row's first receives the gradient.
     """

@@ -1,13 +1,13 @@
 """The gradient of a max pooling with overlapping windows in the NCHWc layout, tap by tap along rows, then columns.
 
-The maximum of a window is the maximum of its rows' maxima. So the gradient of a window goes to one of its rows first, and
-then to one column of that row, which takes as many taps as the window's height and width together, not their product.
-A tap receives the part of the gradient that no earlier tap received if its element is no less than the maximum; of equal
-elements, the first row's first receives it. An element under a tap is a convolution with a single 1; the comparison is
-that convolution's activation, after it has added the negative maximum.
+The maximum of a window is the maximum of its rows' maxima. So the gradient of a window goes to one of its rows first,
+and then to one column of that row, which takes as many taps as the window's height and width together, not their
+product. A tap receives the part of the gradient that no earlier tap received if its element is no less than the
+maximum; of equal elements, the first row's first receives it. An element under a tap is a convolution with a single 1;
+the comparison is that convolution's activation, after it has added the negative maximum.
 
-What the taps receive goes back to the elements phase by phase (for stride 2, the even rows and the odd rows): the taps of
-a phase are shifted and added up, and a Concat along the last axis interleaves the phases. onnxruntime's own way, by
+What the taps receive goes back to the elements phase by phase (for stride 2, the even rows and the odd rows): the taps
+of a phase are shifted and added up, and a Concat along the last axis interleaves the phases. onnxruntime's own way, by
 Indices and ScatterElements, runs on one thread.
 """
 
@@ -87,8 +87,8 @@ class WindowAxis(NamedTuple):
 def maxpool_gradient(ctx: NchwcContext, gradient_info: GradientInfo, gradient: Value) -> Value | None:
     """Emits the cotangent of a max pooling's operand.
 
-    Returns None if the operand is not blocked, if windows are dilated, too large or leave gaps between them, or if sizes
-    are not static.
+    Returns None if the operand is not blocked, if windows are dilated, too large or leave gaps between them, or if
+    sizes are not static.
     """
     x, dy, attributes = gradient_info.x, gradient_info.dy, gradient_info.attributes
     if x not in ctx or x.rank != 4 or not x.type.is_static(2, 3) or not dy.type.is_static(2, 3):
