@@ -22,7 +22,7 @@ MAX_CACHED_POSITIONS = 512
 MAX_UNCUT_POSITIONS = 1024
 """The same limit for an image that stays whole: it is larger, since cutting an image costs a Gather."""
 MAX_SWAP_RATIO = 1.1
-"""How many times the positions of the cotangent the operand may have in order to change roles with it."""
+"""Positions of the operand, relative to those of the cotangent, up to which they may exchange roles."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class CorrelationGeometry:
 
     @property
     def overlap_ratio(self) -> float:
-        """How many times the rows of the image all its strips have together."""
+        """Rows of all strips of the image, relative to its own."""
         return self.strip_count * self.image_rows_per_strip / self.image_size[0]
 
     @property

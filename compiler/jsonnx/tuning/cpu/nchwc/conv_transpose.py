@@ -110,8 +110,8 @@ class Phase(NamedTuple):
 def output_phases(taps: int, stride: int, pad: int, input_size: int, output_size: int) -> list[Phase]:
     """Returns the phases of a transposed convolution along one axis, each with `output_size / stride` elements.
 
-    The output size is rounded up to a multiple of the stride. With x the operand, y[stride * t + a] = sum over the taps k = (a + pad) mod stride + stride * i, i = 0, 1, ..., of
-    w[k] * x[t + (a + pad - k) / stride].
+    The output size is rounded up to a multiple of the stride. With x the operand, y[stride * t + a] is the sum of
+    w[k] * x[t + (a + pad - k) / stride] over the taps k for which the division leaves no rest.
     """
     phases = []
     for a in range(stride):

@@ -5,11 +5,12 @@ taps, and its filters are the cotangent. Its image is the operand, with the chan
 tap is as many elements away as there are channels. Its results are the weights. Every block of samples is a group of
 the convolution, and the results of all groups are summed.
 
-- Strips: a large image is cut into strips, which are further channels of their group or groups of their own, so that
-the filters of one convolution stay in a core's cache. - Swapped roles: if the cotangent has fewer blocks of channels
-than the operand, it becomes the image and the operand the filters. The weights then come in reverse order of taps. -
-Phases: the phases of a dilated convolution (for dilation 2, the even and the odd rows and columns) are further samples
-of a smaller image that is not dilated.
+- Strips: a large image is cut into strips, so that the filters of one convolution stay in a core's cache. The strips are
+  further channels of their group, or groups of their own.
+- Swapped roles: if the cotangent has fewer blocks of channels than the operand, the cotangent becomes the image and the
+  operand the filters. The weights then come in reverse order of taps.
+- Phases: the phases of a dilated convolution (for dilation 2, the even and the odd rows and columns) are further samples
+  of a smaller image that is not dilated.
 
 Kernel attributes fix the number of samples, so an If checks the batch size at each step; other sizes take the generic
 gradient, which is slower.
@@ -35,18 +36,17 @@ FILTER_BLOCKS_PER_CALL = 4
 MIN_ROWS_PER_THREAD = 4
 """Rows of results per thread from which threads may differ by a row."""
 MAX_OVERLAP_RATIO = 1.5
-"""How many times its rows an image may have after it is cut into overlapping strips."""
+"""Rows of all strips of an image, which overlap, relative to the rows of the image."""
 MAX_SAMPLE_PADDING_RATIO = 1.4
-"""How many times the batch size the padded blocks of samples may hold."""
+"""Samples in padded blocks, relative to the batch size."""
 MAX_RESULT_ELEMENTS = 1 << 22
 """Elements of the results of all groups, which are in memory at the same time."""
 MAX_WEIGHT_PADDING_RATIO = 1.25
-"""How many times the weights of a dilated convolution its weights with padded blocks may be."""
+"""Weights with padded blocks of channels, relative to the weights of a dilated convolution."""
 MAX_IMAGE_CHUNKS = 1 << 16
-"""Chunks, each of one position and one block of channels, that a Gather may order: the order is stored as a
-constant."""
+"""Chunks of an image, each of one position and one block of channels, that a Gather may order: a large constant."""
 MAX_FILTER_CHUNKS = 1 << 17
-"""Chunks, each of one position of a sample and one block of filters, that a Gather may order."""
+"""Chunks of filters, each of one position of a sample and one block of filters, that a Gather may order."""
 MAX_IM2COL_FILTER_WEIGHTS = 20
 """Weights of a filter up to which the generic gradient, an im2col product, is as fast."""
 
@@ -293,7 +293,7 @@ class WeightGradientConv:
 
     @property
     def _gathers_image(self) -> bool:
-        """Whether one Gather cuts the strips and joins the channels: for several full blocks of few positions."""
+        """Whether one Gather cuts the strips and joins the channels: if there are several full blocks and few positions."""
         blocks, rest = divmod(self.channels, self.block_size)
         positions = self._strip_row_indices.size * self.geometry.image_size[1]
         return blocks > 1 and rest == 0 and self.phase_count == 1 and positions * blocks <= MAX_IMAGE_CHUNKS
@@ -315,8 +315,7 @@ class WeightGradientConv:
     # -- the filters -------------------------------------------------------------------------------------------------
 
     def _emit_filters(self, g: Builder, x: Value) -> Value:
-        """Emits the filters [groups * filters, samples of a part's strips, rows, columns]; both first axes are
-        blocked."""
+        """Emits the filters [groups * filters, samples of a part's strips, rows, columns], with both first axes blocked."""
         geometry = self.geometry
         if self.phase_count > 1:
             x = self._split_phases(g, x)
@@ -328,8 +327,7 @@ class WeightGradientConv:
 
     @property
     def _filter_axes(self) -> tuple[int, int, int]:
-        """The numbers of blocks of filters, of parts, and of strips of a part: the axes of the filters in this
-        order."""
+        """How the filters of a sample are ordered: numbers of blocks of filters, of parts, and of strips of a part."""
         return self.filters // self.block_size, self.part_count, self.geometry.strip_count // self.part_count
 
     @property
