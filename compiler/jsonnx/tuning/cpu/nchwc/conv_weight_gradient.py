@@ -5,12 +5,12 @@ taps, and its filters are the cotangent. Its image is the operand, with the chan
 tap is as many elements away as there are channels. Its results are the weights. Every block of samples is a group of
 the convolution, and the results of all groups are summed.
 
-- Strips: a large image is cut into strips, so that the filters of one convolution stay in a core's cache. The strips are
-  further channels of their group, or groups of their own.
+- Strips: a large image is cut into strips, so that the filters of one convolution stay in a core's cache. The strips
+  are further channels of their group, or groups of their own.
 - Swapped roles: if the cotangent has fewer blocks of channels than the operand, the cotangent becomes the image and the
   operand the filters. The weights then come in reverse order of taps.
-- Phases: the phases of a dilated convolution (for dilation 2, the even and the odd rows and columns) are further samples
-  of a smaller image that is not dilated.
+- Phases: the phases of a dilated convolution (for dilation 2, the even and the odd rows and columns) are further
+  samples of a smaller image that is not dilated.
 
 Kernel attributes fix the number of samples, so an If checks the batch size at each step; other sizes take the generic
 gradient, which is slower.
@@ -293,7 +293,7 @@ class WeightGradientConv:
 
     @property
     def _gathers_image(self) -> bool:
-        """Whether one Gather cuts the strips and joins the channels: if there are several full blocks and few positions."""
+        """Whether one Gather cuts the strips and joins the channels: several full blocks at few positions."""
         blocks, rest = divmod(self.channels, self.block_size)
         positions = self._strip_row_indices.size * self.geometry.image_size[1]
         return blocks > 1 and rest == 0 and self.phase_count == 1 and positions * blocks <= MAX_IMAGE_CHUNKS
@@ -315,7 +315,7 @@ class WeightGradientConv:
     # -- the filters -------------------------------------------------------------------------------------------------
 
     def _emit_filters(self, g: Builder, x: Value) -> Value:
-        """Emits the filters [groups * filters, samples of a part's strips, rows, columns], with both first axes blocked."""
+        """Emits filters [groups * filters, samples of a part's strips, rows, columns] with both first axes blocked."""
         geometry = self.geometry
         if self.phase_count > 1:
             x = self._split_phases(g, x)
