@@ -106,8 +106,7 @@ def _choose_conv(ctx: NchwcContext, gradient_info: GradientInfo, weights: Value)
 def _choose_strips(
     ctx: NchwcContext, geometry: CorrelationGeometry, channels: int, filters: int, *, swapped: bool = False
 ) -> WeightGradientConv | None:
-    """Returns the convolution of the whole image or of its largest profitable strips; None where neither is
-    profitable."""
+    """Returns the convolution of the whole image, else of strips; None where neither is profitable."""
     filter_blocks = filters // ctx.block_size
     uncut = WeightGradientConv(geometry, ctx.block_size, channels, filters, ctx.threads, swapped)
     if geometry.fits_uncut(filter_blocks) and uncut.is_profitable and uncut.is_balanced(1):
