@@ -1,9 +1,12 @@
-"""Training graphs in onnxruntime's blocked NCHWc layout: built for a fixed block size, so that they are the same on every
-machine, and never run; only tests that train need kernels for them."""
+"""Graphs in onnxruntime's blocked NCHWc layout for tests of the passes that build them.
+
+Tests compare graphs of a fixed block size, so that they are the same on every machine, and run them with the operators
+of `nchwc_reference`. Only tests that train need onnxruntime's kernels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,20 @@ BLOCKS = (8, 16)
 needs_nchwc_kernels = pytest.mark.skipif(
     nchwc_block_size() == 1, reason="onnxruntime has no NCHWc kernels for this processor"
 )
+
+
+def image_spec(layers: Sequence[Mapping[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]:
+    """A network of these layers on images [height, width, channels], with a dense layer that tells positions apart."""
+    return {
+        "inputs": {"x": {"shape": list(shape)}},
+        "layers": [*layers, {"type": "Flatten"}, {"type": "Dense", "units": 3}],
+        "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
+    }
+
+
+def conv(filters: int, kernel_size: int | list[int] = 3, **attributes: Any) -> dict[str, Any]:
+    """A Conv2D layer that keeps the size of its image."""
+    return {"type": "Conv2D", "filters": filters, "kernel_size": kernel_size, "padding": "same", **attributes}
 
 
 def training_graph(spec: Mapping[str, Any]) -> Graph:
@@ -74,11 +91,16 @@ def evaluate(graph: Graph, feeds: Mapping[str, np.ndarray], block: int) -> dict[
 
 
 def random_feeds(graph: Graph, samples: int) -> dict[str, np.ndarray]:
-    """Random inputs, weights and states; every symbolic size is the number of samples."""
+    """Random inputs, weights and states; every symbolic size is the number of samples.
+
+    No element is close to zero, where rounding would decide what a ReLU lets through. Weights are scaled so that layers
+    keep the size of their inputs.
+    """
     rng = np.random.default_rng(0)
-    values = {**graph.inputs, **graph.parameters, **graph.states}
     feeds = {}
-    for name, value in values.items():
+    for name, value in {**graph.inputs, **graph.parameters, **graph.states}.items():
         shape = [size if isinstance(size, int) else samples for size in value.shape]
-        feeds[name] = np.asarray(rng.uniform(0.1, 1.0, shape) * rng.choice([-1, 1], shape), value.dtype)
+        fan_in = np.prod(shape[:-1]) if name in graph.parameters and len(shape) > 1 else 1
+        elements = rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape) / np.sqrt(fan_in)
+        feeds[name] = np.asarray(elements, value.dtype)
     return feeds

@@ -1,7 +1,8 @@
-"""onnxruntime's NCHWc operators in NumPy, for any block size: to run graphs whose blocks this machine has no kernels for.
+"""onnxruntime's NCHWc operators in NumPy, for any block size: to run graphs whose blocks this machine has no kernels
+for.
 
-A blocked value has the shape [batch, channels, height, width] of the plain one, with channels padded to whole blocks. Its
-memory has the order [batch, channels / block, height, width, block].
+A blocked value has the shape [batch, channels, height, width] of the plain one, with channels padded to whole blocks.
+Its memory has the order [batch, channels / block, height, width, block].
 """
 
 from __future__ import annotations
