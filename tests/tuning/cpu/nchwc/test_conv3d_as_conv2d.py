@@ -8,14 +8,12 @@ from harness import assert_same_steps, run
 from jsonnx import Trainer
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.runtime.random import draw_initial_weights
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-
-BLOCK = nchwc_block_size()
+from nchwc_graphs import BLOCK, training_graph
 
 
 def conv(filters: int, kernel: int | list[int] = 3, **more) -> dict:
@@ -135,11 +133,8 @@ def test_another_number_of_samples_than_expected() -> None:
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
-    graph = plan_training(
-        check_spec(spec([conv(BLOCK), conv(BLOCK, padding="same", activation="relu"), POOL, conv(BLOCK, 2)]))
-    ).train
+    graph = training_graph(spec([conv(16), conv(16, padding="same", activation="relu"), POOL, conv(16, 2)]))
     graph = to_nchwc(conv3d_to_conv2d(graph, Target(block_size=BLOCK)), Target(block_size=BLOCK, expected_batch=16))
     own = [
         node
@@ -164,5 +159,5 @@ def test_the_images_of_any_number_of_samples(samples: int) -> None:
 
 
 def test_convolutions_of_few_channels_stay_as_they_are() -> None:
-    graph = plan_training(check_spec(spec([conv(3), POOL]))).train
+    graph = training_graph(spec([conv(3), POOL]))
     assert conv3d_to_conv2d(graph, Target(block_size=16)) is graph
