@@ -378,7 +378,7 @@ def test_what_would_grow_beyond_bounds_is_refused_at_once(document: Any, code: s
 
 def test_the_number_and_the_limit_are_told() -> None:
     (fault,) = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
-    assert fault.message == "this comes to 1,000,000,000 layers, more than 100,000"
+    assert fault.message == "this expands to 1,000,000,000 layers, more than 100,000"
 
 
 def test_blocks_that_go_round_in_a_circle_are_named() -> None:

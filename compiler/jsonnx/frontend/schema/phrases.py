@@ -94,6 +94,11 @@ def short_name(name: str, max_length: int = 60) -> str:
     return repr(name if len(name) <= max_length else f"{name[:40]}...")
 
 
+def known_names_help(names: Sequence[str], limit: int = 20) -> str:
+    """Returns a help text that lists the names that exist."""
+    return f"known names: {', '.join(names[:limit])}{' and more' if len(names) > limit else ''}"
+
+
 def name_list(names: Sequence[str], limit: int = 8) -> str:
     """Returns the first names for a message: quoted and separated by commas."""
     return ", ".join([*map(short_name, names[:limit]), *(["..."] if len(names) > limit else [])])
