@@ -60,6 +60,7 @@ __all__ = [
     "snake_case",
 ]
 
+
 class _Required:
     def __repr__(self) -> str:
         return "required"

@@ -35,7 +35,9 @@ def sort_topologically(calls: Sequence[Call], paths: Mapping[str, JsonPath], rep
             if not pending_counts[consumer]:
                 heappush(ready, consumer)
     if len(order) < len(calls):
-        _report_cycle(calls, {index: dependencies[index] for index, count in enumerate(pending_counts) if count}, report)
+        _report_cycle(
+            calls, {index: dependencies[index] for index, count in enumerate(pending_counts) if count}, report
+        )
     return [calls[index] for index in order]
 
 

@@ -220,7 +220,11 @@ def _report_missing_key(error: ValidationError, key: str, report: Report) -> Non
     schema = properties.get(key, {})
     suggestion = report.suggestion(key, [name for name in error.instance if name not in properties])
     description = f"{schema['description'].rstrip('.')}: {schema_phrase(schema)}" if "description" in schema else None
-    help = f"rename {suggestion.removeprefix('did you mean ').removesuffix('?')} to {key!r}?" if suggestion else description
+    help = (
+        f"rename {suggestion.removeprefix('did you mean ').removesuffix('?')} to {key!r}?"
+        if suggestion
+        else description
+    )
     report.add("missing-key", _error_path(error), f"{_object_name(error)} needs the key {key!r}", help=help)
 
 
