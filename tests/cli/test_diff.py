@@ -257,14 +257,14 @@ def rename_output(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "breaks", "said"),
     [
-        (swap_inputs, True, "! input age, image stand in another order: they were image, age"),
-        (rename_input, True, "! input age is called 'years_old' now"),
-        (new_input, True, "! input more is new, and must be fed: float32[batch, 1]"),
-        (lose_output, True, "! output size is gone: float32[batch, 1]"),
+        (swap_inputs, True, "! input age, image are in a different order: they were image, age"),
+        (rename_input, True, "! input age was renamed to 'years_old'"),
+        (new_input, True, "! input more is new and must be fed: float32[batch, 1]"),
+        (lose_output, True, "! output size was removed: float32[batch, 1]"),
         (more_outputs, False, "~ output hidden is new: float32[batch, 6]"),
-        (more_outputs_in_front, True, "! output kind, size, years stand behind new ones"),
-        (rename_output, True, "! output size is called 'length' now"),
-        (lambda s: s["outputs"].reverse(), True, "! output years, size, kind stand in another order"),
+        (more_outputs_in_front, True, "! output kind, size, years come after new ones"),
+        (rename_output, True, "! output size was renamed to 'length'"),
+        (lambda s: s["outputs"].reverse(), True, "! output years, size, kind are in a different order"),
         (lambda s: s["inputs"]["image"].update(shape=[9, 9, 1]), True, "! input image is float32[batch, 9, 9, 1], was"),
         (
             lambda s: s["inputs"]["age"].update(shape=[4]),
@@ -274,13 +274,13 @@ def rename_output(spec: dict[str, Any]) -> None:
         (lambda s: s["inputs"]["age"].update(shape=["m"]), False, "~ output years is float32[batch, m], was"),
         (lambda s: s["inputs"]["age"].update(shape=["n", 1]), True, "! input age is float32[batch, n, 1], was"),
         (lambda s: s["inputs"]["age"].update(dtype="int32"), True, "! input age is int32[batch, n], was"),
-        (lambda s: s["labels"]["kind"].reverse(), True, "! labels kind stand in another order"),
+        (lambda s: s["labels"]["kind"].reverse(), True, "! labels kind are in a different order"),
         (
             lambda s: s["labels"].update(kind=["a", "b", "d"]),
             True,
-            "! labels kind are others: without 'c' and",
+            "! labels kind differ: without 'c' and",
         ),
-        (lambda s: s.pop("labels"), True, "! labels kind are no longer given"),
+        (lambda s: s.pop("labels"), True, "! labels kind were removed"),
         (lambda s: s.update(name="x"), False, "~ model x was called 'net'"),
     ],
 )
@@ -312,7 +312,7 @@ def test_an_axis_under_another_name_is_told_of_the_signature_alone() -> None:
 
 def test_labels_given_for_the_first_time_break_nothing() -> None:
     new = edited(lambda spec: spec.pop("labels"))
-    assert "~ labels kind are given now" in jsonnx("diff", new, "old.json").stdout
+    assert "~ labels kind were added" in jsonnx("diff", new, "old.json").stdout
 
 
 # -- what cannot be compared ------------------------------------------------------------------------------------------

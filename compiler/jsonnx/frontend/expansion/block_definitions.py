@@ -71,7 +71,7 @@ def check_parameters(
     for name in names:
         if name in RESERVED_NAMES or name in reserved:
             where = "in expressions" if name in RESERVED_NAMES else context
-            message = f"{short_name(name)} is a reserved name {where}"
+            message = f"the name {short_name(name)} is reserved {where}"
             report.add("invalid-name", (*path, name), message, help="rename the parameter", at_key=True)
 
 

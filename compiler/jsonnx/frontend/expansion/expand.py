@@ -52,7 +52,7 @@ def expand(document: Json, report: Report) -> FlatDocument | None:
     check_reuse_properties(document, report)
     templates = TemplateCache(read_block_definitions(document, report), report)
     parameters = _mapping_at(document, "parameters")
-    check_parameters(parameters, ("parameters",), root_schema()["properties"], "as a key of a spec", report)
+    check_parameters(parameters, ("parameters",), root_schema()["properties"], "at the top level of a spec", report)
     _check_scales(document, parameters, report)
     try:
         values, invalid_names = templates.parameter_values(parameters, ("parameters",), {})
