@@ -666,7 +666,7 @@ def test_the_surroundings_do_not_matter(here: Path) -> None:
 def test_a_crash_of_ours_is_owned_up_to(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jsonnx.lowering.cost.cost_table", lambda *arguments: 1 // 0)
     result = jsonnx("summary", "spec.json", status=70)
-    assert "This is a bug of jsonnx" in result.stderr
+    assert "This is a bug in jsonnx" in result.stderr
     assert "Traceback" not in result.stderr
 
 

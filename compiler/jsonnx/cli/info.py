@@ -45,7 +45,7 @@ def layers(type_: str | None) -> None:
 @click.argument("code", metavar="CODE")
 @handles_errors
 def explain(code: str) -> None:
-    """Explain an error code with an example, or why a Keras layer is not supported."""
+    """Explain an error code, or why a Keras layer is unsupported."""
     from ..core.diagnostics import suggestion
     from ..render.explanations import CODES
     from ..render.explanations import explain as explanation
@@ -61,7 +61,7 @@ def explain(code: str) -> None:
 @FORMAT_OPTION
 @handles_errors
 def providers(format_: str) -> None:
-    """List the onnxruntime providers that this machine supports, and how to install the others."""
+    """List onnxruntime's providers, and how to install them."""
     import json
 
     from ..render.tables import providers_text

@@ -66,7 +66,7 @@ def import_(file: str, weights_file: str | None, output: str | None, weights: st
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
 @handles_errors
 def export(source: str, keras: bool, output: str, weights: str | None, partial: bool, seed: int | None) -> None:
-    """Convert a spec, a RUN folder or a compiled model, with its weights, to a model of another framework."""
+    """Convert a network and its weights for another framework."""
     from ..core.files import refuse_overwrite
     from ..pipeline.keras_export import export_keras_model
 

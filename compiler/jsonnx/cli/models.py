@@ -126,7 +126,7 @@ def train(
 @FORMAT_OPTION
 @handles_errors
 def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
-    """Compute the loss and the metrics of a trained model on test data."""
+    """Compute loss and metrics of a trained model on data."""
     import json
 
     from ..pipeline.trained_model import TrainedModel, activation_name
@@ -159,7 +159,7 @@ def predict(run: str, data: str, output: str | None, provider: str) -> None:
 @FORMAT_OPTION
 @handles_errors
 def inspect(model: str, output: str | None, format_: str) -> None:
-    """Show the contents of an ONNX model: signature, labels, versions, and the spec it was compiled from."""
+    """Show signature, labels, versions and spec of an ONNX model."""
     import json
 
     from ..core.files import refuse_overwrite, write_atomically

@@ -67,7 +67,7 @@ def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: t
 @SET_OPTION
 @handles_errors
 def summary(spec: str, format_: str, depth: int | None, scale: str | None, changes: tuple[str, ...]) -> None:
-    """Show the layers with their output shapes, parameters and multiply-adds, and the totals."""
+    """Show layers, output shapes, parameters and multiply-adds."""
     import json
 
     from ..lowering.cost import cost_table
