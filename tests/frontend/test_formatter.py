@@ -73,7 +73,7 @@ def random_value(rng: random.Random, depth: int = 0) -> Any:
 
 
 def random_spec(rng: random.Random) -> Any:
-    """Returns a random random_spec with keys of a spec."""
+    """Returns a random document with keys of a spec."""
     keys = ["training", "zzz", "labels", "outputs", "layers", "inputs", "blocks", "scales", "parameters", "name"]
     spec: dict[str, Any] = {key: random_value(rng) for key in rng.sample(keys, rng.randrange(len(keys)))}
     if rng.random() < 0.7:
