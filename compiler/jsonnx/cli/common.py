@@ -145,7 +145,7 @@ def print_weights_report(report: WeightsReport) -> None:
 
 
 def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> CheckedSpec:
-    """Returns the checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid."""
+    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid."""
     from ..pipeline.check import check_spec
 
     checked = check_spec(spec, changes=changes, scale=scale)

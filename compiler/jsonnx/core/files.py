@@ -102,8 +102,8 @@ def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
 def open_beneath(folder: Path, relative: str) -> IO[bytes]:
     """Opens a regular file that a spec names, beneath the spec's folder.
 
-    Raises UnsafePath if the path is absolute, contains `..` or a symbolic link; UsageError `unreadable-file` if the file
-    cannot be read.
+    Raises UnsafePath if the path is absolute or contains `..` or a symbolic link; UsageError `unreadable-file` if the
+    file cannot be read.
     """
     parts = _safe_path_parts(relative)
     try:

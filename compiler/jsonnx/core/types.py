@@ -15,8 +15,8 @@ DATA_DEPENDENT = "counted/"
 class Size:
     """A symbolic size: a linear combination of symbols with integer factors, plus an integer offset.
 
-    Two sizes are equal if their canonical forms are equal, so `time + 2 - 2` equals `time`. A quotient that is not exact
-    and a product of symbols become new symbols named after their formulas.
+    Two sizes are equal if their canonical forms are equal, so `time + 2 - 2` equals `time`. A quotient that is not
+    exact and a product of symbols become new symbols named after their formulas.
     """
 
     terms: tuple[tuple[str, int], ...]

@@ -152,8 +152,8 @@ def _order_attributes(value: JsonNode, component: type[Component], leading_keys:
 def attribute_order(component: type[Component]) -> list[str]:
     """Returns the attributes of a component in canonical order.
 
-    Sizes come first, then required attributes, others, initializers, regularizers and constraints, and the attributes of
-    all layers; within each group in the order of the schema. Sections are in the order of the schema.
+    Sizes come first, then required attributes, others, initializers, regularizers and constraints, and the attributes
+    of all layers; within each group in the order of the schema. Sections are in the order of the schema.
     """
     codecs = component.codecs()
     if not component.has_type_key:

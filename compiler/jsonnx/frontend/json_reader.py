@@ -89,8 +89,8 @@ class Source:
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
         """Returns the position of the value at a path, or with `key` that of its key.
 
-        For a path that does not exist, this is the position of the nearest ancestor. List items have no key: their value
-        counts. Returns None if the source is a value without a text.
+        For a path that does not exist, this is the position of the nearest ancestor. List items have no key: their
+        value counts. Returns None if the source is a value without a text.
         """
         if self._positions is None:
             return None
@@ -265,7 +265,7 @@ class _JsonReader:
         self.open_containers: list[_ArrayPositions | _ObjectPositions] = []
 
     def read_document(self) -> tuple[Json, _Positions]:
-        """Returns the value and the positions of its parts. Each turn of the loop reads one value or an open bracket."""
+        """Returns the value and the positions of its parts. Each turn of the loop reads a scalar or a bracket."""
         text = self.text
         at = len(text) - len(text.lstrip(" \t\n\r"))
         if at == len(text):

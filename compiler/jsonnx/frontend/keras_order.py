@@ -27,7 +27,7 @@ class Distances(NamedTuple):
 
 
 def distances(outputs: Sequence[CallNode], parents: Mapping[CallNode, Sequence[CallNode]]) -> Distances:
-    """Returns the depths of all calls that the outputs depend on; `parents` are the calls whose results a call takes."""
+    """Returns the depths of all calls that outputs depend on; `parents` are the calls whose results a call takes."""
     postorder: dict[CallNode, None] = {}
     visit_order: dict[str, int] = {}
     for node in outputs:
@@ -48,7 +48,7 @@ def _visit_depth_first(
     postorder: dict[CallNode, None],
     visit_order: dict[str, int],
 ) -> None:
-    """Appends a call to `postorder` after all calls that it depends on, which are visited in the order of its inputs."""
+    """Appends a call to `postorder` after all calls that it depends on, which are visited in order of its inputs."""
     stack: list[tuple[CallNode, Iterator[CallNode]]] = []
 
     def enter(node: CallNode) -> None:

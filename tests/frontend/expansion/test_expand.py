@@ -22,7 +22,7 @@ def spec(layers: list[Any], **more: Any) -> dict[str, Any]:
 
 
 def flat(layers: list[Any], **more: Any) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Returns name, type and sources of every layer of the expanded spec; for a use, the used layer in place of the type."""
+    """Returns name, type and sources of every layer of the expanded spec; of a use, the layer in place of the type."""
     network = check_spec(spec(layers, **more)).network
     return [
         (call.name, call.layer.type_name if call.owner == call.name else call.owner, call.sources)
@@ -55,7 +55,7 @@ def test_the_layers_of_a_block_are_named_after_the_use_and_themselves() -> None:
 
 
 def test_a_block_with_own_names_adds_no_prefix() -> None:
-    """With `use` the names get a prefix, since the first call has the names; inside another block, that block's prefix."""
+    """With `use` the names get a prefix, since the first call has them; inside another block, that block's prefix."""
     own = {
         "parameters": {"n": 0},
         "names": "own",

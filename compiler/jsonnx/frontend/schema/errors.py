@@ -59,8 +59,8 @@ def _validator() -> Any:
 def _validator_class() -> Any:
     """Returns a validator class that differs from Draft 2020-12 in three keywords.
 
-    `allOf` of `if`/`then` rules looks the rule up by `type` instead of trying all rules; `type` limits numbers to 64-bit
-    integers and float32; `pattern` follows ECMA-262, as `fast_validator.matches_pattern`.
+    `allOf` of `if`/`then` rules looks the rule up by `type` instead of trying all rules; `type` limits numbers to
+    64-bit integers and float32; `pattern` follows ECMA-262, as `fast_validator.matches_pattern`.
     """
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
