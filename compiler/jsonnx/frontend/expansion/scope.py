@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
@@ -16,9 +15,9 @@ from ..schema.phrases import short_name, short_repr
 from ..schema.schema import ENTRY_KEYS, INNER_NAME_SCHEMA, NAME_SCHEMA, REGISTRIES
 from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope, Evaluator, identity_key
-from .expressions import Values, has_expressions
+from .expressions import Values
 from .references import ReferenceResolver, replace_with_identity
-from .template import MAX_LAYERS, BlockUse, Ref, Step, Template, block_use_notes
+from .template import MAX_LAYERS, BlockUse, Entry, Ref, Step, Template, block_use_notes
 
 MAX_ENTRIES, MAX_TEMPLATES = 2 * MAX_LAYERS, MAX_LAYERS // 10
 """Entries that are expanded for one document (those of a block once per template), and templates."""
@@ -104,29 +103,6 @@ class TemplateCache:
 
 
 TOO_LARGE_HELP = "use fewer repetitions, or fewer different arguments"
-
-
-@dataclass(eq=False)
-class Entry:
-    """An entry of `layers` and its expansion."""
-
-    path: JsonPath
-    raw: Mapping[str, Json]
-    repetitions: int
-    steps: list[Step] = field(default_factory=list)
-    """One step per repetition; only the first one if there are too many repetitions."""
-
-    @property
-    def fixed_name(self) -> str | None:
-        """The written name, if it contains no expression."""
-        name = self.raw.get("name")
-        return name if isinstance(name, str) and not has_expressions(name) else None
-
-    @property
-    def layer_count(self) -> int:
-        """The number of layers in its expansion."""
-        omitted = (self.repetitions - len(self.steps)) * self.steps[0].layer_count if self.repetitions else 0
-        return sum(step.layer_count for step in self.steps if not step.is_elided) + omitted
 
 
 class Scope:

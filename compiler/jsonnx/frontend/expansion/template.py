@@ -6,6 +6,7 @@ size of an expansion is known before it is written. Names in a template are rela
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
+from .expressions import has_expressions
 
 MAX_LAYERS = 100_000
 """Layers of an expanded document."""
@@ -84,6 +86,29 @@ class Step:
     def layer_count(self) -> int:
         """The number of layers in its expansion."""
         return self.template.layer_count if self.template else 1
+
+
+@dataclass(eq=False)
+class Entry:
+    """An entry of `layers` and its expansion."""
+
+    path: JsonPath
+    raw: Mapping[str, Json]
+    repetitions: int
+    steps: list[Step] = field(default_factory=list)
+    """One step per repetition; only the first one if there are too many repetitions."""
+
+    @property
+    def fixed_name(self) -> str | None:
+        """The written name, if it contains no expression."""
+        name = self.raw.get("name")
+        return name if isinstance(name, str) and not has_expressions(name) else None
+
+    @property
+    def layer_count(self) -> int:
+        """The number of layers in its expansion."""
+        omitted = (self.repetitions - len(self.steps)) * self.steps[0].layer_count if self.repetitions else 0
+        return sum(step.layer_count for step in self.steps if not step.is_elided) + omitted
 
 
 @dataclass(eq=False)
