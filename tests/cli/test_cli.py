@@ -1,4 +1,4 @@
-"""The command line as people, scripts and attackers use it: results, exit statuses, messages, files left alone."""
+"""The command line: results, exit statuses, messages, and files that must not change."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def table(rows: int, seed: int = 0) -> str:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to be in, with a spec and its data."""
+    """Changes to a temporary folder with a spec and its data."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spec.json").write_text(json.dumps(SPEC, indent=2))
     (tmp_path / "train.csv").write_text(table(24))
@@ -54,14 +54,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def spec_with(**changes: Any) -> str:
-    """A spec of its own file, some of it changed, by dotted path."""
+    """Writes a copy of the spec with some values changed, by path with `__` between keys, and returns its file name."""
     document = json.loads(json.dumps(SPEC))
     for path, value in changes.items():
         *steps, last = path.split("__")
-        inside = document
+        container = document
         for step in steps:
-            inside = inside[step]
-        inside[last] = value
+            container = container[step]
+        container[last] = value
     Path("changed.json").write_text(json.dumps(document, indent=2))
     return "changed.json"
 
@@ -69,20 +69,20 @@ def spec_with(**changes: Any) -> str:
 # -- every command ----------------------------------------------------------------------------------------------------
 
 
-def test_the_way_from_a_spec_to_predictions(here: Path) -> None:
+def test_a_spec_is_validated_trained_evaluated_and_used_for_predictions(here: Path) -> None:
     assert jsonnx("validate", "spec.json").stdout == "1 file is fine\n"
     assert "hidden" in jsonnx("summary", "spec.json").stdout
     trained = jsonnx("train", "spec.json", "-o", "run")
     assert trained.stdout.splitlines()[-1] == f"wrote {Path('run', 'model.onnx')}"
     assert len(trained.stderr.splitlines()) == 2
     assert trained.stderr.startswith("epoch 1/2")
-    told = json.loads(jsonnx("evaluate", "run", "--format", "json").stdout)
-    assert f"{told['accuracy']:.4f}" in trained.stdout
-    assert f"{told['loss']:.4f}" in trained.stdout
+    metrics = json.loads(jsonnx("evaluate", "run", "--format", "json").stdout)
+    assert f"{metrics['accuracy']:.4f}" in trained.stdout
+    assert f"{metrics['loss']:.4f}" in trained.stdout
     assert jsonnx("evaluate", "run").stdout.startswith("loss ")
-    bare = json.loads(jsonnx("evaluate", "run/model.onnx", "--data", "test.csv", "--format", "json").stdout)
-    assert bare["accuracy"] == told["accuracy"]
-    assert bare["loss"] < told["loss"]  # the penalty on the weights is no part of a model
+    model_metrics = json.loads(jsonnx("evaluate", "run/model.onnx", "--data", "test.csv", "--format", "json").stdout)
+    assert model_metrics["accuracy"] == metrics["accuracy"]
+    assert model_metrics["loss"] < metrics["loss"]  # a model does not contain the weight penalty
 
     lines = jsonnx("predict", "run", "--data", "test.csv").stdout.splitlines()
     assert lines[0] == "kind,kind: x,kind: y,kind: z"
@@ -91,12 +91,12 @@ def test_the_way_from_a_spec_to_predictions(here: Path) -> None:
     assert Path("p.csv").read_text().splitlines() == lines
     jsonnx("predict", "run", "--data", "test.csv", "-o", "p.json")
     jsonnx("predict", "run", "--data", "test.csv", "-o", "p.npz")
-    found = np.load("p.npz")["kind"]
-    assert np.allclose(json.loads(Path("p.json").read_text())["outputs"]["kind"], found)
-    assert [line.partition(",")[0] for line in lines[1:]] == ["xyz"[k] for k in found.argmax(1)]
+    predictions = np.load("p.npz")["kind"]
+    assert np.allclose(json.loads(Path("p.json").read_text())["outputs"]["kind"], predictions)
+    assert [line.partition(",")[0] for line in lines[1:]] == ["xyz"[k] for k in predictions.argmax(1)]
 
 
-def test_compile_writes_what_it_says(here: Path) -> None:
+def test_compile_writes_a_model_or_a_training_folder(here: Path) -> None:
     result = jsonnx("compile", "spec.json", "-o", "a.onnx")
     assert (result.stdout, result.stderr) == ("", "wrote a.onnx\n")
     jsonnx("compile", "spec.json", "-o", "b.onnx", "--seed", "0")
@@ -109,7 +109,7 @@ def test_compile_writes_what_it_says(here: Path) -> None:
     assert Path("folder/model.onnx").read_bytes() == a
 
 
-def test_the_reference_commands() -> None:
+def test_schema_layers_explain_and_providers() -> None:
     assert json.loads(jsonnx("schema").stdout)["title"] == "jsonnx model"
     assert "Dense" in jsonnx("layers").stdout
     assert "units" in jsonnx("layers", "Dense").stdout
@@ -126,17 +126,17 @@ def test_the_reference_commands() -> None:
         assert "--help" in jsonnx(command, "--help").stdout
 
 
-def test_usage_errors_are_status_2(here: Path) -> None:
+def test_usage_errors_exit_with_status_2(here: Path) -> None:
     for arguments in (["nothing"], ["validate"], ["compile", "spec.json"], ["summary", "spec.json", "--format", "xml"]):
         assert "Error" in jsonnx(*arguments, status=2).stderr
     for seed in ("-1", "x", "1.5", str(1 << 63)):
         assert "--seed" in jsonnx("compile", "spec.json", "-o", "a.onnx", "--seed", seed, status=2).stderr
 
 
-# -- what is wrong with files -----------------------------------------------------------------------------------------
+# -- invalid files ----------------------------------------------------------------------------------------------------
 
 
-def test_all_faults_of_all_files_are_told_at_once(here: Path) -> None:
+def test_validate_reports_all_errors_of_all_files(here: Path) -> None:
     Path("bad.json").write_text('{"inputs": {"x": {"shape": [3]}},\n "layers": [{"type": "Dens"}, {"type": "Dense"}]}')
     Path("worse.json").write_text('{"inputs": }')
     result = jsonnx("validate", "bad.json", "spec.json", "worse.json", status=1)
@@ -150,7 +150,7 @@ def test_all_faults_of_all_files_are_told_at_once(here: Path) -> None:
 
 @pytest.mark.parametrize("command", ["validate", "summary", "evaluate"])
 @pytest.mark.parametrize("file", ["bad.json", "missing.json"])
-def test_json_is_one_document_also_for_errors(here: Path, command: str, file: str) -> None:
+def test_json_output_is_one_document_even_for_errors(here: Path, command: str, file: str) -> None:
     Path("bad.json").write_text('{"inputs": {}, "layers": [1]}')
     result = jsonnx(command, file, "--format", "json", status=1 if file == "bad.json" else 2)
     assert result.stderr == ""
@@ -160,7 +160,7 @@ def test_json_is_one_document_also_for_errors(here: Path, command: str, file: st
         assert json.loads(jsonnx(command, "spec.json", "--format", "json").stdout)["totals"]["parameters"] == 27
 
 
-def test_the_formats_for_other_programs(here: Path) -> None:
+def test_validate_writes_github_sarif_and_junit_formats(here: Path) -> None:
     Path("bad.json").write_text('{"inputs": {}, "layers": [1]}')
     assert jsonnx("validate", "spec.json", "--format", "json").stdout == "[]\n"
     for status, file in ((1, "bad.json"), (2, "missing.json")):
@@ -171,7 +171,7 @@ def test_the_formats_for_other_programs(here: Path) -> None:
         assert ElementTree.fromstring(text).get("failures") == "1"
 
 
-def test_a_spec_from_standard_input(here: Path) -> None:
+def test_a_spec_is_read_from_standard_input(here: Path) -> None:
     text = Path("spec.json").read_text()
     assert jsonnx("validate", "-", stdin=text).stdout == "1 file is fine\n"
     assert "<stdin>:1:1" in jsonnx("validate", "-", "spec.json", stdin="", status=1).stderr
@@ -181,7 +181,7 @@ def test_a_spec_from_standard_input(here: Path) -> None:
     jsonnx("evaluate", "run")
 
 
-def test_what_is_no_regular_file_is_refused_at_once(here: Path) -> None:
+def test_a_file_that_is_not_regular_is_rejected_without_waiting(here: Path) -> None:
     os.mkfifo("pipe")
     Path("folder").mkdir()
     for path in ("pipe", "folder", "/dev/zero", "no/where", "a\nb", "x" * 300):
@@ -192,20 +192,20 @@ def test_what_is_no_regular_file_is_refused_at_once(here: Path) -> None:
     assert not Path("a.onnx").exists()
 
 
-# -- what is written --------------------------------------------------------------------------------------------------
+# -- output files -----------------------------------------------------------------------------------------------------
 
 
-def untouched(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_an_input_is_never_written_over(here: Path) -> None:
+def test_an_input_file_is_never_overwritten(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
     os.link("spec.json", "hard.json")
     os.symlink("spec.json", "soft.json")
     Path("weights.safetensors").write_bytes(Path("run/weights.safetensors").read_bytes())
     weights = ["--weights", "weights.safetensors"]
-    before = untouched(here)
+    before = file_contents(here)
     for arguments in (
         *(["compile", "spec.json", "-o", output] for output in ("spec.json", "./spec.json", "hard.json", "soft.json")),
         ["compile", "spec.json", "-o", "train.csv"],
@@ -218,22 +218,22 @@ def test_an_input_is_never_written_over(here: Path) -> None:
         ["train", "spec.json", "-o", "run", "--force", "--weights", "run/weights.safetensors"],
     ):
         assert "is-an-input" in jsonnx(*arguments, status=2).stderr
-    assert untouched(here) == before
+    assert file_contents(here) == before
 
 
-def test_what_cannot_be_written_is_said_and_nothing_is_left(here: Path) -> None:
+def test_an_unwritable_output_is_an_error_and_leaves_no_files(here: Path) -> None:
     Path("file").write_text("")
-    before = untouched(here)
+    before = file_contents(here)
     for output in ("none/model.onnx", "file/model.onnx", "x" * 300, ".", "/proc/none"):
         assert "unwritable-file" in jsonnx("compile", "spec.json", "-o", output, status=2).stderr
     for output in ("file", "file/run", "/proc/none", "x" * 300):
         assert "unwritable-file" in jsonnx("train", "spec.json", "-o", output, "--quiet", status=2).stderr
     assert "unwritable-file" in jsonnx("schema", "-o", "none/schema.json", status=2).stderr
-    assert untouched(here) == before
+    assert file_contents(here) == before
     jsonnx("train", "spec.json", "-o", "new/folder/run", "--quiet")
 
 
-def test_the_mode_of_a_file_and_a_link_are_kept(here: Path) -> None:
+def test_file_modes_and_links_are_kept(here: Path) -> None:
     Path("a.onnx").touch(mode=0o600)
     os.symlink("a.onnx", "link.onnx")
     jsonnx("compile", "spec.json", "-o", "link.onnx")
@@ -242,7 +242,7 @@ def test_the_mode_of_a_file_and_a_link_are_kept(here: Path) -> None:
     onnx.checker.check_model(onnx.load("a.onnx"))
 
 
-def test_predictions_need_a_known_ending(here: Path) -> None:
+def test_predictions_need_a_known_file_extension(here: Path) -> None:
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     for output in ("p.txt", "p", ".csv"):
         assert (
@@ -252,12 +252,12 @@ def test_predictions_need_a_known_ending(here: Path) -> None:
     jsonnx("predict", "a.onnx", "--data", "test.csv", "-o", "P.CSV")
 
 
-# -- a RUN ------------------------------------------------------------------------------------------------------------
+# -- RUN folders ------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_not_replaced_by_accident(here: Path) -> None:
+def test_a_run_is_replaced_only_with_force(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
-    before = untouched(here)
+    before = file_contents(here)
     for output in ("run", "./run"):
         assert "start over with --force" in jsonnx("train", "spec.json", "-o", output, status=2).stderr
     Path("mine").mkdir()
@@ -265,12 +265,12 @@ def test_a_run_is_not_replaced_by_accident(here: Path) -> None:
     assert "run-exists" in jsonnx("train", "spec.json", "-o", "mine", status=2).stderr
     assert "no-checkpoint" in jsonnx("train", "spec.json", "-o", "none", "--resume", status=2).stderr
     assert not Path("none").exists()
-    assert {path: text for path, text in untouched(here).items() if "mine" not in path} == before
+    assert {path: text for path, text in file_contents(here).items() if "mine" not in path} == before
     jsonnx("train", "spec.json", "-o", "run", "--quiet", "--force", "--seed", "9")
-    assert untouched(here) != before
+    assert file_contents(here) != before
 
 
-def test_a_run_goes_on_for_more_epochs_as_if_it_had_never_stopped(here: Path) -> None:
+def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(here: Path) -> None:
     best = spec_with(
         training__restore_best_weights=True, training__data={**SPEC["training"]["data"], "validation": "test.csv"}
     )
@@ -286,24 +286,24 @@ def test_a_run_goes_on_for_more_epochs_as_if_it_had_never_stopped(here: Path) ->
         )
     for name in ("model.onnx", "weights.safetensors"):
         assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes()
-    figures = [json.loads(line) for line in Path("parts/metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in figures] == [0, 1, 2, 3, 4]
+    records = [json.loads(line) for line in Path("parts/metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [0, 1, 2, 3, 4]
     assert Path("whole/metrics.jsonl").read_text() == Path("parts/metrics.jsonl").read_text()
 
 
-def test_a_run_does_not_go_on_with_something_else(here: Path) -> None:
+def test_a_run_is_not_resumed_with_a_changed_spec_or_data(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
-    before = untouched(here / "run")
+    before = file_contents(here / "run")
     for change in (["--seed", "3"], ["--set", "layers.0.units=5"], ["--set", "training.optimizer.learning_rate=0.5"]):
         assert "checkpoint-mismatch" in jsonnx("train", "spec.json", "-o", "run", "--resume", *change, status=1).stderr
     Path("train.csv").write_text(table(24, 2))
-    told = jsonnx("train", "spec.json", "-o", "run", "--resume", "--set", "training.epochs=4", status=1).stderr
-    assert "the training data is not what it was" in told
-    after = untouched(here / "run")
+    message = jsonnx("train", "spec.json", "-o", "run", "--resume", "--set", "training.epochs=4", status=1).stderr
+    assert "the training data is not what it was" in message
+    after = file_contents(here / "run")
     assert all(after[path] == content for path, content in before.items() if path.endswith((".onnx", ".safetensors")))
 
 
-def test_a_run_without_a_model_says_so(here: Path) -> None:
+def test_an_incomplete_or_damaged_run_is_an_error(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
     os.unlink("run/model.onnx")
     assert "--resume" in jsonnx("evaluate", "run", status=2).stderr
@@ -315,10 +315,10 @@ def test_a_run_without_a_model_says_so(here: Path) -> None:
         jsonnx("evaluate", "run", status=1)
 
 
-def test_what_is_no_model_of_ours_is_told_from_damage(here: Path) -> None:
+def test_damaged_models_and_models_without_a_spec_have_different_errors(here: Path) -> None:
     jsonnx("compile", "spec.json", "-o", "a.onnx")
-    whole = Path("a.onnx").read_bytes()
-    Path("cut.onnx").write_bytes(whole[: len(whole) // 2])
+    model_bytes = Path("a.onnx").read_bytes()
+    Path("cut.onnx").write_bytes(model_bytes[: len(model_bytes) // 2])
     Path("empty.onnx").write_bytes(b"")
     model = onnx.load("a.onnx")
     del model.metadata_props[:]
@@ -332,7 +332,7 @@ def test_what_is_no_model_of_ours_is_told_from_damage(here: Path) -> None:
         assert code in jsonnx("evaluate", f"{name}.onnx", "--data", "test.csv", status=1).stderr
 
 
-def test_bad_data_leaves_no_trace(here: Path) -> None:
+def test_invalid_data_is_reported_and_leaves_no_run_folder(here: Path) -> None:
     Path("outside.csv").write_text("p,q,kind\n1,2,x\n")
     Path("inner").mkdir()
     Path("inner/train.csv").write_text("p,q,kind\n1,2,x\n3,abc,w\n")
@@ -341,14 +341,14 @@ def test_bad_data_leaves_no_trace(here: Path) -> None:
     for name in ("train.csv", "none.csv", "../outside.csv", str(here / "outside.csv"), "link.csv", "~/x.csv"):
         Path("inner/spec.json").write_text(document.replace("train.csv", name))
         status = 2 if name == "none.csv" else 1
-        told = jsonnx("train", "inner/spec.json", "-o", "run", status=status).stderr
+        message = jsonnx("train", "inner/spec.json", "-o", "run", status=status).stderr
         if name == "train.csv":
-            assert "inner/train.csv:3:3" in told
-            assert "column 'q': 'q' holds 'abc', not a number" in told
-            assert "column 'kind': 'kind' holds 'w', which is none of the labels" in told
+            assert "inner/train.csv:3:3" in message
+            assert "column 'q': 'q' holds 'abc', not a number" in message
+            assert "column 'kind': 'kind' holds 'w', which is none of the labels" in message
         else:
-            assert "inner/spec.json:1:" in told
-            assert name in told
+            assert "inner/spec.json:1:" in message
+            assert name in message
     assert not Path("run").exists()
 
 
@@ -362,20 +362,22 @@ def test_bad_data_leaves_no_trace(here: Path) -> None:
         ("training", None, "missing-key", 1),
     ],
 )
-def test_a_run_that_cannot_end_does_not_begin(here: Path, key: str, value: Any, code: str, status: int) -> None:
+def test_a_run_with_an_error_in_the_training_section_is_not_started(
+    here: Path, key: str, value: Any, code: str, status: int
+) -> None:
     assert code in jsonnx("train", spec_with(**{key: value}), "-o", "run", status=status).stderr
     assert not Path("run").exists()
 
 
-def test_a_divergence_keeps_the_last_good_weights(here: Path) -> None:
-    wild = spec_with(training__loss="mean_squared_error", training__metrics=[], labels=None, training__epochs=50,
+def test_a_diverged_run_keeps_the_last_finite_weights(here: Path) -> None:
+    diverging = spec_with(training__loss="mean_squared_error", training__metrics=[], labels=None, training__epochs=50,
                      training__optimizer={"type": "sgd", "learning_rate": 1e6})  # fmt: skip
-    document = json.loads(Path(wild).read_text())
+    document = json.loads(Path(diverging).read_text())
     del document["labels"]
     document["layers"][1] = {"type": "Dense", "name": "kind", "units": 1}
     document["training"]["data"] |= {"y": "q"}
-    Path(wild).write_text(json.dumps(document))
-    result = jsonnx("train", wild, "-o", "run", status=1)
+    Path(diverging).write_text(json.dumps(document))
+    result = jsonnx("train", diverging, "-o", "run", status=1)
     assert "the loss became" in result.stderr
     assert "run/model.onnx" in result.stderr
     assert all(np.isfinite(array).all() for array in load_file("run/weights.safetensors").values())
@@ -412,7 +414,7 @@ SEVERAL: dict[str, Any] = {
 }
 
 
-def test_several_inputs_and_outputs(here: Path) -> None:
+def test_a_network_with_several_inputs_and_outputs(here: Path) -> None:
     rng = np.random.default_rng(0)
     place, kind, euros = rng.random((20, 2)), rng.integers(0, 4, 20), rng.random(20)
     words = ["good" if price > 0.5 else "bad" for price in euros]
@@ -433,15 +435,15 @@ def test_several_inputs_and_outputs(here: Path) -> None:
     assert lines[0] == "price,state,state: bad,state: good"
     assert lines[1].split(",")[1] in ("bad", "good")
     Path("far.csv").write_text("north,east,type\n1,2,3\n1,2,4\n")
-    told = jsonnx("predict", "csv", "--data", "far.csv", status=1).stderr
-    assert "far.csv:3:5" in told
-    assert "input 'kind' is 4; valid are 0 to 3" in told
+    message = jsonnx("predict", "csv", "--data", "far.csv", status=1).stderr
+    assert "far.csv:3:5" in message
+    assert "input 'kind' is 4; valid are 0 to 3" in message
     jsonnx("predict", "npz/model.onnx", "--data", "d.npz", "-o", "p.npz")
     assert {name: array.shape for name, array in np.load("p.npz").items()} == {"price": (20, 1), "state": (20, 2)}
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("east,type", "east,tipe", "there is no column 'type' for input 'kind'"),
         ('"kind": "type"', '"sort": "type"', "'x' maps 'sort'"),
@@ -452,12 +454,12 @@ def test_several_inputs_and_outputs(here: Path) -> None:
         ("1,0.3,good", "1,0.3,fine", "'fine', which is none of the labels"),
     ],
 )
-def test_what_does_not_fit_several_inputs(here: Path, old: str, new: str, told: str) -> None:
+def test_data_that_does_not_match_several_inputs_is_an_error(here: Path, old: str, new: str, message: str) -> None:
     texts = {"d.csv": "north,east,type,euros,condition\n1,2,1,0.3,good\n3,4,0,0.1,bad\n", "s.json": json.dumps(SEVERAL)}
     assert any(old in text for text in texts.values())
     for name, text in texts.items():
         Path(name).write_text(text.replace(old, new))
-    assert told in jsonnx("train", "s.json", "-o", "run", status=1).stderr
+    assert message in jsonnx("train", "s.json", "-o", "run", status=1).stderr
     assert not Path("run").exists()
 
 
@@ -465,7 +467,7 @@ def test_what_does_not_fit_several_inputs(here: Path, old: str, new: str, told: 
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "told"),
+    ("change", "status", "message"),
     [
         ("training.epochs=1", 0, ""),
         ("layers.0.units=7", 0, ""),
@@ -487,8 +489,8 @@ def test_what_does_not_fit_several_inputs(here: Path, old: str, new: str, told: 
         ("training=null", 0, ""),
     ],
 )
-def test_values_are_set_by_path(here: Path, change: str, status: int, told: str) -> None:
-    assert told in jsonnx("compile", "spec.json", "-o", "a.onnx", "--set", change, status=status).stderr
+def test_set_overrides_values_by_path(here: Path, change: str, status: int, message: str) -> None:
+    assert message in jsonnx("compile", "spec.json", "-o", "a.onnx", "--set", change, status=status).stderr
 
 
 @pytest.fixture(scope="module")
@@ -496,11 +498,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     folder = tmp_path_factory.mktemp("weights")
     (folder / "spec.json").write_text(json.dumps(SPEC))
     jsonnx("compile", str(folder / "spec.json"), "-o", str(folder), "--training")
-    known = load_file(folder / "weights.safetensors")
-    return {name: array for name, array in known.items() if not name.startswith("optimizer/")}
+    arrays = load_file(folder / "weights.safetensors")
+    return {name: array for name, array in arrays.items() if not name.startswith("optimizer/")}
 
 
-def test_weights_come_from_either_format(here: Path, weights: dict[str, np.ndarray]) -> None:
+def test_weights_are_read_from_safetensors_and_npz(here: Path, weights: dict[str, np.ndarray]) -> None:
     changed = {name: array + np.float32(0.5) for name, array in weights.items()}
     save_file(changed, "w.safetensors")
     np.savez("w.npz", **changed)
@@ -519,12 +521,12 @@ def test_weights_come_from_either_format(here: Path, weights: dict[str, np.ndarr
         "--set",
         "training.optimizer.learning_rate=1e-30",
     )
-    left = load_file("run/weights.safetensors")
-    assert all(np.array_equal(left[name], changed[name]) for name in changed)
+    trained = load_file("run/weights.safetensors")
+    assert all(np.array_equal(trained[name], changed[name]) for name in changed)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
         (lambda name, array: (name.upper(), array), "did you mean 'hidden/kernel'?"),
         (lambda name, array: (name, array.T), "has shape [4, 2], the network wants [2, 4]"),
@@ -536,16 +538,18 @@ def test_weights_come_from_either_format(here: Path, weights: dict[str, np.ndarr
         (lambda name, array: (name, np.array([{}], object)), "cannot be read"),
     ],
 )
-def test_weights_that_do_not_fit(here: Path, weights: dict[str, np.ndarray], spoil: Any, told: str) -> None:
-    name, array = spoil("hidden/kernel", weights["hidden/kernel"])
+def test_weights_that_do_not_match_are_an_error(
+    here: Path, weights: dict[str, np.ndarray], damage: Any, message: str
+) -> None:
+    name, array = damage("hidden/kernel", weights["hidden/kernel"])
     np.savez("w.npz", **{name: array, **{n: a for n, a in weights.items() if n != "hidden/kernel"}})
     for command in (["compile", "spec.json", "-o", "a.onnx"], ["train", "spec.json", "-o", "run"]):
-        assert told in jsonnx(*command, "--weights", "w.npz", status=1).stderr
+        assert message in jsonnx(*command, "--weights", "w.npz", status=1).stderr
     assert not Path("a.onnx").exists()
     assert not Path("run").exists()
 
 
-def test_damaged_weights(here: Path, weights: dict[str, np.ndarray]) -> None:
+def test_damaged_weight_files_are_an_error(here: Path, weights: dict[str, np.ndarray]) -> None:
     save_file(weights, "w.safetensors")
     np.savez("w.npz", **weights)
     np.save("array.npy", np.ones(3))
@@ -553,15 +557,17 @@ def test_damaged_weights(here: Path, weights: dict[str, np.ndarray]) -> None:
     for file in ("w.safetensors", "w.npz"):
         content = Path(file).read_bytes()
         ending = Path(file).suffix
-        for number, damaged in enumerate((b"", b"x" * 99, content[:300], content[:99] + b"\xff" * 99 + content[198:])):
-            Path(f"{number}{ending}").write_bytes(damaged)
+        for number, damaged_bytes in enumerate(
+            (b"", b"x" * 99, content[:300], content[:99] + b"\xff" * 99 + content[198:])
+        ):
+            Path(f"{number}{ending}").write_bytes(damaged_bytes)
             jsonnx("compile", "spec.json", "-o", "a.onnx", "--weights", f"{number}{ending}", status=1)
     for file in ("array.npz", "spec.json", "train.csv"):
         jsonnx("compile", "spec.json", "-o", "a.onnx", "--weights", file, status=1)
     assert not Path("a.onnx").exists()
 
 
-def test_a_provider_that_is_not_there_is_an_error_with_the_command_that_brings_it(here: Path) -> None:
+def test_a_missing_provider_is_an_error_that_shows_how_to_install_it(here: Path) -> None:
     result = jsonnx("train", "spec.json", "-o", "run", "--provider", "tensorrt", status=2)
     assert "pip install" in result.stderr
     assert "did you mean 'cuda'?" in jsonnx("train", "spec.json", "-o", "run", "--provider", "cudaa", status=2).stderr
@@ -583,7 +589,7 @@ for line in sys.stdin:
 """
 
 
-def test_without_onnxruntime_all_but_running_works(here: Path) -> None:
+def test_commands_that_run_no_model_work_without_onnxruntime(here: Path) -> None:
     commands = {
         "validate spec.json": 0,
         "summary spec.json": 0,
@@ -596,17 +602,17 @@ def test_without_onnxruntime_all_but_running_works(here: Path) -> None:
         "evaluate a.onnx --data test.csv": 2,
         "predict a.onnx --data test.csv": 2,
     }
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", WITHOUT_RUNTIME], input="\n".join(commands), capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(SOURCE)}, timeout=60,
     )  # fmt: skip
-    statuses = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("STATUS")]
+    statuses = [line.split()[1:] for line in result.stdout.splitlines() if line.startswith("STATUS")]
     assert statuses == [[command.split()[0], str(status)] for command, status in commands.items()]
-    assert done.stderr.count('pip install "jsonnx[cpu]"') == 3
+    assert result.stderr.count('pip install "jsonnx[cpu]"') == 3
     assert not Path("run").exists()
 
 
-def test_a_reader_that_goes_is_no_fault(here: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(here: Path) -> None:
     Path("bad.json").write_text('{"layers": []}')
     shell = f'PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
     for command, status in (
@@ -615,13 +621,13 @@ def test_a_reader_that_goes_is_no_fault(here: Path) -> None:
         ("train spec.json -o run --quiet", 0),
     ):
         line = f'({shell} {command}; echo "status $?" >&2) | true'
-        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
-        assert done.stderr == f"status {status}\n"
-    done = subprocess.run(["sh", "-c", f"{shell} train spec.json -o other 2>&1 | true"], timeout=60)
+        result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+        assert result.stderr == f"status {status}\n"
+    result = subprocess.run(["sh", "-c", f"{shell} train spec.json -o other 2>&1 | true"], timeout=60)
     assert Path("other/model.onnx").exists()
 
 
-def test_streams_that_are_closed_or_full(here: Path) -> None:
+def test_closed_and_full_standard_streams(here: Path) -> None:
     shell = f'PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
     for line, status in (
         ("layers >/dev/full", 2),
@@ -639,44 +645,44 @@ def test_streams_that_are_closed_or_full(here: Path) -> None:
     "environment",
     [{"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}],
 )
-def test_text_that_the_terminal_does_not_know(here: Path, environment: dict[str, str]) -> None:
+def test_characters_that_the_terminal_cannot_encode_are_escaped(here: Path, environment: dict[str, str]) -> None:
     spec = spec_with(labels=["\u65e5\u672c", "\u2192", "z"])
     Path(spec).write_text(Path(spec).read_text().replace('"units"', '"\u65e5\u2192"'), encoding="utf-8")
-    done = process("validate", spec, env=environment, encoding="latin-1")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "Traceback" not in done.stderr
+    result = process("validate", spec, env=environment, encoding="latin-1")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "Traceback" not in result.stderr
     assert (
         process("compile", spec_with(labels=["\u65e5", "\u2192", "z"]), "-o", "a.onnx", env=environment).returncode == 0
     )
-    done = process("predict", "a.onnx", "--data", "test.csv", env=environment, encoding="latin-1")
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 10)
+    result = process("predict", "a.onnx", "--data", "test.csv", env=environment, encoding="latin-1")
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 10)
 
 
-def test_the_surroundings_do_not_matter(here: Path) -> None:
-    """No home, no folder for temporary files, optimised bytecode, warnings as errors: the same bytes."""
+def test_the_environment_does_not_change_the_model(here: Path) -> None:
+    """The bytes are the same without a home and a temporary folder, with optimised bytecode, warnings as errors."""
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "TMPDIR": "/nonexistent", "PYTHONOPTIMIZE": "2",
             "PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
     command = [sys.executable, "-W", "error", "-m", "jsonnx", "compile", "spec.json", "-o", "b.onnx"]
-    done = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "wrote b.onnx\n")
+    result = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "wrote b.onnx\n")
     assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
 
 
-def test_a_crash_of_ours_is_owned_up_to(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_reported_as_a_bug(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jsonnx.lowering.cost.cost_table", lambda *arguments: 1 // 0)
     result = jsonnx("summary", "spec.json", status=70)
-    assert "This is a bug of jsonnx" in result.stderr
+    assert "This is a bug in jsonnx" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_folder_that_is_gone(here: Path) -> None:
-    gone = here / "gone"
-    shell = f'mkdir "{gone}"; cd "{gone}"; rmdir "{gone}"; PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
+def test_commands_in_a_deleted_folder(here: Path) -> None:
+    folder = here / "deleted"
+    shell = f'mkdir "{folder}"; cd "{folder}"; rmdir "{folder}"; PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
     for line, status in (
         (f'compile "{here}/spec.json" -o "{here}/a.onnx"', 0),
         (f'train "{here}/spec.json" -o "{here}/run" --quiet', 0),
         (f'compile "{here}/spec.json" -o a.onnx', 2),
     ):
-        done = subprocess.run(["sh", "-c", f"{shell} {line}"], capture_output=True, text=True, timeout=60)
-        assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+        result = subprocess.run(["sh", "-c", f"{shell} {line}"], capture_output=True, text=True, timeout=60)
+        assert (result.returncode, "Traceback" in result.stderr) == (status, False)

@@ -1,4 +1,4 @@
-"""`jsonnx inspect` on our models, on others', and on files that want to do harm."""
+"""`jsonnx inspect` on models of jsonnx, models of other programs, and hostile files."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 ANY = onnx.ValueInfoProto(name="z")
-"""An output of which nothing is said but its name."""
+"""An output without a type."""
 
 
 def inspected(file: str = "m.onnx") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(jsonnx("inspect", file, "--format", "json").stdout)
-    return found
+    info: dict[str, Any] = json.loads(jsonnx("inspect", file, "--format", "json").stdout)
+    return info
 
 
-def refused(model: onnx.ModelProto | bytes, code: str = "damaged-file") -> str:
+def error_output(model: onnx.ModelProto | bytes, code: str = "damaged-file") -> str:
     data = model if isinstance(model, bytes) else model.SerializeToString()
     Path("bad.onnx").write_bytes(data)
     result = jsonnx("inspect", "bad.onnx", status=1)
@@ -56,46 +56,46 @@ def refused(model: onnx.ModelProto | bytes, code: str = "damaged-file") -> str:
 
 
 def plain(*nodes: onnx.NodeProto, **more: Any) -> onnx.ModelProto:
-    """A model of some nodes from x to y."""
+    """Returns a model with some nodes between an input x and an output y."""
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None]) for name in "xy"]
     graph = helper.make_graph(list(nodes) or [helper.make_node("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:], **more)
     return helper.make_model(graph, producer_name="someone")
 
 
-# -- our own ----------------------------------------------------------------------------------------------------------
+# -- models of jsonnx -------------------------------------------------------------------------------------------------
 
 
-def test_a_model_shows_what_it_is(here: Path) -> None:
+def test_a_model_is_described_as_text_and_json(here: Path) -> None:
     text = jsonnx("inspect", "m.onnx").stdout
     assert "inputs      steps  float32 (batch, time, 2)\n            flower  int32 (batch, 3)\n" in text
     assert "outputs     kind  float32 (batch, 3)   x, y, é\n" in text
     assert "spec        kinds, 4 layers, unchanged" in text
-    told = inspected()
+    info = inspected()
     model = onnx.load("m.onnx")
-    assert list(told["inputs"]) == ["steps", "flower"]
-    assert told["inputs"]["steps"] == {"dtype": "float32", "shape": ["batch", "time", 2]}
-    assert told["outputs"] == {
+    assert list(info["inputs"]) == ["steps", "flower"]
+    assert info["inputs"]["steps"] == {"dtype": "float32", "shape": ["batch", "time", 2]}
+    assert info["outputs"] == {
         name: {"dtype": "float32", "shape": ["batch", n]} for name, n in (("kind", 3), ("both", 7))
     }
-    assert told["labels"] == {"kind": ["x", "y", "é"]}
-    assert told["nodes"] == len(model.graph.node)
-    assert sum(told["operators"].values()) == told["nodes"]
-    assert told["bytes"] == Path("m.onnx").stat().st_size
-    assert told["opsets"] == {"ai.onnx": 20}
-    assert told["ir_version"] == 9
-    assert told["producer"]["name"] == "jsonnx"
-    assert told["producer"]["version"] == told["jsonnx"]
-    assert told["spec"]["unchanged"] is True
-    assert json.loads(told["metadata"]["jsonnx.signature"]) == {key: told[key] for key in ("inputs", "outputs")}
+    assert info["labels"] == {"kind": ["x", "y", "é"]}
+    assert info["nodes"] == len(model.graph.node)
+    assert sum(info["operators"].values()) == info["nodes"]
+    assert info["bytes"] == Path("m.onnx").stat().st_size
+    assert info["opsets"] == {"ai.onnx": 20}
+    assert info["ir_version"] == 9
+    assert info["producer"]["name"] == "jsonnx"
+    assert info["producer"]["version"] == info["jsonnx"]
+    assert info["spec"]["unchanged"] is True
+    assert json.loads(info["metadata"]["jsonnx.signature"]) == {key: info[key] for key in ("inputs", "outputs")}
 
 
-def test_the_parameters_are_those_of_the_summary(here: Path) -> None:
+def test_the_parameter_count_is_that_of_the_summary(here: Path) -> None:
     jsonnx("compile", str(SAMPLES / "mnist_cnn.json"), "-o", "cnn.onnx")
     summary = json.loads(jsonnx("summary", str(SAMPLES / "mnist_cnn.json"), "--format", "json").stdout)
     assert inspected("cnn.onnx")["parameters"] == summary["totals"]["parameters"]
 
 
-def test_the_spec_comes_back_and_makes_the_same_model(here: Path) -> None:
+def test_the_extracted_spec_compiles_to_the_same_model(here: Path) -> None:
     result = jsonnx("inspect", "m.onnx", "--spec", "back.json")
     assert result.stderr == "wrote back.json\n"
     assert json.loads(Path("back.json").read_text()) == SPEC
@@ -104,18 +104,18 @@ def test_the_spec_comes_back_and_makes_the_same_model(here: Path) -> None:
     assert onnx.load("again.onnx").graph == onnx.load("m.onnx").graph
     assert inspected("again.onnx")["spec"] == inspected("m.onnx")["spec"]
     assert jsonnx("inspect", "m.onnx", "--spec", "-").stdout == Path("back.json").read_text()
-    done = process("inspect", "m.onnx", "--spec", "-", encoding="utf-8")
-    assert (done.returncode, done.stdout) == (0, Path("back.json").read_text())
+    result = process("inspect", "m.onnx", "--spec", "-", encoding="utf-8")
+    assert (result.returncode, result.stdout) == (0, Path("back.json").read_text())
 
 
-def test_the_model_is_not_written_over(here: Path) -> None:
+def test_the_model_is_not_overwritten(here: Path) -> None:
     before = Path("m.onnx").read_bytes()
     Path("same.onnx").symlink_to("m.onnx")
     assert "is-an-input" in jsonnx("inspect", "m.onnx", "--spec", "same.onnx", status=2).stderr
     assert Path("m.onnx").read_bytes() == before
 
 
-def test_a_changed_spec_is_told(here: Path) -> None:
+def test_a_changed_spec_is_reported(here: Path) -> None:
     model = onnx.load("m.onnx")
     for entry in model.metadata_props:
         if entry.key == "jsonnx.spec":
@@ -128,16 +128,16 @@ def test_a_changed_spec_is_told(here: Path) -> None:
 
 
 def inspected_quietly(file: str) -> dict[str, Any]:
-    done = process("inspect", file, "--format", "json")
-    assert done.returncode == 0
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    result = process("inspect", file, "--format", "json")
+    assert result.returncode == 0
+    info: dict[str, Any] = json.loads(result.stdout)
+    return info
 
 
-# -- of others --------------------------------------------------------------------------------------------------------
+# -- models of other programs -----------------------------------------------------------------------------------------
 
 
-def test_a_model_of_another_program(here: Path) -> None:
+def test_a_model_of_another_program_has_no_spec(here: Path) -> None:
     onnx.save(plain(), "other.onnx")
     text = jsonnx("inspect", "other.onnx").stdout
     assert "inputs      x  float32 (n, ?)" in text
@@ -147,7 +147,7 @@ def test_a_model_of_another_program(here: Path) -> None:
     assert not Path("o.json").exists()
 
 
-def test_what_other_models_have(here: Path) -> None:
+def test_operators_in_subgraphs_and_functions_are_counted(here: Path) -> None:
     body = helper.make_graph([helper.make_node("Neg", ["x"], ["z"])], "b", [], [ANY])
     condition = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.array(True)))
     node = helper.make_node("If", ["c"], ["m"], then_branch=body, else_branch=body)
@@ -159,13 +159,13 @@ def test_what_other_models_have(here: Path) -> None:
     )
     model = helper.make_model(model.graph, opset_imports=imports, functions=[function])
     onnx.save(model, "other.onnx")
-    told = inspected("other.onnx")
-    assert told["operators"] == {"Neg": 2, "Constant": 1, "If": 1, "mine:Twice": 1}
-    assert told["functions"] == ["Twice"]
-    assert told["opsets"] == {"ai.onnx": 21, "mine": 1}
+    info = inspected("other.onnx")
+    assert info["operators"] == {"Neg": 2, "Constant": 1, "If": 1, "mine:Twice": 1}
+    assert info["functions"] == ["Twice"]
+    assert info["opsets"] == {"ai.onnx": 21, "mine": 1}
 
 
-def test_weights_in_another_file_are_told_and_not_read(here: Path) -> None:
+def test_external_data_is_listed_and_not_read(here: Path) -> None:
     model = plain(initializer=[external("weights.bin")])
     onnx.save(model, "outside.onnx")  # there is no weights.bin
     assert inspected("outside.onnx")["external_data"] == ["weights.bin"]
@@ -178,120 +178,120 @@ def external(location: str, **more: str) -> TensorProto:
     return tensor
 
 
-# -- hostile ----------------------------------------------------------------------------------------------------------
+# -- hostile files ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("location", ["../x", "/etc/passwd", "a/../../x", "..\\x", "\\\\host\\x", "C:/../x"])
-def test_weights_outside_of_the_folder_are_refused(here: Path, location: str) -> None:
-    refused(plain(initializer=[external(location)]), "unsafe-path")
+def test_external_data_outside_the_folder_is_rejected(here: Path, location: str) -> None:
+    error_output(plain(initializer=[external(location)]), "unsafe-path")
     constant = helper.make_node("Constant", [], ["c"])
     constant.attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(external(location))
-    refused(plain(constant, helper.make_node("Add", ["x", "c"], ["y"])), "unsafe-path")
+    error_output(plain(constant, helper.make_node("Add", ["x", "c"], ["y"])), "unsafe-path")
     sparse = onnx.SparseTensorProto(dims=[4], values=external(location), indices=external("i"))
-    refused(plain(sparse_initializer=[sparse]), "unsafe-path")
+    error_output(plain(sparse_initializer=[sparse]), "unsafe-path")
 
 
 @pytest.mark.parametrize(
     "data",
     [b"", b"\0", b"garbage" * 99, b'{"inputs": {}}', b"\x1f\x8b\x08" + bytes(99), b"\xff" * 99, b"\x0a" + b"\xff" * 9],
 )
-def test_what_is_no_model_is_told(here: Path, data: bytes) -> None:
-    refused(data)
+def test_a_file_that_is_not_a_model_is_rejected(here: Path, data: bytes) -> None:
+    error_output(data)
 
 
-def test_no_file_at_all(here: Path) -> None:
+def test_a_missing_file_is_a_usage_error(here: Path) -> None:
     assert "unreadable-file" in jsonnx("inspect", "nothing.onnx", status=2).stderr
     assert "unreadable-file" in jsonnx("inspect", ".", status=2).stderr
 
 
-def test_a_cut_model_is_told_wherever_it_is_cut(here: Path) -> None:
-    whole = Path("m.onnx").read_bytes()
+def test_a_truncated_model_is_rejected(here: Path) -> None:
+    model_bytes = Path("m.onnx").read_bytes()
     from jsonnx.core.diagnostics import CompileError
     from jsonnx.interop.model_info import inspect_model as read
 
-    sound, codes = 0, set()
-    for end in range(0, len(whole), 7):
-        Path("cut.onnx").write_bytes(whole[:end])
+    readable_count, codes = 0, set()
+    for end in range(0, len(model_bytes), 7):
+        Path("cut.onnx").write_bytes(model_bytes[:end])
         try:
             read("cut.onnx")
-            sound += 1
+            readable_count += 1
         except CompileError as error:
             codes.add(error.diagnostics[0].code)
     assert codes == {"damaged-file"}
-    assert sound <= 2  # between two entries at the end of the file
+    assert readable_count <= 2  # cuts between two entries at the end of the file
 
 
-def test_thousands_of_damaged_models_do_no_harm(here: Path) -> None:
+def test_randomly_damaged_models_are_read_or_rejected(here: Path) -> None:
     from jsonnx.core.diagnostics import CompileError
     from jsonnx.interop.model_info import inspect_model as read
     from jsonnx.render.model_info_text import inspection_json, inspection_text
 
-    whole, rng = Path("m.onnx").read_bytes(), random.Random(0)
-    found = {"refused": 0, "read": 0}
+    model_bytes, rng = Path("m.onnx").read_bytes(), random.Random(0)
+    counts = {"rejected": 0, "read": 0}
     for _ in range(1000):
-        data = bytearray(whole)
+        data = bytearray(model_bytes)
         for _ in range(rng.choice([1, 1, 3, 20])):
             at = rng.randrange(len(data))
             data[at : at + rng.choice([0, 1, 1, 9])] = rng.randbytes(rng.choice([0, 1, 1, 9]))
         Path("mutant.onnx").write_bytes(data)
         try:
-            made = read("mutant.onnx")
-            inspection_text(made)
-            json.dumps(inspection_json(made))
-            found["read"] += 1
+            info = read("mutant.onnx")
+            inspection_text(info)
+            json.dumps(inspection_json(info))
+            counts["read"] += 1
         except CompileError:
-            found["refused"] += 1
-    assert min(found.values()) > 60
+            counts["rejected"] += 1
+    assert min(counts.values()) > 60
 
 
-def test_models_that_contradict_themselves(here: Path) -> None:
+def test_inconsistent_models_are_rejected(here: Path) -> None:
     relu = helper.make_node
-    assert "made twice" in refused(plain(relu("Relu", ["x"], ["y"]), relu("Relu", ["x"], ["y"])))
-    assert "nothing before it makes 'b'" in refused(plain(relu("Relu", ["b"], ["a"]), relu("Relu", ["a"], ["b"])))
-    assert "nothing makes its output" in refused(plain(relu("Relu", ["x"], ["z"])))
+    assert "made twice" in error_output(plain(relu("Relu", ["x"], ["y"]), relu("Relu", ["x"], ["y"])))
+    assert "nothing before it makes 'b'" in error_output(plain(relu("Relu", ["b"], ["a"]), relu("Relu", ["a"], ["b"])))
+    assert "nothing makes its output" in error_output(plain(relu("Relu", ["x"], ["z"])))
     tensor = numpy_helper.from_array(np.zeros((2, 3), np.float32), "w")
-    assert "made twice" in refused(plain(initializer=[tensor, tensor]))
+    assert "made twice" in error_output(plain(initializer=[tensor, tensor]))
     for wrong in ([2, 4], [2, 2], [-2, -3], [1 << 40, 1 << 40]):
         bad = TensorProto.FromString(tensor.SerializeToString())
         bad.dims[:] = wrong
-        refused(plain(initializer=[bad]))
+        error_output(plain(initializer=[bad]))
     bomb = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1 << 40])
-    assert "has no data" in refused(plain(initializer=[bomb]))
+    assert "has no data" in error_output(plain(initializer=[bomb]))
     bomb.data_type = 99
-    assert "unknown type" in refused(plain(initializer=[bomb]))
-    refused(plain(initializer=[external("w", offset="-1")]))
-    refused(plain(initializer=[external("w", length="9e9")]))
-    refused(plain(initializer=[external("")]))
+    assert "unknown type" in error_output(plain(initializer=[bomb]))
+    error_output(plain(initializer=[external("w", offset="-1")]))
+    error_output(plain(initializer=[external("w", length="9e9")]))
+    error_output(plain(initializer=[external("")]))
 
 
-def test_graphs_inside_graphs_end_somewhere(here: Path) -> None:
-    def inside(depth: int) -> onnx.ModelProto:
+def test_the_depth_of_subgraphs_is_limited(here: Path) -> None:
+    def nested_model(depth: int) -> onnx.ModelProto:
         graph = helper.make_graph([helper.make_node("Relu", ["x"], ["z"])], "g", [], [ANY])
         for _ in range(depth):
             node = helper.make_node("If", ["x"], ["z"], then_branch=graph)
             graph = helper.make_graph([node], "g", [], [ANY])
         return plain(helper.make_node("If", ["x"], ["y"], then_branch=graph))
 
-    assert "deeper than 16" in refused(inside(20))
-    onnx.save(inside(10), "deep.onnx")
+    assert "deeper than 16" in error_output(nested_model(20))
+    onnx.save(nested_model(10), "deep.onnx")
     assert inspected("deep.onnx")["operators"] == {"If": 11, "Relu": 1}
 
 
-def test_names_do_not_reach_the_terminal_raw(here: Path) -> None:
+def test_control_characters_in_names_are_escaped(here: Path) -> None:
     model = plain()
     model.graph.name = "\x1b[2J\u202e"
     model.producer_name = "\x1b]0;x\x07"
     onnx.save(model, "escape.onnx")
-    shown = jsonnx("inspect", "escape.onnx").stdout
-    assert "\x1b" not in shown
-    assert "\u202e" not in shown
+    output = jsonnx("inspect", "escape.onnx").stdout
+    assert "\x1b" not in output
+    assert "\u202e" not in output
 
 
-def test_a_spec_that_is_none_is_told(here: Path) -> None:
+def test_invalid_metadata_is_rejected(here: Path) -> None:
     for text in ("", "{", "[1]", '{"a": NaN}', "[" * 1000):
         model = plain()
         model.metadata_props.add(key="jsonnx.spec", value=text)
-        refused(model)
+        error_output(model)
     model = plain()
     model.metadata_props.add(key="jsonnx.spec", value="{}")
     model.metadata_props.add(key="jsonnx.labels", value="[" * 5000)

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Atomic writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsonnx.core.diagnostics import UsageError
 from jsonnx.core.files import remove_temporary_files, write_atomically
 
 
-def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path):
+def test_a_write_replaces_the_file_and_leaves_no_temporary_file(tmp_path):
     path = tmp_path / "a.bin"
     for content in (b"one", b"two"):
         write_atomically(path, content)
@@ -19,7 +19,7 @@ def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path):
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_the_mode_is_the_users(tmp_path):
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         write_atomically(tmp_path / "a", b"")
@@ -28,15 +28,15 @@ def test_the_mode_is_the_users(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
 
 
-@pytest.mark.parametrize("broken", ["fsync", "replace"])
-def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch, broken):
+@pytest.mark.parametrize("failing_call", ["fsync", "replace"])
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch, failing_call):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
 
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, broken, fail)
+    monkeypatch.setattr(files.os, failing_call, fail)
     with pytest.raises(UsageError) as error:
         write_atomically(path, b"new")
     assert "no space left on device" in error.value.diagnostic.message
@@ -44,7 +44,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch, broken):
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_what_cannot_be_written_is_an_error(tmp_path):
+def test_an_unwritable_path_is_an_error(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "folder", tmp_path / "none" / "a", tmp_path / ("x" * 300), tmp_path / "a\0b"):
         with pytest.raises(UsageError) as error:
@@ -52,12 +52,12 @@ def test_what_cannot_be_written_is_an_error(tmp_path):
         assert error.value.diagnostic.code == "unwritable-file"
 
 
-def test_a_device_is_written_to_not_replaced():
+def test_a_device_is_written_not_replaced():
     write_atomically("/dev/null", b"gone")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
-def test_leftovers_are_swept(tmp_path):
+def test_temporary_files_of_killed_processes_are_removed(tmp_path):
     (tmp_path / ".jsonnx-00ff.tmp").write_bytes(b"")
     (tmp_path / "kept.tmp").write_bytes(b"")
     remove_temporary_files(tmp_path)

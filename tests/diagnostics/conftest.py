@@ -1,4 +1,2 @@
 def pytest_addoption(parser) -> None:
-    parser.addoption(
-        "--bless", action="store_true", help="take the present texts of tests/diagnostics as the expected ones"
-    )
+    parser.addoption("--bless", action="store_true", help="rewrite the expected texts of tests/diagnostics")

@@ -1,4 +1,4 @@
-"""Wrong specs with the text that is to be said about them: NAME.json and NAME.txt. `--bless` rewrites the texts."""
+"""Invalid specs (NAME.json) with the expected diagnostics (NAME.txt). `--bless` rewrites the expected texts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ CASES = sorted(Path(__file__).parent.glob("*.json"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.stem for case in CASES])
-def test_a_wrong_spec_is_explained_as_expected(case: Path, request: pytest.FixtureRequest, monkeypatch) -> None:
+def test_an_invalid_spec_gets_the_expected_diagnostics(case: Path, request: pytest.FixtureRequest, monkeypatch) -> None:
     monkeypatch.chdir(case.parent)
-    found = validate(Path(case.name))
+    diagnostics = validate(Path(case.name))
     sources = {case.name: case.read_bytes().decode(errors="replace")}
-    text = render(found, "text", sources=sources, files=[case.name]) + "\n"
+    text = render(diagnostics, "text", sources=sources, files=[case.name]) + "\n"
     expected = case.with_suffix(".txt")
     if request.config.getoption("--bless", default=False):
         expected.write_text(text, encoding="utf-8", newline="\n")
-    assert all(diagnostic.line and diagnostic.column for diagnostic in found)
-    assert any(diagnostic.severity == "error" for diagnostic in found)
+    assert all(diagnostic.line and diagnostic.column for diagnostic in diagnostics)
+    assert any(diagnostic.severity == "error" for diagnostic in diagnostics)
     assert text == expected.read_text(encoding="utf-8")
 
 
-def test_every_text_has_a_spec() -> None:
+def test_every_expected_text_has_a_spec() -> None:
     assert {text.stem for text in CASES[0].parent.glob("*.txt")} <= {case.stem for case in CASES}

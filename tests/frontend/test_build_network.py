@@ -1,4 +1,4 @@
-"""From a document to a network: names, defaults, connections, order."""
+"""Building a network from a document: names, defaults, connections, order."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def dense(**more: Any) -> dict[str, Any]:
     return {"type": "Dense", "units": 4, **more}
 
 
-def read(layers: list[Any], **more: Any) -> tuple[Network, list[str]]:
-    """The network, and the codes of what is wrong."""
+def build(layers: list[Any], **more: Any) -> tuple[Network, list[str]]:
+    """Returns the network and the codes of the diagnostics."""
     report = Report()
     document = {"inputs": {"x": {"shape": [4]}}, "layers": layers, **more}
     network = build_network(from_value(document).value, report)
     assert network is not None
-    return network, [found.code for found in report]
+    return network, [diagnostic.code for diagnostic in report]
 
 
-def sound(layers: list[Any], **more: Any) -> Network:
-    network, codes = read(layers, **more)
+def valid_network(layers: list[Any], **more: Any) -> Network:
+    network, codes = build(layers, **more)
     assert codes == []
     return network
 
@@ -36,23 +36,23 @@ def sources(network: Network) -> dict[str, tuple[str, ...]]:
     return {call.name: call.sources for call in network.calls}
 
 
-def test_layers_without_a_name_are_called_as_in_keras() -> None:
-    network = sound([dense(), dense(), {"type": "Activation", "activation": "relu"}, dense()])
+def test_default_names_are_those_of_keras() -> None:
+    network = valid_network([dense(), dense(), {"type": "Activation", "activation": "relu"}, dense()])
     assert list(sources(network)) == ["dense", "dense_1", "activation", "dense_2"]
 
 
-def test_a_layer_may_be_called_by_an_alias_of_keras_and_bears_its_own_name() -> None:
+def test_an_alias_of_a_layer_type_gets_the_default_name_of_the_main_type() -> None:
     layers = [
         {"type": "Convolution2D", "filters": 2, "kernel_size": 3},
         {"type": "MaxPool2D"},
         {"type": "MaxPooling2D"},
     ]
-    network = sound(layers, inputs={"x": {"shape": [9, 9, 1]}})
+    network = valid_network(layers, inputs={"x": {"shape": [9, 9, 1]}})
     assert list(sources(network)) == ["conv2d", "max_pooling2d", "max_pooling2d_1"]
     assert network.calls[1].layer == network.calls[2].layer
 
 
-def test_the_aliases_are_those_of_keras() -> None:
+def test_the_aliases_of_layer_types_are_those_of_keras() -> None:
     spatial = [f"{stem}{number}D" for number in (1, 2, 3) for stem in ("MaxPool", "AvgPool")]
     convolutions = [f"Convolution{number}D{end}" for number in (1, 2, 3) for end in ("", "Transpose")]
     expected = {*spatial, *(f"Global{name}" for name in spatial), *convolutions}
@@ -62,70 +62,72 @@ def test_the_aliases_are_those_of_keras() -> None:
     assert {name for name in LAYERS.by_name if name not in LAYERS.members} == expected
 
 
-def test_a_default_name_avoids_names_that_stand_anywhere_in_the_file() -> None:
-    network = sound([dense(), dense(name="dense"), dense(), dense(name="DENSE_2")])
+def test_a_default_name_differs_from_all_names_in_the_document() -> None:
+    network = valid_network([dense(), dense(name="dense"), dense(), dense(name="DENSE_2")])
     assert list(sources(network)) == ["dense_1", "dense", "dense_3", "DENSE_2"]
 
 
-def test_an_entry_takes_from_the_one_before_it_and_the_first_from_the_input() -> None:
-    assert sources(sound([dense(), dense(), dense()])) == {
+def test_a_layer_takes_the_previous_layer_and_the_first_takes_the_input() -> None:
+    assert sources(valid_network([dense(), dense(), dense()])) == {
         "dense": ("x",),
         "dense_1": ("dense",),
         "dense_2": ("dense_1",),
     }
 
 
-def test_from_takes_one_name_or_several() -> None:
-    network = sound([dense(name="a"), dense(name="b", **{"from": "x"}), {"type": "Add", "from": ["a", "b"]}])
+def test_from_may_be_one_name_or_several() -> None:
+    network = valid_network([dense(name="a"), dense(name="b", **{"from": "x"}), {"type": "Add", "from": ["a", "b"]}])
     assert sources(network) == {"a": ("x",), "b": ("x",), "add": ("a", "b")}
 
 
-def test_the_last_layer_is_the_output_unless_outputs_are_named() -> None:
-    assert sound([dense(name="a"), dense(name="b")]).outputs == ("b",)
-    assert sound([dense(name="a"), dense(name="b")], outputs="b").outputs == ("b",)
-    assert sound([dense(name="a"), dense(name="b")], outputs=["b", "a"]).outputs == ("b", "a")
+def test_the_last_layer_is_the_default_output() -> None:
+    assert valid_network([dense(name="a"), dense(name="b")]).outputs == ("b",)
+    assert valid_network([dense(name="a"), dense(name="b")], outputs="b").outputs == ("b",)
+    assert valid_network([dense(name="a"), dense(name="b")], outputs=["b", "a"]).outputs == ("b", "a")
 
 
-def test_a_layer_is_called_again_with_use() -> None:
-    network = sound([dense(name="a"), {"use": "a"}, {"use": "a", "name": "third"}])
+def test_use_calls_a_layer_again() -> None:
+    network = valid_network([dense(name="a"), {"use": "a"}, {"use": "a", "name": "third"}])
     first, second, third = network.calls
     assert (second.name, second.owner, third.owner) == ("a_1", "a", "a")
     assert first.layer is second.layer is third.layer
     assert sources(network) == {"a": ("x",), "a_1": ("a",), "third": ("a_1",)}
 
 
-def test_a_layer_may_be_used_before_the_entry_that_defines_it() -> None:
-    network = sound([{"use": "a", "from": "x", "name": "early"}, dense(name="a")])
+def test_use_may_precede_the_entry_of_its_layer() -> None:
+    network = valid_network([{"use": "a", "from": "x", "name": "early"}, dense(name="a")])
     assert all(call.layer is not None for call in network.calls)
 
 
-def test_calls_stand_in_an_order_in_which_they_can_run_and_otherwise_as_written() -> None:
+def test_calls_are_sorted_topologically_and_otherwise_as_written() -> None:
     layers = [dense(name="last", **{"from": "b"}), dense(name="a", **{"from": "x"}), dense(name="b"), dense(name="c")]
-    network = sound(layers, outputs=["last", "c"])
+    network = valid_network(layers, outputs=["last", "c"])
     assert [call.name for call in network.calls] == ["a", "b", "last", "c"]
 
 
-def test_further_outputs_have_names_of_their_own() -> None:
+def test_further_outputs_are_named_after_the_layer_and_the_output() -> None:
     inputs = {"x": {"shape": [5, 4]}}
     lstm = {"type": "LSTM", "name": "encoder", "units": 3, "return_state": True}
-    network = sound([lstm, dense(**{"from": "encoder.state_h"})], inputs=inputs)
+    network = valid_network([lstm, dense(**{"from": "encoder.state_h"})], inputs=inputs)
     assert network.calls[0].results == ("encoder", "encoder.state_h", "encoder.state_c")
     assert network.paths["encoder.state_c"] == ("layers", 0)
 
 
-def test_sizes_may_be_numbers_names_or_unknown() -> None:
+def test_a_size_may_be_a_number_a_name_or_null() -> None:
     layers = [{"type": "Activation", "activation": "relu"}]
-    network = sound(layers, inputs={"x": {"shape": [3, "time", None, 2.0], "dtype": "float32"}})
+    network = valid_network(layers, inputs={"x": {"shape": [3, "time", None, 2.0], "dtype": "float32"}})
     assert network.inputs["x"].shape == (BATCH, 3, Size.named("time"), Size.named("x_3"), 2)
 
 
-def test_labels_belong_to_the_only_output_or_to_outputs_by_name() -> None:
-    assert sound([dense()], labels=["a", "b", "c", "d"]).labels == {"dense": ("a", "b", "c", "d")}
-    assert sound([dense()], labels={"dense": ["a"]}).labels == {"dense": ("a",)}
+def test_labels_may_be_a_list_or_an_object_by_output() -> None:
+    assert valid_network([dense()], labels=["a", "b", "c", "d"]).labels == {"dense": ("a", "b", "c", "d")}
+    assert valid_network([dense()], labels={"dense": ["a"]}).labels == {"dense": ("a",)}
 
 
-def test_training_is_read_into_bricks() -> None:
-    training = sound([dense()], training={"loss": "mse", "optimizer": {"type": "adam", "learning_rate": 1}}).training
+def test_the_training_section_is_read_into_components() -> None:
+    training = valid_network(
+        [dense()], training={"loss": "mse", "optimizer": {"type": "adam", "learning_rate": 1}}
+    ).training
     assert training is not None
     assert (training.loss.type_name, training.optimizer.learning_rate, training.batch_size) == (
         "mean_squared_error",
@@ -134,9 +136,9 @@ def test_training_is_read_into_bricks() -> None:
     )
 
 
-def test_no_training_section_is_no_fault() -> None:
-    assert sound([dense()]).training is None
-    assert sound([dense()], training=None).training is None
+def test_the_training_section_is_optional() -> None:
+    assert valid_network([dense()]).training is None
+    assert valid_network([dense()], training=None).training is None
 
 
 @pytest.mark.parametrize(
@@ -164,28 +166,28 @@ def test_no_training_section_is_no_fault() -> None:
         ([dense(**{"from": "two words"}), dense()], ["invalid-name"]),
     ],
 )
-def test_a_cause_is_reported_once_and_what_follows_from_it_is_not(layers: list[Any], codes: list[str]) -> None:
-    assert read(layers)[1] == codes
+def test_an_error_is_reported_once_without_its_consequences(layers: list[Any], codes: list[str]) -> None:
+    assert build(layers)[1] == codes
 
 
 @pytest.mark.parametrize(
     ("outputs", "codes"),
     [("x", 1), ("nothing", 1), (["dense", "dense"], 1), ([], 1), (["dense", 5], 1), ("dense.state", 1), (["a b"], 1)],
 )
-def test_wrong_outputs_are_reported_once(outputs: Any, codes: int) -> None:
-    assert len(read([dense()], outputs=outputs, labels=["a"])[1]) == codes
+def test_an_invalid_output_is_reported_once(outputs: Any, codes: int) -> None:
+    assert len(build([dense()], outputs=outputs, labels=["a"])[1]) == codes
 
 
-def test_a_version_that_is_not_ours_is_the_only_thing_said() -> None:
+def test_an_unsupported_version_is_the_only_error() -> None:
     report = Report()
     assert build_network({"version": 2, "layers": 5, "foo": 1}, report) is None
-    assert [found.code for found in report] == ["unsupported-version"]
+    assert [diagnostic.code for diagnostic in report] == ["unsupported-version"]
 
 
-def test_a_thousand_layers_in_a_circle_make_one_short_message() -> None:
+def test_a_cycle_of_a_thousand_layers_has_one_short_message() -> None:
     layers = [dense(name=f"l{index}", **({"from": "l999"} if not index else {})) for index in range(1000)]
     report = Report()
     build_network(from_value({"inputs": {"x": {"shape": [4]}}, "layers": layers, "outputs": "l5"}).value, report)
-    codes = [found.code for found in report]
+    codes = [diagnostic.code for diagnostic in report]
     assert codes == ["cycle"]
-    assert max(len(found.message) for found in report) < 200
+    assert max(len(diagnostic.message) for diagnostic in report) < 200

@@ -1,4 +1,4 @@
-"""The canonical text: the same value, the same numbers, whatever the document; and one text for one value."""
+"""The canonical format: it keeps the value and the spelling of numbers, and depends on nothing else."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def fmt(text: str) -> str:
     return format_source(read_text(text))
 
 
-def exact(text: str) -> Any:
-    """The value with numbers as they are written."""
+def value_with_number_texts(text: str) -> Any:
+    """Returns the value with numbers as spelled in the text."""
     return json.loads(text, parse_int=lambda token: ("number", token), parse_float=lambda token: ("number", token))
 
 
-def rendered(value: Any, rng: random.Random) -> str:
-    """A value as JSON with whitespace and escapes anywhere."""
+def random_json_text(value: Any, rng: random.Random) -> str:
+    """Returns a value as JSON with random whitespace and escapes."""
 
     def space() -> str:
         return rng.choice(["", "", " ", "\n", "\t ", "\r\n"])
@@ -51,56 +51,63 @@ def rendered(value: Any, rng: random.Random) -> str:
     if isinstance(value, str):
         return string(value)
     if isinstance(value, list):
-        return "[" + ",".join(space() + rendered(item, rng) + space() for item in value) + "]"
+        return "[" + ",".join(space() + random_json_text(item, rng) + space() for item in value) + "]"
     if isinstance(value, dict):
-        items = [f"{space()}{string(k)}{space()}:{space()}{rendered(v, rng)}{space()}" for k, v in value.items()]
+        items = [
+            f"{space()}{string(k)}{space()}:{space()}{random_json_text(v, rng)}{space()}" for k, v in value.items()
+        ]
         return "{" + ",".join(items) + "}"
     return json.dumps(value)
 
 
-def drawn(rng: random.Random, depth: int = 0) -> Any:
+def random_value(rng: random.Random, depth: int = 0) -> Any:
     kind = rng.random()
     if depth < 4 and kind < 0.3:
         long = [rng.choice(WORDS)] * 40
-        return rng.choice([[], long, [drawn(rng, depth + 1) for _ in range(3)]])
+        return rng.choice([[], long, [random_value(rng, depth + 1) for _ in range(3)]])
     if depth < 4 and kind < 0.65:
-        return {rng.choice(WORDS) + rng.choice(["", "1"]): drawn(rng, depth + 1) for _ in range(rng.randrange(6))}
+        return {
+            rng.choice(WORDS) + rng.choice(["", "1"]): random_value(rng, depth + 1) for _ in range(rng.randrange(6))
+        }
     return rng.choice([("number", rng.choice(NUMBERS)), rng.choice(WORDS) * rng.choice([1, 1, 30]), True, False, None])
 
 
-def document(rng: random.Random) -> Any:
-    """Something like a spec, with anything anywhere."""
+def random_spec(rng: random.Random) -> Any:
+    """Returns a random document with keys of a spec."""
     keys = ["training", "zzz", "labels", "outputs", "layers", "inputs", "blocks", "scales", "parameters", "name"]
-    made: dict[str, Any] = {key: drawn(rng) for key in rng.sample(keys, rng.randrange(len(keys)))}
+    spec: dict[str, Any] = {key: random_value(rng) for key in rng.sample(keys, rng.randrange(len(keys)))}
     if rng.random() < 0.7:
-        more = [
+        layers = [
             {"name": "n", "units": ("number", "1e0"), "type": rng.choice(["Dense", "LSTM", "Bidirectional", "mine"])}
         ]
-        made["layers"] = [*more, {"activation": drawn(rng), "type": "Conv2D", "layer": drawn(rng)}]
+        spec["layers"] = [*layers, {"activation": random_value(rng), "type": "Conv2D", "layer": random_value(rng)}]
     if rng.random() < 0.5:
-        made["training"] = {"optimizer": {"epsilon": drawn(rng), "type": "adam", "x": drawn(rng)}, "loss": drawn(rng)}
-    return made
+        spec["training"] = {
+            "optimizer": {"epsilon": random_value(rng), "type": "adam", "x": random_value(rng)},
+            "loss": random_value(rng),
+        }
+    return spec
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal, the order of keys apart."""
+def equal_except_key_order(one: Any, other: Any) -> bool:
+    """Tells whether two values are equal except for the order of keys."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_the_value_stays_and_formatting_again_changes_nothing(seed: int) -> None:
+def test_formatting_keeps_the_value_and_is_idempotent(seed: int) -> None:
     rng = random.Random(seed)
-    value = document(rng) if seed % 4 else drawn(rng)
-    text = rendered(value, rng)
+    value = random_spec(rng) if seed % 4 else random_value(rng)
+    text = random_json_text(value, rng)
     once = fmt(text)
-    assert same(exact(once), value)
+    assert equal_except_key_order(value_with_number_texts(once), value)
     assert fmt(once) == once
-    assert fmt(rendered(value, rng)) == once  # whatever the layout
+    assert fmt(random_json_text(value, rng)) == once  # whatever the layout
     assert once.endswith("\n")
     assert not once.endswith("\n\n")
 
 
-def test_a_line_is_as_wide_as_it_may_be_and_no_wider() -> None:
+def test_a_value_stays_on_one_line_if_it_fits() -> None:
     for size in range(60, 140):
         key = "k" * size
         text = fmt(json.dumps({"zzz": {key: ["a", "b"]}, "more": 1}))
@@ -110,7 +117,7 @@ def test_a_line_is_as_wide_as_it_may_be_and_no_wider() -> None:
         assert (flat in text.splitlines()) == (len(flat) <= LINE_WIDTH)
 
 
-def test_a_layer_that_goes_on_in_further_lines_is_no_wider_either() -> None:
+def test_a_layer_on_several_lines_keeps_the_line_width() -> None:
     for size in range(110):
         layer = {"type": "Dense", "name": "n" * 60, "kernel_initializer": "a" * 20, "bias_initializer": "b" * size}
         text = fmt(json.dumps({"layers": [layer, layer]}))
@@ -125,7 +132,7 @@ def test_long_lists_of_scalars_are_filled() -> None:
     assert all(LINE_WIDTH - 8 <= len(line) <= LINE_WIDTH for line in lines[:-1])
 
 
-def test_each_layer_has_a_line() -> None:
+def test_each_layer_starts_a_new_line() -> None:
     assert fmt('{"layers":[{"type":"Flatten"},{"type":"Flatten"}]}').count("\n") == 6
     block = '{"blocks":{"b":{"layers":[{"type":"Flatten"}],"inputs":["x"]}}}'
     assert fmt(block).splitlines()[3:6] == [
@@ -135,7 +142,7 @@ def test_each_layer_has_a_line() -> None:
     ]
 
 
-def test_keys_come_in_the_order_of_the_language() -> None:
+def test_keys_are_in_canonical_order() -> None:
     spec = {
         "unknown": 1,
         "training": {"batch_size": 2, "optimizer": {"epsilon": 1, "type": "Adam"}, "loss": "mse", "data": {"y": 1}},
@@ -166,7 +173,7 @@ def test_keys_come_in_the_order_of_the_language() -> None:
         ["type", "layer"],
     ]
     assert list(read["layers"][3]["layer"]) == ["type", "units"]
-    assert list(read["inputs"]) == ["z", "a"]  # which is the order of the model's inputs
+    assert list(read["inputs"]) == ["z", "a"]  # the order of the model's inputs is kept
     assert list(read["inputs"]["z"]) == ["shape", "dtype"]
     assert list(read["blocks"]["mine"]) == ["parameters", "layers", "outputs"]
     assert list(read["training"]) == ["data", "loss", "optimizer", "batch_size"]
@@ -174,23 +181,25 @@ def test_keys_come_in_the_order_of_the_language() -> None:
     assert read == spec
 
 
-def test_every_brick_of_the_wrong_documents_survives() -> None:
+def test_formatting_keeps_the_values_of_invalid_specs() -> None:
     for path in sorted((ROOT / "tests/diagnostics").glob("*.json")):
         text = path.read_bytes()
         try:
             source = read_text(text)
         except Exception:
             continue
-        assert same(exact(format_source(source)), exact(source.text)), path
+        assert equal_except_key_order(
+            value_with_number_texts(format_source(source)), value_with_number_texts(source.text)
+        ), path
 
 
-def test_a_large_document() -> None:
+def test_a_large_document_is_formatted() -> None:
     layers = [{"type": "Dense", "units": number, "from": [f"d{number}"] * 30} for number in range(2_000)]
     text = json.dumps({"inputs": {"x": {"shape": [1]}}, "layers": layers})
     once = fmt(text)
-    assert same(exact(once), exact(text))
+    assert equal_except_key_order(value_with_number_texts(once), value_with_number_texts(text))
 
 
-def test_the_deepest_document_there_may_be() -> None:
+def test_a_document_of_the_greatest_depth_is_formatted() -> None:
     text = "[" * 64 + "]" * 64
-    assert exact(fmt(text)) == exact(text)
+    assert value_with_number_texts(fmt(text)) == value_with_number_texts(text)

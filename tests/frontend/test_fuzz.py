@@ -1,4 +1,4 @@
-"""Whatever a spec says, checking it ends quickly, with diagnostics that have a place, and with no exception."""
+"""Random mutations of valid specs: validation is fast, raises no exception, and all diagnostics have positions."""
 
 from __future__ import annotations
 
@@ -81,19 +81,19 @@ BASE: dict[str, Any] = {
 
 
 def seeds() -> list[dict[str, Any]]:
-    """Sound specs: the samples, one that uses the whole language, and every layer by itself."""
+    """Returns valid specs: the samples, one with all features of the language, and every layer by itself."""
     from layers.cases import all_cases
 
     samples = [json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "samples").glob("*.json"))]
-    alone = []
+    single_layers = []
     for case in all_cases():
         inputs = {f"x{index}": {"shape": list(shape), "dtype": case.dtype} for index, shape in enumerate(case.inputs)}
-        alone.append({"inputs": inputs, "layers": [{**case.layer, "from": list(inputs)}]})
-    return [BASE] * (len(alone) // 4) + samples * 2 + alone
+        single_layers.append({"inputs": inputs, "layers": [{**case.layer, "from": list(inputs)}]})
+    return [BASE] * (len(single_layers) // 4) + samples * 2 + single_layers
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every container of a document with every key or index in it."""
+    """Returns every container of a document with each of its keys or indexes."""
     found: list[tuple[Any, Any]] = []
     if isinstance(value, (dict, list)):
         for key in value if isinstance(value, dict) else range(len(value)):
@@ -102,36 +102,36 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 def mutate(document: Any, rng: random.Random) -> Any:
-    """The document with a few places changed."""
+    """Returns a copy of the document with a few values changed."""
     document = copy.deepcopy(document)
     for _ in range(rng.choice((1, 1, 1, 1, 2, 4))):
-        found = places(document)
-        if not found:
+        candidates = places(document)
+        if not candidates:
             break
-        inside, key = rng.choice(found)
+        container, key = rng.choice(candidates)
         match rng.randrange(8):
             case 0 | 1:
-                inside[key] = copy.deepcopy(rng.choice(NASTY))
-            case 2 | 3 | 4 if alike := [value for value in NASTY if type(value) is type(inside[key])]:
-                inside[key] = copy.deepcopy(rng.choice(alike))
+                container[key] = copy.deepcopy(rng.choice(NASTY))
+            case 2 | 3 | 4 if same_type := [value for value in NASTY if type(value) is type(container[key])]:
+                container[key] = copy.deepcopy(rng.choice(same_type))
             case 5:
-                del inside[key]
-            case 6 if isinstance(inside, list):
-                inside.insert(rng.randrange(len(inside) + 1), copy.deepcopy(inside[key]))
+                del container[key]
+            case 6 if isinstance(container, list):
+                container.insert(rng.randrange(len(container) + 1), copy.deepcopy(container[key]))
             case 6:
-                inside[str(rng.choice(NASTY))[:40]] = inside[key]
+                container[str(rng.choice(NASTY))[:40]] = container[key]
             case _:
-                other, place = rng.choice(found)
-                inside[key] = copy.deepcopy(other[place])
+                other, other_key = rng.choice(candidates)
+                container[key] = copy.deepcopy(other[other_key])
     return document
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_mutilated_spec_gets_diagnostics_and_nothing_else(seed: int) -> None:
+def test_a_mutated_spec_gets_diagnostics_with_positions_and_no_exception(seed: int) -> None:
     rng = random.Random(seed)
-    sound = seeds()
+    valid_specs = seeds()
     for _ in range(400):
-        text = json.dumps(mutate(rng.choice(sound), rng), indent=1)
+        text = json.dumps(mutate(rng.choice(valid_specs), rng), indent=1)
         started = time.perf_counter()
         try:
             checked = check_spec(text)
@@ -145,8 +145,8 @@ def test_a_mutilated_spec_gets_diagnostics_and_nothing_else(seed: int) -> None:
             assert (checked.objective is None) == (checked.network.training is None), text
 
 
-def test_the_seeds_are_sound() -> None:
-    faults = {json.dumps(spec): check_spec(json.dumps(spec)).diagnostics for spec in seeds()}
-    alone = "first axis is not the batch"  # what some functions give is no result of a network by itself
-    found = {text: [fault for fault in faults[text] if alone not in fault.message] for text in faults}
-    assert {text: told for text, told in found.items() if told} == {}
+def test_the_seeds_are_valid() -> None:
+    diagnostics = {json.dumps(spec): check_spec(json.dumps(spec)).diagnostics for spec in seeds()}
+    expected = "first axis is not the batch"  # the results of some functions cannot be outputs of a network
+    others = {text: [found for found in diagnostics[text] if expected not in found.message] for text in diagnostics}
+    assert {text: found for text, found in others.items() if found} == {}

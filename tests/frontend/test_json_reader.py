@@ -1,4 +1,4 @@
-"""The reader of JSON text: every family of bad text, where it says the fault is, and where it says values stand."""
+"""The JSON reader: invalid texts of every kind with their positions, and the positions of values."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ SPEC = """{
 }"""
 
 
-def fault(text: str | bytes, **limits: int) -> Diagnostic:
+def error_of(text: str | bytes, **limits: int) -> Diagnostic:
     with pytest.raises(CompileError) as caught:
         read_text(text, "net.json", Limits(**limits))
-    (found,) = caught.value.diagnostics
-    assert found.file == "net.json"
-    return found
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.file == "net.json"
+    return diagnostic
 
 
-def place(text: str | bytes, **limits: int) -> str:
-    found = fault(text, **limits)
-    return f"{found.code} {found.line}:{found.column}"
+def position_of(text: str | bytes, **limits: int) -> str:
+    diagnostic = error_of(text, **limits)
+    return f"{diagnostic.code} {diagnostic.line}:{diagnostic.column}"
 
 
-# A1 and A3 to A18: text, code and place, a word of the message or help
-BAD: dict[str, list[tuple[str | bytes, str, str]]] = {
+# Text, code and position, a part of the message or help. A1 to A20 number the kinds of input.
+INVALID_TEXTS: dict[str, list[tuple[str | bytes, str, str]]] = {
     "A1 nothing": [
         ("", "empty-document 1:1", "empty"),
         (b"", "empty-document 1:1", "empty"),
@@ -83,7 +83,7 @@ BAD: dict[str, list[tuple[str | bytes, str, str]]] = {
         ('{"a": 1_000}', "invalid-json 1:7", "'1_000'"),
         ("{a: 1}", "invalid-json 1:2", "the key 'a' is not in double quotes"),
         ("{1: 1}", "invalid-json 1:2", "the key '1' is not in double quotes"),
-        ('{"a": relu}', "invalid-json 1:7", "text stands in double quotes"),
+        ('{"a": relu}', "invalid-json 1:7", "write text in double quotes"),
         ('{"a" = 1}', "invalid-json 1:6", "colon"),
         ('{"a": 1\n "b": 2}', "invalid-json 2:2", "a comma is missing"),
         ("[1 2]", "invalid-json 1:4", "a comma is missing"),
@@ -164,17 +164,17 @@ BAD: dict[str, list[tuple[str | bytes, str, str]]] = {
         ('["a\nb"]', "invalid-json 1:4", "a line ends inside a string"),
         ('["a\r\nb"]', "invalid-json 1:4", "a line ends inside a string"),
         ('["a\tb"]', "invalid-json 1:4", "write a tab as \\t"),
-        ('["C:\\data"]', "invalid-json 1:5", "a backslash itself"),
-        ('["\\x41"]', "invalid-json 1:3", "not an escape"),
-        ("[\"\\'\"]", "invalid-json 1:3", "not an escape"),
+        ('["C:\\data"]', "invalid-json 1:5", "write a backslash as"),
+        ('["\\x41"]', "invalid-json 1:3", "not a JSON escape"),
+        ("[\"\\'\"]", "invalid-json 1:3", "not a JSON escape"),
         ('["\\u12G4"]', "invalid-json 1:3", "four hexadecimal digits"),
         ('["\\u123"]', "invalid-json 1:3", "four hexadecimal digits"),
-        ('["\\U0041"]', "invalid-json 1:3", "not an escape"),
-        ('["\\\n"]', "invalid-json 1:3", "not an escape"),
+        ('["\\U0041"]', "invalid-json 1:3", "not a JSON escape"),
+        ('["\\\n"]', "invalid-json 1:3", "not a JSON escape"),
         ('["\\', "invalid-json 1:3", ""),
         ('["\\"', "invalid-json 1:5", "the text ends"),
         ('"\\u00', "invalid-json 1:2", "four hexadecimal digits"),
-        ("[\"\\\u00e9\"]", "invalid-json 1:3", "not an escape"),
+        ("[\"\\\u00e9\"]", "invalid-json 1:3", "not a JSON escape"),
     ],
     "A18 numbers": [
         ("-", "invalid-json 1:1", ""),
@@ -241,19 +241,23 @@ BAD: dict[str, list[tuple[str | bytes, str, str]]] = {
 
 
 @pytest.mark.parametrize(
-    ("text", "where", "word"),
-    [pytest.param(*case, id=f"{family}-{n}") for family, cases in BAD.items() for n, case in enumerate(cases)],
+    ("text", "position", "part"),
+    [
+        pytest.param(*case, id=f"{family}-{n}")
+        for family, cases in INVALID_TEXTS.items()
+        for n, case in enumerate(cases)
+    ],
 )
-def test_bad_text_is_refused_where_it_is_bad(text: str | bytes, where: str, word: str) -> None:
-    found = fault(text)
-    assert f"{found.code} {found.line}:{found.column}" == where
-    assert word in f"{found.message}; {found.help}"
-    assert f"{found.message}{found.help}".isprintable()
+def test_an_invalid_text_is_rejected_at_the_position_of_the_error(text: str | bytes, position: str, part: str) -> None:
+    diagnostic = error_of(text)
+    assert f"{diagnostic.code} {diagnostic.line}:{diagnostic.column}" == position
+    assert part in f"{diagnostic.message}; {diagnostic.help}"
+    assert f"{diagnostic.message}{diagnostic.help}".isprintable()
     if isinstance(text, str) and "\ud800" not in text:
-        assert place(text.encode()) == where
+        assert position_of(text.encode()) == position
 
 
-GOOD = [
+VALID_TEXTS = [
     "{}", "[]", "0", "-0", "-0.0", "1.0", "1E2", "1e+2", "0e-999", "0.0E999", "-1.5e-3", "1234567890123456789012345",
     "true", "false", "null", '""', '"a"', " [ ] ", "\t{\n}\r\n", "[1 , 2]", '{"a":{"b":[{}]}}', '{"":{"":""}}',
     '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\u0041\\u00e9\\u20ac\\uFFFF\\u0000"', '"\\ud83d\\ude00\\uDBFF\\uDFFF"', '"/"',
@@ -263,35 +267,35 @@ GOOD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", GOOD, ids=lambda text: ascii(text[:20]))
-def test_good_text_is_read_as_the_standard_library_reads_it(text: str) -> None:
-    for given in (text, text.encode(), "\ufeff" + text, b"\xef\xbb\xbf" + text.encode()):
-        read = read_text(given)
-        assert repr(read.value) == repr(json.loads(text))
-        assert (read.file, read.text) == (None, text)
+@pytest.mark.parametrize("text", VALID_TEXTS, ids=lambda text: ascii(text[:20]))
+def test_a_valid_text_is_read_as_by_the_standard_library(text: str) -> None:
+    for value in (text, text.encode(), "\ufeff" + text, b"\xef\xbb\xbf" + text.encode()):
+        source = read_text(value)
+        assert repr(source.value) == repr(json.loads(text))
+        assert (source.file, source.text) == (None, text)
 
 
-def test_a_duplicate_key_is_noted_at_the_first() -> None:
-    found = fault('{"layers": [{}, {\n"units": 1,\n  "units": 2}]}')
-    (note,) = found.notes
-    assert (found.path, note.path) == ("$.layers[1].units", "$.layers[1].units")
+def test_the_note_of_a_duplicate_key_points_to_the_first_key() -> None:
+    diagnostic = error_of('{"layers": [{}, {\n"units": 1,\n  "units": 2}]}')
+    (note,) = diagnostic.notes
+    assert (diagnostic.path, note.path) == ("$.layers[1].units", "$.layers[1].units")
     assert (note.file, note.line, note.column) == ("net.json", 2, 1)
 
 
-def test_what_is_open_is_noted() -> None:
-    assert [(note.line, note.column) for note in fault('{\n "a": [1,\n  2').notes] == [(2, 7)]
-    assert [(note.line, note.column) for note in fault('{\n "a": [1}').notes] == [(2, 7)]
-    assert [(note.line, note.column) for note in fault('{\n "a": "\\n').notes] == [(2, 7)]
+def test_a_note_points_to_the_innermost_open_bracket() -> None:
+    assert [(note.line, note.column) for note in error_of('{\n "a": [1,\n  2').notes] == [(2, 7)]
+    assert [(note.line, note.column) for note in error_of('{\n "a": [1}').notes] == [(2, 7)]
+    assert [(note.line, note.column) for note in error_of('{\n "a": "\\n').notes] == [(2, 7)]
 
 
-def test_every_truncation_is_refused_at_or_before_the_cut() -> None:  # A2
+def test_a_truncated_text_is_rejected_at_or_before_the_cut() -> None:  # A2
     for cut in range(len(SPEC)):
         lines = SPEC[:cut].replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        found = fault(SPEC[:cut])
-        assert (found.line, found.column) <= (len(lines), len(lines[-1]) + 1), cut
+        diagnostic = error_of(SPEC[:cut])
+        assert (diagnostic.line, diagnostic.column) <= (len(lines), len(lines[-1]) + 1), cut
     data = SPEC.encode()
     for cut in range(len(data)):
-        fault(data[:cut])
+        error_of(data[:cut])
 
 
 def walk(value: Any, path: tuple[str | int, ...] = ()) -> Any:
@@ -301,39 +305,39 @@ def walk(value: Any, path: tuple[str | int, ...] = ()) -> Any:
         yield from walk(child, (*path, step))
 
 
-def test_every_value_and_key_is_located_where_it_is_written() -> None:
-    read = read_text(SPEC)
+def test_every_value_and_key_has_its_position() -> None:
+    source = read_text(SPEC)
     starts = [0] + [at + 1 for at, char in enumerate(SPEC) if char == "\n"]
     decode = json.JSONDecoder().raw_decode
-    for path, value in walk(read.value):
-        line, column = read.locate(path) or (0, 0)
+    for path, value in walk(source.value):
+        line, column = source.locate(path) or (0, 0)
         assert decode(SPEC, starts[line - 1] + column - 1)[0] == value
-        line, column = read.locate(path, True) or (0, 0)
+        line, column = source.locate(path, True) or (0, 0)
         expected = path[-1] if path and isinstance(path[-1], str) else value
         assert decode(SPEC, starts[line - 1] + column - 1)[0] == expected
 
 
-def test_a_path_that_does_not_exist_is_located_at_its_nearest_ancestor() -> None:
-    read = read_text('{\n "a": [1,\n  {"b": 2}]}')
+def test_a_missing_path_has_the_position_of_its_nearest_ancestor() -> None:
+    source = read_text('{\n "a": [1,\n  {"b": 2}]}')
     for path in [("a", 1, "c"), ("a", 1, "c", 7), ("a", 1, 0)]:
-        assert read.locate(path) == read.locate(path, True) == (3, 3)
+        assert source.locate(path) == source.locate(path, True) == (3, 3)
     for path in [("a", 2), ("a", -1), ("a", "b"), ("a", 5, "x")]:
-        assert read.locate(path) == (2, 7)
-    assert read.locate(("a", 1, "b", "x"), True) == (3, 9)
-    assert read.locate(("z",)) == read.locate(()) == (1, 1)
+        assert source.locate(path) == (2, 7)
+    assert source.locate(("a", 1, "b", "x"), True) == (3, 9)
+    assert source.locate(("z",)) == source.locate(()) == (1, 1)
     assert from_value({"a": 1}).locate(("a",)) is None
 
 
-def test_limits_are_kept_to_the_last_one() -> None:  # A9, A11, A12
+def test_limits_are_exact() -> None:  # A9, A11, A12
     assert read_text("[1, 2]", limits=Limits(max_values=3)).value == [1, 2]
-    assert place("[1, 2]", max_values=2) == "too-large 1:5"
-    assert place("[[]]", max_depth=1) == "too-deep 1:2"
+    assert position_of("[1, 2]", max_values=2) == "too-large 1:5"
+    assert position_of("[[]]", max_depth=1) == "too-deep 1:2"
     assert read_text("-123", limits=Limits(max_digits=4)).value == -123
-    assert place("[1234]", max_digits=3) == "invalid-number 1:2"
-    assert place("9" * 5000, max_digits=10_000) == "invalid-number 1:1"
+    assert position_of("[1234]", max_digits=3) == "invalid-number 1:2"
+    assert position_of("9" * 5000, max_digits=10_000) == "invalid-number 1:1"
     assert read_text(b"[1]", limits=Limits(max_bytes=3)).value == [1]
-    assert fault(b"[1 ]", max_bytes=3).code == "too-large"
-    assert fault('"é"', max_bytes=3).code == "too-large"
+    assert error_of(b"[1 ]", max_bytes=3).code == "too-large"
+    assert error_of('"é"', max_bytes=3).code == "too-large"
 
 
 @pytest.fixture
@@ -345,28 +349,28 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_and_standard_input_are_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (file, str(file)):
-        read = read_file(name)
-        assert (read.file, read.value, read.text) == (str(file), {"a": "é"}, '{"a": "é"}\r\n')
+        source = read_file(name)
+        assert (source.file, source.value, source.text) == (str(file), {"a": "é"}, '{"a": "é"}\r\n')
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
-    read = read_file("-")
-    assert (read.file, read.value) == ("<stdin>", {"a": "é"})
+    source = read_file("-")
+    assert (source.file, source.value) == ("<stdin>", {"a": "é"})
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[" + b"0," * 100)))
     with pytest.raises(CompileError, match="too-large"):
         read_file("-", Limits(max_bytes=100))
 
 
-def test_a_file_that_is_too_large_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # A12
+def test_a_file_above_the_size_limit_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # A12
     os.truncate(file, 2**30)
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     with pytest.raises(CompileError) as caught:
         read_file(file)
-    assert time.perf_counter() - began < 0.5
-    (found,) = caught.value.diagnostics
-    assert (found.code, found.file, found.line) == ("too-large", str(file), None)
-    assert "1,073,741,824" in found.message
+    assert time.perf_counter() - start_time < 0.5
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.file, diagnostic.line) == ("too-large", str(file), None)
+    assert "1,073,741,824" in diagnostic.message
 
 
-def unreadable(name: str | os.PathLike[str]) -> str:
+def read_error(name: str | os.PathLike[str]) -> str:
     with pytest.raises(UsageError) as caught:
         read_file(name)
     assert caught.value.diagnostic.code == "unreadable-file"
@@ -374,44 +378,42 @@ def unreadable(name: str | os.PathLike[str]) -> str:
     return caught.value.diagnostic.message
 
 
-def test_what_is_no_readable_file_is_refused_without_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # A19
+def test_an_unreadable_file_is_rejected_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # A19
     monkeypatch.chdir(tmp_path)
-    assert "directory" in unreadable(tmp_path)
-    assert "No such file" in unreadable("missing.json")
+    assert "directory" in read_error(tmp_path)
+    assert "No such file" in read_error("missing.json")
     for name in ("a\0b", "a\ud800b", "x" * 5000, "a\nb", ""):
-        unreadable(name)
+        read_error(name)
     Path("loop").symlink_to("loop")
-    unreadable("loop")
+    read_error("loop")
     for device in ("/dev/zero", "/dev/null", "/dev/tty", "/proc/self/mem", "/proc/self/environ"):
-        unreadable(device)
+        read_error(device)
     if hasattr(os, "mkfifo"):
         os.mkfifo("fifo")
-        assert "not a regular file" in unreadable("fifo")
+        assert "not a regular file" in read_error("fifo")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
-        unreadable("socket")
+        read_error("socket")
     if os.geteuid() != 0:
         Path("secret").touch(mode=0)
-        assert "Permission denied" in unreadable("secret")
+        assert "Permission denied" in read_error("secret")
     monkeypatch.setattr(sys, "stdin", None)
-    unreadable("-")
+    read_error("-")
 
 
 @pytest.mark.parametrize("size", [5, 100])
-def test_a_file_that_changes_while_it_is_read_is_refused(
+def test_a_file_that_changes_during_reading_is_rejected(
     file: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:  # A20
-    real = os.fstat
+    original_fstat = os.fstat
 
     def fstat_and_change(descriptor: int) -> os.stat_result:
-        found = real(descriptor)
+        status = original_fstat(descriptor)
         os.truncate(file, size)
-        return found
+        return status
 
     monkeypatch.setattr(json_reader.os, "fstat", fstat_and_change)
-    assert "changed" in unreadable(file)
+    assert "changed" in read_error(file)
 
 
 def test_no_descriptor_is_left_open(file: Path, tmp_path: Path) -> None:
@@ -420,8 +422,8 @@ def test_no_descriptor_is_left_open(file: Path, tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         read_file(file)
-        unreadable(tmp_path)
-        unreadable("/dev/zero")
+        read_error(tmp_path)
+        read_error("/dev/zero")
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -437,15 +439,15 @@ class Fraction(float):
     pass
 
 
-def test_a_value_is_copied_in_plain_types() -> None:
+def test_from_value_copies_to_plain_types() -> None:
     shared: list[Any] = [1]
-    given = OrderedDict(a=Mode.SAME, b=[True, None, Number.TWO, Fraction(0.5), 2**70], c=shared, d=shared)
-    read = from_value(given)
-    assert read.value == {"a": "same", "b": [True, None, 2, 0.5, 2**70], "c": [1], "d": [1]}
-    assert {type(value) for _, value in walk(read.value)} == {dict, list, str, bool, type(None), int, float}
+    value = OrderedDict(a=Mode.SAME, b=[True, None, Number.TWO, Fraction(0.5), 2**70], c=shared, d=shared)
+    source = from_value(value)
+    assert source.value == {"a": "same", "b": [True, None, 2, 0.5, 2**70], "c": [1], "d": [1]}
+    assert {type(value) for _, value in walk(source.value)} == {dict, list, str, bool, type(None), int, float}
     shared.append(2)
-    assert read.value["c"] == [1]  # type: ignore[index, call-overload]
-    assert (read.file, read.text) == (None, "")
+    assert source.value["c"] == [1]  # type: ignore[index, call-overload]
+    assert (source.file, source.text) == (None, "")
 
 
 CYCLE: dict[str, Any] = {"a": [1]}
@@ -474,20 +476,20 @@ for _ in range(60):
         ({"a": DEEP}, "too-deep", "$.a" + "[0]" * 63),
     ],
 )
-def test_a_value_that_is_not_json_is_refused_at_its_path(value: Any, code: str, path: str) -> None:
+def test_a_value_that_is_not_json_is_rejected_at_its_path(value: Any, code: str, path: str) -> None:
     with pytest.raises(CompileError) as caught:
         from_value(value)
-    (found,) = caught.value.diagnostics
-    assert (found.code, found.path, found.line) == (code, path, None)
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.path, diagnostic.line) == (code, path, None)
 
 
-def test_a_value_that_unfolds_without_end_is_refused() -> None:
+def test_a_value_that_shares_lists_exponentially_is_rejected() -> None:
     with pytest.raises(CompileError, match="too-large"):
         from_value({"a": WIDE}, Limits(max_values=10_000))
 
 
 class Strict:
-    """The standard library, made as strict as it can be."""
+    """The standard library's JSON reader, as strict as possible."""
 
     @staticmethod
     def pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -504,7 +506,7 @@ class Strict:
         return json.loads(text, object_pairs_hook=cls.pairs, parse_constant=cls.constant)
 
 
-def test_mutations_are_read_as_the_standard_library_reads_them_or_refused() -> None:
+def test_mutated_texts_are_read_as_by_the_standard_library_or_rejected() -> None:
     rng = random.Random(20)
     pool = [*'{}[]:,"\\ \n\r\t0123456789.-+eEntful/#é\0', "true", "null", "1e5", "\\u00e9", "\\ud83d", '"a":', "'"]
     accepted = 0
@@ -518,31 +520,33 @@ def test_mutations_are_read_as_the_standard_library_reads_them_or_refused() -> N
         try:
             expected = Strict.read(text)
         except ValueError:
-            fault(text)
+            error_of(text)
             continue
         try:
-            read = read_text(text)
+            source = read_text(text)
         except CompileError:
-            assert fault(text).code in {"invalid-encoding", "invalid-number"}
+            assert error_of(text).code in {"invalid-encoding", "invalid-number"}
         else:
             accepted += 1
-            assert repr(read.value) == repr(expected)
+            assert repr(source.value) == repr(expected)
     assert accepted > 300
 
 
-def test_reading_is_quick() -> None:
+def test_reading_takes_linear_time() -> None:
     layer = {"type": "Dense", "name": "dense", "units": 10, "rate": 0.5, "bias": True, "shape": [28, 28, 1]}
     text = json.dumps({"layers": [layer] * 1600}, indent=1)
     assert len(text) > 200_000
     for hostile in ("[" * 100_000, "9" * 100_000, "[" + " " * 300_000, '"' + "\\n" * 30_000, "-" * 300_000, text):
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         with contextlib.suppress(CompileError):
             read_text(hostile)
-        assert time.perf_counter() - began < 0.5  # a tenth of it here: loose, for a busy machine
+        assert time.perf_counter() - start_time < 0.5  # loose, for a busy machine
 
 
-def test_importing_the_reader_imports_nothing_heavy() -> None:
+def test_the_reader_does_not_import_numpy_onnx_or_onnxruntime() -> None:
     code = "import sys, jsonnx.frontend.json_reader; print(*{'numpy', 'onnx', 'onnxruntime'} & set(sys.modules))"
-    room = Path(json_reader.__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(room)}, capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("", "")
+    package_root = Path(json_reader.__file__).parents[2]
+    process = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(package_root)}, capture_output=True, text=True
+    )
+    assert (process.stdout.strip(), process.stderr) == ("", "")

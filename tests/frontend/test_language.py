@@ -1,4 +1,4 @@
-"""The specs in docs/language.md are sound and do what stands beside them."""
+"""The specs in docs/language.md are valid and have the described layers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def names(section: str, **options: str) -> list[str]:
 
 
 @pytest.mark.parametrize("section", ["Parameters", "Blocks", "Repetition"])
-def test_the_specs_of_the_language_reference_are_sound(section: str) -> None:
+def test_the_specs_of_the_language_reference_are_valid(section: str) -> None:
     assert check_spec(SPECS[section]).diagnostics == []
     assert Draft202012Validator(editor_schema()).is_valid(json.loads(SPECS[section]))
 
 
-def test_they_come_to_what_is_said_of_them() -> None:
+def test_the_specs_expand_to_the_described_layers() -> None:
     assert names("Parameters") == ["dense", "out_64"]
     assert names("Parameters", scale="large") == ["dense", "out_256"]
     assert "stage1_sum" in names("Blocks")

@@ -63,7 +63,7 @@ def test_a_summary_is_of_a_scale_and_of_values(here: Path) -> None:
         ("validate", ["--scale", "none"], 1, "'epochs' must be at least 1, got 0"),
         ("summary", ["--scale", "larg"], 2, "did you mean 'large'?"),
         ("summary", ["--depth", "-1"], 2, "-1 is not in the range"),
-        ("compile", ["-o", "m.onnx", "--scale", "small"], 2, "there are: large, none"),
+        ("compile", ["-o", "m.onnx", "--scale", "small"], 2, "known names: large, none"),
     ],
 )
 def test_what_cannot_be_had_is_told(here: Path, command: str, options: list[str], status: int, told: str) -> None:

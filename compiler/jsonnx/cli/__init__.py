@@ -1,4 +1,4 @@
-"""The command line: parses arguments, calls the pipeline, renders. No logic."""
+"""The command line: parses arguments, calls the pipeline and prints the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import info, keras, models, specs
 
 
 class CommandGroup(click.Group):
-    """The commands, on streams that take whatever is written to them."""
+    """The group of all commands. Ensures usable standard streams before it runs one."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         ensure_standard_streams()
@@ -20,15 +20,15 @@ class CommandGroup(click.Group):
 
 
 def ensure_standard_streams() -> None:
-    """Standard streams that exist, and that escape what their encoding lacks.
+    """Replaces closed standard streams by the null device, and escapes characters that their encoding lacks.
 
-    Where one was closed, the next file opened would get its number, and what is printed.
+    If a standard stream is closed, the next file that is opened gets its descriptor, and with it the printed output.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            opened = open(os.devnull, mode)  # noqa: SIM115 (open to the end)
-            setattr(sys, name, opened)
+            null_device = open(os.devnull, mode)  # noqa: SIM115 (stays open until the process ends)
+            setattr(sys, name, null_device)
         elif mode == "w" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -51,7 +51,7 @@ def show_version(context: click.Context, option: click.Parameter, is_set: bool) 
     help="Show the version and exit.",
 )
 def main() -> None:
-    """Write a neural network as a JSON file, get a trained ONNX model."""
+    """Check, compile and train neural networks that are written as JSON files."""
 
 
 for command in (

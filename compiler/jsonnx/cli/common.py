@@ -1,4 +1,4 @@
-"""What all commands share: options, where they write, and how errors become an exit status."""
+"""Shared by all commands: options, output streams, and errors as diagnostics and exit status."""
 
 from __future__ import annotations
 
@@ -31,35 +31,33 @@ FORMAT_OPTION = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="For people, or for programs.",
+    help="Format of the output: text for people, json for programs.",
 )
 PROVIDER_OPTION = click.option(
     "--provider",
     default="cpu",
     show_default=True,
     metavar="NAME",
-    help="Where to run: cpu, cuda, webgpu, ... or auto; `jsonnx providers` lists them.",
+    help="onnxruntime provider: cpu, cuda, webgpu, ..., or auto; `jsonnx providers` lists them.",
 )
 PARTIAL_OPTION = click.option(
-    "--partial", is_flag=True, help="Take what fits of the weights and draw the rest from the seed; a table says which."
+    "--partial",
+    is_flag=True,
+    help="Load the weights that match by name and shape, and initialize the others; prints a table of both.",
 )
 SET_OPTION = click.option(
     "--set",
     "changes",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the spec: a parameter or a dotted path, and a JSON value, such as width=128 or training.epochs=3. "
-    "May be repeated.",
+    help="Override a value of the spec: KEY is a parameter or a dotted path, VALUE is JSON, such as width=128 or "
+    "training.epochs=3. May be repeated.",
 )
-
-
-SCALE_OPTION = click.option(
-    "--scale", metavar="NAME", help="One of the spec's scales: its values in the place of the parameters'."
-)
+SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter values of this scale of the spec.")
 
 
 def print_result(text: str) -> None:
-    """A result, on standard output. A reader that has gone, as in `| head`, is not our concern."""
+    """Prints a result to standard output. It is no error if the reader has closed the pipe, as in `| head`."""
     try:
         click.echo(text)
     except BrokenPipeError:
@@ -69,13 +67,13 @@ def print_result(text: str) -> None:
 
 
 def print_status(text: str) -> None:
-    """Progress and diagnostics, on standard error. Where that fails there is nobody to tell."""
+    """Prints progress or diagnostics to standard error. Errors are ignored, since they could not be printed."""
     with suppress(OSError):
         click.echo(text, err=True)
 
 
 def handles_errors(command: Command) -> Command:
-    """Turns the errors of the pipeline into diagnostics and the promised exit status."""
+    """Decorates a command: prints its exceptions as diagnostics, and exits with the documented status."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -89,32 +87,30 @@ def handles_errors(command: Command) -> Command:
             print_status("interrupted")
             sys.exit(EXIT_INTERRUPTED)
         except MemoryError:
-            exit_with_diagnostics(
-                [Diagnostic("out-of-memory", "this machine has too little memory for it")], kwargs, EXIT_USAGE_ERROR
-            )
+            diagnostic = Diagnostic("out-of-memory", "this machine has too little memory for the command")
+            exit_with_diagnostics([diagnostic], kwargs, EXIT_USAGE_ERROR)
         except OSError as error:
-            exit_with_diagnostics(
-                [Diagnostic("system-failure", f"the system refuses: {error}")], kwargs, EXIT_USAGE_ERROR
-            )
+            diagnostic = Diagnostic("system-failure", f"the operating system reports an error: {error}")
+            exit_with_diagnostics([diagnostic], kwargs, EXIT_USAGE_ERROR)
         except Exception as error:
             if os.environ.get("JSONNX_DEBUG"):
                 raise
-            print_status(
-                f"internal error: {type(error).__name__}: {error}\nThis is a bug of jsonnx; JSONNX_DEBUG=1 shows where."
-            )
+            print_status(f"internal error: {type(error).__name__}: {error}")
+            print_status("This is a bug in jsonnx; set JSONNX_DEBUG=1 to see a traceback.")
             sys.exit(EXIT_INTERNAL_ERROR)
 
     return run  # type: ignore[return-value]
 
 
 def exit_with_diagnostics(diagnostics: Sequence[Diagnostic], options: Mapping[str, Any], status: int) -> NoReturn:
-    with suppress(UsageError):  # standard output may be what is at fault
+    """Prints diagnostics in the format that the command's options select, and exits."""
+    with suppress(UsageError):  # the error may be that standard output cannot be written
         print_diagnostics(diagnostics, options.get("format_", "text"))
     sys.exit(status)
 
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Sequence[str] = ()) -> None:
-    """Diagnostics to standard error; to standard output in a format for programs, as the one document that is there."""
+    """Prints diagnostics: text to standard error, formats for programs to standard output."""
     from ..render.diagnostics import render
 
     sources = {d.file: _read_source(d.file) for d in diagnostics if d.file} if format_ == "text" else {}
@@ -125,6 +121,7 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Se
 
 
 def _read_source(file: str) -> str:
+    """Returns the text of a file, of which diagnostics show lines; empty if it cannot be read."""
     try:
         return Path(file).read_text("utf-8", errors="replace") if Path(file).is_file() else ""
     except OSError:
@@ -132,13 +129,13 @@ def _read_source(file: str) -> str:
 
 
 def print_warnings(checked: CheckedSpec) -> None:
-    """Shows what is doubtful in a spec that is sound."""
+    """Prints the warnings of a valid spec."""
     if checked.diagnostics:
         print_diagnostics(checked.diagnostics, "text")
 
 
 def print_weights_report(report: WeightsReport) -> None:
-    """What is to know of given weights, and what became of them, where that is not all of them."""
+    """Prints the notices of a weight file, and a table of loaded and missing weights if not all were loaded."""
     from ..render.tables import weights_text
 
     if report.notices:
@@ -148,7 +145,7 @@ def print_weights_report(report: WeightsReport) -> None:
 
 
 def checked_spec(spec: str, changes: Sequence[str] = (), scale: str | None = None) -> CheckedSpec:
-    """A sound spec at a scale and with changes; warnings are shown. Raises CompileError."""
+    """Returns a checked spec with overrides applied, and prints its warnings. Raises CompileError if it is invalid."""
     from ..pipeline.check import check_spec
 
     checked = check_spec(spec, changes=changes, scale=scale)

@@ -1,4 +1,4 @@
-"""Commands about jsonnx itself."""
+"""Commands about jsonnx itself: schema, layers, explain, providers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .common import FORMAT_OPTION, handles_errors, print_result
 
 
 @click.command()
-@click.option("-o", "--output", metavar="FILE", help="File to write; standard output where omitted.")
+@click.option("-o", "--output", metavar="FILE", help="File to write; standard output if omitted.")
 @handles_errors
 def schema(output: str | None) -> None:
     """Print the JSON Schema of specs, for editors and other tools."""
@@ -26,7 +26,7 @@ def schema(output: str | None) -> None:
 @click.argument("type_", metavar="[TYPE]", required=False)
 @handles_errors
 def layers(type_: str | None) -> None:
-    """Show all layers, or the reference of one."""
+    """List all layer types, or show the reference of one."""
     from ..core.diagnostics import suggestion
     from ..layers import LAYERS
     from ..layers.unsupported import unsupported_layer
@@ -37,24 +37,23 @@ def layers(type_: str | None) -> None:
     elif type_ in LAYERS.by_name:
         print_result(layer_text(type_))
     else:
-        near = suggestion(type_, LAYERS.by_name)
-        raise UsageError(*(unsupported_layer(type_) or ("unknown-type", f"there is no layer type {type_!r}", near)))
+        help = suggestion(type_, LAYERS.by_name)
+        raise UsageError(*(unsupported_layer(type_) or ("unknown-type", f"there is no layer type {type_!r}", help)))
 
 
 @click.command()
 @click.argument("code", metavar="CODE")
 @handles_errors
 def explain(code: str) -> None:
-    """Explain an error at length, with an example; or why a layer of Keras is not here."""
+    """Explain an error code, or why a Keras layer is unsupported."""
     from ..core.diagnostics import suggestion
     from ..render.explanations import CODES
     from ..render.explanations import explain as explanation
 
     text = explanation(code)
     if text is None:
-        raise UsageError(
-            "unknown-code", f"there is no error {code!r}", suggestion(code, CODES) or "`docs/errors.md` lists them"
-        )
+        help = suggestion(code, CODES) or "`docs/errors.md` lists all codes"
+        raise UsageError("unknown-code", f"there is no error code {code!r}", help)
     print_result(text)
 
 
@@ -62,7 +61,7 @@ def explain(code: str) -> None:
 @FORMAT_OPTION
 @handles_errors
 def providers(format_: str) -> None:
-    """Show which providers this machine can run, and how to get the others."""
+    """List onnxruntime's providers, and how to install them."""
     import json
 
     from ..render.tables import providers_text

@@ -1,4 +1,4 @@
-"""Commands that make models and use them."""
+"""Commands that create and use models: compile, train, evaluate, predict, inspect."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from .common import (
 
 @click.command()
 @SPEC_ARGUMENT
-@click.option("-o", "--output", required=True, metavar="MODEL.onnx", help="File to write; with --training a folder.")
+@click.option("-o", "--output", required=True, metavar="MODEL.onnx", help="File to write; with --training, a folder.")
 @click.option(
     "--weights",
     metavar="FILE",
-    help="A .safetensors, .npz, .keras or .h5 file of weights; else those that the spec names, or initial ones.",
+    help="Weights of the model (.safetensors, .npz, .keras or .h5) instead of the spec's or the initial ones.",
 )
 @PARTIAL_OPTION
-@click.option("--seed", type=SEED_TYPE, help="Decides the initial weights; the spec's seed where omitted.")
-@click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json into a folder.")
+@click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
+@click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
 @SET_OPTION
 @handles_errors
@@ -69,15 +69,15 @@ def compile(
 
 @click.command()
 @SPEC_ARGUMENT
-@click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME where omitted.")
-@click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint.")
+@click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME if omitted.")
+@click.option("--resume", is_flag=True, help="Continue from the folder's last checkpoint.")
 @click.option(
-    "--weights", metavar="FILE", help="Start from these weights instead of those that the spec names, or initial ones."
+    "--weights", metavar="FILE", help="Start from these weights instead of the spec's weights or the initial ones."
 )
 @PARTIAL_OPTION
-@click.option("--seed", type=SEED_TYPE, help="In place of the spec's seed.")
-@click.option("--force", is_flag=True, help="Replace a run that is in the folder already.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
+@click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 @PROVIDER_OPTION
 @SCALE_OPTION
 @SET_OPTION
@@ -95,18 +95,18 @@ def train(
     scale: str | None,
     changes: tuple[str, ...],
 ) -> None:
-    """Train a network on the data its spec names."""
+    """Train a network on the data that its spec names."""
     from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
 
     checked = checked_spec(spec, changes, scale)
-    with progress_display(quiet) as shown:
+    with progress_display(quiet) as display:
         outcome = run(
             checked,
             Path(output) if output else Path("runs") / checked.network.name,
             RunOptions(provider, seed, weights, partial, resume, force),
-            callbacks=[shown],
+            callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
         )
@@ -117,34 +117,34 @@ def train(
 
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
-@click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data where omitted.")
+@click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data if omitted.")
 @PROVIDER_OPTION
 @FORMAT_OPTION
 @handles_errors
 def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
-    """Show loss and metrics of a trained model on data."""
+    """Compute loss and metrics of a trained model on data."""
     import json
 
     from ..pipeline.prediction_files import json_numbers
     from ..pipeline.trained_model import TrainedModel
 
-    figures = TrainedModel.open(Path(run), provider).evaluate(data)
+    metrics = TrainedModel.open(Path(run), provider).evaluate(data)
     if format_ == "json":
-        print_result(json.dumps({name: json_numbers(value) for name, value in figures.items()}))
+        print_result(json.dumps({name: json_numbers(value) for name, value in metrics.items()}))
     else:
-        print_result("\n".join(f"{name} {value:.6g}" for name, value in figures.items()))
+        print_result("\n".join(f"{name} {value:.6g}" for name, value in metrics.items()))
 
 
 @click.command()
 @click.argument("run", metavar="RUN_OR_MODEL")
-@click.option("--data", required=True, metavar="FILE", help="Data to predict from: .npz, .npy or .csv.")
+@click.option("--data", required=True, metavar="FILE", help="Input data: .npz, .npy or .csv.")
 @click.option(
-    "-o", "--output", metavar="OUT", help="File to write, .csv, .json or .npz; csv on standard output where omitted."
+    "-o", "--output", metavar="OUT", help="File to write: .csv, .json or .npz; CSV on standard output if omitted."
 )
 @PROVIDER_OPTION
 @handles_errors
 def predict(run: str, data: str, output: str | None, provider: str) -> None:
-    """Write a model's predictions for data."""
+    """Compute the outputs of a trained model for input data."""
     from ..pipeline.trained_model import TrainedModel
 
     TrainedModel.open(Path(run), provider).predict(data, output, print_result)
@@ -152,26 +152,27 @@ def predict(run: str, data: str, output: str | None, provider: str) -> None:
 
 @click.command()
 @click.argument("model", metavar="MODEL.onnx")
-@click.option("--spec", "output", metavar="OUT.json", help="Write the spec that is in the model; - shows it alone.")
+@click.option("--spec", "output", metavar="OUT.json", help="Write the model's spec to a file; - prints only the spec.")
 @FORMAT_OPTION
 @handles_errors
 def inspect(model: str, output: str | None, format_: str) -> None:
-    """Show what a model file says: signature, labels, versions, and the spec it came from."""
+    """Show signature, labels, versions and spec of an ONNX model."""
     import json
 
     from ..core.files import refuse_overwrite, write_atomically
     from ..interop.model_info import inspect_model
     from ..render.model_info_text import inspection_json, inspection_text
 
-    found = inspect_model(model)
-    warnings = found.warnings()
+    model_info = inspect_model(model)
+    warnings = model_info.warnings()
     if warnings:
         print_diagnostics(warnings, "text")
     if output == "-":
-        print_result(found.spec_text.rstrip("\n"))
+        print_result(model_info.spec_text.rstrip("\n"))
         return
     if output:
         refuse_overwrite([Path(model)], [Path(output)])
-        write_atomically(output, found.spec_text.encode())
+        write_atomically(output, model_info.spec_text.encode())
         print_status(f"wrote {output}")
-    print_result(json.dumps(inspection_json(found), indent=2) if format_ == "json" else inspection_text(found))
+    is_json = format_ == "json"
+    print_result(json.dumps(inspection_json(model_info), indent=2) if is_json else inspection_text(model_info))

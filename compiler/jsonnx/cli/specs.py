@@ -1,4 +1,4 @@
-"""Commands about what was written."""
+"""Commands about specs: validate, summary, fmt, diff."""
 
 from __future__ import annotations
 
@@ -32,42 +32,42 @@ from .common import (
     type=click.Choice(["text", "json", "github", "sarif", "junit"]),
     default="text",
     show_default=True,
-    help="For people, programs, GitHub annotations, code scanning or test reports.",
+    help="Format of the output: for people, programs, GitHub annotations, code scanning or test reports.",
 )
 @SCALE_OPTION
 @SET_OPTION
 @handles_errors
 def validate(specs: tuple[str, ...], format_: str, scale: str | None, changes: tuple[str, ...]) -> None:
-    """Show everything that is wrong with specs. Exit status 1 where there is an error, 2 where a file is missing."""
-    from ..pipeline.check import STDIN_NAME
-    from ..pipeline.check import validate as faults
+    """Check specs and show all errors. The exit status is 1 if there is an error, 2 if a file cannot be read."""
+    from ..frontend.json_reader import STDIN_NAME
+    from ..pipeline.check import validate as validate_spec
 
-    found: list[Diagnostic] = []
-    missing = False
+    diagnostics: list[Diagnostic] = []
+    has_usage_error = False
     for spec in dict.fromkeys(specs):
         try:
-            found += faults(Path(spec) if spec != "-" else spec, scale, changes)
+            diagnostics += validate_spec(Path(spec) if spec != "-" else spec, scale, changes)
         except UsageError as error:
-            found.append(replace(error.diagnostic, file=spec))
-            missing = True
+            diagnostics.append(replace(error.diagnostic, file=spec))
+            has_usage_error = True
     files = [STDIN_NAME if spec == "-" else spec for spec in dict.fromkeys(specs)]
-    failed = any(diagnostic.severity == "error" for diagnostic in found)
-    if format_ == "text" and not found:
+    has_error = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    if format_ == "text" and not diagnostics:
         print_result(f"{len(files)} {'file is' if len(files) == 1 else 'files are'} fine")
     else:
-        print_diagnostics(found, format_, files)
-    sys.exit(EXIT_USAGE_ERROR if missing else EXIT_INVALID_INPUT if failed else 0)
+        print_diagnostics(diagnostics, format_, files)
+    sys.exit(EXIT_USAGE_ERROR if has_usage_error else EXIT_INVALID_INPUT if has_error else 0)
 
 
 @click.command()
 @SPEC_ARGUMENT
 @FORMAT_OPTION
-@click.option("--depth", type=click.IntRange(0), metavar="N", help="Show what is in blocks N deep, of others the sum.")
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Show N levels of blocks; sum up deeper blocks.")
 @SCALE_OPTION
 @SET_OPTION
 @handles_errors
 def summary(spec: str, format_: str, depth: int | None, scale: str | None, changes: tuple[str, ...]) -> None:
-    """Show a row a layer: name, type, output shape, parameters, multiply-adds; and totals."""
+    """Show layers, output shapes, parameters and multiply-adds."""
     import json
 
     from ..lowering.cost import cost_table
@@ -85,35 +85,36 @@ def summary(spec: str, format_: str, depth: int | None, scale: str | None, chang
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
-@click.option("--check", is_flag=True, help="Write nothing: show what would change, with exit status 1 if anything.")
+@click.option("--check", is_flag=True, help="Write nothing; show the changes, and exit with status 1 if there are any.")
 @handles_errors
 def fmt(specs: tuple[str, ...], check: bool) -> None:
-    """Bring specs to the canonical format, where they stand; - is standard input, to standard output."""
+    """Format specs canonically, in place. - reads standard input and writes to standard output."""
     from ..pipeline.format_file import format_file
     from ..render.text_diff import unified_diff_text
 
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     status = 0
     for spec in dict.fromkeys(specs):
         try:
-            made = format_file(spec)
-            if check and made.differs:
-                print_result(unified_diff_text(made.file, made.before, made.after, color=sys.stdout.isatty()))
-                print_status(f"would change {made.file}")
+            formatted = format_file(spec)
+            if check and formatted.differs:
+                color = sys.stdout.isatty()
+                print_result(unified_diff_text(formatted.file, formatted.before, formatted.after, color=color))
+                print_status(f"would change {formatted.file}")
                 status = max(status, EXIT_INVALID_INPUT)
             elif spec == "-" and not check:
-                print_result(made.after.decode().rstrip("\n"))
-            elif made.differs:
-                made.save()
-                print_status(f"wrote {made.file}")
+                print_result(formatted.after.decode().rstrip("\n"))
+            elif formatted.differs:
+                formatted.save()
+                print_status(f"wrote {formatted.file}")
         except CompileError as error:
-            found += error.diagnostics
+            diagnostics += error.diagnostics
             status = max(status, EXIT_INVALID_INPUT)
         except UsageError as error:
-            found.append(replace(error.diagnostic, file=spec))
+            diagnostics.append(replace(error.diagnostic, file=spec))
             status = EXIT_USAGE_ERROR
-    if found:
-        print_diagnostics(found, "text")
+    if diagnostics:
+        print_diagnostics(diagnostics, "text")
     sys.exit(status)
 
 
@@ -123,15 +124,16 @@ def fmt(specs: tuple[str, ...], check: bool) -> None:
 @FORMAT_OPTION
 @handles_errors
 def diff(old: str, new: str, format_: str) -> None:
-    """Show what changed in meaning between two specs, models or RUNs. Exit status 1 where the signature breaks."""
+    """Compare the networks of two specs, models or RUN folders. The exit status is 1 if programs that run the old model
+    must be changed."""
     import json
 
     from ..pipeline.compare_specs import compare_specs
     from ..render.spec_diff import comparison_json, comparison_text
 
-    found = compare_specs(old, new)
+    comparison = compare_specs(old, new)
     if format_ == "json":
-        print_result(json.dumps(comparison_json(found), indent=2))
+        print_result(json.dumps(comparison_json(comparison), indent=2))
     else:
-        print_result(comparison_text(found, color=sys.stdout.isatty()))
-    sys.exit(EXIT_INVALID_INPUT if found.breaks_signature else 0)
+        print_result(comparison_text(comparison, color=sys.stdout.isatty()))
+    sys.exit(EXIT_INVALID_INPUT if comparison.breaks_signature else 0)

@@ -1,4 +1,4 @@
-"""Types, diagnostics, declarative components and safe file access: what every other room builds on.
+"""Types, diagnostics, declarative components and safe file access, which all other packages use.
 
-Imports nothing of the package.
+Imports no other package of jsonnx.
 """

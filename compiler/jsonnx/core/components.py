@@ -1,8 +1,8 @@
-"""What a brick is: a named set of documented attributes, and nothing else.
+"""Components: immutable objects with declared, documented attributes.
 
-Layers, initializers, regularizers, constraints, activations, losses, metrics, optimizers are all bricks. From one line
-an attribute come its JSON Schema, its check, the editor's completion, the reference page and the constructor. Imports
-only `types`' error.
+Layers, initializers, regularizers, constraints, activations, losses, metrics and optimizers are components. One
+declaration (`attr`) gives an attribute its JSON Schema, its validation, the editor's completion, its entry in the
+reference and its constructor argument. The codecs are exported here as well, so that a declaration needs one import.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import (
     ClassVar,
     Literal,
     NamedTuple,
-    Protocol,
     Self,
     TypeVar,
     Union,
@@ -28,8 +27,38 @@ from typing import (
 )
 from typing import get_args as type_arguments
 
-Json = Any
-"""A JSON value: dict, list, str, int, float, bool or None."""
+from .codecs import (
+    ArrayCodec,
+    Codec,
+    IntegerCodec,
+    Json,
+    NullableCodec,
+    NumberCodec,
+    ScalarCodec,
+    SpatialSizesCodec,
+    UnionCodec,
+)
+
+__all__ = [
+    "REQUIRED",
+    "ArrayCodec",
+    "Attribute",
+    "Codec",
+    "Component",
+    "ComponentCodec",
+    "IntegerCodec",
+    "Json",
+    "NullableCodec",
+    "NumberCodec",
+    "Registry",
+    "ScalarCodec",
+    "SectionCodec",
+    "SpatialSizesCodec",
+    "UnionCodec",
+    "attr",
+    "codec_for",
+    "snake_case",
+]
 
 
 class _Required:
@@ -38,15 +67,18 @@ class _Required:
 
 
 REQUIRED = _Required()
+"""The default of an attribute that must be given."""
 
 
 class Attribute(NamedTuple):
-    """What the type hint of an attribute cannot say."""
+    """The declaration of an attribute, apart from its type."""
 
     default: Any
     doc: str
     bounds: Mapping[str, float]
+    """By keyword of JSON Schema: `minimum`, `exclusiveMaximum`, ..."""
     unsupported: str | None
+    """The reason why only the default is supported; None if all values are."""
 
 
 def attr(
@@ -59,133 +91,18 @@ def attr(
     below: float | None = None,
     unsupported: str | None = None,
 ) -> Any:
-    """Declares an attribute of a brick.
+    """Declares an attribute of a component.
 
-    `minimum` and `maximum` are inclusive bounds, `above` and `below` exclusive ones. `unsupported` says why any value
-    but the default cannot be honoured: giving one is an error, never ignored.
+    `minimum` and `maximum` are inclusive bounds, `above` and `below` exclusive ones. `unsupported` gives the reason why
+    only the default is supported: any other value is an error.
     """
-    named = {"minimum": minimum, "maximum": maximum, "exclusiveMinimum": above, "exclusiveMaximum": below}
-    bounds = {keyword: bound for keyword, bound in named.items() if bound is not None}
+    keywords = {"minimum": minimum, "maximum": maximum, "exclusiveMinimum": above, "exclusiveMaximum": below}
+    bounds = {keyword: bound for keyword, bound in keywords.items() if bound is not None}
     return Attribute(default, doc, bounds, unsupported)
 
 
-class Codec(Protocol):
-    """How a value of some type is written in JSON, and how it is read."""
-
-    def schema(self) -> dict[str, Json]: ...
-    def read(self, value: Json) -> Any: ...
-    def write(self, value: Any) -> Json: ...
-
-
-class ScalarCodec:
-    """A JSON scalar that stands for itself."""
-
-    def __init__(self, **schema: Json) -> None:
-        self._schema = schema
-
-    def schema(self) -> dict[str, Json]:
-        return dict(self._schema)
-
-    def read(self, value: Json) -> Any:
-        return value
-
-    write = read
-
-
-class IntegerCodec(ScalarCodec):
-    """An integer; `3.0` is one as JSON Schema counts, and is read as 3."""
-
-    def __init__(self) -> None:
-        super().__init__(type="integer")
-
-    def read(self, value: Json) -> int:
-        return int(value)
-
-
-class NumberCodec(ScalarCodec):
-    def __init__(self) -> None:
-        super().__init__(type="number")
-
-    def read(self, value: Json) -> float:
-        return float(value)
-
-
-class NullableCodec:
-    """A value or null."""
-
-    def __init__(self, codec: Codec) -> None:
-        self.codec = codec
-
-    def schema(self) -> dict[str, Json]:
-        inner = self.codec.schema()
-        if isinstance(inner.get("type"), str):
-            inner["type"] = [inner["type"], "null"]
-            if "enum" in inner:
-                inner["enum"] = [*inner["enum"], None]
-            return inner
-        if "anyOf" in inner:
-            return {"anyOf": [*inner["anyOf"], {"type": "null"}]}
-        return {"anyOf": [inner, {"type": "null"}]}
-
-    def read(self, value: Json) -> Any:
-        return None if value is None else self.codec.read(value)
-
-    def write(self, value: Any) -> Json:
-        return None if value is None else self.codec.write(value)
-
-
-class ArrayCodec:
-    """A list of any length, or of exactly `length`."""
-
-    def __init__(self, codec: Codec, length: int | None = None) -> None:
-        self.codec, self.length = codec, length
-
-    def schema(self) -> dict[str, Json]:
-        schema: dict[str, Json] = {"type": "array", "items": self.codec.schema()}
-        return schema if self.length is None else schema | {"minItems": self.length, "maxItems": self.length}
-
-    def read(self, value: Json) -> tuple[Any, ...]:
-        return tuple(self.codec.read(item) for item in value)
-
-    def write(self, value: Any) -> Json:
-        return [self.codec.write(item) for item in value]
-
-
-class SpatialSizesCodec:
-    """An integer for every spatial axis, or one integer for all of them, as Keras writes sizes."""
-
-    def __init__(self, rank: int) -> None:
-        self.rank = rank
-
-    def schema(self) -> dict[str, Json]:
-        one = {"type": "integer"}
-        return {"anyOf": [one, {"type": "array", "items": one, "minItems": self.rank, "maxItems": self.rank}]}
-
-    def read(self, value: Json) -> tuple[int, ...]:
-        return (int(value),) * self.rank if isinstance(value, (int, float)) else tuple(map(int, value))
-
-    def write(self, value: tuple[int, ...]) -> Json:
-        return value[0] if len(set(value)) == 1 else list(value)
-
-
-class UnionCodec:
-    """The first of several forms that the schema of the value fits; used where Keras takes either."""
-
-    def __init__(self, *codecs: tuple[Callable[[Json], bool], Codec]) -> None:
-        self.codecs = codecs
-
-    def schema(self) -> dict[str, Json]:
-        return {"anyOf": [form.schema() for _, form in self.codecs]}
-
-    def read(self, value: Json) -> Any:
-        return next(form.read(value) for fits, form in self.codecs if fits(value))
-
-    def write(self, value: Any) -> Json:
-        return next(form.write(value) for fits, form in self.codecs if fits(value))
-
-
 def snake_case(name: str) -> str:
-    """`MaxPooling2D` as `max_pooling2d`: Keras' default names."""
+    """Returns a name in snake case, as Keras forms default names: `max_pooling2d` for `MaxPooling2D`."""
     spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", spaced).lower()
 
@@ -194,45 +111,45 @@ ComponentClass = TypeVar("ComponentClass", bound="type[Component]")
 
 
 class Registry:
-    """All bricks of one kind, by the names a spec may call them.
+    """All components of one kind (layers, losses, ...) by the names that a spec may use for them.
 
-    A brick is known by its class name; with `snake_case_names` also, and first of all, by that name in snake case; or, where one
-    is given, by a `name` of its own.
+    With `snake_case_names` the main name of a component is its class name in snake case (or its first alias), and the
+    class name is an alias. With `allow_bare_names` the name alone stands for a component without required attributes.
     """
 
     def __init__(self, kind: str, doc: str, *, snake_case_names: bool = True, allow_bare_names: bool = True) -> None:
-        self.kind, self.doc, self.snake_case_names, self.allow_bare_names = (
-            kind,
-            doc,
-            snake_case_names,
-            allow_bare_names,
-        )
+        self.kind, self.doc = kind, doc
+        self.snake_case_names, self.allow_bare_names = snake_case_names, allow_bare_names
         self.members: dict[str, type[Component]] = {}
+        """By main name."""
         self.by_name: dict[str, type[Component]] = {}
+        """By main name and by alias."""
 
     def register(self, *aliases: str, name: str | None = None) -> Callable[[ComponentClass], ComponentClass]:
-        """A class decorator that adds a brick, under more names if given."""
-        own = name
+        """A class decorator that adds a component. `name` replaces the class name, `aliases` are further names."""
+        given_name = name
 
         def add(cls: ComponentClass) -> ComponentClass:
-            name = own or cls.__name__.rstrip("_")
+            name = given_name or cls.__name__.rstrip("_")
             cls.type_name = (aliases[0] if aliases else snake_case(name)) if self.snake_case_names else name
             self.members[cls.type_name] = cls
-            for known in (cls.type_name, *aliases, *((snake_case(name),) if self.snake_case_names else ()), name):
-                self.by_name.setdefault(known, cls)
+            for alias in (cls.type_name, *aliases, *((snake_case(name),) if self.snake_case_names else ()), name):
+                self.by_name.setdefault(alias, cls)
             return cls
 
         return add
 
     def sort(self) -> None:
-        """Orders the members by name, so that no output depends on the order of imports."""
+        """Sorts the members by name, so that no output depends on the order of imports."""
         self.members = dict(sorted(self.members.items()))
         self.by_name = dict(sorted(self.by_name.items()))
 
     def bare_names(self) -> list[str]:
-        """The names that alone are a whole brick, if any are: those whose attributes all have defaults."""
+        """Returns the names that may be written in place of an object: of components without required attributes."""
         return [
-            name for name, brick in self.by_name.items() if self.allow_bare_names and not brick.required_attributes()
+            name
+            for name, component in self.by_name.items()
+            if self.allow_bare_names and not component.required_attributes()
         ]
 
     def __iter__(self) -> Iterator[type[Component]]:
@@ -241,46 +158,47 @@ class Registry:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(attr,))
 class Component:
-    """A frozen value with declared attributes, read from JSON and written back.
+    """An immutable object with declared attributes that can be read from JSON and written to it.
 
-    A class that sets an inherited attribute to a plain value settles it: it can no longer be given.
+    A subclass that assigns a plain value to an inherited attribute fixes it: the constructor no longer accepts it.
 
-    Not a dataclass: making a hundred of those costs a tenth of a second at every start of a command.
+    Components are not dataclasses, since generating the methods of some hundred dataclasses slows every start down.
     """
 
     type_name: ClassVar[str] = ""
     has_type_key: ClassVar[bool] = True
+    """Whether the JSON object names its class under `type`; sections of a spec do not."""
     attributes: ClassVar[dict[str, Attribute]] = {}
     _codecs: ClassVar[dict[str, Codec] | None] = None
 
     def __init_subclass__(cls) -> None:
-        own = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
-        for name in own:
+        declared = {name: value for name, value in vars(cls).items() if isinstance(value, Attribute)}
+        for name in declared:
             delattr(cls, name)
         inherited: dict[str, Attribute] = {}
         for base in reversed(cls.__mro__):
             inherited = {name: value for name, value in inherited.items() if name not in vars(base)}
             inherited |= vars(base).get("attributes", {}) if base is not cls else {}
-        cls.attributes = inherited | own
+        cls.attributes = inherited | declared
         cls._codecs = None
 
     def __init__(self, **values: Any) -> None:
-        forms = self.codecs()
+        codecs = self.codecs()
         for name in values:
-            if name not in forms:
+            if name not in codecs:
                 raise TypeError(f"{self.type_name} has no attribute {name!r}")
         for name, attribute in self.attributes.items():
             value = values.get(name, attribute.default)
             if value is REQUIRED:
                 raise TypeError(f"{self.type_name} needs {name!r}")
-            object.__setattr__(self, name, forms[name].read(value))
+            object.__setattr__(self, name, codecs[name].read(value))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{self.type_name} is frozen")
 
     @classmethod
     def codecs(cls) -> dict[str, Codec]:
-        """The form of every attribute, made from its type hint."""
+        """Returns the codec of every attribute, derived from its type hint."""
         if cls._codecs is None:
             hints = {
                 name: (base.__module__, hint) for base in cls.__mro__[::-1] for name, hint in _own_annotations(base)
@@ -294,15 +212,15 @@ class Component:
 
     @classmethod
     def summary(cls) -> str:
-        """The first paragraph of the docstring, as one line."""
+        """Returns the first paragraph of the docstring as one line."""
         return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
     @classmethod
     def schema(cls) -> dict[str, Json]:
-        """The JSON Schema of the object form."""
+        """Returns the JSON Schema of the object form."""
         properties: dict[str, Json] = {"type": {"const": cls.type_name}} if cls.has_type_key else {}
-        for name, form in cls.codecs().items():
-            properties[name] = _attribute_schema(cls.attributes[name], form)
+        for name, codec in cls.codecs().items():
+            properties[name] = _attribute_schema(cls.attributes[name], codec)
         return {
             "type": "object",
             "description": cls.summary(),
@@ -321,17 +239,17 @@ class Component:
         return f"{self.type_name}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def to_json(self) -> dict[str, Json]:
-        """The object form with defaults left out."""
-        written: dict[str, Json] = {"type": self.type_name} if self.has_type_key else {}
-        for name, form in self.codecs().items():
+        """Returns the object form without the attributes that have their default value."""
+        json_object: dict[str, Json] = {"type": self.type_name} if self.has_type_key else {}
+        for name, codec in self.codecs().items():
             value = getattr(self, name)
             default = self.attributes[name].default
-            if default is REQUIRED or value != form.read(default):
-                written[name] = form.write(value)
-        return written
+            if default is REQUIRED or value != codec.read(default):
+                json_object[name] = codec.write(value)
+        return json_object
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some attributes changed."""
+        """Returns a copy with some attributes changed. The new values are not validated."""
         copy = object.__new__(type(self))
         for name, value in (vars(self) | changes).items():
             object.__setattr__(copy, name, value)
@@ -349,22 +267,22 @@ def _attribute_schema(attribute: Attribute, codec: Codec) -> dict[str, Json]:
 
 
 def _with_bounds(schema: dict[str, Json], bounds: Mapping[str, float]) -> dict[str, Json]:
-    """The schema with bounds on every number in it."""
+    """Returns the schema with bounds on every number in it, also in arrays, objects and alternatives."""
     if not bounds:
         return schema
     kind = schema.get("type")
     if kind in ("integer", "number") or (isinstance(kind, list) and {"integer", "number"} & set(kind)):
         schema = schema | dict(bounds)
-    for inside in ("items", "additionalProperties"):
-        if isinstance(schema.get(inside), dict):
-            schema = schema | {inside: _with_bounds(schema[inside], bounds)}
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(schema.get(keyword), dict):
+            schema = schema | {keyword: _with_bounds(schema[keyword], bounds)}
     if "anyOf" in schema:
         schema = schema | {"anyOf": [_with_bounds(option, bounds) for option in schema["anyOf"]]}
     return schema
 
 
 class ComponentCodec:
-    """A brick of a family: its name alone, or an object with `type` and attributes."""
+    """A component of a registry: an object with `type` and attributes, or the name alone."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -380,12 +298,13 @@ class ComponentCodec:
         return self.registry.by_name[value["type"]](**{name: item for name, item in value.items() if name != "type"})
 
     def write(self, value: Component) -> Json:
-        written = value.to_json()
-        return written["type"] if len(written) == 1 and written["type"] in self.registry.bare_names() else written
+        json_object = value.to_json()
+        is_bare = len(json_object) == 1 and json_object["type"] in self.registry.bare_names()
+        return json_object["type"] if is_bare else json_object
 
 
 class SectionCodec:
-    """An untagged brick: an object with its attributes."""
+    """A component without a `type` key: an object with the attributes of the `section` class."""
 
     def __init__(self, section: type[Component]) -> None:
         self.section = section
@@ -414,13 +333,18 @@ def _own_annotations(base: type) -> Iterable[tuple[str, str]]:
 
 @cache
 def _codec_for_annotation(module: str, hint: str) -> Codec:
-    """The form of a hint as it stands in a module. Many bricks share one: evaluating each anew, as typing does, took a
-    third of the time of a validation."""
+    """Returns the codec of a type hint that is written in a module.
+
+    Cached, since many components share a hint, and evaluating each one would take a large part of a validation's time.
+    """
     return codec_for(eval(hint, vars(sys.modules[module])) if isinstance(hint, str) else hint)
 
 
 def codec_for(hint: Any) -> Codec:
-    """The JSON form of a type hint: scalars, Literal, X | None, tuples, brick families, Annotated[..., form]."""
+    """Returns the codec of a type hint: a scalar, Literal, X | None, a tuple, a component class, Annotated[..., codec].
+
+    Raises TypeError for any other hint.
+    """
     if hint in SCALAR_CODECS:
         return SCALAR_CODECS[hint]()
     origin, arguments = get_origin(hint), type_arguments(hint)
@@ -429,13 +353,13 @@ def codec_for(hint: Any) -> Codec:
     if origin is Literal:
         return ScalarCodec(type="string", enum=list(arguments))
     if origin in (Union, pytypes.UnionType) and type(None) in arguments:
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return NullableCodec(codec_for(inner))
+        (value_hint,) = (argument for argument in arguments if argument is not type(None))
+        return NullableCodec(codec_for(value_hint))
     if origin is tuple:
         return ArrayCodec(codec_for(arguments[0]), None if arguments[-1] is Ellipsis else len(arguments))
-    family = getattr(hint, "registry", None)
-    if isinstance(family, Registry):
-        return ComponentCodec(family)
+    registry = getattr(hint, "registry", None)
+    if isinstance(registry, Registry):
+        return ComponentCodec(registry)
     if isinstance(hint, type) and issubclass(hint, Component) and not hint.has_type_key:
         return SectionCodec(hint)
-    raise TypeError(f"no JSON form for {hint!r}")
+    raise TypeError(f"there is no codec for the type hint {hint!r}")

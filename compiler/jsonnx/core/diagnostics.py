@@ -1,31 +1,30 @@
-"""What is wrong with an input, as data.
+"""Diagnostics: errors and warnings about an input, as data.
 
-Comes in: a code, a message and the JSON path of the fault. Goes out: `Diagnostic`, and `CompileError` carrying a list
-of them. Imports nothing of ours; rendering is `render`'s business.
+A `Report` collects the diagnostics of one document, `CompileError` carries a list of them, and `render` prints them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 JsonPath = tuple[str | int, ...]
-"""The way from the document's root to a value: keys and indexes."""
+"""The keys and indexes that lead from the document's root to a value."""
 
 Severity = Literal["error", "warning"]
 
 
 def path_text(path: JsonPath) -> str:
-    """`('layers', 2, 'units')` as `$.layers[2].units`."""
+    """Returns a path as text: `$.layers[2].units` for `('layers', 2, 'units')`."""
     return "$" + "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" if step.isidentifier() else f"[{step!r}]" for step in path
     )
 
 
 class Position(NamedTuple):
-    """A place in a text, both counted from 1; columns count Unicode code points."""
+    """A position in a text: line and column, both counted from 1. Columns count Unicode code points."""
 
     line: int
     column: int
@@ -33,7 +32,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class Note:
-    """A second place that belongs to a diagnostic, such as where a name was first defined."""
+    """A secondary position of a diagnostic, such as the first definition of a name."""
 
     message: str
     path: str = "$"
@@ -44,7 +43,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One fault of one input. The message states it; only `help` suggests what to do."""
+    """One error or warning. The message states the problem, `help` suggests a solution."""
 
     code: str
     message: str
@@ -57,21 +56,26 @@ class Diagnostic:
     notes: tuple[Note, ...] = field(default=())
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        text = f"{place}: " if place else ""
+        location = _location_text(self)
+        text = f"{location}: " if location else ""
         text += f"{self.severity}[{self.code}]: {self.message}"
         if self.path != "$":
             text += f" (at {self.path})"
         for note in self.notes:
-            where = ":".join(str(part) for part in (note.file, note.line, note.column) if part is not None)
-            text += f"; {note.message}" + (f" at {where}" if where else "")
+            location = _location_text(note)
+            text += f"; {note.message}" + (f" at {location}" if location else "")
         if self.help:
             text += f"; {self.help}"
         return text
 
 
+def _location_text(item: Diagnostic | Note) -> str:
+    """Returns `FILE:LINE:COLUMN`, as far as these are known."""
+    return ":".join(str(part) for part in (item.file, item.line, item.column) if part is not None)
+
+
 class CompileError(Exception):
-    """The input cannot be used; `diagnostics` says why, every fault of it."""
+    """The input is invalid; `diagnostics` lists all errors in it."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = list(diagnostics)
@@ -79,7 +83,7 @@ class CompileError(Exception):
 
 
 class UsageError(Exception):
-    """The machine or the call is at fault, not the input: a missing file, provider or package (exit status 2)."""
+    """The call or the environment is wrong: a missing file, provider or package, a bad option (exit status 2)."""
 
     def __init__(self, code: str, message: str, help: str | None = None) -> None:
         self.diagnostic = Diagnostic(code, message, help=help)
@@ -87,33 +91,38 @@ class UsageError(Exception):
 
 
 Locator = Callable[[JsonPath, bool], Position | None]
-"""Finds the place of the value at a path, or, given True, of its key."""
+"""Returns the position of the value at a path; with True, the position of its key."""
 
 
 class SourceLocation(NamedTuple):
-    """Where something was written that stages see elsewhere: the place, what else belongs to it, and which of the parts
-    it is that were made from that place."""
+    """The path in the source document from which a value of a derived document was made."""
 
     path: JsonPath
     notes: tuple[tuple[JsonPath, str], ...] = ()
+    """Further source paths with a message each, such as the use of the block that contains the path."""
     instance: Hashable = None
+    """Distinguishes the values that were made from the same source path, such as the repetitions of an entry."""
 
 
 SourceMap = Callable[[JsonPath, bool], SourceLocation]
-"""Finds the origin of the value at a path, or, given True, of its key."""
+"""Returns the source location of the value at a path of a derived document; with True, of its key."""
 
 
 def identity_source_map(path: JsonPath, key: bool) -> SourceLocation:
-    """Everything stands where it was written."""
+    """Maps every path to itself: the document is the source."""
     return SourceLocation(path)
 
 
-class Report:
-    """Collects the faults of one document and gives each its place in the file.
+MAX_COMPARED_WORDS = 50_000
+"""Words that one report compares with misspelled ones: a document may contain any number of misspellings."""
 
-    `has_errors(path)` answers whether anything at or below a path is already known to be wrong, so that later stages stay
-    silent about what follows from it: one error a cause. Where the document was made from another one, `trace` leads
-    to what was written; a fault that several parts share which were made from one place is told of the first.
+
+class Report:
+    """Collects the diagnostics of one document and adds their positions in the file.
+
+    `has_errors(path)` tells whether an error was found at or below a path, so that later stages do not report its
+    consequences: one error per cause. If the document was derived from another one, `source_map` leads back to the
+    source. An error in several instances of the same source is reported for the first instance only.
     """
 
     def __init__(
@@ -123,11 +132,14 @@ class Report:
         self._locator: Locator = locator or (lambda path, key: None)
         self._source_map: SourceMap = source_map or identity_source_map
         self._first_instances: dict[tuple[JsonPath, str], Hashable] = {}
+        """The instance for which a code was first reported at a source path."""
         self._reported_locations: set[JsonPath] = set()
+        """Source paths with an error in the parent report."""
         self._suppressed_paths: set[JsonPath] = set()
+        """Paths of the derived document at and below which nothing is reported."""
         self._diagnostics: dict[tuple[JsonPath, str, str], Diagnostic] = {}
         self._invalid_paths: set[JsonPath] = set()
-        self._suggestion_budget = 50_000
+        self._suggestion_budget = MAX_COMPARED_WORDS
 
     def add(
         self,
@@ -140,41 +152,52 @@ class Report:
         notes: Iterable[tuple[JsonPath, str]] = (),
         severity: Severity = "error",
     ) -> None:
-        """Record a fault; a second one with the same path, code and message is dropped."""
+        """Adds a diagnostic; a second one with the same source path, code and message is dropped."""
         if severity == "error":
             self.mark_invalid(path)
-        origin = self._source_map(path, at_key)
-        place = origin.path
-        told = place in self._reported_locations or any(
+        source = self._source_map(path, at_key)
+        is_reported = source.path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
         )
-        if told or self._first_instances.setdefault((place, code), origin.instance) != origin.instance:
+        if is_reported or self._first_instances.setdefault((source.path, code), source.instance) != source.instance:
             return
-        line, column = self._locator(place, at_key) or (None, None)
-        made = Diagnostic(code, message, path_text(place), self.file, line, column, help, severity)
-        traced = [*((self._source_map(where, False).path, text) for where, text in notes), *origin.notes]
-        made = replace(made, notes=tuple(self._note_at(where, text) for where, text in traced))
-        self._diagnostics.setdefault((place, code, message), made)
+        line, column = self._locator(source.path, at_key) or (None, None)
+        source_notes = [*((self._source_map(where, False).path, text) for where, text in notes), *source.notes]
+        diagnostic = Diagnostic(
+            code,
+            message,
+            path_text(source.path),
+            self.file,
+            line,
+            column,
+            help,
+            severity,
+            tuple(self._note_at(where, text) for where, text in source_notes),
+        )
+        self._diagnostics.setdefault((source.path, code, message), diagnostic)
 
     def mark_invalid(self, path: JsonPath) -> None:
-        """What stands at a path is wrong, for a reason that is told elsewhere."""
+        """Marks a path and its ancestors as invalid without a diagnostic of their own."""
         self._invalid_paths.update(path[:length] for length in range(len(path) + 1))
 
     def child(self, source_map: SourceMap, invalid_paths: Iterable[JsonPath]) -> Report:
-        """A report on a document made from this one's: it tells the same and more, but no more of the places that are
-        complained of. `invalid_paths` are the paths in that document that are wrong for what is told here."""
-        made = Report(self.file, self._locator, source_map)
-        made._reported_locations = {
-            path for (path, _, _), known in self._diagnostics.items() if known.severity == "error"
+        """Returns a report on a document that was derived from this report's document.
+
+        It starts with the diagnostics of this report and adds none at source paths that have an error already.
+        `invalid_paths` are the paths of the derived document that are invalid because of errors reported here.
+        """
+        child = Report(self.file, self._locator, source_map)
+        child._reported_locations = {
+            path for (path, _, _), diagnostic in self._diagnostics.items() if diagnostic.severity == "error"
         }
-        made._suppressed_paths = set(invalid_paths)
-        for path in made._suppressed_paths:
-            made.mark_invalid(path)
-        made._diagnostics = dict(self._diagnostics)
-        return made
+        child._suppressed_paths = set(invalid_paths)
+        for path in child._suppressed_paths:
+            child.mark_invalid(path)
+        child._diagnostics = dict(self._diagnostics)
+        return child
 
     def merge(self, child: Report) -> None:
-        """Tell what a derived report tells."""
+        """Adds the diagnostics of a child report."""
         self._diagnostics |= child._diagnostics
         if child.has_errors():
             self.mark_invalid(())
@@ -184,40 +207,48 @@ class Report:
         return Note(message, path_text(path), self.file, line, column)
 
     def has_errors(self, below: JsonPath = ()) -> bool:
+        """Tells whether there is an error at or below a path."""
         return below in self._invalid_paths
 
     def suggestion(self, misspelled: str, known: Collection[str]) -> str | None:
-        """As the function, but no more once it took long: a document may have any number of faults."""
+        """Returns `suggestion(misspelled, known)`, or None once this report has compared too many words."""
         self._suggestion_budget -= len(known)
         return suggestion(misspelled, known) if self._suggestion_budget >= 0 else None
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        """In the order of the file."""
+        """Yields the diagnostics in the order of their positions in the file."""
         return iter(sorted(self._diagnostics.values(), key=lambda d: (d.line or 0, d.column or 0)))
 
     def raise_errors(self) -> None:
-        """Raises CompileError where there is an error."""
+        """Raises CompileError if there is an error."""
         if self.has_errors():
             raise CompileError(self)
 
 
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
-    """`did you mean 'units'?`, where a known word is near: in spelling, by its initials, or as the only longer one."""
-    by_lower: dict[str, str] = {}
+    """Returns `did you mean 'units'?` if exactly one known word is similar, else None.
+
+    A word is similar if it is spelled similarly, has the misspelled word as initials, or contains it.
+    """
+    by_lower_case: dict[str, str] = {}
     for word in known:
-        by_lower.setdefault(word.lower(), word)
+        by_lower_case.setdefault(word.lower(), word)
     lower = misspelled[:100].lower()
-    near = get_close_matches(lower, by_lower, n=1, cutoff=0.6)
-    if not near:
-        near = [word for word in by_lower if len(lower) > 1 and lower == "".join(part[:1] for part in word.split("_"))]
-    if not near:
-        near = [word for word in by_lower if len(lower) > 3 and lower in word]
-    return f"did you mean {by_lower[near[0]]!r}?" if len(near) == 1 else None
+    similar = get_close_matches(lower, by_lower_case, n=1, cutoff=0.6)
+    if not similar and len(lower) > 1:
+        similar = [word for word in by_lower_case if lower == "".join(part[:1] for part in word.split("_"))]
+    if not similar and len(lower) > 3:
+        similar = [word for word in by_lower_case if lower in word]
+    return f"did you mean {by_lower_case[similar[0]]!r}?" if len(similar) == 1 else None
+
+
+def or_list(words: Iterable[str]) -> str:
+    """Returns distinct words as a list for a message: `a, b or c`."""
+    distinct = list(dict.fromkeys(words))
+    return " or ".join([", ".join(distinct[:-1]), distinct[-1]] if len(distinct) > 1 else distinct)
 
 
 def quoted_or_list(words: Iterable[object], limit: int = 12) -> str:
-    """A list for a message: `'a', 'b' or 'c'`."""
-    shown = [repr(word) for word in words]
-    if len(shown) > limit:
-        return ", ".join(shown[:limit]) + f" and {len(shown) - limit} more"
-    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    """Returns quoted words as a list for a message: `'a', 'b' or 'c'`, or the first `limit` and how many follow."""
+    quoted = [repr(word) for word in words]
+    return or_list(quoted) if len(quoted) <= limit else f"{', '.join(quoted[:limit])} and {len(quoted) - limit} more"

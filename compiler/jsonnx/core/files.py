@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and files opened without being led astray."""
+"""Atomic writes, and opening only regular files; files named by a spec must lie beneath the spec's folder."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TEMPORARY_NAME = ".jsonnx-{}.tmp"
 
 
 class UnsafePath(ValueError):
-    """A path in a spec that leads out of the spec's folder, or may do so."""
+    """A path in a spec leads, or may lead, out of the spec's folder."""
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that its name always means the old content or the new one, on the disk.
+    """Writes a file so that readers see either the old content or the complete new content, even after a crash.
 
     Raises UsageError `unwritable-file`.
     """
@@ -31,12 +31,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe
             target.write_bytes(data)
             return
-        if mode is not None:  # a link stays one: /dev/stdout may lead to a file
+        if mode is not None:  # keep a symbolic link and replace its target: /dev/stdout may lead to a file
             target = Path(os.path.realpath(target))
         temporary = target.with_name(TEMPORARY_NAME.format(os.urandom(4).hex()))
         try:
             _write_through(temporary, data)
-            if mode is not None:  # what its owner made private stays so
+            if mode is not None:  # keep the permissions of the replaced file
                 os.chmod(temporary, stat.S_IMODE(mode))
             os.replace(temporary, target)
         except BaseException:
@@ -48,19 +48,21 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def refuse_overwrite(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
-    """Raises UsageError where a file that is read would be written over."""
-    read = {os.path.realpath(path) for path in inputs}
+    """Raises UsageError `is-an-input` if an output file is also an input file."""
+    input_paths = {os.path.realpath(path) for path in inputs}
     for path in outputs:
-        if os.path.realpath(path) in read or _is_same_file(path, read):
-            raise UsageError("is-an-input", f"{str(path)!r} is read by this command", "write somewhere else: -o")
+        if os.path.realpath(path) in input_paths or _is_same_file(path, input_paths):
+            message = f"{str(path)!r} is read by this command"
+            raise UsageError("is-an-input", message, "choose another output file with -o")
 
 
 def _is_same_file(path: Path, others: Iterable[str]) -> bool:
-    """Whether a file is one of the others under another name: by a hard link, or by case."""
+    """Tells whether a path is another name of one of the files: a hard link, or a name in different case."""
     return os.path.isfile(path) and any(os.path.isfile(other) and path.samefile(other) for other in others)
 
 
 def _write_through(path: Path, data: bytes) -> None:
+    """Creates a file and waits until its content is on the disk."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     with os.fdopen(handle, "wb") as file:
         file.write(data)
@@ -78,19 +80,19 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what writers that were killed have left."""
+    """Removes temporary files that killed processes left behind."""
     for path in folder.glob(TEMPORARY_NAME.format("*")):
         path.unlink(missing_ok=True)
 
 
 def error_reason(error: Exception) -> str:
-    """What the operating system says, as a clause of a sentence."""
+    """Returns the message of an error as a clause of a sentence, beginning in lower case."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[0].lower() + text[1:]
 
 
 def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
-    """A regular file that the user named. Raises UsageError `unreadable-file`."""
+    """Opens a regular file that the user named. Raises UsageError `unreadable-file`."""
     try:
         return _open_regular_file(os.open(path, _READ_FLAGS))
     except (OSError, ValueError) as error:
@@ -98,9 +100,10 @@ def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
 
 
 def open_beneath(folder: Path, relative: str) -> IO[bytes]:
-    """A regular file that a spec names, beneath the spec's folder.
+    """Opens a regular file that a spec names, beneath the spec's folder.
 
-    Raises UnsafePath where the path is absolute, climbs or passes a symbolic link; UsageError where it cannot be read.
+    Raises UnsafePath if the path is absolute or contains `..` or a symbolic link; UsageError `unreadable-file` if the
+    file cannot be read.
     """
     parts = _safe_path_parts(relative)
     try:
@@ -116,19 +119,20 @@ def open_beneath(folder: Path, relative: str) -> IO[bytes]:
 
 
 def display_path(path: Path) -> str:
-    """A path as a person would write it here."""
+    """Returns a path relative to the current folder if it lies beneath it."""
     try:
         return str(path.relative_to(Path.cwd()))
-    except (OSError, ValueError):  # the current folder is gone, or elsewhere
+    except (OSError, ValueError):  # the current folder was deleted, or does not contain the path
         return str(path)
 
 
-# Not to block on a pipe, not to follow a link that was put there after the check.
+# O_NONBLOCK: opening a named pipe must not wait for a writer. O_NOFOLLOW: a link may be created after the check.
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW_FLAG = getattr(os, "O_NOFOLLOW", 0)
 
 
 def _safe_path_parts(relative: str) -> list[str]:
+    """Returns the parts of a relative path. Raises UnsafePath if it is absolute or contains `..` or a NUL."""
     parts = [part for part in re.split(r"[/\\]" if os.name == "nt" else "/", relative) if part not in ("", ".")]
     absolute = os.path.isabs(relative) or os.path.splitdrive(relative)[0] or relative.startswith(("/", "\\", "~"))
     if absolute or ".." in parts or "\0" in relative or not parts:
@@ -137,19 +141,20 @@ def _safe_path_parts(relative: str) -> list[str]:
 
 
 def _open_by_dir_fd(folder: Path, parts: list[str]) -> int:
-    """Open the last part, step by step, so that nobody can swap a folder for a link in between."""
-    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Opens a path folder by folder, so that a folder cannot be replaced by a link between check and use."""
+    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts[:-1]:
-            below = _open_at(here, part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW_FLAG)
-            os.close(here)
-            here = below
-        return _open_at(here, parts[-1], _READ_FLAGS | _NO_FOLLOW_FLAG)
+            child = _open_at(parent, part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW_FLAG)
+            os.close(parent)
+            parent = child
+        return _open_at(parent, parts[-1], _READ_FLAGS | _NO_FOLLOW_FLAG)
     finally:
-        os.close(here)
+        os.close(parent)
 
 
 def _open_at(folder: int, name: str, flags: int) -> int:
+    """Opens a name in an open folder. Raises UnsafePath if the name is a symbolic link."""
     try:
         return os.open(name, flags, dir_fd=folder)
     except OSError:
@@ -159,6 +164,7 @@ def _open_at(folder: int, name: str, flags: int) -> int:
 
 
 def _open_by_path(folder: Path, parts: list[str]) -> int:
+    """Opens a path by its name, where the system cannot open files relative to a folder's descriptor (Windows)."""
     path = folder
     for part in parts:
         path = path / part
@@ -168,6 +174,7 @@ def _open_by_path(folder: Path, parts: list[str]) -> int:
 
 
 def _open_regular_file(handle: int) -> IO[bytes]:
+    """Returns a file object for a descriptor. Closes it and raises ValueError unless it is a regular file."""
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("it is not a regular file")

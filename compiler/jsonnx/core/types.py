@@ -1,4 +1,4 @@
-"""Sizes, tensor types, and the error of a shape rule. Imports nothing of ours."""
+"""Symbolic sizes, tensor types, and the error that shape rules raise."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from math import prod
 from typing import overload
 
 DATA_DEPENDENT = "counted/"
-"""What the name of a size begins with that the data decide, and that is the same wherever it stands."""
+"""Prefix of the symbols of sizes that depend on the data, such as the number of elements that a mask selects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size known only by name: a sum of integer multiples of symbols, plus an integer.
+    """A symbolic size: a linear combination of symbols with integer factors, plus an integer offset.
 
-    Two sizes are equal where their canonical forms are, so `time + 2 - 2` is `time`. What is not a sum (a quotient,
-    a product of symbols) becomes a symbol of its own, named by its formula.
+    Two sizes are equal if their canonical forms are equal, so `time + 2 - 2` equals `time`. A quotient that is not
+    exact and a product of symbols become new symbols named after their formulas.
     """
 
     terms: tuple[tuple[str, int], ...]
@@ -58,15 +58,16 @@ class Size:
         return Size.named(f"{self._atom()}//{divisor}")
 
     def _atom(self) -> str:
+        """Returns the size as an operand of a formula, in parentheses unless it is a single symbol."""
         text = str(self)
         return text if text.isidentifier() else f"({text})"
 
     def __str__(self) -> str:
         text = ""
         for symbol, factor in self.terms:
-            whole = f"({symbol})" if "//" in symbol else symbol
-            part = symbol if factor == 1 else whole if factor == -1 else f"{abs(factor)}*{whole}"
-            text += (" - " if factor < 0 else " + " if text else "") + part
+            operand = f"({symbol})" if "//" in symbol else symbol
+            term = symbol if factor == 1 else operand if factor == -1 else f"{abs(factor)}*{operand}"
+            text += (" - " if factor < 0 else " + " if text else "") + term
         if self.offset:
             text += f" {'-' if self.offset < 0 else '+'} {abs(self.offset)}"
         return text.strip()
@@ -78,30 +79,31 @@ Dim = int | Size
 """The size of one axis: known, or symbolic."""
 
 BATCH = Size.named("batch")
-"""The first axis of every tensor of a network, never written in a spec."""
+"""The size of the first axis of every tensor of a network. Specs omit this axis."""
 
 
 def _canonical_dim(terms: dict[str, int], offset: int) -> Dim:
-    kept = tuple(sorted((symbol, factor) for symbol, factor in terms.items() if factor))
-    return Size(kept, offset) if kept else offset
+    nonzero_terms = tuple(sorted((symbol, factor) for symbol, factor in terms.items() if factor))
+    return Size(nonzero_terms, offset) if nonzero_terms else offset
 
 
 def product(sizes: Iterable[Dim]) -> Dim:
-    """The number of elements of a shape, symbolic where a size is."""
-    known = list(sizes)
+    """Returns the product of some sizes, symbolic if one of them is."""
+    factors = list(sizes)
     result: Dim = 1
-    for size in known:
+    for size in factors:
         if isinstance(size, Size):
             result = size * result
-    return result * prod(size for size in known if isinstance(size, int))
+    return result * prod(size for size in factors if isinstance(size, int))
 
 
 def shape_text(shape: Iterable[Dim]) -> str:
+    """Returns a shape as text, such as `[batch, 3]`."""
     return "[" + ", ".join(map(str, shape)) + "]"
 
 
 class ShapeError(Exception):
-    """A shape rule does not hold. `help` says what would make it hold, `code` names the kind of fault."""
+    """A shape rule is violated. `help` suggests a solution; `code` is the diagnostic's code."""
 
     def __init__(self, message: str, help: str | None = None, code: str = "shape-mismatch") -> None:
         self.message, self.help, self.code = message, help, code
@@ -109,14 +111,14 @@ class ShapeError(Exception):
 
 
 def require(holds: bool, message: str, help: str | None = None, code: str = "shape-mismatch") -> None:
-    """Raises ShapeError with the message where `holds` is false."""
+    """Raises ShapeError with the message unless `holds`."""
     if not holds:
         raise ShapeError(message, help, code)
 
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """Element type (ONNX' name in lower case: float32, int64, string) and shape, the batch axis included."""
+    """Element type (ONNX' name in lower case: float32, int64, string) and shape, including the batch axis."""
 
     dtype: str
     shape: tuple[Dim, ...]
@@ -126,11 +128,11 @@ class TensorType:
         return len(self.shape)
 
     def is_static(self, *axes: int) -> bool:
-        """Whether the sizes of these axes (of all, without arguments) are known numbers."""
+        """Tells whether the sizes of these axes (without arguments: of all axes) are integers."""
         return all(isinstance(self.shape[axis], int) for axis in axes or range(self.rank))
 
     def static_size(self, axis: int) -> int:
-        """The size of an axis as a number; ShapeError where it is symbolic."""
+        """Returns the size of an axis as an integer. Raises ShapeError if it is symbolic."""
         size = self.shape[axis]
         require(isinstance(size, int), f"needs a fixed size on axis {axis % self.rank}, got {self}")
         assert isinstance(size, int)
@@ -147,6 +149,7 @@ class TensorType:
 
     @property
     def elements(self) -> Dim:
+        """The number of elements."""
         return product(self.shape)
 
     def __str__(self) -> str:
@@ -158,7 +161,7 @@ def broadcast(left: Dim, right: Dim) -> Dim | None: ...
 @overload
 def broadcast(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, ...] | None: ...
 def broadcast(left, right):  # type: ignore[no-untyped-def]
-    """The common size, or shape, under NumPy's broadcasting; None where there is none."""
+    """Returns the common size, or shape, of two under NumPy's broadcasting rules; None if they do not broadcast."""
     if isinstance(left, tuple):
         rank = max(len(left), len(right))
         pairs = zip((1,) * (rank - len(left)) + left, (1,) * (rank - len(right)) + right, strict=True)

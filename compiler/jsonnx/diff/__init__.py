@@ -1,7 +1,7 @@
-"""What differs in meaning between two networks.
+"""Differences in meaning between two networks.
 
-Comes in: two typed networks with what their layers cost. Goes out: `Comparison`, as data. Layout, order of keys and
-defaults that were spelled out are no difference: they are gone by the time a network is typed.
+Takes two typed networks with the costs of their layers, and returns a `Comparison`, as data. Layout, the order of keys
+and explicit defaults make no difference, since a typed network does not contain them.
 """
 
 from .changes import Comparison, compare_networks

@@ -1,4 +1,4 @@
-"""Everything that differs between two networks, layer by layer and as a whole."""
+"""Compares two networks: layers, signature, training section, weights and total cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .signature import SignatureChange, signature_changes, size_renames, type_te
 
 
 class Change(NamedTuple):
-    """A value before and after; None where there was, or is, none."""
+    """The old and the new value; None if there is none."""
 
     old: Any
     new: Any
@@ -29,7 +29,7 @@ NO_CHANGE = Change(None, None)
 
 @dataclass(frozen=True)
 class LayerChange:
-    """A layer that was added (`old_calls` is None), removed (`new_calls` is None), or that differs in some of the rest."""
+    """An added layer (`old` is None), a removed layer (`new` is None), or a changed layer; both are names of calls."""
 
     old: str | None
     new: str | None
@@ -43,24 +43,27 @@ class LayerChange:
 
     @property
     def has_changes(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether the layer differs at all."""
         changes = (self.type, self.sources, self.weights_of, self.shapes, self.parameters, self.macs)
         return self.old != self.new or bool(self.arguments) or any(changes)
 
 
 class WeightChanges(NamedTuple):
-    """How the old weights do in the new network, by their names there: what goes in as it is, under another name, what
-    is of another shape, and what is missing; and by their old names those that nothing takes."""
+    """Which old weights the new network can take. All names are new ones, except for those of unused weights."""
 
     unchanged: list[str]
     renamed: dict[str, str]
+    """The old name by the new one."""
     reshaped: dict[str, Change]
+    """The shapes of weights that cannot be taken."""
     missing: list[str]
     unused: list[str]
 
 
 @dataclass(frozen=True)
 class Comparison:
+    """All differences between two networks."""
+
     layers: list[LayerChange]
     signature: list[SignatureChange]
     training: dict[str, Change]
@@ -70,7 +73,7 @@ class Comparison:
 
     @property
     def breaks_signature(self) -> bool:
-        """Whether programs that run the old model have to change."""
+        """Whether programs that run the old model must be changed."""
         return any(change.breaks for change in self.signature)
 
     @property
@@ -79,7 +82,7 @@ class Comparison:
 
 
 def compare_networks(old: ComparedNetwork, new: ComparedNetwork) -> Comparison:
-    """Every difference in meaning."""
+    """Returns all differences in meaning between two networks."""
     matches = LayerMatches(old, new)
     symbols = size_renames(old.typed, new.typed, matches)
     layers = [change for change in _layer_changes(old, new, matches, symbols) if change.has_changes]
@@ -94,6 +97,7 @@ def compare_networks(old: ComparedNetwork, new: ComparedNetwork) -> Comparison:
 
 
 def _sum_or_none(numbers: list[int | None]) -> int | None:
+    """Returns the sum of numbers, or None if one of them is unknown."""
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
 
@@ -104,17 +108,17 @@ def _sum_or_none(numbers: list[int | None]) -> int | None:
 def _layer_changes(
     old: ComparedNetwork, new: ComparedNetwork, matches: LayerMatches, symbols: Mapping[str, str]
 ) -> Iterator[LayerChange]:
-    """In the order of the new network; what was removed stands where it was."""
-    place = {name: index for index, name in enumerate(matches.old_calls)}
+    """Yields all layers in the order of the new network, with removed layers at their old positions."""
+    old_positions = {name: position for position, name in enumerate(matches.old_calls)}
     removed = [name for name in matches.old_calls if name not in matches.new_names][::-1]
     for name, call in matches.new_calls.items():
-        before = matches.old_names.get(name)
-        while before is not None and removed and place[removed[-1]] < place[before]:
+        old_name = matches.old_names.get(name)
+        while old_name is not None and removed and old_positions[removed[-1]] < old_positions[old_name]:
             yield _removed_layer(old, matches.old_calls[removed.pop()])
-        if before is None:
+        if old_name is None:
             yield _added_layer(new, call)
         else:
-            yield _changed_layer(old, new, matches.old_calls[before], call, matches, symbols)
+            yield _changed_layer(old, new, matches.old_calls[old_name], call, matches, symbols)
     while removed:
         yield _removed_layer(old, matches.old_calls[removed.pop()])
 
@@ -138,78 +142,86 @@ def _added_layer(side: ComparedNetwork, call: Call) -> LayerChange:
 
 
 def _removed_layer(side: ComparedNetwork, call: Call) -> LayerChange:
-    made = _added_layer(side, call)
-    turned = {name: Change(*change[::-1]) for name, change in vars(made).items() if isinstance(change, Change)}
-    return LayerChange(
-        call.name, None, arguments={name: Change(*change[::-1]) for name, change in made.arguments.items()}, **turned
-    )
+    addition = _added_layer(side, call)
+    reversed_changes = {
+        name: _reversed(change) for name, change in vars(addition).items() if isinstance(change, Change)
+    }
+    arguments = {name: _reversed(change) for name, change in addition.arguments.items()}
+    return LayerChange(call.name, None, arguments=arguments, **reversed_changes)
+
+
+def _reversed(change: Change) -> Change:
+    return Change(change.new, change.old)
 
 
 def _changed_layer(
     old: ComparedNetwork,
     new: ComparedNetwork,
-    before: Call,
-    after: Call,
+    old_call: Call,
+    new_call: Call,
     matches: LayerMatches,
     symbols: Mapping[str, str],
 ) -> LayerChange:
-    cost, now = old.costs.get(before.name, ZERO_COST), new.costs.get(after.name, ZERO_COST)
-    same = matches.translated_sources(before) == after.sources
-    owner = _shared_weights_owner(before)
+    old_cost, new_cost = old.costs.get(old_call.name, ZERO_COST), new.costs.get(new_call.name, ZERO_COST)
+    has_same_sources = matches.translated_sources(old_call) == new_call.sources
+    old_owner = _shared_weights_owner(old_call)
     return LayerChange(
-        before.name,
-        after.name,
-        Change(type_name_of(before), type_name_of(after)),
-        _argument_changes(before, after),
-        Change(None, None) if same else Change(before.sources, after.sources),
-        Change(owner and matches.new_name(owner), _shared_weights_owner(after)),
-        Change(_shape_texts(old, before, symbols), _shape_texts(new, after)),
-        Change(cost.parameters, now.parameters),
-        Change(cost.macs, now.macs),
+        old_call.name,
+        new_call.name,
+        Change(type_name_of(old_call), type_name_of(new_call)),
+        _argument_changes(old_call, new_call),
+        NO_CHANGE if has_same_sources else Change(old_call.sources, new_call.sources),
+        Change(old_owner and matches.new_name(old_owner), _shared_weights_owner(new_call)),
+        Change(_shape_texts(old, old_call, symbols), _shape_texts(new, new_call)),
+        Change(old_cost.parameters, new_cost.parameters),
+        Change(old_cost.macs, new_cost.macs),
     )
 
 
 def _shared_weights_owner(call: Call) -> str | None:
-    """The layer whose weights a call uses, if they are not its own."""
+    """Returns the layer whose weights a call uses, or None if it has its own."""
     return call.owner if call.owner != call.name else None
 
 
 def _shape_texts(side: ComparedNetwork, call: Call, symbols: Mapping[str, str] = {}) -> tuple[str, ...]:
+    """Returns the types of a call's results as text, with names of sizes replaced according to `symbols`."""
     return tuple(type_text_with_sizes(side.typed.types[name], symbols) for name in call.results)
 
 
 def _explicit_arguments(call: Call) -> dict[str, Json]:
-    """The arguments that are no defaults, as people read them."""
+    """Returns the arguments that differ from their defaults, in canonical order."""
     if call.layer is None or _shared_weights_owner(call):
         return {}
-    written = call.layer.to_json()
-    return {name: written[name] for name in attribute_order(type(call.layer)) if name in written}  # type: ignore[arg-type]
+    json_object = call.layer.to_json()
+    names = attribute_order(type(call.layer))  # type: ignore[arg-type]
+    return {name: json_object[name] for name in names if name in json_object}
 
 
-def _argument_changes(before: Call, after: Call) -> dict[str, Change]:
-    if before.layer is None or after.layer is None or _shared_weights_owner(after):
+def _argument_changes(old_call: Call, new_call: Call) -> dict[str, Change]:
+    """Returns the changed arguments of a call; all new arguments if the type changed."""
+    if old_call.layer is None or new_call.layer is None or _shared_weights_owner(new_call):
         return {}
-    if type_name_of(before) != type_name_of(after):
-        return {name: Change(None, value) for name, value in _explicit_arguments(after).items()}
-    return dict(_attribute_changes(before.layer, after.layer))
+    if type_name_of(old_call) != type_name_of(new_call):
+        return {name: Change(None, value) for name, value in _explicit_arguments(new_call).items()}
+    return dict(_attribute_changes(old_call.layer, new_call.layer))
 
 
 def _attribute_changes(old: Component, new: Component, path: str = "") -> Iterator[tuple[str, Change]]:
-    """What differs between two bricks of a type, by dotted path, defaults as if they were written."""
+    """Yields the changed attributes of a component by dotted path, with defaults in place of missing ones."""
     for name in attribute_order(type(new)):  # type: ignore[arg-type]
-        form = new.codecs()[name]
-        one, other = getattr(old, name), getattr(new, name)
-        if isinstance(one, Component) and type(one) is type(other):
-            yield from _attribute_changes(one, other, f"{path}{name}.")
-        elif one != other:
-            yield path + name, Change(form.write(one), form.write(other))
+        codec = new.codecs()[name]
+        old_value, new_value = getattr(old, name), getattr(new, name)
+        if isinstance(old_value, Component) and type(old_value) is type(new_value):
+            yield from _attribute_changes(old_value, new_value, f"{path}{name}.")
+        elif old_value != new_value:
+            yield path + name, Change(codec.write(old_value), codec.write(new_value))
 
 
 # -- training and weights ----------------------------------------------------------------------------------------------
 
 
 def _training_changes(old: Training | None, new: Training | None) -> Iterator[tuple[str, Change]]:
-    """What differs, by dotted path."""
+    """Yields the changed attributes of the training section by dotted path."""
     if old is None or new is None:
         if old is not new:
             yield "training", Change(old and old.to_json(), new and new.to_json())
@@ -218,20 +230,20 @@ def _training_changes(old: Training | None, new: Training | None) -> Iterator[tu
 
 
 def _weight_changes(old: ComparedNetwork, new: ComparedNetwork, matches: LayerMatches) -> WeightChanges:
-    found = WeightChanges([], {}, {}, [], [])
-    taken = set()
+    changes = WeightChanges([], {}, {}, [], [])
+    matched_old_names = set()
     for name, shape in new.weights.items():
         owner, slash, rest = name.partition("/")
-        before = matches.old_names.get(owner, "") + slash + rest
-        if before not in old.weights:
-            found.missing.append(name)
+        old_name = matches.old_names.get(owner, "") + slash + rest
+        if old_name not in old.weights:
+            changes.missing.append(name)
             continue
-        taken.add(before)
-        if old.weights[before] != shape:
-            found.reshaped[name] = Change(old.weights[before], shape)
-        elif before != name:
-            found.renamed[name] = before
+        matched_old_names.add(old_name)
+        if old.weights[old_name] != shape:
+            changes.reshaped[name] = Change(old.weights[old_name], shape)
+        elif old_name != name:
+            changes.renamed[name] = old_name
         else:
-            found.unchanged.append(name)
-    found.unused.extend(name for name in old.weights if name not in taken)
-    return found
+            changes.unchanged.append(name)
+    changes.unused.extend(name for name in old.weights if name not in matched_old_names)
+    return changes

@@ -1,4 +1,4 @@
-"""What changes for those who run a model: inputs, outputs, labels; and whether they must change too."""
+"""Compares the signatures of two networks: inputs, outputs and labels, as programs that run the model see them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INPUT, OUTPUT, LABELS, MODEL = "input", "output", "labels", "model"
 
 
 class SignatureChange(NamedTuple):
-    """One change, in words; `breaks` where a program that runs the old model does not run the new one as it is."""
+    """One change, as a text; `breaks` if a program that runs the old model cannot run the new one unchanged."""
 
     part: str
     name: str
@@ -25,6 +25,8 @@ class SignatureChange(NamedTuple):
 
 @dataclass
 class _SignatureComparison:
+    """The networks that are compared, and the changes found so far."""
+
     old: TypedNetwork
     new: TypedNetwork
     matches: LayerMatches
@@ -38,112 +40,111 @@ class _SignatureComparison:
 def signature_changes(
     old: ComparedNetwork, new: ComparedNetwork, matches: LayerMatches, symbols: Mapping[str, str]
 ) -> list[SignatureChange]:
-    """Every change, those of inputs first; `symbols` are today's names of sizes."""
-    of = _SignatureComparison(old.typed, new.typed, matches, symbols)
+    """Returns all changes, those of inputs first; `symbols` are the new names of symbolic sizes, by the old ones."""
+    comparison = _SignatureComparison(old.typed, new.typed, matches, symbols)
     if old.network.name != new.network.name:
-        of.add(MODEL, new.network.name, f"was called {old.network.name!r}", breaks=False)
-    _compare_inputs(of)
-    _compare_outputs(of)
-    _compare_labels(of, old.network.labels, new.network.labels)
-    return of.changes
+        comparison.add(MODEL, new.network.name, f"was called {old.network.name!r}", breaks=False)
+    _compare_inputs(comparison)
+    _compare_outputs(comparison)
+    _compare_labels(comparison, old.network.labels, new.network.labels)
+    return comparison.changes
 
 
 def _compare_inputs(comparison: _SignatureComparison) -> None:
-    now = comparison.matches.input_names
+    new_names = comparison.matches.input_names
     for name, type in comparison.old.inputs.items():
-        if name not in now:
-            comparison.add(INPUT, name, f"is gone: {type}")
+        if name not in new_names:
+            comparison.add(INPUT, name, f"was removed: {type}")
             continue
-        if now[name] != name:
-            comparison.add(INPUT, name, f"is called {now[name]!r} now")
-        _compare_input_type(comparison, now[name], type, comparison.new.inputs[now[name]])
+        if new_names[name] != name:
+            comparison.add(INPUT, name, f"was renamed to {new_names[name]!r}")
+        _compare_input_type(comparison, new_names[name], type, comparison.new.inputs[new_names[name]])
     for name, type in comparison.new.inputs.items():
-        if name not in now.values():
-            comparison.add(INPUT, name, f"is new, and must be fed: {type}")
-    _compare_order(
-        comparison, INPUT, [now[name] for name in comparison.old.inputs if name in now], list(comparison.new.inputs)
-    )
+        if name not in new_names.values():
+            comparison.add(INPUT, name, f"is new and must be fed: {type}")
+    old_order = [new_names[name] for name in comparison.old.inputs if name in new_names]
+    _compare_order(comparison, INPUT, old_order, list(comparison.new.inputs))
 
 
 def _compare_input_type(comparison: _SignatureComparison, name: str, old: TensorType, new: TensorType) -> None:
-    """An axis of a free size takes what one of a fixed size took."""
+    """Compares the types of an input. A symbolic size in place of a fixed one breaks nothing."""
     if old.dtype != new.dtype or old.rank != new.rank:
         comparison.add(INPUT, name, f"is {new}, was {old}")
-        return
-    narrowed = False
-    for before, after in zip(old.shape, new.shape, strict=True):
-        if isinstance(after, int):
-            narrowed = narrowed or before != after
-    if str(old) != str(new):
-        comparison.add(INPUT, name, f"is {new}, was {old}", breaks=narrowed)
+    elif str(old) != str(new):
+        sizes = zip(old.shape, new.shape, strict=True)
+        is_narrower = any(isinstance(new_size, int) and old_size != new_size for old_size, new_size in sizes)
+        comparison.add(INPUT, name, f"is {new}, was {old}", breaks=is_narrower)
 
 
 def _compare_outputs(comparison: _SignatureComparison) -> None:
-    now = {name: comparison.matches.new_name(name) for name in comparison.old.outputs}
-    there = {name: other for name, other in now.items() if other in comparison.new.outputs}
+    new_names = {name: comparison.matches.new_name(name) for name in comparison.old.outputs}
+    new_names = {name: new_name for name, new_name in new_names.items() if new_name in comparison.new.outputs}
     for name, type in comparison.old.outputs.items():
-        if name not in there:
-            comparison.add(OUTPUT, name, f"is gone: {type}")
+        if name not in new_names:
+            comparison.add(OUTPUT, name, f"was removed: {type}")
             continue
-        if there[name] != name:
-            comparison.add(OUTPUT, name, f"is called {there[name]!r} now")
-        other = comparison.new.outputs[there[name]]
-        if str(type) != str(other):
-            renamed = type_text_with_sizes(type, comparison.symbols) == str(other)
-            comparison.add(OUTPUT, there[name], f"is {other}, was {type}", breaks=not renamed)
+        if new_names[name] != name:
+            comparison.add(OUTPUT, name, f"was renamed to {new_names[name]!r}")
+        new_type = comparison.new.outputs[new_names[name]]
+        if str(type) != str(new_type):
+            only_sizes_renamed = type_text_with_sizes(type, comparison.symbols) == str(new_type)
+            comparison.add(OUTPUT, new_names[name], f"is {new_type}, was {type}", breaks=not only_sizes_renamed)
     for name, type in comparison.new.outputs.items():
-        if name not in there.values():
+        if name not in new_names.values():
             comparison.add(OUTPUT, name, f"is new: {type}", breaks=False)
-    _compare_order(comparison, OUTPUT, list(there.values()), list(comparison.new.outputs))
+    _compare_order(comparison, OUTPUT, list(new_names.values()), list(comparison.new.outputs))
 
 
 def size_renames(old: TypedNetwork, new: TypedNetwork, matches: LayerMatches) -> dict[str, str]:
-    """Today's names of the sizes that the inputs know by name."""
-    found: dict[str, str] = {}
+    """Returns the new names of the symbolic sizes of the inputs, by the old ones."""
+    renames: dict[str, str] = {}
     for name, type in old.inputs.items():
-        other = new.inputs.get(matches.input_names.get(name, ""))
-        for before, after in zip(type.shape, other.shape if other else (), strict=False):
-            if not isinstance(before, int) and not isinstance(after, int):
-                found.setdefault(str(before), str(after))
-    return found
+        new_type = new.inputs.get(matches.input_names.get(name, ""))
+        for old_size, new_size in zip(type.shape, new_type.shape if new_type else (), strict=False):
+            if not isinstance(old_size, int) and not isinstance(new_size, int):
+                renames.setdefault(str(old_size), str(new_size))
+    return renames
 
 
 def type_text_with_sizes(type: TensorType, symbols: Mapping[str, str]) -> str:
-    """An old type with today's names of sizes."""
-    named = (re.sub(r"[^\W\d][\w-]*", lambda word: symbols.get(word[0], word[0]), str(size)) for size in type.shape)
-    return f"{type.dtype}[{', '.join(named)}]"
+    """Returns a type as text, with the names of symbolic sizes replaced according to `symbols`."""
+    sizes = (re.sub(r"[^\W\d][\w-]*", lambda word: symbols.get(word[0], word[0]), str(size)) for size in type.shape)
+    return f"{type.dtype}[{', '.join(sizes)}]"
 
 
 def _compare_order(comparison: _SignatureComparison, part: str, old: Sequence[str], new: Sequence[str]) -> None:
-    """Programs count inputs and outputs too: what was the first must be the first."""
+    """Compares the order of inputs or outputs, since programs may address them by position."""
     kept = [name for name in new if name in old]
     if kept != list(old):
-        comparison.add(part, ", ".join(kept), f"stand in another order: they were {', '.join(old)}")
+        comparison.add(part, ", ".join(kept), f"are in a different order: they were {', '.join(old)}")
     elif list(new[: len(old)]) != list(old):
-        comparison.add(part, ", ".join(kept), f"stand behind new ones: {', '.join(new)}")
+        comparison.add(part, ", ".join(kept), f"come after new ones: {', '.join(new)}")
 
 
 def _compare_labels(
     comparison: _SignatureComparison, old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]
 ) -> None:
-    before = {comparison.matches.new_name(name): labels for name, labels in old.items()}
-    for name in dict.fromkeys([*before, *new]):
-        one, other = before.get(name), new.get(name)
-        if one == other or (other is None and name not in comparison.new.outputs):
-            continue  # that the output is gone is told
-        if one is None or other is None:
-            comparison.add(
-                LABELS, name, "are given now" if one is None else "are no longer given", breaks=other is None
-            )
-        elif sorted(one) == sorted(other):
-            comparison.add(LABELS, name, "stand in another order: what was one class is another now")
+    renamed_old = {comparison.matches.new_name(name): labels for name, labels in old.items()}
+    for name in dict.fromkeys([*renamed_old, *new]):
+        old_labels, new_labels = renamed_old.get(name), new.get(name)
+        if old_labels == new_labels or (new_labels is None and name not in comparison.new.outputs):
+            continue  # the removed output is reported already
+        if old_labels is None:
+            comparison.add(LABELS, name, "were added", breaks=False)
+        elif new_labels is None:
+            comparison.add(LABELS, name, "were removed")
+        elif sorted(old_labels) == sorted(new_labels):
+            comparison.add(LABELS, name, "are in a different order: class indexes have a different meaning")
         else:
-            comparison.add(LABELS, name, _changed_labels_text(one, other))
+            comparison.add(LABELS, name, _changed_labels_text(old_labels, new_labels))
 
 
 def _changed_labels_text(old: Sequence[str], new: Sequence[str]) -> str:
-    gone, come = ([label for label in some if label not in others] for some, others in ((old, new), (new, old)))
+    removed = [label for label in old if label not in new]
+    added = [label for label in new if label not in old]
     parts = [
-        f"{word} {', '.join(map(repr, names[:8]))}" for word, names in (("without", gone), ("with", come)) if names
+        f"{word} {', '.join(map(repr, labels[:8]))}"
+        for word, labels in (("without", removed), ("with", added))
+        if labels
     ]
-    return f"are others: {' and '.join(parts) or 'some stand twice'}"
+    return f"differ: {' and '.join(parts) or 'some occur twice'}"

@@ -1,9 +1,8 @@
-"""JSON text to `Network`: the only door to jsonschema.
+"""JSON text -> `Network`.
 
-`source` reads strictly and keeps positions, `expand` writes blocks, repetitions and expressions out, `schema` is the
-JSON Schema of what they come to, made from the bricks, and `published` that of what is written; `fits` answers whether
-a document is as the former allows, `check` says what is not, and `load` turns it into bricks connected by name. Faults
-go into a `Report`. Imports `layers`, `training`, `types`, `diagnostics`.
+`json_reader` reads the text strictly and keeps positions, `overrides` applies `--set` and `--scale`, `expansion`
+expands blocks, repetitions and expressions, `schema` validates the result, and `build_network` makes layers of it and
+connects them by name. Errors go into a `Report`.
 """
 
 from .network import Call, Network

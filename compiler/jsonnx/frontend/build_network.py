@@ -1,4 +1,4 @@
-"""What the schema allows, turned into bricks and connected by name."""
+"""Builds a network from a flat document: makes layers of the entries and connects them by name."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .default_names import default_name, free_name
 from .layer_patterns import check_weight_patterns, learning_rate_factors, with_frozen_layers
 from .network import Call, Network
 from .schema.errors import check_against_schema, report_unknown_layer_type
-from .schema.phrases import name_list, short_name, short_repr
+from .schema.phrases import known_names_help, name_list, short_name, short_repr
 from .schema.schema import LANGUAGE_VERSION
 from .topological_sort import sort_topologically
 
 CALL_KEYS = ("type", "name", "from")
+"""Keys of an entry that are not arguments of its layer."""
 
 
 def build_network(document: Json, report: Report) -> Network | None:
-    """The network that a document describes, with every fault of it reported; None where it has no layers at all."""
+    """Returns the network of a flat document and reports all errors; None if the document has no list of layers."""
     version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
     if isinstance(version, int) and version != LANGUAGE_VERSION:
-        help = f"this release reads version {LANGUAGE_VERSION}; install the one that wrote the file, or adapt it"
-        report.add(
-            "unsupported-version", ("version",), f"cannot read version {short_repr(version)} of the language", help=help
-        )
+        message = f"version {short_repr(version)} of the language is not supported"
+        help = f"this release reads version {LANGUAGE_VERSION}; install a release that reads the file's version"
+        report.add("unsupported-version", ("version",), message, help=help)
         return None
     check_against_schema(document, report)
     if not isinstance(document, dict) or not isinstance(document.get("layers"), list):
@@ -39,16 +39,16 @@ def build_network(document: Json, report: Report) -> Network | None:
 
 @dataclass
 class _NetworkBuilder:
-    """One document being read; names come first, since a layer may refer to a later one.
+    """Builds the network of one document. All names are collected first, since a layer may refer to a later one.
 
-    A call that is known to be wrong loses its layer. What it feeds then has no type, and nobody complains about that.
+    A call with an error gets no layer. Its results then have no types, so that no consequences are reported.
     """
 
     document: Mapping[str, Json]
     report: Report
     paths: dict[str, JsonPath] = field(default_factory=dict)
+    """The path at which each name was first defined."""
     names_by_lower_case: dict[str, str] = field(default_factory=dict)
-    """Every name by its lower-case form."""
 
     def build(self) -> Network:
         inputs = self._inputs()
@@ -61,12 +61,12 @@ class _NetworkBuilder:
         outputs = self._outputs(calls)
         if not any(self.report.has_errors((part,)) for part in ("inputs", "layers", "outputs")):
             self._check_all_used(calls, inputs, outputs)
-        written = self.document.get("training")
-        training = Training(**written) if written and not self.report.has_errors(("training",)) else None
-        rates: dict[str, float] = {}
+        section = self.document.get("training")
+        training = Training(**section) if section and not self.report.has_errors(("training",)) else None
+        rate_factors: dict[str, float] = {}
         if training is not None:
             ordered = with_frozen_layers(ordered, training, self.report)
-            rates = learning_rate_factors(ordered, training, self.report)
+            rate_factors = learning_rate_factors(ordered, training, self.report)
             check_weight_patterns(ordered, training, self.report)
         return Network(
             name=self._text("name", "model"),
@@ -75,7 +75,7 @@ class _NetworkBuilder:
             outputs=tuple(outputs),
             labels=self._labels(outputs),
             training=training,
-            learning_rate_factors=rates,
+            learning_rate_factors=rate_factors,
             paths=self.paths,
             document=self.document,
             flat_document=self.document,
@@ -88,9 +88,9 @@ class _NetworkBuilder:
     # -- names and layers --------------------------------------------------------------------------------------------
 
     def _inputs(self) -> dict[str, TensorType]:
-        written = self.document.get("inputs")
+        section = self.document.get("inputs")
         inputs: dict[str, TensorType] = {}
-        for name, entry in written.items() if isinstance(written, dict) else ():
+        for name, entry in section.items() if isinstance(section, dict) else ():
             path = ("inputs", name)
             self._define_name(name, path)
             if not self.report.has_errors(path):
@@ -100,43 +100,42 @@ class _NetworkBuilder:
 
     def _input_size(self, size: Json, name: str, axis: int) -> Dim:
         if size == str(BATCH):
-            message, help = (
-                "'batch' names the batch axis, which is not written",
-                "leave it out, or give this size another name",
-            )
+            message = "'batch' is the name of the batch axis, which is not part of the shape in a spec"
+            help = "remove it, or give this size another name"
             self.report.add("invalid-name", ("inputs", name, "shape", axis), message, help=help)
         if size is None:
             return Size.named(f"{name}_{axis + 1}")
         return Size.named(size) if isinstance(size, str) else int(size)
 
     def _define_name(self, name: str, path: JsonPath) -> None:
+        """Records the path of a name; reports the name if it, or one that differs only in case, is defined already."""
         other = self.names_by_lower_case.setdefault(name.lower(), name)
         if other in self.paths:
-            how = "is defined twice" if other == name else f"differs from {short_name(other)} only in case"
-            place = (*path, "name") if path[0] == "layers" else path
+            problem = "is defined twice" if other == name else f"differs from {short_name(other)} only in case"
+            name_path = (*path, "name") if path[0] == "layers" else path
             notes = [(self.paths[other], f"{short_name(other)} is defined here")]
-            help = "give one of them another name"
-            message = f"the name {short_name(name)} {how}"
-            self.report.add("duplicate-name", place, message, help=help, notes=notes, at_key=path[0] == "inputs")
+            message, help = f"the name {short_name(name)} {problem}", "rename one of them"
+            self.report.add("duplicate-name", name_path, message, help=help, notes=notes, at_key=path[0] == "inputs")
         self.paths.setdefault(name, path)
 
     def _entries(self) -> list[tuple[int, Mapping[str, Json]]]:
+        """Returns the entries of `layers` that are objects, with their indexes."""
         return [(index, entry) for index, entry in enumerate(self.document["layers"]) if isinstance(entry, dict)]
 
     def _calls(self) -> list[Call]:
-        """The calls with their names and layers, not yet connected."""
-        written = (entry.get("name") for _, entry in self._entries())
-        names = {name.lower() for name in written if isinstance(name, str)} | set(self.names_by_lower_case)
-        numbers: dict[str, int] = {}
+        """Returns the calls with their names and layers, not yet connected."""
+        explicit_names = (entry.get("name") for _, entry in self._entries())
+        used_names = {name.lower() for name in explicit_names if isinstance(name, str)} | set(self.names_by_lower_case)
+        last_numbers: dict[str, int] = {}
         calls = []
         for index, entry in self._entries():
             path: JsonPath = ("layers", index)
             name = entry.get("name")
             if not isinstance(name, str):
-                again = isinstance(entry.get("use"), str)
-                base = str(entry["use"]) if again else default_name(str(entry.get("type")))
-                name = free_name(base, names, numbers, first=int(again))
-            names.add(name.lower())
+                is_use = isinstance(entry.get("use"), str)
+                base = str(entry["use"]) if is_use else default_name(str(entry.get("type")))
+                name = free_name(base, used_names, last_numbers, first=int(is_use))
+            used_names.add(name.lower())
             self._define_name(name, path)
             owner = entry["use"] if isinstance(entry.get("use"), str) else name
             calls.append(Call(name, self._make_layer(entry, path), (), path, owner))
@@ -151,14 +150,14 @@ class _NetworkBuilder:
             return None
         if self.report.has_errors(path):
             return None
-        made = LAYERS.by_name[kind](**{key: value for key, value in entry.items() if key not in CALL_KEYS})
-        return made if isinstance(made, Layer) else None
+        layer = LAYERS.by_name[kind](**{key: value for key, value in entry.items() if key not in CALL_KEYS})
+        return layer if isinstance(layer, Layer) else None
 
     def _with_shared_layers(self, calls: list[Call]) -> list[Call]:
-        """The calls with the layer that they `use`."""
+        """Returns the calls; those with `use` get the layer that they use."""
         entries = dict(self._entries())
-        first = {call.name: call for call in reversed(calls)}
-        layers = {name: call for name, call in first.items() if "use" not in entries[int(call.path[1])]}
+        calls_by_name = {call.name: call for call in reversed(calls)}
+        layers = {name: call for name, call in calls_by_name.items() if "use" not in entries[int(call.path[1])]}
         result = []
         for call in calls:
             name, path = entries[int(call.path[1])].get("use"), (*call.path, "use")
@@ -166,15 +165,13 @@ class _NetworkBuilder:
                 if name in layers:
                     call = replace(call, layer=layers[name].layer)
                 elif name in self.paths:
-                    what = (
-                        "an input"
-                        if name not in first
-                        else "this entry itself"
-                        if first[name] is call
-                        else "a use of another"
-                    )
-                    message = f"{short_name(name)} is {what}, not a layer"
-                    self.report.add("unknown-name", path, message, help="name the layer that is to be called again")
+                    kind = "a use of another layer"
+                    if name not in calls_by_name:
+                        kind = "an input"
+                    elif calls_by_name[name] is call:
+                        kind = "this entry itself"
+                    message = f"{short_name(name)} is {kind}, not a layer"
+                    self.report.add("unknown-name", path, message, help="name the layer to call again")
                 else:
                     self._report_unknown(name, path, sorted(layers))
             result.append(call)
@@ -183,51 +180,54 @@ class _NetworkBuilder:
     # -- references --------------------------------------------------------------------------------------------------
 
     def _with_sources(self, calls: list[Call]) -> list[Call]:
-        """The calls with what they take from: what they say, or else the entry before, or else the input."""
+        """Returns the calls with their sources: those of `from`, else the previous call, else the only input."""
         inputs = [name for name, path in self.paths.items() if path[0] == "inputs"]
-        entries, before = dict(self._entries()), {int(call.path[1]) + 1: call.name for call in calls}
+        entries, previous_call = dict(self._entries()), {int(call.path[1]) + 1: call.name for call in calls}
         result = []
         for call in calls:
             index = int(call.path[1])
-            written = entries[index].get("from")
+            reference = entries[index].get("from")
             if self.report.has_errors((*call.path, "from")):
                 sources: tuple[str, ...] = ()
-            elif written is not None:
-                sources = (written,) if isinstance(written, str) else tuple(written)
+            elif reference is not None:
+                sources = (reference,) if isinstance(reference, str) else tuple(reference)
             elif index:
-                sources = (before[index],) if index in before else ()
+                sources = (previous_call[index],) if index in previous_call else ()
             else:
                 sources = tuple(inputs)
                 if len(inputs) > 1:
-                    message = f"{short_name(call.name)} is the first layer and there are {len(inputs)} inputs"
-                    self.report.add(
-                        "missing-key", call.path, message, help=f'say which it takes: "from": "{inputs[0]}"'
-                    )
+                    message = f"{short_name(call.name)} is the first layer, and there are {len(inputs)} inputs"
+                    help = f'name the input that it takes: "from": "{inputs[0]}"'
+                    self.report.add("missing-key", call.path, message, help=help)
                     sources = ()
             result.append(replace(call, sources=sources, layer=call.layer if sources else None))
         return result
 
     def _with_checked_sources(self, calls: list[Call]) -> list[Call]:
-        """The calls, without a layer where they take what does not exist or more or less than the layer does."""
-        known, names = set(self.paths), sorted(self.paths)
-        broken = {call.name for call in calls if call.layer is None}
+        """Returns the calls; those with an unknown source or the wrong number of sources lose their layer."""
+        known_names, sorted_names = set(self.paths), sorted(self.paths)
+        invalid_calls = {call.name for call in calls if call.layer is None}
         result = []
         for call in calls:
-            missing = [
-                source for source in call.sources if source not in known and source.partition(".")[0] not in broken
+            unknown_sources = [
+                source
+                for source in call.sources
+                if source not in known_names and source.partition(".")[0] not in invalid_calls
             ]
-            for source in dict.fromkeys(missing):
-                self._report_unknown(source, self._reference_path(call, source), without_names(names, call.results))
-            fits = not missing and self._has_valid_input_count(call)
-            result.append(call if fits else replace(call, layer=None))
+            for source in dict.fromkeys(unknown_sources):
+                candidates = without_names(sorted_names, call.results)
+                self._report_unknown(source, self._reference_path(call, source), candidates)
+            is_valid = not unknown_sources and self._has_valid_input_count(call)
+            result.append(call if is_valid else replace(call, layer=None))
         return result
 
     def _reference_path(self, call: Call, source: str) -> JsonPath:
-        written = self.document["layers"][call.path[1]]["from"]
-        return (*call.path, "from", written.index(source)) if isinstance(written, list) else (*call.path, "from")
+        """Returns the path of a source in the `from` of a call."""
+        reference = self.document["layers"][call.path[1]]["from"]
+        return (*call.path, "from", reference.index(source)) if isinstance(reference, list) else (*call.path, "from")
 
     def _report_unknown(self, name: str, path: JsonPath, known: Sequence[str], *, at_key: bool = False) -> None:
-        """Report a name that is none of the known ones, which come in order."""
+        """Reports a name that does not exist. `known` are the existing names, sorted."""
         if self.report.has_errors(path):
             return
         layer, dot, output = name.partition(".")
@@ -235,85 +235,85 @@ class _NetworkBuilder:
         if dot and layer in known:
             message = f"{short_name(layer)} has no output {short_name(output)}"
             known = [other for other in known if other.startswith(f"{layer}.")] or [layer]
-        help = (
-            self.report.suggestion(name, known)
-            or f"there are: {', '.join(known[:20])}{' and more' if len(known) > 20 else ''}"
-        )
+        help = self.report.suggestion(name, known) or known_names_help(known)
         self.report.add("unknown-name", path, message, help=help if known else None, at_key=at_key)
 
     def _has_valid_input_count(self, call: Call) -> bool:
-        """Whether the call has as many inputs as its layer takes; reported where not."""
+        """Tells whether the call has as many inputs as its layer takes; reports an error if not."""
         if call.layer is None:
             return False
         least, most = call.layer.input_count_range()
         if least <= len(call.sources) and (most is None or len(call.sources) <= most):
             return True
-        wanted = f"{least} inputs or more" if most is None else str(least) if least == most else f"{least} to {most}"
-        wanted += "" if wanted.endswith("more") else " input" if wanted == "1" else " inputs"
-        got = name_list(call.sources)
-        help = 'name them: "from": ["a", "b"]' if len(call.sources) < least else None
-        message = f"{call.layer.type_name} {call.name!r} takes {wanted}, got {len(call.sources)} ({got})"
-        written = "from" in self.document["layers"][call.path[1]]
-        self.report.add("wrong-inputs", (*call.path, "from") if written else call.path, message, help=help)
+        expected = f"{least} to {most} inputs"
+        if most is None:
+            expected = f"{least} inputs or more"
+        elif least == most:
+            expected = f"{least} input{'' if least == 1 else 's'}"
+        got = f"{len(call.sources)} ({name_list(call.sources)})"
+        help = 'name all of them: "from": ["a", "b"]' if len(call.sources) < least else None
+        message = f"{call.layer.type_name} {call.name!r} takes {expected}, got {got}"
+        has_from = "from" in self.document["layers"][call.path[1]]
+        self.report.add("wrong-inputs", (*call.path, "from") if has_from else call.path, message, help=help)
         return False
 
     def _outputs(self, calls: list[Call]) -> list[str]:
-        written = self.document.get("outputs")
-        if written is None:
+        """Returns the names of the outputs that exist: those of `outputs`, else the last call. Reports the others."""
+        section = self.document.get("outputs")
+        if section is None:
             return [calls[-1].name] if calls else []
-        names = [written] if isinstance(written, str) else written if isinstance(written, list) else []
+        names = [section] if isinstance(section, str) else section if isinstance(section, list) else []
         results = [result for call in calls for result in call.results]
-        broken = {call.name for call in calls if call.layer is None}
+        invalid_calls = {call.name for call in calls if call.layer is None}
         for index, name in enumerate(names):
-            path: JsonPath = ("outputs",) if isinstance(written, str) else ("outputs", index)
+            path: JsonPath = ("outputs",) if isinstance(section, str) else ("outputs", index)
             if not isinstance(name, str) or self.report.has_errors(path):
                 continue
             if name in self.paths and name not in results:
                 self.report.add("unknown-name", path, f"the output {short_name(name)} is an input", help="name a layer")
             elif name in names[:index]:
-                self.report.add(
-                    "duplicate-name", path, f"the output {short_name(name)} is named twice", help="remove one"
-                )
-            elif name not in results and name.partition(".")[0] not in broken:
+                message = f"the output {short_name(name)} is named twice"
+                self.report.add("duplicate-name", path, message, help="remove one of them")
+            elif name not in results and name.partition(".")[0] not in invalid_calls:
                 self._report_unknown(name, path, sorted(results))
         return [name for name in names if isinstance(name, str) and name in results]
 
     def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:
+        """Reports calls and inputs that nothing uses."""
         used = {source for call in calls for source in call.sources} | set(outputs)
         for call in calls:
             if not used & set(call.results):
-                help = "use it in a `from` or in `outputs`, or remove it"
+                help = "name it in a `from` or in `outputs`, or remove it"
                 self.report.add("unused-layer", call.path, f"nothing uses the result of {call.name!r}", help=help)
         for name in inputs:
             if name not in used:
-                help = "take it in a `from`, or remove it"
-                self.report.add(
-                    "unused-input", ("inputs", name), f"no layer takes the input {name!r}", help=help, at_key=True
-                )
+                help = "name it in a `from`, or remove it"
+                message = f"no layer takes the input {name!r}"
+                self.report.add("unused-input", ("inputs", name), message, help=help, at_key=True)
 
     def _labels(self, outputs: list[str]) -> dict[str, tuple[str, ...]]:
-        written = self.document.get("labels")
-        if written is None or any(self.report.has_errors((part,)) for part in ("labels", "layers", "outputs")):
+        """Returns the labels by output; reports labels of outputs that do not exist."""
+        section = self.document.get("labels")
+        if section is None or any(self.report.has_errors((part,)) for part in ("labels", "layers", "outputs")):
             return {}
-        if isinstance(written, list):
+        if isinstance(section, list):
             if len(outputs) != 1:
-                help = f'give labels by output name: {{"{outputs[0]}": [...]}}'
-                self.report.add(
-                    "wrong-type", ("labels",), f"there are {len(outputs)} outputs for one list of labels", help=help
-                )
+                message = f"there is one list of labels for {len(outputs)} outputs"
+                help = f'write a list per output: {{"{outputs[0]}": [...]}}'
+                self.report.add("wrong-type", ("labels",), message, help=help)
                 return {}
-            return {outputs[0]: tuple(written)}
-        for name in written:
+            return {outputs[0]: tuple(section)}
+        for name in section:
             if name not in outputs:
                 self._report_unknown(name, ("labels", name), sorted(outputs), at_key=True)
-        return {name: tuple(labels) for name, labels in written.items()}
+        return {name: tuple(labels) for name, labels in section.items()}
 
 
 def without_names(names: list[str], removed: Iterable[str]) -> list[str]:
-    """Names in order, without some of them; in no time, since there may be thousands that are wrong."""
+    """Returns sorted names without some of them. Uses binary search: there may be thousands of invalid names."""
     rest = names.copy()
     for name in removed:
-        place = bisect_left(rest, name)
-        if rest[place : place + 1] == [name]:
-            del rest[place]
+        index = bisect_left(rest, name)
+        if rest[index : index + 1] == [name]:
+            del rest[index]
     return rest

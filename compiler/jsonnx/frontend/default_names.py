@@ -1,4 +1,4 @@
-"""What a layer is called that has no name."""
+"""Default names of layers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from ..layers import LAYERS
 
 @cache
 def default_name(kind: str) -> str:
-    """What a layer without a name is called: after its type, under its own name where that is an alias."""
-    known = LAYERS.by_name.get(kind)
-    return snake_case(getattr(known, "stem", "") or known.type_name if known else kind) or "layer"
+    """Returns the default name of a layer, without a number: its main type name (even if `kind` is an alias)."""
+    layer = LAYERS.by_name.get(kind)
+    return snake_case(getattr(layer, "stem", "") or layer.type_name if layer else kind) or "layer"
 
 
 def free_name(base: str, used_names: set[str], last_numbers: dict[str, int], first: int) -> str:
-    """Keras' way: `dense`, `dense_1`, `dense_2`. `last_numbers` is what was last counted to, by base."""
+    """Returns the first unused of `dense`, `dense_1`, `dense_2`, ..., as Keras numbers layers.
+
+    `first` is the first number to try. `last_numbers` remembers the last number of each base between calls.
+    """
     for number in count(max(first, last_numbers.get(base, 0))):
         name = f"{base}_{number}" if number else base
         if name.lower() not in used_names:

@@ -1,4 +1,4 @@
-"""What was written: layer calls and the names that connect them."""
+"""A network as written: layer calls, connected by names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..training.section import Training
 
 @dataclass(frozen=True)
 class Call:
-    """One use of a layer. `owner` is the call whose weights it uses: itself, unless it says `use`.
+    """One call of a layer. `owner` is the name of the call whose weights it uses: its own, unless it says `use`.
 
-    `layer` is None where its attributes are wrong; then its results have no types.
+    `layer` is None if its attributes are invalid; then its results have no types.
     """
 
     name: str
@@ -25,26 +25,26 @@ class Call:
     path: JsonPath
     owner: str
     block_uses: tuple[tuple[str, str], ...] = ()
-    """The uses of blocks that it stands in, from the outermost: their names, and which blocks they are."""
+    """The enclosing uses of blocks, from the outermost: the name of the use and the name of the block."""
 
     @property
     def results(self) -> tuple[str, ...]:
-        """The names of its values: its own, and one for every further output."""
+        """The names of its values: the call's own name, and `name.output` for every further output."""
         try:
-            more = self.layer.output_names() if self.layer else ()
-        except ShapeError:  # what is wrong with a layer inside it `infer` says
-            more = ()
-        return (self.name, *(f"{self.name}.{output}" for output in more))
+            further_outputs = self.layer.output_names() if self.layer else ()
+        except ShapeError:  # an invalid inner layer, which `infer` reports
+            further_outputs = ()
+        return (self.name, *(f"{self.name}.{output}" for output in further_outputs))
 
     @property
     def takes_mask(self) -> bool:
-        """Whether Keras connects it with the mask beside its input."""
+        """Whether Keras passes the mask of its input to the layer."""
         return self.layer is not None and self.layer.mask_argument and len(self.sources) == 1
 
 
 @dataclass(frozen=True)
 class Network:
-    """The calls in an order in which they can run."""
+    """A network; its calls are in topological order."""
 
     name: str
     inputs: Mapping[str, TensorType]
@@ -53,19 +53,19 @@ class Network:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     training: Training | None = None
     learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
-    """Factor on the learning rate by layer, where there is one."""
+    """Factors on the learning rate, by layer; layers without a factor are missing."""
     paths: Mapping[str, JsonPath] = field(default_factory=dict)
-    """Where each value was defined."""
+    """The path at which each value was defined."""
     document: Json = None
-    """The spec: what was written, with all changes that were asked for."""
+    """The spec, with all overrides applied."""
     flat_document: Json = None
-    """The same without blocks, repetitions and expressions."""
+    """The spec after expansion: without blocks, repetitions and expressions."""
 
     def calls_needed_for(self, values: Iterable[str], known: Container[str] = ()) -> list[Call]:
-        """The calls on which some values depend, in their order, back to those whose values are given."""
-        read, calls = set(values), []
+        """Returns the calls on which some values depend, in order. The search stops at calls whose name is `known`."""
+        needed_values, calls = set(values), []
         for call in reversed(self.calls):
-            if read.intersection(call.results):
+            if needed_values.intersection(call.results):
                 calls.append(call)
-                read.update(() if call.name in known else call.sources)
+                needed_values.update(() if call.name in known else call.sources)
         return calls[::-1]

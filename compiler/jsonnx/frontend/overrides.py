@@ -1,4 +1,4 @@
-"""Changes of a spec from outside: one of its scales, and values given by name or path."""
+"""Overrides of a spec: `--scale NAME` and `--set KEY=VALUE`."""
 
 from __future__ import annotations
 
@@ -8,78 +8,81 @@ from typing import Any
 
 from ..core.diagnostics import CompileError, JsonPath, UsageError, suggestion
 from .json_reader import DEFAULT_LIMITS, Source, read_text
+from .schema.phrases import known_names_help
 from .schema.schema import spec_schema
 
 
 def with_overrides(source: Source, scale: str | None, overrides: Sequence[str]) -> tuple[Source, dict[JsonPath, str]]:
-    """The source at a scale and with changes, and by what its values were changed.
+    """Returns the source with a scale and overrides applied, and the option that changed each changed path.
 
-    A change is a dotted path or the name of a parameter, `=`, and JSON (or a plain word, as a string).
+    An override is the name of a parameter or a dotted path, `=`, and a JSON value (or a plain word, as a string).
+    Raises UsageError `bad-option`.
     """
-    changers: dict[JsonPath, str] = {}
+    options_by_path: dict[JsonPath, str] = {}
     if scale is not None:
         values = scale_values(source, scale)
         source = _with_parameters(source, values)
-        changers |= {("parameters", name): f"the scale {scale!r}" for name in values}
-    for change in overrides:
-        _, equals, text = change.partition("=")
-        steps = _override_path(source, change) if equals else ()
-        if not equals or "" in steps or len(steps) > DEFAULT_LIMITS.max_depth:
-            help = "as in --set training.epochs=3"
-            raise UsageError("bad-option", f"--set {change}: not of the form KEY=VALUE", help)
+        options_by_path |= {("parameters", name): f"the scale {scale!r}" for name in values}
+    for override in overrides:
+        _, equals, text = override.partition("=")
+        path = _override_path(source, override) if equals else ()
+        if not equals or "" in path or len(path) > DEFAULT_LIMITS.max_depth:
+            help = "write it as in --set training.epochs=3"
+            raise UsageError("bad-option", f"--set {override}: not of the form KEY=VALUE", help)
         try:
             value = read_text(text).value
         except CompileError:
             value = text
-        source = replace(source, value=_with_value_at(source.value, steps, value, change))
-        changers[steps] = f"--set {change}"
-    return source, changers
+        source = replace(source, value=_overridden_at(source.value, path, value, override))
+        options_by_path[path] = f"--set {override}"
+    return source, options_by_path
 
 
-def _override_path(source: Source, change: str) -> JsonPath:
-    """The path that a change names."""
-    key = change.partition("=")[0]
-    top = spec_schema()["properties"]
-    if key and key not in top and "." not in key:
-        known = _parameters(source)
-        if key in known:
+def _override_path(source: Source, override: str) -> JsonPath:
+    """Returns the path of the value that an override replaces."""
+    key = override.partition("=")[0]
+    root_keys = spec_schema()["properties"]
+    if key and key not in root_keys and "." not in key:
+        parameters = _parameters(source)
+        if key in parameters:
             return "parameters", key
-        help = suggestion(key, [*known, *top]) or (f"there are: {', '.join(known)}" if known else None)
-        raise UsageError("bad-option", f"--set {change}: there is no parameter {key!r}", help)
+        help = suggestion(key, [*parameters, *root_keys]) or (known_names_help([*parameters]) if parameters else None)
+        raise UsageError("bad-option", f"--set {override}: there is no parameter {key!r}", help)
     return tuple(int(step[:9]) if step.isdecimal() else step for step in key.split("."))
 
 
 def _with_parameters(source: Source, values: dict[str, Any]) -> Source:
-    written: Any = source.value
-    return replace(source, value=written | {"parameters": _parameters(source) | values})
+    document: Any = source.value
+    return replace(source, value=document | {"parameters": _parameters(source) | values})
 
 
 def _parameters(source: Source) -> dict[str, Any]:
-    written: Any = source.value
-    known = written.get("parameters") if isinstance(written, dict) else None
-    return known if isinstance(known, dict) else {}
+    document: Any = source.value
+    parameters = document.get("parameters") if isinstance(document, dict) else None
+    return parameters if isinstance(parameters, dict) else {}
 
 
 def scale_values(source: Source, scale: str) -> dict[str, Any]:
-    """The values of a scale by parameter. Raises UsageError where there is no such scale."""
-    written: Any = source.value
-    scales = written.get("scales") if isinstance(written, dict) else None
+    """Returns the parameter values of a scale. Raises UsageError `bad-option` if there is no such scale."""
+    document: Any = source.value
+    scales = document.get("scales") if isinstance(document, dict) else None
     scales = scales if isinstance(scales, dict) else {}
     if not isinstance(scales.get(scale), dict):
-        help = suggestion(scale, scales) or (f"there are: {', '.join(scales)}" if scales else None)
+        help = suggestion(scale, scales) or (known_names_help([*scales]) if scales else None)
         raise UsageError("bad-option", f"the spec has no scale {scale!r}", help)
     return dict(scales[scale])
 
 
-def _with_value_at(container: Any, steps: JsonPath, value: Any, change: str) -> Any:
-    if not steps:
+def _overridden_at(container: Any, path: JsonPath, value: Any, override: str) -> Any:
+    """Returns a copy of a container with a value set at a path; missing keys of objects are added."""
+    if not path:
         return value
-    step, rest = steps[0], steps[1:]
-    if isinstance(container, str):  # the short form of a brick, such as "adam"
+    step, rest = path[0], path[1:]
+    if isinstance(container, str):  # the short form of a component, such as "adam"
         container = {"type": container}
     if isinstance(container, dict) and isinstance(step, str):
-        return container | {step: _with_value_at(container.get(step, {}), rest, value, change)}
+        return container | {step: _overridden_at(container.get(step, {}), rest, value, override)}
     if isinstance(container, list) and isinstance(step, int) and step < len(container):
-        return [*container[:step], _with_value_at(container[step], rest, value, change), *container[step + 1 :]]
-    there = f"a list of {len(container)}, counted from 0" if isinstance(container, list) else f"{container!r}"
-    raise UsageError("bad-option", f"--set {change}: there is no {str(step)!r} in {there}")
+        return [*container[:step], _overridden_at(container[step], rest, value, override), *container[step + 1 :]]
+    description = f"a list of {len(container)}, counted from 0" if isinstance(container, list) else f"{container!r}"
+    raise UsageError("bad-option", f"--set {override}: there is no {str(step)!r} in {description}")

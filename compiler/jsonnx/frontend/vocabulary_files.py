@@ -1,6 +1,6 @@
-"""Vocabularies that a spec keeps in files: their tokens take the place of the files' names.
+"""Vocabulary files that a spec names: replaces the names of the files by their tokens.
 
-So all that comes after sees one document that needs no other file: the model's metadata and a run's spec too.
+All later stages, the model's metadata and the spec of a RUN folder then need no other file.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ from .expansion.expressions import escape_expressions
 from .schema.phrases import short_repr
 
 MAX_VOCABULARY_BYTES = 64 << 20
-"""Bytes of a file."""
 
 FileOpener = Callable[[str, JsonPath], "IO[bytes] | None"]
-"""Opens a file that the spec names at a path; None where that is reported as a fault."""
+"""Opens a file that the spec names at a path; returns None after it has reported an error."""
 
 
 def vocabulary_files(document: Json) -> dict[int, str]:
-    """The names of files by the index of the layer whose vocabulary they hold."""
+    """Returns the names of vocabulary files by the index of their layer in a flat document."""
     layers = document.get("layers") if isinstance(document, Mapping) else None
-    found = {}
+    files = {}
     for index, entry in enumerate(layers if isinstance(layers, list) else ()):
         kind = entry.get("type") if isinstance(entry, Mapping) else None
         layer = LAYERS.by_name.get(kind) if isinstance(kind, str) else None
         if layer is not None and "vocabulary" in layer.attributes and isinstance(entry.get("vocabulary"), str):
-            found[index] = entry["vocabulary"]
-    return found
+            files[index] = entry["vocabulary"]
+    return files
 
 
 def inline_vocabularies(document: Json, open_file: FileOpener, report: Report) -> Json:
-    """The document with tokens for names of files, one a line; faults are reported where the name stands."""
+    """Returns the flat document with the tokens of the files, one per line, in place of the files' names."""
     layers = list(document["layers"]) if vocabulary_files(document) else []
     for index, name in vocabulary_files(document).items():
         path = ("layers", index, "vocabulary")
@@ -48,32 +47,36 @@ def inline_vocabularies(document: Json, open_file: FileOpener, report: Report) -
 
 
 def write_back_tokens(raw: Json, document: Json, indexes: Iterable[int], source_map: SourceMap, report: Report) -> Json:
-    """What was written, with the tokens of some layers of the flat document in the places of the files' names."""
-    given: dict[JsonPath, list[Any]] = {}
+    """Returns the source document with tokens in place of the files' names.
+
+    `raw` is the source document, `document` the flat one with tokens, and `indexes` those of the layers with a file.
+    """
+    tokens_by_path: dict[JsonPath, list[Any]] = {}
     for index in indexes:
         path: JsonPath = ("layers", index, "vocabulary")
-        tokens, place = document["layers"][index]["vocabulary"], source_map(path, False).path
+        tokens, source_path = document["layers"][index]["vocabulary"], source_map(path, False).path
         if not isinstance(tokens, list):
-            continue  # could not be read, which is reported
-        if given.setdefault(place, tokens) != tokens:
-            message = "this names several files, and a model has their tokens in the place of one name"
-            report.add("unsupported-argument", path, message, help="let each use give the name as an argument")
+            continue  # the file could not be read, which has been reported
+        if tokens_by_path.setdefault(source_path, tokens) != tokens:
+            message = "this expression names several files, but a model can store only one list of tokens in its place"
+            report.add("unsupported-argument", path, message, help="pass the file's name as an argument of each use")
             continue
-        raw = _with_value_at(raw, place, escape_expressions(tokens))
+        raw = _replaced_at(raw, source_path, escape_expressions(tokens))
     return raw
 
 
-def _with_value_at(container: Any, path: JsonPath, value: Json) -> Json:
-    """A copy with one value replaced."""
+def _replaced_at(container: Any, path: JsonPath, value: Json) -> Json:
+    """Returns a copy of a container with the value at a path, which must exist, replaced."""
     if not path:
         return value
     step, rest = path[0], path[1:]
     copy = container.copy()
-    copy[step] = _with_value_at(container[step], rest, value)
+    copy[step] = _replaced_at(container[step], rest, value)
     return copy
 
 
 def _parse_tokens(data: bytes, integers: bool, name: str, path: JsonPath, report: Report) -> list[Any] | str:
+    """Returns the tokens of a file, or the file's name after an error was reported."""
     if len(data) > MAX_VOCABULARY_BYTES:
         report.add("too-large", path, f"the vocabulary {short_repr(name)} has more than {MAX_VOCABULARY_BYTES:,} bytes")
         return name
@@ -82,7 +85,7 @@ def _parse_tokens(data: bytes, integers: bool, name: str, path: JsonPath, report
         lines = text.removesuffix("\n").split("\n") if text else []
         tokens = [line.removesuffix("\r") for line in lines]
         return [int(token) for token in tokens] if integers else tokens
-    except ValueError as error:  # not UTF-8, or no integer
-        help = "one integer a line" if integers else "one token a line, in UTF-8"
+    except ValueError as error:  # not UTF-8, or not an integer
+        help = "write one integer per line" if integers else "write one token per line, in UTF-8"
         report.add("bad-data-file", path, f"the vocabulary {short_repr(name)} cannot be read: {error}", help=help)
         return name

@@ -1,4 +1,4 @@
-"""Blocks, parameters and repetitions: what they come to, and that it is the same as written out by hand."""
+"""Expansion of blocks, parameters and repetitions, compared with specs written without them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def spec(layers: list[Any], **more: Any) -> dict[str, Any]:
 
 
 def flat(layers: list[Any], **more: Any) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Name, type and sources of every layer that a sound spec comes to; of a layer called again the one it uses."""
+    """Returns name, type and sources of every layer of the expanded spec; of a use, the layer in place of the type."""
     network = check_spec(spec(layers, **more)).network
     return [
         (call.name, call.layer.type_name if call.owner == call.name else call.owner, call.sources)
@@ -31,14 +31,15 @@ def flat(layers: list[Any], **more: Any) -> list[tuple[str, str, tuple[str, ...]
     ]
 
 
-def faults(document: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(fault.code, fault.path) for fault in jsonnx.validate(document)]
+def errors(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Returns the codes and paths of the diagnostics of a spec."""
+    return [(diagnostic.code, diagnostic.path) for diagnostic in jsonnx.validate(document)]
 
 
-# -- blocks ----------------------------------------------------------------------------------------------------------
+# -- blocks ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_block_is_its_layers_under_joined_names() -> None:
+def test_the_layers_of_a_block_are_named_after_the_use_and_themselves() -> None:
     block = {"layers": [{**DENSE, "name": "1_a"}, DENSE, {"type": "ReLU"}, DENSE]}
     assert flat([{"type": "b", "name": "s"}, {"type": "b"}, DENSE], blocks={"b": block}) == [
         ("s_1_a", "Dense", ("x",)),
@@ -53,8 +54,8 @@ def test_a_block_is_its_layers_under_joined_names() -> None:
     ]
 
 
-def test_a_block_may_leave_its_layers_their_own_names() -> None:
-    """Called again they are joined, for the first call has the names; in another block they follow its rule."""
+def test_a_block_with_own_names_adds_no_prefix() -> None:
+    """With `use` the names get a prefix, since the first call has them; inside another block, that block's prefix."""
     own = {
         "parameters": {"n": 0},
         "names": "own",
@@ -81,17 +82,17 @@ def test_a_block_may_leave_its_layers_their_own_names() -> None:
     ]
 
 
-def test_layers_with_names_of_their_own_are_told_apart_by_parameters() -> None:
+def test_a_block_with_own_names_needs_parameters_in_the_names() -> None:
     own = {"names": "own", "layers": [{**DENSE, "name": "d"}]}
-    assert faults(spec([{"type": "b"}, {"type": "b"}], blocks={"b": own})) == [
+    assert errors(spec([{"type": "b"}, {"type": "b"}], blocks={"b": own})) == [
         ("duplicate-name", "$.blocks.b.layers[0].name")
     ]
-    assert faults(spec([{"type": "b"}], blocks={"b": {**own, "names": "mine"}})) == [
+    assert errors(spec([{"type": "b"}], blocks={"b": {**own, "names": "mine"}})) == [
         ("invalid-value", "$.blocks.b.names")
     ]
 
 
-def test_a_block_has_inputs_and_outputs_by_name() -> None:
+def test_inputs_and_outputs_of_a_block_have_names() -> None:
     block = {
         "inputs": ["left", "right"],
         "layers": [
@@ -113,7 +114,7 @@ def test_a_block_has_inputs_and_outputs_by_name() -> None:
     ]
 
 
-def test_a_result_of_a_block_may_be_its_input_or_a_further_result_of_a_layer() -> None:
+def test_an_output_of_a_block_may_be_its_input_or_a_further_output_of_a_layer() -> None:
     blocks = {
         "keep": {"inputs": ["p", "q"], "layers": [{**DENSE, "name": "d", "from": "q"}], "outputs": ["d", "p"]},
         "state": {"layers": [{"type": "LSTM", "units": 3, "return_state": True}], "outputs": ["lstm", "lstm.state_c"]},
@@ -126,12 +127,12 @@ def test_a_result_of_a_block_may_be_its_input_or_a_further_result_of_a_layer() -
         {"type": "state"},
         {"type": "Add", "from": ["state", "state.state_c"]},
     ]
-    found = flat(layers, blocks=blocks, outputs=["add", "state_lstm.state_h"])
-    assert found[2] == ("s", "Add", ("keep_d", "a"))
-    assert found[-1] == ("add", "Add", ("state_lstm", "state_lstm.state_c"))
+    expanded = flat(layers, blocks=blocks, outputs=["add", "state_lstm.state_h"])
+    assert expanded[2] == ("s", "Add", ("keep_d", "a"))
+    assert expanded[-1] == ("add", "Add", ("state_lstm", "state_lstm.state_c"))
 
 
-def test_blocks_stand_in_blocks_with_values_of_their_own() -> None:
+def test_nested_blocks_have_their_own_parameter_values() -> None:
     blocks = {
         "one": {"parameters": {"n": 1, "m": "${n + 1}"}, "layers": [{"type": "Dense", "units": "${n * m}"}]},
         "two": {"parameters": {"n": 5}, "layers": [{"type": "one", "n": "${n}"}, {"type": "one", "m": 7}]},
@@ -146,7 +147,7 @@ def test_blocks_stand_in_blocks_with_values_of_their_own() -> None:
     assert network.calls[3].block_uses == (("t", "two"), ("t_one_1", "one"))
 
 
-def test_a_use_of_a_block_uses_every_layer_in_it() -> None:
+def test_use_of_a_block_shares_the_weights_of_all_its_layers() -> None:
     blocks = {
         "inner": {"layers": [{**DENSE, "name": "d"}, {"use": "d", "name": "again"}]},
         "tower": {"layers": [{"type": "inner"}, {**DENSE, "name": "e"}]},
@@ -163,41 +164,41 @@ def test_a_use_of_a_block_uses_every_layer_in_it() -> None:
     ]
 
 
-def test_a_block_sees_only_its_own_names() -> None:
+def test_a_block_cannot_refer_to_outer_names() -> None:
     blocks = {"b": {"layers": [{"type": "Dense", "units": "${width}"}, {"type": "Add", "from": ["dense", "x"]}]}}
-    assert faults(spec([DENSE, {"type": "b"}], blocks=blocks, parameters={"width": 3})) == [
+    assert errors(spec([DENSE, {"type": "b"}], blocks=blocks, parameters={"width": 3})) == [
         ("unknown-name", "$.blocks.b.layers[0].units"),
         ("unknown-name", "$.blocks.b.layers[1].from[1]"),
         ("unused-parameter", "$.parameters.width"),
     ]
 
 
-def test_a_value_that_a_use_gives_is_wrong_at_the_use() -> None:
+def test_an_invalid_argument_is_reported_at_the_use_of_the_block() -> None:
     blocks = {
         "inner": {"parameters": {"n": 1}, "layers": [{"type": "Dense", "units": "${n}"}]},
         "outer": {"parameters": {"k": -2}, "layers": [{"type": "inner", "n": "${k}"}]},
     }
-    given = jsonnx.validate(spec([{"type": "outer", "k": -1}], blocks=blocks))
-    assert [(fault.code, fault.path) for fault in given] == [("out-of-range", "$.layers[0].k")]
-    assert [note.path for note in given[0].notes] == [
+    diagnostics = jsonnx.validate(spec([{"type": "outer", "k": -1}], blocks=blocks))
+    assert [(fault.code, fault.path) for fault in diagnostics] == [("out-of-range", "$.layers[0].k")]
+    assert [note.path for note in diagnostics[0].notes] == [
         "$.blocks.inner.layers[0].units",
         "$.blocks.outer.layers[0]",
         "$.layers[0]",
     ]
-    assert faults(spec([{"type": "outer"}], blocks=blocks)) == [("out-of-range", "$.blocks.outer.parameters.k")]
+    assert errors(spec([{"type": "outer"}], blocks=blocks)) == [("out-of-range", "$.blocks.outer.parameters.k")]
 
 
-def test_a_fault_in_a_block_is_told_once() -> None:
+def test_an_error_in_a_block_is_reported_once() -> None:
     blocks = {"b": {"layers": [{"type": "Dense", "units": 0}]}}
-    found = jsonnx.validate(spec([{"type": "b", "repeat": 50}, {"type": "b"}], blocks=blocks))
-    assert [(fault.code, fault.path) for fault in found] == [("out-of-range", "$.blocks.b.layers[0].units")]
-    assert found[0].notes[0].message == "in block 'b', used here as 'b'"
+    diagnostics = jsonnx.validate(spec([{"type": "b", "repeat": 50}, {"type": "b"}], blocks=blocks))
+    assert [(fault.code, fault.path) for fault in diagnostics] == [("out-of-range", "$.blocks.b.layers[0].units")]
+    assert diagnostics[0].notes[0].message == "in block 'b', used here as 'b'"
 
 
-# -- repeat ----------------------------------------------------------------------------------------------------------
+# -- repeat ------------------------------------------------------------------------------------------------------------
 
 
-def test_repetitions_go_on_from_one_another() -> None:
+def test_each_repetition_takes_the_previous_one() -> None:
     layers = [
         {**DENSE, "name": "a", "repeat": 2},
         {"type": "Add", "from": ["a_1", "x"], "repeat": 2},
@@ -215,7 +216,7 @@ def test_repetitions_go_on_from_one_another() -> None:
     ]
 
 
-def test_once_is_the_name_itself_and_never_is_not_there() -> None:
+def test_one_repetition_keeps_the_name_and_0_repetitions_are_elided() -> None:
     layers = [
         {**DENSE, "name": "a", "repeat": 1},
         {**DENSE, "name": "gone", "repeat": "${n}"},
@@ -223,11 +224,11 @@ def test_once_is_the_name_itself_and_never_is_not_there() -> None:
         {"type": "Add", "from": ["gone", "b"]},
         {**DENSE, "repeat": 0},
     ]
-    found = [("a", "Dense", ("x",)), ("b", "Dense", ("a",)), ("add", "Add", ("a", "b"))]
-    assert flat(layers, parameters={"n": 0}) == found
+    expanded = [("a", "Dense", ("x",)), ("b", "Dense", ("a",)), ("add", "Add", ("a", "b"))]
+    assert flat(layers, parameters={"n": 0}) == expanded
 
 
-def test_a_block_that_is_repeated_is_called_by_its_last() -> None:
+def test_the_name_of_a_repeated_block_refers_to_the_last_repetition() -> None:
     blocks = {"b": {"parameters": {"n": 4}, "layers": [{"type": "Dense", "units": "${n}"}]}}
     layers = [
         {"type": "b", "name": "s", "n": "${index + 1}", "repeat": 3},
@@ -237,7 +238,7 @@ def test_a_block_that_is_repeated_is_called_by_its_last() -> None:
     assert flat(layers, blocks=blocks)[-1][2] == ("s_3_dense", "s_1_dense", "z")
 
 
-# -- parameters ------------------------------------------------------------------------------------------------------
+# -- parameters --------------------------------------------------------------------------------------------------------
 
 SCALED = spec(
     [{"type": "Dense", "units": "${deep}"}, {"type": "Activation", "activation": "${function}"}],
@@ -251,7 +252,7 @@ def units(**options: Any) -> int:
     return check_spec(SCALED, **options).network.calls[0].layer.units  # type: ignore[union-attr]
 
 
-def test_parameters_are_given_from_outside() -> None:
+def test_scales_and_overrides_set_parameters() -> None:
     assert units() == 8
     assert units(changes=["width=3"]) == 6
     assert units(changes=["deep=5"]) == 5
@@ -261,53 +262,53 @@ def test_parameters_are_given_from_outside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"changes": ["widht=3"]}, "there is no parameter 'widht'"),
         ({"scale": "larg"}, "the spec has no scale 'larg'"),
     ],
 )
-def test_what_is_not_there_cannot_be_given(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told) as error:
+def test_an_unknown_parameter_or_scale_is_a_usage_error(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as error:
         check_spec(SCALED, **options)
     assert "did you mean" in str(error.value.diagnostic.help)
 
 
-def test_a_wrong_value_is_told_with_what_gave_it() -> None:
+def test_an_error_in_a_scale_has_a_note_about_the_scale() -> None:
     (fault,) = jsonnx.validate(SCALED | {"scales": {"none": {"function": "rely"}}}, scale="none")
     assert fault.path == "$.parameters.function"
     assert fault.notes[-1].message == "changed by the scale 'none'"
 
 
-def test_a_model_gives_back_the_spec_that_made_it() -> None:
+def test_a_model_contains_the_spec_it_was_compiled_from() -> None:
     model = jsonnx.compile(SCALED, scale="large")
-    told = json.loads(next(p.value for p in model.proto.metadata_props if p.key == "jsonnx.spec"))
-    assert told["parameters"]["width"] == 100
-    assert told["scales"] == SCALED["scales"]
-    assert jsonnx.compile(told).to_bytes() == model.to_bytes()
+    stored_spec = json.loads(next(p.value for p in model.proto.metadata_props if p.key == "jsonnx.spec"))
+    assert stored_spec["parameters"]["width"] == 100
+    assert stored_spec["scales"] == SCALED["scales"]
+    assert jsonnx.compile(stored_spec).to_bytes() == model.to_bytes()
 
 
-def test_a_run_is_resumed_where_the_layers_are_the_same() -> None:
+def test_the_fingerprint_of_a_plan_depends_on_the_expanded_layers() -> None:
     written = spec([{"type": "Dense", "units": 8}, {"type": "Activation", "activation": "relu"}])
     written["training"] = {"loss": "mse", "optimizer": {"type": "adam", "learning_rate": 0.25}}
-    by_hand, whole = plan_training(check_spec(written)), plan_training(check_spec(SCALED))
-    assert whole.fingerprint == by_hand.fingerprint
+    by_hand, expanded = plan_training(check_spec(written)), plan_training(check_spec(SCALED))
+    assert expanded.fingerprint == by_hand.fingerprint
     assert plan_training(check_spec(SCALED, changes=["width=5"])).fingerprint != by_hand.fingerprint
     assert plan_training(check_spec(SCALED, changes=["epochs=9"])).fingerprint == by_hand.fingerprint
 
 
-# -- the same as by hand ---------------------------------------------------------------------------------------------
+# -- comparison with specs written by hand -----------------------------------------------------------------------------
 
 
-def drawn(draw: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A spec with blocks, drawn at random, and the same layers written one by one."""
-    width, times = draw.randrange(2, 6), draw.randrange(4)
+def random_blocks(rng: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Returns a random spec with blocks, and the same layers written one by one."""
+    width, times = rng.randrange(2, 6), rng.randrange(4)
     deep = {
         "parameters": {"units": 3, "times": 1},
         "inputs": ["a", "b"],
         "layers": [
             {"type": "Add", "name": "1_sum", "from": ["a", "b"]},
-            {"type": "Dense", "units": "${units}", "repeat": "${times}", "use_bias": draw.random() < 0.5},
+            {"type": "Dense", "units": "${units}", "repeat": "${times}", "use_bias": rng.random() < 0.5},
             {"type": "Dense", "name": "2_out", "units": "${width}", "activation": "relu"},
         ],
     }
@@ -315,7 +316,7 @@ def drawn(draw: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     layers: list[dict[str, Any]] = [{"type": "Dense", "name": "stem", "units": "${width}"}]
     by_hand: list[dict[str, Any]] = [{"type": "Dense", "name": "stem", "units": width}]
     last, other = "stem", "stem"
-    for number in range(draw.randrange(1, 4)):
+    for number in range(rng.randrange(1, 4)):
         name = f"s{number}"
         layers.append({"type": "deep", "name": name, "units": number + 1, "times": times, "from": [last, other]})
         by_hand.append({"type": "Add", "name": f"{name}_1_sum", "from": [last, other]})
@@ -329,19 +330,19 @@ def drawn(draw: random.Random) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_blocks_compile_to_the_bytes_of_what_is_written_by_hand(seed: int) -> None:
-    document, by_hand = drawn(random.Random(seed))
+def test_blocks_compile_to_the_same_bytes_as_layers_written_by_hand(seed: int) -> None:
+    document, by_hand = random_blocks(random.Random(seed))
     protos = [jsonnx.compile(written).proto for written in (document, spec(by_hand))]
     for proto in protos:
-        del proto.metadata_props[:]  # the spec itself is there
+        del proto.metadata_props[:]  # the metadata contains the spec
     assert protos[0].SerializeToString(deterministic=True) == protos[1].SerializeToString(deterministic=True)
 
 
-# -- bombs -----------------------------------------------------------------------------------------------------------
+# -- exponential expansions --------------------------------------------------------------------------------------------
 
 
 def nested(entry: Any, depth: int = 40) -> dict[str, Any]:
-    """Blocks, each of which holds what `entry` makes of the one before."""
+    """Returns a spec of nested blocks; `entry` returns the layers of a block from the name of the previous block."""
     blocks: dict[str, Any] = {"b0": {"parameters": {"n": 1}, "layers": [DENSE]}}
     for number in range(1, depth):
         blocks[f"b{number}"] = {"parameters": {"n": 1}, "layers": entry(f"b{number - 1}")}
@@ -368,20 +369,20 @@ DEEP = {f"b{n}": [f"${{b{n - 1}}}" if n else 1] for n in range(500)}
         (nested(lambda name: [{"type": name}], 9000), "too-deep", 9),
     ],
 )
-def test_what_would_grow_beyond_bounds_is_refused_at_once(document: Any, code: str, seconds: float) -> None:
+def test_an_expansion_beyond_the_limits_is_rejected_without_delay(document: Any, code: str, seconds: float) -> None:
     check_spec(spec([DENSE]))
     start = time.process_time()
-    found = [fault.code for fault in jsonnx.validate(document)]
+    codes = [fault.code for fault in jsonnx.validate(document)]
     assert time.process_time() - start < seconds
-    assert code in found
+    assert code in codes
 
 
-def test_the_number_and_the_limit_are_told() -> None:
+def test_the_message_contains_the_number_of_layers_and_the_limit() -> None:
     (fault,) = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
-    assert fault.message == "this comes to 1,000,000,000 layers, more than 100,000"
+    assert fault.message == "this expands to 1,000,000,000 layers, more than 100,000"
 
 
-def test_blocks_that_go_round_in_a_circle_are_named() -> None:
+def test_a_cycle_of_blocks_is_reported_with_their_names() -> None:
     count = 3000
     blocks = {f"b{n}": {"layers": [{"type": f"b{(n + 1) % count}"}]} for n in range(count)}
     (fault,) = jsonnx.validate(spec([{"type": "b0"}], blocks=blocks))
@@ -389,33 +390,53 @@ def test_blocks_that_go_round_in_a_circle_are_named() -> None:
     assert "b0 -> b1 -> b2" in fault.message
 
 
-def test_entries_that_only_pass_on_go_round_in_a_circle() -> None:
+def test_a_cycle_of_elided_entries_is_an_error() -> None:
     layers = [{**DENSE, "name": "a", "from": "b", "repeat": 0}, {**DENSE, "name": "b", "from": "a", "repeat": 0}]
-    found = jsonnx.validate(spec([*layers, {**DENSE, "from": "a"}]))
-    assert [fault.code for fault in found] == ["cycle"]
+    diagnostics = jsonnx.validate(spec([*layers, {**DENSE, "from": "a"}]))
+    assert [fault.code for fault in diagnostics] == ["cycle"]
 
 
-def test_a_long_chain_of_entries_that_are_not_there() -> None:
+def test_a_long_chain_of_elided_entries_is_resolved() -> None:
     layers = [{**DENSE, "name": f"g{n}", "from": f"g{n + 1}", "repeat": 0} for n in range(5000)]
-    whole = [{**DENSE, "from": "g0"}, *layers, {**DENSE, "name": "g5000", "from": "x"}]
-    assert flat(whole, outputs="dense")[-1][2] == ("g5000",)
+    all_layers = [{**DENSE, "from": "g0"}, *layers, {**DENSE, "name": "g5000", "from": "x"}]
+    assert flat(all_layers, outputs="dense")[-1][2] == ("g5000",)
 
 
-# -- rubbish ---------------------------------------------------------------------------------------------------------
+# -- invalid values ----------------------------------------------------------------------------------------------------
 
 
-def test_anything_may_stand_anywhere() -> None:
-    """Parts of a sound spec, one replaced by something else: faults, or none, and never an exception."""
-    sound = nested(lambda name: [{"type": name, "n": "${n}", "name": "k", "from": "input"}], 3)
-    sound["blocks"]["b1"] |= {"inputs": ["input"], "outputs": ["k"], "description": "x"}
-    sound |= {"parameters": {"p": 1, "q": [1, "${p}"]}, "scales": {"s": {"p": 2}}, "outputs": ["b2"]}
-    sound["layers"] += [{"type": "Dense", "name": "d${p}", "units": "${q[0]}", "repeat": 2}, {"use": "b2", "from": "x"}]
-    paths = list(places(sound))
-    things = [None, True, -1, 1.5, 10**30, "", "x", "${", "${p}", "${zz}", "a.b", [], [[]], ["x", 3], {}, {"type": []}]
+def test_invalid_values_anywhere_raise_no_exception() -> None:
+    """Replaces each value of a valid spec by invalid ones; validation must not raise any other exception."""
+    valid_spec = nested(lambda name: [{"type": name, "n": "${n}", "name": "k", "from": "input"}], 3)
+    valid_spec["blocks"]["b1"] |= {"inputs": ["input"], "outputs": ["k"], "description": "x"}
+    valid_spec |= {"parameters": {"p": 1, "q": [1, "${p}"]}, "scales": {"s": {"p": 2}}, "outputs": ["b2"]}
+    valid_spec["layers"] += [
+        {"type": "Dense", "name": "d${p}", "units": "${q[0]}", "repeat": 2},
+        {"use": "b2", "from": "x"},
+    ]
+    paths = list(places(valid_spec))
+    replacements = [
+        None,
+        True,
+        -1,
+        1.5,
+        10**30,
+        "",
+        "x",
+        "${",
+        "${p}",
+        "${zz}",
+        "a.b",
+        [],
+        [[]],
+        ["x", 3],
+        {},
+        {"type": []},
+    ]
     for path in paths:
-        for thing in things:
+        for replacement in replacements:
             with suppress(CompileError):
-                check_spec(replaced(sound, path, thing))
+                check_spec(replaced(valid_spec, path, replacement))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Any:
@@ -424,9 +445,9 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Any:
         yield from places(inner, (*path, key))
 
 
-def replaced(value: Any, path: tuple[Any, ...], thing: Any) -> Any:
+def replaced(value: Any, path: tuple[Any, ...], replacement: Any) -> Any:
     if not path:
-        return thing if isinstance(thing, dict) else {"layers": thing}
+        return replacement if isinstance(replacement, dict) else {"layers": replacement}
     copy = value.copy()
-    copy[path[0]] = thing if len(path) == 1 else replaced(value[path[0]], path[1:], thing)
+    copy[path[0]] = replacement if len(path) == 1 else replaced(value[path[0]], path[1:], replacement)
     return copy

@@ -1,4 +1,4 @@
-"""The quick answer whether a document fits the schema is the one that jsonschema gives."""
+"""The fast validator accepts a value only if jsonschema, the authority, accepts it; and rejects no other value."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import CompileError, Report
+from jsonnx.frontend.expansion.expand import expand
 from jsonnx.frontend.json_reader import read_text
-from jsonnx.frontend.schema.errors import _validator
+from jsonnx.frontend.schema.errors import _validator, _validator_class, check_against_schema
 from jsonnx.frontend.schema.fast_validator import IGNORED_KEYWORDS, KEYWORDS, is_valid
 from jsonnx.frontend.schema.schema import reuse_properties, root_schema, spec_schema
+from jsonschema import Draft202012Validator
 from layers.cases import all_cases
 
 ROOT = Path(__file__).parents[3]
 SPECS = [*sorted((ROOT / "samples").glob("*.json")), *sorted((ROOT / "tests/diagnostics").glob("*.json"))]
+
+REUSE_SCHEMA = {"type": "object", "properties": reuse_properties()}
 
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 3, 1.0, 0.5, -0.0, 2**31, 2**63, -(2**63), 1e39, 1e-46, float("inf"), float("nan"),
@@ -28,41 +32,113 @@ VALUES: list[Any] = [
     {}, {"type": "adam"}, {"type": "Dense", "units": 3}, {"type": "nothing"}, {"use": "dense"}, {"class": 1},
 ]  # fmt: skip
 
+TYPE_RULES = [
+    {
+        "if": {"type": "object", "required": ["type"], "properties": {"type": {"enum": [name]}}},
+        "then": {"required": [key]},
+    }
+    for name, key in (("Dense", "units"), ("adam", "rate"))
+]
 
-def test_every_keyword_of_the_schema_is_known() -> None:
-    def keywords(value: Any) -> Iterator[str]:
-        if isinstance(value, list):
-            for item in value:
+KEYWORD_SCHEMAS: list[dict[str, Any]] = [
+    *({"type": name} for name in ("null", "boolean", "string", "array", "object", "integer", "number")),
+    {"type": ["integer", "null"]},
+    {"enum": [1, "relu", None, [1, True]]},
+    {"const": 1},
+    {"const": True},
+    {"const": [1, True]},
+    {"properties": {"type": {"const": "adam"}, "units": False}},
+    {"properties": {"type": True}, "additionalProperties": False},
+    {"additionalProperties": {"type": "string"}},
+    {"if": {"type": "string"}, "then": {"minLength": 3}, "else": {"type": "integer"}},
+    {"if": {"type": "string"}, "then": {"minLength": 3}},
+    {"allOf": [{"type": "integer"}, {"minimum": 1}]},
+    {"allOf": TYPE_RULES},
+    {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
+    {"not": {"type": "string"}},
+    {"required": ["type"]},
+    {"propertyNames": {"pattern": "^t"}},
+    {"minProperties": 1},
+    {"items": {"type": "integer"}},
+    {"minItems": 1, "maxItems": 1},
+    {"pattern": "^[a-z]+$"},
+    {"minLength": 1, "maxLength": 5},
+    {"type": "integer", "minimum": 1, "maximum": 2},
+    {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    {"$ref": "#/$defs/from"},
+    {"$ref": "#/$defs/optimizer"},
+]
+
+
+def test_every_keyword_of_the_schema_is_supported() -> None:
+    def keywords(schema: Any) -> Iterator[str]:
+        if isinstance(schema, list):
+            for item in schema:
                 yield from keywords(item)
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                yield key
-                if key in ("properties", "$defs"):
-                    yield from (found for each in inner.values() for found in keywords(each))
-                elif key not in ("enum", "const", "default", "required"):
-                    yield from keywords(inner)
+        if isinstance(schema, dict):
+            for keyword, rule in schema.items():
+                yield keyword
+                if keyword in ("properties", "$defs"):
+                    yield from (inner for each in rule.values() for inner in keywords(each))
+                elif keyword not in ("enum", "const", "default", "required"):
+                    yield from keywords(rule)
 
-    for whole in (spec_schema(), {"properties": reuse_properties()}):
-        assert set(keywords(whole)) <= set(KEYWORDS) | IGNORED_KEYWORDS
+    for schema in (spec_schema(), REUSE_SCHEMA):
+        assert set(keywords(schema)) <= set(KEYWORDS) | IGNORED_KEYWORDS
     with pytest.raises(KeyError):
         is_valid(1, {"multipleOf": 2})
 
 
+def test_bounds_come_with_a_type_that_limits_the_size_of_numbers() -> None:
+    """Without one, both validators would ignore bounds on numbers that are too large for float32."""
+
+    def schemas(schema: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(schema, dict):
+            yield schema
+        for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+            yield from schemas(inner)
+
+    for schema in schemas([spec_schema(), REUSE_SCHEMA]):
+        if {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"} & {
+            keyword for keyword, bound in schema.items() if isinstance(bound, (int, float))
+        }:
+            types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+            assert set(types) - {"null"} <= {"integer", "number"}, schema
+
+
+def test_every_keyword_has_an_example() -> None:
+    examples = {keyword for schema in KEYWORD_SCHEMAS for keyword in schema}
+    assert set(KEYWORDS) <= examples
+
+
+@pytest.mark.parametrize("schema", KEYWORD_SCHEMAS, ids=[json.dumps(schema)[:60] for schema in KEYWORD_SCHEMAS])
+def test_each_keyword_agrees_with_jsonschema(schema: dict[str, Any]) -> None:
+    """The standard Draft 2020-12 validator accepts more: larger numbers, and names that end with a line end.
+
+    For complete documents, `test_schema` compares it with the verdict of `check_against_schema`.
+    """
+    definitions = {"$defs": spec_schema()["$defs"]}
+    authority, standard = _validator_class()({**schema, **definitions}), Draft202012Validator({**schema, **definitions})
+    for value in VALUES:
+        assert is_valid(value, schema) == authority.is_valid(value), value
+        assert not is_valid(value, schema) or standard.is_valid(value), value
+
+
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container in a value, with the keys of it."""
+    """Yields every container in a value with each of its keys."""
     if isinstance(value, (dict, list)):
         for key in list(value) if isinstance(value, dict) else range(len(value)):
             yield value, key
             yield from places(value[key])
 
 
-def altered(document: Any, rng: random.Random) -> Any:
-    """A document with something in it replaced, left out or put in."""
+def mutated(document: Any, rng: random.Random) -> Any:
+    """Returns a copy of a document with one value replaced, removed or added."""
     document = copy.deepcopy(document)
-    found = list(places(document))
-    if not found:
+    candidates = list(places(document))
+    if not candidates:
         return rng.choice(VALUES)
-    container, key = rng.choice(found)
+    container, key = rng.choice(candidates)
     match rng.randrange(4):
         case 0 if isinstance(container, dict):
             container[rng.choice(["name", "from", "units", "seed", "axis", "bogus", "type"])] = rng.choice(VALUES)
@@ -77,40 +153,70 @@ def altered(document: Any, rng: random.Random) -> Any:
     return document
 
 
-def documents() -> Iterator[Any]:
+def written_documents() -> Iterator[Any]:
+    """Yields every sample and every diagnostics case that is JSON."""
     for spec in SPECS:
         try:
             yield read_text(spec.read_bytes()).value
         except CompileError:
             continue
+
+
+def flat_documents() -> Iterator[Any]:
+    """Yields the documents as the validator gets them: after expansion; and every layer by itself."""
+    for document in written_documents():
+        flat = expand(document, Report())
+        if flat is not None:
+            yield flat.document
     for case in all_cases():
         yield {"inputs": {"x": {"shape": [3]}}, "layers": [case.layer]}
 
 
+def test_every_sample_and_diagnostics_case_gets_the_verdict_of_jsonschema() -> None:
+    verdicts = {True: 0, False: 0}
+    for document in (*flat_documents(), *written_documents()):
+        expected = _validator().is_valid(document)
+        assert is_valid(document, root_schema()) == expected, json.dumps(document)
+        verdicts[expected] += 1
+    assert min(verdicts.values()) > 30
+
+
+def test_parameters_scales_and_blocks_get_the_verdict_of_jsonschema() -> None:
+    rng, verdicts = random.Random(0), {True: 0, False: 0}
+    authority = _validator_class()(REUSE_SCHEMA)
+    sources = [document for document in written_documents() if isinstance(document, dict) and "blocks" in document]
+    for document in sources * 200:
+        reuse = {key: document[key] for key in REUSE_SCHEMA["properties"] if key in document}
+        for candidate in (reuse, mutated(reuse, rng)):
+            expected = authority.is_valid(candidate)
+            assert is_valid(candidate, REUSE_SCHEMA) == expected, json.dumps(candidate)
+            verdicts[expected] += 1
+    assert min(verdicts.values()) > 100
+
+
 @pytest.mark.parametrize("seed", range(4))
-def test_the_quick_answer_is_that_of_jsonschema(seed: int) -> None:
-    rng, counts = random.Random(seed), {True: 0, False: 0}
-    for document in documents():
+def test_mutated_documents_get_the_verdict_of_jsonschema(seed: int) -> None:
+    """Of each document three random layers are kept, so that most mutations concern a layer's arguments."""
+    rng, verdicts = random.Random(seed), {True: 0, False: 0}
+    for document in flat_documents():
         small = document
         if isinstance(document, dict) and isinstance(document.get("layers"), list):
             small = {**document, "layers": rng.sample(document["layers"], min(3, len(document["layers"])))}
-        for candidate in (small, altered(small, rng), altered(altered(small, rng), rng)):
+        for candidate in (small, mutated(small, rng), mutated(mutated(small, rng), rng)):
             expected = _validator().is_valid(candidate)
             assert is_valid(candidate, root_schema()) == expected, json.dumps(candidate)
-            counts[expected] += 1
-    assert min(counts.values()) > 100
+            verdicts[expected] += 1
+    assert min(verdicts.values()) > 100
 
 
-def test_jsonschema_is_not_needed_for_a_sound_spec() -> None:
-    for sample, wanted in (("samples/mnist_mlp.json", "False"), ("tests/diagnostics/choice.json", "True")):
-        code = f"import sys, jsonnx; jsonnx.validate({sample!r}); print('jsonschema' in sys.modules)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-        assert done.stdout.strip() == wanted
+def test_a_valid_spec_does_not_import_jsonschema() -> None:
+    for spec, is_imported in (("samples/mnist_mlp.json", "False"), ("tests/diagnostics/choice.json", "True")):
+        code = f"import sys, jsonnx; jsonnx.validate({spec!r}); print('jsonschema' in sys.modules)"
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+        assert process.stdout.strip() == is_imported
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_a_violation_is_reported() -> None:
     report = Report()
-    from jsonnx.frontend.schema.errors import check_against_schema
-
     check_against_schema({"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": True}]}, report)
-    assert [fault.code for fault in report] == ["wrong-type"]
+    assert [diagnostic.code for diagnostic in report] == ["wrong-type"]

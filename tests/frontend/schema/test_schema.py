@@ -1,4 +1,4 @@
-"""The published schema: that it is one, and that any validator judges by it as we do."""
+"""The generated schemas are valid, and a standard validator agrees with our diagnostics."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ ROOT = Path(__file__).parents[3]
 SPECS = [*sorted((ROOT / "samples").glob("*.json")), *sorted((ROOT / "tests/diagnostics").glob("*.json"))]
 
 STRICTER = {
-    "beyond_float32": "JSON Schema has no size of numbers",
-    "units_out_of_range": "JSON Schema has no size of numbers",
-    "names": "Python's regular expressions take a last line end for the end",
+    "beyond_float32": "JSON Schema does not limit the size of numbers",
+    "units_out_of_range": "JSON Schema does not limit the size of numbers",
+    "names": "in Python's regular expressions $ matches before a final line end",
 }
-"""Where a part of a spec is refused that a plain validator lets through, and why."""
+"""Diagnostics cases with a part that we reject and a standard validator accepts, and the reason."""
 
 
 def accepts(document: Any) -> bool:
@@ -45,29 +45,29 @@ def accepts(document: Any) -> bool:
     return not report.has_errors()
 
 
-def test_the_schema_is_valid_2020_12() -> None:
+def test_the_schemas_are_valid_draft_2020_12_schemas() -> None:
     Draft202012Validator.check_schema(spec_schema())
     Draft202012Validator.check_schema(editor_schema())
     assert json.loads(editor_schema_text()) == editor_schema()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
-def test_a_plain_validator_gives_our_verdict(spec: Path) -> None:
+def test_a_standard_validator_has_the_same_verdict(spec: Path) -> None:
     try:
         document = read_text(spec.read_bytes()).value
     except CompileError:
-        pytest.skip("no JSON")
-    plain = Draft202012Validator(spec_schema())
+        pytest.skip("not JSON")
+    standard = Draft202012Validator(spec_schema())
     parts = [document]
     if isinstance(document, dict) and isinstance(document.get("layers"), list):
         parts += [{**document, "layers": [layer]} for layer in document["layers"]]
     for part in parts:
-        if plain.is_valid(part) != accepts(part):
+        if standard.is_valid(part) != accepts(part):
             assert spec.stem in STRICTER
             assert not accepts(part)
 
 
-WRITTEN = {
+SPEC_WITH_EXPRESSIONS = {
     "inputs": {"x": {"shape": ["${size}"]}},
     "parameters": {"size": 4, "function": "relu", "rates": [0.1, 0.2]},
     "scales": {"large": {"size": 8}},
@@ -98,17 +98,17 @@ WRITTEN = {
 }
 
 
-def test_the_published_schema_has_blocks_and_expressions() -> None:
-    plain = Draft202012Validator(editor_schema())
-    assert [error.message for error in plain.iter_errors(WRITTEN)] == []
+def test_the_editor_schema_accepts_blocks_and_expressions() -> None:
+    standard = Draft202012Validator(editor_schema())
+    assert [error.message for error in standard.iter_errors(SPEC_WITH_EXPRESSIONS)] == []
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.stem for spec in SPECS])
-def test_the_published_schema_takes_what_the_strict_one_takes(spec: Path) -> None:
+def test_the_editor_schema_accepts_what_the_strict_schema_accepts(spec: Path) -> None:
     try:
         document = read_text(spec.read_bytes()).value
     except CompileError:
-        pytest.skip("no JSON")
+        pytest.skip("not JSON")
     if Draft202012Validator(spec_schema()).is_valid(document):
         assert Draft202012Validator(editor_schema()).is_valid(document)
 
@@ -128,25 +128,25 @@ def test_the_published_schema_takes_what_the_strict_one_takes(spec: Path) -> Non
         (("layers", 2, "type"), 3),
     ],
 )
-def test_the_published_schema_still_refuses(path: tuple[str | int, ...], value: Any) -> None:
-    document = json.loads(json.dumps(WRITTEN))
-    inside = document
+def test_the_editor_schema_rejects_invalid_values(path: tuple[str | int, ...], value: Any) -> None:
+    document = json.loads(json.dumps(SPEC_WITH_EXPRESSIONS))
+    container = document
     for step in path[:-1]:
-        inside = inside[step]
-    inside[path[-1]] = value
+        container = container[step]
+    container[path[-1]] = value
     assert not Draft202012Validator(editor_schema()).is_valid(document)
 
 
-def test_every_place_that_we_blame_a_plain_validator_blames_too() -> None:
+def test_a_standard_validator_reports_errors_at_the_same_paths() -> None:
     document = json.loads((ROOT / "tests/diagnostics/wrong_type.json").read_text("utf-8"))
-    plain = {error.json_path for error in Draft202012Validator(spec_schema()).iter_errors(document)}
+    standard = {error.json_path for error in Draft202012Validator(spec_schema()).iter_errors(document)}
     report = Report()
     check_against_schema(document, report)
-    assert {found.path for found in report} <= plain
+    assert {diagnostic.path for diagnostic in report} <= standard
 
 
-def test_every_pattern_is_linear() -> None:
-    """One class repeated at most: nothing to backtrack over."""
+def test_every_pattern_takes_linear_time() -> None:
+    """Every pattern repeats single characters only, so that matching needs no backtracking."""
     patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', editor_schema_text()))
     known = [of["pattern"] for of in (INNER_NAME_SCHEMA, INNER_REFERENCE_SCHEMA, NAME_SCHEMA, PARAMETER_NAME_SCHEMA)]
     assert patterns == {json.dumps(pattern)[1:-1] for pattern in (*known, EXPRESSION_PATTERN)}
@@ -155,7 +155,7 @@ def test_every_pattern_is_linear() -> None:
     assert time.perf_counter() - start < 1
 
 
-def test_every_attribute_is_described() -> None:
+def test_every_attribute_has_a_description() -> None:
     undescribed = [
         (name, key)
         for name, of in spec_schema()["$defs"].items()
@@ -165,12 +165,12 @@ def test_every_attribute_is_described() -> None:
     assert undescribed == []
 
 
-def test_nothing_is_fetched_for_a_reference_in_a_spec() -> None:
+def test_a_reference_in_a_spec_is_not_fetched() -> None:
     document = {"$schema": "http://127.0.0.1:9/schema", "$ref": "file:///etc/passwd", "inputs": {}, "layers": []}
-    assert "unknown-key" in {found.code for found in validate(document)}
+    assert "unknown-key" in {diagnostic.code for diagnostic in validate(document)}
 
 
-def test_a_thousand_layers_are_checked_in_less_than_a_second() -> None:
+def test_a_thousand_layers_are_validated_within_a_second() -> None:
     layer = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}
     text = json.dumps({"inputs": {"x": {"shape": [8, 8, 4]}}, "layers": [layer] * 1000}, indent=1)
     validate(text[:1])
@@ -179,7 +179,7 @@ def test_a_thousand_layers_are_checked_in_less_than_a_second() -> None:
     assert time.process_time() - start < 1
 
 
-def test_thousands_of_faults_are_found_in_less_than_three_seconds() -> None:
+def test_thousands_of_errors_are_reported_within_three_seconds() -> None:
     layers = [{"type": f"Dens{index}", "units": 3, "from": f"d{index}"} for index in range(3000)]
     text = json.dumps({"inputs": {"x": {"shape": [4]}}, "layers": layers})
     start = time.process_time()

@@ -1,4 +1,4 @@
-"""Expands blocks, repetitions, scales and `${...}` expressions.
+"""Expansion of blocks, repetitions and `${...}` expressions.
 
-In: the JSON value of a spec. Out: a flat document of layers and plain values, and where each part was written.
+Turns the JSON value of a spec into a flat document of layers and plain values, with a source map back to the spec.
 """

@@ -1,4 +1,4 @@
-"""The blocks that a document defines, and what is wrong with them before anything is made of one."""
+"""Reads and checks the block definitions of a document."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from graphlib import CycleError, TopologicalSorter
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
 from ...layers import LAYERS
-from ..schema.phrases import name_list, short_name
+from ..schema.phrases import short_name
 from ..schema.schema import ENTRY_KEYS
 from .expressions import RESERVED_NAMES
 
 MAX_BLOCK_DEPTH = 64
-"""How many blocks may stand in one another."""
+"""Levels of blocks inside blocks."""
+
+
+MAX_NAMES_SHOWN = 8
+"""Blocks of a cycle that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlockDefinition:
-    """A definition as it is written."""
+    """The definition of a block, as written."""
 
     name: str
     parameters: Mapping[str, Json]
@@ -27,7 +31,7 @@ class BlockDefinition:
     layers: list[Json]
     outputs: Json
     has_own_names: bool = False
-    """Whether a layer in it is called by its own name alone."""
+    """Whether its layers are named without the name of the use as a prefix (`"names": "own"`)."""
 
     @property
     def path(self) -> JsonPath:
@@ -35,18 +39,19 @@ class BlockDefinition:
 
 
 def read_block_definitions(document: Mapping[str, Json], report: Report) -> dict[str, BlockDefinition | None]:
-    """The blocks by name; None for one that is wrong in itself, which is reported."""
-    written = document.get("blocks")
-    found = {name: _read_block(name, of, report) for name, of in written.items()} if isinstance(written, dict) else {}
-    used = {name: dict(_used_blocks(block, found)) if block else {} for name, block in found.items()}
-    sound = _well_nested_blocks(used, report)
-    return {name: block if name in sound else None for name, block in found.items()}
+    """Returns the blocks by name, with None for invalid definitions, which are reported."""
+    section = document.get("blocks")
+    section = section if isinstance(section, dict) else {}
+    blocks = {name: _read_block(name, definition, report) for name, definition in section.items()}
+    uses_by_block = {name: dict(_used_blocks(block, blocks)) if block else {} for name, block in blocks.items()}
+    valid_names = _well_nested_blocks(uses_by_block, report)
+    return {name: block if name in valid_names else None for name, block in blocks.items()}
 
 
 def _read_block(name: str, raw: Json, report: Report) -> BlockDefinition | None:
     path: JsonPath = ("blocks", name)
     if name in LAYERS.by_name:
-        message, help = f"the block {short_name(name)} has the name of a layer type", "give it another name"
+        message, help = f"the block {short_name(name)} has the name of a layer type", "rename the block"
         report.add("invalid-name", path, message, help=help, at_key=True)
     if report.has_errors(path):
         return None
@@ -62,16 +67,16 @@ def _read_block(name: str, raw: Json, report: Report) -> BlockDefinition | None:
 def check_parameters(
     names: Mapping[str, Json], path: JsonPath, reserved: Iterable[str], context: str, report: Report
 ) -> None:
-    """Reports parameters with names that mean something else: in expressions, or `context`, where they would be given."""
+    """Reports parameters whose names are reserved in expressions, or in the `context` in which they are given."""
     for name in names:
         if name in RESERVED_NAMES or name in reserved:
             where = "in expressions" if name in RESERVED_NAMES else context
-            message, help = f"{short_name(name)} has a meaning of its own {where}", "give the parameter another name"
-            report.add("invalid-name", (*path, name), message, help=help, at_key=True)
+            message = f"the name {short_name(name)} is reserved {where}"
+            report.add("invalid-name", (*path, name), message, help="rename the parameter", at_key=True)
 
 
 def _used_blocks(block: BlockDefinition, definitions: Mapping[str, object]) -> Iterator[tuple[str, int]]:
-    """The blocks that a block uses, each with the number of the entry."""
+    """Yields the name of each block that a block uses, and the index of the entry that uses it."""
     for index, entry in enumerate(block.layers):
         kind = entry.get("type") if isinstance(entry, dict) else None
         if isinstance(kind, str) and kind in definitions:
@@ -79,7 +84,11 @@ def _used_blocks(block: BlockDefinition, definitions: Mapping[str, object]) -> I
 
 
 def _well_nested_blocks(uses_by_block: Mapping[str, Mapping[str, int]], report: Report) -> set[str]:
-    """The blocks that are not in a circle, nor too deep, nor use one that is. The first circle is reported."""
+    """Returns the blocks that are not on a cycle, not nested too deep, and use no such block. Reports the others.
+
+    Of several cycles only the first is reported. `uses_by_block` has, for each block, the blocks that it uses and the
+    index of an entry that does so.
+    """
     order = TopologicalSorter(uses_by_block)
     try:
         order.prepare()
@@ -90,23 +99,22 @@ def _well_nested_blocks(uses_by_block: Mapping[str, Mapping[str, int]], report: 
         for name in ready:
             depths[name] = 1 + max((depths[other] for other in uses_by_block[name]), default=0)
             if depths[name] == MAX_BLOCK_DEPTH + 1:
-                report.add(
-                    "too-deep", ("blocks", name), f"blocks stand in one another deeper than {MAX_BLOCK_DEPTH} levels"
-                )
+                report.add("too-deep", ("blocks", name), f"blocks nest deeper than {MAX_BLOCK_DEPTH} levels")
         order.done(*ready)
     return {name for name, depth in depths.items() if depth <= MAX_BLOCK_DEPTH}
 
 
 def _report_cycle(cycle: list[str], uses_by_block: Mapping[str, Mapping[str, int]], report: Report) -> None:
-    cycle, ranks = cycle[:-1], {name: rank for rank, name in enumerate(uses_by_block)}
-    first = min(range(len(cycle)), key=lambda at: ranks[cycle[at]])
+    """Reports a cycle, beginning at the block that is defined first."""
+    cycle, positions = cycle[:-1], {name: position for position, name in enumerate(uses_by_block)}
+    first = min(range(len(cycle)), key=lambda index: positions[cycle[index]])
     cycle = [*cycle[first:], *cycle[:first]]
-    places: list[tuple[JsonPath, str]] = [
-        (("blocks", name, "layers", uses_by_block[name][after]), f"{short_name(name)} uses {short_name(after)}")
-        for name, after in zip(cycle, [*cycle[1:], cycle[0]], strict=True)
+    uses: list[tuple[JsonPath, str]] = [
+        (("blocks", name, "layers", uses_by_block[name][used]), f"{short_name(name)} uses {short_name(used)}")
+        for name, used in zip(cycle, [*cycle[1:], cycle[0]], strict=True)
     ]
-    message = f"the block {name_list([cycle[0]])} uses itself"
+    message = f"the block {short_name(cycle[0])} uses itself"
     if len(cycle) > 1:
-        shown = [*cycle[:8], *(["..."] if len(cycle) > 8 else []), cycle[0]]
-        message = f"the blocks {' -> '.join(shown)} use one another in a circle"
-    report.add("cycle", places[0][0], message, help="a block cannot contain itself", notes=places[:8])
+        shown = [*cycle[:MAX_NAMES_SHOWN], *(["..."] if len(cycle) > MAX_NAMES_SHOWN else []), cycle[0]]
+        message = f"the blocks {' -> '.join(shown)} use one another in a cycle"
+    report.add("cycle", uses[0][0], message, help="a block cannot contain itself", notes=uses[:MAX_NAMES_SHOWN])

@@ -1,7 +1,7 @@
-"""From the written document to a flat one: blocks, repetitions and expressions become layers and values.
+"""Expands a document into a flat one: blocks, repetitions and expressions become layers and values.
 
-Comes in: the document as `source` reads it. Goes out: one that has `inputs`, `layers`, `outputs`, `labels` and
-`training` only, and for each place in it where that was written. Faults are reported where they were written.
+The flat document has no `parameters`, `scales` and `blocks`. Its source map leads from each path to the path in the
+original document, where errors are reported.
 """
 
 from __future__ import annotations
@@ -15,50 +15,50 @@ from ...core.diagnostics import JsonPath, Report, SourceMap, identity_source_map
 from ..json_reader import DEFAULT_LIMITS
 from ..network import Call
 from ..schema.errors import check_against_schema, check_reuse_properties
-from ..schema.phrases import short_name
+from ..schema.phrases import known_names_help, short_name
 from ..schema.schema import LANGUAGE_VERSION, REUSE_KEYS, root_schema
-from .block_definitions import check_parameters, read_block_definitions
+from .block_definitions import BlockDefinition, check_parameters, read_block_definitions
 from .evaluator import EvaluationScope, Evaluator
 from .scope import ExpansionTooLarge, Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
 from .template import MAX_LAYERS, BlockUse, Ref, Step, Template
-from .unused import check_block_inputs, unused_blocks, warn_unused_parameters
+from .unused import check_block_inputs, warn_unused_blocks, warn_unused_parameters
 
 EVALUATED_SECTIONS = ("inputs", "labels", "training")
-"""What is taken as it is, with its expressions computed."""
+"""Sections that are copied, with their expressions evaluated."""
 
 
 @dataclass(frozen=True)
 class FlatDocument:
-    """A document without blocks, repetitions and expressions; where its parts came from, and which are wrong."""
+    """A document without blocks, repetitions and expressions."""
 
     document: Json
     source_map: SourceMap = identity_source_map
-    """Leads from its paths to what was written."""
     invalid_paths: Sequence[JsonPath] = ()
+    """Paths of the flat document with errors, which have been reported."""
     block_uses: Sequence[tuple[tuple[str, str], ...]] = ()
-    """The uses of blocks that each layer stands in: their names, and which blocks they are."""
+    """For each layer, the enclosing uses of blocks from the outermost: the name of the use, the name of the block."""
 
     def with_block_uses(self, call: Call) -> Call:
-        """A call of a layer, with the uses of blocks that it stands in."""
-        around = self.block_uses[int(call.path[1])] if self.block_uses else ()
-        return replace(call, block_uses=around) if around else call
+        """Returns a call with the uses of blocks that enclose it."""
+        block_uses = self.block_uses[int(call.path[1])] if self.block_uses else ()
+        return replace(call, block_uses=block_uses) if block_uses else call
 
 
 def expand(document: Json, report: Report) -> FlatDocument | None:
-    """The flat document; None where there can be none, which is reported."""
+    """Returns the flat document; None if the expansion would be too large, which is reported."""
     if not isinstance(document, dict) or not _needs_expansion(document, report):
         return FlatDocument(document)
     check_reuse_properties(document, report)
-    maker = TemplateCache(read_block_definitions(document, report), report)
+    templates = TemplateCache(read_block_definitions(document, report), report)
     parameters = _mapping_at(document, "parameters")
-    check_parameters(parameters, ("parameters",), root_schema()["properties"], "at the top of a spec", report)
+    check_parameters(parameters, ("parameters",), root_schema()["properties"], "at the top level of a spec", report)
     _check_scales(document, parameters, report)
     try:
-        values, broken = maker.parameter_values(parameters, ("parameters",), {})
-        flat = _FlatWriter(document, maker, values, EvaluationScope(None, broken)).flat_document()
+        values, invalid_names = templates.parameter_values(parameters, ("parameters",), {})
+        flat = _FlatWriter(document, templates, values, EvaluationScope(None, invalid_names)).flat_document()
         if flat is not None:
-            _check_unused_definitions(document, maker)
+            _check_unused_definitions(document, templates)
         return flat
     except ExpansionTooLarge:
         return None
@@ -69,28 +69,20 @@ def _mapping_at(document: Mapping[str, Json], key: str) -> dict[str, Json]:
 
 
 def _check_scales(document: Mapping[str, Json], parameters: Mapping[str, Json], report: Report) -> None:
+    """Reports values of scales for parameters that do not exist."""
     for scale, values in _mapping_at(document, "scales").items():
         for name in values if isinstance(values, dict) else ():
             if name not in parameters:
-                help = report.suggestion(name, parameters) or f"there are: {', '.join(list(parameters)[:20])}"
+                help = report.suggestion(name, parameters) or known_names_help([*parameters])
                 message = f"there is no parameter {short_name(name)}"
                 report.add("unknown-name", ("scales", scale, name), message, help=help, at_key=True)
 
 
 def _check_unused_definitions(document: Mapping[str, Json], templates: TemplateCache) -> None:
-    """What is defined and not used: warned of, and blocks looked at by themselves."""
+    """Warns of unused blocks and parameters, and reports unused inputs of blocks and errors in unused blocks."""
     report, blocks = templates.report, [block for block in templates.blocks.values() if block]
-    for block in unused_blocks(document.get("layers"), templates.blocks, report):
-        writer = _FlatWriter(document, templates, {}, EvaluationScope())
-        frame = BlockUse((), (), "", block, None)
-        template = templates.template(block, {}, frame)
-        if template.layer_count <= MAX_LAYERS and template.value_count <= DEFAULT_LIMITS.max_values:
-            writer.write_layers(template, "a_", block.inputs, None, frame)
-            alone = report.child(ExpansionSourceMap(document, writer.layer_paths), writer.invalid_paths)
-            check_against_schema(
-                {"inputs": {"x": {"shape": []}}, "layers": writer.layers or [{"type": "Identity"}]}, alone
-            )
-            report.merge(alone)
+    for block in warn_unused_blocks(document.get("layers"), templates.blocks, report):
+        _check_unused_block(document, block, templates)
     if not report.has_errors():
         check_block_inputs(
             [block for block in blocks if block.name in templates.used_blocks], templates.used_inputs, report
@@ -102,8 +94,22 @@ def _check_unused_definitions(document: Mapping[str, Json], templates: TemplateC
         warn_unused_parameters(block.parameters, path, [block.layers, block.outputs], templates.evaluator, report)
 
 
+def _check_unused_block(document: Mapping[str, Json], block: BlockDefinition, templates: TemplateCache) -> None:
+    """Expands a block with the defaults of its parameters, and reports errors in its layers."""
+    writer = _FlatWriter(document, templates, {}, EvaluationScope())
+    block_use = BlockUse((), (), "", block, None)
+    template = templates.template(block, {}, block_use)
+    if template.layer_count <= MAX_LAYERS and template.value_count <= DEFAULT_LIMITS.max_values:
+        writer.write_layers(template, "a_", block.inputs, None, block_use)
+        source_map = ExpansionSourceMap(document, writer.layer_paths)
+        block_report = templates.report.child(source_map, writer.invalid_paths)
+        layers = writer.layers or [{"type": "Identity"}]
+        check_against_schema({"inputs": {"x": {"shape": []}}, "layers": layers}, block_report)
+        templates.report.merge(block_report)
+
+
 def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
-    """Whether there is anything that the flat language does not have."""
+    """Tells whether a document contains anything that a flat document does not have."""
     if document.get("version", LANGUAGE_VERSION) != LANGUAGE_VERSION:
         return False
     layers = document.get("layers")
@@ -118,7 +124,7 @@ def _needs_expansion(document: Mapping[str, Json], report: Report) -> bool:
 
 @dataclass
 class _FlatWriter:
-    """Writes the flat document."""
+    """Writes the layers of templates into a flat document."""
 
     document: Mapping[str, Json]
     templates: TemplateCache
@@ -129,7 +135,7 @@ class _FlatWriter:
     invalid_paths: list[JsonPath] = field(default_factory=list)
     block_uses: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
     last_name: str = ""
-    """The name of the layer before."""
+    """The name of the layer that was written last."""
 
     def flat_document(self) -> FlatDocument | None:
         flat = {key: value for key, value in self.document.items() if key not in REUSE_KEYS}
@@ -151,20 +157,20 @@ class _FlatWriter:
         )
 
     def _check_block_references(self, scope: Scope, inputs: Mapping[str, str]) -> None:
-        """Reports what uses of blocks take and what is not there; of layers that is seen when they are connected."""
+        """Reports unknown names in the `from` of uses of blocks; those of layers are reported by `build_network`."""
         entries = [entry for entry in self.layers if isinstance(entry, dict)]
         names = {entry["name"] for entry in entries if isinstance(entry.get("name"), str)} | inputs.keys()
-        missing = set()
+        unknown_names = set()
         for path, name in scope.resolver.unresolved_names:
             if name.partition(".")[0] not in names:
-                known = sorted(scope.symbols)
-                help = self.templates.report.suggestion(name, known) or f"there are: {', '.join(known[:20])}"
+                candidates = sorted(scope.symbols)
+                help = self.templates.report.suggestion(name, candidates) or known_names_help(candidates)
                 self.templates.report.add("unknown-name", path, f"nothing is called {short_name(name)}", help=help)
-                missing.add(name)
-        for index, entry in enumerate(self.layers if missing else []):
-            taken = entry.get("from") if isinstance(entry, dict) else None
-            several = taken if isinstance(taken, list) else [taken]
-            if any(isinstance(name, str) and name in missing for name in several):
+                unknown_names.add(name)
+        for index, entry in enumerate(self.layers if unknown_names else []):
+            reference = entry.get("from") if isinstance(entry, dict) else None
+            sources = reference if isinstance(reference, list) else [reference]
+            if any(isinstance(name, str) and name in unknown_names for name in sources):
                 self.invalid_paths.append(("layers", index, "from"))
 
     def _evaluate(self, key: str) -> Json:
@@ -173,21 +179,21 @@ class _FlatWriter:
         )
 
     def _is_within_limits(self, template: Template) -> bool:
-        """Whether it is no more than is allowed; reported where not."""
+        """Tells whether the expansion is within the limits of a document; reports an error if not."""
         count, path = (
             template.largest_entry if template.largest_entry[0] > MAX_LAYERS else (template.layer_count, ("layers",))
         )
-        many, most = f"{count:,} layers", f"{MAX_LAYERS:,}"
+        size, limit = f"{count:,} layers", f"{MAX_LAYERS:,}"
         if template.layer_count <= MAX_LAYERS and template.value_count <= DEFAULT_LIMITS.max_values:
             return True
         if template.layer_count <= MAX_LAYERS:
-            many, most = f"{template.value_count:,} values", f"{DEFAULT_LIMITS.max_values:,}"
+            size, limit = f"{template.value_count:,} values", f"{DEFAULT_LIMITS.max_values:,}"
         elif count >= 10**15:
-            many = f"more than 10^{len(str(count)) - 1} layers"
+            size = f"more than 10^{len(str(count)) - 1} layers"
         elif not template.is_exact:
-            many = f"{many} or more"
-        message = f"this comes to {many}, more than {most}"
-        self.templates.report.add("too-large", path, message, help="repeat less often")
+            size = f"{size} or more"
+        message = f"this expands to {size}, more than {limit}"
+        self.templates.report.add("too-large", path, message, help="use fewer repetitions")
         return False
 
     # -- layers ------------------------------------------------------------------------------------------------------
@@ -200,36 +206,42 @@ class _FlatWriter:
         owner: str | None,
         block_use: BlockUse | None,
     ) -> None:
-        """Write the layers of a template. `used_step` is the prefix of those whose weights they use, if of others."""
+        """Writes the layers of a template.
+
+        `prefix` is the prefix of the layers' names, and `inputs` are the names of the values that the template takes
+        (None: unknown). `owner` is the prefix of the layers whose weights are used, if the block is called again.
+        """
         for step in template.steps:
             sources = [_resolve_ref(ref, prefix, inputs) for ref in step.sources or []]
-            outer = prefix if owner is None else owner
+            owner_prefix = prefix if owner is None else owner
             if step.template is not None and step.block is not None:
-                given = step.used_step.path if step.used_step else step.path
-                uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, step.block.name))
-                use = BlockUse(step.path, given, step.name, step.block, block_use, uses)
-                taken = sources if step.sources is not None else [None] * len(step.block.inputs)
-                inner = (
-                    outer + step.used_step.prefix if step.used_step else None if owner is None else outer + step.prefix
-                )
-                self.write_layers(step.template, prefix + step.prefix, taken, inner, use)
+                arguments_path = step.used_step.path if step.used_step else step.path
+                block_uses = (*(block_use.block_uses if block_use else ()), (prefix + step.name, step.block.name))
+                inner_use = BlockUse(step.path, arguments_path, step.name, step.block, block_use, block_uses)
+                inner_inputs = sources if step.sources is not None else [None] * len(step.block.inputs)
+                inner_owner = None if owner is None else owner_prefix + step.prefix
+                if step.used_step:
+                    inner_owner = owner_prefix + step.used_step.prefix
+                self.write_layers(step.template, prefix + step.prefix, inner_inputs, inner_owner, inner_use)
                 continue
-            again = outer + step.used_step.name if step.used_step else None if owner is None else outer + step.name
+            reused_layer = None if owner is None else owner_prefix + step.name
+            if step.used_step:
+                reused_layer = owner_prefix + step.used_step.name
             path: JsonPath = ("layers", len(self.layers))
-            self.invalid_paths += [(*path, *wrong[len(step.path) :]) for wrong in step.invalid_paths]
+            self.invalid_paths += [(*path, *invalid[len(step.path) :]) for invalid in step.invalid_paths]
             if block_use is not None and None in sources:
                 self.invalid_paths.append((*path, "from"))
             self.layer_paths.append(ScopedPath(step.path, block_use))
             self.block_uses.append(block_use.block_uses if block_use else ())
             self.layers.append(
-                self._flat_entry(step, prefix, sources, again) if isinstance(step.body, dict) else step.body
+                self._flat_entry(step, prefix, sources, reused_layer) if isinstance(step.body, dict) else step.body
             )
             self.last_name = prefix + step.name
 
     def _flat_entry(
         self, step: Step, prefix: str, sources: list[str | None], reused_layer: str | None
     ) -> dict[str, Json]:
-        """A layer as the flat language has it."""
+        """Returns the entry of a layer in the flat document; `reused_layer` is the layer whose weights it uses."""
         body: dict[str, Any] = {"use": reused_layer} if reused_layer and not step.is_use else dict(step.body)
         if reused_layer:
             body["use"] = reused_layer
@@ -237,35 +249,39 @@ class _FlatWriter:
             body["name"] = prefix + step.name
         if step.sources is None or None in sources:
             return body
-        written = step.body.get("from")
-        before = [self.last_name] if self.layers else list(self._sole_input())[:1]
-        if isinstance(written, list):
+        reference = step.body.get("from")
+        default_sources = [self.last_name] if self.layers else list(self._sole_input())
+        if isinstance(reference, list):
             body["from"] = sources
-        elif isinstance(written, str) or sources != before:
+        elif isinstance(reference, str) or sources != default_sources:
             body["from"] = sources[0]
         return body
 
     def _sole_input(self) -> Mapping[str, Json]:
+        """Returns the inputs if there is exactly one, else nothing."""
         inputs = self.document.get("inputs")
         return inputs if isinstance(inputs, dict) and len(inputs) == 1 else {}
 
     def _flat_outputs(self, scope: Scope, template: Template) -> dict[str, Json]:
-        """The outputs by the names of layers, where those of blocks are written or meant."""
+        """Returns the `outputs` of the flat document, with names of layers in place of names of uses of blocks."""
         path: JsonPath = ("outputs",)
         if "outputs" not in self.document:
             last = next((ref for ref in template.outputs.values()), None)
             return {"outputs": last} if isinstance(last, str) and last != self.last_name else {}
-        written = self._evaluate("outputs")
-        if isinstance(written, str):
-            return {"outputs": scope.resolver.resolve(written, path, self.invalid_paths) or written}
-        if not isinstance(written, list):
-            return {"outputs": written}
-        found = [
+        outputs = self._evaluate("outputs")
+        if isinstance(outputs, str):
+            return {"outputs": scope.resolver.resolve(outputs, path, self.invalid_paths) or outputs}
+        if not isinstance(outputs, list):
+            return {"outputs": outputs}
+        names = [
             (scope.resolver.resolve(name, (*path, at), self.invalid_paths) or name) if isinstance(name, str) else name
-            for at, name in enumerate(written)
+            for at, name in enumerate(outputs)
         ]
-        return {"outputs": found}
+        return {"outputs": names}
 
 
 def _resolve_ref(ref: Ref | None, prefix: str, inputs: Sequence[str | None]) -> str | None:
-    return inputs[ref] if isinstance(ref, int) else None if ref is None else prefix + ref
+    """Returns the name of a value in the flat document; None if it is unknown."""
+    if isinstance(ref, int):
+        return inputs[ref]
+    return None if ref is None else prefix + ref

@@ -1,4 +1,4 @@
-"""Arithmetic in a spec: `${4 * width}`, read by a parser of its own and bounded in length, depth and size.
+"""Expressions in a spec, such as `${4 * width}`: a parser and evaluator with limits on length, depth and size.
 
     text    = { character | "$${" | "${" sum "}" }
     sum     = product { ("+" | "-") product }
@@ -7,7 +7,7 @@
     power   = item [ "**" unary ]
     item    = (number | name | ("min" | "max") "(" sum { "," sum } ")" | "(" sum ")") { "[" sum "]" }
 
-Integers are exact, `/` makes a float, `//` and `%` round down, as in Python. Nothing is called but min and max.
+As in Python, integers are exact, `/` returns a float, `//` and `%` round down. The only functions are min and max.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from math import isfinite
 from typing import NamedTuple, NoReturn
 
 from ...core.components import Json
+from ..schema.phrases import short_name
 
 MAX_EXPRESSION_LENGTH, MAX_EXPRESSION_DEPTH = 1000, 32
-"""Characters of one expression, and how deep it nests."""
+"""Characters of one expression, and levels of nesting in it."""
 
 INTEGER_LIMIT = 2**63
-"""No integer reaches it, nor its negative."""
+"""The absolute value of every integer is smaller."""
 
 MAX_TEXT_LENGTH = 10_000
-"""Characters of a string that expressions are put into."""
+"""Characters of a string after its expressions are replaced by their values."""
 
 RESERVED_NAMES = ("min", "max", "index")
-"""Names that no parameter may have."""
+"""Names that parameters must not have."""
 
 Values = Mapping[str, Json]
 
 
 class ExpressionError(Exception):
-    """An expression cannot be read or computed."""
+    """An expression cannot be parsed or evaluated."""
 
 
 class UnknownName(ExpressionError):
-    """An expression names what is not there."""
+    """An expression uses a name that is not defined."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -50,7 +51,7 @@ class UnknownName(ExpressionError):
 
 
 class Expression(NamedTuple):
-    """What stands between `${` and `}`: as it is written, the names in it, and how it is computed."""
+    """A parsed expression: the text between `${` and `}`, the names in it, and the function that evaluates it."""
 
     text: str
     names: frozenset[str]
@@ -58,11 +59,12 @@ class Expression(NamedTuple):
 
     @property
     def sole_name(self) -> str | None:
-        """The name that is the whole expression."""
+        """The name, if the expression consists of nothing else."""
         return self.text.strip() if self.names == {self.text.strip()} else None
 
 
 TextParts = tuple[str | Expression, ...]
+"""A string, split into text and expressions."""
 
 
 def has_expressions(text: str) -> bool:
@@ -74,47 +76,47 @@ _EXPRESSION_START = re.compile(r"\$\$\{|\$\{")
 
 @lru_cache(maxsize=10_000)
 def parse_text(text: str) -> TextParts:
-    """A string as text and expressions. Raises ExpressionError."""
-    found: list[str | Expression] = []
+    """Returns a string as text and parsed expressions. Raises ExpressionError."""
+    parts: list[str | Expression] = []
     end = 0
-    for border in _EXPRESSION_START.finditer(text):
-        if border.start() < end:
-            continue  # inside an expression, which says so itself
-        found.append(text[end : border.start()])
-        end = border.end()
-        if border[0] == "$${":
-            found.append("${")
+    for start in _EXPRESSION_START.finditer(text):
+        if start.start() < end:
+            continue  # inside an expression, where the parser reports it
+        parts.append(text[end : start.start()])
+        end = start.end()
+        if start[0] == "$${":
+            parts.append("${")
             continue
         close = text.find("}", end)
         if close < 0:
-            raise ExpressionError(f"the expression that begins at character {border.start() + 1} lacks its closing }}")
-        found.append(parse_expression(text[end:close]))
+            raise ExpressionError(f"the expression that begins at character {start.start() + 1} has no closing }}")
+        parts.append(parse_expression(text[end:close]))
         end = close + 1
-    found.append(text[end:])
-    return tuple(part for part in found if part != "")
+    parts.append(text[end:])
+    return tuple(part for part in parts if part != "")
 
 
 def names_in(text: str) -> frozenset[str]:
-    """The names that a string's expressions use. Raises ExpressionError."""
+    """Returns the names that the expressions in a string use. Raises ExpressionError."""
     return frozenset().union(*(part.names for part in parse_text(text) if isinstance(part, Expression)))
 
 
 def evaluate_text(text: str, values: Values) -> Json:
-    """The value of a string: of an expression that is the whole of it, or else the text with values put in.
+    """Returns the value of a string that is one expression, or else the string with values in place of expressions.
 
     Raises ExpressionError.
     """
-    found = parse_text(text)
-    if len(found) == 1 and isinstance(found[0], Expression):
-        return found[0].evaluate(values)
-    made = "".join(part if isinstance(part, str) else _to_text(part.evaluate(values)) for part in found)
-    if len(made) > MAX_TEXT_LENGTH:
-        raise ExpressionError(f"the text has {len(made):,} characters, more than {MAX_TEXT_LENGTH:,}")
-    return made
+    parts = parse_text(text)
+    if len(parts) == 1 and isinstance(parts[0], Expression):
+        return parts[0].evaluate(values)
+    result = "".join(part if isinstance(part, str) else _to_text(part.evaluate(values)) for part in parts)
+    if len(result) > MAX_TEXT_LENGTH:
+        raise ExpressionError(f"the text has {len(result):,} characters, more than {MAX_TEXT_LENGTH:,}")
+    return result
 
 
 def escape_expressions(value: Json) -> Json:
-    """What is written for a value, so that texts in it are read as they are."""
+    """Returns a value with `${` escaped in all strings, so that evaluation gives the original value."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, list):
@@ -124,11 +126,11 @@ def escape_expressions(value: Json) -> Json:
 
 def _to_text(value: Json) -> str:
     if isinstance(value, (list, dict)):
-        raise ExpressionError(f"{_type_phrase(value)} cannot be put into a text")
+        raise ExpressionError(f"{_type_phrase(value)} cannot be inserted into a text")
     return value if isinstance(value, str) else json.dumps(value)
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- parser ------------------------------------------------------------------------------------------------------------
 
 _TOKEN = re.compile(
     r"[ \t]*(?:(?P<number>(?:[0-9]+\.[0-9]*|\.?[0-9]+)(?:[eE][+-]?[0-9]+)?)(?![\w.])"
@@ -141,18 +143,18 @@ _ValueFn = Callable[[Values], Json]
 
 @lru_cache(maxsize=10_000)
 def parse_expression(text: str) -> Expression:
-    """An expression, read. Raises ExpressionError that says what was expected at which character."""
+    """Parses an expression. Raises ExpressionError with the expected token and its position."""
     if len(text) > MAX_EXPRESSION_LENGTH:
-        raise ExpressionError(f"an expression of {len(text):,} characters, more than {MAX_EXPRESSION_LENGTH:,}")
-    reader = _ExpressionParser(text)
-    value = reader.sum()
-    if reader.kind != "end":
-        reader.fail_expected("an operator or the end")
-    return Expression(text, frozenset(reader.names), value)
+        raise ExpressionError(f"the expression has {len(text):,} characters, more than {MAX_EXPRESSION_LENGTH:,}")
+    parser = _ExpressionParser(text)
+    value = parser.sum()
+    if parser.kind != "end":
+        parser.fail_expected("an operator or the end")
+    return Expression(text, frozenset(parser.names), value)
 
 
 class _ExpressionParser:
-    """One pass over one expression, always at a token."""
+    """A recursive descent parser with one method per rule of the grammar; `kind` and `token` are the current token."""
 
     def __init__(self, text: str) -> None:
         self.text, self.names, self.depth = text, set[str](), 0
@@ -180,7 +182,10 @@ class _ExpressionParser:
         return self.binary_chain(("*", "/", "//", "%"), self.unary)
 
     def binary_chain(self, signs: tuple[str, ...], operand: Callable[[], _ValueFn]) -> _ValueFn:
-        """Parts between operators of one rank, from left to right; one function for all of them, however many."""
+        """Parses operands between left-associative operators of one precedence.
+
+        All operators of the chain are evaluated in one function, so that long chains need no deep recursion.
+        """
         first, rest = operand(), list[tuple[str, _ValueFn]]()
         while self.kind == "sign" and self.token in signs:
             sign = self.token
@@ -191,9 +196,8 @@ class _ExpressionParser:
     def unary(self) -> _ValueFn:
         self.depth += 1
         if self.depth > MAX_EXPRESSION_DEPTH:
-            raise ExpressionError(
-                f"the expression {self.text[:40]!r}... nests deeper than {MAX_EXPRESSION_DEPTH} levels"
-            )
+            message = f"the expression {short_name(self.text)} nests deeper than {MAX_EXPRESSION_DEPTH} levels"
+            raise ExpressionError(message)
         if self.kind == "sign" and self.token == "-":
             self.advance()
             value = _negation(self.unary())
@@ -231,7 +235,7 @@ class _ExpressionParser:
 
     def variable(self, name: str) -> _ValueFn:
         if self.kind == "sign" and self.token == "(":
-            raise ExpressionError(f"{name!r} cannot be called: there are {' and '.join(FUNCTIONS)}")
+            raise ExpressionError(f"{name!r} is not a function: the functions are {' and '.join(FUNCTIONS)}")
         self.names.add(name)
         return _lookup(name)
 
@@ -242,19 +246,20 @@ class _ExpressionParser:
             self.advance()
             arguments.append(self.sum())
         self.expect_sign(")")
-        pick = FUNCTIONS[name]
-        return lambda values: pick(_require_numbers(name, *(argument(values) for argument in arguments)))
+        function = FUNCTIONS[name]
+        return lambda values: function(_require_numbers(name, *(argument(values) for argument in arguments)))
 
 
-# -- computing ---------------------------------------------------------------------------------------------------------
+# -- evaluation --------------------------------------------------------------------------------------------------------
 
 FUNCTIONS: dict[str, Callable[[list[int | float]], int | float]] = {"min": min, "max": max}
 
 
 def _power(base: int | float, exponent: int | float) -> Json:
+    """Returns base ** exponent. Raises ExpressionError before it computes a huge integer."""
     bits = abs(base).bit_length() if isinstance(base, int) else 0
     if bits > 1 and isinstance(exponent, int) and exponent * (bits - 1) > 64:
-        raise ExpressionError(f"{base} ** {exponent} is beyond a 64-bit integer")
+        raise ExpressionError(f"{base} ** {exponent} is out of range for a 64-bit integer")
     return base**exponent
 
 
@@ -274,8 +279,7 @@ def _constant(number: int | float) -> _ValueFn:
 
 
 def _parse_number(text: str) -> int | float:
-    whole = text.isdecimal()
-    return _checked_range(int(text) if whole else float(text), text)
+    return _checked_range(int(text) if text.isdecimal() else float(text), text)
 
 
 def _lookup(name: str) -> _ValueFn:
@@ -295,15 +299,15 @@ def _negation(value: _ValueFn) -> _ValueFn:
     return negative
 
 
-def _indexing(value: _ValueFn, place: _ValueFn) -> _ValueFn:
+def _indexing(value: _ValueFn, index_fn: _ValueFn) -> _ValueFn:
     def item(values: Values) -> Json:
-        array, index = value(values), place(values)
+        array, index = value(values), index_fn(values)
         if not isinstance(array, list):
-            raise ExpressionError(f"[ ] takes an item of an array, not of {_type_phrase(array)}")
+            raise ExpressionError(f"[ ] needs an array, got {_type_phrase(array)}")
         if isinstance(index, bool) or not isinstance(index, int):
-            raise ExpressionError(f"the place of an item is an integer, not {_type_phrase(index)}")
+            raise ExpressionError(f"[ ] needs an integer as index, got {_type_phrase(index)}")
         if not 0 <= index < len(array):
-            raise ExpressionError(f"there is no item {index}: the array has {len(array)}, counted from 0")
+            raise ExpressionError(f"there is no item {index}: the array has {len(array)} items, counted from 0")
         return array[index]
 
     return item
@@ -319,7 +323,7 @@ def _binary_chain(first: _ValueFn, rest: list[tuple[str, _ValueFn]]) -> _ValueFn
             except ZeroDivisionError:
                 raise ExpressionError(f"{left} {sign} {right} divides by zero") from None
             except OverflowError:
-                raise ExpressionError(f"{left} {sign} {right} is beyond what a computer counts") from None
+                raise ExpressionError(f"{left} {sign} {right} is out of range") from None
             result = _checked_range(result, f"{left} {sign} {right}")
         return result
 
@@ -327,23 +331,25 @@ def _binary_chain(first: _ValueFn, rest: list[tuple[str, _ValueFn]]) -> _ValueFn
 
 
 def _checked_range(value: Json, text: str) -> int | float:
+    """Returns a number that is in range. Raises ExpressionError with the `text` of its computation if it is not."""
     if isinstance(value, int) and abs(value) < INTEGER_LIMIT:
         return value
     if isinstance(value, float) and isfinite(value):
         return value
     if isinstance(value, complex):
-        raise ExpressionError(f"{text} is no real number")
+        raise ExpressionError(f"{text} is not a real number")
     shown = text if len(text) <= 60 else f"{text[:40]}..."
-    raise ExpressionError(f"{shown} is beyond {'a 64-bit integer' if isinstance(value, int) else 'a float'}")
+    type_phrase = "a 64-bit integer" if isinstance(value, int) else "a float"
+    raise ExpressionError(f"{shown} is out of range for {type_phrase}")
 
 
 def _require_numbers(sign: str, *values: Json) -> list[int | float]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ExpressionError(f"{sign} takes numbers, not {_type_phrase(value)}")
+            raise ExpressionError(f"{sign} needs numbers, got {_type_phrase(value)}")
     return list(values)
 
 
 def _type_phrase(value: Json) -> str:
-    kinds = {bool: "true or false", int: "an integer", float: "a float", str: "a string", list: "an array"}
-    return kinds.get(type(value), "null" if value is None else "an object")
+    phrases = {bool: "true or false", int: "an integer", float: "a float", str: "a string", list: "an array"}
+    return phrases.get(type(value), "null" if value is None else "an object")

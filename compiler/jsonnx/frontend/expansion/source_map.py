@@ -1,4 +1,4 @@
-"""From a place in the flat document back to what was written."""
+"""Maps paths of the flat document to paths of the source document."""
 
 from __future__ import annotations
 
@@ -12,57 +12,58 @@ from .expressions import Expression, ExpressionError, parse_text
 from .template import BlockUse, block_use_notes
 
 MAX_HOPS = 200
-"""How often a value is handed on before we stop asking where it came from."""
+"""Parameters that a value is followed through, from a use of a block to the enclosing one."""
 
 
 class ScopedPath(NamedTuple):
-    """Where a layer of the flat document was written, and in which use of a block."""
+    """The source path of a layer of the flat document, and the use of the block that contains it."""
 
     path: JsonPath
     block_use: BlockUse | None = None
 
 
 class ExpansionSourceMap:
-    """Leads from paths of the flat document to paths of the written one."""
+    """Maps paths of the flat document to paths of the source document."""
 
     def __init__(self, document: Mapping[str, Json], layer_paths: Sequence[ScopedPath]) -> None:
         self.document, self.layer_paths = document, layer_paths
 
     def __call__(self, path: JsonPath, key: bool = False) -> SourceLocation:
-        """The origin of a value; of one that is handed on whole, as in `"units": "${width}"`, where it was given."""
-        place, rest, part = ScopedPath(()), path, None
+        """Returns the source of a value. An expression that is only a name, such as `"${width}"`, is followed to the
+        argument or default that gave the parameter its value."""
+        layer, rest, index = ScopedPath(()), path, None
         if len(path) > 1 and path[0] == "layers" and isinstance(path[1], int) and path[1] < len(self.layer_paths):
-            place, rest, part = self.layer_paths[path[1]], path[2:], path[1]
-        where, value, rest = self._descend(place.path, rest)
+            layer, rest, index = self.layer_paths[path[1]], path[2:], path[1]
+        source_path, value, rest = self._descend(layer.path, rest)
         notes: list[tuple[JsonPath, str]] = []
-        frame = place.block_use
+        block_use = layer.block_use
         for _ in range(0 if key and not rest else MAX_HOPS):
             name = _sole_name(value)
-            given = self._argument_path(name, frame) if name else None
-            if given is None:
+            argument = self._argument_path(name, block_use) if name else None
+            if argument is None:
                 break
-            notes.append((where, f"{short_name(str(name))} is used here"))
-            frame = given.block_use
-            where, value, rest = self._descend(given.path, rest)
-        return SourceLocation(where, (*notes[:1], *block_use_notes(place.block_use)), part)
+            notes.append((source_path, f"{short_name(str(name))} is used here"))
+            block_use = argument.block_use
+            source_path, value, rest = self._descend(argument.path, rest)
+        return SourceLocation(source_path, (*notes[:1], *block_use_notes(layer.block_use)), index)
 
     def _descend(self, path: JsonPath, rest: JsonPath) -> tuple[JsonPath, Json, JsonPath]:
-        """The deepest place on a way that is written, its value, and what is left of the way."""
+        """Follows `path` and then `rest` as far as it exists; returns the path, its value, and the remaining steps."""
         value: Json = self.document
         for step in path:
             value = value[step]
         for number, step in enumerate(rest):
-            inside = isinstance(step, int) and isinstance(value, list) and 0 <= step < len(value)
-            if not inside and not (isinstance(value, dict) and step in value):
+            is_item = isinstance(step, int) and isinstance(value, list) and 0 <= step < len(value)
+            if not is_item and not (isinstance(value, dict) and step in value):
                 return (*path, *rest[:number]), value, rest[number:]
             value = value[step]
         return (*path, *rest), value, ()
 
     def _argument_path(self, name: str, block_use: BlockUse | None) -> ScopedPath | None:
-        """Where a parameter got its value."""
+        """Returns the path at which a parameter gets its value: of an argument, or of its default."""
         if block_use is None:
-            known = self.document.get("parameters")
-            return ScopedPath(("parameters", name)) if isinstance(known, Mapping) and name in known else None
+            parameters = self.document.get("parameters")
+            return ScopedPath(("parameters", name)) if isinstance(parameters, Mapping) and name in parameters else None
         if name not in block_use.block.parameters:
             return None
         _, entry, _ = self._descend(block_use.arguments_path, ())
@@ -72,11 +73,11 @@ class ExpansionSourceMap:
 
 
 def _sole_name(value: Json) -> str | None:
-    """The name that is the whole of an expression that is the whole of a value."""
+    """Returns the name in a value that is one expression with only a name in it, such as `"${width}"`."""
     if not isinstance(value, str):
         return None
     try:
-        found = parse_text(value)
+        parts = parse_text(value)
     except ExpressionError:
         return None
-    return found[0].sole_name if len(found) == 1 and isinstance(found[0], Expression) else None
+    return parts[0].sole_name if len(parts) == 1 and isinstance(parts[0], Expression) else None

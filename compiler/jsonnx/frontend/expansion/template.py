@@ -1,11 +1,12 @@
-"""What the entries of a network or of a block come to, for given values of the parameters, before names are joined.
+"""Templates: the expanded entries of a block, or of the network, for given values of the parameters.
 
-A `Template` is made once for a block and values, however often the block is used with them: so what a document comes to
-is counted before it is written out.
+A `Template` is made once per block and parameter values, and used for every use of the block with these values. So the
+size of an expansion is known before it is written. Names in a template are relative to the use of the block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,18 +14,19 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
+from .expressions import has_expressions
 
 MAX_LAYERS = 100_000
-"""Layers that a document may come to."""
+"""Layers of an expanded document."""
 
 Ref = int | str
-"""A value in a template: an input by its number, or a value inside by its name."""
+"""A value in a template: an input by its number, or the result of a layer by its name."""
 
 
 class BlockUse(NamedTuple):
-    """A use of a block, in which others may stand. `arguments_path` is the entry that has the arguments.
+    """A use of a block, and the enclosing use. `arguments_path` is the path of the entry with the arguments.
 
-    Without a name it is none: the block is looked at by itself.
+    An empty name means that the block is checked without being used.
     """
 
     path: JsonPath
@@ -33,20 +35,20 @@ class BlockUse(NamedTuple):
     block: BlockDefinition
     outer: BlockUse | None
     block_uses: tuple[tuple[str, str], ...] = ()
-    """This use and those around it, from the outermost, by their whole names, and which blocks they are."""
+    """This use and the enclosing ones, from the outermost: the full name of the use and the name of the block."""
 
     def enclosing_uses(self) -> list[BlockUse]:
-        """The uses, from this one outwards."""
-        found: list[BlockUse] = []
-        frame: BlockUse | None = self
-        while frame is not None:
-            found.append(frame)
-            frame = frame.outer
-        return found
+        """Returns this use and the enclosing ones, from the innermost."""
+        uses: list[BlockUse] = []
+        block_use: BlockUse | None = self
+        while block_use is not None:
+            uses.append(block_use)
+            block_use = block_use.outer
+        return uses
 
 
 def block_use_notes(block_use: BlockUse | None) -> tuple[tuple[JsonPath, str], ...]:
-    """What is to be said beside a fault inside a block."""
+    """Returns the notes of a diagnostic inside a block: the uses of blocks that lead to it."""
     uses = [use for use in block_use.enclosing_uses() if use.name] if block_use else []
     return tuple(
         (use.path, f"in block {short_name(use.block.name)}, used here as {short_name(use.name)}") for use in uses
@@ -55,7 +57,7 @@ def block_use_notes(block_use: BlockUse | None) -> tuple[tuple[JsonPath, str], .
 
 @dataclass(eq=False)
 class Step:
-    """One entry, once. A layer has its keys in `body`; a block its template."""
+    """One repetition of an entry: a layer, with its keys in `body`, or a use of a block, with its template."""
 
     path: JsonPath
     body: Json
@@ -65,15 +67,15 @@ class Step:
     used_step: Step | None = None
     """The step that this one `use`s."""
     is_elided: bool = False
-    """Whether it stands for an entry that is repeated 0 times, in the eyes of what took it."""
+    """Whether its entry is repeated 0 times. References to the step lead to its source."""
     sources: list[Ref | None] | None = None
-    """What it takes; None where that is not written as names."""
+    """The values that it takes, None for unknown names; None if they are not written as names."""
     invalid_paths: list[JsonPath] = field(default_factory=list)
-    """What of it is known to be wrong."""
+    """Source paths in the entry with errors, which have been reported."""
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of the layers in a block; always something where it is called again."""
+        """The prefix of the names of the layers in the block. Never empty if the block is called again."""
         return "" if self.block is not None and self.block.has_own_names and not self.is_use else f"{self.name}_"
 
     @property
@@ -82,22 +84,48 @@ class Step:
 
     @property
     def layer_count(self) -> int:
-        """The layers that it comes to."""
+        """The number of layers in its expansion."""
         return self.template.layer_count if self.template else 1
 
 
 @dataclass(eq=False)
+class Entry:
+    """An entry of `layers` and its expansion."""
+
+    path: JsonPath
+    raw: Mapping[str, Json]
+    repetitions: int
+    steps: list[Step] = field(default_factory=list)
+    """One step per repetition; only the first one if there are too many repetitions."""
+
+    @property
+    def fixed_name(self) -> str | None:
+        """The written name, if it contains no expression."""
+        name = self.raw.get("name")
+        return name if isinstance(name, str) and not has_expressions(name) else None
+
+    @property
+    def layer_count(self) -> int:
+        """The number of layers in its expansion."""
+        omitted = (self.repetitions - len(self.steps)) * self.steps[0].layer_count if self.repetitions else 0
+        return sum(step.layer_count for step in self.steps if not step.is_elided) + omitted
+
+
+@dataclass(eq=False)
 class Template:
-    """Steps, what they result in by name, and how much that is. Beyond what is allowed steps are counted only."""
+    """Steps with their outputs by name, and the size of their expansion.
+
+    If the size exceeds the limits, only some of the steps are made.
+    """
 
     steps: list[Step]
     outputs: dict[str, Ref]
     layer_count: int
     value_count: int
     is_exact: bool = True
-    """Whether `layer_count` is all, or what was counted until it was enough."""
+    """Whether `layer_count` is the exact number, not that at which counting was stopped."""
     largest_entry: tuple[int, JsonPath] = (0, ())
-    """The entry that comes to most layers, and how many."""
+    """The number of layers and the path of the entry with the most layers."""
 
     @property
     def first_output(self) -> Ref | None:

@@ -1,4 +1,4 @@
-"""What a document defines and does not use."""
+"""Unused blocks, parameters and inputs of blocks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from .block_definitions import BlockDefinition
 from .evaluator import Evaluator
 
 
-def unused_blocks(layers: Json, blocks: Mapping[str, BlockDefinition | None], report: Report) -> list[BlockDefinition]:
-    """The blocks that nothing uses, each with a warning."""
-    used = _entry_types(layers) | {
+def warn_unused_blocks(
+    layers: Json, blocks: Mapping[str, BlockDefinition | None], report: Report
+) -> list[BlockDefinition]:
+    """Warns of the blocks that no entry uses, and returns them."""
+    used_names = _entry_types(layers) | {
         kind for block in blocks.values() if block for kind in _entry_types(block.layers) - {block.name}
     }
-    found = [block for name, block in blocks.items() if block and name not in used]
-    for block in found:
-        message, help = (
-            f"nothing uses the block {short_name(block.name)}",
-            "use it as the type of an entry, or remove it",
-        )
+    unused = [block for name, block in blocks.items() if block and name not in used_names]
+    for block in unused:
+        message = f"nothing uses the block {short_name(block.name)}"
+        help = "use it as the type of an entry, or remove it"
         report.add("unused-block", block.path, message, help=help, at_key=True, severity="warning")
-    return found
+    return unused
 
 
 def _entry_types(layers: Json) -> set[str]:
+    """Returns the types of the entries of `layers`."""
     entries = [entry for entry in layers if isinstance(entry, dict)] if isinstance(layers, list) else []
     return {entry["type"] for entry in entries if isinstance(entry.get("type"), str)}
 
@@ -34,22 +35,20 @@ def _entry_types(layers: Json) -> set[str]:
 def warn_unused_parameters(
     parameters: Mapping[str, Json], path: JsonPath, used_in: Iterable[Json], evaluator: Evaluator, report: Report
 ) -> None:
-    """Warns of parameters that no expression names, and that are not complained of."""
-    named = frozenset().union(*(evaluator.names(part) or () for part in (*used_in, *parameters.values())))
+    """Warns of the parameters that occur in no expression of `used_in` or of another parameter."""
+    used_names = frozenset().union(*(evaluator.names(part) or () for part in (*used_in, *parameters.values())))
     for name in parameters:
-        if name not in named and not report.has_errors((*path, name)):
-            message, help = (
-                f"nothing uses the parameter {short_name(name)}",
-                f'write "${{{name}}}" somewhere, or remove it',
-            )
+        if name not in used_names and not report.has_errors((*path, name)):
+            message = f"nothing uses the parameter {short_name(name)}"
+            help = f'write "${{{name}}}" somewhere, or remove it'
             report.add("unused-parameter", (*path, name), message, help=help, at_key=True, severity="warning")
 
 
 def check_block_inputs(blocks: Iterable[BlockDefinition], used_inputs: set[tuple[str, int]], report: Report) -> None:
-    """Reports inputs of blocks, used at least once, that nothing in them takes, however they are used."""
+    """Reports the inputs of blocks that no layer takes in any use of the block; `used_inputs` are name and number."""
     for block in blocks:
         for number, name in enumerate(block.inputs):
             if (block.name, number) not in used_inputs:
                 path = (*block.path, "inputs", number)
-                message = f"nothing in the block {short_name(block.name)} takes its input {short_name(name)}"
-                report.add("unused-input", path, message, help="take it in a `from`, or remove it")
+                message = f"no layer in the block {short_name(block.name)} takes its input {short_name(name)}"
+                report.add("unused-input", path, message, help="name it in a `from`, or remove it")

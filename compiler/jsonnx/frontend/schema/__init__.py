@@ -1,4 +1,4 @@
-"""The JSON Schema of a spec: generated from the components, validated against, and turned into diagnostics.
+"""The JSON Schema of a spec: generation from the components, validation, and violations as diagnostics.
 
-The only room that imports jsonschema.
+The only package that imports jsonschema.
 """

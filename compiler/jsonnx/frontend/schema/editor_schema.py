@@ -1,7 +1,7 @@
-"""The schema as editors get it: the language with blocks, repetitions and expressions, which expansion takes away.
+"""The published schema, for editors: the language with blocks, repetitions and expressions.
 
-It is made from the strict schema of what is left then, and allows an expression wherever a value may stand. What an
-expression comes to is held against the strict one.
+It is derived from the strict schema, which describes a document after expansion, by allowing an expression in place of
+every value. The values of expressions are validated against the strict schema.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from ...core.components import Json
 from .schema import INNER_NAME_SCHEMA, REGISTRIES, reuse_properties, spec_schema
 
 EXPRESSION_PATTERN = r"\$\{"
-"""What a string with an expression has."""
+"""Matches a string that contains an expression."""
 
 INNER_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)?$"}
 EXPRESSION_SCHEMA = {"$ref": "#/$defs/expression"}
 REPEAT_SCHEMA = {
     "type": ["integer", "string"],
-    "description": "How often it stands there, each taking the one before; `index` counts from 0 in its expressions.",
+    "description": "Number of repetitions, each taking the previous one; expressions may use `index`, from 0.",
     "minimum": 0,
     "pattern": EXPRESSION_PATTERN,
     "default": 1,
 }
 
 LITERAL_KEYS = ("$schema", "version", "name", "description", "type")
-"""Keys whose values have no expressions."""
+"""Keys whose values contain no expressions."""
 
 
 @cache
 def editor_schema() -> dict[str, Json]:
-    """The whole schema. Callers share it and must not change it."""
+    """Returns the complete schema. Callers share it and must not change it."""
     strict = spec_schema()
-    top = {
-        key: of if key in reuse_properties() else _allow_expressions(of)
-        for key, of in strict["properties"].items()
+    properties = {
+        key: schema if key in reuse_properties() else _allow_expressions(schema)
+        for key, schema in strict["properties"].items()
         if key not in LITERAL_KEYS
     }
     blocks = reuse_properties()["blocks"]
@@ -46,59 +46,59 @@ def editor_schema() -> dict[str, Json]:
     return {
         **strict,
         "properties": {
-            **{key: of for key, of in strict["properties"].items() if key in LITERAL_KEYS},
-            **top,
+            **{key: schema for key, schema in strict["properties"].items() if key in LITERAL_KEYS},
+            **properties,
             "blocks": blocks | {"additionalProperties": block},
         },
         "$defs": {
             "expression": {"type": "string", "description": 'Such as "${2 * width}".', "pattern": EXPRESSION_PATTERN},
-            **{name: _editor_definition(name, of) for name, of in strict["$defs"].items()},
+            **{name: _editor_definition(name, schema) for name, schema in strict["$defs"].items()},
         },
     }
 
 
 def editor_schema_text() -> str:
-    """The schema as it is published."""
+    """Returns the schema as it is published."""
     return json.dumps(editor_schema(), indent=2) + "\n"
 
 
 def _editor_definition(name: str, schema: dict[str, Json]) -> dict[str, Json]:
     if name in ("call", "layer"):
         return schema
-    if name in [family.kind for family in REGISTRIES]:
+    if name in [registry.kind for registry in REGISTRIES]:
         return schema | {"anyOf": [*schema["anyOf"], EXPRESSION_SCHEMA]}
     if name == "reference":
         return {"description": schema["description"], "anyOf": [INNER_REFERENCE_SCHEMA, EXPRESSION_SCHEMA]}
-    made = _allow_expressions(schema)
-    properties = made.get("properties", {})
+    editor_definition = _allow_expressions(schema)
+    properties = editor_definition.get("properties", {})
     if "from" in properties and name not in ("layer_call", "use"):
-        return made | {"properties": properties | {"repeat": True}}
+        return editor_definition | {"properties": properties | {"repeat": True}}
     if name in ("layer_call", "use"):
-        called = {"description": properties["name"]["description"], "anyOf": [INNER_NAME_SCHEMA, EXPRESSION_SCHEMA]}
-        more = {"use": {**called, "description": properties["use"]["description"]}} if name == "use" else {}
-        return made | {"properties": properties | more | {"name": called, "repeat": REPEAT_SCHEMA}}
-    return made
+        names = {"description": properties["name"]["description"], "anyOf": [INNER_NAME_SCHEMA, EXPRESSION_SCHEMA]}
+        use = {"use": {**names, "description": properties["use"]["description"]}} if name == "use" else {}
+        return editor_definition | {"properties": properties | use | {"name": names, "repeat": REPEAT_SCHEMA}}
+    return editor_definition
 
 
 def _allow_expressions(schema: Json) -> Json:
-    """The schema of a value, or of what is in it, with expressions allowed."""
+    """Returns the schema with an expression allowed in place of every value that is not an object."""
     if not isinstance(schema, Mapping):
         return schema
-    made = dict(schema)
+    relaxed = dict(schema)
     if "properties" in schema:
-        made["properties"] = {
+        relaxed["properties"] = {
             key: v if key in LITERAL_KEYS else _allow_expressions(v) for key, v in schema["properties"].items()
         }
     for key in ("items", "additionalProperties"):
         if key in schema:
-            made[key] = _allow_expressions(schema[key])
+            relaxed[key] = _allow_expressions(schema[key])
     if "anyOf" in schema:
-        return made | {"anyOf": [*map(_allow_expressions_inside, schema["anyOf"]), EXPRESSION_SCHEMA]}
-    return _or_expression(made)
+        return relaxed | {"anyOf": [*map(_allow_expressions_inside, schema["anyOf"]), EXPRESSION_SCHEMA]}
+    return _or_expression(relaxed)
 
 
 def _allow_expressions_inside(schema: Json) -> Json:
-    """One of several forms: what is in it may be an expression, it as a whole is seen to."""
+    """Returns an alternative of an `anyOf` with expressions allowed in its items and properties only."""
     if "items" in schema:
         return schema | {"items": _allow_expressions(schema["items"])}
     return (
@@ -109,15 +109,16 @@ def _allow_expressions_inside(schema: Json) -> Json:
 
 
 def _or_expression(schema: dict[str, Json]) -> dict[str, Json]:
-    kinds = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
-    if not kinds or "object" in kinds:
+    """Returns the schema of a value with an expression as an alternative, unless the value is an object."""
+    types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
+    if not types or "object" in types:
         return schema
-    if "string" not in kinds:
-        return schema | {"type": [*kinds, "string"], "pattern": EXPRESSION_PATTERN}
+    if "string" not in types:
+        return schema | {"type": [*types, "string"], "pattern": EXPRESSION_PATTERN}
     if "enum" in schema or "pattern" in schema:
-        about: dict[str, Json] = {key: schema[key] for key in ("description", "default") if key in schema}
+        annotations: dict[str, Json] = {key: schema[key] for key in ("description", "default") if key in schema}
         return {
-            **about,
-            "anyOf": [{key: value for key, value in schema.items() if key not in about}, EXPRESSION_SCHEMA],
+            **annotations,
+            "anyOf": [{key: value for key, value in schema.items() if key not in annotations}, EXPRESSION_SCHEMA],
         }
     return schema

@@ -1,7 +1,9 @@
-"""Whether a value is as a schema allows: yes or no, and nothing else.
+"""A fast JSON Schema validator that only tells whether a value is valid.
 
-What does not fit, jsonschema finds out (`check`); but most documents are sound, and to import it takes longer than all
-else that a small one needs. Both judge by the same kinds of numbers and the same reading of patterns.
+Most documents are valid, and importing jsonschema takes longer than everything else that a small document needs. So
+jsonschema is imported only if this validator rejects a document: it is the authority on what is wrong, and the tests
+show that this validator accepts a document only if jsonschema does. Both use the same types of numbers and the same
+interpretation of patterns.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from ...core.components import Json
 from .schema import definition
 
 FLOAT32_UNDERFLOW, FLOAT32_OVERFLOW = 2.0**-150, 2.0**128 - 2.0**103
-"""What rounds to float32's 0 and to its infinity. A model's numbers are float32, whatever they are written as."""
+"""Numbers beyond these round to 0 or infinity as float32, which is the type of all numbers of a model."""
 
 
 def is_valid(value: Json, schema: Json) -> bool:
-    """Whether the schema allows the value. Raises KeyError for a keyword that is none of ours."""
+    """Tells whether a value is valid. Raises KeyError if the schema has a keyword that is not supported."""
     if isinstance(schema, bool):
         return schema
     return all(
@@ -27,24 +29,26 @@ def is_valid(value: Json, schema: Json) -> bool:
 
 
 IGNORED_KEYWORDS = frozenset({"$schema", "$defs", "title", "description", "default", "then", "else"})
-"""Keywords that decide nothing by themselves."""
+"""Keywords without an effect of their own."""
 
 
-# -- kinds of values -------------------------------------------------------------------------------------------------
+# -- types -----------------------------------------------------------------------------------------------------------
 
 
 def is_integer(value: Json) -> bool:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return whole and not isinstance(value, bool) and abs(value) < 2**63
+    """Tells whether a value is an integer of 64 bits; 3.0 is one."""
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return is_whole and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def is_number(value: Json) -> bool:
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and (value == 0 or FLOAT32_UNDERFLOW < abs(value) < FLOAT32_OVERFLOW)
+    """Tells whether a value is a number in the range of float32."""
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and (value == 0 or FLOAT32_UNDERFLOW < abs(value) < FLOAT32_OVERFLOW)
 
 
 def matches_pattern(pattern: str, text: str) -> bool:
-    """As ECMA-262 reads the pattern: `$` is the end, not the place before a last line end."""
+    """Tells whether a pattern matches as in ECMA-262, where `$` does not match before a final line end."""
     return not text.endswith("\n") and re.search(pattern, text) is not None
 
 
@@ -60,7 +64,7 @@ TYPE_CHECKS: dict[str, Callable[[Json], bool]] = {
 
 
 def _json_equal(one: Json, other: Json) -> bool:
-    """As JSON, for which 1 is 1.0 but not true."""
+    """Tells whether two values are equal as JSON: 1 equals 1.0, but not true."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_json_equal, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
@@ -70,7 +74,7 @@ def _json_equal(one: Json, other: Json) -> bool:
 
 
 def _validate_type(value: Json, rule: Json, schema: Json) -> bool:
-    return any(TYPE_CHECKS[kind](value) for kind in ([rule] if isinstance(rule, str) else rule))
+    return any(TYPE_CHECKS[type_](value) for type_ in ([rule] if isinstance(rule, str) else rule))
 
 
 def _validate_properties(value: Json, rule: Json, schema: Json) -> bool:
@@ -89,16 +93,16 @@ def _validate_if(value: Json, rule: Json, schema: Json) -> bool:
 def _validate_all_of(value: Json, rule: Json, schema: Json) -> bool:
     if "if" not in rule[0]:
         return all(is_valid(value, each) for each in rule)
-    tag = value.get("type") if isinstance(value, dict) else None
-    found = rule_index_by_type(rule).get(tag) if isinstance(tag, str) else None
-    return found is None or is_valid(value, rule[found]["then"])
+    type_name = value.get("type") if isinstance(value, dict) else None
+    index = rule_index_by_type(rule).get(type_name) if isinstance(type_name, str) else None
+    return index is None or is_valid(value, rule[index]["then"])
 
 
 def _for_type(
-    kind: Callable[[Json], bool], predicate: Callable[[Any, Any], bool]
+    is_type: Callable[[Json], bool], predicate: Callable[[Any, Any], bool]
 ) -> Callable[[Json, Json, Json], bool]:
-    """A keyword that says something of values of one kind."""
-    return lambda value, rule, schema: not kind(value) or predicate(value, rule)
+    """Returns a keyword that applies to values of one type only."""
+    return lambda value, rule, schema: not is_type(value) or predicate(value, rule)
 
 
 IS_STRING, IS_ARRAY, IS_OBJECT = TYPE_CHECKS["string"], TYPE_CHECKS["array"], TYPE_CHECKS["object"]
@@ -133,13 +137,13 @@ KEYWORDS: dict[str, Callable[[Json, Json, Json], bool]] = {
 
 
 def rule_index_by_type(rules: list[Json]) -> dict[str, int]:
-    """Which rule is for which `type`."""
+    """Returns the index of the `if`/`then` rule for each name that `type` may have."""
     key = id(rules)
     if key not in _RULE_INDEXES:
-        tags = [rule["if"]["properties"]["type"]["enum"] for rule in rules]
-        _RULE_INDEXES[key] = {name: index for index, names in enumerate(tags) for name in names}
+        type_names = [rule["if"]["properties"]["type"]["enum"] for rule in rules]
+        _RULE_INDEXES[key] = {name: index for index, names in enumerate(type_names) for name in names}
     return _RULE_INDEXES[key]
 
 
 _RULE_INDEXES: dict[int, dict[str, int]] = {}
-"""By the identity of a list of rules: the schema lives as long as the process."""
+"""By the identity of a list of rules, which is unique since the schema lives as long as the process."""

@@ -1,4 +1,4 @@
-"""The JSON Schema of a spec, made from the bricks."""
+"""Generates the JSON Schema of a spec from the components."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...training.section import Training
 from .phrases import UNKNOWN_NAME_SCHEMA
 
 LANGUAGE_VERSION = 1
-"""The version of the language that this reads."""
+"""The version of the language that this release reads."""
 
 SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,10 +27,10 @@ REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A
 PARAMETER_NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}
 
 REUSE_KEYS = ("parameters", "scales", "blocks")
-"""Keys of a document that expansion takes away."""
+"""Keys of a document that expansion removes."""
 
 ENTRY_KEYS = ("type", "use", "name", "from", "repeat")
-"""Keys of an entry that are not its arguments."""
+"""Keys of an entry of `layers` that are not arguments, in canonical order."""
 
 DTYPES = ["float32", "int64", "int32", "uint8", "bool", "string"]
 
@@ -47,10 +47,10 @@ REGISTRIES: tuple[Registry, ...] = (
 
 @cache
 def spec_schema() -> dict[str, Json]:
-    """The whole schema. Callers share it and must not change it."""
+    """Returns the complete schema. Callers share it and must not change it."""
     names = [
         *_shared_definitions(),
-        *(name for family in REGISTRIES for name in (family.kind, *_definition_names(family))),
+        *(name for registry in REGISTRIES for name in (registry.kind, *_definition_names(registry))),
         *_definition_names(LAYERS),
     ]
     return root_schema() | {"$defs": {name: definition(name) for name in names}}
@@ -58,7 +58,7 @@ def spec_schema() -> dict[str, Json]:
 
 @cache
 def root_schema() -> dict[str, Json]:
-    """The schema without its definitions, of which a document uses few."""
+    """Returns the schema without its definitions, most of which a document does not use."""
     return {
         "$schema": SCHEMA_URI,
         "title": "jsonnx model",
@@ -72,13 +72,13 @@ def root_schema() -> dict[str, Json]:
 
 @cache
 def definition(name: str) -> dict[str, Json]:
-    """One of the definitions: of a brick, of a family of them, or of what is written in several places."""
+    """Returns one definition: of a component (`layer.Dense`), of a registry (`loss`), or a shared one (`reference`)."""
     kind, _, member = name.partition(".")
     if member:
-        family = next(family for family in (LAYERS, *REGISTRIES) if family.kind == kind)
-        return _component_definition(family, family.members[member])
+        registry = next(registry for registry in (LAYERS, *REGISTRIES) if registry.kind == kind)
+        return _component_definition(registry, registry.members[member])
     return _shared_definitions().get(name) or _registry_definition(
-        next(family for family in REGISTRIES if family.kind == name)
+        next(registry for registry in REGISTRIES if registry.kind == name)
     )
 
 
@@ -86,14 +86,18 @@ def _definition_names(registry: Registry) -> list[str]:
     return [f"{registry.kind}.{name}" for name in registry.members]
 
 
+def _one_or_several(schema: Json) -> list[Json]:
+    """Returns the alternatives "one value" and "a list of values"."""
+    return [schema, {"type": "array", "items": schema, "minItems": 1}]
+
+
 def _root_properties() -> dict[str, Json]:
-    label = {"type": "array", "items": {"type": "string", "maxLength": 256}, "minItems": 1}
-    reference = {"$ref": "#/$defs/reference"}
+    labels = {"type": "array", "items": {"type": "string", "maxLength": 256}, "minItems": 1}
     return {
-        "$schema": {"type": "string", "description": "Where an editor finds this schema; nothing is fetched."},
+        "$schema": {"type": "string", "description": "Address of this schema, for editors; jsonnx does not fetch it."},
         "version": {"type": "integer", "description": "Version of the language.", "default": LANGUAGE_VERSION},
         "name": NAME_SCHEMA | {"description": "Name of the model.", "default": "model"},
-        "description": {"type": "string", "description": "For readers."},
+        "description": {"type": "string", "description": "A comment for readers."},
         **reuse_properties(),
         "inputs": {
             "type": "object",
@@ -104,17 +108,17 @@ def _root_properties() -> dict[str, Json]:
         },
         "layers": {
             "type": "array",
-            "description": "The layers. Each takes the output of the one before it unless it says `from`.",
+            "description": "The layers. Each takes the output of the previous one unless it has a `from`.",
             "items": {"$ref": "#/$defs/call"},
             "minItems": 1,
         },
         "outputs": {
-            "description": "Names of the results; the last layer's where omitted.",
-            "anyOf": [reference, {"type": "array", "items": reference, "minItems": 1}],
+            "description": "Names of the outputs; the last layer if omitted.",
+            "anyOf": _one_or_several({"$ref": "#/$defs/reference"}),
         },
         "labels": {
-            "description": "Names of the classes in their order; by output name where there are several outputs.",
-            "anyOf": [label, {"type": "object", "additionalProperties": label}],
+            "description": "Names of the classes in order; an object by output name if there are several outputs.",
+            "anyOf": [labels, {"type": "object", "additionalProperties": labels}],
         },
         "training": NullableCodec(codec_for(Training)).schema() | {"description": "How the network is trained."},
     }
@@ -122,51 +126,18 @@ def _root_properties() -> dict[str, Json]:
 
 @cache
 def reuse_properties() -> dict[str, Json]:
-    """The keys for what is written once and used often."""
+    """Returns the schemas of the keys that expansion removes: parameters, scales and blocks."""
     scalar = {"type": ["number", "string", "boolean", "null"]}
     values = {
         "type": "object",
         "propertyNames": PARAMETER_NAME_SCHEMA,
         "additionalProperties": {"type": [*scalar["type"], "array"], "items": scalar},
     }
-    reference = {"type": "string", "maxLength": 257}
-    block = {
-        "type": "object",
-        "description": "Layers that are used together, under one name.",
-        "properties": {
-            "description": {"type": "string", "description": "For readers."},
-            "parameters": {
-                "type": "object",
-                "description": "What a use may say, with the values where it does not.",
-                "propertyNames": PARAMETER_NAME_SCHEMA,
-            },
-            "inputs": {
-                "type": "array",
-                "description": "Names of what it takes.",
-                "items": INNER_NAME_SCHEMA,
-                "minItems": 1,
-                "default": ["input"],
-            },
-            "names": {
-                "enum": ["joined", "own"],
-                "description": "Whether its layers are called by the use and their names, or by their own names alone, "
-                "which then are made of parameters where there are several uses.",
-                "default": "joined",
-            },
-            "layers": {"type": "array", "description": "Its layers, as those of a network.", "minItems": 1},
-            "outputs": {
-                "description": "Names of its results; the last layer's where omitted.",
-                "anyOf": [reference, {"type": "array", "items": reference, "minItems": 1}],
-            },
-        },
-        "required": ["layers"],
-        "additionalProperties": False,
-    }
     return {
         "parameters": values | {"description": 'Values by name, used as "${name}"; `--set name=value` changes one.'},
         "scales": {
             "type": "object",
-            "description": "Values of parameters that belong together, chosen by `--scale`.",
+            "description": "Named sets of parameter values; `--scale` selects one.",
             "propertyNames": NAME_SCHEMA,
             "additionalProperties": values,
         },
@@ -174,46 +145,58 @@ def reuse_properties() -> dict[str, Json]:
             "type": "object",
             "description": "Blocks by name, used like layer types.",
             "propertyNames": NAME_SCHEMA,
-            "additionalProperties": block,
+            "additionalProperties": _block_schema(),
         },
+    }
+
+
+def _block_schema() -> dict[str, Json]:
+    return {
+        "type": "object",
+        "description": "A reusable group of layers.",
+        "properties": {
+            "description": {"type": "string", "description": "A comment for readers."},
+            "parameters": {
+                "type": "object",
+                "description": "The arguments that a use of the block may have, with their defaults.",
+                "propertyNames": PARAMETER_NAME_SCHEMA,
+            },
+            "inputs": {
+                "type": "array",
+                "description": "Names of the block's inputs.",
+                "items": INNER_NAME_SCHEMA,
+                "minItems": 1,
+                "default": ["input"],
+            },
+            "names": {
+                "enum": ["joined", "own"],
+                "description": "`joined`: the block's layers are named after the use and themselves. `own`: after "
+                "themselves alone; with several uses their names must then contain parameters.",
+                "default": "joined",
+            },
+            "layers": {"type": "array", "description": "The block's layers, written as in a network.", "minItems": 1},
+            "outputs": {
+                "description": "Names of the block's outputs; the last layer if omitted.",
+                "anyOf": _one_or_several({"type": "string", "maxLength": 257}),
+            },
+        },
+        "required": ["layers"],
+        "additionalProperties": False,
     }
 
 
 @cache
 def _shared_definitions() -> dict[str, dict[str, Json]]:
-    """The definitions that are not of one brick or family."""
+    """Returns the definitions that belong to no component and no registry."""
     return {
-        "input": {
-            "type": "object",
-            "description": "An input: its shape without the batch axis, and its element type.",
-            "properties": {
-                "shape": {
-                    "type": "array",
-                    "description": "Sizes; null or a name is a size that may differ from run to run.",
-                    "items": {
-                        "anyOf": [
-                            {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
-                            NAME_SCHEMA,
-                            {"type": "null"},
-                        ]
-                    },
-                    "maxItems": 8,
-                },
-                "dtype": {"type": "string", "enum": DTYPES, "default": "float32", "description": "Element type."},
-            },
-            "required": ["shape"],
-            "additionalProperties": False,
-        },
+        "input": _input_definition(),
         "reference": REFERENCE_SCHEMA | {"description": "The name of an input or a layer, or `layer.output`."},
         "from": {
-            "description": "What the layer takes: one name or several.",
-            "anyOf": [
-                {"$ref": "#/$defs/reference"},
-                {"type": "array", "items": {"$ref": "#/$defs/reference"}, "minItems": 1},
-            ],
+            "description": "The layer's inputs: one name or several.",
+            "anyOf": _one_or_several({"$ref": "#/$defs/reference"}),
         },
         "constant": {
-            "description": "A number, or nested arrays of them: a tensor that is always the same.",
+            "description": "A constant tensor: a number, or nested arrays of numbers.",
             "anyOf": [
                 {"type": ["number", "boolean"]},
                 {"type": "array", "items": {"$ref": "#/$defs/constant"}, "minItems": 1},
@@ -222,7 +205,7 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
         "use": {
             "type": "object",
             "description": "Calls a layer again, with the same weights.",
-            "properties": {"use": NAME_SCHEMA | {"description": "The layer to call again."}, **_call_keys()},
+            "properties": {"use": NAME_SCHEMA | {"description": "The layer to call again."}, **_call_properties()},
             "required": ["use"],
             "additionalProperties": False,
         },
@@ -234,39 +217,59 @@ def _shared_definitions() -> dict[str, dict[str, Json]]:
             "then": {"$ref": "#/$defs/use"},
             "else": {"$ref": "#/$defs/layer_call"},
         },
-        "layer_call": _typed_object(LAYERS, closed=False, extra_properties=_call_keys()),
+        "layer_call": _typed_object(LAYERS, closed=False, extra_properties=_call_properties()),
         "layer": {
-            "description": "A layer inside another one is an object with its `type`; it has no name of its own.",
+            "description": "A layer inside another layer is an object with its `type`; it has no name of its own.",
             "$ref": "#/$defs/layer_call",
             "properties": {
                 "type": {"title": "layer", "type": "string", "enum": list(LAYERS.by_name)},
                 "name": {"not": {}, "description": "Only a layer of the network has a name."},
-                "from": {"not": {}, "description": "It takes what the layer around it takes."},
+                "from": {"not": {}, "description": "An inner layer takes the input of the layer around it."},
             },
         },
     }
 
 
-def _call_keys() -> dict[str, Json]:
+def _input_definition() -> dict[str, Json]:
+    size = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 2**31 - 1}, NAME_SCHEMA, {"type": "null"}]}
+    return {
+        "type": "object",
+        "description": "An input: its shape without the batch axis, and its element type.",
+        "properties": {
+            "shape": {
+                "type": "array",
+                "description": "Sizes of the axes; null or a name is a size that may vary from call to call.",
+                "items": size,
+                "maxItems": 8,
+            },
+            "dtype": {"type": "string", "enum": DTYPES, "default": "float32", "description": "Element type."},
+        },
+        "required": ["shape"],
+        "additionalProperties": False,
+    }
+
+
+def _call_properties() -> dict[str, Json]:
+    """Returns the schemas of the keys that every call of a layer may have."""
     name = NAME_SCHEMA | {"description": "Name of the layer, for `from`, `outputs` and its weights."}
     return {"name": name, "from": {"$ref": "#/$defs/from"}}
 
 
 def _component_definition(registry: Registry, component: type[Component]) -> dict[str, Json]:
-    made = component.schema()
-    names = {"enum": _names_by_component(registry)[component]}
+    schema = component.schema()
+    type_schema = {"enum": _names_by_component(registry)[component]}
     if registry is LAYERS:
-        made["properties"] = {"type": {}, "name": True, "from": True, **made["properties"]} | {"type": names}
+        schema["properties"] = {"type": {}, "name": True, "from": True, **schema["properties"]} | {"type": type_schema}
     else:
-        made["properties"]["type"] = names
-    return made
+        schema["properties"]["type"] = type_schema
+    return schema
 
 
 @cache
 def _names_by_component(registry: Registry) -> dict[type[Component], list[str]]:
     names: dict[type[Component], list[str]] = {}
-    for name, brick in registry.by_name.items():
-        names.setdefault(brick, []).append(name)
+    for name, component in registry.by_name.items():
+        names.setdefault(component, []).append(name)
     return names
 
 
@@ -276,11 +279,14 @@ def _registry_definition(registry: Registry) -> dict[str, Json]:
 
 
 def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping[str, Json] = {}) -> dict[str, Json]:
-    """An object whose `type` says which member it is, with more keys. Unless closed, types unknown here pass."""
-    about = f"Which {registry.kind} it is."
-    known: dict[str, Json] = {
+    """Returns the schema of an object whose `type` selects a component of the registry, and with it the other keys.
+
+    Unless `closed`, an unknown type is allowed: it may be a block or a layer that is reported later.
+    """
+    description = f"The type of the {registry.kind}."
+    known_types: dict[str, Json] = {
         "title": registry.kind,
-        "description": about,
+        "description": description,
         "type": "string",
         "enum": list(registry.by_name),
     }
@@ -289,18 +295,20 @@ def _typed_object(registry: Registry, *, closed: bool, extra_properties: Mapping
             "if": {
                 "type": "object",
                 "required": ["type"],
-                "properties": {"type": {"enum": _names_by_component(registry)[brick]}},
+                "properties": {"type": {"enum": _names_by_component(registry)[component]}},
             },
-            "then": {"$ref": f"#/$defs/{registry.kind}.{brick.type_name}"},
+            "then": {"$ref": f"#/$defs/{registry.kind}.{component.type_name}"},
         }
-        for brick in registry
+        for component in registry
     ]
     return {
         "title": registry.kind,
         "type": "object",
         "description": registry.doc,
         "properties": {
-            "type": known if closed else {"anyOf": [known, UNKNOWN_NAME_SCHEMA], "description": about},
+            "type": known_types
+            if closed
+            else {"anyOf": [known_types, UNKNOWN_NAME_SCHEMA], "description": description},
             **extra_properties,
         },
         "required": ["type"],
