@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import h5py  # noqa: F401 - once, before the forks
+import h5py  # noqa: F401 - imported once, before the forks
 import numpy as np
 from jsonnx.core.diagnostics import CompileError
 from jsonnx.interop import hdf5, hdf5_worker
@@ -94,9 +94,8 @@ def main(count: int, seed: int) -> None:
             except CompileError as error:
                 outcomes[error.diagnostics[0].code] += 1
             slowest = max(slowest, time.monotonic() - start)
-    print(
-        f"{sum(outcomes.values())} read or rejected: {dict(outcomes)}; worker crashes by signal: {dict(ForkedWorker.crashes)}"
-    )
+    print(f"{sum(outcomes.values())} read or rejected: {dict(outcomes)}")
+    print(f"worker crashes by signal: {dict(ForkedWorker.crashes)}")
     print(f"the slowest took {slowest:.2f} s")
 
 

@@ -80,7 +80,7 @@ def test_merges_are_layers_of_their_mode_and_shared_layers_are_called_again() ->
 def test_what_a_merge_joins_at_the_beginning_of_a_sequential_are_models() -> None:
     dense = {"class_name": "Dense", "config": {"name": "d", "output_dim": 2, "batch_input_shape": [None, 3]}}
     merge = {"class_name": "Merge", "config": {"name": "m", "mode": "sum", "layers": [dense, dense]}}
-    with pytest.raises(jsonnx.CompileError, match="joins models") as caught:
+    with pytest.raises(jsonnx.CompileError, match="combines models") as caught:
         jsonnx.from_keras(json.dumps({"class_name": "Sequential", "config": [merge], "keras_version": "1.2.2"}))
     assert {fault.code for fault in caught.value.diagnostics} == {"keras-wrong-form"}
     assert len(caught.value.diagnostics) == 2

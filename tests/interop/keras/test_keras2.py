@@ -131,7 +131,7 @@ def test_l2_normalize_divides_by_the_norm(axis: int | None) -> None:
     ends = {"input_layers": [["x", 0, 0]], "output_layers": [["l2", 0, 0]]}
     text = json.dumps({"class_name": "Functional", "keras_version": "2.15.0", "config": {"layers": layers, **ends}})
     if axis is None:
-        with pytest.raises(jsonnx.CompileError, match="normalizes the whole batch"):
+        with pytest.raises(jsonnx.CompileError, match="normalizes across the whole batch"):
             jsonnx.from_keras(text)
         return
     x = np.array([[3, 4], [0, 0], [3e-7, 4e-7]], "float32")

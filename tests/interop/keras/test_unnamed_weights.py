@@ -58,7 +58,7 @@ def test_layers_are_told_by_their_order_and_by_their_shapes(form: str) -> None:
 def test_two_that_are_alike_are_told_by_the_models_json_alone(form: str, tmp_path: Path) -> None:
     path = FILES / form / "alike"
     given, _ = jsonnx.from_keras(path.with_suffix(".json"))
-    assert "is a model within the model" in refused(given, Path(f"{path}.weights.h5"))
+    assert "is a nested model" in refused(given, Path(f"{path}.weights.h5"))
     given, arrays = jsonnx.from_keras(path.with_suffix(".json"), f"{path}.weights.h5")
     assert difference(jsonnx.compile(given, arrays), path) < 1e-5
     files = [str(path.with_suffix(".json")), f"{path}.weights.h5"]
@@ -73,10 +73,10 @@ def test_two_side_by_side_are_named(tmp_path: Path) -> None:
     sides = [dense("left"), dense("right", **{"from": "x"}), {"type": "Add", "from": ["left", "right"]}]
     told = refused(spec(*sides, dense("end")), path)
     assert told == (
-        "the file does not name its layers, and the weights in 'dense' may be those of 'left' or of 'right', which are "
-        "alike"
+        "the file does not name its layers, and the weights in 'dense' may belong to 'left' or to 'right', which have "
+        "the same shapes"
     )
-    with pytest.raises(CompileError, match=r"none of the weights fits.*'left/kernel' cannot be told"):
+    with pytest.raises(CompileError, match=r"none of the weights fits.*'left/kernel' cannot be identified"):
         jsonnx.compile(spec(*sides, dense("end")), path, partial=True)
 
 
@@ -98,7 +98,7 @@ def test_a_layer_called_twice_is_before_what_comes_of_both_calls(tmp_path: Path)
     assert jsonnx.compile(given, path).weights["other/kernel"][0, 0] == 1
     twice = {"use": "other", "name": "twice", "from": "x"}
     added = spec(*given["layers"][:2], twice, {"type": "Add", "from": ["other", "twice"]})
-    assert "may be those of 'shared' or of 'other'" in refused(added, path)
+    assert "may belong to 'shared' or to 'other'" in refused(added, path)
 
 
 def test_a_shape_tells_only_where_all_fit(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_shape_tells_only_where_all_fit(tmp_path: Path) -> None:
     sides = [dense("left", 3), dense("right", **{"from": "x"}), joined]
     assert jsonnx.compile(spec(*sides, dense("end")), path).weights["left/kernel"].shape == (2, 3)
     changed = spec(dense("left", 4), *sides[1:], dense("end"))
-    assert "'dense' have not the shapes" in refused(changed, path)
+    assert "the shapes of the weights in 'dense' fit no layer" in refused(changed, path)
     with pytest.raises(CompileError, match="none of the weights fits"):
         jsonnx.compile(changed, path, partial=True)
 
@@ -125,7 +125,7 @@ def test_other_numbers_of_layers_tell_nothing(tmp_path: Path) -> None:
     report = jsonnx.compile(given, path, partial=True).weights_report
     assert report is not None
     assert report.taken == ("n/gamma", "n/beta")
-    assert report.unfit == {"a/kernel": "cannot be told: the file has 2 Dense layers with weights, the network 1"}
+    assert report.unfit == {"a/kernel": "cannot be identified: the file has 2 Dense layers with weights, the network 1"}
 
 
 def test_weights_go_beside_json_alone(tmp_path: Path) -> None:
