@@ -61,7 +61,7 @@ def match_weights(
 ) -> MatchedWeights:
     """Finds and converts the arrays of the expected weights.
 
-    `expected` is in the graph's order: parameters, then states. `trainable` are the weights that training changes: these
+    `expected` is in the graph's order: parameters, then states. `trainable` are the weights that training changes; they
     come first in files before Keras 3.
     """
     sources = _find_sources(stored, owners, expected, trainable)
