@@ -33,8 +33,9 @@ def hook(event, arguments):
     elif event == "subprocess.Popen" and "hdf5_worker" not in text:
         seen.append((event, text))
     elif event.split(".")[0] in ("socket", "os", "exec", "compile", "marshal", "pickle", "ctypes", "urllib"):
-        allowed = ("os.posix_spawn", "os.listdir", "os.scandir", "os.walk", "os.putenv", "os.fork", "os.exec")
-        if event not in (*allowed, "os.kill"):  # start and end of the HDF5 worker
+        file_events = ("os.listdir", "os.scandir", "os.walk")
+        worker_events = ("os.posix_spawn", "os.putenv", "os.fork", "os.exec", "os.kill")  # of the HDF5 worker
+        if event not in file_events + worker_events:
             seen.append((event, text[:100]))
 sys.addaudithook(hook)
 try:
