@@ -246,11 +246,11 @@ def test_randomly_damaged_models_are_read_or_rejected(here: Path) -> None:
 
 def test_inconsistent_models_are_rejected(here: Path) -> None:
     relu = helper.make_node
-    assert "made twice" in error_output(plain(relu("Relu", ["x"], ["y"]), relu("Relu", ["x"], ["y"])))
-    assert "nothing before it makes 'b'" in error_output(plain(relu("Relu", ["b"], ["a"]), relu("Relu", ["a"], ["b"])))
-    assert "nothing makes its output" in error_output(plain(relu("Relu", ["x"], ["z"])))
+    assert "defined twice" in error_output(plain(relu("Relu", ["x"], ["y"]), relu("Relu", ["x"], ["y"])))
+    assert "uses 'b' before it is defined" in error_output(plain(relu("Relu", ["b"], ["a"]), relu("Relu", ["a"], ["b"])))
+    assert "is not defined" in error_output(plain(relu("Relu", ["x"], ["z"])))
     tensor = numpy_helper.from_array(np.zeros((2, 3), np.float32), "w")
-    assert "made twice" in error_output(plain(initializer=[tensor, tensor]))
+    assert "defined twice" in error_output(plain(initializer=[tensor, tensor]))
     for wrong in ([2, 4], [2, 2], [-2, -3], [1 << 40, 1 << 40]):
         bad = TensorProto.FromString(tensor.SerializeToString())
         bad.dims[:] = wrong

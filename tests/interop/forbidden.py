@@ -1,15 +1,15 @@
-"""A reading process that tries what it must not be able to do, and tells how it went."""
+"""A worker process that attempts forbidden operations and reports the outcome of each."""
 
 import json
 import os
 import socket
 import sys
 
-sys.path.insert(0, CHILD)  # noqa: F821 - the test puts the folder in
+sys.path.insert(0, WORKER_FOLDER)  # noqa: F821 - replaced by the test
 from hdf5_worker import set_resource_limits
 
-told = json.loads(sys.argv[1])
-set_resource_limits(told["memory"], told["seconds"])
+parameters = json.loads(sys.argv[1])
+set_resource_limits(parameters["memory"], parameters["seconds"])
 results = []
 for attempt in (
     lambda: os.open("/etc/passwd", os.O_RDONLY),

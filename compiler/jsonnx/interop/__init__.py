@@ -1,5 +1,5 @@
-"""Weights and models in other formats.
+"""Readers and writers of other formats: Keras models and weights, ONNX metadata, zip, HDF5, safetensors.
 
-Comes in: files of strangers. Goes out: arrays by name, Keras' models as specs. Nothing that a file names is imported or
-executed. Imports the bricks and the frontend, never a graph; the only door to h5py, which a process of its own calls.
+Files are untrusted: nothing that a file names is imported or executed, and no other file is opened. Only this room uses
+h5py, for reading in a process of its own.
 """

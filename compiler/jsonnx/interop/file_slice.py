@@ -1,4 +1,4 @@
-"""A stretch of an open file, read without moving the file's position."""
+"""A part of an open file, read without moving the file's position."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class FileSlice(NamedTuple):
-    """`length` bytes of an open file from `start` on; its own offsets begin at 0."""
+    """The `length` bytes of an open file from `start` on; offsets are relative to `start`."""
 
     file_descriptor: int
     start: int
     length: int
 
     def read_into(self, buffer: memoryview, offset: int) -> bool:
-        """Fill a buffer of bytes; False where the window, or the file, ends before."""
+        """Fills a buffer; returns False if the slice or the file ends before."""
         if offset < 0 or offset + len(buffer) > self.length:
             return False
         filled = 0
@@ -26,7 +26,7 @@ class FileSlice(NamedTuple):
         return True
 
     def read(self, offset: int, count: int) -> bytes:
-        """So many bytes, fewer at the end of the window."""
+        """Returns up to `count` bytes, fewer at the end of the slice."""
         buffer = bytearray(max(0, min(count, self.length - offset)))
         return bytes(buffer) if self.read_into(memoryview(buffer), offset) else b""
 

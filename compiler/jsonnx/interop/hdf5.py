@@ -1,7 +1,7 @@
-"""HDF5 files, read by a process of their own.
+"""Reads HDF5 files by a worker process.
 
-libhdf5 is a large library of C that damaged files crash. So the process that calls it (`hdf5_worker`) is not ours: it
-gets the open file and limits, says where each array lies, and may die. What it says is not trusted either.
+libhdf5 is a large C library that damaged files can crash. So a separate process (`hdf5_worker`) calls it: it gets the
+open file and limits, and writes the location of each array. Its output is not trusted either.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import numpy as np
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from .file_slice import FileSlice
 from .limits import ReadBudget, damaged_file_error
+from .zip_reader import MAX_COMPRESSION_RATIO
 
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
-"""Groups of an optimizer's state, which are not read."""
+"""Groups with the optimizer's state, which is not read."""
 
 WORKER_SCRIPT = Path(__file__).with_name("hdf5_worker.py")
-INVALID_WORKER_OUTPUT = "the file's reader, which is not trusted, says what makes no sense"
+INVALID_WORKER_OUTPUT = "the process that reads the file wrote invalid output"
 _MAX_LINE_BYTES = 96 << 20
 _NUMBER_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 _ELEMENT_TYPES = {*(order + kind for order in "<>" for kind in _NUMBER_TYPES), "|V2", "|b1"}
@@ -37,15 +38,15 @@ _WORKER_ERROR_CODES = {"damaged-file", "unsafe-file", "too-large", "not-supporte
 
 @dataclass
 class Hdf5Weights:
-    """What a file of weights holds."""
+    """The arrays and attributes of an HDF5 file."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    """By the path in the file, such as `layers/dense/vars/0`; numbers as they were written, bfloat16 as float32."""
+    """By path, such as `layers/dense/vars/0`; in the element type of the file, bfloat16 as float32."""
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By the path of a group, `` being the file: `name`, `keras_version` and so on are texts, `layer_names` and
-    `weight_names` lists of texts."""
+    """By group path, the empty one for the file: `name`, `keras_version` and so on are text, `layer_names` and
+    `weight_names` lists of text."""
     skipped_groups: list[str] = field(default_factory=list)
-    """Groups that were there and not read."""
+    """Existing groups that were not read."""
 
     def text_attribute(self, group: str, name: str) -> str | None:
         value = self.attributes.get(group, {}).get(name)
@@ -61,51 +62,53 @@ def is_hdf5(start: bytes) -> bool:
 
 
 def read_hdf5(file: FileSlice, budget: ReadBudget) -> Hdf5Weights:
-    """All arrays of an HDF5 file but an optimizer's state.
+    """Reads all arrays of an HDF5 file except the optimizer's state.
 
-    Raises CompileError for a file that is damaged, unsafe or too large, UsageError where there is no h5py.
+    Raises CompileError for a file that is damaged, unsafe or too large, UsageError if h5py is not installed.
     """
-    with _WorkerProcess(file, budget) as (child, timer):
-        assert child.stdout is not None
-        found = Hdf5Weights()
+    with _WorkerProcess(file, budget) as (process, timer):
+        assert process.stdout is not None
+        weights = Hdf5Weights()
         try:
-            whole = _read_worker_output(child.stdout, file, budget, found)
+            is_complete = _read_worker_output(process.stdout, file, budget, weights)
         finally:
-            expired = not timer.is_alive()
+            has_timed_out = not timer.is_alive()
             timer.cancel()
-            child.kill()
-            status = child.wait()
-        if not whole:
-            stopped = (
-                f"after {ceil(budget.max_seconds)} s" if expired else f"signal {-status}" if status < 0 else "early"
-            )
-            raise damaged_file_error(budget.file, f"the file is damaged: its reader stopped ({stopped})")
-    return found
+            process.kill()
+            status = process.wait()
+        if not is_complete:
+            reason = f"signal {-status}" if status < 0 else "early"
+            reason = f"after {ceil(budget.max_seconds)} s" if has_timed_out else reason
+            raise damaged_file_error(budget.file, f"the file is damaged: the process that reads it stopped ({reason})")
+    return weights
 
 
 class _WorkerProcess:
-    """The reading process, and the timer that ends it."""
+    """The worker process, and the timer that kills it."""
 
     def __init__(self, file: FileSlice, budget: ReadBudget) -> None:
-        left = max(0.1, budget.seconds_left)
-        told = {
+        seconds = max(0.1, budget.seconds_left)
+        parameters = {
             "start": file.start,
             "length": file.length,
             "memory": budget.bytes_left,
-            "seconds": ceil(left),
+            "objects": budget.objects_left,
+            "text": budget.text_bytes_left,
+            "ratio": MAX_COMPRESSION_RATIO,
+            "seconds": ceil(seconds),
             "skip": OPTIMIZER_GROUPS,
             "paths": [path for path in sys.path if os.path.isabs(path)],
         }
-        keep = {key: os.environ[key] for key in ("SYSTEMROOT", "LD_LIBRARY_PATH") if key in os.environ}
-        quiet = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE", "OPENBLAS_NUM_THREADS": "1"}
+        inherited = {key: os.environ[key] for key in ("SYSTEMROOT", "LD_LIBRARY_PATH") if key in os.environ}
+        fixed = {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", str(WORKER_SCRIPT), json.dumps(told)],
+            [sys.executable, "-I", "-S", "-B", str(WORKER_SCRIPT), json.dumps(parameters)],
             stdin=file.file_descriptor,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=keep | quiet,
+            env=inherited | fixed,
         )
-        self.timer = threading.Timer(left, self.process.kill)
+        self.timer = threading.Timer(seconds, self.process.kill)
         self.timer.daemon = True
 
     def __enter__(self) -> tuple[subprocess.Popen[bytes], threading.Timer]:
@@ -121,16 +124,16 @@ class _WorkerProcess:
 
 
 def _read_worker_output(stream: IO[bytes], file: FileSlice, budget: ReadBudget, weights: Hdf5Weights) -> bool:
-    """Take what the child says, line by line; False where it does not come to its end."""
-    for line in _worker_messages(stream, budget):
-        if line.get("end") is True:
+    """Adds the worker's output to `weights`; returns False if it is incomplete."""
+    for message in _worker_messages(stream, budget):
+        if message.get("end") is True:
             return True
-        if "fault" in line:
-            _raise_worker_error(line["fault"], budget)
-        if "group" in line:
-            _add_group(line, weights, budget)
+        if "fault" in message:
+            _raise_worker_error(message["fault"], budget)
+        if "group" in message:
+            _add_group(message, weights, budget)
             continue
-        header = _parse_array_header(line, budget)
+        header = _parse_array_header(message, budget)
         array = _read_array(header, stream, file, budget)
         if array is None:
             return False
@@ -170,7 +173,7 @@ def _add_group(message: dict[str, Any], weights: Hdf5Weights, budget: ReadBudget
 
 
 class _ArrayHeader(NamedTuple):
-    """What the child says of an array: `offset` is where it lies in the file; None where its bytes follow."""
+    """The worker's description of an array: `offset` is its place in the file; None if its bytes follow."""
 
     path: str
     shape: tuple[int, ...]
@@ -179,29 +182,28 @@ class _ArrayHeader(NamedTuple):
 
 
 def _parse_array_header(message: dict[str, Any], budget: ReadBudget) -> _ArrayHeader:
-    path, shape, kind, at = (message.get(key) for key in ("array", "shape", "type", "at"))
-    sound = (
-        isinstance(path, str) and isinstance(kind, str) and kind in _ELEMENT_TYPES and (at is None or type(at) is int)
-    )
-    if not sound or not isinstance(shape, list) or len(shape) > 32:
+    path, shape, kind, offset = (message.get(key) for key in ("array", "shape", "type", "at"))
+    is_valid = isinstance(path, str) and isinstance(kind, str) and kind in _ELEMENT_TYPES
+    is_valid = is_valid and (offset is None or type(offset) is int)
+    if not is_valid or not isinstance(shape, list) or len(shape) > 32:
         raise damaged_file_error(budget.file, INVALID_WORKER_OUTPUT)
     if not all(type(size) is int and size >= 0 for size in shape):
         raise damaged_file_error(budget.file, INVALID_WORKER_OUTPUT)
-    return _ArrayHeader(str(path), tuple(shape), str(kind), at)
+    return _ArrayHeader(str(path), tuple(shape), str(kind), offset)
 
 
 def _read_array(header: _ArrayHeader, stream: IO[bytes], file: FileSlice, budget: ReadBudget) -> np.ndarray | None:
-    """One array, out of the file or out of the stream; None where the stream ends too soon."""
-    path, shape, kind, at = header
-    made = np.dtype("<u2" if kind == "|V2" else kind)
-    budget.take_bytes(prod(shape) * made.itemsize, f"the array {path!r}")
-    array = np.empty(shape, made)
+    """Reads an array from the file or from the worker's output; None if the output ends too soon."""
+    path, shape, kind, offset = header
+    dtype = np.dtype("<u2" if kind == "|V2" else kind)
+    budget.take_bytes(prod(shape) * dtype.itemsize, f"the array {path!r}")
+    array = np.empty(shape, dtype)
     buffer = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
-    if at is not None and not file.read_into(buffer, at):
+    if offset is not None and not file.read_into(buffer, offset):
         raise damaged_file_error(budget.file, f"the array {path!r} lies beyond the end of the file")
-    if at is None and not _read_exactly(stream, buffer):
+    if offset is None and not _read_exactly(stream, buffer):
         return None
-    return _bfloat16_to_float32(array) if kind == "|V2" else array.astype(made.newbyteorder("="), copy=False)
+    return _bfloat16_to_float32(array) if kind == "|V2" else array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_exactly(stream: IO[bytes], buffer: memoryview) -> bool:
@@ -214,18 +216,18 @@ def _read_exactly(stream: IO[bytes], buffer: memoryview) -> bool:
 
 
 def _bfloat16_to_float32(upper_halves: np.ndarray) -> np.ndarray:
-    """bfloat16, as the upper halves of float32."""
+    """Converts bfloat16 numbers, which are the upper halves of float32 numbers."""
     return (upper_halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def spool_to_temporary_file(chunks: Iterator[bytes], budget: ReadBudget) -> IO[bytes]:
-    """A stream as a file without a name, for a reader that wants a file."""
+    """Returns an anonymous file with the given contents, in memory if possible; the caller closes it."""
     if hasattr(os, "memfd_create"):
         file: IO[bytes] = os.fdopen(os.memfd_create("jsonnx"), "w+b")
     else:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's to close
+        file = tempfile.TemporaryFile()  # noqa: SIM115
     for chunk in chunks:
-        budget.take_bytes(len(chunk), "what is packed in the archive")
+        budget.take_bytes(len(chunk), "the compressed member")
         file.write(chunk)
     file.flush()
     return file

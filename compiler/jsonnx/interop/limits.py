@@ -1,4 +1,4 @@
-"""What reading one file may cost. Every reader of a foreign format is given the same budget, and takes from it."""
+"""The resources that reading one file may use: all readers of foreign formats share one budget per file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ GIB = 1 << 30
 
 @dataclass
 class ReadBudget:
-    """What is left. Once something is used up, CompileError `too-large`, before anything is allocated."""
+    """The resources that are left. Raises CompileError `too-large` before one is exceeded."""
 
     file: str | None = None
-    """The file that is read, for messages."""
+    """The name of the file, for messages."""
     bytes_left: int = 4 * GIB
-    """Of arrays, and of what is unpacked."""
+    """Bytes of arrays and decompressed data."""
     objects_left: int = 200_000
-    """Groups, arrays, members of archives, attributes."""
+    """Groups, arrays, attributes and archive members."""
     text_bytes_left: int = 64 << 20
     """Bytes of JSON and of names."""
     max_seconds: float = 60.0
@@ -28,19 +28,18 @@ class ReadBudget:
 
     def take_bytes(self, count: int, what: str) -> None:
         if count > self.bytes_left:
-            self.raise_too_large(f"{what} has {count:,} bytes, of which {self.bytes_left:,} are left to this file")
+            self.raise_too_large(f"{what} has {count:,} bytes, but only {self.bytes_left:,} are left for this file")
         self.bytes_left -= count
 
     def take_objects(self, count: int, what: str) -> None:
         if count > self.objects_left:
-            self.raise_too_large(f"{what}: {count:,} of them, of which {self.objects_left:,} are left to this file")
+            self.raise_too_large(f"{what}: there are {count:,}, but only {self.objects_left:,} are left for this file")
         self.objects_left -= count
 
     def take_text(self, count: int, what: str) -> None:
         if count > self.text_bytes_left:
-            self.raise_too_large(
-                f"{what} has {count:,} bytes of text, of which {self.text_bytes_left:,} are left to this file"
-            )
+            limit = f"but only {self.text_bytes_left:,} are left for this file"
+            self.raise_too_large(f"{what} has {count:,} bytes of text, {limit}")
         self.text_bytes_left -= count
 
     @property
@@ -52,10 +51,10 @@ class ReadBudget:
 
 
 def damaged_file_error(file: str | None, message: str, help: str | None = None) -> CompileError:
-    """The file is not what it says it is, or lacks something."""
+    """Returns the error for a file that is malformed or incomplete."""
     return CompileError([Diagnostic("damaged-file", message, file=file, help=help)])
 
 
 def unsafe_file_error(file: str | None, message: str, help: str | None = None) -> CompileError:
-    """The file asks for something that no honest writer makes, such as another file."""
+    """Returns the error for a file that looks malicious, such as one that refers to other files."""
     return CompileError([Diagnostic("unsafe-file", message, file=file, help=help)])

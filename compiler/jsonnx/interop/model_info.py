@@ -1,4 +1,4 @@
-"""What a model file says: its signature, where it came from, and the spec that is in it."""
+"""Information about a compiled model file: signature, origin, and the spec in its metadata."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic
@@ -17,12 +16,12 @@ from ..frontend.json_reader import Source, read_text
 from .onnx_reader import OnnxFile, read_onnx
 from .protobuf_reader import DecodeError
 
-NO_SPEC_HELP = "only models that jsonnx compiled know their spec"
+NO_SPEC_HELP = "only models compiled by jsonnx contain their spec"
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model file read, and the spec in its metadata, which may be none, or changed since."""
+    """The contents of a model file. The spec in its metadata may be missing or modified."""
 
     file: str
     onnx_file: OnnxFile
@@ -33,18 +32,19 @@ class ModelInfo:
 
     @cached_property
     def spec(self) -> Source:
-        """The spec. Raises CompileError `no-spec`, `damaged-file`."""
+        """The spec in the metadata. Raises CompileError `no-spec` or `damaged-file`."""
         if not self.has_spec:
-            message = f"{self.file!r} does not say what spec it came from"
+            message = f"{self.file!r} does not contain the spec it was compiled from"
             raise CompileError([Diagnostic("no-spec", message, help=NO_SPEC_HELP)])
         try:
-            found = read_text(self.onnx_file.metadata["jsonnx.spec"])
+            source = read_text(self.onnx_file.metadata["jsonnx.spec"])
         except CompileError as error:
-            message = f"the spec in its metadata is no JSON: {error.diagnostics[0].message}"
+            message = f"the spec in its metadata is not valid JSON: {error.diagnostics[0].message}"
             raise CompileError([Diagnostic("damaged-file", message, file=self.file)]) from error
-        if not isinstance(found.value, dict):
-            raise CompileError([Diagnostic("damaged-file", "the spec in its metadata is no object", file=self.file)])
-        return found
+        if not isinstance(source.value, dict):
+            message = "the spec in its metadata is not an object"
+            raise CompileError([Diagnostic("damaged-file", message, file=self.file)])
+        return source
 
     @property
     def spec_text(self) -> str:
@@ -53,55 +53,50 @@ class ModelInfo:
 
     @property
     def recorded_hash(self) -> str:
-        """What the metadata says that the spec's hash is."""
+        """The hash of the spec that was recorded when the model was compiled."""
         return self.onnx_file.metadata.get("jsonnx.spec_sha256", "")
 
     @cached_property
     def is_unchanged(self) -> bool:
-        """Whether the spec is the one that the hash was made of."""
+        """Does the spec match the recorded hash?"""
         return self.recorded_hash == spec_hash(self.spec.value)
 
     @cached_property
     def labels(self) -> dict[str, list[str]]:
-        """The names of the classes by output, where the metadata has them."""
+        """The class names of each output, if the metadata has them."""
         try:
-            found = json.loads(self.onnx_file.metadata.get("jsonnx.labels", "{}"))
+            labels = json.loads(self.onnx_file.metadata.get("jsonnx.labels", "{}"))
         except (ValueError, RecursionError):
             return {}
-        return {
-            name: [str(label) for label in labels] for name, labels in _dict_items(found) if isinstance(labels, list)
-        }
+        items = labels.items() if isinstance(labels, dict) else ()
+        return {name: [str(label) for label in names] for name, names in items if isinstance(names, list)}
 
     @property
     def parameter_count(self) -> int:
-        """Numbers that are weights; where the metadata does not say how many, those that are no integers."""
-        told = self.onnx_file.metadata.get("jsonnx.parameters", "")
-        if told.isascii() and told.isdigit() and len(told) < 20:
-            return int(told)
+        """The number of parameters: the recorded one, or else the number of floating-point weights."""
+        recorded = self.onnx_file.metadata.get("jsonnx.parameters", "")
+        if recorded.isascii() and recorded.isdigit() and len(recorded) < 20:
+            return int(recorded)
         return sum(tensor.element_count for tensor in self.onnx_file.initializers if "float" in tensor.dtype)
 
     def warnings(self) -> list[Diagnostic]:
-        """What is doubtful about the file, without being wrong with it."""
+        """Returns a warning if the spec was modified."""
         if not self.has_spec or self.is_unchanged:
             return []
-        message = "the spec in the model is not the one that its hash was made of: it was changed after compiling"
+        message = "the spec in the model does not match its recorded hash: it was modified after compilation"
         return [Diagnostic("changed-spec", message, file=self.file, severity="warning")]
 
 
-def _dict_items(value: Any) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, dict) else []
-
-
 def inspect_model(path: str | os.PathLike[str]) -> ModelInfo:
-    """Read a model file; no file but this one is opened. Raises UsageError, CompileError."""
+    """Reads a model file; opens no other file. Raises UsageError, CompileError."""
     name = os.fspath(path)
     try:
         with open_file(path) as file:
-            facts = read_onnx(file)
+            onnx_file = read_onnx(file)
     except DecodeError as error:
-        raise CompileError([Diagnostic("damaged-file", f"cannot be read as a model: {error}", file=name)]) from error
-    for location in facts.external_files:
+        raise CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)]) from error
+    for location in onnx_file.external_files:
         if Path(location).is_absolute() or ".." in location.replace("\\", "/").split("/") or location[:1] in "/\\":
-            message = f"it keeps weights in {location!r}, which is outside of its folder"
+            message = f"its weights are in {location!r}, outside of its folder"
             raise CompileError([Diagnostic("unsafe-path", message, file=name)])
-    return ModelInfo(name, facts)
+    return ModelInfo(name, onnx_file)

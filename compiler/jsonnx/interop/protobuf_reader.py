@@ -1,4 +1,4 @@
-"""Protocol buffers as bytes on disk: fields one by one, nothing copied that nobody asks for."""
+"""Reads the fields of a protocol buffer directly from the file; large fields are not loaded unless requested."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import IO
 
 BUFFER_BYTES = 1 << 16
-"""Bytes read at once: of a large field no more than its head is read."""
+"""Bytes read at once."""
 
 MAX_FIELDS = 2_000_000
-"""Fields of one file. A model that keeps its weights as bytes has some tens for each of its operators."""
+"""Fields of one file. A model that stores weights as raw bytes has some tens of fields per operator."""
 
 
 class DecodeError(ValueError):
-    """The bytes are not what they should be; the message says in what way."""
+    """The bytes are malformed; the message is the reason."""
 
 
 class BufferedFile:
-    """A file that is read here and there, with a budget."""
+    """A file with random access through a buffer, and a limit on the number of fields."""
 
     def __init__(self, file: IO[bytes], max_fields: int = MAX_FIELDS) -> None:
         self._file, self._fields_left = file, max_fields
@@ -29,10 +29,10 @@ class BufferedFile:
         if not self._buffer_start <= start <= end <= self._buffer_start + len(self._buffer):
             self._file.seek(start)
             self._buffer_start, self._buffer = start, self._file.read(max(BUFFER_BYTES, end - start))
-        found = self._buffer[start - self._buffer_start : end - self._buffer_start]
-        if len(found) < end - start:
+        data = self._buffer[start - self._buffer_start : end - self._buffer_start]
+        if len(data) < end - start:
             raise DecodeError("the file ends too early")
-        return found
+        return data
 
     def byte(self, offset: int) -> int:
         index = offset - self._buffer_start
@@ -46,7 +46,7 @@ class BufferedFile:
 
 @dataclass(frozen=True)
 class Message:
-    """A part of a file that holds fields."""
+    """A part of a file that contains fields."""
 
     file: BufferedFile
     start: int
@@ -57,39 +57,42 @@ class Message:
         return self.end - self.start
 
     def fields(self) -> Iterator[tuple[int, int | Message]]:
-        """Number and value: an integer, or what has a length (or a fixed one) as a message. Raises Damaged."""
-        at = self.start
-        while at < self.end:
+        """Yields number and value of each field: an integer, or a message for any other type. Raises DecodeError."""
+        offset = self.start
+        while offset < self.end:
             self.file.count_field()
-            key, at = self._read_varint(at)
-            number, wire = key >> 3, key & 7
-            if number == 0 or wire not in (0, 1, 2, 5):
-                raise DecodeError(f"at byte {at:,} no field begins")
-            if wire == 0:
-                value, at = self._read_varint(at)
+            key, offset = self._read_varint(offset)
+            number, wire_type = key >> 3, key & 7
+            if number == 0 or wire_type not in (0, 1, 2, 5):
+                raise DecodeError(f"there is no field at byte {offset:,}")
+            if wire_type == 0:
+                value, offset = self._read_varint(offset)
                 yield number, value
                 continue
-            length = {1: 8, 5: 4}.get(wire, 0)
-            if wire == 2:
-                length, at = self._read_varint(at)
-            if at + length > self.end:
-                raise DecodeError(f"at byte {at:,} a field of {length:,} bytes begins where {self.end - at:,} are left")
-            yield number, Message(self.file, at, at + length)
-            at += length
+            length = {1: 8, 5: 4}.get(wire_type, 0)
+            if wire_type == 2:
+                length, offset = self._read_varint(offset)
+            if offset + length > self.end:
+                bytes_left = self.end - offset
+                raise DecodeError(
+                    f"the field at byte {offset:,} has {length:,} bytes, but only {bytes_left:,} are left"
+                )
+            yield number, Message(self.file, offset, offset + length)
+            offset += length
 
     def integers(self) -> Iterator[int]:
-        """The integers that stand in it one after the other."""
-        at = self.start
-        while at < self.end:
+        """Yields the values of a packed field of integers."""
+        offset = self.start
+        while offset < self.end:
             self.file.count_field()
-            value, at = self._read_varint(at)
+            value, offset = self._read_varint(offset)
             yield to_signed_int64(value)
 
     def text(self) -> str:
         return self.file.read(self.start, self.end).decode(errors="replace")
 
     def _read_varint(self, offset: int) -> tuple[int, int]:
-        """The integer at a place, and the place after it; most are of one byte."""
+        """Returns the integer at an offset and the offset after it. Most integers have one byte."""
         if offset < self.end and (first := self.file.byte(offset)) < 0x80:
             return first, offset + 1
         value = 0
@@ -97,9 +100,9 @@ class Message:
             value |= (byte & 0x7F) << (7 * index)
             if byte < 0x80:
                 return value & (1 << 64) - 1, offset + index + 1
-        raise DecodeError(f"at byte {offset:,} an integer does not end")
+        raise DecodeError(f"the integer at byte {offset:,} does not end")
 
 
 def to_signed_int64(value: int) -> int:
-    """A 64-bit integer in two's complement."""
+    """Interprets an unsigned 64-bit integer as two's complement."""
     return value - (1 << 64) if value >> 63 else value

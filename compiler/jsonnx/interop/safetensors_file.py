@@ -1,4 +1,4 @@
-"""Weights as a safetensors file."""
+"""Writes weights as a safetensors file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .string_arrays import with_strings_as_bytes
 
 
 def safetensors_bytes(weights: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
-    """Weights as a safetensors file, in their order's own layout: the same bytes for the same weights.
+    """Returns the bytes of a safetensors file, which depend only on the arguments.
 
-    Strings are kept as bytes, see `strings`.
+    String arrays are stored as bytes (`string_arrays`).
     """
     from safetensors.numpy import save
 

@@ -1,6 +1,6 @@
-"""Arrays of strings as arrays of bytes: the formats of weights and checkpoints know numbers alone.
+"""Stores string arrays as bytes, for weight and checkpoint formats that hold only numbers.
 
-A vector of strings is the UTF-8 of a JSON list of them, as uint8.
+The bytes are the UTF-8 encoding of a JSON list of the strings, as uint8.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import numpy as np
 
 
 def with_strings_as_bytes(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays, those of strings as bytes."""
+    """Returns the arrays, with string arrays encoded as bytes."""
     return {name: strings_to_bytes(array) if array.dtype == object else array for name, array in arrays.items()}
 
 
 def strings_to_bytes(strings: np.ndarray) -> np.ndarray:
-    """A vector of strings as bytes."""
+    """Encodes a vector of strings as bytes."""
     text = json.dumps(strings.tolist(), ensure_ascii=False, separators=(",", ":"))
     return np.frombuffer(text.encode(), np.uint8)
 
 
 def bytes_to_strings(array: np.ndarray) -> np.ndarray:
-    """The vector of strings that `strings_to_bytes` made these bytes of. ValueError where it made them of none."""
+    """Decodes the result of `strings_to_bytes`. Raises ValueError, with the end of a sentence, for other bytes."""
     try:
-        found = json.loads(array.tobytes())
+        items = json.loads(array.tobytes())
     except (UnicodeDecodeError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise ValueError("is no list of strings")
-    strings = np.empty(len(found), object)
-    strings[:] = found
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError("is not a list of strings")
+    strings = np.empty(len(items), object)
+    strings[:] = items
     return strings

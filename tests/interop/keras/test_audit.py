@@ -1,4 +1,4 @@
-"""Importing hostile files, watched by an audit hook: nothing is imported, connected to or opened that a file names."""
+"""Imports hostile files under an audit hook: names in a file cause no import, no connection and no file access."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SOURCE = Path(__file__).parent.parent.parent.parent / "compiler"
 WATCH = """
 import sys
 import jsonnx, jsonnx.pipeline.keras_import, jsonnx.interop.keras, jsonnx.frontend.schema.schema
-jsonnx.frontend.schema.schema.spec_schema()  # evaluates the type hints of our own bricks, each once
-jsonnx.validate({})  # imports jsonschema, which tells what is wrong
-try: jsonnx.from_keras(sys.argv[2])  # what our own rooms import when first used
+jsonnx.frontend.schema.schema.spec_schema()  # evaluates the type hints of our own components
+jsonnx.validate({})  # imports jsonschema
+try: jsonnx.from_keras(sys.argv[2])  # imports modules that are loaded on first use
 except Exception: pass
-"x".encode("cp437")  # which zipfile does, and Python imports then
+"x".encode("cp437")  # imports the codec that zipfile uses
 path, seen = sys.argv[1], []
 def hook(event, arguments):
     text = repr(arguments)
@@ -33,15 +33,16 @@ def hook(event, arguments):
     elif event == "subprocess.Popen" and "hdf5_worker" not in text:
         seen.append((event, text))
     elif event.split(".")[0] in ("socket", "os", "exec", "compile", "marshal", "pickle", "ctypes", "urllib"):
-        ours = ("os.posix_spawn", "os.listdir", "os.scandir", "os.walk", "os.putenv", "os.fork", "os.exec", "os.kill")
-        if event not in ours:  # to start the reader of HDF5, and to end it
+        file_events = ("os.listdir", "os.scandir", "os.walk")
+        worker_events = ("os.posix_spawn", "os.putenv", "os.fork", "os.exec", "os.kill")  # of the HDF5 worker
+        if event not in file_events + worker_events:
             seen.append((event, text[:100]))
 sys.addaudithook(hook)
 try:
     jsonnx.from_keras(path)
     print("ACCEPTED")
 except jsonnx.CompileError as error:
-    print("REFUSED", *sorted({fault.code for fault in error.diagnostics}))
+    print("REFUSED", *sorted({diagnostic.code for diagnostic in error.diagnostics}))
 print(seen)
 """
 
@@ -108,7 +109,7 @@ def watched(path: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_a_file_names_is_neither_imported_nor_opened(name: str, tmp_path: Path) -> None:
+def test_hostile_layers_cause_no_import_and_no_file_access(name: str, tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     path.write_text(json.dumps(model(HOSTILE[name])))
     answer, seen = watched(path)
@@ -117,7 +118,7 @@ def test_what_a_file_names_is_neither_imported_nor_opened(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("form", ["keras", "h5"])
-def test_nor_where_it_comes_in_an_archive_or_an_attribute(form: str, tmp_path: Path) -> None:
+def test_hostile_archives_and_attributes_cause_no_import_and_no_file_access(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"m.{form}"
     text = json.dumps(model(HOSTILE["subprocess"]))
     if form == "keras":

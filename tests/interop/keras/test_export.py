@@ -1,4 +1,4 @@
-"""Networks as Keras' files: what is in them; what Keras makes of them is compared in tests/parity."""
+"""Contents of exported Keras files; tests/parity compares their results in Keras."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def run(*arguments: str, status: int = 0) -> Result:
 
 
 def datasets(weights: bytes) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     with h5py.File(io.BytesIO(weights)) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return arrays
 
 
-def test_a_stack_is_a_sequential_with_all_arguments_written() -> None:
+def test_stack_of_layers_becomes_sequential_with_all_arguments() -> None:
     config = jsonnx.to_keras(STACK).config
     assert (config["module"], config["class_name"], config["config"]["name"]) == ("keras", "Sequential", "digits")
     first, conv, *_ = config["config"]["layers"]
@@ -63,7 +63,7 @@ def test_a_stack_is_a_sequential_with_all_arguments_written() -> None:
     assert conv["config"]["use_bias"] is True
 
 
-def test_a_graph_is_a_functional_that_knows_calls_by_number() -> None:
+def test_graph_becomes_functional_with_numbered_calls() -> None:
     config = jsonnx.to_keras(GRAPH).config["config"]
     entries = {entry["name"]: entry for entry in config["layers"]}
     assert len(entries["tower"]["inbound_nodes"]) == 2
@@ -73,7 +73,7 @@ def test_a_graph_is_a_functional_that_knows_calls_by_number() -> None:
     assert config["output_layers"] == [["b", 0, 0], ["a", 0, 0]]
 
 
-def test_functions_are_operations_and_their_constants_stand_in_the_call() -> None:
+def test_functions_become_operations_with_constants_in_the_call() -> None:
     layers = [
         {"type": "ops.get_item", "name": "cut", "key": [":", "1:"]},
         {"type": "ops.subtract", "name": "rest", "x1": 1.0},
@@ -81,8 +81,8 @@ def test_functions_are_operations_and_their_constants_stand_in_the_call() -> Non
         {"type": "ops.sum", "name": "total", "axis": -1, "keepdims": True},
         {"type": "Dense", "name": "y", "units": 1},
     ]
-    made = jsonnx.to_keras({"inputs": {"x": {"shape": [4]}}, "layers": layers})
-    entries = {entry["name"]: entry for entry in made.config["config"]["layers"]}
+    exported = jsonnx.to_keras({"inputs": {"x": {"shape": [4]}}, "layers": layers})
+    entries = {entry["name"]: entry for entry in exported.config["config"]["layers"]}
     assert (entries["rest"]["module"], entries["rest"]["class_name"]) == ("keras.src.ops.numpy", "Subtract")
     assert entries["rest"]["inbound_nodes"][0]["args"][0] == 1.0
     assert entries["turned"]["inbound_nodes"][0]["args"][1]["config"]["value"] == [[1.0], [2.0], [3.0]]
@@ -92,11 +92,11 @@ def test_functions_are_operations_and_their_constants_stand_in_the_call() -> Non
         {"start": None, "stop": None, "step": None},
         {"start": 1, "stop": None, "step": None},
     ]
-    assert list(datasets(made.weights)) == ["layers/dense/vars/0", "layers/dense/vars/1"]
+    assert list(datasets(exported.weights)) == ["layers/dense/vars/0", "layers/dense/vars/1"]
 
 
-def test_a_row_of_layers_inside_a_wrapper_is_a_sequential() -> None:
-    """Whose shape Keras knows, other than that of a Pipeline."""
+def test_pipeline_inside_a_wrapper_becomes_sequential() -> None:
+    """Keras can infer the output shape of a Sequential, but not of a Pipeline."""
     row = {"type": "Pipeline", "layers": [{"type": "Dense", "units": 2}, {"type": "Flatten"}]}
     spec = {"inputs": {"x": {"shape": [3, 4]}}, "layers": [{"type": "TimeDistributed", "layer": row}]}
     inner = jsonnx.to_keras(spec).config["config"]["layers"][1]["config"]["layer"]
@@ -104,24 +104,24 @@ def test_a_row_of_layers_inside_a_wrapper_is_a_sequential() -> None:
     assert [layer["class_name"] for layer in inner["config"]["layers"]] == ["Dense", "Flatten"]
 
 
-def test_weights_lie_by_class_and_number_with_the_names_of_their_layers() -> None:
+def test_weight_groups_are_numbered_by_class_and_have_layer_names() -> None:
     model = jsonnx.compile(STACK, seed=4)
-    made = jsonnx.to_keras(STACK, model.weights)
-    found = datasets(made.weights)
-    assert np.array_equal(found["layers/dense/vars/0"], model.weights["digit/kernel"])
+    exported = jsonnx.to_keras(STACK, model.weights)
+    arrays = datasets(exported.weights)
+    assert np.array_equal(arrays["layers/dense/vars/0"], model.weights["digit/kernel"])
     assert np.array_equal(
-        found["layers/batch_normalization/vars/3"], model.weights["batch_normalization/moving_variance"]
+        arrays["layers/batch_normalization/vars/3"], model.weights["batch_normalization/moving_variance"]
     )
-    assert len(found) == len(model.weights)
-    with h5py.File(io.BytesIO(made.weights)) as file:
+    assert len(arrays) == len(model.weights)
+    with h5py.File(io.BytesIO(exported.weights)) as file:
         assert file["layers/dense/vars"].attrs["name"] == "digit"
-    # farther from the outputs first, not as written: the tower, then in the order of the outputs
+    # ordered by distance from the outputs, then by the order of the outputs
     with h5py.File(io.BytesIO(jsonnx.to_keras(GRAPH).weights)) as file:
         names = [file[f"layers/{group}/vars"].attrs["name"] for group in ("dense", "dense_1", "dense_2")]
     assert names == ["tower", "b", "a"]
 
 
-def test_frozen_layers_are_so_in_keras_with_all_that_is_inside() -> None:
+def test_frozen_layer_and_its_inner_layers_are_not_trainable() -> None:
     layers = [{"type": "Bidirectional", "name": "both", "layer": {"type": "LSTM", "units": 2}}]
     training = {"loss": "mse", "freeze": ["both"]}
     config = jsonnx.to_keras({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers, "training": training}).config
@@ -130,7 +130,7 @@ def test_frozen_layers_are_so_in_keras_with_all_that_is_inside() -> None:
     assert layer["config"]["layer"]["config"]["trainable"] is False
 
 
-def test_a_vocabulary_that_was_learned_is_in_the_configuration() -> None:
+def test_adapted_vocabulary_is_in_the_configuration() -> None:
     spec = {
         "inputs": {"x": {"shape": [], "dtype": "string"}},
         "layers": [{"type": "StringLookup", "name": "look"}, {"type": "Embedding", "input_dim": 4, "output_dim": 2}],
@@ -138,13 +138,13 @@ def test_a_vocabulary_that_was_learned_is_in_the_configuration() -> None:
     weights = jsonnx.compile(
         {**spec, "layers": [{**spec["layers"][0], "vocabulary": ["a"]}, spec["layers"][1]]}
     ).weights | {"look/vocabulary": np.array(["b", "c"], object)}
-    made = jsonnx.to_keras(spec, weights)
-    look = made.config["config"]["layers"][1]
+    exported = jsonnx.to_keras(spec, weights)
+    look = exported.config["config"]["layers"][1]
     assert look["config"]["vocabulary"] == ["b", "c"]
-    assert list(datasets(made.weights)) == ["layers/embedding/vars/0"]
+    assert list(datasets(exported.weights)) == ["layers/embedding/vars/0"]
 
 
-def test_what_keras_has_no_words_for_is_told_where_it_stands() -> None:
+def test_unsupported_arguments_are_reported_at_their_layers() -> None:
     steep = {"type": "hard_sigmoid", "slope": 0.2}
     spec = {"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": 2, "activation": steep}] * 2}
     with pytest.raises(jsonnx.CompileError) as error:
@@ -156,7 +156,7 @@ def test_what_keras_has_no_words_for_is_told_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize("spec", [STACK, GRAPH])
-def test_the_same_network_gives_the_same_bytes(spec: dict[str, Any], tmp_path: Path) -> None:
+def test_export_is_reproducible(spec: dict[str, Any], tmp_path: Path) -> None:
     for name in ("a.keras", "b.keras"):
         jsonnx.to_keras(spec, seed=1).save(tmp_path / name)
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
@@ -165,19 +165,20 @@ def test_the_same_network_gives_the_same_bytes(spec: dict[str, Any], tmp_path: P
         assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
 
 
-def test_our_own_import_reads_what_was_exported(tmp_path: Path) -> None:
+def test_exported_model_can_be_imported(tmp_path: Path) -> None:
     for spec in (STACK, GRAPH):
-        made = jsonnx.to_keras(spec)
-        found, _ = jsonnx.from_keras(json.dumps(made.config))
-        assert jsonnx.compile(found, seed=3).weights.keys() == jsonnx.compile(spec).weights.keys()
-        again, first = (
-            {e["config"]["name"]: e for e in m.config["config"]["layers"]} for m in (jsonnx.to_keras(found), made)
+        exported = jsonnx.to_keras(spec)
+        imported, _ = jsonnx.from_keras(json.dumps(exported.config))
+        assert jsonnx.compile(imported, seed=3).weights.keys() == jsonnx.compile(spec).weights.keys()
+        round_trip, original = (
+            {e["config"]["name"]: e for e in m.config["config"]["layers"]}
+            for m in (jsonnx.to_keras(imported), exported)
         )
-        assert again == first
+        assert round_trip == original
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
-def test_weights_come_back_from_keras_files(name: str, tmp_path: Path) -> None:
+def test_exported_weights_can_be_loaded(name: str, tmp_path: Path) -> None:
     for spec in (STACK, GRAPH):
         known = jsonnx.compile(spec, seed=5).weights
         jsonnx.to_keras(spec, known).save(tmp_path if name.endswith("h5") else tmp_path / name)
@@ -188,7 +189,7 @@ def test_weights_come_back_from_keras_files(name: str, tmp_path: Path) -> None:
             assert {n: a.tolist() for n, a in weights.items()} == {n: a.tolist() for n, a in known.items()}
 
 
-def test_a_new_head_on_the_body_of_a_keras_file(tmp_path: Path) -> None:
+def test_weights_of_a_keras_file_initialize_part_of_a_network(tmp_path: Path) -> None:
     known = jsonnx.compile(STACK, seed=5).weights
     jsonnx.to_keras(STACK, known).save(tmp_path / "body.keras")
     layers = [*STACK["layers"][:-1], {"type": "Dense", "name": "digit", "units": 7}]
@@ -197,24 +198,24 @@ def test_a_new_head_on_the_body_of_a_keras_file(tmp_path: Path) -> None:
     model = jsonnx.compile(tmp_path / "spec.json")
     assert np.array_equal(model.weights["conv2d/kernel"], known["conv2d/kernel"])
     assert model.weights["digit/kernel"].shape[-1] == 7
-    whole = {**STACK, "layers": layers}
+    network = {**STACK, "layers": layers}
     with pytest.raises(jsonnx.CompileError, match="digit/kernel"):
-        jsonnx.compile(whole, tmp_path / "body.keras")
-    assert jsonnx.compile(whole, tmp_path / "body.keras", partial=True).weights_report.unfit.keys() == {
+        jsonnx.compile(network, tmp_path / "body.keras")
+    assert jsonnx.compile(network, tmp_path / "body.keras", partial=True).weights_report.unfit.keys() == {
         "digit/kernel",
         "digit/bias",
     }
 
 
-def test_the_command_writes_specs_runs_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_command_accepts_specs_runs_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("data.npz", x=np.ones((8, 4), "float32"), y=np.ones(8, "float32"))
     layers = [{"type": "Dense", "name": "y", "units": 1}]
     training = {"loss": "mse", "data": {"train": "data.npz", "x": "x", "y": "y"}}
     Path("spec.json").write_text(json.dumps({"inputs": {"x": {"shape": [4]}}, "layers": layers, "training": training}))
     run("train", "spec.json", "-o", "run", "--quiet")
-    told = run("export", "--keras", "run", "-o", "out").stderr
-    assert told.split() == ["wrote", "out/model.json", "wrote", "out/model.weights.h5"]
+    stderr = run("export", "--keras", "run", "-o", "out").stderr
+    assert stderr.split() == ["wrote", "out/model.json", "wrote", "out/model.weights.h5"]
     trained = jsonnx.compile("spec.json", "run/weights.safetensors").weights["y/kernel"]
     assert np.array_equal(datasets(Path("out/model.weights.h5").read_bytes())["layers/dense/vars/0"], trained)
     run("export", "--keras", "spec.json", "-o", "model.keras", "--weights", "run/weights.safetensors")
@@ -225,7 +226,7 @@ def test_the_command_writes_specs_runs_and_models(tmp_path: Path, monkeypatch: p
     assert Path("a.keras").read_bytes() == Path("model.keras").read_bytes()
 
 
-def test_wrong_calls_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_command_rejects_invalid_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("spec.json").write_text(json.dumps(STACK))
     assert "--keras" in run("export", "spec.json", "-o", "out", status=2).stderr

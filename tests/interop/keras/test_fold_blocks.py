@@ -1,4 +1,4 @@
-"""Equal runs of layers become blocks and repetitions, every name kept."""
+"""Folding of equal runs of layers into blocks and repetitions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def residual(stage: str, source: str, filters: int, **more: Any) -> list[Layer]:
 
 
 def residual_net() -> str:
-    """Three stages in a row and one after another convolution, whose stages are wider."""
+    """Three equal stages, a convolution, and a stage with more filters."""
     row = [*residual("a1", "image", 4), *residual("a2", "a1_add", 4), *residual("a3", "a2_add", 4)]
     wide = layer("Conv2D", "widen", ["a3_add"], filters=8, kernel_size=1)
     return model([*row, wide, *residual("b1", "widen", 8)], "b1_add")
@@ -50,7 +50,7 @@ def calls(spec: Any) -> dict[str, Any]:
     return {call.name: (call.layer, call.sources) for call in check_spec(spec).network.calls}
 
 
-def test_equal_runs_are_uses_of_one_block_with_parameters() -> None:
+def test_equal_runs_become_uses_of_a_block_with_parameters() -> None:
     spec = import_keras(residual_net()).spec
     assert spec["blocks"] == {
         "block": {
@@ -70,26 +70,26 @@ def test_equal_runs_are_uses_of_one_block_with_parameters() -> None:
     ]
 
 
-def test_written_out_it_is_the_flat_document_again() -> None:
+def test_expanded_spec_equals_the_flat_spec() -> None:
     text = residual_net()
     assert calls(import_keras(text).spec) == calls(import_keras(text, fold=False).spec)
 
 
-def test_runs_that_differ_in_structure_stay_apart() -> None:
+def test_runs_of_different_structure_are_not_folded() -> None:
     layers = [*residual("a1", "image", 4), *residual("a2", "a1_add", 4)]
     layers[-1] = layer("Add", "a2_add", ["image", "a2_conv2"])
     spec = import_keras(model(layers, "a2_add")).spec
     assert "blocks" not in spec
 
 
-def test_a_run_with_two_results_is_no_block() -> None:
+def test_run_with_two_results_is_not_folded() -> None:
     layers = [*residual("a1", "image", 4), *residual("a2", "a1_add", 4)]
     spec = import_keras(model([*layers, layer("Add", "end", ["a1_relu", "a2_relu"])], "a2_add", "end")).spec
     assert "blocks" not in spec
     assert spec["outputs"] == ["a2_add", "end"]
 
 
-def test_counted_names_are_one_entry() -> None:
+def test_equal_layers_with_numbered_names_become_one_repeated_entry() -> None:
     names = [f"conv{number}" for number in range(3, 8)]
     chain = [
         layer("Conv2D", name, [before], filters=4, kernel_size=3, padding="same")
@@ -107,14 +107,14 @@ def test_counted_names_are_one_entry() -> None:
     ]
 
 
-def test_default_names_are_one_entry() -> None:
+def test_equal_layers_with_default_names_become_one_repeated_entry() -> None:
     names = ["dense", "dense_1", "dense_2"]
     chain = [layer("Dense", name, [before], units=4) for before, name in zip(["image", *names], names, strict=False)]
     assert import_keras(model(chain, "dense_2")).spec["layers"] == [{"type": "Dense", "units": 4, "repeat": 3}]
 
 
 @pytest.mark.parametrize("fold", [True, False])
-def test_weights_keep_their_names(fold: bool) -> None:
+def test_folding_keeps_weight_names(fold: bool) -> None:
     spec = import_keras(residual_net(), fold=fold).spec
     names = [name for name in jsonnx.Trainer(spec | {"training": {"loss": "mse"}}).weights() if "kernel" in name]
     assert names == [
@@ -128,7 +128,7 @@ OTHERS = dict(zip((1, 3, 4, 7, 9, 12, 15, 18), KINDS, strict=True))
 
 
 def plain_net(count: int) -> str:
-    """Convolutions with Keras' default names, and something else here and there."""
+    """Convolutions with Keras' default names, with other layers in between."""
     layers, before = [], "image"
     for number in range(count):
         end = f"_{number}" if number else ""
@@ -146,8 +146,8 @@ def plain_net(count: int) -> str:
     return model(layers, before)
 
 
-def test_runs_without_common_names_are_uses_of_a_block_with_names_of_its_own() -> None:
-    """The first has no number, and stands apart."""
+def test_runs_without_common_prefix_become_uses_of_a_block_with_own_names() -> None:
+    """The first run has no numbers in its names, and is not folded."""
     text = plain_net(24)
     spec = import_keras(text).spec
     assert spec["blocks"] == {
@@ -176,12 +176,12 @@ def test_runs_without_common_names_are_uses_of_a_block_with_names_of_its_own() -
     assert calls(spec) == calls(import_keras(text, fold=False).spec)
 
 
-def test_few_runs_without_common_names_stay_as_they_are() -> None:
+def test_few_runs_without_common_prefix_are_not_folded() -> None:
     assert "blocks" not in import_keras(plain_net(6)).spec
 
 
-def test_numbers_in_names_are_counted_from_one_another() -> None:
-    """As in the cells of a network that counts activations by themselves."""
+def test_numbers_in_names_become_parameters_with_offsets() -> None:
+    """Two counters per run, one of which advances by three."""
     layers, before = [], "image"
     for number in range(8):
         for place in range(3):

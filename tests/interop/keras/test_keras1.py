@@ -1,4 +1,4 @@
-"""Models in Keras 1's words, as specs. The files are written after its source: it runs on no Python of today."""
+"""Import of Keras 1 models. The files follow its source code, because it does not run on current Python versions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def spec_of(name: str) -> dict[str, Any]:
     return jsonnx.from_keras(FILES / f"keras1_{name}.json")[0]
 
 
-def test_the_version_that_wrote_it_is_told() -> None:
+def test_version_is_detected() -> None:
     assert import_keras(FILES / "keras1_cnn.json").keras_version == "Keras 1.2.2"
 
 
-def test_a_sequential_model_that_is_a_bare_list() -> None:
+def test_sequential_model_may_be_a_list() -> None:
     spec = spec_of("cnn")
     assert spec["inputs"] == {"convolution2d_1_input": {"shape": [8, 8, 1]}}
     assert spec["layers"] == [
@@ -48,7 +48,7 @@ def test_a_sequential_model_that_is_a_bare_list() -> None:
     ]
 
 
-def test_recurrent_layers_keep_what_they_computed() -> None:
+def test_recurrent_layers_keep_the_defaults_of_keras_1() -> None:
     embedding, lstm, gru, norm, _ = spec_of("rnn")["layers"]
     assert embedding == {
         "type": "Embedding",
@@ -62,7 +62,7 @@ def test_recurrent_layers_keep_what_they_computed() -> None:
     assert norm == {"type": "BatchNormalization", "name": "batchnormalization_1"}
 
 
-def test_merges_are_layers_of_their_mode_and_shared_layers_are_called_again() -> None:
+def test_merge_becomes_the_layer_of_its_mode_and_shared_layers_become_uses() -> None:
     assert spec_of("graph")["layers"] == [
         {
             "type": "Dense",
@@ -77,10 +77,10 @@ def test_merges_are_layers_of_their_mode_and_shared_layers_are_called_again() ->
     ]
 
 
-def test_what_a_merge_joins_at_the_beginning_of_a_sequential_are_models() -> None:
+def test_merge_at_the_start_of_a_sequential_requires_models() -> None:
     dense = {"class_name": "Dense", "config": {"name": "d", "output_dim": 2, "batch_input_shape": [None, 3]}}
     merge = {"class_name": "Merge", "config": {"name": "m", "mode": "sum", "layers": [dense, dense]}}
-    with pytest.raises(jsonnx.CompileError, match="joins models") as caught:
+    with pytest.raises(jsonnx.CompileError, match="combines models") as caught:
         jsonnx.from_keras(json.dumps({"class_name": "Sequential", "config": [merge], "keras_version": "1.2.2"}))
-    assert {fault.code for fault in caught.value.diagnostics} == {"keras-wrong-form"}
+    assert {diagnostic.code for diagnostic in caught.value.diagnostics} == {"keras-wrong-form"}
     assert len(caught.value.diagnostics) == 2

@@ -1,4 +1,4 @@
-"""Models that Keras 3 wrote, as specs."""
+"""Import of models written by Keras 3."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def spec_of(name: str) -> dict[str, Any]:
     return jsonnx.from_keras(FILES / f"{name}.json")[0]
 
 
-def test_a_sequential_model_is_a_stack_without_defaults() -> None:
+def test_sequential_model_is_imported_without_defaults() -> None:
     assert spec_of("keras3_sequential") == {
         "name": "seq",
         "inputs": {"input_layer_2": {"shape": [8]}},
@@ -38,7 +38,7 @@ def test_a_sequential_model_is_a_stack_without_defaults() -> None:
     }
 
 
-def test_nested_models_are_laid_flat_and_called_again_by_use() -> None:
+def test_nested_models_are_flattened_and_further_calls_become_uses() -> None:
     spec = spec_of("keras3_nested")
     assert spec["layers"] == [
         {"type": "Dense", "name": "d", "from": "p", "units": 4, "activation": "relu"},
@@ -53,13 +53,13 @@ def test_nested_models_are_laid_flat_and_called_again_by_use() -> None:
     assert spec["outputs"] == ["o", "k"]
 
 
-def test_a_name_that_had_to_change_is_told() -> None:
+def test_changed_layer_name_causes_a_warning() -> None:
     (notice,) = import_keras(FILES / "keras3_nested.json").notices
     assert (notice.code, notice.severity) == ("keras-differs", "warning")
     assert "'d' is 's_d'" in notice.message
 
 
-def test_states_and_arguments_of_calls_are_inputs_and_attributes() -> None:
+def test_states_and_call_arguments_become_inputs_and_attributes() -> None:
     layers = spec_of("keras3_states_and_arguments")["layers"]
     assert layers[1] == {"type": "LSTM", "from": ["lstm", "lstm.state_h", "lstm.state_c"], "units": 3}
     assert layers[2]["use_causal_mask"] is True
@@ -68,11 +68,11 @@ def test_states_and_arguments_of_calls_are_inputs_and_attributes() -> None:
     assert "backward_layer" not in layers[4]
 
 
-def test_a_mask_that_goes_beside_its_input_anyway_is_not_written() -> None:
+def test_explicit_mask_equal_to_the_attached_mask_is_omitted() -> None:
     assert [layer["type"] for layer in spec_of("keras3_mask")["layers"]] == ["Embedding", "LSTM"]
 
 
-def test_functions_are_layers_where_those_compute_the_same() -> None:
+def test_functions_become_equivalent_layers() -> None:
     layers = spec_of("keras3_functions")["layers"]
     assert layers[:4] == [
         {"type": "Rescaling", "name": "multiply", "from": "b", "scale": 2.0},
@@ -84,35 +84,35 @@ def test_functions_are_layers_where_those_compute_the_same() -> None:
     assert {"type": "Activation", "name": "relu", "activation": "relu"} in layers
 
 
-def test_vocabularies_that_were_learned_are_in_the_spec() -> None:
+def test_adapted_vocabularies_are_in_the_spec() -> None:
     strings, text = (jsonnx.from_keras(FILES / f"learned_{name}.keras") for name in ("strings", "text"))
     assert strings[0]["layers"][0] == {"type": "StringLookup", "vocabulary": ["a", "b"]}
     assert text[0]["layers"][0]["vocabulary"] == ["the", "sat", "dog", "cat"]
     spec, weights = strings
-    found = jsonnx.compile(spec, weights=weights).session().run(np.array([["b"], ["a"], ["what"]]))["dense"]
+    output = jsonnx.compile(spec, weights=weights).session().run(np.array([["b"], ["a"], ["what"]]))["dense"]
     assert weights is not None
     table = weights["embedding/embeddings"][[2, 1, 0]]
-    assert np.allclose(found, table @ weights["dense/kernel"] + weights["dense/bias"], atol=1e-6)
+    assert np.allclose(output, table @ weights["dense/kernel"] + weights["dense/bias"], atol=1e-6)
 
 
-def test_a_model_without_a_shape_is_refused() -> None:
+def test_model_without_input_shape_is_rejected() -> None:
     with pytest.raises(jsonnx.CompileError) as caught:
         spec_of("keras3_unbuilt")
-    assert [fault.code for fault in caught.value.diagnostics] == ["keras-no-shape"]
+    assert [diagnostic.code for diagnostic in caught.value.diagnostics] == ["keras-no-shape"]
 
 
-def test_the_text_itself_can_be_given() -> None:
+def test_json_text_is_accepted() -> None:
     assert jsonnx.from_keras((FILES / "keras3_mask.json").read_text())[0] == spec_of("keras3_mask")
 
 
 @pytest.mark.parametrize("name", ["sequential", "nested", "states_and_arguments", "mask", "functions"])
-def test_what_comes_out_compiles(name: str) -> None:
+def test_imported_spec_compiles(name: str) -> None:
     spec = spec_of(f"keras3_{name}")
-    assert not [fault for fault in jsonnx.validate(json.dumps(spec)) if fault.severity == "error"]
+    assert not [diagnostic for diagnostic in jsonnx.validate(json.dumps(spec)) if diagnostic.severity == "error"]
     assert set(jsonnx.compile(spec).inputs) == set(spec["inputs"])
 
 
-def test_what_looks_like_an_expression_is_text() -> None:
+def test_text_that_looks_like_an_expression_is_escaped() -> None:
     tokens = ["${x}", "$${y}", "a"]
     layers = [{"type": "StringLookup", "vocabulary": tokens}, {"type": "Embedding", "input_dim": 5, "output_dim": 2}]
     spec: Any = {"inputs": {"word": {"shape": [2], "dtype": "string"}}}
@@ -122,9 +122,9 @@ def test_what_looks_like_an_expression_is_text() -> None:
         next(layer for layer in model["config"]["layers"] if "vocabulary" in layer["config"])["config"]["vocabulary"]
         == tokens
     )
-    found, _ = jsonnx.from_keras(json.dumps(model))
-    assert found["layers"][0]["vocabulary"] == written[0]["vocabulary"]
-    assert jsonnx.validate(found) == []
+    imported, _ = jsonnx.from_keras(json.dumps(model))
+    assert imported["layers"][0]["vocabulary"] == written[0]["vocabulary"]
+    assert jsonnx.validate(imported) == []
 
 
 # -- functions ---------------------------------------------------------------------------------------------------------
@@ -151,8 +151,8 @@ def functional(*layers: Any, outputs: tuple[str, ...]) -> str:
     return json.dumps({"class_name": "Functional", "keras_version": "3.15.1", "config": config})
 
 
-def test_an_operator_between_masked_values_drops_their_masks() -> None:
-    """As a layer it would hand them on, and what comes after would go by them."""
+def test_operator_on_masked_tensors_drops_masks() -> None:
+    """A layer would propagate the masks to the following layers."""
     x = tensor("x", 3, 2)
     text = functional(
         layer("InputLayer", "x", {"batch_shape": [None, 3, 2]}),
@@ -167,8 +167,8 @@ def test_an_operator_between_masked_values_drops_their_masks() -> None:
 
 
 @pytest.mark.parametrize("module", ["keras.src.ops.core", None], ids=["archive", "h5"])
-def test_a_function_with_an_element_type_is_no_layer(module: str | None) -> None:
-    """Keras 3 names no modules in .h5 files."""
+def test_function_with_dtype_is_not_taken_for_a_layer(module: str | None) -> None:
+    """Keras 3 writes no module names in .h5 files."""
     text = functional(
         layer("InputLayer", "x", {"batch_shape": [None, 3]}),
         layer("Cast", "cast", {"dtype": "int32"}, tensor("x", 3), module=module),
@@ -177,7 +177,7 @@ def test_a_function_with_an_element_type_is_no_layer(module: str | None) -> None
     assert jsonnx.from_keras(text)[0]["layers"] == [{"type": "ops.cast", "dtype": "int32"}]
 
 
-def test_the_size_of_an_axis_to_unstack_is_in_the_shape() -> None:
+def test_unstack_takes_the_number_of_results_from_the_shape() -> None:
     text = functional(
         layer("InputLayer", "x", {"batch_shape": [None, 3, 2]}),
         layer("Unstack", "unstack", {"num": None, "axis": 1}, tensor("x", 3, 2), module="keras.src.ops.core"),
@@ -186,8 +186,8 @@ def test_the_size_of_an_axis_to_unstack_is_in_the_shape() -> None:
     assert jsonnx.from_keras(text)[0]["layers"] == [{"type": "ops.unstack", "num": 3, "axis": 1}]
 
 
-def test_outputs_of_a_nested_model_that_nobody_takes_are_left_out(tmp_path: Path) -> None:
-    """Its second head is used in its second call alone, its third in none: those weights are not missed."""
+def test_unused_outputs_of_a_nested_model_are_left_out(tmp_path: Path) -> None:
+    """The second output is used only in the second call, the third in no call, so its weights are not required."""
     start = layer("InputLayer", "x", {"batch_shape": [None, 2]})
     heads = [layer("Dense", name, {"units": 1}, tensor("x", 2)) for name in ("a", "b", "c")]
     inner = json.loads(functional(start, *heads, outputs=("a", "b", "c")))
@@ -211,10 +211,10 @@ def test_outputs_of_a_nested_model_that_nobody_takes_are_left_out(tmp_path: Path
         archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
         for name in ("config.json", "model.weights.h5"):
             archive.write(tmp_path / name, name)
-    found = import_keras(tmp_path / "model.keras")
-    assert [entry["name"] for entry in found.spec["layers"] if "name" in entry] == ["a", "b"]
-    assert any("'c'" in notice.message for notice in found.notices)
-    (y,) = jsonnx.compile(found.spec, found.weights).session().run({"x": np.ones((1, 2), "float32")}).values()
+    imported = import_keras(tmp_path / "model.keras")
+    assert [entry["name"] for entry in imported.spec["layers"] if "name" in entry] == ["a", "b"]
+    assert any("'c'" in notice.message for notice in imported.notices)
+    (y,) = jsonnx.compile(imported.spec, imported.weights).session().run({"x": np.ones((1, 2), "float32")}).values()
     assert y.tolist() == [[-2.0]]
 
 
@@ -228,8 +228,8 @@ MASKED: list[list[dict]] = [
 
 
 @pytest.mark.parametrize("layers", MASKED, ids=[layers[0]["type"] for layers in MASKED])
-def test_a_mask_that_a_layer_is_called_with_is_its_last_input(layers: list[dict]) -> None:
-    """There and back; in what comes behind it the mask goes along, and is not said again."""
+def test_explicit_mask_is_the_last_input(layers: list[dict]) -> None:
+    """Export and import; the following layers use the attached mask, which is not written again."""
     shapes = {"x": [4, 3], "state": [2], "mask": [4], "wide": [1, 3]}
     used = {name for layer in layers for name in layer.get("from", ())}
     inputs = {name: {"shape": shape} for name, shape in shapes.items() if name in used}
@@ -240,8 +240,8 @@ def test_a_mask_that_a_layer_is_called_with_is_its_last_input(layers: list[dict]
 
 
 @pytest.mark.parametrize("mask_zero", [False, True])
-def test_a_mask_that_comes_to_attention_in_a_nested_model_is_told_of(mask_zero: bool) -> None:
-    """There Keras connects no layer behind the attention with the mask, as it was made without one."""
+def test_mask_for_attention_in_a_nested_model_causes_a_warning(mask_zero: bool) -> None:
+    """In Keras the layers after the attention ignore the mask, because the nested model was built without one."""
     x = layer("InputLayer", "x", {"batch_shape": [None, 3, 4]})
     call = {"args": [tensor("x", 3, 4)] * 2, "kwargs": {}}
     heads = {**layer("MultiHeadAttention", "heads", {"num_heads": 1, "key_dim": 2}), "inbound_nodes": [call]}

@@ -1,4 +1,4 @@
-"""What cannot be imported is refused, all of it at once, at its place in the Keras file; nothing is run or opened."""
+"""Rejected models: all errors are reported at their positions in the Keras file, and nothing is executed or opened."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def functional(*layers: Json, outputs: list[Any]) -> Json:
 
 
 def dense(name: str, *sources: tuple[str, int, int], **kwargs: Any) -> Json:
-    """A Dense, called once on each source."""
+    """A Dense layer, called once on each source."""
     calls = [
         {"args": [{"class_name": "__keras_tensor__", "config": {"keras_history": list(source)}}], "kwargs": kwargs}
         for source in sources
@@ -52,7 +52,7 @@ def faults(model: Json) -> list[jsonnx.Diagnostic]:
 
 LAMBDA = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None, "closure": None}}
 
-REFUSED: dict[str, tuple[Json, str, str]] = {
+REJECTED: dict[str, tuple[Json, str, str]] = {
     "a Lambda": (layer("Lambda", function=LAMBDA), "not-expressible", "class_name"),
     "code of another module": (layer("run", "subprocess"), "keras-unknown-class", "class_name"),
     "a builtin": (layer("eval", "builtins"), "keras-unknown-class", "class_name"),
@@ -95,20 +95,20 @@ REFUSED: dict[str, tuple[Json, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_it_is_refused_at_its_place(case: str) -> None:
-    made, code, where = REFUSED[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_unsupported_layer_is_reported_at_its_position(case: str) -> None:
+    layer_json, code, where = REJECTED[case]
     modules = set(sys.modules)
-    (fault,) = faults(sequential(made))
-    assert fault.code == code
-    assert fault.path == f"$.config.layers[1]{'.' if where else ''}{where}"
-    assert fault.line is not None
+    (diagnostic,) = faults(sequential(layer_json))
+    assert diagnostic.code == code
+    assert diagnostic.path == f"$.config.layers[1]{'.' if where else ''}{where}"
+    assert diagnostic.line is not None
     assert not {"subprocess", "my", "torch", "tensorflow"} & (set(sys.modules) - modules)
 
 
-def test_all_faults_are_told_at_once() -> None:
-    found = faults(sequential(layer("Lambda"), layer("Dense", units=0), layer("MyLayer", "my")))
-    assert [fault.code for fault in found] == ["not-expressible", "out-of-range", "keras-unknown-class"]
+def test_all_errors_are_reported_together() -> None:
+    diagnostics = faults(sequential(layer("Lambda"), layer("Dense", units=0), layer("MyLayer", "my")))
+    assert [diagnostic.code for diagnostic in diagnostics] == ["not-expressible", "out-of-range", "keras-unknown-class"]
 
 
 BROKEN: dict[str, tuple[Json, str]] = {
@@ -129,27 +129,27 @@ BROKEN: dict[str, tuple[Json, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_graph_is_told(case: str) -> None:
+def test_invalid_graph_is_reported(case: str) -> None:
     model, code = BROKEN[case]
-    assert [fault.code for fault in faults(model)] == [code]
+    assert [diagnostic.code for diagnostic in faults(model)] == [code]
 
 
-def test_nesting_is_bounded() -> None:
+def test_nesting_depth_is_limited() -> None:
     model: Json = sequential()
     for _ in range(300):
         model = {"class_name": "Sequential", "config": {"name": "net", "layers": [model]}}
-    assert [fault.code for fault in faults(model)] == ["too-deep"]
+    assert [diagnostic.code for diagnostic in faults(model)] == ["too-deep"]
 
 
-def test_what_training_cannot_say_is_told_and_left_out() -> None:
+def test_unsupported_compile_arguments_are_left_out_with_a_warning() -> None:
     from jsonnx.pipeline.keras_import import import_keras
 
     model = sequential(layer("Flatten"), {**layer("Dense", units=2)})
     model["config"]["layers"][2]["config"]["name"] = "end"
     model["compile_config"] = {"optimizer": "adam", "loss": {"class_name": "function", "config": "my_loss"}}
-    found = import_keras(json.dumps(model))
-    assert "training" not in found.spec
-    (notice,) = found.notices
+    imported = import_keras(json.dumps(model))
+    assert "training" not in imported.spec
+    (notice,) = imported.notices
     assert (notice.code, notice.severity) == ("keras-differs", "warning")
     assert "my_loss" in notice.message
 
@@ -178,7 +178,7 @@ MISSPELT: dict[str, tuple[Json, str, str]] = {
 
 
 @pytest.mark.parametrize("case", MISSPELT)
-def test_what_is_misspelt_is_told_with_the_name_that_is_near(case: str) -> None:
+def test_misspelt_name_is_reported_with_a_suggestion(case: str) -> None:
     model, where, near = MISSPELT[case]
-    (fault,) = faults(model)
-    assert (fault.path, fault.help) == (f"$.{where}", f"did you mean {near!r}?")
+    (diagnostic,) = faults(model)
+    assert (diagnostic.path, diagnostic.help) == (f"$.{where}", f"did you mean {near!r}?")

@@ -1,5 +1,4 @@
-"""Files of weights that do not name their layers, as tf.keras 2.12 to 2.15 wrote them, see
-parity/record_old_keras_files."""
+"""Weights files without layer names, written by tf.keras 2.12 to 2.15; see parity/record_old_keras_files."""
 
 from __future__ import annotations
 
@@ -32,35 +31,35 @@ def spec(*layers: dict, **more: object) -> dict:
 
 
 def weights(path: Path, *arrays: np.ndarray) -> Path:
-    """A file of Dense layers, each with its kernel."""
+    """Writes a file of Dense layers with one kernel each."""
     with h5py.File(path, "w") as file:
         for number, array in enumerate(arrays):
             file[f"layers/dense{f'_{number}' if number else ''}/vars/0"] = array.astype("float32")
     return path
 
 
-def refused(given: dict, path: Path, code: str = "weights-unnamed") -> str:
+def rejection(network: dict, path: Path, code: str = "weights-unnamed") -> str:
     with pytest.raises(CompileError) as caught:
-        jsonnx.compile(given, path)
-    assert {fault.code for fault in caught.value.diagnostics} == {code}
-    return "\n".join(fault.message for fault in caught.value.diagnostics)
+        jsonnx.compile(network, path)
+    assert {diagnostic.code for diagnostic in caught.value.diagnostics} == {code}
+    return "\n".join(diagnostic.message for diagnostic in caught.value.diagnostics)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_layers_are_told_by_their_order_and_by_their_shapes(form: str) -> None:
+def test_groups_are_assigned_by_order_and_shapes(form: str) -> None:
     path = FILES / form / "told"
-    given, none = jsonnx.from_keras(path.with_suffix(".json"))
-    assert none is None
-    assert difference(jsonnx.compile(given, f"{path}.weights.h5"), path) < 1e-5
+    network, no_weights = jsonnx.from_keras(path.with_suffix(".json"))
+    assert no_weights is None
+    assert difference(jsonnx.compile(network, f"{path}.weights.h5"), path) < 1e-5
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_two_that_are_alike_are_told_by_the_models_json_alone(form: str, tmp_path: Path) -> None:
+def test_layers_of_equal_shapes_are_assigned_with_the_models_json(form: str, tmp_path: Path) -> None:
     path = FILES / form / "alike"
-    given, _ = jsonnx.from_keras(path.with_suffix(".json"))
-    assert "is a model within the model" in refused(given, Path(f"{path}.weights.h5"))
-    given, arrays = jsonnx.from_keras(path.with_suffix(".json"), f"{path}.weights.h5")
-    assert difference(jsonnx.compile(given, arrays), path) < 1e-5
+    network, _ = jsonnx.from_keras(path.with_suffix(".json"))
+    assert "is a nested model" in rejection(network, Path(f"{path}.weights.h5"))
+    network, arrays = jsonnx.from_keras(path.with_suffix(".json"), f"{path}.weights.h5")
+    assert difference(jsonnx.compile(network, arrays), path) < 1e-5
     files = [str(path.with_suffix(".json")), f"{path}.weights.h5"]
     out = [str(tmp_path / "spec.json"), "--weights", str(tmp_path / "w.safetensors")]
     assert "6 arrays" not in run("import", *files, "-o", *out).stderr
@@ -68,67 +67,67 @@ def test_two_that_are_alike_are_told_by_the_models_json_alone(form: str, tmp_pat
     assert difference(model, path) < 1e-5
 
 
-def test_two_side_by_side_are_named(tmp_path: Path) -> None:
+def test_ambiguous_parallel_layers_are_reported_by_name(tmp_path: Path) -> None:
     path = weights(tmp_path / "a.weights.h5", *(np.full((2, 2), number) for number in range(3)))
     sides = [dense("left"), dense("right", **{"from": "x"}), {"type": "Add", "from": ["left", "right"]}]
-    told = refused(spec(*sides, dense("end")), path)
-    assert told == (
-        "the file does not name its layers, and the weights in 'dense' may be those of 'left' or of 'right', which are "
-        "alike"
+    message = rejection(spec(*sides, dense("end")), path)
+    assert message == (
+        "the file does not name its layers, and the weights in 'dense' may belong to 'left' or to 'right', which have "
+        "the same shapes"
     )
-    with pytest.raises(CompileError, match=r"none of the weights fits.*'left/kernel' cannot be told"):
+    with pytest.raises(CompileError, match=r"none of the weights fits.*'left/kernel' cannot be identified"):
         jsonnx.compile(spec(*sides, dense("end")), path, partial=True)
 
 
-def test_a_layer_before_two_is_told_also_in_part(tmp_path: Path) -> None:
+def test_layer_before_ambiguous_layers_is_assigned_in_a_partial_load(tmp_path: Path) -> None:
     path = weights(tmp_path / "a.weights.h5", *(np.full((2, 2), number) for number in range(3)))
     sides = [dense("left", **{"from": "first"}), dense("right", **{"from": "first"})]
-    given = spec(dense("first"), *sides, {"type": "Add", "from": ["left", "right"]})
-    model = jsonnx.compile(given, path, partial=True)
+    network = spec(dense("first"), *sides, {"type": "Add", "from": ["left", "right"]})
+    model = jsonnx.compile(network, path, partial=True)
     assert model.weights_report is not None
     assert model.weights_report.taken == ("first/kernel",)
     assert not model.weights["first/kernel"].any()
 
 
-def test_a_layer_called_twice_is_before_what_comes_of_both_calls(tmp_path: Path) -> None:
-    """`other` comes of one call of `shared` alone: then it depends on the network which Keras has first."""
+def test_shared_layer_precedes_descendants_of_all_its_calls(tmp_path: Path) -> None:
+    """If `other` follows only one call of `shared`, the order of the two layers depends on the network."""
     path = weights(tmp_path / "a.weights.h5", *(np.full((2, 2), number) for number in range(2)))
     again = {"use": "shared", "name": "again", "from": "other"}
-    given = spec(dense("shared"), dense("other"), again)
-    assert jsonnx.compile(given, path).weights["other/kernel"][0, 0] == 1
+    network = spec(dense("shared"), dense("other"), again)
+    assert jsonnx.compile(network, path).weights["other/kernel"][0, 0] == 1
     twice = {"use": "other", "name": "twice", "from": "x"}
-    added = spec(*given["layers"][:2], twice, {"type": "Add", "from": ["other", "twice"]})
-    assert "may be those of 'shared' or of 'other'" in refused(added, path)
+    added = spec(*network["layers"][:2], twice, {"type": "Add", "from": ["other", "twice"]})
+    assert "may belong to 'shared' or to 'other'" in rejection(added, path)
 
 
-def test_a_shape_tells_only_where_all_fit(tmp_path: Path) -> None:
-    """A network whose first layers were changed: what fits there by chance was something else's."""
+def test_choice_by_shape_requires_that_all_groups_fit(tmp_path: Path) -> None:
+    """In a network with changed first layers, a group may fit a wrong layer by chance."""
     path = weights(tmp_path / "a.weights.h5", np.ones((2, 3)), np.ones((2, 2)), np.ones((5, 2)))
     joined = {"type": "Concatenate", "from": ["left", "right"]}
     sides = [dense("left", 3), dense("right", **{"from": "x"}), joined]
     assert jsonnx.compile(spec(*sides, dense("end")), path).weights["left/kernel"].shape == (2, 3)
     changed = spec(dense("left", 4), *sides[1:], dense("end"))
-    assert "'dense' have not the shapes" in refused(changed, path)
+    assert "the shapes of the weights in 'dense' fit no layer" in rejection(changed, path)
     with pytest.raises(CompileError, match="none of the weights fits"):
         jsonnx.compile(changed, path, partial=True)
 
 
-def test_other_numbers_of_layers_tell_nothing(tmp_path: Path) -> None:
+def test_different_number_of_layers_of_a_class_assigns_nothing(tmp_path: Path) -> None:
     path = weights(tmp_path / "a.weights.h5", np.ones((2, 2)), np.ones((2, 2)))
-    told = refused(spec(dense("a")), path)
-    assert told.endswith("the file has 2 Dense layers with weights, the network 1")
-    given = spec(dense("a"), {"type": "LayerNormalization", "name": "n"})
+    message = rejection(spec(dense("a")), path)
+    assert message.endswith("the file has 2 Dense layers with weights, the network 1")
+    network = spec(dense("a"), {"type": "LayerNormalization", "name": "n"})
     with pytest.raises(CompileError, match="none of the weights fits"):
         jsonnx.compile(spec(dense("a")), path, partial=True)
     with h5py.File(path, "r+") as file:
         file["layers/layer_normalization/vars/0"] = file["layers/layer_normalization/vars/1"] = np.ones(2, "float32")
-    report = jsonnx.compile(given, path, partial=True).weights_report
+    report = jsonnx.compile(network, path, partial=True).weights_report
     assert report is not None
     assert report.taken == ("n/gamma", "n/beta")
-    assert report.unfit == {"a/kernel": "cannot be told: the file has 2 Dense layers with weights, the network 1"}
+    assert report.unfit == {"a/kernel": "cannot be identified: the file has 2 Dense layers with weights, the network 1"}
 
 
-def test_weights_go_beside_json_alone(tmp_path: Path) -> None:
+def test_separate_weights_file_requires_json(tmp_path: Path) -> None:
     path = FILES / FORMS[0]
     with pytest.raises(UsageError, match="not a model in JSON"):
         jsonnx.from_keras(FILES / "keras3_half.keras", path / "told.weights.h5")
@@ -136,6 +135,6 @@ def test_weights_go_beside_json_alone(tmp_path: Path) -> None:
         jsonnx.from_keras(path / "told.json", path / "told.json")
     with pytest.raises(CompileError) as caught:
         jsonnx.from_keras(path / "told.json", path / "alike.weights.h5")
-    assert {fault.file for fault in caught.value.diagnostics} == {str(path / "alike.weights.h5")}
+    assert {diagnostic.file for diagnostic in caught.value.diagnostics} == {str(path / "alike.weights.h5")}
     model = json.loads((path / "told.json").read_text())
     assert jsonnx.from_keras(json.dumps(model), path / "told.weights.h5")[1] is not None

@@ -1,4 +1,4 @@
-"""The places of all layers' weights in a weights file are those where Keras 3 put them."""
+"""The paths of all layers' weights in a weights file, compared with those recorded from Keras 3."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ CASES = [case for case in all_cases() if case.id in RECORDED]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_places_are_keras_own(case) -> None:
+def test_paths_are_those_of_keras(case) -> None:
     graph = lower(one_layer(case.layer, *case.inputs, dtype=case.dtype))
     names = [name.partition("/")[2] for name in (*graph.parameters, *graph.states)]
     kind = case.layer["type"]
-    found = [*variable_paths(kind, names).values(), *duplicate_variable_paths(kind, names).values()]
-    assert sorted(place.path_in("") for place in found) == sorted(RECORDED[case.id])
+    paths = [*variable_paths(kind, names).values(), *duplicate_variable_paths(kind, names).values()]
+    assert sorted(path.path_in("") for path in paths) == sorted(RECORDED[case.id])
 
 
-def test_groups_are_counted_by_class() -> None:
+def test_groups_are_numbered_by_class() -> None:
     assert group_names(["Dense", "Conv2D", "Dense", "LSTM", "Dense"]) == [
         "dense",
         "conv2d",

@@ -1,4 +1,4 @@
-"""Weights in files that Keras 3 wrote; their numbers follow from their names, see parity/record_keras_files."""
+"""Weights files written by Keras 3. The values are derived from the names; see parity/record_keras_files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-def test_every_weight_of_every_kind_of_layer_comes_by_its_name(ending: str) -> None:
+def test_weights_of_all_kinds_of_layers_are_imported(ending: str) -> None:
     spec, weights = jsonnx.from_keras(FILES / f"keras3_every_kind.{ending}")
     assert weights is not None
     assert len(weights) == 43
@@ -45,7 +45,7 @@ def test_every_weight_of_every_kind_of_layer_comes_by_its_name(ending: str) -> N
     jsonnx.compile(spec, weights)
 
 
-def test_the_optimizers_state_is_left_out_with_a_notice() -> None:
+def test_optimizer_state_is_left_out_with_a_warning() -> None:
     (notice,) = import_keras(FILES / "keras3_every_kind.keras").notices
     assert (notice.code, notice.severity) == ("not-imported", "warning")
     assert "optimizer" in notice.message
@@ -53,21 +53,21 @@ def test_the_optimizers_state_is_left_out_with_a_notice() -> None:
 
 
 @pytest.mark.parametrize("name", ["keras3_half.keras", "keras3_half.h5", "keras3_shards.weights.json"])
-def test_halves_become_single_numbers_exactly(name: str) -> None:
+def test_half_precision_weights_are_converted_exactly(name: str) -> None:
     stored = open_keras(FILES / name).weights
     assert stored is not None
-    found = match_weights(stored, HALF_OWNERS, HALF, list(HALF))
-    assert not found.errors()
-    for name, array in found.arrays.items():
+    matched = match_weights(stored, HALF_OWNERS, HALF, list(HALF))
+    assert not matched.errors()
+    for name, array in matched.arrays.items():
         exact = numbers(name, array.shape)
         assert array.dtype == np.float32
         assert 0 < np.abs(array - exact).max() < (0.004 if "bfloat16" in name else 0.0005)
-        bits = 16 if "bfloat16" in name else 13  # those that a half does not have are zero
+        bits = 16 if "bfloat16" in name else 13  # the bits that the half-precision format lacks are zero
         assert not (array.view(np.uint32) & ((1 << bits) - 1)).any()
 
 
-def test_names_are_found_whatever_the_layers_are_counted() -> None:
-    """The file tells layers by name; only where it has none, by order of their class."""
+def test_groups_are_found_by_name_before_number() -> None:
+    """Without names, groups are found by class and number."""
     stored = open_keras(FILES / "keras3_half.keras").weights
     assert stored is not None
     crossed = [HALF_OWNERS[0]._replace(group="layers/dense_1"), HALF_OWNERS[1]._replace(group="layers/dense")]
@@ -78,14 +78,16 @@ def test_names_are_found_whatever_the_layers_are_counted() -> None:
     assert not match_weights(stored, HALF_OWNERS, HALF, list(HALF)).errors()
 
 
-def test_what_does_not_fit_is_told_weight_by_weight() -> None:
+def test_mismatches_are_reported_for_each_weight() -> None:
     stored = open_keras(FILES / "keras3_half.keras").weights
     assert stored is not None
-    wanted = {**HALF, "bfloat16/kernel": TensorType("float32", (2, 3)), "more/kernel": TensorType("float32", (1,))}
+    expected = {**HALF, "bfloat16/kernel": TensorType("float32", (2, 3)), "more/kernel": TensorType("float32", (1,))}
     owners = [HALF_OWNERS[0], WeightOwner("more", "Dense", ("more",), "layers/dense_2")]
-    del wanted["float16/kernel"], wanted["float16/bias"]
-    told = [fault.message for fault in match_weights(stored, owners, wanted, list(wanted)).errors("m.keras")]
-    assert told == [
+    del expected["float16/kernel"], expected["float16/bias"]
+    messages = [
+        diagnostic.message for diagnostic in match_weights(stored, owners, expected, list(expected)).errors("m.keras")
+    ]
+    assert messages == [
         "the weight 'bfloat16/kernel' ('layers/dense/vars/0' in the file) has shape [3, 2], the network wants [2, 3]",
         "the weight 'more/kernel' is missing in the file",
         "the file's array 'layers/dense_1/vars/0' belongs to no weight of the network",
@@ -93,13 +95,13 @@ def test_what_does_not_fit_is_told_weight_by_weight() -> None:
     ]
 
 
-def test_a_file_of_weights_alone_is_no_model() -> None:
+def test_weights_file_cannot_be_imported_as_a_model() -> None:
     with pytest.raises(jsonnx.CompileError, match="weights and no model"):
         jsonnx.from_keras(FILES / "keras3_shards.weights.json")
 
 
-def test_a_weights_order_in_a_nested_model_does_not_depend_on_what_was_frozen() -> None:
-    """The list of a nested model has what was trainable first; its names tell which is which."""
+def test_weights_of_a_nested_model_do_not_depend_on_frozen_layers() -> None:
+    """The list of a nested model has trainable weights first, and is split by names."""
     stored = open_keras(FILES / "keras3_every_kind.h5").weights
     assert stored is not None
     names = stored.attributes["model_weights/encoder"]["weight_names"]
@@ -111,16 +113,16 @@ def test_a_weights_order_in_a_nested_model_does_not_depend_on_what_was_frozen() 
     ]
     assert before is not None
     inner = [name for name in before if name.split("/")[0] in ("first", "normal", "second")]
-    wanted = {name: TensorType("float32", before[name].shape) for name in inner}
+    expected = {name: TensorType("float32", before[name].shape) for name in inner}
     frozen = [name for name in names if "/normal/" in name] + [name for name in names if "/normal/" not in name]
     stored.attributes["model_weights/encoder"]["weight_names"] = frozen
-    found = match_weights(stored, owners, wanted, list(wanted)[:2])
-    for name, array in found.arrays.items():
+    matched = match_weights(stored, owners, expected, list(expected)[:2])
+    for name, array in matched.arrays.items():
         np.testing.assert_array_equal(array, before[name], err_msg=name)
 
 
-def test_a_files_weights_go_with_a_spec(tmp_path: Path) -> None:
-    """`--weights` takes Keras' files of any form, also for layers that a model within the file's model has."""
+def test_spec_can_be_compiled_with_a_keras_file(tmp_path: Path) -> None:
+    """`--weights` accepts all formats of Keras, also for layers of nested models."""
     spec, weights = jsonnx.from_keras(FILES / "keras3_every_kind.keras")
     assert weights is not None
     stored = tmp_path / "only.weights.h5"
@@ -132,8 +134,8 @@ def test_a_files_weights_go_with_a_spec(tmp_path: Path) -> None:
             np.testing.assert_array_equal(compiled.weights[name], array, err_msg=name)
 
 
-def test_a_packed_archive_and_a_folder_are_read_alike(tmp_path: Path) -> None:
-    """As people make them who pack or unpack a .keras file themselves."""
+def test_compressed_archive_and_folder_are_read(tmp_path: Path) -> None:
+    """Users may repack a .keras file or unpack it to a folder."""
     with zipfile.ZipFile(FILES / "keras3_half.keras") as archive:
         archive.extractall(tmp_path / "folder")
         with zipfile.ZipFile(tmp_path / "packed.keras", "w", zipfile.ZIP_DEFLATED) as packed:
@@ -141,16 +143,16 @@ def test_a_packed_archive_and_a_folder_are_read_alike(tmp_path: Path) -> None:
                 packed.writestr(name, archive.read(name))
     expected = open_keras(FILES / "keras3_half.keras")
     for path in (tmp_path / "folder", tmp_path / "packed.keras"):
-        found = open_keras(path)
-        assert (found.file_format, found.config, found.version) == ("keras", expected.config, expected.version)
-        assert found.weights is not None
+        opened = open_keras(path)
+        assert (opened.file_format, opened.config, opened.version) == ("keras", expected.config, expected.version)
+        assert opened.weights is not None
         assert expected.weights is not None
-        assert found.weights.arrays.keys() == expected.weights.arrays.keys()
+        assert opened.weights.arrays.keys() == expected.weights.arrays.keys()
         for name, array in expected.weights.arrays.items():
-            np.testing.assert_array_equal(found.weights.arrays[name], array)
+            np.testing.assert_array_equal(opened.weights.arrays[name], array)
 
 
-def test_shards_go_with_a_spec() -> None:
+def test_spec_can_be_compiled_with_shards() -> None:
     layers = [{"type": "Dense", "name": name, "units": 2} for name in ("bfloat16", "float16")]
     spec = {"inputs": {"x": {"shape": [3]}}, "layers": layers}
     stored = open_keras(FILES / "keras3_half.keras").weights
@@ -160,7 +162,7 @@ def test_shards_go_with_a_spec() -> None:
         np.testing.assert_array_equal(array, expected[name])
 
 
-def test_weights_that_are_not_finite_are_refused_whichever_file_they_are_in(tmp_path: Path) -> None:
+def test_non_finite_weights_are_rejected_for_a_spec(tmp_path: Path) -> None:
     spec = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "name": "d", "units": 1}]}
     weights = {"d/kernel": np.array([[np.nan], [1]], "f4"), "d/bias": np.zeros(1, "f4")}
     for name in ("w.keras", "w.npz"):
@@ -170,11 +172,11 @@ def test_weights_that_are_not_finite_are_refused_whichever_file_they_are_in(tmp_
             jsonnx.to_keras(spec, weights).save(tmp_path / name)
         with pytest.raises(CompileError) as caught:
             jsonnx.compile(spec, weights=tmp_path / name)
-        assert [fault.code for fault in caught.value.diagnostics] == ["not-finite"]
+        assert [diagnostic.code for diagnostic in caught.value.diagnostics] == ["not-finite"]
 
 
-def test_layers_of_models_in_models_are_found_by_the_names_they_have_here(tmp_path: Path) -> None:
-    """A spec made of the JSON alone, where four layers have one name, and keep it where it is free."""
+def test_layers_of_nested_models_are_found_by_qualified_names(tmp_path: Path) -> None:
+    """Layers of equal names in nested models get the names of the enclosing models as prefix."""
     folders = {"head": "functional_1", "mid": "functional", "inner": "functional/layers/functional"}
     with h5py.File(tmp_path / "nested.weights.h5", "w") as file:
         for number, (name, folder) in enumerate(folders.items()):
@@ -190,7 +192,7 @@ def test_layers_of_models_in_models_are_found_by_the_names_they_have_here(tmp_pa
     assert [weights[f"{name}/kernel"][0, 0] for name in names] == [0, 1, 2]
 
 
-def test_weights_lie_in_a_folder_that_was_an_archive(tmp_path: Path) -> None:
+def test_weights_are_read_from_an_unpacked_archive(tmp_path: Path) -> None:
     spec = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "Dense", "name": "d", "units": 1}]}
     weights = {"d/kernel": np.array([[3], [1]], "f4"), "d/bias": np.ones(1, "f4")}
     jsonnx.to_keras(spec, weights).save(tmp_path / "a.keras")
@@ -199,8 +201,8 @@ def test_weights_lie_in_a_folder_that_was_an_archive(tmp_path: Path) -> None:
     assert jsonnx.compile(spec, weights=tmp_path / "b.keras").to_bytes() == jsonnx.compile(spec, weights).to_bytes()
 
 
-def test_weights_are_read_for_a_network_that_keras_has_no_words_for(tmp_path: Path) -> None:
-    """As one of an older Keras, whose hard_sigmoid has another slope."""
+def test_weights_are_read_for_a_network_that_cannot_be_exported(tmp_path: Path) -> None:
+    """For example with the hard_sigmoid of Keras 2, which has another slope."""
     with h5py.File(tmp_path / "plain.weights.h5", "w") as file:
         variables = file.create_group("layers/dense/vars")
         variables["0"], variables["1"] = np.ones((2, 2), "float32"), np.zeros(2, "float32")
@@ -212,7 +214,7 @@ def test_weights_are_read_for_a_network_that_keras_has_no_words_for(tmp_path: Pa
 
 
 def altered(archive: Path, old: str, new: str, *others: tuple[str, str]) -> None:
-    """An archive with its configuration changed."""
+    """Replaces text in the configuration of an archive."""
     with zipfile.ZipFile(archive) as file:
         members = {name: file.read(name) for name in file.namelist()}
     config = members["config.json"].decode()
@@ -228,20 +230,25 @@ def dense(name: str, units: int = 2) -> dict:
     return {"type": "Dense", "name": name, "units": units}
 
 
-def test_weights_of_a_model_that_cannot_be_read_come_by_layers_names(tmp_path: Path) -> None:
-    """A layer's weights are those that the file's own layer has: without gamma the first is beta."""
+def test_weights_of_an_unsupported_model_are_matched_by_layer_name(tmp_path: Path) -> None:
+    """The layer in the file determines its weights: without gamma, the first one is beta."""
     normal = {"type": "BatchNormalization", "name": "n"}
     body = {"inputs": {"x": {"shape": [3]}}, "layers": [dense("a"), {**normal, "scale": False}, dense("b"), dense("c")]}
     rng = np.random.default_rng(0)
     weights = {name: rng.uniform(1, 2, array.shape) for name, array in jsonnx.compile(body).weights.items()}
     jsonnx.to_keras(body, weights).save(tmp_path / "body.keras")
-    own = '"module": "keras.layers", "class_name": "Dense"'
-    altered(tmp_path / "body.keras", own, own.replace("Dense", "DENSE"), (own, '"module": "mine", "class_name": "B"'))
+    dense_class = '"module": "keras.layers", "class_name": "Dense"'
+    altered(
+        tmp_path / "body.keras",
+        dense_class,
+        dense_class.replace("Dense", "DENSE"),
+        (dense_class, '"module": "mine", "class_name": "B"'),
+    )
     altered(tmp_path / "body.keras", "DENSE", "Dense")
-    whole = {**body, "layers": [dense("a"), normal, dense("b"), dense("c", 4), dense("d")]}
+    network = {**body, "layers": [dense("a"), normal, dense("b"), dense("c", 4), dense("d")]}
     with pytest.raises(CompileError, match="not Keras' own"):
-        jsonnx.compile(whole, tmp_path / "body.keras")
-    model = jsonnx.compile(whole, tmp_path / "body.keras", partial=True)
+        jsonnx.compile(network, tmp_path / "body.keras")
+    model = jsonnx.compile(network, tmp_path / "body.keras", partial=True)
     report = model.weights_report
     assert report is not None
     assert set(report.taken) == {"a/kernel", "a/bias", "n/beta", "n/moving_mean", "n/moving_variance"}
@@ -263,8 +270,8 @@ def test_weights_of_a_model_that_cannot_be_read_come_by_layers_names(tmp_path: P
     )
 
 
-def test_so_do_those_of_models_in_a_model(tmp_path: Path) -> None:
-    """Where one of the outermost layers cannot be read, in an .h5 file, whose lists are those of outermost layers."""
+def test_weights_of_nested_models_in_an_unsupported_model_are_matched_by_layer_name(tmp_path: Path) -> None:
+    """An .h5 file has one list per outermost layer, one of which cannot be read here."""
     spec, weights = jsonnx.from_keras(FILES / "keras3_every_kind.h5")
     assert weights is not None
     path = tmp_path / "other.h5"
@@ -283,7 +290,7 @@ def test_so_do_those_of_models_in_a_model(tmp_path: Path) -> None:
         np.testing.assert_array_equal(model.weights[name], weights[name], err_msg=name)
 
 
-def test_what_is_to_know_of_a_file_is_told_where_it_gives_weights(tmp_path: Path) -> None:
+def test_warnings_about_a_weights_file_are_reported_by_all_commands(tmp_path: Path) -> None:
     spec, _ = jsonnx.from_keras(FILES / "keras1_conv.h5")
     model = jsonnx.compile(spec, FILES / "keras1_conv.h5")
     assert model.weights_report is not None
@@ -292,5 +299,5 @@ def test_what_is_to_know_of_a_file_is_told_where_it_gives_weights(tmp_path: Path
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     for command, out in (("compile", "a.onnx"), ("export", "a.keras")):
         extra = ["--keras"] if command == "export" else []
-        given = [str(tmp_path / "spec.json"), "--weights", str(FILES / "keras1_conv.h5"), "-o", str(tmp_path / out)]
-        assert "warning[weights-differ]" in run(command, *extra, *given).stderr
+        arguments = [str(tmp_path / "spec.json"), "--weights", str(FILES / "keras1_conv.h5"), "-o", str(tmp_path / out)]
+        assert "warning[weights-differ]" in run(command, *extra, *arguments).stderr

@@ -1,8 +1,8 @@
-"""Keras' own files: models of any generation as JSON, `.keras` and `.h5`, as documents of ours, and their weights.
+"""Imports models and weights of Keras 1 to 3, from JSON, `.keras` and `.h5` files.
 
-`archive` opens a file; HDF5 is read by a process of its own. `document` finds layers and calls in the JSON, `dialects`
-and `keras1` bring their arguments to Keras 3's words, `layers` and `operations` make entries of them, `network` and
-`graph` connect those by name, `writer` writes them. Nothing that a file names is imported or executed.
+`open_file` reads the file, `model_config` parses layers and calls, `versions` and `keras1` upgrade them to Keras 3,
+`layer_entries` and `operations` translate layers to spec entries, `model_walk` and `functional` connect them by name,
+`spec_writer` and `fold_blocks` write the spec. `weight_matching` assigns the arrays of a file to weights of a network.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a layer of Keras is called with: which arguments are its inputs, and which are attributes with us."""
+"""The call parameters of Keras layers, and which of them are inputs or attributes in a spec."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CELL_PARAMETERS = ("inputs", "states", "training")
 RECURRENT_LAYERS = ("SimpleRNN", "GRU", "LSTM", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional")
 
 MASK_INPUT_LAYERS = (*RECURRENT_LAYERS, "Softmax")
-"""Layers that take a mask of their own, as their last input."""
+"""Layers that take an explicit mask, as their last input."""
 
 CALL_PARAMETERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(RECURRENT_LAYERS, _RECURRENT_PARAMETERS),
@@ -33,13 +33,13 @@ CALL_PARAMETERS: dict[str, tuple[str, ...]] = {
     "Softmax": ("inputs", "mask"),
     "GlobalAveragePooling1D": ("inputs", "mask"),
 }
-"""The parameters of a layer's call in their order."""
+"""The parameters of each layer's call, in order."""
 
 DEFAULT_CALL_PARAMETERS = ("inputs", "training", "mask")
-"""Those of all others, and of models."""
+"""The call parameters of all other layers and of models."""
 
 FIRST_PARAMETER_NAMES = ("inputs", "sequences", "sequence", "x", "input", "images", "features")
-"""What the first parameter may be called."""
+"""The names that the first parameter may have."""
 
 ATTENTION_LAYERS = tuple(
     kind for kind, names in CALL_PARAMETERS.items() if names in (_MULTI_HEAD_PARAMETERS, _ATTENTION_PARAMETERS)
@@ -51,58 +51,53 @@ ATTENTION_FLAGS = ("use_causal_mask", "return_attention_scores")
 
 
 class CallArguments(NamedTuple):
-    """Arguments by the names of their parameters; and what no parameter takes."""
+    """Arguments by parameter, and the names of arguments that match no parameter."""
 
     by_name: dict[str, Any]
     unknown_names: tuple[str, ...]
 
 
 def bind_arguments(kind: str, call: LayerCall) -> CallArguments:
-    """The arguments of a call by name."""
-    names = CALL_PARAMETERS.get(kind, DEFAULT_CALL_PARAMETERS)
-    given: dict[str, Any] = dict(zip(names, call.args, strict=False))
-    unknown = [f"argument {place + 1}" for place in range(len(names), len(call.args))]
+    """Binds the arguments of a call to the parameters of its layer class."""
+    parameters = CALL_PARAMETERS.get(kind, DEFAULT_CALL_PARAMETERS)
+    by_name: dict[str, Any] = dict(zip(parameters, call.args, strict=False))
+    unknown = [f"argument {index + 1}" for index in range(len(parameters), len(call.args))]
     for key, value in call.kwargs.items():
-        name = names[0] if key in FIRST_PARAMETER_NAMES and names[0] == "inputs" else key
-        if name in names:
-            given[name] = value
+        name = parameters[0] if key in FIRST_PARAMETER_NAMES and parameters[0] == "inputs" else key
+        if name in parameters:
+            by_name[name] = value
         elif value is not None:
             unknown.append(key)
-    return CallArguments({key: value for key, value in given.items() if value is not None}, tuple(unknown))
+    return CallArguments({key: value for key, value in by_name.items() if value is not None}, tuple(unknown))
 
 
 def is_mask_parameter(kind: str, name: str) -> bool:
-    """Whether a parameter is a mask, which may be the one that goes beside the inputs anyway."""
+    """Is a parameter a mask that Keras may have attached to an input?"""
     return name == "mask" or (kind in ATTENTION_LAYERS and name in ("query_mask", "value_mask", "key_mask"))
 
 
 def mask_arguments(kind: str, arguments: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """By the name that it has with us: every mask that is given, and what it goes beside."""
+    """Returns the masks among the arguments, by their names in a spec, each with the input that it masks."""
     if kind in ("Attention", "AdditiveAttention"):
         inputs, masks = _as_list(arguments.get("inputs")), _as_list(arguments.get("mask"))
-        return {
-            f"{name}_mask": (mask, inputs[place])
-            for place, (name, mask) in enumerate(zip(ATTENTION_INPUTS, masks, strict=False))
-            if mask is not None and place < len(inputs)
-        }
-    found = {}
+        named = zip(ATTENTION_INPUTS, masks, inputs, strict=False)
+        return {f"{name}_mask": (mask, masked) for name, mask, masked in named if mask is not None}
+    masks_by_name = {}
     for name, mask in arguments.items():
-        beside = arguments.get("inputs") if name == "mask" else arguments.get(name.removesuffix("_mask"))
         if is_mask_parameter(kind, name) and any(item is not None for item in leaves(mask)):
-            found[name] = mask, beside
-    return found
+            masked = "inputs" if name == "mask" else name.removesuffix("_mask")
+            masks_by_name[name] = mask, arguments.get(masked)
+    return masks_by_name
 
 
 def layer_inputs(
     kind: str, arguments: Mapping[str, Any], explicit_masks: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Json]]:
-    """The inputs in the order in which our layer takes them, and attributes that say what they are."""
+    """Returns the inputs in the order of our layer, and the attributes that describe the call."""
     flags: dict[str, Json] = {name: True for name in ATTENTION_FLAGS if arguments.get(name) is True}
     if kind not in ATTENTION_LAYERS:
-        further = [arguments[name] for name in ("initial_state", "states", "count_weights") if name in arguments]
-        return [
-            item for value in (arguments.get("inputs"), *further, *explicit_masks.values()) for item in leaves(value)
-        ], flags
+        states = [arguments[name] for name in ("initial_state", "states", "count_weights") if name in arguments]
+        return list(leaves([arguments.get("inputs"), *states, *explicit_masks.values()])), flags
     tensors = _as_list(arguments["inputs"]) if "inputs" in arguments else None
     named = dict(zip(ATTENTION_INPUTS, tensors, strict=False)) if tensors is not None else arguments
     inputs = {name: named[name] for name in ATTENTION_INPUTS[:3] if name in named} | dict(explicit_masks)
@@ -111,7 +106,7 @@ def layer_inputs(
     if tuple(inputs) != ATTENTION_INPUTS[: len(inputs)] or len(inputs) > 3:
         flags["arguments"] = list(inputs)
     elif len(inputs) == 2 and inputs["query"] == inputs["value"]:
-        del inputs["value"]  # with one input the value is the query
+        del inputs["value"]  # the default value is the query
     return list(inputs.values()), flags
 
 
@@ -120,5 +115,5 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def tensor_refs(value: Any) -> list[TensorRef]:
-    """The tensors in an argument."""
+    """Returns the tensor references in a structure."""
     return [item for item in leaves(value) if isinstance(item, TensorRef)]

@@ -1,6 +1,6 @@
-"""How a model was compiled, as a `training` section; what cannot be said there is told and left out.
+"""Translates the arguments of `compile` to a `training` section.
 
-Training is no part of what a model computes: nothing here is an error.
+Unsupported arguments cause warnings only, since the compiled graph does not depend on them.
 """
 
 from __future__ import annotations
@@ -21,42 +21,42 @@ from .report import KerasReport
 from .versions import KerasVersion
 
 IGNORED_ARGUMENTS = ("name", "dtype", "fn", "jit_compile", "is_legacy_optimizer", "decay", "axis_name")
-"""Arguments of optimizers, losses and metrics that are none here; a decay is only left out where it is 0."""
+"""Ignored arguments of optimizers, losses and metrics; `decay` is ignored only if it is 0."""
 
 
 class UnsupportedTraining(Exception):
-    """What cannot be said, in words."""
+    """The reason why a `training` section cannot be written."""
 
 
 def read_compile_config(
     config: Mapping[str, Json], path: JsonPath, outputs: Sequence[str], keras_version: KerasVersion, report: Report
 ) -> Json:
-    """The section for what `compile` was given; None, and a notice, where there is none."""
+    """Returns the `training` section for the arguments of `compile`; None, with a warning, if they are unsupported."""
     if not config or not (config.get("loss") or config.get("optimizer")):
         return None
     try:
         section = TrainingSectionReader(keras_version, outputs).read(config)
-        found = Report()
-        check_against_schema(
-            {"inputs": {"x": {"shape": []}}, "layers": [{"type": "Identity"}], "training": section}, found
-        )
-        if found.has_errors():
-            raise UnsupportedTraining(next(iter(found)).message)
-    except UnsupportedTraining as why:
-        warn_training_left_out(report, path, str(why))
+        spec: Json = {"inputs": {"x": {"shape": []}}, "layers": [{"type": "Identity"}], "training": section}
+        spec_report = Report()
+        check_against_schema(spec, spec_report)
+        if spec_report.has_errors():
+            raise UnsupportedTraining(next(iter(spec_report)).message)
+    except UnsupportedTraining as error:
+        warn_training_left_out(report, path, str(error))
         return None
     if config.get("weighted_metrics"):
-        report.add("keras-differs", path, "metrics weighted by sample are left out", severity="warning")
+        report.add("keras-differs", path, "weighted_metrics are left out", severity="warning")
     return Training(**section).to_json()
 
 
 def warn_training_left_out(report: Report, path: JsonPath, reason: str) -> None:
-    message, help = f"how the model was compiled is left out: {reason}", 'write a "training" section by hand'
+    message = f"the arguments of compile are left out: {reason}"
+    help = 'write a "training" section by hand'
     report.add("keras-differs", path, message, help=help, severity="warning")
 
 
 class TrainingSectionReader:
-    """Writes one section."""
+    """Translates one `training` section."""
 
     def __init__(self, keras_version: KerasVersion, outputs: Sequence[str]) -> None:
         self.outputs = outputs
@@ -81,32 +81,32 @@ class TrainingSectionReader:
         return section
 
     def by_output_name(self, value: Json) -> dict[str, Json]:
-        """A list or an object, by the names of the outputs."""
+        """Returns the items of a list or an object by output name."""
         if isinstance(value, Mapping):
             return dict(value)
         if isinstance(value, list) and len(value) == len(self.outputs):
             return dict(zip(self.outputs, value, strict=True))
-        raise UnsupportedTraining("it does not go with the outputs")
+        raise UnsupportedTraining("it does not match the number of outputs")
 
     def read_per_output(self, value: Json, read_item: Any) -> Json:
-        """A loss for all outputs, or by output."""
+        """Translates one item for all outputs, or one per output."""
         if isinstance(value, list) or (isinstance(value, Mapping) and "class_name" not in value):
-            named = {name: read_item(item) for name, item in self.by_output_name(value).items() if item is not None}
-            return next(iter(named.values())) if len(self.outputs) == 1 and len(named) == 1 else named
+            by_name = {name: read_item(item) for name, item in self.by_output_name(value).items() if item is not None}
+            return next(iter(by_name.values())) if len(self.outputs) == 1 and len(by_name) == 1 else by_name
         return None if value is None else read_item(value)
 
     def read_loss(self, value: Json) -> Json:
         return self.read_component(LOSSES, value)
 
     def read_metrics(self, value: Json) -> Json:
-        """Metrics of the one output, or by output."""
+        """Translates the metrics of the only output, or of each output."""
         if not value:
             return None
         if isinstance(value, Mapping):
             return {name: self.read_metric_list(item) for name, item in value.items()}
         if isinstance(value, list) and any(isinstance(item, list) for item in value):
-            named = {name: self.read_metric_list(item) for name, item in self.by_output_name(value).items()}
-            return next(iter(named.values())) if len(named) == 1 else named
+            by_name = {name: self.read_metric_list(item) for name, item in self.by_output_name(value).items()}
+            return next(iter(by_name.values())) if len(by_name) == 1 else by_name
         return self.read_metric_list(value)
 
     def read_metric_list(self, value: Json) -> list[Json]:
@@ -114,7 +114,7 @@ class TrainingSectionReader:
         return [self.read_component(METRICS, item) for item in items if item is not None]
 
     def read_component(self, registry: Registry, value: Json) -> Json:
-        """A brick by its name, or an object with its class and arguments."""
+        """Translates a loss, metric or optimizer, given by name or as an object with class and arguments."""
         if isinstance(value, str):
             if value not in registry.by_name:
                 raise UnsupportedTraining(f"there is no {registry.kind} {short_name(value)}")
@@ -123,27 +123,27 @@ class TrainingSectionReader:
         if kind == "function" and isinstance(config, str):
             return self.read_component(registry, config)
         if registry is OPTIMIZERS and isinstance(kind, str):
-            kind = kind.removeprefix("Custom>")  # as Keras 2.11 to 2.15 write their own
-        brick: type[Component] | None = registry.by_name.get(kind) if isinstance(kind, str) else None
-        if brick is None:
+            kind = kind.removeprefix("Custom>")  # which Keras 2.11 to 2.15 add to their own classes
+        component: type[Component] | None = registry.by_name.get(kind) if isinstance(kind, str) else None
+        if component is None:
             raise UnsupportedTraining(f"there is no {registry.kind} {short_name(str(kind))}")
-        given = dict(config) if isinstance(config, Mapping) else {}
-        if given.get("decay"):
+        config = dict(config) if isinstance(config, Mapping) else {}
+        if config.get("decay"):
             raise UnsupportedTraining(f"its {registry.kind} has a decay of the learning rate")
-        rate = given.pop("lr", None)
-        given = {"learning_rate": rate} | given if rate is not None else given
-        if isinstance(given.get("learning_rate"), Mapping) and "value" not in given["learning_rate"]:
-            raise UnsupportedTraining(f"its {registry.kind} has a schedule of the learning rate")
-        kept = {
-            key: item
-            for key, item in given.items()
-            if key not in IGNORED_ARGUMENTS or (key == "name" and self.has_own_name(brick, item))
+        rate = config.pop("lr", None)
+        config = {"learning_rate": rate} | config if rate is not None else config
+        if isinstance(config.get("learning_rate"), Mapping) and "value" not in config["learning_rate"]:
+            raise UnsupportedTraining(f"its {registry.kind} has a learning rate schedule")
+        arguments = {
+            key: value
+            for key, value in config.items()
+            if key not in IGNORED_ARGUMENTS or (key == "name" and self.has_custom_name(component, value))
         }
-        if kept.get("reduction") in ("auto", "sum_over_batch_size"):
-            del kept["reduction"]
-        return self.translator.translate_component(brick, kept, {}, (registry.kind,), ())
+        if arguments.get("reduction") in ("auto", "sum_over_batch_size"):
+            del arguments["reduction"]
+        return self.translator.translate_component(component, arguments, {}, (registry.kind,), ())
 
     @staticmethod
-    def has_own_name(component: type[Component], name: Json) -> bool:
-        """Whether a metric has a name of its own."""
+    def has_custom_name(component: type[Component], name: Json) -> bool:
+        """Is the name of a metric other than its default?"""
         return component.registry is METRICS and isinstance(name, str) and METRICS.by_name.get(name) is not component  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
-"""What a model becomes: entries of our document, one a call, connected by names."""
+"""The flat model that a Keras model is translated to: one spec entry per call, connected by names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,23 +10,15 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...core.types import ShapeError
 from ...frontend.expansion.expressions import escape_expressions
-from ...layers import Layer
 from .layer_entries import LayerEntry
-from .masks import MaskExpression, output_mask
+from .masks import NamedTensor, output_mask
 
-
-@dataclass(frozen=True)
-class NamedTensor:
-    """A tensor by its name with us. `mask` says how the mask beside it is made."""
-
-    name: str
-    mask: MaskExpression = None
-    expression: MaskExpression = None
-    """Of a mask that is called with: how it is made itself."""
+Results = Any
+"""The results of a call: a tensor, a list of tensors, or a structure of them. None after an error."""
 
 
 class SpecEntry(NamedTuple):
-    """An entry of our document: a layer with its arguments, or `use` of another."""
+    """An entry of the spec: a layer with its arguments, or `use` of an earlier layer."""
 
     name: str
     spec: Mapping[str, Json]
@@ -36,10 +28,10 @@ class SpecEntry(NamedTuple):
 
 
 class WeightOwner(NamedTuple):
-    """A layer that may have weights: our name, Keras' class, and where the layer is in the file.
+    """A layer that may have weights: its name in the spec, its Keras class, and its location in weight files.
 
-    `name_path` are the names of the models around it, but for the outermost, and its own, as a legacy `.h5` file has them;
-    `group` is its group in a `.weights.h5` file.
+    `name_path`, used by legacy `.h5` files, holds the names of the enclosing models, without the outermost, and the
+    layer's own Keras name; `group` is the layer's group in a `.weights.h5` file.
     """
 
     name: str
@@ -47,60 +39,63 @@ class WeightOwner(NamedTuple):
     name_path: tuple[str, ...]
     group: str
     is_used: bool = True
-    """Whether it leads to an output; else its weights, which the file may have, are not wanted."""
+    """Does the layer contribute to an output? The weights of other layers are not imported."""
 
 
 @dataclass
 class FlatModel:
-    """The whole model: inputs by name, steps, outputs."""
+    """A model without nesting: inputs by name, entries in order, outputs."""
 
     name: str
     inputs: dict[str, dict[str, Json]] = field(default_factory=dict)
     entries: list[SpecEntry] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-    owners: list[WeightOwner] = field(default_factory=list)
     input_paths: dict[str, JsonPath] = field(default_factory=dict)
-    """Where each input stands."""
+    """The path of each input in the Keras file."""
 
-    def add_entry(self, entry: SpecEntry, inputs: list[Any]) -> NamedTensor | list[NamedTensor]:
-        """Adds a step; the answer is its result, or all its results. No text of Keras' is an expression of ours."""
+    def add_entry(self, entry: SpecEntry, inputs: Sequence[NamedTensor]) -> NamedTensor | list[NamedTensor]:
+        """Appends an entry and returns its result, or a list if it has several.
+
+        Text from the Keras file is escaped, so that it is never evaluated as an expression of the spec.
+        """
         self.entries.append(entry._replace(spec={key: escape_expressions(value) for key, value in entry.spec.items()}))
-        brick = entry.layer_entry.layer
-        assert isinstance(brick, Layer)
+        layer = entry.layer_entry.layer
         try:
-            more = brick.output_names()
-        except ShapeError:  # what is wrong with a layer inside it, the check of the whole says
-            more = ()
-        mask, masked = output_mask(brick, inputs), brick.masked_output_count()
-        names = [entry.name, *(f"{entry.name}.{output}" for output in more)]
-        results = [NamedTensor(name, mask if place < masked else None) for place, name in enumerate(names)]
-        return results if more else results[0]
+            extra_outputs = layer.output_names()
+        except ShapeError:  # an inner layer is wrong: the check of the whole spec reports it
+            extra_outputs = ()
+        mask, masked_count = output_mask(layer, inputs), layer.masked_output_count()
+        names = [entry.name, *(f"{entry.name}.{output}" for output in extra_outputs)]
+        results = [NamedTensor(name, mask if index < masked_count else None) for index, name in enumerate(names)]
+        return results if extra_outputs else results[0]
 
     def drop_unused(self) -> None:
-        """Drops calls that lead to no output, as of a nested model of which not all outputs are taken."""
-        needed, kept = {producer_name(name) for name in self.outputs}, []
-        for step in reversed(self.entries):
-            if step.name in needed:
-                needed |= {producer_name(source) for source in step.sources}
-                kept.append(step)
-        firsts = {step.name: step.spec for step in self.entries if "use" not in step.spec}
-        renamed: dict[str, str] = {}
-        there: set[str] = set()
+        """Removes calls that contribute to no output, such as those of unused outputs of a nested model.
+
+        If the first call of a shared layer is removed, its next call becomes the entry that defines the layer.
+        """
+        needed, needed_entries = {producer_name(name) for name in self.outputs}, []
+        for entry in reversed(self.entries):
+            if entry.name in needed:
+                needed |= {producer_name(source) for source in entry.sources}
+                needed_entries.append(entry)
+        definitions = {entry.name: entry.spec for entry in self.entries if "use" not in entry.spec}
+        new_names: dict[str, str] = {}
+        defined: set[str] = set()
         self.entries = []
-        for step in reversed(kept):
-            owner = str(step.spec.get("use", step.name))
-            if owner not in there and owner != step.name:  # the layer's first call is gone
-                renamed[step.name] = owner
-                step = step._replace(name=owner, spec=firsts[owner])
-            there.add(owner)
-            self.entries.append(
-                step._replace(sources=tuple(_with_new_name(source, renamed) for source in step.sources))
-            )
-        self.outputs = [_with_new_name(name, renamed) for name in self.outputs]
+        for entry in reversed(needed_entries):
+            owner = str(entry.spec.get("use", entry.name))
+            if owner not in defined and owner != entry.name:
+                new_names[entry.name] = owner
+                entry = entry._replace(name=owner, spec=definitions[owner])
+            defined.add(owner)
+            sources = tuple(_with_new_name(source, new_names) for source in entry.sources)
+            self.entries.append(entry._replace(sources=sources))
+        self.outputs = [_with_new_name(name, new_names) for name in self.outputs]
 
 
 def producer_name(name: str) -> str:
-    """The entry whose result a name means."""
+    """Returns the entry that produces the tensor of this name: `lstm` for `lstm.state_h`."""
     return name.partition(".")[0]
 
 

@@ -1,7 +1,7 @@
-"""Runs of layers that are alike but for their numbers: whose names have no beginning in common, as Keras' own have
-where nobody gave any, `conv2d_5`, `batch_normalization_5`, `activation_5`.
+"""Finds repeated runs of layers whose names have no common prefix, but differ only in numbers.
 
-They become uses of a block whose layers have names of their own, made of parameters: `conv2d_${n}`.
+Keras' default names are of this kind: `conv2d_5`, `batch_normalization_5`, `activation_5`. Such runs become uses of a
+block whose layer names contain parameters: `conv2d_${n}`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from json import dumps
 from typing import NamedTuple
 
 from .block_parameters import BlockParameters, find_parameters, with_name_numbers
-from .entries import FlatModel, SpecEntry
+from .entries import FlatModel, SpecEntry, producer_name
 from .layer_runs import MAX_BLOCK_LAYERS, MIN_BLOCK_LAYERS, Consumers, LayerRun, find_consumers, layer_run
 
 MIN_LINES_SAVED = 20
-"""Lines that a class of runs has to save: less is easier to read as it stands."""
+"""Lines that a block must save; otherwise the flat spec is easier to read."""
 
 
 class NumberedRuns(NamedTuple):
-    """Equal runs, the names of their layers as one, and what they differ in."""
+    """Runs of equal structure, the name patterns of their layers, and the parameters in which they differ."""
 
     runs: Sequence[LayerRun]
     names: Sequence[str]
@@ -28,142 +28,145 @@ class NumberedRuns(NamedTuple):
 
     @property
     def lines_saved(self) -> int:
-        """The lines that are not written."""
+        """The lines that a block saves."""
         return count_lines_saved(len(self.runs), len(self.names))
 
 
 def find_numbered_runs(flat_model: FlatModel, used_indices: Collection[int]) -> Iterator[NumberedRuns]:
-    """Equal runs among the steps that are not taken, those first that save most lines."""
-    used_indices, used = set(used_indices), find_consumers(flat_model)
-    classes = list(candidate_windows(flat_model.entries, used, used_indices))
-    while classes:
-        free = [(non_overlapping(starts, length, used_indices), length) for starts, length in classes]
-        free = [
-            (starts, length) for starts, length in free if count_lines_saved(len(starts), length) >= MIN_LINES_SAVED
-        ]
+    """Yields groups of equal runs outside the used entries, greedily by the number of lines saved."""
+    used_indices, consumers = set(used_indices), find_consumers(flat_model)
+    windows = list(candidate_windows(flat_model.entries, consumers, used_indices))
+    while windows:
+        windows = [(non_overlapping(starts, length, used_indices), length) for starts, length in windows]
+        windows = [window for window in windows if max_lines_saved(window) >= MIN_LINES_SAVED]
         best: NumberedRuns | None = None
-        for starts, length in sorted(free, key=lambda window: -count_lines_saved(len(window[0]), window[1])):
-            if best is not None and count_lines_saved(len(starts), length) <= best.lines_saved:
+        for window in sorted(windows, key=max_lines_saved, reverse=True):
+            if best is not None and max_lines_saved(window) <= best.lines_saved:
                 break
-            found = with_parameters(largest_class(flat_model.entries, used, starts, length))
-            if (
-                found is not None
-                and found.lines_saved >= MIN_LINES_SAVED
-                and (best is None or found.lines_saved > best.lines_saved)
-            ):
-                best = found
+            runs = with_parameters(largest_class(flat_model.entries, consumers, *window))
+            threshold = MIN_LINES_SAVED if best is None else best.lines_saved + 1
+            if runs is not None and runs.lines_saved >= threshold:
+                best = runs
         if best is None:
             return
         yield best
         for run in best.runs:
             used_indices |= set(range(run.start, run.end))
-        classes = free
 
 
 def with_parameters(runs: Sequence[LayerRun]) -> NumberedRuns | None:
-    """Runs with what they differ in; None where that is too much."""
-    found = name_patterns(runs) if len(runs) > 1 else None
-    if found is None:
+    """Returns runs with the parameters in which they differ; None if there are too many."""
+    patterns = name_patterns(runs) if len(runs) > 1 else None
+    if patterns is None:
         return None
-    names, numbers = found
-    specs = [[step.spec for step in run.entries] for run in runs]
+    names, numbers = patterns
+    specs = [[entry.spec for entry in run.entries] for run in runs]
     parameters = with_name_numbers(find_parameters(specs, names_without_numbers(names)), numbers)
     return None if parameters is None else NumberedRuns(runs, names, parameters)
 
 
 def names_without_numbers(names: Sequence[str]) -> list[str]:
-    """Names without numbers, each once."""
+    """Removes numbers from names, and makes the results unique."""
     words = [re.sub(r"_?\$\{[^}]*\}|\d+", "", name) or "layer" for name in names]
-    return [word if words.count(word) == 1 else f"{word}_{place}" for place, word in enumerate(words)]
+    return [word if words.count(word) == 1 else f"{word}_{index}" for index, word in enumerate(words)]
 
 
 def count_lines_saved(count: int, length: int) -> int:
-    """The lines that so many runs save: each becomes one, and one is written in the block."""
+    """Returns the lines that a block saves: each run becomes one line, and one run is written in the block."""
     return count * (length - 1) - length
+
+
+Windows = tuple[list[int], int]
+"""Windows of equal content: their starts and their length."""
+
+
+def max_lines_saved(windows: Windows) -> int:
+    starts, length = windows
+    return count_lines_saved(len(starts), length)
 
 
 def candidate_windows(
     entries: Sequence[SpecEntry], consumers: Consumers, used_indices: Collection[int]
-) -> Iterator[tuple[list[int], int]]:
-    """The starts of windows of one length with the same types of layers, of whose results one alone is used outside."""
-    last = [max((max(places) for places in consumers.get(step.name, {}).values()), default=-1) for step in entries]
-    place = {step.name: at for at, step in enumerate(entries)}
-    shared = {place[str(step.spec["use"])] for step in entries if "use" in step.spec}
-    words = [hash(entry_content(step)) for step in entries]
-    closed = {at for at, step in enumerate(entries) if "use" in step.spec or at in shared or at in used_indices}
-    found: dict[tuple[int, int], list[int]] = {}
+) -> Iterator[Windows]:
+    """Yields windows with equal layer types that each have only one result that is used outside."""
+    last_use = [max((max(uses) for uses in consumers.get(entry.name, {}).values()), default=-1) for entry in entries]
+    index_of = {entry.name: index for index, entry in enumerate(entries)}
+    shared = {index_of[str(entry.spec["use"])] for entry in entries if "use" in entry.spec}
+    hashes = [hash(entry_content(entry)) for entry in entries]
+    excluded = {index for index, entry in enumerate(entries) if "use" in entry.spec or index in shared}
+    excluded |= set(used_indices)
+    starts_by_content: dict[tuple[int, int], list[int]] = {}
     for start in range(len(entries)):
-        word, open_ = 0, set[int]()
+        window_hash, live = 0, set[int]()
         for end in range(start, min(start + MAX_BLOCK_LAYERS, len(entries))):
-            if end in closed:
+            if end in excluded:
                 break
-            word = hash((word, words[end]))
-            sources = {place.get(source.partition(".")[0], -1) for source in entries[end].sources}
-            open_ = {at for at in open_ if at not in sources or last[at] != end} | {end}
-            if len(open_) == 1 and end - start + 1 >= MIN_BLOCK_LAYERS:
-                found.setdefault((word, end - start + 1), []).append(start)
-    for (_, length), starts in found.items():
+            window_hash = hash((window_hash, hashes[end]))
+            sources = {index_of.get(producer_name(source), -1) for source in entries[end].sources}
+            live = {index for index in live if index not in sources or last_use[index] != end} | {end}
+            if len(live) == 1 and end - start + 1 >= MIN_BLOCK_LAYERS:
+                starts_by_content.setdefault((window_hash, end - start + 1), []).append(start)
+    for (_, length), starts in starts_by_content.items():
         if count_lines_saved(len(starts), length) >= MIN_LINES_SAVED:
             yield starts, length
 
 
 def entry_content(entry: SpecEntry) -> tuple[str, str]:
-    """What steps of equal runs agree in, beside where they take what."""
-    return str(entry.spec["type"]) if "type" in entry.spec else "", dumps(
-        {key: value for key, value in entry.spec.items() if isinstance(value, dict)}, sort_keys=True
-    )
+    """Returns the parts of an entry that are equal in runs of equal structure, without sources."""
+    objects = {key: value for key, value in entry.spec.items() if isinstance(value, dict)}
+    return str(entry.spec.get("type", "")), dumps(objects, sort_keys=True)
 
 
 def non_overlapping(starts: Sequence[int], length: int, used_indices: Collection[int]) -> list[int]:
-    """The starts of windows that do not overlap, nor touch what is taken."""
-    found: list[int] = []
+    """Returns the starts of windows that overlap neither each other nor used entries."""
+    chosen: list[int] = []
     for start in starts:
-        if (not found or start >= found[-1] + length) and not any(
-            at in used_indices for at in range(start, start + length)
-        ):
-            found.append(start)
-    return found
+        is_free = not any(index in used_indices for index in range(start, start + length))
+        if is_free and (not chosen or start >= chosen[-1] + length):
+            chosen.append(start)
+    return chosen
 
 
 def largest_class(
     entries: Sequence[SpecEntry], consumers: Consumers, starts: Sequence[int], length: int
 ) -> list[LayerRun]:
-    """The most runs among some windows that are equal in all but numbers, and whose names are too."""
-    by_form: dict[str, list[LayerRun]] = {}
+    """Returns the largest set of windows with equal structure and with names that differ only in numbers."""
+    by_key: dict[str, list[LayerRun]] = {}
     for start in starts:
         run = layer_run("", start, entries[start : start + length], consumers)
         if run is not None:
-            form = [run.structure_key, [re.split(r"\d+", name) for name in run.names]]
-            by_form.setdefault(dumps(form), []).append(run)
-    return max(by_form.values(), key=len, default=[])
+            key = [run.structure_key, [re.split(r"\d+", name) for name in run.names]]
+            by_key.setdefault(dumps(key), []).append(run)
+    return max(by_key.values(), key=len, default=[])
 
 
 def name_patterns(runs: Sequence[LayerRun]) -> tuple[list[str], dict[str, list[int]]] | None:
-    """The names of the layers of runs as one, and the parameters in them with the value of each run; None where a
-    number begins with 0."""
+    """Returns the common name pattern of each layer, and the value of each parameter in every run.
+
+    None if a varying number has leading zeros.
+    """
     values: dict[str, list[int]] = {}
-    made = []
+    patterns = []
     for names in zip(*(run.names for run in runs), strict=True):
         parts = re.split(r"(\d+)", names[0])
-        numbers = [re.findall(r"\d+", name) for name in names]
-        for place in range(len(numbers[0])):
-            column = [found[place] for found in numbers]
+        columns = zip(*(re.findall(r"\d+", name) for name in names), strict=True)
+        for index, column in enumerate(columns):
             if len(set(column)) == 1:
                 continue
             if any(text != str(int(text)) for text in column):
                 return None
-            parts[2 * place + 1] = number_expression(values, [int(text) for text in column])
-        made.append("".join(parts))
-    return made, values
+            parts[2 * index + 1] = number_expression(values, [int(text) for text in column])
+        patterns.append("".join(parts))
+    return patterns, values
 
 
 def number_expression(values: dict[str, list[int]], column: list[int]) -> str:
-    """The expression for a number in a name: a parameter that is there, so much more than one, or a new one."""
-    for known, others in values.items():
-        more = {number - other for number, other in zip(column, others, strict=True)}
-        if len(more) == 1:
-            by = more.pop()
-            return f"${{{known} {'-' if by < 0 else '+'} {abs(by)}}}" if by else f"${{{known}}}"
-    name = f"n_{len(values) + 1}" if values else "n"
-    values[name] = column
-    return f"${{{name}}}"
+    """Returns the expression for a number in a name: an existing parameter, plus an offset, or a new parameter."""
+    for parameter, others in values.items():
+        offsets = {number - other for number, other in zip(column, others, strict=True)}
+        if len(offsets) == 1:
+            offset = offsets.pop()
+            return f"${{{parameter} {'-' if offset < 0 else '+'} {abs(offset)}}}" if offset else f"${{{parameter}}}"
+    parameter = f"n_{len(values) + 1}" if values else "n"
+    values[parameter] = column
+    return f"${{{parameter}}}"

@@ -1,8 +1,8 @@
-"""Weights in an `.h5` file of the format before `.keras`: by layer, in Keras' order, names being free to change.
+"""Finds weights in legacy `.h5` files, the format before `.keras`.
 
-Of each layer of the outermost model the file has a list, trainable weights first, those of a nested model all in one.
-Keras itself reads by order alone. So do we where a list is one layer's; that of a nested model is dealt out by names,
-for its order depends on what was frozen when the file was written.
+The file has one list of arrays for each layer of the outermost model, trainable weights first; a nested model has a
+single list. Keras reads the lists by order only, and so does this module for the list of a single layer. The list of a
+nested model is split by names, because its order depends on which layers were frozen when the file was written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MODEL_WEIGHTS_GROUP = "model_weights"
 
 
 class NamedArray(NamedTuple):
-    """One array of a layer's list: its name there, its path in the file."""
+    """An array of a layer's list: its name in the list, and its path in the file."""
 
     name: str
     path: str
@@ -40,44 +40,45 @@ def find_weights(
     shapes: Mapping[str, Sequence[Dim]],
     trainable: Collection[str],
 ) -> WeightSources:
-    """The arrays of a legacy file by our names; `weights_by_layer` has those of each layer, in a graph's order."""
+    """Finds the array of each weight; `weights_by_layer` has the names of each layer's weights, in graph order."""
     root = MODEL_WEIGHTS_GROUP if stored.text_list_attribute(MODEL_WEIGHTS_GROUP, "layer_names") is not None else ""
-    writer = Producer(stored.text_attribute(root, "keras_version") or "1", stored.text_attribute(root, "backend"))
-    found = WeightSources()
-    lists = _arrays_by_layer(stored, root, found)
+    producer = Producer(stored.text_attribute(root, "keras_version") or "1", stored.text_attribute(root, "backend"))
+    sources = WeightSources()
+    lists = _arrays_by_layer(stored, root, sources)
     layers: dict[str, list[WeightOwner]] = {}
     for owner in owners:
         if weights_by_layer[owner.name] or not owner.is_used:
             layers.setdefault(owner.name_path[0], []).append(owner)
-    if layers.keys().isdisjoint(lists) and len(layers) == len(lists):  # the same structure under other names
+    if layers.keys().isdisjoint(lists) and len(layers) == len(lists):  # the same structure with other names
         lists = dict(zip(layers, lists.values(), strict=True))
-    for name, inside in layers.items():
-        for names, items in _assign_arrays(lists.pop(name, []), inside, weights_by_layer, trainable):
+    for layer, inner_owners in layers.items():
+        for names, arrays in _assign_arrays(lists.pop(layer, []), inner_owners, weights_by_layer, trainable):
             if not names:
-                found.unused_paths += [item.path for item in items]
+                sources.unused_paths += [array.path for array in arrays]
                 continue
-            kind = next(owner.class_name for owner in inside if names[0] in weights_by_layer[owner.name])
-            _add_layer_arrays(items, names, [shapes[name] for name in names], kind, writer, found)
-    found.unexpected_paths += [item.path for items in lists.values() for item in items]
-    found.notices += writer.notices()
-    return found
+            kind = next(owner.class_name for owner in inner_owners if names[0] in weights_by_layer[owner.name])
+            _add_layer_arrays(arrays, names, [shapes[name] for name in names], kind, producer, sources)
+    sources.unexpected_paths += [array.path for arrays in lists.values() for array in arrays]
+    sources.notices += producer.notices()
+    return sources
 
 
 def _arrays_by_layer(stored: Hdf5Weights, root: str, sources: WeightSources) -> dict[str, list[NamedArray]]:
-    """The arrays of every layer that has some, in the file's order."""
-    lists, listed = {}, set()
+    """Returns the arrays of each layer that has any, in the file's order."""
+    lists, listed_paths = {}, set()
     for layer in stored.text_list_attribute(root, "layer_names") or []:
         group = f"{root}/{layer}".lstrip("/")
         paths = {name: f"{group}/{name}" for name in stored.text_list_attribute(group, "weight_names") or []}
-        items = [NamedArray(name, path, stored.arrays[path]) for name, path in paths.items() if path in stored.arrays]
-        if items:
-            lists[layer] = items
-            listed |= {item.path for item in items}
-    sources.ignored_paths += [path for path in stored.arrays if path not in listed]
+        arrays = [NamedArray(name, path, stored.arrays[path]) for name, path in paths.items() if path in stored.arrays]
+        if arrays:
+            lists[layer] = arrays
+            listed_paths |= {array.path for array in arrays}
+    sources.ignored_paths += [path for path in stored.arrays if path not in listed_paths]
     return lists
 
 
 LayerArrays = tuple[Sequence[str], list[NamedArray]]
+"""The names of a layer's weights, and its arrays."""
 
 
 def _assign_arrays(
@@ -86,29 +87,28 @@ def _assign_arrays(
     weights_by_layer: Mapping[str, Sequence[str]],
     trainable: Collection[str],
 ) -> list[LayerArrays]:
-    """The list of one layer of the outermost model as lists of single layers; by order only where names do not tell."""
+    """Splits a list of the outermost model by inner layer: by names, or by order if the names are ambiguous."""
     if len(owners) == 1:
         return [(weights_by_layer[owners[0].name], arrays)]
-    parts: dict[str, list[NamedArray]] = {owner.name: [] for owner in owners}
-    for item in arrays:
-        owner = _owner_of(item, owners)
+    by_owner: dict[str, list[NamedArray]] = {owner.name: [] for owner in owners}
+    for array in arrays:
+        owner = _owner_of(array, owners)
         if owner is None:
             break
-        parts[owner.name].append(item)
+        by_owner[owner.name].append(array)
     else:
-        return [(weights_by_layer[name], part) for name, part in parts.items()]
+        return [(weights_by_layer[name], owned) for name, owned in by_owner.items()]
     names = [name for owner in owners for name in weights_by_layer[owner.name]]
-    names.sort(key=lambda name: name not in trainable)  # stable: else in the order of layers
+    names.sort(key=lambda name: name not in trainable)  # stable: otherwise in layer order
     if len(names) != len(arrays):
         return [(names, [])]
-    one_each = dict(zip(names, arrays, strict=True))
-    return [
-        (weights_by_layer[owner.name], [one_each[name] for name in weights_by_layer[owner.name]]) for owner in owners
-    ]
+    by_name = dict(zip(names, arrays, strict=True))
+    lists = [weights_by_layer[owner.name] for owner in owners]
+    return [(layer_names, [by_name[name] for name in layer_names]) for layer_names in lists]
 
 
 def _owner_of(array: NamedArray, owners: Sequence[WeightOwner]) -> WeightOwner | None:
-    """The layer that an array's name speaks of: `encoder/dense_1/kernel:0`, or `dense_1_W` as Keras 1 writes it."""
+    """Returns the layer in an array's name, such as `encoder/dense_1/kernel:0`, or `dense_1_W` in Keras 1."""
     steps = array.name.partition(":")[0].split("/")
     if len(steps) > 1:
         ranked = [(steps.index(own), owner) for owner in owners if (own := owner.name_path[-1]) in steps[:-1]]
@@ -124,16 +124,16 @@ def _add_layer_arrays(
     names: Sequence[str],
     shapes: Sequence[Sequence[Dim]],
     kind: str,
-    writer: Producer,
+    producer: Producer,
     sources: WeightSources,
 ) -> None:
-    """Give one layer its arrays, in the form that Keras 3 has them."""
+    """Assigns a layer's arrays to its weights, converted to the layouts of Keras 3."""
     try:
-        arrays = upgrade_weights([item.array for item in named_arrays], names, shapes, kind, writer)
+        arrays = upgrade_weights([item.array for item in named_arrays], names, shapes, kind, producer)
     except AmbiguousLayout as error:
         sources.mismatches.update({name: (named_arrays[0].path, str(error)) for name in names})
         return
-    as_written = len(arrays) == len(named_arrays)
-    paths = [item.path for item in named_arrays] if as_written else [named_arrays[0].path] * len(arrays)
+    is_one_to_one = len(arrays) == len(named_arrays)
+    paths = [item.path for item in named_arrays] if is_one_to_one else [named_arrays[0].path] * len(arrays)
     sources.arrays.update(zip(names, zip(paths, arrays, strict=True), strict=False))
     sources.unexpected_paths += paths[len(names) :]

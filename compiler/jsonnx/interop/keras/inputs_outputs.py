@@ -1,27 +1,28 @@
-"""A model's inputs and outputs: their names, shapes and element types."""
+"""Translates a model's inputs and outputs: names, shapes and element types."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...frontend.schema.phrases import short_name, short_repr
 from ...frontend.schema.schema import DTYPES
-from ...layers import LAYERS
+from ...layers import LAYERS, Layer
 from .call_arguments import tensor_refs
-from .entries import NamedTensor, SpecEntry
+from .entries import SpecEntry
 from .layer_entries import LayerEntry
 from .layer_names import valid_name
-from .model_config import LayerConfig, ModelConfig, TensorRef, leaves
+from .masks import NamedTensor
+from .model_config import ModelConfig, TensorRef, leaves
 from .model_walk import ModelWalk
 
-BUILD_MODEL_HELP = "build the model before it is saved: give it an Input, or call it on data once"
+BUILD_MODEL_HELP = "build the model before saving it: give it an Input, or call it once on data"
 
 
 def add_inputs(model: ModelConfig, walk: ModelWalk) -> list[NamedTensor | None]:
-    """The values of the inputs, in the model's order, each with its place in the document."""
+    """Adds a model's inputs to the spec and returns their tensors, in the model's order; None for an invalid input."""
     if not model.is_sequential:
         by_name = {layer.name: layer for layer in model.layers}
         return [
@@ -37,7 +38,7 @@ def add_inputs(model: ModelConfig, walk: ModelWalk) -> list[NamedTensor | None]:
     config: Mapping[str, Json] = first.config
     if not batch_shape(config):
         if not isinstance(model.build_input_shape, list):
-            message = f"the model {short_name(model.name)} does not say which shape its input has"
+            message = f"the input shape of the model {short_name(model.name)} is not stated"
             walk.report.add("keras-no-shape", model.path, message, help=BUILD_MODEL_HELP)
             return [None]
         config = {"batch_shape": model.build_input_shape}
@@ -46,7 +47,7 @@ def add_inputs(model: ModelConfig, walk: ModelWalk) -> list[NamedTensor | None]:
 
 
 def named_tensor_refs(structure: Any) -> Iterator[tuple[str, TensorRef]]:
-    """The inputs with their names: those of an object are its keys."""
+    """Yields inputs with their names: keys of an object, or else the names of the input layers."""
     if isinstance(structure, dict):
         for key, value in structure.items():
             yield from ((key, ref) if isinstance(value, TensorRef) else (ref.layer, ref) for ref in tensor_refs(value))
@@ -55,7 +56,7 @@ def named_tensor_refs(structure: Any) -> Iterator[tuple[str, TensorRef]]:
 
 
 def batch_shape(config: Mapping[str, Json]) -> list[Json] | None:
-    """The shape with the batch axis, under whichever name it is written."""
+    """Returns the input shape with the batch axis, whichever version of Keras wrote it; None if it is not stated."""
     for key in ("batch_shape", "batch_input_shape"):
         if isinstance(config.get(key), list):
             return list(config[key])
@@ -66,7 +67,7 @@ def batch_shape(config: Mapping[str, Json]) -> list[Json] | None:
 
 
 def add_input(walk: ModelWalk, name: str, config: Mapping[str, Json], path: JsonPath) -> NamedTensor | None:
-    """Adds an input to the document."""
+    """Adds an input to the spec; None, with a diagnostic, if it has no shape."""
     shape = batch_shape(config)
     sizes = shape[1:] if shape else []
     if not shape or any(not isinstance(size, (int, type(None))) or isinstance(size, bool) for size in sizes):
@@ -74,7 +75,7 @@ def add_input(walk: ModelWalk, name: str, config: Mapping[str, Json], path: Json
         return None
     for key in ("sparse", "ragged"):
         if config.get(key):
-            message = f"the input {short_name(name)} is {key}, and ONNX has dense tensors alone"
+            message = f"the input {short_name(name)} is {key}, but ONNX has only dense tensors"
             walk.report.add("not-expressible", (*path, key), message, help="save the model with a dense input")
     entry: dict[str, Json] = {"shape": sizes}
     dtype = config.get("dtype") or "float32"
@@ -83,33 +84,36 @@ def add_input(walk: ModelWalk, name: str, config: Mapping[str, Json], path: Json
     if dtype in ("float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"):
         walk.translator.notices.setdefault(f"inputs of {dtype} are float32 here", path)
     elif dtype not in DTYPES:
-        message = f"the input {short_name(name)} is of {short_repr(dtype)}"
-        walk.report.add("keras-dtype", path, message, help=f"there are {', '.join(DTYPES)}")
+        message = f"the input {short_name(name)} has the element type {short_repr(dtype)}"
+        walk.report.add("keras-dtype", path, message, help=f"supported are {', '.join(DTYPES)}")
     elif dtype != "float32":
         entry["dtype"] = dtype
-    ours = walk.names.unique_name(name)
-    if ours != name:
-        walk.names.renames.append((name, ours))
-    walk.flat_model.inputs[ours] = entry
-    walk.flat_model.input_paths[ours] = path
-    return NamedTensor(ours)
+    input_name = walk.names.unique_name(name)
+    if input_name != name:
+        walk.names.renames.append((name, input_name))
+    walk.flat_model.inputs[input_name] = entry
+    walk.flat_model.input_paths[input_name] = path
+    return NamedTensor(input_name)
 
 
 def add_outputs(walk: ModelWalk, outputs: Any, path: JsonPath) -> None:
-    """Names the outputs; one with a name of its own, or that is an input or another output too, gets an Identity."""
+    """Adds the outputs to the spec.
+
+    An Identity layer is added if the output has a key that is not the tensor's name, or if the tensor is an input or
+    another output as well.
+    """
+    flat_model = walk.flat_model
     keyed = list(outputs.items()) if isinstance(outputs, dict) else [(None, value) for value in leaves(outputs)]
     for key, value in keyed:
-        for item in leaves(value):
-            if not isinstance(item, NamedTensor):
+        for tensor in leaves(value):
+            if not isinstance(tensor, NamedTensor):
                 continue
-            clear = item.name not in walk.flat_model.inputs and item.name not in walk.flat_model.outputs
-            if clear and (key is None or item.name in (key, valid_name(key))):
-                walk.flat_model.outputs.append(item.name)
+            is_unique = tensor.name not in flat_model.inputs and tensor.name not in flat_model.outputs
+            if is_unique and (key is None or tensor.name in (key, valid_name(key))):
+                flat_model.outputs.append(tensor.name)
                 continue
-            name = walk.names.unique_name(str(key) if key is not None else f"{item.name.replace('.', '_')}_output")
-            entry = LayerEntry({"type": "Identity"}, {}, LAYERS.by_name["Identity"]())  # type: ignore[arg-type]
-            walk.flat_model.add_entry(SpecEntry(name, entry.spec, (item.name,), entry, path), [item])
-            walk.flat_model.outputs.append(name)
-
-
-__all__ = ["LayerConfig", "add_inputs", "add_outputs"]
+            default_name = f"{tensor.name.replace('.', '_')}_output"
+            name = walk.names.unique_name(default_name if key is None else str(key))
+            entry = LayerEntry(spec={"type": "Identity"}, layer=cast("Layer", LAYERS.by_name["Identity"]()))
+            flat_model.add_entry(SpecEntry(name, entry.spec, (tensor.name,), entry, path), [tensor])
+            flat_model.outputs.append(name)

@@ -1,4 +1,4 @@
-"""Keras 1's names of classes and arguments, in Keras 2's and 3's."""
+"""Converts class and argument names of Keras 1 to those of Keras 2 and 3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KERAS1_NAMES = frozenset(
         *("dropout_W", "Convolution2D", "Convolution1D"),
     ]
 )
-"""What nobody but Keras 1 wrote."""
+"""Names that occur only in files of Keras 1."""
 
 _WEIGHT_ARGUMENTS = {
     "init": "kernel_initializer",
@@ -68,7 +68,7 @@ _CLASS_ARGUMENTS: dict[str, Mapping[str, str]] = {
     },
     "PReLU": {"init": "alpha_initializer"},
 }
-"""By class, the names that are its own; those of weights and windows are the same everywhere."""
+"""Argument names by class; those of weights and windows are the same for all classes."""
 
 _CLASS_RENAMES = {
     "AtrousConvolution1D": "Conv1D",
@@ -87,58 +87,58 @@ MERGE_MODES = {
     "dot": "Dot",
     "cos": "Dot",
 }
-"""What `Merge` is by its mode."""
+"""The class that replaces `Merge`, by mode."""
+
+_REGULARIZER_RENAMES = dict.fromkeys(("WeightRegularizer", "L1L2Regularizer", "ActivityRegularizer"), "L1L2")
 
 _IGNORED_ARGUMENTS = ("input_dim", "consume_less", "input_shape")
 
 
 def upgrade_keras1_layer(kind: str, config: dict[str, Json]) -> tuple[str, dict[str, Json], dict[str, str]]:
-    """A class, its arguments and the names they had."""
+    """Returns class and arguments of a layer in Keras 2, and the original names of renamed arguments."""
     kind = _CLASS_RENAMES.get(kind, kind)
-    renamed = {**_WEIGHT_ARGUMENTS, **_WINDOW_ARGUMENTS, **_CLASS_ARGUMENTS.get(kind, {})}
-    given: dict[str, Json] = {}
-    places: dict[str, str] = {}
+    renames = {**_WEIGHT_ARGUMENTS, **_WINDOW_ARGUMENTS, **_CLASS_ARGUMENTS.get(kind, {})}
+    arguments: dict[str, Json] = {}
+    original_names: dict[str, str] = {}
     for key, value in config.items():
-        new = renamed.get(key, key)
-        if kind == "Embedding" and key == "input_dim":
-            new = key
-        elif key in _IGNORED_ARGUMENTS or (key.endswith("_length") and new == key):
-            continue
-        given[new] = _upgrade_value(new, value)
-        places[new] = key
-    _upgrade_sizes(given, places)
-    _upgrade_class_arguments(kind, given)
+        name = renames.get(key, key)
+        is_vocabulary_size = kind == "Embedding" and key == "input_dim"
+        is_ignored = key in _IGNORED_ARGUMENTS or (key.endswith("_length") and name == key)
+        if is_vocabulary_size or not is_ignored:
+            arguments[name] = _upgrade_value(value)
+            original_names[name] = key
+    _upgrade_sizes(arguments, original_names)
+    _upgrade_class_arguments(kind, arguments)
     if kind == "Merge":
-        kind = _upgrade_merge(given, config)
-    return kind, given, {new: old for new, old in places.items() if new != old}
+        kind = _upgrade_merge(arguments, config)
+    return kind, arguments, {new: old for new, old in original_names.items() if new != old}
 
 
-def _upgrade_value(key: str, value: Json) -> Json:
-    """A value in today's words; objects with `name` become objects with `class_name`."""
+def _upgrade_value(value: Json) -> Json:
+    """Converts an object with `name` to one with `class_name` and `config`; returns other values unchanged."""
     if isinstance(value, dict) and isinstance(value.get("name"), str) and "class_name" not in value:
-        rest: dict[str, Any] = {name: item for name, item in value.items() if name != "name"}
-        kind = {"WeightRegularizer": "L1L2", "L1L2Regularizer": "L1L2", "ActivityRegularizer": "L1L2"}
-        if "m" in rest:
-            rest["max_value"] = rest.pop("m")
-        return {"class_name": kind.get(value["name"], value["name"]), "config": rest}
+        config: dict[str, Any] = {key: item for key, item in value.items() if key != "name"}
+        if "m" in config:
+            config["max_value"] = config.pop("m")
+        return {"class_name": _REGULARIZER_RENAMES.get(value["name"], value["name"]), "config": config}
     return value
 
 
 def _upgrade_sizes(arguments: dict[str, Json], original_names: dict[str, str]) -> None:
-    """Sizes and orders that were written otherwise."""
+    """Merges kernel sizes that are separate arguments, and converts the data format."""
     for keys in (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3")):
         if keys[0] in arguments:
             arguments["kernel_size"] = [arguments.pop(key, None) for key in keys]
             original_names["kernel_size"] = keys[0]
     if "dim_ordering" in arguments:
         order = arguments.pop("dim_ordering")
-        words = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
-        arguments["data_format"] = words.get(order, order) if isinstance(order, str) else order
+        formats = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
+        arguments["data_format"] = formats.get(order, order) if isinstance(order, str) else order
         original_names["data_format"] = "dim_ordering"
 
 
 def _upgrade_class_arguments(kind: str, arguments: dict[str, Json]) -> None:
-    """What classes did otherwise."""
+    """Makes the defaults of Keras 1 explicit, and removes arguments without effect."""
     if kind == "LSTM":
         arguments["unit_forget_bias"] = arguments.pop("forget_bias_init", "one") in ("one", "ones")
     if kind in ("LSTM", "GRU", "SimpleRNN"):
@@ -152,7 +152,7 @@ def _upgrade_class_arguments(kind: str, arguments: dict[str, Json]) -> None:
 
 
 def _upgrade_merge(arguments: dict[str, Json], config: Mapping[str, Json]) -> str:
-    """The class that `Merge` stands for; its arguments are left."""
+    """Returns the class that replaces a `Merge`, and replaces its arguments; `Merge` for an unknown mode."""
     mode = config.get("mode", "sum")
     kind = MERGE_MODES.get(mode, "Merge") if isinstance(mode, str) else "Merge"
     if kind == "Merge":

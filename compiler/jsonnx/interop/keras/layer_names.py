@@ -1,6 +1,6 @@
-"""Names of layers: Keras' own, as far as they can be names here and one stands for one layer.
+"""Assigns names to layers: Keras' own names, changed only if they are invalid in a spec or not unique.
 
-Keras tells names apart within a model, we within the whole document; Keras allows any character, we those of names.
+Keras requires unique names within a model, and allows any character; a spec requires unique names overall.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ MAX_NAME_LENGTH = 128
 
 @dataclass
 class LayerNames:
-    """The names of all layers of a model and of the models inside it, by where they stand in the file."""
+    """The names of all layers of a model and its nested models, by path in the file."""
 
     used_names: set[str] = field(default_factory=set)
-    """In lower case: two names do not differ in that alone."""
+    """In lower case, since names are unique regardless of case."""
     by_path: dict[JsonPath, str] = field(default_factory=dict)
     renames: list[tuple[str, str]] = field(default_factory=list)
-    """Keras' names and ours, where they differ."""
+    """Pairs of Keras' name and the new name, where they differ."""
     call_counts: dict[JsonPath, int] = field(default_factory=dict)
 
     def name_of(self, path: JsonPath) -> str:
         return self.by_path[path]
 
     def next_call_name(self, path: JsonPath) -> str:
-        """A name for a further call of a layer, as one is called that has no name of its own."""
+        """Returns the default name of a further call of a layer."""
         number = self.call_counts[path] = self.call_counts.get(path, 0) + 1
         return self.unique_name(f"{self.name_of(path)}_{number}")
 
     def unique_name(self, preferred: str) -> str:
-        """A name that is not taken, and is from now on: the wanted one, or with a number."""
+        """Reserves and returns an unused name: the preferred one, or else one with a number."""
         name = base = valid_name(preferred)
         number = 1
         while name.lower() in self.used_names:
@@ -46,30 +46,30 @@ class LayerNames:
         return name
 
     def assign(self, model: ModelConfig) -> None:
-        """Gives every layer its name: first those of the model itself, then those of the models inside it."""
-        waiting = [(model, "")]
-        for inside, prefix in waiting:
-            for layer in non_input_layers(inside):
-                waiting += [(branch, prefix) for branch in layer.branches]
+        """Names all layers: first those of the model itself, then those of its nested models."""
+        models = [(model, "")]
+        for inner, prefix in models:
+            for layer in non_input_layers(inner):
+                models += [(branch, prefix) for branch in layer.branches]
                 if layer.inner_model is not None:
-                    outer = valid_name(layer.name) if not prefix else f"{prefix}_{valid_name(layer.name)}"
-                    waiting.append((layer.inner_model, outer))
+                    model_name = valid_name(layer.name)
+                    models.append((layer.inner_model, f"{prefix}_{model_name}" if prefix else model_name))
                     continue
-                function = layer.class_name in OP_LAMBDA_CLASSES
-                own = valid_name(layer.name.rpartition(".")[2] if function else layer.name)
-                if prefix and own.lower() in self.used_names:
-                    own = f"{prefix}_{own}"
-                name = self.by_path[layer.path] = self.unique_name(own)
-                if name != layer.name and not function:
+                is_function = layer.class_name in OP_LAMBDA_CLASSES
+                preferred = valid_name(layer.name.rpartition(".")[2] if is_function else layer.name)
+                if prefix and preferred.lower() in self.used_names:
+                    preferred = f"{prefix}_{preferred}"
+                name = self.by_path[layer.path] = self.unique_name(preferred)
+                if name != layer.name and not is_function:
                     self.renames.append((layer.name, name))
 
 
 def non_input_layers(model: ModelConfig) -> Iterator[LayerConfig]:
-    """The layers of a model, but for its inputs."""
+    """Yields the layers of a model, without its inputs."""
     return (layer for layer in model.layers if layer.class_name != "InputLayer")
 
 
 def valid_name(name: str) -> str:
-    """The name with what a name cannot have replaced."""
+    """Replaces the characters that are invalid in a name."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "layer"
     return (name if re.match(r"[A-Za-z_]", name) else f"_{name}")[:MAX_NAME_LENGTH]

@@ -1,4 +1,4 @@
-"""Runs of steps that could be uses of a block: what they take, and what of them is taken."""
+"""Runs of consecutive entries that a use of a block can replace: their inputs, structure and output."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
 
-from .entries import FlatModel, SpecEntry
+from .entries import FlatModel, SpecEntry, producer_name
 
 MIN_BLOCK_LAYERS = 3
-"""Layers of the smallest block."""
+"""The size of the smallest block."""
 
 MAX_BLOCK_LAYERS = 200
-"""Layers of the greatest: beyond that it is no block but a network."""
+"""The size of the largest block."""
 
 INNER_REFERENCE = re.compile(r"#(\d+)")
-"""How a step inside is meant: by its place."""
+"""A reference to an entry inside the run, by index."""
 
 
 @dataclass(frozen=True)
 class LayerRun:
-    """Steps that stand one after the other."""
+    """Consecutive entries."""
 
     prefix: str
-    """The beginning that their names share, less an underscore; none where their names are their own."""
+    """The common prefix of their names, without the underscore; empty if the names have none."""
     start: int
     entries: tuple[SpecEntry, ...]
     sources: tuple[tuple[str, ...], ...]
-    """Of each step: what it takes. `#3` is the step at that place, `input`, `input_2` are what comes from outside."""
+    """The sources of each entry: `#3` is the entry of that index, `input` and `input_2` are sources outside the run."""
     outer_sources: tuple[str, ...]
-    """What comes from outside, in the order in which it is taken."""
+    """The sources outside the run, in order of use."""
     output_index: int
-    """The place of the step whose result alone is used outside."""
+    """The index of the only entry whose result is used outside."""
 
     @property
     def end(self) -> int:
@@ -40,63 +40,68 @@ class LayerRun:
 
     @property
     def names(self) -> list[str]:
-        """The names of the steps inside."""
-        return [step.name[len(self.prefix) + 1 if self.prefix else 0 :] for step in self.entries]
+        """The names of the entries, without the prefix."""
+        return [entry.name[len(self.prefix) + 1 if self.prefix else 0 :] for entry in self.entries]
 
     @property
     def structure_key(self) -> str:
-        """What equal runs agree in: all but values of arguments that are no objects, and names of their own."""
-        steps = [
-            [step.spec["type"], sources, {k: v for k, v in step.spec.items() if isinstance(v, dict)}]
-            for step, sources in zip(self.entries, self.sources, strict=True)
+        """A key that is equal for runs of equal structure.
+
+        Covers types, sources, arguments that are objects and, if the run has a prefix, names.
+        """
+        entries = [
+            [entry.spec["type"], sources, {k: v for k, v in entry.spec.items() if isinstance(v, dict)}]
+            for entry, sources in zip(self.entries, self.sources, strict=True)
         ]
-        return dumps(
-            [steps, self.names if self.prefix else [], len(self.outer_sources), self.output_index], sort_keys=True
-        )
+        names = self.names if self.prefix else []
+        return dumps([entries, names, len(self.outer_sources), self.output_index], sort_keys=True)
 
     def sources_with_names(self, names: Sequence[str]) -> list[tuple[str, ...]]:
-        """What each step takes, if the steps have these names."""
-        return [
-            tuple(INNER_REFERENCE.sub(lambda at: names[int(at[1])], one) for one in sources) for sources in self.sources
-        ]
+        """Returns the sources of each entry if the entries have these names."""
+
+        def named(source: str) -> str:
+            return INNER_REFERENCE.sub(lambda match: names[int(match[1])], source)
+
+        return [tuple(map(named, sources)) for sources in self.sources]
 
 
 Consumers = Mapping[str, Mapping[str, Sequence[int]]]
-"""By layer, and by result of it: the places of the steps that take it."""
+"""By entry and by result: the indices of the entries that use it."""
 
 
 def find_consumers(flat_model: FlatModel) -> Consumers:
-    """What is taken where; outputs count as a step behind the last."""
-    found: dict[str, dict[str, list[int]]] = {}
-    takers = [(place, source) for place, step in enumerate(flat_model.entries) for source in step.sources]
-    for place, source in [*takers, *((len(flat_model.entries), name) for name in flat_model.outputs)]:
-        found.setdefault(source.partition(".")[0], {}).setdefault(source, []).append(place)
-    return found
+    """Returns the consumers of all tensors; a model output counts as used by an entry after the last."""
+    consumers: dict[str, dict[str, list[int]]] = {}
+    uses = [(index, source) for index, entry in enumerate(flat_model.entries) for source in entry.sources]
+    uses += [(len(flat_model.entries), name) for name in flat_model.outputs]
+    for index, source in uses:
+        consumers.setdefault(producer_name(source), {}).setdefault(source, []).append(index)
+    return consumers
 
 
 def layer_run(prefix: str, start: int, entries: Sequence[SpecEntry], consumers: Consumers) -> LayerRun | None:
-    """The run of some steps; None where it has not just one result."""
+    """Returns the run of some entries; None unless it has inputs and exactly one result that is used outside."""
     end = start + len(entries)
-    inside = {step.name: place for place, step in enumerate(entries)}
-    outside: dict[str, str] = {}
+    inner_indices = {entry.name: index for index, entry in enumerate(entries)}
+    outer_names: dict[str, str] = {}
     sources = []
-    for step in entries:
-        given = []
-        for source in step.sources:
+    for entry in entries:
+        references = []
+        for source in entry.sources:
             layer, dot, result = source.partition(".")
-            if layer in inside:
-                given.append(f"#{inside[layer]}{dot}{result}")
+            if layer in inner_indices:
+                references.append(f"#{inner_indices[layer]}{dot}{result}")
             else:
-                number = len(outside) + 1
-                given.append(outside.setdefault(source, f"input_{number}" if number > 1 else "input"))
-        sources.append(tuple(given))
+                number = len(outer_names) + 1
+                references.append(outer_names.setdefault(source, f"input_{number}" if number > 1 else "input"))
+        sources.append(tuple(references))
     results = [
         name
-        for step in entries
-        for name, takers in consumers.get(step.name, {}).items()
-        if any(not start <= place < end for place in takers)
+        for entry in entries
+        for name, indices in consumers.get(entry.name, {}).items()
+        if any(not start <= index < end for index in indices)
     ]
-    if len(results) != 1 or "." in results[0] or not outside:
+    if len(results) != 1 or "." in results[0] or not outer_names:
         return None
-    run = LayerRun(prefix, start, tuple(entries), tuple(sources), tuple(outside), inside[results[0]])
-    return None if set(run.names) & set(outside.values()) else run
+    run = LayerRun(prefix, start, tuple(entries), tuple(sources), tuple(outer_names), inner_indices[results[0]])
+    return None if set(run.names) & set(outer_names.values()) else run

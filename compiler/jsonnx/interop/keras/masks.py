@@ -1,11 +1,13 @@
-"""Masks that Keras 3 writes out as arguments of calls: whether they are those that go beside the inputs anyway.
+"""Tensors with the mask that Keras attaches to them.
 
-A mask is known by how it is made, as a nested tuple: of which value by which comparison.
+A Keras 3 file states some masks as call arguments, which is redundant if the same mask is attached to the input. Masks
+are compared as expressions: nested tuples of operator names and tensor names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -15,46 +17,55 @@ from ...layers.merging import Merge
 MaskExpression = tuple[Any, ...] | None
 
 
-def output_mask(layer: Layer, inputs: Sequence[Any]) -> MaskExpression:
-    """How the mask beside a layer's first output is made; None where there is none, or where that is not known."""
-    given: Any = layer
+@dataclass(frozen=True)
+class NamedTensor:
+    """A tensor by its name in the spec."""
+
+    name: str
+    mask: MaskExpression = None
+    """The mask attached to the tensor; None if there is none, or if its expression is unknown."""
+    expression: MaskExpression = None
+    """If this tensor is itself a mask that is passed to a call: its own expression."""
+
+
+def output_mask(layer: Layer, inputs: Sequence[NamedTensor]) -> MaskExpression:
+    """Returns the mask attached to a layer's first output; None if there is none or its expression is unknown."""
+    options: Any = layer
     if layer.type_name == "Masking":
-        return any_not_equal(inputs[0].name, float(given.mask_value))
+        return any_not_equal(inputs[0].name, float(options.mask_value))
     if layer.type_name in ("Embedding", "ReversibleEmbedding"):
-        return not_equal(inputs[0].name, 0.0) if given.mask_zero else None
+        return not_equal(inputs[0].name, 0.0) if options.mask_zero else None
     if isinstance(layer, Merge):
-        masks = [value.mask for value in inputs]
+        masks = [tensor.mask for tensor in inputs]
         return None if None in masks or not masks else reduce(logical_or, masks)
     if layer.type_name == "Concatenate":
         return concatenated_mask(inputs)
     if layer.type_name in ("Attention", "AdditiveAttention"):
-        return query_mask(given.arguments, inputs)
-    inner = given.layer if layer.type_name == "Bidirectional" else given
+        return query_mask(options.arguments, inputs)
+    inner = options.layer if layer.type_name == "Bidirectional" else options
     if not layer.supports_masking or getattr(inner, "return_sequences", True) is False or layer.type_name == "Softmax":
         return None
-    mask: MaskExpression = inputs[-1].expression or inputs[0].mask
-    return mask
+    return inputs[-1].expression or inputs[0].mask
 
 
-def concatenated_mask(inputs: Sequence[Any]) -> MaskExpression:
-    """The mask of values side by side, as Keras makes it: a value without one counts as a whole.
+def concatenated_mask(inputs: Sequence[NamedTensor]) -> MaskExpression:
+    """Returns the mask of concatenated tensors, as Keras builds it; a tensor without a mask counts as fully valid.
 
-    Along which axis follows from the shapes: another would fit no value.
+    The axis is not part of the expression: the shapes determine it.
     """
-    if all(value.mask is None for value in inputs):
+    if all(tensor.mask is None for tensor in inputs):
         return None
     parts = [
-        ("ones_like", value.name)
-        if value.mask is None
-        else ("or", ("expand_dims", value.mask), ("zeros_like", value.name))
-        for value in inputs
+        ("ones_like", tensor.name)
+        if tensor.mask is None
+        else ("or", ("expand_dims", tensor.mask), ("zeros_like", tensor.name))
+        for tensor in inputs
     ]
     return ("any", ("concatenate", *parts))
 
 
-def query_mask(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> MaskExpression:
-    mask: MaskExpression = inputs[(arguments or ("query",)).index("query")].mask
-    return mask
+def query_mask(arguments: Sequence[str] | None, inputs: Sequence[NamedTensor]) -> MaskExpression:
+    return inputs[(arguments or ("query",)).index("query")].mask
 
 
 def not_equal(name: str, value: float) -> MaskExpression:

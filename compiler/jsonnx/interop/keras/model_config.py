@@ -1,8 +1,8 @@
-"""The model JSON of any generation of Keras as layers and their calls: nothing is understood yet, only found.
+"""Parses the model JSON of Keras 1 to 3 into layers and calls, without interpreting layer arguments.
 
-Comes in: the JSON value as written. Goes out: `ModelConfig`. Whatever a file holds where something else is expected is
-reported at its place. The forms: Keras 3 writes a call as `{"args", "kwargs"}` with tagged tensors, Keras 1 and 2 write
-`[["layer", call, output, kwargs], ...]`; a Sequential is an object with `layers`, or a bare list before Keras 2.2.3.
+Unexpected values are reported at their positions. Keras 3 writes a call as `{"args", "kwargs"}` with tagged tensors,
+Keras 1 and 2 as `[["layer", call, output, kwargs], ...]`. A Sequential is an object with `layers`, or a list before
+Keras 2.2.3.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from ...core.diagnostics import JsonPath, Report
 from ...frontend.schema.phrases import short_name
 
 MODEL_CLASSES = ("Sequential", "Functional", "Model")
-"""Classes that are networks of layers."""
+"""The model classes."""
 
 MAX_LAYERS = 20_000
 
 LAYER_KEYS = ("class_name", "config", "inbound_nodes")
-"""What an object of a layer has."""
+"""The keys of a layer."""
 
 MODEL_CONFIG_KEYS = ("layers", "input_layers", "output_layers")
-"""What the configuration of a functional model has."""
+"""The keys of a functional model's configuration."""
+
+TENSOR_REF_FORM = "a tensor is a list: the layer's name, the number of the call, the number of the output"
 
 SIMILAR_KERAS_KEYS = ("name", "build_config", "compile_config")
-"""Keys of Keras' own that look like one of these."""
+"""Keys of Keras that resemble one of the above, but are not misspelt."""
 
 
 class TensorRef(NamedTuple):
-    """A tensor: which output of which call of a layer."""
+    """A reference to a tensor: an output of a call of a layer."""
 
     layer: str
     call_index: int
@@ -39,11 +41,11 @@ class TensorRef(NamedTuple):
     path: JsonPath
     shape: Json = None
     dtype: Json = None
-    """As Keras 3 writes them beside it."""
+    """Shape and element type, which Keras 3 records."""
 
 
 class Slice(NamedTuple):
-    """Part of an axis, as Python writes `start:stop:step`."""
+    """A slice `start:stop:step` of an axis."""
 
     start: Any
     stop: Any
@@ -51,7 +53,7 @@ class Slice(NamedTuple):
 
 
 class SerializedObject(NamedTuple):
-    """A serialized object that is no tensor: its class and the object as written."""
+    """A serialized object that is not a tensor: its class, and the object as written."""
 
     class_name: str
     value: Mapping[str, Json]
@@ -62,7 +64,7 @@ ELLIPSIS = SerializedObject("__ellipsis__", {})
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One call of a layer: arguments in which tensors are `TensorRef`s."""
+    """One call of a layer; tensors among the arguments are `TensorRef`s."""
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -71,7 +73,7 @@ class LayerCall:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """A layer, an operation or a nested model as it is written."""
+    """A layer, an operation or a nested model, as written in the file."""
 
     name: str
     class_name: str
@@ -82,9 +84,9 @@ class LayerConfig:
     calls: tuple[LayerCall, ...] = ()
     inner_model: ModelConfig | None = None
     branches: tuple[ModelConfig, ...] = ()
-    """What Keras 1's Merge joins at the beginning of a Sequential, each with inputs of its own."""
+    """The models that a Merge of Keras 1 combines at the start of a Sequential, each with its own inputs."""
     build_config: Mapping[str, Json] = field(default_factory=dict)
-    """The shapes it was built for, where Keras 3 says them."""
+    """The shapes that the layer was built for, if Keras 3 recorded them."""
 
     @property
     def config_path(self) -> JsonPath:
@@ -93,7 +95,7 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A network: its layers, and for a functional one which tensors go in and out, in the file's own structure."""
+    """A model: its layers and, if it is functional, its inputs and outputs in the structure of the file."""
 
     name: str
     class_name: str
@@ -102,7 +104,6 @@ class ModelConfig:
     inputs: Any = None
     outputs: Any = None
     build_input_shape: Json = None
-    trainable: bool = True
 
     @property
     def is_sequential(self) -> bool:
@@ -110,7 +111,7 @@ class ModelConfig:
 
     @property
     def leading_models(self) -> tuple[ModelConfig, ...]:
-        """Those that stand where the model's own input would."""
+        """The models at the start of a Sequential, whose inputs are the model's inputs."""
         first = self.layers[0] if self.is_sequential and self.layers else None
         if first is None:
             return ()
@@ -118,7 +119,7 @@ class ModelConfig:
 
     @property
     def input_count(self) -> int:
-        """How many inputs it takes."""
+        """The number of inputs."""
         if not self.is_sequential:
             return sum(1 for item in leaves(self.inputs) if isinstance(item, TensorRef))
         return sum(inner.input_count for inner in self.leading_models) or 1
@@ -126,41 +127,38 @@ class ModelConfig:
 
 @dataclass
 class ModelConfigReader:
-    """Reads one document."""
+    """Parses one document."""
 
     report: Report
     layers_left: int = field(default=MAX_LAYERS)
-    """How many more layers there may be."""
+    """The remaining number of layers."""
 
     def read_model(self, value: Json, path: JsonPath, name: str | None = None) -> ModelConfig | None:
-        """The network that stands at a path; None where there is none."""
+        """Parses the model at a path; None, with a diagnostic, if it has no layers."""
         kind, config = value.get("class_name"), value.get("config")
-        at: JsonPath = (*path, "config")
+        config_path: JsonPath = (*path, "config")
         entries = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
-        where = at if isinstance(config, list) else (*at, "layers")
+        layers_path = config_path if isinstance(config, list) else (*config_path, "layers")
         if not isinstance(entries, list):
-            known = self.report_misspelt_key(value, path, LAYER_KEYS) or self.report_misspelt_key(
-                config, at, MODEL_CONFIG_KEYS
-            )
-            if not known:
-                self.report_wrong_form(where, f"a {kind} has a list of layers")
+            is_misspelt = self.report_misspelt_key(value, path, LAYER_KEYS)
+            if not is_misspelt and not self.report_misspelt_key(config, config_path, MODEL_CONFIG_KEYS):
+                self.report_wrong_form(layers_path, f"a {kind} has a list of layers")
             return None
         if not entries:
-            self.report.add("keras-wrong-form", where, f"the {kind} model has no layers")
+            self.report.add("keras-wrong-form", layers_path, f"the {kind} model has no layers")
             return None
         options = config if isinstance(config, dict) else {}
-        self.report_misspelt_key(options, at, MODEL_CONFIG_KEYS[1:])
-        layers = [self.read_layer(entry, (*where, index)) for index, entry in enumerate(entries)]
-        given = options.get("name")
+        self.report_misspelt_key(options, config_path, MODEL_CONFIG_KEYS[1:])
+        layers = [self.read_layer(entry, (*layers_path, index)) for index, entry in enumerate(entries)]
+        config_name = options.get("name")
         return ModelConfig(
-            name=name or (given if isinstance(given, str) else "model"),
+            name=name or (config_name if isinstance(config_name, str) else "model"),
             class_name="Sequential" if kind == "Sequential" else "Functional",
             layers=tuple(layer for layer in layers if layer is not None),
             path=path,
-            inputs=self.read_tensors(options.get("input_layers"), (*at, "input_layers")),
-            outputs=self.read_tensors(options.get("output_layers"), (*at, "output_layers")),
+            inputs=self.read_tensors(options.get("input_layers"), (*config_path, "input_layers")),
+            outputs=self.read_tensors(options.get("output_layers"), (*config_path, "output_layers")),
             build_input_shape=options.get("build_input_shape"),
-            trainable=options.get("trainable") is not False,
         )
 
     def read_layer(self, value: Json, path: JsonPath) -> LayerConfig | None:
@@ -183,16 +181,16 @@ class ModelConfigReader:
         inner = self.read_model(value, path, name if isinstance(name, str) else None) if kind in MODEL_CLASSES else None
         if kind in MODEL_CLASSES and inner is None:
             return None
-        module, registered = value.get("module"), value.get("registered_name")
-        joined = config.get("layers") if kind == "Merge" and isinstance(config, dict) else None
-        branches = self.read_branches(joined, (*path, "config", "layers"))
+        module, registered_name = value.get("module"), value.get("registered_name")
+        merged = config.get("layers") if kind == "Merge" and isinstance(config, dict) else None
+        branches = self.read_branches(merged, (*path, "config", "layers"))
         return LayerConfig(
             name=name if isinstance(name, str) else inner.name if inner else "",
             class_name=kind,
             config=config if isinstance(config, dict) else {},
             path=path,
             module=module if isinstance(module, str) else None,
-            registered_name=registered if isinstance(registered, str) else None,
+            registered_name=registered_name if isinstance(registered_name, str) else None,
             calls=self.read_calls(value.get("inbound_nodes"), (*path, "inbound_nodes")),
             inner_model=inner,
             branches=branches,
@@ -200,14 +198,14 @@ class ModelConfigReader:
         )
 
     def read_branches(self, entries: Json, path: JsonPath) -> tuple[ModelConfig, ...]:
-        """The models that Keras 1's Merge joins, where they stand in it."""
-        found = []
+        """Parses the models inside a Merge of Keras 1."""
+        branches = []
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             layer = self.read_layer(entry, (*path, index))
             if layer is not None and layer.inner_model is None:
-                self.report_wrong_form((*path, index), "a Merge at the beginning of a Sequential joins models")
-            found += [layer.inner_model] if layer is not None and layer.inner_model is not None else []
-        return tuple(found)
+                self.report_wrong_form((*path, index), "a Merge at the start of a Sequential combines models")
+            branches += [layer.inner_model] if layer is not None and layer.inner_model is not None else []
+        return tuple(branches)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -215,26 +213,25 @@ class ModelConfigReader:
         if nodes is None:
             return ()
         if not isinstance(nodes, list):
-            self.report_wrong_form(path, "'inbound_nodes' is a list, with an item for every call of the layer")
+            self.report_wrong_form(path, "'inbound_nodes' is a list with one item per call of the layer")
             return ()
-        found = [self.read_call(node, (*path, index)) for index, node in enumerate(nodes)]
-        return tuple(call for call in found if call is not None)
+        calls = [self.read_call(node, (*path, index)) for index, node in enumerate(nodes)]
+        return tuple(call for call in calls if call is not None)
 
     def read_call(self, node: Json, path: JsonPath) -> LayerCall | None:
         if isinstance(node, dict) and isinstance(node.get("args"), list):
             kwargs = node.get("kwargs", {})
             if isinstance(kwargs, dict):
                 args = tuple(self.read_argument(item, (*path, "args", i)) for i, item in enumerate(node["args"]))
-                return LayerCall(
-                    args, {key: self.read_argument(item, (*path, "kwargs", key)) for key, item in kwargs.items()}, path
-                )
+                named = {key: self.read_argument(item, (*path, "kwargs", key)) for key, item in kwargs.items()}
+                return LayerCall(args, named, path)
         elif isinstance(node, (list, dict)):
             return self.read_legacy_call(node, path)
         self.report_wrong_form(path, "a call is an object with 'args' and 'kwargs', or a list of tensors")
         return None
 
     def read_argument(self, value: Json, path: JsonPath) -> Any:
-        """An argument of a call as Keras 3 writes it."""
+        """Parses an argument of a Keras 3 call."""
         if isinstance(value, list):
             return [self.read_argument(item, (*path, index)) for index, item in enumerate(value)]
         if not isinstance(value, dict):
@@ -244,8 +241,8 @@ class ModelConfigReader:
             return {key: self.read_argument(item, (*path, key)) for key, item in value.items()}
         config = config if isinstance(config, dict) else {}
         if kind == "__keras_tensor__":
-            found = self.read_tensor_ref(config.get("keras_history"), (*path, "config", "keras_history"))
-            return found and found._replace(shape=config.get("shape"), dtype=config.get("dtype"))
+            ref = self.read_tensor_ref(config.get("keras_history"), (*path, "config", "keras_history"))
+            return ref and ref._replace(shape=config.get("shape"), dtype=config.get("dtype"))
         if kind == "__slice__":
             parts = (self.read_argument(config.get(key), (*path, "config", key)) for key in ("start", "stop", "step"))
             return Slice(*parts)
@@ -256,37 +253,34 @@ class ModelConfigReader:
         return SerializedObject(kind, value)
 
     def read_legacy_call(self, node: Json, path: JsonPath) -> LayerCall | None:
-        """A call as Keras 1 and 2 write it: the tensors of the first argument, each with the further arguments."""
-        further: dict[str, Any] = {}
+        """Parses a call of Keras 1 or 2: the tensors of the first argument, each with all keyword arguments."""
+        kwargs: dict[str, Any] = {}
 
-        def first(value: Json, at: JsonPath) -> Any:
+        def read_first_argument(value: Json, value_path: JsonPath) -> Any:
             if isinstance(value, dict):
-                return {key: first(item, (*at, key)) for key, item in value.items()}
+                return {key: read_first_argument(item, (*value_path, key)) for key, item in value.items()}
             if isinstance(value, list) and value and isinstance(value[0], str):
                 if len(value) > 3 and isinstance(value[3], dict):
-                    further.update(
-                        {key: self.read_legacy_argument(item, (*at, 3, key)) for key, item in value[3].items()}
-                    )
+                    for key, item in value[3].items():
+                        kwargs[key] = self.read_legacy_argument(item, (*value_path, 3, key))
                 if value[0] == "_CONSTANT_VALUE":
                     return value[2] if len(value) > 2 else None
-                return self.read_tensor_ref(value[:3], at)
+                return self.read_tensor_ref(value[:3], value_path)
             if isinstance(value, list):
-                return [first(item, (*at, index)) for index, item in enumerate(value)]
-            self.report_wrong_form(
-                at, "a tensor is a list: the layer's name, the number of the call, the number of the output"
-            )
+                return [read_first_argument(item, (*value_path, index)) for index, item in enumerate(value)]
+            self.report_wrong_form(value_path, TENSOR_REF_FORM)
             return None
 
-        argument = first(node, path)
+        argument = read_first_argument(node, path)
         while isinstance(argument, list) and len(argument) == 1:
             argument = argument[0]
-        return LayerCall((argument,), further, path)
+        return LayerCall((argument,), kwargs, path)
 
     def read_legacy_argument(self, value: Json, path: JsonPath) -> Any:
-        """A further argument as Keras 2 writes it, where a tensor is not told from any list of a word and numbers."""
+        """Parses a keyword argument of Keras 2. Any list of a string and two integers counts as a tensor."""
         if isinstance(value, list):
-            plain = [isinstance(item, int) and not isinstance(item, bool) for item in value[1:3]]
-            if len(value) in (3, 4) and isinstance(value[0], str) and all(plain):
+            are_integers = all(isinstance(item, int) and not isinstance(item, bool) for item in value[1:3])
+            if len(value) in (3, 4) and isinstance(value[0], str) and are_integers:
                 return value[2] if value[0] == "_CONSTANT_VALUE" else self.read_tensor_ref(value[:3], path)
             if len(value) >= 3 and value[0] == "_CONSTANT_VALUE":
                 return value[2]
@@ -302,16 +296,14 @@ class ModelConfigReader:
     # -- tensors -----------------------------------------------------------------------------------------------------
 
     def read_tensor_ref(self, value: Json, path: JsonPath) -> TensorRef | None:
-        fits = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
-        if not fits or not all(isinstance(number, int) and not isinstance(number, bool) for number in value[1:]):
-            self.report_wrong_form(
-                path, "a tensor is a list: the layer's name, the number of the call, the number of the output"
-            )
+        is_triple = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+        if not is_triple or not all(isinstance(number, int) and not isinstance(number, bool) for number in value[1:]):
+            self.report_wrong_form(path, TENSOR_REF_FORM)
             return None
         return TensorRef(value[0], value[1], value[2], path)
 
     def read_tensors(self, value: Json, path: JsonPath) -> Any:
-        """The inputs or outputs of a functional model: one tensor, or a list or an object of such."""
+        """Parses the inputs or outputs of a functional model: a tensor, or a list or an object of tensors."""
         if value is None:
             return None
         if isinstance(value, dict):
@@ -320,32 +312,28 @@ class ModelConfigReader:
             return self.read_tensor_ref(value[:3], path)
         if isinstance(value, list):
             return [self.read_tensors(item, (*path, index)) for index, item in enumerate(value)]
-        self.report_wrong_form(path, "inputs and outputs are tensors: the layer's name and two numbers")
+        self.report_wrong_form(path, "inputs and outputs are tensors: lists of a layer's name and two numbers")
         return None
 
     def report_misspelt_key(self, value: Json, path: JsonPath, expected_keys: tuple[str, ...]) -> bool:
-        """Whether a key of an object is one of these misspelt, and that one missing; it is reported."""
+        """Reports a key that resembles a missing expected key; returns whether there is one."""
         missing = [key for key in expected_keys if key not in value] if isinstance(value, dict) else []
         for key in value if missing else ():
-            help = (
-                self.report.suggestion(key, missing)
-                if key not in LAYER_KEYS + MODEL_CONFIG_KEYS + SIMILAR_KERAS_KEYS
-                else None
-            )
+            is_known = key in LAYER_KEYS + MODEL_CONFIG_KEYS + SIMILAR_KERAS_KEYS
+            help = None if is_known else self.report.suggestion(key, missing)
             if help is not None:
-                self.report.add(
-                    "unknown-key", (*path, key), f"there is no key {short_name(key)}", help=help, at_key=True
-                )
+                message = f"there is no key {short_name(key)}"
+                self.report.add("unknown-key", (*path, key), message, help=help, at_key=True)
                 return True
         return False
 
     def report_wrong_form(self, path: JsonPath, expectation: str) -> None:
-        help = "the file is damaged, or not written by Keras: save the model anew"
-        self.report.add("keras-wrong-form", path, f"this is not as Keras writes models: {expectation}", help=help)
+        help = "the file is damaged, or not written by Keras: save the model again"
+        self.report.add("keras-wrong-form", path, f"this is not the format of Keras: {expectation}", help=help)
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """What stands in a structure of lists and objects, in its order."""
+    """Yields the leaves of a structure of lists and objects, in order."""
     if isinstance(value, dict):
         for item in value.values():
             yield from leaves(item)

@@ -1,4 +1,4 @@
-"""The layers of a model and its nested models, called: each call as a step, a layer called again as `use`."""
+"""Emits the layers of a model and its nested models call by call; further calls of a layer become `use` entries."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from ...core.components import Json
 from ...core.diagnostics import JsonPath
 from ...frontend.schema.phrases import short_name
 from .call_arguments import MASK_INPUT_LAYERS, RECURRENT_LAYERS, CallArguments, layer_inputs
-from .call_context import Results
-from .entries import FlatModel, NamedTensor, SpecEntry
-from .functional import FunctionalModel
-from .layer_entries import LayerEntry, LayerTranslator
+from .entries import FlatModel, Results, SpecEntry
+from .functional import call_functional_model
+from .layer_entries import LayerEntry, LayerTranslator, UncheckedEntry
 from .layer_names import LayerNames
+from .masks import NamedTensor
 from .model_config import LayerConfig, ModelConfig
-from .operations import add_operation
+from .operations import operation_entry
 from .report import KerasReport
+from .versions import KerasVersion
 
 
 @dataclass
 class ModelWalk:
-    """Makes the steps of one document."""
+    """Emits the entries of one document."""
 
     translator: LayerTranslator
     names: LayerNames
@@ -30,110 +31,133 @@ class ModelWalk:
     flat_model: FlatModel
     layer_entries: dict[JsonPath, LayerEntry | None] = field(default_factory=dict)
     first_call_options: dict[JsonPath, Mapping[str, Json]] = field(default_factory=dict)
-    """By layer that is among the steps: what its first call said."""
+    """The options of each emitted layer's first call."""
+
+    @property
+    def keras_version(self) -> KerasVersion:
+        return self.translator.keras_version
+
+    @property
+    def notices(self) -> dict[str, JsonPath]:
+        return self.translator.notices
+
+    # -- models ------------------------------------------------------------------------------------------------------
 
     def call_model(self, model: ModelConfig, inputs: list[NamedTensor | None]) -> Results:
-        """The outputs of a model, in its own structure, for the values of its inputs."""
+        """Emits a model and returns its outputs in the model's own structure."""
         if not model.is_sequential:
-            return FunctionalModel(self, model, inputs).evaluate_outputs()
-        value: Results = inputs[0] if len(inputs) == 1 else inputs or None
+            return call_functional_model(self, model, inputs)
+        tensor: Results = inputs[0] if len(inputs) == 1 else inputs or None
         for layer in model.layers:
             if layer.branches and layer is model.layers[0]:
-                value = self.call_merge(layer, inputs)
+                tensor = self.call_merge(layer, inputs)
             elif layer.inner_model is not None:
-                value = self.call_model(layer.inner_model, [value])
+                tensor = self.call_model(layer.inner_model, [tensor])
             elif layer.class_name != "InputLayer":
-                value = self.call_layer(layer, CallArguments({"inputs": value}, ()), {}, layer.path)
-        return value
+                tensor = self.call_layer(layer, CallArguments({"inputs": tensor}, ()), {}, layer.path)
+        return tensor
 
     def call_merge(self, layer: LayerConfig, inputs: list[NamedTensor | None]) -> Results:
-        """What Keras 1's Merge makes of its branches, each of which takes its part of the inputs."""
-        rest, values = list(inputs), []
-        wanted = sum(branch.input_count for branch in layer.branches)
-        if wanted != len(rest) and None not in rest:
-            message = f"{short_name(layer.name)} joins models with {wanted} inputs, and is given {len(rest)}"
+        """Emits Keras 1's Merge with its branches, each of which consumes some of the inputs."""
+        input_count = sum(branch.input_count for branch in layer.branches)
+        if input_count != len(inputs) and None not in inputs:
+            message = (
+                f"{short_name(layer.name)} merges models with {input_count} inputs in total, but has {len(inputs)}"
+            )
             self.report.add("keras-wrong-form", layer.path, message)
             return None
+        remaining, outputs = list(inputs), []
         for branch in layer.branches:
-            values.append(self.call_model(branch, rest[: branch.input_count]))
-            del rest[: branch.input_count]
-        return self.call_layer(layer, CallArguments({"inputs": values}, ()), {}, layer.path)
+            outputs.append(self.call_model(branch, remaining[: branch.input_count]))
+            del remaining[: branch.input_count]
+        return self.call_layer(layer, CallArguments({"inputs": outputs}, ()), {}, layer.path)
+
+    # -- layers ------------------------------------------------------------------------------------------------------
 
     def layer_entry(self, layer: LayerConfig) -> LayerEntry | None:
-        """The entry of a layer, made once."""
+        """Returns the entry of a layer, translated once."""
         if layer.path not in self.layer_entries:
             self.layer_entries[layer.path] = self.translator.translate(layer)
         return self.layer_entries[layer.path]
 
     def call_layer(self, layer: LayerConfig, call: CallArguments, masks: Mapping[str, Any], path: JsonPath) -> Results:
-        """The results of a layer for arguments whose tensors are values, with masks that are inputs of their own."""
+        """Emits a layer's call and returns its results. `masks` are passed as inputs."""
         entry = self.layer_entry(layer)
         if not self.check_call(layer, call, masks, path) or entry is None:
             return None
         inputs, options = layer_inputs(layer.class_name, call.by_name, masks)
         if not inputs or not all(isinstance(item, NamedTensor) for item in inputs):
             return None
-        first = layer.path not in self.first_call_options
-        if options:
-            checked = self.translator.validate(entry, path, options)
-            if checked is None:
-                return None
-            entry = checked
-        if first:
-            self.first_call_options[layer.path] = options
-            spec, name = entry.spec, self.names.name_of(layer.path)
-        elif self.first_call_options[layer.path] == options:
+        checked = self.translator.validate(entry, path, options) if options else entry
+        if checked is None:
+            return None
+        is_first = layer.path not in self.first_call_options
+        first_options = self.first_call_options.setdefault(layer.path, options)
+        if is_first:
+            spec, name = checked.spec, self.names.name_of(layer.path)
+        elif first_options == options:
             spec, name = {"use": self.names.name_of(layer.path)}, self.names.next_call_name(layer.path)
         else:
-            message = (
-                f"the layer {short_name(layer.name)} is called in two ways: with {options or 'no further arguments'}"
-            )
-            help = "make two layers of it, each called in one way"
-            self.report.add("keras-call", path, f"{message}, and elsewhere otherwise", help=help)
+            arguments = f"the arguments {options}" if options else "no further arguments"
+            message = f"the layer {short_name(layer.name)} is called with {arguments}, and elsewhere with others"
+            help = "use two layers, and call each with the same arguments"
+            self.report.add("keras-call", path, message, help=help)
             return None
-        return self.flat_model.add_entry(
-            SpecEntry(name, spec, tuple(value.name for value in inputs), entry, path), inputs
-        )
+        sources = tuple(tensor.name for tensor in inputs)
+        return self.flat_model.add_entry(SpecEntry(name, spec, sources, checked, path), inputs)
 
     def check_call(self, layer: LayerConfig, call: CallArguments, masks: Mapping[str, Any], path: JsonPath) -> bool:
-        """Whether our layer takes such arguments; reported where not."""
+        """Reports arguments that our layer does not take; returns whether there are none."""
         for name in call.unknown_names:
             message = (
-                f"the layer {short_name(layer.name)} is called with {short_name(name)}, which cannot be said in a spec"
+                f"the layer {short_name(layer.name)} is called with {short_name(name)}, which a spec cannot express"
             )
-            self.report.add("keras-call", path, message, help="call it without that, and save the model anew")
-        alone = "mask" in masks and not self.takes_mask(layer)
-        if alone:
-            message = f"the layer {short_name(layer.name)} is called with a mask other than that beside its input"
-            help = "let masks come from Embedding with mask_zero or from Masking, whose masks go along with the values"
+            self.report.add("keras-call", path, message, help="call it without this argument, and save the model again")
+        mask_is_unsupported = "mask" in masks and not self.takes_mask(layer)
+        if mask_is_unsupported:
+            message = f"the layer {short_name(layer.name)} is called with another mask than its input has"
+            help = "create masks by Embedding with mask_zero or by Masking: these are attached to the tensors"
             self.report.add("keras-call", path, message, help=help)
-        return not call.unknown_names and not alone and self.check_training_argument(layer, call.by_name, path)
+        is_supported = not call.unknown_names and not mask_is_unsupported
+        return is_supported and self.check_training_argument(layer, call.by_name, path)
 
     def takes_mask(self, layer: LayerConfig) -> bool:
-        """Whether our layer has a mask among its inputs that counts as in the file's Keras."""
+        """Does our layer take a mask as input, with the meaning that it has in the file's version of Keras?"""
         return layer.class_name in MASK_INPUT_LAYERS and (
-            layer.class_name in RECURRENT_LAYERS or self.translator.keras_version.major >= 3
+            layer.class_name in RECURRENT_LAYERS or self.keras_version.major >= 3
         )
 
     def check_training_argument(self, layer: LayerConfig, arguments: Mapping[str, Any], path: JsonPath) -> bool:
-        """Whether a layer or a model is called as ours are: for training in training alone.
+        """Reports `training=True` and warns of `training=False`; returns whether the call can be translated.
 
-        Keras 3 writes `training` down too, and goes by what the whole model does.
+        Keras 3 records the argument as well, but ignores it in favour of the mode of the whole model.
         """
-        if self.translator.keras_version.major >= 3 or not isinstance(arguments.get("training"), bool):
+        if self.keras_version.major >= 3 or not isinstance(arguments.get("training"), bool):
             return True
         if not arguments["training"]:
-            message = (
-                f"{short_name(layer.name)} is called with training=False; here it trains along unless it is frozen"
-            )
-            self.translator.notices.setdefault(message, path)
+            message = f"{short_name(layer.name)} is called with training=False; here it is trained unless it is frozen"
+            self.notices.setdefault(message, path)
             return True
-        message = f"{short_name(layer.name)} is called with training=True, so that it behaves so in inference too"
-        self.report.add("keras-call", path, message, help="call it without that, and save the model anew")
+        message = (
+            f"{short_name(layer.name)} is called with training=True: it would be in training mode in inference, too"
+        )
+        self.report.add("keras-call", path, message, help="call it without this argument, and save the model again")
         return False
+
+    # -- operations --------------------------------------------------------------------------------------------------
 
     def call_operation(
         self, layer: LayerConfig, args: tuple[Any, ...], kwargs: Mapping[str, Any], path: JsonPath
     ) -> Results:
-        """The results of an operation that is no layer."""
-        return add_operation(self, layer, args, kwargs, path)
+        """Emits an operation that is not a layer and returns its results."""
+        operation = operation_entry(layer, args, kwargs, self.report)
+        if operation is None:
+            return None
+        entry = self.translator.validate(UncheckedEntry(operation.spec), path)
+        if entry is None:
+            return None
+        is_first = layer.path not in self.first_call_options
+        name = self.names.name_of(layer.path) if is_first else self.names.next_call_name(layer.path)
+        self.first_call_options[layer.path] = {}
+        sources = tuple(tensor.name for tensor in operation.inputs)
+        return self.flat_model.add_entry(SpecEntry(name, entry.spec, sources, entry, layer.path), operation.inputs)

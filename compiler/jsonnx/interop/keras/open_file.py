@@ -1,7 +1,6 @@
-"""Keras' files, by what is in them: a model's JSON, a `.keras` archive or folder, an `.h5` file, a file of weights.
+"""Opens Keras files: a model's JSON, a `.keras` archive or folder, an `.h5` file, a weights file.
 
-Comes in: a path or the JSON text itself. Goes out: `KerasFile`, the configuration as it was written, with positions,
-and the arrays by their paths in the file. What they mean is not asked here.
+The format is detected from the contents. The configuration and the arrays are read, but not interpreted.
 """
 
 from __future__ import annotations
@@ -13,55 +12,56 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from ...core.diagnostics import CompileError, Diagnostic, UsageError
+from ...core.diagnostics import Diagnostic, UsageError
 from ...core.files import UnsafePath, error_reason, open_beneath, open_file
 from ...frontend.json_reader import Limits, Source, read_text
+from ...frontend.schema.phrases import name_list
 from ..file_slice import FileSlice
 from ..hdf5 import Hdf5Weights, is_hdf5, read_hdf5, spool_to_temporary_file
-from ..limits import ReadBudget, damaged_file_error
+from ..limits import ReadBudget, damaged_file_error, unsafe_file_error
 from ..zip_reader import ZipArchive
 
 CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE = "config.json", "metadata.json", "model.weights.h5"
 WEIGHT_MAP_KEY = "weight_map"
 JSON_LIMITS = Limits(max_depth=256)
-"""Keras nests a model within a model some eight levels deeper; a chain of calls does not nest."""
+"""Each nested model adds some eight levels; a chain of calls adds none."""
 
 FileFormat = Literal["json", "keras", "h5", "weights"]
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What one of Keras' files holds."""
+    """The contents of a Keras file."""
 
     file: str | None
-    """As shown to the user; None where the JSON text was given."""
+    """The file's name, for messages; None for JSON text."""
     file_format: FileFormat
-    """Where it came from: `h5` is the format before `.keras`, `weights` a file without a model."""
+    """`h5` is the format before `.keras`, `weights` a file without a model."""
     source: Source | None
-    """The model's JSON and where everything in it stands; None in a file of weights."""
+    """The model's JSON with positions; None for a weights file."""
     version: str | None = None
-    """Keras' version as written, such as `2.13.1`."""
+    """The version of Keras, such as `2.13.1`, if the file states it."""
     compile_config: Source | None = None
-    """How the model was compiled, where an `.h5` file keeps that apart."""
+    """The arguments of `compile`, which an `.h5` file stores separately."""
     weights: Hdf5Weights | None = None
     weights_file: str | None = None
-    """Where the weights came from, where that is another file."""
+    """The file of the weights, if it is another one."""
     assets: Mapping[str, bytes] = field(default_factory=dict)
-    """Vocabularies and the like, by their paths in the archive below `assets/`."""
+    """Vocabularies and the like, by path below `assets/` in the archive."""
     notices: tuple[Diagnostic, ...] = ()
-    """What was seen and left out: warnings."""
+    """Warnings about contents that are ignored or missing."""
 
     @property
     def config(self) -> Any:
-        """The model's JSON as it was written."""
+        """The model's JSON."""
         return None if self.source is None else self.source.value
 
 
 def open_keras(path_or_text: str | os.PathLike[str], budget: ReadBudget | None = None) -> KerasFile:
-    """Read one of Keras' files, or a model's JSON text.
+    """Reads a Keras file, a folder, or a model's JSON text.
 
-    Raises UsageError where there is no such file, CompileError for one that is damaged, unsafe, too large, or not one
-    of Keras'.
+    Raises UsageError if the file cannot be opened, CompileError if it is damaged, unsafe, too large, or of another
+    format.
     """
     text = path_or_text if isinstance(path_or_text, str) and path_or_text.lstrip()[:1] in ("{", "[") else None
     if text is not None:
@@ -79,12 +79,12 @@ def open_keras(path_or_text: str | os.PathLike[str], budget: ReadBudget | None =
 
 
 def read_open_keras_file(file: IO[bytes], name: str) -> KerasFile:
-    """The same of an open file of that name, not opened again, lest another one lies there by then."""
+    """Reads an open Keras file; `name` is for messages. Opening it again by name could yield another file."""
     return _read_by_signature(file, Path(name), ReadBudget(name))
 
 
 def _read_by_signature(file: IO[bytes], path: Path, budget: ReadBudget) -> KerasFile:
-    """A file by its first bytes; names say nothing."""
+    """Detects the format from the first bytes."""
     start = file.read(8)
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -95,8 +95,8 @@ def _read_by_signature(file: IO[bytes], path: Path, budget: ReadBudget) -> Keras
     if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b""):
         budget.take_text(size, "the file")
         return _read_json(file.read(size), path, budget)
-    help = "a model's JSON, a .keras archive, or an .h5 file"
-    raise damaged_file_error(budget.file, "not one of Keras' files", help)
+    help = "supported are a model's JSON, a .keras archive, and an .h5 file"
+    raise damaged_file_error(budget.file, "not a Keras file", help)
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------
@@ -112,50 +112,50 @@ def _read_json(text: str | bytes, path: Path | None, budget: ReadBudget) -> Kera
 
 
 def _read_shards(weight_map: Any, index_path: Path, budget: ReadBudget) -> Hdf5Weights:
-    """The arrays of weights that lie in several files beside their index."""
+    """Reads weights that are split into several files, which must be in the folder of their index."""
     values = list(weight_map.values()) if isinstance(weight_map, dict) else [weight_map]
     names = [name for value in values for name in (value if isinstance(value, list) else [value])]
     if not all(isinstance(name, str) for name in names):
-        raise damaged_file_error(budget.file, f"{WEIGHT_MAP_KEY!r} has to say in which file each group lies")
-    whole = Hdf5Weights()
+        raise damaged_file_error(budget.file, f"{WEIGHT_MAP_KEY!r} must map each group to a file name")
+    weights = Hdf5Weights()
     for name in dict.fromkeys(names):
         if name != os.path.basename(name) or "\\" in name:
-            raise _unsafe_file_error(budget, f"the index names the file {name!r}, which does not lie beside it")
+            raise unsafe_file_error(budget.file, f"the index refers to {name!r}, which is not in its folder")
         with _open_member(index_path.parent, name, budget) as file:
             size = os.fstat(file.fileno()).st_size
-            part = read_hdf5(FileSlice(file.fileno(), 0, size), budget)
-        whole.arrays |= part.arrays
-        whole.attributes |= part.attributes
-        whole.skipped_groups += part.skipped_groups
-    return whole
+            shard = read_hdf5(FileSlice(file.fileno(), 0, size), budget)
+        weights.arrays |= shard.arrays
+        weights.attributes |= shard.attributes
+        weights.skipped_groups += shard.skipped_groups
+    return weights
 
 
 # -- HDF5 --------------------------------------------------------------------------------------------------------------
 
 
 def _read_h5(file: FileSlice, budget: ReadBudget) -> KerasFile:
-    """A whole model, or weights alone, of any version."""
-    stored = read_hdf5(file, budget)
-    version = stored.text_attribute("", "keras_version") or stored.text_attribute("model_weights", "keras_version")
-    notices = tuple(_optimizer_state_warnings(stored, budget))
-    config = stored.text_attribute("", "model_config")
+    """Reads an `.h5` file of any version, with or without a model."""
+    weights = read_hdf5(file, budget)
+    version = weights.text_attribute("", "keras_version") or weights.text_attribute("model_weights", "keras_version")
+    notices = tuple(_optimizer_state_warnings(weights, budget))
+    config = weights.text_attribute("", "model_config")
     if config is None:
-        return KerasFile(budget.file, "weights", None, version, weights=stored, notices=notices)
-    training = stored.text_attribute("", "training_config")
+        return KerasFile(budget.file, "weights", None, version, weights=weights, notices=notices)
+    training = weights.text_attribute("", "training_config")
     return KerasFile(
         budget.file,
         "h5",
         read_text(config, budget.file, JSON_LIMITS, non_finite=True),
         version,
         None if training is None else read_text(training, budget.file, JSON_LIMITS, non_finite=True),
-        stored,
+        weights,
         notices=notices,
     )
 
 
-def _optimizer_state_warnings(stored: Hdf5Weights, budget: ReadBudget) -> Iterator[Diagnostic]:
-    if stored.skipped_groups:
-        message = "the optimizer's state is not taken over: training starts with a fresh one"
+def _optimizer_state_warnings(weights: Hdf5Weights, budget: ReadBudget) -> Iterator[Diagnostic]:
+    if weights.skipped_groups:
+        message = "the optimizer's state is not imported: training starts with a new one"
         yield Diagnostic("not-imported", message, file=budget.file, severity="warning")
 
 
@@ -163,17 +163,17 @@ def _optimizer_state_warnings(stored: Hdf5Weights, budget: ReadBudget) -> Iterat
 
 
 class _UnpackedArchive:
-    """The unpacked form of an archive."""
+    """A folder with the members of an archive, with the interface of ZipArchive."""
 
     def __init__(self, path: Path, budget: ReadBudget) -> None:
         self.path, self.budget = path, budget
         self._open_files: list[IO[bytes]] = []
         try:
-            found = [Path(at, name) for at, _, files in os.walk(path) for name in files]
+            paths = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
         except OSError as error:
             raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
-        budget.take_objects(len(found), "the folder's files")
-        self._member_names = [file.relative_to(path).as_posix() for file in found]
+        budget.take_objects(len(paths), "the folder's files")
+        self._member_names = [member.relative_to(path).as_posix() for member in paths]
 
     def member_names(self) -> list[str]:
         return self._member_names
@@ -197,38 +197,32 @@ def _open_member(folder: Path, name: str, budget: ReadBudget) -> IO[bytes]:
     try:
         return open_beneath(folder, name)
     except UnsafePath as error:
-        raise _unsafe_file_error(budget, str(error)) from None
-
-
-def _unsafe_file_error(budget: ReadBudget, message: str) -> CompileError:
-    return CompileError([Diagnostic("unsafe-file", message, file=budget.file)])
+        raise unsafe_file_error(budget.file, str(error)) from None
 
 
 def _read_model_archive(members: ZipArchive | _UnpackedArchive, budget: ReadBudget) -> KerasFile:
     names = members.member_names()
     if CONFIG_FILE not in names:
-        raise damaged_file_error(
-            budget.file, f"the archive has no {CONFIG_FILE!r}", "a .keras archive is written by model.save()"
-        )
+        help = "model.save() of Keras writes .keras archives"
+        raise damaged_file_error(budget.file, f"the archive has no {CONFIG_FILE!r}", help)
     source = read_text(members.read(CONFIG_FILE), budget.file, JSON_LIMITS, non_finite=True)
-    version, notices = None, []
+    version, messages = None, []
     if METADATA_FILE in names:
-        about = read_text(members.read(METADATA_FILE), budget.file, JSON_LIMITS, non_finite=True).value
-        found = about.get("keras_version") if isinstance(about, dict) else None
-        version = found if isinstance(found, str) else None
+        metadata = read_text(members.read(METADATA_FILE), budget.file, JSON_LIMITS, non_finite=True).value
+        recorded = metadata.get("keras_version") if isinstance(metadata, dict) else None
+        version = recorded if isinstance(recorded, str) else None
     else:
-        notices.append(f"the archive has no {METADATA_FILE!r}: which version of Keras wrote it is not known")
+        messages.append(f"the archive has no {METADATA_FILE!r}: the version of Keras is unknown")
     weights = _read_archive_weights(members, names, budget)
     if weights is None:
-        notices.append(f"the archive has no {WEIGHTS_FILE!r}: the model comes without weights")
+        messages.append(f"the archive has no {WEIGHTS_FILE!r}: the model is imported without weights")
     assets = {name.removeprefix("assets/"): members.read(name) for name in names if name.startswith("assets/")}
-    known = {CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE, "model.weights.npz"}
-    if extra := [name for name in names if name not in known and not name.startswith("assets/")]:
-        shown = ", ".join(map(repr, extra[:8])) + (f" and {len(extra) - 8} more" if len(extra) > 8 else "")
-        notices.append(f"the archive has members that are no part of a model: {shown}")
-    told = [Diagnostic("not-imported", text, file=budget.file, severity="warning") for text in notices]
-    told += _optimizer_state_warnings(weights, budget) if weights else []
-    return KerasFile(budget.file, "keras", source, version, weights=weights, assets=assets, notices=tuple(told))
+    model_files = {CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE, "model.weights.npz"}
+    if extra := [name for name in names if name not in model_files and not name.startswith("assets/")]:
+        messages.append(f"the archive has members that are not part of a model: {name_list(extra)}")
+    notices = [Diagnostic("not-imported", message, file=budget.file, severity="warning") for message in messages]
+    notices += _optimizer_state_warnings(weights, budget) if weights else []
+    return KerasFile(budget.file, "keras", source, version, weights=weights, assets=assets, notices=tuple(notices))
 
 
 def _read_archive_weights(
@@ -236,8 +230,8 @@ def _read_archive_weights(
 ) -> Hdf5Weights | None:
     if WEIGHTS_FILE not in names:
         return None
-    window = members.member_slice(WEIGHTS_FILE)
-    if window is not None:
-        return read_hdf5(window, budget)
+    file_slice = members.member_slice(WEIGHTS_FILE)
+    if file_slice is not None:
+        return read_hdf5(file_slice, budget)
     with spool_to_temporary_file(members.chunks(WEIGHTS_FILE), budget) as file:
         return read_hdf5(FileSlice(file.fileno(), 0, file.seek(0, io.SEEK_END)), budget)

@@ -1,4 +1,4 @@
-"""Faults found in what was made of a Keras file, told at their places in that file."""
+"""Diagnostics about a Keras file, at their positions in that file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from ast import literal_eval
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ...core.diagnostics import Diagnostic, JsonPath, Report
+from ...core.diagnostics import Diagnostic, JsonPath, Locator, Report
 
 
 class KerasReport(Report):
-    """A report that knows how many errors there are."""
+    """A report that counts its errors."""
 
-    error_count = 0
+    def __init__(self, file: str | None = None, locator: Locator | None = None) -> None:
+        super().__init__(file, locator)
+        self.error_count = 0
 
     def add(self, code: str, path: JsonPath, message: str, **options: Any) -> None:
         self.error_count += options.get("severity", "error") == "error"
@@ -22,14 +24,14 @@ class KerasReport(Report):
     def add_spec_diagnostics(
         self, diagnostics: Iterable[Diagnostic], keras_path: Callable[[JsonPath], JsonPath]
     ) -> None:
-        """Adds what was found in a document of ours; `keras_path` says where its parts come from."""
-        for fault in diagnostics:
-            notes = [(keras_path(parse_path(note.path)), note.message) for note in fault.notes]
-            path = keras_path(parse_path(fault.path))
-            self.add(fault.code, path, fault.message, help=fault.help, notes=notes, severity=fault.severity)
+        """Adds the diagnostics of a spec; `keras_path` maps paths in the spec to paths in the Keras file."""
+        for diagnostic in diagnostics:
+            notes = [(keras_path(parse_path(note.path)), note.message) for note in diagnostic.notes]
+            path, help, severity = keras_path(parse_path(diagnostic.path)), diagnostic.help, diagnostic.severity
+            self.add(diagnostic.code, path, diagnostic.message, help=help, notes=notes, severity=severity)
 
 
 def parse_path(path: str) -> JsonPath:
-    """`$.layers[2]['a b']` as `('layers', 2, 'a b')`: what `path_text` wrote."""
-    found = re.findall(r"\.(\w+)|\[(\d+)\]|\[('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]", path[1:])
-    return tuple(name or (int(index) if index else literal_eval(quoted)) for name, index, quoted in found)
+    """Converts `$.layers[2]['a b']` to `('layers', 2, 'a b')`: the inverse of `path_text`."""
+    steps = re.findall(r"\.(\w+)|\[(\d+)\]|\[('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]", path[1:])
+    return tuple(name or (int(index) if index else literal_eval(quoted)) for name, index, quoted in steps)

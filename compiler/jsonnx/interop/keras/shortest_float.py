@@ -1,4 +1,4 @@
-"""Numbers as people write them."""
+"""Removes float32 and rounding noise from decimal numbers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from struct import error, pack, unpack
 
 
 def shortest_float(value: float) -> float:
-    """The decimal that was meant, by float32's measure the same.
+    """Returns the shortest decimal number that equals `value` in float32, or to 14 digits.
 
-    Keras writes 0.0010000000474974513 of what was 0.001 where it keeps float32, and sums leave 0.15000000000000002.
+    Keras writes 0.0010000000474974513 for 0.001 stored as float32, and 0.15000000000000002 for the result of a sum.
     """
     rounded = float(f"{value:.14g}")
     if len(repr(rounded)) < len(repr(value)) - 6:

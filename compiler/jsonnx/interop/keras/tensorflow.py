@@ -1,7 +1,7 @@
-"""Functions of TensorFlow between the layers of a tf.keras model, in the words of `keras.ops`.
+"""Translates TensorFlow functions between the layers of a tf.keras model to functions of `keras.ops`.
 
-A model that computes `x + 1` or `tf.reduce_mean(x, axis=1)` between its layers holds that as a `TFOpLambda`, which
-names the function, or as a `SlicingOpLambda`. Nothing is looked up in TensorFlow: what is not in the table is refused.
+tf.keras stores `x + 1` or `tf.reduce_mean(x, axis=1)` between layers as a `TFOpLambda` with the name of the function,
+or as a `SlicingOpLambda`. Functions that are not in the table are rejected.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ OP_LAMBDA_CLASSES = ("TFOpLambda", "SlicingOpLambda")
 
 
 class OpsFunction(NamedTuple):
-    """A function of `keras.ops`: its name, the name of the first argument, and ours of the others by TensorFlow's."""
+    """A function of `keras.ops`. `argument_names` maps TensorFlow's names of all arguments but the first."""
 
     name: str
     first_argument: str = "x"
     argument_names: Mapping[str, str] = {}
     fixed_arguments: Mapping[str, Any] = {}
-    """What TensorFlow does unasked and `keras.ops` does not."""
+    """TensorFlow's defaults, where those of `keras.ops` differ."""
 
 
 def _same_name(*names: str, first: str = "x", **others: str) -> dict[str, OpsFunction]:
@@ -82,7 +82,7 @@ FUNCTIONS: dict[str, OpsFunction] = {
 
 NEUTRAL_ARGUMENTS: Mapping[str, Any] = {
     "name": None,
-    "epsilon": 1e-12,  # of the sum of squares
+    "epsilon": 1e-12,  # lower bound of the sum of squares
     "conjugate": False,
     "transpose_a": False,
     "transpose_b": False,
@@ -92,29 +92,29 @@ NEUTRAL_ARGUMENTS: Mapping[str, Any] = {
     "on_value": None,
     "off_value": None,
 }
-"""Arguments that say nothing with these values; a name says nothing at all."""
+"""Arguments that have no effect with these values; `name` never has one."""
 
 
 class UnsupportedFunction(Exception):
-    """What there is no word for, as the end of a sentence."""
+    """A function or argument without a counterpart; the message is the end of a sentence."""
 
 
 def find_function(name: str) -> OpsFunction:
-    """The function of a name as a model's JSON has it; raises Unknown."""
-    plain = name.removeprefix("compat.v1.").removeprefix("compat.v2.").removesuffix("_v2")
-    if plain not in FUNCTIONS:
-        raise UnsupportedFunction(f"calls TensorFlow's {name!r}, which has no counterpart here")
-    return FUNCTIONS[plain]
+    """Returns the function for a name in a model's JSON. Raises UnsupportedFunction."""
+    base_name = name.removeprefix("compat.v1.").removeprefix("compat.v2.").removesuffix("_v2")
+    if base_name not in FUNCTIONS:
+        raise UnsupportedFunction(f"calls TensorFlow's {name!r}, which is not supported")
+    return FUNCTIONS[base_name]
 
 
 def translate_arguments(function: OpsFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call in the words of `keras.ops`; raises Unknown."""
-    given: dict[str, Any] = {function.first_argument: args[0] if args else None, **function.fixed_arguments}
+    """Returns the arguments of a call by their names in `keras.ops`. Raises UnsupportedFunction."""
+    arguments: dict[str, Any] = {function.first_argument: args[0] if args else None, **function.fixed_arguments}
     for key, value in kwargs.items():
         if key in function.argument_names:
-            given[function.argument_names[key]] = value
+            arguments[function.argument_names[key]] = value
         elif key != "name" and value is not None and NEUTRAL_ARGUMENTS.get(key, value is None) != value:
-            raise UnsupportedFunction(f"is called with {key!r}, which cannot be said in a spec")
-    if function.name == "normalize" and given["axis"] is None:
-        raise UnsupportedFunction("normalizes the whole batch at once, which cannot be said in a spec")
-    return given
+            raise UnsupportedFunction(f"is called with {key!r}, which a spec cannot express")
+    if function.name == "normalize" and arguments["axis"] is None:
+        raise UnsupportedFunction("normalizes across the whole batch, which a spec cannot express")
+    return arguments

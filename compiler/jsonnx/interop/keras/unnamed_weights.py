@@ -1,9 +1,9 @@
-"""A file of weights that does not name its layers: which group is whose, as far as that can be told.
+"""Assigns the groups of a weights file without layer names to layers, where the assignment is unique.
 
-tf.keras 2.12 to 2.15, and the first of Keras 3, write a layer's weights under its class and its number among those of
-that class, in the order of `model.layers`. In it a layer stands before all that come of its results; of two side by
-side it depends on how the model was written down. So a group is told where there is one layer whose turn it may be, or
-one that has the group's shapes among them.
+tf.keras 2.12 to 2.15 and the first versions of Keras 3 store a layer's weights under its class and its number among the
+layers of that class, in the order of `model.layers`. That order is topological; the order of parallel branches depends
+on the code that built the model. So a group is assigned if only one layer can be next in the order, or if only one of
+the layers that can be next has weights of the group's shapes.
 """
 
 from __future__ import annotations
@@ -26,27 +26,26 @@ from .keras3_weights import (
     groups_by_class,
     layers_group,
 )
-from .weight_paths import VariablePath, duplicate_variable_paths, variable_paths
+from .weight_paths import VariablePath, duplicate_variable_paths, group_names, variable_paths
 
 
 @dataclass
 class GroupAssignment:
-    """What became of the groups of a file."""
+    """The assignment of groups to layers."""
 
     groups: dict[str, str] = field(default_factory=dict)
-    """By layer, its group as `Owner` has it."""
+    """By layer: its group, as in `WeightOwner.group`."""
     unassigned_reasons: dict[str, str] = field(default_factory=dict)
-    """By layer whose weights cannot be told, why: the end of a sentence."""
+    """By layer without a group: the reason, as the end of a sentence."""
     messages: list[str] = field(default_factory=list)
-    """The same in whole sentences, one a class of layers."""
+    """The reasons as whole clauses, one per class of layers."""
 
 
 def has_unnamed_layers(stored: Hdf5Weights) -> bool:
-    """Whether the layers of a numbered file have no names."""
-    top = f"{layers_group(stored)}/"
-    return not any(
-        path.startswith(top) and stored.text_attribute(path, "name") is not None for path in stored.attributes
-    )
+    """Does a file of numbered variables lack the names of the layers?"""
+    prefix = f"{layers_group(stored)}/"
+    paths = (path for path in stored.attributes if path.startswith(prefix))
+    return all(stored.text_attribute(path, "name") is None for path in paths)
 
 
 def assign_groups(
@@ -55,52 +54,52 @@ def assign_groups(
     weights_by_layer: Mapping[str, Sequence[str]],
     shapes: Mapping[str, Sequence[Dim]],
 ) -> GroupAssignment:
-    """The groups of a network's layers; `weights_by_layer` has the weights of each."""
-    result, top, before = GroupAssignment(), layers_group(stored), ancestor_bits(network)
-    there = groups_by_class(stored, top)
+    """Assigns groups to a network's layers; `weights_by_layer` has the names of each layer's weights."""
+    result, root, layer_bits = GroupAssignment(), layers_group(stored), ancestor_bits(network)
+    groups_by_folder = groups_by_class(stored, root)
     kinds = {call.owner: call.layer.type_name for call in network.calls if call.layer is not None}
     by_stem: dict[str, dict[str, ShapesByPath]] = {}
     for name, kind in kinds.items():
         if weights_by_layer.get(name):
             by_stem.setdefault(snake_case(kind), {})[name] = _shapes_by_path(kind, weights_by_layer[name], shapes)
-    for folder in there:
-        inside = folder.removesuffix(top).strip("/")
-        if inside and group_class(inside.split("/")[1]) not in by_stem:
-            result.messages.append(f"{inside!r} in the file is a model within the model, which a spec does not have")
+    for folder in groups_by_folder:
+        model_group = folder.removesuffix(root).strip("/")
+        if model_group and group_class(model_group.split("/")[1]) not in by_stem:
+            result.messages.append(f"{model_group!r} in the file is a nested model, which a spec does not have")
     for stem, layers in by_stem.items():
-        groups = there.get(top, {}).get(stem, [])
-        numbered = [f"{stem}_{number}" if number else stem for number in range(len(groups))]
-        targets = dict(zip(groups, numbered if top == KERAS_2_12_LAYERS_GROUP else groups, strict=True))
-        kind = kinds[next(iter(layers))]
+        groups = groups_by_folder.get(root, {}).get(stem, [])
         if not groups:
-            result.groups |= dict.fromkeys(layers, f"{top}/{stem}")
-        elif len(groups) != len(layers):
-            count = f"the file has {len(groups)} {kind} layers with weights, the network {len(layers)}"
-            result.messages.append(count)
-            result.unassigned_reasons |= dict.fromkeys(layers, f"cannot be told: {count}")
+            result.groups |= dict.fromkeys(layers, f"{root}/{stem}")
+            continue
+        assignment = _ClassAssignment(stored, root, layers, layer_bits)
+        if len(groups) == len(layers):
+            assignment.assign(groups)
         else:
-            found = _ClassAssignment(stored, top, layers, before)
-            found.assign(groups)
-            result.groups |= {name: f"{top}/{targets[group]}" for name, group in found.groups.items()}
-            result.unassigned_reasons |= dict.fromkeys(
-                layers.keys() - found.groups.keys(), f"cannot be told: {found.message}"
-            )
-            result.messages += [found.message] if found.message else []
+            kind = kinds[next(iter(layers))]
+            counts = f"{len(groups)} {kind} layers with weights, the network {len(layers)}"
+            assignment.message = f"the file has {counts}"
+        numbered = group_names([stem] * len(groups)) if root == KERAS_2_12_LAYERS_GROUP else groups
+        target_names = dict(zip(groups, numbered, strict=True))
+        result.groups |= {name: f"{root}/{target_names[group]}" for name, group in assignment.groups.items()}
+        reason = f"cannot be identified: {assignment.message}"
+        result.unassigned_reasons |= {name: reason for name in layers if name not in assignment.groups}
+        result.messages += [assignment.message] if assignment.message else []
     return result
 
 
 ShapesByPath = Mapping[VariablePath, Sequence[Dim]]
-"""Of a layer's weights, by where they are in its group."""
+"""The shapes of a layer's weights, by path in its group."""
 
 
 def _shapes_by_path(kind: str, weights: Sequence[str], shapes: Mapping[str, Sequence[Dim]]) -> ShapesByPath:
-    inner = {name.partition("/")[2]: shapes[name] for name in weights}
-    twice = {place: inner[name] for name, place in duplicate_variable_paths(kind, list(inner)).items()}
-    return {place: inner[name] for name, place in variable_paths(kind, inner).items()} | twice
+    inner_shapes = {name.partition("/")[2]: shapes[name] for name in weights}
+    paths = [*variable_paths(kind, inner_shapes).items()]
+    paths += duplicate_variable_paths(kind, list(inner_shapes)).items()
+    return {path: inner_shapes[name] for name, path in paths}
 
 
 class LayerBits(NamedTuple):
-    """A layer as a bit, and those before it as bits."""
+    """A layer and its ancestors as bits of an integer."""
 
     bit: int
     ancestors: int
@@ -108,7 +107,7 @@ class LayerBits(NamedTuple):
 
 @dataclass
 class _ClassAssignment:
-    """The layers of one class, and the groups that they are given."""
+    """Assigns groups to the layers of one class."""
 
     stored: Hdf5Weights
     root: str
@@ -116,58 +115,59 @@ class _ClassAssignment:
     layer_bits: Mapping[str, LayerBits]
     groups: dict[str, str] = field(default_factory=dict)
     message: str = ""
+    """Why some layers have no group."""
 
     def assign(self, groups: Sequence[str]) -> None:
-        """Gives each layer its group, in the file's order, as long as that is sure.
+        """Assigns groups in the file's order, until two layers are possible.
 
-        A choice by shape is one only if in the end every group has the shapes of its layer.
+        If a group does not fit its layer, the assignments from the first choice by shape on are withdrawn.
         """
-        left, misfit, by_shape = list(self.layers), "", None
+        remaining, misfit, certain_count = list(self.layers), "", None
         for group in groups:
-            waiting = sum(self.layer_bits[name].bit for name in left)
-            ready = [name for name in left if not self.layer_bits[name].ancestors & waiting]
+            remaining_bits = sum(self.layer_bits[name].bit for name in remaining)
+            ready = [name for name in remaining if not self.layer_bits[name].ancestors & remaining_bits]
             fitting = [name for name in ready if self.group_has_shapes_of(name, group)]
             if len(fitting) > 1:
-                one, other = fitting[:2]
-                self.message = f"the weights in {group!r} may be those of {one!r} or of {other!r}, which are alike"
+                first, second = fitting[:2]
+                layers = f"{first!r} or to {second!r}, which have the same shapes"
+                self.message = f"the weights in {group!r} may belong to {layers}"
                 break
-            if len(ready) > 1:
-                by_shape = len(self.groups) if by_shape is None else by_shape
+            if len(ready) > 1 and certain_count is None:
+                certain_count = len(self.groups)
             chosen = fitting[0] if fitting else ready[0]
             misfit = misfit or ("" if fitting else group)
-            left.remove(chosen)
+            remaining.remove(chosen)
             self.groups[chosen] = group
-        if by_shape is not None and (misfit or self.message):
-            self.message = self.message or f"the weights in {misfit!r} have not the shapes of a layer whose turn it is"
-            self.groups = dict(list(self.groups.items())[:by_shape])
+        if certain_count is not None and (misfit or self.message):
+            self.message = self.message or f"the shapes of the weights in {misfit!r} fit no layer that can be next"
+            self.groups = dict(list(self.groups.items())[:certain_count])
 
     def group_has_shapes_of(self, name: str, group: str) -> bool:
-        """Whether the arrays of a group are as many, and have the shapes, as the weights of a layer."""
-        path, wanted = f"{self.root}/{group}", self.layers[name]
-        paths = {
-            place: next((one for one in candidate_paths(*place, path) if one in self.stored.arrays), None)
-            for place in wanted
-        }
-        if None in paths.values() or len(array_paths_in(self.stored, path)) != len(wanted):
+        """Do the arrays of a group have the number and shapes of a layer's weights?"""
+        group_path, expected_shapes = f"{self.root}/{group}", self.layers[name]
+        if len(array_paths_in(self.stored, group_path)) != len(expected_shapes):
             return False
-        return all(
-            _shape_matches(self.stored.arrays[path].shape, wanted[place]) for place, path in paths.items() if path
-        )
+        for variable, shape in expected_shapes.items():
+            paths = (path for path in candidate_paths(*variable, group_path) if path in self.stored.arrays)
+            path = next(paths, None)
+            if path is None or not _shape_matches(self.stored.arrays[path].shape, shape):
+                return False
+        return True
 
 
 def _shape_matches(shape: Sequence[int], expected: Sequence[Dim]) -> bool:
     return len(shape) == len(expected) and all(
-        isinstance(size, Size) or size == given for given, size in zip(shape, expected, strict=True)
+        isinstance(size, Size) or size == actual for actual, size in zip(shape, expected, strict=True)
     )
 
 
 def ancestor_bits(network: Network) -> dict[str, LayerBits]:
-    """By layer, those that are before each of its calls: that come before it in whichever order Keras had."""
-    own = {name: 1 << place for place, name in enumerate(dict.fromkeys(call.owner for call in network.calls))}
-    of_value = dict.fromkeys(network.inputs, 0)
-    found: dict[str, int] = {}
+    """Returns for each layer the common ancestors of its calls: these precede it in every order that Keras may use."""
+    bits = {name: 1 << index for index, name in enumerate(dict.fromkeys(call.owner for call in network.calls))}
+    bits_of_tensor = dict.fromkeys(network.inputs, 0)
+    common: dict[str, int] = {}
     for call in network.calls:
-        above = reduce(or_, (of_value[source] for source in call.sources))
-        found[call.owner] = found.get(call.owner, above) & above
-        of_value |= dict.fromkeys(call.results, above | own[call.owner])
-    return {name: LayerBits(own[name], above & ~own[name]) for name, above in found.items()}
+        ancestors = reduce(or_, (bits_of_tensor[source] for source in call.sources))
+        common[call.owner] = common.get(call.owner, ancestors) & ancestors
+        bits_of_tensor |= dict.fromkeys(call.results, ancestors | bits[call.owner])
+    return {name: LayerBits(bits[name], ancestors & ~bits[name]) for name, ancestors in common.items()}

@@ -1,7 +1,6 @@
-"""The generations of Keras: which one wrote a file, and what it calls differently.
+"""Detects the version of Keras that wrote a file, and upgrades layers to the class and argument names of Keras 3.
 
-Comes in: a layer's class and arguments as written. Goes out: the class and the arguments as Keras 3 has them, and where
-each was written. What means something else in an older generation is said here, and nowhere else.
+All differences of Keras 2 are here, those of Keras 1 in `keras1`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from . import keras1
 
 
 class KerasVersion(NamedTuple):
-    """Who wrote a file."""
+    """The version of Keras that wrote a file."""
 
     major: int
     full_version: str | None
@@ -24,25 +23,26 @@ class KerasVersion(NamedTuple):
         return f"Keras {self.full_version or self.major}"
 
     def is_before(self, *version: int) -> bool:
-        """Whether it was written before a version; a file that does not say is of the last of its generation."""
-        known = tuple(int(part) for part in re.findall(r"\d+", self.full_version or "")[:2])
-        return known < version if known else self.major < version[0]
+        """Is it an earlier version? Without `full_version`, the last version of its major version is assumed."""
+        parts = tuple(int(part) for part in re.findall(r"\d+", self.full_version or "")[:2])
+        return parts < version if parts else self.major < version[0]
 
 
 def detect_version(document: Mapping[str, Json], version: str | None = None) -> KerasVersion:
-    """The generation of a model's JSON: by the version that it or its file names, or else by how it is written."""
-    written = document.get("keras_version", version)
-    if isinstance(written, str) and re.match(r"\d", written):
-        return KerasVersion(min(3, max(1, int(written.partition(".")[0][:4]))), written.removesuffix("-tf"))
+    """Detects the version of a model's JSON from the version that it or its file states, or else from its keys."""
+    stated = document.get("keras_version", version)
+    if isinstance(stated, str) and re.match(r"\d", stated):
+        return KerasVersion(min(3, max(1, int(stated.partition(".")[0][:4]))), stated.removesuffix("-tf"))
     keys = set(_nested_keys(document.get("config"), 4))
     if keys & keras1.KERAS1_NAMES:
         return KerasVersion(1, None)
-    is_new = "build_config" in document or "compile_config" in document or "args" in keys or "DTypePolicy" in keys
-    return KerasVersion(3 if is_new or "batch_shape" in keys else 2, None)
+    is_keras3 = "build_config" in document or "compile_config" in document
+    is_keras3 = is_keras3 or not keys.isdisjoint(("args", "DTypePolicy", "batch_shape"))
+    return KerasVersion(3 if is_keras3 else 2, None)
 
 
 def _nested_keys(value: Json, depth: int) -> Iterator[str]:
-    """The keys and classes in the first levels of a value."""
+    """Yields the keys and class names in the first levels of a value."""
     if isinstance(value, dict) and depth:
         yield from value
         if isinstance(value.get("class_name"), str):
@@ -55,11 +55,11 @@ def _nested_keys(value: Json, depth: int) -> Iterator[str]:
 
 
 OriginalNames = dict[str, str]
-"""By argument: the key under which it was written, where that is another."""
+"""By renamed argument: its key in the file."""
 
 
 class Keras3Layer(NamedTuple):
-    """A layer's class and arguments in Keras 3's words."""
+    """A layer with the class and argument names of Keras 3."""
 
     class_name: str
     config: dict[str, Json]
@@ -67,38 +67,40 @@ class Keras3Layer(NamedTuple):
 
 
 def upgrade_layer(kind: str, config: Mapping[str, Json], keras_version: KerasVersion) -> Keras3Layer:
-    """A layer as Keras 3 would write it."""
-    given: dict[str, Json] = dict(config)
-    places: OriginalNames = {}
+    """Converts a layer to the class and argument names of Keras 3, and removes arguments without effect."""
+    arguments: dict[str, Json] = dict(config)
+    original_names: OriginalNames = {}
     if keras_version.major == 1:
-        kind, given, places = keras1.upgrade_keras1_layer(kind, given)
+        kind, arguments, original_names = keras1.upgrade_keras1_layer(kind, arguments)
     if keras_version.major < 3 and kind in ("GRU", "GRUCell", "CuDNNGRU"):
-        given.setdefault("reset_after", kind == "CuDNNGRU")
+        arguments.setdefault("reset_after", kind == "CuDNNGRU")
     kind = _CLASS_RENAMES.get(kind, kind)
     for old, new in _ARGUMENT_RENAMES.get(kind, {}).items():
-        if old in given and new not in given:
-            given[new] = given.pop(old)
-            places[new] = places.pop(old, old)
-    for key, meant in _IGNORED_ARGUMENTS.items():
-        if key in given and meant(given[key]):
-            del given[key]
+        if old in arguments and new not in arguments:
+            arguments[new] = arguments.pop(old)
+            original_names[new] = original_names.pop(old, old)
+    for key, has_no_effect in _IGNORED_ARGUMENTS.items():
+        if key in arguments and has_no_effect(arguments[key]):
+            del arguments[key]
     if kind == "ThresholdedReLU":
-        function = {"threshold": given.pop("theta", 1.0), "default_value": 0.0}
-        kind, given["activation"] = "Activation", {"class_name": "threshold", "config": function}
-        places["activation"] = "theta"
-    if kind.startswith("SeparableConv"):  # which inherited them, and has no such weight
-        given = {key: value for key, value in given.items() if not key.startswith("kernel_") or key == "kernel_size"}
-    if given.get("groups") == 1 and kind != "GroupNormalization":
-        del given["groups"]
+        function = {"threshold": arguments.pop("theta", 1.0), "default_value": 0.0}
+        kind, arguments["activation"] = "Activation", {"class_name": "threshold", "config": function}
+        original_names["activation"] = "theta"
+    if kind.startswith("SeparableConv"):  # Keras writes inherited arguments of a weight that the layer does not have
+        inherited = [key for key in arguments if key.startswith("kernel_") and key != "kernel_size"]
+        for key in inherited:
+            del arguments[key]
+    if arguments.get("groups") == 1 and kind != "GroupNormalization":
+        del arguments["groups"]
     for key in ("axis", "shared_axes"):
-        axes = given.get(key)
+        axes = arguments.get(key)
         if isinstance(axes, list) and len(axes) < 2:
-            given[key] = axes[0] if axes else None
-    for key in ("x_factor", "y_factor"):  # which Keras writes as it keeps them
-        bounds = given.get(key)
+            arguments[key] = axes[0] if axes else None
+    for key in ("x_factor", "y_factor"):  # Keras writes the range that it computes from a number
+        bounds = arguments.get(key)
         if isinstance(bounds, list) and len(bounds) == 2 and bounds[0] == -bounds[1]:
-            given[key] = bounds[1]
-    return Keras3Layer(kind, given, places)
+            arguments[key] = bounds[1]
+    return Keras3Layer(kind, arguments, original_names)
 
 
 _CLASS_RENAMES = {
@@ -119,12 +121,12 @@ _CLASS_RENAMES = {
     "SeparableConvolution2D": "SeparableConv2D",
     "DepthwiseConvolution2D": "DepthwiseConv2D",
 }
-"""Classes by the name that they have now."""
+"""Class names of earlier versions, with the names in Keras 3."""
 
 _ARGUMENT_RENAMES: dict[str, Mapping[str, str]] = {
     "LeakyReLU": {"alpha": "negative_slope"},
 }
-"""Arguments by the name that they have now."""
+"""Argument names of earlier versions, with the names in Keras 3."""
 
 
 def _one_of(*values: Json) -> Callable[[Any], bool]:
@@ -143,7 +145,7 @@ _IGNORED_ARGUMENTS: dict[str, Callable[[Any], bool]] = {
     "input_dtype": _any_value,
     "input_length": _any_value,
     "autocast": _any_value,
-    "implementation": _any_value,  # how it is computed, not what
+    "implementation": _any_value,  # changes the algorithm, not the result
     "use_cudnn": _any_value,
     "shared_object_id": _any_value,
     "build_config": _any_value,
@@ -165,4 +167,4 @@ _IGNORED_ARGUMENTS: dict[str, Callable[[Any], bool]] = {
     "lora_rank": _one_of(),
     "lora_alpha": _one_of(),
 }
-"""Arguments that change nothing: whatever they are, or with these values."""
+"""Arguments that have no effect: whatever their value, or with some values only."""

@@ -1,8 +1,4 @@
-"""A file's arrays as weights by our names, every one accounted for.
-
-Comes in: what a file holds, which layers there are, and which weights a network wants. Goes out: `MatchedWeights`. Nothing is
-taken that does not have the wanted shape, and nothing is left over in silence.
-"""
+"""Assigns the arrays of a Keras file to the weights of a network, and accounts for every array and every weight."""
 
 from __future__ import annotations
 
@@ -14,16 +10,15 @@ import numpy as np
 
 from ...core.diagnostics import Diagnostic
 from ...core.types import Size, TensorType, shape_text
+from ...frontend.schema.phrases import name_list
 from ..hdf5 import Hdf5Weights
 from . import h5_weights, keras3_weights
 from .entries import WeightOwner
 from .weight_sources import WeightSources
 
-MAX_NAMES_SHOWN = 8
-
 
 class WeightMismatch(NamedTuple):
-    """A weight that cannot be taken, and why: the end of a sentence."""
+    """A weight whose array does not fit, and the reason as the end of a sentence."""
 
     name: str
     path: str
@@ -32,28 +27,29 @@ class WeightMismatch(NamedTuple):
 
 @dataclass
 class MatchedWeights:
-    """What became of every weight of a network and every array of a file."""
+    """The outcome for every weight of a network and every array of a file."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    """By our names, in the order wanted, in the element types wanted."""
+    """By weight name, in the order and with the element types of the network."""
     missing_weights: list[str] = field(default_factory=list)
-    """Our names of weights that the file does not have."""
+    """Names of weights that the file does not contain."""
     unexpected_paths: list[str] = field(default_factory=list)
-    """Paths in the file of arrays that belong to no weight."""
+    """Paths of arrays that belong to no weight."""
     mismatches: list[WeightMismatch] = field(default_factory=list)
     unused_paths: list[str] = field(default_factory=list)
-    """Paths of arrays of layers whose weights are not wanted."""
+    """Paths of arrays of layers that contribute to no output."""
     ignored_paths: list[str] = field(default_factory=list)
-    """Paths of arrays that are known and not wanted, such as the states of random generators."""
+    """Paths of arrays that are not weights, such as the states of random generators."""
     notices: list[Diagnostic] = field(default_factory=list)
-    """What a user should know of weights that were taken: warnings."""
+    """Warnings about imported weights."""
 
     def errors(self, file: str | None = None) -> list[Diagnostic]:
-        """An error for everything that does not fit."""
-        told = [f"the weight {wrong.name!r} ({wrong.path!r} in the file) {wrong.reason}" for wrong in self.mismatches]
-        told += [f"the weight {name!r} is missing in the file" for name in self.missing_weights]
-        told += [f"the file's array {path!r} belongs to no weight of the network" for path in self.unexpected_paths]
-        return [Diagnostic("weights-mismatch", message, file=file) for message in told]
+        """Returns one error for each mismatch, missing weight and unexpected array."""
+        messages = [f"the weight {name!r} ({path!r} in the file) {reason}" for name, path, reason in self.mismatches]
+        messages += [f"the weight {name!r} is missing in the file" for name in self.missing_weights]
+        unexpected = (f"the file's array {path!r}" for path in self.unexpected_paths)
+        messages += [f"{array} belongs to no weight of the network" for array in unexpected]
+        return [Diagnostic("weights-mismatch", message, file=file) for message in messages]
 
 
 def match_weights(
@@ -63,28 +59,31 @@ def match_weights(
     trainable: Collection[str],
     file: str | None = None,
 ) -> MatchedWeights:
-    """The arrays for the wanted weights, which come in a graph's order: parameters, then states.
+    """Finds and converts the arrays of the expected weights.
 
-    `trainable` are those that training changes: files before Keras 3 have them first.
+    `expected` is in the graph's order: parameters, then states. `trainable` are the weights that training changes; they
+    come first in files before Keras 3.
     """
-    found = _find_sources(stored, owners, expected, trainable)
+    sources = _find_sources(stored, owners, expected, trainable)
     result = MatchedWeights(
-        unexpected_paths=found.unexpected_paths, unused_paths=found.unused_paths, ignored_paths=found.ignored_paths
+        unexpected_paths=sources.unexpected_paths,
+        unused_paths=sources.unused_paths,
+        ignored_paths=sources.ignored_paths,
     )
-    result.notices += [Diagnostic("weights-differ", text, file=file, severity="warning") for text in found.notices]
-    _convert_arrays(found, expected, result)
-    _add_precision_warnings(found, result, file)
+    result.notices += [Diagnostic("weights-differ", text, file=file, severity="warning") for text in sources.notices]
+    _convert_arrays(sources, expected, result)
+    _add_precision_warnings(sources, result, file)
     return result
 
 
 def _find_sources(
     stored: Hdf5Weights, owners: Sequence[WeightOwner], expected: Mapping[str, TensorType], trainable: Collection[str]
 ) -> WeightSources:
-    own: dict[str, list[str]] = {owner.name: [] for owner in owners}
+    by_layer: dict[str, list[str]] = {owner.name: [] for owner in owners}
     for name in expected:
-        own.setdefault(name.partition("/")[0], []).append(name)
+        by_layer.setdefault(name.partition("/")[0], []).append(name)
     find = h5_weights.find_weights if h5_weights.is_legacy_format(stored) else keras3_weights.find_weights
-    return find(stored, owners, own, {name: type.shape for name, type in expected.items()}, trainable)
+    return find(stored, owners, by_layer, {name: type.shape for name, type in expected.items()}, trainable)
 
 
 def _convert_arrays(sources: WeightSources, expected: Mapping[str, TensorType], result: MatchedWeights) -> None:
@@ -102,19 +101,22 @@ def _convert_arrays(sources: WeightSources, expected: Mapping[str, TensorType], 
 
 
 def convert_array(array: np.ndarray, type: TensorType) -> np.ndarray:
-    """The array in the wanted element type, subnormal numbers kept. ValueError with the end of a sentence."""
+    """Casts an array to the expected element type; subnormal numbers are kept.
+
+    Raises ValueError, with the end of a sentence, if shape or element type do not fit or a value is too large.
+    """
     sizes = zip(array.shape, type.shape, strict=False)
-    if array.ndim != type.rank or not all(isinstance(size, Size) or given == size for given, size in sizes):
+    if array.ndim != type.rank or not all(isinstance(size, Size) or actual == size for actual, size in sizes):
         raise ValueError(f"has shape {list(array.shape)}, the network wants {shape_text(type.shape)}")
-    made = np.dtype(type.dtype)
-    if array.dtype.kind == "f" and made.kind == "f":
+    dtype = np.dtype(type.dtype)
+    if array.dtype.kind == "f" and dtype.kind == "f":
         with np.errstate(over="ignore"):
-            cast = array.astype(made, copy=False)
+            cast = array.astype(dtype, copy=False)
         if cast.dtype.itemsize < array.itemsize and (np.isfinite(array) & ~np.isfinite(cast)).any():
             raise ValueError(f"has values too large for {type.dtype}")
         return cast
-    if array.dtype.kind in "iu" and made.kind in "iu":
-        cast = array.astype(made, copy=False)
+    if array.dtype.kind in "iu" and dtype.kind in "iu":
+        cast = array.astype(dtype, copy=False)
         if (cast != array).any():
             raise ValueError(f"has values too large for {type.dtype}")
         return cast
@@ -122,18 +124,19 @@ def convert_array(array: np.ndarray, type: TensorType) -> np.ndarray:
 
 
 def _add_precision_warnings(sources: WeightSources, result: MatchedWeights, file: str | None) -> None:
-    """Notices of numbers that are odd or not exact."""
-    rounded, odd = [], []
+    """Adds warnings of rounded, NaN and infinite values."""
+    rounded, not_finite = [], []
     for name, array in result.arrays.items():
-        written = sources.arrays[name][1]
-        if written.dtype.kind == "f" and written.itemsize > array.itemsize and (array != written).any():
+        source = sources.arrays[name][1]
+        if source.dtype.kind == "f" and source.itemsize > array.itemsize and (array != source).any():
             rounded.append(name)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            odd.append(name)
-    for names, what in ((rounded, "are rounded from float64 to float32"), (odd, "hold NaN or infinity")):
+            not_finite.append(name)
+    warnings = (
+        ("weights-differ", rounded, "are rounded from float64 to float32"),
+        ("not-finite", not_finite, "contain NaN or infinity"),
+    )
+    for code, names, problem in warnings:
         if names:
-            shown = ", ".join(map(repr, names[:MAX_NAMES_SHOWN])) + (
-                f" and {len(names) - MAX_NAMES_SHOWN} more" if names[MAX_NAMES_SHOWN:] else ""
-            )
-            code = "not-finite" if names is odd else "weights-differ"
-            result.notices.append(Diagnostic(code, f"the weights {shown} {what}", file=file, severity="warning"))
+            message = f"the weights {name_list(names)} {problem}"
+            result.notices.append(Diagnostic(code, message, file=file, severity="warning"))

@@ -1,8 +1,8 @@
-"""Where a weight stands in a Keras 3 file: the one table, read by the import and by the export.
+"""The paths of weights in a Keras 3 weights file, for import and export.
 
-A Keras 3 weights file has a group for each object that owns variables, named by the attribute of its owner that holds
-it, and in its group `vars` the variables by number: `layers/lstm/cell/vars/0`. Our weights bear Keras' paths instead:
-`lstm/lstm_cell/kernel`. The two tell the same tree; only the words for what is inside a layer differ.
+A weights file has a group for each object with variables, named by the attribute of its owner, and the variables by
+number in the subgroup `vars`: `layers/lstm/cell/vars/0`. The names of our weights follow Keras' variable names instead:
+`lstm/lstm_cell/kernel`. Both describe the same tree with different names inside a layer.
 """
 
 from __future__ import annotations
@@ -32,43 +32,45 @@ PART_ATTRIBUTES: Mapping[str, AttributeOfPart] = {
     **dict.fromkeys(("group_query_attention", "grouped_query_attention"), lambda part: f"_{part.split('_')[-1]}_dense"),
     "pipeline": lambda part: f"layers/{part}",
 }
-"""By the type of a layer, in snake case: under which attribute Keras keeps the part that our names call so."""
+"""By layer type in snake case: maps a part in our weight names to the attribute of the layer that holds it in Keras."""
 
 SPECTRAL_NORMALIZATION = "spectral_normalization"
-"""Keeps its inner layer's first weight among its own variables as well, before `vector_u`."""
+"""Stores the inner layer's first weight among its own variables as well, before `vector_u`."""
 
 
 class VariablePath(NamedTuple):
-    """A variable of a layer: the path of the object that owns it, from the layer's group on, and its number there."""
+    """A variable of a layer: the path of the object that owns it, relative to the layer's group, and its number."""
 
     object_path: str
     number: int
 
     def path_in(self, group: str) -> str:
-        """The full path of the data set, given the layer's group."""
+        """Returns the full path of the array, given the layer's group."""
         return "/".join(part for part in (group, self.object_path, "vars", str(self.number)) if part)
 
 
 def variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePath]:
-    """The place of each weight of a layer, which are given by name without the layer's, in the graph's order:
-    parameters, then states.
+    """Returns the path of each weight of a layer.
 
-    `variable_paths("LSTM", ["lstm_cell/kernel"])` is `{"lstm_cell/kernel": Place("cell", 0)}`.
+    `names` omit the layer's name and are in the graph's order: parameters, then states.
+    `variable_paths("LSTM", ["lstm_cell/kernel"])` is `{"lstm_cell/kernel": VariablePath("cell", 0)}`.
     """
-    first = snake_case(type_name)
-    count: dict[str, int] = {"": 1} if first == SPECTRAL_NORMALIZATION else {}
-    found = {}
+    layer_type = snake_case(type_name)
+    counts: dict[str, int] = {"": 1} if layer_type == SPECTRAL_NORMALIZATION else {}
+    paths = {}
     for name in names:
-        owner = _object_path(first, name.split("/")[:-1])
-        count[owner] = count.get(owner, 0) + 1
-        found[name] = VariablePath(owner, count[owner] - 1)
-    return found
+        object_path = _object_path(layer_type, name.split("/")[:-1])
+        number = counts.get(object_path, 0)
+        paths[name] = VariablePath(object_path, number)
+        counts[object_path] = number + 1
+    return paths
 
 
 def duplicate_variable_paths(type_name: str, names: Iterable[str]) -> dict[str, VariablePath]:
-    """What a file holds a second time: the same weights under a second place. An import need not read them."""
-    inner = [name for name in names if "/" in name]
-    return {inner[0]: VariablePath("", 0)} if snake_case(type_name) == SPECTRAL_NORMALIZATION and inner else {}
+    """Returns the second paths of weights that a file contains twice. An import need not read them."""
+    inner_names = [name for name in names if "/" in name]
+    has_duplicate = snake_case(type_name) == SPECTRAL_NORMALIZATION and inner_names
+    return {inner_names[0]: VariablePath("", 0)} if has_duplicate else {}
 
 
 def _object_path(layer_type: str, parts: list[str]) -> str:
@@ -80,17 +82,18 @@ def _object_path(layer_type: str, parts: list[str]) -> str:
 
 
 def _part_type(outer_type: str, part: str) -> str:
-    """The type of a part by its name: that of the two ways of a Bidirectional layer, or of the second of two cells."""
+    """Returns the type of a part from its name, without the direction in Bidirectional and without its number."""
     if outer_type == "bidirectional":
         part = part.partition("_")[2]
     return part if part in PART_ATTRIBUTES else part.rstrip("0123456789").rstrip("_")
 
 
 def group_names(classes: Iterable[str]) -> list[str]:
-    """The groups of a list of objects, by their classes: `dense`, `dense_1`, `conv2d`."""
-    seen: dict[str, int] = {}
+    """Returns the names that Keras derives from classes, numbered by class: `dense`, `dense_1`, `conv2d`."""
+    counts: dict[str, int] = {}
     names = []
-    for name in map(snake_case, classes):
-        seen[name] = seen.get(name, -1) + 1
-        names.append(f"{name}_{seen[name]}" if seen[name] else name)
+    for stem in map(snake_case, classes):
+        number = counts.get(stem, 0)
+        names.append(f"{stem}_{number}" if number else stem)
+        counts[stem] = number + 1
     return names

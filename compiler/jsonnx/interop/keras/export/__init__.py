@@ -1,6 +1,6 @@
-"""Networks as Keras' files: a model's JSON, as Keras 3 writes it, and its weights.
+"""Exports networks as Keras 3 models: the model's JSON, and files with its weights.
 
-Comes in: a network and its weights by name. Goes out: JSON values, and bytes that are the same for the same network.
+The bytes depend only on the network and its weights.
 """
 
 from __future__ import annotations

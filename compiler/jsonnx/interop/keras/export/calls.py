@@ -1,4 +1,4 @@
-"""How Keras is to call layers: which inputs are one list, which are arguments, which are states."""
+"""Writes layer calls as Keras 3 does: inputs become positional arguments, lists, states and masks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from ....core.components import Json
 from ....layers import Layer
 from ....layers.rnn.bidirectional import Bidirectional
 from ....layers.rnn.cell import StackedRNNCells
-from .configs import NotExportable, operation_config
+from ..call_arguments import ATTENTION_FLAGS, RECURRENT_LAYERS
+from .configs import operation_config
 from .operations import is_operation, operands
 
 KerasTensor = dict[str, Json]
-"""A value as Keras refers to it: its type, and which result of which call it is."""
-
-RECURRENT_LAYERS = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-"""Layers whose further inputs are the initial states, and a mask."""
+"""The JSON of a tensor: its type, and the layer, call and output that produce it."""
 
 CELL_LAYERS = ("SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells")
-"""Layers whose further inputs are their states."""
+"""Layers whose inputs after the first are their states."""
 
 MULTI_HEAD_LAYERS = ("MultiHeadAttention", "GroupQueryAttention")
 ATTENTION_LAYERS = ("Attention", "AdditiveAttention")
@@ -28,29 +26,30 @@ ATTENTION_INPUTS = ("query", "value", "key")
 
 
 def keras_tensor(shape: Sequence[Any], dtype: str, layer: str, node: int, index: int) -> KerasTensor:
-    """A value by the layer, the call of it, and the result."""
+    """Returns the tensor of a layer, a call index and an output index."""
     sizes = [size if isinstance(size, int) else None for size in shape]
-    history = {"shape": sizes, "dtype": dtype, "keras_history": [layer, node, index]}
-    return {"class_name": "__keras_tensor__", "config": history}
+    config = {"shape": sizes, "dtype": dtype, "keras_history": [layer, node, index]}
+    return {"class_name": "__keras_tensor__", "config": config}
 
 
 @dataclass
 class CallWriter:
-    """Makes calls, and the operations in front of them that a mask needs."""
+    """Writes calls, and additional operations that compute their masks."""
 
     unique_name: Callable[[str], str]
-    """A name that nothing has."""
+    """Returns an unused name that resembles the argument."""
     operations: list[dict[str, Json]] = field(default_factory=list)
+    """The additional operations, not yet added to the model."""
 
     def write_call(self, name: str, layer: Layer, inputs: list[KerasTensor]) -> dict[str, Json]:
-        """The arguments of a call. Raises NotInKeras."""
+        """Returns the JSON of a call. Raises NotExportable."""
         if is_operation(layer):
             return inbound_node(*operands(layer, inputs))
         kind, first, rest = layer.type_name, inputs[0], inputs[1:]
-        options = {key: True for key in ("use_causal_mask", "return_attention_scores") if getattr(layer, key, False)}
         if kind in MULTI_HEAD_LAYERS + ATTENTION_LAYERS:
-            args, more = self.attention_arguments(name, layer, inputs)
-            return inbound_node(*args, **more, **options)
+            flags = {key: True for key in ATTENTION_FLAGS if getattr(layer, key, False)}
+            args, kwargs = self.attention_arguments(name, layer, inputs)
+            return inbound_node(*args, **kwargs, **flags)
         if kind == "ReversibleEmbedding":
             return inbound_node(first, reverse="float" in first["config"]["dtype"])
         if kind in CELL_LAYERS:
@@ -66,34 +65,38 @@ class CallWriter:
         return inbound_node(inputs)
 
     def attention_arguments(self, name: str, layer: Any, inputs: list[KerasTensor]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments of an attention; its inputs are query, value and key, or what `arguments` says."""
-        given = dict(zip(layer.arguments or ATTENTION_INPUTS[: len(inputs)], inputs, strict=True))
-        given.setdefault("value", given["query"])
+        """Returns the arguments of an attention layer, whose inputs are query, value and key, or those in `arguments`.
+
+        MultiHeadAttention ignores an explicit `query_mask`, so that it is merged into the attention mask.
+        """
+        tensors = dict(zip(layer.arguments or ATTENTION_INPUTS[: len(inputs)], inputs, strict=True))
+        tensors.setdefault("value", tensors["query"])
         if layer.type_name in ATTENTION_LAYERS:
-            masks = [given.pop(f"{of}_mask", None) for of in ("query", "value")]
+            masks = [tensors.pop(f"{name}_mask", None) for name in ("query", "value")]
             masks = [
                 mask and self.apply_operation(f"{name}_mask", "core", "Cast", {"dtype": "bool"}, mask) for mask in masks
             ]
-            tensors = [given[of] for of in ATTENTION_INPUTS if of in given]
-            return [tensors], {"mask": masks} if masks != [None, None] else {}
-        if "query_mask" in given and layer.type_name == "MultiHeadAttention":  # which takes it only as the query's own
-            rows = self.apply_operation(f"{name}_rows", "numpy", "ExpandDims", {"axis": -1}, given.pop("query_mask"))
-            mask = given.get("attention_mask")
-            given["attention_mask"] = (
+            args = [tensors[name] for name in ATTENTION_INPUTS if name in tensors]
+            return [args], {"mask": masks} if masks != [None, None] else {}
+        if "query_mask" in tensors and layer.type_name == "MultiHeadAttention":
+            query_mask = tensors.pop("query_mask")
+            rows = self.apply_operation(f"{name}_rows", "numpy", "ExpandDims", {"axis": -1}, query_mask)
+            mask = tensors.get("attention_mask")
+            tensors["attention_mask"] = (
                 self.apply_operation(f"{name}_mask", "numpy", "Multiply", {}, mask, rows) if mask else rows
             )
-        first = [given.pop(of) for of in ATTENTION_INPUTS if of in given]
-        return first, given
+        args = [tensors.pop(name) for name in ATTENTION_INPUTS if name in tensors]
+        return args, tensors
 
     def apply_operation(
         self, name: str, module: str, kind: str, config: dict[str, Json], *inputs: KerasTensor
     ) -> KerasTensor:
-        """The result of an operation."""
+        """Adds an operation and returns its result, which has the shape of the first input."""
         name = self.unique_name(name)
-        made = operation_config(module, kind, {"name": name, **config})
-        self.operations.append({**made, "name": name, "inbound_nodes": [inbound_node(*inputs)]})
-        about = inputs[0]["config"]
-        return keras_tensor(about["shape"], config.get("dtype", about["dtype"]), name, 0, 0)
+        operation = operation_config(module, kind, {"name": name, **config})
+        self.operations.append({**operation, "name": name, "inbound_nodes": [inbound_node(*inputs)]})
+        first = inputs[0]["config"]
+        return keras_tensor(first["shape"], config.get("dtype", first["dtype"]), name, 0, 0)
 
 
 def inbound_node(*args: Json, **kwargs: Json) -> dict[str, Json]:
@@ -101,15 +104,15 @@ def inbound_node(*args: Json, **kwargs: Json) -> dict[str, Json]:
 
 
 def recurrent_node(layer: Any, sequence: KerasTensor, further_inputs: list[KerasTensor]) -> dict[str, Json]:
-    """The call with initial states, and with the mask, which comes last."""
-    masks = [one for one in further_inputs[-1:] if one["config"]["dtype"] == "bool"]
+    """Returns the call of a recurrent layer; further inputs are the initial states and, last, a boolean mask."""
+    masks = [tensor for tensor in further_inputs[-1:] if tensor["config"]["dtype"] == "bool"]
     states = further_inputs[: len(further_inputs) - len(masks)]
-    given = {"initial_state": initial_states(layer, states)} if states else {}
-    return inbound_node(sequence, **given, **({"mask": masks[0]} if masks else {}))
+    kwargs: dict[str, Json] = {"initial_state": initial_states(layer, states)} if states else {}
+    return inbound_node(sequence, **kwargs, **({"mask": masks[0]} if masks else {}))
 
 
 def initial_states(layer: Any, states: list[KerasTensor]) -> list[Json]:
-    """States as a recurrent layer takes them: nested as its cells are."""
+    """Nests states as the cells of a recurrent layer are nested."""
     if isinstance(layer, Bidirectional):
         half = len(states) // 2
         forward, backward = layer.direction_layers()
@@ -118,11 +121,8 @@ def initial_states(layer: Any, states: list[KerasTensor]) -> list[Json]:
 
 
 def cell_states(cell: Any, states: list[KerasTensor]) -> list[Json]:
-    """The states of a cell, or of every cell of a stack."""
+    """Returns the states of a cell, or a list of states for each cell of a stack."""
     if not isinstance(cell, StackedRNNCells):
         return list(states)
-    rest = iter(states)
-    return [[next(rest) for _ in inner.state_names] for _, inner in cell.named_cells()]
-
-
-__all__ = ["CallWriter", "KerasTensor", "NotExportable", "inbound_node", "keras_tensor"]
+    remaining = iter(states)
+    return [[next(remaining) for _ in inner.state_names] for _, inner in cell.named_cells()]

@@ -1,4 +1,4 @@
-"""Bricks as the objects that Keras 3 writes: its module, its class, its arguments, all of them."""
+"""Serializes layers and other components as Keras 3 does: module, class and all arguments."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ....layers.rnn.rnn import RNN
 from ....training.constraints import CONSTRAINTS
 from ....training.initializers import INITIALIZERS
 from ....training.regularizers import REGULARIZERS
+from ..weight_paths import group_names
 
 KERAS_MODULES = {
     INITIALIZERS: "initializers",
@@ -20,16 +21,16 @@ KERAS_MODULES = {
 }
 
 CALL_ARGUMENTS = {"arguments", "use_causal_mask", "return_attention_scores"}
-"""What Keras takes where a layer is called."""
+"""Arguments that Keras takes in the call of a layer."""
 
 LAYERS_WITHOUT_TRAINABLE = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Discretization", "Pipeline")
-"""Layers whose constructors do not take `trainable`, and which have no weights of their own."""
+"""Layers without weights whose constructors do not take `trainable`."""
 
 LAYERS_WITHOUT_DTYPE = ("Discretization", "IntegerLookup", "StringLookup", "TextVectorization", "Pipeline")
-"""Layers that choose their element type by what they put out."""
+"""Layers whose constructors take no `dtype` policy."""
 
 ACTIVATION_LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "softmax": "Softmax"}
-"""Activations that Keras writes as a layer where they have arguments. All others are operations then."""
+"""Activations that are written as layers if they have arguments; all others are written as operations."""
 
 FLOAT32_POLICY = {
     "module": "keras",
@@ -40,16 +41,16 @@ FLOAT32_POLICY = {
 
 
 class NotExportable(Exception):
-    """Something that Keras has no words for; the message is a clause about the layer."""
+    """A component without a counterpart in Keras; the message is a clause about the layer."""
 
 
 def serialized_object(module: str, class_name: str, config: Mapping[str, Json]) -> dict[str, Json]:
-    """An object of Keras' public interface."""
+    """Returns the JSON of an object of Keras' public API."""
     return {"module": module, "class_name": class_name, "config": dict(config), "registered_name": None}
 
 
 def operation_config(module: str, class_name: str, config: Mapping[str, Json]) -> dict[str, Json]:
-    """A function of `keras.ops` as an object, which Keras writes by the place of its class."""
+    """Returns the JSON of a function of `keras.ops`, which Keras stores under its internal module."""
     return {
         "module": f"keras.src.ops.{module}",
         "class_name": class_name,
@@ -59,7 +60,7 @@ def operation_config(module: str, class_name: str, config: Mapping[str, Json]) -
 
 
 def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, Json]:
-    """A layer under a name; those inside one that is not `trainable` are neither. Raises NotInKeras."""
+    """Returns the JSON of a layer. Inner layers of a frozen layer are frozen as well. Raises NotExportable."""
     if "." in layer.type_name or layer.type_name in KERAS_APPLICATIONS_LAYERS:
         raise NotExportable(f"Keras has no layer {layer.type_name}")
     config: dict[str, Json] = {"name": name}
@@ -72,9 +73,7 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
         value = getattr(layer, argument)
         if argument in CALL_ARGUMENTS or argument in ("trainable", "dtype") or attribute.unsupported is not None:
             continue
-        if (
-            argument in OPTIONAL_ARGUMENTS and value == attribute.default
-        ):  # Keras writes it only where it says something
+        if argument in OPTIONAL_ARGUMENTS and value == attribute.default:
             continue
         if argument in JSONNX_ARGUMENTS:
             raise NotExportable(f"its {argument!r} has no counterpart in Keras")
@@ -83,7 +82,7 @@ def layer_config(layer: Layer, name: str, trainable: bool = True) -> dict[str, J
 
 
 KERAS_APPLICATIONS_LAYERS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
-"""Layers that only `keras.applications` has, in classes that a file cannot name."""
+"""Layers of `keras.applications` whose classes a file cannot refer to."""
 
 OPTIONAL_ARGUMENTS = (
     "activity_regularizer",
@@ -93,64 +92,63 @@ OPTIONAL_ARGUMENTS = (
     "unroll",
     "data_format",
 )
+"""Arguments that are written only if they differ from the default."""
+
 JSONNX_ARGUMENTS = ("oov_method",)
-"""What no layer of Keras takes."""
+"""Arguments that Keras does not have."""
 
 
 def argument_config(layer: Layer, argument: str, value: Any, trainable: bool) -> Json:
-    """An argument of a layer as Keras writes it."""
+    """Returns the JSON of a layer's argument."""
     if argument == "cell" and isinstance(layer, RNN):
-        return layer_config(layer.rnn_cell, snake_case(layer.rnn_cell.type_name), trainable)  # a list is a stack
+        return layer_config(
+            layer.rnn_cell, snake_case(layer.rnn_cell.type_name), trainable
+        )  # a list of cells is a StackedRNNCells
     if argument in ("cells", "layers"):
         return [layer_config(inner, name, trainable) for name, inner in named_inner_layers(value)]
     if isinstance(value, Layer):
-        way = "backward_" if argument == "backward_layer" else ""
-        made = layer_config(value, way + snake_case(value.type_name), trainable)
-        row = {"module": "keras", "class_name": "Sequential"}  # a Pipeline does not say the shape of what it puts out
-        return made | row if value.type_name == "Pipeline" else made
+        prefix = "backward_" if argument == "backward_layer" else ""
+        config = layer_config(value, prefix + snake_case(value.type_name), trainable)
+        sequential = {
+            "module": "keras",
+            "class_name": "Sequential",
+        }  # Keras cannot infer the output shape of a Pipeline
+        return config | sequential if value.type_name == "Pipeline" else config
     if value is None and argument.endswith("activation"):
         return "linear"
     return value_config(layer.codecs()[argument], value)
 
 
 def named_inner_layers(layers: tuple[Layer, ...]) -> list[tuple[str, Layer]]:
-    """Layers inside one, by their types, counted: Keras' names of them."""
-    seen: dict[str, int] = {}
-    named = []
-    for layer in layers:
-        stem = snake_case(layer.type_name)
-        seen[stem] = seen.get(stem, -1) + 1
-        named.append((f"{stem}_{seen[stem]}" if seen[stem] else stem, layer))
-    return named
+    """Returns inner layers with the default names that Keras gives them."""
+    return list(zip(group_names(layer.type_name for layer in layers), layers, strict=True))
 
 
 def value_config(codec: Codec, value: Any) -> Json:
-    """A value that is no layer."""
+    """Returns the JSON of a value that is not a layer."""
     if isinstance(value, Component):
         return component_config(value)
-    if isinstance(value, tuple) and len(value) != 1:  # whose short form Keras reads as well, but does not write
+    if isinstance(value, tuple) and len(value) != 1:  # Keras does not write the short form of equal sizes
         return [value_config(codec, item) for item in value]
     return value if value is None or isinstance(value, (bool, int, float, str)) else codec.write(value)
 
 
 def component_config(component: Component) -> Json:
-    """An initializer, regularizer or constraint as an object, an activation by its name. Raises NotInKeras."""
-    family: Any = getattr(type(component), "registry", None)
-    config = {name: value_config(form, getattr(component, name)) for name, form in component.codecs().items()}
+    """Returns the JSON of an initializer, regularizer, constraint or activation. Raises NotExportable."""
+    registry: Any = getattr(type(component), "registry", None)
+    config = {name: value_config(codec, getattr(component, name)) for name, codec in component.codecs().items()}
     if not component.has_type_key:
         return {name: value for name, value in config.items() if value is not None}
-    if family is not ACTIVATIONS:
-        kept = {k: v for k, v in config.items() if component.attributes[k].unsupported is None}
-        return serialized_object(f"keras.{KERAS_MODULES[family]}", type(component).__name__.rstrip("_"), kept)
+    if registry is not ACTIVATIONS:
+        supported = {k: v for k, v in config.items() if component.attributes[k].unsupported is None}
+        return serialized_object(f"keras.{KERAS_MODULES[registry]}", type(component).__name__.rstrip("_"), supported)
     if not any(value != component.attributes[name].default for name, value in config.items()):
         return component.type_name
-    if (
-        component.type_name in ACTIVATION_LAYERS and config.get("negative_slope", 0.0) >= 0
-    ):  # the layer LeakyReLU wants it so
-        return serialized_object(
-            "keras.layers", ACTIVATION_LAYERS[component.type_name], {"name": component.type_name, **config}
-        )
+    named_config = {"name": component.type_name, **config}
+    # the layer LeakyReLU rejects negative slopes
+    if component.type_name in ACTIVATION_LAYERS and config.get("negative_slope", 0.0) >= 0:
+        return serialized_object("keras.layers", ACTIVATION_LAYERS[component.type_name], named_config)
     if component.type_name == "hard_sigmoid":
-        raise NotExportable("Keras 3 has one hard_sigmoid, without arguments")
+        raise NotExportable("hard_sigmoid of Keras 3 has no arguments")
     kind = "".join(part.capitalize() for part in component.type_name.split("_"))
-    return operation_config("nn", kind, {"name": component.type_name, **config})
+    return operation_config("nn", kind, named_config)

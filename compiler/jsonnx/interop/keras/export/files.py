@@ -1,4 +1,4 @@
-"""The bytes of `.weights.h5` and `.keras`: the same for the same network and weights."""
+"""Writes `.weights.h5` and `.keras` files, reproducibly."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ....layers import Layer
 from ..weight_paths import VariablePath, duplicate_variable_paths, group_names, variable_paths
 
 KERAS_VERSION = "3.15.1"
-"""The version whose form is written."""
+"""The version of Keras whose format is written."""
 
 ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-"""When everything was written: a date would make other bytes of the same model."""
+"""The timestamp of all members, so that equal models have equal bytes."""
 
 CLASS_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
-"""Classes with another name than the layer."""
+"""Keras classes whose names differ from those of our layers."""
 
 
 class NamedLayer(NamedTuple):
-    """A layer with its weights, by their names less the layer's, in the graph's order."""
+    """A layer and its weights in the graph's order, by name without the layer's name."""
 
     name: str
     layer: Layer
@@ -33,12 +33,13 @@ class NamedLayer(NamedTuple):
 
 
 def layer_groups(layers: Iterable[Layer]) -> list[str]:
-    """The groups of a model's layers, which come in Keras' order."""
-    return [f"layers/{name}" for name in group_names(CLASS_NAMES.get(one.type_name, one.type_name) for one in layers)]
+    """Returns the groups of a model's layers, which must be in Keras' order."""
+    classes = (CLASS_NAMES.get(layer.type_name, layer.type_name) for layer in layers)
+    return [f"layers/{name}" for name in group_names(classes)]
 
 
 def weights_h5_bytes(model: str, layers: Iterable[NamedLayer]) -> bytes:
-    """A `.weights.h5` file of layers in Keras' order."""
+    """Returns the bytes of a `.weights.h5` file; the layers must be in Keras' order."""
     import h5py
 
     layers = list(layers)
@@ -48,9 +49,10 @@ def weights_h5_bytes(model: str, layers: Iterable[NamedLayer]) -> bytes:
         _create_group(store, "vars", model)
         for group, (name, layer, weights) in zip(groups, layers, strict=True):
             _create_group(store, f"{group}/vars", name)
-            found = variable_paths(layer.type_name, weights)
-            for weight, place in [*found.items(), *duplicate_variable_paths(layer.type_name, list(weights)).items()]:
-                _write_variable(store, group, weight, place, weights[weight])
+            paths = [*variable_paths(layer.type_name, weights).items()]
+            paths += duplicate_variable_paths(layer.type_name, list(weights)).items()
+            for weight, path in paths:
+                _write_variable(store, group, weight, path, weights[weight])
     return file.getvalue()
 
 
@@ -67,17 +69,17 @@ def _create_group(store: Any, path: str, name: str) -> None:
 
 
 def archive_bytes(config: Json, weights: bytes) -> bytes:
-    """A `.keras` archive."""
-    about = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"}
+    """Returns the bytes of a `.keras` archive."""
+    metadata = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"}
     members = {
-        "metadata.json": json.dumps(about).encode(),
+        "metadata.json": json.dumps(metadata).encode(),
         "config.json": json.dumps(config).encode(),
         "model.weights.h5": weights,
     }
     file = io.BytesIO()
     with ZipFile(file, "w", ZIP_STORED) as archive:
         for name, content in members.items():
-            about_member = ZipInfo(name, ZIP_TIMESTAMP)
-            about_member.external_attr = 0o644 << 16
-            archive.writestr(about_member, content)
+            info = ZipInfo(name, ZIP_TIMESTAMP)
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, content)
     return file.getvalue()

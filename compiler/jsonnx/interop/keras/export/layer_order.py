@@ -1,4 +1,4 @@
-"""The order of a functional model's layers, by which Keras numbers them in a file of weights."""
+"""The order of a functional model's layers, which determines their numbers in a weights file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ def keras_layer_order(
     network: Network,
     masked_values: Container[str],
 ) -> list[str]:
-    """The names of all layers and operations, in Keras' order. `nodes` are the calls that make the values."""
-    parents = {
-        (name, number): list(dict.fromkeys((of, at) for of, at, _ in keras_histories([call["args"], call["kwargs"]])))
-        for name, entry in entries.items()
-        for number, call in enumerate(entry["inbound_nodes"])
-    }
+    """Returns all layers and operations in Keras' order. `nodes` has the call that produces each tensor."""
+    parents: dict[CallNode, list[CallNode]] = {}
+    for name, entry in entries.items():
+        for number, call in enumerate(entry["inbound_nodes"]):
+            histories = keras_histories([call["args"], call["kwargs"]])
+            parents[name, number] = list(dict.fromkeys((layer, index) for layer, index, _ in histories))
     add_mask_operations(network, masked_values, nodes, parents)
-    far = distances([nodes[name] for name in outputs], parents)
-    return sorted(far.by_layer.keys() & entries.keys(), key=lambda name: (-far.by_layer[name], far.visit_order[name]))
+    depths = distances([nodes[name] for name in outputs], parents)
+    layers = depths.by_layer.keys() & entries.keys()
+    return sorted(layers, key=lambda name: (-depths.by_layer[name], depths.visit_order[name]))
 
 
 def keras_histories(value: Json) -> Iterator[list[Any]]:
-    """Where the values among the arguments of a call come from, in the order in which Keras counts them."""
+    """Yields layer, call and output of each tensor in a structure, in the order in which Keras visits them."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         yield value["config"]["keras_history"]
     elif isinstance(value, dict):

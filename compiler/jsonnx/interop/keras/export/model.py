@@ -1,4 +1,4 @@
-"""A network as the JSON of a Keras model: a Sequential where it is a stack, a Functional otherwise."""
+"""Writes a network as the JSON of a Keras model: Sequential if it is a stack of layers, or else Functional."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .layer_order import keras_layer_order
 from .operations import is_operation, operation_layer_config
 
 NOT_EXPORTABLE_HELP = (
-    "Keras has no such layer or argument: compile the spec to ONNX, or write this part in other layers"
+    "Keras has no such layer or argument: compile the spec to ONNX, or express this part by other layers"
 )
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A model as Keras writes it, and its layers in the order in which Keras numbers them."""
+    """The JSON of a model, and its layers in the order in which Keras numbers them."""
 
     config: dict[str, Json]
     layers: tuple[tuple[str, Layer], ...]
@@ -37,31 +37,28 @@ def export_model(
     layers: Mapping[str, Layer],
     report: Report,
 ) -> ExportedModel:
-    """The model of a sound network; `layers` by name have what they learned among their arguments, and `masked_values` are the
-    values with masks beside them as it is made.
+    """Exports a valid network. Raises CompileError with all parts that Keras cannot express.
 
-    Raises CompileError with all that Keras cannot say.
+    `layers` by name have adapted state, such as vocabularies, among their arguments; `masked_values` are the tensors
+    with attached masks.
     """
-    made = _ModelWriter(network, types, layers, report)
-    made.add_inputs()
+    writer = _ModelWriter(network, types, layers, report)
+    writer.add_inputs()
     for call in network.calls:
-        made.add_call(call)
+        writer.add_call(call)
     report.raise_errors()
-    if made.is_sequential():
-        return ExportedModel(made.sequential_config(), tuple(made.layers.items()))
-    nodes = {
-        name: (value["config"]["keras_history"][0], value["config"]["keras_history"][1])
-        for name, value in made.tensors.items()
-    }
-    order = keras_layer_order(made.entries, network.outputs, nodes, network, masked_values)
-    return ExportedModel(
-        made.functional_config(), tuple((name, made.layers[name]) for name in order if name in made.layers)
-    )
+    if writer.is_sequential():
+        return ExportedModel(writer.sequential_config(), tuple(writer.layers.items()))
+    histories = {name: tensor["config"]["keras_history"] for name, tensor in writer.tensors.items()}
+    nodes = {name: (layer, call_index) for name, (layer, call_index, _) in histories.items()}
+    order = keras_layer_order(writer.entries, network.outputs, nodes, network, masked_values)
+    ordered_layers = tuple((name, writer.layers[name]) for name in order if name in writer.layers)
+    return ExportedModel(writer.functional_config(), ordered_layers)
 
 
 @dataclass
 class _ModelWriter:
-    """The entries of a functional model, made call by call."""
+    """Builds the entries of a functional model call by call."""
 
     network: Network
     types: Mapping[str, TensorType]
@@ -75,67 +72,74 @@ class _ModelWriter:
         self.calls = CallWriter(self.unique_name)
 
     def unique_name(self, name: str) -> str:
-        """The name, or with a number the first of it that nothing has."""
-        taken = {*self.entries, *(call.owner for call in self.network.calls)}
-        taken.update(entry["name"] for entry in self.calls.operations)
-        return next(n for n in (f"{name}_{i}" if i else name for i in count()) if n not in taken)
+        """Returns the name, with a number if it is in use."""
+        used_names = {*self.entries, *(call.owner for call in self.network.calls)}
+        used_names.update(entry["name"] for entry in self.calls.operations)
+        candidates = (f"{name}_{number}" if number else name for number in count())
+        return next(candidate for candidate in candidates if candidate not in used_names)
 
     def add_inputs(self) -> None:
         for name, type in self.network.inputs.items():
-            value = keras_tensor(type.shape, type.dtype, name, 0, 0)
-            about = {"batch_shape": value["config"]["shape"], "dtype": type.dtype, "sparse": False, "ragged": False}
-            made = serialized_object("keras.layers", "InputLayer", {**about, "name": name, "optional": False})
-            self.entries[name] = {**made, "name": name, "inbound_nodes": []}
-            self.tensors[name] = value
+            tensor = keras_tensor(type.shape, type.dtype, name, 0, 0)
+            config = {"batch_shape": tensor["config"]["shape"], "dtype": type.dtype, "sparse": False, "ragged": False}
+            layer = serialized_object("keras.layers", "InputLayer", {**config, "name": name, "optional": False})
+            self.entries[name] = {**layer, "name": name, "inbound_nodes": []}
+            self.tensors[name] = tensor
 
     def add_call(self, call: Call) -> None:
-        """A call, its layer before the first one of it, and operations that it needs."""
+        """Adds a call, its layer if this is the first call, and additional operations.
+
+        The entry of a layer is moved behind its latest call.
+        """
         layer, owner = self.network_layers[call.owner], call.owner
         try:
-            if owner not in self.entries:
-                if not is_operation(layer):
-                    self.layers[owner] = layer
-                made = operation_layer_config(layer, owner) if is_operation(layer) else layer_config(layer, owner)
-                made |= {"name": owner, "inbound_nodes": []}
-            else:
-                made = self.entries.pop(owner)
+            entry = self.entries.pop(owner) if owner in self.entries else self.new_entry(layer, owner)
             node = self.calls.write_call(call.name, layer, [self.tensors[source] for source in call.sources])
-            self.entries |= {entry["name"]: entry for entry in self.calls.operations}
+            self.entries |= {operation["name"]: operation for operation in self.calls.operations}
             self.calls.operations.clear()
         except NotExportable as error:
             self.report.add("not-exportable", call.path, f"{owner!r}: {error}", help=NOT_EXPORTABLE_HELP)
-            made, node = {"inbound_nodes": []}, {}
-        number = len(made["inbound_nodes"])
-        made["inbound_nodes"].append(node)
-        self.entries[owner] = made
-        for index, result in enumerate(call.results):
+            entry, node = {"inbound_nodes": []}, {}
+        call_index = len(entry["inbound_nodes"])
+        entry["inbound_nodes"].append(node)
+        self.entries[owner] = entry
+        for output_index, result in enumerate(call.results):
             type = self.types[result]
-            self.tensors[result] = keras_tensor(type.shape, type.dtype, owner, number, index)
+            self.tensors[result] = keras_tensor(type.shape, type.dtype, owner, call_index, output_index)
+
+    def new_entry(self, layer: Layer, name: str) -> dict[str, Json]:
+        """Returns the entry of a layer or an operation, without calls. Raises NotExportable."""
+        if is_operation(layer):
+            config = operation_layer_config(layer, name)
+        else:
+            self.layers[name] = layer
+            config = layer_config(layer, name)
+        return {**config, "name": name, "inbound_nodes": []}
 
     def output_histories(self) -> list[list[Any]]:
-        """Where the outputs are: layer, call, result."""
+        """Returns layer, call and output index of each model output."""
         return [self.tensors[name]["config"]["keras_history"] for name in self.network.outputs]
 
-    # -- the two forms -----------------------------------------------------------------------------------------------
+    # -- model configurations ----------------------------------------------------------------------------------------
 
     def is_sequential(self) -> bool:
-        """Whether every layer takes the only result of the one before it, and nothing else."""
-        before, *_ = self.network.inputs
+        """Is every layer called once, on the only result of the preceding layer and nothing else?"""
+        previous, *_ = self.network.inputs
         for call in self.network.calls:
-            alone = call.sources == (before,) and call.owner == call.name and len(call.results) == 1
-            alone = alone and call.name in self.layers
-            if not alone or self.entries[call.name]["inbound_nodes"] != [
-                {"args": [self.tensors[before]], "kwargs": {}}
-            ]:
+            is_chained = call.sources == (previous,) and call.owner == call.name and len(call.results) == 1
+            if not is_chained or call.name not in self.layers:
                 return False
-            before = call.name
-        return len(self.network.inputs) == 1 and self.network.outputs == (before,)
+            if self.entries[call.name]["inbound_nodes"] != [{"args": [self.tensors[previous]], "kwargs": {}}]:
+                return False
+            previous = call.name
+        return len(self.network.inputs) == 1 and self.network.outputs == (previous,)
 
     def sequential_config(self) -> dict[str, Json]:
-        plain = [{k: v for k, v in e.items() if k not in ("name", "inbound_nodes")} for e in self.entries.values()]
-        shape = plain[0]["config"]["batch_shape"]
-        about = {"name": self.network.name, "trainable": True, "dtype": FLOAT32_POLICY}
-        config = {**about, "layers": plain, "build_input_shape": shape}
+        excluded = ("name", "inbound_nodes")
+        layers = [{k: v for k, v in entry.items() if k not in excluded} for entry in self.entries.values()]
+        shape = layers[0]["config"]["batch_shape"]
+        options = {"name": self.network.name, "trainable": True, "dtype": FLOAT32_POLICY}
+        config = {**options, "layers": layers, "build_input_shape": shape}
         return {**serialized_object("keras", "Sequential", config), "build_config": {"input_shape": shape}}
 
     def functional_config(self) -> dict[str, Json]:
@@ -147,10 +151,10 @@ class _ModelWriter:
             "input_layers": _unwrap_single(inputs),
             "output_layers": _unwrap_single(self.output_histories()),
         }
-        made = serialized_object("keras.src.models.functional", "Functional", config)
-        return {**made, "registered_name": "Functional"}
+        model = serialized_object("keras.src.models.functional", "Functional", config)
+        return {**model, "registered_name": "Functional"}
 
 
 def _unwrap_single(histories: Sequence[list[Any]]) -> list[Any]:
-    """A single one by itself, several as a list."""
+    """Returns a single item without its list, as Keras writes it."""
     return histories[0] if len(histories) == 1 else list(histories)

@@ -1,4 +1,4 @@
-"""Functions of keras.ops as Keras writes them: by the place of their class, constants where it is called."""
+"""Writes functions of keras.ops as Keras does: by their internal class, with constants as arguments of the call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FUNCTION_MODULES: dict[str, str] = {
     **dict.fromkeys(("norm",), "linalg"),
     **dict.fromkeys(NN_FUNCTIONS.split(), "nn"),
 }
-"""The modules of classes that are not in `keras.src.ops.numpy`."""
+"""The modules of functions that are not in `keras.src.ops.numpy`."""
 
 CLASS_NAMES = {"rgb_to_grayscale": "RGBToGrayscale"}
 
@@ -33,12 +33,12 @@ CALL_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "full_like": ("fill_value",),
     "get_item": ("key",),
 }
-"""Arguments that Keras takes in the call, behind the tensor."""
+"""Arguments that Keras takes in the call, after the tensor."""
 
 LIST_FUNCTIONS = ("concatenate", "stack")
 
 UNSUPPORTED_FUNCTIONS = ("layer_normalization", "rms_normalization", "batch_normalization", "dot_product_attention")
-"""Functions that a functional model cannot hold as one node with all of their arguments."""
+"""Functions that Keras does not serialize as one node with all their arguments."""
 
 
 def is_operation(layer: Layer) -> bool:
@@ -50,57 +50,56 @@ def function_name(layer: Layer) -> str:
 
 
 def operation_layer_config(layer: Layer, name: str) -> dict[str, Json]:
-    """A function under a name. Raises NotInKeras."""
+    """Returns the JSON of a function. Raises NotExportable."""
     kind = function_name(layer)
     if kind in UNSUPPORTED_FUNCTIONS:
-        raise NotExportable(f"Keras does not write {layer.type_name} as one node")
-    apart = {*getattr(layer, "tensors", ()), *CALL_ARGUMENTS.get(kind, ()), "trainable", "activity_regularizer"}
-    kept = [key for key, about in layer.attributes.items() if key not in apart and about.unsupported is None]
-    config = {key: layer.codecs()[key].write(getattr(layer, key)) for key in kept}  # short: JAX takes no list of sizes
+        raise NotExportable(f"Keras does not serialize {layer.type_name} as one node")
+    excluded = {*getattr(layer, "tensors", ()), *CALL_ARGUMENTS.get(kind, ()), "trainable", "activity_regularizer"}
+    supported = (key for key, attribute in layer.attributes.items() if attribute.unsupported is None)
+    # the short form of equal sizes, because JAX accepts no list
+    config = {key: layer.codecs()[key].write(getattr(layer, key)) for key in supported if key not in excluded}
     if kind == "norm" and str(config["ord"]).endswith("inf"):
-        raise NotExportable("infinity is no number in JSON")
+        raise NotExportable("JSON has no infinity")
     if kind == "repeat" and isinstance(config["repeats"], list):
-        raise NotExportable("in a file Keras repeats all places alike")
+        raise NotExportable("Keras files cannot contain different repeats for the items of an axis")
     if kind == "reshape" and isinstance(config["newshape"], int):
         config["newshape"] = [config["newshape"]]
     if kind == "tensordot" and isinstance(config["axes"], list):
         config["axes"] = [axes if isinstance(axes, list) else [axes] for axes in config["axes"]]
-    made = CLASS_NAMES.get(kind, "".join(part.capitalize() for part in kind.split("_")))
-    return operation_config(FUNCTION_MODULES.get(kind, "numpy"), made, {"name": name, **config})
+    class_name = CLASS_NAMES.get(kind, "".join(part.capitalize() for part in kind.split("_")))
+    return operation_config(FUNCTION_MODULES.get(kind, "numpy"), class_name, {"name": name, **config})
 
 
 def operands(layer: Any, inputs: list[dict[str, Json]]) -> list[Any]:
-    """The arguments of the call."""
+    """Returns the arguments of a call: inputs and constants in the order of the parameters."""
     kind = function_name(layer)
     if kind in LIST_FUNCTIONS:
         return [inputs]
+    if kind == "get_item":
+        return [*inputs, _index_config(layer.key)]
     if kind in CALL_ARGUMENTS:
-        more = [getattr(layer, key) for key in CALL_ARGUMENTS[kind]]
-        return [
-            *inputs,
-            *([_index_config(more[0])] if kind == "get_item" else [item for item in more if item is not None]),
-        ]
-    rest = iter(inputs)
+        arguments = [getattr(layer, key) for key in CALL_ARGUMENTS[kind]]
+        return [*inputs, *(argument for argument in arguments if argument is not None)]
     names = getattr(layer, "tensors", None)
     if names is None:
         return list(inputs)
-    given = [getattr(layer, name) for name in names]
-    filled = [next(rest, None) if value is None else _constant_config(value) for value in given]
-    while filled and filled[-1] is None:
-        filled.pop()
-    return filled
+    remaining, constants = iter(inputs), [getattr(layer, name) for name in names]
+    values = [next(remaining, None) if constant is None else _constant_config(constant) for constant in constants]
+    while values and values[-1] is None:
+        values.pop()
+    return values
 
 
 def _constant_config(value: ConstantOperand) -> Json:
-    """A number, or an array as Keras writes one."""
-    written = ConstantCodec().write(value)
-    if not isinstance(written, list):
-        return written
-    return {"class_name": "__numpy__", "config": {"value": written, "dtype": value.type.dtype}}
+    """Returns the JSON of a constant: a number, or a serialized array."""
+    json = ConstantCodec().write(value)
+    if not isinstance(json, list):
+        return json
+    return {"class_name": "__numpy__", "config": {"value": json, "dtype": value.type.dtype}}
 
 
 def _index_config(key: Any) -> list[Json]:
-    """What stands between brackets in Python, part by part."""
+    """Returns the JSON of an index expression, a list with one item per axis."""
     return [_index_part_config(part) for part in (key if isinstance(key, (tuple, list)) else [key])]
 
 
@@ -109,5 +108,5 @@ def _index_part_config(part: Any) -> Json:
         return part
     if part == "...":
         return {"class_name": "__ellipsis__", "config": {}}
-    ends = [int(end) if end.strip() else None for end in part.split(":")]
-    return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), [*ends, None], strict=False))}
+    bounds = [int(bound) if bound.strip() else None for bound in part.split(":")]
+    return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), [*bounds, None], strict=False))}
