@@ -8,7 +8,7 @@ from math import prod
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import JsonPath
 from ..ir import Graph
-from ..ir.builder import MAX_MODEL_BYTES, bytes_text
+from ..ir.weight_shapes import MAX_MODEL_BYTES, bytes_text
 
 
 def oversized_weights(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonPath, str]]:

@@ -29,6 +29,7 @@ from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.trainer import TrainingPlan
 from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
 from ..training.objective import Objective
+from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
 from .graphs import forward_graph, inference_only
 
@@ -148,7 +149,8 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         raise ValueError("a network without a training section has no training graph")
     report = checked.new_report()
     try:
-        step = training_step(forward_loss, training.optimizer, typed.network.learning_rate_factors, training.batch_size)
+        factors = typed.network.learning_rate_factors
+        step = training_step(forward_loss, training.optimizer, factors, training.batch_size, CPU_GRADIENTS)
     except MissingRule as error:
         why = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
@@ -168,7 +170,7 @@ def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> Shard
     """A training step for so many shares of a batch."""
     training = typed.network.training
     assert training is not None
-    share = simplify_step(shard_step(forward_loss, training.batch_size // shards))
+    share = simplify_step(shard_step(forward_loss, training.batch_size // shards, CPU_GRADIENTS))
     rest = combine_shards(forward_loss, share, shards, training.optimizer, typed.network.learning_rate_factors)
     return ShardedGraphs(shards, share, canonicalize(rest))
 
