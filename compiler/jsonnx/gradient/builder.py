@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Self
 
 from ..ir import Builder
-from .tuning import GradientTuning
+from .tuning import GENERAL_FORMULAS, GradientTuning
 
 
 class GradientBuilder(Builder):
     """A builder that also knows which formulas suit the runtime and how many samples a step usually gets."""
 
     def __init__(
-        self, *, tuning: GradientTuning = GradientTuning(), expected_batch: int | None = None, **options: Any
+        self, *, tuning: GradientTuning = GENERAL_FORMULAS, expected_batch: int | None = None, **options: Any
     ) -> None:
         super().__init__(**options)
         self.tuning, self.expected_batch = tuning, expected_batch

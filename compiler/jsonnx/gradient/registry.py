@@ -9,7 +9,8 @@ from .builder import GradientBuilder
 
 Cotangents = Value | None | Sequence[Value | None]
 Rule = Callable[..., Cotangents]
-"""`rule(g, node, *dys)` takes a cotangent for each output (None if nothing depends on it) and returns one for each input.
+"""`rule(g, node, *dys)` takes a cotangent for each output (None if nothing depends on it) and returns one for each
+input.
 
 A returned cotangent may have the broadcast shape of the output; the backward pass reduces it to the input's shape. None
 means that the output does not depend on this input in a differentiable way.

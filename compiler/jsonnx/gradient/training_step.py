@@ -25,7 +25,7 @@ from ..training.objective import Objective
 from ..training.optimizers import Optimizer
 from .backward import gradients
 from .builder import GradientBuilder
-from .tuning import GradientTuning
+from .tuning import GENERAL_FORMULAS, GradientTuning
 
 
 def with_loss(graph: Graph, objective: Objective) -> Graph:
@@ -64,14 +64,14 @@ def training_step(
     optimizer: Optimizer,
     rate_factors: Mapping[str, float] = {},
     expected_batch: int | None = None,
-    tuning: GradientTuning = GradientTuning(),
+    tuning: GradientTuning = GENERAL_FORMULAS,
 ) -> Graph:
     """Adds the backward pass and the update to a graph that has a `loss`.
 
     The updates of the result give the next values of parameters, states and the optimizer's slots (states named
-    `optimizer/...`). `rate_factors` maps layers to a factor on the learning rate of their weights, which behave as if they
-    had an optimizer of their own; only `global_clipnorm` still bounds all gradients together. `expected_batch` is the
-    usual number of samples in a step. Raises MissingRule.
+    `optimizer/...`). `rate_factors` maps layers to a factor on the learning rate of their weights, which behave as if
+    they had an optimizer of their own; only `global_clipnorm` still bounds all gradients together. `expected_batch` is
+    the usual number of samples in a step. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
     gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, _trainable_parameters(graph))
@@ -79,13 +79,13 @@ def training_step(
     return g.graph(dict(graph.outputs))
 
 
-def shard_step(graph: Graph, expected_batch: int | None = None, tuning: GradientTuning = GradientTuning()) -> Graph:
+def shard_step(graph: Graph, expected_batch: int | None = None, tuning: GradientTuning = GENERAL_FORMULAS) -> Graph:
     """The forward and backward pass of one shard of a batch, for a graph that has a `loss`.
 
     An input (`SHARD_FRACTION`) tells which fraction of the batch's samples the shard has. Losses and gradients (outputs
-    named by `gradient_name`) are multiplied by it, so that their sums over all shards are those of the batch. This holds if
-    the loss is a mean over samples that do not interact (`passes.training.batch_separability`). `expected_batch` and
-    `tuning` are those of `training_step`. Raises MissingRule.
+    named by `gradient_name`) are multiplied by it, so that their sums over all shards are those of the batch. This
+    holds if the loss is a mean over samples that do not interact (`passes.training.batch_separability`).
+    `expected_batch` and `tuning` are those of `training_step`. Raises MissingRule.
     """
     g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
     fraction = g.input(SHARD_FRACTION, TensorType("float32", ()))
@@ -101,7 +101,8 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
 def combine_shards(
     graph: Graph, shard: Graph, shard_count: int, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The end of a sharded step: sums the results of all shards (inputs `+0/NAME` and so on) and updates the weights."""
+    """The end of a sharded step: sums the results of all shards (inputs `+0/NAME` and so on) and updates the
+    weights."""
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
     with g.scope("shares", ("training",)):
         totals = {}

@@ -42,3 +42,6 @@ class GradientTuning:
 
     min_unroll_batch: int = 0
     """... and the batch at least this many samples."""
+
+
+GENERAL_FORMULAS = GradientTuning()

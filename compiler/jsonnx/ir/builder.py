@@ -42,9 +42,9 @@ class Origin(NamedTuple):
 class Builder(GraphDraft):
     """A graph under construction, with a method per ONNX operator.
 
-    `training` selects which of its two behaviours a layer emits; `float_dtype` is the element type of the weights (float64
-    where gradients are checked); `trainable` is false while a frozen layer is lowered. Numbers, lists and arrays
-    among the operands become constants, of the element type that the operator requires there.
+    `training` selects which of its two behaviours a layer emits; `float_dtype` is the element type of the weights
+    (float64 where gradients are checked); `trainable` is false while a frozen layer is lowered. Numbers, lists and
+    arrays among the operands become constants, of the element type that the operator requires there.
     """
 
     def __init__(
@@ -251,8 +251,8 @@ class Builder(GraphDraft):
         """Emits `step(g, states, slices) -> (states, results)` for every slice along the first axes, from the last one
         if `reverse`.
 
-        Returns the last states, and the results stacked along a new first axis, in the order of the slices. A loop of at
-        most `max_unrolled_steps` steps is unrolled, a longer one is a Scan.
+        Returns the last states, and the results stacked along a new first axis, in the order of the slices. A loop of
+        at most `max_unrolled_steps` steps is unrolled, a longer one is a Scan.
         """
         return loop(self, step, states, slices, reverse=reverse, max_unrolled_steps=max_unrolled_steps)
 

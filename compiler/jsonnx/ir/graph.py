@@ -181,8 +181,8 @@ class Graph:
     """Nodes in an order in which they can run, and everything that is not a node's output.
 
     `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
-    an output, which of its places count in a loss; `gradients` tell what some values are, and `weight_updates` how weights
-    get their new values, for a pass that knows another way to them than their nodes'.
+    an output, which of its places count in a loss; `gradients` tell what some values are, and `weight_updates` how
+    weights get their new values, for a pass that knows another way to them than their nodes'.
     """
 
     inputs: Mapping[str, Input]
@@ -236,8 +236,9 @@ class Graph:
 class Subgraph(Graph):
     """The graph that a node runs at every step, or one of two that it may run, as its attribute.
 
-    Its inputs are one by one those of the node. The first `num_loop_inputs` of them get a value of each step; the others stand
-    for what the node reads from outside, the same at every step. So whoever follows a node's inputs misses nothing.
+    Its inputs are one by one those of the node. The first `num_loop_inputs` of them get a value of each step; the
+    others stand for what the node reads from outside, the same at every step. So whoever follows a node's inputs misses
+    nothing.
     """
 
     num_loop_inputs: int = 0

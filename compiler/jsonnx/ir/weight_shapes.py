@@ -17,8 +17,8 @@ MAX_MODEL_BYTES = 1 << 31
 def require_weight_size(name: str, type: TensorType) -> None:
     """Raises ShapeError if a weight alone exceeds the size of a file, before ONNX infers types from its shape."""
     size = 4 * prod(size for size in type.shape if isinstance(size, int))
-    text = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
-    require(size <= MAX_MODEL_BYTES, text, code="too-large")
+    message = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}"
+    require(size <= MAX_MODEL_BYTES, f"{message}, the limit is {bytes_text(MAX_MODEL_BYTES)}", code="too-large")
 
 
 def bytes_text(size: int) -> str:

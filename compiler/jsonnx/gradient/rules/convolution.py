@@ -190,10 +190,10 @@ def weight_gradient_formula(
     is_depthwise = group == x.shape[1] == dy.shape[1]
     if is_static and is_depthwise and x.type.static_size(-1) <= tuning.max_row_product_width:
         return depthwise_weight_gradient
-    has_taps = x.rank <= 4 and window.taps > 1 and max(window.strides) == 1
-    if is_static and group == 1 and has_taps and tuning.max_im2col_channels is not None:
-        if min(w.shape[:2]) > tuning.max_im2col_channels:
-            return weight_gradient_as_conv
+    most = tuning.max_im2col_channels
+    has_many_channels = group == 1 and most is not None and min(w.shape[:2]) > most
+    if is_static and has_many_channels and x.rank <= 4 and window.taps > 1 and max(window.strides) == 1:
+        return weight_gradient_as_conv
     windows = product(dy.shape[2:])
     if isinstance(windows, int) and windows <= tuning.max_batched_windows:
         return weight_gradient_of_batch
@@ -229,8 +229,8 @@ def grouped_columns(g: Builder, x: Value, dy: Value, w: Value, window: Window, g
 def weight_gradient_as_conv(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
     """dw = conv(x, dy) with the samples as channels, so that the sum over samples is part of the product.
 
-    The image is x, with its channels as one more spatial axis; the filters are dy, as large as the image. The output has
-    one position for each tap, so strides and dilations change places. For a single group.
+    The image is x, with its channels as one more spatial axis; the filters are dy, as large as the image. The output
+    has one position for each tap, so strides and dilations change places. For a single group.
     """
     axes = range(2, x.rank)
     image = g.Unsqueeze(g.Transpose(x, perm=[0, *axes, 1]), [0])
@@ -251,8 +251,8 @@ def weight_gradient_as_conv(g: Builder, x: Value, dy: Value, w: Value, window: W
 def depthwise_weight_gradient(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
     """`conv_weight_gradient` with one filter per channel, where columns would be single rows and not matrices.
 
-    For each kernel row, one product over samples and image rows gives products[i, j] = sum of x[.., i] * dy[.., j] for all
-    pairs of columns. The weight at tap k is the sum over the pairs with i = j * stride + k * dilation - pad.
+    For each kernel row, one product over samples and image rows gives products[i, j] = sum of x[.., i] * dy[.., j] for
+    all pairs of columns. The weight at tap k is the sum over the pairs with i = j * stride + k * dilation - pad.
     """
     row_axes, batch, channels = x.rank - 3, x.shape[0], x.shape[1]
     width, counts = x.type.static_size(-1), dy.shape[2:]

@@ -28,8 +28,8 @@ GateFn = Callable[[Builder, Value, Value], tuple[Value, Value]]
 class Recurrence:
     """The operands of a unidirectional node, as matrices.
 
-    `input_rows` are the inputs of all steps. If there are biases, a column of ones is appended, so that a bias is one more
-    column of the weights. The nodes from index `first_node` on were emitted for this recurrence.
+    `input_rows` are the inputs of all steps. If there are biases, a column of ones is appended, so that a bias is one
+    more column of the weights. The nodes from index `first_node` on were emitted for this recurrence.
     """
 
     g: GradientBuilder

@@ -55,8 +55,8 @@ class ScanGradient:
     def cotangents(self, dys: Sequence[Value | None]) -> list[Value | None]:
         """The cotangents of the node's inputs.
 
-        The states of the backward Scan are the cotangents of the states, then one running sum for each weight without row
-        products. Its results are the cotangents of the slices and of the row products (`taps`).
+        The states of the backward Scan are the cotangents of the states, then one running sum for each weight without
+        row products. Its results are the cotangents of the slices and of the row products (`taps`).
         """
         g, count = self.g, self.state_count
         weights = [x for x in dict.fromkeys(self.outer_inputs) if x is not None and _is_differentiable(x)]
@@ -97,7 +97,8 @@ class ScanGradient:
     def step_cotangents(
         self, inner: GradientBuilder, states: Sequence[Value], slices: dict[int, Value], others: Sequence[Value]
     ) -> dict[Value, Value]:
-        """The cotangents of a step's inputs and of other values, given those of its states and, by index, its results."""
+        """The cotangents of a step's inputs and of other values, given those of its states and, by index, its
+        results."""
         cotangents: dict[Value, Value] = {}
         for index, dy in [*enumerate(states), *slices.items()]:
             y = self.results[index]
