@@ -54,7 +54,7 @@ def loss_graph(spec: dict[str, Any]) -> Graph:
     checked = check_spec(spec)
     assert checked.objective is not None
     targets = {name: _double(type) for name, type in checked.objective.targets.items()}
-    forward = propagate_transposes(lower(checked.require(), training=True, real="float64"))
+    forward = propagate_transposes(lower(checked.require(), training=True, float_dtype="float64"))
     graph = with_loss(forward, replace(checked.objective, targets=targets, metrics={}))
     return canonicalize(replace(graph, outputs={"loss": graph.outputs["loss"]}, updates={}))
 

@@ -106,7 +106,7 @@ class Builder(GraphDraft):
             yield
 
     @property
-    def place(self) -> tuple[str, JsonPath]:
+    def scope_and_path(self) -> tuple[str, JsonPath]:
         """The scope and the path of the nodes that are emitted now."""
         return self._origin.scope, self._origin.path
 
@@ -236,7 +236,7 @@ class Builder(GraphDraft):
     ) -> Value:
         """Appends a node of an operator outside the ONNX standard, whose result has the given type."""
         result = Value(type)
-        self.nodes.append(Node(op, tuple(inputs), (result,), attributes, *self.place, domain))
+        self.nodes.append(Node(op, tuple(inputs), (result,), attributes, *self.scope_and_path, domain))
         return result
 
     def loop(

@@ -27,7 +27,7 @@ def cond(g: E, condition: Value, then: BranchFn[E], otherwise: BranchFn[E]) -> V
     inputs, bodies = capture_outer_values(condition, branches)
     (_, result), *_ = branches.values()
     chosen = Value(result.type)
-    g.nodes.append(Node("If", inputs, (chosen,), dict(bodies), *inner.place))
+    g.nodes.append(Node("If", inputs, (chosen,), dict(bodies), *inner.scope_and_path))
     return chosen
 
 

@@ -105,7 +105,7 @@ def scan(
             attributes["scan_output_directions"] = [1] * len(results)
     stacked_saved = stack_step_values(saved) if stack_step_values is not None and saved else []
     inputs = (*states, *slices, *stacked_saved, *captured)
-    g.nodes.append(Node("Scan", inputs, tuple(outputs), attributes, *inner.place))
+    g.nodes.append(Node("Scan", inputs, tuple(outputs), attributes, *inner.scope_and_path))
     return outputs[: len(states)], outputs[len(states) :]
 
 

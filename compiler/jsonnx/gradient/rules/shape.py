@@ -179,8 +179,8 @@ def pad(g: Builder, node: Node, dy: Value):
         dy = g.Slice(dy, [max(before[axis], 0) for axis in padded_axes], ends, padded_axes)
     if not any(pad < 0 for pad in pads):
         dy = g.refine(dy, x.shape)
-    removed = [{axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after)]
-    return [pad_to_shape_of(g, dy, *removed, x)]
+    removed_before, removed_after = ({axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after))
+    return [pad_to_shape_of(g, dy, removed_before, removed_after, x)]
 
 
 @vjp("Trilu")
