@@ -30,8 +30,8 @@ def scatter_add_rows(g: Builder, x: Value, indices: Value, rows: Value) -> Value
     row_elements = prod(x.shape[1:])
     first = g.Mul(g.Reshape(g.cast(indices, "int64"), [-1, 1]), row_elements)
     element_indices = g.Reshape(g.Add(first, list(range(row_elements))), [-1])
-    elements = g.Reshape(rows, [-1])
-    sums = g.ScatterElements(g.runtime_zeros(x, rows), element_indices, elements, axis=0, reduction="add")
+    zeros, elements = g.runtime_zeros(x, rows), g.Reshape(rows, [-1])
+    sums = g.ScatterElements(zeros, element_indices, elements, axis=0, reduction="add")
     total = g.reshape(sums, x.shape)
     g.gradients[total] = GradientInfo("Gather", indices, rows, {})
     return total
