@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 INITIALIZERS = Registry("initializer", "The distribution of the initial values of a weight.")
 
 SEED_DOC = "Seed. By default derived from the seed of the training and the name of the weight."
-FAN_AXES_DOC = "Axes of the weight that count as {}. By default those of Keras: the last axis are the outputs, the one before the inputs."
+FAN_AXES_DOC = (
+    "Axes of the weight that count as {}. By default inputs are on the last axis but one, outputs on the last."
+)
 
 TRUNCATED_STDDEV = 0.87962566103423978
 """Standard deviation of a standard normal distribution that is truncated at two standard deviations."""

@@ -96,7 +96,7 @@ def hit_statistics(g: Builder, hit: Value, mask: Value | None) -> Value:
     return sum_and_count(g, g.cast(hit, "float32"), mask)
 
 
-# -- accuracies ---------------------------------------------------------------------------------------------------
+# -- accuracies --------------------------------------------------------------------------------------------------------
 
 
 class SparseMetric(Metric):
@@ -184,7 +184,7 @@ class SparseTopKCategoricalAccuracy(SparseMetric):
         return hit_statistics(g, is_in_top_k(g, output, score, self.k), mask)
 
 
-# -- errors and losses -------------------------------------------------------------------------------------------------------
+# -- errors and losses -------------------------------------------------------------------------------------------------
 
 
 @METRICS.register("root_mean_squared_error")
