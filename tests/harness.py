@@ -17,12 +17,13 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.diagnostics import Report
 from jsonnx.core.types import BATCH, Dim, TensorType
 from jsonnx.frontend.network import Call, Network
-from jsonnx.gradient import gradients
-from jsonnx.ir import Builder, Graph
+from jsonnx.gradient import GradientBuilder, GradientTuning, gradients
+from jsonnx.ir import Graph
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.lowering.lower import lower
 from jsonnx.runtime import providers, variables
 from jsonnx.runtime.random import evaluate_size
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from onnx.reference import ReferenceEvaluator
 from recurrent_reference import RECURRENT
 from scan_reference import SCAN
@@ -85,11 +86,12 @@ def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.nda
     return dict(zip(made.output_names, made.run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
 
 
-def with_gradients(graph: Graph, wanted: list[str], samples: int | None = None) -> Graph:
+def with_gradients(
+    graph: Graph, wanted: list[str], samples: int | None = None, tuning: GradientTuning = CPU_GRADIENTS
+) -> Graph:
     """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or weight,
-    in the form for so many samples."""
-    g = Builder.extending(graph, float_dtype="float64")
-    g.expected_batch = samples
+    by the formulas for a batch size and a runtime."""
+    g = GradientBuilder.extending(graph, float_dtype="float64", tuning=tuning, expected_batch=samples)
     terms = []
     for index, value in enumerate(graph.outputs.values()):
         if value.dtype.startswith("float"):
@@ -119,6 +121,7 @@ def check_gradients(
     *,
     evaluate=reference,
     samples: int | None = None,
+    tuning: GradientTuning = CPU_GRADIENTS,
 ) -> float:
     """Compare the gradients of a float64 graph with central differences; the worst relative error.
 
@@ -126,7 +129,7 @@ def check_gradients(
     so many drawn ones. Batch must be fixed, or fed as 3.
     """
     most = 8 if any(node.op == "Scan" for node in graph.nodes) else 40
-    whole = with_gradients(graph, wanted, samples)
+    whole = with_gradients(graph, wanted, samples, tuning)
     forward = whole.with_nodes(whole.nodes, {})
     found = evaluate(whole, feeds)
     only_loss = Graph(

@@ -15,10 +15,10 @@ PACKAGE = Path(__file__).parent.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 cli:       pipeline render runtime lowering interop frontend layers backend core
-pipeline:  render runtime diff lowering gradient passes interop analysis frontend layers training backend ir core
+pipeline:  render runtime tuning diff lowering gradient passes interop analysis frontend layers training backend ir core
 render:    runtime diff lowering interop frontend layers ir core
 runtime:   tuning passes interop training backend ir core
-tuning:    passes training ir core
+tuning:    gradient passes training ir core
 diff:      analysis frontend training core
 lowering:  analysis frontend layers training ir core
 gradient:  training ir core

@@ -41,7 +41,7 @@ READERS = {
 
 @pytest.mark.parametrize("layers", READERS.values(), ids=READERS.keys())
 def test_gradients_through_what_reads_a_mask_equal_finite_differences(layers: list[dict]) -> None:
-    graph = lower(check_spec(spec(*layers)).require(), training=True, real="float64")
+    graph = lower(check_spec(spec(*layers)).require(), training=True, float_dtype="float64")
     feeds = {"ids": IDS, **draw_weights(graph, np.random.default_rng(0))}
     assert check_gradients(graph, feeds, list(graph.parameters)) < 1e-6
 

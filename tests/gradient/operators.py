@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from harness import check_gradients, run
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.gradient import gradients
+from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.ir import Builder, Graph
 
 
@@ -77,7 +77,7 @@ def worst_error(operator: Operator) -> float:
 def slopes(operator: Operator, *points: Sequence[float]) -> list[np.ndarray]:
     """The gradients of the sum of the results, at these points, as onnxruntime computes them in float32."""
     graph = operator.graph("float32")
-    g = Builder.extending(graph)
+    g = GradientBuilder.extending(graph)
     y = graph.outputs["y"]
     total = g.ReduceSum(y, keepdims=0)
     found = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, graph.inputs.values())

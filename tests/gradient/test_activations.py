@@ -7,8 +7,7 @@ import pytest
 from gradient.operators import REAL, Domain, Operator, slopes, worst_error
 from harness import run
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.gradient import gradients
-from jsonnx.ir import Builder
+from jsonnx.gradient import GradientBuilder, gradients
 
 NOT_ZERO = Domain(kinks=(0,))
 
@@ -81,7 +80,7 @@ def test_the_slope_of_prelu_at_zero_is_that_of_two_relus() -> None:
 @pytest.mark.parametrize("op", ["Softplus", "Mish"])
 def test_a_small_slope_is_exact_in_onnxruntime_too(op: str) -> None:
     """What divides a gradient by its size, as RMSprop does, makes all of its relative error."""
-    g = Builder(training=True)
+    g = GradientBuilder(training=True)
     x = g.input("x", TensorType("float32", (BATCH,)))
     total = g.ReduceSum(g.emit(op, x), [0], keepdims=0)
     found = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, [x])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from harness import check_gradients, reference, run, with_gradients
 from jsonnx.core.types import BATCH, Dim, Size, TensorType
-from jsonnx.gradient import gradients
+from jsonnx.gradient import GradientBuilder, GradientTuning, gradients
 from jsonnx.gradient.rules import convolution
 from jsonnx.ir import Builder, Graph
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from window_reference import Layout, first_maxima
 
 # sizes of the input, kernel, and what places the windows
@@ -202,7 +203,7 @@ def test_of_equal_maxima_the_first_of_a_window_gets_the_gradient(sizes, kernel, 
 
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
 def test_tiles_of_volumes_need_no_resize_of_five_axes(op) -> None:
-    g = Builder()
+    g = GradientBuilder()
     x = g.input("x", TensorType("float32", (BATCH, 3, 4, 6, 5)))
     y = g.emit(op, x, kernel_shape=[2, 3, 2], strides=[2, 3, 2])
     dy = g.input("dy", y.type)
@@ -226,12 +227,9 @@ def test_equal_extrema_of_an_axis_share_the_gradient() -> None:
 
 
 @each_place([place for place in SAME_SIZES if len(place[0]) < 3])
-def test_weights_by_one_convolution_over_the_batch(sizes, kernel, place, monkeypatch) -> None:
-    """What the rule does for many channels, at every place of a window."""
-    form = convolution.weight_gradient_as_conv
-    monkeypatch.setattr(
-        convolution, "conv_weight_gradient", lambda g, x, dy, w, window, group: form(g, x, dy, w, window)
-    )
+def test_the_weight_gradient_as_one_convolution_over_the_batch(sizes, kernel, place, monkeypatch) -> None:
+    """The formula for many channels, for windows of every kind."""
+    monkeypatch.setattr(convolution, "conv_weight_gradient", convolution.weight_gradient_as_conv)
     check("Conv", {"x": (BATCH, 4, *sizes), "w": (3, 4, *kernel), "b": (3,)}, **place)
 
 
@@ -241,3 +239,32 @@ def test_a_convolution_of_many_channels(place) -> None:
     graph = with_gradients(one_node("Conv", shapes, "float32", **place), ["w"])
     assert not any(node.attribute("group", 1) > 1 for node in graph.nodes)  # no columns
     check("Conv", shapes, **place)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "attributes", "formula"),
+    [
+        ({"x": (BATCH, 3, 28, 28), "w": (3, 1, 3, 3)}, {"group": 3}, "depthwise_weight_gradient"),
+        ({"x": (BATCH, 3, 28, 33), "w": (3, 1, 3, 3)}, {"group": 3}, "weight_gradient_by_sample"),
+        ({"x": (BATCH, 16, 28, 28), "w": (16, 16, 3, 3)}, {}, "weight_gradient_as_conv"),
+        ({"x": (BATCH, 16, 28, 28), "w": (16, 16, 3, 3)}, {"strides": [2, 2]}, "weight_gradient_by_sample"),
+        ({"x": (BATCH, 16, 28, 28), "w": (16, 16, 1, 1)}, {}, "weight_gradient_by_sample"),
+        ({"x": (BATCH, 15, 28, 28), "w": (16, 15, 3, 3)}, {}, "weight_gradient_by_sample"),
+        ({"x": (BATCH, 15, 10, 10), "w": (16, 15, 3, 3)}, {}, "weight_gradient_of_batch"),
+        ({"x": (BATCH, 15, 10, 11), "w": (16, 15, 3, 3)}, {}, "weight_gradient_by_sample"),
+    ],
+)
+def test_the_formula_of_the_weight_gradient_depends_on_sizes_and_tuning(shapes, attributes, formula) -> None:
+    (node,) = one_node("Conv", shapes, "float32", **attributes).nodes
+    (x, w), y, window = node.inputs, node.outputs[0], convolution.Window.of(node)
+    for tuning, expected in ((CPU_GRADIENTS, formula), (GradientTuning(), "weight_gradient_by_sample")):
+        chosen = convolution.weight_gradient_formula(x, y, w, window, attributes.get("group", 1), tuning)
+        assert chosen.__name__ == expected
+
+
+@each_place(PLACES)
+def test_the_general_formula_of_the_weight_gradient(sizes, kernel, place) -> None:
+    shapes = {"x": (BATCH, 2, *sizes), "w": (4, 1, *kernel)}
+    graph = one_node("Conv", shapes, "float64", group=2, **place)
+    feeds = draw(shapes, np.random.default_rng(0))
+    assert check_gradients(graph, feeds, list(shapes), tuning=GradientTuning()) < 1e-6

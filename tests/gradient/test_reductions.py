@@ -7,8 +7,7 @@ import pytest
 from gradient.operators import POSITIVE, REAL, Domain, Operator, slopes, worst_error
 from harness import run
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.gradient import gradients
-from jsonnx.ir import Builder
+from jsonnx.gradient import GradientBuilder, gradients
 
 NOT_ZERO = Domain(kinks=(0,))
 
@@ -70,7 +69,7 @@ def test_a_reduction_at_ties_and_zeros(operator: Operator, points: list, expecte
 
 def test_the_cotangent_of_a_sum_over_everything_stays_a_scalar_for_the_runtime_to_spread() -> None:
     """As [1, 1, 1, 1] it made onnxruntime 1.32 lose ranks, and refuse some models (random models 300420, 306771)."""
-    g = Builder()
+    g = GradientBuilder()
     x = g.input("x", TensorType("float32", (BATCH, 2, 3, 4)))
     loss = g.ReduceMean(x, keepdims=0)
     graph = g.graph({"loss": loss})
@@ -83,7 +82,7 @@ def test_the_cotangent_of_a_sum_over_everything_stays_a_scalar_for_the_runtime_t
 def test_layer_normalization_gives_the_same_gradient_with_and_without_its_statistics() -> None:
     found = []
     for outputs in (1, 3):
-        g = Builder()
+        g = GradientBuilder()
         x, scale = g.input("x", TensorType("float32", (BATCH, 4))), g.input("scale", TensorType("float32", (4,)))
         y = g.LayerNormalization(x, scale, axis=-1, outputs=outputs)
         y = y[0] if outputs == 3 else y

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 from harness import check_gradients, reference, run, with_gradients
 from jsonnx.core.types import BATCH, Size, TensorType
-from jsonnx.gradient import MissingRule, gradients
-from jsonnx.ir import Builder, loops
+from jsonnx.gradient import GradientBuilder, GradientTuning, MissingRule, gradients
+from jsonnx.ir import Builder
 from jsonnx.passes.canonicalize import canonicalize
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from recurrent_reference import FUNCTIONS, TAKES
+
+AS_SCAN = replace(CPU_GRADIENTS, max_unrolled_steps=0)
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 FEATURES, UNITS = 3, 2
@@ -53,9 +57,15 @@ def activations(op: str, name: str) -> dict:
     return {"activations": [name] * count, **alphas, **betas}
 
 
-def worst(op: str, results: tuple[str, ...], samples: int | None = None, **options) -> float:
+def worst(
+    op: str,
+    results: tuple[str, ...],
+    samples: int | None = None,
+    tuning: GradientTuning = CPU_GRADIENTS,
+    **options,
+) -> float:
     graph, feeds = recurrent(op, results, **options)
-    return check_gradients(graph, feeds, list(feeds), samples=samples)
+    return check_gradients(graph, feeds, list(feeds), samples=samples, tuning=tuning)
 
 
 VARIANTS = [("RNN", {}), ("GRU", {}), ("GRU", {"linear_before_reset": 1}), ("LSTM", {})]
@@ -70,7 +80,7 @@ def test_gradients_of_all_operands_equal_finite_differences(op, options, directi
 
 @each_variant
 @pytest.mark.parametrize("result", ["y", "y_h", "y_c"])
-def test_results_that_nobody_reads_have_no_part(op, options, result) -> None:
+def test_unused_outputs_have_no_gradient(op, options, result) -> None:
     if op == "LSTM" or result != "y_c":
         assert worst(op, (result,), **options) < 1e-6
 
@@ -80,16 +90,15 @@ def test_bias_and_initial_states_may_be_absent(op, options) -> None:
     assert worst(op, ("y",), bias=False, initial=False, direction="reverse", **options) < 1e-6
 
 
-@pytest.mark.parametrize("unrolled", [loops.MAX_UNROLLED_STEPS, 0])
+@pytest.mark.parametrize("tuning", [CPU_GRADIENTS, AS_SCAN], ids=["unrolled", "scan"])
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("given", [{}, {"bias": False}, {"initial": False}, {"bias": False, "initial": False}])
 @pytest.mark.parametrize("op", ["RNN", "LSTM"])
-def test_few_inputs_are_one_row_with_the_state(op, given, direction, unrolled, monkeypatch) -> None:
-    monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", unrolled)
+def test_few_inputs_are_concatenated_with_the_state(op, given, direction, tuning) -> None:
     options = {"features": 1, "direction": direction, **given}
-    assert worst(op, ("y", "y_h"), **options) < 1e-6
+    assert worst(op, ("y", "y_h"), tuning=tuning, **options) < 1e-6
     graph, _ = recurrent(op, ("y",), **options)
-    nodes = with_gradients(graph, list(graph.inputs)).nodes
+    nodes = with_gradients(graph, list(graph.inputs), tuning=tuning).nodes
     bodies = [node.attributes["body"] for node in nodes if node.op == "Scan"]
     made = [node for part in (nodes, *(body.nodes for body in bodies)) for node in part if node.op == "Concat"]
     assert 1 + given.get("bias", True) + UNITS in [
@@ -98,7 +107,7 @@ def test_few_inputs_are_one_row_with_the_state(op, given, direction, unrolled, m
 
 
 @each_variant
-def test_a_single_step_is_a_sequence_too(op, options) -> None:
+def test_a_sequence_may_have_a_single_step(op, options) -> None:
     assert worst(op, ("y", "y_h"), time=1, **options) < 1e-6
     assert worst(op, ("y",), time=1, initial=False, **options) < 1e-6
 
@@ -109,7 +118,7 @@ def test_every_activation_function_has_its_derivative(op, name) -> None:
 
 
 @pytest.mark.parametrize("reset", [0, 1])
-def test_functions_get_their_parameters_in_order(reset) -> None:
+def test_activation_parameters_are_assigned_in_order(reset) -> None:
     functions = {"activations": ["HardSigmoid", "Elu"], "activation_alpha": [0.1, 0.7], "activation_beta": [0.4]}
     assert worst("GRU", ("y",), time=3, linear_before_reset=reset, **functions) < 1e-6
 
@@ -127,19 +136,18 @@ def test_the_reference_agrees_with_onnxruntime(op, options, name) -> None:
 @each_variant
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("results", [("y", "y_h", "y_c"), ("y_h",)], ids=len)
-def test_any_number_of_steps_can_be_trained(op, options, direction, results) -> None:
+def test_sequences_of_symbolic_length_have_gradients(op, options, direction, results) -> None:
     graph, feeds = recurrent(op, results, time=Size.named("time"), direction=direction, **options)
     assert check_gradients(graph, feeds, list(feeds)) < 1e-6
     assert worst(op, ("y",), time=Size.named("time"), bias=False, initial=False, **options) < 1e-6
 
 
 @each_variant
-def test_a_loop_equals_its_steps(op, options, monkeypatch) -> None:
+def test_a_scan_equals_the_unrolled_loop(op, options) -> None:
     graph, feeds = recurrent(op, ("y", "y_h"), real="float32", **options)
     found = []
-    for limit in (0, 64):
-        monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", limit)
-        g = Builder.extending(graph)
+    for tuning in (AS_SCAN, CPU_GRADIENTS):
+        g = GradientBuilder.extending(graph, tuning=tuning)
         y, y_h = graph.outputs.values()
         inputs = graph.inputs
         given = {y: g.Cos(y), y_h: g.Sin(y_h)}
@@ -152,12 +160,12 @@ def test_a_loop_equals_its_steps(op, options, monkeypatch) -> None:
 @each_variant
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("time", [1, 4, Size.named("time")], ids=str)
-def test_steps_written_out_give_what_the_operator_gives(op, options, direction, time) -> None:
+def test_the_loop_computes_the_results_of_the_operator(op, options, direction, time) -> None:
     functions = activations(op, "Elu")
     for more in ({}, {"initial": False, "bias": False}, functions):
         graph, feeds = recurrent(op, ("y", "y_h", "y_c"), time=time, direction=direction, **options, **more)
         expected = reference(graph, feeds)
-        g = Builder.extending(graph, float_dtype="float64")
+        g = GradientBuilder.extending(graph, float_dtype="float64", tuning=CPU_GRADIENTS)
         gradients(g, graph, {y: y for y in graph.outputs.values()}, graph.inputs.values())
         written = canonicalize(g.graph(graph.outputs))
         assert op not in {node.op for node in written.nodes}
@@ -167,22 +175,22 @@ def test_steps_written_out_give_what_the_operator_gives(op, options, direction, 
 
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("time", [1, 2, 5, 8])
-def test_an_lstm_of_few_samples_has_the_same_gradients(direction, time) -> None:
+def test_gradients_for_small_batches_equal_finite_differences(direction, time) -> None:
     other = activations("LSTM", "Elu") if time < 3 else {}  # of more steps, values become too large for differences
     for more in ({}, {"initial": False}, {"bias": False}, other):
         assert worst("LSTM", ("y", "y_h", "y_c"), 1, time=time, direction=direction, **more) < 1e-6
     assert worst("LSTM", ("y_h",), 1, time=time, direction=direction) < 1e-6
 
 
-def test_an_lstm_of_few_samples_keeps_its_operator() -> None:
+def test_an_lstm_of_a_small_batch_keeps_its_operator() -> None:
     graph, feeds = recurrent("LSTM", ("y", "y_c"), real="float32", time=6)
     kept, written = (canonicalize(with_gradients(graph, list(feeds), samples)) for samples in (1, 64))
     assert [any(node.op == "LSTM" for node in form.nodes) for form in (kept, written)] == [True, False]
     assert len(kept.nodes) < 0.7 * len(written.nodes)
 
 
-def test_cells_stay_exact_where_gates_saturate() -> None:
-    """What is left of an old cell is a product of gates, of which some are next to 0 and others to 1."""
+def test_recomputed_cells_are_exact_for_saturated_gates() -> None:
+    """The remainder of an old cell is a product of forget gates, some close to 0 and others close to 1."""
     graph, feeds = recurrent("LSTM", ("y", "y_c"), time=20, initial=False)
     feeds = {name: 8 * array for name, array in feeds.items()}
     found = [reference(with_gradients(graph, list(feeds), samples), feeds) for samples in (1, 64)]
@@ -190,8 +198,36 @@ def test_cells_stay_exact_where_gates_saturate() -> None:
         np.testing.assert_allclose(found[0][name], array, rtol=1e-9, atol=1e-9 * np.abs(array).max(), err_msg=name)
 
 
-def test_a_form_that_no_layer_emits_is_refused() -> None:
+def test_unsupported_attributes_have_no_gradient_rule() -> None:
     graph, _ = recurrent("LSTM", ("y_h",), clip=1.0)
     y = graph.outputs["y_h"]
     with pytest.raises(MissingRule, match="LSTM"):
-        gradients(Builder.extending(graph), graph, {y: y}, [graph.inputs["w"]])
+        gradients(GradientBuilder.extending(graph), graph, {y: y}, [graph.inputs["w"]])
+
+
+@each_variant
+def test_the_general_formulas_equal_finite_differences(op, options) -> None:
+    assert worst(op, ("y", "y_h"), 1, GradientTuning(), **options) < 1e-6
+
+
+def loops_of_large_lstms(count: int, time: int, batch: int | None) -> list[str]:
+    """The operators Scan and LSTM in the training graph of several LSTMs whose weights count as large."""
+    g = GradientBuilder(
+        tuning=replace(CPU_GRADIENTS, max_total_unrolled_steps=100, min_unroll_weights=1), expected_batch=batch
+    )
+    x = g.input("x", TensorType("float32", (time, BATCH, 3)))
+    w, r = (g.input(name, TensorType("float32", (1, 4 * UNITS, size))) for name, size in (("w", 3), ("r", UNITS)))
+    ys = [g.LSTM(x, w, r, hidden_size=UNITS, outputs=3)[0] for _ in range(count)]
+    gradients(g, g.graph({"y": ys[0]}), {y: y for y in ys}, [w])
+    return [node.op for node in g.nodes if node.op in ("Scan", "LSTM")]
+
+
+def test_long_loops_are_unrolled_while_their_total_is_within_the_limit() -> None:
+    assert loops_of_large_lstms(1, 50, 8) == loops_of_large_lstms(2, 50, 8) == []
+    assert loops_of_large_lstms(3, 50, 8) == ["Scan", "Scan"]  # forward and backward
+    assert loops_of_large_lstms(1, 101, 8) == ["Scan", "Scan"]
+
+
+def test_long_loops_stay_a_scan_for_small_or_unknown_batches() -> None:
+    assert loops_of_large_lstms(1, 50, 7) == loops_of_large_lstms(1, 50, None) == ["Scan", "Scan"]
+    assert loops_of_large_lstms(1, 32, None) == []

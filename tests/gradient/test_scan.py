@@ -1,4 +1,4 @@
-"""Loops along an axis: as a Scan and unrolled they are one function with one gradient."""
+"""Loops along an axis: a Scan and the unrolled loop compute the same results and gradients."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import numpy as np
 import pytest
 from harness import check_gradients, reference, run
 from jsonnx.core.types import BATCH, Size, TensorType
-from jsonnx.ir import Builder, loops
+from jsonnx.ir import Builder
 from jsonnx.passes.canonicalize import canonicalize
 
 TIME, FEATURES, UNITS = 4, 3, 2
 
 
-@pytest.fixture(params=["unrolled", "scan"])
-def form(request, monkeypatch) -> str:
-    monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", 64 if request.param == "unrolled" else 0)
-    return request.param
+both_forms = pytest.mark.parametrize("max_unrolled_steps", [TIME, 0], ids=["unrolled", "scan"])
 
 
 def simple(g, states, slices, weights):
-    """h' = tanh(x + h @ r + b), with the bias read in the loop and the weight twice."""
+    """h' = tanh(x + h @ r + b + sin(h) @ r), with two uses of the weight."""
     (h,), (x,) = states, slices
     z = g.Add(g.MatMul(h, weights["r"]), g.Add(x, weights["b"]))
     h = g.Tanh(g.Add(z, g.MatMul(g.Sin(h), weights["r"])))
@@ -27,13 +24,13 @@ def simple(g, states, slices, weights):
 
 
 def two_states(g, states, slices, weights):
-    """States that change places; one result that no step changes, one that is a state itself."""
+    """Two states that are exchanged; one result is loop-invariant, one is a state itself."""
     (h, c), (x,) = states, slices
     return [g.Mul(c, x), g.Add(h, weights["b"])], [weights["b"], c, g.Mul(h, h)]
 
 
 def not_only_a_factor(g, states, slices, weights):
-    """The weight of the product is added to something as well."""
+    """The weight is a factor of a product, and is added to another value."""
     (h,), (x,) = states, slices
     h = g.Add(g.MatMul(h, weights["r"]), g.Mul(x, g.ReduceSum(weights["r"], [0], keepdims=0)))
     return [h], []
@@ -47,12 +44,18 @@ def unused_state(g, states, slices, weights):
 STEPS = [(simple, 1), (two_states, 2), (not_only_a_factor, 1), (unused_state, 2)]
 
 
-def graph_of(step, count, *, real="float64", time=TIME, batch=3, reverse=False, read=slice(None)):
+def graph_of(step, count, *, real="float64", time=TIME, batch=3, reverse=False, read=slice(None), max_unrolled_steps=0):
     g = Builder(float_dtype=real)
     x = g.input("x", TensorType(real, (time, batch, UNITS)))
     weights = {"r": g.input("r", TensorType(real, (UNITS, UNITS))), "b": g.input("b", TensorType(real, (UNITS,)))}
     states = [g.input(f"s{index}", TensorType(real, (batch, UNITS))) for index in range(count)]
-    last, results = g.loop(lambda g, states, slices: step(g, states, slices, weights), states, [x], reverse=reverse)
+    last, results = g.loop(
+        lambda g, states, slices: step(g, states, slices, weights),
+        states,
+        [x],
+        reverse=reverse,
+        max_unrolled_steps=max_unrolled_steps,
+    )
     rng = np.random.default_rng(0)
     fed = {name: [s if isinstance(s, int) else 3 + (s != BATCH) for s in v.shape] for name, v in g.inputs.items()}
     feeds = {name: rng.normal(size=shape).astype(real) for name, shape in fed.items()}
@@ -60,46 +63,47 @@ def graph_of(step, count, *, real="float64", time=TIME, batch=3, reverse=False, 
     return g.graph(outputs), feeds
 
 
+@both_forms
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("step", "count"), STEPS, ids=lambda x: getattr(x, "__name__", ""))
-def test_gradients_equal_finite_differences(form, step, count, reverse) -> None:
-    graph, feeds = graph_of(step, count, reverse=reverse)
+def test_gradients_equal_finite_differences(max_unrolled_steps, step, count, reverse) -> None:
+    graph, feeds = graph_of(step, count, reverse=reverse, max_unrolled_steps=max_unrolled_steps)
     wanted = [
         name
         for name in feeds
         if not (step is not_only_a_factor and name == "b") and not (step is unused_state and name in "rb")
     ]
-    assert any(node.op == "Scan" for node in graph.nodes) == (form == "scan")
+    assert any(node.op == "Scan" for node in graph.nodes) == (max_unrolled_steps == 0)
     wanted = [name for name in wanted if not (step is two_states and name == "r")]
     assert check_gradients(graph, feeds, wanted) < 1e-6
 
 
+@both_forms
 @pytest.mark.parametrize("read", [slice(0, 1), slice(1, 2)], ids=["state", "result"])
-def test_what_nobody_reads_has_no_part(form, read) -> None:
-    graph, feeds = graph_of(simple, 1, read=read)
+def test_unused_outputs_have_no_gradient(max_unrolled_steps, read) -> None:
+    graph, feeds = graph_of(simple, 1, read=read, max_unrolled_steps=max_unrolled_steps)
     assert check_gradients(graph, feeds, list(feeds)) < 1e-6
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("step", "count"), STEPS, ids=lambda x: getattr(x, "__name__", ""))
-def test_onnxruntime_agrees(monkeypatch, step, count, reverse) -> None:
+def test_onnxruntime_and_the_reference_agree(step, count, reverse) -> None:
     results = []
-    for limit in (0, 64):
-        monkeypatch.setattr(loops, "MAX_UNROLLED_STEPS", limit)
-        graph, feeds = graph_of(step, count, real="float32", batch=BATCH, reverse=reverse)
+    for limit in (0, TIME):
+        graph, feeds = graph_of(step, count, real="float32", batch=BATCH, reverse=reverse, max_unrolled_steps=limit)
         results += [run(graph, feeds), run(canonicalize(graph), feeds), reference(graph, feeds)]
     for name in results[0]:
         for other in results[1:]:
             np.testing.assert_allclose(results[0][name], other[name], rtol=1e-5, atol=1e-6)
 
 
-def test_any_number_of_steps_has_a_gradient() -> None:
+def test_a_loop_of_symbolic_length_has_a_gradient() -> None:
     graph, feeds = graph_of(simple, 1, time=Size.named("time"), read=slice(0, 1))
     assert any(node.op == "Scan" for node in graph.nodes)
     assert check_gradients(graph, feeds, list(feeds)) < 1e-6
 
 
-def test_what_no_step_changes_stands_outside() -> None:
+def test_loop_invariant_nodes_are_hoisted_out_of_the_body() -> None:
     def step(g, states, slices):
         return [g.Add(g.Mul(states[0], g.Exp(weight)), slices[0])], []
 

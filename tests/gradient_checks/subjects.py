@@ -57,7 +57,7 @@ def layers() -> Iterator[Subject]:
     """Every case of every layer, in training, by its weights and its real inputs."""
     for case in all_cases():
         if case.smooth:
-            made = partial(lower, network(case), training=True, real="float64")
+            made = partial(lower, network(case), training=True, float_dtype="float64")
             yield Subject("layers", case.id, made, partial(_layer_feeds, case), partial(_layer_wanted, case))
 
 

@@ -74,7 +74,7 @@ def test_gradients_equal_finite_differences(case: Case) -> None:
         pytest.skip("the case says that its kinks are everywhere")
     typed = network(case)
     rng = np.random.default_rng(1)
-    graph = lower(typed, training=True, real="float64")
+    graph = lower(typed, training=True, float_dtype="float64")
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
     feeds |= draws_of(graph, 3, rng, "float64")
     masks = {f"x{i}" for i in case.masks}

@@ -8,8 +8,8 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import lower, one_layer, run
-from jsonnx.ir import loops
 from jsonnx.pipeline.trainer import Trainer
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 
 CELL = {"type": "LSTMCell", "units": 3}
 LAYERS: list[tuple[dict[str, Any], tuple[int, ...]]] = [
@@ -40,7 +40,7 @@ def one_step(trained: Trainer, shape: tuple[int, ...]) -> float:
 @each_layer
 def test_a_graph_does_not_grow_with_the_number_of_steps(layer, step) -> None:
     few, some, many = (
-        len(trainer(layer, step, time).plan.train.nodes) for time in (loops.MAX_UNROLLED_STEPS, 100, 1000)
+        len(trainer(layer, step, time).plan.train.nodes) for time in (CPU_GRADIENTS.max_unrolled_steps, 100, 1000)
     )
     assert some == many < 250
     assert few < 1200

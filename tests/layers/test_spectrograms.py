@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from harness import lower, one_layer, run
 from jsonnx.core.types import Size
-from jsonnx.gradient import gradients
-from jsonnx.ir import Builder
+from jsonnx.gradient import GradientBuilder, gradients
 
 MEL = {"type": "MelSpectrogram", "sequence_stride": 4, "num_mel_bins": 3, "min_freq": 500, "power_to_db": False}
 
@@ -31,7 +30,7 @@ def test_a_signal_of_any_length_is_reflected_as_often_as_it_takes(samples: int, 
 @pytest.mark.parametrize("exponent", [0.5, 1, 2])
 def test_silence_has_no_slope(exponent: float) -> None:
     graph = lower(one_layer({**MEL, "fft_length": 16, "mag_exp": exponent}, (20,)), training=True)
-    g = Builder.extending(graph, training=True)
+    g = GradientBuilder.extending(graph, training=True)
     total = g.ReduceSum(graph.outputs["layer"], keepdims=0)
     (x,) = graph.inputs.values()
     slope = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, [x])[x]

@@ -15,12 +15,13 @@ import onnx_ad
 import pytest
 from elementwise_reference import ELEMENTWISE
 from jsonnx.backend import to_model_proto
-from jsonnx.gradient import gradients
+from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.gradient.training_step import with_loss
-from jsonnx.ir import Builder, Graph
+from jsonnx.ir import Graph
 from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.layout import propagate_transposes
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.pipeline.check import check_spec
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
@@ -53,7 +54,7 @@ def loss_graph(spec: dict[str, Any]) -> Graph:
     checked = check_spec(spec)
     assert checked.objective is not None
     targets = {name: _double(type) for name, type in checked.objective.targets.items()}
-    forward = propagate_transposes(lower(checked.require(), training=True, real="float64"))
+    forward = propagate_transposes(lower(checked.require(), training=True, float_dtype="float64"))
     graph = with_loss(forward, replace(checked.objective, targets=targets, metrics={}))
     return canonicalize(replace(graph, outputs={"loss": graph.outputs["loss"]}, updates={}))
 
@@ -70,7 +71,7 @@ def draw_feeds(name: str) -> Arrays:
 
 
 def our_gradients(graph: Graph, feeds: Arrays) -> Arrays:
-    g = Builder.extending(graph, float_dtype="float64")
+    g = GradientBuilder.extending(graph, float_dtype="float64", tuning=CPU_GRADIENTS)
     weights = trainable(graph)
     found = gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, [graph.parameters[name] for name in weights])
     results = evaluate(to_model_proto(g.graph({f"d/{name}": found[graph.parameters[name]] for name in weights})), feeds)

@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 import onnxruntime
 from jsonnx.backend import to_model_proto
-from jsonnx.gradient import gradients
+from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.gradient.training_step import with_loss
-from jsonnx.ir import Builder, Graph
+from jsonnx.ir import Graph
 from jsonnx.layers import LAYERS
 from jsonnx.layers.rnn.time_distributed import acts_along_batch_axis
 from jsonnx.lowering.lower import lower
@@ -35,6 +35,7 @@ from jsonnx.runtime import data_parallel
 from jsonnx.runtime.random import evaluate_size
 from jsonnx.runtime.trainer import Diverged
 from jsonnx.tuning.cpu.embeddings import lazy_updates
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.matmul import partition_rows
 from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
 
@@ -176,7 +177,7 @@ def gradient_graph(case: Case) -> Graph:
     typed, objective = case.checked.require(), case.checked.objective
     assert objective is not None
     graph = canonicalize(with_loss(propagate_transposes(lower(typed, training=True)), objective))
-    g = Builder.extending(graph)
+    g = GradientBuilder.extending(graph, tuning=CPU_GRADIENTS)
     loss = graph.outputs["loss"]
     wanted = {
         **graph.parameters,

@@ -106,7 +106,7 @@ def test_fans_are_counted_as_in_keras(shape: tuple[int, ...], expected: tuple[in
 
 @pytest.mark.parametrize(("spec", "shape"), [("orthogonal", (4,)), ("identity", (4,)), ("identity", (2, 2, 2))])
 def test_a_shape_that_has_no_such_matrix_is_refused(spec: str, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match="it takes two axes"):
+    with pytest.raises(ShapeError, match="needs two axes"):
         drawn(spec, shape)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from harness import run
 from jsonnx.core.types import BATCH, ShapeError, TensorType
-from jsonnx.gradient import gradients
-from jsonnx.ir import Builder
+from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.training.losses import LOSSES
 
 from .cases import ACTIVATED, name
@@ -26,7 +25,7 @@ ACTIVATIONS = {
 def evaluated(spec: Any, said: dict[str, Any], activation: str = "linear") -> dict[str, np.ndarray]:
     """The loss of an activation of the recorded output, and its gradient, at any batch size."""
     output, loss = array(said["output"]), read(LOSSES, spec)
-    g = Builder(training=True)
+    g = GradientBuilder(training=True)
     x = g.input("output", TensorType("float32", (BATCH, *output.shape[1:])))
     y = ACTIVATIONS[activation](g, x)
     target = g.input("target", loss.target_type(y.type))

@@ -69,7 +69,7 @@ def test_a_metric_survives_being_written_and_read(spec: Any) -> None:
 @pytest.mark.parametrize(
     ("metric", "loss", "message"),
     [
-        ("sparse_categorical_accuracy", "categorical_crossentropy", "needs class numbers as the target"),
+        ("sparse_categorical_accuracy", "categorical_crossentropy", "needs class indices as the target"),
         ("categorical_accuracy", "sparse_categorical_crossentropy", "needs a target of the output's type"),
         ("mae", "sparse_categorical_crossentropy", r"needs the target float32\[batch, 3\], the loss takes int64"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from harness import run
 from jsonnx.core.reserved_names import LEARNING_RATE
 from jsonnx.core.types import ShapeError, TensorType
-from jsonnx.gradient import gradients
+from jsonnx.gradient import GradientBuilder, gradients
 from jsonnx.gradient.training_step import training_step
 from jsonnx.ir import Builder, Graph
 from jsonnx.passes.canonicalize import canonicalize
@@ -122,7 +122,7 @@ def test_optimizers_go_by_their_names_in_keras(alias: str, kind: str) -> None:
     ids=[name(spec) for spec in cases.REGULARIZERS],
 )
 def test_a_penalty_and_its_gradient_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
-    g = Builder(training=True)
+    g = GradientBuilder(training=True)
     weight = g.input("weight", TensorType("float32", (3, 4)))
     penalty = read(REGULARIZERS, spec).penalty(g, weight)
     found = gradients(g, g.graph({"value": penalty}), {penalty: g.const(1.0)}, [weight])

@@ -1,5 +1,5 @@
 """Static analysis of a network, before any operator is emitted.
 
-In: a `Network`. Out: a `TypedNetwork`, with a type on every edge, the masks, losses and metrics of each output, or
+In: a `Network`. Out: a `TypedNetwork`, with the type and the mask of every value, the objective of the training, or
 diagnostics. Imports neither NumPy nor onnx.
 """

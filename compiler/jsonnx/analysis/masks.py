@@ -1,11 +1,11 @@
-"""Which masks reach which layer.
+"""Propagates masks through the network.
 
-Keras knows of masks in two ways. As a model is made, a mask stands beside every value that has one, and a layer that is
-called with a `mask` (`Layer.mask_argument`) is connected with it for good. As a model runs, a mask is an attribute of
-an array, and every other layer looks there. There it may be gone: MultiHeadAttention deletes the attribute of its
-query, value and key. So what runs after it sees no mask beside them, and neither does what takes from that; a layer
-that was connected with a mask sees it all the same. An array may be several values at once, since a layer that has
-nothing to do, such as a Dropout in inference, hands on the very array it got.
+Keras has two kinds of mask flow. When a model is built, masks accompany symbolic values, and a layer that is called
+with a `mask` (`Layer.mask_argument`) is connected to it permanently. When a model runs, a mask is an attribute of an
+array, and all other layers look for it there. It may be missing: MultiHeadAttention deletes the attribute from its
+query, value and key, so that layers which run later see no mask for them, nor for values computed from them; a layer
+that was connected with a mask still sees it. One array may be several values, because a layer that does nothing, such
+as Dropout in inference, returns the array that it got.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..frontend.network import Call, Network
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A mask that a call makes, of the masks that it is given beside its inputs."""
+    """A mask that a call produces, from the masks of its inputs."""
 
     type: TensorType
     producer: str
@@ -29,7 +29,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class MaskAssignment:
-    """The masks that calls are given, one for each input; those that they make; those beside values in the end."""
+    """The masks of each call's inputs, the masks that calls produce, and the final masks of values, all by name."""
 
     input_masks: Mapping[str, tuple[Mask | None, ...]] = field(default_factory=dict)
     produced: Mapping[str, Mask] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class MaskAssignment:
 
 @dataclass(frozen=True)
 class MaskFlows:
-    """The masks as the model is made, and as it runs."""
+    """The masks when the model is built, and when it runs."""
 
     connected: MaskAssignment = field(default_factory=MaskAssignment)
     inference: MaskAssignment = field(default_factory=MaskAssignment)
@@ -48,24 +48,24 @@ class MaskFlows:
         return self.training if training else self.inference
 
     def masks_by_producer(self, training: bool) -> dict[str, list[Mask]]:
-        """The masks that are to be computed, by the calls that make them."""
-        found: dict[str, list[Mask]] = {}
+        """The masks that must be computed, by the calls that produce them."""
+        by_producer: dict[str, list[Mask]] = {}
         masks = self.runtime_masks(training)
-        stack = [mask for given in masks.input_masks.values() for mask in given] + list(masks.value_masks.values())
+        stack = [mask for inputs in masks.input_masks.values() for mask in inputs] + list(masks.value_masks.values())
         seen: set[Mask | None] = {None}
         while stack:
             mask = stack.pop()
             if mask is not None and mask not in seen:
                 seen.add(mask)
-                found.setdefault(mask.producer, []).append(mask)
+                by_producer.setdefault(mask.producer, []).append(mask)
                 stack += mask.input_masks
-        return found
+        return by_producer
 
 
 def mask_flows(network: Network, types: Mapping[str, TensorType], connected: MaskAssignment) -> MaskFlows:
-    """The masks as a sound network runs, which are those of its making unless a layer takes some off."""
-    takers = [call for call in network.calls if call.layer is not None and call.layer.cleared_mask_inputs()]
-    if not any(any(connected.input_masks[call.name]) for call in takers):
+    """The masks of a valid network. At run time they are those of building it, unless a layer clears some."""
+    clearing = [call for call in network.calls if call.layer is not None and call.layer.cleared_mask_inputs()]
+    if not any(any(connected.input_masks[call.name]) for call in clearing):
         return MaskFlows(connected, connected, connected)
     order = keras_call_order(network, connected.value_masks)
     inference, training = (_runtime_masks(order, types, connected, training) for training in (False, True))
@@ -75,29 +75,31 @@ def mask_flows(network: Network, types: Mapping[str, TensorType], connected: Mas
 def _runtime_masks(
     order: list[Call], types: Mapping[str, TensorType], connected: MaskAssignment, training: bool
 ) -> MaskAssignment:
-    arrays: dict[str, str] = {}  # by value the name of the first one that its array had, where that is another's
-    on_array: dict[str, Mask] = {}
-    given: dict[str, tuple[Mask | None, ...]] = {}
-    made: dict[str, Mask] = {}
+    """The masks at run time, in the order in which Keras calls the layers."""
+    arrays: dict[str, str] = {}  # the first name of a value's array, if another value has the same array
+    array_masks: dict[str, Mask] = {}
+    input_masks: dict[str, tuple[Mask | None, ...]] = {}
+    produced: dict[str, Mask] = {}
     for call in order:
         assert call.layer is not None
         sources = [arrays.get(source, source) for source in call.sources]
-        known = connected.input_masks[call.name]
-        own = known if call.takes_mask else tuple(on_array.get(array) for array in sources)
-        given[call.name] = own
+        connected_masks = connected.input_masks[call.name]
+        masks = connected_masks if call.takes_mask else tuple(array_masks.get(array) for array in sources)
+        input_masks[call.name] = masks
         mask = connected.produced.get(call.name)
-        if own != known:
-            type = call.layer.infer_mask([types[s] for s in call.sources], [m.type if m else None for m in own])
-            mask = Mask(type, call.name, own) if type is not None else None
+        if masks != connected_masks:
+            type = call.layer.infer_mask([types[s] for s in call.sources], [m.type if m else None for m in masks])
+            mask = Mask(type, call.name, masks) if type is not None else None
         if mask is not None:
-            made[call.name] = mask
-        for place in call.layer.cleared_mask_inputs():
-            if place < len(sources):
-                on_array.pop(sources[place], None)
+            produced[call.name] = mask
+        for index in call.layer.cleared_mask_inputs():
+            if index < len(sources):
+                array_masks.pop(sources[index], None)
         if call.layer.is_passthrough(training):
             arrays[call.name] = sources[0]
         elif mask is not None:
-            on_array |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
+            array_masks |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
     values = [result for call in order for result in call.results]
-    beside = {value: on_array[arrays.get(value, value)] for value in values if arrays.get(value, value) in on_array}
-    return MaskAssignment(given, made, beside)
+    array_by_value = {value: arrays.get(value, value) for value in values}
+    value_masks = {value: array_masks[array] for value, array in array_by_value.items() if array in array_masks}
+    return MaskAssignment(input_masks, produced, value_masks)

@@ -1,11 +1,11 @@
-"""Which loss and which metrics belong to which output, checked against the outputs' types."""
+"""Resolves the losses and metrics of each output, and checks them against the output's type."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
 from ..core.diagnostics import JsonPath, Report
-from ..core.reserved_names import LEARNING_RATE, LOSS
+from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
 from ..training.losses import Loss
@@ -16,7 +16,7 @@ from .shape_inference import TypedNetwork
 
 
 def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
-    """The objective that the training section means; None without one, or where it does not fit (reported)."""
+    """The objective of the training section; None if there is no section, or if it has faults, which are reported."""
     training = typed.network.training
     outputs = {name: typed.types[name] for name in typed.network.outputs if name in typed.types}
     if training is None or len(outputs) < len(typed.network.outputs) or report.has_errors(("outputs",)):
@@ -43,15 +43,15 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     metrics = _metrics_by_output(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
-    wrong = report.has_errors(("training",)) or report.has_errors(("inputs",))
-    return None if wrong else Objective(losses, weights, metrics, targets)
+    is_faulty = report.has_errors(("training",)) or report.has_errors(("inputs",))
+    return None if is_faulty else Objective(losses, weights, metrics, targets)
 
 
 def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
-    """Reports inputs whose names a training step gives to something of its own."""
-    own = {LEARNING_RATE, LOSS, *(f"{output}_{LOSS}" for output in losses if len(losses) > 1)}
-    for name in (name for name in typed.inputs if name in own):
-        message = f"the input {short_name(name)} has a name that a training step gives to something of its own"
+    """Reports inputs whose names a training step uses itself."""
+    reserved = {LEARNING_RATE, LOSS, *(output_loss_name(output) for output in losses if len(losses) > 1)}
+    for name in (name for name in typed.inputs if name in reserved):
+        message = f"the input {short_name(name)} has a name that is reserved for training"
         report.add("duplicate-name", ("inputs", name), message, help="give it another name", at_key=True)
 
 
@@ -77,16 +77,15 @@ def _losses_by_output(training: Training, outputs: Mapping[str, TensorType], rep
 def _metrics_by_output(
     typed: TypedNetwork, losses: Mapping[str, Loss], report: Report
 ) -> dict[str, tuple[Metric, ...]]:
-    """The metrics of every output, resolved."""
-    written = typed.network.training.metrics if typed.network.training else ()
-    if isinstance(written, dict):
-        _check_names(written, losses, typed.outputs, ("training", "metrics"), report)
+    """The metrics of every output, with short names resolved."""
+    metrics = typed.network.training.metrics if typed.network.training else ()
+    by_name = isinstance(metrics, dict)
+    if isinstance(metrics, dict):
+        _check_names(metrics, losses, typed.outputs, ("training", "metrics"), report)
     resolved: dict[str, tuple[Metric, ...]] = {}
     for output in losses:
-        by_name = isinstance(written, dict)
-        wanted = written.get(output, ()) if isinstance(written, dict) else written
         names: dict[str, Metric] = {}
-        for index, metric in enumerate(wanted):
+        for index, metric in enumerate(metrics.get(output, ()) if isinstance(metrics, dict) else metrics):
             path: JsonPath = ("training", "metrics", output, index) if by_name else ("training", "metrics", index)
             if metric.reported_name in (*names, LOSS):
                 help = 'give it another: {"type": ..., "name": "..."}'
@@ -102,7 +101,7 @@ def _metrics_by_output(
 def _check_names(
     used_names: Iterable[str], known: Collection[str], outputs: Collection[str], path: JsonPath, report: Report
 ) -> None:
-    """Reports names that are not known; `known` are those of the outputs that may be named here."""
+    """Reports names that are not among `known`, the outputs that may be named here."""
     for name in used_names:
         if name not in known:
             what = "the output {} has no loss" if name in outputs else "there is no output {}"

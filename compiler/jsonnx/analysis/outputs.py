@@ -1,4 +1,4 @@
-"""Holds the network's results to one a sample: their first axis is the batch, however samples are taken together."""
+"""Checks that the first axis of each network output is the batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..core.diagnostics import JsonPath, Report
 from ..core.types import BATCH
 from .shape_inference import TypedNetwork
 
-BATCH_FIRST_HELP = "a network has one result a sample: take samples together inside it alone, as with keepdims"
+BATCH_FIRST_HELP = "a network has one result per sample: after a reduction over the batch, restore its axis"
 
 
 def check_outputs_batch_first(typed: TypedNetwork, report: Report) -> None:
@@ -20,6 +20,6 @@ def check_outputs_batch_first(typed: TypedNetwork, report: Report) -> None:
         path: JsonPath = network.paths[name]
         if written is not None:
             path = ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
-        notes = [(network.paths[name], f"{name!r} is made here")] if written is not None else []
+        notes = [(network.paths[name], f"{name!r} is computed here")] if written is not None else []
         message = f"the output {name!r} is {type}, whose first axis is not the batch"
         report.add("shape-mismatch", path, message, help=BATCH_FIRST_HELP, notes=notes)

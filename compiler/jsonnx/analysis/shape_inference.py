@@ -1,4 +1,4 @@
-"""Carries types through the network: from the inputs' shapes to every edge."""
+"""Infers the type of every value of a network from the types of its inputs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..frontend.network import Call, Network
 from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
 
 MAX_ELEMENTS_PER_SAMPLE = 2**31 - 1
-"""Elements a sample that a value may have: 8 GiB of float32."""
+"""The largest number of elements of a value per sample: 8 GiB of float32."""
 
 
 @dataclass(frozen=True)
 class TypedNetwork:
-    """A network with the type of every value by name."""
+    """A network, with the types of its values by name, and their masks."""
 
     network: Network
     types: Mapping[str, TensorType]
@@ -33,11 +33,12 @@ class TypedNetwork:
 
 
 def infer_shapes(network: Network, report: Report) -> TypedNetwork:
-    """Types on every edge that can have one; what cannot is reported once, where it first goes wrong."""
+    """Infers the type and the mask of every value. A fault is reported once, where it first occurs; values that depend
+    on it have no type."""
     types: dict[str, TensorType] = {}
-    given: dict[str, tuple[Mask | None, ...]] = {}
-    made: dict[str, Mask] = {}
-    beside: dict[str, Mask] = {}
+    input_masks: dict[str, tuple[Mask | None, ...]] = {}
+    produced: dict[str, Mask] = {}
+    value_masks: dict[str, Mask] = {}
     for name, type in network.inputs.items():
         try:
             types[name] = _checked_size(type, "is")
@@ -47,44 +48,51 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
         if call.layer is None or not call.sources or any(source not in types for source in call.sources):
             continue  # the cause is reported already
         try:
-            found = call.layer.infer(*(types[source] for source in call.sources))
-            results = [_checked_size(type, "makes") for type in (found if isinstance(found, tuple) else (found,))]
-            if call.layer.activity_regularizer is not None:
-                for type in results:
-                    require(
-                        type.dtype.startswith("float"),
-                        f"has an activity_regularizer, and makes {type}, no real numbers",
-                    )
-                    call.layer.activity_regularizer.check(type.shape)
-            given[call.name] = tuple(beside.get(source) for source in call.sources)
-            mask = _infer_mask(network, call, types, given[call.name], report)
+            results = _infer_results(call, types)
+            input_masks[call.name] = tuple(value_masks.get(source) for source in call.sources)
+            mask = _infer_mask(network, call, types, input_masks[call.name], report)
             if mask is not None:
-                made[call.name] = mask
-                beside |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
+                produced[call.name] = mask
+                value_masks |= dict.fromkeys(call.results[: call.layer.masked_output_count()], mask)
         except ShapeError as error:
             _report_shape_error(network, call, types, error, report)
             continue
         types |= zip(call.results, results, strict=True)
     _check_labels(network, types, report)
-    connected = MaskAssignment(given, made, beside)
-    all_alike = MaskFlows(connected, connected, connected)
-    return TypedNetwork(network, types, all_alike if report.has_errors() else mask_flows(network, types, connected))
+    connected = MaskAssignment(input_masks, produced, value_masks)
+    if report.has_errors():
+        return TypedNetwork(network, types, MaskFlows(connected, connected, connected))
+    return TypedNetwork(network, types, mask_flows(network, types, connected))
+
+
+def _infer_results(call: Call, types: Mapping[str, TensorType]) -> list[TensorType]:
+    """The types of a call's results. Raises ShapeError."""
+    assert call.layer is not None
+    inferred = call.layer.infer(*(types[source] for source in call.sources))
+    results = inferred if isinstance(inferred, tuple) else (inferred,)
+    checked = [_checked_size(type, "makes") for type in results]
+    regularizer = call.layer.activity_regularizer
+    if regularizer is not None:
+        for type in checked:
+            message = f"has an activity_regularizer, and makes {type}, no real numbers"
+            require(type.dtype.startswith("float"), message)
+            regularizer.check(type.shape)
+    return checked
 
 
 def _infer_mask(
     network: Network, call: Call, types: Mapping[str, TensorType], input_masks: tuple[Mask | None, ...], report: Report
 ) -> Mask | None:
-    """The mask beside a layer's results. Warns of one that ends at a layer which does not know of masks, as Keras
-    does."""
+    """The mask of a layer's results. Warns, as Keras does, if a layer that does not support masks drops one."""
     assert call.layer is not None
     type = call.layer.infer_mask(
         [types[source] for source in call.sources], [mask.type if mask else None for mask in input_masks]
     )
     if any(input_masks) and not call.layer.supports_masking:
-        message = f"{call.layer.type_name} {call.name!r} ends the mask beside its input: no layer after it sees one"
+        message = f"{call.layer.type_name} {call.name!r} drops the mask of its input: no layer after it sees the mask"
         masked = [source for source, mask in zip(call.sources, input_masks, strict=True) if mask]
         notes = [(network.paths[source], f"{source!r} is masked") for source in masked]
-        help = "masked places count from here on; where they must not, put it before the mask is made"
+        help = "masked positions count from here on; if they must not, move the layer before the mask is created"
         report.add("mask-ends", call.path, message, help=help, notes=notes, severity="warning")
     return None if type is None else Mask(type, call.name, input_masks)
 

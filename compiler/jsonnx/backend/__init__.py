@@ -1,6 +1,6 @@
-"""Graph to ONNX: names, initializers, metadata, checks, bytes.
+"""Writes a graph as an ONNX model: names, initializers, metadata, checks, bytes.
 
-Comes in: a `Graph` and its weights. Goes out: an ONNX model, the same bytes for the same input. Imports `graph`.
+In: a `Graph`. Out: an ONNX model, with the same bytes for the same graph.
 """
 
 from .metadata import canonical_json, model_metadata, package_version, spec_hash

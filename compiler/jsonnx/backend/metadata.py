@@ -1,4 +1,4 @@
-"""What a deployed model says of itself."""
+"""The metadata of a compiled model."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from ..core.types import TensorType
 
 
 def canonical_json(document: Any) -> str:
-    """A JSON value as text that does not depend on layout or on the order of keys."""
+    """A JSON value as text, independent of layout and of the order of keys."""
     return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def spec_hash(document: Any) -> str:
-    """The SHA-256 of a spec's canonical text, in hex."""
+    """The SHA-256 of a spec's canonical text, as hexadecimal digits."""
     return hashlib.sha256(canonical_json(document).encode()).hexdigest()
 
 
 def model_metadata(typed: Any, document: Any, parameters: int, onnxruntime_ops: Sequence[str] = ()) -> dict[str, str]:
-    """The metadata of a model: version, the spec (`document`, its keys in the order of a formatted one) and its hash,
-    signature, class labels by output, how many numbers its weights are (folding makes others of them), and what only
-    onnxruntime can run."""
+    """The metadata of a model: version, signature, class labels by output, the spec and its hash, the number of
+    parameters (before folding), and the operators that only onnxruntime implements.
+
+    `document` is the spec with its keys in canonical order.
+    """
     network = typed.network
-    told = {
+    metadata = {
         "jsonnx.version": package_version(),
         "jsonnx.parameters": str(parameters),
         "jsonnx.signature": json.dumps(
@@ -37,14 +39,14 @@ def model_metadata(typed: Any, document: Any, parameters: int, onnxruntime_ops: 
         "jsonnx.spec_sha256": spec_hash(network.document),
     }
     if network.labels:
-        told["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
+        metadata["jsonnx.labels"] = json.dumps({name: list(labels) for name, labels in network.labels.items()})
     if onnxruntime_ops:
-        told["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"
-    return told
+        metadata["jsonnx.needs"] = f"onnxruntime, for its operators {', '.join(onnxruntime_ops)}"
+    return metadata
 
 
 def _signature_types(types: Mapping[str, TensorType]) -> dict[str, Any]:
-    """Element type and shape by name, in the order of the model; sizes that are not known have names."""
+    """Element type and shape by name, in the order of the model; symbolic sizes are strings."""
     return {
         name: {"dtype": type.dtype, "shape": [size if isinstance(size, int) else str(size) for size in type.shape]}
         for name, type in types.items()
@@ -55,5 +57,5 @@ def _signature_types(types: Mapping[str, TensorType]) -> dict[str, Any]:
 def package_version() -> str:
     try:
         return version("jsonnx")
-    except PackageNotFoundError:  # run from a checkout that is not installed
+    except PackageNotFoundError:  # a checkout that is not installed
         return "0+unknown"

@@ -1,4 +1,4 @@
-"""A model whose large tensors still stand in arrays: bytes come of it in one pass over them."""
+"""Serializes a model whose large tensors are NumPy arrays, without a copy of them in a Protocol Buffers message."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ..ir import onnx_dtype
 from ..ir.dtypes import dtype_name, numpy_dtype, tensor_proto, to_contiguous
 
 INITIALIZER_FIELD, GRAPH_FIELD, RAW_DATA_FIELD = 5, 7, 9
-"""The numbers of these fields of GraphProto, ModelProto and TensorProto."""
+"""The field numbers of GraphProto.initializer, ModelProto.graph and TensorProto.raw_data."""
 
 MAX_INLINE_BYTES = 1 << 16
-"""Bytes of an initializer beyond which no shape can depend on its elements."""
+"""Bytes of an initializer up to which the check of the structure gets its elements: shapes may depend on them."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModelWriter:
-    """A model, and the elements of every one of its initializers that has none in the model itself."""
+    """A model, and for each initializer the array of its elements, or None if they are in the model."""
 
     model: onnx.ModelProto
     arrays: Sequence[np.ndarray | None]
 
     def to_proto(self) -> onnx.ModelProto:
-        """The model as a message that is whole."""
+        """The complete model as one message."""
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         for tensor, array in zip(model.graph.initializer, self.arrays, strict=True):
@@ -36,8 +36,10 @@ class ModelWriter:
         return model
 
     def structure_proto(self) -> onnx.ModelProto:
-        """The model for checks of its structure: large initializers are inputs of the same types, their elements left
-        out. Raises ValueError where an array is not what its initializer says."""
+        """The model for checks of its structure, in which large initializers are inputs of the same types.
+
+        Raises ValueError if an array differs from its initializer in shape or element size.
+        """
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         del model.graph.initializer[:]
@@ -54,9 +56,9 @@ class ModelWriter:
         return model
 
     def to_bytes(self) -> bytes:
-        """The bytes of the whole model, the same at every call, and the same that `serialize` makes of it.
+        """The bytes of the model, equal to `serialize(self.to_proto())`.
 
-        Fields stand in the order of their numbers, as Protocol Buffers write them.
+        Fields are written in the order of their numbers, as Protocol Buffers do.
         """
         initializers: list[Any] = []
         for tensor, array in zip(self.model.graph.initializer, self.arrays, strict=True):
@@ -64,14 +66,14 @@ class ModelWriter:
             if array is not None and (array.size or not array.ndim):
                 parts += _encode_field(RAW_DATA_FIELD, [array.reshape(-1).view(np.uint8)])
             initializers += _encode_field(INITIALIZER_FIELD, parts)
-        before, behind = _fields_around(self.model.graph, INITIALIZER_FIELD)
-        graph = _encode_field(GRAPH_FIELD, [before, *initializers, behind])
-        before, behind = _fields_around(self.model, GRAPH_FIELD)
-        return b"".join([before, *graph, behind])
+        before, after = _fields_around(self.model.graph, INITIALIZER_FIELD)
+        graph = _encode_field(GRAPH_FIELD, [before, *initializers, after])
+        before, after = _fields_around(self.model, GRAPH_FIELD)
+        return b"".join([before, *graph, after])
 
 
 def split_tensor(array: np.ndarray, dtype: str, name: str) -> tuple[onnx.TensorProto, np.ndarray | None]:
-    """An ONNX tensor without its elements, and these as they stand in a file; text is in the tensor itself."""
+    """An ONNX tensor without its elements, and the elements as a little-endian array. Strings stay in the tensor."""
     if dtype == "string" or not array.size:
         return tensor_proto(array, name), None
     tensor = onnx.TensorProto(name=name, data_type=onnx_dtype(dtype), dims=array.shape)
@@ -79,26 +81,26 @@ def split_tensor(array: np.ndarray, dtype: str, name: str) -> tuple[onnx.TensorP
 
 
 def _fields_around(message: Any, number: int) -> tuple[bytes, bytes]:
-    """The bytes of a message's fields before the one of this number, and of those behind it."""
-    before, behind = type(message)(), type(message)()
+    """The bytes of a message's fields with lower numbers than the given one, and with higher numbers."""
+    before, after = type(message)(), type(message)()
     for field, value in message.ListFields():
         if field.number != number:
-            part = before if field.number < number else behind
+            part = before if field.number < number else after
             if hasattr(value, "MergeFrom"):
                 getattr(part, field.name).MergeFrom(value)
             else:
                 setattr(part, field.name, value)
-    return before.SerializeToString(deterministic=True), behind.SerializeToString(deterministic=True)
+    return before.SerializeToString(deterministic=True), after.SerializeToString(deterministic=True)
 
 
 def _encode_field(number: int, parts: list[Any]) -> list[Any]:
-    """A field of bytes, or of a message, in Protocol Buffers' encoding: its key, its length, its parts."""
+    """A length-delimited field in Protocol Buffers' encoding: key, length, parts."""
     size = sum(part.nbytes if isinstance(part, np.ndarray) else len(part) for part in parts)
     return [bytes([*_encode_varint(number << 3 | 2), *_encode_varint(size)]), *parts]
 
 
 def _encode_varint(number: int) -> Iterator[int]:
-    """A number by seven bits, the lowest first; all but the last byte have their highest bit set."""
+    """A varint: seven bits in each byte, lowest first; all bytes but the last have their highest bit set."""
     while number > 127:
         yield number & 127 | 128
         number >>= 7

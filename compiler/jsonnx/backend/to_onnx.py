@@ -1,4 +1,4 @@
-"""A graph as an ONNX model."""
+"""Converts a graph to an ONNX model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .model_writer import ModelWriter, split_tensor
 
 PRODUCER_NAME = "jsonnx"
 DOMAIN_VERSIONS = {"ai.onnx.ml": 4}
-"""The versions of other domains that belong to our opset; of those not named, 1."""
+"""The versions of domains other than ONNX' own; 1 for a domain that is not listed."""
 
 
 class ValueNames:
-    """Names of values and nodes: from the layers, in the order of the graph, each once."""
+    """Unique names of values and nodes. The first use of a base name gets it; later ones get a numeric suffix."""
 
     def __init__(self) -> None:
         self.by_value: dict[Value, str] = {}
@@ -42,13 +42,13 @@ class ValueNames:
 
 
 def to_model_proto(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
-    """The graph as a model. Named constants are initializers; inputs, parameters, states and random numbers that are
-    still there are inputs of the model, in this order."""
+    """The graph as a model. Constants are initializers; inputs, parameters, states and random numbers are inputs of the
+    model, in this order."""
     return to_model_writer(graph, name=name, metadata=metadata).to_proto()
 
 
 def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str, str] | None = None) -> ModelWriter:
-    """The same before the elements of its constants are copied."""
+    """`to_model_proto`, with the elements of the constants still in arrays."""
     names = ValueNames()
     fed = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
     for input_name, value in fed:
@@ -77,7 +77,7 @@ def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str,
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
-    """The model's bytes, the same at every call."""
+    """The bytes of the model, deterministically."""
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -87,33 +87,38 @@ def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:
 
 
 def _uninferable_results(graph: Graph) -> list[Value]:
-    """The results whose types ONNX cannot infer: of operators that it does not define, with sizes that only the data
-    tell, and of a Reshape with a size that an input has. Only where it knows which sizes are the same can onnxruntime
-    write over what is no longer read."""
-    known, given = (
-        {"", *DOMAIN_VERSIONS},
-        {symbol for value in graph.inputs.values() for symbol in _size_symbols(value)},
-    )
+    """The results whose shapes ONNX cannot infer: of operators of other domains, with data-dependent sizes, and of a
+    Reshape to symbolic sizes of the inputs.
+
+    onnxruntime reuses buffers only if it knows that their symbolic sizes are equal.
+    """
+    standard_domains = {"", *DOMAIN_VERSIONS}
+    input_symbols = {symbol for value in graph.inputs.values() for symbol in _size_symbols(value)}
 
     def is_untyped(node: Node, output: Value) -> bool:
         symbols = _size_symbols(output)
-        is_reshaped = node.op == "Reshape" and bool(symbols) and symbols <= given
-        return node.domain not in known or is_reshaped or any(symbol.startswith(DATA_DEPENDENT) for symbol in symbols)
+        is_reshaped = node.op == "Reshape" and bool(symbols) and symbols <= input_symbols
+        return (
+            node.domain not in standard_domains
+            or is_reshaped
+            or any(symbol.startswith(DATA_DEPENDENT) for symbol in symbols)
+        )
 
     return [output for node in graph.nodes for output in node.outputs if is_untyped(node, output)]
 
 
 def _size_symbols(value: Value) -> set[str]:
-    """The names of which the sizes of a value are sums."""
+    """The symbols in the sizes of a value."""
     return {symbol for size in value.shape if isinstance(size, Size) for symbol, _ in size.terms}
 
 
 def _name_outputs(graph: Graph, results: Mapping[str, Value], names: ValueNames):  # type: ignore[no-untyped-def]
-    """Names the results; answers what makes the Identity nodes for those that are no node's own first result."""
-    made = {output for node in graph.nodes for output in node.outputs}
+    """Names the results. Returns a function that creates the Identity nodes of results that need one: those that are no
+    output of a node, or have a name already."""
+    produced = {output for node in graph.nodes for output in node.outputs}
     copies: list[tuple[str, Value]] = []
     for result, value in results.items():
-        if value in made and value not in names.by_value:
+        if value in produced and value not in names.by_value:
             names.assign(value, result)
         else:
             copies.append((names.unique(result), value))
@@ -124,19 +129,19 @@ def _name_outputs(graph: Graph, results: Mapping[str, Value], names: ValueNames)
 
 
 def _initializers(graph: Graph, results, names: ValueNames):  # type: ignore[no-untyped-def]
-    """Initializers without their elements, and these; of equal ones without a name one."""
-    known: dict[tuple[Any, ...], str] = {}
+    """The initializers and their arrays. Equal constants without a name share one."""
+    name_by_key: dict[tuple[Any, ...], str] = {}
     protos, arrays = [], []
     for value, scope in _value_uses(graph, results):
         if not isinstance(value, Constant) or value in names.by_value:
             continue
         if not value.name:
             key = _constant_key(value)
-            if key in known:
-                names.by_value[value] = known[key]
+            if key in name_by_key:
+                names.by_value[value] = name_by_key[key]
                 continue
-            known[key] = names.unique(f"/{scope}/Constant")
-        names.by_value[value] = names.unique(value.name) if value.name else known[key]
+            name_by_key[key] = names.unique(f"/{scope}/Constant")
+        names.by_value[value] = names.unique(value.name) if value.name else name_by_key[key]
         proto, array = split_tensor(value.array, value.dtype, names.by_value[value])
         protos.append(proto)
         arrays.append(array)
@@ -144,7 +149,7 @@ def _initializers(graph: Graph, results, names: ValueNames):  # type: ignore[no-
 
 
 def _constant_key(value: Constant) -> tuple[Any, ...]:
-    """What equal constants have in common."""
+    """A key that is equal for equal constants."""
     text = value.dtype == "string"
     return value.dtype, value.array.shape, repr(value.array.tolist()) if text else value.array.tobytes()
 
@@ -171,7 +176,7 @@ def _node_proto(node: Node, name: str, names: ValueNames) -> onnx.NodeProto:
     outputs = [names.by_value[value] for value in node.outputs]
     attributes = dict(node.attributes)
     for body in _subgraphs(node):
-        inputs = inputs[: body.num_loop_inputs or 1]  # of an If, its condition
+        inputs = inputs[: body.num_loop_inputs or 1]  # an If has only its condition as an input
         attributes |= {
             key: _subgraph_proto(body, node, name, names) for key, value in attributes.items() if value is body
         }
@@ -186,12 +191,12 @@ def _subgraphs(node: Node) -> list[Subgraph]:
 
 
 def _subgraph_proto(body: Subgraph, node: Node, name: str, names: ValueNames) -> onnx.GraphProto:
-    """What a node runs at every step. Values from outside keep their names there: a body sees the graph around it."""
-    for index, (given, outer) in enumerate(zip(body.inputs.values(), node.inputs, strict=True)):
+    """The body of a node. Captured values keep their outer names, which are visible inside."""
+    for index, (inner, outer) in enumerate(zip(body.inputs.values(), node.inputs, strict=True)):
         if index < body.num_loop_inputs:
-            names.assign(given, f"{name}/{given.name}")
+            names.assign(inner, f"{name}/{inner.name}")
         elif outer is not None:
-            names.by_value[given] = names.by_value[outer]
+            names.by_value[inner] = names.by_value[outer]
     nodes = list(_node_protos(body, names))
     results = {names.unique(f"{name}/{result}"): value for result, value in body.outputs.items()}
     nodes += [helper.make_node("Identity", [names.by_value[value]], [result]) for result, value in results.items()]

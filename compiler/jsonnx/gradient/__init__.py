@@ -1,10 +1,12 @@
-"""Reverse mode over the graph: a rule an operator, an engine, and the training step.
+"""Reverse-mode differentiation: a rule for each operator, the backward pass, and the training step.
 
-Comes in: a `Graph` and what to differentiate. Goes out: the cotangents, or a whole `TrainStep`. Knows operators, never
-layers. Imports `graph` and `types`.
+In: a `Graph` and the values to differentiate by. Out: their cotangents, or the graph of a whole training step. Knows
+operators, not layers.
 """
 
 from .backward import MissingRule, gradients
+from .builder import GradientBuilder
 from .rules import NOT_DIFFERENTIABLE, RULES
+from .tuning import GradientTuning
 
-__all__ = ["NOT_DIFFERENTIABLE", "RULES", "MissingRule", "gradients"]
+__all__ = ["NOT_DIFFERENTIABLE", "RULES", "GradientBuilder", "GradientTuning", "MissingRule", "gradients"]

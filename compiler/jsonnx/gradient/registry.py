@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..ir import Builder, Node, Value
+from .builder import GradientBuilder
 
 Cotangents = Value | None | Sequence[Value | None]
 Rule = Callable[..., Cotangents]
-"""`rule(g, node, *dys)`: one cotangent an output in (None where nothing depends on it), one an input out.
+"""`rule(g, node, *dys)` takes a cotangent for each output (None if nothing depends on it) and returns one for each
+input.
 
-A cotangent may have the broadcast shape of the output; the engine sums it down to the input's. None out means that the
-output does not depend on that input in a differentiable way.
+A returned cotangent may have the broadcast shape of the output; the backward pass reduces it to the input's shape. None
+means that the output does not depend on this input in a differentiable way.
 """
 
 RULES: dict[str, Rule] = {}
 
 NOT_DIFFERENTIABLE: set[str] = set()
-"""Operators whose output is constant almost everywhere, or is no real number: their gradient is zero by intention."""
+"""Operators whose output is piecewise constant or not real-valued; their gradient is zero by definition."""
 
 
 def vjp(*operators: str) -> Callable[[Rule], Rule]:
-    """Enter the vector-Jacobian product of one or more operators into the table."""
+    """Registers the vector-Jacobian product of one or more operators."""
 
-    def enter(rule: Rule) -> Rule:
+    def register(rule: Rule) -> Rule:
         for operator in operators:
             if operator in RULES:
                 raise ValueError(f"two rules for {operator}")
             RULES[operator] = rule
         return rule
 
-    return enter
+    return register
 
 
-__all__ = ["NOT_DIFFERENTIABLE", "RULES", "Builder", "Cotangents", "Node", "Rule", "Value", "vjp"]
+__all__ = ["NOT_DIFFERENTIABLE", "RULES", "Builder", "Cotangents", "GradientBuilder", "Node", "Rule", "Value", "vjp"]

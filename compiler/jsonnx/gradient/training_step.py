@@ -1,4 +1,4 @@
-"""One training step as one graph: forward, backward and update."""
+"""One training step as one graph: forward pass, backward pass and update."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..core.reserved_names import (
     LEARNING_RATE,
+    LOSS,
     OPTIMIZER_SCOPE,
     SHARD_FRACTION,
     gradient_name,
@@ -23,100 +24,97 @@ from ..training.initializers import Constant
 from ..training.objective import Objective
 from ..training.optimizers import Optimizer
 from .backward import gradients
+from .builder import GradientBuilder
+from .tuning import GENERAL_FORMULAS, GradientTuning
 
 
 def with_loss(graph: Graph, objective: Objective) -> Graph:
-    """The graph with targets as further inputs, and `loss` and the metrics' statistics as its outputs beside its
-    own."""
+    """Adds the targets as inputs, and the loss and the sums of each metric as outputs."""
     g = Builder.extending(graph)
     results = dict(graph.outputs)
     terms: list[Value] = []
     with g.scope("loss", ("training", "loss")):
         for output, loss in objective.losses.items():
             target = g.input(target_name(output), objective.targets[output])
-            predicted, suited = loss.before_activation(graph, graph.outputs[output])
-            term = suited.reduce(g, target, predicted, graph.masks.get(output))
-            terms.append(_weighted_term(g, term, objective.weights.get(output, 1.0)))
+            prediction, loss_of_prediction = loss.before_activation(graph, graph.outputs[output])
+            term = loss_of_prediction.reduce(g, target, prediction, graph.masks.get(output))
+            weight = objective.weights.get(output, 1.0)
+            terms.append(term if weight == 1.0 else g.Mul(term, weight))
             if len(objective.losses) > 1:
                 results[output_loss_name(output)] = term
         terms += _penalty_terms(g, graph)
-        results["loss"] = terms[0] if len(terms) == 1 else g.Sum(*terms)
+        results[LOSS] = terms[0] if len(terms) == 1 else g.Sum(*terms)
     g.losses.clear()
     g.masks.clear()
     with g.scope("metrics", ("training", "metrics")):
         for name, (output, metric) in objective.metrics_by_name().items():
-            target, predicted = g.inputs[target_name(output)], graph.outputs[output]
-            results[metric_sums_name(name)] = metric.statistics(g, target, predicted, graph.masks.get(output))
+            target, prediction = g.inputs[target_name(output)], graph.outputs[output]
+            results[metric_sums_name(name)] = metric.statistics(g, target, prediction, graph.masks.get(output))
     return g.graph(results)
 
 
-def _weighted_term(g: Builder, term: Value, weight: float) -> Value:
-    return term if weight == 1.0 else g.Mul(term, weight)
-
-
 def _penalty_terms(g: Builder, graph: Graph) -> list[Value]:
-    """What layers and regularizers add to the loss."""
-    penalised = [p for p in graph.parameters.values() if p.regularizer is not None and p.trainable]
-    return [*graph.losses, *(p.regularizer.penalty(g, p) for p in penalised)]
+    """The terms that layers and regularizers add to the loss."""
+    regularized = [p for p in graph.parameters.values() if p.regularizer is not None and p.trainable]
+    return [*graph.losses, *(p.regularizer.penalty(g, p) for p in regularized)]
 
 
 def training_step(
-    graph: Graph, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}, expected_batch: int | None = None
+    graph: Graph,
+    optimizer: Optimizer,
+    rate_factors: Mapping[str, float] = {},
+    expected_batch: int | None = None,
+    tuning: GradientTuning = GENERAL_FORMULAS,
 ) -> Graph:
-    """A graph with a `loss`, plus backward pass and update.
+    """Adds the backward pass and the update to a graph that has a `loss`.
 
-    Its updates give the new values of parameters, states and the optimizer's slots (states named `optimizer/...`).
-    The weights of a layer with a factor step as if they had an optimizer of their own, its rate `factor * rate`; only
-    a bound on all gradients together stays one. `expected_batch` is how many a step will mostly get.
-
-    Raises MissingRule.
+    The updates of the result give the next values of parameters, states and the optimizer's slots (states named
+    `optimizer/...`). `rate_factors` maps layers to a factor on the learning rate of their weights, which behave as if
+    they had an optimizer of their own; only `global_clipnorm` still bounds all gradients together. `expected_batch` is
+    the usual number of samples in a step. Raises MissingRule.
     """
-    g = Builder.extending(graph)
-    g.expected_batch = expected_batch
-    _update_weights(
-        g,
-        optimizer,
-        rate_factors,
-        gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, _trainable_parameters(graph)),
-    )
+    g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
+    gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: g.const(1.0)}, _trainable_parameters(graph))
+    _update_weights(g, optimizer, rate_factors, gradient_by_weight)
     return g.graph(dict(graph.outputs))
 
 
-def shard_step(graph: Graph, expected_batch: int | None = None) -> Graph:
-    """What a share of a batch gives of a step: a graph with a `loss`, plus backward pass.
+def shard_step(graph: Graph, expected_batch: int | None = None, tuning: GradientTuning = GENERAL_FORMULAS) -> Graph:
+    """The forward and backward pass of one shard of a batch, for a graph that has a `loss`.
 
-    It is fed how large a share of the batch's samples it gets (`SHARD_FRACTION`); losses and gradients (`gradient_name` of the
-    weight's name) are by that share, so that those of all shares add up to the batch's. That is so where samples stand
-    apart and the loss is a mean of theirs (`passes.training.batch_separability`). `expected_batch` as for
-    `training_step`. Raises MissingRule.
+    An input (`SHARD_FRACTION`) tells which fraction of the batch's samples the shard has. Losses and gradients (outputs
+    named by `gradient_name`) are multiplied by it, so that their sums over all shards are those of the batch. This
+    holds if the loss is a mean over samples that do not interact (`passes.training.batch_separability`).
+    `expected_batch` and `tuning` are those of `training_step`. Raises MissingRule.
     """
-    g = Builder.extending(graph)
-    g.expected_batch = expected_batch
-    loss = graph.outputs["loss"]
-    share = g.input(SHARD_FRACTION, TensorType("float32", ()))
-    found = gradients(g, graph, {loss: share}, _trainable_parameters(graph))
+    g = GradientBuilder.extending(graph, tuning=tuning, expected_batch=expected_batch)
+    fraction = g.input(SHARD_FRACTION, TensorType("float32", ()))
+    weights = _trainable_parameters(graph)
+    gradient_by_weight = gradients(g, graph, {graph.outputs[LOSS]: fraction}, weights)
     results = {name: value for name, value in graph.outputs.items() if is_metric_sums_name(name)}
     with g.scope("loss", ("training", "loss")):
-        results |= {name: g.Mul(value, share) for name, value in graph.outputs.items() if not value.rank}
-    return g.graph(results | {gradient_name(w.name): found[w] for w in _trainable_parameters(graph) if w in found})
+        results |= {name: g.Mul(value, fraction) for name, value in graph.outputs.items() if not value.rank}
+    results |= {gradient_name(w.name): gradient_by_weight[w] for w in weights if w in gradient_by_weight}
+    return g.graph(results)
 
 
 def combine_shards(
     graph: Graph, shard: Graph, shard_count: int, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The rest of the step: what `shard_count` shares gave, as `+0/NAME` and so on, added up, and the update."""
+    """The end of a sharded step: sums the results of all shards (inputs `+0/NAME` and so on) and updates the
+    weights."""
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
     with g.scope("shares", ("training",)):
         totals = {}
         for name, value in shard.outputs.items():
-            parts = [g.input(shard_result_name(number, name), value.type) for number in range(shard_count)]
+            parts = [g.input(shard_result_name(index, name), value.type) for index in range(shard_count)]
             totals[name] = g.Sum(*parts)
-    known = {name: total for name, total in totals.items() if not is_gradient_name(name)}
-    found: dict[Value, Value] = {
+    results = {name: total for name, total in totals.items() if not is_gradient_name(name)}
+    gradient_by_weight: dict[Value, Value] = {
         w: totals[name] for w in _trainable_parameters(graph) if (name := gradient_name(w.name)) in totals
     }
-    _update_weights(g, optimizer, rate_factors, found)
-    return g.graph(known)
+    _update_weights(g, optimizer, rate_factors, gradient_by_weight)
+    return g.graph(results)
 
 
 def _trainable_parameters(graph: Graph) -> list[Parameter]:
@@ -124,34 +122,37 @@ def _trainable_parameters(graph: Graph) -> list[Parameter]:
 
 
 def _update_weights(
-    g: Builder, optimizer: Optimizer, rate_factors: Mapping[str, float], gradients_by_weight: Mapping[Value, Value]
+    g: Builder, optimizer: Optimizer, rate_factors: Mapping[str, float], gradient_by_weight: Mapping[Value, Value]
 ) -> None:
-    """Gives all weights that are trained, and their slots, their new values."""
+    """Emits the next values of all trainable weights and of their slots."""
     weights = [p for p in g.parameters.values() if p.trainable]
     with g.scope(OPTIMIZER_SCOPE, ("training", "optimizer")):
-        # What the loss does not depend on decays and is projected all the same, as in Keras.
-        changed: dict[Parameter, Value] = {
-            w: gradients_by_weight[w] if w in gradients_by_weight else g.zeros(w) for w in weights
+        # As in Keras, weights without a gradient still decay and are projected.
+        with_gradient: dict[Parameter, Value] = {
+            w: gradient_by_weight[w] if w in gradient_by_weight else g.zeros(w) for w in weights
         }
         rate = g.input(LEARNING_RATE, TensorType("float32", ()))
         count = g.state("iterations", (), Constant(value=0), "int64")
-        now = g.Add(count, 1)
-        g.assign(count, now)
-        of = {weight: rate_factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
-        rates: dict[float, Value] = {f: rate if f == 1.0 else g.Mul(rate, f) for f in sorted({1.0, *of.values()})}
-        shared = {factor: optimizer.prepare(g, own, now) for factor, own in rates.items()}
-        for weight, gradient in optimizer.clip(g, changed).items():
+        step = g.Add(count, 1)
+        g.assign(count, step)
+        factors = {weight: rate_factors.get(weight.name.partition("/")[0], 1.0) for weight in weights}
+        rates: dict[float, Value] = {
+            factor: rate if factor == 1.0 else g.Mul(rate, factor) for factor in sorted({1.0, *factors.values()})
+        }
+        shared = {factor: optimizer.prepare(g, scaled_rate, step) for factor, scaled_rate in rates.items()}
+        for weight, gradient in optimizer.clip(g, with_gradient).items():
             with g.scope(weight.name):
-                _update_weight(g, optimizer, weight, gradient, rates[of[weight]], shared[of[weight]])
+                _update_weight(g, optimizer, weight, gradient, rates[factors[weight]], shared[factors[weight]])
 
 
 def _update_weight(
     g: Builder, optimizer: Optimizer, weight: Parameter, gradient: Value, rate: Value, shared: Mapping[str, Value]
 ) -> None:
     slots = {name: g.state(name, weight.shape, Constant(value=start)) for name, start in optimizer.slots().items()}
-    after, values = optimizer.decay_and_update(g, weight, gradient, slots, rate, shared)
-    for name, value in values.items():
+    next_weight, next_slots = optimizer.decay_and_update(g, weight, gradient, slots, rate, shared)
+    for name, value in next_slots.items():
         g.assign(slots[name], value)
-    g.updates[weight.name] = after if weight.constraint is None else weight.constraint.project(g, after)
-    if weight.constraint is None and gradient in g.gradients:
+    constraint = weight.constraint
+    g.updates[weight.name] = next_weight if constraint is None else constraint.project(g, next_weight)
+    if constraint is None and gradient in g.gradients:
         g.weight_updates[weight.name] = WeightUpdate(optimizer, gradient, rate, shared)

@@ -1,7 +1,7 @@
 """Typed construction of ONNX graphs.
 
-Comes in: calls on a `Builder`, one an operator. Goes out: a `Graph`, whose every value has the type that ONNX itself
-inferred when its node was emitted. Together with `backend` the only door to onnx. Imports `types`.
+In: calls of a `Builder`, one for each operator. Out: a `Graph`, in which each value has the type that ONNX inferred
+when its node was emitted.
 """
 
 from .builder import Builder

@@ -4,143 +4,119 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import prod
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import onnx
 
-from ..core.types import Dim, Size, TensorType, require
+from ..core.types import Dim, Size, TensorType
 from .conditionals import BranchFn, cond
-from .dtypes import numpy_dtype
-from .graph import Constant, GradientInfo, Graph, Input, JsonPath, Node, Parameter, Random, State, Value, WeightUpdate
+from .draft import GraphDraft
+from .dtypes import numpy_dtype, onnx_dtype
+from .graph import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop
 from .type_inference import TypeInference, schema_of
+from .weight_shapes import require_same_shape, require_weight_size
 
-Weight = TypeVar("Weight", Parameter, State)
 Operand = Value | float | int | bool | Sequence[int] | np.ndarray | None
 
+WeightTransform = Callable[[Parameter], Value]
 
-MAX_MODEL_BYTES = 1 << 31
-"""Bytes that weights may have: what one ONNX file can hold."""
+MAX_CONSTANT_ZEROS = 1024
+"""Elements of the largest tensor of zeros that is stored in the file instead of being filled at run time."""
 
 
 class EmissionError(Exception):
-    """An operator was emitted wrongly: our fault, with the layer that did it."""
+    """ONNX rejects an emitted node. The fault is in this package; the message names the layer."""
 
 
-class Builder:
-    """A graph under construction.
+class Origin(NamedTuple):
+    """The layer that the emitted nodes belong to, its path in the spec, and whether gradients stop at the nodes."""
 
-    `training` tells a layer which of its two behaviours to emit, `float_dtype` the element type of weights (float64 where
-    gradients are checked). Plain numbers, lists and arrays among the operands
-    become constants, of the element type that the operator wants there.
+    scope: str = ""
+    path: JsonPath = ()
+    detached: bool = False
+
+
+class Builder(GraphDraft):
+    """A graph under construction, with a method per ONNX operator.
+
+    `training` selects which of its two behaviours a layer emits; `float_dtype` is the element type of the weights
+    (float64 where gradients are checked); `trainable` is false while a frozen layer is lowered. Numbers, lists and
+    arrays among the operands become constants, of the element type that the operator requires there.
     """
 
     def __init__(
         self, *, training: bool = False, float_dtype: str = "float32", inference: TypeInference | None = None
     ) -> None:
+        super().__init__()
         self.training = training
         self.float_dtype = float_dtype
-        self.nodes: list[Node] = []
-        self.inputs: dict[str, Input] = {}
-        self.parameters: dict[str, Parameter] = {}
-        self.states: dict[str, State] = {}
-        self.randoms: dict[str, Random] = {}
-        self.updates: dict[str, Value] = {}
-        self.losses: list[Value] = []
-        self.masks: dict[str, Value] = {}
-        self.gradients: dict[Value, GradientInfo] = {}
-        self.weight_updates: dict[str, WeightUpdate] = {}
-        self.stack_parts: dict[Value, Sequence[Value]] = {}
         self.trainable = True
-        self.expected_batch: int | None = None
-        """How many samples the graph will mostly get at once, where somebody knows: it may decide what is fastest."""
-        self.unrolled_steps = 0
-        """Steps of all loops that are written out though they are long."""
-        self._weight_transforms: dict[str, Callable[[Parameter], Value]] = {}
-        self._scope: str = ""
-        self._path: JsonPath = ()
-        self._detached = False
+        self.stack_parts: dict[Value, Sequence[Value]] = {}
+        """The slices of a value that an unrolled loop stacked."""
+        self._weight_transforms: dict[str, WeightTransform] = {}
+        self._origin = Origin()
         self._infer = inference or TypeInference()
 
-    @staticmethod
-    def extending(graph: Graph, *, training: bool = False, float_dtype: str = "float32") -> Builder:
-        """A builder that goes on where a finished graph ends."""
-        g = Builder(training=training, float_dtype=float_dtype)
-        g.nodes, g.losses = list(graph.nodes), list(graph.losses)
-        g.inputs, g.parameters, g.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
-        g.randoms, g.updates, g.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)
-        g.gradients, g.weight_updates = dict(graph.gradients), dict(graph.weight_updates)
+    @classmethod
+    def extending(cls, graph: Graph, **options: Any) -> Self:
+        """A builder, with the options of the constructor, that appends to a finished graph."""
+        g = cls(**options)
+        g.copy_fields(graph)
         return g
 
-    def graph(self, outputs: dict[str, Value]) -> Graph:
-        """The finished graph."""
-        return Graph(
-            dict(self.inputs),
-            dict(outputs),
-            tuple(self.nodes),
-            dict(self.parameters),
-            dict(self.states),
-            dict(self.randoms),
-            dict(self.updates),
-            tuple(self.losses),
-            {name: mask for name, mask in self.masks.items() if name in outputs},
-            dict(self.gradients),
-            dict(self.weight_updates),
-        )
+    def subgraph_builder(self) -> Self:
+        """A builder for the body of a loop or for a branch. Its weights belong to the whole graph."""
+        g = type(self)(training=self.training, float_dtype=self.float_dtype, inference=self._infer)
+        g.parameters, g.states, g.trainable = self.parameters, self.states, self.trainable
+        g._origin = self._origin._replace(detached=False)
+        return g
+
+    # -- the origin of nodes -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _with_origin(self, origin: Origin) -> Iterator[None]:
+        before, self._origin = self._origin, origin
+        try:
+            yield
+        finally:
+            self._origin = before
 
     @contextmanager
     def scope(self, scope: str, path: JsonPath | None = None) -> Iterator[None]:
-        """Everything emitted inside belongs to this layer, nested in the one outside; a path of None keeps the
-        outer."""
-        before = self._scope, self._path
-        self._scope = f"{before[0]}/{scope}" if before[0] and scope else scope or before[0]
-        self._path = before[1] if path is None else path
-        try:
+        """Nodes emitted inside belong to this layer, nested in the current one. Without a path they keep the current
+        path."""
+        outer = self._origin
+        full = f"{outer.scope}/{scope}" if outer.scope and scope else scope or outer.scope
+        with self._with_origin(outer._replace(scope=full, path=outer.path if path is None else path)):
             yield
-        finally:
-            self._scope, self._path = before
 
     @contextmanager
     def inherit(self, node: Node) -> Iterator[None]:
-        """Everything emitted inside inherits the layer and the path of a node."""
-        before = self._scope, self._path, self._detached
-        self._scope, self._path, self._detached = node.scope, node.path, node.detached
-        try:
+        """Nodes emitted inside inherit the origin of a node."""
+        with self._with_origin(Origin(node.scope, node.path, node.detached)):
             yield
-        finally:
-            self._scope, self._path, self._detached = before
 
     @contextmanager
     def detached(self) -> Iterator[None]:
-        """Everything emitted inside counts as constant in the gradient."""
-        before, self._detached = self._detached, True
-        try:
+        """Nodes emitted inside count as constant in the gradient."""
+        with self._with_origin(self._origin._replace(detached=True)):
             yield
-        finally:
-            self._detached = before
 
     @property
-    def place(self) -> tuple[str, JsonPath]:
+    def scope_and_path(self) -> tuple[str, JsonPath]:
         """The scope and the path of the nodes that are emitted now."""
-        return self._scope, self._path
+        return self._origin.scope, self._origin.path
 
-    def subgraph_builder(self) -> Builder:
-        """A builder of what this one's next node runs at every step. Weights made there belong to the whole graph."""
-        g = Builder(training=self.training, float_dtype=self.float_dtype, inference=self._infer)
-        g.parameters, g.states = self.parameters, self.states
-        g.trainable, g._scope, g._path, g.expected_batch = self.trainable, self._scope, self._path, self.expected_batch
-        return g
-
-    # -- what is not an operator -------------------------------------------------------------------------------------
+    # -- inputs, constants, weights ----------------------------------------------------------------------------------
 
     def input(self, name: str, type: TensorType) -> Input:
         return self.inputs.setdefault(name, Input(name, type))
 
     def const(self, value: Any, dtype: str | None = None) -> Constant:
-        """A constant, of the graph's real type unless another is named."""
+        """A constant, of type `float_dtype` unless another type is named."""
         array = np.asarray(value, dtype=numpy_dtype(dtype or self.float_dtype))
         return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
 
@@ -152,32 +128,30 @@ class Builder:
         regularizer: Any = None,
         constraint: Any = None,
     ) -> Value:
-        """A weight of the layer at hand, in Keras' shape; the same one again where the layer is called again.
+        """A weight of the current layer, in the shape that Keras gives it; further calls of the layer share it.
 
-        Raises ShapeError where that other call wants another shape, and where no file could hold it.
+        Raises ShapeError if a further call needs another shape, and if the weight exceeds the size of a file.
         """
-        full = f"{self._scope}/{name}"
+        full_name = f"{self._origin.scope}/{name}"
         type = TensorType(self.float_dtype, tuple(shape))
-        _require_weight_size(name, type)
-        made = Parameter(full, type, initializer, regularizer, constraint, self.trainable)
-        weight = _require_same_shape(name, self.parameters.setdefault(full, made), made)
+        require_weight_size(name, type)
+        parameter = Parameter(full_name, type, initializer, regularizer, constraint, self.trainable)
+        weight = require_same_shape(name, self.parameters.setdefault(full_name, parameter), parameter)
         return self._weight_transforms[name](weight) if name in self._weight_transforms else weight
 
     @contextmanager
-    def weight_transform(self, name: str, transform: Callable[[Parameter], Value]) -> Iterator[None]:
-        """Layers lowered inside compute with `change(weight)` in place of their weight of this name.
+    def weight_transform(self, name: str, transform: WeightTransform) -> Iterator[None]:
+        """Layers lowered inside compute with `transform(weight)` instead of their weight of this name.
 
-        What it emits belongs to the layer at hand now.
+        The nodes of the transform belong to the current layer.
         """
-        scope = self._scope
+        scope = self._origin.scope
 
-        def changed(weight: Parameter) -> Value:
-            inside, self._scope = self._scope, scope
-            result = transform(weight)
-            self._scope = inside
-            return result
+        def transformed(weight: Parameter) -> Value:
+            with self._with_origin(self._origin._replace(scope=scope)):
+                return transform(weight)
 
-        before, self._weight_transforms = self._weight_transforms, {**self._weight_transforms, name: changed}
+        before, self._weight_transforms = self._weight_transforms, {**self._weight_transforms, name: transformed}
         try:
             yield
         finally:
@@ -186,15 +160,15 @@ class Builder:
     def state(
         self, name: str, shape: Sequence[Dim], initializer: Any, dtype: str | None = None, follows: str = ""
     ) -> State:
-        """Like `param`, for what training does not change by a gradient. A symbolic size is what the data make it."""
-        full = f"{self._scope}/{name}"
+        """Like `param`, for a weight that has no gradient. The data determine a symbolic size."""
+        full_name = f"{self._origin.scope}/{name}"
         type = TensorType(dtype or self.float_dtype, tuple(shape))
-        _require_weight_size(name, type)
-        made = State(full, type, initializer, follows)
-        return _require_same_shape(name, self.states.setdefault(full, made), made)
+        require_weight_size(name, type)
+        state = State(full_name, type, initializer, follows)
+        return require_same_shape(name, self.states.setdefault(full_name, state), state)
 
     def assign(self, state: State, value: Value) -> None:
-        """In training, the state has this value after the step."""
+        """Sets the state to this value after each training step."""
         self.updates[state.name] = value
 
     def random(
@@ -207,15 +181,15 @@ class Builder:
         scale: float = 1.0,
         seed: int | None = None,
     ) -> Random:
-        """Random numbers of the step: kind `mask` (see `Random`), `normal` or `uniform`."""
-        full, number = f"{self._scope}/{name}", 1
-        while full in self.randoms:  # a shared layer draws anew at every call
-            full, number = f"{self._scope}/{name}_{number}", number + 1
-        self.randoms[full] = Random(full, TensorType(self.float_dtype, tuple(shape)), kind, keep, scale, seed)
-        return self.randoms[full]
+        """Random numbers of the step, of the kind `mask` (see `Random`), `normal` or `uniform`."""
+        full_name, number = f"{self._origin.scope}/{name}", 1
+        while full_name in self.randoms:  # a shared layer draws new numbers at each call
+            full_name, number = f"{self._origin.scope}/{name}_{number}", number + 1
+        self.randoms[full_name] = Random(full_name, TensorType(self.float_dtype, tuple(shape)), kind, keep, scale, seed)
+        return self.randoms[full_name]
 
     def add_loss(self, term: Value) -> None:
-        """Add a scalar to the loss that training minimises."""
+        """Adds a scalar to the loss that training minimizes."""
         self.losses.append(term)
 
     # -- operators ---------------------------------------------------------------------------------------------------
@@ -226,89 +200,112 @@ class Builder:
         return lambda *operands, **attributes: self.emit(op, *operands, **attributes)
 
     def emit(self, op: str, *operands: Operand, outputs: int = 1, domain: str = "", **attributes: Any) -> Any:
-        """Append a node. Returns its result, or a tuple of `outputs` results. Attributes of None are left out."""
+        """Appends a node. Returns its result, or a tuple of `outputs` results. Omits attributes that are None."""
         inputs = self._operands(op, domain, operands)
-        while inputs and inputs[-1] is None:  # onnxruntime crashes on an empty name at the end
+        while inputs and inputs[-1] is None:  # onnxruntime crashes if the last input has an empty name
             inputs = inputs[:-1]
         kept = {name: _tuple_as_list(value) for name, value in attributes.items() if value is not None}
         try:
             types = self._infer(op, domain, inputs, kept, outputs)
-        except Exception as error:  # onnx raises several kinds; all mean that this line emitted a wrong node
-            given = ", ".join("-" if value is None else str(value.type) for value in inputs)
-            raise EmissionError(f"{self._scope}: {op}({given}; {kept}): {error}") from error
+        except Exception as error:  # onnx raises several classes; each of them means that the node is invalid
+            input_types = ", ".join("-" if value is None else str(value.type) for value in inputs)
+            raise EmissionError(f"{self._origin.scope}: {op}({input_types}; {kept}): {error}") from error
         results = tuple(Value(type) for type in types)
-        self.nodes.append(Node(op, inputs, results, kept, self._scope, self._path, domain, self._detached))
+        scope, path, detached = self._origin
+        self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached))
         return results[0] if outputs == 1 else results
 
     def _operands(self, op: str, domain: str, operands: Sequence[Operand]) -> tuple[Value | None, ...]:
         formal = schema_of(op, domain).inputs
-        kinds = [formal[min(index, len(formal) - 1)].type_str for index in range(len(operands))]
-        dtypes = {kind: v.dtype for kind, v in zip(kinds, operands, strict=True) if isinstance(v, Value)}
+        type_names = [formal[min(index, len(formal) - 1)].type_str for index in range(len(operands))]
+        dtypes = {name: x.dtype for name, x in zip(type_names, operands, strict=True) if isinstance(x, Value)}
         return tuple(
-            operand if operand is None or isinstance(operand, Value) else self._constant(operand, dtypes.get(kind))
-            for kind, operand in zip(kinds, operands, strict=True)
+            operand if operand is None or isinstance(operand, Value) else self._constant(operand, dtypes.get(name))
+            for name, operand in zip(type_names, operands, strict=True)
         )
 
     def _constant(self, operand: Any, dtype: str | None) -> Constant:
         if dtype is None:
-            found = np.asarray(operand)
-            real = found.dtype.kind == "f" and found.size > 0  # an empty list is one of axes or sizes
-            dtype = found.dtype.name if isinstance(operand, np.ndarray) else self.float_dtype if real else "int64"
+            array = np.asarray(operand)
+            real = array.dtype.kind == "f" and array.size > 0  # an empty list contains axes or sizes
+            dtype = array.dtype.name if isinstance(operand, np.ndarray) else self.float_dtype if real else "int64"
         return self.const(operand, dtype)
 
-    # -- what many layers and rules say ------------------------------------------------------------------------------
+    def custom_op(
+        self, op: str, domain: str, inputs: Sequence[Value | None], type: TensorType, **attributes: Any
+    ) -> Value:
+        """Appends a node of an operator outside the ONNX standard, whose result has the given type."""
+        result = Value(type)
+        self.nodes.append(Node(op, tuple(inputs), (result,), attributes, *self.scope_and_path, domain))
+        return result
+
+    def loop(
+        self,
+        step: StepFn[Self],
+        states: Sequence[Value],
+        slices: Sequence[Value],
+        *,
+        reverse: bool = False,
+        max_unrolled_steps: int = 0,
+    ) -> tuple[list[Value], list[Value]]:
+        """Emits `step(g, states, slices) -> (states, results)` for every slice along the first axes, from the last one
+        if `reverse`.
+
+        Returns the last states, and the results stacked along a new first axis, in the order of the slices. A loop of
+        at most `max_unrolled_steps` steps is unrolled, a longer one is a Scan.
+        """
+        return loop(self, step, states, slices, reverse=reverse, max_unrolled_steps=max_unrolled_steps)
+
+    def cond(self, condition: Value, then: BranchFn[Self], otherwise: BranchFn[Self]) -> Value:
+        """Emits an If: `then(g)` where the boolean scalar `condition` is true, else `otherwise(g)`.
+
+        Both branches return values of one type and may read values from outside.
+        """
+        return cond(self, condition, then, otherwise)
+
+    # -- frequent combinations of operators --------------------------------------------------------------------------
 
     def refine(self, value: Value, shape: Sequence[Dim]) -> Value:
-        """State what ONNX could not infer of a value just emitted."""
+        """Sets the shape of a value where ONNX infers less."""
         value.type = value.type.with_shape(shape)
         return value
 
     def reshape(self, x: Value, shape: Sequence[Dim], *sources: Value) -> Value:
-        """Reshape to sizes known or symbolic; at most one symbolic size may be new, the others must stand in x, or in
-        one of the sources."""
-        wanted = tuple(shape)
-        if x.shape == wanted:
+        """Reshapes x. One symbolic size may be new; the others must occur in the shape of x or of a source."""
+        target = tuple(shape)
+        if x.shape == target:
             return x
-        symbolic = [axis for axis, size in enumerate(wanted) if isinstance(size, Size)]
+        symbolic = [axis for axis, size in enumerate(target) if isinstance(size, Size)]
         if len(symbolic) <= 1:
-            target: Any = [-1 if axis in symbolic else size for axis, size in enumerate(wanted)]
-            return self.refine(self.Reshape(x, self.const(target, "int64")), wanted)
-        return self.refine(self.Reshape(x, self.sizes(wanted, x, *sources)), wanted)
+            sizes: Any = [-1 if axis in symbolic else size for axis, size in enumerate(target)]
+            return self.refine(self.Reshape(x, self.const(sizes, "int64")), target)
+        return self.refine(self.Reshape(x, self.sizes(target, x, *sources)), target)
 
     def sizes(self, shape: Sequence[Dim], *sources: Value) -> Value:
-        """A shape as an int64 vector; its symbolic sizes are read from the values that have them, at most one is -1."""
+        """A shape as an int64 vector. Symbolic sizes are read from the sources; one unknown size becomes -1."""
         if all(isinstance(size, int) for size in shape):
             return self.const(list(shape), "int64")
         parts: list[Value] = []
-        free = 1
+        may_infer = True
         for size in shape:
-            place = next(((v, v.shape.index(size)) for v in sources if size in v.shape), None)
+            source = next(((x, x.shape.index(size)) for x in sources if size in x.shape), None)
             if isinstance(size, int):
                 parts.append(self.const([size], "int64"))
-            elif place is not None:
-                parts.append(self.Shape(place[0], start=place[1], end=place[1] + 1))
-            elif free:
+            elif source is not None:
+                x, axis = source
+                parts.append(self.Shape(x, start=axis, end=axis + 1))
+            elif may_infer:
                 parts.append(self.const([-1], "int64"))
-                free = 0
+                may_infer = False
             else:
-                raise EmissionError(f"{self._scope}: cannot tell {size} of {shape}")
+                raise EmissionError(f"{self._origin.scope}: cannot tell {size} of {shape}")
         return parts[0] if len(parts) == 1 else self.Concat(*parts, axis=0)
 
     def transpose(self, x: Value, perm: Sequence[int]) -> Value:
         return x if list(perm) == list(range(x.rank)) else self.Transpose(x, perm=list(perm))
 
     def cast(self, x: Value, dtype: str) -> Value:
-        from .dtypes import onnx_dtype
-
         return x if x.dtype == dtype else self.Cast(x, to=onnx_dtype(dtype))
-
-    def custom_op(
-        self, op: str, domain: str, inputs: Sequence[Value | None], type: TensorType, **attributes: Any
-    ) -> Value:
-        """Append a node of an operator that ONNX does not define, and say the type of its result."""
-        result = Value(type)
-        self.nodes.append(Node(op, tuple(inputs), (result,), attributes, self._scope, self._path, domain))
-        return result
 
     def lookup(
         self,
@@ -321,89 +318,46 @@ class Builder:
         default: Any,
         invert: bool = False,
     ) -> Value:
-        """Numbers of tokens of a type, `first` and following, `default` for others; or tokens by number if `invert`.
+        """The indices of tokens of type `dtype`, counted from `first`, and `default` for other tokens; with `invert`,
+        the tokens of indices.
 
-        Where the tokens are a state, the table is made when the graph is to run (`settled`).
+        If the tokens are a state, `with_vocabularies` writes the table into the node before the graph runs.
         """
-        about = {"first": first, "special": list(special), "default": default, "invert": invert}
+        options = {"first": first, "special": list(special), "default": default, "invert": invert}
         if not isinstance(tokens, State):
-            found: Value = self.emit(
-                "LabelEncoder", x, domain=ML_DOMAIN, **label_encoder_attributes(tokens, dtype, **about)
+            result: Value = self.emit(
+                "LabelEncoder", x, domain=ML_DOMAIN, **label_encoder_attributes(tokens, dtype, **options)
             )
-            return found
+            return result
         type = x.type.with_dtype(dtype if invert else "int64")
-        return self.custom_op("LabelEncoder", ML_DOMAIN, [x, tokens], type, **about)
-
-    def loop(
-        self,
-        step: StepFn[Builder],
-        states: Sequence[Value],
-        slices: Sequence[Value],
-        *,
-        reverse: bool = False,
-        max_unrolled_steps: int | None = None,
-    ) -> tuple[list[Value], list[Value]]:
-        """`step(g, states, slices) -> (states, results)`, for every slice along the first axes, from the last if
-        `reverse`: the last states, and the results stacked along a new first axis, in the order of the slices. Up to
-        `max_unrolled_steps` steps (`loops.UNROLLED` unless given) become nodes of their own, more are a Scan.
-        """
-        return loop(self, step, states, slices, reverse=reverse, max_unrolled_steps=max_unrolled_steps)
-
-    def cond(self, condition: Value, then: BranchFn[Builder], otherwise: BranchFn[Builder]) -> Value:
-        """`then(g)` where the condition, a single truth value, holds, else `otherwise(g)`: values of one type, of which
-        one is computed. What they read they may take from here."""
-        return cond(self, condition, then, otherwise)
+        return self.custom_op("LabelEncoder", ML_DOMAIN, [x, tokens], type, **options)
 
     def zeros(self, like: Value) -> Value:
-        """Zeros of a value's type; many are made when the graph runs, not kept in the file."""
+        """Zeros of a value's type. Large tensors are filled at run time rather than stored in the file."""
         elements = like.type.elements
-        if isinstance(elements, int) and elements <= 1024:
+        if isinstance(elements, int) and elements <= MAX_CONSTANT_ZEROS:
             return self.const(np.zeros(like.shape), like.dtype)
         shape = self.const(like.shape, "int64") if isinstance(elements, int) else self.Shape(like)
         return self.refine(self.full(0, shape, like.dtype), like.shape)
 
     def runtime_zeros(self, like: Value, data: Value) -> Value:
-        """As many zeros as a value has elements, in a row, made at every run: what adds to them can do so in place.
+        """A vector of as many zeros as a value has elements, filled at every run, so that an operator can add in place.
 
-        Zeros that onnxruntime knows before, it keeps and copies; so how many there are takes a size of the data.
+        onnxruntime folds a constant shape and copies the constant zeros at every run. The size of `data` is unknown to
+        it, so the element count is computed as 0 * size + count.
         """
         elements = like.type.elements
-        known = [elements] if isinstance(elements, int) else [-1]  # in place only where the size is known
-        total = known if isinstance(elements, int) else self.ReduceProd(self.Shape(like))
+        static_shape = [elements] if isinstance(elements, int) else [-1]  # in place only if the size is known
+        total = static_shape if isinstance(elements, int) else self.ReduceProd(self.Shape(like))
         count = self.Add(self.Mul(self.Shape(data, start=0, end=1), 0), total)
-        return self.refine(self.Reshape(self.full(0, count, like.dtype), known), (elements,))
+        return self.refine(self.Reshape(self.full(0, count, like.dtype), static_shape), (elements,))
 
     def full(self, number: float, shape: Value, dtype: str) -> Value:
-        """The same number everywhere, in a shape that is computed."""
-        one = onnx.numpy_helper.from_array(np.full(1, number, numpy_dtype(dtype)))
-        made: Value = self.ConstantOfShape(shape, value=one)
-        return made
+        """A tensor of one number, in a shape computed at run time."""
+        fill_value = onnx.numpy_helper.from_array(np.full(1, number, numpy_dtype(dtype)))
+        filled: Value = self.ConstantOfShape(shape, value=fill_value)
+        return filled
 
 
 def _tuple_as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _require_weight_size(name: str, type: TensorType) -> None:
-    """ShapeError where a weight is too large for a file: no operator can be asked for a type then."""
-    size = 4 * prod(size for size in type.shape if isinstance(size, int))
-    text = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
-    require(size <= MAX_MODEL_BYTES, text, code="too-large")
-
-
-def bytes_text(size: int) -> str:
-    """A number of bytes: `4.0 TB`."""
-    amount = float(size)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            break
-        amount /= 1000
-    return f"{amount:,.1f} {unit}"
-
-
-def _require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:
-    """The known weight, which a further call of its layer wants too; ShapeError where it wants another shape."""
-    first, here = list(first_call.shape), list(this_call.shape)
-    message = f"has the weight {name!r} of shape {first} from its first call, and needs {here} here"
-    require(first == here, message, code="shared-weights")
-    return first_call

@@ -9,26 +9,27 @@ from ..core.types import BATCH, Dim, Size
 from .graph import Graph, Node
 
 MICROSOFT_DOMAIN = "com.microsoft"
-"""The domain of operators that onnxruntime alone has."""
+"""The domain of operators that only onnxruntime implements."""
 
 
 def onnxruntime_ops(graph: Graph) -> list[str]:
-    """The operators of a graph that onnxruntime alone has."""
+    """The operators of a graph that only onnxruntime implements."""
     return sorted({node.op for node in graph.nodes if node.domain == MICROSOFT_DOMAIN})
 
 
 def count_parameters(graph: Graph) -> int:
-    """The elements of all weights whose shapes are known."""
+    """The number of elements of all weights with a known shape."""
     values = {**graph.parameters, **graph.states}.values()
     return sum(prod(value.shape) for value in values if value.type.is_static())
 
 
 def count_macs(graph: Graph) -> int | None:
-    """Multiply-adds of a whole graph, for one sample; None where a size is symbolic."""
+    """Multiply-adds of a graph for one sample; None if a size is symbolic."""
     return sum_macs(graph.nodes)
 
 
 def sum_macs(nodes: Iterable[Node]) -> int | None:
+    """Multiply-adds of nodes for one sample; None if a size is symbolic."""
     total: Dim = 0
     for node in nodes:
         count = MAC_COUNTERS.get(node.op)
@@ -38,7 +39,7 @@ def sum_macs(nodes: Iterable[Node]) -> int | None:
 
 
 def _elements_per_sample(shape: tuple[Dim, ...]) -> Dim:
-    """The elements of a tensor that belong to one sample."""
+    """The number of elements of a tensor per sample."""
     result: Dim = 1
     for size in shape:
         result = result * _size_per_sample(size)
@@ -46,7 +47,7 @@ def _elements_per_sample(shape: tuple[Dim, ...]) -> Dim:
 
 
 def _size_per_sample(size: Dim) -> Dim:
-    """The part of an axis that belongs to one sample: of the batch 1, of steps folded into it their number."""
+    """The size of an axis per sample: 1 for `batch`, n for `n*batch` (steps folded into the batch)."""
     if isinstance(size, Size) and not size.offset and [symbol for symbol, _ in size.terms] == [str(BATCH)]:
         return size.terms[0][1]
     return size
@@ -68,7 +69,7 @@ def _conv_transpose_macs(node: Node) -> Dim:
 
 
 def _einsum_macs(node: Node) -> Dim:
-    """A product for every combination of places."""
+    """One multiplication for each combination of subscripts."""
     terms = node.attributes["equation"].partition("->")[0].split(",")
     if len(terms) < 2:
         return 0
@@ -85,7 +86,7 @@ def _recurrent_macs(node: Node) -> Dim:
 
 
 def _scan_macs(node: Node) -> Dim:
-    """Every step's work, times the steps."""
+    """The multiply-adds of a step, times the number of steps."""
     body = node.attributes["body"]
     steps = node.inputs[body.num_loop_inputs - 1].shape[0]
     total: Dim = 0
@@ -105,4 +106,4 @@ MAC_COUNTERS = {
     "RNN": _recurrent_macs,
     "Scan": _scan_macs,
 }
-"""Multiply-adds of one operator, for one sample."""
+"""Multiply-adds of a node for one sample, by operator; other operators count as none."""

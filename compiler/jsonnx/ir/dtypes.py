@@ -1,4 +1,4 @@
-"""Element types and arrays, between our names, NumPy's and ONNX'."""
+"""Conversion of element types and arrays between NumPy and ONNX."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DTYPE_NAMES = {int(number): name for name, number in _ONNX_DTYPES.items()}
 
 
 def onnx_dtype(name: str) -> int:
-    """`float32` as ONNX' number for it."""
+    """The ONNX enum value of an element type, such as `float32`."""
     return int(_ONNX_DTYPES[name])
 
 
@@ -38,25 +38,27 @@ def numpy_dtype(name: str) -> np.dtype:
 
 
 def tensor_proto(array: np.ndarray, name: str = "") -> onnx.TensorProto:
-    """An array as an ONNX tensor, little-endian and C-contiguous whatever the machine."""
+    """An array as an ONNX tensor, little-endian and C-contiguous on every machine."""
     return onnx.numpy_helper.from_array(to_contiguous(array), name)
 
 
 MIN_STRIPED_COPY_ELEMENTS = 1 << 16
-"""Elements beyond which it matters in which order they are copied."""
+"""Elements from which on a copy in strips is faster than a copy element by element."""
+STRIP_COLUMNS = 16
+"""Columns of a strip: a cache line of float32."""
 
 
 def to_contiguous(array: np.ndarray, factor: np.ndarray | None = None) -> np.ndarray:
-    """The array, or its product with another one that broadcasts to it, with its elements in a row.
+    """The array as C-contiguous, optionally multiplied by a factor that broadcasts to it.
 
-    Large ones are made in strips, for which the cache has room.
+    Large arrays are copied in strips that fit into the cache.
     """
     if array.ndim < 2 or array.size < MIN_STRIPED_COPY_ELEMENTS or array.flags.c_contiguous:
         result = array if factor is None else array * factor
         return np.ascontiguousarray(result).reshape(array.shape)
     result = np.empty(array.shape, array.dtype)
-    for start in range(0, array.shape[1], 16):
-        strip = slice(None), slice(start, start + 16)
+    for start in range(0, array.shape[1], STRIP_COLUMNS):
+        strip = slice(None), slice(start, start + STRIP_COLUMNS)
         if factor is None:
             result[strip] = array[strip]
         else:

@@ -1,4 +1,4 @@
-"""The part of a builder that loops and conditionals need."""
+"""The interface of a builder that loops and conditionals use, so that they need not import it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Emitter(Protocol):
     def __getattr__(self, operator: str) -> Any: ...
 
     @property
-    def place(self) -> tuple[str, JsonPath]: ...
+    def scope_and_path(self) -> tuple[str, JsonPath]: ...
 
     def subgraph_builder(self) -> Self: ...
 

@@ -1,4 +1,4 @@
-"""Python's collector, out of the way while graphs are made."""
+"""Pauses Python's garbage collector while graphs are built."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """No search for garbage inside. Also a decorator.
+    """Disables the cyclic garbage collector inside. Also works as a decorator.
 
-    A graph is made of many small objects, of which hardly one is garbage. The collector goes through all of them again
-    and again: a third of the time for a thousand layers, two thirds for ten thousand.
+    A graph consists of many small objects, hardly any of them garbage, and the collector would traverse all of them
+    again and again: for large networks, most of the time of a compilation.
     """
-    collects = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collects:
+        if was_enabled:
             gc.enable()

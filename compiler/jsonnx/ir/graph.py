@@ -1,8 +1,7 @@
-"""The graph: values and nodes of ONNX operators, small enough to rewrite freely.
+"""The intermediate representation: values and nodes of ONNX operators.
 
-onnx_ir would serve, but importing it takes 0.5 s (it brings sympy), as long as compiling a ResNet-50 may take; a value
-and a node are two classes of ours. Values compare by identity. A pass makes a new graph; nodes and values that did not
-change are shared between the two.
+Values compare by identity. A pass returns a new graph, which shares unchanged nodes and values with the old one. The
+package onnx_ir has similar classes, but importing it takes as long as compiling a network.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 JsonPath = tuple[str | int, ...]
 
 MIN_MEAN_ELEMENTS_PER_NODE = 1024
-"""Elements of a sample that a node gives on average, from which on a graph is of large nodes."""
+"""Output elements per node and sample, on average, from which on a graph counts as compute-bound."""
 
 
 class Value:
-    """One tensor. Its type is what ONNX inferred, refined by what a shape rule knows."""
+    """A tensor. Its type is the one that ONNX inferred, refined by the shape rules of layers."""
 
     __slots__ = ("type",)
 
@@ -49,7 +48,7 @@ class Value:
 
 
 class Input(Value):
-    """A tensor fed from outside, by name."""
+    """A named input of the graph."""
 
     __slots__ = ("name",)
 
@@ -59,7 +58,7 @@ class Input(Value):
 
 
 class Constant(Value):
-    """A known tensor; one that stems from a single weight bears its name."""
+    """A constant tensor. If it was computed from a single weight, it has the name of the weight."""
 
     __slots__ = ("array", "name")
 
@@ -69,7 +68,7 @@ class Constant(Value):
 
 
 class Parameter(Value):
-    """A weight that training changes by its gradient. Name, order and shape are Keras'."""
+    """A weight that training updates by its gradient. Name, order and shape are those of Keras."""
 
     __slots__ = ("constraint", "initializer", "name", "regularizer", "trainable")
 
@@ -88,9 +87,9 @@ class Parameter(Value):
 
 
 class State(Value):
-    """A weight that the forward pass itself updates in training, such as a moving average.
+    """A weight without a gradient, which the forward pass updates in training, such as a moving average.
 
-    Keras lists it behind the weight that it `follows`, or else behind all weights of its layer.
+    Keras lists it after the weight that it `follows`, or else after all weights of its layer.
     """
 
     __slots__ = ("follows", "initializer", "name")
@@ -101,10 +100,10 @@ class State(Value):
 
 
 class Random(Value):
-    """Random numbers fed anew at every step: `scale` with probability `keep`, else 0 (or a normal or uniform draw).
+    """Random numbers, an input that is drawn anew for every step.
 
-    They come from outside because no random operator of ONNX can promise the same bits twice. `seed` is the layer's
-    own, where the spec gives one.
+    The kind `mask` is `scale` with probability `keep`, else 0; the others are `normal` and `uniform`. The host draws
+    them because ONNX' random operators are not reproducible. `seed` is the layer's seed, if the spec has one.
     """
 
     __slots__ = ("keep", "kind", "name", "scale", "seed")
@@ -118,8 +117,8 @@ class Random(Value):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node:
-    """One operator. `scope` is the layer it belongs to, `path` where the spec says so; no gradient goes through one
-    that is `detached`."""
+    """One operator. `scope` is the layer that it belongs to, `path` the layer's path in the spec. Gradients stop at a
+    `detached` node."""
 
     op: str
     inputs: tuple[Value | None, ...]
@@ -137,16 +136,17 @@ class Node:
         return self.inputs[index] if index < len(self.inputs) else None
 
     def with_inputs(self, inputs: Iterable[Value | None]) -> Node:
-        known = self.attributes, self.scope, self.path, self.domain, self.detached  # `replace` takes thrice the time
-        return Node(self.op, tuple(inputs), self.outputs, *known)
+        other_fields = self.attributes, self.scope, self.path, self.domain, self.detached  # faster than `replace`
+        return Node(self.op, tuple(inputs), self.outputs, *other_fields)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GradientInfo:
-    """What a gradient is computed of: of a Conv its weights', of a MaxPool its operand's, of a Gather its table's.
+    """How a value was computed that is a gradient: of the weights of a Conv, the operand of a MaxPool, or the table of
+    a Gather.
 
-    By the operand x, for a Gather its indices; by the cotangent dy of the result, for a Gather a row for each index; by
-    the operator's attributes, which tell how a window moves.
+    `x` is the operator's operand, for a Gather the indices; `dy` is the cotangent of its result, for a Gather one row
+    for each index. Passes use this to compute the gradient in another way.
     """
 
     op: str
@@ -155,14 +155,14 @@ class GradientInfo:
     attributes: Mapping[str, Any]
 
     def remapped(self, replacements: Mapping[Value, Value]) -> GradientInfo:
-        """The same of the values that have come in the place of others."""
+        """The same with values replaced."""
         return replace(self, x=replacements.get(self.x, self.x), dy=replacements.get(self.dy, self.dy))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class WeightUpdate:
-    """How a step renews a weight of whose gradient the graph tells what it is: by the optimizer's rule, of the
-    gradient, the rate and what all weights share."""
+    """The optimizer's update of a weight whose gradient has a `GradientInfo`: the gradient, the learning rate, and the
+    values of `Optimizer.prepare`."""
 
     optimizer: Any
     gradient: Value
@@ -170,7 +170,7 @@ class WeightUpdate:
     shared: Mapping[str, Value]
 
     def remapped(self, replacements: Mapping[Value, Value]) -> WeightUpdate:
-        """The same of the values that have come in the place of others."""
+        """The same with values replaced."""
         shared = {name: replacements.get(value, value) for name, value in self.shared.items()}
         gradient, rate = replacements.get(self.gradient, self.gradient), replacements.get(self.rate, self.rate)
         return replace(self, gradient=gradient, rate=rate, shared=shared)
@@ -178,11 +178,11 @@ class WeightUpdate:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in an order in which they can run, and everything that is not a node's output.
+    """Nodes in topological order, and the values that are not outputs of nodes.
 
-    `updates` gives states their new values; `losses` are terms that layers add to the loss; `masks` say, by the name of
-    an output, which of its places count in a loss; `gradients` tell what some values are, and `weight_updates` how weights
-    get their new values, for a pass that knows another way to them than their nodes'.
+    `updates` are the next values of parameters and states; `losses` are terms that layers add to the loss; `masks` are,
+    by output, the positions that count in a loss; `gradients` and `weight_updates` describe values and weights, for
+    passes that compute them in another way.
     """
 
     inputs: Mapping[str, Input]
@@ -203,21 +203,24 @@ class Graph:
 
     @cached_property
     def is_compute_bound(self) -> bool:
-        """Whether the time of its nodes goes into their elements rather than into starting them.
+        """Whether computing the elements takes longer than starting the nodes.
 
-        By what a node gives on average of each sample; what no sample goes into, such as a gradient, counts as none.
+        Estimated by the average number of elements per sample and node. Values without a batch axis, such as weight
+        gradients, count as none.
         """
         types = (value.type for node in self.nodes for value in node.outputs)
-        made = (prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_static())
-        return sum(made) >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
+        elements = (
+            prod(size for size in type.shape if isinstance(size, int)) for type in types if not type.is_static()
+        )
+        return sum(elements) >= MIN_MEAN_ELEMENTS_PER_NODE * len(self.nodes) > 0
 
     @property
     def roots(self) -> list[Value]:
-        """The values that somebody outside reads."""
+        """The values that are read from outside the graph."""
         return [*self.outputs.values(), *self.updates.values(), *self.losses, *self.masks.values()]
 
     def with_nodes(self, nodes: Iterable[Node], replacements: Mapping[Value, Value]) -> Graph:
-        """The graph with other nodes, and outputs replaced where `replacements` has them."""
+        """The graph with other nodes, and with values replaced that are not outputs of nodes."""
         return replace(
             self,
             nodes=tuple(nodes),
@@ -226,25 +229,26 @@ class Graph:
             losses=tuple(replacements.get(value, value) for value in self.losses),
             masks={name: replacements.get(value, value) for name, value in self.masks.items()},
             gradients={
-                replacements.get(value, value): told.remapped(replacements) for value, told in self.gradients.items()
+                replacements.get(value, value): info.remapped(replacements) for value, info in self.gradients.items()
             },
-            weight_updates={name: renewal.remapped(replacements) for name, renewal in self.weight_updates.items()},
+            weight_updates={name: update.remapped(replacements) for name, update in self.weight_updates.items()},
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Subgraph(Graph):
-    """The graph that a node runs at every step, or one of two that it may run, as its attribute.
+    """The body of a loop or the branch of an If, as an attribute of its node.
 
-    Its inputs are one by one those of the node. The first `num_loop_inputs` of them get a value of each step; the others stand
-    for what the node reads from outside, the same at every step. So whoever follows a node's inputs misses nothing.
+    Its inputs correspond one by one to those of the node. The first `num_loop_inputs` of them change with each step;
+    the others are captured values, the same at every step. So a traversal of the node's inputs finds all values that
+    the body reads.
     """
 
     num_loop_inputs: int = 0
 
 
 def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]:
-    """The nodes on which the wanted values depend, in their order."""
+    """The nodes on which the roots depend, in their order."""
     read = set(roots)
     kept = []
     for node in reversed(list(nodes)):
@@ -255,27 +259,27 @@ def reachable_nodes(nodes: Iterable[Node], roots: Iterable[Value]) -> list[Node]
 
 
 def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes in an order in which they can run, which is theirs but for what somebody before them needs.
+    """The nodes in topological order. A node moves forward only if an earlier node reads its outputs.
 
-    Raises ValueError where nodes wait for each other.
+    Raises ValueError if the nodes form a cycle.
     """
-    wanted = list(nodes)
-    producers = {output: node for node in wanted for output in node.outputs}
+    unsorted = list(nodes)
+    producers = {output: node for node in unsorted for output in node.outputs}
     begun: set[Node] = set()
     done: set[Node] = set()
     ordered: list[Node] = []
-    for last in wanted:
-        waiting = [last]
-        while waiting:
-            node = waiting[-1]
+    for root in unsorted:
+        stack = [root]
+        while stack:
+            node = stack[-1]
             missing = [p for x in node.inputs if x is not None and (p := producers.get(x)) and p not in done]
             if missing and node not in done:
                 begun.add(node)
                 if not begun.isdisjoint(missing):
-                    raise ValueError(f"nodes wait for each other: {node.op} of {node.scope!r} is one of them")
-                waiting += reversed(missing)
+                    raise ValueError(f"the nodes form a cycle: {node.op} of {node.scope!r} is part of it")
+                stack += reversed(missing)
                 continue
-            waiting.pop()
+            stack.pop()
             begun.discard(node)
             if node not in done:
                 done.add(node)
@@ -284,6 +288,6 @@ def topologically_sorted(nodes: Iterable[Node]) -> list[Node]:
 
 
 def node_metadata(node: Node, source: str = "") -> dict[str, str]:
-    """What a node says of its origin in the ONNX file."""
+    """The metadata of a node in the ONNX file: the path of its layer in the spec."""
     steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in node.path)
     return {"jsonnx.path": f"${steps}"} if node.path else {}

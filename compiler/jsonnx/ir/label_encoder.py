@@ -1,7 +1,7 @@
-"""Tables from tokens to numbers and back: ONNX' LabelEncoder, whose tokens are attributes.
+"""Tables from tokens to indices and back: the operator LabelEncoder, whose tokens are attributes.
 
-Tokens that the data decide are a state of a size that nobody knows before. A node reads it as a second input until the
-graph is to run: `with_vocabularies` then makes attributes of it.
+A vocabulary that is learned from data is a state of unknown size, which the node has as a second input. Before the
+graph runs, `with_vocabularies` replaces the input by attributes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from .graph import Graph, Node, State
 
 ML_DOMAIN = "ai.onnx.ml"
 ATTRIBUTE_KINDS = {"string": "strings", "int64": "int64s"}
+"""The suffix of the attributes that hold tokens, by element type."""
 
 
 class VocabularyNotLearned(Exception):
-    """A graph is to run whose tokens nobody has learned yet."""
+    """A graph cannot run because the vocabulary of one of its layers is not learned yet."""
 
     def __init__(self, state: str) -> None:
         self.layer = state.partition("/")[0]
@@ -29,39 +30,32 @@ class VocabularyNotLearned(Exception):
 def label_encoder_attributes(
     tokens: Sequence[Any], dtype: str, *, first: int, special: Sequence[Any], default: Any, invert: bool
 ) -> dict[str, Any]:
-    """The attributes of a LabelEncoder: tokens of a type are numbered from `first` on; `special` is a token and its
-    number, or nothing."""
-    numbers: dict[Any, int] = {token: number for number, token in enumerate(tokens, first)}
+    """The attributes of a LabelEncoder that numbers tokens of an element type from `first` on. `special` is empty, or a
+    further token and its index."""
+    indices: dict[Any, int] = {token: index for index, token in enumerate(tokens, first)}
     if special:
-        numbers[special[0]] = special[1]
-    known, count = (str if dtype == "string" else int), "int64s"
-    keys, values = [known(token) for token in numbers], list(numbers.values())
+        indices[special[0]] = special[1]
+    token_class, kind = (str if dtype == "string" else int), ATTRIBUTE_KINDS[dtype]
+    token_list, index_list = [token_class(token) for token in indices], list(indices.values())
     if invert:
-        return {
-            f"keys_{count}": values,
-            f"values_{ATTRIBUTE_KINDS[dtype]}": keys,
-            f"default_{_singular_kind(dtype)}": known(default),
-        }
-    return {f"keys_{ATTRIBUTE_KINDS[dtype]}": keys, f"values_{count}": values, "default_int64": int(default)}
-
-
-def _singular_kind(dtype: str) -> str:
-    return ATTRIBUTE_KINDS[dtype].removesuffix("s")
+        default_name = f"default_{kind.removesuffix('s')}"
+        return {"keys_int64s": index_list, f"values_{kind}": token_list, default_name: token_class(default)}
+    return {f"keys_{kind}": token_list, "values_int64s": index_list, "default_int64": int(default)}
 
 
 def unlearned_states(graph: Graph) -> dict[str, State]:
-    """The states whose size the data decide."""
+    """The states whose size depends on the data."""
     return {name: state for name, state in graph.states.items() if not state.type.is_static()}
 
 
 def with_vocabularies(graph: Graph, vocabularies: Mapping[str, np.ndarray]) -> Graph:
-    """The graph with learned tokens in the place of states. Raises NotLearned."""
+    """The graph with learned vocabularies in place of states. Raises VocabularyNotLearned."""
     states = unlearned_states(graph)
     if not states:
         return graph
     nodes = [_with_vocabulary(node, vocabularies) if node.domain == ML_DOMAIN else node for node in graph.nodes]
-    left = {name: state for name, state in graph.states.items() if name not in states}
-    return replace(graph, nodes=tuple(nodes), states=left)
+    other_states = {name: state for name, state in graph.states.items() if name not in states}
+    return replace(graph, nodes=tuple(nodes), states=other_states)
 
 
 def _with_vocabulary(node: Node, vocabularies: Mapping[str, np.ndarray]) -> Node:
@@ -71,6 +65,5 @@ def _with_vocabulary(node: Node, vocabularies: Mapping[str, np.ndarray]) -> Node
     tokens = vocabularies[state.name].tolist()
     if not tokens:
         raise VocabularyNotLearned(state.name)
-    return replace(
-        node, inputs=node.inputs[:1], attributes=label_encoder_attributes(tokens, state.dtype, **node.attributes)
-    )
+    attributes = label_encoder_attributes(tokens, state.dtype, **node.attributes)
+    return replace(node, inputs=node.inputs[:1], attributes=attributes)

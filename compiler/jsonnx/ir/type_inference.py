@@ -1,4 +1,4 @@
-"""Asks ONNX for the types of a node's outputs. We restate no operator's shape rule."""
+"""The types of a node's outputs, as ONNX infers them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from .dtypes import dtype_name, onnx_dtype, tensor_proto
 from .graph import Constant, Value
 
 OPSET = 20
-"""The lowest operator set that has all we emit: Gelu is the newest. Older runtimes and other providers lag behind."""
+"""The lowest operator set that has all emitted operators (Gelu is the newest), so that older runtimes support it."""
 
 IR_VERSION = 9
-"""The file format that belongs to opset 20."""
+"""The file format of opset 20."""
+
+MAX_CONSTANT_ELEMENTS = 1024
+"""Elements of a constant up to which its values are passed to the inference, which may read a shape from them."""
 
 
 @cache
 def schema_of(op: str, domain: str = "") -> defs.OpSchema:
-    """The operator's definition in the opset we emit; onnx.defs.SchemaError where there is none."""
+    """The definition of an operator in opset `OPSET`. Raises onnx.defs.SchemaError if there is none."""
     return defs.get_schema(op, OPSET, domain)
 
 
 class TypeInference:
-    """Types by ONNX, remembered: the same node over the same types is asked once."""
+    """Infers types by ONNX, with a cache: equal nodes over equal types are inferred once."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, Size] = {}
@@ -37,7 +40,7 @@ class TypeInference:
     def __call__(
         self, op: str, domain: str, inputs: tuple[Value | None, ...], attributes: Mapping[str, Any], outputs: int
     ) -> list[TensorType]:
-        """The types of the first `outputs` outputs; onnx.shape_inference.InferenceError where the node is wrong."""
+        """The types of the first `outputs` outputs. Raises onnx.shape_inference.InferenceError for an invalid node."""
         key = (
             op,
             domain,
@@ -48,7 +51,7 @@ class TypeInference:
         if key not in self._cache:
             types = self._infer(op, domain, inputs, attributes, outputs)
             if any(is_unknown_size(size) for t in types for size in t.shape):
-                return types  # what is unknown here differs from what is unknown elsewhere
+                return types  # each unknown size is a new symbol
             self._cache[key] = types
         return self._cache[key]
 
@@ -56,16 +59,16 @@ class TypeInference:
         names = ["" if value is None else f"i{index}" for index, value in enumerate(inputs)]
         results = [f"o{index}" for index in range(outputs)]
         node = helper.make_node(op, names, results, domain=domain, **attributes)
-        given = {n: self._proto(v.type) for n, v in zip(names, inputs, strict=True) if v is not None}
-        known = {
+        input_types = {n: self._proto(v.type) for n, v in zip(names, inputs, strict=True) if v is not None}
+        constants = {
             n: tensor_proto(v.array)
             for n, v in zip(names, inputs, strict=True)
-            if isinstance(v, Constant) and v.array.size <= 1024
+            if isinstance(v, Constant) and v.array.size <= MAX_CONSTANT_ELEMENTS
         }
-        found = shape_inference.infer_node_outputs(
-            schema_of(op, domain), node, given, known, None, [helper.make_opsetid("", OPSET)], IR_VERSION
+        output_types = shape_inference.infer_node_outputs(
+            schema_of(op, domain), node, input_types, constants, None, [helper.make_opsetid("", OPSET)], IR_VERSION
         )
-        return [self._type(found[name]) for name in results]
+        return [self._type(output_types[name]) for name in results]
 
     def _proto(self, type: TensorType) -> onnx.TypeProto:
         sizes: list[int | str] = []
@@ -89,12 +92,12 @@ class TypeInference:
 
 
 def is_unknown_size(size: Dim) -> bool:
-    """Whether nobody knows more of a size than that there is one."""
+    """Whether a size is a symbol that was made up because ONNX could not infer it."""
     return isinstance(size, Size) and str(size).startswith("unk__")
 
 
 def _input_key(value: Value | None) -> Any:
-    if isinstance(value, Constant) and value.array.size <= 1024:
+    if isinstance(value, Constant) and value.array.size <= MAX_CONSTANT_ELEMENTS:
         return value.type, value.array.tobytes()
     return None if value is None else value.type
 

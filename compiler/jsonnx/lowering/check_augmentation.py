@@ -1,4 +1,4 @@
-"""Augmentation: which layers change images before a step, and whether they stand where they can."""
+"""Checks the positions of augmentation layers, which change images on the host before a training step."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from ..training.objective import Objective
 
 
 def augmented_input_name(call: str) -> str:
-    """The name under which the training graph is fed what a layer made."""
+    """The input of the training graph for the images that an augmentation layer returns."""
     return f"{call}/augmented"
 
 
 def is_host_augmentation(layer: object) -> bool:
-    """Whether a layer changes images in training, outside the graph."""
+    """Whether a layer changes images on the host in training."""
     return isinstance(layer, HostAugmentation) or (isinstance(layer, Pipeline) and layer.augments)
 
 
 def augmentation_calls(network: Network) -> list[Call]:
-    """The calls of layers that change images in training."""
+    """The calls of augmentation layers."""
     return [call for call in network.calls if is_host_augmentation(call.layer)]
 
 
 def check_augmentation(typed: TypedNetwork, objective: Objective | None, report: Report) -> None:
-    """Reports augmentation layers inside others, those behind layers that training changes, and those that mix images
-    whose targets cannot be mixed.
+    """Reports augmentation layers inside other layers, after layers that training changes, or with targets that cannot
+    be mixed.
 
-    What training changes only the layers' lowering says; so a spec with other layers before an augmentation pays for
-    importing ONNX, and no other does.
+    Only the lowering tells which layers training changes. So ONNX is imported if, and only if, other layers precede an
+    augmentation.
     """
     for call in typed.network.calls:
         for inner in _nested_augmentations(call.layer):
@@ -45,10 +45,10 @@ def check_augmentation(typed: TypedNetwork, objective: Objective | None, report:
     for call in calls:
         if call.layer is not None and getattr(call.layer, "mixes_targets", False) and objective is not None:
             _check_targets(call, objective, report)
-    before = {call.name: typed.network.calls_needed_for(call.sources) for call in calls}
-    computed = any(not is_host_augmentation(other.layer) for others in before.values() for other in others)
-    if computed and not report.has_errors():
-        _check_position(typed, before, calls, report)
+    predecessors = {call.name: typed.network.calls_needed_for(call.sources) for call in calls}
+    has_others = any(not is_host_augmentation(other.layer) for group in predecessors.values() for other in group)
+    if has_others and not report.has_errors():
+        _check_position(typed, predecessors, calls, report)
 
 
 def _nested_augmentations(layer: object) -> Iterable[Component]:
@@ -66,8 +66,8 @@ def _check_targets(call: Call, objective: Objective, report: Report) -> None:
     for output, target in objective.targets.items():
         if not target.dtype.startswith("float"):
             kind = call.layer.type_name if call.layer else ""
-            message = f"{kind} {call.name!r} mixes targets too, and those of {output!r} are {target}, which cannot be"
-            help = "use a loss of shares, such as categorical_crossentropy, and targets with a number for each class"
+            message = f"{kind} {call.name!r} also mixes targets, but the targets of {output!r} are {target}, not float"
+            help = "use a loss that accepts class probabilities, such as categorical_crossentropy"
             report.add("not-supported", call.path, message, help=help)
 
 
@@ -83,7 +83,7 @@ def _check_position(
         other = next((other for other in predecessors[call.name] if other.owner in changing), None)
         if other is not None:
             kind = call.layer.type_name if call.layer else ""
-            message = f"{kind} {call.name!r} changes images before a step, and {other.name!r} is part of the step"
+            message = f"{kind} {call.name!r} changes images before a step, but {other.name!r} is part of the step"
             help = "put it before the first layer that training changes"
             notes = [(other.path, f"{other.name!r} is here")]
             report.add("not-supported", call.path, message, help=help, notes=notes)

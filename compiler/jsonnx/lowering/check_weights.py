@@ -1,5 +1,5 @@
-"""Holds layers to their weights: all calls of one want the same, and initializers, regularizers, constraints suit
-them."""
+"""Checks the weights of layers: all calls of a layer need the same shapes, which initializers, regularizers and
+constraints must accept."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 def check_shared_weights(typed: TypedNetwork, report: Report) -> None:
-    """Reports calls of a layer whose inputs want weights of other shapes than those of its first call, and weights that
-    do not suit what the layer says of them.
+    """Reports calls of a layer that need weights of other shapes than its first call, and weights whose initializer,
+    regularizer or constraint does not accept the shape.
 
-    Which weights a layer has only its lowering says. So a sound spec that shares a layer, or says what does not suit
-    every weight, pays for importing ONNX, and no other does.
+    Only the lowering tells which weights a layer has. So ONNX is imported if, and only if, the spec shares a layer or
+    has a component that restricts shapes.
     """
     calls: dict[str, list[Call]] = {}
     for call in typed.network.calls:
         calls.setdefault(call.owner, []).append(call)
-    shared = [group for group in calls.values() if len(group) > 1 or restricts_weights(group[0].layer)]
-    if shared and not report.has_errors():
-        for group in shared:
+    to_check = [group for group in calls.values() if len(group) > 1 or restricts_weights(group[0].layer)]
+    if to_check and not report.has_errors():
+        for group in to_check:
             _check_calls(typed, group, report)
 
 
 def restricts_weights(value: object) -> bool:
-    """Whether a brick, or one inside it, does not suit all weights."""
-    inside = value if isinstance(value, tuple) else vars(value).values() if isinstance(value, Component) else ()
-    return any(map(restricts_weights, inside)) or bool(getattr(value, "restricts_shape", False))
+    """Whether a component, or one inside it, does not accept weights of all shapes."""
+    parts = value if isinstance(value, tuple) else vars(value).values() if isinstance(value, Component) else ()
+    return any(map(restricts_weights, parts)) or bool(getattr(value, "restricts_shape", False))
 
 
 def _check_calls(typed: TypedNetwork, calls: list[Call], report: Report) -> None:
@@ -54,19 +54,24 @@ def _check_calls(typed: TypedNetwork, calls: list[Call], report: Report) -> None
                     lower_layer(g, call.layer, inputs, masks)
                     check_weights(g)
             except ShapeError as error:
-                others = [calls[0], call]
-                clash = error.code == "shared-weights"
-                notes = [(c.path, f"called with {', '.join(str(typed.types[s]) for s in c.sources)}") for c in others]
-                message = f"{call.layer.type_name if call.layer else ''} {call.owner!r} {error.message}"
-                help = "give the calls inputs of the same size" if clash else error.help
-                report.add(error.code, call.path, message, help=help, notes=notes if clash else [])
+                _report_weights(typed, calls[0], call, error, report)
+
+
+def _report_weights(typed: TypedNetwork, first: Call, call: Call, error: ShapeError, report: Report) -> None:
+    message = f"{call.layer.type_name if call.layer else ''} {call.owner!r} {error.message}"
+    if error.code != "shared-weights":
+        report.add(error.code, call.path, message, help=error.help)
+        return
+    types = {c.name: ", ".join(str(typed.types[source]) for source in c.sources) for c in (first, call)}
+    notes = [(c.path, f"called with {types[c.name]}") for c in (first, call)]
+    report.add(error.code, call.path, message, help="give the calls inputs of the same size", notes=notes)
 
 
 def check_weights(g: Builder) -> None:
-    """ShapeError where a weight does not suit the layer's initializer, regularizer or constraint."""
+    """Raises ShapeError if an initializer, regularizer or constraint does not accept the shape of its weight."""
     weights: list[Parameter | State] = [*g.parameters.values(), *g.states.values()]
     for weight in weights:
-        for wish in ("initializer", "regularizer", "constraint"):
-            brick: Any = getattr(weight, wish, None)
-            if brick is not None:
-                brick.check(weight.shape)
+        for kind in ("initializer", "regularizer", "constraint"):
+            component: Any = getattr(weight, kind, None)
+            if component is not None:
+                component.check(weight.shape)

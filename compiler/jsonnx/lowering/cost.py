@@ -1,20 +1,21 @@
-"""What each layer costs: parameters, and multiply-adds for one sample."""
+"""The cost of each layer: its parameters, and its multiply-adds for one sample."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from ..analysis.shape_inference import TypedNetwork
 from ..core.types import TensorType
+from ..frontend.network import Call
 from ..ir import Graph, Node, Parameter, State
 from ..ir.cost import MICROSOFT_DOMAIN, sum_macs
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer call. `macs` counts multiply-adds of matrix products and convolutions a sample; None where a size is
-    symbolic. Weights of a shared layer are counted at its first call."""
+    """The cost of one layer call. A shared layer's weights are counted at its first call."""
 
     name: str
     type: str
@@ -22,67 +23,67 @@ class LayerCost:
     parameters: int
     trainable: int
     macs: int | None
+    """Multiply-adds of matrix products and convolutions for one sample; None if a size is symbolic."""
     sources: tuple[str, ...]
     onnxruntime_ops: tuple[str, ...] = ()
-    """Operators that ONNX does not define: a model with them runs in onnxruntime alone."""
+    """Operators outside the ONNX standard: a model with them runs in onnxruntime only."""
     block_path: tuple[tuple[str, str], ...] = ()
-    """The uses of blocks that the call stands in, from the outermost: names and blocks."""
+    """The enclosing uses of blocks, outermost first: names and blocks."""
     frozen: bool = False
-    """Whether the layer has weights that could be trained, and training leaves all of them alone."""
+    """Whether the layer has weights with a gradient, but training updates none of them."""
     masked_inputs: tuple[str, ...] = ()
-    """The inputs that have a mask beside them as the layer runs."""
+    """The inputs that have a mask at run time."""
     reads_masks: bool = False
-    """Whether the layer computes with them."""
+    """Whether the layer computes with the masks."""
     mask: TensorType | None = None
-    """The mask beside the first output."""
+    """The mask of the first output."""
 
 
 def cost_table(typed: TypedNetwork, graph: Graph) -> list[LayerCost]:
-    """A row for every call, in order."""
-    work: dict[tuple[str | int, ...], list[Node]] = {}
+    """The cost of every call, in order."""
+    nodes_by_path: dict[tuple[str | int, ...], list[Node]] = {}
     for node in graph.nodes:
-        work.setdefault(node.path, []).append(node)
+        nodes_by_path.setdefault(node.path, []).append(node)
     weights = _weights_by_layer(graph)
     counted: set[str] = set()
     rows = []
     for call in typed.network.calls:
-        own = weights.get(call.owner, {})
-        learnable = [name for name in own if name in graph.parameters]
-        learning = [name for name in learnable if graph.parameters[name].trainable]
-        sizes = {name: 0 if call.owner in counted else prod(value.shape) for name, value in own.items()}
+        nodes, layer_weights = nodes_by_path.get(call.path, []), weights.get(call.owner, {})
+        rows.append(_call_cost(typed, call, nodes, layer_weights, is_first=call.owner not in counted))
         counted.add(call.owner)
-        outputs = tuple(typed.types[name] for name in call.results)
-        kind = call.layer.type_name if call.layer else "?"
-        own_nodes = work.get(call.path, [])
-        macs, needs = sum_macs(own_nodes), tuple(sorted({n.op for n in own_nodes if n.domain == MICROSOFT_DOMAIN}))
-        masks = typed.masks.inference
-        given = zip(call.sources, masks.input_masks[call.name], strict=True)
-        made = masks.produced.get(call.name)
-        rows.append(
-            LayerCost(
-                call.name,
-                kind,
-                outputs,
-                sum(sizes.values()),
-                sum(sizes[name] for name in learning),
-                macs,
-                call.sources,
-                needs,
-                call.block_uses,
-                frozen=bool(learnable) and not learning,
-                masked_inputs=tuple(dict.fromkeys(source for source, mask in given if mask is not None)),
-                reads_masks=call.layer is not None and call.layer.reads_masks,
-                mask=made.type if made else None,
-            )
-        )
     return rows
 
 
+def _call_cost(
+    typed: TypedNetwork, call: Call, nodes: list[Node], weights: Mapping[str, Parameter | State], *, is_first: bool
+) -> LayerCost:
+    parameters = [weight for weight in weights.values() if isinstance(weight, Parameter)]
+    trainable = [parameter for parameter in parameters if parameter.trainable]
+    masks = typed.masks.inference
+    inputs = zip(call.sources, masks.input_masks[call.name], strict=True)
+    produced_mask = masks.produced.get(call.name)
+    return LayerCost(
+        name=call.name,
+        type=call.layer.type_name if call.layer else "?",
+        outputs=tuple(typed.types[name] for name in call.results),
+        parameters=sum(prod(weight.shape) for weight in weights.values()) if is_first else 0,
+        trainable=sum(prod(weight.shape) for weight in trainable) if is_first else 0,
+        macs=sum_macs(nodes),
+        sources=call.sources,
+        onnxruntime_ops=tuple(sorted({node.op for node in nodes if node.domain == MICROSOFT_DOMAIN})),
+        block_path=call.block_uses,
+        frozen=bool(parameters) and not trainable,
+        masked_inputs=tuple(dict.fromkeys(source for source, mask in inputs if mask is not None)),
+        reads_masks=call.layer is not None and call.layer.reads_masks,
+        mask=produced_mask.type if produced_mask else None,
+    )
+
+
 def _weights_by_layer(graph: Graph) -> dict[str, dict[str, Parameter | State]]:
-    """The weights of each layer whose shapes are known."""
-    weights: dict[str, dict[str, Parameter | State]] = {}
-    known: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
-    for name, value in known.items():
-        if value.type.is_static():
-            weights.setdefault(name.partition("/")[0], {})[name] = value
-    return weights
+    """The weights of each layer that have a known shape."""
+    by_layer: dict[str, dict[str, Parameter | State]] = {}
+    weights: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
+    for name, weight in weights.items():
+        if weight.type.is_static():
+            by_layer.setdefault(name.partition("/")[0], {})[name] = weight
+    return by_layer

@@ -1,4 +1,4 @@
-"""Layers to operators: calls every layer's lowering and holds it to what its shape rule promised."""
+"""Lowers layers to operators, and checks that each result has the type that the layer's shape rule inferred."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..layers.base import penalize
 
 
 class LoweringError(Exception):
-    """A call that its types alone did not show to be impossible, and why it is."""
+    """A call is impossible for a reason that shape inference cannot see."""
 
     def __init__(self, call: Call, error: ShapeError) -> None:
         self.call, self.error = call, error
@@ -26,52 +26,53 @@ def lower(
     typed: TypedNetwork,
     *,
     training: bool = False,
-    real: str = "float32",
+    float_dtype: str = "float32",
     outputs: Sequence[str] | None = None,
     fed_names: Mapping[str, str] = {},
 ) -> Graph:
-    """The network as a graph whose outputs have the network's output names, or those of other values.
+    """Lowers a network to a graph whose outputs are those of the network, or the values named by `outputs`.
 
-    With `float_dtype` float64 all float32 of the network becomes that, for checks that need the precision. Values that are
-    `fed_names` are not computed but inputs, of the name that stands beside theirs. Raises Refused.
+    The element type `float_dtype` replaces float32 everywhere (float64 for checks that need its precision). Values in
+    `fed_names` are not computed: they are inputs with the names that they map to. Raises LoweringError.
     """
-    wanted = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
-    g = Builder(training=training, float_dtype=real)
+    output_names = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
+    g = Builder(training=training, float_dtype=float_dtype)
     values: dict[str, Value] = {
-        name: g.input(name, _with_real_dtype(type, real)) for name, type in typed.network.inputs.items()
+        name: g.input(name, _with_float_dtype(type, float_dtype)) for name, type in typed.network.inputs.items()
     }
     masks: dict[Mask | None, Value] = {}
-    made_by, flow = typed.masks.masks_by_producer(training), typed.masks.runtime_masks(training)
-    for call in typed.network.calls if outputs is None else typed.network.calls_needed_for(wanted, fed_names):
+    masks_by_producer, flow = typed.masks.masks_by_producer(training), typed.masks.runtime_masks(training)
+    for call in typed.network.calls if outputs is None else typed.network.calls_needed_for(output_names, fed_names):
         if call.name in fed_names:
-            values[call.name] = g.input(fed_names[call.name], _with_real_dtype(typed.types[call.name], real))
+            type = _with_float_dtype(typed.types[call.name], float_dtype)
+            values[call.name] = g.input(fed_names[call.name], type)
             continue
         if call.layer is None:
-            raise ValueError(f"the layer {call.name!r} was not understood; only a sound network can be lowered")
+            raise ValueError(f"the layer {call.name!r} was not understood; only a valid network can be lowered")
         with g.scope(call.owner, call.path):
             inputs = [values[source] for source in call.sources]
-            beside = [masks.get(mask) for mask in flow.input_masks[call.name]]
+            input_masks = [masks.get(mask) for mask in flow.input_masks[call.name]]
             try:
-                results = lower_layer(g, call.layer, inputs, beside)
+                results = lower_layer(g, call.layer, inputs, input_masks)
             except ShapeError as error:
                 raise LoweringError(call, error) from error
             for name, value in zip(call.results, results, strict=True):
-                check_promised_type(value, _with_real_dtype(typed.types[name], real), call.owner)
+                check_promised_type(value, _with_float_dtype(typed.types[name], float_dtype), call.owner)
                 values[name] = value
-            for mask in made_by.get(call.name, ()):
-                given_masks = [masks.get(one) for one in mask.input_masks]
-                masks[mask] = lower_mask(g, call.layer, inputs, given_masks, mask.type, call.owner)
+            for mask in masks_by_producer.get(call.name, ()):
+                operands = [masks.get(operand) for operand in mask.input_masks]
+                masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
     if outputs is None:
         g.masks |= {name: masks[mask] for name, mask in flow.value_masks.items()}
-    return g.graph({name: values[name] for name in wanted})
+    return g.graph({name: values[name] for name in output_names})
 
 
-def _with_real_dtype(type: TensorType, real: str) -> TensorType:
-    return type.with_dtype(real) if type.dtype == "float32" else type
+def _with_float_dtype(type: TensorType, float_dtype: str) -> TensorType:
+    return type.with_dtype(float_dtype) if type.dtype == "float32" else type
 
 
 def lower_layer(g: Builder, layer: Layer, inputs: Sequence[Value], masks: Sequence[Value | None]) -> tuple[Value, ...]:
-    """The results of one layer, its activity regularizer added to the losses."""
+    """The results of one layer. Adds its activity regularizer to the losses."""
     outside, g.trainable = g.trainable, g.trainable and layer.trainable
     results = layer.lower(g, *inputs, masks=masks) if layer.reads_masks else layer.lower(g, *inputs)
     results = results if isinstance(results, tuple) else (results,)
@@ -85,28 +86,30 @@ def lower_layer(g: Builder, layer: Layer, inputs: Sequence[Value], masks: Sequen
 def lower_mask(
     g: Builder, layer: Layer, inputs: Sequence[Value], masks: Sequence[Value | None], type: TensorType, scope: str
 ) -> Value:
-    """The mask beside the layer's results, of the promised type."""
+    """The mask of the layer's results, of the inferred type."""
     mask = layer.lower_mask(g, inputs, masks)
     if mask is None:
-        raise EmissionError(f"{scope}: the shape rule promises a mask {type}, the operators give none")
+        raise EmissionError(f"{scope}: the shape rule promises a mask {type}, the lowering returns none")
     check_promised_type(mask, type, scope)
     return mask
 
 
 def layer_weights(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tuple[TensorType, bool]]:
-    """The weights that another layer would have in the place of a call's, by name: the type, and whether training
-    changes them. Raises ShapeError where it could not stand there."""
+    """The weights that a layer would have in place of the layer of a call, by name: type, and whether it is trainable.
+
+    Raises ShapeError if the layer does not accept the inputs of the call.
+    """
     layer.infer(*(typed.types[source] for source in call.sources))
     g = Builder()
     with g.scope(call.owner, call.path):
-        inputs = [g.input(f"input {place}", typed.types[source]) for place, source in enumerate(call.sources)]
+        inputs = [g.input(f"input {index}", typed.types[source]) for index, source in enumerate(call.sources)]
         lower_layer(g, layer, inputs, [None] * len(inputs))
     weights = {name: (weight.type, weight.trainable) for name, weight in g.parameters.items()}
     return weights | {name: (state.type, False) for name, state in g.states.items()}
 
 
 def check_promised_type(value: Value, type: TensorType, scope: str) -> None:
-    """Check what ONNX inferred against the promised type, and refine the one by the other."""
+    """Checks the type that ONNX inferred against that of the shape rule, and refines it."""
     same = value.rank == type.rank and value.dtype == type.dtype
     if not same or not all(map(_sizes_agree, value.shape, type.shape)):
         raise EmissionError(f"{scope}: the shape rule promises {type}, the operators give {value.type}")

@@ -1,4 +1,4 @@
-"""Refuses networks whose weights cannot be held together, before anything is allocated."""
+"""Refuses networks whose weights exceed the size of an ONNX file, before anything is allocated."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from math import prod
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import JsonPath
 from ..ir import Graph
-from ..ir.builder import MAX_MODEL_BYTES, bytes_text
+from ..ir.weight_shapes import MAX_MODEL_BYTES, bytes_text
 
 
 def oversized_weights(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonPath, str]]:
-    """Where and why, for the layer with which the weights pass the limit; nothing where they do not."""
+    """Yields the path of the first layer with which the weights exceed the limit, and a message; nothing if none
+    does."""
     total = 0
     for name, value in {**graph.parameters, **graph.states}.items():
         total += 4 * prod(value.shape) if value.type.is_static() else 0
         if total > MAX_MODEL_BYTES:
             layer = name.split("/")[0]
-            wanted = f"with {layer!r} the weights take {bytes_text(total)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
-            yield typed.network.paths[layer], f"{wanted} ({name} alone has shape {list(value.shape)})"
+            message = f"with {layer!r} the weights take {bytes_text(total)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
+            yield typed.network.paths[layer], f"{message} ({name} alone has shape {list(value.shape)})"
             return

@@ -29,6 +29,7 @@ from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.trainer import TrainingPlan
 from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
 from ..training.objective import Objective
+from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
 from .graphs import forward_graph, inference_only
 
@@ -149,7 +150,8 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         raise ValueError("a network without a training section has no training graph")
     report = checked.new_report()
     try:
-        step = training_step(forward_loss, training.optimizer, typed.network.learning_rate_factors, training.batch_size)
+        factors = typed.network.learning_rate_factors
+        step = training_step(forward_loss, training.optimizer, factors, training.batch_size, CPU_GRADIENTS)
     except MissingRule as error:
         why = f"it {error}" if str(error).startswith("needs") else str(error)
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
@@ -169,7 +171,7 @@ def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> Shard
     """The training step for a batch that is split into so many shards."""
     training = typed.network.training
     assert training is not None
-    shard = simplify_step(shard_step(forward_loss, training.batch_size // shards))
+    shard = simplify_step(shard_step(forward_loss, training.batch_size // shards, CPU_GRADIENTS))
     combiner = combine_shards(forward_loss, shard, shards, training.optimizer, typed.network.learning_rate_factors)
     return ShardedGraphs(shards, shard, canonicalize(combiner))
 

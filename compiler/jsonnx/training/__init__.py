@@ -1,6 +1,6 @@
-"""Bricks that shape training rather than the network: losses, metrics, optimizers, initializers, regularizers, ...
+"""The components of training: losses, metrics, optimizers, initializers, regularizers, constraints.
 
-Like layers they are attributes and one or two methods; those that emit operators get `g`. Imports `bricks` and `types`.
+Like layers, they are classes with declared attributes and a few methods; methods that emit operators get a builder `g`.
 """
 
 from . import margin_losses

@@ -1,29 +1,20 @@
-"""Projections of weights after every update, as Keras 3 computes them."""
+"""Constraints: projections of weights after each update, as in Keras 3."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-from ..core.components import ArrayCodec, Component, IntegerCodec, Registry, UnionCodec, attr
+from ..core.components import Component, Registry, attr
 from ..core.types import Dim, require, shape_text
+from .numerics import EPSILON, Axes, axis_list, square_sum
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-CONSTRAINTS = Registry("constraint", "A projection of a weight after every update.")
+CONSTRAINTS = Registry("constraint", "A projection of a weight after each update.")
 
-Axes = Annotated[
-    tuple[int, ...] | int,
-    UnionCodec(
-        (lambda value: not isinstance(value, (list, tuple)), IntegerCodec()),
-        (lambda value: True, ArrayCodec(IntegerCodec())),
-    ),
-]
-AXIS_DOC = "Axis or axes of the weight along which its norm is taken."
-
-# Keras adds this before dividing by a norm.
-EPSILON = 1e-7
+AXIS_DOC = "Axis or axes of the weight along which its norm is computed."
 
 
 class Constraint(Component):
@@ -31,13 +22,13 @@ class Constraint(Component):
 
     @property
     def restricts_shape(self) -> bool:
-        """Whether there are shapes of weights that do not suit."""
+        """Whether the constraint does not accept weights of all shapes."""
         return getattr(self, "axis", 0) != 0
 
     def check(self, shape: Sequence[Dim]) -> None:
-        """ShapeError where a weight of this shape does not suit."""
+        """Raises ShapeError if the constraint does not accept a weight of this shape."""
         axis = getattr(self, "axis", 0)
-        axes, rank = [axis] if isinstance(axis, int) else axis, len(shape)
+        axes, rank = axis_list(axis), len(shape)
         fits = all(-rank <= axis < rank for axis in axes) and len({axis % rank for axis in axes}) == len(axes)
         require(fits, f"has a {self.type_name} along {axis}, of a weight of shape {shape_text(shape)}")
 
@@ -46,14 +37,13 @@ class Constraint(Component):
         raise NotImplementedError
 
 
-def axis_norm(g: Builder, weight: Value, axis: Any) -> Value:
-    axes = [axis] if isinstance(axis, int) else list(axis)
-    return g.Sqrt(g.ReduceSum(g.Mul(weight, weight), axes, keepdims=1))
+def axis_norm(g: Builder, weight: Value, axis: tuple[int, ...] | int) -> Value:
+    return g.Sqrt(square_sum(g, weight, axis_list(axis)))
 
 
 @CONSTRAINTS.register()
 class NonNeg(Constraint):
-    """No negative values."""
+    """Replaces negative values by zero."""
 
     def project(self, g: Builder, weight: Value) -> Value:
         return g.Relu(weight)
@@ -61,7 +51,7 @@ class NonNeg(Constraint):
 
 @CONSTRAINTS.register()
 class UnitNorm(Constraint):
-    """Norm one."""
+    """Scales the weight to norm 1."""
 
     axis: Axes = attr(0, doc=AXIS_DOC)
 
@@ -71,33 +61,33 @@ class UnitNorm(Constraint):
 
 @CONSTRAINTS.register()
 class MaxNorm(Constraint):
-    """Norm at most `max_value`."""
+    """Scales the weight down to a norm of at most `max_value`."""
 
     max_value: float = attr(2.0, doc="Upper bound of the norm.", above=0)
     axis: Axes = attr(0, doc=AXIS_DOC)
 
     def project(self, g: Builder, weight: Value) -> Value:
-        size = axis_norm(g, weight, self.axis)
-        wanted = g.Clip(size, 0.0, self.max_value)
-        return g.Mul(weight, g.Div(wanted, g.Add(size, EPSILON)))
+        norm = axis_norm(g, weight, self.axis)
+        target = g.Clip(norm, 0.0, self.max_value)
+        return g.Mul(weight, g.Div(target, g.Add(norm, EPSILON)))
 
 
 @CONSTRAINTS.register()
 class MinMaxNorm(Constraint):
-    """Norm between two bounds, approached at a rate."""
+    """Scales the weight towards a norm between two bounds."""
 
     min_value: float = attr(0.0, doc="Lower bound of the norm.", minimum=0)
     max_value: float = attr(1.0, doc="Upper bound of the norm.", above=0)
     rate: float = attr(
         1.0,
-        doc="1 enforces the bounds at once; smaller values move the norm that share of the way.",
+        doc="Fraction of the way to the bounds that each update moves the norm: 1 enforces them at once.",
         minimum=0,
         maximum=1,
     )
     axis: Axes = attr(0, doc=AXIS_DOC)
 
     def project(self, g: Builder, weight: Value) -> Value:
-        size = axis_norm(g, weight, self.axis)
-        inside = g.Clip(size, self.min_value, self.max_value)
-        wanted = g.Add(g.Mul(inside, self.rate), g.Mul(size, 1.0 - self.rate))
-        return g.Mul(weight, g.Div(wanted, g.Add(size, EPSILON)))
+        norm = axis_norm(g, weight, self.axis)
+        clipped = g.Clip(norm, self.min_value, self.max_value)
+        target = g.Add(g.Mul(clipped, self.rate), g.Mul(norm, 1.0 - self.rate))
+        return g.Mul(weight, g.Div(target, g.Add(norm, EPSILON)))

@@ -1,7 +1,7 @@
-"""Initial values of weights: Keras 3's initializers, their defaults and their distributions.
+"""Initializers: Keras 3's distributions of initial weights, with Keras' defaults.
 
-Drawn by NumPy on the host. The numbers are not those that a Keras backend draws from the same seed: every backend has
-a generator of its own.
+NumPy draws the numbers on the host. They differ from those of a Keras backend with the same seed, as the backends
+differ from each other.
 """
 
 from __future__ import annotations
@@ -16,31 +16,33 @@ from ..core.types import Dim, require, shape_text
 if TYPE_CHECKING:
     import numpy as np
 
-INITIALIZERS = Registry("initializer", "How the initial value of a weight is drawn.")
+INITIALIZERS = Registry("initializer", "The distribution of the initial values of a weight.")
 
-SEED_DOC = "Seed of its own, in place of one derived from the model's seed and the weight's name."
-FAN_AXES_DOC = "Axes of the weight that count as its {}, where they are not the usual ones."
+SEED_DOC = "Seed. By default derived from the seed of the training and the name of the weight."
+FAN_AXES_DOC = (
+    "Axes of the weight that count as {}. By default inputs are on the last axis but one, outputs on the last."
+)
 
-# Standard deviation of a standard normal that is cut off at two standard deviations.
 TRUNCATED_STDDEV = 0.87962566103423978
+"""Standard deviation of a standard normal distribution that is truncated at two standard deviations."""
 
 CHUNK_ELEMENTS = 1 << 13
-"""Numbers that are drawn at once where the order does not matter."""
+"""Numbers per draw, so that the float64 draws stay in the CPU cache."""
 
 
 class Initializer(Component):
     registry = INITIALIZERS
 
     def check(self, shape: Sequence[Dim]) -> None:
-        """ShapeError where a weight of this shape does not suit."""
+        """Raises ShapeError if the initializer does not accept a weight of this shape."""
 
     @property
     def restricts_shape(self) -> bool:
-        """Whether there are shapes that do not suit."""
+        """Whether the initializer does not accept weights of all shapes."""
         return False
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        """An array of this shape (a number stands for an array full of it); ShapeError where there is none."""
+        """An array of this shape, or a number for all its elements. Raises ShapeError like `check`."""
         raise NotImplementedError
 
 
@@ -62,7 +64,7 @@ class Ones(Initializer):
 
 @INITIALIZERS.register()
 class Constant(Initializer):
-    """One value everywhere."""
+    """All elements have one value."""
 
     value: float = attr(0.0, doc="The value.")
 
@@ -84,10 +86,10 @@ class RandomNormal(Initializer):
 
 @INITIALIZERS.register()
 class TruncatedNormal(Initializer):
-    """Normal distribution cut off at two standard deviations from its mean."""
+    """Normal distribution truncated at two standard deviations from its mean."""
 
     mean: float = attr(0.0, doc="Mean.")
-    stddev: float = attr(0.05, doc="Standard deviation before the cut.", minimum=0)
+    stddev: float = attr(0.05, doc="Standard deviation before the truncation.", minimum=0)
     seed: int | None = attr(None, doc=SEED_DOC)
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -109,7 +111,7 @@ class RandomUniform(Initializer):
     def check(self, shape: Sequence[Dim]) -> None:
         require(
             self.minval <= self.maxval,
-            f"has a {self.type_name} from {self.minval} to {self.maxval}, the wrong way round",
+            f"has a {self.type_name} from {self.minval} to {self.maxval}, but minval must not exceed maxval",
         )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -119,21 +121,22 @@ class RandomUniform(Initializer):
 class FanScaledInitializer(Initializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
 
+    input_axes: tuple[int, ...] | None
+    output_axes: tuple[int, ...] | None
+
     @property
     def restricts_shape(self) -> bool:
-        given: Any = self
-        return given.input_axes is not None or given.output_axes is not None
+        return self.input_axes is not None or self.output_axes is not None
 
     def check(self, shape: Sequence[Dim]) -> None:
-        given: Any = self
-        axes, rank = [*(given.input_axes or ()), *(given.output_axes or ())], len(shape)
+        axes, rank = [*(self.input_axes or ()), *(self.output_axes or ())], len(shape)
         fits = all(-rank <= axis < rank for axis in axes)
         require(fits, f"has a {self.type_name} with the axes {axes}, of a weight of shape {shape_text(shape)}")
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, scale: float, mode: str, distribution: str) -> Any:
-        given: Any = self
-        fan_in, fan_out = weight_fans(shape, given.input_axes, given.output_axes)
-        variance = scale / max(1.0, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode])
+        fan_in, fan_out = weight_fans(shape, self.input_axes, self.output_axes)
+        fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        variance = scale / max(1.0, fans[mode])
         if distribution == "uniform":
             return draw_uniform(-sqrt(3 * variance), sqrt(3 * variance), shape, rng)
         if distribution == "untruncated_normal":
@@ -146,9 +149,11 @@ class VarianceScaling(FanScaledInitializer):
     """Variance `scale / fan`, where the fan is the number of inputs, of outputs, or the mean of both."""
 
     scale: float = attr(1.0, doc="Scale of the variance.", above=0)
-    mode: Literal["fan_in", "fan_out", "fan_avg"] = attr("fan_in", doc="Which fan divides.")
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = attr(
+        "fan_in", doc="The fan: number of inputs, number of outputs, or their mean."
+    )
     distribution: Literal["truncated_normal", "normal", "untruncated_normal", "uniform"] = attr(
-        "truncated_normal", doc="Shape of the distribution; `normal` is the truncated one."
+        "truncated_normal", doc="The distribution; `normal` means `truncated_normal`, as in Keras."
     )
     seed: int | None = attr(None, doc=SEED_DOC)
     input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("inputs"))
@@ -159,12 +164,13 @@ class VarianceScaling(FanScaledInitializer):
 
 
 class VarianceScalingPreset(FanScaledInitializer):
-    """A variance scaling with its three choices made."""
+    """Variance scaling with a fixed scale, mode and distribution."""
 
     seed: int | None = attr(None, doc=SEED_DOC)
     input_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("inputs"))
     output_axes: tuple[int, ...] | None = attr(None, doc=FAN_AXES_DOC.format("outputs"))
     choices: ClassVar[tuple[float, str, str]]
+    """Scale, mode and distribution."""
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return self.draw(shape, rng, *self.choices)
@@ -214,7 +220,7 @@ class LecunNormal(VarianceScalingPreset):
 
 @INITIALIZERS.register("orthogonal", "OrthogonalInitializer")
 class Orthogonal(Initializer):
-    """A random orthogonal matrix of all axes but the last by the last (Saxe et al., 2014)."""
+    """A random orthogonal matrix (Saxe et al., 2014). Its rows are all axes but the last, its columns the last axis."""
 
     gain: float = attr(1.0, doc="Factor on the matrix.")
     seed: int | None = attr(None, doc=SEED_DOC)
@@ -226,7 +232,7 @@ class Orthogonal(Initializer):
     def check(self, shape: Sequence[Dim]) -> None:
         require(
             len(shape) >= 2,
-            f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes or more",
+            f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}, which needs two axes or more",
         )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -241,7 +247,7 @@ class Orthogonal(Initializer):
 
 @INITIALIZERS.register("identity", "IdentityInitializer")
 class Identity(Initializer):
-    """The identity matrix; for weights of two axes."""
+    """The identity matrix, for weights with two axes."""
 
     gain: float = attr(1.0, doc="Factor on the matrix.")
 
@@ -251,7 +257,8 @@ class Identity(Initializer):
 
     def check(self, shape: Sequence[Dim]) -> None:
         require(
-            len(shape) == 2, f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}: it takes two axes"
+            len(shape) == 2,
+            f"cannot fill a weight of shape {shape_text(shape)} by {self.type_name}, which needs two axes",
         )
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
@@ -262,7 +269,7 @@ class Identity(Initializer):
 
 
 def draw_uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Uniform numbers in float32, rounded from draws in float64: these piece by piece, in the processor's cache."""
+    """Uniform numbers in float32, rounded from draws in float64, which are made in chunks."""
     import numpy as np
 
     result = np.empty(shape, np.float32)
@@ -273,7 +280,7 @@ def draw_uniform(low: float, high: float, shape: tuple[int, ...], rng: np.random
 
 
 def draw_truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Standard normal, drawn again wherever it lies beyond two standard deviations."""
+    """Standard normal numbers; those beyond two standard deviations are drawn again."""
     drawn = rng.normal(size=shape)
     while (beyond := abs(drawn) > 2).any():
         drawn[beyond] = rng.normal(size=int(beyond.sum()))
@@ -283,11 +290,11 @@ def draw_truncated_normal(shape: tuple[int, ...], rng: np.random.Generator) -> n
 def weight_fans(
     shape: tuple[int, ...], input_axes: tuple[int, ...] | None, output_axes: tuple[int, ...] | None
 ) -> tuple[float, float]:
-    """The number of inputs and outputs that a weight of this shape connects, as Keras counts them."""
+    """The numbers of inputs and of outputs that a weight connects, as Keras counts them."""
     if input_axes is not None and output_axes is not None:
         return prod(shape[axis] for axis in input_axes), prod(shape[axis] for axis in output_axes)
     if len(shape) < 2:
         size = shape[0] if shape else 1
         return size, size
-    field = prod(shape[:-2])
-    return shape[-2] * field, shape[-1] * field
+    receptive_field = prod(shape[:-2])
+    return shape[-2] * receptive_field, shape[-1] * receptive_field

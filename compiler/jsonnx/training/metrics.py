@@ -1,7 +1,7 @@
-"""Metrics: what is reported, summed over batches exactly. As Keras 3 computes and names them.
+"""Metrics, as Keras 3 computes and names them.
 
-A metric emits additive statistics of a batch, a vector; the host adds them up over an epoch in float64 and makes one
-number of the totals. So a metric over unequal batches is that over all their samples.
+A metric emits a vector of sums over a batch. The host adds these vectors over an epoch, in float64, and computes the
+metric from the totals. So the metric of batches of different sizes is that of all their samples.
 """
 
 from __future__ import annotations
@@ -12,34 +12,35 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..core.components import Component, ComponentCodec, Json, Registry, attr
 from ..core.types import TensorType, require
 from . import losses, margin_losses
-from .losses import Loss
+from .losses import Loss, mean_over_trailing_axes
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-METRICS = Registry("metric", "What is reported beside the loss.")
+METRICS = Registry("metric", "A figure that is reported with the loss.")
 
 
 class Metric(Component):
-    """A number that says how good an output is.
+    """A figure that measures the quality of an output.
 
-    `check` raises ShapeError where output and target do not suit it; `statistics` emits a float32 vector that adds up
-    over batches, of the places where a mask is true if there is one; `result` makes the number of the sums.
+    `check` raises ShapeError if the metric does not accept the output and the target. `statistics` emits a float32
+    vector of sums over a batch, restricted to the positions where the mask is true; `result` computes the figure from
+    the totals.
     """
 
     registry = METRICS
     formula: ClassVar[str] = "totals[0] / totals[1]"
-    """`result` in words."""
-    name: str | None = attr(None, doc="Name it is reported under, where that is not its type's.")
+    """`result` as an expression, for the manifest of an exported training step."""
+    name: str | None = attr(None, doc="Name under which the metric is reported; by default its type.")
 
     @property
     def reported_name(self) -> str:
         return self.name or self.type_name
 
     def resolve(self, loss: Loss, output: TensorType) -> Metric:
-        """The metric that is meant, given the loss and the type of the output; itself, unless it is a short name.
+        """The metric for an output and its loss: `accuracy` becomes a specific metric, all others return themselves.
 
-        Raises ShapeError where it suits neither.
+        Raises ShapeError like `check`.
         """
         self.check(loss.target_type(output), output)
         return self
@@ -55,7 +56,7 @@ class Metric(Component):
 
 
 class MetricCodec(ComponentCodec):
-    """A metric as a name alone is reported under that name, as it stands: `mae` as `mae`."""
+    """A metric that is given as a string is reported under that string: `mae` as `mae`."""
 
     def __init__(self) -> None:
         super().__init__(METRICS)
@@ -66,8 +67,8 @@ class MetricCodec(ComponentCodec):
     def write(self, value: Component) -> Json:
         written = super().write(value)
         name = getattr(value, "name", None) or ""
-        alone = written == {"type": value.type_name, "name": name} and METRICS.by_name.get(name) is type(value)
-        return name if alone else written
+        is_bare_name = written == {"type": value.type_name, "name": name} and METRICS.by_name.get(name) is type(value)
+        return name if is_bare_name else written
 
 
 def has_same_type(target: TensorType, output: TensorType) -> bool:
@@ -75,40 +76,40 @@ def has_same_type(target: TensorType, output: TensorType) -> bool:
 
 
 def sum_and_count(g: Builder, values: Value, mask: Value | None = None) -> Value:
-    """`[sum, number]`, whose quotient is the mean over samples of the mean within each sample.
+    """`[sum, count]`, whose quotient is the mean over the samples of the mean within each sample.
 
-    Where all samples are of one size the elements are counted instead, which keeps whole numbers whole. Where a mask
-    is false values do not count.
+    If all samples have the same size, elements are counted instead, which keeps integers exact. Values where the mask
+    is false do not count.
     """
-    counted = None if mask is None else g.cast(mask, values.dtype)
-    if counted is not None:
-        values = g.Mul(losses.mean_over_trailing_axes(g, values, counted.rank), counted)
+    counts = None if mask is None else g.cast(mask, values.dtype)
+    if counts is not None:
+        values = g.Mul(mean_over_trailing_axes(g, values, counts.rank), counts)
     if not all(isinstance(size, int) for size in values.shape[1:]):
-        values = losses.mean_over_trailing_axes(g, values, 1)
-        counted = None if counted is None else losses.mean_over_trailing_axes(g, counted, 1)
-    number = g.cast(g.Size(values), values.dtype) if counted is None else g.ReduceSum(counted, keepdims=0)
-    return g.Concat(g.Reshape(g.ReduceSum(values, keepdims=0), [1]), g.Reshape(number, [1]), axis=0)
+        values = mean_over_trailing_axes(g, values, 1)
+        counts = None if counts is None else mean_over_trailing_axes(g, counts, 1)
+    count = g.cast(g.Size(values), values.dtype) if counts is None else g.ReduceSum(counts, keepdims=0)
+    return g.Concat(g.Reshape(g.ReduceSum(values, keepdims=0), [1]), g.Reshape(count, [1]), axis=0)
 
 
 def hit_statistics(g: Builder, hit: Value, mask: Value | None) -> Value:
-    """The statistics of how often a condition holds."""
+    """The statistics of the fraction of cases in which a condition holds."""
     return sum_and_count(g, g.cast(hit, "float32"), mask)
 
 
-# -- how often right ---------------------------------------------------------------------------------------------------
+# -- accuracies --------------------------------------------------------------------------------------------------------
 
 
 class SparseMetric(Metric):
-    """Compares the scores of classes with class numbers."""
+    """Compares class scores with class indices."""
 
     def check(self, target: TensorType, output: TensorType) -> None:
         fits = target.dtype == "int64" and target.rank == output.rank - 1
-        require(fits, f"needs class numbers as the target of {output}, the loss takes {target}")
+        require(fits, f"needs class indices as the target of {output}, the loss takes {target}")
 
 
 @METRICS.register("sparse_categorical_accuracy")
 class SparseCategoricalAccuracy(SparseMetric):
-    """Share of samples whose likeliest class is the target, a class number."""
+    """Fraction of samples whose most likely class is the target, a class index."""
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         return hit_statistics(g, g.Equal(g.ArgMax(output, axis=-1, keepdims=0), target), mask)
@@ -116,7 +117,7 @@ class SparseCategoricalAccuracy(SparseMetric):
 
 @METRICS.register("categorical_accuracy")
 class CategoricalAccuracy(Metric):
-    """Share of samples whose likeliest class is that of the target, probabilities of the classes."""
+    """Fraction of samples whose most likely class is that of the target, which contains class probabilities."""
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         return hit_statistics(g, g.Equal(*(g.ArgMax(x, axis=-1, keepdims=0) for x in (output, target))), mask)
@@ -124,9 +125,9 @@ class CategoricalAccuracy(Metric):
 
 @METRICS.register("binary_accuracy")
 class BinaryAccuracy(Metric):
-    """Share of elements that are above the threshold where the target is 1, and not above it where the target is 0."""
+    """Fraction of elements that exceed the threshold if, and only if, the target is 1."""
 
-    threshold: float = attr(0.5, doc="What an output must exceed to count as 1.")
+    threshold: float = attr(0.5, doc="Outputs above the threshold count as 1.")
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         above = g.cast(g.Greater(output, self.threshold), target.dtype)
@@ -135,9 +136,11 @@ class BinaryAccuracy(Metric):
 
 @METRICS.register("accuracy", "acc")
 class Accuracy(Metric):
-    """Share of correct predictions: binary where the output has one element, else by class, as the target is.
+    """Fraction of correct predictions: `binary_accuracy` for an output with one element, else the accuracy for the type
+    of the targets.
 
-    It is what Keras means by the name; Keras' class Accuracy, which asks for equal numbers, has no counterpart.
+    This is the meaning of the string `accuracy` in Keras. Keras' class Accuracy, which compares for equality, has no
+    counterpart.
     """
 
     def resolve(self, loss: Loss, output: TensorType) -> Metric:
@@ -156,9 +159,9 @@ def is_in_top_k(g: Builder, output: Value, score: Value, k: int) -> Value:
 
 @METRICS.register("top_k_categorical_accuracy")
 class TopKCategoricalAccuracy(Metric):
-    """Share of samples whose target class is among the k likeliest, the target being probabilities of the classes."""
+    """Fraction of samples whose target class is among the k most likely; targets are class probabilities."""
 
-    k: int = attr(5, doc="How many of the likeliest classes count.", minimum=1)
+    k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         number = g.ArgMax(target, axis=-1, keepdims=1)
@@ -167,11 +170,13 @@ class TopKCategoricalAccuracy(Metric):
 
 @METRICS.register("sparse_top_k_categorical_accuracy")
 class SparseTopKCategoricalAccuracy(SparseMetric):
-    """Share of samples whose target, a class number, is among the k likeliest classes."""
+    """Fraction of samples whose target, a class index, is among the k most likely classes."""
 
-    k: int = attr(5, doc="How many of the likeliest classes count.", minimum=1)
+    k: int = attr(5, doc="Number of most likely classes that count as correct.", minimum=1)
     from_sorted_ids: bool = attr(
-        False, doc="Whether the output is class numbers, best first.", unsupported="Outputs are scores of the classes."
+        False,
+        doc="Whether the output contains class indices, most likely first.",
+        unsupported="Outputs are class scores.",
     )
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
@@ -179,12 +184,12 @@ class SparseTopKCategoricalAccuracy(SparseMetric):
         return hit_statistics(g, is_in_top_k(g, output, score, self.k), mask)
 
 
-# -- how far off -------------------------------------------------------------------------------------------------------
+# -- errors and losses -------------------------------------------------------------------------------------------------
 
 
 @METRICS.register("root_mean_squared_error")
 class RootMeanSquaredError(Metric):
-    """Root of the mean squared error over all elements of all samples, masked ones too, as in Keras."""
+    """Square root of the mean squared error over all elements of all samples, including masked ones, as in Keras."""
 
     formula = "sqrt(totals[0] / totals[1])"
 
@@ -197,7 +202,7 @@ class RootMeanSquaredError(Metric):
 
 
 class MeanLossMetric(Metric):
-    """The mean of a loss over all samples."""
+    """The mean of a loss over all samples. Attributes other than `name` are those of the loss."""
 
     loss_class: ClassVar[type[Loss]]
 
@@ -206,51 +211,39 @@ class MeanLossMetric(Metric):
         return self.loss_class(**{name: getattr(self, name) for name in self.attributes if name != "name"})
 
     def check(self, target: TensorType, output: TensorType) -> None:
-        wanted = self.loss().target_type(output)
-        require(has_same_type(target, wanted), f"needs the target {wanted}, the loss takes {target}")
+        expected = self.loss().target_type(output)
+        require(has_same_type(target, expected), f"needs the target {expected}, the loss takes {target}")
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         return sum_and_count(g, self.loss().unreduced_losses(g, target, output), mask)
 
 
-@METRICS.register("mean_squared_error", "mse", "MSE")
-class MeanSquaredError(MeanLossMetric):
-    """Mean of `(target - output) ** 2`."""
-
-    loss_class = losses.MeanSquaredError
-
-
-@METRICS.register("mean_absolute_error", "mae", "MAE")
-class MeanAbsoluteError(MeanLossMetric):
-    """Mean of `|target - output|`."""
-
-    loss_class = losses.MeanAbsoluteError
+def register_mean_loss(loss_class: type[Loss], doc: str, *names: str, class_name: str = "") -> None:
+    """Registers the mean of a loss without attributes as a metric."""
+    members = {"__doc__": doc, "__module__": __name__, "loss_class": loss_class}
+    METRICS.register(*names)(type(class_name or loss_class.__name__, (MeanLossMetric,), members))
 
 
-@METRICS.register("mean_absolute_percentage_error", "mape", "MAPE")
-class MeanAbsolutePercentageError(MeanLossMetric):
-    """Mean of `100 * |(target - output) / target|`."""
-
-    loss_class = losses.MeanAbsolutePercentageError
-
-
-@METRICS.register("mean_squared_logarithmic_error", "msle", "MSLE")
-class MeanSquaredLogarithmicError(MeanLossMetric):
-    """Mean of `(log(1 + target) - log(1 + output)) ** 2`."""
-
-    loss_class = losses.MeanSquaredLogarithmicError
-
-
-@METRICS.register("logcosh", "log_cosh_error")
-class LogCoshError(MeanLossMetric):
-    """Mean of `log(cosh(target - output))`."""
-
-    loss_class = losses.LogCosh
+register_mean_loss(losses.MeanSquaredError, "Mean of `(target - output) ** 2`.", "mean_squared_error", "mse", "MSE")
+register_mean_loss(losses.MeanAbsoluteError, "Mean of `|target - output|`.", "mean_absolute_error", "mae", "MAE")
+register_mean_loss(
+    losses.MeanAbsolutePercentageError,
+    "Mean of `100 * |(target - output) / target|`.",
+    *("mean_absolute_percentage_error", "mape", "MAPE"),
+)
+register_mean_loss(
+    losses.MeanSquaredLogarithmicError,
+    "Mean of `(log(1 + target) - log(1 + output)) ** 2`.",
+    *("mean_squared_logarithmic_error", "msle", "MSLE"),
+)
+register_mean_loss(
+    losses.LogCosh, "Mean of `log(cosh(target - output))`.", "logcosh", "log_cosh_error", class_name="LogCoshError"
+)
 
 
 @METRICS.register("cosine_similarity")
 class CosineSimilarity(MeanLossMetric):
-    """Mean of the cosine of the angle between target and output: 1 is agreement."""
+    """Mean cosine of the angle between target and output: 1 if they have the same direction."""
 
     axis: int = attr(-1, doc="Axis of the vectors.")
     loss_class = losses.CosineSimilarity
@@ -265,7 +258,7 @@ class BinaryCrossentropy(MeanLossMetric):
     """Mean of the binary cross-entropy."""
 
     from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
-    label_smoothing: float = attr(0.0, doc="How far targets are drawn towards 1/2.", minimum=0, maximum=1)
+    label_smoothing: float = attr(0.0, doc=losses.BINARY_SMOOTHING_DOC, minimum=0, maximum=1)
     loss_class = losses.BinaryCrossentropy
 
 
@@ -274,51 +267,23 @@ class CategoricalCrossentropy(MeanLossMetric):
     """Mean of the categorical cross-entropy."""
 
     from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
-    label_smoothing: float = attr(0.0, doc="Share of the target spread evenly over all classes.", minimum=0, maximum=1)
+    label_smoothing: float = attr(0.0, doc=losses.CATEGORICAL_SMOOTHING_DOC, minimum=0, maximum=1)
     axis: int = attr(-1, doc="Axis of the classes.")
     loss_class = losses.CategoricalCrossentropy
 
 
 @METRICS.register("sparse_categorical_crossentropy")
 class SparseCategoricalCrossentropy(MeanLossMetric):
-    """Mean of the sparse categorical cross-entropy; ignored positions count as zero loss, as in Keras."""
+    """Mean of the sparse categorical cross-entropy. As in Keras, ignored positions count as a loss of zero."""
 
     from_logits: bool = attr(False, doc=losses.FROM_LOGITS_DOC)
-    ignore_class: int | None = attr(None, doc="Class number whose positions have no loss.")
-    axis: int = attr(-1, doc="Axis of the classes; the last one.")
+    ignore_class: int | None = attr(None, doc="Class index; positions with this target have no loss.")
+    axis: int = attr(-1, doc="Axis of the classes; only the last axis is supported.")
     loss_class = losses.SparseCategoricalCrossentropy
 
 
-@METRICS.register("kl_divergence")
-class KLDivergence(MeanLossMetric):
-    """Mean of the Kullback-Leibler divergence."""
-
-    loss_class = losses.KLDivergence
-
-
-@METRICS.register("poisson")
-class Poisson(MeanLossMetric):
-    """Mean of `output - target * log(output)`."""
-
-    loss_class = losses.Poisson
-
-
-@METRICS.register("hinge")
-class Hinge(MeanLossMetric):
-    """Mean of `max(1 - target * output, 0)`."""
-
-    loss_class = margin_losses.Hinge
-
-
-@METRICS.register("squared_hinge")
-class SquaredHinge(MeanLossMetric):
-    """Mean of `max(1 - target * output, 0) ** 2`."""
-
-    loss_class = margin_losses.SquaredHinge
-
-
-@METRICS.register("categorical_hinge")
-class CategoricalHinge(MeanLossMetric):
-    """Mean of the categorical hinge loss."""
-
-    loss_class = margin_losses.CategoricalHinge
+register_mean_loss(losses.KLDivergence, "Mean of the Kullback-Leibler divergence.", "kl_divergence")
+register_mean_loss(losses.Poisson, "Mean of `output - target * log(output)`.", "poisson")
+register_mean_loss(margin_losses.Hinge, "Mean of `max(1 - target * output, 0)`.", "hinge")
+register_mean_loss(margin_losses.SquaredHinge, "Mean of `max(1 - target * output, 0) ** 2`.", "squared_hinge")
+register_mean_loss(margin_losses.CategoricalHinge, "Mean of the categorical hinge loss.", "categorical_hinge")

@@ -1,4 +1,4 @@
-"""What training minimises and reports, by output."""
+"""The objective of a training: losses and metrics, by output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .metrics import Metric
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised and reported: losses, their weights, metrics and the types of targets, by output name."""
+    """The losses, their weights, the metrics and the types of the targets, by output name."""
 
     losses: Mapping[str, Loss]
     weights: Mapping[str, float]
@@ -20,16 +20,18 @@ class Objective:
     targets: Mapping[str, TensorType]
 
     def metrics_by_name(self) -> dict[str, tuple[str, Metric]]:
-        """Output and metric by the name reported: the output's name before it if there are several, `_1` after it where
-        a name comes again, as in Keras."""
-        several = len(self.losses) > 1
-        named: dict[str, tuple[str, Metric]] = {}
+        """Outputs and metrics by the reported name.
+
+        As in Keras, the name begins with that of the output if there are several, and duplicates get `_1`, `_2`, ...
+        """
+        has_several_outputs = len(self.losses) > 1
+        by_name: dict[str, tuple[str, Metric]] = {}
         for output, metrics in self.metrics.items():
             for metric in metrics:
-                wanted = name = f"{output}_{metric.reported_name}" if several else metric.reported_name
+                base_name = name = f"{output}_{metric.reported_name}" if has_several_outputs else metric.reported_name
                 number = 0
-                while name in named:
+                while name in by_name:
                     number += 1
-                    name = f"{wanted}_{number}"
-                named[name] = output, metric
-        return named
+                    name = f"{base_name}_{number}"
+                by_name[name] = output, metric
+        return by_name

@@ -1,4 +1,4 @@
-"""Penalties on weights and outputs: scalars that are added to the loss, as Keras 3 computes them."""
+"""Regularizers: penalties on weights and outputs that are added to the loss, as in Keras 3."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from typing import TYPE_CHECKING, Literal
 
 from ..core.components import Component, Registry, attr
 from ..core.types import Dim, require, shape_text
+from .numerics import square_sum, unit_vectors
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
 REGULARIZERS = Registry("regularizer", "A penalty on a weight or on an output, added to the loss.")
 
-# Least norm by which Keras divides.
-EPSILON = 1e-7
-
 
 class Regularizer(Component):
     registry = REGULARIZERS
 
     def check(self, shape: Sequence[Dim]) -> None:
-        """ShapeError where a tensor of this shape does not suit."""
+        """Raises ShapeError if the regularizer does not accept a tensor of this shape."""
 
     @property
     def restricts_shape(self) -> bool:
-        """Whether there are shapes that do not suit."""
+        """Whether the regularizer does not accept tensors of all shapes."""
         return False
 
     def penalty(self, g: Builder, x: Value) -> Value:
@@ -38,14 +36,14 @@ def scaled_absolute_sum(g: Builder, x: Value, factor: float) -> Value:
 
 
 def scaled_square_sum(g: Builder, x: Value, factor: float) -> Value:
-    return g.Mul(g.ReduceSum(g.Mul(x, x), keepdims=0), factor)
+    return g.Mul(square_sum(g, x), factor)
 
 
 @REGULARIZERS.register()
 class L1(Regularizer):
     """`l1 * sum(|x|)`."""
 
-    l1: float = attr(0.01, doc="Factor.", minimum=0)
+    l1: float = attr(0.01, doc="Factor of the penalty.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
         return scaled_absolute_sum(g, x, self.l1)
@@ -55,7 +53,7 @@ class L1(Regularizer):
 class L2(Regularizer):
     """`l2 * sum(x ** 2)`."""
 
-    l2: float = attr(0.01, doc="Factor.", minimum=0)
+    l2: float = attr(0.01, doc="Factor of the penalty.", minimum=0)
 
     def penalty(self, g: Builder, x: Value) -> Value:
         return scaled_square_sum(g, x, self.l2)
@@ -75,13 +73,13 @@ class L1L2(Regularizer):
 
 @REGULARIZERS.register()
 class OrthogonalRegularizer(Regularizer):
-    """Pulls the rows (or columns) of a matrix, scaled to unit length, towards being orthogonal.
+    """Makes the rows (or columns) of a matrix orthogonal.
 
-    `factor * sum(|off-diagonal of w @ wT|) / (pairs)`, w the scaled rows.
+    `factor * sum(|off-diagonal of u @ u^T|) / (2 * pairs)`, where u are the rows scaled to norm 1.
     """
 
-    factor: float = attr(0.01, doc="Factor.", minimum=0)
-    mode: Literal["rows", "columns"] = attr("rows", doc="Which vectors are to be orthogonal.")
+    factor: float = attr(0.01, doc="Factor of the penalty.", minimum=0)
+    mode: Literal["rows", "columns"] = attr("rows", doc="Which vectors become orthogonal.")
 
     @property
     def restricts_shape(self) -> bool:
@@ -95,21 +93,21 @@ class OrthogonalRegularizer(Regularizer):
     def penalty(self, g: Builder, x: Value) -> Value:
         self.check(x.shape)
         vectors = x if self.mode == "rows" else g.Transpose(x, perm=[1, 0])
-        squares = g.ReduceSum(g.Mul(vectors, vectors), [1], keepdims=1)
-        unit = g.Mul(vectors, g.Reciprocal(g.Sqrt(g.Max(squares, EPSILON**2))))
+        unit = unit_vectors(g, vectors, 1)
         products = g.MatMul(unit, g.Transpose(unit, perm=[1, 0]))
-        outside, pairs = off_diagonal_mask(g, vectors)
-        total = g.ReduceSum(g.Abs(g.Mul(products, outside)), keepdims=0)
+        off_diagonal, pairs = off_diagonal_mask(g, vectors)
+        total = g.ReduceSum(g.Abs(g.Mul(products, off_diagonal)), keepdims=0)
         return g.Mul(total, g.Div(self.factor * 0.5, pairs))
 
 
 def off_diagonal_mask(g: Builder, vectors: Value) -> tuple[Value, Value]:
-    """Which pairs of rows are of two rows, as a matrix of ones and zeros, and how many such pairs there are."""
+    """A square matrix, 0 on the diagonal and 1 elsewhere, with one row for each vector; and the number of pairs of
+    vectors."""
     count = vectors.shape[0]
     if isinstance(count, int):
-        apart = [[float(row != column) for column in range(count)] for row in range(count)]
-        return g.const(apart, vectors.dtype), g.const(max(1.0, count * (count - 1) / 2), vectors.dtype)
+        mask = [[float(row != column) for column in range(count)] for row in range(count)]
+        return g.const(mask, vectors.dtype), g.const(max(1.0, count * (count - 1) / 2), vectors.dtype)
     rows = g.Shape(vectors, start=0, end=1)
-    places = g.refine(g.Range(g.const(0, "int64"), g.Squeeze(rows, [0]), g.const(1, "int64")), [count])
-    outside = g.cast(g.Not(g.Equal(g.Unsqueeze(places, [1]), places)), vectors.dtype)
-    return outside, g.Mul(g.Max(g.ReduceSum(outside, keepdims=0), 2.0), 0.5)
+    indices = g.refine(g.Range(g.const(0, "int64"), g.Squeeze(rows, [0]), g.const(1, "int64")), [count])
+    off_diagonal = g.cast(g.Not(g.Equal(g.Unsqueeze(indices, [1]), indices)), vectors.dtype)
+    return off_diagonal, g.Mul(g.Max(g.ReduceSum(off_diagonal, keepdims=0), 2.0), 0.5)

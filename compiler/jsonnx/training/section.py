@@ -1,4 +1,4 @@
-"""The spec's `training` section: data, loss, optimizer, and how long."""
+"""The `training` section of a spec: data, objective, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .optimizers import Optimizer
 
 
 class Section(Component):
-    """A part of the document with fixed keys: a brick that needs no `type`."""
+    """A part of the spec with fixed keys: a component without a `type`."""
 
     has_type_key: ClassVar[bool] = False
 
 
 class DictCodec:
-    """An object with keys that the user chooses, all values of one form."""
+    """A JSON object with arbitrary keys, whose values have one codec."""
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
@@ -56,7 +56,7 @@ def is_component(value: Json) -> bool:
 
 
 COLUMNS_CODEC = UnionCodec((is_string, ScalarCodec(type="string")), (is_list, ArrayCodec(ScalarCodec(type="string"))))
-"""One column, or several."""
+"""A column, or a list of columns."""
 
 Columns = Annotated[
     str | tuple[str, ...] | dict[str, str | tuple[str, ...]],
@@ -77,50 +77,57 @@ Metrics = Annotated[
 
 
 class DataSection(Section):
-    """Where the samples are: files beside the spec, and which of their columns are what."""
+    """The files with the samples, and the meaning of their columns."""
 
-    train: str = attr(doc="File to train on: .npz, .npy or .csv, relative to the spec.")
-    validation: str | None = attr(None, doc="File to validate on after every epoch.")
-    test: str | None = attr(None, doc="File to evaluate on when training is over.")
+    train: str = attr(doc="Training file (.npz, .npy or .csv); the path is relative to the spec.")
+    validation: str | None = attr(None, doc="Validation file, used after each epoch.")
+    test: str | None = attr(None, doc="Test file, used after training.")
     x: Columns | None = attr(
         None,
-        doc="Column or columns of the input, or of each input by name; where omitted, columns bear the inputs' names.",
+        doc="Column or columns of the input, or an object with those of each input. By default columns are named like "
+        "the inputs.",
     )
     y: Columns | None = attr(
         None,
-        doc="Column or columns of the target, or of each output's target by name; where omitted, named as the outputs.",
+        doc="Column or columns of the target, or an object with those for each output. By default columns are named "
+        "like the outputs.",
     )
     validation_split: float = attr(
-        0.0, doc="Share of the training samples, the last ones, set aside for validation.", minimum=0, below=1
+        0.0,
+        doc="Fraction of the training samples, taken from the end, that is used for validation.",
+        minimum=0,
+        below=1,
     )
 
 
 class EarlyStoppingSection(Section):
-    """Ends training when a figure no longer improves."""
+    """Stops training when a figure no longer improves."""
 
-    monitor: str = attr("val_loss", doc="Figure to watch.")
-    patience: int = attr(0, doc="Epochs without improvement after which training ends.", minimum=0)
-    min_delta: float = attr(0.0, doc="Least change that counts as an improvement.", minimum=0)
-    mode: str = attr("auto", doc="Whether the figure should fall (`min`) or rise (`max`); `auto` judges by its name.")
-    start_from_epoch: int = attr(0, doc="Epochs at the start that are not watched.", minimum=0)
+    monitor: str = attr("val_loss", doc="Figure that is monitored, such as `loss` or `val_accuracy`.")
+    patience: int = attr(0, doc="Number of epochs without improvement after which training stops.", minimum=0)
+    min_delta: float = attr(0.0, doc="Minimum change that counts as an improvement.", minimum=0)
+    mode: str = attr(
+        "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
+    )
+    start_from_epoch: int = attr(0, doc="Number of epochs at the start that are not monitored.", minimum=0)
 
 
 ALL_LAYERS = ("*",)
-"""The pattern of all layers."""
+"""The pattern that matches all layers."""
 
 
 class InitialWeightsSection(Section):
-    """A file of weights to start from, and which layers take theirs from it."""
+    """A file with initial weights, and the layers that are initialized from it."""
 
-    file: str = attr(doc="The .safetensors, .npz, .keras or .h5 file, relative to the spec.")
+    file: str = attr(doc="File with weights (.safetensors, .npz, .keras or .h5); the path is relative to the spec.")
     layers: tuple[str, ...] = attr(
-        ALL_LAYERS, doc="Patterns of the names of layers whose weights the file has; others are drawn."
+        ALL_LAYERS, doc="Patterns for the names of layers that are initialized from the file; other weights are drawn."
     )
-    prefix: str = attr("", doc="What those names begin with here, but not in the file.")
+    prefix: str = attr("", doc="Prefix that the names of these layers have in the network, but not in the file.")
 
 
 class InitialWeightsCodec(SectionCodec):
-    """The file alone is all weights in it."""
+    """A string is a file from which all layers are initialized."""
 
     def schema(self) -> dict[str, Json]:
         return {"anyOf": [{"type": "string"}, super().schema()]}
@@ -134,39 +141,40 @@ class InitialWeightsCodec(SectionCodec):
 
 
 class Training(Section):
-    """How the network is trained."""
+    """The training of the network."""
 
-    data: DataSection | None = attr(None, doc="Where the samples are.")
-    loss: Losses = attr(doc="What is minimised; by output name where there are several outputs.")
+    data: DataSection | None = attr(None, doc="Files with the samples.")
+    loss: Losses = attr(doc="Loss, or an object with the loss of each output.")
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
-        None, doc="Factor on each output's loss, by output name."
+        None, doc="Factors of the losses, by output name."
     )
-    optimizer: Optimizer = attr("rmsprop", doc="How gradients change weights.")
+    optimizer: Optimizer = attr("rmsprop", doc="Optimizer that updates the weights.")
     weights: Annotated[InitialWeightsSection, InitialWeightsCodec(InitialWeightsSection)] | None = attr(
-        None, doc="Weights to start from, in place of initial ones: a file, or which layers take theirs from it."
+        None, doc="Initial weights: a file, or an object with a file and the layers that are initialized from it."
     )
     freeze: tuple[str, ...] = attr(
-        (), doc="Patterns of the names of layers that training leaves as they are, as if they said `trainable: false`."
+        (), doc="Patterns for the names of layers that are not trained, as with `trainable: false`."
     )
     learning_rates: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None,
-        doc="Factor on the learning rate for the weights of some layers, by pattern of their names; where several "
-        "match a name, the first counts.",
+        doc="Factors of the learning rate for the weights of layers, by patterns for their names. The first pattern "
+        "that matches a name applies.",
         above=0,
         maximum=1e6,
     )
-    metrics: Metrics = attr((), doc="What is reported beside the loss; by output name where there are several outputs.")
-    epochs: int = attr(1, doc="Passes over the training samples.", minimum=1, maximum=1_000_000)
-    batch_size: int = attr(32, doc="Samples a step.", minimum=1, maximum=1 << 20)
-    shuffle: bool = attr(True, doc="Whether every epoch takes the samples in a new order.")
-    seed: int = attr(0, doc="Decides initial weights, order of samples and dropout.", minimum=0, maximum=(1 << 63) - 1)
-    early_stopping: EarlyStoppingSection | None = attr(None, doc="When to end before the last epoch.")
+    metrics: Metrics = attr((), doc="Metrics that are reported, or an object with those of each output.")
+    epochs: int = attr(1, doc="Number of passes over the training samples.", minimum=1, maximum=1_000_000)
+    batch_size: int = attr(32, doc="Number of samples per step.", minimum=1, maximum=1 << 20)
+    shuffle: bool = attr(True, doc="Whether the samples are shuffled before each epoch.")
+    seed: int = attr(0, doc="Seed of initial weights, shuffling and dropout.", minimum=0, maximum=(1 << 63) - 1)
+    early_stopping: EarlyStoppingSection | None = attr(None, doc="Condition for stopping before the last epoch.")
     restore_best_weights: bool = attr(
         False,
-        doc="Whether the run ends with the weights of its best epoch, by validation loss (or the watched figure).",
+        doc="Whether training ends with the weights of the best epoch, by validation loss or the monitored figure.",
     )
     remat: Literal["full", "activations"] | None = attr(
         None,
-        doc="What is computed again on the way back instead of kept in memory: `full` is what takes the least of it, "
-        "for about one more forward pass; `activations` all but the results of products and convolutions.",
+        doc="Rematerialization: values that the backward pass recomputes, to save memory. `activations` recomputes "
+        "all but the results of matrix products and convolutions; `full` keeps as little as possible, for about one more "
+        "forward pass.",
     )

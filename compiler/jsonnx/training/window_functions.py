@@ -1,6 +1,6 @@
-"""Window functions of signal processing, and the initializer of a short-time Fourier transform's kernels.
+"""Window functions of signal processing, and the initializer for the kernels of a short-time Fourier transform.
 
-The windows are those of `scipy.signal.get_window` that need no parameter (Harris, 1978), by the names they have there.
+The windows are those of `scipy.signal.get_window` without parameters (Harris, 1978), under the same names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COSINE_WINDOWS: dict[str, tuple[float, ...]] = {
     "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
     "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
 }
-"""Windows that are `sum of a[k] * cos(k * t)` for t from -pi to pi."""
+"""The coefficients a of windows of the form `sum of a[k] * cos(k * t)`, for t from -pi to pi."""
 
 
 def _other_windows() -> dict[str, Callable[[Any], Any]]:
@@ -50,11 +50,12 @@ Window = Annotated[
 ]
 """The name of a window, or its values."""
 
-WINDOW_DOC = "Factors on a frame: the name of a window, or its values; null for none."
+WINDOW_DOC = "Window by which frames are multiplied: its name, or its values; null for none."
 
 
 def window_coefficients(window: Any, length: int, periodic: bool) -> np.ndarray:
-    """The values of a window: symmetric, or, if periodic, a symmetric one of one value more without its last."""
+    """The values of a window: symmetric, or if `periodic`, the symmetric window that is one longer without its last
+    value."""
     import numpy as np
 
     if not isinstance(window, str):
@@ -70,7 +71,7 @@ def window_coefficients(window: Any, length: int, periodic: bool) -> np.ndarray:
 
 
 def require_window_length(window: Any, length: int) -> None:
-    """ShapeError where a window is given by its values and has another length than a frame."""
+    """Raises ShapeError if a window is given by values whose number is not the length of a frame."""
     fits = window is None or isinstance(window, str) or len(window) == length
     require(fits, f"has a window of {0 if window is None else len(window)} values for frames of {length}")
 
@@ -79,14 +80,14 @@ def require_window_length(window: Any, length: int) -> None:
 class STFT(Initializer):
     """Kernels [length, 1, bins] of a short-time Fourier transform: `window * cos(-2 pi n k / (2 (bins - 1)))`.
 
-    The imaginary side has the sine. The window is divided by the root of the sum of its squares (`density`), or by
-    the sum of its absolute values (`spectrum`).
+    The imaginary part has the sine instead. The window is divided by the root of the sum of its squares (`density`), or
+    by the sum of its absolute values (`spectrum`).
     """
 
-    side: Literal["real", "imag"] = attr("real", doc="Which part of the transform the kernel computes.")
+    side: Literal["real", "imag"] = attr("real", doc="The part of the transform that the kernels compute.")
     window: Window | None = attr("hann", doc=WINDOW_DOC)
-    scaling: Literal["density", "spectrum"] | None = attr("density", doc="How the window is scaled; null for not.")
-    periodic: bool = attr(False, doc="Whether the window is one period of a periodic one.")
+    scaling: Literal["density", "spectrum"] | None = attr("density", doc="Scaling of the window; null for none.")
+    periodic: bool = attr(False, doc="Whether the window is one period of a periodic function, rather than symmetric.")
 
     @property
     def restricts_shape(self) -> bool:
@@ -101,17 +102,17 @@ class STFT(Initializer):
             require_window_length(self.window, shape[0])
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-        """In float32, as Keras computes it: the angles are large, and rounded."""
+        """Computed in float32, as in Keras: the angles are large, so that rounding matters."""
         import numpy as np
 
         self.check(shape)
         length, _, bins = shape
-        real = np.float32
-        frequency = np.arange(bins, dtype=real) / real((bins - 1) * 2)
-        angle = real(-2) * np.arange(length, dtype=real)[:, None, None] * frequency * real(np.pi)
+        f32 = np.float32
+        frequency = np.arange(bins, dtype=f32) / f32((bins - 1) * 2)
+        angle = f32(-2) * np.arange(length, dtype=f32)[:, None, None] * frequency * f32(np.pi)
         kernel = np.cos(angle) if self.side == "real" else np.sin(angle)
         if self.window is None:
             return kernel
-        window = window_coefficients(self.window, length, self.periodic).astype(real)[:, None, None]
-        norm = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(abs(window)), None: real(1)}[self.scaling]
+        window = window_coefficients(self.window, length, self.periodic).astype(f32)[:, None, None]
+        norm = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(abs(window)), None: f32(1)}[self.scaling]
         return kernel * window / norm

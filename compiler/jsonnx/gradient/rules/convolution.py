@@ -1,32 +1,23 @@
-"""Convolution and pooling: everything that moves a window over spatial axes."""
+"""Convolutions. A window moves over the spatial axes; `Window` describes it for pooling, too."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product as choices
+from collections.abc import Callable
+from itertools import product as index_tuples
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.types import Dim, Size, product
-from ...ir import GradientInfo, tensor_proto
-from ..registry import Builder, Node, Value, vjp
+from ...ir import GradientInfo
+from ..registry import Builder, GradientBuilder, Node, Value, vjp
+from ..tuning import GradientTuning
 from .matmul import transpose_last_axes
-from .reductions import distribute_among_ties, element_count, expand_to_shape_of
-
-MAX_BATCHED_WINDOWS = 64
-"""Windows a sample up to which the gradient of the weights is one product over the whole batch."""
-
-MAX_IM2COL_CHANNELS = 15
-"""Channels or filters up to which one convolution over the batch is not faster than columns."""
-
-MAX_ROW_PRODUCT_WIDTH = 32
-"""Width up to which the gradient of one filter a channel is a product of whole rows, at 28 in a third of the time."""
 
 
 class Window(NamedTuple):
-    """Where an operator looks: size, distances and padding on every spatial axis."""
+    """The window of an operator: size, strides, dilations and padding of every spatial axis."""
 
     size: list[int]
     strides: list[int]
@@ -54,7 +45,7 @@ class Window(NamedTuple):
 
     @property
     def dilated_size(self) -> list[int]:
-        """How far the window reaches along every axis, its gaps included."""
+        """The extent of the window along every axis, gaps included."""
         return [(size - 1) * dilation + 1 for size, dilation in zip(self.size, self.dilations, strict=True)]
 
     @property
@@ -62,33 +53,37 @@ class Window(NamedTuple):
         return self.pads[: len(self.size)]
 
     @property
+    def pads_end(self) -> list[int]:
+        return self.pads[len(self.size) :]
+
+    @property
     def is_padded(self) -> bool:
         return bool(any(self.pads) or self.auto_pad)
 
     @property
     def is_tiling(self) -> bool:
-        """Whether windows touch, without overlap or gap, and it is known where."""
+        """Whether windows at known positions touch without overlap or gap."""
         return self.size == self.strides == self.dilated_size and not self.auto_pad
 
     def attributes(self, *names: str) -> dict[str, Any]:
-        """Those that say something, of these names or of all that place a window."""
+        """The operator attributes of these names (without names, of all), None where they have their default."""
         ones = [1] * len(self.size)
-        given = {
+        values = {
             "kernel_shape": self.size,
             "strides": self.strides if self.strides != ones else None,
             "dilations": self.dilations if self.dilations != ones else None,
             "pads": self.pads if any(self.pads) else None,
             "auto_pad": self.auto_pad,
         }
-        return {name: given[name] for name in names or given}
+        return {name: values[name] for name in names or values}
 
 
 # -- convolution ------------------------------------------------------------------------------------------------------
 
 
 @vjp("Conv")
-def conv(g: Builder, node: Node, dy: Value):
-    """y = x * w + b, so dx is the transposed convolution of dy with w."""
+def conv(g: GradientBuilder, node: Node, dy: Value):
+    """y = x * w + b, so dx = conv_transpose(dy, w), dw = columns(x) @ dy^T and db = sum(dy)."""
     x, w = node.inputs[:2]
     window, group = Window.of(node), node.attribute("group", 1)
     g.refine(dy, node.outputs[0].shape)
@@ -100,8 +95,8 @@ def conv(g: Builder, node: Node, dy: Value):
 
 
 @vjp("ConvTranspose")
-def conv_transpose(g: Builder, node: Node, dy: Value):
-    """y is the gradient of a convolution of y that gives x: x and y change places."""
+def conv_transpose(g: GradientBuilder, node: Node, dy: Value):
+    """y = conv_transpose(x, w) + b, so dx = conv(dy, w), and dw is that of a Conv with dy and x exchanged."""
     x, w = node.inputs[:2]
     if node.attribute("output_shape") or node.attribute("auto_pad", "NOTSET") != "NOTSET":
         raise NotImplementedError("ConvTranspose with output_shape or auto_pad")
@@ -115,138 +110,181 @@ def channel_sums(g: Builder, dy: Value) -> Value:
     return g.ReduceSum(dy, [0, *range(2, dy.rank)], keepdims=0)
 
 
-def conv_input_gradient(g: Builder, dy: Value, weight: Value, window: Window, x: Value, group: int) -> Value:
-    """The transpose of a convolution: what every window got goes back to the elements of x that it covered."""
-    after = window.pads[len(window.size) :]
-    axes = zip(x.shape[2:], dy.shape[2:], window.strides, window.dilated_size, window.pads_begin, after, strict=True)
-    # What a stride leaves over behind the last window; ConvTranspose cannot know it.
-    rest = [0 if s == 1 else n + front + back - span - s * (m - 1) for n, m, s, span, front, back in axes]
-    if window.auto_pad or any(isinstance(size, Size) for size in rest):
+# -- the gradient of a convolution's input ----------------------------------------------------------------------------
+
+
+def conv_input_gradient(g: GradientBuilder, dy: Value, weight: Value, window: Window, x: Value, group: int) -> Value:
+    """dx = conv_transpose(dy, w): each window's cotangent, times the weights, is added to the elements it covers."""
+    remainder = stride_remainders(x, dy, window)
+    if window.auto_pad or any(isinstance(size, Size) for size in remainder):
         return dynamic_input_gradient(g, dy, weight, window, x, group)
-    if group == 1 and x.rank == 5 and max(window.strides) == 1 and weight.shape[0] <= weight.shape[1]:
+    if convolves_input_gradient(x, weight, window, group, g.tuning):
         return input_gradient_as_conv(g, dy, weight, window, x)
-    given = window.attributes("strides", "dilations", "pads")
-    dx = g.ConvTranspose(dy, weight, group=group, output_padding=rest if any(rest) else None, **given)
-    return g.refine(dx, x.shape)
+    attributes = window.attributes("strides", "dilations", "pads")
+    output_padding = remainder if any(remainder) else None
+    return g.refine(g.ConvTranspose(dy, weight, group=group, output_padding=output_padding, **attributes), x.shape)
+
+
+def stride_remainders(x: Value, dy: Value, window: Window) -> list[Dim]:
+    """For each spatial axis, the elements after the last window; a ConvTranspose cannot infer them."""
+    sizes = zip(x.shape[2:], window.pads_begin, window.pads_end, strict=True)
+    padded_sizes = [size + before + after for size, before, after in sizes]
+    axes = zip(padded_sizes, dy.shape[2:], window.strides, window.dilated_size, strict=True)
+    return [0 if stride == 1 else size - extent - stride * (count - 1) for size, count, stride, extent in axes]
+
+
+def convolves_input_gradient(x: Value, weight: Value, window: Window, group: int, tuning: GradientTuning) -> bool:
+    """Whether `input_gradient_as_conv` computes the gradient: for volumes with no more filters than channels, whose
+    im2col matrix is then no larger than that of ConvTranspose."""
+    is_plain_volume = x.rank == 5 and group == 1 and max(window.strides) == 1
+    return tuning.convolves_volume_gradients and is_plain_volume and weight.shape[0] <= weight.shape[1]
 
 
 def input_gradient_as_conv(g: Builder, dy: Value, weight: Value, window: Window, x: Value) -> Value:
-    """`conv_input_gradient` as a convolution of dy with the windows turned round, which onnxruntime does with all threads.
-
-    For volumes it takes half the time, unless filters are more than channels: then its columns are the longer ones.
-    """
+    """dx = conv(dy, flipped w), with channels and filters of w exchanged and dy padded by the window's extent."""
     axes = list(range(2, x.rank))
     ends = [-size - 1 for size in window.size]
-    turned = g.Slice(g.Transpose(weight, perm=[1, 0, *axes]), [-1] * len(axes), ends, axes, [-1] * len(axes))
-    pads = [span - 1 - pad for span, pad in zip(window.dilated_size * 2, window.pads, strict=True)]
-    most = g.Conv(dy, turned, pads=[max(0, pad) for pad in pads], **window.attributes("dilations"))
-    if min(pads) < 0:  # of what lies in the padding alone nobody asks
+    flipped = g.Slice(g.Transpose(weight, perm=[1, 0, *axes]), [-1] * len(axes), ends, axes, [-1] * len(axes))
+    pads = [extent - 1 - pad for extent, pad in zip(window.dilated_size * 2, window.pads, strict=True)]
+    dx = g.Conv(dy, flipped, pads=[max(0, pad) for pad in pads], **window.attributes("dilations"))
+    if min(pads) < 0:  # x was padded by more than the window's extent: crop
         starts = [max(0, -pad) for pad in pads[: len(axes)]]
-        most = g.Slice(most, starts, g.Add(starts, g.Shape(x, start=2)), axes)
-    return g.refine(most, x.shape)
+        dx = g.Slice(dx, starts, g.Add(starts, g.Shape(x, start=2)), axes)
+    return g.refine(dx, x.shape)
 
 
 def dynamic_input_gradient(g: Builder, dy: Value, weight: Value, window: Window, x: Value, group: int) -> Value:
-    """`conv_input_gradient` where symbolic sizes hide how much is padding: over more than x, of which x's place is cut out."""
-    longest_rest = [stride - 1 for stride in window.strides]
-    given = window.attributes("strides", "dilations")
-    wide = g.ConvTranspose(dy, weight, group=group, output_padding=longest_rest, **given)
+    """`conv_input_gradient` if symbolic sizes hide the amount of padding: computes the gradient of the padded x with
+    the largest possible remainder, and slices x out of it."""
+    largest_remainder = [stride - 1 for stride in window.strides]
+    attributes = window.attributes("strides", "dilations")
+    dpadded = g.ConvTranspose(dy, weight, group=group, output_padding=largest_remainder, **attributes)
     sizes = g.Shape(x, start=2)
     start: Value = g.const(window.pads_begin, "int64")
     if window.auto_pad:
         covered = g.Add(g.Mul(g.Sub(g.Shape(dy, start=2), 1), window.strides), window.dilated_size)
-        total = g.Max(g.Sub(covered, sizes), 0)
-        start = g.Div(total if window.auto_pad == "SAME_UPPER" else g.Add(total, 1), 2)
-    return g.refine(g.Slice(wide, start, g.Add(start, sizes), list(range(2, x.rank))), x.shape)
+        padding = g.Max(g.Sub(covered, sizes), 0)
+        start = g.Div(padding if window.auto_pad == "SAME_UPPER" else g.Add(padding, 1), 2)
+    return g.refine(g.Slice(dpadded, start, g.Add(start, sizes), list(range(2, x.rank))), x.shape)
 
 
-def conv_weight_gradient(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
-    """dw = columns of x times dy transposed, summed over the batch."""
-    dw = fastest_weight_gradient(g, x, dy, w, window, group)
+# -- the gradient of a convolution's weights --------------------------------------------------------------------------
+
+WeightGradient = Callable[[Builder, Value, Value, Value, Window, int], Value]
+"""`formula(g, x, dy, w, window, group)`: dw, in the shape of w."""
+
+
+def conv_weight_gradient(g: GradientBuilder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """dw[m, c, tap] = sum over samples and windows p of dy[m, p] * x[c, p * stride + tap * dilation]."""
+    formula = weight_gradient_formula(x, dy, w, window, group, g.tuning)
+    dw = formula(g, x, dy, w, window, group)
     g.gradients[dw] = GradientInfo("Conv", x, dy, {"group": group, **window.attributes()})
     return dw
 
 
-def fastest_weight_gradient(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
-    """`conv_weight_gradient` in the form that is fastest for these sizes.
+def weight_gradient_formula(
+    x: Value, dy: Value, w: Value, window: Window, group: int, tuning: GradientTuning
+) -> WeightGradient:
+    """The formula of `conv_weight_gradient` for these sizes."""
+    is_static = x.type.is_static(*range(2, x.rank)) and not window.auto_pad
+    is_depthwise = group == x.shape[1] == dy.shape[1]
+    if is_static and is_depthwise and x.type.static_size(-1) <= tuning.max_row_product_width:
+        return depthwise_weight_gradient
+    most = tuning.max_im2col_channels
+    has_many_channels = group == 1 and most is not None and min(w.shape[:2]) > most
+    if is_static and has_many_channels and x.rank <= 4 and window.taps > 1 and max(window.strides) == 1:
+        return weight_gradient_as_conv
+    windows = product(dy.shape[2:])
+    if isinstance(windows, int) and windows <= tuning.max_batched_windows:
+        return weight_gradient_of_batch
+    return weight_gradient_by_sample
 
-    Columns are [N, group, C / group * taps, P], dy [N, group, M / group, P]. In onnxruntime one product a sample is the
-    faster for many places P, and one product over all samples (by a half) for few.
-    """
-    known = x.type.is_static(*range(2, x.rank)) and not window.auto_pad
-    if known and group == x.shape[1] == dy.shape[1] and x.type.static_size(-1) <= MAX_ROW_PRODUCT_WIDTH:
-        return depthwise_weight_gradient(g, x, dy, w, window)
-    wide = group == 1 and min(w.shape[:2]) > MAX_IM2COL_CHANNELS
-    if known and wide and x.rank <= 4 and window.taps > 1 and max(window.strides) == 1:
-        return weight_gradient_as_conv(g, x, dy, w, window)
-    batch, filters, places = dy.shape[0], dy.shape[1], product(dy.shape[2:])
-    rows = w.shape[1] * window.taps
-    columns = g.reshape(im2col(g, x, window, dy.shape[2:]), (batch, group, rows, places))
-    if isinstance(places, int) and places <= MAX_BATCHED_WINDOWS:
-        columns = g.reshape(g.Transpose(columns, perm=[1, 2, 0, 3]), (group, rows, batch * places))
-        last = g.Transpose(dy, perm=[0, *range(2, dy.rank), 1])  # of a single group no more needs to be done
-        last = g.Transpose(g.reshape(last, (batch * places, group, filters // group)), perm=[1, 0, 2])
-        dw = g.MatMul(columns, last)
-    else:
-        dy = g.reshape(dy, (batch, group, filters // group, places))
-        dw = g.ReduceSum(g.MatMul(columns, transpose_last_axes(g, dy)), [0], keepdims=0)
+
+def weight_gradient_by_sample(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """dw = sum over samples of columns(x) @ dy^T."""
+    batch, filters, windows = dy.shape[0], dy.shape[1], product(dy.shape[2:])
+    columns = grouped_columns(g, x, dy, w, window, group)
+    dy = g.reshape(dy, (batch, group, filters // group, windows))
+    dw = g.ReduceSum(g.MatMul(columns, transpose_last_axes(g, dy)), [0], keepdims=0)
     return g.reshape(transpose_last_axes(g, dw), w.shape)
 
 
-def weight_gradient_as_conv(g: Builder, x: Value, dy: Value, w: Value, window: Window) -> Value:
-    """`conv_weight_gradient` as one convolution, which sums over samples and places inside its product and writes no columns.
+def weight_gradient_of_batch(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """dw = columns(x) @ dy^T, with the windows of all samples in one axis."""
+    batch, filters, windows = dy.shape[0], dy.shape[1], product(dy.shape[2:])
+    rows = w.shape[1] * window.taps
+    columns = g.Transpose(grouped_columns(g, x, dy, w, window, group), perm=[1, 2, 0, 3])
+    columns = g.reshape(columns, (group, rows, batch * windows))
+    channels_last = g.Transpose(dy, perm=[0, *range(2, dy.rank), 1])  # a single group needs no second transposition
+    dy = g.Transpose(g.reshape(channels_last, (batch * windows, group, filters // group)), perm=[1, 0, 2])
+    return g.reshape(transpose_last_axes(g, g.MatMul(columns, dy)), w.shape)
 
-    The samples are its channels; x is the image, its own channels one more spatial axis, and dy the filters, as large
-    as an image, which stand at as many places as there are taps. So strides and dilations change places.
+
+def grouped_columns(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """The columns of x as [batch, group, channels per group * taps, windows]."""
+    shape = (dy.shape[0], group, w.shape[1] * window.taps, product(dy.shape[2:]))
+    return g.reshape(im2col(g, x, window, dy.shape[2:]), shape)
+
+
+def weight_gradient_as_conv(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """dw = conv(x, dy) with the samples as channels, so that the sum over samples is part of the product.
+
+    The image is x, with its channels as one more spatial axis; the filters are dy, as large as the image. The output
+    has one position for each tap, so strides and dilations change places. For a single group.
     """
     axes = range(2, x.rank)
     image = g.Unsqueeze(g.Transpose(x, perm=[0, *axes, 1]), [0])
     filters = g.Unsqueeze(g.Transpose(dy, perm=[1, 0, *axes]), [-1])
     sides = zip(x.shape[2:], dy.shape[2:], window.strides, window.dilated_size, window.pads_begin, strict=True)
-    after = [max(0, span + stride * (count - 1) - size - front) for size, count, stride, span, front in sides]
-    place = {
+    after = [max(0, extent + stride * (count - 1) - size - front) for size, count, stride, extent, front in sides]
+    attributes = {
         "strides": [*window.dilations, 1],
         "dilations": [*window.strides, 1],
         "pads": [*window.pads_begin, 0, *after, 0],
     }
-    met = g.Squeeze(g.Conv(image, filters, **place), [0])
-    if met.shape[1:-1] != tuple(window.size):  # what a stride leaves over behind the last window has room for more
-        met = g.Slice(met, [0] * len(axes), window.size, list(range(1, len(axes) + 1)))
-    return g.refine(g.Transpose(met, perm=[0, len(axes) + 1, *range(1, len(axes) + 1)]), w.shape)
+    taps = g.Squeeze(g.Conv(image, filters, **attributes), [0])
+    if taps.shape[1:-1] != tuple(window.size):  # the remainder of a stride leaves room for further positions
+        taps = g.Slice(taps, [0] * len(axes), window.size, list(range(1, len(axes) + 1)))
+    return g.refine(g.Transpose(taps, perm=[0, len(axes) + 1, *range(1, len(axes) + 1)]), w.shape)
 
 
-def depthwise_weight_gradient(g: Builder, x: Value, dy: Value, w: Value, window: Window) -> Value:
-    """`conv_weight_gradient` where every channel has one filter of its own, which leaves no matrix to a single place.
+def depthwise_weight_gradient(g: Builder, x: Value, dy: Value, w: Value, window: Window, group: int) -> Value:
+    """`conv_weight_gradient` with one filter per channel, where columns would be single rows and not matrices.
 
-    One product for each row of the kernel, over the batch and all rows of the image, tells for every column of x and
-    every one of dy how much they met; the weights are the sums over the columns that belong together.
+    For each kernel row, one product over samples and image rows gives products[i, j] = sum of x[.., i] * dy[.., j] for
+    all pairs of columns. The weight at tap k is the sum over the pairs with i = j * stride + k * dilation - pad.
     """
-    lead, batch, channels = x.rank - 3, x.shape[0], x.shape[1]
+    row_axes, batch, channels = x.rank - 3, x.shape[0], x.shape[1]
     width, counts = x.type.static_size(-1), dy.shape[2:]
     perm, axes = [1, 0, *range(2, x.rank)], list(range(2, x.rank - 1))
-    before, after = window.pads_begin[:lead], window.pads[lead + 1 : 2 * lead + 1]
+    before, after = window.pads_begin[:row_axes], window.pads_end[:row_axes]
     if any((*before, *after)):
         x = g.Pad(x, [0, 0, *before, 0, 0, 0, *after, 0])
     x = g.Transpose(x, perm=perm)
     rows = batch * product(counts[:-1])
     dy = g.reshape(g.Transpose(dy, perm=perm), (channels, rows, counts[-1]))
-    met = []
-    for tap in choices(*map(range, window.size[:-1])):
-        starts = [index * gap for index, gap in zip(tap, window.dilations, strict=False)]
+    products = []
+    for kernel_row in index_tuples(*map(range, window.size[:-1])):
+        starts = [index * gap for index, gap in zip(kernel_row, window.dilations, strict=False)]
         ends = [a + (m - 1) * s + 1 for a, m, s in zip(starts, counts, window.strides, strict=False)]
-        seen = g.Slice(x, starts, ends, axes, window.strides[:lead]) if lead else x
-        together = g.MatMul(transpose_last_axes(g, g.reshape(seen, (channels, rows, width))), dy)
-        met.append(g.reshape(together, (channels, 1, width * counts[-1])))
-    place = np.arange(counts[-1])[:, None] * window.strides[-1] - window.pads_begin[-1]
-    belong = np.arange(width)[:, None, None] == place + np.arange(window.size[-1]) * window.dilations[-1]
-    belonging = belong.reshape(-1, window.size[-1]).astype(x.dtype)
-    return g.reshape(g.MatMul(g.Concat(*met, axis=1), belonging), w.shape)
+        image_rows = g.Slice(x, starts, ends, axes, window.strides[:row_axes]) if row_axes else x
+        pairs = g.MatMul(transpose_last_axes(g, g.reshape(image_rows, (channels, rows, width))), dy)
+        products.append(g.reshape(pairs, (channels, 1, width * counts[-1])))
+    pair_sums = column_pairs_by_tap(width, counts[-1], window).astype(x.dtype)
+    return g.reshape(g.MatMul(g.Concat(*products, axis=1), pair_sums), w.shape)
+
+
+def column_pairs_by_tap(width: int, count: int, window: Window) -> np.ndarray:
+    """Which pairs of an image column and an output column a tap of the last axis connects: [width * count, taps]."""
+    first_columns = np.arange(count)[:, None] * window.strides[-1] - window.pads_begin[-1]
+    columns = first_columns + np.arange(window.size[-1]) * window.dilations[-1]
+    return (np.arange(width)[:, None, None] == columns).reshape(-1, window.size[-1])
 
 
 def im2col(g: Builder, x: Value, window: Window, counts: tuple[Dim, ...]) -> Value:
     """Every element of every window, as [N, C * taps, *counts]: a convolution whose kernel is the identity.
 
-    Each channel by itself meets `taps` filters, each of which is one at one place and zero elsewhere.
+    Each channel has `taps` filters; filter k is one at tap k and zero elsewhere.
     """
     if window.taps == 1 and window.is_tiling and not window.is_padded:
         return x
@@ -255,130 +293,3 @@ def im2col(g: Builder, x: Value, window: Window, counts: tuple[Dim, ...]) -> Val
     kernel = g.const(np.tile(identity, (channels, *[1] * (x.rank - 1))), x.dtype)
     columns = g.Conv(x, kernel, group=channels, **window.attributes())
     return g.refine(columns, (x.shape[0], channels * window.taps, *counts))
-
-
-# -- pooling ----------------------------------------------------------------------------------------------------------
-
-
-@vjp("MaxPool")
-def max_pool(g: Builder, node: Node, dy: Value, _: None = None):
-    """What a window got goes to its first maximum in row-major order."""
-    x, window = node.inputs[0], Window.of(node)
-    if window.is_tiling and x.type.is_static(*range(2, x.rank)):
-        dx = tiled_max_pool_gradient(g, x, node.outputs[0], dy, window)
-        g.gradients[dx] = GradientInfo("MaxPool", x, dy, node.attributes)
-        return dx
-    _, places = g.MaxPool(x, outputs=2, **window.attributes())
-    zero = tensor_proto(np.zeros(1, x.dtype))
-    nothing = g.ConstantOfShape(g.Reshape(g.Size(x), [1]), value=zero)
-    dx = g.ScatterElements(nothing, g.Reshape(places, [-1]), g.Reshape(dy, [-1]), axis=0, reduction="add")
-    dx = g.refine(g.Reshape(dx, g.Shape(x)), x.shape)
-    g.gradients[dx] = GradientInfo("MaxPool", x, dy, node.attributes)
-    return dx
-
-
-def tiled_max_pool_gradient(g: Builder, x: Value, y: Value, dy: Value, window: Window) -> Value:
-    """`max_pool` where windows tile the image, without Indices and ScatterElements: half their time in onnxruntime.
-
-    Maxima are marked with numbers that fall along the window, so that only the first bears the window's greatest.
-    """
-    tile = window.size
-    tiled = [size * m for size, m in zip(tile, y.shape[2:], strict=True)]
-    x_tiled = shift_and_crop(g, x, window.pads_begin, tiled, -np.inf)
-    parts, y, dy = (
-        fold_depth_into_channels(g, x_tiled, tile[0]),
-        fold_depth_into_channels(g, y, 1),
-        fold_depth_into_channels(g, dy, 1),
-    )
-    coordinates = np.indices(parts.shape[2:]) % np.reshape(tile, (-1, *[1] * len(tile)))
-    falling = window.taps - np.ravel_multi_index(tuple(coordinates), tuple(tile))
-    marks = g.Mul(equals_maximum(g, parts, upsample_folded_depth(g, y, tile)), falling.astype(x.dtype))
-    greatest = upsample_folded_depth(g, g.MaxPool(marks, kernel_shape=tile, strides=window.strides), tile)
-    first = equals_maximum(g, marks, greatest)
-    dx = g.reshape(g.Mul(first, upsample_folded_depth(g, dy, tile)), x_tiled.shape, x_tiled)
-    return shift_and_crop(g, dx, [-n for n in window.pads_begin], x.shape[2:])
-
-
-def equals_maximum(g: Builder, x: Value, maximum: Value) -> Value:
-    """1 where x, which is nowhere more, is as much, else 0: three quarters of the time of Equal and Cast."""
-    return g.HardSigmoid(g.Sub(x, maximum), alpha=1e38, beta=1.0)
-
-
-@vjp("AveragePool")
-def average_pool(g: Builder, node: Node, dy: Value):
-    """Every element of a window gets its share: dy / the number of elements that counted."""
-    x, window = node.inputs[0], Window.of(node)
-    g.refine(dy, node.outputs[0].shape)
-    all_count = node.attribute("count_include_pad", 0) or not window.is_padded
-    share = g.Div(dy, float(window.taps) if all_count else unpadded_window_sizes(g, x, window))
-    if window.is_tiling and x.type.is_static(*range(2, x.rank)):
-        return shift_and_crop(g, upsample_nearest(g, share, window.size), [-n for n in window.pads_begin], x.shape[2:])
-    if isinstance(x.shape[1], int):
-        ones = g.const(np.ones((x.shape[1], 1, *window.size)), x.dtype)
-        return conv_input_gradient(g, share, ones, window, x, x.shape[1])
-    images, shares = (g.reshape(v, (v.shape[0] * v.shape[1], 1, *v.shape[2:])) for v in (x, share))  # a channel each
-    dx = conv_input_gradient(g, shares, g.const(np.ones((1, 1, *window.size)), x.dtype), window, images, 1)
-    return g.refine(g.Reshape(dx, g.Shape(x)), x.shape)
-
-
-@vjp("GlobalAveragePool")
-def global_average_pool(g: Builder, node: Node, dy: Value):
-    x = node.inputs[0]
-    return expand_to_shape_of(g, g.Div(dy, element_count(g, x, list(range(2, x.rank)))), x)
-
-
-@vjp("GlobalMaxPool")
-def global_max_pool(g: Builder, node: Node, dy: Value):
-    """Equal maxima share, as in ReduceMax."""
-    return distribute_among_ties(g, node.inputs[0], node.outputs[0], dy, list(range(2, dy.rank)))
-
-
-def unpadded_window_sizes(g: Builder, x: Value, window: Window) -> Value:
-    """How many elements of every window are not padding, as [1, 1, *counts]."""
-    shape = (1, 1, *x.shape[2:])
-    image = g.refine(g.Expand(g.const([1.0], x.dtype), g.sizes(shape, x)), shape)
-    return g.Conv(image, np.ones((1, 1, *window.size), x.dtype), **window.attributes())
-
-
-def fold_depth_into_channels(g: Builder, x: Value, depth: int) -> Value:
-    """Volumes as more channels, each of this depth; to tiles as deep it is all the same. Others as they are."""
-    if x.rank < 5:
-        return x
-    batch, channels, planes, *size = x.shape
-    return g.reshape(x, (batch, channels * (planes // depth), depth, *size), x)
-
-
-def upsample_nearest(g: Builder, y: Value, tile: list[int]) -> Value:
-    """Every element of y as a tile of that size."""
-    sizes = [size * m for size, m in zip(tile, y.shape[2:], strict=True)]
-    tiles = upsample_folded_depth(g, fold_depth_into_channels(g, y, 1), tile)
-    if y.rank == 5:
-        deep = (*tiles.shape[:2], tile[0], *sizes[1:])
-        tiles = g.refine(g.Expand(tiles, g.const([1, 1, tile[0], 1, 1], "int64")), deep)
-    return g.reshape(tiles, (*y.shape[:2], *sizes), y)
-
-
-def upsample_folded_depth(g: Builder, y: Value, tile: list[int]) -> Value:
-    """`upsample_nearest` for what stands beside values of that size: slabs stay one deep, and are as deep as these then.
-
-    A Resize of five axes takes onnxruntime seventeen times as long as one of four.
-    """
-    flat = g.reshape(y, (*y.shape[:2], *y.shape[3:]), y) if y.rank == 5 else y
-    factors = tile[2 - flat.rank :]
-    sizes = [size * m for size, m in zip(factors, flat.shape[2:], strict=True)]
-    near = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    wide = g.Resize(flat, None, np.array([1, 1, *factors], np.float32), **near)
-    wide = g.refine(wide, (*flat.shape[:2], *sizes))
-    return g.reshape(wide, (*wide.shape[:2], 1, *sizes), wide) if y.rank == 5 else wide
-
-
-def shift_and_crop(g: Builder, x: Value, offsets: Sequence[int], sizes: Sequence[int], fill: float = 0.0) -> Value:
-    """x moved along its spatial axes, inside a frame: what leaves it is cut off, what it does not cover is filled."""
-    behind = [size - n - shift for size, n, shift in zip(sizes, x.shape[2:], offsets, strict=True)]
-    if any(size > 0 for size in (*offsets, *behind)):
-        x = g.Pad(x, [0, 0, *(max(n, 0) for n in offsets), 0, 0, *(max(n, 0) for n in behind)], fill)
-    if any(size < 0 for size in (*offsets, *behind)):
-        starts = [max(-shift, 0) for shift in offsets]
-        ends = [start + size for start, size in zip(starts, sizes, strict=True)]
-        x = g.Slice(x, starts, ends, list(range(2, x.rank)))
-    return x

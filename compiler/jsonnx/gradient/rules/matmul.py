@@ -10,9 +10,9 @@ from ..registry import Builder, Node, Value, vjp
 
 @vjp("MatMul")
 def matmul(g: Builder, node: Node, dy: Value):
-    """y = a @ b, so da = dy @ bT and db = aT @ dy.
+    """y = a @ b, so da = dy @ b^T and db = a^T @ dy.
 
-    Where b is a matrix, all leading axes of a are rows of one product.
+    If b is a matrix, db is one product over all leading axes of a.
     """
     a, b = node.inputs
     if b.rank == 2 and a.rank > 2:
@@ -23,53 +23,51 @@ def matmul(g: Builder, node: Node, dy: Value):
 
 
 def transpose_last_axes(g: Builder, x: Value) -> Value:
-    """The last two axes swapped."""
+    """x with the last two axes exchanged."""
     return g.Transpose(x, perm=[*range(x.rank - 2), x.rank - 1, x.rank - 2])
 
 
 @vjp("Einsum")
 def einsum(g: Builder, node: Node, dy: Value):
-    """An operand's cotangent is an einsum of dy and the other operands, with the operand's subscripts as the result.
+    """dx is an einsum of dy and the other operands, with the subscripts of x as the result.
 
-    What the operand alone was summed over is repeated by a product with ones; where a subscript stands twice, a product
-    with the identity puts the cotangent onto the diagonal.
+    A subscript that only x has is repeated by a factor of ones. A subscript that x has twice selects a diagonal; a
+    factor with the identity matrix puts the cotangent back on it.
     """
     terms, result = subscripts(node)
     return [_operand_cotangent(g, node, dy, terms, result, index) for index in range(len(terms))]
 
 
 def _operand_cotangent(g: Builder, node: Node, dy: Value, terms: list[str], result: str, index: int) -> Value:
-    x, own = node.inputs[index], terms[index]
+    x, x_term = node.inputs[index], terms[index]
     assert x is not None
-    others = [
-        (term, value) for place, (term, value) in enumerate(zip(terms, node.inputs, strict=True)) if place != index
-    ]
+    others = [pair for i, pair in enumerate(zip(terms, node.inputs, strict=True)) if i != index]
     operands = [(result, dy), *others]
-    spare = iter(_unused_letters(terms))
-    wanted = ""
-    for axis, letter in enumerate(own):
-        if letter in wanted:
-            second = next(spare)
+    unused = iter(_unused_letters(terms))
+    dx_term = ""
+    for axis, letter in enumerate(x_term):
+        if letter in dx_term:
+            second = next(unused)
             operands.append((letter + second, _identity_matrix(g, x, axis)))
             letter = second
         elif not any(letter in term for term, _ in operands):
             operands.append((letter, _ones(g, x, axis)))
-        wanted += letter
-    equation = f"{','.join(term for term, _ in operands)}->{wanted}"
+        dx_term += letter
+    equation = f"{','.join(term for term, _ in operands)}->{dx_term}"
     return g.Einsum(*(value for _, value in operands), equation=equation)
 
 
 def subscripts(node: Node) -> tuple[list[str], str]:
-    """The subscripts of every operand and of the result, with letters in place of the ellipsis."""
-    given, arrow, result = node.attribute("equation").replace(" ", "").partition("->")
-    terms = given.split(",")
+    """The subscripts of every operand and of the result, with letters for an ellipsis."""
+    operand_terms, arrow, result = node.attribute("equation").replace(" ", "").partition("->")
+    terms = operand_terms.split(",")
     if not arrow:
-        letters = given.replace(",", "").replace(".", "")
-        result = ("..." if "..." in given else "") + "".join(sorted(one for one in letters if letters.count(one) == 1))
-    hidden = [
-        x.rank - len(term.replace("...", "")) for term, x in zip(terms, node.inputs, strict=True) if "..." in term
-    ]
-    names = _unused_letters([given])[: max(hidden, default=0)]
+        letters = operand_terms.replace(",", "").replace(".", "")
+        once = sorted(letter for letter in letters if letters.count(letter) == 1)
+        result = ("..." if "..." in operand_terms else "") + "".join(once)
+    pairs = [(term, x) for term, x in zip(terms, node.inputs, strict=True) if "..." in term]
+    ellipsis_rank = max((x.rank - len(term.replace("...", "")) for term, x in pairs), default=0)
+    names = _unused_letters([operand_terms])[:ellipsis_rank]
     terms = [
         term.replace("...", names[len(names) - x.rank + len(term) - 3 :] if x.rank > len(term) - 3 else "")
         for term, x in zip(terms, node.inputs, strict=True)
@@ -82,7 +80,7 @@ def _unused_letters(terms: list[str]) -> str:
 
 
 def _ones(g: Builder, x: Value, axis: int) -> Value:
-    """As many ones as an axis is long."""
+    """A vector of ones, as long as an axis of x."""
     size = x.shape[axis]
     if not isinstance(size, Size):
         return g.const([1.0] * size, x.dtype)
@@ -90,7 +88,7 @@ def _ones(g: Builder, x: Value, axis: int) -> Value:
 
 
 def _identity_matrix(g: Builder, x: Value, axis: int) -> Value:
-    """The identity matrix of an axis' size."""
+    """The identity matrix, as large as an axis of x is long."""
     ones, size = _ones(g, x, axis), x.shape[axis]
     column, row = g.Unsqueeze(ones, [1]), g.Unsqueeze(ones, [0])
     return g.refine(g.EyeLike(g.MatMul(column, row)), [size, size])

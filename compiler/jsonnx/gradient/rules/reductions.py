@@ -1,4 +1,4 @@
-"""Sums, means and extrema along axes, and what normalises by them."""
+"""Reductions along axes, and normalizations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .elementwise import sign
 
 
 def reduced_axes(node: Node) -> list[int]:
-    """The axes a Reduce operator takes away, counted from 0."""
+    """The axes of a Reduce operator, counted from 0."""
     x, axes = node.inputs[0], node.input(1)
     if axes is None:
         return list(range(x.rank))
@@ -20,10 +20,10 @@ def reduced_axes(node: Node) -> list[int]:
 
 
 def restore_reduced_axes(g: Builder, node: Node, value: Value) -> Value:
-    """A reduction's result with the reduced axes back, as size one; a scalar spreads as it is.
+    """A reduction's result with the reduced axes as size one. A scalar stays as it is: it broadcasts to any shape.
 
-    Of rank 0 it must stay: onnxruntime 1.32 drops a product with ones of shape [1, 1], and with it the rank that
-    later optimizations rely on.
+    onnxruntime 1.32 removes a product with ones of shape [1, 1], and with it the rank that its later optimizations rely
+    on.
     """
     axes = reduced_axes(node)
     if node.attribute("keepdims", 1) or len(axes) == node.inputs[0].rank:
@@ -32,7 +32,7 @@ def restore_reduced_axes(g: Builder, node: Node, value: Value) -> Value:
 
 
 def expand_to_shape_of(g: Builder, value: Value, x: Value) -> Value:
-    """A value repeated to the shape of x."""
+    """A value broadcast to the shape of x."""
     if value.shape == x.shape:
         return value
     shape = g.const(list(x.shape), "int64") if x.type.is_static() else g.Shape(x)
@@ -41,27 +41,27 @@ def expand_to_shape_of(g: Builder, value: Value, x: Value) -> Value:
 
 @vjp("ReduceSum")
 def reduce_sum(g: Builder, node: Node, dy: Value):
+    """dx = dy, broadcast along the reduced axes."""
     return expand_to_shape_of(g, restore_reduced_axes(g, node, dy), node.inputs[0]), None
 
 
 @vjp("ReduceMean")
 def reduce_mean(g: Builder, node: Node, dy: Value):
-    """Each element gets its share: dx = dy / n."""
+    """dx = dy / n, broadcast along the reduced axes."""
     x = node.inputs[0]
-    return expand_to_shape_of(
-        g, g.Div(restore_reduced_axes(g, node, dy), element_count(g, x, reduced_axes(node))), x
-    ), None
+    share = g.Div(restore_reduced_axes(g, node, dy), element_count(g, x, reduced_axes(node)))
+    return expand_to_shape_of(g, share, x), None
 
 
 @vjp("ReduceMax", "ReduceMin")
 def reduce_extremum(g: Builder, node: Node, dy: Value):
-    """Equal extrema share what their group got, as in JAX."""
+    """dx = dy where x = y, divided equally among ties, as in JAX."""
     y = restore_reduced_axes(g, node, node.outputs[0])
     return distribute_among_ties(g, node.inputs[0], y, restore_reduced_axes(g, node, dy), reduced_axes(node)), None
 
 
 def distribute_among_ties(g: Builder, x: Value, y: Value, dy: Value, axes: list[int]) -> Value:
-    """dy in equal parts to the elements of x that equal y; the axes stand in y with size one."""
+    """dx = dy / (number of ties) where x = y, else 0; y and dy have the reduced axes with size one."""
     hits = g.cast(g.Equal(x, y), x.dtype)
     return g.Mul(hits, g.Div(dy, g.ReduceSum(hits, axes, keepdims=1)))
 
@@ -76,49 +76,52 @@ def element_count(g: Builder, x: Value, axes: list[int]) -> Value:
 
 @vjp("ReduceSumSquare")
 def reduce_sum_square(g: Builder, node: Node, dy: Value):
+    """y = sum(x ** 2), so dx = 2 * dy * x."""
     return g.Mul(node.inputs[0], g.Mul(restore_reduced_axes(g, node, dy), 2.0)), None
 
 
 @vjp("ReduceL1")
 def reduce_l1(g: Builder, node: Node, dy: Value):
+    """y = sum(|x|), so dx = dy * sign(x)."""
     return g.Mul(sign(g, node.inputs[0]), restore_reduced_axes(g, node, dy)), None
 
 
 @vjp("ReduceL2")
 def reduce_l2(g: Builder, node: Node, dy: Value):
-    """dx = dy * x / y, and 0 where all are zero."""
+    """y = sqrt(sum(x ** 2)), so dx = dy * x / y, and 0 where y = 0."""
     share = g.Div(dy, g.Max(node.outputs[0], 1e-38))
     return g.Mul(node.inputs[0], restore_reduced_axes(g, node, share)), None
 
 
 @vjp("ReduceLogSum")
 def reduce_log_sum(g: Builder, node: Node, dy: Value):
-    return expand_to_shape_of(
-        g, restore_reduced_axes(g, node, g.Mul(dy, g.Exp(g.Neg(node.outputs[0])))), node.inputs[0]
-    ), None
+    """y = log(sum(x)), so dx = dy * exp(-y)."""
+    dsum = g.Mul(dy, g.Exp(g.Neg(node.outputs[0])))
+    return expand_to_shape_of(g, restore_reduced_axes(g, node, dsum), node.inputs[0]), None
 
 
 @vjp("ReduceLogSumExp")
 def reduce_log_sum_exp(g: Builder, node: Node, dy: Value):
+    """y = log(sum(exp(x))), so dx = dy * exp(x - y)."""
     shares = g.Exp(g.Sub(node.inputs[0], restore_reduced_axes(g, node, node.outputs[0])))
     return g.Mul(shares, restore_reduced_axes(g, node, dy)), None
 
 
 @vjp("ReduceProd")
 def reduce_prod(g: Builder, node: Node, dy: Value):
-    """dx = dy * the product of the others: y / x, but where one is zero it alone gets a gradient, where two none."""
+    """dx = dy * (product of the other elements). If one element is zero, only its dx is not; with two zeros, dx = 0."""
     x, axes = node.inputs[0], reduced_axes(node)
     is_zero = g.Equal(x, 0.0)
     zero = g.cast(is_zero, x.dtype)
-    filled = g.Add(x, zero)
-    others = g.Div(g.ReduceProd(filled, axes, keepdims=1), filled)
-    alone = g.cast(g.Equal(g.ReduceSum(zero, axes, keepdims=1), zero), x.dtype)
-    return g.Mul(g.Mul(others, alone), restore_reduced_axes(g, node, dy)), None
+    nonzero = g.Add(x, zero)
+    others = g.Div(g.ReduceProd(nonzero, axes, keepdims=1), nonzero)
+    no_other_zero = g.cast(g.Equal(g.ReduceSum(zero, axes, keepdims=1), zero), x.dtype)
+    return g.Mul(g.Mul(others, no_other_zero), restore_reduced_axes(g, node, dy)), None
 
 
 @vjp("Softmax")
 def softmax(g: Builder, node: Node, dy: Value):
-    """dx = y * (dy - sum(dy * y))."""
+    """dx = y * (dy - sum(dy * y)) = dy * y - y * sum(dy * y)."""
     y, axis = node.outputs[0], node.attribute("axis", -1)
     weighted = g.Mul(dy, y)
     return g.Sub(weighted, g.Mul(y, g.ReduceSum(weighted, [axis], keepdims=1)))
@@ -139,7 +142,7 @@ def layer_normalization(g: Builder, node: Node, dy: Value, *_: Value | None):
     """
     x, scale = node.inputs[:2]
     axes = list(range(node.attribute("axis", -1) % x.rank, x.rank))
-    if len(node.outputs) == 3 and node.outputs[1].dtype == x.dtype:  # ONNX has these two in float32 only
+    if len(node.outputs) == 3 and node.outputs[1].dtype == x.dtype:  # ONNX defines these two outputs in float32 only
         n, r = g.Mul(g.Sub(x, node.outputs[1]), node.outputs[2]), node.outputs[2]
     else:
         centered = g.Sub(x, g.ReduceMean(x, axes, keepdims=1))
@@ -154,7 +157,11 @@ def layer_normalization(g: Builder, node: Node, dy: Value, *_: Value | None):
 
 @vjp("BatchNormalization")
 def batch_normalization(g: Builder, node: Node, dy: Value):
-    """y = (x - mean) * r * scale + bias with r = 1 / sqrt(var + epsilon), all but x along axis 1."""
+    """y = (x - mean) * r * scale + bias with r = 1 / sqrt(var + epsilon), all but x vectors along axis 1.
+
+    dx = dy * scale * r, dscale = sum(dy * (x - mean)) * r, dbias = sum(dy), dmean = -dbias * scale * r,
+    dvar = -dscale * scale * r ** 2 / 2.
+    """
     if node.attribute("training_mode", 0):
         raise NotImplementedError("BatchNormalization in training mode")
     x, scale, _, mean, variance = node.inputs

@@ -16,7 +16,7 @@ DEFAULT_ALPHA_BETA = {
     "HardSigmoid": (0.2, 0.5),
     "Elu": (1.0, None),
 }
-"""The functions that take an alpha, or an alpha and a beta, and what these are where they are not given."""
+"""The default alpha and beta of the functions that have them."""
 
 
 class RnnActivation(NamedTuple):
@@ -31,20 +31,17 @@ class RnnActivation(NamedTuple):
             return x if self.alpha == 1 and self.beta == 0 else g.Add(g.Mul(x, self.alpha), self.beta)
         if self.name == "ScaledTanh":
             return g.Mul(g.Tanh(g.Mul(x, self.beta)), self.alpha)
-        given = dict(zip(("alpha", "beta"), (self.alpha, self.beta), strict=True))
-        kept: dict[str, Any] = {
-            key: given[key]
-            for key, value in zip(given, DEFAULT_ALPHA_BETA.get(self.name, ()), strict=False)
-            if value is not None
-        }
-        return g.emit(self.name, x, **kept)
+        values = {"alpha": self.alpha, "beta": self.beta}
+        defaults = zip(values, DEFAULT_ALPHA_BETA.get(self.name, ()), strict=False)
+        attributes: dict[str, Any] = {key: values[key] for key, default in defaults if default is not None}
+        return g.emit(self.name, x, **attributes)
 
     def derivative(self, g: Builder, y: Value) -> Value:
-        """The derivative, told from the function's value."""
+        """The derivative, computed from the function's value y."""
         return DERIVATIVES[self.name](g, y, self.alpha, self.beta)
 
     def times_derivative(self, g: Builder, y: Value, k: Value, ky: Value) -> Value:
-        """k times the derivative, told from the function's value y and from the product of k and y."""
+        """k times the derivative, computed from the function's value y and the product ky = k * y."""
         if self.name == "Sigmoid":
             return g.Mul(ky, g.Sub(1.0, y))
         if self.name == "Tanh":
@@ -58,7 +55,7 @@ def select_by_sign(g: Builder, below: float, y: Value, above: float) -> Value:
 
 
 def elu_derivative(g: Builder, y: Value, alpha: float, beta: float) -> Value:
-    """1 where y > 0, else alpha * exp(x), which is y + alpha."""
+    """1 where y > 0, else alpha * exp(x) = y + alpha."""
     positive = is_positive(g, y)
     return g.Add(positive, g.Mul(g.Sub(1.0, positive), g.Add(y, alpha)))
 
@@ -85,16 +82,16 @@ DERIVATIVES: dict[str, Callable[[Builder, Value, float, float], Value]] = {
 
 
 def rnn_activations(node: Node, *default: str) -> list[RnnActivation]:
-    """The node's functions; alphas and betas go, in order, to those that take one."""
+    """The node's activation functions. Its alphas and betas are assigned, in order, to the functions that have one."""
     alphas, betas = (iter(node.attribute(f"activation_{which}") or ()) for which in ("alpha", "beta"))
-    found: list[RnnActivation] = []
+    activations: list[RnnActivation] = []
     for name in (node.attribute("activations") or default)[: len(default)]:
         alpha, beta = DEFAULT_ALPHA_BETA.get(name, (None, None))
-        found.append(
+        activations.append(
             RnnActivation(
                 name,
                 0.0 if alpha is None else next(alphas, alpha),
                 0.0 if beta is None else next(betas, beta),
             )
         )
-    return found
+    return activations

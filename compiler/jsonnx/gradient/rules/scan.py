@@ -1,7 +1,8 @@
-"""Scan: a second Scan, back in time, whose body is the derivative of the first one's.
+"""Scan: the gradient is a second Scan, backwards in time, whose body differentiates the first body.
 
-What the derivative reads of the steps, the first Scan gives out: so nothing is computed twice. A weight's gradient is a
-sum over the steps. Where a step only multiplies by it, the products of all steps are one product of all their rows.
+The first Scan also outputs the values that the derivative reads, so that nothing is computed twice. The gradient of a
+weight is a sum over the steps. If the steps only multiply rows by the weight, one product of the rows of all steps
+computes that sum.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dataclasses import dataclass, field
 from ...ir import Constant, Graph, Random, State, Subgraph
 from ...ir.loops import add_scan_outputs, scan
 from ..backward import gradients
-from ..registry import RULES, Builder, Cotangents, Node, Value, vjp
+from ..registry import RULES, Cotangents, GradientBuilder, Node, Value, vjp
 
 ROW_WISE_OPS = {"MatMul", "Conv"}
-"""Operators that treat the rows of their first operand one by one, and are linear in the second, a weight."""
+"""Operators that treat the rows of their first operand independently and are linear in the second, a weight."""
 
 
 @vjp("Scan")
-def scan_rule(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
+def scan_rule(g: GradientBuilder, node: Node, *dys: Value | None) -> Cotangents:
     return ScanGradient(g, node).cotangents(dys)
 
 
@@ -27,47 +28,54 @@ def scan_rule(g: Builder, node: Node, *dys: Value | None) -> Cotangents:
 class ScanGradient:
     """The derivative of one Scan."""
 
-    g: Builder
+    g: GradientBuilder
     node: Node
     stacked_values: dict[Value, Value] = field(default_factory=dict)
     """Values of the body, stacked over the steps."""
 
     def __post_init__(self) -> None:
-        formal = list(self.body.inputs.values())
-        self.state_count = self.body.num_loop_inputs - int(self.node.attributes["num_scan_inputs"])
-        self.state_inputs: list[Value] = list(formal[: self.state_count])
-        self.slice_inputs: list[Value] = list(formal[self.state_count : self.body.num_loop_inputs])
-        self.outer_inputs = self.node.inputs[self.body.num_loop_inputs :]
-        inner: Sequence[Value] = formal[self.body.num_loop_inputs :]
-        outside: dict[Value | None, Value | None] = dict(zip(inner, self.outer_inputs, strict=True))
-        self.nodes = [n.with_inputs(outside.get(x, x) for x in n.inputs) for n in self.body.nodes]
-        self.results = [outside.get(y, y) for y in self.body.outputs.values()]
-        self.stacked_values |= {
-            x: y for x, y in zip(self.slice_inputs, self.node.inputs[self.state_count :], strict=False) if y is not None
-        }
+        body_inputs: list[Value] = list(self.body.inputs.values())
+        loop_inputs = self.body.num_loop_inputs
+        self.state_count = loop_inputs - int(self.node.attributes["num_scan_inputs"])
+        self.state_inputs = body_inputs[: self.state_count]
+        self.slice_inputs = body_inputs[self.state_count : loop_inputs]
+        self.outer_inputs = self.node.inputs[loop_inputs:]
+        outer: dict[Value | None, Value | None] = dict(zip(body_inputs[loop_inputs:], self.outer_inputs, strict=True))
+        self.nodes = [n.with_inputs(outer.get(x, x) for x in n.inputs) for n in self.body.nodes]
+        self.results = [outer.get(y, y) for y in self.body.outputs.values()]
+        sequences = zip(self.slice_inputs, self.node.inputs[self.state_count :], strict=False)
+        self.stacked_values |= {x: sequence for x, sequence in sequences if sequence is not None}
         self.step_values = {*self.state_inputs, *self.slice_inputs, *(y for n in self.nodes for y in n.outputs)}
 
     @property
     def body(self) -> Subgraph:
-        found: Subgraph = self.node.attributes["body"]
-        return found
+        body: Subgraph = self.node.attributes["body"]
+        return body
 
     def cotangents(self, dys: Sequence[Value | None]) -> list[Value | None]:
+        """The cotangents of the node's inputs.
+
+        The states of the backward Scan are the cotangents of the states, then one running sum for each weight without
+        row products. Its results are the cotangents of the slices and of the row products (`taps`).
+        """
         g, count = self.g, self.state_count
         weights = [x for x in dict.fromkeys(self.outer_inputs) if x is not None and _is_differentiable(x)]
         products = {weight: self.row_products(weight) for weight in weights}
         summed = [weight for weight in weights if not products[weight]]
-        taps = [n.outputs[0] for found in products.values() for n in found]
+        taps = [node.outputs[0] for nodes in products.values() for node in nodes]
         carries = [g.zeros(y) if dy is None else dy for y, dy in zip(self.node.outputs, dys[:count], strict=False)]
         read = [index for index in range(count, len(self.node.outputs)) if dys[index] is not None]
-        given: list[Value] = []
+        stacked: list[Value] = []
 
-        def step(inner: Builder, states: Sequence[Value], slices: Sequence[Value]) -> tuple[list[Value], list[Value]]:
-            found = self.step_cotangents(inner, states[:count], dict(zip(read, slices, strict=False)), [*summed, *taps])
-            given[:] = [x for x in [*self.slice_inputs, *taps] if x in found]
-            after = [found[x] if x in found else inner.zeros(x) for x in self.state_inputs]
+        def step(
+            inner: GradientBuilder, states: Sequence[Value], slices: Sequence[Value]
+        ) -> tuple[list[Value], list[Value]]:
+            dslices = dict(zip(read, slices, strict=False))
+            found = self.step_cotangents(inner, states[:count], dslices, [*summed, *taps])
+            stacked[:] = [x for x in [*self.slice_inputs, *taps] if x in found]
+            dstates = [found[x] if x in found else inner.zeros(x) for x in self.state_inputs]
             sums = [inner.Add(s, found[w]) if w in found else s for s, w in zip(states[count:], summed, strict=True)]
-            return [*after, *sums], [found[x] for x in given]
+            return [*dstates, *sums], [found[x] for x in stacked]
 
         slices = [dys[index] for index in read] or [self.node.inputs[count]]
         last, results = scan(
@@ -79,59 +87,56 @@ class ScanGradient:
             step_values=self.step_values,
             stack_step_values=self.stack,
         )
-        by_value = dict(zip(given, results, strict=True)) | dict(zip(summed, last[count:], strict=True))
-        for weight, found in products.items():
-            if found:
-                by_value[weight] = self.total_weight_cotangent(
-                    weight, [n for n in found if n.outputs[0] in by_value], by_value
-                )  # type: ignore[assignment]
+        by_value = dict(zip(stacked, results, strict=True)) | dict(zip(summed, last[count:], strict=True))
+        for weight, nodes in products.items():
+            used = [node for node in nodes if node.outputs[0] in by_value]
+            if used:
+                by_value[weight] = self.total_weight_cotangent(weight, used, by_value)
         return [*last[:count], *map(by_value.get, self.slice_inputs), *(by_value.get(x) for x in self.outer_inputs)]
 
     def step_cotangents(
-        self, inner: Builder, states: Sequence[Value], slices: dict[int, Value], others: Sequence[Value]
+        self, inner: GradientBuilder, states: Sequence[Value], slices: dict[int, Value], others: Sequence[Value]
     ) -> dict[Value, Value]:
-        """The cotangents of what goes into a step, and of other values, from those of what comes out of it."""
+        """The cotangents of a step's inputs and of other values, given those of its states and, by index, its
+        results."""
         cotangents: dict[Value, Value] = {}
         for index, dy in [*enumerate(states), *slices.items()]:
             y = self.results[index]
             cotangents[y] = inner.Add(cotangents[y], dy) if y in cotangents else dy
-        wanted = [*self.state_inputs, *self.slice_inputs, *others]
-        return gradients(inner, Graph({}, {}, tuple(self.nodes)), cotangents, wanted)
+        wrt = [*self.state_inputs, *self.slice_inputs, *others]
+        return gradients(inner, Graph({}, {}, tuple(self.nodes)), cotangents, wrt)
 
     def stack(self, values: Sequence[Value]) -> list[Value]:
-        """Values of the body for all steps; those that are not known are made further results of the Scan."""
-        new = [value for value in dict.fromkeys(values) if value not in self.stacked_values]
-        if new:
+        """Values of the body, stacked over all steps. Those not stacked yet become further outputs of the Scan."""
+        missing = [value for value in dict.fromkeys(values) if value not in self.stacked_values]
+        if missing:
             nodes = self.g.nodes
-            place = next(i for i, n in enumerate(nodes) if n.outputs[0] is self.node.outputs[0])
-            nodes[place], results = add_scan_outputs(nodes[place], new)
-            self.stacked_values |= zip(new, results, strict=True)
+            index = next(i for i, n in enumerate(nodes) if n.outputs[0] is self.node.outputs[0])
+            nodes[index], results = add_scan_outputs(nodes[index], missing)
+            self.stacked_values |= zip(missing, results, strict=True)
         return [self.stacked_values[value] for value in values]
 
     def row_products(self, weight: Value) -> list[Node]:
-        """The nodes that multiply a step's rows by a weight; none where it is read in another way too."""
+        """The nodes that multiply a step's rows by a weight; none if the body uses the weight in another way, too."""
         users = [node for node in self.nodes if weight in node.inputs]
-        fits = [
-            node
-            for node in users
-            if node.op in ROW_WISE_OPS
-            and node.inputs[1] is weight
-            and len(node.inputs) == 2
-            and node.inputs[0] in self.step_values
-            and (node.op != "MatMul" or node.inputs[0].rank == weight.rank == 2)
-        ]
-        return fits if len(fits) == len(users) and weight not in self.results else []
+        products = [node for node in users if self._is_row_product(node, weight)]
+        return products if len(products) == len(users) and weight not in self.results else []
 
-    def total_weight_cotangent(
-        self, weight: Value, nodes: Sequence[Node], cotangents: dict[Value, Value]
-    ) -> Value | None:
-        """The sum over all steps of a weight's cotangents."""
+    def _is_row_product(self, node: Node, weight: Value) -> bool:
+        if node.op not in ROW_WISE_OPS or len(node.inputs) != 2 or node.inputs[1] is not weight:
+            return False
+        x = node.inputs[0]
+        return x in self.step_values and (node.op != "MatMul" or x.rank == weight.rank == 2)
+
+    def total_weight_cotangent(self, weight: Value, nodes: Sequence[Node], cotangents: dict[Value, Value]) -> Value:
+        """The sum over all steps of a weight's cotangents, from those of the products that it is a factor of."""
         total: Value | None = None
         for node in nodes:
             x, dy = (self.flatten_steps(value) for value in (*self.stack(node.inputs[:1]), cotangents[node.outputs[0]]))
-            whole = Node(node.op, (x, weight), (Value(dy.type),), node.attributes, node.scope, node.path)
-            found = RULES[node.op](self.g, whole, dy)[1]
-            total = found if total is None else self.g.Add(total, found)
+            all_steps = Node(node.op, (x, weight), (Value(dy.type),), node.attributes, node.scope, node.path)
+            dweight = RULES[node.op](self.g, all_steps, dy)[1]
+            total = dweight if total is None else self.g.Add(total, dweight)
+        assert total is not None
         return total
 
     def flatten_steps(self, x: Value) -> Value:
@@ -141,5 +146,5 @@ class ScanGradient:
 
 
 def _is_differentiable(value: Value) -> bool:
-    """Whether somebody may ask for a value's gradient."""
+    """Whether the gradient by a value can be requested."""
     return not isinstance(value, (Constant, Random, State)) and value.dtype.startswith("float")

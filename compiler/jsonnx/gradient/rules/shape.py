@@ -1,4 +1,4 @@
-"""Operators that rearrange elements: their gradients rearrange back."""
+"""Operators that rearrange elements; their gradients apply the inverse."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..registry import Builder, Node, Value, vjp
 from .matmul import transpose_last_axes
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-"""Bounds of a slice that reach any end of an axis."""
+"""Slice bounds beyond the ends of any axis."""
 
 AxisLength = int | Value
-"""The size of an axis: a number, or where it is symbolic a vector of one element."""
+"""The size of an axis: a number, or a vector of one element if the size is symbolic."""
 
 
 def constant_operand(node: Node, index: int) -> list[int] | None:
-    """The numbers of an operand that must be known here; None where it is left out."""
+    """The integers of an operand; None if it is omitted. Raises NotImplementedError if it is not constant."""
     value = node.input(index)
     if value is None:
         return None
@@ -29,7 +29,7 @@ def constant_operand(node: Node, index: int) -> list[int] | None:
 
 
 def reshape_like(g: Builder, dy: Value, x: Value) -> Value:
-    """The elements of a cotangent in x's shape."""
+    """dy in the shape of x."""
     if dy.shape == x.shape:
         return dy
     symbolic = sum(isinstance(size, Size) for size in x.shape)
@@ -38,25 +38,26 @@ def reshape_like(g: Builder, dy: Value, x: Value) -> Value:
 
 @vjp("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(g: Builder, node: Node, dy: Value):
+    """dx = dy, in the shape of x."""
     return [reshape_like(g, dy, node.inputs[0])]
 
 
 @vjp("Transpose")
 def transpose(g: Builder, node: Node, dy: Value):
-    """The inverse permutation."""
+    """y = transpose(x, perm), so dx = transpose(dy, inverse of perm)."""
     perm = node.attribute("perm") or list(range(dy.rank))[::-1]
     return g.Transpose(dy, perm=[perm.index(axis) for axis in range(dy.rank)])
 
 
 @vjp("Expand")
 def expand(g: Builder, node: Node, dy: Value):
-    """The engine sums over the axes along which x was repeated."""
+    """dx = dy; the backward pass sums over the axes along which x was broadcast."""
     return dy, None
 
 
 @vjp("Tile")
 def tile(g: Builder, node: Node, dy: Value):
-    """Each axis becomes two, the repeats and what is repeated; the repeats are summed."""
+    """dx = the sum of dy over the repeats: each axis is split into repeats and elements."""
     x = node.inputs[0]
     repeats = constant_operand(node, 1) or []
     shape: list[Dim] = []
@@ -74,7 +75,7 @@ def tile(g: Builder, node: Node, dy: Value):
 
 @vjp("Concat")
 def concat(g: Builder, node: Node, dy: Value):
-    """Every input gets its part back."""
+    """y = concat(a, b, ...), so da, db, ... = split(dy)."""
     if len(node.inputs) == 1:
         return dy
     axis = node.attribute("axis") % dy.rank
@@ -85,16 +86,17 @@ def concat(g: Builder, node: Node, dy: Value):
 
 @vjp("Split")
 def split(g: Builder, node: Node, *dys: Value | None):
+    """dx = concat(dys)."""
     parts = [g.zeros(y) if dy is None else dy for dy, y in zip(dys, node.outputs, strict=True)]
     return [g.refine(g.Concat(*parts, axis=node.attribute("axis", 0)), node.inputs[0].shape)]
 
 
-# -- cutting and padding ---------------------------------------------------------------------------------------------
+# -- slices and padding ---------------------------------------------------------------------------------------------
 
 
 @vjp("Slice")
 def slice_(g: Builder, node: Node, dy: Value):
-    """Zeros where nothing was taken: between the elements for steps beyond one, before and after them."""
+    """y = x[start:end:step], so dx is dy with zeros between its elements (for |step| > 1), before and after them."""
     x = node.inputs[0]
     starts = constant_operand(node, 1) or []
     axes = constant_operand(node, 3) or list(range(len(starts)))
@@ -106,38 +108,37 @@ def slice_(g: Builder, node: Node, dy: Value):
         if step < 0:
             dy = g.refine(g.Slice(dy, [-1], [INT64_MIN], [axis], [-1]), dy.shape)
         dy = insert_zeros(g, dy, axis, abs(step))
-        size, taken = axis_length(g, x, axis), axis_length(g, dy, axis)
-        before[axis] = first_sliced_index(g, start, size, taken, step > 0)
-        after[axis] = subtract(g, subtract(g, size, taken), before[axis])
+        size, sliced = axis_length(g, x, axis), axis_length(g, dy, axis)
+        before[axis] = first_sliced_index(g, start, size, sliced, step > 0)
+        after[axis] = subtract(g, subtract(g, size, sliced), before[axis])
     return [pad_to_shape_of(g, dy, before, after, x)]
 
 
 def insert_zeros(g: Builder, dy: Value, axis: int, step: int) -> Value:
-    """step - 1 zeros between every two elements along an axis."""
+    """Inserts step - 1 zeros between neighbours along an axis."""
     if step == 1:
         return dy
-    columns = g.Pad(
-        g.Unsqueeze(dy, [axis + 1]), [0] * (dy.rank + 1) + [0] * (axis + 1) + [step - 1] + [0] * (dy.rank - axis - 1)
-    )
-    shape = [size * step if place == axis else size for place, size in enumerate(dy.shape)]
-    joined = g.refine(g.Reshape(columns, g.sizes(shape, dy)), shape)
+    zeros_after = [0] * (axis + 1) + [step - 1] + [0] * (dy.rank - axis - 1)
+    columns = g.Pad(g.Unsqueeze(dy, [axis + 1]), [0] * (dy.rank + 1) + zeros_after)
+    shape = [size * step if index == axis else size for index, size in enumerate(dy.shape)]
+    spread = g.refine(g.Reshape(columns, g.sizes(shape, dy)), shape)
     shape[axis] = shape[axis] - (step - 1)
-    return g.refine(g.Slice(joined, [0], [-(step - 1)], [axis]), shape)
+    return g.refine(g.Slice(spread, [0], [-(step - 1)], [axis]), shape)
 
 
 def first_sliced_index(
     g: Builder, start: int, size: AxisLength, sliced_length: AxisLength, forward: bool
 ) -> AxisLength:
-    """The lowest index that a slice took, `sliced_length` being the length from there to the highest."""
+    """The lowest index of a slice; `sliced_length` is the distance from it to the highest, plus one."""
     from_end = start < 0
     if isinstance(size, int):
         low, high = (0, size) if forward else (-1, size - 1)
-        place: AxisLength = min(max(start + size if from_end else start, low), high)
+        index: AxisLength = min(max(start + size if from_end else start, low), high)
     elif from_end:
-        place = g.Max(g.Add(size, max(start, -(2**31))), 0 if forward else -1)
+        index = g.Max(g.Add(size, max(start, -(2**31))), 0 if forward else -1)
     else:
-        place = start if forward and start < 2**31 - 1 else g.Min(g.Sub(size, 1), start)
-    return place if forward else subtract(g, place, subtract(g, sliced_length, 1))
+        index = start if forward and start < 2**31 - 1 else g.Min(g.Sub(size, 1), start)
+    return index if forward else subtract(g, index, subtract(g, sliced_length, 1))
 
 
 def axis_length(g: Builder, x: Value, axis: int) -> AxisLength:
@@ -154,7 +155,7 @@ def subtract(g: Builder, a: AxisLength, b: AxisLength) -> AxisLength:
 def pad_to_shape_of(
     g: Builder, x: Value, before: dict[int, AxisLength], after: dict[int, AxisLength], like: Value
 ) -> Value:
-    """Zeros around x, of a size for every axis, up to the shape of another value."""
+    """Pads x with zeros, `before` and `after` it on each axis, to the shape of another value."""
     pads = [*(before.get(axis, 0) for axis in range(x.rank)), *(after.get(axis, 0) for axis in range(x.rank))]
     if all(isinstance(pad, int) for pad in pads):
         return x if not any(pads) else g.refine(g.Pad(x, pads), like.shape)
@@ -164,7 +165,7 @@ def pad_to_shape_of(
 
 @vjp("Pad")
 def pad(g: Builder, node: Node, dy: Value):
-    """Cuts off what was added; what a negative pad cut off gets zeros."""
+    """dx = dy without the padding; elements that a negative pad removed get zeros."""
     if node.attribute("mode", "constant") != "constant":
         raise NotImplementedError(f"the gradient of Pad in mode {node.attribute('mode')}")
     x = node.inputs[0]
@@ -172,17 +173,19 @@ def pad(g: Builder, node: Node, dy: Value):
     pads = constant_operand(node, 1) or []
     before = {axis % x.rank: pad for axis, pad in zip(axes, pads[: len(axes)], strict=True)}
     after = {axis % x.rank: pad for axis, pad in zip(axes, pads[len(axes) :], strict=True)}
-    cut = [axis for axis in before if before[axis] > 0 or after[axis] > 0]
-    if cut:
-        ends = [-after[axis] if after[axis] > 0 else INT64_MAX for axis in cut]
-        dy = g.Slice(dy, [max(before[axis], 0) for axis in cut], ends, cut)
-    opened = [{axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after)]
-    return [pad_to_shape_of(g, g.refine(dy, x.shape) if not any(p < 0 for p in pads) else dy, opened[0], opened[1], x)]
+    padded_axes = [axis for axis in before if before[axis] > 0 or after[axis] > 0]
+    if padded_axes:
+        ends = [-after[axis] if after[axis] > 0 else INT64_MAX for axis in padded_axes]
+        dy = g.Slice(dy, [max(before[axis], 0) for axis in padded_axes], ends, padded_axes)
+    if not any(pad < 0 for pad in pads):
+        dy = g.refine(dy, x.shape)
+    removed_before, removed_after = ({axis: max(-pad, 0) for axis, pad in side.items()} for side in (before, after))
+    return [pad_to_shape_of(g, dy, removed_before, removed_after, x)]
 
 
 @vjp("Trilu")
 def trilu(g: Builder, node: Node, dy: Value):
-    """The same triangle of the cotangent."""
+    """dx = the same triangle of dy."""
     return g.Trilu(dy, *node.inputs[1:], upper=node.attribute("upper", 1)), None
 
 
@@ -191,12 +194,13 @@ def trilu(g: Builder, node: Node, dy: Value):
 
 @vjp("SpaceToDepth")
 def space_to_depth(g: Builder, node: Node, dy: Value):
+    """dx = depth_to_space(dy)."""
     return g.DepthToSpace(dy, blocksize=node.attribute("blocksize"))
 
 
 @vjp("DepthToSpace")
 def depth_to_space(g: Builder, node: Node, dy: Value):
-    """SpaceToDepth, or its like for the order of channels that this operator lacks."""
+    """dx = space_to_depth(dy). That operator lacks the channel order CRD, for which a transposition replaces it."""
     size, x = node.attribute("blocksize"), node.inputs[0]
     if node.attribute("mode", "DCR") == "DCR":
         return g.SpaceToDepth(dy, blocksize=size)
@@ -207,7 +211,7 @@ def depth_to_space(g: Builder, node: Node, dy: Value):
 
 @vjp("Resize")
 def resize(g: Builder, node: Node, dy: Value):
-    """Every element gets the sum of its copies, or what a matrix an axis says that the results took from it."""
+    """dx = the sum of dy over the copies of an element; for interpolation, the transposed linear map applied to dy."""
     x, factors = node.inputs[0], repeat_factors(node)
     if factors is None:
         return [resize_transpose(g, node, dy)]
@@ -216,7 +220,7 @@ def resize(g: Builder, node: Node, dy: Value):
 
 
 def resize_scales(node: Node) -> list[float | None]:
-    """How much longer a Resize makes each axis; None where that is not known."""
+    """The factor by which a Resize enlarges each axis; None where it is unknown."""
     x, y, scales = node.inputs[0], node.outputs[0], node.input(2)
     assert x is not None
     if isinstance(scales, Constant) and scales.array.size:
@@ -226,36 +230,39 @@ def resize_scales(node: Node) -> list[float | None]:
 
 
 def repeat_factors(node: Node) -> list[int] | None:
-    """How often a Resize repeats each spatial element; None where it does something else."""
+    """How many times a Resize repeats each spatial element; None if it does something else than repeating."""
     factors = resize_scales(node)
-    where = node.attribute("coordinate_transformation_mode", "half_pixel")
-    near = node.attribute("nearest_mode", "round_prefer_floor")
-    repeats = (where == "half_pixel" and near.startswith("round")) or (where == "asymmetric" and near == "floor")
-    whole = factors[:2] == [1, 1] and all(factor and factor >= 1 and factor.is_integer() for factor in factors)
-    if node.attribute("mode", "nearest") != "nearest" or not repeats or not whole or node.attribute("axes"):
+    mode = node.attribute("coordinate_transformation_mode", "half_pixel")
+    rounding = node.attribute("nearest_mode", "round_prefer_floor")
+    repeats = (mode == "half_pixel" and rounding.startswith("round")) or (mode == "asymmetric" and rounding == "floor")
+    is_integral = factors[:2] == [1, 1] and all(factor and factor >= 1 and factor.is_integer() for factor in factors)
+    if node.attribute("mode", "nearest") != "nearest" or not repeats or not is_integral or node.attribute("axes"):
         return None
     return [int(factor) for factor in factors[2:] if factor]
 
 
 def resize_transpose(g: Builder, node: Node, dy: Value) -> Value:
-    """The transpose of a Resize, which is linear and takes one axis at a time: its matrix is a resized identity."""
-    x, scales, given = node.inputs[0], resize_scales(node), isinstance(node.input(2), Constant)
-    whole = node.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and not node.attribute("axes")
-    if (given and None in scales) or not whole or node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+    """The transpose of a Resize, a separable linear map: the matrix of each axis is a resized identity matrix."""
+    x, scales, has_scales = node.inputs[0], resize_scales(node), isinstance(node.input(2), Constant)
+    is_supported = node.attribute("coordinate_transformation_mode") != "tf_crop_and_resize" and not node.attribute(
+        "axes"
+    )
+    is_stretched = node.attribute("keep_aspect_ratio_policy", "stretch") == "stretch"
+    if (has_scales and None in scales) or not is_supported or not is_stretched:
         raise NotImplementedError("the gradient of a Resize of a part, or of some axes")
     one = tensor_proto(np.ones(1, x.dtype))
     for axis, scale in enumerate(scales):
         if scale != 1:
             n, m = x.shape[axis], dy.shape[axis]
             square = g.refine(g.ConstantOfShape(g.sizes((n, n), x), value=one), (n, n))
-            extent = [None, g.const([1, scale], "float32")] if given else [None, None, g.sizes((n, m), x)]
+            extent = [None, g.const([1, scale], "float32")] if has_scales else [None, None, g.sizes((n, m), x)]
             matrix = g.Resize(g.EyeLike(square), *extent, **node.attributes)
             dy = contract_axis(g, dy, g.refine(matrix, (n, m)), axis)
     return g.refine(dy, x.shape)
 
 
 def contract_axis(g: Builder, dy: Value, matrix: Value, axis: int) -> Value:
-    """The sum over an axis of dy, times a matrix' last axis; its first one takes that place."""
+    """Multiplies the elements along an axis of dy by a matrix."""
     if axis == dy.rank - 2:
         return g.MatMul(matrix, dy)
     perm = list(range(dy.rank))

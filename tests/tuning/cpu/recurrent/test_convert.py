@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx import Trainer
-from jsonnx.gradient.rules.rnn_common import MAX_TOTAL_UNROLLED_STEPS, MIN_UNROLL_SAMPLES
 from jsonnx.ir import Graph
-from jsonnx.ir.loops import MAX_UNROLLED_STEPS
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
 from jsonnx.tuning.cpu.target import Target
@@ -148,7 +147,7 @@ def test_no_more_steps_of_all_layers_are_written_out() -> None:
     layer = {"type": "Bidirectional", "layer": recurrent("LSTM", 256)}
     scans = [
         count(plan_training(check_spec(spec([layer], (steps, 8)))).train, "Scan")
-        for steps in (MAX_TOTAL_UNROLLED_STEPS // 2, MAX_TOTAL_UNROLLED_STEPS // 2 + 1)
+        for steps in (CPU_GRADIENTS.max_total_unrolled_steps // 2, CPU_GRADIENTS.max_total_unrolled_steps // 2 + 1)
     ]
     assert scans == [0, 2]
 
@@ -156,13 +155,15 @@ def test_no_more_steps_of_all_layers_are_written_out() -> None:
 def test_short_loops_leave_room_for_long_ones() -> None:
     short = [{"type": "Bidirectional", "layer": recurrent("LSTM", 256, **SEQUENCES)}] * 2
     pool = {"type": "UpSampling1D", "size": 3}  # of 32 steps 96
-    step = plan_training(check_spec(spec([*short, pool, recurrent("LSTM", 256)], (MAX_UNROLLED_STEPS, 8)))).train
+    step = plan_training(
+        check_spec(spec([*short, pool, recurrent("LSTM", 256)], (CPU_GRADIENTS.max_unrolled_steps, 8)))
+    ).train
     assert count(step, "Scan") == 0
 
 
 def test_many_steps_written_out_give_what_a_scan_gives() -> None:
     found = []
-    for size in (32, MIN_UNROLL_SAMPLES - 1):  # for which it stays a Scan
+    for size in (32, CPU_GRADIENTS.min_unroll_batch - 1):  # for which it stays a Scan
         document = spec([recurrent("LSTM", 256)], (MANY, 8))
         document["training"]["batch_size"] = size
         trainer = Trainer(document, seed=3)

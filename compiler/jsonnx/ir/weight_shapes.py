@@ -1,0 +1,39 @@
+"""Checks the shape of a weight when a layer asks for it."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TypeVar
+
+from ..core.types import TensorType, require
+from .graph import Parameter, State
+
+Weight = TypeVar("Weight", Parameter, State)
+
+MAX_MODEL_BYTES = 1 << 31
+"""The largest ONNX file: Protocol Buffers cannot encode more."""
+
+
+def require_weight_size(name: str, type: TensorType) -> None:
+    """Raises ShapeError if a weight alone exceeds the size of a file, before ONNX infers types from its shape."""
+    size = 4 * prod(size for size in type.shape if isinstance(size, int))
+    message = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}"
+    require(size <= MAX_MODEL_BYTES, f"{message}, the limit is {bytes_text(MAX_MODEL_BYTES)}", code="too-large")
+
+
+def bytes_text(size: int) -> str:
+    """A number of bytes with a unit: `4.0 TB`."""
+    amount = float(size)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:,.1f} {unit}"
+
+
+def require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:
+    """Returns the weight of a layer's first call; raises ShapeError if a later call needs another shape."""
+    first, here = list(first_call.shape), list(this_call.shape)
+    message = f"has the weight {name!r} of shape {first} from its first call, and needs {here} here"
+    require(first == here, message, code="shared-weights")
+    return first_call

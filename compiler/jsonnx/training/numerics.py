@@ -1,0 +1,37 @@
+"""Norms and numerical constants that losses, optimizers, regularizers and constraints share, and the `axis`
+argument."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from ..core.components import ArrayCodec, IntegerCodec, UnionCodec
+
+if TYPE_CHECKING:
+    from ..ir import Builder, Value
+
+EPSILON = 1e-7
+"""Keras' epsilon: the distance of probabilities from 0 and 1, and the least norm or divisor."""
+
+AXES_CODEC = UnionCodec(
+    (lambda value: not isinstance(value, (list, tuple)), IntegerCodec()),
+    (lambda value: True, ArrayCodec(IntegerCodec())),
+)
+"""An axis, or a list of axes."""
+
+Axes = Annotated[tuple[int, ...] | int, AXES_CODEC]
+
+
+def axis_list(axes: tuple[int, ...] | int) -> list[int]:
+    return [axes] if isinstance(axes, int) else list(axes)
+
+
+def square_sum(g: Builder, x: Value, axes: list[int] | None = None) -> Value:
+    """`sum(x ** 2)` over all elements, a scalar, or along axes, which keep size one."""
+    squares = g.Mul(x, x)
+    return g.ReduceSum(squares, keepdims=0) if axes is None else g.ReduceSum(squares, axes, keepdims=1)
+
+
+def unit_vectors(g: Builder, x: Value, axis: int) -> Value:
+    """Vectors along an axis, scaled to norm one; a zero vector stays zero."""
+    return g.Mul(x, g.Reciprocal(g.Sqrt(g.Max(square_sum(g, x, [axis]), EPSILON**2))))
