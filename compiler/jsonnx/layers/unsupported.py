@@ -1,4 +1,4 @@
-"""Layer names that people know from Keras and that are no brick here: why, and what to use instead."""
+"""Keras layer names without a layer here: the reason, and the replacement."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class UnsupportedLayer(NamedTuple):
-    """What to say of a layer that is not there: the code of the diagnostic, the fault, and what to do."""
+    """The diagnostic for an unsupported layer: its code, message and help text."""
 
     code: str
     message: str
@@ -14,10 +14,10 @@ class UnsupportedLayer(NamedTuple):
 
 
 def unsupported_layer(name: str) -> UnsupportedLayer | None:
-    """What is known of a name that is no layer here; None where it is not a name of Keras' at all."""
-    found = NOT_EXPRESSIBLE.get(name) or UNSUPPORTED_OPS.get(name)
-    if found is not None:
-        why, instead = found
+    """Returns the diagnostic for a Keras layer name, or None for a name unknown to Keras."""
+    reason = NOT_EXPRESSIBLE.get(name) or UNSUPPORTED_OPS.get(name)
+    if reason is not None:
+        why, instead = reason
         return UnsupportedLayer("not-expressible", f"{name} cannot be said in ONNX: {why}", instead)
     if name in REPLACED_NAMES:
         return UnsupportedLayer(
@@ -27,7 +27,7 @@ def unsupported_layer(name: str) -> UnsupportedLayer | None:
 
 
 ReasonsByName = dict[str, tuple[str, str]]
-"""By layer name: what is wrong with it, and what to use instead."""
+"""Per layer name: why it is unsupported, and what to use instead."""
 
 _RUNS_PYTHON = "it runs Python code, and a model file that brings code is not safe to open"
 _WRITE_LAYERS = "write what it computes as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose"

@@ -26,8 +26,8 @@ MAX_HISTOGRAM_ELEMENTS = 2**31 - 1
 class TiledAxis(NamedTuple):
     """The tiles along one axis of n pixels. The last ones go beyond it, where the image is reflected.
 
-    Pixel i lies between the centres of the tiles `tile_before` and `tile_behind`, `interpolation_weight` of the way. The tiles have `size`
-    pixels each, all of them together those at `sources`, each in its `tile`.
+    Pixel i lies between the centres of the tiles `tile_before` and `tile_behind`, `interpolation_weight` of the way.
+    The tiles have `size` pixels each, all of them together those at `sources`, each in its `tile`.
     """
 
     size: Value

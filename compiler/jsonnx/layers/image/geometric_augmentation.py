@@ -51,8 +51,8 @@ def factor_range(factor: Any, minimum: float = -1) -> Range:
 class HostAugmentation:
     """What a layer also is that changes images in training, on the host, before the step is fed.
 
-    `random_transformation` draws what is to be done to each image, `transform_images` does it to float32 images with their channels last.
-    In the graph, in inference, such a layer is what `lower` says.
+    `random_transformation` draws what is to be done to each image, `transform_images` does it to float32 images with
+    their channels last. In the graph, in inference, such a layer is what `lower` says.
     """
 
     mixes_targets: ClassVar[bool] = False

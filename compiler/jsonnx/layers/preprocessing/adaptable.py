@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Adaptable(Layer):
     """Base of the layers whose states the data determine, as Keras' `adapt` does.
 
-    `adapt_input` emits what a layer learns from, made of its input; `adapt` gets all of that, in batches, and answers the
-    states by their names within the layer.
+    `adapt_input` emits what a layer learns from, made of its input; `adapt` gets all of that, in batches, and answers
+    the states by their names within the layer.
     """
 
     @property
