@@ -28,9 +28,9 @@ def makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callable[[], o
 
 def block_size() -> int:
     """Channels in a block of onnxruntime's convolutions on this CPU; 1 where these have no blocks."""
-    from jsonnx.runtime.kernel_probes import block_size
+    from jsonnx.runtime.kernel_probes import nchwc_block_size
 
-    return block_size()
+    return nchwc_block_size()
 
 
 def command(arguments: list[str]) -> tuple[int, str]:
