@@ -70,7 +70,7 @@ class PReLU(Layer):
         axes = () if self.shared_axes is None else self.shared_axes
         shared = axes_of(x, axes)
         positive = all(axis > 0 for axis in ((axes,) if isinstance(axes, int) else axes))
-        require(positive, f"has shared_axes {self.shared_axes}, positive from 1, the axis after the batch")
+        require(positive, f"has shared_axes {self.shared_axes}, counted from 1, the axis after the batch")
         return [1 if axis in shared else x.static_size(axis) for axis in range(1, x.rank)]
 
     def lower(self, g: Builder, x: Value) -> Any:

@@ -347,8 +347,8 @@ class Sparsemax(ActivationFunction):
     def apply(self, g: Builder, x: Value) -> Value:
         axis = self.axis % x.rank
         size = x.shape[axis]
-        ranks = g.const([float(k) for k in range(1, size + 1)], x.dtype)
-        ranks = broadcast_along(g, ranks, [axis], x.rank)
+        counts = g.const([float(k) for k in range(1, size + 1)], x.dtype)
+        ranks = broadcast_along(g, counts, [axis], x.rank)
         descending, _ = g.TopK(x, [size], axis=axis, outputs=2)
         sums = g.CumSum(descending, g.const(axis, "int64"))
         in_support = g.cast(g.Greater(g.Sub(descending, g.Div(g.Sub(sums, 1.0), ranks)), 0.0), x.dtype)

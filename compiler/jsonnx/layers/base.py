@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.components import Component, Registry, attr
+from ..core.components import Component, Registry, attr, snake_case
 from ..core.types import TensorType, require
 from ..training.regularizers import Regularizer
 
@@ -124,6 +124,17 @@ def inner_layer_scope(g: Builder, name: str, inner: Layer) -> Iterator[None]:
             yield
     finally:
         g.trainable = outer_trainable
+
+
+def numbered_names(layers: Iterable[Layer]) -> list[str]:
+    """Returns a unique name per layer: its type in snake case, with `_1`, `_2` and so on if the type is repeated."""
+    counts: dict[str, int] = {}
+    names = []
+    for inner in layers:
+        stem = snake_case(inner.type_name)
+        number = counts[stem] = counts.get(stem, -1) + 1
+        names.append(f"{stem}_{number}" if number else stem)
+    return names
 
 
 def output_types(types: OutputTypes) -> tuple[TensorType, ...]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...core.components import attr, snake_case
+from ...core.components import attr
 from ...core.types import TensorType, require
-from ..base import Layer, OutputTypes, inner_layer_scope, layer
+from ..base import Layer, OutputTypes, inner_layer_scope, layer, numbered_names
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -90,13 +90,7 @@ class StackedRNNCells(Cell):
     def named_cells(self) -> list[tuple[str, Cell]]:
         """Returns the cells by name. Raises ShapeError if there are none or one is not a cell."""
         require(bool(self.cells), "needs a cell, got an empty list")
-        cells: dict[str, Cell] = {}
-        counts: dict[str, int] = {}
-        for cell in self.cells:
-            stem = snake_case(cell.type_name)
-            number = counts[stem] = counts.get(stem, -1) + 1
-            cells[f"{stem}_{number}" if number else stem] = require_cell(cell)
-        return list(cells.items())
+        return list(zip(numbered_names(self.cells), map(require_cell, self.cells), strict=True))
 
     @property
     def state_names(self) -> tuple[str, ...]:
