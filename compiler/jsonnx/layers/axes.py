@@ -22,6 +22,10 @@ Axes = Annotated[
 """One axis, or a list of axes."""
 
 
+MIN_SLICE_BOUND, MAX_SLICE_BOUND = -(2**63), 2**63 - 1
+"""Bounds of a slice that extend to the start and the end of any axis."""
+
+
 def axis_of(x: TensorType, axis: int) -> int:
     """Returns the axis counted from 0. Raises ShapeError if x has no such axis."""
     require(-x.rank <= axis < x.rank, f"has axis {axis}, which {x} does not have", "the batch axis is 0, the last -1")

@@ -126,6 +126,15 @@ def inner_layer_scope(g: Builder, name: str, inner: Layer) -> Iterator[None]:
         g.trainable = outer_trainable
 
 
+def nested_shape(numbers: Any, message: str, code: str = "shape-mismatch") -> tuple[int, ...]:
+    """Returns the shape of nested tuples of numbers. Raises ShapeError with the message if they are ragged or empty."""
+    if not isinstance(numbers, tuple):
+        return ()
+    shapes = {nested_shape(item, message, code) for item in numbers}
+    require(len(shapes) == 1, message, code=code)
+    return (len(numbers), *shapes.pop())
+
+
 def numbered_names(layers: Iterable[Layer]) -> list[str]:
     """Returns a unique name per layer: its type in snake case, with `_1`, `_2` and so on if the type is repeated."""
     counts: dict[str, int] = {}

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.components import Json, attr
 from ..core.types import Dim, TensorType, product, require, shape_text
+from .axes import MAX_SLICE_BOUND
 from .base import Layer, layer
 from .convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
-
-MAX_SLICE_BOUND = 2**63 - 1
-"""The end of a slice that extends to the end of any axis."""
 
 IMAGE_SIDES = "one number, [height, width] or [[top, bottom], [left, right]]"
 VOLUME_SIDES = "one number, [depth, height, width] or [[front, back], [top, bottom], [left, right]]"

@@ -9,7 +9,7 @@ from ...core.components import Json, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
 from ...training.initializers import Ones, Zeros
 from ..axes import Axes, axes_of, broadcast_along
-from ..base import EPSILON, Layer, layer
+from ..base import EPSILON, Layer, layer, nested_shape
 from .adaptable import Adaptable
 from .category_encoding import NO_SPARSE, encode_categories, encoded_type
 
@@ -38,13 +38,9 @@ class NumbersCodec:
 Numbers = Annotated[Any, NumbersCodec()]
 
 
-def nested_shape(numbers: Any, name: str) -> tuple[int, ...]:
-    """Returns the shape of nested lists. Raises ShapeError if lists of one level differ in length."""
-    if isinstance(numbers, float):
-        return ()
-    inner = {nested_shape(item, name) for item in numbers}
-    require(len(inner) == 1, f"has lists of different lengths in {name}")
-    return (len(numbers), *inner.pop())
+def shape_of(numbers: Any, name: str) -> tuple[int, ...]:
+    """Returns the shape of an argument of nested lists. Raises ShapeError if lists of one level differ in length."""
+    return nested_shape(numbers, f"has lists of different lengths in {name}")
 
 
 def float_type(x: TensorType) -> TensorType:
@@ -70,7 +66,7 @@ class Rescaling(Layer):
 
     def infer(self, x: TensorType) -> TensorType:
         for name in ("scale", "offset"):
-            shape = nested_shape(getattr(self, name), name)
+            shape = shape_of(getattr(self, name), name)
             fits = broadcast(x.shape, shape) == x.shape
             require(fits, f"has a {name} of shape {shape_text(shape)}, which does not broadcast to {x}")
         return float_type(x)
@@ -125,7 +121,7 @@ class Normalization(Adaptable):
         is_given = self.mean is not None
         require(is_given == (self.variance is not None), "needs both mean and variance, or neither")
         if is_given:
-            mean, variance = nested_shape(self.mean, "mean"), nested_shape(self.variance, "variance")
+            mean, variance = shape_of(self.mean, "mean"), shape_of(self.variance, "variance")
             texts = shape_text(mean), shape_text(variance)
             require(mean == variance, f"has a mean of shape {texts[0]} and a variance of shape {texts[1]}")
             fits = len(mean) <= len(sizes) and broadcast(sizes, mean) == sizes
@@ -208,7 +204,7 @@ class Discretization(Adaptable):
         bounds = g.state("bin_boundaries", (count,), Zeros()) if boundaries is None else g.const(boundaries)
         is_below = g.cast(g.Less(g.Unsqueeze(x, [-1]), bounds), "int32")
         bins_above = g.ReduceSum(is_below, [-1], keepdims=0)
-        descending = bool(boundaries) and boundaries[0] > boundaries[-1]
+        descending = boundaries is not None and boundaries[0] > boundaries[-1]
         return bins_above if descending else g.Sub(count, bins_above)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from ...core.components import ArrayCodec, ComponentCodec, UnionCodec, attr, snake_case
 from ...core.types import TensorType, require
+from ..axes import MIN_SLICE_BOUND
 from ..base import LAYERS, Layer, OutputTypes, inner_layer_scope, layer, require_real
 from .cell import Cell, StackedRNNCells, check_states, require_cell
 
@@ -142,7 +143,7 @@ def swap_batch_and_time(g: Builder, x: Value) -> Value:
 
 def to_batch_major(g: Builder, sequence: Value, *, flip: bool) -> Value:
     """Transposes a sequence [time, batch, ...] to [batch, time, ...]; `flip` reverses the steps."""
-    ordered = g.Slice(sequence, [-1], [-(2**63)], [0], [-1]) if flip else sequence
+    ordered = g.Slice(sequence, [-1], [MIN_SLICE_BOUND], [0], [-1]) if flip else sequence
     return swap_batch_and_time(g, g.refine(ordered, sequence.shape))
 
 
