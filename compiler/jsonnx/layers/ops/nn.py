@@ -208,13 +208,13 @@ class SpaceDepthOp(Operation):
         """Returns height, width and channels."""
         require_numbers(x)
         require(x.rank == 4, f"needs images, got {x}")
-        channels_first = self.data_format == "channels_channels_first"
+        channels_first = self.data_format == "channels_first"
         channels, height, width = (x.shape[1:]) if channels_first else (x.shape[3], x.shape[1], x.shape[2])
         require(isinstance(channels, int), f"needs a fixed number of channels, got {x}")
         return height, width, channels  # type: ignore[return-value]
 
     def _image_type(self, x: TensorType, height: Dim, width: Dim, channels: int) -> TensorType:
-        channels_first = self.data_format == "channels_channels_first"
+        channels_first = self.data_format == "channels_first"
         return x.with_shape((x.shape[0], *((channels, height, width) if channels_first else (height, width, channels))))
 
 

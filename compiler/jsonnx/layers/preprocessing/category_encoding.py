@@ -57,5 +57,5 @@ def count_categories(g: Builder, x: Value, depth: int) -> Value:
         in_range = g.And(in_range, g.Equal(g.cast(index, x.dtype), x))
     shape = (*x.shape[:-1], depth)
     zeros = g.refine(g.Expand(g.const(0.0), g.sizes(shape, x)), shape)
-    updates = g.cast(in_range, g.float_dtype)
-    return g.ScatterElements(zeros, g.Where(in_range, index, 0), updates, axis=-1, reduction="add")
+    valid = g.Where(in_range, index, 0)
+    return g.ScatterElements(zeros, valid, g.cast(in_range, g.float_dtype), axis=-1, reduction="add")

@@ -115,8 +115,8 @@ class ConvLSTMCell(Cell, ConvLSTMArguments):
         single_step = x.rank == len(self.kernel_size) + 2
         inputs = [x if single_step else merge_first_axes(g, x)]
         if invariants.input_masks:
-            inputs = [g.Mul(x, mask) for mask in invariants.input_masks]
-            inputs = inputs if single_step else [merge_first_axes(g, masked) for masked in inputs]
+            masked = (g.Mul(x, mask) for mask in invariants.input_masks)
+            inputs = [y if single_step else merge_first_axes(g, y) for y in masked]
         y = convolve_and_concat(g, self.windows, inputs, invariants.kernels, invariants.biases)
         return y if single_step else split_first_axis(g, y, x)
 
