@@ -366,7 +366,7 @@ class Glu(ActivationFunction):
     def infer(self, x: TensorType) -> TensorType:
         axis = axis_of(x, self.axis)
         size = x.static_size(axis)
-        require(size % 2 == 0, f"has glu halve axis {self.axis}, whose size is odd: {size} of {x}")
+        require(size % 2 == 0, f"splits axis {self.axis} into halves by glu, but its size is odd: {size} of {x}")
         return x.with_shape((*x.shape[:axis], size // 2, *x.shape[axis + 1 :]))
 
     def apply(self, g: Builder, x: Value) -> Value:

@@ -104,7 +104,7 @@ class Layer(Component):
 def require_real(*inputs: TensorType) -> None:
     """Raises ShapeError unless every input has a floating-point dtype."""
     for x in inputs:
-        help = "Rescaling makes real numbers of integers, Embedding vectors"
+        help = "use Rescaling to convert integers to real numbers, or Embedding to map them to vectors"
         require(x.dtype.startswith("float"), f"needs real numbers, got {x}", help)
 
 

@@ -127,10 +127,10 @@ class ReversibleEmbedding(Layer):
     def infer(self, x: TensorType) -> TensorType:
         if not x.dtype.startswith("float"):
             return TensorType("float32", (*x.shape, self.output_dim))
-        require(x.rank >= 2, f"projects back the last axis of an input of rank 2 or more, got {x}")
+        require(x.rank >= 2, f"projects the last axis of an input of rank 2 or more, got {x}")
         size = x.static_size(-1)
-        help = "integers are replaced by vectors: give the input an integer dtype"
-        require(size == self.output_dim, f"projects back vectors of {self.output_dim}, got {x}", help)
+        help = "to embed indices instead, give the input an integer dtype"
+        require(size == self.output_dim, f"projects vectors of size {self.output_dim}, got {x}", help)
         return x.with_last(self.input_dim)
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:

@@ -13,7 +13,7 @@ from ..training.constraints import Constraint
 from ..training.initializers import FanScaledInitializer, Initializer
 from ..training.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
-from .base import Layer, layer
+from .base import Layer, layer, require_real
 from .core import LORA, QUANTIZATION
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class EinsumDense(Layer):
     quantization_config: str | None = attr(None, doc="Quantization of the kernel.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"multiplies real numbers, got {x}")
+        require_real(x)
         equation = self.parse_equation(x)
         sizes = self.axis_sizes(x, equation)
         for letter in self.bias_axes or ():
@@ -167,7 +167,7 @@ class EinsumDense(Layer):
             require(size == output_size, text)
         for letter in equation.kernel + equation.y:
             help = "give its size in output_shape, or name it in the input"
-            require(letter in sizes, f"cannot tell the size of {letter!r} of {self.equation!r} from {x}", help)
+            require(letter in sizes, f"cannot determine the size of {letter!r} of {self.equation!r} from {x}", help)
         for letter in equation.kernel + equation.y:
             known = letter in equation.x + equation.kernel
             require(known, f"has {letter!r} in the output of {self.equation!r}, but not in the input or the kernel")

@@ -27,7 +27,10 @@ def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
         if merged is None:
             left, right, axis = _broadcast_conflict(shape, x.shape[1:])
             shapes = f"{shape_text(shape)} and {shape_text(x.shape[1:])}"
-            require(False, f"cannot merge {shapes} (without the batch): {left} and {right} meet on axis {axis}")
+            require(
+                False,
+                f"cannot merge {shapes} (without the batch): sizes {left} and {right} on axis {axis} do not broadcast",
+            )
         else:
             shape = merged
     return inputs[0].with_shape((inputs[0].shape[0], *shape))
@@ -41,7 +44,7 @@ def _broadcast_conflict(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[
 
 def require_one_dtype(inputs: tuple[TensorType, ...]) -> None:
     dtypes = {x.dtype: None for x in inputs}
-    require(len(dtypes) == 1, f"needs inputs of one element type, got {' and '.join(dtypes)}")
+    require(len(dtypes) == 1, f"needs inputs of the same element type, got {' and '.join(dtypes)}")
 
 
 def expand_to_same_rank(g: Builder, inputs: tuple[Value, ...]) -> list[Value]:
@@ -190,9 +193,12 @@ class Concatenate(Layer):
         axis %= first.rank
         require(axis != 0, "cannot concatenate along the batch axis")
         for x in inputs[1:]:
-            require(x.rank == first.rank, f"needs inputs of one rank, got {first} and {x}")
+            require(x.rank == first.rank, f"needs inputs of equal rank, got {first} and {x}")
             for index, (a, b) in enumerate(zip(first.shape, x.shape, strict=True)):
-                require(index == axis or a == b, f"joins along axis {axis}, but {a} and {b} meet on axis {index}")
+                require(
+                    index == axis or a == b,
+                    f"concatenates along axis {axis}, but the inputs have sizes {a} and {b} on axis {index}",
+                )
         total = sum((x.shape[axis] for x in inputs[1:]), start=first.shape[axis])
         return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
@@ -241,7 +247,8 @@ class Dot(Layer):
         a, b = self._axes(x, y)
         sizes = x.shape[a], y.shape[b]
         require(
-            sizes[0] == sizes[1], f"sums over axes of one size, got {sizes[0]} on axis {a} and {sizes[1]} on axis {b}"
+            sizes[0] == sizes[1],
+            f"needs axes of equal size to sum over, got {sizes[0]} on axis {a} and {sizes[1]} on axis {b}",
         )
         shape = (*x.shape[:a], *x.shape[a + 1 :], *y.shape[1:b], *y.shape[b + 1 :])
         return x.with_shape(shape if len(shape) > 1 else (*shape, 1))

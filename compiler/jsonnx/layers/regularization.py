@@ -28,7 +28,7 @@ def inverted_dropout_scale(rate: float) -> float:
 
 def dropout_mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> list[Dim]:
     """Returns the sizes of a dropout mask. Raises ShapeError if `noise_shape` does not fit x."""
-    require(x.dtype.startswith("float"), f"drops real numbers, got {x}")
+    require_real(x)
     noise = (None,) * x.rank if noise_shape is None else noise_shape
     require(len(noise) == x.rank, f"has a noise_shape of {len(noise)} axes, the input {x} has {x.rank}")
     for axis, (size, input_size) in enumerate(zip(noise, x.shape, strict=True)):
@@ -145,7 +145,7 @@ class GaussianNoise(Noise):
         return self.stddev
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"disturbs real numbers, got {x}")
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -162,7 +162,7 @@ class GaussianDropout(Noise):
     seed: int | None = attr(None, doc=SEED)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"disturbs real numbers, got {x}")
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -213,7 +213,7 @@ class ActivityRegularization(Layer):
         return True
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"penalizes real numbers, got {x}")
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:

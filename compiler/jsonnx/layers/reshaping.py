@@ -79,14 +79,12 @@ class Reshape(Layer):
         assert isinstance(target_elements, int)
         source = f"the {input_elements} elements of {shape_text(x.shape[1:])}"
         if -1 not in self.target_shape:
-            text = f"cannot bring {source} to {list(self.target_shape)}, which has {target_elements}"
+            text = f"cannot reshape {source} to {list(self.target_shape)}, which has {target_elements}"
             help = None if isinstance(input_elements, int) else "write -1 for the axis that varies"
             require(input_elements == target_elements, text, help)
         fits = not isinstance(input_elements, int) or input_elements % target_elements == 0
-        text = (
-            f"cannot bring {source} to {list(self.target_shape)}: {input_elements} is no multiple of {target_elements}"
-        )
-        require(fits, text)
+        text = f"cannot reshape {source} to {list(self.target_shape)}"
+        require(fits, f"{text}: {input_elements} is no multiple of {target_elements}")
         inferred: Dim = input_elements // target_elements
         return x.with_shape((x.shape[0], *(inferred if size == -1 else size for size in self.target_shape)))
 

@@ -25,7 +25,7 @@ Argument = Literal["query", "value", "key", "query_mask", "value_mask"]
 
 def inputs_by_argument(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> dict[str, Any]:
     """Returns the inputs by argument name. The value defaults to the query and the key to the value."""
-    help = 'say what the inputs are: "arguments": ["query", "value", "attention_mask"]'
+    help = 'name the inputs: "arguments": ["query", "value", "attention_mask"]'
     require(
         arguments is not None or len(inputs) <= 3, f"takes a query, a value and a key, got {len(inputs)} inputs", help
     )
@@ -64,9 +64,9 @@ def check_masks(types: dict[str, TensorType], masked_arguments: Sequence[str]) -
 def check_sequences(query: TensorType, value: TensorType, key: TensorType) -> None:
     """Raises ShapeError unless all are sequences of one rank, and key and value differ in their features only."""
     for name, x in (("query", query), ("value", value), ("key", key)):
-        require(x.dtype.startswith("float"), f"attends to real numbers, got {x} as its {name}")
+        require(x.dtype.startswith("float"), f"needs real numbers as its {name}, got {x}")
         require(x.rank >= 3, f"needs a sequence of vectors, [batch, time, features], as its {name}, got {x}")
-        require(x.rank == query.rank, f"needs a {name} of as many axes as its query, got {x} and {query}")
+        require(x.rank == query.rank, f"needs a {name} of the same rank as its query, got {x} and {query}")
         x.static_size(-1)
     same = value.shape[:-1] == key.shape[:-1]
     require(same, f"needs a key for every value, got {key} and {value}", "all axes but the last have to be equal")
@@ -104,7 +104,10 @@ class SimpleAttention(Layer):
         text = f"needs a query and a value with the same axes before the last two, got {query} and {value}"
         require(query.shape[:-2] == value.shape[:-2], text)
         same_features = query.shape[-1] == key.shape[-1]
-        require(same_features, f"compares {query.shape[-1]} features of the query with {key.shape[-1]} of the key")
+        require(
+            same_features,
+            f"needs as many features in the key as in the query, got {key.shape[-1]} and {query.shape[-1]}",
+        )
         check_masks(types, ("query", "value"))
         y = query.with_last(value.shape[-1])
         scores = query.with_last(value.shape[-2])

@@ -239,7 +239,7 @@ class AdaptivePooling(Layer):
         for axis, count in zip(spatial_axes(x.rank, self.data_format), self.output_size, strict=True):
             n = x.static_size(axis)
             limit = f"the limit of the product is {MAX_POOLING_TABLE_ELEMENTS}"
-            text = f"lays {count} windows over {n} places on axis {axis}, {limit}"
+            text = f"has {count} windows over {n} elements on axis {axis}, {limit}"
             require(count * n <= MAX_POOLING_TABLE_ELEMENTS, text, code="too-large")
             shape[axis] = count
         return x.with_shape(shape)

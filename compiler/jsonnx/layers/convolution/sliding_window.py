@@ -88,7 +88,7 @@ class SlidingWindows(NamedTuple):
         count = (n - span) // stride + 1
         require(
             not isinstance(count, int) or count > 0,
-            f"finds no place for its {self.window_name} on axis {axis}: "
+            f"has a {self.window_name} larger than its input on axis {axis}: "
             f"it spans {self._span_text(index)} of {n} in {x}, "
             f"and ({n} - {span}) // {stride} + 1 = {count}",
             help=f"use padding 'same', a smaller {self.window_name}_size or a larger input",

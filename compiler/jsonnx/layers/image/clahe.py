@@ -81,7 +81,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(Layer):
         require_range(self.value_range)
         float_type(x)
         count = self.tile_grid_size[0] * self.tile_grid_size[1] * BYTE_LEVELS
-        text = f"counts {BYTE_LEVELS} values in each of {list(self.tile_grid_size)} tiles, {count} numbers a channel"
+        text = f"counts {BYTE_LEVELS} values in each of {list(self.tile_grid_size)} tiles, {count} counts per channel"
         require(count <= MAX_HISTOGRAM_ELEMENTS, text, f"the limit is {MAX_HISTOGRAM_ELEMENTS}", code="too-large")
         return x
 

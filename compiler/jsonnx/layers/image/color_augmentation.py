@@ -311,7 +311,7 @@ class RandomGaussianBlur(ColorAugmentation):
 
     def check_arguments(self, x: TensorType) -> None:
         odd = all(size % 2 for size in self.kernel_sizes)
-        require(odd, f"has a kernel_size of {list(self.kernel_sizes)}: it takes odd numbers")
+        require(odd, f"has a kernel_size of {list(self.kernel_sizes)}, but needs odd numbers")
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         applies = random_subset(rng, len(images), self.factor)

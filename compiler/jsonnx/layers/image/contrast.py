@@ -23,7 +23,7 @@ BYTE_RANGE: Range = (0.0, 255.0)
 
 def require_range(value_range: Range) -> None:
     """Raises ShapeError if a range of values is empty."""
-    require(value_range[0] != value_range[1], f"has the value_range {list(value_range)}, which has no width")
+    require(value_range[0] != value_range[1], f"has the value_range {list(value_range)}, which is empty")
 
 
 def rescale_range(g: Builder, x: Value, source: Range, target: Range) -> Value:

@@ -30,8 +30,8 @@ def require_expressible(interpolation: str) -> None:
     """Raises ShapeError for an interpolation that ONNX does not have."""
     require(
         interpolation in RESIZE_ATTRIBUTES,
-        f"cannot interpolate with {interpolation!r}: no operator of ONNX has it",
-        help="use 'bicubic', the nearest to it",
+        f"cannot interpolate with {interpolation!r}: ONNX has no operator for it",
+        help="use 'bicubic', the closest alternative",
         code="not-expressible",
     )
 

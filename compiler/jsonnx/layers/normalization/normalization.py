@@ -12,7 +12,7 @@ from ...training.constraints import Constraint
 from ...training.initializers import Initializer, Ones
 from ...training.regularizers import Regularizer
 from ..axes import Axes, axes_of, axis_of, broadcast_along
-from ..base import Layer, layer
+from ..base import Layer, layer, require_real
 from ..einsum_dense import reshape_symbolic
 from .moments import centered_moments, centered_moments_with
 from .moving_averages import average_before_step, current_value, update_average
@@ -84,7 +84,7 @@ class BatchNormalization(Layer):
     synchronized: bool = attr(False, doc="Whether to synchronize statistics across devices.", unsupported=SYNCHRONIZED)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
@@ -92,7 +92,7 @@ class BatchNormalization(Layer):
         bounds = self.renorm_clipping
         if bounds is not None and bounds.rmin is not None and bounds.rmax is not None:
             ordered = bounds.rmin <= bounds.rmax
-            text = f"has renorm_clipping from rmin {bounds.rmin} to rmax {bounds.rmax}, the wrong way round"
+            text = f"has renorm_clipping with rmin {bounds.rmin} above rmax {bounds.rmax}"
             require(ordered, text, code="out-of-range")
         return x
 
@@ -223,7 +223,7 @@ class LayerNormalization(Layer):
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         axes = axes_of(x, self.axis)
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
@@ -290,7 +290,7 @@ class GroupNormalization(Layer):
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
@@ -350,7 +350,7 @@ class RMSNormalization(Layer):
     epsilon: float = attr(1e-6, doc="Small constant added to the mean.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         axes = axes_of(x, self.axis)
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
@@ -379,7 +379,7 @@ class UnitNormalization(Layer):
     axis: Axes = attr(-1, doc="Axis or list of axes of the vectors.")
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         require(bool(axes_of(x, self.axis)), "needs an axis to normalize along, got an empty list")
         return x
 

@@ -40,7 +40,7 @@ class SpectralNormalization(Layer):
     def infer(self, x: TensorType) -> TensorType:
         inner = self.layer
         help = "Dense, EinsumDense, Embedding, Conv1D to Conv3D and Conv1DTranspose to Conv3DTranspose have one"
-        message = f"goes around a layer with a kernel or embeddings, not {inner.type_name}"
+        message = f"wraps a layer with a kernel or embeddings, not {inner.type_name}"
         require(self.weight_name is not None, message, help, "unsupported-argument")
         y = inner.infer(x)
         assert isinstance(y, TensorType)

@@ -195,7 +195,7 @@ def sum_dtype(dtype: str) -> str:
 
 def require_numbers(*operands: Any) -> None:
     for x in operands:
-        require(x.dtype != "string", f"computes with numbers, got {x}")
+        require(x.dtype != "string", f"needs numbers, got {x}")
 
 
 def promoted_dtype(*operands: Any) -> str:

@@ -96,7 +96,7 @@ class GetItem(Operation):
         key = list(self.key)
         require(key.count("...") <= 1, 'has "..." twice in its key', code="invalid-value")
         count = sum(item is not None and item != "..." for item in key)
-        require(count <= x.rank, f"has {count} places in its key, got {x}", "the batch is the first axis")
+        require(count <= x.rank, f"has {count} indices in its key, got {x}", "the batch is the first axis")
         full_slices = [slice(None, None, 1)] * (x.rank - count)
         ellipsis = key.index("...") if "..." in key else len(key)
         key = [*key[:ellipsis], *full_slices, *key[ellipsis + 1 :]]
@@ -235,7 +235,10 @@ class TakeAlongAxis(GatherOp):
         """Returns the shapes of both after broadcasting all axes except `axis`."""
         others = [(*value.shape[:axis], 1, *value.shape[axis + 1 :]) for value in (x, indices)]
         merged = broadcast(others[0], others[1])
-        require(merged is not None, f"has indices of shape {list(indices.shape)} for {x}: they differ beside the axis")
+        require(
+            merged is not None,
+            f"has indices of shape {list(indices.shape)} for {x}, which differ on another axis than {axis}",
+        )
         assert merged is not None
         a, b = ((*merged[:axis], value.shape[axis], *merged[axis + 1 :]) for value in (x, indices))
         return a, b

@@ -54,7 +54,7 @@ class Reshape(Operation):
         require(shape.count(-1) <= 1, f"can infer one axis of size -1, got {list(shape)}")
         target_elements, elements = product(size for size in shape if size != -1), product(x.shape)
         assert isinstance(target_elements, int)
-        text = f"cannot bring the {elements} elements of {x} to {list(shape)}"
+        text = f"cannot reshape the {elements} elements of {x} to {list(shape)}"
         if -1 not in shape:
             require(elements == target_elements, text, "write -1 for the axis that varies; the batch is an axis too")
             return x.with_shape(shape)

@@ -74,7 +74,7 @@ class Bidirectional(Layer):
             results = [y, backward_y]
         elif self.merge_mode == "concat":
             same = y.shape[:-1] == backward_y.shape[:-1]
-            require(same, f"cannot join {y} and {backward_y}, which differ on another axis than the last")
+            require(same, f"cannot concatenate {y} and {backward_y}, which differ on other axes than the last")
             results = [y.with_last(y.shape[-1] + backward_y.shape[-1])]
         else:
             require(y == backward_y, f"cannot merge by {self.merge_mode}: forward gives {y}, backward {backward_y}")
@@ -86,7 +86,7 @@ class Bidirectional(Layer):
         for inner in (self.layer, self.backward_layer):
             require(
                 inner is None or isinstance(inner, Recurrent),
-                f"goes around a recurrent layer, not {inner.type_name if inner else inner}",
+                f"wraps a recurrent layer, not {inner.type_name if inner else inner}",
                 "SimpleRNN, GRU, LSTM, RNN and ConvLSTM1D, 2D and 3D are recurrent",
                 "unsupported-argument",
             )

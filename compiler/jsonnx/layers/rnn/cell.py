@@ -141,7 +141,7 @@ def require_cell(cell: Layer) -> Cell:
     """Returns the layer as a cell. Raises ShapeError if it is not one."""
     help = "SimpleRNNCell, GRUCell, LSTMCell and StackedRNNCells are cells"
     if not isinstance(cell, Cell):
-        require(False, f"has {cell.type_name} for a cell", help, "unsupported-argument")
+        require(False, f"has {cell.type_name} as a cell", help, "unsupported-argument")
     require(
         cell.activity_regularizer is None,
         "has an activity_regularizer on its cell",

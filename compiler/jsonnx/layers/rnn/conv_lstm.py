@@ -88,7 +88,7 @@ class ConvLSTMCell(Cell, ConvLSTMArguments):
         state = self.windows.output_type(x, self.data_format, self.filters)
         for name in ("activation", "recurrent_activation"):
             result = activated_type(state, getattr(self, name))
-            require(result == state, f"has {state} become {result} by its {name}, and needs the same size")
+            require(result == state, f"needs an {name} that keeps the shape of {state}, but its result is {result}")
         return state, state
 
     def emit_loop_invariants(self, g: Builder, x: TensorType) -> ConvLoopInvariants:

@@ -110,7 +110,7 @@ class GatedCell(Cell, GatedArguments):
         state = TensorType(x.dtype, (x.shape[0], self.units))
         for name in ("activation", "recurrent_activation"):
             result = activated_type(state, getattr(self, name, None))
-            require(result == state, f"has {state} become {result} by its {name}, and needs the same size")
+            require(result == state, f"needs an {name} that keeps the shape of {state}, but its result is {result}")
         return (state,) * len(self.state_names)
 
     def emit_weights(self, g: Builder, x: TensorType) -> CellWeights:

@@ -36,18 +36,18 @@ class TimeDistributed(Layer):
         require(x.rank >= 3, f"needs a sequence of rank 3 or more, [batch, time, ...], got {x}")
         inner = self.layer
         takes_one = inner.arity[0] <= 1
-        require(takes_one, f"goes around a layer of one input, {inner.type_name} needs {inner.arity[0]}")
+        require(takes_one, f"wraps a layer of one input, {inner.type_name} needs {inner.arity[0]}")
         for part in nested_components(inner):
             require(
                 getattr(part, "activity_regularizer", None) is None and not getattr(part, "penalizes_itself", False),
                 f"has a penalty on the outputs of {part.type_name}, a layer inside it",
-                "give TimeDistributed an activity_regularizer, or put a layer that has one behind it",
+                "give TimeDistributed an activity_regularizer, or add a layer that has one after it",
                 "unsupported-argument",
             )
         if is_batch_dependent(inner, x.rank - 1) and not can_merge_steps(inner):
             x.static_size(1)
         results = output_types(inner.infer(timestep_type(x)))
-        require(len(results) == 1, f"goes around a layer of one output, {inner.type_name} has {len(results)} here")
+        require(len(results) == 1, f"wraps a layer of one output, {inner.type_name} has {len(results)} here")
         return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
