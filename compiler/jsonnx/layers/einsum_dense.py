@@ -119,8 +119,8 @@ class EinsumDense(Layer):
         equation = self.parse_equation(x)
         sizes = self.axis_sizes(x, equation)
         for letter in self.bias_axes or ():
-            known = letter in equation.y and letter not in equation.ellipsis_letters
-            require(known, f"has bias_axes {self.bias_axes!r}, but no {letter!r} in the output of {self.equation!r}")
+            exists = letter in equation.y and letter not in equation.ellipsis_letters
+            require(exists, f"has bias_axes {self.bias_axes!r}, but no {letter!r} in the output of {self.equation!r}")
         require(self.bias_axes != "", "has no axis in bias_axes", "leave it out for no bias", "invalid-value")
         for letter in equation.kernel + (self.bias_axes or ""):
             require(
@@ -134,16 +134,16 @@ class EinsumDense(Layer):
         parts = match.groups() if match else ()
         well_formed = match and (parts[0], parts[2]) == (parts[4], parts[6]) and not (parts[0] and parts[2])
         require(bool(well_formed), f"cannot read the equation {self.equation!r}", EQUATION_FORMS, "invalid-value")
-        left, inputs, right, kernel, _, outputs, _ = parts
+        dots_first, inputs, dots_last, kernel, _, outputs, _ = parts
         count = x.rank - len(inputs)
-        fits = count >= 0 if left or right else count == 0
+        fits = count >= 0 if dots_first or dots_last else count == 0
         require(
             fits, f"has {len(inputs)} axes for the input in {self.equation!r}, got {x}", "count the batch as an axis"
         )
         require(len(set(outputs)) == len(outputs), f"names an axis of the output twice in {self.equation!r}")
-        hidden = "".join(one for one in ascii_letters if one not in self.equation)[:count]
-        before, after = (hidden, "") if left else ("", hidden)
-        return Equation(before + inputs + after, kernel, before + outputs + after, hidden)
+        dots = "".join(letter for letter in ascii_letters if letter not in self.equation)[:count]
+        before, after = (dots, "") if dots_first else ("", dots)
+        return Equation(before + inputs + after, kernel, before + outputs + after, dots)
 
     def axis_sizes(self, x: TensorType, equation: Equation) -> dict[str, Dim]:
         """Returns the size of every letter. Raises ShapeError if sizes conflict or one cannot be determined."""
@@ -169,8 +169,8 @@ class EinsumDense(Layer):
             help = "give its size in output_shape, or name it in the input"
             require(letter in sizes, f"cannot determine the size of {letter!r} of {self.equation!r} from {x}", help)
         for letter in equation.kernel + equation.y:
-            known = letter in equation.x + equation.kernel
-            require(known, f"has {letter!r} in the output of {self.equation!r}, but not in the input or the kernel")
+            exists = letter in equation.x + equation.kernel
+            require(exists, f"has {letter!r} in the output of {self.equation!r}, but not in the input or the kernel")
         return sizes
 
     def lower(self, g: Builder, x: Value) -> Any:

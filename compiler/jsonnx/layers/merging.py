@@ -108,7 +108,7 @@ class Subtract(ElementwiseMerge):
 
 @layer
 class Multiply(Merge):
-    """Product of the inputs, element by element. Masked elements count as 1; where all inputs are masked, it is 0."""
+    """Product of the inputs, element by element. Masked elements count as 1; where all are masked, the product is 0."""
 
     reads_masks = True
 

@@ -50,7 +50,7 @@ class MarginsCodec:
 
 @layer
 class Flatten(Layer):
-    """Flattens all axes but the batch into one."""
+    """Flattens all axes but the batch into one, with the channels varying fastest."""
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 

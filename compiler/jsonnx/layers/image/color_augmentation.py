@@ -11,6 +11,8 @@ from ..convolution.sliding_window import channel_axis
 from .contrast import BYTE_RANGE, VALUE_RANGE, Range
 from .geometric_augmentation import (
     CHANCE,
+    RANGE_FROM_ZERO,
+    SYMMETRIC_RANGE,
     Augmentation,
     Factor,
     Transformation,
@@ -54,7 +56,7 @@ class ColorAugmentation(Augmentation):
 class FactorAugmentation(ColorAugmentation):
     """Base class of layers that draw one factor per image, by default from -factor to factor."""
 
-    factor: Factor = attr(doc="Range of the factor: from -factor to factor, or between two.", minimum=-1, maximum=1)
+    factor: Factor = attr(doc=f"Range of the factor: {SYMMETRIC_RANGE}.", minimum=-1, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {"factor": rng.uniform(*factor_range(self.factor), len(images))}
@@ -114,7 +116,7 @@ class RandomHue(ColorAugmentation):
 
     allowed_channels = (3,)
 
-    factor: Factor = attr(doc="Range of the factor: from 0 to factor, or between two numbers.", minimum=0, maximum=1)
+    factor: Factor = attr(doc=f"Range of the factor: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
@@ -219,7 +221,7 @@ class RandomInvert(ColorAugmentation):
 
 @layer
 class RandomPosterization(ColorAugmentation):
-    """Randomly reduces the number of bits of values scaled to 0 to 255; the upper bound is excluded."""
+    """Randomly reduces the number of bits of values, scaled to 0 to 255."""
 
     factor: IntegerFactor = attr(
         doc="Range of the number of bits: from 1 to factor, or between two numbers, upper bound excluded.",
@@ -276,7 +278,7 @@ class RandomSharpness(ColorAugmentation):
     weighted five times and zeros outside the image.
     """
 
-    factor: Factor = attr(doc="Range of the factor: from 0 to factor, or between two numbers.", minimum=0, maximum=1)
+    factor: Factor = attr(doc=f"Range of the factor: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {"factor": rng.uniform(*factor_range(self.factor, 0), len(images))}

@@ -64,8 +64,8 @@ class AutoContrast(Layer):
 class Equalization(Layer):
     """Equalizes the histogram of each channel over the batch in training; in inference images are not changed.
 
-    A value in one of `bins` equal bins becomes `round((cdf(bin) - cdf(first)) * 255 / (count - cdf(first)))`, scaled to
-    the value range. As in Keras, images are not changed in inference.
+    As in Keras, a value in one of `bins` equal bins becomes `round((cdf(bin) - cdf(first)) * 255 / (count -
+    cdf(first)))`, scaled to the value range.
     """
 
     value_range: Range = attr((0, 255), doc=VALUE_RANGE)

@@ -31,7 +31,9 @@ Factor = Annotated[
 ]
 """A number, or the range from which a number is drawn per image."""
 
-CHANCE = "Probability of changing an image: from 0 to factor, or between two numbers."
+SYMMETRIC_RANGE = "from -factor to factor, or between two numbers"
+RANGE_FROM_ZERO = "from 0 to factor, or between two numbers"
+CHANCE = f"Probability of changing an image: {RANGE_FROM_ZERO}."
 FILL_MODE = "How to fill outside the image: reflect or repeat (`wrap`) it, nearest pixel, or `fill_value` (`constant`)."
 INTERPOLATION = "How to interpolate between pixels."
 
@@ -150,7 +152,7 @@ class RandomRotation(AffineAugmentation):
     """Randomly rotates images about their center."""
 
     factor: Factor = attr(
-        doc="Range of rotation in turns: from -factor to factor, or between two.",
+        doc=f"Range of rotation in turns: {SYMMETRIC_RANGE}.",
         minimum=-1,
         maximum=1,
     )
@@ -173,7 +175,7 @@ class RandomZoom(AffineAugmentation):
     """Randomly zooms images about their center."""
 
     height_factor: Factor = attr(
-        doc="Range of the zoom along the height, positive to zoom out: from -factor to factor, or between two.",
+        doc=f"Range of the zoom along the height, positive to zoom out: {SYMMETRIC_RANGE}.",
         above=-1,
         maximum=1,
     )
@@ -198,12 +200,12 @@ class RandomTranslation(AffineAugmentation):
     """Randomly translates images."""
 
     height_factor: Factor = attr(
-        doc="Range of the shift, as a fraction of the height, downwards: from -factor to factor, or between two.",
+        doc=f"Range of the shift, as a fraction of the height, downwards: {SYMMETRIC_RANGE}.",
         minimum=-1,
         maximum=1,
     )
     width_factor: Factor = attr(
-        doc="Range of the shift, as a fraction of the width, to the right: from -factor to factor, or between two.",
+        doc=f"Range of the shift, as a fraction of the width, to the right: {SYMMETRIC_RANGE}.",
         minimum=-1,
         maximum=1,
     )
@@ -219,8 +221,8 @@ class RandomTranslation(AffineAugmentation):
 class RandomShear(AffineAugmentation):
     """Randomly shears images: the pixel at (x, y) is taken from (x + a y, y + b x)."""
 
-    x_factor: Factor = attr(0.0, doc="Range of a: from -factor to factor, or between two.", minimum=0, maximum=1)
-    y_factor: Factor = attr(0.0, doc="Range of b: from -factor to factor, or between two.", minimum=0, maximum=1)
+    x_factor: Factor = attr(0.0, doc=f"Range of a: {SYMMETRIC_RANGE}.", minimum=0, maximum=1)
+    y_factor: Factor = attr(0.0, doc=f"Range of b: {SYMMETRIC_RANGE}.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np

@@ -14,16 +14,16 @@ Array = np.ndarray
 # -- sampling ----------------------------------------------------------------------------------------------------------
 
 
-def _mirror_index(place: Array, size: int) -> Array:
+def _mirror_index(index: Array, size: int) -> Array:
     last = size - 1
-    return abs((place + last) % (2 * last) - last) if last else np.zeros_like(place)
+    return abs((index + last) % (2 * last) - last) if last else np.zeros_like(index)
 
 
 EDGE_INDEX: dict[str, Callable[[Array, int], Array]] = {
-    "constant": lambda place, size: np.clip(place, 0, size - 1),
-    "nearest": lambda place, size: np.clip(place, 0, size - 1),
-    "wrap": lambda place, size: place % size,
-    "reflect": lambda place, size: _mirror_index(2 * place + 1, 2 * size + 1) // 2,
+    "constant": lambda index, size: np.clip(index, 0, size - 1),
+    "nearest": lambda index, size: np.clip(index, 0, size - 1),
+    "wrap": lambda index, size: index % size,
+    "reflect": lambda index, size: _mirror_index(2 * index + 1, 2 * size + 1) // 2,
     "mirror": _mirror_index,
 }
 """Maps the indices of pixels outside the image to pixels inside, by fill mode."""
@@ -34,16 +34,16 @@ def sample_pixels(images: Array, rows: Array, columns: Array, interpolation: str
     if interpolation == "nearest":
         return _gather_pixels(images, _round_half_away(rows), _round_half_away(columns), mode, fill)
     top, left = np.floor(rows), np.floor(columns)
-    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    row_weight, column_weight = (rows - top)[..., None], (columns - left)[..., None]
     result = np.zeros((*rows.shape, images.shape[-1]), np.float32)
-    for i, vertical in enumerate((1 - down, down)):
-        for j, horizontal in enumerate((1 - right, right)):
+    for i, vertical in enumerate((1 - row_weight, row_weight)):
+        for j, horizontal in enumerate((1 - column_weight, column_weight)):
             result += vertical * horizontal * _gather_pixels(images, top + i, left + j, mode, fill)
     return result
 
 
-def _round_half_away(place: Array) -> Array:
-    return np.where(place >= 0, np.floor(place + 0.5), np.ceil(place - 0.5))
+def _round_half_away(index: Array) -> Array:
+    return np.where(index >= 0, np.floor(index + 0.5), np.ceil(index - 0.5))
 
 
 def _gather_pixels(images: Array, rows: Array, columns: Array, mode: str, fill: float) -> Array:

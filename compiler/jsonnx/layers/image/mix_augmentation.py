@@ -19,6 +19,7 @@ from .color_augmentation import (
 from .contrast import BYTE_RANGE
 from .geometric_augmentation import (
     INTERPOLATION,
+    RANGE_FROM_ZERO,
     Augmentation,
     Factor,
     PixelInterpolation,
@@ -70,7 +71,7 @@ class CutMix(MixAugmentation):
 
     factor: Factor = attr(
         1.0,
-        doc="Range of the beta parameters: from 0 to factor, or between two.",
+        doc=f"Range of the beta parameters: {RANGE_FROM_ZERO}.",
         minimum=0,
         maximum=1,
     )
@@ -163,7 +164,7 @@ class RandAugment(RandomChoice):
     """
 
     num_ops: int = attr(2, doc="Number of augmentations to apply.", minimum=1, maximum=1000)
-    factor: Factor = attr(0.5, doc="Range of the factors: from 0 to factor, or between two.", minimum=0, maximum=1)
+    factor: Factor = attr(0.5, doc=f"Range of the factors: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
@@ -191,7 +192,7 @@ class AugMix(RandomChoice):
 
     num_chains: int = attr(3, doc="Number of chains.", minimum=1, maximum=1000)
     chain_depth: int = attr(3, doc="Maximum number of augmentations per chain.", minimum=1, maximum=1000)
-    factor: Factor = attr(0.3, doc="Range of the factors: from 0 to factor, or between two.", minimum=0, maximum=1)
+    factor: Factor = attr(0.3, doc=f"Range of the factors: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
     alpha: float = attr(1.0, doc="Parameter of both distributions.", above=0)
     all_ops: bool = attr(True, doc="Whether to include brightness, color, contrast and sharpness.")
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)

@@ -335,13 +335,13 @@ class RmsNormalization(NormalizationOp):
 
 @operation("batch_normalization")
 class BatchNormalization(MultiTensorOp):
-    """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, with statistics along one axis."""
+    """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, each with one element per channel."""
 
     arity = (3, 5)
     tensors = ("x", "mean", "variance", "offset", "scale")
     optional_count = 2
 
-    axis: int = attr(doc="Axis of x that the other arguments correspond to.")
+    axis: int = attr(doc="Channel axis of x, along which the other arguments lie.")
     epsilon: float = attr(1e-3, doc="Small constant added to the variance.", minimum=0)
     x: ConstantArgument | None = constant_argument("x")
     mean: ConstantArgument | None = constant_argument("mean")
