@@ -1,5 +1,7 @@
-"""In a process of its own: 2^62 in every integer argument of every case. Prints what ends in neither a model nor a
-diagnostic."""
+"""Compiles every layer case with 2^62 in each integer argument; prints cases that raise anything but CompileError.
+
+Runs in its own process, with limits on memory and time.
+"""
 
 from __future__ import annotations
 
@@ -15,56 +17,58 @@ from jsonnx.layers import LAYERS
 
 from .cases import Case, all_cases
 
-ABSURD = 2**62
-MEMORY = 6 << 30
-SECONDS = 10
-"""Of which a fiftieth is enough, on a machine that does nothing else."""
+HUGE_SIZE = 2**62
+MAX_MEMORY_BYTES = 6 << 30
+TIMEOUT_SECONDS = 10
+"""Fifty times what a case takes on an idle machine."""
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where whole numbers stand."""
+def integer_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yields the paths of all integers in a JSON value."""
     if isinstance(value, int) and not isinstance(value, bool):
         yield path
     elif isinstance(value, (dict, list)):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from places(inner, (*path, key))
+            yield from integer_paths(inner, (*path, key))
 
 
-def replaced(value: Any, path: tuple[Any, ...]) -> Any:
+def with_huge_size(value: Any, path: tuple[Any, ...]) -> Any:
+    """Returns a copy of a JSON value with the integer at a path replaced by HUGE_SIZE."""
     if not path:
-        return ABSURD
-    made = value.copy()
-    made[path[0]] = replaced(value[path[0]], path[1:])
-    return made
+        return HUGE_SIZE
+    copy = value.copy()
+    copy[path[0]] = with_huge_size(value[path[0]], path[1:])
+    return copy
 
 
 def variants() -> Iterator[tuple[Case, tuple[Any, ...], dict[str, Any]]]:
-    """Every argument once for each of its forms."""
+    """Yields every layer once for each argument and JSON type of the argument."""
     seen = set()
     for case in all_cases():
         layer = json.loads(json.dumps(case.layer))
-        found = [(path, replaced(layer, path)) for path in places(layer)]
+        changes = [(path, with_huge_size(layer, path)) for path in integer_paths(layer)]
         missing = [name for name in LAYERS.by_name[layer["type"]].attributes if name not in layer]
-        found += [((name,), {**layer, name: value}) for name in missing for value in (ABSURD, [ABSURD, ABSURD])]
-        for path, changed in found:
-            mark = layer["type"], path, type(changed[path[0]])
-            if mark not in seen:
-                seen.add(mark)
+        values = HUGE_SIZE, [HUGE_SIZE, HUGE_SIZE]
+        changes += [((name,), {**layer, name: value}) for name in missing for value in values]
+        for path, changed in changes:
+            key = layer["type"], path, type(changed[path[0]])
+            if key not in seen:
+                seen.add(key)
                 yield case, path, changed
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
 
-    def too_long(*_: Any) -> None:
+    def raise_timeout(*_: Any) -> None:
         raise TimeoutError
 
-    signal.signal(signal.SIGALRM, too_long)
+    signal.signal(signal.SIGALRM, raise_timeout)
     count = 0
     for case, path, layer in variants():
         inputs = {f"x{i}": {"shape": list(shape), "dtype": case.dtype} for i, shape in enumerate(case.inputs)}
         count += 1
-        signal.alarm(SECONDS)
+        signal.alarm(TIMEOUT_SECONDS)
         try:
             jsonnx.compile({"inputs": inputs, "layers": [{**layer, "from": list(inputs)}]})
         except CompileError:

@@ -1,4 +1,4 @@
-"""Sizes that nothing could hold are refused before anything is allocated, whatever argument they stand in."""
+"""Sizes that exceed any memory are rejected before anything is allocated, in every argument of every layer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jsonnx.core.diagnostics import CompileError
 ROOT = Path(__file__).parents[2]
 
 
-def test_an_absurd_size_gives_a_diagnostic_in_every_argument_of_every_layer() -> None:
+def test_huge_sizes_give_diagnostics_in_all_arguments_of_all_layers() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "compiler"), str(ROOT / "tests")])}
     command = [sys.executable, "-m", "layers.absurd_sizes"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
-    *faults, count = done.stdout.splitlines() or [""]
-    assert (done.returncode, faults) == (0, []), done.stderr[-2000:]
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
+    *faults, count = process.stdout.splitlines() or [""]
+    assert (process.returncode, faults) == (0, []), process.stderr[-2000:]
     assert int(count.split()[0]) > 1000
 
 
@@ -32,13 +32,13 @@ def test_an_absurd_size_gives_a_diagnostic_in_every_argument_of_every_layer() ->
         {"type": "MelSpectrogram", "fft_length": 2**20},
     ],
 )
-@pytest.mark.parametrize("times", [1, 2])
-def test_what_no_file_can_hold_is_too_large(layer: dict, times: int) -> None:
-    """Also where the layer is shared, whose weights are looked at earlier."""
+@pytest.mark.parametrize("calls", [1, 2])
+def test_weights_that_exceed_the_file_size_limit_are_too_large(layer: dict, calls: int) -> None:
+    """With two calls the layer is shared, and its weights are checked earlier."""
     shape = [4] if layer["type"] == "MelSpectrogram" else [4, 3]
-    calls = [{**layer, "name": "a", "from": ["x"] * (2 if "Attention" in layer["type"] else 1)}]
-    calls += [{"use": "a", "name": "b", "from": calls[0]["from"]}] * (times - 1)
+    layers = [{**layer, "name": "a", "from": ["x"] * (2 if "Attention" in layer["type"] else 1)}]
+    layers += [{"use": "a", "name": "b", "from": layers[0]["from"]}] * (calls - 1)
     with pytest.raises(CompileError) as caught:
-        jsonnx.compile({"inputs": {"x": {"shape": shape}}, "layers": calls, "outputs": ["a", "b"][:times]})
+        jsonnx.compile({"inputs": {"x": {"shape": shape}}, "layers": layers, "outputs": ["a", "b"][:calls]})
     assert {d.code for d in caught.value.diagnostics} <= {"too-large", "out-of-range"}
     assert caught.value.diagnostics[0].path.startswith("$.layers[0]")

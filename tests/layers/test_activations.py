@@ -1,4 +1,4 @@
-"""What Keras' results cannot tell of the activation functions: errors, names, extremes."""
+"""Activation functions where the comparison with Keras does not reach: errors, names, extreme inputs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def apply(activation: object, x: list) -> np.ndarray:
     return run(lower(typed), {"x0": array})["layer"]
 
 
-def test_every_activation_of_keras_has_its_name() -> None:
+def test_all_keras_activations_are_registered() -> None:
     assert set(ACTIVATIONS.by_name) >= KERAS
 
 
-def test_the_slope_of_hard_sigmoid_before_keras_3() -> None:
+def test_hard_sigmoid_accepts_the_slope_of_keras_2() -> None:
     x = np.linspace(-4, 4, 33, dtype=np.float32)
     expected = np.clip(0.2 * x + 0.5, 0, 1)
     assert np.allclose(apply({"type": "hard_sigmoid", "slope": 0.2}, [x.tolist()])[0], expected, atol=1e-7)
 
 
-def test_the_slope_of_hard_sigmoid_inside_a_recurrent_layer() -> None:
-    """The fused operator against the same cell, step by step."""
+def test_lstm_with_a_hard_sigmoid_slope_equals_the_looped_cell() -> None:
+    """Compares the fused operator with a loop over the same cell."""
     hard = {"units": 3, "recurrent_activation": {"type": "hard_sigmoid", "slope": 0.2}}
     x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32)
     layers = {"type": "LSTM", **hard}, {"type": "RNN", "cell": {"type": "LSTMCell", **hard}}
@@ -47,7 +47,7 @@ def test_the_slope_of_hard_sigmoid_inside_a_recurrent_layer() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(KERAS - {"exponential", "glu", "threshold"}))
-def test_an_activation_is_finite_far_from_zero(name: str) -> None:
+def test_activations_are_finite_for_large_inputs(name: str) -> None:
     assert np.isfinite(apply(name, [[-1e4, -100, 100, 1e4]])).all()
 
 
@@ -56,18 +56,22 @@ def test_an_activation_is_finite_far_from_zero(name: str) -> None:
     [
         ([2, 0.5], [1, 0]),
         ([-1e4, 1e4], [0, 1]),
-        ([2, 1.9], [0, 0]),  # the paper's: 0.55, 0.45
-        ([0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]),  # the paper's: 0.25 four times
+        ([2, 1.9], [0, 0]),  # in the paper: 0.55, 0.45
+        ([0.1, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1]),  # in the paper: 0.25 four times
     ],
 )
-def test_sparsemax_is_that_of_keras_not_of_the_paper(x: list, expected: list) -> None:
+def test_sparsemax_follows_keras_rather_than_the_paper(x: list, expected: list) -> None:
     np.testing.assert_allclose(apply("sparsemax", [x]), [expected], atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        ({"type": "Activation", "activation": "glu"}, (5,), "has glu halve axis -1, whose size is odd: 5 of"),
+        (
+            {"type": "Activation", "activation": "glu"},
+            (5,),
+            "splits axis -1 into halves by glu, but its size is odd: 5 of",
+        ),
         ({"type": "Dense", "units": 3, "activation": "glu"}, (5,), "size is odd: 3 of"),
         ({"type": "Activation", "activation": {"type": "softmax", "axis": 2}}, (5,), "has axis 2, which"),
         ({"type": "Softmax", "axis": [1, -1]}, (5,), "of which two are the same one"),
@@ -75,23 +79,25 @@ def test_sparsemax_is_that_of_keras_not_of_the_paper(x: list, expected: list) ->
         ({"type": "PReLU", "shared_axes": [-1]}, (5,), "counted from 1"),
     ],
 )
-def test_an_axis_that_does_not_fit_is_an_error(layer: dict, shape: tuple, message: str) -> None:
+def test_an_invalid_axis_is_an_error(layer: dict, shape: tuple, message: str) -> None:
     with pytest.raises(CompileError, match=message):
         one_layer(layer, shape)
 
 
-def test_an_activation_needs_real_numbers() -> None:
+def test_an_activation_rejects_integers() -> None:
     with pytest.raises(CompileError, match="applies 'relu' to real numbers only, got int64"):
         one_layer({"type": "Activation", "activation": "relu"}, (5,), dtype="int64")
 
 
-def test_a_name_means_the_defaults_and_is_written_back_as_a_name() -> None:
-    plain, full = ({"type": "Activation", "activation": value} for value in ("elu", {"type": "elu", "alpha": 1}))
-    assert make_layer(plain) == make_layer(full)
-    assert make_layer(full).to_json() == plain
+def test_an_activation_name_equals_its_defaults_and_is_written_as_a_name() -> None:
+    by_name, with_arguments = (
+        {"type": "Activation", "activation": value} for value in ("elu", {"type": "elu", "alpha": 1})
+    )
+    assert make_layer(by_name) == make_layer(with_arguments)
+    assert make_layer(with_arguments).to_json() == by_name
 
 
-def test_default_names_are_those_of_keras() -> None:
+def test_snake_case_names_match_keras() -> None:
     names = {
         "ConvLSTM2D": "conv_lstm2d",
         "Conv1DTranspose": "conv1d_transpose",

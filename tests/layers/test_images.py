@@ -1,4 +1,4 @@
-"""What the generic tests cannot see of image layers: what happens in training only, and at symbolic sizes."""
+"""Image layers where the generic tests do not reach: behaviour in training only, and symbolic sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness import lower, one_layer, run
 from jsonnx.core.types import Size
 
 
-def test_equalization_spreads_each_channel_by_its_histogram_in_training_only() -> None:
+def test_equalization_equalizes_each_channel_in_training_only() -> None:
     typed = one_layer({"type": "Equalization"}, (1, 4, 2))
     x = np.array([[[[10, 7], [10, 7], [20, 7], [30, 7]]]], np.float32)
     trained = run(lower(typed, training=True), {"x0": x})["layer"]
@@ -21,48 +21,48 @@ def test_equalization_spreads_each_channel_by_its_histogram_in_training_only() -
     assert (run(lower(typed), {"x0": x})["layer"] == x).all()
 
 
-def test_equalization_takes_what_is_no_number_as_it_takes_the_least() -> None:
+def test_equalization_treats_nan_like_the_minimum() -> None:
     x = np.array([[[[np.nan], [0], [100], [200]]]], np.float32)
-    found = run(lower(one_layer({"type": "Equalization"}, (1, 4, 1)), training=True), {"x0": x})["layer"]
-    assert found.ravel().tolist() == [0, 0, 128, 255]
+    y = run(lower(one_layer({"type": "Equalization"}, (1, 4, 1)), training=True), {"x0": x})["layer"]
+    assert y.ravel().tolist() == [0, 0, 128, 255]
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
-def test_resizing_of_any_size_is_that_of_each_size(interpolation: str) -> None:
+def test_resizing_with_symbolic_sizes_equals_fixed_sizes(interpolation: str) -> None:
     layer = {"type": "Resizing", "height": 7, "width": 5, "interpolation": interpolation}
     rng = np.random.default_rng(0)
-    free = lower(one_layer(layer, (Size.named("h"), Size.named("w"), 3)))
+    symbolic = lower(one_layer(layer, (Size.named("h"), Size.named("w"), 3)))
     for height, width in ((7, 5), (13, 4), (3, 20), (14, 10)):
         x = rng.uniform(0, 255, (2, height, width, 3)).astype("float32")
         fixed = run(lower(one_layer(layer, (height, width, 3))), {"x0": x})["layer"]
-        np.testing.assert_allclose(run(free, {"x0": x})["layer"], fixed, rtol=1e-6)
+        np.testing.assert_allclose(run(symbolic, {"x0": x})["layer"], fixed, rtol=1e-6)
 
 
 @pytest.mark.parametrize("grid", [(8, 8), (3, 2)])
-def test_tiles_of_any_size_are_those_of_each_size(grid: tuple[int, int]) -> None:
+def test_clahe_with_symbolic_sizes_equals_fixed_sizes(grid: tuple[int, int]) -> None:
     layer = {"type": "ContrastLimitedAdaptiveHistogramEqualization", "tile_grid_size": grid}
     rng = np.random.default_rng(0)
-    free = lower(one_layer(layer, (Size.named("h"), Size.named("w"), 3)))
+    symbolic = lower(one_layer(layer, (Size.named("h"), Size.named("w"), 3)))
     for height, width in ((16, 8), (13, 4), (3, 20), (1, 1)):
         x = rng.uniform(-9, 264, (2, height, width, 3)).astype("float32")
         fixed = run(lower(one_layer(layer, (height, width, 3))), {"x0": x})["layer"]
-        np.testing.assert_allclose(run(free, {"x0": x})["layer"], fixed, rtol=1e-6)
+        np.testing.assert_allclose(run(symbolic, {"x0": x})["layer"], fixed, rtol=1e-6)
 
 
-def test_what_is_no_number_counts_as_the_least_value_of_its_tile() -> None:
+def test_clahe_treats_nan_like_the_minimum_of_its_tile() -> None:
     layer = {"type": "ContrastLimitedAdaptiveHistogramEqualization", "tile_grid_size": (1, 1), "clip_limit": 0}
     x = np.array([[[[np.nan], [0], [100], [200]]]], np.float32)
-    found = run(lower(one_layer(layer, (1, 4, 1))), {"x0": x})["layer"]
-    assert found.ravel().tolist() == [0, 0, 127.5, 255]  # (cdf - 2) * 255 / (4 - 2)
+    y = run(lower(one_layer(layer, (1, 4, 1))), {"x0": x})["layer"]
+    assert y.ravel().tolist() == [0, 0, 127.5, 255]  # (cdf - 2) * 255 / (4 - 2)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("layer", [{"type": "Resizing", "height": 7, "width": 6}, {"type": "UpSampling2D"}])
 @pytest.mark.parametrize("shape", [(4, 5, 3), (3, 1, 1)])
-def test_images_are_interpolated_whatever_stands_around(
+def test_interpolation_works_between_any_permutations(
     layer: dict[str, Any], shape: tuple[int, ...], interpolation: str
 ) -> None:
-    """onnxruntime moves transpositions through a Resize, and refuses some of what comes out."""
+    """onnxruntime moves transpositions through Resize, and rejects some of the results."""
     resized = {**layer, "interpolation": interpolation}
     before = [[{"type": "Permute", "dims": list(dims)}] for dims in permutations((1, 2, 3))]
     before.append([{"type": "Conv2D", "filters": 2, "kernel_size": 1}])

@@ -1,4 +1,4 @@
-"""Every layer, by its cases: schema round trip, promised types, symbolic batch, gradients."""
+"""Generic tests of every layer, over its cases: JSON round trip, inferred types, symbolic batch size, gradients."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def feeds_of(case: Case, batch: int, rng: np.random.Generator, dtype: str) -> di
 
 
 def draws_of(graph: Graph, batch: int, rng: np.random.Generator, dtype: str) -> dict[str, np.ndarray]:
-    """Dropout masks for a batch."""
+    """Draws dropout masks for a batch."""
     sizes = {"batch": batch}
     return {
-        name: np.where(rng.random([evaluate_size(size, sizes) for size in r.shape]) < r.keep, r.scale, 0.0).astype(
-            dtype
-        )
-        for name, r in graph.randoms.items()
+        name: np.where(
+            rng.random([evaluate_size(size, sizes) for size in random.shape]) < random.keep, random.scale, 0.0
+        ).astype(dtype)
+        for name, random in graph.randoms.items()
     }
 
 
@@ -46,13 +46,13 @@ def network(case: Case):
 
 
 @each_case
-def test_a_layer_survives_being_written_and_read(case: Case) -> None:
+def test_layers_round_trip_through_json(case: Case) -> None:
     layer = make_layer(case.layer)
     assert make_layer(layer.to_json()) == layer
 
 
 @each_case
-def test_onnxruntime_gives_the_inferred_shapes_for_any_batch(case: Case) -> None:
+def test_results_have_the_inferred_shapes_for_any_batch_size(case: Case) -> None:
     typed = network(case)
     rng = np.random.default_rng(0)
     for training in (False, True):
@@ -63,21 +63,24 @@ def test_onnxruntime_gives_the_inferred_shapes_for_any_batch(case: Case) -> None
             feeds = feeds_of(case, batch, rng, "float32") | draw_weights(graph, rng)
             for name, result in run(graph, feeds).items():
                 if name in typed.outputs:
-                    sizes = {"text.tokens": -1, "batch": batch}  # what the texts decide is open
-                    promised = [evaluate_size(size, sizes) for size in typed.outputs[name].shape]
-                    assert [g if p == -1 else p for g, p in zip(result.shape, promised, strict=True)] == [*result.shape]
+                    sizes = {"text.tokens": -1, "batch": batch}  # data-dependent, so not checked
+                    expected = [evaluate_size(size, sizes) for size in typed.outputs[name].shape]
+                    assert [a if e == -1 else e for a, e in zip(result.shape, expected, strict=True)] == [*result.shape]
 
 
 @each_case
 def test_gradients_equal_finite_differences(case: Case) -> None:
     if not case.smooth:
-        pytest.skip("the case says that its kinks are everywhere")
+        pytest.skip("the case is marked as not smooth")
     typed = network(case)
     rng = np.random.default_rng(1)
     graph = lower(typed, training=True, float_dtype="float64")
     feeds = feeds_of(case, 3, rng, "float64") | draw_weights(graph, rng)
     feeds |= draws_of(graph, 3, rng, "float64")
     masks = {f"x{i}" for i in case.masks}
-    wanted = [*(name for name in typed.inputs if case.dtype == "float32" and name not in masks), *graph.parameters]
-    if wanted:
-        assert check_gradients(graph, feeds, wanted) < 1e-6
+    differentiated = [
+        *(name for name in typed.inputs if case.dtype == "float32" and name not in masks),
+        *graph.parameters,
+    ]
+    if differentiated:
+        assert check_gradients(graph, feeds, differentiated) < 1e-6

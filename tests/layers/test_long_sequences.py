@@ -1,4 +1,4 @@
-"""Recurrent layers over long sequences, and over sequences of any length, in training."""
+"""Training of recurrent layers on long sequences and on sequences of symbolic length."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ def trainer(layer: dict[str, Any], step: tuple[int, ...], time: int | str) -> Tr
     return Trainer({"inputs": {"x": {"shape": [time, *step]}}, "layers": [layer], "training": training})
 
 
-def one_step(trained: Trainer, shape: tuple[int, ...]) -> float:
+def loss_of_one_step(trainer: Trainer, shape: tuple[int, ...]) -> float:
     rng = np.random.default_rng(0)
-    (output,) = trained.plan.outputs.items()
-    name, type = output
+    ((name, type),) = trainer.plan.outputs.items()
     target = (shape[0], *(size if isinstance(size, int) else shape[1] for size in type.shape[1:]))
-    return float(trained.step({"x": np.float32(rng.normal(size=shape))}, {name: np.zeros(target, "float32")})["loss"])
+    return float(trainer.step({"x": np.float32(rng.normal(size=shape))}, {name: np.zeros(target, "float32")})["loss"])
 
 
 @each_layer
-def test_a_graph_does_not_grow_with_the_number_of_steps(layer, step) -> None:
-    few, some, many = (
+def test_graph_size_is_independent_of_the_number_of_steps_above_the_unrolling_limit(layer, step) -> None:
+    unrolled, medium, long = (
         len(trainer(layer, step, time).plan.train.nodes) for time in (CPU_GRADIENTS.max_unrolled_steps, 100, 1000)
     )
-    assert some == many < 250
-    assert few < 1200
+    assert medium == long < 250
+    assert unrolled < 1200
 
 
 @each_layer
-def test_a_thousand_steps_are_trained(layer, step) -> None:
-    assert np.isfinite(one_step(trainer(layer, step, 1000), (2, 1000, *step)))
+def test_sequences_of_a_thousand_steps_can_be_trained(layer, step) -> None:
+    assert np.isfinite(loss_of_one_step(trainer(layer, step, 1000), (2, 1000, *step)))
 
 
 @each_layer
-def test_sequences_of_any_length_are_trained_as_those_of_a_known_length(layer, step) -> None:
+def test_training_with_symbolic_length_equals_fixed_length(layer, step) -> None:
     for time in (7, 20, 70):
-        some, other = (trainer(layer, step, size) for size in ("time", time))
-        some.set_weights(other.weights())
-        assert one_step(some, (2, time, *step)) == pytest.approx(one_step(other, (2, time, *step)), rel=1e-5)
+        symbolic, fixed = (trainer(layer, step, size) for size in ("time", time))
+        symbolic.set_weights(fixed.weights())
+        expected = loss_of_one_step(fixed, (2, time, *step))
+        assert loss_of_one_step(symbolic, (2, time, *step)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["SimpleRNN", "GRU", "LSTM"])
-def test_softplus_is_finite_far_from_zero(name) -> None:
+def test_softplus_is_not_fused_and_finite_for_large_inputs(name) -> None:
     graph = lower(one_layer({"type": name, "units": 1, "activation": "softplus"}, (2, 1)))
     assert not {node.op for node in graph.nodes} & {"RNN", "GRU", "LSTM"}
     weights = {key: np.ones(value.shape, "float32") for key, value in graph.parameters.items()}
@@ -68,7 +68,7 @@ def test_softplus_is_finite_far_from_zero(name) -> None:
 
 
 @pytest.mark.parametrize("time", [9, 48])
-def test_a_masked_layer_has_as_many_nodes_however_long_the_sequence(time) -> None:
+def test_graph_size_of_a_masked_layer_is_independent_of_the_length(time) -> None:
     layers = [{"type": "Masking"}, {"type": "Bidirectional", "layer": {"type": "GRU", "units": 3}}]
     model = jsonnx.compile({"inputs": {"x": {"shape": [time, 2]}}, "layers": layers})
     assert len(model.proto.graph.node) < 40

@@ -1,4 +1,4 @@
-"""Moving averages, frozen layers, and the errors of the layers that normalise or disturb."""
+"""Moving averages, frozen layers, and shape errors of normalization and dropout layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def batch_norm(training: bool, **arguments: object) -> Graph:
     return lower(one_layer(spec, (2,)), training=training)
 
 
-def test_in_training_the_batch_normalizes_and_moves_the_averages() -> None:
+def test_training_uses_batch_statistics_and_updates_the_averages() -> None:
     results = run(batch_norm(True), {"x0": X, **WEIGHTS})
     np.testing.assert_allclose(results.pop("layer"), [[-1, -4], [3, 2]], rtol=1e-6)
     mean, variance = results.values()
@@ -31,14 +31,14 @@ def test_in_training_the_batch_normalizes_and_moves_the_averages() -> None:
 
 
 @pytest.mark.parametrize(("training", "trainable"), [(False, True), (True, False)])
-def test_otherwise_the_averages_normalize_and_stay(training: bool, trainable: bool) -> None:
+def test_inference_and_frozen_layers_use_the_averages_unchanged(training: bool, trainable: bool) -> None:
     graph = batch_norm(training, trainable=trainable)
     assert not graph.updates
     (result,) = run(graph, {"x0": X, **WEIGHTS}).values()
     np.testing.assert_allclose(result, [[-8, -17], [-6, -13]], rtol=1e-6)
 
 
-def test_statistics_that_the_data_determines_are_states_with_keras_names_and_types() -> None:
+def test_adapted_statistics_are_states_with_the_names_and_types_of_keras() -> None:
     graph = lower(one_layer({"type": "Normalization", "axis": [3, 1]}, (2, 5, 3)))
     assert {name: (state.dtype, state.shape) for name, state in graph.states.items()} == {
         "layer/mean": ("float32", (2, 3)),
@@ -47,11 +47,11 @@ def test_statistics_that_the_data_determines_are_states_with_keras_names_and_typ
     }
 
 
-def test_given_statistics_are_no_weights() -> None:
+def test_given_statistics_are_not_states() -> None:
     assert not lower(one_layer({"type": "Normalization", "mean": 1, "variance": 2}, (3,))).states
 
 
-def test_dropout_asks_for_its_mask_only_in_training() -> None:
+def test_dropout_needs_a_mask_in_training_only() -> None:
     typed = one_layer({"type": "Dropout", "rate": 0.25, "noise_shape": [None, 1], "seed": 3}, (4,))
     assert not lower(typed).randoms
     (mask,) = lower(typed, training=True).randoms.values()
@@ -76,6 +76,6 @@ def test_dropout_asks_for_its_mask_only_in_training() -> None:
         ({"type": "SpatialDropout2D", "rate": 0.5}, (3,), "needs an input of rank 4"),
     ],
 )
-def test_what_does_not_fit_is_an_error(layer: dict, shape: tuple, message: str) -> None:
+def test_invalid_shapes_and_arguments_are_errors(layer: dict, shape: tuple, message: str) -> None:
     with pytest.raises(CompileError, match=message):
         one_layer(layer, shape)

@@ -1,4 +1,4 @@
-"""Recurrent layers, beyond what every layer is tested for."""
+"""Recurrent layers where the generic tests do not reach."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ GRU = {"type": "GRU", "units": 2, "go_backwards": True}
         (LSTM, [(3,)], "needs a sequence [batch, time, features], got float32[batch, 3]"),
         (LSTM, [(4, 3), (2,)], "needs all its initial states (state_h, state_c) or none, got 1"),
         (LSTM, [(4, 3), (2,), (5,)], "needs float32[batch, 2] as its initial state_c, got float32[batch, 5]"),
-        ({**LSTM, "activation": "glu"}, [(4, 3)], "float32[batch, 2] become float32[batch, 1] by its activation"),
+        (
+            {**LSTM, "activation": "glu"},
+            [(4, 3)],
+            "activation that keeps the shape of float32[batch, 2], but its result is float32[batch, 1]",
+        ),
         ({**LSTM, "unroll": True}, [(Size.named("time"), 3)], "has unroll, which needs a fixed number of steps"),
-        ({"type": "RNN", "cell": LSTM}, [(4, 3)], "has LSTM for a cell"),
+        ({"type": "RNN", "cell": LSTM}, [(4, 3)], "has LSTM as a cell"),
         (
             {"type": "RNN", "cell": {"type": "StackedRNNCells", "cells": []}},
             [(4, 3)],
             "needs a cell, got an empty list",
         ),
-        ({"type": "RNN", "cell": {"type": "StackedRNNCells", "cells": [GRU]}}, [(4, 3)], "has GRU for a cell"),
+        ({"type": "RNN", "cell": {"type": "StackedRNNCells", "cells": [GRU]}}, [(4, 3)], "has GRU as a cell"),
         ({"type": "RNN", "cell": CELL}, [(4, 3), (2,)], "needs all its initial states (state_h, state_c) or none, got"),
         ({"type": "RNN", "cell": {**CELL, "activity_regularizer": "l2"}}, [(4, 3)], "an activity_regularizer on its"),
         (CONV, [(4, 5, 3)], "needs an input of rank 5, [batch, time, height, width, channels], got steps of"),
@@ -46,7 +50,7 @@ GRU = {"type": "GRU", "units": 2, "go_backwards": True}
         ({"type": "Bidirectional", "layer": LSTM}, [(4, 3), (2,)], "as many initial states forward as backward, got 1"),
     ],
 )
-def test_what_does_not_fit_is_an_error(spec, inputs, message) -> None:
+def test_invalid_shapes_and_arguments_are_errors(spec, inputs, message) -> None:
     with pytest.raises(CompileError) as caught:
         one_layer(spec, *inputs)
     assert message in str(caught.value)
@@ -66,14 +70,14 @@ def test_weights_have_the_names_and_shapes_of_keras() -> None:
 
 
 @pytest.mark.parametrize(("unit_forget_bias", "expected"), [(True, [3, 3, 1, 1, 3, 3, 3, 3]), (False, [3] * 8)])
-def test_the_forget_gate_begins_with_ones(unit_forget_bias, expected) -> None:
+def test_unit_forget_bias_initializes_the_forget_gate_with_ones(unit_forget_bias, expected) -> None:
     spec = {**LSTM, "unit_forget_bias": unit_forget_bias, "bias_initializer": {"type": "constant", "value": 3}}
     bias = lower(one_layer(spec, (4, 3))).parameters["layer/lstm_cell/bias"]
-    drawn = bias.initializer.sample(bias.shape, np.random.default_rng(0))
-    np.testing.assert_array_equal(np.broadcast_to(drawn, bias.shape), expected)
+    values = bias.initializer.sample(bias.shape, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.broadcast_to(values, bias.shape), expected)
 
 
-def test_inference_takes_sequences_of_any_length() -> None:
+def test_inference_supports_symbolic_length() -> None:
     graph = lower(one_layer({**GRU, "return_sequences": True}, (Size.named("time"), 3)))
     rng = np.random.default_rng(0)
     weights = draw_weights(graph, rng)
@@ -82,7 +86,7 @@ def test_inference_takes_sequences_of_any_length() -> None:
         assert run(graph, {"x0": x, **weights})["layer"].shape == (2, time, 2)
 
 
-def test_going_backwards_is_going_forward_over_the_flipped_sequence() -> None:
+def test_go_backwards_equals_a_reversed_input() -> None:
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     results = []
     for backwards, sequence in ((False, x), (True, x[:, ::-1])):
@@ -93,7 +97,7 @@ def test_going_backwards_is_going_forward_over_the_flipped_sequence() -> None:
         np.testing.assert_allclose(results[0][name], results[1][name], rtol=1e-6, atol=1e-6)
 
 
-def test_a_dropout_mask_is_the_same_at_every_step() -> None:
+def test_one_dropout_mask_is_used_for_all_steps() -> None:
     graph = lower(one_layer({**LSTM, "dropout": 0.25}, (5, 3)), training=True)
     (mask,) = graph.randoms.values()
     assert (mask.name, mask.type.shape[1:], mask.keep) == ("layer/lstm_cell/dropout", (3,), 0.75)

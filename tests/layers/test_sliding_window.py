@@ -1,4 +1,4 @@
-"""What convolution and pooling refuse, and what they do with sizes that are only names."""
+"""Convolution and pooling: shape errors, symbolic sizes, padding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def infer(spec: dict, *shape) -> TensorType:
     return make_layer(spec).infer(TensorType("float32", (BATCH, *shape)))
 
 
-REFUSED = [
+INVALID = [
     ({}, (28, 28), "needs an input of rank 4, [batch, height, width, channels], got float32[batch, 28, 28]"),
     (
         {"kernel_size": [2, 5]},
@@ -37,20 +37,20 @@ REFUSED = [
         "has nothing left on axis 1: (1 - 1) * 1 + 4 - 4 = 0 of float32[batch, 1, 2]",
     ),
     ({"type": "AdaptiveMaxPooling1D", "output_size": 2}, (Size.named("time"), 2), "needs a fixed size on axis 1"),
-    ({"type": "MaxPooling2D"}, (1, 9, 1), "finds no place for its pool on axis 1"),
+    ({"type": "MaxPooling2D"}, (1, 9, 1), "has a pool larger than its input on axis 1"),
     ({"type": "GlobalMaxPooling2D", "data_format": "channels_first"}, (9,), "[batch, channels, height, width]"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "shape", "message"), REFUSED)
-def test_a_layer_says_what_does_not_fit(changes, shape, message) -> None:
+@pytest.mark.parametrize(("changes", "shape", "message"), INVALID)
+def test_shape_errors_name_the_mismatch(changes, shape, message) -> None:
     spec = changes if "type" in changes else CONV | changes
     with pytest.raises(ShapeError) as caught:
         infer(spec, *shape)
     assert message in caught.value.message
 
 
-def test_symbolic_sizes_stay_symbolic() -> None:
+def test_output_sizes_of_symbolic_inputs_are_symbolic() -> None:
     height, width = Size.named("height"), Size.named("width")
     assert infer(CONV, height, width, 1).shape == (BATCH, height - 2, width - 2, 4)
     assert infer(CONV | {"padding": "same"}, height, width, 1).shape == (BATCH, height, width, 4)
@@ -73,7 +73,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("n", "size", "stride", "dilation", "pads"), SAME)
-def test_same_puts_the_smaller_half_in_front(n, size, stride, dilation, pads) -> None:
+def test_same_padding_puts_the_smaller_half_first(n, size, stride, dilation, pads) -> None:
     spec = CONV | {"kernel_size": [size, 1], "strides": [stride, 1], "dilation_rate": [dilation, 1], "padding": "same"}
-    given = make_layer(spec).windows.onnx_attributes([n, 1]).get("pads")
-    assert given == (None if pads is None else [pads[0], 0, pads[1], 0])
+    pads_attribute = make_layer(spec).windows.onnx_attributes([n, 1]).get("pads")
+    assert pads_attribute == (None if pads is None else [pads[0], 0, pads[1], 0])

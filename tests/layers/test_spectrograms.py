@@ -1,4 +1,4 @@
-"""MelSpectrogram of signals whose length is known only when they come."""
+"""MelSpectrogram of signals of symbolic length."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ MEL = {"type": "MelSpectrogram", "sequence_stride": 4, "num_mel_bins": 3, "min_f
 
 @pytest.mark.parametrize("transform", [16, 15])
 @pytest.mark.parametrize("samples", [1, 2, 5, 8, 9, 40])
-def test_a_signal_of_any_length_is_reflected_as_often_as_it_takes(samples: int, transform: int) -> None:
+def test_short_signals_are_reflected_repeatedly(samples: int, transform: int) -> None:
     x = np.random.default_rng(0).normal(size=(2, samples)).astype("float32")
     half = transform // 2
-    around = np.pad(x, [(0, 0), (half, half)], mode="reflect")
+    padded = np.pad(x, [(0, 0), (half, half)], mode="reflect")
     layer = {**MEL, "fft_length": transform}
     fixed = run(lower(one_layer(layer, (samples,))), {"x0": x})["layer"]
-    free = run(lower(one_layer(layer, (Size.named("samples"),))), {"x0": x})["layer"]
-    np.testing.assert_allclose(free, fixed, rtol=1e-5)
-    inside = run(lower(one_layer(layer, (samples + 2 * half,))), {"x0": around})["layer"]
-    first = half // 4  # the first of its frames that lies inside the reflected signal
+    symbolic = run(lower(one_layer(layer, (Size.named("samples"),))), {"x0": x})["layer"]
+    np.testing.assert_allclose(symbolic, fixed, rtol=1e-5)
+    inside = run(lower(one_layer(layer, (samples + 2 * half,))), {"x0": padded})["layer"]
+    first = half // 4  # index of the first frame inside the padded signal
     if half % 4 == 0:
         np.testing.assert_allclose(inside[:, :, first : first + fixed.shape[2]], fixed, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1, 2])
-def test_silence_has_no_slope(exponent: float) -> None:
+def test_the_gradient_at_silence_is_zero(exponent: float) -> None:
     graph = lower(one_layer({**MEL, "fft_length": 16, "mag_exp": exponent}, (20,)), training=True)
     g = GradientBuilder.extending(graph, training=True)
     total = g.ReduceSum(graph.outputs["layer"], keepdims=0)
     (x,) = graph.inputs.values()
-    slope = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, [x])[x]
-    assert not run(g.graph({"slope": slope}), {"x0": np.zeros((2, 20), "float32")})["slope"].any()
+    gradient = gradients(g, g.graph({"total": total}), {total: g.const(1.0)}, [x])[x]
+    assert not run(g.graph({"gradient": gradient}), {"x0": np.zeros((2, 20), "float32")})["gradient"].any()

@@ -1,4 +1,4 @@
-"""TimeDistributed, beyond what every layer is tested for."""
+"""TimeDistributed where the generic tests do not reach."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def timed(kind: str, **arguments: object) -> dict:
     ("spec", "inputs", "message"),
     [
         (timed("Dense", units=2), [(3,)], "needs a sequence of rank 3 or more"),
-        (timed("Add"), [(4, 3)], "goes around a layer of one input, Add needs"),
+        (timed("Add"), [(4, 3)], "wraps a layer of one input, Add needs"),
         (timed("LSTM", units=2, return_state=True), [(2, 4, 3)], "a layer of one output, LSTM has 3 here"),
         (timed("Dense", units=2, activity_regularizer="l2"), [(4, 3)], "has a penalty on the outputs of Dense"),
         (timed("ActivityRegularization", l1=1), [(4, 3)], "has a penalty on the outputs of ActivityRegularization"),
         (timed("Dense", units=2), [(4, TIME)], "needs a fixed size on axis 1"),
     ],
 )
-def test_what_does_not_fit_is_an_error(spec, inputs, message) -> None:
+def test_invalid_inner_layers_are_errors(spec, inputs, message) -> None:
     with pytest.raises(CompileError) as caught:
         one_layer(spec, *inputs)
     assert message in str(caught.value)
@@ -46,7 +46,7 @@ def test_what_does_not_fit_is_an_error(spec, inputs, message) -> None:
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
-def test_sequences_may_have_any_length(spec, rest, training) -> None:
+def test_symbolic_length_is_supported(spec, rest, training) -> None:
     graph = lower(one_layer(spec, (TIME, *rest)), training=training)
     rng = np.random.default_rng(0)
     weights = draw_weights(graph, rng)
@@ -55,14 +55,14 @@ def test_sequences_may_have_any_length(spec, rest, training) -> None:
         assert run(graph, {"x0": x, **weights})["layer"].shape[:2] == (2, time)
 
 
-def test_steps_are_one_call_where_samples_do_not_meet() -> None:
+def test_steps_are_merged_into_one_call_if_samples_are_independent() -> None:
     for spec in (timed("Dense", units=2), timed("BatchNormalization"), timed("BatchNormalization", renorm=True)):
-        few, many = (lower(one_layer(spec, (time, 3)), training=True) for time in (2, 1000))
-        assert len(few.nodes) == len(many.nodes)
+        short, long = (lower(one_layer(spec, (time, 3)), training=True) for time in (2, 1000))
+        assert len(short.nodes) == len(long.nodes)
 
 
 @pytest.mark.parametrize("time", [2, TIME])
-def test_a_batch_normalization_moves_its_averages_at_every_step(time) -> None:
+def test_batch_normalization_updates_its_averages_at_every_step(time) -> None:
     spec = timed("BatchNormalization", momentum=0.5)
     results = run(
         lower(one_layer(spec, (time, 1)), training=True),
@@ -70,26 +70,26 @@ def test_a_batch_normalization_moves_its_averages_at_every_step(time) -> None:
         | {f"layer/batch_normalization/{name}": np.float32([1]) for name in ("gamma", "beta", "moving_variance")}
         | {"layer/batch_normalization/moving_mean": np.float32([0])},
     )
-    moved = [float(value[0]) for name, value in results.items() if "moving_mean" in name]
-    assert moved == [(0 / 2 + 4 / 2) / 2 + 8 / 2]
+    means = [float(value[0]) for name, value in results.items() if "moving_mean" in name]
+    assert means == [(0 / 2 + 4 / 2) / 2 + 8 / 2]
 
 
 CLIPPED = {"renorm": True, "renorm_momentum": 0.7, "renorm_clipping": {"rmax": 1.2, "rmin": 0.8, "dmax": 0.3}}
 
 
-@pytest.mark.parametrize("more", [{}, {"renorm": True}, CLIPPED], ids=["plain", "renorm", "clipped"])
-def test_masked_steps_are_normalized_together_as_one_by_one(monkeypatch, more) -> None:
-    spec = {**timed("BatchNormalization", momentum=0.6, **more), "name": "layer"}
+@pytest.mark.parametrize("arguments", [{}, {"renorm": True}, CLIPPED], ids=["plain", "renorm", "clipped"])
+def test_merged_masked_steps_equal_separate_steps(monkeypatch, arguments) -> None:
+    spec = {**timed("BatchNormalization", momentum=0.6, **arguments), "name": "layer"}
     layers = [{"type": "Masking", "name": "masking"}, spec]
     typed = check_spec({"inputs": {"x": {"shape": [3, 2]}}, "layers": layers}).require()
     rng = np.random.default_rng(0)
     x = rng.normal(size=(5, 3, 2)).astype("float32") * (rng.random((5, 3, 1)) < 0.6)
     x[:, 1] = 0
-    together = lower(typed, training=True)
-    feeds = {"x": x, **draw_weights(together, rng)}
-    found = run(together, feeds)
+    merged = lower(typed, training=True)
+    feeds = {"x": x, **draw_weights(merged, rng)}
+    results = run(merged, feeds)
     monkeypatch.setattr(time_distributed, "can_merge_steps", lambda _: False)
-    wanted = run(lower(typed, training=True), feeds)
-    assert found.keys() == wanted.keys()
-    for name, values in wanted.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-6)
+    expected = run(lower(typed, training=True), feeds)
+    assert results.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(results[name], values, rtol=1e-5, atol=1e-6)

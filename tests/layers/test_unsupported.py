@@ -1,4 +1,4 @@
-"""What is said of layers that people know and that are not here."""
+"""Diagnostics for Keras layers that are not supported."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from jsonnx.render.explanations import CODES, explain
 NAMES = [*NOT_EXPRESSIBLE, *UNSUPPORTED_OPS, *REPLACED_NAMES]
 
 
-def test_no_name_stands_twice_and_none_is_a_layer() -> None:
+def test_names_are_unique_and_not_layers() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert not set(NAMES) & set(LAYERS.by_name)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_not_here_is_explained(name: str) -> None:
-    known = unsupported_layer(name)
-    assert known is not None
-    assert known.code in CODES
-    assert name in known.message
-    assert not known.message.endswith(".")
-    assert known.help in " ".join((explain(name) or "").split())
+def test_unsupported_names_have_a_code_a_message_and_an_explanation(name: str) -> None:
+    layer = unsupported_layer(name)
+    assert layer is not None
+    assert layer.code in CODES
+    assert name in layer.message
+    assert not layer.message.endswith(".")
+    assert layer.help in " ".join((explain(name) or "").split())
 
 
-def test_nothing_is_known_of_other_names() -> None:
+def test_other_names_are_not_reported_as_unsupported() -> None:
     assert unsupported_layer("Dense") is None
     assert unsupported_layer("Dens") is None

@@ -1,7 +1,7 @@
-"""The layers of a network: one class a layer, one file a family, in Keras' folders.
+"""The layers of a network: one class per layer, one file per family, in Keras' folders.
 
-In: attributes. Out: the type of each result (`infer`) and the operators that compute it (`lower`), emitted with the
-builder `g` that the layer is given. Imports `core`, and `training` for initializers, regularizers and constraints.
+A layer maps attributes and input types to output types (`infer`) and to the operators that compute the outputs
+(`lower`), emitted with the builder `g`. Imports `core`, and `training` for initializers, regularizers and constraints.
 """
 
 from . import (

@@ -1,4 +1,4 @@
-"""Layers that are an activation function with arguments, or with weights, of its own."""
+"""Layers that apply one activation function, with its own arguments or weights."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @layer
 class ReLU(Layer):
-    """`x` where `x > threshold` else 0, not above `max_value`, less `negative_slope * max(threshold - x, 0)`."""
+    """`x` where `x > threshold`, else `negative_slope * (x - threshold)`, capped at `max_value`."""
 
     supports_masking = True
 
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
-    negative_slope: float = attr(0.0, doc="Slope below the threshold.", minimum=0)
-    threshold: float = attr(0.0, doc="Where the function begins.", minimum=0)
+    negative_slope: float = attr(0.0, doc="Slope for inputs below the threshold.", minimum=0)
+    threshold: float = attr(0.0, doc="Inputs at or below this value are damped.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
         return activated_type(x, Linear())
@@ -42,7 +42,7 @@ class LeakyReLU(Layer):
 
     supports_masking = True
 
-    negative_slope: float = attr(0.3, doc="Slope below zero.", minimum=0)
+    negative_slope: float = attr(0.3, doc="Slope for negative inputs.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
         return activated_type(x, Linear())
@@ -53,24 +53,24 @@ class LeakyReLU(Layer):
 
 @layer
 class PReLU(Layer):
-    """`x` where `x >= 0`, else `alpha * x` with a learned alpha for every element, or along shared axes for all."""
+    """`x` where `x >= 0`, else `alpha * x`, with a trainable alpha per element, shared along `shared_axes`."""
 
     supports_masking = True
 
     alpha_initializer: Initializer = attr("zeros", doc="Initial value of alpha.")
     alpha_regularizer: Regularizer | None = attr(None, doc="Penalty on alpha.")
     alpha_constraint: Constraint | None = attr(None, doc="Projection of alpha after every update.")
-    shared_axes: Axes | None = attr(None, doc="Axes along which alpha is one; the first after the batch is 1.")
+    shared_axes: Axes | None = attr(None, doc="Axes along which alpha is shared; the axis after the batch is 1.")
 
     def infer(self, x: TensorType) -> TensorType:
         self._alpha_shape(x)
         return activated_type(x, Linear())
 
     def _alpha_shape(self, x: TensorType) -> list[int]:
-        given = () if self.shared_axes is None else self.shared_axes
-        shared = axes_of(x, given)
-        counted = all(axis > 0 for axis in ((given,) if isinstance(given, int) else given))
-        require(counted, f"has shared_axes {self.shared_axes}, counted from 1, the axis after the batch")
+        axes = () if self.shared_axes is None else self.shared_axes
+        shared = axes_of(x, axes)
+        positive = all(axis > 0 for axis in ((axes,) if isinstance(axes, int) else axes))
+        require(positive, f"has shared_axes {self.shared_axes}, counted from 1, the axis after the batch")
         return [1 if axis in shared else x.static_size(axis) for axis in range(1, x.rank)]
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -85,7 +85,7 @@ class ELU(Layer):
 
     supports_masking = True
 
-    alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.")
+    alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.")
 
     def infer(self, x: TensorType) -> TensorType:
         return activated_type(x, Linear())
@@ -95,39 +95,39 @@ class ELU(Layer):
 
 
 MASKED_LOGIT = -1e9
-"""What Softmax takes in place of what is masked, as in Keras."""
+"""The logit that replaces masked inputs of Softmax, as in Keras."""
 
 
 @layer
 class Softmax_(Layer):
-    """`exp(x) / sum(exp(x))` along one axis or several.
+    """`exp(x) / sum(exp(x))` along one or more axes.
 
-    A second input is a mask that broadcasts to the first: where it is false, or a number not above 0.5, the result is
-    0, and what is left sums to one. No mask goes on from here.
+    An optional second input is a mask that broadcasts to the first. Where it is false, or a number up to 0.5, the
+    result is 0 and the remaining elements sum to 1. The result has no mask.
     """
 
     arity = (1, 2)
     supports_masking = True
     mask_argument = True
 
-    axis: Axes = attr(-1, doc="Axis, or list of axes, along which the result sums to one.")
+    axis: Axes = attr(-1, doc="Axis or list of axes along which the result sums to one.")
 
     def infer(self, x: TensorType, *mask: TensorType) -> TensorType:
         axes_of(x, self.axis)
-        for given in mask:
-            fits = broadcast(given.shape, x.shape) == x.shape and given.dtype != "string"
-            require(fits, f"needs a mask that broadcasts to its input {x}, got {given}")
+        for mask_type in mask:
+            fits = broadcast(mask_type.shape, x.shape) == x.shape and mask_type.dtype != "string"
+            require(fits, f"needs a mask that broadcasts to its input {x}, got {mask_type}")
         return activated_type(x, Linear())
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        # Keras' layer wants a mask over the features too, and no layer makes one.
+        # Keras' layer expects a mask over the features, too, which no layer produces.
         help = 'take {"type": "Activation", "activation": "softmax"}, which leaves masks alone'
         require(masks[0] is None, f"needs a mask of the shape of its input {inputs[0]}, got {masks[0]}", help)
         return None
 
     def lower(self, g: Builder, x: Value, *mask: Value) -> Any:
         axes = axes_of(x.type, self.axis)
-        kept = [given if given.dtype == "bool" else g.Greater(g.cast(given, g.float_dtype), 0.5) for given in mask]
+        kept = [m if m.dtype == "bool" else g.Greater(g.cast(m, g.float_dtype), 0.5) for m in mask]
         for keep in kept:
             x = g.Where(keep, x, g.const(MASKED_LOGIT, x.dtype))
         y = g.Softmax(x, axis=axes[0]) if len(axes) == 1 else g.Exp(g.Sub(x, g.ReduceLogSumExp(x, axes, keepdims=1)))

@@ -1,4 +1,4 @@
-"""Activation functions, by Keras' names, and the layer that applies one."""
+"""Activation functions under Keras' names, and the layer that applies one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .base import Layer, layer
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-ACTIVATIONS = Registry("activation", "A function applied to every element, or along one axis.")
+ACTIVATIONS = Registry("activation", "A function applied to each element, or along one axis.")
 
 
 class ActivationFunction(Component):
-    """Base of the functions; the layer that applies one is `Activation`.
+    """Base class of activation functions; the layer `Activation` applies one.
 
-    `infer` answers the type of the result, for the few functions whose result has another shape or that need an axis.
+    `infer` returns the type of the result. Only functions that change the shape or need an axis override it.
     """
 
     registry = ACTIVATIONS
@@ -31,12 +31,12 @@ class ActivationFunction(Component):
 
 
 def activate(g: Builder, x: Value, activation: ActivationFunction | None) -> Value:
-    """The activation of a value; None is none."""
+    """Applies an activation function; None is the identity."""
     return x if activation is None else activation.apply(g, x)
 
 
 def activated_type(x: TensorType, activation: ActivationFunction | None) -> TensorType:
-    """The type of an activation's result: what the `infer` of a layer that ends in `activate` answers."""
+    """Returns the type of `activate(x)`. Raises ShapeError if x is not floating-point or has the wrong shape."""
     if activation is None:
         return x
     require(x.dtype.startswith("float"), f"applies {activation.type_name!r} to real numbers only, got {x}")
@@ -48,7 +48,7 @@ def activated_type(x: TensorType, activation: ActivationFunction | None) -> Tens
 
 @ACTIVATIONS.register("linear")
 class Linear(ActivationFunction):
-    """The input itself."""
+    """Returns the input unchanged."""
 
     def apply(self, g: Builder, x: Value) -> Value:
         return x
@@ -56,12 +56,12 @@ class Linear(ActivationFunction):
 
 @ACTIVATIONS.register("relu")
 class Relu(ActivationFunction):
-    """`max(x, 0)`, or with its arguments: `x` where `x > threshold` else 0, not above `max_value`, less
-    `negative_slope * max(threshold - x, 0)`."""
+    """`max(x, 0)`. With arguments: `x` where `x > threshold`, else `negative_slope * (x - threshold)`, capped at
+    `max_value`."""
 
-    negative_slope: float = attr(0.0, doc="Slope below the threshold.", minimum=0)
+    negative_slope: float = attr(0.0, doc="Slope for inputs below the threshold.", minimum=0)
     max_value: float | None = attr(None, doc="Upper bound of the result.", minimum=0)
-    threshold: float = attr(0.0, doc="Where the function begins.", minimum=0)
+    threshold: float = attr(0.0, doc="Inputs at or below this value are damped.", minimum=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
         if self.negative_slope and not self.threshold and self.max_value is None:
@@ -89,7 +89,7 @@ class Relu6(ActivationFunction):
 class LeakyRelu(ActivationFunction):
     """`x` where `x >= 0`, else `negative_slope * x`."""
 
-    negative_slope: float = attr(0.2, doc="Slope below zero.")
+    negative_slope: float = attr(0.2, doc="Slope for negative inputs.")
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.LeakyRelu(x, alpha=self.negative_slope)
@@ -99,7 +99,7 @@ class LeakyRelu(ActivationFunction):
 class HardSigmoid(ActivationFunction):
     """`min(max(slope * x + 0.5, 0), 1)`."""
 
-    slope: float = attr(1 / 6, doc="Slope between the pieces; before Keras 3 it was 0.2.", above=0)
+    slope: float = attr(1 / 6, doc="Slope of the linear middle part; 0.2 before Keras 3.", above=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.HardSigmoid(x, alpha=self.slope, beta=0.5)
@@ -110,7 +110,7 @@ class SparseSigmoid(ActivationFunction):
     """`min(max((x + 1) / 2, 0), 1)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
-        # Its slope where the pieces meet is half of that inside, as JAX has it.
+        # Max and Min halve the gradient where the pieces meet, as in JAX.
         return g.Mul(g.Min(g.Max(g.Add(x, 1.0), 0.0), 2.0), 0.5)
 
 
@@ -119,7 +119,7 @@ class HardTanh(ActivationFunction):
     """`min(max(x, -1), 1)`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
-        # Its slope at -1 and 1 is 1, as JAX has it.
+        # The gradient at -1 and 1 is 1, as in JAX.
         return g.Where(g.LessOrEqual(g.Abs(x), 1.0), x, g.Sign(x))
 
 
@@ -135,7 +135,7 @@ class HardShrink(ActivationFunction):
 
 @ACTIVATIONS.register("soft_shrink")
 class SoftShrink(ActivationFunction):
-    """`x` moved towards 0 by `threshold`, and 0 where `abs(x) <= threshold`."""
+    """Moves `x` towards 0 by `threshold`; 0 where `abs(x) <= threshold`."""
 
     threshold: float = attr(0.5, doc="Largest absolute value that becomes 0.", minimum=0)
 
@@ -147,8 +147,8 @@ class SoftShrink(ActivationFunction):
 class Threshold(ActivationFunction):
     """`x` where `x > threshold`, else `default_value`."""
 
-    threshold: float = attr(doc="Largest value that is replaced.")
-    default_value: float = attr(doc="What replaces it.")
+    threshold: float = attr(doc="Values up to and including this one are replaced.")
+    default_value: float = attr(doc="Replacement value.")
 
     def apply(self, g: Builder, x: Value) -> Value:
         if self.default_value == 0:
@@ -203,7 +203,7 @@ class Exponential(ActivationFunction):
 class Elu(ActivationFunction):
     """`x` where `x > 0`, else `alpha * (exp(x) - 1)`."""
 
-    alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.")
+    alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.")
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Elu(x, alpha=self.alpha)
@@ -211,7 +211,7 @@ class Elu(ActivationFunction):
 
 @ACTIVATIONS.register("selu")
 class Selu(ActivationFunction):
-    """`1.0507 * elu(x, 1.6733)`: keeps mean 0 and variance 1 through layers that start as `lecun_normal`."""
+    """`1.0507 * elu(x, 1.6733)`: preserves zero mean and unit variance in layers initialized by `lecun_normal`."""
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Selu(x)
@@ -221,18 +221,18 @@ class Selu(ActivationFunction):
 class Celu(ActivationFunction):
     """`x` where `x > 0`, else `alpha * (exp(x / alpha) - 1)`."""
 
-    alpha: float = attr(1.0, doc="The negative of the limit for very negative inputs.", above=0)
+    alpha: float = attr(1.0, doc="The function approaches -alpha for large negative inputs.", above=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
-        # ONNX' Celu is for float32 alone, and Elu does the same.
+        # ONNX' Celu supports float32 only; Elu computes the same function.
         return g.Elu(x) if self.alpha == 1 else g.Mul(g.Elu(g.Div(x, self.alpha)), self.alpha)
 
 
 @ACTIVATIONS.register("gelu")
 class Gelu(ActivationFunction):
-    """`x * P(X <= x)` of a standard normal X."""
+    """`x * P(X <= x)` for a standard normal X."""
 
-    approximate: bool = attr(False, doc="Whether to approximate the distribution by a tanh.")
+    approximate: bool = attr(False, doc="Whether to approximate the normal distribution function by a tanh.")
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Gelu(x, approximate="tanh" if self.approximate else "none")
@@ -275,7 +275,7 @@ class SparsePlus(ActivationFunction):
     """0 where `x <= -1`, `x` where `x >= 1`, `(x + 1)**2 / 4` between."""
 
     def apply(self, g: Builder, x: Value) -> Value:
-        # With s = sparse_sigmoid(x) and r = relu(x + 1), s * (r - s) is all three pieces, and smooth where they meet.
+        # With s = sparse_sigmoid(x) and r = relu(x + 1), s * (r - s) equals all three pieces and is smooth.
         s = g.HardSigmoid(x, alpha=0.5, beta=0.5)
         return g.Mul(s, g.Sub(g.Relu(g.Add(x, 1.0)), s))
 
@@ -284,7 +284,7 @@ class SparsePlus(ActivationFunction):
 class Squareplus(ActivationFunction):
     """`(x + sqrt(x**2 + b)) / 2`."""
 
-    b: float = attr(4.0, doc="How smooth: 0 is relu.", minimum=0)
+    b: float = attr(4.0, doc="Smoothness; 0 gives relu.", minimum=0)
 
     def apply(self, g: Builder, x: Value) -> Value:
         return g.Mul(g.Add(x, g.Sqrt(g.Add(g.Mul(x, x), self.b))), 0.5)
@@ -331,14 +331,14 @@ class LogSoftmax(ActivationFunction):
 
 @ACTIVATIONS.register("sparsemax")
 class Sparsemax(ActivationFunction):
-    """`max(x - t, 0)` along an axis, with t made of the greatest elements (Martins and Astudillo, 2016).
+    """`max(x - t, 0)`, with a threshold t per slice along an axis (Martins and Astudillo, 2016).
 
-    As in Keras 3.15, whose t is `(s - 1) / k`, k being how many elements exceed what they are to be lowered by and s
-    the sum of the sums of the 1, 2, ..., k greatest ones. The paper takes the last of these sums alone, so that the
-    result sums to one; here it does so only where k is 1.
+    Follows Keras 3.15, whose threshold is `(s - 1) / k`, where k is the number of elements above the threshold and s
+    the sum of all the partial sums of the 1, 2, ..., k largest elements. The paper uses only the last of these partial
+    sums, which makes the result sum to 1; in Keras' version it does so only if k is 1.
     """
 
-    axis: int = attr(-1, doc="Axis along which t is the same.")
+    axis: int = attr(-1, doc="Axis along which the threshold is computed.")
 
     def infer(self, x: TensorType) -> TensorType:
         x.static_size(axis_of(x, self.axis))
@@ -347,26 +347,26 @@ class Sparsemax(ActivationFunction):
     def apply(self, g: Builder, x: Value) -> Value:
         axis = self.axis % x.rank
         size = x.shape[axis]
-        numbers = g.const([float(k) for k in range(1, size + 1)], x.dtype)
-        ranks = broadcast_along(g, numbers, [axis], x.rank)
+        counts = g.const([float(k) for k in range(1, size + 1)], x.dtype)
+        ranks = broadcast_along(g, counts, [axis], x.rank)
         descending, _ = g.TopK(x, [size], axis=axis, outputs=2)
         sums = g.CumSum(descending, g.const(axis, "int64"))
-        kept = g.cast(g.Greater(g.Sub(descending, g.Div(g.Sub(sums, 1.0), ranks)), 0.0), x.dtype)
-        count = g.ReduceSum(kept, [axis], keepdims=1)
-        threshold = g.Div(g.Sub(g.ReduceSum(g.Mul(sums, kept), [axis], keepdims=1), 1.0), count)
+        in_support = g.cast(g.Greater(g.Sub(descending, g.Div(g.Sub(sums, 1.0), ranks)), 0.0), x.dtype)
+        count = g.ReduceSum(in_support, [axis], keepdims=1)
+        threshold = g.Div(g.Sub(g.ReduceSum(g.Mul(sums, in_support), [axis], keepdims=1), 1.0), count)
         return g.Relu(g.Sub(x, threshold))
 
 
 @ACTIVATIONS.register("glu")
 class Glu(ActivationFunction):
-    """`a * sigmoid(b)`, a and b being the halves of the input along an axis."""
+    """Gated linear unit: `a * sigmoid(b)`, where a and b are the two halves of the input along an axis."""
 
-    axis: int = attr(-1, doc="Axis that is halved.")
+    axis: int = attr(-1, doc="Axis to split into halves.")
 
     def infer(self, x: TensorType) -> TensorType:
         axis = axis_of(x, self.axis)
         size = x.static_size(axis)
-        require(size % 2 == 0, f"has glu halve axis {self.axis}, whose size is odd: {size} of {x}")
+        require(size % 2 == 0, f"splits axis {self.axis} into halves by glu, but its size is odd: {size} of {x}")
         return x.with_shape((*x.shape[:axis], size // 2, *x.shape[axis + 1 :]))
 
     def apply(self, g: Builder, x: Value) -> Value:
@@ -383,7 +383,7 @@ class Activation(Layer):
 
     supports_masking = True
 
-    activation: ActivationFunction = attr(doc="Function to apply.")
+    activation: ActivationFunction = attr(doc="Activation function to apply.")
 
     def is_passthrough(self, training: bool) -> bool:
         return isinstance(self.activation, Linear)

@@ -1,12 +1,12 @@
-"""The layer brick: attributes, a shape rule and a lowering."""
+"""The base class of layers: attributes, a shape rule, a mask rule and a lowering."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.components import Component, Registry, attr
+from ..core.components import Component, Registry, attr, snake_case
 from ..core.types import TensorType, require
 from ..training.regularizers import Regularizer
 
@@ -16,38 +16,40 @@ if TYPE_CHECKING:
 LAYERS = Registry("layer", "A layer of the network.", snake_case_names=False, allow_bare_names=False)
 layer = LAYERS.register()
 
+EPSILON = 1e-7
+"""Keras' `backend.epsilon()`: the smallest divisor of normalizations, the smallest argument of logarithms."""
+
 OutputTypes = TensorType | tuple[TensorType, ...]
 
 
 class Layer(Component):
-    """A function of one or more tensors, with weights of its own.
+    """A function of one or more tensors, with its own weights.
 
-    `infer` gets the type of every input, the batch axis included, and answers the type of the output, or of every
-    output; it raises ShapeError where the inputs do not fit. `lower` gets the inputs as values and emits operators
-    through `g`. Both see only this layer.
+    `infer` takes the type of every input, batch axis included, and returns the output type or a tuple of them; it
+    raises ShapeError if the inputs do not fit. `lower` takes the inputs as values and emits the operators through `g`.
     """
 
     registry = LAYERS
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
-    """The least and the greatest number of inputs; None is no bound."""
+    """The minimum and maximum number of inputs; None means unbounded."""
 
     stem: ClassVar[str] = ""
-    """What default names are made of, where that is not the type."""
+    """The stem of default layer names, if it is not the type name."""
 
     penalizes_itself: ClassVar[bool] = False
-    """Whether `lower` applies the activity regularizer, to something else than the outputs."""
+    """Whether `lower` itself applies the activity regularizer, to a tensor other than the outputs."""
 
     mixes_samples: ClassVar[bool] = False
-    """Whether in training a sample's result depends on the rest of its batch, or the layer counts its calls."""
+    """Whether, in training, an output sample depends on other samples of the batch or on the number of calls so far."""
 
     supports_masking: ClassVar[bool] = False
-    """Whether a mask beside the first input goes on beside the first output, as Keras' `supports_masking`."""
+    """Whether the first input's mask is passed on to the first output, as in Keras' `supports_masking`."""
 
     reads_masks: ClassVar[bool] = False
-    """Whether `lower` takes a keyword `masks`: for every input its mask, or None."""
+    """Whether `lower` takes the keyword `masks`: a sequence with each input's mask, or None."""
 
     mask_argument: ClassVar[bool] = False
-    """Whether Keras calls the layer with the mask of its one input, as an argument `mask`."""
+    """Whether Keras passes the mask of the single input as the call argument `mask`."""
 
     trainable: bool = attr(True, doc="Whether training changes the layer's weights.")
     activity_regularizer: Regularizer | None = attr(
@@ -58,72 +60,92 @@ class Layer(Component):
     )
 
     def input_count_range(self) -> tuple[int, int | None]:
-        """The least and the greatest number of inputs that the layer takes with its arguments."""
+        """The minimum and maximum number of inputs, given the layer's arguments."""
         return self.arity
 
     @property
     def always_mixes_samples(self) -> bool:
-        """Whether a sample's result depends on the rest of its batch in inference too."""
+        """Whether an output sample depends on other samples of the batch in inference, too."""
         return False
 
-    if TYPE_CHECKING:  # each layer has parameters of its own, one an input
+    if TYPE_CHECKING:  # the parameters differ from layer to layer: one per input
         infer: ClassVar[Callable[..., OutputTypes]]
         lower: ClassVar[Callable[..., Any]]
 
     def output_names(self) -> tuple[str, ...]:
-        """The names of the outputs after the first, as in `from: encoder.state_h`. Raises ShapeError."""
+        """The names of the outputs after the first, as in `from: encoder.state_h`. May raise ShapeError."""
         return ()
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        """The type of the mask beside the first output (and those of `masked_output_count`), None where there is none.
+        """Returns the type of the mask of the first `masked_output_count` outputs, or None if they have no mask.
 
-        A mask is bool, false where later layers are to leave a place out; its axes are the first ones of the value
-        that it goes with. Raises ShapeError where the layer cannot take the masks beside its inputs.
+        A mask is boolean, false at the positions that later layers skip; its axes are the leading axes of the value it
+        belongs to. Raises ShapeError if the layer cannot handle the masks of its inputs.
         """
         return masks[0] if self.supports_masking else None
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        """The mask that `infer_mask` promises."""
+        """Emits the mask whose type `infer_mask` returned."""
         return masks[0]
 
     def cleared_mask_inputs(self) -> tuple[int, ...]:
-        """The inputs that lose their masks here: what runs later sees none beside them."""
+        """Indices of the inputs whose masks are removed: layers that run later see these inputs unmasked."""
         return ()
 
     def is_passthrough(self, training: bool) -> bool:
-        """Whether the output is the input itself, and a mask taken off the one is off the other."""
+        """Whether the output is the input value itself, so that removing the mask of one removes the other's."""
         return False
 
     def masked_output_count(self) -> int:
-        """How many of the outputs, from the first, the mask goes with."""
+        """The number of outputs, counted from the first, that the mask applies to."""
         return 1
 
 
 def require_real(*inputs: TensorType) -> None:
-    """ShapeError where an input is not of real numbers."""
+    """Raises ShapeError unless every input has a floating-point dtype."""
     for x in inputs:
-        help = "Rescaling makes real numbers of integers, Embedding vectors"
+        help = "use Rescaling to convert integers to real numbers, or Embedding to map them to vectors"
         require(x.dtype.startswith("float"), f"needs real numbers, got {x}", help)
 
 
 def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:
-    """Add an activity regularizer's penalty on a value to the loss, divided by the batch size."""
+    """Adds an activity regularizer's penalty on y, divided by the batch size, to the loss."""
     if regularizer is not None:
-        batch = g.Squeeze(g.Shape(y, start=0, end=1), [0])
-        g.add_loss(g.Div(regularizer.penalty(g, y), g.cast(batch, y.dtype)))
+        batch_size = g.Squeeze(g.Shape(y, start=0, end=1), [0])
+        g.add_loss(g.Div(regularizer.penalty(g, y), g.cast(batch_size, y.dtype)))
 
 
 @contextmanager
 def inner_layer_scope(g: Builder, name: str, inner: Layer) -> Iterator[None]:
-    """What is emitted inside belongs to a layer inside the layer at hand: its weights bear both names."""
-    outside, g.trainable = g.trainable, g.trainable and inner.trainable
+    """Scopes emission to an inner layer of the current one: weight names get the prefix, `trainable` is combined."""
+    outer_trainable, g.trainable = g.trainable, g.trainable and inner.trainable
     try:
         with g.scope(name):
             yield
     finally:
-        g.trainable = outside
+        g.trainable = outer_trainable
+
+
+def nested_shape(numbers: Any, message: str, code: str = "shape-mismatch") -> tuple[int, ...]:
+    """Returns the shape of nested tuples of numbers. Raises ShapeError with the message if they are ragged or empty."""
+    if not isinstance(numbers, tuple):
+        return ()
+    shapes = {nested_shape(item, message, code) for item in numbers}
+    require(len(shapes) == 1, message, code=code)
+    return (len(numbers), *shapes.pop())
+
+
+def numbered_names(layers: Iterable[Layer]) -> list[str]:
+    """Returns a unique name per layer: its type in snake case, with `_1`, `_2` and so on if the type is repeated."""
+    counts: dict[str, int] = {}
+    names = []
+    for inner in layers:
+        stem = snake_case(inner.type_name)
+        number = counts[stem] = counts.get(stem, -1) + 1
+        names.append(f"{stem}_{number}" if number else stem)
+    return names
 
 
 def output_types(types: OutputTypes) -> tuple[TensorType, ...]:
-    """The types of a layer's outputs, of which there may be one."""
+    """Returns a layer's output types as a tuple, also for a single output."""
     return types if isinstance(types, tuple) else (types,)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 LORA = "Low-rank adaptation is not supported."
 QUANTIZATION = "Quantized weights are not supported."
-MASK_ZERO = "Whether later layers leave out the places where x is 0."
+MASK_ZERO = "Whether to mask the positions where the input is 0, so that later layers skip them."
 REVERSE_DTYPE = "Only the default, float32, is supported."
-WEIGHTS = "Initial weights are given beside the spec, not in it."
+WEIGHTS = "Initial weights are passed in a separate file, not in the spec."
 
 
 @layer
@@ -30,8 +30,8 @@ class Dense(Layer):
     supports_masking = True
 
     units: int = attr(doc="Size of the last axis of the output.", minimum=1)
-    activation: ActivationFunction | None = attr(None, doc="Function applied to the result.")
-    use_bias: bool = attr(True, doc="Whether to add a learned bias.")
+    activation: ActivationFunction | None = attr(None, doc="Activation function applied to the result.")
+    use_bias: bool = attr(True, doc="Whether to add a trainable bias.")
     kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel.")
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
     kernel_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernel.")
@@ -60,20 +60,20 @@ class Dense(Layer):
 
 @layer
 class Embedding(Layer):
-    """Replaces every integer by a vector of its own: `embeddings[x]`."""
+    """Maps integer indices to trainable vectors: `embeddings[x]`."""
 
     supports_masking = True
 
-    input_dim: int = attr(doc="Size of the vocabulary: the greatest integer plus 1.", minimum=1)
-    output_dim: int = attr(doc="Size of the vectors.", minimum=1)
-    embeddings_initializer: Initializer = attr("random_uniform", doc="Initial value of the vectors.")
-    embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the vectors.")
-    embeddings_constraint: Constraint | None = attr(None, doc="Projection of the vectors after every update.")
+    input_dim: int = attr(doc="Size of the vocabulary, i.e. the largest index plus 1.", minimum=1)
+    output_dim: int = attr(doc="Size of the embedding vectors.", minimum=1)
+    embeddings_initializer: Initializer = attr("random_uniform", doc="Initial value of the embedding matrix.")
+    embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the embedding matrix.")
+    embeddings_constraint: Constraint | None = attr(None, doc="Projection of the embedding matrix after every update.")
     mask_zero: bool = attr(False, doc=MASK_ZERO)
-    weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial vectors.", unsupported=WEIGHTS)
+    weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial embedding matrix.", unsupported=WEIGHTS)
     lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
     lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
-    quantization_config: str | None = attr(None, doc="Quantization of the vectors.", unsupported=QUANTIZATION)
+    quantization_config: str | None = attr(None, doc="Quantization of the embedding matrix.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
         return TensorType("float32", (*x.shape, self.output_dim))
@@ -96,41 +96,41 @@ class Embedding(Layer):
 
 
 def nonzero_mask(g: Builder, x: Value) -> Value:
-    """The mask of `mask_zero`."""
+    """Emits the mask of `mask_zero`: true where x is not 0."""
     return g.Not(g.Equal(g.cast(x, "int64"), 0))
 
 
 @layer
 class ReversibleEmbedding(Layer):
-    """Replaces integers by vectors, `embeddings[x]`, and projects vectors back: `x @ embeddingsT`.
+    """Maps indices to vectors, `embeddings[x]`, or projects vectors to logits over the vocabulary, `x @ embeddingsT`.
 
-    The input's element type says which: integers are replaced, real numbers projected. Both ways share the weights
-    where the second call says `use`.
+    The input's dtype selects the direction: an integer input is embedded, a floating-point input projected. To share
+    the weights, reference the embedding layer with `use` in the projecting call.
     """
 
     supports_masking = True
 
-    input_dim: int = attr(doc="Size of the vocabulary: the greatest integer plus 1.", minimum=1)
-    output_dim: int = attr(doc="Size of the vectors.", minimum=1)
-    tie_weights: bool = attr(True, doc="Whether the way back uses the same vectors, and not some of its own.")
-    embeddings_initializer: Initializer = attr("uniform", doc="Initial value of the vectors.")
-    embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the vectors.")
-    embeddings_constraint: Constraint | None = attr(None, doc="Projection of the vectors after every update.")
+    input_dim: int = attr(doc="Size of the vocabulary, i.e. the largest index plus 1.", minimum=1)
+    output_dim: int = attr(doc="Size of the embedding vectors.", minimum=1)
+    tie_weights: bool = attr(True, doc="Whether the projection uses the embedding matrix, rather than a separate one.")
+    embeddings_initializer: Initializer = attr("uniform", doc="Initial value of the embedding matrix.")
+    embeddings_regularizer: Regularizer | None = attr(None, doc="Penalty on the embedding matrix.")
+    embeddings_constraint: Constraint | None = attr(None, doc="Projection of the embedding matrix after every update.")
     mask_zero: bool = attr(False, doc=MASK_ZERO)
-    reverse_dtype: str | None = attr(None, doc="Element type of the way back.", unsupported=REVERSE_DTYPE)
-    logit_soft_cap: float | None = attr(None, doc="Bound c of the way back: `c * tanh(logits / c)`.", above=0)
-    weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial vectors.", unsupported=WEIGHTS)
+    reverse_dtype: str | None = attr(None, doc="Element type of the projection.", unsupported=REVERSE_DTYPE)
+    logit_soft_cap: float | None = attr(None, doc="Soft cap c of the logits: `c * tanh(logits / c)`.", above=0)
+    weights: tuple[tuple[float, ...], ...] | None = attr(None, doc="Initial embedding matrix.", unsupported=WEIGHTS)
     lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
     lora_alpha: float | None = attr(None, doc="Scale of a low-rank adaptation.", unsupported=LORA)
-    quantization_config: str | None = attr(None, doc="Quantization of the vectors.", unsupported=QUANTIZATION)
+    quantization_config: str | None = attr(None, doc="Quantization of the embedding matrix.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
         if not x.dtype.startswith("float"):
             return TensorType("float32", (*x.shape, self.output_dim))
-        require(x.rank >= 2, f"projects back the last axis of an input of rank 2 or more, got {x}")
+        require(x.rank >= 2, f"projects the last axis of an input of rank 2 or more, got {x}")
         size = x.static_size(-1)
-        help = "integers are replaced by vectors: give the input an integer dtype"
-        require(size == self.output_dim, f"projects back vectors of {self.output_dim}, got {x}", help)
+        help = "to embed indices instead, give the input an integer dtype"
+        require(size == self.output_dim, f"projects vectors of size {self.output_dim}, got {x}", help)
         return x.with_last(self.input_dim)
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
@@ -141,23 +141,23 @@ class ReversibleEmbedding(Layer):
         return nonzero_mask(g, inputs[0])
 
     def lower(self, g: Builder, x: Value) -> Any:
-        start, shape = self.embeddings_initializer, (self.input_dim, self.output_dim)
-        embeddings = g.param("embeddings", shape, start, self.embeddings_regularizer, self.embeddings_constraint)
-        back = None if self.tie_weights else g.param("reverse_embeddings", shape[::-1], start)
+        initializer, shape = self.embeddings_initializer, (self.input_dim, self.output_dim)
+        embeddings = g.param("embeddings", shape, initializer, self.embeddings_regularizer, self.embeddings_constraint)
+        reverse = None if self.tie_weights else g.param("reverse_embeddings", shape[::-1], initializer)
         if not x.dtype.startswith("float"):
             return g.Gather(embeddings, g.cast(x, "int64"), axis=0)
-        y = g.MatMul(x, g.transpose(embeddings, [1, 0]) if back is None else back)
+        y = g.MatMul(x, g.transpose(embeddings, [1, 0]) if reverse is None else reverse)
         cap = self.logit_soft_cap
         return y if cap is None else g.Mul(g.Tanh(g.Div(y, cap)), cap)
 
 
 @layer
 class Masking(Layer):
-    """Masks the places all of whose features equal a value: they become 0, and later layers leave them out."""
+    """Masks the positions whose features all equal `mask_value`: they are set to 0, and later layers skip them."""
 
     supports_masking = True
 
-    mask_value: float = attr(0.0, doc="What every feature of a masked place equals.")
+    mask_value: float = attr(0.0, doc="Value that all features of a position must equal for it to be masked.")
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank >= 2, f"needs features on the last axis, an input of rank 2 or more, got {x}")
@@ -165,8 +165,8 @@ class Masking(Layer):
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
-        keep = g.Unsqueeze(self.lower_mask(g, (x,), ()), [x.rank - 1])
-        return g.Where(keep, x, g.const(0, x.dtype))
+        unmasked = g.Unsqueeze(self.lower_mask(g, (x,), ()), [x.rank - 1])
+        return g.Where(unmasked, x, g.const(0, x.dtype))
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         x = inputs[0]
@@ -180,7 +180,7 @@ class Masking(Layer):
 
 @layer
 class Identity(Layer):
-    """The input as it is."""
+    """Returns the input unchanged."""
 
     supports_masking = True
 

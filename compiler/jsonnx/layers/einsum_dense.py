@@ -1,4 +1,4 @@
-"""EinsumDense, and the weights of every layer that multiplies by a kernel of several axes."""
+"""EinsumDense, and helpers for layers that multiply by a kernel with several axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..training.constraints import Constraint
 from ..training.initializers import FanScaledInitializer, Initializer
 from ..training.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
-from .base import Layer, layer
+from .base import Layer, layer, require_real
 from .core import LORA, QUANTIZATION
 
 if TYPE_CHECKING:
@@ -28,19 +28,21 @@ PartialShape = Annotated[
         (lambda value: True, ArrayCodec(NullableCodec(IntegerCodec()))),
     ),
 ]
-"""One size, or a list of sizes in which null is what follows from the input."""
+"""One size, or a list of sizes; null is inferred from the input."""
 
 
 def with_fans(initializer: Initializer, inputs: list[int], outputs: list[int]) -> Initializer:
-    """The initializer, with these axes of the kernel as its inputs and outputs, unless it says itself which."""
-    given: Any = initializer
-    if isinstance(initializer, FanScaledInitializer) and (given.input_axes is None or given.output_axes is None):
+    """Sets the kernel axes that count as inputs and outputs, unless the initializer already specifies them."""
+    configured: Any = initializer
+    if isinstance(initializer, FanScaledInitializer) and (
+        configured.input_axes is None or configured.output_axes is None
+    ):
         return initializer.replace(input_axes=tuple(inputs), output_axes=tuple(outputs))
     return initializer
 
 
 def contract_last_axes(g: Builder, x: Value, kernel: Value, contracted_rank: int) -> Value:
-    """The sums over the last `contracted_rank` axes of x and the first of the kernel, whose other axes come out as one."""
+    """Contracts the last `contracted_rank` axes of x with the first of the kernel, merging the kernel's other axes."""
     rows = prod(kernel.shape[:contracted_rank])
     matrix = g.reshape(kernel, (rows, prod(kernel.shape[contracted_rank:])))
     if contracted_rank > 1:
@@ -50,19 +52,19 @@ def contract_last_axes(g: Builder, x: Value, kernel: Value, contracted_rank: int
 
 
 def split_last_axis(g: Builder, x: Value, sizes: tuple[Dim, ...]) -> Value:
-    """The last axis as several."""
+    """Splits the last axis into axes of these sizes."""
     return reshape_symbolic(g, x, (*x.shape[:-1], *sizes), x)
 
 
 def reshape_symbolic(g: Builder, x: Value, shape: tuple[Dim, ...], *sources: Value) -> Value:
-    """x in a shape whose symbolic sizes are read from these values."""
+    """Reshapes x; symbolic sizes are read at run time from the `sources`."""
     return x if x.shape == shape else g.refine(g.Reshape(x, g.sizes(shape, *sources)), shape)
 
 
 class Equation(NamedTuple):
-    """The subscripts of an einsum of an input and a kernel, letters in place of the ellipsis.
+    """The subscripts of an einsum of an input and a kernel, with letters in place of the ellipsis.
 
-    `ellipsis_letters` are the letters that stand for the ellipsis.
+    `ellipsis_letters` are the letters that replace the ellipsis.
     """
 
     x: str
@@ -74,33 +76,33 @@ class Equation(NamedTuple):
         return f"{self.x},{self.kernel}->{self.y}"
 
     def is_matmul(self) -> bool:
-        """Whether it sums over the last axes of x and the first of the kernel, and keeps all others in their order."""
+        """Whether it contracts the last axes of x with the first of the kernel and keeps the order of all others."""
         bound = [letter for letter in self.kernel if letter not in self.y]
-        kept, new = self.x[: len(self.x) - len(bound)], self.kernel[len(bound) :]
+        batch_axes, new_axes = self.x[: len(self.x) - len(bound)], self.kernel[len(bound) :]
         distinct = all(len(set(term)) == len(term) for term in (self.x, self.kernel))
         return (
             distinct
-            and bool(new)
-            and self.x == kept + "".join(bound)
-            and self.y == kept + new
-            and not set(kept) & set(new)
+            and bool(new_axes)
+            and self.x == batch_axes + "".join(bound)
+            and self.y == batch_axes + new_axes
+            and not set(batch_axes) & set(new_axes)
         )
 
 
 @layer
 class EinsumDense(Layer):
-    """An einsum of the input and a learned kernel: `activation(einsum(equation, x, kernel) + bias)`.
+    """Einsum of the input and a trainable kernel: `activation(einsum(equation, x, kernel) + bias)`.
 
-    The equation names the axes, the batch included; `...` stands for any number of axes, first or last.
+    The equation names all axes, batch included; `...` represents any number of axes at the start or the end.
     """
 
     equation: str = attr(doc="Subscripts of the input, the kernel and the output, as in 'abc,cd->abd'.")
     output_shape: PartialShape = attr(
-        doc="Sizes of the output without the batch and the axes of the ellipsis; null where the input has the size.",
+        doc="Sizes of the output axes, without the batch and the ellipsis; null infers a size from the input.",
         minimum=1,
     )
-    activation: ActivationFunction | None = attr(None, doc="Function applied to the result.")
-    bias_axes: str | None = attr(None, doc="Axes of the output along which a learned bias is added; null for none.")
+    activation: ActivationFunction | None = attr(None, doc="Activation function applied to the result.")
+    bias_axes: str | None = attr(None, doc="Output axes that the bias varies along; null for no bias.")
     kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel.")
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
     kernel_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernel.")
@@ -113,12 +115,12 @@ class EinsumDense(Layer):
     quantization_config: str | None = attr(None, doc="Quantization of the kernel.", unsupported=QUANTIZATION)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"multiplies real numbers, got {x}")
+        require_real(x)
         equation = self.parse_equation(x)
         sizes = self.axis_sizes(x, equation)
         for letter in self.bias_axes or ():
-            known = letter in equation.y and letter not in equation.ellipsis_letters
-            require(known, f"has bias_axes {self.bias_axes!r}, but no {letter!r} in the output of {self.equation!r}")
+            exists = letter in equation.y and letter not in equation.ellipsis_letters
+            require(exists, f"has bias_axes {self.bias_axes!r}, but no {letter!r} in the output of {self.equation!r}")
         require(self.bias_axes != "", "has no axis in bias_axes", "leave it out for no bias", "invalid-value")
         for letter in equation.kernel + (self.bias_axes or ""):
             require(
@@ -127,24 +129,24 @@ class EinsumDense(Layer):
         return activated_type(x.with_shape(sizes[letter] for letter in equation.y), self.activation)
 
     def parse_equation(self, x: TensorType) -> Equation:
-        """The equation for this input; ShapeError where it is none, or does not fit."""
-        found = re.fullmatch(r"(\.\.\.)?([A-Za-z]+)(\.\.\.)?,([A-Za-z]+)->(\.\.\.)?([A-Za-z]+)(\.\.\.)?", self.equation)
-        parts = found.groups() if found else ()
-        sound = found and (parts[0], parts[2]) == (parts[4], parts[6]) and not (parts[0] and parts[2])
-        require(bool(sound), f"cannot read the equation {self.equation!r}", EQUATION_FORMS, "invalid-value")
-        left, inputs, right, kernel, _, outputs, _ = parts
+        """Returns the equation for an input of this type. Raises ShapeError if it is malformed or does not fit."""
+        match = re.fullmatch(r"(\.\.\.)?([A-Za-z]+)(\.\.\.)?,([A-Za-z]+)->(\.\.\.)?([A-Za-z]+)(\.\.\.)?", self.equation)
+        parts = match.groups() if match else ()
+        well_formed = match and (parts[0], parts[2]) == (parts[4], parts[6]) and not (parts[0] and parts[2])
+        require(bool(well_formed), f"cannot read the equation {self.equation!r}", EQUATION_FORMS, "invalid-value")
+        dots_first, inputs, dots_last, kernel, _, outputs, _ = parts
         count = x.rank - len(inputs)
-        fits = count >= 0 if left or right else count == 0
+        fits = count >= 0 if dots_first or dots_last else count == 0
         require(
             fits, f"has {len(inputs)} axes for the input in {self.equation!r}, got {x}", "count the batch as an axis"
         )
         require(len(set(outputs)) == len(outputs), f"names an axis of the output twice in {self.equation!r}")
-        hidden = "".join(one for one in ascii_letters if one not in self.equation)[:count]
-        before, after = (hidden, "") if left else ("", hidden)
-        return Equation(before + inputs + after, kernel, before + outputs + after, hidden)
+        dots = "".join(letter for letter in ascii_letters if letter not in self.equation)[:count]
+        before, after = (dots, "") if dots_first else ("", dots)
+        return Equation(before + inputs + after, kernel, before + outputs + after, dots)
 
     def axis_sizes(self, x: TensorType, equation: Equation) -> dict[str, Dim]:
-        """The size of every letter; ShapeError where two do not agree or one is nowhere said."""
+        """Returns the size of every letter. Raises ShapeError if sizes conflict or one cannot be determined."""
         sizes: dict[str, Dim] = {}
         for axis, letter in enumerate(equation.x):
             size = sizes.setdefault(letter, x.shape[axis])
@@ -154,24 +156,21 @@ class EinsumDense(Layer):
         named = [letter for letter in equation.y[1:] if letter not in equation.ellipsis_letters]
         if equation.ellipsis_letters and equation.y[0] == equation.ellipsis_letters[0]:
             named = [letter for letter in equation.y if letter not in equation.ellipsis_letters]
-        given = self.output_shape if isinstance(self.output_shape, tuple) else (self.output_shape,)
-        count = (
-            f"needs {len(named)} sizes in output_shape, for {', '.join(named)} of {self.equation!r}, got {len(given)}"
-        )
-        require(len(named) == len(given), count)
-        for letter, wanted in zip(named, given, strict=True):
-            if wanted is None:
+        output_sizes = self.output_shape if isinstance(self.output_shape, tuple) else (self.output_shape,)
+        need = f"needs {len(named)} sizes in output_shape, for {', '.join(named)} of {self.equation!r}"
+        require(len(named) == len(output_sizes), f"{need}, got {len(output_sizes)}")
+        for letter, output_size in zip(named, output_sizes, strict=True):
+            if output_size is None:
                 continue
-            size = sizes.setdefault(letter, wanted)
-            require(
-                size == wanted, f"has output_shape {wanted} for {letter!r} of {self.equation!r}, which is {size} in {x}"
-            )
+            size = sizes.setdefault(letter, output_size)
+            text = f"has output_shape {output_size} for {letter!r} of {self.equation!r}, which is {size} in {x}"
+            require(size == output_size, text)
         for letter in equation.kernel + equation.y:
             help = "give its size in output_shape, or name it in the input"
-            require(letter in sizes, f"cannot tell the size of {letter!r} of {self.equation!r} from {x}", help)
+            require(letter in sizes, f"cannot determine the size of {letter!r} of {self.equation!r} from {x}", help)
         for letter in equation.kernel + equation.y:
-            known = letter in equation.x + equation.kernel
-            require(known, f"has {letter!r} in the output of {self.equation!r}, but not in the input or the kernel")
+            exists = letter in equation.x + equation.kernel
+            require(exists, f"has {letter!r} in the output of {self.equation!r}, but not in the input or the kernel")
         return sizes
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -179,9 +178,9 @@ class EinsumDense(Layer):
         sizes = self.axis_sizes(x.type, equation)
         inputs = [axis for axis, letter in enumerate(equation.kernel) if letter not in equation.y]
         outputs = [axis for axis, letter in enumerate(equation.kernel) if letter in equation.y]
-        start = with_fans(self.kernel_initializer, inputs, outputs)
+        initializer = with_fans(self.kernel_initializer, inputs, outputs)
         shape: Any = [sizes[letter] for letter in equation.kernel]
-        kernel = g.param("kernel", shape, start, self.kernel_regularizer, self.kernel_constraint)
+        kernel = g.param("kernel", shape, initializer, self.kernel_regularizer, self.kernel_constraint)
         if equation.is_matmul():
             y = split_last_axis(g, contract_last_axes(g, x, kernel, len(inputs)), tuple(shape[len(inputs) :]))
         else:
@@ -192,7 +191,7 @@ class EinsumDense(Layer):
         return activate(g, y, self.activation)
 
     def bias(self, g: Builder, equation: Equation, sizes: dict[str, Dim]) -> Value:
-        """The bias: from its first axis on all axes of the output, of size 1 where it is not wanted."""
+        """The bias parameter: spans the output from the first of `bias_axes` on, with size 1 along other axes."""
         axes = self.bias_axes or ""
         first = min(equation.y.find(letter) for letter in axes)
         shape: Any = [sizes[letter] if letter in axes else 1 for letter in equation.y[first:]]

@@ -1,4 +1,4 @@
-"""Layers that Keras' own networks bring with them."""
+"""Custom layers used by keras.applications models."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @layer
 class LayerScale(Layer):
-    """Multiplies every feature by a learned factor: `x * gamma` (Touvron et al., 2021). Of ConvNeXt."""
+    """Multiplies each feature by a trainable factor: `x * gamma` (Touvron et al., 2021). Used by ConvNeXt."""
 
-    init_values: float = attr(doc="Initial value of the factors.")
-    projection_dim: int = attr(doc="How many features there are.", minimum=1)
+    init_values: float = attr(doc="Initial value of gamma.")
+    projection_dim: int = attr(doc="Number of features.", minimum=1)
 
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
@@ -34,9 +34,12 @@ class LayerScale(Layer):
 
 @layer
 class StochasticDepth(Layer):
-    """Sets whole samples to 0 at random in training, and scales the others up (Huang et al., 2016). Of ConvNeXt."""
+    """Randomly sets entire samples to 0 in training and scales the others by `1 / (1 - rate)` (Huang et al., 2016).
 
-    drop_path_rate: float = attr(doc="Share of the samples that become 0.", minimum=0, below=1)
+    Used by ConvNeXt.
+    """
+
+    drop_path_rate: float = attr(doc="Fraction of the samples to drop.", minimum=0, below=1)
 
     def infer(self, x: TensorType) -> TensorType:
         require_real(x)
@@ -52,7 +55,7 @@ class StochasticDepth(Layer):
 
 @layer
 class CustomScaleLayer(Layer):
-    """The first input, and so much of the second: `a + scale * b`. Of InceptionResNetV2."""
+    """Adds a scaled second input: `a + scale * b`. Used by InceptionResNetV2."""
 
     arity = (2, 2)
 

@@ -1,4 +1,4 @@
-"""Layers that make one tensor of several: element by element, side by side, or by a product."""
+"""Layers that merge several tensors into one: element-wise, by concatenation, or by a dot product."""
 
 from __future__ import annotations
 
@@ -15,69 +15,72 @@ if TYPE_CHECKING:
 
 
 def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
-    """The type of an element-wise merge: NumPy's broadcasting on everything but the batch axis.
+    """Returns the type of an element-wise merge: NumPy broadcasting of all axes but the batch.
 
-    So an input of lower rank gets its missing axes right after the batch, as in Keras.
+    An input of lower rank gets its missing axes directly after the batch axis, as in Keras.
     """
     require_one_dtype(inputs)
     require(inputs[0].dtype != "bool", f"merges numbers, got {inputs[0]}")
     shape = inputs[0].shape[1:]
     for x in inputs[1:]:
-        both = broadcast(shape, x.shape[1:])
-        if both is None:
+        merged = broadcast(shape, x.shape[1:])
+        if merged is None:
             left, right, axis = _broadcast_conflict(shape, x.shape[1:])
-            given = f"{shape_text(shape)} and {shape_text(x.shape[1:])}"
-            require(False, f"cannot merge {given} (without the batch): {left} and {right} meet on axis {axis}")
+            shapes = f"{shape_text(shape)} and {shape_text(x.shape[1:])}"
+            require(
+                False,
+                f"cannot merge {shapes} (without the batch): sizes {left} and {right} on axis {axis} do not broadcast",
+            )
         else:
-            shape = both
+            shape = merged
     return inputs[0].with_shape((inputs[0].shape[0], *shape))
 
 
 def _broadcast_conflict(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, Dim, int]:
-    """The last two sizes that do not go together, and their axis counted from the end."""
+    """Returns the last pair of sizes that cannot be broadcast, and their axis counted from the end."""
     pairs = zip(reversed(left), reversed(right), strict=False)
-    return next((a, b, -place) for place, (a, b) in enumerate(pairs, 1) if broadcast(a, b) is None)
+    return next((a, b, -offset) for offset, (a, b) in enumerate(pairs, 1) if broadcast(a, b) is None)
 
 
 def require_one_dtype(inputs: tuple[TensorType, ...]) -> None:
     dtypes = {x.dtype: None for x in inputs}
-    require(len(dtypes) == 1, f"needs inputs of one element type, got {' and '.join(dtypes)}")
+    require(len(dtypes) == 1, f"needs inputs of the same element type, got {' and '.join(dtypes)}")
 
 
 def expand_to_same_rank(g: Builder, inputs: tuple[Value, ...]) -> list[Value]:
-    """The inputs with axes of size one after the batch, up to the greatest rank."""
+    """Unsqueezes inputs of lower rank after the batch axis, up to the highest rank."""
     rank = max(x.rank for x in inputs)
     return [g.Unsqueeze(x, list(range(1, rank - x.rank + 1))) if x.rank < rank else x for x in inputs]
 
 
 class Merge(Layer):
-    """Base of the layers that combine inputs element by element.
+    """Base class of element-wise merges.
 
-    A place of the result is masked where it is in every input; there is no mask where an input has none.
+    A position of the result is masked if it is masked in every input. If any input has no mask, neither has the result.
     """
 
     supports_masking = True
     arity: ClassVar[tuple[int, int | None]] = (2, None)
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        known = [mask for mask in masks if mask is not None]
-        if len(known) < len(masks):
+        present = [mask for mask in masks if mask is not None]
+        if len(present) < len(masks):
             return None
-        one = all(mask.shape == known[0].shape for mask in known)
-        require(one, f"merges inputs with masks of different shapes, {' and '.join(map(str, known))}")
-        return known[0]
+        same_shape = all(mask.shape == present[0].shape for mask in present)
+        require(same_shape, f"merges inputs with masks of different shapes, {' and '.join(map(str, present))}")
+        return present[0]
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         return reduce(g.Or, masks)
 
 
 def expand_mask(g: Builder, mask: Value | None, rank: int) -> Value | None:
-    """The mask with axes of size one at its end, so that it broadcasts to the value that it goes with."""
+    """Appends axes of size 1 to a mask, so that it broadcasts against a value of this rank."""
     return None if mask is None else g.Unsqueeze(mask, list(range(mask.rank, rank)))
 
 
 class ElementwiseMerge(Merge):
-    """Base of the layers that combine inputs two at a time, masked or not."""
+    """Base class of merges that fold the inputs with a binary operator, regardless of masks."""
 
     operator: ClassVar[str]
 
@@ -90,14 +93,14 @@ class ElementwiseMerge(Merge):
 
 @layer
 class Add(ElementwiseMerge):
-    """Sum of the inputs."""
+    """Sum of the inputs, element by element."""
 
     operator = "Add"
 
 
 @layer
 class Subtract(ElementwiseMerge):
-    """The first input less the second."""
+    """Difference of two inputs: `a - b`."""
 
     arity = (2, 2)
     operator = "Sub"
@@ -105,7 +108,7 @@ class Subtract(ElementwiseMerge):
 
 @layer
 class Multiply(Merge):
-    """Product of the inputs, element by element. Masked factors count as 1; where all are masked the product is 0."""
+    """Product of the inputs, element by element. Masked elements count as 1; where all are masked, the product is 0."""
 
     reads_masks = True
 
@@ -113,17 +116,17 @@ class Multiply(Merge):
         return merged_type(inputs)
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        factors, kept = [], []
-        for whole, x, mask in zip(inputs, expand_to_same_rank(g, inputs), masks, strict=True):
-            keep = expand_mask(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
+        factors, keeps = [], []
+        for original, x, mask in zip(inputs, expand_to_same_rank(g, inputs), masks, strict=True):
+            keep = expand_mask(g, mask, x.rank) if original is x else None  # Keras ignores masks of lower-rank inputs
             factors.append(x if keep is None else g.Where(keep, x, g.const(1, x.dtype)))
-            kept += [] if keep is None else [keep]
+            keeps += [] if keep is None else [keep]
         product = reduce(g.Mul, factors)
-        return product if len(kept) < len(inputs) else g.Where(reduce(g.Or, kept), product, g.const(0, product.dtype))
+        return product if len(keeps) < len(inputs) else g.Where(reduce(g.Or, keeps), product, g.const(0, product.dtype))
 
 
 class ExtremumMerge(Merge):
-    """Base of the layers that take the greatest or the least of the inputs that are not masked."""
+    """Base class of the element-wise maximum and minimum over unmasked inputs."""
 
     reads_masks = True
     operator: ClassVar[str]
@@ -133,29 +136,29 @@ class ExtremumMerge(Merge):
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
         y: Value | None = None
-        kept: Value | None = None
-        for whole, x, mask in zip(inputs, expand_to_same_rank(g, inputs), masks, strict=True):
-            keep = expand_mask(g, mask, x.rank) if whole is x else None  # Keras drops the masks of inputs of lower rank
+        y_keep: Value | None = None
+        for original, x, mask in zip(inputs, expand_to_same_rank(g, inputs), masks, strict=True):
+            keep = expand_mask(g, mask, x.rank) if original is x else None  # Keras ignores masks of lower-rank inputs
             if y is None:
-                y, kept = x, keep
+                y, y_keep = x, keep
                 continue
             x = x if keep is None else g.Where(keep, x, y)
-            y = y if kept is None else g.Where(kept, y, x)
-            kept = None if kept is None or keep is None else g.Or(kept, keep)
+            y = y if y_keep is None else g.Where(y_keep, y, x)
+            y_keep = None if y_keep is None or keep is None else g.Or(y_keep, keep)
             y = g.emit(self.operator, y, x)
         return y
 
 
 @layer
 class Maximum(ExtremumMerge):
-    """The greatest of the inputs, element by element."""
+    """Maximum of the inputs, element by element."""
 
     operator = "Max"
 
 
 @layer
 class Minimum(ExtremumMerge):
-    """The least of the inputs, element by element."""
+    """Minimum of the inputs, element by element."""
 
     operator = "Min"
 
@@ -174,15 +177,14 @@ class Average(Merge):
 
 @layer
 class Concatenate(Layer):
-    """The inputs one after the other along an axis.
+    """Concatenates the inputs along an axis.
 
-    Where an input has a mask, places of the result are masked that would be with the masks side by side, and true for
-    an input without one.
+    If any input has a mask, the masks are concatenated, too; an input without a mask counts as unmasked everywhere.
     """
 
     supports_masking = True
     arity = (2, None)
-    axis: int = attr(-1, doc="Axis along which the inputs follow one another; the batch axis is 0.")
+    axis: int = attr(-1, doc="Axis along which to concatenate; the batch axis is 0.")
 
     def infer(self, *inputs: TensorType) -> TensorType:
         require_one_dtype(inputs)
@@ -191,9 +193,12 @@ class Concatenate(Layer):
         axis %= first.rank
         require(axis != 0, "cannot concatenate along the batch axis")
         for x in inputs[1:]:
-            require(x.rank == first.rank, f"needs inputs of one rank, got {first} and {x}")
-            for place, (a, b) in enumerate(zip(first.shape, x.shape, strict=True)):
-                require(place == axis or a == b, f"joins along axis {axis}, but {a} and {b} meet on axis {place}")
+            require(x.rank == first.rank, f"needs inputs of equal rank, got {first} and {x}")
+            for index, (a, b) in enumerate(zip(first.shape, x.shape, strict=True)):
+                require(
+                    index == axis or a == b,
+                    f"concatenates along axis {axis}, but the inputs have sizes {a} and {b} on axis {index}",
+                )
         total = sum((x.shape[axis] for x in inputs[1:]), start=first.shape[axis])
         return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
@@ -213,7 +218,7 @@ class Concatenate(Layer):
         shape = self.infer(*(x.type for x in inputs)).shape[:-1]
         columns = []
         for x, mask in zip(inputs, masks, strict=True):
-            # One column stands for all of the last axis, of which later only the greatest counts.
+            # One column represents the whole last axis, which the maximum below reduces anyway.
             if mask is None:
                 columns.append(g.Expand(g.const(np.ones((1,) * rank), "int32"), g.sizes((*x.shape[:-1], 1), x)))
             else:
@@ -227,14 +232,14 @@ class Concatenate(Layer):
 
 @layer
 class Dot(Layer):
-    """Product of two inputs, summed along an axis of each, sample by sample. Masks end here."""
+    """Dot product of two inputs along one axis of each, per sample. The result has no mask."""
 
     supports_masking = True
     arity = (2, 2)
     axes: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(
-        doc="The axis of each input to sum over, or one for both."
+        doc="The axis of each input to sum over, or one axis for both."
     )
-    normalize: bool = attr(False, doc="Whether to scale to length 1 along the axes first: the result is the cosine.")
+    normalize: bool = attr(False, doc="Whether to L2-normalize the inputs first, which gives cosine similarity.")
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
         require_one_dtype((x, y))
@@ -242,7 +247,8 @@ class Dot(Layer):
         a, b = self._axes(x, y)
         sizes = x.shape[a], y.shape[b]
         require(
-            sizes[0] == sizes[1], f"sums over axes of one size, got {sizes[0]} on axis {a} and {sizes[1]} on axis {b}"
+            sizes[0] == sizes[1],
+            f"needs axes of equal size to sum over, got {sizes[0]} on axis {a} and {sizes[1]} on axis {b}",
         )
         shape = (*x.shape[:a], *x.shape[a + 1 :], *y.shape[1:b], *y.shape[b + 1 :])
         return x.with_shape(shape if len(shape) > 1 else (*shape, 1))
@@ -263,23 +269,24 @@ class Dot(Layer):
         return sums if sums.shape == shape else g.refine(g.Reshape(sums, g.sizes(shape, *sources)), shape)
 
     def _axes(self, x: TensorType, y: TensorType) -> tuple[int, int]:
-        found = []
-        for axis, of in zip(self.axes, (x, y), strict=True):
-            require(of.rank >= 2, f"needs inputs of rank 2 or more, got {of}")
-            require(-of.rank <= axis < of.rank, f"has no axis {axis} in {of}")
-            require(axis % of.rank != 0, "cannot sum over the batch axis")
-            found.append(axis % of.rank)
-        return found[0], found[1]
+        axes = []
+        for axis, input_type in zip(self.axes, (x, y), strict=True):
+            rank = input_type.rank
+            require(rank >= 2, f"needs inputs of rank 2 or more, got {input_type}")
+            require(-rank <= axis < rank, f"has no axis {axis} in {input_type}")
+            require(axis % rank != 0, "cannot sum over the batch axis")
+            axes.append(axis % rank)
+        return axes[0], axes[1]
 
 
 def l2_normalize(g: Builder, x: Value, axis: int) -> Any:
-    """x scaled to length 1 along an axis; what is shorter than 1e-7 is divided by that."""
+    """Scales x to L2 norm 1 along an axis; norms below 1e-7 are replaced by 1e-7."""
     squares = g.ReduceSum(g.Mul(x, x), [axis], keepdims=1)
     return g.Div(x, g.Sqrt(g.Max(squares, 1e-14)))
 
 
 def to_batched_matrices(g: Builder, x: Value, *, keep_last: bool) -> Any:
-    """Rank 3: the last axis kept, or the second one, and the others but the batch as one."""
+    """Reshapes x to rank 3 by merging all axes except the batch and the last (`keep_last`) or the second axis."""
     if x.rank == 3:
         return x
     if x.rank == 2:

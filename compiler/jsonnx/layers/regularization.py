@@ -1,4 +1,4 @@
-"""Layers that disturb their input in training, or penalize it, and only then."""
+"""Layers that add noise or a penalty in training and return their input unchanged in inference."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from .convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, r
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-SEED = "Seed of its own, in place of one derived from the model's seed and the layer's name."
-NOISE_SHAPE = "Shape of the mask, the batch included: 1 along axes that live or die as one, null for the input's size."
+SEED = "Random seed; null derives one from the model's seed and the layer's name."
+NOISE_SHAPE = "Shape of the mask, batch included: 1 along axes that share one mask value, null for the input's size."
 
 SELU_LIMIT = -1.6732632423543772 * 1.0507009873554805
-"""What selu comes to for very negative inputs."""
+"""The limit of selu for large negative inputs."""
 
 
 def inverted_dropout_scale(rate: float) -> float:
-    """The factor for the elements that are not dropped."""
+    """The factor of the elements that are kept."""
     return 1 / (1 - rate) if rate < 1 else 0.0
 
 
 def dropout_mask_shape(x: TensorType, noise_shape: tuple[int | None, ...] | None) -> list[Dim]:
-    """The sizes of a mask; ShapeError where they do not suit x."""
-    require(x.dtype.startswith("float"), f"drops real numbers, got {x}")
+    """Returns the sizes of a dropout mask. Raises ShapeError if `noise_shape` does not fit x."""
+    require_real(x)
     noise = (None,) * x.rank if noise_shape is None else noise_shape
     require(len(noise) == x.rank, f"has a noise_shape of {len(noise)} axes, the input {x} has {x.rank}")
-    for axis, (size, whole) in enumerate(zip(noise, x.shape, strict=True)):
-        fits = size is None or size in (1, whole)
-        require(fits, f"has noise_shape {size} on axis {axis}, which is neither 1 nor {whole}, the size of {x}")
-    return [whole if size is None else size for size, whole in zip(noise, x.shape, strict=True)]
+    for axis, (size, input_size) in enumerate(zip(noise, x.shape, strict=True)):
+        fits = size is None or size in (1, input_size)
+        require(fits, f"has noise_shape {size} on axis {axis}, which is neither 1 nor {input_size}, the size of {x}")
+    return [input_size if size is None else size for size, input_size in zip(noise, x.shape, strict=True)]
 
 
 class Noise(Layer):
-    """Base of the layers that disturb their input in training."""
+    """Base class of layers that add noise in training."""
 
     supports_masking = True
 
     @property
     def strength(self) -> float:
-        """What is 0 where there is nothing to do in training either."""
+        """The noise parameter; 0 makes the layer the identity in training, too."""
         return self.rate
 
     def is_passthrough(self, training: bool) -> bool:
@@ -56,9 +56,9 @@ class Noise(Layer):
 
 @layer
 class Dropout(Noise):
-    """Sets elements to 0 at random, and scales the others up to keep the mean."""
+    """Randomly sets elements to 0 in training and scales the others by `1 / (1 - rate)`."""
 
-    rate: float = attr(doc="Share of the elements that become 0.", minimum=0, maximum=1)
+    rate: float = attr(doc="Fraction of the elements to drop.", minimum=0, maximum=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
     seed: int | None = attr(None, doc=SEED)
 
@@ -75,24 +75,24 @@ class Dropout(Noise):
 
 
 class SpatialDropout(Noise):
-    """Base of the layers that drop whole channels."""
+    """Base class of layers that drop entire channels."""
 
-    rate: float = attr(doc="Share of the channels that become 0.", minimum=0, maximum=1)
+    rate: float = attr(doc="Fraction of the channels to drop.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
 
 
 def drop_channels(g: Builder, x: Value, layer: SpatialDropout, data_format: DataFormat | None) -> Value:
     if not g.training or not layer.rate:
         return x
-    kept = (0, channel_axis(x.rank, data_format))
-    shape = [size if axis in kept else 1 for axis, size in enumerate(x.shape)]
+    own_axes = (0, channel_axis(x.rank, data_format))
+    shape = [size if axis in own_axes else 1 for axis, size in enumerate(x.shape)]
     scale = inverted_dropout_scale(layer.rate)
     return g.Mul(x, g.random("mask", shape, "mask", keep=1 - layer.rate, scale=scale, seed=layer.seed))
 
 
 @layer
 class SpatialDropout1D(SpatialDropout):
-    """Sets whole channels of a sequence to 0 at random, and scales the others up."""
+    """Randomly sets entire channels of a sequence to 0 in training and scales the others by `1 / (1 - rate)`."""
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 1, None)
@@ -105,7 +105,7 @@ class SpatialDropout1D(SpatialDropout):
 
 @layer
 class SpatialDropout2D(SpatialDropout):
-    """Sets whole channels of an image to 0 at random, and scales the others up."""
+    """Randomly sets entire channels of an image to 0 in training and scales the others by `1 / (1 - rate)`."""
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
@@ -120,7 +120,7 @@ class SpatialDropout2D(SpatialDropout):
 
 @layer
 class SpatialDropout3D(SpatialDropout):
-    """Sets whole channels of a volume to 0 at random, and scales the others up."""
+    """Randomly sets entire channels of a volume to 0 in training and scales the others by `1 / (1 - rate)`."""
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
@@ -135,7 +135,7 @@ class SpatialDropout3D(SpatialDropout):
 
 @layer
 class GaussianNoise(Noise):
-    """Adds normal noise of mean 0."""
+    """Adds Gaussian noise with mean 0 in training."""
 
     stddev: float = attr(doc="Standard deviation of the noise.", minimum=0, maximum=1)
     seed: int | None = attr(None, doc=SEED)
@@ -145,7 +145,7 @@ class GaussianNoise(Noise):
         return self.stddev
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"disturbs real numbers, got {x}")
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -156,13 +156,13 @@ class GaussianNoise(Noise):
 
 @layer
 class GaussianDropout(Noise):
-    """Multiplies by normal noise of mean 1 and the variance that Dropout of this rate would have."""
+    """Multiplies by Gaussian noise in training, with mean 1 and the variance of Dropout at the same rate."""
 
-    rate: float = attr(doc="Rate r of the noise, whose standard deviation is sqrt(r / (1 - r)).", minimum=0, below=1)
+    rate: float = attr(doc="Drop rate r; the standard deviation of the noise is sqrt(r / (1 - r)).", minimum=0, below=1)
     seed: int | None = attr(None, doc=SEED)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"disturbs real numbers, got {x}")
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -174,9 +174,9 @@ class GaussianDropout(Noise):
 
 @layer
 class AlphaDropout(Noise):
-    """Sets elements to the lower limit of selu at random, then scales and shifts all to keep mean and variance."""
+    """Randomly sets elements to selu's lower limit in training, then rescales so that mean and variance are kept."""
 
-    rate: float = attr(doc="Share of the elements that are replaced.", minimum=0, below=1)
+    rate: float = attr(doc="Fraction of the elements to replace.", minimum=0, below=1)
     noise_shape: tuple[int | None, ...] | None = attr(None, doc=NOISE_SHAPE)
     seed: int | None = attr(None, doc=SEED)
 
@@ -197,23 +197,23 @@ class AlphaDropout(Noise):
 
 @layer
 class ActivityRegularization(Layer):
-    """Adds `l1 * sum(|x|) + l2 * sum(x ** 2)`, divided by the batch size, to the loss; the output is the input."""
+    """Adds `l1 * sum(|x|) + l2 * sum(x ** 2)`, divided by the batch size, to the loss and returns the input."""
 
     supports_masking = True
 
     penalizes_itself = True
 
-    l1: float = attr(0.0, doc="Factor of the absolute values.", minimum=0)
-    l2: float = attr(0.0, doc="Factor of the squares.", minimum=0)
+    l1: float = attr(0.0, doc="L1 penalty factor.", minimum=0)
+    l2: float = attr(0.0, doc="L2 penalty factor.", minimum=0)
     activity_regularizer: Regularizer | None = attr(
-        None, doc="Penalty on the layer's output.", unsupported="This layer's penalty is given by l1 and l2."
+        None, doc="Penalty on the layer's output.", unsupported="Use l1 and l2 for this layer's penalty."
     )
 
     def is_passthrough(self, training: bool) -> bool:
         return True
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"penalizes real numbers, got {x}")
+        require_real(x)
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:

@@ -1,4 +1,4 @@
-"""Layers that rearrange, repeat, cut and pad."""
+"""Layers that reshape, permute, repeat, crop and pad."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..core.components import Json, attr
 from ..core.types import Dim, TensorType, product, require, shape_text
+from .axes import MAX_SLICE_BOUND
 from .base import Layer, layer
 from .convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
 
-MAX_SLICE_BOUND = 2**63 - 1
-"""The end of a slice that reaches the end of any axis."""
-
 IMAGE_SIDES = "one number, [height, width] or [[top, bottom], [left, right]]"
-VOLUME_SIDES = "one number, [depth, height, width] or [[front, behind], [top, bottom], [left, right]]"
+VOLUME_SIDES = "one number, [depth, height, width] or [[front, back], [top, bottom], [left, right]]"
 
 
 class MarginsCodec:
-    """Two sizes for every spatial axis, before and after: given so, or as one size an axis, or as one for all.
+    """Codec of the widths before and after each spatial axis.
 
-    Of a single axis the two sizes, or the one, stand alone.
+    JSON accepts one number for all, one per axis, or a pair per axis. For a single axis the number or pair is not
+    nested in an array.
     """
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
 
     def schema(self) -> dict[str, Json]:
-        one = {"type": "integer", "minimum": 0}
-        pair = {"type": "array", "items": one, "minItems": 2, "maxItems": 2}
+        width = {"type": "integer", "minimum": 0}
+        pair = {"type": "array", "items": width, "minItems": 2, "maxItems": 2}
         if self.rank == 1:
-            return {"anyOf": [one, pair]}
-        each = {"anyOf": [one, pair]}
-        return {"anyOf": [one, {"type": "array", "items": each, "minItems": self.rank, "maxItems": self.rank}]}
+            return {"anyOf": [width, pair]}
+        side = {"anyOf": [width, pair]}
+        return {"anyOf": [width, {"type": "array", "items": side, "minItems": self.rank, "maxItems": self.rank}]}
 
     def read(self, value: Json) -> tuple[tuple[int, int], ...]:
         single = self.rank == 1 or not isinstance(value, (list, tuple))
@@ -51,7 +50,7 @@ class MarginsCodec:
 
 @layer
 class Flatten(Layer):
-    """All axes but the batch as one, the channels varying fastest."""
+    """Flattens all axes but the batch into one, with the channels varying fastest."""
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
@@ -66,26 +65,28 @@ class Flatten(Layer):
 
 @layer
 class Reshape(Layer):
-    """The same elements in the same order, in another shape."""
+    """Reshapes the input to a target shape; the order of elements is kept."""
 
     target_shape: tuple[int, ...] = attr(
-        doc="Shape without the batch; one size may be -1, for what is left.", minimum=-1
+        doc="Target shape without the batch axis; one size may be -1 to be inferred.", minimum=-1
     )
 
     def infer(self, x: TensorType) -> TensorType:
         require(0 not in self.target_shape, f"cannot have an axis of size 0, got {list(self.target_shape)}")
         require(self.target_shape.count(-1) <= 1, f"can infer one axis of size -1, got {list(self.target_shape)}")
-        known = product(size for size in self.target_shape if size != -1)
-        elements = product(x.shape[1:])
-        assert isinstance(known, int)
-        given = f"the {elements} elements of {shape_text(x.shape[1:])}"
+        target_elements = product(size for size in self.target_shape if size != -1)
+        input_elements = product(x.shape[1:])
+        assert isinstance(target_elements, int)
+        source = f"the {input_elements} elements of {shape_text(x.shape[1:])}"
         if -1 not in self.target_shape:
-            text = f"cannot bring {given} to {list(self.target_shape)}, which has {known}"
-            require(elements == known, text, None if isinstance(elements, int) else "write -1 for the axis that varies")
-        fits = not isinstance(elements, int) or elements % known == 0
-        require(fits, f"cannot bring {given} to {list(self.target_shape)}: {elements} is no multiple of {known}")
-        rest: Dim = elements // known
-        return x.with_shape((x.shape[0], *(rest if size == -1 else size for size in self.target_shape)))
+            text = f"cannot reshape {source} to {list(self.target_shape)}, which has {target_elements}"
+            help = None if isinstance(input_elements, int) else "write -1 for the axis that varies"
+            require(input_elements == target_elements, text, help)
+        fits = not isinstance(input_elements, int) or input_elements % target_elements == 0
+        text = f"cannot reshape {source} to {list(self.target_shape)}"
+        require(fits, f"{text}: {input_elements} is no multiple of {target_elements}")
+        inferred: Dim = input_elements // target_elements
+        return x.with_shape((x.shape[0], *(inferred if size == -1 else size for size in self.target_shape)))
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.reshape(x, self.infer(x.type).shape)
@@ -93,9 +94,9 @@ class Reshape(Layer):
 
 @layer
 class Permute(Layer):
-    """The axes in another order."""
+    """Permutes the axes."""
 
-    dims: tuple[int, ...] = attr(doc="The axis of the input for every axis of the output; the batch is 0.", minimum=1)
+    dims: tuple[int, ...] = attr(doc="The input axis of each output axis after the batch, counted from 1.", minimum=1)
 
     def infer(self, x: TensorType) -> TensorType:
         axes = list(range(1, len(self.dims) + 1))
@@ -109,9 +110,9 @@ class Permute(Layer):
 
 @layer
 class RepeatVector(Layer):
-    """A vector several times, as the steps of a sequence."""
+    """Repeats a vector n times, as the steps of a sequence."""
 
-    n: int = attr(doc="How many times.", minimum=1)
+    n: int = attr(doc="Number of repetitions.", minimum=1)
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank == 2, f"needs an input of rank 2, [batch, features], got {x}")
@@ -121,14 +122,14 @@ class RepeatVector(Layer):
         return g.refine(g.Expand(g.Unsqueeze(x, [1]), [1, self.n, 1]), self.infer(x.type).shape)
 
 
-# -- cutting and padding ---------------------------------------------------------------------------------------------
+# -- cropping and padding --------------------------------------------------------------------------------------------
 
 SideWidths = tuple[tuple[int, int], ...]
-"""For every spatial axis a size in front and one behind."""
+"""The widths before and after each spatial axis."""
 
 
 class Cropping(Layer):
-    """Base of the layers that cut off both ends of every spatial axis."""
+    """Base class of layers that crop both ends of every spatial axis."""
 
     cropping: SideWidths
     data_format: DataFormat | None = None
@@ -136,50 +137,50 @@ class Cropping(Layer):
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, len(self.cropping), self.data_format)
         shape = list(x.shape)
-        for axis, (front, behind) in zip(spatial_axes(x.rank, self.data_format), self.cropping, strict=True):
+        for axis, (front, back) in zip(spatial_axes(x.rank, self.data_format), self.cropping, strict=True):
             n = shape[axis]
-            left = shape[axis] = n - front - behind
-            text = f"leaves nothing of axis {axis}: {n} - {front} - {behind} = {left} of {x}"
-            require(not isinstance(left, int) or left > 0, text)
+            remaining = shape[axis] = n - front - back
+            text = f"leaves nothing of axis {axis}: {n} - {front} - {back} = {remaining} of {x}"
+            require(not isinstance(remaining, int) or remaining > 0, text)
         return x.with_shape(shape)
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = spatial_axes(x.rank, self.data_format)
-        starts, ends = zip(*((front, -behind or MAX_SLICE_BOUND) for front, behind in self.cropping), strict=True)
+        starts, ends = zip(*((front, -back or MAX_SLICE_BOUND) for front, back in self.cropping), strict=True)
         return g.refine(g.Slice(x, list(starts), list(ends), axes), self.infer(x.type).shape)
 
 
 @layer
 class Cropping1D(Cropping):
-    """A sequence without its first and last steps."""
+    """Crops the first and last steps of a sequence."""
 
     cropping: Annotated[SideWidths, MarginsCodec(1)] = attr(
-        (1, 1), doc="Steps cut off: one number, or [front, behind]."
+        (1, 1), doc="Steps to remove: one number, or [front, back]."
     )
 
 
 @layer
 class Cropping2D(Cropping):
-    """An image without its outer rows and columns."""
+    """Crops the outer rows and columns of an image."""
 
     cropping: Annotated[SideWidths, MarginsCodec(2)] = attr(
-        ((0, 0), (0, 0)), doc=f"Rows and columns cut off: {IMAGE_SIDES}."
+        ((0, 0), (0, 0)), doc=f"Rows and columns to remove: {IMAGE_SIDES}."
     )
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
 
 @layer
 class Cropping3D(Cropping):
-    """A volume without its outer planes, rows and columns."""
+    """Crops the outer planes, rows and columns of a volume."""
 
     cropping: Annotated[SideWidths, MarginsCodec(3)] = attr(
-        ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns cut off: {VOLUME_SIDES}."
+        ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns to remove: {VOLUME_SIDES}."
     )
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
 
 class ZeroPadding(Layer):
-    """Base of the layers that put zeros around their input."""
+    """Base class of layers that pad the spatial axes with zeros."""
 
     padding: SideWidths
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
@@ -200,22 +201,22 @@ class ZeroPadding(Layer):
 
 @layer
 class ZeroPadding1D(ZeroPadding):
-    """Steps of zeros before and after a sequence."""
+    """Pads a sequence with steps of zeros at both ends."""
 
-    padding: Annotated[SideWidths, MarginsCodec(1)] = attr(1, doc="Steps added: one number, or [front, behind].")
+    padding: Annotated[SideWidths, MarginsCodec(1)] = attr(1, doc="Steps to add: one number, or [front, back].")
 
 
 @layer
 class ZeroPadding2D(ZeroPadding):
-    """Rows and columns of zeros around an image."""
+    """Pads an image with rows and columns of zeros."""
 
-    padding: Annotated[SideWidths, MarginsCodec(2)] = attr((1, 1), doc=f"Rows and columns added: {IMAGE_SIDES}.")
+    padding: Annotated[SideWidths, MarginsCodec(2)] = attr((1, 1), doc=f"Rows and columns to add: {IMAGE_SIDES}.")
 
 
 @layer
 class ZeroPadding3D(ZeroPadding):
-    """Planes, rows and columns of zeros around a volume."""
+    """Pads a volume with planes, rows and columns of zeros."""
 
     padding: Annotated[SideWidths, MarginsCodec(3)] = attr(
-        ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns added: {VOLUME_SIDES}."
+        ((1, 1), (1, 1), (1, 1)), doc=f"Planes, rows and columns to add: {VOLUME_SIDES}."
     )

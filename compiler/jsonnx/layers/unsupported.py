@@ -1,4 +1,4 @@
-"""Layer names that people know from Keras and that are no brick here: why, and what to use instead."""
+"""Keras layer names without a layer here: the reason, and the replacement."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class UnsupportedLayer(NamedTuple):
-    """What to say of a layer that is not there: the code of the diagnostic, the fault, and what to do."""
+    """The diagnostic for an unsupported layer: its code, message and help text."""
 
     code: str
     message: str
@@ -14,11 +14,11 @@ class UnsupportedLayer(NamedTuple):
 
 
 def unsupported_layer(name: str) -> UnsupportedLayer | None:
-    """What is known of a name that is no layer here; None where it is not a name of Keras' at all."""
-    found = NOT_EXPRESSIBLE.get(name) or UNSUPPORTED_OPS.get(name)
-    if found is not None:
-        why, instead = found
-        return UnsupportedLayer("not-expressible", f"{name} cannot be said in ONNX: {why}", instead)
+    """Returns the diagnostic for a Keras layer name, or None for a name unknown to Keras."""
+    reason = NOT_EXPRESSIBLE.get(name) or UNSUPPORTED_OPS.get(name)
+    if reason is not None:
+        why, instead = reason
+        return UnsupportedLayer("not-expressible", f"{name} cannot be expressed in ONNX: {why}", instead)
     if name in REPLACED_NAMES:
         return UnsupportedLayer(
             "unknown-type", f"there is no layer type {name!r}: {REPLACED_NAMES[name][0]}", REPLACED_NAMES[name][1]
@@ -27,12 +27,12 @@ def unsupported_layer(name: str) -> UnsupportedLayer | None:
 
 
 ReasonsByName = dict[str, tuple[str, str]]
-"""By layer name: what is wrong with it, and what to use instead."""
+"""Per layer name: why it is unsupported, and what to use instead."""
 
-_RUNS_PYTHON = "it runs Python code, and a model file that brings code is not safe to open"
-_WRITE_LAYERS = "write what it computes as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose"
-_NO_HASH = "no operator of ONNX computes the hash of a text or of an integer as Keras does"
-_USE_VOCABULARY = "use StringLookup or IntegerLookup with a vocabulary, or put the hashed column into the data"
+_RUNS_PYTHON = "it runs Python code, and a model file with code in it is not safe to open"
+_WRITE_LAYERS = "write the computation as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose"
+_NO_HASH = "ONNX has no operator that hashes strings or integers as Keras does"
+_USE_VOCABULARY = "use StringLookup or IntegerLookup with a vocabulary, or put the hashed column in the data"
 _RUNS_OTHER_FRAMEWORK = "it runs the code of another framework"
 _EXPORT_SEPARATELY = (
     "write its network as layers, or export it to ONNX with that framework and run the two models in turn"
@@ -50,14 +50,14 @@ NOT_EXPRESSIBLE: ReasonsByName = {
     "JaxLayer": (_RUNS_OTHER_FRAMEWORK, _EXPORT_SEPARATELY),
     "FlaxLayer": (_RUNS_OTHER_FRAMEWORK, _EXPORT_SEPARATELY),
     "MaxNumBoundingBoxes": (
-        "it takes a dictionary with a list of boxes of any length for every image, and ONNX has tensors alone",
-        "pad the boxes to one number of them in the data, and give them to the network as an input",
+        "it takes lists of boxes whose length differs from image to image, but ONNX has only tensors",
+        "pad the boxes of every image to a fixed number in the data, and declare them as an input",
     ),
-    "RandomHeight": ("every batch would come out in another shape", "use RandomZoom, which keeps the shape"),
-    "RandomWidth": ("every batch would come out in another shape", "use RandomZoom, which keeps the shape"),
+    "RandomHeight": ("the shape of its output changes from batch to batch", "use RandomZoom, which keeps the shape"),
+    "RandomWidth": ("the shape of its output changes from batch to batch", "use RandomZoom, which keeps the shape"),
     "DenseFeatures": (
-        "it takes feature columns of TensorFlow",
-        "give every column an input, and use Normalization, StringLookup, Embedding and Concatenate",
+        "it uses TensorFlow's feature columns",
+        "declare an input for every column, and use Normalization, StringLookup, Embedding and Concatenate",
     ),
 }
 
@@ -93,15 +93,19 @@ _DATA_DEPENDENT_SHAPE = ("argwhere", "bincount", "histogram", "nonzero", "unique
 _OP_REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         _DECOMPOSITIONS + _MORE_DECOMPOSITIONS,
-        "no operator of ONNX decomposes or inverts matrices",
-        "compute it where the data are made, and give the result to the network as an input",
+        "ONNX has no operator that decomposes or inverts matrices",
+        "compute it when the data are prepared, and declare the result as an input",
     ),
-    (_HIGHER_ORDER + _MORE_HIGHER_ORDER, _RUNS_PYTHON, "write what it computes as layers, a recurrent one for a loop"),
-    (_COMPLEX_NUMBERS, "there are no complex numbers", "use STFTSpectrogram, which makes real numbers of a signal"),
+    (
+        _HIGHER_ORDER + _MORE_HIGHER_ORDER,
+        _RUNS_PYTHON,
+        "write the computation as layers, with a recurrent layer for a loop",
+    ),
+    (_COMPLEX_NUMBERS, "complex numbers are not supported", "use STFTSpectrogram, whose result is real"),
     (
         _DATA_DEPENDENT_SHAPE,
-        "the shape of its result depends on the numbers it is given",
-        "use functions that keep the shape, such as ops.where, ops.one_hot and ops.sort",
+        "the shape of its result depends on the data",
+        "use functions whose result has a fixed shape, such as ops.where, ops.one_hot and ops.sort",
     ),
 )
 
@@ -109,10 +113,10 @@ UNSUPPORTED_OPS: ReasonsByName = {
     f"ops.{name}": (why, instead) for names, why, instead in _OP_REASONS for name in names
 }
 
-_KERAS_1_NAME = "that was a name of Keras 1"
-_KERAS_2_NAME = "that was a name of Keras 2"
-_BASE_CLASS = "that is a base class"
-_WHOLE_MODEL = "that is a whole model"
+_KERAS_1_NAME = "this is a name from Keras 1"
+_KERAS_2_NAME = "this is a name from Keras 2"
+_BASE_CLASS = "this is a base class"
+_WHOLE_MODEL = "this is a model, not a layer"
 _LIST_ITS_LAYERS = 'write its layers among "layers"'
 _DECLARE_AS_INPUT = 'write it under "inputs": {"x": {"shape": [28, 28, 1]}}'
 
@@ -133,8 +137,8 @@ REPLACED_NAMES: ReasonsByName = {
         _KERAS_2_NAME,
         'use Activation with {"type": "threshold", "threshold": 1.0, "default_value": 0}',
     ),
-    "LocallyConnected1D": (_KERAS_2_NAME, "use Conv1D, whose kernel is the same at every step, or Flatten and Dense"),
-    "LocallyConnected2D": (_KERAS_2_NAME, "use Conv2D, whose kernel is the same at every place, or Flatten and Dense"),
+    "LocallyConnected1D": (_KERAS_2_NAME, "use Conv1D, whose kernel is shared by all steps, or Flatten and Dense"),
+    "LocallyConnected2D": (_KERAS_2_NAME, "use Conv2D, whose kernel is shared by all positions, or Flatten and Dense"),
     "DepthwiseConvolution2D": (_KERAS_2_NAME, "use DepthwiseConv2D"),
     "RandomFourierFeatures": (_KERAS_2_NAME, "use Dense, whose kernel is trained"),
     "AbstractRNNCell": (_BASE_CLASS, "use SimpleRNNCell, GRUCell or LSTMCell"),
@@ -147,9 +151,9 @@ REPLACED_NAMES: ReasonsByName = {
     "Merge": (_KERAS_1_NAME, "use Add, Multiply, Average, Maximum, Concatenate or Dot"),
     "MaxoutDense": (_KERAS_1_NAME, "use two Dense and Maximum"),
     "Highway": (_KERAS_1_NAME, 'use Dense, a Dense with "activation": "sigmoid", Multiply and Add'),
-    "TimeDistributedDense": (_KERAS_1_NAME, "use Dense, which takes every step by itself"),
-    "Input": ("inputs are no layers", _DECLARE_AS_INPUT),
-    "InputLayer": ("inputs are no layers", _DECLARE_AS_INPUT),
+    "TimeDistributedDense": (_KERAS_1_NAME, "use Dense, which applies to every step separately"),
+    "Input": ("inputs are not layers", _DECLARE_AS_INPUT),
+    "InputLayer": ("inputs are not layers", _DECLARE_AS_INPUT),
     "InputSpec": ("it describes an input", _DECLARE_AS_INPUT),
     "Layer": (_BASE_CLASS, "`jsonnx layers` lists the known types"),
     "Wrapper": (_BASE_CLASS, "use Bidirectional, TimeDistributed or SpectralNormalization"),

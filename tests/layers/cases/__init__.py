@@ -1,4 +1,4 @@
-"""Cases of layers, one line each; every generic layer test runs over all of them."""
+"""Layer cases, one line each; every generic layer test runs over all of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 
 class Case(NamedTuple):
-    """A layer as a spec writes it, and the shapes of its inputs without the batch axis.
+    """A layer as written in a spec, and the shapes of its inputs without the batch axis.
 
-    `integers` is the exclusive upper bound of integer inputs (for Embedding), `strings` are what string inputs are
-    drawn from; both None for float32 inputs.
-    `masks` are the places of the inputs that are ones and zeros, which have no gradient.
-    `within` is the interval of real inputs for functions that are not defined everywhere.
-    `smooth` is False where finite differences meet kinks that cannot be kept away from.
+    `integers` is the exclusive upper bound of integer inputs, `strings` are the values of string inputs; with both None
+    the inputs are float32. `masks` are the indices of inputs that are masks of ones and zeros, which have no gradient.
+    `within` is the interval of inputs, for functions with a restricted domain. `smooth` is False if finite differences
+    do not apply, as the function has kinks everywhere.
     """
 
     id: str
@@ -33,7 +32,7 @@ class Case(NamedTuple):
 
 
 def all_cases() -> list[Case]:
-    """The CASES of every module of this folder."""
+    """Returns the CASES of all modules in this package."""
     return [
         case
         for module in sorted(iter_modules(__path__), key=lambda m: m.name)

@@ -1,4 +1,4 @@
-"""Every activation function, with its defaults and with its arguments, and the layers that are one."""
+"""All activation functions, with defaults and with arguments, and activation layers."""
 
 from . import Case
 

@@ -1,4 +1,4 @@
-"""Layers of Keras' own networks."""
+"""Layers of keras.applications."""
 
 from . import Case
 

@@ -53,7 +53,7 @@ CASES = [
         "dot-attention-masks-causal",
         {**DOT, **LIST_MASKS, **CAUSAL, **SCORES},
         [X, Y, (4,), (5,)],
-        smooth=False,  # places that see nothing: differences of numbers near 1e9
+        smooth=False,  # fully masked positions: differences of numbers near 1e9
         masks=(2, 3),
     ),
     Case("dot-attention-images", DOT, [(2, 4, 3), (2, 5, 3)]),

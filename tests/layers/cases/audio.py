@@ -6,7 +6,11 @@ FIRST = {"data_format": "channels_first"}
 STFT = {"type": "STFTSpectrogram", "frame_length": 8, "frame_step": 3}
 MEL = {"type": "MelSpectrogram", "fft_length": 16, "sequence_stride": 5, "num_mel_bins": 3, "min_freq": 500}
 
-UNEVEN = {"power_to_db": False, "mag_exp": 1, "window": list(range(1, 17))}  # no frequency is without power
+UNEVEN = {
+    "power_to_db": False,
+    "mag_exp": 1,
+    "window": list(range(1, 17)),
+}  # an asymmetric window: every frequency has power
 
 CASES = [
     *(

@@ -1,4 +1,4 @@
-"""Augmentation layers, as they are in a graph: images stay, but for RandomCrop, which takes their middle."""
+"""Augmentation layers, which in a graph return their input, except for RandomCrop, which crops the center."""
 
 from . import Case
 

@@ -1,4 +1,4 @@
-"""RNN around every cell, cells by themselves, and what the fused layers do by a loop."""
+"""RNN with every cell, cells as layers, and fused layers that need a loop."""
 
 from . import Case
 

@@ -16,7 +16,7 @@ CASES = [
         "reversible-back-untied",
         {"type": "ReversibleEmbedding", "input_dim": 5, "output_dim": 3, "tie_weights": False, "logit_soft_cap": 2.0},
         [(3,)],
-        smooth=False,  # one of the weights serves the other way
+        smooth=False,  # the embedding matrix is not used by the projection
     ),
     Case("masking", {"type": "Masking"}, [(4, 3)]),
     Case("masking-value", {"type": "Masking", "mask_value": 1}, [(4, 2)], integers=3),

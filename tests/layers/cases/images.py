@@ -1,4 +1,4 @@
-"""Images at another size, cut, and brought to another range of values."""
+"""Resizing, cropping and contrast."""
 
 from . import Case
 

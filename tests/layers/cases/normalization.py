@@ -19,7 +19,7 @@ CASES = [
     Case("batch-norm-beta", {**BATCH, "scale": False}, IMAGE),
     Case("batch-norm-frozen", {**BATCH, "trainable": False}, IMAGE),
     Case("batch-norm-frozen-plain", {**BATCH, "trainable": False, "center": False, "scale": False}, IMAGE),
-    # finite differences see the correction, which is a constant to the gradient
+    # the correction is a constant for the gradient, but not for finite differences
     Case("batch-norm-renorm", RENORM, IMAGE, smooth=False),
     Case("batch-norm-renorm-plain", {**RENORM, "center": False, "scale": False}, [(4,)], smooth=False),
     Case("batch-norm-renorm-beta", {**RENORM, "scale": False, "renorm_momentum": 0.5}, IMAGE, smooth=False),

@@ -9,10 +9,10 @@ TWO = [(3, 4), (3, 4)]
 
 
 def op(name: str, inputs: list[tuple[int, ...]] = MATRIX, *, case: str = "", **arguments) -> Case:
-    """A case of a function: `ops-NAME`, or `ops-NAME-CASE`; what is no argument of the function is the case's."""
-    about = {key: arguments.pop(key) for key in ("integers", "smooth", "within", "masks") if key in arguments}
+    """A case `ops-NAME` or `ops-NAME-CASE`; keyword arguments other than fields of Case are the function's."""
+    case_fields = {key: arguments.pop(key) for key in ("integers", "smooth", "within", "masks") if key in arguments}
     id = f"ops-{name}-{case}" if case else f"ops-{name}"
-    return Case(id.replace("_", "-").replace(".", "-"), {"type": f"ops.{name}", **arguments}, inputs, **about)
+    return Case(id.replace("_", "-").replace(".", "-"), {"type": f"ops.{name}", **arguments}, inputs, **case_fields)
 
 
 UNARY = [

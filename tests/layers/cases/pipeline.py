@@ -1,4 +1,4 @@
-"""Rows of layers."""
+"""Pipelines of layers."""
 
 from . import Case
 

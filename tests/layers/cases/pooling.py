@@ -1,4 +1,4 @@
-"""Pooling over windows, over whole images, and to a given size."""
+"""Pooling over windows, global pooling and adaptive pooling."""
 
 from . import Case
 

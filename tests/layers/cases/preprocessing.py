@@ -1,4 +1,4 @@
-"""Layers on raw numbers."""
+"""Numerical preprocessing layers."""
 
 from . import Case
 

@@ -1,4 +1,4 @@
-"""Layers that draw random numbers in training, or penalize."""
+"""Layers that draw random numbers in training, or add a penalty."""
 
 from . import Case
 

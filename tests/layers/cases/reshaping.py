@@ -1,4 +1,4 @@
-"""Layers that rearrange, repeat, cut, pad and enlarge."""
+"""Layers that reshape, permute, repeat, crop, pad and upsample."""
 
 from . import Case
 

@@ -1,5 +1,5 @@
-"""A weight divided by its greatest singular value. The vectors it comes from count as constants, so that finite
-differences do not see the gradient: `tests/layers/test_spectral.py` and Keras do."""
+"""SpectralNormalization. Not smooth, as the gradient treats the singular vectors as constants; the kernel's gradient is
+tested by the comparison with Keras."""
 
 from . import Case
 

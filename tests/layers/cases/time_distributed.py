@@ -1,4 +1,4 @@
-"""TimeDistributed around layers of every sort."""
+"""TimeDistributed with layers of all kinds."""
 
 from . import Case
 

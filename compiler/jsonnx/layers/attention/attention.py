@@ -1,4 +1,4 @@
-"""Attention: every place of one sequence looks at every place of another."""
+"""Dot-product and additive attention."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .attention_masks import band_mask, check_mask, combine_masks, mask_as_float
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-ARGUMENTS = "What the inputs are, in their order; left out, they are query, value and key."
-SCORES = "Whether the scores are a second output, `attention_scores`."
-CAUSAL = "Whether a place looks only at itself and at those before it."
-DROPOUT = "Share of the scores that become 0 in training."
+ARGUMENTS = "The role of each input, in order; by default query, value and key."
+SCORES = "Whether to return the attention scores as a second output, `attention_scores`."
+CAUSAL = "Whether to apply a causal mask: each position attends only to itself and earlier ones."
+DROPOUT = "Fraction of the attention scores to drop in training."
 
 Argument = Literal["query", "value", "key", "query_mask", "value_mask"]
 
 
 def inputs_by_argument(arguments: Sequence[str] | None, inputs: Sequence[Any]) -> dict[str, Any]:
-    """The inputs by what they are. Where they are not given, value is the query and key the value."""
-    help = 'say what the inputs are: "arguments": ["query", "value", "attention_mask"]'
+    """Returns the inputs by argument name. The value defaults to the query and the key to the value."""
+    help = 'name the inputs: "arguments": ["query", "value", "attention_mask"]'
     require(
         arguments is not None or len(inputs) <= 3, f"takes a query, a value and a key, got {len(inputs)} inputs", help
     )
@@ -33,27 +33,27 @@ def inputs_by_argument(arguments: Sequence[str] | None, inputs: Sequence[Any]) -
     require(len(names) == len(inputs), f"has {len(names)} arguments, {', '.join(names)}, and {len(inputs)} inputs")
     require(len(set(names)) == len(names), f"has an argument twice among {', '.join(names)}", code="invalid-value")
     require("query" in names, f"needs a query among its arguments, got {', '.join(names)}", code="invalid-value")
-    found = dict(zip(names, inputs, strict=True))
-    found.setdefault("value", found["query"])
-    found.setdefault("key", found["value"])
-    return found
+    by_argument = dict(zip(names, inputs, strict=True))
+    by_argument.setdefault("value", by_argument["query"])
+    by_argument.setdefault("key", by_argument["value"])
+    return by_argument
 
 
 def inputs_and_masks(
     arguments: Sequence[str] | None, inputs: Sequence[Any], masks: Sequence[Any], masked_arguments: Sequence[str]
 ) -> dict[str, Any]:
-    """The inputs by what they are; among them, where no mask of an argument is given, the one that goes beside it."""
-    found = inputs_by_argument(arguments, inputs)
-    beside = inputs_by_argument(arguments, masks)
+    """Returns the inputs by argument name; without an explicit mask argument, an input's own mask is used."""
+    by_argument = inputs_by_argument(arguments, inputs)
+    implicit_masks = inputs_by_argument(arguments, masks)
     named = ("query", "value", "key")[: len(inputs)] if arguments is None else arguments
     for name in masked_arguments:
-        if beside[name] is not None and (name in named or name == "value"):
-            found.setdefault(f"{name}_mask", beside[name])
-    return found
+        if implicit_masks[name] is not None and (name in named or name == "value"):
+            by_argument.setdefault(f"{name}_mask", implicit_masks[name])
+    return by_argument
 
 
 def check_masks(types: dict[str, TensorType], masked_arguments: Sequence[str]) -> None:
-    """ShapeError where a mask of an argument does not suit it."""
+    """Raises ShapeError if an argument's mask does not fit the argument."""
     for name in masked_arguments:
         mask, x = types.get(f"{name}_mask"), types[name]
         if mask is not None:
@@ -62,18 +62,18 @@ def check_masks(types: dict[str, TensorType], masked_arguments: Sequence[str]) -
 
 
 def check_sequences(query: TensorType, value: TensorType, key: TensorType) -> None:
-    """ShapeError where the three are no sequences of one rank, or key and value differ in more than their features."""
+    """Raises ShapeError unless all are sequences of one rank, and key and value differ in their features only."""
     for name, x in (("query", query), ("value", value), ("key", key)):
-        require(x.dtype.startswith("float"), f"attends to real numbers, got {x} as its {name}")
+        require(x.dtype.startswith("float"), f"needs real numbers as its {name}, got {x}")
         require(x.rank >= 3, f"needs a sequence of vectors, [batch, time, features], as its {name}, got {x}")
-        require(x.rank == query.rank, f"needs a {name} of as many axes as its query, got {x} and {query}")
+        require(x.rank == query.rank, f"needs a {name} of the same rank as its query, got {x} and {query}")
         x.static_size(-1)
     same = value.shape[:-1] == key.shape[:-1]
     require(same, f"needs a key for every value, got {key} and {value}", "all axes but the last have to be equal")
 
 
 def apply_dropout(g: Builder, scores: Value, rate: float, seed: int | None) -> Value:
-    """The scores, in training some of them 0."""
+    """Applies dropout to the scores in training."""
     if not g.training or not rate:
         return scores
     return g.Mul(
@@ -82,7 +82,7 @@ def apply_dropout(g: Builder, scores: Value, rate: float, seed: int | None) -> V
 
 
 class SimpleAttention(Layer):
-    """Base of the layers that attend to the values as they are."""
+    """Base class of attention layers without projections."""
 
     arity = (1, 5)
     supports_masking = True
@@ -101,25 +101,28 @@ class SimpleAttention(Layer):
         types = inputs_by_argument(self.arguments, inputs)
         query, value, key = types["query"], types["value"], types["key"]
         check_sequences(query, value, key)
-        front = f"needs a query and a value with the same axes before the last two, got {query} and {value}"
-        require(query.shape[:-2] == value.shape[:-2], front)
-        features = query.shape[-1] == key.shape[-1]
-        require(features, f"compares {query.shape[-1]} features of the query with {key.shape[-1]} of the key")
+        text = f"needs a query and a value with the same axes before the last two, got {query} and {value}"
+        require(query.shape[:-2] == value.shape[:-2], text)
+        same_features = query.shape[-1] == key.shape[-1]
+        require(
+            same_features,
+            f"needs as many features in the key as in the query, got {key.shape[-1]} and {query.shape[-1]}",
+        )
         check_masks(types, ("query", "value"))
         y = query.with_last(value.shape[-1])
         scores = query.with_last(value.shape[-2])
         return (y, scores) if self.return_attention_scores else y
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        given = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
-        check_masks(given, ("query", "value"))
-        return given["query_mask"].with_dtype("bool") if "query_mask" in given else None
+        arguments = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
+        check_masks(arguments, ("query", "value"))
+        return arguments["query_mask"].with_dtype("bool") if "query_mask" in arguments else None
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
         return g.cast(inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))["query_mask"], "bool")
 
     def attend(self, g: Builder, operands: dict[str, Value], products: Value) -> Any:
-        """The values by their share of the softmax of the products."""
+        """Emits the softmax of the masked products, and the values weighted by it."""
         query, value = operands["query"], operands["value"]
         banded = band_mask(g, query, value, query.rank - 2, causal=self.use_causal_mask, window=None)
         masks = [] if banded is None else [banded]
@@ -135,7 +138,7 @@ class SimpleAttention(Layer):
 
 
 def pairwise_sums(g: Builder, query: Value, key: Value) -> Value:
-    """Every place of the query plus every place of the key."""
+    """The sum of every query position and every key position: [..., query time, key time, features]."""
     return g.Add(g.Unsqueeze(query, [query.rank - 1]), g.Unsqueeze(key, [key.rank - 2]))
 
 
@@ -143,18 +146,20 @@ def pairwise_sums(g: Builder, query: Value, key: Value) -> Value:
 class Attention(SimpleAttention):
     """Dot-product attention: `softmax(query @ keyT) @ value` (Luong et al., 2015).
 
-    The inputs are query, value and key: one input is all three, of two the second is value and key. `arguments` names
-    them otherwise, and masks too, [batch, time], which hide values, or make the result 0, where they are 0.
+    The inputs are query, value and key. A single input serves as all three; with two inputs the second is value and
+    key. `arguments` names other combinations, including the masks `query_mask` and `value_mask`, [batch, time]: where a
+    mask is 0, the value is ignored, or the query's result is 0.
     """
 
-    use_scale: bool = attr(False, doc="Whether a learned number scales the products, or the sums.")
+    use_scale: bool = attr(False, doc="Whether to multiply the scores by a trainable scalar.")
     score_mode: Literal["dot", "concat"] = attr(
-        "dot", doc="How query and key are compared: `dot` by their product, `concat` by the sum of `tanh(query + key)`."
+        "dot",
+        doc="The score of query and key: `dot` for their dot product, `concat` for the sum of `tanh(query + key)`.",
     )
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
-        query, key = given["query"], given["key"]
+        operands = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
+        query, key = operands["query"], operands["key"]
         scale = g.param("scale", (), Ones()) if self.use_scale else None
         if self.score_mode == "dot":
             last = key.rank - 1
@@ -165,26 +170,26 @@ class Attention(SimpleAttention):
             pairs = pairwise_sums(g, query, key)
             pairs = g.Tanh(pairs if scale is None else g.Mul(pairs, scale))
             products = g.Mul(g.ReduceSum(pairs, [-1], keepdims=0), weight)
-        return self.attend(g, given, products)
+        return self.attend(g, operands, products)
 
 
 @layer
 class AdditiveAttention(SimpleAttention):
     """Additive attention: `softmax(sum(scale * tanh(query + key))) @ value` (Bahdanau et al., 2015).
 
-    Inputs and masks are given as those of Attention.
+    Takes the same inputs and masks as Attention.
     """
 
-    use_scale: bool = attr(True, doc="Whether a learned vector scales the features before they are summed.")
+    use_scale: bool = attr(True, doc="Whether to multiply the features by a trainable vector before they are summed.")
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
-        query = given["query"]
-        pairs = g.Tanh(pairwise_sums(g, query, given["key"]))
+        operands = inputs_and_masks(self.arguments, inputs, masks, ("query", "value"))
+        query = operands["query"]
+        pairs = g.Tanh(pairwise_sums(g, query, operands["key"]))
         if self.use_scale:
             size = query.shape[-1]
             scale = g.param("scale", (size,), GlorotUniform())  # type: ignore[call-arg]
             products = g.Squeeze(g.MatMul(pairs, g.reshape(scale, (size, 1))), [-1])
         else:
             products = g.ReduceSum(pairs, [-1], keepdims=0)
-        return self.attend(g, given, products)
+        return self.attend(g, operands, products)

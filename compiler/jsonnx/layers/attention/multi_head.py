@@ -1,4 +1,4 @@
-"""Attention with several heads, each of which sees projections of its own."""
+"""Attention with several heads and trainable projections."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 MASK_PENALTY = 0.7 * 3.4028235e38
-"""What is taken from masked scores: next to it, they vanish."""
+"""Subtracted from masked scores, whose softmax is then 0."""
 
 MASKABLE_ARGUMENTS = ("query", "value", "key")
 
@@ -40,9 +40,9 @@ Argument = Literal["query", "value", "key", "query_mask", "value_mask", "key_mas
 
 
 class AttentionLayout(NamedTuple):
-    """The axes of [batch, ..., features]: those along which attention goes, and the others but the last.
+    """The axes of [batch, ..., features], split into attention axes and batch axes.
 
-    Inside, values are [*others, heads, places, features], the axes of attention being one.
+    Internally, values have the layout [*batch axes, heads, positions, features], with the attention axes merged.
     """
 
     batch_axes: list[int]
@@ -57,7 +57,7 @@ class AttentionLayout(NamedTuple):
         return tuple(x.shape[axis] for axis in self.attention_axes)
 
     def scores_shape(self, heads: int, query: TensorType, key: TensorType) -> tuple[Dim, ...]:
-        """The shape of the scores."""
+        """The shape of the attention scores."""
         return (
             *(query.shape[axis] for axis in self.batch_axes),
             heads,
@@ -66,7 +66,7 @@ class AttentionLayout(NamedTuple):
         )
 
     def split_heads(self, g: Builder, x: Value, heads: int, *, features_first: bool = False) -> Value:
-        """The heads of a projection; its features before its places where they are wanted so."""
+        """Splits a projection into heads; with `features_first`, the features come before the positions."""
         last = x.rank
         x = reshape_symbolic(g, x, (*x.shape[:-1], heads, x.shape[-1] // heads), x)
         ends = [last, *self.attention_axes] if features_first else [*self.attention_axes, last]
@@ -74,21 +74,21 @@ class AttentionLayout(NamedTuple):
         return self.merge_attention_axes(g, x, len(self.batch_axes) + 1 + features_first)
 
     def merge_attention_axes(self, g: Builder, x: Value, start: int) -> Value:
-        """The axes of attention, which start here, as one."""
+        """Merges the attention axes, which begin at axis `start`."""
         end = start + len(self.attention_axes)
         return reshape_symbolic(g, x, (*x.shape[:start], product(x.shape[start:end]), *x.shape[end:]), x)
 
     def merge_heads(self, g: Builder, x: Value, query: Value) -> Value:
-        """The axes in the order of the query's again, the heads and their features as one."""
+        """Restores the query's axis order, and merges the heads and their features."""
         before = len(self.batch_axes)
         x = reshape_symbolic(g, x, (*x.shape[: before + 1], *self.attention_sizes(query.type), x.shape[-1]), x, query)
-        now = [*self.batch_axes, None, *self.attention_axes]
-        x = g.transpose(x, [*(now.index(axis) for axis in range(x.rank - 2)), before, x.rank - 1])
+        order = [*self.batch_axes, None, *self.attention_axes]
+        x = g.transpose(x, [*(order.index(axis) for axis in range(x.rank - 2)), before, x.rank - 1])
         return reshape_symbolic(g, x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]), x)
 
 
 def grouped_matmul(g: Builder, a: Value, b: Value) -> Value:
-    """The products of a and b by head, where some heads of a in succession share one of b."""
+    """Multiplies a and b per head, where consecutive heads of a share a head of b."""
     heads, shared = a.shape[-3], b.shape[-3]
     if heads == shared:
         return g.MatMul(a, b)
@@ -98,25 +98,29 @@ def grouped_matmul(g: Builder, a: Value, b: Value) -> Value:
 
 
 class ProjectedAttention(Layer):
-    """Base of the layers that attend with several heads."""
+    """Base class of multi-head attention layers."""
 
     arity = (1, 7)
     supports_masking = True
     reads_masks = True
 
     dropout: float = attr(0.0, doc=DROPOUT, minimum=0, below=1)
-    use_bias: bool = attr(True, doc="Whether the projections have learned biases.")
+    use_bias: bool = attr(True, doc="Whether the projections have trainable biases.")
     sliding_window: int | None = attr(
-        None, doc="How far away, plus 1, what a place looks at may be; null for any distance.", minimum=1
+        None,
+        doc="Size of the local attention window: positions at this distance or farther are ignored; null for no limit.",
+        minimum=1,
     )
-    flash_attention: bool | None = attr(None, doc="A hint at faster kernels, which has no effect here.")
+    flash_attention: bool | None = attr(None, doc="Hint to use faster kernels; it has no effect here.")
     kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernels.")
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the biases.")
     kernel_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernels.")
     bias_regularizer: Regularizer | None = attr(None, doc="Penalty on the biases.")
     kernel_constraint: Constraint | None = attr(None, doc="Projection of the kernels after every update.")
     bias_constraint: Constraint | None = attr(None, doc="Projection of the biases after every update.")
-    use_gate: bool = attr(False, doc="Whether a sigmoid of a projection of the query gates what the heads found.")
+    use_gate: bool = attr(
+        False, doc="Whether to multiply the heads' result by a sigmoid gate, projected from the query."
+    )
     seed: int | None = attr(None, doc=SEED)
     use_causal_mask: bool = attr(False, doc=CAUSAL)
     return_attention_scores: bool = attr(False, doc=SCORES)
@@ -127,25 +131,27 @@ class ProjectedAttention(Layer):
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
         check_masks(inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS), MASKABLE_ARGUMENTS)
-        beside: TensorType | None = inputs_by_argument(self.arguments, masks)["query"]
-        return beside
+        query_mask: TensorType | None = inputs_by_argument(self.arguments, masks)["query"]
+        return query_mask
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
-        beside: Value | None = inputs_by_argument(self.arguments, masks)["query"]
-        return beside
+        query_mask: Value | None = inputs_by_argument(self.arguments, masks)["query"]
+        return query_mask
 
     def checked_scores_shape(
         self, types: dict[str, TensorType], layout: AttentionLayout, heads: int
     ) -> tuple[Dim, ...]:
-        """The shape of the scores; ShapeError where the inputs do not fit one another."""
+        """Returns the shape of the scores. Raises ShapeError if the inputs do not fit."""
         query, value = types["query"], types["value"]
         check_sequences(query, value, types["key"])
         for axis in layout.batch_axes:
             same = query.shape[axis] == value.shape[axis]
             require(same, f"does not attend along axis {axis}, where query and value differ: {query} and {value}")
-        one = len(layout.attention_axes) == 1
+        single_axis = len(layout.attention_axes) == 1
         banded = self.use_causal_mask or self.sliding_window is not None
-        require(one or not banded, "has a causal mask or a sliding window, which need a single axis of attention")
+        require(
+            single_axis or not banded, "has a causal mask or a sliding window, which need a single axis of attention"
+        )
         check_masks(types, MASKABLE_ARGUMENTS)
         scores = layout.scores_shape(heads, query, value)
         if "attention_mask" in types:
@@ -153,18 +159,18 @@ class ProjectedAttention(Layer):
         return scores
 
     def check_attention_mask(self, mask: TensorType, scores: tuple[Dim, ...], tail: int) -> None:
-        need = f"[batch, {', '.join(map(str, scores[-tail:]))}]"
-        require(tail < mask.rank <= len(scores), f"needs an attention_mask of shape {need}, got {mask}")
+        expected = f"[batch, {', '.join(map(str, scores[-tail:]))}]"
+        require(tail < mask.rank <= len(scores), f"needs an attention_mask of shape {expected}, got {mask}")
         check_mask("attention_mask", mask, (*scores[: mask.rank - tail], *scores[-tail:]))
-        whole = tail == 2 or mask.shape[-tail:] == scores[-tail:]
-        require(whole, f"attends along several axes, where a mask needs all sizes, {need}, got {mask}")
+        has_full_tail = tail == 2 or mask.shape[-tail:] == scores[-tail:]
+        require(has_full_tail, f"attends along several axes, where a mask needs all sizes, {expected}, got {mask}")
 
     def project(self, g: Builder, name: str, x: Value, shape: tuple[int, ...], contracted_rank: int = 1) -> Value:
-        """A projection of the last axis by a kernel of this shape, whose first `contracted_rank` axes are that one."""
+        """Projects the last axis of x with a kernel, whose first `contracted_rank` axes multiply to its size."""
         kernel_axes = list(range(len(shape)))
-        start = with_fans(self.kernel_initializer, kernel_axes[:contracted_rank], kernel_axes[contracted_rank:])
+        initializer = with_fans(self.kernel_initializer, kernel_axes[:contracted_rank], kernel_axes[contracted_rank:])
         with g.scope(name):
-            kernel = g.param("kernel", shape, start, self.kernel_regularizer, self.kernel_constraint)
+            kernel = g.param("kernel", shape, initializer, self.kernel_regularizer, self.kernel_constraint)
             y = g.MatMul(x, g.reshape(kernel, (prod(shape[:contracted_rank]), prod(shape[contracted_rank:]))))
             if self.use_bias:
                 sizes = shape[contracted_rank:]
@@ -182,55 +188,58 @@ class ProjectedAttention(Layer):
         heads: tuple[int, int],
         sizes: tuple[int, int],
     ) -> tuple[Value, Value]:
-        """What the heads found, side by side, and the scores: of heads of the query and of the key, by their
-        features."""
+        """Returns the heads' results, concatenated, and the scores.
+
+        `heads` are the numbers of query heads and of key and value heads, `sizes` the features per head of key and
+        value.
+        """
         query, key, value = operands["query"], operands["key"], operands["value"]
         q = self.project(g, "query", query, (query.shape[-1], heads[0], sizes[0]))
         k = self.project(g, "key", key, (key.shape[-1], heads[1], sizes[0]))
         gate = self.project(g, "gate", query, (query.shape[-1], heads[0], sizes[1])) if self.use_gate else None
         v = self.project(g, "value", value, (value.shape[-1], heads[1], sizes[1]))
-        # The scale stands beside the product, where onnxruntime makes it a part of that.
+        # Scaling directly before the product lets onnxruntime fuse both.
         q = g.Mul(layout.split_heads(g, q, heads[0]), 1 / sqrt(sizes[0]))
         products = grouped_matmul(g, q, layout.split_heads(g, k, heads[1], features_first=True))
         scores = self.masked_softmax(g, products, operands, layout)
-        found = grouped_matmul(g, apply_dropout(g, scores, self.dropout, self.seed), layout.split_heads(g, v, heads[1]))
-        y = layout.merge_heads(g, found, query)
+        y = grouped_matmul(g, apply_dropout(g, scores, self.dropout, self.seed), layout.split_heads(g, v, heads[1]))
+        y = layout.merge_heads(g, y, query)
         y = y if gate is None else g.Mul(y, gate)
         shape = layout.scores_shape(heads[0], query.type, value.type)
         return y, reshape_symbolic(g, scores, shape, scores, query, value) if self.return_attention_scores else scores
 
     def masked_softmax(self, g: Builder, products: Value, operands: dict[str, Value], layout: AttentionLayout) -> Value:
-        """Their softmax over the places that are not masked.
+        """Softmax of the products over the unmasked positions.
 
-        Where all are, Keras has two answers: zeros where it makes the scores itself, which it does where they are
-        wanted, dropped or of several axes, and the same share for everyone where it leaves them to its backend.
+        If all positions are masked, the scores are zeros or uniform as in Keras: zeros if Keras computes the scores
+        itself (they are returned, dropped out or over several axes), uniform if its backend does.
         """
-        masks, certain = self.attention_masks(g, operands, layout)
+        masks, never_empty = self.attention_masks(g, operands, layout)
         if not masks:
             return g.Softmax(products, axis=-1)
         keep = combine_masks(g, masks, products.rank)
-        zeros = self.dropout > 0 or self.return_attention_scores or operands["query"].rank > 3
-        if not certain and not zeros:
-            products = g.Mul(products, keep)  # so that no gradient reaches them
+        zero_if_masked = self.dropout > 0 or self.return_attention_scores or operands["query"].rank > 3
+        if not never_empty and not zero_if_masked:
+            products = g.Mul(products, keep)  # blocks the gradient of masked products
         scores = g.Softmax(g.Add(products, mask_penalty(g, keep, MASK_PENALTY)), axis=-1)
-        return scores if certain or not zeros else g.Mul(scores, keep)
+        return scores if never_empty or not zero_if_masked else g.Mul(scores, keep)
 
     def attention_masks(
         self, g: Builder, operands: dict[str, Value], layout: AttentionLayout
     ) -> tuple[list[Value], bool]:
-        """The masks that there are, and whether it is certain that they leave something to look at from everywhere."""
+        """Returns the masks, and whether it is certain that no query position has all its keys masked."""
         query, value, axis = operands["query"], operands["value"], layout.attention_axes[0]
         banded = band_mask(g, query, value, axis, causal=self.use_causal_mask, window=self.sliding_window)
         masks = [] if banded is None else [banded]
-        certain = self.sliding_window is None or query.shape[axis] == value.shape[axis]
-        for name, between in (("query_mask", 2), ("value_mask", 1), ("key_mask", 1)):
+        never_empty = self.sliding_window is None or query.shape[axis] == value.shape[axis]
+        for name, axis in (("query_mask", 2), ("value_mask", 1), ("key_mask", 1)):
             if name in operands:
-                masks.append(g.Unsqueeze(mask_as_float(g, operands[name]), [between]))
+                masks.append(g.Unsqueeze(mask_as_float(g, operands[name]), [axis]))
         if "attention_mask" in operands:
-            mask, many = mask_as_float(g, operands["attention_mask"]), len(layout.attention_axes)
-            mask = layout.merge_attention_axes(g, mask, mask.rank - many)
-            masks.append(layout.merge_attention_axes(g, mask, mask.rank - many - 1))
-        return masks, certain and len(masks) == (banded is not None)
+            mask, axis_count = mask_as_float(g, operands["attention_mask"]), len(layout.attention_axes)
+            mask = layout.merge_attention_axes(g, mask, mask.rank - axis_count)
+            masks.append(layout.merge_attention_axes(g, mask, mask.rank - axis_count - 1))
+        return masks, never_empty and len(masks) == (banded is not None)
 
     def select_outputs(self, y: Any, scores: Any) -> Any:
         return (y, scores) if self.return_attention_scores else y
@@ -238,62 +247,63 @@ class ProjectedAttention(Layer):
 
 @layer
 class MultiHeadAttention(ProjectedAttention):
-    """Attention with several heads (Vaswani et al., 2017).
+    """Multi-head attention (Vaswani et al., 2017).
 
-    For every head, with learned projections: `softmax(q @ kT / sqrt(key_dim)) @ v`; what the heads find is projected
-    once more. The inputs are query, value and key: one input is all three, of two the second is value and key.
-    `arguments` names them otherwise, and masks too, which hide where they are 0: of query, value and key,
-    [batch, time], and `attention_mask`, [batch, time of the query, time of the value].
+    Each head computes `softmax(q @ kT / sqrt(key_dim)) @ v` from trainable projections of query, key and value; the
+    concatenated results are projected to the output. The inputs are query, value and key. A single input serves as all
+    three; with two inputs the second is value and key. `arguments` names other combinations, including masks that
+    exclude positions where they are 0: `query_mask`, `value_mask` and `key_mask`, [batch, time], and `attention_mask`,
+    [batch, query time, value time].
 
-    As in Keras, the query's mask goes on beside the result, and query, value and key lose theirs: another attention on
-    the same value, or a merge of it with the result, sees none, unless it runs before. A recurrent layer,
-    BatchNormalization, GlobalAveragePooling1D or TimeDistributed behind it sees the mask all the same.
+    As in Keras, the query's mask is passed on to the result, and removed from query, value and key: another attention
+    layer on the same value, or a merge of it with the result, sees no mask unless it runs earlier. A recurrent layer,
+    BatchNormalization, GlobalAveragePooling1D or TimeDistributed on the result still sees the mask.
     """
 
-    penalizes_itself = True  # Keras penalizes every projection, and not the scores
+    penalizes_itself = True  # Keras penalizes every projection, but not the scores
 
     num_heads: int = attr(doc="Number of heads.", minimum=1)
-    key_dim: int = attr(doc="Features of query and key in every head.", minimum=1)
-    value_dim: int | None = attr(None, doc="Features of the value in every head; null for those of the key.", minimum=1)
+    key_dim: int = attr(doc="Number of features of query and key per head.", minimum=1)
+    value_dim: int | None = attr(None, doc="Number of features of the value per head; null for key_dim.", minimum=1)
     output_shape: Axes | None = attr(
-        None, doc="Size, or sizes, in place of the query's last axis; null for its own.", minimum=1
+        None, doc="Size or sizes that replace the query's last axis in the output; null keeps its size.", minimum=1
     )
     attention_axes: Axes | None = attr(
-        None, doc="Axis, or list of axes, to attend along; null for all but the batch and the last."
+        None, doc="Axis or list of axes to attend along; null for all but the batch and the last."
     )
 
     def infer(self, *inputs: TensorType) -> OutputTypes:
         types = inputs_by_argument(self.arguments, inputs)
         query = types["query"]
-        places = self.attention_layout(query)
-        scores = self.checked_scores_shape(types, places, self.num_heads)
+        layout = self.attention_layout(query)
+        scores = self.checked_scores_shape(types, layout, self.num_heads)
         return self.select_outputs(
             query.with_shape((*query.shape[:-1], *self.output_sizes(query))), query.with_shape(scores)
         )
 
     def cleared_mask_inputs(self) -> tuple[int, ...]:
         named = MASKABLE_ARGUMENTS if self.arguments is None else self.arguments
-        return tuple(place for place, name in enumerate(named) if name in MASKABLE_ARGUMENTS)
+        return tuple(index for index, name in enumerate(named) if name in MASKABLE_ARGUMENTS)
 
     def attention_layout(self, query: TensorType) -> AttentionLayout:
         require(query.rank >= 3, f"needs a sequence of vectors, [batch, time, features], as its query, got {query}")
-        given = (self.attention_axes,) if isinstance(self.attention_axes, int) else self.attention_axes
-        axes = None if given is None else [axis_of(query, axis) for axis in given]
+        requested = (self.attention_axes,) if isinstance(self.attention_axes, int) else self.attention_axes
+        axes = None if requested is None else [axis_of(query, axis) for axis in requested]
         help = f"axes 1 to {query.rank - 2} are neither the batch nor the features"
-        fits = axes is None or (axes_of(query, given or ()) and 0 not in axes and query.rank - 1 not in axes)
+        fits = axes is None or (axes_of(query, requested or ()) and 0 not in axes and query.rank - 1 not in axes)
         require(bool(fits), f"cannot attend along {self.attention_axes} of {query}", help)
         return AttentionLayout.from_axes(query, axes)
 
     def output_sizes(self, query: TensorType) -> tuple[int, ...]:
-        """The sizes in place of the query's last axis."""
-        given = self.output_shape
-        return (given,) if isinstance(given, int) else given or (query.static_size(-1),)
+        """The sizes that replace the query's last axis in the output."""
+        sizes = self.output_shape
+        return (sizes,) if isinstance(sizes, int) else sizes or (query.static_size(-1),)
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS)
-        query, width = given["query"], self.value_dim or self.key_dim
+        operands = inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS)
+        query, width = operands["query"], self.value_dim or self.key_dim
         heads = self.num_heads, self.num_heads
-        y, scores = self.attend(g, given, self.attention_layout(query.type), heads, (self.key_dim, width))
+        y, scores = self.attend(g, operands, self.attention_layout(query.type), heads, (self.key_dim, width))
         sizes = self.output_sizes(query.type)
         y = self.project(g, "attention_output", y, (self.num_heads, width, *sizes), contracted_rank=2)
         return self.select_outputs(reshape_symbolic(g, y, (*y.shape[:-1], *sizes), y), scores)
@@ -301,19 +311,16 @@ class MultiHeadAttention(ProjectedAttention):
 
 @LAYERS.register("GroupedQueryAttention")
 class GroupQueryAttention(ProjectedAttention):
-    """Attention whose heads share keys and values in groups (Ainslie et al., 2023).
+    """Grouped-query attention: multi-head attention in which groups of query heads share a key and a value head.
 
-    As MultiHeadAttention, but that some heads of the query in succession look at one head of key and value. Inputs and
-    masks are given as there.
+    Takes the same inputs and masks as MultiHeadAttention (Ainslie et al., 2023).
     """
 
-    stem = "GroupedQueryAttention"  # the class behind Keras' name
+    stem = "GroupedQueryAttention"  # the name of Keras' class
 
-    head_dim: int = attr(doc="Features of every head.", minimum=1)
-    num_query_heads: int = attr(doc="Number of heads of the query.", minimum=1)
-    num_key_value_heads: int = attr(
-        doc="Number of heads of key and value, of which the former is a multiple.", minimum=1
-    )
+    head_dim: int = attr(doc="Number of features per head.", minimum=1)
+    num_query_heads: int = attr(doc="Number of query heads.", minimum=1)
+    num_key_value_heads: int = attr(doc="Number of key and value heads, a divisor of num_query_heads.", minimum=1)
 
     def infer(self, *inputs: TensorType) -> OutputTypes:
         types = inputs_by_argument(self.arguments, inputs)
@@ -325,9 +332,9 @@ class GroupQueryAttention(ProjectedAttention):
         return self.select_outputs(query, query.with_shape(scores))
 
     def lower(self, g: Builder, *inputs: Value, masks: Sequence[Value | None]) -> Any:
-        given = inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS)
-        query, heads = given["query"], self.num_query_heads
-        places, shared = AttentionLayout.from_axes(query.type, None), (heads, self.num_key_value_heads)
-        y, scores = self.attend(g, given, places, shared, (self.head_dim, self.head_dim))
+        operands = inputs_and_masks(self.arguments, inputs, masks, MASKABLE_ARGUMENTS)
+        query, heads = operands["query"], self.num_query_heads
+        layout, head_counts = AttentionLayout.from_axes(query.type, None), (heads, self.num_key_value_heads)
+        y, scores = self.attend(g, operands, layout, head_counts, (self.head_dim, self.head_dim))
         y = self.project(g, "attention_output", y, (heads, self.head_dim, query.shape[-1]), contracted_rank=2)
         return self.select_outputs(y, scores)

@@ -8,43 +8,43 @@ from ...core.components import SpatialSizesCodec, attr
 from ...core.types import Dim, TensorType, require
 from ..activations import activate, activated_type
 from ..base import LAYERS
-from .convolution import DILATION_RATE, KERNEL_SIZE, STRIDES, KernelConv, onnx_kernel
+from .convolution import DILATION_RATE, KERNEL_SIZE, KernelConv, onnx_kernel
 from .sliding_window import channel_axis, spatial_axes, with_channels_first
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-OUTPUT_STRIDES = f"{STRIDES[:-1]} in the output."
+OUTPUT_STRIDES = "Stride of the windows along each spatial axis of the output."
 OUTPUT_PADDING = (
-    "What the size of the output exceeds the least size by, less than the stride; null for the size that a stride asks "
-    "for: `size * stride` with padding `same`."
+    "Number of elements that the output exceeds its minimum size by, below the stride; null infers it from the stride: "
+    "the output size is `size * stride` with padding `same`."
 )
 
 
 class ConvTranspose(KernelConv):
-    """Base of the convolutions from the output to the input: every element of the input adds a kernel to the output.
+    """Base class of transposed convolutions: each input element adds a scaled kernel to the output.
 
-    On each axis the kernels together cover (n - 1) * stride + span. Of that `output_crops` is cut off.
+    Along each axis, the kernels cover (n - 1) * stride + span elements, of which `output_crops` are removed.
     """
 
     output_padding: tuple[int, ...] | None
 
     def output_crops(self) -> list[tuple[int, int]]:
-        """What is cut off in front and behind on every spatial axis; behind, less than nothing is added.
+        """Returns how much to crop at the start and end of each spatial axis; a negative end crop pads instead.
 
-        With `same` and without output_padding n * stride is left, with it (n - 1) * stride + span % 2 + output_padding.
-        The smaller half is cut in front, as Keras does on JAX and TensorFlow.
+        With padding `same`, n * stride elements remain without output_padding, and (n - 1) * stride + span % 2 +
+        output_padding with it. The smaller half is cropped at the start, as in Keras on JAX and TensorFlow.
         """
-        given = self.output_padding or [None] * len(self.kernel_size)
-        cuts = []
-        for span, stride, extra in zip(self.windows.spans, self.strides, given, strict=True):
+        paddings = self.output_padding or [None] * len(self.kernel_size)
+        crops = []
+        for span, stride, extra in zip(self.windows.spans, self.strides, paddings, strict=True):
             if self.padding == "valid":
                 total = -(max(stride - span, 0) if extra is None else extra)
             else:
                 total = span - stride if extra is None else span - span % 2 - extra
             front = max(total // 2, 0)
-            cuts.append((front, total - front))
-        return cuts
+            crops.append((front, total - front))
+        return crops
 
     def infer(self, x: TensorType) -> TensorType:
         self.input_channels(x)
@@ -54,16 +54,16 @@ class ConvTranspose(KernelConv):
         return activated_type(x.with_shape(self.output_sizes(x)), self.activation)
 
     def output_sizes(self, x: TensorType) -> list[Dim]:
-        """The shape of the output, its channels where those of x stand."""
+        """Returns the shape of the output, with the channels on the same axis as in x."""
         shape = list(x.shape)
         shape[channel_axis(x.rank, self.data_format)] = self.filters
         axes = spatial_axes(x.rank, self.data_format)
-        for axis, stride, span, cut in zip(axes, self.strides, self.windows.spans, self.output_crops(), strict=True):
-            n, total = shape[axis], sum(cut)
-            left = shape[axis] = (n - 1) * stride + span - total
+        for axis, stride, span, crop in zip(axes, self.strides, self.windows.spans, self.output_crops(), strict=True):
+            n, total = shape[axis], sum(crop)
+            remaining = shape[axis] = (n - 1) * stride + span - total
             require(
-                not isinstance(left, int) or left > 0,
-                f"has nothing left on axis {axis}: ({n} - 1) * {stride} + {span} - {total} = {left} of {x}",
+                not isinstance(remaining, int) or remaining > 0,
+                f"has nothing left on axis {axis}: ({n} - 1) * {stride} + {span} - {total} = {remaining} of {x}",
                 help="use a larger output_padding, or leave it out",
             )
         return shape
@@ -71,13 +71,13 @@ class ConvTranspose(KernelConv):
     def lower(self, g: Builder, x: Value) -> Any:
         kernel = self.kernel(g, self.filters, self.input_channels(x.type))
         bias = self.bias(g, self.filters)
-        front, behind = zip(*self.output_crops(), strict=True)
-        rest = [max(-cut, 0) for cut in behind]
+        front, end = zip(*self.output_crops(), strict=True)
+        end_padding = [max(-crop, 0) for crop in end]
         attributes = {
             "strides": self.strides,
             "dilations": self.dilation_rate,
-            "pads": [*front, *(max(cut, 0) for cut in behind)],
-            "output_padding": rest if any(rest) else None,
+            "pads": [*front, *(max(crop, 0) for crop in end)],
+            "output_padding": end_padding if any(end_padding) else None,
         }
 
         def convolve(x: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Convolutions."""
+"""Convolution, depthwise convolution and separable convolution."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from .sliding_window import (
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-FILTERS = "Number of filters, which is the number of channels of the output."
-KERNEL_SIZE = "Size of the kernel on every spatial axis."
-STRIDES = "Distance between windows."
-DILATION_RATE = "Distance between the elements of the input that meet neighbouring elements of the kernel."
+FILTERS = "Number of filters, i.e. channels of the output."
+KERNEL_SIZE = "Size of the kernel along each spatial axis."
+STRIDES = "Stride of the windows along each spatial axis."
+DILATION_RATE = "Spacing between the input elements that the kernel is applied to."
 
 
 class ConvLayer(Layer):
-    """Base of all layers that move a kernel over the spatial axes and add a bias a channel."""
+    """Base class of layers that slide a kernel over the spatial axes and add a bias per channel."""
 
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]
@@ -43,8 +43,8 @@ class ConvLayer(Layer):
 
     padding: Padding = attr("valid", doc=PADDING)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
-    activation: ActivationFunction | None = attr(None, doc="Function applied to the result.")
-    use_bias: bool = attr(True, doc="Whether to add a learned bias.")
+    activation: ActivationFunction | None = attr(None, doc="Activation function applied to the result.")
+    use_bias: bool = attr(True, doc="Whether to add a trainable bias.")
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
     bias_regularizer: Regularizer | None = attr(None, doc="Penalty on the bias.")
     bias_constraint: Constraint | None = attr(None, doc="Projection of the bias after every update.")
@@ -54,7 +54,7 @@ class ConvLayer(Layer):
         return SlidingWindows(self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def input_channels(self, x: TensorType) -> int:
-        """The input's channels, its rank checked."""
+        """Returns the number of input channels. Raises ShapeError if the input's rank or dtype does not fit."""
         require_real(x)
         require_spatial(x, len(self.kernel_size), self.data_format)
         return x.static_size(channel_axis(x.rank, self.data_format))
@@ -65,23 +65,23 @@ class ConvLayer(Layer):
         return g.param("bias", (channels,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
 
     def convolve(self, g: Builder, x: Value, kernel: Value, bias: Value | None, groups: int) -> Value:
-        """The convolution of x, its channels first, with a kernel [*size, channels / groups, filters]."""
-        promised = self.windows.output_type(x.type, "channels_first", kernel.shape[-1])
+        """Convolves x [batch, channels, *sizes] with a kernel [*kernel_size, channels / groups, filters]."""
+        output_type = self.windows.output_type(x.type, "channels_first", kernel.shape[-1])
         operands = [x, onnx_kernel(g, kernel), *([] if bias is None else [bias])]
-        return g.refine(g.Conv(*operands, group=groups, **self.windows.onnx_attributes(x.shape[2:])), promised.shape)
+        return g.refine(g.Conv(*operands, group=groups, **self.windows.onnx_attributes(x.shape[2:])), output_type.shape)
 
 
 def onnx_kernel(g: Builder, kernel: Value) -> Value:
-    """A kernel [*size, a, b] as ONNX wants it, [b, a, *size]."""
+    """Transposes a kernel [*size, a, b] to ONNX' layout, [b, a, *size]."""
     spatial = kernel.rank - 2
     return g.transpose(kernel, [spatial + 1, spatial, *range(spatial)])
 
 
-# -- every filter sees all channels ----------------------------------------------------------------------------------
+# -- convolutions over all channels ----------------------------------------------------------------------------------
 
 
 class KernelConv(ConvLayer):
-    """Base of the convolutions with one kernel, in which a filter sees many channels."""
+    """Base class of convolutions with a single kernel whose filters combine several channels."""
 
     filters: int = attr(doc=FILTERS, minimum=1)
     kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel.")
@@ -93,7 +93,7 @@ class KernelConv(ConvLayer):
         return g.param("kernel", shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
 
     def require_not_strided_and_dilated(self) -> None:
-        """ShapeError where windows lie apart and their elements too, which Keras does not have."""
+        """Raises ShapeError if both strides and dilation exceed 1, which Keras does not allow."""
         require(
             max(self.strides) == 1 or max(self.dilation_rate) == 1,
             f"cannot have both strides and dilation above 1, got strides {list(self.strides)} "
@@ -102,7 +102,7 @@ class KernelConv(ConvLayer):
 
 
 class Convolution(KernelConv):
-    """Base of the convolutions proper."""
+    """Base class of regular convolutions."""
 
     groups: int = attr(1, doc="Number of groups into which channels and filters are split.", minimum=1)
     lora_rank: int | None = attr(None, doc="Rank of a low-rank adaptation.", unsupported=LORA)
@@ -111,9 +111,9 @@ class Convolution(KernelConv):
     def infer(self, x: TensorType) -> TensorType:
         channels, groups = self.input_channels(x), self.groups
         self.require_not_strided_and_dilated()
-        for count, what in ((channels, "channels of the input"), (self.filters, "filters")):
+        for count, noun in ((channels, "channels of the input"), (self.filters, "filters")):
             require(
-                count % groups == 0, f"splits {count} {what} into {groups} groups, but {_division_text(count, groups)}"
+                count % groups == 0, f"splits {count} {noun} into {groups} groups, but {_division_text(count, groups)}"
             )
         return activated_type(self.windows.output_type(x, self.data_format, self.filters), self.activation)
 
@@ -156,28 +156,26 @@ class Conv3D(Convolution):
     dilation_rate: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((1, 1, 1), doc=DILATION_RATE, minimum=1)
 
 
-# -- every filter sees one channel -----------------------------------------------------------------------------------
+# -- convolutions per channel ----------------------------------------------------------------------------------------
 
 
 class PerChannelConv(ConvLayer):
-    """Base of the convolutions that move a kernel of its own over every channel."""
+    """Base class of convolutions that apply separate filters to each channel."""
 
-    depth_multiplier: int = attr(1, doc="Number of filters for every channel of the input.", minimum=1)
-    depthwise_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel of every channel.")
-    depthwise_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernel of every channel.")
-    depthwise_constraint: Constraint | None = attr(
-        None, doc="Projection of the kernel of every channel after every update."
-    )
+    depth_multiplier: int = attr(1, doc="Number of filters per input channel.", minimum=1)
+    depthwise_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the depthwise kernel.")
+    depthwise_regularizer: Regularizer | None = attr(None, doc="Penalty on the depthwise kernel.")
+    depthwise_constraint: Constraint | None = attr(None, doc="Projection of the depthwise kernel after every update.")
 
     def depthwise_kernel(self, g: Builder, name: str, channels: int) -> Value:
-        """The weight [*size, channels, depth_multiplier] as the kernel [*size, 1, filters] of as many groups."""
+        """Returns the weight [*size, channels, depth_multiplier] as a grouped kernel [*size, 1, filters]."""
         shape = (*self.kernel_size, channels, self.depth_multiplier)
         kernel = g.param(name, shape, self.depthwise_initializer, self.depthwise_regularizer, self.depthwise_constraint)
         return g.reshape(kernel, (*self.kernel_size, 1, channels * self.depth_multiplier))
 
 
 class DepthwiseConv(PerChannelConv):
-    """Base of the convolutions of every channel by itself."""
+    """Base class of depthwise convolutions."""
 
     def infer(self, x: TensorType) -> TensorType:
         filters = self.input_channels(x) * self.depth_multiplier
@@ -193,7 +191,7 @@ class DepthwiseConv(PerChannelConv):
 
 @layer
 class DepthwiseConv1D(DepthwiseConv):
-    """Convolution of every channel of a sequence by itself: `activation(conv(x, kernel) + bias)`."""
+    """Convolution of each channel of a sequence separately: `activation(conv(x, kernel) + bias)`."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
@@ -202,7 +200,7 @@ class DepthwiseConv1D(DepthwiseConv):
 
 @layer
 class DepthwiseConv2D(DepthwiseConv):
-    """Convolution of every channel of an image by itself: `activation(conv(x, kernel) + bias)`."""
+    """Convolution of each channel of an image separately: `activation(conv(x, kernel) + bias)`."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)
@@ -210,12 +208,12 @@ class DepthwiseConv2D(DepthwiseConv):
 
 
 class SeparableConv(PerChannelConv):
-    """Base of the convolutions of every channel by itself, whose results are then mixed place by place."""
+    """Base class of separable convolutions: a depthwise convolution followed by a pointwise one."""
 
     filters: int = attr(doc=FILTERS, minimum=1)
-    pointwise_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel that mixes.")
-    pointwise_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernel that mixes.")
-    pointwise_constraint: Constraint | None = attr(None, doc="Projection of the kernel that mixes after every update.")
+    pointwise_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the pointwise kernel.")
+    pointwise_regularizer: Regularizer | None = attr(None, doc="Penalty on the pointwise kernel.")
+    pointwise_constraint: Constraint | None = attr(None, doc="Projection of the pointwise kernel after every update.")
 
     def infer(self, x: TensorType) -> TensorType:
         self.input_channels(x)
@@ -225,21 +223,21 @@ class SeparableConv(PerChannelConv):
         channels = self.input_channels(x.type)
         kernel = self.depthwise_kernel(g, "depthwise_kernel", channels)
         shape = (*[1] * len(self.kernel_size), channels * self.depth_multiplier, self.filters)
-        mixing = g.param(
+        pointwise = g.param(
             "pointwise_kernel", shape, self.pointwise_initializer, self.pointwise_regularizer, self.pointwise_constraint
         )
         bias = self.bias(g, self.filters)
 
         def convolve(x: Value) -> Value:
             y = self.convolve(g, x, kernel, None, channels)
-            return g.Conv(y, onnx_kernel(g, mixing), *([] if bias is None else [bias]))
+            return g.Conv(y, onnx_kernel(g, pointwise), *([] if bias is None else [bias]))
 
         return activate(g, with_channels_first(g, x, self.data_format, convolve), self.activation)
 
 
 @LAYERS.register("SeparableConvolution1D")
 class SeparableConv1D(SeparableConv):
-    """Convolution of every channel of a sequence by itself, then of all channels step by step."""
+    """Convolution of each channel of a sequence separately, then a pointwise convolution across channels."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(1, doc=STRIDES, minimum=1)
@@ -248,7 +246,7 @@ class SeparableConv1D(SeparableConv):
 
 @LAYERS.register("SeparableConvolution2D")
 class SeparableConv2D(SeparableConv):
-    """Convolution of every channel of an image by itself, then of all channels pixel by pixel."""
+    """Convolution of each channel of an image separately, then a pointwise convolution across channels."""
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((1, 1), doc=STRIDES, minimum=1)

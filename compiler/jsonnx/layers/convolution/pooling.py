@@ -1,4 +1,4 @@
-"""Pooling over windows, over whole images, and to a given size."""
+"""Pooling over windows, global pooling and adaptive pooling."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .sliding_window import (
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-POOL_SIZE = "Size of the window on every spatial axis."
-STRIDES = "Distance between windows; null for the window's own size."
-KEEPDIMS = "Whether the spatial axes stay, with size 1."
-OUTPUT_SIZE = "Number of windows on every spatial axis."
+POOL_SIZE = "Size of the pooling window along each spatial axis."
+STRIDES = "Stride of the windows along each spatial axis; null for the pool size."
+KEEPDIMS = "Whether to keep the spatial axes, with size 1."
+OUTPUT_SIZE = "Size of the output along each spatial axis."
 
 
 class Pooling(Layer):
-    """Base of the layers that give one number for every window and channel."""
+    """Base class of layers that reduce each window to one element per channel."""
 
     operator: ClassVar[str]
     pool_size: tuple[int, ...]
@@ -51,15 +51,15 @@ class Pooling(Layer):
 
     def lower(self, g: Builder, x: Value) -> Any:
         def pool(x: Value) -> Value:
-            promised = self.windows.output_type(x.type, "channels_first", x.shape[1])
-            return g.refine(g.emit(self.operator, x, **self.windows.onnx_attributes(x.shape[2:])), promised.shape)
+            output_type = self.windows.output_type(x.type, "channels_first", x.shape[1])
+            return g.refine(g.emit(self.operator, x, **self.windows.onnx_attributes(x.shape[2:])), output_type.shape)
 
         return with_channels_first(g, x, self.data_format, pool)
 
 
 @LAYERS.register("MaxPool1D")
 class MaxPooling1D(Pooling):
-    """The greatest element of every window of a sequence."""
+    """Maximum of each window of a sequence."""
 
     operator = "MaxPool"
 
@@ -69,7 +69,7 @@ class MaxPooling1D(Pooling):
 
 @LAYERS.register("MaxPool2D")
 class MaxPooling2D(Pooling):
-    """The greatest element of every window of an image."""
+    """Maximum of each window of an image."""
 
     operator = "MaxPool"
 
@@ -79,7 +79,7 @@ class MaxPooling2D(Pooling):
 
 @LAYERS.register("MaxPool3D")
 class MaxPooling3D(Pooling):
-    """The greatest element of every window of a volume."""
+    """Maximum of each window of a volume."""
 
     operator = "MaxPool"
 
@@ -89,7 +89,7 @@ class MaxPooling3D(Pooling):
 
 @LAYERS.register("AvgPool1D")
 class AveragePooling1D(Pooling):
-    """The mean of every window of a sequence; padding does not count."""
+    """Mean of each window of a sequence, padding excluded."""
 
     operator = "AveragePool"
 
@@ -99,7 +99,7 @@ class AveragePooling1D(Pooling):
 
 @LAYERS.register("AvgPool2D")
 class AveragePooling2D(Pooling):
-    """The mean of every window of an image; padding does not count."""
+    """Mean of each window of an image, padding excluded."""
 
     operator = "AveragePool"
 
@@ -109,7 +109,7 @@ class AveragePooling2D(Pooling):
 
 @LAYERS.register("AvgPool3D")
 class AveragePooling3D(Pooling):
-    """The mean of every window of a volume; padding does not count."""
+    """Mean of each window of a volume, padding excluded."""
 
     operator = "AveragePool"
 
@@ -117,11 +117,11 @@ class AveragePooling3D(Pooling):
     strides: Annotated[tuple[int, ...], SpatialSizesCodec(3)] | None = attr(None, doc=STRIDES, minimum=1)
 
 
-# -- everything at once ----------------------------------------------------------------------------------------------
+# -- global pooling --------------------------------------------------------------------------------------------------
 
 
 class GlobalPooling(Layer):
-    """Base of the layers that give one number for every channel."""
+    """Base class of layers that reduce all spatial axes."""
 
     operator: ClassVar[str]
     spatial_rank: ClassVar[int]
@@ -132,9 +132,9 @@ class GlobalPooling(Layer):
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, self.spatial_rank, self.data_format)
         require_real(x)
-        kept = [1] * self.spatial_rank if self.keepdims else []
+        ones = [1] * self.spatial_rank if self.keepdims else []
         channels = x.shape[channel_axis(x.rank, self.data_format)]
-        tail = [channels, *kept] if self.data_format == "channels_first" else [*kept, channels]
+        tail = [channels, *ones] if self.data_format == "channels_first" else [*ones, channels]
         return x.with_shape((x.shape[0], *tail))
 
     def lower(self, g: Builder, x: Value, masks: Sequence[Value | None] = (None,)) -> Any:
@@ -145,7 +145,7 @@ class GlobalPooling(Layer):
 
 
 def masked_mean(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> Value:
-    """The mean of the places of a sequence, along an axis, where a mask is true; 0 where it is nowhere."""
+    """Mean over the unmasked steps along the axis `time`; 0 if all steps are masked."""
     keep = g.Unsqueeze(mask, [3 - time])
     total = g.ReduceSum(g.Where(keep, x, g.const(0, x.dtype)), [time], keepdims=keepdims)
     return g.Div(total, g.Max(g.ReduceSum(g.cast(keep, x.dtype), [time], keepdims=keepdims), 1.0))
@@ -153,7 +153,7 @@ def masked_mean(g: Builder, x: Value, mask: Value, time: int, keepdims: int) -> 
 
 @LAYERS.register("GlobalAvgPool1D")
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean of every channel of a sequence, of its places that are not masked; 0 where all are."""
+    """Mean of each channel of a sequence over its unmasked steps; 0 if all are masked."""
 
     operator = "ReduceMean"
     spatial_rank = 1
@@ -165,14 +165,14 @@ class GlobalAveragePooling1D(GlobalPooling):
         x, mask = inputs[0], masks[0]
         steps = x.shape[spatial_axes(x.rank, self.data_format)[0]]
         fits = mask is None or mask.shape == (x.shape[0], steps)
-        help = "masks are made for channels_last: of all axes but the last"
+        help = "masks cover all axes but the last, so the input has to be channels_last"
         require(fits, f"needs a mask [batch, {steps}] over the steps of {x}, got {mask}", help)
         return None
 
 
 @LAYERS.register("GlobalAvgPool2D")
 class GlobalAveragePooling2D(GlobalPooling):
-    """The mean of every channel of an image."""
+    """Mean of each channel of an image."""
 
     operator = "ReduceMean"
     spatial_rank = 2
@@ -180,7 +180,7 @@ class GlobalAveragePooling2D(GlobalPooling):
 
 @LAYERS.register("GlobalAvgPool3D")
 class GlobalAveragePooling3D(GlobalPooling):
-    """The mean of every channel of a volume."""
+    """Mean of each channel of a volume."""
 
     operator = "ReduceMean"
     spatial_rank = 3
@@ -188,7 +188,7 @@ class GlobalAveragePooling3D(GlobalPooling):
 
 @LAYERS.register("GlobalMaxPool1D")
 class GlobalMaxPooling1D(GlobalPooling):
-    """The greatest element of every channel of a sequence."""
+    """Maximum of each channel of a sequence."""
 
     operator = "ReduceMax"
     spatial_rank = 1
@@ -196,7 +196,7 @@ class GlobalMaxPooling1D(GlobalPooling):
 
 @LAYERS.register("GlobalMaxPool2D")
 class GlobalMaxPooling2D(GlobalPooling):
-    """The greatest element of every channel of an image."""
+    """Maximum of each channel of an image."""
 
     operator = "ReduceMax"
     spatial_rank = 2
@@ -204,41 +204,43 @@ class GlobalMaxPooling2D(GlobalPooling):
 
 @LAYERS.register("GlobalMaxPool3D")
 class GlobalMaxPooling3D(GlobalPooling):
-    """The greatest element of every channel of a volume."""
+    """Maximum of each channel of a volume."""
 
     operator = "ReduceMax"
     spatial_rank = 3
 
 
-# -- as many windows as asked for ------------------------------------------------------------------------------------
+# -- adaptive pooling ------------------------------------------------------------------------------------------------
 
 
 MAX_POOLING_TABLE_ELEMENTS = 2**24
-"""Places times windows of adaptive pooling, whose table is in the model: 64 MiB."""
+"""Limit of input size times number of windows along an axis: that table is stored in the model (64 MiB)."""
 
 
 class AdaptivePooling(Layer):
-    """Base of the layers that choose their windows so that a given number of them covers every axis.
+    """Base class of layers that choose the windows so that the output has a given size.
 
-    Of an axis of size n, window i of m is from floor(i * n / m) up to ceil((i + 1) * n / m).
+    Along an axis of size n, window i of m extends from floor(i * n / m) to ceil((i + 1) * n / m).
     """
 
     operator: ClassVar[str]
-    """What pools where the windows of an axis are all of one size and do not overlap."""
+    """The pooling operator for equal, non-overlapping windows."""
     output_size: tuple[int, ...]
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     if TYPE_CHECKING:
-        pool_axis: ClassVar[Callable[..., Value]]  # (g, x, axis, windows): one number a window along an axis
+        pool_axis: ClassVar[Callable[..., Value]]  # (g, x, axis, windows): one element per window
 
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, len(self.output_size), self.data_format)
         require_real(x)
         shape = list(x.shape)
         for axis, count in zip(spatial_axes(x.rank, self.data_format), self.output_size, strict=True):
-            text = f"lays {count} windows over {x.static_size(axis)} places on axis {axis}, the limit of the product is {MAX_POOLING_TABLE_ELEMENTS}"
-            require(count * x.static_size(axis) <= MAX_POOLING_TABLE_ELEMENTS, text, code="too-large")
+            n = x.static_size(axis)
+            limit = f"the limit of the product is {MAX_POOLING_TABLE_ELEMENTS}"
+            text = f"has {count} windows over {n} elements on axis {axis}, {limit}"
+            require(count * n <= MAX_POOLING_TABLE_ELEMENTS, text, code="too-large")
             shape[axis] = count
         return x.with_shape(shape)
 
@@ -259,13 +261,13 @@ class AdaptivePooling(Layer):
 
 
 class AdaptiveAverage(AdaptivePooling):
-    """Base of adaptive average pooling: along each axis a product with a matrix of the windows' weights."""
+    """Base class of adaptive average pooling: multiplies each axis by a matrix of averaging weights."""
 
     operator = "AveragePool"
 
     def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
-        places = range(x.type.static_size(axis))
-        weights = g.const([[(place in window) / len(window) for place in places] for window in windows], x.dtype)
+        positions = range(x.type.static_size(axis))
+        weights = g.const([[(i in window) / len(window) for i in positions] for window in windows], x.dtype)
         if axis == x.rank - 1:
             return g.MatMul(x, g.transpose(weights, [1, 0]))
         before, after = x.shape[:axis], x.shape[axis + 1 :]
@@ -274,54 +276,54 @@ class AdaptiveAverage(AdaptivePooling):
 
 
 class AdaptiveMax(AdaptivePooling):
-    """Base of adaptive maximum pooling: along each axis windows are laid out side by side and reduced."""
+    """Base class of adaptive maximum pooling: gathers the windows along each axis and reduces them."""
 
     operator = "MaxPool"
 
     def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
         longest = max(map(len, windows))
-        # A short window has its last element twice, which changes neither the maximum nor the sum of its gradients.
-        places = [[window[min(i, len(window) - 1)] for i in range(longest)] for window in windows]
-        return g.ReduceMax(g.Gather(x, places, axis=axis), [axis + 1], keepdims=0)
+        # A short window repeats its last element, which changes neither the maximum nor the sum of its gradients.
+        indices = [[window[min(i, len(window) - 1)] for i in range(longest)] for window in windows]
+        return g.ReduceMax(g.Gather(x, indices, axis=axis), [axis + 1], keepdims=0)
 
 
 @layer
 class AdaptiveAveragePooling1D(AdaptiveAverage):
-    """The means of as many windows of a sequence as asked for."""
+    """Mean of adaptive windows of a sequence: as many as `output_size`."""
 
     output_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveAveragePooling2D(AdaptiveAverage):
-    """The means of as many windows of an image as asked for."""
+    """Mean of adaptive windows of an image: as many as `output_size`."""
 
     output_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveAveragePooling3D(AdaptiveAverage):
-    """The means of as many windows of a volume as asked for."""
+    """Mean of adaptive windows of a volume: as many as `output_size`."""
 
     output_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveMaxPooling1D(AdaptiveMax):
-    """The greatest elements of as many windows of a sequence as asked for."""
+    """Maximum of adaptive windows of a sequence: as many as `output_size`."""
 
     output_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveMaxPooling2D(AdaptiveMax):
-    """The greatest elements of as many windows of an image as asked for."""
+    """Maximum of adaptive windows of an image: as many as `output_size`."""
 
     output_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=OUTPUT_SIZE, minimum=1)
 
 
 @layer
 class AdaptiveMaxPooling3D(AdaptiveMax):
-    """The greatest elements of as many windows of a volume as asked for."""
+    """Maximum of adaptive windows of a volume: as many as `output_size`."""
 
     output_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=OUTPUT_SIZE, minimum=1)

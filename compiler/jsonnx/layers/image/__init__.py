@@ -1,4 +1,4 @@
-"""Resizing, and image augmentation on the host."""
+"""Image layers: resizing, contrast, and augmentation on the host."""
 
 from . import clahe, color_augmentation, contrast, geometric_augmentation, mix_augmentation, resizing
 

@@ -1,4 +1,4 @@
-"""Augmentation of colours: layers that change the values of images at random, in training only."""
+"""Color augmentation: layers that randomly change the values of images in training."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ...core.components import ArrayCodec, IntegerCodec, NumberCodec, UnionCodec, attr
 from ...core.types import TensorType, require
-from ..base import layer
+from ..base import EPSILON, layer
 from ..convolution.sliding_window import channel_axis
+from .contrast import BYTE_RANGE, VALUE_RANGE, Range
 from .geometric_augmentation import (
     CHANCE,
-    VALUE_RANGE,
+    RANGE_FROM_ZERO,
+    SYMMETRIC_RANGE,
     Augmentation,
     Factor,
-    Range,
     Transformation,
     factor_range,
     random_subset,
@@ -22,10 +23,6 @@ from .geometric_augmentation import (
 if TYPE_CHECKING:
     import numpy as np
 
-EPSILON = 1e-7
-
-BYTE_RANGE = (0.0, 255.0)
-"""The range of values that formulas are made for."""
 
 IntegerFactor = Annotated[
     Any,
@@ -34,7 +31,7 @@ IntegerFactor = Annotated[
         (lambda value: True, ArrayCodec(IntegerCodec(), 2)),
     ),
 ]
-"""A whole number, or two."""
+"""An integer, or a pair of integers."""
 
 FillValue = Annotated[
     Any,
@@ -43,11 +40,11 @@ FillValue = Annotated[
         (lambda value: True, ArrayCodec(NumberCodec(), 3)),
     ),
 ]
-"""A value, or one for each of three channels."""
+"""One value, or one for each of three channels."""
 
 
 class ColorAugmentation(Augmentation):
-    """Base of the layers that know the range of values."""
+    """Base class of layers that need to know the range of values."""
 
     value_range: Range = attr((0, 255), doc=VALUE_RANGE)
 
@@ -57,16 +54,16 @@ class ColorAugmentation(Augmentation):
 
 
 class FactorAugmentation(ColorAugmentation):
-    """Base of the layers that draw one factor an image, from -factor on."""
+    """Base class of layers that draw one factor per image, by default from -factor to factor."""
 
-    factor: Factor = attr(doc="From -factor to factor, or between two numbers.", minimum=-1, maximum=1)
+    factor: Factor = attr(doc=f"Range of the factor: {SYMMETRIC_RANGE}.", minimum=-1, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {"factor": rng.uniform(*factor_range(self.factor), len(images))}
 
 
 def per_image(factor: Any) -> np.ndarray:
-    """One number an image, to compute with images."""
+    """Reshapes one number per image so that it broadcasts against images."""
     import numpy as np
 
     return np.asarray(factor, np.float32).reshape(-1, 1, 1, 1)
@@ -74,7 +71,7 @@ def per_image(factor: Any) -> np.ndarray:
 
 @layer
 class RandomBrightness(FactorAugmentation):
-    """A share of the range of values added to each image."""
+    """Randomly changes the brightness: adds a fraction of the value range to each image."""
 
     def transform_images(self, images: np.ndarray, factor: np.ndarray) -> np.ndarray:
         low, high = self.limits
@@ -83,10 +80,12 @@ class RandomBrightness(FactorAugmentation):
 
 @layer
 class RandomContrast(ColorAugmentation):
-    """`(x - mean) * factor + mean` by each channel's mean; a number f gives factors from 1 to 1 + f, two numbers a
-    and b from 1 - a to 1 + b."""
+    """Randomly changes the contrast: `(x - mean) * factor + mean`, with the mean per channel.
 
-    factor: Factor = attr(doc="How far factors may be from 1.", minimum=0, maximum=1)
+    A number f draws factors from 1 to 1 + f; two numbers a and b draw them from 1 - a to 1 + b.
+    """
+
+    factor: Factor = attr(doc="Maximum deviation of the factor from 1.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         low, high = factor_range(self.factor, 0)
@@ -99,7 +98,7 @@ class RandomContrast(ColorAugmentation):
 
 @layer
 class RandomSaturation(FactorAugmentation):
-    """The saturation times `factor / (1 - factor)`: 0 and less is gray, 0.5 changes nothing."""
+    """Randomly changes the saturation: multiplies it by `factor / (1 - factor)`. 0 gives gray, 0.5 no change."""
 
     allowed_channels = (3,)
 
@@ -113,11 +112,11 @@ class RandomSaturation(FactorAugmentation):
 
 @layer
 class RandomHue(ColorAugmentation):
-    """The hue turned by up to half of `factor`, either way."""
+    """Randomly shifts the hue by up to half of `factor`, in either direction."""
 
     allowed_channels = (3,)
 
-    factor: Factor = attr(doc="From 0 to factor, or between two numbers.", minimum=0, maximum=1)
+    factor: Factor = attr(doc=f"Range of the factor: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
@@ -140,15 +139,19 @@ class RandomHue(ColorAugmentation):
 
 @layer
 class RandomColorJitter(ColorAugmentation):
-    """RandomBrightness, RandomContrast, RandomSaturation and RandomHue in turn, those whose factor is given."""
+    """Applies RandomBrightness, RandomContrast, RandomSaturation and RandomHue, as far as their factors are given."""
 
-    brightness_factor: Factor | None = attr(None, doc="As RandomBrightness takes it.", minimum=-1, maximum=1)
-    contrast_factor: Factor | None = attr(None, doc="As RandomContrast takes it.", minimum=0, maximum=1)
-    saturation_factor: Factor | None = attr(None, doc="As RandomSaturation takes it.", minimum=-1, maximum=1)
-    hue_factor: Factor | None = attr(None, doc="As RandomHue takes it.", minimum=0, maximum=1)
+    brightness_factor: Factor | None = attr(
+        None, doc="Factor of RandomBrightness; null skips it.", minimum=-1, maximum=1
+    )
+    contrast_factor: Factor | None = attr(None, doc="Factor of RandomContrast; null skips it.", minimum=0, maximum=1)
+    saturation_factor: Factor | None = attr(
+        None, doc="Factor of RandomSaturation; null skips it.", minimum=-1, maximum=1
+    )
+    hue_factor: Factor | None = attr(None, doc="Factor of RandomHue; null skips it.", minimum=0, maximum=1)
 
     def component_layers(self) -> list[ColorAugmentation]:
-        """The layers that make it up."""
+        """Returns the layers that are applied, in order."""
         factors: list[tuple[Any, Any]] = [
             (RandomBrightness, self.brightness_factor),
             (RandomContrast, self.contrast_factor),
@@ -162,17 +165,17 @@ class RandomColorJitter(ColorAugmentation):
             part.replace(data_format=self.data_format).infer(x)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
-        return {"each": [(part, part.random_transformation(rng, images)) for part in self.component_layers()]}
+        return {"parts": [(part, part.random_transformation(rng, images)) for part in self.component_layers()]}
 
-    def transform_images(self, images: np.ndarray, each: list[tuple[Any, Transformation]]) -> np.ndarray:
-        for part, drawn in each:
+    def transform_images(self, images: np.ndarray, parts: list[tuple[ColorAugmentation, Transformation]]) -> np.ndarray:
+        for part, drawn in parts:
             images = part.transform_images(images, **drawn)
         return images
 
 
 @layer
 class RandomColorDegeneration(FactorAugmentation):
-    """A share of gray: `x + factor * (gray - x)`."""
+    """Randomly blends images with their grayscale version: `x + factor * (gray - x)`."""
 
     allowed_channels = (1, 3)
 
@@ -184,11 +187,11 @@ class RandomColorDegeneration(FactorAugmentation):
 
 @layer
 class RandomGrayscale(Augmentation):
-    """Some images without colour."""
+    """Randomly converts images to grayscale."""
 
     allowed_channels = (1, 3)
 
-    factor: float = attr(0.5, doc="Share of the images.", minimum=0, maximum=1)
+    factor: float = attr(0.5, doc="Fraction of the images to convert.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {"applies": rng.random(len(images)) < self.factor}
@@ -203,7 +206,7 @@ class RandomGrayscale(Augmentation):
 
 @layer
 class RandomInvert(ColorAugmentation):
-    """Some images as their negative: the greatest value less x."""
+    """Randomly inverts images: the maximum of the value range minus x."""
 
     factor: Factor = attr(1.0, doc=CHANCE, minimum=0, maximum=1)
 
@@ -218,9 +221,13 @@ class RandomInvert(ColorAugmentation):
 
 @layer
 class RandomPosterization(ColorAugmentation):
-    """Values of 0 to 255 with only their first bits, as many as are drawn, the greater bound excluded."""
+    """Randomly reduces the number of bits of values, scaled to 0 to 255."""
 
-    factor: IntegerFactor = attr(doc="Bits: from 1 to below factor, or between two numbers.", minimum=1, maximum=8)
+    factor: IntegerFactor = attr(
+        doc="Range of the number of bits: from 1 to factor, or between two numbers, upper bound excluded.",
+        minimum=1,
+        maximum=8,
+    )
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
@@ -240,13 +247,13 @@ class RandomPosterization(ColorAugmentation):
 
 @layer
 class Solarization(ColorAugmentation):
-    """Values of 0 to 255, something added to them, inverted where they are not below a threshold."""
+    """Adds to values scaled to 0 to 255, and inverts those at or above a threshold."""
 
     addition_factor: Factor = attr(
-        0.0, doc="What is added: from 0 to factor * 255, or from a to b * 255.", minimum=0, maximum=1
+        0.0, doc="Range of the addend: from 0 to factor * 255, or from a to b * 255.", minimum=0, maximum=1
     )
     threshold_factor: Factor = attr(
-        0.0, doc="The threshold: from 0 to factor * 255, or from a to b * 255.", minimum=0, maximum=1
+        0.0, doc="Range of the threshold: from 0 to factor * 255, or from a to b * 255.", minimum=0, maximum=1
     )
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
@@ -265,12 +272,13 @@ class Solarization(ColorAugmentation):
 
 @layer
 class RandomSharpness(ColorAugmentation):
-    """`x + (1 - 2 factor) * (smoothed - x)`: 0 is smoothed, 0.5 changes nothing, 1 is sharpened.
+    """Randomly blurs or sharpens images: `x + (1 - 2 factor) * (smoothed - x)`.
 
-    Smoothed is the mean over 3 by 3 pixels, zeros around the image, the middle one counted five times.
+    0 blurs, 0.5 changes nothing, 1 sharpens. The smoothed image is a mean over 3 by 3 pixels, with the central pixel
+    weighted five times and zeros outside the image.
     """
 
-    factor: Factor = attr(doc="From 0 to factor, or between two numbers.", minimum=0, maximum=1)
+    factor: Factor = attr(doc=f"Range of the factor: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {"factor": rng.uniform(*factor_range(self.factor, 0), len(images))}
@@ -287,12 +295,15 @@ class RandomSharpness(ColorAugmentation):
 
 @layer
 class RandomGaussianBlur(ColorAugmentation):
-    """Some images smoothed by a normal kernel, one for the batch, zeros around the image."""
+    """Randomly blurs images with a Gaussian kernel, drawn once per batch, with zeros outside the image."""
 
     factor: Factor = attr(1.0, doc=CHANCE, minimum=0, maximum=1)
-    kernel_size: IntegerFactor = attr(3, doc="Columns and rows of the kernel, odd numbers.", minimum=1)
+    kernel_size: IntegerFactor = attr(3, doc="Width and height of the kernel, odd numbers.", minimum=1)
     sigma: Factor = attr(
-        1.0, doc="Standard deviations across and down: from 0 to sigma, or between two numbers.", minimum=0, maximum=1
+        1.0,
+        doc="Range of the standard deviations: from 0 to sigma, or between two numbers.",
+        minimum=0,
+        maximum=1,
     )
 
     @property
@@ -302,7 +313,7 @@ class RandomGaussianBlur(ColorAugmentation):
 
     def check_arguments(self, x: TensorType) -> None:
         odd = all(size % 2 for size in self.kernel_sizes)
-        require(odd, f"has a kernel_size of {list(self.kernel_sizes)}: it takes odd numbers")
+        require(odd, f"has a kernel_size of {list(self.kernel_sizes)}, but needs odd numbers")
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         applies = random_subset(rng, len(images), self.factor)
@@ -313,25 +324,29 @@ class RandomGaussianBlur(ColorAugmentation):
 
         from .image_numpy import gaussian_kernel, separable_blur
 
-        across, down = (gaussian_kernel(size, float(s)) for size, s in zip(self.kernel_sizes, sigma, strict=True))
-        smoothed = separable_blur(images, down, across)
+        horizontal, vertical = (
+            gaussian_kernel(size, float(s)) for size, s in zip(self.kernel_sizes, sigma, strict=True)
+        )
+        smoothed = separable_blur(images, vertical, horizontal)
         return np.where(applies[:, None, None, None], smoothed, images).clip(*self.limits)
 
 
 @layer
 class RandomErasing(ColorAugmentation):
-    """Some images with a box filled by noise, or by a value."""
+    """Randomly fills a box of the image with noise or a value."""
 
     factor: Factor = attr(1.0, doc=CHANCE, minimum=0, maximum=1)
-    scale: Factor = attr((0.02, 0.33), doc="Squares of the box's sides as shares of the image's.", minimum=0, maximum=1)
+    scale: Factor = attr(
+        (0.02, 0.33), doc="Range of the box's area as a fraction of the image's.", minimum=0, maximum=1
+    )
     fill_value: FillValue | None = attr(
-        None, doc="The value in the box, or one a channel; normal noise times the greatest value for null."
+        None, doc="Value of the box, or one per channel; null for normal noise, scaled by the maximum value."
     )
 
     def check_arguments(self, x: TensorType) -> None:
         if isinstance(self.fill_value, tuple):
-            three = x.static_size(channel_axis(x.rank, self.data_format)) == len(self.fill_value)
-            require(three, f"has a fill_value for each of {len(self.fill_value)} channels, got {x}")
+            fits = x.static_size(channel_axis(x.rank, self.data_format)) == len(self.fill_value)
+            require(fits, f"has a fill_value for each of {len(self.fill_value)} channels, got {x}")
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
@@ -339,8 +354,8 @@ class RandomErasing(ColorAugmentation):
         from .image_numpy import random_intervals
 
         count, height, width, _ = images.shape
-        shares = np.sqrt(rng.uniform(*factor_range(self.scale, 0), (2, count)))
-        x, y = random_intervals(rng, width, shares[0]), random_intervals(rng, height, shares[1])
+        side_fractions = np.sqrt(rng.uniform(*factor_range(self.scale, 0), (2, count)))
+        x, y = random_intervals(rng, width, side_fractions[0]), random_intervals(rng, height, side_fractions[1])
         fill = rng.standard_normal(images.shape, np.float32) if self.fill_value is None else None
         return {"applies": random_subset(rng, count, self.factor), "x": x, "y": y, "noise": fill}
 

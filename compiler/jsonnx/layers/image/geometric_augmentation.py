@@ -1,4 +1,4 @@
-"""Augmentation: layers that change images at random, in training only."""
+"""Geometric augmentation: layers that randomly move and distort images in training; and their base classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..base import Layer, layer
 from ..convolution.sliding_window import DATA_FORMAT, DataFormat, channel_axis, require_spatial, spatial_axes
 from ..preprocessing.numerical import float_type
 from ..regularization import SEED
+from .contrast import VALUE_RANGE, Range
 from .resizing import FixedSizeOutput, crop, resize
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 Transformation = dict[str, Any]
-"""What was drawn for the images of a batch."""
+"""The random numbers drawn for the images of a batch, as keyword arguments of `transform_images`."""
 
 Factor = Annotated[
     Any,
@@ -28,20 +29,20 @@ Factor = Annotated[
         (lambda value: True, ArrayCodec(NumberCodec(), 2)),
     ),
 ]
-"""A number, or the two between which one is drawn for every image."""
+"""A number, or the range from which a number is drawn per image."""
 
-VALUE_RANGE = "The least and the greatest value of an image."
-CHANCE = "Chance of an image to be changed: drawn for it between 0 and factor, or between two numbers."
-FILL_MODE = "What stands beyond the edge: the image reflected, repeated, its nearest pixel, or `fill_value`."
-INTERPOLATION = "How the values between pixels are found."
+SYMMETRIC_RANGE = "from -factor to factor, or between two numbers"
+RANGE_FROM_ZERO = "from 0 to factor, or between two numbers"
+CHANCE = f"Probability of changing an image: {RANGE_FROM_ZERO}."
+FILL_MODE = "How to fill outside the image: reflect or repeat (`wrap`) it, nearest pixel, or `fill_value` (`constant`)."
+INTERPOLATION = "How to interpolate between pixels."
 
 FillMode = Literal["reflect", "wrap", "constant", "nearest"]
 PixelInterpolation = Literal["nearest", "bilinear"]
-Range = tuple[float, float]
 
 
 def factor_range(factor: Any, minimum: float = -1) -> Range:
-    """Between which numbers to draw: those given, or from -factor, or the least there is, to factor."""
+    """Returns the range to draw from: the two numbers given, or -factor (but not below `minimum`) to factor."""
     if isinstance(factor, tuple):
         low, high = sorted(factor)
         return low, high
@@ -49,14 +50,14 @@ def factor_range(factor: Any, minimum: float = -1) -> Range:
 
 
 class HostAugmentation:
-    """What a layer also is that changes images in training, on the host, before the step is fed.
+    """Mixin of layers that augment images in training, on the host, before the step is fed.
 
-    `random_transformation` draws what is to be done to each image, `transform_images` does it to float32 images with their channels last.
-    In the graph, in inference, such a layer is what `lower` says.
+    `random_transformation` draws the parameters per image; `transform_images` applies them to float32 images with
+    channels last. In the graph, and in inference, such a layer is what `lower` emits.
     """
 
     mixes_targets: ClassVar[bool] = False
-    """Whether images are mixed with one another, and so are the targets, by `transform_labels(targets, **drawn)`."""
+    """Whether images are mixed with each other, and the targets likewise by `transform_labels(targets, **drawn)`."""
 
     if TYPE_CHECKING:
         seed: int | None
@@ -67,21 +68,21 @@ class HostAugmentation:
         transform_labels: ClassVar[Callable[..., np.ndarray]]
 
     def augment(self, images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Transformation]:
-        """The images changed, and what was drawn for it."""
+        """Returns the augmented images, and the parameters drawn for them."""
         import numpy as np
 
-        first = self.data_format == "channels_first"
-        last = np.asarray(images.transpose(0, 2, 3, 1) if first else images, np.float32)
-        drawn = self.random_transformation(rng, last)
-        result = self.transform_images(last, **drawn)
-        return np.ascontiguousarray(result.transpose(0, 3, 1, 2) if first else result, np.float32), drawn
+        channels_first = self.data_format == "channels_first"
+        channels_last = np.asarray(images.transpose(0, 2, 3, 1) if channels_first else images, np.float32)
+        drawn = self.random_transformation(rng, channels_last)
+        result = self.transform_images(channels_last, **drawn)
+        return np.ascontiguousarray(result.transpose(0, 3, 1, 2) if channels_first else result, np.float32), drawn
 
 
 class Augmentation(HostAugmentation, Layer):
-    """Base of the augmentation layers that keep the images' shape."""
+    """Base class of augmentation layers that keep the images' shape."""
 
     allowed_channels: ClassVar[tuple[int, ...] | None] = None
-    """How many channels images may have."""
+    """The supported numbers of channels; None for any."""
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
     seed: int | None = attr(None, doc=SEED)
@@ -89,51 +90,49 @@ class Augmentation(HostAugmentation, Layer):
     def infer(self, x: TensorType) -> TensorType:
         require_spatial(x, 2, self.data_format)
         if self.allowed_channels is not None:
-            count, words = (
-                x.static_size(channel_axis(x.rank, self.data_format)),
-                " or ".join(map(str, self.allowed_channels)),
-            )
-            require(count in self.allowed_channels, f"needs images of {words} channels, got {x}")
+            count = x.static_size(channel_axis(x.rank, self.data_format))
+            allowed = " or ".join(map(str, self.allowed_channels))
+            require(count in self.allowed_channels, f"needs images of {allowed} channels, got {x}")
         low, high = getattr(self, "value_range", (0, 1))
         require(low < high, f"has the value_range {[low, high]}: the smaller number comes first")
         self.check_arguments(x)
         return float_type(x)
 
     def check_arguments(self, x: TensorType) -> None:
-        """ShapeError for what else does not fit."""
+        """Raises ShapeError if the arguments do not fit x."""
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.cast(x, g.float_dtype)
 
 
-# -- moved -----------------------------------------------------------------------------------------------------------
+# -- geometric transformations ---------------------------------------------------------------------------------------
 
 
 @layer
 class RandomFlip(Augmentation):
-    """Half of the images mirrored."""
+    """Randomly flips images, each with probability 1/2."""
 
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = attr(
-        "horizontal_and_vertical", doc="Left to right, upside down, or both at once."
+        "horizontal_and_vertical", doc="Whether to flip left to right, top to bottom, or both at once."
     )
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {"flips": rng.random(len(images)) <= 0.5}
 
     def transform_images(self, images: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        across = slice(None, None, -1 if "horizontal" in self.mode else None)
-        down = slice(None, None, -1 if "vertical" in self.mode else None)
+        columns = slice(None, None, -1 if "horizontal" in self.mode else None)
+        rows = slice(None, None, -1 if "vertical" in self.mode else None)
         result = images.copy()
-        result[flips] = images[flips][:, down, across]
+        result[flips] = images[flips][:, rows, columns]
         return result
 
 
 class AffineAugmentation(Augmentation):
-    """Base of the layers that take every pixel from another place of its image."""
+    """Base class of layers that apply an affine transformation."""
 
     fill_mode: FillMode = attr("reflect", doc=FILL_MODE)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
-    fill_value: float = attr(0.0, doc="The value beyond the edge, for the fill mode `constant`.")
+    fill_value: float = attr(0.0, doc="Value outside the image, for fill mode `constant`.")
 
     def transform_images(self, images: np.ndarray, transforms: np.ndarray) -> np.ndarray:
         from .image_numpy import projective_transform
@@ -142,7 +141,7 @@ class AffineAugmentation(Augmentation):
 
 
 def affine_transforms(*numbers: Any) -> np.ndarray:
-    """Transforms [images, 8] of numbers, or of arrays with one number an image."""
+    """Returns transforms [images, 8] from numbers, or arrays with one number per image."""
     import numpy as np
 
     return np.stack(np.broadcast_arrays(*numbers, *[0] * (8 - len(numbers))), -1).astype(np.float32)
@@ -150,9 +149,13 @@ def affine_transforms(*numbers: Any) -> np.ndarray:
 
 @layer
 class RandomRotation(AffineAugmentation):
-    """Images turned about their middle."""
+    """Randomly rotates images about their center."""
 
-    factor: Factor = attr(doc="Turns: from -factor to factor, or between two numbers.", minimum=-1, maximum=1)
+    factor: Factor = attr(
+        doc=f"Range of rotation in turns: {SYMMETRIC_RANGE}.",
+        minimum=-1,
+        maximum=1,
+    )
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
@@ -169,36 +172,40 @@ class RandomRotation(AffineAugmentation):
 
 @layer
 class RandomZoom(AffineAugmentation):
-    """Images made larger or smaller about their middle."""
+    """Randomly zooms images about their center."""
 
     height_factor: Factor = attr(
-        doc="How much more of the height is seen: from -factor to factor, or between two numbers.", above=-1, maximum=1
+        doc=f"Range of the zoom along the height, positive to zoom out: {SYMMETRIC_RANGE}.",
+        above=-1,
+        maximum=1,
     )
     width_factor: Factor | None = attr(
-        None, doc="How much more of the width; as much as of the height for null.", above=-1, maximum=1
+        None, doc="Range of the zoom along the width; null to keep the aspect ratio.", above=-1, maximum=1
     )
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
-        down = rng.uniform(*factor_range(self.height_factor), len(images))
-        across = down if self.width_factor is None else rng.uniform(*factor_range(self.width_factor), len(images))
-        return self.zoom_transformation(images, 1 + down, 1 + across)
+        vertical = rng.uniform(*factor_range(self.height_factor), len(images))
+        horizontal = (
+            vertical if self.width_factor is None else rng.uniform(*factor_range(self.width_factor), len(images))
+        )
+        return self.zoom_transformation(images, 1 + vertical, 1 + horizontal)
 
-    def zoom_transformation(self, images: np.ndarray, down: np.ndarray, across: np.ndarray) -> Transformation:
+    def zoom_transformation(self, images: np.ndarray, vertical: np.ndarray, horizontal: np.ndarray) -> Transformation:
         y, x = (images.shape[1] - 1) / 2, (images.shape[2] - 1) / 2
-        return {"transforms": affine_transforms(across, 0, x * (1 - across), 0, down, y * (1 - down))}
+        return {"transforms": affine_transforms(horizontal, 0, x * (1 - horizontal), 0, vertical, y * (1 - vertical))}
 
 
 @layer
 class RandomTranslation(AffineAugmentation):
-    """Images moved."""
+    """Randomly translates images."""
 
     height_factor: Factor = attr(
-        doc="Share of the height: from -factor to factor, or between two numbers; down is positive.",
+        doc=f"Range of the shift, as a fraction of the height, downwards: {SYMMETRIC_RANGE}.",
         minimum=-1,
         maximum=1,
     )
     width_factor: Factor = attr(
-        doc="Share of the width: from -factor to factor, or between two numbers; right is positive.",
+        doc=f"Range of the shift, as a fraction of the width, to the right: {SYMMETRIC_RANGE}.",
         minimum=-1,
         maximum=1,
     )
@@ -212,10 +219,10 @@ class RandomTranslation(AffineAugmentation):
 
 @layer
 class RandomShear(AffineAugmentation):
-    """Images slanted: a pixel (x, y) comes from (x + a y, y + b x)."""
+    """Randomly shears images: the pixel at (x, y) is taken from (x + a y, y + b x)."""
 
-    x_factor: Factor = attr(0.0, doc="a: from -factor to factor, or between two numbers.", minimum=0, maximum=1)
-    y_factor: Factor = attr(0.0, doc="b: from -factor to factor, or between two numbers.", minimum=0, maximum=1)
+    x_factor: Factor = attr(0.0, doc=f"Range of a: {SYMMETRIC_RANGE}.", minimum=0, maximum=1)
+    y_factor: Factor = attr(0.0, doc=f"Range of b: {SYMMETRIC_RANGE}.", minimum=0, maximum=1)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
@@ -228,12 +235,12 @@ class RandomShear(AffineAugmentation):
 
 @layer
 class RandomPerspective(Augmentation):
-    """Images as seen from another point: each corner moves by up to half of `scale` times its coordinates."""
+    """Randomly changes the perspective: each corner moves by up to half of `scale` times its coordinates."""
 
     factor: Factor = attr(1.0, doc=CHANCE, minimum=0, maximum=1)
-    scale: float = attr(1.0, doc="How far corners move.", minimum=0, maximum=1)
+    scale: float = attr(1.0, doc="Maximum displacement of the corners.", minimum=0, maximum=1)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
-    fill_value: float = attr(0.0, doc="The value beyond the edge.")
+    fill_value: float = attr(0.0, doc="Value outside the image.")
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         import numpy as np
@@ -254,7 +261,7 @@ class RandomPerspective(Augmentation):
 
         from .image_numpy import homography, projective_transform
 
-        if min(images.shape[1:3]) < 2:  # corners that coincide determine no perspective
+        if min(images.shape[1:3]) < 2:  # coinciding corners do not determine a perspective
             return images
         result = projective_transform(images, homography(start, end), self.interpolation, "constant", self.fill_value)
         return np.where(applies[:, None, None, None], result, images)
@@ -262,17 +269,17 @@ class RandomPerspective(Augmentation):
 
 @layer
 class RandomElasticTransform(Augmentation):
-    """Images distorted by a smooth random field.
+    """Randomly distorts images by a smooth displacement field.
 
-    Normal noise of deviation sigma, smoothed by a normal kernel of deviation sigma, times alpha; with a scale s drawn
-    for the batch sigma is `0.05 s min(height, width)` and alpha `0.1 s max(height, width)`.
+    The field is normal noise of standard deviation sigma, blurred by a Gaussian of standard deviation sigma, times
+    alpha. With a scale s drawn per batch, sigma is `0.05 s min(height, width)` and alpha `0.1 s max(height, width)`.
     """
 
     factor: Factor = attr(1.0, doc=CHANCE, minimum=0, maximum=1)
-    scale: Factor = attr(1.0, doc="Strength: from 0 to scale, or between two numbers.", minimum=0, maximum=1)
+    scale: Factor = attr(1.0, doc="Range of the scale: from 0 to scale, or between two numbers.", minimum=0, maximum=1)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
     fill_mode: FillMode = attr("reflect", doc=FILL_MODE)
-    fill_value: float = attr(0.0, doc="The value beyond the edge, for the fill mode `constant`.")
+    fill_value: float = attr(0.0, doc="Value outside the image, for fill mode `constant`.")
     value_range: Range = attr((0, 255), doc=VALUE_RANGE)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
@@ -294,24 +301,25 @@ class RandomElasticTransform(Augmentation):
         from .image_numpy import pixel_grid, sample_pixels
 
         rows, columns = pixel_grid(images)
-        places = rows + field[..., 0], columns + field[..., 1]
-        result = sample_pixels(images, *places, self.interpolation, self.fill_mode, self.fill_value)
+        coordinates = rows + field[..., 0], columns + field[..., 1]
+        result = sample_pixels(images, *coordinates, self.interpolation, self.fill_mode, self.fill_value)
         return np.clip(np.where(applies[:, None, None, None], result, images), *self.value_range)
 
 
 def random_subset(rng: np.random.Generator, count: int, factor: Any) -> np.ndarray:
-    """Which images are meant: each with the probability `factor`, or one drawn between two for each."""
+    """Draws which images to change, with probability `factor`, or one drawn between two numbers per image."""
     import numpy as np
 
-    share = rng.uniform(*factor_range(factor, 0), count)
-    return np.asarray(rng.random(count) < share)
+    probability = rng.uniform(*factor_range(factor, 0), count)
+    return np.asarray(rng.random(count) < probability)
 
 
 @layer
 class RandomCrop(HostAugmentation, FixedSizeOutput):
-    """The same part of all images of a batch, at a random place; in inference the largest in their middle, resized.
+    """Crops the same random window from all images of a batch. In inference, it crops the center and resizes it.
 
-    Images that are not greater than the part both ways are cut to its proportions and resized bilinearly.
+    Images that are not larger than the window in both directions are cropped to its aspect ratio and resized
+    bilinearly.
     """
 
     seed: int | None = attr(None, doc=SEED)
@@ -323,8 +331,8 @@ class RandomCrop(HostAugmentation, FixedSizeOutput):
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes = spatial_axes(x.rank, self.data_format)
-        middle = crop(g, g.cast(x, g.float_dtype), axes, self.aspect_ratio_window(x.type))
-        return resize(g, middle, axes, (self.height, self.width), "bilinear", False)
+        center = crop(g, g.cast(x, g.float_dtype), axes, self.aspect_ratio_window(x.type))
+        return resize(g, center, axes, (self.height, self.width), "bilinear", False)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         height, width = images.shape[1:3]
@@ -337,5 +345,9 @@ class RandomCrop(HostAugmentation, FixedSizeOutput):
     def transform_images(self, images: np.ndarray, top: int, left: int) -> np.ndarray:
         from .image_numpy import resize_bilinear
 
-        part = images[:, top : top + self.height, left : left + self.width]
-        return part if part.shape[1:3] == (self.height, self.width) else resize_bilinear(part, self.height, self.width)
+        window = images[:, top : top + self.height, left : left + self.width]
+        return (
+            window
+            if window.shape[1:3] == (self.height, self.width)
+            else resize_bilinear(window, self.height, self.width)
+        )

@@ -1,6 +1,6 @@
-"""What augmentation layers do to images, in NumPy: arrays [images, rows, columns, channels] of float32.
+"""NumPy functions of the augmentation layers, on float32 arrays [images, rows, columns, channels].
 
-The only file of this room that imports NumPy; the layers import it when they are run.
+The only module of this package that imports NumPy at module level; layers import it when they run.
 """
 
 from __future__ import annotations
@@ -11,62 +11,64 @@ import numpy as np
 
 Array = np.ndarray
 
-# -- where values are taken from ---------------------------------------------------------------------------------------
+# -- sampling ----------------------------------------------------------------------------------------------------------
 
 
-def _mirror_index(place: Array, size: int) -> Array:
+def _mirror_index(index: Array, size: int) -> Array:
     last = size - 1
-    return abs((place + last) % (2 * last) - last) if last else np.zeros_like(place)
+    return abs((index + last) % (2 * last) - last) if last else np.zeros_like(index)
 
 
 EDGE_INDEX: dict[str, Callable[[Array, int], Array]] = {
-    "constant": lambda place, size: np.clip(place, 0, size - 1),
-    "nearest": lambda place, size: np.clip(place, 0, size - 1),
-    "wrap": lambda place, size: place % size,
-    "reflect": lambda place, size: _mirror_index(2 * place + 1, 2 * size + 1) // 2,
+    "constant": lambda index, size: np.clip(index, 0, size - 1),
+    "nearest": lambda index, size: np.clip(index, 0, size - 1),
+    "wrap": lambda index, size: index % size,
+    "reflect": lambda index, size: _mirror_index(2 * index + 1, 2 * size + 1) // 2,
     "mirror": _mirror_index,
 }
-"""Which pixel stands for one beyond the edge, by fill mode."""
+"""Maps the indices of pixels outside the image to pixels inside, by fill mode."""
 
 
 def sample_pixels(images: Array, rows: Array, columns: Array, interpolation: str, mode: str, fill: float) -> Array:
-    """The images' values at places [images, rows, columns] between their pixels."""
+    """Samples the images at fractional coordinates [images, rows, columns]."""
     if interpolation == "nearest":
         return _gather_pixels(images, _round_half_away(rows), _round_half_away(columns), mode, fill)
     top, left = np.floor(rows), np.floor(columns)
-    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    row_weight, column_weight = (rows - top)[..., None], (columns - left)[..., None]
     result = np.zeros((*rows.shape, images.shape[-1]), np.float32)
-    for i, vertical in enumerate((1 - down, down)):
-        for j, horizontal in enumerate((1 - right, right)):
+    for i, vertical in enumerate((1 - row_weight, row_weight)):
+        for j, horizontal in enumerate((1 - column_weight, column_weight)):
             result += vertical * horizontal * _gather_pixels(images, top + i, left + j, mode, fill)
     return result
 
 
-def _round_half_away(place: Array) -> Array:
-    return np.where(place >= 0, np.floor(place + 0.5), np.ceil(place - 0.5))
+def _round_half_away(index: Array) -> Array:
+    return np.where(index >= 0, np.floor(index + 0.5), np.ceil(index - 0.5))
 
 
 def _gather_pixels(images: Array, rows: Array, columns: Array, mode: str, fill: float) -> Array:
     count, height, width, channels = images.shape
     rows, columns = rows.astype(np.int32), columns.astype(np.int32)
-    number = np.arange(count)[:, None, None] * height
-    place = (number + EDGE_INDEX[mode](rows, height)) * width + EDGE_INDEX[mode](columns, width)
-    taken = images.reshape(-1, channels).take(place, axis=0)
+    first_row = np.arange(count)[:, None, None] * height
+    index = (first_row + EDGE_INDEX[mode](rows, height)) * width + EDGE_INDEX[mode](columns, width)
+    values = images.reshape(-1, channels).take(index, axis=0)
     if mode != "constant":
-        return np.asarray(taken)
+        return np.asarray(values)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return np.where(inside[..., None], taken, np.float32(fill))
+    return np.where(inside[..., None], values, np.float32(fill))
 
 
 def pixel_grid(images: Array) -> tuple[Array, Array]:
-    """The row and the column of every pixel."""
+    """Returns the row and the column of every pixel."""
     rows, columns = np.mgrid[: images.shape[1], : images.shape[2]].astype(np.float32)
     return rows, columns
 
 
 def projective_transform(images: Array, transforms: Array, interpolation: str, mode: str, fill: float) -> Array:
-    """Every pixel (x, y) taken from ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1; a transform
-    [a0, a1, a2, b0, b1, b2, c0, c1] for every image."""
+    """Applies a projective transform [a0, a1, a2, b0, b1, b2, c0, c1] per image.
+
+    The pixel (x, y) is taken from ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), with k = c0 x + c1 y + 1.
+    """
     y, x = pixel_grid(images)
     a0, a1, a2, b0, b1, b2, c0, c1 = np.asarray(transforms, np.float32).T[..., None, None]
     k = c0 * x + c1 * y + 1
@@ -74,7 +76,7 @@ def projective_transform(images: Array, transforms: Array, interpolation: str, m
 
 
 def homography(start: Array, end: Array) -> Array:
-    """The transforms that take four corners [images, 4, 2] from `end` back to `start`."""
+    """Returns the transforms that map four corners [images, 4, 2] from `end` back to `start`."""
     (x, y), (u, v) = np.moveaxis(end, -1, 0), np.moveaxis(start, -1, 0)
     zero, one = np.zeros_like(x), np.ones_like(x)
     rows = np.concatenate(
@@ -88,60 +90,77 @@ def homography(start: Array, end: Array) -> Array:
 
 
 def resize_bilinear(images: Array, height: int, width: int) -> Array:
-    """Bilinear, as the layer Resizing does it."""
-    from .resizing import resize_weights
-
-    down, across = (
+    """Resizes bilinearly, like the layer Resizing."""
+    vertical, horizontal = (
         resize_weights(n, size, "bilinear", False) for n, size in zip(images.shape[1:3], (height, width), strict=True)
     )
-    return np.einsum("nhwc,hi,wj->nijc", images, down, across, optimize=True).astype(np.float32)
+    return np.einsum("nhwc,hi,wj->nijc", images, vertical, horizontal, optimize=True).astype(np.float32)
 
 
-def separable_blur(images: Array, down: Array, across: Array) -> Array:
-    """Every channel by itself convolved with an odd number of weights on each axis, zeros around it."""
-    for axis, weights in ((1, down), (2, across)):
+def resize_weights(n: int, size: int, interpolation: str, antialias: bool) -> Array:
+    """Returns interpolation weights [n, size] of n input elements for `size` output elements, in float32 as in JAX.
+
+    With `antialias`, the kernel is as wide as an output element.
+    """
+    step = np.float32(n / size)
+    centers = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
+    distance = np.abs(centers - np.arange(n, dtype=np.float32)[:, None])
+    if antialias:
+        distance /= np.maximum(step, np.float32(1))
+    if interpolation == "bilinear":
+        weights = np.maximum(0, 1 - distance)
+    else:  # Keys' kernel
+        inner = (1.5 * distance - 2.5) * distance**2 + 1
+        outer = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+        weights = np.where(distance < 1, inner, np.where(distance < 2, outer, 0))
+    return weights / weights.sum(0)
+
+
+def separable_blur(images: Array, vertical: Array, horizontal: Array) -> Array:
+    """Convolves each channel with an odd number of weights per axis, with zeros outside the image."""
+    for axis, weights in ((1, vertical), (2, horizontal)):
         half, size = len(weights) // 2, images.shape[axis]
-        around = [(half, half) if index == axis else (0, 0) for index in range(4)]
-        padded = np.moveaxis(np.pad(images, around), axis, 0)
+        padding = [(half, half) if index == axis else (0, 0) for index in range(4)]
+        padded = np.moveaxis(np.pad(images, padding), axis, 0)
         total = sum(weight * padded[offset : offset + size] for offset, weight in enumerate(weights))
         images = np.moveaxis(np.asarray(total), 0, axis)
     return images
 
 
 def gaussian_kernel(size: int, sigma: float) -> Array:
-    """Normal weights of sum 1."""
+    """Returns Gaussian weights that sum to 1."""
     x = np.arange(size, dtype=np.float32) - (size - 1) / 2
     weights = np.exp(-0.5 * (x / max(sigma, 1e-6)) ** 2)
     return np.asarray(weights / weights.sum(), np.float32)
 
 
 def box_masks(images: Array, x: Array, y: Array) -> Array:
-    """Masks of boxes from x[0] to x[1] and y[0] to y[1], one an image."""
+    """Returns one mask per image, true inside the box from x[0] to x[1] and y[0] to y[1]."""
     rows, columns = pixel_grid(images)
     x, y = x[..., None, None], y[..., None, None]
     return ((columns >= x[0]) & (columns < x[1]) & (rows >= y[0]) & (rows < y[1]))[..., None]
 
 
-def random_intervals(rng: np.random.Generator, length: int, shares: Array) -> Array:
-    """Where a box of these shares of a length begins and ends, at random: [2, images]."""
-    size = np.asarray(shares * length, np.float32)
+def random_intervals(rng: np.random.Generator, length: int, fractions: Array) -> Array:
+    """Draws the start and end of a box that spans these fractions of a length: [2, images]."""
+    size = np.asarray(fractions * length, np.float32)
     start = rng.random(len(size), np.float32) * (length - size)
     return np.stack([start, start + size])
 
 
-# -- colours -----------------------------------------------------------------------------------------------------------
+# -- colors ------------------------------------------------------------------------------------------------------------
 
 
 def rescale_range(images: Array, source: tuple[float, float], target: tuple[float, float]) -> Array:
-    """Values of one range in another."""
+    """Rescales values from one range to another."""
     if tuple(source) == tuple(target):
         return images
-    share = (images - np.float32(source[0])) / np.float32(source[1] - source[0])
-    return np.asarray(share * np.float32(target[1] - target[0]) + np.float32(target[0]))
+    fraction = (images - np.float32(source[0])) / np.float32(source[1] - source[0])
+    return np.asarray(fraction * np.float32(target[1] - target[0]) + np.float32(target[0]))
 
 
 def to_grayscale(images: Array) -> Array:
-    """The luminance of red, green and blue, as one channel."""
+    """Returns the luminance of RGB images, as one channel."""
     if images.shape[-1] == 1:
         return images
     return np.asarray(images @ np.array([[0.2989], [0.5870], [0.1140]], np.float32))
@@ -152,32 +171,33 @@ def rgb_to_hsv(images: Array) -> Array:
     r, g, b = np.moveaxis(images, -1, 0)
     value = images.max(-1)
     spread = value - images.min(-1)
-    some, apart = value > 0, spread > 0
-    norm = 1 / (6 * np.where(apart, spread, 1))
+    is_positive, has_hue = value > 0, spread > 0
+    norm = 1 / (6 * np.where(has_hue, spread, 1))
     hue = np.where(value == g, norm * (b - r) + 2 / 6, norm * (r - g) + 4 / 6)
     hue = np.where(value == r, norm * (g - b), hue)
-    hue = np.where(apart, hue, 0) + (hue < 0)
-    return np.stack([hue, np.where(some, spread / np.where(some, value, 1), 0), value], -1).astype(np.float32)
+    hue = np.where(has_hue, hue, 0) + (hue < 0)
+    saturation = np.where(is_positive, spread / np.where(is_positive, value, 1), 0)
+    return np.stack([hue, saturation, value], -1).astype(np.float32)
 
 
 def hsv_to_rgb(images: Array) -> Array:
     hue, saturation, value = np.moveaxis(images, -1, 0)
-    turn = np.mod(hue, 1) * 6
-    parts = abs(turn - 3) - 1, 2 - abs(turn - 2), 2 - abs(turn - 4)
-    mixed = [value * (1 - saturation + saturation * np.clip(part, 0, 1)) for part in parts]
-    return np.stack(mixed, -1).astype(np.float32)
+    sector = np.mod(hue, 1) * 6
+    parts = abs(sector - 3) - 1, 2 - abs(sector - 2), 2 - abs(sector - 4)
+    channels = [value * (1 - saturation + saturation * np.clip(part, 0, 1)) for part in parts]
+    return np.stack(channels, -1).astype(np.float32)
 
 
 def stretch_contrast(images: Array) -> Array:
-    """Every channel of every image from 0 to 255; even ones stay."""
+    """Stretches each channel of each image to 0 to 255; constant channels are not changed."""
     low, high = images.min((1, 2), keepdims=True), images.max((1, 2), keepdims=True)
-    even = low == high
-    scale = 255 / np.where(even, 1, high - low)
-    return np.where(even, images, np.clip(images * scale - low * scale, 0, 255)).astype(np.float32)
+    is_constant = low == high
+    scale = 255 / np.where(is_constant, 1, high - low)
+    return np.where(is_constant, images, np.clip(images * scale - low * scale, 0, 255)).astype(np.float32)
 
 
 def equalize_histogram(images: Array, bins: int = 256) -> Array:
-    """Every channel of all images by the shares of its values from 0 to 255."""
+    """Equalizes the histogram of each channel over all images, for values from 0 to 255."""
     result = images.copy()
     for channel in range(images.shape[-1]):
         values = images[..., channel]

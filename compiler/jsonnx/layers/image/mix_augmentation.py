@@ -1,4 +1,4 @@
-"""Augmentation by mixtures: of images with one another, or of several ways to change them, in training only."""
+"""Augmentation by mixing: of images with each other, or of several augmentations of an image, in training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from ...core.components import attr
 from ...core.types import TensorType
 from ..base import layer
 from .color_augmentation import (
-    BYTE_RANGE,
     ColorAugmentation,
     RandomBrightness,
     RandomColorDegeneration,
@@ -17,8 +16,10 @@ from .color_augmentation import (
     RandomSharpness,
     Solarization,
 )
+from .contrast import BYTE_RANGE
 from .geometric_augmentation import (
     INTERPOLATION,
+    RANGE_FROM_ZERO,
     Augmentation,
     Factor,
     PixelInterpolation,
@@ -34,18 +35,18 @@ if TYPE_CHECKING:
 
 
 class MixAugmentation(Augmentation):
-    """Base of the layers that mix every image with another one of the batch, and their targets alike."""
+    """Base class of layers that mix each image with another image of the batch, and their targets likewise."""
 
     mixes_targets = True
 
     def transform_labels(self, targets: np.ndarray, others: np.ndarray, weight: np.ndarray, **drawn: Any) -> np.ndarray:
-        share = weight.reshape(-1, *[1] * (targets.ndim - 1))
-        return share * targets + (1 - share) * targets[others]
+        weight = weight.reshape(-1, *[1] * (targets.ndim - 1))
+        return weight * targets + (1 - weight) * targets[others]
 
 
 @layer
 class MixUp(MixAugmentation):
-    """`w * x + (1 - w) * other` of every image and its targets, w drawn from a beta distribution.
+    """Mixes images and their targets: `w * x + (1 - w) * other`, with w drawn from a beta distribution.
 
     Zhang et al., 2018.
     """
@@ -57,18 +58,23 @@ class MixUp(MixAugmentation):
         return {"others": rng.permutation(count), "weight": rng.beta(self.alpha, self.alpha, count)}
 
     def transform_images(self, images: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        share = weight.astype(images.dtype).reshape(-1, 1, 1, 1)
-        return share * images + (1 - share) * images[others]
+        weight = weight.astype(images.dtype).reshape(-1, 1, 1, 1)
+        return weight * images + (1 - weight) * images[others]
 
 
 @layer
 class CutMix(MixAugmentation):
-    """A box of every image taken from another one, the targets mixed by the box's share. Yun et al., 2019.
+    """Replaces a box of each image by another image's, and mixes the targets by the box's area (Yun et al., 2019).
 
-    The share is drawn from a beta distribution whose parameters are drawn between 0 and `factor`, or between two.
+    The area is drawn from a beta distribution whose parameters are drawn from 0 to `factor`, or between two numbers.
     """
 
-    factor: Factor = attr(1.0, doc="Parameter of the beta distribution, or two numbers.", minimum=0, maximum=1)
+    factor: Factor = attr(
+        1.0,
+        doc=f"Range of the beta parameters: {RANGE_FROM_ZERO}.",
+        minimum=0,
+        maximum=1,
+    )
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         from .image_numpy import random_intervals
@@ -91,7 +97,7 @@ class CutMix(MixAugmentation):
 
 
 class AutoContrastOp(ColorAugmentation):
-    """AutoContrast as a part of a mixture."""
+    """AutoContrast as a candidate of RandAugment and AugMix."""
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {}
@@ -103,7 +109,7 @@ class AutoContrastOp(ColorAugmentation):
 
 
 class EqualizeOp(ColorAugmentation):
-    """Equalization as a part of a mixture."""
+    """Equalization as a candidate of RandAugment and AugMix."""
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
         return {}
@@ -117,7 +123,7 @@ class EqualizeOp(ColorAugmentation):
 
 
 class RandomChoice(ColorAugmentation):
-    """Base of the layers that choose among several ways to change images."""
+    """Base class of layers that choose from several augmentations."""
 
     allowed_channels = (1, 3)
 
@@ -125,17 +131,17 @@ class RandomChoice(ColorAugmentation):
     interpolation: PixelInterpolation
 
     def check_arguments(self, x: TensorType) -> None:
-        self.candidate_layers  # noqa: B018 (its factors may be too large for a part)
+        self.candidate_layers  # noqa: B018 (raises if a factor is out of range)
 
     @property
     def candidate_layers(self) -> list[Augmentation]:
-        """The ways, those that AugMix may leave out last."""
-        factor, how = factor_range(self.factor, 0), {"interpolation": self.interpolation}
+        """The augmentations to choose from; those that AugMix can exclude come last."""
+        factor, interpolation = factor_range(self.factor, 0), {"interpolation": self.interpolation}
         values: dict[str, Any] = {"value_range": self.limits}
         kinds: list[tuple[Any, dict[str, Any]]] = [
-            (RandomShear, {"x_factor": factor, "y_factor": factor, **how}),
-            (RandomTranslation, {"height_factor": factor, "width_factor": factor, **how}),
-            (RandomRotation, {"factor": factor, **how}),
+            (RandomShear, {"x_factor": factor, "y_factor": factor, **interpolation}),
+            (RandomTranslation, {"height_factor": factor, "width_factor": factor, **interpolation}),
+            (RandomRotation, {"factor": factor, **interpolation}),
             (RandomPosterization, {"factor": max(1, int(8 * factor[1])), **values}),
             (Solarization, {"addition_factor": factor, "threshold_factor": factor, **values}),
             (AutoContrastOp, values),
@@ -145,29 +151,30 @@ class RandomChoice(ColorAugmentation):
             (RandomContrast, {"factor": factor, **values}),
             (RandomSharpness, {"factor": factor, **values}),
         ]
-        return [kind(**given) for kind, given in kinds]
+        return [kind(**arguments) for kind, arguments in kinds]
 
 
 @layer
 class RandAugment(RandomChoice):
-    """Some of eleven changes in turn, the same for all images of a batch. Cubuk et al., 2020.
+    """Applies several random augmentations, the same for all images of a batch (Cubuk et al., 2020).
 
-    RandomShear, RandomTranslation, RandomRotation, RandomBrightness, RandomColorDegeneration, RandomContrast,
-    RandomSharpness, RandomPosterization, Solarization, AutoContrast and Equalization, drawn with replacement; each
-    with this factor, an image's own one.
+    They are drawn with replacement from RandomShear, RandomTranslation, RandomRotation, RandomBrightness,
+    RandomColorDegeneration, RandomContrast, RandomSharpness, RandomPosterization, Solarization, AutoContrast and
+    Equalization. Each uses `factor`, and draws its own parameters per image.
     """
 
-    num_ops: int = attr(2, doc="How many changes.", minimum=1, maximum=1000)
-    factor: Factor = attr(0.5, doc="Their factor: from 0 to factor, or between two numbers.", minimum=0, maximum=1)
+    num_ops: int = attr(2, doc="Number of augmentations to apply.", minimum=1, maximum=1000)
+    factor: Factor = attr(0.5, doc=f"Range of the factors: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
-        parts = self.candidate_layers
-        chosen = rng.integers(0, len(parts), self.num_ops)
-        made = {
-            index: (parts[index], parts[index].random_transformation(rng, images)) for index in dict.fromkeys(chosen)
+        candidates = self.candidate_layers
+        chosen = rng.integers(0, len(candidates), self.num_ops)
+        drawn = {
+            index: (candidates[index], candidates[index].random_transformation(rng, images))
+            for index in dict.fromkeys(chosen)
         }
-        return {"changes": [made[index] for index in chosen]}
+        return {"changes": [drawn[index] for index in chosen]}
 
     def transform_images(self, images: np.ndarray, changes: list[tuple[Any, Transformation]]) -> np.ndarray:
         for part, drawn in changes:
@@ -177,24 +184,25 @@ class RandAugment(RandomChoice):
 
 @layer
 class AugMix(RandomChoice):
-    """Images mixed with a mixture of chains of changes, those of RandAugment. Hendrycks et al., 2020.
+    """Mixes images with a weighted sum of chains of the augmentations of RandAugment (Hendrycks et al., 2020).
 
-    The weights of the chains are drawn from a Dirichlet distribution, that of the images themselves from a beta
-    distribution, all for the batch. Each place of a chain has a change, or, as likely as any, none.
+    Per batch, the weights of the chains are drawn from a Dirichlet distribution, and the weight of the original images
+    from a beta distribution. Each step of a chain is one of the augmentations or none, with equal probability.
     """
 
-    num_chains: int = attr(3, doc="How many chains.", minimum=1, maximum=1000)
-    chain_depth: int = attr(3, doc="How many changes a chain has at most.", minimum=1, maximum=1000)
-    factor: Factor = attr(0.3, doc="Factor of the changes: from 0 to it, or between two.", minimum=0, maximum=1)
+    num_chains: int = attr(3, doc="Number of chains.", minimum=1, maximum=1000)
+    chain_depth: int = attr(3, doc="Maximum number of augmentations per chain.", minimum=1, maximum=1000)
+    factor: Factor = attr(0.3, doc=f"Range of the factors: {RANGE_FROM_ZERO}.", minimum=0, maximum=1)
     alpha: float = attr(1.0, doc="Parameter of both distributions.", above=0)
-    all_ops: bool = attr(True, doc="Whether brightness, colour, contrast and sharpness are among the changes.")
+    all_ops: bool = attr(True, doc="Whether to include brightness, color, contrast and sharpness.")
     interpolation: PixelInterpolation = attr("bilinear", doc=INTERPOLATION)
 
     def random_transformation(self, rng: np.random.Generator, images: np.ndarray) -> Transformation:
-        parts = self.candidate_layers if self.all_ops else self.candidate_layers[:7]
+        candidates = self.candidate_layers if self.all_ops else self.candidate_layers[:7]
         chains = []
         for _ in range(self.num_chains):
-            chosen = [parts[index] for index in rng.integers(0, len(parts) + 1, self.chain_depth) if index < len(parts)]
+            indices = rng.integers(0, len(candidates) + 1, self.chain_depth)
+            chosen = [candidates[index] for index in indices if index < len(candidates)]
             chains.append([(part, part.random_transformation(rng, images)) for part in chosen])
         weights = rng.dirichlet([self.alpha] * self.num_chains)
         return {"chains": chains, "weights": weights, "weight": rng.beta(self.alpha, self.alpha)}
@@ -203,9 +211,9 @@ class AugMix(RandomChoice):
         import numpy as np
 
         mixture = np.zeros_like(images)
-        for share, chain in zip(weights, chains, strict=True):
+        for chain_weight, chain in zip(weights, chains, strict=True):
             result = images
             for part, drawn in chain:
                 result = part.transform_images(result, **drawn)
-            mixture += result * np.float32(share)
+            mixture += result * np.float32(chain_weight)
         return (np.float32(weight) * images + np.float32(1 - weight) * mixture).clip(*self.limits)

@@ -1,4 +1,4 @@
-"""Layers that bring images to another size: UpSampling1D, UpSampling2D, UpSampling3D, Resizing, CenterCrop."""
+"""Layers that change the size of images: UpSampling1D, UpSampling2D, UpSampling3D, Resizing, CenterCrop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from ..convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatia
 from ..preprocessing.numerical import float_type
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ...ir import Builder, Value
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
@@ -21,28 +19,28 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"
 RESIZE_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
     "bilinear": {"mode": "linear"},
-    "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.5, "exclude_outside": 1},  # Keys' kernel, as TensorFlow and JAX
+    "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.5, "exclude_outside": 1},  # Keys' kernel, as in TensorFlow and JAX
 }
-"""The attributes of ONNX' Resize for each interpolation that it has."""
+"""The attributes of ONNX' Resize for each supported interpolation."""
 
-INTERPOLATION = "How the values between are found; lanczos3 and lanczos5 are not supported."
+INTERPOLATION = "How to interpolate between pixels; lanczos3 and lanczos5 are not supported."
 
 
 def require_expressible(interpolation: str) -> None:
-    """ShapeError for an interpolation that ONNX does not have."""
+    """Raises ShapeError for an interpolation that ONNX does not have."""
     require(
         interpolation in RESIZE_ATTRIBUTES,
-        f"cannot interpolate with {interpolation!r}: no operator of ONNX has it",
-        help="use 'bicubic', the nearest to it",
+        f"cannot interpolate with {interpolation!r}: ONNX has no operator for it",
+        help="use 'bicubic', the closest alternative",
         code="not-expressible",
     )
 
 
-REPEATS_DOC = "How often every element is repeated along each spatial axis."
+REPEATS_DOC = "Upsampling factor along each spatial axis."
 
 
 class UpSampling(Layer):
-    """Base of the layers that make every spatial axis a whole number of times longer."""
+    """Base class of layers that enlarge every spatial axis by an integer factor."""
 
     size: tuple[int, ...]
     data_format: DataFormat | None = None
@@ -53,14 +51,14 @@ class UpSampling(Layer):
         require_spatial(x, len(self.size), self.data_format)
         require_real(x)
         shape = list(x.shape)
-        for axis, times in zip(spatial_axes(x.rank, self.data_format), self.size, strict=True):
-            shape[axis] *= times
+        for axis, factor in zip(spatial_axes(x.rank, self.data_format), self.size, strict=True):
+            shape[axis] *= factor
         return x.with_shape(shape)
 
     def lower(self, g: Builder, x: Value) -> Any:
         def enlarge(x: Value) -> Value:
             scales = g.const([1, 1, *self.size], "float32")
-            sizes = [n * times for n, times in zip(x.shape[2:], self.size, strict=True)]
+            sizes = [n * factor for n, factor in zip(x.shape[2:], self.size, strict=True)]
             if self.interpolation == "nearest":
                 return g.refine(g.Resize(x, None, scales, **RESIZE_ATTRIBUTES["nearest"]), (*x.shape[:2], *sizes))
             return resize_by_operator(g, x, self.interpolation, sizes, scales)
@@ -70,14 +68,14 @@ class UpSampling(Layer):
 
 @layer
 class UpSampling1D(UpSampling):
-    """Every step of a sequence several times."""
+    """Repeats each step of a sequence."""
 
     size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(2, doc=REPEATS_DOC, minimum=1)
 
 
 @layer
 class UpSampling2D(UpSampling):
-    """Every row and column of an image several times, or with values between them."""
+    """Enlarges an image by repeating rows and columns, or by interpolation."""
 
     size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr((2, 2), doc=REPEATS_DOC, minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
@@ -86,24 +84,24 @@ class UpSampling2D(UpSampling):
 
 @layer
 class UpSampling3D(UpSampling):
-    """Every plane, row and column of a volume several times."""
+    """Enlarges a volume by repeating planes, rows and columns."""
 
     size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr((2, 2, 2), doc=REPEATS_DOC, minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
 
-# -- to a given size -------------------------------------------------------------------------------------------------
+# -- resizing to a given size ----------------------------------------------------------------------------------------
 
 
 class FixedSizeOutput(Layer):
-    """Base of the layers whose output has a given height and width."""
+    """Base class of layers whose output has a given height and width."""
 
-    height: int = attr(doc="Rows of the output.", minimum=1)
-    width: int = attr(doc="Columns of the output.", minimum=1)
+    height: int = attr(doc="Height of the output.", minimum=1)
+    width: int = attr(doc="Width of the output.", minimum=1)
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def output_type(self, x: TensorType) -> TensorType:
-        """The type of the output; ShapeError where x is no image."""
+        """Returns the type of the output. Raises ShapeError if x is not an image."""
         require_spatial(x, 2, self.data_format)
         float_type(x)
         shape = list(x.shape)
@@ -112,29 +110,29 @@ class FixedSizeOutput(Layer):
         return x.with_shape(shape)
 
     def aspect_ratio_window(self, x: TensorType) -> list[tuple[int, int]]:
-        """The largest window of the output's proportions in the middle of x: where it begins on each axis, its size."""
+        """Returns start and size along each axis of the largest centered window with the output's aspect ratio."""
         h, w = (x.static_size(axis) for axis in spatial_axes(x.rank, self.data_format))
         return self.aspect_ratio_window_of(h, w)
 
     def aspect_ratio_window_of(self, h: int, w: int) -> list[tuple[int, int]]:
         sizes = int(w * self.height / self.width), int(h * self.width / self.height)
-        fitting = [max(min(n, size), 1) for n, size in zip((h, w), sizes, strict=True)]
-        return [((n - size) // 2, size) for n, size in zip((h, w), fitting, strict=True)]
+        clipped = [max(min(n, size), 1) for n, size in zip((h, w), sizes, strict=True)]
+        return [((n - size) // 2, size) for n, size in zip((h, w), clipped, strict=True)]
 
 
 @layer
 class Resizing(FixedSizeOutput):
-    """Images at another size; pixel i of m lies at `(i + 1/2) * n / m - 1/2` of the n that it is made from.
+    """Resizes images; output pixel i of m is centered at `(i + 1/2) * n / m - 1/2` in an input of n pixels.
 
-    Integers stay integers: what is between them is rounded.
+    Integer images give integers: interpolated values are rounded.
     """
 
     interpolation: Interpolation = attr("bilinear", doc=INTERPOLATION)
-    crop_to_aspect_ratio: bool = attr(False, doc="Whether to keep proportions by cutting off what is too much.")
-    pad_to_aspect_ratio: bool = attr(False, doc="Whether to keep proportions by filling up what is missing.")
-    fill_mode: Literal["constant"] = attr("constant", doc="What is filled up with: `fill_value`.")
-    fill_value: float = attr(0.0, doc="The value around a padded image.")
-    antialias: bool = attr(False, doc="Whether a smaller image takes the mean over what it leaves out.")
+    crop_to_aspect_ratio: bool = attr(False, doc="Whether to keep the aspect ratio by cropping.")
+    pad_to_aspect_ratio: bool = attr(False, doc="Whether to keep the aspect ratio by padding.")
+    fill_mode: Literal["constant"] = attr("constant", doc="How to pad: with `fill_value`.")
+    fill_value: float = attr(0.0, doc="Value of the padding.")
+    antialias: bool = attr(False, doc="Whether to average over the skipped pixels when the image is made smaller.")
 
     def infer(self, x: TensorType) -> TensorType:
         require_expressible(self.interpolation)
@@ -152,15 +150,15 @@ class Resizing(FixedSizeOutput):
             y = crop(g, y, axes, self.aspect_ratio_window(x.type))
         if self.pad_to_aspect_ratio:
             y = self.pad_to_proportions(g, y, axes)
-        whole = not x.dtype.startswith("float") and x.type.is_static(*axes)  # halves are to be rounded as in Keras
-        y = resize(g, y, axes, (self.height, self.width), self.interpolation, self.antialias, exact=whole)
+        exact = not x.dtype.startswith("float") and x.type.is_static(*axes)  # to round halves as in Keras
+        y = resize(g, y, axes, (self.height, self.width), self.interpolation, self.antialias, exact=exact)
         return y if x.dtype.startswith("float") else round_to_integers(g, y, x.dtype)
 
     def pad_to_proportions(self, g: Builder, x: Value, axes: Sequence[int]) -> Value:
-        """Images filled up on both sides of the axis that is too short."""
+        """Pads both sides of the axis that is too short for the output's aspect ratio."""
         h, w = (x.shape[axis] for axis in axes)
-        wanted = int(w * self.height / self.width), int(h * self.width / self.height)
-        margins = [max(size - n, 0) // 2 for size, n in zip(wanted, (h, w), strict=True)]
+        target = int(w * self.height / self.width), int(h * self.width / self.height)
+        margins = [max(size - n, 0) // 2 for size, n in zip(target, (h, w), strict=True)]
         if not any(margins):
             return x
         margins[1] = 0 if margins[0] else margins[1]
@@ -170,7 +168,7 @@ class Resizing(FixedSizeOutput):
 
 @layer
 class CenterCrop(FixedSizeOutput):
-    """The middle of an image; of a smaller one the largest window of these proportions, resized bilinearly."""
+    """Crops the center of images; smaller images are cropped to the output's aspect ratio and resized bilinearly."""
 
     def infer(self, x: TensorType) -> TensorType:
         cropped = self.output_type(x)
@@ -180,14 +178,14 @@ class CenterCrop(FixedSizeOutput):
     def lower(self, g: Builder, x: Value) -> Any:
         axes, size = spatial_axes(x.rank, self.data_format), (self.height, self.width)
         x = g.cast(x, g.float_dtype)
-        rest = [x.shape[axis] - n for axis, n in zip(axes, size, strict=True)]
-        if min(rest) >= 0:
-            return crop(g, x, axes, [(left // 2, n) for left, n in zip(rest, size, strict=True)])
+        excess = [x.shape[axis] - n for axis, n in zip(axes, size, strict=True)]
+        if min(excess) >= 0:
+            return crop(g, x, axes, [(extra // 2, n) for extra, n in zip(excess, size, strict=True)])
         return resize(g, crop(g, x, axes, self.aspect_ratio_window(x.type)), axes, size, "bilinear", False)
 
 
 def crop(g: Builder, x: Value, axes: Sequence[int], window: Sequence[tuple[int, int]]) -> Value:
-    """A window of x: on each axis where it begins, and its size."""
+    """Crops x to a window, given as start and size per axis."""
     if all(size == x.shape[axis] for axis, (_, size) in zip(axes, window, strict=True)):
         return x
     starts, ends = [start for start, _ in window], [start + size for start, size in window]
@@ -195,7 +193,7 @@ def crop(g: Builder, x: Value, axes: Sequence[int], window: Sequence[tuple[int, 
 
 
 def round_to_integers(g: Builder, x: Value, dtype: str) -> Value:
-    """Real numbers as the nearest integers of a type."""
+    """Rounds to the nearest integers of a dtype."""
     rounded = g.Round(x)
     return g.cast(g.Clip(rounded, 0.0, 255.0) if dtype == "uint8" else rounded, dtype)
 
@@ -210,8 +208,10 @@ def resize(
     *,
     exact: bool = False,
 ) -> Value:
-    """x with two neighbouring axes brought to other sizes, as `jax.image.resize` does it; `exact` to the last bit,
-    as far as that can be had, at the price of a product with a matrix."""
+    """Resizes two adjacent axes of x, as `jax.image.resize` does.
+
+    With `exact`, the result matches JAX' rounding as closely as possible, at the cost of a matrix product.
+    """
     shape = list(x.shape)
     for axis, size in zip(axes, sizes, strict=True):
         shape[axis] = size
@@ -232,39 +232,41 @@ def resize(
 def resize_by_operator(
     g: Builder, x: Value, interpolation: str, sizes: Sequence[Dim], scales: Value | None = None
 ) -> Value:
-    """[batch, channels, height, width] with another height and width, by sizes or by scales.
+    """Resizes [batch, channels, height, width] with ONNX' Resize, by sizes or by scales.
 
-    The batch is laid beside the channels: through a Resize of four axes onnxruntime (1.32) moves any transposition,
-    and then refuses to interpolate where rows and columns have come to stand.
+    The batch is merged with the channels: onnxruntime 1.32 moves transpositions through a Resize of four axes, and then
+    refuses to interpolate along axes 1 and 2.
     """
     flat = g.reshape(x, (1, x.shape[0] * x.shape[1], *x.shape[2:]))
-    wanted = (*flat.shape[:2], *sizes)
-    extent = g.sizes(wanted, flat) if scales is None else None
-    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE_ATTRIBUTES[interpolation]), wanted)
+    target = (*flat.shape[:2], *sizes)
+    extent = g.sizes(target, flat) if scales is None else None
+    y = g.refine(g.Resize(flat, None, scales, extent, **RESIZE_ATTRIBUTES[interpolation]), target)
     return g.refine(g.Reshape(y, g.sizes((*x.shape[:2], *sizes), x, y)), (*x.shape[:2], *sizes))
 
 
 def resize_nearest(g: Builder, x: Value, axis: int, size: int) -> Value:
-    """The elements of x nearest to the centres of `size` equal parts: `floor((i + 1/2) * n / size)`."""
+    """Takes the elements nearest to the centers of `size` equal parts: `floor((i + 1/2) * n / size)`."""
     import numpy as np
 
     n = x.shape[axis]
     if n == size:
         return x
-    centres = np.arange(size, dtype=np.float32) + np.float32(0.5)
+    centers = np.arange(size, dtype=np.float32) + np.float32(0.5)
     if isinstance(n, int):
-        return g.Gather(x, g.const(np.floor(centres * np.float32(n) / np.float32(size)), "int64"), axis=axis)
+        return g.Gather(x, g.const(np.floor(centers * np.float32(n) / np.float32(size)), "int64"), axis=axis)
     length = g.cast(g.Shape(x, start=axis, end=axis + 1), "float32")
-    places = g.Floor(g.Div(g.Mul(g.const(centres, "float32"), length), float(size)))
-    return g.Gather(x, g.cast(places, "int64"), axis=axis)
+    indices = g.Floor(g.Div(g.Mul(g.const(centers, "float32"), length), float(size)))
+    return g.Gather(x, g.cast(indices, "int64"), axis=axis)
 
 
 def resize_by_matmul(g: Builder, x: Value, axis: int, size: int, interpolation: str, antialias: bool) -> Value:
-    """x along one axis as `size` weighted means.
+    """Resizes one axis by a matrix product with interpolation weights.
 
-    Resize could do it, were it not that onnxruntime (1.32) moves it behind a transposition of its channels, where it
-    then refuses to shrink by a cubic kernel.
+    Not by Resize, because onnxruntime 1.32 moves it behind a transposition of the channels, where it refuses to shrink
+    with a cubic kernel.
     """
+    from .image_numpy import resize_weights
+
     n = x.shape[axis]
     if n == size:
         return x
@@ -272,24 +274,3 @@ def resize_by_matmul(g: Builder, x: Value, axis: int, size: int, interpolation: 
     perm = list(range(x.rank))
     perm[axis], perm[-1] = perm[-1], perm[axis]
     return g.transpose(g.MatMul(g.transpose(x, perm), weights), perm)
-
-
-def resize_weights(n: int, size: int, interpolation: str, antialias: bool) -> np.ndarray:
-    """How much each of n elements weighs in each of `size` results: [n, size], in float32 as JAX.
-
-    With antialias the kernel is as wide as what a result stands for.
-    """
-    import numpy as np
-
-    step = np.float32(n / size)
-    centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
-    distance = np.abs(centres - np.arange(n, dtype=np.float32)[:, None])
-    if antialias:
-        distance /= np.maximum(step, np.float32(1))
-    if interpolation == "bilinear":
-        weights = np.maximum(0, 1 - distance)
-    else:  # Keys' kernel
-        inner = (1.5 * distance - 2.5) * distance**2 + 1
-        outer = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
-        weights = np.where(distance < 1, inner, np.where(distance < 2, outer, 0))
-    return weights / weights.sum(0)

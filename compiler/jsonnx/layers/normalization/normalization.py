@@ -1,4 +1,4 @@
-"""Layers that bring their input to mean 0 and variance 1."""
+"""Layers that normalize their input: batch, layer, group, RMS and unit normalization."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...training.constraints import Constraint
 from ...training.initializers import Initializer, Ones
 from ...training.regularizers import Regularizer
 from ..axes import Axes, axes_of, axis_of, broadcast_along
-from ..base import Layer, layer
+from ..base import Layer, layer, require_real
 from ..einsum_dense import reshape_symbolic
 from .moments import centered_moments, centered_moments_with
 from .moving_averages import average_before_step, current_value, update_average
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 MIN_NORM = 1e-12
-"""The length below which vectors are not brought to length 1, as in Keras."""
+"""Vectors with a smaller norm are divided by this, as in Keras."""
 
-SYNCHRONIZED = "Statistics over several machines are not supported."
+SYNCHRONIZED = "Statistics across several devices are not supported."
 
 
 class RenormClipping(Component):
-    """Bounds of what batch renormalization corrects."""
+    """Clipping bounds of the batch renormalization correction."""
 
     has_type_key = False
 
     rmax: float | None = attr(None, doc="Upper bound of the factor r.")
     rmin: float | None = attr(None, doc="Lower bound of the factor r.")
-    dmax: float | None = attr(None, doc="Upper bound of the absolute value of the summand d.", minimum=0)
+    dmax: float | None = attr(None, doc="Upper bound of the absolute value of the offset d.", minimum=0)
 
 
 class SquareRootOf(Initializer):
-    """The root of what another initializer draws."""
+    """Square root of another initializer's values."""
 
-    of: Initializer = attr(doc="The other one.")
+    of: Initializer = attr(doc="The initializer to take the square root of.")
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return self.of.sample(shape, rng) ** 0.5
@@ -49,15 +49,15 @@ class SquareRootOf(Initializer):
 
 @layer
 class BatchNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, for every channel.
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, per channel.
 
-    Mean and variance are those of the batch in training (of its places that are not masked), which also move the
-    averages: `moving = moving * momentum + batch * (1 - momentum)`. Otherwise, and where `trainable` is false, they are
-    the moving averages.
+    In training, mean and variance are computed over the unmasked positions of the batch, and update the moving
+    averages: `moving = moving * momentum + batch * (1 - momentum)`. In inference, and if `trainable` is false, the
+    moving averages are used instead.
 
-    With `renorm` (Ioffe, 2017) what is normalized by the batch is corrected by `r * x + d`, before gamma and beta:
-    with s the batch's `sqrt(variance + epsilon)`, `r = s / renorm_stddev` and `d = (mean - renorm_mean) /
-    renorm_stddev`, both clipped, and constants to the gradient.
+    With `renorm` (Ioffe, 2017), the batch-normalized x is corrected to `r * x + d` before gamma and beta are applied,
+    where `r = s / renorm_stddev`, `d = (mean - renorm_mean) / renorm_stddev` and s is the batch's `sqrt(variance +
+    epsilon)`. Both are clipped, and treated as constants by the gradient.
     """
 
     mixes_samples = True
@@ -65,11 +65,11 @@ class BatchNormalization(Layer):
     reads_masks = True
     mask_argument = True
 
-    axis: int = attr(-1, doc="Axis of the channels.")
-    momentum: float = attr(0.99, doc="Share of the old moving average in the new one.")
-    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
-    center: bool = attr(True, doc="Whether to add a learned beta.")
-    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    axis: int = attr(-1, doc="Channel axis.")
+    momentum: float = attr(0.99, doc="Decay of the moving averages: the weight of the old value.")
+    epsilon: float = attr(1e-3, doc="Small constant added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a trainable beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a trainable gamma.")
     beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
     gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
     moving_mean_initializer: Initializer = attr("zeros", doc="Initial value of the moving mean.")
@@ -78,22 +78,22 @@ class BatchNormalization(Layer):
     gamma_regularizer: Regularizer | None = attr(None, doc="Penalty on gamma.")
     beta_constraint: Constraint | None = attr(None, doc="Projection of beta after every update.")
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
-    renorm: bool = attr(False, doc="Whether to correct the batch's statistics by moving averages.")
-    renorm_clipping: RenormClipping | None = attr(None, doc="Bounds of the correction, with `renorm`.")
-    renorm_momentum: float = attr(0.99, doc="Share of the old average in the new one, of those that correct.")
-    synchronized: bool = attr(False, doc="Whether machines share their statistics.", unsupported=SYNCHRONIZED)
+    renorm: bool = attr(False, doc="Whether to use batch renormalization.")
+    renorm_clipping: RenormClipping | None = attr(None, doc="Clipping bounds of the renormalization.")
+    renorm_momentum: float = attr(0.99, doc="Decay of the moving averages of the renormalization.")
+    synchronized: bool = attr(False, doc="Whether to synchronize statistics across devices.", unsupported=SYNCHRONIZED)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
         x.static_size(axis)
         bounds = self.renorm_clipping
         if bounds is not None and bounds.rmin is not None and bounds.rmax is not None:
-            rightly = bounds.rmin <= bounds.rmax
-            text = f"has renorm_clipping from rmin {bounds.rmin} to rmax {bounds.rmax}, the wrong way round"
-            require(rightly, text, code="out-of-range")
+            ordered = bounds.rmin <= bounds.rmax
+            text = f"has renorm_clipping with rmin {bounds.rmin} above rmax {bounds.rmax}"
+            require(ordered, text, code="out-of-range")
         return x
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
@@ -106,7 +106,7 @@ class BatchNormalization(Layer):
         return self.normalize(g, x, masks[0])
 
     def normalize(self, g: Builder, x: Value, mask: Value | None, steps: int = 0) -> Value:
-        """x by its statistics; with `steps` 1 every step of [batch, time, ...] by its own, one after the other."""
+        """Normalizes x; with `steps` 1, each step of [batch, time, ...] by its own statistics, in order of time."""
         axis = self.axis % (x.rank - steps) + steps
         shape = (x.shape[axis],)
         gamma: Value | None = None
@@ -119,18 +119,19 @@ class BatchNormalization(Layer):
         variance = g.state("moving_variance", shape, self.moving_variance_initializer)
         if self.renorm:
             self.renorm_states(g, shape)
-        # ONNX' operator wants the channels on axis 1, and the statistics of a batch are quickest to take there.
-        order = [*range(steps + 1), axis, *(place for place in range(steps + 1, x.rank) if place != axis)]
+        # ONNX' operator expects the channels on axis 1, where batch statistics are also fastest to compute.
+        order = [*range(steps + 1), axis, *(other for other in range(steps + 1, x.rank) if other != axis)]
         x = g.transpose(x, order)
         if g.training and g.trainable:
             keep = None if mask is None else g.transpose(g.Unsqueeze(mask, [x.rank - 1]), order)
-            found = centered_moments(g, x, [place for place in range(x.rank) if not 1 <= place <= steps + 1], keep)
-            y = self._normalize_by_batch(g, found, gamma, beta, mean, variance, steps)
+            axes = [axis for axis in range(x.rank) if not 1 <= axis <= steps + 1]
+            moments = centered_moments(g, x, axes, keep)
+            y = self._normalize_by_batch(g, moments, gamma, beta, mean, variance, steps)
         else:
             gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
             beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
             y = g.BatchNormalization(x, gamma, beta, mean, variance, epsilon=self.epsilon)
-        return g.transpose(y, [order.index(place) for place in range(x.rank)])
+        return g.transpose(y, [order.index(axis) for axis in range(x.rank)])
 
     def _normalize_by_batch(
         self,
@@ -142,9 +143,9 @@ class BatchNormalization(Layer):
         moving_variance: Any,
         steps: int,
     ) -> Value:
-        """By the statistics of the batch, in primitives: not every provider has the operator's training mode.
+        """Normalizes by the batch statistics, in primitives: not all providers support BatchNormalization's training.
 
-        All that is as large as x: x - mean, its squares, one product and one sum.
+        Only x - mean, its square, one product and one sum have the size of x.
         """
         mean, centered, variance = moments
         deviation = g.Sqrt(g.Add(variance, self.epsilon))
@@ -169,29 +170,29 @@ class BatchNormalization(Layer):
     def _renorm_correction(
         self, g: Builder, mean: Value, deviation: Value, moving_mean: Any, moving_variance: Any, steps: int
     ) -> tuple[Value, Value]:
-        """The factor and the summand of renormalization; moves its averages and those of inference."""
-        moving_deviation, usual_mean, usual_deviation = self.renorm_states(g, moving_mean.shape)
+        """Returns the factor r and the offset d of renormalization; updates all moving averages."""
+        moving_deviation, renorm_mean, renorm_deviation = self.renorm_states(g, moving_mean.shape)
         bounds = self.renorm_clipping or RenormClipping()  # type: ignore[call-arg]
-        means, deviations = (g.reshape(found, mean.shape[1 : steps + 2]) for found in (mean, deviation))
+        means, deviations = (g.reshape(x, mean.shape[1 : steps + 2]) for x in (mean, deviation))
         with g.detached():
-            usual = average_before_step(g, usual_deviation, deviations, self.renorm_momentum)
-            divisor = g.Max(g.reshape(usual, deviation.shape), sqrt(self.epsilon))
+            average = average_before_step(g, renorm_deviation, deviations, self.renorm_momentum)
+            divisor = g.Max(g.reshape(average, deviation.shape), sqrt(self.epsilon))
             factor = g.Div(deviation, divisor)
-            usual = average_before_step(g, usual_mean, means, self.renorm_momentum)
-            summand = g.Div(g.Sub(mean, g.reshape(usual, mean.shape)), divisor)
+            average = average_before_step(g, renorm_mean, means, self.renorm_momentum)
+            offset = g.Div(g.Sub(mean, g.reshape(average, mean.shape)), divisor)
             factor = factor if bounds.rmin is None else g.Max(factor, bounds.rmin)
             factor = factor if bounds.rmax is None else g.Min(factor, bounds.rmax)
-            summand = summand if bounds.dmax is None else g.Clip(summand, -bounds.dmax, bounds.dmax)
-        update_average(g, usual_mean, means, self.renorm_momentum)
-        update_average(g, usual_deviation, deviations, self.renorm_momentum)
+            offset = offset if bounds.dmax is None else g.Clip(offset, -bounds.dmax, bounds.dmax)
+        update_average(g, renorm_mean, means, self.renorm_momentum)
+        update_average(g, renorm_deviation, deviations, self.renorm_momentum)
         update_average(g, moving_mean, means, self.momentum)
         update_average(g, moving_deviation, deviations, self.momentum)
-        moved = current_value(g, moving_deviation)
-        g.assign(moving_variance, g.Relu(g.Sub(g.Mul(moved, moved), self.epsilon)))
-        return factor, summand
+        new_deviation = current_value(g, moving_deviation)
+        g.assign(moving_variance, g.Relu(g.Sub(g.Mul(new_deviation, new_deviation), self.epsilon)))
+        return factor, offset
 
     def renorm_states(self, g: Builder, shape: Any) -> tuple[Any, Any, Any]:
-        """The moving deviation of inference, and the mean and the deviation that correct."""
+        """Returns the moving deviation for inference, and the mean and deviation for the correction."""
         deviation = SquareRootOf(of=self.moving_variance_initializer)
         return (
             g.state("moving_stddev", shape, deviation),
@@ -202,18 +203,18 @@ class BatchNormalization(Layer):
 
 @layer
 class LayerNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance being those along some axes.
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with statistics per sample, along some axes.
 
-    With `rms_scaling` it is `gamma * x / sqrt(variance + epsilon)`, whatever `center` and `scale` say.
+    With `rms_scaling`, it is `gamma * x / sqrt(variance + epsilon)`, regardless of `center` and `scale`.
     """
 
     supports_masking = True
 
-    axis: Axes = attr(-1, doc="Axis, or list of axes, of the statistics, and of gamma and beta.")
-    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
-    center: bool = attr(True, doc="Whether to add a learned beta.")
-    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
-    rms_scaling: bool = attr(False, doc="Whether to leave x as it is and to divide it only.")
+    axis: Axes = attr(-1, doc="Axis or list of axes to normalize along, which are also the axes of gamma and beta.")
+    epsilon: float = attr(1e-3, doc="Small constant added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a trainable beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a trainable gamma.")
+    rms_scaling: bool = attr(False, doc="Whether to scale x without centering it.")
     beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
     gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
     beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
@@ -222,7 +223,7 @@ class LayerNormalization(Layer):
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         axes = axes_of(x, self.axis)
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
@@ -248,9 +249,9 @@ class LayerNormalization(Layer):
             import numpy as np
 
             gamma = g.const(np.ones(shape), x.dtype)
-        # a bias without a name crashes onnxruntime 1.32
+        # onnxruntime 1.32 crashes if the bias is an unnamed (empty) input
         weights = [g.reshape(weight, shape) for weight in (gamma, beta) if weight is not None]
-        outputs = 3 if g.training else 1  # mean and inverse deviation, which the gradient can use
+        outputs = 3 if g.training else 1  # plus mean and inverse deviation, for the gradient
         y = g.LayerNormalization(x, *weights, axis=axes[0], epsilon=self.epsilon, outputs=outputs)
         return y[0] if g.training else y
 
@@ -263,25 +264,24 @@ class LayerNormalization(Layer):
 
 
 def weight_shape(x: TensorType | Value, axes: int | Sequence[int]) -> list[Any]:
-    """The sizes along the axes, in the order of the numbers given: -1 stands before 1, as in Keras."""
+    """Returns the sizes along the axes, sorted as given: -1 comes before 1, as in Keras."""
     return [x.shape[axis] for axis in ([axes] if isinstance(axes, int) else sorted(axes))]
 
 
 @layer
 class GroupNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, by the statistics of groups of channels (Wu and He,
-    2018).
+    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with statistics per group of channels.
 
-    Mean and variance are those of a sample's whole group: of its channels and all other axes.
+    Mean and variance are computed per sample and group, over the group's channels and all other axes (Wu and He, 2018).
     """
 
     supports_masking = True
 
-    groups: int = attr(32, doc="Number of groups, a divisor of the channels; -1 for a group a channel.", minimum=-1)
-    axis: int = attr(-1, doc="Axis of the channels.")
-    epsilon: float = attr(1e-3, doc="Added to the variance.", minimum=0)
-    center: bool = attr(True, doc="Whether to add a learned beta.")
-    scale: bool = attr(True, doc="Whether to multiply by a learned gamma.")
+    groups: int = attr(32, doc="Number of groups, a divisor of the channels; -1 for one group per channel.", minimum=-1)
+    axis: int = attr(-1, doc="Channel axis.")
+    epsilon: float = attr(1e-3, doc="Small constant added to the variance.", minimum=0)
+    center: bool = attr(True, doc="Whether to add a trainable beta.")
+    scale: bool = attr(True, doc="Whether to multiply by a trainable gamma.")
     beta_initializer: Initializer = attr("zeros", doc="Initial value of beta.")
     gamma_initializer: Initializer = attr("ones", doc="Initial value of gamma.")
     beta_regularizer: Regularizer | None = attr(None, doc="Penalty on beta.")
@@ -290,12 +290,12 @@ class GroupNormalization(Layer):
     gamma_constraint: Constraint | None = attr(None, doc="Projection of gamma after every update.")
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         require(x.rank >= 2, f"needs an input of rank 2 or more, got {x}")
         axis = axis_of(x, self.axis)
         require(axis != 0, f"has axis {self.axis} of {x}, which is the batch")
         channels = x.static_size(axis)
-        require(self.groups != 0, "cannot have 0 groups", "give -1 for a group a channel", "out-of-range")
+        require(self.groups != 0, "cannot have 0 groups", "use -1 for one group per channel", "out-of-range")
         fits = self.groups == -1 or channels % self.groups == 0
         require(fits, f"cannot divide the {channels} channels of {x} into {self.groups} groups")
         return x
@@ -304,10 +304,10 @@ class GroupNormalization(Layer):
         axis, shape = self.axis % x.rank, x.shape
         channels = shape[axis]
         parts = [product(shape[1:axis]), channels, product(shape[axis + 1 :])]
-        kept = [part for part, size in enumerate(parts) if part == 1 or size != 1]
-        rank, place = len(kept) + 1, kept.index(1) + 1
-        y = reshape_symbolic(g, x, (shape[0], *(parts[part] for part in kept)), x)
-        others = [other for other in range(1, rank) if other != place]
+        kept_parts = [part for part, size in enumerate(parts) if part == 1 or size != 1]
+        rank, channel = len(kept_parts) + 1, kept_parts.index(1) + 1
+        y = reshape_symbolic(g, x, (shape[0], *(parts[part] for part in kept_parts)), x)
+        others = [other for other in range(1, rank) if other != channel]
 
         def means(x: Value) -> Value:
             return self._group_means(g, g.ReduceMean(x, others, keepdims=1) if others else x, channels)
@@ -316,7 +316,7 @@ class GroupNormalization(Layer):
         gain = g.Reciprocal(g.Sqrt(g.Add(variance, self.epsilon)))
 
         def by_channel(weight: Value) -> Value:
-            return broadcast_along(g, weight, [place], rank)
+            return broadcast_along(g, weight, [channel], rank)
 
         if self.scale:
             gamma = g.param("gamma", (channels,), self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint)
@@ -328,27 +328,29 @@ class GroupNormalization(Layer):
         return reshape_symbolic(g, y, shape, x)
 
     def _group_means(self, g: Builder, x: Value, channels: int) -> Value:
-        """Means of channels as those of their groups, for every channel: one number for several channels that lie
-        beside each other takes onnxruntime four times as long to add as one for each."""
+        """Averages per-channel means over each group and repeats the result per channel.
+
+        The result has one element per channel, as broadcasting over groups of adjacent channels is slow in onnxruntime.
+        """
         groups = channels if self.groups == -1 else self.groups
-        apart = g.reshape(x, (x.shape[0], groups, channels // groups))
-        mean = g.ReduceMean(apart, [2], keepdims=1)
-        return g.reshape(g.refine(g.Expand(mean, g.const([1, 1, channels // groups], "int64")), apart.shape), x.shape)
+        grouped = g.reshape(x, (x.shape[0], groups, channels // groups))
+        mean = g.ReduceMean(grouped, [2], keepdims=1)
+        return g.reshape(g.refine(g.Expand(mean, g.const([1, 1, channels // groups], "int64")), grouped.shape), x.shape)
 
 
 @layer
 class RMSNormalization(Layer):
-    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, the mean being along some axes (Zhang and Sennrich, 2019).
+    """`scale * x / sqrt(mean(x ** 2) + epsilon)`, with the mean along some axes (Zhang and Sennrich, 2019).
 
-    The scale has the sizes of these axes, but is broadcast along the last ones, as in Keras: along another axis it fits
-    only where that is as long as the last, or of size 1.
+    The trainable scale has the sizes of these axes but is broadcast along the last ones, as in Keras. So an axis other
+    than the last works only if its size is 1 or that of the last axis.
     """
 
-    axis: Axes = attr(-1, doc="Axis, or list of axes, of the mean, whose sizes the learned scale has.")
-    epsilon: float = attr(1e-6, doc="Added to the mean.", minimum=0)
+    axis: Axes = attr(-1, doc="Axis or list of axes of the mean, which also give the shape of the scale.")
+    epsilon: float = attr(1e-6, doc="Small constant added to the mean.", minimum=0)
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         axes = axes_of(x, self.axis)
         require(bool(axes), "needs an axis to normalize along, got an empty list")
         for axis in axes:
@@ -357,7 +359,7 @@ class RMSNormalization(Layer):
         require(
             broadcast(x.shape, shape) == x.shape,
             f"has a scale of shape {shape_text(shape)}, which does not broadcast to {x}",
-            "normalize along the last axes: Permute brings others there",
+            "normalize along the last axes; use Permute to move others there",
         )
         return x
 
@@ -370,14 +372,14 @@ class RMSNormalization(Layer):
 
 @layer
 class UnitNormalization(Layer):
-    """`x / sqrt(sum(x ** 2))`, the sum being along some axes: vectors of length 1, or of 0 where x is 0."""
+    """Scales vectors along some axes to L2 norm 1: `x / sqrt(sum(x ** 2))`. Zero vectors stay zero."""
 
     supports_masking = True
 
-    axis: Axes = attr(-1, doc="Axis, or list of axes, of the sum.")
+    axis: Axes = attr(-1, doc="Axis or list of axes of the vectors.")
 
     def infer(self, x: TensorType) -> TensorType:
-        require(x.dtype.startswith("float"), f"normalizes real numbers, got {x}")
+        require_real(x)
         require(bool(axes_of(x, self.axis)), "needs an axis to normalize along, got an empty list")
         return x
 

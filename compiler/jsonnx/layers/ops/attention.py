@@ -1,4 +1,4 @@
-"""The function of keras.ops that is attention."""
+"""Attention in keras.ops."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 MASK_PENALTY = 0.7 * (2 - 2**-23) * 2.0**127
-"""What takes a score out of a softmax, as JAX has it."""
+"""Subtracted from masked scores, whose softmax is then 0, as in JAX."""
 
 
 @operation("dot_product_attention")
 class DotProductAttention(MultiTensorOp):
-    """Every place of a query looks at every place of a key: `softmax(query @ keyT * scale + bias) @ value`.
+    """Dot-product attention: `softmax(query @ keyT * scale + bias) @ value`.
 
-    Axes are batch, places, heads, features; keys may have fewer heads, each of which serves several of the query's.
-    Bias and mask are batch, heads, places of the query, places of the key, or 1 where they are the same.
+    The axes are batch, time, heads, features. Key and value may have fewer heads, each shared by several query heads.
+    Bias and mask have the axes batch, heads, query time, key time, where a size of 1 broadcasts.
     """
 
     arity = (3, 5)
@@ -34,19 +34,19 @@ class DotProductAttention(MultiTensorOp):
     value: ConstantArgument | None = constant_argument("value")
     bias: ConstantArgument | None = constant_argument("bias")
     mask: ConstantArgument | None = constant_argument("mask")
-    scale: float | None = attr(None, doc="Factor of the products; null is 1 by the root of the number of features.")
-    is_causal: bool = attr(False, doc="Whether a place looks only at itself and at those before it.")
+    scale: float | None = attr(None, doc="Factor of the products; null for 1 / sqrt(features).")
+    is_causal: bool = attr(False, doc="Whether each position attends only to itself and earlier ones.")
 
     def result_type(self, query: Any, key: Any, value: Any, bias: Any, mask: Any) -> TensorType:
-        four = all(x.rank == 4 for x in (query, key, value))
-        require(four, f"needs a query, a key and a value of rank 4, got {query}, {key} and {value}")
-        batch, places, heads, features = query.shape
-        alike = key.shape[:3] == value.shape[:3] and key.shape[0] == batch and key.shape[3] == features
-        require(alike, f"needs a key and a value that suit the query {query}, got {key} and {value}")
-        known = isinstance(heads, int) and isinstance(key.shape[2], int) and isinstance(features, int)
-        require(known, f"needs fixed numbers of heads and features, got {query} and {key}")
+        rank_4 = all(x.rank == 4 for x in (query, key, value))
+        require(rank_4, f"needs a query, a key and a value of rank 4, got {query}, {key} and {value}")
+        batch, time, heads, features = query.shape
+        fits = key.shape[:3] == value.shape[:3] and key.shape[0] == batch and key.shape[3] == features
+        require(fits, f"needs a key and a value that fit the query {query}, got {key} and {value}")
+        static = isinstance(heads, int) and isinstance(key.shape[2], int) and isinstance(features, int)
+        require(static, f"needs fixed numbers of heads and features, got {query} and {key}")
         require(heads % key.shape[2] == 0, f"has {heads} heads of the query for {key.shape[2]} of the key")
-        scores = (batch, heads, places, key.shape[1])
+        scores = (batch, heads, time, key.shape[1])
         for name, x in (("bias", bias), ("mask", mask)):
             fits = x is None or broadcast(scores, tuple(x.shape)) == scores
             require(fits, f"needs a {name} that broadcasts to the scores {list(scores)}, got {x}")
@@ -58,22 +58,19 @@ class DotProductAttention(MultiTensorOp):
         features, heads = query.shape[3], query.shape[2]
         scale = 1 / sqrt(features) if self.scale is None else self.scale
         causal = band_mask(g, query, key, 1, causal=self.is_causal, window=None)
-        left, keys, right = (
-            g.transpose(query, [0, 2, 1, 3]),
-            self._repeat_heads(g, key, heads),
-            self._repeat_heads(g, value, heads),
-        )
-        scores = g.Mul(g.MatMul(left, g.transpose(keys, [0, 1, 3, 2])), scale)
+        q = g.transpose(query, [0, 2, 1, 3])
+        k, v = self._repeat_heads(g, key, heads), self._repeat_heads(g, value, heads)
+        scores = g.Mul(g.MatMul(q, g.transpose(k, [0, 1, 3, 2])), scale)
         scores = scores if bias is None else g.Add(scores, as_dtype(g, bias, dtype))
-        for kept in (None if mask is None else mask_as_float(g, as_dtype(g, mask, "bool")), causal):
-            scores = scores if kept is None else g.Add(g.Mul(scores, kept), mask_penalty(g, kept, MASK_PENALTY))
-        return g.transpose(g.MatMul(g.Softmax(scores, axis=3), right), [0, 2, 1, 3])
+        for keep in (None if mask is None else mask_as_float(g, as_dtype(g, mask, "bool")), causal):
+            scores = scores if keep is None else g.Add(g.Mul(scores, keep), mask_penalty(g, keep, MASK_PENALTY))
+        return g.transpose(g.MatMul(g.Softmax(scores, axis=3), v), [0, 2, 1, 3])
 
     def _repeat_heads(self, g: Builder, x: Value, heads: int) -> Value:
-        """Keys or values with the heads in front, each as often as it serves."""
+        """Moves the heads of keys or values to axis 1, and repeats each for the query heads that share it."""
         x = g.transpose(x, [0, 2, 1, 3])
-        times = heads // x.shape[1]
-        if times == 1:
+        repeats = heads // x.shape[1]
+        if repeats == 1:
             return x
-        places = [head for head in range(x.shape[1]) for _ in range(times)]
-        return g.Gather(x, g.const(places, "int64"), axis=1)
+        heads_to_take = [head for head in range(x.shape[1]) for _ in range(repeats)]
+        return g.Gather(x, g.const(heads_to_take, "int64"), axis=1)

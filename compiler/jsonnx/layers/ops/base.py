@@ -1,7 +1,7 @@
-"""What functions of keras.ops have in common: names, constants among their tensors, and element types.
+"""The base of keras.ops functions: names, constant operands and element types.
 
-A function of several tensors takes them through `from`, in the order of its arguments. One that the entry gives as an
-argument is a constant: `{"type": "ops.subtract", "x1": 1.0, "from": "x"}` is `1 - x`.
+A function of several tensors takes them from `from`, in the order of its arguments. An argument given in the entry
+itself is a constant: `{"type": "ops.subtract", "x1": 1.0, "from": "x"}` is `1 - x`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from ...core.components import Json, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
-from ..base import LAYERS, Layer, OutputTypes
+from ..base import LAYERS, Layer, OutputTypes, nested_shape
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 L = TypeVar("L", bound="type[Layer]")
 
 DType = Literal["float32", "int32", "int64", "uint8", "bool"]
-"""Element types that a function can be asked for."""
+"""The element types that can be requested as an argument."""
 
 DTYPE_PRECEDENCE = ("bool", "uint8", "int32", "int64", "float32", "float64")
-"""Element types in the order in which one gives way to another."""
+"""Element types in promotion order: of two, the later one is the result's."""
 
 
 class Operation(Layer):
-    """Base of the functions of keras.ops: no weights, and all axes counted from the batch, which is 0."""
+    """Base class of keras.ops functions: no weights, and axes count from the batch, axis 0."""
 
     trainable = True
     activity_regularizer = None
@@ -35,12 +35,12 @@ class Operation(Layer):
 
     @property
     def always_mixes_samples(self) -> bool:
-        """Not known without the input: an axis may be the batch's."""
+        """True: an axis may be the batch axis, which is unknown without the input."""
         return True
 
 
 def operation(name: str, *aliases: str) -> Callable[[L], L]:
-    """A class decorator that adds a function under its name in keras.ops, and under more names if it has them."""
+    """A class decorator that registers a function under its name in keras.ops and under its aliases."""
 
     def add(cls: L) -> L:
         cls.stem = name.rpartition(".")[2]
@@ -53,23 +53,26 @@ def operation(name: str, *aliases: str) -> Callable[[L], L]:
 
 
 class ConstantOperand:
-    """A constant among the tensors of a function: a number, or nested tuples of them.
+    """A constant operand of a function: a number, or nested tuples of numbers.
 
-    A number alone takes the element type of what it meets, as in Python: an integer any, a real number any real one.
+    A scalar constant adopts the other operand's element type, as in Python: an integer adopts any, a float any
+    floating-point type.
     """
 
     def __init__(self, values: Any) -> None:
         self.values = values
-        kinds = {type(value) for value in self.flat_values()}
-        self.dtype = "float32" if float in kinds else "int32" if int in kinds else "bool"
+        types = {type(value) for value in self.flat_values()}
+        self.dtype = "float32" if float in types else "int32" if int in types else "bool"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """The sizes; ShapeError where rows differ in length."""
-        return _nested_shape(self.values)
+        """The shape. Raises ShapeError if the constant is ragged or empty."""
+        return nested_shape(
+            self.values, "has a constant whose rows differ in length, or that is empty", "invalid-value"
+        )
 
     def flat_values(self) -> list[Any]:
-        """All numbers of it, in their order."""
+        """Returns all numbers, in row-major order."""
         return _flatten(self.values)
 
     @property
@@ -98,20 +101,11 @@ Operand = TensorType | ConstantOperand
 
 
 def _flatten(values: Any) -> list[Any]:
-    return [one for value in values for one in _flatten(value)] if isinstance(values, tuple) else [values]
-
-
-def _nested_shape(values: Any) -> tuple[int, ...]:
-    """The shape of nested tuples; ShapeError where they are not of one length each."""
-    if not isinstance(values, tuple):
-        return ()
-    shapes = {_nested_shape(value) for value in values}
-    require(len(shapes) == 1, "has a constant whose rows differ in length, or that is empty", code="invalid-value")
-    return (len(values), *shapes.pop())
+    return [number for value in values for number in _flatten(value)] if isinstance(values, tuple) else [values]
 
 
 class ConstantCodec:
-    """A number, or nested arrays of numbers."""
+    """Codec of a number, or of nested arrays of numbers."""
 
     def schema(self) -> dict[str, Json]:
         return {"$ref": "#/$defs/constant"}
@@ -135,26 +129,26 @@ ConstantArgument = Annotated[ConstantOperand, ConstantCodec()]
 
 
 def constant_argument(name: str) -> Any:
-    """The attribute that gives a tensor argument as a constant."""
-    return attr(None, doc=f"A constant in place of the tensor `{name}`, which then is not in `from`.")
+    """Returns an attribute that replaces a tensor argument by a constant."""
+    return attr(None, doc=f"A constant for the argument `{name}`, which is then left out of `from`.")
 
 
 class MultiTensorOp(Operation):
-    """Base of the functions of several tensors, each of which may be a constant."""
+    """Base class of functions of several tensors, each of which may be a constant."""
 
     tensors: ClassVar[tuple[str, ...]]
-    """The names of the tensor arguments, each of which is an attribute made by `constant_argument`."""
+    """The names of the tensor arguments, each an attribute made by `constant_argument`."""
 
     optional_count: ClassVar[int] = 0
-    """How many of them, from the last, may be left out."""
+    """The number of arguments, counted from the last, that may be left out."""
 
     if TYPE_CHECKING:
         result_type: ClassVar[Callable[..., OutputTypes]]
         emit: ClassVar[Callable[..., Any]]
 
     def input_count_range(self) -> tuple[int, int | None]:
-        open = [getattr(self, name) is None for name in self.tensors]
-        return sum(open[: len(open) - self.optional_count]), sum(open)
+        is_input = [getattr(self, name) is None for name in self.tensors]
+        return sum(is_input[: len(is_input) - self.optional_count]), sum(is_input)
 
     def infer(self, *inputs: TensorType) -> OutputTypes:
         return self.result_type(*self._with_constants(inputs))
@@ -163,18 +157,18 @@ class MultiTensorOp(Operation):
         return self.emit(g, *self._with_constants(inputs))
 
     def _with_constants(self, inputs: Sequence[Any]) -> list[Any]:
-        """The tensors with constants among them, None for those that are left out. ShapeError for a ragged constant."""
-        rest, given = iter(inputs), [getattr(self, name) for name in self.tensors]
-        for fixed in given:
-            _ = fixed and fixed.shape
-        return [next(rest, None) if value is None else value for value in given]
+        """Merges inputs and constants; omitted arguments are None. Raises ShapeError for a ragged constant."""
+        remaining, constants = iter(inputs), [getattr(self, name) for name in self.tensors]
+        for constant in constants:
+            _ = constant and constant.shape
+        return [next(remaining, None) if constant is None else constant for constant in constants]
 
 
 # -- element types ---------------------------------------------------------------------------------------------------
 
 
 DTypeRule = Callable[[str], str]
-"""The element type of a result, by that of the argument, or by the one in which the arguments meet."""
+"""Maps the element type of the argument, or the promoted type of several, to the result's."""
 
 
 def same_dtype(dtype: str) -> str:
@@ -190,50 +184,50 @@ def is_float_dtype(dtype: str) -> bool:
 
 
 def float_dtype(dtype: str) -> str:
-    """The element type of a function that makes real numbers of any."""
+    """Returns the type itself if it is floating-point, otherwise float32."""
     return dtype if is_float_dtype(dtype) else "float32"
 
 
 def sum_dtype(dtype: str) -> str:
-    """The element type of a sum: truth values are counted."""
+    """Returns the element type of a sum: booleans and small integers are summed as int32."""
     return dtype if is_float_dtype(dtype) or dtype == "int64" else "int32"
 
 
 def require_numbers(*operands: Any) -> None:
     for x in operands:
-        require(x.dtype != "string", f"computes with numbers, got {x}")
+        require(x.dtype != "string", f"needs numbers, got {x}")
 
 
 def promoted_dtype(*operands: Any) -> str:
-    """The element type in which tensors and constants meet, as keras.ops has it."""
+    """Returns the element type that tensors and constants are promoted to, as in keras.ops."""
     require_numbers(*operands)
     strong = [x.dtype for x in operands if not (isinstance(x, ConstantOperand) and x.is_scalar)]
     weak = [x.dtype for x in operands if isinstance(x, ConstantOperand) and x.is_scalar]
-    found = max(strong or weak, key=DTYPE_PRECEDENCE.index)
-    least = max(weak, key=DTYPE_PRECEDENCE.index, default="bool")
-    if least == "float32" and not is_float_dtype(found):
+    dtype = max(strong or weak, key=DTYPE_PRECEDENCE.index)
+    weak_dtype = max(weak, key=DTYPE_PRECEDENCE.index, default="bool")
+    if weak_dtype == "float32" and not is_float_dtype(dtype):
         return "float32"
-    return "int32" if least == "int32" and found == "bool" else found
+    return "int32" if weak_dtype == "int32" and dtype == "bool" else dtype
 
 
 def as_dtype(g: Builder, x: Value | ConstantOperand, dtype: str) -> Value:
-    """A tensor or a constant in an element type; real numbers are the graph's."""
+    """Converts a tensor or constant to an element type; floating-point types become the graph's."""
     dtype = g.float_dtype if is_float_dtype(dtype) else dtype
     return g.const(x.values, dtype) if isinstance(x, ConstantOperand) else g.cast(x, dtype)
 
 
 def compute_dtype(dtype: str) -> str:
-    """The element type to compute in: onnxruntime has few operators for the narrow ones."""
+    """Returns the element type to compute in: onnxruntime has few operators for narrow types."""
     return "int32" if dtype in ("uint8", "bool") else dtype
 
 
 def broadcast_shape(*operands: Any) -> tuple[Dim, ...]:
-    """The common shape under NumPy's broadcasting; ShapeError where there is none."""
+    """Returns the broadcast shape of the operands. Raises ShapeError if they do not broadcast."""
     shape: tuple[Dim, ...] = ()
     for x in operands:
-        both = broadcast(shape, x.shape)
-        given = f"{shape_text(shape)} and {shape_text(x.shape)}"
+        merged = broadcast(shape, x.shape)
+        shapes = f"{shape_text(shape)} and {shape_text(x.shape)}"
         help = "axes are matched from the last one, the batch is the first: ops.expand_dims adds axes"
-        require(both is not None, f"cannot broadcast {given} to one shape", help)
-        shape = both or ()
+        require(merged is not None, f"cannot broadcast {shapes} to one shape", help)
+        shape = merged or ()
     return shape

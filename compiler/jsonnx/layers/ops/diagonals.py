@@ -1,4 +1,4 @@
-"""Functions of keras.ops that take the diagonals of matrices."""
+"""Functions of keras.ops on the diagonals of matrices."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 
 
 class DiagonalOp(Operation):
-    """Base of them: the batch is axis 0, so one of the axes is given nearly always."""
+    """Base class of functions of diagonals. The default axes include axis 0, which is the batch here."""
 
-    offset: int = attr(0, doc="Which diagonal: 0 is the main one, above it are 1, 2, ...")
-    axis1: int = attr(0, doc="Axis of the rows.")
-    axis2: int = attr(1, doc="Axis of the columns.")
+    offset: int = attr(0, doc="Offset from the main diagonal; positive is above it.")
+    axis1: int = attr(0, doc="Axis of the matrix rows.")
+    axis2: int = attr(1, doc="Axis of the matrix columns.")
 
     def diagonal_indices(self, x: TensorType) -> tuple[list[int], list[int]]:
-        """The axes with those of the matrices last; and where the diagonal is in a matrix written as one row."""
+        """Returns the permutation that moves the matrix axes last, and the diagonal's indices in a flattened matrix."""
         require_numbers(x)
-        one, other = axis_of(x, self.axis1), axis_of(x, self.axis2)
-        require(one != other, f"needs two axes, got {self.axis1} twice", code="invalid-value")
-        rows, columns = x.static_size(one), x.static_size(other)
+        row_axis, column_axis = axis_of(x, self.axis1), axis_of(x, self.axis2)
+        require(row_axis != column_axis, f"needs two axes, got {self.axis1} twice", code="invalid-value")
+        rows, columns = x.static_size(row_axis), x.static_size(column_axis)
         start = (max(-self.offset, 0), max(self.offset, 0))
         count = min(rows - start[0], columns - start[1])
         require(count > 0, f"takes the diagonal {self.offset} of matrices of {rows} by {columns}", code="out-of-range")
-        axes = [axis for axis in range(x.rank) if axis not in (one, other)]
+        axes = [axis for axis in range(x.rank) if axis not in (row_axis, column_axis)]
         first = start[0] * columns + start[1]
-        return [*axes, one, other], [first + step * (columns + 1) for step in range(count)]
+        return [*axes, row_axis, column_axis], [first + step * (columns + 1) for step in range(count)]
 
     def take_diagonals(self, g: Builder, x: Value) -> Value:
-        """The diagonals, along the last axis."""
-        axes, places = self.diagonal_indices(x.type)
+        """Emits the diagonals, along the last axis."""
+        axes, indices = self.diagonal_indices(x.type)
         y = g.transpose(x, axes)
         rows = g.reshape(y, (*y.shape[:-2], y.type.static_size(-2) * y.type.static_size(-1)))
-        return g.Gather(rows, g.const(places, "int64"), axis=-1)
+        return g.Gather(rows, g.const(indices, "int64"), axis=-1)
 
 
 @operation("diagonal")
 class Diagonal(DiagonalOp):
-    """The diagonals of the matrices along two axes, as the last axis in place of these."""
+    """Diagonals of the matrices along two axes; the diagonal becomes the last axis."""
 
     def infer(self, x: TensorType) -> TensorType:
-        axes, places = self.diagonal_indices(x)
-        return x.with_shape((*(x.shape[axis] for axis in axes[:-2]), len(places)))
+        axes, indices = self.diagonal_indices(x)
+        return x.with_shape((*(x.shape[axis] for axis in axes[:-2]), len(indices)))
 
     def lower(self, g: Builder, x: Value) -> Any:
         return self.take_diagonals(g, x)
@@ -55,7 +55,7 @@ class Diagonal(DiagonalOp):
 
 @operation("trace")
 class Trace(DiagonalOp):
-    """The sums of the diagonals of the matrices along two axes, without these."""
+    """Sums of the diagonals of the matrices along two axes."""
 
     def infer(self, x: TensorType) -> TensorType:
         axes, _ = self.diagonal_indices(x)

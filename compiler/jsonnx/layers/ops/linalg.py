@@ -1,4 +1,4 @@
-"""Functions of keras.ops that are products of vectors, matrices and tensors."""
+"""Products of vectors, matrices and tensors in keras.ops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class EinsumProduct(MultiTensorOp):
-    """Base of the products of two tensors, told as an equation of einsum."""
+    """Base class of products of two tensors that can be written as an einsum."""
 
     arity = (2, 2)
     tensors = ("x1", "x2")
@@ -34,7 +34,7 @@ class EinsumProduct(MultiTensorOp):
     x2: ConstantArgument | None = constant_argument("x2")
 
     def equation(self, x1: Any, x2: Any) -> str:
-        """The equation for these two; ShapeError where there is none."""
+        """Returns the einsum equation for these operands. Raises ShapeError if they do not fit."""
         raise NotImplementedError
 
     def result_type(self, x1: Any, x2: Any) -> TensorType:
@@ -45,56 +45,60 @@ class EinsumProduct(MultiTensorOp):
 
 
 def distinct_letters(*counts: int) -> list[str]:
-    """So many letters each, none twice."""
-    found, rest = [], ascii_letters
+    """Returns strings of distinct letters with these lengths."""
+    groups, unused = [], ascii_letters
     for count in counts:
-        found.append(rest[:count])
-        rest = rest[count:]
-    return found
+        groups.append(unused[:count])
+        unused = unused[count:]
+    return groups
 
 
 # -- einsum ----------------------------------------------------------------------------------------------------------
 
 
 def parse_terms(equation: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
-    """The letters of every operand and of the result, the dots as letters; ShapeError where they do not fit."""
+    """Returns the letters of each operand and of the result, dots expanded. Raises ShapeError on a mismatch."""
     left, arrow, result = equation.replace(" ", "").partition("->")
     terms = left.split(",")
-    sound = all(part.replace("...", "", 1).isalpha() or not part.replace("...", "", 1) for part in (*terms, result))
-    require(sound, f"cannot read the equation {equation!r}", 'such as "bij,bjk->bik"', "invalid-value")
+    well_formed = all(
+        part.replace("...", "", 1).isalpha() or not part.replace("...", "", 1) for part in (*terms, result)
+    )
+    require(well_formed, f"cannot read the equation {equation!r}", 'such as "bij,bjk->bik"', "invalid-value")
     require(len(terms) == len(operands), f"has {len(terms)} terms in {equation!r}, and {len(operands)} tensors")
     if not arrow:
-        alone = left.replace(",", "").replace(".", "")
-        result = ("..." if "..." in left else "") + "".join(sorted(one for one in alone if alone.count(one) == 1))
+        letters = left.replace(",", "").replace(".", "")
+        result = ("..." if "..." in left else "") + "".join(
+            sorted(letter for letter in letters if letters.count(letter) == 1)
+        )
     hidden = [x.rank - len(term.replace("...", "")) for term, x in zip(terms, operands, strict=True)]
     for term, x, count in zip(terms, operands, hidden, strict=True):
         fits = count >= 0 if "..." in term else count == 0
         require(fits, f"has {term!r} in {equation!r} for {x}, of another number of axes")
-    spare = "".join(one for one in ascii_letters if one not in equation)
-    dots = spare[: max(hidden)]
+    unused = "".join(letter for letter in ascii_letters if letter not in equation)
+    dots = unused[: max(hidden)]
     terms = [term.replace("...", dots[len(dots) - count :]) for term, count in zip(terms, hidden, strict=True)]
     result = result.replace("...", dots)
-    twice = len(set(result)) == len(result)
-    require(twice, f"names an axis of the result twice in {equation!r}", code="invalid-value")
+    distinct = len(set(result)) == len(result)
+    require(distinct, f"names an axis of the result twice in {equation!r}", code="invalid-value")
     return terms, result
 
 
 def einsum_type(equation: str, operands: tuple[Any, ...]) -> TensorType:
-    """The type of an einsum."""
+    """Returns the type of an einsum's result."""
     terms, result = parse_terms(equation, operands)
     sizes: dict[str, Dim] = {}
     for term, x in zip(terms, operands, strict=True):
         for letter, size in zip(term, x.shape, strict=True):
-            both = broadcast(sizes.get(letter, 1), size)
-            require(both is not None, f"has {sizes.get(letter)} and {size} for {letter!r} of {equation!r}")
-            sizes[letter] = both if both is not None else size
+            merged = broadcast(sizes.get(letter, 1), size)
+            require(merged is not None, f"has {sizes.get(letter)} and {size} for {letter!r} of {equation!r}")
+            sizes[letter] = merged if merged is not None else size
     for letter in result:
         require(letter in sizes, f"has {letter!r} in the result of {equation!r} alone", code="invalid-value")
     return TensorType(promoted_dtype(*operands), tuple(sizes[letter] for letter in result))
 
 
 def emit_einsum(g: Builder, equation: str, operands: tuple[Any, ...]) -> Value:
-    """An einsum. ONNX' own takes an axis of size 1 for a mistake where others are longer, so that is summed first."""
+    """Emits an einsum. ONNX' Einsum does not broadcast axes of size 1, so those are squeezed first."""
     type = einsum_type(equation, operands)
     terms, result = parse_terms(equation, operands)
     values = [as_dtype(g, x, compute_dtype(type.dtype)) for x in operands]
@@ -115,11 +119,11 @@ def emit_einsum(g: Builder, equation: str, operands: tuple[Any, ...]) -> Value:
 
 @operation("einsum")
 class Einsum(Operation):
-    """The sum of products that an equation tells: a letter for every axis, summed where the result lacks it."""
+    """Einstein summation: products of the operands, summed over the axes that the result lacks."""
 
     arity = (1, None)
 
-    subscripts: str = attr(doc='The equation, such as "bij,bjk->bik"; "..." is all other axes, the batch is an axis.')
+    subscripts: str = attr(doc='Equation such as "bij,bjk->bik", batch axis included; "..." represents all other axes.')
 
     def infer(self, *inputs: TensorType) -> TensorType:
         return einsum_type(self.subscripts, inputs)
@@ -133,7 +137,7 @@ class Einsum(Operation):
 
 @operation("matmul")
 class Matmul(MultiTensorOp):
-    """The product of matrices along the last two axes, of vectors where there is one axis; the others broadcast."""
+    """Product of matrices along the last two axes, or of vectors for operands of rank 1; other axes broadcast."""
 
     arity = (2, 2)
     tensors = ("x1", "x2")
@@ -146,24 +150,24 @@ class Matmul(MultiTensorOp):
         a = x1.shape if x1.rank > 1 else (1, *x1.shape)
         b = x2.shape if x2.rank > 1 else (*x2.shape, 1)
         require(a[-1] == b[-2], f"sums over axes of one size, got {a[-1]} of {x1} and {b[-2]} of {x2}")
-        both = broadcast(a[:-2], b[:-2])
-        require(both is not None, f"cannot broadcast the leading axes of {x1} and {x2}")
-        assert both is not None
+        batch_axes = broadcast(a[:-2], b[:-2])
+        require(batch_axes is not None, f"cannot broadcast the leading axes of {x1} and {x2}")
+        assert batch_axes is not None
         rows, columns = a[-2:-1] if x1.rank > 1 else (), b[-1:] if x2.rank > 1 else ()
-        return TensorType(promoted_dtype(x1, x2), (*both, *rows, *columns))
+        return TensorType(promoted_dtype(x1, x2), (*batch_axes, *rows, *columns))
 
     def emit(self, g: Builder, x1: Any, x2: Any) -> Any:
         dtype = promoted_dtype(x1, x2)
         a, b = (as_dtype(g, x, compute_dtype(dtype)) for x in (x1, x2))
-        row, column = a.rank == 1, b.rank == 1
-        y = g.MatMul(g.Unsqueeze(a, [0]) if row else a, g.Unsqueeze(b, [1]) if column else b)
-        gone = [y.rank - 2] * row + [y.rank - 1] * column
-        return as_dtype(g, g.Squeeze(y, gone) if gone else y, dtype)
+        is_row, is_column = a.rank == 1, b.rank == 1
+        y = g.MatMul(g.Unsqueeze(a, [0]) if is_row else a, g.Unsqueeze(b, [1]) if is_column else b)
+        dropped = [y.rank - 2] * is_row + [y.rank - 1] * is_column
+        return as_dtype(g, g.Squeeze(y, dropped) if dropped else y, dtype)
 
 
 @operation("dot")
 class Dot(EinsumProduct):
-    """The sum of products over the last axis of x1 and the last but one of x2; of numbers the product."""
+    """Sum of products over the last axis of x1 and the second to last of x2; for scalars, the product."""
 
     def equation(self, x1: Any, x2: Any) -> str:
         if not x1.rank or not x2.rank:
@@ -176,7 +180,7 @@ class Dot(EinsumProduct):
 
 @operation("inner")
 class Inner(EinsumProduct):
-    """The sum of products over the last axis of both."""
+    """Sum of products over the last axis of both operands."""
 
     def equation(self, x1: Any, x2: Any) -> str:
         if not x1.rank or not x2.rank:
@@ -194,36 +198,36 @@ TensordotAxes = Annotated[
         (lambda value: True, ArrayCodec(ArrayCodec(IntegerCodec()), 2)),
     ),
 ]
-"""How many axes, one axis of each, or a list of axes of each."""
+"""A number of axes, one axis of each operand, or a list of axes of each."""
 
 
 @operation("tensordot")
 class Tensordot(EinsumProduct):
-    """The sum of products over axes of both."""
+    """Sum of products over given axes of both operands."""
 
-    axes: TensordotAxes = attr(
-        2, doc="How many last axes of x1 and first ones of x2, or the axes of each as two lists."
-    )
+    axes: TensordotAxes = attr(2, doc="Number of axes (last ones of x1, first ones of x2), or two lists of axes.")
 
     def equation(self, x1: Any, x2: Any) -> str:
         first, second = self._axes(x1, x2)
         a, b = distinct_letters(x1.rank, x2.rank)
         for left, right in zip(first, second, strict=True):
             b = b[:right] + a[left] + b[right + 1 :]
-        rest = (letter for letter in a + b if (letter in a) != (letter in b))
-        return f"{a},{b}->{''.join(rest)}"
+        remaining = (letter for letter in a + b if (letter in a) != (letter in b))
+        return f"{a},{b}->{''.join(remaining)}"
 
     def _axes(self, x1: Any, x2: Any) -> tuple[list[int], list[int]]:
         if isinstance(self.axes, int):
             fits = 0 <= self.axes <= min(x1.rank, x2.rank)
             require(fits, f"sums over {self.axes} axes of {x1} and {x2}", code="out-of-range")
             return list(range(x1.rank - self.axes, x1.rank)), list(range(self.axes))
-        pairs = [(one,) if isinstance(one, int) else one for one in self.axes]
+        pairs = [(axes,) if isinstance(axes, int) else axes for axes in self.axes]
         first, second = (
             [axis_of(operand_type(x), axis) for axis in axes] for x, axes in zip((x1, x2), pairs, strict=True)
         )
-        alike = len(first) == len(second) and len(set(first)) == len(first) and len(set(second)) == len(second)
-        require(alike, f"sums over the axes {pairs}", "each axis once, as many of both", "invalid-value")
+        fits = len(first) == len(second) and len(set(first)) == len(first) and len(set(second)) == len(second)
+        require(
+            fits, f"sums over the axes {pairs}", "name each axis once, and equally many axes of both", "invalid-value"
+        )
         return first, second
 
 
@@ -232,7 +236,7 @@ def operand_type(x: Any) -> TensorType:
 
 
 class FlattenedProduct(EinsumProduct):
-    """Base of the products that take all elements of both as one row each."""
+    """Base class of products of flattened operands."""
 
     sums_products: ClassVar[bool]
 
@@ -258,13 +262,13 @@ def flatten(g: Builder, x: Value) -> Value:
 
 @operation("outer")
 class Outer(FlattenedProduct):
-    """The products of each element of x1 with each of x2."""
+    """Outer product: the products of each element of x1 with each element of x2."""
 
     sums_products = False
 
 
 @operation("vdot")
 class Vdot(FlattenedProduct):
-    """The sum of the products of all elements."""
+    """Dot product of the flattened operands."""
 
     sums_products = True

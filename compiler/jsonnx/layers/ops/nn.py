@@ -1,4 +1,4 @@
-"""Functions of keras.ops that networks are built of: pooling, normalization, images."""
+"""Functions of keras.ops for neural networks: pooling, image operations, normalization."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Dim, TensorType, broadcast, product, require
 from ..axes import Axes, axes_of, axis_of
-from ..base import Layer, OutputTypes
+from ..base import EPSILON, Layer, OutputTypes
 from ..convolution.pooling import (
     POOL_SIZE,
     STRIDES,
@@ -36,15 +36,12 @@ from .shape import as_tuple
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-EPSILON = 1e-7
-"""keras.config.epsilon()."""
-
 
 class LayerOp(Operation):
-    """Base of the functions that do what a layer does."""
+    """Base class of functions that are implemented by a layer."""
 
     def make_layer(self, x: TensorType) -> Layer:
-        """The layer for an input; ShapeError where there is none."""
+        """Returns the layer for an input type. Raises ShapeError if there is none."""
         raise NotImplementedError
 
     def infer(self, x: TensorType) -> OutputTypes:
@@ -58,7 +55,7 @@ class LayerOp(Operation):
 
 
 class PoolOp(LayerOp):
-    """Base of the functions that make one element of each window."""
+    """Base class of pooling functions."""
 
     pool_size: Axes = attr(doc=POOL_SIZE, minimum=1)
     strides: Axes | None = attr(None, doc=STRIDES, minimum=1)
@@ -74,21 +71,21 @@ class PoolOp(LayerOp):
             sizes = getattr(self, name)
             fits = sizes is None or isinstance(sizes, int) or len(sizes) in (1, spatial)
             require(fits, f"has a {name} for {len(as_tuple(sizes or ()))} axes, got {x}")
-        given = {name: getattr(self, name) for name in self.attributes}
-        given |= {name: size[0] for name, size in given.items() if isinstance(size, tuple) and len(size) == 1}
-        return self.layers_by_rank[spatial - 1](**given)
+        arguments = {name: getattr(self, name) for name in self.attributes}
+        arguments |= {name: size[0] for name, size in arguments.items() if isinstance(size, tuple) and len(size) == 1}
+        return self.layers_by_rank[spatial - 1](**arguments)
 
 
 @operation("max_pool")
 class MaxPool(PoolOp):
-    """The greatest element of each window."""
+    """Maximum of each window."""
 
     layers_by_rank = (MaxPooling1D, MaxPooling2D, MaxPooling3D)
 
 
 @operation("average_pool")
 class AveragePool(PoolOp):
-    """The mean of each window."""
+    """Mean of each window."""
 
     layers_by_rank = (AveragePooling1D, AveragePooling2D, AveragePooling3D)
 
@@ -111,25 +108,25 @@ def as_pair(value: Any) -> tuple[int, int]:
 
 @operation("image.resize")
 class Resize(LayerOp):
-    """Images at another size, as the layer Resizing makes them."""
+    """Resizes images, like the layer Resizing."""
 
     size: HeightAndWidth = attr(doc="Height and width of the result.", minimum=1)
     interpolation: Interpolation = attr("bilinear", doc=INTERPOLATION)
-    antialias: bool = attr(False, doc="Whether a smaller image takes the mean over what it leaves out.")
-    crop_to_aspect_ratio: bool = attr(False, doc="Whether to keep proportions by cutting off what is too much.")
-    pad_to_aspect_ratio: bool = attr(False, doc="Whether to keep proportions by filling up what is missing.")
-    fill_value: float = attr(0.0, doc="The value around a padded image.")
+    antialias: bool = attr(False, doc="Whether to average over the skipped pixels when the image is made smaller.")
+    crop_to_aspect_ratio: bool = attr(False, doc="Whether to keep the aspect ratio by cropping.")
+    pad_to_aspect_ratio: bool = attr(False, doc="Whether to keep the aspect ratio by padding.")
+    fill_value: float = attr(0.0, doc="Value of the padding.")
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     def make_layer(self, x: TensorType) -> Layer:
-        given = {name: getattr(self, name) for name in self.attributes if name != "size"}
+        arguments = {name: getattr(self, name) for name in self.attributes if name != "size"}
         height, width = as_pair(self.size)
-        return Resizing(height=height, width=width, **given)
+        return Resizing(height=height, width=width, **arguments)
 
 
 @operation("image.rgb_to_grayscale")
 class Grayscale(Operation):
-    """The brightness of colors: `0.2989 * red + 0.587 * green + 0.114 * blue`."""
+    """Converts RGB images to grayscale: `0.2989 * red + 0.587 * green + 0.114 * blue`."""
 
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
@@ -154,27 +151,27 @@ class Grayscale(Operation):
 
 @operation("image.extract_patches")
 class ExtractPatches(Operation):
-    """The windows of images, the elements of each as channels."""
+    """Extracts the windows of images; the elements of each window become channels."""
 
     size: HeightAndWidth = attr(doc="Height and width of a window.", minimum=1)
-    strides: HeightAndWidth | None = attr(None, doc="From one window to the next; null is their size.", minimum=1)
-    dilation_rate: HeightAndWidth = attr(1, doc="From one element of a window to the next.", minimum=1)
+    strides: HeightAndWidth | None = attr(None, doc="Strides of the windows; null for their size.", minimum=1)
+    dilation_rate: HeightAndWidth = attr(1, doc="Spacing between the elements of a window.", minimum=1)
     padding: Padding = attr("valid", doc=PADDING)
 
     def _window_geometry(self, x: TensorType) -> list[tuple[int, int, int, int, int]]:
-        """Of both axes: the size, stride and rate of windows, and how much is put before and behind."""
+        """Returns size, stride, dilation and padding at start and end, for height and width."""
         require_numbers(x)
         require(x.rank == 4, f"needs images, [batch, height, width, channels], got {x}")
-        found = []
-        steps = self.size if self.strides is None else self.strides
+        geometry = []
+        strides = self.size if self.strides is None else self.strides
         for axis, size, stride, rate in zip(
-            (1, 2), as_pair(self.size), as_pair(steps), as_pair(self.dilation_rate), strict=True
+            (1, 2), as_pair(self.size), as_pair(strides), as_pair(self.dilation_rate), strict=True
         ):
             extent, n = (size - 1) * rate + 1, x.static_size(axis)
             missing = max((-(-n // stride) - 1) * stride + extent - n, 0) if self.padding == "same" else 0
             require(n + missing >= extent, f"has windows of {extent} on axis {axis} of {x}")
-            found.append((size, stride, rate, missing // 2, missing - missing // 2))
-        return found
+            geometry.append((size, stride, rate, missing // 2, missing - missing // 2))
+        return geometry
 
     def infer(self, x: TensorType) -> TensorType:
         windows = self._window_geometry(x)
@@ -185,43 +182,45 @@ class ExtractPatches(Operation):
         return x.with_shape((x.shape[0], *counts, windows[0][0] * windows[1][0] * x.static_size(3)))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        """A slice for every place in a window, all beside one another."""
-        (rows, down, tall, top, bottom), (columns, right, wide, left, behind) = self._window_geometry(x.type)
+        """Slices the image once per position in the window, and concatenates the slices along the channels."""
+        (rows, row_stride, row_rate, top, bottom), (columns, column_stride, column_rate, left, right) = (
+            self._window_geometry(x.type)
+        )
         _, height, width, _ = self.infer(x.type).shape
         assert isinstance(height, int)
         assert isinstance(width, int)
-        y = g.Pad(x, [0, top, left, 0, 0, bottom, behind, 0]) if top or bottom or left or behind else x
+        y = g.Pad(x, [0, top, left, 0, 0, bottom, right, 0]) if top or bottom or left or right else x
         parts = []
-        for row in range(0, rows * tall, tall):
-            for column in range(0, columns * wide, wide):
-                ends = [row + (height - 1) * down + 1, column + (width - 1) * right + 1]
-                parts.append(g.Slice(y, [row, column], ends, [1, 2], [down, right]))
+        for row in range(0, rows * row_rate, row_rate):
+            for column in range(0, columns * column_rate, column_rate):
+                ends = [row + (height - 1) * row_stride + 1, column + (width - 1) * column_stride + 1]
+                parts.append(g.Slice(y, [row, column], ends, [1, 2], [row_stride, column_stride]))
         return parts[0] if len(parts) == 1 else g.Concat(*parts, axis=3)
 
 
 class SpaceDepthOp(Operation):
-    """Base of the functions that trade squares of pixels for channels."""
+    """Base class of functions that convert between square blocks of pixels and channels."""
 
-    block_size: int = attr(doc="Side of the squares.", minimum=1)
+    block_size: int = attr(doc="Side length of the blocks.", minimum=1)
     data_format: DataFormat = attr("channels_last", doc=DATA_FORMAT)
 
     def _image_sizes(self, x: TensorType) -> tuple[Dim, Dim, int]:
-        """Height, width and channels."""
+        """Returns height, width and channels."""
         require_numbers(x)
         require(x.rank == 4, f"needs images, got {x}")
-        first = self.data_format == "channels_first"
-        channels, height, width = (x.shape[1:]) if first else (x.shape[3], x.shape[1], x.shape[2])
+        channels_first = self.data_format == "channels_first"
+        channels, height, width = (x.shape[1:]) if channels_first else (x.shape[3], x.shape[1], x.shape[2])
         require(isinstance(channels, int), f"needs a fixed number of channels, got {x}")
         return height, width, channels  # type: ignore[return-value]
 
     def _image_type(self, x: TensorType, height: Dim, width: Dim, channels: int) -> TensorType:
-        first = self.data_format == "channels_first"
-        return x.with_shape((x.shape[0], *((channels, height, width) if first else (height, width, channels))))
+        channels_first = self.data_format == "channels_first"
+        return x.with_shape((x.shape[0], *((channels, height, width) if channels_first else (height, width, channels))))
 
 
 @operation("depth_to_space")
 class DepthToSpace(SpaceDepthOp):
-    """Channels as squares of pixels."""
+    """Rearranges channels into blocks of pixels."""
 
     def infer(self, x: TensorType) -> TensorType:
         (height, width, channels), size = self._image_sizes(x), self.block_size
@@ -229,17 +228,18 @@ class DepthToSpace(SpaceDepthOp):
         return self._image_type(x, height * size, width * size, channels // size**2)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        first = self.data_format == "channels_first"  # which has the places in a square vary faster than the channels
+        # With channels first, the position in the block varies faster than the channel.
+        channels_first = self.data_format == "channels_first"
         y = as_dtype(g, x, float_dtype(x.dtype))
-        y = y if first else g.transpose(y, [0, 3, 1, 2])
-        y = g.DepthToSpace(y, blocksize=self.block_size, mode="CRD" if first else "DCR")
-        y = g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        y = y if channels_first else g.transpose(y, [0, 3, 1, 2])
+        y = g.DepthToSpace(y, blocksize=self.block_size, mode="CRD" if channels_first else "DCR")
+        y = g.refine(y if channels_first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
         return as_dtype(g, y, x.dtype)
 
 
 @operation("space_to_depth")
 class SpaceToDepth(SpaceDepthOp):
-    """Squares of pixels as channels."""
+    """Rearranges blocks of pixels into channels."""
 
     def infer(self, x: TensorType) -> TensorType:
         (height, width, channels), size = self._image_sizes(x), self.block_size
@@ -248,14 +248,14 @@ class SpaceToDepth(SpaceDepthOp):
         return self._image_type(x, height // size, width // size, channels * size**2)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        first, size = self.data_format == "channels_first", self.block_size
+        channels_first, size = self.data_format == "channels_first", self.block_size
         height, width, channels = self._image_sizes(x.type)
         y = as_dtype(g, x, float_dtype(x.dtype))
-        y = g.SpaceToDepth(y if first else g.transpose(y, [0, 3, 1, 2]), blocksize=size)
-        if first:
-            apart = g.reshape(y, (x.shape[0], size**2, channels, height // size, width // size))
-            y = g.reshape(g.transpose(apart, [0, 2, 1, 3, 4]), self.infer(x.type).shape)
-        y = g.refine(y if first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
+        y = g.SpaceToDepth(y if channels_first else g.transpose(y, [0, 3, 1, 2]), blocksize=size)
+        if channels_first:
+            grouped = g.reshape(y, (x.shape[0], size**2, channels, height // size, width // size))
+            y = g.reshape(g.transpose(grouped, [0, 2, 1, 3, 4]), self.infer(x.type).shape)
+        y = g.refine(y if channels_first else g.transpose(y, [0, 2, 3, 1]), self.infer(x.type).shape)
         return as_dtype(g, y, x.dtype)
 
 
@@ -263,12 +263,12 @@ class SpaceToDepth(SpaceDepthOp):
 
 
 class NormalizationOp(MultiTensorOp):
-    """Base of the functions that scale by the size of what stands along axes."""
+    """Base class of layer and RMS normalization."""
 
     arity = (1, 3)
 
-    axis: Axes = attr(-1, doc="Axis, or list of axes, that are scaled together.")
-    epsilon: float | None = attr(None, doc="What is added to the variance; null is 1e-7.", minimum=0)
+    axis: Axes = attr(-1, doc="Axis or list of axes to normalize along.")
+    epsilon: float | None = attr(None, doc="Small constant added to the variance; null for 1e-7.", minimum=0)
     x: ConstantArgument | None = constant_argument("x")
 
     def result_type(self, x: Any, *factors: Any) -> TensorType:
@@ -283,7 +283,7 @@ class NormalizationOp(MultiTensorOp):
         return TensorType(float_dtype(x.dtype), x.shape)
 
     def factor_shape(self, x: Any, axes: list[int], factor: Any) -> tuple[Dim, ...]:
-        """The shape in which a factor meets x: along the axes, where it has fewer than x."""
+        """Returns the shape in which a factor broadcasts against x: along the axes, if it has fewer axes than x."""
         if factor.rank == x.rank or axes == [x.rank - 1]:
             return tuple(factor.shape)
         return tuple(x.shape[axis] if axis in axes else 1 for axis in range(x.rank))
@@ -335,14 +335,14 @@ class RmsNormalization(NormalizationOp):
 
 @operation("batch_normalization")
 class BatchNormalization(MultiTensorOp):
-    """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, all but x along an axis."""
+    """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, each with one element per channel."""
 
     arity = (3, 5)
     tensors = ("x", "mean", "variance", "offset", "scale")
     optional_count = 2
 
-    axis: int = attr(doc="Axis along which the others stand.")
-    epsilon: float = attr(1e-3, doc="What is added to the variance.", minimum=0)
+    axis: int = attr(doc="Channel axis of x, along which the other arguments lie.")
+    epsilon: float = attr(1e-3, doc="Small constant added to the variance.", minimum=0)
     x: ConstantArgument | None = constant_argument("x")
     mean: ConstantArgument | None = constant_argument("mean")
     variance: ConstantArgument | None = constant_argument("variance")
@@ -354,14 +354,15 @@ class BatchNormalization(MultiTensorOp):
         axis = axis_of(x, self.axis)
         for other in others:
             fits = other is None or tuple(other.shape) == (x.shape[axis],)
-            require(fits, f"needs one number for each place of axis {axis} of {x}")
+            require(fits, f"needs one number for each element of axis {axis} of {x}")
         return TensorType(float_dtype(x.dtype), x.shape)
 
     def emit(self, g: Builder, x: Any, *others: Any) -> Any:
         x = as_dtype(g, x, float_dtype(x.dtype))
         shape = [-1] + [1] * (x.rank - 1 - axis_of(x.type, self.axis))
-        shaped = [None if one is None else g.Reshape(as_dtype(g, one, x.dtype), shape) for one in others]
-        mean, square, offset, scale = shaped
+        mean, square, offset, scale = (
+            None if other is None else g.Reshape(as_dtype(g, other, x.dtype), shape) for other in others
+        )
         factor = g.Reciprocal(g.Sqrt(g.Add(square, self.epsilon)))
         y = g.Mul(g.Sub(x, mean), factor if scale is None else g.Mul(factor, scale))
         return y if offset is None else g.Add(y, offset)

@@ -1,4 +1,4 @@
-"""Functions of keras.ops that repeat, turn, pad and blank out."""
+"""Functions of keras.ops that repeat, reverse, roll and pad, and triangles of matrices."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Size, TensorType, product, require
-from ..axes import Axes, axes_of, axis_of
+from ..axes import MAX_SLICE_BOUND, Axes, axes_of, axis_of
 from .base import Operation, as_dtype, compute_dtype, operation, require_numbers
-from .shape import MAX_SLICE_BOUND, as_tuple, reverse_axes, slice_axis
+from .shape import as_tuple, reverse_axes, slice_axis
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-# -- repeated, turned, padded ----------------------------------------------------------------------------------------
+# -- repeating, rolling, padding -------------------------------------------------------------------------------------
 
 
 @operation("tile")
 class Tile(Operation):
-    """The whole argument several times along axes."""
+    """Repeats the whole tensor along axes."""
 
-    repeats: Axes = attr(doc="How many times along every axis, the last ones if they are fewer.", minimum=1)
+    repeats: Axes = attr(doc="Number of repetitions per axis, for the last axes if there are fewer.", minimum=1)
 
     def _repeats(self, x: TensorType) -> list[int]:
-        given = as_tuple(self.repeats)
-        return [1] * (x.rank - len(given)) + list(given)
+        repeats = as_tuple(self.repeats)
+        return [1] * (x.rank - len(repeats)) + list(repeats)
 
     def infer(self, x: TensorType) -> TensorType:
         repeats = self._repeats(x)
@@ -41,42 +41,42 @@ class Tile(Operation):
 
 @operation("repeat")
 class Repeat(Operation):
-    """Every element of an axis several times."""
+    """Repeats each element of an axis."""
 
-    repeats: Axes = attr(doc="How many times, or how many times each.", minimum=1)
-    axis: int | None = attr(None, doc="Axis; null takes all elements as one row.")
+    repeats: Axes = attr(doc="Number of repetitions: one number, or one per element of the axis.", minimum=1)
+    axis: int | None = attr(None, doc="Axis to repeat along; null flattens the tensor.")
 
     def infer(self, x: TensorType) -> TensorType:
-        row = x if self.axis is not None else x.with_shape((product(x.shape),))
+        source = x if self.axis is not None else x.with_shape((product(x.shape),))
         axis = 0 if self.axis is None else axis_of(x, self.axis)
-        size = row.shape[axis]
+        size = source.shape[axis]
         if isinstance(self.repeats, int):
             size = size * self.repeats
         else:
-            known = len(self.repeats) in (1, row.static_size(axis))
-            require(known, f"has {len(self.repeats)} repeats for axis {axis} of {row}")
-            size = sum(self.repeats) if len(self.repeats) > 1 else row.static_size(axis) * self.repeats[0]
-        return row.with_shape((*row.shape[:axis], size, *row.shape[axis + 1 :]))
+            fits = len(self.repeats) in (1, source.static_size(axis))
+            require(fits, f"has {len(self.repeats)} repeats for axis {axis} of {source}")
+            size = sum(self.repeats) if len(self.repeats) > 1 else source.static_size(axis) * self.repeats[0]
+        return source.with_shape((*source.shape[:axis], size, *source.shape[axis + 1 :]))
 
     def lower(self, g: Builder, x: Value) -> Any:
         shape = self.infer(x.type).shape
-        row = x if self.axis is not None else g.reshape(x, (product(x.shape),))
+        source = x if self.axis is not None else g.reshape(x, (product(x.shape),))
         axis = 0 if self.axis is None else axis_of(x.type, self.axis)
         if not isinstance(self.repeats, int) and len(self.repeats) > 1:
-            places = [place for place, times in enumerate(self.repeats) for _ in range(times)]
-            return g.Gather(row, g.const(places, "int64"), axis=axis)
-        times, long = as_tuple(self.repeats)[0], isinstance(row.shape[axis], Size)
-        tiles = [times if place == axis + 1 else 1 for place in range(row.rank + 1)]
-        each = g.Tile(g.Unsqueeze(row, [axis + 1]), g.const(tiles, "int64"))
-        sizes = [-1 if place == axis and long else size for place, size in enumerate(shape)]
-        return g.refine(g.Reshape(each, g.sizes(sizes, row)), shape)
+            indices = [index for index, times in enumerate(self.repeats) for _ in range(times)]
+            return g.Gather(source, g.const(indices, "int64"), axis=axis)
+        times, is_symbolic = as_tuple(self.repeats)[0], isinstance(source.shape[axis], Size)
+        tiles = [times if other == axis + 1 else 1 for other in range(source.rank + 1)]
+        repeated = g.Tile(g.Unsqueeze(source, [axis + 1]), g.const(tiles, "int64"))
+        sizes = [-1 if other == axis and is_symbolic else size for other, size in enumerate(shape)]
+        return g.refine(g.Reshape(repeated, g.sizes(sizes, source)), shape)
 
 
 @operation("flip")
 class Flip(Operation):
-    """The other way round along axes."""
+    """Reverses the order of the elements along axes."""
 
-    axis: Axes | None = attr(None, doc="Axis, or list of axes; null is all.")
+    axis: Axes | None = attr(None, doc="Axis or list of axes to reverse; null for all.")
 
     def _axes(self, x: TensorType) -> list[int]:
         return list(range(x.rank)) if self.axis is None else axes_of(x, self.axis)
@@ -91,10 +91,10 @@ class Flip(Operation):
 
 @operation("roll")
 class Roll(Operation):
-    """Moved along axes, what leaves at one end coming in at the other."""
+    """Shifts the elements along axes; those that leave at one end enter at the other."""
 
-    shift: Axes = attr(doc="How far towards the end, one number or one for every axis.")
-    axis: Axes | None = attr(None, doc="Axis, or list of axes; null takes all elements as one row.")
+    shift: Axes = attr(doc="Number of positions to shift towards the end: one number, or one per axis.")
+    axis: Axes | None = attr(None, doc="Axis or list of axes to shift along; null flattens the tensor.")
 
     def _axis_shifts(self, x: TensorType) -> list[tuple[int, int]]:
         if self.axis is None:
@@ -117,12 +117,12 @@ class Roll(Operation):
 def roll_axis(g: Builder, x: Value, axis: int, shift: int) -> Value:
     size = x.shape[axis]
     if isinstance(size, int):
-        place = -shift % size
-        parts = (slice_axis(g, x, axis, place, MAX_SLICE_BOUND), slice_axis(g, x, axis, 0, place))
-        return g.Concat(*parts, axis=axis) if place else x
+        start = -shift % size
+        parts = (slice_axis(g, x, axis, start, MAX_SLICE_BOUND), slice_axis(g, x, axis, 0, start))
+        return g.Concat(*parts, axis=axis) if start else x
     count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
-    places = g.Mod(g.Sub(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), shift), count)
-    return g.refine(g.Gather(x, places, axis=axis), x.shape)
+    indices = g.Mod(g.Sub(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), shift), count)
+    return g.refine(g.Gather(x, indices, axis=axis), x.shape)
 
 
 def _is_pair(value: Any) -> bool:
@@ -137,23 +137,25 @@ PadWidth = Annotated[
         (lambda value: True, ArrayCodec(ArrayCodec(IntegerCodec(), 2))),
     ),
 ]
-"""One number, the two numbers of every axis, or two numbers for each axis."""
+"""One number, a pair for all axes, or a pair per axis."""
 
 PADDING_SLICES: dict[str, Callable[[int], tuple[tuple[int, int], tuple[int, int]]]] = {
     "reflect": lambda n: ((1, n + 1), (-1 - n, -1)),
     "symmetric": lambda n: ((0, n), (-n, MAX_SLICE_BOUND)),
     "wrap": lambda n: ((-n, MAX_SLICE_BOUND), (0, n)),
 }
-"""What stands n wide before an axis and behind it: slices of the axis itself, by mode; mirrored but where wrapped."""
+"""Slices of an axis that pad it by n before and after, per mode; they are reversed except in mode wrap."""
 
 
 @operation("pad")
 class Pad(Operation):
-    """With more elements at the ends of axes: one value, or what the argument has there."""
+    """Pads the ends of axes with a constant or with the tensor's own elements."""
 
-    pad_width: PadWidth = attr(doc="How many before and behind: one number, two, or a list of two for each axis.")
-    mode: Literal["constant", "reflect", "symmetric", "edge", "wrap"] = attr("constant", doc="What is put there.")
-    constant_values: float | None = attr(None, doc="The value in mode constant; null is 0.")
+    pad_width: PadWidth = attr(
+        doc="Widths before and after: one number, a pair for all axes, or a list with a pair per axis."
+    )
+    mode: Literal["constant", "reflect", "symmetric", "edge", "wrap"] = attr("constant", doc="How to pad.")
+    constant_values: float | None = attr(None, doc="Value of the padding in mode constant; null for 0.")
 
     def _widths(self, x: TensorType) -> list[tuple[int, int]]:
         width = self.pad_width
@@ -169,8 +171,8 @@ class Pad(Operation):
         require(constant, f"has constant_values in mode {self.mode}", "leave them out", "invalid-value")
         widths = self._widths(x)
         for size, pair in zip(x.shape, widths, strict=True):
-            room = size - (self.mode == "reflect") if isinstance(size, int) else max(pair)
-            fits = self.mode in ("constant", "edge") or max(pair) <= room
+            available = size - (self.mode == "reflect") if isinstance(size, int) else max(pair)
+            fits = self.mode in ("constant", "edge") or max(pair) <= available
             require(fits, f"pads an axis of size {size} by {max(pair)} in mode {self.mode}: it has too few elements")
         return x.with_shape(size + sum(pair) for size, pair in zip(x.shape, widths, strict=True))
 
@@ -189,28 +191,29 @@ class Pad(Operation):
         return g.refine(y, shape)
 
     def _padded_parts(self, g: Builder, x: Value, axis: int, pair: tuple[int, int]) -> list[Value]:
-        """What stands before, between and behind along an axis."""
+        """Returns the parts to concatenate along an axis: padding before, x, and padding after."""
         sides = []
-        for place, width in enumerate(pair):
+        for side_index, width in enumerate(pair):
             if not width:
                 continue
             if self.mode == "edge":
-                end = slice_axis(g, x, axis, *((0, 1) if place == 0 else (-1, MAX_SLICE_BOUND)))
-                repeats = [width if one == axis else 1 for one in range(x.rank)]
-                sides.append((place, g.Tile(end, g.const(repeats, "int64"))))
+                end = slice_axis(g, x, axis, *((0, 1) if side_index == 0 else (-1, MAX_SLICE_BOUND)))
+                repeats = [width if other == axis else 1 for other in range(x.rank)]
+                sides.append((side_index, g.Tile(end, g.const(repeats, "int64"))))
             else:
-                side = slice_axis(g, x, axis, *PADDING_SLICES[self.mode](width)[place])
-                sides.append((place, side if self.mode == "wrap" else reverse_axes(g, side, axis)))
-        return [*(side for place, side in sides if place == 0), x, *(side for place, side in sides if place == 1)]
+                side = slice_axis(g, x, axis, *PADDING_SLICES[self.mode](width)[side_index])
+                sides.append((side_index, side if self.mode == "wrap" else reverse_axes(g, side, axis)))
+        before, after = ([side for index, side in sides if index == wanted] for wanted in (0, 1))
+        return [*before, x, *after]
 
 
 # -- triangles -------------------------------------------------------------------------------------------------------
 
 
 class Triangle(Operation):
-    """Base of the triangles of matrices."""
+    """Base class of triangles of matrices."""
 
-    k: int = attr(0, doc="The diagonal where the triangle ends: 0 is the main one, above it are 1, 2, ...")
+    k: int = attr(0, doc="Diagonal that bounds the triangle: 0 is the main one, positive ones are above it.")
     upper: ClassVar[int]
 
     def infer(self, x: TensorType) -> TensorType:
@@ -225,13 +228,13 @@ class Triangle(Operation):
 
 @operation("tril")
 class Tril(Triangle):
-    """The lower triangle of matrices, the rest 0."""
+    """Lower triangle of matrices; other elements are 0."""
 
     upper = 0
 
 
 @operation("triu")
 class Triu(Triangle):
-    """The upper triangle of matrices, the rest 0."""
+    """Upper triangle of matrices; other elements are 0."""
 
     upper = 1

@@ -1,4 +1,4 @@
-"""Functions of keras.ops that rearrange, join, repeat and pad."""
+"""Functions of keras.ops that reshape, permute, join and split."""
 
 from __future__ import annotations
 
@@ -8,64 +8,61 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.types import BATCH, Dim, Size, TensorType, product, require, shape_text
-from ..axes import Axes, axes_of, axis_of
+from ..axes import MIN_SLICE_BOUND, Axes, axes_of, axis_of
 from .base import Operation, as_dtype, operation, promoted_dtype
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-MIN_SLICE_BOUND, MAX_SLICE_BOUND = -(2**63), 2**63 - 1
-"""Bounds of a slice that reach any end of an axis."""
-
 
 def as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
-    """One number, or several, as several."""
+    """Returns one or several numbers as a tuple."""
     return (value,) if isinstance(value, int) else tuple(value)
 
 
 def new_axes(count: int, axes: int | Sequence[int]) -> list[int]:
-    """Axes of a result that has so many, counted from 0."""
-    found = sorted(axis % count for axis in as_tuple(axes) if -count <= axis < count)
-    fits = len(found) == len(as_tuple(axes)) == len(set(found))
+    """Returns the positions of new axes in a result of rank `count`, counted from 0."""
+    positions = sorted(axis % count for axis in as_tuple(axes) if -count <= axis < count)
+    fits = len(positions) == len(as_tuple(axes)) == len(set(positions))
     require(fits, f"has the new axes {list(as_tuple(axes))}, where there are {count}", "each axis once; the batch is 0")
-    return found
+    return positions
 
 
 def slice_axis(g: Builder, x: Value, axis: int, start: int, stop: int) -> Value:
-    """A slice along one axis."""
+    """Slices one axis."""
     return g.Slice(x, [start], [stop], [axis], [1])
 
 
 def reverse_axes(g: Builder, x: Value, *axes: int) -> Value:
-    """The other way round along axes, and whole: parts of an axis backwards are wrong in onnxruntime's WebGPU."""
+    """Reverses whole axes. Partial backward slices are avoided, as onnxruntime's WebGPU provider gets them wrong."""
     count = len(axes)
     return g.Slice(x, [-1] * count, [MIN_SLICE_BOUND] * count, list(axes), [-1] * count) if axes else x
 
 
-# -- another shape ---------------------------------------------------------------------------------------------------
+# -- reshaping -------------------------------------------------------------------------------------------------------
 
 
 @operation("reshape")
 class Reshape(Operation):
-    """The same elements in the same order, in another shape, the batch included."""
+    """Reshapes a tensor, batch axis included; the order of elements is kept."""
 
-    newshape: Axes = attr(doc="Sizes of all axes, the batch included; one may be -1, for what is left.", minimum=-1)
+    newshape: Axes = attr(doc="Sizes of all axes, batch included; one may be -1 to be inferred.", minimum=-1)
 
     def infer(self, x: TensorType) -> TensorType:
         shape = as_tuple(self.newshape)
         require(0 not in shape, f"cannot have an axis of size 0, got {list(shape)}")
         require(shape.count(-1) <= 1, f"can infer one axis of size -1, got {list(shape)}")
-        known, elements = product(size for size in shape if size != -1), product(x.shape)
-        assert isinstance(known, int)
-        text = f"cannot bring the {elements} elements of {x} to {list(shape)}"
+        target_elements, elements = product(size for size in shape if size != -1), product(x.shape)
+        assert isinstance(target_elements, int)
+        text = f"cannot reshape the {elements} elements of {x} to {list(shape)}"
         if -1 not in shape:
-            require(elements == known, text, "write -1 for the axis that varies; the batch is an axis too")
+            require(elements == target_elements, text, "write -1 for the axis that varies; the batch is an axis too")
             return x.with_shape(shape)
-        samples = elements.terms == ((str(BATCH), elements.terms[0][1]),) if isinstance(elements, Size) else False
-        counted = elements if isinstance(elements, int) else elements.terms[0][1] if samples else 0
-        require(counted % known == 0, f"{text}: {elements} is no multiple of {known}")
-        rest: Dim = elements // known
-        return x.with_shape(rest if size == -1 else size for size in shape)
+        per_sample = isinstance(elements, Size) and elements.terms == ((str(BATCH), elements.terms[0][1]),)
+        factor = elements if isinstance(elements, int) else elements.terms[0][1] if per_sample else 0
+        require(factor % target_elements == 0, f"{text}: {elements} is no multiple of {target_elements}")
+        inferred: Dim = elements // target_elements
+        return x.with_shape(inferred if size == -1 else size for size in shape)
 
     def lower(self, g: Builder, x: Value) -> Any:
         return g.reshape(x, self.infer(x.type).shape)
@@ -73,7 +70,7 @@ class Reshape(Operation):
 
 @operation("ravel")
 class Ravel(Operation):
-    """All elements as one row, the batch included."""
+    """Flattens a tensor to one axis, batch axis included."""
 
     def infer(self, x: TensorType) -> TensorType:
         return x.with_shape((product(x.shape),))
@@ -84,9 +81,9 @@ class Ravel(Operation):
 
 @operation("squeeze")
 class Squeeze(Operation):
-    """Without axes of size 1."""
+    """Removes axes of size 1."""
 
-    axis: Axes | None = attr(None, doc="Axis, or list of axes, to remove; null is all of size 1.")
+    axis: Axes | None = attr(None, doc="Axis or list of axes to remove; null for all of size 1.")
 
     def _axes(self, x: TensorType) -> list[int]:
         if self.axis is None:
@@ -107,9 +104,9 @@ class Squeeze(Operation):
 
 @operation("expand_dims")
 class ExpandDims(Operation):
-    """With new axes of size 1."""
+    """Inserts axes of size 1."""
 
-    axis: Axes = attr(doc="Where the new axis, or each of several, stands in the result.")
+    axis: Axes = attr(doc="Position or positions of the new axes in the result.")
 
     def infer(self, x: TensorType) -> TensorType:
         axes = new_axes(x.rank + len(as_tuple(self.axis)), self.axis)
@@ -122,18 +119,20 @@ class ExpandDims(Operation):
 
 @operation("broadcast_to")
 class BroadcastTo(Operation):
-    """Repeated along axes of size 1, to a shape."""
+    """Broadcasts a tensor to a shape."""
 
-    shape: tuple[int | None, ...] = attr(doc="Sizes of all axes; null is the argument's, such as that of the batch.")
+    shape: tuple[int | None, ...] = attr(
+        doc="Sizes of all axes; null keeps the argument's size, e.g. that of the batch."
+    )
 
     def infer(self, x: TensorType) -> TensorType:
-        more = len(self.shape) - x.rank
-        fits = more >= 0 and None not in self.shape[:more]
+        added = len(self.shape) - x.rank
+        fits = added >= 0 and None not in self.shape[:added]
         require(fits, f"cannot broadcast {x} to {len(self.shape)} axes")
-        sizes: list[Dim] = [size for size in self.shape[:more] if size is not None]
-        for own, size in zip(x.shape, self.shape[more:], strict=True):
-            require(size in (None, own) or own == 1, f"cannot broadcast {x} to {shape_text(self.shape)}")  # type: ignore[arg-type]
-            sizes.append(own if size is None else size)
+        sizes: list[Dim] = [size for size in self.shape[:added] if size is not None]
+        for input_size, size in zip(x.shape, self.shape[added:], strict=True):
+            require(size in (None, input_size) or input_size == 1, f"cannot broadcast {x} to {shape_text(self.shape)}")  # type: ignore[arg-type]
+            sizes.append(input_size if size is None else size)
         return x.with_shape(sizes)
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -141,14 +140,14 @@ class BroadcastTo(Operation):
         return x if shape == x.shape else g.refine(g.Expand(x, g.sizes(shape, x)), shape)
 
 
-# -- axes in another order -------------------------------------------------------------------------------------------
+# -- permuting -------------------------------------------------------------------------------------------------------
 
 
 class Permutation(Operation):
-    """Base of the functions that change the order of the axes."""
+    """Base class of functions that permute the axes."""
 
     def order(self, x: TensorType) -> list[int]:
-        """The axis of the argument for every axis of the result."""
+        """Returns the input axis of each output axis."""
         raise NotImplementedError
 
     def infer(self, x: TensorType) -> TensorType:
@@ -160,24 +159,24 @@ class Permutation(Operation):
 
 @operation("transpose")
 class Transpose(Permutation):
-    """The axes in another order."""
+    """Permutes the axes."""
 
-    axes: tuple[int, ...] | None = attr(None, doc="The axis of the argument for every axis; null turns them around.")
+    axes: tuple[int, ...] | None = attr(None, doc="The input axis of each output axis; null reverses the axes.")
 
     def order(self, x: TensorType) -> list[int]:
         if self.axes is None:
             return list(range(x.rank))[::-1]
-        found = [axis_of(x, axis) for axis in self.axes]
-        require(sorted(found) == list(range(x.rank)), f"needs each of {x.rank} axes once, got {list(self.axes)}")
-        return found
+        order = [axis_of(x, axis) for axis in self.axes]
+        require(sorted(order) == list(range(x.rank)), f"needs each of {x.rank} axes once, got {list(self.axes)}")
+        return order
 
 
 @operation("swapaxes")
 class Swapaxes(Permutation):
-    """Two axes swapped."""
+    """Swaps two axes."""
 
-    axis1: int = attr(doc="One axis.")
-    axis2: int = attr(doc="The other axis.")
+    axis1: int = attr(doc="First axis.")
+    axis2: int = attr(doc="Second axis.")
 
     def order(self, x: TensorType) -> list[int]:
         a, b = axis_of(x, self.axis1), axis_of(x, self.axis2)
@@ -186,10 +185,10 @@ class Swapaxes(Permutation):
 
 @operation("moveaxis")
 class Moveaxis(Permutation):
-    """Some axes at other places, the others in their order."""
+    """Moves axes to other positions; the other axes keep their order."""
 
-    source: Axes = attr(doc="Axis, or list of axes, to move.")
-    destination: Axes = attr(doc="Where each of them goes.")
+    source: Axes = attr(doc="Axis or list of axes to move.")
+    destination: Axes = attr(doc="New position of each.")
 
     def order(self, x: TensorType) -> list[int]:
         axes_of(x, self.source), axes_of(x, self.destination)
@@ -198,33 +197,33 @@ class Moveaxis(Permutation):
         )
         require(len(source) == len(destination), "needs as many destinations as sources")
         others = iter(axis for axis in range(x.rank) if axis not in source)
-        places = dict(zip(destination, source, strict=True))
-        return [places[axis] if axis in places else next(others) for axis in range(x.rank)]
+        source_of = dict(zip(destination, source, strict=True))
+        return [source_of[axis] if axis in source_of else next(others) for axis in range(x.rank)]
 
 
-# -- joined ----------------------------------------------------------------------------------------------------------
+# -- joining ---------------------------------------------------------------------------------------------------------
 
 
 class JoinOp(Operation):
-    """Base of the functions of several tensors side by side; they meet in one element type."""
+    """Base class of functions that join tensors; their element types are promoted."""
 
     arity = (1, None)
-    axis: int = attr(0, doc="The axis along which they stand; the batch is 0.")
+    axis: int = attr(0, doc="Axis to join along; the batch axis is 0.")
 
 
 @operation("concatenate")
 class Concatenate(JoinOp):
-    """The tensors behind one another along an axis they have."""
+    """Concatenates tensors along an existing axis."""
 
     def infer(self, *inputs: TensorType) -> TensorType:
         first = inputs[0]
         axis = axis_of(first, self.axis)
         size: Dim = 0
         for x in inputs:
-            alike = x.rank == first.rank and all(
-                a == b for place, (a, b) in enumerate(zip(x.shape, first.shape, strict=False)) if place != axis
+            fits = x.rank == first.rank and all(
+                a == b for other, (a, b) in enumerate(zip(x.shape, first.shape, strict=False)) if other != axis
             )
-            require(alike, f"joins tensors that differ in axis {axis} alone, got {first} and {x}")
+            require(fits, f"joins tensors that differ only on axis {axis}, got {first} and {x}")
             size = x.shape[axis] + size
         return TensorType(promoted_dtype(*inputs), (*first.shape[:axis], size, *first.shape[axis + 1 :]))
 
@@ -235,7 +234,7 @@ class Concatenate(JoinOp):
 
 @operation("stack")
 class Stack(JoinOp):
-    """The tensors behind one another along a new axis."""
+    """Stacks tensors along a new axis."""
 
     def infer(self, *inputs: TensorType) -> TensorType:
         first = inputs[0]
@@ -249,15 +248,15 @@ class Stack(JoinOp):
         return g.Concat(*(g.Unsqueeze(as_dtype(g, x, dtype), [axis]) for x in inputs), axis=axis)
 
 
-# -- in parts --------------------------------------------------------------------------------------------------------
+# -- splitting -------------------------------------------------------------------------------------------------------
 
 
 MAX_OUTPUTS = 65536
-"""Results that a layer may have."""
+"""Limit of the number of outputs of a layer."""
 
 
 class MultiOutputOp(Operation):
-    """Base of the functions of several results, the further ones of which are called 1, 2, ..."""
+    """Base class of functions with several outputs; those after the first are named 1, 2, ..."""
 
     def output_count(self) -> int:
         raise NotImplementedError
@@ -265,17 +264,17 @@ class MultiOutputOp(Operation):
     def output_names(self) -> tuple[str, ...]:
         pieces = self.output_count()
         require(
-            pieces <= MAX_OUTPUTS, f"takes its input into {pieces} parts, the limit is {MAX_OUTPUTS}", code="too-large"
+            pieces <= MAX_OUTPUTS, f"splits its input into {pieces} parts, the limit is {MAX_OUTPUTS}", code="too-large"
         )
         return tuple(map(str, range(1, pieces)))
 
 
 @operation("split")
 class Split(MultiOutputOp):
-    """The parts of an axis: the first is the layer itself, the others are `name.1`, `name.2`, ..."""
+    """Splits a tensor along an axis. The first part is the layer itself, the others are `name.1`, `name.2`, ..."""
 
-    indices_or_sections: Axes = attr(doc="How many equal parts, or the list of the places to cut at.", minimum=1)
-    axis: int = attr(0, doc="Axis to cut; the batch is 0.")
+    indices_or_sections: Axes = attr(doc="Number of equal parts, or list of indices to split at.", minimum=1)
+    axis: int = attr(0, doc="Axis to split; the batch axis is 0.")
 
     def output_count(self) -> int:
         cuts = self.indices_or_sections
@@ -288,8 +287,8 @@ class Split(MultiOutputOp):
     def _sizes(self, x: TensorType, axis: int) -> list[Dim]:
         cuts, size = self.indices_or_sections, x.shape[axis]
         if isinstance(cuts, int):
-            whole = not isinstance(size, int) or size % cuts == 0
-            require(whole, f"cannot cut axis {axis} of {x} into {cuts} equal parts")
+            divides = not isinstance(size, int) or size % cuts == 0
+            require(divides, f"cannot cut axis {axis} of {x} into {cuts} equal parts")
             return [size // cuts] * cuts
         ends = [0, *cuts, x.static_size(axis)]
         require(ends == sorted(set(ends)), f"cannot cut axis {axis} of {x} at {list(cuts)}", "cut in order, inside it")
@@ -307,17 +306,17 @@ class Split(MultiOutputOp):
 
 @operation("unstack")
 class Unstack(MultiOutputOp):
-    """What stands at every place of an axis: the first is the layer itself, the others are `name.1`, `name.2`, ..."""
+    """Splits an axis into its elements. The first is the layer itself, the others are `name.1`, `name.2`, ..."""
 
-    num: int = attr(doc="How many there are: the size of the axis.", minimum=1)
-    axis: int = attr(0, doc="Axis to take apart; the batch is 0.")
+    num: int = attr(doc="Size of the axis.", minimum=1)
+    axis: int = attr(0, doc="Axis to split; the batch axis is 0.")
 
     def output_count(self) -> int:
         return self.num
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         axis = axis_of(x, self.axis)
-        require(x.shape[axis] == self.num, f"takes apart {self.num} places of axis {axis}, got {x}")
+        require(x.shape[axis] == self.num, f"unstacks {self.num} elements of axis {axis}, got {x}")
         return (x.with_shape(x.shape[:axis] + x.shape[axis + 1 :]),) * self.num
 
     def lower(self, g: Builder, x: Value) -> Any:

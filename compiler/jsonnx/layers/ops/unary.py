@@ -1,4 +1,4 @@
-"""Functions of keras.ops that compute element by element."""
+"""Element-wise functions of one tensor in keras.ops."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ...core.components import attr
 from ...core.types import TensorType
 from ..activations import ACTIVATIONS, ActivationFunction
 from ..axes import Axes, axes_of
+from ..normalization.moments import stop_gradient
 from .base import (
     DType,
     DTypeRule,
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
-"""The greatest float32."""
+"""The largest float32."""
 
-# -- of one tensor ---------------------------------------------------------------------------------------------------
+# -- functions without arguments -------------------------------------------------------------------------------------
 
 
 class UnaryOp(Operation):
-    """Base of the functions of one number."""
+    """Base class of element-wise functions of one tensor."""
 
     result_dtype: ClassVar[DTypeRule]
     emit: ClassVar[Callable[[Builder, Value], Value]]
@@ -57,7 +58,7 @@ def register_unary(
     result_dtype: DTypeRule = float_dtype,
     aliases: tuple[str, ...] = (),
 ) -> None:
-    """Adds a function of one number: what it computes, and the operators."""
+    """Registers an element-wise function of one tensor."""
     body = {
         "__doc__": doc,
         "__module__": __name__,
@@ -71,14 +72,8 @@ def identity(g: Any, x: Any) -> Any:
     return x
 
 
-def stop_gradient(g: Any, x: Any) -> Any:
-    """A value that the gradient takes for a constant."""
-    with g.detached():
-        return g.Identity(x)
-
-
 def floats_only(emit: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Leaves integers as they are."""
+    """Applies a function to floating-point tensors only; integers are returned unchanged."""
     return lambda g, x: emit(g, x) if is_float_dtype(x.dtype) else x
 
 
@@ -97,75 +92,75 @@ def truncate(g: Any, x: Any) -> Any:
 
 
 def sinc(g: Any, x: Any) -> Any:
-    """At 0 both the value and the slope are those of the limit."""
-    zero, one = g.Equal(x, 0.0), g.const(1.0, x.dtype)
-    angle = g.Mul(g.Where(zero, one, x), pi)
-    return g.Where(zero, one, g.Div(g.Sin(angle), angle))
+    """`sin(pi * x) / (pi * x)`, with the limits of value and gradient at 0."""
+    is_zero, one = g.Equal(x, 0.0), g.const(1.0, x.dtype)
+    angle = g.Mul(g.Where(is_zero, one, x), pi)
+    return g.Where(is_zero, one, g.Div(g.Sin(angle), angle))
 
 
 def cube_root(g: Any, x: Any) -> Any:
     return g.Mul(g.Sign(x), g.Pow(g.Abs(x), g.const(1 / 3, x.dtype)))
 
 
-register_unary("abs", "The absolute value.", lambda g, x: g.Abs(x), same_dtype, ("absolute",))
-register_unary("fabs", "The absolute value, as a real number.", lambda g, x: g.Abs(x))
+register_unary("abs", "Absolute value.", lambda g, x: g.Abs(x), same_dtype, ("absolute",))
+register_unary("fabs", "Absolute value, as floating point.", lambda g, x: g.Abs(x))
 register_unary("negative", "`-x`.", lambda g, x: g.Neg(x), same_dtype)
-register_unary("sign", "-1, 0 or 1.", lambda g, x: g.Sign(x), same_dtype)
+register_unary("sign", "Sign: -1, 0 or 1.", lambda g, x: g.Sign(x), same_dtype)
 register_unary("square", "`x * x`.", lambda g, x: g.Mul(x, x), sum_dtype)
-register_unary("sqrt", "The square root.", lambda g, x: g.Sqrt(x))
+register_unary("sqrt", "Square root.", lambda g, x: g.Sqrt(x))
 register_unary("rsqrt", "`1 / sqrt(x)`.", lambda g, x: g.Reciprocal(g.Sqrt(x)))
-register_unary("cbrt", "The cube root.", cube_root)
+register_unary("cbrt", "Cube root.", cube_root)
 register_unary("reciprocal", "`1 / x`.", lambda g, x: g.Reciprocal(x))
 register_unary("exp", "`e ** x`.", lambda g, x: g.Exp(x))
 register_unary("exp2", "`2 ** x`.", lambda g, x: g.Exp(g.Mul(x, log(2))))
 register_unary("expm1", "`e ** x - 1`.", lambda g, x: g.Sub(g.Exp(x), 1.0))
-register_unary("log", "The natural logarithm.", lambda g, x: g.Log(x))
+register_unary("log", "Natural logarithm.", lambda g, x: g.Log(x))
 register_unary("log1p", "`log(1 + x)`.", lambda g, x: g.Log(g.Add(x, 1.0)))
-register_unary("log2", "The logarithm to the base 2.", lambda g, x: g.Mul(g.Log(x), 1 / log(2)))
-register_unary("log10", "The logarithm to the base 10.", lambda g, x: g.Mul(g.Log(x), 1 / log(10)))
-register_unary("sin", "The sine.", lambda g, x: g.Sin(x))
-register_unary("cos", "The cosine.", lambda g, x: g.Cos(x))
-register_unary("tan", "The tangent.", lambda g, x: g.Tan(x))
-register_unary("arcsin", "The inverse of the sine.", lambda g, x: g.Asin(x))
-register_unary("arccos", "The inverse of the cosine.", lambda g, x: g.Acos(x))
-register_unary("arctan", "The inverse of the tangent.", lambda g, x: g.Atan(x))
-register_unary("sinh", "The hyperbolic sine.", lambda g, x: g.Sinh(x))
-register_unary("cosh", "The hyperbolic cosine.", lambda g, x: g.Cosh(x))
-register_unary("arcsinh", "The inverse of the hyperbolic sine.", lambda g, x: g.Asinh(x))
-register_unary("arccosh", "The inverse of the hyperbolic cosine.", lambda g, x: g.Acosh(x))
-register_unary("arctanh", "The inverse of the hyperbolic tangent.", lambda g, x: g.Atanh(x))
-register_unary("sinc", "`sin(pi * x) / (pi * x)`, and 1 at 0.", sinc)
-register_unary("deg2rad", "Degrees as radians.", lambda g, x: g.Mul(x, pi / 180))
-register_unary("rad2deg", "Radians as degrees.", lambda g, x: g.Mul(x, 180 / pi))
-register_unary("erf", "The error function.", lambda g, x: g.Erf(x))
+register_unary("log2", "Logarithm to base 2.", lambda g, x: g.Mul(g.Log(x), 1 / log(2)))
+register_unary("log10", "Logarithm to base 10.", lambda g, x: g.Mul(g.Log(x), 1 / log(10)))
+register_unary("sin", "Sine.", lambda g, x: g.Sin(x))
+register_unary("cos", "Cosine.", lambda g, x: g.Cos(x))
+register_unary("tan", "Tangent.", lambda g, x: g.Tan(x))
+register_unary("arcsin", "Inverse sine.", lambda g, x: g.Asin(x))
+register_unary("arccos", "Inverse cosine.", lambda g, x: g.Acos(x))
+register_unary("arctan", "Inverse tangent.", lambda g, x: g.Atan(x))
+register_unary("sinh", "Hyperbolic sine.", lambda g, x: g.Sinh(x))
+register_unary("cosh", "Hyperbolic cosine.", lambda g, x: g.Cosh(x))
+register_unary("arcsinh", "Inverse hyperbolic sine.", lambda g, x: g.Asinh(x))
+register_unary("arccosh", "Inverse hyperbolic cosine.", lambda g, x: g.Acosh(x))
+register_unary("arctanh", "Inverse hyperbolic tangent.", lambda g, x: g.Atanh(x))
+register_unary("sinc", "`sin(pi * x) / (pi * x)`; 1 at 0.", sinc)
+register_unary("deg2rad", "Converts degrees to radians.", lambda g, x: g.Mul(x, pi / 180))
+register_unary("rad2deg", "Converts radians to degrees.", lambda g, x: g.Mul(x, 180 / pi))
+register_unary("erf", "Error function.", lambda g, x: g.Erf(x))
 register_unary("erfc", "`1 - erf(x)`.", lambda g, x: g.Sub(1.0, g.Erf(x)))
-register_unary("floor", "The greatest integer that is not above.", lambda g, x: g.Floor(x))
-register_unary("ceil", "The least integer that is not below.", lambda g, x: g.Ceil(x))
-register_unary("trunc", "The integer next to it on the way to 0.", floats_only(truncate), same_dtype)
-register_unary("copy", "The argument as it is.", identity, same_dtype)
-register_unary("real", "The real part: the argument, whose numbers are real.", identity, same_dtype)
-register_unary(
-    "conjugate", "The complex conjugate: the argument, whose numbers are real.", identity, same_dtype, ("conj",)
-)
-register_unary("stop_gradient", "The argument, as a constant to the gradient.", stop_gradient, same_dtype)
-register_unary("isnan", "Whether it is no number.", is_nan, bool_dtype)
-register_unary("isinf", "Whether it is infinite.", infinity_test(True, True), bool_dtype)
-register_unary("isposinf", "Whether it is infinite and above 0.", infinity_test(True, False), bool_dtype)
-register_unary("isneginf", "Whether it is infinite and below 0.", infinity_test(False, True), bool_dtype)
+register_unary("floor", "Rounds down to an integer.", lambda g, x: g.Floor(x))
+register_unary("ceil", "Rounds up to an integer.", lambda g, x: g.Ceil(x))
+register_unary("trunc", "Rounds towards 0 to an integer.", floats_only(truncate), same_dtype)
+register_unary("copy", "Returns the argument unchanged.", identity, same_dtype)
+register_unary("real", "Real part: the argument itself, which is real.", identity, same_dtype)
+register_unary("conjugate", "Complex conjugate: the argument itself, which is real.", identity, same_dtype, ("conj",))
+register_unary("stop_gradient", "Returns the argument and blocks its gradient.", stop_gradient, same_dtype)
+register_unary("isnan", "Whether an element is NaN.", is_nan, bool_dtype)
+register_unary("isinf", "Whether an element is infinite.", infinity_test(True, True), bool_dtype)
+register_unary("isposinf", "Whether an element is positive infinity.", infinity_test(True, False), bool_dtype)
+register_unary("isneginf", "Whether an element is negative infinity.", infinity_test(False, True), bool_dtype)
 register_unary(
     "isfinite",
-    "Whether it is a number, and not infinite.",
+    "Whether an element is neither NaN nor infinite.",
     lambda g, x: g.Not(g.Or(is_nan(g, x), infinity_test(True, True)(g, x))),
     bool_dtype,
 )
-register_unary("logical_not", "Whether it is 0, or false.", lambda g, x: g.Not(as_dtype(g, x, "bool")), bool_dtype)
+register_unary(
+    "logical_not", "Whether an element is 0 or false.", lambda g, x: g.Not(as_dtype(g, x, "bool")), bool_dtype
+)
 
 
 # -- activations -----------------------------------------------------------------------------------------------------
 
 
 class ActivationOp(Operation):
-    """Base of the functions that are activations too."""
+    """Base class of functions that are also activations."""
 
     function_type: ClassVar[type[ActivationFunction]]
 
@@ -181,22 +176,25 @@ class ActivationOp(Operation):
 
 
 def register_activation(name: str, *arguments: str, **defaults: Any) -> None:
-    """Adds an activation with those of its arguments that the function has, and the defaults that differ."""
-    brick = ACTIVATIONS.members[name]
-    hints = vars(brick).get("__annotations__", {})
-    own = {argument: brick.attributes[argument] for argument in arguments}
-    own = {argument: one._replace(default=defaults.get(argument, one.default)) for argument, one in own.items()}
-    body = {"__doc__": brick.__doc__, "__module__": __name__, "function_type": brick, **own}
-    operation(name, *(("swish",) if name == "silu" else ("hard_swish",) if name == "hard_silu" else ()))(
-        type(name, (ActivationOp,), body | {"__annotations__": {argument: hints[argument] for argument in arguments}})
-    )
+    """Registers an activation as a function, with the given arguments and changed defaults."""
+    function = ACTIVATIONS.members[name]
+    hints = vars(function).get("__annotations__", {})
+    attributes = {argument: function.attributes[argument] for argument in arguments}
+    attributes = {
+        argument: attribute._replace(default=defaults.get(argument, attribute.default))
+        for argument, attribute in attributes.items()
+    }
+    annotations = {argument: hints[argument] for argument in arguments}
+    body = {"__doc__": function.__doc__, "__module__": __name__, "function_type": function, **attributes}
+    aliases = {"silu": ("swish",), "hard_silu": ("hard_swish",)}.get(name, ())
+    operation(name, *aliases)(type(name, (ActivationOp,), body | {"__annotations__": annotations}))
 
 
-for plain in (
+for activation_name in (
     *("relu", "relu6", "sigmoid", "log_sigmoid", "hard_sigmoid", "sparse_sigmoid", "tanh", "hard_tanh", "tanh_shrink"),
     *("softplus", "sparse_plus", "softsign", "silu", "hard_silu", "selu"),
 ):
-    register_activation(plain)
+    register_activation(activation_name)
 register_activation("leaky_relu", "negative_slope")
 register_activation("elu", "alpha")
 register_activation("celu", "alpha")
@@ -212,9 +210,9 @@ register_activation("log_softmax", "axis")
 
 @operation("softmax")
 class Softmax(Operation):
-    """`exp(x) / sum(exp(x))` along one axis or several."""
+    """`exp(x) / sum(exp(x))` along one or more axes."""
 
-    axis: Axes | None = attr(-1, doc="Axis, or list of axes, along which the result sums to one; null is all.")
+    axis: Axes | None = attr(-1, doc="Axis or list of axes along which the result sums to one; null for all.")
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
@@ -231,12 +229,12 @@ class Softmax(Operation):
         return g.Exp(g.Sub(x, g.ReduceLogSumExp(x, axes, keepdims=1)))
 
 
-# -- of one tensor, with arguments -----------------------------------------------------------------------------------
+# -- functions with arguments ----------------------------------------------------------------------------------------
 
 
 @operation("cast")
 class Cast(Operation):
-    """The same numbers in another element type; real ones lose what is behind the point, of truth values 1 is true."""
+    """Converts a tensor to another element type. Floats are truncated to integers; true becomes 1."""
 
     dtype: DType = attr(doc="Element type of the result.")
 
@@ -250,9 +248,9 @@ class Cast(Operation):
 
 @operation("round")
 class Round(Operation):
-    """The nearest number of so many decimals, of two the even one."""
+    """Rounds to a number of decimals; halves are rounded to even."""
 
-    decimals: int = attr(0, doc="Digits behind the point.", minimum=0, maximum=38)
+    decimals: int = attr(0, doc="Number of decimals.", minimum=0, maximum=38)
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
@@ -267,11 +265,11 @@ class Round(Operation):
 
 @operation("nan_to_num")
 class NanToNum(Operation):
-    """The argument with numbers in place of what is none, or infinite."""
+    """Replaces NaN and infinities by numbers."""
 
-    nan: float = attr(0.0, doc="What takes the place of no number.")
-    posinf: float | None = attr(None, doc="What takes the place of infinity; null is the greatest number.")
-    neginf: float | None = attr(None, doc="What takes the place of minus infinity; null is the least number.")
+    nan: float = attr(0.0, doc="Replacement for NaN.")
+    posinf: float | None = attr(None, doc="Replacement for infinity; null for the largest number.")
+    neginf: float | None = attr(None, doc="Replacement for negative infinity; null for the smallest number.")
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
@@ -280,17 +278,17 @@ class NanToNum(Operation):
     def lower(self, g: Builder, x: Value) -> Any:
         if not is_float_dtype(x.dtype):
             return x
-        great = MAX_FLOAT32 if self.posinf is None else self.posinf
-        least = -MAX_FLOAT32 if self.neginf is None else self.neginf
+        largest = MAX_FLOAT32 if self.posinf is None else self.posinf
+        smallest = -MAX_FLOAT32 if self.neginf is None else self.neginf
         y = g.Where(g.IsNaN(x), g.const(self.nan, x.dtype), x)
-        y = g.Where(g.IsInf(x, detect_negative=0), g.const(great, x.dtype), y)
-        return g.Where(g.IsInf(x, detect_positive=0), g.const(least, x.dtype), y)
+        y = g.Where(g.IsInf(x, detect_negative=0), g.const(largest, x.dtype), y)
+        return g.Where(g.IsInf(x, detect_positive=0), g.const(smallest, x.dtype), y)
 
 
 class FilledLike(Operation):
-    """Base of the functions that make a tensor of one value in the shape of another."""
+    """Base class of functions that return a constant tensor with the argument's shape."""
 
-    dtype: DType | None = attr(None, doc="Element type of the result; null is that of the argument.")
+    dtype: DType | None = attr(None, doc="Element type of the result; null for the argument's.")
     value: ClassVar[float] = 0
 
     def infer(self, x: TensorType) -> TensorType:
@@ -305,21 +303,21 @@ class FilledLike(Operation):
 
 @operation("zeros_like", "empty_like")
 class ZerosLike(FilledLike):
-    """Zeros in the shape of the argument."""
+    """Zeros with the argument's shape."""
 
 
 @operation("ones_like")
 class OnesLike(FilledLike):
-    """Ones in the shape of the argument."""
+    """Ones with the argument's shape."""
 
     value = 1
 
 
 @operation("full_like")
 class FullLike(FilledLike):
-    """One value in the shape of the argument."""
+    """A constant tensor with the argument's shape."""
 
-    fill_value: float = attr(doc="The value.")
+    fill_value: float = attr(doc="Value of all elements.")
 
     @property
     def value(self) -> float:  # type: ignore[override]

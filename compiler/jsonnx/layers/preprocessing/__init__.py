@@ -1,4 +1,4 @@
-"""Preprocessing layers, including those that learn a state from the data with `adapt`."""
+"""Preprocessing layers, including those whose state is set from the data by `adapt`."""
 
 from . import audio, category_encoding, lookup, numerical, pipeline, text_vectorization
 

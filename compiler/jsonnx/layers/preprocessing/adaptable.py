@@ -1,4 +1,4 @@
-"""Layers that learn something from the training data before training starts."""
+"""The base class of layers whose state is computed from the training data before training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Adaptable(Layer):
-    """Base of the layers whose states the data determine, as Keras' `adapt` does.
+    """Base class of layers whose states are determined by the data, like Keras layers with `adapt`.
 
-    `adapt_input` emits what a layer learns from, made of its input; `adapt` gets all of that, in batches, and answers the
-    states by their names within the layer.
+    `adapt_input` emits the values that the layer adapts to, given its input; `adapt` takes these values for the whole
+    data set, in batches, and returns the states by their names within the layer.
     """
 
     @property
     def needs_adapt(self) -> bool:
-        """Whether anything is left to the data."""
+        """Whether any state has to be computed from the data."""
         raise NotImplementedError
 
     if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Layers that turn sound into images of its frequencies."""
+"""Layers that compute spectrograms of audio signals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...core.components import attr
 from ...core.types import Dim, TensorType, require
 from ...training.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
-from ..base import Layer, layer, require_real
+from ..base import EPSILON, Layer, layer, require_real
 from ..convolution.convolution import onnx_kernel
 from ..convolution.sliding_window import (
     DATA_FORMAT,
@@ -27,32 +27,33 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 MAX_MATRIX_ELEMENTS = 2**29
-"""Numbers that a transform's matrix may have: 2 GiB."""
-
-EPSILON = 1e-7
-"""The least power, and the least magnitude, of which a root or a logarithm is taken: Keras' `backend.epsilon()`."""
+"""Limit of a transform matrix' elements: 2 GiB."""
 
 
 @layer
 class STFTSpectrogram(Layer):
-    """The frequencies of every frame of a signal, by convolutions whose kernels start as a Fourier transform.
+    """Spectrogram of a signal: a short-time Fourier transform, by convolutions with trainable Fourier kernels.
 
-    Of the real part r and the imaginary part i: `log` is `log(sqrt(r ** 2 + i ** 2))`, `magnitude` the root, `psd` its
-    square, doubled but for the first and the last frequency, `atan2` is `atan2(i, r)`, `stft` has both parts one
-    after the other. There are `fft_length / 2 + 1` frequencies a channel.
+    With the real part r and the imaginary part i, the modes are `magnitude`, `sqrt(r ** 2 + i ** 2)`; `log`, its
+    logarithm; `psd`, its square, doubled except for the first and last frequency; `real`, r; `imag`, i; `angle`,
+    `atan2(i, r)`; and `stft`, r and i concatenated. There are `fft_length / 2 + 1` frequencies per channel.
     """
 
-    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = attr("log", doc="What comes out.")
-    frame_length: int = attr(256, doc="Samples of a frame.", minimum=1)
-    frame_step: int | None = attr(None, doc="Samples from a frame to the next; half a frame for null.", minimum=1)
+    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = attr("log", doc="What to compute.")
+    frame_length: int = attr(256, doc="Number of samples per frame.", minimum=1)
+    frame_step: int | None = attr(
+        None, doc="Number of samples between the starts of frames; null for half a frame.", minimum=1
+    )
     fft_length: int | None = attr(
-        None, doc="Size of the transform, frame_length or more; null for the next power of 2.", minimum=2
+        None, doc="Size of the transform, at least frame_length; null for the next power of 2.", minimum=2
     )
     window: Window | None = attr("hann", doc=WINDOW_DOC)
-    periodic: bool = attr(False, doc="Whether the window is one period of a periodic one.")
-    scaling: Literal["density", "spectrum"] | None = attr("density", doc="How the window is scaled; null for not.")
+    periodic: bool = attr(False, doc="Whether the window is periodic rather than symmetric.")
+    scaling: Literal["density", "spectrum"] | None = attr(
+        "density", doc="How to scale the window; null for no scaling."
+    )
     padding: Padding = attr("valid", doc=PADDING)
-    expand_dims: bool = attr(False, doc="Whether the channels keep an axis of their own, as in images.")
+    expand_dims: bool = attr(False, doc="Whether to keep a separate channel axis, as in images.")
     data_format: DataFormat | None = attr(None, doc=DATA_FORMAT)
 
     @property
@@ -74,7 +75,7 @@ class STFTSpectrogram(Layer):
         require_spatial(x, 1, self.data_format)
         length = self.frame_length
         text = f"has a frame_step of {self.resolved_frame_step} for frames of {length}"
-        require(1 <= self.resolved_frame_step <= length, text, f"a step of 1 to {length} samples")
+        require(1 <= self.resolved_frame_step <= length, text, f"use a step of 1 to {length} samples")
         require(
             self.frequency_bins > 1,
             "has a fft_length of 1, which leaves no frequency",
@@ -95,7 +96,7 @@ class STFTSpectrogram(Layer):
         return self.data_format == "channels_first"
 
     def lower(self, g: Builder, x: Value) -> Any:
-        out = self.infer(x.type)
+        output_type = self.infer(x.type)
         x = x if self.is_channels_first else g.transpose(x, [0, 2, 1])
         y = self.spectrum(g, x)  # [batch, channels, bins, frames]
         if self.expand_dims:
@@ -104,7 +105,7 @@ class STFTSpectrogram(Layer):
             flat = (y.shape[0], y.shape[1] * y.shape[2], y.shape[3])
             y = g.refine(g.Reshape(y, [0, flat[1], -1]), flat)
             y = y if self.is_channels_first else g.transpose(y, [0, 2, 1])
-        y = g.refine(y, out.shape)
+        y = g.refine(y, output_type.shape)
         return g.Log(g.Max(y, EPSILON)) if self.mode == "log" else y
 
     def spectrum(self, g: Builder, x: Value) -> Value:
@@ -117,58 +118,61 @@ class STFTSpectrogram(Layer):
             return atan2(g, imaginary, real)
         power = g.Add(g.Mul(real, real), g.Mul(imaginary, imaginary))
         if self.mode == "psd":
-            twice = [1.0, *[2.0] * (self.frequency_bins - 2), 1.0]
-            return g.Mul(power, g.const([[[factor] for factor in twice]], x.dtype))
+            factors = [1.0, *[2.0] * (self.frequency_bins - 2), 1.0]
+            return g.Mul(power, g.const([[[factor] for factor in factors]], x.dtype))
         return g.Sqrt(g.Max(power, EPSILON))
 
     def fourier_part(self, g: Builder, x: Value, side: Literal["real", "imag"]) -> Value:
-        """Every channel of [batch, channels, steps] by itself: [batch, channels, bins, frames]."""
+        """Convolves each channel of [batch, channels, steps] with a Fourier kernel: [batch, channels, bins, frames]."""
         initializer = STFT(side=side, window=self.window, scaling=self.scaling, periodic=self.periodic)
         kernel = g.param(f"{side}_kernel", (self.frame_length, 1, self.frequency_bins), initializer)
         batch, channels, steps = x.shape
         rows = g.refine(g.Unsqueeze(x, [2]), (batch, channels, 1, steps))
         rows = g.refine(g.Reshape(rows, g.sizes((-1, 1, steps), x)), (batch * channels, 1, steps))
-        made = self.windows.output_type(rows.type, "channels_first", self.frequency_bins)
-        y = g.refine(g.Conv(rows, onnx_kernel(g, kernel), **self.windows.onnx_attributes([steps])), made.shape)
-        shape = (batch, channels, self.frequency_bins, made.shape[2])
-        return g.refine(g.Reshape(y, g.sizes((-1, channels, self.frequency_bins, made.shape[2]), y)), shape)
+        output_type = self.windows.output_type(rows.type, "channels_first", self.frequency_bins)
+        y = g.refine(g.Conv(rows, onnx_kernel(g, kernel), **self.windows.onnx_attributes([steps])), output_type.shape)
+        shape = (batch, channels, self.frequency_bins, output_type.shape[2])
+        return g.refine(g.Reshape(y, g.sizes((-1, channels, self.frequency_bins, output_type.shape[2]), y)), shape)
 
 
 def atan2(g: Builder, y: Value, x: Value) -> Value:
-    """`atan2(y, x)`."""
-    upright, below = g.Equal(x, 0.0), g.Less(y, 0.0)
-    slope = g.Atan(g.Div(y, g.Where(upright, g.const(1.0, x.dtype), x)))
-    turn = g.Where(below, g.const(-pi, x.dtype), g.const(pi, x.dtype))
-    turned = g.Where(g.Less(x, 0.0), g.Add(slope, turn), slope)
-    return g.Where(upright, g.Mul(g.Sign(y), pi / 2), turned)
+    """Emits `atan2(y, x)`."""
+    is_vertical, is_below = g.Equal(x, 0.0), g.Less(y, 0.0)
+    slope = g.Atan(g.Div(y, g.Where(is_vertical, g.const(1.0, x.dtype), x)))
+    offset = g.Where(is_below, g.const(-pi, x.dtype), g.const(pi, x.dtype))
+    angle = g.Where(g.Less(x, 0.0), g.Add(slope, offset), slope)
+    return g.Where(is_vertical, g.Mul(g.Sign(y), pi / 2), angle)
 
 
 @layer
 class MelSpectrogram(Layer):
-    """The power in bands of equal width on the mel scale, of every frame of a signal [batch, samples].
+    """Mel spectrogram of a signal [batch, samples]: the power in bands of equal width on the mel scale, per frame.
 
-    `mel(f) = 1127 * log(1 + f / 700)`; a frame's Fourier transform to the power of `mag_exp` is summed by triangles
-    between neighbouring bands. The signal is reflected at both ends by half a transform, a short one more than once. In
-    decibels it is `10 * log10(max(power, min_power) / ref_power)`, not below the batch's maximum less `top_db`.
+    The mel scale is `mel(f) = 1127 * log(1 + f / 700)`. Magnitudes of a frame's Fourier transform, to the power of
+    `mag_exp`, are summed with triangular weights per band. Half a transform of padding at both ends reflects the
+    signal, repeatedly if it is short. Decibels are `10 * log10(max(power, min_power) / ref_power)`, clipped to `top_db`
+    below the batch's maximum.
     """
 
     fft_length: int = attr(2048, doc="Size of the transform.", minimum=2)
-    sequence_stride: int = attr(512, doc="Samples from a frame to the next.", minimum=1)
-    sequence_length: int | None = attr(None, doc="Samples of a frame; fft_length for null.", minimum=1)
+    sequence_stride: int = attr(512, doc="Number of samples between the starts of frames.", minimum=1)
+    sequence_length: int | None = attr(None, doc="Number of samples per frame; null for fft_length.", minimum=1)
     window: Window | None = attr("hann", doc=WINDOW_DOC)
-    sampling_rate: float = attr(16000, doc="Samples a second.", above=0)
-    num_mel_bins: int = attr(128, doc="Number of bands.", minimum=1)
-    min_freq: float = attr(20.0, doc="Where the lowest band begins, in hertz.", minimum=0)
-    max_freq: float | None = attr(None, doc="Where the highest band ends; half the sampling rate for null.", above=0)
-    power_to_db: bool = attr(True, doc="Whether the result is in decibels.")
-    top_db: float = attr(80.0, doc="How far below the maximum decibels may be.")
-    mag_exp: float = attr(2.0, doc="Exponent of the magnitude: 1 for energy, 2 for power.")
-    min_power: float = attr(1e-10, doc="The least power of which a logarithm is taken.", above=0)
-    ref_power: float = attr(1.0, doc="The power that is 0 decibels.")
+    sampling_rate: float = attr(16000, doc="Samples per second.", above=0)
+    num_mel_bins: int = attr(128, doc="Number of mel bands.", minimum=1)
+    min_freq: float = attr(20.0, doc="Lower end of the lowest band, in hertz.", minimum=0)
+    max_freq: float | None = attr(
+        None, doc="Upper end of the highest band, in hertz; null for half the sampling rate.", above=0
+    )
+    power_to_db: bool = attr(True, doc="Whether to convert power to decibels.")
+    top_db: float = attr(80.0, doc="Dynamic range: decibels are clipped to this far below the maximum.")
+    mag_exp: float = attr(2.0, doc="Exponent of the magnitude: 1 for magnitude, 2 for power.")
+    min_power: float = attr(1e-10, doc="Lower bound of the power in the logarithm.", above=0)
+    ref_power: float = attr(1.0, doc="Power that corresponds to 0 decibels.")
 
     @property
     def always_mixes_samples(self) -> bool:
-        """Decibels are counted from the batch's maximum."""
+        """Decibels are relative to the maximum of the batch."""
         return self.power_to_db
 
     @property
@@ -184,52 +188,53 @@ class MelSpectrogram(Layer):
         return self.max_freq or int(self.sampling_rate / 2)
 
     def frame_count(self, samples: Dim) -> Dim:
-        """The frames of the signal with half a transform at both ends."""
+        """Returns the number of frames of the signal, padded by half a transform at both ends."""
         return (samples + self.fft_length // 2 * 2 - self.fft_length) // self.sequence_stride + 1
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank == 2, f"needs an input of rank 2, [batch, samples], got {x}")
-        known = self.window is None or not isinstance(self.window, str) or self.window in ("hann", "hamming")
-        require(known, f"cannot use the window {self.window!r}", "choose 'hann' or 'hamming', or give its values")
+        supported = self.window is None or not isinstance(self.window, str) or self.window in ("hann", "hamming")
+        require(supported, f"cannot use the window {self.window!r}", "choose 'hann' or 'hamming', or give its values")
         require_window_length(self.window, self.frame_length)
         text = f"has frames of {self.frame_length} samples, more than the fft_length of {self.fft_length}"
         require(self.frame_length <= self.fft_length, text)
         text = f"has bands from {self.min_freq} to {self.highest_frequency} hertz"
-        require(self.min_freq < self.highest_frequency, text, "min_freq is the smaller one")
+        require(self.min_freq < self.highest_frequency, text, "min_freq has to be below max_freq")
         require(x.shape[1] != 0, f"needs at least one sample, got {x}")
         for columns in (self.fft_length, self.num_mel_bins):
-            text = f"needs a matrix of {self.frequency_bins} frequencies times {columns} numbers, more than {MAX_MATRIX_ELEMENTS}"
+            text = f"needs a matrix of {self.frequency_bins} frequencies times {columns} numbers"
+            text = f"{text}, more than {MAX_MATRIX_ELEMENTS}"
             require(self.frequency_bins * columns <= MAX_MATRIX_ELEMENTS, text, code="too-large")
         return float_type(x).with_shape((x.shape[0], self.num_mel_bins, self.frame_count(x.shape[1])))
 
     def lower(self, g: Builder, x: Value) -> Any:
-        out = self.infer(x.type)
+        output_type = self.infer(x.type)
         power = self.power_spectrum(g, g.cast(x, g.float_dtype))
         bands = g.MatMul(power, g.const(self.mel_weights()))
         if self.power_to_db:
             bands = self.decibels(g, bands)
-        return g.refine(g.transpose(bands, [0, 2, 1]), out.shape)
+        return g.refine(g.transpose(bands, [0, 2, 1]), output_type.shape)
 
     def power_spectrum(self, g: Builder, x: Value) -> Value:
-        """Magnitudes to the power of mag_exp: [batch, frames, bins]."""
-        framed = g.Gather(x, self.sample_indices(g, x), axis=1)
-        turns = g.Mul(
+        """Emits magnitudes to the power of mag_exp, [batch, frames, bins]."""
+        frames = g.Gather(x, self.sample_indices(g, x), axis=1)
+        products = g.Mul(
             g.const(range(self.frequency_bins), "int64"), g.const([[n] for n in range(self.fft_length)], "int64")
         )
-        part = g.Sub(turns, g.Mul(g.Div(turns, self.fft_length), self.fft_length))  # of the last turn, for precision
-        angle = g.Mul(g.cast(part, x.dtype), 2 * pi / self.fft_length)
+        remainders = g.Sub(products, g.Mul(g.Div(products, self.fft_length), self.fft_length))  # for precision
+        angle = g.Mul(g.cast(remainders, x.dtype), 2 * pi / self.fft_length)
         window = g.const(self.window_values()[:, None], x.dtype)
-        parts = [g.MatMul(framed, g.Mul(wave, window)) for wave in (g.Cos(angle), g.Sin(angle))]
+        parts = [g.MatMul(frames, g.Mul(wave, window)) for wave in (g.Cos(angle), g.Sin(angle))]
         power = g.Add(g.Mul(parts[0], parts[0]), g.Mul(parts[1], parts[1]))
         if not 0 < self.mag_exp < 2:
             return power if self.mag_exp == 2 else g.Pow(power, self.mag_exp / 2)
-        some = g.Greater(power, 0.0)  # in silence the slope of a root is infinite, times nothing
-        return g.Where(some, g.Pow(g.Where(some, power, 1.0), self.mag_exp / 2), 0.0)
+        audible = g.Greater(power, 0.0)  # at power 0 the gradient of the root is infinite
+        return g.Where(audible, g.Pow(g.Where(audible, power, 1.0), self.mag_exp / 2), 0.0)
 
     def sample_indices(self, g: Builder, x: Value) -> Value:
-        """Where the samples of every frame stand: [frames, fft_length], reflected at the ends."""
+        """Emits the signal index of every sample of every frame, [frames, fft_length], reflected at the ends."""
         half, samples = self.fft_length // 2, x.shape[1]
-        within = g.const(range(self.fft_length), "int64")
+        offsets = g.const(range(self.fft_length), "int64")
         if isinstance(samples, int):
             frames = self.frame_count(samples)
             assert isinstance(frames, int)
@@ -239,12 +244,12 @@ class MelSpectrogram(Layer):
             last = g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)
             end = g.Add(last, 2 + half * 2 - self.fft_length - half)
             starts = g.Range(g.const(-half, "int64"), end, g.const(self.sequence_stride, "int64"))
-        there_and_back = g.Max(g.Mul(last, 2), 1)  # a signal shorter than the margin is reflected again and again
-        place = g.Mod(g.Add(g.Unsqueeze(starts, [1]), within), there_and_back)
-        return g.Sub(last, g.Abs(g.Sub(last, place)))
+        period = g.Max(g.Mul(last, 2), 1)  # a signal shorter than the padding is reflected repeatedly
+        phase = g.Mod(g.Add(g.Unsqueeze(starts, [1]), offsets), period)
+        return g.Sub(last, g.Abs(g.Sub(last, phase)))
 
     def window_values(self) -> np.ndarray:
-        """The window in the middle of a transform."""
+        """Returns the window function's values, centered within the transform length."""
         import numpy as np
 
         window = (
@@ -258,7 +263,7 @@ class MelSpectrogram(Layer):
         return np.pad(window, (before, self.fft_length - self.frame_length - before))
 
     def mel_weights(self) -> np.ndarray:
-        """How much of each frequency goes into each band: [bins, bands], in float32 as Keras computes it."""
+        """Returns the weight of each frequency in each band, [bins, bands], computed in float32 as in Keras."""
         import numpy as np
 
         def mel(frequency: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Numbers of categories as vectors: what Keras' preprocessing layers call `output_mode`."""
+"""Encoding of category indices as vectors: the `output_mode` of Keras' preprocessing layers."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from ...core.types import TensorType, require
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-NO_SPARSE = "Only false is supported: tensors of ONNX models are dense."
+NO_SPARSE = "Only false is supported: tensors in ONNX models are dense."
 
 
 def encoded_type(x: TensorType, mode: str, depth: int) -> TensorType:
-    """The type of numbers encoded as vectors of `depth`; ShapeError where there is no axis to count along."""
+    """Returns the type of indices encoded as vectors of size `depth`. Raises ShapeError if an axis is missing."""
     if mode == "one_hot":
-        kept = x.shape[:-1] if x.rank > 1 and x.shape[-1] == 1 else x.shape
-        return TensorType("float32", (*kept, depth))
+        leading = x.shape[:-1] if x.rank > 1 and x.shape[-1] == 1 else x.shape
+        return TensorType("float32", (*leading, depth))
     help = 'give the input the shape [1], or use "one_hot"'
-    require(x.rank > 1, f"counts along the axis after the batch's, which {x} does not have", help)
+    require(x.rank > 1, f"counts along the axis after the batch, which {x} does not have", help)
     return TensorType("float32", (x.shape[0], *x.shape[2:], depth))
 
 
 def encode_categories(g: Builder, x: Value, mode: str, depth: int, weights: Value | None = None) -> Value:
-    """Numbers of categories as vectors of `depth`; what is none of 0 to `depth - 1` leaves no trace.
+    """Encodes category indices as vectors of size `depth`; indices outside of 0 to `depth - 1` are ignored.
 
-    `one_hot` has a vector for every number, and takes the place of a last axis of size 1. `count` tells how often
-    (or with what sum of weights) each number stands along axis 1, `multi_hot` whether it does.
+    `one_hot` gives a vector per index, replacing a last axis of size 1. `count` counts the occurrences of each index
+    along axis 1, or sums their weights; `multi_hot` is 1 for each index that occurs.
     """
     if mode == "one_hot":
         return one_hot(g, g.Squeeze(x, [-1]) if x.rank > 1 and x.shape[-1] == 1 else x, depth)
@@ -40,20 +40,22 @@ def encode_categories(g: Builder, x: Value, mode: str, depth: int, weights: Valu
 
 
 def one_hot(g: Builder, x: Value, depth: int) -> Value:
-    """1 where a number equals its place along a new last axis, else 0. A fraction equals none."""
-    places = g.const(list(range(depth)), x.dtype)
-    return g.cast(g.Equal(g.Unsqueeze(x, [-1]), places), g.float_dtype)
+    """Emits 1 where x equals the position along a new last axis, else 0. Non-integers give zeros."""
+    positions = g.const(list(range(depth)), x.dtype)
+    return g.cast(g.Equal(g.Unsqueeze(x, [-1]), positions), g.float_dtype)
 
 
 def count_categories(g: Builder, x: Value, depth: int) -> Value:
-    """How often each number from 0 to `depth - 1` stands along the last axis.
+    """Counts the occurrences of each index from 0 to `depth - 1` along the last axis.
 
-    By adding at places, not by comparing with each of them: a vocabulary may have tens of thousands.
+    Uses a scatter, whose cost does not grow with depth as a comparison with every index would: vocabularies may be
+    large.
     """
-    whole = g.cast(x, "int64")
-    known: Any = g.And(g.GreaterOrEqual(whole, 0), g.Less(whole, depth))
+    index = g.cast(x, "int64")
+    in_range: Any = g.And(g.GreaterOrEqual(index, 0), g.Less(index, depth))
     if x.dtype.startswith("float"):
-        known = g.And(known, g.Equal(g.cast(whole, x.dtype), x))
+        in_range = g.And(in_range, g.Equal(g.cast(index, x.dtype), x))
     shape = (*x.shape[:-1], depth)
     zeros = g.refine(g.Expand(g.const(0.0), g.sizes(shape, x)), shape)
-    return g.ScatterElements(zeros, g.Where(known, whole, 0), g.cast(known, g.float_dtype), axis=-1, reduction="add")
+    valid = g.Where(in_range, index, 0)
+    return g.ScatterElements(zeros, valid, g.cast(in_range, g.float_dtype), axis=-1, reduction="add")

@@ -1,4 +1,4 @@
-"""StringLookup and IntegerLookup: tokens to numbers, and back."""
+"""StringLookup and IntegerLookup: tokens to indices, and back."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 Mode = Literal["int", "one_hot", "multi_hot", "count", "tf_idf", "binary", "tf-idf"]
 OUTPUT_MODE_DOC = (
-    "`int` for numbers, `one_hot` for a vector a token, `multi_hot` (or `binary`) and `count` for one a sample, "
+    "`int` for indices, `one_hot` for a vector per token, `multi_hot` (or `binary`) and `count` for one per sample, "
     "`tf_idf` for counts times `idf_weights`."
 )
-MAX_TOKENS_DOC = "Greatest size of the vocabulary, with mask and unknown tokens; null for any."
-PAD_TO_MAX_TOKENS_DOC = "Whether vectors have `max_tokens` numbers, however many tokens there are."
-VOCABULARY_DOC = "The tokens, or the file that has one a line; null to learn them from the data."
+MAX_TOKENS_DOC = "Maximum size of the vocabulary, including mask and out-of-vocabulary tokens; null for no limit."
+PAD_TO_MAX_TOKENS_DOC = "Whether vectors have size `max_tokens` even if the vocabulary is smaller."
+VOCABULARY_DOC = "The tokens, or a file with one token per line; null to learn them from the training data."
 IDF_WEIGHTS_DOC = "Inverse document frequency of each token, for `tf_idf`."
-UTF8_ONLY = "Only UTF-8 is supported: it is what strings in ONNX are."
-NO_HASHING = "ONNX has no hash function: a token that is not in the vocabulary cannot be hashed."
+UTF8_ONLY = "Only UTF-8 is supported: strings in ONNX are UTF-8."
+NO_HASHING = "ONNX has no hash function, so out-of-vocabulary tokens cannot be hashed."
 
 
 class VocabularyCodec:
-    """A list of tokens, or the path of a file; the file's tokens take its place before a layer is made."""
+    """Codec of a list of tokens, or of a file path that is replaced by the file's tokens before the layer is built."""
 
     def __init__(self, token: ScalarCodec) -> None:
         self.tokens = ArrayCodec(token)
@@ -51,9 +51,9 @@ IntegerVocabulary = Annotated[Any, VocabularyCodec(IntegerCodec())]
 
 
 class LookupTable(NamedTuple):
-    """What all lookups have in common: Keras' IndexLookup.
+    """The lookup common to all layers with a vocabulary, like Keras' IndexLookup.
 
-    The first numbers are those of the mask token (0, in the mode `int`) and of tokens that are not in the vocabulary.
+    The first indices are those of the mask token (0, in mode `int`) and of out-of-vocabulary tokens.
     """
 
     dtype: str
@@ -69,12 +69,12 @@ class LookupTable(NamedTuple):
 
     @property
     def num_mask_indices(self) -> int:
-        """Numbers that the mask token has: 1 or 0."""
+        """The number of indices of the mask token: 1 or 0."""
         return int(self.mask_token is not None and self.mode == "int")
 
     @property
     def first_token_index(self) -> int:
-        """The number of the first token."""
+        """The index of the first regular token."""
         return self.num_mask_indices + self.num_oov_indices
 
     @property
@@ -83,7 +83,7 @@ class LookupTable(NamedTuple):
 
     @property
     def includes_special_tokens(self) -> bool:
-        """Whether the given vocabulary begins with the special tokens."""
+        """Whether the given vocabulary starts with the special tokens."""
         return (
             self.first_token_index <= len(self.vocabulary)
             and list(self.vocabulary[: self.first_token_index]) == self.special_tokens
@@ -91,48 +91,49 @@ class LookupTable(NamedTuple):
 
     @property
     def tokens(self) -> Sequence[Any]:
-        """The given tokens without special ones."""
+        """The given tokens without special tokens."""
         return list(self.vocabulary[self.first_token_index if self.includes_special_tokens else 0 :])
 
     @property
     def depth(self) -> int:
-        """The size of vectors."""
+        """The size of encoded vectors."""
         return self.max_tokens or 0 if self.pad_to_max_tokens else self.first_token_index + len(self.tokens)
 
     @property
     def max_size(self) -> int | None:
-        """How many numbers there can be; None where nobody knows before training."""
+        """The number of indices; None if it is unknown before training."""
         return self.max_tokens if self.vocabulary is None else self.first_token_index + len(self.tokens)
 
-    # -- what must hold ----------------------------------------------------------------------------------------------
+    # -- validation --------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """ShapeError where the arguments do not go together, in Keras or here."""
+        """Raises ShapeError if the arguments contradict each other, or are not supported."""
         require(not self.pad_to_max_tokens or self.max_tokens is not None, "has pad_to_max_tokens without max_tokens")
         if self.max_tokens is not None:
-            least = self.first_token_index + 1
-            require(self.max_tokens >= least, f"has max_tokens {self.max_tokens}, needs at least {least}")
-        plain = self.mode == "int" or not self.invert
-        require(plain, f'inverts with the output_mode {self.mode!r}, which only "int" allows')
-        only = self.idf_weights is None or self.mode == "tf_idf"
-        require(only, f"has idf_weights, which the output_mode {self.mode!r} does not use")
+            minimum = self.first_token_index + 1
+            require(self.max_tokens >= minimum, f"has max_tokens {self.max_tokens}, needs at least {minimum}")
+        allowed = self.mode == "int" or not self.invert
+        require(allowed, f'inverts with the output_mode {self.mode!r}, which only "int" allows')
+        allowed = self.idf_weights is None or self.mode == "tf_idf"
+        require(allowed, f"has idf_weights, which the output_mode {self.mode!r} does not use")
         if self.vocabulary is not None:
             self._check_vocabulary()
         else:
-            alone = self.idf_weights is None
-            require(alone, "has idf_weights without a vocabulary", "give both, or neither to learn them")
-            known = self.mode == "int" or self.pad_to_max_tokens
+            allowed = self.idf_weights is None
+            require(allowed, "has idf_weights without a vocabulary", "give both, or neither to learn them")
+            known_size = self.mode == "int" or self.pad_to_max_tokens
             help = 'say "max_tokens": N and "pad_to_max_tokens": true, or give the vocabulary'
-            require(known, "learns its tokens, so that nobody knows the size of its vectors", help)
+            require(known_size, "learns its tokens, so that the size of its vectors is not known before training", help)
 
     def _check_vocabulary(self) -> None:
         tokens = self.tokens
-        read = not isinstance(self.vocabulary, str)
-        require(read, f"names the vocabulary {self.vocabulary!r}, which is not read here", "give a list of tokens")
-        require(len(tokens) > 0, "has a vocabulary without tokens, but for special ones")
+        is_list = not isinstance(self.vocabulary, str)
+        text = f"has {self.vocabulary!r} as its vocabulary, a file that is not read here"
+        require(is_list, text, "give a list of tokens")
+        require(len(tokens) > 0, "has a vocabulary with special tokens only")
         seen: set[Any] = set()
-        twice = next((token for token in tokens if token in seen or seen.add(token)), None)  # type: ignore[func-returns-value]
-        require(twice is None, f"has {twice!r} twice in its vocabulary", "keep one of them")
+        duplicate = next((token for token in tokens if token in seen or seen.add(token)), None)  # type: ignore[func-returns-value]
+        require(duplicate is None, f"has {duplicate!r} twice in its vocabulary", "keep one of them")
         help = "leave special tokens out, or begin with all of them"
         help = help if self.first_token_index > 9 else f"{help}: {self.special_tokens}"
         require(
@@ -140,14 +141,14 @@ class LookupTable(NamedTuple):
             f"has its mask token {self.mask_token!r} as a token",
             help,
         )
-        unknown = self.invert and self.oov_token in tokens
-        require(not unknown, f"has its oov_token {self.oov_token!r} as a token", help)
+        conflict = self.invert and self.oov_token in tokens
+        require(not conflict, f"has its oov_token {self.oov_token!r} as a token", help)
         size = self.first_token_index + len(tokens)
         fits = self.max_tokens is None or size <= self.max_tokens
-        require(fits, f"has {size} tokens with special ones, more than max_tokens {self.max_tokens}")
+        require(fits, f"has {size} tokens including special ones, more than max_tokens {self.max_tokens}")
         if self.mode == "tf_idf":
             weights = self.idf_weights
-            require(weights is not None, "needs idf_weights beside its vocabulary for tf_idf")
+            require(weights is not None, "needs idf_weights for its vocabulary with tf_idf")
             same = weights is not None and len(weights) == len(self.vocabulary)
             require(same, f"has {len(weights or ())} idf_weights for {len(self.vocabulary)} tokens")
 
@@ -158,7 +159,7 @@ class LookupTable(NamedTuple):
 
     @property
     def vector_mode(self) -> str:
-        """What vectors hold, before weights."""
+        """The encoding before idf weights are applied."""
         return "count" if self.mode == "tf_idf" else self.mode
 
     # -- operators ---------------------------------------------------------------------------------------------------
@@ -177,24 +178,24 @@ class LookupTable(NamedTuple):
             )
         special = [] if self.mask_token is None else [self.mask_token, 0 if self.mode == "int" else DROPPED_INDEX]
         default = self.num_mask_indices if self.num_oov_indices == 1 else UNKNOWN_INDEX
-        found = g.lookup(x, tokens, dtype=self.dtype, first=self.first_token_index, special=special, default=default)
+        index = g.lookup(x, tokens, dtype=self.dtype, first=self.first_token_index, special=special, default=default)
         if self.num_oov_indices > 1:
-            rest = g.Add(g.Mod(x, self.num_oov_indices), self.num_mask_indices)
-            found = g.Where(g.Equal(found, UNKNOWN_INDEX), rest, found)
+            oov_index = g.Add(g.Mod(x, self.num_oov_indices), self.num_mask_indices)
+            index = g.Where(g.Equal(index, UNKNOWN_INDEX), oov_index, index)
         if self.num_oov_indices == 0:
-            found = self._reject_unknown(g, found)
+            index = self._reject_unknown(g, index)
         if self.mode == "int":
-            return found
-        counts = encode_categories(g, found, self.vector_mode, self.depth)
+            return index
+        counts = encode_categories(g, index, self.vector_mode, self.depth)
         return g.Mul(counts, self._idf_vector(g)) if self.mode == "tf_idf" else counts
 
-    def _reject_unknown(self, g: Builder, found: Value) -> Value:
-        """The numbers as they are; but onnxruntime stops at an index that the table does not have."""
-        bad = g.cast(g.Equal(found, UNKNOWN_INDEX), "int64")
-        return g.Add(found, g.Gather(g.const([0], "int64"), bad))
+    def _reject_unknown(self, g: Builder, index: Value) -> Value:
+        """Returns the indices; a Gather that is out of bounds makes onnxruntime fail if any token is unknown."""
+        is_unknown = g.cast(g.Equal(index, UNKNOWN_INDEX), "int64")
+        return g.Add(index, g.Gather(g.const([0], "int64"), is_unknown))
 
     def _idf_vector(self, g: Builder) -> Value:
-        """The weight of every place; unknown tokens weigh as much as others do on average."""
+        """The weight of each index; unknown tokens get the mean weight."""
         if self.vocabulary is None:
             return g.state("idf_weights", (self.depth,), Zeros())
         weights = list(self.idf_weights or ())
@@ -205,45 +206,43 @@ class LookupTable(NamedTuple):
     def adapt(self, batches: list[np.ndarray]) -> dict[str, np.ndarray]:
         from .adapt_numpy import frequent_tokens
 
-        left_out = {token for token in (self.mask_token, self.oov_token) if token is not None}
-        most = None if self.max_tokens is None else self.max_tokens - self.first_token_index
-        found, weights = frequent_tokens(batches, left_out, most)
+        special_tokens = {token for token in (self.mask_token, self.oov_token) if token is not None}
+        max_regular_tokens = None if self.max_tokens is None else self.max_tokens - self.first_token_index
+        tokens, weights = frequent_tokens(batches, special_tokens, max_regular_tokens)
         if self.dtype != "string":
-            found = found.astype("int64")
+            tokens = tokens.astype("int64")
         if self.mode != "tf_idf":
-            return {"vocabulary": found}
+            return {"vocabulary": tokens}
         from numpy import full, zeros
 
         mean = weights.mean(dtype="float32") if len(weights) else 0.0
         idf = zeros(self.depth, "float32")
         idf[: self.first_token_index + len(weights)] = [*full(self.first_token_index, mean), *weights]
-        return {"vocabulary": found, "idf_weights": idf}
+        return {"vocabulary": tokens, "idf_weights": idf}
 
 
 UNKNOWN_INDEX, DROPPED_INDEX = -1, -2
-"""Numbers of tokens in between: no output has them."""
+"""Indices of unknown and dropped tokens during the lookup; they do not occur in the output."""
 
 
 def canonical_output_mode(name: str) -> str:
-    """The output mode that an old name stands for."""
+    """Returns the current name of an output mode."""
     return {"binary": "multi_hot", "tf-idf": "tf_idf"}.get(name, name)
 
 
-def require_no_hash(uses_hash: bool, what: str, help: str) -> None:
-    require(not uses_hash, f"has {what}: ONNX has no operator that hashes", help, code="not-expressible")
+def require_no_hash(uses_hash: bool, argument: str, help: str) -> None:
+    require(not uses_hash, f"has {argument}: ONNX has no operator that hashes", help, code="not-expressible")
 
 
 class Lookup(Adaptable):
-    """Base of the layers with a vocabulary, which the data decide where none is given."""
-
-    adapted_states: ClassVar[tuple[str, ...]] = ("vocabulary", "idf_weights")
+    """Base class of layers with a vocabulary, which is learned from the data if it is not given."""
 
     if TYPE_CHECKING:
         vocabulary: Any
 
     @property
     def table(self) -> LookupTable:
-        """What the layer looks up in."""
+        """The layer's lookup table."""
         raise NotImplementedError
 
     @property
@@ -255,7 +254,7 @@ class Lookup(Adaptable):
 
 
 class TokenLookup(Lookup):
-    """Base of the layers whose inputs are tokens, or with `invert` numbers of tokens."""
+    """Base class of layers that map tokens to indices, or indices to tokens with `invert`."""
 
     token_dtype: ClassVar[str]
     """The element type of tokens."""
@@ -273,49 +272,49 @@ class TokenLookup(Lookup):
     @property
     def table(self) -> LookupTable:
         return LookupTable(
-            self.token_dtype,
-            canonical_output_mode(self.output_mode),
-            self.max_tokens,
-            self.num_oov_indices,
-            self.mask_token,
-            self.oov_token,
-            self.vocabulary,
-            self.idf_weights,
-            self.pad_to_max_tokens,
-            self.invert,
+            dtype=self.token_dtype,
+            mode=canonical_output_mode(self.output_mode),
+            max_tokens=self.max_tokens,
+            num_oov_indices=self.num_oov_indices,
+            mask_token=self.mask_token,
+            oov_token=self.oov_token,
+            vocabulary=self.vocabulary,
+            idf_weights=self.idf_weights,
+            pad_to_max_tokens=self.pad_to_max_tokens,
+            invert=self.invert,
         )
 
 
 @layer
 class StringLookup(TokenLookup):
-    """The number of each string in a vocabulary, or with `invert` the string of each number.
+    """Maps strings to indices of a vocabulary, or indices to strings with `invert`.
 
-    A vocabulary that is not given is learned from the training data, the most frequent tokens first.
+    If no vocabulary is given, it is learned from the training data, most frequent tokens first.
     """
 
     token_dtype = "string"
 
     max_tokens: int | None = attr(None, doc=MAX_TOKENS_DOC, minimum=2)
     num_oov_indices: int = attr(
-        1, doc="Numbers for tokens that are not in the vocabulary: 1, or 0 to refuse them.", minimum=0
+        1, doc="Number of indices for out-of-vocabulary tokens: 1, or 0 to reject them.", minimum=0
     )
-    mask_token: str | None = attr(None, doc="Token that stands for nothing: it has number 0, and no place in vectors.")
-    oov_token: str | None = attr("[UNK]", doc="What a number without a token becomes with `invert`.")
+    mask_token: str | None = attr(None, doc="Token for missing values: it has index 0 and is ignored in vectors.")
+    oov_token: str | None = attr("[UNK]", doc="Token returned for unknown indices with `invert`.")
     vocabulary: StringVocabulary | None = attr(None, doc=VOCABULARY_DOC)
     idf_weights: tuple[float, ...] | None = attr(None, doc=IDF_WEIGHTS_DOC)
-    invert: bool = attr(False, doc="Whether numbers come in and tokens out.")
+    invert: bool = attr(False, doc="Whether to map indices to tokens.")
     output_mode: Mode = attr("int", doc=OUTPUT_MODE_DOC)
     pad_to_max_tokens: bool = attr(False, doc=PAD_TO_MAX_TOKENS_DOC)
     sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
     encoding: str = attr("utf-8", doc="Encoding of the strings.", unsupported=UTF8_ONLY)
-    salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=NO_HASHING)
-    oov_method: str = attr("floormod", doc="How numbers are given to unknown tokens.", unsupported=NO_HASHING)
+    salt: int | None = attr(None, doc="Salt of the hash of out-of-vocabulary tokens.", unsupported=NO_HASHING)
+    oov_method: str = attr("floormod", doc="Assignment of out-of-vocabulary tokens to indices.", unsupported=NO_HASHING)
 
     def infer(self, x: TensorType) -> TensorType:
         help = "set num_oov_indices to 1"
         require_no_hash(self.num_oov_indices > 1, f"num_oov_indices {self.num_oov_indices}", help)
-        wanted = "int" if self.invert else "string"
-        require(x.dtype.startswith(wanted), f"needs {'integers' if self.invert else 'strings'}, got {x}")
+        dtype_prefix = "int" if self.invert else "string"
+        require(x.dtype.startswith(dtype_prefix), f"needs {'integers' if self.invert else 'strings'}, got {x}")
         require(not self.invert or self.oov_token is not None, "inverts without an oov_token")
         self.table.check()
         return self.table.infer(x)
@@ -329,29 +328,29 @@ class StringLookup(TokenLookup):
 
 @layer
 class IntegerLookup(TokenLookup):
-    """The number of each integer in a vocabulary, or with `invert` the integer of each number.
+    """Maps integers to indices of a vocabulary, or indices to integers with `invert`.
 
-    Integers that are not in the vocabulary have the number `x mod num_oov_indices`, after the mask token's. A
-    vocabulary that is not given is learned from the training data, the most frequent tokens first.
+    Out-of-vocabulary integers get the index `x mod num_oov_indices`, offset by the mask token's index. If no vocabulary
+    is given, it is learned from the training data, most frequent tokens first.
     """
 
     token_dtype = "int64"
 
     max_tokens: int | None = attr(None, doc=MAX_TOKENS_DOC, minimum=2)
-    num_oov_indices: int = attr(
-        1, doc="Numbers for tokens that are not in the vocabulary; 0 to refuse them.", minimum=0
-    )
-    mask_token: int | None = attr(None, doc="Token that stands for nothing: it has number 0, and no place in vectors.")
-    oov_token: int | None = attr(-1, doc="What a number without a token becomes with `invert`.")
+    num_oov_indices: int = attr(1, doc="Number of indices for out-of-vocabulary tokens; 0 to reject them.", minimum=0)
+    mask_token: int | None = attr(None, doc="Token for missing values: it has index 0 and is ignored in vectors.")
+    oov_token: int | None = attr(-1, doc="Token returned for unknown indices with `invert`.")
     vocabulary: IntegerVocabulary | None = attr(None, doc=VOCABULARY_DOC)
     vocabulary_dtype: Literal["int64"] = attr("int64", doc="Element type of the tokens.")
     idf_weights: tuple[float, ...] | None = attr(None, doc=IDF_WEIGHTS_DOC)
-    invert: bool = attr(False, doc="Whether numbers come in and tokens out.")
+    invert: bool = attr(False, doc="Whether to map indices to tokens.")
     output_mode: Mode = attr("int", doc=OUTPUT_MODE_DOC)
     sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
     pad_to_max_tokens: bool = attr(False, doc=PAD_TO_MAX_TOKENS_DOC)
-    oov_method: Literal["floormod", "farmhash"] = attr("floormod", doc="How unknown tokens get one of several numbers.")
-    salt: int | None = attr(None, doc="Key of the hash of unknown tokens.", unsupported=NO_HASHING)
+    oov_method: Literal["floormod", "farmhash"] = attr(
+        "floormod", doc="Assignment of out-of-vocabulary tokens to indices."
+    )
+    salt: int | None = attr(None, doc="Salt of the hash of out-of-vocabulary tokens.", unsupported=NO_HASHING)
 
     def infer(self, x: TensorType) -> TensorType:
         hashes = self.oov_method == "farmhash" and self.num_oov_indices > 1

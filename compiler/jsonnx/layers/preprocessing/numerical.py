@@ -1,4 +1,4 @@
-"""Layers that bring raw numbers to the form that training likes."""
+"""Layers that scale, discretize and encode numerical data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...core.components import Json, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
 from ...training.initializers import Ones, Zeros
 from ..axes import Axes, axes_of, broadcast_along
-from ..base import Layer, layer
+from ..base import EPSILON, Layer, layer, nested_shape
 from .adaptable import Adaptable
 from .category_encoding import NO_SPARSE, encode_categories, encoded_type
 
@@ -18,12 +18,9 @@ if TYPE_CHECKING:
 
     from ...ir import Builder, Value
 
-EPSILON = 1e-7
-"""The least standard deviation that Normalization divides by: Keras' `backend.epsilon()`."""
-
 
 class NumbersCodec:
-    """A number, or a list of numbers nested at most three deep, every list of one level as long as the others."""
+    """Codec of a number, or of a list of numbers nested at most three deep, with equal lengths at each level."""
 
     def schema(self) -> dict[str, Json]:
         options: list[dict[str, Json]] = [{"type": "number"}]
@@ -41,39 +38,35 @@ class NumbersCodec:
 Numbers = Annotated[Any, NumbersCodec()]
 
 
-def nested_shape(numbers: Any, name: str) -> tuple[int, ...]:
-    """The shape of nested lists; ShapeError where they are not as long as each other."""
-    if isinstance(numbers, float):
-        return ()
-    inner = {nested_shape(item, name) for item in numbers}
-    require(len(inner) == 1, f"has lists of different lengths in {name}")
-    return (len(numbers), *inner.pop())
+def shape_of(numbers: Any, name: str) -> tuple[int, ...]:
+    """Returns the shape of an argument of nested lists. Raises ShapeError if lists of one level differ in length."""
+    return nested_shape(numbers, f"has lists of different lengths in {name}")
 
 
 def float_type(x: TensorType) -> TensorType:
-    """The type after a cast to real numbers; ShapeError where there is none."""
+    """Returns the type after a cast to floating point. Raises ShapeError for strings and booleans."""
     require(x.dtype not in ("string", "bool"), f"needs numbers, got {x}")
     return x.with_dtype("float32")
 
 
 def require_numbers(x: TensorType) -> None:
-    """ShapeError for text."""
-    help = "StringLookup and TextVectorization make numbers of text"
+    """Raises ShapeError for strings."""
+    help = "StringLookup and TextVectorization convert text to numbers"
     require(x.dtype != "string", f"needs numbers, got {x}", help)
 
 
 @layer
 class Rescaling(Layer):
-    """`x * scale + offset`."""
+    """Scales and shifts the input: `x * scale + offset`."""
 
     supports_masking = True
 
-    scale: Numbers = attr(doc="Factor: a number, or a list along the last axis or axes.")
-    offset: Numbers = attr(0.0, doc="Summand: a number, or a list along the last axis or axes.")
+    scale: Numbers = attr(doc="Factor: a number, or a list (of lists) that broadcasts along the last axes.")
+    offset: Numbers = attr(0.0, doc="Offset: a number, or a list (of lists) that broadcasts along the last axes.")
 
     def infer(self, x: TensorType) -> TensorType:
         for name in ("scale", "offset"):
-            shape = nested_shape(getattr(self, name), name)
+            shape = shape_of(getattr(self, name), name)
             fits = broadcast(x.shape, shape) == x.shape
             require(fits, f"has a {name} of shape {shape_text(shape)}, which does not broadcast to {x}")
         return float_type(x)
@@ -86,27 +79,26 @@ class Rescaling(Layer):
 
 @layer
 class Normalization(Adaptable):
-    """`(x - mean) / max(sqrt(variance), 1e-7)`, with given statistics or with those of the training data.
+    """`(x - mean) / max(sqrt(variance), 1e-7)`, with statistics that are given or computed from the training data.
 
-    Where none are given, `mean`, `variance` and `count` are states that start at 0, 1 and 0, and are to be set from the
-    data before training: the population's statistics over all axes but `axis`.
+    If they are not given, `mean`, `variance` and `count` are states, initially 0, 1 and 0, that are set from the data
+    before training: the population statistics over all axes except `axis`.
     """
 
     supports_masking = True
 
-    adapted_states: ClassVar[tuple[str, ...]] = ("mean", "variance", "count")
-    """The states that the data determines, see `needs_adapt`."""
-
-    axis: Axes | None = attr(-1, doc="Axis, or list of axes, along which the statistics differ; null for none.")
+    axis: Axes | None = attr(
+        -1, doc="Axis or list of axes with separate statistics; null for a single mean and variance."
+    )
     mean: Numbers | None = attr(
-        None, doc="The mean: a number, or a list along the axes; null to take it from the data."
+        None, doc="The mean: a number, or a list along the axes; null to compute it from the data."
     )
     variance: Numbers | None = attr(None, doc="The variance, of the same shape as the mean.", minimum=0)
-    invert: bool = attr(False, doc="Whether to do the inverse: `x * max(sqrt(variance), 1e-7) + mean`.")
+    invert: bool = attr(False, doc="Whether to apply the inverse: `x * max(sqrt(variance), 1e-7) + mean`.")
 
     @property
     def needs_adapt(self) -> bool:
-        """Whether the statistics are learned from the data."""
+        """Whether the statistics are computed from the data."""
         return self.mean is None
 
     def adapt_input(self, g: Builder, x: Value) -> Value:
@@ -120,16 +112,16 @@ class Normalization(Adaptable):
         return {"mean": mean, "variance": variance}
 
     def statistics_axes(self, x: TensorType) -> list[int]:
-        """The axes that the statistics keep, counted from 0 for the batch; they are taken over all others."""
+        """Returns the axes with separate statistics, counted from 0, the batch axis."""
         return axes_of(x, () if self.axis is None else self.axis)
 
     def infer(self, x: TensorType) -> TensorType:
         axes = self.statistics_axes(x)
         sizes: tuple[Dim, ...] = tuple(x.static_size(axis) for axis in axes)
-        given = self.mean is not None
-        require(given == (self.variance is not None), "needs both mean and variance, or neither")
-        if given:
-            mean, variance = nested_shape(self.mean, "mean"), nested_shape(self.variance, "variance")
+        is_given = self.mean is not None
+        require(is_given == (self.variance is not None), "needs both mean and variance, or neither")
+        if is_given:
+            mean, variance = shape_of(self.mean, "mean"), shape_of(self.variance, "variance")
             texts = shape_text(mean), shape_text(variance)
             require(mean == variance, f"has a mean of shape {texts[0]} and a variance of shape {texts[1]}")
             fits = len(mean) <= len(sizes) and broadcast(sizes, mean) == sizes
@@ -155,27 +147,26 @@ class Normalization(Adaptable):
 
 @layer
 class Discretization(Adaptable):
-    """The number of the range that each value lies in: how many boundaries are less than or equal to it.
+    """Maps each value to the index of its bin: the number of boundaries less than or equal to it.
 
-    The boundaries are given, or chosen from the training data so that each of `num_bins` ranges has about as many
-    values. Then they are the state `bin_boundaries`; where the data has too few values, the last ranges stay empty.
+    The boundaries are given, or chosen from the training data so that each of `num_bins` bins contains about equally
+    many values. In that case they are the state `bin_boundaries`; with too few values, the last bins stay empty.
     """
 
-    adapted_states: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
-    """The states that the data determines, see `needs_adapt`."""
-
-    bin_boundaries: tuple[float, ...] | None = attr(None, doc="Boundaries between the ranges, in order.")
-    num_bins: int | None = attr(None, doc="Number of ranges, where their boundaries come from the data.", minimum=2)
-    epsilon: float = attr(0.01, doc="Greatest error of the shares of values in the ranges.", above=0, maximum=1)
+    bin_boundaries: tuple[float, ...] | None = attr(None, doc="Boundaries between the bins, in order.")
+    num_bins: int | None = attr(None, doc="Number of bins, if the boundaries are chosen from the data.", minimum=2)
+    epsilon: float = attr(
+        0.01, doc="Error tolerance of the quantiles, as a fraction of the values.", above=0, maximum=1
+    )
     output_mode: Literal["int", "one_hot", "multi_hot", "count"] = attr(
         "int",
-        doc="`int` for the range's number, `one_hot` for a vector a value, `multi_hot` and `count` for one a sample.",
+        doc="`int` for bin indices, `one_hot` for a vector per value, `multi_hot` and `count` for a vector per sample.",
     )
     sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
 
     @property
     def needs_adapt(self) -> bool:
-        """Whether the boundaries are learned from the data."""
+        """Whether the boundaries are chosen from the data."""
         return self.bin_boundaries is None
 
     def adapt_input(self, g: Builder, x: Value) -> Value:
@@ -192,35 +183,36 @@ class Discretization(Adaptable):
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        one = (self.bin_boundaries is None) != (self.num_bins is None)
-        require(one, "needs either bin_boundaries or num_bins")
-        steps = {before < after for before, after in pairwise(self.bin_boundaries or ()) if before != after}
-        require(len(steps) < 2, "has bin_boundaries that are not in order", "sort them")
+        exactly_one = (self.bin_boundaries is None) != (self.num_bins is None)
+        require(exactly_one, "needs either bin_boundaries or num_bins")
+        is_rising = {before < after for before, after in pairwise(self.bin_boundaries or ()) if before != after}
+        require(len(is_rising) < 2, "has bin_boundaries that are not in order", "sort them")
         if self.output_mode == "int":
             return x.with_dtype("int32")
         return encoded_type(x, self.output_mode, self._depth)
 
     def lower(self, g: Builder, x: Value) -> Any:
-        number = self._bin_index(g, g.cast(x, g.float_dtype))
-        return number if self.output_mode == "int" else encode_categories(g, number, self.output_mode, self._depth)
+        index = self._bin_index(g, g.cast(x, g.float_dtype))
+        return index if self.output_mode == "int" else encode_categories(g, index, self.output_mode, self._depth)
 
     def _bin_index(self, g: Builder, x: Value) -> Value:
-        """What is no number lies in the range of the greatest values, as NumPy sorts it."""
+        """Emits the bin indices. NaN falls into the last bin, as in NumPy's sort order."""
         count = self._depth - 1
-        if not count:  # all zeros: onnxruntime 1.27 does not sum over an axis without elements
+        if not count:  # a single bin; onnxruntime 1.27 cannot sum over an empty axis
             return g.cast(g.Less(x, x), "int32")
-        given = self.bin_boundaries
-        bounds = g.state("bin_boundaries", (count,), Zeros()) if given is None else g.const(given)
-        below = g.cast(g.Less(g.Unsqueeze(x, [-1]), bounds), "int32")
-        beyond = g.ReduceSum(below, [-1], keepdims=0)
-        return beyond if given and given[0] > given[-1] else g.Sub(count, beyond)
+        boundaries = self.bin_boundaries
+        bounds = g.state("bin_boundaries", (count,), Zeros()) if boundaries is None else g.const(boundaries)
+        is_below = g.cast(g.Less(g.Unsqueeze(x, [-1]), bounds), "int32")
+        bins_above = g.ReduceSum(is_below, [-1], keepdims=0)
+        descending = boundaries is not None and boundaries[0] > boundaries[-1]
+        return bins_above if descending else g.Sub(count, bins_above)
 
 
 @layer
 class CategoryEncoding(Layer):
-    """Numbers of categories as vectors. Numbers that are none of 0 to `num_tokens - 1` leave no trace.
+    """Encodes category indices as vectors. Indices outside of 0 to `num_tokens - 1` are ignored.
 
-    A second input has a weight for each number, in the mode `count`.
+    An optional second input has a weight for each index, in mode `count`.
     """
 
     arity: ClassVar[tuple[int, int | None]] = (1, 2)
@@ -228,7 +220,7 @@ class CategoryEncoding(Layer):
     num_tokens: int = attr(doc="Number of categories.", minimum=1)
     output_mode: Literal["one_hot", "multi_hot", "count", "binary"] = attr(
         "multi_hot",
-        doc="`one_hot` for a vector a number, `multi_hot` (or `binary`) and `count` for one a sample.",
+        doc="`one_hot` for a vector per index, `multi_hot` (or `binary`) and `count` for a vector per sample.",
     )
     sparse: bool = attr(False, doc="Whether the result is a sparse tensor.", unsupported=NO_SPARSE)
 

@@ -1,4 +1,4 @@
-"""TextVectorization: text to numbers of words, characters or runs of them."""
+"""TextVectorization: text to indices of words, characters or n-grams."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 TOKENS_PER_TEXT = Size.named("text.tokens")
-"""How many tokens the longest text of a batch has; with a point, so that no size of an input is called so."""
+"""The number of tokens of a batch's longest text; the dot keeps the name distinct from sizes of inputs."""
 
 WHITESPACE = "\t\n\v\f\r"
-"""What separates words beside the space."""
+"""Word separators other than the space."""
 
-RAGGED = "Only false is supported: tensors of ONNX models are dense."
+RAGGED = "Only false is supported: tensors in ONNX models are dense."
 
 NgramSizes = Annotated[
     int | tuple[int, ...],
@@ -44,31 +44,33 @@ NgramSizes = Annotated[
 
 
 MAX_NGRAM_TOKENS = 100
-"""Tokens that may be joined to one."""
+"""Maximum number of tokens in an n-gram."""
 
 
 @layer
 class TextVectorization(Lookup):
-    """Texts to numbers: standardized, split into tokens, joined to n-grams, and looked up in a vocabulary.
+    """Maps texts to indices: standardizes them, splits them into tokens, joins n-grams and looks up a vocabulary.
 
-    Number 0 pads short texts, number 1 stands for tokens that are not in the vocabulary. A vocabulary that is not given
-    is learned from the training data, the most frequent tokens first. All is standard ONNX but splitting into
-    characters, which is an operator of onnxruntime. Letters are lowered as ASCII has them, as in Keras.
+    Index 0 pads short texts, index 1 represents out-of-vocabulary tokens. If no vocabulary is given, it is learned from
+    the training data, most frequent tokens first. All operators are standard ONNX except for splitting into characters,
+    which is an operator of onnxruntime. Only ASCII letters are lowercased, as in Keras.
     """
 
     max_tokens: int | None = attr(None, doc=MAX_TOKENS_DOC, minimum=2)
     standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = attr(
-        "lower_and_strip_punctuation", doc="What is done to the text first; null for nothing."
+        "lower_and_strip_punctuation", doc="How to standardize the text; null for no standardization."
     )
     split: Literal["whitespace", "character"] | None = attr(
-        "whitespace", doc="What separates tokens; null where each string is one."
+        "whitespace", doc="How to split the text into tokens; null if each string is a token."
     )
     ngrams: NgramSizes | None = attr(
-        None, doc="Runs of up to so many tokens, or of each of these numbers, become the tokens.", minimum=1
+        None, doc="Sizes of the n-grams to use as tokens: a list, or a maximum; null for single tokens.", minimum=1
     )
     output_mode: Mode = attr("int", doc=OUTPUT_MODE_DOC)
     output_sequence_length: int | None = attr(
-        None, doc="Numbers a text, cut or padded with 0; null for as many as the longest has.", minimum=1
+        None,
+        doc="Number of indices per text, truncated or padded with 0; null for the longest text's number.",
+        minimum=1,
     )
     pad_to_max_tokens: bool = attr(False, doc=PAD_TO_MAX_TOKENS_DOC)
     vocabulary: StringVocabulary | None = attr(None, doc=VOCABULARY_DOC)
@@ -80,20 +82,20 @@ class TextVectorization(Lookup):
     @property
     def table(self) -> LookupTable:
         return LookupTable(
-            "string",
-            canonical_output_mode(self.output_mode),
-            self.max_tokens,
-            1,
-            "",
-            "[UNK]",
-            self.vocabulary,
-            self.idf_weights,
-            self.pad_to_max_tokens,
+            dtype="string",
+            mode=canonical_output_mode(self.output_mode),
+            max_tokens=self.max_tokens,
+            num_oov_indices=1,
+            mask_token="",
+            oov_token="[UNK]",
+            vocabulary=self.vocabulary,
+            idf_weights=self.idf_weights,
+            pad_to_max_tokens=self.pad_to_max_tokens,
         )
 
     @property
     def _ngram_sizes(self) -> tuple[int, ...]:
-        """How many tokens are joined to one."""
+        """The sizes of the n-grams."""
         if self.ngrams is None:
             return (1,)
         return tuple(range(1, self.ngrams + 1)) if isinstance(self.ngrams, int) else self.ngrams
@@ -106,12 +108,15 @@ class TextVectorization(Lookup):
         self._check_ngrams()
         tokens = self._split_type(x) if self.split else self._unsplit_type(x)
         if self.table.mode != "int":
-            require(self.output_sequence_length is None, "has an output_sequence_length, which is for integers alone")
+            require(
+                self.output_sequence_length is None,
+                "has an output_sequence_length, which only the output_mode int allows",
+            )
             return self.table.infer(tokens)
         return TensorType("int64", (*tokens.shape[:-1], self.output_sequence_length or tokens.shape[-1]))
 
     def _check_ngrams(self) -> None:
-        """Every token of a run is an operator."""
+        """Raises ShapeError if the n-grams are too long: each of their tokens is an operator."""
         longest = self.ngrams if isinstance(self.ngrams, int) else max(self.ngrams or (1,))
         require(
             longest <= MAX_NGRAM_TOKENS,
@@ -120,34 +125,38 @@ class TextVectorization(Lookup):
         )
 
     def _split_type(self, x: TensorType) -> TensorType:
-        one = x.rank == 1 or (x.rank == 2 and x.shape[-1] == 1)
-        require(one, f"splits one text a sample, got {x}", "give the input the shape [], or set split to null")
+        one_text = x.rank == 1 or (x.rank == 2 and x.shape[-1] == 1)
+        require(one_text, f"splits one text per sample, got {x}", "give the input the shape [], or set split to null")
         help = 'use "multi_hot" or "count"'
-        require(self.table.mode != "one_hot", "cannot encode as one_hot what it splits: samples differ in length", help)
+        require(self.table.mode != "one_hot", "cannot encode split texts as one_hot: samples differ in length", help)
         return TensorType("string", (x.shape[0], TOKENS_PER_TEXT))
 
     def _unsplit_type(self, x: TensorType) -> TensorType:
-        along = self.ngrams is not None or self.output_sequence_length is not None
-        require(x.rank > 1 or not along, f"joins, cuts or pads along the last axis, and {x} has the batch's alone")
+        uses_last_axis = self.ngrams is not None or self.output_sequence_length is not None
+        require(
+            x.rank > 1 or not uses_last_axis,
+            f"joins, truncates or pads along the last axis, but {x} has only a batch axis",
+        )
         if self.ngrams is None:
             return x
         length = x.static_size(-1)
         count = sum(max(0, length - width + 1) for width in self._ngram_sizes)
-        require(count > 0, f"has no runs of {self._ngram_sizes} tokens in {x}")
+        require(count > 0, f"has no n-grams of {self._ngram_sizes} tokens in {x}")
         return x.with_last(count)
 
     # -- operators ---------------------------------------------------------------------------------------------------
 
     def lower(self, g: Builder, x: Value) -> Any:
-        found = self.table.lower(g, self.adapt_input(g, x))
+        indices = self.table.lower(g, self.adapt_input(g, x))
         if self.table.mode != "int":
-            return found
+            return indices
         if self.split and len(self._ngram_sizes) > 1:
-            found = compact_rows(g, found)
-        return found if self.output_sequence_length is None else pad_or_truncate(g, found, self.output_sequence_length)
+            indices = compact_rows(g, indices)
+        length = self.output_sequence_length
+        return indices if length is None else pad_or_truncate(g, indices, length)
 
     def adapt_input(self, g: Builder, x: Value) -> Value:
-        """The tokens, in rows that are padded with empty strings."""
+        """Emits the tokens, with rows padded by empty strings."""
         shape = x.shape
         flat = x if x.rank == 1 else g.refine(g.Reshape(x, [-1]), (product(shape[:1] if self.split else shape),))
         flat = self._standardize(g, flat)
@@ -156,13 +165,13 @@ class TextVectorization(Lookup):
         elif self.split == "character":
             tokens = split_characters(g, flat)
         else:
-            for mark in WHITESPACE:
-                flat = replace_substring(g, flat, mark, " ")
+            for separator in WHITESPACE:
+                flat = replace_substring(g, flat, separator, " ")
             tokens = g.refine(g.StringSplit(flat, outputs=2)[0], (shape[0], TOKENS_PER_TEXT))
         return tokens if self.ngrams is None else self._join_ngrams(g, tokens)
 
     def _standardize(self, g: Builder, x: Value) -> Value:
-        """Only what ASCII calls letters and punctuation, as in Keras."""
+        """Lowercases ASCII letters and strips ASCII punctuation, as in Keras."""
         steps = self.standardize or ""
         if "lower" in steps:
             x = g.refine(g.StringNormalizer(x, case_change_action="LOWER", locale="C"), x.shape)
@@ -171,23 +180,20 @@ class TextVectorization(Lookup):
         return x
 
     def _join_ngrams(self, g: Builder, tokens: Value) -> Value:
-        """Runs of tokens, in the order of their lengths; runs into the padding are empty."""
+        """Emits n-grams, in the order of the sizes; n-grams that extend into the padding are empty."""
         parts = [join_ngrams(g, tokens, width, keep_empty=self.split is None) for width in self._ngram_sizes]
         return parts[0] if len(parts) == 1 else g.Concat(*parts, axis=-1)
 
 
 def replace_substring(g: Builder, x: Value, substring: str, replacement: str) -> Value:
-    """A vector of texts with another string in the place of every mark.
-
-    Where `replacement` is a space, spaces are added at the beginning and at the end as well.
-    """
+    """Replaces a substring in a vector of texts. If `replacement` is a space, one is also added at both ends."""
     pieces = g.StringSplit(x, delimiter=substring, outputs=2)[0]
     pieces = g.Unsqueeze(g.Transpose(pieces, perm=[1, 0]), [1])
     empty = g.refine(g.Expand(g.const([""], "string"), g.Shape(x)), x.shape)
-    pieces = g.Concat(g.Unsqueeze(empty, [0, 1]), pieces, axis=0)  # a Scan has a step at least
+    pieces = g.Concat(g.Unsqueeze(empty, [0, 1]), pieces, axis=0)  # a Scan needs at least one step
 
     def step(g: Builder, states: Any, slices: Any) -> tuple[list[Value], list[Value]]:
-        """onnxruntime 1.32 adds to what its buffer of a state holds already, so that the state is a copy."""
+        """Appends a piece. onnxruntime 1.32 writes into the state's buffer, so the result is copied by Squeeze."""
         longer = g.StringConcat(states[0], slices[0])
         longer = g.StringConcat(longer, g.const(replacement, "string")) if replacement else longer
         return [g.refine(g.Squeeze(longer, [0]), x.shape)], []
@@ -196,48 +202,50 @@ def replace_substring(g: Builder, x: Value, substring: str, replacement: str) ->
 
 
 def split_characters(g: Builder, x: Value) -> Value:
-    """The characters of texts, in rows that are padded with empty strings."""
+    """Splits texts into characters, with rows padded by empty strings."""
     type = TensorType("string", (x.shape[0], TOKENS_PER_TEXT))
     return g.custom_op("Tokenizer", "com.microsoft", [x], type, mark=0, mincharnum=1, pad_value="", separators=[""])
 
 
 def join_ngrams(g: Builder, tokens: Value, width: int, *, keep_empty: bool) -> Value:
-    """Runs of `width` tokens along the last axis, a space between them; none reaches into the padding."""
+    """Joins `width` consecutive tokens along the last axis with spaces; n-grams into the padding are empty."""
     if width == 1:
         return tokens
     length = tokens.shape[-1]
     count: Dim = length - (width - 1)
     count = max(count, 0) if isinstance(count, int) else count
-    last = 2**62
+    end = 2**62
     parts = [
         g.refine(
-            g.Slice(tokens, [start], [start - width + 1 if start < width - 1 else last], [-1]),
+            g.Slice(tokens, [start], [start - width + 1 if start < width - 1 else end], [-1]),
             (*tokens.shape[:-1], count),
         )
         for start in range(width)
     ]
-    run = parts[0]
+    ngrams = parts[0]
     for part in parts[1:]:
-        run = g.StringConcat(g.StringConcat(run, g.const(" ", "string")), part)
+        ngrams = g.StringConcat(g.StringConcat(ngrams, g.const(" ", "string")), part)
     if keep_empty:
-        return run
-    return g.Where(g.Equal(parts[-1], g.const("", "string")), g.const("", "string"), run)
+        return ngrams
+    return g.Where(g.Equal(parts[-1], g.const("", "string")), g.const("", "string"), ngrams)
 
 
 def compact_rows(g: Builder, x: Value) -> Value:
-    """Every row's numbers other than 0 without gaps, in their order; as many columns as the longest row needs."""
-    some = g.cast(g.Greater(x, 0), "int64")
-    places = g.CumSum(some, g.const(1, "int64"))
+    """Moves each row's nonzero elements to the front; the number of columns is that of the longest row."""
+    is_token = g.cast(g.Greater(x, 0), "int64")
+    positions = g.CumSum(is_token, g.const(1, "int64"))
     width = g.Shape(x, start=1, end=2)
     shape = g.Concat(g.Shape(x, start=0, end=1), g.Add(width, 1), axis=0)
-    targets = g.Mul(places, some)  # a gap's is 0, one before the first
+    targets = g.Mul(positions, is_token)  # zeros go to column 0, which is dropped
     filled = g.ScatterElements(g.Expand(g.const([0], "int64"), shape), targets, x, axis=1, reduction="max")
-    longest = g.Reshape(g.ReduceMax(g.Concat(g.const([0], "int64"), g.Reshape(places, [-1]), axis=0), keepdims=0), [1])
+    longest = g.Reshape(
+        g.ReduceMax(g.Concat(g.const([0], "int64"), g.Reshape(positions, [-1]), axis=0), keepdims=0), [1]
+    )
     return g.refine(g.Slice(filled, [1], g.Add(longest, 1), [1]), (x.shape[0], TOKENS_PER_TEXT))
 
 
 def pad_or_truncate(g: Builder, x: Value, length: int) -> Value:
-    """The first numbers of every row, 0 where there are none."""
+    """Truncates or pads the last axis to `length`."""
     zeros = g.Expand(g.const([0], "int64"), g.Concat(g.Shape(x, end=-1), g.const([length], "int64"), axis=0))
-    whole = g.Concat(x, zeros, axis=-1)
-    return g.refine(g.Slice(whole, [0], [length], [-1]), (*x.shape[:-1], length))
+    padded = g.Concat(x, zeros, axis=-1)
+    return g.refine(g.Slice(padded, [0], [length], [-1]), (*x.shape[:-1], length))

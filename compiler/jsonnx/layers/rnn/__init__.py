@@ -1,4 +1,4 @@
-"""Recurrent layers, their cells and wrappers over time."""
+"""Recurrent layers, cells, and the wrappers Bidirectional and TimeDistributed."""
 
 from . import bidirectional, cell, conv_lstm, recurrent, rnn, rnn_cells, time_distributed
 

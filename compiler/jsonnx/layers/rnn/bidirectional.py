@@ -1,4 +1,4 @@
-"""Bidirectional: two recurrent layers over one sequence."""
+"""Bidirectional: a recurrent layer run over a sequence in both directions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 @layer
 class Bidirectional(Layer):
-    """A recurrent layer and its mirror image over one sequence, from both ends, their outputs merged.
+    """Runs a recurrent layer over a sequence forward and backward, and merges the outputs.
 
-    The two have weights of their own, under `forward_` and `backward_` and the layer's name in snake case. Initial
-    states are further inputs, those of the forward layer first. `concat` joins along the last axis. Where a sequence is
-    output, masked steps give zeros. A last input [batch, time] of bool is a mask, in place of one beside the sequence.
+    The two directions have separate weights, named `forward_` or `backward_` plus the layer's type in snake case.
+    Initial states are further inputs, those of the forward layer first. `concat` concatenates along the last axis. If
+    sequences are returned, the output is zero at masked steps. A last input [batch, time] of bool is a mask that
+    replaces the sequence's own.
     """
 
     arity = (1, None)
@@ -37,66 +38,68 @@ class Bidirectional(Layer):
     reads_masks = True
     mask_argument = True
 
-    layer: Layer = attr(doc="The layer that goes forward: SimpleRNN, GRU, LSTM, RNN or a ConvLSTM.")
+    layer: Layer = attr(doc="The forward layer: SimpleRNN, GRU, LSTM, RNN or a ConvLSTM.")
     merge_mode: Literal["concat", "sum", "mul", "ave"] | None = attr(
-        "concat", doc="How the two outputs become one; null gives both, the second under the name `backward`."
+        "concat", doc="How to merge the outputs; null returns both, the second under the name `backward`."
     )
     weights: tuple[float, ...] | None = attr(
         None, doc="Initial weights.", unsupported="Weights are loaded from a file, not written in a spec."
     )
-    backward_layer: Layer | None = attr(None, doc="The layer that goes backwards, where it is not a copy of the first.")
+    backward_layer: Layer | None = attr(
+        None, doc="The backward layer; null copies `layer` with `go_backwards` reversed."
+    )
 
     def direction_layers(self) -> tuple[Any, Any]:
-        """The forward layer and the backward layer."""
+        """Returns the forward and the backward layer."""
         return self.layer, self.backward_layer or self.layer.replace(go_backwards=True)
 
     def output_names(self) -> tuple[str, ...]:
         names = ["backward"] if self.merge_mode is None else []
-        for way, inner in zip(("forward", "backward"), self.direction_layers(), strict=True):
-            if isinstance(inner, Recurrent):  # what else stands here `infer` refuses
-                names += [f"{way}_{name}" for name in inner.output_names()]
+        for direction, inner in zip(("forward", "backward"), self.direction_layers(), strict=True):
+            if isinstance(inner, Recurrent):  # `infer` rejects all other layers
+                names += [f"{direction}_{name}" for name in inner.output_names()]
         return tuple(names)
 
     def infer(self, x: TensorType, *states_and_mask: TensorType) -> OutputTypes:
         self.check_directions()
         states, mask = split_states_and_mask(states_and_mask)
         forward, backward = self.direction_layers()
-        for half in (forward, backward):
-            check_mask(x, mask, unroll=half.unroll)
+        for inner in (forward, backward):
+            check_mask(x, mask, unroll=inner.unroll)
         require(len(states) % 2 == 0, f"needs as many initial states forward as backward, got {len(states)}")
         half = len(states) // 2
         y, *last = output_types(forward.infer(x, *states[:half]))
-        mirrored, *mirrored_last = output_types(backward.infer(x, *states[half:]))
+        backward_y, *backward_last = output_types(backward.infer(x, *states[half:]))
         if self.merge_mode is None:
-            results = [y, mirrored]
+            results = [y, backward_y]
         elif self.merge_mode == "concat":
-            same = y.shape[:-1] == mirrored.shape[:-1]
-            require(same, f"cannot join {y} and {mirrored}, which differ on another axis than the last")
-            results = [y.with_last(y.shape[-1] + mirrored.shape[-1])]
+            same = y.shape[:-1] == backward_y.shape[:-1]
+            require(same, f"cannot concatenate {y} and {backward_y}, which differ on other axes than the last")
+            results = [y.with_last(y.shape[-1] + backward_y.shape[-1])]
         else:
-            require(y == mirrored, f"cannot merge by {self.merge_mode}: forward gives {y}, backward {mirrored}")
+            require(y == backward_y, f"cannot merge by {self.merge_mode}: forward gives {y}, backward {backward_y}")
             results = [y]
-        results += [*last, *mirrored_last]
+        results += [*last, *backward_last]
         return tuple(results) if len(results) > 1 else results[0]
 
     def check_directions(self) -> None:
         for inner in (self.layer, self.backward_layer):
             require(
                 inner is None or isinstance(inner, Recurrent),
-                f"goes around a recurrent layer, not {inner.type_name if inner else inner}",
+                f"wraps a recurrent layer, not {inner.type_name if inner else inner}",
                 "SimpleRNN, GRU, LSTM, RNN and ConvLSTM1D, 2D and 3D are recurrent",
                 "unsupported-argument",
             )
         forward, backward = self.direction_layers()
-        ways = f"both have go_backwards {str(forward.go_backwards).lower()}"
-        require(forward.go_backwards != backward.go_backwards, f"needs layers of opposite directions, {ways}")
+        directions = f"both have go_backwards {str(forward.go_backwards).lower()}"
+        require(forward.go_backwards != backward.go_backwards, f"needs layers of opposite directions, {directions}")
         for name in ("return_sequences", "return_state"):
-            same = getattr(forward, name) == getattr(backward, name)
-            require(same, f"needs two layers with the same {name}")
+            equal = getattr(forward, name) == getattr(backward, name)
+            require(equal, f"needs two layers with the same {name}")
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        for half in self.direction_layers():
-            check_mask(inputs[0], masks[0], unroll=half.unroll)
+        for inner in self.direction_layers():
+            check_mask(inputs[0], masks[0], unroll=inner.unroll)
         return effective_mask(inputs, masks) if self.layer.return_sequences else None  # type: ignore[attr-defined]
 
     def lower_mask(self, g: Builder, inputs: Sequence[Value], masks: Sequence[Value | None]) -> Value | None:
@@ -110,35 +113,35 @@ class Bidirectional(Layer):
         return self.run_batch_major(g, x, states, mask or implicit_mask(masks, states))
 
     def run_batch_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
-        """The outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
+        """Returns the outputs for an input [batch, time, ...] and a mask that `check_mask` accepts."""
         forward, backward = self.direction_layers()
         x, mask, half = swap_batch_and_time(g, x), time_major_mask(g, mask), len(states) // 2
         y, last = run_direction(g, "forward", forward, x, states[:half], mask)
-        mirrored, mirrored_last = run_direction(g, "backward", backward, x, states[half:], mask)
-        results = self.merge_outputs(g, y, mirrored)
+        backward_y, backward_last = run_direction(g, "backward", backward, x, states[half:], mask)
+        results = self.merge_outputs(g, y, backward_y)
         if forward.return_sequences:
-            results = [to_batch_major(g, merged, flip=forward.go_backwards) for merged in results]
+            results = [to_batch_major(g, result, flip=forward.go_backwards) for result in results]
         if forward.return_state:
-            results += [*last, *mirrored_last]
+            results += [*last, *backward_last]
         return tuple(results) if len(results) > 1 else results[0]
 
-    def merge_outputs(self, g: Builder, y: Value, mirrored: Value) -> list[Value]:
+    def merge_outputs(self, g: Builder, y: Value, backward_y: Value) -> list[Value]:
         if self.merge_mode is None:
-            return [y, mirrored]
+            return [y, backward_y]
         if self.merge_mode == "concat":
-            return [g.Concat(y, mirrored, axis=-1)]
+            return [g.Concat(y, backward_y, axis=-1)]
         if self.merge_mode == "mul":
-            return [g.Mul(y, mirrored)]
-        total = g.Add(y, mirrored)
+            return [g.Mul(y, backward_y)]
+        total = g.Add(y, backward_y)
         return [total if self.merge_mode == "sum" else g.Mul(total, 0.5)]
 
 
 def run_direction(
     g: Builder, direction: str, inner: Recurrent, x: Value, states: Sequence[Value], mask: Value | None
 ) -> tuple[Value, list[Value]]:
-    """One half, in a scope of its own, its outputs penalized as those of a layer by itself.
+    """Runs one direction in its own scope and applies its activity regularizer.
 
-    Of a sequence, masked steps give zeros, whatever `zero_output_for_mask` says: so has Keras it.
+    If sequences are returned, the output is zero at masked steps regardless of `zero_output_for_mask`, as in Keras.
     """
     inner = inner.replace(zero_output_for_mask=inner.return_sequences)
     with inner_layer_scope(g, f"{direction}_{snake_case(inner.type_name)}", inner):

@@ -1,4 +1,4 @@
-"""ConvLSTM1D, ConvLSTM2D and ConvLSTM3D: an LSTM whose products are convolutions."""
+"""ConvLSTM1D, ConvLSTM2D and ConvLSTM3D: an LSTM whose matrix products are convolutions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ConvLSTMArguments(RecurrentArguments, LSTMArguments):
-    """The arguments that the cell and the layers share, beside those whose form depends on the number of axes."""
+    """The arguments shared by the cell and the layers, except those that depend on the number of spatial axes."""
 
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]
@@ -42,7 +42,7 @@ class ConvLSTMArguments(RecurrentArguments, LSTMArguments):
 
 
 class ConvLoopInvariants(NamedTuple):
-    """Of the cell in a loop: its kernels as ONNX wants them, one or one a gate, and the masks of input and state."""
+    """The cell's kernels in ONNX' layout (one, or one per gate), biases and dropout masks."""
 
     kernels: list[Value]
     recurrent_kernels: list[Value]
@@ -52,7 +52,7 @@ class ConvLoopInvariants(NamedTuple):
 
 
 class ConvLSTMCell(Cell, ConvLSTMArguments):
-    """One step of a ConvLSTM. Keras has it only inside those layers. It computes with its channels first."""
+    """One step of a ConvLSTM with channels first. As in Keras, it is used only by the ConvLSTM layers."""
 
     state_names = ("state_h", "state_c")
     output_index = 0
@@ -67,7 +67,7 @@ class ConvLSTMCell(Cell, ConvLSTMArguments):
 
     @property
     def state_windows(self) -> SlidingWindows:
-        """Of the state, which keeps its size: neither strides nor dilation."""
+        """The windows of the recurrent convolution, which keeps the size: no strides, no dilation."""
         ones = (1,) * len(self.kernel_size)
         return SlidingWindows(self.kernel_size, ones, "same", ones)
 
@@ -75,8 +75,8 @@ class ConvLSTMCell(Cell, ConvLSTMArguments):
         spatial = len(self.kernel_size)
         names = [*SPATIAL_NAMES[spatial]]
         names.insert(0 if self.data_format == "channels_first" else spatial, "channels")
-        wanted = f"needs an input of rank {spatial + 3}, [batch, time, {', '.join(names)}]"
-        require(x.rank == spatial + 2, f"{wanted}, got steps of {x}")
+        expected = f"needs an input of rank {spatial + 3}, [batch, time, {', '.join(names)}]"
+        require(x.rank == spatial + 2, f"{expected}, got steps of {x}")
         require_real(x)
         for axis in (channel_axis(x.rank, self.data_format), *spatial_axes(x.rank, self.data_format)):
             x.static_size(axis)
@@ -87,45 +87,46 @@ class ConvLSTMCell(Cell, ConvLSTMArguments):
         )
         state = self.windows.output_type(x, self.data_format, self.filters)
         for name in ("activation", "recurrent_activation"):
-            made = activated_type(state, getattr(self, name))
-            require(made == state, f"has {state} become {made} by its {name}, and needs the same size")
+            result = activated_type(state, getattr(self, name))
+            require(result == state, f"needs an {name} that keeps the shape of {state}, but its result is {result}")
         return state, state
 
     def emit_loop_invariants(self, g: Builder, x: TensorType) -> ConvLoopInvariants:
         (state, _), width = self.state_types(x), 4 * self.filters
-        own = self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
-        kernel = g.param("kernel", (*self.kernel_size, x.static_size(1), width), *own)
-        own = self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint
-        recurrent = g.param("recurrent_kernel", (*self.kernel_size, self.filters, width), *own)
+        arguments = self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
+        kernel = g.param("kernel", (*self.kernel_size, x.static_size(1), width), *arguments)
+        arguments = self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint
+        recurrent = g.param("recurrent_kernel", (*self.kernel_size, self.filters, width), *arguments)
         bias: Value | None = None
         if self.use_bias:
-            first = lstm_bias_initializer(self.bias_initializer, ones=self.unit_forget_bias)
-            bias = g.param("bias", (width,), first, self.bias_regularizer, self.bias_constraint)
+            initializer = lstm_bias_initializer(self.bias_initializer, ones=self.unit_forget_bias)
+            bias = g.param("bias", (width,), initializer, self.bias_regularizer, self.bias_constraint)
         inputs, states = dropout_masks(g, self, 4, x.shape, state.shape)
-        each = [self.filters] * 4
+        gate_sizes = [self.filters] * 4
         return ConvLoopInvariants(
-            split_axis(g, onnx_kernel(g, kernel), each if inputs else [width], axis=0),
-            split_axis(g, onnx_kernel(g, recurrent), each if states else [width], axis=0),
-            [bias] if bias is None or not inputs else list(split_axis(g, bias, each, axis=0)),
+            split_axis(g, onnx_kernel(g, kernel), gate_sizes if inputs else [width], axis=0),
+            split_axis(g, onnx_kernel(g, recurrent), gate_sizes if states else [width], axis=0),
+            [bias] if bias is None or not inputs else list(split_axis(g, bias, gate_sizes, axis=0)),
             inputs,
             states,
         )
 
     def project_inputs(self, g: Builder, invariants: ConvLoopInvariants, x: Value) -> Value:
-        one = x.rank == len(self.kernel_size) + 2
-        rows = [x if one else merge_first_axes(g, x)]
+        single_step = x.rank == len(self.kernel_size) + 2
+        inputs = [x if single_step else merge_first_axes(g, x)]
         if invariants.input_masks:
-            rows = [g.Mul(x, mask) if one else merge_first_axes(g, g.Mul(x, mask)) for mask in invariants.input_masks]
-        y = convolve_and_concat(g, self.windows, rows, invariants.kernels, invariants.biases)
-        return y if one else split_first_axis(g, y, x)
+            masked = (g.Mul(x, mask) for mask in invariants.input_masks)
+            inputs = [y if single_step else merge_first_axes(g, y) for y in masked]
+        y = convolve_and_concat(g, self.windows, inputs, invariants.kernels, invariants.biases)
+        return y if single_step else split_first_axis(g, y, x)
 
     def step(
         self, g: Builder, invariants: ConvLoopInvariants, input_projection: Value, states: Sequence[Value]
     ) -> list[Value]:
         h, c = states
-        seen = [g.Mul(h, mask) for mask in invariants.state_masks] or [h]
+        masked_h = [g.Mul(h, mask) for mask in invariants.state_masks] or [h]
         gates = g.Add(
-            input_projection, convolve_and_concat(g, self.state_windows, seen, invariants.recurrent_kernels, [None])
+            input_projection, convolve_and_concat(g, self.state_windows, masked_h, invariants.recurrent_kernels, [None])
         )
         return lstm_states(g, self, split_axis(g, gates, [self.filters] * 4, axis=1), c)
 
@@ -133,7 +134,7 @@ class ConvLSTMCell(Cell, ConvLSTMArguments):
 def convolve_and_concat(
     g: Builder, windows: SlidingWindows, inputs: list[Value], kernels: list[Value], biases: Sequence[Value | None]
 ) -> Value:
-    """The convolutions of inputs with kernels, one after the other, their channels joined."""
+    """Convolves each input with its kernel, and concatenates the results' channels."""
     if len(biases) < len(kernels):
         biases = [None] * len(kernels)
     results = []
@@ -145,7 +146,7 @@ def convolve_and_concat(
 
 
 class ConvLSTM(Recurrent, ConvLSTMArguments):
-    """Base of the layers."""
+    """Base class of the ConvLSTM layers."""
 
     arity = (1, 4)
 
@@ -160,11 +161,11 @@ class ConvLSTM(Recurrent, ConvLSTMArguments):
         if self.data_format == "channels_first":
             return self.loop_conv_cell(g, self.rnn_cell, x, states, mask)
         rank = x.rank - 1
-        changed = {
+        activations = {
             name: channels_first_activation(getattr(self, name), rank)
             for name in ("activation", "recurrent_activation")
         }
-        cell = self.rnn_cell.replace(data_format="channels_first", **changed)
+        cell = self.rnn_cell.replace(data_format="channels_first", **activations)
         y, last = self.loop_conv_cell(
             g, cell, to_channels_first(g, x, 2), [to_channels_first(g, s, 1) for s in states], mask
         )
@@ -180,7 +181,7 @@ class ConvLSTM(Recurrent, ConvLSTMArguments):
 
 
 def channels_first_activation(activation: ActivationFunction | None, rank: int) -> ActivationFunction | None:
-    """An activation along an axis of a value with its channels last, for the same value with its channels first."""
+    """Adapts an activation with an `axis` from a channels-last value to the same value with channels first."""
     axis = getattr(activation, "axis", None)
     if activation is None or axis is None:
         return activation
@@ -189,21 +190,21 @@ def channels_first_activation(activation: ActivationFunction | None, rank: int) 
 
 
 def to_channels_first(g: Builder, x: Value, leading_axes: int) -> Value:
-    """A value with its last axis behind some first ones."""
+    """Moves the last axis behind the first `leading_axes` axes."""
     return g.transpose(x, [*range(leading_axes), x.rank - 1, *range(leading_axes, x.rank - 1)])
 
 
 def to_channels_last(g: Builder, x: Value, leading_axes: int) -> Value:
-    """Undoes `to_channels_first`."""
+    """Inverse of `to_channels_first`."""
     return g.transpose(x, [*range(leading_axes), *range(leading_axes + 1, x.rank), leading_axes])
 
 
 @layer
 class ConvLSTM1D(ConvLSTM):
-    """LSTM over time whose products are convolutions of sequences (Shi et al., 2015).
+    """LSTM over time whose matrix products are 1D convolutions (Shi et al., 2015).
 
-    The input is [batch, time, ...]. The convolution of the state keeps its size: `same`, without strides or dilation.
-    Two more inputs are the states h and c to start from, in place of zeros.
+    The input is [batch, time, ...]. The recurrent convolution has padding `same` and neither strides nor dilation. Two
+    optional further inputs are the initial states h and c, zeros by default.
     """
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(1)] = attr(doc=KERNEL_SIZE, minimum=1)
@@ -213,10 +214,10 @@ class ConvLSTM1D(ConvLSTM):
 
 @layer
 class ConvLSTM2D(ConvLSTM):
-    """LSTM over time whose products are convolutions of images (Shi et al., 2015).
+    """LSTM over time whose matrix products are 2D convolutions (Shi et al., 2015).
 
-    The input is [batch, time, ...]. The convolution of the state keeps its size: `same`, without strides or dilation.
-    Two more inputs are the states h and c to start from, in place of zeros.
+    The input is [batch, time, ...]. The recurrent convolution has padding `same` and neither strides nor dilation. Two
+    optional further inputs are the initial states h and c, zeros by default.
     """
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(2)] = attr(doc=KERNEL_SIZE, minimum=1)
@@ -226,10 +227,10 @@ class ConvLSTM2D(ConvLSTM):
 
 @layer
 class ConvLSTM3D(ConvLSTM):
-    """LSTM over time whose products are convolutions of volumes (Shi et al., 2015).
+    """LSTM over time whose matrix products are 3D convolutions (Shi et al., 2015).
 
-    The input is [batch, time, ...]. The convolution of the state keeps its size: `same`, without strides or dilation.
-    Two more inputs are the states h and c to start from, in place of zeros.
+    The input is [batch, time, ...]. The recurrent convolution has padding `same` and neither strides nor dilation. Two
+    optional further inputs are the initial states h and c, zeros by default.
     """
 
     kernel_size: Annotated[tuple[int, ...], SpatialSizesCodec(3)] = attr(doc=KERNEL_SIZE, minimum=1)

@@ -1,4 +1,4 @@
-"""SimpleRNN, GRU and LSTM: by ONNX' fused operators where those compute the same, else by a loop over their cells."""
+"""SimpleRNN, GRU and LSTM: ONNX' fused operators if they compute the same, otherwise a loop over the cell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .rnn_cells import (
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
-CUDNN = "A hint that does not change results, accepted and not needed: the runtime chooses its kernels."
+CUDNN = "Performance hint without effect: the runtime chooses its kernels."
 
 AutoOrBool = Annotated[
     bool | str,
@@ -35,7 +35,7 @@ AutoOrBool = Annotated[
 ]
 
 OnnxActivation = tuple[str, float | None, float | None]
-"""An activation function as ONNX' recurrent operators write it: name, alpha, beta."""
+"""An activation function in ONNX' recurrent operators: name, alpha, beta."""
 
 
 def _onnx_relu(relu: Any) -> OnnxActivation | None:
@@ -45,7 +45,7 @@ def _onnx_relu(relu: Any) -> OnnxActivation | None:
 
 
 def _if_monotonic(name: str, alpha: float) -> OnnxActivation | None:
-    """A function that rises everywhere: its gradient is read off the result, which must say where it comes from."""
+    """Returns the activation if it is monotonic: its gradient is computed from its result, which must be invertible."""
     return (name, alpha, None) if alpha >= 0 else None
 
 
@@ -59,46 +59,46 @@ ONNX_ACTIVATIONS: dict[str, Callable[[Any], OnnxActivation | None]] = {
     "tanh": lambda _: ("Tanh", None, None),
     "softsign": lambda _: ("Softsign", None, None),
 }
-"""The activation functions that the operators compute well. Of softplus onnxruntime's makes infinity from 89 on."""
+"""The activations usable in ONNX' operators. Softplus is excluded: onnxruntime's overflows from 89 on."""
 
 
 def onnx_activation(activation: ActivationFunction | None) -> OnnxActivation | None:
-    """The activation as the operators write it; None where they cannot."""
+    """Returns an activation in the operators' terms, or None if they do not have it."""
     return ONNX_ACTIVATIONS.get(activation.type_name if activation else "linear", lambda _: None)(activation)
 
 
 def activation_attributes(default: Sequence[str], *activations: ActivationFunction | None) -> dict[str, Any]:
-    """The operator's attributes for these activations, none at all where they are its default."""
-    found = [function for function in map(onnx_activation, activations) if function is not None]
-    if [name for name, _, _ in found] == list(default):
+    """Returns the operator's attributes for these activations; none if they are its defaults."""
+    functions = [function for function in map(onnx_activation, activations) if function is not None]
+    if [name for name, _, _ in functions] == list(default):
         return {}
     return {
-        "activations": [name for name, _, _ in found],
-        "activation_alpha": [alpha for _, alpha, _ in found if alpha is not None] or None,
-        "activation_beta": [beta for _, _, beta in found if beta is not None] or None,
+        "activations": [name for name, _, _ in functions],
+        "activation_alpha": [alpha for _, alpha, _ in functions if alpha is not None] or None,
+        "activation_beta": [beta for _, _, beta in functions if beta is not None] or None,
     }
 
 
 class FusedRNN(Recurrent, GatedArguments):
-    """Base of the layers that are a cell of their own kind over a sequence, with the cell's arguments."""
+    """Base class of layers that run one type of cell over a sequence and share the cell's arguments."""
 
     cell_type: ClassVar[type[GatedCell]]
     gate_order: ClassVar[tuple[int, ...]]
-    """Where Keras keeps the gates of the operator, first to last."""
+    """For each gate in ONNX' order, its index in Keras' order."""
 
     def emit_operator(
         self, g: Builder, x: Value, w: Value, r: Value, bias: Value | None, initial: Sequence[Value]
     ) -> tuple[Value, ...]:
-        """The operator's outputs for time-major inputs, initial states [1, batch, units] and weights in its layout."""
+        """Emits the operator for time-major inputs, initial states [1, batch, units] and weights in ONNX' layout."""
         raise NotImplementedError
 
     @property
     def rnn_cell(self) -> Cell:
-        shared = {name: getattr(self, name) for name in self.cell_type.attributes if name != "activity_regularizer"}
-        return self.cell_type(**shared)
+        arguments = {name: getattr(self, name) for name in self.cell_type.attributes if name != "activity_regularizer"}
+        return self.cell_type(**arguments)
 
     def is_fused(self, *, training: bool) -> bool:
-        """Whether the operator computes this layer where there is no mask."""
+        """Whether the operator computes this layer, if there is no mask."""
         functions = (getattr(self, name, None) for name in ("activation", "recurrent_activation"))
         return all(map(onnx_activation, functions)) and not (training and self.recurrent_dropout)
 
@@ -109,24 +109,24 @@ class FusedRNN(Recurrent, GatedArguments):
             if mask is not None or not self.is_fused(training=g.training):
                 return loop_cell(g, self, cell, x, states, mask)
             kernel, recurrent, bias = cell.emit_weights(g, x.type)
-            for dropped in dropout_masks(g, cell, 1, x.shape[1:], ())[0]:
-                x = g.Mul(x, dropped)
+            for input_mask in dropout_masks(g, cell, 1, x.shape[1:], ())[0]:
+                x = g.Mul(x, input_mask)
             w, r = (self.onnx_weight_layout(g, weight) for weight in (kernel, recurrent))
-            both = None if bias is None else self.onnx_biases(g, bias)
-            sequence, *last = self.emit_operator(g, x, w, r, both, [g.Unsqueeze(state, [0]) for state in states])
+            biases = None if bias is None else self.onnx_biases(g, bias)
+            sequence, *last = self.emit_operator(g, x, w, r, biases, [g.Unsqueeze(state, [0]) for state in states])
             last = [g.Squeeze(state, [0]) for state in last]
             return g.Squeeze(sequence, [1]) if self.return_sequences else last[0], last
 
     def operator_attributes(self) -> dict[str, Any]:
-        """The attributes that all three operators have."""
+        """The attributes common to all three operators."""
         return {"hidden_size": self.units, "direction": "reverse" if self.go_backwards else "forward"}
 
     def onnx_weight_layout(self, g: Builder, weight: Value) -> Value:
-        """A kernel [size, gates * units] as the operator wants it: [1, gates * units, size], gates in its order."""
+        """Converts a kernel [size, gates * units] to ONNX' layout [1, gates * units, size], gates in ONNX' order."""
         return g.Unsqueeze(self.onnx_gate_order(g, g.transpose(weight, (1, 0))), [0])
 
     def onnx_biases(self, g: Builder, bias: Value) -> Value:
-        """The bias as the operator wants it, [1, 2 * gates * units]: of the inputs and of the state, in its order."""
+        """Converts the bias to ONNX' layout [1, 2 * gates * units]: input biases, then recurrent ones."""
         if bias.rank == 2:
             return g.reshape(bias, (1, 2 * bias.shape[1]))
         return g.Unsqueeze(
@@ -134,27 +134,27 @@ class FusedRNN(Recurrent, GatedArguments):
         )
 
     def onnx_gate_order(self, g: Builder, gates: Value) -> Value:
-        """The gates along the first axis, from Keras' order to the operator's."""
+        """Reorders the gates along the first axis from Keras' order to ONNX'."""
         if self.gate_order == tuple(range(len(self.gate_order))):
             return gates
         parts = g.Split(gates, [self.units] * len(self.gate_order), axis=0, outputs=len(self.gate_order))
-        return g.Concat(*(parts[place] for place in self.gate_order), axis=0)
+        return g.Concat(*(parts[index] for index in self.gate_order), axis=0)
 
 
 def drop_trailing_none(*operands: Value | None) -> list[Value | None]:
-    """Without the absent operands at the end."""
-    kept = list(operands)
-    while kept and kept[-1] is None:
-        kept.pop()
-    return kept
+    """Drops None operands at the end."""
+    present = list(operands)
+    while present and present[-1] is None:
+        present.pop()
+    return present
 
 
 @layer
 class SimpleRNN(FusedRNN):
     """Fully connected recurrent layer: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
 
-    A second input, [batch, units], is the state to start from, in place of zeros. A last input [batch, time] of bool is
-    a mask, in place of one beside the sequence.
+    An optional second input [batch, units] is the initial state, zeros by default. A last input [batch, time] of bool
+    is a mask that replaces the sequence's own.
     """
 
     arity = (1, 3)
@@ -174,10 +174,10 @@ class SimpleRNN(FusedRNN):
 class GRU(FusedRNN, GRUArguments):
     """Gated recurrent unit (Cho et al., 2014).
 
-    With the gates z (update) and r (reset) of the inputs and the state: `h = z * h + (1 - z) * new`, where
-    `new = activation(x @ kernel + r * (h @ recurrent_kernel))`, or `(r * h) @ recurrent_kernel` where `reset_after` is
-    false. A second input, [batch, units], is the state to start from, in place of zeros. A last input [batch, time] of
-    bool is a mask, in place of one beside the sequence.
+    With the gates z (update) and r (reset), computed from input and state: `h = z * h + (1 - z) * candidate`, where
+    `candidate = activation(x @ kernel + r * (h @ recurrent_kernel))`, or with `(r * h) @ recurrent_kernel` if
+    `reset_after` is false. An optional second input [batch, units] is the initial state, zeros by default. A last input
+    [batch, time] of bool is a mask that replaces the sequence's own.
     """
 
     arity = (1, 3)
@@ -198,22 +198,22 @@ class GRU(FusedRNN, GRUArguments):
 class LSTM(FusedRNN, LSTMArguments):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997).
 
-    With the gates i, f and o of the inputs and the state h: `c = f * c + i * activation(x @ kernel + h @
-    recurrent_kernel + bias)` and `h = o * activation(c)`. Two more inputs, [batch, units], are the states h and c to
-    start from, in place of zeros. A last input [batch, time] of bool is a mask, in place of one beside the sequence.
+    With the gates i, f and o, computed from input and state: `c = f * c + i * activation(x @ kernel + h @
+    recurrent_kernel + bias)` and `h = o * activation(c)`. Two optional further inputs [batch, units] are the initial
+    states h and c, zeros by default. A last input [batch, time] of bool is a mask that replaces the sequence's own.
     """
 
     arity = (1, 4)
     cell_type = LSTMCell
-    gate_order = (0, 3, 1, 2)  # Keras keeps i, f, c, o; ONNX i, o, f, c
+    gate_order = (0, 3, 1, 2)  # Keras' order is i, f, c, o; ONNX' is i, o, f, c
 
     use_cudnn: AutoOrBool = attr("auto", doc=CUDNN)
 
     def emit_operator(
         self, g: Builder, x: Value, w: Value, r: Value, bias: Value | None, initial: Sequence[Value]
     ) -> tuple[Value, ...]:
-        both = self.activation, self.activation
-        functions = activation_attributes(["Sigmoid", "Tanh", "Tanh"], self.recurrent_activation, *both)
+        cell_activations = self.activation, self.activation
+        functions = activation_attributes(["Sigmoid", "Tanh", "Tanh"], self.recurrent_activation, *cell_activations)
         return g.LSTM(
             x, w, r, *drop_trailing_none(bias, None, *initial), outputs=3, **self.operator_attributes(), **functions
         )

@@ -1,4 +1,4 @@
-"""What all recurrent layers share: a cell carried over a sequence; and RNN, which takes any cell."""
+"""Recurrent layers in general, i.e. a cell run over a sequence; and RNN, which takes any cell."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from ...core.components import ArrayCodec, ComponentCodec, UnionCodec, attr, snake_case
 from ...core.types import TensorType, require
+from ..axes import MIN_SLICE_BOUND
 from ..base import LAYERS, Layer, OutputTypes, inner_layer_scope, layer, require_real
 from .cell import Cell, StackedRNNCells, check_states, require_cell
 
@@ -14,43 +15,44 @@ if TYPE_CHECKING:
     from ...ir import Builder, Value
 
 STATEFUL = (
-    "A state kept from batch to batch is not supported: take the last state out by return_state, and pass it as a "
-    "further input, the initial state."
+    "Carrying the state over from batch to batch is not supported: output the last state with return_state and pass it "
+    "as a further input, the initial state."
 )
-UNROLL = "Whether steps are unrolled. The compiler decides that by itself; with a mask, Keras' results depend on it."
+UNROLL = "Whether to unroll the loop. The compiler decides this itself; with a mask, the argument affects the results."
 
 MAX_UNROLLED_STEPS = 8
-"""Steps up to which cells are unrolled. Of 48 the gradient of a Scan takes a third of the time: in it weights meet the
-rows of all steps in one product. In inference both take the same time, but 1,700 nodes are compiled and loaded ten
-times as slowly as 23."""
+"""Longest sequence whose steps are unrolled. Longer ones use a Scan: its weight gradients are one product over all
+steps, and its graph is smaller to compile and load."""
 
 OutputAndStates = tuple["Value", list["Value"]]
-"""The output, [time, batch, ...] in the order of the inputs or [batch, ...] of the last step; and the last states."""
+"""The output ([time, batch, ...] in the order of the inputs, or [batch, ...] of the last step), and last states."""
 
 
 class Recurrent(Layer):
-    """Base of the layers that carry a state from step to step of a sequence [batch, time, ...]."""
+    """Base class of layers that carry a state along a sequence [batch, time, ...]."""
 
     supports_masking = True
     reads_masks = True
     mask_argument = True
 
-    return_sequences: bool = attr(False, doc="Whether to output the state of every step, not of the last one only.")
-    return_state: bool = attr(False, doc="Whether to output the last state as well.")
-    go_backwards: bool = attr(False, doc="Whether to go from the last step to the first, and to output in that order.")
-    stateful: bool = attr(False, doc="Whether the last state starts the next batch.", unsupported=STATEFUL)
+    return_sequences: bool = attr(False, doc="Whether to return the output of every step rather than only of the last.")
+    return_state: bool = attr(False, doc="Whether to also return the last states.")
+    go_backwards: bool = attr(False, doc="Whether to process the sequence in reverse, and return it reversed.")
+    stateful: bool = attr(
+        False, doc="Whether a batch starts from the last states of the previous batch.", unsupported=STATEFUL
+    )
     unroll: bool = attr(False, doc=UNROLL)
     zero_output_for_mask: bool = attr(
-        False, doc="Whether the output of a masked step is zero, not that of the step before."
+        False, doc="Whether the output at a masked step is zero rather than the previous step's output."
     )
 
     @property
     def rnn_cell(self) -> Cell:
-        """The cell; ShapeError where there is none."""
+        """The cell. Raises ShapeError if the argument is not a cell."""
         raise NotImplementedError
 
     def run_time_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> OutputAndStates:
-        """The layer over [time, batch, ...], with a mask [time, batch]."""
+        """Runs the layer over an input [time, batch, ...] with a mask [time, batch]."""
         raise NotImplementedError
 
     def output_names(self) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class Recurrent(Layer):
         return self.run_batch_major(g, x, states, mask or implicit_mask(masks, states))
 
     def run_batch_major(self, g: Builder, x: Value, states: Sequence[Value], mask: Value | None) -> Any:
-        """The layer's outputs for [batch, time, ...], with a mask as `check_mask` wants it."""
+        """Returns the outputs for an input [batch, time, ...] and a mask that `check_mask` accepts."""
         y, last = self.run_time_major(g, swap_batch_and_time(g, x), states, time_major_mask(g, mask))
         if self.return_sequences:
             y = to_batch_major(g, y, flip=self.go_backwards)
@@ -94,7 +96,7 @@ TypeOrValue = TypeVar("TypeOrValue", "TensorType", "Value")
 
 
 def split_states_and_mask(states_and_mask: Sequence[TypeOrValue]) -> tuple[Sequence[TypeOrValue], TypeOrValue | None]:
-    """The inputs after the sequence: initial states, and the mask if there is one, which comes last and is bool."""
+    """Splits the inputs after the sequence into initial states and the mask: a last input of dtype bool, if any."""
     return (
         (states_and_mask[:-1], states_and_mask[-1])
         if states_and_mask and states_and_mask[-1].dtype == "bool"
@@ -103,25 +105,25 @@ def split_states_and_mask(states_and_mask: Sequence[TypeOrValue]) -> tuple[Seque
 
 
 def effective_mask(inputs: Sequence[TypeOrValue], masks: Sequence[TypeOrValue | None]) -> TypeOrValue | None:
-    """The mask that counts: the one that is an input goes before the one beside the sequence."""
+    """Returns the mask that applies: the mask input if there is one, otherwise the sequence's own mask."""
     return split_states_and_mask(inputs[1:])[1] or masks[0]
 
 
 def check_mask(x: TensorType, mask: TensorType | None, *, unroll: bool = False) -> None:
-    """ShapeError unless a mask of a sequence says of every step whether it counts."""
+    """Raises ShapeError unless a mask covers the batch and time axes of x."""
     if mask is not None:
-        wanted = "[batch, time]" if unroll else "[batch, time] or [batch, time, parts]"
+        expected = "[batch, time]" if unroll else "[batch, time] or [batch, time, parts]"
         fits = mask.shape[:2] == x.shape[:2] and mask.rank in ((2,) if unroll else (2, 3))
-        require(fits, f"needs a mask {wanted} beside its input {x}, got {mask}")
+        require(fits, f"needs a mask {expected} beside its input {x}, got {mask}")
 
 
 def implicit_mask(masks: Sequence[Value | None], states: Sequence[Value]) -> Value | None:
-    """The sequence's mask, but none where initial states are given: there Keras passes it on and does not read it."""
+    """Returns the sequence's own mask, or None if initial states are given: in that case Keras ignores the mask."""
     return None if states else masks[0]
 
 
 def time_major_mask(g: Builder, mask: Value | None) -> Value | None:
-    """A mask as [time, batch]. A step of several parts counts where one of them does."""
+    """Transposes a mask to [time, batch]. With a third axis, a step counts if any of its elements does."""
     if mask is None:
         return None
     if mask.rank == 3:
@@ -130,63 +132,63 @@ def time_major_mask(g: Builder, mask: Value | None) -> Value | None:
 
 
 def timestep_type(x: TensorType) -> TensorType:
-    """The type of one step of [batch, time, ...]."""
+    """Returns the type of one step of [batch, time, ...]."""
     return x.with_shape((x.shape[0], *x.shape[2:]))
 
 
 def swap_batch_and_time(g: Builder, x: Value) -> Value:
-    """A value with its first two axes exchanged."""
+    """Swaps the first two axes."""
     return g.transpose(x, (1, 0, *range(2, x.rank)))
 
 
 def to_batch_major(g: Builder, sequence: Value, *, flip: bool) -> Value:
-    """A sequence [time, batch, ...] as [batch, time, ...], from its last step to its first where flipped."""
-    ordered = g.Slice(sequence, [-1], [-(2**63)], [0], [-1]) if flip else sequence
+    """Transposes a sequence [time, batch, ...] to [batch, time, ...]; `flip` reverses the steps."""
+    ordered = g.Slice(sequence, [-1], [MIN_SLICE_BOUND], [0], [-1]) if flip else sequence
     return swap_batch_and_time(g, g.refine(ordered, sequence.shape))
 
 
 def loop_cell(
     g: Builder, layer: Recurrent, cell: Cell, x: Value, states: Sequence[Value], mask: Value | None = None
 ) -> OutputAndStates:
-    """A cell carried over [time, batch, ...] by a loop.
+    """Runs a cell over [time, batch, ...] in a loop.
 
-    At a masked step the states stay, and the output is what it was after the step before; at first it is the initial
-    state, or with `unroll` zeros, as Keras has it.
+    At a masked step, the states are kept and the output repeats that of the previous step; before the first unmasked
+    step it is the initial state, or zeros with `unroll`, as in Keras.
     """
     step_type = x.type.with_shape(x.shape[1:])
-    made = cell.emit_loop_invariants(g, step_type)
-    driven = cell.project_inputs(g, made, x)
-    initial = list(states) or [zeros_of_type(g, state, driven) for state in cell.state_types(step_type)]
-    place, count = cell.output_index, len(initial)
-    kept = None if mask is None else g.Unsqueeze(mask, list(range(2, initial[0].rank + 1)))
-    zero = layer.zero_output_for_mask and not layer.unroll
-    from_zeros = layer.unroll and bool(states) and mask is not None
+    invariants = cell.emit_loop_invariants(g, step_type)
+    projections = cell.project_inputs(g, invariants, x)
+    initial = list(states) or [zeros_of_type(g, state, projections) for state in cell.state_types(step_type)]
+    output_index, count = cell.output_index, len(initial)
+    keep = None if mask is None else g.Unsqueeze(mask, list(range(2, initial[0].rank + 1)))
+    zero_masked = layer.zero_output_for_mask and not layer.unroll
+    output_from_zeros = layer.unroll and bool(states) and mask is not None
 
-    def step(g: Builder, before: Sequence[Value], slices: Sequence[Value]) -> tuple[list[Value], list[Value]]:
-        after = cell.step(g, made, slices[0], before[:count])
-        y = after[place]
-        if kept is not None:
-            after = [g.Where(slices[1], new, old) for new, old in zip(after, before[:count], strict=True)]
-            if from_zeros:
-                y = g.Where(slices[1], y, before[count])
+    def step(g: Builder, carried: Sequence[Value], slices: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+        after = cell.step(g, invariants, slices[0], carried[:count])
+        y = after[output_index]
+        if keep is not None:
+            after = [g.Where(slices[1], new, old) for new, old in zip(after, carried[:count], strict=True)]
+            if output_from_zeros:
+                y = g.Where(slices[1], y, carried[count])
                 after = [*after, y]
             else:
-                y = g.Where(slices[1], y, g.const(0.0, y.dtype)) if zero else after[place]
+                y = g.Where(slices[1], y, g.const(0.0, y.dtype)) if zero_masked else after[output_index]
         return after, [y] if layer.return_sequences else []
 
-    start = [*initial, zeros_of_type(g, initial[place].type, driven)] if from_zeros else initial
-    slices = [driven] if kept is None else [driven, kept]
+    start = [*initial, zeros_of_type(g, initial[output_index].type, projections)] if output_from_zeros else initial
+    slices = [projections] if keep is None else [projections, keep]
     last, results = g.loop(step, start, slices, reverse=layer.go_backwards, max_unrolled_steps=MAX_UNROLLED_STEPS)
     if results:
         return results[0], last[:count]
-    y = last[-1] if from_zeros else last[place]
-    if zero and kept is not None:
-        y = g.Where(g.Gather(kept, 0 if layer.go_backwards else -1, axis=0), y, g.const(0.0, y.dtype))
+    y = last[-1] if output_from_zeros else last[output_index]
+    if zero_masked and keep is not None:
+        y = g.Where(g.Gather(keep, 0 if layer.go_backwards else -1, axis=0), y, g.const(0.0, y.dtype))
     return y, last[:count]
 
 
 def zeros_of_type(g: Builder, type: TensorType, source: Value) -> Value:
-    """Zeros of a type whose symbolic sizes a value has."""
+    """Emits zeros of a type; symbolic sizes are read from `source` at run time."""
     return g.refine(g.Expand(g.const(0.0, type.dtype), g.sizes(type.shape, source)), type.shape)
 
 
@@ -201,17 +203,17 @@ CellOrCells = Annotated[
 
 @layer
 class RNN(Recurrent):
-    """A cell carried over a sequence [batch, time, features].
+    """Runs a cell over a sequence [batch, time, features].
 
-    Further inputs are the states to start from, in place of zeros, in the order in which `return_state` gives them. As
-    in Keras, where they are given a mask beside the sequence goes on beside the output, and every step counts here. A
-    last input [batch, time] of bool is a mask, in place of one beside the sequence, and always counts.
+    Optional further inputs are the initial states, zeros by default, in the order of `return_state`. As in Keras, if
+    they are given, the sequence's own mask is passed on to the output but ignored by the loop. A last input [batch,
+    time] of bool is a mask that replaces the sequence's own and is always applied.
     """
 
     arity = (1, None)
 
     cell: CellOrCells = attr(
-        doc="What is done at every step: a SimpleRNNCell, GRUCell, LSTMCell or StackedRNNCells; a list is a stack."
+        doc="The cell: SimpleRNNCell, GRUCell, LSTMCell or StackedRNNCells; a list of cells is stacked."
     )
 
     @property

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class RecurrentArguments(Layer):
-    """The arguments of all cells, and of the layers made of them, about weights and dropout."""
+    """The weight and dropout arguments common to all cells and the layers made of them."""
 
-    activation: ActivationFunction | None = attr("tanh", doc="Function applied to the new state.")
-    use_bias: bool = attr(True, doc="Whether to add a learned bias.")
-    kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel, which meets the inputs.")
+    activation: ActivationFunction | None = attr("tanh", doc="Activation function applied to the new state.")
+    use_bias: bool = attr(True, doc="Whether to add a trainable bias.")
+    kernel_initializer: Initializer = attr("glorot_uniform", doc="Initial value of the kernel, applied to the inputs.")
     recurrent_initializer: Initializer = attr(
-        "orthogonal", doc="Initial value of the recurrent kernel, which meets the state."
+        "orthogonal", doc="Initial value of the recurrent kernel, applied to the state."
     )
     bias_initializer: Initializer = attr("zeros", doc="Initial value of the bias.")
     kernel_regularizer: Regularizer | None = attr(None, doc="Penalty on the kernel.")
@@ -37,34 +37,37 @@ class RecurrentArguments(Layer):
     recurrent_constraint: Constraint | None = attr(None, doc="Projection of the recurrent kernel after every update.")
     bias_constraint: Constraint | None = attr(None, doc="Projection of the bias after every update.")
     dropout: float = attr(
-        0.0, doc="Fraction of the features dropped in training, the same ones at every step.", minimum=0, below=1
+        0.0,
+        doc="Fraction of the input features to drop in training, with the same mask at every step.",
+        minimum=0,
+        below=1,
     )
     recurrent_dropout: float = attr(
-        0.0, doc="Fraction of the state dropped in training, the same one at every step.", minimum=0, below=1
+        0.0, doc="Fraction of the state to drop in training, with the same mask at every step.", minimum=0, below=1
     )
-    seed: int | None = attr(None, doc="Seed of the dropout, in place of one derived from the model's seed.")
+    seed: int | None = attr(None, doc="Random seed of the dropout; null derives one from the model's seed.")
 
 
 class GatedArguments(RecurrentArguments):
-    """The arguments that a cell and the layer made of it share."""
+    """The arguments shared by a cell and its layer."""
 
-    units: int = attr(doc="Size of the state, which is the last axis of the output.", minimum=1)
+    units: int = attr(doc="Size of the state and of the last axis of the output.", minimum=1)
 
 
 class GRUArguments(Layer):
-    """What only a GRU has."""
+    """The arguments specific to GRU."""
 
-    recurrent_activation: ActivationFunction | None = attr("sigmoid", doc="Function applied to the gates.")
+    recurrent_activation: ActivationFunction | None = attr("sigmoid", doc="Activation function applied to the gates.")
     reset_after: bool = attr(
-        True, doc="Whether the reset gate acts after the product with the state, which then has a bias of its own."
+        True, doc="Whether to apply the reset gate after the recurrent product, which then has its own bias."
     )
 
 
 class LSTMArguments(Layer):
-    """What only an LSTM has."""
+    """The arguments specific to LSTM."""
 
-    recurrent_activation: ActivationFunction | None = attr("sigmoid", doc="Function applied to the gates.")
-    unit_forget_bias: bool = attr(True, doc="Whether the forget gate's bias begins with ones.")
+    recurrent_activation: ActivationFunction | None = attr("sigmoid", doc="Activation function applied to the gates.")
+    unit_forget_bias: bool = attr(True, doc="Whether to initialize the forget gate's bias with ones.")
 
 
 class CellWeights(NamedTuple):
@@ -74,7 +77,7 @@ class CellWeights(NamedTuple):
 
 
 class LoopInvariants(NamedTuple):
-    """Of a cell in a loop: its weights, the masks of input and state, and the parts of the recurrent kernel."""
+    """A cell's weights, dropout masks and the parts of its recurrent kernel."""
 
     weights: CellWeights
     input_masks: list[Value]
@@ -83,7 +86,7 @@ class LoopInvariants(NamedTuple):
 
 
 class GatedCell(Cell, GatedArguments):
-    """Base of the cells whose gates are sums of two products: of the input and of the state."""
+    """Base class of cells whose gates are sums of an input product and a recurrent product."""
 
     gate_count: ClassVar[int]
 
@@ -97,7 +100,7 @@ class GatedCell(Cell, GatedArguments):
 
     @property
     def gates_per_product(self) -> list[int]:
-        """How many gates each product with the state makes, where all meet it under the same mask."""
+        """The number of gates per recurrent product, if all gates share one dropout mask."""
         raise NotImplementedError
 
     def state_types(self, x: TensorType) -> tuple[TensorType, ...]:
@@ -106,12 +109,12 @@ class GatedCell(Cell, GatedArguments):
         x.static_size(-1)
         state = TensorType(x.dtype, (x.shape[0], self.units))
         for name in ("activation", "recurrent_activation"):
-            made = activated_type(state, getattr(self, name, None))
-            require(made == state, f"has {state} become {made} by its {name}, and needs the same size")
+            result = activated_type(state, getattr(self, name, None))
+            require(result == state, f"needs an {name} that keeps the shape of {state}, but its result is {result}")
         return (state,) * len(self.state_names)
 
     def emit_weights(self, g: Builder, x: TensorType) -> CellWeights:
-        """The weights in Keras' shapes and order."""
+        """Emits the weights in Keras' shapes and order."""
         width = self.gate_count * self.units
         kernel = g.param(
             "kernel",
@@ -120,8 +123,8 @@ class GatedCell(Cell, GatedArguments):
             self.kernel_regularizer,
             self.kernel_constraint,
         )
-        own = self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint
-        recurrent = g.param("recurrent_kernel", (self.units, width), *own)
+        arguments = self.recurrent_initializer, self.recurrent_regularizer, self.recurrent_constraint
+        recurrent = g.param("recurrent_kernel", (self.units, width), *arguments)
         bias: Value | None = None
         if self.use_bias:
             bias = g.param(
@@ -152,13 +155,13 @@ class GatedCell(Cell, GatedArguments):
 def dropout_masks(
     g: Builder, cell: Any, count: int, input: Sequence[Dim], state: Sequence[Dim]
 ) -> tuple[list[Value], list[Value]]:
-    """The masks of inputs and of states: in training, and where there is dropout, `count` of each, or else none."""
+    """Returns `count` dropout masks for inputs and for states each; none in inference or without dropout."""
 
     def masks(name: str, rate: float, shape: Sequence[Dim]) -> list[Value]:
         if not g.training or not rate:
             return []
-        kept = 1 - rate
-        return [g.random(name, shape, "mask", keep=kept, scale=1 / kept, seed=cell.seed) for _ in range(count)]
+        keep = 1 - rate
+        return [g.random(name, shape, "mask", keep=keep, scale=1 / keep, seed=cell.seed) for _ in range(count)]
 
     return masks("dropout", cell.dropout, input), masks("recurrent_dropout", cell.recurrent_dropout, state)
 
@@ -168,7 +171,7 @@ def split_axis(g: Builder, x: Value, sizes: Sequence[int], axis: int) -> list[Va
 
 
 def masked_matmul(g: Builder, x: Value, parts: Sequence[Value], masks: Sequence[Value]) -> Value:
-    """x times the columns of all parts: without a mask, under one mask, or under one for each part."""
+    """Multiplies x by the columns of all parts, with no mask, one mask, or one mask per part."""
     if len(masks) == 1:
         x = g.Mul(x, masks[0])
     if len(masks) <= 1:
@@ -182,7 +185,8 @@ def masked_matmul(g: Builder, x: Value, parts: Sequence[Value], masks: Sequence[
 class SimpleRNNCell(GatedCell):
     """One step of SimpleRNN: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
 
-    As a layer by itself it takes x [batch, features] and h [batch, units], and gives h twice: as output and as state.
+    Used directly as a layer, it takes x [batch, features] and h [batch, units], and returns h twice: as output and
+    state.
     """
 
     arity = (2, 2)
@@ -202,15 +206,16 @@ class SimpleRNNCell(GatedCell):
     def step(
         self, g: Builder, invariants: LoopInvariants, input_projection: Value, states: Sequence[Value]
     ) -> list[Value]:
-        moved = masked_matmul(g, states[0], invariants.recurrent_parts, invariants.state_masks)
-        return [activate(g, g.Add(input_projection, moved), self.activation)]
+        recurrent = masked_matmul(g, states[0], invariants.recurrent_parts, invariants.state_masks)
+        return [activate(g, g.Add(input_projection, recurrent), self.activation)]
 
 
 @layer
 class GRUCell(GatedCell, GRUArguments):
     """One step of GRU (Cho et al., 2014).
 
-    As a layer by itself it takes x [batch, features] and h [batch, units], and gives h twice: as output and as state.
+    Used directly as a layer, it takes x [batch, features] and h [batch, units], and returns h twice: as output and
+    state.
     """
 
     arity = (2, 2)
@@ -228,7 +233,7 @@ class GRUCell(GatedCell, GRUArguments):
 
     @property
     def bias_shape(self) -> tuple[int, ...]:
-        """Where the reset gate acts after the product with the state, that has a bias of its own, the second row."""
+        """With `reset_after`, the recurrent product has its own bias: the second row."""
         width = self.gate_count * self.units
         return (2, width) if self.reset_after else (width,)
 
@@ -236,34 +241,34 @@ class GRUCell(GatedCell, GRUArguments):
         self, g: Builder, invariants: LoopInvariants, input_projection: Value, states: Sequence[Value]
     ) -> list[Value]:
         (h,) = states
-        x_z, x_r, x_new = split_axis(g, input_projection, [self.units] * 3, axis=-1)
+        x_z, x_r, x_h = split_axis(g, input_projection, [self.units] * 3, axis=-1)
         if self.reset_after:
-            moved = masked_matmul(g, h, invariants.recurrent_parts, invariants.state_masks)
+            recurrent = masked_matmul(g, h, invariants.recurrent_parts, invariants.state_masks)
             if invariants.weights.bias is not None:
-                moved = g.Add(moved, g.Gather(invariants.weights.bias, 1, axis=0))
-            h_z, h_r, h_new = split_axis(g, moved, [self.units] * 3, axis=-1)
+                recurrent = g.Add(recurrent, g.Gather(invariants.weights.bias, 1, axis=0))
+            h_z, h_r, h_h = split_axis(g, recurrent, [self.units] * 3, axis=-1)
             update, reset = (self.gate(g, x, y) for x, y in ((x_z, h_z), (x_r, h_r)))
-            seen = g.Mul(reset, h_new)
+            recurrent = g.Mul(reset, h_h)
         else:
             masks = invariants.state_masks
-            moved = masked_matmul(g, h, invariants.recurrent_parts[:-1], masks[:-1] if len(masks) > 1 else masks)
-            h_z, h_r = split_axis(g, moved, [self.units] * 2, axis=-1)
+            recurrent = masked_matmul(g, h, invariants.recurrent_parts[:-1], masks[:-1] if len(masks) > 1 else masks)
+            h_z, h_r = split_axis(g, recurrent, [self.units] * 2, axis=-1)
             update, reset = (self.gate(g, x, y) for x, y in ((x_z, h_z), (x_r, h_r)))
-            seen = g.MatMul(g.Mul(reset, g.Mul(h, masks[-1]) if masks else h), invariants.recurrent_parts[-1])
-        new = activate(g, g.Add(x_new, seen), self.activation)
-        return [g.Add(g.Mul(update, h), g.Mul(g.Sub(1.0, update), new))]
+            recurrent = g.MatMul(g.Mul(reset, g.Mul(h, masks[-1]) if masks else h), invariants.recurrent_parts[-1])
+        candidate = activate(g, g.Add(x_h, recurrent), self.activation)
+        return [g.Add(g.Mul(update, h), g.Mul(g.Sub(1.0, update), candidate))]
 
     def gate(self, g: Builder, x: Value, y: Value) -> Value:
         return activate(g, g.Add(x, y), self.recurrent_activation)
 
 
 class UnitForgetBias(Initializer):
-    """The bias of an LSTM, with ones for the forget gate (Jozefowicz et al., 2015)."""
+    """Initializer of an LSTM's bias, with ones for the forget gate (Jozefowicz et al., 2015)."""
 
     type_name = "unit_forget_bias"
 
     others: Initializer = attr(doc="Initial value of the other gates' bias.")
-    seed: int | None = attr(None, doc="Seed of its own.")
+    seed: int | None = attr(None, doc="Random seed.")
 
     def check(self, shape: Sequence[Dim]) -> None:
         self.others.check(shape)
@@ -277,15 +282,15 @@ class UnitForgetBias(Initializer):
 
 
 def lstm_bias_initializer(start: Initializer, *, ones: bool) -> Initializer:
-    """The first bias of an LSTM, with or without ones for the forget gate."""
+    """Returns the initializer of an LSTM's bias, optionally with ones for the forget gate."""
     return UnitForgetBias(others=start, seed=getattr(start, "seed", None)) if ones else start
 
 
 def lstm_states(g: Builder, cell: Any, gates: Sequence[Value], c: Value) -> list[Value]:
-    """The states h and c of an LSTM from its gates i, f, c and o before their activations."""
-    i, f, new, o = gates
+    """Emits an LSTM's states h and c, from its gates i, f, c and o before their activations."""
+    i, f, candidate, o = gates
     i, f, o = (activate(g, gate, cell.recurrent_activation) for gate in (i, f, o))
-    c = g.Add(g.Mul(f, c), g.Mul(i, activate(g, new, cell.activation)))
+    c = g.Add(g.Mul(f, c), g.Mul(i, activate(g, candidate, cell.activation)))
     return [g.Mul(o, activate(g, c, cell.activation)), c]
 
 
@@ -293,7 +298,7 @@ def lstm_states(g: Builder, cell: Any, gates: Sequence[Value], c: Value) -> list
 class LSTMCell(GatedCell, LSTMArguments):
     """One step of LSTM (Hochreiter and Schmidhuber, 1997).
 
-    As a layer by itself it takes x [batch, features], h and c [batch, units], and gives its output, h and c.
+    Used directly as a layer, it takes x [batch, features], h and c [batch, units], and returns its output, h and c.
     """
 
     arity = (3, 3)

@@ -1,4 +1,4 @@
-"""TimeDistributed: one layer at every step of a sequence."""
+"""TimeDistributed: applies a layer to every step of a sequence."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ if TYPE_CHECKING:
 
 @layer
 class TimeDistributed(Layer):
-    """A layer applied to every step of [batch, time, ...], with the same weights.
+    """Applies a layer to every step of [batch, time, ...], with the same weights.
 
-    Where the layer treats samples one by one, the steps are further samples of one call. BatchNormalization takes the
-    statistics of every step by itself in training, and moves its averages by one after the other. Else (an axis that is
-    the batch) the layer is called step by step, which needs a fixed number of them.
+    If the layer treats samples independently, the steps are merged into the batch axis for a single call.
+    BatchNormalization computes statistics per step in training, and updates its averages step by step. Other layers
+    that depend on the batch are called once per step, which needs a fixed number of steps.
     """
 
     supports_masking = True
     reads_masks = True
     mask_argument = True
 
-    layer: Layer = attr(doc="The layer, of one input and one output, which sees [batch, ...].")
+    layer: Layer = attr(doc="The layer to apply, with one input and one output; it takes steps [batch, ...].")
 
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank >= 3, f"needs a sequence of rank 3 or more, [batch, time, ...], got {x}")
         inner = self.layer
         takes_one = inner.arity[0] <= 1
-        require(takes_one, f"goes around a layer of one input, {inner.type_name} needs {inner.arity[0]}")
+        require(takes_one, f"wraps a layer of one input, {inner.type_name} needs {inner.arity[0]}")
         for part in nested_components(inner):
             require(
                 getattr(part, "activity_regularizer", None) is None and not getattr(part, "penalizes_itself", False),
                 f"has a penalty on the outputs of {part.type_name}, a layer inside it",
-                "give TimeDistributed an activity_regularizer, or put a layer that has one behind it",
+                "give TimeDistributed an activity_regularizer, or add a layer that has one after it",
                 "unsupported-argument",
             )
         if is_batch_dependent(inner, x.rank - 1) and not can_merge_steps(inner):
             x.static_size(1)
         results = output_types(inner.infer(timestep_type(x)))
-        require(len(results) == 1, f"goes around a layer of one output, {inner.type_name} has {len(results)} here")
+        require(len(results) == 1, f"wraps a layer of one output, {inner.type_name} has {len(results)} here")
         return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
-        """The mask goes on as it is; the layer inside sees a step's."""
+        """Passes the mask on. The inner layer checks the mask of a step."""
         (x,), (mask,) = inputs, masks
         if mask is not None:
             require(mask.shape[:2] == x.shape[:2], f"needs a mask [batch, time, ...] beside its input {x}, got {mask}")
@@ -66,8 +66,8 @@ class TimeDistributed(Layer):
                 return inner.normalize(g, x, mask, steps=1)
             if (g.training and is_batch_dependent(inner, x.rank - 1)) or acts_along_batch_axis(inner, x.rank - 1):
                 steps = [
-                    self.call_layer(g, take_step(g, x, at), None if mask is None else take_step(g, mask, at))
-                    for at in range(x.shape[1])
+                    self.call_layer(g, take_step(g, x, t), None if mask is None else take_step(g, mask, t))
+                    for t in range(x.shape[1])
                 ]
                 return g.Concat(*(g.Unsqueeze(step, [1]) for step in steps), axis=1)
             return split_first_axis(
@@ -75,10 +75,10 @@ class TimeDistributed(Layer):
             )
 
     def call_layer(self, g: Builder, x: Value, mask: Value | None) -> Value:
-        """The layer's result for a batch of steps."""
-        (promised,) = output_types(self.layer.infer(x.type))
+        """Applies the layer to a batch of steps."""
+        (output_type,) = output_types(self.layer.infer(x.type))
         y: Value = self.layer.lower(g, x, masks=[mask]) if self.layer.reads_masks else self.layer.lower(g, x)
-        return g.refine(y, promised.shape)
+        return g.refine(y, output_type.shape)
 
 
 def take_step(g: Builder, x: Value, step: int) -> Value:
@@ -86,38 +86,38 @@ def take_step(g: Builder, x: Value, step: int) -> Value:
     return g.refine(g.Gather(x, step, axis=1), (x.shape[0], *x.shape[2:]))
 
 
-def nested_components(brick: Component) -> Iterator[Any]:
-    """A layer, and the layers and activations inside it."""
-    yield brick
-    for value in vars(brick).values():
+def nested_components(component: Component) -> Iterator[Any]:
+    """Yields a component, and the layers and activations inside it."""
+    yield component
+    for value in vars(component).values():
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, (Layer, ActivationFunction)):
                 yield from nested_components(part)
 
 
 def is_batch_dependent(inner: Layer, rank: int) -> bool:
-    """Whether a sample's result may depend on the other samples of its batch, or the layer counts its calls."""
+    """Whether a sample's result may depend on other samples of the batch, or the layer counts its calls."""
     mixes = any(getattr(part, "mixes_samples", False) and part.trainable for part in nested_components(inner))
     return mixes or acts_along_batch_axis(inner, rank)
 
 
 def can_merge_steps(inner: Layer) -> TypeGuard[BatchNormalization]:
-    """Whether steps that depend on the batch can be computed together: what one leaves behind is known in advance."""
+    """Whether batch-dependent steps can be computed together, as the state after each step has a closed form."""
     return isinstance(inner, BatchNormalization)
 
 
 def acts_along_batch_axis(inner: Layer, rank: int) -> bool:
-    """Whether something happens along the batch axis of a value of some rank, or is the same all along it.
+    """Whether the layer operates along the batch axis of a value of this rank, or is constant along it.
 
-    Inside a layer that goes from step to step values have an axis less.
+    Inside layers that iterate over steps, values have one axis less.
     """
     parts = list(nested_components(inner))
-    deepest = any(isinstance(part, Recurrent) for part in parts) + sum(isinstance(p, TimeDistributed) for p in parts)
-    firsts = {0, *(depth - rank for depth in range(deepest + 1))}
+    max_depth = any(isinstance(part, Recurrent) for part in parts) + sum(isinstance(p, TimeDistributed) for p in parts)
+    batch_axes = {0, *(depth - rank for depth in range(max_depth + 1))}
     for part in parts:
         axes = getattr(part, "axis", ())
         noise = getattr(part, "noise_shape", None)
-        if firsts & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
+        if batch_axes & set(axes if isinstance(axes, tuple) else (axes,)) or (noise and noise[0] is not None):
             return True
         if getattr(part, "always_mixes_samples", False):
             return True
