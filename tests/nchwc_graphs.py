@@ -18,6 +18,7 @@ from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 from nchwc_reference import nchwc_operators
 from onnx.reference import ReferenceEvaluator
 from scan_reference import SCAN
@@ -54,7 +55,7 @@ def training_graph(spec: Mapping[str, Any]) -> Graph:
 
 def nchwc_training_graph(spec: Mapping[str, Any], samples: int | None = None, block: int = BLOCK) -> Graph:
     """The graph of a training step in the NCHWc layout, for a batch of so many samples."""
-    return to_nchwc(training_graph(spec), block, samples)
+    return to_nchwc(training_graph(spec), Target(block_size=block, expected_batch=samples))
 
 
 def nchwc_nodes(graph: Graph, op: str = "Conv") -> list[Node]:

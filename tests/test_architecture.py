@@ -17,12 +17,12 @@ ARROWS = """
 cli:       pipeline render runtime lowering interop frontend layers backend core
 pipeline:  render runtime diff lowering gradient passes interop analysis frontend layers training backend ir core
 render:    runtime diff lowering interop frontend layers ir core
-runtime:   tuning lowering passes interop training backend ir core
+runtime:   tuning passes interop training backend ir core
 tuning:    passes training ir core
 diff:      analysis frontend training core
 lowering:  analysis frontend layers training ir core
 gradient:  training ir core
-passes:    training ir core
+passes:    ir core
 analysis:  frontend layers training core
 interop:   frontend layers training backend core
 frontend:  layers training core

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import run
+from jsonnx.core.reserved_names import LEARNING_RATE
 from jsonnx.core.types import ShapeError, TensorType
 from jsonnx.gradient import gradients
 from jsonnx.gradient.training_step import training_step
@@ -16,7 +17,6 @@ from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.training.constraints import CONSTRAINTS
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.training.regularizers import REGULARIZERS
-from jsonnx.training.reserved_names import LEARNING_RATE
 
 from . import cases
 from .cases import name

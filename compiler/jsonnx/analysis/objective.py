@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from ..core.diagnostics import JsonPath, Report
+from ..core.reserved_names import LEARNING_RATE, LOSS
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
 from ..training.losses import Loss
 from ..training.metrics import Metric
 from ..training.objective import Objective
-from ..training.reserved_names import LEARNING_RATE, LOSS
 from ..training.section import Training
 from .shape_inference import TypedNetwork
 

@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
+from ..core.reserved_names import next_name
 from ..core.types import DATA_DEPENDENT, Size, TensorType
 from ..ir import Constant, Graph, Node, Subgraph, Value, node_metadata, onnx_dtype
 from ..ir.type_inference import IR_VERSION, OPSET, is_unknown_size
@@ -52,7 +53,7 @@ def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str,
     fed = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
     for input_name, value in fed:
         names.assign(value, input_name)
-    results = {**graph.outputs, **{_next_value_name(state): value for state, value in graph.updates.items()}}
+    results = {**graph.outputs, **{next_name(state): value for state, value in graph.updates.items()}}
     renamed = _name_outputs(graph, results, names)
     constants, arrays = _initializers(graph, results.values(), names)
     nodes = [*_node_protos(graph, names), *renamed(names)]
@@ -78,10 +79,6 @@ def to_model_writer(graph: Graph, *, name: str = "model", metadata: Mapping[str,
 def serialize(model: onnx.ModelProto) -> bytes:
     """The model's bytes, the same at every call."""
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def _next_value_name(state: str) -> str:
-    return f"next/{state}"
 
 
 def _domains(graph: Graph) -> list[onnx.OperatorSetIdProto]:

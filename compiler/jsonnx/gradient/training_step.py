@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..core.reserved_names import (
+    LEARNING_RATE,
+    OPTIMIZER_SCOPE,
+    SHARD_FRACTION,
+    gradient_name,
+    is_gradient_name,
+    is_metric_sums_name,
+    metric_sums_name,
+    output_loss_name,
+    shard_result_name,
+    target_name,
+)
 from ..core.types import TensorType
 from ..ir import Builder, Graph, Parameter, Value, WeightUpdate
 from ..training.initializers import Constant
 from ..training.objective import Objective
 from ..training.optimizers import Optimizer
-from ..training.reserved_names import GRADIENT_PREFIX, LEARNING_RATE, METRIC_PREFIX, SHARD_FRACTION, target_name
 from .backward import gradients
 
 
@@ -27,7 +38,7 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
             term = suited.reduce(g, target, predicted, graph.masks.get(output))
             terms.append(_weighted_term(g, term, objective.weights.get(output, 1.0)))
             if len(objective.losses) > 1:
-                results[f"{output}_loss"] = term
+                results[output_loss_name(output)] = term
         terms += _penalty_terms(g, graph)
         results["loss"] = terms[0] if len(terms) == 1 else g.Sum(*terms)
     g.losses.clear()
@@ -35,7 +46,7 @@ def with_loss(graph: Graph, objective: Objective) -> Graph:
     with g.scope("metrics", ("training", "metrics")):
         for name, (output, metric) in objective.metrics_by_name().items():
             target, predicted = g.inputs[target_name(output)], graph.outputs[output]
-            results[f"{METRIC_PREFIX}{name}"] = metric.statistics(g, target, predicted, graph.masks.get(output))
+            results[metric_sums_name(name)] = metric.statistics(g, target, predicted, graph.masks.get(output))
     return g.graph(results)
 
 
@@ -74,7 +85,7 @@ def training_step(
 def shard_step(graph: Graph, expected_batch: int | None = None) -> Graph:
     """What a share of a batch gives of a step: a graph with a `loss`, plus backward pass.
 
-    It is fed how large a share of the batch's samples it gets (`SHARD_FRACTION`); losses and gradients (`GRADIENT_PREFIX` before the
+    It is fed how large a share of the batch's samples it gets (`SHARD_FRACTION`); losses and gradients (`gradient_name` of the
     weight's name) are by that share, so that those of all shares add up to the batch's. That is so where samples stand
     apart and the loss is a mean of theirs (`passes.training.batch_separability`). `expected_batch` as for
     `training_step`. Raises MissingRule.
@@ -84,12 +95,10 @@ def shard_step(graph: Graph, expected_batch: int | None = None) -> Graph:
     loss = graph.outputs["loss"]
     share = g.input(SHARD_FRACTION, TensorType("float32", ()))
     found = gradients(g, graph, {loss: share}, _trainable_parameters(graph))
-    results = {name: value for name, value in graph.outputs.items() if name.startswith(METRIC_PREFIX)}
+    results = {name: value for name, value in graph.outputs.items() if is_metric_sums_name(name)}
     with g.scope("loss", ("training", "loss")):
         results |= {name: g.Mul(value, share) for name, value in graph.outputs.items() if not value.rank}
-    return g.graph(
-        results | {f"{GRADIENT_PREFIX}{w.name}": found[w] for w in _trainable_parameters(graph) if w in found}
-    )
+    return g.graph(results | {gradient_name(w.name): found[w] for w in _trainable_parameters(graph) if w in found})
 
 
 def combine_shards(
@@ -100,11 +109,11 @@ def combine_shards(
     with g.scope("shares", ("training",)):
         totals = {}
         for name, value in shard.outputs.items():
-            parts = [g.input(f"+{number}/{name}", value.type) for number in range(shard_count)]
+            parts = [g.input(shard_result_name(number, name), value.type) for number in range(shard_count)]
             totals[name] = g.Sum(*parts)
-    known = {name: total for name, total in totals.items() if not name.startswith(GRADIENT_PREFIX)}
+    known = {name: total for name, total in totals.items() if not is_gradient_name(name)}
     found: dict[Value, Value] = {
-        w: totals[name] for w in _trainable_parameters(graph) if (name := f"{GRADIENT_PREFIX}{w.name}") in totals
+        w: totals[name] for w in _trainable_parameters(graph) if (name := gradient_name(w.name)) in totals
     }
     _update_weights(g, optimizer, rate_factors, found)
     return g.graph(known)
@@ -119,7 +128,7 @@ def _update_weights(
 ) -> None:
     """Gives all weights that are trained, and their slots, their new values."""
     weights = [p for p in g.parameters.values() if p.trainable]
-    with g.scope("optimizer", ("training", "optimizer")):
+    with g.scope(OPTIMIZER_SCOPE, ("training", "optimizer")):
         # What the loss does not depend on decays and is projected all the same, as in Keras.
         changed: dict[Parameter, Value] = {
             w: gradients_by_weight[w] if w in gradients_by_weight else g.zeros(w) for w in weights

@@ -10,7 +10,7 @@ from ..backend import model_metadata, to_model_writer
 from ..core.diagnostics import CompileError
 from ..frontend.formatter import with_ordered_keys
 from ..ir import Graph, VocabularyNotLearned, gc_paused
-from ..lowering.cost import count_parameters, onnxruntime_ops
+from ..ir.cost import count_parameters, onnxruntime_ops
 from ..passes.canonicalize import canonicalize
 from ..passes.constant_folding import bind_weights
 from ..passes.inference import optimize_for_inference

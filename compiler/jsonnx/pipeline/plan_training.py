@@ -9,6 +9,7 @@ from typing import Any
 from ..analysis.shape_inference import TypedNetwork
 from ..backend import spec_hash
 from ..core.diagnostics import CompileError, Diagnostic
+from ..core.reserved_names import ADAPT_INPUT, next_name
 from ..gradient import MissingRule
 from ..gradient.training_step import combine_shards, shard_step, training_step, with_loss
 from ..ir import Builder, Graph, gc_paused
@@ -26,8 +27,7 @@ from ..passes.training.factor_sums import clear_detached, factor_sums
 from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.trainer import TrainingPlan
-from ..runtime.training_plan import ADAPT_INPUT, AdaptTask, AugmentedInput, ShardedGraphs
-from ..runtime.variables import NEXT_PREFIX
+from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
 from ..training.objective import Objective
 from .check import CheckedSpec, StageHook, no_hook
 from .graphs import forward_graph, inference_only
@@ -154,9 +154,9 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
         raise CompileError(report) from error
     fed = step.parameters.keys() | step.states.keys()
-    clash = next((name for name in step.updates if f"{NEXT_PREFIX}{name}" in fed), None)
+    clash = next((name for name in step.updates if next_name(name) in fed), None)
     if clash is not None:
-        new = f"{NEXT_PREFIX}{clash}"
+        new = next_name(clash)
         layer = new.partition("/")[0]
         message = f"{new!r} is a weight of {layer!r}, and a training step's new value of {clash!r}"
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")

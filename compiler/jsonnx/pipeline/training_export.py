@@ -10,12 +10,12 @@ from typing import Any
 from ..backend import package_version, serialize, spec_hash, to_model_proto, verify_model
 from ..core.diagnostics import UsageError
 from ..core.files import error_reason, write_atomically
+from ..core.reserved_names import LEARNING_RATE, is_slot_name, metric_sums_name, next_name, target_name
 from ..interop.safetensors_file import safetensors_bytes
 from ..ir import Random, Value, with_vocabularies
 from ..passes.training.remat import rematerialize
 from ..runtime.random import draw_initial_weights
 from ..runtime.training_plan import TrainingPlan
-from ..training.reserved_names import LEARNING_RATE, METRIC_PREFIX, SLOT_PREFIX, target_name
 from .check import CheckedSpec
 from .model import Model
 from .plan_training import plan_training
@@ -102,11 +102,11 @@ def _random_entry(value: Random, seed: int) -> dict[str, Any]:
 def _variable_entry(name: str, training_plan: TrainingPlan) -> dict[str, Any]:
     """A weight has a gradient, a state changes of itself, a slot is the optimizer's."""
     step = training_plan.train
-    role = "weight" if name in step.parameters else "slot" if name.startswith(SLOT_PREFIX) else "state"
+    role = "weight" if name in step.parameters else "slot" if is_slot_name(name) else "state"
     value = step.parameters.get(name) or step.states[name]
-    return {**_type_entry(value), "role": role, "next": f"next/{name}" if name in step.updates else None}
+    return {**_type_entry(value), "role": role, "next": next_name(name) if name in step.updates else None}
 
 
 def _metric_entry(name: str, training_plan: TrainingPlan) -> dict[str, Any]:
-    output, metric = f"{METRIC_PREFIX}{name}", training_plan.metrics[name]
+    output, metric = metric_sums_name(name), training_plan.metrics[name]
     return {"from": output, **_type_entry(training_plan.train.outputs[output]), "result": metric.formula}

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backend import serialize, to_model_proto
+from ..core.reserved_names import ADAPT_INPUT
 from ..ir import with_vocabularies
 from .providers import create_session, resolve_provider
 from .session import runtime_failure
-from .training_plan import ADAPT_INPUT, AdaptTask
+from .training_plan import AdaptTask
 
 if TYPE_CHECKING:
     from ..ir import Graph

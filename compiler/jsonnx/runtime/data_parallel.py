@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.reserved_names import SHARD_FRACTION, shard_result_name
 from ..core.types import BATCH, TensorType
-from ..lowering.cost import count_macs, count_parameters
-from ..training.reserved_names import SHARD_FRACTION
+from ..ir.cost import count_macs, count_parameters
 from .session import numpy_dtype
 from .worker_thread import WorkerThread
 
@@ -77,7 +77,9 @@ class ShardedStep:
         helpers, fed = self._workers, self._combiner.fed_names  # and not `self`: it holds such a run
         made = list(zip(self._shard_runners, self._shards, self._shard_outputs, strict=True))
         first, *others = [_bind_shard(share, part, feeds, places) for share, part, places in made]
-        sums = {f"+{part.index}/{name}": array for _, part, places in made for name, array in places.items()}
+        sums = {
+            shard_result_name(part.index, name): array for _, part, places in made for name, array in places.items()
+        }
         rest = self._combiner.bind(sums | _select(feeds, fed), results)
 
         def run(further: Arrays) -> None:

@@ -18,8 +18,8 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, path_text, quoted_or_list, suggestion
 from ..core.files import UnsafePath, display_path, open_beneath, open_file
+from ..core.reserved_names import target_name
 from ..core.types import TensorType
-from ..training.reserved_names import target_name
 from ..training.section import DataSection
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table

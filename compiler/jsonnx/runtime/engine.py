@@ -11,25 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
+from ..core.reserved_names import LEARNING_RATE, is_slot_name, target_name
 from ..core.types import BATCH
 from ..ir import VocabularyNotLearned, gc_paused, unlearned_states, with_vocabularies
-from ..passes.canonicalize import fold_reshape_chains
 from ..passes.training.remat import rematerialize
-from ..training.reserved_names import LEARNING_RATE, SLOT_PREFIX, target_name
 from ..tuning.cpu.embeddings.lazy_updates import LazyTables, make_tables_lazy
-from ..tuning.cpu.embeddings.scatter_gradient import scatter_embedding_gradients
-from ..tuning.cpu.gated_add import fuse_gated_adds
-from ..tuning.cpu.matmul.fuse import fuse_matmuls
-from ..tuning.cpu.matmul.partition_rows import has_partitionable_matmuls, partition_rows
-from ..tuning.cpu.matmul.transpose_small import has_transposable_matmuls, transpose_small_matmuls
+from ..tuning.cpu.matmul.partition_rows import has_partitionable_matmuls
+from ..tuning.cpu.matmul.transpose_small import has_transposable_matmuls
 from ..tuning.cpu.memory.inplace_slots import inplace_slots
 from ..tuning.cpu.memory.pack_weights import pack_weights
-from ..tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
-from ..tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
-from ..tuning.cpu.nchwc.convert import to_nchwc
-from ..tuning.cpu.nchwc.copy_summands import copy_live_summands
-from ..tuning.cpu.recurrent.convert import recurrent_matmuls_to_nchwc
-from ..tuning.cpu.schedule import schedule
+from ..tuning.cpu.pipeline import optimize_for_cpu
+from ..tuning.cpu.target import Target
 from .adapt import adapted_states
 from .cpu_count import thread_count
 from .data_errors import FeedError
@@ -188,26 +180,21 @@ class Engine:
         self, graph: Graph, samples: int | None = None, remat: str | None = None, threads: int | None = None
     ) -> Graph:
         """The graph with what was learned, in the form that suits the machine."""
-        batch, threads = samples or self.plan.training.batch_size, threads or self.threads
         try:
             graph = with_vocabularies(graph, self.vocabularies)
         except VocabularyNotLearned as error:
             help = "`fit` learns it from its data, if these have any token; weights of such a run have it"
             raise CompileError([Diagnostic("not-learned", str(error), file=self.plan.file, help=help)]) from error
         if self._optimizes_for_cpu:
-            graph = scatter_embedding_gradients(graph)
-            if nchwc_block_size() > 1:
-                graph = to_nchwc(
-                    conv3d_to_conv2d(conv1d_to_conv2d(graph), nchwc_block_size()), nchwc_block_size(), samples, threads
-                )
-                graph = recurrent_matmuls_to_nchwc(graph, nchwc_block_size(), batch)
-            if has_gated_add():
-                graph = fuse_gated_adds(graph)
-            graph = partition_rows(transpose_small_matmuls(graph, samples), samples, threads)
-            graph = fuse_matmuls(graph)
-            if self._keep_order:
-                graph = schedule(fold_reshape_chains(graph))
-            graph = copy_live_summands(graph, batch)
+            target = Target(
+                block_size=nchwc_block_size(),
+                has_gated_add=has_gated_add(),
+                threads=threads or self.threads,
+                usual_batch=samples or self.plan.training.batch_size,
+                expected_batch=samples,
+                keeps_order=self._keep_order,
+            )
+            graph = optimize_for_cpu(graph, target)
         return rematerialize(graph, remat, self.plan.training.batch_size)
 
     @gc_paused()
@@ -400,7 +387,7 @@ class Engine:
 
     def _reset_optimizer(self) -> None:
         """Its slots as they were before the first step: what is renewed in place does not go back."""
-        slots = {name: state for name, state in self.plan.train.states.items() if name.startswith(SLOT_PREFIX)}
+        slots = {name: state for name, state in self.plan.train.states.items() if is_slot_name(name)}
         self.write(draw_initial_weights(replace(self.plan.train, parameters={}, states=slots), self.plan.seed))
 
     # -- without training --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.reserved_names import validation_name
 from .dataset import Dataset
 from .engine import Engine
 from .flush_denormals import denormals_flushed
@@ -166,7 +167,7 @@ class Fit:
             measured = engine.measure(self.validation, self.batch_size, lambda: stop_signal.signal is not None)
             if stop_signal.signal is not None:
                 return
-            figures |= {f"val_{name}": figure for name, figure in measured.results().items()}
+            figures |= {validation_name(name): figure for name, figure in measured.results().items()}
         progress.history.add(progress.epoch, figures)
         progress.finished = self.early_stopping.should_stop_after(progress.epoch, figures, engine.weights)
         progress.early_stopping_state, progress.best_weights = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, path_text, quoted_or_list, suggestion
-from ..training.reserved_names import METRIC_PREFIX
+from ..core.reserved_names import LOSS, is_validation_name, metric_sums_name, validation_name
 from .training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class MetricSums:
             return figures
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, metric in self._plan.metrics.items():
-                figures[name] = float(metric.result(self.sums[f"{METRIC_PREFIX}{name}"]))
+                figures[name] = float(metric.result(self.sums[metric_sums_name(name)]))
         return figures
 
     def state_dict(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class EarlyStoppingMonitor:
     def __init__(self, plan: TrainingPlan, has_validation: bool) -> None:
         stopping, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
         self._config = stopping
-        self._monitor = stopping.monitor if stopping else "val_loss"
+        self._monitor = stopping.monitor if stopping else validation_name(LOSS)
         self.best, self.best_epoch, self.wait = inf, -1, 0
         self.best_weights: Weights | None = None
         if stopping or self.keeps_best_weights:
@@ -108,7 +108,7 @@ class EarlyStoppingMonitor:
 
     def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
         known = [*plan.loss_names, *plan.metrics]
-        known += [f"val_{name}" for name in known] if has_validation else []
+        known += [validation_name(name) for name in known] if has_validation else []
         if self._monitor in known:
             return
         key = (
@@ -118,7 +118,7 @@ class EarlyStoppingMonitor:
         )
         path = ("training", *key)
         line, column = (plan.locate(path, False) if plan.locate else None) or (None, None)
-        missing = self._monitor.startswith("val_") and not has_validation
+        missing = is_validation_name(self._monitor) and not has_validation
         help = "give validation data, or `validation_split`" if missing else suggestion(self._monitor, known)
         message = f"{self._monitor!r} is to be watched, but the figures are {quoted_or_list(known)}"
         raise CompileError([Diagnostic("unknown-figure", message, path_text(path), plan.file, line, column, help)])

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.reserved_names import ROW_INDICES, STEP_COUNT, current_rows_name, variable_of_current_rows
 from ..tuning.cpu.embeddings.lazy_updates import (
-    CURRENT_ROWS_PREFIX,
-    ROWS_INPUT,
-    STEP_COUNT_STATE,
     LazyTable,
     LazyTables,
 )
@@ -62,22 +60,22 @@ class LazyEmbeddings:
 
     def step_counts(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """The number of steps so far, for every row of these variables."""
-        (count,) = self._variables.read([STEP_COUNT_STATE]).values()
+        (count,) = self._variables.read([STEP_COUNT]).values()
         types = {name: self.lazy_tables.extra_states[name].type for name in names}
         return {name: np.full(type.static_size(0), count, numpy_dtype(type.dtype)) for name, type in types.items()}
 
     def _compute_current(self, table: LazyTable, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         if names not in self._runners:
             self._runners[names] = self._make_runner(
-                self.lazy_tables.current_rows_graph(table, names), [f"{CURRENT_ROWS_PREFIX}{name}" for name in names]
+                self.lazy_tables.current_rows_graph(table, names), [current_rows_name(name) for name in names]
             )
         type = self.lazy_tables.graph.parameters[table.weight].type
         shape = type.static_size(0), type.static_size(1)
         found = {name: np.empty(shape, np.float32) for name in names}
         for start in range(0, shape[0], ROWS_PER_CHUNK):
             rows = np.arange(start, min(start + ROWS_PER_CHUNK, shape[0]))
-            for name, array in self._runners[names]({ROWS_INPUT: rows}).items():
-                found[name.removeprefix(CURRENT_ROWS_PREFIX)][rows] = array
+            for name, array in self._runners[names]({ROW_INDICES: rows}).items():
+                found[variable_of_current_rows(name)][rows] = array
         return found
 
 
@@ -85,7 +83,7 @@ def has_lazy_state(lazy_tables: LazyTables, arrays: Mapping[str, np.ndarray]) ->
     """Whether these arrays are variables of such a step, which tell when rows were renewed."""
     graph = lazy_tables.graph
     types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-    names = {STEP_COUNT_STATE, *lazy_tables.variable_names, *lazy_tables.extra_states}
+    names = {STEP_COUNT, *lazy_tables.variable_names, *lazy_tables.extra_states}
     return all(
         name in arrays and (arrays[name].dtype, arrays[name].shape) == (numpy_dtype(t.dtype), t.shape)
         for name, t in types.items()

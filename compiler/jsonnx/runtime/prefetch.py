@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..training.reserved_names import LEARNING_RATE
+from ..core.reserved_names import LEARNING_RATE
 from .data_parallel import ShardedStep
 from .random import step_randoms, symbol_sizes
 from .training_plan import TrainingPlan

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..training.reserved_names import LEARNING_RATE, target_name
+from ..core.reserved_names import LEARNING_RATE, target_name
 from .dataset import Dataset
 from .validate_arrays import has_valid_values
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_weights
 from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
-from ..training.reserved_names import LEARNING_RATE
 from . import checkpoint
 from .dataset import DataArgument, Dataset, from_arrays, from_spec
 from .engine import Diverged, Engine
@@ -21,7 +21,6 @@ from .providers import load_runtime
 from .step_cache import CachedLayout
 from .training_plan import TrainingPlan
 
-_BEST_PREFIX = "best/"
 """What the names of the best epoch's weights begin with in a checkpoint."""
 
 
@@ -223,7 +222,7 @@ class Trainer:
         arrays = self._engine.state_dict()
         progress = self._progress
         if progress is not None and progress.best_weights is not None:
-            arrays |= {f"{_BEST_PREFIX}{name}": array for name, array in progress.best_weights.items()}
+            arrays |= {best_weight_name(name): array for name, array in progress.best_weights.items()}
         state = {
             "spec": self.plan.fingerprint,
             "seed": self.plan.seed,
@@ -241,8 +240,9 @@ class Trainer:
         """
         name = os.fspath(path)
         arrays, state = checkpoint.load(name)
-        best = {n.removeprefix(_BEST_PREFIX): array for n, array in arrays.items() if n.startswith(_BEST_PREFIX)}
-        values = {n: array for n, array in arrays.items() if not n.startswith(_BEST_PREFIX)}
+        best_entries, other_entries = split_best_weights(arrays)
+        best = {weight: arrays[entry] for entry, weight in best_entries.items()}
+        values = {entry: arrays[entry] for entry in other_entries}
         values, best = self._engine.convert_state(self._decode_strings(values)), self._decode_strings(best)
         self._check_checkpoint(name, values, best, state)
         self._engine.write(values)

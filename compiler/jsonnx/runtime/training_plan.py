@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..core.diagnostics import Locator
+from ..core.reserved_names import LOSS, is_slot_name, metric_sums_name, output_loss_name
 from ..core.types import TensorType
-from ..training.reserved_names import METRIC_PREFIX, SLOT_PREFIX
 from ..training.section import Training
 from .validate_arrays import DataSpec, IndexRange
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from ..ir import Graph
     from ..training.metrics import Metric
-
-
-ADAPT_INPUT = "examined"
-"""The output of a lesson's graph."""
 
 
 class AugmentationLayer(Protocol):
@@ -117,13 +113,13 @@ class TrainingPlan:
     @cached_property
     def loss_names(self) -> tuple[str, ...]:
         """The losses that are reported: the whole, and each output's where there are several."""
-        parts = (f"{output}_loss" for output in self.outputs) if len(self.outputs) > 1 else ()
-        return ("loss", *(name for name in parts if name in self.train.outputs))
+        parts = (output_loss_name(output) for output in self.outputs) if len(self.outputs) > 1 else ()
+        return (LOSS, *(name for name in parts if name in self.train.outputs))
 
     @cached_property
     def fetched_names(self) -> tuple[str, ...]:
         """What a step is asked for."""
-        return (*self.loss_names, *(f"{METRIC_PREFIX}{name}" for name in self.metrics))
+        return (*self.loss_names, *(metric_sums_name(name) for name in self.metrics))
 
     @cached_property
     def data_spec(self) -> DataSpec:
@@ -146,7 +142,7 @@ class TrainingPlan:
 
         Layers come in the order in which the network uses them.
         """
-        states = [name for name in self.train.states if not name.startswith(SLOT_PREFIX)]
+        states = [name for name in self.train.states if not is_slot_name(name)]
         known = [*self.train.parameters, *states]
         layers: dict[str, int] = {}
         for node in self.predict.nodes:

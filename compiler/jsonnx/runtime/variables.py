@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..backend import serialize, to_model_proto
+from ..core.reserved_names import next_name, rows_before_name, touched_rows_name
 from ..ir import Builder
-from ..tuning.cpu.embeddings.lazy_updates import PREVIOUS_ROWS_PREFIX, ROW_INDICES_PREFIX, LazyTables
+from ..tuning.cpu.embeddings.lazy_updates import LazyTables
 from ..tuning.cpu.memory.pack_weights import PackedVectors
 from .flush_denormals import with_denormals_flushed
 from .providers import DEFAULT_CONFIG, Provider, SessionConfig, create_session, load_runtime
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from ..ir import Graph
 
 SET_COUNT = 3
-NEXT_PREFIX = "next/"
-"""What the name of a variable's new value begins with, among a graph's outputs."""
 OPTIMIZATION_LEVEL = "ORT_ENABLE_EXTENDED"
 """The blocked layouts of ORT_ENABLE_ALL cost reorders and gain nothing while weights are inputs."""
 MIN_UNOPTIMIZED_NODES = 20_000
@@ -98,9 +97,7 @@ class HostVariables:
             before = {name: value.numpy() for name, value in self.overwritten_rows[self.current_set].items()}
             for table in self._lazy_tables:
                 for name in table.variable_names:
-                    self._arrays[0][name][before[f"{ROW_INDICES_PREFIX}{table.weight}"]] = before[
-                        f"{PREVIOUS_ROWS_PREFIX}{name}"
-                    ]
+                    self._arrays[0][name][before[touched_rows_name(table.weight)]] = before[rows_before_name(name)]
 
 
 def _with_packed_vectors(arrays: dict[str, np.ndarray], packs: PackedVectors) -> dict[str, np.ndarray]:
@@ -139,7 +136,7 @@ class DeviceVariables:
         self._updated, self._device = set(updated), provider.device
         g = Builder()
         values = {**graph.parameters, **graph.states}
-        copies = {f"{NEXT_PREFIX}{name}": g.Identity(g.input(name, values[name].type)) for name in arrays}
+        copies = {next_name(name): g.Identity(g.input(name, values[name].type)) for name in arrays}
         self._copy_session = create_session(
             serialize(to_model_proto(g.graph(copies))), provider, optimization="ORT_DISABLE_ALL"
         )
@@ -156,7 +153,7 @@ class DeviceVariables:
         binding = self._copy_session.io_binding()
         for name, array in arrays.items():
             binding.bind_cpu_input(name, array)
-            binding.bind_output(f"{NEXT_PREFIX}{name}", self._device)
+            binding.bind_output(next_name(name), self._device)
         self._copy_session.run_with_iobinding(binding)
         return list(binding.get_outputs())
 
@@ -164,7 +161,7 @@ class DeviceVariables:
         binding = self._copy_session.io_binding()
         for name, value in self.sets[self.current_set].items():
             binding.bind_ortvalue_input(name, value)
-            binding.bind_output(f"{NEXT_PREFIX}{name}", "cpu")
+            binding.bind_output(next_name(name), "cpu")
         self._copy_session.run_with_iobinding(binding)
         arrays = dict(zip(self.sets[0], (value.numpy() for value in binding.get_outputs()), strict=True))
         return {name: arrays[name] for name in (arrays if names is None else names)}
@@ -260,7 +257,7 @@ class Runner:
 
     def _call_unbound(self, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         fed = {name: feeds[name] for name in self.fed_names} | self._variables.read(self._read_names)
-        names = [*self._fetched_names, *(f"{NEXT_PREFIX}{name}" for name in self._updates)]
+        names = [*self._fetched_names, *(next_name(name) for name in self._updates)]
         results: list[np.ndarray] = self._run(names, fed)
         if self._updates:
             self._variables.current_set = _next_set(self._variables.current_set)
@@ -351,7 +348,7 @@ class Runner:
                     name, load_runtime().OrtValue.ortvalue_from_numpy(self._result_arrays[name])
                 )
         for name in self._updates:
-            binding.bind_ortvalue_output(f"{NEXT_PREFIX}{name}", self._variables.sets[_next_set(here)][name])
+            binding.bind_ortvalue_output(next_name(name), self._variables.sets[_next_set(here)][name])
         for name in self._undo_outputs:
             binding.bind_output(name, "cpu")
         return binding

@@ -17,6 +17,7 @@ from jsonnx.runtime.kernel_probes import has_gated_add
 from jsonnx.runtime.providers import create_session, resolve_provider
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.tuning.cpu.gated_add import MICROSOFT_DOMAIN, fuse_gated_adds
+from jsonnx.tuning.cpu.target import Target
 
 needs_kernel = pytest.mark.skipif(not has_gated_add(), reason="this onnxruntime has no such operator")
 LONG = TensorType("float32", (3, 40))
@@ -67,7 +68,7 @@ TAKEN: dict[str, tuple[Emitted, list[str]]] = {
 def test_taken(name: str) -> None:
     emitted, expected = TAKEN[name]
     plain = graph(emitted)
-    found = fuse_gated_adds(plain)
+    found = fuse_gated_adds(plain, Target(has_gated_add=True))
     assert operators(found) == expected
     rng = np.random.default_rng(1)
     feeds = {name: rng.standard_normal((3, 40), np.float32) for name in "xy"}
@@ -79,7 +80,7 @@ def test_taken(name: str) -> None:
 def test_a_factor_for_each_sample(batch: int) -> None:
     type = TensorType("float32", (BATCH, 40))
     plain = graph(lambda g, x, y: g.Add(x, g.Mul(y, g.ReduceMean(x, [1]))), type)
-    found = fuse_gated_adds(plain)
+    found = fuse_gated_adds(plain, Target(has_gated_add=True))
     assert operators(found) == ["ReduceMean", "GatedAdd"]
     feeds = {name: np.random.default_rng(1).standard_normal((batch, 40), np.float32) for name in "xy"}
     np.testing.assert_allclose(computed(found, feeds), computed(plain, feeds), rtol=1e-6, atol=1e-7)
@@ -90,7 +91,7 @@ def test_a_factor_for_each_sample(batch: int) -> None:
 def test_a_multiple_of_rows_by_two_factors_and_sizes_the_data_decide(sizes: tuple[int, int]) -> None:
     type = TensorType("float32", (BATCH, Size.named("width"), 40))
     plain = graph(lambda g, x, y: g.Add(x, g.Mul(g.Mul(y, g.ReduceMean(x, [2])), 0.5)), type)
-    found = fuse_gated_adds(plain)
+    found = fuse_gated_adds(plain, Target(has_gated_add=True))
     assert operators(found).count("GatedAdd") == 1
     feeds = {name: np.random.default_rng(1).standard_normal((*sizes, 40), np.float32) for name in "xy"}
     np.testing.assert_allclose(computed(found, feeds), computed(plain, feeds), rtol=1e-6, atol=1e-7)
@@ -124,7 +125,7 @@ LEFT: dict[str, tuple[Emitted, TensorType]] = {
 @pytest.mark.parametrize("name", LEFT)
 def test_left_as_it_is(name: str) -> None:
     emitted, type = LEFT[name]
-    found = fuse_gated_adds(graph(emitted, type))
+    found = fuse_gated_adds(graph(emitted, type), Target(has_gated_add=True))
     assert MICROSOFT_DOMAIN not in {node.domain for node in found.nodes}
 
 
@@ -165,6 +166,6 @@ def test_adam_goes_through_memory_seven_times() -> None:
             }
         )
     )
-    found = fuse_gated_adds(made.train)
+    found = fuse_gated_adds(made.train, Target(has_gated_add=True))
     own = [n.op for n in found.nodes if n.scope == "optimizer/only/kernel" and n.outputs[0].shape == (24, 32)]
     assert sorted(own) == ["Add", "Div", "GatedAdd", "GatedAdd", "GatedAdd", "Mul", "Sqrt"]

@@ -17,6 +17,7 @@ from jsonnx.ir import Builder, Graph, Node
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel, providers
 from jsonnx.tuning.cpu.schedule import HEAVY_OR_BRANCHING_OPS, _Scheduler, schedule
+from jsonnx.tuning.cpu.target import Target
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
 HEAD = [{"type": "Flatten"}, {"type": "Dense", "units": 3}]
@@ -70,7 +71,7 @@ def test_every_operator_stands_behind_those_that_it_reads(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_none_is_lost_or_comes_twice(name: str) -> None:
     graph = step(spec(name))
-    nodes = schedule(graph).nodes
+    nodes = schedule(graph, Target(keeps_order=True)).nodes
     assert set(nodes) == set(graph.nodes)
     assert len(nodes) == len(graph.nodes)
 
@@ -175,7 +176,7 @@ def test_what_goes_forward_and_back_keeps_its_order() -> None:
     for _ in range(6):
         one, other = g.Relu(g.MatMul(one, x)), g.Relu(g.MatMul(x, other))
     graph = g.graph({"y": g.MatMul(g.MatMul(g.MatMul(one, other), x), x)})
-    assert heavies(schedule(graph).nodes) == heavies(graph.nodes)
+    assert heavies(schedule(graph, Target(keeps_order=True)).nodes) == heavies(graph.nodes)
 
 
 def test_what_nothing_more_depends_on_comes_at_once_with_what_it_alone_needs() -> None:
@@ -189,7 +190,7 @@ def test_what_nothing_more_depends_on_comes_at_once_with_what_it_alone_needs() -
     aside = g.MatMul(y, light)
     new = g.Sub(x, aside)
     graph = g.graph({"y": result, "new": new})
-    made = places(schedule(graph))
+    made = places(schedule(graph, Target(keeps_order=True)))
     assert [made[value] for value in (y, light, aside, new)] == [1, 2, 3, 4]
 
 
@@ -204,7 +205,7 @@ def test_what_is_quickly_made_waits_where_it_is_large() -> None:
         last = g.Relu(g.MatMul(last, w))
     back = g.Mul(last, slope)
     graph = g.graph({"y": g.MatMul(g.MatMul(g.MatMul(back, w), w), w), "small": g.Neg(small)})
-    made = places(schedule(graph))
+    made = places(schedule(graph, Target(keeps_order=True)))
     assert made[small] == made[first] + 1
     assert made[slope] == made[back] - 1
     assert places(graph)[slope] == made[first] + 1

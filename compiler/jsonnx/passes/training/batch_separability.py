@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from math import prod
 
+from ...core.reserved_names import is_metric_sums_name
 from ...core.types import BATCH, Size
 from ...ir import Constant, Graph, Node, Value, reachable_nodes
-from ...training.reserved_names import METRIC_PREFIX
 from ..layout.rules import BROADCASTING_OPS, REDUCTION_OPS, UNARY_OPS
 
 ELEMENTWISE_OPS = {*UNARY_OPS.split(), *BROADCASTING_OPS.split()}
@@ -237,7 +237,7 @@ def is_batch_separable(graph: Graph) -> bool:
     """Whether the samples of a graph with a `loss` do, its losses are means of theirs, and statistics their sums."""
     fed = [*graph.inputs.values(), *graph.randoms.values()]
     losses = [value for value in graph.outputs.values() if not value.rank]
-    statistics = [value for name, value in graph.outputs.items() if name.startswith(METRIC_PREFIX)]
+    statistics = [value for name, value in graph.outputs.items() if is_metric_sums_name(name)]
     followed = reachable_nodes(graph.nodes, losses)
     samples = _BatchAxisAnalysis()
     try:

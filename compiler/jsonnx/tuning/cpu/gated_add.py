@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 
 from ...ir import Builder, Constant, Graph, Node, Value
+from ...ir.cost import MICROSOFT_DOMAIN
 from ...passes.canonicalize import canonicalize
+from .target import Target
 
-MICROSOFT_DOMAIN = "com.microsoft"
 MIN_ROW_ELEMENTS = 16
 """Elements of a row below which the operator takes longer than the two it stands for."""
 MAX_SMALL_TENSOR_ELEMENTS = 1 << 12
 """Elements of a tensor whose rows may be shorter: starting an operator takes longer than they do."""
 
 
-def fuse_gated_adds(graph: Graph) -> Graph:
+def fuse_gated_adds(graph: Graph, target: Target) -> Graph:
     """The graph with `x + y * factor` as one operator, the factor being a number, or one for each row."""
+    if not target.has_gated_add:
+        return graph
     made = _GatedAddFuser(graph)
     new: dict[Value, Value] = {}
     for node in graph.nodes:

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...ir import Graph, Node
+from ...passes.canonicalize import fold_reshape_chains
 from ...passes.training.remat import HEAVY_OPS as LONG
+from .target import Target
 
 HEAVY_OR_BRANCHING_OPS = LONG | {"If"}
 """Operators that take long, or may stand for such."""
@@ -22,8 +24,14 @@ MAX_HEAVY_TAIL = 2
 has more to come, but at the network's first layer."""
 
 
-def schedule(graph: Graph) -> Graph:
-    """The graph with its nodes in such an order."""
+def schedule(graph: Graph, target: Target) -> Graph:
+    """The graph with its nodes in such an order, if the session keeps it.
+
+    Chains of Reshapes are folded first: a Reshape that onnxruntime adds in their place would run last.
+    """
+    if not target.keeps_order:
+        return graph
+    graph = fold_reshape_chains(graph)
     return replace(graph, nodes=tuple(_Scheduler(graph)))
 
 

@@ -11,6 +11,7 @@ from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.tuning.cpu.embeddings.scatter_gradient import scatter_embedding_gradients
+from jsonnx.tuning.cpu.target import Target
 
 ROWS, WIDTH, LENGTH = 40_000, 32, 6
 
@@ -29,7 +30,7 @@ def spec(rows: int = ROWS, width: int = WIDTH, optimizer: str = "adam") -> dict[
 
 
 def is_taken(document: dict[str, Any]) -> bool:
-    nodes = scatter_embedding_gradients(plan_training(check_spec(document)).train).nodes
+    nodes = scatter_embedding_gradients(plan_training(check_spec(document)).train, Target()).nodes
     return any(node.op == "ScatterND" for node in nodes)
 
 
@@ -64,7 +65,7 @@ def test_same_steps_of_several_reads() -> None:
         {"type": "Concatenate", "from": ["first", "second"]},
         {"type": "Dense", "units": 3},
     ]
-    nodes = scatter_embedding_gradients(plan_training(check_spec(document)).train).nodes
+    nodes = scatter_embedding_gradients(plan_training(check_spec(document)).train, Target()).nodes
     assert [node.op for node in nodes].count("ScatterND") == 2
     x = {"x": READ["in-turn"].astype(np.int32), "z": READ["some-again"][:, :2].astype(np.int32)}
     assert_same_steps(document, x, np.random.default_rng(1).standard_normal((16, 3), np.float32))

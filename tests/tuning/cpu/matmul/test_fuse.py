@@ -13,6 +13,7 @@ from jsonnx.ir import Builder, Graph, Value
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.tuning.cpu.matmul.fuse import fuse_matmuls
+from jsonnx.tuning.cpu.target import Target
 
 
 def ops(graph: Graph) -> Counter[str]:
@@ -35,7 +36,7 @@ def test_a_layer_is_one_operator(name: str) -> None:
     g = Builder()
     x, w, b = operands(g)
     graph = g.graph({"y": g.emit(name, g.Add(b, g.MatMul(x, g.Transpose(w, perm=[1, 0]))))})
-    fused = fuse_matmuls(graph)
+    fused = fuse_matmuls(graph, Target())
     assert ops(fused) == {"FusedGemm": 1}
     np.testing.assert_allclose(found(fused)["y"], found(graph)["y"], rtol=1e-6)
 
@@ -48,7 +49,7 @@ def test_what_somebody_else_reads_stays() -> None:
     total = g.Add(product, b)
     outputs = {"turned": turned, "product": product, "total": total, "y": g.Relu(total)}
     graph = g.graph(outputs)
-    fused = fuse_matmuls(graph)
+    fused = fuse_matmuls(graph, Target())
     assert ops(fused) == {"Transpose": 1, "FusedMatMul": 1, "Add": 1, "Relu": 1}
     for name, expected in found(graph).items():
         np.testing.assert_allclose(found(fused)[name], expected, rtol=1e-6)
@@ -59,7 +60,7 @@ def test_a_summand_that_is_no_row_is_added_afterwards() -> None:
     x, w, _ = operands(g)
     product = g.MatMul(x, g.Transpose(w, perm=[1, 0]))
     column = g.input("c", TensorType("float32", (Size.named("n"), 1)))
-    assert ops(fuse_matmuls(g.graph({"y": g.Add(product, column)}))) == {"FusedMatMul": 1, "Add": 1}
+    assert ops(fuse_matmuls(g.graph({"y": g.Add(product, column)}), Target())) == {"FusedMatMul": 1, "Add": 1}
 
 
 NETWORKS: dict[str, list[dict[str, Any]]] = {
@@ -83,7 +84,7 @@ def test_same_steps(name: str) -> None:
         "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
     }
     step = plan_training(check_spec(document)).train
-    assert ops(fuse_matmuls(step))["FusedMatMul"] > 0
+    assert ops(fuse_matmuls(step, Target()))["FusedMatMul"] > 0
     ((_, outputs),) = [(n, v) for n, v in step.inputs.items() if n != "x" and v.rank > 0]
     rng = np.random.default_rng(2)
     x = rng.standard_normal((3, *shape), np.float32)
@@ -94,7 +95,7 @@ def test_a_sum_of_more_axes_is_no_product_of_matrices() -> None:
     g = Builder()
     x, w, _ = operands(g)
     total = g.Add(g.MatMul(x, g.Transpose(w, perm=[1, 0])), g.input("c", TensorType("float32", (2, 1, 7))))
-    assert ops(fuse_matmuls(g.graph({"y": total}))) == {"FusedMatMul": 1, "Add": 1}
+    assert ops(fuse_matmuls(g.graph({"y": total}), Target())) == {"FusedMatMul": 1, "Add": 1}
 
 
 def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

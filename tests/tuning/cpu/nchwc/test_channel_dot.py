@@ -12,6 +12,7 @@ from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 
 BLOCK = nchwc_block_size()
 NORMALIZED = [
@@ -29,7 +30,7 @@ def spec(layers: list[dict[str, Any]], size: tuple[int, int] = (7, 5)) -> dict[s
 
 
 def step(document: dict[str, Any], samples: int | None, block: int = 16) -> Graph:
-    return to_nchwc(plan_training(check_spec(document)).train, block, samples)
+    return to_nchwc(plan_training(check_spec(document)).train, Target(block_size=block, expected_batch=samples))
 
 
 def whole(graph: Graph, size: tuple[int, int] = (7, 5)) -> list[Node]:

@@ -12,7 +12,10 @@ from jsonnx.runtime.random import draw_initial_weights
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 from nchwc_graphs import BLOCK, training_graph
+
+TARGET = Target(block_size=BLOCK, expected_batch=16)
 
 
 def conv(filters: int, kernel: int | list[int] = 3, **more) -> dict:
@@ -134,7 +137,7 @@ def test_another_number_of_samples_than_expected() -> None:
 
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
     graph = training_graph(spec([conv(16), conv(16, padding="same", activation="relu"), POOL, conv(16, 2)]))
-    graph = to_nchwc(conv3d_to_conv2d(graph, BLOCK), BLOCK, 16)
+    graph = to_nchwc(conv3d_to_conv2d(graph, TARGET), TARGET)
     own = [
         node
         for node in graph.nodes
@@ -149,7 +152,7 @@ def test_nothing_leaves_the_blocks_between_convolutions() -> None:
 @pytest.mark.parametrize("samples", [0, 1, 5])
 def test_the_images_of_any_number_of_samples(samples: int) -> None:
     graph = plan_training(check_spec(spec(NETWORKS["odd-pools"]))).predict
-    images = conv3d_to_conv2d(graph, 16)
+    images = conv3d_to_conv2d(graph, TARGET)
     assert [node.inputs[0].rank for node in images.nodes if node.op in ("Conv", "MaxPool")] == [4] * 4
     feeds = {"x": np.random.default_rng(0).normal(size=(samples, 7, 8, 9, 3)).astype(np.float32)}
     feeds |= draw_initial_weights(graph, 0)
@@ -159,4 +162,4 @@ def test_the_images_of_any_number_of_samples(samples: int) -> None:
 
 def test_convolutions_of_few_channels_stay_as_they_are() -> None:
     graph = training_graph(spec([conv(3), POOL]))
-    assert conv3d_to_conv2d(graph, 16) is graph
+    assert conv3d_to_conv2d(graph, TARGET) is graph

@@ -18,6 +18,7 @@ from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 
 BLOCK = nchwc_block_size()
 needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
@@ -45,7 +46,12 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 def choices(document: dict[str, Any], samples: int, block: int = 16) -> int:
     """How many gradients have a form for so many samples."""
-    return operators(to_nchwc(conv1d_to_conv2d(plan_training(check_spec(document)).train), block, samples)).count("If")
+    return operators(
+        to_nchwc(
+            conv1d_to_conv2d(plan_training(check_spec(document)).train, Target(block_size=16)),
+            Target(block_size=block, expected_batch=samples),
+        )
+    ).count("If")
 
 
 def operators(graph: Graph) -> list[str]:
@@ -231,14 +237,16 @@ def test_what_has_no_such_form() -> None:
 
 def test_a_form_is_chosen_once_for_all() -> None:
     """Every gradient asks the same question, which is answered once."""
-    made = to_nchwc(plan_training(check_spec(spec(*NETWORKS["several-blocks"]))).train, 16, 32)
+    made = to_nchwc(
+        plan_training(check_spec(spec(*NETWORKS["several-blocks"]))).train, Target(block_size=16, expected_batch=32)
+    )
     assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
 
 
 def correlation(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any], samples: int = 32) -> Node:
     """The convolution that gives the gradient of a layer's weights."""
     document = spec([conv(shape[-1]), layer, *behind], shape)
-    made = to_nchwc(plan_training(check_spec(document)).train, 16, samples, threads=2)
+    made = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=16, expected_batch=samples, threads=2))
     choice = [node for node in made.nodes if node.op == "If"][len(behind)]
     convolutions = [node for node in choice.attributes["then_branch"].nodes if node.domain and node.op == "Conv"]
     (found,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
@@ -284,7 +292,7 @@ def test_filters_of_very_many_places_are_laid_out_in_two_steps(monkeypatch: pyte
     steps = []
     for most in (conv_weight_gradient.MAX_FILTER_CHUNKS, 0):
         monkeypatch.setattr(conv_weight_gradient, "MAX_FILTER_CHUNKS", most)
-        made = to_nchwc(plan_training(check_spec(document)).train, 16, BLOCK)
+        made = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=16, expected_batch=BLOCK))
         ways = [node.attributes["then_branch"].nodes for node in made.nodes if node.op == "If"]
         steps.append(sum(node.op == "ReorderInput" for way in ways for node in way))
         assert_same_steps(document, *batch(document, BLOCK))

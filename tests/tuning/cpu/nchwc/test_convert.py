@@ -8,6 +8,7 @@ import pytest
 from harness import assert_same_steps
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
+from jsonnx.tuning.cpu.target import Target
 from nchwc_graphs import BLOCK, BLOCKS, nchwc_training_graph, needs_nchwc_kernels, training_graph
 
 
@@ -228,7 +229,7 @@ def test_other_machines_blocks_are_as_right() -> None:
     """The types of a graph do not depend on the size of the block; only values do."""
     step = training_graph(spec(RESIDUAL))
     for block in BLOCKS:
-        made = to_nchwc(step, block)
+        made = to_nchwc(step, Target(block_size=block))
         assert {name: value.type for name, value in made.updates.items()} == {
             name: value.type for name, value in step.updates.items()
         }

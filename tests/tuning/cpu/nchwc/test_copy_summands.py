@@ -14,6 +14,7 @@ from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.nchwc.copy_summands import MIN_COPY_ELEMENTS, copy_live_summands
+from jsonnx.tuning.cpu.target import Target
 
 BLOCK = 16
 SAMPLES = 32
@@ -42,8 +43,8 @@ def residual(size: int = SIZE, batch: int = SAMPLES) -> dict[str, Any]:
 
 def steps(document: dict[str, Any]) -> tuple[Graph, Graph]:
     """The graph of a step in blocks, without copies and with them."""
-    plain = to_nchwc(plan_training(check_spec(document)).train, BLOCK, SAMPLES)
-    return plain, copy_live_summands(plain, SAMPLES)
+    plain = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=BLOCK, expected_batch=SAMPLES))
+    return plain, copy_live_summands(plain, Target(usual_batch=SAMPLES))
 
 
 def test_a_summand_that_is_read_later_is_copied_for_one_convolution() -> None:

@@ -15,6 +15,7 @@ from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
+from jsonnx.tuning.cpu.target import Target
 from nchwc_graphs import BLOCK, BLOCKS, needs_nchwc_kernels, training_graph
 
 
@@ -38,7 +39,7 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
 
 
 def in_blocks(document: dict[str, Any], samples: int = 64, block: int = BLOCK) -> Graph:
-    return recurrent_matmuls_to_nchwc(training_graph(document), block, samples)
+    return recurrent_matmuls_to_nchwc(training_graph(document), Target(block_size=block, usual_batch=samples))
 
 
 def count(graph: Graph, *ops: str) -> int:
@@ -106,7 +107,7 @@ def test_any_number_of_samples_after_the_first() -> None:
 @pytest.mark.parametrize("units", [64, 200])
 def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
     step = plan_training(check_spec(spec([recurrent("LSTM", units)], (6, 28)))).train
-    assert recurrent_matmuls_to_nchwc(step, BLOCK, 64) is step
+    assert recurrent_matmuls_to_nchwc(step, Target(block_size=BLOCK, usual_batch=64)) is step
 
 
 def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
@@ -128,7 +129,7 @@ def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
 
 def test_few_samples_stay_rows() -> None:
     step = plan_training(check_spec(spec([recurrent("LSTM", 128)], (6, 28)))).train
-    assert recurrent_matmuls_to_nchwc(step, BLOCK, MIN_SAMPLES - 1) is step
+    assert recurrent_matmuls_to_nchwc(step, Target(block_size=BLOCK, usual_batch=MIN_SAMPLES - 1)) is step
 
 
 MANY = 40

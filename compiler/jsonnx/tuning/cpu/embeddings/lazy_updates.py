@@ -19,12 +19,20 @@ from typing import Any
 
 import numpy as np
 
+from ....core.reserved_names import (
+    OPTIMIZER_SCOPE,
+    ROW_INDICES,
+    STEP_COUNT,
+    current_rows_name,
+    rows_before_name,
+    slot_scope,
+    touched_rows_name,
+)
 from ....core.types import BATCH, DATA_DEPENDENT, Dim, Size, TensorType
 from ....ir import Builder, Graph, Node, State, Value, WeightUpdate, topologically_sorted
 from ....passes.canonicalize import canonicalize
 from ....training.initializers import Constant
 from ....training.skipped_steps import MAX_AGE, SkippedSteps
-from ..memory.pack_weights import OPTIMIZER_SCOPE_PREFIX
 from .segment_sum import arange_like, dense_ranks, gather, positions_where, segment_sum
 
 MIN_TABLE_ELEMENTS = 1 << 18
@@ -37,15 +45,9 @@ MIN_TABLE_ROWS_PER_LOOKUP = 3
 ASSUMED_SEQUENCE_LENGTH = 256
 """What is taken for the length of a sequence that the data decide."""
 
-STEP_COUNT_STATE = f"{OPTIMIZER_SCOPE_PREFIX}iterations"
-"""The state that counts steps."""
 LAST_STEP, AGE_SUMS, ROW_POSITIONS = "renewed", "idle", "places"
 """What the states are called that say at which step a row was renewed, what its weights move without a gradient, and
 where among a step's rows it stands: no zeros need be made for what is read only where it was written before."""
-ROW_INDICES_PREFIX, PREVIOUS_ROWS_PREFIX = "rows/", "before/"
-"""What the names of the outputs begin with that tell which rows a step wrote, and what they were."""
-ROWS_INPUT, CURRENT_ROWS_PREFIX = "rows", "now/"
-"""The input that says which rows are wanted, and what the names of the outputs begin with that are those."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ class LazyTable:
 
     @property
     def scope(self) -> str:
-        return f"{OPTIMIZER_SCOPE_PREFIX}{self.weight}"
+        return slot_scope(self.weight)
 
     @property
     def value_names(self) -> tuple[str, ...]:
@@ -102,8 +104,8 @@ class LazyTables:
     @property
     def undo_outputs(self) -> list[str]:
         """The outputs that tell which rows a step wrote, and what they were."""
-        before = [f"{PREVIOUS_ROWS_PREFIX}{name}" for table in self.tables for name in table.variable_names]
-        return [*(f"{ROW_INDICES_PREFIX}{table.weight}" for table in self.tables), *before]
+        before = [rows_before_name(name) for table in self.tables for name in table.variable_names]
+        return [*(touched_rows_name(table.weight) for table in self.tables), *before]
 
     @property
     def extra_states(self) -> dict[str, State]:
@@ -131,13 +133,13 @@ class LazyTables:
     def current_rows_graph(self, table: LazyTable, names: Iterable[str]) -> Graph:
         """Rows of some of the table's values as they are now, which ones is an input."""
         g = Builder()
-        rows = self._current_rows(g, table, g.input(ROWS_INPUT, TensorType("int64", (Size.named("rows"),))))
+        rows = self._current_rows(g, table, g.input(ROW_INDICES, TensorType("int64", (Size.named("rows"),))))
         found = dict(zip(table.value_names, (rows.weight, *rows.slots.values()), strict=True))
-        return canonicalize(g.graph({f"{CURRENT_ROWS_PREFIX}{name}": found[name] for name in names}))
+        return canonicalize(g.graph({current_rows_name(name): found[name] for name in names}))
 
     def _current_rows(self, g: Builder, table: LazyTable, indices: Value) -> TableRows:
         g.parameters.setdefault(table.weight, self.graph.parameters[table.weight])
-        for name in (STEP_COUNT_STATE, *table.variable_names, f"{table.scope}/{AGE_SUMS}"):
+        for name in (STEP_COUNT, *table.variable_names, f"{table.scope}/{AGE_SUMS}"):
             if name in self.graph.states:
                 g.states.setdefault(name, self.graph.states[name])
         return current_rows(g, table, indices)
@@ -155,7 +157,7 @@ def current_rows(g: Builder, table: LazyTable, indices: Value, scalars: Mapping[
     if not table.skipped_steps.depends_on_age:
         return TableRows(stored, *table.skipped_steps.catch_up(g, weight, by_name, []), None, scalars)
     column = (indices.shape[0], 1)
-    age = g.Sub(g.cast(known[STEP_COUNT_STATE], "int32"), stored[f"{table.scope}/{LAST_STEP}"])
+    age = g.Sub(g.cast(known[STEP_COUNT], "int32"), stored[f"{table.scope}/{LAST_STEP}"])
     known_age = g.Clip(age, 0, MAX_AGE)  # a checkpoint may say anything
     of_ages = table.skipped_steps.factors_by_age(g, known.get(f"{table.scope}/{AGE_SUMS}"))
     factors = [g.reshape(gather(g, g.reshape(factor, [MAX_AGE + 1]), known_age), column) for factor in of_ages]
@@ -191,7 +193,7 @@ def _lazy_table(step: Graph, weight_name: str, other_graphs: Iterable[Graph], ex
         > weight.shape[0]
     ):
         return None
-    inside = f"{OPTIMIZER_SCOPE_PREFIX}{weight_name}"
+    inside = slot_scope(weight_name)
     readers = [node for node in step.nodes if weight in node.inputs and node.scope != inside]
     if len(readers) != 1 or not all(_is_lookup(node, weight) for node in readers):
         return None
@@ -244,12 +246,12 @@ def _update_lazily(step: Graph, table: LazyTable) -> Graph:
             new[node.outputs[0]] = g.refine(found, node.outputs[0].shape)
     assert read is not None
     assert rows is not None
-    with g.scope(table.scope, ("training", "optimizer")):
+    with g.scope(table.scope, ("training", OPTIMIZER_SCOPE)):
         dy, copies = _without_expand(step, step.gradients[renewal.gradient].dy)
         gradient = _row_gradient(g, read, new.get(dy, dy), copies, rows.weight)
         _write_rows(g, table, rows, read.indices, gradient, renewal.remapped(new))
-    outputs = {f"{ROW_INDICES_PREFIX}{table.weight}": read.indices}
-    outputs |= {f"{PREVIOUS_ROWS_PREFIX}{name}": value for name, value in rows.stored.items()}
+    outputs = {touched_rows_name(table.weight): read.indices}
+    outputs |= {rows_before_name(name): value for name, value in rows.stored.items()}
     graph = g.graph({**step.outputs, **outputs})
     return graph.with_nodes(
         topologically_sorted(graph.nodes), new
@@ -298,7 +300,7 @@ def _with_stale_rows(g: Builder, table: LazyTable, requested: Value, count: int)
     told."""
     if not count:
         return requested
-    first = g.Mul(g.states[STEP_COUNT_STATE], count)
+    first = g.Mul(g.states[STEP_COUNT], count)
     turn = g.Mod(g.Add(first, g.const(np.arange(count), "int64")), g.parameters[table.weight].shape[0])
     return g.refine(g.Concat(turn, requested, axis=0), (requested.shape[0] + count,))
 

@@ -13,6 +13,7 @@ from math import prod
 
 from ....ir import Builder, Graph, Value
 from ....passes.canonicalize import canonicalize
+from ..target import Target
 from .segment_sum import arange_like, gather, positions_where, segment_sum
 
 MIN_TABLE_ELEMENTS = 1 << 20
@@ -21,7 +22,7 @@ MIN_ROW_ELEMENTS = 32
 """Elements of a row below which finding out what occurs again takes longer than to add."""
 
 
-def scatter_embedding_gradients(graph: Graph) -> Graph:
+def scatter_embedding_gradients(graph: Graph, target: Target) -> Graph:
     """The graph with its large tables' gradients in that form."""
     g = Builder.extending(graph)
     g.nodes = []

@@ -12,14 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from ....ir import Graph, Node, Value
+from ....ir.cost import MICROSOFT_DOMAIN
 from ....passes.canonicalize import prune
-from ..gated_add import MICROSOFT_DOMAIN
+from ..target import Target
 
 FUSABLE_ACTIVATIONS = {"Relu", "Sigmoid", "Tanh"}
 """What becomes a part of a product behind which it stands."""
 
 
-def fuse_matmuls(graph: Graph) -> Graph:
+def fuse_matmuls(graph: Graph, target: Target) -> Graph:
     """The graph whose products transpose their operands themselves, add a bias, and end in their activation."""
     producers = graph.producers
     uses = Counter([*(x for node in graph.nodes for x in node.inputs), *graph.roots])

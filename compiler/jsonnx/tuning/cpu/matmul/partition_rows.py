@@ -18,8 +18,9 @@ from collections.abc import Mapping
 
 from ....core.types import BATCH, TensorType
 from ....ir import Builder, Graph, Node, Parameter, Value
+from ....ir.cost import MICROSOFT_DOMAIN
 from ....passes.canonicalize import canonicalize
-from ..gated_add import MICROSOFT_DOMAIN
+from ..target import Target
 
 MAX_SAMPLES = 16
 """Samples up to which a product may be a sum of the threads' own: of 64, it takes a seventh longer where processors are
@@ -34,11 +35,12 @@ def has_partitionable_matmuls(graph: Graph, threads: int) -> bool:
     return threads > 1 and any(_is_partitionable_product(graph, node, threads) for node in graph.nodes)
 
 
-def partition_rows(graph: Graph, expected_batch: int | None, threads: int) -> Graph:
-    """A step in this form, for so many threads, which mostly gets so many samples."""
+def partition_rows(graph: Graph, target: Target) -> Graph:
+    """A step in this form, for the threads and the expected batch of the target."""
+    threads = target.threads
     if threads < 2:
         return graph
-    few = expected_batch is not None and expected_batch <= MAX_SAMPLES
+    few = target.expected_batch is not None and target.expected_batch <= MAX_SAMPLES
     producers = graph.producers
     g = Builder.extending(graph)
     g.nodes = []

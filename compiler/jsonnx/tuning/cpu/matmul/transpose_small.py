@@ -11,6 +11,7 @@ from __future__ import annotations
 from ....core.types import BATCH
 from ....ir import Builder, Graph, Node, Value
 from ....passes.canonicalize import canonicalize
+from ..target import Target
 
 MAX_ROWS = 64
 """Rows up to which this is faster."""
@@ -24,9 +25,9 @@ def has_transposable_matmuls(graph: Graph) -> bool:
     return any(_transposed_weight(node, producers) is not None for node in graph.nodes)
 
 
-def transpose_small_matmuls(graph: Graph, expected_batch: int | None) -> Graph:
-    """The graph with these products so, for steps that mostly get so many samples."""
-    if expected_batch is None or expected_batch > MAX_ROWS:
+def transpose_small_matmuls(graph: Graph, target: Target) -> Graph:
+    """The graph with these products so, if the expected batch is small."""
+    if target.expected_batch is None or target.expected_batch > MAX_ROWS:
         return graph
     producers = graph.producers
     g = Builder.extending(graph)

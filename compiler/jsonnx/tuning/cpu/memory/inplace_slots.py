@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from ....core.reserved_names import is_slot_name
 from ....ir import Graph, Node, State, Value
-from .pack_weights import ELEMENTWISE_UPDATE_OPS, OPTIMIZER_SCOPE_PREFIX
+from .pack_weights import ELEMENTWISE_UPDATE_OPS
 
 MIN_SLOT_ELEMENTS = 1 << 16
 """Elements of a slot below which all of its sets stay in a processor's cache. Vectors of small weights, whose parts
@@ -26,11 +27,7 @@ IN_PLACE_SAFE_OPS = ELEMENTWISE_UPDATE_OPS | {"GatedAdd"}
 def inplace_slots(graph: Graph) -> frozenset[str]:
     """The names of the large slots whose every reader is a part of what makes their new values."""
     readers: defaultdict[Value, list[Node]] = defaultdict(list)
-    slots = {
-        name: state
-        for name, state in graph.states.items()
-        if name.startswith(OPTIMIZER_SCOPE_PREFIX) and _is_large(state)
-    }
+    slots = {name: state for name, state in graph.states.items() if is_slot_name(name) and _is_large(state)}
     wanted = set(slots.values())
     for node in graph.nodes:
         for x in wanted.intersection(x for x in node.inputs if x is not None):

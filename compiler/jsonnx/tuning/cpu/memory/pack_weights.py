@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ....core.reserved_names import OPTIMIZER_SCOPE, is_slot_name, slot_scope
 from ....core.types import TensorType
 from ....ir import Constant, Graph, Node, Parameter, State, Value, topologically_sorted
 
@@ -30,8 +31,6 @@ MIN_SMALL_WEIGHTS = 32
 MAX_VECTOR_ELEMENTS = 1 << 15
 """Elements of a vector: what its update works on stays in a core's cache from one operator to the next."""
 
-OPTIMIZER_SCOPE_PREFIX = "optimizer/"
-"""What the scope of a weight's own update begins with."""
 
 ELEMENTWISE_UPDATE_OPS = frozenset(
     ["Abs", "Add", "Clip", "Div", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sign", "Sqrt", "Sub"]
@@ -95,7 +94,7 @@ def _packable_updates(graph: Graph) -> Iterator[_ElementwiseUpdate]:
         slots.setdefault(scope, {})[short] = state
     uses = _use_counts(graph.nodes)
     for name, weight in graph.parameters.items():
-        scope = f"{OPTIMIZER_SCOPE_PREFIX}{name}"
+        scope = slot_scope(name)
         if name in graph.updates and weight.rank and _total_elements([weight]) <= MAX_SMALL_WEIGHT_ELEMENTS:
             found = _as_update(graph, weight, slots.get(scope, {}), scopes.get(scope, []))
             if found is not None and _is_self_contained(found, uses):
@@ -186,8 +185,8 @@ class _WeightPacker:
         # Where nobody tells it otherwise (`tuning.cpu.schedule`), onnxruntime begins with what the last of the results
         # needs. That should be a weight of the last layers: the vectors' gradients would have it go all the way back
         # first, and to the other weights' gradients afterwards.
-        own = [node for node in kept if node.scope.startswith(OPTIMIZER_SCOPE_PREFIX)]
-        others = [node for node in kept if not node.scope.startswith(OPTIMIZER_SCOPE_PREFIX)]
+        own = [node for node in kept if is_slot_name(node.scope)]
+        others = [node for node in kept if not is_slot_name(node.scope)]
         nodes = topologically_sorted([*self._leading_nodes, *others, *self._trailing_nodes, *own])
         wired = [n.with_inputs(self._weight_views.get(x, x) if x else None for x in n.inputs) for n in nodes]
         graph = replace(self.graph, parameters=self._parameters, states=self._states, updates=self._updates)
@@ -205,21 +204,21 @@ class _WeightPacker:
     def _emit_split(self, vector: Value, weights: Sequence[Value]) -> None:
         pieces = [Value(_flat_type([weight])) for weight in weights]
         sizes = _int64_constant([piece.shape[0] for piece in pieces])
-        self._leading_nodes.append(Node("Split", (vector, sizes), tuple(pieces), {"axis": 0}, "optimizer"))
+        self._leading_nodes.append(Node("Split", (vector, sizes), tuple(pieces), {"axis": 0}, OPTIMIZER_SCOPE))
         for weight, piece in zip(weights, pieces, strict=True):
             self._weight_views[weight] = self._emit_reshape(piece, weight.type, self._leading_nodes)
 
     def _emit_concat(self, values: Sequence[Value]) -> Value:
         flat = [self._emit_reshape(value, _flat_type([value]), self._trailing_nodes) for value in values]
         result = Value(_flat_type(values))
-        self._trailing_nodes.append(Node("Concat", tuple(flat), (result,), {"axis": 0}, "optimizer"))
+        self._trailing_nodes.append(Node("Concat", tuple(flat), (result,), {"axis": 0}, OPTIMIZER_SCOPE))
         return result
 
     def _emit_reshape(self, x: Value, type: TensorType, nodes: list[Node]) -> Value:
         if x.type == type:
             return x
         result = Value(type)
-        nodes.append(Node("Reshape", (x, _int64_constant(type.shape)), (result,), {}, "optimizer"))
+        nodes.append(Node("Reshape", (x, _int64_constant(type.shape)), (result,), {}, OPTIMIZER_SCOPE))
         return result
 
 

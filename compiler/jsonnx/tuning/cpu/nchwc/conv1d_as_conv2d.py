@@ -15,6 +15,7 @@ import numpy as np
 from ....core.types import Dim
 from ....ir import Builder, Constant, GradientInfo, Graph, Node, Value
 from ....passes.canonicalize import canonicalize
+from ..target import Target
 
 HEIGHT_AXIS = 2
 """The axis that is put in."""
@@ -25,9 +26,9 @@ TRANSPOSED_LAYOUTS = {(0, 2, 1): (1, [0, 3, 1, 2]), (2, 1, 0): (0, [3, 2, 0, 1])
 before them, and which permutation gives the twin then."""
 
 
-def conv1d_to_conv2d(graph: Graph) -> Graph:
+def conv1d_to_conv2d(graph: Graph, target: Target) -> Graph:
     """The graph with these convolutions and what stands between them."""
-    if not any(_is_conv1d(node) for node in graph.nodes):
+    if target.block_size == 1 or not any(_is_conv1d(node) for node in graph.nodes):
         return graph
     twins = _ReshapedSequences(graph)
     new = twins.replacements

@@ -17,6 +17,7 @@ import numpy as np
 from ....core.types import Dim
 from ....ir import Builder, Constant, GradientInfo, Graph, Node, Value, tensor_proto
 from ....passes.canonicalize import canonicalize
+from ..target import Target
 from .context import is_well_filled
 
 TO_CHANNELS_FIRST = [0, 4, 1, 2, 3]
@@ -26,9 +27,10 @@ SWAP_CHANNELS_AND_DEPTH = [0, 2, 1, 3, 4]
 """Which exchanges channels and depth."""
 
 
-def conv3d_to_conv2d(graph: Graph, block_size: int) -> Graph:
-    """The graph with these convolutions and what stands between them; `block_size` is the machine's number of channels."""
-    if not any(node.op == "Conv" and _is_profitable(node, block_size) for node in graph.nodes):
+def conv3d_to_conv2d(graph: Graph, target: Target) -> Graph:
+    """The graph with these convolutions and what stands between them."""
+    block_size = target.block_size
+    if block_size == 1 or not any(node.op == "Conv" and _is_profitable(node, block_size) for node in graph.nodes):
         return graph
     twins = _ReshapedVolumes(graph, block_size)
     new = twins.replacements

@@ -20,6 +20,7 @@ import numpy as np
 from ....ir import Constant, GradientInfo, Graph, Node, Value
 from ....passes.canonicalize import canonicalize
 from ..sink_into_branches import sink_into_branches
+from ..target import Target
 from .channel_dot import channel_dot
 from .context import NCHWC_DOMAIN, FusedConv, NchwcContext
 from .conv_transpose import convert_strided_conv_transpose
@@ -35,10 +36,11 @@ TO_CHANNELS_FIRST = [0, 3, 1, 2]
 """And the one that puts them before height and width."""
 
 
-def to_nchwc(graph: Graph, block_size: int, expected_batch: int | None = None, threads: int = 1) -> Graph:
-    """The graph with what it can by blocks; `block_size` is the machine's number of channels in one, `expected_batch` how many
-    there will mostly be, where somebody knows, and `threads` will run it."""
-    made = NchwcContext(graph, block_size, expected_batch, threads)
+def to_nchwc(graph: Graph, target: Target) -> Graph:
+    """Converts convolutions, and the operators between them, to the NCHWc layout."""
+    if target.block_size == 1:
+        return graph
+    made = NchwcContext(graph, target.block_size, target.expected_batch, target.threads)
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)

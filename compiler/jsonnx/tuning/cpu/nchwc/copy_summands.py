@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from ....ir import Builder, Graph, Node, Value
+from ..target import Target
 from .context import NCHWC_DOMAIN, pad_with_conv
 
 MIN_COPY_ELEMENTS = 1 << 18
@@ -17,10 +18,10 @@ SUMMAND_INDEX = 3
 """The summand's position among the inputs of an NCHWc Conv."""
 
 
-def copy_live_summands(graph: Graph, expected_batch: int) -> Graph:
-    """Returns the graph with every large summand that a later node reads replaced by a copy.
+def copy_live_summands(graph: Graph, target: Target) -> Graph:
+    """Returns the graph with a copy in place of every large summand that a later node reads.
 
-    The size of a summand is estimated for a batch of `expected_batch` samples.
+    The size of a summand is estimated for the target's usual batch.
     """
     last_uses = {x: index for index, node in enumerate(graph.nodes) for x in node.inputs}
     last_uses.update(dict.fromkeys(graph.roots, len(graph.nodes)))
@@ -32,7 +33,7 @@ def copy_live_summands(graph: Graph, expected_batch: int) -> Graph:
             _is_nchwc_conv(node)
             and summand is not None
             and last_uses[summand] > index
-            and _expected_elements(summand, expected_batch) >= MIN_COPY_ELEMENTS
+            and _usual_elements(summand, target.usual_batch) >= MIN_COPY_ELEMENTS
         ):
             with g.inherit(node):
                 node = node.with_inputs((*node.inputs[:SUMMAND_INDEX], pad_with_conv(g, summand)))
@@ -44,6 +45,6 @@ def _is_nchwc_conv(node: Node) -> bool:
     return node.op == "Conv" and node.domain == NCHWC_DOMAIN
 
 
-def _expected_elements(x: Value, expected_batch: int) -> int:
-    """Returns how many elements x has if every symbolic size is `expected_batch`."""
-    return prod(size if isinstance(size, int) else expected_batch for size in x.shape)
+def _usual_elements(x: Value, usual_batch: int) -> int:
+    """Returns how many elements x has if every symbolic size is `usual_batch`."""
+    return prod(size if isinstance(size, int) else usual_batch for size in x.shape)

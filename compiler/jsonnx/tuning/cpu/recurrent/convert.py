@@ -21,6 +21,7 @@ from ....core.types import TensorType
 from ....ir import Builder, Constant, Graph, Node, Value
 from ....passes.canonicalize import canonicalize
 from ..nchwc.context import NCHWC_DOMAIN
+from ..target import Target
 from .context import FusedProduct, RecurrentContext, padded_rows, pointwise_conv, rows_from_image
 
 MIN_WEIGHT_USES = 4
@@ -33,14 +34,16 @@ MIN_GATE_COLUMNS = 128
 """Columns of a gate from which on it is a convolution of its own, with its activation, and need not be taken apart."""
 
 
-def recurrent_matmuls_to_nchwc(graph: Graph, block_size: int, expected_batch: int) -> Graph:
+def recurrent_matmuls_to_nchwc(graph: Graph, target: Target) -> Graph:
     """The graph with products of weights that meet one step's rows after the other's in blocks, and what stands between
-    them; `expected_batch` are how many rows a step has as the spec says."""
-    weights = _recurrent_weights(graph, block_size)
-    if expected_batch < MIN_SAMPLES or not weights:
+    them."""
+    if target.block_size == 1 or target.usual_batch < MIN_SAMPLES:
+        return graph
+    weights = _recurrent_weights(graph, target.block_size)
+    if not weights:
         return graph
     products = [node for node in graph.nodes if _is_convertible_product(node) and node.inputs[1] in weights]
-    made = RecurrentContext(graph, block_size, weights, {node.inputs[0] for node in products if node.inputs[0]})
+    made = RecurrentContext(graph, target.block_size, weights, {node.inputs[0] for node in products if node.inputs[0]})
     new: dict[Value, Value] = {}
     for node in graph.nodes:
         node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)

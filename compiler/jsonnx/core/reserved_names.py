@@ -1,0 +1,116 @@
+"""The reserved names: how the inputs, outputs and states of training graphs and checkpoints are called.
+
+`next/` and `metrics/` are documented in the manifest of an exported training step, so programs depend on them. The other
+prefixes are private to this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LEARNING_RATE = "learning_rate"
+"""Input: the step size."""
+LOSS = "loss"
+"""Output: the value that training minimizes."""
+SHARD_FRACTION = "+share"
+"""Input of a shard of a step: the shard's samples over the samples of the batch."""
+OPTIMIZER_SCOPE = "optimizer"
+"""Scope of the nodes that the optimizer emits."""
+STEP_COUNT = "optimizer/iterations"
+"""State: the number of steps so far."""
+ROW_INDICES = "rows"
+"""Input of the graph that brings rows of a lazily updated table up to date: the indices of the rows."""
+ADAPT_INPUT = "examined"
+"""Output of an adapt task's graph: the values that the layer learns from."""
+
+_GRADIENT, _METRIC, _SLOT, _NEXT, _BEST = "+gradient/", "metrics/", "optimizer/", "next/", "best/"
+_TOUCHED, _BEFORE, _CURRENT = "rows/", "before/", "now/"
+
+
+def target_name(output: str) -> str:
+    """Input: the target of an output."""
+    return f"{output}/target"
+
+
+def output_loss_name(output: str) -> str:
+    """Output: the loss of one of several outputs."""
+    return f"{output}_{LOSS}"
+
+
+def validation_name(figure: str) -> str:
+    """The name in a history of a loss or metric on the validation data."""
+    return f"val_{figure}"
+
+
+def is_validation_name(name: str) -> bool:
+    return name.startswith("val_")
+
+
+def metric_sums_name(metric: str) -> str:
+    """Output: the sums over a batch from which a metric is computed."""
+    return f"{_METRIC}{metric}"
+
+
+def is_metric_sums_name(name: str) -> bool:
+    return name.startswith(_METRIC)
+
+
+def next_name(variable: str) -> str:
+    """Output: the value of a variable at the next step."""
+    return f"{_NEXT}{variable}"
+
+
+def gradient_name(weight: str) -> str:
+    """Output of a shard of a step: the gradient of a weight."""
+    return f"{_GRADIENT}{weight}"
+
+
+def is_gradient_name(name: str) -> bool:
+    return name.startswith(_GRADIENT)
+
+
+def shard_result_name(shard: int, output: str) -> str:
+    """Input of the graph that combines shards: an output of one shard."""
+    return f"+{shard}/{output}"
+
+
+def slot_scope(weight: str) -> str:
+    """The prefix, without the slash, of the states that the optimizer keeps for a weight."""
+    return f"{_SLOT}{weight}"
+
+
+def is_slot_name(name: str) -> bool:
+    """Whether a state, or the scope of a node, belongs to the optimizer."""
+    return name.startswith(_SLOT)
+
+
+def touched_rows_name(weight: str) -> str:
+    """Output: the indices of the rows of a lazily updated table that a step writes."""
+    return f"{_TOUCHED}{weight}"
+
+
+def rows_before_name(variable: str) -> str:
+    """Output: the rows of a lazily updated variable that a step overwrites, as they were."""
+    return f"{_BEFORE}{variable}"
+
+
+def current_rows_name(variable: str) -> str:
+    """Output: rows of a lazily updated variable, brought up to the current step."""
+    return f"{_CURRENT}{variable}"
+
+
+def variable_of_current_rows(name: str) -> str:
+    """The variable of a `current_rows_name`."""
+    return name.removeprefix(_CURRENT)
+
+
+def best_weight_name(weight: str) -> str:
+    """Entry of a checkpoint: a weight at the best epoch so far."""
+    return f"{_BEST}{weight}"
+
+
+def split_best_weights(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The entries of a checkpoint: the weights of the best epoch by entry, and the other entries."""
+    entries = list(names)
+    best = {name: name.removeprefix(_BEST) for name in entries if name.startswith(_BEST)}
+    return best, [name for name in entries if name not in best]
