@@ -18,7 +18,7 @@ from ....core.types import Dim, TensorType
 from ....ir import Builder, Constant, GradientInfo, Graph, Node, Value, tensor_proto
 from ....passes.conversion import Conversion, Results
 from ..target import Target
-from .context import is_well_filled
+from .profitability import is_well_filled
 
 TO_CHANNELS_FIRST = [0, 4, 1, 2, 3]
 """The permutation from channels-last to channels-first volumes, as layers emit it."""
