@@ -188,7 +188,7 @@ class NchwcContext(Conversion):
     # -- the expected batch size -------------------------------------------------------------------------------------
 
     def expected_rows(self, x: Value) -> int | None:
-        """The size of a value's first axis for the expected batch size; None if the batch size does not determine it."""
+        """The size of x's first axis for the expected batch size; None if the batch size does not determine it."""
         size = x.shape[0]
         if self.expected_batch is None or not isinstance(size, Size) or size.offset:
             return None
@@ -224,7 +224,7 @@ class NchwcContext(Conversion):
         self._activation_builders[x] = build_activated
 
     def apply_activation(self, x: Value | None, activation: Attributes) -> Value | None:
-        """Emits x with the activation, as `register_activation` recorded; None if x was not recorded or has more uses."""
+        """Emits x with the activation, by `register_activation`; None without a record or if x has several uses."""
         build_activated = self._activation_builders.get(x) if x is not None and self.use_counts[x] == 1 else None
         return None if build_activated is None else build_activated(activation)
 
@@ -270,8 +270,8 @@ class NchwcContext(Conversion):
         return g.reshape(g.Transpose(x, perm=[3, 1, 0, 2, 4]), (padded_outputs, padded_inputs, *size))
 
     def row_filters(self, w: Value) -> Value:
-        """Weights [outputs, inputs, height, width] as [outputs / block, height, width * inputs, block], for an image of one
-        channel whose rows are those of a channels-last image."""
+        """Weights [outputs, inputs, height, width] as [outputs / block, height, width * inputs, block], for an image of
+        one channel whose rows are those of a channels-last image."""
         outputs, inputs, height, width = w.shape
         x = self.g.reshape(self._outputs_last(w), (height * width * inputs, outputs))
         padded_outputs = self.padded_channels(outputs)
@@ -291,7 +291,7 @@ class NchwcContext(Conversion):
         return g.reshape(g.Transpose(x, perm=[0, 2, 1]), w.shape)
 
     def _outputs_last(self, w: Value) -> Value:
-        """Weights [outputs, inputs, height, width] as [height, width, inputs, outputs], the layout of stored weights."""
+        """Weights [outputs, inputs, height, width] as [height, width, inputs, outputs], as they are stored."""
         node = self.graph.producers.get(w)
         if node is not None and node.op == "Transpose" and node.attribute("perm") == [3, 2, 0, 1]:
             assert node.inputs[0] is not None

@@ -177,7 +177,7 @@ def _convert_conv_transpose(ctx: _VolumesAsImages, node: Node) -> Value | None:
 
 
 def _convert_weight_gradient(ctx: _VolumesAsImages, node: Node, gradient_info: GradientInfo) -> Value | None:
-    """gradient of weights [filters, channels, taps, ...] -> gradient of weights [filters, taps * channels, ...], transposed"""
+    """gradient of weights [filters, channels, taps, ...] -> gradient of [filters, taps * channels, ...], transposed"""
     x, dy, weights = gradient_info.x, gradient_info.dy, node.outputs[0]
     if not _is_volume(x) or not _is_volume(dy) or gradient_info.attributes["group"] > 1:
         return None

@@ -2,8 +2,8 @@
 
 NCHWc is the layout of onnxruntime's fastest CPU convolutions: [batch, channels / block, height, width, block], where a
 block of channels fills a vector register. onnxruntime converts a Conv to it by itself only if the weights are constant,
-which they are not in training. This pass emits the operators of the domain `com.microsoft.nchwc` directly. The block size
-depends on the machine, so graphs written to a file must not contain them.
+which they are not in training. This pass emits the operators of the domain `com.microsoft.nchwc` directly. The block
+size depends on the machine, so graphs written to a file must not contain them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Decides which convolutions are faster in the NCHWc layout.
 
-The cost model compares multiply-adds. The plain kernels also copy windows into columns, one image after the other, which
-takes time per input channel (per output channel for ConvTranspose) whatever the other size is. The NCHWc kernels compute
-padding channels too. docs/internals/tuning-log.md has the measurements.
+The cost model compares multiply-adds. The plain kernels also copy windows into columns, one image after the other,
+which takes time per input channel (per output channel for ConvTranspose) whatever the other size is. The NCHWc kernels
+compute padding channels too. docs/internals/tuning-log.md has the measurements.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def is_profitable(ctx: NchwcContext, w: Value, y: Value, *, transposed: bool = F
 
 
 def _is_input_layout(block_size: int, inputs: int) -> bool:
-    """Whether an NCHWc Conv takes an operand with so many channels: less than a block as they are, or multiples of 4."""
+    """Whether an NCHWc Conv takes images with so many channels: less than a block, or a multiple of 4."""
     return inputs < block_size or inputs % 4 == 0
 
 
