@@ -1,9 +1,9 @@
 """Removes the transposes that channels-last layers emit around channels-first operators.
 
 Every value is tracked as a view: a physical value and a permutation, logical = Transpose(physical, perm). A Transpose
-only composes permutations. Element-wise operators compute on physical values, and operators with axes get permuted axes.
-All other operators, and the roots of the graph, use the logical value, which is transposed at most once. So no transpose
-is left between two convolutions.
+only composes permutations. Element-wise operators compute on physical values, and operators with axes get permuted
+axes. All other operators, and the roots of the graph, use the logical value, which is transposed at most once. So no
+transpose is left between two convolutions.
 """
 
 from __future__ import annotations
