@@ -52,12 +52,15 @@ class Conv(OpRun):
     op_domain = ""
 
     def _run(self, x, w, b=None, auto_pad=None, dilations=None, group=1, kernel_shape=None, pads=None, strides=None):
-        layout = Layout(x.shape[2:], w.shape[2:], strides, dilations, pads, auto_pad)
-        columns = layout.columns(x)
-        columns = columns.reshape(x.shape[0], group, -1, *columns.shape[2:])
-        weights = w.reshape(group, -1, w.shape[1], columns.shape[3])
-        y = np.einsum("ngct...,gmct->ngm...", columns, weights).reshape(x.shape[0], w.shape[0], *layout.counts)
-        return (y if b is None else y + b.reshape(-1, *[1] * len(layout.counts)),)
+        return (convolve(x, w, b, Layout(x.shape[2:], w.shape[2:], strides, dilations, pads, auto_pad), group),)
+
+
+def convolve(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, layout: Layout, group: int) -> np.ndarray:
+    columns = layout.columns(x)
+    columns = columns.reshape(x.shape[0], group, -1, *columns.shape[2:])
+    weights = w.reshape(group, -1, w.shape[1], columns.shape[3])
+    y = np.einsum("ngct...,gmct->ngm...", columns, weights).reshape(x.shape[0], w.shape[0], *layout.counts)
+    return y if b is None else y + b.reshape(-1, *[1] * len(layout.counts))
 
 
 class ConvTranspose(OpRun):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from harness import assert_same_steps
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
+from nchwc_graphs import BLOCK, training_graph
 
-BLOCK = nchwc_block_size()
+TARGET = Target(block_size=BLOCK)
 
 
 def conv(filters: int, kernel: int = 3, **more) -> dict:
@@ -95,10 +93,7 @@ def test_steps_are_those_of_sequences(name: str) -> None:
 
 
 def test_max_pools_and_enlargements_of_sequences_stay_in_blocks() -> None:
-    graph = to_nchwc(
-        conv1d_to_conv2d(plan_training(check_spec(spec(NETWORKS["max-pools"]))).train, Target(block_size=16)),
-        Target(block_size=BLOCK),
-    )
+    graph = to_nchwc(conv1d_to_conv2d(training_graph(spec(NETWORKS["max-pools"])), TARGET), TARGET)
     assert not any(node.op in ("MaxPool", "Resize") and not node.domain for node in graph.nodes)
 
 
@@ -112,15 +107,9 @@ def test_what_is_told_of_a_gradient_comes_before_it() -> None:
     assert_same_steps(document, x, np.arange(3))
 
 
-@pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
-    graph = to_nchwc(
-        conv1d_to_conv2d(
-            plan_training(check_spec(spec([conv(32, padding="causal", activation="relu")] * 4))).train,
-            Target(block_size=16),
-        ),
-        Target(block_size=BLOCK),
-    )
+    graph = training_graph(spec([conv(32, padding="causal", activation="relu")] * 4))
+    graph = to_nchwc(conv1d_to_conv2d(graph, TARGET), TARGET)
     own = [node for node in graph.nodes if node.op == "Conv" and node.domain == NCHWC_DOMAIN]
     assert len(own) == 4 + 3
     assert not any(node.op == "ConvTranspose" for node in graph.nodes)
@@ -129,5 +118,5 @@ def test_nothing_leaves_the_blocks_between_convolutions() -> None:
 
 
 def test_a_network_without_such_convolutions_stays_as_it_is() -> None:
-    graph = plan_training(check_spec(spec([{"type": "LSTM", "units": 4, "return_sequences": True}]))).train
-    assert conv1d_to_conv2d(graph, Target(block_size=16)) is graph
+    graph = training_graph(spec([{"type": "LSTM", "units": 4, "return_sequences": True}]))
+    assert conv1d_to_conv2d(graph, TARGET) is graph

@@ -8,14 +8,14 @@ from harness import assert_same_steps, run
 from jsonnx import Trainer
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.runtime.random import draw_initial_weights
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
+from nchwc_graphs import BLOCK, training_graph
 
-BLOCK = nchwc_block_size()
+TARGET = Target(block_size=BLOCK, expected_batch=16)
 
 
 def conv(filters: int, kernel: int | list[int] = 3, **more) -> dict:
@@ -135,12 +135,9 @@ def test_another_number_of_samples_than_expected() -> None:
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
 def test_nothing_leaves_the_blocks_between_convolutions() -> None:
-    graph = plan_training(
-        check_spec(spec([conv(BLOCK), conv(BLOCK, padding="same", activation="relu"), POOL, conv(BLOCK, 2)]))
-    ).train
-    graph = to_nchwc(conv3d_to_conv2d(graph, Target(block_size=BLOCK)), Target(block_size=BLOCK, expected_batch=16))
+    graph = training_graph(spec([conv(16), conv(16, padding="same", activation="relu"), POOL, conv(16, 2)]))
+    graph = to_nchwc(conv3d_to_conv2d(graph, TARGET), TARGET)
     own = [
         node
         for node in graph.nodes
@@ -155,7 +152,7 @@ def test_nothing_leaves_the_blocks_between_convolutions() -> None:
 @pytest.mark.parametrize("samples", [0, 1, 5])
 def test_the_images_of_any_number_of_samples(samples: int) -> None:
     graph = plan_training(check_spec(spec(NETWORKS["odd-pools"]))).predict
-    images = conv3d_to_conv2d(graph, Target(block_size=16))
+    images = conv3d_to_conv2d(graph, TARGET)
     assert [node.inputs[0].rank for node in images.nodes if node.op in ("Conv", "MaxPool")] == [4] * 4
     feeds = {"x": np.random.default_rng(0).normal(size=(samples, 7, 8, 9, 3)).astype(np.float32)}
     feeds |= draw_initial_weights(graph, 0)
@@ -164,5 +161,5 @@ def test_the_images_of_any_number_of_samples(samples: int) -> None:
 
 
 def test_convolutions_of_few_channels_stay_as_they_are() -> None:
-    graph = plan_training(check_spec(spec([conv(3), POOL]))).train
-    assert conv3d_to_conv2d(graph, Target(block_size=16)) is graph
+    graph = training_graph(spec([conv(3), POOL]))
+    assert conv3d_to_conv2d(graph, TARGET) is graph

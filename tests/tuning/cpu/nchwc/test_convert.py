@@ -6,16 +6,10 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import assert_same_steps
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import nchwc_block_size
-from jsonnx.tuning.cpu.nchwc import conv_transpose
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-
-BLOCK = nchwc_block_size()
-pytestmark = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
+from nchwc_graphs import BLOCK, BLOCKS, nchwc_training_graph, needs_nchwc_kernels, training_graph
 
 
 def conv(filters: int, kernel: int = 3, **more) -> dict:
@@ -136,6 +130,9 @@ NETWORKS = {
 }
 
 
+FEW_CHANNELS = [conv(16, strides=2, padding="same"), conv(16)]
+
+
 def wider(layers: list[dict]) -> list[dict]:
     """The same with channels that leave a part of their last block."""
     return [{**layer, "filters": layer["filters"] + 12} if "filters" in layer else layer for layer in layers]
@@ -160,12 +157,14 @@ def batch(samples: int = 6) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(samples, 12, 13, 3)).astype(np.float32), rng.integers(0, 4, samples)
 
 
+@needs_nchwc_kernels
 @pytest.mark.parametrize("name", NETWORKS)
 def test_steps_are_those_without_blocks(name: str) -> None:
     x, y = batch()
     assert_same_steps(spec(NETWORKS[name]), x, y)
 
 
+@needs_nchwc_kernels
 @pytest.mark.parametrize("moves", [{}, {"pool_size": 3, "strides": 2, "padding": "same"}], ids=["tiles", "overlap"])
 def test_of_equal_elements_the_first_gets_what_a_max_pooling_got(moves: dict) -> None:
     """A convolution of ones alone makes every window a tie."""
@@ -189,26 +188,24 @@ def test_what_a_window_leaves_is_computed_by_blocks() -> None:
         "max-pools-of-odd-sizes",
         "a-max-pool-of-a-long-window",
     ):
-        ops = {
-            node.op
-            for node in to_nchwc(plan_training(check_spec(spec(NETWORKS[name]))).train, Target(block_size=BLOCK)).nodes
-            if not node.domain
-        }
+        ops = {node.op for node in nchwc_training_graph(spec(NETWORKS[name])).nodes if not node.domain}
         assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
 
 
 def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
     """The first convolution, and what its weights get, read the data as they come: with channels last."""
-    document = spec([conv(16, strides=2, padding="same"), conv(16)])
-    samples = 2 * BLOCK
-    step = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=BLOCK, expected_batch=samples))
+    step = nchwc_training_graph(spec(FEW_CHANNELS), 2 * BLOCK)
     data = step.inputs["image"]
     assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
-    assert_same_steps(document, *batch(samples))
+
+
+@needs_nchwc_kernels
+def test_steps_of_an_image_of_few_channels_are_those_without_blocks() -> None:
+    assert_same_steps(spec(FEW_CHANNELS), *batch(2 * BLOCK))
 
 
 def test_images_joined_by_their_channels_stay_in_blocks() -> None:
-    nodes = to_nchwc(plan_training(check_spec(spec(NETWORKS["joined"]))).train, Target(block_size=BLOCK)).nodes
+    nodes = nchwc_training_graph(spec(NETWORKS["joined"])).nodes
     ways = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
     assert [node.op for node in ways] == 3 * ["Concat"] + 3 * ["Split"]
     made_by = {output: node for node in nodes for output in node.outputs}
@@ -217,26 +214,21 @@ def test_images_joined_by_their_channels_stay_in_blocks() -> None:
 
 def test_a_residual_network_stays_in_blocks() -> None:
     """One way in for the first filters, and out for the gradients of weights and what has no blocked form."""
-    step = plan_training(check_spec(spec(RESIDUAL))).train
-    ops = [node.op for node in to_nchwc(step, Target(block_size=BLOCK)).nodes if node.domain == NCHWC_DOMAIN]
+    ops = [node.op for node in nchwc_training_graph(spec(RESIDUAL)).nodes if node.domain == NCHWC_DOMAIN]
     assert ops.count("Conv") > 3 * 4
     assert ops.count("ReorderInput") <= 3
 
 
 def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
-    found = [
-        node
-        for node in to_nchwc(plan_training(check_spec(spec(RESIDUAL))).train, Target(block_size=BLOCK)).nodes
-        if node.domain == NCHWC_DOMAIN
-    ]
+    found = [node for node in nchwc_training_graph(spec(RESIDUAL)).nodes if node.domain == NCHWC_DOMAIN]
     joined = [node for node in found if node.attribute("activation") == "Relu"]
     assert [len(node.inputs) for node in joined] == [3, 4]  # the second has the skipped values added
 
 
 def test_other_machines_blocks_are_as_right() -> None:
     """The types of a graph do not depend on the size of the block; only values do."""
-    step = plan_training(check_spec(spec(RESIDUAL))).train
-    for block in (8, 16):
+    step = training_graph(spec(RESIDUAL))
+    for block in BLOCKS:
         made = to_nchwc(step, Target(block_size=block))
         assert {name: value.type for name, value in made.updates.items()} == {
             name: value.type for name, value in step.updates.items()
@@ -244,10 +236,11 @@ def test_other_machines_blocks_are_as_right() -> None:
 
 
 def test_a_file_for_others_has_no_blocks() -> None:
-    assert not any(node.domain for node in plan_training(check_spec(spec(RESIDUAL))).train.nodes)
+    assert not any(node.domain for node in training_graph(spec(RESIDUAL)).nodes)
     assert not any(node.domain for node in jsonnx.compile(spec(RESIDUAL)).proto.graph.node)
 
 
+@needs_nchwc_kernels
 def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
     document = {
         "inputs": {"image": {"shape": ["width", 7, 1]}},
@@ -262,6 +255,7 @@ def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
     assert_same_steps(document, x, np.ones((3, 2), np.float32))
 
 
+@needs_nchwc_kernels
 @pytest.mark.parametrize("sides", [0, 1, [[1, 2], [0, 3]]])
 @pytest.mark.parametrize("kind", ["Cropping2D", "ZeroPadding2D"])
 def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None:
@@ -276,20 +270,6 @@ def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None
 
 
 def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
-    nodes = to_nchwc(
-        plan_training(check_spec(spec(NETWORKS["transposed-with-strides"]))).train, Target(block_size=BLOCK)
-    ).nodes
+    nodes = nchwc_training_graph(spec(NETWORKS["transposed-with-strides"])).nodes
     assert not any(node.op == "Relu" for node in nodes)
     assert sum(node.attributes.get("activation") == "Relu" for node in nodes) == 2
-
-
-@pytest.mark.parametrize("name", ["strides-of-one-filter-a-channel", "strides-of-one-tap"])
-def test_zeros_between_the_elements_of_large_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Gather brings them, of small ones a pattern."""
-    monkeypatch.setattr(conv_transpose, "MIN_GATHER_ELEMENTS", 0)
-    document = spec(NETWORKS[name])
-    assert not any(
-        node.op == "Upsample"
-        for node in to_nchwc(plan_training(check_spec(document)).train, Target(block_size=BLOCK)).nodes
-    )
-    assert_same_steps(document, *batch())

@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
-from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
-from jsonnx.tuning.cpu.target import Target
-
-BLOCK = nchwc_block_size()
-needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="onnxruntime has no blocked layout for this processor")
+from nchwc_graphs import nchwc_training_graph, needs_nchwc_kernels
 
 
 def conv(filters: int, kernel: Any = 5, **more: Any) -> dict[str, Any]:
@@ -63,19 +56,17 @@ def batch(samples: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step(layers: list[dict[str, Any]], samples: int | None, channels: int = 3) -> Graph:
-    return to_nchwc(
-        plan_training(check_spec(spec(layers, channels))).train, Target(block_size=16, expected_batch=samples)
-    )
+    return nchwc_training_graph(spec(layers, channels), samples)
 
 
-@needs_blocks
+@needs_nchwc_kernels
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_steps_are_those_without_blocks(name: str, channels: int) -> None:
     assert_same_steps(spec(NETWORKS[name], channels), *batch(32, channels))
 
 
-@needs_blocks
+@needs_nchwc_kernels
 @pytest.mark.parametrize("numbers", [(32, 1, 33, 5), (1, 32), (16, 15)], ids=str)
 def test_any_number_of_samples_may_come(numbers: tuple[int, ...]) -> None:
     assert_same_run(spec(LENET), [batch(samples) for samples in numbers])
@@ -85,7 +76,7 @@ def test_a_small_network_is_in_blocks() -> None:
     """Between the data and its dense layers no kernel is left that is slow with one image after the other."""
     document = spec(LENET, 1)
     document["inputs"]["x"]["shape"] = [28, 28, 1]
-    made = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=16, expected_batch=128))
+    made = nchwc_training_graph(document, 128)
     plain = [node.op for node in made.nodes if not node.domain and node.outputs[0].rank == 4]
     assert not {"AveragePool", "Conv", "ConvTranspose", "Resize"} & set(plain)
     assert [node.op for node in made.nodes].count("If") == 2  # the gradients of both layers' weights

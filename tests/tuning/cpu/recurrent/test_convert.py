@@ -13,13 +13,10 @@ from jsonnx.ir import Graph
 from jsonnx.ir.loops import MAX_UNROLLED_STEPS
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
 from jsonnx.tuning.cpu.target import Target
-
-BLOCK = nchwc_block_size()
-needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
+from nchwc_graphs import BLOCK, BLOCKS, needs_nchwc_kernels, training_graph
 
 
 def recurrent(kind: str, units: int, **more: Any) -> dict[str, Any]:
@@ -41,10 +38,8 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
     return x, rng.standard_normal((samples, 3), np.float32)
 
 
-def in_blocks(document: dict[str, Any], samples: int = 64, block: int = 16) -> Graph:
-    return recurrent_matmuls_to_nchwc(
-        plan_training(check_spec(document)).train, Target(block_size=block, usual_batch=samples)
-    )
+def in_blocks(document: dict[str, Any], samples: int = 64, block: int = BLOCK) -> Graph:
+    return recurrent_matmuls_to_nchwc(training_graph(document), Target(block_size=block, usual_batch=samples))
 
 
 def count(graph: Graph, *ops: str) -> int:
@@ -78,14 +73,19 @@ NETWORKS: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
 }
 
 
-@needs_blocks
+@needs_nchwc_kernels
 @pytest.mark.parametrize("samples", [BLOCK, 2 * BLOCK + 5])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_steps(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])
-    made = in_blocks(document, samples, BLOCK)
-    assert sum(node.domain == NCHWC_DOMAIN and node.op == "Conv" for node in made.nodes) >= 8
     assert_same_steps(document, *batch(document, samples))
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_products_of_steps_are_convolutions(name: str, block: int) -> None:
+    made = in_blocks(spec(*NETWORKS[name]), 2 * block + 5, block)
+    assert sum(node.domain == NCHWC_DOMAIN and node.op == "Conv" for node in made.nodes) >= 8
 
 
 def test_no_product_of_a_step_is_left() -> None:
@@ -97,7 +97,7 @@ def test_no_product_of_a_step_is_left() -> None:
     assert count(made, "ReorderOutput") == 3  # rows for the weights' gradient, this, and the last state
 
 
-@needs_blocks
+@needs_nchwc_kernels
 def test_any_number_of_samples_after_the_first() -> None:
     document = spec(*NETWORKS["stacked"])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK + 3, 5, 2 * BLOCK]
@@ -107,7 +107,7 @@ def test_any_number_of_samples_after_the_first() -> None:
 @pytest.mark.parametrize("units", [64, 200])
 def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
     step = plan_training(check_spec(spec([recurrent("LSTM", units)], (6, 28)))).train
-    assert recurrent_matmuls_to_nchwc(step, Target(block_size=16, usual_batch=64)) is step
+    assert recurrent_matmuls_to_nchwc(step, Target(block_size=BLOCK, usual_batch=64)) is step
 
 
 def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
@@ -119,7 +119,7 @@ def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
     assert not small
 
 
-@needs_blocks
+@needs_nchwc_kernels
 @pytest.mark.parametrize("mode", ["full", "activations"])
 def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
     document = spec(*NETWORKS["stacked"])
@@ -129,7 +129,7 @@ def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
 
 def test_few_samples_stay_rows() -> None:
     step = plan_training(check_spec(spec([recurrent("LSTM", 128)], (6, 28)))).train
-    assert recurrent_matmuls_to_nchwc(step, Target(block_size=16, usual_batch=MIN_SAMPLES - 1)) is step
+    assert recurrent_matmuls_to_nchwc(step, Target(block_size=BLOCK, usual_batch=MIN_SAMPLES - 1)) is step
 
 
 MANY = 40

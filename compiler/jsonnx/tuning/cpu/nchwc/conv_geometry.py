@@ -1,4 +1,9 @@
-"""The sizes of a correlation: how a convolution's cotangent moves over its operand for the weights' gradient."""
+"""Sizes of the correlation of a convolution's operand with its cotangent, which gives the weight gradient.
+
+A dilated convolution never mixes the phases of its rows and columns (for dilation 2, the even and the odd ones). Each
+phase is therefore a sample of its own, of a smaller image that is not dilated. Large images are cut into strips of
+rows.
+"""
 
 from __future__ import annotations
 
@@ -11,101 +16,111 @@ import numpy as np
 from ....ir import GradientInfo, Value
 
 MAX_SUMMED_POSITIONS = 1024
-"""Places of a strip, or of several that are summed up together, of which sums are exact enough."""
+"""Cotangent positions that one convolution sums over; longer float32 sums would lose accuracy."""
 MAX_CACHED_POSITIONS = 512
-"""Places of a strip, once for each block of filters, up to which filters and image stay in a core's cache. Of 32 and 64
-filters over 32 x 32 places a step of convolutional networks takes 0.82 to 0.9 of the time that whole images take."""
+"""Cotangent positions of a strip, times blocks of filters, up to which filters and image stay in a core's cache."""
 MAX_UNCUT_POSITIONS = 1024
-"""The same of an image that is not cut, which saves a Gather: a step of ResNet-20 takes 0.98 of the time where a core
-has a cache of 1 MB. Cut into strips of so many, a U-Net takes 1.03."""
+"""The same limit for an image that stays whole: it is larger, since cutting an image costs a Gather."""
 MAX_SWAP_RATIO = 1.1
-"""How many times the places of the cotangent the operand may have, to be what moves over it."""
+"""Positions of the operand, relative to those of the cotangent, up to which they may exchange roles."""
 
 
 @dataclass(frozen=True)
 class CorrelationGeometry:
-    """How the cotangent moves over the image."""
+    """How the cotangent, as a filter, moves over the operand, as an image. Pairs are rows and columns."""
 
     samples: int
-    """Of which every phase is one."""
+    """Samples of the batch, times the phases of each."""
     taps: tuple[int, int]
+    """Size of the weights."""
     strides: tuple[int, int]
     phases: tuple[int, int]
-    """Of rows and columns."""
+    """The convolution's dilations."""
     pads: tuple[int, int, int, int]
-    """Above, left, below, right."""
+    """Padding of the whole image: above, left, below, right."""
     image_size: tuple[int, int]
-    """Height and width of a phase, with padding."""
+    """Size of a phase of the image, with padding."""
     cotangent_size: tuple[int, int]
-    """Of a phase of the cotangent."""
+    """Size of a phase of the cotangent."""
     cotangent_padding: tuple[int, int]
-    """Rows and columns of the cotangent that its last phases lack."""
+    """Rows and columns that the cotangent lacks to have phases of equal size."""
     strip_rows: int
-    """Rows of a phase of the cotangent that make a strip."""
+    """Rows of a phase of the cotangent that make a strip; all of them if the image is not cut."""
 
     @staticmethod
     def of(gradient_info: GradientInfo, weights: Value, samples: int) -> CorrelationGeometry | None:
-        given = gradient_info.attributes
-        strides, gaps = given["strides"] or [1, 1], given["dilations"] or [1, 1]
-        if given["auto_pad"] or any(stride > 1 < gap for stride, gap in zip(strides, gaps, strict=True)):
+        """Returns the geometry of an uncut image; None for automatic padding, or an axis with stride and dilation."""
+        attributes = gradient_info.attributes
+        strides, dilations = attributes["strides"] or [1, 1], attributes["dilations"] or [1, 1]
+        if attributes["auto_pad"] or any(s > 1 and d > 1 for s, d in zip(strides, dilations, strict=True)):
             return None
-        taps, counts = weights.shape[2:], gradient_info.dy.shape[2:]
-        before = (given["pads"] or [0] * 4)[:2]
-        places = [-(-m // gap) for m, gap in zip(counts, gaps, strict=True)]
-        missing = [p * gap - m for p, gap, m in zip(places, gaps, counts, strict=True)]
-        sides = list(zip(gradient_info.x.shape[2:], before, strides, gaps, taps, places, strict=True))
-        after = [max(0, gap * ((m - 1) * stride + tap) - n - front) for n, front, stride, gap, tap, m in sides]
-        image = [(n + front + back) // gap for (n, front, _, gap, *_), back in zip(sides, after, strict=True)]
+        pads_before = (attributes["pads"] or [0] * 4)[:2]
+        rows, columns = (
+            _axis_geometry(*axis)
+            for axis in zip(
+                gradient_info.x.shape[2:],
+                gradient_info.dy.shape[2:],
+                weights.shape[2:],
+                strides,
+                dilations,
+                pads_before,
+                strict=True,
+            )
+        )
         return CorrelationGeometry(
-            samples=samples * prod(gaps),
-            taps=tuple(taps),
+            samples=samples * prod(dilations),
+            taps=tuple(weights.shape[2:]),
             strides=tuple(strides),
-            phases=tuple(gaps),
-            pads=(*before, *after),
-            image_size=tuple(image),
-            cotangent_size=tuple(places),
-            cotangent_padding=tuple(missing),
-            strip_rows=places[0],
+            phases=tuple(dilations),
+            pads=(*pads_before, rows.pad_after, columns.pad_after),
+            image_size=(rows.image_size, columns.image_size),
+            cotangent_size=(rows.cotangent_size, columns.cotangent_size),
+            cotangent_padding=(rows.cotangent_padding, columns.cotangent_padding),
+            strip_rows=rows.cotangent_size,
         )
 
     @property
     def swapped(self) -> CorrelationGeometry | None:
-        """How the operand moves over the cotangent in a frame, which gives the weights from the last to the first; None
-        where that is not the same, or takes longer."""
+        """The geometry with the roles exchanged: the operand moves over the padded cotangent.
+
+        The result is the weights in reverse order of taps. None if strides, phases or large padding rule it out, or if
+        the operand has many more positions than the cotangent.
+        """
         (rows, columns), (above, left, below, right) = self.taps, self.pads
         pads = rows - 1 - above, columns - 1 - left, rows - 1 - below, columns - 1 - right
         if min(pads) < 0 or prod(self.strides) > 1 or prod(self.phases) > 1:
             return None
-        places = self.image_size[0] - above - below, self.image_size[1] - left - right
-        if prod(places) > MAX_SWAP_RATIO * prod(self.cotangent_size):
+        operand_size = self.image_size[0] - above - below, self.image_size[1] - left - right
+        if prod(operand_size) > MAX_SWAP_RATIO * prod(self.cotangent_size):
             return None
-        image = places[0] + rows - 1, places[1] + columns - 1
-        return replace(self, pads=pads, image_size=image, cotangent_size=places, strip_rows=places[0])
+        image_size = operand_size[0] + rows - 1, operand_size[1] + columns - 1
+        return replace(self, pads=pads, image_size=image_size, cotangent_size=operand_size, strip_rows=operand_size[0])
 
     def fits_uncut(self, filter_blocks: int) -> bool:
-        """Whether the image need not be cut for so many blocks of filters."""
+        """Whether the image may stay whole with so many blocks of filters."""
         return prod(self.cotangent_size) * filter_blocks <= MAX_UNCUT_POSITIONS
 
     def strip_row_candidates(self, filter_blocks: int) -> list[int]:
-        """How many rows a strip may have for so many blocks of filters: as many as stay in a cache, or else more."""
-        rows = [
-            r
-            for r in range(1, self.cotangent_size[0] + 1)
-            if self.cotangent_size[0] % r == 0 and r * self.cotangent_size[1] <= MAX_SUMMED_POSITIONS
-        ]
-        cached = sum(r * self.cotangent_size[1] * filter_blocks <= MAX_CACHED_POSITIONS for r in rows)
-        return rows[max(0, cached - 1) :]
+        """Returns possible values of `strip_rows`, in order of preference, for so many blocks of filters.
+
+        These are divisors of the rows: the largest whose strip stays in a core's cache, and larger ones.
+        """
+        rows, columns = self.cotangent_size
+        candidates = [n for n in range(1, rows + 1) if rows % n == 0 and n * columns <= MAX_SUMMED_POSITIONS]
+        cached = sum(n * columns * filter_blocks <= MAX_CACHED_POSITIONS for n in candidates)
+        return candidates[max(0, cached - 1) :]
 
     @property
     def full_image_size(self) -> tuple[int, int]:
-        """Height and width of the image with all its phases."""
+        """The size of the padded image with all its phases."""
         return self.image_size[0] * self.phases[0], self.image_size[1] * self.phases[1]
 
     def phase_indices(self, phase_size: tuple[int, int]) -> Any:
-        """The places of rows and columns in one row, phase by phase, each having so many."""
-        (rows, columns), (high, wide) = self.phases, phase_size
-        places = np.arange(rows * columns * high * wide).reshape(high, rows, wide, columns)
-        return places.transpose(1, 3, 0, 2).ravel()
+        """Returns the flat positions of an image in the order of its phases, each of which has this size."""
+        (row_phases, column_phases), (rows, columns) = self.phases, phase_size
+        positions = np.arange(row_phases * column_phases * rows * columns)
+        by_phase = positions.reshape(rows, row_phases, columns, column_phases).transpose(1, 3, 0, 2)
+        return by_phase.ravel()
 
     @property
     def strip_count(self) -> int:
@@ -113,9 +128,34 @@ class CorrelationGeometry:
 
     @property
     def overlap_ratio(self) -> float:
+        """Rows of all strips of the image, relative to its own."""
         return self.strip_count * self.image_rows_per_strip / self.image_size[0]
 
     @property
     def image_rows_per_strip(self) -> int:
         """Rows of the image that a strip of the cotangent moves over."""
         return self.image_size[0] - (self.strip_count - 1) * self.strip_rows * self.strides[0]
+
+
+@dataclass(frozen=True)
+class _AxisGeometry:
+    """The geometry along one axis: sizes of a phase, and what completes the last phase."""
+
+    image_size: int
+    cotangent_size: int
+    cotangent_padding: int
+    pad_after: int
+
+
+def _axis_geometry(
+    operand_size: int, cotangent_size: int, taps: int, stride: int, dilation: int, pad_before: int
+) -> _AxisGeometry:
+    """Returns the geometry of one axis; the padding at the end reaches what the last window of the last phase reads."""
+    size = -(-cotangent_size // dilation)
+    pad_after = max(0, dilation * ((size - 1) * stride + taps) - operand_size - pad_before)
+    return _AxisGeometry(
+        image_size=(operand_size + pad_before + pad_after) // dilation,
+        cotangent_size=size,
+        cotangent_padding=size * dilation - cotangent_size,
+        pad_after=pad_after,
+    )

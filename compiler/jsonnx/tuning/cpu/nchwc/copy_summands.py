@@ -1,7 +1,7 @@
-"""A convolution by blocks adds what it computes to its summand where this lies, if nobody reads that any more.
+"""A pass that copies the live summands of fused NCHWc convolutions on all threads.
 
-If somebody does, onnxruntime copies the summand first, by one thread: of 4 MB in 0.3 ms, where the sum itself takes
-0.1. So it is copied by a convolution of one tap, which uses all threads, and nobody else reads that.
+A fused residual Conv writes into its summand in place if the summand is dead. Otherwise onnxruntime copies the summand
+first, on one thread. A depthwise convolution of one tap copies it on all threads; the copy has no other reader.
 """
 
 from __future__ import annotations
@@ -13,27 +13,30 @@ from ..target import Target
 from .context import NCHWC_DOMAIN, pad_with_conv
 
 MIN_COPY_ELEMENTS = 1 << 18
-"""Elements below which one thread has copied them before others have begun."""
+"""Elements of a summand below which one thread copies it before other threads have started."""
 SUMMAND_INDEX = 3
-"""Its place among a convolution's operands."""
+"""The summand's position among the inputs of an NCHWc Conv."""
 
 
 def copy_live_summands(graph: Graph, target: Target) -> Graph:
-    """The graph with summands copied that are read later."""
-    last = {x: index for index, node in enumerate(graph.nodes) for x in node.inputs}
-    last.update(dict.fromkeys(graph.roots, len(graph.nodes)))
+    """Returns the graph with a copy in place of every large summand that a later node reads.
+
+    The size of a summand is estimated for the target's usual batch.
+    """
+    last_uses = {x: index for index, node in enumerate(graph.nodes) for x in node.inputs}
+    last_uses.update(dict.fromkeys(graph.roots, len(graph.nodes)))
     g = Builder.extending(graph)
     g.nodes = []
     for index, node in enumerate(graph.nodes):
-        x = node.input(SUMMAND_INDEX)
+        summand = node.input(SUMMAND_INDEX)
         if (
             _is_nchwc_conv(node)
-            and x is not None
-            and last[x] > index
-            and _expected_elements(x, target.usual_batch) >= MIN_COPY_ELEMENTS
+            and summand is not None
+            and last_uses[summand] > index
+            and _usual_elements(summand, target.usual_batch) >= MIN_COPY_ELEMENTS
         ):
             with g.inherit(node):
-                node = node.with_inputs((*node.inputs[:SUMMAND_INDEX], pad_with_conv(g, x)))
+                node = node.with_inputs((*node.inputs[:SUMMAND_INDEX], pad_with_conv(g, summand)))
         g.nodes.append(node)
     return graph.with_nodes(g.nodes, {})
 
@@ -42,6 +45,6 @@ def _is_nchwc_conv(node: Node) -> bool:
     return node.op == "Conv" and node.domain == NCHWC_DOMAIN
 
 
-def _expected_elements(x: Value, expected_batch: int) -> int:
-    """The elements that a value will mostly have."""
-    return prod(size if isinstance(size, int) else expected_batch for size in x.shape)
+def _usual_elements(x: Value, usual_batch: int) -> int:
+    """Returns how many elements x has if every symbolic size is `usual_batch`."""
+    return prod(size if isinstance(size, int) else usual_batch for size in x.shape)

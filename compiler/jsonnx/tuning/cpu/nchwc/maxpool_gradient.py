@@ -1,11 +1,14 @@
-"""The gradient of a max pooling whose windows overlap, in blocks of channels.
+"""The gradient of a max pooling with overlapping windows in the NCHWc layout, tap by tap along rows, then columns.
 
-The maximum of a window is the greatest of its rows', so the cotangent goes to a row first and then to a column of it,
-by as many taps as a window is high and wide, not as it has elements. Tap by tap: where the element under this tap is
-no less than the maximum, it gets what no tap before it got; so of equal ones the first row's first gets it. An element
-under a tap is a convolution with one 1, and comparing it is that convolution's activation. What the taps got comes to
-its places by strides: those of the even rows, say, are added up one shifted against the other, and lie down between the
-odd ones. onnxruntime's own way, by Indices and ScatterElements, uses one thread.
+The maximum of a window is the maximum of its rows' maxima. So the gradient of a window goes to one of its rows first,
+and then to one column of that row, which takes as many taps as the window's height and width together, not their
+product. A tap receives the part of the gradient that no earlier tap received if its element is no less than the
+maximum; of equal elements, the first row's first receives it. An element under a tap is a convolution with a single 1;
+the comparison is that convolution's activation, after it has added the negative maximum.
+
+What the taps receive goes back to the elements phase by phase (for stride 2, the even rows and the odd rows): the taps
+of a phase are shifted and added up, and a Concat along the last axis interleaves the phases. onnxruntime's own way, by
+Indices and ScatterElements, runs on one thread.
 """
 
 from __future__ import annotations
@@ -21,13 +24,18 @@ from .context import NCHWC_DOMAIN, FusedConv, NchwcContext
 from .conv_transpose import concat_last_axis
 
 MAX_WINDOW_TAPS = 26
-"""Taps of a window along its rows and its columns: every one of them is some passes over the result."""
+"""Taps of a window, along its rows and its columns together: each of them is several passes over the result."""
+STEP_FUNCTION = {"activation": "HardSigmoid", "activation_params": [1e38, 1.0]}
+"""Attributes of an NCHWc Conv whose activation is 1 where the sum is 0 or more, and 0 where it is negative."""
 
 N = TypeVar("N")
 
 
 class WindowAxis(NamedTuple):
-    """A window's way along the rows, axis 2 of an image, or along the columns, axis 3."""
+    """The windows of a pooling along one axis of an image: its rows (axis 2) or its columns (axis 3).
+
+    Tap t of window w lies on element stride * w + t - pad. Elements whose indices leave the same rest are a phase.
+    """
 
     axis: int
     taps: int
@@ -35,14 +43,15 @@ class WindowAxis(NamedTuple):
     pad: int
     pad_after: int
     input_size: int
-    """Of the operand."""
+    """Elements of the pooling's operand."""
     window_count: int
 
     def phase(self, tap: int) -> int:
+        """Returns the phase of the elements under a tap."""
         return (tap - self.pad) % self.stride
 
     def start(self, tap: int) -> int:
-        """Which of its phase the tap meets first; less than 0 in the padding."""
+        """Returns the index, in its phase, of the element under a tap of the first window; negative in the padding."""
         return (tap - self.pad) // self.stride
 
     @property
@@ -51,106 +60,119 @@ class WindowAxis(NamedTuple):
 
     @property
     def phase_extent(self) -> int:
-        """How many of a phase there are from the first one on, where all that taps meet and all elements have room."""
-        met = max(self.start(tap) + self.window_count for tap in range(self.taps))
-        return max(met, -(-self.input_size // self.stride)) - self.first_start
+        """Indices of a phase, counted from `first_start`, that include every element and every tap of all windows."""
+        end = max(self.start(tap) + self.window_count for tap in range(self.taps))
+        return max(end, -(-self.input_size // self.stride)) - self.first_start
 
     def in_bounds(self, tap: int) -> np.ndarray:
-        """Which windows have an element under the tap."""
-        place = np.arange(self.window_count) * self.stride + tap - self.pad
-        return (place >= 0) & (place < self.input_size)
+        """Returns, for each window, whether the tap lies on an element rather than in the padding."""
+        element = np.arange(self.window_count) * self.stride + tap - self.pad
+        return (element >= 0) & (element < self.input_size)
 
-    def as_pair(self, number: N, other: N) -> list[N]:
-        """A number for the axis, and one for the other, in their order."""
-        return [number, other] if self.axis == 2 else [other, number]
+    def as_pair(self, along: N, across: N) -> list[N]:
+        """Returns a number for this axis and one for the other, rows first."""
+        return [along, across] if self.axis == 2 else [across, along]
 
     def with_size(self, type: TensorType, size: int) -> TensorType:
-        """An image's type with this size along the axis."""
+        """Returns an image's type with another size along this axis."""
         return type.with_shape((*type.shape[:2], *self.as_pair(size, type.shape[5 - self.axis])))
 
     @property
     def window_attributes(self) -> dict[str, list[int]]:
-        """As attributes of a pooling or a convolution."""
+        """The attributes of a pooling or a convolution along this axis alone."""
         pads = self.as_pair(self.pad, 0) + self.as_pair(self.pad_after, 0)
         return {"kernel_shape": self.as_pair(self.taps, 1), "strides": self.as_pair(self.stride, 1), "pads": pads}
 
 
 def maxpool_gradient(ctx: NchwcContext, gradient_info: GradientInfo, gradient: Value) -> Value | None:
-    """The cotangent of the operand of a max pooling; None where it is none of this kind."""
-    x, dy, given = gradient_info.x, gradient_info.dy, gradient_info.attributes
+    """Emits the cotangent of a max pooling's operand.
+
+    Returns None if the operand is not blocked, if windows are dilated, too large or leave gaps between them, or if
+    sizes are not static.
+    """
+    x, dy, attributes = gradient_info.x, gradient_info.dy, gradient_info.attributes
     if x not in ctx or x.rank != 4 or not x.type.is_static(2, 3) or not dy.type.is_static(2, 3):
         return None
-    if given.get("auto_pad", "NOTSET") != "NOTSET" or max(given.get("dilations") or [1]) > 1 or given.get("ceil_mode"):
+    if attributes.get("auto_pad", "NOTSET") != "NOTSET" or attributes.get("ceil_mode"):
         return None
-    taps, strides, pads = given["kernel_shape"], given.get("strides") or [1, 1], given.get("pads") or [0] * 4
+    if max(attributes.get("dilations") or [1]) > 1:
+        return None
+    taps = attributes["kernel_shape"]
+    strides, pads = attributes.get("strides") or [1, 1], attributes.get("pads") or [0] * 4
     if any(stride > tap for stride, tap in zip(strides, taps, strict=True)) or sum(taps) > MAX_WINDOW_TAPS:
         return None
-    sides = zip((2, 3), taps, strides, pads[:2], pads[2:], x.shape[2:], dy.shape[2:], strict=True)
-    rows, columns = (WindowAxis(*side) for side in sides)
+    axes = zip((2, 3), taps, strides, pads[:2], pads[2:], x.shape[2:], dy.shape[2:], strict=True)
+    rows, columns = (WindowAxis(*axis) for axis in axes)
     image = ctx.to_blocked(x)
-    of_columns = columns.with_size(image.type, columns.window_count)
-    greatest = ctx.g.custom_op("MaxPool", NCHWC_DOMAIN, [image], of_columns, **columns.window_attributes)
-    of_rows = maxpool_gradient_1d(ctx, rows, greatest, ctx.to_blocked(dy))
-    return ctx.from_blocked(maxpool_gradient_1d(ctx, columns, image, of_rows), gradient.type)
+    maxima_type = columns.with_size(image.type, columns.window_count)
+    column_maxima = ctx.g.custom_op("MaxPool", NCHWC_DOMAIN, [image], maxima_type, **columns.window_attributes)
+    row_gradient = maxpool_gradient_1d(ctx, rows, column_maxima, ctx.to_blocked(dy))
+    return ctx.from_blocked(maxpool_gradient_1d(ctx, columns, image, row_gradient), gradient.type)
 
 
 def maxpool_gradient_1d(ctx: NchwcContext, axis: WindowAxis, image: Value, dy: Value) -> Value:
-    """The cotangent of the operand of a max pooling along one axis, all in blocks."""
+    """Emits the cotangent of the operand of a max pooling along one axis; all values are blocked."""
     if (axis.taps, axis.stride, axis.pad, axis.pad_after) == (1, 1, 0, 0):
         return dy
-    parts: list[list[tuple[int, Value]]] = [[] for _ in range(axis.stride)]
-    for tap, got in enumerate(cotangent_per_tap(ctx, axis, image, dy)):
-        parts[axis.phase(tap)].append((axis.start(tap) - axis.first_start, got))
-    return interleave_phases(ctx, parts, axis)
+    phases: list[list[tuple[int, Value]]] = [[] for _ in range(axis.stride)]
+    for tap, tap_gradient in enumerate(gradient_per_tap(ctx, axis, image, dy)):
+        phases[axis.phase(tap)].append((axis.start(tap) - axis.first_start, tap_gradient))
+    return interleave_phases(ctx, [sum_phase(ctx, axis, terms) for terms in phases], axis)
 
 
-def cotangent_per_tap(ctx: NchwcContext, axis: WindowAxis, image: Value, dy: Value) -> list[Value]:
-    """What each tap of all windows gets of the cotangent."""
+def gradient_per_tap(ctx: NchwcContext, axis: WindowAxis, image: Value, dy: Value) -> list[Value]:
+    """Emits, for each tap, its share of the cotangent of every window. The last tap receives the rest."""
     g, channels = ctx.g, image.shape[1]
-    greatest = g.Neg(g.custom_op("MaxPool", NCHWC_DOMAIN, [image], dy.type, **axis.window_attributes))
-    step = {"group": channels, "activation": "HardSigmoid", "activation_params": [1e38, 1.0], **axis.window_attributes}
-    found = []
+    negative_maxima = g.Neg(g.custom_op("MaxPool", NCHWC_DOMAIN, [image], dy.type, **axis.window_attributes))
+    shares = []
     for tap in range(axis.taps - 1):
-        one = np.tile(np.repeat(np.arange(axis.taps) == tap, ctx.block_size), channels // ctx.block_size)
-        filters = g.const(one.reshape(channels, 1, *axis.as_pair(axis.taps, 1)), image.dtype)
-        is_most = g.custom_op("Conv", NCHWC_DOMAIN, [image, filters, None, greatest], dy.type, **step)
-        if not axis.in_bounds(tap).all():  # the convolution pads with zeros, which may be more than the maximum
-            is_most = g.reshape(mask_out_of_bounds(ctx, axis, tap, is_most), dy.shape)
-        got = g.Mul(dy, is_most)
-        dy = g.Sub(dy, got)
-        found.append(got)
-    return [*found, dy]
+        one_hot = np.tile(np.repeat(np.arange(axis.taps) == tap, ctx.block_size), channels // ctx.block_size)
+        filters = g.const(one_hot.reshape(channels, 1, *axis.as_pair(axis.taps, 1)), image.dtype)
+        operands = [image, filters, None, negative_maxima]
+        attributes = {"group": channels, **STEP_FUNCTION, **axis.window_attributes}
+        is_max = g.custom_op("Conv", NCHWC_DOMAIN, operands, dy.type, **attributes)
+        if not axis.in_bounds(tap).all():  # the convolution pads with zeros, which may exceed the maximum
+            is_max = g.reshape(mask_out_of_bounds(ctx, axis, tap, is_max), dy.shape)
+        share = g.Mul(dy, is_max)
+        dy = g.Sub(dy, share)
+        shares.append(share)
+    return [*shares, dy]
 
 
 def mask_out_of_bounds(ctx: NchwcContext, axis: WindowAxis, tap: int, is_max: Value) -> Value:
-    """What is there under the tap where the window has an element there, else 0."""
+    """Returns `is_max` with zeros for windows whose tap lies in the padding."""
     batch, channels, *size = is_max.shape
-    pattern = axis.in_bounds(tap).reshape(axis.as_pair(-1, 1))
-    flat = np.repeat(np.broadcast_to(pattern, size).ravel(), ctx.block_size).astype(np.float32)
-    return ctx.g.Mul(ctx.g.reshape(is_max, (batch, channels // ctx.block_size, flat.size)), flat)
+    in_bounds = axis.in_bounds(tap).reshape(axis.as_pair(-1, 1))
+    mask = np.repeat(np.broadcast_to(in_bounds, size).ravel(), ctx.block_size).astype(np.float32)
+    return ctx.g.Mul(ctx.g.reshape(is_max, (batch, channels // ctx.block_size, mask.size)), mask)
 
 
-def interleave_phases(ctx: NchwcContext, parts: Sequence[Sequence[tuple[int, Value]]], axis: WindowAxis) -> Value:
-    """The image of what is to be added at places of each phase, by phase."""
-    batch, channels, *size = parts[0][0][1].shape
-    other = size[3 - axis.axis]
+def sum_phase(ctx: NchwcContext, axis: WindowAxis, terms: Sequence[tuple[int, Value]]) -> Value:
+    """Emits the sum of the taps of one phase, each shifted by an offset, over the phase's extent.
+
+    A depthwise convolution of one tap shifts a term by its padding and adds the sum of those before it.
+    """
+    channels = terms[0][1].shape[1]
     ones = ctx.g.const(np.ones((channels, 1, 1, 1)), "float32")
-    phases = []
-    for part in parts:
-        total: Value | None = None
-        for before, got in part:
-            pads = axis.as_pair(before, 0) + axis.as_pair(axis.phase_extent - axis.window_count - before, 0)
-            around = {"group": channels, "kernel_shape": [1, 1], "pads": pads}
-            total = ctx.to_blocked(
-                ctx.emit_conv(FusedConv(got, ones, around, summand=total), axis.with_size(got.type, axis.phase_extent))
-            )
-        assert total is not None
-        phases.append(total)
-    wide = ctx.block_size if axis.axis == 3 else other * ctx.block_size
-    rows = (other, axis.phase_extent) if axis.axis == 3 else (axis.phase_extent,)
-    whole = concat_last_axis(ctx, phases, (batch, channels // ctx.block_size, *rows, wide))
-    have, before = axis.phase_extent * axis.stride, -axis.first_start * axis.stride
-    image = ctx.g.reshape(whole, (batch, channels // ctx.block_size, *axis.as_pair(have, other), ctx.block_size))
-    if have > axis.input_size:
-        image = ctx.g.Slice(image, [before], [before + axis.input_size], [axis.axis])
-    return ctx.g.reshape(image, (batch, channels, *axis.as_pair(axis.input_size, other)))
+    total: Value | None = None
+    for offset, term in terms:
+        pads = axis.as_pair(offset, 0) + axis.as_pair(axis.phase_extent - axis.window_count - offset, 0)
+        attributes = {"group": channels, "kernel_shape": [1, 1], "pads": pads}
+        shifted = FusedConv(term, ones, attributes, summand=total)
+        total = ctx.to_blocked(ctx.emit_conv(shifted, axis.with_size(term.type, axis.phase_extent)))
+    assert total is not None
+    return total
+
+
+def interleave_phases(ctx: NchwcContext, phases: Sequence[Value], axis: WindowAxis) -> Value:
+    """Emits the image whose every `stride`-th row (or column) comes from the same phase, without the padding."""
+    batch, channels, *size = phases[0].shape
+    across = size[3 - axis.axis]
+    row_elements = ctx.block_size if axis.axis == 3 else across * ctx.block_size
+    rows = (across, axis.phase_extent) if axis.axis == 3 else (axis.phase_extent,)
+    joined = concat_last_axis(ctx, phases, (batch, channels // ctx.block_size, *rows, row_elements))
+    extent, start = axis.phase_extent * axis.stride, -axis.first_start * axis.stride
+    image = ctx.g.reshape(joined, (batch, channels // ctx.block_size, *axis.as_pair(extent, across), ctx.block_size))
+    if extent > axis.input_size:
+        image = ctx.g.Slice(image, [start], [start + axis.input_size], [axis.axis])
+    return ctx.g.reshape(image, (batch, channels, *axis.as_pair(axis.input_size, across)))

@@ -1,4 +1,4 @@
-"""What a result comes from, emitted once more: as the other branch of a choice between two forms."""
+"""Clones of the nodes that compute a result, for the generic branch of an If on the batch size."""
 
 from __future__ import annotations
 
@@ -9,37 +9,45 @@ from ....ir import Builder, Node, Value
 from .context import NchwcContext
 
 MAX_CLONED_NODES = 20
-"""Nodes that such a result may come from."""
+"""Nodes that a clone may have."""
 
 
-def recompute_slice(ctx: NchwcContext, node: Node, converted: Mapping[Value, Value]) -> list[Node] | None:
-    """The nodes by which the result of a node comes from these operands so far, from their other forms where these are
-    what they come from; None where there are many."""
-    operands: set[Value | None] = set(converted.values())
-    for plain, form in converted.items():
-        place = ctx.node_index(plain)
-        maker = None if place is None else ctx.g.nodes[place]
-        if maker is None or form not in maker.inputs:
+def recompute_slice(ctx: NchwcContext, node: Node, blocked_forms: Mapping[Value, Value]) -> list[Node] | None:
+    """Returns the nodes that compute the result of `node` from some values and their blocked forms, in order.
+
+    `blocked_forms` maps these plain values to blocked ones. The slice starts at the blocked form of a value that is
+    itself computed from that form, else at either. Returns None if it has MAX_CLONED_NODES nodes or more.
+    """
+    operands = _slice_operands(ctx, blocked_forms)
+    indices: set[int] = set()
+    pending = [node]
+    while pending and len(indices) < MAX_CLONED_NODES:
+        inputs = [x for x in pending.pop().inputs if x is not None and x not in operands]
+        producers = {index for index in map(ctx.node_index, inputs) if index is not None} - indices
+        indices |= producers
+        pending += [ctx.g.nodes[index] for index in producers]
+    return [*(ctx.g.nodes[index] for index in sorted(indices)), node] if len(indices) < MAX_CLONED_NODES else None
+
+
+def _slice_operands(ctx: NchwcContext, blocked_forms: Mapping[Value, Value]) -> set[Value]:
+    """Returns the values whose producers stay outside of the slice."""
+    operands = set(blocked_forms.values())
+    for plain, blocked in blocked_forms.items():
+        index = ctx.node_index(plain)
+        producer = None if index is None else ctx.g.nodes[index]
+        if producer is None or blocked not in producer.inputs:
             operands.add(plain)
-        if maker is not None and maker.op == "Unsqueeze":  # the twin of a sequence, which they read itself
-            operands.add(maker.inputs[0])
-    found: set[int] = set()
-    waiting = [node]
-    while waiting and len(found) < MAX_CLONED_NODES:
-        read = [ctx.node_index(value) for value in waiting.pop().inputs if value is not None and value not in operands]
-        more = {place for place in read if place is not None} - found
-        found |= more
-        waiting += [ctx.g.nodes[place] for place in more]
-    return [*(ctx.g.nodes[place] for place in sorted(found)), node] if len(found) < MAX_CLONED_NODES else None
+        if producer is not None and producer.op == "Unsqueeze" and producer.inputs[0] is not None:
+            operands.add(producer.inputs[0])  # a sequence, which the generic gradient reads in place of its image
+    return operands
 
 
 def clone_nodes(g: Builder, nodes: Sequence[Node]) -> Value:
-    """The result of the last of these nodes, which are emitted once more."""
-    new: dict[Value, Value] = {}
+    """Emits the nodes again, with outputs of their own; returns the first output of the last one."""
+    clones: dict[Value, Value] = {}
     for node in nodes:
         outputs = tuple(Value(output.type) for output in node.outputs)
-        g.nodes.append(
-            replace(node.with_inputs(x if x is None else new.get(x, x) for x in node.inputs), outputs=outputs)
-        )
-        new.update(zip(node.outputs, outputs, strict=True))
-    return new[nodes[-1].outputs[0]]
+        inputs = (x if x is None else clones.get(x, x) for x in node.inputs)
+        g.nodes.append(replace(node.with_inputs(inputs), outputs=outputs))
+        clones.update(zip(node.outputs, outputs, strict=True))
+    return clones[nodes[-1].outputs[0]]
