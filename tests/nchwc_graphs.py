@@ -60,7 +60,7 @@ def nchwc_training_graph(spec: Mapping[str, Any], samples: int | None = None, bl
 
 def nchwc_context(graph: Graph, samples: int | None = None, block: int = BLOCK) -> NchwcContext:
     """The context of a conversion of this graph, of which no node is converted yet."""
-    return NchwcContext(graph, block, samples)
+    return NchwcContext(graph, Target(block_size=block, expected_batch=samples))
 
 
 def nchwc_nodes(graph: Graph, op: str = "Conv") -> list[Node]:

@@ -1,12 +1,21 @@
-"""Where the NCHWc layout is profitable: which blocks are well filled, and which padding pays."""
+"""Which convolutions are converted to the NCHWc layout."""
 
 from __future__ import annotations
 
 import pytest
 from jsonnx.core.types import BATCH, Dim, Size, TensorType
 from jsonnx.ir import Builder, Value
-from jsonnx.tuning.cpu.nchwc.context import NchwcContext, is_well_filled
-from nchwc_graphs import nchwc_context
+from jsonnx.tuning.cpu.nchwc.context import NchwcContext
+from jsonnx.tuning.cpu.nchwc.profitability import is_profitable, is_well_filled
+from jsonnx.tuning.cpu.target import Target
+
+
+def context(expected_batch: int | None = None) -> NchwcContext:
+    return NchwcContext(Builder().graph({}), Target(block_size=16, expected_batch=expected_batch))
+
+
+def image(*shape: Dim) -> Value:
+    return Value(TensorType("float32", shape))
 
 
 @pytest.mark.parametrize(
@@ -28,31 +37,31 @@ def test_channels_fill_blocks_well_if_padding_is_not_most_of_the_work(
     assert is_well_filled(16, inputs, outputs) == expected
 
 
-def context(samples: int) -> NchwcContext:
-    g = Builder()
-    return nchwc_context(g.graph({"y": g.Neg(g.input("x", TensorType("float32", (BATCH,))))}), samples)
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ((16, 16, 5, 5), True),
+        ((6, 3, 5, 5), True),  # few channels, whose plain kernel mostly copies windows
+        ((6, 3, 1, 1), False),  # one tap: the plain kernel copies no windows
+        ((2, 1, 3, 3), False),  # later operators would mostly compute padding channels
+        ((18, 18, 5, 5), False),  # 18 channels are no multiple of 4
+    ],
+)
+def test_a_conv_is_converted_if_padding_costs_less_than_the_copies_of_a_plain_kernel(
+    weights: tuple[int, ...], expected: bool
+) -> None:
+    assert is_profitable(context(), image(*weights), image(BATCH, weights[0], 14, 14)) == expected
 
 
-def weights_and_result(filters: int, channels: int, taps: int) -> tuple[Value, Value]:
-    """The operands of `is_profitable` for images of 14x14."""
-    shapes = ((filters, channels, taps, taps), (BATCH, filters, 14, 14))
-    weights, result = (Value(TensorType("float32", shape)) for shape in shapes)
-    return weights, result
+def test_a_conv_transpose_swaps_the_channels_of_its_weights() -> None:
+    weights, y = image(32, 3, 3, 3), image(BATCH, 3, 14, 14)
+    assert not is_profitable(context(), weights, y, transposed=True)
+    assert is_profitable(context(), image(32, 16, 3, 3), image(BATCH, 16, 14, 14), transposed=True)
 
 
-def test_padded_blocks_are_profitable_for_many_products() -> None:
-    few_filters = weights_and_result(filters=6, channels=3, taps=5)
-    assert context(samples=128).is_profitable(*few_filters)
-    assert not context(samples=1).is_profitable(*few_filters)
-
-
-def test_padded_blocks_of_one_tap_are_not_profitable() -> None:
-    assert not context(samples=128).is_profitable(*weights_and_result(filters=6, channels=3, taps=1))
-
-
-def test_full_blocks_are_profitable_for_any_number_of_products() -> None:
-    assert context(samples=1).is_profitable(*weights_and_result(filters=16, channels=16, taps=1))
-
-
-def test_a_number_of_channels_that_no_reordering_takes_is_not_profitable() -> None:
-    assert not context(samples=128).is_profitable(*weights_and_result(filters=32, channels=18, taps=5))
+def test_a_conv_of_few_multiply_adds_is_converted_only_if_its_channels_fill_blocks() -> None:
+    y = image(BATCH, 6, 14, 14)
+    partial, full = image(6, 3, 5, 5), image(16, 16, 5, 5)
+    assert is_profitable(context(expected_batch=128), partial, y)
+    assert not is_profitable(context(expected_batch=1), partial, y)
+    assert is_profitable(context(expected_batch=1), full, y)
