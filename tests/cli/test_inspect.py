@@ -247,7 +247,9 @@ def test_randomly_damaged_models_are_read_or_rejected(here: Path) -> None:
 def test_inconsistent_models_are_rejected(here: Path) -> None:
     relu = helper.make_node
     assert "defined twice" in error_output(plain(relu("Relu", ["x"], ["y"]), relu("Relu", ["x"], ["y"])))
-    assert "uses 'b' before it is defined" in error_output(plain(relu("Relu", ["b"], ["a"]), relu("Relu", ["a"], ["b"])))
+    assert "uses 'b' before it is defined" in error_output(
+        plain(relu("Relu", ["b"], ["a"]), relu("Relu", ["a"], ["b"]))
+    )
     assert "is not defined" in error_output(plain(relu("Relu", ["x"], ["z"])))
     tensor = numpy_helper.from_array(np.zeros((2, 3), np.float32), "w")
     assert "defined twice" in error_output(plain(initializer=[tensor, tensor]))

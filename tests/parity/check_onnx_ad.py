@@ -21,8 +21,8 @@ from jsonnx.ir import Graph
 from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.layout import propagate_transposes
-from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.pipeline.check import check_spec
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from recurrent_reference import RECURRENT

@@ -10,12 +10,13 @@ from .rules import RULES
 
 
 def propagate_transposes(graph: Graph, rules: Mapping[str, Rule] = RULES) -> Graph:
-    """The same function with fewer transposes; never with more, and with the same rounding but in sums over axes.
+    """Returns a graph that computes the same values with fewer transposes, or the graph itself if there would be more.
 
-    Random inputs, whose elements are independent draws, may be asked for in another order of axes.
+    Only reductions may round differently. Random inputs may get another order of axes, since their elements are
+    independent.
     """
-    sunk = TransposePropagation(graph, rules).run()
-    return sunk if count_transposes(sunk) <= count_transposes(graph) else graph
+    propagated = TransposePropagation(graph, rules).run()
+    return propagated if count_transposes(propagated) <= count_transposes(graph) else graph
 
 
 __all__ = ["RULES", "Rule", "count_transposes", "propagate_transposes"]

@@ -1,4 +1,4 @@
-"""Orders of axes, as Transpose takes them: axis i of the result is axis perm[i] of the operand."""
+"""Permutations of axes, as in Transpose: axis i of the result is axis perm[i] of the operand."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Perm = tuple[int, ...]
 
 
 class View(NamedTuple):
-    """A value as the transpose of another one: axis i of it is axis perm[i] of the physical value."""
+    """A logical value as the transpose of a physical one: axis i of it is axis perm[i] of the physical value."""
 
     physical: Value
     perm: Perm
 
 
 def permute(items: Sequence[Any], perm: Perm) -> tuple[Any, ...]:
-    """What Transpose makes of a shape; for a permutation, of two transposes the one."""
+    """The items in the order of a permutation: a transposed shape, or the composition of two permutations."""
     return tuple(items[axis] for axis in perm)
 
 
@@ -36,14 +36,14 @@ def is_identity(perm: Perm) -> bool:
 
 
 def keeps_element_order(shape: Sequence[Dim], perm: Perm) -> bool:
-    """Whether a transpose moves only axes of size one, and so no element."""
+    """Whether a transpose moves only axes of size 1, which keeps the elements in their order."""
     moved = [axis for axis in perm if shape[axis] != 1]
     return moved == sorted(moved)
 
 
 def drop_axes(perm: Perm, axes: Iterable[int]) -> Perm:
-    """The permutation of the axes that are left where a view loses some."""
-    gone = set(axes)
-    rest = [axis for place, axis in enumerate(perm) if place not in gone]
-    rank_of = {axis: place for place, axis in enumerate(sorted(rest))}
-    return tuple(rank_of[axis] for axis in rest)
+    """The permutation of a view without these logical axes."""
+    dropped_axes = set(axes)
+    kept_axes = [physical for logical, physical in enumerate(perm) if logical not in dropped_axes]
+    new_axes = {physical: new for new, physical in enumerate(sorted(kept_axes))}
+    return tuple(new_axes[physical] for physical in kept_axes)

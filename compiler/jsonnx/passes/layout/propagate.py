@@ -1,9 +1,9 @@
-"""Removes the transposes that channels-last layers leave around channels-first operators, by sinking them.
+"""Removes the transposes that channels-last layers emit around channels-first operators.
 
-Every value is followed as a view: a physical value and a permutation, logical = Transpose(physical, perm). A Transpose
-only composes permutations. Element-wise operators work on the physical value, operators with axes get other axes; all
-others, and whoever reads the graph's results, get the logical value, transposed at most once. So between two
-convolutions nothing is left.
+Every value is tracked as a view: a physical value and a permutation, logical = Transpose(physical, perm). A Transpose
+only composes permutations. Element-wise operators compute on physical values, and operators with axes get permuted
+axes. All other operators, and the roots of the graph, use the logical value, which is transposed at most once. So no
+transpose is left between two convolutions.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ...ir import Constant, Graph, Node, Random, Value
 from .permutation import Perm, View, identity, inverse, is_identity, keeps_element_order, permute
 
 OUTPUT_ACTIVATIONS = {"Softmax", "Sigmoid"}
-"""Operators that a loss may look for, to start from their input: where they make an output they stay what they are."""
+"""Operators that a loss may match, to compute from their operand: those that compute an output keep their layout."""
 
 LAST_AXIS_OPS = {"Softmax", "LogSoftmax", "Hardmax"}
-"""Operators that are faster along the last axis: a transpose sinks through them only where it may vanish."""
+"""Operators that are faster along the last axis: transposes sink through them only if they may cancel later."""
 
 
 Rule = Callable[["TransposePropagation", Node], bool]
-"""Sinks a transpose through a node. True if the node was emitted over physical values."""
+"""Sinks transposes through a node: emits it over physical values and returns True, or returns False."""
 
 
 def count_transposes(graph: Graph) -> int:
@@ -35,7 +35,12 @@ def count_transposes(graph: Graph) -> int:
 
 
 class TransposePropagation:
-    """One walk over a graph's nodes that builds another graph's."""
+    """One walk over the nodes of a graph, which builds the nodes of another one.
+
+    It is a conversion of values to views, but does not derive from `Conversion`: a view costs nothing, so its two
+    materialisations would be empty on one side and lazy on the other; rules emit a node with the old outputs, so that
+    there are no replacements; and the result has to be compared with the graph before any other cleanup.
+    """
 
     def __init__(self, graph: Graph, rules: Mapping[str, Rule]) -> None:
         self.graph, self.rules = graph, rules
@@ -56,22 +61,22 @@ class TransposePropagation:
             rule = None if node.domain else self.rules.get(node.op)
             if rule is None or not rule(self, node):
                 self.emit_logical(node)
-        new: dict[Value, Value] = {}
+        logical_roots: dict[Value, Value] = {}
         for root in self.graph.roots:
-            if root in self.views and root not in new:
+            if root in self.views and root not in logical_roots:
                 self.current_node = self.graph.producers[root]
-                new[root] = self.logical(root)
-        return replace(self.graph.with_nodes(self.nodes, new), randoms=self.randoms)
+                logical_roots[root] = self.logical(root)
+        return replace(self.graph.with_nodes(self.nodes, logical_roots), randoms=self.randoms)
 
     def emit_logical(self, node: Node) -> None:
-        """The node as it is, over logical values."""
+        """Emits the node over logical values."""
         inputs = tuple(None if x is None else self.logical(x) for x in node.inputs)
         self.nodes.append(node if inputs == node.inputs else node.with_inputs(inputs))
 
     def emit_physical(
         self, node: Node, inputs: Sequence[Value | None], perms: Iterable[Perm], **attributes: Any
     ) -> bool:
-        """The node over physical values, its results being views with these permutations; True."""
+        """Emits the node over physical values. Its outputs become views with these permutations. Returns True."""
         outputs = []
         for output, perm in zip(node.outputs, perms, strict=True):
             physical = output
@@ -79,24 +84,25 @@ class TransposePropagation:
                 physical = Value(output.type.with_shape(permute(output.shape, inverse(perm))))
                 self.views[output] = View(physical, perm)
             outputs.append(physical)
-        changed = {**node.attributes, **attributes}
-        self.nodes.append(replace(node, inputs=tuple(inputs), outputs=tuple(outputs), attributes=changed))
+        merged_attributes = {**node.attributes, **attributes}
+        self.nodes.append(replace(node, inputs=tuple(inputs), outputs=tuple(outputs), attributes=merged_attributes))
         return True
 
     def view(self, x: Value) -> View:
         return self.views.get(x) or View(x, identity(x.rank))
 
     def logical(self, x: Value) -> Value:
+        """The value itself, transposed from its physical value if it is a view."""
         view = self.views.get(x)
         if view is None:
             return x
         result = self.transposed(view.physical, view.perm)
-        if result.shape != x.shape:  # a shape rule may have named sizes of x that ONNX could not infer
+        if result.shape != x.shape:  # x may have sizes, named by a layer, that ONNX cannot infer
             result.type = x.type
         return result
 
     def sinkable_view(self, node: Node) -> View | None:
-        """The first operand where it is transposed and the node shall work on the physical value."""
+        """The view of the first operand, if it is transposed and sinking the transpose is profitable."""
         x = node.inputs[0]
         if x is None or is_identity(self.view(x).perm) or not self.is_profitable(node, [x]):
             return None
@@ -105,30 +111,31 @@ class TransposePropagation:
     def is_profitable(self, node: Node, operands: Iterable[Value]) -> bool:
         """Whether transposing the node's results instead of these operands costs no more.
 
-        It saves something where a transpose or a reduction follows, and loses nothing where an operand has no other
-        reader, that would need it transposed too.
+        It saves a transpose if another transpose or a reduction follows. It costs nothing if an operand has no other
+        use, for which it would have to be transposed too.
         """
         if any(output in self.before_transpose for output in node.outputs):
             return True
-        held = node.op in LAST_AXIS_OPS or (node.op in OUTPUT_ACTIVATIONS and node.outputs[0] in self.outputs)
-        return not held and any(self.use_counts[x] == 1 for x in operands)
+        keeps_layout = node.op in LAST_AXIS_OPS or (node.op in OUTPUT_ACTIVATIONS and node.outputs[0] in self.outputs)
+        return not keeps_layout and any(self.use_counts[x] == 1 for x in operands)
 
     def best_layout(self, node: Node) -> Perm | None:
-        """The permutation under which the operands meet with fewer new transposes than logically; None for none."""
+        """The permutation of the operands that needs the fewest new transposes; None if it is the identity."""
         operands = [x for x in node.inputs if x is not None]
         rank = node.outputs[0].rank
-        turned = [x for x in operands if x.rank == rank and not is_identity(self.view(x).perm)]
-        if not turned or not self.is_profitable(node, turned):
+        transposed = [x for x in operands if x.rank == rank and not is_identity(self.view(x).perm)]
+        if not transposed or not self.is_profitable(node, transposed):
             return None
-        candidates = dict.fromkeys([identity(rank), *(self.view(x).perm for x in turned)])
-        best = min(
-            candidates,
-            key=lambda perm: tuple(map(sum, zip(*(self.layout_costs(x, perm) for x in operands), strict=True))),
-        )
+        candidates = dict.fromkeys([identity(rank), *(self.view(x).perm for x in transposed)])
+
+        def total_costs(layout: Perm) -> tuple[int, ...]:
+            return tuple(map(sum, zip(*(self.layout_costs(x, layout) for x in operands), strict=True)))
+
+        best = min(candidates, key=total_costs)
         return None if is_identity(best) else best
 
     def layout_costs(self, x: Value, layout: Perm) -> tuple[bool, bool]:
-        """Whether bringing an operand to a layout takes a new Transpose, and whether it takes any new node."""
+        """Whether converting an operand to a layout needs a new Transpose, and whether it needs any new node."""
         physical, perm = self.view(x).physical, self.relative_perm(x, layout)
         if (
             isinstance(physical, Constant)
@@ -144,28 +151,28 @@ class TransposePropagation:
         return not is_reshape(physical, perm), True
 
     def relative_perm(self, x: Value, layout: Perm) -> Perm:
-        """How an operand's physical value is to be transposed for a layout of as many axes or more."""
+        """The permutation that transposes an operand's physical value to a layout with at least as many axes."""
         view = self.view(x)
-        lead = len(layout) - x.rank
-        return permute((*range(lead), *(lead + axis for axis in view.perm)), inverse(layout))
+        leading_axes = len(layout) - x.rank
+        return permute((*range(leading_axes), *(leading_axes + axis for axis in view.perm)), inverse(layout))
 
     def operand_in_layout(self, x: Value | None, layout: Perm) -> Value | None:
-        """The operand of an element-wise operator whose other operands have this layout."""
+        """The operand of an element-wise operator, transposed to the layout of the other operands."""
         if x is None:
             return None
         perm = self.relative_perm(x, layout)
         if isinstance(x, Random) and self.can_draw_in_any_layout(x) and len(perm) == x.rank:
-            drawn = Random(x.name, x.type.with_shape(permute(x.shape, perm)), x.kind, x.keep, x.scale, x.seed)
-            self.randoms[x.name] = drawn
-            return drawn
+            permuted = Random(x.name, x.type.with_shape(permute(x.shape, perm)), x.kind, x.keep, x.scale, x.seed)
+            self.randoms[x.name] = permuted
+            return permuted
         return self.transposed(self.view(x).physical, perm)
 
     def can_draw_in_any_layout(self, x: Value) -> bool:
-        """Random numbers for a single reader can as well be drawn in its layout."""
+        """Whether x is a random input with a single use, which may then be drawn in the layout of that use."""
         return isinstance(x, Random) and self.use_counts[x] == 1 and self.randoms.get(x.name) is x
 
     def transposed(self, x: Value, perm: Perm) -> Value:
-        """x transposed, made once; if perm has more axes than x, with axes of size one put in front first."""
+        """The transpose of x, emitted once. If perm has more axes than x, leading axes of size 1 are added first."""
         if keeps_element_order(padded_shape(x, perm), perm) and transposed_shape(x, perm) == x.shape:
             return x
         if (x, perm) not in self.transposed_values:
@@ -181,13 +188,13 @@ class TransposePropagation:
             return self._emit(
                 "Reshape", shape, x, int64_constant(-1 if isinstance(size, Size) else size for size in shape)
             )
-        before = padded_shape(x, perm)
-        if len(before) > x.rank:
-            x = self._emit("Unsqueeze", before, x, int64_constant(range(len(before) - x.rank)))
-        return self._emit("Transpose", permute(before, perm), x, perm=list(perm))
+        shape = padded_shape(x, perm)
+        if len(shape) > x.rank:
+            x = self._emit("Unsqueeze", shape, x, int64_constant(range(len(shape) - x.rank)))
+        return self._emit("Transpose", permute(shape, perm), x, perm=list(perm))
 
     def _emit(self, op: str, shape: tuple[Dim, ...], x: Value, *others: Value, **attributes: Any) -> Value:
-        """A node of ours, on behalf of the layer that needs it."""
+        """Emits a node in the scope of the current node."""
         result = Value(x.type.with_shape(shape))
         self.nodes.append(
             Node(op, (x, *others), (result,), attributes, self.current_node.scope, self.current_node.path)
@@ -196,12 +203,12 @@ class TransposePropagation:
 
 
 def padded_shape(x: Value, perm: Perm) -> tuple[Dim, ...]:
-    """The shape of x with as many axes as the permutation."""
+    """The shape of x with leading axes of size 1, to as many axes as the permutation has."""
     return (1,) * (len(perm) - x.rank) + x.shape
 
 
 def transposed_shape(x: Value, perm: Perm) -> tuple[Dim, ...]:
-    """The shape of x transposed, without the leading axes of size one that go beyond its rank."""
+    """The shape of x transposed, without those leading axes of size 1 that exceed the rank of x."""
     shape = permute(padded_shape(x, perm), perm)
     while len(shape) > x.rank and shape[0] == 1:
         shape = shape[1:]
@@ -209,20 +216,21 @@ def transposed_shape(x: Value, perm: Perm) -> tuple[Dim, ...]:
 
 
 def is_reshape(x: Value, perm: Perm) -> bool:
-    """Whether transposing x is a Reshape, which costs nothing, or less."""
+    """Whether a Reshape, or no node at all, transposes x."""
     if not keeps_element_order(padded_shape(x, perm), perm):
         return False
     return transposed_shape(x, perm) == x.shape or sum(isinstance(size, Size) for size in x.shape) <= 1
 
 
 def values_before_transposes(graph: Graph, rules: Mapping[str, Rule]) -> set[Value]:
-    """The values from which element-wise operators and the like lead to a transpose or a reduction."""
-    wanted: set[Value] = set()
+    """The values that nodes with rules lead from to a transpose or a reduction, in which a transpose may cancel."""
+    values: set[Value] = set()
     for node in reversed(graph.nodes):
-        ends = node.op == "Transpose" or node.op.startswith("Reduce")
-        if ends or (node.op in rules and node.op != "Shape" and any(output in wanted for output in node.outputs)):
-            wanted.update(x for x in node.inputs if x is not None)
-    return wanted
+        may_cancel = node.op == "Transpose" or node.op.startswith("Reduce")
+        leads_on = node.op in rules and node.op != "Shape" and any(output in values for output in node.outputs)
+        if may_cancel or leads_on:
+            values.update(x for x in node.inputs if x is not None)
+    return values
 
 
 def int64_constant(values: Iterable[Any]) -> Constant:

@@ -1,4 +1,4 @@
-"""Blocked forms of values and filters, and where blocks are profitable."""
+"""Blocked forms of images and filters, the expected batch and fused convolutions."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 from jsonnx.core.types import BATCH, Dim, Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
-from jsonnx.tuning.cpu.nchwc.context import FusedConv, NchwcContext, is_well_filled, pad_with_conv
-from nchwc_graphs import BLOCK, BLOCKS, evaluate
+from jsonnx.tuning.cpu.nchwc.context import FusedConv, NchwcContext, pad_with_conv
+from nchwc_graphs import BLOCK, BLOCKS, evaluate, nchwc_context
 from nchwc_reference import from_blocked, plain_filters, to_blocked
 
 
 def context(
-    shape: tuple[Dim, ...], block: int = BLOCK, expected_batch: int | None = None, reads: int = 1
+    shape: tuple[Dim, ...], block: int = BLOCK, expected_batch: int | None = None
 ) -> tuple[NchwcContext, Value]:
-    """A context for a graph in which some nodes read an input x of this shape."""
+    """A context for a graph with an input of this shape."""
     g = Builder()
     x = g.input("x", TensorType("float32", shape))
-    outputs = {f"y{index}": g.Neg(x) for index in range(reads)}
-    return NchwcContext(g.graph(outputs), block, expected_batch), x
+    return nchwc_context(g.graph({"y": g.Neg(x)}), expected_batch, block), x
 
 
 def evaluated(ctx: NchwcContext, y: Value, x: np.ndarray) -> np.ndarray:
@@ -29,25 +28,6 @@ def evaluated(ctx: NchwcContext, y: Value, x: np.ndarray) -> np.ndarray:
 
 def random(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "expected"),
-    [
-        (16, 16, True),
-        (32, 20, True),
-        (3, 16, True),  # inputs that fill no block are read as they are
-        (16, 12, False),  # the outputs fill no block
-        (18, 16, False),  # no multiple of 4
-        (20, 20, False),  # 32 * 32 products for 20 * 20
-        (28, 28, True),
-        (Size.named("channels"), 16, False),
-    ],
-)
-def test_channels_fill_blocks_well_if_padding_is_not_most_of_the_work(
-    inputs: Dim, outputs: int, expected: bool
-) -> None:
-    assert is_well_filled(16, inputs, outputs) == expected
 
 
 @pytest.mark.parametrize(("channels", "block", "padded"), [(1, 16, 16), (16, 16, 16), (17, 16, 32), (17, 8, 24)])
@@ -93,7 +73,7 @@ def test_a_blocked_form_of_a_channels_last_value_needs_no_transpose(channels: in
     g = Builder()
     last = g.input("x", TensorType("float32", (2, 3, 4, channels)))
     x = g.Transpose(last, perm=[0, 3, 1, 2])
-    ctx = NchwcContext(g.graph({"y": x}), BLOCK)
+    ctx = nchwc_context(g.graph({"y": x}))
     ctx.set_channels_last(x, last)
     array = random(2, 3, 4, channels)
     expected = to_blocked(array.transpose(0, 3, 1, 2), BLOCK)
@@ -159,14 +139,14 @@ def test_the_batch_size_is_checked_once_for_all_values_of_as_many_rows() -> None
     assert not evaluated(ctx, check, random(6, 16, 3, 2)).any()
 
 
-def test_a_convolution_is_fusable_if_one_node_reads_it() -> None:
-    for reads in (1, 2):
-        ctx, x = context((2, 16, 3, 2), reads=reads)
+def test_a_convolution_is_fusable_if_one_node_uses_it() -> None:
+    for uses in (1, 2):
+        ctx, x = context((2, 16, 3, 2))
         weights = ctx.g.const(np.ones((16, 1, 1, 1)), "float32")
         conv = FusedConv(ctx.to_blocked(x), weights, {"group": 16, "kernel_shape": [1, 1]})
         y = ctx.emit_conv(conv, x.type)
-        ctx.inherit_uses(y, x)
-        assert (ctx.fusable_conv(y) is conv) == (reads == 1)
+        ctx.use_counts[y] = uses
+        assert (ctx.fusable_conv(y) is conv) == (uses == 1)
 
 
 def test_a_convolution_accepts_one_summand_before_its_activation() -> None:
@@ -183,13 +163,3 @@ def test_a_convolution_by_ones_pads_an_image_with_zeros() -> None:
     array = random(2, 32, 3, 2)
     expected = np.pad(array, [(0, 0), (0, 0), (1, 3), (2, 0)])
     np.testing.assert_array_equal(from_blocked(evaluated(ctx, padded, array), BLOCK), expected)
-
-
-def test_a_convolution_of_few_products_does_not_pad_its_blocks() -> None:
-    ctx, _ = context((BATCH, 6, 14, 14), expected_batch=128)
-    w, y = (Value(TensorType("float32", shape)) for shape in ((6, 3, 5, 5), (BATCH, 6, 14, 14)))
-    assert ctx.is_profitable(w, y)
-    one_sample, _ = context((BATCH, 6, 14, 14), expected_batch=1)
-    assert not one_sample.is_profitable(w, y)
-    full = Value(TensorType("float32", (16, 16, 5, 5)))
-    assert one_sample.is_profitable(full, y)

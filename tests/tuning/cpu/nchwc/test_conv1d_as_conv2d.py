@@ -1,4 +1,4 @@
-"""Convolutions of sequences as those of images: the same steps, in blocks."""
+"""1-D convolutions as 2-D convolutions: training steps stay the same, and values stay in the NCHWc layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, training_graph
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, training_graph
+
+TARGET = Target(block_size=BLOCK)
 
 
 def conv(filters: int, kernel: int = 3, **more) -> dict:
@@ -84,21 +86,30 @@ def spec(layers: list[dict]) -> dict:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_steps_are_those_of_sequences(name: str) -> None:
+def test_training_steps_are_those_of_the_plain_graph(name: str) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(6, 26, 5)).astype(np.float32), rng.integers(0, 4, 6)
     assert_same_steps(spec(NETWORKS[name]), x, y)
 
 
-def test_max_pools_and_enlargements_of_sequences_stay_in_blocks() -> None:
-    graph = to_nchwc(
-        conv1d_to_conv2d(training_graph(spec(NETWORKS["max-pools"])), Target(block_size=16)), Target(block_size=BLOCK)
-    )
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_converted_graphs_compute_the_same_step(name: str, block: int) -> None:
+    document = spec(NETWORKS[name])
+    document["training"]["loss"] = "mse"
+    graph, target = training_graph(document), Target(block_size=block)
+    images = conv1d_to_conv2d(graph, target)
+    assert images is not graph
+    assert_same_results(to_nchwc(images, target), graph, block, samples=3)
+
+
+def test_max_pooling_and_upsampling_of_sequences_are_nchwc_operators() -> None:
+    graph = to_nchwc(conv1d_to_conv2d(training_graph(spec(NETWORKS["max-pools"])), TARGET), TARGET)
     assert not any(node.op in ("MaxPool", "Resize") and not node.domain for node in graph.nodes)
 
 
-def test_what_is_told_of_a_gradient_comes_before_it() -> None:
-    """A cell's convolution over one place: here the cotangent's twin was made behind what is told by it."""
+def test_the_operands_of_a_gradient_info_precede_the_gradient() -> None:
+    """In a ConvLSTM1D over one position, the cotangent's image could come after the gradient's."""
     cell = {"type": "ConvLSTM1D", "filters": 8, "kernel_size": 6, "strides": 7, "data_format": "channels_first"}
     document = spec([])
     document["inputs"]["x"]["shape"] = [8, 7, 6]
@@ -107,20 +118,16 @@ def test_what_is_told_of_a_gradient_comes_before_it() -> None:
     assert_same_steps(document, x, np.arange(3))
 
 
-def test_nothing_leaves_the_blocks_between_convolutions() -> None:
-    graph = to_nchwc(
-        conv1d_to_conv2d(
-            training_graph(spec([conv(32, padding="causal", activation="relu")] * 4)), Target(block_size=16)
-        ),
-        Target(block_size=BLOCK),
-    )
-    own = [node for node in graph.nodes if node.op == "Conv" and node.domain == NCHWC_DOMAIN]
-    assert len(own) == 4 + 3
+def test_values_between_convolutions_stay_blocked() -> None:
+    graph = training_graph(spec([conv(32, padding="causal", activation="relu")] * 4))
+    graph = to_nchwc(conv1d_to_conv2d(graph, TARGET), TARGET)
+    convs = [node for node in graph.nodes if node.op == "Conv" and node.domain == NCHWC_DOMAIN]
+    assert len(convs) == 4 + 3  # forward, and input gradients
     assert not any(node.op == "ConvTranspose" for node in graph.nodes)
     images = [node for node in graph.nodes if node.op == "Transpose" and node.inputs[0].rank == 4]
-    assert sum(not node.inputs[0].type.is_static() for node in images) <= 2  # the input's, and the last one's
+    assert sum(not node.inputs[0].type.is_static() for node in images) <= 2  # of the input and of the last result
 
 
-def test_a_network_without_such_convolutions_stays_as_it_is() -> None:
+def test_a_graph_without_1d_convolutions_is_returned_unchanged() -> None:
     graph = training_graph(spec([{"type": "LSTM", "units": 4, "return_sequences": True}]))
-    assert conv1d_to_conv2d(graph, Target(block_size=16)) is graph
+    assert conv1d_to_conv2d(graph, TARGET) is graph

@@ -1,4 +1,4 @@
-"""Convolutions of volumes as those of images: the same steps, in blocks."""
+"""3-D convolutions as 2-D convolutions: training steps stay the same, and values stay in the NCHWc layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, training_graph
+from nchwc_graphs import BLOCK, assert_same_results, training_graph
+
+TARGET = Target(block_size=BLOCK, expected_batch=16)
 
 
 def conv(filters: int, kernel: int | list[int] = 3, **more) -> dict:
@@ -112,14 +114,24 @@ def spec(layers: list[dict], shape: tuple[int, ...] = (7, 8, 9, 3)) -> dict:
 
 @pytest.mark.parametrize("samples", [1, 6, 16])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_steps_are_those_of_volumes(name: str, samples: int) -> None:
+def test_training_steps_are_those_of_the_plain_graph(name: str, samples: int) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(samples, 7, 8, 9, 3)).astype(np.float32), rng.integers(0, 4, samples)
     assert_same_steps(spec(NETWORKS[name]), x, y)
 
 
-def test_another_number_of_samples_than_expected() -> None:
-    """For which the gradient of weights has another form."""
+@pytest.mark.parametrize("name", ["pools", "strides", "dilated", "enlarged-and-joined"])
+def test_converted_graphs_compute_the_same_step(name: str) -> None:
+    document = spec(NETWORKS[name])
+    document["training"]["loss"] = "mse"
+    graph, target = training_graph(document), Target(block_size=BLOCK)
+    images = conv3d_to_conv2d(graph, target)
+    assert images is not graph
+    assert_same_results(to_nchwc(images, target), graph, BLOCK, samples=2)
+
+
+def test_batches_of_another_size_than_expected_give_the_same_steps() -> None:
+    """The weight gradient takes the generic branch of its If."""
     document = spec(NETWORKS["pools"])
     document["training"]["batch_size"] = 16
     rng = np.random.default_rng(0)
@@ -133,9 +145,9 @@ def test_another_number_of_samples_than_expected() -> None:
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_nothing_leaves_the_blocks_between_convolutions() -> None:
+def test_values_between_convolutions_stay_blocked() -> None:
     graph = training_graph(spec([conv(16), conv(16, padding="same", activation="relu"), POOL, conv(16, 2)]))
-    graph = to_nchwc(conv3d_to_conv2d(graph, Target(block_size=BLOCK)), Target(block_size=BLOCK, expected_batch=16))
+    graph = to_nchwc(conv3d_to_conv2d(graph, TARGET), TARGET)
     own = [
         node
         for node in graph.nodes
@@ -148,9 +160,9 @@ def test_nothing_leaves_the_blocks_between_convolutions() -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 5])
-def test_the_images_of_any_number_of_samples(samples: int) -> None:
+def test_batches_of_any_size_give_the_same_predictions(samples: int) -> None:
     graph = plan_training(check_spec(spec(NETWORKS["odd-pools"]))).predict
-    images = conv3d_to_conv2d(graph, Target(block_size=16))
+    images = conv3d_to_conv2d(graph, TARGET)
     assert [node.inputs[0].rank for node in images.nodes if node.op in ("Conv", "MaxPool")] == [4] * 4
     feeds = {"x": np.random.default_rng(0).normal(size=(samples, 7, 8, 9, 3)).astype(np.float32)}
     feeds |= draw_initial_weights(graph, 0)
@@ -158,6 +170,6 @@ def test_the_images_of_any_number_of_samples(samples: int) -> None:
         np.testing.assert_allclose(run(images, feeds)[name], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_convolutions_of_few_channels_stay_as_they_are() -> None:
+def test_a_graph_whose_convolutions_have_few_channels_is_returned_unchanged() -> None:
     graph = training_graph(spec([conv(3), POOL]))
-    assert conv3d_to_conv2d(graph, Target(block_size=16)) is graph
+    assert conv3d_to_conv2d(graph, TARGET) is graph

@@ -1,8 +1,9 @@
-"""The gradient of convolution weights with samples in blocks: where, and that it is the same."""
+"""Weight gradients as convolutions over blocks of samples: where they take this form, and that they are the same."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,23 @@ import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph, Node
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
-from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
+from jsonnx.tuning.cpu.nchwc.conv_geometry import CorrelationGeometry
+from jsonnx.tuning.cpu.nchwc.conv_weight_gradient import WeightGradientConv
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-
-BLOCK = nchwc_block_size()
-needs_blocks = pytest.mark.skipif(BLOCK == 1, reason="no blocked kernels here")
+from nchwc_graphs import (
+    BLOCK,
+    BLOCKS,
+    all_nodes,
+    assert_same_results,
+    nchwc_training_graph,
+    needs_nchwc_kernels,
+    training_graph,
+)
 
 
 def conv(filters: int, kernel: Any = 3, **more: Any) -> dict[str, Any]:
@@ -44,14 +50,10 @@ def batch(document: dict[str, Any], samples: int) -> tuple[np.ndarray, np.ndarra
     return x, rng.standard_normal((samples, 3), np.float32)
 
 
-def choices(document: dict[str, Any], samples: int, block: int = 16) -> int:
-    """How many gradients have a form for so many samples."""
-    return operators(
-        to_nchwc(
-            conv1d_to_conv2d(plan_training(check_spec(document)).train, Target(block_size=16)),
-            Target(block_size=block, expected_batch=samples),
-        )
-    ).count("If")
+def specialised_gradients(document: dict[str, Any], samples: int, block: int = BLOCK) -> int:
+    """How many gradients have code for exactly so many samples."""
+    target = Target(block_size=block, expected_batch=samples)
+    return operators(to_nchwc(conv1d_to_conv2d(training_graph(document), target), target)).count("If")
 
 
 def operators(graph: Graph) -> list[str]:
@@ -65,7 +67,7 @@ NETWORKS = {
     "blocks-not-full": ([conv(24, activation="relu"), conv(40), conv(24)], (9, 7, 24)),
     "fewer-filters": ([conv(48, activation="relu"), conv(32, [5, 2]), conv(16, [1, 4])], (9, 7, 16)),
     "fewer-filters-than-a-block": (
-        [conv(2 * BLOCK), conv(BLOCK // 2, activation="relu"), conv(2 * BLOCK), conv(BLOCK * 3 // 4), conv(BLOCK)],
+        [conv(32), conv(8, activation="relu"), conv(32), conv(12), conv(16)],
         (9, 7, 16),
     ),
     "fewer-filters-and-causal": ([sequence(32), sequence(16, 4, padding="causal")], (50, 16)),
@@ -124,31 +126,60 @@ NETWORKS = {
 }
 
 
-@needs_blocks
+@needs_nchwc_kernels
 @pytest.mark.parametrize("samples", [BLOCK, 3 * BLOCK - 2])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_steps(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])
-    assert choices(document, samples, BLOCK) >= len(NETWORKS[name][0]) // 2
     assert_same_steps(document, *batch(document, samples))
 
 
-@needs_blocks
-def test_a_dilated_convolution_of_few_channels_has_such_a_form() -> None:
-    document = spec(*NETWORKS["dilated-few-channels"])
-    assert choices(document, 2 * BLOCK, BLOCK) == 2
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_are_specialised_for_the_expected_batch(name: str, block: int) -> None:
+    document = spec(*NETWORKS[name])
+    for samples in (block, 3 * block - 2):
+        assert specialised_gradients(document, samples, block) >= len(NETWORKS[name][0]) // 2
 
 
-@needs_blocks
+SMALL_NETWORKS = [
+    "blocks-not-full",
+    "fewer-filters",
+    "strides",
+    "rows-left-over",
+    "valid",
+    "few-channels",
+    "few-channels-and-strides",
+    "dilated",
+    "dilated-valid",
+    "dilated-few-channels",
+    "transposed",
+]
+
+
+@pytest.mark.parametrize("missing_samples", [0, 2], ids=["expected-batch", "another-batch"])
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("name", SMALL_NETWORKS)
+def test_results_are_those_of_the_plain_graph(name: str, block: int, missing_samples: int) -> None:
+    document, samples = spec(*NETWORKS[name]), block
+    graph = nchwc_training_graph(document, samples, block)
+    assert_same_results(graph, training_graph(document), block, samples - missing_samples, tolerance=2e-5)
+
+
+def test_a_dilated_convolution_of_few_channels_is_specialised() -> None:
+    assert specialised_gradients(spec(*NETWORKS["dilated-few-channels"]), 2 * BLOCK) == 2
+
+
+@needs_nchwc_kernels
 @pytest.mark.parametrize("name", ["plain", "normalized"])
-def test_any_number_of_samples_after_the_first(name: str) -> None:
+def test_same_steps_of_other_batch_sizes(name: str) -> None:
     document = spec(*NETWORKS[name])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
     assert_same_run(document, [batch(document, samples) for samples in numbers])
 
 
-@needs_blocks
-def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
+@needs_nchwc_kernels
+def test_a_larger_batch_that_repeats_gets_specialised_code() -> None:
     document = spec(*NETWORKS["plain"])
     few, many = batch(document, 3), batch(document, 2 * BLOCK)
     trainer, plain = Trainer(document, seed=2), Trainer(document, seed=2, fast=False)
@@ -165,7 +196,7 @@ def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
     assert made == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
 
 
-def test_a_session_without_such_forms_stays() -> None:
+def test_a_session_without_specialised_code_is_kept() -> None:
     document = spec(*NETWORKS["plain"])
     trainer = Trainer(document, seed=2, fast=False)
     trainer.step(*batch(document, 3))
@@ -176,8 +207,8 @@ def test_a_session_without_such_forms_stays() -> None:
     assert trainer._engine._step_runner is first
 
 
-@needs_blocks
-def test_a_fit_gets_the_form_of_its_batches() -> None:
+@needs_nchwc_kernels
+def test_a_fit_gets_code_for_its_batch_size() -> None:
     document = spec(*NETWORKS["plain"])
     trainer = Trainer(document, seed=2)
     trainer.step(*batch(document, 3))
@@ -197,9 +228,9 @@ class SaveAt:
             signal.raise_signal(signal.SIGTERM)
 
 
-@needs_blocks
+@needs_nchwc_kernels
 @pytest.mark.parametrize("first", [[], [{"type": "RandomFlip", "seed": 3}]], ids=["plain", "augmented"])
-def test_a_run_that_goes_on_before_an_epochs_last_batch_has_the_same_bits(
+def test_a_run_resumed_before_an_epochs_last_batch_has_the_same_bits(
     first: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     layers, shape = NETWORKS["plain"]
@@ -217,89 +248,119 @@ def test_a_run_that_goes_on_before_an_epochs_last_batch_has_the_same_bits(
         assert (resumed.weights()[name] == expected).all(), name
 
 
-@needs_blocks
+SEVERAL_IMAGES_PER_SAMPLE = spec(
+    [{"type": "TimeDistributed", "layer": conv(16, activation="relu")}] * 2
+    + [{"type": "Reshape", "target_shape": [8, -1, 16]}],
+    (4, 8, 8, 16),
+)
+
+
 def test_a_sample_may_hold_several_images() -> None:
-    layer = {"type": "TimeDistributed", "layer": conv(16, activation="relu")}
-    document = spec([layer, layer, {"type": "Reshape", "target_shape": [8, -1, 16]}], (4, 8, 8, 16))
-    assert choices(document, 6, BLOCK) == 2  # 24 images
-    assert_same_steps(document, *batch(document, 6))
+    assert specialised_gradients(SEVERAL_IMAGES_PER_SAMPLE, 6) == 2  # 24 images
 
 
-def test_what_has_no_such_form() -> None:
+@needs_nchwc_kernels
+def test_same_steps_with_several_images_per_sample() -> None:
+    assert_same_steps(SEVERAL_IMAGES_PER_SAMPLE, *batch(SEVERAL_IMAGES_PER_SAMPLE, 6))
+
+
+def test_gradients_stay_generic_where_blocks_would_be_empty_or_filters_are_small() -> None:
     document = spec(*NETWORKS["plain"])
-    assert choices(document, 32) == 2
-    assert choices(document, 9) == 0  # would leave half of a block empty
-    assert choices(spec([conv(16, 4), conv(16)], (12, 10, 1)), 32) == 1  # few weights a filter
-    assert choices(spec([conv(16), conv(24, dilation_rate=2)]), 32) == 1  # a quarter of its blocks would be empty
-    assert choices(spec([conv(16), conv(16, groups=2)]), 32) == 1
-    assert choices(spec([conv(16), conv(16, 1)]), 32) == 1
+    assert specialised_gradients(document, 32) == 2
+    assert specialised_gradients(document, 9) == 0  # nearly half of a block of samples would be empty
+    assert specialised_gradients(spec([conv(16, 4), conv(16)], (12, 10, 1)), 32) == 1  # few weights in a filter
+    assert specialised_gradients(spec([conv(16), conv(24, dilation_rate=2)]), 32) == 1  # blocks of filters not full
+    assert specialised_gradients(spec([conv(16), conv(16, groups=2)]), 32) == 1
+    assert specialised_gradients(spec([conv(16), conv(16, 1)]), 32) == 1
 
 
-def test_a_form_is_chosen_once_for_all() -> None:
-    """Every gradient asks the same question, which is answered once."""
-    made = to_nchwc(
-        plan_training(check_spec(spec(*NETWORKS["several-blocks"]))).train, Target(block_size=16, expected_batch=32)
-    )
-    assert (operators(made).count("If"), operators(made).count("Equal")) == (3, 1)
+def test_the_batch_size_is_checked_once_for_all_gradients() -> None:
+    graph = nchwc_training_graph(spec(*NETWORKS["several-blocks"]), 32)
+    assert (operators(graph).count("If"), operators(graph).count("Equal")) == (3, 1)
 
 
-def correlation(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any], samples: int = 32) -> Node:
-    """The convolution that gives the gradient of a layer's weights."""
-    document = spec([conv(shape[-1]), layer, *behind], shape)
-    made = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=16, expected_batch=samples, threads=2))
-    choice = [node for node in made.nodes if node.op == "If"][len(behind)]
+def weight_gradient_conv(
+    layer: dict[str, Any], shape: tuple[int, ...], *next_layers: dict[str, Any], samples: int = 32
+) -> Node:
+    """The convolution that gives the gradient of a layer's weights, on two threads."""
+    document = spec([conv(shape[-1]), layer, *next_layers], shape)
+    target = Target(block_size=BLOCK, expected_batch=samples, threads=2)
+    graph = to_nchwc(training_graph(document), target)
+    choice = [node for node in graph.nodes if node.op == "If"][len(next_layers)]
     convolutions = [node for node in choice.attributes["then_branch"].nodes if node.domain and node.op == "Conv"]
     (found,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
     return found
 
 
-def moves(layer: dict[str, Any], shape: tuple[int, ...], *behind: dict[str, Any]) -> tuple[int, int]:
-    """How many channels the image of the gradient of a layer's weights has, and how many filters move over it."""
-    found = correlation(layer, shape, *behind)
-    stride, apart = found.attributes["dilations"]
-    return apart // stride, found.outputs[0].shape[1] // found.attributes["group"]
+def image_and_filter_channels(
+    layer: dict[str, Any], shape: tuple[int, ...], *next_layers: dict[str, Any]
+) -> tuple[int, int]:
+    """The channels of the image in the gradient of a layer's weights, and the filters that move over it."""
+    found = weight_gradient_conv(layer, shape, *next_layers)
+    row_dilation, column_dilation = found.attributes["dilations"]
+    return column_dilation // row_dilation, found.outputs[0].shape[1] // found.attributes["group"]
 
 
-def test_the_side_of_fewer_channels_is_the_image() -> None:
-    """It is what is framed, put in another order and cut into strips; a kernel takes several blocks of the other."""
-    assert moves(conv(16), (12, 10, 32)) == (16, 32)
-    assert moves(conv(64), (12, 10, 32)) == (32, 64)
-    assert moves(conv(24), (12, 10, 40)) == (24, 48)
-    assert moves(conv(8, activation="relu"), (12, 10, 32), conv(16)) == (8, 32)
-    assert moves(conv(40), (12, 10, 48)) == (48, 48)  # as many blocks
-    assert moves(conv(16, padding="valid"), (48, 48, 32)) == (16, 32)
-    assert moves(conv(16, padding="valid"), (12, 10, 32)) == (32, 16)  # the other has many more places
-    assert moves(conv(16, strides=2), (12, 10, 32)) == (32, 16)
+def test_the_tensor_with_fewer_blocks_of_channels_is_the_image() -> None:
+    """It is padded, reordered and cut into strips; the kernel processes several blocks of the other at once."""
+    assert image_and_filter_channels(conv(16), (12, 10, 32)) == (16, 32)
+    assert image_and_filter_channels(conv(64), (12, 10, 32)) == (32, 64)
+    assert image_and_filter_channels(conv(24), (12, 10, 40)) == (24, 48)
+    assert image_and_filter_channels(conv(8, activation="relu"), (12, 10, 32), conv(16)) == (8, 32)
+    assert image_and_filter_channels(conv(40), (12, 10, 48)) == (48, 48)  # as many blocks
+    assert image_and_filter_channels(conv(16, padding="valid"), (48, 48, 32)) == (16, 32)
+    assert image_and_filter_channels(conv(16, padding="valid"), (12, 10, 32)) == (
+        32,
+        16,
+    )  # the operand has many more positions
+    assert image_and_filter_channels(conv(16, strides=2), (12, 10, 32)) == (32, 16)
 
 
-def cuts(filters: int, shape: tuple[int, ...], samples: int) -> int:
-    """How many rows of places a strip has."""
-    rows: int = correlation(conv(filters, use_bias=False), shape, samples=samples).attributes["kernel_shape"][0]
+def strip_rows(filters: int, shape: tuple[int, ...], samples: int) -> int:
+    """Rows of the cotangent in a strip, for the gradient of a convolution's weights."""
+    layer = conv(filters, use_bias=False)
+    rows: int = weight_gradient_conv(layer, shape, samples=samples).attributes["kernel_shape"][0]
     return rows
 
 
-def test_an_image_that_is_not_large_stays_whole() -> None:
-    assert cuts(16, (32, 32, 16), 64) == 32
-    assert cuts(32, (32, 32, 32), 64) == 8
-    assert cuts(16, (64, 64, 16), 64) == 8
-    assert cuts(64, (16, 16, 64), 64) == 16
-    assert cuts(64, (16, 16, 64), 16) == 8  # three rows of results cannot be shared out to two threads
+def test_an_image_of_few_positions_stays_whole() -> None:
+    assert strip_rows(16, (32, 32, 16), 64) == 32
+    assert strip_rows(32, (32, 32, 32), 64) == 8
+    assert strip_rows(16, (64, 64, 16), 64) == 8
+    assert strip_rows(64, (16, 16, 64), 64) == 16
+    assert strip_rows(64, (16, 16, 64), 16) == 8  # three rows of results cannot be shared among two threads
 
 
-@needs_blocks
-def test_filters_of_very_many_places_are_laid_out_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def reorderings(graph: Graph) -> int:
+    """ReorderInputs in code for the expected batch."""
+    branches = [node.attributes["then_branch"] for node in graph.nodes if node.op == "If"]
+    return sum(node.op == "ReorderInput" for branch in branches for node in all_nodes(branch))
+
+
+def test_one_gather_orders_few_filters_and_two_operators_order_many(monkeypatch: pytest.MonkeyPatch) -> None:
     document = spec(*NETWORKS["fewer-filters-in-strips"])
-    steps = []
-    for most in (conv_weight_gradient.MAX_FILTER_CHUNKS, 0):
-        monkeypatch.setattr(conv_weight_gradient, "MAX_FILTER_CHUNKS", most)
-        made = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=16, expected_batch=BLOCK))
-        ways = [node.attributes["then_branch"].nodes for node in made.nodes if node.op == "If"]
-        steps.append(sum(node.op == "ReorderInput" for way in ways for node in way))
-        assert_same_steps(document, *batch(document, BLOCK))
-    assert steps[0] < steps[1]
+    gathered = nchwc_training_graph(document, BLOCK)
+    monkeypatch.setattr(conv_weight_gradient, "MAX_FILTER_CHUNKS", 0)
+    reordered = nchwc_training_graph(document, BLOCK)
+    assert reorderings(gathered) < reorderings(reordered)
+    for graph in (gathered, reordered):
+        assert_same_results(graph, training_graph(document), BLOCK, BLOCK, tolerance=2e-5)
 
 
-@needs_blocks
+def test_one_gather_orders_images_of_few_positions_and_two_operators_large_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The order of a large image would be a large constant."""
+    document = spec(*NETWORKS["several-blocks"])
+    gathered = nchwc_training_graph(document, BLOCK)
+    monkeypatch.setattr(conv_weight_gradient, "MAX_IMAGE_CHUNKS", 0)
+    reordered = nchwc_training_graph(document, BLOCK)
+    assert operators(gathered) == operators(reordered)
+    for graph in (gathered, reordered):
+        assert_same_results(graph, training_graph(document), BLOCK, BLOCK, tolerance=2e-5)
+
+
+@needs_nchwc_kernels
 def test_long_sums_are_exact_enough() -> None:
     """A gradient over many places, by the weights of one large step, against one in float64."""
     document = spec([conv(16, use_bias=False)], (64, 48, 16))
@@ -326,9 +387,46 @@ def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     )
 
 
-@needs_blocks
-def test_images_of_very_many_places_are_put_in_plain_order_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their order place by place would be too large a constant."""
-    monkeypatch.setattr(conv_weight_gradient, "MAX_IMAGE_CHUNKS", 0)
-    document = spec(*NETWORKS["several-blocks"])
-    assert_same_steps(document, *batch(document, 2 * BLOCK))
+def weight_gradient(samples: int = 32, threads: int = 1, strip_rows: int = 32) -> WeightGradientConv:
+    """The gradient of a 3x3 convolution of 16 channels and 16 filters over images of 32x32."""
+    geometry = CorrelationGeometry(
+        samples=samples,
+        taps=(3, 3),
+        strides=(1, 1),
+        phases=(1, 1),
+        pads=(1, 1, 1, 1),
+        image_size=(34, 34),
+        cotangent_size=(32, 32),
+        cotangent_padding=(0, 0),
+        strip_rows=strip_rows,
+    )
+    return WeightGradientConv(geometry, BLOCK, channels=16, filters=16, threads=threads)
+
+
+def test_every_block_of_samples_is_a_group() -> None:
+    assert weight_gradient(32).group_count == 2
+    assert weight_gradient(33).group_count == 3
+    assert (weight_gradient().result_rows, weight_gradient().result_columns) == (3, 3)
+
+
+def test_strips_are_channels_of_a_group_up_to_the_positions_of_exact_sums() -> None:
+    assert weight_gradient(strip_rows=32).part_count == 1
+    assert weight_gradient(strip_rows=8).part_count == 1
+    long = replace(weight_gradient().geometry, cotangent_size=(64, 32), image_size=(66, 34), strip_rows=8)
+    assert replace(weight_gradient(), geometry=long).part_count == 2
+
+
+def test_strips_are_groups_of_their_own_where_threads_need_them() -> None:
+    assert weight_gradient(16, threads=2, strip_rows=8).part_count == 2
+    assert not weight_gradient(16, threads=2).is_balanced(1)  # three rows of results for two threads
+    assert weight_gradient(32, threads=2).is_balanced(1)
+    assert weight_gradient(16 * 9, threads=5).is_balanced(1)  # 27 rows: six for two threads, five for three
+
+
+def test_padded_samples_overlapping_strips_and_results_have_limits() -> None:
+    assert weight_gradient().is_profitable
+    assert not weight_gradient(9).is_profitable
+    assert weight_gradient(12).is_profitable
+    assert weight_gradient(strip_rows=8).is_profitable
+    assert not weight_gradient(strip_rows=2).is_profitable
+    assert not replace(weight_gradient(), channels=1024, filters=1024).is_profitable

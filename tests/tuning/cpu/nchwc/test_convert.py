@@ -1,4 +1,4 @@
-"""Convolutions in blocks of channels: another order of the same numbers."""
+"""Conversion of convolutions to the NCHWc layout: training steps stay the same, and values stay blocked."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ FEW_CHANNELS = [conv(16, strides=2, padding="same"), conv(16)]
 
 
 def wider(layers: list[dict]) -> list[dict]:
-    """The same with channels that leave a part of their last block."""
+    """The same layers with channels that need padding."""
     return [{**layer, "filters": layer["filters"] + 12} if "filters" in layer else layer for layer in layers]
 
 
@@ -159,28 +159,28 @@ def batch(samples: int = 6) -> tuple[np.ndarray, np.ndarray]:
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("name", NETWORKS)
-def test_steps_are_those_without_blocks(name: str) -> None:
+def test_training_steps_are_those_of_the_plain_graph(name: str) -> None:
     x, y = batch()
     assert_same_steps(spec(NETWORKS[name]), x, y)
 
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("moves", [{}, {"pool_size": 3, "strides": 2, "padding": "same"}], ids=["tiles", "overlap"])
-def test_of_equal_elements_the_first_gets_what_a_max_pooling_got(moves: dict) -> None:
-    """A convolution of ones alone makes every window a tie."""
+def test_the_first_of_equal_elements_gets_the_gradient_of_a_max_pooling(moves: dict) -> None:
+    """A convolution with a kernel of ones gives all channels the same elements."""
     pool = {"type": "MaxPooling2D", **moves}
     layers = [conv(28, kernel_initializer="ones"), pool, conv(28, kernel_initializer="ones")]
     found = []
     for fast in (False, True):
         trainer = jsonnx.Trainer(spec(layers), seed=1, fast=fast)
-        trainer.step(np.round(batch()[0]), batch()[1])  # sums of integers, which are equal by all ways
+        trainer.step(np.round(batch()[0]), batch()[1])  # sums of integers are exact in any order
         found.append(trainer.weights()["conv2d/kernel"])
     assert np.ptp(found[0]) > 0
     np.testing.assert_allclose(found[1], found[0], atol=1e-5)
 
 
-def test_what_a_window_leaves_is_computed_by_blocks() -> None:
-    """Neither a ConvTranspose nor a Resize of plain images is left of networks with strides and pools."""
+def test_gradients_of_strides_and_pools_are_nchwc_operators() -> None:
+    """No plain ConvTranspose, Resize or MaxPool remains."""
     for name in (
         "strides",
         "strides-of-three",
@@ -192,56 +192,55 @@ def test_what_a_window_leaves_is_computed_by_blocks() -> None:
         assert not ops & {"ConvTranspose", "Resize", "MaxPool"}, name
 
 
-def test_the_few_channels_of_an_image_stay_where_they_are() -> None:
-    """The first convolution, and what its weights get, read the data as they come: with channels last."""
+def test_an_input_of_few_channels_is_read_channels_last() -> None:
+    """Neither the first convolution nor its weight gradient transposes the input."""
     step = nchwc_training_graph(spec(FEW_CHANNELS), 2 * BLOCK)
     data = step.inputs["image"]
     assert {node.op for node in step.nodes if data in node.inputs} == {"Reshape", "If"}
 
 
 @needs_nchwc_kernels
-def test_steps_of_an_image_of_few_channels_are_those_without_blocks() -> None:
+def test_training_steps_with_an_input_of_few_channels_are_those_of_the_plain_graph() -> None:
     assert_same_steps(spec(FEW_CHANNELS), *batch(2 * BLOCK))
 
 
-def test_images_joined_by_their_channels_stay_in_blocks() -> None:
+def test_concatenated_images_stay_blocked() -> None:
     nodes = nchwc_training_graph(spec(NETWORKS["joined"])).nodes
-    ways = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
-    assert [node.op for node in ways] == 3 * ["Concat"] + 3 * ["Split"]
-    made_by = {output: node for node in nodes for output in node.outputs}
-    assert not any(made_by[x].op.startswith("Reorder") for node in ways for x in node.inputs if x in made_by)
+    joins = [node for node in nodes if node.op in ("Concat", "Split") and node.scope.startswith("concatenate")]
+    assert [node.op for node in joins] == 3 * ["Concat"] + 3 * ["Split"]
+    producers = {output: node for node in nodes for output in node.outputs}
+    assert not any(producers[x].op.startswith("Reorder") for node in joins for x in node.inputs if x in producers)
 
 
-def test_a_residual_network_stays_in_blocks() -> None:
-    """One way in for the first filters, and out for the gradients of weights and what has no blocked form."""
+def test_a_residual_network_stays_blocked() -> None:
+    """Few values are reordered: operands of the first filters and of weight gradients."""
     ops = [node.op for node in nchwc_training_graph(spec(RESIDUAL)).nodes if node.domain == NCHWC_DOMAIN]
     assert ops.count("Conv") > 3 * 4
     assert ops.count("ReorderInput") <= 3
 
 
-def test_a_factor_a_summand_and_a_relu_become_one_convolution() -> None:
-    found = [node for node in nchwc_training_graph(spec(RESIDUAL)).nodes if node.domain == NCHWC_DOMAIN]
-    joined = [node for node in found if node.attribute("activation") == "Relu"]
-    assert [len(node.inputs) for node in joined] == [3, 4]  # the second has the skipped values added
+def test_factor_summand_and_relu_are_fused_into_one_conv() -> None:
+    nodes = [node for node in nchwc_training_graph(spec(RESIDUAL)).nodes if node.domain == NCHWC_DOMAIN]
+    fused = [node for node in nodes if node.attribute("activation") == "Relu"]
+    assert [len(node.inputs) for node in fused] == [3, 4]  # the second has the residual as its summand
 
 
-def test_other_machines_blocks_are_as_right() -> None:
-    """The types of a graph do not depend on the size of the block; only values do."""
+def test_types_of_updates_do_not_depend_on_the_block_size() -> None:
     step = training_graph(spec(RESIDUAL))
     for block in BLOCKS:
-        made = to_nchwc(step, Target(block_size=block))
-        assert {name: value.type for name, value in made.updates.items()} == {
+        converted = to_nchwc(step, Target(block_size=block))
+        assert {name: value.type for name, value in converted.updates.items()} == {
             name: value.type for name, value in step.updates.items()
         }
 
 
-def test_a_file_for_others_has_no_blocks() -> None:
+def test_compiled_models_have_only_standard_operators() -> None:
     assert not any(node.domain for node in training_graph(spec(RESIDUAL)).nodes)
     assert not any(node.domain for node in jsonnx.compile(spec(RESIDUAL)).proto.graph.node)
 
 
 @needs_nchwc_kernels
-def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
+def test_images_of_symbolic_width_give_the_same_steps() -> None:
     document = {
         "inputs": {"image": {"shape": ["width", 7, 1]}},
         "layers": [
@@ -258,7 +257,7 @@ def test_images_whose_width_the_data_decide_fill_no_blocks() -> None:
 @needs_nchwc_kernels
 @pytest.mark.parametrize("sides", [0, 1, [[1, 2], [0, 3]]])
 @pytest.mark.parametrize("kind", ["Cropping2D", "ZeroPadding2D"])
-def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None:
+def test_padding_and_cropping_of_images_of_symbolic_size(kind: str, sides: int | list) -> None:
     layer = {"type": kind, "cropping" if kind == "Cropping2D" else "padding": sides}
     document = {
         "inputs": {"x": {"shape": ["h", "w", 3]}},
@@ -269,7 +268,7 @@ def test_a_frame_around_images_of_any_size(kind: str, sides: int | list) -> None
     assert_same_steps(document, x, np.ones((3, 20), np.float32))
 
 
-def test_the_phases_of_what_enlarges_images_apply_a_relu() -> None:
+def test_a_relu_is_fused_into_all_phases_of_a_strided_conv_transpose() -> None:
     nodes = nchwc_training_graph(spec(NETWORKS["transposed-with-strides"])).nodes
     assert not any(node.op == "Relu" for node in nodes)
     assert sum(node.attributes.get("activation") == "Relu" for node in nodes) == 2

@@ -1,4 +1,4 @@
-"""Channels that fill a block badly: where they are in blocks all the same, and that it changes nothing."""
+"""Convolutions whose channels are padded to whole blocks: where they are converted, with the same training steps."""
 
 from __future__ import annotations
 
@@ -62,46 +62,48 @@ def step(layers: list[dict[str, Any]], samples: int | None, channels: int = 3) -
 @needs_nchwc_kernels
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_steps_are_those_without_blocks(name: str, channels: int) -> None:
+def test_training_steps_are_those_of_the_plain_graph(name: str, channels: int) -> None:
     assert_same_steps(spec(NETWORKS[name], channels), *batch(32, channels))
 
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("numbers", [(32, 1, 33, 5), (1, 32), (16, 15)], ids=str)
-def test_any_number_of_samples_may_come(numbers: tuple[int, ...]) -> None:
+def test_batches_of_any_size_give_the_same_steps(numbers: tuple[int, ...]) -> None:
     assert_same_run(spec(LENET), [batch(samples) for samples in numbers])
 
 
-def test_a_small_network_is_in_blocks() -> None:
-    """Between the data and its dense layers no kernel is left that is slow with one image after the other."""
+def test_a_lenet_is_converted_as_a_whole() -> None:
+    """No plain kernel of an image remains between the input and the dense layers."""
     document = spec(LENET, 1)
     document["inputs"]["x"]["shape"] = [28, 28, 1]
     made = nchwc_training_graph(document, 128)
     plain = [node.op for node in made.nodes if not node.domain and node.outputs[0].rank == 4]
     assert not {"AveragePool", "Conv", "ConvTranspose", "Resize"} & set(plain)
-    assert [node.op for node in made.nodes].count("If") == 2  # the gradients of both layers' weights
+    assert [node.op for node in made.nodes].count("If") == 2  # the weight gradients of both convolutions
 
 
 @pytest.mark.parametrize(
     ("layers", "samples", "channels", "count"),
     [
         ([conv(6)], 128, 3, 1),
-        ([conv(6)], None, 3, 1),  # nobody knows how many
-        ([conv(6)], 1, 3, 0),  # few products
+        ([conv(6)], None, 3, 1),  # the batch size is unknown
+        ([conv(6)], 1, 3, 0),  # few multiply-adds
         ([conv(6, 1)], 128, 3, 0),  # one tap
-        ([conv(2, 3)], 128, 1, 0),  # what follows would mostly compute channels that fill
-        ([conv(18), conv(18)], 128, 3, 1),  # which are most of the work of the second, too
+        ([conv(2, 3)], 128, 1, 0),  # later operators would mostly compute padding channels
+        ([conv(18), conv(18)], 128, 3, 1),  # 18 * 18 channels would be padded to 32 * 32
         ([conv(6), conv(16)], 128, 3, 3),
-        ([conv(3), conv(32)], 128, 3, 2),  # not back from 32 to 3
+        ([conv(3), conv(32)], 128, 3, 2),  # the input gradient, from 32 to 3 channels, stays plain
     ],
 )
-def test_where_blocks_gain(layers: list[dict[str, Any]], samples: int | None, channels: int, count: int) -> None:
+def test_convolutions_are_converted_where_it_is_profitable(
+    layers: list[dict[str, Any]], samples: int | None, channels: int, count: int
+) -> None:
     nodes = step(layers, samples, channels).nodes
     assert sum(node.op == "Conv" and node.domain == NCHWC_DOMAIN for node in nodes) == count
 
 
-def test_a_plain_image_is_not_padded_for_its_neighbour() -> None:
-    """The first layer stays plain, and so does its activation's gradient, though what it multiplies is in blocks."""
+def test_a_plain_image_is_not_padded_to_meet_a_blocked_one() -> None:
+    """The gradient of the first layer's activation stays plain, though one of its factors is blocked."""
     ops = [node.op for node in step([conv(6, 3, activation="tanh"), conv(16)], 128, channels=1).nodes if node.domain]
     assert "Conv" in ops
     assert "ReorderInput" not in ops

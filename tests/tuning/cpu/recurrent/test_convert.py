@@ -1,4 +1,4 @@
-"""The products of a recurrence in blocks of columns: another order of the same numbers."""
+"""Matrix products of unrolled recurrent layers as NCHWc convolutions: training steps stay the same."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx import Trainer
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
@@ -75,42 +73,42 @@ NETWORKS: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
 @needs_nchwc_kernels
 @pytest.mark.parametrize("samples", [BLOCK, 2 * BLOCK + 5])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_same_steps(name: str, samples: int) -> None:
+def test_training_steps_are_those_of_the_plain_graph(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])
     assert_same_steps(document, *batch(document, samples))
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_products_of_steps_are_convolutions(name: str, block: int) -> None:
+def test_products_of_time_steps_are_convolutions(name: str, block: int) -> None:
     made = in_blocks(spec(*NETWORKS[name]), 2 * block + 5, block)
     assert sum(node.domain == NCHWC_DOMAIN and node.op == "Conv" for node in made.nodes) >= 8
 
 
-def test_no_product_of_a_step_is_left() -> None:
-    """Only the layer behind has matrix products: forwards, and for its input, kernel and bias."""
+def test_no_product_of_a_time_step_remains() -> None:
+    """Only the dense layer has matrix products: forward, and for the gradients of its input, kernel and bias."""
     made = in_blocks(spec([recurrent("LSTM", 128)], (6, 28)))
     assert count(made, "MatMul", "Gemm") == 4
     gates, factors = 4 * 6, 6 - 1
     assert count(made, "Conv") == gates + factors + 1
-    assert count(made, "ReorderOutput") == 3  # rows for the weights' gradient, this, and the last state
+    assert count(made, "ReorderOutput") == 3  # rows of the weight gradient, the gradient itself, the last state
 
 
 @needs_nchwc_kernels
-def test_any_number_of_samples_after_the_first() -> None:
+def test_batches_of_any_size_give_the_same_steps() -> None:
     document = spec(*NETWORKS["stacked"])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK + 3, 5, 2 * BLOCK]
     assert_same_run(document, [batch(document, samples) for samples in numbers])
 
 
 @pytest.mark.parametrize("units", [64, 200])
-def test_weights_that_are_small_or_leave_a_part_of_a_block_stay(units: int) -> None:
-    step = plan_training(check_spec(spec([recurrent("LSTM", units)], (6, 28)))).train
+def test_small_weights_and_weights_of_partial_blocks_are_not_converted(units: int) -> None:
+    step = training_graph(spec([recurrent("LSTM", units)], (6, 28)))
     assert recurrent_matmuls_to_nchwc(step, Target(block_size=BLOCK, usual_batch=64)) is step
 
 
-def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
-    """Its steps' rows, although their columns fill whole blocks."""
+def test_a_small_layer_beside_a_large_one_is_not_converted() -> None:
+    """Although its columns fill whole blocks."""
     layers = [recurrent("LSTM", 64, **SEQUENCES), recurrent("LSTM", 128)]
     small = {
         node.op for node in in_blocks(spec(layers, (6, 28))).nodes if node.scope == "lstm/lstm_cell" and node.domain
@@ -120,56 +118,54 @@ def test_a_small_layer_beside_a_large_one_stays_rows() -> None:
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("mode", ["full", "activations"])
-def test_what_is_computed_again_is_so_in_blocks(mode: str) -> None:
+def test_rematerialized_layers_give_the_same_steps(mode: str) -> None:
     document = spec(*NETWORKS["stacked"])
     document["training"]["remat"] = mode
     assert_same_steps(document, *batch(document, 2 * BLOCK))
 
 
-def test_few_samples_stay_rows() -> None:
-    step = plan_training(check_spec(spec([recurrent("LSTM", 128)], (6, 28)))).train
+def test_small_batches_are_not_converted() -> None:
+    step = training_graph(spec([recurrent("LSTM", 128)], (6, 28)))
     assert recurrent_matmuls_to_nchwc(step, Target(block_size=BLOCK, usual_batch=MIN_SAMPLES - 1)) is step
 
 
-MANY = 40
-"""Steps that are a Scan unless weights are large."""
+MANY_STEPS = 40
+"""Time steps from which on a Scan is emitted, unless the weights are large."""
 
 
 @pytest.mark.parametrize("layer", [recurrent("LSTM", 256), recurrent("SimpleRNN", 512)], ids=["lstm", "rnn"])
-def test_many_steps_are_written_out_where_weights_are_large(layer: dict[str, Any]) -> None:
-    few = {**layer, "units": layer["units"] // 2}
-    scans = [count(plan_training(check_spec(spec([made], (MANY, 8)))).train, "Scan") for made in (layer, few)]
+def test_many_steps_are_unrolled_if_the_weights_are_large(layer: dict[str, Any]) -> None:
+    small = {**layer, "units": layer["units"] // 2}
+    scans = [count(training_graph(spec([each], (MANY_STEPS, 8))), "Scan") for each in (layer, small)]
     assert scans == [0, 2]
 
 
-def test_no_more_steps_of_all_layers_are_written_out() -> None:
-    """The first step would come seconds later."""
+def test_the_unrolled_steps_of_all_layers_are_limited() -> None:
+    """Otherwise preparing the first training step would take seconds."""
     layer = {"type": "Bidirectional", "layer": recurrent("LSTM", 256)}
     scans = [
-        count(plan_training(check_spec(spec([layer], (steps, 8)))).train, "Scan")
+        count(training_graph(spec([layer], (steps, 8))), "Scan")
         for steps in (CPU_GRADIENTS.max_total_unrolled_steps // 2, CPU_GRADIENTS.max_total_unrolled_steps // 2 + 1)
     ]
     assert scans == [0, 2]
 
 
-def test_short_loops_leave_room_for_long_ones() -> None:
+def test_short_loops_do_not_count_towards_the_limit() -> None:
     short = [{"type": "Bidirectional", "layer": recurrent("LSTM", 256, **SEQUENCES)}] * 2
-    pool = {"type": "UpSampling1D", "size": 3}  # of 32 steps 96
-    step = plan_training(
-        check_spec(spec([*short, pool, recurrent("LSTM", 256)], (CPU_GRADIENTS.max_unrolled_steps, 8)))
-    ).train
+    upsampling = {"type": "UpSampling1D", "size": 3}  # from 32 steps to 96
+    step = training_graph(spec([*short, upsampling, recurrent("LSTM", 256)], (CPU_GRADIENTS.max_unrolled_steps, 8)))
     assert count(step, "Scan") == 0
 
 
-def test_many_steps_written_out_give_what_a_scan_gives() -> None:
-    found = []
-    for size in (32, CPU_GRADIENTS.min_unroll_batch - 1):  # for which it stays a Scan
-        document = spec([recurrent("LSTM", 256)], (MANY, 8))
+def test_an_unrolled_loop_gives_the_same_steps_as_a_scan() -> None:
+    results = []
+    for size in (32, CPU_GRADIENTS.min_unroll_batch - 1):  # the second size keeps the Scan
+        document = spec([recurrent("LSTM", 256)], (MANY_STEPS, 8))
         document["training"]["batch_size"] = size
         trainer = Trainer(document, seed=3)
         losses = [trainer.step(*batch(document, 32))["loss"] for _ in range(3)]
-        found.append((losses, trainer.weights()))
-    (losses, weights), (expected, wanted) = found
-    np.testing.assert_allclose(losses, expected, rtol=1e-6)
-    for name, array in wanted.items():
+        results.append((losses, trainer.weights()))
+    (losses, weights), (expected_losses, expected_weights) = results
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-6)
+    for name, array in expected_weights.items():
         np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)

@@ -1,217 +1,223 @@
-"""Convolutions of sequences as those of images one row high, for a session that has blocks for images (`blocked`).
+"""1-D convolutions as 2-D convolutions over images one row high, which `to_nchwc` then converts to the NCHWc layout.
 
-A value [batch, channels, steps] gets a twin [batch, channels, 1, steps], and what is computed of it between two
-convolutions is computed of its twin. Neither costs anything: the numbers lie in the same order.
+A value [batch, channels, steps] gets the second form [batch, channels, 1, steps]. Both have the same elements in the
+same order, so the form costs nothing, and the operators between two convolutions are converted too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ....core.types import Dim
-from ....ir import Builder, Constant, GradientInfo, Graph, Node, Value
-from ....passes.canonicalize import canonicalize
+from ....core.types import TensorType
+from ....ir import Constant, GradientInfo, Graph, Node, Value
+from ....passes.conversion import Conversion, Results
 from ..target import Target
 
 HEIGHT_AXIS = 2
-"""The axis that is put in."""
+"""The axis of an image, of size 1, that a sequence does not have."""
 HEIGHT_ATTRIBUTES = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0, "output_shape": 1}
-"""Attributes with a number for each spatial axis, and what they are along the row."""
+"""Attributes with one entry per spatial axis, and their entry for the height."""
 TRANSPOSED_LAYOUTS = {(0, 2, 1): (1, [0, 3, 1, 2]), (2, 1, 0): (0, [3, 2, 0, 1])}
-"""Permutations that give values of rank 3 as layers emit them, steps before channels: where the row's axis comes in
-before them, and which permutation gives the twin then."""
+"""Permutations by which layers transpose channels-last values of rank 3: (axis of the operand at which a height of 1 is
+inserted, permutation of the result to the image)."""
 
 
 def conv1d_to_conv2d(graph: Graph, target: Target) -> Graph:
-    """The graph with these convolutions and what stands between them."""
+    """Converts 1-D convolutions, and the operators between them, to operators over images one row high."""
     if target.block_size == 1 or not any(_is_conv1d(node) for node in graph.nodes):
         return graph
-    twins = _ReshapedSequences(graph)
-    new = twins.replacements
-    # What a gradient is made of has to be there before its twin, which may come sooner than the gradient.
-    early = {told.dy for told in graph.gradients.values() if told.op == "MaxPool" and told.dy.rank == 3}
-    for node in graph.nodes:
-        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        form = None if node.domain or len(node.outputs) != 1 else CONVERTERS.get(node.op)
-        with twins.g.inherit(node):
-            result = None if form is None else form(twins, node)
-            if result is None:
-                twins.g.nodes.append(node)
-            told = graph.gradients.get(node.outputs[0])
-            if told is not None and told.op in GRADIENT_CONVERTERS and told.x.rank == 3:
-                result = GRADIENT_CONVERTERS[told.op](twins, result or node.outputs[0], told.remapped(new))
-        if result is not None:
-            new[node.outputs[0]] = result
-        for y in node.outputs:
-            if y in early:
-                twins.to_image(new.get(y, y))
-    return canonicalize(replace(graph, gradients=twins.g.gradients).with_nodes(twins.g.nodes, new))
+    return _SequencesAsImages(graph).run(CONVERTERS, GRADIENT_CONVERTERS)
 
 
 def _is_conv1d(node: Node) -> bool:
     return node.op in ("Conv", "ConvTranspose") and node.inputs[0] is not None and node.inputs[0].rank == 3
 
 
-class _ReshapedSequences:
-    """The nodes made so far, and which of their values of rank 3 have a twin."""
+class _SequencesAsImages(Conversion):
+    """The second form of a value [batch, channels, steps] is the image [batch, channels, 1, steps]."""
 
     def __init__(self, graph: Graph) -> None:
-        self.g = Builder.extending(graph)
-        self.g.nodes = []
-        self.replacements: dict[Value, Value] = {}
-        """What has come in the place of a value of the graph."""
-        self._images: dict[Value, Value] = {}
-        self._producers = graph.producers
+        super().__init__(graph)
+        infos = graph.gradients.values()
+        self.pool_cotangents = {info.dy for info in infos if info.op == "MaxPool" and info.dy.rank == 3}
+        """Cotangents of max poolings. Their images are emitted with them: the image of a pooling's gradient may precede
+        the gradient, but must not precede the image of its cotangent."""
 
-    def __contains__(self, x: Value | None) -> bool:
-        return x in self._images
+    def visit(self, node: Node) -> None:
+        super().visit(node)
+        for y in node.outputs:
+            if y in self.pool_cotangents:
+                self.to_image(self.current(y))
 
-    def to_image(self, x: Value) -> Value:
-        """The twin of a value, which is made where there is none."""
-        if x not in self._images:
-            node = self._producers.get(x)
-            source = node.inputs[0] if node is not None and node.op == "Transpose" else None
-            turned = (
-                TRANSPOSED_LAYOUTS.get(tuple(node.attribute("perm")))
-                if node is not None and source is not None
-                else None
-            )
-            if turned is None or source is None:
-                self._images[x] = self.insert_axis(x, HEIGHT_AXIS)
-            else:
-                axis, perm = turned
-                self._images[x] = self.g.Transpose(
-                    self.insert_axis(self.replacements.get(source, source), axis), perm=perm
-                )
-        return self._images[x]
+    def convert(self, node: Node, gradient_info: GradientInfo | None) -> Results:
+        """Emits the node first: the image of a gradient is made from its plain value."""
+        results = self.convert_operator(node)
+        rule = None if gradient_info is None else self.gradient_converters.get(gradient_info.op)
+        if gradient_info is None or rule is None or gradient_info.x.rank != 3:
+            return results
+        if results is None:
+            self.keep(node)
+        else:
+            assert isinstance(results, Value)
+            self.replace(node.outputs, [results])
+        return rule(self, node, gradient_info) or self.current(node.outputs[0])
+
+    def is_convertible(self, node: Node) -> bool:
+        return super().is_convertible(node) and len(node.outputs) == 1
+
+    def emit_form(self, x: Value) -> Value:
+        producer = self.graph.producers.get(x)
+        source = producer.inputs[0] if producer is not None and producer.op == "Transpose" else None
+        if producer is None or source is None or tuple(producer.attribute("perm")) not in TRANSPOSED_LAYOUTS:
+            return self.insert_axis(x, HEIGHT_AXIS)
+        axis, perm = TRANSPOSED_LAYOUTS[tuple(producer.attribute("perm"))]
+        return self.g.Transpose(self.insert_axis(self.current(source), axis), perm=perm)
+
+    def emit_plain(self, form: Value, plain_type: TensorType) -> Value:
+        batch, channels, steps = plain_type.shape
+        self.g.refine(form, (batch, channels, 1, steps))
+        return self.g.refine(self.g.Squeeze(form, [HEIGHT_AXIS]), plain_type.shape)
+
+    to_image, from_image = Conversion.to_form, Conversion.from_form
 
     def image_operand(self, x: Value) -> Value:
-        """What stands beside a twin for a value that is repeated to its shape."""
+        """The operand of an element-wise operator over images, where x was one over sequences and may broadcast."""
         return self.to_image(x) if x.rank == 3 else self.insert_axis(x, 1) if x.rank == 2 else x
 
     def insert_axis(self, x: Value, axis: int) -> Value:
         return self.g.refine(self.g.Unsqueeze(x, [axis]), (*x.shape[:axis], 1, *x.shape[axis:]))
 
-    def from_image(self, image: Value, shape: tuple[Dim, ...]) -> Value:
-        """The value of this shape, of rank 3, of a twin."""
-        result = self.g.refine(self.g.Squeeze(image, [HEIGHT_AXIS]), shape)
-        self._images[result] = self.g.refine(image, (*shape[:HEIGHT_AXIS], 1, *shape[HEIGHT_AXIS:]))
-        return result
 
-
-def _convert_conv_or_pool(ctx: _ReshapedSequences, node: Node) -> Value | None:
-    """What has a moving window: along the row it is one wide."""
+def _convert_conv_or_pool(ctx: _SequencesAsImages, node: Node) -> Value | None:
+    """1-D Conv, ConvTranspose, MaxPool or AveragePool -> the 2-D operator, with windows one row high"""
     x, y = node.inputs[0], node.outputs[0]
     if x is None or x.rank != 3 or (x not in ctx and not _is_conv1d(node)):
         return None
     operands = [ctx.to_image(x) if x is not None and x.rank == 3 else x for x in node.inputs]
-    twin = ctx.g.emit(node.op, *operands, **{**node.attributes, **_image_attributes(node.attributes)})
-    return ctx.from_image(twin, y.shape)
+    attributes = {**node.attributes, **_image_attributes(node.attributes)}
+    return ctx.from_image(ctx.g.emit(node.op, *operands, **attributes), y.type)
 
 
-def _convert_weight_gradient(ctx: _ReshapedSequences, gradient: Value, gradient_info: GradientInfo) -> Value:
-    """The gradient of a convolution's weights [filters, channels, taps], whose twin tells what it is."""
-    gradient_info = _image_gradient_info(ctx, gradient_info)  # before what it tells of: as nodes come
-    twin = ctx.insert_axis(gradient, HEIGHT_AXIS)
-    ctx.g.gradients[twin] = gradient_info
-    return ctx.from_image(twin, gradient.shape)
+def _convert_weight_gradient(ctx: _SequencesAsImages, node: Node, gradient_info: GradientInfo) -> Value:
+    """gradient of weights [filters, channels, taps] -> Squeeze(gradient of weights [filters, channels, 1, taps])"""
+    image_info, gradient = _image_gradient_info(ctx, gradient_info), ctx.current(node.outputs[0])
+    image = ctx.insert_axis(gradient, HEIGHT_AXIS)
+    ctx.g.gradients[image] = image_info
+    return ctx.from_image(image, gradient.type)
 
 
-def _convert_maxpool_gradient(ctx: _ReshapedSequences, gradient: Value, gradient_info: GradientInfo) -> Value:
-    """The gradient of a max pooling, where what was pooled has a twin."""
+def _convert_maxpool_gradient(ctx: _SequencesAsImages, node: Node, gradient_info: GradientInfo) -> Value | None:
+    """gradient of a MaxPool over sequences -> Squeeze(gradient of a MaxPool over images)"""
     if gradient_info.x not in ctx:
-        return gradient
-    gradient_info = _image_gradient_info(ctx, gradient_info)
-    twin = ctx.to_image(gradient)
-    ctx.g.gradients[twin] = gradient_info
-    return ctx.from_image(twin, gradient.shape)
+        return None
+    image_info, gradient = _image_gradient_info(ctx, gradient_info), ctx.current(node.outputs[0])
+    image = ctx.to_image(gradient)
+    ctx.g.gradients[image] = image_info
+    return ctx.from_image(image, gradient.type)
 
 
-def _image_gradient_info(ctx: _ReshapedSequences, gradient_info: GradientInfo) -> GradientInfo:
+def _image_gradient_info(ctx: _SequencesAsImages, gradient_info: GradientInfo) -> GradientInfo:
+    """The same for images. Its operands have to precede the gradient's image, so call this first."""
     attributes = {**gradient_info.attributes, **_image_attributes(gradient_info.attributes)}
     return GradientInfo(gradient_info.op, ctx.to_image(gradient_info.x), ctx.to_image(gradient_info.dy), attributes)
 
 
 def _image_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes that have a number for each spatial axis, or for both of its ends."""
-    found = {name: [along, *attributes[name]] for name, along in HEIGHT_ATTRIBUTES.items() if attributes.get(name)}
+    """Those attributes of a window that have an entry per spatial axis, or per end of it, for images."""
+    image_attributes = {
+        name: [height, *attributes[name]] for name, height in HEIGHT_ATTRIBUTES.items() if attributes.get(name)
+    }
     if pads := attributes.get("pads"):
-        found["pads"] = [0, pads[0], 0, pads[1]]
-    return found
+        image_attributes["pads"] = [0, pads[0], 0, pads[1]]
+    return image_attributes
 
 
-def _convert_elementwise(ctx: _ReshapedSequences, node: Node) -> Value | None:
+def _convert_elementwise(ctx: _SequencesAsImages, node: Node) -> Value | None:
+    """element-wise operator over sequences -> the same over images"""
     y = node.outputs[0]
     if y.rank != 3 or not any(x in ctx and x is not None and x.shape == y.shape for x in node.inputs):
         return None
-    twin = ctx.g.emit(node.op, *(None if x is None else ctx.image_operand(x) for x in node.inputs), **node.attributes)
-    return ctx.from_image(twin, y.shape)
+    operands = [None if x is None else ctx.image_operand(x) for x in node.inputs]
+    return ctx.from_image(ctx.g.emit(node.op, *operands, **node.attributes), y.type)
 
 
-def _convert_reduction(ctx: _ReshapedSequences, node: Node) -> Value | None:
+def _convert_reduction(ctx: _SequencesAsImages, node: Node) -> Value | None:
+    """ReduceMean or ReduceSum over axes of sequences -> the same over axes of images, among them the height"""
     x, axes, y = node.inputs[0], node.input(1), node.outputs[0]
     if x not in ctx or x is None or not isinstance(axes, Constant):
         return None
-    places = sorted({HEIGHT_AXIS, *(_image_axis(axis) for axis in axes.array.tolist())})
-    result = ctx.g.emit(node.op, ctx.to_image(x), places, **node.attributes)
+    image_axes = sorted({HEIGHT_AXIS, *(_image_axis(axis) for axis in axes.array.tolist())})
+    result = ctx.g.emit(node.op, ctx.to_image(x), image_axes, **node.attributes)
     return ctx.g.refine(ctx.g.Squeeze(result, [HEIGHT_AXIS]) if node.attribute("keepdims", 1) else result, y.shape)
 
 
 def _image_axis(axis: int) -> int:
-    """Where an axis is in the twin."""
+    """The axis of an image for an axis of a sequence."""
     axis %= 3
     return axis + (axis >= HEIGHT_AXIS)
 
 
-def _convert_transpose(ctx: _ReshapedSequences, node: Node) -> Value | None:
+def _convert_transpose(ctx: _SequencesAsImages, node: Node) -> Value | None:
+    """Transpose of sequences to channels-last -> Squeeze(Transpose of images to channels-last)"""
     x, y = node.inputs[0], node.outputs[0]
     if x not in ctx or x is None or list(node.attribute("perm")) != [0, 2, 1]:
         return None
     return ctx.g.refine(ctx.g.Squeeze(ctx.g.Transpose(ctx.to_image(x), perm=[0, 2, 3, 1]), [1]), y.shape)
 
 
-def _convert_pad_or_slice(ctx: _ReshapedSequences, node: Node) -> Value | None:
-    """What is cut from the ends of sequences, or put around them."""
-    (x, *places), y = node.inputs, node.outputs[0]
-    if x not in ctx or x is None or not all(isinstance(p, Constant) or p is None for p in places):
+def _convert_pad(ctx: _SequencesAsImages, node: Node) -> Value | None:
+    """Pad of sequences by constant widths -> Pad of images"""
+    (x, *operands), y = node.inputs, node.outputs[0]
+    arrays = _constant_arrays(operands)
+    if x not in ctx or x is None or arrays is None or len(arrays) > 2:
         return None
-    given: list[Any] = [p.array if isinstance(p, Constant) else None for p in places]
-    if node.op == "Pad" and len(places) < 3:
-        before, after = given[0].tolist()[:3], given[0].tolist()[3:]
-        given[0] = [end for ends in (before, after) for end in (*ends[:HEIGHT_AXIS], 0, *ends[HEIGHT_AXIS:])]
-    elif node.op == "Slice" and len(places) >= 3 and given[2] is not None:
-        given[2] = [_image_axis(axis) for axis in given[2].tolist()]
-    else:
-        return None
-    twin = ctx.g.emit(node.op, ctx.to_image(x), *given, **node.attributes)
-    return ctx.from_image(twin, y.shape)
+    widths = arrays[0].tolist()
+    image_widths = [width for ends in (widths[:3], widths[3:]) for width in np.insert(ends, HEIGHT_AXIS, 0).tolist()]
+    return ctx.from_image(ctx.g.emit(node.op, ctx.to_image(x), image_widths, *arrays[1:], **node.attributes), y.type)
 
 
-def _convert_resize(ctx: _ReshapedSequences, node: Node) -> Value | None:
-    """Every element several times."""
-    x, scales = node.inputs[0], node.input(2)
+def _convert_slice(ctx: _SequencesAsImages, node: Node) -> Value | None:
+    """Slice of sequences by constants -> Slice of images"""
+    (x, *operands), y = node.inputs, node.outputs[0]
+    arrays = _constant_arrays(operands)
+    if x not in ctx or x is None or arrays is None or len(arrays) < 3 or arrays[2] is None:
+        return None
+    starts, ends, axes, *steps = arrays
+    image_axes = [_image_axis(axis) for axis in axes.tolist()]
+    return ctx.from_image(ctx.g.emit(node.op, ctx.to_image(x), starts, ends, image_axes, *steps), y.type)
+
+
+def _constant_arrays(operands: Sequence[Value | None]) -> list[Any] | None:
+    """The arrays of constant operands, None for an absent one; None if any operand is not constant."""
+    if not all(operand is None or isinstance(operand, Constant) for operand in operands):
+        return None
+    return [operand.array if isinstance(operand, Constant) else None for operand in operands]
+
+
+def _convert_resize(ctx: _SequencesAsImages, node: Node) -> Value | None:
+    """Resize of sequences by constant scales -> Resize of images, by a scale of 1 along the height"""
+    x, scales, y = node.inputs[0], node.input(2), node.outputs[0]
     if x not in ctx or x is None or x.rank != 3 or not isinstance(scales, Constant) or len(node.inputs) > 3:
         return None
-    twin = ctx.g.emit(node.op, ctx.to_image(x), None, np.insert(scales.array, HEIGHT_AXIS, 1), **node.attributes)
-    return ctx.from_image(twin, node.outputs[0].shape)
+    image_scales = np.insert(scales.array, HEIGHT_AXIS, 1)
+    return ctx.from_image(ctx.g.emit(node.op, ctx.to_image(x), None, image_scales, **node.attributes), y.type)
 
 
-GRADIENT_CONVERTERS: dict[str, Callable[[_ReshapedSequences, Value, GradientInfo], Value]] = {
+GRADIENT_CONVERTERS: dict[str, Callable[[_SequencesAsImages, Node, GradientInfo], Results]] = {
     "Conv": _convert_weight_gradient,
     "MaxPool": _convert_maxpool_gradient,
 }
 
-CONVERTERS: dict[str, Callable[[_ReshapedSequences, Node], Value | None]] = {
+CONVERTERS: dict[str, Callable[[_SequencesAsImages, Node], Results]] = {
     **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool"), _convert_conv_or_pool),
     **dict.fromkeys(("Add", "Div", "Exp", "HardSigmoid", "LeakyRelu", "Mul", "Neg", "Relu"), _convert_elementwise),
     **dict.fromkeys(("Sigmoid", "Sub", "Tanh"), _convert_elementwise),
     **dict.fromkeys(("ReduceMean", "ReduceSum"), _convert_reduction),
     "Transpose": _convert_transpose,
-    "Pad": _convert_pad_or_slice,
+    "Pad": _convert_pad,
     "Resize": _convert_resize,
-    "Slice": _convert_pad_or_slice,
+    "Slice": _convert_slice,
 }

@@ -19,9 +19,9 @@ SUMMAND_INDEX = 3
 
 
 def copy_live_summands(graph: Graph, target: Target) -> Graph:
-    """Returns the graph with every large summand that a later node reads replaced by a copy.
+    """Returns the graph with a copy in place of every large summand that a later node reads.
 
-    The size of a summand is estimated for the usual batch of the target.
+    The size of a summand is estimated for the target's usual batch.
     """
     last_uses = {x: index for index, node in enumerate(graph.nodes) for x in node.inputs}
     last_uses.update(dict.fromkeys(graph.roots, len(graph.nodes)))
@@ -33,7 +33,7 @@ def copy_live_summands(graph: Graph, target: Target) -> Graph:
             _is_nchwc_conv(node)
             and summand is not None
             and last_uses[summand] > index
-            and _expected_elements(summand, target.usual_batch) >= MIN_COPY_ELEMENTS
+            and _usual_elements(summand, target.usual_batch) >= MIN_COPY_ELEMENTS
         ):
             with g.inherit(node):
                 node = node.with_inputs((*node.inputs[:SUMMAND_INDEX], pad_with_conv(g, summand)))
@@ -45,6 +45,6 @@ def _is_nchwc_conv(node: Node) -> bool:
     return node.op == "Conv" and node.domain == NCHWC_DOMAIN
 
 
-def _expected_elements(x: Value, expected_batch: int) -> int:
-    """Returns how many elements x has if every symbolic size is `expected_batch`."""
-    return prod(size if isinstance(size, int) else expected_batch for size in x.shape)
+def _usual_elements(x: Value, usual_batch: int) -> int:
+    """Returns how many elements x has if every symbolic size is `usual_batch`."""
+    return prod(size if isinstance(size, int) else usual_batch for size in x.shape)

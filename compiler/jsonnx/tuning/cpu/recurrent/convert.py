@@ -1,76 +1,62 @@
-"""The products of a recurrence in blocks of columns, for a session that runs on the CPU here and now.
+"""Converts the matrix products of unrolled recurrent layers to NCHWc convolutions.
 
-Step by step, few rows meet the same weights. onnxruntime's matrix product puts the weights in its order anew each time,
-and to take a row's gates apart, or to put rows together, goes through memory in small pieces. With rows as the columns
-of an image one row high, and their columns as its channels, a product is a convolution of one tap by blocks
-(`blocked`): its weights are put in order once for all steps, its activation costs next to nothing, and gates lie one
-behind the other. What is done to every element is done to blocks as well.
+At each time step, few rows are multiplied by the same weights. onnxruntime's matrix product packs the weights anew at
+each step, and splitting gates or concatenating rows copies short pieces of memory. If rows [rows, columns] are an image
+one row high, with the rows as its columns and the columns as its channels, the product is a convolution with one tap in
+the NCHWc layout: the weights are packed once for all steps, the activation is fused, and each gate is contiguous.
+Element-wise operators between the products are computed over blocks, too.
 
-The gradient of the weights, a product over the rows of all steps, is such a convolution too: what these steps gave is
-its filters as it lies there, with zeros that fill the last block of rows.
+The gradient of the weights, a product over the rows of all steps, is such a convolution as well: the blocked rows of
+all steps, with zero rows that pad the last block, have the layout of its filters.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from math import prod
 
 from ....core.types import TensorType
 from ....ir import Builder, Constant, Graph, Node, Value
-from ....passes.canonicalize import canonicalize
+from ....passes.conversion import Results
 from ..nchwc.context import NCHWC_DOMAIN
 from ..target import Target
 from .context import FusedProduct, RecurrentContext, padded_rows, pointwise_conv, rows_from_image
 
 MIN_WEIGHT_USES = 4
-"""How many products weights have at least, for their order to be made for all."""
+"""Products with the same weights from which on packing the weights once is worth it."""
 MIN_WEIGHT_ELEMENTS = 1 << 16
-"""Elements of the weights from which on this is faster: those of an LSTM with 128 units, of a GRU with 256."""
+"""Elements of the weights from which on convolutions are faster: those of an LSTM with 128 units, a GRU with 256."""
 MIN_SAMPLES = 8
-"""Samples below which a convolution has too few columns."""
+"""Batch size from which on convolutions are faster."""
 MIN_GATE_COLUMNS = 128
-"""Columns of a gate from which on it is a convolution of its own, with its activation, and need not be taken apart."""
+"""Columns of a gate from which on the gate gets a convolution of its own, with its activation fused, instead of a Split
+of the gates' common product."""
 
 
 def recurrent_matmuls_to_nchwc(graph: Graph, target: Target) -> Graph:
-    """The graph with products of weights that meet one step's rows after the other's in blocks, and what stands between
-    them."""
+    """Converts the products of weights that unrolled recurrences use at every step, and the operators between them."""
     if target.block_size == 1 or target.usual_batch < MIN_SAMPLES:
         return graph
     weights = _recurrent_weights(graph, target.block_size)
     if not weights:
         return graph
     products = [node for node in graph.nodes if _is_convertible_product(node) and node.inputs[1] in weights]
-    made = RecurrentContext(graph, target.block_size, weights, {node.inputs[0] for node in products if node.inputs[0]})
-    new: dict[Value, Value] = {}
-    for node in graph.nodes:
-        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        form = None if node.domain else CONVERTERS.get(node.op)
-        with made.g.inherit(node):
-            results = None if form is None else form(made, node)
-        if results is None:
-            made.keep_node(node)
-            continue
-        new.update(zip(node.outputs, results, strict=True))
-        made.use_counts.update({x: made.use_counts[old] for x, old in zip(results, node.outputs, strict=True)})
-    rewired = graph.with_nodes(made.g.nodes, new)
-    for value in rewired.roots:
-        made.ensure_plain(value)
-    return canonicalize(replace(rewired, nodes=tuple(made.g.nodes)))
+    matmul_operands = {node.inputs[0] for node in products if node.inputs[0]}
+    return RecurrentContext(graph, target.block_size, weights, matmul_operands).run(CONVERTERS)
 
 
 def _recurrent_weights(graph: Graph, block_size: int) -> set[Value]:
-    """The weights of many products, where all those of a layer suit."""
+    """The weights with many uses, of layers all of whose products are profitable."""
     products = [node for node in graph.nodes if _is_convertible_product(node)]
     uses = Counter(node.inputs[1] for node in products)
-    again = [node for node in products if uses[node.inputs[1]] >= MIN_WEIGHT_USES]
-    others = {node.scope for node in again if not _is_profitable(node, block_size)}
-    return {node.inputs[1] for node in again if node.inputs[1] and node.scope not in others}
+    recurrent = [node for node in products if uses[node.inputs[1]] >= MIN_WEIGHT_USES]
+    unprofitable_layers = {node.scope for node in recurrent if not _is_profitable(node, block_size)}
+    return {node.inputs[1] for node in recurrent if node.inputs[1] and node.scope not in unprofitable_layers}
 
 
 def _is_profitable(node: Node, block_size: int) -> bool:
+    """Whether the weights are static and large, and the columns of the result fill whole blocks."""
     weights, y = node.inputs[1], node.outputs[0]
     assert weights is not None
     return bool(
@@ -79,68 +65,64 @@ def _is_profitable(node: Node, block_size: int) -> bool:
 
 
 def _is_convertible_product(node: Node) -> bool:
-    """Whether it is of rows with weights, and adds nothing but a value of its result's shape."""
-    y, added = node.outputs[0], node.input(2)
+    """Whether the node is a float32 product x * w or x * w + summand, with a summand of the result's shape."""
+    y, summand = node.outputs[0], node.input(2)
     if node.domain or node.op not in ("MatMul", "Gemm") or y.dtype != "float32":
         return False
     if y.rank != 2 or not y.type.is_static(1) or not all(x is not None and x.rank == 2 for x in node.inputs[:2]):
         return False
     if (node.attribute("transA", 0), node.attribute("alpha", 1.0), node.attribute("beta", 1.0)) != (0, 1.0, 1.0):
         return False
-    return added is None or added.shape == y.shape
-
-
-Results = Sequence[Value] | None
+    return summand is None or summand.shape == y.shape
 
 
 def convert_matmul(ctx: RecurrentContext, node: Node) -> Results:
+    """MatMul or Gemm(rows, w, summand) -> NCHWc Conv; see also the two rules for products over all steps"""
     if not _is_convertible_product(node):
         return convert_weight_gradient(ctx, node)
-    (x, w), added = node.inputs[:2], node.input(2)
+    (x, w), summand, y = node.inputs[:2], node.input(2), node.outputs[0]
     if x in ctx.steps_of_stack:
         return convert_stacked_matmul(ctx, node)
-    if w not in ctx.weights or x is None or w is None or not ctx.fills_blocks(node.outputs[0]):
+    if w not in ctx.weights or x is None or w is None or not ctx.fills_blocks(y):
         return None
     filters = ctx.blocked_filters(w, transposed=bool(node.attribute("transB", 0)))
-    return [
-        ctx.emit_product(
-            FusedProduct(ctx.to_blocked(x), filters, None if added is None else ctx.to_blocked(added)),
-            node.outputs[0].type,
-        )
-    ]
+    product = FusedProduct(ctx.to_blocked(x), filters, None if summand is None else ctx.to_blocked(summand))
+    return ctx.emit_product(product, y.type)
 
 
 def convert_stacked_matmul(ctx: RecurrentContext, node: Node) -> Results:
-    """The rows of all steps times weights."""
+    """MatMul(rows of all steps, w) -> Slice(NCHWc Conv) without the padding rows"""
     x, w, y = node.inputs[0], node.inputs[1], node.outputs[0]
     if x is None or w is None or node.input(2) is not None or not w.type.is_static(0, 1) or not ctx.fills_blocks(y):
         return None
-    g, rows = ctx.g, x.shape[0]
+    g, padded_row_size = ctx.g, padded_rows(x.shape[0])
     filters = ctx.blocked_filters(w, transposed=bool(node.attribute("transB", 0)))
-    whole = g.refine(
-        g.Reshape(ctx.concat_steps(x), [1, filters.shape[1], 1, -1]), (1, filters.shape[1], 1, padded_rows(rows))
-    )
-    made = rows_from_image(g, pointwise_conv(g, whole, filters), y.type.with_shape((padded_rows(rows), y.shape[1])))
-    return [g.refine(g.Slice(made, [0], ctx.row_count(x), [0]), y.shape)]
+    inputs = filters.shape[1]
+    image = g.refine(g.Reshape(ctx.concat_steps(x), [1, inputs, 1, -1]), (1, inputs, 1, padded_row_size))
+    padded_type = y.type.with_shape((padded_row_size, y.shape[1]))
+    rows = rows_from_image(g, pointwise_conv(g, image, filters), padded_type)
+    return g.refine(g.Slice(rows, [0], ctx.row_count(x), [0]), y.shape)
 
 
 def convert_column_sums(ctx: RecurrentContext, node: Node) -> Results:
-    """The sums of the columns over the rows of all steps."""
-    x, axes = node.inputs[0], node.input(1)
+    """ReduceSum(rows of all steps, axis 0) -> NCHWc GlobalAveragePool * number of padded rows"""
+    x, axes, y = node.inputs[0], node.input(1), node.outputs[0]
     if x not in ctx.steps_of_stack or x is None or not ctx.fills_blocks(x):
         return None
     if not isinstance(axes, Constant) or axes.array.tolist() != [0]:
         return None
     g, columns = ctx.g, x.shape[1]
-    whole = g.refine(g.Reshape(ctx.concat_steps(x), [1, columns, 1, -1]), (1, columns, 1, padded_rows(x.shape[0])))
-    means = g.custom_op("GlobalAveragePool", NCHWC_DOMAIN, [whole], whole.type.with_shape((1, columns, 1, 1)))
-    count = g.cast(g.Add(ctx.row_count(x), ctx.padding_row_count(x)), x.dtype)
-    return [g.reshape(g.Mul(means, count), node.outputs[0].shape)]
+    image = g.refine(g.Reshape(ctx.concat_steps(x), [1, columns, 1, -1]), (1, columns, 1, padded_rows(x.shape[0])))
+    means = g.custom_op("GlobalAveragePool", NCHWC_DOMAIN, [image], image.type.with_shape((1, columns, 1, 1)))
+    padded_row_count = g.cast(g.Add(ctx.row_count(x), ctx.padding_row_count(x)), x.dtype)
+    return g.reshape(g.Mul(means, padded_row_count), y.shape)
 
 
 def convert_weight_gradient(ctx: RecurrentContext, node: Node) -> Results:
-    """A product over the rows of all steps, where those of the second operand are there in blocks: these are filters,
-    with zeros to fill the last block of rows."""
+    """Gemm(transpose of x, dy) over the rows of all steps -> NCHWc Conv of x with the blocked rows of dy as filters
+
+    x becomes an image with the rows as channels and the columns of x as columns. An If pads the rows to whole blocks.
+    """
     x, dy, y = node.inputs[0], node.inputs[1], node.outputs[0]
     if node.op != "Gemm" or node.attributes.get("transA") != 1 or len(node.attributes) > 1 or node.input(2) is not None:
         return None
@@ -148,74 +130,72 @@ def convert_weight_gradient(ctx: RecurrentContext, node: Node) -> Results:
         return None
     ctx.ensure_plain(x)
     g, (rows, columns), outputs = ctx.g, x.shape, y.shape[1]
-    missing = ctx.padding_row_count(dy)
+    padding_row_count = ctx.padding_row_count(dy)
     filters = g.refine(g.Reshape(ctx.concat_steps(dy), [outputs, -1, 1, 1]), (outputs, padded_rows(rows), 1, 1))
+    image_type = TensorType(x.dtype, (1, padded_rows(rows), 1, columns))
 
-    type = TensorType(x.dtype, (1, padded_rows(rows), 1, columns))
+    def blocked(g: Builder, image: Value) -> Value:
+        return g.custom_op("ReorderInput", NCHWC_DOMAIN, [image], image_type)
 
-    def ordered(g: Builder, x: Value) -> Value:
-        return g.custom_op("ReorderInput", NCHWC_DOMAIN, [x], type)
+    def padded_and_blocked(g: Builder) -> Value:
+        zeros = g.full(0, g.Concat(padding_row_count, g.const([columns], "int64"), axis=0), x.dtype)
+        return blocked(g, g.refine(g.Reshape(g.Concat(x, zeros, axis=0), [1, -1, 1, columns]), image_type.shape))
 
-    def filled_up(g: Builder) -> Value:
-        zeros = g.full(0, g.Concat(missing, g.const([columns], "int64"), axis=0), x.dtype)
-        return ordered(g, g.refine(g.Reshape(g.Concat(x, zeros, axis=0), [1, -1, 1, columns]), type.shape))
-
-    plain = g.reshape(x, (1, rows, 1, columns))  # outside of the branch, in which it would be copied
-    fills = g.Equal(missing, 0)
-    of_rows = g.cond(fills, lambda g: ordered(g, plain), filled_up)
-    return [rows_from_image(g, pointwise_conv(g, of_rows, filters), y.type)]
+    image = g.reshape(x, (1, rows, 1, columns))  # a Reshape inside the branch would copy
+    fills_blocks = g.Equal(padding_row_count, 0)
+    blocks = g.cond(fills_blocks, lambda g: blocked(g, image), padded_and_blocked)
+    return rows_from_image(g, pointwise_conv(g, blocks, filters), y.type)
 
 
 def convert_elementwise(ctx: RecurrentContext, node: Node) -> Results:
-    """What is done to every element alike."""
+    """element-wise operator, an operand of which is blocked -> the same over blocks"""
     y = node.outputs[0]
     if y.rank != 2 or not ctx.fills_blocks(y) or not any(x in ctx for x in node.inputs):
         return None
     if not all(x is not None and (x.shape == y.shape or x.type.elements == 1) for x in node.inputs):
         return None
     operands = [ctx.to_blocked(x) if x is not None and x.shape == y.shape else x for x in node.inputs]
-    return [ctx.from_blocked(ctx.g.emit(node.op, *operands, **node.attributes), y.type)]
+    return ctx.from_blocked(ctx.g.emit(node.op, *operands, **node.attributes), y.type)
 
 
 def convert_activation(ctx: RecurrentContext, node: Node) -> Results:
-    """A function that goes into the product before it, where there is one."""
-    unfinished = ctx.fusable_product(node.inputs[0])
-    if unfinished is None or node.outputs[0].shape[1] < MIN_GATE_COLUMNS:
+    """activation(product) -> NCHWc Conv with the activation fused; elsewhere the activation over blocks"""
+    product, y = ctx.fusable_product(node.inputs[0]), node.outputs[0]
+    if product is None or y.shape[1] < MIN_GATE_COLUMNS:
         return convert_elementwise(ctx, node)
-    return [ctx.emit_product(unfinished, node.outputs[0].type, activation=node.op)]
+    return ctx.emit_product(product, y.type, activation=node.op)
 
 
 def convert_split(ctx: RecurrentContext, node: Node) -> Results:
-    x, sizes = node.inputs[0], [part.shape[1] for part in node.outputs if part.rank == 2]
-    if (
-        x not in ctx
-        or x is None
-        or node.attribute("axis", 0) not in (1, -1)
-        or not all(map(ctx.fills_blocks, node.outputs))
-    ):
+    """Split(product, columns) -> one NCHWc Conv per output if these are large; elsewhere Split of the blocks"""
+    x, outputs = node.inputs[0], node.outputs
+    sizes = [y.shape[1] for y in outputs if y.rank == 2]
+    if x not in ctx or x is None or node.attribute("axis", 0) not in (1, -1) or not all(map(ctx.fills_blocks, outputs)):
         return None
-    made = ctx.fusable_product(x)
-    if made is not None and made.summand is None and min(sizes) >= MIN_GATE_COLUMNS:
-        parts = [made._replace(filters=part) for part in ctx.split_filters(made.filters, sizes)]
-        return [ctx.emit_product(part, plain.type) for part, plain in zip(parts, node.outputs, strict=True)]
-    blocks = ctx.g.Split(ctx.to_blocked(x), sizes, axis=0, outputs=len(sizes))
-    return [ctx.from_blocked(part, plain.type) for part, plain in zip(blocks, node.outputs, strict=True)]
+    product = ctx.fusable_product(x)
+    if product is not None and product.summand is None and min(sizes) >= MIN_GATE_COLUMNS:
+        products = [product._replace(filters=filters) for filters in ctx.split_filters(product.filters, sizes)]
+        return [ctx.emit_product(part, y.type) for part, y in zip(products, outputs, strict=True)]
+    parts = ctx.g.Split(ctx.to_blocked(x), sizes, axis=0, outputs=len(sizes))
+    return [ctx.from_blocked(part, y.type) for part, y in zip(parts, outputs, strict=True)]
 
 
 def convert_concat(ctx: RecurrentContext, node: Node) -> Results:
+    """Concat of columns -> Concat of blocks; Concat of the rows of steps -> a stack"""
     y, parts = node.outputs[0], [x for x in node.inputs if x is not None]
     if y.rank != 2 or y.dtype != "float32" or not y.type.is_static(1):
         return None
     if node.attribute("axis") in (1, -1):
-        if not (y in ctx.matmul_operands or any(x in ctx for x in parts)) or not all(map(ctx.fills_blocks, parts[:-1])):
+        is_blocked = y in ctx.matmul_operands or any(x in ctx for x in parts)
+        if not is_blocked or not all(map(ctx.fills_blocks, parts[:-1])):
             return None
-        return [ctx.from_blocked(ctx.g.Concat(*map(ctx.to_blocked, parts), axis=0), y.type)]
+        return ctx.from_blocked(ctx.g.Concat(*map(ctx.to_blocked, parts), axis=0), y.type)
     if not all(x in ctx and x.shape == parts[0].shape for x in parts):
         return None
     steps = [ctx.to_blocked(x) for x in parts]
-    whole = ctx.from_blocked_steps(steps, y.type)
-    ctx.steps_of_stack[whole] = steps
-    return [whole]
+    stack = ctx.stack_of_steps(steps, y.type)
+    ctx.steps_of_stack[stack] = steps
+    return stack
 
 
 CONVERTERS: dict[str, Callable[[RecurrentContext, Node], Results]] = {
