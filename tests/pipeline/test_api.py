@@ -197,7 +197,7 @@ def wrong_calls() -> dict[str, tuple[Any, type[Exception], str]]:
         "spec-missing": (lambda: compile("none.json"), jsonnx.UsageError, "none.json"),
         "spec-no-json": (lambda: compile("{"), jsonnx.CompileError, "1:2"),
         "spec-not-plain": (lambda: compile({"inputs": {1: 2}}), jsonnx.CompileError, "a key of type int"),
-        "spec-with-objects": (lambda: compile({"inputs": object()}), jsonnx.CompileError, "which JSON does not have"),
+        "spec-with-objects": (lambda: compile({"inputs": object()}), jsonnx.CompileError, "not a JSON type"),
         "spec-untrained": (lambda: jsonnx.Trainer(without), jsonnx.CompileError, "no `training` section"),
         "seed-text": (lambda: compile(LINE, seed="x"), TypeError, "a seed is an integer"),
         "seed-negative": (lambda: jsonnx.Trainer(LINE, seed=-1), ValueError, "a seed is an integer"),

@@ -96,7 +96,7 @@ def test_mismatches_are_reported_for_each_weight() -> None:
 
 
 def test_weights_file_cannot_be_imported_as_a_model() -> None:
-    with pytest.raises(jsonnx.CompileError, match="weights and no model"):
+    with pytest.raises(jsonnx.CompileError, match="weights but no model"):
         jsonnx.from_keras(FILES / "keras3_shards.weights.json")
 
 
@@ -256,8 +256,8 @@ def test_weights_of_an_unsupported_model_are_matched_by_layer_name(tmp_path: Pat
         np.testing.assert_array_equal(model.weights[name], weights[name].astype("float32"))
     assert report.missing == ("n/gamma", "d/kernel", "d/bias")
     assert dict(report.unfit) == {
-        "b/kernel": "is of another layer in the file, a B",
-        "b/bias": "is of another layer in the file, a B",
+        "b/kernel": "belongs to a B in the file",
+        "b/bias": "belongs to a B in the file",
         "c/kernel": "has shape [2, 2], the network wants [2, 4]",
         "c/bias": "has shape [2], the network wants [4]",
     }

@@ -112,7 +112,7 @@ class RecurrentContext(Conversion):
         plain = g.custom_op(
             "ReorderOutput", NCHWC_DOMAIN, [images], channels_last, channels=x.shape[1], channels_last=1
         )
-        g.nodes.append(Node("Reshape", (plain, g.const([-1, x.shape[1]], "int64")), (x,), {}, *g.place))
+        g.nodes.append(Node("Reshape", (plain, g.const([-1, x.shape[1]], "int64")), (x,), {}, *g.scope_and_path))
 
     def fills_blocks(self, x: Value) -> bool:
         """Whether the columns of rows fill whole blocks."""
