@@ -175,6 +175,6 @@ class Training(Section):
     remat: Literal["full", "activations"] | None = attr(
         None,
         doc="Rematerialization: values that the backward pass recomputes, to save memory. `activations` recomputes "
-        "all but the results of matrix products and convolutions; `full` keeps as little as possible, which costs about "
+        "all but the results of matrix products and convolutions; `full` keeps as little as possible and costs about "
         "one more forward pass.",
     )
