@@ -144,7 +144,7 @@ class Training(Section):
     """The training of the network."""
 
     data: DataSection | None = attr(None, doc="Files with the samples.")
-    loss: Losses = attr(doc="Loss, or an object with the loss of each output.")
+    loss: Losses = attr(doc="Loss that training minimizes; by output name if there are several outputs.")
     loss_weights: Annotated[dict[str, float], DictCodec(NumberCodec())] | None = attr(
         None, doc="Factors of the losses, by output name."
     )
@@ -175,6 +175,6 @@ class Training(Section):
     remat: Literal["full", "activations"] | None = attr(
         None,
         doc="Rematerialization: values that the backward pass recomputes, to save memory. `activations` recomputes "
-        "all but the results of matrix products and convolutions; `full` keeps as little as possible, for about one more "
-        "forward pass.",
+        "all but the results of matrix products and convolutions; `full` keeps as little as possible and costs about "
+        "one more forward pass.",
     )

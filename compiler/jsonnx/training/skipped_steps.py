@@ -73,8 +73,8 @@ class DecayingSlots(SkippedSteps):
     def factors_by_age(self, g: Builder, sums: Value | None) -> list[Value]:
         factors = [powers_by_age(decay) for decay in self.decay_by_slot.values()]
         if self.moving_slot:
-            cumulative = powers_by_age(self.decay_by_slot[self.moving_slot]).cumsum(axis=1) - 1.0
-            factors.append(self.step_scale * cumulative)
+            decay_sums = powers_by_age(self.decay_by_slot[self.moving_slot]).cumsum(axis=1) - 1.0
+            factors.append(self.step_scale * decay_sums)
         return [g.const(factor) for factor in factors]
 
     def catch_up(self, g: Builder, weight: Value, slots: Slots, factors: list[Value]) -> tuple[Value, Slots]:
