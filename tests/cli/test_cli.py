@@ -44,7 +44,7 @@ def table(rows: int, seed: int = 0) -> str:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Changes to a temporary folder with a spec and its data."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spec.json").write_text(json.dumps(SPEC, indent=2))
@@ -69,7 +69,7 @@ def spec_with(**changes: Any) -> str:
 # -- every command ----------------------------------------------------------------------------------------------------
 
 
-def test_a_spec_is_validated_trained_evaluated_and_used_for_predictions(here: Path) -> None:
+def test_a_spec_is_validated_trained_evaluated_and_used_for_predictions(work_folder: Path) -> None:
     assert jsonnx("validate", "spec.json").stdout == "1 file is fine\n"
     assert "hidden" in jsonnx("summary", "spec.json").stdout
     trained = jsonnx("train", "spec.json", "-o", "run")
@@ -96,7 +96,7 @@ def test_a_spec_is_validated_trained_evaluated_and_used_for_predictions(here: Pa
     assert [line.partition(",")[0] for line in lines[1:]] == ["xyz"[k] for k in predictions.argmax(1)]
 
 
-def test_compile_writes_a_model_or_a_training_folder(here: Path) -> None:
+def test_compile_writes_a_model_or_a_training_folder(work_folder: Path) -> None:
     result = jsonnx("compile", "spec.json", "-o", "a.onnx")
     assert (result.stdout, result.stderr) == ("", "wrote a.onnx\n")
     jsonnx("compile", "spec.json", "-o", "b.onnx", "--seed", "0")
@@ -126,7 +126,7 @@ def test_schema_layers_explain_and_providers() -> None:
         assert "--help" in jsonnx(command, "--help").stdout
 
 
-def test_usage_errors_exit_with_status_2(here: Path) -> None:
+def test_usage_errors_exit_with_status_2(work_folder: Path) -> None:
     for arguments in (["nothing"], ["validate"], ["compile", "spec.json"], ["summary", "spec.json", "--format", "xml"]):
         assert "Error" in jsonnx(*arguments, status=2).stderr
     for seed in ("-1", "x", "1.5", str(1 << 63)):
@@ -136,7 +136,7 @@ def test_usage_errors_exit_with_status_2(here: Path) -> None:
 # -- invalid files ----------------------------------------------------------------------------------------------------
 
 
-def test_validate_reports_all_errors_of_all_files(here: Path) -> None:
+def test_validate_reports_all_errors_of_all_files(work_folder: Path) -> None:
     Path("bad.json").write_text('{"inputs": {"x": {"shape": [3]}},\n "layers": [{"type": "Dens"}, {"type": "Dense"}]}')
     Path("worse.json").write_text('{"inputs": }')
     result = jsonnx("validate", "bad.json", "spec.json", "worse.json", status=1)
@@ -150,7 +150,7 @@ def test_validate_reports_all_errors_of_all_files(here: Path) -> None:
 
 @pytest.mark.parametrize("command", ["validate", "summary", "evaluate"])
 @pytest.mark.parametrize("file", ["bad.json", "missing.json"])
-def test_json_output_is_one_document_even_for_errors(here: Path, command: str, file: str) -> None:
+def test_json_output_is_one_document_even_for_errors(work_folder: Path, command: str, file: str) -> None:
     Path("bad.json").write_text('{"inputs": {}, "layers": [1]}')
     result = jsonnx(command, file, "--format", "json", status=1 if file == "bad.json" else 2)
     assert result.stderr == ""
@@ -160,7 +160,7 @@ def test_json_output_is_one_document_even_for_errors(here: Path, command: str, f
         assert json.loads(jsonnx(command, "spec.json", "--format", "json").stdout)["totals"]["parameters"] == 27
 
 
-def test_validate_writes_github_sarif_and_junit_formats(here: Path) -> None:
+def test_validate_writes_github_sarif_and_junit_formats(work_folder: Path) -> None:
     Path("bad.json").write_text('{"inputs": {}, "layers": [1]}')
     assert jsonnx("validate", "spec.json", "--format", "json").stdout == "[]\n"
     for status, file in ((1, "bad.json"), (2, "missing.json")):
@@ -171,7 +171,7 @@ def test_validate_writes_github_sarif_and_junit_formats(here: Path) -> None:
         assert ElementTree.fromstring(text).get("failures") == "1"
 
 
-def test_a_spec_is_read_from_standard_input(here: Path) -> None:
+def test_a_spec_is_read_from_standard_input(work_folder: Path) -> None:
     text = Path("spec.json").read_text()
     assert jsonnx("validate", "-", stdin=text).stdout == "1 file is fine\n"
     assert "<stdin>:1:1" in jsonnx("validate", "-", "spec.json", stdin="", status=1).stderr
@@ -181,7 +181,7 @@ def test_a_spec_is_read_from_standard_input(here: Path) -> None:
     jsonnx("evaluate", "run")
 
 
-def test_a_file_that_is_not_regular_is_rejected_without_waiting(here: Path) -> None:
+def test_a_file_that_is_not_regular_is_rejected_without_waiting(work_folder: Path) -> None:
     os.mkfifo("pipe")
     Path("folder").mkdir()
     for path in ("pipe", "folder", "/dev/zero", "no/where", "a\nb", "x" * 300):
@@ -199,13 +199,13 @@ def file_contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_an_input_file_is_never_overwritten(here: Path) -> None:
+def test_an_input_file_is_never_overwritten(work_folder: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
     os.link("spec.json", "hard.json")
     os.symlink("spec.json", "soft.json")
     Path("weights.safetensors").write_bytes(Path("run/weights.safetensors").read_bytes())
     weights = ["--weights", "weights.safetensors"]
-    before = file_contents(here)
+    before = file_contents(work_folder)
     for arguments in (
         *(["compile", "spec.json", "-o", output] for output in ("spec.json", "./spec.json", "hard.json", "soft.json")),
         ["compile", "spec.json", "-o", "train.csv"],
@@ -218,22 +218,22 @@ def test_an_input_file_is_never_overwritten(here: Path) -> None:
         ["train", "spec.json", "-o", "run", "--force", "--weights", "run/weights.safetensors"],
     ):
         assert "is-an-input" in jsonnx(*arguments, status=2).stderr
-    assert file_contents(here) == before
+    assert file_contents(work_folder) == before
 
 
-def test_an_unwritable_output_is_an_error_and_leaves_no_files(here: Path) -> None:
+def test_an_unwritable_output_is_an_error_and_leaves_no_files(work_folder: Path) -> None:
     Path("file").write_text("")
-    before = file_contents(here)
+    before = file_contents(work_folder)
     for output in ("none/model.onnx", "file/model.onnx", "x" * 300, ".", "/proc/none"):
         assert "unwritable-file" in jsonnx("compile", "spec.json", "-o", output, status=2).stderr
     for output in ("file", "file/run", "/proc/none", "x" * 300):
         assert "unwritable-file" in jsonnx("train", "spec.json", "-o", output, "--quiet", status=2).stderr
     assert "unwritable-file" in jsonnx("schema", "-o", "none/schema.json", status=2).stderr
-    assert file_contents(here) == before
+    assert file_contents(work_folder) == before
     jsonnx("train", "spec.json", "-o", "new/folder/run", "--quiet")
 
 
-def test_file_modes_and_links_are_kept(here: Path) -> None:
+def test_file_modes_and_links_are_kept(work_folder: Path) -> None:
     Path("a.onnx").touch(mode=0o600)
     os.symlink("a.onnx", "link.onnx")
     jsonnx("compile", "spec.json", "-o", "link.onnx")
@@ -242,7 +242,7 @@ def test_file_modes_and_links_are_kept(here: Path) -> None:
     onnx.checker.check_model(onnx.load("a.onnx"))
 
 
-def test_predictions_need_a_known_file_extension(here: Path) -> None:
+def test_predictions_need_a_known_file_extension(work_folder: Path) -> None:
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     for output in ("p.txt", "p", ".csv"):
         assert (
@@ -255,9 +255,9 @@ def test_predictions_need_a_known_file_extension(here: Path) -> None:
 # -- RUN folders ------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_replaced_only_with_force(here: Path) -> None:
+def test_a_run_is_replaced_only_with_force(work_folder: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
-    before = file_contents(here)
+    before = file_contents(work_folder)
     for output in ("run", "./run"):
         assert "start over with --force" in jsonnx("train", "spec.json", "-o", output, status=2).stderr
     Path("mine").mkdir()
@@ -265,16 +265,16 @@ def test_a_run_is_replaced_only_with_force(here: Path) -> None:
     assert "run-exists" in jsonnx("train", "spec.json", "-o", "mine", status=2).stderr
     assert "no-checkpoint" in jsonnx("train", "spec.json", "-o", "none", "--resume", status=2).stderr
     assert not Path("none").exists()
-    assert {path: text for path, text in file_contents(here).items() if "mine" not in path} == before
+    assert {path: text for path, text in file_contents(work_folder).items() if "mine" not in path} == before
     jsonnx("train", "spec.json", "-o", "run", "--quiet", "--force", "--seed", "9")
-    assert file_contents(here) != before
+    assert file_contents(work_folder) != before
 
 
-def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(here: Path) -> None:
+def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(work_folder: Path) -> None:
     best = spec_with(
         training__restore_best_weights=True, training__data={**SPEC["training"]["data"], "validation": "test.csv"}
     )
-    for run, epochs in (("whole", 5), ("parts", 2), ("parts", 3), ("parts", 5)):
+    for run, epochs in (("uninterrupted", 5), ("resumed", 2), ("resumed", 3), ("resumed", 5)):
         jsonnx(
             "train",
             best,
@@ -285,25 +285,25 @@ def test_a_resumed_run_gives_the_same_result_as_an_uninterrupted_one(here: Path)
             f"training.epochs={epochs}",
         )
     for name in ("model.onnx", "weights.safetensors"):
-        assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes()
-    records = [json.loads(line) for line in Path("parts/metrics.jsonl").read_text().splitlines()]
+        assert Path("uninterrupted", name).read_bytes() == Path("resumed", name).read_bytes()
+    records = [json.loads(line) for line in Path("resumed/metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in records] == [0, 1, 2, 3, 4]
-    assert Path("whole/metrics.jsonl").read_text() == Path("parts/metrics.jsonl").read_text()
+    assert Path("uninterrupted/metrics.jsonl").read_text() == Path("resumed/metrics.jsonl").read_text()
 
 
-def test_a_run_is_not_resumed_with_a_changed_spec_or_data(here: Path) -> None:
+def test_a_run_is_not_resumed_with_a_changed_spec_or_data(work_folder: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
-    before = file_contents(here / "run")
+    before = file_contents(work_folder / "run")
     for change in (["--seed", "3"], ["--set", "layers.0.units=5"], ["--set", "training.optimizer.learning_rate=0.5"]):
         assert "checkpoint-mismatch" in jsonnx("train", "spec.json", "-o", "run", "--resume", *change, status=1).stderr
     Path("train.csv").write_text(table(24, 2))
     message = jsonnx("train", "spec.json", "-o", "run", "--resume", "--set", "training.epochs=4", status=1).stderr
     assert "the training data is not what it was" in message
-    after = file_contents(here / "run")
+    after = file_contents(work_folder / "run")
     assert all(after[path] == content for path, content in before.items() if path.endswith((".onnx", ".safetensors")))
 
 
-def test_an_incomplete_or_damaged_run_is_an_error(here: Path) -> None:
+def test_an_incomplete_or_damaged_run_is_an_error(work_folder: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
     os.unlink("run/model.onnx")
     assert "--resume" in jsonnx("evaluate", "run", status=2).stderr
@@ -315,7 +315,7 @@ def test_an_incomplete_or_damaged_run_is_an_error(here: Path) -> None:
         jsonnx("evaluate", "run", status=1)
 
 
-def test_damaged_models_and_models_without_a_spec_have_different_errors(here: Path) -> None:
+def test_damaged_models_and_models_without_a_spec_have_different_errors(work_folder: Path) -> None:
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     model_bytes = Path("a.onnx").read_bytes()
     Path("cut.onnx").write_bytes(model_bytes[: len(model_bytes) // 2])
@@ -332,13 +332,13 @@ def test_damaged_models_and_models_without_a_spec_have_different_errors(here: Pa
         assert code in jsonnx("evaluate", f"{name}.onnx", "--data", "test.csv", status=1).stderr
 
 
-def test_invalid_data_is_reported_and_leaves_no_run_folder(here: Path) -> None:
+def test_invalid_data_is_reported_and_leaves_no_run_folder(work_folder: Path) -> None:
     Path("outside.csv").write_text("p,q,kind\n1,2,x\n")
     Path("inner").mkdir()
     Path("inner/train.csv").write_text("p,q,kind\n1,2,x\n3,abc,w\n")
     os.symlink("../outside.csv", "inner/link.csv")
     document = json.dumps(SPEC).replace('"test": "test.csv", ', "")
-    for name in ("train.csv", "none.csv", "../outside.csv", str(here / "outside.csv"), "link.csv", "~/x.csv"):
+    for name in ("train.csv", "none.csv", "../outside.csv", str(work_folder / "outside.csv"), "link.csv", "~/x.csv"):
         Path("inner/spec.json").write_text(document.replace("train.csv", name))
         status = 2 if name == "none.csv" else 1
         message = jsonnx("train", "inner/spec.json", "-o", "run", status=status).stderr
@@ -363,13 +363,13 @@ def test_invalid_data_is_reported_and_leaves_no_run_folder(here: Path) -> None:
     ],
 )
 def test_a_run_with_an_error_in_the_training_section_is_not_started(
-    here: Path, key: str, value: Any, code: str, status: int
+    work_folder: Path, key: str, value: Any, code: str, status: int
 ) -> None:
     assert code in jsonnx("train", spec_with(**{key: value}), "-o", "run", status=status).stderr
     assert not Path("run").exists()
 
 
-def test_a_diverged_run_keeps_the_last_finite_weights(here: Path) -> None:
+def test_a_diverged_run_keeps_the_last_finite_weights(work_folder: Path) -> None:
     diverging = spec_with(training__loss="mean_squared_error", training__metrics=[], labels=None, training__epochs=50,
                      training__optimizer={"type": "sgd", "learning_rate": 1e6})  # fmt: skip
     document = json.loads(Path(diverging).read_text())
@@ -414,7 +414,7 @@ SEVERAL: dict[str, Any] = {
 }
 
 
-def test_a_network_with_several_inputs_and_outputs(here: Path) -> None:
+def test_a_network_with_several_inputs_and_outputs(work_folder: Path) -> None:
     rng = np.random.default_rng(0)
     place, kind, euros = rng.random((20, 2)), rng.integers(0, 4, 20), rng.random(20)
     words = ["good" if price > 0.5 else "bad" for price in euros]
@@ -454,7 +454,9 @@ def test_a_network_with_several_inputs_and_outputs(here: Path) -> None:
         ("1,0.3,good", "1,0.3,fine", "'fine', which is none of the labels"),
     ],
 )
-def test_data_that_does_not_match_several_inputs_is_an_error(here: Path, old: str, new: str, message: str) -> None:
+def test_data_that_does_not_match_several_inputs_is_an_error(
+    work_folder: Path, old: str, new: str, message: str
+) -> None:
     texts = {"d.csv": "north,east,type,euros,condition\n1,2,1,0.3,good\n3,4,0,0.1,bad\n", "s.json": json.dumps(SEVERAL)}
     assert any(old in text for text in texts.values())
     for name, text in texts.items():
@@ -489,7 +491,7 @@ def test_data_that_does_not_match_several_inputs_is_an_error(here: Path, old: st
         ("training=null", 0, ""),
     ],
 )
-def test_set_overrides_values_by_path(here: Path, change: str, status: int, message: str) -> None:
+def test_set_overrides_values_by_path(work_folder: Path, change: str, status: int, message: str) -> None:
     assert message in jsonnx("compile", "spec.json", "-o", "a.onnx", "--set", change, status=status).stderr
 
 
@@ -502,7 +504,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     return {name: array for name, array in arrays.items() if not name.startswith("optimizer/")}
 
 
-def test_weights_are_read_from_safetensors_and_npz(here: Path, weights: dict[str, np.ndarray]) -> None:
+def test_weights_are_read_from_safetensors_and_npz(work_folder: Path, weights: dict[str, np.ndarray]) -> None:
     changed = {name: array + np.float32(0.5) for name, array in weights.items()}
     save_file(changed, "w.safetensors")
     np.savez("w.npz", **changed)
@@ -539,7 +541,7 @@ def test_weights_are_read_from_safetensors_and_npz(here: Path, weights: dict[str
     ],
 )
 def test_weights_that_do_not_match_are_an_error(
-    here: Path, weights: dict[str, np.ndarray], damage: Any, message: str
+    work_folder: Path, weights: dict[str, np.ndarray], damage: Any, message: str
 ) -> None:
     name, array = damage("hidden/kernel", weights["hidden/kernel"])
     np.savez("w.npz", **{name: array, **{n: a for n, a in weights.items() if n != "hidden/kernel"}})
@@ -549,7 +551,7 @@ def test_weights_that_do_not_match_are_an_error(
     assert not Path("run").exists()
 
 
-def test_damaged_weight_files_are_an_error(here: Path, weights: dict[str, np.ndarray]) -> None:
+def test_damaged_weight_files_are_an_error(work_folder: Path, weights: dict[str, np.ndarray]) -> None:
     save_file(weights, "w.safetensors")
     np.savez("w.npz", **weights)
     np.save("array.npy", np.ones(3))
@@ -567,7 +569,7 @@ def test_damaged_weight_files_are_an_error(here: Path, weights: dict[str, np.nda
     assert not Path("a.onnx").exists()
 
 
-def test_a_missing_provider_is_an_error_that_shows_how_to_install_it(here: Path) -> None:
+def test_a_missing_provider_is_an_error_that_shows_how_to_install_it(work_folder: Path) -> None:
     result = jsonnx("train", "spec.json", "-o", "run", "--provider", "tensorrt", status=2)
     assert "pip install" in result.stderr
     assert "did you mean 'cuda'?" in jsonnx("train", "spec.json", "-o", "run", "--provider", "cudaa", status=2).stderr
@@ -589,7 +591,7 @@ for line in sys.stdin:
 """
 
 
-def test_commands_that_run_no_model_work_without_onnxruntime(here: Path) -> None:
+def test_commands_that_run_no_model_work_without_onnxruntime(work_folder: Path) -> None:
     commands = {
         "validate spec.json": 0,
         "summary spec.json": 0,
@@ -612,7 +614,7 @@ def test_commands_that_run_no_model_work_without_onnxruntime(here: Path) -> None
     assert not Path("run").exists()
 
 
-def test_a_closed_pipe_is_not_an_error(here: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(work_folder: Path) -> None:
     Path("bad.json").write_text('{"layers": []}')
     shell = f'PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
     for command, status in (
@@ -627,7 +629,7 @@ def test_a_closed_pipe_is_not_an_error(here: Path) -> None:
     assert Path("other/model.onnx").exists()
 
 
-def test_closed_and_full_standard_streams(here: Path) -> None:
+def test_closed_and_full_standard_streams(work_folder: Path) -> None:
     shell = f'PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
     for line, status in (
         ("layers >/dev/full", 2),
@@ -645,7 +647,7 @@ def test_closed_and_full_standard_streams(here: Path) -> None:
     "environment",
     [{"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}],
 )
-def test_characters_that_the_terminal_cannot_encode_are_escaped(here: Path, environment: dict[str, str]) -> None:
+def test_characters_that_the_terminal_cannot_encode_are_escaped(work_folder: Path, environment: dict[str, str]) -> None:
     spec = spec_with(labels=["\u65e5\u672c", "\u2192", "z"])
     Path(spec).write_text(Path(spec).read_text().replace('"units"', '"\u65e5\u2192"'), encoding="utf-8")
     result = process("validate", spec, env=environment, encoding="latin-1")
@@ -658,7 +660,7 @@ def test_characters_that_the_terminal_cannot_encode_are_escaped(here: Path, envi
     assert (result.returncode, len(result.stdout.splitlines())) == (0, 10)
 
 
-def test_the_environment_does_not_change_the_model(here: Path) -> None:
+def test_the_environment_does_not_change_the_model(work_folder: Path) -> None:
     """The bytes are the same without a home and a temporary folder, with optimised bytecode, warnings as errors."""
     jsonnx("compile", "spec.json", "-o", "a.onnx")
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "TMPDIR": "/nonexistent", "PYTHONOPTIMIZE": "2",
@@ -669,20 +671,20 @@ def test_the_environment_does_not_change_the_model(here: Path) -> None:
     assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
 
 
-def test_an_internal_error_is_reported_as_a_bug(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_reported_as_a_bug(work_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jsonnx.lowering.cost.cost_table", lambda *arguments: 1 // 0)
     result = jsonnx("summary", "spec.json", status=70)
     assert "This is a bug in jsonnx" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_commands_in_a_deleted_folder(here: Path) -> None:
-    folder = here / "deleted"
+def test_commands_in_a_deleted_folder(work_folder: Path) -> None:
+    folder = work_folder / "deleted"
     shell = f'mkdir "{folder}"; cd "{folder}"; rmdir "{folder}"; PYTHONPATH="{SOURCE}" "{sys.executable}" -m jsonnx'
     for line, status in (
-        (f'compile "{here}/spec.json" -o "{here}/a.onnx"', 0),
-        (f'train "{here}/spec.json" -o "{here}/run" --quiet', 0),
-        (f'compile "{here}/spec.json" -o a.onnx', 2),
+        (f'compile "{work_folder}/spec.json" -o "{work_folder}/a.onnx"', 0),
+        (f'train "{work_folder}/spec.json" -o "{work_folder}/run" --quiet', 0),
+        (f'compile "{work_folder}/spec.json" -o a.onnx', 2),
     ):
         result = subprocess.run(["sh", "-c", f"{shell} {line}"], capture_output=True, text=True, timeout=60)
         assert (result.returncode, "Traceback" in result.stderr) == (status, False)

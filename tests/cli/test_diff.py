@@ -36,7 +36,7 @@ SPEC: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write("old.json", SPEC)
     return tmp_path
@@ -332,7 +332,7 @@ def test_invalid_inputs_are_reported() -> None:
     model.metadata_props.add(key="jsonnx.spec", value='{"inputs": {"x": {"shape": [1]}}, "layers": [{"type": "Dens"}]}')
     onnx.save(model, "wrong.onnx")
     result = jsonnx("diff", "old.json", "wrong.onnx", "--format", "json", status=1)
-    assert {fault["file"] for fault in json.loads(result.stdout)} == {"wrong.onnx"}
+    assert {diagnostic["file"] for diagnostic in json.loads(result.stdout)} == {"wrong.onnx"}
 
 
 def test_a_breaking_change_exits_with_status_1() -> None:

@@ -30,7 +30,7 @@ SPEC: dict[str, Any] = {
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     jsonnx("compile", "spec.json", "-o", "m.onnx")
@@ -65,7 +65,7 @@ def plain(*nodes: onnx.NodeProto, **more: Any) -> onnx.ModelProto:
 # -- models of jsonnx -------------------------------------------------------------------------------------------------
 
 
-def test_a_model_is_described_as_text_and_json(here: Path) -> None:
+def test_a_model_is_described_as_text_and_json(work_folder: Path) -> None:
     text = jsonnx("inspect", "m.onnx").stdout
     assert "inputs      steps  float32 (batch, time, 2)\n            flower  int32 (batch, 3)\n" in text
     assert "outputs     kind  float32 (batch, 3)   x, y, é\n" in text
@@ -89,13 +89,13 @@ def test_a_model_is_described_as_text_and_json(here: Path) -> None:
     assert json.loads(info["metadata"]["jsonnx.signature"]) == {key: info[key] for key in ("inputs", "outputs")}
 
 
-def test_the_parameter_count_is_that_of_the_summary(here: Path) -> None:
+def test_the_parameter_count_is_that_of_the_summary(work_folder: Path) -> None:
     jsonnx("compile", str(SAMPLES / "mnist_cnn.json"), "-o", "cnn.onnx")
     summary = json.loads(jsonnx("summary", str(SAMPLES / "mnist_cnn.json"), "--format", "json").stdout)
     assert inspected("cnn.onnx")["parameters"] == summary["totals"]["parameters"]
 
 
-def test_the_extracted_spec_compiles_to_the_same_model(here: Path) -> None:
+def test_the_extracted_spec_compiles_to_the_same_model(work_folder: Path) -> None:
     result = jsonnx("inspect", "m.onnx", "--spec", "back.json")
     assert result.stderr == "wrote back.json\n"
     assert json.loads(Path("back.json").read_text()) == SPEC
@@ -108,14 +108,14 @@ def test_the_extracted_spec_compiles_to_the_same_model(here: Path) -> None:
     assert (result.returncode, result.stdout) == (0, Path("back.json").read_text())
 
 
-def test_the_model_is_not_overwritten(here: Path) -> None:
+def test_the_model_is_not_overwritten(work_folder: Path) -> None:
     before = Path("m.onnx").read_bytes()
     Path("same.onnx").symlink_to("m.onnx")
     assert "is-an-input" in jsonnx("inspect", "m.onnx", "--spec", "same.onnx", status=2).stderr
     assert Path("m.onnx").read_bytes() == before
 
 
-def test_a_changed_spec_is_reported(here: Path) -> None:
+def test_a_changed_spec_is_reported(work_folder: Path) -> None:
     model = onnx.load("m.onnx")
     for entry in model.metadata_props:
         if entry.key == "jsonnx.spec":
@@ -137,7 +137,7 @@ def inspected_quietly(file: str) -> dict[str, Any]:
 # -- models of other programs -----------------------------------------------------------------------------------------
 
 
-def test_a_model_of_another_program_has_no_spec(here: Path) -> None:
+def test_a_model_of_another_program_has_no_spec(work_folder: Path) -> None:
     onnx.save(plain(), "other.onnx")
     text = jsonnx("inspect", "other.onnx").stdout
     assert "inputs      x  float32 (n, ?)" in text
@@ -147,7 +147,7 @@ def test_a_model_of_another_program_has_no_spec(here: Path) -> None:
     assert not Path("o.json").exists()
 
 
-def test_operators_in_subgraphs_and_functions_are_counted(here: Path) -> None:
+def test_operators_in_subgraphs_and_functions_are_counted(work_folder: Path) -> None:
     body = helper.make_graph([helper.make_node("Neg", ["x"], ["z"])], "b", [], [ANY])
     condition = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.array(True)))
     node = helper.make_node("If", ["c"], ["m"], then_branch=body, else_branch=body)
@@ -165,7 +165,7 @@ def test_operators_in_subgraphs_and_functions_are_counted(here: Path) -> None:
     assert info["opsets"] == {"ai.onnx": 21, "mine": 1}
 
 
-def test_external_data_is_listed_and_not_read(here: Path) -> None:
+def test_external_data_is_listed_and_not_read(work_folder: Path) -> None:
     model = plain(initializer=[external("weights.bin")])
     onnx.save(model, "outside.onnx")  # there is no weights.bin
     assert inspected("outside.onnx")["external_data"] == ["weights.bin"]
@@ -182,7 +182,7 @@ def external(location: str, **more: str) -> TensorProto:
 
 
 @pytest.mark.parametrize("location", ["../x", "/etc/passwd", "a/../../x", "..\\x", "\\\\host\\x", "C:/../x"])
-def test_external_data_outside_the_folder_is_rejected(here: Path, location: str) -> None:
+def test_external_data_outside_the_folder_is_rejected(work_folder: Path, location: str) -> None:
     error_output(plain(initializer=[external(location)]), "unsafe-path")
     constant = helper.make_node("Constant", [], ["c"])
     constant.attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(external(location))
@@ -195,16 +195,16 @@ def test_external_data_outside_the_folder_is_rejected(here: Path, location: str)
     "data",
     [b"", b"\0", b"garbage" * 99, b'{"inputs": {}}', b"\x1f\x8b\x08" + bytes(99), b"\xff" * 99, b"\x0a" + b"\xff" * 9],
 )
-def test_a_file_that_is_not_a_model_is_rejected(here: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_model_is_rejected(work_folder: Path, data: bytes) -> None:
     error_output(data)
 
 
-def test_a_missing_file_is_a_usage_error(here: Path) -> None:
+def test_a_missing_file_is_a_usage_error(work_folder: Path) -> None:
     assert "unreadable-file" in jsonnx("inspect", "nothing.onnx", status=2).stderr
     assert "unreadable-file" in jsonnx("inspect", ".", status=2).stderr
 
 
-def test_a_truncated_model_is_rejected(here: Path) -> None:
+def test_a_truncated_model_is_rejected(work_folder: Path) -> None:
     model_bytes = Path("m.onnx").read_bytes()
     from jsonnx.core.diagnostics import CompileError
     from jsonnx.interop.model_info import inspect_model as read
@@ -221,7 +221,7 @@ def test_a_truncated_model_is_rejected(here: Path) -> None:
     assert readable_count <= 2  # cuts between two entries at the end of the file
 
 
-def test_randomly_damaged_models_are_read_or_rejected(here: Path) -> None:
+def test_randomly_damaged_models_are_read_or_rejected(work_folder: Path) -> None:
     from jsonnx.core.diagnostics import CompileError
     from jsonnx.interop.model_info import inspect_model as read
     from jsonnx.render.model_info_text import inspection_json, inspection_text
@@ -244,7 +244,7 @@ def test_randomly_damaged_models_are_read_or_rejected(here: Path) -> None:
     assert min(counts.values()) > 60
 
 
-def test_inconsistent_models_are_rejected(here: Path) -> None:
+def test_inconsistent_models_are_rejected(work_folder: Path) -> None:
     relu = helper.make_node
     assert "defined twice" in error_output(plain(relu("Relu", ["x"], ["y"]), relu("Relu", ["x"], ["y"])))
     assert "uses 'b' before it is defined" in error_output(
@@ -266,7 +266,7 @@ def test_inconsistent_models_are_rejected(here: Path) -> None:
     error_output(plain(initializer=[external("")]))
 
 
-def test_the_depth_of_subgraphs_is_limited(here: Path) -> None:
+def test_the_depth_of_subgraphs_is_limited(work_folder: Path) -> None:
     def nested_model(depth: int) -> onnx.ModelProto:
         graph = helper.make_graph([helper.make_node("Relu", ["x"], ["z"])], "g", [], [ANY])
         for _ in range(depth):
@@ -279,7 +279,7 @@ def test_the_depth_of_subgraphs_is_limited(here: Path) -> None:
     assert inspected("deep.onnx")["operators"] == {"If": 11, "Relu": 1}
 
 
-def test_control_characters_in_names_are_escaped(here: Path) -> None:
+def test_control_characters_in_names_are_escaped(work_folder: Path) -> None:
     model = plain()
     model.graph.name = "\x1b[2J\u202e"
     model.producer_name = "\x1b]0;x\x07"
@@ -289,7 +289,7 @@ def test_control_characters_in_names_are_escaped(here: Path) -> None:
     assert "\u202e" not in output
 
 
-def test_invalid_metadata_is_rejected(here: Path) -> None:
+def test_invalid_metadata_is_rejected(work_folder: Path) -> None:
     for text in ("", "{", "[1]", '{"a": NaN}', "[" * 1000):
         model = plain()
         model.metadata_props.add(key="jsonnx.spec", value=text)

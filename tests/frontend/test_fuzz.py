@@ -94,11 +94,11 @@ def seeds() -> list[dict[str, Any]]:
 
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Returns every container of a document with each of its keys or indexes."""
-    found: list[tuple[Any, Any]] = []
+    entries: list[tuple[Any, Any]] = []
     if isinstance(value, (dict, list)):
         for key in value if isinstance(value, dict) else range(len(value)):
-            found += [(value, key), *places(value[key])]
-    return found
+            entries += [(value, key), *places(value[key])]
+    return entries
 
 
 def mutate(document: Any, rng: random.Random) -> Any:
@@ -138,8 +138,11 @@ def test_a_mutated_spec_gets_diagnostics_with_positions_and_no_exception(seed: i
         except Exception as error:
             raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
         assert time.perf_counter() - started < 2, text
-        assert all(found.line and found.column and 0 < len(found.message) < 500 for found in checked.diagnostics), text
-        if not any(found.severity == "error" for found in checked.diagnostics):
+        assert all(
+            diagnostic.line and diagnostic.column and 0 < len(diagnostic.message) < 500
+            for diagnostic in checked.diagnostics
+        ), text
+        if not any(diagnostic.severity == "error" for diagnostic in checked.diagnostics):
             assert checked.typed_network is not None, text
             assert set(checked.typed_network.outputs) == set(checked.network.outputs), text
             assert (checked.objective is None) == (checked.network.training is None), text

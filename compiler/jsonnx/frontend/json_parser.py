@@ -38,12 +38,16 @@ DEFAULT_LIMITS = Limits()
 
 
 class ArrayPositions(NamedTuple):
+    """A list, its offset, and the positions of its items."""
+
     start: int
     value: list[Json]
     items: list[Positions]
 
 
 class ObjectPositions(NamedTuple):
+    """An object, its offset, and the positions of its values and keys."""
+
     start: int
     value: dict[str, Json]
     members: dict[str, Positions]
@@ -101,8 +105,8 @@ class JsonParser:
     def read_document(self) -> tuple[Json, Positions]:
         """Returns the value and the positions of its parts. Each turn of the loop reads a scalar or a bracket."""
         text = self.text
-        at = len(text) - len(text.lstrip(" \t\n\r"))
-        if at == len(text):
+        offset = len(text) - len(text.lstrip(" \t\n\r"))
+        if offset == len(text):
             self.fail("empty-document", 0, "the document is empty")
         value: Json
         positions: Positions
@@ -110,19 +114,19 @@ class JsonParser:
         while True:
             if next(value_counter, None) is None:
                 message = f"more than {self.limits.max_values:,} values"
-                self.fail("too-large", at, message, "keep data in a separate file")
-            match = _VALUE.match(text, at)
+                self.fail("too-large", offset, message, "keep data in a separate file")
+            match = _VALUE.match(text, offset)
             if match is None or match.lastindex != _BRACKET_GROUP:
-                positions, (value, at) = at, self.read_scalar(at, match)
+                positions, (value, offset) = offset, self.read_scalar(offset, match)
             else:
-                container, at = self.new_container(at, match[_BRACKET_GROUP]), match.end()
-                closing = _SEPARATOR.match(text, at)
+                container, offset = self.new_container(offset, match[_BRACKET_GROUP]), match.end()
+                closing = _SEPARATOR.match(text, offset)
                 if closing is None or match[_BRACKET_GROUP] + closing[1] not in ("[]", "{}"):
                     self.open_containers.append(container)
-                    at = self.read_key(container, at) if isinstance(container, ObjectPositions) else at
+                    offset = self.read_key(container, offset) if isinstance(container, ObjectPositions) else offset
                     continue
-                value, positions, at = container.value, container, closing.end()
-            value, positions, at = self.close_containers(value, positions, at)
+                value, positions, offset = container.value, container, closing.end()
+            value, positions, offset = self.close_containers(value, positions, offset)
             if not self.open_containers:
                 return value, positions
 

@@ -179,7 +179,7 @@ def test_an_invalid_argument_is_reported_at_the_use_of_the_block() -> None:
         "outer": {"parameters": {"k": -2}, "layers": [{"type": "inner", "n": "${k}"}]},
     }
     diagnostics = jsonnx.validate(spec([{"type": "outer", "k": -1}], blocks=blocks))
-    assert [(fault.code, fault.path) for fault in diagnostics] == [("out-of-range", "$.layers[0].k")]
+    assert [(diagnostic.code, diagnostic.path) for diagnostic in diagnostics] == [("out-of-range", "$.layers[0].k")]
     assert [note.path for note in diagnostics[0].notes] == [
         "$.blocks.inner.layers[0].units",
         "$.blocks.outer.layers[0]",
@@ -191,7 +191,9 @@ def test_an_invalid_argument_is_reported_at_the_use_of_the_block() -> None:
 def test_an_error_in_a_block_is_reported_once() -> None:
     blocks = {"b": {"layers": [{"type": "Dense", "units": 0}]}}
     diagnostics = jsonnx.validate(spec([{"type": "b", "repeat": 50}, {"type": "b"}], blocks=blocks))
-    assert [(fault.code, fault.path) for fault in diagnostics] == [("out-of-range", "$.blocks.b.layers[0].units")]
+    assert [(diagnostic.code, diagnostic.path) for diagnostic in diagnostics] == [
+        ("out-of-range", "$.blocks.b.layers[0].units")
+    ]
     assert diagnostics[0].notes[0].message == "in block 'b', used here as 'b'"
 
 
@@ -275,9 +277,9 @@ def test_an_unknown_parameter_or_scale_is_a_usage_error(options: dict[str, Any],
 
 
 def test_an_error_in_a_scale_has_a_note_about_the_scale() -> None:
-    (fault,) = jsonnx.validate(SCALED | {"scales": {"none": {"function": "rely"}}}, scale="none")
-    assert fault.path == "$.parameters.function"
-    assert fault.notes[-1].message == "changed by the scale 'none'"
+    (diagnostic,) = jsonnx.validate(SCALED | {"scales": {"none": {"function": "rely"}}}, scale="none")
+    assert diagnostic.path == "$.parameters.function"
+    assert diagnostic.notes[-1].message == "changed by the scale 'none'"
 
 
 def test_a_model_contains_the_spec_it_was_compiled_from() -> None:
@@ -372,28 +374,28 @@ DEEP = {f"b{n}": [f"${{b{n - 1}}}" if n else 1] for n in range(500)}
 def test_an_expansion_beyond_the_limits_is_rejected_without_delay(document: Any, code: str, seconds: float) -> None:
     check_spec(spec([DENSE]))
     start = time.process_time()
-    codes = [fault.code for fault in jsonnx.validate(document)]
+    codes = [diagnostic.code for diagnostic in jsonnx.validate(document)]
     assert time.process_time() - start < seconds
     assert code in codes
 
 
 def test_the_message_contains_the_number_of_layers_and_the_limit() -> None:
-    (fault,) = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
-    assert fault.message == "this expands to 1,000,000,000 layers, more than 100,000"
+    (diagnostic,) = jsonnx.validate(nested(lambda name: [{"type": name}] * 10, 10))
+    assert diagnostic.message == "this expands to 1,000,000,000 layers, more than 100,000"
 
 
 def test_a_cycle_of_blocks_is_reported_with_their_names() -> None:
     count = 3000
     blocks = {f"b{n}": {"layers": [{"type": f"b{(n + 1) % count}"}]} for n in range(count)}
-    (fault,) = jsonnx.validate(spec([{"type": "b0"}], blocks=blocks))
-    assert fault.code == "cycle"
-    assert "b0 -> b1 -> b2" in fault.message
+    (diagnostic,) = jsonnx.validate(spec([{"type": "b0"}], blocks=blocks))
+    assert diagnostic.code == "cycle"
+    assert "b0 -> b1 -> b2" in diagnostic.message
 
 
 def test_a_cycle_of_elided_entries_is_an_error() -> None:
     layers = [{**DENSE, "name": "a", "from": "b", "repeat": 0}, {**DENSE, "name": "b", "from": "a", "repeat": 0}]
     diagnostics = jsonnx.validate(spec([*layers, {**DENSE, "from": "a"}]))
-    assert [fault.code for fault in diagnostics] == ["cycle"]
+    assert [diagnostic.code for diagnostic in diagnostics] == ["cycle"]
 
 
 def test_a_long_chain_of_elided_entries_is_resolved() -> None:
