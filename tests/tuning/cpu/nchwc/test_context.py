@@ -7,7 +7,6 @@ import pytest
 from jsonnx.core.types import BATCH, Dim, Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
 from jsonnx.tuning.cpu.nchwc.context import FusedConv, NchwcContext, pad_with_conv
-from jsonnx.tuning.cpu.target import Target
 from nchwc_graphs import BLOCK, BLOCKS, evaluate
 from nchwc_reference import from_blocked, plain_filters, to_blocked
 
@@ -19,7 +18,7 @@ def context(
     g = Builder()
     x = g.input("x", TensorType("float32", shape))
     outputs = {f"y{index}": g.Neg(x) for index in range(reads)}
-    return NchwcContext(g.graph(outputs), Target(block_size=block, expected_batch=expected_batch)), x
+    return NchwcContext(g.graph(outputs), block, expected_batch), x
 
 
 def evaluated(ctx: NchwcContext, y: Value, x: np.ndarray) -> np.ndarray:
@@ -75,7 +74,7 @@ def test_a_blocked_form_of_a_channels_last_value_needs_no_transpose(channels: in
     g = Builder()
     last = g.input("x", TensorType("float32", (2, 3, 4, channels)))
     x = g.Transpose(last, perm=[0, 3, 1, 2])
-    ctx = NchwcContext(g.graph({"y": x}), Target(block_size=BLOCK))
+    ctx = NchwcContext(g.graph({"y": x}), BLOCK)
     ctx.set_channels_last(x, last)
     array = random(2, 3, 4, channels)
     expected = to_blocked(array.transpose(0, 3, 1, 2), BLOCK)
