@@ -9,7 +9,7 @@ from harness import assert_same_steps
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, BLOCKS, nchwc_training_graph, needs_nchwc_kernels, training_graph
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, nchwc_training_graph, needs_nchwc_kernels, training_graph
 
 
 def conv(filters: int, kernel: int = 3, **more) -> dict:
@@ -162,6 +162,15 @@ def batch(samples: int = 6) -> tuple[np.ndarray, np.ndarray]:
 def test_training_steps_are_those_of_the_plain_graph(name: str) -> None:
     x, y = batch()
     assert_same_steps(spec(NETWORKS[name]), x, y)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_converted_graphs_compute_the_same_step(name: str, block: int) -> None:
+    document = spec(NETWORKS[name])
+    document["training"]["loss"] = "mse"
+    graph = training_graph(document)
+    assert_same_results(to_nchwc(graph, Target(block_size=block, expected_batch=2)), graph, block, samples=2)
 
 
 @needs_nchwc_kernels
