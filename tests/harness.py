@@ -21,7 +21,7 @@ from jsonnx.gradient import gradients
 from jsonnx.ir import Builder, Graph
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.lowering.lower import lower
-from jsonnx.runtime import providers, variables
+from jsonnx.runtime import providers, runner
 from jsonnx.runtime.random import evaluate_size
 from onnx.reference import ReferenceEvaluator
 from recurrent_reference import RECURRENT
@@ -211,11 +211,11 @@ def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray
 def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.SessionConfig]:
     """How each of the sessions runs that a trainer makes from now on."""
     made: list[providers.SessionConfig] = []
-    create = variables.create_session
+    create = runner.create_session
 
     def noted(model: bytes, provider: Any, threads: Any, manners: providers.SessionConfig, **named: Any) -> Any:
         made.append(manners)
         return create(model, provider, threads, manners, **named)
 
-    monkeypatch.setattr(variables, "create_session", noted)
+    monkeypatch.setattr(runner, "create_session", noted)
     return made

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.runtime import checkpoint
-from jsonnx.runtime.history import StopOnSignal
 from jsonnx.runtime.run_folder import RunFolder
+from jsonnx.runtime.signals import StopOnSignal
 from jsonnx.runtime.trainer import Diverged, Trainer
 
 from .plans import classifier, flowers
@@ -190,7 +190,7 @@ def test_another_file_is_refused(tmp_path):
     [
         ({"seed": 9}, "seed 3, this run has seed 9"),
         ({"fingerprint": "x"}, "another spec"),
-        ({"training": {"optimizer": "sgd"}}, "besides"),
+        ({"training": {"optimizer": "sgd"}}, "unknown array"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(saved, other, part):

@@ -53,7 +53,7 @@ def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: 
     for size in sizes:
         figures.append(trainer.step(X[start : start + size], Y[start : start + size]))
         start = (start + size) % 20
-    assert isinstance(trainer._engine._step_runner, ShardedStep) == fast
+    assert isinstance(trainer._engine.step_runners.runner, ShardedStep) == fast
     return figures, trainer.weights()
 
 
@@ -77,7 +77,7 @@ def test_a_fit_is_its_steps() -> None:
     one, other = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
     for _ in range(2):
         history = one.fit(X, Y, epochs=1, shuffle=False).history
-        assert isinstance(one._engine._step_runner, ShardedStep)
+        assert isinstance(one._engine.step_runners.runner, ShardedStep)
         figures = [other.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
         weights = [16, 16, 16, 16, 6]
         assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
@@ -115,7 +115,7 @@ def test_a_share_of_nothing_gives_nothing() -> None:
     }
     trainer = Trainer(root, threads=2)
     trainer.step(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32))
-    assert isinstance(trainer._engine._step_runner, ShardedStep)
+    assert isinstance(trainer._engine.step_runners.runner, ShardedStep)
     assert all(np.isfinite(array).all() for array in trainer.weights().values())
 
 
@@ -159,7 +159,7 @@ def test_a_thread_that_did_not_start_is_started_again(monkeypatch: pytest.Monkey
 def test_a_fork_goes_on() -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
-    runner = trainer._engine._step_runner
+    runner = trainer._engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
     child = os.fork()
     if child == 0:  # the threads of a session's own are not there either, so this one's alone
@@ -184,7 +184,7 @@ def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
     trainer.fit(X, Y, epochs=1)
     threads = set(threading.enumerate()) - before
     assert len(threads) == 2  # a share's, and the one that makes batches ready
-    runner = trainer._engine._step_runner
+    runner = trainer._engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
     gc.disable()
     try:
@@ -201,7 +201,7 @@ def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
 def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
-    runner = trainer._engine._step_runner
+    runner = trainer._engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
 
     def broken(*_: Any) -> Any:
@@ -222,7 +222,7 @@ def test_an_error_keeps_nothing() -> None:
     class Kept(Exception):
         pass
 
-    runner = Trainer(spec(), seed=3, threads=2)._engine._runner_for(16)
+    runner = Trainer(spec(), seed=3, threads=2)._engine.step_runners.for_batch(16)
     assert isinstance(runner, ShardedStep)
 
     def fail() -> None:
@@ -247,7 +247,7 @@ def test_an_error_keeps_nothing() -> None:
 def test_where_batches_stay_whole(change: dict[str, Any], threads: int) -> None:
     trainer = Trainer(spec(**change), threads=threads)
     trainer.step(X[:15], Y[:15])
-    assert not isinstance(trainer._engine._step_runner, ShardedStep)
+    assert not isinstance(trainer._engine.step_runners.runner, ShardedStep)
 
 
 @pytest.mark.parametrize(("kind", "least"), [("Conv2D", 32), ("Dense", 16)])

@@ -14,6 +14,7 @@ from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.runtime import data_files
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.dataset import from_arrays, from_file, from_spec
+from jsonnx.runtime.training_plan import SpecSource
 from jsonnx.runtime.validate_arrays import DataSpec, IndexRange, reshape_samples
 from jsonnx.training.section import DataSection
 
@@ -366,7 +367,7 @@ def folder(tmp_path):
 
 def spec(folder, path):
     plan = classifier({"data": {"train": path}})
-    return from_spec(replace(plan, file=str(folder / "spec.json")), "train")
+    return from_spec(replace(plan, source=SpecSource(str(folder / "spec.json"))), "train")
 
 
 CLIMBING = ["../secret.csv", "data/../../secret.csv", "/etc/passwd", "~/x.csv"]
@@ -394,7 +395,7 @@ def test_a_data_path_is_relative_to_the_spec(folder, monkeypatch):
 
 
 def test_data_that_a_spec_does_not_name_is_none(folder):
-    plan = replace(classifier({"data": {"train": "data/t.csv"}}), file=str(folder / "spec.json"))
+    plan = replace(classifier({"data": {"train": "data/t.csv"}}), source=SpecSource(str(folder / "spec.json")))
     assert from_spec(plan, "validation") is None
     assert from_spec(classifier(), "train") is None
 

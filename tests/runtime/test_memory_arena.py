@@ -18,8 +18,8 @@ from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import providers
-from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
 from jsonnx.runtime.memory_arena import own_arena
+from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
 NORM = {"type": "BatchNormalization"}

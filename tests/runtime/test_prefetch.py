@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jsonnx.runtime import prefetch
 from jsonnx.runtime.random import sample_order
+from jsonnx.runtime.runner import Runner
 from jsonnx.runtime.trainer import Trainer
-from jsonnx.runtime.variables import Runner
 
 from .plans import classifier, flowers
 

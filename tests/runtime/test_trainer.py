@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.runtime import variables
+from jsonnx.runtime import runner
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.dataset import from_arrays
 from jsonnx.runtime.fit import Fit
 from jsonnx.runtime.trainer import Diverged, Trainer
+from jsonnx.runtime.training_plan import SpecSource
 
 from .plans import REGRESS, classifier, flowers, make_plan
 
@@ -370,7 +371,7 @@ def test_the_specs_files_are_trained_validated_and_evaluated_on(tmp_path):
     for name, part in (("train", slice(0, 60)), ("validation", slice(60, 80)), ("test", slice(80, 100))):
         np.savez(tmp_path / f"{name}.npz", flower=X[part], species=Y[part])
     data = {"train": "train.npz", "validation": "validation.npz", "test": "test.npz"}
-    trainer = Trainer(classifier({"data": data, "epochs": 2}, file=str(tmp_path / "spec.json")))
+    trainer = Trainer(classifier({"data": data, "epochs": 2}, source=SpecSource(str(tmp_path / "spec.json"))))
     history = trainer.fit()
     other = Trainer(classifier({"epochs": 2}))
     assert other.fit(X[:60], Y[:60], validation_data=(X[60:80], Y[60:80])).history == history.history
@@ -389,9 +390,9 @@ def test_checked_samples_are_taken_as_they_are():
 @pytest.mark.parametrize(("width", "planned"), [(8, True), (100_000, False)])
 def test_memory_is_planned_where_values_are_small(width, planned, monkeypatch):
     said = []
-    create = variables.create_session
+    create = runner.create_session
     monkeypatch.setattr(
-        variables,
+        runner,
         "create_session",
         lambda *given, **told: said.append(told["memory_pattern"]) or create(*given, **told),
     )

@@ -4,8 +4,9 @@ Comes in: calls on a `Builder`, one an operator. Goes out: a `Graph`, whose ever
 inferred when its node was emitted. Together with `backend` the only door to onnx. Imports `types`.
 """
 
+from ..core.numpy_types import numpy_dtype
 from .builder import Builder
-from .dtypes import numpy_dtype, onnx_dtype, tensor_proto
+from .dtypes import onnx_dtype, tensor_proto
 from .gc_pause import gc_paused
 from .graph import (
     Constant,

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 import onnx
 
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType, require
 from .conditionals import BranchFn, cond
-from .dtypes import numpy_dtype
 from .graph import Constant, GradientInfo, Graph, Input, JsonPath, Node, Parameter, Random, State, Value, WeightUpdate
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop

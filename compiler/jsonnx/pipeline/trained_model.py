@@ -21,7 +21,7 @@ from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.session import Session, concatenate_batches
 from ..runtime.trainer import Trainer
-from ..runtime.training_plan import TrainingPlan
+from ..runtime.training_plan import SpecSource, TrainingPlan
 from ..runtime.validate_arrays import DataSpec, IndexRange
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
@@ -113,8 +113,7 @@ class TrainedModel:
             print_text(written.decode().rstrip("\n"))
 
     def _training_plan(self) -> TrainingPlan:
-        made = plan_training(self.checked)
-        return replace(made, file=self.spec_file, locate=None)
+        return replace(plan_training(self.checked), source=SpecSource(self.spec_file))
 
     def _evaluation_samples(self, training_plan: TrainingPlan, data: str | None) -> Dataset:
         if data is not None:

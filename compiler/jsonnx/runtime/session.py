@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.files import error_reason, open_file
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
 from .data_errors import FeedError
 from .providers import Provider, create_session, resolve_provider
@@ -162,11 +163,6 @@ def _check_shape(name: str, shape: tuple[int, ...], type: TensorType, sizes: dic
             other, size = sizes.setdefault(wanted, (name, given))
             if given != size:
                 raise ValueError(f"has {wanted} = {given} on axis {axis}, but {other!r} has {wanted} = {size}")
-
-
-def numpy_dtype(name: str) -> np.dtype[Any]:
-    """NumPy's element type for ONNX' name."""
-    return np.dtype(object if name == "string" else name)
 
 
 def safe_cast(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

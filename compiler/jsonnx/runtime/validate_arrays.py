@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType, product
 from .data_errors import MAX_REPORTED_FAULTS, DataLocation, FaultCollector
-from .session import numpy_dtype
 
 ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]

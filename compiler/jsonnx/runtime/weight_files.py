@@ -11,11 +11,11 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason, open_file
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Size, TensorType, shape_text
 from ..interop.string_arrays import bytes_to_strings
 from .data_errors import FaultCollector
 from .data_files import read_table
-from .session import numpy_dtype
 
 _ANY_TYPE = TensorType("float32", ())
 

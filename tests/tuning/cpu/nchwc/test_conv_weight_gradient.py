@@ -13,8 +13,8 @@ from jsonnx.ir import Graph, Node
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
 from jsonnx.runtime.kernel_probes import nchwc_block_size
+from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
@@ -161,7 +161,7 @@ def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
         *[few] * (MAX_OVERSIZED_STEPS + 1),
     ]:
         assert trainer.step(*samples)["loss"] == pytest.approx(plain.step(*samples)["loss"], rel=1e-5)
-        made.append(trainer._engine._built_for_batch)
+        made.append(trainer._engine.step_runners.state.batch_size)
     assert made == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
 
 
@@ -169,11 +169,11 @@ def test_a_session_without_such_forms_stays() -> None:
     document = spec(*NETWORKS["plain"])
     trainer = Trainer(document, seed=2, fast=False)
     trainer.step(*batch(document, 3))
-    first = trainer._engine._step_runner
+    first = trainer._engine.step_runners.runner
     for _ in range(MAX_OVERSIZED_STEPS + 1):
         trainer.step(*batch(document, BLOCK))
     trainer.fit(*batch(document, 2 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine._step_runner is first
+    assert trainer._engine.step_runners.runner is first
 
 
 @needs_blocks
@@ -182,7 +182,7 @@ def test_a_fit_gets_the_form_of_its_batches() -> None:
     trainer = Trainer(document, seed=2)
     trainer.step(*batch(document, 3))
     trainer.fit(*batch(document, 3 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine._built_for_batch == BLOCK
+    assert trainer._engine.step_runners.state.batch_size == BLOCK
 
 
 class SaveAt:
