@@ -1,4 +1,4 @@
-"""A batch shared out among threads: the same step, whatever its size, and where it is done."""
+"""Data-parallel steps: the same step as a whole one, for every batch size, and where steps are split."""
 
 from __future__ import annotations
 
