@@ -1,8 +1,8 @@
 """Data-parallel training steps: every thread runs forward and backward passes for a shard of the batch.
 
-onnxruntime splits each operator: all threads synchronise before the next one, an operator that runs on one thread delays
-the others, and a thread reads what another has in its cache. With a shard of the batch, threads synchronise once per
-step, to add up gradients. The weights are shared.
+onnxruntime splits each operator: all threads synchronise before the next one, an operator that runs on one thread
+delays the others, and a thread reads what another has in its cache. With a shard of the batch, threads synchronise once
+per step, to add up gradients. The weights are shared.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ MIN_BATCH_MACS = 50_000_000
 """Multiply-adds in the forward pass of a batch: in smaller steps, waking a thread and adding gradients take too large a
 part of the time."""
 MIN_WEIGHT_REUSE = 200
-"""Multiply-adds per weight in the forward pass of a batch, over the square of the number of shards. Every shard computes
-gradients of all weights, so their cost relative to a shard's work grows with that square. Measured with two shards."""
+"""Multiply-adds per weight in the forward pass of a batch, over the square of the number of shards. Every shard
+computes gradients of all weights, so their cost relative to a shard's work grows with that square. Measured with two
+shards."""
 
 Arrays = Mapping[str, np.ndarray]
 
 
 class ShardedStep:
-    """Runs a data-parallel step with the interface of a `Runner`: a runner per shard, all at once, then the combiner."""
+    """Runs a data-parallel step with the interface of a `Runner`: a runner per shard, all at once, then the
+    combiner."""
 
     keeps_bindings = True
     """Every run reads bound arrays in place."""
@@ -64,8 +66,8 @@ class ShardedStep:
         return {name: array.copy() for name, array in self._results.items()}
 
     def bind(self, feeds: Arrays, results: Arrays) -> RunFunction:
-        """Returns a function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called with
-        further feeds."""
+        """Returns a function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
+        with further feeds."""
         workers, combiner_feeds = self._workers, self._combiner.fed_names  # the function must not hold `self`: a cycle
         parts = list(zip(self._shard_runners, self._shards, self._shard_outputs, strict=True))
         run_first, *run_others = [_bind_shard(runner, shard, feeds, outputs) for runner, shard, outputs in parts]

@@ -1,8 +1,8 @@
 """Samples from the files that a spec names, from a file that a user names, or from arrays.
 
-The spec's `x` and `y` assign columns of a file to inputs and targets. A name or a list of names belongs to the only input
-(or target); an object assigns columns by input name; an input that is not mentioned takes the column of its own name.
-Several columns become one [samples, columns] array.
+The spec's `x` and `y` assign columns of a file to inputs and targets. A name or a list of names belongs to the only
+input (or target); an object assigns columns by input name; an input that is not mentioned takes the column of its own
+name. Several columns become one [samples, columns] array.
 """
 
 from __future__ import annotations

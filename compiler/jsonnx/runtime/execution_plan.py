@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ExecutionPlan:
-    """The provider and the form of a training step: what it updates, how, and which rewrites and session options it gets."""
+    """The provider and the form of a training step: what it updates, how, and which rewrites and session options it
+    gets."""
 
     provider: Provider
     threads: int
     unpacked_step: Graph
-    """The training step, or with data parallelism the graph that combines the shards, over variables by their own names."""
+    """The training step, or with data parallelism the graph that combines the shards, over variables by their own
+    names."""
     step_graph: Graph
     """The same over packed vectors of small weights."""
     packed_vectors: PackedVectors
@@ -49,7 +51,8 @@ class ExecutionPlan:
     depends_on_batch: bool
     """Whether a step is specialised for its batch size."""
     can_own_arena: bool
-    """Whether the session of a step may have an arena of its own: the sizes of tensors vary with the batch size alone."""
+    """Whether the session of a step may have an arena of its own: the sizes of tensors vary with the batch size
+    alone."""
 
     def zero_states(self) -> dict[str, np.ndarray]:
         """The states that lazy updates add to a step, as they are before the first step."""

@@ -97,7 +97,8 @@ class FitProgress:
     early_stopping_state: dict[str, Any] | None = None
     best_weights: Weights | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    """What may not change when the run is resumed: the batch size, whether samples are shuffled, the samples' digest."""
+    """What may not change when the run is resumed: the batch size, whether samples are shuffled, the samples'
+    digest."""
     dataset: Dataset | None = None
 
     def state_dict(self) -> dict[str, Any]:

@@ -87,8 +87,8 @@ def _step_count_names(table: LazyTable) -> list[str]:
 
 
 def with_eager_state(lazy_tables: LazyTables, arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """The variables of an eager step with the values that these variables of a lazy step stand for; the arrays themselves
-    if they are not those of a lazy step."""
+    """The variables of an eager step with the values that these variables of a lazy step stand for; the arrays
+    themselves if they are not those of a lazy step."""
     if not _has_lazy_state(lazy_tables, arrays):
         return arrays
     variables = HostVariables(DonatedArrays(arrays), (), {})

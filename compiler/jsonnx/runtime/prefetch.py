@@ -25,14 +25,15 @@ SLOT_COUNTS = range(48, 97, SET_COUNT)
 MIN_SLOT_USES = 16
 """Uses of a slot per epoch, beyond the least number of slots: binding a slot takes as long as a step."""
 MAX_BUFFER_BYTES = 1 << 22
-"""Bytes of a buffer, unless a single batch is larger. Much smaller buffers make threads wait for each other more often."""
+"""Bytes of a buffer, unless a single batch is larger. Much smaller buffers make threads wait for each other more
+often."""
 
 
 class BatchSlot:
     """The arrays of one step.
 
-    `feeds` and `results` are bound and overwritten from step to step; `extra_feeds` are bound anew at each step. `run(extra_feeds)`
-    runs the step.
+    `feeds` and `results` are bound and overwritten from step to step; `extra_feeds` are bound anew at each step.
+    `run(extra_feeds)` runs the step.
     """
 
     def __init__(self, runner: StepRunner, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> None:
@@ -67,8 +68,8 @@ class PrefetchBuffer:
         self.slots = [slot(index) for index in range(count)]
 
     def _slot_count(self, dataset: Dataset) -> int:
-        """The number of slots for a dataset, a multiple of `SET_COUNT` if possible: then each slot always meets the same
-        set of variables, and is bound once."""
+        """The number of slots for a dataset, a multiple of `SET_COUNT` if possible: then each slot always meets the
+        same set of variables, and is bound once."""
         sample_bytes = sum(prod(shape) * dtype.itemsize for shape, dtype in self._sample_types.values())
         batch_bytes = max(1, self._batch_size * sample_bytes)
         steps = len(dataset) // self._batch_size

@@ -35,8 +35,8 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def draw_initial_weights(graph: Graph, seed: int, overrides: Mapping[str, np.ndarray] = {}) -> dict[str, np.ndarray]:
-    """The initial value of every parameter and state, or the array in `overrides`. A state whose size depends on data is
-    empty.
+    """The initial value of every parameter and state, or the array in `overrides`. A state whose size depends on data
+    is empty.
 
     A draw is keyed by the initializer's own seed, if it has one, else by `seed` and the variable's name.
     """

@@ -102,8 +102,8 @@ class Runner:
         return [value.numpy() for value in binding.get_outputs()[: len(self._fetched_names)]]
 
     def bind(self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray]) -> RunFunction:
-        """Returns a function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called with
-        further feeds."""
+        """Returns a function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
+        with further feeds."""
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         result_values = {name: wrap(results[name]) for name in self._fetched_names}
         variables, run_bound, has_updates = self._variables, self._run_bound, bool(self._updates)
@@ -176,8 +176,8 @@ class Runner:
 def _create_graph_session(
     graph: Graph, provider: Provider, threads: int | None, config: SessionConfig
 ) -> onnxruntime.InferenceSession:
-    """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a little
-    faster, but can almost double the memory of a convolutional network's step."""
+    """A session of a graph. Memory is planned only for graphs of many small operators: a plan makes each of them a
+    little faster, but can almost double the memory of a convolutional network's step."""
     is_unoptimized = len(graph.nodes) >= MIN_UNOPTIMIZED_NODES and provider.device == "cpu"
     return create_session(
         serialize(to_model_proto(graph)),

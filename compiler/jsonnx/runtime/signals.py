@@ -12,7 +12,8 @@ TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasat
 
 
 class StopOnSignal:
-    """A context in which the first of these signals is only recorded, as a request to stop; the second one acts as usual.
+    """A context in which the first of these signals is only recorded, as a request to stop; the second one acts as
+    usual.
 
     A signal that the process ignores stays ignored. In another than the main thread the context does nothing.
     """

@@ -1,7 +1,7 @@
 """The runner of a training step, rebuilt when the batch size that it is specialised for no longer fits.
 
-A runner computes steps of any batch size, but is fastest with the one that it was built for: the batch size of a fit, of
-the first step, or of larger steps that came many times in a row.
+A runner computes steps of any batch size, but is fastest with the one that it was built for: the batch size of a fit,
+of the first step, or of larger steps that came many times in a row.
 """
 
 from __future__ import annotations

@@ -99,13 +99,14 @@ class Trainer:
         validation_split: float | None = None,
         callbacks: Iterable[object] = (),
     ) -> History:
-        """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the data.
+        """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
+        data.
 
         After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
         step, with `signal` set in the history. Callbacks may have `on_epoch_begin(epoch, epochs, steps)`,
         `on_step(step, figures)` (steps done in this epoch, figures so far), `on_epoch_end(epoch, figures)` and
-        `on_end(history)`, which is called before the best epoch's weights are restored. Raises CompileError or FeedError
-        for data that do not fit, Diverged.
+        `on_end(history)`, which is called before the best epoch's weights are restored. Raises CompileError or
+        FeedError for data that do not fit, Diverged.
         """
         training = self.plan.training
         batch_size = self._batch_size(batch_size)
@@ -235,8 +236,8 @@ class Trainer:
     def load_checkpoint(self, path: str | os.PathLike[str]) -> list[Diagnostic]:
         """Load the state of a checkpoint; the next `fit` resumes its run.
 
-        Returns a warning if the run will not be the same bit for bit. Raises UsageError for a missing file, CompileError
-        `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one of another network or seed.
+        Returns a warning if the run will not be the same bit for bit. Raises UsageError for a missing file,
+        CompileError `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one of another network or seed.
         """
         name = os.fspath(path)
         arrays, state = checkpoint.load(name)

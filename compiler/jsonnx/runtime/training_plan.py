@@ -59,9 +59,9 @@ class AdaptTask:
 class ShardedGraphs:
     """A data-parallel step in two graphs.
 
-    `shard` takes the samples and targets of a shard and the shard's fraction of the batch. Its outputs are losses, metric
-    sums and gradients; `combiner` takes them as `+0/NAME`, `+1/NAME` and so on, with the learning rate, and has the
-    outputs and updates of the whole step.
+    `shard` takes the samples and targets of a shard and the shard's fraction of the batch. Its outputs are losses,
+    metric sums and gradients; `combiner` takes them as `+0/NAME`, `+1/NAME` and so on, with the learning rate, and has
+    the outputs and updates of the whole step.
     """
 
     shard_count: int
@@ -153,8 +153,8 @@ class TrainingPlan:
 
     @cached_property
     def weight_names(self) -> tuple[str, ...]:
-        """The network's weights in Keras' order: layers in the order of their first use, and of each the parameters, then
-        the states. A state that follows a parameter (`State.follows`) comes right after it."""
+        """The network's weights in Keras' order: layers in the order of their first use, and of each the parameters,
+        then the states. A state that follows a parameter (`State.follows`) comes right after it."""
         states = [name for name in self.train.states if not is_slot_name(name)]
         layer_order: dict[str, int] = {}
         for node in self.predict.nodes:

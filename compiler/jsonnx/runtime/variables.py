@@ -4,9 +4,10 @@ Every variable that changes has three copies, one in each of three sets. A step 
 onnxruntime does not order a write to a bound tensor after the last read of it; the set before the current one is the
 state to return to if the loss diverges. Sets rotate, so bindings to them are made once.
 
-Large optimizer slots (`tuning.cpu.memory.inplace_slots`) and lazily updated tables (`tuning.cpu.embeddings.lazy_updates`)
-have one copy, which a step overwrites. A rollback restores the tables from the overwritten rows, which the step returns;
-overwritten slots cannot be restored. After a step that was interrupted, the contents of both are undefined.
+Large optimizer slots (`tuning.cpu.memory.inplace_slots`) and lazily updated tables
+(`tuning.cpu.embeddings.lazy_updates`) have one copy, which a step overwrites. A rollback restores the tables from the
+overwritten rows, which the step returns; overwritten slots cannot be restored. After a step that was interrupted, the
+contents of both are undefined.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Variables(Protocol):
         """Replaces the current values of some variables."""
 
     def rollback(self, steps: int) -> None:
-        """Returns to the values before the last steps: at most `SET_COUNT - 1`, and none older than the last `write`."""
+        """Returns to the values before the last steps: at most `SET_COUNT - 1`, and none older than the last
+        `write`."""
 
 
 class HostVariables:
@@ -90,7 +92,8 @@ class HostVariables:
         self._names = arrays.names
         self._lazy_tables = lazy_tables.tables if lazy_tables else ()
         self.overwritten_rows: list[dict[str, Any]] = [{} for _ in range(SET_COUNT)]
-        """By set: the undo outputs of the step that read the set, the indices and former contents of the rows written."""
+        """By set: the undo outputs of the step that read the set, the indices and former contents of the rows
+        written."""
         inplace = {*inplace_slots, *(lazy_tables.variable_names if lazy_tables else ())}
         rotating = set(updated) - inplace
         first = _with_packed_vectors({name: _aligned_copy(arrays.take(name)) for name in self._names}, packed_vectors)

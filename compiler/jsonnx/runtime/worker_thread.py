@@ -13,8 +13,8 @@ T = TypeVar("T")
 class WorkerThread:
     """An executor of one thread, which ends when its owner is garbage-collected.
 
-    The executor is replaced in a forked process, which does not have its thread, and after a failure to start the thread,
-    since it would run the function of the failed call later.
+    The executor is replaced in a forked process, which does not have its thread, and after a failure to start the
+    thread, since it would run the function of the failed call later.
 
     A future holds the exception of its function, and the exception its frames: whoever raises the exception in a frame
     that holds the future deletes the latter, or both stay until the next garbage collection.
@@ -25,7 +25,8 @@ class WorkerThread:
         self._process_id = 0
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Starts the function once those submitted before have ended. Raises RuntimeError if no thread can be started."""
+        """Starts the function once those submitted before have ended. Raises RuntimeError if no thread can be
+        started."""
         if self._executor is None or self._process_id != os.getpid():
             self._executor, self._process_id = ThreadPoolExecutor(1, "jsonnx"), os.getpid()
         try:
