@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
-import signal
 import threading
-import time
 import weakref
 from typing import Any
 
@@ -17,7 +14,6 @@ from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel
 from jsonnx.runtime.data_parallel import ShardedStep
 from jsonnx.runtime.trainer import Diverged
-from jsonnx.runtime.worker_thread import WorkerThread
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(70, 6, 6, 2)).astype(np.float32)
@@ -141,39 +137,6 @@ def test_metrics_may_be_called_anything() -> None:
     named = spec(metrics=[{"type": "accuracy", "name": "a"}, {"type": "accuracy", "name": "a+0"}])
     figures = Trainer(named, seed=3, threads=2).step(X[:16], Y[:16])
     assert figures["a"] == figures["a+0"]
-
-
-def test_a_thread_that_did_not_start_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    helper = WorkerThread()
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start"):
-            helper.submit(lambda: None)
-    assert helper.submit(lambda: "done").result() == "done"
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_fork_goes_on() -> None:
-    trainer = Trainer(spec(), seed=3, threads=2)
-    trainer.step(X[:16], Y[:16])
-    runner = trainer._engine.step_runners.runner
-    assert isinstance(runner, ShardedStep)
-    child = os.fork()
-    if child == 0:  # the threads of a session's own are not there either, so this one's alone
-        task = runner._workers[0].submit(lambda: "done")
-        os._exit(0 if task.result() == "done" else 1)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if (ended := os.waitpid(child, os.WNOHANG))[0]:
-            assert ended[1] == 0
-            return
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    pytest.fail("it waits for a thread that is not there")
 
 
 def test_a_trainer_that_goes_leaves_nothing_behind() -> None:

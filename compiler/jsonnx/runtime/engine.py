@@ -16,7 +16,7 @@ from .adapt import adapted_states
 from .cpu_count import thread_count
 from .data_errors import FeedError
 from .dataset import Dataset
-from .execution_plan import find_lazy_tables, plan_execution
+from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
 from .graph_loader import GraphLoader
 from .history import History, MetricSums, Weights
 from .lazy_embeddings import LazyEmbeddings, with_eager_state
@@ -26,7 +26,7 @@ from .random import draw_initial_weights, generator, step_randoms, symbol_sizes
 from .session import concatenate_batches
 from .step_runners import StepRunnerCache
 from .training_plan import AugmentedInput, TrainingPlan
-from .variables import SET_COUNT, DonatedArrays, allocate_variables
+from .variables import SET_COUNT, DonatedArrays
 from .weight_files import validate_weights
 from .worker_thread import WorkerThread
 

@@ -17,7 +17,7 @@ from ..tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
 from .data_parallel import plan_shards
 from .flush_denormals import can_flush_denormals
 from .providers import CPU_PROVIDER, Provider
-from .variables import has_string_inputs, is_on_host
+from .variables import DeviceVariables, DonatedArrays, HostVariables, Variables, has_string_inputs, is_on_host
 
 if TYPE_CHECKING:
     from ..ir import Graph
@@ -90,6 +90,16 @@ def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: b
         depends_on_batch=has_convolutions or (optimizes_for_cpu and has_small_matmuls),
         can_own_arena=has_convolutions and not sharded_graphs and _symbolic_sizes(batch_graph) <= {BATCH},
     )
+
+
+def allocate_variables(execution: ExecutionPlan, arrays: DonatedArrays) -> Variables:
+    """The variables of a training step with these values, in the memory that its provider computes in."""
+    graph = execution.unpacked_step
+    if is_on_host(graph, execution.provider):
+        return HostVariables(
+            arrays, graph.updates, execution.packed_vectors, execution.lazy_tables, execution.inplace_slots
+        )
+    return DeviceVariables(graph, arrays.take_all(), graph.updates, execution.provider)
 
 
 def find_lazy_tables(plan: TrainingPlan) -> LazyTables | None:

@@ -26,7 +26,6 @@ from .providers import Provider, create_session, load_runtime
 
 if TYPE_CHECKING:
     from ..ir import Graph
-    from .execution_plan import ExecutionPlan
 
 SET_COUNT = 3
 VECTOR_ALIGNMENT_BYTES = 64
@@ -197,16 +196,6 @@ class DeviceVariables:
 
     def rollback(self, steps: int) -> None:
         self.current_set = (self.current_set - steps) % SET_COUNT
-
-
-def allocate_variables(execution: ExecutionPlan, arrays: DonatedArrays) -> Variables:
-    """The variables of a training step with these values, in the memory that its provider computes in."""
-    graph = execution.unpacked_step
-    if is_on_host(graph, execution.provider):
-        return HostVariables(
-            arrays, graph.updates, execution.packed_vectors, execution.lazy_tables, execution.inplace_slots
-        )
-    return DeviceVariables(graph, arrays.take_all(), graph.updates, execution.provider)
 
 
 def is_on_host(graph: Graph, provider: Provider) -> bool:

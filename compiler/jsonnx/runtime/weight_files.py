@@ -49,7 +49,7 @@ def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
     faults = FaultCollector(file)
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            faults.add("not-finite", f"the weight {key!r} contains {array[~np.isfinite(array)][0]}")
+            faults.add("not-finite", f"the weight {key!r} holds {array[~np.isfinite(array)][0]}")
     if faults:
         raise CompileError(faults.diagnostics)
 

@@ -16,8 +16,8 @@ class WorkerThread:
     The executor is replaced in a forked process, which does not have its thread, and after a failure to start the
     thread, since it would run the function of the failed call later.
 
-    A future holds the exception of its function, and the exception its frames: whoever raises the exception in a frame
-    that holds the future deletes the latter, or both stay until the next garbage collection.
+    A future holds the exception of its function, and the exception its frames. Whoever raises the exception in a frame
+    that holds the future must delete the future, or both stay until the next garbage collection.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,24 @@ class WorkerThread:
         self._process_id = 0
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Starts the function once those submitted before have ended. Raises RuntimeError if no thread can be
-        started."""
+        """Starts the function once those submitted before have ended.
+
+        If no thread can be started, as in an `atexit` handler, the function runs on the calling thread before `submit`
+        returns.
+        """
         if self._executor is None or self._process_id != os.getpid():
             self._executor, self._process_id = ThreadPoolExecutor(1, "jsonnx"), os.getpid()
         try:
             return self._executor.submit(function)
         except RuntimeError:
             self._executor = None
-            raise
+            return _run_now(function)
+
+
+def _run_now(function: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+    try:
+        future.set_result(function())
+    except BaseException as error:
+        future.set_exception(error)
+    return future

@@ -41,7 +41,7 @@ def test_a_fit_is_the_same_whatever_came_before(before: int, batch_size: int) ->
 def test_of_few_rows_and_large_weights_alone(units: int, samples: int, turned: int) -> None:
     engine = Trainer(spec(units))._engine
     nodes = engine.loader.optimize(engine.execution.step_graph, samples).nodes
-    weight = engine._step_graph.parameters["b/kernel"]
+    weight = engine.execution.step_graph.parameters["b/kernel"]
     first = [node for node in nodes if node.op == "FusedMatMul" and node.inputs[0] is weight]
     assert len(first) == turned
     assert all(node.attribute("transB") and not node.attribute("transA") for node in first)
