@@ -21,7 +21,7 @@ from jsonnx.gradient import GradientBuilder, GradientTuning, gradients
 from jsonnx.ir import Graph
 from jsonnx.layers import LAYERS, Layer
 from jsonnx.lowering.lower import lower
-from jsonnx.runtime import providers, variables
+from jsonnx.runtime import providers, runner
 from jsonnx.runtime.random import evaluate_size
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from onnx.reference import ReferenceEvaluator
@@ -170,37 +170,37 @@ __all__ = ["check_gradients", "draw_weights", "lower", "make_layer", "one_layer"
 
 
 def assert_same_run(spec: dict[str, Any], batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Steps of these batches, one after the other, are the same in the form that suits the machine."""
-    found = []
+    """Asserts that steps give the same losses and weights with and without the rewrites for this machine."""
+    runs = []
     for fast in (True, False):
         trainer = Trainer(spec, seed=2, fast=fast)
-        found.append(([trainer.step(x, y)["loss"] for x, y in batches], trainer.weights()))
-    (losses, weights), (wanted, expected) = found
-    np.testing.assert_allclose(losses, wanted, rtol=1e-6)
-    for name, array in expected.items():
+        runs.append(([trainer.step(x, y)["loss"] for x, y in batches], trainer.weights()))
+    (losses, weights), (expected_losses, expected_weights) = runs
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-6)
+    for name, array in expected_weights.items():
         np.testing.assert_allclose(weights[name], array, atol=1e-6, err_msg=name)
 
 
 def assert_same_fit(
     spec: dict[str, Any], x: np.ndarray, y: np.ndarray, batch_size: int, before: int, threads: int | None = None
 ) -> None:
-    """A fit is the same, bit for bit, where a step of so many samples came before: its session is made anew."""
-    found = []
-    for first in (0, before):
+    """Asserts that a fit is the same, bit for bit, after a step of `before` samples, which had another runner."""
+    fitted_weights = []
+    for samples in (0, before):
         trainer = Trainer(spec, seed=1, threads=threads)
-        start = trainer.weights()
-        if first:
-            trainer.step(x[:first], y[:first])
-            trainer.set_weights(start)
+        initial_weights = trainer.weights()
+        if samples:
+            trainer.step(x[:samples], y[:samples])
+            trainer.set_weights(initial_weights)
             trainer._engine.steps = 0
         trainer.fit(x, y, epochs=2, batch_size=batch_size)
-        found.append(trainer.weights())
-    for name, array in found[0].items():
-        np.testing.assert_array_equal(found[1][name], array, err_msg=name)
+        fitted_weights.append(trainer.weights())
+    for name, array in fitted_weights[0].items():
+        np.testing.assert_array_equal(fitted_weights[1][name], array, err_msg=name)
 
 
 def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: np.ndarray) -> None:
-    """Three steps in the form that suits the machine give what those of the plain graph give."""
+    """Asserts that three steps on one batch are the same with and without the rewrites for this machine."""
     found = []
     for fast in (False, True):
         trainer = Trainer(spec, seed=1, fast=fast)
@@ -212,13 +212,15 @@ def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray
 
 
 def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.SessionConfig]:
-    """How each of the sessions runs that a trainer makes from now on."""
-    made: list[providers.SessionConfig] = []
-    create = variables.create_session
+    """A list to which every runner that is built from now on adds the configuration of its session."""
+    configs: list[providers.SessionConfig] = []
+    create = runner.create_session
 
-    def noted(model: bytes, provider: Any, threads: Any, manners: providers.SessionConfig, **named: Any) -> Any:
-        made.append(manners)
-        return create(model, provider, threads, manners, **named)
+    def recording_create(
+        model: bytes, provider: Any, threads: Any, config: providers.SessionConfig, **more: Any
+    ) -> Any:
+        configs.append(config)
+        return create(model, provider, threads, config, **more)
 
-    monkeypatch.setattr(variables, "create_session", noted)
-    return made
+    monkeypatch.setattr(runner, "create_session", recording_create)
+    return configs

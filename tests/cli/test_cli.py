@@ -298,7 +298,7 @@ def test_a_run_is_not_resumed_with_a_changed_spec_or_data(work_folder: Path) -> 
         assert "checkpoint-mismatch" in jsonnx("train", "spec.json", "-o", "run", "--resume", *change, status=1).stderr
     Path("train.csv").write_text(table(24, 2))
     message = jsonnx("train", "spec.json", "-o", "run", "--resume", "--set", "training.epochs=4", status=1).stderr
-    assert "the training data is not what it was" in message
+    assert "the training data have changed" in message
     after = file_contents(work_folder / "run")
     assert all(after[path] == content for path, content in before.items() if path.endswith((".onnx", ".safetensors")))
 
@@ -447,7 +447,11 @@ def test_a_network_with_several_inputs_and_outputs(work_folder: Path) -> None:
     [
         ("east,type", "east,tipe", "there is no column 'type' for input 'kind'"),
         ('"kind": "type"', '"sort": "type"', "'x' maps 'sort'"),
-        ('"x": {"place": ["north", "east"], "kind": "type"}', '"x": ["north"]', "names columns but not whose"),
+        (
+            '"x": {"place": ["north", "east"], "kind": "type"}',
+            '"x": ["north"]',
+            "names columns without saying for which of",
+        ),
         ('["north", "east"]', '["north"]', "has shape [samples], the network wants float32[batch, 2]"),
         ("1,0.3,good", "7,0.3,good", "input 'kind' is 7; valid are 0 to 3"),
         ("1,0.3,good", "1.5,0.3,good", "not a whole number"),

@@ -13,16 +13,16 @@ def makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callable[[], o
     a prediction, up-to-date weights, and what comes before an augmentation layer."""
     engine = trainer._engine
     found: dict[str, Callable[[], object]] = {
-        f"step-{count}": partial(engine._runner_for, count, is_fit=True) for count in samples
+        f"step-{count}": partial(engine.step_runners.for_batch, count, is_fit=True) for count in samples
     }
     found |= {
-        "evaluate": lambda: engine._evaluation_runner,
-        "predict": lambda: engine._prediction_runner,
+        "evaluate": lambda: engine.loader.evaluation_runner,
+        "predict": lambda: engine.loader.prediction_runner,
         "weights": trainer.weights,
     }
     for augmented in trainer.plan.augmented_inputs:
         if augmented.graph:
-            found[f"augmented-{augmented.name}"] = partial(engine._augmentation_runner, augmented)
+            found[f"augmented-{augmented.name}"] = partial(engine.loader.augmentation_runner, augmented)
     return found
 
 

@@ -224,7 +224,7 @@ def test_a_damaged_checkpoint_is_passed_over(home: Path, monkeypatch: pytest.Mon
         train(home, "damaged", status=130)
     newest = max((home / "damaged/checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:-1])
-    assert "an older one is taken" in train(home, "damaged", "--resume").stderr
+    assert "an older checkpoint is used" in train(home, "damaged", "--resume").stderr
     assert_resumed_equals_whole(home, "damaged")
 
 

@@ -1,4 +1,4 @@
-"""Small plans to train: networks of Dense layers, made with the core alone."""
+"""Small training plans: networks of Dense layers, made without the pipeline."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ REGRESS = {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}}
 def typed(
     layers: Sequence[Mapping[str, Any]], inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]
 ) -> TypedNetwork:
-    """Layers one after another; `from` names the input of one, and its `name` is required."""
+    """A sequence of layers, each with a `name`; `from` names the input of a layer that does not follow the one
+    before."""
     types = {name: TensorType("float32", (BATCH, *shape)) for name, shape in inputs.items()}
-    calls, before = [], next(iter(types))
+    calls, previous = [], next(iter(types))
     for index, spec in enumerate(layers):
-        given = {key: value for key, value in spec.items() if key not in ("name", "from")}
+        arguments = {key: value for key, value in spec.items() if key not in ("name", "from")}
         calls.append(
-            Call(spec["name"], make_layer(given), (spec.get("from", before),), ("layers", index), spec["name"])
+            Call(spec["name"], make_layer(arguments), (spec.get("from", previous),), ("layers", index), spec["name"])
         )
-        before = spec["name"]
+        previous = spec["name"]
     network = Network("test", types, tuple(calls), tuple(outputs), paths=dict.fromkeys(types, ()))
     report = Report()
-    found = infer_shapes(network, report)
+    typed_network = infer_shapes(network, report)
     report.raise_errors()
-    return found
+    return typed_network
 
 
 def make_plan(
@@ -54,13 +55,13 @@ def make_plan(
     noise: float = 0.0,
     **more: Any,
 ) -> TrainingPlan:
-    """The plan of a network. With `noise` its first input is multiplied by a mask in training, as Dropout would."""
+    """The plan of a network. With `noise`, training applies a dropout of that rate to its first input."""
     net = typed(layers, inputs, outputs or [layers[-1]["name"]])
     section = Training(**training)
     losses = section.loss if isinstance(section.loss, dict) else dict.fromkeys(net.outputs, section.loss)
     metrics = section.metrics if isinstance(section.metrics, dict) else dict.fromkeys(net.outputs, section.metrics)
     targets = {name: losses[name].target_type(net.outputs[name]) for name in net.outputs}
-    resolved = {n: tuple(m.resolve(losses[n], net.outputs[n]) for m in found) for n, found in metrics.items()}
+    resolved = {n: tuple(m.resolve(losses[n], net.outputs[n]) for m in members) for n, members in metrics.items()}
     objective = Objective(losses, dict(section.loss_weights or {}), resolved, targets)
     forward = lower(net, training=True)
     if noise:
@@ -79,6 +80,7 @@ def make_plan(
 
 
 def masked(graph: Graph, rate: float) -> Graph:
+    """The graph with a dropout of its first input."""
     name, x = next(iter(graph.inputs.items()))
     g = Builder(training=True)
     g.inputs[name] = x
@@ -89,7 +91,7 @@ def masked(graph: Graph, rate: float) -> Graph:
 
 
 def classifier(training: Mapping[str, Any] = {}, **more: Any) -> TrainingPlan:
-    """[batch, 4] to three classes."""
+    """A classifier of four inputs into three classes."""
     layers = [
         {"type": "Dense", "name": "hidden", "units": 8, "activation": "relu"},
         {"type": "Dense", "name": "species", "units": 3, "activation": "softmax"},
@@ -98,7 +100,7 @@ def classifier(training: Mapping[str, Any] = {}, **more: Any) -> TrainingPlan:
 
 
 def flowers(count: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Samples of three classes that can be told apart."""
+    """Samples of three classes that a network can separate."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 3, count)
     centres = np.array([[1, 0, 0, 1], [0, 1, 1, 0], [1, 1, -1, -1]])

@@ -1,4 +1,4 @@
-"""Augmentation in training: which images a step is fed, and that a run resumed sees what the other would have seen."""
+"""Augmentation during training: the images that a step is fed, and resumed runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fed(trainer: Trainer, step: int, x: np.ndarray = X, y: np.ndarray = Y) -> di
     return trainer._engine.feeds(samples, slice(None), step)
 
 
-def test_a_step_is_fed_other_images_each_time_and_the_same_for_the_same_seed() -> None:
+def test_augmented_images_depend_on_the_step_and_the_seed_alone() -> None:
     made = [Trainer(spec({"type": "RandomFlip"})) for _ in range(2)]
     name = "random_flip/augmented"
     first, again = fed(made[0], 0)[name], fed(made[1], 0)[name]
@@ -41,7 +41,7 @@ def test_a_step_is_fed_other_images_each_time_and_the_same_for_the_same_seed() -
     assert (first != mirrored).any()
 
 
-def test_what_stands_before_an_augmentation_is_computed_first() -> None:
+def test_the_layers_before_an_augmentation_are_computed_first() -> None:
     scaled = {"type": "Rescaling", "scale": 1 / 255}
     trainer = Trainer(spec(scaled, {"type": "RandomFlip"}, scaled, {"type": "RandomBrightness", "factor": [0.5, 0.5]}))
     feeds = fed(trainer, 0)
@@ -51,7 +51,7 @@ def test_what_stands_before_an_augmentation_is_computed_first() -> None:
     np.testing.assert_allclose(brighter, np.clip(flipped / 255 + 127.5, 0, 255), rtol=1e-6)
 
 
-def test_evaluation_and_prediction_see_images_as_they_are() -> None:
+def test_evaluation_and_prediction_use_the_original_images() -> None:
     plain, augmented = Trainer(spec()), Trainer(spec({"type": "RandomBrightness", "factor": [0.9, 1.0]}))
     augmented.set_weights(plain.weights())
     assert augmented.evaluate(X, Y) == plain.evaluate(X, Y)
@@ -59,7 +59,7 @@ def test_evaluation_and_prediction_see_images_as_they_are() -> None:
     assert augmented.step(X, Y) != plain.step(X, Y)
 
 
-def test_integers_are_augmented_as_real_numbers() -> None:
+def test_integer_images_are_augmented_as_floats() -> None:
     trainer = Trainer(spec({"type": "RandomCrop", "height": 3, "width": 4}, dtype="uint8"))
     images = X.astype("uint8")
     assert fed(trainer, 0, images)["random_crop/augmented"].shape == (12, 3, 4, 3)
@@ -77,25 +77,25 @@ def test_a_resumed_run_equals_the_one_that_never_stopped(tmp_path) -> None:
     assert all((rest.weights()[name] == value).all() for name, value in whole.weights().items())
 
 
-def test_a_seed_of_its_own_takes_the_place_of_the_models() -> None:
+def test_a_layers_own_seed_replaces_the_models() -> None:
     flips = [Trainer(spec({"type": "RandomFlip", "seed": 7}), seed=seed) for seed in (1, 2)]
     assert (fed(flips[0], 0)["random_flip/augmented"] == fed(flips[1], 0)["random_flip/augmented"]).all()
 
 
-def test_a_deployed_model_does_not_know_of_augmentation() -> None:
+def test_a_compiled_model_has_no_augmentation() -> None:
     model = compile(spec({"type": "RandomRotation", "factor": 0.5}))
     assert [value.name for value in model.proto.graph.input] == ["x"]
 
 
 @pytest.mark.parametrize("name", ["x"])
-def test_the_graph_of_a_step_takes_what_was_made(name: str) -> None:
+def test_the_step_graph_takes_augmented_images_as_inputs(name: str) -> None:
     trainer = Trainer(spec({"type": "RandomFlip"}, {"type": "RandomContrast", "factor": 0.1}))
     assert [augmented.source for augmented in trainer.plan.augmented_inputs] == [name, "random_flip/augmented"]
     assert "random_contrast/augmented" in trainer.plan.train.inputs
 
 
 @pytest.mark.parametrize("kind", ["MixUp", "CutMix"])
-def test_targets_are_mixed_as_their_images_are(kind: str) -> None:
+def test_targets_are_mixed_like_their_images(kind: str) -> None:
     trainer = Trainer(spec({"type": kind}, loss="categorical_crossentropy"))
     feeds = fed(trainer, 0, y=np.eye(4, dtype="float32")[Y])
     targets = feeds["dense/target"]
@@ -105,7 +105,7 @@ def test_targets_are_mixed_as_their_images_are(kind: str) -> None:
     assert mixed.any()
 
 
-def test_mixtures_of_changes_run_and_keep_to_the_range() -> None:
+def test_combined_augmentations_stay_within_the_range_of_values() -> None:
     trainer = Trainer(spec({"type": "RandAugment", "num_ops": 4, "factor": 0.9}, {"type": "AugMix"}))
     for step in range(20):
         feeds = fed(trainer, step)
@@ -115,13 +115,13 @@ def test_mixtures_of_changes_run_and_keep_to_the_range() -> None:
         assert made.max() <= 255
 
 
-def test_a_pipeline_of_augmentation_changes_images_in_turn() -> None:
+def test_a_pipeline_applies_its_layers_in_order() -> None:
     steps = [{"type": "RandomBrightness", "factor": [0.1, 0.1]}, {"type": "RandomInvert", "factor": [1, 1]}]
     made = fed(Trainer(spec({"type": "Pipeline", "layers": steps})), 0)["pipeline/augmented"]
     np.testing.assert_allclose(made, 255 - np.clip(X + 25.5, 0, 255), rtol=1e-4)
 
 
-def test_a_frozen_layer_may_stand_before_an_augmentation() -> None:
+def test_a_frozen_layer_may_precede_an_augmentation() -> None:
     frozen = {"type": "Conv2D", "filters": 3, "kernel_size": 1, "trainable": False, "name": "frozen"}
     trainer = Trainer(spec(frozen, {"type": "RandomFlip"}))
     kernel, bias = (trainer.weights()[f"frozen/{name}"] for name in ("kernel", "bias"))
@@ -138,7 +138,7 @@ COLOURED = [case for case in augmentation.CASES if case.inputs[0] == (5, 6, 3)]
 @pytest.mark.parametrize(
     "case", [case for case in augmentation.CASES if case.inputs[0] == (5, 6, 3)], ids=lambda case: case.id
 )
-def test_images_of_one_row_or_column_are_changed_too(case: Case, size: tuple[int, int]) -> None:
+def test_images_of_one_row_or_column_are_augmented(case: Case, size: tuple[int, int]) -> None:
     images = np.random.default_rng(0).random((3, *size, 3), np.float32)
     made, _ = make_layer(case.layer).augment(images, np.random.default_rng(1))
     assert made.shape == one_layer(case.layer, (*size, 3), batch=3).outputs["layer"].shape

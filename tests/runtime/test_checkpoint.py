@@ -1,4 +1,4 @@
-"""Checkpoints: a run that goes on equals the one that never stopped, and damage is found."""
+"""Checkpoints: a resumed run equals the one that never stopped, and damage is detected."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.runtime import checkpoint
-from jsonnx.runtime.history import StopOnSignal
 from jsonnx.runtime.run_folder import RunFolder
+from jsonnx.runtime.signals import StopOnSignal
 from jsonnx.runtime.trainer import Diverged, Trainer
 
 from .plans import classifier, flowers
@@ -30,7 +30,7 @@ def plan(**more):
 
 
 class SaveAt:
-    """Saves after some step of the whole run, and asks to stop there as a signal would."""
+    """Saves after a step of the run, and raises a signal to stop there."""
 
     def __init__(self, trainer, path, step, interrupt=True):
         self.trainer, self.path, self.step, self.interrupt = trainer, path, step, interrupt
@@ -49,13 +49,13 @@ def whole():
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 6, 13, 25])
-def test_a_run_that_goes_on_equals_the_run_that_never_stopped(tmp_path, whole, step):
+def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, whole, step):
     trainer, path = Trainer(plan()), tmp_path / "c.safetensors"
     history = trainer.fit(X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, path, step)])
     assert (trainer.steps, history.signal, history.interrupted) == (step, signal.SIGTERM, True)
     assert len(history.epoch) == (step - 1) // 5
     resumed = Trainer(plan())
-    resumed.step(X, Y)  # what it did before does not matter
+    resumed.step(X, Y)  # earlier steps do not matter
     assert resumed.load_checkpoint(path) == []
     assert resumed.epochs_done == (step - 1) // 5
     history = resumed.fit(X, Y, validation_split=0.2)
@@ -65,7 +65,7 @@ def test_a_run_that_goes_on_equals_the_run_that_never_stopped(tmp_path, whole, s
     assert same(resumed, whole[0])
 
 
-def test_a_checkpoint_at_an_epochs_end_goes_on_with_the_next(tmp_path, whole):
+def test_a_checkpoint_at_an_epochs_end_resumes_with_the_next_epoch(tmp_path, whole):
     trainer = Trainer(plan())
 
     class Save:
@@ -81,7 +81,7 @@ def test_a_checkpoint_at_an_epochs_end_goes_on_with_the_next(tmp_path, whole):
         assert same(resumed, whole[0])
 
 
-def test_more_epochs_can_be_asked_for(tmp_path):
+def test_a_resumed_run_may_have_more_epochs(tmp_path):
     long, short = Trainer(classifier()), Trainer(classifier())
     expected = long.fit(X, Y, epochs=4).history
     short.fit(X, Y, epochs=2)
@@ -125,7 +125,7 @@ def refused(trainer, path, code="bad-checkpoint"):
     return error.value.diagnostics
 
 
-def test_a_flipped_bit_anywhere_is_found(saved, tmp_path):
+def test_any_flipped_bit_is_detected(saved, tmp_path):
     content = saved.read_bytes()
     trainer = Trainer(classifier())
     weights = trainer.weights()
@@ -138,7 +138,7 @@ def test_a_flipped_bit_anywhere_is_found(saved, tmp_path):
     assert all((array == weights[name]).all() for name, array in trainer.weights().items())
 
 
-def test_a_truncated_file_is_found(saved, tmp_path):
+def test_a_truncated_file_is_detected(saved, tmp_path):
     content = saved.read_bytes()
     for length in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
         (tmp_path / "c").write_bytes(content[:length])
@@ -154,7 +154,7 @@ def places(value, path=()):
 
 
 @pytest.mark.parametrize("new", ["gone", None, "x", -1, [1], {"a": 1}], ids=str)
-def test_a_forged_checkpoint_is_refused_or_taken_but_no_crash(tmp_path, new):
+def test_a_forged_checkpoint_is_refused_or_loaded_without_a_crash(tmp_path, new):
     trainer = Trainer(plan())
     trainer.fit(X, Y, epochs=2, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7)])
     arrays, state = checkpoint.load(tmp_path / "c")
@@ -190,7 +190,7 @@ def test_another_file_is_refused(tmp_path):
     [
         ({"seed": 9}, "seed 3, this run has seed 9"),
         ({"fingerprint": "x"}, "another spec"),
-        ({"training": {"optimizer": "sgd"}}, "besides"),
+        ({"training": {"optimizer": "sgd"}}, "unknown array"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(saved, other, part):
@@ -202,7 +202,7 @@ def test_a_checkpoint_of_another_run_is_refused(saved, other, part):
     ("changed", "part"),
     [({"batch_size": 7}, "batch_size was 32, now it is 7"), ({"shuffle": False}, "shuffle"), ({"x": X + 1}, "data")],
 )
-def test_a_run_cannot_go_on_with_another_setting(saved, changed, part):
+def test_a_run_cannot_be_resumed_with_other_settings(saved, changed, part):
     trainer = Trainer(classifier())
     trainer.load_checkpoint(saved)
     with pytest.raises(CompileError, match=part):
@@ -263,7 +263,7 @@ def test_a_killed_run_leaves_its_checkpoint(tmp_path, whole):
     assert same(resumed, whole[0])
 
 
-def test_a_second_signal_acts_at_once_and_handlers_come_back():
+def test_a_second_signal_acts_at_once_and_handlers_are_restored():
     before = signal.getsignal(signal.SIGINT)
     with StopOnSignal() as asked:
         signal.raise_signal(signal.SIGINT)
@@ -294,7 +294,7 @@ def test_training_works_in_another_thread():
 # -- run folders -----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_folder_holds_what_a_run_makes(tmp_path):
+def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
         folder.write_spec("{}")
@@ -324,14 +324,14 @@ def test_two_runs_cannot_share_a_folder(tmp_path):
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError) as error, RunFolder(tmp_path / "file"):
         pass
     assert error.value.diagnostic.code == "unwritable-file"
 
 
-def test_old_checkpoints_go_and_a_damaged_one_is_passed_over(tmp_path):
+def test_old_checkpoints_are_removed_and_damaged_ones_are_skipped(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path) as folder:
         for _ in range(4):

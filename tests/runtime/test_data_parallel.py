@@ -1,13 +1,10 @@
-"""A batch shared out among threads: the same step, whatever its size, and where it is done."""
+"""Data-parallel steps: the same step as a whole one, for every batch size, and where steps are split."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import os
-import signal
 import threading
-import time
 import weakref
 from typing import Any
 
@@ -17,7 +14,6 @@ from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel
 from jsonnx.runtime.data_parallel import ShardedStep
 from jsonnx.runtime.trainer import Diverged
-from jsonnx.runtime.worker_thread import WorkerThread
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(70, 6, 6, 2)).astype(np.float32)
@@ -47,13 +43,13 @@ def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_parallel, "MIN_CONV_SHARD_SAMPLES", data_parallel.MIN_SHARD_SAMPLES)
 
 
-def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: int = 2) -> tuple[list[Any], Any]:
-    trainer = Trainer(given, seed=3, threads=threads, fast=fast)
+def trained(document: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: int = 2) -> tuple[list[Any], Any]:
+    trainer = Trainer(document, seed=3, threads=threads, fast=fast)
     figures, start = [], 0
     for size in sizes:
         figures.append(trainer.step(X[start : start + size], Y[start : start + size]))
         start = (start + size) % 20
-    assert isinstance(trainer._engine._step_runner, ShardedStep) == fast
+    assert isinstance(trainer._engine.step_runners.runner, ShardedStep) == fast
     return figures, trainer.weights()
 
 
@@ -61,23 +57,23 @@ def trained(given: dict[str, Any], fast: bool, sizes: tuple[int, ...], threads: 
     "more", [[], [{"type": "Dropout", "rate": 0.4}], [{"type": "Dropout", "rate": 0.4, "noise_shape": [1, 1, 1, 4]}]]
 )
 @pytest.mark.parametrize("threads", [2, 3])
-def test_a_shared_step_is_the_whole_one(threads: int, more: list[dict[str, Any]]) -> None:
-    """Of even shares, of uneven ones, and where some get nothing."""
+def test_a_sharded_step_equals_the_whole_one(threads: int, more: list[dict[str, Any]]) -> None:
+    """Shards of equal sizes, of unequal sizes, and without samples."""
     sizes = (16, 16, 7, 1, 2, 33, 16)
-    wanted, expected = trained(spec(*more, batch_size=24), False, sizes, threads)
-    found, weights = trained(spec(*more, batch_size=24), True, sizes, threads)
-    for one, other in zip(found, wanted, strict=True):
+    expected_figures, expected_weights = trained(spec(*more, batch_size=24), False, sizes, threads)
+    figures, weights = trained(spec(*more, batch_size=24), True, sizes, threads)
+    for one, other in zip(figures, expected_figures, strict=True):
         assert one == pytest.approx(other, rel=1e-5)
-    for name, array in expected.items():
+    for name, array in expected_weights.items():
         np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)
 
 
-def test_a_fit_is_its_steps() -> None:
-    """Bit for bit, the last batch too, and a second fit as the first."""
+def test_a_fit_equals_its_steps() -> None:
+    """Bit for bit, with the last smaller batch, in a first and a second fit."""
     one, other = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
     for _ in range(2):
         history = one.fit(X, Y, epochs=1, shuffle=False).history
-        assert isinstance(one._engine._step_runner, ShardedStep)
+        assert isinstance(one._engine.step_runners.runner, ShardedStep)
         figures = [other.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
         weights = [16, 16, 16, 16, 6]
         assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
@@ -85,7 +81,7 @@ def test_a_fit_is_its_steps() -> None:
         assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
 
 
-def test_it_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Any) -> None:
+def test_a_run_is_resumed_from_a_checkpoint_bit_for_bit(tmp_path: Any) -> None:
     one, other = (Trainer(spec({"type": "Dropout", "rate": 0.3}), seed=3, threads=2) for _ in range(2))
     one.fit(X, Y, epochs=1)
     one.save_checkpoint(tmp_path / "run.npz")
@@ -95,19 +91,19 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Any) -> None:
     assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
 
 
-def test_a_loss_that_is_no_number_is_taken_back() -> None:
+def test_a_step_with_an_infinite_loss_is_undone() -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     before = trainer.weights()
     bad = X[:16].copy()
-    bad[8:] *= 1e38  # the second share's
+    bad[8:] *= 1e38  # samples of the second shard
     with pytest.raises(Diverged):
         trainer.step(bad, Y[:16])
     assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
     assert np.isfinite(trainer.step(X[:16], Y[:16])["loss"])
 
 
-def test_a_share_of_nothing_gives_nothing() -> None:
-    """Not even of a gradient without bound."""
+def test_a_shard_without_samples_contributes_zeros() -> None:
+    """Zeros also take the place of an infinite gradient."""
     root = {
         "inputs": {"x": {"shape": [3]}},
         "layers": [{"type": "Dense", "units": 2, "kernel_initializer": "zeros"}, {"type": "ops.sqrt"}],
@@ -115,12 +111,12 @@ def test_a_share_of_nothing_gives_nothing() -> None:
     }
     trainer = Trainer(root, threads=2)
     trainer.step(np.ones((1, 3), np.float32), np.ones((1, 2), np.float32))
-    assert isinstance(trainer._engine._step_runner, ShardedStep)
+    assert isinstance(trainer._engine.step_runners.runner, ShardedStep)
     assert all(np.isfinite(array).all() for array in trainer.weights().values())
 
 
-def test_a_layer_may_be_called_gradient() -> None:
-    """Its weights' names are not those of other layers' gradients."""
+def test_a_layer_may_be_named_gradient() -> None:
+    """The names of its weights do not collide with those of gradients."""
     inner = {"type": "TimeDistributed", "name": "gradient", "layer": {"type": "Dense", "units": 4}}
     named = {
         "inputs": {"x": {"shape": [3, 4]}},
@@ -137,60 +133,27 @@ def test_a_layer_may_be_called_gradient() -> None:
         np.testing.assert_allclose(found[0][name], array, atol=1e-6, err_msg=name)
 
 
-def test_metrics_may_be_called_anything() -> None:
+def test_metrics_may_have_any_name() -> None:
     named = spec(metrics=[{"type": "accuracy", "name": "a"}, {"type": "accuracy", "name": "a+0"}])
     figures = Trainer(named, seed=3, threads=2).step(X[:16], Y[:16])
     assert figures["a"] == figures["a+0"]
 
 
-def test_a_thread_that_did_not_start_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    helper = WorkerThread()
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start"):
-            helper.submit(lambda: None)
-    assert helper.submit(lambda: "done").result() == "done"
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_fork_goes_on() -> None:
-    trainer = Trainer(spec(), seed=3, threads=2)
-    trainer.step(X[:16], Y[:16])
-    runner = trainer._engine._step_runner
-    assert isinstance(runner, ShardedStep)
-    child = os.fork()
-    if child == 0:  # the threads of a session's own are not there either, so this one's alone
-        task = runner._workers[0].submit(lambda: "done")
-        os._exit(0 if task.result() == "done" else 1)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if (ended := os.waitpid(child, os.WNOHANG))[0]:
-            assert ended[1] == 0
-            return
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    pytest.fail("it waits for a thread that is not there")
-
-
-def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
-    """Its sessions are large: they do not wait for a search for garbage."""
+def test_a_deleted_trainer_frees_its_sessions_and_threads_at_once() -> None:
+    """Without a garbage collection, since sessions are large."""
     before = set(threading.enumerate())
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
     trainer.fit(X, Y, epochs=1)
     threads = set(threading.enumerate()) - before
-    assert len(threads) == 2  # a share's, and the one that makes batches ready
-    runner = trainer._engine._step_runner
+    assert len(threads) == 2  # one of a shard, one for prefetching
+    runner = trainer._engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
     gc.disable()
     try:
-        left = [weakref.ref(one) for one in (runner, *runner._shard_runners, runner._combiner)]
+        references = [weakref.ref(one) for one in (runner, *runner._shard_runners, runner._combiner)]
         del trainer, runner
-        assert [one() for one in left] == [None] * len(left)
+        assert all(reference() is None for reference in references)
     finally:
         gc.enable()
     for thread in threads:
@@ -198,10 +161,10 @@ def test_a_trainer_that_goes_leaves_nothing_behind() -> None:
         assert not thread.is_alive()
 
 
-def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(spec(), seed=3, threads=2)
     trainer.step(X[:16], Y[:16])
-    runner = trainer._engine._step_runner
+    runner = trainer._engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
 
     def broken(*_: Any) -> Any:
@@ -216,27 +179,28 @@ def test_what_goes_wrong_in_another_thread_is_told(monkeypatch: pytest.MonkeyPat
         trainer.step(X[:16], Y[:16])
 
 
-def test_an_error_keeps_nothing() -> None:
-    """It is gone when it is handled, and with it the frames that it went through."""
+def test_a_handled_exception_is_freed_at_once() -> None:
+    """Without a garbage collection, since it holds the frames that it passed."""
 
     class Kept(Exception):
         pass
 
-    runner = Trainer(spec(), seed=3, threads=2)._engine._runner_for(16)
+    runner = Trainer(spec(), seed=3, threads=2)._engine.step_runners.for_batch(16)
     assert isinstance(runner, ShardedStep)
+    feeds = {"x": X[:16], "dense/target": Y[:16].astype(np.int64), "learning_rate": np.array(0.1, np.float32)}
+    errors = [Kept()]
+    reference = weakref.ref(errors[0])
 
     def fail() -> None:
-        raise made.pop()
+        raise errors.pop()
 
-    begin = runner._workers[0].submit
-    runner._workers[0].submit = lambda _: begin(fail)  # type: ignore[method-assign,assignment,return-value]
-    made = [Kept()]
-    left = weakref.ref(made[0])
+    submit = runner._workers[0].submit
+    runner._workers[0].submit = lambda _: submit(fail)  # type: ignore[method-assign,assignment,return-value]
     gc.disable()
     try:
         with contextlib.suppress(Kept):
-            runner({"x": X[:16], "dense/target": Y[:16].astype(np.int64), "learning_rate": np.array(0.1, np.float32)})
-        assert left() is None
+            runner(feeds)
+        assert reference() is None
     finally:
         gc.enable()
 
@@ -244,26 +208,26 @@ def test_an_error_keeps_nothing() -> None:
 @pytest.mark.parametrize(
     ("change", "threads"), [({}, 1), ({"batch_size": 15}, 2), ({"batch_size": 16}, 3), ({"remat": "full"}, 2)]
 )
-def test_where_batches_stay_whole(change: dict[str, Any], threads: int) -> None:
+def test_batches_that_are_not_split(change: dict[str, Any], threads: int) -> None:
     trainer = Trainer(spec(**change), threads=threads)
     trainer.step(X[:15], Y[:15])
-    assert not isinstance(trainer._engine._step_runner, ShardedStep)
+    assert not isinstance(trainer._engine.step_runners.runner, ShardedStep)
 
 
-@pytest.mark.parametrize(("kind", "least"), [("Conv2D", 32), ("Dense", 16)])
-def test_few_samples_stay_together(monkeypatch: pytest.MonkeyPatch, kind: str, least: int) -> None:
-    """Where they are convolved, a share has a whole block of them."""
+@pytest.mark.parametrize(("kind", "min_batch"), [("Conv2D", 32), ("Dense", 16)])
+def test_small_batches_are_not_split(monkeypatch: pytest.MonkeyPatch, kind: str, min_batch: int) -> None:
+    """With convolutions, a shard has enough samples for a block of the weight gradient."""
     monkeypatch.undo()
     monkeypatch.setattr(data_parallel, "MIN_BATCH_MACS", 0)
     monkeypatch.setattr(data_parallel, "MIN_WEIGHT_REUSE", 0)
     layer = CONV if kind == "Conv2D" else {"type": "Dense", "units": 4}
-    for batch in (least - 1, least):
-        given = {**spec(batch_size=batch), "layers": [layer, *spec()["layers"][1:]]}
-        shared = data_parallel.plan_shards(Trainer(given, threads=2).plan, 2)
-        assert (shared is not None) == (batch == least)
+    for batch in (min_batch - 1, min_batch):
+        document = {**spec(batch_size=batch), "layers": [layer, *spec()["layers"][1:]]}
+        graphs = data_parallel.plan_shards(Trainer(document, threads=2).plan, 2)
+        assert (graphs is not None) == (batch == min_batch)
 
 
-def test_small_work_and_large_weights_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_of_little_work_or_large_weights_are_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(spec(), threads=2)
     macs, weights = 16 * (4 * 4 * 4 * 18 + 64 * 3), 4 * 18 + 4 + 64 * 3 + 3
     for name, least in (("MIN_BATCH_MACS", macs), ("MIN_WEIGHT_REUSE", macs / 4 / weights)):

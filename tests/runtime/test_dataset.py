@@ -1,4 +1,4 @@
-"""Data: every fault of a file or an array, with the place where it stands."""
+"""Data: every fault of a file or an array, with its location."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.runtime import data_files
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.dataset import from_arrays, from_file, from_spec
+from jsonnx.runtime.training_plan import SpecSource
 from jsonnx.runtime.validate_arrays import DataSpec, IndexRange, reshape_samples
 from jsonnx.training.section import DataSection
 
@@ -64,7 +65,7 @@ def test_columns_become_inputs_and_targets(tmp_path):
         GOOD.replace(",0\n", ",setosa\n").replace(",2\n", ",virginica\n"),
     ],
 )
-def test_ways_to_write_a_table(tmp_path, content):
+def test_variants_of_csv_are_read(tmp_path, content):
     feeds = load(tmp_path, content).take(slice(None))
     assert feeds["flower"].tolist() == [[1, 2], [3, 4.5]]
     assert feeds["species/target"].tolist() == [0, 2]
@@ -104,14 +105,14 @@ def test_ways_to_write_a_table(tmp_path, content):
         ("length,width,species\n" + "1" * 200_000 + ",2,0\n", "bad-data-file", 2, None, "field"),
     ],
 )  # fmt: skip
-def test_a_fault_in_a_table_has_its_line_and_column(tmp_path, content, code, line, column, part):
+def test_a_fault_in_a_csv_file_has_its_line_and_column(tmp_path, content, code, line, column, part):
     (fault,) = faults(tmp_path, content)
     assert (fault.code, fault.line, fault.column) == (code, line, column)
     assert part in fault.message
     assert fault.file.endswith("iris.csv")
 
 
-def test_all_faults_are_told_and_many_of_a_kind_are_counted(tmp_path):
+def test_all_faults_are_reported_and_many_of_a_kind_are_counted(tmp_path):
     rows = "".join(f"x,{index},5\n" for index in range(50))
     found = faults(tmp_path, "length,width,species\n" + rows)
     assert [fault.code for fault in found] == ["bad-value"] * 21 + ["label-out-of-range"] * 21
@@ -119,7 +120,7 @@ def test_all_faults_are_told_and_many_of_a_kind_are_counted(tmp_path):
     assert found[41].message == "and 30 more like the last"
 
 
-def test_a_missing_column_gets_a_suggestion_and_the_place_in_the_spec(tmp_path):
+def test_a_missing_column_gets_a_suggestion_and_the_path_in_the_spec(tmp_path):
     (fault,) = faults(tmp_path, "length,width,specis\n1,2,0\n")
     assert (fault.path, fault.help) == ("$.training.data.y", "did you mean 'specis'?")
 
@@ -152,7 +153,7 @@ PIXELS = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
     "image", [PIXELS, PIXELS[..., None], PIXELS.reshape(3, 16), PIXELS.astype(">f8"), np.asfortranarray(PIXELS)]
 )
 @pytest.mark.parametrize("label", [np.array([0, 9, 5], np.uint8), np.array([[0], [9], [5]]), np.array([0.0, 9.0, 5.0])])
-def test_shapes_that_differ_in_notation_only_are_taken(tmp_path, image, label):
+def test_flattened_samples_and_unit_axes_are_accepted(tmp_path, image, label):
     samples = load(tmp_path, npz(image=image, digit=label), wanted=IMAGES, data=None, name="d.npz")
     feeds = samples.take(np.array([2, 0]))
     assert (feeds["image"] == PIXELS[[2, 0], :, :, None]).all()
@@ -254,7 +255,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
     assert fault.code == "too-large"
 
 
-def test_an_unknown_ending_is_an_error(tmp_path):
+def test_an_unknown_suffix_is_an_error(tmp_path):
     (fault,) = faults(tmp_path, GOOD, name="iris.parquet")
     assert fault.help == "data files end in .npz, .npy or .csv"
 
@@ -268,7 +269,7 @@ TWO = DataSpec(
 SUMS = "left,r1,r2,total,sum\n1,2,3,6,0\n4,5,6,15,0\n"
 
 
-def test_columns_are_mapped_by_name(tmp_path):
+def test_columns_are_assigned_by_name(tmp_path):
     data = DataSection(train="-", x={"right": ["r1", "r2"]}, y={"sum": "total"})
     feeds = load(tmp_path, SUMS, wanted=TWO, data=data).take(slice(None))
     assert feeds["left"].tolist() == [[1], [4]]
@@ -286,12 +287,12 @@ def test_columns_are_mapped_by_name(tmp_path):
         ({"x": {"right": []}}, "missing-column", "$"),
     ],
 )
-def test_a_wrong_mapping_is_told(tmp_path, data, code, path):
+def test_a_wrong_assignment_of_columns_is_reported(tmp_path, data, code, path):
     found = faults(tmp_path, SUMS, wanted=TWO, data=DataSection(train="-", **data))
     assert (found[0].code, found[0].path) == (code, path)
 
 
-def test_columns_of_an_archive_stand_side_by_side(tmp_path):
+def test_columns_of_an_archive_are_stacked(tmp_path):
     data = DataSection(train="-", x={"right": ["r1", "r2"]})
     content = npz(left=[1, 2], r1=[1.0, 2.0], r2=[3, 4], sum=[1, 2])
     assert load(tmp_path, content, wanted=TWO, data=data, name="d.npz").inputs["right"].tolist() == [[1, 3], [2, 4]]
@@ -299,7 +300,7 @@ def test_columns_of_an_archive_stand_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "<i4", ">i8", "u1", "u2"])
 @pytest.mark.parametrize("size", [3, 128, 129, 300, 50_000])
-def test_indexes_of_any_integer_type_are_within_limits(dtype, size):
+def test_indices_of_any_integer_type_are_checked(dtype, size):
     wanted = DataSpec({"ids": TensorType("int64", (BATCH, 2))}, {}, {"ids": IndexRange(size)})
     limits = np.iinfo(dtype)
     for value in sorted({limits.min, -1, 0, size - 1, size, limits.max}):
@@ -315,7 +316,7 @@ def test_indexes_of_any_integer_type_are_within_limits(dtype, size):
                     from_arrays(ids, None, wanted, targets=False)
 
 
-def test_indexes_and_ignored_labels_have_their_limits():
+def test_indices_and_ignored_labels_have_a_valid_range():
     wanted = DataSpec(
         {"ids": TensorType("int32", (BATCH, Size.named("time")))},
         {"tag": TensorType("int64", (BATCH, Size.named("time")))},
@@ -341,7 +342,7 @@ def test_indexes_and_ignored_labels_have_their_limits():
         ((6,), (Size.named("time"), 3), False), ((12,), (2, 6, 1), True),
     ],
 )  # fmt: skip
-def test_which_shapes_are_the_same_but_for_notation(given, wanted, taken):
+def test_reshaping_samples(given, wanted, taken):
     found = reshape_samples(np.arange(2 * int(np.prod(given))).reshape(2, *given), wanted)
     assert (found is not None) == taken
     if taken:
@@ -366,7 +367,7 @@ def folder(tmp_path):
 
 def spec(folder, path):
     plan = classifier({"data": {"train": path}})
-    return from_spec(replace(plan, file=str(folder / "spec.json")), "train")
+    return from_spec(replace(plan, source=SpecSource(str(folder / "spec.json"))), "train")
 
 
 CLIMBING = ["../secret.csv", "data/../../secret.csv", "/etc/passwd", "~/x.csv"]
@@ -393,8 +394,8 @@ def test_a_data_path_is_relative_to_the_spec(folder, monkeypatch):
         spec(folder, "./data//t.csv")
 
 
-def test_data_that_a_spec_does_not_name_is_none(folder):
-    plan = replace(classifier({"data": {"train": "data/t.csv"}}), file=str(folder / "spec.json"))
+def test_data_that_the_spec_does_not_name_are_none(folder):
+    plan = replace(classifier({"data": {"train": "data/t.csv"}}), source=SpecSource(str(folder / "spec.json")))
     assert from_spec(plan, "validation") is None
     assert from_spec(classifier(), "train") is None
 
@@ -402,7 +403,7 @@ def test_data_that_a_spec_does_not_name_is_none(folder):
 # -- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_last_share_is_split_off():
+def test_the_last_samples_are_split_off():
     wanted = replace(TABLE, index_ranges={})
     samples = from_arrays(np.arange(20.0).reshape(10, 2), np.arange(10), wanted)
     train, validation = samples.split(0.25)
@@ -412,7 +413,7 @@ def test_the_last_share_is_split_off():
         samples.split(0.99)
 
 
-def test_a_digest_tells_samples_apart():
+def test_the_digest_depends_on_the_samples():
     x, y = np.zeros((4, 2)), np.array([0, 1, 2, 0])
     digests = {
         from_arrays(x, y, TABLE).digest,
@@ -434,7 +435,7 @@ def test_a_digest_tells_samples_apart():
         ([[np.nan, 1.0]], [0], "sample 0, element [0]: input 'flower' is nan"),
     ],
 )
-def test_arrays_are_checked_as_files_are(x, y, part):
+def test_arrays_are_validated_like_files(x, y, part):
     with pytest.raises(FeedError) as error:
         from_arrays(x, y, TABLE)
     assert part in str(error.value)

@@ -1,4 +1,4 @@
-"""Numbers too small to be normal are zero for a step, in whatever thread, and for nobody else."""
+"""Denormals are zero during a step, on every thread, and nowhere else."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ needs_control = pytest.mark.skipif(
 
 
 def half() -> float:
-    """Half of a denormal number, as NumPy has it in this thread."""
+    """Half of a denormal number, as NumPy computes it in this thread."""
     return float((np.full(64, TINY, np.float32) * np.float32(0.5)).max())
 
 
 @pytest.mark.skipif(sys.platform != "linux" or machine() != "x86_64", reason="known there")
-def test_known_where_it_was_tried():
+def test_linux_on_x86_64_is_supported():
     assert can_flush_denormals()
 
 
 @needs_control
-def test_only_while_it_is_called():
+def test_denormals_are_flushed_only_during_the_call():
     assert [half() > 0, with_denormals_flushed(half)(), half() > 0] == [True, 0.0, True]
     with pytest.raises(ZeroDivisionError):
         with_denormals_flushed(lambda: 1 / 0)()
@@ -47,7 +47,7 @@ def test_only_while_it_is_called():
 
 
 @needs_control
-def test_one_within_another():
+def test_contexts_may_be_nested():
     with denormals_flushed():
         assert [half(), with_denormals_flushed(half)(), half()] == [0.0] * 3
         with denormals_flushed():
@@ -58,7 +58,7 @@ def test_one_within_another():
 
 
 class Watching:
-    """What NumPy computes in a user's own code while a fit runs."""
+    """Records what NumPy computes in a callback."""
 
     def __init__(self) -> None:
         self.seen = []
@@ -86,7 +86,7 @@ def test_callbacks_of_a_fit_see_denormals(callback):
 @needs_control
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("fast", [True, False])
-def test_all_threads_of_a_session(threads, fast):
+def test_all_threads_of_a_session_flush_denormals(threads, fast):
     trainer = jsonnx.Trainer(HALVED, threads=threads, fast=fast)
     found = trainer.predict(np.full((1024, 1024), TINY, np.float32), batch_size=1024)["half"]
     assert (found == 0.0).all() if fast else (found > 0.0).all()
@@ -94,8 +94,8 @@ def test_all_threads_of_a_session(threads, fast):
 
 
 @needs_control
-def test_a_momentum_without_gradient_ends():
-    """Nine tenths of a few of the smallest numbers round to as many: it would stay for good."""
+def test_a_momentum_without_gradient_becomes_zero():
+    """0.9 times a multiple of the smallest number rounds to itself, so that the momentum would never reach zero."""
     x, y = np.ones((4, 1024), np.float32), np.ones((4, 1), np.float32)
     slots = []
     for fast in (True, False):

@@ -1,4 +1,4 @@
-"""Tables that are renewed by rows: what a trainer keeps of them, saves, takes back and goes back to."""
+"""Lazily updated embeddings: their state in memory and in checkpoints, and rollbacks."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SPLIT = {"validation_split": 0.2}
 
 
 class SaveAt:
-    """Saves after some step, and asks to stop there as a signal would."""
+    """Saves after a step, and raises a signal to stop there."""
 
     def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
         self.trainer, self.path, self.step = trainer, path, step
@@ -76,12 +76,12 @@ def assert_near(found: Trainer, wanted: Trainer) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 4, 7, 16])
-def test_a_run_that_goes_on_equals_the_run_that_never_stopped(tmp_path: Path, step: int) -> None:
+def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path: Path, step: int) -> None:
     whole, stopped, resumed = trainer(), trainer(), trainer()
     history = whole.fit(X, Y, **SPLIT)
     stopped.fit(X, Y, callbacks=[SaveAt(stopped, tmp_path / "c", step)], **SPLIT)
     assert stopped.steps == step
-    resumed.step(X[::-1], Y)  # what it did before does not matter
+    resumed.step(X[::-1], Y)  # earlier steps do not matter
     assert resumed.load_checkpoint(tmp_path / "c") == []
     assert bits(resumed) == bits(stopped)
     assert resumed.fit(X, Y, **SPLIT).history == history.history
@@ -90,7 +90,7 @@ def test_a_run_that_goes_on_equals_the_run_that_never_stopped(tmp_path: Path, st
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_checkpoint_is_for_every_form_of_a_step(tmp_path: Path, fast: bool) -> None:
+def test_lazy_and_eager_steps_read_each_others_checkpoints(tmp_path: Path, fast: bool) -> None:
     one, other, reference = trainer(fast=fast), trainer(fast=not fast), trainer(fast=False)
     for made in (one, reference):
         for start in range(0, 24, 4):
@@ -104,7 +104,7 @@ def test_a_checkpoint_is_for_every_form_of_a_step(tmp_path: Path, fast: bool) ->
     assert_near(other, reference)
 
 
-def test_what_a_checkpoint_says_of_rows_may_be_nonsense(tmp_path: Path) -> None:
+def test_nonsensical_row_counts_in_a_checkpoint_do_no_harm(tmp_path: Path) -> None:
     made, renewed = trainer(), f"optimizer/{TABLE}/{lazy_updates.LAST_STEP}"
     made.step(X, Y)
     made.save_checkpoint(tmp_path / "c")
@@ -118,8 +118,8 @@ def test_what_a_checkpoint_says_of_rows_may_be_nonsense(tmp_path: Path) -> None:
             assert all(np.isfinite(array).all() for array in other.weights().values())
 
 
-def test_a_step_that_diverges_is_taken_back_with_its_rows() -> None:
-    """The last update of weights that were still numbers gave those with which the loss is none: both go."""
+def test_a_diverged_step_is_undone_with_its_rows() -> None:
+    """The last update with a finite loss led to the loss that is not: both steps are undone."""
     found, seen = trainer(optimizer={"type": "sgd", "learning_rate": 300.0, "momentum": 0.9}), []
 
     def steps() -> None:
@@ -136,8 +136,8 @@ def test_a_step_that_diverges_is_taken_back_with_its_rows() -> None:
     assert all(np.isfinite(array).all() for array in found.weights().values())
 
 
-def test_a_fit_that_diverges_goes_back_the_same_way() -> None:
-    """Its batches lie in places that stay bound, the last one's do not."""
+def test_a_diverged_fit_is_undone_in_the_same_way() -> None:
+    """All of its batches but the last are in buffers that stay bound."""
     optimizer = {"type": "sgd", "learning_rate": 4.0, "momentum": 0.9}
     found, wanted = trainer(optimizer=optimizer), trainer(optimizer=optimizer, fast=False)
     for made in (found, wanted):
@@ -157,7 +157,7 @@ def test_there_is_one_copy_of_a_table_and_its_slots() -> None:
         assert (len(places) == 1) == (TABLE in name), name
 
 
-def test_whoever_looks_at_the_weights_changes_no_bit() -> None:
+def test_reading_weights_changes_no_bit() -> None:
     one, other = trainer(), trainer()
     for start in range(0, 24, 4):
         for made in (one, other):

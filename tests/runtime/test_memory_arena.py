@@ -1,4 +1,4 @@
-"""Sessions with memory of their own: where, that it goes with them, and where onnxruntime has none to give."""
+"""Sessions with a memory arena of their own: which have one, when it is freed, and older versions of onnxruntime."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import providers
-from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
 from jsonnx.runtime.memory_arena import own_arena
+from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
 NORM = {"type": "BatchNormalization"}
 STATM = Path("/proc/self/statm")
-told = pytest.mark.skipif(not STATM.exists(), reason="the system does not tell what a process takes")
+needs_statm = pytest.mark.skipif(not STATM.exists(), reason="the system does not tell what a process takes")
 
 TAKEN = """
 import sys
@@ -36,7 +36,7 @@ from jsonnx.ir import Builder
 from jsonnx.runtime import providers
 from jsonnx.core.types import TensorType
 
-SIDE = 4200  # a square of it is a little more than a power of two
+SIDE = 4200  # a square matrix of floats has a little more bytes than a power of two
 
 
 def taken():
@@ -50,8 +50,8 @@ model = serialize(to_model_proto(g.graph({"y": g.ReduceSum(large, keepdims=0)}))
 feeds = {"x": np.zeros((SIDE, 1), np.float32)}
 providers.create_session(model, providers.resolve_provider("cpu"), 1, memory_pattern=False).run(None, feeds)
 before = taken()
-manners = providers.SessionConfig(own_arena=sys.argv[1] == "exact")
-session = providers.create_session(model, providers.resolve_provider("cpu"), 1, manners, memory_pattern=False)
+config = providers.SessionConfig(own_arena=sys.argv[1] == "exact")
+session = providers.create_session(model, providers.resolve_provider("cpu"), 1, config, memory_pattern=False)
 assert session.run(None, feeds)[0] == SIDE * SIDE
 running = taken()
 del session
@@ -59,10 +59,10 @@ print(*running - before, *taken() - before)
 """
 
 
-@told
+@needs_statm
 @pytest.mark.parametrize("exact", [True, False])
-def test_memory_is_as_large_as_what_is_asked_for_and_goes_with_the_session(exact: bool) -> None:
-    """In squares: addresses and memory while there is a session, and afterwards."""
+def test_an_own_arena_grows_by_the_requested_sizes_and_is_freed_with_the_session(exact: bool) -> None:
+    """Address space and memory, in units of the large tensor, while the session exists and afterwards."""
     command = [sys.executable, "-c", TAKEN, "exact" if exact else "plain"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     addresses, memory, addresses_left, memory_left = map(float, printed.split())
@@ -71,7 +71,7 @@ def test_memory_is_as_large_as_what_is_asked_for_and_goes_with_the_session(exact
     assert max(addresses_left, memory_left) < 0.5
 
 
-def test_two_of_them_do_not_disturb_each_other() -> None:
+def test_sessions_with_own_arenas_are_independent() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (64, 64)))
     model = serialize(to_model_proto(g.graph({"y": g.Neg(g.MatMul(x, x))})))
@@ -92,7 +92,7 @@ def test_two_of_them_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize(("version", "tries"), [("1.22.0", 0), ("1.9.1", 0), ("1.24.1", 1), ("2.0", 1)])
-def test_an_onnxruntime_without_them_makes_plain_sessions(version: str, tries: int) -> None:
+def test_older_versions_of_onnxruntime_create_plain_sessions(version: str, tries: int) -> None:
     tried: list[Any] = []
 
     def register(place: Any, how: Any) -> None:
@@ -128,12 +128,12 @@ def image_spec(layers: list[Any], shape: list[Any], batch: int) -> dict[str, Any
     [
         ([CONV, NORM], [24, 24, 3], 8, True, 1),
         ([CONV, NORM], [24, 24, 3], 8, False, 0),
-        ([CONV, NORM], ["h", 24, 3], 8, True, 0),  # pieces of all sizes would come together
+        ([CONV, NORM], ["h", 24, 3], 8, True, 0),  # sizes vary with the height, too
         ([{"type": "Dense", "units": 16}], [24, 24, 3], 8, True, 0),
-        ([CONV, CONV, CONV], [32, 32, 3], 64, True, 0),  # by shares
+        ([CONV, CONV, CONV], [32, 32, 3], 64, True, 0),  # data-parallel
     ],
 )
-def test_steps_that_convolve_have_them(
+def test_steps_with_convolutions_have_an_own_arena(
     monkeypatch: pytest.MonkeyPatch, layers: list[Any], shape: list[Any], batch: int, fast: bool, wanted: int
 ) -> None:
     made = sessions_made(monkeypatch)
@@ -141,11 +141,11 @@ def test_steps_that_convolve_have_them(
     x = np.zeros((batch, *(size if isinstance(size, int) else 24 for size in shape)), np.float32)
     trainer.step(x, np.zeros((batch, 2), np.float32))
     trainer.predict(x)
-    assert sum(manners.own_arena for manners in made) == wanted
+    assert sum(config.own_arena for config in made) == wanted
 
 
-def test_with_larger_batches_than_it_was_made_for_a_step_has_plain_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until so many come some times in a row, or in a fit: pieces of all sizes would come together."""
+def test_a_step_with_a_larger_batch_loses_its_own_arena(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until larger batches come many times in a row, or in a fit."""
     made = sessions_made(monkeypatch)
     trainer = Trainer(image_spec([CONV, NORM], [24, 24, 3], 8), threads=2)
     rng = np.random.default_rng(0)
@@ -156,20 +156,20 @@ def test_with_larger_batches_than_it_was_made_for_a_step_has_plain_memory(monkey
 
     for samples in (8, 3, 8):
         trainer.step(*batch(samples))
-    assert [manners.own_arena for manners in made] == [True]
+    assert [config.own_arena for config in made] == [True]
     for samples in (9, 10, 8, 30, 9):
         trainer.step(*batch(samples))
-    assert [manners.own_arena for manners in made] == [True, False]
+    assert [config.own_arena for config in made] == [True, False]
     for _ in range(MAX_OVERSIZED_STEPS + 1):
         trainer.step(*batch(12))
-    assert [manners.own_arena for manners in made] == [True, False, True]
+    assert [config.own_arena for config in made] == [True, False, True]
     trainer.step(*batch(13))
     trainer.fit(*batch(40), epochs=1, batch_size=16)
-    assert [manners.own_arena for manners in made] == [True, False, True, False, True]
+    assert [config.own_arena for config in made] == [True, False, True, False, True]
 
 
-@told
-def test_batches_of_all_sizes_do_not_pile_up() -> None:
+@needs_statm
+def test_memory_does_not_grow_with_the_number_of_batch_sizes() -> None:
     trainer = Trainer(image_spec([{**CONV, "filters": 32}, NORM, CONV], [32, 32, 3], 64), threads=2)
     images = np.random.default_rng(0).normal(size=(64, 32, 32, 3)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Batches made ready in lanes: a fit is its steps, whatever fits into a lane."""
+"""Prefetched batches: a fit equals its steps, whatever fits into a buffer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jsonnx.runtime import prefetch
 from jsonnx.runtime.random import sample_order
+from jsonnx.runtime.runner import Runner
 from jsonnx.runtime.trainer import Trainer
-from jsonnx.runtime.variables import Runner
 
 from .plans import classifier, flowers
 
@@ -24,7 +24,7 @@ def falling(step: int) -> float:
 
 
 def by_steps(trainer: Trainer, x: np.ndarray, batch_size: int, epochs: int, shuffle: bool) -> list[float]:
-    """What a fit must come to, and each step's loss."""
+    """Trains like a fit, step by step; the loss of each step."""
     losses = []
     for epoch in range(epochs):
         order = sample_order(trainer.plan.seed, epoch, len(x)) if shuffle else np.arange(len(x))
@@ -35,7 +35,7 @@ def by_steps(trainer: Trainer, x: np.ndarray, batch_size: int, epochs: int, shuf
 
 
 class Heard:
-    """Each step's loss, of the means that a fit tells."""
+    """Records the mean loss after each step."""
 
     def __init__(self) -> None:
         self.means: list[tuple[int, float]] = []
@@ -49,7 +49,7 @@ class Heard:
 @pytest.mark.parametrize(
     ("batch_size", "most"), [(1, 48), (7, 3), (7, 48), (10, 4), (10, 2), (33, 48), (100, 48), (101, 48)]
 )
-def test_a_fit_is_its_steps(
+def test_a_fit_equals_its_steps(
     batch_size: int, most: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(most, most + 1, 3))
@@ -69,7 +69,7 @@ def test_a_fit_is_its_steps(
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
-def test_samples_are_cast_into_their_places(dtype: str) -> None:
+def test_samples_are_cast_into_the_buffers(dtype: str) -> None:
     x = (50 * np.abs(X)).astype(dtype)
     one, other = Trainer(classifier()), Trainer(classifier())
     one.fit(x, Y, batch_size=8, epochs=1)
@@ -77,27 +77,27 @@ def test_samples_are_cast_into_their_places(dtype: str) -> None:
     assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
 
 
-def test_a_lane_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_buffer_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     room = 8 * (4 * 4 + Y.itemsize)
     for bytes, slots in ((3 * room, 3), (room - 1, 1)):
         monkeypatch.setattr(prefetch, "MAX_BUFFER_BYTES", bytes)
         trainer = Trainer(classifier())
         samples = trainer._dataset(X, Y)
-        assert [len(lane.slots) for lane in trainer._engine.prefetch_buffers(samples, 8) or ()] == [slots, slots]
+        assert [len(buffer.slots) for buffer in trainer._engine.prefetch_buffers(samples, 8) or ()] == [slots, slots]
         assert trainer._engine.prefetch_buffers(samples, 101) is None
 
 
 @pytest.mark.parametrize(("steps", "slots"), [(1, 3), (10, 12), (100, 48), (1000, 60), (100_000, 96)])
-def test_many_steps_have_more_slots(steps: int, slots: int) -> None:
+def test_longer_epochs_have_more_slots(steps: int, slots: int) -> None:
     trainer = Trainer(classifier())
     samples = trainer._dataset(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
     found = trainer._engine.prefetch_buffers(samples, 1)
     assert found is not None
-    assert {len(lane.slots) for lane in found} == {slots}
+    assert {len(buffer.slots) for buffer in found} == {slots}
 
 
 def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It meets the same set of variables in each epoch, wherever the one before ended."""
+    """It meets the same set of variables in each epoch, wherever the epoch before ended."""
     bound, made = Runner._new_binding, []
     monkeypatch.setattr(Runner, "_new_binding", lambda runner, here: made.append(here) or bound(runner, here))
     trainer = Trainer(classifier())
@@ -109,7 +109,7 @@ def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert made == []
 
 
-def test_small_lanes_serve_for_the_next_fit_too() -> None:
+def test_compatible_buffers_are_reused_by_the_next_fit() -> None:
     trainer = Trainer(classifier())
     engine, samples = trainer._engine, trainer._dataset(X, Y)
     first = engine.prefetch_buffers(samples, 8)
@@ -117,7 +117,7 @@ def test_small_lanes_serve_for_the_next_fit_too() -> None:
     assert engine.prefetch_buffers(samples, 4) != first
 
 
-def test_fits_on_other_samples_are_those_of_lanes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reused_buffers_give_the_same_fit_as_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for most in (prefetch.SLOT_COUNTS[0], 1):
         monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(most, most + 1, 3))
@@ -140,7 +140,7 @@ class Halved:
             self.trainer.set_weights({name: array / 2 for name, array in self.trainer.weights().items()})
 
 
-def test_callbacks_may_change_weights_between_the_steps_of_a_lane() -> None:
+def test_callbacks_may_change_weights_between_the_steps_of_a_buffer() -> None:
     one, other = Trainer(classifier()), Trainer(classifier())
     one.fit(X, Y, batch_size=10, epochs=1, shuffle=False, callbacks=[Halved(one)])
     for step in range(10):
@@ -150,14 +150,14 @@ def test_callbacks_may_change_weights_between_the_steps_of_a_lane() -> None:
     assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
 
 
-def test_what_goes_wrong_beside_the_steps_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_while_prefetching_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer, fill = Trainer(classifier()), prefetch.PrefetchBuffer.fill
     filled = iter(range(100))
 
-    def failing(lane: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
+    def failing(buffer: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
         if next(filled) == 1:
             raise MemoryError("no room")
-        return fill(lane, *given)
+        return fill(buffer, *given)
 
     with monkeypatch.context() as patched:
         patched.setattr(prefetch.PrefetchBuffer, "fill", failing)
@@ -167,14 +167,14 @@ def test_what_goes_wrong_beside_the_steps_ends_the_fit(monkeypatch: pytest.Monke
     assert len(trainer.fit(X, Y, batch_size=1, epochs=2).epoch) == 2
 
 
-def test_an_error_of_a_callback_waits_for_what_is_made_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is written behind the fit that it ends."""
+def test_an_exception_of_a_callback_waits_for_the_prefetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written to buffers after the fit."""
     trainer, fill = Trainer(classifier()), prefetch.PrefetchBuffer.fill
     filled = []
 
-    def slow(lane: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
+    def slow(buffer: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
         time.sleep(0.05)
-        slots = fill(lane, *given)
+        slots = fill(buffer, *given)
         filled.append(len(slots))
         return slots
 
@@ -190,15 +190,15 @@ def test_an_error_of_a_callback_waits_for_what_is_made_ready(monkeypatch: pytest
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a thread cannot be interrupted here")
 def test_a_second_interrupt_is_not_lost_in_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one asks to stop; the second ends the wait for a batch that takes long, as it would end anything."""
+    """The first interrupt requests a stop; the second ends the wait for a slow batch."""
     trainer, fill, filled = Trainer(classifier()), prefetch.PrefetchBuffer.fill, iter(range(3))
     main = threading.main_thread().ident
     assert main is not None
 
-    def slow(lane: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
+    def slow(buffer: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
         if next(filled):
             time.sleep(0.5)
-        return fill(lane, *given)
+        return fill(buffer, *given)
 
     class Interrupts:
         def on_step(self, step: int, figures: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Providers: the one that was asked for, or an error that says how to get it."""
+"""Providers: the requested one, or an error with the command that installs it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def negation() -> bytes:
 
 @pytest.fixture
 def runtime(monkeypatch):
-    """An onnxruntime that has these providers, faked."""
+    """Fakes an onnxruntime with these providers."""
 
     def fake(*present: str) -> None:
         known = ["TensorrtExecutionProvider", "XnnpackExecutionProvider", *present]
@@ -31,11 +31,11 @@ def runtime(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["cpu", "CPUExecutionProvider"])
-def test_the_cpu_is_always_there(name):
+def test_the_cpu_is_always_available(name):
     assert providers.resolve_provider(name).ort_providers == ["CPUExecutionProvider"]
 
 
-def test_nodes_that_a_device_cannot_run_go_to_the_cpu(runtime):
+def test_nodes_that_a_device_cannot_run_are_assigned_to_the_cpu(runtime):
     runtime("CUDAExecutionProvider", "CPUExecutionProvider")
     assert providers.resolve_provider("cuda").ort_providers == [
         ("CUDAExecutionProvider", {"use_tf32": "0"}),
@@ -55,7 +55,7 @@ def test_nodes_that_a_device_cannot_run_go_to_the_cpu(runtime):
         ("XnnpackExecutionProvider", "built with"),
     ],
 )
-def test_a_provider_that_is_not_there_is_an_error_with_the_way_to_get_it(runtime, name, command):
+def test_a_missing_provider_is_an_error_with_the_command_that_installs_it(runtime, name, command):
     runtime("CPUExecutionProvider")
     with pytest.raises(UsageError) as error:
         providers.resolve_provider(name)
@@ -63,7 +63,7 @@ def test_a_provider_that_is_not_there_is_an_error_with_the_way_to_get_it(runtime
     assert command in error.value.diagnostic.help
 
 
-def test_another_runtime_is_to_be_removed_first(monkeypatch):
+def test_another_distribution_of_onnxruntime_is_uninstalled_first(monkeypatch):
     monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime"])
     assert providers.how_to_get("webgpu").startswith('pip uninstall -y onnxruntime && pip install "jsonnx[webgpu]"')
     assert providers.how_to_get("cpu") == 'pip install "jsonnx[cpu]"'
@@ -79,7 +79,7 @@ def test_an_unknown_provider_gets_a_suggestion():
     assert (error.value.diagnostic.code, error.value.diagnostic.help) == ("unknown-provider", "did you mean 'cuda'?")
 
 
-def test_auto_takes_the_first_that_runs(runtime):
+def test_auto_takes_the_first_provider_that_starts(runtime):
     present = ["CPUExecutionProvider", "OpenVINOExecutionProvider", "CUDAExecutionProvider"]
     runtime(*present)
     assert providers.best_provider(present, lambda provider: True).name == "cuda"
@@ -87,7 +87,7 @@ def test_auto_takes_the_first_that_runs(runtime):
     assert providers.best_provider(present, lambda provider: False).name == "cpu"
 
 
-def test_a_missing_runtime_is_named(monkeypatch):
+def test_a_missing_onnxruntime_is_reported(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(UsageError) as error:
         providers.load_runtime.__wrapped__()
@@ -102,34 +102,34 @@ def test_a_provider_that_onnxruntime_drops_is_an_error():
     assert error.value.diagnostic.code == "provider-failed"
 
 
-def test_two_runtimes_over_one_another_are_a_warning(monkeypatch):
+def test_two_distributions_of_onnxruntime_are_a_warning(monkeypatch):
     monkeypatch.setattr(providers, "installed_runtimes", lambda: ["onnxruntime", "onnxruntime-gpu"])
     (warning,) = providers.runtime_conflicts()
     assert (warning.code, warning.severity) == ("runtime-conflict", "warning")
     assert "pip uninstall -y onnxruntime onnxruntime-gpu" in warning.help
 
 
-def test_a_plugin_is_no_second_runtime(monkeypatch):
+def test_an_addon_is_not_a_second_distribution(monkeypatch):
     names = ["onnxruntime_gpu", "onnxruntime-extensions", "onnxruntime-ep-webgpu", "numpy"]
     found = [SimpleNamespace(metadata={"Name": name}) for name in names]
     monkeypatch.setattr("importlib.metadata.distributions", lambda: found)
     assert providers.installed_runtimes() == ["onnxruntime-gpu"]
 
 
-def test_the_list_of_providers_says_how_to_get_each():
+def test_the_list_of_providers_says_how_to_install_each():
     rows = {row.name: row for row in providers.provider_availability()}
     assert rows["cpu"].available
     assert list(providers.PROVIDERS) == list(rows)[: len(providers.PROVIDERS)]
     assert all(row.available or "pip" in row.how or "needs" in row.how for row in rows.values())
 
 
-def test_what_is_no_model_is_said_so():
+def test_an_invalid_model_is_reported():
     with pytest.raises(CompileError) as error:
         providers.create_session(b"not a model", providers.resolve_provider("cpu"))
     assert error.value.diagnostics[0].code == "bad-model"
 
 
-def test_a_model_that_is_too_new_says_what_to_do():
+def test_a_model_that_is_too_new_is_reported():
     import onnx
 
     model = onnx.load_from_string(negation())
@@ -139,7 +139,7 @@ def test_a_model_that_is_too_new_says_what_to_do():
     assert error.value.diagnostic.code == "runtime-too-old"
 
 
-def test_threads_are_those_of_the_process_within_its_quota(tmp_path, monkeypatch):
+def test_the_number_of_threads_is_limited_by_affinity_and_quota(tmp_path, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(16)), raising=False)
     group = tmp_path / "job" / "inner"
     group.mkdir(parents=True)
@@ -154,7 +154,7 @@ def test_threads_are_those_of_the_process_within_its_quota(tmp_path, monkeypatch
     assert cpu_count.thread_count() == 1
 
 
-def test_onnxruntime_is_told_its_threads():
+def test_sessions_have_the_requested_number_of_threads():
     session = providers.create_session(negation(), providers.resolve_provider("cpu"), threads=1)
     options = session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)

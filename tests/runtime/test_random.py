@@ -1,4 +1,4 @@
-"""Random numbers: the same for the same seed, name and step, whatever was drawn before."""
+"""Random numbers: equal for the same seed, name and step, whatever was drawn before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jsonnx.training.initializers import INITIALIZERS
 TIME = Size.named("time")
 
 
-def test_draws_depend_on_seed_and_keys_alone():
+def test_draws_depend_on_the_seed_and_keys_alone():
     assert generator(1, "a", 2).random() == generator(1, "a", 2).random()
     others = [generator(2, "a", 2), generator(1, "b", 2), generator(1, "a", 3), generator(1, "a"), generator(1, "a2")]
     assert len({rng.random() for rng in [generator(1, "a", 2), *others]}) == 6
@@ -52,7 +52,7 @@ def test_weights_are_drawn_by_name():
     assert drawn["norm/count"].dtype == np.int64
 
 
-def test_an_initializers_own_seed_takes_the_place_of_the_models():
+def test_an_initializers_own_seed_replaces_the_models():
     drawn = draw_initial_weights(graph_with(a=5, b=5), 0)
     assert (drawn["a/kernel"] == drawn["b/kernel"]).all()
     assert (drawn["a/kernel"] == draw_initial_weights(graph_with(a=5), 9)["a/kernel"]).all()
@@ -65,7 +65,7 @@ def masks(step: int = 0, seed: int = 0, **given):
     return step_randoms({"drop/mask": random}, seed, step, {"batch": 100})["drop/mask"]
 
 
-def test_a_mask_keeps_its_share():
+def test_a_mask_keeps_its_fraction_of_values():
     mask = masks()
     assert mask.shape == (100, 100)
     assert mask.dtype == np.float32
@@ -123,6 +123,6 @@ def test_symbolic_sizes_are_computed(size, expected):
 
 
 @pytest.mark.parametrize("symbol", ["unk__3", "time.real", "__import__('os')", "1 +"])
-def test_what_is_no_size_is_refused(symbol):
-    with pytest.raises(ValueError, match="cannot be told"):
+def test_an_invalid_size_is_refused(symbol):
+    with pytest.raises(ValueError, match="cannot be computed"):
         evaluate_size(Size.named(symbol), {"time": 3})

@@ -1,4 +1,4 @@
-"""Sessions: what fits is run, what does not is told in words."""
+"""Sessions run valid feeds, and report invalid ones."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def test_one_input_needs_no_name():
         ({"txt": 1}, "did you mean 'text'?"),
     ],
 )
-def test_what_does_not_fit_is_told(session, changed, message):
+def test_feeds_that_do_not_fit_are_reported(session, changed, message):
     with pytest.raises(FeedError) as error:
         session.run({**GOOD, **changed})
     assert message in str(error.value)
     assert isinstance(error.value, ValueError)
 
 
-def test_every_fault_is_told_at_once(session):
+def test_every_fault_is_reported_at_once(session):
     with pytest.raises(FeedError) as error:
         session.run({"z": 1})
     assert len(error.value.diagnostics) == 4
@@ -94,7 +94,7 @@ def test_one_array_for_several_inputs_is_refused(session):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"{}", b"PK\x03\x04"])
-def test_a_file_that_is_no_model_is_an_error(tmp_path, content):
+def test_an_invalid_model_file_is_an_error(tmp_path, content):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
     with pytest.raises(CompileError) as error:
@@ -102,14 +102,14 @@ def test_a_file_that_is_no_model_is_an_error(tmp_path, content):
     assert error.value.diagnostics[0].code == "bad-model"
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     for path in (tmp_path / "none.onnx", tmp_path):
         with pytest.raises(UsageError) as error:
             Session(path)
         assert error.value.diagnostic.code == "unreadable-file"
 
 
-def test_a_failure_while_it_runs_is_an_error_of_ours():
+def test_a_failure_of_onnxruntime_is_a_compile_error():
     g = Builder()
     x = g.input("x", TensorType("int64", (BATCH,)))
     session = Session(to_model_proto(g.graph({"y": g.Gather(g.const([1.0, 2.0]), x)})))

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from jsonnx.core.diagnostics import CompileError, UsageError
-from jsonnx.runtime import variables
+from jsonnx.runtime import runner
 from jsonnx.runtime.data_errors import FeedError
 from jsonnx.runtime.dataset import from_arrays
 from jsonnx.runtime.fit import Fit
 from jsonnx.runtime.trainer import Diverged, Trainer
+from jsonnx.runtime.training_plan import SpecSource
 
 from .plans import REGRESS, classifier, flowers, make_plan
 
@@ -19,7 +20,7 @@ X, Y = flowers()
 
 
 def line(training=None, **more):
-    """[batch, 2] to a number, without bias."""
+    """A linear model of two inputs, without bias."""
     return make_plan(
         [{"type": "Dense", "name": "line", "units": 1, "use_bias": False}],
         {"x": (2,)},
@@ -42,7 +43,7 @@ def by_hand(weights, batches, rate=0.05):
     return weights, losses
 
 
-def test_a_step_does_what_the_formula_says():
+def test_a_step_of_gradient_descent_equals_the_formula():
     trainer = Trainer(line())
     expected, losses = by_hand(trainer.weights()["line/kernel"].astype(float), [(LX, LY)] * 3)
     assert [trainer.step(LX, LY)["loss"] for _ in range(3)] == pytest.approx(losses, rel=1e-5)
@@ -50,7 +51,7 @@ def test_a_step_does_what_the_formula_says():
     assert trainer.steps == 3
 
 
-def test_the_last_small_batch_is_trained_on_and_counts_by_its_size():
+def test_the_last_smaller_batch_is_weighted_by_its_size():
     trainer = Trainer(line())
     batches = [(LX[:2], LY[:2]), (LX[2:4], LY[2:4]), (LX[4:], LY[4:])]
     expected, losses = by_hand(trainer.weights()["line/kernel"].astype(float), batches)
@@ -59,7 +60,7 @@ def test_the_last_small_batch_is_trained_on_and_counts_by_its_size():
     assert history.history["loss"] == pytest.approx([(2 * losses[0] + 2 * losses[1] + losses[2]) / 5], rel=1e-5)
 
 
-def test_a_fit_is_its_steps():
+def test_a_fit_equals_its_steps():
     one, other = Trainer(classifier(noise=0.3)), Trainer(classifier(noise=0.3))
     one.fit(X, Y, batch_size=32, epochs=1, shuffle=False)
     for start in range(0, 100, 32):
@@ -79,7 +80,7 @@ def test_the_seed_decides_everything():
     assert same(runs[0], runs[1])
 
 
-def test_epochs_take_the_samples_in_new_orders_and_masks_are_new():
+def test_each_epoch_draws_a_new_order_and_new_masks():
     trainer = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
     losses = trainer.fit(X, Y, epochs=3, batch_size=7).history["loss"]
     assert len(set(losses)) == 3
@@ -88,7 +89,7 @@ def test_epochs_take_the_samples_in_new_orders_and_masks_are_new():
     assert np.ptp(noisy.fit(X, Y, epochs=3, shuffle=False).history["loss"]) > 1e-4
 
 
-def test_a_second_fit_draws_anew():
+def test_a_second_fit_draws_new_orders():
     trainer = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
     first, second = (trainer.fit(X, Y, epochs=1, batch_size=7).history["loss"] for _ in range(2))
     assert first != second
@@ -136,7 +137,7 @@ def two_outputs(training=None):
     return make_plan(layers, {"left": (4,), "right": (2,)}, section | (training or {}), outputs=["class", "size"])
 
 
-def test_several_inputs_and_outputs_go_by_name():
+def test_several_inputs_and_outputs_are_given_by_name():
     trainer = Trainer(two_outputs())
     x, y = {"left": X[:5], "right": LX}, {"class": Y[:5], "size": LY}
     figures = trainer.step(x, y)
@@ -161,7 +162,7 @@ def test_weights_are_copies_in_keras_order():
     assert (trainer.weights()["hidden/bias"] != weights["hidden/bias"]).all()
 
 
-def test_set_weights_are_what_the_next_step_uses():
+def test_the_next_step_uses_weights_that_were_set():
     one, other = Trainer(classifier()), Trainer(classifier(seed=9))
     for _ in range(4):
         one.step(X, Y)
@@ -179,7 +180,7 @@ def test_initial_weights_can_be_given():
     )
 
 
-def test_wrong_weights_are_told_all_at_once():
+def test_all_faults_of_weights_are_reported_at_once():
     trainer = Trainer(classifier())
     weights = trainer.weights()
     wrong = {**weights, "hidden/kernel": np.zeros((8, 4)), "hiden/bias": 1, "species/bias": np.array(["a"] * 3)}
@@ -212,7 +213,7 @@ class Listener:
         self.events.append(("over", history.epoch))
 
 
-def test_callbacks_hear_of_everything_in_order():
+def test_callbacks_are_called_in_order():
     listener = Listener()
     Trainer(classifier()).fit(X, Y, batch_size=50, epochs=2, validation_split=0.4, callbacks=[listener, object()])
     names = ["loss", "accuracy"]
@@ -238,18 +239,18 @@ def test_a_callback_can_stop():
 
 
 def script(monkeypatch, values):
-    """Make the epochs' validation losses these."""
-    told = iter(values)
+    """Fakes the validation losses of the epochs."""
+    losses = iter(values)
     original = Fit._finish_epoch
 
-    def close(fit, asked):
-        value = next(told)
+    def finish_epoch(fit, stop_signal):
+        value = next(losses)
         fit.engine.measure = lambda *arguments: type(
             "T", (), {"results": lambda self: {"loss": value, "accuracy": -value}}
         )()
-        original(fit, asked)
+        original(fit, stop_signal)
 
-    monkeypatch.setattr(Fit, "_finish_epoch", close)
+    monkeypatch.setattr(Fit, "_finish_epoch", finish_epoch)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +296,7 @@ def test_the_best_epochs_weights_are_restored(monkeypatch):
         ({"restore_best_weights": True}, "$.training.restore_best_weights", "give validation data"),
     ],
 )
-def test_a_figure_that_does_not_exist_cannot_be_watched(training, path, help):
+def test_an_unknown_figure_cannot_be_monitored(training, path, help):
     with pytest.raises(CompileError) as error:
         Trainer(classifier(training)).fit(X, Y)
     (fault,) = error.value.diagnostics
@@ -320,7 +321,7 @@ def test_a_diverging_run_stops_with_the_last_good_weights():
     assert fault.code == "diverged"
     assert f"at step {len(seen) + 1}" in fault.message
     assert np.isfinite(trainer.evaluate(LX, LY)["loss"])
-    steps, weights = seen[-2]  # the last update gave the weights that the loss is no number for
+    steps, weights = seen[-2]  # the last update gave the weights with which the loss is not finite
     assert trainer.steps == steps
     assert (trainer.weights()["line/kernel"] == weights).all()
     assert len(error.value.history.epoch) == len(seen)
@@ -345,7 +346,7 @@ def test_data_that_does_not_fit_is_refused_before_the_first_step():
     assert trainer.steps == 0
 
 
-def test_without_data_there_is_nothing_to_do():
+def test_missing_data_are_an_error():
     for call in (Trainer(classifier()).fit, Trainer(classifier()).evaluate):
         with pytest.raises(UsageError) as error:
             call()
@@ -370,14 +371,14 @@ def test_the_specs_files_are_trained_validated_and_evaluated_on(tmp_path):
     for name, part in (("train", slice(0, 60)), ("validation", slice(60, 80)), ("test", slice(80, 100))):
         np.savez(tmp_path / f"{name}.npz", flower=X[part], species=Y[part])
     data = {"train": "train.npz", "validation": "validation.npz", "test": "test.npz"}
-    trainer = Trainer(classifier({"data": data, "epochs": 2}, file=str(tmp_path / "spec.json")))
+    trainer = Trainer(classifier({"data": data, "epochs": 2}, source=SpecSource(str(tmp_path / "spec.json"))))
     history = trainer.fit()
     other = Trainer(classifier({"epochs": 2}))
     assert other.fit(X[:60], Y[:60], validation_data=(X[60:80], Y[60:80])).history == history.history
     assert trainer.evaluate() == other.evaluate(X[80:], Y[80:])
 
 
-def test_checked_samples_are_taken_as_they_are():
+def test_a_dataset_may_be_given_in_place_of_arrays():
     plan = classifier()
     samples = from_arrays(X, Y, plan.data_spec)
     trainer = Trainer(plan)
@@ -387,17 +388,17 @@ def test_checked_samples_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize(("width", "planned"), [(8, True), (100_000, False)])
-def test_memory_is_planned_where_values_are_small(width, planned, monkeypatch):
-    said = []
-    create = variables.create_session
+def test_memory_is_planned_for_small_operators(width, planned, monkeypatch):
+    planned_memory = []
+    create = runner.create_session
     monkeypatch.setattr(
-        variables,
+        runner,
         "create_session",
-        lambda *given, **told: said.append(told["memory_pattern"]) or create(*given, **told),
+        lambda *arguments, **options: planned_memory.append(options["memory_pattern"]) or create(*arguments, **options),
     )
     layers = [
         {"type": "Dense", "name": "wide", "units": width, "activation": "relu"},
         {"type": "Dense", "name": "line", "units": 1},
     ]
     Trainer(make_plan(layers, {"x": (2,)}, REGRESS)).step(LX, LY)
-    assert said == [planned]
+    assert planned_memory == [planned]

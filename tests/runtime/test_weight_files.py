@@ -1,4 +1,4 @@
-"""Files of weights with anything but plain numbers in them are refused before they cost anything."""
+"""Weight files with anything but plain numbers are refused before they take time or memory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
         "",
     ],
 )
-def test_a_header_that_lies(text: str, tmp_path: Path) -> None:
+def test_a_forged_npy_header_is_refused(text: str, tmp_path: Path) -> None:
     assert refused(npz(tmp_path / "a.npz", x=header(text) + bytes(4))) == ["bad-data-file"]
 
 
@@ -74,7 +74,7 @@ def test_any_order_and_byte_order_of_plain_numbers_is_read(tmp_path: Path) -> No
     assert read["none"].shape == (0, 2)
 
 
-def test_a_large_array_comes_in_pieces(tmp_path: Path) -> None:
+def test_a_large_array_is_read_in_chunks(tmp_path: Path) -> None:
     array = np.random.default_rng(0).normal(size=(700_001,)).astype("f4")
     path = tmp_path / "a.npz"
     np.savez_compressed(path, x=array)
@@ -108,12 +108,12 @@ def entry(shape: list[int], start: int, end: int, kind: str = "F32") -> dict[str
         [],
     ],
 )
-def test_a_safetensors_header_that_lies(header: object, tmp_path: Path) -> None:
+def test_a_forged_safetensors_header_is_refused(header: object, tmp_path: Path) -> None:
     assert refused(tensors(tmp_path / "a.safetensors", header)) == ["damaged-file"]
 
 
 @pytest.mark.parametrize("length", [1 << 62, 1 << 40, (1 << 64) - 1, 200 << 20])
-def test_a_safetensors_header_longer_than_the_file(length: int, tmp_path: Path) -> None:
+def test_a_safetensors_header_longer_than_the_file_is_refused(length: int, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", length) + b"{}")
     assert refused(path) == ["damaged-file"]

@@ -22,7 +22,7 @@ from jsonnx.passes.canonicalize import canonicalize
 from jsonnx.passes.layout import propagate_transposes
 from jsonnx.runtime.dataset import Dataset, from_spec
 from jsonnx.runtime.providers import create_session, resolve_provider
-from jsonnx.runtime.variables import OPTIMIZATION_LEVEL
+from jsonnx.runtime.runner import OPTIMIZATION_LEVEL
 from layers.cases import all_cases
 from layers.test_layers import draws_of, feeds_of, network
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ..core.numpy_types import numpy_dtype
 from ..ir import onnx_dtype
-from ..ir.dtypes import dtype_name, numpy_dtype, tensor_proto, to_contiguous
+from ..ir.dtypes import dtype_name, tensor_proto, to_contiguous
 
 INITIALIZER_FIELD, GRAPH_FIELD, RAW_DATA_FIELD = 5, 7, 9
 """The field numbers of GraphProto.initializer, ModelProto.graph and TensorProto.raw_data."""

@@ -4,8 +4,9 @@ In: calls of a `Builder`, one for each operator. Out: a `Graph`, in which each v
 when its node was emitted.
 """
 
+from ..core.numpy_types import numpy_dtype
 from .builder import Builder
-from .dtypes import numpy_dtype, onnx_dtype, tensor_proto
+from .dtypes import onnx_dtype, tensor_proto
 from .gc_pause import gc_paused
 from .graph import (
     Constant,

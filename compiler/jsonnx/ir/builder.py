@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import onnx
 
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
 from .conditionals import BranchFn, cond
 from .draft import GraphDraft
-from .dtypes import numpy_dtype, onnx_dtype
+from .dtypes import onnx_dtype
 from .graph import Constant, Graph, Input, JsonPath, Node, Parameter, Random, State, Value
 from .label_encoder import ML_DOMAIN, label_encoder_attributes
 from .loops import StepFn, loop

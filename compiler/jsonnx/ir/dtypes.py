@@ -33,10 +33,6 @@ def dtype_name(number: int) -> str:
     return _DTYPE_NAMES[number]
 
 
-def numpy_dtype(name: str) -> np.dtype:
-    return np.dtype(object if name == "string" else name)
-
-
 def tensor_proto(array: np.ndarray, name: str = "") -> onnx.TensorProto:
     """An array as an ONNX tensor, little-endian and C-contiguous on every machine."""
     return onnx.numpy_helper.from_array(to_contiguous(array), name)

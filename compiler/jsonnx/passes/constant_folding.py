@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.numpy_types import numpy_dtype
 from ..ir import Constant, Graph, Node, Parameter, State, Value, with_vocabularies
-from ..ir.dtypes import numpy_dtype
 
 MAX_FOLDED_ELEMENTS = 1 << 26
 """Elements above which a result is not computed here but left to the runtime."""

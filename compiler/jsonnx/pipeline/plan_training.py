@@ -27,7 +27,7 @@ from ..passes.training.factor_sums import clear_detached, factor_sums
 from ..passes.training.fold_batchnorm_gamma import fold_gamma_into_weights
 from ..passes.training.relu_maxpool_gradient import move_relu_mask_after_pool
 from ..runtime.trainer import TrainingPlan
-from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs
+from ..runtime.training_plan import AdaptTask, AugmentedInput, ShardedGraphs, SpecSource
 from ..training.objective import Objective
 from ..tuning.cpu.gradient import CPU_GRADIENTS
 from .check import CheckedSpec, StageHook, no_hook
@@ -60,8 +60,7 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         seed=checked.seed(seed),
         index_sizes=index_limits(typed),
         labels=typed.network.labels,
-        file=checked.source.file,
-        locate=checked.locate,
+        source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
         make_shards=partial(sharded_step, typed, scored) if is_batch_separable(scored) else None,
         fingerprint=spec_hash(fingerprint_fields(typed.network.flat_document)),

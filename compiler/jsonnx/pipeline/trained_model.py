@@ -16,7 +16,7 @@ from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
 from ..runtime.session import Session, concatenate_batches
 from ..runtime.trainer import Trainer
-from ..runtime.training_plan import TrainingPlan
+from ..runtime.training_plan import SpecSource, TrainingPlan
 from ..runtime.validate_arrays import DataSpec, IndexRange
 from ..runtime.weight_files import read_weight_file
 from .check import CheckedSpec, check_spec, read_spec
@@ -65,7 +65,7 @@ class TrainedModel:
 
         Without a RUN folder the loss lacks the penalties on weights, which a model does not contain.
         """
-        training_plan = replace(plan_training(self.checked), file=self.spec_file, locate=None)
+        training_plan = replace(plan_training(self.checked), source=SpecSource(self.spec_file))
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
             trainer = Trainer(training_plan, self.session.provider.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..runtime.trainer import Trainer as PlanTrainer
+from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
 from .compile import compile_checked
 from .initial_weights import Weights, resolve_initial_weights
@@ -35,8 +36,10 @@ class Trainer(PlanTrainer):
         made = plan_training(self._checked, seed)
         values = {**made.train.parameters, **made.train.states}
         types = {name: values[name].type for name in made.weight_names}
-        initial, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial)
-        super().__init__(made, provider, threads, fast=fast, donated_weights=initial)
+        initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial)
+        donated_weights = DonatedArrays(initial_weights)
+        del initial_weights  # the engine frees each array once it is copied
+        super().__init__(made, provider, threads, fast=fast, donated_weights=donated_weights)
 
     def model(self) -> Model:
         """The inference model with the current weights."""

@@ -13,8 +13,9 @@ from ..backend import package_version
 from ..core.diagnostics import Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite, write_atomically
 from ..runtime.dataset import Dataset, from_spec
-from ..runtime.history import EarlyStoppingMonitor, StopOnSignal
+from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.run_folder import METRICS_FILE, MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, RunFolder
+from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import WeightsReport

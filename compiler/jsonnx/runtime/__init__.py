@@ -1,6 +1,5 @@
-"""Running models: sessions, providers, data, the training loop.
+"""Runs models and trains them: sessions, providers, data, the training loop and checkpoints.
 
-Comes in: an ONNX model, or a `Plan` of graphs to train. Goes out: arrays, weights, files. The only door to onnxruntime,
-which is imported when it is first needed. Imports `graph` and `backend`, whose values it is handed, `training`, `types`
-and `diagnostics`. Prints nothing.
+Takes ONNX models or training plans; gives arrays, weights and files. The only room that imports onnxruntime, which is
+imported when it is first needed.
 """

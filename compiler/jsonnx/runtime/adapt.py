@@ -1,8 +1,8 @@
-"""What layers learn from the training data before the first step: Keras' `adapt`, done by itself.
+"""States that layers learn from the training data before the first step, as Keras' `adapt` does.
 
-Each layer learns from what the part of the network before it makes of the data, in the order of the network: so one
-that stands behind another sees what that has learned. What is learned already stays: weights that were given, a run
-that goes on.
+Layers learn in the order of the network, each from what the part before it computes from the data, with the states that
+earlier layers have just learned. A layer that has learned its states already keeps them: those of a resumed run, or of
+weights that the user gave.
 """
 
 from __future__ import annotations
@@ -25,34 +25,36 @@ if TYPE_CHECKING:
 
 ADAPT_BATCH_SIZE = 512
 
-
 Arrays = Mapping[str, np.ndarray]
 
 
 def adapted_states(
     tasks: tuple[AdaptTask, ...], samples: Dataset, initial: Arrays, current: Arrays
 ) -> dict[str, np.ndarray]:
-    """The states that the lessons change; layers whose states are no more what they are at the `initial` are left out."""
-    found: dict[str, np.ndarray] = {}
-    for lesson in tasks:
-        own = [name for name in current if name.startswith(f"{lesson.layer}/")]
-        if all(np.array_equal(initial[name], current[name]) for name in own):
-            learned = lesson.adapt(_adapt_inputs(lesson.graph, samples, {**current, **found}))
-            states = {f"{lesson.layer}/{name}": array for name, array in learned.items()}
-            found |= {name: np.asarray(array, current[name].dtype) for name, array in states.items()}
-    return found
+    """The states that the tasks learn, without those of layers whose current states differ from the initial ones."""
+    states: dict[str, np.ndarray] = {}
+    for task in tasks:
+        layer_states = [name for name in current if name.startswith(f"{task.layer}/")]
+        if all(np.array_equal(initial[name], current[name]) for name in layer_states):
+            learned = task.adapt(_adapt_inputs(task.graph, samples, {**current, **states}))
+            for name, array in learned.items():
+                variable = f"{task.layer}/{name}"
+                states[variable] = np.asarray(array, current[variable].dtype)
+    return states
 
 
 def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> list[np.ndarray]:
+    """What a layer learns from, batch by batch."""
     graph = with_vocabularies(graph, weights)
     session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
-    known = {value.name for value in session.get_inputs()}
-    fixed = {name: weights[name] for name in (*graph.parameters, *graph.states) if name in known}
+    session_inputs = {value.name for value in session.get_inputs()}
+    fixed_feeds = {name: weights[name] for name in (*graph.parameters, *graph.states) if name in session_inputs}
     results = []
     for start in range(0, len(samples), ADAPT_BATCH_SIZE):
-        fed = samples.take(slice(start, start + ADAPT_BATCH_SIZE))
+        batch = samples.take(slice(start, start + ADAPT_BATCH_SIZE))
+        feeds = fixed_feeds | {name: batch[name] for name in graph.inputs if name in session_inputs}
         try:
-            results += session.run([ADAPT_INPUT], fixed | {name: fed[name] for name in graph.inputs if name in known})
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            results += session.run([ADAPT_INPUT], feeds)
+        except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise runtime_failure(error) from error
     return results

@@ -1,7 +1,7 @@
-"""A state of training as one file: arrays in safetensors' format, everything else as JSON in its header.
+"""The state of a training run in one file: arrays in the safetensors format, everything else as JSON in its header.
 
-The digest in the header covers names, types, shapes and bytes of all arrays and the JSON, so that a flipped bit
-anywhere is found.
+A digest in the header covers the names, types, shapes and bytes of all arrays and the JSON, so that any flipped bit is
+found.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _METADATA_KEY = "jsonnx"
 
 
 def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all. Raises UsageError `unwritable-file`."""
+    """Write a checkpoint atomically. Raises UsageError `unwritable-file`."""
     from safetensors.numpy import save as pack
 
     text = json.dumps({"format": FORMAT_VERSION, **state}, sort_keys=True)
@@ -39,17 +39,19 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         arrays = unpack(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][_METADATA_KEY]
-        told = json.loads(header)
-        text, digest = told["state"], told["sha256"]
+        fields = json.loads(header)
+        text, digest = fields["state"], fields["sha256"]
         state = json.loads(text)
         if digest != _digest(arrays, text):
-            _raise_bad_checkpoint(path, "its contents do not have the checksum it was written with")
+            _raise_bad_checkpoint(path, "its contents do not match its checksum")
         if state["format"] != FORMAT_VERSION:
-            _raise_bad_checkpoint(path, f"it has format {state['format']}, this version reads format {FORMAT_VERSION}")
+            _raise_bad_checkpoint(
+                path, f"its format is {state['format']}, this version of jsonnx reads format {FORMAT_VERSION}"
+            )
         if not _matches_schema(state, _STATE_SCHEMA):
-            _raise_bad_checkpoint(path, "what it says of the run is not what a checkpoint says")
+            _raise_bad_checkpoint(path, "its description of the run is malformed")
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _raise_bad_checkpoint(path, f"it is damaged or no checkpoint ({str(error) or type(error).__name__})")
+        _raise_bad_checkpoint(path, f"it is damaged or not a checkpoint ({str(error) or type(error).__name__})")
     return arrays, state
 
 
@@ -72,12 +74,12 @@ _STATE_SCHEMA: dict[str, Any] = {
         },
     ],
 }
-"""What a state looks like: an object by its keys (all of one form under ""), a tuple for a list of one form, a list for
-null or the form after it, None for anything."""
+"""The schema of a state. A dict stands for an object with these keys, or with any keys if its only key is ""; a tuple
+for a list of such items; [None, schema] for null or the schema; None for any value."""
 
 
 def _matches_schema(value: Any, schema: Any) -> bool:
-    """Whether a value that somebody else may have written has the form."""
+    """Whether a value from an untrusted file matches a schema."""
     if isinstance(schema, dict):
         names = dict.fromkeys(value, schema[""]) if "" in schema and isinstance(value, dict) else schema
         return (
@@ -91,12 +93,13 @@ def _matches_schema(value: Any, schema: Any) -> bool:
         return value is None or _matches_schema(value, schema[1])
     if schema == _TEXT:
         return isinstance(value, str)
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return schema is None or (real and (schema == _NUMBER or (isinstance(value, int) and 0 <= value < 1 << 63)))
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_count = isinstance(value, int) and 0 <= value < 1 << 63
+    return schema is None or (is_number and (schema == _NUMBER or is_count))
 
 
 def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:
-    raise CompileError([Diagnostic("bad-checkpoint", f"cannot go on from {path!r}: {message}", file=path)])
+    raise CompileError([Diagnostic("bad-checkpoint", f"cannot resume the run from {path!r}: {message}", file=path)])
 
 
 def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:

@@ -1,4 +1,4 @@
-"""How much of the machine this process may use."""
+"""The number of CPUs that this process may use."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from pathlib import Path
 
 
 def thread_count() -> int:
-    """The processors this process may run on, no more than its control group's share of time; at least 1.
+    """The number of CPUs in the affinity mask of this process, limited by the CPU quota of its control groups; at least
+    1.
 
-    Always told to onnxruntime: left to itself it counts those of the whole machine.
+    onnxruntime would by default count the CPUs of the whole machine.
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([usable, *(ceil(quota) for quota in _cpu_quotas())]))
 
 
 def _cpu_quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
-    """Processors' worth of time that the control groups around this process allow."""
+    """The CPU quotas, in CPUs, of the control groups that contain this process."""
     for group in {root, *_cgroup_folders(root, own)}:
         try:  # version 2: "200000 100000" or "max 100000"
             quota, period = (group / "cpu.max").read_text().split()
             yield int(quota) / int(period)
         except (OSError, ValueError):
             pass
-        try:  # version 1: -1 where there is no limit
-            allowed = int((group / "cpu.cfs_quota_us").read_text()) / int((group / "cpu.cfs_period_us").read_text())
-            if allowed > 0:
-                yield allowed
+        try:  # version 1: -1 stands for no limit
+            cpus = int((group / "cpu.cfs_quota_us").read_text()) / int((group / "cpu.cfs_period_us").read_text())
+            if cpus > 0:
+                yield cpus
         except (OSError, ValueError, ZeroDivisionError):
             pass
 
 
 def _cgroup_folders(root: Path, own: Path) -> Iterator[Path]:
-    """The group of this process and all above it."""
+    """The folders of this process' control group and of all groups above it."""
     try:
         lines = own.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Collects what is wrong with data, and the error of arrays that do not fit."""
+"""Faults in data: their locations, their collection, and the error that reports them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..core.diagnostics import Diagnostic
 T = TypeVar("T")
 
 MAX_REPORTED_FAULTS = 20
-"""Faults of one kind that are written out; the rest are counted."""
+"""Faults of one kind that are reported one by one; the rest are counted."""
 
 
 class FeedError(ValueError):
-    """Arrays that do not fit the model; `diagnostics` holds every fault."""
+    """Arrays that do not fit a model; `diagnostics` holds every fault."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = list(diagnostics)
@@ -23,7 +23,7 @@ class FeedError(ValueError):
 
 
 class DataLocation(NamedTuple):
-    """Where a value stands: in words, and in a text file by line and column."""
+    """The location of a value: in words, and in a text file by line and column."""
 
     text: str
     line: int | None = None
@@ -34,7 +34,7 @@ NO_LOCATION = DataLocation("")
 
 
 class FaultCollector:
-    """The faults of one data set; `file` is where it lies."""
+    """The faults of a dataset; `file` is its file, if it has one."""
 
     def __init__(self, file: str | None = None) -> None:
         self.file = file
@@ -47,7 +47,7 @@ class FaultCollector:
         self.diagnostics.append(Diagnostic(code, text, path, self.file, location.line, location.column, help))
 
     def add_each(self, code: str, items: Sequence[T], describe: Callable[[T], tuple[str, DataLocation]]) -> None:
-        """One fault an item, up to `MAX_REPORTED_FAULTS` of them."""
+        """Adds a fault per item, up to `MAX_REPORTED_FAULTS`, and the number of further items."""
         for item in items[:MAX_REPORTED_FAULTS]:
             self.add(code, *describe(item))
         if len(items) > MAX_REPORTED_FAULTS:

@@ -1,4 +1,4 @@
-"""Columns of data files: .npz, .npy and .csv, read with nothing in them trusted."""
+"""Reads the columns of data files (.npz, .npy and .csv), without trusting their contents."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .data_errors import DataLocation, FaultCollector
 from .validate_arrays import ElementIndex, LocateElement, sample_location
 
 MAX_FILE_BYTES = 8 << 30
-"""Bytes of a data file, unpacked."""
+"""Bytes of a data file after decompression."""
 MAX_COLUMNS = 1 << 16
 _DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
-"""What NumPy raises for a file that is not what it should be."""
+"""What NumPy raises for a malformed file."""
 
 
 class DataTable(Protocol):
@@ -34,14 +34,17 @@ class DataTable(Protocol):
         """The columns' names."""
 
     def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
-        """A column's values, as they are or as numbers that suit the type; None with faults."""
+        """The values of a column, as stored or as numbers of the type; None, and faults, if they are invalid."""
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
-        """Where the elements of an array stand that was made of these columns."""
+        """Locates the elements of an array that was stacked from these columns."""
 
 
 def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: str = "") -> DataTable | None:
-    """The columns of an opened file, by the ending of its name; `npy_column` is what the array of an .npy file is called."""
+    """The columns of an open file, in the format of its name's suffix; None, and faults, if it is malformed.
+
+    `npy_column` names the single array of an .npy file.
+    """
     ending = name.lower().rpartition(".")[2]
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -63,7 +66,9 @@ def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: s
         faults.add("bad-data-file", f"not a readable .{ending} file: {error}")
         return None
     faults.add(
-        "bad-data-file", f"the file's name ends in {'.' + ending!r}", help="data files end in .npz, .npy or .csv"
+        "bad-data-file",
+        f"the suffix of the file's name is {'.' + ending!r}",
+        help="data files end in .npz, .npy or .csv",
     )
     return None
 
@@ -72,7 +77,7 @@ def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: s
 
 
 class _NpyHeader(NamedTuple):
-    """What an .npy file says of its array."""
+    """The header of an .npy file."""
 
     shape: tuple[int, ...]
     fortran_order: bool
@@ -80,24 +85,24 @@ class _NpyHeader(NamedTuple):
 
 
 def _read_npy_header(file: IO[bytes], size: int) -> _NpyHeader:
-    """The header of an .npy file of `size` bytes. ValueError unless plain data of just the length left follow.
+    """The header of an .npy file of `size` bytes. Raises ValueError unless plain data of the remaining length follow.
 
-    It is asked first: a false one would have NumPy ask for terabytes.
+    A forged header could otherwise make NumPy allocate terabytes.
     """
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"format version {version} is not supported")
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
-        found = _NpyHeader(*read_header(file))
+        header = _NpyHeader(*read_header(file))
     except (SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:  # NumPy parses Python there
         raise ValueError(f"its header is damaged: {error}") from None
-    if found.dtype.kind not in "fiubU":
-        raise ValueError(f"elements of type {found.dtype} are not supported")
-    left = size - file.tell()
-    if left != prod(found.shape) * found.dtype.itemsize or any(length < 0 for length in found.shape):
-        raise ValueError(f"it holds {left:,} bytes, its header says {list(found.shape)} of {found.dtype}")
-    return found
+    if header.dtype.kind not in "fiubU":
+        raise ValueError(f"elements of type {header.dtype} are not supported")
+    data_size = size - file.tell()
+    if data_size != prod(header.shape) * header.dtype.itemsize or any(length < 0 for length in header.shape):
+        raise ValueError(f"it has {data_size:,} bytes of data, its header says {list(header.shape)} of {header.dtype}")
+    return header
 
 
 def _array_from_bytes(header: _NpyHeader, data: bytes | bytearray) -> np.ndarray:
@@ -106,7 +111,7 @@ def _array_from_bytes(header: _NpyHeader, data: bytes | bytearray) -> np.ndarray
 
 
 def _read_npy(file: IO[bytes], size: int) -> np.ndarray:
-    """The array of an .npy file of `size` bytes. ValueError where it is anything but plain data of that length."""
+    """The array of an .npy file of `size` bytes. Raises ValueError unless it is plain data of that length."""
     header = _read_npy_header(file, size)
     data = file.read(size)
     if len(data) != prod(header.shape) * header.dtype.itemsize:
@@ -115,25 +120,23 @@ def _read_npy(file: IO[bytes], size: int) -> np.ndarray:
 
 
 def _open_npz(file: IO[bytes], name: str) -> ArrayTable:
-    """The arrays of an .npz file, each read when it is asked for.
-
-    CompileError for an archive that is not sound, ValueError where its arrays are not.
-    """
+    """The arrays of an .npz file, each read on demand. Raises CompileError for a malformed archive, ValueError for
+    malformed arrays."""
     archive = ZipArchive(file, ReadBudget(name, bytes_left=MAX_FILE_BYTES))
     members = {member.removesuffix(".npy"): member for member in archive.member_names()}
     if len(members) < len(archive.member_names()):
         raise ValueError("two members have the same name")
-    if (unpacked := sum(map(archive.member_size, members.values()))) > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to {unpacked:,} bytes, the limit is {MAX_FILE_BYTES:,}")
+    if (total_size := sum(map(archive.member_size, members.values()))) > MAX_FILE_BYTES:
+        raise ValueError(f"it unpacks to {total_size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
 
     def read(key: str) -> np.ndarray:
         chunks, size = archive.chunks(members[key]), archive.member_size(members[key])
-        first = io.BytesIO(next(chunks, b""))  # headers are shorter than a chunk
-        header = _read_npy_header(first, size)
-        data, at = bytearray(size - first.tell()), 0
-        for chunk in chain([first.read()], chunks):
-            data[at : at + len(chunk)] = chunk
-            at += len(chunk)
+        first_chunk = io.BytesIO(next(chunks, b""))  # headers are shorter than a chunk
+        header = _read_npy_header(first_chunk, size)
+        data, offset = bytearray(size - first_chunk.tell()), 0
+        for chunk in chain([first_chunk.read()], chunks):
+            data[offset : offset + len(chunk)] = chunk
+            offset += len(chunk)
         return _array_from_bytes(header, data)
 
     return ArrayTable(list(members), read)
@@ -163,7 +166,7 @@ class ArrayTable:
 
 
 def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
-    """A comma-separated file with a header. Lines are counted as an editor shows them."""
+    """The table of a comma-separated file with a header; None, and faults, if it is malformed. Lines count from 1."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -173,35 +176,38 @@ def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, strict=True)
     rows: list[list[str]] = []
-    starts: list[int] = []
-    before = 0
+    row_lines: list[int] = []
+    previous_line = 0
     try:
         for row in reader:
             if row:
                 rows.append(row)
-                starts.append(before + 1)
-            before = reader.line_num
+                row_lines.append(previous_line + 1)
+            previous_line = reader.line_num
     except csv.Error as error:
-        faults.add("bad-data-file", f"not a readable .csv file: {error}", DataLocation("", before + 1))
+        faults.add("bad-data-file", f"not a readable .csv file: {error}", DataLocation("", previous_line + 1))
         return None
     if len(rows) < 2:
         faults.add(
             "empty-data", "the file has no rows below its header" if rows else "the file is empty", DataLocation("", 1)
         )
         return None
-    return _csv_table(rows, starts, lines, faults)
+    return _csv_table(rows, row_lines, lines, faults)
 
 
-def _csv_table(rows: list[list[str]], starts: list[int], lines: list[str], faults: FaultCollector) -> CsvTable | None:
+def _csv_table(
+    rows: list[list[str]], row_lines: list[int], lines: list[str], faults: FaultCollector
+) -> CsvTable | None:
+    """The table of parsed rows, which must be as long as the header."""
     header = [name.strip() for name in rows[0]]
     if len(header) > MAX_COLUMNS:
         faults.add(
             "too-large", f"the file has {len(header):,} columns, the limit is {MAX_COLUMNS:,}", DataLocation("", 1)
         )
         return None
-    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
-    if other:
-        help = f"separate the columns by commas, not by {other!r}"
+    separator = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    if separator:
+        help = f"separate the columns by commas, not by {separator!r}"
         faults.add("bad-data-file", f"the header is one column, {header[0]!r}", DataLocation("", 1), help=help)
         return None
     ragged = [index for index, row in enumerate(rows) if len(row) != len(header)]
@@ -210,34 +216,35 @@ def _csv_table(rows: list[list[str]], starts: list[int], lines: list[str], fault
         ragged,
         lambda index: (
             f"{len(rows[index])} values in a row, {len(header)} in the header",
-            DataLocation(f"row at line {starts[index]}", starts[index]),
+            DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
         ),
     )
-    return None if ragged else CsvTable(header, rows[1:], starts[1:], lines)
+    return None if ragged else CsvTable(header, rows[1:], row_lines[1:], lines)
 
 
 class CsvTable:
-    """Rows of text, columns named by the header."""
+    """The rows of a .csv file; the header names the columns."""
 
-    def __init__(self, names: list[str], rows: list[list[str]], starts: list[int], lines: list[str]) -> None:
-        self.names, self._rows, self._row_lines, self._lines = names, rows, starts, lines
+    def __init__(self, names: list[str], rows: list[list[str]], row_lines: list[int], lines: list[str]) -> None:
+        self.names, self._rows, self._row_lines, self._lines = names, rows, row_lines, lines
 
     def column(self, name: str, type: TensorType, labels: Sequence[str], faults: FaultCollector) -> np.ndarray | None:
         if self.names.count(name) > 1:
             faults.add("duplicate-column", f"{self.names.count(name)} columns are called {name!r}", DataLocation("", 1))
             return None
-        texts = [row[index] for index in [self.names.index(name)] for row in self._rows]
+        index = self.names.index(name)
+        texts = [row[index] for row in self._rows]
         if type.dtype == "string":
             return np.array(texts, object)
-        words = [text.strip() for text in texts]
-        if labels and (set(words) & set(labels) or not any(_is_number(text) for text in texts)):
-            return self._class_indices(name, words, labels, faults)
+        stripped = [text.strip() for text in texts]
+        if labels and (set(stripped) & set(labels) or not any(_is_number(text) for text in texts)):
+            return self._class_indices(name, stripped, labels, faults)
         return self._parse_numbers(name, texts, int if "int" in type.dtype else float, faults)
 
     def _parse_numbers(
         self, name: str, texts: list[str], parse: type[int] | type[float], faults: FaultCollector
     ) -> np.ndarray | None:
-        if not any("_" in text for text in texts):  # Python takes 1_000 for a number
+        if not any("_" in text for text in texts):  # Python would read 1_000 as a number
             for attempt in dict.fromkeys((parse, float)):
                 try:
                     return np.array([attempt(text) for text in texts], np.int64 if attempt is int else np.float64)
@@ -251,19 +258,19 @@ class CsvTable:
     def _class_indices(
         self, name: str, texts: list[str], labels: Sequence[str], faults: FaultCollector
     ) -> np.ndarray | None:
-        numbers = {label: number for number, label in enumerate(labels)}
+        classes = {label: number for number, label in enumerate(labels)}
         locate = self.element_locator([name])
-        bad = [index for index, text in enumerate(texts) if text not in numbers]
+        bad = [index for index, text in enumerate(texts) if text not in classes]
         message = "{!r} holds {!r}, which is none of the labels"
         faults.add_each("bad-value", bad, lambda index: (message.format(name, texts[index]), locate((index,))))
-        return None if bad else np.array([numbers[text] for text in texts], np.int64)
+        return None if bad else np.array([classes[text] for text in texts], np.int64)
 
     def element_locator(self, names: Sequence[str]) -> LocateElement:
         def locate(index: ElementIndex) -> DataLocation:
             name = names[index[1] if len(index) > 1 else 0]
-            start = self._row_lines[index[0]]
-            line, column = _field_position(self._lines, start, self.names.index(name))
-            return DataLocation(f"row at line {start}, column {name!r}", line, column)
+            row_line = self._row_lines[index[0]]
+            line, column = _field_position(self._lines, row_line, self.names.index(name))
+            return DataLocation(f"row at line {row_line}, column {name!r}", line, column)
 
         return locate
 
@@ -279,17 +286,18 @@ def _is_number(text: str) -> bool:
 def _number_fault(name: str, text: str) -> str:
     if not text.strip():
         return f"{name!r} is empty"
-    comma = text.count(",") == 1 and _is_number(text.replace(",", "."))
-    return f"{name!r} holds {text[:80]!r}, not a number" + (": decimals are written with a point" if comma else "")
+    has_decimal_comma = text.count(",") == 1 and _is_number(text.replace(",", "."))
+    hint = ": decimals are written with a point" if has_decimal_comma else ""
+    return f"{name!r} holds {text[:80]!r}, not a number{hint}"
 
 
 def _field_position(lines: list[str], line: int, number: int) -> tuple[int, int]:
-    """Line and column where the field of this number begins, in the row that begins at a line."""
-    quoted, begin = False, 1
+    """The line and column, from 1, of a field (counted from 0) of the row that begins at a line."""
+    is_quoted, field_column = False, 1
     while number:
-        for column, mark in enumerate(lines[line - 1], 2):
-            quoted ^= mark == '"'
-            if mark == "," and not quoted and number:
-                number, begin = number - 1, column
+        for column, character in enumerate(lines[line - 1], 2):
+            is_quoted ^= character == '"'
+            if character == "," and not is_quoted and number:
+                number, field_column = number - 1, column
         line += bool(number)
-    return line, begin
+    return line, field_column

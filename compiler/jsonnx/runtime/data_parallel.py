@@ -1,70 +1,63 @@
-"""A step whose batch is shared out: every thread goes through the network with samples of its own.
+"""Data-parallel training steps: every thread runs forward and backward passes for a shard of the batch.
 
-onnxruntime shares out each operator: all threads meet before the next one, what one thread alone does keeps the others
-waiting, and what one has in its cache another reads next. With a share of the batch a thread meets the others once in a
-step, when their gradients are added up. The weights are the same for all.
-
-On two processors near each other a step took 0.77 to 0.98 of the time for recurrent networks, and 0.92 to 1.04 for
-those of convolutions. Far apart, which the owner of a shared machine decides and may change every few minutes (to write
-512 KB that the other has read last took 220 us then, not 42), whole operators take up to twice as long, and shares as
-long as ever: 0.5 to 0.66 of the time for small networks, 0.8 to 0.9 for large ones.
+onnxruntime splits each operator: all threads synchronise before the next one, an operator that runs on one thread
+delays the others, and a thread reads what another has in its cache. With a shard of the batch, threads synchronise once
+per step, to add up gradients. The weights are shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import SHARD_FRACTION, shard_result_name
 from ..core.types import BATCH, TensorType
 from ..ir.cost import count_macs, count_parameters
-from .session import numpy_dtype
 from .worker_thread import WorkerThread
 
 if TYPE_CHECKING:
+    from .runner import RunFunction, Runner
     from .training_plan import ShardedGraphs, TrainingPlan
-    from .variables import Runner
 
 MIN_SHARD_SAMPLES = 8
-"""Samples that are worth a share."""
 MIN_CONV_SHARD_SAMPLES = 16
-"""The same where they are convolved: fewer do not fill a block of a convolution's weights' gradient. A U-Net with 8
-takes 1.1 of the time near each other, 0.94 far apart."""
+"""The same with convolutions: fewer samples do not fill a block of the weight gradient's NCHWc kernel."""
 MIN_BATCH_MACS = 50_000_000
-"""Multiply-adds of a batch, forwards, from which on a step takes so long (2 ms) that to wake a thread and to add up are
-small beside it."""
+"""Multiply-adds in the forward pass of a batch: in smaller steps, waking a thread and adding gradients take too large a
+part of the time."""
 MIN_WEIGHT_REUSE = 200
-"""How often a batch meets a weight, over the square of the shares: from there on, to have that many gradients of it and
-to add them up takes less time than is gained. Found with two shares; the square is what gradients, of which each share
-makes all, are to its share of the work."""
+"""Multiply-adds per weight in the forward pass of a batch, over the square of the number of shards. Every shard
+computes gradients of all weights, so their cost relative to a shard's work grows with that square. Measured with two
+shards."""
 
 Arrays = Mapping[str, np.ndarray]
-RunFn = Callable[[Arrays], None]
 
 
 class ShardedStep:
-    """Runs a shared step, as a `Runner` does a whole one: every share by a runner of its own, all at once, then
-    `combiner`."""
+    """Runs a data-parallel step with the interface of a `Runner`: a runner per shard, all at once, then the
+    combiner."""
 
     keeps_bindings = True
-    """Arrays that were bound once are read where they lie."""
+    """Every run reads bound arrays in place."""
 
     def __init__(
-        self, step: ShardedGraphs, shard_runners: Sequence[Runner], combiner: Runner, fetched_names: Iterable[str]
+        self, graphs: ShardedGraphs, shard_runners: Sequence[Runner], combiner: Runner, fetched_names: Iterable[str]
     ) -> None:
-        graph = step.shard
-        axes = {name: batch_axis(value.type) for name, value in {**graph.inputs, **graph.randoms}.items()}
+        shard = graphs.shard
+        axes = {name: batch_axis(value.type) for name, value in {**shard.inputs, **shard.randoms}.items()}
         self._shards = [
-            Shard(number, len(shard_runners), share.fed_names, axes) for number, share in enumerate(shard_runners)
+            Shard(index, len(shard_runners), runner.fed_names, axes) for index, runner in enumerate(shard_runners)
         ]
         self._shard_runners, self._combiner = shard_runners, combiner
-        self._shard_outputs = [_allocate_outputs(graph.outputs) for _ in shard_runners]
+        self._shard_outputs = [_allocate_outputs(shard.outputs) for _ in shard_runners]
         self._workers = [WorkerThread() for _ in shard_runners[1:]]
-        self._results = _allocate_outputs({name: step.combiner.outputs[name] for name in fetched_names})
+        self._results = _allocate_outputs({name: graphs.combiner.outputs[name] for name in fetched_names})
         self._run = self.bind({}, self._results)
 
     def __call__(self, feeds: Arrays) -> dict[str, np.ndarray]:
@@ -72,43 +65,49 @@ class ShardedStep:
         self._run(feeds)
         return {name: array.copy() for name, array in self._results.items()}
 
-    def bind(self, feeds: Arrays, results: Arrays) -> RunFn:
-        """What runs with these arrays, which stay where they are, and with those that it is called with besides."""
-        helpers, fed = self._workers, self._combiner.fed_names  # and not `self`: it holds such a run
-        made = list(zip(self._shard_runners, self._shards, self._shard_outputs, strict=True))
-        first, *others = [_bind_shard(share, part, feeds, places) for share, part, places in made]
-        sums = {
-            shard_result_name(part.index, name): array for _, part, places in made for name, array in places.items()
+    def bind(self, feeds: Arrays, results: Arrays) -> RunFunction:
+        """Returns a function that reads `feeds` in place, writes the fetched outputs to `results`, and may be called
+        with further feeds."""
+        workers, combiner_feeds = self._workers, self._combiner.fed_names  # the function must not hold `self`: a cycle
+        parts = list(zip(self._shard_runners, self._shards, self._shard_outputs, strict=True))
+        run_first, *run_others = [_bind_shard(runner, shard, feeds, outputs) for runner, shard, outputs in parts]
+        shard_results = {
+            shard_result_name(shard.index, name): array
+            for _, shard, outputs in parts
+            for name, array in outputs.items()
         }
-        rest = self._combiner.bind(sums | _select(feeds, fed), results)
+        combine = self._combiner.bind(shard_results | _select(feeds, combiner_feeds), results)
 
-        def run(further: Arrays) -> None:
-            tasks = [helper.submit(partial(other, further)) for helper, other in zip(helpers, others, strict=True)]
+        def run(further_feeds: Arrays) -> None:
+            futures: list[Future[None]] = []
+            error = None
             try:
-                first(further)
+                try:
+                    for worker, run_other in zip(workers, run_others, strict=True):
+                        futures.append(worker.submit(partial(run_other, further_feeds)))
+                    run_first(further_feeds)
+                finally:  # all shards end before their outputs are used again
+                    error = next(filter(None, [future.exception() for future in futures]), None)
+                if error is not None:
+                    raise error
             finally:
-                failed = next(filter(None, [task.take_exception() for task in tasks]), None)
-            try:
-                if failed is not None:
-                    raise failed
-            finally:
-                del failed  # it knows this frame, and so all that is here
-            rest(_select(further, fed))
+                del futures, error  # the error holds this frame
+            combine(_select(further_feeds, combiner_feeds))
 
         return run
 
 
-def _bind_shard(share: Runner, part: Shard, feeds: Arrays, places: Arrays) -> RunFn:
-    """A share of a step. One of no samples gives zeros."""
-    fixed = part.slice_feeds(feeds)
-    bound = share.bind(fixed, places)
+def _bind_shard(runner: Runner, shard: Shard, feeds: Arrays, outputs: Arrays) -> RunFunction:
+    """A function that runs a shard of a step. Without samples, the outputs are zeros."""
+    fixed_feeds = shard.slice_feeds(feeds)
+    run_bound = runner.bind(fixed_feeds, outputs)
 
-    def run(further: Arrays) -> None:
-        own = part.slice_feeds(further)
-        if fixed.get(SHARD_FRACTION, own.get(SHARD_FRACTION)):
-            bound(own)
+    def run(further_feeds: Arrays) -> None:
+        shard_feeds = shard.slice_feeds(further_feeds)
+        if fixed_feeds.get(SHARD_FRACTION, shard_feeds.get(SHARD_FRACTION)):
+            run_bound(shard_feeds)
             return
-        for array in places.values():
+        for array in outputs.values():
             array.fill(0)
 
     return run
@@ -116,43 +115,44 @@ def _bind_shard(share: Runner, part: Shard, feeds: Arrays, places: Arrays) -> Ru
 
 @dataclass(frozen=True)
 class Shard:
-    """What one of `count` shares is fed of a batch."""
+    """One of `count` shards of a batch."""
 
     index: int
     count: int
     fed_names: Sequence[str]
     batch_axes: Mapping[str, int | None]
-    """Along which samples lie, of each array that may be fed."""
+    """The axis of the samples, by feed; None for arrays that all shards get whole."""
 
     def slice_feeds(self, feeds: Arrays) -> dict[str, np.ndarray]:
-        """Its part of these; the first shares of few samples have one."""
-        part = {}
+        """The shard's part of the feeds. If there are fewer samples than shards, the last shards get none."""
+        shard_feeds = {}
         for name, array in _select(feeds, self.fed_names).items():
             axis = self.batch_axes[name]
             if axis is not None:
                 samples = array.shape[axis]
                 start, end = (-(-samples * number // self.count) for number in (self.index, self.index + 1))
                 array = np.ascontiguousarray(array[(slice(None),) * axis + (slice(start, end),)])
-                part[SHARD_FRACTION] = np.array((end - start) / samples, np.float32)
-            part[name] = array
-        return part
+                shard_feeds[SHARD_FRACTION] = np.array((end - start) / samples, np.float32)
+            shard_feeds[name] = array
+        return shard_feeds
 
 
 def plan_shards(plan: TrainingPlan, threads: int) -> ShardedGraphs | None:
-    """The step in shares, one for each thread, where that is worth it; None elsewhere."""
+    """The graphs of a data-parallel step with a shard per thread; None if it would not be faster."""
     batch = plan.training.batch_size
-    fewest = MIN_CONV_SHARD_SAMPLES if any(node.op == "Conv" for node in plan.predict.nodes) else MIN_SHARD_SAMPLES
-    if plan.make_shards is None or threads < 2 or batch < fewest * threads or plan.training.remat is not None:
+    has_convolutions = any(node.op == "Conv" for node in plan.predict.nodes)
+    min_samples = MIN_CONV_SHARD_SAMPLES if has_convolutions else MIN_SHARD_SAMPLES
+    if plan.make_shards is None or threads < 2 or batch < min_samples * threads or plan.training.remat is not None:
         return None
-    work = batch * (count_macs(plan.predict) or 0)
-    if work < max(MIN_BATCH_MACS, MIN_WEIGHT_REUSE * threads**2 * count_parameters(plan.predict)):
+    min_macs = max(MIN_BATCH_MACS, MIN_WEIGHT_REUSE * threads**2 * count_parameters(plan.predict))
+    if batch * (count_macs(plan.predict) or 0) < min_macs:
         return None
-    step = plan.make_shards(threads)
-    return step if all(value.type.is_static() for value in step.shard.outputs.values()) else None
+    graphs = plan.make_shards(threads)
+    return graphs if all(value.type.is_static() for value in graphs.shard.outputs.values()) else None
 
 
 def batch_axis(type: TensorType) -> int | None:
-    """The axis along which samples lie; None where there is none."""
+    """The axis of the samples; None if the tensor has none."""
     return type.shape.index(BATCH) if BATCH in type.shape else None
 
 

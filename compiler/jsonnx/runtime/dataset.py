@@ -1,29 +1,29 @@
-"""Samples: from the files that a spec names, from a file that a user names, or from arrays.
+"""Samples from the files that a spec names, from a file that a user names, or from arrays.
 
-The spec's `x` and `y` say which column is what. One name, or a list of them, is the only input's (or target's); an
-object gives each input its own; an input that is not mentioned takes the column that bears its name. Several columns
-become one [samples, columns] array.
+The spec's `x` and `y` assign columns of a file to inputs and targets. A name or a list of names belongs to the only
+input (or target); an object assigns columns by input name; an input that is not mentioned takes the column of its own
+name. Several columns become one [samples, columns] array.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import IO, Any
 
 import numpy as np
 
-from ..core.diagnostics import CompileError, Diagnostic, UsageError, path_text, quoted_or_list, suggestion
+from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import UnsafePath, display_path, open_beneath, open_file
+from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from ..training.section import DataSection
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table
-from .session import numpy_dtype
 from .training_plan import TrainingPlan
 from .validate_arrays import DataSpec, check_consistent_sizes, validate_array
 
@@ -32,9 +32,9 @@ DataArgument = np.ndarray | Mapping[str, Any] | list[Any] | None
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Checked arrays by input and by output name, the samples along their first axis.
+    """Validated arrays by input and by output name, with the samples along the first axis.
 
-    They keep the element type they came in: a batch is cast when it is taken.
+    Arrays keep their element types; a batch is cast when it is taken.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -45,23 +45,23 @@ class Dataset:
         return len(next(iter(self.inputs.values())))
 
     def take(self, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
-        """These samples, by the names and in the element types that the graphs have."""
+        """The arrays of these samples, by the names and in the element types of the graphs."""
         feeds = {name: _take_rows(array, rows, self.data_spec.inputs[name]) for name, array in self.inputs.items()}
         for name, array in self.targets.items():
             feeds[target_name(name)] = _take_rows(array, rows, self.data_spec.targets[name])
         return feeds
 
     def copy_into(self, buffers: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> None:
-        """The same, into arrays that are there."""
-        for name, place in buffers.items():
+        """Copies these samples into existing arrays."""
+        for name, buffer in buffers.items():
             array = self._feeds[name]
-            if isinstance(rows, slice) or array.dtype != place.dtype:
-                place[...] = array[rows]
+            if isinstance(rows, slice) or array.dtype != buffer.dtype:
+                buffer[...] = array[rows]
             else:
-                array.take(rows, axis=0, out=place, mode="clip")  # without a copy between; all rows are there
+                array.take(rows, axis=0, out=buffer, mode="clip")  # with mode "raise", `take` would buffer its output
 
     def sample_types(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-        """The shape of one sample, and its element type in the graphs, by the names that these have."""
+        """The shape of one sample and its element type in the graphs, by the names of the graphs' inputs."""
         types = {**self.data_spec.inputs, **{target_name(name): type for name, type in self.data_spec.targets.items()}}
         return {name: (array.shape[1:], numpy_dtype(types[name].dtype)) for name, array in self._feeds.items()}
 
@@ -70,13 +70,13 @@ class Dataset:
         return {**self.inputs, **{target_name(name): array for name, array in self.targets.items()}}
 
     def split(self, fraction: float) -> tuple[Dataset, Dataset]:
-        """All but the last share of the samples, and these. FeedError where one would be empty."""
-        first = int(len(self) * (1.0 - fraction))
-        if not 0 < first < len(self):
+        """Splits off the last samples, a fraction of all. Raises FeedError if either part would be empty."""
+        train_count = int(len(self) * (1.0 - fraction))
+        if not 0 < train_count < len(self):
             faults = FaultCollector()
-            faults.add("empty-data", f"{len(self)} samples cannot be split with a share of {fraction} set aside")
+            faults.add("empty-data", f"{len(self)} samples cannot be split with a fraction of {fraction} set aside")
             raise FeedError(faults.diagnostics)
-        return self._subset(slice(first)), self._subset(slice(first, None))
+        return self._subset(slice(train_count)), self._subset(slice(train_count, None))
 
     def _subset(self, rows: slice) -> Dataset:
         inputs = {name: array[rows] for name, array in self.inputs.items()}
@@ -84,7 +84,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Stands for the samples' values and order."""
+        """A hash of the samples' values and their order."""
         digest = blake2b(digest_size=16)
         for name, array in [*self.inputs.items(), *self.targets.items()]:
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -93,26 +93,26 @@ class Dataset:
 
 
 def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:
-    part = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
-    return np.ascontiguousarray(part, numpy_dtype(type.dtype))
+    samples = array[rows] if isinstance(rows, slice) else array.take(rows, axis=0)
+    return np.ascontiguousarray(samples, numpy_dtype(type.dtype))
 
 
 # -- from arrays -----------------------------------------------------------------------------------------------------
 
 
 def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, targets: bool = True) -> Dataset:
-    """Samples of arrays, or of dicts of them by input and output name. Raises FeedError with every fault."""
+    """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault."""
     faults = FaultCollector()
-    found = {
+    unchecked = {
         **_arrays_by_name(x, data_spec.inputs, "input", faults),
         **(_arrays_by_name(y, data_spec.targets, "target", faults) if targets else {}),
     }
     arrays: dict[str, np.ndarray] = {}
-    for name, array in found.items():
+    for name, array in unchecked.items():
         type = data_spec.inputs.get(name) or data_spec.targets[name]
-        shaped = validate_array(array, type, data_spec.describe(name), data_spec.index_ranges.get(name), faults)
-        if shaped is not None:
-            arrays[name] = shaped
+        validated = validate_array(array, type, data_spec.describe(name), data_spec.index_ranges.get(name), faults)
+        if validated is not None:
+            arrays[name] = validated
     check_consistent_sizes(arrays, data_spec, faults)
     if faults:
         raise FeedError(faults.diagnostics)
@@ -158,37 +158,30 @@ def _arrays_by_name(
 
 
 def from_spec(plan: TrainingPlan, part: str) -> Dataset | None:
-    """The samples of the spec's `train`, `validation` or `test` file; None where the spec names none.
+    """The samples of the spec's `train`, `validation` or `test` file; None if the spec names none.
 
-    Raises CompileError with every fault, UsageError where the file cannot be read.
+    Raises CompileError with every fault, UsageError if the file cannot be read.
     """
     data = plan.training.data
     path = getattr(data, part) if data is not None else None
     if data is None or path is None:
         return None
     try:
-        file = open_beneath(plan.folder, path)
+        file = open_beneath(plan.source.folder, path)
     except UnsafePath as error:
-        place = Diagnostic("unsafe-path", str(error), help="name a file beneath the spec's folder")
-        raise CompileError([_located_in_spec(plan, part, place)]) from error
+        fault = Diagnostic("unsafe-path", str(error), help="name a file beneath the spec's folder")
+        raise CompileError([plan.source.locate_diagnostic(fault, ("training", "data", part))]) from error
     except UsageError as error:
-        error.diagnostic = _located_in_spec(plan, part, error.diagnostic)
+        error.diagnostic = plan.source.locate_diagnostic(error.diagnostic, ("training", "data", part))
         raise
     with file:
-        return _from_open_file(file, display_path(plan.folder / path), data, plan.data_spec, targets=True)
-
-
-def _located_in_spec(plan: TrainingPlan, part: str, fault: Diagnostic) -> Diagnostic:
-    """The fault at the place where the spec names a file."""
-    path = ("training", "data", part)
-    line, column = (plan.locate(path, False) if plan.locate else None) or (None, None)
-    return replace(fault, path=path_text(path), file=plan.file, line=line, column=column)
+        return _from_open_file(file, display_path(plan.source.folder / path), data, plan.data_spec, targets=True)
 
 
 def from_file(
     path: str | os.PathLike[str], data: DataSection | None, data_spec: DataSpec, *, targets: bool = True
 ) -> Dataset:
-    """The samples of any file, its columns named as the spec's are. Raises as `from_spec` does."""
+    """The samples of any file, with the column names of the spec. Raises as `from_spec` does."""
     with open_file(path) as file:
         return _from_open_file(file, os.fspath(path), data, data_spec, targets=targets)
 
@@ -200,9 +193,9 @@ def _from_open_file(
     columns = _column_names(data.x if data else None, data_spec.inputs, "x", faults)
     if targets:
         columns |= _column_names(data.y if data else None, data_spec.targets, "y", faults)
-    alone = next((columns[name][0] for name in data_spec.inputs if name in columns), "")
+    npy_column = next((columns[name][0] for name in data_spec.inputs if name in columns), "")
     try:
-        table = read_table(file, name, faults, alone)
+        table = read_table(file, name, faults, npy_column)
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {error.strerror}") from error
     arrays: dict[str, np.ndarray] = {}
@@ -220,22 +213,24 @@ def _from_open_file(
 def _column_names(
     setting: Any, types: Mapping[str, TensorType], key: str, faults: FaultCollector
 ) -> dict[str, tuple[str, ...]]:
-    """The columns of every input or target."""
+    """The columns of each input or target, as the spec's `x` or `y` assigns them."""
     path = f"$.training.data.{key}"
     if isinstance(setting, Mapping):
         for name in setting:
             if name not in types:
                 faults.add(
-                    "unknown-name", f"{key!r} maps {name!r}, known are {quoted_or_list(types)}", path=f"{path}.{name}"
+                    "unknown-name",
+                    f"{key!r} maps {name!r}; the names are {quoted_or_list(types)}",
+                    path=f"{path}.{name}",
                 )
     elif setting is not None:
         if len(types) > 1:
-            message = f"{key!r} names columns but not whose: there are {quoted_or_list(types)}"
-            faults.add("ambiguous-columns", message, path=path, help="give an object: columns by name")
+            message = f"{key!r} names columns without saying for which of {quoted_or_list(types)}"
+            faults.add("ambiguous-columns", message, path=path, help="give an object of columns by name")
             return {}
         setting = dict.fromkeys(types, setting)
-    named = {name: (setting or {}).get(name, name) for name in types}
-    return {name: (columns,) if isinstance(columns, str) else tuple(columns) for name, columns in named.items()}
+    assigned = {name: (setting or {}).get(name, name) for name in types}
+    return {name: (columns,) if isinstance(columns, str) else tuple(columns) for name, columns in assigned.items()}
 
 
 def _check_columns_exist(
@@ -255,22 +250,19 @@ def _check_columns_exist(
 def _read_columns(
     table: DataTable, key: str, names: tuple[str, ...], data_spec: DataSpec, faults: FaultCollector
 ) -> np.ndarray | None:
-    """One input's or target's array, of one column or several side by side."""
+    """The array of an input or a target, from one column or from several, stacked along the last axis."""
     type = data_spec.inputs.get(key) or data_spec.targets[key]
-    parts = [table.column(name, type, data_spec.labels.get(key, ()), faults) for name in names]
-    found = [part for part in parts if part is not None]
+    columns = [table.column(name, type, data_spec.labels.get(key, ()), faults) for name in names]
+    readable = [column for column in columns if column is not None]
     if not names:
         faults.add("missing-column", f"the list of columns for {data_spec.describe(key)} is empty")
-    if len(found) < len(parts) or not found:
+    if len(readable) < len(columns) or not readable:
         return None
     try:
-        array = found[0] if len(found) == 1 else np.column_stack(found)
+        array = readable[0] if len(readable) == 1 else np.column_stack(readable)
     except ValueError:
-        shapes = ", ".join(str(list(part.shape)) for part in found)
-        faults.add(
-            "data-shape",
-            f"the columns of {data_spec.describe(key)} cannot stand side by side: their shapes are {shapes}",
-        )
+        shapes = ", ".join(str(list(column.shape)) for column in readable)
+        faults.add("data-shape", f"the columns of {data_spec.describe(key)} cannot be stacked: shapes {shapes}")
         return None
     return validate_array(
         array, type, data_spec.describe(key), data_spec.index_ranges.get(key), faults, table.element_locator(names)

@@ -1,8 +1,9 @@
-"""Epochs: batches in their order, figures, validation, early stopping."""
+"""Runs the epochs of a fit: batches, figures, validation and early stopping."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,29 +13,32 @@ import numpy as np
 
 from ..core.reserved_names import validation_name
 from .dataset import Dataset
+from .early_stopping import EarlyStoppingMonitor
 from .engine import Engine
 from .flush_denormals import denormals_flushed
-from .history import EarlyStoppingMonitor, FitProgress, History, MetricSums, StopOnSignal
+from .history import FitProgress, History, MetricSums
 from .prefetch import BatchSlot, PrefetchBuffer
 from .random import sample_order
+from .signals import StopOnSignal
 from .variables import SET_COUNT
 
 Batch = dict[str, np.ndarray] | BatchSlot
 
 
 class _BatchGroup(NamedTuple):
-    """Batches that are made ready together: how many are before them, the first one's slot, their samples, and how many
-    each has."""
+    """Consecutive batches that are prepared together."""
 
     batch_offset: int
-    slot: int
+    """The number of batches before them, from where the fit starts within the epoch."""
+    first_slot: int
     rows: slice
-    counts: list[int]
+    sample_counts: list[int]
+    """The number of samples of each batch."""
 
 
 @dataclass
 class Fit:
-    """One run over some epochs. All that must outlive an interruption is in `progress`."""
+    """A run over some epochs. `progress` holds everything that must outlive an interruption."""
 
     engine: Engine
     dataset: Dataset
@@ -46,121 +50,124 @@ class Fit:
     progress: FitProgress
     callbacks: tuple[object, ...]
     stop_requested: bool = False
-    """Set from outside to close the epoch after the step at hand and end."""
+    """Set by a callback to close the epoch after the current step, and to end the fit."""
 
     @cached_property
     def _prefetch_buffers(self) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
         return self.engine.prefetch_buffers(self.dataset, self.batch_size)
 
     def run(self) -> History:
-        """Train to the end, or until a signal asks to stop. Raises Diverged."""
+        """Trains to the end, or until a signal asks to stop. Raises Diverged."""
         progress, history = self.progress, self.progress.history
-        with StopOnSignal() as asked:
-            while (
-                progress.epoch < self.epochs
-                and not progress.finished
-                and asked.signal is None
-                and not self.stop_requested
-            ):
-                self._run_epoch(asked)
-            history.signal = asked.signal
+        with StopOnSignal() as stop_signal:
+            while progress.epoch < self.epochs and not progress.finished and not self._must_stop(stop_signal):
+                self._run_epoch(stop_signal)
+            history.signal = stop_signal.signal
             if self.early_stopping.best_epoch >= 0:
                 history.best_epoch = self.early_stopping.best_epoch
             history.stopped_early = progress.finished
-            self._notify("on_end", history)  # before the weights are the best ones: a checkpoint made now can go on
-        history.signal = asked.signal
-        if self.early_stopping.best_weights is not None and asked.signal is None:
+            self._notify("on_end", history)  # before the best weights are restored: a checkpoint made now can go on
+        history.signal = stop_signal.signal
+        if self.early_stopping.best_weights is not None and stop_signal.signal is None:
             self.engine.write(self.early_stopping.best_weights)
         return history
+
+    def _must_stop(self, stop_signal: StopOnSignal) -> bool:
+        return self.stop_requested or stop_signal.signal is not None
 
     def _run_epoch(self, stop_signal: StopOnSignal) -> None:
         progress = self.progress
         steps = -(-len(self.dataset) // self.batch_size)
         self._notify("on_epoch_begin", progress.epoch, self.epochs, steps)
-        with closing(self._prefetched_groups()) as groups:  # which waits for what is being made ready
-            for ready, counts in groups:
-                self._run_steps(ready, counts, stop_signal)
-                if stop_signal.signal is not None or self.stop_requested:
+        with closing(self._prefetched_groups()) as groups:  # at its end, no batch is being prepared any more
+            for batches, sample_counts in groups:
+                self._run_steps(batches, sample_counts, stop_signal)
+                if self._must_stop(stop_signal):
                     break
         if stop_signal.signal is None:
             self._finish_epoch(stop_signal)
 
-    def _run_steps(self, batches: Iterable[Batch], counts: list[int], stop_signal: StopOnSignal) -> None:
-        """The steps of batches of so many samples that were made ready together, until one of them fails or somebody
-        asks to stop.
+    def _run_steps(self, batches: Iterable[Batch], sample_counts: list[int], stop_signal: StopOnSignal) -> None:
+        """Runs the steps of a group of batches, until one fails or a stop is requested.
 
-        Their figures are added up at the end, unless somebody wants to hear them after every step.
+        Their results are added up at the end, or after every step if a callback listens to steps.
         """
         progress = self.progress
-        heard = [c.on_step for c in self.callbacks if hasattr(c, "on_step")]
-        made: list[dict[str, np.ndarray]] = []
+        step_listeners = [callback.on_step for callback in self.callbacks if hasattr(callback, "on_step")]
+        results: list[dict[str, np.ndarray]] = []
+        # Denormals are flushed for the whole group, unless callbacks run in between.
+        flushes_denormals = self.engine.execution.flushes_denormals and not step_listeners
         try:
-            with denormals_flushed(
-                self.engine.flushes_denormals and not heard
-            ):  # once, if nobody else is called in between
-                for results in self.engine.run_steps(batches):
-                    made.append(results)
-                    if heard:
-                        self._add_results(made, counts)
+            with denormals_flushed(flushes_denormals):
+                for result in self.engine.run_steps(batches):
+                    results.append(result)
+                    if step_listeners:
+                        self._add_results(results, sample_counts)
                         figures = progress.metric_sums.results()
-                        for tell in heard:
-                            tell(progress.batch, figures)
-                    if stop_signal.signal is not None or self.stop_requested:
+                        for listener in step_listeners:
+                            listener(progress.batch, figures)
+                    if self._must_stop(stop_signal):
                         break
         finally:
-            self._add_results(made, counts)
+            self._add_results(results, sample_counts)
 
-    def _add_results(self, results: list[dict[str, np.ndarray]], counts: list[int]) -> None:
-        """Adds what was made to the figures, and forgets it and for how many samples it stands."""
-        self.progress.metric_sums.add_all(results, counts[: len(results)])
+    def _add_results(self, results: list[dict[str, np.ndarray]], sample_counts: list[int]) -> None:
+        """Adds results to the figures, and removes them and their sample counts from the lists."""
+        self.progress.metric_sums.add_all(results, sample_counts[: len(results)])
         self.progress.batch += len(results)
-        del counts[: len(results)]
+        del sample_counts[: len(results)]
         results.clear()
 
     def _prefetched_groups(self) -> Generator[tuple[Iterable[Batch], list[int]], None, None]:
-        """The epoch's remaining batches in groups, each made ready while the steps of the one before run, and how many
-        samples each has."""
+        """The epoch's remaining batches in groups with the number of samples of each batch.
+
+        A group is prepared on the worker thread while the steps of the previous group run.
+        """
         progress, engine = self.progress, self.engine
         count = len(self.dataset)
         order = sample_order(engine.plan.seed, progress.epoch_offset + progress.epoch, count) if self.shuffle else None
-        first, groups = engine.steps, self._batch_groups(progress.batch)
+        first_step, groups = engine.steps, self._batch_groups(progress.batch)
 
         def prepare(number: int) -> Iterable[Batch]:
             group = groups[number]
-            taken = group.rows if order is None else order[group.rows]
-            if self._prefetch_buffers is not None and group.counts[0] == self.batch_size:
-                return self._prefetch_buffers[number % 2].fill(taken, first + group.batch_offset, group.slot)
-            return [engine.feeds(self.dataset, taken, first + group.batch_offset)]
+            rows = group.rows if order is None else order[group.rows]
+            step = first_step + group.batch_offset
+            if self._prefetch_buffers is not None and group.sample_counts[0] == self.batch_size:
+                return self._prefetch_buffers[number % 2].fill(rows, step, group.first_slot)
+            return [engine.feeds(self.dataset, rows, step)]
 
         if not groups:
             return
-        task = engine.worker.submit(partial(prepare, 0))
+        future: Future[Iterable[Batch]] = engine.worker.submit(partial(prepare, 0))
         try:
             for number, group in enumerate(groups, 1):
-                ready = task.result()
+                batches = future.result()
                 if number < len(groups):
-                    task = engine.worker.submit(partial(prepare, number))
-                yield ready, group.counts
+                    future = engine.worker.submit(partial(prepare, number))
+                yield batches, group.sample_counts
         finally:
-            task.take_exception()  # nothing goes on behind the fit
+            future.exception()  # waits: nothing is written to buffers after the fit
+            del future  # an exception that it raised holds this frame
 
-    def _batch_groups(self, first: int) -> list[_BatchGroup]:
-        """What is made ready together of the batches from this one on."""
+    def _batch_groups(self, first_batch: int) -> list[_BatchGroup]:
+        """The epoch's batches from one on, in groups of as many as a prefetch buffer has slots."""
         count, size = len(self.dataset), self.batch_size
-        room = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
-        full, rest = divmod(count, size)
-        found = []
-        start, slot = first, self.engine.current_set if room % SET_COUNT == 0 else 0
-        while start < full:
-            end = min(start + room - slot, full)
-            found.append(_BatchGroup(start - first, slot, slice(start * size, end * size), [size] * (end - start)))
+        slot_count = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
+        full_batches, remainder = divmod(count, size)
+        groups = []
+        # A slot is bound to one set of variables: the first batch takes a slot of the set that it will read.
+        start, slot = first_batch, self.engine.current_set if slot_count % SET_COUNT == 0 else 0
+        while start < full_batches:
+            end = min(start + slot_count - slot, full_batches)
+            rows = slice(start * size, end * size)
+            groups.append(_BatchGroup(start - first_batch, slot, rows, [size] * (end - start)))
             start, slot = end, 0
-        if rest and first <= full:
-            found.append(_BatchGroup(full - first, 0, slice(full * size, count), [rest]))
-        return found
+        if remainder and first_batch <= full_batches:
+            groups.append(_BatchGroup(full_batches - first_batch, 0, slice(full_batches * size, count), [remainder]))
+        return groups
 
     def _finish_epoch(self, stop_signal: StopOnSignal) -> None:
-        """The epoch's figures, unless a signal cuts the validation short: then the epoch stays open."""
+        """Records the epoch's figures; if a signal interrupts the validation, the epoch stays open."""
         progress, engine = self.progress, self.engine
         figures = progress.metric_sums.results()
         if self.validation is not None:
@@ -170,10 +177,8 @@ class Fit:
             figures |= {validation_name(name): figure for name, figure in measured.results().items()}
         progress.history.add(progress.epoch, figures)
         progress.finished = self.early_stopping.should_stop_after(progress.epoch, figures, engine.weights)
-        progress.early_stopping_state, progress.best_weights = (
-            self.early_stopping.state_dict(),
-            self.early_stopping.best_weights,
-        )
+        progress.early_stopping_state = self.early_stopping.state_dict()
+        progress.best_weights = self.early_stopping.best_weights
         progress.epoch, progress.batch, progress.metric_sums = progress.epoch + 1, 0, MetricSums(engine.plan)
         self._notify("on_epoch_end", progress.epoch - 1, figures)
 

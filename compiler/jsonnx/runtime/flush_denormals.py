@@ -1,12 +1,13 @@
-"""Numbers too small to be normal, taken for zero while onnxruntime computes.
+"""Treats denormal floating-point numbers as zero while onnxruntime computes.
 
-A momentum without a gradient shrinks until it is one (below 1.2e-38), and stays: nine tenths of the smallest number
-round to itself. An Intel processor takes eighteen times as long for each; a small network's step took twice the time
-after 1,000 steps. TensorFlow and JAX take them for zero, too; PyTorch does not.
+A momentum without a gradient decays until it is denormal (below 1.2e-38) and never reaches zero: 0.9 times the smallest
+number rounds to itself. On Intel CPUs, arithmetic with denormals is many times slower. TensorFlow and JAX flush
+denormals, too; PyTorch does not.
 
-onnxruntime has an option for the threads of a session, but sets the calling thread's state once in a process, and for
-good. What a step leaves to that thread would be computed otherwise, so its state is set for the time of a call, and put
-back: NumPy and everybody else go on as before. That is done where it was tried: Linux on x86-64.
+onnxruntime has an option for the threads of a session, but it would set the state of the calling thread only once per
+process, and permanently. Operators on the calling thread would then compute differently from the session's threads, so
+this module sets the calling thread's state for the time of a call and restores it afterwards; NumPy and user code are
+not affected. It does so where it is tested: on Linux on x86-64.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from typing import Any, TypeVar
 R = TypeVar("R")
 
 SESSION_OPTION = "session.set_denormal_as_zero"
-"""The session's option, for its own threads."""
+"""The entry of a session's configuration, for its own threads."""
 _FLUSH_BITS = 0x8040
-"""In MXCSR: results that are denormal become zero (bit 15), and so do operands (bit 6)."""
+"""In MXCSR: flush denormal results to zero (bit 15), and treat denormal operands as zero (bit 6)."""
 _MASKED_EXCEPTION_BITS = 0x1F80
-"""In MXCSR: no floating point exception traps, as everywhere in Python."""
+"""In MXCSR: no floating-point exception traps, as is usual in Python."""
 
 
 class _FloatEnvironment(ctypes.Structure):
@@ -38,7 +39,7 @@ class _FloatEnvironment(ctypes.Structure):
 
 @cache
 def _fenv_functions() -> tuple[Any, Any] | None:
-    """C's functions that read and write a thread's floating point environment; None where these are not known."""
+    """C's functions that read and write a thread's floating-point environment; None on an unknown platform."""
     if sys.platform != "linux" or platform.machine() != "x86_64" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     try:
@@ -46,16 +47,15 @@ def _fenv_functions() -> tuple[Any, Any] | None:
         read, write = library.fegetenv, library.fesetenv
     except (OSError, AttributeError):
         return None
-    found = _FloatEnvironment()
-    return (
-        (read, write)
-        if read(ctypes.byref(found)) == 0 and found.mxcsr & _MASKED_EXCEPTION_BITS == _MASKED_EXCEPTION_BITS
-        else None
+    environment = _FloatEnvironment()
+    is_plausible = (
+        read(ctypes.byref(environment)) == 0 and environment.mxcsr & _MASKED_EXCEPTION_BITS == _MASKED_EXCEPTION_BITS
     )
+    return (read, write) if is_plausible else None
 
 
 def can_flush_denormals() -> bool:
-    """Whether the calling thread's part can be computed as that of the session's own threads."""
+    """Whether the calling thread can flush denormals as the session's own threads do."""
     return _fenv_functions() is not None
 
 
@@ -68,34 +68,33 @@ _thread_state = _ThreadState()
 
 @contextmanager
 def denormals_flushed(enabled: bool = True) -> Iterator[None]:
-    """Denormals taken for zero in this thread, until it is left, where that is known."""
-    access = _fenv_functions()
-    if access is None or not enabled or _thread_state.flushes:
+    """A context in which this thread treats denormals as zero, if `can_flush_denormals`."""
+    functions = _fenv_functions()
+    if functions is None or not enabled or _thread_state.flushes:
         yield
         return
-    read, write = access
+    read, write = functions
     environment = _FloatEnvironment()
-    place = ctypes.byref(environment)
-    read(place)
-    before = environment.mxcsr
-    try:  # from here on: a Ctrl-C may come between any two of these
-        _thread_state.flushes, environment.mxcsr = True, before | _FLUSH_BITS
-        write(place)
+    pointer = ctypes.byref(environment)
+    read(pointer)
+    previous_mxcsr = environment.mxcsr
+    try:  # around all of it: Ctrl-C may come between any two statements
+        _thread_state.flushes, environment.mxcsr = True, previous_mxcsr | _FLUSH_BITS
+        write(pointer)
         yield
     finally:
-        environment.mxcsr = before
-        write(place)
+        environment.mxcsr = previous_mxcsr
+        write(pointer)
         _thread_state.flushes = False
 
 
 def with_denormals_flushed(call: Callable[..., R]) -> Callable[..., R]:
-    """The call, without keywords, during which denormals are taken for zero: two microseconds more, or nothing where
-    they are already."""
+    """The function, for positional arguments, with denormals flushed while it runs."""
 
-    def within(*args: Any) -> R:
+    def flushing_call(*args: Any) -> R:
         if _thread_state.flushes:
             return call(*args)
         with denormals_flushed():
             return call(*args)
 
-    return within
+    return flushing_call

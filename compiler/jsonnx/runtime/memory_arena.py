@@ -1,16 +1,14 @@
-"""Memory of a session's own, taken in pieces as large as what is asked for.
+"""A memory arena of a session's own, which grows by the sizes that are asked for.
 
-onnxruntime's arena doubles as it grows, and cuts tensors of all sizes from the same large pieces. So where one begins,
-the middle of another may have lain, and of two threads that each work on a half of every tensor, the first writes what
-the second has read last: that takes 3.5 times as long as to write what none has, and 18 times where their processors
-are far apart (512 KB in 42 us, or in 220, not in 12: AMD EPYC). In pieces of their own size tensors mostly lie where
-others of that size have lain. Far apart a step of ResNet-20 took 0.93 of the time, of a smaller network with
-batch normalization 0.88 to 0.9, near each other 1 to 1.02, for an eighth more memory.
+onnxruntime's shared arena doubles as it grows and cuts tensors of all sizes from the same large blocks. A tensor may
+then begin in the middle of where another one was; if two threads each write half of every tensor, a thread writes to
+cache lines that the other core holds, which is several times slower. In blocks of their own sizes, tensors mostly reuse
+the memory of tensors of equal size. The price is a little more memory.
 
-How an arena grows is told to a whole process (`create_and_register_allocator`), and a session keeps that which there is
-when it is made: so there is another one for every such session, and an empty one, which nobody uses, afterwards. Who
-registers an arena of their own does it after the first step, or trains with `fast=False`: nothing tells that there is
-one.
+How arenas grow is set for a whole process (`create_and_register_allocator`), and a session keeps the arena that was
+registered when it was created. Therefore a new arena is registered before each such session, and afterwards another
+one, which stays empty. A program that registers an arena itself must do so after the first step, or train with
+`fast=False`: onnxruntime does not tell whether one is registered.
 """
 
 from __future__ import annotations
@@ -24,15 +22,15 @@ if TYPE_CHECKING:
     import onnxruntime
 
 EXTEND_AS_REQUESTED = 1
-"""How an arena grows: by what is asked for (`kSameAsRequested`)."""
+"""The strategy `kSameAsRequested`: an arena grows by the size that is asked for."""
 MIN_ONNXRUNTIME_VERSION = (1, 24)
-"""The onnxruntime from which on an arena can take another one's place; 1.22 has one for all."""
+"""The first version in which a registered arena can be replaced."""
 
 
 @contextmanager
 def own_arena(runtime: Any, options: onnxruntime.SessionOptions) -> Iterator[None]:
-    """What a session that is made meanwhile with these options takes memory from, where onnxruntime lets sessions have
-    arenas of their own. Nobody else is to make one meanwhile."""
+    """A context in which a session created with these options gets an arena of its own, if onnxruntime has such arenas.
+    No other session may be created meanwhile."""
     if _version(runtime) < MIN_ONNXRUNTIME_VERSION or not _register_arena(runtime):
         yield
         return
@@ -48,11 +46,13 @@ def _version(runtime: Any) -> tuple[int, ...]:
 
 
 def _register_arena(runtime: Any) -> bool:
-    """Whether sessions that are made from now on can have a new arena."""
-    place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
+    """Registers a new arena for sessions created from now on; whether onnxruntime accepted it."""
+    memory_info = runtime.OrtMemoryInfo(
+        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+    )
     try:
         runtime.create_and_register_allocator(
-            place, runtime.OrtArenaCfg({"arena_extend_strategy": EXTEND_AS_REQUESTED})
+            memory_info, runtime.OrtArenaCfg({"arena_extend_strategy": EXTEND_AS_REQUESTED})
         )
     except RuntimeError:
         return False

@@ -1,7 +1,7 @@
-"""Batches of several steps, made ready at once in places that stay the same.
+"""Buffers for the batches of several steps, filled at once on another thread.
 
-A small step takes less time than to make its batch, to hand it from one thread to another and to tell onnxruntime where
-it lies. So a lane has room for some steps in a row: its places are filled with one copy, and are bound once.
+A small step takes less time than preparing its batch, handing it from one thread to another and binding it. A buffer
+therefore holds consecutive batches in slots: one copy fills them all, and each slot is bound once.
 """
 
 from __future__ import annotations
@@ -12,81 +12,121 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.reserved_names import LEARNING_RATE
-from .data_parallel import ShardedStep
 from .random import step_randoms, symbol_sizes
-from .training_plan import TrainingPlan
-from .variables import SET_COUNT, Runner
+from .variables import SET_COUNT
 
 if TYPE_CHECKING:
     from .dataset import Dataset
+    from .step_runners import StepRunner
+    from .training_plan import TrainingPlan
 
 SLOT_COUNTS = range(48, 97, SET_COUNT)
-"""How many steps a lane may have. With 192 one of 20 us took 21.5: what is bound no longer fits into a cache."""
+"""Slots of a buffer. With more, the bindings no longer fit into the cache of a core."""
 MIN_SLOT_USES = 16
-"""How often a slot is used in an epoch, where there are more than the fewest: binding one takes as long as a step."""
+"""Uses of a slot per epoch, beyond the least number of slots: binding a slot takes as long as a step."""
 MAX_BUFFER_BYTES = 1 << 22
-"""Bytes of a lane, where one batch is not larger. With a sixteenth of it, where batches of 0.4 MB were made ready one
-by one, a fit of 784-512-10 took a tenth longer on two processors: each waits for a thread to be woken."""
+"""Bytes of a buffer, unless a single batch is larger. Much smaller buffers make threads wait for each other more
+often."""
 
 
 class BatchSlot:
-    """The places of one step: `feeds` and `results` are arrays that are overwritten, `extra_feeds` what else it is fed."""
+    """The arrays of one step.
 
-    def __init__(
-        self, runner: Runner | ShardedStep, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]
-    ) -> None:
+    `feeds` and `results` are bound and overwritten from step to step; `extra_feeds` are bound anew at each step.
+    `run(extra_feeds)` runs the step.
+    """
+
+    def __init__(self, runner: StepRunner, feeds: dict[str, np.ndarray], results: dict[str, np.ndarray]) -> None:
         self.runner, self.feeds, self.results = runner, feeds, results
         self.extra_feeds: dict[str, np.ndarray] = {}
         self.run = runner.bind(feeds, results)
-        """`run(further)` runs the step."""
 
 
 class PrefetchBuffer:
-    """Slots for full batches of some samples, one behind the other."""
+    """Consecutive slots for full batches of a dataset."""
 
-    def __init__(self, plan: TrainingPlan, runner: Runner | ShardedStep, samples: Dataset, batch_size: int) -> None:
-        self._plan, self._runner, self.dataset, self._batch_size = plan, runner, samples, batch_size
-        self._sample_types = sizes = samples.sample_types()
-        count = self._slot_count(samples)
-        self._rates = np.full(count, plan.rate(0), np.float32)
-        self._arrays = {name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in sizes.items()}
+    def __init__(self, plan: TrainingPlan, runner: StepRunner, dataset: Dataset, batch_size: int) -> None:
+        self._plan, self._runner, self.dataset, self._batch_size = plan, runner, dataset, batch_size
+        self._sample_types = dataset.sample_types()
+        count = self._slot_count(dataset)
+        self._learning_rates = np.full(count, plan.rate(0), np.float32)
+        self._arrays = {
+            name: np.empty((count * batch_size, *shape), dtype) for name, (shape, dtype) in self._sample_types.items()
+        }
         outputs = {name: plan.train.outputs[name] for name in plan.fetched_names}
-        made = {name: np.empty((count, *value.shape), value.dtype) for name, value in outputs.items()}
+        results = {name: np.empty((count, *value.shape), value.dtype) for name, value in outputs.items()}
 
         def slot(index: int) -> BatchSlot:
             rows = slice(index * batch_size, (index + 1) * batch_size)
-            feeds = {name: places[rows] for name, places in self._arrays.items()}
+            feeds = {name: array[rows] for name, array in self._arrays.items()}
             return BatchSlot(
-                runner, feeds | {LEARNING_RATE: self._rates[index, ...]}, {n: a[index, ...] for n, a in made.items()}
+                runner,
+                feeds | {LEARNING_RATE: self._learning_rates[index, ...]},
+                {name: array[index, ...] for name, array in results.items()},
             )
 
         self.slots = [slot(index) for index in range(count)]
 
-    def _slot_count(self, samples: Dataset) -> int:
-        """How many steps are worth a slot: a multiple of the sets of variables where there is room, so that each slot
-        may always meet the same one, and is bound once."""
-        batch = self._batch_size * sum(prod(shape) * dtype.itemsize for shape, dtype in self._sample_types.values())
-        steps = len(samples) // self._batch_size
-        most = max(SLOT_COUNTS[0], min(SLOT_COUNTS[-1], steps // MIN_SLOT_USES // SLOT_COUNTS.step * SLOT_COUNTS.step))
+    def _slot_count(self, dataset: Dataset) -> int:
+        """The number of slots for a dataset, a multiple of `SET_COUNT` if possible: then each slot always meets the
+        same set of variables, and is bound once."""
+        sample_bytes = sum(prod(shape) * dtype.itemsize for shape, dtype in self._sample_types.values())
+        batch_bytes = max(1, self._batch_size * sample_bytes)
+        steps = len(dataset) // self._batch_size
+        reused_slots = steps // MIN_SLOT_USES // SLOT_COUNTS.step * SLOT_COUNTS.step
+        max_slots = max(SLOT_COUNTS[0], min(SLOT_COUNTS[-1], reused_slots))
         if self._plan.train.randoms:
-            most = 1  # what is drawn for a step takes long, and much room
-        count = max(1, min(most, MAX_BUFFER_BYTES // max(1, batch), steps + SET_COUNT - 1))
+            max_slots = 1  # random numbers take long to draw, and much memory
+        count = max(1, min(max_slots, MAX_BUFFER_BYTES // batch_bytes, steps + SET_COUNT - 1))
         return count - count % SET_COUNT if count > SET_COUNT else count
 
-    def is_compatible(self, runner: Runner | ShardedStep, samples: Dataset, batch_size: int) -> bool:
-        """Whether the slots serve for other samples, too."""
-        alike = (runner, samples.sample_types(), batch_size) == (self._runner, self._sample_types, self._batch_size)
-        return alike and self._slot_count(samples) <= len(self.slots)
+    def is_compatible(self, runner: StepRunner, dataset: Dataset, batch_size: int) -> bool:
+        """Whether the slots also serve another dataset."""
+        has_same_types = (runner, dataset.sample_types(), batch_size) == (
+            self._runner,
+            self._sample_types,
+            self._batch_size,
+        )
+        return has_same_types and self._slot_count(dataset) <= len(self.slots)
 
-    def fill(self, rows: np.ndarray | slice, step: int, first: int) -> list[BatchSlot]:
-        """Batches of these samples, for the steps from `step` on, in the slots from number `first` on."""
+    def fill(self, rows: np.ndarray | slice, step: int, first_slot: int) -> list[BatchSlot]:
+        """Fills slots from `first_slot` on with batches of these samples, for the steps from `step` on."""
         size = self._batch_size
-        end = first + (rows.stop - rows.start if isinstance(rows, slice) else len(rows)) // size
-        self.dataset.copy_into({name: a[first * size : end * size] for name, a in self._arrays.items()}, rows)
-        slots = self.slots[first:end]
+        sample_count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        end_slot = first_slot + sample_count // size
+        buffers = {name: array[first_slot * size : end_slot * size] for name, array in self._arrays.items()}
+        self.dataset.copy_into(buffers, rows)
+        slots = self.slots[first_slot:end_slot]
         if self._plan.learning_rate is not None:
-            self._rates[first:end] = [self._plan.rate(step + index) for index in range(len(slots))]
+            self._learning_rates[first_slot:end_slot] = [self._plan.rate(step + index) for index in range(len(slots))]
         for index, slot in enumerate(slots if self._plan.train.randoms else ()):
             sizes = symbol_sizes(self._plan.inputs, slot.feeds)
             slot.extra_feeds = step_randoms(self._plan.train.randoms, self._plan.seed, step + index, sizes)
         return slots
+
+
+class PrefetchBuffers:
+    """Two buffers, one filled while the steps of the other run, kept from fit to fit as long as they are compatible."""
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._plan = plan
+        self._pair: tuple[PrefetchBuffer, PrefetchBuffer] | None = None
+
+    def for_fit(
+        self, runner: StepRunner, dataset: Dataset, batch_size: int
+    ) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
+        """The buffers for a fit; None if a batch contains more than samples, is incomplete or cannot stay bound."""
+        if self._plan.augmented_inputs or len(dataset) < batch_size or not runner.keeps_bindings:
+            return None
+        pair = self._pair
+        if pair is None or not all(buffer.is_compatible(runner, dataset, batch_size) for buffer in pair):
+            first, second = (PrefetchBuffer(self._plan, runner, dataset, batch_size) for _ in range(2))
+            pair = first, second
+        self._pair = pair if len(pair[0].slots) > 1 else None  # a single slot may be large
+        for buffer in pair:
+            buffer.dataset = dataset
+        return pair
+
+    def release(self) -> None:
+        """Drops the buffers, which hold their runner."""
+        self._pair = None

@@ -1,4 +1,4 @@
-"""Which onnxruntime there is, what it can run on, and sessions on exactly the provider that was asked for."""
+"""The installed onnxruntime, its execution providers, and sessions on exactly the requested provider."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 
 CPU_PROVIDER = "CPUExecutionProvider"
 AUTO_ORDER = ("cuda", "migraphx", "directml", "coreml", "webgpu", "openvino", "cpu")
-"""What `auto` tries, in this order. TensorRT and QNN build an engine for minutes: only on demand."""
+"""The providers that `auto` tries, in order. TensorRT and QNN take minutes to build an engine, so they must be
+named."""
 
 
 class ProviderInfo(NamedTuple):
-    """A provider: onnxruntime's name for it, what brings it, where tensors can stay on its device, its options.
-
-    `session_entries` is what a session of a model is told besides.
-    """
+    """A known execution provider."""
 
     ort_name: str
     package: str
+    """The distribution, or an extra of ours, that installs it."""
     device: str = "cpu"
+    """Where bound tensors are kept."""
     options: dict[str, str] = {}
     requirement: str = ""
+    """What the machine must have."""
     session_entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
+    """Configuration entries for a session of a model."""
 
 
 _NO_TF32 = {"use_tf32": "0"}  # TF32 has errors of 1e-3, too coarse for gradients
@@ -64,7 +66,7 @@ PROVIDERS: dict[str, ProviderInfo] = {
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider that was chosen: short name, onnxruntime's list, and where its tensors can stay."""
+    """A resolved provider: its short name, onnxruntime's name, and where bound tensors are kept."""
 
     name: str
     ort_name: str
@@ -73,7 +75,7 @@ class Provider:
 
     @property
     def ort_providers(self) -> list[Any]:
-        """What onnxruntime wants; nodes that the provider cannot run go to the CPU."""
+        """The list for onnxruntime. Nodes that the provider cannot run are assigned to the CPU."""
         first = (self.ort_name, dict(self.options)) if self.options else self.ort_name
         return [first] if self.ort_name == CPU_PROVIDER else [first, CPU_PROVIDER]
 
@@ -93,7 +95,7 @@ def load_runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its library was being loaded
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while the library was being loaded
             raise error.__cause__ from None
         message = f"onnxruntime is not installed ({error})"
         raise UsageError("missing-runtime", message, 'pip install "jsonnx[cpu]"') from error
@@ -102,7 +104,7 @@ def load_runtime() -> Any:
 
 
 def resolve_provider(name: str) -> Provider:
-    """The provider of a short or a full name, or the best there is for `auto`.
+    """The provider of a short or a full name; for `auto`, the first of `AUTO_ORDER` that starts.
 
     Raises UsageError `unknown-provider`, `provider-unavailable` or `missing-runtime`.
     """
@@ -119,7 +121,7 @@ def resolve_provider(name: str) -> Provider:
 
 
 def best_provider(present: list[str], is_usable: Callable[[Provider], bool] | None = None) -> Provider:
-    """The first of `AUTO_ORDER` that is there and really runs here."""
+    """The first of `AUTO_ORDER` that is installed and starts on this machine."""
     candidates = [_provider(name) for name in AUTO_ORDER if PROVIDERS[name].ort_name in present]
     return next(
         provider for provider in candidates if provider.name == "cpu" or (is_usable or provider_starts)(provider)
@@ -127,68 +129,66 @@ def best_provider(present: list[str], is_usable: Callable[[Provider], bool] | No
 
 
 def _find_provider(name: str, runtime: Any) -> Provider:
-    for short, known in PROVIDERS.items():
-        if name in (short, known.ort_name):
+    for short, info in PROVIDERS.items():
+        if name in (short, info.ort_name):
             return _provider(short)
     if name in runtime.get_all_providers():
         return Provider(name, name)
-    near = suggestion(name, [*PROVIDERS, "auto", *runtime.get_all_providers()])
+    help = suggestion(name, [*PROVIDERS, "auto", *runtime.get_all_providers()])
     raise UsageError(
-        "unknown-provider", f"there is no provider {name!r}", near or f"known: {', '.join(PROVIDERS)}, auto"
+        "unknown-provider", f"there is no provider {name!r}", help or f"known: {', '.join(PROVIDERS)}, auto"
     )
 
 
 def _provider(short: str) -> Provider:
-    known = PROVIDERS[short]
-    return Provider(short, known.ort_name, known.device, tuple(known.options.items()))
+    info = PROVIDERS[short]
+    return Provider(short, info.ort_name, info.device, tuple(info.options.items()))
 
 
 def how_to_get(name: str) -> str:
-    """The command that brings a provider, and what it needs besides."""
-    known = PROVIDERS.get(name)
-    if known is None:
+    """The command that installs a provider, and what the provider requires."""
+    info = PROVIDERS.get(name)
+    if info is None:
         return f"install an onnxruntime that was built with {name}"
-    package = f'"{known.package}"' if "[" in known.package else known.package
-    replaced = [other for other in installed_runtimes() if other != _distribution(known.package)]
-    # All runtimes install the same import package, each over the one before.
-    command = "".join(f"pip uninstall -y {other} && " for other in replaced) + f"pip install {package}"
-    return command + (f"; it needs {known.requirement}" if known.requirement else "")
+    package = f'"{info.package}"' if "[" in info.package else info.package
+    # All distributions of onnxruntime install the same import package, each over the one before.
+    conflicting = [name for name in installed_runtimes() if name != _distribution(info.package)]
+    command = "".join(f"pip uninstall -y {name} && " for name in conflicting) + f"pip install {package}"
+    return command + (f"; it needs {info.requirement}" if info.requirement else "")
 
 
 def _distribution(package: str) -> str:
-    """The onnxruntime that a package, or an extra of ours, brings."""
+    """The distribution of onnxruntime that a package, or an extra of ours, installs."""
     extra = package.removeprefix("jsonnx[").removesuffix("]")
-    named = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu", package: package}
-    return named.get(extra, f"onnxruntime-{extra}")
+    distributions = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu", package: package}
+    return distributions.get(extra, f"onnxruntime-{extra}")
 
 
 def provider_availability() -> list[Availability]:
-    """Every known provider and every other one of this onnxruntime, tried out on a tiny model."""
+    """Whether each known provider, and each further provider of this onnxruntime, starts on this machine."""
     try:
         present = load_runtime().get_available_providers()
     except UsageError:
         present = []
-    others = [full for full in present if full not in {known.ort_name for known in PROVIDERS.values()}]
-    rows = [_provider(name) for name in PROVIDERS] + [Provider(full, full) for full in others]
-    return [_availability(provider, provider.ort_name in present) for provider in rows]
+    further = [name for name in present if name not in {info.ort_name for info in PROVIDERS.values()}]
+    providers = [_provider(name) for name in PROVIDERS] + [Provider(name, name) for name in further]
+    return [_availability(provider, provider.ort_name in present) for provider in providers]
 
 
-def _availability(provider: Provider, present: bool) -> Availability:
-    if not present:
+def _availability(provider: Provider, is_installed: bool) -> Availability:
+    if not is_installed:
         return Availability(provider.name, provider.ort_name, False, how_to_get(provider.name))
-    known = PROVIDERS.get(provider.name)
-    works = provider_starts(provider)
-    how = (
-        ""
-        if works
-        else f"installed, but it does not start here; it needs {known.requirement if known and known.requirement else 'its device'}"
-    )
-    return Availability(provider.name, provider.ort_name, works, how)
+    if provider_starts(provider):
+        return Availability(provider.name, provider.ort_name, True, "")
+    info = PROVIDERS.get(provider.name)
+    requirement = info.requirement if info and info.requirement else "its device"
+    how = f"installed, but it does not start here; it needs {requirement}"
+    return Availability(provider.name, provider.ort_name, False, how)
 
 
 @cache
 def provider_starts(provider: Provider) -> bool:
-    """Whether the provider starts on this machine."""
+    """Whether the provider can load a tiny model on this machine."""
     from ..backend import serialize, to_model_proto
     from ..core.types import TensorType
     from ..ir import Builder
@@ -206,39 +206,42 @@ def installed_runtimes() -> list[str]:
     """The distributions that install onnxruntime."""
     from importlib.metadata import distributions
 
-    apart = ("onnxruntime-ep-", "onnxruntime-extensions", "onnxruntime-genai", "onnxruntime-tools")
-    names = {
-        str(found.metadata["Name"]).lower().replace("_", "-") for found in distributions() if found.metadata["Name"]
-    }
-    return sorted(n for n in names if n == "onnxruntime" or (n.startswith("onnxruntime-") and not n.startswith(apart)))
+    addons = ("onnxruntime-ep-", "onnxruntime-extensions", "onnxruntime-genai", "onnxruntime-tools")
+    all_names = (distribution.metadata["Name"] for distribution in distributions())
+    names = {str(name).lower().replace("_", "-") for name in all_names if name}
+    return sorted(
+        name
+        for name in names
+        if name == "onnxruntime" or (name.startswith("onnxruntime-") and not name.startswith(addons))
+    )
 
 
 def runtime_conflicts() -> list[Diagnostic]:
-    """A warning where two runtimes are installed over one another."""
-    found = installed_runtimes()
-    if len(found) < 2:
+    """A warning if several distributions of onnxruntime are installed over one another."""
+    names = installed_runtimes()
+    if len(names) < 2:
         return []
-    message = f"{' and '.join(found)} are installed over one another: which of them is imported is left to chance"
-    help = f"pip uninstall -y {' '.join(found)}, then install the one you want"
+    message = f"{' and '.join(names)} overwrite each other's files: the files of either may be imported"
+    help = f"pip uninstall -y {' '.join(names)}, then install the one you want"
     return [Diagnostic("runtime-conflict", message, help=help, severity="warning")]
 
 
-_CREATION_LOCK = Lock()  # making two sessions at once is not safe (onnxruntime #27089)
+_CREATION_LOCK = Lock()  # creating two sessions at once is not thread-safe (onnxruntime #27089)
 
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """How a session runs."""
+    """Options of a session."""
 
     flush_denormals: bool = False
-    """Its threads take denormals for zero: its calls are to be `flushing`, too."""
+    """The session's threads treat denormals as zero; the caller of `run` must do so too (`with_denormals_flushed`)."""
     no_spinning: bool = False
-    """They rest when a run ends, and do not wait for the next one for a while, each on a processor."""
+    """Threads sleep as soon as a run ends, instead of spinning until the next run."""
     own_arena: bool = False
-    """Memory is taken in pieces of the sizes that are needed (`own_arena`)."""
+    """The session has a memory arena of its own, which grows by the sizes asked for (`memory_arena`)."""
     keep_order: bool = False
-    """Operators run as they stand in the model, but for Shape and Size, which come as soon as they can, and for those
-    that onnxruntime makes of others, which come last."""
+    """Nodes run in the order of the model, except for Shape and Size, which run as soon as they can, and for nodes that
+    onnxruntime creates, which run last."""
 
 
 DEFAULT_CONFIG = SessionConfig()
@@ -254,35 +257,25 @@ def create_session(
     memory_pattern: bool = True,
     quiet: bool = False,
 ) -> onnxruntime.InferenceSession:
-    """A session on this provider and no other; `memory_pattern` says whether it lays its memory out by an earlier run.
+    """A session on this provider and no other. With `memory_pattern` it plans its memory by an earlier run.
 
-    Raises UsageError `provider-failed` where onnxruntime would have taken another one, CompileError `bad-model`.
+    Raises UsageError `provider-failed` if onnxruntime would have taken another provider, CompileError `bad-model`.
     """
     runtime = load_runtime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or thread_count()
-    options.inter_op_num_threads = 1
+    options = _session_options(runtime, threads or thread_count(), config)
     options.enable_mem_pattern = memory_pattern
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
     if provider.name in PROVIDERS:
-        for key, text in PROVIDERS[provider.name].session_entries(model).items():
-            options.add_session_config_entry(key, text)
-    if config.keep_order:
-        options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
-    if config.no_spinning:
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-    if config.flush_denormals:
-        options.add_session_config_entry(SESSION_OPTION, "1")
-    # `denormals_flushed` also puts back this thread's state, which onnxruntime sets here, and leaves so.
-    flushes, arena = (
-        denormals_flushed(config.flush_denormals),
-        own_arena(runtime, options) if config.own_arena else nullcontext(),
-    )
+        for key, entry in PROVIDERS[provider.name].session_entries(model).items():
+            options.add_session_config_entry(key, entry)
+    # onnxruntime sets the floating-point state of this thread when it creates a session: the context restores it.
+    floating_point_state = denormals_flushed(config.flush_denormals)
+    arena = own_arena(runtime, options) if config.own_arena else nullcontext()
     try:
-        with _CREATION_LOCK, flushes, arena:
+        with _CREATION_LOCK, floating_point_state, arena:
             session = runtime.InferenceSession(model, options, providers=provider.ort_providers, enable_fallback=False)
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
+    except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise _creation_error(error, provider) from error
     if provider.ort_name not in session.get_providers():
         help = how_to_get(provider.name)
@@ -290,6 +283,19 @@ def create_session(
             "provider-failed", f"the {provider.name!r} provider is installed but does not start here", help
         )
     return session
+
+
+def _session_options(runtime: Any, threads: int, config: SessionConfig) -> onnxruntime.SessionOptions:
+    options: onnxruntime.SessionOptions = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if config.keep_order:
+        options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
+    if config.no_spinning:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    if config.flush_denormals:
+        options.add_session_config_entry(SESSION_OPTION, "1")
+    return options
 
 
 def _creation_error(error: Exception, provider: Provider) -> UsageError | CompileError:
@@ -300,4 +306,4 @@ def _creation_error(error: Exception, provider: Provider) -> UsageError | Compil
         )
     if provider.ort_name != CPU_PROVIDER and type(error).__name__ in ("EPFail", "RuntimeError", "ValueError"):
         return UsageError("provider-failed", f"the {provider.name!r} provider does not start here: {text}")
-    return CompileError([Diagnostic("bad-model", f"onnxruntime does not take the model: {text}")])
+    return CompileError([Diagnostic("bad-model", f"onnxruntime cannot load the model: {text}")])

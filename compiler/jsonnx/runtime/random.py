@@ -1,7 +1,7 @@
 """Random numbers that depend on names and counts alone, never on what was drawn before.
 
-Every draw has a generator of its own, keyed by the seed and by what it is for. So a run that goes on from a checkpoint
-draws what the run that never stopped would have drawn.
+Each draw has a generator of its own, keyed by the seed and the purpose of the draw. A run resumed from a checkpoint
+therefore draws the same numbers as a run that never stopped.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
 from .cpu_count import thread_count
-from .session import numpy_dtype
 
 if TYPE_CHECKING:
     from ..ir import Graph, Parameter, Random, State
+
+
+MIN_THREADED_DRAW_ELEMENTS = 1 << 14
+"""Elements beyond which drawing a weight takes longer than handing the draw to a thread."""
+MASK_PROBABILITY_STEPS = 1 << 16
+"""The number of probabilities a mask can have: sixteen random bits a value are drawn in half the time of thirty-two."""
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:
@@ -29,46 +35,46 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def draw_initial_weights(graph: Graph, seed: int, overrides: Mapping[str, np.ndarray] = {}) -> dict[str, np.ndarray]:
-    """The initial value of every parameter and state, or a copy of what is given for it. What the data decide the size
-    of is empty.
+    """The initial value of every parameter and state, or the array in `overrides`. A state whose size depends on data
+    is empty.
 
-    An initializer's own seed takes the place of the one made of the model's seed and the weight's name.
+    A draw is keyed by the initializer's own seed, if it has one, else by `seed` and the variable's name.
     """
     variables: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
 
     def value(name: str) -> np.ndarray:
-        return np.array(overrides[name]) if name in overrides else _draw_initial(variables[name], name, seed)
+        return np.asarray(overrides[name]) if name in overrides else _draw_initial(variables[name], name, seed)
 
-    with ThreadPoolExecutor(thread_count()) as threads:  # NumPy draws without holding up others
+    with ThreadPoolExecutor(thread_count()) as executor:  # NumPy releases the interpreter lock while it draws
         large = {
-            name: threads.submit(value, name) for name, variable in variables.items() if _is_worth_a_thread(variable)
+            name: executor.submit(value, name)
+            for name, variable in variables.items()
+            if _element_count(variable) > MIN_THREADED_DRAW_ELEMENTS
         }
         return {name: large[name].result() if name in large else value(name) for name in variables}
 
 
-def _is_worth_a_thread(variable: Parameter | State) -> bool:
-    """Whether to draw it takes longer than to hand it to a thread."""
-    return isinstance(variable.type.elements, int) and variable.type.elements > 1 << 14
+def _element_count(variable: Parameter | State) -> int:
+    return variable.type.elements if isinstance(variable.type.elements, int) else 0
 
 
 def _draw_initial(variable: Parameter | State, name: str, seed: int) -> np.ndarray:
-    own = getattr(variable.initializer, "seed", None)
-    rng = generator(seed, "weights", name) if own is None else generator(own, "weights")
+    own_seed = getattr(variable.initializer, "seed", None)
+    rng = generator(seed, "weights", name) if own_seed is None else generator(own_seed, "weights")
     shape = tuple(size if isinstance(size, int) else 0 for size in variable.shape)
-    values = variable.initializer.sample(shape, rng)
-    values = np.asarray(values, numpy_dtype(variable.dtype))
+    values = np.asarray(variable.initializer.sample(shape, rng), numpy_dtype(variable.dtype))
     return values if values.shape == shape and values.flags.c_contiguous else np.array(np.broadcast_to(values, shape))
 
 
 def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order in which an epoch takes the samples."""
+    """The order of the samples in an epoch."""
     return generator(seed, "order", epoch).permutation(count)
 
 
 def step_randoms(
     randoms: Mapping[str, Random], seed: int, step: int, sizes: Mapping[str, int]
 ) -> dict[str, np.ndarray]:
-    """What a step is fed beside its batch; `sizes` gives the symbolic sizes of this batch."""
+    """The random numbers that a step is fed; `sizes` gives the symbolic sizes of its batch."""
     return {
         name: draw(random, generator(seed if random.seed is None else random.seed, name, step), sizes)
         for name, random in randoms.items()
@@ -78,7 +84,7 @@ def step_randoms(
 def draw(random: Random, rng: np.random.Generator, sizes: Mapping[str, int]) -> np.ndarray:
     """One draw: a mask of `scale` and 0, or `scale` times standard normal or uniform numbers.
 
-    A mask's probability is rounded to 1/65536: sixteen bits a value take half the time of thirty-two.
+    A mask's probability is rounded to a multiple of 1/65536.
     """
     shape = tuple(evaluate_size(size, sizes) for size in random.shape)
     scale = np.float32(random.scale)
@@ -90,8 +96,8 @@ def draw(random: Random, rng: np.random.Generator, sizes: Mapping[str, int]) -> 
 
 def _mask(shape: tuple[int, ...], keep: float, scale: np.float32, rng: np.random.Generator) -> np.ndarray:
     count = int(np.prod(shape))
-    threshold = round(keep * 65536)
-    if threshold > 65535:
+    threshold = round(keep * MASK_PROBABILITY_STEPS)
+    if threshold >= MASK_PROBABILITY_STEPS:
         return np.full(shape, scale, np.float32)
     words = np.atleast_1d(rng.bit_generator.random_raw(-(-count // 4)))
     halves = words.astype("<u8", copy=False).view("<u2")[:count]
@@ -101,17 +107,17 @@ def _mask(shape: tuple[int, ...], keep: float, scale: np.float32, rng: np.random
 
 
 def symbol_sizes(types: Mapping[str, TensorType], feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """What the symbols of the inputs' types stand for in these feeds."""
+    """The values, in these feeds, of the symbols in the inputs' types."""
     sizes: dict[str, int] = {}
     for name, type in types.items():
-        for wanted, given in zip(type.shape, feeds[name].shape, strict=True):
-            if isinstance(wanted, Size) and len(wanted.terms) == 1 and wanted.terms[0][1] == 1:
-                sizes[wanted.terms[0][0]] = given - wanted.offset
+        for expected, size in zip(type.shape, feeds[name].shape, strict=True):
+            if isinstance(expected, Size) and len(expected.terms) == 1 and expected.terms[0][1] == 1:
+                sizes[expected.terms[0][0]] = size - expected.offset
     return sizes
 
 
 def evaluate_size(size: Dim, sizes: Mapping[str, int]) -> int:
-    """A size as a number. Symbols that are formulas, such as `time//2`, are computed."""
+    """A size as a number. Symbols that are formulas, such as `time//2`, are evaluated. Raises ValueError."""
     if isinstance(size, int):
         return size
     return size.offset + sum(factor * _evaluate_symbol(symbol, sizes) for symbol, factor in size.terms)
@@ -123,7 +129,7 @@ def _evaluate_symbol(symbol: str, sizes: Mapping[str, int]) -> int:
     try:
         return _evaluate_expression(ast.parse(symbol, mode="eval").body, sizes)
     except (SyntaxError, KeyError) as error:
-        raise ValueError(f"the size {symbol!r} cannot be told from the inputs") from error
+        raise ValueError(f"the size {symbol!r} cannot be computed from the sizes of the inputs") from error
 
 
 def _evaluate_expression(node: ast.AST, sizes: Mapping[str, int]) -> int:

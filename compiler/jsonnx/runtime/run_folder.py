@@ -1,4 +1,4 @@
-"""A RUN folder: the spec, weights, model, figures of every epoch, and checkpoints to go on from."""
+"""A RUN folder: the spec, weights, model, figures of every epoch, and checkpoints from which a run can be resumed."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FOL
     "checkpoints",
 )
 MAX_CHECKPOINTS = 2
-"""Checkpoints that are kept: the newest may turn out to be damaged."""
+"""Checkpoints that are kept: an older one serves if the newest is damaged."""
 
 
 class RunFolder:
-    """A folder that one run at a time writes to, held from entering to leaving.
+    """A folder that one run at a time writes to; as a context, it holds a lock.
 
-    Raises UsageError `run-locked` where another process holds it, `unwritable-file` where it cannot be made.
+    Entering raises UsageError `run-locked` if another process holds the lock, `unwritable-file` if the folder cannot be
+    created.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -48,7 +49,7 @@ class RunFolder:
             _lock_file(self._lock)
         except OSError as error:
             self._lock.close()
-            help = "wait for its end, or name another folder"
+            help = "wait until it ends, or name another folder"
             raise UsageError("run-locked", f"another process is training in {str(self.path)!r}", help) from error
         remove_temporary_files(self.path)
         remove_temporary_files(self.checkpoint_folder)
@@ -56,7 +57,7 @@ class RunFolder:
 
     def __exit__(self, *error: object) -> None:
         if self._lock is not None:
-            self._lock.close()  # the system lets go of the lock with the file, and so it does when a process dies
+            self._lock.close()  # the system releases the lock with the file, also when a process dies
             self._lock = None
 
     @property
@@ -73,17 +74,17 @@ class RunFolder:
         write_atomically(self.path / WEIGHTS_FILE, safetensors_bytes(weights))
 
     def truncate_metrics(self, epochs: int = 0) -> None:
-        """Keep the lines of the first epochs, which a run that goes on has behind it, and no others."""
+        """Keep the lines of the first epochs only, those that a resumed run has completed."""
         path = self.path / METRICS_FILE
         lines = path.read_bytes().splitlines(keepends=True)[:epochs] if path.exists() else []
         write_atomically(path, b"".join(line for line in lines if line.endswith(b"\n")))
 
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """One line for an epoch; what is no number is null."""
-        told = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
+        """Add a line for an epoch; NaN and infinity become null."""
+        json_figures = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
         try:
             with open(self.path / METRICS_FILE, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"epoch": epoch, **told}) + "\n")
+                file.write(json.dumps({"epoch": epoch, **json_figures}) + "\n")
         except OSError as error:
             raise UsageError(
                 "unwritable-file", f"cannot write {str(self.path / METRICS_FILE)!r}: {error_reason(error)}"
@@ -92,11 +93,11 @@ class RunFolder:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def checkpoints(self) -> list[Path]:
-        """From the newest to the oldest."""
+        """The paths of the checkpoints, from the newest to the oldest."""
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
     def start_run(self, trainer: Trainer) -> None:
-        """Write the first checkpoint, then remove all that an earlier run left."""
+        """Write the first checkpoint, then remove the files of an earlier run."""
         first = self._write_checkpoint(trainer)
         earlier = [path for path in self.checkpoints() if path != first]
         for old in [*earlier, self.path / MODEL_FILE, self.path / WEIGHTS_FILE, self.path / METRICS_FILE]:
@@ -115,9 +116,10 @@ class RunFolder:
         return path
 
     def load_newest_checkpoint(self, trainer: Trainer) -> tuple[Path | None, list[Diagnostic]]:
-        """Load the newest sound checkpoint; it and warnings about damaged ones. None where there is none at all.
+        """Load the newest undamaged checkpoint. Returns its path, None if there are no checkpoints, and warnings about
+        damaged ones.
 
-        Raises CompileError where all are damaged (nothing is deleted), or where the newest sound one does not fit.
+        Raises CompileError if all are damaged (nothing is deleted), or if the newest undamaged one does not fit.
         """
         damaged: list[Diagnostic] = []
         for path in self.checkpoints():
@@ -133,11 +135,13 @@ class RunFolder:
 
 
 def _damage_warning(fault: Diagnostic) -> Diagnostic:
-    return Diagnostic("bad-checkpoint", f"{fault.message}; an older one is taken", file=fault.file, severity="warning")
+    return Diagnostic(
+        "bad-checkpoint", f"{fault.message}; an older checkpoint is used", file=fault.file, severity="warning"
+    )
 
 
 def _lock_file(file: IO[bytes]) -> None:
-    """Lock an open file, or raise OSError at once."""
+    """Lock an open file without waiting. Raises OSError if another process holds the lock."""
     if os.name == "nt":
         import msvcrt
 

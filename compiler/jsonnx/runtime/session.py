@@ -1,4 +1,4 @@
-"""A compiled model in onnxruntime: named arrays in, named arrays out, everything checked before it runs."""
+"""Runs a compiled model in onnxruntime on named arrays, which are validated first."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.files import error_reason, open_file
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
 from .data_errors import FeedError
 from .providers import Provider, create_session, resolve_provider
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 _DTYPES = {"float": "float32", "double": "float64"}
 _CASTABLE_KINDS = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}
-"""Kinds of elements that may be fed to each kind; whether the values fit is looked at besides."""
+"""The NumPy kinds that may be cast to each kind, as long as the values are in range."""
 
 
 class Session:
     """An ONNX model, ready to run.
 
-    `model` is a path, the file's bytes or an `onnx.ModelProto`. Raises UsageError for a file or provider that is not
-    there, CompileError for what is no model.
+    `model` is a path, the file's bytes or an `onnx.ModelProto`. Raises UsageError for a missing file or provider,
+    CompileError for an invalid model.
     """
 
     def __init__(
@@ -40,41 +41,44 @@ class Session:
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, feeds: Mapping[str, Any] | Any) -> dict[str, np.ndarray]:
-        """The outputs by name. Feeds are arrays by input name, or one array where there is one input.
+        """The outputs by name. Feeds are arrays by input name, or a single array if there is one input.
 
-        Raises FeedError where they do not fit.
+        Raises FeedError if they do not fit.
         """
-        checked = validate_feeds(feeds, self.inputs)
+        validated = validate_feeds(feeds, self.inputs)
         try:
-            results = self._session.run(list(self.outputs), checked)
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            results = self._session.run(list(self.outputs), validated)
+        except Exception as error:  # onnxruntime's exceptions have no base class of their own
             raise runtime_failure(error) from error
         return dict(zip(self.outputs, results, strict=True))
 
 
 def concatenate_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The outputs of several batches as those of one. Raises FeedError where their samples differ in size."""
-    whole = {}
+    """The outputs of several batches as those of a single one. Raises FeedError if the shapes of samples differ."""
+    outputs = {}
     for name in parts[0]:
         arrays = [part[name] for part in parts]
         shapes = sorted({array.shape[1:] for array in arrays})
         if len(shapes) > 1:
-            told = " and ".join(str(list(shape)) for shape in (shapes[0], shapes[-1]))
-            message = f"the output {name!r} is {told} a sample, as long as the longest text of a batch"
+            smallest, largest = list(shapes[0]), list(shapes[-1])
+            message = (
+                f"samples of the output {name!r} have shapes from {smallest} to {largest}: a batch is as long as its "
+                "longest text"
+            )
             help = "give the TextVectorization an output_sequence_length"
             raise FeedError([Diagnostic("data-shape", message, help=help)])
-        whole[name] = np.concatenate(arrays)
-    return whole
+        outputs[name] = np.concatenate(arrays)
+    return outputs
 
 
 def runtime_failure(error: Exception) -> CompileError:
-    """What onnxruntime says when a model that loaded does not run, and in which layer, if it says that."""
+    """An error of onnxruntime while a model runs, with the layer if the message names one."""
     text = " ".join(str(error).split())
     node = re.search(r"Name:'/([^']+)/[^/']+", text)
-    where = f" in {node[1]!r}" if node else ""
-    outside = "a lookup without a place for unknown tokens, or an Embedding, was given what it has no entry for"
-    help = outside if "out of data bounds" in text else None
-    return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{where}: {text}", help=help)])
+    location = f" in {node[1]!r}" if node else ""
+    out_of_range = "an index is out of range for an Embedding, or a token is not in the vocabulary of a lookup"
+    help = out_of_range if "out of data bounds" in text else None
+    return CompileError([Diagnostic("runtime-failure", f"onnxruntime stopped{location}: {text}", help=help)])
 
 
 def _model_bytes(model: Any) -> bytes:
@@ -94,7 +98,7 @@ def _model_bytes(model: Any) -> bytes:
 
 
 def _tensor_type(value: Any) -> TensorType:
-    """The type of an input or output; a size without a name is called after the tensor and the axis."""
+    """The type of an input or output; an unnamed size is named after the tensor and the axis."""
     text = value.type
     if not text.startswith("tensor("):
         return TensorType(text, ())
@@ -104,7 +108,7 @@ def _tensor_type(value: Any) -> TensorType:
 
 
 def validate_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
-    """The arrays as the model wants them. Raises FeedError with everything that is wrong."""
+    """The arrays in the types of the inputs. Raises FeedError with every fault."""
     faults: list[str] = []
     if not isinstance(feeds, Mapping):
         if len(inputs) != 1:
@@ -112,23 +116,22 @@ def validate_feeds(feeds: Mapping[str, Any] | Any, inputs: Mapping[str, TensorTy
         feeds = {next(iter(inputs)): feeds}
     for name in feeds:
         if name not in inputs:
-            faults.append(
-                f"there is no input {name!r}: {suggestion(str(name), inputs) or 'inputs are ' + ', '.join(inputs)}"
-            )
+            help = suggestion(str(name), inputs) or f"inputs are {', '.join(inputs)}"
+            faults.append(f"there is no input {name!r}: {help}")
     sizes: dict[Dim, tuple[str, int]] = {}
-    checked: dict[str, np.ndarray] = {}
+    validated: dict[str, np.ndarray] = {}
     for name, type in inputs.items():
         if name not in feeds:
             faults.append(f"input {name!r} is missing")
             continue
         try:
-            checked[name] = _as_input(feeds[name], type)
-            _check_shape(name, checked[name].shape, type, sizes)
+            validated[name] = _as_input(feeds[name], type)
+            _check_shape(name, validated[name].shape, type, sizes)
         except ValueError as error:
             faults.append(f"input {name!r} {error}")
     if faults:
         raise _feed_error(faults)
-    return checked
+    return validated
 
 
 def _feed_error(messages: list[str]) -> FeedError:
@@ -136,14 +139,14 @@ def _feed_error(messages: list[str]) -> FeedError:
 
 
 def _as_input(value: Any, type: TensorType) -> np.ndarray:
-    """The array in the input's element type; ValueError with the end of a sentence."""
+    """The array in the input's element type. Raises ValueError with the end of a sentence."""
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError("is ragged: its parts have different lengths") from None
-    wanted = numpy_dtype(type.dtype)
-    if array.dtype != wanted:
-        array = safe_cast(array, wanted)
+    dtype = numpy_dtype(type.dtype)
+    if array.dtype != dtype:
+        array = safe_cast(array, dtype)
     if array.ndim != type.rank:
         hint = "; a single sample needs a batch axis: x[None]" if array.ndim == type.rank - 1 else ""
         raise ValueError(f"has shape {list(array.shape)}, rank {array.ndim}; the model wants {type}{hint}")
@@ -151,26 +154,23 @@ def _as_input(value: Any, type: TensorType) -> np.ndarray:
 
 
 def _check_shape(name: str, shape: tuple[int, ...], type: TensorType, sizes: dict[Dim, tuple[str, int]]) -> None:
-    """Fixed sizes are met, and a symbol means the same number everywhere."""
-    for axis, (given, wanted) in enumerate(zip(shape, type.shape, strict=True)):
-        if isinstance(wanted, int):
-            if given != wanted:
+    """Raises ValueError unless fixed sizes match and each symbol has the same value as in the inputs before
+    (`sizes`)."""
+    for axis, (size, expected) in enumerate(zip(shape, type.shape, strict=True)):
+        if isinstance(expected, int):
+            if size != expected:
                 raise ValueError(
-                    f"has shape {list(shape)}, the model wants {type}: axis {axis} is {given}, not {wanted}"
+                    f"has shape {list(shape)}, the model wants {type}: axis {axis} is {size}, not {expected}"
                 )
         else:
-            other, size = sizes.setdefault(wanted, (name, given))
-            if given != size:
-                raise ValueError(f"has {wanted} = {given} on axis {axis}, but {other!r} has {wanted} = {size}")
-
-
-def numpy_dtype(name: str) -> np.dtype[Any]:
-    """NumPy's element type for ONNX' name."""
-    return np.dtype(object if name == "string" else name)
+            other, other_size = sizes.setdefault(expected, (name, size))
+            if size != other_size:
+                raise ValueError(f"has {expected} = {size} on axis {axis}, but {other!r} has {expected} = {other_size}")
 
 
 def safe_cast(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """The array in another element type, no value changed beyond rounding. ValueError where that cannot be."""
+    """The array in another element type, its values unchanged but for rounding. Raises ValueError if that is
+    impossible."""
     if dtype.kind == "O":
         if array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(item, str) for item in array.flat)):
             return array.astype(object)
@@ -183,6 +183,6 @@ def safe_cast(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def fits_integer_range(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
-    """Whether all integers of an array can be represented in an integer type."""
+    """Whether an integer type can represent all integers of an array."""
     bounds = np.iinfo(dtype)
     return bool(int(array.min()) >= bounds.min and int(array.max()) <= bounds.max)

@@ -1,9 +1,9 @@
-"""Training by a plan: weights, steps, epochs, evaluation, prediction and checkpoints."""
+"""The trainer of a training plan: weights, steps, fits, evaluation, prediction and checkpoints."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import index
 from typing import Any
 
@@ -13,22 +13,22 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError
 from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_weights
 from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
+from .batch_layout import CachedLayout
 from .dataset import DataArgument, Dataset, from_arrays, from_spec
+from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
 from .fit import Fit
-from .history import EarlyStoppingMonitor, FitProgress, History, MetricSums
+from .history import FitProgress, History, MetricSums
 from .providers import load_runtime
-from .step_cache import CachedLayout
 from .training_plan import TrainingPlan
-
-"""What the names of the best epoch's weights begin with in a checkpoint."""
+from .variables import DonatedArrays
 
 
 class Trainer:
-    """A network in training.
+    """Trains the network of a plan.
 
-    `weights` replaces initial weights, by name; so does `given`, whose arrays are known to fit, and are taken over.
-    Raises UsageError where the provider is not there.
+    `weights` replaces initial weights, by name; so does `donated_weights`, whose arrays must fit and are not copied.
+    Raises UsageError if the provider is not available.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Trainer:
         threads: int | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
         fast: bool = True,
-        donated_weights: dict[str, np.ndarray] | None = None,
+        donated_weights: DonatedArrays | None = None,
     ) -> None:
         self.plan = plan
         self._engine = Engine(plan, provider, threads, fast, donated_weights)
         self._progress: FitProgress | None = None
-        self._resumes = False
+        self._resumes = False  # whether the next fit goes on from `_progress`
         self._fit: Fit | None = None
         self._cached_layout: CachedLayout | None = None
         if weights is not None:
@@ -51,8 +51,8 @@ class Trainer:
 
     @property
     def provider(self) -> str:
-        """The provider it runs on, by its short name."""
-        return self._engine.provider.name
+        """The short name of the provider."""
+        return self._engine.execution.provider.name
 
     @property
     def steps(self) -> int:
@@ -61,21 +61,21 @@ class Trainer:
 
     @property
     def epochs_done(self) -> int:
-        """Whole epochs of the fit at hand, or of the one that a loaded checkpoint will go on with."""
+        """Complete epochs of the current fit, or of the fit that a loaded checkpoint resumes."""
         return 0 if self._progress is None else self._progress.epoch
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Copies of the network's weights, by Keras' names and in its order."""
+        """Copies of the network's weights, by Keras' names and in Keras' order."""
         return self._engine.weights()
 
     def set_weights(self, weights: Mapping[str, Any], *, strict: bool = True) -> None:
-        """New weights; with `strict` false some may be left out. Raises ValueError with every fault."""
+        """Replaces the weights; unless `strict`, some may be missing. Raises ValueError with every fault."""
         self._engine.write(self._engine.validate_weights(weights, strict))
 
     # -- training ----------------------------------------------------------------------------------------------------
 
     def step(self, x: DataArgument, y: DataArgument = None) -> dict[str, float]:
-        """Train on one batch; its loss and metrics. Raises FeedError for data that does not fit, Diverged."""
+        """Train on one batch; its loss and metrics. Raises FeedError for data that do not fit, Diverged."""
         engine = self._engine
         feeds = self._cached_layout.feeds(x, y) if self._cached_layout else None
         if feeds is None:
@@ -83,10 +83,10 @@ class Trainer:
             feeds = engine.feeds(samples, slice(None), self.steps)
             self._cached_layout = CachedLayout.of(x, y, samples, feeds)
         else:
-            feeds[LEARNING_RATE] = engine.rate(self.steps)
-        totals = MetricSums(self.plan)
-        totals.add(engine.step(feeds), len(feeds[next(iter(self.plan.inputs))]))
-        return totals.results()
+            feeds[LEARNING_RATE] = engine.learning_rate(self.steps)
+        metric_sums = MetricSums(self.plan)
+        metric_sums.add(engine.step(feeds), len(feeds[next(iter(self.plan.inputs))]))
+        return metric_sums.results()
 
     def fit(
         self,
@@ -99,25 +99,26 @@ class Trainer:
         validation_split: float | None = None,
         callbacks: Iterable[object] = (),
     ) -> History:
-        """Train for some epochs. What is left out is as the spec's training section says; so is the data, without `x`.
+        """Train for some epochs. Arguments that are None are taken from the spec's training section, and so are the
+        data.
 
-        After `load_checkpoint` it goes on where that run was. Ctrl-C or SIGTERM ends it after the step at hand, with
-        `signal` set in what is returned. Callbacks may have `on_epoch_begin(epoch, epochs, steps)`,
+        After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
+        step, with `signal` set in the history. Callbacks may have `on_epoch_begin(epoch, epochs, steps)`,
         `on_step(step, figures)` (steps done in this epoch, figures so far), `on_epoch_end(epoch, figures)` and
-        `on_end(history)`, which comes before the best epoch's weights are put back. Raises CompileError or FeedError
-        for data that does not fit, Diverged.
+        `on_end(history)`, which is called before the best epoch's weights are restored. Raises CompileError or
+        FeedError for data that do not fit, Diverged.
         """
         training = self.plan.training
         batch_size = self._batch_size(batch_size)
         epochs = training.epochs if epochs is None else _require_integer("epochs", epochs, minimum=0)
         shuffle = training.shuffle if shuffle is None else bool(shuffle)
         samples, validation = self._train_and_validation(x, y, validation_data, validation_split)
-        watch = EarlyStoppingMonitor(self.plan, validation is not None)
+        monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
-        progress = self._start_progress(watch, samples, {"batch_size": batch_size, "shuffle": shuffle})
+        progress = self._start_progress(monitor, samples, {"batch_size": batch_size, "shuffle": shuffle})
         engine = self._engine
-        self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, watch, progress, tuple(callbacks))
+        self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, monitor, progress, tuple(callbacks))
         try:
             return self._fit.run()
         except Diverged as error:
@@ -127,14 +128,14 @@ class Trainer:
             self._fit = None
 
     def stop(self) -> None:
-        """For callbacks: close the epoch after the step at hand, and end the fit."""
+        """For callbacks: close the epoch after the current step, and end the fit."""
         if self._fit is not None:
             self._fit.stop_requested = True
 
     def _batch_size(self, requested: int | None) -> int:
-        return (
-            self.plan.training.batch_size if requested is None else _require_integer("batch_size", requested, minimum=1)
-        )
+        if requested is None:
+            return self.plan.training.batch_size
+        return _require_integer("batch_size", requested, minimum=1)
 
     def _dataset(self, x: DataArgument | Dataset, y: DataArgument) -> Dataset:
         return x if isinstance(x, Dataset) else from_arrays(x, y, self.plan.data_spec)
@@ -149,7 +150,7 @@ class Trainer:
     def _train_and_validation(
         self, x: Any, y: Any, validation_data: Any, split: float | None
     ) -> tuple[Dataset, Dataset | None]:
-        """What to train on and what to validate on."""
+        """The samples to train on, and those to validate on."""
         samples = from_spec(self.plan, "train") if x is None and y is None else self._dataset(x, y)
         if samples is None:
             raise UsageError(
@@ -168,33 +169,33 @@ class Trainer:
     def _start_progress(
         self, early_stopping: EarlyStoppingMonitor, samples: Dataset, settings: dict[str, Any]
     ) -> FitProgress:
-        """A new fit's progress, or that of the checkpoint that was loaded."""
-        before, resumes, self._resumes = self._progress, self._resumes, False
-        if before is None or not resumes:
-            offset = 0 if before is None else before.epoch_offset + before.epoch
+        """The progress of a new fit, or of the fit of a checkpoint that was loaded."""
+        progress, resumes, self._resumes = self._progress, self._resumes, False
+        if progress is None or not resumes:
+            offset = 0 if progress is None else progress.epoch_offset + progress.epoch
             self._progress = FitProgress(MetricSums(self.plan), offset, settings=settings, dataset=samples)
             return self._progress
-        now = {**settings, "data": samples.digest}
-        changed = {
-            key: "the training data is not what it was"
+        previous, current = progress.settings, {**settings, "data": samples.digest}
+        faults = [
+            "the training data have changed"
             if key == "data"
-            else f"{key} was {before.settings[key]}, now it is {now[key]}"
-            for key in now
-            if before.settings[key] != now[key]
-        }
-        if changed:
-            raise CompileError([_mismatch(f"the run cannot go on: {fault}") for fault in changed.values()])
-        if before.early_stopping_state is not None:
-            early_stopping.load_state_dict(before.early_stopping_state, before.best_weights)
-        before.dataset = samples
-        return before
+            else f"{key} was {previous[key]}, now it is {current[key]}"
+            for key in current
+            if previous[key] != current[key]
+        ]
+        if faults:
+            raise CompileError([_mismatch(f"the run cannot be resumed: {fault}") for fault in faults])
+        if progress.early_stopping_state is not None:
+            early_stopping.load_state_dict(progress.early_stopping_state, progress.best_weights)
+        progress.dataset = samples
+        return progress
 
     # -- without training --------------------------------------------------------------------------------------------
 
     def evaluate(
         self, x: DataArgument | Dataset = None, y: DataArgument = None, batch_size: int | None = None
     ) -> dict[str, float]:
-        """Loss and metrics; without `x` on the spec's test file, or else its validation file."""
+        """Loss and metrics; without `x`, on the spec's test file or else on its validation file."""
         samples = (
             from_spec(self.plan, "test") or from_spec(self.plan, "validation")
             if x is None and y is None
@@ -207,7 +208,7 @@ class Trainer:
         return self._engine.measure(samples, self._batch_size(batch_size)).results()
 
     def predict(self, x: DataArgument | Dataset, batch_size: int | None = None) -> Any:
-        """The network's output for every sample; with several outputs a dict of them."""
+        """The network's output for every sample; a dict of arrays if there are several outputs."""
         samples = x if isinstance(x, Dataset) else from_arrays(x, None, self.plan.data_spec, targets=False)
         results = self._engine.predict(samples, self._batch_size(batch_size))
         return next(iter(results.values())) if len(results) == 1 else results
@@ -215,9 +216,9 @@ class Trainer:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that `load_checkpoint` needs to go on as if nothing had happened, as one file.
+        """Write the complete state of the run to one file, from which `load_checkpoint` resumes it bit for bit.
 
-        Raises UsageError `unwritable-file`; then an earlier file of that name is as it was.
+        Raises UsageError `unwritable-file`; then an earlier file of that name is unchanged.
         """
         arrays = self._engine.state_dict()
         progress = self._progress
@@ -233,88 +234,95 @@ class Trainer:
         checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
 
     def load_checkpoint(self, path: str | os.PathLike[str]) -> list[Diagnostic]:
-        """Take over a checkpoint; the next `fit` goes on from there.
+        """Load the state of a checkpoint; the next `fit` resumes its run.
 
-        Returns warnings where the run will not be the same bit for bit. Raises UsageError for a missing file,
+        Returns a warning if the run will not be the same bit for bit. Raises UsageError for a missing file,
         CompileError `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one of another network or seed.
         """
         name = os.fspath(path)
         arrays, state = checkpoint.load(name)
         best_entries, other_entries = split_best_weights(arrays)
-        best = {weight: arrays[entry] for entry, weight in best_entries.items()}
-        values = {entry: arrays[entry] for entry in other_entries}
-        values, best = self._engine.convert_state(self._decode_strings(values)), self._decode_strings(best)
+        best = self._decode_strings({weight: arrays[entry] for entry, weight in best_entries.items()})
+        stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
+        values = self._engine.convert_state(stored_values)
         self._check_checkpoint(name, values, best, state)
         self._engine.write(values)
         self._engine.steps = state["steps"]
-        told = state["progress"]
-        self._progress = None if told is None else FitProgress.from_state_dict(self.plan, told, best or None)
-        self._resumes = told is not None
-        machine = self._environment()
-        changed = [
-            f"{key} was {told}, now it is {machine.get(key)}"
-            for key, told in state["machine"].items()
-            if machine.get(key) != told
+        progress = state["progress"]
+        self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)
+        self._resumes = progress is not None
+        environment = self._environment()
+        changes = [
+            f"{key} was {value}, now it is {environment.get(key)}"
+            for key, value in state["machine"].items()
+            if environment.get(key) != value
         ]
-        message = "the run will not be the same bit for bit: " + "; ".join(changed)
-        return [Diagnostic("not-exact", message, file=name, severity="warning")] if changed else []
+        message = "the run will not be the same bit for bit: " + "; ".join(changes)
+        return [Diagnostic("not-exact", message, file=name, severity="warning")] if changes else []
 
     def _decode_strings(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The arrays of a file, bytes as strings where strings are wanted."""
-        texts = {n for n, array in self._engine.state_dict().items() if array.dtype == object}
+        """The arrays of a file, with the bytes of vocabularies decoded into strings."""
+        strings = {name for name, array in self._engine.vocabularies.items() if array.dtype == object}
         try:
-            return {n: bytes_to_strings(array) if n in texts else array for n, array in arrays.items()}
+            return {name: bytes_to_strings(array) if name in strings else array for name, array in arrays.items()}
         except ValueError as error:
-            raise CompileError([_mismatch(f"cannot go on from it: a vocabulary {error}")]) from error
+            raise CompileError([_mismatch(f"cannot resume the run: a vocabulary {error}")]) from error
 
     def _check_checkpoint(
-        self, name: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
+        self, file: str, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray], state: Mapping[str, Any]
     ) -> None:
-        mine = self._engine.state_dict()
-        if not mine.keys() <= values.keys():
-            mine = self._engine.state_dict(portable=True)
-        faults = []
+        """Raises CompileError `checkpoint-mismatch` with every fault."""
+        faults = [*self._run_faults(state), *self._array_faults(values, best)]
+        if faults:
+            raise CompileError([_mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
+
+    def _run_faults(self, state: Mapping[str, Any]) -> Iterator[str]:
         if state["spec"] != self.plan.fingerprint:
-            faults.append("it was made of another spec")
+            yield "it was made from another spec"
         if state["seed"] != self.plan.seed:
-            faults.append(f"it was made with seed {state['seed']}, this run has seed {self.plan.seed}")
+            yield f"it was made with seed {state['seed']}, this run has seed {self.plan.seed}"
         progress = state["progress"]
         if progress and progress["setting"].keys() != {"batch_size", "shuffle", "data"}:
-            faults.append("it does not say what it was trained on")
+            yield "its settings are incomplete"
         if progress and not self._has_same_metrics(progress["totals"]["sums"]):
-            faults.append("its figures are not those of this spec")
-        faults += [f"it lacks {n!r}" for n in mine if n not in values] + [
-            f"it has {n!r} besides" for n in values if n not in mine
-        ]
-        for n, array in [*values.items(), *best.items()]:
-            free = n in self._engine.vocabularies and array.ndim == mine[n].ndim
-            shape = mine[n].shape if n in mine and not free else array.shape
-            if n in mine and (array.shape, array.dtype) != (shape, mine[n].dtype):
-                faults.append(f"{n!r} is {array.dtype}{list(array.shape)}, here {mine[n].dtype}{list(mine[n].shape)}")
-        if faults:
-            message = f"cannot go on from {name!r}: "
-            raise CompileError([_mismatch(message + fault, name) for fault in faults])
+            yield "its figures are not those of this spec"
+
+    def _array_faults(self, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
+        """Names, shapes and element types that differ from those of the engine's variables."""
+        expected = self._engine.state_dict()
+        if not expected.keys() <= values.keys():
+            expected = self._engine.state_dict(portable=True)
+        yield from (f"it lacks {name!r}" for name in expected if name not in values)
+        yield from (f"it has an unknown array {name!r}" for name in values if name not in expected)
+        for name, array in [*values.items(), *best.items()]:
+            if name not in expected:
+                continue
+            variable = expected[name]
+            has_any_size = name in self._engine.vocabularies and array.ndim == variable.ndim
+            shape = array.shape if has_any_size else variable.shape
+            if (array.shape, array.dtype) != (shape, variable.dtype):
+                here = f"{variable.dtype}{list(variable.shape)}"
+                yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {here}"
 
     def _has_same_metrics(self, sums: Mapping[str, Any]) -> bool:
-        wanted = {name: self.plan.train.outputs[name].shape for name in self.plan.fetched_names}
+        expected = {name: self.plan.train.outputs[name].shape for name in self.plan.fetched_names}
         try:
-            return not sums or {name: np.asarray(total, np.float64).shape for name, total in sums.items()} == wanted
+            return not sums or {name: np.asarray(total, np.float64).shape for name, total in sums.items()} == expected
         except (TypeError, ValueError):
             return False
 
     def _environment(self) -> dict[str, Any]:
-        """What besides the spec decides about the last bit."""
-        runtime = load_runtime().__version__
+        """Everything besides the spec on which the last bit of a result depends."""
         return {
-            "onnxruntime": runtime,
+            "onnxruntime": load_runtime().__version__,
             "numpy": np.__version__,
             "provider": self.provider,
-            "threads": self._engine.threads,
+            "threads": self._engine.execution.threads,
         }
 
 
 def _mismatch(message: str, file: str | None = None) -> Diagnostic:
-    return Diagnostic("checkpoint-mismatch", message, file=file, help="undo what was changed, or start a run anew")
+    return Diagnostic("checkpoint-mismatch", message, file=file, help="undo the change, or start a new run")
 
 
 def _require_integer(name: str, value: Any, minimum: int) -> int:

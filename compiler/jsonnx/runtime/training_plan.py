@@ -1,14 +1,14 @@
-"""What a training run is made of: the driver makes it, the trainer runs it."""
+"""The plan of a training run: its graphs and their interface, as the pipeline makes them and the trainer runs them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..core.diagnostics import Locator
+from ..core.diagnostics import Diagnostic, Locator, path_text
 from ..core.reserved_names import LOSS, is_slot_name, metric_sums_name, output_loss_name
 from ..core.types import TensorType
 from ..training.section import Training
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class AugmentationLayer(Protocol):
-    """A layer that changes images before they are fed; see `layers.image.geometric_augmentation`."""
+    """A layer that transforms images before they are fed; see `layers.image.geometric_augmentation`."""
 
     mixes_targets: ClassVar[bool]
 
@@ -34,31 +34,34 @@ class AugmentationLayer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class AugmentedInput:
-    """An input of the training graph that a layer makes of other images before every step."""
+    """An input of the training graph that an augmentation layer makes from other images before every step."""
 
     name: str
     layer: AugmentationLayer
     source: str
-    """Which images: the name of a fed value, or of the result of `graph`."""
+    """The layer's input: the name of a fed value, or of the output of `graph`."""
     graph: Graph | None = None
-    """What has to be computed of the fed values first."""
+    """The part of the network between the fed values and the layer; None if the layer's input is fed."""
 
 
 @dataclass(frozen=True, eq=False)
 class AdaptTask:
-    """A layer's name, what it learns of arrays (states by their names within the layer), and the graph of these."""
+    """A layer that learns states from the training data before the first step."""
 
     layer: str
     adapt: Callable[[list[np.ndarray]], dict[str, np.ndarray]]
+    """Computes the states, by their names within the layer, from the layer's inputs, one array per batch."""
     graph: Graph
+    """Computes the layer's input."""
 
 
 @dataclass(frozen=True, eq=False)
 class ShardedGraphs:
-    """A step in two graphs: what a share of a batch gives, and what renews the variables by what all shares gave.
+    """A data-parallel step in two graphs.
 
-    `shard` takes samples, their targets and how large a share of the batch they are, and gives losses, statistics and
-    gradients, of which `combiner` takes `+0/NAME`, `+1/NAME` and so on, and the rate; it gives and renews what a step does.
+    `shard` takes the samples and targets of a shard and the shard's fraction of the batch. Its outputs are losses,
+    metric sums and gradients; `combiner` takes them as `+0/NAME`, `+1/NAME` and so on, with the learning rate, and has
+    the outputs and updates of the whole step.
     """
 
     shard_count: int
@@ -67,11 +70,30 @@ class ShardedGraphs:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingPlan:
-    """Three graphs over the same variables, and what goes in and comes out.
+class SpecSource:
+    """The spec that a plan was made from."""
 
-    `train` takes a batch, targets and `learning_rate`, gives `loss`, `metrics/NAME` (sums) and, with several outputs,
-    `OUTPUT_loss`, and has updates. `evaluate` is the same without the rate and the updates, `predict` the bare network.
+    file: str | None = None
+    """The spec's file; data files are looked up in its folder."""
+    locate: Locator | None = None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.file).resolve().parent if self.file else Path.cwd()
+
+    def locate_diagnostic(self, diagnostic: Diagnostic, path: tuple[str, ...]) -> Diagnostic:
+        """The diagnostic, moved to the value at a path of the spec."""
+        line, column = (self.locate(path, False) if self.locate else None) or (None, None)
+        return replace(diagnostic, path=path_text(path), file=self.file, line=line, column=column)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPlan:
+    """Three graphs over the same variables, their inputs and outputs, and the settings of the run.
+
+    `train` takes a batch, its targets and `learning_rate`; its outputs are `loss`, `metrics/NAME` (sums over the batch)
+    and, with several outputs, `OUTPUT_loss`; its updates are the variables' next values. `evaluate` is the same without
+    the learning rate and the updates, `predict` the network alone.
     """
 
     train: Graph
@@ -82,54 +104,47 @@ class TrainingPlan:
     targets: Mapping[str, TensorType]
     metrics: Mapping[str, Metric]
     training: Training
-    augmented_inputs: tuple[AugmentedInput, ...] = ()
-    """Further inputs of `train`, in an order in which they can be made."""
     seed: int = 0
     learning_rate: Callable[[int], float] | None = None
-    """The rate at a step, counted from 0; None for the optimizer's constant one."""
-    index_sizes: Mapping[str, int] = field(default_factory=dict)
-    """Inputs that are indexes: how many values each may take."""
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names of classes by output."""
-    file: str | None = None
-    """The spec's file; data files lie beneath its folder."""
-    locate: Locator | None = None
-    """Where in the spec a value stands."""
+    """The learning rate of a step, counted from 0; None for the optimizer's constant one."""
     adapt_tasks: tuple[AdaptTask, ...] = ()
-    """What layers learn from the data before the first step."""
+    """What layers learn from the data before the first step, in an order that respects their dependencies."""
+    augmented_inputs: tuple[AugmentedInput, ...] = ()
+    """Further inputs of `train`, in an order that respects their dependencies."""
     make_shards: Callable[[int], ShardedGraphs] | None = None
-    """The step for so many shares of a batch; None where samples do not stand apart."""
+    """Makes the graphs of a data-parallel step with this many shards; None if the batch cannot be split."""
+    index_sizes: Mapping[str, int] = field(default_factory=dict)
+    """The number of valid values of each input that holds indices."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of classes, by output."""
+    source: SpecSource = SpecSource()
     fingerprint: str = ""
-    """Stands for all of the spec that a checkpoint depends on."""
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.file).resolve().parent if self.file else Path.cwd()
+    """A hash of everything in the spec that a checkpoint depends on."""
 
     def rate(self, step: int) -> float:
-        """The step size of a step, counted from 0."""
+        """The learning rate of a step, counted from 0."""
         return self.training.optimizer.learning_rate if self.learning_rate is None else self.learning_rate(step)
 
     @cached_property
     def loss_names(self) -> tuple[str, ...]:
-        """The losses that are reported: the whole, and each output's where there are several."""
-        parts = (output_loss_name(output) for output in self.outputs) if len(self.outputs) > 1 else ()
-        return (LOSS, *(name for name in parts if name in self.train.outputs))
+        """The outputs that are losses: the total, and each output's if there are several."""
+        output_losses = (output_loss_name(output) for output in self.outputs) if len(self.outputs) > 1 else ()
+        return (LOSS, *(name for name in output_losses if name in self.train.outputs))
 
     @cached_property
     def fetched_names(self) -> tuple[str, ...]:
-        """What a step is asked for."""
+        """The outputs of a step that are fetched: losses, then metric sums."""
         return (*self.loss_names, *(metric_sums_name(name) for name in self.metrics))
 
     @cached_property
     def data_spec(self) -> DataSpec:
-        """What data must look like."""
-        limits = {name: IndexRange(count) for name, count in self.index_sizes.items()}
+        """The types and valid values of data."""
+        index_ranges = {name: IndexRange(count) for name, count in self.index_sizes.items()}
         for output, target in self.targets.items():
             classes = self.outputs[output].shape[-1]
             if "int" in target.dtype and target.rank == self.outputs[output].rank - 1 and isinstance(classes, int):
-                limits[output] = IndexRange(classes, self._ignored_class(output))
-        return DataSpec(self.inputs, self.targets, limits, self.labels)
+                index_ranges[output] = IndexRange(classes, self._ignored_class(output))
+        return DataSpec(self.inputs, self.targets, index_ranges, self.labels)
 
     def _ignored_class(self, output: str) -> int | None:
         loss = self.training.loss
@@ -138,24 +153,24 @@ class TrainingPlan:
 
     @cached_property
     def weight_names(self) -> tuple[str, ...]:
-        """The network's weights in Keras' order: layer by layer, trained ones before states.
-
-        Layers come in the order in which the network uses them.
-        """
+        """The network's weights in Keras' order: layers in the order of their first use, and of each the parameters,
+        then the states. A state that follows a parameter (`State.follows`) comes right after it."""
         states = [name for name in self.train.states if not is_slot_name(name)]
-        known = [*self.train.parameters, *states]
-        layers: dict[str, int] = {}
+        layer_order: dict[str, int] = {}
         for node in self.predict.nodes:
-            layers.setdefault(node.scope.partition("/")[0], len(layers))
-        groups: dict[str, int] = {}
-        for name in known:
-            groups.setdefault(name.rpartition("/")[0], len(groups))
-        last = len(layers)
-        behind: dict[str, list[str]] = {}
+            layer_order.setdefault(node.scope.partition("/")[0], len(layer_order))
+        scope_order: dict[str, int] = {}
+        for name in (*self.train.parameters, *states):
+            scope_order.setdefault(name.rpartition("/")[0], len(scope_order))
+        followers: dict[str, list[str]] = {}
         for name in states:
-            if follows := self.train.states[name].follows:
-                behind.setdefault(follows, []).insert(0, name)
-        moved = {name for names in behind.values() for name in names}
-        first = [name for name in known if name not in moved]
-        first.sort(key=lambda n: (layers.get(n.partition("/")[0], last), groups[n.rpartition("/")[0]]))
-        return tuple(name for leader in first for name in (leader, *behind.get(leader, ())))
+            if leader := self.train.states[name].follows:
+                followers.setdefault(leader, []).insert(0, name)
+        leaders = [*self.train.parameters, *(name for name in states if not self.train.states[name].follows)]
+        leaders.sort(
+            key=lambda name: (
+                layer_order.get(name.partition("/")[0], len(layer_order)),
+                scope_order[name.rpartition("/")[0]],
+            )
+        )
+        return tuple(name for leader in leaders for name in (leader, *followers.get(leader, ())))

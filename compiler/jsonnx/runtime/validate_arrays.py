@@ -1,4 +1,4 @@
-"""Holds arrays of samples to the types of a network's inputs and targets, with every fault told."""
+"""Validates arrays of samples against the types of a network's inputs and targets, and reports every fault."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType, product
 from .data_errors import MAX_REPORTED_FAULTS, DataLocation, FaultCollector
-from .session import numpy_dtype
 
 ElementIndex = tuple[int, ...]
 LocateElement = Callable[[ElementIndex], DataLocation]
-"""Where the element of an array stands in the file that it comes from."""
+"""Locates an element of an array in the file that it was read from."""
 
 
 class IndexRange(NamedTuple):
-    """Integers from 0 to `size - 1`, or one more that is left out of account."""
+    """The integers from 0 to `size - 1`, and perhaps an ignored one, which stands for no class."""
 
     size: int
     ignored: int | None = None
@@ -28,20 +28,20 @@ class IndexRange(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a network takes: types by input and by output name, and limits of integers by either."""
+    """The data that a network takes: types by input and by output name, and ranges of integers by either."""
 
     inputs: Mapping[str, TensorType]
     targets: Mapping[str, TensorType]
     index_ranges: Mapping[str, IndexRange] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names of the classes by output: a csv file may hold them in place of numbers."""
+    """Names of the classes by output: a .csv file may contain them in place of numbers."""
 
     def describe(self, name: str) -> str:
         return f"input {name!r}" if name in self.inputs else f"the target of {name!r}"
 
 
 def sample_location(index: ElementIndex) -> DataLocation:
-    """Where an element of an array stands: samples are counted from 0, as NumPy does."""
+    """The location of an element in an array; samples are counted from 0."""
     return DataLocation(f"sample {index[0]}" + (f", element {list(index[1:])}" if len(index) > 1 else ""))
 
 
@@ -53,37 +53,33 @@ def validate_array(
     faults: FaultCollector,
     locate: LocateElement = sample_location,
 ) -> np.ndarray | None:
-    """The array in the shape that the type has, its values checked but not yet cast; None where faults were found.
+    """The array in the shape of the type, its values validated but not cast; None, and faults, if they are invalid.
 
     The shape of a sample may differ from the type's in two ways: by axes of size 1 at its end, and by its last axes
-    being flattened in C order into one, on either side. So [28, 28] serves [28, 28, 1] and [784].
+    being flattened in C order into one, on either side. So [28, 28] may be fed for [28, 28, 1] and for [784].
     """
-    before = len(faults.diagnostics)
-    wanted = numpy_dtype(type.dtype)
-    shaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
-    if shaped is None:
-        given = (
-            f"[samples, {', '.join(map(str, array.shape[1:]))}]"
-            if array.ndim > 1
-            else f"[{'samples' if array.ndim else ''}]"
-        )
-        faults.add("data-shape", f"{title} has shape {given}, the network wants {type}")
-    elif not _has_compatible_kind(array, wanted):
+    fault_count = len(faults.diagnostics)
+    dtype = numpy_dtype(type.dtype)
+    reshaped = reshape_samples(array, type.shape[1:]) if array.ndim else None
+    if reshaped is None:
+        sizes = ["samples", *map(str, array.shape[1:])] if array.ndim else []
+        faults.add("data-shape", f"{title} has shape [{', '.join(sizes)}], the network wants {type}")
+    elif not _has_compatible_kind(array, dtype):
         faults.add("bad-value", f"{title} has {array.dtype} elements, the network wants {type.dtype}")
     elif array.size and array.dtype.kind in "fiub":
-        _check_values(array, wanted, title, index_range, faults, locate)
-    return shaped if len(faults.diagnostics) == before else None
+        _check_values(array, dtype, title, index_range, faults, locate)
+    return reshaped if len(faults.diagnostics) == fault_count else None
 
 
 def reshape_samples(array: np.ndarray, dims: tuple[Dim, ...]) -> np.ndarray | None:
-    """The array with samples of the wanted shape, None where that would not be mere notation."""
-    given = array.shape[1:]
-    if _shapes_match(given, dims):
+    """The array with samples of these dimensions; None if they do not arise by trailing unit axes or flattening."""
+    sample_shape = array.shape[1:]
+    if _shapes_match(sample_shape, dims):
         return array
-    plain, wanted = _trim_unit_axes(given), _trim_unit_axes(dims)
-    if not _shapes_match(plain, wanted) and not _is_flattened(plain, wanted):
+    trimmed_shape, trimmed_dims = _trim_unit_axes(sample_shape), _trim_unit_axes(dims)
+    if not _shapes_match(trimmed_shape, trimmed_dims) and not _is_flattened(trimmed_shape, trimmed_dims):
         return None
-    shape = [size if isinstance(size, int) else given[axis] for axis, size in enumerate(dims)]
+    shape = [size if isinstance(size, int) else sample_shape[axis] for axis, size in enumerate(dims)]
     return array.reshape(len(array), *shape)
 
 
@@ -100,11 +96,12 @@ def _trim_unit_axes(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
 
 
 def _is_flattened(shape: tuple[Dim, ...], expected: tuple[Dim, ...]) -> bool:
+    """Whether the last axis of one shape is the product of the last axes of the other."""
     if not all(isinstance(size, int) for size in expected) or len(shape) == len(expected):
         return False
     short, long = sorted((shape, expected), key=len)
-    kept = len(short) - 1
-    return kept >= 0 and long[:kept] == short[:kept] and product(long[kept:]) == short[kept]
+    axis = len(short) - 1
+    return axis >= 0 and long[:axis] == short[:axis] and product(long[axis:]) == short[axis]
 
 
 def _has_compatible_kind(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
@@ -121,26 +118,30 @@ def _check_values(
     faults: FaultCollector,
     locate: LocateElement,
 ) -> None:
-    """Finite, whole where integers are wanted, within range."""
+    """Adds faults for values that are not finite, not whole for an integer type, or out of range."""
     if array.dtype.kind == "f":
         if not _is_finite(array):
             _add_marked(faults, "not-finite", array, ~np.isfinite(array), lambda v: f"{title} is {v}", locate)
             return
-        wider = dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
-        if wider and max(-float(array.min()), float(array.max())) > float(np.finfo(dtype).max):
-            far = np.abs(array) > np.finfo(dtype).max
-            _add_marked(faults, "bad-value", array, far, lambda v: f"{title} is {v}, too large for {dtype}", locate)
+        is_wider = dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
+        if is_wider and max(-float(array.min()), float(array.max())) > float(np.finfo(dtype).max):
+            too_large = np.abs(array) > np.finfo(dtype).max
+            _add_marked(
+                faults, "bad-value", array, too_large, lambda v: f"{title} is {v}, too large for {dtype}", locate
+            )
             return
         if dtype.kind in "iub" and (array != np.floor(array)).any():
-            part = array != np.floor(array)
-            _add_marked(faults, "bad-value", array, part, lambda v: f"{title} is {v}, not a whole number", locate)
+            fractional = array != np.floor(array)
+            _add_marked(faults, "bad-value", array, fractional, lambda v: f"{title} is {v}, not a whole number", locate)
             return
     _check_range(array, dtype, title, index_range, faults, locate)
 
 
 def has_valid_values(array: np.ndarray, size: int | None) -> bool:
-    """Whether an array of the type that is wanted has no value that is wrong: floats are finite, integers with a limit
-    from 0 to `size - 1`. Of one that may be left out of account it says that it is wrong."""
+    """Whether floats are finite, or integers from 0 to `size - 1` if a size is given.
+
+    A fast check: it is also false for an empty array and for an ignored class, which `validate_array` accepts.
+    """
     if not array.size:
         return False
     if array.dtype.kind == "f":
@@ -149,16 +150,16 @@ def has_valid_values(array: np.ndarray, size: int | None) -> bool:
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    """Whether there is neither an infinity nor NaN, as fast as can be told: every step asks."""
-    if array.flags.forc and isfinite(np.einsum("i->", array.ravel("K"))):  # a third of the time of its `sum`
-        return True  # otherwise the sum alone may be too large
+    """Whether there is neither an infinity nor NaN. Every step calls it, so it first tries the sum, which is faster."""
+    if array.flags.forc and isfinite(np.einsum("i->", array.ravel("K"))):  # faster than `array.sum()`
+        return True  # a sum that is not finite may also have overflowed
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(array.min()) and np.isfinite(array.max()))  # NaN is the minimum of what has one
+        return bool(np.isfinite(array.min()) and np.isfinite(array.max()))  # the minimum with a NaN is NaN
 
 
 def _is_in_range(array: np.ndarray, size: int) -> bool:
-    """Whether all are from 0 to `size - 1`."""
-    # Without its sign, what is negative is larger than whatever has none: one pass where that is no valid index.
+    """Whether all integers are from 0 to `size - 1`."""
+    # Read as unsigned, negative integers are larger than all others, so that one pass over the array is enough.
     if array.dtype.kind == "i" and size <= 1 << (8 * array.dtype.itemsize - 1):
         return bool(np.maximum.reduce(array.view(_unsigned_dtype(array.dtype)), axis=None) < size)
     return bool(array.min() >= 0 and array.max() < size)
@@ -166,7 +167,7 @@ def _is_in_range(array: np.ndarray, size: int) -> bool:
 
 @cache
 def _unsigned_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Of as many bytes as a signed one."""
+    """The unsigned integer type of the same size and byte order."""
     return np.dtype(f"{dtype.byteorder}u{dtype.itemsize}")
 
 
@@ -206,32 +207,30 @@ def _add_marked(
     message: Callable[[Any], str],
     locate: LocateElement,
 ) -> None:
-    """A fault for every element that is marked."""
+    """Adds a fault for every element in the mask."""
     if not mask.any():
         return
-    places = np.argwhere(mask)
-    shown = [tuple(int(step) for step in place) for place in places[:MAX_REPORTED_FAULTS]]
-    faults.add_each(code, shown, lambda index: (message(array[index]), locate(index)))
-    if len(places) > MAX_REPORTED_FAULTS:
-        faults.add(code, f"and {len(places) - MAX_REPORTED_FAULTS:,} more like the last")
+    indices = np.argwhere(mask)
+    reported = [tuple(int(number) for number in index) for index in indices[:MAX_REPORTED_FAULTS]]
+    faults.add_each(code, reported, lambda index: (message(array[index]), locate(index)))
+    if len(indices) > MAX_REPORTED_FAULTS:
+        faults.add(code, f"and {len(indices) - MAX_REPORTED_FAULTS:,} more like the last")
 
 
 def check_consistent_sizes(arrays: Mapping[str, np.ndarray], data_spec: DataSpec, faults: FaultCollector) -> None:
-    """As many samples everywhere, at least one, and every symbolic size the same wherever it stands."""
+    """Adds faults unless all arrays have the same number of samples, at least one, and each symbolic size one value."""
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{data_spec.describe(name)} has {count}" for name, count in counts.items())
-        faults.add("data-shape", f"the numbers of samples differ: {told}")
+        description = ", ".join(f"{data_spec.describe(name)} has {count}" for name, count in counts.items())
+        faults.add("data-shape", f"the numbers of samples differ: {description}")
     elif 0 in counts.values():
         faults.add("empty-data", "there are no samples")
     sizes: dict[Size, tuple[str, int]] = {}
     for name, array in arrays.items():
         type = data_spec.inputs.get(name) or data_spec.targets[name]
-        for size, given in zip(type.shape[1:], array.shape[1:], strict=True):
-            if isinstance(size, Size):
-                other, known = sizes.setdefault(size, (name, given))
-                if known != given:
-                    faults.add(
-                        "data-shape",
-                        f"{size} is {given} in {data_spec.describe(name)} and {known} in {data_spec.describe(other)}",
-                    )
+        for symbol, size in zip(type.shape[1:], array.shape[1:], strict=True):
+            if isinstance(symbol, Size):
+                other, other_size = sizes.setdefault(symbol, (name, size))
+                if other_size != size:
+                    here, there = data_spec.describe(name), data_spec.describe(other)
+                    faults.add("data-shape", f"{symbol} is {size} in {here} and {other_size} in {there}")

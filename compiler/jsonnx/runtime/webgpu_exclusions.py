@@ -1,6 +1,7 @@
-"""What onnxruntime's WebGPU provider takes on and then computes wrongly, or not at all: such nodes go to the CPU.
+"""Nodes that onnxruntime's WebGPU provider accepts but computes wrongly or fails on: they are assigned to the CPU.
 
-Found with onnxruntime 1.27, by running every case of every layer on both; `tests/webgpu` does it again.
+The rules were found with onnxruntime 1.27, by running every test case of every layer on both; `tests/webgpu` repeats
+it.
 """
 
 from __future__ import annotations
@@ -11,30 +12,30 @@ from typing import Any
 
 _PREFIX = "ep.webgpuexecutionprovider."
 PREFERRED_LAYOUT = "NCHW"
-"""In NHWC, which it prefers, it convolves wrongly: with 6 or 9 channels in and a multiple of 4 out, in groups of 5 or 9
-out, and more."""
+"""In NHWC, the provider's default, some convolutions are wrong: from 6 or 9 channels to a multiple of 4, with groups of
+5 or 9 output channels, and others."""
 MAX_BOUND_TENSORS = 8
 """Tensors that a shader may bind on every GPU."""
 
 Shape = tuple[int | None, ...]
 Shapes = Mapping[str, Shape]
-"""The shapes of tensors by name, as far as they are known."""
+"""The known shapes of tensors by name; None stands for an unknown size."""
 
 
 def session_entries(model: bytes) -> dict[str, str]:
-    """What a session is told: the layout, and the nodes that stay on the CPU."""
+    """The configuration entries for a session of a model: the layout, and the nodes assigned to the CPU."""
     entries = {f"{_PREFIX}preferredLayout": PREFERRED_LAYOUT}
     names = cpu_only_nodes(model)
     return entries | ({f"{_PREFIX}forceCpuNodeNames": "\n".join(names)} if names else {})
 
 
 def cpu_only_nodes(model: bytes) -> list[str]:
-    """The names of nodes that WebGPU must not be given."""
+    """The names of nodes that WebGPU must not run."""
     import onnx
 
     try:
         graph = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)).graph
-    except Exception:  # what ONNX cannot read is for onnxruntime to refuse
+    except Exception:  # onnxruntime will report what is wrong with the model
         return []
     shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -50,7 +51,7 @@ def cpu_only_nodes(model: bytes) -> list[str]:
 
 
 def _all_nodes(graph: Any) -> Iterator[Any]:
-    """The graph's nodes and those of the bodies of its loops."""
+    """The nodes of a graph and of its subgraphs."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
@@ -69,8 +70,8 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 
 def _conv(node: Any, shapes: Shapes) -> bool:
-    """Groups in three dimensions; and pointwise ones of few channels, whose bias (which may come by fusion) is added
-    along the wrong axis of small images."""
+    """Grouped 3-D convolutions, and pointwise ones of fewer than 8 channels: their bias, which fusion may add later, is
+    added along the wrong axis of small images."""
     kernel = shapes.get(node.input[1])
     if kernel is None:
         return False
@@ -80,33 +81,34 @@ def _conv(node: Any, shapes: Shapes) -> bool:
 
 
 def _conv_transpose(node: Any, shapes: Shapes) -> bool:
-    """Three dimensions."""
+    """3-D transposed convolutions."""
     return len(shapes.get(node.input[1]) or ()) > 4
 
 
 def _max_pool(node: Any, shapes: Shapes) -> bool:
-    """Places of the maxima."""
+    """Max pooling that also returns the indices of the maxima."""
     return len(node.output) > 1
 
 
 def _lstm(node: Any, shapes: Shapes) -> bool:
-    """Functions but the usual ones."""
+    """Unusual activations."""
     return not set(_attributes(node).get("activations", ())) <= {b"Sigmoid", b"Tanh", b"Relu"}
 
 
 def _split(node: Any, shapes: Shapes) -> bool:
-    """More results than can be bound."""
+    """More outputs than a shader can bind."""
     return len(node.output) >= MAX_BOUND_TENSORS
 
 
 def _elementwise(node: Any, shapes: Shapes) -> bool:
-    """An operand [..., 1, *sizes] with one [*sizes], if the elements come in fours but the last axis does not."""
+    """Broadcasting of [*sizes] to [..., 1, *sizes] if the number of elements is a multiple of 4 but the last axis is
+    not."""
     short, long = sorted((shapes.get(name) or () for name in node.input), key=len)
     if len(short) == len(long) or not short or None in short:
         return False
     sizes = [size for size in short if size is not None]
-    repeated = long[-len(short) :] == short and long[-len(short) - 1] == 1
-    return repeated and prod(sizes) % 4 == 0 and sizes[-1] % 4 != 0
+    is_broadcast = long[-len(short) :] == short and long[-len(short) - 1] == 1
+    return is_broadcast and prod(sizes) % 4 == 0 and sizes[-1] % 4 != 0
 
 
 _EXCLUSIONS = {

@@ -1,4 +1,4 @@
-"""Weights by Keras' names: out of files, and held against what a network wants."""
+"""Weights by Keras' names: reads them from files, and matches them with the weights of a network."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason, open_file
+from ..core.numpy_types import numpy_dtype
 from ..core.types import Size, TensorType, shape_text
 from ..interop.string_arrays import bytes_to_strings
 from .data_errors import FaultCollector
 from .data_files import read_table
-from .session import numpy_dtype
 
 _ANY_TYPE = TensorType("float32", ())
 
 
 def read_weight_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Arrays by name, of a .safetensors or .npz file.
+    """The arrays of a .safetensors or .npz file, by name.
 
-    Raises UsageError for a file that cannot be read, CompileError for one that is damaged or has no numbers in it.
+    Raises UsageError for a file that cannot be read, CompileError for a damaged one or values that are not finite.
     """
     with open_file(path) as file:
         return read_open_weight_file(file, os.fspath(path))
 
 
 def read_open_weight_file(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
-    """The same of an open file of that name."""
+    """The arrays of an open file; its name tells the format."""
     faults = FaultCollector(name)
     try:
         arrays = (
@@ -45,7 +45,7 @@ def read_open_weight_file(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
 
 
 def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
-    """CompileError where an array of a file holds NaN or infinity."""
+    """Raises CompileError if an array of a file contains NaN or infinity."""
     faults = FaultCollector(file)
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -56,8 +56,8 @@ def check_finite(arrays: Mapping[str, np.ndarray], file: str) -> None:
 
 def _read_npz(file: Any, name: str, faults: FaultCollector) -> dict[str, np.ndarray]:
     table = read_table(file, name, faults)
-    found = {key: table.column(key, _ANY_TYPE, (), faults) for key in table.names} if table else {}
-    return {key: array for key, array in found.items() if array is not None}
+    columns = {key: table.column(key, _ANY_TYPE, (), faults) for key in table.names} if table else {}
+    return {key: array for key, array in columns.items() if array is not None}
 
 
 def _read_safetensors(data: bytes, faults: FaultCollector) -> dict[str, np.ndarray]:
@@ -66,41 +66,41 @@ def _read_safetensors(data: bytes, faults: FaultCollector) -> dict[str, np.ndarr
 
     try:
         return load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:  # the latter: an element type NumPy lacks
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
         help = "weights are a .safetensors file, or an .npz file of arrays by name"
         faults.add("damaged-file", f"not a weights file: {error}", help=help)
         return {}
 
 
 def layer_of_weight(weight: str) -> str:
-    """The layer that a weight's name begins with: `dense` of `dense/kernel`."""
+    """The layer in a weight's name: `dense` of `dense/kernel`."""
     return weight.partition("/")[0]
 
 
 @dataclass(frozen=True)
 class FileWeights:
-    """Weights out of a file by our names, and what else there was in it."""
+    """The weights of a file, by our names, and the rest of its contents."""
 
     arrays: Mapping[str, np.ndarray]
     unfit: Mapping[str, str] = field(default_factory=dict)
-    """Weights that the file has otherwise, or that cannot be told in it: the end of a sentence."""
+    """Reasons, as ends of sentences, why weights cannot be taken from the file."""
     extra: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The shapes of further arrays, by their paths in the file."""
     notices: tuple[Diagnostic, ...] = ()
-    """What a user should know of what was taken: warnings."""
+    """Warnings about the weights that were taken."""
 
     def with_prefix(self, prefix: str) -> FileWeights:
-        """The same for a network that calls all of its layers so, with something before their names."""
+        """The weights under names with a prefix."""
         arrays = {f"{prefix}{name}": array for name, array in self.arrays.items()}
         return replace(self, arrays=arrays, unfit={f"{prefix}{name}": why for name, why in self.unfit.items()})
 
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What a network takes of weights that it is given, and why it does not take the rest.
+    """Which of some weights a network takes, and why it does not take the others.
 
-    `taken` are names of weights, `missing` those that were not given, `unfit` those that were given otherwise than the
-    network wants them, with the end of a sentence that says how; `extra` are further names that were given.
+    `taken` are the names of weights that fit, `missing` those that were not given, `unfit` those that do not fit, with
+    the reason as the end of a sentence; `extra` are names that the network does not have.
     """
 
     taken: tuple[str, ...]
@@ -109,21 +109,21 @@ class WeightsReport:
     extra: tuple[str, ...]
     wanted: Mapping[str, TensorType] = field(repr=False)
     given: Mapping[str, tuple[int, ...]] = field(repr=False)
-    """The shapes of what was given."""
+    """The shapes of the arrays that were given."""
     notices: tuple[Diagnostic, ...] = ()
-    """What a user should know of the file that they came from: warnings."""
+    """Warnings about the file of the weights."""
 
     @property
     def complete(self) -> bool:
-        """Whether every weight is taken, and nothing was given besides."""
+        """Whether every weight is taken, and nothing else was given."""
         return not (self.missing or self.unfit or self.extra)
 
     def suggest(self, name: str) -> str | None:
-        """What else a missing weight may be called, or an extra one may have been meant to be."""
+        """A similar name: another name for a missing weight, or the weight that an extra name may stand for."""
         return suggestion(name, self.extra if name in self.wanted else self.wanted)
 
     def diagnostics(self, *, strict: bool = True) -> list[Diagnostic]:
-        """Everything that is wrong with what was given; unless `strict`, some may be missing."""
+        """Every fault of the weights; unless `strict`, weights may be missing."""
         faults = FaultCollector()
         for name in self.extra:
             help = self.suggest(name) or f"there are {quoted_or_list(self.wanted)}"
@@ -139,9 +139,9 @@ class WeightsReport:
 def match_weights(
     weights: Mapping[str, Any], expected: Mapping[str, TensorType]
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
-    """The given weights that a network wants, in its order and element types, and what became of all of them.
+    """The weights that a network takes, in its order and element types, and a report about all of them.
 
-    Raises TypeError for what is no mapping.
+    Raises TypeError if the weights are not a mapping.
     """
     if not isinstance(weights, Mapping):
         raise TypeError(f"weights are a dict of arrays by name, got {type(weights).__name__}")
@@ -166,7 +166,7 @@ def match_weights(
 def match_file_weights(
     file_weights: FileWeights, expected: Mapping[str, TensorType]
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
-    """The same for what a file gives."""
+    """The weights of a file that a network takes, as `match_weights`."""
     arrays, report = match_weights(file_weights.arrays, expected)
     unfit = {**report.unfit, **file_weights.unfit}
     return arrays, replace(
@@ -189,16 +189,16 @@ def _shape(value: Any) -> tuple[int, ...]:
 def validate_weights(
     weights: Mapping[str, Any], expected: Mapping[str, TensorType], *, strict: bool = True
 ) -> tuple[dict[str, np.ndarray], list[Diagnostic]]:
-    """The given weights as a network wants them, in its order, and everything that is wrong with them.
+    """The weights in the order and element types of a network, and every fault; unless `strict`, some may be missing.
 
-    Unless `strict`, some may be missing. Raises TypeError for what is no mapping.
+    Raises TypeError if the weights are not a mapping.
     """
     arrays, report = match_weights(weights, expected)
     return arrays, report.diagnostics(strict=strict)
 
 
 def _cast_weight(value: Any, expected: TensorType) -> np.ndarray:
-    """The array in the wanted element type. ValueError with the end of a sentence."""
+    """The array in the element type of a weight. Raises ValueError with the end of a sentence."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -219,13 +219,13 @@ def _cast_weight(value: Any, expected: TensorType) -> np.ndarray:
 
 
 def _matches_shape(array: np.ndarray, expected: TensorType) -> bool:
-    """Whether an array has the wanted shape; a size that the data decide may be any."""
+    """Whether an array has the shape of a weight; a size that depends on data may be any."""
     sizes = zip(array.shape, expected.shape, strict=False)
-    return array.ndim == expected.rank and all(isinstance(size, Size) or given == size for given, size in sizes)
+    return array.ndim == expected.rank and all(isinstance(size, Size) or actual == size for actual, size in sizes)
 
 
 def _decode_strings(array: np.ndarray) -> np.ndarray:
-    """Strings, also where they come as the bytes that files have; no token twice."""
+    """The array as strings, decoded if it holds the bytes of a file. Raises ValueError for duplicates."""
     strings = bytes_to_strings(array) if array.dtype == np.uint8 and array.ndim == 1 else array
     if strings.dtype.kind not in "UO" or not all(isinstance(item, str) for item in strings.flat):
         raise ValueError(f"has {array.dtype} elements, the network wants strings")

@@ -12,7 +12,7 @@ from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import engine
+from jsonnx.runtime import graph_loader
 from jsonnx.runtime.kernel_probes import has_gated_add
 from jsonnx.runtime.providers import create_session, resolve_provider
 from jsonnx.training.optimizers import OPTIMIZERS
@@ -149,7 +149,7 @@ def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> Non
         "training": {"loss": "mse", "optimizer": {"type": optimizer, "weight_decay": 0.01}},
     }
     scaled = trained(document)
-    monkeypatch.setattr(engine, "has_gated_add", lambda: False)
+    monkeypatch.setattr(graph_loader, "has_gated_add", lambda: False)
     plain = trained(document)
     for name, expected in plain.items():
         np.testing.assert_allclose(scaled[name], expected, rtol=2e-6, atol=1e-7, err_msg=name)

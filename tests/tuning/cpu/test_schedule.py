@@ -53,7 +53,7 @@ def spec(name: str, optimizer: Any = "adam", **training: Any) -> dict[str, Any]:
 def step(document: dict[str, Any]) -> Graph:
     """A step's graph in the form in which it runs."""
     engine = Trainer(document, threads=1)._engine
-    return engine._optimize(engine._step_graph, 4)
+    return engine.loader.optimize(engine.execution.step_graph, 4)
 
 
 def places(graph: Graph) -> dict[Any, int]:

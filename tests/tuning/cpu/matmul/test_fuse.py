@@ -111,5 +111,5 @@ def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch
         "training": {"loss": "mse", "optimizer": {"type": "sgd", "learning_rate": 0.05}},
     }
     rng = np.random.default_rng(2)
-    monkeypatch.setattr("jsonnx.runtime.variables.MIN_UNOPTIMIZED_NODES", 1)
+    monkeypatch.setattr("jsonnx.runtime.runner.MIN_UNOPTIMIZED_NODES", 1)
     assert_same_steps(document, rng.standard_normal((4, 9, 5), np.float32), rng.standard_normal((4, 3), np.float32))

@@ -32,7 +32,7 @@ def batches(*sizes: int, inputs: int = 60) -> list[tuple[np.ndarray, np.ndarray]
 def products(spec: dict[str, Any], samples: int | None, threads: int) -> list[tuple[bool, tuple[Any, ...]]]:
     """Of a step's products that are one for each thread: whether they are a gradient, and the result's shape."""
     engine = Trainer(spec, threads=threads)._engine
-    nodes = engine._optimize(engine._step_graph, samples).nodes
+    nodes = engine.loader.optimize(engine.execution.step_graph, samples).nodes
     return [
         (bool(node.attribute("transA")), node.outputs[0].shape) for node in nodes if node.attribute("transBatchA", 0)
     ]
@@ -101,8 +101,8 @@ def test_a_session_is_made_anew_only_where_its_form_depends_on_the_samples(
     sessions = []
     for x, y in batches(8, 100, inputs=inputs):
         trainer.fit(x, y, epochs=1, batch_size=len(x))
-        if trainer._engine._step_runner not in sessions:
-            sessions.append(trainer._engine._step_runner)
+        if trainer._engine.step_runners.runner not in sessions:
+            sessions.append(trainer._engine.step_runners.runner)
     assert len(sessions) == made
 
 

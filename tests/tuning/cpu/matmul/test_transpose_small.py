@@ -40,8 +40,8 @@ def test_a_fit_is_the_same_whatever_came_before(before: int, batch_size: int) ->
 @pytest.mark.parametrize(("units", "samples", "turned"), [(WIDE, 8, 1), (WIDE, 64, 1), (WIDE, 65, 0), (300, 8, 0)])
 def test_of_few_rows_and_large_weights_alone(units: int, samples: int, turned: int) -> None:
     engine = Trainer(spec(units))._engine
-    nodes = engine._optimize(engine._step_graph, samples).nodes
-    weight = engine._step_graph.parameters["b/kernel"]
+    nodes = engine.loader.optimize(engine.execution.step_graph, samples).nodes
+    weight = engine.execution.step_graph.parameters["b/kernel"]
     first = [node for node in nodes if node.op == "FusedMatMul" and node.inputs[0] is weight]
     assert len(first) == turned
     assert all(node.attribute("transB") and not node.attribute("transA") for node in first)

@@ -52,13 +52,13 @@ def test_every_optimizer_computes_the_same(optimizer: str) -> None:
     engine = Trainer(document)._engine
     slots = {name for name in engine.plan.train.states if name.startswith(f"optimizer/{KERNEL}/")}
     left = {f"optimizer/{KERNEL}/{name}" for name in NOT.get(optimizer, ())}
-    assert engine._inplace_slots == slots - left
-    assert inplace_slots(engine._optimize(engine._step_graph, 5)) >= engine._inplace_slots
+    assert engine.execution.inplace_slots == slots - left
+    assert inplace_slots(engine.loader.optimize(engine.execution.step_graph, 5)) >= engine.execution.inplace_slots
     sets = engine._variables.sets
     for name in sets[0]:
         if name.startswith(f"optimizer/{KERNEL}/") or name == KERNEL:
             places = {variables[name].data_ptr() for variables in sets}
-            assert len(places) == (1 if name in engine._inplace_slots else 3), name
+            assert len(places) == (1 if name in engine.execution.inplace_slots else 3), name
 
 
 def test_momentum_that_looks_ahead_averages_and_bounds() -> None:
@@ -70,7 +70,7 @@ def test_momentum_that_looks_ahead_averages_and_bounds() -> None:
     ):
         document = spec({**optimizer, "learning_rate": 1e-3}, kernel_constraint="max_norm")
         assert_same_run(document, batches(4))
-        assert Trainer(document)._engine._inplace_slots
+        assert Trainer(document)._engine.execution.inplace_slots
 
 
 def slot(g: Builder, elements: int = MIN_SLOT_ELEMENTS) -> State:
@@ -124,10 +124,10 @@ def test_who_looks_between_steps_changes_nothing_and_only_what_may_be_is_in_plac
         watched.weights()
     found = watched._engine.variables()
     assert all(np.array_equal(found[name], array) for name, array in left._engine.variables().items())
-    assert not Trainer(spec("adam"), fast=False)._engine._inplace_slots
+    assert not Trainer(spec("adam"), fast=False)._engine.execution.inplace_slots
     remat = spec("adam")
     remat["training"]["remat"] = "full"
-    assert not Trainer(remat)._engine._inplace_slots
+    assert not Trainer(remat)._engine.execution.inplace_slots
 
 
 def test_a_step_that_does_not_end_leaves_no_slot_half_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_a_step_that_does_not_end_leaves_no_slot_half_new(monkeypatch: pytest.Mo
     given = batches(3)
     for x, y in given:
         trainer.step(x, y)
-    weights, runner = trainer.weights(), trainer._engine._step_runner
+    weights, runner = trainer.weights(), trainer._engine.step_runners.runner
     assert runner is not None
     run = runner._run_bound
 

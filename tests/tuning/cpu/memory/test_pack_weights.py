@@ -10,7 +10,7 @@ import pytest
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import engine
+from jsonnx.runtime import execution_plan
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
 from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
@@ -46,7 +46,7 @@ def trained(document: dict[str, Any], steps: int = 4) -> tuple[Trainer, list[flo
 def both(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses and every variable, joined and apart."""
     joined, losses = trained(document)
-    monkeypatch.setattr(engine, "pack_weights", apart)
+    monkeypatch.setattr(execution_plan, "pack_weights", apart)
     single, expected = trained(document)
     assert losses == pytest.approx(expected, rel=1e-6)
     wanted = single._engine.variables()
@@ -123,7 +123,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_weights_apart(tmp_path: Any, monkeyp
     x, y = np.ones((8, 6), np.float32), np.ones((8, 3), np.float32)
     joined, _ = trained(spec())
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "pack_weights", apart)
+        patched.setattr(execution_plan, "pack_weights", apart)
         trained(spec())[0].save_checkpoint(tmp_path / "apart")
     other = jsonnx.Trainer(spec(), seed=5)
     assert other.load_checkpoint(tmp_path / "apart") == []

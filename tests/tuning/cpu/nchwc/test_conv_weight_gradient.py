@@ -12,7 +12,7 @@ import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph, Node
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.engine import MAX_OVERSIZED_STEPS
+from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.conv_geometry import CorrelationGeometry
@@ -192,7 +192,7 @@ def test_a_larger_batch_that_repeats_gets_specialised_code() -> None:
         *[few] * (MAX_OVERSIZED_STEPS + 1),
     ]:
         assert trainer.step(*samples)["loss"] == pytest.approx(plain.step(*samples)["loss"], rel=1e-5)
-        made.append(trainer._engine._built_for_batch)
+        made.append(trainer._engine.step_runners.state.batch_size)
     assert made == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
 
 
@@ -200,11 +200,11 @@ def test_a_session_without_specialised_code_is_kept() -> None:
     document = spec(*NETWORKS["plain"])
     trainer = Trainer(document, seed=2, fast=False)
     trainer.step(*batch(document, 3))
-    first = trainer._engine._step_runner
+    first = trainer._engine.step_runners.runner
     for _ in range(MAX_OVERSIZED_STEPS + 1):
         trainer.step(*batch(document, BLOCK))
     trainer.fit(*batch(document, 2 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine._step_runner is first
+    assert trainer._engine.step_runners.runner is first
 
 
 @needs_nchwc_kernels
@@ -213,7 +213,7 @@ def test_a_fit_gets_code_for_its_batch_size() -> None:
     trainer = Trainer(document, seed=2)
     trainer.step(*batch(document, 3))
     trainer.fit(*batch(document, 3 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine._built_for_batch == BLOCK
+    assert trainer._engine.step_runners.state.batch_size == BLOCK
 
 
 class SaveAt:

@@ -1,8 +1,8 @@
-"""Batches like one that was taken as it was.
+"""A fast path for batches with the shapes and element types of the batch before.
 
-A loop over `Trainer.step` hands in batch after batch of the same shapes and types, and what a step does beside
-onnxruntime's run is a tenth of a small one: most of it to find out again that nothing has to be done. So of a batch
-like the last one only the values are looked at; where one is not right, the long way tells what and where.
+A loop over `Trainer.step` passes batches of the same layout again and again, and finding out each time that an array
+needs no conversion takes a large part of a small step. For a batch of the cached layout only the values are checked; if
+one is invalid, the full validation reports it.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from .validate_arrays import has_valid_values
 
 
 class ArrayLayout(NamedTuple):
-    """Of an array that is fed as it is, but for a cast to a wider type."""
+    """The layout of an array that is fed as it is, or cast to a wider type."""
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fed_dtype: np.dtype[Any]
     index_size: int | None
-    """Of integers that have a limit: how many are valid."""
+    """The number of valid values of an array of indices."""
 
     @staticmethod
     def of(
-        name: str, given: Any, validated: np.ndarray, feeds: Mapping[str, np.ndarray], size: int | None
+        name: str, argument: Any, validated: np.ndarray, feeds: Mapping[str, np.ndarray], index_size: int | None
     ) -> ArrayLayout | None:
-        """That of a given array which was made ready and fed; None where it was changed."""
+        """The layout of the user's argument; None if it was converted before it was fed."""
         fed = feeds[name]
         if (
-            validated is not given
+            validated is not argument
             or fed.shape != validated.shape
             or not np.can_cast(validated.dtype, fed.dtype, "safe")
         ):
             return None
-        return ArrayLayout(name, validated.shape, validated.dtype, fed.dtype, size)
+        return ArrayLayout(name, validated.shape, validated.dtype, fed.dtype, index_size)
 
     def matches(self, array: Any) -> bool:
-        """Whether an array is laid out like this, and nothing is wrong with its values."""
+        """Whether an array has this layout and only valid values."""
         if type(array) is not np.ndarray or array.shape != self.shape or array.dtype != self.dtype:
             return False
         return array.flags.c_contiguous and has_valid_values(array, self.index_size)
@@ -59,17 +59,18 @@ class CachedLayout(NamedTuple):
 
     @staticmethod
     def of(x: Any, y: Any, samples: Dataset, feeds: Mapping[str, np.ndarray]) -> CachedLayout | None:
-        """What a batch has that was fed as it was, with nothing besides but the step's rate; None for another."""
+        """The layout of a batch of one input and one target that were fed unconverted, with nothing else but the
+        learning rate; None for any other batch."""
         if len(samples.inputs) != 1 or len(samples.targets) != 1 or len(feeds) != 3 or LEARNING_RATE not in feeds:
             return None
-        ((input, made),), ((target, truth),) = samples.inputs.items(), samples.targets.items()
-        limits = {name: limit.size for name, limit in samples.data_spec.index_ranges.items()}
-        first = ArrayLayout.of(input, x, made, feeds, limits.get(input))
-        second = ArrayLayout.of(target_name(target), y, truth, feeds, limits.get(target))
-        return CachedLayout(first, second) if first and second else None
+        ((input, validated_x),), ((output, validated_y),) = samples.inputs.items(), samples.targets.items()
+        sizes = {name: index_range.size for name, index_range in samples.data_spec.index_ranges.items()}
+        x_layout = ArrayLayout.of(input, x, validated_x, feeds, sizes.get(input))
+        y_layout = ArrayLayout.of(target_name(output), y, validated_y, feeds, sizes.get(output))
+        return CachedLayout(x_layout, y_layout) if x_layout and y_layout else None
 
     def feeds(self, x: Any, y: Any) -> dict[str, np.ndarray] | None:
-        """A batch as the step takes it; None where it is not like this."""
+        """The feeds of a batch, without the learning rate; None if the batch has another layout or invalid values."""
         if not self.x.matches(x) or not self.y.matches(y):
             return None
         return {self.x.name: self.x.cast(x), self.y.name: self.y.cast(y)}

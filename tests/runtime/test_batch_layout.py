@@ -1,4 +1,4 @@
-"""Batches like the one before: taken at once, and as well looked at."""
+"""Batches of a cached layout: a fast path with the same checks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def spec(**more: Any) -> dict[str, Any]:
     }
 
 
-def familiar(*batches: tuple[Any, Any], document: dict[str, Any] | None = None) -> Trainer:
+def trainer_after(*batches: tuple[Any, Any], document: dict[str, Any] | None = None) -> Trainer:
     trainer = Trainer(document or spec(), seed=1)
     for x, y in batches:
         trainer.step(x, y)
     return trainer
 
 
-def test_steps_are_those_of_batches_that_are_not() -> None:
-    """A list is looked at the long way every time."""
+def test_steps_equal_those_of_fully_validated_batches() -> None:
+    """A list is always validated in full."""
     document = spec(metrics=["accuracy"])
     short, long = Trainer(document, seed=1), Trainer(document, seed=1)
     for x, y in zip(X, Y, strict=True):
@@ -61,10 +61,10 @@ WRONG: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_told_as_of_the_first(name: str) -> None:
+def test_an_invalid_batch_gives_the_same_error_as_the_first_batch(name: str) -> None:
     with pytest.raises(FeedError) as first:
-        familiar(WRONG[name])
-    trainer = familiar((X[0], Y[0]))
+        trainer_after(WRONG[name])
+    trainer = trainer_after((X[0], Y[0]))
     assert trainer._cached_layout is not None
     before = trainer.weights()
     with pytest.raises(FeedError) as later:
@@ -86,34 +86,34 @@ OTHERS: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_forms_of_a_batch_are_taken_as_well(name: str) -> None:
+def test_batches_of_another_layout_are_accepted(name: str) -> None:
     x, y = OTHERS[name]
     plain = {"x": x["x"] if isinstance(x, dict) else x, "y": y["dense"] if isinstance(y, dict) else y}
-    expected = familiar((X[0], Y[0]), (plain["x"].tolist(), plain["y"].tolist())).weights()
-    found = familiar((X[0], Y[0]), (x, y)).weights()
+    expected = trainer_after((X[0], Y[0]), (plain["x"].tolist(), plain["y"].tolist())).weights()
+    found = trainer_after((X[0], Y[0]), (x, y)).weights()
     for key, array in found.items():
         np.testing.assert_allclose(array, expected[key], atol=1e-7)
 
 
-def test_what_is_drawn_for_a_step_is_never_forgotten() -> None:
+def test_a_step_with_random_numbers_has_no_cached_layout() -> None:
     document = spec()
     document["layers"].insert(0, {"type": "Dropout", "rate": 0.5})
-    assert familiar((X[0], Y[0]), document=document)._cached_layout is None
+    assert trainer_after((X[0], Y[0]), document=document)._cached_layout is None
 
 
-def test_what_is_left_out_of_account_is_taken_as_well() -> None:
+def test_ignored_labels_are_accepted() -> None:
     document = spec()
     document["training"]["loss"] = {"type": "sparse_categorical_crossentropy", "ignore_class": -1}
     labels = np.array([0, -1, 2, 1], np.int32)
-    expected = familiar((X[0], Y[0]), (X[1].tolist(), labels.tolist()), document=document).weights()
-    found = familiar((X[0], Y[0]), (X[1], labels), document=document).weights()
+    expected = trainer_after((X[0], Y[0]), (X[1].tolist(), labels.tolist()), document=document).weights()
+    found = trainer_after((X[0], Y[0]), (X[1], labels), document=document).weights()
     assert all((array == expected[name]).all() for name, array in found.items())
 
 
-def test_weights_that_are_set_and_a_fit_between_two_steps_count() -> None:
+def test_set_weights_and_fit_take_effect_between_two_steps() -> None:
     found = []
     for form in (np.asarray, np.ndarray.tolist):
-        trainer = familiar((X[0], Y[0]))
+        trainer = trainer_after((X[0], Y[0]))
         trainer.set_weights({name: 2 * array for name, array in trainer.weights().items()})
         trainer.step(form(X[1]), form(Y[1]))
         trainer.fit(X[2], Y[2], batch_size=2, epochs=1)

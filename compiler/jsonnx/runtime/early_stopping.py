@@ -1,0 +1,73 @@
+"""Early stopping, and the weights of the best epoch, by Keras' rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf, isnan
+from typing import TYPE_CHECKING, Any
+
+from ..core.diagnostics import CompileError, Diagnostic, quoted_or_list, suggestion
+from ..core.reserved_names import LOSS, is_validation_name, validation_name
+from .history import Weights
+
+if TYPE_CHECKING:
+    from .training_plan import TrainingPlan
+
+_MINIMIZED_WORDS = ("loss", "error", "crossentropy", "divergence", "hinge", "poisson", "logcosh", "log_cosh")
+"""Parts of the names of metrics that fall as a model gets better; all other metrics rise."""
+
+
+class EarlyStoppingMonitor:
+    """Compares a figure of each epoch with the best so far. Raises CompileError `unknown-figure`."""
+
+    def __init__(self, plan: TrainingPlan, has_validation: bool) -> None:
+        self._config, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
+        self._monitor = self._config.monitor if self._config else validation_name(LOSS)
+        self.best, self.best_epoch, self.wait = inf, -1, 0
+        self.best_weights: Weights | None = None
+        if self._config or self.keeps_best_weights:
+            self._check_monitor(plan, has_validation)
+            self._sign = -1.0 if self._is_maximized(plan) else 1.0
+
+    def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
+        figures = [*plan.loss_names, *plan.metrics]
+        figures += [validation_name(name) for name in figures] if has_validation else []
+        if self._monitor in figures:
+            return
+        key = (
+            ("early_stopping", *(("monitor",) if "monitor" in self._config.to_json() else ()))
+            if self._config
+            else ("restore_best_weights",)
+        )
+        lacks_validation = is_validation_name(self._monitor) and not has_validation
+        help = "give validation data, or `validation_split`" if lacks_validation else suggestion(self._monitor, figures)
+        message = f"{self._monitor!r} is to be monitored, but the figures are {quoted_or_list(figures)}"
+        fault = Diagnostic("unknown-figure", message, help=help)
+        raise CompileError([plan.source.locate_diagnostic(fault, ("training", *key))])
+
+    def _is_maximized(self, plan: TrainingPlan) -> bool:
+        if self._config and self._config.mode != "auto":
+            return self._config.mode == "max"
+        metric = plan.metrics.get(self._monitor.removeprefix(validation_name("")))
+        return metric is not None and not any(word in metric.type_name for word in _MINIMIZED_WORDS)
+
+    def should_stop_after(self, epoch: int, figures: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
+        """Takes an epoch's figures, and its weights if it is the best so far; whether to stop after this epoch."""
+        config = self._config
+        if not (config or self.keeps_best_weights) or (config and epoch < config.start_from_epoch):
+            return False
+        figure = self._sign * figures[self._monitor]
+        is_better = self.best_epoch < 0 or figure + (config.min_delta if config else 0.0) < self.best
+        if is_better or (isnan(self.best) and not isnan(figure)):
+            self.best, self.best_epoch, self.wait = figure, epoch, 0
+            self.best_weights = weights() if self.keeps_best_weights else None
+            return False
+        self.wait += 1
+        return config is not None and self.wait >= config.patience and epoch > 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
+
+    def load_state_dict(self, state: Mapping[str, Any], weights: Weights | None) -> None:
+        self.best, self.best_epoch, self.wait = state["best"], state["best_epoch"], state["wait"]
+        self.best_weights = weights

@@ -1,0 +1,44 @@
+"""Signals that ask a run to end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+class StopOnSignal:
+    """A context in which the first of these signals is only recorded, as a request to stop; the second one acts as
+    usual.
+
+    A signal that the process ignores stays ignored. In another than the main thread the context does nothing.
+    """
+
+    def __init__(self, signals: Iterable[int] = TERMINATION_SIGNALS) -> None:
+        self.signal: int | None = None
+        self._signals = tuple(signals)
+        self._previous_handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> StopOnSignal:
+        if threading.current_thread() is threading.main_thread():
+            for number in self._signals:
+                handler = signal.getsignal(number)
+                if handler not in (signal.SIG_IGN, None):
+                    self._previous_handlers[number] = handler
+                    signal.signal(number, self._handle)
+        return self
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            self.__exit__()
+            signal.raise_signal(number)
+        self.signal = number
+
+    def __exit__(self, *error: object) -> None:
+        while self._previous_handlers:
+            number, handler = self._previous_handlers.popitem()
+            signal.signal(number, handler)
