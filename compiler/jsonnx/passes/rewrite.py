@@ -1,16 +1,16 @@
-"""Rewrite rules: functions that replace the nodes of a graph which match a pattern.
+"""Rewrite rules: functions that replace the nodes which match a pattern.
 
-A rule is registered by the operators that it matches, and its docstring has the pattern and the result:
+A rule is registered under the operators that it matches. Its docstring states the pattern and the result:
 
-    fusion = RuleSet(cleanup=prune)
+    simplification = RuleSet()
 
-    @fusion("Relu")
-    def fuse_relu(m: Match) -> Node | None:
-        \"""Relu(MyGemm(a, b)) -> MyGemmRelu(a, b)\"""
-        ...
+    @simplification("Pad")
+    def remove_empty_pad(m: Match) -> Value | None:
+        \"""Pad(x, zeros) -> x\"""
+        pads = m.node.inputs[1]
+        return m.node.inputs[0] if isinstance(pads, Constant) and not pads.array.any() else None
 
-    def fuse(graph: Graph) -> Graph:
-        return fusion.apply(graph)
+`simplification.apply(graph)` is the pass.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ from ..ir import Builder, GradientInfo, Graph, Node, Value
 from .canonicalize import canonicalize
 
 Rewritten = Node | Value | Sequence[Value] | None
-"""A node with the same outputs, values that replace the outputs, or None if the pattern does not match."""
+"""A node with the same outputs, values that replace the outputs, or None if the node does not match the pattern."""
 Rule = Callable[["Match"], Rewritten]
 
 
 class Match:
-    """The node that rules look at, and the graph around it. Rules may emit nodes before it with `g`."""
+    """The node that a rule is applied to, and the graph around it.
+
+    `g` appends nodes before that node; `context` is what the caller of `RuleSet.apply` passes to its rules.
+    """
 
     node: Node
-    """It reads the replacements of values that rules have replaced."""
+    """The node, reading the replacements of the values that rules have replaced."""
 
     def __init__(self, graph: Graph, context: Any) -> None:
         self.graph, self.context = graph, context
         self.g = Builder.extending(graph)
         self.g.nodes = []
         self.replacements: dict[Value, Value] = {}
-        """New values by the outputs that they replace. A rule may add outputs of later nodes, which are then dropped."""
+        """By output: the value that replaces it. A rule may add the output of a later node, which is then removed."""
         self.cache: dict[Any, Value] = {}
-        """Values that several matches share, by a key of the rule's own."""
+        """Values that several matches share, by a key that the rule defines."""
         self._producers: dict[Value, Node] = {}
         self._indexed_nodes = 0
 
@@ -54,7 +57,7 @@ class Match:
         return None if x is None else self._producers.get(x)
 
     def original_producer(self, x: Value | None) -> Node | None:
-        """The node that computes x in the graph before the pass; None for a value that a rule emitted."""
+        """The node that computes x in the graph before the pass; None for a value that a rule has emitted."""
         return None if x is None else self.graph.producers.get(x)
 
     @cached_property
@@ -69,7 +72,7 @@ class Match:
 
     @property
     def gradient_info(self) -> GradientInfo | None:
-        """What the node's first output is the gradient of."""
+        """The gradient info of the node's first output."""
         info = self.graph.gradients.get(self.node.outputs[0])
         return None if info is None else info.remapped(self.replacements)
 
@@ -90,9 +93,9 @@ class RuleSet:
         return register
 
     def apply(self, graph: Graph, context: Any = None) -> Graph:
-        """Returns the graph with every node rewritten by the first rule that matches it; the graph itself if none does.
+        """Visits each node once and rewrites it by the first rule that matches; returns the graph itself if none does.
 
-        Nodes are visited once, in their order. Nodes of other domains than ONNX' own match no rule.
+        Rules match operators of the ONNX domain only.
         """
         m = Match(graph, context)
         is_rewritten = False
