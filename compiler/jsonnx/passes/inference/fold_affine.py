@@ -2,8 +2,8 @@
 
 A batch normalization by moving averages, a rescaling and a bias are all `y = x * scale + shift`. Consecutive affine
 functions are composed. One behind a convolution or a product with a matrix changes the weights of that operator, and so
-does one in front of it. A convolution pads its operand with zeros after the shift of a preceding affine function, so that
-shift cannot be folded into a convolution with padding.
+does one in front of it. A convolution pads its operand with zeros after the shift of a preceding affine function, so
+that shift cannot be folded into a convolution with padding.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class AffineFolder:
             self.append(remainder)
 
     def fold_into_linear(self, index: int, producer: Node, affine: Affine) -> Affine | None:
-        """Folds as much as possible into the producer, which is appended anew; returns the remaining affine function."""
+        """Folds as much as possible into the producer, which is appended anew, and returns the rest."""
         linear = as_linear(producer)
         reweighted = None if linear is None else scale_output(linear, affine.scale, affine.shift)
         if reweighted is None:
@@ -148,9 +148,9 @@ class AffineFolder:
         return replace(affine, x=x, scale=np.ones_like(affine.scale), fused_count=2)
 
     def hoist_above_affine(self, node: Node) -> bool:
-        """Moves a Transpose or Reshape before the affine function that it reads, so that this one may be folded further.
+        """Moves a Transpose or Reshape before the affine function that it reads, which may then be folded further.
 
-        Returns whether the two could change places.
+        Returns whether that is possible.
         """
         index, affine = self.single_use_producer(node.inputs[0]) if node.op in ("Transpose", "Reshape") else (-1, None)
         if not isinstance(affine, Affine):
@@ -169,7 +169,7 @@ class AffineFolder:
         return True
 
     def fold_into_readers(self, index: int, affine: Affine) -> None:
-        """Folds the affine function into all readers of its result, or its scale alone; changes nothing if one cannot."""
+        """Folds the affine function, or its scale alone, into all readers of its result if each of them can take it."""
         readers = self.readers.get(affine.y, [])
         if not readers or affine.y in self.roots:
             return
@@ -208,7 +208,7 @@ class AffineFolder:
 
 
 def transformed_operand(array: np.ndarray, node: Node) -> np.ndarray | None:
-    """The scale or shift for the result of a Transpose or Reshape, given that for its operand; None if there is none."""
+    """The scale or shift behind a Transpose or Reshape, given that before it; None if the node does not keep one."""
     if node.op == "Transpose":
         return array.transpose(node.attribute("perm") or range(array.ndim)[::-1])
     return array.reshape((1,) * node.outputs[0].rank) if array.size == 1 else None

@@ -18,8 +18,8 @@ fusion = RuleSet(cleanup=None)
 def fuse_pads(graph: Graph) -> Graph:
     """Fuses Pads into convolutions, and into poolings that treat their own padding like these zeros.
 
-    An AveragePool can count its padding as zeros. A MaxPool's padding is less than any number, which gives the same only
-    if no element is negative.
+    An AveragePool can count its padding as zeros. A MaxPool's padding is less than any number, which gives the same
+    only if no element is negative.
     """
     return fusion.apply(motion.apply(graph))
 

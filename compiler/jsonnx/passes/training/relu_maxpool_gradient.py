@@ -23,7 +23,7 @@ def move_relu_mask_after_pool(graph: Graph) -> Graph:
 
 @mask_motion("Mul")
 def move_mask(m: Match) -> Node | None:
-    """Mul(unpool(dy), step(x)) -> unpool(Mul(dy, step(y))), where y = MaxPool(x) and the gradient info names `unpool`"""
+    """Mul(unpool(dy), step(x)) -> unpool(Mul(dy, step(y))), where y = MaxPool(x)"""
     for dx, mask in (m.node.inputs, m.node.inputs[::-1]):
         step = m.original_producer(mask)
         info = None if dx is None else m.g.gradients.get(dx)
@@ -48,7 +48,7 @@ def is_step_function(node: Node) -> bool:
 
 
 def _recompute(g: Builder, value: Value, values: dict[Value, Value], producers: Mapping[Value, Node]) -> Value:
-    """Emits the nodes behind a value again, reading `values`; returns the value itself if it depends on none of them."""
+    """Emits the nodes behind a value again with replaced `values`; the value itself if it depends on none of them."""
     if value not in values and value in producers:
         node = producers[value]
         inputs = [None if x is None else _recompute(g, x, values, producers) for x in node.inputs]

@@ -115,7 +115,8 @@ class LazyTables:
         return {name: self.graph.states[name] for name in names if name in self.graph.states}
 
     def with_current_rows(self, graph: Graph) -> Graph:
-        """Returns another graph of the same network in which lookups apply the skipped updates of the rows they read."""
+        """Returns another graph of the same network in which lookups apply the skipped updates of the rows they
+        read."""
         weights = graph.parameters
         tables: dict[Value | None, LazyTable] = {weights[t.weight]: t for t in self.tables if t.weight in weights}
         lookups = RuleSet()
@@ -168,7 +169,8 @@ def current_rows(g: Builder, table: LazyTable, indices: Value, scalars: Mapping[
 
 
 def make_tables_lazy(step: Graph, other_graphs: Iterable[Graph], expected_batch: int) -> LazyTables | None:
-    """The step with those tables by rows that suit, where some do; `other_graphs` are the graphs that read them besides."""
+    """The step with those tables by rows that suit, where some do; `other_graphs` are the graphs that read them
+    besides."""
     tables = [
         table for name in step.weight_updates if (table := _lazy_table(step, name, [*other_graphs], expected_batch))
     ]

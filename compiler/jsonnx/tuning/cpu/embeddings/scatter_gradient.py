@@ -1,9 +1,10 @@
 """Computes the gradient of a large embedding so that every row is written once, for onnxruntime's CPU kernels.
 
-A step reads few rows of a large table, most of them once. ScatterElements, which adds up the cotangents of one row, works
-element by element on one thread. ScatterND copies whole rows on all threads, but must not add: where an index occurs
-twice, sums get lost. So the cotangents of a repeated index are added up first, in the row of one of its occurrences, and
-ScatterND then copies that sum for each of the occurrences: it does no harm that several write the same row.
+A step reads few rows of a large table, most of them once. ScatterElements, which adds up the cotangents of one row,
+works element by element on one thread. ScatterND copies whole rows on all threads, but must not add: where an index
+occurs twice, sums get lost. So the cotangents of a repeated index are added up first, in the row of one of its
+occurrences, and ScatterND then copies that sum for each of the occurrences: it does no harm that several write the same
+row.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 onnxruntime splits an optimizer's element-wise update of a weight across threads by rows: of two threads, the first
 updates the upper half. It splits a matrix product by columns if there are more columns than rows, so each thread reads
-half of what the other has written. Writing to a cache line that another core has read is much slower than writing to one
-that no other core holds, above all if the cores are far apart. So two kinds of products become a batch of products, one
-for each thread, over the rows of that thread:
+half of what the other has written. Writing to a cache line that another core has read is much slower than writing to
+one that no other core holds, above all if the cores are far apart. So two kinds of products become a batch of products,
+one for each thread, over the rows of that thread:
 
 - the gradient of a weight with more columns than rows;
 - the product of few samples with a weight, which is then a sum over the threads.

@@ -1,7 +1,8 @@
 """Computes the product of few rows with a large transposed weight as the transpose of the weight times the rows.
 
 onnxruntime packs the second operand of a product into a layout of its own at every step, which takes longer than the
-multiplication by a few rows. It reads the first operand as it is. The input gradient of a Dense layer is such a product.
+multiplication by a few rows. It reads the first operand as it is. The input gradient of a Dense layer is such a
+product.
 """
 
 from __future__ import annotations
