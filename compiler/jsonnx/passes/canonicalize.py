@@ -1,4 +1,4 @@
-"""Drops what nobody reads, and computes once what would be computed twice."""
+"""Dead-code elimination, common-subexpression elimination and small simplifications."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from ..ir import Constant, Graph, Node, Subgraph, Value, reachable_nodes
 from ..ir.type_inference import is_unknown_size
 
 BROADCASTING_OPS = {"Add", "Div", "Mul", "Sub"}
+MAX_COMPARED_ELEMENTS = 64
+"""Elements of a constant up to which two constants are compared by their elements, not by identity."""
 
 
 def prune(graph: Graph) -> Graph:
-    """Without the nodes on which no output, update or loss depends."""
+    """Removes the nodes on which no output, update, loss or mask depends."""
     return graph.with_nodes(reachable_nodes(graph.nodes, graph.roots), {})
 
 
 def merge_common_subexpressions(graph: Graph) -> Graph:
-    """Nodes with the same operator, inputs and attributes become one."""
-    new: dict[Value, Value] = {}
-    first: dict[Any, Node] = {}
+    """Merges nodes with the same operator, inputs and attributes."""
+    replacements: dict[Value, Value] = {}
+    first_nodes: dict[Any, Node] = {}
     kept = []
     for node in graph.nodes:
-        if any(x in new for x in node.inputs):
-            node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
+        if any(x in replacements for x in node.inputs):
+            node = node.with_inputs(None if x is None else replacements.get(x, x) for x in node.inputs)
         if any(isinstance(x, Subgraph) for x in node.attributes.values()):
             attributes = {
                 name: merge_common_subexpressions(x) if isinstance(x, Subgraph) else x
@@ -33,21 +35,21 @@ def merge_common_subexpressions(graph: Graph) -> Graph:
             }
             node = replace(node, attributes=attributes)
         key = _node_key(node)
-        if key in first and len(first[key].outputs) == len(node.outputs):
-            new |= {x: _with_size_names(same, x) for x, same in zip(node.outputs, first[key].outputs, strict=True)}
+        first = first_nodes.get(key)
+        if first is not None and len(first.outputs) == len(node.outputs):
+            equal_outputs = zip(node.outputs, first.outputs, strict=True)
+            replacements |= {x: _with_known_sizes(kept_output, x) for x, kept_output in equal_outputs}
         else:
-            first[key] = node
+            first_nodes[key] = node
             kept.append(node)
-    return graph.with_nodes(kept, new)
+    return graph.with_nodes(kept, replacements)
 
 
-def _with_size_names(value: Value, equal: Value) -> Value:
-    """A value with those names of its sizes that only a shape rule of its equal could tell."""
+def _with_known_sizes(value: Value, equal: Value) -> Value:
+    """Replaces sizes that ONNX could not infer for a value by those that a shape rule gave to an equal value."""
     if value.type != equal.type:
-        sizes = [
-            theirs if is_unknown_size(mine) else mine for mine, theirs in zip(value.shape, equal.shape, strict=True)
-        ]
-        value.type = value.type.with_shape(tuple(sizes))
+        pairs = zip(value.shape, equal.shape, strict=True)
+        value.type = value.type.with_shape(tuple(other if is_unknown_size(size) else size for size, other in pairs))
     return value
 
 
@@ -59,16 +61,20 @@ def _node_key(node: Node) -> Any:
 
 
 def _operand_key(value: Value | None) -> Any:
-    if isinstance(value, Constant) and value.array.size <= 64 and value.array.dtype != np.dtype(object):
+    if (
+        isinstance(value, Constant)
+        and value.array.size <= MAX_COMPARED_ELEMENTS
+        and value.array.dtype != np.dtype(object)
+    ):
         return value.dtype, value.array.shape, value.array.tobytes()
     return value
 
 
 def use_reciprocal(graph: Graph) -> Graph:
-    """`1 / x` as Reciprocal.
+    """Replaces `1 / x` by Reciprocal(x).
 
-    Of two quotients of 1 whose product is taken, onnxruntime's fusion of Div and Mul may drop one that is read
-    elsewhere too; then it calls the model invalid (1.32, at every level of optimisation but none).
+    onnxruntime 1.32 fuses Div and Mul in the product of two quotients `1 / x` and may remove a quotient that another
+    node reads. It then rejects the model as invalid, at every level of optimisation but none.
     """
     nodes = (replace(n, op="Reciprocal", inputs=n.inputs[1:]) if _is_reciprocal(n) else n for n in graph.nodes)
     return graph.with_nodes(nodes, {})
@@ -78,50 +84,55 @@ def _is_reciprocal(node: Node) -> bool:
     if node.op != "Div" or node.domain or not node.outputs[0].dtype.startswith("float"):
         return False
     one, x = node.inputs
-    fits = isinstance(one, Constant) and one.array.size == 1 and x is not None and one.rank <= x.rank
-    return fits and isinstance(one, Constant) and bool(one.array.reshape(()) == 1)
+    if not isinstance(one, Constant) or one.array.size != 1 or x is None or one.rank > x.rank:
+        return False
+    return bool(one.array.reshape(()) == 1)
 
 
 def fold_expand(graph: Graph) -> Graph:
-    """Without the Expand before an operator that repeats its operand by itself.
+    """Removes Expands before operators that broadcast their operands themselves.
 
-    A product with a single number is taken before the Expand, so that this one comes nearer to such an operator.
+    Moves an Expand behind a product with a single number, so that it may reach such an operator.
     """
     if not any(node.op == "Expand" for node in graph.nodes):
         return graph
-    small: dict[Value, tuple[Value, Value]] = {}  # what is expanded, and to which shape
+    expand_inputs: dict[Value, tuple[Value, Value]] = {}  # by the result: the operand and the shape
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.op == "Expand":
-            small[node.outputs[0]] = node.inputs  # type: ignore[assignment]
-        elif node.op in BROADCASTING_OPS and any(x in small for x in node.inputs):
-            node = _read_unexpanded(node, small, nodes)
+            expand_inputs[node.outputs[0]] = node.inputs  # type: ignore[assignment]
+        elif node.op in BROADCASTING_OPS and any(x in expand_inputs for x in node.inputs):
+            node = _read_unexpanded(node, expand_inputs, nodes)
         nodes.append(node)
     return graph.with_nodes(nodes, {})
 
 
-def _read_unexpanded(node: Node, expand_sources: dict[Value, tuple[Value, Value]], nodes: list[Node]) -> Node:
-    """The node with a small operand for one that is expanded, where this gives the same."""
+def _read_unexpanded(node: Node, expand_inputs: dict[Value, tuple[Value, Value]], nodes: list[Node]) -> Node:
+    """The node reading the operand of an Expand instead of its result, if that gives the same values.
+
+    Appends the product to `nodes` and returns an Expand where the two change places.
+    """
     for index, x in enumerate(node.inputs):
         other = node.inputs[1 - index]
-        if x is None or x not in expand_sources or other is None:
+        if x is None or x not in expand_inputs or other is None:
             continue
-        few, shape = expand_sources[x]
-        inputs = (few, other) if index == 0 else (other, few)
+        unexpanded, shape = expand_inputs[x]
+        inputs = (unexpanded, other) if index == 0 else (other, unexpanded)
         if other.shape == node.outputs[0].shape:
             return node.with_inputs(inputs)
-        if other.type.elements == 1 and other.rank <= few.rank:
-            product = Value(few.type)
+        if other.type.elements == 1 and other.rank <= unexpanded.rank:
+            product = Value(unexpanded.type)
             nodes.append(replace(node, inputs=inputs, outputs=(product,)))
-            expand_sources[node.outputs[0]] = product, shape
+            expand_inputs[node.outputs[0]] = product, shape
             return replace(node, op="Expand", inputs=(product, shape), attributes={})
     return node
 
 
 def fold_reshape_chains(graph: Graph) -> Graph:
-    """A Reshape of a Reshape reads what that one reads. onnxruntime sees to that, too, but has what it makes run last.
+    """Makes a Reshape of a Reshape read the operand of the inner one.
 
-    Not where a size of the target is zero, which means the operand's.
+    onnxruntime does the same, but runs the Reshape that it creates last. A zero in the target shape stands for the size
+    of the operand, so Reshapes with such a target stay.
     """
     sources: dict[Value, Value | None] = {}
     nodes: list[Node] = []
@@ -136,4 +147,5 @@ def fold_reshape_chains(graph: Graph) -> Graph:
 
 
 def canonicalize(graph: Graph) -> Graph:
+    """Merges equal nodes and removes dead ones, Expands that broadcasting makes redundant, and divisions of 1."""
     return prune(merge_common_subexpressions(fold_expand(use_reciprocal(graph))))

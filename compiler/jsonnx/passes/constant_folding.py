@@ -1,4 +1,4 @@
-"""Puts weights in the place of parameters and states, and computes what depends on them alone."""
+"""Replaces parameters and states by constant weights, and computes the nodes that depend only on constants."""
 
 from __future__ import annotations
 
@@ -10,49 +10,34 @@ import numpy as np
 
 from ..core.numpy_types import numpy_dtype
 from ..ir import Constant, Graph, Node, Parameter, State, Value, with_vocabularies
+from .rewrite import Match, RuleSet, with_replaced_inputs
 
 MAX_FOLDED_ELEMENTS = 1 << 26
-"""Elements above which a result is not computed here but left to the runtime."""
+"""Elements of an operand above which a node is left to the runtime."""
+
+folding = RuleSet(cleanup=None)
 
 
 def bind_weights(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
-    """The graph with weights as constants, named as they are; nothing depends on a parameter any more.
+    """Returns the graph with constants in place of parameters and states, under their names, and folds constants.
 
-    Raises NotLearned where tokens are still to be learned from data.
+    Raises VocabularyNotLearned if a vocabulary has yet to be learned from data.
     """
     graph = with_vocabularies(graph, weights)
-    weight_values: list[Parameter | State] = [*graph.parameters.values(), *graph.states.values()]
-    new: dict[Value, Value] = {
-        value: Constant(value.type, np.asarray(weights[value.name], numpy_dtype(value.dtype)), value.name)
-        for value in weight_values
+    variables: list[Parameter | State] = [*graph.parameters.values(), *graph.states.values()]
+    constants: dict[Value, Value] = {
+        variable: Constant(
+            variable.type, np.asarray(weights[variable.name], numpy_dtype(variable.dtype)), variable.name
+        )
+        for variable in variables
     }
-    nodes = [node.with_inputs(_replaced_inputs(node, new)) for node in graph.nodes]
-    return fold_constants(replace(graph.with_nodes(nodes, new), parameters={}, states={}))
+    nodes = [with_replaced_inputs(node, constants) for node in graph.nodes]
+    return fold_constants(replace(graph.with_nodes(nodes, constants), parameters={}, states={}))
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Computes every node whose inputs are all known."""
-    new: dict[Value, Value] = {}
-    kept = []
-    for node in graph.nodes:
-        inputs = _replaced_inputs(node, new)
-        evaluate = EVALUATORS.get(node.op)
-        known = [x for x in inputs if x is not None]
-        small = all(isinstance(x, Constant) and x.array.size <= MAX_FOLDED_ELEMENTS for x in known)
-        if evaluate is None or not known or not small:
-            kept.append(node.with_inputs(inputs))
-            continue
-        arrays = [None if x is None else x.array for x in inputs]  # type: ignore[attr-defined]
-        results = evaluate(node, *arrays)
-        names = {x.name for x in known if isinstance(x, Constant) and x.name}
-        name = names.pop() if len(names) == 1 else ""
-        for output, array in zip(node.outputs, results if isinstance(results, list) else [results], strict=True):
-            new[output] = Constant(output.type, np.asarray(array, numpy_dtype(output.dtype)), name)
-    return graph.with_nodes(kept, new)
-
-
-def _replaced_inputs(node: Node, replacements: Mapping[Value, Value]) -> tuple[Value | None, ...]:
-    return tuple(None if x is None else replacements.get(x, x) for x in node.inputs)
+    """Computes every node whose inputs are all constant and not too large."""
+    return folding.apply(graph)
 
 
 def _as_ints(axes: np.ndarray) -> tuple[int, ...]:
@@ -105,4 +90,21 @@ EVALUATORS: dict[str, Callable[..., Any]] = {
     "Split": _split,
     "Slice": _slice,
 }
-"""How an operator is computed here. Only what turns weights into the form that another operator wants."""
+"""The NumPy functions of operators: those that bring weights into the shape that other operators take."""
+
+
+@folding(*EVALUATORS)
+def fold_node(m: Match) -> list[Constant] | None:
+    """op(constants) -> constants; results that depend on a single weight keep its name"""
+    inputs = [x for x in m.node.inputs if x is not None]
+    constants = [x for x in inputs if isinstance(x, Constant) and x.array.size <= MAX_FOLDED_ELEMENTS]
+    if not inputs or len(constants) < len(inputs):
+        return None
+    arrays = [x.array if isinstance(x, Constant) else None for x in m.node.inputs]
+    results = EVALUATORS[m.node.op](m.node, *arrays)
+    names = {x.name for x in constants if x.name}
+    name = names.pop() if len(names) == 1 else ""
+    return [
+        Constant(output.type, np.asarray(array, numpy_dtype(output.dtype)), name)
+        for output, array in zip(m.node.outputs, results if isinstance(results, list) else [results], strict=True)
+    ]

@@ -1,9 +1,11 @@
-"""What a graph whose weights are constant becomes before it is written: the same function in fewer operators.
+"""Optimisation of graphs with constant weights before they are written.
 
-Not for graphs that are trained, or evaluated with weights of their own: what is folded into a weight is no weight.
+Not for graphs whose weights are inputs, as in training and evaluation: folding changes the values of weights.
 """
 
 from __future__ import annotations
+
+from functools import reduce
 
 from ...ir import Graph
 from ..canonicalize import canonicalize
@@ -18,7 +20,7 @@ from .remove_noops import remove_noops
 
 
 def propagate_transposes_for_inference(graph: Graph) -> Graph:
-    """The same function with what works along the channels in the layout of convolutions."""
+    """Moves operators on channels to the layout of convolutions, so that the Transposes between them cancel out."""
     return propagate_transposes(graph, INFERENCE_RULES)
 
 
@@ -37,7 +39,5 @@ PASSES = (
 
 
 def optimize_for_inference(graph: Graph) -> Graph:
-    """The same function, to float rounding. Inputs and outputs stay what they are."""
-    for change in PASSES:
-        graph = change(graph)
-    return graph
+    """Returns a graph with the same inputs and outputs and fewer operators; results differ by rounding only."""
+    return reduce(lambda result, apply: apply(result), PASSES, graph)

@@ -1,8 +1,9 @@
-"""Multiplication by constants and addition of constants go into the weights of the operators beside them.
+"""Folds affine functions with constant coefficients into the weights of linear operators.
 
-A batch normalization by moving averages, a rescaling, a bias are all `y = x * scale + shift`. Several in a row are one.
-One behind a convolution or a product with a matrix (`original`) is a change of its weights. So is one in front of them;
-but zeros that a convolution pads with come after the shift, which then stays where it is.
+A batch normalization by moving averages, a rescaling and a bias are all `y = x * scale + shift`. Consecutive affine
+functions are composed. One behind a convolution or a product with a matrix changes the weights of that operator, and so
+does one in front of it. A convolution pads its operand with zeros after the shift of a preceding affine function, so
+that shift cannot be folded into a convolution with padding.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from .linear_ops import as_linear, scale_input, scale_output
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """`y = x * scale + shift`: float64 arrays of as many axes as x, that broadcast to its shape."""
+    """`y = x * scale + shift`; scale and shift are float64, have as many axes as x and broadcast to its shape.
+
+    `source` is the last of the `fused_count` nodes that it replaces.
+    """
 
     x: Value
     y: Value
@@ -29,41 +33,49 @@ class Affine:
 
     @property
     def bias_name(self) -> str:
-        """The name of the weight that it adds, where that is all it does."""
-        only = self.fused_count == 1 and self.source.op == "Add"
-        return next((x.name for x in self.source.inputs if isinstance(x, Constant)), "") if only else ""
+        """The name of the constant that it adds, if it is a single Add."""
+        is_add = self.fused_count == 1 and self.source.op == "Add"
+        return next((x.name for x in self.source.inputs if isinstance(x, Constant)), "") if is_add else ""
 
     def nodes(self) -> list[Node]:
-        """As operators: what it was, where it is still a single one."""
+        """The source if nothing has been composed with it, else Mul, Add or both."""
         if self.fused_count == 1:
             return [self.source]
-        scaled, shifted = bool((self.scale != 1).any()), bool((self.shift != 0).any())
-        between = Value(self.y.type) if shifted else self.y
-        made = []
-        if scaled or not shifted:
-            made.append(self._node("Mul", self.x, self.scale, between))
-        if shifted:
-            made.append(self._node("Add", between if scaled else self.x, self.shift, self.y))
-        return made
+        has_scale, has_shift = bool((self.scale != 1).any()), bool((self.shift != 0).any())
+        scaled = Value(self.y.type) if has_shift else self.y
+        nodes = []
+        if has_scale or not has_shift:
+            nodes.append(self._node("Mul", self.x, self.scale, scaled))
+        if has_shift:
+            nodes.append(self._node("Add", scaled if has_scale else self.x, self.shift, self.y))
+        return nodes
 
     def _node(self, op: str, x: Value, array: np.ndarray, y: Value) -> Node:
         return Node(op, (x, broadcast_constant(array, y)), (y,), {}, self.source.scope, self.source.path)
 
 
 def broadcast_constant(array: np.ndarray, like: Value) -> Constant:
-    """An operand of an element-wise operator, without leading axes of size one."""
+    """A constant operand for an element-wise operator, without leading axes of size one."""
     while array.ndim and array.shape[0] == 1:
         array = array[0]
     return Constant(like.type.with_shape(array.shape), array.astype(like.dtype))
 
 
+MAX_SHIFT_GROWTH = 2.0**24
+"""How far `shift / scale` has to stay below the largest number of its type."""
+
+
 def fold_affine(graph: Graph) -> Graph:
-    """The same function, but for rounding, with all that is affine in the weights of its neighbours."""
+    """Folds affine functions into the weights of the linear operators before and after them; results are rounded
+    differently."""
     return AffineFolder(graph).run()
 
 
 class AffineFolder:
-    """One walk forwards, in which what is affine goes into what is before it, and one back for what is behind it."""
+    """Folds affine functions into their producers in a walk forwards, then into their readers in a walk backwards.
+
+    `steps` are the nodes and affine functions in their order; None stands for one that has been folded.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -96,112 +108,114 @@ class AffineFolder:
         self.steps.append(step)
 
     def single_use_producer(self, x: Value | None) -> tuple[int, Node | Affine | None]:
-        """What makes x, and where, if nobody else reads x."""
+        """The step that computes x and its index, if x is read once; else -1 and None."""
         index = self.producer_index.get(x, -1) if x is not None and self.use_counts[x] == 1 else -1
         return index, self.steps[index] if index >= 0 else None
 
     def fold_into_producer(self, node: Node) -> None:
+        """Appends a node, or folds it into the steps before it if it is affine."""
         affine = as_affine(node)
         if affine is None:
-            self.append(node) if not self.hoist_above_affine(node) else None
+            if not self.hoist_above_affine(node):
+                self.append(node)
             return
-        index, maker = self.single_use_producer(affine.x)
-        both = compose(maker, affine) if isinstance(maker, Affine) else None
-        if both is not None:
-            affine = both
+        index, producer = self.single_use_producer(affine.x)
+        composition = compose(producer, affine) if isinstance(producer, Affine) else None
+        if composition is not None:
+            affine = composition
             self.steps[index] = None
-            index, maker = self.single_use_producer(affine.x)
-        if isinstance(maker, Node):
-            affine_left = self.fold_into_linear(index, maker, affine)
-            if affine_left is None:
-                return
-            affine = affine_left
-        self.append(affine)
+            index, producer = self.single_use_producer(affine.x)
+        remainder = self.fold_into_linear(index, producer, affine) if isinstance(producer, Node) else affine
+        if remainder is not None:
+            self.append(remainder)
 
     def fold_into_linear(self, index: int, producer: Node, affine: Affine) -> Affine | None:
-        """What is left of an affine function when what makes its operand has taken of it what it can."""
-        found = as_linear(producer)
-        change = None if found is None else scale_output(found, affine.scale, affine.shift)
-        if found is None or change is None:
+        """Folds as much as possible into the producer, which is appended anew, and returns the rest."""
+        linear = as_linear(producer)
+        reweighted = None if linear is None else scale_output(linear, affine.scale, affine.shift)
+        if reweighted is None:
             return affine
-        if change.includes_shift or not affine.shift.any():
+        if reweighted.includes_shift or not affine.shift.any():
             self.steps[index] = None
-            self.append(change.node((affine.y,), name=affine.bias_name))
+            self.append(reweighted.node((affine.y,), name=affine.bias_name))
             return None
         if not (affine.scale != 1).any():
             return affine
         x = Value(affine.x.type)
         self.steps[index] = None
-        self.append(change.node((x,)))
+        self.append(reweighted.node((x,)))
         self.use_counts[x] = 1
         return replace(affine, x=x, scale=np.ones_like(affine.scale), fused_count=2)
 
     def hoist_above_affine(self, node: Node) -> bool:
-        """Whether the node only moved elements of what is affine, and has changed places with it."""
-        index, maker = self.single_use_producer(node.inputs[0]) if node.op in ("Transpose", "Reshape") else (-1, None)
-        if not isinstance(maker, Affine):
+        """Moves a Transpose or Reshape before the affine function that it reads, which may then be folded further.
+
+        Returns whether that is possible.
+        """
+        index, affine = self.single_use_producer(node.inputs[0]) if node.op in ("Transpose", "Reshape") else (-1, None)
+        if not isinstance(affine, Affine):
             return False
-        scale, shift = (transformed_operand(array, node) for array in (maker.scale, maker.shift))
+        scale, shift = (transformed_operand(array, node) for array in (affine.scale, affine.shift))
         if scale is None or shift is None:
             return False
-        x = Value(maker.x.type.with_shape(node.outputs[0].shape))
-        after = replace(maker, x=x, y=node.outputs[0], scale=scale, shift=shift, fused_count=2)
-        if len(after.nodes()) > len(maker.nodes()):
+        x = Value(affine.x.type.with_shape(node.outputs[0].shape))
+        after = replace(affine, x=x, y=node.outputs[0], scale=scale, shift=shift, fused_count=2)
+        if len(after.nodes()) > len(affine.nodes()):
             return False
         self.steps[index] = None
-        self.append(replace(node, inputs=(maker.x, *node.inputs[1:]), outputs=(x,)))
+        self.append(replace(node, inputs=(affine.x, *node.inputs[1:]), outputs=(x,)))
         self.use_counts[x] = 1
         self.append(after)
         return True
 
     def fold_into_readers(self, index: int, affine: Affine) -> None:
-        """What is affine goes into all that reads its result, if all of that can take it."""
-        places = self.readers.get(affine.y, [])
-        if not places or affine.y in self.roots:
+        """Folds the affine function, or its scale alone, into all readers of its result if each of them can take it."""
+        readers = self.readers.get(affine.y, [])
+        if not readers or affine.y in self.roots:
             return
-        changes = []
-        for place in places:
-            step = self.steps[place]
-            found = as_linear(step) if isinstance(step, Node) else None
-            change = None if found is None else scale_input(found, affine.scale, affine.shift)
-            if found is None or found.x is not affine.y or change is None:
+        reweighted_ops = []
+        for reader in readers:
+            step = self.steps[reader]
+            linear = as_linear(step) if isinstance(step, Node) else None
+            reweighted = None if linear is None else scale_input(linear, affine.scale, affine.shift)
+            if linear is None or linear.x is not affine.y or reweighted is None:
                 return
-            changes.append(change)
+            reweighted_ops.append(reweighted)
         x: Value = affine.x
-        if not all(change.includes_shift for change in changes):
+        if not all(reweighted.includes_shift for reweighted in reweighted_ops):
             shift = self.split_off_scale(affine)
             if shift is None:
                 return
             x, self.steps[index] = shift.y, shift
-            changes = [c for c in (scale_input(c.original, affine.scale, 0 * affine.shift) for c in changes) if c]
+            scaled_ops = (scale_input(op.original, affine.scale, 0 * affine.shift) for op in reweighted_ops)
+            reweighted_ops = [op for op in scaled_ops if op is not None]
         else:
             self.steps[index] = None
-            self.readers.setdefault(x, []).extend(places)
-        for place, change in zip(places, changes, strict=True):
-            self.steps[place] = change.node(change.original.node.outputs, x)
+            self.readers.setdefault(x, []).extend(readers)
+        for reader, reweighted in zip(readers, reweighted_ops, strict=True):
+            self.steps[reader] = reweighted.node(reweighted.original.node.outputs, x)
 
     def split_off_scale(self, affine: Affine) -> Affine | None:
-        """`x * scale + shift` as `x + shift / scale`, whose scale goes on: where that leaves an operator less."""
+        """`x + shift / scale`, whose product with the scale is the affine function; None if that saves no operator."""
         if len(affine.nodes()) < 2 or not affine.scale.all():
             return None
         with np.errstate(over="ignore"):
             one, shift = np.ones_like(affine.scale), affine.shift / affine.scale
-        if not fits_dtype(
-            affine.y, shift * 2.0**24
-        ):  # training may bring a scale to almost nothing: weights times it vanish
+        # Training may have shrunk a scale to almost zero; weights times such a scale underflow.
+        if not fits_dtype(affine.y, shift * MAX_SHIFT_GROWTH):
             return None
         return replace(affine, y=Value(affine.y.type), scale=one, shift=shift, fused_count=2)
 
 
 def transformed_operand(array: np.ndarray, node: Node) -> np.ndarray | None:
-    """What an operand of few elements is beside the result of a Transpose or a Reshape; None where it is nothing."""
+    """The scale or shift behind a Transpose or Reshape, given that before it; None if the node does not keep one."""
     if node.op == "Transpose":
         return array.transpose(node.attribute("perm") or range(array.ndim)[::-1])
     return array.reshape((1,) * node.outputs[0].rank) if array.size == 1 else None
 
 
 def compose(first: Affine, second: Affine) -> Affine | None:
-    """The one after the other; None where that takes numbers too large."""
+    """The second affine function of the result of the first; None if its coefficients exceed the element type."""
     scale, shift = first.scale * second.scale, first.shift * second.scale + second.shift
     if not fits_dtype(second.y, scale, shift):
         return None
@@ -209,31 +223,31 @@ def compose(first: Affine, second: Affine) -> Affine | None:
 
 
 def as_affine(node: Node) -> Affine | None:
-    """What a node does to its operand, where that is affine with finite numbers."""
+    """The node as an affine function; None if it is not affine or its coefficients are not finite."""
     if node.domain or len(node.outputs) != 1 or not node.outputs[0].dtype.startswith("float"):
         return None
     if node.op == "BatchNormalization":
         return _batch_norm_as_affine(node)
     if node.op not in ("Add", "Sub", "Mul", "Div", "Neg"):
         return None
-    x, value, reverse = node.inputs[0], node.input(1), False
+    x, operand, is_reversed = node.inputs[0], node.input(1), False
     if isinstance(x, Constant) and node.op != "Div":
-        x, value, reverse = value, x, True
-    number = np.float64(1) if node.op == "Neg" else value.array if isinstance(value, Constant) else None
-    if number is None or x is None or x.type != node.outputs[0].type or isinstance(x, Constant):
+        x, operand, is_reversed = operand, x, True
+    coefficient = np.float64(1) if node.op == "Neg" else operand.array if isinstance(operand, Constant) else None
+    if coefficient is None or x is None or x.type != node.outputs[0].type or isinstance(x, Constant):
         return None
-    array = np.asarray(number, np.float64)
-    return _finite_affine(
-        node, x, *_scale_and_shift(node.op, array.reshape((1,) * (x.rank - array.ndim) + array.shape), reverse)
-    )
+    c = np.asarray(coefficient, np.float64)
+    c = c.reshape((1,) * (x.rank - c.ndim) + c.shape)
+    return _finite_affine(node, x, *_scale_and_shift(node.op, c, is_reversed))
 
 
-def _scale_and_shift(op: str, c: np.ndarray, reverse: bool) -> tuple[np.ndarray, np.ndarray]:
+def _scale_and_shift(op: str, c: np.ndarray, is_reversed: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients of `x op c`, or of `c op x` if reversed."""
     one, zero = np.ones_like(c), np.zeros_like(c)
     with np.errstate(all="ignore"):
         return {
             "Add": (one, c),
-            "Sub": (-one, c) if reverse else (one, -c),
+            "Sub": (-one, c) if is_reversed else (one, -c),
             "Mul": (c, zero),
             "Div": (one / c, zero),
             "Neg": (-one, zero),
@@ -257,6 +271,6 @@ def _finite_affine(node: Node, x: Value, scale: np.ndarray, shift: np.ndarray) -
 
 
 def fits_dtype(x: Value, *arrays: np.ndarray) -> bool:
-    """Whether all are finite in the element type of x."""
+    """Whether no array is empty and all elements are finite in the element type of x."""
     largest = float(np.finfo(x.dtype).max)
     return all(array.size and bool((np.abs(array) < largest).all()) for array in arrays)

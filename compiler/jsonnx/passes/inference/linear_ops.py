@@ -1,4 +1,4 @@
-"""Operators that multiply by constant weights, and what a gain on either side of one makes of its weights."""
+"""Linear operators with constant weights, and their weights after a scale and a shift of the operand or the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...ir.dtypes import to_contiguous
 
 @dataclass(frozen=True, eq=False)
 class LinearOp:
-    """A node `y = x * kernel + bias`: where the channels stand in x and y, and the kernel's axis of y's channels."""
+    """A node `y = x * kernel + bias`, with the axis of channels in x and y and the kernel's axis of y's channels."""
 
     node: Node
     x: Value
@@ -25,7 +25,7 @@ class LinearOp:
 
     @property
     def has_padding(self) -> bool:
-        """Whether zeros are put around x."""
+        """Whether the operator pads x with zeros."""
         return any(self.node.attribute("pads") or [0]) or self.node.attribute("auto_pad", "NOTSET") != "NOTSET"
 
     @property
@@ -35,7 +35,7 @@ class LinearOp:
 
 @dataclass(frozen=True, eq=False)
 class ReweightedOp:
-    """A linear operator with other weights; `includes_shift` says whether a shift is in them too."""
+    """A linear operator with other weights, which include a scale and, if `includes_shift`, a shift."""
 
     original: LinearOp
     kernel: np.ndarray
@@ -43,23 +43,22 @@ class ReweightedOp:
     includes_shift: bool
 
     def node(self, outputs: Sequence[Value], x: Value | None = None, name: str = "") -> Node:
-        """The node that gives these outputs, of another operand where there is one; `name` is the name of its bias
-        where that is a weight itself."""
-        old = self.original
-        op = "Gemm" if old.node.op == "MatMul" and self.bias is not None else old.node.op
-        weights = [replace_constant(self.kernel, old.kernel)]
+        """The node with these outputs, reading x if given; `name` is the name of a bias that the original lacks."""
+        linear = self.original
+        op = "Gemm" if linear.node.op == "MatMul" and self.bias is not None else linear.node.op
+        weights = [replace_constant(self.kernel, linear.kernel)]
         if self.bias is not None:
-            bias = named_constant(self.bias, old.kernel.dtype, name or f"{old.node.scope}/bias{FOLDED_SUFFIX}")
-            weights.append(bias if old.bias is None else replace_constant(self.bias, old.bias))
-        return replace(old.node, op=op, inputs=(x or old.x, *weights), outputs=tuple(outputs))
+            bias = named_constant(self.bias, linear.kernel.dtype, name or f"{linear.node.scope}/bias{FOLDED_SUFFIX}")
+            weights.append(bias if linear.bias is None else replace_constant(self.bias, linear.bias))
+        return replace(linear.node, op=op, inputs=(x or linear.x, *weights), outputs=tuple(outputs))
 
 
 FOLDED_SUFFIX = "/folded"
-"""What ends the names of constants that hold more than the weight they are named after."""
+"""The end of the name of a constant that is a weight with folded coefficients."""
 
 
 def replace_constant(array: np.ndarray, old: Constant) -> Constant:
-    """What takes the place of a constant."""
+    """A constant of this array under the old one's name, with the suffix if the array is another one."""
     if array is old.array:
         return old
     name = old.name if not old.name or old.name.endswith(FOLDED_SUFFIX) else f"{old.name}{FOLDED_SUFFIX}"
@@ -71,7 +70,7 @@ def named_constant(array: np.ndarray, dtype: str, name: str) -> Constant:
 
 
 def as_linear(node: Node) -> LinearOp | None:
-    """The node as a linear operator; None where it is none, or its weights are not constant."""
+    """The node as a linear operator; None if it is not linear or its weights are not constant."""
     if node.domain or node.op not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return None
     x, kernel, bias = node.inputs[0], node.inputs[1], node.input(2)
@@ -91,59 +90,59 @@ def as_linear(node: Node) -> LinearOp | None:
 
 
 def scale_output(linear: LinearOp, scale: np.ndarray, shift: np.ndarray) -> ReweightedOp | None:
-    """The operator whose result is that of the old one times `scale` plus `shift`; None where no weights give that.
+    """The operator that computes `y * scale + shift` for the result y of `linear`; None if no weights do that.
 
-    Where it has no bias, and cannot have one, the shift is left to others.
+    The shift is not included if the operator cannot have a bias.
     """
     gain, summand = _vector_along(scale, linear.channel_axis), _vector_along(shift, linear.channel_axis)
     if gain is None or summand is None:
         return None
-    count = linear.kernel.shape[linear.filter_axis]
+    channels = linear.kernel.shape[linear.filter_axis]
     kernel = _scale_axis(linear.kernel.array, gain, linear.filter_axis)
-    bias: np.ndarray = np.broadcast_to(summand, (count,))
+    bias: np.ndarray = np.broadcast_to(summand, (channels,))
     if linear.bias is not None:
-        changed = bool((gain != 1).any() or summand.any())
-        bias = linear.bias.array.astype(np.float64) * gain + summand if changed else linear.bias.array
+        changes_bias = bool((gain != 1).any() or summand.any())
+        bias = linear.bias.array.astype(np.float64) * gain + summand if changes_bias else linear.bias.array
     if not linear.can_take_bias:
         return _if_finite(ReweightedOp(linear, kernel, None, not shift.any()), gain)
-    wanted = linear.bias is not None or bool(bias.any())
-    return _if_finite(ReweightedOp(linear, kernel, bias if wanted else None, True), gain)
+    needs_bias = linear.bias is not None or bool(bias.any())
+    return _if_finite(ReweightedOp(linear, kernel, bias if needs_bias else None, True), gain)
 
 
 def scale_input(linear: LinearOp, scale: np.ndarray, shift: np.ndarray) -> ReweightedOp | None:
-    """The operator that gives of x what the old one gives of `x * scale + shift`; None where no weights give that."""
+    """The operator that computes of x what `linear` computes of `x * scale + shift`; None if no weights do that.
+
+    The shift is not included if the operator pads x or cannot have a bias.
+    """
     gain, summand = _vector_along(scale, linear.channel_axis), _vector_along(shift, linear.channel_axis)
     if gain is None or summand is None or (linear.node.op == "ConvTranspose" and shift.any()):
         return None
     axis = 1 - linear.filter_axis
     groups = linear.node.attribute("group", 1)
-    count = linear.kernel.shape[axis] * (groups if linear.node.op == "Conv" else 1)
-    gain, summand = np.broadcast_to(gain, (count,)), np.broadcast_to(summand, (count,))
-    kernel = (
-        _scale_grouped(linear.kernel.array, gain, groups)
-        if groups > 1
-        else _scale_axis(linear.kernel.array, gain, axis)
-    )
-    if not summand.any():
-        return _if_finite(ReweightedOp(linear, kernel, None if linear.bias is None else linear.bias.array, True), gain)
-    if linear.has_padding or not linear.can_take_bias:
-        return _if_finite(ReweightedOp(linear, kernel, None if linear.bias is None else linear.bias.array, False), gain)
-    weights = np.asarray(linear.kernel.array, np.float64)
-    shifts = _scale_grouped(weights, summand, groups) if groups > 1 else _scale_axis(weights, summand, axis)
-    added = shifts.sum(axis=tuple(place for place in range(shifts.ndim) if place != linear.filter_axis))
-    return _if_finite(
-        ReweightedOp(linear, kernel, added + (0.0 if linear.bias is None else linear.bias.array), True), gain
-    )
+    channels = linear.kernel.shape[axis] * (groups if linear.node.op == "Conv" else 1)
+    gain, summand = np.broadcast_to(gain, (channels,)), np.broadcast_to(summand, (channels,))
+    kernel = _scale_channels(linear.kernel.array, gain, axis, groups)
+    bias = None if linear.bias is None else linear.bias.array
+    if not summand.any() or linear.has_padding or not linear.can_take_bias:
+        return _if_finite(ReweightedOp(linear, kernel, bias, not summand.any()), gain)
+    shifts = _scale_channels(np.asarray(linear.kernel.array, np.float64), summand, axis, groups)
+    shift_sums = shifts.sum(axis=tuple(i for i in range(shifts.ndim) if i != linear.filter_axis))
+    return _if_finite(ReweightedOp(linear, kernel, shift_sums + (0.0 if bias is None else bias), True), gain)
 
 
 def _vector_along(array: np.ndarray, axis: int) -> np.ndarray | None:
-    """A vector, or one number, of what differs along this axis only."""
-    sizes = [size for place, size in enumerate(array.shape) if place != axis]
+    """The elements of an array that has size 1 along every other axis; None for any other array."""
+    sizes = [size for i, size in enumerate(array.shape) if i != axis]
     return array.reshape(-1) if all(size == 1 for size in sizes) else None
 
 
+def _scale_channels(kernel: np.ndarray, gain: np.ndarray, axis: int, groups: int) -> np.ndarray:
+    """A kernel times a number for each channel of the operand."""
+    return _scale_grouped(kernel, gain, groups) if groups > 1 else _scale_axis(kernel, gain, axis)
+
+
 def _scale_axis(kernel: np.ndarray, gain: np.ndarray, axis: int) -> np.ndarray:
-    """A kernel times a number for every place along an axis, or one for all."""
+    """A kernel times a number for each index along an axis, or times one number."""
     if (gain == 1).all():
         return kernel
     shape = [1] * kernel.ndim
@@ -152,18 +151,18 @@ def _scale_axis(kernel: np.ndarray, gain: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _scale_grouped(kernel: np.ndarray, gain: np.ndarray, groups: int) -> np.ndarray:
-    """A grouped kernel [filters, channels / groups, *size] times a number for every channel of the operand."""
+    """A grouped kernel [filters, channels / groups, *size] times a number for each channel of the operand."""
     filters, channels = kernel.shape[:2]
     split = kernel.reshape(groups, filters // groups, *kernel.shape[1:])
     shape = (groups, 1, channels, *[1] * (kernel.ndim - 2))
     return (split * gain.reshape(shape).astype(kernel.dtype)).reshape(kernel.shape)
 
 
-def _if_finite(changed: ReweightedOp, gain: np.ndarray) -> ReweightedOp | None:
-    """The operator, unless a gain is so large that its weights may be no numbers any more."""
-    bias = 0.0 if changed.bias is None else np.abs(changed.bias).max(initial=0)
-    return changed if np.abs(gain).max() < MAX_GAIN and bias < np.finfo(changed.original.kernel.dtype).max else None
+def _if_finite(op: ReweightedOp, gain: np.ndarray) -> ReweightedOp | None:
+    """The operator, unless its weights may overflow."""
+    bias = 0.0 if op.bias is None else np.abs(op.bias).max(initial=0)
+    return op if np.abs(gain).max() < MAX_GAIN and bias < np.finfo(op.original.kernel.dtype).max else None
 
 
 MAX_GAIN = 2.0**40
-"""No weight that makes sense is beyond the range of its type by that factor."""
+"""The largest factor by which no reasonable weight exceeds the range of its type."""

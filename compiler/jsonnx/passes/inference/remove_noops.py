@@ -1,11 +1,11 @@
-"""Removes operators that change nothing, and all but the last of several that only give a shape, or put together."""
+"""Removes operators whose result is their operand, and merges chains of Reshapes and of Concats."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from ...ir import Constant, Graph, Node, Value
+from ..rewrite import Match, RuleSet
 
 NEUTRAL_ELEMENTS: Mapping[str, tuple[float, bool]] = {
     "Add": (0, True),
@@ -13,94 +13,87 @@ NEUTRAL_ELEMENTS: Mapping[str, tuple[float, bool]] = {
     "Mul": (1, True),
     "Div": (1, False),
 }
-"""By operator, the number that changes nothing as its second operand, and whether it may as well be the first."""
+"""By operator: its neutral second operand, and whether the operator is commutative."""
 
-RESHAPE_OPS = {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+RESHAPE_OPS = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 """Operators that keep all elements in their order."""
+
+simplification = RuleSet(cleanup=None)
 
 
 def remove_noops(graph: Graph) -> Graph:
-    """The same function without operators whose result is their operand; outputs keep their names."""
-    new: dict[Value, Value] = {}
-    shaped: dict[Value, Value] = {}
-    joined: dict[Value, Node] = {}
-    uses = Counter(x for node in graph.nodes for x in node.inputs if x is not None) + Counter(graph.roots)
-    nodes = []
-    for node in graph.nodes:
-        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        node = _merge_concats(_skip_inner_reshapes(node, shaped), joined)
-        x = _noop_operand(node)
-        if x is not None:
-            new[node.outputs[0]] = x
-            continue
-        if node.op in RESHAPE_OPS and node.inputs[0] is not None:
-            shaped[node.outputs[0]] = node.inputs[0]
-        if node.op == "Concat" and uses[node.outputs[0]] == 1:
-            joined[node.outputs[0]] = node
-        nodes.append(node)
-    return graph.with_nodes(nodes, new)
+    """Removes operators that change nothing; the names of the graph's outputs stay."""
+    return simplification.apply(graph)
 
 
-def _skip_inner_reshapes(node: Node, reshape_sources: Mapping[Value, Value]) -> Node:
-    """A Reshape of what another operator gave a shape, as one of that operator's operand."""
-    x = node.inputs[0] if node.inputs else None
-    target = node.input(1)
-    while (
-        node.op == "Reshape"
-        and x is not None
-        and x in reshape_sources
-        and isinstance(target, Constant)
-        and (target.array != 0).all()
-    ):
-        x = reshape_sources[x]
-        node = node.with_inputs((x, target))
-    if (
-        node.op in RESHAPE_OPS
-        and x is not None
-        and x in reshape_sources
-        and reshape_sources[x].type == node.outputs[0].type
-    ):
-        node = node.with_inputs((reshape_sources[x], *node.inputs[1:]))
-    return node
+@simplification("Identity", "Cast", "Expand")
+def remove_identity(m: Match) -> Value | None:
+    """Identity(x) -> x; Cast(x) -> x and Expand(x) -> x, if x has the type of the result"""
+    return _operand_of_same_type(m.node)
 
 
-def _merge_concats(node: Node, concats: Mapping[Value, Node]) -> Node:
-    """A Concat of what another one put together along the same axis, as one of all."""
-    if node.op != "Concat":
-        return node
-    rank, axis = node.outputs[0].rank, node.attribute("axis")
-    parts: list[Value | None] = []
-    for x in node.inputs:
-        inner = concats.get(x) if x is not None else None
-        same = inner is not None and (inner.attribute("axis") - axis) % rank == 0
-        parts += inner.inputs if inner is not None and same else [x]
-    return node.with_inputs(parts)
+@simplification("Transpose")
+def remove_identity_transpose(m: Match) -> Value | None:
+    """Transpose(x) -> x, if the axes stay in order"""
+    perm = list(m.node.attribute("perm") or range(m.node.outputs[0].rank)[::-1])
+    return _operand_of_same_type(m.node) if perm == sorted(perm) else None
 
 
-def _noop_operand(node: Node) -> Value | None:
-    """The operand that is the node's result; None where it has none."""
-    if node.domain or len(node.outputs) != 1 or not node.inputs or node.outputs[0].dtype == "string":
-        return None
-    x, y = node.inputs[0], node.outputs[0]
-    if node.op in NEUTRAL_ELEMENTS:
-        return _neutral_operand(node)
-    if x is None or x.type != y.type:
-        return None
-    if node.op == "Transpose":
-        perm = list(node.attribute("perm") or range(x.rank)[::-1])
-        return x if perm == sorted(perm) else None
-    if node.op == "Pad":
-        pads = node.inputs[1]
-        return x if isinstance(pads, Constant) and not pads.array.any() else None
-    alone = node.op == "Concat" and len(node.inputs) == 1
-    return x if alone or node.op in RESHAPE_OPS or node.op in ("Identity", "Cast", "Expand") else None
+@simplification("Pad")
+def remove_empty_pad(m: Match) -> Value | None:
+    """Pad(x, zeros) -> x"""
+    pads = m.node.inputs[1]
+    return _operand_of_same_type(m.node) if isinstance(pads, Constant) and not pads.array.any() else None
 
 
-def _neutral_operand(node: Node) -> Value | None:
-    number, either = NEUTRAL_ELEMENTS[node.op]
-    first, second = node.inputs
-    for x, other in ((first, second), (second, first)) if either else ((first, second),):
-        neutral = isinstance(other, Constant) and bool((other.array == number).all())
-        if neutral and x is not None and x.type == node.outputs[0].type:
+@simplification(*NEUTRAL_ELEMENTS)
+def remove_neutral_operand(m: Match) -> Value | None:
+    """x + 0 -> x; x - 0 -> x; x * 1 -> x; x / 1 -> x"""
+    neutral, is_commutative = NEUTRAL_ELEMENTS[m.node.op]
+    y, (first, second) = m.node.outputs[0], m.node.inputs
+    for x, other in ((first, second), (second, first)) if is_commutative else ((first, second),):
+        is_neutral = isinstance(other, Constant) and bool((other.array == neutral).all())
+        if is_neutral and x is not None and x.type == y.type and y.dtype != "string":
             return x
     return None
+
+
+@simplification(*RESHAPE_OPS)
+def merge_reshapes(m: Match) -> Node | Value | None:
+    """Reshape(Reshape(x)) -> Reshape(x); Reshape(x) -> x, if x has the type of the result"""
+    node, x, target = m.node, m.node.inputs[0], m.node.input(1)
+    # A zero in the target stands for the size of the operand, which is another one after the merge.
+    if node.op == "Reshape" and isinstance(target, Constant) and target.array.all():
+        while (source := _reshape_source(m, x)) is not None:
+            x = source
+        node = node.with_inputs((x, target))
+    source = _reshape_source(m, x)
+    if source is not None and source.type == node.outputs[0].type:
+        node = node.with_inputs((source, *node.inputs[1:]))
+    return _operand_of_same_type(node) or node
+
+
+def _reshape_source(m: Match, x: Value | None) -> Value | None:
+    """The operand of the operator of `RESHAPE_OPS` that computes x."""
+    node = m.producer(x)
+    return node.inputs[0] if node is not None and node.op in RESHAPE_OPS else None
+
+
+@simplification("Concat")
+def merge_concats(m: Match) -> Node | Value:
+    """Concat(a, Concat(b, c)) -> Concat(a, b, c), if nothing else reads the inner one; Concat(x) -> x"""
+    rank, axis = m.node.outputs[0].rank, m.node.attribute("axis")
+    parts: list[Value | None] = []
+    for x in m.node.inputs:
+        inner = m.producer(x)
+        is_merged = inner is not None and inner.op == "Concat" and m.use_counts[x] == 1
+        same_axis = is_merged and inner is not None and (inner.attribute("axis") - axis) % rank == 0
+        parts += inner.inputs if inner is not None and same_axis else [x]
+    node = m.node.with_inputs(parts)
+    return (_operand_of_same_type(node) if len(parts) == 1 else None) or node
+
+
+def _operand_of_same_type(node: Node) -> Value | None:
+    """The first operand, if it has the type of the result; None for strings, which no operator may share."""
+    x, y = node.inputs[0], node.outputs[0]
+    return x if x is not None and x.type == y.type and y.dtype != "string" else None

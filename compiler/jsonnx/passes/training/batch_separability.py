@@ -1,9 +1,9 @@
-"""Whether the samples of a batch stand apart: what the network makes of one depends on no other.
+"""Analyses whether a batch can be split: whether no result for one sample depends on another sample.
 
-Then a batch can be parted, and the gradients of its parts, each by its share, add up to the batch's. Told by the
-operators, value by value: along which axis samples lie, one behind the other, and, of the losses, whether they are
-means over these. An operator that is not known here counts as one that mixes samples, as one does that works along that
-axis: a batch normalization's means, an area's overlap, a loss that counts some of its terms only.
+The gradient of a separable batch is the mean of the gradients of its parts, weighted by their sizes. The analysis
+follows the axis of samples from the inputs through every operator, and checks that the losses are means over that axis.
+An operator mixes samples if it computes along that axis, as batch normalization does, or if the analysis does not know
+it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ..layout.rules import BROADCASTING_OPS, REDUCTION_OPS, UNARY_OPS
 ELEMENTWISE_OPS = {*UNARY_OPS.split(), *BROADCASTING_OPS.split()}
 REDUCING_OPS = set(REDUCTION_OPS.split())
 MEAN_PRESERVING_OPS = {"Add", "Identity", "Neg", "Sub", "Sum"}
-"""Of means and of what is the same for all samples they make a mean again."""
+"""Operators that compute a mean over samples from such means and from values without an axis of samples."""
 ORDER_PRESERVING_OPS = {"Expand", "OneHot", "Squeeze", "Transpose", "Unsqueeze"}
-"""They leave the order along every axis as it is."""
+"""Operators that keep the order of elements along every axis."""
 RESHAPE_OPS = {"Flatten", "Reshape"}
-"""They may fold the axis of samples with others, or unfold it."""
+"""Operators that may merge the axis of samples with others, or split it."""
 NEUTRAL_AMOUNTS = {"Pad": 0, "Tile": 1}
-"""By what operand they leave an axis as it is."""
+"""By operator: the amount in its second operand with which it leaves an axis unchanged."""
 CONTRACTION_OPS = {"Einsum", "FusedMatMul", "Gemm", "MatMul"}
-"""They sum over an axis that their result lacks."""
+"""Operators that sum over an axis that the result lacks."""
 POOLING_OPS = {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"}
 BATCH_FIRST_OPS = {
     "Conv",
@@ -38,36 +38,39 @@ BATCH_FIRST_OPS = {
     "SpaceToDepth",
     *POOLING_OPS,
 }
-"""Operators whose first axis is that of samples, always."""
+"""Operators whose first axis is always the axis of samples."""
 RECURRENT_OPS = {"GRU", "LSTM", "RNN"}
-"""Operators whose second axis is that of samples, always."""
+"""Operators whose second axis is always the axis of samples."""
 SHAPE_OPS = {"Shape", "Size"}
 STATISTIC_OPS = {"ReduceSum", "Size"}
-"""What statistics are made of."""
+"""Operators that compute a statistic from samples."""
 CONCATENATION_OPS = {"Cast", "Concat", "Reshape"}
-"""What puts them side by side."""
+"""Operators that collect statistics in a vector."""
 
 
 class _NotSeparable(Exception):
-    """Samples meet."""
+    """A result for one sample depends on others."""
 
 
 class _BatchAxisAnalysis:
-    """Of the values of a graph, along which axis samples lie, and which are means over them. All others are the same
-    for all samples. Along that axis stands first all that belongs to the first sample, then the second's, and so on."""
+    """Finds the axis of samples of every value, and the values that are means over samples.
+
+    Along the axis of samples, all elements of the first sample precede those of the second, and so on. Values without
+    such an axis do not depend on the samples, but for means and for sizes.
+    """
 
     def __init__(self) -> None:
         self.batch_axis: dict[Value, int] = {}
         self.batch_means: set[Value] = set()
         self.batch_sizes: set[Value] = set()
-        """Whole numbers that may depend on how many samples there are."""
+        """Integers and masks that may depend on the number of samples."""
 
     def record_all(self, values: Iterable[Value]) -> None:
         for value in values:
             self._record_axis(value)
 
     def visit(self, node: Node) -> None:
-        """Raises _Mixed."""
+        """Raises _NotSeparable if the node mixes samples."""
         inputs = [x for x in node.inputs if x is not None]
         if any(x in self.batch_means for x in inputs):
             self._visit_means(node, inputs)
@@ -76,7 +79,7 @@ class _BatchAxisAnalysis:
         elif any(x in self.batch_sizes for x in inputs):
             self._visit_sizes(node)
         elif any(_batch_axes(x) for x in node.outputs):
-            raise _NotSeparable  # numbered, say
+            raise _NotSeparable  # such as the index of each sample
 
     def _visit_batched(self, node: Node, inputs: list[Value]) -> None:
         if node.op in SHAPE_OPS:
@@ -96,36 +99,37 @@ class _BatchAxisAnalysis:
                 raise _NotSeparable
 
     def _keeps_samples_separate(self, node: Node, inputs: list[Value]) -> bool:
-        places = [(x, self.batch_axis[x]) for x in inputs if x in self.batch_axis]
+        batched = [(x, self.batch_axis[x]) for x in inputs if x in self.batch_axis]
+        only_first_is_batched = len(batched) == 1 and batched[0][0] is node.inputs[0]
         if node.op in ELEMENTWISE_OPS:
-            return self.batch_sizes.isdisjoint(inputs) and len({axis - x.rank for x, axis in places}) == 1
+            return self.batch_sizes.isdisjoint(inputs) and len({axis - x.rank for x, axis in batched}) == 1
         if node.op in CONTRACTION_OPS:
-            return len(places) == 1 or (node.op == "MatMul" and all(axis < x.rank - 2 for x, axis in places))
+            return len(batched) == 1 or (node.op == "MatMul" and all(axis < x.rank - 2 for x, axis in batched))
         if node.op in BATCH_FIRST_OPS:
-            return len(places) == 1 and places[0] == (node.inputs[0], 0)
-        if node.op == "BatchNormalization":  # one with means of its own; those of the batch are other operators
-            return len(places) == 1 and places[0] == (node.inputs[0], 0) and not node.attribute("training_mode", 0)
+            return only_first_is_batched and batched[0][1] == 0
+        if (
+            node.op == "BatchNormalization"
+        ):  # by moving averages; statistics of the batch are emitted as other operators
+            return only_first_is_batched and batched[0][1] == 0 and not node.attribute("training_mode", 0)
         if node.op in RECURRENT_OPS:
-            return all(axis == x.rank - 2 for x, axis in places if x.rank > 1)
-        x, axis = places[0]
+            return all(axis == x.rank - 2 for x, axis in batched if x.rank > 1)
+        x, axis = batched[0]
         if node.op == "Slice":
             axes = node.input(3)
             return isinstance(axes, Constant) and axis not in {a % x.rank for a in axes.array.tolist()}
         if node.op == "Gather" and x is not node.inputs[0]:
-            return len(places) == 1  # of a table
-        along = OPERATED_AXES.get(node.op)
-        if along is not None:
-            return all(place == axis for _, place in places) and axis not in along(node, x.rank)
-        if len(places) > 1 or x is not node.inputs[0]:
-            return False
-        return (
+            return len(batched) == 1  # a lookup by samples
+        operated_axes = OPERATED_AXES.get(node.op)
+        if operated_axes is not None:
+            return all(other == axis for _, other in batched) and axis not in operated_axes(node, x.rank)
+        return only_first_is_batched and (
             node.op in ORDER_PRESERVING_OPS
             or _reshape_keeps_batch_order(node, x, axis)
             or _keeps_batch_axis(node, x, axis)
         )
 
     def _visit_sizes(self, node: Node) -> None:
-        """What is made of sizes is a size; or a tensor that has some, and the same everywhere."""
+        """Results of sizes are sizes, or tensors of equal elements in a shape with the number of samples."""
         if node.op == "ConstantOfShape" or (node.op == "Expand" and node.inputs[0] not in self.batch_sizes):
             self.record_all(node.outputs)
         elif any("int" not in x.dtype and x.dtype != "bool" for x in node.outputs) or any(
@@ -136,13 +140,13 @@ class _BatchAxisAnalysis:
             self.batch_sizes.update(node.outputs)
 
     def _visit_means(self, node: Node, inputs: list[Value]) -> None:
-        """What is linear in means is the mean of what each sample would give."""
+        """A linear function of means is the mean of that function over samples."""
         if any(x in self.batch_axis or x in self.batch_sizes for x in inputs):
             raise _NotSeparable
-        scaled = node.op == "Mul" or (node.op == "Div" and node.inputs[1] not in self.batch_means)
+        is_scaling = node.op == "Mul" or (node.op == "Div" and node.inputs[1] not in self.batch_means)
         if (
             node.op in MEAN_PRESERVING_OPS
-            or (scaled and sum(x in self.batch_means for x in node.inputs if x) == 1)
+            or (is_scaling and sum(x in self.batch_means for x in node.inputs if x) == 1)
             or (node.op in (ORDER_PRESERVING_OPS | RESHAPE_OPS) - {"OneHot"} and node.inputs[0] in self.batch_means)
         ):
             self.batch_means.update(node.outputs)
@@ -151,30 +155,28 @@ class _BatchAxisAnalysis:
 
     def _visit_scan(self, node: Node) -> None:
         body = node.attributes["body"]
-        inner = _BatchAxisAnalysis()
+        analysis = _BatchAxisAnalysis()
         for x, outer in zip(body.inputs.values(), node.inputs, strict=True):
-            if (
-                outer in self.batch_sizes
-                or outer in self.batch_means
-                or (outer in self.batch_axis and not _batch_axes(x))
-            ):
-                raise _NotSeparable  # a number, or the steps are samples
+            iterates_over_samples = outer in self.batch_axis and not _batch_axes(x)
+            if outer in self.batch_sizes or outer in self.batch_means or iterates_over_samples:
+                raise _NotSeparable
             if _batch_axes(x):
-                inner._record_axis(x)
-        for other in body.nodes:
-            inner.visit(other)
+                analysis._record_axis(x)
+        for body_node in body.nodes:
+            analysis.visit(body_node)
 
     def _record_axis(self, value: Value) -> None:
-        """Raises _Mixed where samples do not lie along one axis."""
+        """Raises _NotSeparable if samples lie along several axes, or several samples may share an index of one axis."""
         axes = _batch_axes(value)
-        if len(axes) > 1 or any("//" in str(value.shape[axis]) for axis in axes):  # of a quotient, samples may share
+        has_quotient = any("//" in str(value.shape[axis]) for axis in axes)
+        if len(axes) > 1 or has_quotient:
             raise _NotSeparable
         if axes:
             self.batch_axis[value] = axes[0]
 
 
 def _batch_axes(value: Value) -> list[int]:
-    """The axes whose sizes depend on how many samples there are."""
+    """The axes whose sizes depend on the number of samples."""
     return [i for i, size in enumerate(value.shape) if isinstance(size, Size) and _depends_on_batch(size)]
 
 
@@ -183,19 +185,17 @@ def _depends_on_batch(size: Size) -> bool:
 
 
 def _reshape_keeps_batch_order(node: Node, x: Value, axis: int) -> bool:
-    """Whether the axis of samples is folded, if at all, with axes behind it, and so are those before it."""
-    places = _batch_axes(node.outputs[0])
-    return (
-        node.op in RESHAPE_OPS and len(places) == 1 and prod(node.outputs[0].shape[: places[0]]) == prod(x.shape[:axis])
-    )
+    """Whether a reshape merges the axis of samples, if at all, with axes behind it only."""
+    y_axes, y_shape = _batch_axes(node.outputs[0]), node.outputs[0].shape
+    return node.op in RESHAPE_OPS and len(y_axes) == 1 and prod(y_shape[: y_axes[0]]) == prod(x.shape[:axis])
 
 
 def _keeps_batch_axis(node: Node, x: Value, axis: int) -> bool:
-    """Whether nothing is put before, behind or between the samples."""
-    operand = node.input(1)
-    if node.op not in NEUTRAL_AMOUNTS or node.input(3) is not None or not isinstance(operand, Constant):
+    """Whether a Pad or Tile leaves the axis of samples unchanged."""
+    amounts = node.input(1)
+    if node.op not in NEUTRAL_AMOUNTS or node.input(3) is not None or not isinstance(amounts, Constant):
         return False
-    return all(count == NEUTRAL_AMOUNTS[node.op] for count in operand.array.reshape(-1, x.rank)[:, axis].tolist())
+    return all(amount == NEUTRAL_AMOUNTS[node.op] for amount in amounts.array.reshape(-1, x.rank)[:, axis].tolist())
 
 
 def _axis_default_last(node: Node, rank: int) -> set[int]:
@@ -230,40 +230,43 @@ OPERATED_AXES: Mapping[str, Callable[[Node, int], set[int]]] = {
     "Split": _axis_default_first,
     "TopK": _axis_default_last,
 }
-"""The axes along which an operator works."""
+"""By operator: the axes along which it computes, of a node whose operand has this rank."""
 
 
 def is_batch_separable(graph: Graph) -> bool:
-    """Whether the samples of a graph with a `loss` do, its losses are means of theirs, and statistics their sums."""
+    """Whether no result of a graph with losses mixes samples, but for losses, which are means over them, and metric
+    statistics, which are sums."""
     fed = [*graph.inputs.values(), *graph.randoms.values()]
     losses = [value for value in graph.outputs.values() if not value.rank]
     statistics = [value for name, value in graph.outputs.items() if is_metric_sums_name(name)]
-    followed = reachable_nodes(graph.nodes, losses)
-    samples = _BatchAxisAnalysis()
+    loss_nodes = reachable_nodes(graph.nodes, losses)
+    analysis = _BatchAxisAnalysis()
     try:
-        samples.record_all(fed)
-        for node in followed:
-            samples.visit(node)
+        analysis.record_all(fed)
+        for node in loss_nodes:
+            analysis.visit(node)
     except _NotSeparable:
         return False
-    whole = all(x.shape[axis] == BATCH for x in fed if (axis := samples.batch_axis.get(x)) is not None)
-    known = set(followed)
-    adds = _are_batch_sums(
-        [node for node in reachable_nodes(graph.nodes, statistics) if node not in known], samples.batch_means
-    )
-    return whole and adds and not graph.updates and all(x in samples.batch_means for x in losses)
+    if graph.updates or not all(x in analysis.batch_means for x in losses):
+        return False
+    axes = [(x, axis) for x in fed if (axis := analysis.batch_axis.get(x)) is not None]
+    if not all(x.shape[axis] == BATCH for x, axis in axes):
+        return False
+    visited = set(loss_nodes)
+    metric_nodes = [node for node in reachable_nodes(graph.nodes, statistics) if node not in visited]
+    return _are_batch_sums(metric_nodes, analysis.batch_means)
 
 
 def _are_batch_sums(nodes: Iterable[Node], batch_means: set[Value]) -> bool:
-    """Whether what these make of all samples are sums, and their number, which are only put side by side; no means."""
+    """Whether the nodes reduce samples only to sums and counts, which they then only concatenate, and read no means."""
     sums: set[Value] = set()
     for node in nodes:
-        given = [x for x in node.inputs if x is not None]
-        made = not sums.isdisjoint(given)
-        if not batch_means.isdisjoint(given):
+        inputs = [x for x in node.inputs if x is not None]
+        reads_sums = not sums.isdisjoint(inputs)
+        if not batch_means.isdisjoint(inputs):
             return False
-        if made or (any(map(_batch_axes, given)) and not any(map(_batch_axes, node.outputs))):
-            if node.op not in (CONCATENATION_OPS if made else STATISTIC_OPS):
+        if reads_sums or (any(map(_batch_axes, inputs)) and not any(map(_batch_axes, node.outputs))):
+            if node.op not in (CONCATENATION_OPS if reads_sums else STATISTIC_OPS):
                 return False
             sums.update(node.outputs)
     return True

@@ -1,70 +1,67 @@
-"""Sums over what is a multiple, as multiples of sums: the factor of a channel meets one number then, not an image.
+"""Factors constants of a sum out of it: `sum(x * factor)` becomes `sum(x) * factor`.
 
-So much of the gradient of a normalization is a sum that is there already. And once gradients are emitted, what was
-detached for their sake is like everything else: nodes that differ in that alone become one.
+The factor of a channel is then multiplied by one sum instead of a whole image, and the sums in the gradient of a
+normalization turn out to be sums that the step computes already.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ...ir import Builder, Constant, Graph, Node, Value
+from ...ir import Constant, Graph, Node, Value
 from ..canonicalize import canonicalize
+from ..rewrite import Match, RuleSet
 
-
-def clear_detached(graph: Graph) -> Graph:
-    """The graph with nothing detached any more, and without the Identity that was there for it."""
-    if not any(node.detached for node in graph.nodes):
-        return graph
-    new: dict[Value, Value] = {}
-    kept: list[Node] = []
-    for node in graph.nodes:
-        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        if node.detached and node.op == "Identity" and node.inputs[0] is not None:
-            new[node.outputs[0]] = node.inputs[0]
-        else:
-            kept.append(replace(node, detached=False) if node.detached else node)
-    return canonicalize(graph.with_nodes(kept, new))
+factoring = RuleSet()
+detached_identities = RuleSet(cleanup=None)
 
 
 def factor_sums(graph: Graph) -> Graph:
-    """The graph with factors taken out of sums."""
-    producers = graph.producers
-    if not any(_split_factor(node, producers) for node in graph.nodes):
-        return graph
-    g = Builder.extending(replace(graph, nodes=()))
-    new: dict[Value, Value] = {}
-    for node in graph.nodes:
-        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        factors: list[Value] = []
-        while (found := _split_factor(node, producers)) is not None:
-            many, few = (new.get(x, x) for x in found)
-            node = node.with_inputs([many, *node.inputs[1:]])
-            factors.append(few)
-        if not factors:
-            g.nodes.append(node)
-            continue
-        with g.inherit(node):
-            result = g.refine(g.emit(node.op, *node.inputs, **node.attributes), node.outputs[0].shape)
-            for few in reversed(factors):
-                result = g.Mul(result, few)
-        new[node.outputs[0]] = result
-    return canonicalize(graph.with_nodes(g.nodes, new))
+    """Moves factors that are equal for all summands of a ReduceSum behind it."""
+    return factoring.apply(graph)
 
 
-def _split_factor(node: Node, producers: dict[Value, Node]) -> tuple[Value, Value] | None:
-    """What a sum could be taken of instead, and by what it is to be multiplied then."""
-    axes = node.input(1)
-    if node.op != "ReduceSum" or not node.attribute("keepdims", 1) or not isinstance(axes, Constant):
+@factoring("ReduceSum")
+def factor_sum(m: Match) -> Value | None:
+    """ReduceSum(Mul(x, factor)) -> Mul(ReduceSum(x), factor), for all factors of x in turn"""
+    axes, x, factors = m.node.input(1), m.node.inputs[0], list[Value]()
+    if x is None or not m.node.attribute("keepdims", 1) or not isinstance(axes, Constant) or not axes.array.size:
         return None
-    x = node.inputs[0]
-    product = producers.get(x) if x is not None else None
-    if x is None or product is None or product.op != "Mul":
+    while (operands := _summand_and_factor(x, axes.array.tolist(), m.original_producer(x))) is not None:
+        x, factor = (m.replacements.get(operand, operand) for operand in operands)
+        factors.append(factor)
+    if not factors:
         return None
-    for many, few in (product.inputs, product.inputs[::-1]):
-        if many is None or few is None or many.shape != x.shape or few.rank > x.rank:
+    total: Value = m.g.emit("ReduceSum", x, *m.node.inputs[1:], **m.node.attributes)
+    total = m.g.refine(total, m.node.outputs[0].shape)
+    for factor in reversed(factors):
+        total = m.g.Mul(total, factor)
+    return total
+
+
+def _summand_and_factor(x: Value, axes: list[int], producer: Node | None) -> tuple[Value, Value] | None:
+    """The operands of a Mul, if one has the shape of x and the other is equal along the axes; else None."""
+    if producer is None or producer.op != "Mul":
+        return None
+    for summand, factor in (producer.inputs, producer.inputs[::-1]):
+        if summand is None or factor is None or summand.shape != x.shape or factor.rank > x.rank:
             continue
-        padded = (1,) * (x.rank - few.rank) + few.shape
-        if all(padded[axis] == 1 for axis in axes.array.tolist()) and axes.array.size:
-            return many, few
+        factor_shape = (1,) * (x.rank - factor.rank) + factor.shape
+        if all(factor_shape[axis] == 1 for axis in axes):
+            return summand, factor
     return None
+
+
+def clear_detached(graph: Graph) -> Graph:
+    """Clears the flag `detached`, which means nothing once gradients are emitted, so that equal nodes can be merged."""
+    if not any(node.detached for node in graph.nodes):
+        return graph
+    graph = detached_identities.apply(graph)
+    nodes = (replace(node, detached=False) if node.detached else node for node in graph.nodes)
+    return canonicalize(graph.with_nodes(nodes, {}))
+
+
+@detached_identities("Identity")
+def remove_detached_identity(m: Match) -> Value | None:
+    """Identity(x) -> x, if detached"""
+    return m.node.inputs[0] if m.node.detached else None

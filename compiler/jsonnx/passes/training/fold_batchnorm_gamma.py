@@ -1,8 +1,9 @@
-"""A gain that every channel of a gradient has goes from the image into the weights around it.
+"""Folds the gain of a batch normalization's gradient into the weights of the convolution before it.
 
-What a batch normalization sends back is `gain * dy + k * x + c`, and k and c have the gain as a factor. All that a
-convolution does with it is linear: it sends back what comes through its weights, and sums up what its weights and its
-bias get. So these take the gain, which is a number a channel, and the image is `dy + k' * x + c'`, a pass over it less.
+The gradient of a batch normalization is `gain * dy + k * x + c`, where k and c have the factor `gain`, a number for
+each channel. The convolution's gradients are linear in it: the input gradient convolves it with the weights, the
+gradients of weights and bias are sums. So the gain multiplies these weights and sums instead of the image, which
+becomes `dy + k' * x + c'`. That saves a pass over the image.
 """
 
 from __future__ import annotations
@@ -13,26 +14,25 @@ from typing import NamedTuple
 
 from ...ir import Builder, Constant, Graph, Node, Value
 from ..canonicalize import canonicalize
+from ..rewrite import with_replaced_inputs
 
 MAX_GRADIENT_NODES = 64
-"""Nodes that a gradient of weights may be made of."""
-
-
+"""Nodes between a cotangent and a weight gradient up to which the plan follows them."""
 MAX_PRODUCT_DEPTH = 10
-"""Products within each other that are looked into."""
+"""Depth of nested products up to which they are split into factors."""
 MAX_SUMMANDS = 8
-"""Summands of an image that are looked at: a normalization sends back three, and its reader may add some."""
+"""Summands up to which an image is split: the gradient of a normalization has three, other readers may add some."""
 
 
 class Factor(NamedTuple):
-    """A number for each channel or for all of them, by which something is multiplied or divided."""
+    """A number for each channel, or one for all, that multiplies or divides."""
 
     value: Value
     divides: bool = False
 
 
 class Product(NamedTuple):
-    """A known number times factors."""
+    """A coefficient times factors."""
 
     coefficient: float = 1.0
     factors: tuple[Factor, ...] = ()
@@ -41,19 +41,19 @@ class Product(NamedTuple):
         return Product(self.coefficient * other.coefficient, (*self.factors, *other.factors))
 
     def divided_by(self, other: Product) -> Product | None:
-        """What is left when all of the other is taken away; None where it is not there."""
-        left = list(self.factors)
+        """The quotient; None if this product lacks a factor of the other one."""
+        factors = list(self.factors)
         for factor in other.factors:
-            if factor not in left:
+            if factor not in factors:
                 return None
-            left.remove(factor)
-        return Product(self.coefficient / other.coefficient, tuple(left))
+            factors.remove(factor)
+        return Product(self.coefficient / other.coefficient, tuple(factors))
 
     def emit(self, g: Builder, replacements: Mapping[Value, Value], dtype: str) -> Value | None:
-        """None where it is one."""
+        """Emits the product; None if it is 1."""
         total: Value | None = None
-        for old, divides in sorted(self.factors, key=lambda factor: factor.divides):
-            factor = replacements.get(old, old)
+        for value, divides in sorted(self.factors, key=lambda factor: factor.divides):
+            factor = replacements.get(value, value)
             if total is None:
                 total = g.Reciprocal(factor) if divides else factor
             else:
@@ -64,61 +64,63 @@ class Product(NamedTuple):
 
 
 class Term(NamedTuple):
-    """A summand: an image times a number for each channel, or these numbers alone."""
+    """A summand of an image: another image times a number for each channel, or such numbers alone."""
 
     image: Value | None
     product: Product
     gain: Value | None = None
-    """The product as it stands in the graph."""
+    """The value of the product in the graph."""
 
 
 @dataclass
 class GammaFoldPlan:
-    """How an image is written without its gain."""
+    """The terms of an image without its gain, and the places where the gain is multiplied instead."""
 
     gain: Value
     terms: list[Term]
     scaled_value_axes: dict[Value, int] = field(default_factory=dict)
-    """What takes the gain in the end, and its axis of the image's channels."""
+    """Results that are multiplied by the gain, with their axis of the image's channels."""
     scaled_weight_axes: dict[Node, int] = field(default_factory=dict)
-    """Nodes whose weights take it, and theirs."""
+    """Nodes whose weights are multiplied by the gain, with the weights' axis of the image's channels."""
 
 
 def fold_gamma_into_weights(graph: Graph) -> Graph:
-    """The graph with the gains of gradients in the weights that they meet."""
+    """Multiplies weights and weight gradients by the gains of batch normalization gradients, instead of images."""
     plans = GammaFoldPlanner(graph).plans()
     if not plans:
         return graph
     g = Builder.extending(replace(graph, nodes=()))
-    ends = {end: (plan.gain, axis) for plan in plans.values() for end, axis in plan.scaled_value_axes.items()}
-    fed = {node: (plan.gain, axis) for plan in plans.values() for node, axis in plan.scaled_weight_axes.items()}
-    new: dict[Value, Value] = {}
-    bare: dict[Value, Value] = {}
-    for old in graph.nodes:
-        node, result = old.with_inputs(None if x is None else new.get(x, x) for x in old.inputs), old.outputs[0]
-        with g.inherit(old):
+    scaled_values = {x: (plan.gain, axis) for plan in plans.values() for x, axis in plan.scaled_value_axes.items()}
+    scaled_weights = {n: (plan.gain, axis) for plan in plans.values() for n, axis in plan.scaled_weight_axes.items()}
+    replacements: dict[Value, Value] = {}
+    unscaled: dict[Value, Value] = {}
+    for original in graph.nodes:
+        node, result = with_replaced_inputs(original, replacements), original.outputs[0]
+        with g.inherit(node):
             if result in plans:
-                new[result] = _emit_without_gain(g, plans[result], new)
+                replacements[result] = _emit_without_gain(g, plans[result], replacements)
                 continue
-            if old in fed:
-                gain, axis = fed[old]
+            if original in scaled_weights:
+                gain, axis = scaled_weights[original]
                 x, weights, *others = node.inputs
                 assert weights is not None
-                maker = graph.producers.get(weights)
-                weights = _scaled_weights(g, weights, maker, new, new.get(gain, gain), axis)
-                node = node.with_inputs([x, weights, *others])
-            if result not in ends:
+                producer = graph.producers.get(weights)
+                gain = replacements.get(gain, gain)
+                node = node.with_inputs([x, _scaled_weights(g, weights, producer, replacements, gain, axis), *others])
+            if result not in scaled_values:
                 g.nodes.append(node)
                 continue
-            gain, axis = ends[result]
-            bare[result] = Value(result.type)
-            g.nodes.append(replace(node, outputs=(bare[result],)))
-            new[result] = g.Mul(bare[result], _broadcast_gain(g, new.get(gain, gain), axis, result.rank))
-    told = {bare.get(value, value): gradient for value, gradient in graph.gradients.items()}
-    return canonicalize(replace(graph, gradients=told).with_nodes(g.nodes, new))
+            gain, axis = scaled_values[result]
+            unscaled[result] = Value(result.type)
+            g.nodes.append(replace(node, outputs=(unscaled[result],)))
+            factor = _broadcast_gain(g, replacements.get(gain, gain), axis, result.rank)
+            replacements[result] = g.Mul(unscaled[result], factor)
+    gradients = {unscaled.get(value, value): info for value, info in graph.gradients.items()}
+    return canonicalize(replace(graph, gradients=gradients).with_nodes(g.nodes, replacements))
 
 
 def _emit_without_gain(g: Builder, plan: GammaFoldPlan, replacements: Mapping[Value, Value]) -> Value:
+    """Emits the sum of the plan's terms."""
     total: Value | None = None
     for term in plan.terms:
         value = term.product.emit(g, replacements, plan.gain.dtype)
@@ -133,14 +135,14 @@ def _emit_without_gain(g: Builder, plan: GammaFoldPlan, replacements: Mapping[Va
 
 
 def _broadcast_gain(g: Builder, gain: Value, axis: int, rank: int) -> Value:
-    """The gain beside a tensor of some rank that has its channels there."""
-    return g.reshape(gain, [gain.shape[1] if place == axis else 1 for place in range(rank)])
+    """The gain in a shape that broadcasts to a tensor of this rank with its channels along this axis."""
+    return g.reshape(gain, [gain.shape[1] if i == axis else 1 for i in range(rank)])
 
 
 def _scaled_weights(
     g: Builder, weights: Value, producer: Node | None, replacements: Mapping[Value, Value], gain: Value, axis: int
 ) -> Value:
-    """The weights, which this node gives, times the gain, in the order in which they are stored."""
+    """Multiplies weights by the gain; behind a Transpose, multiplies its operand, whose order is that in memory."""
     if producer is None or producer.op != "Transpose" or producer.inputs[0] is None:
         return g.Mul(weights, _broadcast_gain(g, gain, axis, weights.rank))
     stored, perm = replacements.get(producer.inputs[0], producer.inputs[0]), producer.attribute("perm")
@@ -148,84 +150,89 @@ def _scaled_weights(
 
 
 class GammaFoldPlanner:
-    """Which images of a graph have a gain that all their readers can take."""
+    """Finds the images whose gain can be multiplied behind all of their readers instead."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.producers, self.roots = graph, graph.producers, set(graph.roots)
         self.readers: dict[Value, list[Node]] = {}
-        self.node_indices = {node: place for place, node in enumerate(graph.nodes)}
+        self.node_indices = {node: index for index, node in enumerate(graph.nodes)}
         for node in graph.nodes:
             for x in dict.fromkeys(node.inputs):
                 if x is not None:
                     self.readers.setdefault(x, []).append(node)
         self.weight_gradients: dict[Value, list[Value]] = {}
-        for value, told in graph.gradients.items():
-            if told.op == "Conv":
-                self.weight_gradients.setdefault(told.dy, []).append(value)
+        for value, info in graph.gradients.items():
+            if info.op == "Conv":
+                self.weight_gradients.setdefault(info.dy, []).append(value)
 
     def plans(self) -> dict[Value, GammaFoldPlan]:
-        """By the image, how to do without the gain."""
-        found = {image: self.plan(image) for image in self.weight_gradients}
-        return {image: plan for image, plan in found.items() if plan is not None}
+        """The plans by image."""
+        plans = {image: self.plan(image) for image in self.weight_gradients}
+        return {image: plan for image, plan in plans.items() if plan is not None}
 
     def plan(self, image: Value) -> GammaFoldPlan | None:
+        """The plan for one image; None if it has no gain, or a reader cannot do without it."""
         terms = self.terms(image)
-        gained = next((term for term in terms if self.is_gain(term)), None)
-        if gained is None or gained.gain is None or len(terms) == 1 or image in self.roots:
+        gain_term = next((term for term in terms if self.has_gain(term)), None)
+        if gain_term is None or gain_term.gain is None or len(terms) == 1 or image in self.roots:
             return None
-        rest = [term.product.divided_by(gained.product) for term in terms]
+        quotients = [(term, term.product.divided_by(gain_term.product)) for term in terms]
         plan = GammaFoldPlan(
-            gained.gain, [t._replace(product=r) for t, r in zip(terms, rest, strict=True) if r is not None]
+            gain_term.gain, [term._replace(product=product) for term, product in quotients if product is not None]
         )
         if len(plan.terms) < len(terms):
             return None
-        known = self.gradient_nodes(image, plan)
+        weight_gradient_nodes = self.plan_weight_gradients(image, plan)
         for node in self.readers.get(image, ()):
-            if _is_input_gradient(node, image) and node not in known:
+            if node in weight_gradient_nodes:
+                continue
+            if _is_input_gradient(node, image):
                 if node.input(2) is not None:
                     return None
                 plan.scaled_weight_axes[node] = 0 if node.op == "ConvTranspose" else 1
             elif node.op == "ReduceSum" and _sums_all_but_channels(node, image):
                 plan.scaled_value_axes[node.outputs[0]] = 1 if node.attribute("keepdims", 1) else 0
-            elif node.op != "Shape" and node not in known:
+            elif node.op != "Shape":
                 return None
         return plan
 
-    def gradient_nodes(self, image: Value, plan: GammaFoldPlan) -> set[Node]:
-        """The nodes by which gradients of weights come from the image, where these are their own."""
-        found: set[Node] = set()
+    def plan_weight_gradients(self, image: Value, plan: GammaFoldPlan) -> set[Node]:
+        """Adds the image's weight gradients to the plan; returns the nodes that compute them from the image."""
+        nodes: set[Node] = set()
         for value in self.weight_gradients[image]:
-            nodes = self.nodes_between(image, self.graph.gradients[value].x, value)
-            if nodes is not None:
-                found |= nodes
-                end, axis = self.after_transposes(value)
-                plan.scaled_value_axes[end] = axis
-        return found
+            nodes_between = self.nodes_between(image, self.graph.gradients[value].x, value)
+            if nodes_between is not None:
+                nodes |= nodes_between
+                weight_gradient, axis = self.after_transposes(value)
+                plan.scaled_value_axes[weight_gradient] = axis
+        return nodes
 
     def nodes_between(self, image: Value, x: Value, value: Value) -> set[Node] | None:
-        """The nodes that lead from a cotangent to a gradient, which is made of x besides; None where these are many, or
-        others read them."""
-        found: dict[Node, None] = {}
-        waiting = [value]
-        while waiting and len(found) < MAX_GRADIENT_NODES:
-            last = waiting.pop()
-            node = self.producers.get(last)
-            if node is not None and last is not image and last is not x and node not in found:
-                found[node] = None
-                waiting += [y for y in node.inputs if y is not None]
-        depending = {image}
-        inner = set()
-        for node in sorted(found, key=self.node_indices.__getitem__) if len(found) < MAX_GRADIENT_NODES else ():
-            if not depending.isdisjoint(node.inputs):
-                inner.add(node)
-                depending.update(node.outputs)
-        between = depending - {image, value}
-        if value not in depending or not self.roots.isdisjoint(between):
+        """The nodes that compute a weight gradient from the image and x; None if there are many or other nodes read
+        their results."""
+        nodes: dict[Node, None] = {}
+        pending = [value]
+        while pending and len(nodes) < MAX_GRADIENT_NODES:
+            y = pending.pop()
+            node = self.producers.get(y)
+            if node is not None and y is not image and y is not x and node not in nodes:
+                nodes[node] = None
+                pending += [operand for operand in node.inputs if operand is not None]
+        if len(nodes) >= MAX_GRADIENT_NODES:
             return None
-        return inner if all(node in inner for y in between for node in self.readers.get(y, ())) else None
+        dependent_values, dependent_nodes = {image}, set()
+        for node in sorted(nodes, key=self.node_indices.__getitem__):
+            if not dependent_values.isdisjoint(node.inputs):
+                dependent_nodes.add(node)
+                dependent_values.update(node.outputs)
+        inner_values = dependent_values - {image, value}
+        if value not in dependent_values or not self.roots.isdisjoint(inner_values):
+            return None
+        readers = (node for y in inner_values for node in self.readers.get(y, ()))
+        return dependent_nodes if all(node in dependent_nodes for node in readers) else None
 
     def after_transposes(self, value: Value) -> tuple[Value, int]:
-        """Weights that have the channels first, as the last of the transpositions behind them gives them."""
+        """The result of the Transposes behind weights that have the channels first, and its axis of channels."""
         axis = 0
         while value not in self.roots:
             reader, *others = self.readers.get(value, [None])
@@ -235,35 +242,37 @@ class GammaFoldPlanner:
         return value, axis
 
     def terms(self, image: Value) -> list[Term]:
-        """The summands of an image; itself where there are many."""
-        found: list[Term] = []
-        waiting = [image]
-        while waiting:
-            x = waiting.pop()
+        """The summands of an image; the image itself if there are many."""
+        terms: list[Term] = []
+        pending = [image]
+        while pending:
+            x = pending.pop()
             node = self.producers.get(x)
-            alone = x is image or (len(self.readers[x]) == 1 and x not in self.roots)
-            if node is not None and node.op == "Add" and alone and x.shape == image.shape:
-                waiting += [y for y in node.inputs[::-1] if y is not None]
+            has_single_use = x is image or (len(self.readers[x]) == 1 and x not in self.roots)
+            if node is not None and node.op == "Add" and has_single_use and x.shape == image.shape:
+                pending += [y for y in node.inputs[::-1] if y is not None]
             else:
-                found.append(self.term(x, image, alone))
-            if len(waiting) + len(found) > MAX_SUMMANDS:
+                terms.append(self.term(x, image, has_single_use))
+            if len(pending) + len(terms) > MAX_SUMMANDS:
                 return [Term(image, Product())]
-        return found
+        return terms
 
-    def term(self, x: Value, image: Value, single_use: bool) -> Term:
-        """A summand of an image; a product is looked into where nobody else reads it."""
+    def term(self, x: Value, image: Value, has_single_use: bool) -> Term:
+        """A summand of an image, split into image and product if nothing else reads it."""
         node = self.producers.get(x)
         if x.shape != image.shape:
             return Term(None, self.product(x))
-        if node is None or not single_use or node.op != "Mul":
+        if node is None or not has_single_use or node.op != "Mul":
             return Term(x, Product())
-        for many, few in (node.inputs, node.inputs[::-1]):
-            if many is not None and few is not None and many.shape == x.shape and _is_per_channel(few, image):
-                return Term(many, self.product(few), few)
+        for factor_image, gain in (node.inputs, node.inputs[::-1]):
+            if factor_image is None or gain is None or factor_image.shape != x.shape:
+                continue
+            if _is_per_channel(gain, image):
+                return Term(factor_image, self.product(gain), gain)
         return Term(x, Product())
 
     def product(self, x: Value, depth: int = MAX_PRODUCT_DEPTH) -> Product:
-        """What a number for each channel is the product of."""
+        """Splits a value with a number for each channel into factors."""
         node = self.producers.get(x) if depth else None
         depth -= 1
         op, operands = (node.op, [y for y in node.inputs if y is not None]) if node is not None else ("", [])
@@ -277,25 +286,26 @@ class GammaFoldPlanner:
             return self.product(operands[0], depth).times(Product(1.0, (Factor(operands[1], True),)))
         return Product(1.0, (Factor(x),))
 
-    def is_gain(self, term: Term) -> bool:
-        """Whether a summand is an image times what divides nothing and is no known number."""
-        number, factors = term.product
-        return term.image is not None and number == 1.0 and bool(factors) and not any(f.divides for f in factors)
+    def has_gain(self, term: Term) -> bool:
+        """Whether a summand is an image times factors, with neither a coefficient nor a divisor."""
+        coefficient, factors = term.product
+        return term.image is not None and coefficient == 1.0 and bool(factors) and not any(f.divides for f in factors)
 
 
 def _is_per_channel(x: Value, image: Value) -> bool:
-    """Whether x holds one number for each channel of an image, in as many axes."""
+    """Whether x has the image's rank and one number for each of its channels."""
     return x.shape == (1, image.shape[1], *[1] * (image.rank - 2))
 
 
 def _is_input_gradient(node: Node, image: Value) -> bool:
-    """Whether a node is a transposed convolution of an image, or what a volume has instead."""
-    form = node.op == "ConvTranspose" or (node.op == "Conv" and node.attribute("group", 1) == 1)
-    return form and node.inputs[0] is image and node.inputs.count(image) == 1
+    """Whether a node is a transposed convolution of an image, or the Conv that computes the same for a volume."""
+    is_convolution = node.op == "ConvTranspose" or (node.op == "Conv" and node.attribute("group", 1) == 1)
+    return is_convolution and node.inputs[0] is image and node.inputs.count(image) == 1
 
 
 def _sums_all_but_channels(node: Node, image: Value) -> bool:
-    """Whether a sum is over all of an image but its channels."""
+    """Whether a ReduceSum is over all axes of an image but the channels."""
     axes = node.input(1)
-    every = [0, *range(2, image.rank)]
-    return isinstance(axes, Constant) and sorted(int(axis) % image.rank for axis in axes.array) == every
+    if not isinstance(axes, Constant):
+        return False
+    return sorted(int(axis) % image.rank for axis in axes.array) == [0, *range(2, image.rank)]

@@ -1,67 +1,57 @@
-"""The slope of a ReLU before a max pooling, taken where there are fewer elements: behind it.
+"""Moves the mask of a ReLU's gradient behind the max pooling that follows the ReLU, where there are fewer elements.
 
-The gradient of the pooling reaches the greatest element of a window alone. There the ReLU's result is the pooling's, so
-`up(dy) * first * (x > 0)` is `up(dy * (y > 0)) * first`: two passes over the image less.
+The gradient of the pooling reaches only the greatest element of a window, and there the ReLU's result is that of the
+pooling. So `unpool(dy) * (x > 0)` is `unpool(dy * (y > 0))`, which saves two passes over the image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ...ir import Builder, Graph, Node, Value
-from ..canonicalize import canonicalize
+from ..rewrite import Match, RuleSet
+
+mask_motion = RuleSet()
 
 
 def move_relu_mask_after_pool(graph: Graph) -> Graph:
-    """The graph with these slopes behind their poolings."""
+    """Applies ReLU masks to the cotangents of max poolings instead of to their gradients."""
     pools = [node for node in graph.nodes if node.op == "MaxPool"]
-    if not pools or not any(is_step_function(node) for node in graph.nodes):
-        return graph
-    producers = graph.producers
-    g = Builder.extending(graph)
-    g.nodes = []
-    for node in graph.nodes:
-        with g.inherit(node):
-            made = _mask_after_pool(g, node, producers, pools) if node.op == "Mul" else None
-        g.nodes.append(node if made is None else made)
-    return canonicalize(replace(graph, gradients=g.gradients).with_nodes(g.nodes, {}))
+    return mask_motion.apply(graph, pools) if pools else graph
 
 
-def is_step_function(node: Node) -> bool:
-    """1 where the operand is positive, else 0, as the rules emit it."""
-    steep = node.op == "HardSigmoid" and node.attribute("alpha", 0.2) >= 1e30
-    return steep and abs(node.attribute("beta", 0.5)) < 1e-20
-
-
-def _mask_after_pool(g: Builder, node: Node, producers: dict[Value, Node], pools: list[Node]) -> Node | None:
-    """The last node of the product in another form, those before it emitted."""
-    for spread, slope in (node.inputs, node.inputs[::-1]):
-        step, told = (
-            (None, None) if spread is None or slope is None else (producers.get(slope), g.gradients.get(spread))
-        )
-        if (
-            step is None
-            or told is None
-            or told.op != "MaxPool"
-            or not is_step_function(step)
-            or step.inputs[0] is not told.x
-        ):
+@mask_motion("Mul")
+def move_mask(m: Match) -> Node | None:
+    """Mul(unpool(dy), step(x)) -> unpool(Mul(dy, step(y))), where y = MaxPool(x)"""
+    for dx, mask in (m.node.inputs, m.node.inputs[::-1]):
+        step = m.original_producer(mask)
+        info = None if dx is None else m.g.gradients.get(dx)
+        if dx is None or step is None or not is_step_function(step):
             continue
-        y = next(n.outputs[0] for n in pools if n.inputs[0] is told.x and n.attributes == told.attributes)
-        assert spread is not None
-        few = g.Mul(told.dy, g.HardSigmoid(y, **step.attributes))
-        if _recompute(g, spread, {told.x: told.x, y: y, told.dy: few}, producers) is spread:
+        if info is None or info.op != "MaxPool" or step.inputs[0] is not info.x:
             continue
-        g.gradients[node.outputs[0]] = replace(told, dy=few)
-        return replace(g.nodes.pop(), outputs=node.outputs)
+        pool = next(pool for pool in m.context if pool.inputs[0] is info.x and pool.attributes == info.attributes)
+        y = pool.outputs[0]
+        masked_dy = m.g.Mul(info.dy, m.g.HardSigmoid(y, **step.attributes))
+        values = {info.x: info.x, y: y, info.dy: masked_dy}
+        if _recompute(m.g, dx, values, m.graph.producers) is not dx:
+            m.g.gradients[m.node.outputs[0]] = replace(info, dy=masked_dy)
+            return replace(m.g.nodes.pop(), outputs=m.node.outputs)
     return None
 
 
-def _recompute(g: Builder, value: Value, replacements: dict[Value, Value], producers: dict[Value, Node]) -> Value:
-    """A value computed once more of what has come in the place of others; itself where it needs none of these."""
-    if value not in replacements and value in producers:
+def is_step_function(node: Node) -> bool:
+    """Whether a node is the step function as gradient rules emit it: 1 for a positive operand, else 0."""
+    is_steep = node.op == "HardSigmoid" and node.attribute("alpha", 0.2) >= 1e30
+    return is_steep and abs(node.attribute("beta", 0.5)) < 1e-20
+
+
+def _recompute(g: Builder, value: Value, values: dict[Value, Value], producers: Mapping[Value, Node]) -> Value:
+    """Emits the nodes behind a value again with replaced `values`; the value itself if it depends on none of them."""
+    if value not in values and value in producers:
         node = producers[value]
-        inputs = [None if x is None else _recompute(g, x, replacements, producers) for x in node.inputs]
-        if any(x is not old for x, old in zip(inputs, node.inputs, strict=True)):
-            replacements[value] = g.refine(g.emit(node.op, *inputs, **node.attributes), value.shape)
-    return replacements.setdefault(value, value)
+        inputs = [None if x is None else _recompute(g, x, values, producers) for x in node.inputs]
+        if any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
+            values[value] = g.refine(g.emit(node.op, *inputs, **node.attributes), value.shape)
+    return values.setdefault(value, value)

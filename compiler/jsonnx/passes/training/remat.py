@@ -1,14 +1,18 @@
-"""Rematerialisation: what the way back reads is computed again when it gets there, instead of kept all the time.
+"""Rematerialisation: the backward pass recomputes values of the forward pass instead of keeping them in memory.
 
-The forward pass is cut into segments. What one segment hands to a later one is kept; what the way back reads besides
-of a segment is computed anew from that, just before. Two ways to cut (Keras' names): `full` looks for the cuts with
-which least is held at once, about the square root of what a deep stack holds (Chen et al., 2016, "Training Deep Nets
-with Sublinear Memory Cost", arXiv:1604.06174), for about one forward pass more; `activations` cuts behind every product
-and convolution, so that only what is cheap is computed again.
+The forward pass is cut into segments. Values that a later segment reads are kept. The other values of a segment that
+the backward pass reads are recomputed from these just before it reaches the segment. There are two modes, named as in
+Keras:
 
-onnxruntime joins equal nodes, and would undo all of this. So a copy reads what was kept through a Reshape to its own
-shape, whose target it can tell only when the way back has come to the segment: zeros, which mean "as it is", are the
-size of a cotangent times zero. A Reshape copies nothing.
+- `full` searches for the cuts with the lowest peak memory, about the square root of what a deep stack holds otherwise,
+  at the cost of about one more forward pass (Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost",
+  arXiv:1604.06174);
+- `activations` cuts behind every product and convolution, so that only cheap operators are recomputed.
+
+onnxruntime merges equal nodes, which would undo the recomputation. So the copy of a node reads kept values through a
+Reshape to the shape that they have. Its target consists of zeros, which stand for "unchanged", but onnxruntime cannot
+know them in advance: they are the size of a cotangent times zero. The Reshape thus waits for that cotangent, and copies
+nothing.
 """
 
 from __future__ import annotations
@@ -23,11 +27,12 @@ from math import prod
 from ...core.types import BATCH, Dim, Size
 from ...ir import Builder, Graph, Node, Value, reachable_nodes, topologically_sorted
 from ..canonicalize import prune
+from ..rewrite import with_replaced_inputs
 
 ASSUMED_SIZE = 100
-"""What a size counts that only the data tell, other than the batch's."""
+"""The estimate of a symbolic size other than the batch's."""
 NEGLIGIBLE_SIZE_RATIO = 64
-"""What is as many times smaller than the largest value is kept: it saves nothing."""
+"""A value that is smaller than the largest one by this factor is kept, because recomputing it saves nothing."""
 HEAVY_OPS = {
     "Attention",
     "Conv",
@@ -43,15 +48,14 @@ HEAVY_OPS = {
     "RNN",
     "Scan",
 }
-"""What `activations` does not compute again."""
+"""Operators that the mode `activations` does not recompute."""
 
 
 def rematerialize(graph: Graph, mode: str | None, expected_batch: int) -> Graph:
-    """A training step that holds less at once and computes the same, or the same step where the mode is None; `expected_batch`
-    is how many samples it will mostly get.
+    """Reduces the peak memory of a training step for batches of the expected size; a mode of None changes nothing.
 
-    The last pass of all: it knows forward and back only by what the outputs depend on, and what stands in one segment
-    would look to others like what is computed twice.
+    This has to be the last pass: common-subexpression elimination would merge the copies with the original nodes. A
+    node belongs to the forward pass if the graph's outputs depend on it.
     """
     if mode is None:
         return graph
@@ -60,28 +64,25 @@ def rematerialize(graph: Graph, mode: str | None, expected_batch: int) -> Graph:
     copies = [copy for number in range(len(segments.starts) - 1) if (copy := segments.recompute(number)) is not None]
     if not copies:
         return graph
-    new = {value: again for copy in copies for value, again in copy.replacements.items()}
-    rest = (
-        node if node in forward else node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        for node in graph.nodes
-    )
-    nodes = topologically_sorted([*rest, *(node for copy in copies for node in copy.nodes)])
+    replacements = {value: copied for copy in copies for value, copied in copy.replacements.items()}
+    nodes = [node if node in forward else with_replaced_inputs(node, replacements) for node in graph.nodes]
+    nodes = topologically_sorted([*nodes, *(node for copy in copies for node in copy.nodes)])
     return prune(graph.with_nodes(nodes, {}))
 
 
 class ForwardPass:
-    """The nodes on which the outputs depend, in order, and who reads what they make."""
+    """The nodes on which the outputs depend, in order, with the sizes and readers of their results."""
 
     def __init__(self, graph: Graph, expected_batch: int) -> None:
         self.nodes = reachable_nodes(graph.nodes, graph.outputs.values())
         self._node_set = set(self.nodes)
         self.backward_nodes = [node for node in graph.nodes if node not in self._node_set]
         self.expected_batch = expected_batch
-        self.producer_index = {value: place for place, node in enumerate(self.nodes) for value in node.outputs}
+        self.producer_index = {value: index for index, node in enumerate(self.nodes) for value in node.outputs}
         self.last_use: dict[Value, int] = {
-            x: place for place, node in enumerate(self.nodes) for x in present_inputs(node)
+            x: index for index, node in enumerate(self.nodes) for x in present_inputs(node)
         }
-        """The place of the last node that reads a value."""
+        """By value: the index of its last reader."""
         self.data_dependent = {*graph.inputs.values(), *graph.randoms.values()}
         for node in self.nodes:
             if any(x in self.data_dependent for x in node.inputs):
@@ -92,25 +93,27 @@ class ForwardPass:
             for x in present_inputs(node)
             if x in self.producer_index and x in self.data_dependent
         }
-        """What the way back reads, of what depends on the data."""
+        """The values that depend on the data and are read by the backward pass."""
         self.byte_sizes = {x: self.byte_size(x) for x in self.producer_index if x in self.data_dependent}
-        least = max(self.byte_sizes.values(), default=0) / NEGLIGIBLE_SIZE_RATIO
+        negligible = max(self.byte_sizes.values(), default=0) / NEGLIGIBLE_SIZE_RATIO
         self.recomputable = {
-            x: size for x, size in self.byte_sizes.items() if x in self.read_by_backward and size > least
+            x: size for x, size in self.byte_sizes.items() if x in self.read_by_backward and size > negligible
         }
-        """The part of it that is worth to be computed again."""
+        """The sizes of those that are large enough to be recomputed."""
 
     def __contains__(self, node: Node) -> bool:
         return node in self._node_set
 
     def byte_size(self, value: Value) -> int:
-        """About how many a value takes."""
-        width = int(found[0]) // 8 if (found := re.findall(r"\d+", value.dtype)) else 1
-        return width * prod(estimated_size(size, self.expected_batch) for size in value.shape)
+        """The estimated bytes of a value."""
+        bits = re.findall(r"\d+", value.dtype)
+        return (int(bits[0]) // 8 if bits else 1) * prod(
+            estimated_size(size, self.expected_batch) for size in value.shape
+        )
 
     @cached_property
     def crossing_bytes(self) -> list[int]:
-        """Bytes that are made before a place and read by nodes from there on, for every place."""
+        """For each index of a node: the bytes of values computed before it and read by it or later nodes."""
         changes = [0] * (len(self.nodes) + 1)
         for value, size in self.byte_sizes.items():
             if self.last_use.get(value, -1) > self.producer_index[value]:
@@ -124,179 +127,175 @@ def present_inputs(node: Node) -> Iterable[Value]:
 
 
 def estimated_size(size: Dim, expected_batch: int) -> int:
-    """A number for a size that may be symbolic."""
+    """The size, with estimates for its symbols."""
     if isinstance(size, int):
         return size
-    known = {str(BATCH): expected_batch}
-    parts = (
-        factor * prod(known.get(s, ASSUMED_SIZE) for s in re.findall(r"[A-Za-z_]\w*", t)) for t, factor in size.terms
-    )
-    return max(1, sum(parts) + size.offset)
+    estimates = {str(BATCH): expected_batch}
+    total = size.offset
+    for term, factor in size.terms:
+        total += factor * prod(estimates.get(symbol, ASSUMED_SIZE) for symbol in re.findall(r"[A-Za-z_]\w*", term))
+    return max(1, total)
 
 
-# -- where to cut --------------------------------------------------------------------------------------------------
+# -- cuts --------------------------------------------------------------------------------------------------
 
 
 def min_peak_segments(forward: ForwardPass) -> Segments:
-    """Those with which about the least is held at once."""
+    """The segments with about the lowest peak memory, of several budgets for the size of a segment."""
     totals = [0, *accumulate(sum(forward.recomputable.get(y, 0) for y in node.outputs) for node in forward.nodes)]
-    tried = [Segments(forward, [0])]
+    candidates = [Segments(forward, [0])]
     budget = totals[-1] / 2
     while budget > totals[-1] / len(totals):
-        tried.append(Segments(forward, segment_starts(budget, totals, forward.crossing_bytes)))
+        candidates.append(Segments(forward, segment_starts(budget, totals, forward.crossing_bytes)))
         budget /= 2**0.5
-    return min(tried, key=Segments.peak_bytes)
+    return min(candidates, key=Segments.peak_bytes)
 
 
 def segment_starts(budget: float, totals: Sequence[int], crossing_bytes: Sequence[int]) -> list[int]:
-    """The starts of segments that save no more than the budget where that can be, cut where least crosses in their
-    latter half."""
+    """The starts of segments whose recomputable bytes stay within the budget if possible.
+
+    Each segment ends in the latter half of its budget, where the fewest bytes cross. `totals` are the recomputable
+    bytes before each index.
+    """
     starts = [0]
-    for place in range(1, len(totals)):
+    for index in range(1, len(totals)):
         base = totals[starts[-1]]
-        if totals[place] - base <= budget or place - 1 <= starts[-1]:
+        if totals[index] - base <= budget or index - 1 <= starts[-1]:
             continue
-        allowed = [p for p in range(starts[-1] + 1, place) if totals[p] - base >= budget / 2] or [place - 1]
-        starts.append(min(allowed, key=lambda p: (crossing_bytes[p], -p)))
+        cuts = [i for i in range(starts[-1] + 1, index) if totals[i] - base >= budget / 2] or [index - 1]
+        starts.append(min(cuts, key=lambda i: (crossing_bytes[i], -i)))
     return starts
 
 
 def segments_after_heavy_ops(forward: ForwardPass) -> Segments:
-    """Those that end with what is dear to compute, the results of which are kept."""
-    heavy = [place for place, node in enumerate(forward.nodes) if is_heavy(node)]
-    starts = [0, *(place + 1 for place in heavy if place + 1 < len(forward.nodes))]
-    return Segments(forward, starts, {y for place in heavy for y in forward.nodes[place].outputs})
+    """The segments that end with a heavy operator each, whose results are kept."""
+    heavy = [index for index, node in enumerate(forward.nodes) if is_heavy(node)]
+    starts = [0, *(index + 1 for index in heavy if index + 1 < len(forward.nodes))]
+    return Segments(forward, starts, {y for index in heavy for y in forward.nodes[index].outputs})
 
 
 def is_heavy(node: Node) -> bool:
-    """Whether a node is a product, and not one of every channel by one number."""
+    """Whether a node is a heavy operator, and not a Conv that multiplies each channel by one number."""
     kernel = node.input(1)
-    scale = node.op == "Conv" and kernel is not None and kernel.type.is_static() and prod(kernel.shape[1:]) == 1
-    return node.op in HEAVY_OPS and not scale
+    is_scale = node.op == "Conv" and kernel is not None and kernel.type.is_static() and prod(kernel.shape[1:]) == 1
+    return node.op in HEAVY_OPS and not is_scale
 
 
-# -- what to compute again -----------------------------------------------------------------------------------------
+# -- recomputation -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class RecomputedSegment:
-    """The nodes that make values of a segment again, and which come in the place of which."""
+    """Copies of a segment's nodes, and the copied values by the original ones."""
 
     nodes: list[Node]
     replacements: dict[Value, Value]
 
 
 class Segments:
-    """A forward pass in segments, each from its start to the next one's."""
+    """A forward pass in segments, each from its start to the next start; values in `kept` are never recomputed."""
 
     def __init__(self, forward: ForwardPass, starts: list[int], kept: Iterable[Value] = ()) -> None:
         self.forward, self.starts = forward, starts
         self._bounds = list(pairwise([*starts, len(forward.nodes)]))
         numbers = [number for number, (start, end) in enumerate(self._bounds) for _ in range(start, end)]
-        self._segment_of = {value: numbers[place] for value, place in forward.producer_index.items()}
-        last = {value: numbers[place] for value, place in forward.last_use.items() if value in self._segment_of}
-        self._kept = {value for value, number in self._segment_of.items() if last.get(value, number) > number} | set(
-            kept
-        )
+        self._segment_of = {value: numbers[index] for value, index in forward.producer_index.items()}
+        last = {value: numbers[index] for value, index in forward.last_use.items() if value in self._segment_of}
+        read_later = {value for value, number in self._segment_of.items() if last.get(value, number) > number}
+        self._kept = read_later | set(kept)
 
     def peak_bytes(self) -> int:
-        """About the most bytes that are there at once for the way back."""
+        """The estimated peak of the bytes held for the backward pass."""
         kept = sum(size for value, size in self.forward.byte_sizes.items() if value in self._kept)
-        inside = [0] * len(self.starts)
+        recomputed = [0] * len(self.starts)
         for value, size in self.forward.recomputable.items():
             if value not in self._kept:
-                inside[self._segment_of[value]] += size
-        return kept + max(inside)
+                recomputed[self._segment_of[value]] += size
+        return kept + max(recomputed)
 
     @cached_property
     def _recomputed(self) -> list[set[Value]]:
-        """What the way back reads of each segment and nobody keeps."""
-        found: list[set[Value]] = [set() for _ in self.starts]
+        """By segment: the values that the backward pass reads and that are not kept."""
+        recomputed: list[set[Value]] = [set() for _ in self.starts]
         for value in self.forward.recomputable:
             if value not in self._kept:
-                found[self._segment_of[value]].add(value)
-        return found
+                recomputed[self._segment_of[value]].add(value)
+        return recomputed
 
     @cached_property
     def _earliest_segment(self) -> dict[Value, int]:
-        """The first of the segments of which a value of the way back needs what is computed again, or in the last
-        segment anything."""
-        last = len(self.starts) - 1
-        found = {x: number for x, number in self._segment_of.items() if number == last or x in self._recomputed[number]}
+        """By value of the backward pass: the first segment on whose recomputed values it depends.
+
+        Dependence on any value of the last segment counts, since the backward pass begins there.
+        """
+        last, segment_of = len(self.starts) - 1, self._segment_of.items()
+        earliest = {x: number for x, number in segment_of if number == last or x in self._recomputed[number]}
         for node in self.forward.backward_nodes:
-            first = min((found[x] for x in present_inputs(node) if x in found), default=None)
+            first = min((earliest[x] for x in present_inputs(node) if x in earliest), default=None)
             if first is not None:
-                found.update(dict.fromkeys(node.outputs, first))
-        return found
+                earliest.update(dict.fromkeys(node.outputs, first))
+        return earliest
 
     @cached_property
     def _triggers(self) -> dict[int, Value]:
-        """For every segment a value of the way back that is there when this comes to it, and not before.
+        """By segment: a value of the backward pass that is computed just before this reaches the segment.
 
-        It needs nothing of this segment or an earlier one, so that nothing comes to wait for itself; and only the data
-        tell its shape.
+        The value depends on later segments only, so that no cycle arises, and its shape is symbolic.
         """
-        found: dict[int, Value] = {}
+        triggers: dict[int, Value] = {}
+        earliest = self._earliest_segment
         for node in self.forward.backward_nodes:
-            number = min(
-                (self._earliest_segment[x] for x in present_inputs(node) if x in self._earliest_segment), default=None
-            )
-            if number is None or number in found:
+            segment = min((earliest[x] for x in present_inputs(node) if x in earliest), default=None)
+            if segment is None or segment in triggers:
                 continue
-            later = [
-                x for x in present_inputs(node) if self._earliest_segment.get(x, 0) > number and not x.type.is_static()
-            ]
-            later = [x for x in later if x not in self.forward.producer_index]
+            cotangents = (x for x in present_inputs(node) if x not in self.forward.producer_index)
+            later = [x for x in cotangents if earliest.get(x, 0) > segment and not x.type.is_static()]
             if later:
-                found[number] = min(later, key=lambda x: self._earliest_segment[x])
-        return found
+                triggers[segment] = min(later, key=lambda x: earliest[x])
+        return triggers
 
     def recompute(self, segment: int) -> RecomputedSegment | None:
-        """What makes the values of a segment again that the way back reads; None where there is none."""
-        wanted, signal = set(self._recomputed[segment]), self._triggers.get(segment)
-        if not wanted or signal is None:
+        """Copies the nodes behind the values of a segment that the backward pass reads; None if there are none."""
+        required, trigger = set(self._recomputed[segment]), self._triggers.get(segment)
+        if not required or trigger is None:
             return None
-        chosen = []
+        nodes = []
         start, end = self._bounds[segment]
         for node in reversed(self.forward.nodes[start:end]):
-            if any(y in wanted for y in node.outputs):
-                chosen.append(node)
-                wanted.update(
-                    x
-                    for x in present_inputs(node)
-                    if self._segment_of.get(x) == segment and self._must_be_recomputed(x)
-                )
-        copy = self._clone(chosen[::-1], signal)
-        # No other value: what reads the copy of one that is kept would come to need the signal without our knowing.
-        return replace(
-            copy, replacements={x: again for x, again in copy.replacements.items() if x in self._recomputed[segment]}
-        )
+            if any(y in required for y in node.outputs):
+                nodes.append(node)
+                inner = (x for x in present_inputs(node) if self._segment_of.get(x) == segment)
+                required.update(x for x in inner if self._must_be_recomputed(x))
+        copy = self._clone(nodes[::-1], trigger)
+        # Copies of other values stay unused: their readers would depend on the trigger, which could close a cycle.
+        recomputed = self._recomputed[segment]
+        return replace(copy, replacements={x: copied for x, copied in copy.replacements.items() if x in recomputed})
 
     def _must_be_recomputed(self, value: Value) -> bool:
-        """Whether nobody keeps a value that is needed to make others again."""
+        """Whether a value from which others are recomputed is not kept itself."""
         if value not in self.forward.data_dependent or value in self._kept:
             return False
         return value in self.forward.recomputable or value not in self.forward.read_by_backward
 
     def _clone(self, nodes: list[Node], trigger: Value) -> RecomputedSegment:
+        """Copies nodes; the copies read kept values through Reshapes that wait for the trigger."""
         g = Builder()
         axis = next(axis for axis, size in enumerate(trigger.shape) if isinstance(size, Size))
-        new: dict[Value, Value] = {}
         with g.inherit(nodes[0]):
             size = g.Shape(trigger, start=axis, end=axis + 1)
-            as_is = cache(lambda rank: g.Mul(size, [0] * rank))
-        values: dict[Value, Value] = {}
+            unchanged_shape = cache(lambda rank: g.Mul(size, [0] * rank))
+        operands: dict[Value, Value] = {}
+        copies: dict[Value, Value] = {}
         for node in nodes:
             with g.inherit(node):
                 for x in present_inputs(node):
-                    if x in self.forward.data_dependent and x not in new:
-                        new[x] = g.refine(g.Reshape(x, as_is(x.rank)), x.shape)
-            inputs = tuple(None if x is None else new.get(x, x) for x in node.inputs)
+                    if x in self.forward.data_dependent and x not in operands:
+                        operands[x] = g.refine(g.Reshape(x, unchanged_shape(x.rank)), x.shape)
             outputs = tuple(Value(y.type) for y in node.outputs)
-            g.nodes.append(replace(node, inputs=inputs, outputs=outputs))
-            values |= zip(node.outputs, outputs, strict=True)
-            new |= values
-        return RecomputedSegment(g.nodes, values)
+            g.nodes.append(replace(with_replaced_inputs(node, operands), outputs=outputs))
+            copies |= zip(node.outputs, outputs, strict=True)
+            operands |= copies
+        return RecomputedSegment(g.nodes, copies)
 
 
 MODES: Mapping[str, Callable[[ForwardPass], Segments]] = {

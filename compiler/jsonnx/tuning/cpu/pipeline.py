@@ -1,4 +1,4 @@
-"""The CPU passes, in the order in which they run on a graph before its session is made."""
+"""The CPU passes, in the order in which they are applied to a graph before its session is created."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""The order in which a step's operators run, where the runtime takes them as they stand in the graph.
+"""Orders the nodes of a step so that operands are still cached, for sessions that run nodes in the order of the graph.
 
-onnxruntime's own order goes back from the results one by one, whatever is in a cache by then. In the graph everything
-stands behind what it is made of as it was thought of: forward, back, and all new values at the end. What is kept of
-that is forward and back. A weight's gradient comes as soon as the way back has what it takes, and new values as soon as
-their gradients are there: what these are made of is in a cache still, and is let go. What is quickly made and as large
-as a batch waits for who needs it; what is small comes where it stood, since what it is made of may be let go.
+onnxruntime's own order follows each result back to the inputs, whatever is cached. The graph has another order: forward
+pass, backward pass, all updates. The schedule keeps the order of the two passes and moves other nodes:
+
+- A weight's gradient runs as soon as the backward pass has computed its operands, and an update as soon as its gradient
+  is known. These operands are still cached, and their memory is released early.
+- A cheap node with a result as large as the batch runs just before its first reader.
+- A node with a small result keeps its position, since it may release the memory of larger operands.
 """
 
 from __future__ import annotations
@@ -14,20 +16,20 @@ from dataclasses import replace
 
 from ...ir import Graph, Node
 from ...passes.canonicalize import fold_reshape_chains
-from ...passes.training.remat import HEAVY_OPS as LONG
+from ...passes.training.remat import HEAVY_OPS
 from .target import Target
 
-HEAVY_OR_BRANCHING_OPS = LONG | {"If"}
-"""Operators that take long, or may stand for such."""
+HEAVY_OR_BRANCHING_OPS = HEAVY_OPS | {"If"}
+"""Operators that take long, and If, whose branches may contain such."""
 MAX_HEAVY_TAIL = 2
-"""How many heavy operators may follow one another, this one counted, where they are a weight's gradient. The way back
-has more to come, but at the network's first layer."""
+"""Heavy operators on the longest path from a node of a weight's gradient to the results, that node included. Nodes of
+the backward pass have longer paths, except at the first layer."""
 
 
 def schedule(graph: Graph, target: Target) -> Graph:
-    """The graph with its nodes in such an order, if the session keeps it.
+    """Orders the nodes, if the session keeps their order.
 
-    Chains of Reshapes are folded first: a Reshape that onnxruntime adds in their place would run last.
+    Folds chains of Reshapes first, since onnxruntime would replace a chain by a Reshape that runs last.
     """
     if not target.keeps_order:
         return graph
@@ -36,8 +38,11 @@ def schedule(graph: Graph, target: Target) -> Graph:
 
 
 class _Scheduler:
-    """Iterates over the nodes, once. Those to hurry with come as soon as all heavy ones that they depend on have run;
-    other heavy ones, and small results, where they stood; all else just before one of these needs it."""
+    """Iterates once over the nodes in their new order.
+
+    Urgent nodes, which belong to gradients and updates of weights, run as soon as the heavy nodes that they depend on
+    have run. Other heavy nodes and nodes with small results keep their positions. All others run just before a reader.
+    """
 
     def __init__(self, graph: Graph) -> None:
         producers = graph.producers
@@ -45,64 +50,66 @@ class _Scheduler:
         self._dependencies: dict[Node, list[Node]] = {}
         self._dependents: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
         for node in graph.nodes:
-            makers = (producers.get(x) for x in node.inputs if x is not None)
-            self._dependencies[node] = list(dict.fromkeys(maker for maker in makers if maker is not None))
-            for maker in self._dependencies[node]:
-                self._dependents[maker].append(node)
-        self._unmet_counts = {node: len(before) for node, before in self._dependencies.items()}
-        ends = {producers[value] for value in graph.roots if value in producers}
+            dependencies = (producers.get(x) for x in node.inputs if x is not None)
+            self._dependencies[node] = list(dict.fromkeys(other for other in dependencies if other is not None))
+            for dependency in self._dependencies[node]:
+                self._dependents[dependency].append(node)
+        self._unmet_counts = {node: len(dependencies) for node, dependencies in self._dependencies.items()}
+        result_nodes = {producers[value] for value in graph.roots if value in producers}
         self._urgent: set[Node] = set()
-        depth: dict[Node, int] = {}
+        heavy_tail: dict[Node, int] = {}
         for node in reversed(graph.nodes):
-            heavy = node.op in HEAVY_OR_BRANCHING_OPS
-            depth[node] = heavy + max((depth[reader] for reader in self._dependents[node]), default=0)
-            if depth[node] <= MAX_HEAVY_TAIL and (heavy or node in ends):
+            is_heavy = node.op in HEAVY_OR_BRANCHING_OPS
+            heavy_tail[node] = is_heavy + max((heavy_tail[reader] for reader in self._dependents[node]), default=0)
+            if heavy_tail[node] <= MAX_HEAVY_TAIL and (is_heavy or node in result_nodes):
                 self._urgent.add(node)
         self._scheduled: set[Node] = set()
 
     def __iter__(self) -> Iterator[Node]:
-        begun = self._ready_urgent(node for node in self._nodes if not self._unmet_counts[node])
-        for node in (*begun, *(node for node in self._nodes if _keeps_position(node)), *self._nodes):
-            waiting = [node]
-            while waiting:
-                for done in self._with_dependencies(waiting.pop()):
-                    yield done
-                    if done.op in HEAVY_OR_BRANCHING_OPS:
-                        waiting += self._ready_urgent(self._unblock(done))[::-1]
+        first = self._ready_urgent(node for node in self._nodes if not self._unmet_counts[node])
+        for node in (*first, *(node for node in self._nodes if _keeps_position(node)), *self._nodes):
+            pending = [node]
+            while pending:
+                for scheduled in self._with_dependencies(pending.pop()):
+                    yield scheduled
+                    if scheduled.op in HEAVY_OR_BRANCHING_OPS:
+                        pending += self._ready_urgent(self._unblock(scheduled))[::-1]
 
     def _ready_urgent(self, unblocked: Iterable[Node]) -> list[Node]:
-        """Those to hurry with that have nothing heavy to wait for any more, now that these have not."""
-        found, ready = list(unblocked), []
-        while found:
-            node = found.pop()
+        """The urgent nodes that wait for no heavy node any more, among unblocked nodes and those behind them."""
+        pending, ready = list(unblocked), []
+        while pending:
+            node = pending.pop()
             if node in self._urgent:
                 ready.append(node)
             if node.op not in HEAVY_OR_BRANCHING_OPS:
-                found += self._unblock(node)
+                pending += self._unblock(node)
         return ready
 
     def _unblock(self, node: Node) -> list[Node]:
-        """Those that waited for this one last; counts it off, so it is to be told once."""
+        """Counts the node as a met dependency of its readers, and returns the readers without unmet ones. Call it once
+        a node."""
         for reader in self._dependents[node]:
             self._unmet_counts[reader] -= 1
         return [reader for reader in self._dependents[node] if not self._unmet_counts[reader]]
 
     def _with_dependencies(self, node: Node) -> list[Node]:
-        """It and what has not run of what it needs, each just before who needs it."""
-        following: list[Node] = []
-        waiting = [] if node in self._scheduled else [(node, iter(self._dependencies[node]))]
-        while waiting:
-            node, before = waiting[-1]
-            missing = next((maker for maker in before if maker not in self._scheduled), None)
+        """Schedules a node and its unscheduled dependencies, each just before its first reader."""
+        order: list[Node] = []
+        stack = [] if node in self._scheduled else [(node, iter(self._dependencies[node]))]
+        while stack:
+            node, dependencies = stack[-1]
+            missing = next((other for other in dependencies if other not in self._scheduled), None)
             if missing is not None:
-                waiting.append((missing, iter(self._dependencies[missing])))
+                stack.append((missing, iter(self._dependencies[missing])))
                 continue
-            waiting.pop()
+            stack.pop()
             self._scheduled.add(node)
-            following.append(node)
-        return following
+            order.append(node)
+        return order
 
 
 def _keeps_position(node: Node) -> bool:
-    """Whether a node comes where it stood."""
+    """Whether a node that is not urgent keeps its position: one that is heavy, or whose results do not grow with the
+    batch."""
     return node.op in HEAVY_OR_BRANCHING_OPS or all(value.type.is_static() for value in node.outputs)

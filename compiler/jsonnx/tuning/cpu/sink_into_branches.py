@@ -1,4 +1,4 @@
-"""What one branch of an If alone reads is computed there: at a step that takes the other one nobody needs it."""
+"""Sinks nodes that only one branch of an If needs into that branch, so that a step which takes the other skips them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from ...ir.conditionals import BRANCH_OUTPUT, capture_outer_values
 from ...ir.loops import free_values
 
 BranchKey = tuple[Node, str]
-"""An If and the name of one of its branches."""
+"""An If and the name of one of its branches; None stands for the graph around it."""
 
 
 def sink_into_branches(graph: Graph) -> Graph:
-    """The graph with such nodes moved. What `gradients` tells of may be among them: this comes after who asks."""
+    """Moves nodes into branches, in reverse order, so that the operands of a moved node may follow it.
+
+    Values with gradient info may end up in a branch, so passes that read this info have to run before.
+    """
     if not any(node.op == "If" for node in graph.nodes):
         return graph
-    read: dict[Value, set[BranchKey | None]] = defaultdict(set, {root: {None} for root in graph.roots})
+    readers: dict[Value, set[BranchKey | None]] = defaultdict(set, {root: {None} for root in graph.roots})
     moved: dict[BranchKey, list[Node]] = defaultdict(list)
     kept = []
     for node in reversed(graph.nodes):
-        places = {place for output in node.outputs for place in read[output]}
-        place = places.pop() if len(places) == 1 and not _has_subgraphs(node) else None
-        if place is None:
+        branches = {branch for output in node.outputs for branch in readers[output]}
+        branch = branches.pop() if len(branches) == 1 and not _has_subgraphs(node) else None
+        if branch is None:
             kept.append(node)
         else:
-            moved[place].append(node)
-        for x, where in _reads_by_branch(node) if place is None else ((x, place) for x in node.inputs):
+            moved[branch].append(node)
+        for x, reader in _reads_by_branch(node) if branch is None else ((x, branch) for x in node.inputs):
             if x is not None:
-                read[x].add(where)
+                readers[x].add(reader)
     nodes = [
         _with_branch_prefixes(node, {name: moved[node, name][::-1] for name in _branches(node)})
         for node in reversed(kept)
@@ -48,7 +51,7 @@ def _branches(node: Node) -> dict[str, Subgraph]:
 
 
 def _reads_by_branch(node: Node) -> Iterator[tuple[Value | None, BranchKey | None]]:
-    """What a node reads, and in which of its branches, if only there."""
+    """The values that a node reads, each with the branch that reads it, or None for the node itself."""
     branches = _branches(node)
     if not branches:
         yield from ((x, None) for x in node.inputs)
@@ -56,24 +59,23 @@ def _reads_by_branch(node: Node) -> Iterator[tuple[Value | None, BranchKey | Non
     yield node.inputs[0], None
     for name, body in branches.items():
         used = set(free_values(body.nodes, body.outputs.values(), []))
-        formal = zip(body.inputs.values(), node.inputs, strict=True)
-        yield from ((outer, (node, name)) for inner, outer in formal if inner in used)
+        pairs = zip(body.inputs.values(), node.inputs, strict=True)
+        yield from ((outer, (node, name)) for inner, outer in pairs if inner in used)
 
 
 def _with_branch_prefixes(node: Node, prefixes: dict[str, list[Node]]) -> Node:
-    """An If with further nodes at the beginning of its branches."""
+    """The If with these nodes at the beginning of its branches."""
     if not any(prefixes.values()):
         return node
     condition = node.inputs[0]
     assert condition is not None
-    inputs, made = capture_outer_values(
-        condition, {name: _inlined_branch(node, body, prefixes[name]) for name, body in _branches(node).items()}
-    )
-    return replace(node, inputs=inputs, attributes={**node.attributes, **made})
+    branches = {name: _inlined_branch(node, body, prefixes[name]) for name, body in _branches(node).items()}
+    inputs, subgraphs = capture_outer_values(condition, branches)
+    return replace(node, inputs=inputs, attributes={**node.attributes, **subgraphs})
 
 
 def _inlined_branch(node: Node, body: Subgraph, prefix: list[Node]) -> tuple[list[Node], Value]:
-    """The nodes of a branch behind others, and its result, as they would stand outside."""
+    """The nodes of a branch behind the prefix, and its result, with outer values in place of the branch's inputs."""
     outer: dict[Any, Any] = dict(zip(body.inputs.values(), node.inputs, strict=True))
     nodes = [n.with_inputs(x if x is None else outer.get(x, x) for x in n.inputs) for n in body.nodes]
     result = body.outputs[BRANCH_OUTPUT]

@@ -13,7 +13,7 @@ step, for whoever has to take the step back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -31,6 +31,7 @@ from ....core.reserved_names import (
 from ....core.types import BATCH, DATA_DEPENDENT, Dim, Size, TensorType
 from ....ir import Builder, Graph, Node, State, Value, WeightUpdate, topologically_sorted
 from ....passes.canonicalize import canonicalize
+from ....passes.rewrite import Match, RuleSet
 from ....training.initializers import Constant
 from ....training.skipped_steps import MAX_AGE, SkippedSteps
 from .segment_sum import arange_like, dense_ranks, gather, positions_where, segment_sum
@@ -114,21 +115,22 @@ class LazyTables:
         return {name: self.graph.states[name] for name in names if name in self.graph.states}
 
     def with_current_rows(self, graph: Graph) -> Graph:
-        """Another graph of the same network, which reads these tables as they are now."""
-        g, new = Builder.extending(graph), dict[Value, Value]()
-        g.nodes = []
-        known = {name: graph.parameters.get(name) for name in (table.weight for table in self.tables)}
-        tables: dict[Value | None, LazyTable] = {known[table.weight]: table for table in self.tables}
-        for node in graph.nodes:
-            node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-            table = tables.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
+        """Returns another graph of the same network in which lookups apply the skipped updates of the rows they
+        read."""
+        weights = graph.parameters
+        tables: dict[Value | None, LazyTable] = {weights[t.weight]: t for t in self.tables if t.weight in weights}
+        lookups = RuleSet()
+
+        @lookups("Gather")
+        def catch_up(m: Match) -> Value | None:
+            """Gather(table, indices) -> the current rows"""
+            table = tables.get(m.node.inputs[0])
             if table is None:
-                g.nodes.append(node)
-                continue
-            with g.inherit(node):
-                found = self._current_rows(g, table, _flat_indices(g, node.inputs[1])).weight
-                new[node.outputs[0]] = _shaped_like_lookup(g, found, node)
-        return canonicalize(replace(graph, states=dict(g.states)).with_nodes(g.nodes, new)) if new else graph
+                return None
+            rows = self._current_rows(m.g, table, _flat_indices(m.g, m.node.inputs[1]))
+            return _shaped_like_lookup(m.g, rows.weight, m.node)
+
+        return lookups.apply(graph)
 
     def current_rows_graph(self, table: LazyTable, names: Iterable[str]) -> Graph:
         """Rows of some of the table's values as they are now, which ones is an input."""
@@ -167,7 +169,8 @@ def current_rows(g: Builder, table: LazyTable, indices: Value, scalars: Mapping[
 
 
 def make_tables_lazy(step: Graph, other_graphs: Iterable[Graph], expected_batch: int) -> LazyTables | None:
-    """The step with those tables by rows that suit, where some do; `other_graphs` are the graphs that read them besides."""
+    """The step with those tables by rows that suit, where some do; `other_graphs` are the graphs that read them
+    besides."""
     tables = [
         table for name in step.weight_updates if (table := _lazy_table(step, name, [*other_graphs], expected_batch))
     ]

@@ -34,9 +34,9 @@ class SegmentSums(NamedTuple):
 def segment_sum(
     g: Builder, rows: Value, first_positions: Value, segment_ids: Value, row_positions: Value
 ) -> SegmentSums:
-    """The sums, each of the row whose place in [m, width] `first_positions` [n] tells, and of those that come besides: for the
-    sum with one of the numbers [k] the row whose place `row_positions` [k] tells. The place m is that of a row of zeros, for
-    sums that get nothing besides."""
+    """The sums, each of the row whose place in [m, width] `first_positions` [n] tells, and of those that come besides:
+    for the sum with one of the numbers [k] the row whose place `row_positions` [k] tells. The place m is that of a row
+    of zeros, for sums that get nothing besides."""
     place = arange_like(g, segment_ids)
     none = g.full(0, g.Shape(first_positions), "int32")
     stands = gather(g, g.ScatterElements(none, segment_ids, place, axis=0), segment_ids)

@@ -1,67 +1,88 @@
-"""Products by which every thread has the rows of a weight that it renews.
+"""Gives each thread the rows of a weight in products that it also has in the weight's update.
 
-What an optimizer does to a weight, element by element, onnxruntime shares out by rows: of two threads the first has the
-upper half. A product of matrices it shares out by columns where there are more of them than rows, and so each thread
-reads half of what the other wrote. That takes little; but to write later what another processor has read last takes 3.5
-times as long as to write what none has, and 18 times where the two are far apart (512 KB in 42 us, or in 220, not in
-12: AMD EPYC). So such products are written as one for each thread, over rows of its own:
+onnxruntime splits an optimizer's element-wise update of a weight across threads by rows: of two threads, the first
+updates the upper half. It splits a matrix product by columns if there are more columns than rows, so each thread reads
+half of what the other has written. Writing to a cache line that another core has read is much slower than writing to
+one that no other core holds, above all if the cores are far apart. So two kinds of products become a batch of products,
+one for each thread, over the rows of that thread:
 
-- The gradient of a weight with more columns than rows. With Adam's first mean, 512 x 784 numbers of one sample took 45
-  us and not 116 (54 and not 397 far apart), of 32 samples 156 and not 177, of 128 as long.
-- What few samples give, which is a sum over all rows: 784 x 512, renewed, took 52 us for one sample, and not 82, for 4
-  as long and for 16 a fifteenth longer; 1,024 x 1,024 far apart took a third of the time for 4, and half for 16.
+- the gradient of a weight with more columns than rows;
+- the product of few samples with a weight, which is then a sum over the threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ....core.types import BATCH, TensorType
 from ....ir import Builder, Graph, Node, Parameter, Value
 from ....ir.cost import MICROSOFT_DOMAIN
-from ....passes.canonicalize import canonicalize
+from ....passes.rewrite import Match, RuleSet
 from ..target import Target
 
 MAX_SAMPLES = 16
-"""Samples up to which a product may be a sum of the threads' own: of 64, it takes a seventh longer where processors are
-near each other."""
+"""Samples up to which a product is a sum over the threads; with more, the sum costs more than the partition saves."""
 MIN_WEIGHT_ELEMENTS = 1 << 15
-"""Elements of a weight from which on this pays. What renews few of them is not shared out, or as a part of a vector
-(`packing.SMALL`)."""
+"""Elements of a weight below which its update is not split across threads, or is a part of a packed vector
+(`pack_weights.MAX_SMALL_WEIGHT_ELEMENTS`)."""
+
+partition = RuleSet()
 
 
 def has_partitionable_matmuls(graph: Graph, threads: int) -> bool:
-    """Whether the form of a graph depends on how many samples it gets."""
+    """Whether `partition_rows` makes another graph for few samples than for many."""
     return threads > 1 and any(_is_partitionable_product(graph, node, threads) for node in graph.nodes)
 
 
 def partition_rows(graph: Graph, target: Target) -> Graph:
-    """A step in this form, for the threads and the expected batch of the target."""
-    threads = target.threads
-    if threads < 2:
-        return graph
-    few = target.expected_batch is not None and target.expected_batch <= MAX_SAMPLES
-    producers = graph.producers
-    g = Builder.extending(graph)
-    g.nodes = []
-    new: dict[Value, Value] = {}
-    for node in graph.nodes:
-        given = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
-        with g.inherit(node):
-            if few and _is_partitionable_product(graph, node, threads):
-                result: Value | None = _partitioned_product(g, given, threads)
-            else:
-                result = _partitioned_weight_gradient(g, node, producers, new, threads)
-        if result is None:
-            g.nodes.append(given)
-        else:
-            new[node.outputs[0]] = result
-    return canonicalize(graph.with_nodes(g.nodes, new)) if new else graph
+    """Partitions products by the target's threads, those of samples only if the expected batch is small."""
+    return partition.apply(graph, target) if target.threads > 1 else graph
+
+
+@partition("MatMul")
+def partition_product(m: Match) -> Value | None:
+    """MatMul(x, w) -> ReduceSum(FusedMatMul(Reshape(x), Reshape(w))), the sum over threads"""
+    target: Target = m.context
+    is_small_batch = target.expected_batch is not None and target.expected_batch <= MAX_SAMPLES
+    if not is_small_batch or not _is_partitionable_product(m.graph, m.node, target.threads):
+        return None
+    x, weight = (operand for operand in m.node.inputs if operand is not None)
+    samples, (rows, columns) = x.shape[0], weight.shape
+    thread_rows = rows // target.threads
+    parts = _batched_product(
+        m.g,
+        m.g.reshape(x, (samples, target.threads, thread_rows)),
+        m.g.reshape(weight, (target.threads, thread_rows, columns)),
+        x.type.with_shape((target.threads, samples, columns)),
+    )
+    return m.g.refine(m.g.ReduceSum(parts, m.g.const([0], "int64"), keepdims=0), (samples, columns))
+
+
+@partition("MatMul")
+def partition_weight_gradient(m: Match) -> Value | None:
+    """MatMul(Transpose(x), dy) -> Reshape(FusedMatMul(Reshape(x), Reshape(dy))), if dw has more columns than rows"""
+    threads, dw = m.context.threads, m.node.outputs[0]
+    transpose, dy = m.producer(m.node.inputs[0]), m.node.inputs[1]
+    if not _is_matrix_product(m.node) or not _is_large(dw):
+        return None
+    if transpose is None or transpose.op != "Transpose" or transpose.domain:
+        return None
+    x = transpose.inputs[0]
+    rows, columns = dw.shape
+    if x is None or dy is None or columns <= rows or rows % threads:
+        return None
+    samples, thread_rows = x.shape[0], rows // threads
+    parts = _batched_product(
+        m.g,
+        m.g.reshape(x, (samples, threads, thread_rows)),
+        m.g.reshape(dy, (1, samples, columns)),
+        x.type.with_shape((threads, thread_rows, columns)),
+        transposed=True,
+    )
+    return m.g.reshape(parts, (rows, columns))
 
 
 def _is_partitionable_product(graph: Graph, node: Node, threads: int) -> bool:
-    """Whether a node multiplies all samples by a large weight that the graph renews, and whose rows can be shared
-    out."""
+    """Whether a node multiplies the batch by a large weight that the graph updates and that has the same number of rows
+    for each thread."""
     if not _is_matrix_product(node):
         return False
     x, weight = node.inputs
@@ -70,56 +91,16 @@ def _is_partitionable_product(graph: Graph, node: Node, threads: int) -> bool:
     return _is_large(weight) and weight.shape[0] % threads == 0
 
 
-def _partitioned_product(g: Builder, node: Node, threads: int) -> Value:
-    """The product as the sum of one for each thread, over rows of the weight."""
-    x, weight = (operand for operand in node.inputs if operand is not None)
-    samples, (rows, columns) = x.shape[0], weight.shape
-    own = rows // threads
-    parts = _batched_product(
-        g,
-        g.reshape(x, (samples, threads, own)),
-        g.reshape(weight, (threads, own, columns)),
-        x.type.with_shape((threads, samples, columns)),
-    )
-    return g.refine(g.ReduceSum(parts, g.const([0], "int64"), keepdims=0), (samples, columns))
-
-
-def _partitioned_weight_gradient(
-    g: Builder, node: Node, producers: Mapping[Value, Node], replacements: Mapping[Value, Value], threads: int
-) -> Value | None:
-    """The gradient of a weight in rows for each thread; None where a node gives none, or is shared out by rows."""
-    if not _is_matrix_product(node) or not _is_large(node.outputs[0]):
-        return None
-    turned, dy = node.inputs
-    source = None if turned is None else producers.get(turned)
-    if source is None or source.op != "Transpose" or source.domain:
-        return None
-    x = source.inputs[0]
-    rows, columns = node.outputs[0].shape
-    if x is None or dy is None or columns <= rows or rows % threads:
-        return None
-    samples, own = x.shape[0], rows // threads
-    made = _batched_product(
-        g,
-        g.reshape(replacements.get(x, x), (samples, threads, own)),
-        g.reshape(replacements.get(dy, dy), (1, samples, columns)),
-        x.type.with_shape((threads, own, columns)),
-        transposed=True,
-    )
-    return g.reshape(made, (rows, columns))
-
-
 def _is_matrix_product(node: Node) -> bool:
-    """Whether it is one of two matrices."""
     matrices = all(x is not None and x.rank == 2 for x in node.inputs)
     return node.op == "MatMul" and not node.domain and matrices and node.outputs[0].dtype == "float32"
 
 
-def _is_large(matrix: Value | None) -> bool:
-    elements = 0 if matrix is None else matrix.type.elements
+def _is_large(matrix: Value) -> bool:
+    elements = matrix.type.elements
     return isinstance(elements, int) and elements >= MIN_WEIGHT_ELEMENTS
 
 
 def _batched_product(g: Builder, x: Value, y: Value, type: TensorType, *, transposed: bool = False) -> Value:
-    """What each thread's part of x [samples, threads, own] gives, turned round or not, with its part of y."""
+    """Multiplies x [samples, threads, rows], as [threads, samples, rows] or its transpose, by y for each thread."""
     return g.custom_op("FusedMatMul", MICROSOFT_DOMAIN, [x, y], type, transBatchA=1, transA=int(transposed))

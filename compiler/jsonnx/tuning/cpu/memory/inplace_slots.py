@@ -1,10 +1,9 @@
-"""Which of an optimizer's slots a step may write where it reads them.
+"""Finds the optimizer slots that a step may update in place.
 
-A step that writes elsewhere goes through more memory than it computes with: for Adam's two slots of 784 x 512 weights,
-in a set of their own for each of three steps, the weights' gradient and update took a tenth longer, for 2,048 x 2,048 a
-fifth. In place there are a third as many of them.
+Writing the new values of a slot to another buffer takes more cache, since the buffers of several steps alternate.
 
-Nothing orders a write after the reads of what it writes over, but that what is written is made of what was read.
+Nothing orders a write in place after the reads of the old values except data dependence: every node that reads the slot
+has to be one that the new values depend on.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from ....ir import Graph, Node, State, Value
 from .pack_weights import ELEMENTWISE_UPDATE_OPS
 
 MIN_SLOT_ELEMENTS = 1 << 16
-"""Elements of a slot below which all of its sets stay in a processor's cache. Vectors of small weights, whose parts
-have names of their own, are shorter (`packing.LONGEST`)."""
+"""Elements of a slot below which all of its buffers stay in the cache. The packed vectors of small weights are shorter
+(`pack_weights.MAX_VECTOR_ELEMENTS`)."""
 ALIASING_OPS = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
-"""Operators whose result may be the slot itself, in other words: nobody could tell who reads that."""
+"""Operators whose result may share the slot's memory, so that its readers read the slot, too."""
 IN_PLACE_SAFE_OPS = ELEMENTWISE_UPDATE_OPS | {"GatedAdd"}
-"""Operators that read of an operand of the result's shape what stands where they write, and nothing later."""
+"""Operators that read an operand of the result's shape only at the element that they write, before they write it."""
 
 
 def inplace_slots(graph: Graph) -> frozenset[str]:
-    """The names of the large slots whose every reader is a part of what makes their new values."""
+    """The names of the large slots whose new values depend on all of their readers."""
     readers: defaultdict[Value, list[Node]] = defaultdict(list)
     slots = {name: state for name, state in graph.states.items() if is_slot_name(name) and _is_large(state)}
-    wanted = set(slots.values())
+    slot_values = set(slots.values())
     for node in graph.nodes:
-        for x in wanted.intersection(x for x in node.inputs if x is not None):
+        for x in slot_values.intersection(x for x in node.inputs if x is not None):
             readers[x].append(node)
     producers, roots = graph.producers, set(graph.roots)
     return frozenset(
@@ -47,18 +46,17 @@ def _is_large(slot: State) -> bool:
 
 
 def _is_written_after_reads(result: Value, slot: State, readers: list[Node], producers: dict[Value, Node]) -> bool:
-    """Whether a result can only be written when all have read a slot. Only its own update may have anything to do
-    with it, so no more is looked at."""
+    """Whether a result depends on all readers of a slot. Only nodes in the scope of the slot's update are searched."""
     last = producers.get(result)
     if last is None or any(node.op in ALIASING_OPS for node in readers):
         return False
     if last in readers and (last.op not in IN_PLACE_SAFE_OPS or slot.shape != result.shape):
         return False
-    before, todo = {last}, [last]
-    while todo:
-        for x in todo.pop().inputs:
+    dependencies, pending = {last}, [last]
+    while pending:
+        for x in pending.pop().inputs:
             node = None if x is None else producers.get(x)
-            if node is not None and node not in before and node.scope == last.scope:
-                before.add(node)
-                todo.append(node)
-    return all(node in before for node in readers)
+            if node is not None and node not in dependencies and node.scope == last.scope:
+                dependencies.add(node)
+                pending.append(node)
+    return all(node in dependencies for node in readers)

@@ -1,13 +1,12 @@
-"""Small weights as parts of a few vectors, for the session of a step.
+"""Packs small weights into a few vectors, for the session of a step.
 
-A step renews every weight by the same dozen operators, each on elements of its own. With thousands of small weights
-these would be most of the operators; and their results, each an output, are what onnxruntime searches for every node
-while it makes a session, which takes quadratic time. So small weights that are renewed alike are joined: the step reads
-one vector, splits it for the layers, and renews it as a whole. It computes the same numbers.
+A step updates every weight by about a dozen element-wise operators. With thousands of small weights, these are most of
+its nodes, and for every node onnxruntime searches all outputs while it creates a session, which takes quadratic time.
+So small weights with equal updates are packed: the step reads one vector, splits it for the layers and updates it as a
+whole. The numbers stay the same.
 
-It has a price: a vector is renewed when the last of its gradients is there, and what they are sums of waits for that.
-Where this is large, a few small weights stay by themselves: half of the memory of a step of depthwise convolutions, and
-one twentieth of a transformer's time, went into waiting.
+The update of a vector waits for the last of its gradients, and until then the memory of their operands cannot be
+released. So the weights of a compute-bound step are packed only if there are many small ones.
 """
 
 from __future__ import annotations
@@ -23,97 +22,101 @@ import numpy as np
 from ....core.reserved_names import OPTIMIZER_SCOPE, is_slot_name, slot_scope
 from ....core.types import TensorType
 from ....ir import Constant, Graph, Node, Parameter, State, Value, topologically_sorted
+from ....passes.rewrite import with_replaced_inputs
 
 MAX_SMALL_WEIGHT_ELEMENTS = 1 << 12
-"""Elements of a weight beyond which copying its gradient into a vector costs more than operators of its own."""
+"""Elements of a weight beyond which copying its gradient into a vector costs more than separate operators."""
 MIN_SMALL_WEIGHTS = 32
-"""Small weights from which on they are joined in any step."""
+"""Small weights from which on a compute-bound step packs them, too."""
 MAX_VECTOR_ELEMENTS = 1 << 15
-"""Elements of a vector: what its update works on stays in a core's cache from one operator to the next."""
-
+"""Elements of a vector, so that it stays in a core's cache from one operator of its update to the next."""
 
 ELEMENTWISE_UPDATE_OPS = frozenset(
     ["Abs", "Add", "Clip", "Div", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sign", "Sqrt", "Sub"]
 )
 
 PackedVectors = Mapping[str, Sequence[str]]
-"""The variables that stand one behind the other in a vector, by its name."""
+"""By the name of a vector: the names of the variables in it, in order."""
 
 
 class _ElementwiseUpdate(NamedTuple):
-    """How a weight and its slots are renewed."""
+    """The nodes that update a weight and its slots."""
 
     weight: Parameter
     slots: dict[str, State]
     nodes: list[Node]
     gradients: list[Value]
-    """Tensors of the weight's shape that are computed elsewhere."""
+    """Operands of the weight's shape that are computed outside the update."""
     signature: Any
-    """Equal for updates that differ in weight, slots and gradients alone."""
+    """Equal for updates that differ only in weight, slots and gradients."""
 
 
 def pack_weights(graph: Graph) -> tuple[Graph, PackedVectors]:
-    """The same step with small weights joined, and which variables its new ones stand for."""
+    """Packs small weights and their slots; returns the step and the variables in its vectors."""
     groups: dict[Any, list[_ElementwiseUpdate]] = {}
     updates = list(_packable_updates(graph))
     if graph.is_compute_bound and len(updates) < MIN_SMALL_WEIGHTS:
         return graph, {}
     for update in updates:
         groups.setdefault(update.signature, []).append(update)
-    joining = _WeightPacker(graph)
+    packer = _WeightPacker(graph)
     for group in groups.values():
-        for part in _vector_groups(group):
-            joining.pack(part)
-    return joining.build(), joining.packed_vectors
+        for vector_updates in _vector_groups(group):
+            packer.pack(vector_updates)
+    return packer.build(), packer.packed_vectors
 
 
-def _vector_groups(group: Iterable[_ElementwiseUpdate]) -> Iterator[list[_ElementwiseUpdate]]:
-    """The updates in portions for a vector each, without one that would be alone."""
-    part: list[_ElementwiseUpdate] = []
+def _vector_groups(updates: Iterable[_ElementwiseUpdate]) -> Iterator[list[_ElementwiseUpdate]]:
+    """Splits updates into groups of the size of a vector; a group of one update is left out."""
+    group: list[_ElementwiseUpdate] = []
     length = 0
-    for update in group:
-        size = _total_elements([update.weight])
-        if part and length + size > MAX_VECTOR_ELEMENTS:
-            if len(part) > 1:
-                yield part
-            part, length = [], 0
-        part.append(update)
-        length += size
-    if len(part) > 1:
-        yield part
+    for update in updates:
+        elements = _total_elements([update.weight])
+        if group and length + elements > MAX_VECTOR_ELEMENTS:
+            if len(group) > 1:
+                yield group
+            group, length = [], 0
+        group.append(update)
+        length += elements
+    if len(group) > 1:
+        yield group
 
 
 def _packable_updates(graph: Graph) -> Iterator[_ElementwiseUpdate]:
-    """The updates of small weights that work on each element by itself."""
+    """The element-wise updates of small weights."""
     scopes: dict[str, list[Node]] = {}
     for node in graph.nodes:
         scopes.setdefault(node.scope, []).append(node)
     slots: dict[str, dict[str, State]] = {}
     for name, state in graph.states.items():
-        scope, _, short = name.rpartition("/")
-        slots.setdefault(scope, {})[short] = state
-    uses = _use_counts(graph.nodes)
+        scope, _, slot_name = name.rpartition("/")
+        slots.setdefault(scope, {})[slot_name] = state
+    use_counts = _use_counts(graph.nodes)
     for name, weight in graph.parameters.items():
         scope = slot_scope(name)
         if name in graph.updates and weight.rank and _total_elements([weight]) <= MAX_SMALL_WEIGHT_ELEMENTS:
-            found = _as_update(graph, weight, slots.get(scope, {}), scopes.get(scope, []))
-            if found is not None and _is_self_contained(found, uses):
-                yield found
+            update = _as_update(graph, weight, slots.get(scope, {}), scopes.get(scope, []))
+            if update is not None and _is_self_contained(update, use_counts):
+                yield update
 
 
 def _as_update(
     graph: Graph, weight: Parameter, slots: dict[str, State], nodes: Iterable[Node]
 ) -> _ElementwiseUpdate | None:
-    """The update whose operators are these, if each works on the elements one by one."""
+    """The update by these nodes; None if one of them is not element-wise.
+
+    The signature lists the operators with the roles of their operands: the weight, a slot, a gradient, a result of the
+    update, a number.
+    """
     roles: dict[Value | None, Any] = {None: None, weight: "weight"}
-    roles |= {state: ("slot", short) for short, state in slots.items()}
-    made: dict[Value | None, int] = {}
-    own: list[Node] = []
+    roles |= {state: ("slot", slot_name) for slot_name, state in slots.items()}
+    result_indices: dict[Value | None, int] = {}
+    update_nodes: list[Node] = []
     gradients: list[Value] = []
     steps = []
     for node in nodes:
         if len(node.outputs) != 1 or node.outputs[0].type != weight.type:
-            continue  # a number that all weights share, whichever of them came first
+            continue  # a number that all weights share; it has the scope of the first of them
         if node.op not in ELEMENTWISE_UPDATE_OPS or node.domain:
             return None
         for x in node.inputs:
@@ -127,21 +130,22 @@ def _as_update(
             else:
                 roles[x] = (x.dtype, x.array.tobytes()) if isinstance(x, Constant) else x
         steps.append((node.op, tuple(node.attributes.items()), tuple(roles[x] for x in node.inputs)))
-        made[node.outputs[0]] = len(own)
-        roles[node.outputs[0]] = ("step", len(own))
-        own.append(node)
+        result_indices[node.outputs[0]] = len(update_nodes)
+        roles[node.outputs[0]] = ("step", len(update_nodes))
+        update_nodes.append(node)
     variables: list[Parameter | State] = [weight, *slots.values()]
-    results = [made.get(graph.updates.get(variable.name)) for variable in variables]
+    results = [result_indices.get(graph.updates.get(variable.name)) for variable in variables]
     if None in results or any(variable.type != weight.type for variable in variables):
         return None
-    return _ElementwiseUpdate(weight, slots, own, gradients, (weight.dtype, tuple(steps), tuple(slots), tuple(results)))
+    signature = (weight.dtype, tuple(steps), tuple(slots), tuple(results))
+    return _ElementwiseUpdate(weight, slots, update_nodes, gradients, signature)
 
 
 def _is_self_contained(update: _ElementwiseUpdate, use_counts: Mapping[Value, int]) -> bool:
-    """Whether nothing but the update itself reads its slots and what it computes."""
-    own = _use_counts(update.nodes)
-    inside = [*update.slots.values(), *(node.outputs[0] for node in update.nodes)]
-    return all(own[x] == use_counts[x] for x in inside)
+    """Whether only the update reads its slots and the results of its nodes."""
+    inner_use_counts = _use_counts(update.nodes)
+    values = [*update.slots.values(), *(node.outputs[0] for node in update.nodes)]
+    return all(inner_use_counts[x] == use_counts[x] for x in values)
 
 
 def _use_counts(nodes: Iterable[Node]) -> Counter[Value]:
@@ -149,7 +153,7 @@ def _use_counts(nodes: Iterable[Node]) -> Counter[Value]:
 
 
 class _WeightPacker:
-    """A step on the way to joined weights."""
+    """Replaces groups of weights by vectors; `build` returns the graph."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.packed_vectors = graph, dict[str, tuple[str, ...]]()
@@ -160,46 +164,46 @@ class _WeightPacker:
         self._replaced_values: set[Value] = set()
 
     def pack(self, group: Sequence[_ElementwiseUpdate]) -> None:
-        """Let these weights, which are renewed alike, be one."""
-        model, weights = group[0], [update.weight for update in group]
-        of: dict[Value | None, Value] = {model.weight: self._add_vector(weights, self._parameters)}
-        self._emit_split(of[model.weight], weights)
-        for short, slot in model.slots.items():
-            of[slot] = self._add_vector([update.slots[short] for update in group], self._states)
-        for index, gradient in enumerate(model.gradients):
-            of[gradient] = self._emit_concat([update.gradients[index] for update in group])
-        for node in model.nodes:
-            result = of[node.outputs[0]] = Value(of[model.weight].type)
-            self._trailing_nodes.append(
-                replace(node, inputs=tuple(of.get(x, x) for x in node.inputs), outputs=(result,))
-            )
-        variables: list[Parameter | State] = [model.weight, *model.slots.values()]
+        """Replaces weights and slots with equal updates by vectors, and their updates by that of the first, on
+        vectors."""
+        first, weights = group[0], [update.weight for update in group]
+        vectors: dict[Value | None, Value] = {first.weight: self._add_vector(weights, self._parameters)}
+        self._emit_split(vectors[first.weight], weights)
+        for slot_name, slot in first.slots.items():
+            vectors[slot] = self._add_vector([update.slots[slot_name] for update in group], self._states)
+        for index, gradient in enumerate(first.gradients):
+            vectors[gradient] = self._emit_concat([update.gradients[index] for update in group])
+        for node in first.nodes:
+            result = vectors[node.outputs[0]] = Value(vectors[first.weight].type)
+            inputs = tuple(vectors.get(x, x) for x in node.inputs)
+            self._trailing_nodes.append(replace(node, inputs=inputs, outputs=(result,)))
+        variables: list[Parameter | State] = [first.weight, *first.slots.values()]
         for variable in variables:
-            vector: Any = of[variable]
-            self._updates[vector.name] = of[self.graph.updates[variable.name]]
+            vector: Any = vectors[variable]
+            self._updates[vector.name] = vectors[self.graph.updates[variable.name]]
         self._replaced_values.update(node.outputs[0] for update in group for node in update.nodes)
 
     def build(self) -> Graph:
-        """The graph with what was joined."""
+        """The graph with vectors."""
         kept = [node for node in self.graph.nodes if node.outputs[0] not in self._replaced_values]
-        # Where nobody tells it otherwise (`tuning.cpu.schedule`), onnxruntime begins with what the last of the results
-        # needs. That should be a weight of the last layers: the vectors' gradients would have it go all the way back
-        # first, and to the other weights' gradients afterwards.
-        own = [node for node in kept if is_slot_name(node.scope)]
+        # Unless the session keeps the order of the graph (`tuning.cpu.schedule`), onnxruntime first runs what the last
+        # result needs. The updates of single weights stay last: the update of a vector needs the whole backward pass,
+        # and the other gradients would be computed after it.
+        single_updates = [node for node in kept if is_slot_name(node.scope)]
         others = [node for node in kept if not is_slot_name(node.scope)]
-        nodes = topologically_sorted([*self._leading_nodes, *others, *self._trailing_nodes, *own])
-        wired = [n.with_inputs(self._weight_views.get(x, x) if x else None for x in n.inputs) for n in nodes]
+        nodes = topologically_sorted([*self._leading_nodes, *others, *self._trailing_nodes, *single_updates])
+        nodes = [with_replaced_inputs(node, self._weight_views) for node in nodes]
         graph = replace(self.graph, parameters=self._parameters, states=self._states, updates=self._updates)
-        return graph.with_nodes(wired, self._weight_views)
+        return graph.with_nodes(nodes, self._weight_views)
 
-    def _add_vector(self, variables: Sequence[Any], known: dict[str, Any]) -> Any:
-        """What stands for these variables from now on."""
-        name = f"{variables[0].name}+{len(variables) - 1}"  # nothing else is called so: names have no plus
+    def _add_vector(self, variables: Sequence[Any], graph_variables: dict[str, Any]) -> Any:
+        """Replaces variables by a vector."""
+        name = f"{variables[0].name}+{len(variables) - 1}"  # unique, since names of variables have no plus
         self.packed_vectors[name] = tuple(variable.name for variable in variables)
-        for gone in self.packed_vectors[name]:
-            del known[gone], self._updates[gone]
-        known[name] = type(variables[0])(name, _flat_type(variables), None)
-        return known[name]
+        for packed_name in self.packed_vectors[name]:
+            del graph_variables[packed_name], self._updates[packed_name]
+        graph_variables[name] = type(variables[0])(name, _flat_type(variables), None)
+        return graph_variables[name]
 
     def _emit_split(self, vector: Value, weights: Sequence[Value]) -> None:
         pieces = [Value(_flat_type([weight])) for weight in weights]
@@ -223,7 +227,7 @@ class _WeightPacker:
 
 
 def _flat_type(values: Sequence[Value]) -> TensorType:
-    """The type of these values' elements in one row."""
+    """The type of a vector with the elements of all values."""
     return TensorType(values[0].dtype, (_total_elements(values),))
 
 
