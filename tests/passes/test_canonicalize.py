@@ -1,4 +1,4 @@
-"""What is computed twice becomes one value, of which both know something."""
+"""Merged equal values keep known sizes; chains of Reshapes are folded."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jsonnx.ir import Builder
 from jsonnx.passes.canonicalize import fold_reshape_chains
 
 
-def test_of_equal_values_the_one_that_stays_has_the_names_of_its_sizes() -> None:
-    """As ONNX cannot infer the steps behind a convolution, only a layer's shape rule can tell that they are `width`."""
+def test_a_merged_value_has_the_size_names_of_both_values() -> None:
+    """ONNX cannot infer the steps behind a convolution; only a layer's shape rule gives them the name `width`."""
     layers = [
         {"type": "SeparableConv1D", "filters": 3, "kernel_size": 1, "name": "conv", "from": "x"},
         {"use": "conv", "name": "again", "from": "x"},
@@ -27,14 +27,14 @@ def test_of_equal_values_the_one_that_stays_has_the_names_of_its_sizes() -> None
 
 
 @pytest.mark.parametrize("kind", [{"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3}])
-def test_a_window_of_attention_passes_the_strictest_inference(kind: dict[str, Any]) -> None:
+def test_sliding_window_attention_passes_strict_shape_inference(kind: dict[str, Any]) -> None:
     shorter = {"type": "Cropping1D", "cropping": [1, 1], "name": "shorter"}
     attention = {**kind, "sliding_window": 2, "name": "attention", "from": ["shorter", "x"]}
     model = jsonnx.compile({"inputs": {"x": {"shape": [6, 4]}}, "layers": [shorter, attention]}).proto
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
 
-def test_a_reshape_of_a_reshape_reads_what_that_one_reads() -> None:
+def test_a_reshape_of_a_reshape_reads_the_operand_of_the_inner_one() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (4, 6)))
     once = g.Reshape(x, [3, 8])
@@ -44,7 +44,7 @@ def test_a_reshape_of_a_reshape_reads_what_that_one_reads() -> None:
     assert [node.outputs[0] for node in graph.nodes] == [once, twice]
 
 
-def test_but_not_where_its_target_has_a_size_of_its_operand() -> None:
+def test_a_reshape_whose_target_contains_zero_is_not_folded() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (4, 6)))
     before = g.Reshape(x, [2, 12])

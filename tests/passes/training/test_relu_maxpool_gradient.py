@@ -1,4 +1,4 @@
-"""The slope of a ReLU behind the max pooling that follows it."""
+"""ReLU masks that are moved behind the max pooling: the same step, and smaller masks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
 
 @pytest.mark.parametrize("shape", [(9, 8, 2), (4, 6, 5, 2)], ids=str)
 @pytest.mark.parametrize("pool", [{}, {"pool_size": 3}, {"strides": 1}, {"pool_size": 3, "padding": "same"}], ids=str)
-def test_the_step_is_the_same_with_a_mask_of_fewer_elements(pool: dict, shape: tuple[int, ...]) -> None:
+def test_a_step_with_moved_masks_computes_the_same(pool: dict, shape: tuple[int, ...]) -> None:
     plain, moved = step_of(pool, shape, moved=False), step_of(pool, shape, moved=True)
     rng = np.random.default_rng(0)
     x = rng.integers(-2, 3, (4, *shape)).astype(np.float32)  # with ties, and windows in which nothing is positive
@@ -51,7 +51,7 @@ def test_the_step_is_the_same_with_a_mask_of_fewer_elements(pool: dict, shape: t
 
 
 @pytest.mark.parametrize(("shape", "image", "pooled"), [((9, 8, 2), 56, 12), ((4, 6, 5, 2), 60, 4)])
-def test_the_mask_is_as_small_as_what_was_pooled(shape: tuple[int, ...], image: int, pooled: int) -> None:
+def test_a_moved_mask_has_the_size_of_the_pooled_image(shape: tuple[int, ...], image: int, pooled: int) -> None:
     def elements(graph) -> list[int]:
         steps = [
             node for node in graph.nodes if node.op == "HardSigmoid" and relu_maxpool_gradient.is_step_function(node)

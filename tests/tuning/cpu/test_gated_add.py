@@ -1,4 +1,4 @@
-"""Sums with a multiple as one operator: where, and that they give the same numbers."""
+"""Sums with a multiple fused into GatedAdd: which ones, and that they compute the same."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ TAKEN: dict[str, tuple[Emitted, list[str]]] = {
 
 @needs_kernel
 @pytest.mark.parametrize("name", TAKEN)
-def test_taken(name: str) -> None:
+def test_a_sum_with_a_multiple_is_fused(name: str) -> None:
     emitted, expected = TAKEN[name]
     plain = graph(emitted)
     found = fuse_gated_adds(plain, Target(has_gated_add=True))
@@ -77,7 +77,7 @@ def test_taken(name: str) -> None:
 
 @needs_kernel
 @pytest.mark.parametrize("batch", [0, 1, 5])
-def test_a_factor_for_each_sample(batch: int) -> None:
+def test_a_factor_for_each_sample_is_fused(batch: int) -> None:
     type = TensorType("float32", (BATCH, 40))
     plain = graph(lambda g, x, y: g.Add(x, g.Mul(y, g.ReduceMean(x, [1]))), type)
     found = fuse_gated_adds(plain, Target(has_gated_add=True))
@@ -88,7 +88,7 @@ def test_a_factor_for_each_sample(batch: int) -> None:
 
 @needs_kernel
 @pytest.mark.parametrize("sizes", [(0, 4), (3, 4), (2, 1)])
-def test_a_multiple_of_rows_by_two_factors_and_sizes_the_data_decide(sizes: tuple[int, int]) -> None:
+def test_two_factors_of_rows_of_symbolic_shape_are_merged(sizes: tuple[int, int]) -> None:
     type = TensorType("float32", (BATCH, Size.named("width"), 40))
     plain = graph(lambda g, x, y: g.Add(x, g.Mul(g.Mul(y, g.ReduceMean(x, [2])), 0.5)), type)
     found = fuse_gated_adds(plain, Target(has_gated_add=True))
@@ -123,7 +123,7 @@ LEFT: dict[str, tuple[Emitted, TensorType]] = {
 
 
 @pytest.mark.parametrize("name", LEFT)
-def test_left_as_it_is(name: str) -> None:
+def test_other_sums_are_not_fused(name: str) -> None:
     emitted, type = LEFT[name]
     found = fuse_gated_adds(graph(emitted, type), Target(has_gated_add=True))
     assert MICROSOFT_DOMAIN not in {node.domain for node in found.nodes}
@@ -142,7 +142,7 @@ def trained(document: dict[str, Any]) -> dict[str, Any]:
 
 @needs_kernel
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
-def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_optimizer_computes_the_same_with_gated_add(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     document = {
         "inputs": {"x": {"shape": [24]}},
         "layers": [{"type": "Dense", "units": 32, "activation": "relu"}, {"type": "Dense", "units": 20}],
@@ -156,7 +156,7 @@ def test_every_optimizer(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @needs_kernel
-def test_adam_goes_through_memory_seven_times() -> None:
+def test_an_adam_update_has_seven_operators() -> None:
     made = jsonnx.pipeline.plan_training.plan_training(
         jsonnx.pipeline.check.check_spec(
             {

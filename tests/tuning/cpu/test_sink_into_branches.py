@@ -1,4 +1,4 @@
-"""Nodes that one branch alone reads stand in it; the results are the same."""
+"""Nodes that are sunk into branches: which ones, and the same results."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def test_same_results(x: list[float], elsewhere: bool) -> None:
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_what_one_branch_reads_is_moved_with_what_it_comes_from() -> None:
-    made = sink_into_branches(choosing())
-    assert operators(made) == ["ReduceSum", "Greater", "Exp", "If"]
-    branches = made.nodes[-1].attributes
+def test_nodes_behind_a_value_that_one_branch_reads_are_moved_with_it() -> None:
+    graph = sink_into_branches(choosing())
+    assert operators(graph) == ["ReduceSum", "Greater", "Exp", "If"]
+    branches = graph.nodes[-1].attributes
     assert operators(branches["then_branch"]) == ["Neg", "Exp", "Add"]
     assert operators(branches["else_branch"]) == ["Mul"]
 
 
-def test_what_is_read_elsewhere_stays() -> None:
+def test_a_node_with_readers_outside_the_branch_stays() -> None:
     graph = choosing(elsewhere=True)
     assert operators(sink_into_branches(graph)) == operators(graph)
 
 
-def test_without_branches_nothing_changes() -> None:
+def test_a_graph_without_an_if_is_returned_itself() -> None:
     g = Builder()
     y: Value = g.Exp(g.input("x", VECTOR))
     graph = g.graph({"y": y})

@@ -1,4 +1,4 @@
-"""The gradient of a large table with every row written once: where, and that it is the same."""
+"""Gradients of large tables by ScatterND: the same numbers, and which tables have them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def spec(rows: int = ROWS, width: int = WIDTH, optimizer: str = "adam") -> dict[
             {"type": "GlobalAveragePooling1D"},
             {"type": "Dense", "units": 3},
         ],
-        # For so large a batch the table is not renewed by rows.
+        # The table is not updated lazily for such a large batch.
         "training": {"loss": "mse", "optimizer": {"type": optimizer, "learning_rate": 0.05}, "batch_size": 1 << 13},
     }
 
 
-def is_taken(document: dict[str, Any]) -> bool:
+def is_scattered(document: dict[str, Any]) -> bool:
     nodes = scatter_embedding_gradients(plan_training(check_spec(document)).train, Target()).nodes
     return any(node.op == "ScatterND" for node in nodes)
 
@@ -49,12 +49,12 @@ READ = {
 def test_same_steps(name: str, optimizer: str) -> None:
     x = READ[name].astype(np.int32)
     document = spec(optimizer=optimizer)
-    assert is_taken(document)
+    assert is_scattered(document)
     assert_same_steps(document, x, np.random.default_rng(1).standard_normal((len(x), 3), np.float32))
 
 
-def test_same_steps_of_several_reads() -> None:
-    """A table that is read twice gets the sum of both. Adam would make much of sums that nearly cancel."""
+def test_same_steps_with_several_lookups_of_one_table() -> None:
+    """The gradient is the sum of both. SGD, since Adam would amplify rounding errors of sums that nearly cancel."""
     document = spec(optimizer="sgd")
     document["inputs"]["z"] = {"shape": [2], "dtype": "int32"}
     document["layers"] = [
@@ -71,7 +71,7 @@ def test_same_steps_of_several_reads() -> None:
     assert_same_steps(document, x, np.random.default_rng(1).standard_normal((16, 3), np.float32))
 
 
-def test_bits_are_the_same_every_time() -> None:
+def test_results_are_deterministic() -> None:
     x, y = READ["some-again"].astype(np.int32), np.random.default_rng(1).standard_normal((16, 3), np.float32)
     found = []
     for _ in range(3):
@@ -82,12 +82,12 @@ def test_bits_are_the_same_every_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken", "rows", "width"),
+    ("expected", "rows", "width"),
     [
         (True, ROWS, WIDTH),
-        (False, 1_000, WIDTH),  # stays in a cache
-        (False, 10 * ROWS, 8),  # little to copy
+        (False, 1_000, WIDTH),  # small enough for the cache
+        (False, 10 * ROWS, 8),  # short rows
     ],
 )
-def test_where(taken: bool, rows: int, width: int) -> None:
-    assert is_taken(spec(rows, width)) == taken
+def test_only_large_tables_with_long_rows_are_scattered(expected: bool, rows: int, width: int) -> None:
+    assert is_scattered(spec(rows, width)) == expected

@@ -1,4 +1,4 @@
-"""Sums of rows of which some come again: in order where few do, sorted where many do."""
+"""Segment sums: few rows are added in order, many are sorted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsonnx.tuning.cpu.embeddings.segment_sum import MAX_ORDERED_ELEMENTS, ROWS_
 
 WIDTH, ROWS = 3, 400
 LIMIT = MAX_ORDERED_ELEMENTS // WIDTH
-"""Rows that are added in order; one more, and they are sorted."""
+"""The most rows that are added in order."""
 RNG = np.random.default_rng(0)
 
 
@@ -45,7 +45,7 @@ def test_every_row_is_added_once(name: str) -> None:
     rows = RNG.normal(size=(len(numbers) + ROWS, WIDTH)).astype(np.float32)
     places = RNG.permutation(len(rows))
     which, first = places[: len(numbers)], RNG.choice(places[len(numbers) :], count)
-    first[-1] = len(rows)  # that gets nothing
+    first[-1] = len(rows)  # an empty segment
     expected = np.concatenate([rows, np.zeros((1, WIDTH))])[first].astype(np.float64)
     np.add.at(expected, numbers, rows[which])
     feeds = {"rows": rows, "first": first, "numbers": numbers, "which": which, "wanted": [count - 1, 3, 3]}

@@ -1,4 +1,4 @@
-"""Products with what stands beside them as one operator: where, and that it computes the same."""
+"""Fused matrix products: which nodes are fused, and that they compute the same."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ def operands(g: Builder) -> tuple[Value, Value, Value]:
     return rows, g.input("w", TensorType("float32", (7, 5))), g.input("b", TensorType("float32", (7,)))
 
 
-def found(graph: Graph) -> dict[str, np.ndarray]:
+def results(graph: Graph) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     shapes = {"x": (3, 5), "w": (7, 5), "b": (7,)}
     return run(graph, {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()})
 
 
 @pytest.mark.parametrize("name", ["Relu", "Sigmoid", "Tanh"])
-def test_a_layer_is_one_operator(name: str) -> None:
+def test_transpose_product_bias_and_activation_are_fused(name: str) -> None:
     g = Builder()
     x, w, b = operands(g)
     graph = g.graph({"y": g.emit(name, g.Add(b, g.MatMul(x, g.Transpose(w, perm=[1, 0]))))})
     fused = fuse_matmuls(graph, Target())
     assert ops(fused) == {"FusedGemm": 1}
-    np.testing.assert_allclose(found(fused)["y"], found(graph)["y"], rtol=1e-6)
+    np.testing.assert_allclose(results(fused)["y"], results(graph)["y"], rtol=1e-6)
 
 
-def test_what_somebody_else_reads_stays() -> None:
+def test_values_with_other_readers_are_not_fused() -> None:
     g = Builder()
     x, w, b = operands(g)
-    turned = g.Transpose(w, perm=[1, 0])
-    product = g.MatMul(x, turned)
+    transposed = g.Transpose(w, perm=[1, 0])
+    product = g.MatMul(x, transposed)
     total = g.Add(product, b)
-    outputs = {"turned": turned, "product": product, "total": total, "y": g.Relu(total)}
+    outputs = {"transposed": transposed, "product": product, "total": total, "y": g.Relu(total)}
     graph = g.graph(outputs)
     fused = fuse_matmuls(graph, Target())
     assert ops(fused) == {"Transpose": 1, "FusedMatMul": 1, "Add": 1, "Relu": 1}
-    for name, expected in found(graph).items():
-        np.testing.assert_allclose(found(fused)[name], expected, rtol=1e-6)
+    for name, expected in results(graph).items():
+        np.testing.assert_allclose(results(fused)[name], expected, rtol=1e-6)
 
 
-def test_a_summand_that_is_no_row_is_added_afterwards() -> None:
+def test_a_summand_that_is_not_a_row_is_not_fused() -> None:
     g = Builder()
     x, w, _ = operands(g)
     product = g.MatMul(x, g.Transpose(w, perm=[1, 0]))
@@ -91,7 +91,7 @@ def test_same_steps(name: str) -> None:
     assert_same_steps(document, x, rng.standard_normal((3, *outputs.shape[1:]), np.float32))
 
 
-def test_a_sum_of_more_axes_is_no_product_of_matrices() -> None:
+def test_a_summand_of_higher_rank_is_not_fused() -> None:
     g = Builder()
     x, w, _ = operands(g)
     total = g.Add(g.MatMul(x, g.Transpose(w, perm=[1, 0])), g.input("c", TensorType("float32", (2, 1, 7))))
@@ -99,7 +99,7 @@ def test_a_sum_of_more_axes_is_no_product_of_matrices() -> None:
 
 
 def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a one onnxruntime takes as it is, and makes no plan of its memory."""
+    """onnxruntime does not optimise such a graph and plans no memory for it."""
     document = {
         "inputs": {"x": {"shape": [9, 5]}},
         "layers": [
@@ -113,3 +113,10 @@ def test_a_graph_of_many_nodes_computes_the_same(monkeypatch: pytest.MonkeyPatch
     rng = np.random.default_rng(2)
     monkeypatch.setattr("jsonnx.runtime.runner.MIN_UNOPTIMIZED_NODES", 1)
     assert_same_steps(document, rng.standard_normal((4, 9, 5), np.float32), rng.standard_normal((4, 3), np.float32))
+
+
+def test_a_gemm_that_the_graph_contains_is_not_fused_with_its_activation() -> None:
+    g = Builder()
+    x, w, b = operands(g)
+    graph = g.graph({"y": g.Tanh(g.Gemm(x, w, b, transB=1))})
+    assert fuse_matmuls(graph, Target()) is graph

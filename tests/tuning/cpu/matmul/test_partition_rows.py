@@ -1,4 +1,4 @@
-"""Products of which each thread has the rows of a weight that it renews: that they are the same, and where."""
+"""Products partitioned by the threads' rows of a weight: the same numbers, and which products are partitioned."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_fit, assert_same_run
+from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.tuning.cpu.matmul.partition_rows import MAX_SAMPLES
+from jsonnx.tuning.cpu.matmul.partition_rows import MAX_SAMPLES, partition_rows
+from jsonnx.tuning.cpu.target import Target
 
 OPTIMIZERS: list[Any] = ["sgd", {"type": "sgd", "learning_rate": 0.01, "momentum": 0.9}]
 
@@ -30,9 +33,9 @@ def batches(*sizes: int, inputs: int = 60) -> list[tuple[np.ndarray, np.ndarray]
 
 
 def products(spec: dict[str, Any], samples: int | None, threads: int) -> list[tuple[bool, tuple[Any, ...]]]:
-    """Of a step's products that are one for each thread: whether they are a gradient, and the result's shape."""
-    engine = Trainer(spec, threads=threads)._engine
-    nodes = engine.loader.optimize(engine.execution.step_graph, samples).nodes
+    """For each partitioned product of a step: whether it is a gradient, and the shape of its result."""
+    step = plan_training(check_spec(spec)).train
+    nodes = partition_rows(step, Target(threads=threads, expected_batch=samples)).nodes
     return [
         (bool(node.attribute("transA")), node.outputs[0].shape) for node in nodes if node.attribute("transBatchA", 0)
     ]
@@ -40,33 +43,33 @@ def products(spec: dict[str, Any], samples: int | None, threads: int) -> list[tu
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 40, 1), (40, 1, 2)])
-def test_steps_of_any_size_are_the_same(optimizer: Any, sizes: tuple[int, ...]) -> None:
+def test_steps_of_any_batch_size_compute_the_same(optimizer: Any, sizes: tuple[int, ...]) -> None:
     assert_same_run(spec(700, optimizer=optimizer), batches(*sizes))
 
 
 @pytest.mark.parametrize("threads", [2, 3, 4])
-def test_any_number_of_threads_gives_the_same(threads: int) -> None:
+def test_any_number_of_threads_computes_the_same(threads: int) -> None:
     (x, y), *_ = batches(2)
-    found = []
+    weights = []
     for count in (1, threads):
         trainer = Trainer(spec(700), seed=1, threads=count)
         assert bool(products(spec(700), 2, count)) == (count > 1)
         for _ in range(3):
             trainer.step(x, y)
-        found.append(trainer.weights())
-    for name, array in found[0].items():
-        np.testing.assert_allclose(found[1][name], array, rtol=1e-5, atol=1e-6)
+        weights.append(trainer.weights())
+    for name, array in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], array, rtol=1e-5, atol=1e-6)
 
 
-def test_gradients_of_weights_with_more_columns_than_rows_are_in_rows_of_threads() -> None:
+def test_gradients_of_weights_with_more_columns_than_rows_are_partitioned() -> None:
     assert products(spec(700), 100, 2) == [(True, (2, 30, 700))]
     assert products(spec(700), None, 2) == [(True, (2, 30, 700))]
     assert products(spec(700), 100, 1) == []
-    assert products(spec(700, inputs=61), 100, 2) == []  # threads have no rows of their own
+    assert products(spec(700, inputs=61), 100, 2) == []  # the rows cannot be divided by the threads
     assert products(spec(500), 100, 2) == []  # the weight is small
 
 
-def test_so_are_those_of_sequences() -> None:
+def test_gradients_of_sequences_are_partitioned() -> None:
     sequences = spec(700)
     sequences["inputs"]["x"]["shape"] = [5, 60]
     assert products(sequences, 100, 2) == [(True, (2, 30, 700))]
@@ -75,25 +78,25 @@ def test_so_are_those_of_sequences() -> None:
     assert_same_run(sequences, [(x.astype(np.float32), y.astype(np.float32)) for x, y in arrays])
 
 
-def test_of_few_samples_products_with_a_weight_that_is_renewed_are_sums() -> None:
+def test_products_of_few_samples_with_an_updated_weight_are_sums_over_threads() -> None:
     few = [(False, (2, "batch", 700)), (False, (2, "batch", 60)), (True, (2, 30, 700))]
-    for samples, wanted in ((1, few), (MAX_SAMPLES, few), (MAX_SAMPLES + 1, few[2:])):
-        found = [
-            (turned, tuple(d if isinstance(d, int) else str(d) for d in shape))
-            for turned, shape in products(spec(700), samples, 2)
+    for samples, expected in ((1, few), (MAX_SAMPLES, few), (MAX_SAMPLES + 1, few[2:])):
+        partitioned = [
+            (is_gradient, tuple(d if isinstance(d, int) else str(d) for d in shape))
+            for is_gradient, shape in products(spec(700), samples, 2)
         ]
-        assert sorted(found, key=str) == sorted(wanted, key=str)
+        assert sorted(partitioned, key=str) == sorted(expected, key=str)
 
 
 @pytest.mark.parametrize(("before", "batch_size"), [(100, 8), (1, 100)])
-def test_a_fit_is_the_same_whatever_came_before(before: int, batch_size: int) -> None:
+def test_a_fit_computes_the_same_after_steps_of_another_batch_size(before: int, batch_size: int) -> None:
     (x, y), *_ = batches(200)
     assert_same_fit(spec(700), x, y, batch_size, before, threads=2)
 
 
-@pytest.mark.parametrize(("threads", "inputs", "made"), [(2, 60, 2), (1, 60, 1), (2, 61, 1)])
-def test_a_session_is_made_anew_only_where_its_form_depends_on_the_samples(
-    threads: int, inputs: int, made: int
+@pytest.mark.parametrize(("threads", "inputs", "session_count"), [(2, 60, 2), (1, 60, 1), (2, 61, 1)])
+def test_a_session_is_created_for_another_batch_size_only_if_its_graph_depends_on_it(
+    threads: int, inputs: int, session_count: int
 ) -> None:
     network = spec(700, inputs)
     network["layers"][1]["units"] = 3
@@ -103,19 +106,19 @@ def test_a_session_is_made_anew_only_where_its_form_depends_on_the_samples(
         trainer.fit(x, y, epochs=1, batch_size=len(x))
         if trainer._engine.step_runners.runner not in sessions:
             sessions.append(trainer._engine.step_runners.runner)
-    assert len(sessions) == made
+    assert len(sessions) == session_count
 
 
-def test_what_is_no_product_of_samples_stays_whole() -> None:
+def test_products_of_other_tensors_than_the_batch_are_not_partitioned() -> None:
     """The power iteration multiplies a state by the weight."""
     normalized = spec(700)
     normalized["layers"][0] = {"type": "SpectralNormalization", "layer": normalized["layers"][0]}
-    found = products(normalized, 1, 2)
-    assert (False, (2, 1, 700)) not in found
-    assert len(found) == 3
+    partitioned = products(normalized, 1, 2)
+    assert (False, (2, 1, 700)) not in partitioned
+    assert len(partitioned) == 3
 
 
-def test_a_weight_that_is_not_trained_is_read_at_once() -> None:
+def test_products_with_a_frozen_weight_are_not_partitioned() -> None:
     frozen = spec(700)
     frozen["layers"][0]["trainable"] = False
-    assert [(turned, shape[2]) for turned, shape in products(frozen, 1, 2)] == [(False, 60)]
+    assert [(is_gradient, shape[2]) for is_gradient, shape in products(frozen, 1, 2)] == [(False, 60)]

@@ -1,4 +1,4 @@
-"""What goes back through a large Dense layer of few samples: that it is the same, and where."""
+"""Transposed products of few rows with large weights: the same numbers, and which products are transposed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_fit, assert_same_run
-from jsonnx.pipeline.trainer import Trainer
+from jsonnx.pipeline.check import check_spec
+from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.tuning.cpu.matmul.transpose_small import has_transposable_matmuls, transpose_small_matmuls
+from jsonnx.tuning.cpu.target import Target
 
 WIDE = 640
 
@@ -26,22 +29,27 @@ def batches(*sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(rng.normal(size=(n, 7)).astype(np.float32), rng.normal(size=(n, 3)).astype(np.float32)) for n in sizes]
 
 
-def test_steps_of_any_size_are_the_same() -> None:
+def test_steps_of_any_batch_size_compute_the_same() -> None:
     assert_same_run(spec(), batches(8, 3, 1, 200, 8))
     assert_same_run(spec(), batches(200, 8))
 
 
 @pytest.mark.parametrize(("before", "batch_size"), [(100, 8), (8, 96)])
-def test_a_fit_is_the_same_whatever_came_before(before: int, batch_size: int) -> None:
+def test_a_fit_computes_the_same_after_steps_of_another_batch_size(before: int, batch_size: int) -> None:
     x, y = (np.concatenate(arrays) for arrays in zip(*batches(96, 96), strict=True))
-    assert_same_fit(spec(), x, y, batch_size, before, threads=1)  # of two, each has rows of its own besides
+    assert_same_fit(spec(), x, y, batch_size, before, threads=1)  # with two, rows would be partitioned, too
 
 
-@pytest.mark.parametrize(("units", "samples", "turned"), [(WIDE, 8, 1), (WIDE, 64, 1), (WIDE, 65, 0), (300, 8, 0)])
-def test_of_few_rows_and_large_weights_alone(units: int, samples: int, turned: int) -> None:
-    engine = Trainer(spec(units))._engine
-    nodes = engine.loader.optimize(engine.execution.step_graph, samples).nodes
-    weight = engine.execution.step_graph.parameters["b/kernel"]
-    first = [node for node in nodes if node.op == "FusedMatMul" and node.inputs[0] is weight]
-    assert len(first) == turned
-    assert all(node.attribute("transB") and not node.attribute("transA") for node in first)
+@pytest.mark.parametrize(
+    ("units", "samples", "count"), [(WIDE, 8, 1), (WIDE, 64, 1), (WIDE, 65, 0), (WIDE, None, 0), (300, 8, 0)]
+)
+def test_only_products_of_few_rows_with_large_weights_are_transposed(
+    units: int, samples: int | None, count: int
+) -> None:
+    step = plan_training(check_spec(spec(units))).train
+    assert has_transposable_matmuls(step) == (units == WIDE)
+    transposed = transpose_small_matmuls(step, Target(expected_batch=samples))
+    weight = step.parameters["b/kernel"]
+    products = [node for node in transposed.nodes if node.op == "MatMul" and node.inputs[0] is weight]
+    assert len(products) == count
+    assert (transposed is step) == (count == 0)

@@ -1,13 +1,12 @@
-"""Large tables that are read and renewed row by row, for the session of a step on the CPU.
+"""Updates large embeddings lazily, row by row, for the session of a step on the CPU.
 
-A step reads a few rows of an embedding, and what an optimizer does with the others, whose gradient is zero, can be told
-for many steps at once (`training.skipped_steps`). So they wait: a row is brought up to the step at hand when it is
-read, it gets
-its gradient, and it is written with the step's number beside it. A step then costs what it reads, not what there is,
-and computes the same: for 4,096 rows of 400,000, an Adam step takes a twelfth of the time.
+A step reads a few rows of an embedding. The gradient of the others is zero, and what an optimizer does with a row in
+many such steps has a closed form (`training.skipped_steps`). So the update of these rows is deferred: when a step reads
+a row, it first applies the skipped updates, then the update by the gradient, and writes the row with the number of the
+step. The time of a step then depends on the number of rows that it reads instead of the size of the table.
 
-Rows are written in place, so there is one copy of such a table and its slots. What was there before is an output of the
-step, for whoever has to take the step back.
+Rows are written in place, so a table and its slots exist once. Their old values are outputs of the step, so that the
+step can be undone.
 """
 
 from __future__ import annotations
@@ -31,33 +30,34 @@ from ....core.reserved_names import (
 from ....core.types import BATCH, DATA_DEPENDENT, Dim, Size, TensorType
 from ....ir import Builder, Graph, Node, State, Value, WeightUpdate, topologically_sorted
 from ....passes.canonicalize import canonicalize
-from ....passes.rewrite import Match, RuleSet
+from ....passes.rewrite import Match, RuleSet, with_replaced_inputs
 from ....training.initializers import Constant
 from ....training.skipped_steps import MAX_AGE, SkippedSteps
 from .segment_sum import arange_like, dense_ranks, gather, positions_where, segment_sum
 
 MIN_TABLE_ELEMENTS = 1 << 18
-"""Elements of a table from which on this is faster: otherwise its operators take no longer than to start others."""
+"""Elements of a table below which updating all rows is faster than starting the operators of a lazy update."""
 MIN_ROW_ELEMENTS = 16
-"""Elements of a row below which to find a row takes longer than to renew it."""
+"""Elements of a row below which finding a row takes longer than updating it."""
 MIN_TABLE_ROWS_PER_LOOKUP = 3
-"""How many times as many rows a table has to have as a step reads: with two and a half times it takes as long."""
+"""Rows of a table for each index that a step looks up, below which updating all rows is as fast."""
 
 ASSUMED_SEQUENCE_LENGTH = 256
-"""What is taken for the length of a sequence that the data decide."""
+"""The estimate of a symbolic sequence length."""
 
 LAST_STEP, AGE_SUMS, ROW_POSITIONS = "renewed", "idle", "places"
-"""What the states are called that say at which step a row was renewed, what its weights move without a gradient, and
-where among a step's rows it stands: no zeros need be made for what is read only where it was written before."""
+"""The names of the states of a table: the last step that updated each row, the sums that the skipped updates need, and
+the position of each row among the rows of a step. The positions are a state only to avoid writing zeros at every step:
+a step reads just those that it has written."""
 
 
 @dataclass(frozen=True, eq=False)
 class LazyTable:
-    """A weight and its slots, which are renewed together by rows."""
+    """A weight and its slots, whose rows are updated together."""
 
     weight: str
     slots: tuple[str, ...]
-    """By their short names."""
+    """Their names without the scope."""
     skipped_steps: SkippedSteps
 
     @property
@@ -71,46 +71,46 @@ class LazyTable:
 
     @property
     def variable_names(self) -> tuple[str, ...]:
-        """The names of all that has rows, and is the table."""
+        """The names of the weight, its slots and, if skipped updates depend on the age of a row, its last step."""
         return (*self.value_names, *([f"{self.scope}/{LAST_STEP}"] if self.skipped_steps.depends_on_age else []))
 
 
 @dataclass(frozen=True, eq=False)
 class TableRows:
-    """Some rows of a table: as they stand there, and as they are now."""
+    """Some rows of a table: as stored, and after the skipped updates."""
 
     stored: Mapping[str, Value]
-    """Of every variable."""
+    """The stored rows of every variable."""
     weight: Value
     slots: Mapping[str, Value]
     age: Value | None
     row_scalars: Mapping[str, Value]
-    """Those that were given, for every row: [n, 1]."""
+    """The optimizer's scalars, repeated for every row: [n, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
 class LazyTables:
-    """A step that renews tables by rows, and how other graphs read them."""
+    """A step with lazily updated tables, and the graphs that read these tables."""
 
     graph: Graph
     tables: tuple[LazyTable, ...]
 
     @property
     def variable_names(self) -> frozenset[str]:
-        """The names of what is written in place."""
+        """The names of the variables that are written in place."""
         return frozenset(
             name for table in self.tables for name in (*table.variable_names, f"{table.scope}/{ROW_POSITIONS}")
         )
 
     @property
     def undo_outputs(self) -> list[str]:
-        """The outputs that tell which rows a step wrote, and what they were."""
+        """The names of the outputs with the indices of the rows that a step wrote, and with their old values."""
         before = [rows_before_name(name) for table in self.tables for name in table.variable_names]
         return [*(touched_rows_name(table.weight) for table in self.tables), *before]
 
     @property
     def extra_states(self) -> dict[str, State]:
-        """The states that the step has besides."""
+        """The states that lazy updates add to the step."""
         names = [f"{table.scope}/{state}" for table in self.tables for state in (LAST_STEP, AGE_SUMS, ROW_POSITIONS)]
         return {name: self.graph.states[name] for name in names if name in self.graph.states}
 
@@ -133,11 +133,11 @@ class LazyTables:
         return lookups.apply(graph)
 
     def current_rows_graph(self, table: LazyTable, names: Iterable[str]) -> Graph:
-        """Rows of some of the table's values as they are now, which ones is an input."""
+        """The graph that computes the current rows of these values of the table, at indices that are an input."""
         g = Builder()
         rows = self._current_rows(g, table, g.input(ROW_INDICES, TensorType("int64", (Size.named("rows"),))))
-        found = dict(zip(table.value_names, (rows.weight, *rows.slots.values()), strict=True))
-        return canonicalize(g.graph({current_rows_name(name): found[name] for name in names}))
+        values = dict(zip(table.value_names, (rows.weight, *rows.slots.values()), strict=True))
+        return canonicalize(g.graph({current_rows_name(name): values[name] for name in names}))
 
     def _current_rows(self, g: Builder, table: LazyTable, indices: Value) -> TableRows:
         g.parameters.setdefault(table.weight, self.graph.parameters[table.weight])
@@ -148,29 +148,31 @@ class LazyTables:
 
 
 def current_rows(g: Builder, table: LazyTable, indices: Value, scalars: Mapping[str, Value] = {}) -> TableRows:
-    """The table's rows [n, ...] at these indices [n], of the variables that the builder has.
+    """Emits the table's rows [n, ...] at these indices [n] after the skipped updates, from the builder's variables.
 
-    Each of the numbers comes back once for every row, if rows have an age.
+    The scalars are repeated for every row, if skipped updates depend on the age of a row.
     """
-    known: Mapping[str, Value] = {**g.parameters, **g.states}
-    stored = {name: gather(g, known[name], indices) for name in table.variable_names}
+    variables: Mapping[str, Value] = {**g.parameters, **g.states}
+    stored = {name: gather(g, variables[name], indices) for name in table.variable_names}
     weight, *slots = (stored[name] for name in table.value_names)
     by_name: Mapping[str, Any] = dict(zip(table.slots, slots, strict=True))
     if not table.skipped_steps.depends_on_age:
         return TableRows(stored, *table.skipped_steps.catch_up(g, weight, by_name, []), None, scalars)
     column = (indices.shape[0], 1)
-    age = g.Sub(g.cast(known[STEP_COUNT], "int32"), stored[f"{table.scope}/{LAST_STEP}"])
-    known_age = g.Clip(age, 0, MAX_AGE)  # a checkpoint may say anything
-    of_ages = table.skipped_steps.factors_by_age(g, known.get(f"{table.scope}/{AGE_SUMS}"))
-    factors = [g.reshape(gather(g, g.reshape(factor, [MAX_AGE + 1]), known_age), column) for factor in of_ages]
+    age = g.Sub(g.cast(variables[STEP_COUNT], "int32"), stored[f"{table.scope}/{LAST_STEP}"])
+    valid_age = g.Clip(age, 0, MAX_AGE)  # a checkpoint may contain any number
+    factors_by_age = table.skipped_steps.factors_by_age(g, variables.get(f"{table.scope}/{AGE_SUMS}"))
+    factors = [g.reshape(gather(g, g.reshape(factor, [MAX_AGE + 1]), valid_age), column) for factor in factors_by_age]
     weight, by_name = table.skipped_steps.catch_up(g, weight, by_name, factors)
-    many = {name: g.reshape(g.Expand(number, g.Shape(indices)), column) for name, number in scalars.items()}
-    return TableRows(stored, weight, by_name, age, many)
+    row_scalars = {name: g.reshape(g.Expand(scalar, g.Shape(indices)), column) for name, scalar in scalars.items()}
+    return TableRows(stored, weight, by_name, age, row_scalars)
 
 
 def make_tables_lazy(step: Graph, other_graphs: Iterable[Graph], expected_batch: int) -> LazyTables | None:
-    """The step with those tables by rows that suit, where some do; `other_graphs` are the graphs that read them
-    besides."""
+    """Returns the step with lazy updates of the tables for which they are faster; None if there are none.
+
+    `other_graphs` are the other graphs of the same network.
+    """
     tables = [
         table for name in step.weight_updates if (table := _lazy_table(step, name, [*other_graphs], expected_batch))
     ]
@@ -183,32 +185,32 @@ def make_tables_lazy(step: Graph, other_graphs: Iterable[Graph], expected_batch:
 
 
 def _lazy_table(step: Graph, weight_name: str, other_graphs: Iterable[Graph], expected_batch: int) -> LazyTable | None:
-    """The table, if it is large, few of its rows are read, and these by nobody but one Gather."""
-    weight, renewal = step.parameters[weight_name], step.weight_updates[weight_name]
-    told, idle = step.gradients.get(renewal.gradient), renewal.optimizer.skipped_steps()
+    """The table, if it is large, few of its rows are read, and only a single Gather reads them in the step."""
+    weight, update = step.parameters[weight_name], step.weight_updates[weight_name]
+    gradient_info, skipped_steps = step.gradients.get(update.gradient), update.optimizer.skipped_steps()
+    if gradient_info is None or gradient_info.op != "Gather" or skipped_steps is None:
+        return None
     elements = weight.type.elements
-    if told is None or told.op != "Gather" or idle is None or weight.rank != 2 or weight.dtype != "float32":
+    if weight.rank != 2 or weight.dtype != "float32" or not isinstance(elements, int):
         return None
-    if not isinstance(elements, int) or elements < MIN_TABLE_ELEMENTS or weight.shape[1] < MIN_ROW_ELEMENTS:
+    lookups = prod(_estimated_size(size, expected_batch) for size in gradient_info.x.shape)
+    if elements < MIN_TABLE_ELEMENTS or weight.shape[1] < MIN_ROW_ELEMENTS:
         return None
-    if (
-        MIN_TABLE_ROWS_PER_LOOKUP * prod(_estimated_size(size, expected_batch) for size in told.x.shape)
-        > weight.shape[0]
-    ):
+    if lookups * MIN_TABLE_ROWS_PER_LOOKUP > weight.shape[0]:
         return None
-    inside = slot_scope(weight_name)
-    readers = [node for node in step.nodes if weight in node.inputs and node.scope != inside]
-    if len(readers) != 1 or not all(_is_lookup(node, weight) for node in readers):
+    update_scope = slot_scope(weight_name)
+    readers = [node for node in step.nodes if weight in node.inputs and node.scope != update_scope]
+    if len(readers) != 1 or not _is_lookup(readers[0], weight):
         return None
     for graph in other_graphs:
-        same = graph.parameters.get(weight_name)
-        if same in graph.roots or not all(_is_lookup(node, same) for node in graph.nodes if same in node.inputs):
+        table = graph.parameters.get(weight_name)
+        if table in graph.roots or not all(_is_lookup(node, table) for node in graph.nodes if table in node.inputs):
             return None
-    return LazyTable(weight_name, tuple(renewal.optimizer.slots()), idle)
+    return LazyTable(weight_name, tuple(update.optimizer.slots()), skipped_steps)
 
 
 def _estimated_size(size: Dim, expected_batch: int) -> int:
-    """A size as a number, where only the batch's is known."""
+    """The size, with estimates for a symbolic one."""
     return size if isinstance(size, int) else expected_batch if size == BATCH else ASSUMED_SEQUENCE_LENGTH
 
 
@@ -223,95 +225,98 @@ def _flat_indices(g: Builder, indices: Value | None) -> Value:
 
 
 def _shaped_like_lookup(g: Builder, rows: Value, lookup: Node) -> Value:
-    """The rows, one for each index, as the result of the lookup that they stand for."""
+    """Reshapes rows, one for each index, to the result of the lookup that they replace."""
     indices, shape = lookup.inputs[1], lookup.outputs[0].shape
     assert indices is not None
     return g.refine(g.Reshape(rows, g.sizes(shape, indices)), shape)
 
 
 def _update_lazily(step: Graph, table: LazyTable) -> Graph:
-    """The step with one table by rows."""
-    g, new = Builder.extending(step), dict[Value, Value]()
+    """The step with lazy updates of one table."""
+    g, replacements = Builder.extending(step), dict[Value, Value]()
     g.nodes = []
-    weight, renewal = g.parameters[table.weight], g.weight_updates.pop(table.weight)
-    read = rows = None
+    weight, update = g.parameters[table.weight], g.weight_updates.pop(table.weight)
+    unique = rows = None
     for node in step.nodes:
-        node = node.with_inputs(None if x is None else new.get(x, x) for x in node.inputs)
+        node = with_replaced_inputs(node, replacements)
         if not _is_lookup(node, weight):
             g.nodes.append(node)
             continue
         with g.scope(table.scope):
             _add_states(g, table, weight)
         with g.inherit(node):
-            read = _unique_rows(g, table, node.inputs[1])
-            rows = current_rows(g, table, read.indices, _row_scalars(renewal))
-            found = g.Gather(rows.weight, g.Reshape(read.inverse, g.Shape(node.inputs[1])))
-            new[node.outputs[0]] = g.refine(found, node.outputs[0].shape)
-    assert read is not None
+            unique = _unique_rows(g, table, node.inputs[1])
+            rows = current_rows(g, table, unique.indices, _row_scalars(update))
+            result = g.Gather(rows.weight, g.Reshape(unique.inverse, g.Shape(node.inputs[1])))
+            replacements[node.outputs[0]] = g.refine(result, node.outputs[0].shape)
+    assert unique is not None
     assert rows is not None
     with g.scope(table.scope, ("training", OPTIMIZER_SCOPE)):
-        dy, copies = _without_expand(step, step.gradients[renewal.gradient].dy)
-        gradient = _row_gradient(g, read, new.get(dy, dy), copies, rows.weight)
-        _write_rows(g, table, rows, read.indices, gradient, renewal.remapped(new))
-    outputs = {touched_rows_name(table.weight): read.indices}
+        dy, repeats = _without_expand(step, step.gradients[update.gradient].dy)
+        gradient = _row_gradient(g, unique, replacements.get(dy, dy), repeats, rows.weight)
+        _write_rows(g, table, rows, unique.indices, gradient, update.remapped(replacements))
+    outputs = {touched_rows_name(table.weight): unique.indices}
     outputs |= {rows_before_name(name): value for name, value in rows.stored.items()}
     graph = g.graph({**step.outputs, **outputs})
-    return graph.with_nodes(
-        topologically_sorted(graph.nodes), new
-    )  # the rates may have come behind what now asks for them
+    # The lookup may now read rates that the step computes later.
+    return graph.with_nodes(topologically_sorted(graph.nodes), replacements)
 
 
 @dataclass(frozen=True, eq=False)
 class UniqueRows:
-    """The rows that a step needs, each once."""
+    """The rows of a table that a step updates, without duplicates."""
 
     indices: Value
-    """Of the rows, [rows]: of those whose turn it is and that nobody reads, then of the others."""
+    """The rows' indices in the table, [rows]: first stale rows that the step does not look up, then the others."""
     inverse: Value
-    """For every index that was asked for the place of its row among these: [n]."""
+    """For each of the n indices that are looked up: the position of its row among `indices`."""
     first_positions: Value
-    """The places, among those asked for, of the first [rows - others] of them that stand for the rows' own."""
+    """For each row that is looked up: the position, among the n indices, of the one that represents it."""
     duplicate_positions: Value
-    """The places of those that ask for a row that another one stands for."""
+    """The positions, among the n indices, of those that another one represents."""
     unread_count: Value
-    """How many rows nobody reads: [1]."""
+    """The number of rows that are not looked up: [1]."""
 
 
 def _unique_rows(g: Builder, table: LazyTable, requested: Value | None) -> UniqueRows:
-    """Which rows these are, without sorting: of all that ask for a row, the last to write its place stands for it."""
+    """Finds the rows without sorting: each index writes its position into a table, and the last one represents its
+    row."""
     requested = _flat_indices(g, requested)
-    count = _refresh_count(g.parameters[table.weight]) if table.skipped_steps.depends_on_age else 0
-    indices = _with_stale_rows(g, table, requested, count)
+    stale_count = _refresh_count(g.parameters[table.weight]) if table.skipped_steps.depends_on_age else 0
+    indices = _with_stale_rows(g, table, requested, stale_count)
     total = g.Shape(indices)
-    place = arange_like(g, indices)
+    position = arange_like(g, indices)
     name = f"{table.scope}/{ROW_POSITIONS}"
-    g.updates[name] = places = g.ScatterElements(g.states[name], indices, place, axis=0)
-    stands = gather(g, places, indices)
-    own = g.Equal(stands, place)
-    kept = g.refine(positions_where(g, own, place), (Size.named(f"{DATA_DEPENDENT}{table.weight}"),))
-    which = gather(g, dense_ranks(g, own), stands)
-    turned, asked = g.Split(own, g.Concat(g.const([count], "int64"), g.Shape(requested), axis=0), axis=0, outputs=2)
-    others = g.ReduceSum(g.cast(turned, "int64"), keepdims=1)
-    first = g.Sub(g.Slice(kept, others, g.Shape(kept), [0]), count)
-    again = positions_where(g, g.Not(asked))
-    which = g.refine(g.Slice(which, [count], total, [0]), requested.shape)
-    return UniqueRows(gather(g, indices, kept), which, first, again, others)
+    g.updates[name] = last_positions = g.ScatterElements(g.states[name], indices, position, axis=0)
+    representative = gather(g, last_positions, indices)
+    is_unique = g.Equal(representative, position)
+    size = Size.named(f"{DATA_DEPENDENT}{table.weight}")
+    unique_positions = g.refine(positions_where(g, is_unique, position), (size,))
+    inverse = gather(g, dense_ranks(g, is_unique), representative)
+    lengths = g.Concat(g.const([stale_count], "int64"), g.Shape(requested), axis=0)
+    is_unique_stale, is_unique_requested = g.Split(is_unique, lengths, axis=0, outputs=2)
+    unread_count = g.ReduceSum(g.cast(is_unique_stale, "int64"), keepdims=1)
+    first = g.Sub(g.Slice(unique_positions, unread_count, g.Shape(unique_positions), [0]), stale_count)
+    duplicates = positions_where(g, g.Not(is_unique_requested))
+    inverse = g.refine(g.Slice(inverse, [stale_count], total, [0]), requested.shape)
+    return UniqueRows(gather(g, indices, unique_positions), inverse, first, duplicates, unread_count)
 
 
 def _with_stale_rows(g: Builder, table: LazyTable, requested: Value, count: int) -> Value:
-    """The rows that are wanted, and before them as many whose turn it is, so that none is ever older than can be
-    told."""
+    """The indices of `count` rows, which each step takes in turn, so that no row gets older than `MAX_AGE`, and then
+    the requested indices."""
     if not count:
         return requested
     first = g.Mul(g.states[STEP_COUNT], count)
-    turn = g.Mod(g.Add(first, g.const(np.arange(count), "int64")), g.parameters[table.weight].shape[0])
-    return g.refine(g.Concat(turn, requested, axis=0), (requested.shape[0] + count,))
+    stale = g.Mod(g.Add(first, g.const(np.arange(count), "int64")), g.parameters[table.weight].shape[0])
+    return g.refine(g.Concat(stale, requested, axis=0), (requested.shape[0] + count,))
 
 
 def _without_expand(step: Graph, dy: Value) -> tuple[Value, int]:
-    """The cotangents, each once where those of a sample's places are the same, and how many copies there were.
+    """The cotangents before an Expand along a sequence, and the number of copies that the Expand makes of each.
 
-    A mean or a sum over a sequence sends the same to all of it; to make copies takes as long as to read as many rows.
+    The gradient of a mean or sum over a sequence is equal at all of its positions. Copying it would take as long as
+    reading as many rows. Without such an Expand: the cotangents themselves and 1.
     """
     node = step.producers.get(dy)
     if node is not None and node.op == "Reshape" and node.inputs[0] is not None:
@@ -323,31 +328,30 @@ def _without_expand(step: Graph, dy: Value) -> tuple[Value, int]:
 
 
 def _row_gradient(g: Builder, unique: UniqueRows, dy: Value, repeats: int, rows: Value) -> Value:
-    """The gradient of the rows, of the cotangents [n / copies, width] of all that asked for them."""
-    width = rows.type.static_size(1)
-    dy = g.Reshape(dy, [-1, width])
-    first, again = (
-        g.Div(places, repeats) if repeats > 1 else places
-        for places in (unique.first_positions, unique.duplicate_positions)
+    """The gradient of the unique rows, by the cotangents [n / repeats, width] of the n indices that are looked up."""
+    dy = g.Reshape(dy, [-1, rows.type.static_size(1)])
+    first, duplicates = (
+        g.Div(positions, repeats) if repeats > 1 else positions
+        for positions in (unique.first_positions, unique.duplicate_positions)
     )
-    none = g.Expand(g.cast(g.Shape(dy, start=0, end=1), first.dtype), unique.unread_count)
-    sums = segment_sum(
-        g, dy, g.Concat(none, first, axis=0), gather(g, unique.inverse, unique.duplicate_positions), again
-    )
+    zero_row = g.Expand(g.cast(g.Shape(dy, start=0, end=1), first.dtype), unique.unread_count)
+    first = g.Concat(zero_row, first, axis=0)
+    sums = segment_sum(g, dy, first, gather(g, unique.inverse, unique.duplicate_positions), duplicates)
     return g.refine(g.Gather(sums.rows, sums.positions), rows.shape)
 
 
-def _row_scalars(renewal: WeightUpdate) -> dict[str, Value]:
-    """The numbers by which an optimizer multiplies whole rows."""
-    return dict(renewal.shared) or {"": renewal.rate}
+def _row_scalars(update: WeightUpdate) -> dict[str, Value]:
+    """The scalars by which an optimizer multiplies whole rows."""
+    return dict(update.shared) or {"": update.rate}
 
 
 def _refresh_count(weight: Value) -> int:
-    """How many rows a step looks after, besides those that are read, so that none is ever older than can be told."""
+    """The number of stale rows that a step has to update so that no row gets older than `MAX_AGE`."""
     return -(-int(weight.shape[0]) // MAX_AGE)
 
 
 def _add_states(g: Builder, table: LazyTable, weight: Value) -> None:
+    """Adds the states of a lazy table to the step."""
     g.state(ROW_POSITIONS, weight.shape[:1], Constant(value=0), "int32")
     if table.skipped_steps.depends_on_age:
         g.state(LAST_STEP, weight.shape[:1], Constant(value=0), "int32")
@@ -356,22 +360,21 @@ def _add_states(g: Builder, table: LazyTable, weight: Value) -> None:
 
 
 def _write_rows(
-    g: Builder, table: LazyTable, rows: TableRows, indices: Value, gradient: Value, renewal: WeightUpdate
+    g: Builder, table: LazyTable, rows: TableRows, indices: Value, gradient: Value, update: WeightUpdate
 ) -> None:
-    """Writes the rows as they are after the step."""
-    rate, shared = rows.row_scalars.get("", renewal.rate), {n: rows.row_scalars[n] for n in renewal.shared}
-    after, slots = renewal.optimizer.decay_and_update(g, rows.weight, gradient, rows.slots, rate, shared)
-    place = g.Reshape(indices, [-1, 1])
-    known: Mapping[str, Value] = {**g.parameters, **g.states}
-    for name, value in zip(
-        table.value_names, (after, *(slots.get(n, rows.slots[n]) for n in table.slots)), strict=True
-    ):
-        g.updates[name] = g.ScatterND(known[name], place, value)
+    """Updates the rows by their gradient and writes them."""
+    rate, shared = rows.row_scalars.get("", update.rate), {name: rows.row_scalars[name] for name in update.shared}
+    weight, slots = update.optimizer.decay_and_update(g, rows.weight, gradient, rows.slots, rate, shared)
+    row_indices = g.Reshape(indices, [-1, 1])
+    variables: Mapping[str, Value] = {**g.parameters, **g.states}
+    values = (weight, *(slots.get(name, rows.slots[name]) for name in table.slots))
+    for name, value in zip(table.value_names, values, strict=True):
+        g.updates[name] = g.ScatterND(variables[name], row_indices, value)
     if rows.age is not None:
-        # In a roundabout way, so that it is written after it was read.
-        now = g.Add(g.Add(rows.stored[f"{table.scope}/{LAST_STEP}"], rows.age), 1)
         name = f"{table.scope}/{LAST_STEP}"
-        g.updates[name] = g.ScatterElements(known[name], indices, now, axis=0)
+        # The current step, as the sum of last step and age: so the write depends on the read and cannot precede it.
+        step = g.Add(g.Add(rows.stored[name], rows.age), 1)
+        g.updates[name] = g.ScatterElements(variables[name], indices, step, axis=0)
     if table.skipped_steps.sum_count:
         name = f"{table.scope}/{AGE_SUMS}"
-        g.updates[name] = table.skipped_steps.advance_sums(g, known[name], renewal.rate, renewal.shared)
+        g.updates[name] = table.skipped_steps.advance_sums(g, variables[name], update.rate, update.shared)
