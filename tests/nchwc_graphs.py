@@ -16,7 +16,7 @@ from jsonnx.ir import Graph, Node, Subgraph
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
-from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
+from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN, NchwcContext
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
 from nchwc_reference import nchwc_operators
@@ -56,6 +56,11 @@ def training_graph(spec: Mapping[str, Any]) -> Graph:
 def nchwc_training_graph(spec: Mapping[str, Any], samples: int | None = None, block: int = BLOCK) -> Graph:
     """The graph of a training step in the NCHWc layout, for a batch of so many samples."""
     return to_nchwc(training_graph(spec), Target(block_size=block, expected_batch=samples))
+
+
+def nchwc_context(graph: Graph, samples: int | None = None, block: int = BLOCK) -> NchwcContext:
+    """The context of a conversion of this graph, of which no node is converted yet."""
+    return NchwcContext(graph, Target(block_size=block, expected_batch=samples))
 
 
 def nchwc_nodes(graph: Graph, op: str = "Conv") -> list[Node]:

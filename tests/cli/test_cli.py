@@ -259,7 +259,7 @@ def test_a_run_is_not_replaced_by_accident(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
     before = untouched(here)
     for output in ("run", "./run"):
-        assert "--force starts anew" in jsonnx("train", "spec.json", "-o", output, status=2).stderr
+        assert "start over with --force" in jsonnx("train", "spec.json", "-o", output, status=2).stderr
     Path("mine").mkdir()
     Path("mine/model.onnx").write_text("mine")
     assert "run-exists" in jsonnx("train", "spec.json", "-o", "mine", status=2).stderr
@@ -307,7 +307,7 @@ def test_a_run_without_a_model_says_so(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--quiet")
     os.unlink("run/model.onnx")
     assert "--resume" in jsonnx("evaluate", "run", status=2).stderr
-    assert "is no RUN folder" in jsonnx("evaluate", ".", status=2).stderr
+    assert "is not a RUN folder" in jsonnx("evaluate", ".", status=2).stderr
     jsonnx("train", "spec.json", "-o", "run", "--resume")
     jsonnx("evaluate", "run")
     for damage in ("[]", "{", "{}", '{"data_folder": "..", "spec": 5}', '{"data_folder": "\\u0000"}'):

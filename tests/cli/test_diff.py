@@ -103,7 +103,7 @@ def test_models_and_runs_are_compared_by_their_specs() -> None:
     jsonnx("compile", "old.json", "-o", "m.onnx")
     assert jsonnx("diff", "m.onnx", "old.json").output == "no difference in meaning\n"
     Path("run").mkdir()
-    assert "no RUN folder" in jsonnx("diff", "run", "old.json", status=2).stderr
+    assert "not a RUN folder" in jsonnx("diff", "run", "old.json", status=2).stderr
     write("run/spec.json", SPEC | {"name": "other"})
     assert "model other was called 'net'" in jsonnx("diff", "old.json", "run").stdout
     Path("run/model.onnx").write_bytes(Path("m.onnx").read_bytes())  # what was trained counts
@@ -211,7 +211,7 @@ def test_training() -> None:
     assert told["layers"] == []
     text, told = diff(lambda spec: spec.pop("training"))
     assert told["training"]["training"]["new"] is None
-    assert "  - how it is trained is no longer given\n" in text
+    assert "  - the training section was removed\n" in text
 
 
 # -- the signature ----------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_a_weight_called_as_the_new_value_of_another_is_an_error() -> None:
         jsonnx.Trainer({**spec, "training": {"loss": "mse"}})
     (found,) = error.value.diagnostics
     assert (found.code, found.path) == ("duplicate-name", "$.layers[0]")
-    assert "new value of 'forward_lstm/lstm_cell/kernel'" in found.message
+    assert "next value of 'forward_lstm/lstm_cell/kernel'" in found.message
 
 
 def test_a_spec_is_a_path_a_text_or_a_dict(tmp_path: Path) -> None:

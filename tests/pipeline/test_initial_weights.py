@@ -158,7 +158,7 @@ def test_a_file_of_which_nothing_fits_is_an_error_even_in_part(here: Path) -> No
 
 
 def test_there_must_be_weights_to_take_in_part(here: Path) -> None:
-    assert "no weights to take in part" in run("train", "spec.json", "--partial", status=2).stderr
+    assert "no weights that could be taken partially" in run("train", "spec.json", "--partial", status=2).stderr
 
 
 def test_whole_weights_are_taken_without_a_word(here: Path) -> None:

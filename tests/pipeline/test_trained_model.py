@@ -246,7 +246,7 @@ def test_what_is_no_model_is_told(project, tmp_path, command, content, status, c
 def test_a_folder_that_is_no_run_is_told(tmp_path):
     done = cli("evaluate", tmp_path)
     assert done.exit_code == 2
-    assert "is no RUN folder" in done.stderr
+    assert "is not a RUN folder" in done.stderr
 
 
 # -- elsewhere ---------------------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_a_signal_leaves_a_run_that_can_be_used_and_goes_on(
     with monkeypatch.context() as patch:
         at_step(patch, step, lambda: signal.raise_signal(number))
         told = train(home, run, status=128 + number).stdout
-    assert f"interrupted after {(step - 1) // STEPS} epochs; `--resume` goes on from there" in told
+    assert f"interrupted after {(step - 1) // STEPS} epochs; `--resume` continues from there" in told
     assert_usable(home / run)
     assert_resumed_equals_whole(home, run)
 

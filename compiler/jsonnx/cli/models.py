@@ -96,6 +96,7 @@ def train(
     changes: tuple[str, ...],
 ) -> None:
     """Train a network on the data its spec names."""
+    from ..pipeline.training_run import RunOptions
     from ..pipeline.training_run import train as run
     from ..render.progress import progress_display
 
@@ -104,12 +105,7 @@ def train(
         outcome = run(
             checked,
             Path(output) if output else Path("runs") / checked.network.name,
-            provider=provider,
-            seed=seed,
-            weights=weights,
-            partial=partial,
-            resume=resume,
-            force=force,
+            RunOptions(provider, seed, weights, partial, resume, force),
             callbacks=[shown],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
@@ -129,11 +125,12 @@ def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
     """Show loss and metrics of a trained model on data."""
     import json
 
-    from ..pipeline.trained_model import TrainedModel, activation_name
+    from ..pipeline.prediction_files import json_numbers
+    from ..pipeline.trained_model import TrainedModel
 
     figures = TrainedModel.open(Path(run), provider).evaluate(data)
     if format_ == "json":
-        print_result(json.dumps({name: activation_name(value) for name, value in figures.items()}))
+        print_result(json.dumps({name: json_numbers(value) for name, value in figures.items()}))
     else:
         print_result("\n".join(f"{name} {value:.6g}" for name, value in figures.items()))
 

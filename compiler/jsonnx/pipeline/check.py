@@ -33,78 +33,79 @@ Spec = str | os.PathLike[str] | Mapping[str, Any]
 """A path, a JSON text (beginning with `{`) or a Python dict."""
 
 StageHook = Callable[[str, Any], None]
+"""Called with the name and the value of each stage: for printing, timing and tests."""
 
 STDIN_NAME = "<stdin>"
-"""What the file is called that is read for `-`."""
+"""The file name shown for standard input, which `-` names."""
 
 
 def no_hook(stage: str, value: Any) -> None:
-    """The hook that does nothing."""
+    """Does nothing."""
 
 
 @dataclass(frozen=True)
 class CheckedSpec:
-    """A spec as far as it could be understood, with everything that is wrong with it."""
+    """The result of a check: the diagnostics, and each stage up to the first that could not be computed."""
 
     source: Source
     diagnostics: list[Diagnostic]
     typed_network: TypedNetwork | None = None
     objective: Objective | None = None
     vocabulary_files: tuple[str, ...] = ()
-    """The files that the spec names for tokens, which stand in the source by now."""
+    """The vocabulary files that the spec names. Their tokens have replaced their names in `source`."""
     flat: FlatDocument | None = None
 
     @property
     def network(self) -> Network:
-        """The network; raises CompileError where the spec has errors."""
+        """The network. Raises CompileError if the spec has errors."""
         return self.require().network
 
     def require(self) -> TypedNetwork:
-        """The typed network; raises CompileError where the spec has errors."""
-        if self.typed_network is None or any(found.severity == "error" for found in self.diagnostics):
+        """The typed network. Raises CompileError if the spec has errors."""
+        if self.typed_network is None or any(diagnostic.severity == "error" for diagnostic in self.diagnostics):
             raise CompileError(self.diagnostics)
         return self.typed_network
 
     def locate(self, path: JsonPath, key: bool = False) -> Position | None:
-        """Where in the file the value at a path of the flat document was written, or its key."""
+        """The position in the file of the value, or the key, at a path of the flat document."""
         return self.source.locate(self.flat.source_map(path, key).path if self.flat else path, key)
 
     def new_report(self) -> Report:
-        """An empty report for paths of the flat document."""
+        """An empty report, for paths of the flat document."""
         return Report(self.source.file, self.source.locate, self.flat.source_map if self.flat else None)
 
     def seed(self, chosen: int | None) -> int:
-        """The chosen seed, or the spec's where it is None. Raises TypeError, ValueError."""
+        """The chosen seed, or the spec's if it is None. Raises TypeError, ValueError."""
         if chosen is None:
             training = self.require().network.training
             return training.seed if training else 0
-        wrong = f"a seed is an integer from 0 to 2**63 - 1, got {chosen!r}"
+        message = f"a seed is an integer from 0 to 2**63 - 1, got {chosen!r}"
         try:
             number = index(chosen)
         except TypeError:
-            raise TypeError(wrong) from None
+            raise TypeError(message) from None
         if isinstance(chosen, bool) or not 0 <= number < 1 << 63:
-            raise ValueError(wrong)
+            raise ValueError(message)
         return number
 
     @property
     def folder(self) -> Path:
-        """Where relative paths in the spec begin."""
+        """The folder that relative paths in the spec refer to."""
         return Path(self.source.file or STDIN_NAME).parent
 
     @property
     def files(self) -> list[Path]:
-        """The spec's file and those that it names, as far as there are any."""
+        """The spec's file and the files that it names."""
         training = self.typed_network.network.training if self.typed_network else None
         data = training.data if training else None
-        start = [training.weights.file] if training and training.weights else []
-        named = [*self.vocabulary_files, *start, *([data.train, data.validation, data.test] if data else [])]
-        own = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
-        return [*own, *(self.folder / name for name in named if name)]
+        weight_files = [training.weights.file] if training and training.weights else []
+        names = [*self.vocabulary_files, *weight_files, *([data.train, data.validation, data.test] if data else [])]
+        spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
+        return [*spec_file, *(self.folder / name for name in names if name)]
 
 
 def read_spec(spec: Spec) -> Source:
-    """The JSON value of a spec. Raises CompileError, or UsageError for a file that cannot be read."""
+    """Reads the JSON value of a spec. Raises CompileError, or UsageError for a file that cannot be read."""
     if isinstance(spec, Mapping):
         return from_value(dict(spec))
     if not isinstance(spec, (str, os.PathLike)):
@@ -117,23 +118,23 @@ def read_spec(spec: Spec) -> Source:
 def check_spec(
     spec: Spec, after: StageHook = no_hook, changes: Sequence[str] = (), scale: str | None = None
 ) -> CheckedSpec:
-    """Everything that is wrong with a spec, at one of its scales and after changes such as `training.epochs=3`.
+    """Checks a spec at one of its scales and after changes such as `training.epochs=3`.
 
-    Raises CompileError only where it is no JSON at all, UsageError for a scale or a change that cannot be had.
+    Raises CompileError only if the text is not JSON, UsageError for an unknown scale or an invalid change.
     """
-    source, changers = with_overrides(read_spec(spec), scale, changes)
+    source, overrides = with_overrides(read_spec(spec), scale, changes)
     after("source", source)
-    written = Report(source.file, source.locate)
-    flat = expand(source.value, written)
+    source_report = Report(source.file, source.locate)
+    flat = expand(source.value, source_report)
     if flat is None:
-        return CheckedSpec(source, _with_override_notes(written, changers))
-    report = written.child(flat.source_map, flat.invalid_paths)
-    source, flat, named = _inline_vocabularies(source, flat, report)
+        return CheckedSpec(source, _with_override_notes(source_report, overrides))
+    report = source_report.child(flat.source_map, flat.invalid_paths)
+    source, flat, vocabularies = _inline_vocabularies(source, flat, report)
     after("flat", flat)
     network = build_network(flat.document, report)
     after("network", network)
     if network is None:
-        return CheckedSpec(source, _with_override_notes(report, changers), flat=flat)
+        return CheckedSpec(source, _with_override_notes(report, overrides), flat=flat)
     network = replace(network, document=source.value, calls=tuple(map(flat.with_block_uses, network.calls)))
     typed = infer_shapes(network, report)
     after("typed", typed)
@@ -142,50 +143,47 @@ def check_spec(
     check_shared_weights(typed, report)
     objective = make_objective(typed, report)
     check_augmentation(typed, objective, report)
-    return CheckedSpec(source, _with_override_notes(report, changers), typed, objective, named, flat)
+    return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat)
 
 
 def _inline_vocabularies(
     source: Source, flat: FlatDocument, report: Report
 ) -> tuple[Source, FlatDocument, tuple[str, ...]]:
-    """Both documents with the tokens of vocabularies that are named, and the names of their files."""
-    named = vocabulary_files(flat.document)
-    if not named:
+    """Both documents with vocabulary files replaced by their tokens, and the names of the files."""
+    files_by_path = vocabulary_files(flat.document)
+    if not files_by_path:
         return source, flat, ()
     document = inline_vocabularies(flat.document, _opener(source, report), report)
-    written = write_back_tokens(source.value, document, named, flat.source_map, report)
-    return replace(source, value=written), replace(flat, document=document), tuple(dict.fromkeys(named.values()))
+    value = write_back_tokens(source.value, document, files_by_path, flat.source_map, report)
+    files = tuple(dict.fromkeys(files_by_path.values()))
+    return replace(source, value=value), replace(flat, document=document), files
 
 
 def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[bytes] | None]:
-    """What opens files beneath the spec's folder, and reports where that cannot be done."""
+    """A function that opens files below the spec's folder, and reports those that cannot be opened."""
     folder = Path(source.file or STDIN_NAME).parent
 
-    def opened(name: str, path: JsonPath) -> IO[bytes] | None:
+    def open_or_report(name: str, path: JsonPath) -> IO[bytes] | None:
         try:
             return open_beneath(folder, name)
         except UnsafePath as error:
-            report.add("unsafe-path", path, str(error), help="name a file beneath the spec's folder")
+            report.add("unsafe-path", path, str(error), help="name a file below the spec's folder")
         except UsageError as error:
             report.add(error.diagnostic.code, path, error.diagnostic.message)
         return None
 
-    return opened
+    return open_or_report
 
 
 def _with_override_notes(report: Report, overrides: Mapping[JsonPath, str]) -> list[Diagnostic]:
-    """The report's faults, with a note where the text that is shown is not what was checked."""
-    changed_paths = {path_text(path): by for path, by in overrides.items()}
-    return [
-        replace(
-            fault,
-            notes=(
-                *fault.notes,
-                *(Note(f"changed by {by}") for path, by in changed_paths.items() if _is_at_or_below(fault.path, path)),
-            ),
-        )
-        for fault in report
-    ]
+    """The report's diagnostics. Those at an overridden value get a note, since the file shows the value before."""
+    changes = {path_text(path): option for path, option in overrides.items()}
+
+    def with_notes(diagnostic: Diagnostic) -> Diagnostic:
+        options = [option for path, option in changes.items() if _is_at_or_below(diagnostic.path, path)]
+        return replace(diagnostic, notes=(*diagnostic.notes, *(Note(f"changed by {option}") for option in options)))
+
+    return [with_notes(diagnostic) for diagnostic in report]
 
 
 def _is_at_or_below(path: str, other: str) -> bool:
@@ -193,9 +191,9 @@ def _is_at_or_below(path: str, other: str) -> bool:
 
 
 def validate(spec: Spec, scale: str | None = None, changes: Sequence[str] = ()) -> list[Diagnostic]:
-    """Every fault of a spec, in the order of the file; an empty list where it is sound.
+    """All diagnostics of a spec, in the order of the file; an empty list for a valid spec.
 
-    `scale` is the name of one of its scales, a change is such as `training.epochs=3` or `width=128`.
+    `scale` is the name of one of the spec's scales; a change is a text like `training.epochs=3` or `width=128`.
     """
     try:
         return check_spec(spec, changes=changes, scale=scale).diagnostics

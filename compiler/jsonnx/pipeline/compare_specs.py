@@ -14,37 +14,35 @@ from ..lowering.cost import cost_table
 from ..runtime.run_folder import MODEL_FILE, SPEC_FILE
 from .check import CheckedSpec, check_spec
 from .graphs import inference_graph
+from .trained_model import RUN_FOLDER_HELP
 
 
 def compare_specs(old: str, new: str) -> Comparison:
-    """What changed from a spec to another. Raises CompileError where one is wrong, UsageError where one is missing."""
+    """Compares two specs, models or runs. Raises CompileError for an invalid one, UsageError for a missing one."""
     return compare_networks(_comparison_side(load_checked_spec(old)), _comparison_side(load_checked_spec(new)))
 
 
 def load_checked_spec(path_or_stdin: str | os.PathLike[str]) -> CheckedSpec:
-    """The spec of a file (standard input for `-`), of a model that jsonnx compiled, or of a RUN folder."""
+    """The spec of a file (`-`: standard input), of a model compiled by jsonnx, or of a RUN folder."""
     path = Path(path_or_stdin)
     if os.path.isdir(path):
         model, spec = path / MODEL_FILE, path / SPEC_FILE
         if not model.exists() and not spec.exists():
-            help = "a RUN folder is what `jsonnx train -o RUN` writes"
-            raise UsageError("unreadable-file", f"{str(path)!r} is no RUN folder", help)
+            raise UsageError("unreadable-file", f"{str(path)!r} is not a RUN folder", RUN_FOLDER_HELP)
         return _spec_of_model(model) if model.exists() else check_spec(spec)
-    return (
-        _spec_of_model(path)
-        if path.suffix.lower() == ".onnx"
-        else check_spec(os.fspath(path_or_stdin) if str(path_or_stdin) == "-" else path)
-    )
+    if path.suffix.lower() == ".onnx":
+        return _spec_of_model(path)
+    return check_spec("-" if str(path_or_stdin) == "-" else path)
 
 
 def _spec_of_model(path: Path) -> CheckedSpec:
-    """A model's own spec; what is wrong with it is wrong with the model's file."""
+    """The spec that a model contains. Its errors are reported for the model's file."""
     value = inspect_model(path).spec.value
     try:
         checked = check_spec(value)  # type: ignore[arg-type]
         checked.require()
     except CompileError as error:
-        raise CompileError([replace(fault, file=str(path)) for fault in error.diagnostics]) from error
+        raise CompileError([replace(diagnostic, file=str(path)) for diagnostic in error.diagnostics]) from error
     return checked
 
 
@@ -62,17 +60,17 @@ def _comparison_side(checked: CheckedSpec) -> ComparedNetwork:
 
 
 def _explicit_layer_names(checked: CheckedSpec) -> frozenset[str]:
-    """The names of layers that somebody gave: to the layer, and to every use of a block that it is in."""
+    """The names of layers that the user wrote: for the layer, and for each use of a block around it."""
     flat = checked.flat
     if flat is None:
         return frozenset()
-    found = set()
+    names = set()
     for index, entry in enumerate(flat.document["layers"]):
         origin = flat.source_map(("layers", index), False)
         places = [origin.path, *(path for path, _ in origin.notes)]
         if "name" in entry and all("name" in _value_at(checked.source.value, path) for path in places):
-            found.add(entry["name"])
-    return frozenset(found)
+            names.add(entry["name"])
+    return frozenset(names)
 
 
 def _value_at(value: Any, path: JsonPath) -> Any:

@@ -21,7 +21,7 @@ from .graphs import inference_graph
 from .initial_weights import Weights, resolve_initial_weights
 from .model import Model
 
-NOT_LEARNED_HELP = "train the model, give weights of a run that has learned it, or write it as `vocabulary`"
+NOT_LEARNED_HELP = "train the model, give the weights of a run that learned it, or write it as `vocabulary`"
 
 
 def compile(
@@ -34,14 +34,14 @@ def compile(
     scale: str | None = None,
     after: StageHook = no_hook,
 ) -> Model:
-    """The inference model of a spec, with the weights given, or those that the spec names, or else drawn from `seed`
-    (the spec's, where None).
+    """Compiles a spec to an inference model.
 
-    Given weights must be all that there are; with `partial` what does not fit is left out and drawn:
-    `weights_report` of the model tells. The model's operators are as few as they can be, for which weights are folded
-    into their neighbours (batch normalization into a convolution, say); without `fold` every layer is there as it is
-    written. `scale` is the name of one of the spec's scales. Raises CompileError for a spec or weights that do not fit,
-    UsageError for a file that cannot be read.
+    The weights are the given ones, or those that the spec names, or else drawn from `seed` (None: the spec's seed).
+    Every weight of the network must be given and fit; with `partial`, weights that are missing or do not fit are drawn,
+    and `weights_report` of the model lists them. With `fold`, operators are folded into the weights of their neighbours
+    (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
+    name of one of the spec's scales. Raises CompileError for an invalid spec or weights that do not fit, UsageError for
+    a file that cannot be read.
     """
     checked = check_spec(spec, after, scale=scale)
     return compile_checked(checked, weights, seed, after, partial, fold)
@@ -56,31 +56,30 @@ def compile_checked(
     partial: bool = False,
     fold: bool = True,
 ) -> Model:
-    """The same for a spec that is checked already."""
+    """Compiles a checked spec; see `compile`."""
     typed = checked.require()
     graph = inference_graph(checked)
     after("graph", graph)
     try:
-        wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-        given, report = resolve_initial_weights(checked, wanted, weights, partial)
+        types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+        initial, report = resolve_initial_weights(checked, types, weights, partial)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
-    known = draw_initial_weights(graph, checked.seed(seed), given)
-    bound = canonicalize(_with_weights(graph, known, checked))
+    arrays = draw_initial_weights(graph, checked.seed(seed), initial)
+    bound = canonicalize(_with_weights(graph, arrays, checked))
     after("bound", bound)
     if fold:
         bound = optimize_for_inference(bound)
         after("folded", bound)
-    told = model_metadata(
-        typed, with_ordered_keys(typed.network.document), count_parameters(graph), onnxruntime_ops(bound)
-    )
-    model = to_model_writer(bound, name=typed.network.name, metadata=told)
+    document = with_ordered_keys(typed.network.document)
+    metadata = model_metadata(typed, document, count_parameters(graph), onnxruntime_ops(bound))
+    model = to_model_writer(bound, name=typed.network.name, metadata=metadata)
     after("model", model)
-    return Model(model, checked, graph, known, report)
+    return Model(model, checked, graph, arrays, report)
 
 
 def _with_weights(graph: Graph, weights: Mapping[str, np.ndarray], checked: CheckedSpec) -> Graph:
-    """The graph with its weights. Raises CompileError `not-learned` at a layer that has no vocabulary yet."""
+    """The graph with its weights as constants. Raises CompileError `not-learned` for a layer without a vocabulary."""
     try:
         return bind_weights(graph, weights)
     except VocabularyNotLearned as error:

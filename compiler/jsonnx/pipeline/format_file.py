@@ -1,4 +1,4 @@
-"""Specs brought to their canonical text, where they stand."""
+"""Formats spec files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .check import STDIN_NAME
 
 @dataclass(frozen=True)
 class FormattedFile:
-    """A spec as it is and as it should be."""
+    """A spec file's text before and after formatting."""
 
     path: str
     before: bytes
@@ -21,7 +21,7 @@ class FormattedFile:
 
     @property
     def file(self) -> str:
-        """What the file is called to the user."""
+        """The file name to show."""
         return STDIN_NAME if self.path == "-" else self.path
 
     @property
@@ -29,13 +29,13 @@ class FormattedFile:
         return self.before != self.after
 
     def save(self) -> None:
-        """Write the file, if it is to change. Raises UsageError where that cannot be done."""
+        """Writes the file if formatting changes it. Raises UsageError if it cannot be written."""
         if self.differs:
             write_atomically(self.path, self.after)
 
 
 def format_file(path: str | os.PathLike[str]) -> FormattedFile:
-    """A file, or standard input for `-`. Raises CompileError where it is no JSON, UsageError where there is none."""
+    """Formats a file; `-` is standard input. Raises CompileError if it is not JSON, UsageError if it cannot be read."""
     name = os.fspath(path)
     before = read_bytes(name)
     source = read_text(before, STDIN_NAME if name == "-" else name)

@@ -18,20 +18,22 @@ from .check import CheckedSpec
 
 
 def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
-    """The network as operators, in the layout they want. Raises CompileError where its weights are too large to
-    hold."""
+    """Lowers the network and moves it to the channels-first layout.
+
+    With `training`, layers emit their training behaviour, and the outputs of augmentation layers are inputs. Raises
+    CompileError for a layer that cannot be lowered and for weights that exceed the size of an ONNX file.
+    """
     typed = checked.require()
-    given = (
-        {call.name: augmented_input_name(call.name) for call in augmentation_calls(typed.network)} if training else {}
-    )
+    augmented = augmentation_calls(typed.network) if training else []
+    fed_names = {call.name: augmented_input_name(call.name) for call in augmented}
     report = checked.new_report()
     try:
-        graph = lower(typed, training=training, fed_names=given)
-    except LoweringError as refused:
-        call, error = refused.call, refused.error
+        graph = lower(typed, training=training, fed_names=fed_names)
+    except LoweringError as failure:
+        call, error = failure.call, failure.error
         kind = call.layer.type_name if call.layer else ""
         report.add(error.code, call.path, f"{kind} {call.name!r} {error.message}", help=error.help)
-        raise CompileError(report) from refused
+        raise CompileError(report) from failure
     for path, message in oversized_weights(typed, graph):
         report.add("too-large", path, message)
     report.raise_errors()
@@ -39,20 +41,20 @@ def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
 
 
 def inference_graph(checked: CheckedSpec) -> Graph:
-    """What a deployed model computes, its weights still open."""
+    """The graph of the inference model, with its weights as parameters."""
     return canonicalize(inference_only(forward_graph(checked)))
 
 
 def inference_only(network: Graph) -> Graph:
-    """A network without what only training and evaluation ask of it."""
+    """The network without loss terms and masks, which only training and evaluation use."""
     return replace(network, losses=(), masks={})
 
 
 def output_scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
-    """Loss and metrics of outputs that are computed elsewhere: they are its inputs, beside the targets, and beside the
-    network's inputs where these tell which places are masked.
+    """Loss and metrics as a graph whose inputs are the network's outputs and the targets.
 
-    Raises CompileError where masks depend on weights.
+    Where an output has a mask, the graph computes the mask from the network's inputs. Raises CompileError if the mask
+    depends on weights.
     """
     network = lower(typed) if typed.masks.inference.value_masks.keys() & typed.outputs.keys() else None
     g = Builder.extending(replace(network, outputs={}, losses=(), updates={})) if network else Builder()
@@ -61,9 +63,9 @@ def output_scoring_graph(typed: TypedNetwork, objective: Objective) -> Graph:
     scored = canonicalize(
         replace(scored, outputs={name: v for name, v in scored.outputs.items() if name not in outputs})
     )
-    read = {x for node in scored.nodes for x in node.inputs}
-    if read & {*scored.parameters.values(), *scored.states.values()}:
-        message = "which places of an output count is told by weights, and a model alone does not give those back"
+    used = {x for node in scored.nodes for x in node.inputs}
+    if used & {*scored.parameters.values(), *scored.states.values()}:
+        message = "the output's mask depends on weights, which a compiled model does not contain"
         raise CompileError([Diagnostic("needs-weights", message, help="evaluate the RUN folder that training wrote")])
-    used = {name: x for name, x in scored.inputs.items() if x in read or x in scored.outputs.values()}
-    return replace(scored, inputs=used, parameters={}, states={})
+    inputs = {name: x for name, x in scored.inputs.items() if x in used or x in scored.outputs.values()}
+    return replace(scored, inputs=inputs, parameters={}, states={})

@@ -27,72 +27,76 @@ from ..training.section import ALL_LAYERS, InitialWeightsSection
 from .check import CheckedSpec
 
 Weights = Mapping[str, np.ndarray] | str | os.PathLike[str] | None
-"""Arrays by Keras' names, or a file of them (.safetensors, .npz, or Keras' .keras and .h5); None for initial weights,
-or the spec's."""
+"""Arrays by Keras' weight names, or a file (.safetensors, .npz, .keras or .h5).
 
-PARTIAL_HELP = "`--partial`, in Python `partial=True`, takes what fits and draws the rest from the seed"
+None: the file that the spec names, or else random weights.
+"""
+
+PARTIAL_HELP = "`--partial` (in Python `partial=True`) takes the weights that fit and draws the others from the seed"
 
 
 def resolve_initial_weights(
     checked: CheckedSpec, weight_types: Mapping[str, TensorType], weights: Weights = None, partial: bool = False
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
-    """The weights that are not drawn, and what became of all that were given; None where none were.
+    """The weights that are not drawn at random, and a report on the given weights (None if none are given).
 
-    `partial` leaves out what does not fit. Raises CompileError for a file or a spec whose weights do not fit, FeedError
-    for arrays, UsageError for a file that cannot be read.
+    With `partial`, weights that do not fit are left out. Otherwise raises CompileError for a file whose weights do not
+    fit, FeedError for arrays. Raises UsageError for a file that cannot be read.
     """
     training = checked.require().network.training
     if weights is None and training is not None and training.weights is not None:
         return weights_from_spec(checked, weight_types, partial)
     if weights is None:
         if partial:
-            raise UsageError("bad-option", "there are no weights to take in part", "name a file of them: --weights")
+            raise UsageError(
+                "bad-option", "there are no weights that could be taken partially", "name a file of them: --weights"
+            )
         return {}, None
-    name = None
+    file = None
     if isinstance(weights, (str, os.PathLike)):
-        name = os.fspath(weights)
-        arrays, report = match_file_weights(read_weights_at(checked, name, partial), weight_types)
+        file = os.fspath(weights)
+        arrays, report = match_file_weights(read_weights_at(checked, file, partial), weight_types)
     else:
         arrays, report = match_weights(weights, weight_types)
-    faults = mismatch_diagnostics(report, partial)
-    if faults:
-        raise CompileError([replace(fault, file=name) for fault in faults]) if name else FeedError(faults)
+    errors = mismatch_diagnostics(report, partial)
+    if errors:
+        raise CompileError([replace(error, file=file) for error in errors]) if file else FeedError(errors)
     return arrays, report
 
 
 def weights_from_spec(
     checked: CheckedSpec, weight_types: Mapping[str, TensorType], partial: bool
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
-    """The weights of the file that the spec names, for the layers that it says. Raises CompileError, UsageError."""
+    """The weights of the spec's weight file, for the layers that the spec selects. Raises CompileError, UsageError."""
     training = checked.require().network.training
     assert training is not None
     assert training.weights is not None
-    about: InitialWeightsSection = training.weights
+    section: InitialWeightsSection = training.weights
     report = checked.new_report()
-    with open_spec_weights(checked, about.file, report) as file:
-        found = read_open_weights(checked, file, display_path(checked.folder / about.file), True).with_prefix(
-            about.prefix
+    with open_spec_weights(checked, section.file, report) as file:
+        file_weights = read_open_weights(checked, file, display_path(checked.folder / section.file), True).with_prefix(
+            section.prefix
         )
-    if about.layers != ALL_LAYERS:  # then the file may be of a larger network
+    if section.layers != ALL_LAYERS:  # the file may be of a larger network
         layers = {
-            layer for pattern in about.layers for layer in matching_names(pattern, map(layer_of_weight, weight_types))
+            layer for pattern in section.layers for layer in matching_names(pattern, map(layer_of_weight, weight_types))
         }
         weight_types = {name: type for name, type in weight_types.items() if layer_of_weight(name) in layers}
-        arrays = {name: array for name, array in found.arrays.items() if layer_of_weight(name) in layers}
-        found = replace(found, arrays=arrays, extra={})
-    arrays, matches = match_file_weights(found, weight_types)
-    for fault in mismatch_diagnostics(matches, partial):
-        report.add(fault.code, ("training", "weights"), f"{about.file}: {fault.message}", help=fault.help)
+        arrays = {name: array for name, array in file_weights.arrays.items() if layer_of_weight(name) in layers}
+        file_weights = replace(file_weights, arrays=arrays, extra={})
+    arrays, weights_report = match_file_weights(file_weights, weight_types)
+    for error in mismatch_diagnostics(weights_report, partial):
+        report.add(error.code, ("training", "weights"), f"{section.file}: {error.message}", help=error.help)
     report.raise_errors()
-    return arrays, matches
+    return arrays, weights_report
 
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
-"""How the names of Keras' files end."""
+"""Suffixes of weight files written by Keras."""
 
 
 def read_open_weights(checked: CheckedSpec, file: IO[bytes], name: str, partial: bool) -> FileWeights:
-    """The weights in an open file of that name, by our names. Raises CompileError, UsageError."""
+    """The weights in an open file, by our names. The format follows from `name`. Raises CompileError, UsageError."""
     return (
         read_keras_weights(checked, file, name, partial)
         if name.lower().endswith(KERAS_SUFFIXES)
@@ -101,7 +105,7 @@ def read_open_weights(checked: CheckedSpec, file: IO[bytes], name: str, partial:
 
 
 def read_weights_at(checked: CheckedSpec, name: str, partial: bool) -> FileWeights:
-    """The same of a file that the user named, or of an unpacked `.keras` archive."""
+    """The weights in a file, or in an unpacked `.keras` archive. Raises CompileError, UsageError."""
     if os.path.isdir(name) and name.lower().endswith(KERAS_SUFFIXES):
         return read_keras_weights(checked, None, name, partial)
     with open_file(name) as file:
@@ -109,21 +113,23 @@ def read_weights_at(checked: CheckedSpec, name: str, partial: bool) -> FileWeigh
 
 
 def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, partial: bool) -> FileWeights:
+    # Imported here: other weight files do not need the readers of Keras' formats.
     from ..interop.keras import open_keras, read_open_keras_file
     from .keras_weights import load_keras_weights
 
-    given = load_keras_weights(checked, open_keras(name) if file is None else read_open_keras_file(file, name), partial)
-    check_finite(given.arrays, name)
-    return given
+    keras_file = open_keras(name) if file is None else read_open_keras_file(file, name)
+    file_weights = load_keras_weights(checked, keras_file, partial)
+    check_finite(file_weights.arrays, name)
+    return file_weights
 
 
 def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[bytes]:
-    """The file, which lies beneath the spec's folder. Raises CompileError, UsageError."""
+    """Opens the spec's weight file, which must be below the spec's folder. Raises CompileError, UsageError."""
     path = ("training", "weights")
     try:
         return open_beneath(checked.folder, name)
     except UnsafePath as error:
-        report.add("unsafe-path", path, str(error), help="name a file beneath the spec's folder")
+        report.add("unsafe-path", path, str(error), help="name a file below the spec's folder")
         raise CompileError(report) from error
     except UsageError as error:
         report.add(error.diagnostic.code, path, error.diagnostic.message)
@@ -132,16 +138,17 @@ def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[byt
 
 
 def mismatch_diagnostics(report: WeightsReport, partial: bool) -> list[Diagnostic]:
-    """What is wrong with given weights; in part, only that there is nothing to take."""
+    """The mismatches between given and wanted weights; with `partial`, only that no weight fits."""
     if partial:
-        given = report.given and not report.taken
-        help = (
-            f"the network has {', '.join([*report.wanted][:4])}, ...; given are {', '.join([*report.given][:4])}, ..."
+        if not report.given or report.taken:
+            return []
+        names = (
+            f"the network has {', '.join([*report.wanted][:4])}, ...; the file {', '.join([*report.given][:4])}, ..."
         )
-        help = next((f"the weight {name!r} {why}" for name, why in report.unfit.items()), help)
-        return [Diagnostic("weights-mismatch", "none of the weights fits the network", help=help)] if given else []
-    faults = report.diagnostics()
-    first = next((index for index, fault in enumerate(faults) if fault.help is None), None)
+        help = next((f"the weight {name!r} {reason}" for name, reason in report.unfit.items()), names)
+        return [Diagnostic("weights-mismatch", "none of the weights fits the network", help=help)]
+    diagnostics = report.diagnostics()
+    first = next((index for index, diagnostic in enumerate(diagnostics) if diagnostic.help is None), None)
     if first is not None:
-        faults[first] = replace(faults[first], help=PARTIAL_HELP)
-    return faults
+        diagnostics[first] = replace(diagnostics[first], help=PARTIAL_HELP)
+    return diagnostics

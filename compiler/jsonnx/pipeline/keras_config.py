@@ -13,29 +13,35 @@ from ..layers.preprocessing.adaptable import Adaptable
 from .check import CheckedSpec
 
 CONFIG_STATES = ("vocabulary", "idf_weights", "bin_boundaries")
-"""States that Keras writes into a layer's configuration."""
+"""States that Keras stores as arguments of a layer, not as variables."""
 
 
 def export_config(checked: CheckedSpec, weights: Mapping[str, np.ndarray]) -> ExportedModel:
-    """The model of a sound spec, what its layers learned among their arguments. Raises CompileError."""
+    """The Keras model of a valid spec, with learned states as arguments of its layers. Raises CompileError."""
     network, typed = checked.network, checked.require()
-    layers = {call.owner: _told(call.owner, call.layer, weights) for call in network.calls if call.layer is not None}
+    layers = {
+        call.owner: _with_learned_states(call.owner, call.layer, weights)
+        for call in network.calls
+        if call.layer is not None
+    }
     return export_model(network, typed.types, typed.masks.connected.value_masks, layers, checked.new_report())
 
 
-def _told(name: str, layer: Layer, weights: Mapping[str, np.ndarray]) -> Layer:
-    """The layer with a vocabulary, or boundaries, that it learned, which Keras keeps with a layer's arguments."""
+def _with_learned_states(name: str, layer: Layer, weights: Mapping[str, np.ndarray]) -> Layer:
+    """The layer with its learned vocabulary, IDF weights or bin boundaries as arguments."""
     if not isinstance(layer, Adaptable) or not layer.needs_adapt:
         return layer
-    found = {argument: weights.get(f"{name}/{argument}") for argument in CONFIG_STATES}
-    told: dict[str, Any] = {argument: tuple(array.tolist()) for argument, array in found.items() if array is not None}
-    if "idf_weights" in told:
+    states = {argument: weights.get(f"{name}/{argument}") for argument in CONFIG_STATES}
+    arguments: dict[str, Any] = {
+        argument: tuple(array.tolist()) for argument, array in states.items() if array is not None
+    }
+    if "idf_weights" in arguments:
         first = layer.table.first  # type: ignore[attr-defined]
-        told["idf_weights"] = told["idf_weights"][first : first + len(told["vocabulary"])]
-    return layer.replace(**told)
+        arguments["idf_weights"] = arguments["idf_weights"][first : first + len(arguments["vocabulary"])]
+    return layer.replace(**arguments)
 
 
 def keras_variables(layer: Layer, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights that are variables in Keras."""
-    configured = CONFIG_STATES if isinstance(layer, Adaptable) else ()
-    return {name: array for name, array in weights.items() if name not in configured}
+    """The weights of a layer that are variables in Keras."""
+    arguments = CONFIG_STATES if isinstance(layer, Adaptable) else ()
+    return {name: array for name, array in weights.items() if name not in arguments}

@@ -23,7 +23,7 @@ from .keras_config import export_config, keras_variables
 from .trained_model import TrainedModel
 
 MODEL_FILES = ("model.json", "model.weights.h5")
-"""What a folder gets."""
+"""The files of an export to a folder."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class KerasModel:
     config: dict[str, Any]
     weights: bytes
     weights_report: WeightsReport | None = None
-    """What became of weights that were given; None where all are drawn."""
+    """How the given weights matched; None if all weights were drawn."""
 
     def files(self, path: str | os.PathLike[str]) -> list[Path]:
-        """What `save` would write. Raises UsageError."""
+        """The files that `save` writes. Raises UsageError."""
         target = Path(path)
-        if target.suffix.lower() in (".h5", ".hdf5", ".json"):  # nobody means a folder by that
-            help = "name a .keras file, or a folder, which gets model.json and model.weights.h5"
-            raise UsageError("bad-option", f"{str(path)!r}: a model is not exported in this form", help)
+        if target.suffix.lower() in (".h5", ".hdf5", ".json"):  # a folder of that name is not intended
+            help = "name a .keras file, or a folder for model.json and model.weights.h5"
+            raise UsageError("bad-option", f"{str(path)!r}: a model cannot be exported to this format", help)
         return [target] if target.suffix.lower() == ".keras" else [target / name for name in MODEL_FILES]
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
-        """Write a `.keras` archive, or else a folder with `model.json` and `model.weights.h5`. Raises UsageError."""
+        """Writes a `.keras` archive, or a folder with `model.json` and `model.weights.h5`. Raises UsageError."""
         files = self.files(path)
         if len(files) == 1:
             write_atomically(files[0], archive_bytes(self.config, self.weights))
@@ -55,9 +55,8 @@ class KerasModel:
             raise UsageError(
                 "unwritable-file", f"cannot make the folder {str(path)!r}: {error_reason(error)}"
             ) from error
-        for file, content in zip(
-            files, (json.dumps(self.config, indent=2).encode() + b"\n", self.weights), strict=True
-        ):
+        config = json.dumps(self.config, indent=2).encode() + b"\n"
+        for file, content in zip(files, (config, self.weights), strict=True):
             write_atomically(file, content)
         return files
 
@@ -65,35 +64,37 @@ class KerasModel:
 def to_keras(
     spec: Spec | CheckedSpec, weights: Weights = None, seed: int | None = None, *, partial: bool = False
 ) -> KerasModel:
-    """The Keras model of a spec, with the weights that `compile` would take.
+    """The Keras model of a spec, with the weights that `compile` would use.
 
-    Raises CompileError where Keras has no words for something in it (`not-exportable`), or as `compile` does.
+    Raises CompileError for what Keras cannot express (`not-exportable`), and as `compile` does.
     """
     checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec)
     model = compile_checked(checked, weights, seed, partial=partial)
-    known = model.weights
-    made = export_config(checked, known)
+    exported = export_config(checked, model.weights)
     graph = inference_graph(checked)
-    own: dict[str, dict[str, np.ndarray]] = {}
+    weights_by_layer: dict[str, dict[str, np.ndarray]] = {}
     for name in (*graph.parameters, *graph.states):
         layer, _, weight = name.partition("/")
-        own.setdefault(layer, {})[weight] = known[name]
-    named = [NamedLayer(name, layer, keras_variables(layer, own.get(name, {}))) for name, layer in made.layers]
-    return KerasModel(made.config, weights_h5_bytes(checked.network.name, named), model.weights_report)
+        weights_by_layer.setdefault(layer, {})[weight] = model.weights[name]
+    layers = [
+        NamedLayer(name, layer, keras_variables(layer, weights_by_layer.get(name, {})))
+        for name, layer in exported.layers
+    ]
+    return KerasModel(exported.config, weights_h5_bytes(checked.network.name, layers), model.weights_report)
 
 
 def export_keras_model(
     source: str, weights: str | None = None, seed: int | None = None, partial: bool = False
 ) -> KerasModel:
-    """The Keras model of a spec's file, a RUN folder, or a model that jsonnx compiled (which needs `weights`)."""
+    """The Keras model of a spec file, a RUN folder, or a model compiled by jsonnx (which needs `weights`)."""
     path = Path(source)
     if os.path.isdir(path) and (path / RUN_INFO_FILE).exists():
-        deployed = TrainedModel.open(path)
-        return to_keras(deployed.checked, weights or path / WEIGHTS_FILE, seed, partial=partial)
+        run = TrainedModel.open(path)
+        return to_keras(run.checked, weights or path / WEIGHTS_FILE, seed, partial=partial)
     if path.suffix.lower() == ".onnx":
         if weights is None:
-            help = "name the RUN folder in its place, or a file of weights: --weights"
-            message = "a compiled model does not give its weights out as they are in training"
+            help = "give the RUN folder instead, or a weight file: --weights"
+            message = "a compiled model does not contain its weights in the form that training uses"
             raise CompileError([Diagnostic("needs-weights", message, file=source, help=help)])
         return to_keras(TrainedModel.open(path).checked, weights, seed, partial=partial)
     return to_keras(source, weights, seed, partial=partial)

@@ -29,71 +29,71 @@ from .keras_import import import_open_file
 
 WEIGHTS_DIFFER = "weights-differ"
 UNNAMED_HELP = (
-    "give the file to `jsonnx import` beside the model's JSON, which tells: "
+    "give the file to `jsonnx import` together with the model's JSON, which names the layers: "
     "jsonnx import model.json model.weights.h5 --weights OUT.safetensors"
 )
 
 
 def load_keras_weights(checked: CheckedSpec, file: KerasFile, partial: bool) -> FileWeights:
-    """The weights in a `.keras` or `.h5` file by our names.
+    """Reads the weights of a `.keras` or `.h5` file, by our names.
 
-    A file that has a model gives all of its weights; where that model cannot be said in a spec and `partial` is asked
-    for, those of the layers that the network has too. One of weights alone knows layers by their classes and numbers,
-    so it is read as the file of this very network; unless `partial`, every array in it must be one of its weights.
-    Raises CompileError, UsageError.
+    A file with a model gives the weights of that model. If a spec cannot express the model, `partial` gives the weights
+    of the layers that the network has as well. A file without a model identifies layers by class and number, so it is
+    read as a file of this network; unless `partial`, each of its arrays must be a weight of the network. Raises
+    CompileError, UsageError.
     """
     if file.weights is None and file.source is not None:
-        raise CompileError([Diagnostic("keras-no-weights", "this file has a model and no weights", file=file.file)])
+        raise CompileError([Diagnostic("keras-no-weights", "this file has a model but no weights", file=file.file)])
     if file.source is None:
         return _match_by_number(checked, file, partial)
     try:
-        found = import_open_file(file, fold=False)
+        model = import_open_file(file, fold=False)
     except CompileError as error:
         if not partial:
             raise
         return _match_by_layer_name(checked, file, error)
-    assert found.weights is not None
-    return FileWeights(
-        found.weights, notices=tuple(notice for notice in found.notices if notice.code == WEIGHTS_DIFFER)
-    )
+    assert model.weights is not None
+    notices = tuple(notice for notice in model.notices if notice.code == WEIGHTS_DIFFER)
+    return FileWeights(model.weights, notices=notices)
 
 
 def _partial_weights(file: KerasFile, matches: MatchedWeights, notices: Sequence[Diagnostic] = ()) -> FileWeights:
-    """What is taken of a file in part, with everything that is not."""
+    """The arrays of a file that fit, with the mismatches and the unused arrays."""
     assert file.weights is not None
     return FileWeights(
         matches.arrays,
-        {wrong.name: wrong.reason for wrong in matches.mismatches},
+        {mismatch.name: mismatch.reason for mismatch in matches.mismatches},
         {path: file.weights.arrays[path].shape for path in (*matches.unexpected_paths, *matches.unused_paths)},
         (*notices, *(notice for notice in matches.notices if notice.code == WEIGHTS_DIFFER)),
     )
 
 
-# -- a file of weights alone -------------------------------------------------------------------------------------------
+# -- a file without a model -------------------------------------------------------------------------------------------
 
 
 def _match_by_number(checked: CheckedSpec, file: KerasFile, partial: bool) -> FileWeights:
+    """Matches the file's groups of arrays to layers by class and number, or else by structure."""
     graph = forward_graph(checked)
-    wanted = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
+    types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
     trainable = [name for name, parameter in graph.parameters.items() if parameter.trainable]
     assert file.weights is not None
-    unclear: dict[str, str] = {}
+    ambiguous: dict[str, str] = {}
     if is_legacy_format(file.weights) or not has_unnamed_layers(file.weights):
         owners = _owners_by_number(checked)
     else:
-        owners, unclear = _owners_by_structure(checked, file, wanted, partial)
-    told = {name: type for name, type in wanted.items() if layer_of_weight(name) not in unclear}
-    found = match_weights(file.weights, owners, told, trainable, file.file)
-    faults = found.errors(file.file)
-    if faults and not partial:
-        raise CompileError(faults)
-    given = _partial_weights(file, found)
-    unfit = {name: unclear[layer_of_weight(name)] for name in wanted if layer_of_weight(name) in unclear}
-    return replace(given, unfit={**given.unfit, **unfit})
+        owners, ambiguous = _owners_by_structure(checked, file, types, partial)
+    matchable = {name: type for name, type in types.items() if layer_of_weight(name) not in ambiguous}
+    matches = match_weights(file.weights, owners, matchable, trainable, file.file)
+    errors = matches.errors(file.file)
+    if errors and not partial:
+        raise CompileError(errors)
+    file_weights = _partial_weights(file, matches)
+    unfit = {name: ambiguous[layer_of_weight(name)] for name in types if layer_of_weight(name) in ambiguous}
+    return replace(file_weights, unfit={**file_weights.unfit, **unfit})
 
 
 def _owners_by_number(checked: CheckedSpec) -> list[WeightOwner]:
-    """The layers with the groups that they would have in Keras; the file's own names count for more."""
+    """The layers with the groups that Keras would give them. Names in the file take precedence."""
     layers = _layers_in_keras_order(checked)
     groups = layer_groups(layer for _, layer in layers)
     return [
@@ -104,32 +104,33 @@ def _owners_by_number(checked: CheckedSpec) -> list[WeightOwner]:
 def _owners_by_structure(
     checked: CheckedSpec, file: KerasFile, weight_types: Mapping[str, TensorType], partial: bool
 ) -> tuple[list[WeightOwner], dict[str, str]]:
-    """The layers with their groups in a file that names none, and why some have none. Raises CompileError."""
+    """The layers with their groups in a file that does not name layers, and why some have none. Raises CompileError."""
     assert file.weights is not None
-    kinds = {call.owner: call.layer.type_name for call in checked.network.calls if call.layer is not None}
-    own: dict[str, list[str]] = {}
+    class_names = {call.owner: call.layer.type_name for call in checked.network.calls if call.layer is not None}
+    weights_by_layer: dict[str, list[str]] = {}
     for name in weight_types:
-        own.setdefault(layer_of_weight(name), []).append(name)
-    found = assign_groups(file.weights, checked.network, own, {name: type.shape for name, type in weight_types.items()})
-    if found.messages and not partial:
+        weights_by_layer.setdefault(layer_of_weight(name), []).append(name)
+    shapes = {name: type.shape for name, type in weight_types.items()}
+    assignment = assign_groups(file.weights, checked.network, weights_by_layer, shapes)
+    if assignment.messages and not partial:
         message = "the file does not name its layers, and {}"
         raise CompileError(
             [
                 Diagnostic(
                     "weights-unnamed", message.format(cause), file=file.file, help=UNNAMED_HELP if not index else None
                 )
-                for index, cause in enumerate(found.messages)
+                for index, cause in enumerate(assignment.messages)
             ]
         )
     owners = [
-        WeightOwner(name, kind, (name,), found.groups.get(name, ""), name in found.groups)
-        for name, kind in kinds.items()
+        WeightOwner(name, class_name, (name,), assignment.groups.get(name, ""), name in assignment.groups)
+        for name, class_name in class_names.items()
     ]
-    return [owner for owner in owners if owner.group], found.unassigned_reasons
+    return [owner for owner in owners if owner.group], assignment.unassigned_reasons
 
 
 def _layers_in_keras_order(checked: CheckedSpec) -> Sequence[tuple[str, Layer]]:
-    """The layers in the order in which Keras would number them; in that of the spec where Keras has no words for it."""
+    """The layers in the order in which Keras numbers them; in the spec's order if Keras cannot express the network."""
     try:
         return export_config(checked, {}).layers
     except CompileError:
@@ -141,39 +142,41 @@ def _layers_in_keras_order(checked: CheckedSpec) -> Sequence[tuple[str, Layer]]:
 
 
 def _match_by_layer_name(checked: CheckedSpec, file: KerasFile, error: CompileError) -> FileWeights:
-    """The weights of layers that the file and the network both have: of one name and one class, with the same weights.
+    """The weights of the layers that file and network have in common: same name, same class, same weights.
 
-    Each layer of the file is read by itself, and asked for its weights in the place where the network has its own.
+    Each layer of the file is read by itself; its weights have the shapes they would get in the network's place.
     """
     assert file.source is not None
     assert file.weights is not None
-    first = error.diagnostics[0]
-    message = f"the file's model cannot be read ({first.message}): layers are told by their names"
-    told = Diagnostic(WEIGHTS_DIFFER, message, file=file.file, severity="warning")
-    known = list(readable_layers(file.source, file.version))
-    if not known:
-        found = _match_by_number(checked, file, True)
-        return replace(found, notices=(told, *found.notices))
+    cause = error.diagnostics[0].message
+    message = f"the file's model cannot be read ({cause}): layers are matched by name"
+    notice = Diagnostic(WEIGHTS_DIFFER, message, file=file.file, severity="warning")
+    file_layers = list(readable_layers(file.source, file.version))
+    if not file_layers:
+        file_weights = _match_by_number(checked, file, True)
+        return replace(file_weights, notices=(notice, *file_weights.notices))
     calls = {call.name: call for call in checked.network.calls if call.owner == call.name}
     graph, owners, unfit = forward_graph(checked), [], {}
-    wanted: dict[str, tuple[TensorType, bool]] = {}
-    for owner, layer in known:
-        inside = _layer_weight_types(layer, calls.get(owner.name), checked)
-        own = [name for name in (*graph.parameters, *graph.states) if name.partition("/")[0] == owner.name]
-        if not inside:
-            unfit.update(dict.fromkeys(own, f"is of another layer in the file, a {owner.class_name}"))
-        wanted |= inside
-        owners.append(owner._replace(is_used=bool(inside)))
-    trainable = [name for name, (_, changes) in wanted.items() if changes]
-    types = {name: type for name, (type, _) in wanted.items()}
-    found = _partial_weights(file, match_weights(file.weights, owners, types, trainable, file.file), [told])
-    return replace(found, unfit={**found.unfit, **unfit})
+    types_and_trainable: dict[str, tuple[TensorType, bool]] = {}
+    for owner, layer in file_layers:
+        layer_types = _layer_weight_types(layer, calls.get(owner.name), checked)
+        network_weights = [name for name in (*graph.parameters, *graph.states) if name.partition("/")[0] == owner.name]
+        if not layer_types:
+            unfit.update(dict.fromkeys(network_weights, f"belongs to a {owner.class_name} in the file"))
+        types_and_trainable |= layer_types
+        owners.append(owner._replace(is_used=bool(layer_types)))
+    trainable = [name for name, (_, is_trainable) in types_and_trainable.items() if is_trainable]
+    types = {name: type for name, (type, _) in types_and_trainable.items()}
+    matches = match_weights(file.weights, owners, types, trainable, file.file)
+    file_weights = _partial_weights(file, matches, [notice])
+    return replace(file_weights, unfit={**file_weights.unfit, **unfit})
 
 
 def _layer_weight_types(
     layer: Layer | None, call: Call | None, checked: CheckedSpec
 ) -> dict[str, tuple[TensorType, bool]]:
-    """The weights of a file's layer in the place of the network's; none where it could not stand there."""
+    """Type and trainability of the weights of a file's layer in the place of a layer of the network; empty if it does
+    not fit there."""
     if layer is None or call is None or call.layer is None or layer.type_name != call.layer.type_name:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""A compiled model: what `jsonnx.compile` answers."""
+"""A compiled model, as `jsonnx.compile` returns it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """An inference model with its weights, standard ONNX.
+    """An inference model with its weights, as standard ONNX.
 
-    Its weights are those of the spec's layers, and not to be written to; in the ONNX file they may be
-    folded into others.
-    `weights_report` says what became of weights that it was given; None where all are drawn.
+    `weights` are those of the spec's layers, read-only; the ONNX file may contain them folded into other constants.
+    `weights_report` tells how given weights matched; None if all weights were drawn.
     """
 
     def __init__(
         self,
-        draft: ModelWriter,
+        writer: ModelWriter,
         checked: CheckedSpec,
         graph: Graph,
         weights: Mapping[str, np.ndarray],
@@ -41,36 +40,37 @@ class Model:
         self.weights, self.weights_report = dict(weights), report
         for array in self.weights.values():
             array.flags.writeable = False
-        self._draft, self._checked, self._graph = draft, checked, graph
+        self._writer, self._checked, self._graph = writer, checked, graph
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
-        """The model as ONNX' own message."""
-        return self._draft.to_proto()
+        """The model as an ONNX message."""
+        return self._writer.to_proto()
 
     @property
     def inputs(self) -> dict[str, TensorType]:
-        """Types by name, symbolic sizes named; the first axis is `batch`."""
+        """Types by name, with named symbolic sizes; the first axis is `batch`."""
         return self._checked.require().inputs
 
     @property
     def outputs(self) -> dict[str, TensorType]:
+        """Types by name, as for `inputs`."""
         return self._checked.require().outputs
 
     def to_bytes(self) -> bytes:
-        """The ONNX file's bytes: the same for the same spec, weights and version."""
-        return self._draft.to_bytes()
+        """The bytes of the ONNX file: the same for the same spec, weights and version."""
+        return self._writer.to_bytes()
 
     def verify(self) -> None:
-        """Hold the model against ONNX' checker and its strict shape inference: a failure is our fault."""
-        verify_model(self._draft.structure_proto())
+        """Runs ONNX' checker and strict shape inference on the model. A failure is a fault of jsonnx."""
+        verify_model(self._writer.structure_proto())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the ONNX file, whole or not at all. Raises UsageError where that cannot be done."""
+        """Writes the ONNX file, atomically. Raises UsageError if it cannot be written."""
         write_atomically(path, self.to_bytes())
 
     def rows(self) -> list[LayerCost]:
-        """A row a layer: name, type, output shape, parameters, multiply-adds."""
+        """One row a layer: name, type, output shape, parameters, multiply-adds."""
         return cost_table(self._checked.require(), self._graph)
 
     def summary(self) -> str:
@@ -80,7 +80,7 @@ class Model:
         return summary_text(self._checked.network, self.rows())
 
     def session(self, provider: str = "cpu", **options: Any) -> Session:
-        """The model in onnxruntime. Raises UsageError where the provider is not there."""
+        """Opens the model in onnxruntime. Raises UsageError if the provider is not available."""
         from ..runtime.session import Session
 
         return Session(self.to_bytes(), provider=provider, **options)

@@ -35,7 +35,7 @@ from .graphs import forward_graph, inference_only
 
 @gc_paused()
 def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHook = no_hook) -> TrainingPlan:
-    """Everything that training needs: the three graphs, and what goes in and comes out."""
+    """Plans the training of a checked spec. Raises CompileError if the spec cannot be trained."""
     typed, objective = checked.require(), checked.objective
     training = typed.network.training
     if training is None or objective is None:
@@ -68,38 +68,38 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
 
 
 def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:
-    """What augmentation layers make before a step, in the order of the network."""
+    """The inputs of a step that augmentation layers compute on the host, in the order of the network."""
     calls = augmentation_calls(typed.network)
-    given = {call.name: augmented_input_name(call.name) for call in calls}
-    made: list[AugmentedInput] = []
+    names = {call.name: augmented_input_name(call.name) for call in calls}
+    inputs: list[AugmentedInput] = []
     for call in calls:
         layer: Any = call.layer
         (source,) = call.sources
-        fed = given.get(source, source if source in typed.inputs else None)
-        graph = (
-            None
-            if fed
-            else canonicalize(replace(lower(typed, training=True, outputs=[source], fed_names=given), losses=()))
-        )
-        made.append(AugmentedInput(given[call.name], layer, fed or source, graph))
-    return tuple(made)
+        fed_name = names.get(source, source if source in typed.inputs else None)
+        graph = None
+        if not fed_name:
+            before_layer = lower(typed, training=True, outputs=[source], fed_names=names)
+            graph = canonicalize(replace(before_layer, losses=()))
+        inputs.append(AugmentedInput(names[call.name], layer, fed_name or source, graph))
+    return tuple(inputs)
 
 
 def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
-    """What layers learn before training, in the order in which they can."""
-    made: dict[str, AdaptTask] = {}
+    """What layers learn from the data before the first step: a layer comes after the layers before it."""
+    tasks: dict[str, AdaptTask] = {}
     for call in typed.network.calls:
-        if isinstance(call.layer, Adaptable) and call.layer.needs_adapt and call.owner not in made:
+        if isinstance(call.layer, Adaptable) and call.layer.needs_adapt and call.owner not in tasks:
             graph = lower(typed, outputs=call.sources)
             g = Builder.extending(replace(graph, losses=()))
             with g.scope(call.owner, call.path):
-                examined = call.layer.adapt_input(g, *graph.outputs.values())
-            made[call.owner] = AdaptTask(call.owner, call.layer.adapt, canonicalize(g.graph({ADAPT_INPUT: examined})))
-    return tuple(made.values())
+                adapt_input = call.layer.adapt_input(g, *graph.outputs.values())
+            adapt_graph = canonicalize(g.graph({ADAPT_INPUT: adapt_input}))
+            tasks[call.owner] = AdaptTask(call.owner, call.layer.adapt, adapt_graph)
+    return tuple(tasks.values())
 
 
 def index_limits(typed: TypedNetwork) -> dict[str, int]:
-    """How many values an input may take that an Embedding looks up."""
+    """For each input that an Embedding looks up: the number of valid indices."""
     limits: dict[str, int] = {}
     for call in typed.network.calls:
         layer: Any = call.layer
@@ -108,39 +108,40 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
         if isinstance(layer, (Embedding, ReversibleEmbedding)):
             for source in typed.inputs.keys() & call.sources:
                 if isinstance(layer, ReversibleEmbedding) and typed.inputs[source].dtype.startswith("float"):
-                    continue  # vectors on their way back
+                    continue  # its inputs are vectors, not indices
                 limits[source] = min(layer.input_dim, limits.get(source, layer.input_dim))
     return limits
 
 
 def fingerprint_fields(document: Any) -> Any:
-    """The part of a spec that a checkpoint depends on: a run may go on for more epochs, its files moved
-    elsewhere, in less memory."""
+    """The part of a spec that must not change for a run to resume.
+
+    A resumed run may have other numbers of epochs, file names and memory settings.
+    """
     training = document.get("training", {})
-    apart = ("epochs", "data", "early_stopping", "weights", "remat")
-    kept = {key: value for key, value in training.items() if key not in apart}
+    changeable = ("epochs", "data", "early_stopping", "weights", "remat")
+    kept = {key: value for key, value in training.items() if key not in changeable}
     return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": kept}
 
 
 def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
-    """Forward pass of training, loss and metrics."""
+    """Forward pass in training, loss and metrics."""
     typed = checked.require()
     graph = canonicalize(with_loss(forward_graph(checked, training=True), objective))
     report = checked.new_report()
     for name, drawn in graph.randoms.items():
         if any(str(TOKENS_PER_TEXT) in str(size) for size in drawn.shape):
             layer = name.partition("/")[0]
-            message = f"{layer!r} draws numbers for every token, and how many there are only the batch tells"
+            message = f"{layer!r} draws a random number for each token, but the number of tokens depends on the data"
             report.add("shape-mismatch", typed.network.paths[layer], message, help="give an output_sequence_length")
     report.raise_errors()
     return graph
 
 
 def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
-    """Forward pass, backward pass and update in one graph, made of the first.
+    """Adds the backward pass and the optimizer's update to a forward pass.
 
-    Raises CompileError at the layer whose operator has no gradient, or whose weight has the name of another's new
-    value.
+    Raises CompileError for a layer whose operator has no gradient, and for a weight with a reserved name.
     """
     typed = checked.require()
     training = typed.network.training
@@ -156,25 +157,25 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
     fed = step.parameters.keys() | step.states.keys()
     clash = next((name for name in step.updates if next_name(name) in fed), None)
     if clash is not None:
-        new = next_name(clash)
-        layer = new.partition("/")[0]
-        message = f"{new!r} is a weight of {layer!r}, and a training step's new value of {clash!r}"
+        name = next_name(clash)
+        layer = name.partition("/")[0]
+        message = f"{name!r} is a weight of {layer!r} and also the name of the next value of {clash!r}"
         report.add("duplicate-name", typed.network.paths[layer], message, help="give the layer another name")
         raise CompileError(report)
     return simplify_step(step)
 
 
 def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:
-    """A training step for so many shares of a batch."""
+    """The training step for a batch that is split into so many shards."""
     training = typed.network.training
     assert training is not None
-    share = simplify_step(shard_step(forward_loss, training.batch_size // shards))
-    rest = combine_shards(forward_loss, share, shards, training.optimizer, typed.network.learning_rate_factors)
-    return ShardedGraphs(shards, share, canonicalize(rest))
+    shard = simplify_step(shard_step(forward_loss, training.batch_size // shards))
+    combiner = combine_shards(forward_loss, shard, shards, training.optimizer, typed.network.learning_rate_factors)
+    return ShardedGraphs(shards, shard, canonicalize(combiner))
 
 
 def simplify_step(step: Graph) -> Graph:
-    """The same arithmetic in fewer or cheaper operators."""
+    """Rewrites a step into fewer or cheaper operators, for any runtime."""
     return column_sums_as_matmul(
         move_relu_mask_after_pool(fold_gamma_into_weights(factor_sums(clear_detached(canonicalize(step)))))
     )

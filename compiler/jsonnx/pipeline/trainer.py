@@ -1,4 +1,4 @@
-"""The trainer that users construct: from a spec, not from a plan."""
+"""The public Trainer: constructed from a spec."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .plan_training import plan_training
 class Trainer(PlanTrainer):
     """Trains the network of a spec on stock onnxruntime, as its `training` section says.
 
-    `seed` replaces the spec's; `weights` (arrays by name, or a file of them) those that the spec names, or else the
-    initial ones. They must be all that there are; with `partial` what does not fit is left out and drawn:
-    `weights_report` tells. `scale` is the name of one of the spec's scales. Without `fast` the graphs run as they are,
-    not in the form that suits this machine best. Raises CompileError for a spec that is wrong or a file that does not
-    fit, FeedError for weights that do not fit, UsageError where the provider is not there.
+    `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
+    initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
+    drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales. Without `fast`, the graphs
+    are not rewritten for this machine. Raises CompileError for an invalid spec or a weight file that does not fit,
+    FeedError for arrays that do not fit, UsageError if the provider is not available.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class Trainer(PlanTrainer):
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
         made = plan_training(self._checked, seed)
         values = {**made.train.parameters, **made.train.states}
-        wanted = {name: values[name].type for name in made.weight_names}
-        given, self.weights_report = resolve_initial_weights(self._checked, wanted, weights, partial)
-        super().__init__(made, provider, threads, fast=fast, donated_weights=given)
+        types = {name: values[name].type for name in made.weight_names}
+        initial, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial)
+        super().__init__(made, provider, threads, fast=fast, donated_weights=initial)
 
     def model(self) -> Model:
-        """The inference model with the weights as they are now."""
+        """The inference model with the current weights."""
         return compile_checked(self._checked, self.weights())
 
 

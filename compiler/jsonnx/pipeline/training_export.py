@@ -41,16 +41,16 @@ MANIFEST_HELP = {
     "16-bit numbers each, the lowest first; those below round(keep * 65536) are kept. An epoch's order is Generator's "
     "permutation(samples), the key made of (seed, 'order', epoch).",
 }
-"""What a reader of the manifest must know, in words."""
+"""The part of the manifest that explains the rest. Programs may show it, so its text is stable."""
 
 
 def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, folder: Path) -> None:
-    """Write `train_step.onnx`, `model.onnx`, `weights.safetensors` and `manifest.json`, the manifest last.
+    """Writes `train_step.onnx`, `model.onnx`, `weights.safetensors` and, last, `manifest.json`.
 
-    Raises CompileError where the spec cannot be trained, UsageError where the folder cannot be written.
+    Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
     made = plan_training(checked, seed)
-    made = replace(made, train=with_vocabularies(made.train, model.weights))  # a model is here: all is learned
+    made = replace(made, train=with_vocabularies(made.train, model.weights))  # the model has all learned states
     graph = rematerialize(made.train, made.training.remat, made.training.batch_size)
     step = to_model_proto(graph, name=f"{checked.network.name}_train_step")
     verify_model(step)
@@ -66,7 +66,7 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
 
 
 def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any]:
-    """What a training loop must feed, what it feeds back, and what the results mean."""
+    """What a training loop feeds, which outputs it feeds back, and what the results mean."""
     step = training_plan.train
     targets = {target_name(output): output for output in training_plan.targets}
     return {
@@ -100,7 +100,7 @@ def _random_entry(value: Random, seed: int) -> dict[str, Any]:
 
 
 def _variable_entry(name: str, training_plan: TrainingPlan) -> dict[str, Any]:
-    """A weight has a gradient, a state changes of itself, a slot is the optimizer's."""
+    """Roles: a weight has a gradient, a state is updated by its layer, a slot belongs to the optimizer."""
     step = training_plan.train
     role = "weight" if name in step.parameters else "slot" if is_slot_name(name) else "state"
     value = step.parameters.get(name) or step.states[name]

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ..backend import package_version
-from ..core.diagnostics import Note, UsageError
+from ..core.diagnostics import Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite, write_atomically
 from ..runtime.dataset import Dataset, from_spec
 from ..runtime.history import EarlyStoppingMonitor, StopOnSignal
@@ -24,15 +23,16 @@ from .initial_weights import Weights
 from .trainer import Trainer
 
 EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
-"""Seconds between checkpoints at the ends of epochs, and within one: a short epoch is cheaper to repeat than to
-save."""
+"""Least seconds between checkpoints, at the end of an epoch and within one.
 
-RESTART_HELP = "-o names another folder, --force starts anew"
+A run that writes a checkpoint more often than that would spend its time on checkpoints; a short epoch is repeated."""
+
+RESTART_HELP = "choose another folder with -o, or start over with --force"
 
 
 @dataclass
 class Outcome:
-    """What a run ended with. `test_figures` has the figures on the spec's test data, where it names some."""
+    """The result of a run. `test_figures` are loss and metrics on the spec's test data, if it names any."""
 
     folder: Path
     history: History
@@ -44,21 +44,21 @@ class Outcome:
         return 128 + self.history.signal if self.history.signal else 0
 
     def summary_lines(self) -> list[str]:
-        """What a person wants to know."""
-        told = []
+        """The summary that the command prints."""
+        lines = []
         if self.history.interrupted:
-            told.append(f"interrupted after {len(self.history.epoch)} epochs; `--resume` goes on from there")
+            lines.append(f"interrupted after {len(self.history.epoch)} epochs; `--resume` continues from there")
         if self.history.stopped_early:
-            told.append(f"stopped early, after epoch {len(self.history.epoch)}")
+            lines.append(f"stopped early, after epoch {len(self.history.epoch)}")
         if self.history.best_epoch is not None and not self.history.interrupted:
-            told.append(f"best epoch: {self.history.best_epoch + 1}")
+            lines.append(f"best epoch: {self.history.best_epoch + 1}")
         if self.test_figures:
-            told.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in self.test_figures.items()))
-        return [*told, f"wrote {self.folder / 'model.onnx'}"]
+            lines.append("test  " + "  ".join(f"{name} {value:.4f}" for name, value in self.test_figures.items()))
+        return [*lines, f"wrote {self.folder / 'model.onnx'}"]
 
 
 class Recorder:
-    """Writes an epoch's figures as it ends, and a checkpoint now and then and at the end."""
+    """Writes the figures of each epoch, and checkpoints at intervals and at the end."""
 
     def __init__(self, run: RunFolder, trainer: Trainer) -> None:
         self.run, self.trainer = run, trainer
@@ -80,41 +80,48 @@ class Recorder:
             self.last_save = time.monotonic()
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run starts: the options of `jsonnx train`."""
+
+    provider: str = "cpu"
+    seed: int | None = None
+    weights: str | None = None
+    partial: bool = False
+    resume: bool = False
+    force: bool = False
+
+    @property
+    def may_overwrite(self) -> bool:
+        return self.resume or self.force
+
+
 def train(
     checked: CheckedSpec,
     folder: Path,
+    options: RunOptions = RunOptions(),
     *,
-    provider: str = "cpu",
-    seed: int | None = None,
-    weights: str | None = None,
-    partial: bool = False,
-    resume: bool = False,
-    force: bool = False,
     callbacks: Iterable[object] = (),
-    warn: Any = lambda diagnostics: None,
+    warn: Callable[[list[Diagnostic]], None] = lambda diagnostics: None,
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
 ) -> Outcome:
-    """Train on the spec's data; everything of the run goes into the folder.
+    """Trains on the spec's data and writes all results to the folder.
 
-    An interrupted run leaves its weights, its model and a checkpoint to go on from. `warn` is called with diagnostics
-    that are no errors, `on_weights_resolved` with what became of the weights that it starts from. Raises CompileError, FeedError,
-    UsageError, Diverged (then the folder has the last good weights).
+    An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
+    `on_weights_resolved` with the report on given weights. Raises CompileError, FeedError, UsageError, and Diverged, in
+    which case the folder has the last finite weights.
     """
     outputs = [folder / name for name in (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE)]
-    refuse_overwrite([*checked.files, *([Path(weights)] if weights else [])], outputs)
-    _check_folder(folder, outputs, resume, force)
-    begun: Weights = {} if resume else weights  # what a checkpoint replaces need not be there any more
-    trainer = Trainer(checked, provider, seed, begun, partial=partial or resume)
-    data = _load_data(trainer.plan)  # before anything is written: what is wrong leaves no trace
+    refuse_overwrite([*checked.files, *([Path(options.weights)] if options.weights else [])], outputs)
+    _check_folder(folder, outputs, options)
+    # A checkpoint replaces the weights, so that their file need not exist any more.
+    weights: Weights = {} if options.resume else options.weights
+    trainer = Trainer(checked, options.provider, options.seed, weights, partial=options.partial or options.resume)
+    data = _load_data(trainer.plan)  # before anything is written, so that an error leaves no files
     with RunFolder(folder) as run:
-        _check_folder(folder, outputs, resume, force)  # again: another process may have been here
-        if resume:
-            found, warnings = run.load_newest_checkpoint(trainer)
-            if found is None:
-                raise UsageError(
-                    "no-checkpoint", f"there is no checkpoint in {str(folder)!r} to go on from", RESTART_HELP
-                )
-            warn(warnings)
+        _check_folder(folder, outputs, options)  # again: another process may have written to it
+        if options.resume:
+            warn(_resume(run, trainer))
         else:
             if trainer.weights_report is not None:
                 on_weights_resolved(trainer.weights_report)
@@ -122,73 +129,80 @@ def train(
         _write_run_info(run, checked, trainer)
         run.truncate_metrics(trainer.epochs_done)
         history = _fit(run, trainer, data, callbacks)
-        with StopOnSignal() as asked:
+        with StopOnSignal() as stop_signal:
             _write_results(run, trainer)
-        history.signal = history.signal or asked.signal
+        history.signal = history.signal or stop_signal.signal
         test = data["test"] if not history.interrupted else None
         return Outcome(folder, history, trainer.evaluate(test) if test is not None else {})
 
 
+def _resume(run: RunFolder, trainer: Trainer) -> list[Diagnostic]:
+    """Loads the newest checkpoint and returns warnings. Raises UsageError if there is none."""
+    checkpoint, warnings = run.load_newest_checkpoint(trainer)
+    if checkpoint is None:
+        raise UsageError("no-checkpoint", f"there is no checkpoint in {str(run.path)!r} to resume from", RESTART_HELP)
+    return warnings
+
+
 def _fit(run: RunFolder, trainer: Trainer, data: Mapping[str, Dataset | None], callbacks: Iterable[object]) -> History:
-    """Train, and tell what is left where that fails half-way."""
+    """Trains; if that fails, the error says what can be used."""
     try:
         listeners = [Recorder(run, trainer), *callbacks]
         return trainer.fit(data["train"], validation_data=data["validation"], callbacks=listeners)
     except Diverged as error:
         _write_results(run, trainer)
-        left = Note(f"the weights from before are in {str(run.path / MODEL_FILE)!r}")
-        error.diagnostics = [replace(fault, notes=(left,)) for fault in error.diagnostics]
+        note = Note(f"the last finite weights are in {str(run.path / MODEL_FILE)!r}")
+        error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
         raise
-    except UsageError as error:  # the disk is full, or has gone
-        help = "when that is mended, --resume goes on from the last checkpoint"
+    except UsageError as error:  # a file of the run cannot be written, for instance because the disk is full
+        help = "once that is fixed, --resume continues from the last checkpoint"
         raise UsageError(error.diagnostic.code, error.diagnostic.message, help) from error
 
 
-def _check_folder(folder: Path, outputs: Iterable[Path], resume: bool, force: bool) -> None:
-    """Raises UsageError where there is no run to resume, or where something would be written over."""
-    is_run, there = os.path.exists(folder / RUN_INFO_FILE), [path for path in outputs if os.path.exists(path)]
-    if resume and not is_run:
-        raise UsageError(
-            "no-checkpoint", f"there is no run in {str(folder)!r} to go on with", "without --resume one starts"
-        )
-    if is_run and not (resume or force):
-        raise UsageError(
-            "run-exists", f"there is a run in {str(folder)!r} already", f"--resume goes on with it, {RESTART_HELP}"
-        )
-    if there and not (resume or force):
-        raise UsageError("run-exists", f"{str(there[0])!r} is there already", f"{RESTART_HELP}, and writes over it")
+def _check_folder(folder: Path, outputs: Iterable[Path], options: RunOptions) -> None:
+    """Raises UsageError if there is no run to resume, or if the run would overwrite a file."""
+    is_run, existing = os.path.exists(folder / RUN_INFO_FILE), [path for path in outputs if os.path.exists(path)]
+    if options.resume and not is_run:
+        message = f"there is no run in {str(folder)!r} to resume"
+        raise UsageError("no-checkpoint", message, "omit --resume to start one")
+    if is_run and not options.may_overwrite:
+        message = f"there is already a run in {str(folder)!r}"
+        raise UsageError("run-exists", message, f"continue it with --resume, {RESTART_HELP}")
+    if existing and not options.may_overwrite:
+        message = f"{str(existing[0])!r} already exists"
+        raise UsageError("run-exists", message, f"{RESTART_HELP}, which overwrites it")
 
 
 def _load_data(plan: TrainingPlan) -> dict[str, Dataset | None]:
-    """The spec's data, all of it read and checked, split where the spec says so."""
+    """Reads and checks all of the spec's data, and splits off the validation data if the spec says so."""
     data = {part: from_spec(plan, part) for part in ("train", "validation", "test")}
     train = data["train"]
     if train is None:
         raise UsageError("no-data", "the spec names no data to train on", "name a file in `training.data.train`")
-    share = plan.training.data.validation_split if plan.training.data else 0.0
-    if share and data["validation"] is None:
-        data["train"], data["validation"] = train.split(share)
-    EarlyStoppingMonitor(plan, data["validation"] is not None)
+    fraction = plan.training.data.validation_split if plan.training.data else 0.0
+    if fraction and data["validation"] is None:
+        data["train"], data["validation"] = train.split(fraction)
+    EarlyStoppingMonitor(plan, data["validation"] is not None)  # raises for a figure that this run does not have
     return data
 
 
 def _write_run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> None:
-    """The spec as it was trained, and what a later command must know besides."""
-    about = {
+    """Writes the spec as it was trained, and what later commands need to find its data."""
+    run_info = {
         "jsonnx": package_version(),
         "data_folder": os.path.relpath(checked.folder.resolve(), run.path.resolve()),
         "spec": Path(checked.source.file or STDIN_NAME).name,
         "provider": trainer.provider,
         "seed": trainer.plan.seed,
     }
-    write_atomically(run.path / RUN_INFO_FILE, (json.dumps(about, indent=2) + "\n").encode())
+    write_atomically(run.path / RUN_INFO_FILE, (json.dumps(run_info, indent=2) + "\n").encode())
     run.write_spec(json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_results(run: RunFolder, trainer: Trainer) -> None:
-    """What other programs use. No checkpoint: after a divergence the one before it is the one to go on from."""
+    """Writes weights and model. Not a checkpoint: after a divergence, the one before it is to be resumed."""
     run.write_weights(trainer.weights())
     run.write_model(trainer.model().to_bytes())
 
 
-__all__ = ["Outcome", "train"]
+__all__ = ["Outcome", "RunOptions", "train"]

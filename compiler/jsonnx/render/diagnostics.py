@@ -1,4 +1,4 @@
-"""Diagnostics as text for people, and as the documents that editors, CI and code scanning read."""
+"""Diagnostics as text, and in the formats that editors, CI and code scanning read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,10 +14,10 @@ from ..core.diagnostics import Diagnostic, Note
 from .explanations import EXPLANATIONS
 
 MAX_DIAGNOSTICS_PER_FILE = 20
-"""Diagnostics shown of one file; the rest are counted."""
+"""Diagnostics of one file that the text shows; the others are counted."""
 
 MAX_SOURCE_LINE_WIDTH = 100
-"""Characters shown of a line of the source."""
+"""Characters of a source line that the text shows."""
 
 FORMATS = ("text", "json", "github", "sarif", "junit")
 
@@ -33,35 +32,35 @@ def render(
 ) -> str:
     """The diagnostics in one of FORMATS.
 
-    `sources` gives the text of files whose lines are to be shown, `files` names all that were read, the faultless ones
-    too. What users wrote is escaped where it does not show or would reorder the line; our own words are ASCII.
+    `sources` are the texts of files whose lines are shown, `files` the names of all files that were read, with or
+    without diagnostics. Invisible and bidirectional characters of the user's text are escaped.
     """
     if format == "text":
         return _render_text(diagnostics, sources, files, color)
-    documents: dict[str, Callable[[Sequence[Diagnostic], Sequence[str]], str]] = {
+    renderers: dict[str, Callable[[Sequence[Diagnostic], Sequence[str]], str]] = {
         "json": _render_json,
         "github": _render_github,
         "sarif": _render_sarif,
         "junit": _render_junit,
     }
-    return documents[format](diagnostics, files)
+    return renderers[format](diagnostics, files)
 
 
 def escape_invisible(text: str) -> str:
-    """The text with characters escaped that do not show, or that change the order in which others do."""
+    """The text with invisible and bidirectional characters escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def location_text(item: Diagnostic | Note) -> str:
-    """`spec.json:5:23`, as far as it is known; the JSON path where there is no text."""
+    """`spec.json:5:23`, as far as it is known; the JSON path if there is no text."""
     if item.line is None:
         return escape_invisible(
             f"{item.file}: {item.path}" if item.file and item.path != "$" else item.file or item.path
         )
-    where = f"{item.line}:{item.column}" if item.column else str(item.line)
-    return escape_invisible(f"{item.file}:{where}" if item.file else f"line {where}")
+    position = f"{item.line}:{item.column}" if item.column else str(item.line)
+    return escape_invisible(f"{item.file}:{position}" if item.file else f"line {position}")
 
 
 def count_text(count: int, noun: str) -> str:
@@ -69,11 +68,11 @@ def count_text(count: int, noun: str) -> str:
 
 
 def by_file(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> dict[str | None, list[Diagnostic]]:
-    """The diagnostics of each file, in the order given; with an empty list for those without."""
-    found: dict[str | None, list[Diagnostic]] = {file: [] for file in files}
+    """The diagnostics of each file; an empty list for a file without any."""
+    groups: dict[str | None, list[Diagnostic]] = {file: [] for file in files}
     for diagnostic in diagnostics:
-        found.setdefault(diagnostic.file, []).append(diagnostic)
-    return found
+        groups.setdefault(diagnostic.file, []).append(diagnostic)
+    return groups
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
@@ -88,19 +87,20 @@ def _render_text(
         return f"\x1b[{_ANSI_STYLES[style]}m{text}\x1b[0m" if color else text
 
     blocks = []
-    for file, found in by_file(diagnostics, files).items():
+    for file, file_diagnostics in by_file(diagnostics, files).items():
         lines = _split_lines(sources.get(file or "", ""))
-        blocks += [_diagnostic_text(diagnostic, lines, paint) for diagnostic in found[:MAX_DIAGNOSTICS_PER_FILE]]
-        if len(found) > MAX_DIAGNOSTICS_PER_FILE:
-            blocks.append(
-                f"and {len(found) - MAX_DIAGNOSTICS_PER_FILE:,} more in {escape_invisible(file or 'the document')}"
-            )
-    about_files = files or not diagnostics or any(of.file for of in diagnostics)
-    return "\n\n".join([*blocks, _summary_line(diagnostics, files)] if about_files else blocks)
+        blocks += [
+            _diagnostic_text(diagnostic, lines, paint) for diagnostic in file_diagnostics[:MAX_DIAGNOSTICS_PER_FILE]
+        ]
+        if len(file_diagnostics) > MAX_DIAGNOSTICS_PER_FILE:
+            hidden = len(file_diagnostics) - MAX_DIAGNOSTICS_PER_FILE
+            blocks.append(f"and {hidden:,} more in {escape_invisible(file or 'the document')}")
+    has_files = files or not diagnostics or any(diagnostic.file for diagnostic in diagnostics)
+    return "\n\n".join([*blocks, _summary_line(diagnostics, files)] if has_files else blocks)
 
 
 def _split_lines(text: str) -> list[str]:
-    """Lines as positions count them: after LF, CRLF and a lone CR; a byte order mark is no part of the text."""
+    """Lines as positions count them: they end with LF, CRLF or CR; a byte order mark is not part of the text."""
     return re.split(r"\r\n?|\n", text.removeprefix("\ufeff"))
 
 
@@ -136,7 +136,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.?')
 
 
 def _excerpt(line: str, column: int) -> tuple[str, str]:
-    """The part of a line around a column, and the carets under the token that begins there."""
+    """The part of a line around a column, and carets under the token that starts there."""
     start, end = column - 1, max(column, _TOKEN.match(line, column - 1).end())  # type: ignore[union-attr]
     first = (
         0
@@ -153,49 +153,50 @@ def _excerpt(line: str, column: int) -> tuple[str, str]:
 
 
 def _display_width(text: str) -> int:
-    """How wide a terminal shows a text."""
+    """Columns that a text takes in a terminal."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _summary_line(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
-    """The last line: how much is wrong where."""
-    faulty = {diagnostic.file for diagnostic in diagnostics}
+    """The last line: the numbers of errors and warnings, and of files that have them."""
+    files_with_diagnostics = {diagnostic.file for diagnostic in diagnostics}
     counts = [
         count_text(number, severity)
         for severity in ("error", "warning")
         if (number := sum(diagnostic.severity == severity for diagnostic in diagnostics))
     ]
     if counts:
-        total = count_text(len({*files, *faulty}), "file")
-        many = f"{len(faulty)} of {total}" if len(files) > len(faulty) else total
-        return f"{' and '.join(counts)} in {many}"
+        total = count_text(len({*files, *files_with_diagnostics}), "file")
+        affected = len(files_with_diagnostics)
+        return f"{' and '.join(counts)} in {f'{affected} of {total}' if len(files) > affected else total}"
     return (
         f"{count_text(len(files), 'file')} {'is' if len(files) == 1 else 'are'} fine" if files else "nothing is wrong"
     )
 
 
-# -- documents -------------------------------------------------------------------------------------------------------
+# -- formats for programs --------------------------------------------------------------------------------------------
 
 
 def _render_json(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     keys = ("code", "severity", "message", "file", "line", "column", "path", "help")
-    whole = [
-        {key: getattr(of, key) for key in keys} | {"notes": [asdict(note) for note in of.notes]} for of in diagnostics
+    document = [
+        {key: getattr(diagnostic, key) for key in keys} | {"notes": [asdict(note) for note in diagnostic.notes]}
+        for diagnostic in diagnostics
     ]
-    return json.dumps(whole, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def _render_github(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
-    """Workflow commands, which GitHub shows beside the line."""
+    """Workflow commands, which GitHub shows at the line."""
     commands = []
-    for of in diagnostics:
-        named = {"file": of.file, "line": of.line, "col": of.column, "title": of.code}
+    for diagnostic in diagnostics:
+        values = {"file": diagnostic.file, "line": diagnostic.line, "col": diagnostic.column, "title": diagnostic.code}
         properties = ",".join(
-            f"{key}={_escape_property(str(value))}" for key, value in named.items() if value is not None
+            f"{key}={_escape_property(str(value))}" for key, value in values.items() if value is not None
         )
-        commands.append(f"::{of.severity} {properties}::{_escape_data(_whole_message(of))}")
+        commands.append(f"::{diagnostic.severity} {properties}::{_escape_data(_full_message(diagnostic))}")
     return "\n".join(commands)
 
 
@@ -207,40 +208,35 @@ def _escape_property(text: str) -> str:
     return _escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _whole_message(diagnostic: Diagnostic) -> str:
+def _full_message(diagnostic: Diagnostic) -> str:
     """Message, notes and help as lines."""
-    extra = [f"note: {_note_text(note)}" for note in diagnostic.notes]
-    return "\n".join(
-        [
-            escape_invisible(diagnostic.message),
-            *extra,
-            *([f"help: {escape_invisible(diagnostic.help)}"] if diagnostic.help else []),
-        ]
-    )
+    notes = [f"note: {_note_text(note)}" for note in diagnostic.notes]
+    help = [f"help: {escape_invisible(diagnostic.help)}"] if diagnostic.help else []
+    return "\n".join([escape_invisible(diagnostic.message), *notes, *help])
 
 
 def _render_sarif(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     """SARIF 2.1.0, for code scanning."""
-    codes = sorted({of.code for of in diagnostics})
+    codes = sorted({diagnostic.code for diagnostic in diagnostics})
     driver = {"name": "jsonnx", "rules": [_sarif_rule(code) for code in codes]}
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_sarif_result(of, codes.index(of.code)) for of in diagnostics],
+        "results": [_sarif_result(diagnostic, codes.index(diagnostic.code)) for diagnostic in diagnostics],
     }
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
     return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
 def _sarif_rule(code: str) -> dict[str, Any]:
-    about = EXPLANATIONS.get(code)
-    if about is None:
+    explanation = EXPLANATIONS.get(code)
+    if explanation is None:
         return {"id": code}
     return {
         "id": code,
-        "shortDescription": {"text": about.title},
-        "fullDescription": {"text": about.text},
-        "help": {"text": about.plain_text(), "markdown": about.markdown()},
+        "shortDescription": {"text": explanation.title},
+        "fullDescription": {"text": explanation.text},
+        "help": {"text": explanation.plain_text(), "markdown": explanation.markdown()},
     }
 
 
@@ -264,18 +260,18 @@ def _sarif_result(diagnostic: Diagnostic, index: int) -> dict[str, Any]:
 
 
 def _sarif_location(item: Diagnostic | Note) -> dict[str, Any]:
-    place: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": item.path}]}
+    location: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": item.path}]}
     if item.file:
         physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(item.file)}}
         if item.line:
             physical["region"] = {"startLine": item.line} | ({"startColumn": item.column} if item.column else {})
-        place["physicalLocation"] = physical
-    return place
+        location["physicalLocation"] = physical
+    return location
 
 
 def _uri(file: str) -> str:
-    """A path as a URI reference: what is not unreserved, as its bytes in hexadecimal."""
-    encode = lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode(errors="surrogateescape"))  # noqa: E731
+    """A path as a URI reference: characters that are not unreserved are percent-encoded."""
+    encode = lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode(errors="surrogateescape"))  # noqa: E731
     return re.sub(r"[^A-Za-z0-9_.~/-]", encode, file.replace("\\", "/"))
 
 
@@ -283,27 +279,29 @@ _DECLARATION = "<?xml version='1.0' encoding='us-ascii'?>\n"
 
 
 def _render_junit(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
-    """A test case a file, which fails where the file has errors."""
-    found = by_file(diagnostics, files)
-    failed = sum(any(of.severity == "error" for of in faults) for faults in found.values())
-    counts = {"tests": str(len(found)), "failures": str(failed), "errors": "0", "skipped": "0"}
+    """One test case a file, which fails if the file has errors."""
+    groups = by_file(diagnostics, files)
+    failed = sum(any(diagnostic.severity == "error" for diagnostic in group) for group in groups.values())
+    counts = {"tests": str(len(groups)), "failures": str(failed), "errors": "0", "skipped": "0"}
     suites = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(suites, "testsuite", {"name": "jsonnx", **counts})
-    for file, faults in found.items():
+    for file, file_diagnostics in groups.items():
         name = escape_invisible(file or "document")
         case = ElementTree.SubElement(
             suite, "testcase", {"classname": "jsonnx", "name": name, "file": name, "time": "0"}
         )
-        for severity, group in groupby(sorted(faults, key=lambda of: of.severity), key=lambda of: of.severity):
-            listed = list(group)
-            attributes = {"message": count_text(len(listed), severity), "type": listed[0].code}
+        for severity in ("error", "warning"):
+            group = [diagnostic for diagnostic in file_diagnostics if diagnostic.severity == severity]
+            if not group:
+                continue
+            attributes = {"message": count_text(len(group), severity), "type": group[0].code}
             tag, attributes = ("failure", attributes) if severity == "error" else ("system-out", {})
-            blocks = (f"{location_text(of)}: {of.severity}[{of.code}]: {_whole_message(of)}" for of in listed)
+            blocks = (f"{location_text(d)}: {d.severity}[{d.code}]: {_full_message(d)}" for d in group)
             ElementTree.SubElement(case, tag, attributes).text = "\n".join(blocks)
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + _ascii_xml(suites)
 
 
 def _ascii_xml(root: ElementTree.Element) -> str:
-    """With what is not ASCII as character references, and without the declaration."""
+    """The XML with non-ASCII characters as character references, without the declaration."""
     return ElementTree.tostring(root, encoding="us-ascii").decode("ascii").removeprefix(_DECLARATION)

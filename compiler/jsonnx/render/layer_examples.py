@@ -1,7 +1,7 @@
-"""What a layer makes of inputs, found by trying: the shapes, with symbolic sizes, the weights and the operators.
+"""Example inputs of a layer with the resulting shapes, weights and operators, for its reference page.
 
-The rows of a layer's reference are not written by anybody: its shape rule is asked with symbols in place of sizes, so
-that a convolution itself says `height - 2`.
+The examples are computed: the layer's shape rule is applied to inputs with symbolic sizes, so that a convolution
+gives `height - 2`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CANDIDATE_INPUTS: tuple[TensorType, ...] = (
     _string_input(),
     _string_input(TIME),
 )
-"""Tried in this order; of every rank the first that suits is shown."""
+"""Tried in this order; for each rank, the first that the layer accepts is shown."""
 
 INPUTS_BY_LAYER: dict[str, tuple[TensorTypes, ...]] = {
     "Embedding": ((_int_input(),), (_int_input(TIME),)),
@@ -70,36 +70,36 @@ INPUTS_BY_LAYER: dict[str, tuple[TensorTypes, ...]] = {
     "ops.dot_product_attention": ((_float_input(TIME, 4, 8), _float_input(10, 4, 8), _float_input(10, 4, 16)),),
     "Dot": ((_float_input(32), _float_input(32)), (_float_input(TIME, 32), _float_input(5, 32))),
 }
-"""Where what suits first does not show what the layer is for."""
+"""Inputs for layers whose purpose the first accepted candidate does not show."""
 
 MAX_EXAMPLES = 3
-"""Rows a layer."""
+"""Examples of one layer."""
 
 
 @dataclass(frozen=True)
 class LayerExample:
-    """Inputs that suit a layer, and what it makes of them."""
+    """Types of inputs that a layer accepts, and the types of the results."""
 
     inputs: TensorTypes
     outputs: TensorTypes
 
     def __str__(self) -> str:
-        given, made = (", ".join(map(str, types)) for types in (self.inputs, self.outputs))
-        return f"{given} → {made}"
+        inputs, outputs = (", ".join(map(str, types)) for types in (self.inputs, self.outputs))
+        return f"{inputs} → {outputs}"
 
 
 def layer_examples(layer: Layer) -> list[LayerExample]:
-    """A row for every rank that suits, up to three."""
-    found: dict[tuple[str, int], LayerExample] = {}
+    """One example for each accepted rank, at most three."""
+    examples: dict[tuple[str, int], LayerExample] = {}
     for inputs in INPUTS_BY_LAYER.get(layer.type_name) or _candidate_inputs(layer):
-        kind = inputs[0].dtype, inputs[0].rank
-        if kind not in found:
+        dtype_and_rank = inputs[0].dtype, inputs[0].rank
+        if dtype_and_rank not in examples:
             try:
-                found[kind] = LayerExample(inputs, output_types(layer.infer(*inputs)))
+                examples[dtype_and_rank] = LayerExample(inputs, output_types(layer.infer(*inputs)))
             except ShapeError:
                 continue
-    real = [trial for (dtype, _), trial in found.items() if dtype == "float32"]
-    return (real or list(found.values()))[:MAX_EXAMPLES]
+    float_examples = [example for (dtype, _), example in examples.items() if dtype == "float32"]
+    return (float_examples or list(examples.values()))[:MAX_EXAMPLES]
 
 
 def _candidate_inputs(layer: Layer) -> Iterator[TensorTypes]:
@@ -109,12 +109,12 @@ def _candidate_inputs(layer: Layer) -> Iterator[TensorTypes]:
 
 
 def _with_static_sizes(type: TensorType) -> TensorType:
-    """The type with a number in place of every symbol but the batch."""
+    """The type with a number for each symbolic size but the batch."""
     return type.with_shape(tuple(16 if isinstance(size, Size) and size != BATCH else size for size in type.shape))
 
 
 def example_graph(layer: Layer, example: LayerExample) -> Any:
-    """The inference graph of the layer in a trial; needs onnx."""
+    """The inference graph of the layer for an example; imports onnx."""
     from ..ir import Builder
 
     g = Builder()
@@ -127,7 +127,7 @@ def example_graph(layer: Layer, example: LayerExample) -> Any:
 
 
 def weight_descriptions(graph: Any) -> list[str]:
-    """`kernel [32, 8]`, of trained weights first."""
+    """`kernel [32, 8]` for each weight, trained ones first."""
     values = [*graph.parameters.values(), *graph.states.values()]
     return [f"{value.name.partition('/')[2]} {_shape_text(value.shape)}" for value in values]
 
@@ -137,5 +137,5 @@ def _shape_text(shape: Sequence[Dim]) -> str:
 
 
 def operator_names(graph: Any) -> list[str]:
-    """The operators of a graph, each once, in their order."""
+    """The operators of a graph in the order of their first use, each once."""
     return list(dict.fromkeys(f"{node.domain}.{node.op}" if node.domain else node.op for node in graph.nodes))

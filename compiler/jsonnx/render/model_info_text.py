@@ -1,4 +1,4 @@
-"""A model file's signature, versions and contents, as text and as a document."""
+"""A model file's signature, versions and contents, as text and as JSON values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ..interop.onnx_reader import OnnxType
 
 MAX_ITEMS_SHOWN = 12
-"""Labels and operators shown of many."""
+"""Labels, or operators, that a line shows."""
 
 
 def inspection_text(inspection: ModelInfo) -> str:
-    """For people."""
+    """The description as text."""
     facts = inspection.onnx_file
     rows = [
         ("model", _safe_text(facts.name)),
@@ -37,9 +37,9 @@ def inspection_text(inspection: ModelInfo) -> str:
 
 
 def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
-    """For programs: everything that the file says of itself."""
+    """The description as JSON values, with all metadata."""
     facts = inspection.onnx_file
-    told = {key: text for key, text in facts.metadata.items() if key not in ("jsonnx.spec", "jsonnx.labels")}
+    metadata = {key: text for key, text in facts.metadata.items() if key not in ("jsonnx.spec", "jsonnx.labels")}
     spec = (
         {
             "name": inspection.spec.value.get("name"),  # type: ignore[union-attr]
@@ -66,7 +66,7 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
         "opsets": {domain or "ai.onnx": version for domain, version in facts.opsets.items()},
         "jsonnx": facts.metadata.get("jsonnx.version"),
         "spec": spec,
-        "metadata": told,
+        "metadata": metadata,
     }
 
 
@@ -74,8 +74,8 @@ def _type_rows(title: str, types: Mapping[str, OnnxType], labels: Mapping[str, l
     rows = []
     for index, (name, type) in enumerate(types.items()):
         shape = "" if type.shape is None else f" {keras_shape_text(type.shape)}"
-        named = f"   {_truncated_list(labels[name])}" if name in labels else ""
-        rows.append(("" if index else title, _safe_text(f"{name}  {type.dtype}{shape}{named}")))
+        label_list = f"   {_truncated_list(labels[name])}" if name in labels else ""
+        rows.append(("" if index else title, _safe_text(f"{name}  {type.dtype}{shape}{label_list}")))
     return rows
 
 
@@ -84,8 +84,8 @@ def _json_type(type: OnnxType) -> dict[str, Any]:
 
 
 def _operators_text(operators: Mapping[str, int]) -> str:
-    most = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
-    return f": {_truncated_list([f'{count:,} {op}' for op, count in most])}" if most else ""
+    by_count = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
+    return f": {_truncated_list([f'{count:,} {op}' for op, count in by_count])}" if by_count else ""
 
 
 def _opset_texts(opsets: Mapping[str, int]) -> Iterable[str]:

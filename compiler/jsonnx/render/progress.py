@@ -1,4 +1,4 @@
-"""Progress of training: a bar for a person, plain lines for a log file. To standard error."""
+"""Progress of training on standard error: a bar in a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from typing import Any
 
 @contextmanager
 def progress_display(quiet: bool = False) -> Iterator[Any]:
-    """What shows progress: a bar where standard error is a terminal, else a line an epoch. It ends with the block."""
+    """A display of progress until the end of the `with` block: a bar in a terminal, else one line an epoch."""
     bar = ProgressBar()
-    shown = SafeDisplay(None if quiet else bar if sys.stderr.isatty() else EpochLines())
+    display = SafeDisplay(None if quiet else bar if sys.stderr.isatty() else EpochLines())
     try:
-        yield shown
+        yield display
     finally:
         with suppress(OSError, ValueError):
             bar.on_end(None)
 
 
 class SafeDisplay:
-    """Hands on the events that a display has until it fails: that nobody can watch any more must not
-    end the training."""
+    """Forwards events to a display until it fails: a closed terminal must not end the training."""
 
     def __init__(self, display: Any) -> None:
         self.display = display
 
     def __getattr__(self, event: str) -> Callable[..., None]:
-        getattr(self.display, event)  # AttributeError: it need not be told
+        getattr(self.display, event)  # AttributeError: the display does not handle this event
 
-        def hand(*arguments: Any) -> None:
+        def forward(*arguments: Any) -> None:
             try:
                 if self.display is not None:
                     getattr(self.display, event)(*arguments)
-            except (OSError, ValueError):  # the terminal or the pipe has gone, or the file is full
+            except (OSError, ValueError):  # the terminal or pipe is closed, or the disk is full
                 self.display = None
 
-        return hand
+        return forward
 
 
 def metrics_text(logs: Mapping[str, float]) -> str:
@@ -59,7 +58,7 @@ class EpochLines:
 
 
 class ProgressBar:
-    """A bar that fills during an epoch and stays as its line."""
+    """A bar for each epoch; the bars of finished epochs stay visible."""
 
     def __init__(self) -> None:
         self.bar: Any = None
@@ -82,7 +81,7 @@ class ProgressBar:
 
     def on_step(self, step: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()
-        if now - self.last_refresh > 0.1:  # drawing costs more than a small step
+        if now - self.last_refresh > 0.1:  # drawing takes longer than a small step
             self.last_refresh = now
             self.bar.update(self.task, completed=step, figures=metrics_text(logs), refresh=True)
 
@@ -98,11 +97,11 @@ class ProgressBar:
 
 
 def _console() -> Any:
-    """A terminal whose cursor stays: hidden, it would be gone for good where the process is killed."""
+    """A console that never hides the cursor: a killed process would leave it hidden."""
     from rich.console import Console
 
-    class Visible(Console):
+    class ConsoleWithCursor(Console):
         def show_cursor(self, show: bool = True) -> bool:
             return False
 
-    return Visible(stderr=True)
+    return ConsoleWithCursor(stderr=True)

@@ -1,6 +1,7 @@
-"""Reference pages, made from the bricks: what `jsonnx layers` shows, and docs/layers.md, docs/errors.md and the schema.
+"""Generates what `jsonnx layers` shows, docs/layers.md, docs/errors.md and the schema from the components.
 
-`python -m jsonnx.render.reference_pages [FOLDER]` writes the generated files below a folder, the repository's root.
+`python -m jsonnx.render.reference_pages [FOLDER]` writes the generated files below a folder; the default is the
+repository's root.
 """
 
 from __future__ import annotations
@@ -77,26 +78,26 @@ EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "rate": 0.5,
     "target_shape": [4, 8],
 }
-"""Values for arguments that an example needs, of all layers or of one; the others are made from the schema."""
+"""Values of required arguments in examples, for all layers or one; other values follow from the schema."""
 
 
 def layers_by_module() -> list[tuple[str, list[type[Component]]]]:
-    """The layers by module, under the first line of its docstring."""
+    """The layers of each module, by the first line of the module's docstring."""
     groups: dict[str, list[type[Component]]] = {}
     for layer in LAYERS:
-        about = (getattr(getmodule(layer), "__doc__", None) or layer.__module__).strip().splitlines()[0]
-        groups.setdefault(about.rstrip("."), []).append(layer)
+        title = (getattr(getmodule(layer), "__doc__", None) or layer.__module__).strip().splitlines()[0]
+        groups.setdefault(title.rstrip("."), []).append(layer)
     return sorted(groups.items())
 
 
 def accepted_names(layer: type[Component]) -> list[str]:
-    """The names that a spec may call a layer by, its own one first."""
+    """The names of a layer in a spec, its own name first."""
     others = [name for name, known in LAYERS.by_name.items() if known is layer and name != layer.type_name]
     return [layer.type_name, *others]
 
 
 def argument_rows(component: type[Component]) -> Iterator[tuple[str, Attribute, str]]:
-    """The arguments with their types in words: those that are needed, the others, those that all layers have."""
+    """The arguments with their types in words: required ones, optional ones, those of all layers."""
     shared = Layer.attributes if issubclass(component, Layer) else {}
     needed = component.required_attributes()
     for name in sorted(component.attributes, key=lambda name: (name in shared, name not in needed)):
@@ -122,7 +123,7 @@ def _bound_phrases(attribute: Attribute) -> list[str]:
 
 
 def default_text(component: type[Component], name: str) -> str:
-    """The default as it would be written; empty where there is none."""
+    """The default as JSON; empty if the argument is required."""
     default, form = component.attributes[name].default, component.codecs()[name]
     return "" if default is REQUIRED else short_repr(form.write(form.read(default)))
 
@@ -132,7 +133,7 @@ def argument_meaning(attribute: Attribute) -> str:
 
 
 def required_arguments(layer: type[Component]) -> dict[str, Any]:
-    """Some values for the arguments that have to be given."""
+    """Example values for the required arguments."""
     properties = layer.schema()["properties"]
     known = {
         name: EXAMPLE_ARGUMENTS.get(f"{layer.type_name}.{name}", EXAMPLE_ARGUMENTS.get(name)) for name in properties
@@ -147,7 +148,7 @@ def required_arguments(layer: type[Component]) -> dict[str, Any]:
 
 
 def example_json(layer: type[Component]) -> str:
-    """The shortest way to write a layer."""
+    """The shortest entry that is a valid layer."""
     entry = required_arguments(layer)
     if issubclass(layer, Layer) and layer.arity[0] > 1:
         entry = {"from": list("abcde")[: layer.arity[0]]} | entry
@@ -155,13 +156,13 @@ def example_json(layer: type[Component]) -> str:
 
 
 def example_shapes(layer: type[Component]) -> list[LayerExample]:
-    """What the example makes of inputs that suit it."""
-    made = layer(**required_arguments(layer))
-    return layer_examples(made) if isinstance(made, Layer) else []
+    """Example inputs and outputs of a layer with its required arguments."""
+    instance = layer(**required_arguments(layer))
+    return layer_examples(instance) if isinstance(instance, Layer) else []
 
 
 def _example_value(schema: dict[str, Any]) -> Any:
-    """Some value that the schema allows."""
+    """A value that the schema allows."""
     if "anyOf" in schema:
         return _example_value(schema["anyOf"][0])
     if "enum" in schema:
@@ -177,7 +178,7 @@ def _example_value(schema: dict[str, Any]) -> Any:
 
 
 def reference_text(component: type[Component]) -> str:
-    """All there is to know about a layer."""
+    """The reference of a layer as text."""
     lines = [", ".join(accepted_names(component)), "", cleandoc(component.__doc__ or ""), ""]
     for name, attribute, words in argument_rows(component):
         default = default_text(component, name)
@@ -189,27 +190,27 @@ def reference_text(component: type[Component]) -> str:
         "",
         f"  {example_json(component)}",
         "",
-        *(f"  {trial}" for trial in example_shapes(component)),
+        *(f"  {example}" for example in example_shapes(component)),
     ]
     return "\n".join(lines).rstrip()
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
 
-_GENERATED_NOTICE = "<!-- Made by `make generate`; edit the code it is made from. -->"
+_GENERATED_NOTICE = "<!-- Generated by `make generate` from the code. -->"
 
 
 def layers_page() -> str:
-    """docs/layers.md: every layer with its arguments, and the bricks that go into them."""
+    """docs/layers.md: all layers with their arguments, and the components that arguments refer to."""
     lines = [
         "# Layers",
         "",
         _GENERATED_NOTICE,
         "",
-        "Types, arguments and defaults are those of Keras 3. Beside its own arguments every layer takes `name`, `from`",
-        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. Below its example stands what that makes of",
-        "inputs that suit it (a name in place of a size is any size), its weights, and the operators of its inference.",
-        "The functions of keras.ops, whose types begin with `ops.`, have no weights, and take `name` and `from` alone.",
+        "Types, arguments and defaults are those of Keras 3. Besides its own arguments, every layer takes `name`, `from`",
+        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. An example is followed by the output types for",
+        "example inputs (a name in place of a size is any size), the weights, and the operators in inference. The",
+        "functions of keras.ops, whose types begin with `ops.`, have no weights and take only `name` and `from`.",
         "",
         *_argument_table(Layer),
     ]
@@ -227,25 +228,25 @@ def layers_page() -> str:
 
 def _behaviour(layer: type[Component]) -> list[str]:
     """Shapes, weights and operators of the example, as lines of a list."""
-    made, rows = layer(**required_arguments(layer)), example_shapes(layer)
-    if not isinstance(made, Layer) or not rows:
+    instance, examples = layer(**required_arguments(layer)), example_shapes(layer)
+    if not isinstance(instance, Layer) or not examples:
         return []
-    graph = example_graph(made, rows[0])
-    lines = [f"- `{trial}`" for trial in rows]
-    held = ", ".join(f"`{weight}`" for weight in weight_descriptions(graph))
-    used = ", ".join(f"`{operator}`" for operator in operator_names(graph))
-    lines += [f"- weights: {held}"] if held else []
-    return [*lines, f"- operators: {used or 'none'}"]
+    graph = example_graph(instance, examples[0])
+    lines = [f"- `{example}`" for example in examples]
+    weights = ", ".join(f"`{weight}`" for weight in weight_descriptions(graph))
+    operators = ", ".join(f"`{operator}`" for operator in operator_names(graph))
+    lines += [f"- weights: {weights}"] if weights else []
+    return [*lines, f"- operators: {operators or 'none'}"]
 
 
 def _argument_table(component: type[Component]) -> list[str]:
     shared = set() if component is Layer else set(Layer.attributes)
-    rows = [
-        f"| `{name}` | {_escape_cell(words)} | {f'`{default}`' if default else 'required'} | {_escape_cell(argument_meaning(attribute))} |"
-        for name, attribute, words in argument_rows(component)
-        for default in [default_text(component, name)]
-        if name not in shared
-    ]
+    rows = []
+    for name, attribute, words in argument_rows(component):
+        if name not in shared:
+            default = default_text(component, name)
+            cells = [_escape_cell(words), f"`{default}`" if default else "required"]
+            rows.append(f"| `{name}` | {' | '.join(cells)} | {_escape_cell(argument_meaning(attribute))} |")
     return ["| argument | is | default | meaning |", "| --- | --- | --- | --- |", *rows] if rows else []
 
 
@@ -254,7 +255,7 @@ def _escape_cell(text: str) -> str:
 
 
 def _registry_section(registry: Registry) -> list[str]:
-    """The members of a family, a line each."""
+    """The members of a registry, one line each."""
     lines = [f"## {registry.kind.capitalize()}{'es' if registry.kind.endswith('s') else 's'}", "", registry.doc, ""]
     lines += ["| name | arguments | is |", "| --- | --- | --- |"]
     for brick in registry:
@@ -269,7 +270,7 @@ def _registry_section(registry: Registry) -> list[str]:
 
 
 def errors_page() -> str:
-    """docs/errors.md: every code, explained."""
+    """docs/errors.md: all codes with their explanations."""
     lines = [
         "# Errors",
         "",

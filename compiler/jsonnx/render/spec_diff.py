@@ -1,4 +1,4 @@
-"""What differs between two networks, as text and as a document."""
+"""The differences between two networks, as text and as JSON values."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from ..diff.changes import Change, LayerChange, WeightChanges
 
 MAX_LINES_PER_SECTION = 60
-"""Lines of one kind that are shown; the rest are counted."""
+"""Lines of one section that are shown; the others are counted."""
 
 MAX_VALUE_CHARACTERS = 60
-"""Characters of a value that are shown."""
+"""Characters; longer values are abbreviated."""
 
 MARKER_COLORS = {"+": "32", "-": "31", "~": "33", "!": "1;31"}
 
 
 def comparison_text(comparison: Comparison, color: bool = False) -> str:
-    """For people: a line a change, `+` what is new, `-` what is gone, `~` what is another, `!` what breaks."""
+    """One line a change: `+` added, `-` removed, `~` changed, `!` breaks the signature."""
     if comparison.is_empty:
         return "no difference in meaning"
 
@@ -31,7 +31,7 @@ def comparison_text(comparison: Comparison, color: bool = False) -> str:
         style = MARKER_COLORS.get(line.lstrip()[:1])
         return f"\x1b[{style}m{line}\x1b[0m" if color and style else line
 
-    parts = {
+    sections = {
         "signature": [f"{'!' if c.breaks else '~'} {c.part} {c.name} {c.message}" for c in comparison.signature],
         "layers": [line for change in comparison.layers for line in _layer_lines(change)],
         "training": [_training_line(path, change) for path, change in comparison.training.items()],
@@ -39,16 +39,16 @@ def comparison_text(comparison: Comparison, color: bool = False) -> str:
         "totals": list(_total_lines(comparison)),
     }
     lines = []
-    for title, found in parts.items():
-        if found:
-            lines += [title, *(paint(f"  {line}") for line in _truncate(found)), ""]
+    for title, changes in sections.items():
+        if changes:
+            lines += [title, *(paint(f"  {line}") for line in _truncate(changes)), ""]
     breaking = sum(change.breaks for change in comparison.signature)
     lines.append(f"the signature breaks in {count_text(breaking, 'place')}" if breaking else "the signature holds")
     return "\n".join(lines)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """For programs: everything."""
+    """All differences as JSON values."""
     return {
         "breaks": comparison.breaks_signature,
         "same": comparison.is_empty,
@@ -78,7 +78,7 @@ def _truncate(lines: Sequence[str]) -> list[str]:
 
 
 def _layer_lines(change: LayerChange) -> list[str]:
-    """What was done to a layer; on a second line what follows from that, or from what was done before it."""
+    """The changes of a layer; a second line lists their effects on shapes and cost."""
     if change.old is None or change.new is None:
         added = change.old is None
         side: Callable[[Change], Any] = (lambda c: c.new) if added else (lambda c: c.old)
@@ -111,9 +111,9 @@ def _layer_lines(change: LayerChange) -> list[str]:
 
 
 def _training_line(path: str, change: Change) -> str:
-    """How training differs in one point; whole sections come and go."""
+    """One change of the training section, or its addition or removal."""
     if path == "training":
-        return "+ how it is trained is given" if change.old is None else "- how it is trained is no longer given"
+        return "+ the training section was added" if change.old is None else "- the training section was removed"
     return f"~ {path} {_change_text(change)}"
 
 
@@ -122,7 +122,7 @@ def _change_text(change: Change) -> str:
 
 
 def _value_text(value: Any) -> str:
-    """A value in short; of a brick its type, and its arguments if they are few."""
+    """A short form of a value; of a component, its type and, if they are short, its arguments."""
     if isinstance(value, dict) and isinstance(value.get("type"), str):
         arguments = ", ".join(f"{name} {_value_text(item)}" for name, item in value.items() if name != "type")
         return value["type"] + (
@@ -160,7 +160,7 @@ def _change_json(change: Change) -> dict[str, Any]:
 
 
 def _weight_lines(weights: WeightChanges) -> list[str]:
-    """What becomes of weights that were saved; nothing where all of them fit."""
+    """How weights saved for the old network fit the new one; empty if all of them fit."""
     if not (weights.renamed or weights.reshaped or weights.missing or weights.unused):
         return []
     total = len(weights.unchanged) + len(weights.renamed) + len(weights.reshaped) + len(weights.missing)
@@ -175,17 +175,17 @@ def _weight_lines(weights: WeightChanges) -> list[str]:
 
 
 def _lines_by_layer(remarks: Mapping[str, str]) -> list[str]:
-    """Weights by what is told of them, those of a layer on one line."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, what in remarks.items():
-        layer, _, rest = name.partition("/")
-        found.setdefault((layer, what), []).append(rest or layer)
-    return [f"{layer}: {', '.join(weights)}: {what}" for (layer, what), weights in found.items()]
+    """One line for the weights of a layer with the same remark."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, remark in remarks.items():
+        layer, _, weight = name.partition("/")
+        groups.setdefault((layer, remark), []).append(weight or layer)
+    return [f"{layer}: {', '.join(weights)}: {remark}" for (layer, remark), weights in groups.items()]
 
 
 def _total_lines(comparison: Comparison) -> Iterator[str]:
     for title, change in (("parameters", comparison.parameters), ("multiply-adds", comparison.macs)):
         if change:
-            known = change.old is not None and change.new is not None
-            by = f" ({change.new - change.old:+,})" if known else ""
-            yield f"~ {title} {_count_change_text(change)}{by}"
+            is_known = change.old is not None and change.new is not None
+            difference = f" ({change.new - change.old:+,})" if is_known else ""
+            yield f"~ {title} {_count_change_text(change)}{difference}"

@@ -1,4 +1,4 @@
-"""The rows of a network's layers, those of one use of a block together under a heading of their own."""
+"""Groups the rows of a summary by blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class SummaryRow(NamedTuple):
-    """A layer, or a use of a block with the layers in it; `nesting_level` says in how many blocks it stands."""
+    """A layer, or a use of a block with its layers. `nesting_level` is the number of blocks around it."""
 
     name: str
     type: str
@@ -18,7 +18,7 @@ class SummaryRow(NamedTuple):
     rows: Sequence[LayerCost]
     is_block: bool = False
     is_collapsed: bool = False
-    """Whether what is in the block is not shown."""
+    """Whether the layers of the block are hidden."""
 
     @property
     def parameters(self) -> int:
@@ -30,12 +30,15 @@ class SummaryRow(NamedTuple):
 
     @property
     def macs(self) -> int | None:
-        known = [row.macs for row in self.rows if row.macs is not None]
-        return sum(known) if len(known) == len(self.rows) else None
+        macs = [row.macs for row in self.rows if row.macs is not None]
+        return sum(macs) if len(macs) == len(self.rows) else None
 
 
 def summary_rows(rows: Sequence[LayerCost], max_depth: int | None = None) -> list[SummaryRow]:
-    """A line a layer, and one before the layers of each use of a block; of blocks in `max_depth` others the line alone."""
+    """One row a layer, and one row before the layers of each block.
+
+    The layers of blocks that are nested `max_depth` levels deep are hidden.
+    """
     return _rows_at_level(rows, 0, max_depth)
 
 
@@ -49,7 +52,7 @@ def _rows_at_level(rows: Sequence[LayerCost], nesting_level: int, max_depth: int
         if len(row.block_path) == nesting_level:
             lines.append(SummaryRow(row.name, row.type, nesting_level, [row]))
         elif (inner := groups.pop(row.block_path[nesting_level], None)) is not None:
-            closed = max_depth is not None and nesting_level >= max_depth
-            lines.append(SummaryRow(*row.block_path[nesting_level], nesting_level, inner, True, closed))
-            lines += [] if closed else _rows_at_level(inner, nesting_level + 1, max_depth)
+            is_collapsed = max_depth is not None and nesting_level >= max_depth
+            lines.append(SummaryRow(*row.block_path[nesting_level], nesting_level, inner, True, is_collapsed))
+            lines += [] if is_collapsed else _rows_at_level(inner, nesting_level + 1, max_depth)
     return lines

@@ -1,4 +1,4 @@
-"""What commands show as tables: a network's layers and their cost, the reference of layers, providers."""
+"""Tables: a network's layers and their cost, the reference of layers, providers, weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from .reference_pages import layers_by_module, reference_text
-from .summary_rows import summary_rows
+from .summary_rows import SummaryRow, summary_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,32 +20,33 @@ if TYPE_CHECKING:
     from ..runtime.weight_files import WeightsReport
 
 DEFAULT_WIDTH = 120
-"""Characters of a line of prose that does not go to a terminal."""
+"""Characters in a line that is not printed to a terminal."""
 
 UNBOUNDED_WIDTH = 10_000
-"""Wider than any table gets by itself."""
+"""Characters; wider than any table."""
 
 BYTES_PER_WEIGHT = 4
-"""Of a weight in the model: float32."""
+"""Weights are float32."""
 
 
 def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = False, depth: int | None = None) -> str:
-    """A row a layer, and the totals. What is in a block stands under a row of its own, in `depth` blocks at most.
+    """One row a layer, and the totals. The layers of a block are indented under a row for the block, down to `depth`.
 
-    A last column says which layers are frozen and where masks go, in a network that has either."""
-    noted = any(map(_layer_notes, rows))
-    titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *(["notes"] if noted else []))
+    If the network has frozen layers or masks, a last column shows them.
+    """
+    has_notes = any(map(_layer_notes, rows))
+    titles = ("layer", "type", "output shape", "parameters", "multiply-adds", "from", *(["notes"] if has_notes else []))
     table = _new_table(*titles, right=(3, 4))
-    before = tuple(network.inputs)
+    previous = tuple(network.inputs)
     for line in summary_rows(rows, depth):
         row = line.rows[-1]
         shapes = "\n".join(keras_shape_text(type.shape) for type in row.outputs)
-        plain = line.is_block or row.sources == before[:1]
-        sources = "" if plain else ", ".join(row.sources)
+        is_sequential = line.is_block or row.sources == previous[:1]
+        sources = "" if is_sequential else ", ".join(row.sources)
         name = f"{'  ' * line.nesting_level}{line.name}"
-        notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if noted else []
+        notes = [_block_notes(line.rows) if line.is_block else _layer_notes(row)] if has_notes else []
         table.add_row(name, line.type, shapes, _number_text(line.parameters), _number_text(line.macs), sources, *notes)
-        before = before if line.is_block and not line.is_collapsed else (row.name,)
+        previous = previous if line.is_block and not line.is_collapsed else (row.name,)
     inputs = ", ".join(f"{name} {_type_text(type)}" for name, type in network.inputs.items())
     outputs = ", ".join(f"{name} {_type_text(type)}" for name, type in _output_types(network, rows).items())
     total = _totals(rows)
@@ -60,14 +61,14 @@ def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = Fals
         f"multiply-adds   {_number_text(total['multiply_adds'])} a sample",
         f"weights         {total['megabytes']:.2f} MB",
     ]
-    needs = _nonstandard_operators(rows)
-    if needs:
-        lines.append(f"needs           onnxruntime: no other runtime has its {', '.join(needs)}")
+    operators = _nonstandard_operators(rows)
+    if operators:
+        lines.append(f"needs           onnxruntime: no other runtime has its {', '.join(operators)}")
     return "\n".join(lines)
 
 
 def _layer_notes(row: LayerCost) -> str:
-    """That a layer is frozen, and what becomes of masks there."""
+    """Whether a layer is frozen, and what it does with masks."""
     notes = ["frozen"] if row.frozen else []
     reads = row.reads_masks and bool(row.masked_inputs)
     notes += ["reads the mask"] if reads else []
@@ -79,9 +80,9 @@ def _layer_notes(row: LayerCost) -> str:
 
 
 def _block_notes(rows: Sequence[LayerCost]) -> str:
-    """That all layers of a block that could learn are frozen."""
-    able = [row for row in rows if row.frozen or row.trainable]
-    return "frozen" if able and all(row.frozen for row in able) else ""
+    """Whether all layers of a block that have trainable weights are frozen."""
+    learnable = [row for row in rows if row.frozen or row.trainable]
+    return "frozen" if learnable and all(row.frozen for row in learnable) else ""
 
 
 def _nonstandard_operators(rows: Sequence[LayerCost]) -> list[str]:
@@ -90,68 +91,68 @@ def _nonstandard_operators(rows: Sequence[LayerCost]) -> list[str]:
 
 
 def summary_json(network: Network, rows: Sequence[LayerCost], depth: int | None = None) -> dict[str, Any]:
-    """The same as plain values. Sizes that are not known are their names, sums of such are null."""
+    """The summary as JSON values. A symbolic size is its name; a sum with a symbolic size is null."""
     lines = summary_rows(rows, depth)
-    shown = [line.rows[0] for line in lines if not line.is_block]
-    uses = [
-        {
-            "name": line.name,
-            "type": line.type,
-            "blocks": [name for name, _ in line.rows[0].block_path[: line.nesting_level]],
-            "layers": len(line.rows),
-            "parameters": line.parameters,
-            "trainable": line.trainable,
-            "frozen": bool(_block_notes(line.rows)),
-            "multiply_adds": line.macs,
-        }
-        for line in lines
-        if line.is_block
-    ]
+    operators = _nonstandard_operators(rows)
     return {
         "name": network.name,
         "inputs": {name: _json_type(type) for name, type in network.inputs.items()},
         "outputs": {name: _json_type(type) for name, type in _output_types(network, rows).items()},
-        "layers": [
-            {
-                "name": row.name,
-                "type": row.type,
-                "from": list(row.sources),
-                "outputs": [_json_type(type) for type in row.outputs],
-                "parameters": row.parameters,
-                "trainable": row.trainable,
-                "frozen": row.frozen,
-                "multiply_adds": row.macs,
-                "blocks": [name for name, _ in row.block_path],
-                "masked_inputs": list(row.masked_inputs),
-                "reads_masks": row.reads_masks,
-                "mask": _json_type(row.mask) if row.mask else None,
-            }
-            for row in shown
-        ],
-        "blocks": uses,
+        "layers": [_json_layer(line.rows[0]) for line in lines if not line.is_block],
+        "blocks": [_json_block(line) for line in lines if line.is_block],
         "totals": _totals(rows),
-        **({"needs_onnxruntime": _nonstandard_operators(rows)} if _nonstandard_operators(rows) else {}),
+        **({"needs_onnxruntime": operators} if operators else {}),
+    }
+
+
+def _json_layer(row: LayerCost) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "type": row.type,
+        "from": list(row.sources),
+        "outputs": [_json_type(type) for type in row.outputs],
+        "parameters": row.parameters,
+        "trainable": row.trainable,
+        "frozen": row.frozen,
+        "multiply_adds": row.macs,
+        "blocks": [name for name, _ in row.block_path],
+        "masked_inputs": list(row.masked_inputs),
+        "reads_masks": row.reads_masks,
+        "mask": _json_type(row.mask) if row.mask else None,
+    }
+
+
+def _json_block(line: SummaryRow) -> dict[str, Any]:
+    return {
+        "name": line.name,
+        "type": line.type,
+        "blocks": [name for name, _ in line.rows[0].block_path[: line.nesting_level]],
+        "layers": len(line.rows),
+        "parameters": line.parameters,
+        "trainable": line.trainable,
+        "frozen": bool(_block_notes(line.rows)),
+        "multiply_adds": line.macs,
     }
 
 
 def layer_text(name: str) -> str:
-    """The reference of a layer. Raises KeyError where there is no such layer."""
+    """The reference of a layer. Raises KeyError for an unknown layer."""
     from ..layers import LAYERS
 
     return reference_text(LAYERS.by_name[name])
 
 
 def layers_text() -> str:
-    """All layers with a line each, family by family."""
+    """All layers, one line each, grouped by family."""
     lines = []
     for title, layers in layers_by_module():
         width = max(len(layer.type_name) for layer in layers)
         lines += [title, *(f"  {layer.type_name:{width}}  {layer.summary()}" for layer in layers), ""]
-    return "\n".join([*lines, "`jsonnx layers TYPE` shows the arguments of one."])
+    return "\n".join([*lines, "`jsonnx layers TYPE` shows the arguments of a layer."])
 
 
 def providers_text(rows: Iterable[Availability]) -> str:
-    """Which providers can run here, and how to get the others."""
+    """The providers that can run here, and how to install the others."""
     table = _new_table("provider", "here", "how to get it", "in onnxruntime")
     for row in rows:
         table.add_row(row.name, "yes" if row.available else "no", "" if row.available else row.how, row.full)
@@ -159,7 +160,7 @@ def providers_text(rows: Iterable[Availability]) -> str:
 
 
 def weights_text(report: WeightsReport) -> str:
-    """How many weights were taken, and a row for every one that was not, and for what was given besides."""
+    """The number of weights taken, and a row for each weight that was not taken and each unexpected array."""
     table = _new_table("weight", "wanted", "given", "why not taken")
     for name, type in report.wanted.items():
         shape = keras_shape_text(type.shape)
@@ -170,12 +171,12 @@ def weights_text(report: WeightsReport) -> str:
             table.add_row(name, shape, "-", _with_suggestion("not given", report, name))
     for name in report.extra:
         table.add_row(name, "-", keras_shape_text(report.given[name]), _with_suggestion("no such weight", report, name))
-    told = f"weights: {len(report.taken)} of {len(report.wanted)} taken, the others drawn from the seed"
-    return f"{told}\n\n{_table_text(table, color=False)}\n"
+    title = f"weights: {len(report.taken)} of {len(report.wanted)} taken, the others drawn from the seed"
+    return f"{title}\n\n{_table_text(table, color=False)}\n"
 
 
 MAX_NAME_COMPARISONS = 100_000
-"""Names that are compared with one another at most, to find a near one."""
+"""Pairs of names that are compared to find a suggestion."""
 
 
 def _with_suggestion(reason: str, report: WeightsReport, name: str) -> str:
@@ -184,7 +185,7 @@ def _with_suggestion(reason: str, report: WeightsReport, name: str) -> str:
 
 
 def keras_shape_text(shape: Iterable[Dim | str | None]) -> str:
-    """`(batch, 28, 28, 1)`; with a comma after a single size, and `?` for one of which nothing is known."""
+    """`(batch, 28, 28, 1)`; a single size has a comma after it, and an unknown size is `?`."""
     sizes = ["?" if size is None else str(size) for size in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
@@ -205,12 +206,12 @@ def _json_type(type: TensorType) -> dict[str, Any]:
 
 def _totals(rows: Sequence[LayerCost]) -> dict[str, Any]:
     parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
-    known = [row.macs for row in rows if row.macs is not None]
+    macs = [row.macs for row in rows if row.macs is not None]
     return {
         "parameters": parameters,
         "trainable": trainable,
         "non_trainable": parameters - trainable,
-        "multiply_adds": sum(known) if len(known) == len(rows) else None,
+        "multiply_adds": sum(macs) if len(macs) == len(rows) else None,
         "megabytes": parameters * BYTES_PER_WEIGHT / 1e6,
     }
 
@@ -220,7 +221,7 @@ def _number_text(value: int | None) -> str:
 
 
 def _new_table(*titles: str, right: Sequence[int] = ()) -> Table:
-    """An empty table, ruled with ASCII alone, so that it can be shown anywhere."""
+    """An empty table with ASCII rules, which every terminal can show."""
     from rich.box import Box
     from rich.table import Table
 
@@ -233,7 +234,7 @@ def _new_table(*titles: str, right: Sequence[int] = ()) -> Table:
 
 
 def _table_text(table: Table, color: bool, width: int = UNBOUNDED_WIDTH) -> str:
-    """The table as text, no wider than the terminal if it goes to one."""
+    """The table as text; with `color`, as wide as the terminal."""
     from rich.console import Console
 
     file = StringIO()

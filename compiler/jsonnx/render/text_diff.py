@@ -1,4 +1,4 @@
-"""What changes in a text, as a unified diff."""
+"""Unified diffs of two versions of a file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from difflib import unified_diff
 from .diagnostics import escape_invisible
 
 MAX_LINES = 20_000
-"""Lines of a file beyond which finding the few that changed takes long."""
+"""Lines of a file; a diff of more lines takes too long."""
 
 
 def unified_diff_text(file: str, before: bytes, after: bytes, color: bool = False) -> str:
-    """A unified diff of two versions of a file, with three lines around every change."""
+    """A unified diff of two versions of a file, with three lines of context."""
     old, new = (_split_lines(data) for data in (before, after))
     if max(len(old), len(new)) > MAX_LINES:
         return f"{escape_invisible(file)}: {len(old):,} lines, {len(new):,} when formatted"
@@ -23,11 +23,11 @@ def unified_diff_text(file: str, before: bytes, after: bytes, color: bool = Fals
 
 
 def _split_lines(data: bytes) -> list[str]:
-    """Lines with what ends them told, where that is not a line feed."""
+    """The lines of a text; a last line without a line feed is marked."""
     text = data.decode(errors="replace")
     lines = text.split("\n")
-    ended = not lines[-1]
-    return lines[:-1] if ended else [*lines[:-1], lines[-1] + "  (no end of line)"]
+    has_final_newline = not lines[-1]
+    return lines[:-1] if has_final_newline else [*lines[:-1], lines[-1] + "  (no end of line)"]
 
 
 def _colored(line: str) -> str:

@@ -130,7 +130,7 @@ def test_other_numbers_of_layers_tell_nothing(tmp_path: Path) -> None:
 
 def test_weights_go_beside_json_alone(tmp_path: Path) -> None:
     path = FILES / FORMS[0]
-    with pytest.raises(UsageError, match="no model's JSON"):
+    with pytest.raises(UsageError, match="not a model in JSON"):
         jsonnx.from_keras(FILES / "keras3_half.keras", path / "told.weights.h5")
     with pytest.raises(CompileError, match="no weights in this file"):
         jsonnx.from_keras(path / "told.json", path / "told.json")

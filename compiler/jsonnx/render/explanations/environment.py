@@ -1,4 +1,4 @@
-"""Codes of what goes wrong beside the spec: commands, files, data, checkpoints and providers."""
+"""Codes of errors outside the spec: commands, files, data, checkpoints and providers."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from .explanation import Explanation
 ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     # -- commands and files ------------------------------------------------------------------------------------------
     "bad-option": Explanation(
-        "An option of a command that cannot be followed",
-        "`--set` takes a dotted path and a JSON value, and the path has to lead into the spec; the ending of an "
-        "output file decides its format and has to be a known one.",
+        "An invalid command-line option",
+        "`--set` takes a dotted path and a JSON value, and the path must exist in the spec. The suffix of an "
+        "output file decides its format and must be a known one.",
         "jsonnx train spec.json --set epochs",
         "jsonnx train spec.json --set training.epochs=3",
     ),
     "unknown-code": Explanation(
-        "There is no error of this name",
+        "An unknown error code",
         "`jsonnx explain` takes the code that stands in brackets in a message, as in error[unknown-key].",
         "jsonnx explain E0404",
         "jsonnx explain unknown-key",
     ),
     "unreadable-file": Explanation(
         "A file that cannot be read",
-        "The file is missing, is a folder or a device, or may not be read. The message names it as it was looked "
-        "for: paths in a spec begin at the spec's folder, paths on the command line at the current one.",
+        "The file is missing, is a folder or a device, or its permissions forbid reading. The message shows the path "
+        "that was tried: paths in a spec are relative to the spec's folder, paths on the command line to the current "
+        "one.",
         "jsonnx validate sepc.json",
         "jsonnx validate spec.json",
     ),
     "unwritable-file": Explanation(
         "A file that cannot be written",
-        "The folder is missing or read-only, the disk is full, or a folder bears the file's name. What was there "
-        "before is untouched: files are written under another name and then renamed.",
+        "The folder is missing or read-only, the disk is full, or a folder has the file's name. The previous "
+        "content is untouched: files are written under another name and then renamed.",
         "jsonnx compile spec.json -o /model.onnx",
         "jsonnx compile spec.json -o out/model.onnx",
     ),
     "is-an-input": Explanation(
-        "A result would overwrite what it is made from",
+        "A result would overwrite an input",
         "The file to be written is one that the command reads, such as the spec or the data. Inputs are never changed.",
         "jsonnx import model.keras -o model.keras",
         "jsonnx import model.keras -o model.json",
@@ -48,97 +49,97 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         '{"training": {"batch_size": 256}}',
     ),
     "system-failure": Explanation(
-        "The operating system refuses something",
+        "The operating system reports an error",
         "The message is the system's own: the current folder was removed, there are too many open files, a disk or a "
-        "network folder has gone. It is not the spec that is at fault.",
+        "network folder is no longer available. The spec is not the cause.",
         "mkdir a; cd a; rmdir ../a; jsonnx compile ../spec.json -o model.onnx",
         "cd ..; jsonnx compile spec.json -o model.onnx",
     ),
     "not-learned": Explanation(
-        "A vocabulary that nobody has learned yet",
+        "A vocabulary that has not been learned yet",
         "A layer without a `vocabulary` learns its own from the training data when training starts; then it is kept "
-        "with the weights. Without either the model would know no word.",
+        "with the weights. Without either, the model would know no token.",
         "jsonnx compile spec.json -o model.onnx",
         "jsonnx compile spec.json --weights run/weights.safetensors -o model.onnx",
     ),
     "unsafe-path": Explanation(
         "A path in a spec that leads out of its folder",
-        "Specs come from other people too. A data file named in one has to lie beneath the spec's folder: no "
-        "absolute path, no `..` out of it, no link to elsewhere. The same holds for a model that keeps weights in "
+        "A spec may come from someone else. A data file that it names must be below the spec's folder: no "
+        "absolute path, no `..` out of it, no link out of it. The same holds for a model that keeps weights in "
         "a file of their own.",
         '{"data": {"train": "../../home/me/train.npz"}}',
         '{"data": {"train": "data/train.npz"}}',
     ),
     "damaged-file": Explanation(
-        "A file whose contents are not what they should be",
-        "The file can be read, and is not of its format, is cut short, or lacks something. Make or copy it anew.",
+        "A damaged file, or a file of another format",
+        "The file can be read, but it is not of the expected format, is truncated, or lacks a part. Create or copy "
+        "it again.",
         "jsonnx compile spec.json --weights spec.json -o model.onnx",
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
     "unsafe-file": Explanation(
-        "A file that asks for what no honest writer asks for",
-        "It names other files, leads out of its archive, has two members of one name or members that overlap, links "
-        "in a circle, or unpacks to far more than it holds. Such a file is refused whole, and nothing of it is written "
-        "to the disk. Save the model again with the program that made it.",
+        "A file with contents that could do harm",
+        "It names other files, has paths out of its archive, members of equal name or overlapping members, circular "
+        "links, or unpacks to far more than its size. Such a file is refused as a whole, and nothing of it is "
+        "written to the disk. Save the model again with the program that made it.",
         "jsonnx import downloaded.keras -o spec.json",
         'model.save("model.keras")',
     ),
     "not-imported": Explanation(
-        "A part of a file that is left out",
-        "The optimizer's state, a second copy of a weight, or a member of an archive that is no part of a model is not "
-        "taken over. It is a warning: the model computes the same without it.",
+        "A part of a file is not imported",
+        "The optimizer's state, a second copy of a weight, or a member of an archive that is not part of a model is "
+        "not imported. This is a warning: the model computes the same without it.",
         'model.save("trained.keras")',
         'model.save("trained.keras", include_optimizer=False)',
     ),
     "weights-differ": Explanation(
-        "Weights are taken over, but not quite as they were written",
-        "Numbers of float64 were rounded to float32, or the file leaves open what its numbers mean and the likely "
-        "reading was taken. It is a warning; compare the model's results with those of the program that made it.",
+        "Weights were converted or interpreted",
+        "Numbers of float64 were rounded to float32, or the file is ambiguous and the most likely interpretation was "
+        "used. This is a warning; compare the model's results with those of the program that made it.",
         'keras.config.set_floatx("float64")',
         'keras.config.set_floatx("float32")',
     ),
     "weights-unnamed": Explanation(
-        "A file of weights that does not name its layers",
+        "A weight file that does not name its layers",
         "tf.keras 2.12 to 2.15 and the first versions of Keras 3 write the weights of a layer under its class and its "
-        "number among the layers of that class. That tells which is which where one layer comes of the other, or where "
-        "their shapes differ; not where two alike stand side by side, or where the network has more of them or fewer. "
-        "The model's JSON tells: import it together with the file.",
+        "number among the layers of that class. That identifies layers that follow one another or whose shapes "
+        "differ, but not equal layers side by side, nor layers of a network with more or fewer of them. "
+        "The model's JSON names the layers: import it together with the file.",
         "jsonnx compile spec.json --weights model.weights.h5 -o model.onnx",
         "jsonnx import model.json model.weights.h5 -o spec.json --weights weights.safetensors",
     ),
     "missing-package": Explanation(
         "A package is not installed",
-        "The file's format is read by a package that comes with jsonnx, and that is not there now.",
+        "The file's format is read by a package that is installed with jsonnx, but is missing now.",
         "pip uninstall h5py",
         "pip install h5py",
     ),
     "weights-mismatch": Explanation(
         "Weights that do not fit the network",
-        "Weights are known by name, such as dense/kernel, and have the shapes that Keras gives them. The message "
-        "lists what is missing, what is too many and what has another shape; most often the weights are those of "
+        "Weights are identified by name, such as dense/kernel, and have the shapes that Keras gives them. The "
+        "message lists missing and unexpected weights and those of another shape; most often the weights belong to "
         "another spec.",
         "jsonnx compile bigger.json --weights smaller/weights.safetensors -o model.onnx",
         "jsonnx compile smaller.json --weights smaller/weights.safetensors -o model.onnx",
     ),
     "needs-weights": Explanation(
-        "A model alone does not tell which places count",
-        "Where a mask goes beside an output, masked places are left out of its loss. Here the mask is made of values "
-        "that depend on weights (a Masking after a layer that learns), which a compiled model does not give out. The "
-        "RUN folder has the weights.",
+        "A compiled model does not contain what a mask depends on",
+        "Where an output has a mask, masked positions are left out of its loss. Here the mask depends on weights (a "
+        "Masking after a trained layer), and a compiled model does not contain them in that form. The RUN folder does.",
         "jsonnx evaluate run/model.onnx --data test.npz",
         "jsonnx evaluate run --data test.npz",
     ),
     "no-spec": Explanation(
-        "A model that does not say where it came from",
-        "Models that jsonnx writes hold their spec. This one does not, so that its inputs, losses and metrics "
-        "are unknown: it was made by another program, or its metadata was removed.",
+        "A model that does not contain its spec",
+        "Models that jsonnx writes contain their spec. This one does not, so its losses and metrics are unknown: "
+        "another program made it, or its metadata was removed.",
         "jsonnx evaluate someone_elses.onnx --data test.npz",
         "jsonnx evaluate runs/digits --data test.npz",
     ),
     "changed-spec": Explanation(
         "The spec in a model was changed after compiling",
-        "A model holds its spec and the SHA-256 of it. Here the two do not belong together: somebody edited the "
-        "metadata, so that the spec shown may not be what the operators compute.",
+        "A model contains its spec and the SHA-256 of it. Here the two do not match: the metadata was edited, so the "
+        "spec shown may not be what the operators compute.",
         "a model whose metadata another program rewrote",
         "jsonnx compile spec.json -o model.onnx",
     ),
@@ -156,23 +157,23 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         '{"data": {"train": "ten_rows.csv", "validation_split": 0.2}}',
     ),
     "bad-data-file": Explanation(
-        "A data file that is not understood",
+        "A data file that cannot be parsed",
         "Data comes as .npz or .npy (arrays of numbers, no Python objects) or as .csv: UTF-8, commas, one header "
-        "line, every row as long as it. The message names the row.",
+        "line, every row with as many values. The message names the row.",
         "age;height\n31;1.80",
         "age,height\n31,1.80",
     ),
     "bad-value": Explanation(
         "A value in the data that cannot be used",
-        "An entry is empty, not a number, not whole where integers are wanted, or beyond the range of its type. "
+        "An entry is empty, not a number, not whole where integers are wanted, or outside the range of its type. "
         "The message names row and column.",
         "age,height\n31,n/a",
         "age,height\n31,1.80",
     ),
     "not-finite": Explanation(
         "NaN or infinity in the data",
-        "One such value makes every weight NaN at the first step. The message names the sample. Drop it, or put "
-        "a number in its place.",
+        "One such value makes every weight NaN at the first step. The message names the sample. Remove it, or "
+        "replace the value by a number.",
         "age,height\n31,nan",
         "age,height\n31,1.80",
     ),
@@ -184,35 +185,35 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "age,height\n31,1.80",
     ),
     "data-shape": Explanation(
-        "Data of another shape than the network wants",
-        "The first axis of every array counts the samples and is equal in all of them; the others are the "
-        "input's shape, or the one that loss and output decide for the target.",
+        "Data of another shape than the network takes",
+        "The first axis of every array counts the samples and is equal in all of them; the other axes are the "
+        "input's shape, or the target's shape, which loss and output determine.",
         "trainer.step(images_of_shape_64_28_28, labels)   # the input is [28, 28, 1]",
         "trainer.step(images_of_shape_64_28_28_1, labels)",
     ),
     "missing-column": Explanation(
         "A column that the data does not have",
-        "Columns of a .csv are known by its header, arrays of an .npz by name. `x` and `y` in `training.data` "
-        "say which are the inputs and the targets; where omitted they bear the names of inputs and outputs.",
+        "Columns of a .csv are identified by its header, arrays of an .npz by name. `x` and `y` in `training.data` "
+        "name the inputs and the targets; if omitted, the names of inputs and outputs are used.",
         '{"data": {"train": "houses.csv", "x": ["area", "room"], "y": "price"}}',
         '{"data": {"train": "houses.csv", "x": ["area", "rooms"], "y": "price"}}',
     ),
     "duplicate-column": Explanation(
         "Two columns of a file have one name",
-        "A column that is used has to be the only one of its name.",
+        "The name of a column that is used must be unique in the file.",
         "size,size,price\n1,2,3",
         "width,height,price\n1,2,3",
     ),
     "ambiguous-columns": Explanation(
-        "Columns for several inputs or outputs, without saying which",
-        "Where a network has several inputs `x` is an object with the columns of each, and so is `y` where there "
-        "are several outputs.",
+        "Columns that are not assigned to inputs or outputs",
+        "If a network has several inputs, `x` is an object with the columns of each input; the same holds for `y` and "
+        "several outputs.",
         '{"inputs": {"text": ..., "age": ...}, "training": {"data": {"train": "people.npz", "x": "text"}}}',
         '{"inputs": {"text": ..., "age": ...}, "training": {"data": {"train": "people.npz", "x": {"text": '
         '"words", "age": "age"}}}}',
     ),
     "label-out-of-range": Explanation(
-        "A class number that there is no class for",
+        "A class index outside the range of classes",
         "Classes are counted from 0: with 10 classes the labels are 0 to 9. The message names the sample.",
         "labels 1, 2, ..., 10 for Dense with 10 units",
         "labels 0, 1, ..., 9 for Dense with 10 units",
@@ -233,86 +234,85 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     # -- runs and checkpoints ----------------------------------------------------------------------------------------
     "unknown-figure": Explanation(
         "Early stopping watches a figure that is not reported",
-        "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which then "
-        "has to be there.",
+        "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which must "
+        "then be given.",
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_accuracy"}}',
     ),
     "diverged": Explanation(
         "The loss became infinite or not a number",
-        "Training stopped where it went wrong; the last good checkpoint is kept, and a `Trainer` has the weights of "
-        "the last step whose loss was a number (with large layers the optimizer begins anew). Take a lower learning "
-        "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values in "
-        "the data.",
+        "Training stopped at that step. The last finite checkpoint is kept, and a `Trainer` has the weights of the "
+        "last step with a finite loss (with large layers, the optimizer's state is reset). Use a lower learning "
+        "rate, bound the gradients with `clipnorm`, scale the inputs to about -1 to 1, and look for extreme values "
+        "in the data.",
         '{"optimizer": {"type": "sgd", "learning_rate": 10}}',
         '{"optimizer": {"type": "sgd", "learning_rate": 0.01, "clipnorm": 1.0}}',
     ),
     "run-exists": Explanation(
-        "The folder holds a run already",
-        "A run is not overwritten. Go on with it by --resume, or name another folder with -o.",
+        "The folder already contains a run",
+        "A run is not overwritten. Continue it with --resume, or choose another folder with -o.",
         "jsonnx train spec.json -o runs/a   # a second time",
         "jsonnx train spec.json -o runs/a --resume",
     ),
     "run-locked": Explanation(
         "Another process is training in the folder",
-        "One run is written by one process. Wait for it, or name another folder with -o. The lock ends with its "
-        "process, however that ends.",
+        "One run is written by one process. Wait for it, or choose another folder with -o. The lock is released when "
+        "its process ends, however that happens.",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/a",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/b",
     ),
     "no-checkpoint": Explanation(
-        "There is no checkpoint to go on from",
-        "--resume needs a folder in which a run has finished an epoch at least.",
+        "There is no checkpoint to resume from",
+        "--resume needs a folder with a run that finished at least one epoch.",
         "jsonnx train spec.json -o runs/new --resume",
         "jsonnx train spec.json -o runs/new",
     ),
     "bad-checkpoint": Explanation(
         "A damaged checkpoint",
-        "The file is cut short or changed: its contents do not match their checksum. An older checkpoint is "
-        "taken where there is one; a damaged one is never deleted.",
+        "The file is truncated or changed: its contents do not match their checksum. An older checkpoint is "
+        "used if there is one; a damaged one is never deleted.",
         "a checkpoint copied while the disk was full",
-        "jsonnx train spec.json -o runs/a --resume   # takes the newest that is whole",
+        "jsonnx train spec.json -o runs/a --resume   # uses the newest valid checkpoint",
     ),
     "checkpoint-mismatch": Explanation(
         "A checkpoint of another run",
-        "To go on, spec, data and batch size have to be those that the checkpoint was made with: the result "
-        "would otherwise be neither the one run nor the other. Begin a new run, with the old weights if they fit.",
+        "To resume, spec, data and batch size must be those of the run that wrote the checkpoint; otherwise the result "
+        "would belong to neither run. Start a new run, with the old weights if they fit.",
         "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
         "jsonnx train spec.json -o runs/b",
     ),
     "not-exact": Explanation(
-        "The run goes on, but not bit for bit",
-        "Something that decides about the last bits of a result has changed since the checkpoint: the version of "
-        "onnxruntime, the provider, the number of threads. The run is as good as it would have been, but not "
-        "equal to it.",
-        "a run begun with 8 threads and resumed with 4",
-        "a run resumed on the machine it began on",
+        "The resumed run will not be identical to the bit",
+        "Something that affects rounding has changed since the checkpoint: the version of onnxruntime, the provider, "
+        "or the number of threads. The run is as accurate as before, but not bit for bit the same.",
+        "a run started with 8 threads and resumed with 4",
+        "a run resumed on the machine it started on",
     ),
     # -- onnxruntime -------------------------------------------------------------------------------------------------
     "missing-runtime": Explanation(
         "onnxruntime is not installed",
-        "Which onnxruntime is right depends on the machine, so that it is chosen at installation. Checking and "
+        "The right build of onnxruntime depends on the machine, so it is chosen at installation. Checking and "
         "compiling do not need it; running and training do.",
         "pip install jsonnx",
         'pip install "jsonnx[cpu]"',
     ),
     "unknown-provider": Explanation(
-        "There is no provider of this name",
+        "An unknown provider",
         "`jsonnx providers` lists them: cpu, cuda, tensorrt, openvino, coreml, directml, migraphx, qnn, webgpu; "
-        "or `auto` for the best there is.",
+        "or `auto` for the best one available.",
         "jsonnx train spec.json --provider gpu",
         "jsonnx train spec.json --provider cuda",
     ),
     "provider-unavailable": Explanation(
         "The installed onnxruntime lacks the provider",
-        "Providers come with different builds of onnxruntime. What was asked for is not replaced by another one "
-        "in silence; the help says how to get it.",
+        "Providers come with different builds of onnxruntime. A missing provider is never replaced silently; the help "
+        "says how to install it.",
         'pip install "jsonnx[cpu]"; jsonnx train spec.json --provider cuda',
         'pip install "jsonnx[cuda]"; jsonnx train spec.json --provider cuda',
     ),
     "provider-failed": Explanation(
-        "A provider that is installed does not start",
-        "Most often its driver, its libraries or the device itself is missing. The message has what onnxruntime said.",
+        "An installed provider does not start",
+        "Most often its driver, its libraries or the device itself is missing. The message contains onnxruntime's own.",
         "jsonnx train spec.json --provider cuda   # on a machine without an NVIDIA GPU",
         "jsonnx train spec.json --provider auto",
     ),
@@ -329,14 +329,13 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "pip install --upgrade onnxruntime",
     ),
     "runtime-failure": Explanation(
-        "onnxruntime stopped while it ran the model",
-        "The message has what it said; running out of memory is the most common cause, and a smaller batch the "
-        "first thing to try.",
+        "onnxruntime failed while running the model",
+        "The message contains onnxruntime's own. The most common cause is lack of memory; try a smaller batch first.",
         '{"training": {"batch_size": 65536}}',
         '{"training": {"batch_size": 256}}',
     ),
     "bad-model": Explanation(
-        "onnxruntime does not take the model",
+        "onnxruntime rejects the model",
         "The file is not a model, or not one that this build of onnxruntime can run on the chosen provider.",
         "jsonnx evaluate model.json.gz",
         "jsonnx evaluate model.onnx",

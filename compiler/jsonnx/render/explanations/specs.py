@@ -1,4 +1,4 @@
-"""Codes of what is wrong with a spec: its text, its keys and values, its network, its training."""
+"""Codes of errors in a spec: its text, its keys and values, its network, its training section."""
 
 from __future__ import annotations
 
@@ -8,145 +8,145 @@ from .explanation import Explanation
 SPEC_EXPLANATIONS: dict[str, Explanation] = {
     # -- the text ----------------------------------------------------------------------------------------------------
     "empty-document": Explanation(
-        "There is nothing in the file",
-        "A spec is one JSON object. The file is empty, or holds only white space: perhaps it was never saved, or "
-        "a program that should have written it stopped before.",
+        "The file is empty",
+        "A spec is one JSON object. The file is empty or contains only white space: perhaps it was not saved, or "
+        "the program that writes it stopped.",
         "(an empty file)",
         '{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 1}]}',
     ),
     "invalid-json": Explanation(
         "The text is not JSON",
-        "A spec is JSON as RFC 8259 has it: no comments, no trailing commas, keys and strings in double quotes, "
-        "true, false and null in lower case. The position is where reading stopped; what is really missing, such "
-        "as a comma or a closing bracket, may be just before it.",
+        "A spec is JSON as defined by RFC 8259: no comments, no trailing commas, keys and strings in double quotes, "
+        "true, false and null in lower case. The position is where reading stopped; a missing comma or closing "
+        "bracket may be just before it.",
         "{'type': 'Dense', 'units': 10,}  // ten classes",
         '{"type": "Dense", "units": 10}',
     ),
     "invalid-encoding": Explanation(
         "The text is not UTF-8",
-        "Specs are UTF-8 text. A file in UTF-16, UTF-32 or a national encoding has to be saved again as UTF-8; "
-        "inside a string, \\u escapes of characters beyond U+FFFF come in pairs, and half a pair is no character.",
+        "Specs are UTF-8 text. A file in UTF-16, UTF-32 or a national encoding must be saved as UTF-8. Inside a "
+        "string, \\u escapes of characters beyond U+FFFF come in pairs; half a pair is not a character.",
         '{"description": "\\ud83d"}',
         '{"description": "\\ud83d\\ude00"}',
     ),
     "invalid-number": Explanation(
-        "A number that a computer does not have",
+        "A number that a 64-bit float cannot represent",
         "NaN and Infinity are not JSON. A number that is too large for a 64-bit float would become infinite, one "
-        "that is too small would become 0, and one of hundreds of digits is surely a mistake: all are refused "
-        "rather than changed.",
+        "that is too small would become 0, and one of hundreds of digits is a mistake: all are refused, "
+        "since jsonnx changes no number.",
         '{"learning_rate": 1e-999, "clipnorm": Infinity}',
         '{"learning_rate": 1e-9}',
     ),
     "duplicate-key": Explanation(
-        "A key stands twice in one object",
-        "JSON leaves open which of two equal keys counts, and most programs silently take the last. Remove one "
-        "of them.",
+        "A key occurs twice in one object",
+        "JSON does not define which of two equal keys counts, and most programs silently use the last. Remove one of "
+        "them.",
         '{"type": "Dense", "units": 10, "units": 20}',
         '{"type": "Dense", "units": 20}',
     ),
     "too-deep": Explanation(
         "Brackets nest too deeply",
-        "Objects and arrays may nest 64 levels, and so may blocks stand in one another: many more than a spec needs. "
-        "Deeper nesting is refused before it can exhaust a reader.",
+        "Objects and arrays may nest 64 levels, and so may blocks within blocks: more than a spec needs. "
+        "Deeper nesting could exhaust the memory of a reader.",
         "[[[[[[[[[[[[ ... 65 levels ... ]]]]]]]]]]]]",
         '{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}',
     ),
     "too-large": Explanation(
-        "The file, or what is in it, is too large",
-        "A spec may have 64 MiB and two million values; limits for data files are stated in the message. Numbers "
-        "by the million belong into a data or weights file, not into a spec. With all blocks and repetitions it may "
-        "come to 100,000 layers and two million values, which is counted before anything is made of it. Its weights "
-        "may take 2 GiB together, which is what one ONNX file can hold: nothing is allocated for more.",
+        "The file or the network is too large",
+        "A spec may have 64 MiB and two million values; limits for data files are stated in the message. Millions of "
+        "numbers belong in a data or weights file. With all blocks and repetitions expanded, a spec may have 100,000 "
+        "layers and two million values, which are counted before the expansion. All weights together may take 2 GiB, "
+        "the limit of one ONNX file.",
         '{"type": "Normalization", "mean": [0.1, 0.2, ... three million numbers]}',
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
     "unsupported-version": Explanation(
         "The spec is in another version of the language",
-        "`version` says which version of the language a spec is written in. This release reads version 1, which "
-        "is also what a spec without the key is taken for.",
+        "`version` says which version of the language a spec is written in. This release reads version 1, which is "
+        "also the default.",
         '{"version": 7, "inputs": ..., "layers": ...}',
         '{"version": 1, "inputs": ..., "layers": ...}',
     ),
     # -- keys and values ---------------------------------------------------------------------------------------------
     "unknown-key": Explanation(
         "A key that has no meaning here",
-        "Keys that are not known are errors, since a misspelt one would otherwise be ignored in silence. `jsonnx "
-        "layers TYPE` lists the keys of a layer; they are those of Keras 3.",
+        "An unknown key is an error, because a misspelt key would otherwise be ignored silently. `jsonnx layers TYPE` "
+        "lists the keys of a layer; they are those of Keras 3.",
         '{"type": "Dense", "unit": 10}',
         '{"type": "Dense", "units": 10}',
     ),
     "missing-key": Explanation(
-        "A key that is needed is not there",
+        "A required key is missing",
         "The object lacks a key that has no default. The message names it, the help says what it is for.",
         '{"type": "Conv2D", "filters": 32}',
         '{"type": "Conv2D", "filters": 32, "kernel_size": 3}',
     ),
     "wrong-type": Explanation(
-        "A value of another type than is expected",
+        "A value of the wrong type",
         "Nothing is converted: a number in quotes is a string, and true is not 1. An integer may be written with "
         "a fraction of zero, as in 3.0.",
         '{"type": "Dense", "units": "10", "use_bias": 1}',
         '{"type": "Dense", "units": 10, "use_bias": true}',
     ),
     "invalid-value": Explanation(
-        "A word that is not one of the choices",
-        "The value has to be one of a few words, or does not go together with a value beside it. The help lists "
-        "the words, or the nearest one.",
+        "A value that is not one of the choices",
+        "The value must be one of a few words, or it contradicts another value. The help lists the words, or "
+        "suggests one.",
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "full"}',
         '{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "same"}',
     ),
     "invalid-expression": Explanation(
-        "An expression that cannot be read or computed",
-        "What stands between ${ and } is arithmetic: numbers, names of parameters, + - * / // % **, parentheses, "
-        "min and max, and items of arrays, as in widths[index]. Integers have 64 bits. A ${ that is meant as text is "
-        "written $${.",
+        "An expression that cannot be parsed or evaluated",
+        "The text between ${ and } is arithmetic: numbers, names of parameters, + - * / // % **, parentheses, "
+        "min and max, and items of arrays, as in widths[index]. Integers have 64 bits. Write $${ for a "
+        "literal ${.",
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 x width}"}]}',
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${2 * width}"}]}',
     ),
     "out-of-range": Explanation(
-        "A number or a length beyond its bounds",
-        "The value is of the right type, and too small, too large, too short or too long. The message states the "
-        "bound. Numbers have to be ones that float32 can hold, and a value in the network may have at most 2147483647 "
-        "elements for one sample.",
+        "A number or a length out of bounds",
+        "The value has the right type but is too small, too large, too short or too long. The message states the "
+        "bound. Numbers must be representable in float32, and a tensor may have at most 2147483647 elements for one "
+        "sample.",
         '{"type": "Dropout", "rate": 1.5}',
         '{"type": "Dropout", "rate": 0.5}',
     ),
     "invalid-name": Explanation(
-        "Something that cannot be a name",
-        "Names of the model, of inputs, layers and symbolic sizes are made of ASCII letters, digits, - and _, "
-        "begin with a letter or _, and have at most 128 characters. `batch` is taken: it names the batch axis, "
-        "which a shape leaves out.",
+        "An invalid name",
+        "Names of the model, of inputs, layers and symbolic sizes consist of ASCII letters, digits, - and _, start "
+        "with a letter or _, and have at most 128 characters. `batch` is reserved for the batch axis, which a shape "
+        "omits.",
         '{"inputs": {"my image": {"shape": ["batch", 28, 28]}}}',
         '{"inputs": {"my_image": {"shape": [28, 28]}}}',
     ),
     "unknown-type": Explanation(
         "No layer, activation, loss, ... has this name",
-        "Types bear the names that Keras 3 gives them. `jsonnx layers` lists the layers; in an editor that reads "
+        "Types have the names of Keras 3. `jsonnx layers` lists the layers; in an editor that reads "
         "the JSON Schema, completion offers the names that fit.",
         '{"type": "Dens", "units": 10, "activation": "rleu"}',
         '{"type": "Dense", "units": 10, "activation": "relu"}',
     ),
     "unsupported-argument": Explanation(
-        "An argument of Keras that is not honoured here",
-        "The key exists in Keras, and this compiler cannot do what it asks for. Ignoring it would give another "
-        "model than was asked for, so that any value but the default is an error. The help says why.",
+        "An unsupported argument of Keras",
+        "The key exists in Keras, but jsonnx does not implement it. Ignoring it would give another model, so every "
+        "value but the default is an error. The help says why.",
         '{"type": "Dense", "units": 10, "lora_rank": 4}',
         '{"type": "Dense", "units": 10}',
     ),
     "not-expressible": Explanation(
-        "Something of Keras that ONNX has no operator for",
-        "The layer or the argument exists in Keras, and what it computes cannot be said with the operators of "
-        "ONNX, or not in a way that gives the same numbers. The message says what is missing, the help what "
+        "ONNX cannot express a layer or argument of Keras",
+        "The layer or the argument exists in Keras, but the operators of ONNX cannot compute it, or not with the same "
+        "numbers. The message says what is missing, the help what "
         f"comes nearest. Such layers are {', '.join(NOT_EXPRESSIBLE)}; `jsonnx explain LAYER` says why.",
         '{"type": "UpSampling2D", "interpolation": "lanczos3"}',
         '{"type": "UpSampling2D", "interpolation": "bicubic"}',
     ),
     "not-supported": Explanation(
-        "Something that could be done, and is not yet",
-        "The combination would make sense, and jsonnx does not have it. Images are "
-        "augmented before a training step begins: an augmentation layer can stand only where nothing before it is "
-        "trained, and not inside another layer. One that mixes images mixes their targets too, which have to be "
-        "numbers for each class, not the index of one. The help says what to use instead.",
+        "A combination that jsonnx does not support",
+        "The combination is meaningful, but jsonnx does not support it. Images are "
+        "augmented before a training step begins: an augmentation layer must come before the first trained layer, and "
+        "may not be inside another layer. A layer that mixes images also mixes their targets, which must be class "
+        "probabilities, not class indices. The help says what to use instead.",
         '{"inputs": {"image": {"shape": [8, 8, 3]}}, "layers": '
         '[{"type": "Conv2D", "filters": 4, "kernel_size": 3}, {"type": "RandomFlip"}, '
         '{"type": "Flatten"}, {"type": "Dense", "units": 1}], "training": {"loss": "mse"}}',
@@ -156,45 +156,44 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     # -- the network -------------------------------------------------------------------------------------------------
     "duplicate-name": Explanation(
-        "Two things have one name",
-        "Inputs, layers, outputs and reported figures are told apart by name, so that each name stands for one "
-        "thing. Names that differ only in case are refused too: they would be one file on some systems. A training "
-        "step has names of its own, so that with a `training` section no input is called `learning_rate` or `loss`.",
+        "A name is used twice",
+        "Inputs, layers, outputs and metrics are identified by name, so each name must be unique. Names that differ "
+        "only in case are refused, because some file systems do not distinguish them. With a `training` section, "
+        "names of the training step such as `learning_rate` and `loss` are reserved.",
         '[{"type": "Dense", "name": "head", "units": 8}, {"type": "Dense", "name": "head", "units": 2}]',
         '[{"type": "Dense", "name": "body", "units": 8}, {"type": "Dense", "name": "head", "units": 2}]',
     ),
     "unknown-name": Explanation(
-        "A name that nothing bears",
+        "An unknown name",
         "`from` takes inputs and layers, `use` layers, `outputs` layers; under `training` and `labels` the keys "
-        "are names of outputs. A layer without a `name` is called as in Keras: dense, dense_1, and so on. "
-        "Further results of a layer are written with a dot, as in encoder.state_h.",
+        "are names of outputs. A layer without a `name` is named as in Keras: dense, dense_1, and so on. "
+        "Further results of a layer are named with a dot, as in encoder.state_h.",
         '[{"type": "Dense", "name": "stem", "units": 8}, {"type": "Dense", "units": 2, "from": "steam"}]',
         '[{"type": "Dense", "name": "stem", "units": 8}, {"type": "Dense", "units": 2, "from": "stem"}]',
     ),
     "unused-layer": Explanation(
-        "A result that nobody uses",
-        "Nothing takes the layer's result, and it is not an output. Most often a `from` was forgotten or names "
-        "another layer. Nothing is dropped in silence: use the result, name it in `outputs`, or remove the layer.",
+        "The result of a layer is not used",
+        "No layer uses the result, and it is not an output. Most often a `from` is missing or names another layer. "
+        "Layers are never dropped silently: use the result, name it in `outputs`, or remove the layer.",
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "x"}]',
         '[{"type": "Dense", "name": "a", "units": 8}, {"type": "Dense", "name": "b", "units": 2, "from": "a"}]',
     ),
     "unused-parameter": Explanation(
-        "A parameter that nothing uses",
-        "No expression names the parameter, so another value would change nothing: perhaps a name is misspelt, or a "
-        "number stands where an expression was meant.",
+        "A parameter is not used",
+        "No expression uses the parameter, so its value has no effect: perhaps a name is misspelt, or a number was "
+        "written instead of an expression.",
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": 64}]}',
         '{"parameters": {"width": 64}, "layers": [{"type": "Dense", "units": "${width}"}]}',
     ),
     "unused-block": Explanation(
-        "A block that nothing uses",
-        "No entry has the block as its type. It is checked all the same, with the values that its parameters have.",
+        "A block is not used",
+        "No entry has the block as its type. It is checked all the same, with the defaults of its parameters.",
         '{"blocks": {"tower": {"layers": [{"type": "Dense", "units": 4}]}}, "layers": [{"type": "Dense", "units": 4}]}',
         '{"blocks": {"tower": {"layers": [{"type": "Dense", "units": 4}]}}, "layers": [{"type": "tower"}]}',
     ),
     "unused-input": Explanation(
-        "An input that no layer takes",
-        "Where there is one input the first layer takes it by itself; where there are several, each has to be "
-        "taken by a `from`.",
+        "An input is not used",
+        "A single input goes to the first layer without a `from`. Of several inputs, each must be named by a `from`.",
         '{"inputs": {"x": {"shape": [4]}, "y": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 2, "from": '
         '"x"}]}',
         '{"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "Dense", "units": 2}]}',
@@ -207,26 +206,25 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         '{"type": "Add", "from": ["stem", "branch"]}',
     ),
     "cycle": Explanation(
-        "Layers take from one another in a circle",
-        "Data flows one way: no layer may take, directly or through others, from itself. The message shows the "
-        "circle, the notes show where each of its layers stands. What should remember earlier steps is a "
-        "recurrent layer, such as LSTM.",
+        "Layers depend on one another in a cycle",
+        "No layer may depend on its own result, directly or through others. The message shows the cycle, the notes "
+        "show the position of each of its layers. To use results of earlier time steps, write a recurrent layer such "
+        "as LSTM.",
         '[{"type": "Dense", "name": "a", "units": 4, "from": "b"}, {"type": "Dense", "name": "b", "units": 4}]',
         '[{"type": "Dense", "name": "a", "units": 4}, {"type": "Dense", "name": "b", "units": 4}]',
     ),
     "shape-mismatch": Explanation(
         "A layer's input has a shape it cannot take",
-        "The shapes of all values follow from those of the inputs, and this layer cannot take what reaches it. "
-        "The message states the arithmetic, the notes show what each input is and which layer made it. Shapes "
-        "are shown with the batch axis first.",
+        "The shapes of all values follow from those of the inputs, and this layer cannot take the shape of its "
+        "input. The message states the arithmetic, the notes show the shape of each input and the layer that "
+        "computes it. Shapes are shown with the batch axis first.",
         '{"inputs": {"image": {"shape": [28, 28]}}, "layers": [{"type": "Conv2D", "filters": 8, "kernel_size": 3}]}',
         '{"inputs": {"image": {"shape": [28, 28, 1]}}, "layers": [{"type": "Conv2D", "filters": 8, "kernel_size": 3}]}',
     ),
     "shared-weights": Explanation(
-        "Calls of one layer want different weights",
-        "A layer that is called again with `use` has one set of weights, whose shapes its first input decided. "
-        "Another call gives it an input for which they would have to be different, such as one with more "
-        "features.",
+        "Calls of a shared layer need different weights",
+        "A layer that is called again with `use` has one set of weights, whose shapes follow from its first "
+        "input. Another call has an input that needs weights of other shapes, such as one with more features.",
         '[{"type": "Dense", "name": "tower", "units": 8, "from": "four_numbers"}, {"use": "tower", "name": '
         '"again", "from": "six_numbers"}, {"type": "Add", "from": ["tower", "again"]}]',
         '[{"type": "Dense", "name": "tower", "units": 8, "from": "left"}, {"use": "tower", "name": "again", '
@@ -240,32 +238,32 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         '{"layers": [{"type": "Dense", "units": 3, "activation": "softmax"}], "labels": ["cat", "dog", "horse"]}',
     ),
     "mask-ends": Explanation(
-        "A mask ends at a layer that does not know of masks",
-        "Masking, and an Embedding with mask_zero, say which places of a sequence are padding. The mask goes on "
-        "beside the values, and recurrent layers, attention, GlobalAveragePooling1D and the losses leave those "
-        "places out. A layer such as Conv1D or Flatten mixes places: after it there is no mask, and all count, as "
-        "in Keras. It is a warning only: the model can be used.",
+        "A layer discards a mask",
+        "Masking, and an Embedding with mask_zero, mark the steps of a sequence that are padding. The mask "
+        "accompanies the tensor, and recurrent layers, attention, GlobalAveragePooling1D and the losses ignore those "
+        "steps. A layer such as Conv1D or Flatten combines steps: after it there is no mask, and all steps count, as "
+        "in Keras. This is a warning: the model can be used.",
         '[{"type": "Masking"}, {"type": "Conv1D", "filters": 8, "kernel_size": 3}, {"type": "LSTM", "units": 4}]',
         '[{"type": "Masking"}, {"type": "Dense", "units": 8}, {"type": "LSTM", "units": 4}]',
     ),
     # -- training ----------------------------------------------------------------------------------------------------
     "loss-mismatch": Explanation(
         "The loss does not suit the output",
-        "A loss of classes wants as many numbers as there are classes, a loss of two classes one number, a "
-        "regression loss a real output. The note shows what the output is.",
+        "A multi-class loss needs one number for each class, a binary loss one number, a regression loss a real "
+        "output. The note shows the type of the output.",
         '{"layers": [{"type": "Dense", "units": 1}], "training": {"loss": "sparse_categorical_crossentropy"}}',
         '{"layers": [{"type": "Dense", "units": 1, "activation": "sigmoid"}], "training": {"loss": '
         '"binary_crossentropy"}}',
     ),
     "metric-mismatch": Explanation(
         "A metric does not suit the loss and the output",
-        "A metric compares the output with the target, and which target there is the loss decides: class "
-        "numbers, or one number for every number of the output. `accuracy` chooses the one that suits.",
+        "A metric compares the output with the target, and the loss determines the form of the target: class "
+        "indices, or one number for each number of the output. `accuracy` selects the metric that fits.",
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["categorical_accuracy"]}',
         '{"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}',
     ),
     "no-gradient": Explanation(
-        "A layer that cannot be trained through",
+        "An operator without a gradient",
         "The loss depends on a weight through an operator for which no gradient is known. The model can be "
         "compiled and run, but not trained as it is: move the layer before the first one with weights, or freeze "
         'what comes before it with "trainable": false.',

@@ -1,4 +1,4 @@
-"""Blocked and channels-last forms of values and filters."""
+"""Blocked forms of images and filters, the expected batch and fused convolutions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import pytest
 from jsonnx.core.types import BATCH, Dim, Size, TensorType
 from jsonnx.ir import Builder, Graph, Value
 from jsonnx.tuning.cpu.nchwc.context import FusedConv, NchwcContext, pad_with_conv
-from nchwc_graphs import BLOCK, BLOCKS, evaluate
+from nchwc_graphs import BLOCK, BLOCKS, evaluate, nchwc_context
 from nchwc_reference import from_blocked, plain_filters, to_blocked
 
 
 def context(
-    shape: tuple[Dim, ...], block: int = BLOCK, expected_batch: int | None = None, reads: int = 1
+    shape: tuple[Dim, ...], block: int = BLOCK, expected_batch: int | None = None
 ) -> tuple[NchwcContext, Value]:
-    """A context for a graph in which some nodes read an input x of this shape."""
+    """A context for a graph with an input of this shape."""
     g = Builder()
     x = g.input("x", TensorType("float32", shape))
-    outputs = {f"y{index}": g.Neg(x) for index in range(reads)}
-    return NchwcContext(g.graph(outputs), block, expected_batch), x
+    return nchwc_context(g.graph({"y": g.Neg(x)}), expected_batch, block), x
 
 
 def evaluated(ctx: NchwcContext, y: Value, x: np.ndarray) -> np.ndarray:
@@ -74,7 +73,7 @@ def test_a_blocked_form_of_a_channels_last_value_needs_no_transpose(channels: in
     g = Builder()
     last = g.input("x", TensorType("float32", (2, 3, 4, channels)))
     x = g.Transpose(last, perm=[0, 3, 1, 2])
-    ctx = NchwcContext(g.graph({"y": x}), BLOCK)
+    ctx = nchwc_context(g.graph({"y": x}))
     ctx.set_channels_last(x, last)
     array = random(2, 3, 4, channels)
     expected = to_blocked(array.transpose(0, 3, 1, 2), BLOCK)
@@ -140,14 +139,14 @@ def test_the_batch_size_is_checked_once_for_all_values_of_as_many_rows() -> None
     assert not evaluated(ctx, check, random(6, 16, 3, 2)).any()
 
 
-def test_a_convolution_is_fusable_if_one_node_reads_it() -> None:
-    for reads in (1, 2):
-        ctx, x = context((2, 16, 3, 2), reads=reads)
+def test_a_convolution_is_fusable_if_one_node_uses_it() -> None:
+    for uses in (1, 2):
+        ctx, x = context((2, 16, 3, 2))
         weights = ctx.g.const(np.ones((16, 1, 1, 1)), "float32")
         conv = FusedConv(ctx.to_blocked(x), weights, {"group": 16, "kernel_shape": [1, 1]})
         y = ctx.emit_conv(conv, x.type)
-        ctx.replace([x], [y])
-        assert (ctx.fusable_conv(y) is conv) == (reads == 1)
+        ctx.use_counts[y] = uses
+        assert (ctx.fusable_conv(y) is conv) == (uses == 1)
 
 
 def test_a_convolution_accepts_one_summand_before_its_activation() -> None:

@@ -20,6 +20,7 @@ from nchwc_graphs import (
     conv,
     evaluate,
     image_spec,
+    nchwc_context,
     nchwc_nodes,
     nchwc_training_graph,
     needs_nchwc_kernels,
@@ -118,7 +119,7 @@ def test_dilated_transposed_convolutions_with_strides_stay_plain() -> None:
     x = g.input("x", TensorType("float32", (BATCH, 16, 5, 5)))
     w = g.input("w", TensorType("float32", (16, 16, 3, 3)))
     y = g.ConvTranspose(x, w, strides=[2, 2], dilations=[2, 2], pads=[0, 0, 0, 0])
-    ctx = NchwcContext(g.graph({"y": y}), BLOCK)
+    ctx = nchwc_context(g.graph({"y": y}))
     assert conv_transpose.convert_strided_conv_transpose(ctx, g.nodes[-1], None, depthwise=False) is None
 
 
@@ -148,7 +149,7 @@ def image_graph(size: tuple[int, int]) -> tuple[NchwcContext, Value]:
     """A context for a graph whose input is an image of one block of channels."""
     g = Builder()
     x = g.input("x", TensorType("float32", (2, BLOCK, *size)))
-    return NchwcContext(g.graph({"y": x}), BLOCK), x
+    return nchwc_context(g.graph({"y": x})), x
 
 
 @pytest.mark.parametrize("min_gather_elements", [0, 1 << 21])

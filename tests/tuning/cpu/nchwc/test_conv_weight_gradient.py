@@ -172,14 +172,14 @@ def test_a_dilated_convolution_of_few_channels_is_specialised() -> None:
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("name", ["plain", "normalized"])
-def test_any_number_of_samples_after_the_first(name: str) -> None:
+def test_same_steps_of_other_batch_sizes(name: str) -> None:
     document = spec(*NETWORKS[name])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
     assert_same_run(document, [batch(document, samples) for samples in numbers])
 
 
 @needs_nchwc_kernels
-def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
+def test_a_larger_batch_that_repeats_gets_specialised_code() -> None:
     document = spec(*NETWORKS["plain"])
     few, many = batch(document, 3), batch(document, 2 * BLOCK)
     trainer, plain = Trainer(document, seed=2), Trainer(document, seed=2, fast=False)
@@ -196,7 +196,7 @@ def test_a_larger_number_that_comes_again_and_again_gets_its_own_form() -> None:
     assert made == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
 
 
-def test_a_session_without_such_forms_stays() -> None:
+def test_a_session_without_specialised_code_is_kept() -> None:
     document = spec(*NETWORKS["plain"])
     trainer = Trainer(document, seed=2, fast=False)
     trainer.step(*batch(document, 3))
@@ -208,7 +208,7 @@ def test_a_session_without_such_forms_stays() -> None:
 
 
 @needs_nchwc_kernels
-def test_a_fit_gets_the_form_of_its_batches() -> None:
+def test_a_fit_gets_code_for_its_batch_size() -> None:
     document = spec(*NETWORKS["plain"])
     trainer = Trainer(document, seed=2)
     trainer.step(*batch(document, 3))
@@ -230,7 +230,7 @@ class SaveAt:
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("first", [[], [{"type": "RandomFlip", "seed": 3}]], ids=["plain", "augmented"])
-def test_a_run_that_goes_on_before_an_epochs_last_batch_has_the_same_bits(
+def test_a_run_resumed_before_an_epochs_last_batch_has_the_same_bits(
     first: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     layers, shape = NETWORKS["plain"]

@@ -1,4 +1,4 @@
-"""Summands of convolutions by blocks that are read later are copied by all threads; nothing else changes."""
+"""Copies of the summands of NCHWc convolutions that a later node reads; nothing else changes."""
 
 from __future__ import annotations
 
@@ -6,75 +6,71 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-import pytest
 from harness import assert_same_steps
 from jsonnx.ir import Graph
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.runtime.kernel_probes import nchwc_block_size
-from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
-from jsonnx.tuning.cpu.nchwc.copy_summands import MIN_COPY_ELEMENTS, copy_live_summands
+from jsonnx.tuning.cpu.nchwc.copy_summands import MIN_COPY_ELEMENTS, SUMMAND_INDEX, copy_live_summands
 from jsonnx.tuning.cpu.target import Target
+from nchwc_graphs import BLOCK, nchwc_training_graph, needs_nchwc_kernels
 
-BLOCK = 16
 SAMPLES = 32
 SIZE = ceil((MIN_COPY_ELEMENTS / SAMPLES / BLOCK) ** 0.5)
-"""Of an image whose batch has just as many elements as are copied by all threads."""
+"""Height and width of an image whose batch has just as many elements as are copied."""
 
-same = {"type": "Conv2D", "filters": BLOCK, "kernel_size": 3, "padding": "same"}
+CONV = {"type": "Conv2D", "filters": BLOCK, "kernel_size": 3, "padding": "same"}
 
 
-def residual(size: int = SIZE, batch: int = SAMPLES) -> dict[str, Any]:
-    """A block whose input is added to its output, and read on the way back."""
+def residual_spec(size: int = SIZE) -> dict[str, Any]:
+    """A residual block: its input is added to its output, and the backward pass reads it."""
     return {
         "inputs": {"x": {"shape": [size, size, 3]}},
         "layers": [
-            {**same, "name": "stem", "activation": "relu"},
-            {**same, "name": "first", "activation": "relu"},
-            {**same, "name": "second"},
+            {**CONV, "name": "stem", "activation": "relu"},
+            {**CONV, "name": "first", "activation": "relu"},
+            {**CONV, "name": "second"},
             {"type": "Add", "from": ["second", "stem"]},
             {"type": "ReLU"},
             {"type": "GlobalAveragePooling2D"},
             {"type": "Dense", "units": 3},
         ],
-        "training": {"loss": "mse", "optimizer": "sgd", "batch_size": batch},
+        "training": {"loss": "mse", "optimizer": "sgd", "batch_size": SAMPLES},
     }
 
 
-def steps(document: dict[str, Any]) -> tuple[Graph, Graph]:
-    """The graph of a step in blocks, without copies and with them."""
-    plain = to_nchwc(plan_training(check_spec(document)).train, Target(block_size=BLOCK, expected_batch=SAMPLES))
-    return plain, copy_live_summands(plain, Target(usual_batch=SAMPLES))
+def without_and_with_copies(size: int = SIZE) -> tuple[Graph, Graph]:
+    """The NCHWc graph of a training step before and after the pass."""
+    graph = nchwc_training_graph(residual_spec(size), SAMPLES)
+    return graph, copy_live_summands(graph, Target(usual_batch=SAMPLES))
 
 
-def test_a_summand_that_is_read_later_is_copied_for_one_convolution() -> None:
-    plain, made = steps(residual())
-    known = {output for node in plain.nodes for output in node.outputs}
-    copies = [node for node in made.nodes if not known.intersection(node.outputs)]
-    assert len(copies) == len(made.nodes) - len(plain.nodes) == 1
-    (copy,) = copies
-    (reader,) = (node for node in made.nodes if copy.outputs[0] in node.inputs)
+def test_a_summand_that_is_read_later_is_copied_for_its_convolution() -> None:
+    graph, result = without_and_with_copies()
+    outputs = {output for node in graph.nodes for output in node.outputs}
+    (copy,) = (node for node in result.nodes if not outputs.intersection(node.outputs))
+    (reader,) = (node for node in result.nodes if copy.outputs[0] in node.inputs)
     assert reader.op == "Conv"
-    assert reader.inputs[3] is copy.outputs[0]
+    assert reader.inputs[SUMMAND_INDEX] is copy.outputs[0]
 
 
-def test_one_that_nobody_reads_later_stays() -> None:
-    """On the way back: a shortcut's gradient, to which that of the branch is added."""
-    _, made = steps(residual())
-    last = {x: index for index, node in enumerate(made.nodes) for x in node.inputs}
-    sums = [(index, node) for index, node in enumerate(made.nodes) if node.op == "Conv" and node.input(3) is not None]
-    assert len(sums) > 1
-    assert all(last[node.inputs[3]] == index for index, node in sums)
+def test_every_summand_is_dead_after_its_convolution() -> None:
+    """Those of the backward pass already are: the shortcut's gradient has no other use."""
+    _, result = without_and_with_copies()
+    last_uses = {x: index for index, node in enumerate(result.nodes) for x in node.inputs}
+    summands = [
+        (index, node.input(SUMMAND_INDEX))
+        for index, node in enumerate(result.nodes)
+        if node.op == "Conv" and node.input(SUMMAND_INDEX) is not None
+    ]
+    assert len(summands) > 1
+    assert all(last_uses[summand] == index for index, summand in summands)
 
 
-def test_a_small_one_stays() -> None:
-    plain, made = steps(residual(SIZE - 4))
-    assert made.nodes == plain.nodes
+def test_a_small_summand_is_not_copied() -> None:
+    graph, result = without_and_with_copies(SIZE - 4)
+    assert result.nodes == graph.nodes
 
 
-@pytest.mark.skipif(nchwc_block_size() == 1, reason="no blocked kernels here")
+@needs_nchwc_kernels
 def test_same_steps() -> None:
-    document = residual()
     rng = np.random.default_rng(0)
     x = rng.standard_normal((SAMPLES, SIZE, SIZE, 3), np.float32)
-    assert_same_steps(document, x, rng.standard_normal((SAMPLES, 3), np.float32))
+    assert_same_steps(residual_spec(), x, rng.standard_normal((SAMPLES, 3), np.float32))

@@ -17,7 +17,7 @@ from jsonnx.tuning.cpu.nchwc.data_movement import (
     convert_reshape,
     convert_split,
 )
-from nchwc_graphs import BLOCKS, evaluate
+from nchwc_graphs import BLOCKS, evaluate, nchwc_context
 
 Build = Callable[[Builder, Value], Any]
 
@@ -33,7 +33,7 @@ def convert(
     g = Builder()
     x = image(g, channels)
     build(g, x)
-    ctx = NchwcContext(g.graph({str(index): y for index, y in enumerate(g.nodes[-1].outputs)}), block)
+    ctx = nchwc_context(g.graph({str(index): y for index, y in enumerate(g.nodes[-1].outputs)}), block=block)
     ctx.g.nodes.extend(g.nodes[:-1])
     ctx.to_blocked(x)
     results = converter(ctx, g.nodes[-1])

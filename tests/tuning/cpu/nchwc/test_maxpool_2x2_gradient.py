@@ -17,6 +17,7 @@ from nchwc_graphs import (
     conv,
     evaluate,
     image_spec,
+    nchwc_context,
     nchwc_nodes,
     nchwc_training_graph,
     training_graph,
@@ -49,7 +50,7 @@ def pool_gradient(
     dy = np.random.default_rng(1).normal(size=(*x.shape[:2], *pooled)).astype(np.float32)
     image, cotangent = (g.input(name, TensorType("float32", array.shape)) for name, array in (("x", x), ("dy", dy)))
     gradient = g.Identity(image)
-    ctx = NchwcContext(g.graph({"gradient": gradient, "dy": cotangent}), BLOCK)
+    ctx = nchwc_context(g.graph({"gradient": gradient, "dy": cotangent}))
     if blocked:
         ctx.to_blocked(image)
     return ctx, maxpool_2x2_gradient(ctx, GradientInfo("MaxPool", image, cotangent, attributes), gradient), dy

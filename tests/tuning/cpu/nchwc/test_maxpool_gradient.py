@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
-from jsonnx.tuning.cpu.nchwc.context import NchwcContext
 from jsonnx.tuning.cpu.nchwc.maxpool_gradient import MAX_WINDOW_TAPS, WindowAxis, maxpool_gradient_1d
 from nchwc_graphs import (
     BLOCK,
@@ -18,6 +17,7 @@ from nchwc_graphs import (
     conv,
     evaluate,
     image_spec,
+    nchwc_context,
     nchwc_nodes,
     nchwc_training_graph,
     training_graph,
@@ -115,7 +115,7 @@ def test_the_first_maximum_of_a_window_receives_its_gradient(axis: WindowAxis, d
     dy = rng.normal(size=(1, BLOCK, axis.window_count, 2)).astype(np.float32)
     g = Builder()
     inputs = [g.input(name, TensorType("float32", array.shape)) for name, array in (("x", x), ("dy", dy))]
-    ctx = NchwcContext(g.graph(dict(zip("ab", inputs, strict=True))), BLOCK)
+    ctx = nchwc_context(g.graph(dict(zip("ab", inputs, strict=True))))
     blocks = maxpool_gradient_1d(ctx, axis, *map(ctx.to_blocked, inputs))
     dx = ctx.from_blocked(blocks, inputs[0].type)
     actual = evaluate(ctx.g.graph({"dx": dx}), {"x": x, "dy": dy}, BLOCK)["dx"]

@@ -8,7 +8,7 @@ from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Node, Value
 from jsonnx.tuning.cpu.nchwc.context import NchwcContext
 from jsonnx.tuning.cpu.nchwc.recompute import MAX_CLONED_NODES, clone_nodes, recompute_slice
-from nchwc_graphs import BLOCK, evaluate
+from nchwc_graphs import BLOCK, evaluate, nchwc_context
 
 IMAGE = TensorType("float32", (BATCH, BLOCK, 3, 2))
 
@@ -17,7 +17,7 @@ def context(*names: str) -> tuple[NchwcContext, list[Value]]:
     """A context without nodes, and inputs."""
     g = Builder()
     inputs = [g.input(name, IMAGE) for name in names]
-    return NchwcContext(g.graph(dict(zip(names, inputs, strict=True))), BLOCK), inputs
+    return nchwc_context(g.graph(dict(zip(names, inputs, strict=True)))), inputs
 
 
 def node_of(ctx: NchwcContext, value: Value) -> Node:
@@ -49,7 +49,7 @@ def test_a_slice_starts_at_a_blocked_form_from_which_the_plain_value_is_computed
 def test_a_slice_starts_at_the_sequence_behind_an_image_of_one_row() -> None:
     g = Builder()
     sequence = g.input("x", TensorType("float32", (BATCH, BLOCK, 6)))
-    ctx = NchwcContext(g.graph({"x": sequence}), BLOCK)
+    ctx = nchwc_context(g.graph({"x": sequence}))
     source = ctx.g.Neg(sequence)
     image = ctx.g.Unsqueeze(source, [2])
     result = ctx.g.Abs(source)

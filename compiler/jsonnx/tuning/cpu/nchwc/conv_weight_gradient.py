@@ -220,7 +220,7 @@ class WeightGradientConv:
     def _sum_groups(self, g: Builder, results: Value, size: tuple[int, int, int]) -> Value:
         """Returns the sum over the groups as [blocks of filters, *size, block]."""
         shape = (self.filters // self.block_size, *size, self.block_size)
-        if self.group_count > 1:  # a product with ones uses all threads, unlike a ReduceSum over the first axis
+        if self.group_count > 1:  # a product with ones is faster than a ReduceSum
             ones = np.ones((1, self.group_count), np.float32)
             results = g.MatMul(ones, g.reshape(results, (self.group_count, prod(shape))))
         return g.reshape(results, shape)
