@@ -7,10 +7,11 @@ from jsonnx.core.types import BATCH, Dim, Size, TensorType
 from jsonnx.ir import Builder, Value
 from jsonnx.tuning.cpu.nchwc.context import NchwcContext
 from jsonnx.tuning.cpu.nchwc.profitability import is_profitable, is_well_filled
+from jsonnx.tuning.cpu.target import Target
 
 
 def context(expected_batch: int | None = None) -> NchwcContext:
-    return NchwcContext(Builder().graph({}), 16, expected_batch)
+    return NchwcContext(Builder().graph({}), Target(block_size=16, expected_batch=expected_batch))
 
 
 def image(*shape: Dim) -> Value:

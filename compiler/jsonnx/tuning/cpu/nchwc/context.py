@@ -14,6 +14,7 @@ from ....core.types import BATCH, Size, TensorType
 from ....ir import Builder, Constant, Graph, Node, Value
 from ....passes.conversion import Conversion
 from ..sink_into_branches import sink_into_branches
+from ..target import Target
 
 Attributes = Mapping[str, Any]
 
@@ -60,9 +61,9 @@ class NchwcContext(Conversion):
     channels last.
     """
 
-    def __init__(self, graph: Graph, block_size: int, expected_batch: int | None = None, threads: int = 1) -> None:
+    def __init__(self, graph: Graph, target: Target) -> None:
         super().__init__(graph)
-        self.block_size, self.expected_batch, self.threads = block_size, expected_batch, threads
+        self.block_size, self.expected_batch, self.threads = target.block_size, target.expected_batch, target.threads
         self._channels_last_forms: dict[Value, Value] = {}
         self._fused_convs: dict[Value, FusedConv] = {}
         self._activation_builders: dict[Value, Callable[[Attributes], Value | None]] = {}

@@ -38,8 +38,7 @@ def to_nchwc(graph: Graph, target: Target) -> Graph:
     """Converts convolutions, and the operators between them, to the NCHWc layout."""
     if target.block_size == 1:
         return graph
-    ctx = NchwcContext(graph, target.block_size, target.expected_batch, target.threads)
-    return ctx.run(CONVERTERS, GRADIENT_CONVERTERS)
+    return NchwcContext(graph, target).run(CONVERTERS, GRADIENT_CONVERTERS)
 
 
 def convert_conv(ctx: NchwcContext, node: Node) -> Value | None:
