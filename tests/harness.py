@@ -216,9 +216,7 @@ def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.SessionConf
     configs: list[providers.SessionConfig] = []
     create = runner.create_session
 
-    def recording_create(
-        model: bytes, provider: Any, threads: Any, config: providers.SessionConfig, **more: Any
-    ) -> Any:
+    def record(model: bytes, provider: Any, threads: Any, config: providers.SessionConfig, **more: Any) -> Any:
         configs.append(config)
         return create(model, provider, threads, config, **more)
 
