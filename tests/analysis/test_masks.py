@@ -1,4 +1,4 @@
-"""Masks on their way beside the values: what sees one, what ends one, and gradients through what reads one."""
+"""The propagation of masks, and the gradients of layers that read them."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ READERS = {
 
 
 @pytest.mark.parametrize("layers", READERS.values(), ids=READERS.keys())
-def test_gradients_through_what_reads_a_mask_equal_finite_differences(layers: list[dict]) -> None:
+def test_gradients_of_layers_that_read_masks_equal_finite_differences(layers: list[dict]) -> None:
     graph = lower(check_spec(spec(*layers)).require(), training=True, float_dtype="float64")
     feeds = {"ids": IDS, **draw_weights(graph, np.random.default_rng(0))}
     assert check_gradients(graph, feeds, list(graph.parameters)) < 1e-6
 
 
-def test_the_mean_of_a_sequence_that_is_all_masked_is_zero() -> None:
+def test_the_mean_of_a_fully_masked_sequence_is_zero() -> None:
     model = jsonnx.compile(spec(MEAN))
     assert not model.session().run(np.zeros((2, 5), "int64"))["global_average_pooling1d"].any()
 
 
-def test_padding_changes_neither_loss_nor_gradient() -> None:
+def test_targets_at_masked_positions_change_neither_loss_nor_gradient() -> None:
     trainer = jsonnx.Trainer(spec({"type": "Dense", "units": 2}))
     start = trainer.weights()
     target = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
@@ -65,12 +65,12 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
     assert all((weights[name] == same[name]).all() for name in weights)
 
 
-def test_a_batch_without_any_place_that_counts_has_no_loss() -> None:
+def test_a_fully_masked_batch_has_a_loss_of_zero() -> None:
     trainer = jsonnx.Trainer(spec({"type": "Dense", "units": 2}))
     assert trainer.step(np.zeros((3, 5), "int64"), np.ones((3, 5, 2), "float32"))["loss"] == 0
 
 
-def test_a_layer_that_does_not_know_of_masks_is_warned_of_and_ends_them() -> None:
+def test_a_layer_without_mask_support_drops_the_mask_with_a_warning() -> None:
     ended = spec({"type": "Conv1D", "filters": 2, "kernel_size": 1}, MEAN)
     (warning,) = jsonnx.validate(ended)
     assert (warning.code, warning.severity, warning.path) == ("mask-ends", "warning", "$.layers[1]")
@@ -78,7 +78,7 @@ def test_a_layer_that_does_not_know_of_masks_is_warned_of_and_ends_them() -> Non
 
 
 @pytest.mark.parametrize("learned", [False, True], ids=["of-inputs", "of-weights"])
-def test_a_model_without_its_run_is_evaluated_as_it_was_trained(learned: bool, tmp_path: Path) -> None:
+def test_a_compiled_model_is_evaluated_with_the_masks_of_its_run(learned: bool, tmp_path: Path) -> None:
     masking = [{"type": "Dense", "units": 1, "activation": "relu"}, {"type": "Masking"}] if learned else []
     written = spec(*masking, {"type": "Dense", "units": 1}, metrics=["mae"])
     written["training"]["data"] = {"train": "d.npz", "x": "ids", "y": "y"}
@@ -99,7 +99,7 @@ def test_a_model_without_its_run_is_evaluated_as_it_was_trained(learned: bool, t
         assert json.loads(bare.stdout) == pytest.approx(json.loads(whole.stdout), rel=1e-5)
 
 
-# -- masks that attention takes off -----------------------------------------------------------------------------------
+# -- masks that attention clears -----------------------------------------------------------------------------------
 
 
 def heads(name: str, source: str) -> dict:
@@ -111,7 +111,7 @@ def add(name: str, *sources: str) -> dict:
 
 
 def given(*layers: dict, training: bool = False, reader: str) -> list[bool]:
-    """Which inputs of a layer have a mask beside them as the network runs."""
+    """Which inputs of a layer have a mask at run time."""
     masks = check_spec(spec(*layers)).require().masks.runtime_masks(training)
     return [mask is not None for mask in masks.input_masks[reader]]
 
@@ -141,14 +141,14 @@ GROUPS = {"type": "GroupQueryAttention", "head_dim": 2, "num_query_heads": 2, "n
     ],
     ids=["itself", "residual", "next", "lstm", "behind-lstm", "groups", "dropped", "equally-far", "nearer-the-end"],
 )
-def test_masks_that_attention_takes_off_are_those_keras_takes(
+def test_attention_clears_the_same_masks_as_in_keras(
     layers: list[dict], reader: str, inference: list[bool], training: list[bool]
 ) -> None:
     assert given(*layers, reader=reader) == inference
     assert given(*layers, reader=reader, training=True) == training
 
 
-def test_a_loss_counts_the_places_of_an_output_whose_mask_attention_took() -> None:
+def test_a_loss_counts_all_positions_of_an_output_whose_mask_attention_cleared() -> None:
     two = spec(heads("a", "words"), {"type": "Dense", "units": 4, "name": "b", "from": "a"})
     trainer = jsonnx.Trainer({**two, "outputs": ["words", "b"]})
     target = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32")

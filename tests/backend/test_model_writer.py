@@ -1,4 +1,4 @@
-"""A model's bytes, made in one pass, are those that Protocol Buffers make of the message."""
+"""The model writer produces the same bytes as Protocol Buffers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def graph():
     return g.graph({"y": g.Reshape(empty, [-1, 20, 20]), "text": g.Identity(text)})
 
 
-def test_the_bytes_are_those_of_the_message() -> None:
+def test_the_bytes_equal_those_of_the_serialized_message() -> None:
     made = to_model_writer(graph(), name="net", metadata={"key": "value"})
     data = made.to_bytes()
     assert (
@@ -37,7 +37,7 @@ def test_the_bytes_are_those_of_the_message() -> None:
     assert data == made.to_bytes()
 
 
-def test_an_outline_is_checked_as_the_whole_is_and_leaves_large_weights_out() -> None:
+def test_the_structure_omits_large_weights_and_fails_the_same_checks() -> None:
     made = to_model_writer(graph())
     outline = made.structure_proto()
     verify_model(outline)
@@ -61,7 +61,7 @@ def test_an_outline_is_checked_as_the_whole_is_and_leaves_large_weights_out() ->
             verify_model(wrong.structure_proto())
 
 
-def test_an_array_that_is_not_what_its_initializer_says_is_told() -> None:
+def test_an_array_that_differs_from_its_initializer_is_an_error() -> None:
     made = to_model_writer(graph())
     (place,) = (i for i, tensor in enumerate(made.model.graph.initializer) if tensor.name == "dense/kernel")
     for wrong in (np.zeros((400, 300), np.float32), np.zeros((300, 400), np.float64)):
@@ -70,7 +70,7 @@ def test_an_array_that_is_not_what_its_initializer_says_is_told() -> None:
             ModelWriter(made.model, arrays).structure_proto()
 
 
-def test_equal_constants_without_a_name_are_one() -> None:
+def test_equal_constants_without_a_name_share_an_initializer() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (BATCH, 3)))
     y = g.Add(g.Mul(x, g.const([1.0, 2.0, 3.0])), g.const([1.0, 2.0, 3.0]))
@@ -79,7 +79,7 @@ def test_equal_constants_without_a_name_are_one() -> None:
 
 @pytest.mark.parametrize("perm", [(3, 2, 0, 1), (0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1)])
 @pytest.mark.parametrize("axis", [None, 0, 1])
-def test_elements_are_put_in_a_row_in_strips(perm: tuple[int, ...], axis: int | None) -> None:
+def test_a_transposed_array_is_copied_in_strips(perm: tuple[int, ...], axis: int | None) -> None:
     view = np.random.default_rng(0).normal(size=(3, 3, 90, 110)).astype(np.float32).transpose(perm)
     shape = [view.shape[place] if place == axis else 1 for place in range(4)]
     gain = None if axis is None else np.random.default_rng(1).normal(size=shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What onnxruntime is told of sizes that ONNX cannot infer."""
+"""Value info in the model, for shapes that ONNX cannot infer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def told(g: Builder, **outputs: object) -> dict[str, list[str | int]]:
     }
 
 
-def test_a_reshape_with_sizes_of_inputs() -> None:
-    """Which of them are the same, so that a result can lie where one lay that is no longer read."""
+def test_a_reshape_to_symbolic_sizes_of_inputs_has_value_info() -> None:
+    """So that onnxruntime knows which sizes are equal, and reuses buffers."""
     g, time = Builder(), Size.named("time")
     x = g.input("x", TensorType("float32", (BATCH, time, 6)))
     parts = g.reshape(x, (BATCH, time, 2, 3), x)
@@ -25,7 +25,7 @@ def test_a_reshape_with_sizes_of_inputs() -> None:
     assert list(found.values()) == [["batch", "time", 2, 3], ["2*batch", "time", 3]]
 
 
-def test_nothing_where_nobody_knows_or_onnx_infers_it() -> None:
+def test_unknown_and_inferable_shapes_have_no_value_info() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (BATCH, 6)))
     unknown = g.Reshape(g.Compress(x, g.const([True] * 6, "bool"), axis=1), g.const([-1, 2], "int64"))

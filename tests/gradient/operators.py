@@ -1,4 +1,4 @@
-"""Checks the rule of one operator: against finite differences in float64, and at a point in onnxruntime."""
+"""Checks a gradient rule: against finite differences in float64, and at given points in onnxruntime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jsonnx.ir import Builder, Graph
 
 
 class Domain(NamedTuple):
-    """Where an input is drawn from: an interval, and the points in it that it keeps away from."""
+    """The interval from which an input is drawn, and points that the drawn values avoid."""
 
     low: float = -2.0
     high: float = 2.0
@@ -59,7 +59,7 @@ class Operator(NamedTuple):
         return g.graph({"y": g.emit(self.op, *operands, **self.attributes)})
 
     def feeds(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Of all inputs, at a batch of 3."""
+        """Values for all inputs, for a batch of 3."""
         drawn = {}
         for index, domain in enumerate(self.inputs):
             if isinstance(domain, Domain):
@@ -69,7 +69,7 @@ class Operator(NamedTuple):
 
 
 def worst_error(operator: Operator) -> float:
-    """Of the gradients of all inputs, in float64, at a batch of 3."""
+    """The largest error of the gradients of all inputs, in float64, for a batch of 3."""
     feeds = operator.feeds(np.random.default_rng(0))
     return check_gradients(operator.graph(), feeds, list(feeds))
 

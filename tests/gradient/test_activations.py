@@ -71,15 +71,15 @@ def test_a_rule_at_kinks_and_far_away(operator: Operator, points: list, expected
     np.testing.assert_allclose(slopes(operator, points)[0], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_the_slope_of_prelu_at_zero_is_that_of_two_relus() -> None:
+def test_the_derivative_of_prelu_at_zero_equals_that_of_two_relus() -> None:
     dx, dslope = slopes(Operator("PRelu", (REAL, REAL), ((3,), (None, 3))), [-2, 0, 2], [0.5, 0.5, 0.5])
     np.testing.assert_array_equal(dx, [[0.5, 0, 1]])
     np.testing.assert_array_equal(dslope, [-2, 0, 0])
 
 
 @pytest.mark.parametrize("op", ["Softplus", "Mish"])
-def test_a_small_slope_is_exact_in_onnxruntime_too(op: str) -> None:
-    """What divides a gradient by its size, as RMSprop does, makes all of its relative error."""
+def test_a_small_derivative_has_a_small_relative_error_in_onnxruntime(op: str) -> None:
+    """An optimizer that divides a gradient by its size, such as RMSprop, magnifies its relative error."""
     g = GradientBuilder(training=True)
     x = g.input("x", TensorType("float32", (BATCH,)))
     total = g.ReduceSum(g.emit(op, x), [0], keepdims=0)

@@ -91,8 +91,8 @@ VOLUMES = [  # with the height under which three windows stand along it
 
 @pytest.mark.parametrize("symbolic", [False, True])
 @pytest.mark.parametrize(("place", "height"), VOLUMES, ids=name)
-def test_what_goes_back_to_a_volume(place, height, symbolic) -> None:
-    """By a convolution, where filters are no more than channels."""
+def test_the_input_gradient_of_a_volume(place, height, symbolic) -> None:
+    """A convolution computes it if there are no more filters than channels."""
     for filters, channels in ((2, 3), (3, 3), (3, 2)):
         size = Size.named("height") if symbolic else height
         shapes = {"x": (BATCH, channels, 4, size, 6), "w": (filters, channels, 3, 2, 2)}
@@ -107,7 +107,7 @@ def test_a_depthwise_convolution(sizes, kernel, place) -> None:
 
 
 @each_place(PLACES[::4])
-def test_a_depthwise_convolution_with_two_filters_a_channel(sizes, kernel, place) -> None:
+def test_a_depthwise_convolution_with_two_filters_per_channel(sizes, kernel, place) -> None:
     check("Conv", {"x": (BATCH, 3, *sizes), "w": (6, 1, *kernel)}, group=3, **place)
 
 
@@ -170,7 +170,7 @@ def test_an_image_of_symbolic_size(op, place, sizes) -> None:
     check(op, shapes, sizes={"height": height, "width": width}, **place)
 
 
-def test_average_pooling_of_any_number_of_channels() -> None:
+def test_average_pooling_with_a_symbolic_number_of_channels() -> None:
     shapes = {"x": (BATCH, Size.named("channels"), Size.named("height"), 5)}
     for place, height in (({}, 4), ({"pads": [1, 0, 0, 1], "strides": [2, 1]}, 6)):
         check("AveragePool", shapes, sizes={"channels": 3, "height": height}, kernel_shape=[2, 3], **place)
@@ -188,7 +188,7 @@ TIES = [
 
 
 @each_place(TIES)
-def test_of_equal_maxima_the_first_of_a_window_gets_the_gradient(sizes, kernel, place) -> None:
+def test_the_first_of_equal_maxima_in_a_window_gets_the_gradient(sizes, kernel, place) -> None:
     shapes = {"x": (BATCH, 3, *sizes)}
     graph = one_node("MaxPool", shapes, "float32", kernel_shape=kernel, **place)
     x = np.random.default_rng(0).integers(-2, 2, (3, 3, *sizes)).astype(np.float32)
@@ -202,7 +202,7 @@ def test_of_equal_maxima_the_first_of_a_window_gets_the_gradient(sizes, kernel, 
 
 
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
-def test_tiles_of_volumes_need_no_resize_of_five_axes(op) -> None:
+def test_pooling_tiles_of_volumes_emits_no_resize_of_five_axes(op) -> None:
     g = GradientBuilder()
     x = g.input("x", TensorType("float32", (BATCH, 3, 4, 6, 5)))
     y = g.emit(op, x, kernel_shape=[2, 3, 2], strides=[2, 3, 2])

@@ -1,4 +1,4 @@
-"""Rules of operators that reduce along axes, and of those that normalise."""
+"""Gradient rules of reductions and normalizations."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def test_a_reduction_at_ties_and_zeros(operator: Operator, points: list, expecte
     np.testing.assert_allclose(slopes(operator, points)[0], [expected], rtol=1e-5, atol=1e-30)
 
 
-def test_the_cotangent_of_a_sum_over_everything_stays_a_scalar_for_the_runtime_to_spread() -> None:
-    """As [1, 1, 1, 1] it made onnxruntime 1.32 lose ranks, and refuse some models (random models 300420, 306771)."""
+def test_the_cotangent_of_a_mean_over_all_axes_stays_a_scalar_until_it_is_expanded() -> None:
+    """With shape [1, 1, 1, 1], onnxruntime 1.32 loses ranks and rejects some models (random models 300420, 306771)."""
     g = GradientBuilder()
     x = g.input("x", TensorType("float32", (BATCH, 2, 3, 4)))
     loss = g.ReduceMean(x, keepdims=0)
@@ -79,7 +79,7 @@ def test_the_cotangent_of_a_sum_over_everything_stays_a_scalar_for_the_runtime_t
     assert {value.rank for node in back for value in node.outputs if value.dtype == "float32"} == {0, 4}
 
 
-def test_layer_normalization_gives_the_same_gradient_with_and_without_its_statistics() -> None:
+def test_layer_normalization_has_the_same_gradient_with_and_without_its_statistics() -> None:
     found = []
     for outputs in (1, 3):
         g = GradientBuilder()

@@ -1,1 +1,1 @@
-"""Gradients against finite differences in float64, over everything that has one, on as many draws as one likes."""
+"""Checks all gradients against finite differences in float64, for any number of random draws."""

@@ -1,4 +1,4 @@
-"""Counts gradient checks, and says the worst error of each family: `python -m gradient_checks --draws 10`, in `tests`.
+"""Runs gradient checks and prints the worst error of each family: `python -m gradient_checks --draws 10`, in `tests`.
 
 Ends with 1 where an error exceeds 2e-4.
 """
@@ -21,7 +21,7 @@ from gradient_checks.optimizers import Steps
 from gradient_checks.subjects import subjects
 
 WORST = 2e-4
-"""Relative error that no check may exceed."""
+"""The maximum relative error of a check."""
 
 
 def main() -> int:
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def everything() -> Iterator[tuple[str, str, Callable[[], Checks | Steps]]]:
-    """Family, name, and what makes the checks."""
+    """Family, name, and a function that creates the checks."""
     for subject in subjects():
         yield subject.family, subject.name, partial(Checks, subject)
     for spec in cases.OPTIMIZERS:
@@ -58,14 +58,14 @@ def everything() -> Iterator[tuple[str, str, Callable[[], Checks | Steps]]]:
 
 
 def report_bad(found: list[Check], name: str) -> None:
-    """Prints what is wrong of a subject."""
+    """Prints the failed checks of a subject."""
     for check in found:
         if check.subject.name == name and (check.error or 0) > WORST:
             print(f"{check.subject.family} {name}: {check.tensor} is off by {check.error:.2e}", flush=True)
 
 
 def table(found: list[Check]) -> str:
-    """A row a family: subjects, checks, those that only met kinks, the worst error and whose it is."""
+    """A row per family: subjects, checks, checks that met only kinks, the worst error and its subject."""
     rows = [
         "| family | subjects | checks | at kinks only | worst error | of |",
         "| --- | --- | --- | --- | --- | --- |",

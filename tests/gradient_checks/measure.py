@@ -19,10 +19,10 @@ from random_models.reference import Reference
 
 STEP = 1e-5
 AXES = 3
-"""Elements that are moved alone, beside the direction through all."""
+"""Elements that are moved alone, in addition to a direction through all elements."""
 SMALLEST = 0.01
 KINK = 1e-5
-"""Difference between the slopes of two widths, relative, above which a point says nothing."""
+"""Relative difference between the slopes of two widths above which a point counts as a kink."""
 TRIES = 5
 
 Arrays = Mapping[str, np.ndarray]
@@ -31,7 +31,7 @@ Held = Mapping[Value, np.ndarray]
 
 @dataclass(frozen=True)
 class Subject:
-    """What has a gradient: the family it counts in, its graph, how to draw what it is fed, and by what to derive."""
+    """A graph to differentiate: its family, how to draw its feeds, and the tensors to differentiate by."""
 
     family: str
     name: str
@@ -41,7 +41,7 @@ class Subject:
 
 
 class Check(NamedTuple):
-    """A tensor, and its relative error; None where every draw fell on a kink."""
+    """A tensor, and the relative error of its gradient; None if all draws fell on kinks."""
 
     subject: Subject
     tensor: str
@@ -49,7 +49,7 @@ class Check(NamedTuple):
 
 
 class Checks:
-    """All checks of a subject, its graph made once."""
+    """All checks of a subject, with one graph."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -61,7 +61,7 @@ class Checks:
             self.loss = Reference(_alone(whole))
 
     def at(self, draw: int) -> Iterator[Check]:
-        """One draw: a check a tensor."""
+        """One draw: a check for each tensor."""
         for index, tensor in enumerate(self.wanted):
             yield Check(self.subject, tensor, self._error(tensor, [draw, index]))
 
@@ -95,7 +95,7 @@ class Checks:
 
 
 def _alone(whole: Graph) -> Graph:
-    """The loss without its gradients."""
+    """The loss without gradients."""
     return prune(replace(whole, outputs={"loss": whole.outputs["loss"]}, updates={}, losses=()))
 
 

@@ -1,4 +1,4 @@
-"""Wrong rules on purpose: in `tests`, `python -m gradient_checks.mutants [OPERATOR...]`.
+"""Mutation tests of gradient rules: in `tests`, `python -m gradient_checks.mutants [OPERATOR...]`.
 
 Each rule's cotangents are scaled by 1.001, one input at a time, in a process of its own, and the tests of the rule's
 family are run, then all gradient checks: one of them has to fail. Prints a row a mutant; the exit status is 1 where one
@@ -37,7 +37,7 @@ def main(operators: list[str]) -> int:
 
 
 def examined(operator: str, index: int) -> str:
-    """Which tests noticed; empty where the rule has no cotangent for that input."""
+    """The tests that failed; empty if the rule has no cotangent for that input."""
     family = TESTS / "gradient" / f"test_{RULES[operator].__module__.rpartition('.')[2]}.py"
     applied = False
     for place in (family, TESTS / "gradient_checks"):

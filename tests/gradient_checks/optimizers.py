@@ -1,4 +1,4 @@
-"""Optimizers: a step by the gradients of our graph is the step by central differences of its loss."""
+"""Optimizers: a step by computed gradients equals a step by central differences of the loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALLEST = 1e-6
 
 
 class Steps:
-    """All checks of an optimizer: one a weight."""
+    """All checks of an optimizer, one for each weight."""
 
     def __init__(self, spec: Any) -> None:
         forward = loss_graph()

@@ -1,4 +1,4 @@
-"""Everything that has a gradient: layers by their cases, operators by those of tests/gradient, losses, regularizers."""
+"""The subjects of the checks: the cases of layers, the operators of tests/gradient, losses and regularizers."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ Rng = np.random.Generator
 Feeds = dict[str, np.ndarray]
 
 SMOOTH = {"certain": "unit", "extreme": "wide", "half off": "real", "zeros and ones": "unit"}
-"""Kinds of arrays that lie on kinks, and what is drawn in their place."""
+"""Kinds of arrays that lie on kinks, and the kinds that replace them."""
 
 ONLY_SINGLE = [
     Operator("Celu", (Domain(kinks=(0,)),)),
     Operator("Celu", (Domain(kinks=(0,)),), attributes={"alpha": 0.3}),
 ]
-"""What ONNX knows in float32 only: the graph is emitted as such, and evaluated in float64."""
+"""Operators that ONNX defines in float32 only: their graphs are float32, but evaluated in float64."""
 
 
 def subjects() -> list[Subject]:
@@ -54,7 +54,7 @@ def subjects() -> list[Subject]:
 
 
 def layers() -> Iterator[Subject]:
-    """Every case of every layer, in training, by its weights and its real inputs."""
+    """Every case of every layer, in training, differentiated by its weights and real inputs."""
     for case in all_cases():
         if case.smooth:
             made = partial(lower, network(case), training=True, float_dtype="float64")
@@ -115,7 +115,7 @@ def _rule_wanted(rule: Any, graph: Graph) -> list[str]:
 
 
 def windows() -> Iterator[Subject]:
-    """Convolutions, transposed ones and pooling, with their windows wherever tests/gradient places them."""
+    """Convolutions, transposed convolutions and pooling, with the windows of tests/gradient."""
     for sizes, kernel, place in PLACES:
         pooled: dict[str, tuple] = {"x": (BATCH, 2, *sizes)}
         for groups, depth in ((1, 3), (2, 4), (3, 3)):
@@ -152,7 +152,7 @@ def loops() -> Iterator[Subject]:
 
 
 def fed_alike(name: str, graph: Graph, feeds: Feeds) -> Subject:
-    """A graph with a feed that shows the shapes of others."""
+    """A subject whose feeds are drawn in the shapes of an example."""
     shapes = {name: values.shape for name, values in feeds.items()}
 
     def drawn(_: Graph, rng: Rng) -> Feeds:
@@ -165,7 +165,7 @@ def fed_alike(name: str, graph: Graph, feeds: Feeds) -> Subject:
 
 
 def losses() -> Iterator[Subject]:
-    """Every loss by its output, alone and behind the activation whose logits it takes."""
+    """Every loss, differentiated by its output, also with the activation whose logits it uses."""
     plain = [(spec, pair, "linear") for spec, pair in cases.LOSSES]
     for spec, pair, activation in (*plain, *cases.ACTIVATED):
         made = partial(_loss_graph, spec, pair, activation)

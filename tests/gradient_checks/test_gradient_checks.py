@@ -1,4 +1,4 @@
-"""The checks themselves: they find a rule that is wrong by a thousandth, and leave no rule out."""
+"""The checks find a rule with an error of a thousandth, and cover every rule."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_rule_is_checked() -> None:
     assert not set(RULES) & NOT_DIFFERENTIABLE
 
 
-def test_a_rule_wrong_by_a_thousandth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_with_an_error_of_a_thousandth_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right, (subject, *_) = RULES["Tanh"], (s for s in operators() if s.name == "Tanh")
     assert max(check.error or 0 for check in Checks(subject).at(0)) < 1e-7
     monkeypatch.setitem(RULES, "Tanh", lambda g, node, dy: g.Mul(right(g, node, dy), 1.001))
@@ -38,8 +38,8 @@ def test_a_rule_wrong_by_a_thousandth_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_one_draw_of_everything_but_layers_passes(family: str) -> None:
-    """Layers have a test of their own, by every element."""
+def test_one_draw_of_each_family_but_layers_passes(family: str) -> None:
+    """Layers have their own test, which checks every element."""
     found = [check for made in FAMILIES[family]() for check in made.at(0)]
     wrong = [check for check in found if check.error is None or check.error > 1e-6]
     assert [(check.subject.name, check.tensor, check.error) for check in wrong] == []

@@ -1,4 +1,4 @@
-"""Two ways to a value: what runs, and what a file of it looks like."""
+"""Conditionals: the branch that runs, and the If in an ONNX file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jsonnx.runtime.providers import create_session, resolve_provider
 
 
 def doubled_or_summed() -> Graph:
-    """Twice x where there are three samples, else x with its column sums; both ways read what stands outside."""
+    """2 * x for three samples, else x plus its column sums; both branches read values from outside."""
     g = Builder()
     x = g.input("x", TensorType("float32", (BATCH, 2)))
     negative = g.Neg(x)
@@ -27,14 +27,14 @@ def doubled_or_summed() -> Graph:
 
 @pytest.mark.parametrize("change", [lambda graph: graph, canonicalize], ids=["as-made", "tidy"])
 @pytest.mark.parametrize("samples", [1, 3, 4])
-def test_the_data_decide(change, samples: int) -> None:  # type: ignore[no-untyped-def]
+def test_the_condition_selects_the_branch_at_run_time(change, samples: int) -> None:  # type: ignore[no-untyped-def]
     session = create_session(serialize(to_model_proto(change(doubled_or_summed()))), resolve_provider("cpu"))
     x = np.arange(2.0 * samples, dtype=np.float32).reshape(samples, 2)
     expected = 2 * x if samples == 3 else x + x.sum(0)
     np.testing.assert_array_equal(session.run(None, {"x": x})[0], 10 * expected)
 
 
-def test_only_the_condition_is_an_input_of_the_file() -> None:
+def test_an_if_in_the_file_has_only_its_condition_as_an_input() -> None:
     graph = doubled_or_summed()
     node = next(node for node in graph.nodes if node.op == "If")
     assert len(node.inputs) == 3  # the condition, and what the ways read

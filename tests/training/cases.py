@@ -1,4 +1,4 @@
-"""The cases whose results Keras has recorded in `fixtures/`, one line each."""
+"""The cases whose results in Keras are recorded in `fixtures/`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Spec = str | dict[str, Any]
 
 
 class Pair(NamedTuple):
-    """How a pair of target and output is drawn: both by kind, the output's shape with the batch."""
+    """How a target and an output are drawn: their kinds, and the shape of the output, batch included."""
 
     target: str
     output: str

@@ -1,4 +1,4 @@
-"""Reads the fixtures, and reads bricks as a spec writes them."""
+"""Reads the fixtures, and components in the form of a spec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jsonnx.core.components import ComponentCodec, Registry
 
 
 def recorded(cases: list[Any], name: str) -> list[tuple[Any, dict[str, Any]]]:
-    """Every case with what Keras said of it."""
+    """Every case with the values that Keras computed."""
     said = json.loads((Path(__file__).parent / "fixtures" / f"{name}.json").read_text())
     return list(zip(cases, said, strict=True))
 
@@ -25,6 +25,6 @@ def array(values: Any, like: str = "float32") -> np.ndarray:
 
 
 def target_array(values: Any) -> np.ndarray:
-    """Whole numbers are class numbers."""
+    """Targets as an array; integers are class indices."""
     found = np.asarray(values)
     return found if found.dtype.kind == "i" else found.astype("float32")

@@ -1,4 +1,4 @@
-"""Initializers: moments and bounds of what they draw, shapes, names, and that a seed decides all."""
+"""Initializers: moments and bounds of the drawn numbers, shapes, names and seeds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def drawn(spec: Any, shape: tuple[int, ...] = SHAPE, seed: int = 0) -> np.ndarra
 
 
 def scaled(variance: float, distribution: str) -> tuple[float, float]:
-    """Standard deviation and greatest absolute value of a scaled distribution."""
+    """Standard deviation and maximum absolute value of a scaled distribution."""
     deviation = sqrt(variance)
     return deviation, {"uniform": sqrt(3) * deviation, "truncated": 2 * deviation / TRUNCATED_STDDEV}[distribution]
 
@@ -66,7 +66,9 @@ def scaled(variance: float, distribution: str) -> tuple[float, float]:
     ],
     ids=name,
 )
-def test_moments_and_bounds(spec: Any, mean: float, deviation: float, bound: float | None) -> None:
+def test_mean_deviation_and_bound_of_the_drawn_numbers(
+    spec: Any, mean: float, deviation: float, bound: float | None
+) -> None:
     values = drawn(spec)
     assert values.mean() == pytest.approx(mean, abs=0.02 * deviation)
     assert values.std() == pytest.approx(deviation, rel=0.01)
@@ -75,7 +77,7 @@ def test_moments_and_bounds(spec: Any, mean: float, deviation: float, bound: flo
 
 
 @pytest.mark.parametrize("brick", list(INITIALIZERS), ids=lambda brick: brick.type_name)
-def test_a_seed_decides_all_and_another_draws_anew(brick: Any) -> None:
+def test_equal_seeds_draw_equal_numbers_and_different_seeds_do_not(brick: Any) -> None:
     shape = (6, 1, 5) if brick.type_name == "stft" else (6, 5)
     first, again, other = (drawn(brick.type_name, shape, seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
@@ -83,13 +85,13 @@ def test_a_seed_decides_all_and_another_draws_anew(brick: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (2, 3, 4), (8, 32)])
-def test_an_orthogonal_matrix_is_one(shape: tuple[int, ...]) -> None:
+def test_an_orthogonal_matrix_is_orthogonal(shape: tuple[int, ...]) -> None:
     matrix = drawn({"type": "Orthogonal", "gain": 2.0}, shape).reshape(-1, shape[-1])
     product = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
     np.testing.assert_allclose(product, 4 * np.eye(min(matrix.shape)), atol=1e-12)
 
 
-def test_constants() -> None:
+def test_initializers_with_constant_values() -> None:
     assert (drawn("zeros") == 0).all()
     assert (drawn("ones") == 1).all()
     assert (drawn({"type": "Constant", "value": 3}) == 3).all()
@@ -100,16 +102,16 @@ def test_constants() -> None:
     ("shape", "expected"),
     [((), (1, 1)), ((7,), (7, 7)), ((2, 3), (2, 3)), ((5, 2, 3), (10, 15)), ((3, 3, 4, 8), (36, 72))],
 )
-def test_fans_are_counted_as_in_keras(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
+def test_fans_equal_those_of_keras(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
     assert weight_fans(shape, None, None) == expected
 
 
 @pytest.mark.parametrize(("spec", "shape"), [("orthogonal", (4,)), ("identity", (4,)), ("identity", (2, 2, 2))])
-def test_a_shape_that_has_no_such_matrix_is_refused(spec: str, shape: tuple[int, ...]) -> None:
+def test_a_shape_that_the_initializer_does_not_accept_is_an_error(spec: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="needs two axes"):
         drawn(spec, shape)
 
 
 @pytest.mark.parametrize(("alias", "wanted"), list(NAMES.items()))
-def test_initializers_go_by_their_names_in_keras(alias: str, wanted: str) -> None:
+def test_initializers_have_the_names_of_keras(alias: str, wanted: str) -> None:
     assert type(read(INITIALIZERS, alias)).__name__ == wanted

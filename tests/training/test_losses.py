@@ -1,4 +1,4 @@
-"""Every loss and its gradient, held against what Keras recorded."""
+"""Every loss and its gradient, compared with recorded values of Keras."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def check(found: dict[str, np.ndarray], said: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("case", "said"), recorded(CASES, "losses"), ids=[f"{name(s)}-{p.output}" for s, p in CASES])
-def test_a_loss_and_its_gradient_are_those_of_keras(case: Any, said: dict[str, Any]) -> None:
+def test_a_loss_and_its_gradient_equal_those_of_keras(case: Any, said: dict[str, Any]) -> None:
     check(evaluated(case[0], said), said)
 
 
 @pytest.mark.parametrize(("case", "said"), recorded(ACTIVATED, "activated"), ids=[name(case[0]) for case in ACTIVATED])
-def test_a_loss_behind_an_activation_is_that_of_keras(case: Any, said: dict[str, Any]) -> None:
+def test_a_loss_of_an_activated_output_equals_that_of_keras(case: Any, said: dict[str, Any]) -> None:
     check(evaluated(case[0], said, case[2]), said)
 
 
@@ -58,7 +58,7 @@ def test_a_loss_behind_an_activation_is_that_of_keras(case: Any, said: dict[str,
     ("loss", "activation", "target"),
     [("sparse_categorical_crossentropy", "softmax", [0, 1]), ("bce", "sigmoid", [[1.0, 0.0], [0.0, 1.0]])],
 )
-def test_a_sure_and_wrong_prediction_has_a_finite_loss_with_a_gradient(loss: str, activation: str, target: Any) -> None:
+def test_a_saturated_wrong_prediction_has_a_finite_loss_and_a_gradient(loss: str, activation: str, target: Any) -> None:
     logits = [[-200.0, 200.0], [200.0, -200.0]]
     found = evaluated(loss, {"output": logits, "target": target}, activation)
     assert found["value"] in (200.0, 400.0)
@@ -66,8 +66,8 @@ def test_a_sure_and_wrong_prediction_has_a_finite_loss_with_a_gradient(loss: str
 
 
 @pytest.mark.parametrize("gamma", [0, 0.1, 0.5, 1])
-def test_a_sure_and_right_prediction_has_no_slope_under_a_focal_loss(gamma: float) -> None:
-    """Where a sigmoid saturates, the slope of a root is infinite, times nothing: Keras' is not a number."""
+def test_a_saturated_correct_prediction_has_no_gradient_under_a_focal_loss(gamma: float) -> None:
+    """For a saturated sigmoid, the derivative of the root is infinite, and Keras computes infinity * 0 = NaN."""
     loss = {"type": "binary_focal_crossentropy", "gamma": gamma}
     found = evaluated(loss, {"output": [[200.0, -200.0]], "target": [[1.0, 0.0]]}, "sigmoid")
     assert found["value"] < 2e-7
@@ -88,12 +88,12 @@ def test_every_loss_has_a_case() -> None:
         ("kld", (BATCH, 2 * BATCH), "needs a fixed size on axis 1"),
     ],
 )
-def test_an_output_that_does_not_suit_the_loss_is_refused(spec: Any, shape: tuple, message: str) -> None:
+def test_an_output_that_the_loss_does_not_accept_is_an_error(spec: Any, shape: tuple, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         read(LOSSES, spec).target_type(TensorType("float32", shape))
 
 
-def test_class_numbers_are_the_target_of_sparse_losses_alone() -> None:
+def test_only_sparse_losses_take_class_indices() -> None:
     output = TensorType("float32", (BATCH, 7, 3))
     assert read(LOSSES, "sparse_categorical_crossentropy").target_type(output) == TensorType("int64", (BATCH, 7))
     assert read(LOSSES, "mse").target_type(output) == output

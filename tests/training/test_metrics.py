@@ -1,4 +1,4 @@
-"""Every metric over unequal batches, held against what Keras recorded."""
+"""Every metric over batches of different sizes, compared with recorded values of Keras."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .recorded import array, read, recorded, target_array
 
 
 def totals(metric: Any, target: TensorType, output: TensorType, batches: list) -> np.ndarray:
-    """The statistics of all batches, added up as a training run does."""
+    """The sums of the statistics over all batches, as in a training run."""
     g = Builder()
     statistics = metric.statistics(g, g.input("target", target), g.input("output", output))
     graph = g.graph({"statistics": statistics})
@@ -27,7 +27,7 @@ def totals(metric: Any, target: TensorType, output: TensorType, batches: list) -
 
 
 @pytest.mark.parametrize(("case", "said"), recorded(CASES, "metrics"), ids=[name(case[0]) for case in CASES])
-def test_a_metric_and_its_name_are_those_of_keras(case: Any, said: dict[str, Any]) -> None:
+def test_a_metric_and_its_name_equal_those_of_keras(case: Any, said: dict[str, Any]) -> None:
     spec, loss, pair = case
     output = TensorType("float32", (BATCH, *pair.shape[1:]))
     suited = read(LOSSES, loss)
@@ -38,14 +38,14 @@ def test_a_metric_and_its_name_are_those_of_keras(case: Any, said: dict[str, Any
     assert found == pytest.approx(said["value"], rel=2e-6, abs=2e-6)
 
 
-def test_samples_count_alike_whatever_their_length() -> None:
+def test_samples_of_different_lengths_have_equal_weights() -> None:
     output = TensorType("float32", (BATCH, Size.named("time"), 2))
     metric = read(METRICS, "mae")
     batches = [(np.zeros((n, time, 2)), np.full((n, time, 2), value)) for n, time, value in ((1, 9, 1.0), (3, 1, 5.0))]
     assert metric.result(totals(metric, output, output, batches)) == 4.0
 
 
-def test_accuracy_is_a_quotient_of_whole_numbers() -> None:
+def test_the_statistics_of_accuracy_are_integers() -> None:
     output, target = TensorType("float32", (BATCH, 10)), TensorType("int64", (BATCH,))
     given = np.eye(10, dtype="float32")
     found = totals(SparseCategoricalAccuracy(), target, output, [(np.zeros(10, "int64"), given)] * 3)
@@ -59,7 +59,7 @@ def test_every_metric_has_a_case() -> None:
 @pytest.mark.parametrize(
     "spec", ["mae", "acc", {"type": "BinaryAccuracy", "threshold": 0.2}, {"type": "mse", "name": "x"}]
 )
-def test_a_metric_survives_being_written_and_read(spec: Any) -> None:
+def test_a_metric_that_is_written_and_read_stays_the_same(spec: Any) -> None:
     form = MetricCodec()
     metric = form.read(spec)
     assert form.read(form.write(metric)) == metric
@@ -74,6 +74,6 @@ def test_a_metric_survives_being_written_and_read(spec: Any) -> None:
         ("mae", "sparse_categorical_crossentropy", r"needs the target float32\[batch, 3\], the loss takes int64"),
     ],
 )
-def test_a_metric_that_does_not_suit_the_target_is_refused(metric: str, loss: str, message: str) -> None:
+def test_a_metric_that_does_not_accept_the_target_is_an_error(metric: str, loss: str, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         read(METRICS, metric).resolve(read(LOSSES, loss), TensorType("float32", (BATCH, 3)))

@@ -1,4 +1,4 @@
-"""Every optimizer over five steps, held against what Keras recorded."""
+"""Every optimizer over five steps, compared with recorded values of Keras."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WEIGHTS = ("matrix", "vector")
 
 
 def step_graph(spec: Any, shapes: list[tuple[int, ...]], factors: Mapping[str, float] = {}) -> Graph:
-    """A step whose gradients are its inputs."""
+    """The graph of a step whose gradients are inputs."""
     g = Builder(training=True)
     terms = []
     for weight, shape in zip(WEIGHTS, shapes, strict=True):
@@ -48,7 +48,7 @@ def starting_values(graph: Graph) -> dict[str, np.ndarray]:
     recorded(cases.OPTIMIZERS, "optimizers"),
     ids=[name(spec) for spec in cases.OPTIMIZERS],
 )
-def test_five_steps_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
+def test_five_steps_equal_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
     assert said["learning_rate"] == pytest.approx(read(OPTIMIZERS, spec).learning_rate)
     start = [array(weight) for weight in said["start"]]
     graph = step_graph(spec, [weight.shape for weight in start])
@@ -62,7 +62,7 @@ def test_five_steps_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
 
 
 def five_steps(graph: Graph, said: dict[str, Any], rate: float) -> dict[str, np.ndarray]:
-    """Both weights after the recorded gradients, at another rate."""
+    """Both weights after steps with the recorded gradients, at another learning rate."""
     starts = {f"{w}/w": array(start) for w, start in zip(WEIGHTS, said["start"], strict=True)}
     values = starting_values(graph) | starts
     for given in said["gradients"]:
@@ -77,7 +77,7 @@ def five_steps(graph: Graph, said: dict[str, Any], rate: float) -> dict[str, np.
     recorded(cases.OPTIMIZERS, "optimizers"),
     ids=[name(spec) for spec in cases.OPTIMIZERS],
 )
-def test_a_layer_with_a_factor_steps_as_with_an_optimizer_of_that_rate(spec: Any, said: dict[str, Any]) -> None:
+def test_a_rate_factor_equals_an_optimizer_with_the_scaled_rate(spec: Any, said: dict[str, Any]) -> None:
     shapes = [array(weight).shape for weight in said["start"]]
     rate, plain = said["learning_rate"], step_graph(spec, shapes)
     mixed = five_steps(step_graph(spec, shapes, {"matrix": 0.25}), said, rate)
@@ -87,7 +87,7 @@ def test_a_layer_with_a_factor_steps_as_with_an_optimizer_of_that_rate(spec: Any
     assert not np.array_equal(slow["matrix/w"], usual["matrix/w"])
 
 
-def test_factors_of_one_leave_the_step_as_it_is() -> None:
+def test_rate_factors_of_one_do_not_change_the_graph() -> None:
     plain, same = (step_graph("adam", [(3, 2), (2,)], factors) for factors in ({}, {"matrix": 1.0}))
     assert [node.op for node in plain.nodes] == [node.op for node in same.nodes]
 
@@ -97,13 +97,13 @@ def test_every_optimizer_has_a_case() -> None:
     assert {OPTIMIZERS.by_name[spec if isinstance(spec, str) else spec["type"]] for spec in specs} == set(OPTIMIZERS)
 
 
-def test_a_step_of_adam_takes_ten_operators_a_weight() -> None:
+def test_a_step_of_adam_has_ten_operators_per_weight() -> None:
     graph = step_graph("adam", [(3, 2), (2,)])
     of_matrix = [node.op for node in graph.nodes if node.scope == "optimizer/matrix/w"]
     assert len(of_matrix) == 10, of_matrix
 
 
-def test_two_ways_of_clipping_exclude_one_another() -> None:
+def test_two_kinds_of_clipping_exclude_each_other() -> None:
     read(OPTIMIZERS, {"type": "Adam", "clipnorm": 1.0}).check()
     with pytest.raises(ShapeError, match="clipnorm and global_clipnorm"):
         read(OPTIMIZERS, {"type": "Adam", "clipnorm": 1.0, "global_clipnorm": 1.0}).check()
@@ -112,7 +112,7 @@ def test_two_ways_of_clipping_exclude_one_another() -> None:
 @pytest.mark.parametrize(
     ("alias", "kind"), [("adam", "Adam"), ("Adam", "Adam"), ("rmsprop", "RMSprop"), ("adamw", "AdamW")]
 )
-def test_optimizers_go_by_their_names_in_keras(alias: str, kind: str) -> None:
+def test_optimizers_have_the_names_of_keras(alias: str, kind: str) -> None:
     assert type(read(OPTIMIZERS, alias)).__name__ == kind
 
 
@@ -121,7 +121,7 @@ def test_optimizers_go_by_their_names_in_keras(alias: str, kind: str) -> None:
     recorded(cases.REGULARIZERS, "regularizers"),
     ids=[name(spec) for spec in cases.REGULARIZERS],
 )
-def test_a_penalty_and_its_gradient_are_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
+def test_a_penalty_and_its_gradient_equal_those_of_keras(spec: Any, said: dict[str, Any]) -> None:
     g = GradientBuilder(training=True)
     weight = g.input("weight", TensorType("float32", (3, 4)))
     penalty = read(REGULARIZERS, spec).penalty(g, weight)
@@ -136,7 +136,7 @@ def test_a_penalty_and_its_gradient_are_those_of_keras(spec: Any, said: dict[str
     recorded(cases.CONSTRAINTS, "constraints"),
     ids=[name(spec) for spec in cases.CONSTRAINTS],
 )
-def test_a_projection_is_that_of_keras(spec: Any, said: dict[str, Any]) -> None:
+def test_a_projection_equals_that_of_keras(spec: Any, said: dict[str, Any]) -> None:
     g = Builder(training=True)
     weight = g.input("weight", TensorType("float32", (3, 4)))
     results = run(g.graph({"value": read(CONSTRAINTS, spec).project(g, weight)}), {"weight": array(said["weight"])})
