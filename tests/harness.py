@@ -220,5 +220,5 @@ def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.SessionConf
         configs.append(config)
         return create(model, provider, threads, config, **more)
 
-    monkeypatch.setattr(runner, "create_session", recording_create)
+    monkeypatch.setattr(runner, "create_session", record)
     return configs

@@ -1,6 +1,6 @@
 """The reserved names: how the inputs, outputs and states of training graphs and checkpoints are called.
 
-`next/` and `metrics/` are documented in the manifest of an exported training step, so programs depend on them. The other
+The manifest of an exported training step documents `next/` and `metrics/`, so programs depend on them. The other
 prefixes are private to this package.
 """
 

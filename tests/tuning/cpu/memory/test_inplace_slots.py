@@ -32,8 +32,10 @@ def spec(optimizer: Any, **layer: Any) -> dict[str, Any]:
 
 
 def batches(count: int, scale: float = 1.0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of more samples than are summed up by each thread, which rounds otherwise (`tuning.cpu.matmul.partition_rows`): some
-    optimizers make a whole step of a gradient that is nothing but rounding."""
+    """Batches that are too large for `tuning.cpu.matmul.partition_rows`, which rounds sums differently.
+
+    Some optimizers make a full step for a gradient that is only rounding error.
+    """
     rng = np.random.default_rng(7)
     samples = MAX_SAMPLES + 4
     return [
