@@ -1,7 +1,7 @@
-"""The reserved names: how the inputs, outputs and states of training graphs and checkpoints are called.
+"""The reserved names of inputs, outputs and states of training graphs and checkpoints.
 
-`next/` and `metrics/` are documented in the manifest of an exported training step, so programs depend on them. The other
-prefixes are private to this package.
+`next/` and `metrics/` are documented in the manifest of an exported training step, so programs depend on them. The
+other prefixes are private to this package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Generates what `jsonnx layers` shows, docs/layers.md, docs/errors.md and the schema from the components.
+"""Generates the output of `jsonnx layers`, docs/layers.md, docs/errors.md and the schema from the components.
 
 `python -m jsonnx.render.reference_pages [FOLDER]` writes the generated files below a folder; the default is the
 repository's root.
@@ -92,8 +92,8 @@ def layers_by_module() -> list[tuple[str, list[type[Component]]]]:
 
 def accepted_names(layer: type[Component]) -> list[str]:
     """The names of a layer in a spec, its own name first."""
-    others = [name for name, known in LAYERS.by_name.items() if known is layer and name != layer.type_name]
-    return [layer.type_name, *others]
+    aliases = [name for name, member in LAYERS.by_name.items() if member is layer and name != layer.type_name]
+    return [layer.type_name, *aliases]
 
 
 def argument_rows(component: type[Component]) -> Iterator[tuple[str, Attribute, str]]:
@@ -124,8 +124,8 @@ def _bound_phrases(attribute: Attribute) -> list[str]:
 
 def default_text(component: type[Component], name: str) -> str:
     """The default as JSON; empty if the argument is required."""
-    default, form = component.attributes[name].default, component.codecs()[name]
-    return "" if default is REQUIRED else short_repr(form.write(form.read(default)))
+    default, codec = component.attributes[name].default, component.codecs()[name]
+    return "" if default is REQUIRED else short_repr(codec.write(codec.read(default)))
 
 
 def argument_meaning(attribute: Attribute) -> str:
@@ -135,15 +135,16 @@ def argument_meaning(attribute: Attribute) -> str:
 def required_arguments(layer: type[Component]) -> dict[str, Any]:
     """Example values for the required arguments."""
     properties = layer.schema()["properties"]
-    known = {
+    examples = {
         name: EXAMPLE_ARGUMENTS.get(f"{layer.type_name}.{name}", EXAMPLE_ARGUMENTS.get(name)) for name in properties
     }
-    wanted = [
+    example_names = [
         *layer.required_attributes(),
         *(name for name in properties if f"{layer.type_name}.{name}" in EXAMPLE_ARGUMENTS),
     ]
     return {
-        name: _example_value(properties[name]) if known[name] is None else known[name] for name in dict.fromkeys(wanted)
+        name: _example_value(properties[name]) if examples[name] is None else examples[name]
+        for name in dict.fromkeys(example_names)
     }
 
 
@@ -207,7 +208,8 @@ def layers_page() -> str:
         "",
         _GENERATED_NOTICE,
         "",
-        "Types, arguments and defaults are those of Keras 3. Besides its own arguments, every layer takes `name`, `from`",
+        "Types, arguments and defaults are those of Keras 3. Besides its own arguments, every layer takes "
+        "`name`, `from`",
         f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. An example is followed by the output types for",
         "example inputs (a name in place of a size is any size), the weights, and the operators in inference. The",
         "functions of keras.ops, whose types begin with `ops.`, have no weights and take only `name` and `from`.",
@@ -219,10 +221,10 @@ def layers_page() -> str:
         for layer in layers:
             lines += ["", f"### {', '.join(accepted_names(layer))}", "", cleandoc(layer.__doc__ or ""), ""]
             lines += ["```json", example_json(layer), "```", "", *_behaviour(layer)]
-            own = _argument_table(layer)
-            lines += ["", *own] if own else []
-    for family in REGISTRIES:
-        lines += ["", *_registry_section(family)]
+            argument_table = _argument_table(layer)
+            lines += ["", *argument_table] if argument_table else []
+    for registry in REGISTRIES:
+        lines += ["", *_registry_section(registry)]
     return "\n".join(lines) + "\n"
 
 
@@ -258,14 +260,15 @@ def _registry_section(registry: Registry) -> list[str]:
     """The members of a registry, one line each."""
     lines = [f"## {registry.kind.capitalize()}{'es' if registry.kind.endswith('s') else 's'}", "", registry.doc, ""]
     lines += ["| name | arguments | is |", "| --- | --- | --- |"]
-    for brick in registry:
-        names = [name for name, known in registry.by_name.items() if known is brick]
-        given = ", ".join(
-            f"`{name}`" if attribute.default is REQUIRED else f"`{name}={default_text(brick, name)}`"
-            for name, attribute in brick.attributes.items()
+    for component in registry:
+        names = [name for name, member in registry.by_name.items() if member is component]
+        arguments = ", ".join(
+            f"`{name}`" if attribute.default is REQUIRED else f"`{name}={default_text(component, name)}`"
+            for name, attribute in component.attributes.items()
             if attribute.unsupported is None
         )
-        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {given} | {_escape_cell(brick.summary())} |")
+        names_text = ", ".join(f"`{name}`" for name in names)
+        lines.append(f"| {names_text} | {arguments} | {_escape_cell(component.summary())} |")
     return lines
 
 

@@ -165,8 +165,8 @@ def weights_text(report: WeightsReport) -> str:
     for name, type in report.wanted.items():
         shape = keras_shape_text(type.shape)
         if name in report.unfit:
-            given = keras_shape_text(report.given[name]) if name in report.given else "-"
-            table.add_row(name, shape, given, report.unfit[name])
+            given_shape = keras_shape_text(report.given[name]) if name in report.given else "-"
+            table.add_row(name, shape, given_shape, report.unfit[name])
         elif name in report.missing:
             table.add_row(name, shape, "-", _with_suggestion("not given", report, name))
     for name in report.extra:

@@ -32,7 +32,7 @@ often."""
 class BatchSlot:
     """The arrays of one step.
 
-    `feeds` and `results` are bound and overwritten from step to step; `extra_feeds` are bound anew at each step.
+    `feeds` and `results` are bound and overwritten from step to step; `extra_feeds` are bound again at each step.
     `run(extra_feeds)` runs the step.
     """
 

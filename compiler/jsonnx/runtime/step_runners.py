@@ -47,7 +47,7 @@ class RunnerState:
 
 
 class StepRunnerCache:
-    """At most one step runner: a former one is released, with its memory, before the next is built."""
+    """At most one step runner: the previous one is released, with its memory, before the next is built."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class StepRunnerCache:
         depends_on_batch: bool,
         can_own_arena: bool,
     ) -> None:
-        """`build(batch_size, own_arena)` makes a runner; `on_release` drops what is bound to the former one."""
+        """`build(batch_size, own_arena)` builds a runner; `on_release` drops buffers bound to the previous one."""
         self._build, self._on_release = build, on_release
         self._depends_on_batch, self._can_own_arena = depends_on_batch, can_own_arena
         self.state: RunnerState | None = None
         self.runner: StepRunner | None = None
 
     def for_batch(self, samples: int, *, is_fit: bool = False) -> StepRunner:
-        """The runner for a step of so many samples, built or rebuilt if need be."""
+        """The runner for a step of this number of samples, built or rebuilt if necessary."""
         state = self._next_state(samples, is_fit)
         if self.runner is None or self.state is None or not self.state.can_keep_runner(state):
             self.release()

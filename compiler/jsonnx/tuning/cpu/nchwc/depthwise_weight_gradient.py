@@ -16,8 +16,10 @@ from .context import NCHWC_DOMAIN, NchwcContext
 
 
 def depthwise_weight_gradient(ctx: NchwcContext, gradient_info: GradientInfo, weights: Value) -> Value | None:
-    """Emits the gradient `weights` [channels, 1, height, width]; None if it is no depthwise convolution's, or its image
-    and cotangent are not blocked."""
+    """Emits the gradient `weights` [channels, 1, height, width] of a depthwise convolution.
+
+    None for other convolutions, and if the image or the cotangent is not blocked.
+    """
     x, dy, attributes = gradient_info.x, gradient_info.dy, gradient_info.attributes
     if x not in ctx or dy not in ctx or not ctx.fills_blocks(x):
         return None
