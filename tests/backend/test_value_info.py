@@ -1,4 +1,4 @@
-"""What onnxruntime is told of sizes that ONNX cannot infer."""
+"""The value infos of a model: the types of values whose sizes ONNX cannot infer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jsonnx.core.types import BATCH, Size, TensorType
 from jsonnx.ir import Builder
 
 
-def told(g: Builder, **outputs: object) -> dict[str, list[str | int]]:
+def value_infos(g: Builder, **outputs: object) -> dict[str, list[str | int]]:
     model = to_model_proto(g.graph(outputs))  # type: ignore[arg-type]
     return {
         info.name: [size.dim_param or size.dim_value for size in info.type.tensor_type.shape.dim]
@@ -15,19 +15,19 @@ def told(g: Builder, **outputs: object) -> dict[str, list[str | int]]:
     }
 
 
-def test_a_reshape_with_sizes_of_inputs() -> None:
-    """Which of them are the same, so that a result can lie where one lay that is no longer read."""
+def test_a_reshape_to_sizes_of_inputs_has_a_value_info() -> None:
+    """onnxruntime reuses a buffer only if it knows that both sizes are equal."""
     g, time = Builder(), Size.named("time")
     x = g.input("x", TensorType("float32", (BATCH, time, 6)))
     parts = g.reshape(x, (BATCH, time, 2, 3), x)
     rows = g.reshape(g.Neg(parts), (BATCH * 2, time, 3), x)  # type: ignore[operator]
-    found = told(g, y=g.Exp(parts), z=g.Exp(rows))
-    assert list(found.values()) == [["batch", "time", 2, 3], ["2*batch", "time", 3]]
+    infos = value_infos(g, y=g.Exp(parts), z=g.Exp(rows))
+    assert list(infos.values()) == [["batch", "time", 2, 3], ["2*batch", "time", 3]]
 
 
-def test_nothing_where_nobody_knows_or_onnx_infers_it() -> None:
+def test_unknown_and_inferable_sizes_have_no_value_info() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (BATCH, 6)))
     unknown = g.Reshape(g.Compress(x, g.const([True] * 6, "bool"), axis=1), g.const([-1, 2], "int64"))
     fixed = g.Reshape(g.const([[1.0] * 6]), g.const([2, 3], "int64"))
-    assert told(g, y=g.Exp(unknown), z=g.Exp(fixed), w=g.Exp(g.Neg(x))) == {}
+    assert value_infos(g, y=g.Exp(unknown), z=g.Exp(fixed), w=g.Exp(g.Neg(x))) == {}

@@ -1,4 +1,4 @@
-"""Reads the fixtures, and reads bricks as a spec writes them."""
+"""Reads the fixtures, and components in the form that a spec has."""
 
 from __future__ import annotations
 

@@ -74,12 +74,12 @@ def test_moments_and_bounds(spec: Any, mean: float, deviation: float, bound: flo
     assert bound is not None or np.abs(values - mean).max() > 3.5 * deviation
 
 
-@pytest.mark.parametrize("brick", list(INITIALIZERS), ids=lambda brick: brick.type_name)
-def test_a_seed_decides_all_and_another_draws_anew(brick: Any) -> None:
-    shape = (6, 1, 5) if brick.type_name == "stft" else (6, 5)
-    first, again, other = (drawn(brick.type_name, shape, seed) for seed in (1, 1, 2))
-    assert np.array_equal(first, again)
-    assert np.array_equal(first, other) == ("seed" not in brick.attributes)
+@pytest.mark.parametrize("initializer", list(INITIALIZERS), ids=lambda initializer: initializer.type_name)
+def test_equal_seeds_give_equal_weights_and_other_seeds_other_weights(initializer: Any) -> None:
+    shape = (6, 1, 5) if initializer.type_name == "stft" else (6, 5)
+    weights, same_seed, other_seed = (drawn(initializer.type_name, shape, seed) for seed in (1, 1, 2))
+    assert np.array_equal(weights, same_seed)
+    assert np.array_equal(weights, other_seed) == ("seed" not in initializer.attributes)
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (2, 3, 4), (8, 32)])

@@ -90,7 +90,7 @@ def touched_rows_name(weight: str) -> str:
 
 
 def rows_before_name(variable: str) -> str:
-    """Output: the rows of a lazily updated variable that a step overwrites, as they were."""
+    """Output: the rows of a lazily updated variable before a step overwrites them."""
     return f"{_BEFORE}{variable}"
 
 

@@ -101,7 +101,7 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
 def combine_shards(
     graph: Graph, shard: Graph, shard_count: int, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates the weights."""
+    """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights."""
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
     with g.scope("shares", ("training",)):
         totals = {}

@@ -33,7 +33,7 @@ class Hdf5FileError(Exception):
 
 
 class Limits(NamedTuple):
-    """What reading the file may use, and the highest compression ratio of an array."""
+    """The resources that reading the file may use, and the highest compression ratio of an array."""
 
     bytes_left: int
     objects_left: int

@@ -1,4 +1,4 @@
-"""Checks the shape of a weight when a layer asks for it."""
+"""Checks the shape of a weight when a layer declares it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network starts from: weights that are given, those of a file that its spec names, or none."""
+"""The initial weights of a network: those that the caller passes, or those of the file that its spec names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PARTIAL_HELP = "`--partial` (in Python `partial=True`) takes the weights that fi
 def resolve_initial_weights(
     checked: CheckedSpec, weight_types: Mapping[str, TensorType], weights: Weights = None, partial: bool = False
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
-    """The weights that are not drawn at random, and a report on the given weights (None if none are given).
+    """The weights that are not drawn at random, and a report on them (None if all are drawn).
 
     With `partial`, weights that do not fit are left out. Otherwise raises CompileError for a file whose weights do not
     fit, FeedError for arrays. Raises UsageError for a file that cannot be read.

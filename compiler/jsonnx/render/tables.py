@@ -68,7 +68,7 @@ def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = Fals
 
 
 def _layer_notes(row: LayerCost) -> str:
-    """Whether a layer is frozen, and what it does with masks."""
+    """Whether a layer is frozen, and its effect on masks."""
     notes = ["frozen"] if row.frozen else []
     reads = row.reads_masks and bool(row.masked_inputs)
     notes += ["reads the mask"] if reads else []

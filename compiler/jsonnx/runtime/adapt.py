@@ -44,7 +44,7 @@ def adapted_states(
 
 
 def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> list[np.ndarray]:
-    """What a layer learns from, batch by batch."""
+    """The values that a layer learns from, batch by batch."""
     graph = with_vocabularies(graph, weights)
     session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     session_inputs = {value.name for value in session.get_inputs()}

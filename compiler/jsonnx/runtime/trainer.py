@@ -128,7 +128,7 @@ class Trainer:
             self._fit = None
 
     def stop(self) -> None:
-        """For callbacks: close the epoch after the current step, and end the fit."""
+        """Ends the epoch and the fit after the current step; to be called by callbacks."""
         if self._fit is not None:
             self._fit.stop_requested = True
 

@@ -108,11 +108,11 @@ class TrainingPlan:
     learning_rate: Callable[[int], float] | None = None
     """The learning rate of a step, counted from 0; None for the optimizer's constant one."""
     adapt_tasks: tuple[AdaptTask, ...] = ()
-    """What layers learn from the data before the first step, in an order that respects their dependencies."""
+    """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()
     """Further inputs of `train`, in an order that respects their dependencies."""
     make_shards: Callable[[int], ShardedGraphs] | None = None
-    """Makes the graphs of a data-parallel step with this many shards; None if the batch cannot be split."""
+    """Builds the graphs of a data-parallel step with this number of shards; None if the batch cannot be split."""
     index_sizes: Mapping[str, int] = field(default_factory=dict)
     """The number of valid values of each input that holds indices."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -327,7 +327,9 @@ class GroupQueryAttention(ProjectedAttention):
         query = types["query"]
         require(query.rank == 3, f"needs a sequence of vectors, [batch, time, features], as its query, got {query}")
         heads, shared = self.num_query_heads, self.num_key_value_heads
-        require(heads % shared == 0, f"cannot share {shared} heads of keys among {heads} heads: {heads} is no multiple")
+        require(
+            heads % shared == 0, f"cannot share {shared} heads of keys among {heads} heads: {heads} is not a multiple"
+        )
         scores = self.checked_scores_shape(types, AttentionLayout.from_axes(query, None), heads)
         return self.select_outputs(query, query.with_shape(scores))
 
