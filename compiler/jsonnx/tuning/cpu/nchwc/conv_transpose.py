@@ -111,7 +111,7 @@ def output_phases(taps: int, stride: int, pad: int, input_size: int, output_size
     """Returns the phases of a transposed convolution along one axis, each with `output_size / stride` elements.
 
     The output size is rounded up to a multiple of the stride. With x the operand, y[stride * t + a] is the sum of
-    w[k] * x[t + (a + pad - k) / stride] over the taps k for which the division leaves no rest.
+    w[k] * x[t + (a + pad - k) / stride] over the taps k for which the division has no remainder.
     """
     phases = []
     for a in range(stride):

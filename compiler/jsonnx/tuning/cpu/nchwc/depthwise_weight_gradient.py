@@ -53,7 +53,7 @@ class DepthwiseWeightGradient:
     channels: int
     conv_attributes: Mapping[str, list[int]]
     rows: int
-    """Rows of the result: at least the filter's, more if a stride leaves a rest."""
+    """Rows of the result: at least the filter's, more if the stride leaves a remainder."""
     columns: int
 
     @staticmethod
@@ -81,7 +81,7 @@ class DepthwiseWeightGradient:
         return DepthwiseWeightGradient(gradient_info.attributes["group"], conv_attributes, rows, columns)
 
     def batched(self, g: Builder, images: Value, cotangents: Value, samples: int) -> Value:
-        """Returns the gradient [1, channels, rows, columns] summed over exactly so many samples."""
+        """Returns the gradient [1, channels, rows, columns] summed over exactly this number of samples."""
         gradients = self._correlate(g, images, cotangents, samples)
         gradients = g.reshape(gradients, (samples, 1, self.channels, self.rows, self.columns))
         total: Value = g.ReduceSum(gradients, [0], keepdims=0)

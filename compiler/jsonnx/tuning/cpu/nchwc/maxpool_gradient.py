@@ -2,7 +2,7 @@
 
 The maximum of a window is the maximum of its rows' maxima. So the gradient of a window goes to one of its rows first,
 and then to one column of that row, which takes as many taps as the window's height and width together, not their
-product. A tap receives the part of the gradient that no earlier tap received if its element is no less than the
+product. A tap receives the part of the gradient that no earlier tap received if its element is at least the
 maximum; of equal elements, the first row's first receives it. An element under a tap is a convolution with a single 1;
 the comparison is that convolution's activation, after it has added the negative maximum.
 
@@ -34,7 +34,7 @@ N = TypeVar("N")
 class WindowAxis(NamedTuple):
     """The windows of a pooling along one axis of an image: its rows (axis 2) or its columns (axis 3).
 
-    Tap t of window w lies on element stride * w + t - pad. Elements whose indices leave the same rest are a phase.
+    Tap t of window w lies on element stride * w + t - pad. Elements whose indices have the same remainder by the stride are a phase.
     """
 
     axis: int
