@@ -113,7 +113,7 @@ def read_weights_at(checked: CheckedSpec, name: str, partial: bool) -> FileWeigh
 
 
 def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, partial: bool) -> FileWeights:
-    # Imported here: other weight files do not need the readers of Keras' formats.
+    # Imported here, because other weight files do not need the readers of Keras' formats.
     from ..interop.keras import open_keras, read_open_keras_file
     from .keras_weights import load_keras_weights
 
@@ -138,7 +138,7 @@ def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[byt
 
 
 def mismatch_diagnostics(report: WeightsReport, partial: bool) -> list[Diagnostic]:
-    """The mismatches between given and wanted weights; with `partial`, only that no weight fits."""
+    """The mismatches between the weights and those of the network; with `partial`, only an error if no weight fits."""
     if partial:
         if not report.given or report.taken:
             return []

@@ -33,7 +33,7 @@ class KerasModel:
     config: dict[str, Any]
     weights: bytes
     weights_report: WeightsReport | None = None
-    """How the given weights matched; None if all weights were drawn."""
+    """The report on the loaded weights; None if all weights were drawn."""
 
     def files(self, path: str | os.PathLike[str]) -> list[Path]:
         """The files that `save` writes. Raises UsageError."""

@@ -150,7 +150,7 @@ class Fit:
             del future  # an exception that it raised holds this frame
 
     def _batch_groups(self, first_batch: int) -> list[_BatchGroup]:
-        """The epoch's batches from one on, in groups of as many as a prefetch buffer has slots."""
+        """The epoch's batches from `first_batch` on, in groups of the size of a prefetch buffer."""
         count, size = len(self.dataset), self.batch_size
         slot_count = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
         full_batches, remainder = divmod(count, size)

@@ -27,7 +27,7 @@ MIN_UNOPTIMIZED_NODES = 20_000
 number of nodes, and make a step little faster."""
 
 RunFunction = Callable[[Mapping[str, np.ndarray]], None]
-"""Runs a graph over bound arrays and, besides, over the feeds that it is called with."""
+"""Runs a graph over bound arrays and the further feeds that it is called with."""
 
 
 class Runner:

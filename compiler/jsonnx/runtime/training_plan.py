@@ -1,4 +1,4 @@
-"""The plan of a training run: its graphs and their interface, as the pipeline makes them and the trainer runs them."""
+"""The plan of a training run, which the pipeline makes and the trainer runs: its graphs and their interface."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AugmentationLayer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class AugmentedInput:
-    """An input of the training graph that an augmentation layer makes from other images before every step."""
+    """An input of the training graph, which an augmentation layer computes from other images before every step."""
 
     name: str
     layer: AugmentationLayer

@@ -153,7 +153,7 @@ class _Evaluation:
 
 
 def contains_attention(model: ModelConfig) -> bool:
-    """Does a model contain MultiHeadAttention, at any depth?"""
+    """Tells whether a model contains MultiHeadAttention, at any depth."""
     return any(
         contains_attention(layer.inner_model)
         if layer.inner_model is not None
