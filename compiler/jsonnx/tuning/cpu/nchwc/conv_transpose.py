@@ -171,13 +171,13 @@ def crop_or_pad(ctx: NchwcContext, blocks: Value, y: Value) -> Value:
 
     A depthwise convolution by ones adds the zeros: it runs on all threads, unlike Pad.
     """
-    batch, channels, *wanted = ctx.padded_type(y.type).shape
+    batch, channels, *target_sizes = ctx.padded_type(y.type).shape
     actual = blocks.shape[2:]
-    if any(n > m for n, m in zip(actual, wanted, strict=True)):
-        cropped = [min(pair) for pair in zip(actual, wanted, strict=True)]
+    if any(n > m for n, m in zip(actual, target_sizes, strict=True)):
+        cropped = [min(pair) for pair in zip(actual, target_sizes, strict=True)]
         image = ctx.g.reshape(blocks, (batch, channels // ctx.block_size, *actual, ctx.block_size))
         blocks = ctx.g.reshape(ctx.g.Slice(image, [0, 0], cropped, [2, 3]), (batch, channels, *cropped))
-    missing = [max(0, m - n) for n, m in zip(actual, wanted, strict=True)]
+    missing = [max(0, m - n) for n, m in zip(actual, target_sizes, strict=True)]
     if not any(missing):
         return ctx.from_blocked(blocks, y.type)
     attributes = {"group": channels, "kernel_shape": [1, 1], "pads": [0, 0, *missing]}
