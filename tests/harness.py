@@ -106,7 +106,7 @@ def with_gradients(
 
 
 def size_of_three(size: Dim, graph: Graph) -> int:
-    """A size where those of the inputs that are symbolic are 3, and so what nobody can tell."""
+    """The value of a size if all symbolic sizes of inputs are 3; 3 for a data-dependent size."""
     given = [one for value in graph.inputs.values() for one in value.shape if not isinstance(one, int)]
     try:
         return evaluate_size(size, {symbol: 3 for one in given for symbol, _ in one.terms})

@@ -1,4 +1,4 @@
-"""The arrows between the rooms, and what must hold of all bricks and rules."""
+"""Which rooms a room imports, and rules for all components and gradient rules."""
 
 from __future__ import annotations
 
@@ -163,8 +163,8 @@ def test_the_light_rooms_bring_in_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("module", ["jsonnx", "jsonnx.cli"])
-def test_what_starts_a_command_brings_in_no_language(module: str) -> None:
-    """`--help` and the names alone need neither the bricks nor what checks specs."""
+def test_starting_the_command_line_imports_no_layers(module: str) -> None:
+    """`--help` and the public names need neither components nor the checks of specs."""
     code = f"import sys, {module}\n"
     code += "print([m for m in ('jsonschema', 'jsonnx.layers', 'jsonnx.frontend', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
@@ -172,13 +172,13 @@ def test_what_starts_a_command_brings_in_no_language(module: str) -> None:
 
 
 def test_a_class_is_abstract_or_final() -> None:
-    """A registered brick is never the base of another."""
+    """A registered component is never the base class of another one."""
     from jsonnx.frontend.schema.schema import REGISTRIES
     from jsonnx.layers import LAYERS
 
-    bricks = {brick for family in (LAYERS, *REGISTRIES) for brick in family}
-    for brick in bricks:
-        assert not (set(brick.__mro__[1:]) & bricks), brick
+    components = {component for registry in (LAYERS, *REGISTRIES) for component in registry}
+    for component in components:
+        assert not (set(component.__mro__[1:]) & components), component
 
 
 def test_every_layer_has_a_case() -> None:

@@ -49,26 +49,26 @@ def compiled(spec: dict[str, Any]) -> None:
     jsonnx.compile(spec).to_bytes()
 
 
-def told(spec: dict[str, Any]) -> None:
+def summarized(spec: dict[str, Any]) -> None:
     jsonnx.compile(spec).summary()
 
 
 def planned(spec: dict[str, Any]) -> None:
-    made = plan_training(check_spec(spec))
-    assert made.weight_names
-    to_model_proto(pack_weights(made.train)[0])
+    plan = plan_training(check_spec(spec))
+    assert plan.weight_names
+    to_model_proto(pack_weights(plan.train)[0])
 
 
 def calls(work: Callable[[Any], None], spec: dict[str, Any]) -> int:
-    """How many functions are called, Python's own included: what time would say on an idle machine."""
+    """The number of function calls, builtins included: a measure of time that does not depend on the machine."""
     profile = cProfile.Profile()
     profile.runcall(work, spec)
-    found: Any = pstats.Stats(profile)
-    return int(found.total_calls)
+    stats: Any = pstats.Stats(profile)
+    return int(stats.total_calls)
 
 
 @pytest.mark.parametrize("network", [chain, residual])
-@pytest.mark.parametrize("work", [compiled, told, planned])
+@pytest.mark.parametrize("work", [compiled, summarized, planned])
 def test_work_grows_with_the_layers_and_no_faster(
     work: Callable[[Any], None], network: Callable[[int], dict[str, Any]]
 ) -> None:

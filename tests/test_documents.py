@@ -273,9 +273,9 @@ from typing import Any
 import jsonnx
 from jsonnx.core.components import attr
 from jsonnx.core.types import BATCH, TensorType
-from jsonnx.ir import Builder, Graph, Node, Value
+from jsonnx.ir import Builder, Value
 from jsonnx.layers import Layer, layer
-from jsonnx.passes.canonicalize import prune
+from jsonnx.passes.rewrite import Match, RuleSet
 from jsonnx.training.initializers import Initializer
 """
 
@@ -288,7 +288,7 @@ assert fault.path == "$.layers[0]"
 
 g = Builder()
 x = g.input("x", TensorType("float32", (BATCH, 2)))
-graph = remove_double_negation(g.graph({"y": g.Abs(g.Neg(g.Neg(x)))}))
+graph = double_negation.apply(g.graph({"y": g.Abs(g.Neg(g.Neg(x)))}))
 assert [node.op for node in graph.nodes] == ["Abs"]
 assert graph.nodes[0].inputs == (x,)
 """

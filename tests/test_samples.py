@@ -46,7 +46,7 @@ RAW = {
         [1, 0],
     ),
 }
-"""Raw input that nobody has prepared, and the classes that it belongs to."""
+"""Raw input without preprocessing, and its classes."""
 
 
 def answer_raw_input(model: Path, feeds: dict[str, np.ndarray], classes: list[int]) -> None:

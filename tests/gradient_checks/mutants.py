@@ -51,7 +51,7 @@ def examined(operator: str, index: int) -> str:
 
 def suite(operator: str, index: int, place: Path) -> tuple[int, bool]:
     """The exit status of some tests with the wrong rule, and whether it was used at all."""
-    told, tell = os.pipe()
+    use_reader, tell = os.pipe()
     child = os.fork()
     if not child:
         os.set_blocking(tell, False)
@@ -62,8 +62,8 @@ def suite(operator: str, index: int, place: Path) -> tuple[int, bool]:
         os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", str(place)]))
     os.close(tell)
     _, status = os.waitpid(child, 0)
-    used = bool(os.read(told, 1))
-    os.close(told)
+    used = bool(os.read(use_reader, 1))
+    os.close(use_reader)
     return os.waitstatus_to_exitcode(status), used
 
 

@@ -27,9 +27,9 @@ from .package import block_size
 PROGRESS = 250
 """Specs after which a line tells how many are done."""
 LARGE = 1 << 12
-"""Bytes from which on a weight is told by its hash in the text of a model."""
+"""Bytes of a weight from which on the text of a model shows its hash instead of its values."""
 EXPECTED = re.compile(rb"(CompileError|FeedError|UsageError): ")
-"""How a failure begins that a user is told; others are faults of the package."""
+"""The beginning of an expected failure; others are faults of the package."""
 
 Hashes = dict[str, str]
 
@@ -96,11 +96,11 @@ def save(folder: Path, name: str, content: bytes) -> None:
 
 
 def model_text(content: bytes) -> str:
-    """A model as text; of large weights the hashes are told."""
+    """A model as text, with hashes in place of the values of large weights."""
     model = onnx.load_from_string(content)
-    told = [f"{weight.name}: {shortened(weight)}" for weight in large(model.graph.initializer)]
+    weight_hashes = [f"{weight.name}: {shortened(weight)}" for weight in large(model.graph.initializer)]
     metadata = [f"{entry.key}: {entry.value}" for entry in model.metadata_props]
-    return "\n".join([onnx.printer.to_text(model), *told, *metadata]) + "\n"
+    return "\n".join([onnx.printer.to_text(model), *weight_hashes, *metadata]) + "\n"
 
 
 def large(weights: Iterable[onnx.TensorProto]) -> list[onnx.TensorProto]:
@@ -108,10 +108,10 @@ def large(weights: Iterable[onnx.TensorProto]) -> list[onnx.TensorProto]:
 
 
 def shortened(weight: onnx.TensorProto) -> str:
-    """Takes the values out of a weight; their hash."""
-    told = sha256(weight.raw_data).hexdigest()
+    """Removes the values of a weight and returns their hash."""
+    digest = sha256(weight.raw_data).hexdigest()
     weight.raw_data, weight.dims[:] = b"", [0]
-    return told
+    return digest
 
 
 def file_name(text: str) -> str:

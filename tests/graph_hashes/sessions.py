@@ -20,11 +20,11 @@ ENTRIES = (
 
 
 class Stopped(BaseException):
-    """A session that does not exist was to run. No `Exception`, so that nobody takes it for a fault."""
+    """Raised instead of running a recorded session. Not an `Exception`, so that no handler takes it for a failure."""
 
 
 class RecordedSession:
-    """What is known of a session before it runs."""
+    """The model and the options of a session that is recorded instead of run."""
 
     def __init__(self, model: bytes, options: Any) -> None:
         self.model, self.options = model, options_text(options)

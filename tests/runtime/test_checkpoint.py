@@ -246,8 +246,8 @@ def test_a_signal_ends_the_run_after_the_step(tmp_path, number):
     child = started(tmp_path)
     child.send_signal(number)
     output, errors = child.communicate(timeout=30)
-    told, steps, iterations = output.splitlines()[-1].split()
-    assert (int(told), errors, child.returncode) == (number, "", 0)
+    reported_signal, steps, iterations = output.splitlines()[-1].split()
+    assert (int(reported_signal), errors, child.returncode) == (number, "", 0)
     assert int(steps) == int(iterations) >= 1
     resumed = Trainer(classifier(noise=0.2))
     assert resumed.load_checkpoint(tmp_path / "c") == []

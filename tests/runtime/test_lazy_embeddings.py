@@ -105,12 +105,12 @@ def test_lazy_and_eager_steps_read_each_others_checkpoints(tmp_path: Path, fast:
 
 
 def test_nonsensical_row_counts_in_a_checkpoint_do_no_harm(tmp_path: Path) -> None:
-    made, renewed = trainer(), f"optimizer/{TABLE}/{lazy_updates.LAST_STEP}"
-    made.step(X, Y)
-    made.save_checkpoint(tmp_path / "c")
+    original, last_step_state = trainer(), f"optimizer/{TABLE}/{lazy_updates.LAST_STEP}"
+    original.step(X, Y)
+    original.save_checkpoint(tmp_path / "c")
     arrays, state = checkpoint.load(str(tmp_path / "c"))
-    for told in (-(2**31), 2**31 - 1):
-        checkpoint.save(str(tmp_path / "d"), arrays | {renewed: np.full(ROWS, told, np.int32)}, state)
+    for last_step in (-(2**31), 2**31 - 1):
+        checkpoint.save(str(tmp_path / "d"), arrays | {last_step_state: np.full(ROWS, last_step, np.int32)}, state)
         for fast in (True, False):
             other = trainer(fast=fast)
             other.load_checkpoint(tmp_path / "d")

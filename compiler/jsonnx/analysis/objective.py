@@ -48,7 +48,7 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
 
 
 def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
-    """Reports inputs whose names a training step uses itself."""
+    """Reports inputs with the name of an input or output that training adds to the graph."""
     reserved = {LEARNING_RATE, LOSS, *(output_loss_name(output) for output in losses if len(losses) > 1)}
     for name in (name for name in typed.inputs if name in reserved):
         message = f"the input {short_name(name)} has a name that is reserved for training"
@@ -56,10 +56,10 @@ def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: 
 
 
 def _report_mismatch(
-    typed: TypedNetwork, output: str, code: str, path: JsonPath, what: str, error: ShapeError, report: Report
+    typed: TypedNetwork, output: str, code: str, path: JsonPath, subject: str, error: ShapeError, report: Report
 ) -> None:
     notes = [(typed.network.paths[output], f"{output!r} is {typed.types[output]}")]
-    report.add(code, path, f"{what} {error.message}", help=error.help, notes=notes)
+    report.add(code, path, f"{subject} {error.message}", help=error.help, notes=notes)
 
 
 def _losses_by_output(training: Training, outputs: Mapping[str, TensorType], report: Report) -> dict[str, Loss]:
@@ -101,9 +101,9 @@ def _metrics_by_output(
 def _check_names(
     used_names: Iterable[str], known: Collection[str], outputs: Collection[str], path: JsonPath, report: Report
 ) -> None:
-    """Reports names that are not among `known`, the outputs that may be named here."""
+    """Reports names that are not in `known`, the outputs that may be named here."""
     for name in used_names:
         if name not in known:
-            what = "the output {} has no loss" if name in outputs else "there is no output {}"
+            template = "the output {} has no loss" if name in outputs else "there is no output {}"
             help = report.suggestion(name, known) or f"there are: {', '.join(known)}"
-            report.add("unknown-name", (*path, name), what.format(short_name(name)), help=help, at_key=True)
+            report.add("unknown-name", (*path, name), template.format(short_name(name)), help=help, at_key=True)

@@ -111,10 +111,10 @@ def _checked_size(type: TensorType, verb: str) -> TensorType:
 def _report_shape_error(
     network: Network, call: Call, types: Mapping[str, TensorType], error: ShapeError, report: Report
 ) -> None:
-    what = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
+    subject = f"{call.layer.type_name} {call.name!r}" if call.layer else repr(call.name)
     sources = dict.fromkeys(call.sources)
     notes = [(network.paths[source], f"{source!r} is {types[source]}") for source in sources]
-    report.add(error.code, call.path, f"{what} {error.message}", help=error.help, notes=notes)
+    report.add(error.code, call.path, f"{subject} {error.message}", help=error.help, notes=notes)
 
 
 def _check_labels(network: Network, types: Mapping[str, TensorType], report: Report) -> None:

@@ -33,5 +33,5 @@ def _check_nested_adaptables(typed: TypedNetwork, report: Report) -> None:
         for name, inner in vars(call.layer).items() if call.layer else ():
             if isinstance(inner, Adaptable) and inner.needs_adapt:
                 message = f"{inner.type_name} inside {call.name!r} would have to learn from the data"
-                help = "make it a layer of its own before this one, or give what it would learn"
+                help = "make it a layer of its own before this one, or give the values that it would learn"
                 report.add("not-learned", (*call.path, name), message, help=help)

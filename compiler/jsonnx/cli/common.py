@@ -57,7 +57,7 @@ SCALE_OPTION = click.option("--scale", metavar="NAME", help="Use the parameter v
 
 
 def print_result(text: str) -> None:
-    """Prints a result to standard output. It is no error if the reader has closed the pipe, as in `| head`."""
+    """Prints a result to standard output. A closed pipe, as with `| head`, is not an error."""
     try:
         click.echo(text)
     except BrokenPipeError:

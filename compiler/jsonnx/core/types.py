@@ -111,7 +111,7 @@ class ShapeError(Exception):
 
 
 def require(holds: bool, message: str, help: str | None = None, code: str = "shape-mismatch") -> None:
-    """Raises ShapeError with the message unless `holds`."""
+    """Raises ShapeError with the message if `holds` is false."""
     if not holds:
         raise ShapeError(message, help, code)
 

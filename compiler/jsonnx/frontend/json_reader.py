@@ -1,7 +1,7 @@
 """A strict JSON reader that keeps positions: the first stage, and the only reader of specs.
 
 Reads a file, a text, or a Python value, and returns a `Source`: the value and the position of every key and value. The
-reader follows RFC 8259 and rejects what the standard library accepts silently: duplicate keys, numbers that overflow or
+reader follows RFC 8259 and rejects errors that the standard library ignores: duplicate keys, numbers that overflow or
 underflow, lone surrogates. It uses no recursion.
 
 Where the RFC leaves a choice: a byte order mark is accepted, but is not part of `Source.text`, so columns do not count

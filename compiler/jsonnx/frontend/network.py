@@ -14,7 +14,7 @@ from ..training.section import Training
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer. `owner` is the name of the call whose weights it uses: its own, unless it says `use`.
+    """One call of a layer. `owner` is the name of the call whose weights it uses: its own, unless its entry has `use`.
 
     `layer` is None if its attributes are invalid; then its results have no types.
     """

@@ -1,7 +1,7 @@
 """Reverse-mode differentiation: a rule for each operator, the backward pass, and the training step.
 
-In: a `Graph` and the values to differentiate by. Out: their cotangents, or the graph of a whole training step. Knows
-operators, not layers.
+Takes a `Graph` and the values to differentiate with respect to; returns their cotangents, or the graph of a training
+step. Knows operators, not layers.
 """
 
 from .backward import MissingRule, gradients

@@ -24,7 +24,7 @@ class MissingRule(Exception):
 def gradients(
     g: GradientBuilder, graph: Graph, cotangents: Mapping[Value, Value], wrt: Iterable[Value]
 ) -> dict[Value, Value]:
-    """The cotangents of the values `wrt`, given the cotangents of some results. Omits values with no influence on them.
+    """The cotangents of the values `wrt`, given the cotangents of some results. Omits values that no result depends on.
 
     Emits into `g`, which contains the nodes of `graph`. Raises MissingRule.
     """

@@ -82,7 +82,7 @@ def training_step(
 def shard_step(graph: Graph, expected_batch: int | None = None, tuning: GradientTuning = GENERAL_FORMULAS) -> Graph:
     """The forward and backward pass of one shard of a batch, for a graph that has a `loss`.
 
-    An input (`SHARD_FRACTION`) tells which fraction of the batch's samples the shard has. Losses and gradients (outputs
+    The input `SHARD_FRACTION` is the fraction of the batch's samples that the shard has. Losses and gradients (outputs
     named by `gradient_name`) are multiplied by it, so that their sums over all shards are those of the batch. This
     holds if the loss is a mean over samples that do not interact (`passes.training.batch_separability`).
     `expected_batch` and `tuning` are those of `training_step`. Raises MissingRule.
@@ -101,14 +101,13 @@ def shard_step(graph: Graph, expected_batch: int | None = None, tuning: Gradient
 def combine_shards(
     graph: Graph, shard: Graph, shard_count: int, optimizer: Optimizer, rate_factors: Mapping[str, float] = {}
 ) -> Graph:
-    """The end of a sharded step: sums the results of all shards (inputs `+0/NAME` and so on) and updates the
-    weights."""
+    """The last graph of a sharded step: sums the results of all shards (inputs `+0/NAME` ...) and updates weights."""
     g = Builder.extending(replace(graph, inputs={}, outputs={}, nodes=(), randoms={}, losses=()))
     with g.scope("shares", ("training",)):
         totals = {}
         for name, value in shard.outputs.items():
-            parts = [g.input(shard_result_name(index, name), value.type) for index in range(shard_count)]
-            totals[name] = g.Sum(*parts)
+            shard_results = [g.input(shard_result_name(index, name), value.type) for index in range(shard_count)]
+            totals[name] = g.Sum(*shard_results)
     results = {name: total for name, total in totals.items() if not is_gradient_name(name)}
     gradient_by_weight: dict[Value, Value] = {
         w: totals[name] for w in _trainable_parameters(graph) if (name := gradient_name(w.name)) in totals

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GradientTuning:
-    """The formulas that suit a runtime. All of them compute the same gradients; the defaults select the general formula
-    for every size."""
+    """Limits that select the fastest formula for a runtime. All formulas compute the same gradients; the defaults
+    select the general formula for every size."""
 
     max_batched_windows: int = 0
     """Conv weights: windows per sample up to which the matrix product sums over the whole batch at once instead of

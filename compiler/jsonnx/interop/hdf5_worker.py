@@ -33,7 +33,7 @@ class Hdf5FileError(Exception):
 
 
 class Limits(NamedTuple):
-    """What reading the file may use, and the highest compression ratio of an array."""
+    """The resources that reading the file may use, and the highest compression ratio of an array."""
 
     bytes_left: int
     objects_left: int
@@ -78,7 +78,7 @@ def main(
 
 
 def set_resource_limits(memory: int, seconds: int) -> None:
-    """Limits this process to some memory and CPU time and to its open files, if the operating system supports it."""
+    """Limits this process' memory and CPU time, and its files to those that are open, if the system supports it."""
     try:
         import resource
     except ImportError:

@@ -26,20 +26,22 @@ class ReadBudget:
     max_seconds: float = 60.0
     start_time: float = field(default_factory=time.monotonic)
 
-    def take_bytes(self, count: int, what: str) -> None:
+    def take_bytes(self, count: int, subject: str) -> None:
         if count > self.bytes_left:
-            self.raise_too_large(f"{what} has {count:,} bytes, but only {self.bytes_left:,} are left for this file")
+            self.raise_too_large(f"{subject} has {count:,} bytes, but only {self.bytes_left:,} are left for this file")
         self.bytes_left -= count
 
-    def take_objects(self, count: int, what: str) -> None:
+    def take_objects(self, count: int, subject: str) -> None:
         if count > self.objects_left:
-            self.raise_too_large(f"{what}: there are {count:,}, but only {self.objects_left:,} are left for this file")
+            self.raise_too_large(
+                f"{subject}: there are {count:,}, but only {self.objects_left:,} are left for this file"
+            )
         self.objects_left -= count
 
-    def take_text(self, count: int, what: str) -> None:
+    def take_text(self, count: int, subject: str) -> None:
         if count > self.text_bytes_left:
             limit = f"but only {self.text_bytes_left:,} are left for this file"
-            self.raise_too_large(f"{what} has {count:,} bytes of text, {limit}")
+            self.raise_too_large(f"{subject} has {count:,} bytes of text, {limit}")
         self.text_bytes_left -= count
 
     @property

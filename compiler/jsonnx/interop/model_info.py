@@ -58,7 +58,7 @@ class ModelInfo:
 
     @cached_property
     def is_unchanged(self) -> bool:
-        """Does the spec match the recorded hash?"""
+        """Tells whether the spec matches the recorded hash."""
         return self.recorded_hash == spec_hash(self.spec.value)
 
     @cached_property

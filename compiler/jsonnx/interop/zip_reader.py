@@ -1,7 +1,7 @@
 """Reads untrusted zip archives, in memory only.
 
-Checks what `zipfile` leaves to its caller: names, sizes, overlaps, and that the two headers of a member agree, so that
-every reader sees the same archive in the same bytes.
+Checks names, sizes and overlaps, which `zipfile` does not, and that the two headers of a member agree, so that every
+reader reads the same members from the same bytes.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class GraphDraft:
         self.weight_updates: dict[str, WeightUpdate] = {}
 
     def copy_fields(self, graph: Graph) -> None:
-        """Takes over everything but the outputs of a finished graph."""
+        """Copies all fields of a finished graph but its outputs."""
         self.nodes, self.losses = list(graph.nodes), list(graph.losses)
         self.inputs, self.parameters, self.states = dict(graph.inputs), dict(graph.parameters), dict(graph.states)
         self.randoms, self.updates, self.masks = dict(graph.randoms), dict(graph.updates), dict(graph.masks)

@@ -100,7 +100,7 @@ class State(Value):
 
 
 class Random(Value):
-    """Random numbers, an input that is drawn anew for every step.
+    """Random numbers, an input that is drawn for every step.
 
     The kind `mask` is `scale` with probability `keep`, else 0; the others are `normal` and `uniform`. The host draws
     them because ONNX' random operators are not reproducible. `seed` is the layer's seed, if the spec has one.

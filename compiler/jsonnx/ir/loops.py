@@ -148,7 +148,7 @@ def new_stacked_value(value: Value, time: Dim) -> Value:
 
 
 def _refine_state_type(next_state: Value, state: Value) -> None:
-    """Gives a state after the step the type it has before the step, which may be known more precisely."""
+    """Gives the next state the state's type, whose sizes may be more precise. Raises ValueError if ranks differ."""
     if next_state.rank != state.rank or next_state.dtype != state.dtype:
         raise ValueError(f"a state of {state.type} becomes {next_state.type} in a step")
     if next_state.shape != state.shape:

@@ -1,4 +1,4 @@
-"""Checks the shape of a weight when a layer asks for it."""
+"""Checks the shape of a weight when a layer declares it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bytes_text(size: int) -> str:
 
 def require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:
     """Returns the weight of a layer's first call; raises ShapeError if a later call needs another shape."""
-    first, here = list(first_call.shape), list(this_call.shape)
-    message = f"has the weight {name!r} of shape {first} from its first call, and needs {here} here"
-    require(first == here, message, code="shared-weights")
+    shape, needed_shape = list(first_call.shape), list(this_call.shape)
+    message = f"has the weight {name!r} of shape {shape} from its first call, and needs {needed_shape} here"
+    require(shape == needed_shape, message, code="shared-weights")
     return first_call

@@ -102,7 +102,7 @@ def nonzero_mask(g: Builder, x: Value) -> Value:
 
 @layer
 class ReversibleEmbedding(Layer):
-    """Maps indices to vectors, `embeddings[x]`, or projects vectors to logits over the vocabulary, `x @ embeddingsT`.
+    """Maps indices to vectors, `embeddings[x]`, or projects vectors to logits over the vocabulary, `x @ embeddings^T`.
 
     The input's dtype selects the direction: an integer input is embedded, a floating-point input projected. To share
     the weights, reference the embedding layer with `use` in the projecting call.

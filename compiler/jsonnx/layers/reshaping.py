@@ -84,7 +84,7 @@ class Reshape(Layer):
             require(input_elements == target_elements, text, help)
         fits = not isinstance(input_elements, int) or input_elements % target_elements == 0
         text = f"cannot reshape {source} to {list(self.target_shape)}"
-        require(fits, f"{text}: {input_elements} is no multiple of {target_elements}")
+        require(fits, f"{text}: {input_elements} is not a multiple of {target_elements}")
         inferred: Dim = input_elements // target_elements
         return x.with_shape((x.shape[0], *(inferred if size == -1 else size for size in self.target_shape)))
 

@@ -27,7 +27,7 @@ def unsupported_layer(name: str) -> UnsupportedLayer | None:
 
 
 ReasonsByName = dict[str, tuple[str, str]]
-"""Per layer name: why it is unsupported, and what to use instead."""
+"""Per layer name: the reason why it is unsupported, and an alternative."""
 
 _RUNS_PYTHON = "it runs Python code, and a model file with code in it is not safe to open"
 _WRITE_LAYERS = "write the computation as layers, such as ops.multiply, ops.mean, ops.matmul and ops.transpose"

@@ -15,7 +15,7 @@ from ..layers.base import penalize
 
 
 class LoweringError(Exception):
-    """A call is impossible for a reason that shape inference cannot see."""
+    """A call that passes shape inference but cannot be lowered."""
 
     def __init__(self, call: Call, error: ShapeError) -> None:
         self.call, self.error = call, error
@@ -48,7 +48,7 @@ def lower(
             values[call.name] = g.input(fed_names[call.name], type)
             continue
         if call.layer is None:
-            raise ValueError(f"the layer {call.name!r} was not understood; only a valid network can be lowered")
+            raise ValueError(f"the layer {call.name!r} is invalid; only a valid network can be lowered")
         with g.scope(call.owner, call.path):
             inputs = [values[source] for source in call.sources]
             input_masks = [masks.get(mask) for mask in flow.input_masks[call.name]]
@@ -109,7 +109,7 @@ def layer_weights(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tu
 
 
 def check_promised_type(value: Value, type: TensorType, scope: str) -> None:
-    """Checks the type that ONNX inferred against that of the shape rule, and refines it."""
+    """Checks that the type inferred by ONNX agrees with that of the shape rule, which then replaces it."""
     same = value.rank == type.rank and value.dtype == type.dtype
     if not same or not all(map(_sizes_agree, value.shape, type.shape)):
         raise EmissionError(f"{scope}: the shape rule promises {type}, the operators give {value.type}")

@@ -1,4 +1,4 @@
-"""The use cases: one file for each thing a user asks for.
+"""The use cases: one file for each request of a user.
 
 Each function connects the stages: text, network, types, graph, training step, ONNX model, run. The command line and the
 public API call this room.

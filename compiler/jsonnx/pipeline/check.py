@@ -1,7 +1,7 @@
-"""The first half of the pipeline: text -> network -> types, and everything that is wrong on the way.
+"""Checks a spec: text -> network -> types, with a diagnostic for every error.
 
-Light: imports neither NumPy nor onnx, so that checking a spec feels instant. Stages hand frozen values on; `after`,
-where given, is called with the name and the value of each, for printing, timing and tests.
+Imports neither NumPy nor onnx, which take longer to import than a spec to check. Stages return frozen values; `after`
+is called with the name and the value of each.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from operator import index
 from pathlib import Path
 from typing import IO, Any
 
-from ..analysis.objective import resolve_objective as make_objective
+from ..analysis.objective import resolve_objective
 from ..analysis.outputs import check_outputs_batch_first
 from ..analysis.shape_inference import TypedNetwork, infer_shapes
 from ..analysis.vocabularies import check_vocabularies
@@ -141,7 +141,7 @@ def check_spec(
     check_outputs_batch_first(typed, report)
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
-    objective = make_objective(typed, report)
+    objective = resolve_objective(typed, report)
     check_augmentation(typed, objective, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat)
 
@@ -176,7 +176,7 @@ def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[byte
 
 
 def _with_override_notes(report: Report, overrides: Mapping[JsonPath, str]) -> list[Diagnostic]:
-    """The report's diagnostics. Those at an overridden value get a note, since the file shows the value before."""
+    """The report's diagnostics. Those at an overridden value get a note, since the file shows the original value."""
     changes = {path_text(path): option for path, option in overrides.items()}
 
     def with_notes(diagnostic: Diagnostic) -> Diagnostic:

@@ -1,4 +1,4 @@
-"""Two specs compared, wherever they are: files, models that hold them, RUN folders."""
+"""Compares two specs, which may be files, in the metadata of models, or in RUN folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network starts from: weights that are given, those of a file that its spec names, or none."""
+"""The initial weights of a network: those that the caller passes, or those of the file that its spec names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PARTIAL_HELP = "`--partial` (in Python `partial=True`) takes the weights that fi
 def resolve_initial_weights(
     checked: CheckedSpec, weight_types: Mapping[str, TensorType], weights: Weights = None, partial: bool = False
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
-    """The weights that are not drawn at random, and a report on the given weights (None if none are given).
+    """The weights that are not drawn at random, and a report on them (None if all are drawn).
 
     With `partial`, weights that do not fit are left out. Otherwise raises CompileError for a file whose weights do not
     fit, FeedError for arrays. Raises UsageError for a file that cannot be read.
@@ -113,7 +113,7 @@ def read_weights_at(checked: CheckedSpec, name: str, partial: bool) -> FileWeigh
 
 
 def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, partial: bool) -> FileWeights:
-    # Imported here: other weight files do not need the readers of Keras' formats.
+    # Imported here, because other weight files do not need the readers of Keras' formats.
     from ..interop.keras import open_keras, read_open_keras_file
     from .keras_weights import load_keras_weights
 
@@ -138,7 +138,7 @@ def open_spec_weights(checked: CheckedSpec, name: str, report: Report) -> IO[byt
 
 
 def mismatch_diagnostics(report: WeightsReport, partial: bool) -> list[Diagnostic]:
-    """The mismatches between given and wanted weights; with `partial`, only that no weight fits."""
+    """The mismatches between the weights and those of the network; with `partial`, only an error if no weight fits."""
     if partial:
         if not report.given or report.taken:
             return []

@@ -10,6 +10,7 @@ import numpy as np
 from ..interop.keras.export import ExportedModel, export_model
 from ..layers import Layer
 from ..layers.preprocessing.adaptable import Adaptable
+from ..layers.preprocessing.lookup import Lookup
 from .check import CheckedSpec
 
 CONFIG_STATES = ("vocabulary", "idf_weights", "bin_boundaries")
@@ -36,8 +37,9 @@ def _with_learned_states(name: str, layer: Layer, weights: Mapping[str, np.ndarr
         argument: tuple(array.tolist()) for argument, array in states.items() if array is not None
     }
     if "idf_weights" in arguments:
-        first = layer.table.first  # type: ignore[attr-defined]
-        arguments["idf_weights"] = arguments["idf_weights"][first : first + len(arguments["vocabulary"])]
+        assert isinstance(layer, Lookup)
+        start = layer.table.first_token_index
+        arguments["idf_weights"] = arguments["idf_weights"][start : start + len(arguments["vocabulary"])]
     return layer.replace(**arguments)
 
 

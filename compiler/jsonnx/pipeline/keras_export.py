@@ -33,7 +33,7 @@ class KerasModel:
     config: dict[str, Any]
     weights: bytes
     weights_report: WeightsReport | None = None
-    """How the given weights matched; None if all weights were drawn."""
+    """The report on the loaded weights; None if all weights were drawn."""
 
     def files(self, path: str | os.PathLike[str]) -> list[Path]:
         """The files that `save` writes. Raises UsageError."""
@@ -66,7 +66,7 @@ def to_keras(
 ) -> KerasModel:
     """The Keras model of a spec, with the weights that `compile` would use.
 
-    Raises CompileError for what Keras cannot express (`not-exportable`), and as `compile` does.
+    Raises CompileError `not-exportable` for a part that Keras cannot express, and the errors of `compile`.
     """
     checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec)
     model = compile_checked(checked, weights, seed, partial=partial)

@@ -1,4 +1,4 @@
-"""Weights out of Keras' files, for a network that is known."""
+"""Reads the weights of Keras files for a network."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def _owners_by_number(checked: CheckedSpec) -> list[WeightOwner]:
 def _owners_by_structure(
     checked: CheckedSpec, file: KerasFile, weight_types: Mapping[str, TensorType], partial: bool
 ) -> tuple[list[WeightOwner], dict[str, str]]:
-    """The layers with their groups in a file that does not name layers, and why some have none. Raises CompileError."""
+    """The layers with their groups in a file that does not name layers, and the reasons if some have none.
+
+    Raises CompileError.
+    """
     assert file.weights is not None
     class_names = {call.owner: call.layer.type_name for call in checked.network.calls if call.layer is not None}
     weights_by_layer: dict[str, list[str]] = {}

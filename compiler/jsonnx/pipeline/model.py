@@ -26,7 +26,7 @@ class Model:
     """An inference model with its weights, as standard ONNX.
 
     `weights` are those of the spec's layers, read-only; the ONNX file may contain them folded into other constants.
-    `weights_report` tells how given weights matched; None if all weights were drawn.
+    `weights_report` is the report on loaded weights; None if all weights were drawn.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Plans a training: the graphs of a step, of an evaluation and of a prediction, and what they read and write."""
+"""Plans a training: the graphs of a step, of an evaluation and of a prediction, with their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def augmented_inputs(typed: TypedNetwork) -> tuple[AugmentedInput, ...]:
 
 
 def adapt_tasks(typed: TypedNetwork) -> tuple[AdaptTask, ...]:
-    """What layers learn from the data before the first step: a layer comes after the layers before it."""
+    """The states that layers learn from the data before the first step, in the order of the network."""
     tasks: dict[str, AdaptTask] = {}
     for call in typed.network.calls:
         if isinstance(call.layer, Adaptable) and call.layer.needs_adapt and call.owner not in tasks:
@@ -120,8 +120,8 @@ def fingerprint_fields(document: Any) -> Any:
     """
     training = document.get("training", {})
     changeable = ("epochs", "data", "early_stopping", "weights", "remat")
-    kept = {key: value for key, value in training.items() if key not in changeable}
-    return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": kept}
+    fixed = {key: value for key, value in training.items() if key not in changeable}
+    return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": fixed}
 
 
 def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:
@@ -152,8 +152,8 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
         factors = typed.network.learning_rate_factors
         step = training_step(forward_loss, training.optimizer, factors, training.batch_size, CPU_GRADIENTS)
     except MissingRule as error:
-        why = f"it {error}" if str(error).startswith("needs") else str(error)
-        report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {why}")
+        reason = f"it {error}" if str(error).startswith("needs") else str(error)
+        report.add("no-gradient", error.node.path, f"{error.node.scope or 'the loss'!r} cannot be trained: {reason}")
         raise CompileError(report) from error
     fed = step.parameters.keys() | step.states.keys()
     clash = next((name for name in step.updates if next_name(name) in fed), None)
@@ -167,7 +167,7 @@ def training_graph(checked: CheckedSpec, forward_loss: Graph) -> Graph:
 
 
 def sharded_step(typed: TypedNetwork, forward_loss: Graph, shards: int) -> ShardedGraphs:
-    """The training step for a batch that is split into so many shards."""
+    """The training step for a batch that is split into this number of shards."""
     training = typed.network.training
     assert training is not None
     shard = simplify_step(shard_step(forward_loss, training.batch_size // shards, CPU_GRADIENTS))

@@ -122,7 +122,7 @@ def spec_from_metadata(text: str) -> dict[str, Any]:
 
 
 def _checked_spec_of(session: Session, model: str) -> CheckedSpec:
-    # Checked as a value: positions in the metadata's text would be of no file that the user knows.
+    # Checked as a value, without positions: they would refer to the metadata, which is not a file of the user.
     checked = check_spec(spec_from_metadata(session.metadata["jsonnx.spec"]))
     typed = checked.require()
     if typed.inputs.keys() != session.inputs.keys() or typed.outputs.keys() != session.outputs.keys():

@@ -1,4 +1,4 @@
-"""The public Trainer: constructed from a spec."""
+"""The public Trainer, which is constructed from a spec."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Trainer(PlanTrainer):
         fast: bool = True,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
-        made = plan_training(self._checked, seed)
-        values = {**made.train.parameters, **made.train.states}
-        types = {name: values[name].type for name in made.weight_names}
+        plan = plan_training(self._checked, seed)
+        variables = {**plan.train.parameters, **plan.train.states}
+        types = {name: variables[name].type for name in plan.weight_names}
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial)
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
-        super().__init__(made, provider, threads, fast=fast, donated_weights=donated_weights)
+        super().__init__(plan, provider, threads, fast=fast, donated_weights=donated_weights)
 
     def model(self) -> Model:
         """The inference model with the current weights."""

@@ -49,24 +49,24 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
 
     Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
-    made = plan_training(checked, seed)
-    made = replace(made, train=with_vocabularies(made.train, model.weights))  # the model has all learned states
-    graph = rematerialize(made.train, made.training.remat, made.training.batch_size)
+    plan = plan_training(checked, seed)
+    plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
+    graph = rematerialize(plan.train, plan.training.remat, plan.training.batch_size)
     step = to_model_proto(graph, name=f"{checked.network.name}_train_step")
     verify_model(step)
-    start = draw_initial_weights(made.train, made.seed) | model.weights
+    variables = draw_initial_weights(plan.train, plan.seed) | model.weights
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError("unwritable-file", f"cannot make the folder {str(folder)!r}: {error_reason(error)}") from error
-    text = json.dumps(manifest(checked, made), indent=2) + "\n"
-    contents = (serialize(step), model.to_bytes(), safetensors_bytes(start), text.encode())
+    text = json.dumps(manifest(checked, plan), indent=2) + "\n"
+    contents = (serialize(step), model.to_bytes(), safetensors_bytes(variables), text.encode())
     for name, content in zip(OUTPUT_FILES, contents, strict=True):
         write_atomically(folder / name, content)
 
 
 def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any]:
-    """What a training loop feeds, which outputs it feeds back, and what the results mean."""
+    """The inputs that a training loop feeds, the outputs that it feeds back, and the meaning of the results."""
     step = training_plan.train
     targets = {target_name(output): output for output in training_plan.targets}
     return {

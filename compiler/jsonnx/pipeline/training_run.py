@@ -24,9 +24,10 @@ from .initial_weights import Weights
 from .trainer import Trainer
 
 EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
-"""Least seconds between checkpoints, at the end of an epoch and within one.
+"""Minimum seconds between checkpoints, at the end of an epoch and within one.
 
-A run that writes a checkpoint more often than that would spend its time on checkpoints; a short epoch is repeated."""
+More frequent checkpoints would take a large part of the run's time; a resumed run repeats the steps since the last one.
+"""
 
 RESTART_HELP = "choose another folder with -o, or start over with --force"
 
@@ -59,7 +60,7 @@ class Outcome:
 
 
 class Recorder:
-    """Writes the figures of each epoch, and checkpoints at intervals and at the end."""
+    """Writes loss and metrics of each epoch, and checkpoints at intervals and at the end."""
 
     def __init__(self, run: RunFolder, trainer: Trainer) -> None:
         self.run, self.trainer = run, trainer
@@ -109,13 +110,13 @@ def train(
     """Trains on the spec's data and writes all results to the folder.
 
     An interrupted run leaves its weights, its model and a checkpoint. `warn` is called with warnings,
-    `on_weights_resolved` with the report on given weights. Raises CompileError, FeedError, UsageError, and Diverged, in
-    which case the folder has the last finite weights.
+    `on_weights_resolved` with the report on initial weights from a file. Raises CompileError, FeedError, UsageError,
+    and Diverged, in which case the folder has the last finite weights.
     """
     outputs = [folder / name for name in (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE)]
     refuse_overwrite([*checked.files, *([Path(options.weights)] if options.weights else [])], outputs)
     _check_folder(folder, outputs, options)
-    # A checkpoint replaces the weights, so that their file need not exist any more.
+    # The checkpoint replaces the initial weights, so a resumed run does not read their file.
     weights: Weights = {} if options.resume else options.weights
     trainer = Trainer(checked, options.provider, options.seed, weights, partial=options.partial or options.resume)
     data = _load_data(trainer.plan)  # before anything is written, so that an error leaves no files
@@ -146,7 +147,7 @@ def _resume(run: RunFolder, trainer: Trainer) -> list[Diagnostic]:
 
 
 def _fit(run: RunFolder, trainer: Trainer, data: Mapping[str, Dataset | None], callbacks: Iterable[object]) -> History:
-    """Trains; if that fails, the error says what can be used."""
+    """Trains. If that fails, the error names the weights that are left, or the way to continue."""
     try:
         listeners = [Recorder(run, trainer), *callbacks]
         return trainer.fit(data["train"], validation_data=data["validation"], callbacks=listeners)
@@ -183,12 +184,14 @@ def _load_data(plan: TrainingPlan) -> dict[str, Dataset | None]:
     fraction = plan.training.data.validation_split if plan.training.data else 0.0
     if fraction and data["validation"] is None:
         data["train"], data["validation"] = train.split(fraction)
-    EarlyStoppingMonitor(plan, data["validation"] is not None)  # raises for a figure that this run does not have
+    EarlyStoppingMonitor(
+        plan, data["validation"] is not None
+    )  # raises UsageError if this run does not report the monitored figure
     return data
 
 
 def _write_run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> None:
-    """Writes the spec as it was trained, and what later commands need to find its data."""
+    """Writes the spec as it was trained, and the folder, provider and seed that later commands need."""
     run_info = {
         "jsonnx": package_version(),
         "data_folder": os.path.relpath(checked.folder.resolve(), run.path.resolve()),
@@ -201,7 +204,7 @@ def _write_run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> N
 
 
 def _write_results(run: RunFolder, trainer: Trainer) -> None:
-    """Writes weights and model. Not a checkpoint: after a divergence, the one before it is to be resumed."""
+    """Writes weights and model, but no checkpoint: after a divergence, a run resumes from the checkpoint before it."""
     run.write_weights(trainer.weights())
     run.write_model(trainer.model().to_bytes())
 

@@ -1,1 +1,1 @@
-"""."""
+"""Diagnostics, summaries, comparisons and reference pages, as text and in machine-readable formats."""

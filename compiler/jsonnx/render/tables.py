@@ -68,7 +68,7 @@ def summary_text(network: Network, rows: Sequence[LayerCost], color: bool = Fals
 
 
 def _layer_notes(row: LayerCost) -> str:
-    """Whether a layer is frozen, and what it does with masks."""
+    """Whether a layer is frozen, and its effect on masks."""
     notes = ["frozen"] if row.frozen else []
     reads = row.reads_masks and bool(row.masked_inputs)
     notes += ["reads the mask"] if reads else []
@@ -165,8 +165,8 @@ def weights_text(report: WeightsReport) -> str:
     for name, type in report.wanted.items():
         shape = keras_shape_text(type.shape)
         if name in report.unfit:
-            given = keras_shape_text(report.given[name]) if name in report.given else "-"
-            table.add_row(name, shape, given, report.unfit[name])
+            given_shape = keras_shape_text(report.given[name]) if name in report.given else "-"
+            table.add_row(name, shape, given_shape, report.unfit[name])
         elif name in report.missing:
             table.add_row(name, shape, "-", _with_suggestion("not given", report, name))
     for name in report.extra:

@@ -1,8 +1,8 @@
 """States that layers learn from the training data before the first step, as Keras' `adapt` does.
 
-Layers learn in the order of the network, each from what the part before it computes from the data, with the states that
-earlier layers have just learned. A layer that has learned its states already keeps them: those of a resumed run, or of
-weights that the user gave.
+Layers learn in the order of the network, each from the values that the layers before it compute from the data, with
+the states that these layers have just learned. A layer keeps states that it has learned already: those of a resumed
+run, or of weights that the user gave.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def adapted_states(
 
 
 def _adapt_inputs(graph: Graph, samples: Dataset, weights: Arrays) -> list[np.ndarray]:
-    """What a layer learns from, batch by batch."""
+    """The values that a layer learns from, batch by batch."""
     graph = with_vocabularies(graph, weights)
     session = create_session(serialize(to_model_proto(graph)), resolve_provider("cpu"))
     session_inputs = {value.name for value in session.get_inputs()}

@@ -18,9 +18,9 @@ def thread_count() -> int:
     return max(1, min([usable, *(ceil(quota) for quota in _cpu_quotas())]))
 
 
-def _cpu_quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
+def _cpu_quotas(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Iterator[float]:
     """The CPU quotas, in CPUs, of the control groups that contain this process."""
-    for group in {root, *_cgroup_folders(root, own)}:
+    for group in {root, *_cgroup_folders(root, membership)}:
         try:  # version 2: "200000 100000" or "max 100000"
             quota, period = (group / "cpu.max").read_text().split()
             yield int(quota) / int(period)
@@ -34,10 +34,10 @@ def _cpu_quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/sel
             pass
 
 
-def _cgroup_folders(root: Path, own: Path) -> Iterator[Path]:
+def _cgroup_folders(root: Path, membership: Path) -> Iterator[Path]:
     """The folders of this process' control group and of all groups above it."""
     try:
-        lines = own.read_text().splitlines()
+        lines = membership.read_text().splitlines()
     except OSError:
         return
     for line in lines:

@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 8 << 30
 """Bytes of a data file after decompression."""
 MAX_COLUMNS = 1 << 16
 _DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
-"""What NumPy raises for a malformed file."""
+"""The exceptions that NumPy raises for a malformed file."""
 
 
 class DataTable(Protocol):

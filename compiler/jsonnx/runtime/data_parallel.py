@@ -1,8 +1,8 @@
 """Data-parallel training steps: every thread runs forward and backward passes for a shard of the batch.
 
 onnxruntime splits each operator: all threads synchronise before the next one, an operator that runs on one thread
-delays the others, and a thread reads what another has in its cache. With a shard of the batch, threads synchronise once
-per step, to add up gradients. The weights are shared.
+delays the others, and a thread reads values from another one's cache. If each thread computes a shard of the batch,
+threads synchronise once per step, to add up gradients. The weights are shared.
 """
 
 from __future__ import annotations

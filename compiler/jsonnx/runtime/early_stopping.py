@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from .training_plan import TrainingPlan
 
 _MINIMIZED_WORDS = ("loss", "error", "crossentropy", "divergence", "hinge", "poisson", "logcosh", "log_cosh")
-"""Parts of the names of metrics that fall as a model gets better; all other metrics rise."""
+"""Parts of the names of metrics whose lower values are better; of all other metrics, higher values are better."""
 
 
 class EarlyStoppingMonitor:
-    """Compares a figure of each epoch with the best so far. Raises CompileError `unknown-figure`."""
+    """Compares a loss or metric of each epoch with the best so far. Raises CompileError `unknown-figure`."""
 
     def __init__(self, plan: TrainingPlan, has_validation: bool) -> None:
         self._config, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
@@ -52,7 +52,7 @@ class EarlyStoppingMonitor:
         return metric is not None and not any(word in metric.type_name for word in _MINIMIZED_WORDS)
 
     def should_stop_after(self, epoch: int, figures: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
-        """Takes an epoch's figures, and its weights if it is the best so far; whether to stop after this epoch."""
+        """Records an epoch's losses and metrics, and its weights if it is the best so far. Returns whether to stop."""
         config = self._config
         if not (config or self.keeps_best_weights) or (config and epoch < config.start_from_epoch):
             return False

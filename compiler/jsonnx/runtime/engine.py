@@ -73,7 +73,7 @@ class Engine:
         self._use_vocabularies(vocabularies)
 
     def _use_vocabularies(self, vocabularies: Weights) -> None:
-        """Sets the vocabularies. They are constants of the graphs, so all runners are made anew."""
+        """Sets the vocabularies, and discards all runners, since vocabularies are constants of their graphs."""
         self.vocabularies = vocabularies
         self.loader = GraphLoader(self.plan, self.execution, self._variables, vocabularies)
         self.step_runners = StepRunnerCache(
@@ -107,7 +107,7 @@ class Engine:
         return {name: values[name] for name in variable_names}
 
     def state_dict(self, *, portable: bool = False) -> Weights:
-        """Copies of the stored values of all variables, from which a run goes on as if it had never stopped.
+        """Copies of the stored values of all variables, from which a run resumes bit for bit.
 
         `portable` leaves out the states that only lazily updated embeddings have.
         """
@@ -122,7 +122,7 @@ class Engine:
         return dict(with_eager_state(lazy_tables, arrays)) if lazy_tables else arrays
 
     def adapt(self, samples: Dataset) -> None:
-        """Has layers learn their states from the samples, unless they have learned them already."""
+        """Sets the states that layers learn from the samples, unless they are learned already."""
         if self.plan.adapt_tasks:
             initial = draw_initial_weights(self.plan.train, self.plan.seed)
             self.write(adapted_states(self.plan.adapt_tasks, samples, initial, self.variables()))
@@ -151,7 +151,7 @@ class Engine:
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def feeds(self, samples: Dataset, rows: np.ndarray | slice, step: int) -> dict[str, np.ndarray]:
-        """Everything that a training step is fed, a function of the samples and the step's number alone."""
+        """All feeds of a training step, a function of the samples and the step's number alone."""
         feeds = samples.take(rows)
         for augmented in self.plan.augmented_inputs:
             self._augment(augmented, feeds, step)
@@ -175,10 +175,10 @@ class Engine:
             feeds[target] = layer.transform_labels(feeds[target], **drawn).astype(feeds[target].dtype)
 
     def prefetch_buffers(self, samples: Dataset, batch_size: int) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
-        """Buffers for the batches of a fit, one to be filled while the steps of the other run; None if the fit has to
-        prepare its batches one by one.
+        """Two buffers for the batches of a fit, of which one is filled while the steps of the other run; None if the
+        fit must prepare its batches one by one.
 
-        The step runner is built for the batch size, whatever came before and even if a resumed fit begins with an
+        The step runner is built for the batch size, even if an earlier runner exists or a resumed fit begins with an
         incomplete batch: a fit must give the same bits every time.
         """
         runner = self.step_runners.for_batch(min(batch_size, len(samples)), is_fit=True)
@@ -192,11 +192,11 @@ class Engine:
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def step(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Runs one training step; its losses and metric sums. Raises Diverged."""
+        """Runs one training step and returns its losses and metric sums. Raises Diverged."""
         return next(self.run_steps([feeds]))
 
     def run_steps(self, batches: Iterable[Mapping[str, np.ndarray] | BatchSlot]) -> Iterator[dict[str, np.ndarray]]:
-        """Runs a training step for each batch, as the results are asked for. Raises Diverged."""
+        """Runs a training step for each batch and yields its losses and metric sums. Raises Diverged."""
         for batch in batches:
             slot = batch if isinstance(batch, BatchSlot) and batch.runner is self.step_runners.runner else None
             if slot is None:
@@ -208,7 +208,7 @@ class Engine:
                 else:
                     slot.run(slot.extra_feeds)
                     results = slot.results
-            except BaseException:  # also Ctrl-C: slots that are overwritten may be newer than the weights
+            except BaseException:  # also Ctrl-C: slots overwritten in place may be newer than the weights
                 if self.execution.inplace_slots:
                     self._reset_optimizer()
                 raise
@@ -227,9 +227,11 @@ class Engine:
         self._variables.rollback(1 + undone_steps)
         if self.execution.inplace_slots:
             self._reset_optimizer()
-        number, self.steps, self._undo_depth = self.steps + 1, self.steps - undone_steps, 0
-        bad = next((name for name, array in diverged_values.items() if not np.isfinite(array).all()), None)
-        message = f"the loss became {loss} at step {number}" + (f"; {bad!r} is no longer finite" if bad else "")
+        step, self.steps, self._undo_depth = self.steps + 1, self.steps - undone_steps, 0
+        nonfinite = next((name for name, array in diverged_values.items() if not np.isfinite(array).all()), None)
+        message = f"the loss became {loss} at step {step}" + (
+            f"; {nonfinite!r} is no longer finite" if nonfinite else ""
+        )
         help = "a smaller learning rate, `clipnorm` or scaled inputs may help"
         return Diverged([Diagnostic("diverged", message, "$.training", self.plan.source.file, help=help)])
 

@@ -26,16 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ExecutionPlan:
-    """The provider and the form of a training step: what it updates, how, and which rewrites and session options it
-    gets."""
+    """The provider of a training step, its variables and how they are updated, its rewrites and session options."""
 
     provider: Provider
     threads: int
     unpacked_step: Graph
-    """The training step, or with data parallelism the graph that combines the shards, over variables by their own
-    names."""
+    """The training step (with data parallelism, the graph that combines the shards), with one variable per weight and
+    slot."""
     step_graph: Graph
-    """The same over packed vectors of small weights."""
+    """The same graph with small weights packed into vectors."""
     packed_vectors: PackedVectors
     sharded_graphs: ShardedGraphs | None
     """The two graphs of a data-parallel step; None if a step runs as one graph."""
@@ -55,13 +54,13 @@ class ExecutionPlan:
     alone."""
 
     def zero_states(self) -> dict[str, np.ndarray]:
-        """The states that lazy updates add to a step, as they are before the first step."""
+        """The initial values of the states that lazy updates add to a step."""
         states = self.lazy_tables.extra_states if self.lazy_tables else {}
         return {name: np.zeros(state.shape, numpy_dtype(state.dtype)) for name, state in states.items()}
 
 
 def plan_execution(plan: TrainingPlan, provider: Provider, threads: int, fast: bool) -> ExecutionPlan:
-    """How the graphs of a plan run on a provider. Unless `fast`, they run as they are.
+    """Decides how the graphs of a plan run on a provider. Unless `fast`, they are not rewritten.
 
     Lazy updates exclude in-place slots: their tables count steps by row, so that the optimizer could not be reset.
     """

@@ -1,4 +1,4 @@
-"""Runs the epochs of a fit: batches, figures, validation and early stopping."""
+"""Runs the epochs of a fit: batches, losses and metrics, validation and early stopping."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _BatchGroup(NamedTuple):
     """Consecutive batches that are prepared together."""
 
     batch_offset: int
-    """The number of batches before them, from where the fit starts within the epoch."""
+    """The number of batches before them that this fit runs in the epoch."""
     first_slot: int
     rows: slice
     sample_counts: list[int]
@@ -38,7 +38,7 @@ class _BatchGroup(NamedTuple):
 
 @dataclass
 class Fit:
-    """A run over some epochs. `progress` holds everything that must outlive an interruption."""
+    """A run over some epochs. `progress` has everything that a resumed run needs."""
 
     engine: Engine
     dataset: Dataset
@@ -50,14 +50,14 @@ class Fit:
     progress: FitProgress
     callbacks: tuple[object, ...]
     stop_requested: bool = False
-    """Set by a callback to close the epoch after the current step, and to end the fit."""
+    """Set by a callback to end the epoch and the fit after the current step."""
 
     @cached_property
     def _prefetch_buffers(self) -> tuple[PrefetchBuffer, PrefetchBuffer] | None:
         return self.engine.prefetch_buffers(self.dataset, self.batch_size)
 
     def run(self) -> History:
-        """Trains to the end, or until a signal asks to stop. Raises Diverged."""
+        """Trains until the last epoch, early stopping or a signal. Raises Diverged."""
         progress, history = self.progress, self.progress.history
         with StopOnSignal() as stop_signal:
             while progress.epoch < self.epochs and not progress.finished and not self._must_stop(stop_signal):
@@ -66,7 +66,7 @@ class Fit:
             if self.early_stopping.best_epoch >= 0:
                 history.best_epoch = self.early_stopping.best_epoch
             history.stopped_early = progress.finished
-            self._notify("on_end", history)  # before the best weights are restored: a checkpoint made now can go on
+            self._notify("on_end", history)  # before the best weights are restored, so that a checkpoint can be resumed
         history.signal = stop_signal.signal
         if self.early_stopping.best_weights is not None and stop_signal.signal is None:
             self.engine.write(self.early_stopping.best_weights)
@@ -79,7 +79,7 @@ class Fit:
         progress = self.progress
         steps = -(-len(self.dataset) // self.batch_size)
         self._notify("on_epoch_begin", progress.epoch, self.epochs, steps)
-        with closing(self._prefetched_groups()) as groups:  # at its end, no batch is being prepared any more
+        with closing(self._prefetched_groups()) as groups:  # closing waits for the worker
             for batches, sample_counts in groups:
                 self._run_steps(batches, sample_counts, stop_signal)
                 if self._must_stop(stop_signal):
@@ -112,7 +112,7 @@ class Fit:
             self._add_results(results, sample_counts)
 
     def _add_results(self, results: list[dict[str, np.ndarray]], sample_counts: list[int]) -> None:
-        """Adds results to the figures, and removes them and their sample counts from the lists."""
+        """Adds results to the metric sums, and removes them and their sample counts from the lists."""
         self.progress.metric_sums.add_all(results, sample_counts[: len(results)])
         self.progress.batch += len(results)
         del sample_counts[: len(results)]
@@ -150,7 +150,7 @@ class Fit:
             del future  # an exception that it raised holds this frame
 
     def _batch_groups(self, first_batch: int) -> list[_BatchGroup]:
-        """The epoch's batches from one on, in groups of as many as a prefetch buffer has slots."""
+        """The epoch's batches from `first_batch` on, in groups of the size of a prefetch buffer."""
         count, size = len(self.dataset), self.batch_size
         slot_count = len(self._prefetch_buffers[0].slots) if self._prefetch_buffers is not None else 1
         full_batches, remainder = divmod(count, size)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class GraphLoader:
-    """Makes the runners of a plan, all over the same variables, each when it is first needed.
+    """Builds the runners of a plan, all over the same variables, each when it is first needed.
 
     Vocabularies are constants of the graphs: other vocabularies need another loader.
     """

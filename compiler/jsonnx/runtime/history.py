@@ -86,7 +86,7 @@ class MetricSums:
 
 @dataclass
 class FitProgress:
-    """How far a fit has come. `epoch_offset` counts the epochs of earlier fits, each with its own order of samples."""
+    """The progress of a fit. `epoch_offset` counts the epochs of earlier fits, as each has its own order of samples."""
 
     metric_sums: MetricSums
     epoch_offset: int = 0
@@ -97,8 +97,7 @@ class FitProgress:
     early_stopping_state: dict[str, Any] | None = None
     best_weights: Weights | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    """What may not change when the run is resumed: the batch size, whether samples are shuffled, the samples'
-    digest."""
+    """Settings that may not change when the run is resumed: batch size, shuffling and the digest of the samples."""
     dataset: Dataset | None = None
 
     def state_dict(self) -> dict[str, Any]:

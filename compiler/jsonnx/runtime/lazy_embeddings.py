@@ -55,7 +55,7 @@ class LazyEmbeddings:
         return {name for table in tables for name in _step_count_names(table)}
 
     def _is_caught_up(self, table: LazyTable) -> bool:
-        """Whether all rows are up to the current step, as before the first step."""
+        """Whether all rows are up to date, as before the first step."""
         names = _step_count_names(table)
         expected = self.step_counts(names)
         return all(np.array_equal(array, expected[name]) for name, array in self._variables.read(names).items())
@@ -82,13 +82,12 @@ class LazyEmbeddings:
 
 
 def _step_count_names(table: LazyTable) -> list[str]:
-    """The states that say up to which step each row of a table is updated."""
+    """The states that hold, for each row of a table, the last step that updated it."""
     return [name for name in table.variable_names if name not in table.value_names]
 
 
 def with_eager_state(lazy_tables: LazyTables, arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """The variables of an eager step with the values that these variables of a lazy step stand for; the arrays
-    themselves if they are not those of a lazy step."""
+    """Converts the variables of a lazy step to those of an eager step; returns other arrays unchanged."""
     if not _has_lazy_state(lazy_tables, arrays):
         return arrays
     variables = HostVariables(DonatedArrays(arrays), (), {})

@@ -1,14 +1,14 @@
-"""A memory arena of a session's own, which grows by the sizes that are asked for.
+"""A separate memory arena for a session, which grows by the requested sizes.
 
 onnxruntime's shared arena doubles as it grows and cuts tensors of all sizes from the same large blocks. A tensor may
-then begin in the middle of where another one was; if two threads each write half of every tensor, a thread writes to
-cache lines that the other core holds, which is several times slower. In blocks of their own sizes, tensors mostly reuse
-the memory of tensors of equal size. The price is a little more memory.
+then begin in the middle of the memory of an earlier one; if two threads each write half of every tensor, a thread
+writes to cache lines that the other core holds, which is several times slower. If blocks have the sizes of tensors,
+most tensors reuse the memory of tensors of equal size. This takes slightly more memory.
 
 How arenas grow is set for a whole process (`create_and_register_allocator`), and a session keeps the arena that was
-registered when it was created. Therefore a new arena is registered before each such session, and afterwards another
-one, which stays empty. A program that registers an arena itself must do so after the first step, or train with
-`fast=False`: onnxruntime does not tell whether one is registered.
+registered when it was created. Therefore a new arena is registered before each such session is created, and another
+one, which stays empty, afterwards. A program that registers an arena itself must do so after the first step, or train
+with `fast=False`: onnxruntime has no function that returns the registered arena.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     import onnxruntime
 
 EXTEND_AS_REQUESTED = 1
-"""The strategy `kSameAsRequested`: an arena grows by the size that is asked for."""
+"""The strategy `kSameAsRequested`: an arena grows by the requested size."""
 MIN_ONNXRUNTIME_VERSION = (1, 24)
 """The first version in which a registered arena can be replaced."""
 
 
 @contextmanager
 def own_arena(runtime: Any, options: onnxruntime.SessionOptions) -> Iterator[None]:
-    """A context in which a session created with these options gets an arena of its own, if onnxruntime has such arenas.
-    No other session may be created meanwhile."""
+    """A context in which a session created with these options gets an arena of its own, if onnxruntime supports that.
+
+    No other session may be created in the context."""
     if _version(runtime) < MIN_ONNXRUNTIME_VERSION or not _register_arena(runtime):
         yield
         return

@@ -32,7 +32,7 @@ often."""
 class BatchSlot:
     """The arrays of one step.
 
-    `feeds` and `results` are bound and overwritten from step to step; `extra_feeds` are bound anew at each step.
+    `feeds` and `results` are bound and overwritten from step to step; `extra_feeds` are bound again at each step.
     `run(extra_feeds)` runs the step.
     """
 
@@ -81,7 +81,7 @@ class PrefetchBuffer:
         return count - count % SET_COUNT if count > SET_COUNT else count
 
     def is_compatible(self, runner: StepRunner, dataset: Dataset, batch_size: int) -> bool:
-        """Whether the slots also serve another dataset."""
+        """Whether the slots also fit another dataset."""
         has_same_types = (runner, dataset.sample_types(), batch_size) == (
             self._runner,
             self._sample_types,

@@ -34,7 +34,7 @@ class ProviderInfo(NamedTuple):
     """Where bound tensors are kept."""
     options: dict[str, str] = {}
     requirement: str = ""
-    """What the machine must have."""
+    """The hardware and software that the machine must have."""
     session_entries: Callable[[bytes], Mapping[str, str]] = lambda model: {}
     """Configuration entries for a session of a model."""
 
@@ -146,7 +146,7 @@ def _provider(short: str) -> Provider:
 
 
 def how_to_get(name: str) -> str:
-    """The command that installs a provider, and what the provider requires."""
+    """The command that installs a provider, and the provider's requirements."""
     info = PROVIDERS.get(name)
     if info is None:
         return f"install an onnxruntime that was built with {name}"
@@ -238,7 +238,7 @@ class SessionConfig:
     no_spinning: bool = False
     """Threads sleep as soon as a run ends, instead of spinning until the next run."""
     own_arena: bool = False
-    """The session has a memory arena of its own, which grows by the sizes asked for (`memory_arena`)."""
+    """The session has a memory arena of its own, which grows by the requested sizes (`memory_arena`)."""
     keep_order: bool = False
     """Nodes run in the order of the model, except for Shape and Size, which run as soon as they can, and for nodes that
     onnxruntime creates, which run last."""

@@ -1,4 +1,4 @@
-"""Random numbers that depend on names and counts alone, never on what was drawn before.
+"""Random numbers that depend on names and counts alone, never on earlier draws.
 
 Each draw has a generator of its own, keyed by the seed and the purpose of the draw. A run resumed from a checkpoint
 therefore draws the same numbers as a run that never stopped.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 MIN_THREADED_DRAW_ELEMENTS = 1 << 14
-"""Elements beyond which drawing a weight takes longer than handing the draw to a thread."""
+"""Elements of a weight from which on drawing it on another thread is faster."""
 MASK_PROBABILITY_STEPS = 1 << 16
 """The number of probabilities a mask can have: sixteen random bits a value are drawn in half the time of thirty-two."""
 

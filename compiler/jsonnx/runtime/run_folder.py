@@ -25,7 +25,7 @@ RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FOL
     "checkpoints",
 )
 MAX_CHECKPOINTS = 2
-"""Checkpoints that are kept: an older one serves if the newest is damaged."""
+"""Number of checkpoints that are kept, so that an older one can be resumed if the newest is damaged."""
 
 
 class RunFolder:

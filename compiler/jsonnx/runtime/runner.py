@@ -27,7 +27,7 @@ MIN_UNOPTIMIZED_NODES = 20_000
 number of nodes, and make a step little faster."""
 
 RunFunction = Callable[[Mapping[str, np.ndarray]], None]
-"""Runs a graph over bound arrays and, besides, over the feeds that it is called with."""
+"""Runs a graph over bound arrays and the further feeds that it is called with."""
 
 
 class Runner:
@@ -136,7 +136,7 @@ class Runner:
         return run
 
     def _store_undo_outputs(self, binding: Any, read_set: int) -> None:
-        """Hands the undo outputs of a run to the variables, and has the next run allocate new ones."""
+        """Stores the undo outputs of a run in the variables; the next run allocates new ones."""
         assert isinstance(self._variables, HostVariables)
         values = binding.get_outputs()[-len(self._undo_outputs) :]
         self._variables.overwritten_rows[read_set] = dict(zip(self._undo_outputs, values, strict=True))
@@ -146,7 +146,7 @@ class Runner:
     def _current_binding(self) -> Any:
         """A binding that reads the current set and writes the next, with the fetched outputs first.
 
-        Bindings are kept on the CPU only: a device copies what is bound at once if a node on the CPU reads it.
+        Bindings are kept on the CPU only: with a device, binding copies an input at once if a node on the CPU reads it.
         """
         read_set = self._variables.current_set
         if self._device != "cpu":

@@ -1,4 +1,4 @@
-"""Signals that ask a run to end."""
+"""Turns termination signals into requests to end a run."""
 
 from __future__ import annotations
 

@@ -20,17 +20,17 @@ StepRunner = Runner | ShardedStep
 
 @dataclass(frozen=True)
 class RunnerState:
-    """What the current runner was built for, and how many larger batches came in a row since."""
+    """The batch size and arena that a runner is built for, and the number of consecutive larger batches since."""
 
     batch_size: int
     own_arena: bool
     oversized_steps: int = 0
 
     def after(self, samples: int, *, is_fit: bool, depends_on_batch: bool, can_own_arena: bool) -> RunnerState:
-        """The state in which a step of so many samples runs; `is_fit` marks the batch size of a whole fit.
+        """The state in which a step of this number of samples runs; `is_fit` marks the batch size of a whole fit.
 
-        An own arena holds pieces of the sizes of one batch size, so it is given up at the first larger batch: pieces of
-        ever larger sizes would accumulate.
+        An own arena holds memory blocks of the sizes that one batch size needs. The first larger batch ends its use,
+        because blocks of larger and larger sizes would accumulate.
         """
         is_oversized = depends_on_batch and samples > self.batch_size
         oversized_steps = self.oversized_steps + 1 if is_oversized else 0
@@ -42,12 +42,12 @@ class RunnerState:
         return replace(self, oversized_steps=oversized_steps, own_arena=own_arena)
 
     def can_keep_runner(self, other: RunnerState) -> bool:
-        """Whether a runner built for this state serves another one."""
+        """Whether a runner built for this state can run steps of another one."""
         return (self.batch_size, self.own_arena) == (other.batch_size, other.own_arena)
 
 
 class StepRunnerCache:
-    """At most one step runner: a former one is released, with its memory, before the next is built."""
+    """At most one step runner: the previous one is released, with its memory, before the next is built."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class StepRunnerCache:
         depends_on_batch: bool,
         can_own_arena: bool,
     ) -> None:
-        """`build(batch_size, own_arena)` makes a runner; `on_release` drops what is bound to the former one."""
+        """`build(batch_size, own_arena)` builds a runner; `on_release` drops buffers bound to the previous one."""
         self._build, self._on_release = build, on_release
         self._depends_on_batch, self._can_own_arena = depends_on_batch, can_own_arena
         self.state: RunnerState | None = None
         self.runner: StepRunner | None = None
 
     def for_batch(self, samples: int, *, is_fit: bool = False) -> StepRunner:
-        """The runner for a step of so many samples, built or rebuilt if need be."""
+        """The runner for a step of this number of samples, built or rebuilt if necessary."""
         state = self._next_state(samples, is_fit)
         if self.runner is None or self.state is None or not self.state.can_keep_runner(state):
             self.release()

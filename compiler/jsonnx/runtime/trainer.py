@@ -128,7 +128,7 @@ class Trainer:
             self._fit = None
 
     def stop(self) -> None:
-        """For callbacks: close the epoch after the current step, and end the fit."""
+        """Ends the epoch and the fit after the current step; to be called by callbacks."""
         if self._fit is not None:
             self._fit.stop_requested = True
 
@@ -301,8 +301,8 @@ class Trainer:
             has_any_size = name in self._engine.vocabularies and array.ndim == variable.ndim
             shape = array.shape if has_any_size else variable.shape
             if (array.shape, array.dtype) != (shape, variable.dtype):
-                here = f"{variable.dtype}{list(variable.shape)}"
-                yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {here}"
+                expected_type = f"{variable.dtype}{list(variable.shape)}"
+                yield f"{name!r} is {array.dtype}{list(array.shape)}, here it is {expected_type}"
 
     def _has_same_metrics(self, sums: Mapping[str, Any]) -> bool:
         expected = {name: self.plan.train.outputs[name].shape for name in self.plan.fetched_names}

@@ -1,4 +1,4 @@
-"""The plan of a training run: its graphs and their interface, as the pipeline makes them and the trainer runs them."""
+"""The plan of a training run, which the pipeline makes and the trainer runs: its graphs and their interface."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AugmentationLayer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class AugmentedInput:
-    """An input of the training graph that an augmentation layer makes from other images before every step."""
+    """An input of the training graph, which an augmentation layer computes from other images before every step."""
 
     name: str
     layer: AugmentationLayer
@@ -108,11 +108,11 @@ class TrainingPlan:
     learning_rate: Callable[[int], float] | None = None
     """The learning rate of a step, counted from 0; None for the optimizer's constant one."""
     adapt_tasks: tuple[AdaptTask, ...] = ()
-    """What layers learn from the data before the first step, in an order that respects their dependencies."""
+    """The states that layers learn from the data before the first step, in topological order of the layers."""
     augmented_inputs: tuple[AugmentedInput, ...] = ()
     """Further inputs of `train`, in an order that respects their dependencies."""
     make_shards: Callable[[int], ShardedGraphs] | None = None
-    """Makes the graphs of a data-parallel step with this many shards; None if the batch cannot be split."""
+    """Builds the graphs of a data-parallel step with this number of shards; None if the batch cannot be split."""
     index_sizes: Mapping[str, int] = field(default_factory=dict)
     """The number of valid values of each input that holds indices."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ LocateElement = Callable[[ElementIndex], DataLocation]
 
 
 class IndexRange(NamedTuple):
-    """The integers from 0 to `size - 1`, and perhaps an ignored one, which stands for no class."""
+    """The integers from 0 to `size - 1`, and optionally one that marks elements without a class."""
 
     size: int
     ignored: int | None = None
@@ -53,10 +53,10 @@ def validate_array(
     faults: FaultCollector,
     locate: LocateElement = sample_location,
 ) -> np.ndarray | None:
-    """The array in the shape of the type, its values validated but not cast; None, and faults, if they are invalid.
+    """The array in the shape of the type, its values checked but not cast; None, and faults, if they are invalid.
 
     The shape of a sample may differ from the type's in two ways: by axes of size 1 at its end, and by its last axes
-    being flattened in C order into one, on either side. So [28, 28] may be fed for [28, 28, 1] and for [784].
+    being flattened in C order into one, in either shape. So [28, 28] may be fed for [28, 28, 1] and for [784].
     """
     fault_count = len(faults.diagnostics)
     dtype = numpy_dtype(type.dtype)

@@ -33,10 +33,10 @@ VECTOR_ALIGNMENT_BYTES = 64
 
 
 class DonatedArrays:
-    """Arrays that their owner gives away, to be taken one by one.
+    """Arrays that are taken one by one, with the ownership.
 
-    Whoever takes an array holds the only reference to it. Copying donated arrays to other memory therefore never needs
-    room for two copies of all of them.
+    The caller of `take` gets the only reference to an array. Copying donated arrays to other memory therefore never
+    needs memory for two copies of all of them.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:

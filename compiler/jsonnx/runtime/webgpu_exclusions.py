@@ -1,7 +1,7 @@
 """Nodes that onnxruntime's WebGPU provider accepts but computes wrongly or fails on: they are assigned to the CPU.
 
-The rules were found with onnxruntime 1.27, by running every test case of every layer on both; `tests/webgpu` repeats
-it.
+The rules come from running every test case of every layer on WebGPU and on the CPU with onnxruntime 1.27;
+`tests/webgpu` repeats the comparison.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def cpu_only_nodes(model: bytes) -> list[str]:
 
     try:
         graph = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)).graph
-    except Exception:  # onnxruntime will report what is wrong with the model
+    except Exception:  # onnxruntime will report the model's error
         return []
     shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):

@@ -30,7 +30,7 @@ def read_weight_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_open_weight_file(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
-    """The arrays of an open file; its name tells the format."""
+    """The arrays of an open file, whose format follows from its name."""
     faults = FaultCollector(name)
     try:
         arrays = (
@@ -97,7 +97,7 @@ class FileWeights:
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """Which of some weights a network takes, and why it does not take the others.
+    """Lists which weights of a file or dict a network takes, and why it does not take the others.
 
     `taken` are the names of weights that fit, `missing` those that were not given, `unfit` those that do not fit, with
     the reason as the end of a sentence; `extra` are names that the network does not have.
@@ -119,7 +119,7 @@ class WeightsReport:
         return not (self.missing or self.unfit or self.extra)
 
     def suggest(self, name: str) -> str | None:
-        """A similar name: another name for a missing weight, or the weight that an extra name may stand for."""
+        """A suggestion: an extra name for a missing weight, or a weight's name for an extra name."""
         return suggestion(name, self.extra if name in self.wanted else self.wanted)
 
     def diagnostics(self, *, strict: bool = True) -> list[Diagnostic]:

@@ -1,4 +1,4 @@
-"""A background thread for work that goes on beside the caller's."""
+"""A background thread that runs functions while the caller continues."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class WorkerThread:
     The executor is replaced in a forked process, which does not have its thread, and after a failure to start the
     thread, since it would run the function of the failed call later.
 
-    A future holds the exception of its function, and the exception its frames. Whoever raises the exception in a frame
-    that holds the future must delete the future, or both stay until the next garbage collection.
+    A future holds the exception of its function, and the exception its frames. A frame that holds the future and raises
+    the exception must delete the future, or both stay in memory until the next garbage collection.
     """
 
     def __init__(self) -> None:

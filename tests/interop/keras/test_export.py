@@ -144,6 +144,19 @@ def test_adapted_vocabulary_is_in_the_configuration() -> None:
     assert list(datasets(exported.weights)) == ["layers/embedding/vars/0"]
 
 
+def test_learned_idf_weights_are_exported_without_those_of_special_tokens() -> None:
+    lookup = {"type": "StringLookup", "output_mode": "tf_idf", "max_tokens": 4, "pad_to_max_tokens": True}
+    spec = {"inputs": {"x": {"shape": [3], "dtype": "string"}}, "layers": [lookup, {"type": "Dense", "units": 2}]}
+    learned = {
+        "string_lookup/vocabulary": np.array(["b", "c"], object),
+        "string_lookup/idf_weights": np.array([0.75, 0.5, 1.0, 0.0], np.float32),
+        "dense/kernel": np.zeros((4, 2), np.float32),
+        "dense/bias": np.zeros(2, np.float32),
+    }
+    config = jsonnx.to_keras(spec, learned).config["config"]["layers"][1]["config"]
+    assert (config["vocabulary"], config["idf_weights"]) == (["b", "c"], [0.5, 1.0])
+
+
 def test_unsupported_arguments_are_reported_at_their_layers() -> None:
     steep = {"type": "hard_sigmoid", "slope": 0.2}
     spec = {"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": 2, "activation": steep}] * 2}

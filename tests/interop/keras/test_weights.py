@@ -263,7 +263,7 @@ def test_weights_of_an_unsupported_model_are_matched_by_layer_name(tmp_path: Pat
     }
     assert report.extra == ("layers/dense_1/vars/0", "layers/dense_1/vars/1")
     (notice,) = report.notices
-    assert (notice.code, "'b'" in notice.message, "told by their names" in notice.message) == (
+    assert (notice.code, "'b'" in notice.message, "matched by name" in notice.message) == (
         "weights-differ",
         True,
         True,

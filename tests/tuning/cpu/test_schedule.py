@@ -82,18 +82,18 @@ def test_the_order_is_the_same_however_often_it_is_made(name: str) -> None:
     assert [(node.op, node.scope) for node in one.nodes] == [(node.op, node.scope) for node in other.nodes]
 
 
-def test_a_weight_is_renewed_before_the_way_back_goes_on() -> None:
-    """Layer by layer from the last on: between two of them is what the one needs, and no other's gradient."""
+def test_a_weight_is_updated_before_the_gradient_of_the_previous_layer_is_computed() -> None:
+    """From the last layer to the first: between two updates come the nodes of one layer only."""
     document = spec("dense", {"type": "sgd", "momentum": 0.9})
     document["layers"] = [{**layer, "units": 400} if "name" in layer else layer for layer in document["layers"]]
     graph = step(document)
-    made = places(graph)
-    renewed = [made[graph.updates[f"d{index}/kernel"]] for index in (3, 2, 1)]
-    assert renewed == sorted(renewed)
-    for start, end in pairwise(renewed):
+    positions = places(graph)
+    updates = [positions[graph.updates[f"d{index}/kernel"]] for index in (3, 2, 1)]
+    assert updates == sorted(updates)
+    for start, end in pairwise(updates):
         heavy = [node for node in graph.nodes[start:end] if node.op in HEAVY_OR_BRANCHING_OPS]
         large = [node for node in heavy if node.outputs[0].shape[0] != 1 and 400 in node.outputs[0].shape]
-        assert len(large) == 2  # what goes back, and a gradient
+        assert len(large) == 2  # the gradients of the input and of the weight
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -101,8 +101,8 @@ def test_a_step_is_the_same(name: str) -> None:
     assert_same_run(spec(name, "sgd"), batches(name))
 
 
-def test_a_step_whose_gradients_have_one_bound_is_the_same() -> None:
-    """No new value can be told before the last gradient."""
+def test_a_step_with_a_global_gradient_norm_is_the_same() -> None:
+    """No weight can be updated before the last gradient is computed."""
     assert_same_run(spec("dense", {"type": "adam", "global_clipnorm": 0.1}), batches("dense"))
 
 

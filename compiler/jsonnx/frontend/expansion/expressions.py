@@ -167,8 +167,8 @@ class _ExpressionParser:
         self.token, self.offset = token[self.kind], token.start(self.kind)
 
     def fail_expected(self, expected: str) -> NoReturn:
-        found = "the end" if self.kind == "end" else repr(self.token)
-        raise ExpressionError(f"expected {expected} at character {self.offset + 1} of {self.text!r}, found {found}")
+        actual = "the end" if self.kind == "end" else repr(self.token)
+        raise ExpressionError(f"expected {expected} at character {self.offset + 1} of {self.text!r}, found {actual}")
 
     def expect_sign(self, sign: str) -> None:
         if self.kind != "sign" or self.token != sign:

@@ -1,7 +1,7 @@
 """A fast JSON Schema validator that only tells whether a value is valid.
 
 Most documents are valid, and importing jsonschema takes longer than everything else that a small document needs. So
-jsonschema is imported only if this validator rejects a document: it is the authority on what is wrong, and the tests
+jsonschema is imported only if this validator rejects a document: it decides which errors are reported, and the tests
 show that this validator accepts a document only if jsonschema does. Both use the same types of numbers and the same
 interpretation of patterns.
 """

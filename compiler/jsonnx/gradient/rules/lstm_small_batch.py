@@ -47,7 +47,7 @@ def lstm_small_batch(run: Recurrence, dys: Sequence[Value | None]) -> Cotangents
 def cell_states(run: Recurrence, forget: Value, added: Value, first: Value) -> Value:
     """All c' = forget * c + added, [time, batch, units], starting from the cell `first`.
 
-    Prefix scan: before the round of reach n, `added[t]` is the sum over the last n steps of what remains of them at
+    Prefix scan: before the round of reach n, `added[t]` is the sum over the last n steps of the parts that remain at
     step t, and `forget[t]` the product of their forget gates. A round adds forget[t] * added[t - n] and doubles n.
     """
     g, time = run.g, run.x.shape[0]

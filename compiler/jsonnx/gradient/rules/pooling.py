@@ -131,7 +131,7 @@ def upsample_folded_depth(g: Builder, y: Value, tile: list[int]) -> Value:
 
 
 def shift_and_crop(g: Builder, x: Value, offsets: Sequence[int], sizes: Sequence[int], fill: float = 0.0) -> Value:
-    """Shifts x along its spatial axes inside a frame of the given sizes; crops what leaves it and fills the rest."""
+    """Shifts x along its spatial axes inside a frame of the given sizes: crops elements outside, fills empty places."""
     after = [size - n - offset for size, n, offset in zip(sizes, x.shape[2:], offsets, strict=True)]
     if any(size > 0 for size in (*offsets, *after)):
         x = g.Pad(x, [0, 0, *(max(n, 0) for n in offsets), 0, 0, *(max(n, 0) for n in after)], fill)

@@ -71,11 +71,14 @@ class ScanGradient:
             inner: GradientBuilder, states: Sequence[Value], slices: Sequence[Value]
         ) -> tuple[list[Value], list[Value]]:
             dslices = dict(zip(read, slices, strict=False))
-            found = self.step_cotangents(inner, states[:count], dslices, [*summed, *taps])
-            stacked[:] = [x for x in [*self.slice_inputs, *taps] if x in found]
-            dstates = [found[x] if x in found else inner.zeros(x) for x in self.state_inputs]
-            sums = [inner.Add(s, found[w]) if w in found else s for s, w in zip(states[count:], summed, strict=True)]
-            return [*dstates, *sums], [found[x] for x in stacked]
+            cotangents = self.step_cotangents(inner, states[:count], dslices, [*summed, *taps])
+            stacked[:] = [x for x in [*self.slice_inputs, *taps] if x in cotangents]
+            dstates = [cotangents[x] if x in cotangents else inner.zeros(x) for x in self.state_inputs]
+            sums = [
+                inner.Add(s, cotangents[w]) if w in cotangents else s
+                for s, w in zip(states[count:], summed, strict=True)
+            ]
+            return [*dstates, *sums], [cotangents[x] for x in stacked]
 
         slices = [dys[index] for index in read] or [self.node.inputs[count]]
         last, results = scan(

@@ -72,7 +72,7 @@ def bind_arguments(kind: str, call: LayerCall) -> CallArguments:
 
 
 def is_mask_parameter(kind: str, name: str) -> bool:
-    """Is a parameter a mask that Keras may have attached to an input?"""
+    """Tells whether a parameter is a mask that Keras may have attached to an input."""
     return name == "mask" or (kind in ATTENTION_LAYERS and name in ("query_mask", "value_mask", "key_mask"))
 
 

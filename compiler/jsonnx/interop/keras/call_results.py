@@ -62,7 +62,7 @@ class CallResults:
         return ref.layer, ref.call_index - (ref.layer in self.models_counted_from_one)
 
     def __contains__(self, ref: TensorRef) -> bool:
-        """Has the call that produces this tensor been evaluated?"""
+        """Tells whether the call that produces this tensor was evaluated."""
         return self.call_key(ref) in self.by_call
 
     def of_call(self, ref: TensorRef) -> Results:

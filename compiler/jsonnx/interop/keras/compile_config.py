@@ -145,5 +145,5 @@ class TrainingSectionReader:
 
     @staticmethod
     def has_custom_name(component: type[Component], name: Json) -> bool:
-        """Is the name of a metric other than its default?"""
+        """Tells whether a metric has a name other than its default."""
         return component.registry is METRICS and isinstance(name, str) and METRICS.by_name.get(name) is not component  # type: ignore[attr-defined]

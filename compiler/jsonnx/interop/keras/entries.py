@@ -39,7 +39,7 @@ class WeightOwner(NamedTuple):
     name_path: tuple[str, ...]
     group: str
     is_used: bool = True
-    """Does the layer contribute to an output? The weights of other layers are not imported."""
+    """Whether the layer contributes to an output. The weights of other layers are not imported."""
 
 
 @dataclass

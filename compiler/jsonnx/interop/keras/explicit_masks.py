@@ -35,7 +35,7 @@ class ExplicitMasks:
         return replace(tensor, expression=self._expression(mask, 0)) if isinstance(tensor, NamedTensor) else tensor
 
     def _is_attached(self, mask: Any, masked: Any) -> bool:
-        """Does a mask argument equal the masks attached to the tensors that it masks?"""
+        """Tells whether a mask argument equals the masks attached to the tensors that it masks."""
         tensors = leaves(self.results.substitute(masked))
         attached = [tensor.mask if isinstance(tensor, NamedTensor) else None for tensor in tensors]
         pairs = zip_longest([self._expression(item, 0) for item in leaves(mask)], attached)

@@ -222,7 +222,7 @@ def merge_repeated_entries(entries: Sequence[dict[str, Json]]) -> list[dict[str,
 
 
 def continues_repetition(entries: Sequence[dict[str, Json]], start: int, index: int) -> bool:
-    """Does an entry repeat the entry at `start`, applied to its predecessor and with the next number in its name?"""
+    """Tells whether an entry is that at `start` again, applied to its predecessor, with the next number in its name."""
     first, other = entries[start], entries[index]
     if "use" in other or "from" in other or {**first, "name": 0, "from": 0} != {**other, "name": 0, "from": 0}:
         return False

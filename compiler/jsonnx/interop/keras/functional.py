@@ -59,8 +59,8 @@ def call_functional_model(caller: LayerCaller, model: ModelConfig, inputs: list[
     results = CallResults(model, caller.keras_version, caller.report)
     input_refs, output_refs = tensor_refs(model.inputs), tensor_refs(model.outputs)
     if not input_refs or not output_refs:
-        what = "outputs" if input_refs else "inputs"
-        message = f"the model {short_name(model.name)} does not state which tensors are its {what}"
+        missing = "outputs" if input_refs else "inputs"
+        message = f"the model {short_name(model.name)} does not state which tensors are its {missing}"
         caller.report.add("keras-wrong-form", model.path, message)
         return None
     if len(input_refs) != len(inputs):
@@ -153,7 +153,7 @@ class _Evaluation:
 
 
 def contains_attention(model: ModelConfig) -> bool:
-    """Does a model contain MultiHeadAttention, at any depth?"""
+    """Tells whether a model contains MultiHeadAttention, at any depth."""
     return any(
         contains_attention(layer.inner_model)
         if layer.inner_model is not None

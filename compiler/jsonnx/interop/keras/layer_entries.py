@@ -136,7 +136,7 @@ class LayerTranslator:
     # -- checks ------------------------------------------------------------------------------------------------------
 
     def is_keras_class(self, layer: LayerConfig) -> bool:
-        """Is the class one of Keras' own, rather than a registered custom class? If not, reports it."""
+        """Tells whether the class is one of Keras' own; reports a registered custom class."""
         package = (layer.module or "keras").partition(".")[0]
         is_registered = ">" in (layer.registered_name or "") or ">" in layer.class_name
         unsupported = unsupported_layer(layer.class_name)
@@ -355,7 +355,7 @@ def _as_direction(layer: Any) -> Any:
 
 
 def _is_chain(layers: list[Json]) -> bool:
-    """Is every layer of a functional model called once, on the preceding layer?"""
+    """Tells whether every layer of a functional model is called once, on the preceding layer."""
     previous: Any = None
     for layer in layers:
         nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
@@ -376,7 +376,7 @@ def _module_and_registered_name(value: Mapping[str, Json]) -> tuple[str | None, 
 
 
 def _is_default(value: Json, attribute: Attribute | None) -> bool:
-    """Does an argument have its default, as Keras writes it?"""
+    """Tells whether an argument has its default, as Keras writes it."""
     if attribute is None:
         return value in (None, "channels_last")
     default = attribute.default

@@ -10,10 +10,10 @@ from json import dumps
 from .entries import FlatModel, SpecEntry, producer_name
 
 MIN_BLOCK_LAYERS = 3
-"""The size of the smallest block."""
+"""The number of layers of the smallest block."""
 
 MAX_BLOCK_LAYERS = 200
-"""The size of the largest block."""
+"""The number of layers of the largest block."""
 
 INNER_REFERENCE = re.compile(r"#(\d+)")
 """A reference to an entry inside the run, by index."""

@@ -25,7 +25,7 @@ class NamedTensor:
     mask: MaskExpression = None
     """The mask attached to the tensor; None if there is none, or if its expression is unknown."""
     expression: MaskExpression = None
-    """If this tensor is itself a mask that is passed to a call: its own expression."""
+    """The tensor's own expression, if it is a mask that is passed to a call."""
 
 
 def output_mask(layer: Layer, inputs: Sequence[NamedTensor]) -> MaskExpression:

@@ -122,7 +122,7 @@ class ModelWalk:
         return is_supported and self.check_training_argument(layer, call.by_name, path)
 
     def takes_mask(self, layer: LayerConfig) -> bool:
-        """Does our layer take a mask as input, with the meaning that it has in the file's version of Keras?"""
+        """Tells whether our layer takes a mask as input, with its meaning in the file's version of Keras."""
         return layer.class_name in MASK_INPUT_LAYERS and (
             layer.class_name in RECURRENT_LAYERS or self.keras_version.major >= 3
         )

@@ -24,7 +24,7 @@ from ..zip_reader import ZipArchive
 CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE = "config.json", "metadata.json", "model.weights.h5"
 WEIGHT_MAP_KEY = "weight_map"
 JSON_LIMITS = Limits(max_depth=256)
-"""Each nested model adds some eight levels; a chain of calls adds none."""
+"""The depth of the JSON: each nested model adds about eight levels; a chain of calls adds none."""
 
 FileFormat = Literal["json", "keras", "h5", "weights"]
 

@@ -53,7 +53,7 @@ NO_COUNTERPART_HELP = "express it by other functions of keras.ops or by layers, 
 
 
 def is_operation(layer: LayerConfig) -> bool:
-    """Is an entry among a model's layers an operation? In `.h5` files without modules, the class name decides."""
+    """Tells whether an entry of a model's layers is an operation. Without a module (`.h5`), the class name decides."""
     if layer.inner_model is not None:
         return False
     if layer.class_name in tensorflow.OP_LAMBDA_CLASSES or (layer.module or "").startswith(OPS_MODULE_PREFIX):
@@ -231,13 +231,13 @@ def tensor_types(layer: LayerConfig) -> list[tuple[int | None, Json]]:
 
 
 def have_same_type(layer: LayerConfig) -> bool:
-    """Do both tensors have one rank and one element type? Then our merge layers broadcast as the functions do."""
+    """Tells whether both tensors have one rank and element type. Then our merge layers broadcast like functions."""
     types = tensor_types(layer)
     return len(types) == 2 and len(set(types)) == 1 and types[0][1] != "bool"
 
 
 def computes_floats(layer: LayerConfig) -> bool:
-    """Does an operation compute in float32? TensorFlow's operations do if they have a float operand."""
+    """Tells whether an operation computes in float32. TensorFlow's operations do if they have a float operand."""
     if layer.class_name in tensorflow.OP_LAMBDA_CLASSES:
         is_activation = str(layer.config.get("function")).startswith("nn.")
         arguments = [value for call in layer.calls[:1] for value in (*call.args, *call.kwargs.values())]

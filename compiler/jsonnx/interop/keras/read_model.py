@@ -50,7 +50,7 @@ class TranslatedModel:
 
     @property
     def notices(self) -> tuple[Diagnostic, ...]:
-        """Warnings: differences from Keras, and what was left out."""
+        """Warnings: differences from Keras, and parts that were left out."""
         return tuple(self.report)
 
     def without_training(self, reason: str) -> TranslatedModel:

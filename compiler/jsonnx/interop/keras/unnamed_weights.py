@@ -42,7 +42,7 @@ class GroupAssignment:
 
 
 def has_unnamed_layers(stored: Hdf5Weights) -> bool:
-    """Does a file of numbered variables lack the names of the layers?"""
+    """Tells whether a file of numbered variables lacks the names of the layers."""
     prefix = f"{layers_group(stored)}/"
     paths = (path for path in stored.attributes if path.startswith(prefix))
     return all(stored.text_attribute(path, "name") is None for path in paths)
@@ -143,7 +143,7 @@ class _ClassAssignment:
             self.groups = dict(list(self.groups.items())[:certain_count])
 
     def group_has_shapes_of(self, name: str, group: str) -> bool:
-        """Do the arrays of a group have the number and shapes of a layer's weights?"""
+        """Tells whether the arrays of a group have the number and shapes of a layer's weights."""
         group_path, expected_shapes = f"{self.root}/{group}", self.layers[name]
         if len(array_paths_in(self.stored, group_path)) != len(expected_shapes):
             return False

@@ -144,7 +144,7 @@ def pairwise_sums(g: Builder, query: Value, key: Value) -> Value:
 
 @layer
 class Attention(SimpleAttention):
-    """Dot-product attention: `softmax(query @ keyT) @ value` (Luong et al., 2015).
+    """Dot-product attention: `softmax(query @ key^T) @ value` (Luong et al., 2015).
 
     The inputs are query, value and key. A single input serves as all three; with two inputs the second is value and
     key. `arguments` names other combinations, including the masks `query_mask` and `value_mask`, [batch, time]: where a

@@ -249,7 +249,7 @@ class ProjectedAttention(Layer):
 class MultiHeadAttention(ProjectedAttention):
     """Multi-head attention (Vaswani et al., 2017).
 
-    Each head computes `softmax(q @ kT / sqrt(key_dim)) @ v` from trainable projections of query, key and value; the
+    Each head computes `softmax(q @ k^T / sqrt(key_dim)) @ v` from trainable projections of query, key and value; the
     concatenated results are projected to the output. The inputs are query, value and key. A single input serves as all
     three; with two inputs the second is value and key. `arguments` names other combinations, including masks that
     exclude positions where they are 0: `query_mask`, `value_mask` and `key_mask`, [batch, time], and `attention_mask`,
@@ -327,7 +327,9 @@ class GroupQueryAttention(ProjectedAttention):
         query = types["query"]
         require(query.rank == 3, f"needs a sequence of vectors, [batch, time, features], as its query, got {query}")
         heads, shared = self.num_query_heads, self.num_key_value_heads
-        require(heads % shared == 0, f"cannot share {shared} heads of keys among {heads} heads: {heads} is no multiple")
+        require(
+            heads % shared == 0, f"cannot share {shared} heads of keys among {heads} heads: {heads} is not a multiple"
+        )
         scores = self.checked_scores_shape(types, AttentionLayout.from_axes(query, None), heads)
         return self.select_outputs(query, query.with_shape(scores))
 

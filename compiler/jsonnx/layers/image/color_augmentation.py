@@ -44,7 +44,7 @@ FillValue = Annotated[
 
 
 class ColorAugmentation(Augmentation):
-    """Base class of layers that need to know the range of values."""
+    """Base class of layers that compute with the range of values."""
 
     value_range: Range = attr((0, 255), doc=VALUE_RANGE)
 

@@ -53,7 +53,7 @@ class HostAugmentation:
     """Mixin of layers that augment images in training, on the host, before the step is fed.
 
     `random_transformation` draws the parameters per image; `transform_images` applies them to float32 images with
-    channels last. In the graph, and in inference, such a layer is what `lower` emits.
+    channels last. In the graph, and in inference, such a layer computes the operators that `lower` emits.
     """
 
     mixes_targets: ClassVar[bool] = False

@@ -19,7 +19,7 @@ MASK_PENALTY = 0.7 * (2 - 2**-23) * 2.0**127
 
 @operation("dot_product_attention")
 class DotProductAttention(MultiTensorOp):
-    """Dot-product attention: `softmax(query @ keyT * scale + bias) @ value`.
+    """Dot-product attention: `softmax(query @ key^T * scale + bias) @ value`.
 
     The axes are batch, time, heads, features. Key and value may have fewer heads, each shared by several query heads.
     Bias and mask have the axes batch, heads, query time, key time, where a size of 1 broadcasts.

@@ -203,7 +203,7 @@ class Pad(Operation):
             else:
                 side = slice_axis(g, x, axis, *PADDING_SLICES[self.mode](width)[side_index])
                 sides.append((side_index, side if self.mode == "wrap" else reverse_axes(g, side, axis)))
-        before, after = ([side for index, side in sides if index == wanted] for wanted in (0, 1))
+        before, after = ([side for index, side in sides if index == end] for end in (0, 1))
         return [*before, x, *after]
 
 

@@ -60,7 +60,7 @@ class Reshape(Operation):
             return x.with_shape(shape)
         per_sample = isinstance(elements, Size) and elements.terms == ((str(BATCH), elements.terms[0][1]),)
         factor = elements if isinstance(elements, int) else elements.terms[0][1] if per_sample else 0
-        require(factor % target_elements == 0, f"{text}: {elements} is no multiple of {target_elements}")
+        require(factor % target_elements == 0, f"{text}: {elements} is not a multiple of {target_elements}")
         inferred: Dim = elements // target_elements
         return x.with_shape(inferred if size == -1 else size for size in shape)
 

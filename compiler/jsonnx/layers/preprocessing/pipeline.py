@@ -45,7 +45,12 @@ class Pipeline(Layer):
         require(not seeded, text, "write it as a layer of its own, or leave out the seed", "not-supported")
         adapting = [inner.type_name for inner in self.layers if getattr(inner, "needs_adapt", False)]
         text = f"has {', '.join(adapting)}, which learns from the data before training"
-        require(not adapting, text, "write it as a layer of its own, or give it what it would learn", "not-supported")
+        require(
+            not adapting,
+            text,
+            "write it as a layer of its own, or give it the values that it would learn",
+            "not-supported",
+        )
         for inner in self.layers:
             fits = inner.arity[0] <= 1
             require(fits, f"has {inner.type_name}, which takes several inputs", "write it as a layer of its own")

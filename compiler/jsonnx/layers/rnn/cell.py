@@ -39,7 +39,7 @@ class Cell(Layer):
         raise NotImplementedError
 
     def emit_loop_invariants(self, g: Builder, x: TensorType) -> Any:
-        """Emits what is the same at every step: weights and dropout masks."""
+        """Emits the values that are the same at every step: weights and dropout masks."""
         raise NotImplementedError
 
     def project_inputs(self, g: Builder, invariants: Any, x: Value) -> Value:

@@ -18,7 +18,7 @@ CODES = tuple(EXPLANATIONS)
 
 
 def explain(code: str) -> str | None:
-    """The long form of a code as text, or what is known of a layer that is not here; None where there is neither."""
+    """The explanation of a diagnostic code, or of an unsupported Keras layer; None for any other word."""
     missing = unsupported_layer(code)
     if missing is not None:
         return f"{missing.code}: {missing.message}\n\n{fill(f'Instead: {missing.help}.', 88)}"

@@ -123,7 +123,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx compile smaller.json --weights smaller/weights.safetensors -o model.onnx",
     ),
     "needs-weights": Explanation(
-        "A compiled model does not contain what a mask depends on",
+        "A compiled model does not contain the weights that a mask depends on",
         "Where an output has a mask, masked positions are left out of its loss. Here the mask depends on weights (a "
         "Masking after a trained layer), and a compiled model does not contain them in that form. The RUN folder does.",
         "jsonnx evaluate run/model.onnx --data test.npz",
@@ -139,7 +139,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     "changed-spec": Explanation(
         "The spec in a model was changed after compiling",
         "A model contains its spec and the SHA-256 of it. Here the two do not match: the metadata was edited, so the "
-        "spec shown may not be what the operators compute.",
+        "spec shown may differ from the network that the operators compute.",
         "a model whose metadata another program rewrote",
         "jsonnx compile spec.json -o model.onnx",
     ),
@@ -165,7 +165,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "bad-value": Explanation(
         "A value in the data that cannot be used",
-        "An entry is empty, not a number, not whole where integers are wanted, or outside the range of its type. "
+        "An entry is empty, not a number, not whole where an integer is expected, or outside the range of its type. "
         "The message names row and column.",
         "age,height\n31,n/a",
         "age,height\n31,1.80",
@@ -233,7 +233,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     # -- runs and checkpoints ----------------------------------------------------------------------------------------
     "unknown-figure": Explanation(
-        "Early stopping watches a figure that is not reported",
+        "Early stopping monitors a loss or metric that is not reported",
         "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which must "
         "then be given.",
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
@@ -283,8 +283,8 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "not-exact": Explanation(
         "The resumed run will not be identical to the bit",
-        "Something that affects rounding has changed since the checkpoint: the version of onnxruntime, the provider, "
-        "or the number of threads. The run is as accurate as before, but not bit for bit the same.",
+        "The version of onnxruntime, the provider or the number of threads has changed since the checkpoint, which "
+        "affects rounding. The run is as accurate as before, but not bit for bit the same.",
         "a run started with 8 threads and resumed with 4",
         "a run resumed on the machine it started on",
     ),

@@ -1,4 +1,4 @@
-"""What there is to say about one code."""
+"""The explanation of one diagnostic code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Explanation(NamedTuple):
-    """The long form of a diagnostic: what it means, and something wrong beside something right."""
+    """The explanation of a diagnostic: its meaning, a wrong example, and the same example corrected."""
 
     title: str
     text: str
@@ -14,12 +14,12 @@ class Explanation(NamedTuple):
     right_example: str
 
     def plain_text(self) -> str:
-        """For a terminal."""
+        """The explanation as plain text, for a terminal."""
         wrong, right = (_indent(example) for example in (self.wrong_example, self.right_example))
         return f"{self.title}\n\n{self.text}\n\nWrong:\n\n{wrong}\n\nRight:\n\n{right}"
 
     def markdown(self) -> str:
-        """For a page, without a heading."""
+        """The explanation as Markdown, without a heading."""
         wrong, right = (f"```\n{example}\n```" for example in (self.wrong_example, self.right_example))
         return f"**{self.title}.** {self.text}\n\nWrong:\n\n{wrong}\n\nRight:\n\n{right}"
 

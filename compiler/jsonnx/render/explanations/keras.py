@@ -1,4 +1,4 @@
-"""Codes of what goes wrong when a Keras file is read."""
+"""Codes of errors in reading and writing Keras files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ KERAS_EXPLANATIONS: dict[str, Explanation] = {
     "keras-wrong-form": Explanation(
         "A file that is not a model of Keras",
         "A model's JSON is an object with `class_name` and `config`; its layers refer to one another by name, number "
-        "of the call and number of the output. The message says what was found and what was expected: the file "
-        "is damaged, was edited, or is not a model of Keras.",
+        "of the call and number of the output. The message shows the value that was found and the expected form: the "
+        "file is damaged, was edited, or is not a model of Keras.",
         f'{IMPORT_COMMAND}    # of {{"layers": []}}',
-        f"{IMPORT_COMMAND}    # of what model.to_json() gives",
+        f"{IMPORT_COMMAND}    # of the text of model.to_json()",
     ),
     "keras-unknown-class": Explanation(
         "A class that is not Keras' own",

@@ -77,7 +77,7 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "missing-key": Explanation(
         "A required key is missing",
-        "The object lacks a key that has no default. The message names it, the help says what it is for.",
+        "The object lacks a key that has no default. The message names the key, the help states its meaning.",
         '{"type": "Conv2D", "filters": 32}',
         '{"type": "Conv2D", "filters": 32, "kernel_size": 3}',
     ),
@@ -136,8 +136,8 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     "not-expressible": Explanation(
         "ONNX cannot express a layer or argument of Keras",
         "The layer or the argument exists in Keras, but the operators of ONNX cannot compute it, or not with the same "
-        "numbers. The message says what is missing, the help what "
-        f"comes nearest. Such layers are {', '.join(NOT_EXPRESSIBLE)}; `jsonnx explain LAYER` says why.",
+        "numbers. The message states what is missing, the help the nearest "
+        f"alternative. Such layers are {', '.join(NOT_EXPRESSIBLE)}; `jsonnx explain LAYER` says why.",
         '{"type": "UpSampling2D", "interpolation": "lanczos3"}',
         '{"type": "UpSampling2D", "interpolation": "bicubic"}',
     ),
@@ -146,7 +146,7 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "The combination is meaningful, but jsonnx does not support it. Images are "
         "augmented before a training step begins: an augmentation layer must come before the first trained layer, and "
         "may not be inside another layer. A layer that mixes images also mixes their targets, which must be class "
-        "probabilities, not class indices. The help says what to use instead.",
+        "probabilities, not class indices. The help names an alternative.",
         '{"inputs": {"image": {"shape": [8, 8, 3]}}, "layers": '
         '[{"type": "Conv2D", "filters": 4, "kernel_size": 3}, {"type": "RandomFlip"}, '
         '{"type": "Flatten"}, {"type": "Dense", "units": 1}], "training": {"loss": "mse"}}',
@@ -266,7 +266,7 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "An operator without a gradient",
         "The loss depends on a weight through an operator for which no gradient is known. The model can be "
         "compiled and run, but not trained as it is: move the layer before the first one with weights, or freeze "
-        'what comes before it with "trainable": false.',
+        'the layers before it with "trainable": false.',
         '[{"type": "Dense", "units": 8}, <a layer without gradient>, {"type": "Dense", "units": 1}]',
         '[{"type": "Dense", "units": 8, "trainable": false}, <a layer without gradient>, {"type": "Dense", '
         '"units": 1}]',

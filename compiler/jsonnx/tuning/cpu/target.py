@@ -1,4 +1,4 @@
-"""What a graph is rewritten for: a machine, its onnxruntime and a batch size."""
+"""The target of a rewrite: a machine, its onnxruntime and a batch size."""
 
 from __future__ import annotations
 

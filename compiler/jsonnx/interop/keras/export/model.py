@@ -123,7 +123,7 @@ class _ModelWriter:
     # -- model configurations ----------------------------------------------------------------------------------------
 
     def is_sequential(self) -> bool:
-        """Is every layer called once, on the only result of the preceding layer and nothing else?"""
+        """Tells whether every layer is called once, on the only result of the preceding layer and nothing else."""
         previous, *_ = self.network.inputs
         for call in self.network.calls:
             is_chained = call.sources == (previous,) and call.owner == call.name and len(call.results) == 1

@@ -21,7 +21,7 @@ Attributes = Mapping[str, Any]
 NCHWC_DOMAIN = "com.microsoft.nchwc"
 BATCH_NAME = str(BATCH)
 CHANNEL_MULTIPLE = 4
-"""ReorderInput takes channels-first images only with a multiple of so many channels."""
+"""ReorderInput takes channels-first images only if the number of channels is a multiple of this."""
 
 
 def pad_with_conv(g: Builder, x: Value, pads: Sequence[int] = (0, 0, 0, 0)) -> Value:
@@ -120,7 +120,7 @@ class NchwcContext(Conversion):
         )
 
     def padded_channels(self, channels: Any) -> int:
-        """The channels of an image with those that pad its last block."""
+        """The channels of an image, those that pad its last block included."""
         return int(-(-channels // self.block_size) * self.block_size)
 
     def padded_type(self, plain_type: TensorType) -> TensorType:
@@ -239,7 +239,7 @@ class NchwcContext(Conversion):
     # -- operands of convolutions ------------------------------------------------------------------------------------
 
     def conv_operand(self, x: Value) -> Value:
-        """The image that an NCHWc Conv reads: blocked, or plain if it has less channels than a block."""
+        """The image that an NCHWc Conv reads: blocked, or plain if it has fewer channels than a block."""
         return x if x.shape[1] < self.block_size else self.to_blocked(x)
 
     def is_depthwise(self, channels: Any, w: Value, group: int) -> bool:
@@ -248,7 +248,7 @@ class NchwcContext(Conversion):
 
     def blocked_filters(self, w: Value, *, flipped: bool = False, taps: tuple[range, range] | None = None) -> Value:
         """Weights [outputs, inputs, height, width] as [outputs / block, inputs / block, height, width, block, block],
-        outputs last; with less inputs than a block as [outputs / block, inputs, height, width, block].
+        outputs last; with fewer inputs than a block as [outputs / block, inputs, height, width, block].
 
         `flipped` gives the weights of the transposed convolution as a convolution: inputs and outputs are swapped, rows
         and columns are reversed. `taps` selects some of the rows and columns.

@@ -120,13 +120,13 @@ def _convert_maxpool_gradient(ctx: _SequencesAsImages, node: Node, gradient_info
 
 
 def _image_gradient_info(ctx: _SequencesAsImages, gradient_info: GradientInfo) -> GradientInfo:
-    """The same for images. Its operands have to precede the gradient's image, so call this first."""
+    """The gradient info for images. It emits nodes that must precede the gradient's image, so call it first."""
     attributes = {**gradient_info.attributes, **_image_attributes(gradient_info.attributes)}
     return GradientInfo(gradient_info.op, ctx.to_image(gradient_info.x), ctx.to_image(gradient_info.dy), attributes)
 
 
 def _image_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Those attributes of a window that have an entry per spatial axis, or per end of it, for images."""
+    """The attributes of a window over images that have an entry for each spatial axis, or for each end of an axis."""
     image_attributes = {
         name: [height, *attributes[name]] for name, height in HEIGHT_ATTRIBUTES.items() if attributes.get(name)
     }

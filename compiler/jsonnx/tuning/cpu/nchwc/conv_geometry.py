@@ -20,7 +20,7 @@ MAX_SUMMED_POSITIONS = 1024
 MAX_CACHED_POSITIONS = 512
 """Cotangent positions of a strip, times blocks of filters, up to which filters and image stay in a core's cache."""
 MAX_UNCUT_POSITIONS = 1024
-"""The same limit for an image that stays whole: it is larger, since cutting an image costs a Gather."""
+"""The same limit for an image that is not cut: it is larger, since cutting an image costs a Gather."""
 MAX_SWAP_RATIO = 1.1
 """Positions of the operand, relative to those of the cotangent, up to which they may exchange roles."""
 
@@ -97,11 +97,11 @@ class CorrelationGeometry:
         return replace(self, pads=pads, image_size=image_size, cotangent_size=operand_size, strip_rows=operand_size[0])
 
     def fits_uncut(self, filter_blocks: int) -> bool:
-        """Whether the image may stay whole with so many blocks of filters."""
+        """Whether an image need not be cut into strips, with this number of blocks of filters."""
         return prod(self.cotangent_size) * filter_blocks <= MAX_UNCUT_POSITIONS
 
     def strip_row_candidates(self, filter_blocks: int) -> list[int]:
-        """Returns possible values of `strip_rows`, in order of preference, for so many blocks of filters.
+        """Returns possible values of `strip_rows`, in order of preference, for a number of blocks of filters.
 
         These are divisors of the rows: the largest whose strip stays in a core's cache, and larger ones.
         """
@@ -139,7 +139,7 @@ class CorrelationGeometry:
 
 @dataclass(frozen=True)
 class _AxisGeometry:
-    """The geometry along one axis: sizes of a phase, and what completes the last phase."""
+    """The geometry along one axis: sizes of a phase, and the padding that completes the last phase."""
 
     image_size: int
     cotangent_size: int

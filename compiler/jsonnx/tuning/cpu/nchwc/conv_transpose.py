@@ -111,7 +111,7 @@ def output_phases(taps: int, stride: int, pad: int, input_size: int, output_size
     """Returns the phases of a transposed convolution along one axis, each with `output_size / stride` elements.
 
     The output size is rounded up to a multiple of the stride. With x the operand, y[stride * t + a] is the sum of
-    w[k] * x[t + (a + pad - k) / stride] over the taps k for which the division leaves no rest.
+    w[k] * x[t + (a + pad - k) / stride] over the taps k for which the division has no remainder.
     """
     phases = []
     for a in range(stride):
@@ -171,13 +171,13 @@ def crop_or_pad(ctx: NchwcContext, blocks: Value, y: Value) -> Value:
 
     A depthwise convolution by ones adds the zeros: it runs on all threads, unlike Pad.
     """
-    batch, channels, *wanted = ctx.padded_type(y.type).shape
+    batch, channels, *target_sizes = ctx.padded_type(y.type).shape
     actual = blocks.shape[2:]
-    if any(n > m for n, m in zip(actual, wanted, strict=True)):
-        cropped = [min(pair) for pair in zip(actual, wanted, strict=True)]
+    if any(n > m for n, m in zip(actual, target_sizes, strict=True)):
+        cropped = [min(pair) for pair in zip(actual, target_sizes, strict=True)]
         image = ctx.g.reshape(blocks, (batch, channels // ctx.block_size, *actual, ctx.block_size))
         blocks = ctx.g.reshape(ctx.g.Slice(image, [0, 0], cropped, [2, 3]), (batch, channels, *cropped))
-    missing = [max(0, m - n) for n, m in zip(actual, wanted, strict=True)]
+    missing = [max(0, m - n) for n, m in zip(actual, target_sizes, strict=True)]
     if not any(missing):
         return ctx.from_blocked(blocks, y.type)
     attributes = {"group": channels, "kernel_shape": [1, 1], "pads": [0, 0, *missing]}

@@ -175,7 +175,7 @@ class WeightGradientConv:
 
     @property
     def result_rows(self) -> int:
-        """Rows of the convolution's result: the weights', and more if a stride leaves a rest."""
+        """Rows of the convolution's result: the weights', and more if the stride leaves a remainder."""
         return self.geometry.image_rows_per_strip - (self.geometry.strip_rows - 1) * self.geometry.strides[0]
 
     @property

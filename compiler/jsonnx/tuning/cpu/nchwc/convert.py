@@ -60,7 +60,7 @@ def convert_conv(ctx: NchwcContext, node: Node) -> Value | None:
 
 
 def conv_over_channels_last_rows(ctx: NchwcContext, node: Node, x: Value, w: Value) -> FusedConv | None:
-    """A Conv of a channels-last image with less channels than a block, without a Transpose to channels-first.
+    """A Conv of a channels-last image with fewer channels than a block, without a Transpose to channels-first.
 
     The rows of the image, [width * channels], become those of an image of one channel; the window is as many columns
     wide as it has columns times channels. None if the image has no channels-last form.

@@ -16,8 +16,10 @@ from .context import NCHWC_DOMAIN, NchwcContext
 
 
 def depthwise_weight_gradient(ctx: NchwcContext, gradient_info: GradientInfo, weights: Value) -> Value | None:
-    """Emits the gradient `weights` [channels, 1, height, width]; None if it is no depthwise convolution's, or its image
-    and cotangent are not blocked."""
+    """Emits the gradient `weights` [channels, 1, height, width] of a depthwise convolution.
+
+    None for other convolutions, and if the image or the cotangent is not blocked.
+    """
     x, dy, attributes = gradient_info.x, gradient_info.dy, gradient_info.attributes
     if x not in ctx or dy not in ctx or not ctx.fills_blocks(x):
         return None
@@ -51,7 +53,7 @@ class DepthwiseWeightGradient:
     channels: int
     conv_attributes: Mapping[str, list[int]]
     rows: int
-    """Rows of the result: at least the filter's, more if a stride leaves a rest."""
+    """Rows of the result: at least the filter's, more if the stride leaves a remainder."""
     columns: int
 
     @staticmethod
@@ -79,7 +81,7 @@ class DepthwiseWeightGradient:
         return DepthwiseWeightGradient(gradient_info.attributes["group"], conv_attributes, rows, columns)
 
     def batched(self, g: Builder, images: Value, cotangents: Value, samples: int) -> Value:
-        """Returns the gradient [1, channels, rows, columns] summed over exactly so many samples."""
+        """Returns the gradient [1, channels, rows, columns] summed over exactly this number of samples."""
         gradients = self._correlate(g, images, cotangents, samples)
         gradients = g.reshape(gradients, (samples, 1, self.channels, self.rows, self.columns))
         total: Value = g.ReduceSum(gradients, [0], keepdims=0)

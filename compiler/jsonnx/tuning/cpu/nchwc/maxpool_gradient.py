@@ -2,13 +2,13 @@
 
 The maximum of a window is the maximum of its rows' maxima. So the gradient of a window goes to one of its rows first,
 and then to one column of that row, which takes as many taps as the window's height and width together, not their
-product. A tap receives the part of the gradient that no earlier tap received if its element is no less than the
-maximum; of equal elements, the first row's first receives it. An element under a tap is a convolution with a single 1;
-the comparison is that convolution's activation, after it has added the negative maximum.
+product. A tap receives the part of the gradient that no earlier tap received if its element is at least the maximum; of
+equal elements, the first one of the first row receives it. A convolution with a single 1 reads the element under a tap,
+adds the negative maximum and compares the sum with 0 in its activation.
 
-What the taps receive goes back to the elements phase by phase (for stride 2, the even rows and the odd rows): the taps
-of a phase are shifted and added up, and a Concat along the last axis interleaves the phases. onnxruntime's own way, by
-Indices and ScatterElements, runs on one thread.
+The parts that the taps receive are added to the elements phase by phase (for stride 2, the even rows and the odd rows):
+the taps of a phase are shifted and added up, and a Concat along the last axis interleaves the phases. The general
+formula, with Indices and ScatterElements, runs on one thread.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ N = TypeVar("N")
 class WindowAxis(NamedTuple):
     """The windows of a pooling along one axis of an image: its rows (axis 2) or its columns (axis 3).
 
-    Tap t of window w lies on element stride * w + t - pad. Elements whose indices leave the same rest are a phase.
+    Tap t of window w lies on element stride * w + t - pad. Elements whose indices are equal modulo the stride are a
+    phase.
     """
 
     axis: int

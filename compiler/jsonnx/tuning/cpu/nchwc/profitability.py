@@ -28,7 +28,7 @@ PADDING_CHANNEL_COST = 2
 
 
 def is_well_filled(block_size: int, inputs: Any, outputs: Any) -> bool:
-    """Whether padding is a small part of the multiply-adds of a convolution with so many channels."""
+    """Whether padding is a small part of the multiply-adds of a convolution with this number of channels."""
     if not isinstance(inputs, int) or not isinstance(outputs, int) or outputs < block_size:
         return False
     padded_work = _padded_inputs(block_size, inputs) * _padded(block_size, outputs)
@@ -54,7 +54,7 @@ def is_profitable(ctx: NchwcContext, w: Value, y: Value, *, transposed: bool = F
 
 
 def _is_input_layout(block_size: int, inputs: int) -> bool:
-    """Whether an NCHWc Conv takes images with so many channels: less than a block, or a multiple of 4."""
+    """Whether an NCHWc Conv takes images with this number of channels: less than a block, or a multiple of 4."""
     return inputs < block_size or inputs % 4 == 0
 
 

@@ -182,7 +182,7 @@ class RecurrentContext(Conversion):
         return self._blocked_filters[key]
 
     def split_filters(self, filters: Value, sizes: Sequence[int]) -> Sequence[Value]:
-        """The filters split into groups of so many outputs."""
+        """The filters, split into groups of a number of outputs."""
         key = filters, *sizes
         if key not in self._split_filters:
             self._split_filters[key] = self.g.Split(filters, sizes, axis=0, outputs=len(sizes))
@@ -227,7 +227,7 @@ class RecurrentContext(Conversion):
 
 
 def padded_rows(rows: Dim) -> Dim:
-    """The size of an axis of so many rows, with those that pad the last block."""
+    """The number of rows rounded up to whole blocks."""
     return Size.named(f"filled({rows})")
 
 

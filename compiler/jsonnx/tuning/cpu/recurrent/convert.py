@@ -1,10 +1,10 @@
 """Converts the matrix products of unrolled recurrent layers to NCHWc convolutions.
 
-At each time step, few rows are multiplied by the same weights. onnxruntime's matrix product packs the weights anew at
-each step, and splitting gates or concatenating rows copies short pieces of memory. If rows [rows, columns] are an image
-one row high, with the rows as its columns and the columns as its channels, the product is a convolution with one tap in
-the NCHWc layout: the weights are packed once for all steps, the activation is fused, and each gate is contiguous.
-Element-wise operators between the products are computed over blocks, too.
+At each time step, few rows are multiplied by the same weights. onnxruntime's matrix product packs the weights again at
+each step, and splitting gates or concatenating rows copies short pieces of memory. If rows [rows, columns] are read as
+an image of height 1, width `rows` and `columns` channels, the product is a convolution with one tap in the NCHWc
+layout: the weights are packed once for all steps, the activation is fused, and each gate is contiguous. Element-wise
+operators between the products are computed over blocks, too.
 
 The gradient of the weights, a product over the rows of all steps, is such a convolution as well: the blocked rows of
 all steps, with zero rows that pad the last block, have the layout of its filters.
