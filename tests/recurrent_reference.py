@@ -24,7 +24,14 @@ FUNCTIONS: dict[str, Callable[[np.ndarray, Any, Any], np.ndarray]] = {
     "Tanh": lambda x, a, b: np.tanh(x),
     "ThresholdedRelu": lambda x, a, b: np.where(x >= a, x, 0),
 }
-PARAMETERS = {"Affine": "ab", "Elu": "a", "HardSigmoid": "ab", "LeakyRelu": "a", "ScaledTanh": "ab", "ThresholdedRelu": "a"}
+PARAMETERS = {
+    "Affine": "ab",
+    "Elu": "a",
+    "HardSigmoid": "ab",
+    "LeakyRelu": "a",
+    "ScaledTanh": "ab",
+    "ThresholdedRelu": "a",
+}
 
 
 class Recurrent(OpRun):
