@@ -36,8 +36,8 @@ SKIPPED = {
     *("Pipeline", "StringLookup", "TextVectorization"),
     *(name for name, component in LAYERS.members.items() if issubclass(component, (HostAugmentation, Operation))),
 }
-"""Layer types that are not drawn: inputs are never text, augmentation runs outside the graph and only before all trained
-layers, and many functions of keras.ops have kinks or are undefined for some inputs."""
+"""Layer types that are not drawn: inputs are never text, augmentation runs outside the graph and only before all
+trained layers, and many functions of keras.ops have kinks or are undefined for some inputs."""
 
 DRAWN = [name for name in LAYERS.members if name not in SKIPPED]
 """Layer types that are drawn."""
@@ -162,7 +162,7 @@ class _Generator:
                 return
 
     def try_layer(self, kind: str, first: str | None = None) -> bool:
-        """Adds a layer of this type on value `first` or on a drawn one; returns False and undoes all if it is invalid."""
+        """Adds a layer of this type on value `first` or a drawn one; if it is invalid, undoes all and returns False."""
         component = LAYERS.members[kind]
         saved = len(self.calls), dict(self.types), dict(self.inputs), dict(self.free), dict(self.layers)
         sources = list(self.sources(component, first or self.pick()))
@@ -305,7 +305,7 @@ class _Generator:
         return self.call("Add", {}, [first, other]) is not None
 
     def training(self, outputs: list[str]) -> dict[str, Any] | None:
-        """Draws a training section with a valid loss for every output, after an activation if it needs probabilities."""
+        """Draws a training section with a valid loss for every output, after an activation if the loss needs it."""
         rng = self.rng
         losses, metrics = {}, {}
         for output in outputs:

@@ -216,7 +216,7 @@ def gradient(case: Case) -> None:
 
 
 def slopes(
-    seed: int, loss_reference: Reference, reference: Reference, feeds: Arrays, results_: Arrays, draw: int
+    seed: int, loss_reference: Reference, reference: Reference, feeds: Arrays, float64_results: Arrays, draw: int
 ) -> Evaluation:
     """Returns the derivative of the loss along a random direction: by the gradients, and by central differences.
 
@@ -225,7 +225,7 @@ def slopes(
     """
     rng = np.random.default_rng((seed, draw, 7))
     feeds = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in feeds.items()}
-    slopes = {name[2:]: values for name, values in results_.items() if name.startswith("d/")}
+    slopes = {name[2:]: values for name, values in float64_results.items() if name.startswith("d/")}
     if not slopes:
         return {}, {}, lambda: []
     direction = {name: rng.normal(size=feeds[name].shape) for name in slopes}
@@ -235,7 +235,7 @@ def slopes(
     def along(results: Arrays) -> float:
         return sum(float((results[f"d/{name}"] * values).sum()) for name, values in direction.items())
 
-    analytic = along(results_)
+    analytic = along(float64_results)
     norm = np.sqrt(sum(float((values**2).sum()) for values in slopes.values()))
 
     detached = loss_reference.detached(feeds)
@@ -246,7 +246,7 @@ def slopes(
         return (float(ends[0]) - float(ends[1])) / (2 * step)
 
     near = slope(1e-5)
-    noise = 1e-15 * abs(float(results_["loss"])) / 1e-5  # rounding error of the loss in the quotient
+    noise = 1e-15 * abs(float(float64_results["loss"])) / 1e-5  # rounding error of the loss in the quotient
 
     def scaled(value: float) -> Arrays:  # errors are relative to the norm of the gradient, not to one component of it
         return {"slope": np.array([value, norm])}
@@ -312,25 +312,23 @@ def threads(case: Case) -> None:
 def trainings(case: Case, threads: int, draw: int) -> Evaluation:
     """Returns losses and weights after some steps with and without the rewrites for this machine."""
 
-    def trained(draw: int, fast: bool, rng: np.random.Generator | None = None) -> Arrays:
-        model_trainer = Trainer(case.spec, threads=threads, seed=case.seed, fast=fast)
+    def run_steps(draw: int, fast: bool, rng: np.random.Generator | None = None) -> Arrays:
+        model = Trainer(case.spec, threads=threads, seed=case.seed, fast=fast)
         if rng is not None:
-            model_trainer.set_weights(perturb(model_trainer.weights(), rng))
+            model.set_weights(perturb(model.weights(), rng))
         losses = np.full(STEPS, np.inf)
         with suppress(Diverged):
             for step in range(STEPS):
                 x = case.feeds(draw=STEPS * draw + step)
                 y = targets_for(case.checked, SIZES[0], np.random.default_rng((case.seed, draw, step)))
-                losses[step] = model_trainer.step(x, {n.removesuffix("/target"): values for n, values in y.items()})[
-                    "loss"
-                ]
-        return {"losses": losses, **numbers(model_trainer.weights())}
+                losses[step] = model.step(x, {n.removesuffix("/target"): values for n, values in y.items()})["loss"]
+        return {"losses": losses, **numbers(model.weights())}
 
     rng = np.random.default_rng((case.seed, draw))
-    expected = trained(draw, False)
+    expected = run_steps(draw, False)
     if not np.isfinite(expected["losses"]).all():  # the step at which it diverges may depend on rounding
         expected = {"losses": expected["losses"]}
-    return trained(draw, True), expected, lambda: [trained(draw, False, rng) for _ in range(2)]
+    return run_steps(draw, True), expected, lambda: [run_steps(draw, False, rng) for _ in range(2)]
 
 
 def numbers(arrays: Arrays) -> Arrays:
@@ -377,8 +375,8 @@ def batches(case: Case) -> None:
         ]
         joined = {name: np.concatenate([one[name] for one in single_results]) for name in single_results[0]}
         permuted = run(model_session, {n: v[order] for n, v in feeds.items()})
-        results_ = joined | {f"{name} permuted": values for name, values in permuted.items()}
-        return results_, with_permuted(run(model_session, feeds)), lambda: perturbed(feeds)
+        actual = joined | {f"{name} permuted": values for name, values in permuted.items()}
+        return actual, with_permuted(run(model_session, feeds)), lambda: perturbed(feeds)
 
     compare("batches", evaluations, FORWARD)
 
