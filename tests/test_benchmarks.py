@@ -123,7 +123,7 @@ def test_new_results_are_added_to_earlier_ones(tmp_path):
 
 def test_the_page_is_up_to_date_with_the_results():
     text = page.PAGE.read_text("utf-8")
-    assert page.renewed(text, Results.read(LATEST)) == text, "sh benchmarks/run.sh page"
+    assert page.updated_text(text, Results.read(LATEST)) == text, "sh benchmarks/run.sh page"
 
 
 def test_the_page_has_a_marker_for_every_part():
