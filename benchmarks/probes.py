@@ -100,6 +100,6 @@ def compile_time(spec: str, training: bool, threads: int) -> Measurements:
 if __name__ == "__main__":
     from .worker import confine
 
-    given = json.loads(sys.argv[2])
-    confine(given["threads"])
-    print(json.dumps(globals()[sys.argv[1]](**given)))
+    arguments = json.loads(sys.argv[2])
+    confine(arguments["threads"])
+    print(json.dumps(globals()[sys.argv[1]](**arguments)))

@@ -58,9 +58,9 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
         yield name, {"seconds": seconds}
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     table = Table("Cold start: the whole process", ["command", "seconds (min-max)"])
-    table.rows = [[name, spread(row["seconds"])] for name, row in result.items()]
+    table.rows = [[name, spread(row["seconds"])] for name, row in results.items()]
     return [table]
 
 

@@ -45,11 +45,11 @@ def _one(path: str, training: bool, options: Options) -> Result:
         return {"failed": str(error)}
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     columns = ["network", "to ONNX, s", "with a session, s", "memory, MB"]
     columns += ["to a training step, s", "with its session and first run, s", "memory, MB"]
     table = Table("From a spec to something that runs: the best of some fresh processes", columns)
-    for name, runs_by_kind in result.items():
+    for name, runs_by_kind in results.items():
         row = [name]
         for kind in ("inference", "training"):
             finished = [run for run in runs_by_kind[kind] if "failed" not in run]

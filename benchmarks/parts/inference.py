@@ -19,11 +19,11 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
             yield workload.name, contest(workload, INFERENCE, options)
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     title = "Milliseconds a prediction, median"
-    return [*(details(name, found, INFERENCE) for name, found in result.items()), summary(title, result, INFERENCE)]
+    return [*(details(name, result, INFERENCE) for name, result in results.items()), summary(title, results, INFERENCE)]
 
 
-def page(result: Result) -> list[Table]:
+def page(results: Result) -> list[Table]:
     """Returns the tables of the documentation."""
-    return [summary("", result, INFERENCE)]
+    return [summary("", results, INFERENCE)]

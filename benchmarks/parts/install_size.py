@@ -66,10 +66,10 @@ def _size(name: str) -> int:
     return sum(path.stat().st_size for path in set(files) if path.is_file())
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     table = Table("Installed size", ["what", "MB", "packages", "largest", "to jsonnx[cpu]"])
-    ours = result["jsonnx[cpu]"]["megabytes"]
-    for name, entry in result.items():
+    ours = results["jsonnx[cpu]"]["megabytes"]
+    for name, entry in results.items():
         large = sorted(entry["packages"], key=entry["packages"].__getitem__, reverse=True)[:3]
         largest = ", ".join(f"{package} {entry['packages'][package]:.0f}" for package in large)
         row = [name, f"{entry['megabytes']:.0f}", str(len(entry["packages"])), largest]

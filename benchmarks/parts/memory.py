@@ -39,20 +39,20 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
         yield workload.name, memory_by_name
 
 
-def tables(result: Result) -> list[Table]:
-    names = [name for name in TRAINING if any(name in memory_by_name for memory_by_name in result.values())]
+def tables(results: Result) -> list[Table]:
+    names = [name for name in TRAINING if any(name in memory_by_name for memory_by_name in results.values())]
     ours = [name for name in names if name.startswith("jsonnx")]
     columns = ["workload", *(TRAINING[name].title for name in names)]
     columns += [f"{TRAINING[name].title} / PyTorch eager" for name in ours]
     table = Table("Peak memory in training, MB; in brackets: less the memory of the imports", columns)
-    for workload, memory_by_name in result.items():
+    for workload, memory_by_name in results.items():
         cells = [_cell(memory_by_name.get(name, {})) for name in names]
         table.rows.append([workload, *cells, *(_ratio(memory_by_name, name) for name in ours)])
     return [table]
 
 
-def _cell(one: Result) -> str:
-    return f"{one['peak']:.0f} ({one['peak'] - one['imported']:.0f})" if "peak" in one else "-"
+def _cell(memory_mb: Result) -> str:
+    return f"{memory_mb['peak']:.0f} ({memory_mb['peak'] - memory_mb['imported']:.0f})" if "peak" in memory_mb else "-"
 
 
 def _ratio(memory_by_name: Result, name: str) -> str:
@@ -63,26 +63,26 @@ def _ratio(memory_by_name: Result, name: str) -> str:
     return f"{ours['peak'] / torch['peak']:.2f} ({net_ratio:.2f})"
 
 
-def page(result: Result) -> list[Table]:
+def page(results: Result) -> list[Table]:
     """Returns the table of the documentation: the memory of the imports, then the peaks.
 
     PyTorch with channels last is omitted, since it needs the same memory as PyTorch eager.
     """
     measured = {
-        name: [memory_by_name[name] for memory_by_name in result.values() if _peak(memory_by_name, name) != "-"]
+        name: [memory_by_name[name] for memory_by_name in results.values() if _peak(memory_by_name, name) != "-"]
         for name in TRAINING
     }
     names = [name for name, memory_by_name in measured.items() if memory_by_name and name != "torch-nhwc"]
     imports = [median(one["imported"] for one in measured[name]) for name in names]
     table = Table("", ["workload", *(TRAINING[name].title for name in names), "jsonnx, step / PyTorch eager"])
     table.rows = [["imports alone", *(f"{megabytes:.0f}" for megabytes in imports), "-"]]
-    for workload, memory_by_name in result.items():
+    for workload, memory_by_name in results.items():
         table.rows.append(
             [workload, *(_peak(memory_by_name, name) for name in names), _ratio(memory_by_name, "jsonnx")]
         )
     return [table]
 
 
-def _peak(found: Result, name: str) -> str:
-    one = found.get(name, {})
-    return f"{one['peak']:.0f}" if "peak" in one else "-"
+def _peak(memory_by_name: Result, name: str) -> str:
+    memory_mb = memory_by_name.get(name, {})
+    return f"{memory_mb['peak']:.0f}" if "peak" in memory_mb else "-"

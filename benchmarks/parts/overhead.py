@@ -37,12 +37,12 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
         yield name, run_probe("overhead", options.threads, spec=spec, steps=steps, rounds=options.turns.rounds)
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     table = Table(
         "A fit's step, microseconds, and what of it is outside onnxruntime's run",
         ["step", "microseconds (min-max)", "outside", "share outside (min-max)"],
     )
-    for name, times in result.items():
+    for name, times in results.items():
         outside = [step - within for step, within in zip(times["step"], times["within"], strict=True)]
         shares = [100 * out / step for out, step in zip(outside, times["step"], strict=True)]
         table.rows.append([name, spread(times["step"]), number(median(outside)), spread(shares) + " %"])

@@ -30,11 +30,11 @@ def contestants(workload: Workload) -> dict[str, Entry]:
     return {name: entry for name, entry in TRAINING.items() if name != "torch-nhwc" or len(workload.shape) == 3}
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     title = "Milliseconds a training step, median"
-    return [*(details(name, found, TRAINING) for name, found in result.items()), summary(title, result, TRAINING)]
+    return [*(details(name, result, TRAINING) for name, result in results.items()), summary(title, results, TRAINING)]
 
 
-def page(result: Result) -> list[Table]:
+def page(results: Result) -> list[Table]:
     """Returns the tables of the documentation."""
-    return [summary("", result, TRAINING)]
+    return [summary("", results, TRAINING)]

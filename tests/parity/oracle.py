@@ -173,8 +173,8 @@ def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any
     elif kind in RECURRENT:
         masks = [one for one in inputs[-1:] if one.dtype == "bool"]
         states = inputs[1 : len(inputs) - len(masks)]
-        given = {"initial_state": initial_states(layer, states)} if states else {}
-        results = layer(inputs[0], **given, mask=masks[0] if masks else None)
+        arguments = {"initial_state": initial_states(layer, states)} if states else {}
+        results = layer(inputs[0], **arguments, mask=masks[0] if masks else None)
     else:
         results = layer(inputs)
     return keras.tree.flatten(results)
@@ -211,18 +211,20 @@ def call_attention(
     layer: keras.layers.Layer, kind: str, inputs: list[Any], arguments: Sequence[str] | None = None, **options: Any
 ) -> Any:
     """Calls an attention layer; its inputs are query, value and key, or those named by `arguments`."""
-    given = dict(zip(arguments or ("query", "value", "key")[: len(inputs)], inputs, strict=True))
-    given.setdefault("value", given["query"])
+    tensors_by_name = dict(zip(arguments or ("query", "value", "key")[: len(inputs)], inputs, strict=True))
+    tensors_by_name.setdefault("value", tensors_by_name["query"])
     if kind not in BY_ARGUMENT:
-        masks = [given.pop(f"{name}_mask", None) for name in ("query", "value")]
+        masks = [tensors_by_name.pop(f"{name}_mask", None) for name in ("query", "value")]
         masks = [None if mask is None else keras.ops.cast(mask, "bool") for mask in masks]
-        tensors = [given[name] for name in ("query", "value", "key") if name in given]
+        tensors = [tensors_by_name[name] for name in ("query", "value", "key") if name in tensors_by_name]
         return layer(tensors, mask=masks if masks != [None, None] else None, **options)
-    if "query_mask" in given and kind == "MultiHeadAttention":  # MultiHeadAttention has no such argument
-        rows = keras.ops.expand_dims(given.pop("query_mask"), -1)
-        given["attention_mask"] = given["attention_mask"] * rows if "attention_mask" in given else rows
-    first = [given.pop(name) for name in ("query", "value", "key") if name in given]
-    return layer(*first, **given, **options)
+    if "query_mask" in tensors_by_name and kind == "MultiHeadAttention":  # MultiHeadAttention has no such argument
+        rows = keras.ops.expand_dims(tensors_by_name.pop("query_mask"), -1)
+        tensors_by_name["attention_mask"] = (
+            tensors_by_name["attention_mask"] * rows if "attention_mask" in tensors_by_name else rows
+        )
+    first = [tensors_by_name.pop(name) for name in ("query", "value", "key") if name in tensors_by_name]
+    return layer(*first, **tensors_by_name, **options)
 
 
 def result_names(name: str, layer: keras.layers.Layer, count: int) -> list[str]:

@@ -256,17 +256,17 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
 # -- attributes that depend on other attributes ------------------------------------------------------------------------
 
 
-def _filters(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _filters(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     """Makes filters a multiple of the groups, and mostly drops strides or dilation if both are drawn."""
     changes: dict[str, Any] = {}
-    if given.get("groups", 1) > 1:
-        changes["filters"] = given["groups"] * rng.choice([1, 1, 2, 3])
-    if "strides" in given and "dilation_rate" in given and rng.random() < 0.9:
+    if drawn.get("groups", 1) > 1:
+        changes["filters"] = drawn["groups"] * rng.choice([1, 1, 2, 3])
+    if "strides" in drawn and "dilation_rate" in drawn and rng.random() < 0.9:
         changes[rng.choice(["strides", "dilation_rate"])] = 1
     return changes
 
 
-def _einsum(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _einsum(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     rank = inputs[0].rank
     letters = "bcdefghi"[:rank]
     size = rng.randint(1, 4)
@@ -285,13 +285,13 @@ def _einsum(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]
     return changes
 
 
-def _normalization(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _normalization(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     if rng.random() < 0.5:
         return {"axis": -1}
     return {"mean": rng.choice([0.0, 0.5]), "variance": rng.choice([1.0, 0.25, 4.0])}
 
 
-def _lookup(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _lookup(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     tokens = rng.sample(range(VOCABULARY), 3)
     mode = rng.choice(["int", "one_hot", "multi_hot", "count", "tf_idf"])
     return {
@@ -307,12 +307,12 @@ def _lookup(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]
     }
 
 
-def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _bidirectional(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     layer = LAYERS.by_name[rng.choice(["LSTM", "GRU", "SimpleRNN"])]
     forward = {"type": layer.type_name, **attributes(rng, layer, inputs)}
     forward.pop("activity_regularizer", None)
     changes: dict[str, Any] = {"layer": forward}
-    if "backward_layer" in given:
+    if "backward_layer" in drawn:
         changes["backward_layer"] = forward | {"go_backwards": not forward.get("go_backwards", False)}
     return changes
 
@@ -324,7 +324,7 @@ def _inner(rng: Random, kind: str, inputs: Types) -> dict[str, Any]:
     return {"type": kind, **drawn}
 
 
-def _time_distributed(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _time_distributed(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     x = inputs[0]
     step = x.with_shape((x.shape[0], *x.shape[2:]))
     wrappers = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "Pipeline")
@@ -343,14 +343,14 @@ def _frames(rng: Random) -> dict[str, Any]:
     }
 
 
-def _rnn(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _rnn(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     if rng.random() < 0.3:
         cells = [_inner(rng, rng.choice(CELLS), inputs) for _ in range(rng.choice([1, 2]))]
         return {"cell": {"type": "StackedRNNCells", "cells": cells}}
     return {"cell": _inner(rng, rng.choice(CELLS), inputs)}
 
 
-def _heads(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _heads(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     shared = rng.choice([1, 2, 3])
     return {
         "num_key_value_heads": shared,
@@ -364,36 +364,36 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"), _filters),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _filters),
     "EinsumDense": _einsum,
-    "LayerScale": lambda rng, given, inputs: {"projection_dim": inputs[0].shape[-1]},
+    "LayerScale": lambda rng, drawn, inputs: {"projection_dim": inputs[0].shape[-1]},
     "Normalization": _normalization,
     "Bidirectional": _bidirectional,
     "GroupQueryAttention": _heads,
     "RNN": _rnn,
-    "StackedRNNCells": lambda rng, given, inputs: {
+    "StackedRNNCells": lambda rng, drawn, inputs: {
         "cells": [_inner(rng, rng.choice(CELLS[:2]), inputs) | {"units": state.shape[-1]} for state in inputs[1:]]
     },
-    "SpectralNormalization": lambda rng, given, inputs: {
+    "SpectralNormalization": lambda rng, drawn, inputs: {
         "layer": _inner(rng, rng.choice(["Dense", "Conv1D", "Conv2D", "EinsumDense"]), inputs)
     },
-    "STFTSpectrogram": lambda rng, given, inputs: _frames(rng),
-    "MelSpectrogram": lambda rng, given, inputs: (
+    "STFTSpectrogram": lambda rng, drawn, inputs: _frames(rng),
+    "MelSpectrogram": lambda rng, drawn, inputs: (
         {"fft_length": rng.choice([8, 16]), "sequence_stride": rng.choice([4, 8]), "num_mel_bins": rng.choice([1, 3])}
         | {"sequence_length": rng.choice([None, 5, 8]), "max_freq": None, "min_freq": 20.0, "sampling_rate": 8000}
         | {"mag_exp": rng.choice([0.5, 1.0, 2.0, 3.0])}  # with 0 all derivatives are 0
     ),
-    "Discretization": lambda rng, given, inputs: {
+    "Discretization": lambda rng, drawn, inputs: {
         "bin_boundaries": rng.choice([[0.0], [-1.0, 0.5], [-0.5, 0.0, 0.25]]),
         "num_bins": None,
     },
     "TimeDistributed": _time_distributed,
     "IntegerLookup": _lookup,
-    "Rescaling": lambda rng, given, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
-    "ReversibleEmbedding": lambda rng, given, inputs: (
+    "Rescaling": lambda rng, drawn, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
+    "ReversibleEmbedding": lambda rng, drawn, inputs: (
         {"output_dim": inputs[0].shape[-1]}
         if inputs[0].dtype == "float32" and isinstance(inputs[0].shape[-1], int)
         else {}
     ),
-    "constant": lambda rng, given, inputs: {"value": rng.choice([0.0, 0.1, -0.5])},
+    "constant": lambda rng, drawn, inputs: {"value": rng.choice([0.0, 0.1, -0.5])},
 }
 
 __all__ = ["VOCABULARY", "Size", "attributes", "static_size", "value"]

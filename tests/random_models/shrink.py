@@ -104,7 +104,7 @@ def _with_outputs(spec: Spec, outputs: list[str]) -> Spec:
             needed |= {name.partition(".")[0] for name in entry["from"]} | ({entry["use"]} if "use" in entry else set())
             layers.append(entry)
     result = spec | {
-        "inputs": {name: given for name, given in spec["inputs"].items() if name in needed},
+        "inputs": {name: input_spec for name, input_spec in spec["inputs"].items() if name in needed},
         "layers": layers[::-1],
         "outputs": outputs,
     }
