@@ -24,7 +24,7 @@ FUNCTIONS: dict[str, Callable[[np.ndarray, Any, Any], np.ndarray]] = {
     "Tanh": lambda x, a, b: np.tanh(x),
     "ThresholdedRelu": lambda x, a, b: np.where(x >= a, x, 0),
 }
-PARAMETERS = {
+TAKES = {
     "Affine": "ab",
     "Elu": "a",
     "HardSigmoid": "ab",
@@ -45,8 +45,8 @@ class Recurrent(OpRun):
         alphas, betas = iter(self.activation_alpha or ()), iter(self.activation_beta or ())
         functions = []
         for name in (self.activations or self.default)[: len(self.default)]:
-            a = next(alphas) if "a" in PARAMETERS.get(name, "") else None
-            b = next(betas) if "b" in PARAMETERS.get(name, "") else None
+            a = next(alphas) if "a" in TAKES.get(name, "") else None
+            b = next(betas) if "b" in TAKES.get(name, "") else None
             functions.append(lambda x, of=FUNCTIONS[name], a=a, b=b: of(x, a, b))
         return functions
 
