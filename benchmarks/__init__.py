@@ -1,1 +1,1 @@
-"""jsonnx and its peers, measured side by side."""
+"""Benchmarks of jsonnx and its peers, measured alternately on one machine."""

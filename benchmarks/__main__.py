@@ -1,4 +1,4 @@
-"""The command: python -m benchmarks [PART...] [OPTION...]"""
+"""Command line: python -m benchmarks [PART...] [OPTION...]"""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from .results import LATEST, Results
 
 
 def main() -> None:
-    """Measure the parts, show their tables, write what was found after each thing."""
-    given = _arguments()
-    if "page" in given.parts:
-        page.renew(Path(given.output or LATEST))
+    """Measures the parts, writes each result when it is there, and prints tables."""
+    args = _arguments()
+    if "page" in args.parts:
+        page.update_page(Path(args.output or LATEST))
         return
-    results = Results.read(Path(given.output)) if given.output else Results()
+    results = Results.read(Path(args.output)) if args.output else Results()
     with tempfile.TemporaryDirectory(prefix="jsonnx-benchmarks-") as folder:
         options = Options(
-            turns=Turns(given.rounds or (3 if given.quick else 7), given.seconds or (0.2 if given.quick else 0.5)),
-            threads=given.threads,
-            only=tuple(given.only),
-            contestants=tuple(given.contestants),
-            quick=given.quick,
+            turns=Turns(args.rounds or (3 if args.quick else 7), args.seconds or (0.2 if args.quick else 0.5)),
+            threads=args.threads,
+            only=tuple(args.only),
+            contestants=tuple(args.contestants),
+            quick=args.quick,
             folder=Path(folder),
             tell=lambda text: print(f"  {text}", file=sys.stderr),
         )
-        for part in given.parts or PARTS:
-            found = {}
-            for name, what in PARTS[part].measure(options):
-                found[name] = what
-                results.add(part, name, what, given.threads)
-            for table in PARTS[part].tables(found) if found else ():
+        for part in args.parts or PARTS:
+            results_by_name = {}
+            for name, result in PARTS[part].measure(options):
+                results_by_name[name] = result
+                results.add(part, name, result, args.threads)
+            for table in PARTS[part].tables(results_by_name) if results_by_name else ():
                 table.show()
 
 
@@ -47,35 +47,35 @@ def _arguments() -> argparse.Namespace:
     parts = "\n".join(f"  {name:10} {text}" for name, text in about.items())
     parser = argparse.ArgumentParser(
         "run.sh",
-        description="Measures jsonnx beside its peers, in turn.",
+        description="Measures jsonnx and its peers in turns.",
         epilog=f"parts:\n{parts}\n\ncontestants: {', '.join(NAMES)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="what is measured: all where none is named")
-    parser.add_argument("--only", type=_names, default=[], metavar="NAME,...", help="these workloads alone")
-    parser.add_argument("--contestants", type=_names, default=[], metavar="NAME,...", help="these contestants alone")
-    parser.add_argument("--rounds", type=int, help="turns of every contestant (7)")
-    parser.add_argument("--seconds", type=float, help="about how long a turn is (0.5)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="parts to measure (all)")
+    parser.add_argument("--only", type=_names, default=[], metavar="NAME,...", help="measure only these workloads")
     parser.add_argument(
-        "--threads", type=int, default=min(_processors(), 16), help="for everyone (as many as there are processors)"
+        "--contestants", type=_names, default=[], metavar="NAME,...", help="measure only these contestants"
+    )
+    parser.add_argument("--rounds", type=int, help="turns per contestant (7)")
+    parser.add_argument("--seconds", type=float, help="approximate length of a turn (0.5)")
+    parser.add_argument(
+        "--threads", type=int, default=min(_processor_count(), 16), help="threads per contestant (number of processors)"
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
-    parser.add_argument(
-        "-o", "--output", help="write what was found into this JSON file, beside what is there; `page` reads it"
-    )
-    given = parser.parse_args()
-    for wrong in set(given.parts) - {*PARTS, "page"}:
+    parser.add_argument("-o", "--output", help="add the results to this JSON file; `page` reads it")
+    args = parser.parse_args()
+    for wrong in set(args.parts) - {*PARTS, "page"}:
         parser.error(f"no part is called {wrong!r}: there are {', '.join(PARTS)}, page")
-    for wrong in set(given.contestants) - {*NAMES}:
+    for wrong in set(args.contestants) - {*NAMES}:
         parser.error(f"no contestant is called {wrong!r}: there are {', '.join(NAMES)}")
-    return given
+    return args
 
 
 def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
-def _processors() -> int:
+def _processor_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

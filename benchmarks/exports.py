@@ -1,4 +1,4 @@
-"""Every route from a network to ONNX: python -m benchmarks.exports ROUTE FOLDER FILE"""
+"""Exports a network to ONNX by one of several routes: python -m benchmarks.exports ROUTE FOLDER FILE"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def jsonnx(materials: Materials, path: Path) -> None:
 
 
 def keras(backend: str, materials: Materials, path: Path) -> None:
-    """Keras' own export; on TensorFlow by tf2onnx, on PyTorch by torch.onnx."""
+    """Exports with Keras: tf2onnx on TensorFlow, torch.onnx on PyTorch."""
     os.environ["KERAS_BACKEND"] = backend
     import keras as keras3
 
@@ -27,7 +27,7 @@ def keras(backend: str, materials: Materials, path: Path) -> None:
 
 
 def torch(materials: Materials, path: Path) -> None:
-    """PyTorch's own network by its exporter, for the one batch size."""
+    """Exports the PyTorch network with torch.onnx for a fixed batch size."""
     import torch as pytorch
 
     from .contestants.pytorch import tensors

@@ -1,4 +1,4 @@
-"""How busy the machine is, and with whom: a turn that was shared with somebody else is no measurement."""
+"""Detects other processes on the machine, since a turn during which they run is disturbed, and measures memory."""
 
 from __future__ import annotations
 
@@ -8,65 +8,72 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-FOREIGN = 0.04
-"""The share of a processor that others may have taken. It is small, since a thread that is pushed aside has all others
-wait at their next barrier; on an idle machine it is half of that."""
+MAX_FOREIGN_SHARE = 0.04
+"""The share of a processor that other processes may use in an undisturbed turn.
 
-REST = 0.02
-"""Seconds without work after which a process rests."""
-RESTLESS = 1.0
-"""Seconds after which this is waited for no longer."""
+It is small, since one preempted thread makes all threads wait at the next barrier; on an idle machine about half of it
+is used.
+"""
+
+REST_SECONDS = 0.02
+"""Seconds without work after which a process is at rest."""
+MAX_REST_SECONDS = 1.0
+"""Longest time to wait for a process to come to rest."""
 
 
 class Watch:
-    """Whether somebody else used a process's processors since it was made. Where the system does not tell (other than
-    Linux), nobody did."""
+    """Detects whether other processes used the processors of a process since the watch was created.
+
+    Only Linux has the statistics; elsewhere no other process is detected.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.processors = os.sched_getaffinity(pid) if hasattr(os, "sched_getaffinity") else set()
-        self._start, self._idle, self._own = perf_counter(), self._idled(), self._worked()
+        self._start, self._start_idle, self._start_work = perf_counter(), self._total_idle(), self._total_work()
 
     def shared(self) -> bool:
         wall = perf_counter() - self._start
-        busy = len(self.processors) * wall - (self._idled() - self._idle)
-        return busy - self.worked() > FOREIGN * wall + 1 / TICK
+        busy = len(self.processors) * wall - (self._total_idle() - self._start_idle)
+        return busy - self.worked() > MAX_FOREIGN_SHARE * wall + 1 / TICK
 
     def worked(self) -> float:
-        """Seconds that the process's threads worked since then."""
-        return self._worked() - self._own
+        """Returns the processor time of the process since the watch was created."""
+        return self._total_work() - self._start_work
 
-    def _idled(self) -> float:
-        """Seconds that its processors had nothing to do."""
+    def _total_idle(self) -> float:
+        """Returns the idle time of the processors since the start of the system."""
         try:
             lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
         except OSError:
             return perf_counter() * len(self.processors)
-        wanted = {f"cpu{number}" for number in self.processors}
-        return sum(int(line[4]) + int(line[5]) for line in lines if line[0] in wanted) / TICK
+        names = {f"cpu{number}" for number in self.processors}
+        return sum(int(line[4]) + int(line[5]) for line in lines if line[0] in names) / TICK
 
-    def _worked(self) -> float:
-        """Seconds that its threads worked at all."""
+    def _total_work(self) -> float:
+        """Returns the processor time of all live threads of the process."""
         total = 0
         for thread in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
-            with suppress(OSError):  # it may have ended
+            with suppress(OSError):  # the thread may have ended
                 total += int(thread.read_text().split()[0])
         return total / 1e9
 
 
 def rest(pid: int) -> None:
-    """Wait until a process does nothing: threads spin on for a while, waiting for more work (onnxruntime's a tenth of
-    a second on a slow machine), and whoever comes next would have a processor less."""
-    end = perf_counter() + RESTLESS
+    """Waits until a process is idle.
+
+    Threads of runtimes spin for a while after their work, which would take processors from the next contestant.
+    """
+    end = perf_counter() + MAX_REST_SECONDS
     while perf_counter() < end:
         watch = Watch(pid)
-        sleep(REST)
-        if watch.worked() < REST / 10:
+        sleep(REST_SECONDS)
+        if watch.worked() < REST_SECONDS / 10:
             return
 
 
 def peak_memory() -> float:
-    """The most memory, in MB, that this process had."""
+    """Returns the peak memory of this process in MB."""
     try:
         return _status("VmHWM")
     except (OSError, StopIteration):
@@ -76,7 +83,7 @@ def peak_memory() -> float:
 
 
 def memory() -> float:
-    """The memory, in MB, that this process has now."""
+    """Returns the current memory of this process in MB."""
     try:
         return _status("VmRSS")
     except (OSError, StopIteration):

@@ -1,4 +1,4 @@
-"""What all contestants of a workload are given: the network with the same weights in everyone's format, and data."""
+"""The input of all contestants of a workload: the network with equal weights in several formats, and data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEED = 1
 
 
 def write(workload: Workload, folder: Path) -> None:
-    """Our spec and weights, the same network as Keras writes it, and the data."""
+    """Writes the spec and weights, the same network in the format of Keras, and the data."""
     import jsonnx
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,7 @@ def write(workload: Workload, folder: Path) -> None:
     spec.write_text(json.dumps(workload.spec), "utf-8")
     weights = by_layer(jsonnx.compile(spec, seed=SEED).weights)
     if not workload.trains:
-        weights = lived(weights)
+        weights = as_trained(weights)
     np.savez(folder / "weights.npz", **weights)
     jsonnx.to_keras(spec, weights=weights).save(folder / "keras")
     x, y = workload.data(SEED)
@@ -31,13 +31,13 @@ def write(workload: Workload, folder: Path) -> None:
 
 
 def by_layer(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """In Keras' order: a layer's weights stand together, what is learned before what is counted."""
+    """Returns the weights in the order of Keras: grouped by layer, parameters before states."""
     layers = list(dict.fromkeys(name.rpartition("/")[0] for name in weights))
     return {name: weights[name] for name in sorted(weights, key=lambda name: layers.index(name.rpartition("/")[0]))}
 
 
-def lived(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights as of a network that was trained: statistics and gains are not all the same."""
+def as_trained(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the weights with drawn statistics and gains in place of constant initial ones, as after training."""
     rng = np.random.default_rng(SEED)
     drawn = {
         "gamma": lambda shape: rng.uniform(0.8, 1.2, shape),
@@ -53,7 +53,7 @@ def lived(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 class Materials:
-    """The folder, read by a contestant."""
+    """The files of a workload as read by a contestant."""
 
     def __init__(self, folder: Path) -> None:
         about: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
@@ -71,6 +71,6 @@ class Materials:
             self.weights = {name: weights[name] for name in weights.files}
 
     def channels_first(self) -> np.ndarray:
-        """The samples as PyTorch wants them."""
+        """Returns the samples in the layout of PyTorch."""
         x = np.moveaxis(self.x, -1, 1) if self.convolves else self.x
         return np.ascontiguousarray(x[..., ::-1, ::-1] if self.mirrored else x)

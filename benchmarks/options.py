@@ -1,4 +1,4 @@
-"""What a run of the benchmarks is told."""
+"""Options of a benchmark run."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from .referee import Turns
 
 @dataclass(frozen=True)
 class Options:
-    """The same for every part."""
+    """The options, which are the same for all parts."""
 
     turns: Turns
     threads: int
     only: tuple[str, ...]
-    """Names of workloads, or what names begin with; all where empty."""
+    """Names of the workloads to measure; all if empty."""
     contestants: tuple[str, ...]
-    """All where empty."""
+    """Names of the contestants; all if empty."""
     quick: bool
     folder: Path
-    """For whatever is in the way later."""
+    """A temporary folder."""
     tell: Callable[[str], None]
-    """Says what is being done."""
+    """Prints a progress message."""
 
     def wants(self, name: str) -> bool:
         return not self.only or name in self.only
 
     def among(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the names that shall take part."""
+        """Returns the names of the selected contestants."""
         return tuple(name for name in names if not self.contestants or name in self.contestants)

@@ -1,4 +1,4 @@
-"""What is measured in a fresh process: python -m benchmarks.probes NAME JSON answers with JSON."""
+"""Measurements in a fresh process: `python -m benchmarks.probes NAME JSON` prints its results as JSON."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from .contestants import Entry
 from .load import peak_memory
 from .referee import environment
 
-Told = dict[str, Any]
+Measurements = dict[str, Any]
 
 
-class TooLong(Exception):
-    """It took longer than anybody waits."""
+class TimeLimitExceeded(Exception):
+    """Raised if a probe exceeds its time limit."""
 
 
-def fresh(probe: str, threads: int, limit: float = 600, **arguments: Any) -> Told:
-    """What a probe tells, in a process of its own. Raises TooLong, RuntimeError."""
+def run_probe(probe: str, threads: int, limit: float = 600, **arguments: Any) -> Measurements:
+    """Runs a probe in its own process and returns its results. Raises TimeLimitExceeded or RuntimeError."""
     command = [sys.executable, "-m", "benchmarks.probes", probe, json.dumps({**arguments, "threads": threads})]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment(Entry("", ""), threads), timeout=limit
         )
     except subprocess.TimeoutExpired:
-        raise TooLong(f"more than {limit:.0f} s") from None
+        raise TimeLimitExceeded(f"more than {limit:.0f} s") from None
     if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
-    told: Told = json.loads(done.stdout.splitlines()[-1])
-    return told
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"])[-1])
+    measurements: Measurements = json.loads(done.stdout.splitlines()[-1])
+    return measurements
 
 
-def overhead(spec: Told, steps: int, rounds: int, threads: int) -> Told:
-    """Microseconds a step of a fit, and of them those within onnxruntime's run."""
+def overhead(spec: Measurements, steps: int, rounds: int, threads: int) -> Measurements:
+    """Returns the microseconds per step of a fit, and the part within onnxruntime's run."""
     import jsonnx
     import numpy as np
     import onnxruntime
@@ -64,17 +64,17 @@ def overhead(spec: Told, steps: int, rounds: int, threads: int) -> Told:
     x = rng.standard_normal((steps * batch, *about["shape"]), np.float32)
     y = rng.integers(10, size=len(x), dtype=np.int32)
     trainer.fit(x, y, epochs=1)
-    told: Told = {"step": [], "within": []}
+    measurements: Measurements = {"step": [], "within": []}
     for _ in range(rounds):
         within, start = 0.0, perf_counter()
         trainer.fit(x, y, epochs=1)
-        told["step"].append(1e6 * (perf_counter() - start) / steps)
-        told["within"].append(1e6 * within / steps)
-    return told
+        measurements["step"].append(1e6 * (perf_counter() - start) / steps)
+        measurements["within"].append(1e6 * within / steps)
+    return measurements
 
 
-def compile_time(spec: str, training: bool, threads: int) -> Told:
-    """Seconds from a spec to bytes and to a session; or to a trainer, and to the end of its first step."""
+def compile_time(spec: str, training: bool, threads: int) -> Measurements:
+    """Returns the seconds from a spec to bytes and to a session, or to a trainer and the end of its first step."""
     import jsonnx
     import jsonnx.pipeline.compile
     import jsonnx.pipeline.trainer
@@ -100,6 +100,6 @@ def compile_time(spec: str, training: bool, threads: int) -> Told:
 if __name__ == "__main__":
     from .worker import confine
 
-    given = json.loads(sys.argv[2])
-    confine(given["threads"])
-    print(json.dumps(globals()[sys.argv[1]](**given)))
+    arguments = json.loads(sys.argv[2])
+    confine(arguments["threads"])
+    print(json.dumps(globals()[sys.argv[1]](**arguments)))

@@ -1,4 +1,4 @@
-"""Lets contestants work in turn: each in a process of its own that stays alive, never two at once."""
+"""Runs contestants in turns, each in its own process that stays alive, never two at once."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from .contestants import Entry
 from .load import Watch, rest
 
 ROOT = Path(__file__).parents[1]
-WARM_UP = 3
-"""Steps before any is timed, besides those of the proof."""
-PROOF = 3
-"""Numbers by which contestants must agree."""
-MOST = 20_000
-"""Steps in one turn."""
-PATIENCE = 3
-"""How many times as many turns as were asked for are tried before those that were shared are taken."""
+WARM_UP_STEPS = 3
+"""Untimed steps after those of the proof."""
+PROOF_SIZE = 3
+"""Number of losses or outputs by which contestants are checked for equal results."""
+MAX_STEPS_PER_TURN = 20_000
+"""Greatest number of steps in a turn."""
+MAX_TURNS_FACTOR = 3
+"""Greatest number of turns, as a multiple of the requested ones, if some turns are disturbed."""
 
 
-LONGEST = 300
-"""Letters of a reason."""
+MAX_REASON_LENGTH = 300
+"""Greatest length of the reason of a failure."""
 
 
 class Failed(Exception):
-    """A contestant that cannot go on; its message says why, and where."""
+    """Raised if a contestant fails; `trace` is its traceback."""
 
     def __init__(self, message: str, trace: str = "") -> None:
-        told = re.sub(r"(?<![\w.])/\S+/", "", " ".join(message.split()))  # folders are this machine's
-        super().__init__(told if len(told) <= LONGEST else f"{told[:LONGEST]} ...")
+        reason = re.sub(r"(?<![\w.])/\S+/", "", " ".join(message.split()))  # without absolute paths
+        super().__init__(reason if len(reason) <= MAX_REASON_LENGTH else f"{reason[:MAX_REASON_LENGTH]} ...")
         self.trace = trace
 
 
 class Worker:
-    """A contestant's process."""
+    """The process of a contestant."""
 
     def __init__(self, name: str, entry: Entry, folder: Path, threads: int) -> None:
         self.name = name
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}  # a run that was ended leaves files cut off
+        cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}  # an interrupted run may leave truncated files
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", entry.made_by, str(folder), str(threads)],
             stdin=subprocess.PIPE,
@@ -57,11 +57,11 @@ class Worker:
             env=environment(entry, threads) | cache,
         )
         try:
-            told = self._answer()
+            answer = self._answer()
         except BaseException:
             self.__exit__()
             raise
-        self.ready, self.imported, self.peak = float(told["seconds"]), float(told["imported"]), 0.0
+        self.ready, self.imported, self.peak = float(answer["seconds"]), float(answer["imported"]), 0.0
 
     def __enter__(self) -> Worker:
         return self
@@ -77,26 +77,26 @@ class Worker:
         return list(self._ask(f"proof {count}")["proof"])
 
     def steps(self, count: int) -> float:
-        """The seconds that so many steps took."""
-        told = self._ask(f"steps {count}")
-        self.peak = float(told["peak"])
-        return float(told["seconds"])
+        """Runs steps and returns their duration in seconds."""
+        answer = self._ask(f"steps {count}")
+        self.peak = float(answer["peak"])
+        return float(answer["seconds"])
 
     def turn(self, count: int) -> tuple[float, bool]:
-        """Milliseconds a step, and whether somebody else used the machine meanwhile. At its end all threads rest."""
+        """Runs a turn; returns the milliseconds per step and whether the turn was disturbed."""
         watch = Watch(self._process.pid)
         seconds = self.steps(count)
-        shared = watch.shared()
+        disturbed = watch.shared()
         self.rest()
-        return 1e3 * seconds / count, shared
+        return 1e3 * seconds / count, disturbed
 
     def rest(self) -> None:
-        """Wait until its threads do."""
+        """Waits until the threads of the process are idle."""
         rest(self._process.pid)
 
     def _ask(self, order: str) -> dict[str, Any]:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # why it ended is told below
+        with suppress(BrokenPipeError):  # `_answer` raises Failed with the reason
             print(order, file=self._process.stdin, flush=True)
         return self._answer()
 
@@ -106,38 +106,38 @@ class Worker:
         if not line:
             self._process.wait()
             self._log.seek(0)
-            last = self._log.read().strip().splitlines()[-3:]
-            raise Failed(f"{self.name}: its process ended with {self._process.returncode}: {' / '.join(last)}")
-        told: dict[str, Any] = json.loads(line)
-        if "failed" in told:
-            raise Failed(f"{self.name}: {told['failed']}", told["trace"])
-        return told
+            last_lines = self._log.read().strip().splitlines()[-3:]
+            raise Failed(f"{self.name}: its process ended with {self._process.returncode}: {' / '.join(last_lines)}")
+        answer: dict[str, Any] = json.loads(line)
+        if "failed" in answer:
+            raise Failed(f"{self.name}: {answer['failed']}", answer["trace"])
+        return answer
 
 
 def environment(entry: Entry, threads: int) -> dict[str, str]:
-    """A worker's environment: quiet, on the CPU, with so many threads, and without settings of this machine."""
-    kept = {key: text for key, text in os.environ.items() if not key.startswith(("OPENBLAS_", "OMP_", "MKL_"))}
+    """Returns the environment of a worker: quiet, CPU only, with this thread count and without local settings."""
+    inherited = {key: text for key, text in os.environ.items() if not key.startswith(("OPENBLAS_", "OMP_", "MKL_"))}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "ignore"}
     limits = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    ours = {"PYTHONPATH": os.pathsep.join([str(ROOT / "compiler"), str(ROOT)])}
-    return kept | quiet | ours | dict.fromkeys(limits, str(threads)) | entry.environment
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT / "compiler"), str(ROOT)])}
+    return inherited | quiet | paths | dict.fromkeys(limits, str(threads)) | entry.environment
 
 
 class Turns(NamedTuple):
-    """How long it is measured."""
+    """The number of turns and their length."""
 
     rounds: int = 7
     seconds: float = 0.5
-    """About how long one contestant works before it is the next one's turn."""
+    """Approximate length of a turn."""
 
 
 @dataclass
 class Score:
-    """What one contestant reached: milliseconds a step in every round, and its proof."""
+    """The results of a contestant: milliseconds per step in undisturbed turns, and its proof."""
 
     rounds: list[float] = field(default_factory=list)
     shared: list[float] = field(default_factory=list)
-    """Turns in which somebody else used the machine too; they count where there are no others."""
+    """Milliseconds per step in disturbed turns, which count only if there are few undisturbed ones."""
     proof: list[float] = field(default_factory=list)
     failed: str = ""
 
@@ -149,7 +149,7 @@ def compete(
     turns: Turns,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Score]:
-    """Every contestant's score. One that fails is out; the others go on."""
+    """Returns the score of every contestant. A contestant that fails is excluded; the others continue."""
     scores = {name: Score() for name in contestants}
     with ExitStack() as stack:
         counts: dict[str, int] = {}
@@ -158,30 +158,30 @@ def compete(
             tell(f"{name} gets ready")
             try:
                 worker = stack.enter_context(Worker(name, entry, folder, threads))
-                scores[name].proof = worker.proof(PROOF)
-                worker.steps(WARM_UP)
-                counts[name], workers[name] = _in_a_turn(worker, turns.seconds), worker
+                scores[name].proof = worker.proof(PROOF_SIZE)
+                worker.steps(WARM_UP_STEPS)
+                counts[name], workers[name] = _steps_per_turn(worker, turns.seconds), worker
                 worker.rest()
             except Failed as failed:
                 scores[name].failed = str(failed)
                 tell(f"{failed}\n{failed.trace}")
-        for number in range(PATIENCE * turns.rounds):
-            left = [name for name in workers if not scores[name].failed]
-            if all(len(scores[name].rounds) >= turns.rounds for name in left):
+        for number in range(MAX_TURNS_FACTOR * turns.rounds):
+            active = [name for name in workers if not scores[name].failed]
+            if all(len(scores[name].rounds) >= turns.rounds for name in active):
                 break
             tell(f"round {number + 1}")
-            for name in left:  # also those that have enough: the machine is another one from minute to minute
+            for name in active:  # also contestants with enough turns, since the speed of a machine varies over time
                 try:
-                    took, shared = workers[name].turn(counts[name])
-                    (scores[name].shared if shared else scores[name].rounds).append(took)
+                    milliseconds, disturbed = workers[name].turn(counts[name])
+                    (scores[name].shared if disturbed else scores[name].rounds).append(milliseconds)
                 except Failed as failed:
                     scores[name].failed = str(failed)
     return scores
 
 
-def _in_a_turn(worker: Worker, seconds: float) -> int:
-    """How many steps take about so long."""
+def _steps_per_turn(worker: Worker, seconds: float) -> int:
+    """Returns the number of steps that take about this many seconds."""
     count = 1
-    while (took := worker.steps(count)) < seconds / 4 and count < MOST:
-        count = min(MOST, 4 * count)
-    return max(1, min(MOST, round(count * seconds / took)))
+    while (duration := worker.steps(count)) < seconds / 4 and count < MAX_STEPS_PER_TURN:
+        count = min(MAX_STEPS_PER_TURN, 4 * count)
+    return max(1, min(MAX_STEPS_PER_TURN, round(count * seconds / duration)))

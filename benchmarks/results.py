@@ -1,4 +1,4 @@
-"""What was found, as a file: by part and by name, and about the machine."""
+"""Results by part and name with facts about the machine, as a JSON file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
-"""What the documentation's tables are made of."""
+"""The results shown in the documentation."""
 PACKAGES = ("onnxruntime", "numpy", "torch", "torchvision", "keras", "jax", "tensorflow-cpu", "tf2onnx", "onnxscript")
 
 
 @dataclass
 class Results:
-    """All that was found. With a path, it is written after each thing."""
+    """All results. If there is a path, they are written after every addition."""
 
     path: Path | None = None
     about: dict[str, Any] = field(default_factory=dict)
@@ -27,14 +27,14 @@ class Results:
 
     @staticmethod
     def read(path: Path) -> Results:
-        """What the file has; nothing where there is none."""
+        """Reads a file of results; a missing file gives empty results."""
         if not path.exists():
             return Results(path)
-        told = json.loads(path.read_text("utf-8"))
-        return Results(path, told["about"], told["parts"])
+        document = json.loads(path.read_text("utf-8"))
+        return Results(path, document["about"], document["parts"])
 
-    def add(self, part: str, name: str, found: Any, threads: int) -> None:
-        self.parts.setdefault(part, {})[name] = _short(found)
+    def add(self, part: str, name: str, result: Any, threads: int) -> None:
+        self.parts.setdefault(part, {})[name] = _rounded(result)
         self.about = about(threads)
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class Results:
 
 
 def about(threads: int) -> dict[str, Any]:
-    """The machine and the versions."""
+    """Returns facts about the machine and the versions of packages."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -69,18 +69,18 @@ def _processor() -> str:
         return platform.processor() or "unknown"
 
 
-def _short(found: Any) -> Any:
-    """Four digits are more than any measurement has."""
-    match found:
+def _rounded(result: Any) -> Any:
+    """Rounds all numbers to four digits, more than the precision of any measurement."""
+    match result:
         case float():
-            return float(f"{found:.4g}")
+            return float(f"{result:.4g}")
         case dict():
-            return {key: _short(value) for key, value in found.items()}
+            return {key: _rounded(value) for key, value in result.items()}
         case list():
-            return [_short(value) for value in found]
-    return found
+            return [_rounded(value) for value in result]
+    return result
 
 
 def _on_one_line(text: str) -> str:
-    """Lists of numbers take one line each, so that a change is read at a glance."""
+    """Formats every list of numbers on one line, for readable diffs."""
     return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda match: f"[{' '.join(match[1].split())}]", text)

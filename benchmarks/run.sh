@@ -1,8 +1,8 @@
 #!/bin/sh
-# Measures jsonnx beside its peers, in turn, in an environment of its own.
-#   sh benchmarks/run.sh [PART...] [OPTION...]     every part, or those that are named
+# Measures jsonnx and its peers in turns, in a separate virtual environment.
+#   sh benchmarks/run.sh [PART...] [OPTION...]     all parts, or the named ones
 #   sh benchmarks/run.sh --help                    the parts and the options
-# BENCHMARKS_ENV names an environment that is there already.
+# BENCHMARKS_ENV is the path of an existing environment to use instead.
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}

@@ -1,4 +1,4 @@
-"""A table, for the terminal and for a page."""
+"""A table for the terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass
 class Table:
-    """Rows of text under a title; `notes` stand below."""
+    """Rows of text under a title, followed by `notes`."""
 
     title: str
     columns: Sequence[str]
@@ -27,26 +27,26 @@ class Table:
         from rich.table import Table as Rich
         from rich.text import Text
 
-        shown = Rich(title=Text(self.title), title_justify="left")
+        rich_table = Rich(title=Text(self.title), title_justify="left")
         for number, column in enumerate(self.columns):
-            shown.add_column(Text(column), justify="right" if number else "left")
+            rich_table.add_column(Text(column), justify="right" if number else "left")
         for row in self.rows:
-            shown.add_row(*map(Text, row))
+            rich_table.add_row(*map(Text, row))
         console = Console()
         if not console.is_terminal:
             console.width = 200
-        console.print(shown)
+        console.print(rich_table)
         for note in self.notes:
             console.print(Text(note))
 
 
 def number(value: float | None) -> str:
-    """Three digits that matter."""
+    """Formats a number with three significant digits."""
     if value is None:
         return "-"
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median, and between what it lies."""
+    """Formats the median with minimum and maximum."""
     return f"{number(median(values))} ({number(min(values))}-{number(max(values))})" if values else "-"

@@ -1,4 +1,4 @@
-"""A contestant in a process of its own: it does what it is told, line by line, and answers with numbers.
+"""Runs a contestant in its own process: reads commands line by line and answers with JSON.
 
 python -m benchmarks.worker MODULE:CLASS FOLDER THREADS
 """
@@ -20,32 +20,32 @@ from .load import memory, peak_memory
 
 def main(made_by: str, folder: str, threads: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     confine(int(threads))
 
-    def answer(**told: Any) -> None:
-        print(json.dumps(told), file=answers, flush=True)
+    def answer(**values: Any) -> None:
+        print(json.dumps(values), file=answers, flush=True)
 
     try:
         import_module(f".contestants.{made_by.partition(':')[0]}", __package__)
         imported = memory()
         start = perf_counter()
-        ready = Entry("", made_by).make(Path(folder), int(threads))
+        contestant = Entry("", made_by).make(Path(folder), int(threads))
         answer(seconds=perf_counter() - start, imported=imported)
         for line in sys.stdin:
-            order, count = line.split()
-            if order == "proof":
-                answer(proof=ready.proof(int(count)))
+            command, count = line.split()
+            if command == "proof":
+                answer(proof=contestant.proof(int(count)))
                 continue
             start = perf_counter()
-            ready.steps(int(count))
+            contestant.steps(int(count))
             answer(seconds=perf_counter() - start, peak=peak_memory())
     except Exception as error:
         answer(failed=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
 
 
 def confine(threads: int) -> None:
-    """Leave this process only so many processors: the one limit that every library keeps."""
+    """Restricts this process to a number of processors, the only limit that every library respects."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 

@@ -1,4 +1,4 @@
-"""Commands as tests call them: in this process, or as one of their own."""
+"""Runs jsonnx commands for tests, in this process or in a subprocess."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ SOURCE = Path(__file__).parent.parent / "compiler"
 
 
 def jsonnx(*arguments: str, status: int = 0, stdin: str | bytes | None = None) -> Result:
+    """Runs a command in this process and asserts its exit status."""
     result = CliRunner().invoke(main, arguments, input=stdin)
     assert result.exit_code == status, (arguments, result.exit_code, result.output, result.exception)
     return result
 
 
 def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a subprocess; `options` are those of `subprocess.run`."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), **options.pop("env", {})}
     options = {"capture_output": True, "encoding": "utf-8", "timeout": 60, **options}
     return subprocess.run([sys.executable, "-m", "jsonnx", *arguments], env=environment, **options)

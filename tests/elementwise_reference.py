@@ -1,4 +1,4 @@
-"""Element-wise operators that onnx.reference computes in float32 only, in any precision."""
+"""Element-wise operators in the precision of their input; onnx.reference computes them in float32 only."""
 
 from __future__ import annotations
 

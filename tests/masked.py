@@ -1,4 +1,4 @@
-"""A layer called with a mask, as a graph: the mask is the last input, of ones and zeros."""
+"""Lowers a layer that is called with a mask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from jsonnx.lowering.lower import check_promised_type
 
 
 def masked(spec: dict, *inputs: tuple[Any, ...], real: str = "float32", training: bool = False) -> Graph:
-    """The layer over inputs `x0`, `x1`, ... of these shapes without batch, with `mask` [batch, time]."""
+    """Returns the graph of a layer with inputs `x0`, `x1`, ... of these shapes without batch.
+
+    The last input, `mask` [batch, time], has real numbers: 1 for steps that count, 0 for masked steps.
+    """
     layer, g = make_layer(spec), Builder(training=training, float_dtype=real)
     values = [g.input(f"x{index}", TensorType(real, (BATCH, *shape))) for index, shape in enumerate(inputs)]
     mask = g.cast(g.input("mask", TensorType(real, (BATCH, inputs[0][0]))), "bool")

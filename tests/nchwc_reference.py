@@ -1,7 +1,9 @@
-"""onnxruntime's NCHWc operators in NumPy, for any block size: to run graphs whose blocks this machine has no kernels
-for.
+"""onnxruntime's NCHWc operators in NumPy, for any block size.
 
-A blocked value has the shape [batch, channels, height, width] of the plain one, with channels padded to whole blocks.
+They run graphs for whose block size this machine has no kernels.
+
+A blocked value has the shape [batch, channels, height, width] of the plain one, with channels padded to a multiple of
+the block size.
 Its memory has the order [batch, channels / block, height, width, block].
 """
 
@@ -17,19 +19,19 @@ from window_reference import Layout, convolve
 
 
 def to_blocked(x: np.ndarray, block: int) -> np.ndarray:
-    """A plain image with whole blocks of channels, in blocks."""
+    """Converts a plain image, whose channels are a multiple of the block size, to the blocked layout."""
     batch, channels, height, width = x.shape
     return x.reshape(batch, channels // block, block, height, width).transpose(0, 1, 3, 4, 2).reshape(x.shape)
 
 
 def from_blocked(x: np.ndarray, block: int) -> np.ndarray:
-    """A blocked image as a plain one, padding channels included."""
+    """Converts a blocked image to the plain layout, padding channels included."""
     batch, channels, height, width = x.shape
     return x.reshape(batch, channels // block, height, width, block).transpose(0, 1, 4, 2, 3).reshape(x.shape)
 
 
 def plain_filters(w: np.ndarray, block: int, *, depthwise: bool) -> np.ndarray:
-    """Filters of an NCHWc Conv as [outputs, inputs, height, width]."""
+    """Converts the filters of an NCHWc Conv to [outputs, inputs, height, width]."""
     outputs, inputs, *size = w.shape
     if depthwise or inputs < block:
         blocked = w.reshape(outputs // block, inputs, *size, block)
@@ -115,5 +117,5 @@ OPERATORS = [ReorderInput, ReorderOutput, Conv, MaxPool, AveragePool, GlobalAver
 
 @cache
 def nchwc_operators(block: int) -> list[type[NchwcOp]]:
-    """The operators with blocks of so many channels, for ReferenceEvaluator(new_ops=...)."""
+    """Returns the operators for this block size, for ReferenceEvaluator(new_ops=...)."""
     return [type(op.__name__, (op,), {"block": block}) for op in OPERATORS]

@@ -1,4 +1,7 @@
-"""ONNX' recurrent operators in NumPy, in any precision: ONNX' own reference knows one activation function only."""
+"""ONNX' recurrent operators in NumPy, in any precision and with every activation function.
+
+onnx.reference supports the default activation functions only.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,18 @@ FUNCTIONS: dict[str, Callable[[np.ndarray, Any, Any], np.ndarray]] = {
     "Tanh": lambda x, a, b: np.tanh(x),
     "ThresholdedRelu": lambda x, a, b: np.where(x >= a, x, 0),
 }
-TAKES = {"Affine": "ab", "Elu": "a", "HardSigmoid": "ab", "LeakyRelu": "a", "ScaledTanh": "ab", "ThresholdedRelu": "a"}
+TAKES = {
+    "Affine": "ab",
+    "Elu": "a",
+    "HardSigmoid": "ab",
+    "LeakyRelu": "a",
+    "ScaledTanh": "ab",
+    "ThresholdedRelu": "a",
+}
 
 
 class Recurrent(OpRun):
-    """One direction, without lengths, peepholes and clip."""
+    """A recurrent operator in one direction, without sequence lengths, peepholes and clip."""
 
     default: tuple[str, ...]
     gates: int
@@ -33,25 +43,25 @@ class Recurrent(OpRun):
 
     def functions(self) -> list[Callable[[np.ndarray], np.ndarray]]:
         alphas, betas = iter(self.activation_alpha or ()), iter(self.activation_beta or ())
-        found = []
+        functions = []
         for name in (self.activations or self.default)[: len(self.default)]:
             a = next(alphas) if "a" in TAKES.get(name, "") else None
             b = next(betas) if "b" in TAKES.get(name, "") else None
-            found.append(lambda x, of=FUNCTIONS[name], a=a, b=b: of(x, a, b))
-        return found
+            functions.append(lambda x, of=FUNCTIONS[name], a=a, b=b: of(x, a, b))
+        return functions
 
-    def _run(self, x, w, r, bias=None, lengths=None, h=None, c=None, **given):
+    def _run(self, x, w, r, bias=None, lengths=None, h=None, c=None, **attributes):
         assert lengths is None
         units = r.shape[-1]
         bias = np.zeros((1, 2 * self.gates * units), x.dtype) if bias is None else bias
         zeros = np.zeros((x.shape[1], units), x.dtype)
         states = [zeros if state is None else state[0] for state in (h, c)[: self.states]]
-        backwards = self.direction == "reverse"
-        found = []
-        for inputs in x[::-1] if backwards else x:
+        is_reverse = self.direction == "reverse"
+        outputs = []
+        for inputs in x[::-1] if is_reverse else x:
             states = self.step(inputs, states, w[0], r[0], *np.split(bias[0], 2))
-            found.append(states[0])
-        y = np.stack(found[::-1] if backwards else found)[:, None]
+            outputs.append(states[0])
+        y = np.stack(outputs[::-1] if is_reverse else outputs)[:, None]
         return (y, *(state[None] for state in states))[: len(self.onnx_node.output)]
 
 
@@ -68,8 +78,8 @@ class LSTM(Recurrent):
 
     def step(self, x, states, w, r, wb, rb):
         f, g, k = self.functions()
-        i, o, forget, new = np.split(x @ w.T + states[0] @ r.T + wb + rb, 4, axis=1)
-        c = f(forget) * states[1] + f(i) * g(new)
+        i, o, forget, candidate = np.split(x @ w.T + states[0] @ r.T + wb + rb, 4, axis=1)
+        c = f(forget) * states[1] + f(i) * g(candidate)
         return [f(o) * k(c), c]
 
 
@@ -83,10 +93,10 @@ class GRU(Recurrent):
         z = f(x @ wz.T + h @ rz.T + bz + cz)
         reset = f(x @ wr.T + h @ rr.T + br + cr)
         if self.linear_before_reset:
-            new = g(x @ wn.T + reset * (h @ rn.T + cn) + bn)
+            candidate = g(x @ wn.T + reset * (h @ rn.T + cn) + bn)
         else:
-            new = g(x @ wn.T + (reset * h) @ rn.T + bn + cn)
-        return [(1 - z) * new + z * h]
+            candidate = g(x @ wn.T + (reset * h) @ rn.T + bn + cn)
+        return [(1 - z) * candidate + z * h]
 
 
 RECURRENT = [RNN, LSTM, GRU]

@@ -1,4 +1,4 @@
-"""The samples in blocks: large networks on a page each. What they are at full size, and that a small one trains."""
+"""Samples of large networks, written with blocks: their sizes, and training at a small scale."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.graphs import inference_graph
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-LINES_AT_MOST = 80
+MAX_LINES = 80
 
 PARAMETERS = {
     "resnet50": 25_636_712,
     "efficientnet_b0": 5_330_571 - 7,  # Keras counts the mean, the variance and the count of its Normalization
     "unet": 31_049_474,
-    "transformer": 124_439_808,  # as GPT-2's smallest
+    "transformer": 124_439_808,  # as the smallest GPT-2
 }
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -32,16 +32,16 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_large_network_is_a_page_and_has_the_published_number_of_parameters(name: str) -> None:
+def test_a_large_network_is_short_and_has_the_published_number_of_parameters(name: str) -> None:
     path = SAMPLES / f"{name}.json"
     checked = check_spec(path)
     assert not checked.diagnostics
-    assert len(path.read_text().splitlines()) <= LINES_AT_MOST
+    assert len(path.read_text().splitlines()) <= MAX_LINES
     assert sum(row.parameters for row in cost_table(checked.require(), inference_graph(checked))) == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_small_one_trains(name: str) -> None:
+def test_a_large_network_trains_at_a_small_scale(name: str) -> None:
     spec = json.loads((SAMPLES / f"{name}.json").read_text())
     spec["parameters"] |= SMALL[name]
     spec.setdefault("training", {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"})

@@ -1,4 +1,4 @@
-"""The samples, trained whole by the command that their readers use."""
+"""Trains every sample with `jsonnx train` and checks what it reaches on its test data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOUNDS = {
     "penguins": ("accuracy", 0.96),
     "reviews": ("accuracy", 0.82),
 }
-"""What the test data must give: an accuracy from below, an error from above. Some two points of leeway."""
+"""The metric on the test data and its bound: a lower bound of an accuracy, an upper bound of an error."""
 
 
 RAW = {
@@ -46,16 +46,16 @@ RAW = {
         [1, 0],
     ),
 }
-"""Raw input without preprocessing, and its classes."""
+"""Raw inputs without any preprocessing, and their classes."""
 
 
-def answer_raw_input(model: Path, feeds: dict[str, np.ndarray], classes: list[int]) -> None:
-    """Plain onnxruntime, no jsonnx: strings in, predictions out."""
-    (found,) = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
-    assert (found.argmax(-1) if found.shape[1] > 1 else found[:, 0] > 0.5).tolist() == classes
+def assert_predicts_raw_input(model: Path, feeds: dict[str, np.ndarray], classes: list[int]) -> None:
+    """Asserts that onnxruntime alone, without jsonnx, predicts the classes from raw inputs."""
+    (predictions,) = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
+    assert (predictions.argmax(-1) if predictions.shape[1] > 1 else predictions[:, 0] > 0.5).tolist() == classes
 
 
-def test_every_sample_has_bounds_and_its_data_beside_it() -> None:
+def test_every_sample_with_data_has_a_bound_and_a_licence() -> None:
     every = {path.stem: json.loads(path.read_text()) for path in SAMPLES.glob("*.json")}
     specs = {name: spec for name, spec in every.items() if "data" in spec.get("training", {})}
     assert specs.keys() == BOUNDS.keys()
@@ -67,7 +67,7 @@ def test_every_sample_has_bounds_and_its_data_beside_it() -> None:
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_a_sample_trains(name: str, tmp_path: Path) -> None:
+def test_a_sample_reaches_its_bound(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "jsonnx"]
     subprocess.run(
         [*command, "train", str(SAMPLES / f"{name}.json"), "-o", str(tmp_path / "run"), "--quiet"], check=True
@@ -76,14 +76,14 @@ def test_a_sample_trains(name: str, tmp_path: Path) -> None:
         [*command, "evaluate", str(tmp_path / "run"), "--format", "json"], check=True, capture_output=True, text=True
     )
     if name in RAW:
-        answer_raw_input(tmp_path / "run" / "model.onnx", *RAW[name])
+        assert_predicts_raw_input(tmp_path / "run" / "model.onnx", *RAW[name])
     figure, bound = BOUNDS[name]
     reached = json.loads(done.stdout)[figure]
     assert reached >= bound if figure == "accuracy" else reached <= bound
 
 
-def test_a_body_that_was_trained_before_is_worth_more_than_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same network on the same few images, with and without what other images taught it."""
+def test_transferred_weights_beat_training_from_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains the same network on the same few images, with and without weights trained on other images."""
 
     monkeypatch.chdir(SAMPLES.parent)
 
@@ -100,4 +100,4 @@ def test_a_body_that_was_trained_before_is_worth_more_than_luck(monkeypatch: pyt
     with_body = [reached(seed, weights=body) for seed in range(3)]
     from_scratch = [reached(seed, weights=None, freeze=None, learning_rates=None) for seed in range(3)]
     assert min(with_body) > max(from_scratch)
-    assert np.mean(with_body) - np.mean(from_scratch) > 0.08  # 0.85 and 0.72
+    assert np.mean(with_body) - np.mean(from_scratch) > 0.08

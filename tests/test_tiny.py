@@ -1,4 +1,4 @@
-"""One sample end to end, quickly: the first test to look at when many fail."""
+"""A fast end-to-end test of one sample: the first test to look at when many fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 SAMPLE = Path(__file__).parent.parent / "samples" / "diabetes.json"
 
 
-def test_a_spec_becomes_a_trained_model_that_runs(tmp_path: Path) -> None:
+def test_a_spec_is_checked_trained_saved_and_run(tmp_path: Path) -> None:
     assert jsonnx.validate(SAMPLE) == []
     trainer = jsonnx.Trainer(SAMPLE)
     history = trainer.fit(epochs=5).history

@@ -1,7 +1,7 @@
-"""Convolution and pooling in NumPy, in any precision: what onnx.reference has wrong, lacks, or computes by the element.
+"""Convolution, pooling and ScatterElements in NumPy, in any precision.
 
-Its ConvTranspose misplaces groups of more than one filter, its GlobalMaxPool knows images only, and like MaxPool,
-AveragePool and ScatterElements it loops over all elements in Python. Here only the elements of a window are a loop.
+onnx.reference computes ConvTranspose incorrectly for groups of more than one filter and GlobalMaxPool for images only;
+its MaxPool, AveragePool and ScatterElements loop over all elements in Python. These loop over the elements of a window.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def padding(n: Sequence[int], span: Sequence[int], stride: Sequence[int], pads, 
 
 
 class Layout:
-    """The windows over an input of spatial sizes n: how it is padded, and where each element of all windows lies."""
+    """The sliding windows over an input of spatial sizes n: its padding, and the positions of the windows' elements."""
 
     def __init__(self, n, size, strides, dilations, pads, auto_pad) -> None:
         ones = [1] * len(n)
@@ -36,16 +36,16 @@ class Layout:
     def pad(self, x: np.ndarray, fill: float) -> np.ndarray:
         return np.pad(x, [(0, 0), (0, 0), *self.pads], constant_values=fill)
 
-    def places(self) -> Iterator[tuple[slice, ...]]:
-        """For each element of a window, row-major: where the padded input meets it."""
+    def slices(self) -> Iterator[tuple[slice, ...]]:
+        """Yields, for each element of a window in row-major order, the slice of the padded input that it covers."""
         for tap in product(*map(range, self.size)):
             axes = zip(tap, self.dilations, self.counts, self.strides, strict=True)
             yield (..., *(slice(t * d, t * d + (m - 1) * s + 1, s) for t, d, m, s in axes))
 
     def columns(self, x: np.ndarray, fill: float = 0.0) -> np.ndarray:
-        """[N, C, taps, *counts]."""
+        """Returns the elements of all windows (im2col) as [N, C, taps, *counts]."""
         padded = self.pad(x, fill)
-        return np.stack([padded[place] for place in self.places()], axis=2)
+        return np.stack([padded[place] for place in self.slices()], axis=2)
 
 
 class Conv(OpRun):
@@ -71,17 +71,17 @@ class ConvTranspose(OpRun):
         output_shape=None, pads=None, strides=None,
     ):  # fmt: skip
         rank = x.ndim - 2
-        rest, pads, ones = output_padding or [0] * rank, pads or [0] * 2 * rank, [1] * rank
-        axes = zip(x.shape[2:], w.shape[2:], strides or ones, dilations or ones, rest, strict=True)
-        whole = [(a - 1) * s + (k - 1) * d + 1 + r for a, k, s, d, r in axes]
-        layout = Layout(whole, w.shape[2:], strides, dilations, None, None)
-        split = x.reshape(x.shape[0], group, -1, *x.shape[2:])
+        extra, pads, ones = output_padding or [0] * rank, pads or [0] * 2 * rank, [1] * rank
+        axes = zip(x.shape[2:], w.shape[2:], strides or ones, dilations or ones, extra, strict=True)
+        full_sizes = [(a - 1) * s + (k - 1) * d + 1 + r for a, k, s, d, r in axes]
+        layout = Layout(full_sizes, w.shape[2:], strides, dilations, None, None)
+        grouped = x.reshape(x.shape[0], group, -1, *x.shape[2:])
         weights = w.reshape(group, -1, w.shape[1], np.prod(w.shape[2:], dtype=int))
-        y = np.zeros((x.shape[0], group, w.shape[1], *whole), x.dtype)
-        for tap, place in enumerate(layout.places()):
-            y[place] += np.einsum("ngm...,gmc->ngc...", split, weights[..., tap])
-        y = y.reshape(x.shape[0], -1, *whole)
-        y = y[(..., *(slice(pads[i], a - pads[i + rank]) for i, a in enumerate(whole)))]
+        y = np.zeros((x.shape[0], group, w.shape[1], *full_sizes), x.dtype)
+        for tap, place in enumerate(layout.slices()):
+            y[place] += np.einsum("ngm...,gmc->ngc...", grouped, weights[..., tap])
+        y = y.reshape(x.shape[0], -1, *full_sizes)
+        y = y[(..., *(slice(pads[i], a - pads[i + rank]) for i, a in enumerate(full_sizes)))]
         return (y if b is None else y + b.reshape(-1, *ones),)
 
 
@@ -92,15 +92,15 @@ class MaxPool(OpRun):
         self, x, auto_pad=None, ceil_mode=0, dilations=None, kernel_shape=None, pads=None, storage_order=0, strides=None
     ):
         layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad)
-        greatest = layout.columns(x, -np.inf).max(axis=2)
-        return (greatest,) if len(self.output) == 1 else (greatest, first_maxima(x, layout))
+        maxima = layout.columns(x, -np.inf).max(axis=2)
+        return (maxima,) if len(self.output) == 1 else (maxima, first_maxima(x, layout))
 
 
 def first_maxima(x: np.ndarray, layout: Layout) -> np.ndarray:
-    """Where the first maximum of every window lies in the flattened x."""
-    places = layout.columns(np.arange(x.size).reshape(x.shape), -1)
+    """Returns the index of every window's first maximum in the flattened x."""
+    positions = layout.columns(np.arange(x.size).reshape(x.shape), -1)
     first = layout.columns(x, -np.inf).argmax(axis=2)[:, :, None]
-    return np.take_along_axis(places, first, axis=2)[:, :, 0]
+    return np.take_along_axis(positions, first, axis=2)[:, :, 0]
 
 
 class AveragePool(OpRun):
@@ -111,8 +111,8 @@ class AveragePool(OpRun):
         strides=None,
     ):  # fmt: skip
         layout = Layout(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad)
-        counted = layout.columns(np.ones_like(x), float(count_include_pad))
-        return (layout.columns(x).sum(axis=2) / counted.sum(axis=2),)
+        counts = layout.columns(np.ones_like(x), float(count_include_pad))
+        return (layout.columns(x).sum(axis=2) / counts.sum(axis=2),)
 
 
 class GlobalMaxPool(OpRun):

@@ -1,4 +1,4 @@
-"""Who takes part: names, the classes that work, and what their processes need in their environment."""
+"""The contestants: names, classes, and environment variables of their processes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..materials import Materials
 
 
 class Contestant(Protocol):
-    """One network in one framework, made from the materials and a number of threads."""
+    """A network in a framework, created from the materials and a number of threads."""
 
     def proof(self, count: int) -> list[float]:
-        """Numbers by which all must agree: so many first losses, or outputs. It is asked for them first."""
+        """Returns the first losses or outputs, which must agree between contestants. It is called before `steps`."""
 
     def steps(self, count: int) -> None:
-        """Do the work so many times, as a user would; it is done when this returns."""
+        """Runs this number of steps as a user would, and returns when they are finished."""
 
 
 class Entry(NamedTuple):
-    """A contestant's name in reports, and what makes it: `module:class` in this folder.
+    """A contestant's name in reports and its class: `module:class` in this folder.
 
-    The module imports the framework, so that memory after imports is the framework's.
+    The module imports the framework, so that the memory after the import is that of the framework.
     """
 
     title: str
@@ -31,8 +31,8 @@ class Entry(NamedTuple):
 
     def make(self, folder: Path, threads: int) -> Contestant:
         module, _, name = self.made_by.partition(":")
-        made: Contestant = getattr(import_module(f".{module}", __name__), name)(Materials(folder), threads)
-        return made
+        contestant: Contestant = getattr(import_module(f".{module}", __name__), name)(Materials(folder), threads)
+        return contestant
 
 
 JAX = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
@@ -49,7 +49,7 @@ TRAINING = {
     "keras-tf": Entry("Keras on TensorFlow", "keras3:Training", TENSORFLOW),
     "keras-torch": Entry("Keras on PyTorch", "keras3:Training", TORCH),
 }
-"""Who trains. PyTorch has its fused Adam."""
+"""Contestants in training. PyTorch uses its fused Adam."""
 
 INFERENCE = {
     "jsonnx": Entry("jsonnx", "onnx_files:Ours"),
@@ -60,10 +60,10 @@ INFERENCE = {
     "keras-jax": Entry("Keras on JAX", "keras3:Inference", JAX),
     "keras-tf": Entry("Keras on TensorFlow", "keras3:Inference", TENSORFLOW),
 }
-"""Who predicts: the first four are ONNX files in the same onnxruntime, with the same options."""
+"""Contestants in inference: the first four are ONNX files in the same onnxruntime, with the same options."""
 
 GEMM = "gemm"
-"""No contestant, but what all of them are held against."""
+"""Not a contestant, but the machine's peak performance as a reference."""
 PEAK = Entry("GEMM", "gemm:Product")
 OURS = ("jsonnx", "jsonnx-fit")
 NAMES = tuple(dict.fromkeys((*TRAINING, *INFERENCE)))

@@ -1,4 +1,4 @@
-"""What the machine can do: a product of two matrices of 1024 x 1024 in onnxruntime."""
+"""The peak performance of the machine: a product of two matrices of 1024 x 1024 in onnxruntime."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..materials import Materials
 
 SIZE = 1024
 GFLOP = 2 * SIZE**3 / 1e9
-"""Of one product."""
+"""GFLOP of one product."""
 
 
 class Product:
-    """One product a step."""
+    """One matrix product per step."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
         a, b, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [SIZE, SIZE]) for name in "aby")

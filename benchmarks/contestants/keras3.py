@@ -1,4 +1,4 @@
-"""Keras 3, on whichever backend the environment names; the network is the one that our exporter writes."""
+"""Keras 3 on the backend named in the environment, with the network exported by jsonnx."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..workloads.workload import batches
 
 
 def loaded(materials: Materials, threads: int) -> Any:
-    """The network with its weights. TensorFlow's threads are in the environment; JAX takes as many as there are
-    processors, which the worker limits."""
+    """Returns the network with its weights. The environment sets the threads of TensorFlow; JAX uses all processors of
+    the process, which the worker limits."""
     if keras.backend.backend() == "torch":
         import torch
 
@@ -24,7 +24,7 @@ def loaded(materials: Materials, threads: int) -> Any:
 
 
 class Training:
-    """`train_on_batch`, jitted where the backend does so by default."""
+    """Training by `train_on_batch`, with the default JIT setting of the backend."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
         self.model = loaded(materials, threads)
@@ -35,12 +35,12 @@ class Training:
         self.batches = batches(materials.x, materials.y, materials.batch)
 
     def proof(self, count: int) -> list[float]:
-        """What `train_on_batch` tells is the mean since the last reset."""
-        found = []
+        """Returns the losses; metrics are reset, since `train_on_batch` returns the mean since the last reset."""
+        losses = []
         for x, y in islice(self.batches, count):
             self.model.reset_metrics()
-            found.append(float(self.model.train_on_batch(x, y)))
-        return found
+            losses.append(float(self.model.train_on_batch(x, y)))
+        return losses
 
     def steps(self, count: int) -> None:
         for x, y in islice(self.batches, count):
@@ -48,7 +48,7 @@ class Training:
 
 
 class Inference:
-    """`predict_on_batch`."""
+    """Inference by `predict_on_batch`."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
         self.model = loaded(materials, threads)

@@ -1,4 +1,4 @@
-"""Networks as ONNX files, by every route, in the same onnxruntime with the same options."""
+"""ONNX files exported by several routes, in the same onnxruntime with the same options."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..materials import Materials
 
 
 class File:
-    """A session of the file that the route makes, in a process that is gone before anything is measured."""
+    """A session of the file exported by a route, in a process that ends before the measurement."""
 
     route: str
 
     def __init__(self, materials: Materials, threads: int) -> None:
         path = materials.folder / f"{self.route}.onnx"
         command = [sys.executable, "-m", "benchmarks.exports", self.route, str(materials.folder), str(path)]
-        made = subprocess.run(command, capture_output=True, text=True)
-        if made.returncode:
-            raise RuntimeError(f"the export failed: {' / '.join(made.stderr.strip().splitlines()[-3:])}")
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            raise RuntimeError(f"the export failed: {' / '.join(result.stderr.strip().splitlines()[-3:])}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -28,10 +28,10 @@ class File:
         self.feeds = self._feeds(materials)
 
     def _feeds(self, materials: Materials) -> dict[str, object]:
-        """The first batch, channels first where the route says so."""
-        (only,) = self.session.get_inputs()
+        """Returns the first batch, channels first for PyTorch."""
+        (model_input,) = self.session.get_inputs()
         x = materials.channels_first() if self.route == "torch" else materials.x
-        return {only.name: x[: materials.batch]}
+        return {model_input.name: x[: materials.batch]}
 
     def proof(self, count: int) -> list[float]:
         return [float(value) for value in self.session.run(None, self.feeds)[0][0, :count]]

@@ -1,4 +1,4 @@
-"""jsonnx by its public API. What it imports later is imported here, so that it is not counted as training's memory."""
+"""jsonnx by its public API. Lazy imports are done here, so that they do not count as memory of training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..workloads.workload import batches
 
 
 class Step:
-    """`Trainer.step`, batch by batch."""
+    """Training by `Trainer.step`, batch by batch."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
         self.trainer = jsonnx.Trainer(materials.spec, weights=materials.weights, threads=threads)
@@ -29,7 +29,7 @@ class Step:
 
 
 class Fit(Step):
-    """`Trainer.fit`: an epoch of so many steps."""
+    """Training by `Trainer.fit`, one epoch per turn."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
         super().__init__(materials, threads)
@@ -37,6 +37,6 @@ class Fit(Step):
 
     def steps(self, count: int) -> None:
         rows = count * self.batch
-        if rows > len(self.x):  # once: a fit has its data before it begins
+        if rows > len(self.x):  # once per turn length: a fit needs all its data
             self.x, self.y = (np.concatenate([a] * -(-rows // len(a))) for a in (self.x, self.y))
         self.trainer.fit(self.x[:rows], self.y[:rows], batch_size=self.batch, epochs=1, shuffle=False)

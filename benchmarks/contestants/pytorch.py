@@ -1,4 +1,4 @@
-"""PyTorch: the network by hand, the training loop that its tutorials teach, and its fastest Adam."""
+"""PyTorch: hand-written networks, the training loop of its tutorials, and its fastest Adam."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .torch_networks import network_of
 
 
 def tensors(materials: Materials, layout: torch.memory_format = torch.contiguous_format) -> list[tuple[Tensor, Tensor]]:
-    """Batches as PyTorch wants them: channels first, labels of 64 bits."""
+    """Returns batches in the layout of PyTorch: channels first, labels of 64 bits."""
     x = materials.channels_first()
-    made = islice(batches(x, materials.y, materials.batch), len(x) // materials.batch)
-    return [(torch.from_numpy(a).to(memory_format=layout), torch.from_numpy(b).long()) for a, b in made]
+    numpy_batches = islice(batches(x, materials.y, materials.batch), len(x) // materials.batch)
+    return [(torch.from_numpy(a).to(memory_format=layout), torch.from_numpy(b).long()) for a, b in numpy_batches]
 
 
 class Eager:
-    """Eager mode, fused Adam."""
+    """Training in eager mode with fused Adam."""
 
     layout = torch.contiguous_format
 
@@ -33,9 +33,9 @@ class Eager:
         self.batches = self._endless(tensors(materials, self.layout))
         self.forward = self._loss
 
-    def _endless(self, kept: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _endless(self, tensors: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
-            yield from kept
+            yield from tensors
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
         return functional.cross_entropy(self.network(x), y)
@@ -56,13 +56,13 @@ class Eager:
 
 
 class ChannelsLast(Eager):
-    """Images and kernels in the layout that convolutions may prefer; no other workload has one."""
+    """Training with images and kernels in the memory format channels_last."""
 
     layout = torch.channels_last
 
 
 class Compiled(Eager):
-    """The forward pass and the loss, and with them the backward pass, by torch.compile."""
+    """Training with forward pass, loss and backward pass compiled by torch.compile."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
         super().__init__(materials, threads)
@@ -70,7 +70,7 @@ class Compiled(Eager):
 
 
 class Inference:
-    """Eager mode, without anything for gradients."""
+    """Inference in eager mode without gradients."""
 
     def __init__(self, materials: Materials, threads: int) -> None:
         torch.set_num_threads(threads)

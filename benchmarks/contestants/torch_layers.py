@@ -1,4 +1,4 @@
-"""Layers that networks in PyTorch are made of, and Keras' weights put into them."""
+"""Layers of the PyTorch networks, and the conversion of weights from Keras."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EPSILON = 1e-3
-"""Keras'."""
+"""Default epsilon of normalization layers in Keras."""
 
 
 class Attention(nn.Module):
-    """Self-attention, all heads' queries, keys and values in one product."""
+    """Self-attention with queries, keys and values of all heads in one product."""
 
     def __init__(self, width: int, heads: int, causal: bool = False) -> None:
         super().__init__()
@@ -26,8 +26,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, time, width = x.shape
         q, k, v = self.into(x).view(n, time, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return self.out(seen.transpose(1, 2).reshape(n, time, width))
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return self.out(attended.transpose(1, 2).reshape(n, time, width))
 
 
 class Block(nn.Module):
@@ -67,15 +67,15 @@ class Last(nn.Module):
         return self.layer(x)[0][:, -1]
 
 
-class BothWays(Last):
+class LastOfBothDirections(Last):
     """The last states of both directions."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x)[1].transpose(0, 1).flatten(1)
 
 
-class Causal(nn.Conv1d):
-    """A convolution that sees what came before."""
+class CausalConv(nn.Conv1d):
+    """A causal convolution."""
 
     def __init__(self, before: int, filters: int, size: int, dilation: int) -> None:
         super().__init__(before, filters, size, dilation=dilation)
@@ -86,25 +86,25 @@ class Causal(nn.Conv1d):
 
 
 class FlattenLast(nn.Module):
-    """Flattens in Keras' order, so that the weights behind it are the same."""
+    """Flattens in the order of Keras, so that the weights of the next layer are the same."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class Halving(nn.Conv2d):
-    """A convolution of stride 2, padded as Keras does it: at the far edges where the size is even."""
+class KerasStride2Conv(nn.Conv2d):
+    """A convolution of stride 2 with the padding of Keras for even sizes: at the end of each axis."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(functional.pad(x, (0, 1, 0, 1)))
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions with a shortcut."""
 
     def __init__(self, before: int, filters: int, stride: int = 1) -> None:
         super().__init__()
-        first = Halving(before, filters, 3, 2, bias=False) if stride == 2 else same(before, filters)
+        first = KerasStride2Conv(before, filters, 3, 2, bias=False) if stride == 2 else same(before, filters)
         self.first = nn.Sequential(first, batch_norm(filters), nn.ReLU())
         self.second = nn.Sequential(same(filters, filters), batch_norm(filters))
         self.short = nn.Sequential()
@@ -123,31 +123,31 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=EPSILON, momentum=0.01)
 
 
-def filled(modules: Iterable[nn.Module], weights: list[np.ndarray], mirrored: bool) -> None:
-    """Give the modules Keras' weights, which come in their order."""
+def assign_weights(modules: Iterable[nn.Module], weights: list[np.ndarray], mirrored: bool) -> None:
+    """Assigns weights in the order of Keras to the modules."""
     arrays, done = iter(weights), set()
     with torch.no_grad():
         for module in modules:
             if module in done:
                 continue
-            for target, values in _wanted(module, arrays, mirrored):
+            for target, values in _weights_of(module, arrays, mirrored):
                 target.copy_(torch.from_numpy(np.ascontiguousarray(values)).view(target.shape))
             if isinstance(module, Attention):
                 done |= {module.into, module.out}
     if next(arrays, None) is not None:
-        raise ValueError("there are more weights than the network takes")
+        raise ValueError("there are more weights than the network has")
 
 
 Pairs = Iterator[tuple[Tensor, np.ndarray]]
 
 
-def _wanted(module: nn.Module, arrays: Iterator[np.ndarray], mirrored: bool) -> Pairs:
-    """The tensors of one module, not of those within it, and what goes into each."""
+def _weights_of(module: nn.Module, arrays: Iterator[np.ndarray], mirrored: bool) -> Pairs:
+    """Yields the tensors of a module, without those of inner modules, and their values."""
     match module:
         case Attention():
-            yield from _attention(module, arrays)
+            yield from _attention_weights(module, arrays)
         case nn.RNNBase():
-            yield from _recurrent(module, arrays)
+            yield from _recurrent_weights(module, arrays)
         case nn.Linear():
             yield module.weight, next(arrays).T
             if module.bias is not None:
@@ -167,8 +167,8 @@ def _wanted(module: nn.Module, arrays: Iterator[np.ndarray], mirrored: bool) -> 
             yield module.weight, next(arrays)
 
 
-def _attention(module: Attention, arrays: Iterator[np.ndarray]) -> Pairs:
-    """Keras has a kernel and a bias each for query, key, value and output, by head."""
+def _attention_weights(module: Attention, arrays: Iterator[np.ndarray]) -> Pairs:
+    """Yields the tensors of an attention; Keras has kernel and bias per head for query, key, value and output."""
     kernels, biases = zip(*((next(arrays), next(arrays)) for _ in range(3)), strict=True)
     yield module.into.weight, np.concatenate([k.reshape(len(k), -1).T for k in kernels])
     yield module.into.bias, np.concatenate([b.ravel() for b in biases])
@@ -177,18 +177,21 @@ def _attention(module: Attention, arrays: Iterator[np.ndarray]) -> Pairs:
     yield module.out.bias, next(arrays)
 
 
-def _recurrent(module: nn.RNNBase, arrays: Iterator[np.ndarray]) -> Pairs:
-    """PyTorch has two biases, Keras' LSTM one; a GRU's first two gates stand the other way round."""
+def _recurrent_weights(module: nn.RNNBase, arrays: Iterator[np.ndarray]) -> Pairs:
+    """Yields the tensors of a recurrent layer.
+
+    PyTorch has two biases, an LSTM of Keras one; the first two gates of a GRU are swapped.
+    """
 
     def gates(array: np.ndarray) -> np.ndarray:
         parts = np.split(array, 3 if isinstance(module, nn.GRU) else 4)
         return np.concatenate([parts[1], parts[0], *parts[2:]] if isinstance(module, nn.GRU) else parts)
 
-    ways = ("", "_reverse") if module.bidirectional else ("",)
-    for place in (f"l{layer}{way}" for layer in range(module.num_layers) for way in ways):
-        yield getattr(module, f"weight_ih_{place}"), gates(next(arrays).T)
-        yield getattr(module, f"weight_hh_{place}"), gates(next(arrays).T)
+    suffixes = ("", "_reverse") if module.bidirectional else ("",)
+    for name in (f"l{layer}{suffix}" for layer in range(module.num_layers) for suffix in suffixes):
+        yield getattr(module, f"weight_ih_{name}"), gates(next(arrays).T)
+        yield getattr(module, f"weight_hh_{name}"), gates(next(arrays).T)
         bias = next(arrays)
         first, second = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-        yield getattr(module, f"bias_ih_{place}"), gates(first)
-        yield getattr(module, f"bias_hh_{place}"), gates(second)
+        yield getattr(module, f"bias_ih_{name}"), gates(first)
+        yield getattr(module, f"bias_hh_{name}"), gates(second)

@@ -1,4 +1,4 @@
-"""The workloads' networks as a PyTorch user writes them."""
+"""The networks of the workloads in PyTorch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..materials import Materials
 from . import torch_wider
 from .torch_layers import (
     Block,
-    BothWays,
-    Causal,
+    CausalConv,
     FlattenLast,
     Last,
+    LastOfBothDirections,
     Mean,
     Residual,
+    assign_weights,
     batch_norm,
-    filled,
     same,
 )
 
@@ -54,12 +54,12 @@ def depthwise() -> nn.Module:
 
 
 def wavenet() -> nn.Module:
-    layers = [layer for step in range(6) for layer in (Causal(64 if step else 32, 64, 3, 2**step), nn.ReLU())]
+    layers = [layer for step in range(6) for layer in (CausalConv(64 if step else 32, 64, 3, 2**step), nn.ReLU())]
     return nn.Sequential(*layers, Mean(2), nn.Linear(64, 10))
 
 
 def gru() -> nn.Module:
-    return nn.Sequential(BothWays(nn.GRU(32, 64, batch_first=True, bidirectional=True)), nn.Linear(128, 10))
+    return nn.Sequential(LastOfBothDirections(nn.GRU(32, 64, batch_first=True, bidirectional=True)), nn.Linear(128, 10))
 
 
 def embedding(rows: int = 50_000) -> nn.Module:
@@ -82,7 +82,7 @@ def mobilenet_v2() -> nn.Module:
 
 
 def resnet50() -> nn.Module:
-    """Torchvision's, its strides where Keras and the paper have them: in the first convolution of a block."""
+    """Returns torchvision's network with the strides of Keras and the paper: in the first convolution of a block."""
     from torchvision.models import resnet50
 
     network = with_epsilon(resnet50(), 1.001e-5)
@@ -103,7 +103,7 @@ def _bottlenecks(network: nn.Module) -> Iterable[nn.Module]:
 
 
 def _resnet50_order(network: nn.Module) -> Iterable[nn.Module]:
-    """Keras has the shortcut before the branch."""
+    """Yields the modules in the order of Keras, which has the shortcut before the branch."""
     yield from (network.conv1, network.bn1)
     for block in _bottlenecks(network):
         yield from block.downsample or ()
@@ -130,8 +130,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def network_of(materials: Materials) -> nn.Module:
-    """The network with the weights that all have."""
+    """Returns the network with the weights of the workload."""
     network = NETWORKS[materials.network]()
     modules = _resnet50_order(network) if materials.network == "resnet50" else network.modules()
-    filled(modules, list(materials.weights.values()), materials.mirrored)
+    assign_weights(modules, list(materials.weights.values()), materials.mirrored)
     return network

@@ -1,4 +1,4 @@
-"""The further networks as a PyTorch user writes them."""
+"""The further networks in PyTorch."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from torch.nn import functional
 from .torch_layers import EPSILON, Block, FlattenLast, Last, Mean, batch_norm, same
 
 
-class Turned(nn.Module):
-    """Channels behind time, or the other way round."""
+class SwapChannelsAndTime(nn.Module):
+    """Swaps channels and time."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2)
 
 
 class Level(nn.Module):
-    """A level of a U-Net around those below, which give so many channels."""
+    """A level of a U-Net around the levels `below`, whose output has `channels`."""
 
     def __init__(self, before: int, filters: int, below: nn.Module, channels: int) -> None:
         super().__init__()
-        self.down = pair(before, filters)
+        self.down = conv_pair(before, filters)
         self.below = below
         self.up = nn.ConvTranspose2d(channels, filters, 2, 2)
-        self.join = pair(2 * filters, filters)
+        self.join = conv_pair(2 * filters, filters)
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = self.down(x)
-        risen = self.up(self.below(functional.max_pool2d(seen, 2)))
-        return self.join(torch.cat((risen, seen), 1))
+        encoded = self.down(x)
+        upsampled = self.up(self.below(functional.max_pool2d(encoded, 2)))
+        return self.join(torch.cat((upsampled, encoded), 1))
 
 
-class Weighed(nn.Module):
-    """A squeeze-and-excitation block beside a shortcut."""
+class SqueezeExcitation(nn.Module):
+    """A squeeze-and-excitation block with a shortcut."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -49,8 +49,8 @@ class Weighed(nn.Module):
         return torch.relu(x + seen * self.share(seen)[:, :, None, None])
 
 
-class Maxima(nn.Module):
-    """Convolutions of several sizes over a sequence, and the greatest that each filter finds."""
+class ParallelConvMax(nn.Module):
+    """Convolutions of several sizes over a sequence, each followed by a global maximum."""
 
     def __init__(self, before: int, filters: int, sizes: tuple[int, ...]) -> None:
         super().__init__()
@@ -60,8 +60,8 @@ class Maxima(nn.Module):
         return torch.cat([torch.relu(one(x)).amax(2) for one in self.convolutions], 1)
 
 
-class Inverted(nn.Module):
-    """MobileNetV2's block: wide within, narrow outside."""
+class InvertedResidual(nn.Module):
+    """The inverted residual block of MobileNetV2."""
 
     def __init__(self, before: int, filters: int, stride: int) -> None:
         super().__init__()
@@ -82,20 +82,20 @@ class Inverted(nn.Module):
         return x + self.branch(x) if self.residual else self.branch(x)
 
 
-def convolved(before: int, *filters: int) -> list[nn.Module]:
-    """Convolutions in a row, each with its ReLU."""
+def conv_relu(before: int, *filters: int) -> list[nn.Module]:
+    """Returns a chain of convolutions, each followed by ReLU."""
     channels = (before, *filters)
     return [m for a, b in zip(channels, filters, strict=False) for m in (nn.Conv2d(a, b, 3, padding=1), nn.ReLU())]
 
 
-def normed(before: int, *filters: int) -> list[nn.Module]:
-    """The same, normalized by batches."""
+def conv_norm_relu(before: int, *filters: int) -> list[nn.Module]:
+    """Returns a chain of convolutions, each followed by batch normalization and ReLU."""
     channels = (before, *filters)
     return [m for a, b in zip(channels, filters, strict=False) for m in (same(a, b), batch_norm(b), nn.ReLU())]
 
 
-def pair(before: int, filters: int) -> nn.Sequential:
-    return nn.Sequential(*convolved(before, filters, filters))
+def conv_pair(before: int, filters: int) -> nn.Sequential:
+    return nn.Sequential(*conv_relu(before, filters, filters))
 
 
 def lenet() -> nn.Module:
@@ -118,7 +118,7 @@ def autoencoder() -> nn.Module:
 
 
 def unet() -> nn.Module:
-    return nn.Sequential(Level(1, 16, Level(16, 32, pair(32, 64), 64), 32), Mean(2, 3), nn.Linear(16, 10))
+    return nn.Sequential(Level(1, 16, Level(16, 32, conv_pair(32, 64), 64), 32), Mean(2, 3), nn.Linear(16, 10))
 
 
 def groupnorm() -> nn.Module:
@@ -129,7 +129,9 @@ def groupnorm() -> nn.Module:
 
 
 def senet() -> nn.Module:
-    return nn.Sequential(*convolved(3, 32), Weighed(32, 8), Weighed(32, 8), Mean(2, 3), nn.Linear(32, 10))
+    return nn.Sequential(
+        *conv_relu(3, 32), SqueezeExcitation(32, 8), SqueezeExcitation(32, 8), Mean(2, 3), nn.Linear(32, 10)
+    )
 
 
 def wide_mlp() -> nn.Module:
@@ -145,7 +147,7 @@ def norm_mlp() -> nn.Module:
 
 
 def vit() -> nn.Module:
-    patches = (nn.Conv2d(3, 128, 4, 4), nn.Flatten(2), Turned())
+    patches = (nn.Conv2d(3, 128, 4, 4), nn.Flatten(2), SwapChannelsAndTime())
     last = (nn.LayerNorm(128, eps=EPSILON), Mean(1), nn.Linear(128, 10))
     return nn.Sequential(*patches, Block(128, 4), Block(128, 4), *last)
 
@@ -157,23 +159,25 @@ def discriminator() -> nn.Module:
 
 
 def conv_lstm() -> nn.Module:
-    seen = (nn.Conv1d(16, 64, 5, padding=2), nn.ReLU(), nn.MaxPool1d(2), Turned())
+    seen = (nn.Conv1d(16, 64, 5, padding=2), nn.ReLU(), nn.MaxPool1d(2), SwapChannelsAndTime())
     return nn.Sequential(*seen, Last(nn.LSTM(64, 64, batch_first=True)), nn.Linear(64, 10))
 
 
 def vgg() -> nn.Module:
-    first = (*convolved(3, 64, 64), nn.MaxPool2d(2))
-    second = (*convolved(64, 128, 128), nn.MaxPool2d(2))
-    return nn.Sequential(*first, *second, *convolved(128, 256), Mean(2, 3), nn.Linear(256, 10))
+    first = (*conv_relu(3, 64, 64), nn.MaxPool2d(2))
+    second = (*conv_relu(64, 128, 128), nn.MaxPool2d(2))
+    return nn.Sequential(*first, *second, *conv_relu(128, 256), Mean(2, 3), nn.Linear(256, 10))
 
 
 def text_cnn() -> nn.Module:
-    return nn.Sequential(nn.Embedding(5000, 64), Turned(), Maxima(64, 64, (3, 4, 5)), nn.Linear(192, 10))
+    return nn.Sequential(
+        nn.Embedding(5000, 64), SwapChannelsAndTime(), ParallelConvMax(64, 64, (3, 4, 5)), nn.Linear(192, 10)
+    )
 
 
 def inverted() -> nn.Module:
     stem = (same(3, 32), batch_norm(32), nn.ReLU6())
-    blocks = (Inverted(32, 24, 1), Inverted(24, 24, 1), Inverted(24, 32, 2))
+    blocks = (InvertedResidual(32, 24, 1), InvertedResidual(24, 24, 1), InvertedResidual(24, 32, 2))
     return nn.Sequential(*stem, *blocks, Mean(2, 3), nn.Linear(32, 10))
 
 
@@ -195,8 +199,8 @@ def tabular() -> nn.Module:
 
 
 def bn_cnn() -> nn.Module:
-    first = (*normed(3, 32, 32), nn.MaxPool2d(2))
-    second = (*normed(32, 64, 64), nn.MaxPool2d(2), FlattenLast())
+    first = (*conv_norm_relu(3, 32, 32), nn.MaxPool2d(2))
+    second = (*conv_norm_relu(32, 64, 64), nn.MaxPool2d(2), FlattenLast())
     return nn.Sequential(*first, *second, nn.Linear(8 * 8 * 64, 128), nn.ReLU(), nn.Linear(128, 10))
 
 

@@ -1,7 +1,7 @@
-"""What is measured: one module a part, each with `ABOUT`, `measure(options)`, `tables(result)` and `page(result)`.
+"""The parts: one module each, with `ABOUT`, `measure(options)`, `tables(results)` and `page(results)`.
 
-A part measures one thing after the other, `(name, what was found)`: a file of results may get some of them anew.
-`page` is what the documentation shows.
+`measure` yields pairs `(name, result)`, so that a file of results can be updated in part. `page` returns the tables of
+the documentation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whole processes, from nothing to their end."""
+"""Duration of whole processes, start included."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..tables import Table, spread
 from ..workloads.classic import mlp
 from ..workloads.workload import trained
 
-ABOUT = "seconds of whole commands, beside what the peers take to be imported"
+ABOUT = "seconds of whole commands, and of importing the peers"
 Result = dict[str, Any]
 
 
 def commands(folder: Path) -> dict[str, tuple[list[str], dict[str, str]]]:
-    """By name: what is run, and its environment. What begins with `jsonnx` is ours."""
+    """Returns the commands and their environment variables by name."""
     spec = folder / "mlp.json"
     spec.write_text(json.dumps(trained(mlp(), 128)), "utf-8")
     jsonnx = [str(Path(sys.executable).parent / "jsonnx")]
@@ -43,24 +43,24 @@ def commands(folder: Path) -> dict[str, tuple[list[str], dict[str, str]]]:
 
 
 def measure(options: Options) -> Iterator[tuple[str, Result]]:
-    """In turn; a first round, which fills the system's caches, is not counted."""
-    todo = commands(options.folder)
-    times: dict[str, list[float]] = {name: [] for name in todo}
+    """Runs the commands in turns; the first round, which fills the caches of the system, is not counted."""
+    commands_by_name = commands(options.folder)
+    times: dict[str, list[float]] = {name: [] for name in commands_by_name}
     for number in range(options.turns.rounds + 1):
         options.tell(f"cold start, round {number}" if number else "cold start, caches")
-        for name, (command, variables) in todo.items():
+        for name, (command, variables) in commands_by_name.items():
             variables = environment(Entry("", "", variables), options.threads)
             start = perf_counter()
             subprocess.run(command, env=variables, capture_output=True, check=True)
             if number:
                 times[name].append(round(perf_counter() - start, 4))
-    for name, found in times.items():
-        yield name, {"seconds": found}
+    for name, seconds in times.items():
+        yield name, {"seconds": seconds}
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     table = Table("Cold start: the whole process", ["command", "seconds (min-max)"])
-    table.rows = [[name, spread(found["seconds"])] for name, found in result.items()]
+    table.rows = [[name, spread(row["seconds"])] for name, row in results.items()]
     return [table]
 
 

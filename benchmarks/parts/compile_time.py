@@ -1,4 +1,4 @@
-"""From a spec to ONNX and to a training step, by the number of layers."""
+"""Time from a spec to ONNX and to a training step, by the number of layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..options import Options
-from ..probes import TooLong, fresh
+from ..probes import TimeLimitExceeded, run_probe
 from ..tables import Table, number
 from ..workloads.deployed import resnet50
 from ..workloads.workload import Spec, network, trained
@@ -29,36 +29,36 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
             continue
         path = options.folder / f"{name}.json"
         path.write_text(json.dumps(trained(spec, 1)), "utf-8")
-        found = {}
+        runs_by_kind = {}
         for training in (False, True):
             options.tell(f"{name}, {'training' if training else 'inference'}")
-            found["training" if training else "inference"] = [
+            runs_by_kind["training" if training else "inference"] = [
                 _one(str(path), training, options) for _ in range(1 if options.quick else 3)
             ]
-        yield name, found
+        yield name, runs_by_kind
 
 
 def _one(path: str, training: bool, options: Options) -> Result:
     try:
-        return fresh("compile_time", options.threads, LIMIT, spec=path, training=training)
-    except (TooLong, RuntimeError) as error:
+        return run_probe("compile_time", options.threads, LIMIT, spec=path, training=training)
+    except (TimeLimitExceeded, RuntimeError) as error:
         return {"failed": str(error)}
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     columns = ["network", "to ONNX, s", "with a session, s", "memory, MB"]
     columns += ["to a training step, s", "with its session and first run, s", "memory, MB"]
     table = Table("From a spec to something that runs: the best of some fresh processes", columns)
-    for name, found in result.items():
+    for name, runs_by_kind in results.items():
         row = [name]
         for kind in ("inference", "training"):
-            came = [one for one in found[kind] if "failed" not in one]
-            if came:
-                best = min(came, key=lambda one: one["ready"])
+            finished = [run for run in runs_by_kind[kind] if "failed" not in run]
+            if finished:
+                best = min(finished, key=lambda run: run["ready"])
                 row += [number(best["compiled"]), number(best["ready"]), f"{best['memory']:.0f}"]
             else:
                 row += ["failed", "-", "-"]
-                table.notes.append(f"{name}, {kind}: {found[kind][0]['failed']}")
+                table.notes.append(f"{name}, {kind}: {runs_by_kind[kind][0]['failed']}")
         table.rows.append(row)
     return [table]
 

@@ -1,4 +1,4 @@
-"""Inference: latency of one sample, and throughput by 32, of networks that are deployed."""
+"""Inference: latency of one sample and throughput at batch 32 of networks for deployment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..options import Options
 from ..tables import Table
 from ..workloads import INFERENCE as WORKLOADS
 
-ABOUT = "latency at batch 1 and throughput at 32, beside the peers and their ONNX exports"
+ABOUT = "latency at batch 1 and throughput at batch 32, compared with the peers and their ONNX exports"
 
 
 def measure(options: Options) -> Iterator[tuple[str, Result]]:
@@ -19,11 +19,11 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
             yield workload.name, contest(workload, INFERENCE, options)
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     title = "Milliseconds a prediction, median"
-    return [*(details(name, found, INFERENCE) for name, found in result.items()), summary(title, result, INFERENCE)]
+    return [*(details(name, result, INFERENCE) for name, result in results.items()), summary(title, results, INFERENCE)]
 
 
-def page(result: Result) -> list[Table]:
-    """What the page shows of it."""
-    return [summary("", result, INFERENCE)]
+def page(results: Result) -> list[Table]:
+    """Returns the tables of the documentation."""
+    return [summary("", results, INFERENCE)]

@@ -1,4 +1,4 @@
-"""What an installation weighs: all that a package requires, as it lies in site-packages."""
+"""The size of an installation: a package with all its requirements in site-packages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jsonnx
 from ..options import Options
 from ..tables import Table
 
-ABOUT = "megabytes of an installation with all that it requires"
+ABOUT = "megabytes of an installation with all requirements"
 SETS = {
     "jsonnx[cpu]": ["jsonnx[cpu]"],
     "torch": ["torch"],
@@ -24,24 +24,24 @@ Result = dict[str, Any]
 
 
 def measure(options: Options) -> Iterator[tuple[str, Result]]:
-    for name, wanted in SETS.items():
-        sizes = {found: round(_size(found) / 1e6, 2) for found in sorted(closure(wanted))}
+    for name, requirements in SETS.items():
+        sizes = {package: round(_size(package) / 1e6, 2) for package in sorted(closure(requirements))}
         yield name, {"packages": sizes, "megabytes": round(sum(sizes.values()), 1)}
 
 
-def closure(wanted: list[str]) -> set[str]:
-    """The names of all distributions that these require, in this environment."""
+def closure(requirements: list[str]) -> set[str]:
+    """Returns the names of all distributions that these require in this environment, themselves included."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    waiting, seen = [Requirement(text) for text in wanted], set()
+    waiting, seen = [Requirement(text) for text in requirements], set()
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
         if (name, frozenset(requirement.extras)) in seen:
             continue
         seen.add((name, frozenset(requirement.extras)))
-        for text in _found(name).requires or ():
+        for text in _distribution(name).requires or ():
             needed = Requirement(text)
             extras = requirement.extras or {""}
             if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
@@ -49,31 +49,31 @@ def closure(wanted: list[str]) -> set[str]:
     return {name for name, _ in seen}
 
 
-def _found(name: str) -> Distribution:
+def _distribution(name: str) -> Distribution:
     try:
         return distribution(name)
     except PackageNotFoundError:
-        raise SystemExit(f"{name} is not installed: what it weighs is not known") from None
+        raise SystemExit(f"{name} is not installed: its size is not known") from None
 
 
 def _size(name: str) -> int:
-    """Bytes of its files, with what Python made of them; of jsonnx, which is not copied, those of its folder."""
+    """Returns the size of a distribution in bytes, bytecode included; jsonnx is an editable installation."""
     if name == "jsonnx":
         files = [path for path in Path(jsonnx.__file__).parent.rglob("*") if path.is_file()]
     else:
-        found = _found(name)
-        files = [Path(str(found.locate_file(path))) for path in found.files or ()]
+        package = _distribution(name)
+        files = [Path(str(package.locate_file(path))) for path in package.files or ()]
     return sum(path.stat().st_size for path in set(files) if path.is_file())
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     table = Table("Installed size", ["what", "MB", "packages", "largest", "to jsonnx[cpu]"])
-    ours = result["jsonnx[cpu]"]["megabytes"]
-    for name, found in result.items():
-        large = sorted(found["packages"], key=found["packages"].__getitem__, reverse=True)[:3]
-        largest = ", ".join(f"{package} {found['packages'][package]:.0f}" for package in large)
-        row = [name, f"{found['megabytes']:.0f}", str(len(found["packages"])), largest]
-        table.rows.append([*row, f"{found['megabytes'] / ours:.1f}"])
+    ours = results["jsonnx[cpu]"]["megabytes"]
+    for name, entry in results.items():
+        large = sorted(entry["packages"], key=entry["packages"].__getitem__, reverse=True)[:3]
+        largest = ", ".join(f"{package} {entry['packages'][package]:.0f}" for package in large)
+        row = [name, f"{entry['megabytes']:.0f}", str(len(entry["packages"])), largest]
+        table.rows.append([*row, f"{entry['megabytes'] / ours:.1f}"])
     return [table]
 
 

@@ -1,4 +1,4 @@
-"""What a fit costs beside onnxruntime's run."""
+"""The overhead of a fit outside onnxruntime."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from statistics import median
 from typing import Any
 
 from ..options import Options
-from ..probes import fresh
+from ..probes import run_probe
 from ..tables import Table, number, spread
 from ..workloads.classic import mlp
 from ..workloads.workload import Spec, network, trained
 
 ABOUT = "the share of a fit of tiny steps that is spent outside onnxruntime"
 SAMPLES = 64_000
-"""That a fit sees, or those of 5,000 steps."""
+"""Samples of a fit, of at most 5,000 steps."""
 Result = dict[str, Any]
 
 
@@ -34,18 +34,18 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
     for name, spec in STEPS.items():
         options.tell(f"fit of {name}")
         steps = min(5000, SAMPLES // spec["training"]["batch_size"])
-        yield name, fresh("overhead", options.threads, spec=spec, steps=steps, rounds=options.turns.rounds)
+        yield name, run_probe("overhead", options.threads, spec=spec, steps=steps, rounds=options.turns.rounds)
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     table = Table(
         "A fit's step, microseconds, and what of it is outside onnxruntime's run",
         ["step", "microseconds (min-max)", "outside", "share outside (min-max)"],
     )
-    for name, found in result.items():
-        outside = [step - within for step, within in zip(found["step"], found["within"], strict=True)]
-        shares = [100 * out / step for out, step in zip(outside, found["step"], strict=True)]
-        table.rows.append([name, spread(found["step"]), number(median(outside)), spread(shares) + " %"])
+    for name, times in results.items():
+        outside = [step - within for step, within in zip(times["step"], times["within"], strict=True)]
+        shares = [100 * out / step for out, step in zip(outside, times["step"], strict=True)]
+        table.rows.append([name, spread(times["step"]), number(median(outside)), spread(shares) + " %"])
     return [table]
 
 

@@ -1,4 +1,4 @@
-"""Training: milliseconds a step, all contestants in turn."""
+"""Training: milliseconds per step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..tables import Table
 from ..workloads import TRAINING as WORKLOADS
 from ..workloads import Workload
 
-ABOUT = "milliseconds a training step, beside the peers"
+ABOUT = "milliseconds per training step, compared with the peers"
 
 
 def measure(options: Options) -> Iterator[tuple[str, Result]]:
@@ -19,22 +19,22 @@ def measure(options: Options) -> Iterator[tuple[str, Result]]:
 
 
 def contests(workloads: Iterable[Workload], options: Options) -> Iterator[tuple[str, Result]]:
-    """One after the other, those that are wanted."""
+    """Measures the selected workloads."""
     for workload in workloads:
         if options.wants(workload.name):
             yield workload.name, contest(workload, contestants(workload), options)
 
 
 def contestants(workload: Workload) -> dict[str, Entry]:
-    """Channels last is a layout of images."""
+    """Returns the contestants of a workload: PyTorch with channels last only for images."""
     return {name: entry for name, entry in TRAINING.items() if name != "torch-nhwc" or len(workload.shape) == 3}
 
 
-def tables(result: Result) -> list[Table]:
+def tables(results: Result) -> list[Table]:
     title = "Milliseconds a training step, median"
-    return [*(details(name, found, TRAINING) for name, found in result.items()), summary(title, result, TRAINING)]
+    return [*(details(name, result, TRAINING) for name, result in results.items()), summary(title, results, TRAINING)]
 
 
-def page(result: Result) -> list[Table]:
-    """What the page shows of it."""
-    return [summary("", result, TRAINING)]
+def page(results: Result) -> list[Table]:
+    """Returns the tables of the documentation."""
+    return [summary("", results, TRAINING)]

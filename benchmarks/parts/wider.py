@@ -1,4 +1,4 @@
-"""Training of further networks: milliseconds a step, all contestants in turn."""
+"""Training of further networks: milliseconds per step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .train import contests, page, tables
 
 __all__ = ["ABOUT", "measure", "page", "tables"]
 
-ABOUT = "networks of many other kinds: milliseconds a training step, beside the peers"
+ABOUT = "milliseconds per training step of further networks, compared with the peers"
 
 
 def measure(options: Options) -> Iterator[tuple[str, Result]]:

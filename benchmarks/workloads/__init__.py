@@ -1,4 +1,4 @@
-"""What is measured: every workload is one spec of ours, from which all contestants get the same network."""
+"""The workloads: each is a spec of jsonnx, from which the networks of all contestants are derived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The five networks that everybody trains."""
+"""Five common networks in training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lstm() -> Spec:
 
 
 def pre_norm(**attention: bool) -> Spec:
-    """A block of a transformer 128 wide."""
+    """Returns a pre-norm transformer block of width 128."""
     heads = {"num_heads": 4, "key_dim": 32, **attention}
     return {
         "inputs": ["x"],

@@ -1,4 +1,4 @@
-"""Networks that predict: one sample at a time, and many."""
+"""Networks in inference, at batch 1 and 32."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NORM = {"type": "BatchNormalization", "epsilon": 1e-3, "momentum": 0.999}
 
 
 def resnet50() -> Spec:
-    """The sample, without a softmax at the end, and without biases before a normalization: as torchvision has it."""
+    """Returns the sample without softmax and without biases before normalizations, as in torchvision."""
     spec: Spec = json.loads((SAMPLES / "resnet50.json").read_text("utf-8"))
     for entry in (*spec["layers"], *spec["blocks"]["bottleneck"]["layers"]):
         if entry["type"] == "Conv2D":
@@ -25,18 +25,18 @@ def resnet50() -> Spec:
 
 
 def mobilenet_v2() -> Spec:
-    """MobileNetV2 (Sandler et al. 2018), as keras.applications has it."""
+    """Returns MobileNetV2 (Sandler et al. 2018) as in keras.applications."""
     relu6 = {"type": "ReLU", "max_value": 6}
     plain = {"type": "Conv2D", "use_bias": False}
     layers: list[Spec] = [{**plain, "filters": 32, "kernel_size": 3, "strides": 2, "padding": "same"}, NORM, relu6]
     before, last = 32, ""
-    for times, filters, count, stride in (
+    for expansion, filters, count, stride in (
         (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
     ):  # fmt: skip
         for index in range(count):
             strides = stride if index == 0 else 1
-            if times > 1:
-                layers += [{**plain, "filters": times * before, "kernel_size": 1}, NORM, relu6]
+            if expansion > 1:
+                layers += [{**plain, "filters": expansion * before, "kernel_size": 1}, NORM, relu6]
             if strides == 2:
                 layers.append({"type": "ZeroPadding2D", "padding": [[0, 1], [0, 1]]})
             padding = "valid" if strides == 2 else "same"

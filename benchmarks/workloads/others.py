@@ -1,4 +1,4 @@
-"""Networks like the classic ones, so that nothing is tuned for those alone."""
+"""Variations of the classic networks, to detect tuning for single networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .workload import Spec, network, workload
 
 
 def depthwise() -> Spec:
-    """MobileNet's first stages, for small images."""
+    """Returns the first stages of MobileNet for small images."""
     layers = [{"type": "Conv2D", "filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"}]
     for filters, stride in ((64, 1), (128, 2), (128, 1), (256, 2)):
         layers += [
@@ -18,25 +18,25 @@ def depthwise() -> Spec:
 
 
 def wavenet() -> Spec:
-    """Causal convolutions that see ever further back."""
+    """Returns causal convolutions with increasing dilation."""
     causal = {"type": "Conv1D", "filters": 64, "kernel_size": 3, "padding": "causal", "activation": "relu"}
     layers = [{**causal, "dilation_rate": 2**step} for step in range(6)]
     return network({"shape": [512, 32]}, [*layers, {"type": "GlobalAveragePooling1D"}])
 
 
 def gru() -> Spec:
-    """Both ways."""
+    """Returns a bidirectional GRU."""
     return network({"shape": [50, 32]}, [{"type": "Bidirectional", "layer": {"type": "GRU", "units": 64}}])
 
 
 def embedding(rows: int = 50_000) -> Spec:
-    """A table so large that its update is most of the step."""
+    """Returns an embedding that is so large that its update dominates the step."""
     table = {"type": "Embedding", "input_dim": rows, "output_dim": 64}
     return network({"shape": [32], "dtype": "int32"}, [table, {"type": "GlobalAveragePooling1D"}])
 
 
 def odd() -> Spec:
-    """Sizes that no kernel likes."""
+    """Returns convolutions of sizes for which kernels are not optimized."""
     layers = [
         {"type": "Conv2D", "filters": 24, "kernel_size": 5, "strides": 2, "activation": "relu"},
         {"type": "Conv2D", "filters": 40, "kernel_size": 3, "dilation_rate": 2, "activation": "relu"},

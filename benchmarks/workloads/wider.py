@@ -1,4 +1,4 @@
-"""Networks of many kinds, as people write them."""
+"""Further networks of many kinds in training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RELU6 = {"type": "ReLU", "max_value": 6}
 
 
 def conv(filters: int, size: int = 3, activation: str | None = "relu", **more: Any) -> Spec:
-    """A convolution of images, padded."""
+    """Returns a Conv2D layer with padding `same`."""
     entry = {"type": "Conv2D", "filters": filters, "kernel_size": size, "padding": "same", **more}
     return entry if activation is None else {**entry, "activation": activation}
 
@@ -46,14 +46,14 @@ def volumes() -> Spec:
 
 
 def autoencoder() -> Spec:
-    """What makes an image small and large again."""
+    """Returns strided convolutions followed by transposed ones."""
     smaller = [conv(filters, 4, strides=2) for filters in (32, 64)]
     larger = [{**conv(filters, 4, strides=2), "type": "Conv2DTranspose"} for filters in (32, 16)]
     return image(32, 3, [*smaller, *larger, MEAN])
 
 
 def unet() -> Spec:
-    """Ronneberger et al. 2015, small."""
+    """Returns a small U-Net (Ronneberger et al. 2015)."""
 
     def pair(filters: int, name: str) -> list[Spec]:
         return [conv(filters), {**conv(filters), "name": name}]
@@ -71,7 +71,7 @@ def groupnorm() -> Spec:
 
 
 def senet() -> Spec:
-    """Residual blocks that weigh their channels (Hu et al. 2018)."""
+    """Returns squeeze-and-excitation blocks (Hu et al. 2018)."""
     block = {
         "inputs": ["x"],
         "layers": [
@@ -99,7 +99,7 @@ def norm_mlp() -> Spec:
 
 
 def vit() -> Spec:
-    """Patches of an image, seen by a transformer."""
+    """Returns a small vision transformer."""
     layers = [
         {"type": "Conv2D", "filters": 128, "kernel_size": 4, "strides": 4},
         {"type": "Reshape", "target_shape": [64, 128]},
@@ -111,14 +111,14 @@ def vit() -> Spec:
 
 
 def discriminator() -> Spec:
-    """DCGAN's (Radford et al. 2016), small."""
+    """Returns a small discriminator of a DCGAN (Radford et al. 2016)."""
     slope = {"type": "LeakyReLU", "negative_slope": 0.2}
     second = [conv(128, 4, None, strides=2, use_bias=False), NORM, slope]
     return image(32, 3, [conv(64, 4, None, strides=2), slope, *second, {"type": "Flatten"}])
 
 
 def conv_lstm() -> Spec:
-    """An LSTM over what a convolution sees."""
+    """Returns a convolution followed by an LSTM."""
     seen = {"type": "Conv1D", "filters": 64, "kernel_size": 5, "padding": "same", "activation": "relu"}
     return network({"shape": [128, 16]}, [seen, {"type": "MaxPooling1D"}, {"type": "LSTM", "units": 64}])
 
@@ -128,7 +128,7 @@ def vgg() -> Spec:
 
 
 def text_cnn() -> Spec:
-    """Kim 2014."""
+    """Returns a convolutional text classifier (Kim 2014)."""
     layers: list[Spec] = [{"type": "Embedding", "name": "words", "input_dim": 5000, "output_dim": 64}]
     for size in (3, 4, 5):
         seen = {"type": "Conv1D", "filters": 64, "kernel_size": size, "activation": "relu", "from": "words"}
@@ -137,7 +137,7 @@ def text_cnn() -> Spec:
 
 
 def inverted() -> Spec:
-    """MobileNetV2's blocks, for small images."""
+    """Returns inverted residual blocks of MobileNetV2 for small images."""
     layers = [conv(32, activation=None, use_bias=False), NORM, RELU6]
     before, last = 32, ""
     for filters, stride in ((24, 1), (24, 1), (32, 2)):
@@ -154,7 +154,7 @@ def inverted() -> Spec:
 
 
 def gpt() -> Spec:
-    """A transformer that sees what came before."""
+    """Returns a transformer with causal attention."""
     layers = [
         {"type": "Embedding", "input_dim": 1000, "output_dim": 128},
         {"type": "block", "name": "block", "repeat": 2},

@@ -1,4 +1,4 @@
-"""A network, its batch, and data for it."""
+"""Workloads: a network, its batch size, and random data."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Workload:
-    """A network that tells classes apart, and how many samples a step takes."""
+    """A classifier and its batch size."""
 
     name: str
     about: str
     spec: Spec
     batch: int
     network: str
-    """What it is called among PyTorch's networks."""
+    """The name of the PyTorch network."""
     batches: int = 8
-    """Different ones; then they come again."""
+    """Number of different batches, which are repeated."""
     mirrored: bool = False
-    """Whether PyTorch's images and kernels are turned around: it pads at the near edge what Keras pads at the far."""
+    """Whether images and kernels are reversed for PyTorch, which pads the start of an axis where Keras pads its end."""
 
     @property
     def trains(self) -> bool:
@@ -33,17 +33,17 @@ class Workload:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample."""
+        """The shape of one sample."""
         ((_, about),) = self.spec["inputs"].items()
         return tuple(about["shape"])
 
     def brief(self) -> dict[str, Any]:
-        """What contestants are told besides the spec."""
+        """Returns what contestants need besides the spec."""
         convolves = len(self.shape) == 3 or any("Conv" in entry.get("type", "") for entry in self.spec["layers"])
         return {"network": self.network, "batch": self.batch, "mirrored": self.mirrored, "convolves": convolves}
 
     def data(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Samples and labels, drawn."""
+        """Draws samples and labels."""
         rng = np.random.default_rng(seed)
         shape = (self.batches * self.batch, *self.shape)
         vocabulary = next((e["input_dim"] for e in self.spec["layers"] if e.get("type") == "Embedding"), None)
@@ -55,12 +55,12 @@ class Workload:
 
 
 def network(inputs: Spec, layers: list[Spec], classes: int = CLASSES, **more: Any) -> Spec:
-    """A spec that ends in logits."""
+    """Returns a spec whose last layer computes logits."""
     return {"inputs": {"x": inputs}, **more, "layers": [*layers, {"type": "Dense", "name": "logits", "units": classes}]}
 
 
 def trained(spec: Spec, batch: int) -> Spec:
-    """The spec, trained by Adam."""
+    """Returns the spec with a training section with Adam."""
     training = {
         "loss": {"type": "sparse_categorical_crossentropy", "from_logits": True},
         "optimizer": {"type": "adam", "learning_rate": 0.001, "epsilon": 1e-7},
@@ -70,12 +70,12 @@ def trained(spec: Spec, batch: int) -> Spec:
 
 
 def workload(name: str, about: str, spec: Spec, batch: int, network: str = "", mirrored: bool = False) -> Workload:
-    """A spec in training; PyTorch's network is called like it, unless another is."""
+    """Returns a workload in training; `network` is the name of the PyTorch network, by default that of the workload."""
     return Workload(name, f"{about}, batch {batch}", trained(spec, batch), batch, network or name, mirrored=mirrored)
 
 
 def batches(x: np.ndarray, y: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The samples in batches, over and over."""
+    """Yields the samples in batches, endlessly."""
     while True:
         for start in range(0, len(x), size):
             yield x[start : start + size], y[start : start + size]

@@ -1,4 +1,4 @@
-"""What is made of one spec: models, files, and graphs that sessions get."""
+"""The artefacts of one spec: compiled models, written files, and the graphs of a trainer's sessions."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ import jsonnx
 import numpy as np
 
 from .cases import ROOT, Entry, Spec
-from .package import command, makers
-from .sessions import RecordedSession, Stopped, recorded
+from .package import command, session_makers
+from .sessions import RecordedSession, SessionRun, record_sessions
 
 Weights = dict[str, np.ndarray]
 Artefact = tuple[str, bytes]
-"""A name and a content."""
+"""Name and content."""
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Where temporary files cost no time to be synchronised with a disk, if there is such a place."""
+"""A folder in memory for temporary files, so that no time is spent on synchronising them with a disk."""
 
 
 def artefacts(entry: Entry) -> Iterator[Artefact]:
-    """All that is made of the spec. In the place of what cannot be made is the text of the failure."""
+    """Yields every artefact of the spec. An artefact that fails is replaced by the text of its error."""
     text = (ROOT / entry.spec).read_text("utf-8") if isinstance(entry.spec, str) else json.dumps(entry.spec)
     spec: Spec = json.loads(text)
     yield "spec", json.dumps(spec, sort_keys=True).encode()
     with TemporaryDirectory(dir=IN_MEMORY) as folder, chdir(ROOT if isinstance(entry.spec, str) else folder), quiet():
-        weights = learned(entry.spec) if entry.learns else None
-        yield from attempted("inference", partial(inference, entry.spec, weights))
-        yield from attempted("command", partial(written, entry.spec, "training" in spec, Path(folder)))
+        weights = adapted_weights(entry.spec) if entry.learns else None
+        yield from with_failure("inference", partial(inference_models, entry.spec, weights))
+        yield from with_failure("command", partial(command_files, entry.spec, "training" in spec, Path(folder)))
         for threads in entry.threads if "training" in spec else ():
             name = f"threads-{threads}"
-            yield from attempted(name, partial(trained, entry, weights, threads, name))
+            yield from with_failure(name, partial(training_graphs, entry, weights, threads, name))
 
 
-def attempted(name: str, make: Callable[[], Iterable[Artefact]]) -> Iterator[Artefact]:
-    """What is made, up to a failure, and its text."""
+def with_failure(name: str, make: Callable[[], Iterable[Artefact]]) -> Iterator[Artefact]:
+    """Yields the artefacts of `make`, and if it fails, the text of the error as `NAME/failure`."""
     try:
         yield from make()
-    except Exception as error:  # a fault of the package is behaviour, too
+    except Exception as error:  # errors are recorded like any other behaviour
         yield f"{name}/failure", without_paths(f"{type(error).__name__}: {error}").encode()
 
 
-def learned(spec: Spec | str) -> Weights:
-    """The weights before the first step, with what layers learn from the spec's data."""
+def adapted_weights(spec: Spec | str) -> Weights:
+    """Returns the weights before the first step, including the states that layers adapt to the spec's data."""
     trainer = jsonnx.Trainer(spec)
     trainer.fit(epochs=0)
     return trainer.weights()
 
 
-def inference(spec: Spec | str, weights: Weights | None) -> Iterator[Artefact]:
-    """The compiled model, and the one with every layer as it is written."""
+def inference_models(spec: Spec | str, weights: Weights | None) -> Iterator[Artefact]:
+    """Yields the compiled model with and without folding."""
     yield "inference", jsonnx.compile(spec, weights).to_bytes()
     yield "inference-unfolded", jsonnx.compile(spec, weights, fold=False).to_bytes()
 
 
-def written(spec: Spec | str, trains: bool, folder: Path) -> Iterator[Artefact]:
-    """The files that `jsonnx compile` writes, and what it prints."""
+def command_files(spec: Spec | str, trains: bool, folder: Path) -> Iterator[Artefact]:
+    """Yields the files that `jsonnx compile` writes, and its output."""
     if not isinstance(spec, str):
         (folder / "spec.json").write_text(json.dumps(spec), "utf-8")
     output = folder / "made" / ("" if trains else "model.onnx")
@@ -73,31 +73,31 @@ def written(spec: Spec | str, trains: bool, folder: Path) -> Iterator[Artefact]:
         yield f"command/{file.name}", file.read_bytes()
 
 
-def trained(entry: Entry, weights: Weights | None, threads: int, name: str) -> Iterator[Artefact]:
-    """The graphs that a trainer on the CPU hands to onnxruntime, and the options of their sessions."""
-    with recorded() as found:
+def training_graphs(entry: Entry, weights: Weights | None, threads: int, name: str) -> Iterator[Artefact]:
+    """Yields the graphs that a trainer passes to onnxruntime on the CPU, and the options of their sessions."""
+    with record_sessions() as sessions:
         trainer = jsonnx.Trainer(entry.spec, weights=weights, threads=threads)
-        for graph, make in makers(trainer, entry.samples).items():
-            yield from attempted(f"{name}/{graph}", partial(captured, f"{name}/{graph}", make, found))
+        for graph, make in session_makers(trainer, entry.samples).items():
+            yield from with_failure(f"{name}/{graph}", partial(created_sessions, f"{name}/{graph}", make, sessions))
 
 
-def captured(name: str, make: Callable[[], object], found: list[RecordedSession]) -> Iterator[Artefact]:
-    """The sessions that are made by this call. None where those that are there already serve."""
-    found.clear()
-    with suppress(Stopped):
+def created_sessions(name: str, make: Callable[[], object], sessions: list[RecordedSession]) -> Iterator[Artefact]:
+    """Yields the models and options of the sessions that `make` creates; none if it reuses existing sessions."""
+    sessions.clear()
+    with suppress(SessionRun):
         make()
-    for index, session in enumerate(found):
-        numbered = name if len(found) == 1 else f"{name}-{index}"
+    for index, session in enumerate(sessions):
+        numbered = name if len(sessions) == 1 else f"{name}-{index}"
         yield numbered, session.model
         yield f"{numbered}/options", session.options.encode()
 
 
 def without_paths(text: str, folder: Path | None = None) -> str:
-    """The text without the places of the repository and of a temporary folder."""
+    """Returns the text without the paths of the repository and of a temporary folder."""
     text = text.replace(str(folder), "FOLDER") if folder else text
     return text.replace(str(ROOT) + os.sep, "").replace(str(ROOT), "")
 
 
 def quiet() -> warnings.catch_warnings:
-    """Nothing is printed of NumPy's warnings."""
+    """Suppresses NumPy's warnings."""
     return warnings.catch_warnings(action="ignore")

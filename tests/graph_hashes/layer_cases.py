@@ -1,4 +1,4 @@
-"""Layer cases as specs that can be compiled and, where an output is real, trained."""
+"""Converts layer cases to specs that can be compiled and, if an output is real, trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Spec = dict[str, Any]
 
 
 def is_augmentation(case: Case) -> bool:
-    """Whether the layer changes images before they are fed, so that nothing before it can be trained."""
+    """Whether the layer runs on the host before the graph, so that no layer before it can be trained."""
     return case in augmentation.CASES
 
 
@@ -23,23 +23,23 @@ def has_real_inputs(case: Case) -> bool:
 
 
 def behind_dense(case: Case) -> list[int]:
-    """The inputs that can come from a Dense layer: real ones with an axis besides the batch, but for masks."""
+    """Returns the indices of the inputs that a Dense layer can produce: real, not scalar per sample, no masks."""
     real = case.dtype == "float32"
     return [index for index, shape in enumerate(case.inputs) if real and shape and index not in case.masks]
 
 
 def layer_spec(case: Case, behind: bool = False) -> Spec:
-    """A network of the layer, behind Dense layers if wanted."""
-    behind_of = {index: f"dense{index}" for index in behind_dense(case)} if behind else {}
+    """Returns a network of the layer, with a Dense layer before each real input if `behind` is True."""
+    dense_names = {index: f"dense{index}" for index in behind_dense(case)} if behind else {}
     dense = [
         {"type": "Dense", "name": name, "from": f"x{index}", "units": case.inputs[index][-1]}
-        for index, name in behind_of.items()
+        for index, name in dense_names.items()
     ]
-    return network(case, dense, [behind_of.get(index, f"x{index}") for index in range(len(case.inputs))])
+    return network(case, dense, [dense_names.get(index, f"x{index}") for index in range(len(case.inputs))])
 
 
 def augmentation_spec(case: Case) -> Spec:
-    """A network of the layer behind another that computes its images."""
+    """Returns a network of the layer after a Rescaling layer for each input."""
     before = [
         {"type": "Rescaling", "name": f"scaled{index}", "from": f"x{index}", "scale": 0.5}
         for index in range(len(case.inputs))
@@ -48,7 +48,7 @@ def augmentation_spec(case: Case) -> Spec:
 
 
 def network(case: Case, before: list[Spec], sources: list[str]) -> Spec:
-    """The layer and what comes before it; trained if there are real outputs."""
+    """Returns a network of the layer after the layers `before`, with a training section if it has real outputs."""
     types = one_layer(case.layer, *case.inputs, dtype=case.dtype).outputs
     after = [layer for name, type in types.items() if not has_batch(type) for layer in with_batch(name, case, sources)]
     real = [name if has_batch(type) else f"{name}_batch" for name, type in types.items() if is_trained(type)]
@@ -61,17 +61,17 @@ def network(case: Case, before: list[Spec], sources: list[str]) -> Spec:
 
 
 def has_batch(type: TensorType) -> bool:
-    """Whether the first axis is the batch, as that of an output has to be."""
+    """Whether the first axis is the batch, which is required of a network's output."""
     return bool(type.shape) and str(type.shape[0]) == "batch"
 
 
 def is_trained(type: TensorType) -> bool:
-    """Whether a loss of the output, or of what `with_batch` makes of it, is possible."""
+    """Whether a loss can be applied to the output, or to the result of `with_batch`."""
     return type.dtype == "float32" or not has_batch(type)
 
 
 def with_batch(name: str, case: Case, sources: list[str]) -> Iterator[Spec]:
-    """Layers that make an output with a batch of one without: the first input times the sum of its elements."""
+    """Yields layers that add a batch axis to an output: they multiply the first input by the output's sum."""
     first = sources[0]
     yield {"type": "ops.cast", "name": f"{name}_real", "from": name, "dtype": "float32"}
     yield {"type": "ops.sum", "name": f"{name}_sum", "from": f"{name}_real"}

@@ -1,4 +1,4 @@
-"""All that is used of the package besides its public names. What is renamed there is renamed here."""
+"""Every use of private names of the package, so that a rename there needs a change in this file only."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from functools import partial
 from jsonnx import Trainer
 
 
-def makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callable[[], object]]:
-    """What has a trainer make its sessions, by the name of the graph: of a step for so many samples, of an evaluation,
-    a prediction, up-to-date weights, and what comes before an augmentation layer."""
+def session_makers(trainer: Trainer, samples: Iterable[int]) -> dict[str, Callable[[], object]]:
+    """Returns functions that make a trainer create its sessions, by the name of the graph: a step for each batch size
+    in `samples`, evaluation, prediction, the update of lazy weights, and the layers before each augmentation layer."""
     engine = trainer._engine
-    found: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], object]] = {
         f"step-{count}": partial(engine.step_runners.for_batch, count, is_fit=True) for count in samples
     }
-    found |= {
+    calls |= {
         "evaluate": lambda: engine.loader.evaluation_runner,
         "predict": lambda: engine.loader.prediction_runner,
         "weights": trainer.weights,
     }
     for augmented in trainer.plan.augmented_inputs:
         if augmented.graph:
-            found[f"augmented-{augmented.name}"] = partial(engine.loader.augmentation_runner, augmented)
-    return found
+            calls[f"augmented-{augmented.name}"] = partial(engine.loader.augmentation_runner, augmented)
+    return calls
 
 
 def block_size() -> int:
-    """Channels in a block of onnxruntime's convolutions on this CPU; 1 where these have no blocks."""
+    """Returns the number of channels in an NCHWc block on this CPU, or 1 if there are no NCHWc kernels."""
     from jsonnx.runtime.kernel_probes import nchwc_block_size
 
     return nchwc_block_size()
 
 
 def command(arguments: list[str]) -> tuple[int, str]:
-    """Runs the command line in this process: its exit status, and what it prints."""
+    """Runs the command line in this process; returns the exit status and the output."""
     from click.testing import CliRunner
     from jsonnx.cli import main
 

@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime that are recorded, and neither made nor run."""
+"""Records the sessions that are requested from onnxruntime instead of creating them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from unittest import mock
 import onnx
 import onnxruntime
 
-ENTRIES = (
+CONFIG_ENTRIES = (
     "session.set_denormal_as_zero",
     "session.force_spinning_stop",
     "session.use_env_allocators",
     "session.intra_op.allow_spinning",
 )
-"""Configuration that is recorded of a session."""
+"""Configuration entries of a session that are recorded."""
 
 
-class Stopped(BaseException):
-    """Raised instead of running a recorded session. Not an `Exception`, so that no handler takes it for a failure."""
+class SessionRun(BaseException):
+    """Raised where a recorded session is run. Not an `Exception`, so that no handler of errors catches it."""
 
 
 class RecordedSession:
-    """The model and the options of a session that is recorded instead of run."""
+    """The parts of a session's interface that are known before it runs."""
 
     def __init__(self, model: bytes, options: Any) -> None:
         self.model, self.options = model, options_text(options)
@@ -44,31 +44,31 @@ class RecordedSession:
         return mock.MagicMock()
 
     def run(self, *_: Any) -> Any:
-        raise Stopped
+        raise SessionRun
 
     run_with_iobinding = run
 
 
 def options_text(options: Any) -> str:
-    """The options of a session, one a line."""
+    """Returns the options of a session, one per line."""
     names = [name for name in dir(options) if not name.startswith("_") and not callable(getattr(options, name))]
     lines = [f"{name}: {getattr(options, name)}" for name in names]
-    for key in ENTRIES:
+    for key in CONFIG_ENTRIES:
         try:
             lines.append(f"{key}: {options.get_session_config_entry(key)}")
-        except RuntimeError:  # it is not set
+        except RuntimeError:  # the entry is not set
             continue
     return "\n".join(lines)
 
 
 @contextmanager
-def recorded() -> Iterator[list[RecordedSession]]:
-    """The sessions that are asked for meanwhile, in order."""
-    found: list[RecordedSession] = []
+def record_sessions() -> Iterator[list[RecordedSession]]:
+    """Collects the sessions that are requested inside the context, in order."""
+    sessions: list[RecordedSession] = []
 
-    def make(model: bytes, options: Any = None, **_: Any) -> RecordedSession:
-        found.append(RecordedSession(model, options))
-        return found[-1]
+    def create(model: bytes, options: Any = None, **_: Any) -> RecordedSession:
+        sessions.append(RecordedSession(model, options))
+        return sessions[-1]
 
-    with mock.patch.object(onnxruntime, "InferenceSession", make):
-        yield found
+    with mock.patch.object(onnxruntime, "InferenceSession", create):
+        yield sessions

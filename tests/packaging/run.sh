@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the wheel and tries it outside the checkout: without a runtime a spec can be checked, with one the samples train.
+# Builds the wheel and tests it outside the checkout: without onnxruntime specs are checked, with it samples are trained.
 set -eu
 cd "$(dirname "$0")/../.."
 ROOT=$PWD
@@ -14,7 +14,7 @@ WHEEL=$(ls dist/*.whl)
 "${PYTHON:-python3}" -m venv bare
 bare/bin/python -m pip install --quiet --disable-pip-version-check "$WHEEL"
 if bare/bin/python -c "import onnxruntime" 2>/dev/null; then
-    echo "the base install brought a runtime" >&2
+    echo "the installation without extras has onnxruntime" >&2
     exit 1
 fi
 bare/bin/jsonnx validate samples/*.json

@@ -1,9 +1,9 @@
-"""The architectures of keras.applications, with random weights, from Keras' files to ONNX: a table.
+"""Imports the architectures of keras.applications with random weights, compiles them, and prints a table.
 
-`sh tests/parity/run.sh applications [NAME...]`. Each in a process of its own: Keras builds it, draws weights and
-statistics, answers two random images, and writes a `.keras` file and its JSON; both come back through
-`jsonnx.from_keras`, are compiled, and answer in onnxruntime. Ends with 1 where an answer differs by more than 1e-4 of
-the largest, or where a graph has more than one Transpose, or any Cast or Identity. All forty take an hour.
+`sh tests/parity/run.sh applications [NAME...]`. In a process for each architecture, Keras builds the model, draws
+weights and statistics, predicts two random images, and writes a `.keras` file and its JSON; `jsonnx.from_keras` reads
+both, and the compiled model predicts the images in onnxruntime. The exit status is 1 if an output differs by more than
+1e-4 of the greatest output, or if a graph has more than one Transpose, or any Cast or Identity.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pathlib import Path
 from typing import Any
 
 TOLERANCE = 1e-4
-"""Of the largest number of an answer."""
+"""Allowed error of an output, relative to the greatest output."""
 
 UNWANTED = {"Transpose": 1, "Cast": 0, "Identity": 0}
-"""How many of an operator a graph may have."""
+"""Greatest number of nodes of an operator in a graph."""
 
-SPREAD, GENTLE = 0.3, 0.05
-"""How far statistics are drawn from 0 and 1; in DELICATE networks less: by 0.3 a millionth of the images moves what
-Keras itself answers as much as its largest number."""
+SPREAD, SMALL_SPREAD = 0.3, 0.05
+"""Range of the statistics around 0 and 1; ILL_CONDITIONED networks need the smaller one, since with 0.3 a relative
+change of 1e-6 of the images changes the outputs of Keras by as much as the greatest output."""
 
-DELICATE = ("EfficientNetV2", "EfficientNetB6", "EfficientNetB7")
-DAMPED = ("EfficientNetV2M", "EfficientNetV2L")
-"""In these gamma is drawn around a half: around 1 a millionth does that with any statistics, so deep are they."""
+ILL_CONDITIONED = ("EfficientNetV2", "EfficientNetB6", "EfficientNetB7")
+SMALL_GAMMA = ("EfficientNetV2M", "EfficientNetV2L")
+"""Networks that are so deep that they are ill-conditioned with any statistics unless gamma is drawn around 0.5."""
 
-ANY_SIZE = 224
-"""Rows and columns of an image where the network takes any."""
+DEFAULT_SIZE = 224
+"""Rows and columns of an image for networks that accept every size."""
 
 HEAD = ("architecture", "weights", "lines of spec", "nodes", "Transpose", "read", "compiled", "error")
 
@@ -40,10 +40,12 @@ HEAD = ("architecture", "weights", "lines of spec", "nodes", "Transpose", "read"
 def main(names: list[str]) -> int:
     import keras
 
-    every = sorted(name for name, made in vars(keras.applications).items() if name[0].isupper() and callable(made))
+    all_names = sorted(
+        name for name, builder in vars(keras.applications).items() if name[0].isupper() and callable(builder)
+    )
     failed = False
     print("| " + " | ".join(HEAD) + " |\n|" + " --- |" * len(HEAD), flush=True)
-    for name in names or every:
+    for name in names or all_names:
         done = subprocess.run([sys.executable, __file__, "--one", name], capture_output=True, text=True)
         if done.returncode:
             print(f"{name}: {done.stderr[-2000:]}", flush=True)
@@ -56,7 +58,7 @@ def main(names: list[str]) -> int:
 
 
 def passes(row: dict[str, Any]) -> bool:
-    """Whether an architecture keeps what is promised of all."""
+    """Whether the row is within the limits on errors and operators."""
     return row["error"] <= TOLERANCE and all(row["ops"].get(op, 0) <= most for op, most in UNWANTED.items())
 
 
@@ -74,7 +76,7 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 
 def examine(name: str) -> dict[str, Any]:
-    """One architecture, there and back."""
+    """Exports one architecture from Keras, imports it, and returns its row of the table."""
     import jsonnx
     import numpy as np
     from jsonnx.frontend.formatter import format_source
@@ -82,18 +84,18 @@ def examine(name: str) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
-        text, images, wanted = from_keras(name, file)
-        unweighted, none = jsonnx.from_keras(text)
+        text, images, expected = build_in_keras(name, file)
+        unweighted, no_weights = jsonnx.from_keras(text)
         start = time.perf_counter()
         spec, weights = jsonnx.from_keras(file)
         read = time.perf_counter() - start
-    assert none is None
-    assert spec == unweighted, "the JSON says something else than the file"
+    assert no_weights is None
+    assert spec == unweighted, "the JSON and the file give different specs"
     assert weights is not None
     start = time.perf_counter()
     model = jsonnx.compile(spec, weights)
     compiled = time.perf_counter() - start
-    (found,) = model.session().run({next(iter(spec["inputs"])): images}).values()
+    (outputs,) = model.session().run({next(iter(spec["inputs"])): images}).values()
     return {
         "name": name,
         "parameters": sum(array.size for array in weights.values()),
@@ -101,29 +103,29 @@ def examine(name: str) -> dict[str, Any]:
         "ops": Counter(node.op_type for node in model.proto.graph.node),
         "read": read,
         "compiled": compiled,
-        "error": float(np.abs(found - wanted).max() / np.abs(wanted).max()),
+        "error": float(np.abs(outputs - expected).max() / np.abs(expected).max()),
     }
 
 
-def from_keras(name: str, file: Path) -> tuple[str, Any, Any]:
-    """The JSON of a new model, saved to a file as well, two images, and its answer to them."""
+def build_in_keras(name: str, file: Path) -> tuple[str, Any, Any]:
+    """Builds a model and saves it to a file; returns its JSON, two images, and its outputs for them."""
     import keras
     import numpy as np
 
     keras.utils.set_random_seed(7)
     random = np.random.default_rng(7)
-    spread, gamma = GENTLE if name.startswith(DELICATE) else SPREAD, 0.5 if name in DAMPED else 1.0
+    spread, gamma = SMALL_SPREAD if name.startswith(ILL_CONDITIONED) else SPREAD, 0.5 if name in SMALL_GAMMA else 1.0
     model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
     for variable in model.variables:
         if variable.path.endswith(("moving_mean", "moving_variance", "gamma", "beta")):
-            around = {"moving_variance": 1.0, "gamma": gamma}.get(variable.path.rpartition("/")[2], 0.0)
-            variable.assign(around + random.uniform(-spread, spread, variable.shape))
-    shape = (2, *(size or ANY_SIZE for size in model.input_shape[1:]))
-    raw = name.startswith(("EfficientNet", "ConvNeXt", "MobileNetV3"))  # these scale the numbers themselves
-    images = random.uniform(0, 255 if raw else 1, shape).astype(np.float32)
-    wanted = np.asarray(model(images, training=False))
+            center = {"moving_variance": 1.0, "gamma": gamma}.get(variable.path.rpartition("/")[2], 0.0)
+            variable.assign(center + random.uniform(-spread, spread, variable.shape))
+    shape = (2, *(size or DEFAULT_SIZE for size in model.input_shape[1:]))
+    scales_inputs = name.startswith(("EfficientNet", "ConvNeXt", "MobileNetV3"))  # these scale the images themselves
+    images = random.uniform(0, 255 if scales_inputs else 1, shape).astype(np.float32)
+    outputs = np.asarray(model(images, training=False))
     model.save(file)
-    return model.to_json(), images, wanted
+    return model.to_json(), images, outputs
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""What is compared with Keras: every case of a layer as a small network, and small networks of everything else.
+"""The small networks that are compared with Keras: one for every layer case, and networks of everything else.
 
-Left out, because we differ on purpose from Keras 3.15 on JAX:
-- MultiHeadAttention with a value_dim that is not key_dim, without scores: it fails;
-- SpectralNormalization of an Embedding: its outputs are whole numbers, and there is no loss of them;
-- SpectralNormalization of a frozen layer: its kernel is trained;
-- RandomCrop: in inference it leaves images as they are, in another shape than it promises;
-- Equalization: in a functional model it is connected to itself (called by itself it does what ours does in training);
-- a Discretization that learns: its boundaries are no weights (`tests/runtime/test_adapt.py` has what Keras finds);
-- an activity regularizer on SimpleRNN: it forgets it;
-- an activity regularizer on a shared layer: in training it forgets the penalty of all calls but the last one, though
-  `model.losses` has them all;
-- adaptive pooling to 7, 13, 14 or 15 windows of some sizes (3, 6, 7, 11 to 14, ... to 7): it works out in float32 where
-  windows end, takes the last one for longer than it is, and has NaN or other elements there;
-- ops.broadcast_to with the size of the batch: it has no way to say it;
-- LayerScale: its weight has no name;
-- an orthogonal regularizer of a single row or column: its penalty is NaN.
+Excluded, because jsonnx differs from Keras 3.15 on JAX on purpose:
+- MultiHeadAttention with a value_dim that is not key_dim, without scores: Keras fails;
+- SpectralNormalization of an Embedding: its outputs are integers, which have no loss;
+- SpectralNormalization of a frozen layer: Keras trains its kernel;
+- RandomCrop: in inference Keras does not crop images, so that their shape differs from the inferred one;
+- Equalization: in a functional model of Keras it is connected to itself (called directly it computes the same);
+- an adapted Discretization: in Keras its boundaries are not weights (see `tests/runtime/test_adapt.py`);
+- an activity regularizer on SimpleRNN: Keras ignores it;
+- an activity regularizer on a shared layer: in training Keras drops the penalties of all calls but the last, although
+  `model.losses` has all of them;
+- adaptive pooling to 7, 13, 14 or 15 windows of some sizes (3, 6, 7, 11 to 14, ... to 7): Keras computes the ends of
+  windows in float32, so that the last window is too long and has NaN or wrong elements;
+- ops.broadcast_to with the size of the batch: Keras cannot express it;
+- LayerScale: in Keras its weight has no name;
+- an orthogonal regularizer of a single row or column: in Keras its penalty is NaN.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness import make_layer
 from harness import one_layer as one_layer_network
 from jsonnx.core.types import BATCH
 from jsonnx.lowering.check_augmentation import is_host_augmentation
-from recurrent_masks import BEHIND_WORDS, timed
+from recurrent_masks import RECURRENT_LAYERS, timed
 from training import cases as training
 
 Document = dict[str, Any]
@@ -42,7 +42,7 @@ LEFT_OUT = {
 }
 
 LOOKUPS = {"StringLookup", "IntegerLookup", "TextVectorization"}
-"""Layers that need TensorFlow in Keras: `record_lookups.py` asks it, `tests/layers/test_lookup.py` compares."""
+"""Layers that need TensorFlow in Keras: recorded by `record_lookups.py`, compared by `tests/layers/test_lookup.py`."""
 
 SGD = {"type": "SGD", "learning_rate": 0.1}
 
@@ -50,8 +50,8 @@ SGD = {"type": "SGD", "learning_rate": 0.1}
 class Network(NamedTuple):
     """A spec with a training section; `target` is the kind of its targets (see `training.cases.draw`).
 
-    `integers` is the exclusive upper bound of integer inputs, `sizes` what a symbolic size is at each step.
-    `evaluated` compares metrics in evaluation: in training on JAX, Keras 3.15 forgets masks before its metrics.
+    `integers` is the exclusive upper bound of integer inputs, `sizes` has the value of symbolic sizes at each step.
+    `evaluated` compares metrics in evaluation: in training on JAX, Keras 3.15 ignores masks in metrics.
     """
 
     id: str
@@ -64,29 +64,38 @@ class Network(NamedTuple):
 
 
 def all_networks() -> list[Network]:
-    return [*of_layers(), *of_losses(), *of_optimizers(), *of_bricks(), *GRAPHS, *of_masks()]
+    return [
+        *layer_networks(),
+        *loss_networks(),
+        *optimizer_networks(),
+        *component_networks(),
+        *GRAPHS,
+        *mask_networks(),
+    ]
 
 
 # -- one layer ---------------------------------------------------------------------------------------------------------
 
 
-def of_layers() -> Iterator[Network]:
-    """Every case of the ordinary suite whose layer Keras has."""
+def layer_networks() -> Iterator[Network]:
+    """Yields a network for every layer case of the ordinary suite that Keras supports."""
     for case in layers.cases.all_cases():
         if case.id not in LEFT_OUT and case.layer["type"] not in LOOKUPS:
             yield Network(f"layer-{case.id}", one_layer(case), integers=case.integers)
 
 
 def one_layer(case: layers.cases.Case) -> Document:
-    """The layer behind a Dense for each real input, so that the gradients of its inputs count too; but for layers that
-    change images before a step."""
+    """Returns the spec of the layer after a Dense layer for each real input, so that input gradients are compared, too.
+
+    Augmentation layers, which run on the host before the step, have no Dense layer before them.
+    """
     inputs, entries, sources = {}, [], []
     for index, shape in enumerate(case.inputs):
-        whole = case.integers is not None or index in case.masks
-        inputs[f"x{index}"] = {"shape": list(shape), "dtype": "int32" if whole else "float32"}
-        real = not whole and shape and not is_host_augmentation(make_layer(case.layer))
-        sources.append(f"before{index}" if real else f"x{index}")
-        if real:
+        is_integer = case.integers is not None or index in case.masks
+        inputs[f"x{index}"] = {"shape": list(shape), "dtype": "int32" if is_integer else "float32"}
+        has_dense = not is_integer and shape and not is_host_augmentation(make_layer(case.layer))
+        sources.append(f"before{index}" if has_dense else f"x{index}")
+        if has_dense:
             entries.append({"type": "Dense", "name": sources[-1], "units": shape[-1], "from": f"x{index}"})
             if case.within is not None:
                 low, high = case.within
@@ -96,13 +105,15 @@ def one_layer(case: layers.cases.Case) -> Document:
     outputs = ["layer", *(f"layer.{name}" for name in make_layer(case.layer).output_names())]
     entries.append({**case.layer, "name": "layer", "from": sources})
     if case.layer["type"].startswith("ops."):
-        outputs = [presentable(case, output, entries) for output in outputs]
-    if case.layer["type"] in COUNTING and case.layer.get("output_mode", "int") == "int":  # no loss takes integers
+        outputs = [as_real_batch(case, output, entries) for output in outputs]
+    if (
+        case.layer["type"] in INTEGER_LAYERS and case.layer.get("output_mode", "int") == "int"
+    ):  # losses do not accept integers
         entries.append({"type": "Rescaling", "name": "real", "scale": 1})
         outputs = ["real"]
     if case.masks or case.layer["type"].endswith(
         "Attention"
-    ):  # Keras passes masks on to the losses, but not through this layer
+    ):  # Flatten ends the mask, which Keras would apply to the loss
         flat = {output: output.replace(".", "_") + "_flat" for output in outputs}
         entries += [{"type": "Flatten", "name": name, "from": output} for output, name in flat.items()]
         outputs = list(flat.values())
@@ -110,30 +121,33 @@ def one_layer(case: layers.cases.Case) -> Document:
     return {"inputs": inputs, "layers": entries, "outputs": outputs, "training": {"loss": loss, "optimizer": SGD}}
 
 
-def presentable(case: layers.cases.Case, output: str, entries: list[Document]) -> str:
-    """The output of a function, or what is made of it where it is no real numbers, or has no batch axis: its elements,
-    each counted differently, beside ones of the batch."""
+def as_real_batch(case: layers.cases.Case, output: str, entries: list[Document]) -> str:
+    """Converts the output of a function to real numbers with a batch axis if necessary; returns the output's name.
+
+    An output without a batch axis is reduced to a sum with different weights for its elements, times ones of the shape
+    of the input.
+    """
     typed = one_layer_network(case.layer, *case.inputs, dtype=case.dtype)
     type, name = typed.types[output], output.replace(".", "_")
     if type.dtype != "float32":
         entries.append({"type": "ops.cast", "dtype": "float32", "name": f"{name}_real", "from": output})
         output = f"{name}_real"
     if not type.shape or type.shape[0] != BATCH:
-        ones = [f"{name}_{part}" for part in ("sums", "sum", "input", "ones", "whole")]
-        entries.append({"type": "ops.cumsum", "name": ones[0], "from": output})
-        entries.append({"type": "ops.mean", "name": ones[1], "from": ones[0]})
-        entries.append({"type": "ops.cast", "dtype": "float32", "name": ones[2], "from": "x0"})
-        entries.append({"type": "ops.ones_like", "name": ones[3], "from": ones[2]})
-        entries.append({"type": "ops.multiply", "name": ones[4], "from": [ones[3], ones[1]]})
-        output = ones[4]
+        names = [f"{name}_{part}" for part in ("sums", "sum", "input", "ones", "whole")]
+        entries.append({"type": "ops.cumsum", "name": names[0], "from": output})
+        entries.append({"type": "ops.mean", "name": names[1], "from": names[0]})
+        entries.append({"type": "ops.cast", "dtype": "float32", "name": names[2], "from": "x0"})
+        entries.append({"type": "ops.ones_like", "name": names[3], "from": names[2]})
+        entries.append({"type": "ops.multiply", "name": names[4], "from": [names[3], names[1]]})
+        output = names[4]
     return output
 
 
-COUNTING = ("Discretization",)
-"""Layers whose output is integers unless they say otherwise."""
+INTEGER_LAYERS = ("Discretization",)
+"""Layers whose output is integers by default."""
 
 
-# -- one brick of training ---------------------------------------------------------------------------------------------
+# -- components of training --------------------------------------------------------------------------------------------
 
 
 def stack(*entries: Mapping[str, Any], shape: tuple[Any, ...] = (4,), **training: Any) -> Document:
@@ -154,11 +168,11 @@ DOMAINS = {
     "unit": "sigmoid",
     "certain": "sigmoid",
 }
-"""An activation whose values are of a kind that `training.cases.draw` knows."""
+"""Activations whose results have the kinds of values of `training.cases.draw`."""
 
 
-def of_losses() -> Iterator[Network]:
-    """Every loss behind a Dense with an activation that suits it."""
+def loss_networks() -> Iterator[Network]:
+    """Yields a network for every loss: a Dense layer with an activation that gives valid outputs."""
     for number, (loss, pair) in enumerate(training.LOSSES):
         if pair.target != "half off":  # depends on the outputs
             last = dense(pair.shape[-1], activation=DOMAINS[pair.output])
@@ -166,20 +180,20 @@ def of_losses() -> Iterator[Network]:
             yield Network(f"loss-{number}-{training.name(loss)}", spec, pair.target, batch=pair.shape[0])
 
 
-def of_optimizers() -> Iterator[Network]:
+def optimizer_networks() -> Iterator[Network]:
     for optimizer in training.OPTIMIZERS:
         spec = stack(dense(5, activation="tanh"), dense(2), optimizer=optimizer)
         yield Network(f"optimizer-{training.name(optimizer)}", spec)
 
 
-def of_bricks() -> Iterator[Network]:
-    """Regularizers of weights and outputs, constraints, metrics."""
-    for brick in training.REGULARIZERS:
-        yield Network(f"regularizer-{training.name(brick)}", stack(dense(kernel_regularizer=brick), dense(2)))
-        yield Network(f"activity-{training.name(brick)}", stack(dense(activity_regularizer=brick), dense(2)))
-    for brick in training.CONSTRAINTS:
-        spec = stack(dense(kernel_constraint=brick, activation="tanh"), dense(2), optimizer="adam")
-        yield Network(f"constraint-{training.name(brick)}", spec)
+def component_networks() -> Iterator[Network]:
+    """Yields networks with regularizers of weights and outputs, constraints and metrics."""
+    for component in training.REGULARIZERS:
+        yield Network(f"regularizer-{training.name(component)}", stack(dense(kernel_regularizer=component), dense(2)))
+        yield Network(f"activity-{training.name(component)}", stack(dense(activity_regularizer=component), dense(2)))
+    for component in training.CONSTRAINTS:
+        spec = stack(dense(kernel_constraint=component, activation="tanh"), dense(2), optimizer="adam")
+        yield Network(f"constraint-{training.name(component)}", spec)
     for number, (metric, loss, pair) in enumerate(training.METRICS):
         last = dense(pair.shape[-1], activation=DOMAINS[pair.output])
         spec = stack(last, shape=(*pair.shape[1:-1], 4), loss=loss, metrics=[metric])
@@ -201,7 +215,7 @@ def graph(inputs: Mapping[str, list[Any]], entries: list[Document], outputs: lis
 
 
 def encoder_decoder(kind: str, states: tuple[str, ...]) -> Document:
-    """The states of one recurrent layer start another."""
+    """Returns a network in which the states of one recurrent layer are the initial states of another."""
     return graph(
         {"question": [5, 2], "answer": [4, 2]},
         [
@@ -219,8 +233,8 @@ def encoder_decoder(kind: str, states: tuple[str, ...]) -> Document:
     )
 
 
-def given_a_mask(layers: list[tuple[str, list[str]]], **more: list[int]) -> Document:
-    """Recurrent layers with a mask that is an input of theirs."""
+def with_mask_input(layers: list[tuple[str, list[str]]], **more: list[int]) -> Document:
+    """Returns a network of recurrent layers that take a mask as an input."""
     entries: list[Document] = [{"type": "ops.greater", "name": "kept", "from": "counts", "x2": 0.0}]
     for name, (kind, sources) in zip(("first", "second"), layers, strict=False):
         inner = recurrent("GRU" if kind == "Bidirectional" else kind, units=4, return_sequences=True)
@@ -244,7 +258,7 @@ RESIDUAL = [
     dense(4, activation="softmax"),
 ]
 
-TWINS = [
+SHARED = [
     dense(5, name="tower", activation="tanh", kernel_regularizer="l2", **{"from": "left"}),
     {"use": "tower", "name": "twin", "from": "right"},
     {"type": "Subtract", "from": ["tower", "twin"]},
@@ -261,7 +275,7 @@ TWO_OUTPUTS = [
 TWO_INPUTS = {"left": [4], "right": [4]}
 
 GRAPHS = [
-    Network("graph-shared", graph(TWO_INPUTS, TWINS, ["dense"])),
+    Network("graph-shared", graph(TWO_INPUTS, SHARED, ["dense"])),
     Network(
         "graph-shared-batch-norm",
         stack(dense(4), {"type": "BatchNormalization", "name": "norm"}, dense(4), {"use": "norm"}, dense(2)),
@@ -282,10 +296,10 @@ GRAPHS = [
     Network("graph-lstm-states", encoder_decoder("LSTM", ("state_h", "state_c"))),
     Network("graph-gru-states", encoder_decoder("GRU", ("state_h",))),
     Network("graph-rnn-states", encoder_decoder("SimpleRNN", ("state_h",))),
-    Network("graph-mask-given", given_a_mask([("LSTM", ["x", "kept"]), ("GRU", ["first", "kept"])])),
-    Network("graph-mask-goes-on", given_a_mask([("GRU", ["x", "kept"]), ("LSTM", ["first"])])),
-    Network("graph-mask-and-state", given_a_mask([("SimpleRNN", ["x", "start", "kept"])], start=[4])),
-    Network("graph-mask-both-ways", given_a_mask([("Bidirectional", ["x", "kept"])])),
+    Network("graph-mask-given", with_mask_input([("LSTM", ["x", "kept"]), ("GRU", ["first", "kept"])])),
+    Network("graph-mask-goes-on", with_mask_input([("GRU", ["x", "kept"]), ("LSTM", ["first"])])),
+    Network("graph-mask-and-state", with_mask_input([("SimpleRNN", ["x", "start", "kept"])], start=[4])),
+    Network("graph-mask-both-ways", with_mask_input([("Bidirectional", ["x", "kept"])])),
     Network("graph-residual", stack(*RESIDUAL, shape=IMAGE, loss="sparse_categorical_crossentropy"), "classes"),
     Network(
         "graph-residual-rmsprop",
@@ -412,7 +426,7 @@ GRAPHS = [
     ),
     Network("graph-one-sample", stack(dense(3), {"type": "BatchNormalization"}, dense(2), optimizer="sgd"), batch=1),
 ]
-"""Whole networks: sharing, several inputs and outputs, states passed on, frozen parts, symbolic sizes."""
+"""Networks with shared layers, several inputs and outputs, initial states, frozen layers and symbolic sizes."""
 
 
 # -- masks -------------------------------------------------------------------------------------------------------------
@@ -421,7 +435,7 @@ GRAPHS = [
 def words(
     *entries: Document, outputs: tuple[str, ...] = (), shape: tuple[int, ...] = (6,), **training: Any
 ) -> Document:
-    """Layers after an Embedding that masks; the targets suit places, where there are any."""
+    """Returns the spec of layers after an Embedding with `mask_zero`."""
     embedding = {"type": "Embedding", "name": "words", "input_dim": 4, "output_dim": 4, "mask_zero": True}
     section = {"loss": "mse", "optimizer": SGD, **training}
     spec = {
@@ -432,14 +446,14 @@ def words(
     return spec | ({"outputs": list(outputs)} if outputs else {})
 
 
-def of_masks() -> Iterator[Network]:
-    """How masks go on, from layer to layer and into losses and metrics."""
+def mask_networks() -> Iterator[Network]:
+    """Yields networks in which masks propagate through layers and into losses and metrics."""
     mean = {"type": "GlobalAveragePooling1D"}
-    for kept in KEEPING:
+    for kept in MASK_KEEPING:
         name = kept.get("name", kept["type"])
         yield Network(f"mask-{name}", words({**kept, "name": "kept"}, dense()), integers=4)
         yield Network(f"mask-{name}-mean", words({**kept, "name": "kept"}, mean, dense(2)), integers=4)
-    for spec in ENDING:
+    for spec in MASK_ENDING:
         yield Network(f"mask-ends-{spec['type']}", words(spec, dense(2)), integers=4)
     for kind in ("Add", "Multiply", "Maximum", "Minimum", "Average", "Subtract"):
         both = {"type": kind, "from": ["words", "other"]}
@@ -452,7 +466,7 @@ def of_masks() -> Iterator[Network]:
         joined = {"type": "Concatenate", "name": "joined", "axis": axis, "from": ["words", "bare"]}
         bare = {"type": "UpSampling1D", "size": 1, "name": "bare"}
         yield Network(f"mask-Concatenate-{axis}-half", words(bare, joined, mean, dense(2)), integers=4)
-    for name, attention in ATTENDING.items():
+    for name, attention in ATTENTION.items():
         yield Network(f"mask-{name}", words(attention, mean, dense(2)), integers=4)
         yield Network(f"mask-{name}-places", words(attention, dense(2)), integers=4)
         cross = {**attention, "from": ["words", "masked"]}
@@ -477,7 +491,7 @@ def of_masks() -> Iterator[Network]:
     )
     ignoring = {"type": "SparseCategoricalCrossentropy", "ignore_class": 1, "from_logits": True}
     yield Network("mask-classes-ignoring", words(dense(5), loss=ignoring), "classes", integers=4)
-    for name, entries in BEHIND_WORDS.items():
+    for name, entries in RECURRENT_LAYERS.items():
         yield Network(f"mask-{name}", words(*entries), integers=4)
     for name, entries in STACKED.items():
         yield Network(f"mask-stacked-{name}", words(*entries), integers=4)
@@ -488,7 +502,7 @@ def of_masks() -> Iterator[Network]:
     yield Network("mask-metrics", words(dense(3), metrics=metrics), integers=4, evaluated=True)
 
 
-KEEPING: list[Document] = [
+MASK_KEEPING: list[Document] = [
     dense(4),
     {"type": "Activation", "activation": "tanh"},
     {"type": "LeakyReLU"},
@@ -506,7 +520,7 @@ KEEPING: list[Document] = [
     {"type": "Masking", "mask_value": 0.5},
 ]
 
-ENDING: list[Document] = [
+MASK_ENDING: list[Document] = [
     {"type": "Conv1D", "filters": 2, "kernel_size": 2},
     {"type": "Flatten"},
     {"type": "RMSNormalization"},
@@ -522,9 +536,9 @@ SHIFTED: list[Document] = [
     {"type": "Cropping1D", "cropping": [0, 2]},
     {"type": "Masking", "name": "masked"},
 ]
-"""The words two places later: a second sequence, `masked`, with another mask."""
+"""The words shifted by two steps: a second sequence, `masked`, with another mask."""
 
-ATTENDING: dict[str, Document] = {
+ATTENTION: dict[str, Document] = {
     "MultiHeadAttention": {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3},
     "MultiHeadAttention-causal": {
         "type": "MultiHeadAttention",

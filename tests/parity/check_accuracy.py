@@ -1,5 +1,4 @@
-"""What the samples reach on images and voices they never saw, beside Keras: each with its own initial weights and
-order."""
+"""Compares the test accuracy of the samples with Keras; each uses its own initial weights and order of samples."""
 
 from __future__ import annotations
 
@@ -15,18 +14,18 @@ from jsonnx.runtime.dataset import from_spec
 from samples import SAMPLES
 
 RUNS = {"mnist_mlp": (8, 10), "mnist_cnn": (4, 3), "vowels_lstm": (8, 100)}
-"""Seeds and epochs: all of a sample's, but for the slowest."""
+"""Number of seeds and epochs: the epochs of the sample, except for the slowest one."""
 
-LEEWAY = 0.01
-"""Between the means of the accuracies, beyond twice the standard error of their difference.
+TOLERANCE = 0.01
+"""Allowed difference of the mean accuracies, in addition to twice the standard error of the difference.
 
-So if there is no difference, chance alone fails a sample less than once in 100,000 runs (its standard errors have been
-0.001 to 0.004); a loss of accuracy by 0.01 and four standard errors, 0.014 to 0.026, is found in 39 of 40.
+Without a real difference, the test fails by chance less than once in 100,000 runs; a loss of accuracy of 0.01 plus four
+standard errors is detected in 39 of 40 runs.
 """
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_accuracy_is_that_which_keras_reaches(name: str, record_property: Any) -> None:
+def test_accuracy_equals_that_of_keras(name: str, record_property: Any) -> None:
     seeds, epochs = RUNS[name]
     ours = np.array([our_accuracy(name, seed, epochs) for seed in range(1, seeds + 1)])
     theirs = np.array([keras_accuracy(name, seed, epochs) for seed in range(1, seeds + 1)])
@@ -36,7 +35,7 @@ def test_the_accuracy_is_that_which_keras_reaches(name: str, record_property: An
         record_property(f"{name}, {whose}", text)
     difference = abs(ours.mean() - theirs.mean())
     record_property("mean accuracy", float(difference))
-    assert difference < LEEWAY + 2 * np.hypot(*errors)
+    assert difference < TOLERANCE + 2 * np.hypot(*errors)
 
 
 def our_accuracy(name: str, seed: int, epochs: int) -> float:
@@ -61,7 +60,7 @@ def keras_accuracy(name: str, seed: int, epochs: int) -> float:
 
 
 def arrays(plan: Any, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """The sample's data as the network takes it."""
+    """Returns inputs and targets of one part of the sample's data."""
     samples = from_spec(plan, part)
     assert samples is not None
     feeds = samples.take(slice(None))

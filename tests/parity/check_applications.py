@@ -1,4 +1,4 @@
-"""The samples in blocks are the networks of keras.applications: the same weights give the same answers."""
+"""Samples of networks in keras.applications give the same outputs as Keras with the same weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 @pytest.mark.parametrize(("sample", "name"), [("resnet50", "ResNet50"), ("efficientnet_b0", "EfficientNetB0")])
-def test_a_sample_takes_the_weights_of_keras_by_their_names(sample: str, name: str) -> None:
+def test_a_sample_with_the_weights_of_keras_gives_the_same_outputs(sample: str, name: str) -> None:
     keras.utils.set_random_seed(3)
     random = np.random.default_rng(3)
     model = getattr(keras.applications, name)(weights=None)
@@ -25,9 +25,9 @@ def test_a_sample_takes_the_weights_of_keras_by_their_names(sample: str, name: s
     for variable in model.variables:
         variable.assign(drawn.get(variable.path, variable))
     images = random.uniform(0, 255, (2, 224, 224, 3)).astype(np.float32)
-    (found,) = (
+    (outputs,) = (
         jsonnx.compile(SAMPLES / f"{sample}.json", ours.weights | drawn).session().run({"image": images}).values()
     )
-    wanted = np.asarray(model(images, training=False))
+    expected = np.asarray(model(images, training=False))
     assert set(ours.weights) - set(drawn) <= {"normalization/mean", "normalization/variance"}
-    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+    assert np.abs(outputs - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -1,4 +1,4 @@
-"""Augmentation beside Keras: what is done to images, given what was drawn for them; and between which numbers it is.
+"""Compares augmentation with Keras: the images for given random draws, and the distribution of the changes.
 
 Not collected by the ordinary suite: `sh tests/parity/run.sh layers` runs it where Keras is installed.
 """
@@ -24,11 +24,11 @@ def images_of(values: Any) -> np.ndarray:
     return np.asarray(values, np.float32).reshape(-1, 1, 1, 1)
 
 
-def warped(drawn: Drawn) -> np.ndarray:
+def transforms_of(drawn: Drawn) -> np.ndarray:
     return drawn["transforms"]
 
 
-def slants(t: np.ndarray) -> np.ndarray:
+def shear_factors(t: np.ndarray) -> np.ndarray:
     return t[:, [1, 3]]
 
 
@@ -47,22 +47,22 @@ CASES: list[tuple[dict, Callable[[Drawn, tuple[int, ...]], Any]]] = [
     *(
         (
             {"type": "RandomRotation", "factor": 0.7, "fill_mode": mode, "interpolation": kind, "fill_value": 9},
-            lambda d, _: {"rotation_matrix": warped(d)},
+            lambda d, _: {"rotation_matrix": transforms_of(d)},
         )
         for mode in ("reflect", "wrap", "constant", "nearest")
         for kind in ("nearest", "bilinear")
     ),
     (
         {"type": "RandomZoom", "height_factor": 0.6, "width_factor": [-0.2, 0.8]},
-        lambda d, _: {"height_zoom": column(warped(d)[:, 4]), "width_zoom": column(warped(d)[:, 0])},
+        lambda d, _: {"height_zoom": column(transforms_of(d)[:, 4]), "width_zoom": column(transforms_of(d)[:, 0])},
     ),
     (
         {"type": "RandomTranslation", "height_factor": 0.9, "width_factor": [0.2, -0.4]},
-        lambda d, _: {"translations": -warped(d)[:, [2, 5]]},
+        lambda d, _: {"translations": -transforms_of(d)[:, [2, 5]]},
     ),
     (
         {"type": "RandomShear", "x_factor": 0.9, "y_factor": [0.1, 0.4], "fill_mode": "constant"},
-        lambda d, _: {"shear_factor": slants(warped(d))},
+        lambda d, _: {"shear_factor": shear_factors(transforms_of(d))},
     ),
     (
         {"type": "RandomPerspective", "fill_value": 3},
@@ -126,32 +126,34 @@ def keras_layer(spec: dict, **more: Any) -> Any:
 
 @pytest.mark.parametrize(("spec", "translate"), CASES, ids=[f"{i}-{spec['type']}" for i, (spec, _) in enumerate(CASES)])
 @pytest.mark.parametrize("first", [False, True], ids=["last", "first"])
-def test_images_are_changed_as_in_keras(spec: dict, translate: Callable, first: bool) -> None:
+def test_augmented_images_equal_those_of_keras(spec: dict, translate: Callable, first: bool) -> None:
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (16, 9, 8, 3)).astype("float32")
     layout = {"data_format": "channels_first"} if first else {}
-    turned = images.transpose(0, 3, 1, 2) if first else images
-    found, drawn = make_layer({**spec, **layout}).augment(turned, rng)
-    given = translate(drawn, images.shape)
-    if first and "batch_masks" in given:
-        given["batch_masks"] = given["batch_masks"].transpose(0, 3, 1, 2)
-    if first and "fill_value" in given:
-        given["fill_value"] = given["fill_value"].reshape(1, 3, 1, 1)
-    wanted = np.asarray(keras_layer(spec, **layout).transform_images(keras.ops.convert_to_tensor(turned), given))
-    assert found.shape == wanted.shape
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=0.02)
-    close = np.abs(found - wanted) <= 1e-4 * np.maximum(1, np.abs(wanted))
+    inputs = images.transpose(0, 3, 1, 2) if first else images
+    augmented, drawn = make_layer({**spec, **layout}).augment(inputs, rng)
+    keras_draws = translate(drawn, images.shape)
+    if first and "batch_masks" in keras_draws:
+        keras_draws["batch_masks"] = keras_draws["batch_masks"].transpose(0, 3, 1, 2)
+    if first and "fill_value" in keras_draws:
+        keras_draws["fill_value"] = keras_draws["fill_value"].reshape(1, 3, 1, 1)
+    expected = np.asarray(
+        keras_layer(spec, **layout).transform_images(keras.ops.convert_to_tensor(inputs), keras_draws)
+    )
+    assert augmented.shape == expected.shape
+    np.testing.assert_allclose(augmented, expected, rtol=1e-5, atol=0.02)
+    close = np.abs(augmented - expected) <= 1e-4 * np.maximum(1, np.abs(expected))
     assert close.mean() > 0.99
 
 
 @pytest.mark.parametrize("kind", ["MixUp", "CutMix"])
-def test_targets_are_mixed_as_in_keras(kind: str) -> None:
+def test_mixed_targets_equal_those_of_keras(kind: str) -> None:
     rng = np.random.default_rng(0)
     layer, targets = make_layer({"type": kind}), np.eye(8, dtype="float32")
     _, drawn = layer.augment(rng.uniform(0, 255, (8, 9, 8, 3)), rng)
-    given = {"mix_weight": drawn["weight"].astype("float32"), "permutation_order": drawn["others"]}
-    wanted = keras_layer({"type": kind}).transform_labels(keras.ops.convert_to_tensor(targets), given)
-    np.testing.assert_allclose(layer.labels(targets, **drawn), np.asarray(wanted), atol=1e-6)
+    keras_draws = {"mix_weight": drawn["weight"].astype("float32"), "permutation_order": drawn["others"]}
+    expected = keras_layer({"type": kind}).transform_labels(keras.ops.convert_to_tensor(targets), keras_draws)
+    np.testing.assert_allclose(layer.transform_labels(targets, **drawn), np.asarray(expected), atol=1e-6)
 
 
 RANGES = [
@@ -174,13 +176,13 @@ RANGES = [
 
 
 @pytest.mark.parametrize("spec", RANGES, ids=[spec["type"] for spec in RANGES])
-def test_images_are_changed_as_much_and_as_differently_as_in_keras(spec: dict) -> None:
-    """The mean and the deviation over many images of how far they are from what they were."""
+def test_changes_have_the_mean_and_deviation_of_those_of_keras(spec: dict) -> None:
+    """Compares the mean and the standard deviation of the change per pixel over many images."""
     rng = np.random.default_rng(0)
     images = np.repeat(rng.uniform(0, 255, (1, 7, 6, 3)), 4000, 0).astype("float32")
-    found, _ = make_layer(spec).augment(images, rng)
-    wanted = np.asarray(keras_layer(spec, seed=1)(images, training=True))
-    figures = [(changed - images).reshape(4000, -1) for changed in (found, wanted)]
+    augmented, _ = make_layer(spec).augment(images, rng)
+    expected = np.asarray(keras_layer(spec, seed=1)(images, training=True))
+    figures = [(changed - images).reshape(4000, -1) for changed in (augmented, expected)]
     for figure in (np.mean, np.std):
         ours, theirs = (figure(changes, axis=0) for changes in figures)
         np.testing.assert_allclose(ours, theirs, atol=0.12 * np.std(figures[1], axis=0).max())

@@ -1,4 +1,4 @@
-"""Models of Keras, read back from its files: the same networks, and the same outputs.
+"""Models imported from files of Keras are the same networks and give the same outputs.
 
 Not collected by the ordinary suite: `sh tests/parity/run.sh import` runs it where Keras is installed.
 """
@@ -17,20 +17,20 @@ import oracle
 import pytest
 from cases import Network, all_networks
 from check_layers import OUTPUT_TOLERANCE, difference, shapes, worst
-from drawing import Arrays, alone, draw_batch, draw_weights
+from drawing import Arrays, draw_batch, draw_weights, single_or_named
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.trainer import Trainer
 from keras import layers, ops
 
 
 def networks() -> list[Network]:
-    """Those of the table that differ in their layers, not in how they are trained."""
+    """Returns the networks that differ in their layers, without those that differ in training only."""
     return [case for case in all_networks() if case.id.startswith(("layer-", "mask-", "graph-"))]
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in networks()])
-def test_a_network_comes_back_from_its_json(case: Network, record_property: Any) -> None:
-    """As the very same calls, or, where Keras writes an argument in another form, with the same outputs."""
+def test_a_network_is_imported_from_its_json(case: Network, record_property: Any) -> None:
+    """Compares the calls, or, if Keras writes an argument in another form, the outputs."""
     model = oracle.keras_model(case.spec, initial=False)
     try:
         text = model.to_json()
@@ -39,14 +39,14 @@ def test_a_network_comes_back_from_its_json(case: Network, record_property: Any)
     spec = jsonnx.from_keras(text)[0]
     if calls(spec) == calls(case.spec):
         return
-    back, there = (Trainer({**one, "training": {"loss": losses(one)}}) for one in (spec, case.spec))
-    assert shapes(back.weights()) == shapes(there.weights()), "other weights"
-    start = draw_weights(there.weights())
-    for trainer in (back, there):
+    imported, original = (Trainer({**one, "training": {"loss": losses(one)}}) for one in (spec, case.spec))
+    assert shapes(imported.weights()) == shapes(original.weights()), "other weights"
+    start = draw_weights(original.weights())
+    for trainer in (imported, original):
         trainer.set_weights(start)
-    x, _ = draw_batch(case, there.plan, 0)
-    found, wanted = (trainer.model().session().run(x) for trainer in (back, there))
-    error = worst(difference(*pair) for pair in zip(found.values(), wanted.values(), strict=True))
+    x, _ = draw_batch(case, original.plan, 0)
+    outputs, expected = (trainer.model().session().run(x) for trainer in (imported, original))
+    error = worst(difference(*pair) for pair in zip(outputs.values(), expected.values(), strict=True))
     record_property("output", error)
     assert error < OUTPUT_TOLERANCE
 
@@ -57,7 +57,7 @@ def calls(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def losses(spec: Mapping[str, Any]) -> Any:
-    """Any loss: it is not asked for."""
+    """Returns an arbitrary loss, since a Trainer needs one."""
     outputs = check_spec({key: value for key, value in spec.items() if key != "training"}).network.outputs
     return "mse" if len(outputs) == 1 else dict.fromkeys(outputs, "mse")
 
@@ -66,7 +66,7 @@ def losses(spec: Mapping[str, Any]) -> Any:
 
 
 def nested() -> keras.Model:
-    """A model called twice, one inside a wrapper, and names that stand for two layers."""
+    """Returns a model that calls one model twice and has one in a wrapper, with duplicate layer names."""
     a, b = keras.Input((6, 4), name="a"), keras.Input((6, 4), name="b")
     inner = keras.Input((6, 4))
     tower = keras.Model(inner, layers.Dense(4, activation="relu", name="d")(inner), name="tower")
@@ -77,6 +77,7 @@ def nested() -> keras.Model:
 
 
 def states() -> keras.Model:
+    """Returns a model with recurrent states, attention scores and stacked cells."""
     x = keras.Input((5, 4), name="x")
     sequence, h, c = layers.LSTM(3, return_sequences=True, return_state=True)(x)
     both = layers.Bidirectional(layers.GRU(3, return_sequences=True))(x)
@@ -86,7 +87,7 @@ def states() -> keras.Model:
 
 
 def functions() -> keras.Model:
-    """Python's operators and functions of keras.ops between layers."""
+    """Returns a model with Python operators and functions of keras.ops."""
     a, b = keras.Input((8,), name="a"), keras.Input((8,), name="b")
     sum_ = ops.mean(a + b * 2.0 - 1, axis=-1, keepdims=True)
     part = layers.Dense(3)(a)[:, :2]
@@ -106,7 +107,7 @@ def image() -> keras.Model:
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize("build", [nested, states, functions, image])
-def test_a_file_computes_what_keras_does(
+def test_an_imported_file_gives_the_same_outputs_as_keras(
     build: Callable[[], keras.Model], ending: str, tmp_path: Path, record_property: Any
 ) -> None:
     keras.backend.clear_session()
@@ -121,12 +122,12 @@ def test_a_file_computes_what_keras_does(
     x: Arrays = {
         name: rng.normal(size=(3, *entry["shape"])).astype("float32") for name, entry in spec["inputs"].items()
     }
-    found = jsonnx.compile(spec, weights=weights).session().run(x)
-    wanted = model.predict(alone(x), verbose=0)
+    outputs = jsonnx.compile(spec, weights=weights).session().run(x)
+    expected = model.predict(single_or_named(x), verbose=0)
     pairs = (
-        [(found[name], wanted[name]) for name in wanted]
-        if isinstance(wanted, dict)
-        else zip(found.values(), jax.tree.leaves(wanted), strict=True)
+        [(outputs[name], expected[name]) for name in expected]
+        if isinstance(expected, dict)
+        else zip(outputs.values(), jax.tree.leaves(expected), strict=True)
     )
     error = worst(difference(*pair) for pair in pairs)
     record_property("output", error)

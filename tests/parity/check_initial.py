@@ -1,4 +1,4 @@
-"""Initial weights: for every layer, drawn from the distributions that Keras draws them from."""
+"""The initial weights of every layer have the distributions of Keras."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import keras
 import numpy as np
 import oracle
 import pytest
-from cases import Network, of_layers
+from cases import Network, layer_networks
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.training.initializers import FanScaledInitializer, weight_fans
 from keras.src.initializers.random_initializers import RandomInitializer, VarianceScaling, compute_fans
 
 
-def one_a_type() -> dict[str, Network]:
-    """The first network of every layer that trains without data, and of every layer inside another."""
-    found: dict[str, Network] = {}
-    for network in of_layers():
+def networks_by_type() -> dict[str, Network]:
+    """Returns the first network of every layer type and of every pair of a wrapper and its inner type."""
+    networks: dict[str, Network] = {}
+    for network in layer_networks():
         (layer,) = (entry for entry in network.spec["layers"] if entry.get("name") == "layer")
         inner = layer.get("layer", layer.get("cell"))
         name = f"{layer['type']}-{inner['type']}" if isinstance(inner, dict) else layer["type"]
-        found.setdefault(name, network)
-    return found
+        networks.setdefault(name, network)
+    return networks
 
 
-@pytest.mark.parametrize("network", [pytest.param(network, id=name) for name, network in one_a_type().items()])
-def test_initial_weights_are_drawn_from_the_distribution_of_keras(network: Network) -> None:
-    wanted = keras_initializers(network.spec)
-    if not wanted:
+@pytest.mark.parametrize("network", [pytest.param(network, id=name) for name, network in networks_by_type().items()])
+def test_initial_weights_have_the_distribution_of_keras(network: Network) -> None:
+    expected = keras_initializers(network.spec)
+    if not expected:
         pytest.skip("has no weights")
     trainer = Trainer(network.spec)
     weights = {**trainer.plan.train.parameters, **trainer.plan.train.states}
     values = trainer.weights()
-    for path, theirs in wanted.items():
+    for path, theirs in expected.items():
         ours, shape = weights[path].initializer, tuple(weights[path].shape)
         if isinstance(theirs, VarianceScaling):
             assert isinstance(ours, FanScaledInitializer), path
-            chosen = getattr(ours, "choices", None) or (ours.scale, ours.mode, ours.distribution)
-            assert chosen == (theirs.scale, theirs.mode, theirs.distribution), path
-            given = weight_fans(shape, ours.input_axes, ours.output_axes)
-            assert given == compute_fans(shape, theirs.input_axes, theirs.output_axes), path
+            parameters = getattr(ours, "choices", None) or (ours.scale, ours.mode, ours.distribution)
+            assert parameters == (theirs.scale, theirs.mode, theirs.distribution), path
+            fans = weight_fans(shape, ours.input_axes, ours.output_axes)
+            assert fans == compute_fans(shape, theirs.input_axes, theirs.output_axes), path
         elif isinstance(theirs, RandomInitializer):
             assert type(ours).__name__ == type(theirs).__name__, path
             config = {name: value for name, value in theirs.get_config().items() if name != "seed"}
@@ -52,15 +52,15 @@ def test_initial_weights_are_drawn_from_the_distribution_of_keras(network: Netwo
 
 
 def keras_initializers(spec: dict[str, Any]) -> dict[str, Any]:
-    """The initializer of every weight of the layer in question, by the weight's path."""
-    found: dict[str, Any] = {}
+    """Returns the initializer of every weight of the layer `layer` in Keras by the weight's path."""
+    initializers: dict[str, Any] = {}
 
-    def noted(layer: Any, add: Any, *args: Any, **options: Any) -> Any:
-        given, options["initializer"] = keras.initializers.get(options.get("initializer")), "zeros"
+    def record_initializer(layer: Any, add: Any, *args: Any, **options: Any) -> Any:
+        initializer, options["initializer"] = keras.initializers.get(options.get("initializer")), "zeros"
         weight = add(layer, *args, **options)
-        found[weight.path] = given
+        initializers[weight.path] = initializer
         return weight
 
-    with patch.object(keras.Layer, "add_weight", partialmethod(noted, keras.Layer.add_weight)):
+    with patch.object(keras.Layer, "add_weight", partialmethod(record_initializer, keras.Layer.add_weight)):
         oracle.keras_model(spec)
-    return {path: initializer for path, initializer in found.items() if path.startswith("layer/")}
+    return {path: initializer for path, initializer in initializers.items() if path.startswith("layer/")}

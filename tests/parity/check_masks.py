@@ -1,4 +1,4 @@
-"""Recurrent layers with a mask beside Keras: which steps count, and what the others give."""
+"""Compares recurrent layers with masks with Keras."""
 
 from __future__ import annotations
 
@@ -46,24 +46,26 @@ def compare(spec: dict[str, Any], *shapes: tuple[int, ...]) -> None:
     graph = masked(spec, *shapes)
     inputs = [rng.normal(size=(len(MASK), *shape)).astype("float32") for shape in shapes]
     weights = draw_weights(graph, rng)
-    fed = {f"x{index}": x for index, x in enumerate(inputs)}
-    found = list(run(graph, {**fed, "mask": MASK.astype("float32"), **weights}).values())
+    named_inputs = {f"x{index}": x for index, x in enumerate(inputs)}
+    outputs = list(run(graph, {**named_inputs, "mask": MASK.astype("float32"), **weights}).values())
 
     layer = oracle.keras_layer({"name": "layer", **spec})
     layer.build(inputs[0].shape)
     for weight in layer.weights:
         weight.assign(weights[weight.path])
     states = oracle.initial_states(layer, inputs[1:]) if inputs[1:] else None
-    wanted = keras.tree.flatten(layer(inputs[0], mask=MASK, initial_state=states))
-    assert len(found) == len(wanted)
-    for ours, theirs in zip(found, wanted, strict=True):
+    expected = keras.tree.flatten(layer(inputs[0], mask=MASK, initial_state=states))
+    assert len(outputs) == len(expected)
+    for ours, theirs in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(ours, np.asarray(theirs), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(k for k, v in options.items() if v))
 @pytest.mark.parametrize("initial", [False, True])
 @pytest.mark.parametrize("number", range(len(LAYERS)))
-def test_a_masked_step_does_what_keras_does(number: int, initial: bool, options: dict[str, Any]) -> None:
+def test_a_masked_recurrent_layer_gives_the_outputs_of_keras(
+    number: int, initial: bool, options: dict[str, Any]
+) -> None:
     spec, states = LAYERS[number]
     compare({**spec, **options}, (5, 3), *(states if initial else []))
 
@@ -72,7 +74,9 @@ def test_a_masked_step_does_what_keras_does(number: int, initial: bool, options:
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("number", range(len(LAYERS)))
-def test_both_directions_get_the_mask(number: int, backwards: bool, sequences: bool, initial: bool) -> None:
+def test_a_masked_bidirectional_layer_gives_the_outputs_of_keras(
+    number: int, backwards: bool, sequences: bool, initial: bool
+) -> None:
     spec, states = LAYERS[number]
     inner = {**spec, "return_sequences": sequences, "return_state": True, "go_backwards": backwards}
     backward = {**inner, "go_backwards": not backwards}

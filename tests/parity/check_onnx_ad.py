@@ -1,7 +1,7 @@
-"""The gradients of whole steps beside those of onnx-ad, which knows nothing of our rules, in double precision.
+"""Compares the gradients of the samples with those of onnx-ad, an independent implementation, in double precision.
 
 onnx-ad differentiates the ONNX model of a sample's forward pass in training and its loss. Both run on ONNX' reference
-implementation, for onnxruntime has no convolutions in double precision.
+implementation, since onnxruntime has no convolutions in double precision.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from window_reference import WINDOWS
 from samples import NAMES, batches, deterministic, our_trainer
 
 BATCH = 4
-"""Samples in the batch: the reference implementation is slow."""
+"""Samples per batch; few, since the reference implementation is slow."""
 
 TOLERANCE = 1e-10
-"""Of a weight's gradient, relative to its greatest element."""
+"""Allowed error of a weight's gradient, relative to its greatest element."""
 
 Arrays = dict[str, np.ndarray]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_are_those_of_an_independent_implementation(name: str, record_property: Any) -> None:
+def test_gradients_equal_those_of_an_independent_implementation(name: str, record_property: Any) -> None:
     graph, feeds = loss_graph(deterministic(name)), draw_feeds(name)
     ours, theirs = our_gradients(graph, feeds), their_gradients(graph, feeds)
     assert ours.keys() == theirs.keys()
@@ -50,7 +50,7 @@ def test_gradients_are_those_of_an_independent_implementation(name: str, record_
 
 
 def loss_graph(spec: dict[str, Any]) -> Graph:
-    """From inputs, targets and weights to the loss."""
+    """Returns the graph from inputs, targets and weights to the loss."""
     checked = check_spec(spec)
     assert checked.objective is not None
     targets = {name: _double(type) for name, type in checked.objective.targets.items()}
@@ -60,7 +60,7 @@ def loss_graph(spec: dict[str, Any]) -> Graph:
 
 
 def draw_feeds(name: str) -> Arrays:
-    """The first samples, their targets, and the initial weights moved a little."""
+    """Returns the first samples, their targets, and slightly perturbed initial weights."""
     rng = np.random.default_rng(0)
     trainer = our_trainer(name)
     x, y = next(batches(trainer))
@@ -73,8 +73,12 @@ def draw_feeds(name: str) -> Arrays:
 def our_gradients(graph: Graph, feeds: Arrays) -> Arrays:
     g = GradientBuilder.extending(graph, float_dtype="float64", tuning=CPU_GRADIENTS)
     weights = trainable(graph)
-    found = gradients(g, graph, {graph.outputs["loss"]: g.const(1.0)}, [graph.parameters[name] for name in weights])
-    results = evaluate(to_model_proto(g.graph({f"d/{name}": found[graph.parameters[name]] for name in weights})), feeds)
+    gradient_values = gradients(
+        g, graph, {graph.outputs["loss"]: g.const(1.0)}, [graph.parameters[name] for name in weights]
+    )
+    results = evaluate(
+        to_model_proto(g.graph({f"d/{name}": gradient_values[graph.parameters[name]] for name in weights})), feeds
+    )
     return {name: results[f"d/{name}"] for name in weights}
 
 
@@ -82,8 +86,8 @@ def their_gradients(graph: Graph, feeds: Arrays) -> Arrays:
     weights = trainable(graph)
     forward = onnx.shape_inference.infer_shapes(with_batch(to_model_proto(graph)), strict_mode=True, data_prop=True)
     model = onnx_ad.unroll(onnx_ad.reverse(forward, inputs=weights, outputs=["loss"], layout="onnx"))
-    found = evaluate(with_pads(model), {**feeds, "adj_loss": np.ones(1)})
-    return {name: found[f"adj_{name}"][..., 0] for name in weights}
+    gradient_values = evaluate(with_pads(model), {**feeds, "adj_loss": np.ones(1)})
+    return {name: gradient_values[f"adj_{name}"][..., 0] for name in weights}
 
 
 def trainable(graph: Graph) -> list[str]:
@@ -91,7 +95,7 @@ def trainable(graph: Graph) -> list[str]:
 
 
 def with_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model for batches of one size: onnx-ad wants to know the shapes of convolutions."""
+    """Returns the model for a fixed batch size, since onnx-ad needs the shapes of convolutions."""
     for value in model.graph.input:
         for size in value.type.tensor_type.shape.dim:
             if size.HasField("dim_param"):
@@ -100,26 +104,26 @@ def with_batch(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def with_pads(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with `output_padding` for `output_shape` in every ConvTranspose.
+    """Replaces `output_shape` by `output_padding` in every ConvTranspose.
 
-    onnx-ad 0.3.0 gives the gradient of Conv `output_shape` and `pads`, but then by ONNX' definition the pads do not
-    count: it is wrong for a strided Conv with uneven pads, such as "same" over an even size.
+    onnx-ad 0.3.0 sets both `output_shape` and `pads` in the gradient of Conv, but ONNX ignores the pads in that case,
+    so that the gradient of a strided Conv with uneven pads, such as "same" over an even size, is wrong.
     """
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
     shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in inferred}
     for node in model.graph.node:
-        given = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-        if node.op_type == "ConvTranspose" and "output_shape" in given:
-            reach = (np.array(shapes[node.input[1]][2:]) - 1) * given["dilations"]
-            padded = given.pop("output_shape") + np.add(*np.split(np.array(given["pads"]), 2))
-            given["output_padding"] = ((padded - reach - 1) % given["strides"]).tolist()
+        attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        if node.op_type == "ConvTranspose" and "output_shape" in attributes:
+            reach = (np.array(shapes[node.input[1]][2:]) - 1) * attributes["dilations"]
+            padded = attributes.pop("output_shape") + np.add(*np.split(np.array(attributes["pads"]), 2))
+            attributes["output_padding"] = ((padded - reach - 1) % attributes["strides"]).tolist()
             del node.attribute[:]
-            node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in given.items())
+            node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in attributes.items())
     return model
 
 
 class OneHot(OpRun):
-    """ONNX' own reference takes no depth of shape [1]."""
+    """onnx.reference does not support a depth of shape [1]."""
 
     op_domain = ""
 
@@ -129,9 +133,9 @@ class OneHot(OpRun):
 
 
 def evaluate(model: onnx.ModelProto, feeds: Arrays) -> Arrays:
-    wanted = {value.name for value in model.graph.input}
+    input_names = {value.name for value in model.graph.input}
     evaluator = ReferenceEvaluator(model, new_ops=[*RECURRENT, *WINDOWS, *ELEMENTWISE, OneHot])
-    results = evaluator.run(None, {name: array for name, array in feeds.items() if name in wanted})
+    results = evaluator.run(None, {name: array for name, array in feeds.items() if name in input_names})
     return dict(zip([value.name for value in model.graph.output], results, strict=True))
 
 

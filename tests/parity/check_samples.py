@@ -1,4 +1,4 @@
-"""The first 50 steps of every sample's network beside Keras, in one process: same weights, same batches."""
+"""Compares the losses of the first 50 steps of every sample with Keras, with the same weights and batches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from samples import NAMES, TOLERANCE, batches, deterministic, our_losses, our_tr
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_losses_of_the_first_steps_are_keras_own(name: str, record_property: Any) -> None:
-    found = our_losses(name)
-    wanted = keras_losses(name)
-    difference = np.abs(np.array(found) / np.array(wanted) - 1)
+def test_losses_of_the_first_steps_equal_those_of_keras(name: str, record_property: Any) -> None:
+    losses = our_losses(name)
+    expected = keras_losses(name)
+    difference = np.abs(np.array(losses) / np.array(expected) - 1)
     record_property("loss", float(difference.max()))
     assert difference.max() < TOLERANCE
 

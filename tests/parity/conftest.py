@@ -1,28 +1,27 @@
-"""Sums up what the comparisons with Keras measured, in lines at the end of the report; takes a share of some."""
+"""Adds a summary of the measured errors to the report, and the option --every, which runs a part of some files."""
 
 from __future__ import annotations
 
 from typing import Any
 
-IN_SHARES = ("check_export.py", "check_import.py")
-"""What goes over the whole table once more, there and back: each whole takes as long as all else."""
+SAMPLED_FILES = ("check_export.py", "check_import.py")
+"""Files that repeat all networks and of which --every selects a part."""
 
 
 def pytest_addoption(parser: Any) -> None:
-    parser.addoption("--every", type=int, default=1, help=f"of {', '.join(IN_SHARES)} every how many-th case")
+    parser.addoption("--every", type=int, default=1, help=f"run only every n-th case of {', '.join(SAMPLED_FILES)}")
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     every = config.getoption("every")
-    some = {file: [item for item in items if item.path.name == file] for file in IN_SHARES}
-    left = {item for cases in some.values() for place, item in enumerate(cases) if place % every}
-    items[:] = [item for item in items if item not in left]
+    items_by_file = {file: [item for item in items if item.path.name == file] for file in SAMPLED_FILES}
+    skipped = {item for cases in items_by_file.values() for index, item in enumerate(cases) if index % every}
+    items[:] = [item for item in items if item not in skipped]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What tests recorded in words; then, of every file, how many cases and the one with the greatest error of each
-    kind."""
-    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    """Prints recorded texts, then for every file and kind of error the number of cases and the worst case."""
+    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "when")]
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for report in reports:
         if report.when == "call":

@@ -1,4 +1,4 @@
-"""Weights, inputs and targets for the networks of `cases`: the same wherever and whenever they are drawn."""
+"""Draws weights, inputs and targets for the networks of `cases` deterministically."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from training.cases import draw
 Arrays = dict[str, np.ndarray]
 
 STEPS = 3
-"""Training steps of a comparison."""
+"""Number of training steps that are compared."""
 
 NOT_TRAINED = {"layer-normalization"}
-"""A variance of 0 scales by 1e7: the second step overflows, in Keras as here."""
+"""Networks that overflow in the second step, here and in Keras: a variance of 0 scales by 1e7."""
 
 
 def draw_weights(initial: Arrays) -> Arrays:
-    """Arbitrary weights in place of the initial ones, which are often zeros or ones."""
+    """Draws weights in place of the initial ones, which are often zeros or ones."""
     rng = np.random.default_rng(1)
 
     def drawn(name: str, array: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def draw_weights(initial: Arrays) -> Arrays:
 
 
 def draw_batch(case: Network, plan: Any, step: int) -> tuple[Arrays, Arrays]:
-    """Inputs and targets of one step by name, symbolic sizes filled in."""
+    """Draws inputs and targets of one step by name, with values for symbolic sizes."""
     rng = np.random.default_rng([2, step])
 
     def fixed(shape: tuple[Any, ...]) -> tuple[int, ...]:
@@ -51,19 +51,19 @@ def draw_batch(case: Network, plan: Any, step: int) -> tuple[Arrays, Arrays]:
     return x, y
 
 
-def learns(case: Network, plan: Any) -> bool:
-    """Whether a step changes a weight, and takes no random numbers."""
+def is_trained(case: Network, plan: Any) -> bool:
+    """Whether a step changes weights and uses no random numbers, so that training can be compared."""
     trainable = any(weight.trainable for weight in plan.train.parameters.values())
     return trainable and not (plan.train.randoms or plan.augmented_inputs) and case.id not in NOT_TRAINED
 
 
 def digest(outputs: Arrays) -> float:
-    """A number to which every element of the outputs contributes."""
+    """Returns a number that depends on every element of the outputs."""
     rng = np.random.default_rng(3)
     values = np.concatenate([np.ravel(outputs[name]) for name in sorted(outputs)]).astype("float64")
     return float(values @ rng.normal(size=values.size) / max(1, values.size) ** 0.5)
 
 
-def alone(arrays: Arrays) -> Any:
-    """The only array, or all by name: as Keras takes them."""
+def single_or_named(arrays: Arrays) -> Any:
+    """Returns a single array, or several by name, as Keras accepts them."""
     return next(iter(arrays.values())) if len(arrays) == 1 else arrays

@@ -1,4 +1,4 @@
-"""Functions of keras.ops, called as an entry of a spec says."""
+"""Calls functions of keras.ops as described by an entry of a spec."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PREFIX = "ops."
 
 CALL_KEYS = {"type", "name", "from"}
 
-FURTHER = {"top_k": ["indices"], "moments": ["variance"]}
-"""The outputs after the first of functions that do not number them."""
+OUTPUT_NAMES = {"top_k": ["indices"], "moments": ["variance"]}
+"""Names of the outputs after the first, for functions whose outputs are not numbered."""
 
 TENSORS = {
     "where": ("condition", "x1", "x2"),
@@ -26,13 +26,13 @@ TENSORS = {
     "batch_normalization": ("x", "mean", "variance", "offset", "scale"),
     "dot_product_attention": ("query", "key", "value", "bias", "mask"),
 }
-"""The tensor arguments of functions that do not call them x1 and x2."""
+"""Names of the tensor arguments, for functions that do not name them x1 and x2."""
 
 LISTS = ("concatenate", "stack")
 
 
-def listed(value: Any) -> list[Any]:
-    """One, or several, as several."""
+def as_list(value: Any) -> list[Any]:
+    """Returns a list as it is, and another value as a list of one."""
     return list(value) if isinstance(value, list) else [value]
 
 
@@ -41,43 +41,45 @@ def stem(kind: str) -> str:
 
 
 def results(name: str, entry: Mapping[str, Any], tensors: list[Any]) -> dict[str, Any]:
-    """The outputs of a function by their names in a spec."""
+    """Returns the outputs of a function by their names in a spec."""
     kind = entry["type"].removeprefix(PREFIX)
-    given = {key: argument(kind, key, value) for key, value in entry.items() if key not in CALL_KEYS}
+    arguments = {key: argument(kind, key, value) for key, value in entry.items() if key not in CALL_KEYS}
     function = reduce(getattr, kind.split("."), keras.ops)
-    found = keras.tree.flatten(call(kind, function, tensors, given))
-    more = FURTHER.get(stem(kind), list(map(str, range(1, len(found)))))
-    return dict(zip([name, *(f"{name}.{one}" for one in more)], found, strict=True))
+    outputs = keras.tree.flatten(call(kind, function, tensors, arguments))
+    names = OUTPUT_NAMES.get(stem(kind), list(map(str, range(1, len(outputs)))))
+    return dict(zip([name, *(f"{name}.{one}" for one in names)], outputs, strict=True))
 
 
-def call(kind: str, function: Any, tensors: list[Any], given: dict[str, Any]) -> Any:
+def call(kind: str, function: Any, tensors: list[Any], arguments: dict[str, Any]) -> Any:
     if kind in LISTS:
-        return function(tensors, **given)
+        return function(tensors, **arguments)
     if kind == "einsum":
-        return function(given["subscripts"], *tensors)
+        return function(arguments["subscripts"], *tensors)
     if kind == "get_item":
-        return tensors[0][given["key"]]
+        return tensors[0][arguments["key"]]
     if kind == "clip":
-        return function(tensors[0], given.get("x_min"), given.get("x_max"))
+        return function(tensors[0], arguments.get("x_min"), arguments.get("x_max"))
     names = TENSORS.get(kind, ("x1", "x2"))
-    if len(tensors) == 1 and not set(names) & set(given):
-        return function(tensors[0], **given)
+    if len(tensors) == 1 and not set(names) & set(arguments):
+        return function(tensors[0], **arguments)
     if kind == "dot_product_attention" and len(tensors) == len(names):
         tensors = [*tensors[:-1], keras.ops.cast(tensors[-1], "bool")]
-    open = [name for name in names if name not in given]
-    return function(**given, **dict(zip(open, tensors, strict=False)))
+    free_names = [name for name in names if name not in arguments]
+    return function(**arguments, **dict(zip(free_names, tensors, strict=False)))
 
 
 def argument(kind: str, key: str, value: Any) -> Any:
-    """An argument as Python writes it."""
+    """Converts an argument from JSON to Python."""
     if key == "key":
         return tuple(map(place, value))
     if key == "ord" and isinstance(value, str) and value.endswith("inf"):
         return float(value)
-    if kind == "norm" and key == "axis" and isinstance(value, int):  # which JAX has no use for as Keras hands it on
+    if (
+        kind == "norm" and key == "axis" and isinstance(value, int)
+    ):  # Keras passes an integer axis on to JAX incorrectly
         value = [value]
     if kind == "tensordot" and key == "axes" and isinstance(value, list):
-        return [listed(axes) for axes in value]
+        return [as_list(axes) for axes in value]
     if key in (
         "repeats",
         "gamma",
@@ -100,7 +102,7 @@ def argument(kind: str, key: str, value: Any) -> Any:
 
 
 def place(item: Any) -> Any:
-    """What stands between brackets."""
+    """Converts an item of an index from JSON: an integer, an ellipsis or a slice."""
     if not isinstance(item, str):
         return item
     return ... if item == "..." else slice(*(int(part) if part else None for part in item.split(":")))

@@ -1,7 +1,7 @@
-"""Keras as the oracle: a spec as a Keras model, its training, its weights by path and its gradients.
+"""Keras as the oracle: builds and trains the Keras model of a spec, and returns its weights and gradients.
 
-Needs keras on JAX, with `KERAS_BACKEND=jax` set; the ordinary suite does not import it. A spec is the document of the
-language as it stands after parameters and blocks are expanded: inputs, layers, outputs, training.
+Needs Keras on JAX, with `KERAS_BACKEND=jax` set; the ordinary suite does not import it. Specs have no parameters and
+blocks, only inputs, layers, outputs and training.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from keras.src.applications import convnext, inception_resnet_v2
 Arrays = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
 RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
-"""Layers whose further inputs are the initial states."""
+"""Layers whose inputs after the first are the initial states."""
 
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells")
-"""Layers whose further inputs are their states."""
+"""Layers whose inputs after the first are their states."""
 
 BY_ARGUMENT = ("MultiHeadAttention", "GroupQueryAttention")
-"""Layers that take their inputs as arguments, not as one list."""
+"""Layers that take their inputs as separate arguments, not as a list."""
 
 ATTENTION = (*BY_ARGUMENT, "Attention", "AdditiveAttention")
 
 OWN_KEYS = {"type", "from", "use"}
 
 CALL_KEYS = {"arguments", "use_causal_mask", "return_attention_scores"}
-"""What Keras takes where a layer is called."""
+"""Keys that are arguments of a layer's call in Keras, not of its constructor."""
 
 
 def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model:
-    """The functional Keras model of a spec; several outputs are a dict by name.
+    """Returns the functional Keras model of a spec; several outputs are a dict by name.
 
-    Without `initial` all weights are zeros, which is quicker than drawing them.
+    If `initial` is False, all weights are zeros, which is faster than drawing them.
     """
     if not initial:
         with patch.object(keras.Layer, "add_weight", partialmethod(_zeros, keras.Layer.add_weight)):
             return keras_model(spec)
-    keras.backend.clear_session(free_memory=False)  # collecting garbage costs more than the model
+    keras.backend.clear_session(free_memory=False)  # collecting garbage is slower than building the model
     values: dict[str, Any] = {}
     for name, entry in spec["inputs"].items():
         shape = [size if isinstance(size, int) else None for size in entry["shape"]]
@@ -56,7 +56,7 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
     for name, entry in zip(names, spec["layers"], strict=True):
         if entry.get("type", "").startswith(operations.PREFIX):
             sources = entry.get("from", last)
-            values |= operations.results(name, entry, [values[one] for one in operations.listed(sources)])
+            values |= operations.results(name, entry, [values[one] for one in operations.as_list(sources)])
             last = name
             continue
         owner = entry.get("use", name)
@@ -66,7 +66,7 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
         sources = [sources] if isinstance(sources, str) else sources
         options = {key: entry[key] for key in CALL_KEYS & set(entry)}
         results = call(layers[owner], [values[source] for source in sources], options)
-        if entry.get("trainable") is False:  # said to its constructor alone, layers inside it would train on
+        if entry.get("trainable") is False:  # the constructor's argument does not freeze layers inside it
             layers[owner].trainable = False
         values |= zip(result_names(name, layers[owner], len(results)), results, strict=True)
         last = name
@@ -77,13 +77,13 @@ def keras_model(spec: Mapping[str, Any], *, initial: bool = True) -> keras.Model
 
 
 def _zeros(layer: keras.Layer, add_weight: Any, *args: Any, **options: Any) -> Any:
-    """`Layer.add_weight` with another initializer."""
+    """Calls `Layer.add_weight` with zeros as initializer."""
     options["initializer"] = lambda shape, dtype=None: np.zeros(shape, dtype)
     return add_weight(layer, *args, **options)
 
 
 def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A name for every layer entry: its own, or its type's, counted per type over those without a name."""
+    """Returns the names of the layer entries; entries without a name are numbered per type."""
     taken = {entry["name"] for entry in entries if "name" in entry}
     names, counts = [], {}
     for entry in entries:
@@ -99,12 +99,12 @@ def default_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def stem_of(kind: str) -> str:
-    """What default names of a type are made of."""
+    """Returns the default name of a type without number."""
     return operations.stem(kind) if kind.startswith(operations.PREFIX) else snake_case(own_name(kind))
 
 
 def own_name(kind: str) -> str:
-    """The name of the class that an alias stands for."""
+    """Returns the class name of a type or an alias."""
     return layer_class(kind).__name__
 
 
@@ -114,52 +114,52 @@ def snake_case(name: str) -> str:
 
 
 def keras_layer(entry: Mapping[str, Any]) -> keras.layers.Layer:
-    """A layer of a spec's entry; layers inside it without a name bear their type's, uncounted."""
+    """Returns the layer of an entry; inner layers without a name have the name of their type without number."""
     arguments = {key: argument(key, value) for key, value in entry.items() if key not in OWN_KEYS | CALL_KEYS}
     return layer_class(entry["type"])(**arguments)
 
 
 def layer_class(kind: str) -> type[keras.layers.Layer]:
-    """The class of a type, which may be one of Keras' own networks'."""
-    own = {"StochasticDepth": convnext, "LayerScale": convnext, "CustomScaleLayer": inception_resnet_v2}
-    return getattr(own.get(kind, keras.layers), kind)
+    """Returns the class of a type, which may be defined in keras.applications."""
+    modules = {"StochasticDepth": convnext, "LayerScale": convnext, "CustomScaleLayer": inception_resnet_v2}
+    return getattr(modules.get(kind, keras.layers), kind)
 
 
 def argument(key: str, value: Any) -> Any:
-    """A layer's argument: bricks become Keras' objects by what the argument's name says they are."""
-    if key == "cell" and isinstance(value, list):  # Keras would count the stack it makes
+    """Converts an argument of a layer; components become Keras objects, by the name of the argument."""
+    if key == "cell" and isinstance(value, list):  # Keras would number the stack it creates
         value = {"type": "StackedRNNCells", "cells": value}
     if key in ("layer", "backward_layer", "cell"):
-        way = "backward_" if key == "backward_layer" else ""  # as the backward layer that Keras makes itself is called
-        return keras_layer({"name": way + snake_case(value["type"]), **value})
+        prefix = "backward_" if key == "backward_layer" else ""  # the name of a backward layer created by Keras
+        return keras_layer({"name": prefix + snake_case(value["type"]), **value})
     if key in ("cells", "layers"):
         names = default_names([{"type": cell["type"]} for cell in value])
         return [argument("cell", {"name": name, **cell}) for name, cell in zip(names, value, strict=True)]
     if isinstance(value, Mapping) and "type" in value:
         kinds = {"initializer": keras.initializers, "regularizer": keras.regularizers, "constraint": keras.constraints}
         kind = key.rsplit("_", 1)[-1]
-        given = {name: argument(name, item) for name, item in value.items() if name != "type"}
+        arguments = {name: argument(name, item) for name, item in value.items() if name != "type"}
         if kind == "activation":
-            return partial(keras.activations.get(value["type"]), **given) if given else value["type"]
-        return keras_object(kinds[kind], value["type"], given)
+            return partial(keras.activations.get(value["type"]), **arguments) if arguments else value["type"]
+        return keras_object(kinds[kind], value["type"], arguments)
     if isinstance(value, list):
         return tuple(argument("", item) for item in value)
     return value
 
 
-def keras_object(module: Any, name: str, given: Mapping[str, Any]) -> Any:
-    """A class of a Keras module, by its name or any alias, called with arguments."""
-    found = getattr(module, name, None)
-    if not inspect.isclass(found):
-        found = type(module.get(name))
-    return found(**given)
+def keras_object(module: Any, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Calls a class of a Keras module, given by its name or an alias."""
+    cls = getattr(module, name, None)
+    if not inspect.isclass(cls):
+        cls = type(module.get(name))
+    return cls(**arguments)
 
 
 def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any]) -> list[Any]:
-    """The outputs of a layer; further inputs are states, arguments or parts of one list, as the layer's type wants."""
+    """Calls a layer; inputs after the first are passed as states, arguments or a list, by the layer's type."""
     kind = type(layer).__name__.replace("Grouped", "Group")
     if kind in ATTENTION:
-        results = attended(layer, kind, inputs, **options)
+        results = call_attention(layer, kind, inputs, **options)
     elif kind == "ReversibleEmbedding":
         results = layer(inputs[0], reverse="float" in inputs[0].dtype)
     elif kind in CELLS:
@@ -173,79 +173,83 @@ def call(layer: keras.layers.Layer, inputs: list[Any], options: Mapping[str, Any
     elif kind in RECURRENT:
         masks = [one for one in inputs[-1:] if one.dtype == "bool"]
         states = inputs[1 : len(inputs) - len(masks)]
-        given = {"initial_state": initial_states(layer, states)} if states else {}
-        results = layer(inputs[0], **given, mask=masks[0] if masks else None)
+        arguments = {"initial_state": initial_states(layer, states)} if states else {}
+        results = layer(inputs[0], **arguments, mask=masks[0] if masks else None)
     else:
         results = layer(inputs)
     return keras.tree.flatten(results)
 
 
 def initial_states(layer: keras.layers.Layer, states: list[Any]) -> list[Any]:
-    """States as a recurrent layer takes them: nested as its cells are."""
+    """Returns the states of a recurrent layer, nested like its cells."""
     if isinstance(layer, keras.layers.Bidirectional):
         half = len(states) // 2
-        ways = (layer.forward_layer, states[:half]), (layer.backward_layer, states[half:])
-        return [state for way, own in ways for state in initial_states(way, own)]
+        directions = (layer.forward_layer, states[:half]), (layer.backward_layer, states[half:])
+        return [
+            state for direction, direction_states in directions for state in initial_states(direction, direction_states)
+        ]
     return states_of(layer.cell, states)
 
 
 def states_of(cell: Any, states: list[Any]) -> list[Any]:
-    """The states of a cell, or of every cell of a stack."""
+    """Returns the states of a cell, or a list of states for every cell of a stack."""
     if not isinstance(cell, keras.layers.StackedRNNCells):
         return states
-    rest = iter(states)
-    return [[next(rest) for _ in state_names(inner)] for inner in cell.cells]
+    remaining = iter(states)
+    return [[next(remaining) for _ in state_names(inner)] for inner in cell.cells]
 
 
 def state_names(cell: Any) -> list[str]:
-    """The names of a cell's states; those of a stack bear the names of its cells."""
+    """Returns the names of a cell's states; those of a stack are prefixed with the names of its cells."""
     if isinstance(cell, keras.layers.StackedRNNCells):
         return [f"{inner.name}_{state}" for inner in cell.cells for state in state_names(inner)]
     one = isinstance(cell, (keras.layers.SimpleRNNCell, keras.layers.GRUCell))
     return ["state_h"] if one else ["state_h", "state_c"]
 
 
-def attended(
+def call_attention(
     layer: keras.layers.Layer, kind: str, inputs: list[Any], arguments: Sequence[str] | None = None, **options: Any
 ) -> Any:
-    """The outputs of an attention; its inputs are query, value and key, or what `arguments` says."""
-    given = dict(zip(arguments or ("query", "value", "key")[: len(inputs)], inputs, strict=True))
-    given.setdefault("value", given["query"])
+    """Calls an attention layer; its inputs are query, value and key, or those named by `arguments`."""
+    tensors_by_name = dict(zip(arguments or ("query", "value", "key")[: len(inputs)], inputs, strict=True))
+    tensors_by_name.setdefault("value", tensors_by_name["query"])
     if kind not in BY_ARGUMENT:
-        masks = [given.pop(f"{name}_mask", None) for name in ("query", "value")]
+        masks = [tensors_by_name.pop(f"{name}_mask", None) for name in ("query", "value")]
         masks = [None if mask is None else keras.ops.cast(mask, "bool") for mask in masks]
-        tensors = [given[name] for name in ("query", "value", "key") if name in given]
+        tensors = [tensors_by_name[name] for name in ("query", "value", "key") if name in tensors_by_name]
         return layer(tensors, mask=masks if masks != [None, None] else None, **options)
-    if "query_mask" in given and kind == "MultiHeadAttention":  # which takes it only as the query's own
-        rows = keras.ops.expand_dims(given.pop("query_mask"), -1)
-        given["attention_mask"] = given["attention_mask"] * rows if "attention_mask" in given else rows
-    first = [given.pop(name) for name in ("query", "value", "key") if name in given]
-    return layer(*first, **given, **options)
+    if "query_mask" in tensors_by_name and kind == "MultiHeadAttention":  # MultiHeadAttention has no such argument
+        rows = keras.ops.expand_dims(tensors_by_name.pop("query_mask"), -1)
+        tensors_by_name["attention_mask"] = (
+            tensors_by_name["attention_mask"] * rows if "attention_mask" in tensors_by_name else rows
+        )
+    first = [tensors_by_name.pop(name) for name in ("query", "value", "key") if name in tensors_by_name]
+    return layer(*first, **tensors_by_name, **options)
 
 
 def result_names(name: str, layer: keras.layers.Layer, count: int) -> list[str]:
-    """The names of a layer's outputs: `encoder`, `encoder.state_h`, ..."""
+    """Returns the names of a layer's outputs: `encoder`, `encoder.state_h`, ..."""
     if type(layer).__name__.endswith("Attention"):
-        more = ["attention_scores"]
+        output_names = ["attention_scores"]
     elif isinstance(layer, keras.layers.Bidirectional):
-        more = ["backward"] if layer.merge_mode is None else []
-        ways = ("forward", layer.forward_layer), ("backward", layer.backward_layer)
-        more += [f"{way}_{state}" for way, inner in ways for state in state_names(inner.cell)]
+        output_names = ["backward"] if layer.merge_mode is None else []
+        directions = ("forward", layer.forward_layer), ("backward", layer.backward_layer)
+        output_names += [f"{direction}_{state}" for direction, inner in directions for state in state_names(inner.cell)]
     elif type(layer).__name__ in RECURRENT:
-        more = state_names(layer.cell)
+        output_names = state_names(layer.cell)
     elif type(layer).__name__ in CELLS:
-        more = state_names(layer)
+        output_names = state_names(layer)
     else:
-        more = ["state_h", "state_c"]
-    more = more[: count - 1]
-    return [name, *(f"{name}.{output}" for output in more)]
+        output_names = ["state_h", "state_c"]
+    output_names = output_names[: count - 1]
+    return [name, *(f"{name}.{output}" for output in output_names)]
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
 
 
 def compile(model: keras.Model, spec: Mapping[str, Any], *, jit: bool = True) -> None:
-    """Compile a model with a spec's loss, loss weights, optimizer and metrics."""
+    """Compiles a model with the loss, loss weights, optimizer and metrics of a spec."""
     section = spec["training"]
     model.compile(
         optimizer=optimizer(section.get("optimizer", "rmsprop")),
@@ -257,7 +261,7 @@ def compile(model: keras.Model, spec: Mapping[str, Any], *, jit: bool = True) ->
 
 
 def by_name(value: Any, make: Any) -> Any:
-    """`make` of a value, or of each value of a dict by output name."""
+    """Applies `make` to a value, or to every value of a dict by output name."""
     if isinstance(value, Mapping) and "type" not in value:
         return {name: make(item) for name, item in value.items()}
     return None if value is None else make(value)
@@ -278,14 +282,14 @@ def metrics(values: Any) -> Any:
 
 
 def optimizer(value: Any) -> keras.optimizers.Optimizer:
-    """An optimizer; its learning rate may be a schedule brick."""
+    """Returns an optimizer; its learning rate may be a schedule."""
     if isinstance(value, Mapping) and isinstance(value.get("learning_rate"), Mapping):
         value = {**value, "learning_rate": of_kind(keras.optimizers.schedules, value["learning_rate"])}
     return of_kind(keras.optimizers, value)
 
 
 def train(model: keras.Model, batches: Iterable[tuple[Arrays, Arrays]]) -> list[float]:
-    """The loss of one `train_on_batch` for each batch; by itself Keras would report the mean since the first."""
+    """Trains on every batch and returns the losses; without the resets, Keras would report running means."""
     losses = []
     for x, y in batches:
         model.reset_metrics()
@@ -297,12 +301,12 @@ def train(model: keras.Model, batches: Iterable[tuple[Arrays, Arrays]]) -> list[
 
 
 def weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """All weights and states by Keras' path, such as `dense/kernel`, in Keras' order."""
+    """Returns all weights and states by path, such as `dense/kernel`, in the order of Keras."""
     return {weight.path: np.asarray(weight.value) for weight in model.weights}
 
 
 def set_weights(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
-    """Assign weights by path; those not named stay."""
+    """Assigns weights by path; others are unchanged."""
     named = {weight.path: weight for weight in model.weights}
     for path, value in values.items():
         named[path].assign(value)
@@ -322,9 +326,9 @@ def outputs(model: keras.Model, x: Arrays, *, training: bool = False) -> dict[st
 def gradients(
     model: keras.Model, x: Arrays, cotangents: np.ndarray | Mapping[str, np.ndarray], *, training: bool = True
 ) -> dict[str, np.ndarray]:
-    """The gradient of `sum(output * cotangent)` by every trainable weight's path, and by every real input's name.
+    """Returns the gradients of `sum(output * cotangent)` by the paths of trainable weights and names of real inputs.
 
-    The names of a single input or output may be left out, there and here (`input`).
+    A single input or output may be given without its name; the input is then called `input`.
     """
     inputs = dict(x) if isinstance(x, Mapping) else {"input": x}
     names = [weight.path for weight in model.trainable_variables]

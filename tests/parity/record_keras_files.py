@@ -1,6 +1,6 @@
-"""Records files as Keras 3 writes them, for the tests of reading them: `python record_keras_files.py FOLDER`.
+"""Records files of Keras 3 for the tests of its readers: `python record_keras_files.py FOLDER`.
 
-Every weight's numbers follow from its name (`numbers`), so that a test knows them without a copy.
+The values of a weight are determined by its name (`numbers`), so that tests can compute them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from layers.cases import all_cases  # tests/layers
 
 
 def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The numbers of the weight of a name."""
+    """Returns the values of the weight of a name."""
     return np.random.default_rng(zlib.crc32(name.encode())).uniform(0.1, 1, shape).astype("float32")
 
 
 def every_kind() -> keras.Model:
-    """A model with each way in which layers keep weights inside one another."""
+    """Returns a model with every kind of layer that has weights in inner layers."""
     x = keras.Input((6, 4), name="x")
     encoder = keras.Sequential(
         [
@@ -53,7 +53,7 @@ def every_kind() -> keras.Model:
 
 
 def half() -> keras.Model:
-    """Weights of other element types."""
+    """Returns a model with weights of 16-bit element types."""
     dense = [layers.Dense(2, name=name, dtype=name) for name in ("bfloat16", "float16")]
     model = keras.Sequential([keras.Input((3,)), *dense], name="half")
     model.compile("sgd", "mse")
@@ -70,26 +70,26 @@ def fill(model: keras.Model) -> None:
             weight.assign(keras.ops.cast(numbers(name, weight.shape), weight.dtype))
 
 
-def places(folder: Path) -> dict[str, list[str]]:
-    """By case, the paths in a weights file of what a layer owns, from the layer's group on."""
-    found = {}
+def weight_paths(folder: Path) -> dict[str, list[str]]:
+    """Returns for every layer case the paths of the layer's weights in a weights file, from the layer's group on."""
+    paths_by_case = {}
     for case in all_cases():
         names = [f"x{index}" for index in range(len(case.inputs))]
         inputs = {name: {"shape": shape, "dtype": case.dtype} for name, shape in zip(names, case.inputs, strict=True)}
         spec = {"inputs": inputs, "layers": [{**case.layer, "name": "layer", "from": names}]}
         try:
             model = oracle.keras_model(spec, initial=False)
-        except Exception as error:  # what Keras has not, or not so
+        except Exception as error:  # Keras has no such layer, or with other arguments
             print(case.id, error)
             continue
         if model.weights:
             model.save_weights(folder / "some.weights.h5")
-            found[case.id] = stored(folder / "some.weights.h5")
+            paths_by_case[case.id] = dataset_paths(folder / "some.weights.h5")
     (folder / "some.weights.h5").unlink()
-    return found
+    return paths_by_case
 
 
-def stored(path: Path) -> list[str]:
+def dataset_paths(path: Path) -> list[str]:
     paths: list[str] = []
     with h5py.File(path) as file:
         file.visititems(lambda name, item: paths.append(name) if isinstance(item, h5py.Dataset) else None)
@@ -97,7 +97,7 @@ def stored(path: Path) -> list[str]:
 
 
 def main(folder: Path) -> None:
-    (folder / "keras3_places.json").write_text(json.dumps(places(folder), separators=(",", ":")) + "\n")
+    (folder / "keras3_places.json").write_text(json.dumps(weight_paths(folder), separators=(",", ":")) + "\n")
     keras.backend.clear_session()
     for model in (every_kind(), half()):
         fill(model)

@@ -1,4 +1,4 @@
-"""What Keras makes of text and tokens, recorded for `tests/layers/test_lookup.py`: its lookups need TensorFlow.
+"""Records results of lookup layers in Keras, which need TensorFlow, for `tests/layers/test_lookup.py`.
 
 KERAS_BACKEND=jax python tests/parity/record_lookups.py    (with keras, jax and tensorflow-cpu installed)
 """
@@ -42,7 +42,7 @@ MODES = ["int", "int", "int", "one_hot", "multi_hot", "count", "tf_idf"]
 COUNT = 70
 
 
-def text(rng: Random) -> tuple[dict[str, Any], Any]:
+def draw_text(rng: Random) -> tuple[dict[str, Any], Any]:
     layer: dict[str, Any] = {
         "type": "TextVectorization",
         "standardize": rng.choice(["lower_and_strip_punctuation", "lower", "strip_punctuation", None]),
@@ -59,7 +59,7 @@ def text(rng: Random) -> tuple[dict[str, Any], Any]:
     return layer, texts if layer["split"] else np.array(texts).reshape(2, 2).tolist()
 
 
-def lookup(rng: Random, kind: str) -> tuple[dict[str, Any], Any]:
+def draw_lookup(rng: Random, kind: str) -> tuple[dict[str, Any], Any]:
     pool: list[Any] = STRINGS if kind == "StringLookup" else INTEGERS
     layer: dict[str, Any] = {
         "type": kind,
@@ -78,35 +78,41 @@ def lookup(rng: Random, kind: str) -> tuple[dict[str, Any], Any]:
     return layer, np.array([rng.choice(source) for _ in range(int(np.prod(shape)))]).reshape(shape).tolist()
 
 
-def asked(layer: dict[str, Any], x: Any) -> Any:
-    """What Keras answers."""
-    given = {
+def keras_output(layer: dict[str, Any], x: Any) -> Any:
+    """Returns the output of Keras."""
+    arguments = {
         name: tuple(value) if name == "ngrams" and isinstance(value, list) else value for name, value in layer.items()
     }
-    made = getattr(keras.layers, given.pop("type"))(**given)
-    found = made(tensorflow.constant(x) if "invert" in layer else np.array(x, object))
-    found = np.asarray(found)
-    return np.vectorize(bytes.decode, otypes=[object])(found) if found.dtype == object else found
+    keras_layer = getattr(keras.layers, arguments.pop("type"))(**arguments)
+    output = keras_layer(tensorflow.constant(x) if "invert" in layer else np.array(x, object))
+    output = np.asarray(output)
+    return np.vectorize(bytes.decode, otypes=[object])(output) if output.dtype == object else output
 
 
-def learned(layer: dict[str, Any], x: Any) -> dict[str, Any]:
-    """What Keras learns."""
-    given = {name: value for name, value in layer.items() if name != "type"}
-    made = getattr(keras.layers, layer["type"])(**given)
-    made.adapt(np.array(x, object if isinstance(np.ravel(x)[0], str) else None))
+def adapted_states(layer: dict[str, Any], x: Any) -> dict[str, Any]:
+    """Returns the states that a layer adapts to data in Keras."""
+    arguments = {name: value for name, value in layer.items() if name != "type"}
+    keras_layer = getattr(keras.layers, layer["type"])(**arguments)
+    keras_layer.adapt(np.array(x, object if isinstance(np.ravel(x)[0], str) else None))
     if layer["type"] == "Discretization":
-        return {"bin_boundaries": made.bin_boundaries}
+        return {"bin_boundaries": keras_layer.bin_boundaries}
     if layer["type"] == "Normalization":
-        return {"mean": made.adapt_mean.numpy().tolist(), "variance": made.adapt_variance.numpy().tolist()}
-    found = {"vocabulary": np.array(made.get_vocabulary(include_special_tokens=False)).tolist()}
-    inner = getattr(made, "_lookup_layer", made)
-    return found | ({"idf_weights": inner.idf_weights.numpy().tolist()} if layer.get("output_mode") == "tf_idf" else {})
+        return {
+            "mean": keras_layer.adapt_mean.numpy().tolist(),
+            "variance": keras_layer.adapt_variance.numpy().tolist(),
+        }
+    states = {"vocabulary": np.array(keras_layer.get_vocabulary(include_special_tokens=False)).tolist()}
+    inner = getattr(keras_layer, "_lookup_layer", keras_layer)
+    return states | (
+        {"idf_weights": inner.idf_weights.numpy().tolist()} if layer.get("output_mode") == "tf_idf" else {}
+    )
 
 
 PADDED = {"output_mode": "tf_idf", "max_tokens": 9, "pad_to_max_tokens": True}
 
 
-def lessons(rng: Random) -> list[tuple[dict[str, Any], Any]]:
+def adapt_cases(rng: Random) -> list[tuple[dict[str, Any], Any]]:
+    """Returns layers with the data that they are adapted to."""
     texts = ["".join(rng.choice(WORDS) + rng.choice(SPACES[:6]) for _ in range(6)) for _ in range(9)]
     tokens = [[rng.choice(STRINGS) for _ in range(3)] for _ in range(9)]
     numbers = [[rng.choice(INTEGERS) for _ in range(3)] for _ in range(9)]
@@ -125,18 +131,18 @@ def main() -> None:
     rng = Random(0)
     drawn: list[tuple[dict[str, Any], Any]] = []
     for _ in range(COUNT):
-        drawn += [text(rng), lookup(rng, "StringLookup"), lookup(rng, "IntegerLookup")]
-    kept = []
+        drawn += [draw_text(rng), draw_lookup(rng, "StringLookup"), draw_lookup(rng, "IntegerLookup")]
+    calls = []
     for layer, x in drawn:
         try:
-            kept.append({"layer": layer, "x": x, "y": asked(layer, x).tolist()})
-        except Exception:  # what Keras refuses is no case
+            calls.append({"layer": layer, "x": x, "y": keras_output(layer, x).tolist()})
+        except Exception:  # inputs that Keras refuses are not recorded
             continue
-    learns = [{"layer": layer, "x": x, "states": learned(layer, x)} for layer, x in lessons(rng)]
-    lines = {"calls": kept, "lessons": learns}
+    adapted = [{"layer": layer, "x": x, "states": adapted_states(layer, x)} for layer, x in adapt_cases(rng)]
+    fixture = {"calls": calls, "lessons": adapted}
     parts = [
         f'"{key}": [\n' + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]"
-        for key, items in lines.items()
+        for key, items in fixture.items()
     ]
     FIXTURE.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
 

@@ -1,6 +1,6 @@
-"""Records what Keras says of the networks of `cases` that are new or changed, for the ordinary suite.
+"""Records outputs and losses of Keras for new and changed networks of `cases`, for the ordinary suite.
 
-It can be interrupted and goes on where it was; without `fixtures/networks.json` it begins anew.
+An interrupted run is continued by the next one; without `fixtures/networks.json` all networks are recorded.
 """
 
 from __future__ import annotations
@@ -11,36 +11,38 @@ from typing import Any
 import numpy as np
 import oracle
 from cases import Network, all_networks
-from drawing import STEPS, alone, digest, draw_batch, draw_weights, learns
+from drawing import STEPS, digest, draw_batch, draw_weights, is_trained, single_or_named
 from jsonnx.pipeline.trainer import Trainer
 from recorded import NETWORKS, fingerprint, read_networks
 
 
-def said(case: Network) -> dict[str, Any]:
-    """The digest of Keras' outputs, and its losses."""
+def keras_results(case: Network) -> dict[str, Any]:
+    """Returns the digest of the outputs of Keras, and its losses."""
     trainer, model = Trainer(case.spec), oracle.keras_model(case.spec, initial=False)
     oracle.set_weights(model, draw_weights(trainer.weights()))
     batches = [draw_batch(case, trainer.plan, step) for step in range(STEPS)]
-    result = {"of": fingerprint(case), "output": digest(oracle.outputs(model, alone(batches[0][0])))}
-    if learns(case, trainer.plan):
+    result = {"of": fingerprint(case), "output": digest(oracle.outputs(model, single_or_named(batches[0][0])))}
+    if is_trained(case, trainer.plan):
         oracle.compile(model, case.spec)
-        result["losses"] = oracle.train(model, [(alone(x), alone(y)) for x, y in batches])
+        result["losses"] = oracle.train(model, [(single_or_named(x), single_or_named(y)) for x, y in batches])
     return result
 
 
 def record() -> None:
-    """Add what is missing, and drop what is no longer there."""
-    found, known = {}, read_networks() if NETWORKS.exists() else {}
+    """Adds missing networks to the fixture and removes those that no longer exist."""
+    results, recorded = {}, read_networks() if NETWORKS.exists() else {}
     cases = all_networks()
     for number, case in enumerate(cases):
-        old = known.get(case.id)
-        found[case.id] = old if old is not None and old["of"] == fingerprint(case) else said(case)
+        earlier = recorded.get(case.id)
+        results[case.id] = (
+            earlier if earlier is not None and earlier["of"] == fingerprint(case) else keras_results(case)
+        )
         if number % 20 == 0 or number == len(cases) - 1:
-            write({**known, **found} if number < len(cases) - 1 else found)
+            write({**recorded, **results} if number < len(cases) - 1 else results)
 
 
 def write(networks: dict[str, Any]) -> None:
-    """A line for each network, numbers with the digits that a float32 has."""
+    """Writes one line per network, with the digits of float32."""
     lines = [f"{json.dumps(name)}: {json.dumps(rounded(value))}" for name, value in networks.items()]
     NETWORKS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -1,4 +1,4 @@
-"""Records files as older generations of Keras write them, and what those compute: `python ... FOLDER`.
+"""Records files of older versions of Keras with inputs and outputs: `python record_old_keras_files.py FOLDER`.
 
 Run by Keras 1.2.2 and 2.2.4 on Theano 1.0.5 (Python 3.6, THEANO_FLAGS=cxx=,optimizer=fast_compile), by TensorFlow
 2.12 with its own Keras, and by tf-keras 2.21, which writes weights as 2.15 did.
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 try:
-    import theano.ifelse  # noqa: F401 - which Keras forgets to import
+    import theano.ifelse  # noqa: F401 - missing import of Keras
     from keras import __version__, layers, models
     from keras import backend as K
 except ImportError:
@@ -59,7 +59,7 @@ def keras1(folder):
 
 
 def keras1_merge(folder):
-    """Branches that are joined at the beginning of a Sequential, one of them of such branches."""
+    """Records a Sequential that begins with a nested Merge of branches."""
 
     def branch(size):
         return models.Sequential([layers.Dense(3, input_dim=size, activation="tanh")])
@@ -96,8 +96,8 @@ def keras2(folder):
     record(model, folder / "keras2_recurrent", rng.rand(2, 5, 4).astype("float32"))
 
 
-def unnamed(folder, form):
-    """Weights alone, whose layers the order tells; and such as are alike, side by side or in a model of their own."""
+def weights_without_names(folder, form):
+    """Records weight files without layer names: one whose order is unambiguous, and one with equal layers."""
     x = layers.Input((4,), name="x")
     y = layers.BatchNormalization(name="first")(layers.Dense(4, activation="tanh", name="alike_1")(x))
     y = layers.Dense(4, activation="relu", name="alike_2")(y) * 2.0
@@ -120,10 +120,10 @@ def record_weights(model, path):
 
 def tf_keras(folder):
     if __version__ > "2.13":
-        unnamed(folder, "keras2_15_weights")
+        weights_without_names(folder, "keras2_15_weights")
     else:
         tf_keras_12(folder)
-        unnamed(folder, "keras2_12_weights")
+        weights_without_names(folder, "keras2_12_weights")
 
 
 def tf_keras_12(folder):

@@ -1,4 +1,4 @@
-"""Records the losses that Keras gives for the samples' networks, for the ordinary suite."""
+"""Records the losses of Keras for the samples, for the ordinary suite."""
 
 from __future__ import annotations
 

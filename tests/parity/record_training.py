@@ -1,8 +1,8 @@
-"""Records what Keras says of the cases in tests/training/cases.py, as tests/training/fixtures/*.json.
+"""Records results of Keras for the cases in tests/training/cases.py, as tests/training/fixtures/*.json.
 
     KERAS_BACKEND=jax PYTHONPATH=tests:tests/parity python tests/parity/record_training.py
 
-The files are the same to the byte at every run with the same versions.
+Runs with the same versions write the same bytes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def record() -> None:
 
 
 def write(name: str, results: list[dict[str, Any]]) -> None:
-    """One line a case."""
+    """Writes one line per case."""
     lines = ",\n".join(json.dumps(plain(result)) for result in results)
     (FOLDER / f"{name}.json").write_text(f"[\n{lines}\n]\n")
 
 
 def plain(value: Any) -> Any:
-    """JSON of arrays and numbers, with the digits that a float32 has."""
+    """Converts arrays and numbers to JSON values with the digits of float32."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -75,21 +75,24 @@ def metric(spec: cases.Spec, loss: str, pair: cases.Pair) -> dict[str, Any]:
 
 
 def optimizer(spec: cases.Spec) -> dict[str, Any]:
-    """Two weights after each of five steps; one gradient is zero throughout in one element, and once everywhere."""
+    """Returns two weights after each of five steps.
+
+    One element of a gradient is always zero, and one gradient is zero in one step.
+    """
     rng = np.random.default_rng(0)
     start = [rng.normal(size=shape).astype("float32") for shape in ((3, 2), (2,))]
     gradients = [[rng.normal(size=weight.shape).astype("float32") for weight in start] for _ in range(5)]
     for matrix, _ in gradients:
         matrix[0, 0] = 0
     gradients[2][1][:] = 0
-    made = oracle.optimizer(spec)
+    keras_optimizer = oracle.optimizer(spec)
     weights = [keras.Variable(value) for value in start]
-    made.build(weights)
+    keras_optimizer.build(weights)
     steps = []
-    for given in gradients:
-        made.apply(given, weights)
+    for step_gradients in gradients:
+        keras_optimizer.apply(step_gradients, weights)
         steps.append([np.asarray(weight) for weight in weights])
-    rate = float(made.learning_rate)
+    rate = float(keras_optimizer.learning_rate)
     return {"learning_rate": rate, "start": start, "gradients": gradients, "steps": steps}
 
 

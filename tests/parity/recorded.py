@@ -1,4 +1,4 @@
-"""What Keras said of the networks of `cases`, as `record_networks` wrote it."""
+"""The recorded results of Keras for the networks of `cases`, written by `record_networks`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ NETWORKS = Path(__file__).parent / "fixtures" / "networks.json"
 
 
 def read_networks() -> dict[str, dict[str, Any]]:
-    """By network: `of` which state of the case it is, the `output`'s digest and the `losses`."""
+    """Returns the results by network: the fingerprint `of` the case, the digest of the `output`, and the `losses`."""
     return json.loads(NETWORKS.read_text())
 
 
 def fingerprint(case: Network) -> str:
-    """Tells a case from what it was before somebody changed it; how it is compared does not matter."""
-    said = case.id, case.spec, case.target, case.integers, case.sizes, case.batch
-    return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=6).hexdigest()
+    """Returns a hash of everything in a case that determines the results of Keras."""
+    fields = case.id, case.spec, case.target, case.integers, case.sizes, case.batch
+    return blake2b(json.dumps(fields, sort_keys=True).encode(), digest_size=6).hexdigest()

@@ -1,4 +1,4 @@
-"""Recurrent layers behind an Embedding that masks: layers for `cases.words`."""
+"""Recurrent layers after an Embedding with masks, for `cases.words`."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def timed(layer: Document, **arguments: Any) -> Document:
     return {"type": "TimeDistributed", "layer": layer, **arguments}
 
 
-ALL = {"return_sequences": True}
+ALL_STEPS = {"return_sequences": True}
 CELLS = [recurrent("LSTMCell"), recurrent("GRUCell", units=2), recurrent("SimpleRNNCell")]
 WORD = {"type": "Dense", "units": 2}
 
-BEHIND_WORDS: dict[str, list[Document]] = {
+RECURRENT_LAYERS: dict[str, list[Document]] = {
     "SimpleRNN": [recurrent("SimpleRNN"), WORD],
-    "GRU-twice": [recurrent("GRU", **ALL), recurrent("GRU", reset_after=False), WORD],
-    "LSTM-places": [recurrent("LSTM", **ALL), WORD],
-    "LSTM-backwards": [recurrent("LSTM", go_backwards=True, **ALL), recurrent("LSTM", go_backwards=True), WORD],
-    "LSTM-unrolled": [recurrent("LSTM", unroll=True, **ALL), recurrent("GRU", unroll=True), WORD],
+    "GRU-twice": [recurrent("GRU", **ALL_STEPS), recurrent("GRU", reset_after=False), WORD],
+    "LSTM-places": [recurrent("LSTM", **ALL_STEPS), WORD],
+    "LSTM-backwards": [recurrent("LSTM", go_backwards=True, **ALL_STEPS), recurrent("LSTM", go_backwards=True), WORD],
+    "LSTM-unrolled": [recurrent("LSTM", unroll=True, **ALL_STEPS), recurrent("GRU", unroll=True), WORD],
     "LSTM-zeros": [recurrent("LSTM", zero_output_for_mask=True), WORD],
-    "RNN": [{"type": "RNN", "cell": CELLS, **ALL}, {"type": "RNN", "cell": CELLS[0]}, WORD],
-    "Bidirectional": [both(recurrent("LSTM", **ALL)), both(recurrent("GRU"), merge_mode="sum"), WORD],
-    "Bidirectional-places": [both(recurrent("GRU", **ALL), merge_mode="mul"), WORD],
+    "RNN": [{"type": "RNN", "cell": CELLS, **ALL_STEPS}, {"type": "RNN", "cell": CELLS[0]}, WORD],
+    "Bidirectional": [both(recurrent("LSTM", **ALL_STEPS)), both(recurrent("GRU"), merge_mode="sum"), WORD],
+    "Bidirectional-places": [both(recurrent("GRU", **ALL_STEPS), merge_mode="mul"), WORD],
     "Bidirectional-apart": [
-        both(recurrent("SimpleRNN", **ALL), merge_mode=None, name="two"),
+        both(recurrent("SimpleRNN", **ALL_STEPS), merge_mode=None, name="two"),
         {"type": "Subtract", "from": ["two", "two.backward"]},
         recurrent("LSTM"),
         WORD,
@@ -43,7 +43,7 @@ BEHIND_WORDS: dict[str, list[Document]] = {
     "TimeDistributed-normal": [timed({"type": "BatchNormalization", "momentum": 0.8}), recurrent("LSTM"), WORD],
     "encoder": [
         recurrent("LSTM", name="encoder", return_state=True),
-        recurrent("LSTM", **{"from": ["words", "encoder.state_h", "encoder.state_c"]}, **ALL),
+        recurrent("LSTM", **{"from": ["words", "encoder.state_h", "encoder.state_c"]}, **ALL_STEPS),
         WORD,
     ],
 }

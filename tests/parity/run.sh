@@ -1,12 +1,12 @@
 #!/bin/sh
-# Compares with Keras on JAX, side by side in one process, in an environment of its own.
-#   sh tests/parity/run.sh            all of it, of files every fourth case (some fifteen minutes on two cores)
-#   sh tests/parity/run.sh layers     a table of small networks: every layer, loss and optimizer; further words go to
+# Compares jsonnx with Keras on JAX in one process, in a separate virtual environment.
+#   sh tests/parity/run.sh            everything, with every fourth case of `files`
+#   sh tests/parity/run.sh layers     small networks of every layer, loss and optimizer; further arguments go to
 #                                     pytest, as in: run.sh layers -k norm
 #   sh tests/parity/run.sh samples    the samples: their first 50 losses, their gradients by onnx-ad
-#   sh tests/parity/run.sh accuracy   what the samples reach on data they never saw
-#   sh tests/parity/run.sh applications [NAME...]   keras.applications, from Keras' files to ONNX: a table (an hour)
-#   sh tests/parity/run.sh files      the same table from Keras' own files to us, and from us to Keras
+#   sh tests/parity/run.sh accuracy   the test accuracy of the samples
+#   sh tests/parity/run.sh applications [NAME...]   keras.applications, from files of Keras to ONNX: prints a table
+#   sh tests/parity/run.sh files      import of files of Keras, and export to Keras
 #   sh tests/parity/run.sh record     renew the fixtures that the ordinary suite uses
 set -eu
 cd "$(dirname "$0")/../.."

@@ -1,4 +1,4 @@
-"""The samples' networks as parity compares them: without chance, on the first batches of their own data."""
+"""The samples without randomness, and the first batches of their data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 NAMES = ("mnist_mlp", "mnist_cnn", "vowels_lstm", "diabetes", "digits_residual")
 STEPS = 50
 FIXTURE = Path(__file__).parent / "fixtures" / "samples.json"
-"""The losses that Keras gave, by sample."""
+"""The recorded losses of Keras by sample."""
 
 TOLERANCE = 1e-4
-"""Of the losses, relative."""
+"""Allowed relative error of the losses."""
 
 
 def deterministic(name: str) -> dict[str, Any]:
-    """A sample's spec with dropout at rate 0."""
+    """Returns the spec of a sample with dropout at rate 0."""
     spec = json.loads((SAMPLES / f"{name}.json").read_text())
     for layer in spec["layers"]:
         if layer["type"] == "Dropout":
@@ -29,7 +29,7 @@ def deterministic(name: str) -> dict[str, Any]:
 
 
 def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The first STEPS batches of the sample's data in its order, beginning anew where it ends."""
+    """Yields STEPS batches of the sample's data in a fixed random order, repeating the data if necessary."""
     from jsonnx.runtime.dataset import from_spec
 
     samples = from_spec(trainer.plan, "train")
@@ -43,7 +43,7 @@ def batches(trainer: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def our_trainer(name: str) -> Any:
-    """A trainer on the deterministic spec that finds the sample's data."""
+    """Returns a trainer on the deterministic spec that reads the sample's data."""
     from dataclasses import replace
 
     from jsonnx.pipeline.check import check_spec
@@ -54,12 +54,12 @@ def our_trainer(name: str) -> Any:
 
 
 def check_with(checked: Any, document: dict[str, Any], replace: Any) -> Any:
-    """The spec changed, as if it stood in the same place."""
+    """Returns the check of another document, with the file of `checked` as its source."""
     from jsonnx.pipeline.check import check_spec
 
-    again = check_spec(document)
-    again.require()
-    return replace(again, source=replace(again.source, file=checked.source.file))
+    changed = check_spec(document)
+    changed.require()
+    return replace(changed, source=replace(changed.source, file=checked.source.file))
 
 
 def our_losses(name: str) -> list[float]:

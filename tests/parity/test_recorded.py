@@ -1,4 +1,4 @@
-"""Networks against what Keras said of them, recorded by `sh tests/parity/run.sh record`."""
+"""Compares networks with results of Keras that were recorded by `sh tests/parity/run.sh record`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ RECORDED = read_networks()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_losses_of_the_first_steps_are_those_that_keras_gave(name: str) -> None:
-    wanted = np.array(json.loads(FIXTURE.read_text())[name])
-    assert np.abs(np.array(our_losses(name)) / wanted - 1).max() < TOLERANCE
+def test_losses_of_the_first_steps_equal_those_of_keras(name: str) -> None:
+    expected = np.array(json.loads(FIXTURE.read_text())[name])
+    assert np.abs(np.array(our_losses(name)) / expected - 1).max() < TOLERANCE
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in all_networks()])
-def test_a_network_computes_and_learns_what_keras_did(case: Network) -> None:
-    said = RECORDED.get(case.id)
-    if said is None or said["of"] != fingerprint(case):
-        pytest.skip("new or changed since Keras was asked")
+def test_outputs_and_losses_equal_those_of_keras(case: Network) -> None:
+    recorded = RECORDED.get(case.id)
+    if recorded is None or recorded["of"] != fingerprint(case):
+        pytest.skip("new or changed since the results of Keras were recorded")
     trainer = Trainer(case.spec)
     trainer.set_weights(draw_weights(trainer.weights()))
     batches = [draw_batch(case, trainer.plan, step) for step in range(STEPS)]
     outputs = trainer.model().session().run(batches[0][0])
-    assert digest(outputs) == pytest.approx(said["output"], rel=1e-5, abs=1e-5)
-    if "losses" in said:
-        assert [trainer.step(x, y)["loss"] for x, y in batches] == pytest.approx(said["losses"], rel=1e-5, abs=1e-5)
+    assert digest(outputs) == pytest.approx(recorded["output"], rel=1e-5, abs=1e-5)
+    if "losses" in recorded:
+        assert [trainer.step(x, y)["loss"] for x, y in batches] == pytest.approx(recorded["losses"], rel=1e-5, abs=1e-5)

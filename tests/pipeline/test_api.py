@@ -1,4 +1,4 @@
-"""The Python API as a stranger uses it: what is promised works, and a wrong call says what is wrong."""
+"""The public Python API: models, training, and the errors of wrong calls."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ PX, PY = RNG.normal(size=(12, 2)), RNG.normal(size=12)
 # -- specs and models -------------------------------------------------------------------------------------------------
 
 
-def test_a_weight_called_as_the_new_value_of_another_is_an_error() -> None:
-    """A step would hand one to the other; without training nothing is wrong."""
+def test_a_weight_with_the_name_of_another_weights_next_value_is_an_error_in_training() -> None:
+    """A training step would confuse the two; without training there is no conflict."""
     both = {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 2, "return_sequences": True}, "name": "next"}
     spec = {
         "inputs": {"x": {"shape": [5, 3]}},
@@ -55,23 +55,23 @@ def test_a_weight_called_as_the_new_value_of_another_is_an_error() -> None:
     jsonnx.compile(spec)
     with pytest.raises(jsonnx.CompileError) as error:
         jsonnx.Trainer({**spec, "training": {"loss": "mse"}})
-    (found,) = error.value.diagnostics
-    assert (found.code, found.path) == ("duplicate-name", "$.layers[0]")
-    assert "next value of 'forward_lstm/lstm_cell/kernel'" in found.message
+    (diagnostic,) = error.value.diagnostics
+    assert (diagnostic.code, diagnostic.path) == ("duplicate-name", "$.layers[0]")
+    assert "next value of 'forward_lstm/lstm_cell/kernel'" in diagnostic.message
 
 
 def test_a_spec_is_a_path_a_text_or_a_dict(tmp_path: Path) -> None:
     path = tmp_path / "pair.json"
     path.write_text(json.dumps(SPEC))
-    made = []
+    models = []
     for spec in (path, str(path), json.dumps(SPEC), "\n  " + json.dumps(SPEC), SPEC):
         assert jsonnx.validate(spec) == []
-        made.append(jsonnx.compile(spec, weights=None, seed=0).to_bytes())
+        models.append(jsonnx.compile(spec, weights=None, seed=0).to_bytes())
         assert list(jsonnx.Trainer(spec).step(X, Y)) == ["loss", "kind_loss", "size_loss", "kind_accuracy", "size_mae"]
-    assert len(set(made)) == 1
+    assert len(set(models)) == 1
 
 
-def test_a_fault_has_all_that_a_tool_needs(tmp_path: Path) -> None:
+def test_a_diagnostic_has_code_path_position_and_help(tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text('{"inputs": {"x": {"shape": [2]}},\n "layers": [{"type": "Dense", "unit": 1}]}')
     (fault,) = jsonnx.validate(path)
@@ -85,14 +85,14 @@ def test_a_fault_has_all_that_a_tool_needs(tmp_path: Path) -> None:
     assert "bad.json:2:31" in str(error.value)
 
 
-def test_a_model(tmp_path: Path) -> None:
+def test_a_model_is_saved_and_run_from_memory_and_from_its_file(tmp_path: Path) -> None:
     model = jsonnx.compile(SPEC)
     assert {name: str(type) for name, type in model.inputs.items()} == {
         "a": "float32[batch, 3]",
         "b": "float32[batch, 4, 2]",
     }
-    kind = model.outputs["kind"]
-    assert (kind.dtype, str(kind.shape[0]), kind.shape[1]) == ("float32", "batch", 3)
+    output = model.outputs["kind"]
+    assert (output.dtype, str(output.shape[0]), output.shape[1]) == ("float32", "batch", 3)
     assert "read" in model.summary()
     model.save(tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").read_bytes() == model.to_bytes()
@@ -111,24 +111,24 @@ def test_a_model(tmp_path: Path) -> None:
         assert all(np.array_equal(result[name], results[0][name]) for name in result)
 
 
-def test_seeds_and_weights_decide_the_model(tmp_path: Path) -> None:
-    first, again, other = (jsonnx.compile(LINE, seed=seed).to_bytes() for seed in (4, np.int64(4), 5))
-    assert first == again != other
+def test_seed_and_weights_determine_the_model(tmp_path: Path) -> None:
+    first, repeated, other = (jsonnx.compile(LINE, seed=seed).to_bytes() for seed in (4, np.int64(4), 5))
+    assert first == repeated != other
     weights = {"y/kernel": np.array([[2.0], [3.0]]), "y/bias": [1]}
     np.savez(tmp_path / "w.npz", **weights)
-    for given in (weights, tmp_path / "w.npz", str(tmp_path / "w.npz")):
-        assert jsonnx.compile(LINE, given).session().run([[1.0, 10.0]])["y"] == 33
-        assert jsonnx.Trainer(LINE, weights=given).predict([[1, 10]]) == 33
+    for source in (weights, tmp_path / "w.npz", str(tmp_path / "w.npz")):
+        assert jsonnx.compile(LINE, source).session().run([[1.0, 10.0]])["y"] == 33
+        assert jsonnx.Trainer(LINE, weights=source).predict([[1, 10]]) == 33
 
 
-def test_one_input_needs_no_name() -> None:
+def test_a_single_input_is_given_without_its_name() -> None:
     session = jsonnx.compile(LINE).session()
     (expected,) = session.run({"x": PX}).values()
     for x in (PX, PX.tolist(), PX.astype(np.float32)):
         assert np.array_equal(session.run(x)["y"], expected)
 
 
-def test_the_public_names_can_be_found() -> None:
+def test_public_names_are_listed_and_unknown_names_raise() -> None:
     assert {"compile", "validate", "Trainer", "Session", "Model", "Diagnostic", "CompileError"} <= set(dir(jsonnx))
     assert jsonnx.__version__
     with pytest.raises(AttributeError, match="no attribute 'Traner'"):
@@ -138,7 +138,7 @@ def test_the_public_names_can_be_found() -> None:
 # -- training ---------------------------------------------------------------------------------------------------------
 
 
-def test_training_from_arrays(tmp_path: Path) -> None:
+def test_a_model_is_trained_evaluated_and_checkpointed_from_arrays(tmp_path: Path) -> None:
     trainer = jsonnx.Trainer(SPEC, provider="cpu", seed=0)
     assert list(trainer.weights()) == [
         "read/gru_cell/kernel", "read/gru_cell/recurrent_kernel", "read/gru_cell/bias",
@@ -161,7 +161,7 @@ def test_training_from_arrays(tmp_path: Path) -> None:
     assert all(np.array_equal(array, other.weights()[name]) for name, array in trainer.weights().items())
 
 
-def test_a_step_is_gradient_descent() -> None:
+def test_a_step_with_sgd_subtracts_the_scaled_gradient() -> None:
     trainer = jsonnx.Trainer(LINE)
     trainer.set_weights({"y/kernel": [[0.0], [0.0]], "y/bias": [0.0]})
     assert trainer.step(PX, PY)["loss"] == pytest.approx((PY**2).mean(), rel=1e-6)
@@ -171,7 +171,7 @@ def test_a_step_is_gradient_descent() -> None:
     assert trainer.predict(PX).shape == (12, 1)
 
 
-def test_data_from_the_spec(tmp_path: Path) -> None:
+def test_fit_and_evaluate_read_the_data_of_the_spec(tmp_path: Path) -> None:
     rows = "\n".join(f"{a:.3f},{b:.3f},{c:.3f}" for (a, b), c in zip(PX, PY, strict=True))
     (tmp_path / "d.csv").write_text(f"a,b,y\n{rows}\n")
     data = {"train": "d.csv", "test": "d.csv", "x": ["a", "b"], "validation_split": 0.25}
@@ -246,13 +246,13 @@ WRONG = wrong_calls()
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_call_says_what_is_wrong(name: str) -> None:
-    call, kind, told = WRONG[name]
-    with pytest.raises(kind, match=told):
+def test_a_wrong_call_raises_a_specific_error(name: str) -> None:
+    call, error, message = WRONG[name]
+    with pytest.raises(error, match=message):
         call()
 
 
-def test_a_wrong_call_changes_nothing() -> None:
+def test_a_wrong_call_leaves_the_weights_unchanged() -> None:
     trainer = jsonnx.Trainer(LINE)
     before = trainer.weights()
     for call in (
@@ -263,11 +263,11 @@ def test_a_wrong_call_changes_nothing() -> None:
         with pytest.raises(ValueError, match=r".+"):
             call()
     assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
-    trainer.weights()["y/kernel"][:] = 9  # a copy
+    trainer.weights()["y/kernel"][:] = 9  # `weights` returns copies
     assert all(np.array_equal(array, before[name]) for name, array in trainer.weights().items())
 
 
-# -- sizes that are not known -----------------------------------------------------------------------------------------
+# -- symbolic sizes and integer inputs --------------------------------------------------------------------------------
 
 TAGS: dict[str, Any] = {
     "inputs": {"s": {"shape": ["time", 4]}},
@@ -282,7 +282,7 @@ TAGS: dict[str, Any] = {
 }
 
 
-def test_a_size_without_a_number_is_any_size() -> None:
+def test_a_symbolic_size_accepts_every_length() -> None:
     trainer = jsonnx.Trainer(TAGS)
     assert str(trainer.model().outputs["steps"]) == "float32[batch, time, 5]"
     for length in (1, 2, 9):
@@ -296,7 +296,7 @@ def test_a_size_without_a_number_is_any_size() -> None:
             np.testing.assert_allclose(array, expected[name], atol=1e-6)
 
 
-def test_what_needs_a_number_says_where(tmp_path: Path) -> None:
+def test_a_layer_that_needs_a_fixed_size_is_reported_with_its_position(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_text(
         json.dumps({**TAGS, "layers": [{"type": "Flatten"}, *TAGS["layers"][3:]], "outputs": ["p"]}, indent=1)
@@ -307,8 +307,8 @@ def test_what_needs_a_number_says_where(tmp_path: Path) -> None:
     assert "needs a fixed size on axis 1" in fault.message
 
 
-def test_whole_numbers_are_looked_up() -> None:
-    words = {
+def test_integer_inputs_are_looked_up_and_out_of_range_values_are_refused() -> None:
+    spec = {
         "inputs": {"w": {"shape": [5], "dtype": "int32"}},
         "layers": [
             {"type": "Embedding", "input_dim": 9, "output_dim": 3},
@@ -317,10 +317,10 @@ def test_whole_numbers_are_looked_up() -> None:
         ],
         "training": {"loss": "sparse_categorical_crossentropy", "optimizer": "adam"},
     }
-    trainer = jsonnx.Trainer(words)
+    trainer = jsonnx.Trainer(spec)
     x, y = RNG.integers(0, 9, (6, 5)), [0, 1, 0, 1, 0, 1]
     trainer.fit(x, y, epochs=2)
     assert trainer.predict(x.astype(np.uint8)).shape == (6, 2)
-    for bad, told in ((x + 9, "valid are 0 to 8"), (x - 9, "valid are 0 to 8"), (x + 0.5, "not a whole number")):
-        with pytest.raises(jsonnx.FeedError, match=told):
+    for bad, message in ((x + 9, "valid are 0 to 8"), (x - 9, "valid are 0 to 8"), (x + 0.5, "not a whole number")):
+        with pytest.raises(jsonnx.FeedError, match=message):
             trainer.step(bad, y)

@@ -1,4 +1,4 @@
-"""Parameters and scales from the command line and in Python, and vocabularies in blocks."""
+"""Overriding parameters and scales on the command line and in Python, and vocabulary files in blocks."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def total(*options: str) -> int:
     return int(json.loads(jsonnx("summary", "spec.json", "--format", "json", *options).stdout)["totals"]["parameters"])
 
 
-def test_a_summary_is_of_a_scale_and_of_values(here: Path) -> None:
+def test_summary_applies_scales_and_parameters(here: Path) -> None:
     assert total() == (2 * 4 + 4) + (4 * 4 + 4) + 5
     assert total("--scale", "large") == (2 * 16 + 16) + (16 * 16 + 16) + 17
     assert total("--scale", "large", "--set", "depth=1") == 48 + 17
     assert total("--set", "width=1", "--set", "layers.1.units=3") == 3 + 2 + 6
-    whole = json.loads(jsonnx("summary", "spec.json", "--format", "json", "--depth", "0").stdout)
-    assert [use["name"] for use in whole["blocks"]] == ["w_1", "w_2"]
-    assert [row["name"] for row in whole["layers"]] == ["dense"]
+    summary = json.loads(jsonnx("summary", "spec.json", "--format", "json", "--depth", "0").stdout)
+    assert [use["name"] for use in summary["blocks"]] == ["w_1", "w_2"]
+    assert [row["name"] for row in summary["layers"]] == ["dense"]
 
 
 @pytest.mark.parametrize(
-    ("command", "options", "status", "told"),
+    ("command", "options", "status", "message"),
     [
         ("validate", ["--scale", "larg"], 2, "the spec has no scale 'larg'"),
         ("validate", ["--set", "widht=3"], 2, "there is no parameter 'widht'"),
@@ -66,12 +66,14 @@ def test_a_summary_is_of_a_scale_and_of_values(here: Path) -> None:
         ("compile", ["-o", "m.onnx", "--scale", "small"], 2, "known names: large, none"),
     ],
 )
-def test_what_cannot_be_had_is_told(here: Path, command: str, options: list[str], status: int, told: str) -> None:
-    done = jsonnx(command, "spec.json", *options, status=status)
-    assert told in done.stderr + done.stdout
+def test_invalid_overrides_are_reported(
+    here: Path, command: str, options: list[str], status: int, message: str
+) -> None:
+    result = jsonnx(command, "spec.json", *options, status=status)
+    assert message in result.stderr + result.stdout
 
 
-def test_training_is_of_a_scale_and_goes_on_only_with_it(here: Path) -> None:
+def test_a_run_resumes_only_with_the_scale_it_was_trained_with(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--scale", "large", "--quiet")
     written = json.loads((here / "run/spec.json").read_text())
     assert written["parameters"] == {"width": 16, "depth": 2}
@@ -80,7 +82,7 @@ def test_training_is_of_a_scale_and_goes_on_only_with_it(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--resume", "--quiet", "--set", "training.epochs=4", status=1)
 
 
-def test_a_model_and_a_trainer_are_of_a_scale(here: Path) -> None:
+def test_compile_trainer_and_validate_apply_a_scale(here: Path) -> None:
     model = library.compile(here / "spec.json", scale="large")
     assert model.weights["w_1_dense/kernel"].shape == (2, 16)
     assert library.Trainer(here / "spec.json", scale="large").weights().keys() == model.weights.keys()
@@ -101,18 +103,18 @@ def lookups(**words: str) -> dict[str, Any]:
     }
 
 
-def test_tokens_stand_where_the_names_of_files_stood(here: Path) -> None:
+def test_the_spec_in_a_model_has_tokens_in_place_of_vocabulary_files(here: Path) -> None:
     (here / "words.txt").write_text("a\n${b}\n")
     (here / "more.txt").write_text("c\n")
     (here / "look.json").write_text(json.dumps(lookups(one="${words}", two="more.txt")))
     model = library.compile(here / "look.json")
-    told = json.loads(next(p.value for p in model.proto.metadata_props if p.key == "jsonnx.spec"))
-    assert told["parameters"]["words"] == ["a", "$${b}"]
-    assert [entry.get("file") for entry in told["layers"]] == ["${words}", ["c"], None]
-    assert library.compile(told).to_bytes() == model.to_bytes()
+    embedded_spec = json.loads(next(p.value for p in model.proto.metadata_props if p.key == "jsonnx.spec"))
+    assert embedded_spec["parameters"]["words"] == ["a", "$${b}"]
+    assert [entry.get("file") for entry in embedded_spec["layers"]] == ["${words}", ["c"], None]
+    assert library.compile(embedded_spec).to_bytes() == model.to_bytes()
 
 
-def test_one_name_that_is_several_files_is_refused(here: Path) -> None:
+def test_a_vocabulary_name_that_resolves_to_several_files_is_refused(here: Path) -> None:
     (here / "words.txt").write_text("a\n")
     (here / "more.txt").write_text("c\n")
     spec = lookups(one="words", two="more")
@@ -123,18 +125,20 @@ def test_one_name_that_is_several_files_is_refused(here: Path) -> None:
     assert (fault.code, fault.path) == ("unsupported-argument", "$.blocks.look.layers[0].vocabulary")
 
 
-def test_a_vocabulary_that_is_not_there_is_told_where_it_is_named(here: Path) -> None:
+def test_a_missing_vocabulary_is_reported_where_its_name_stands(here: Path) -> None:
     (here / "words.txt").write_text("a\n")
     (here / "look.json").write_text(json.dumps(lookups(one="${words}", two="none.txt")))
     (fault,) = library.validate(here / "look.json")
     assert fault.path == "$.layers[1].file"
 
 
-def test_expressions_of_training_are_traced(here: Path) -> None:
-    assert plan_training(check_spec(here / "spec.json")).locate(("training", "epochs"), False).line  # type: ignore[misc, union-attr]
+def test_expressions_of_the_training_section_have_source_locations(here: Path) -> None:
+    locate = plan_training(check_spec(here / "spec.json")).source.locate
+    assert locate is not None
+    assert locate(("training", "epochs"), False)
 
 
-def test_the_spec_that_a_model_gives_back_compiles_to_the_same_bytes_however_it_was_laid_out() -> None:
+def test_the_spec_in_a_model_compiles_to_the_same_bytes_for_any_order_of_keys() -> None:
     spec = {"layers": [{"units": 3, "type": "Dense", "name": "d"}], "inputs": {"x": {"shape": [2]}}, "name": "odd"}
     model = library.compile(spec)
     text = next(entry.value for entry in model.proto.metadata_props if entry.key == "jsonnx.spec")

@@ -1,4 +1,4 @@
-"""What is handed out: a RUN folder and a model file that other commands, other programs and other machines can use."""
+"""RUN folders and model files: `evaluate`, `predict`, moved folders, and the contents of the ONNX file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from jsonnx.cli import main
 from jsonnx.ir.type_inference import IR_VERSION, OPSET
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-LEARN = {"penguins", "reviews"}
-"""Samples that are no model before they are trained: `test_samples.py` and `layers/test_lookup.py` have those."""
-NAMES = sorted(path.stem for path in SAMPLES.glob("*.json") if '"data":' in path.read_text() and path.stem not in LEARN)
+ADAPTED_SAMPLES = {"penguins", "reviews"}
+"""Samples with adapted layers, which cannot be compiled before training: see test_samples.py, layers/test_lookup.py."""
+NAMES = sorted(
+    path.stem for path in SAMPLES.glob("*.json") if '"data":' in path.read_text() and path.stem not in ADAPTED_SAMPLES
+)
 
 IRIS = {
     "name": "iris",
@@ -58,8 +60,8 @@ def cli(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def well(*arguments: object) -> str:
-    """What a command that succeeds writes to standard output."""
+def succeed(*arguments: object) -> str:
+    """Asserts that a command succeeds and returns its standard output."""
     done = cli(*arguments)
     assert done.exit_code == 0, done.output
     return done.stdout
@@ -77,13 +79,13 @@ def write_table(path: Path, seed: int, columns: str = "abcdh", rows: int = ROWS,
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a spec, its data and a RUN."""
+    """A folder with a spec, its data and a RUN folder."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "data").mkdir()
     write_table(folder / "data" / "train.csv", 0)
     write_table(folder / "data" / "test.csv", 1)
     (folder / "iris.json").write_text(json.dumps(IRIS))
-    well("train", folder / "iris.json", "-o", folder / "run", "--quiet")
+    succeed("train", folder / "iris.json", "-o", folder / "run", "--quiet")
     return folder
 
 
@@ -95,8 +97,8 @@ def numbers_of(table: Path, columns: str = "abcd") -> np.ndarray:
 # -- evaluate ----------------------------------------------------------------------------------------------------------
 
 
-def figures(*arguments: object) -> dict[str, float]:
-    return json.loads(well("evaluate", *arguments, "--format", "json"))
+def evaluate(*arguments: object) -> dict[str, float]:
+    return json.loads(succeed("evaluate", *arguments, "--format", "json"))
 
 
 def trained(project: Path) -> Trainer:
@@ -105,17 +107,17 @@ def trained(project: Path) -> Trainer:
     return Trainer(project / "iris.json", weights=load_file(project / "run" / "weights.safetensors"))
 
 
-def test_a_run_is_evaluated_on_its_specs_test_data(project):
-    wanted = trained(project).evaluate()
-    assert list(wanted) == ["loss", "kind_loss", "height_loss", "kind_accuracy", "height_mae"]
-    assert figures(project / "run") == pytest.approx(wanted, rel=1e-6)
+def test_a_run_is_evaluated_on_the_test_data_of_its_spec(project):
+    metrics = trained(project).evaluate()
+    assert list(metrics) == ["loss", "kind_loss", "height_loss", "kind_accuracy", "height_mae"]
+    assert evaluate(project / "run") == pytest.approx(metrics, rel=1e-6)
 
 
 def test_a_model_is_evaluated_on_a_file(project):
     data = project / "data" / "test.csv"
-    run, model = figures(project / "run"), figures(project / "run" / "model.onnx", "--data", data)
+    run, model = evaluate(project / "run"), evaluate(project / "run" / "model.onnx", "--data", data)
     assert list(model) == list(run)
-    penalties = run.pop("loss") - model.pop("loss")  # they are no part of a model
+    penalties = run.pop("loss") - model.pop("loss")  # regularization penalties are not part of a model
     kernel = trained(project).weights()["hidden/kernel"]
     assert penalties == pytest.approx(0.01 * (kernel.astype(float) ** 2).sum(), rel=1e-4)
     assert model == pytest.approx(run, rel=1e-5)
@@ -126,17 +128,17 @@ def test_a_run_is_evaluated_on_another_file(project, tmp_path):
     x = numbers_of(other)
     with other.open(newline="") as file:
         kinds = np.array([IRIS["labels"]["kind"].index(row["kind"]) for row in csv.DictReader(file)])
-    wanted = trained(project).evaluate({"flower": x}, {"kind": kinds, "height": numbers_of(other, "h")})
-    assert figures(project / "run", "--data", other) == pytest.approx(wanted, rel=1e-5)
+    metrics = trained(project).evaluate({"flower": x}, {"kind": kinds, "height": numbers_of(other, "h")})
+    assert evaluate(project / "run", "--data", other) == pytest.approx(metrics, rel=1e-5)
 
 
-def test_figures_as_text(project):
-    lines = well("evaluate", project / "run").splitlines()
+def test_evaluate_prints_one_metric_per_line(project):
+    lines = succeed("evaluate", project / "run").splitlines()
     assert [line.split()[0] for line in lines] == ["loss", "kind_loss", "height_loss", "kind_accuracy", "height_mae"]
     assert all(float(line.split()[1]) >= 0 for line in lines)
 
 
-def test_a_model_alone_wants_to_be_told_the_data(project):
+def test_evaluating_a_model_file_needs_the_option_data(project):
     done = cli("evaluate", project / "run" / "model.onnx")
     assert done.exit_code == 2
     assert "no-data" in done.stderr
@@ -157,33 +159,33 @@ def expected(project: Path) -> dict[str, np.ndarray]:
     return jsonnx.Session(project / "run" / "model.onnx").run(x)
 
 
-def test_predictions_as_npz(model, project, expected, tmp_path):
-    assert well("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.npz") == ""
-    with np.load(tmp_path / "out.npz") as found:
-        assert sorted(found) == ["height", "kind"]
-        for name, wanted in expected.items():
-            np.testing.assert_allclose(found[name], wanted, rtol=1e-6)
-            assert found[name].dtype == np.float32
+def test_predict_writes_npz(model, project, expected, tmp_path):
+    assert succeed("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.npz") == ""
+    with np.load(tmp_path / "out.npz") as written:
+        assert sorted(written) == ["height", "kind"]
+        for name, array in expected.items():
+            np.testing.assert_allclose(written[name], array, rtol=1e-6)
+            assert written[name].dtype == np.float32
 
 
-def test_predictions_as_json(model, project, expected, tmp_path):
-    well("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.json")
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert found["labels"] == {"kind": [IRIS["labels"]["kind"][best] for best in expected["kind"].argmax(1)]}
-    for name, wanted in expected.items():
-        np.testing.assert_allclose(found["outputs"][name], wanted, rtol=1e-6)
+def test_predict_writes_json(model, project, expected, tmp_path):
+    succeed("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.json")
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["labels"] == {"kind": [IRIS["labels"]["kind"][best] for best in expected["kind"].argmax(1)]}
+    for name, array in expected.items():
+        np.testing.assert_allclose(written["outputs"][name], array, rtol=1e-6)
 
 
-def test_predictions_as_csv(model, project, expected, tmp_path):
-    well("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.csv")
-    check_csv((tmp_path / "out.csv").read_text(), expected)
+def test_predict_writes_csv(model, project, expected, tmp_path):
+    succeed("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.csv")
+    assert_csv((tmp_path / "out.csv").read_text(), expected)
 
 
-def test_predictions_on_standard_output(model, project, expected):
-    check_csv(well("predict", model, "--data", project / "data" / "test.csv"), expected)
+def test_predict_prints_csv_without_an_output_file(model, project, expected):
+    assert_csv(succeed("predict", model, "--data", project / "data" / "test.csv"), expected)
 
 
-def check_csv(text: str, expected: dict[str, np.ndarray]) -> None:
+def assert_csv(text: str, expected: dict[str, np.ndarray]) -> None:
     header, *rows = csv.reader(text.splitlines())
     labels = IRIS["labels"]["kind"]
     assert header == ["kind", *(f"kind: {label}" for label in labels), "height"]
@@ -192,15 +194,15 @@ def check_csv(text: str, expected: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose([[float(row[4])] for row in rows], expected["height"], rtol=1e-6)
 
 
-def test_predictions_need_no_targets(project, expected, tmp_path):
+def test_predict_needs_no_targets(project, expected, tmp_path):
     x = numbers_of(project / "data" / "test.csv")
     np.savez(tmp_path / "x.npz", **{name: x[:, index] for index, name in enumerate("abcd")})
-    well("predict", project / "run", "--data", tmp_path / "x.npz", "-o", tmp_path / "out.npz")
-    with np.load(tmp_path / "out.npz") as found:
-        np.testing.assert_allclose(found["kind"], expected["kind"], rtol=1e-6)
+    succeed("predict", project / "run", "--data", tmp_path / "x.npz", "-o", tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as written:
+        np.testing.assert_allclose(written["kind"], expected["kind"], rtol=1e-6)
 
 
-def test_a_missing_column_is_told(project, tmp_path):
+def test_predict_reports_a_missing_column(project, tmp_path):
     data = write_table(tmp_path / "data.csv", 3, columns="abd", kind=False)
     done = cli("predict", project / "run", "--data", data)
     assert (done.exit_code, done.stdout) == (1, "")
@@ -209,7 +211,7 @@ def test_a_missing_column_is_told(project, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["out.txt", "out"])
-def test_an_ending_that_is_not_known_is_told(project, tmp_path, name):
+def test_predict_refuses_an_unknown_file_extension(project, tmp_path, name):
     done = cli("predict", project / "run", "--data", project / "data" / "test.csv", "-o", tmp_path / name)
     assert done.exit_code == 2
     assert "bad-option" in done.stderr
@@ -217,11 +219,11 @@ def test_an_ending_that_is_not_known_is_told(project, tmp_path, name):
     assert not (tmp_path / name).exists()
 
 
-# -- what cannot be used -----------------------------------------------------------------------------------------------
+# -- invalid models ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
-def test_a_model_that_does_not_know_its_spec_is_told(project, tmp_path, command):
+def test_a_model_without_an_embedded_spec_is_reported(project, tmp_path, command):
     plain = onnx.load(project / "run" / "model.onnx")
     del plain.metadata_props[:]
     onnx.save(plain, tmp_path / "plain.onnx")
@@ -234,7 +236,7 @@ def test_a_model_that_does_not_know_its_spec_is_told(project, tmp_path, command)
 @pytest.mark.parametrize(
     ("content", "status", "code"), [(b"no model at all", 1, "bad-model"), (None, 2, "unreadable-file")]
 )
-def test_what_is_no_model_is_told(project, tmp_path, command, content, status, code):
+def test_a_damaged_or_missing_model_is_reported(project, tmp_path, command, content, status, code):
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
@@ -243,36 +245,36 @@ def test_what_is_no_model_is_told(project, tmp_path, command, content, status, c
     assert code in done.stderr
 
 
-def test_a_folder_that_is_no_run_is_told(tmp_path):
+def test_a_folder_that_is_not_a_run_is_reported(tmp_path):
     done = cli("evaluate", tmp_path)
     assert done.exit_code == 2
     assert "is not a RUN folder" in done.stderr
 
 
-# -- elsewhere ---------------------------------------------------------------------------------------------------------
+# -- moved folders -----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_moved_with_its_data_still_finds_it(project, tmp_path, monkeypatch):
-    wanted = figures(project / "run")
+def test_a_run_moved_together_with_its_data_finds_them(project, tmp_path, monkeypatch):
+    metrics = evaluate(project / "run")
     moved = tmp_path / "elsewhere" / "deeper"
     shutil.copytree(project, moved)
     monkeypatch.chdir(tmp_path)
-    assert figures(moved / "run") == wanted
-    assert figures("elsewhere/deeper/run") == wanted
+    assert evaluate(moved / "run") == metrics
+    assert evaluate("elsewhere/deeper/run") == metrics
 
 
-def test_a_run_that_moved_alone_says_what_it_misses(project, tmp_path):
+def test_a_run_moved_without_its_data_reports_the_missing_file(project, tmp_path):
     shutil.copytree(project / "run", tmp_path / "a" / "run")
     done = cli("evaluate", tmp_path / "a" / "run")
     assert done.exit_code == 2
     assert "unreadable-file" in done.stderr
     assert "test.csv" in done.stderr
     data = project / "data" / "test.csv"
-    assert figures(tmp_path / "a" / "run", "--data", data) == figures(project / "run", "--data", data)
-    assert len(well("predict", tmp_path / "a" / "run", "--data", data).splitlines()) == ROWS + 1
+    assert evaluate(tmp_path / "a" / "run", "--data", data) == evaluate(project / "run", "--data", data)
+    assert len(succeed("predict", tmp_path / "a" / "run", "--data", data).splitlines()) == ROWS + 1
 
 
-# -- the file ----------------------------------------------------------------------------------------------------------
+# -- the model file ----------------------------------------------------------------------------------------------------
 
 HASHES = """
 import hashlib, sys, jsonnx
@@ -284,7 +286,7 @@ for spec in sys.argv[1:]:
 
 
 def test_the_same_spec_gives_the_same_bytes_in_every_process():
-    """What a set or a dict of objects puts in order by chance would show."""
+    """Compiles with two hash seeds, so that any dependence on the order of a set would change the bytes."""
     command = [sys.executable, "-c", HASHES, *(str(SAMPLES / f"{name}.json") for name in NAMES)]
     path = os.pathsep.join(sys.path)
     running = [
@@ -307,25 +309,25 @@ def sample(request: pytest.FixtureRequest) -> tuple[dict[str, Any], jsonnx.Model
     return json.loads(path.read_text()), jsonnx.compile(path)
 
 
-def hold(proto: onnx.ModelProto) -> None:
+def check_proto(proto: onnx.ModelProto) -> None:
     onnx.checker.check_model(proto, full_check=True)
     inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
-    given = {value.name: value.type for value in proto.graph.output}
-    assert {value.name: value.type for value in inferred.graph.output} == given
+    declared = {value.name: value.type for value in proto.graph.output}
+    assert {value.name: value.type for value in inferred.graph.output} == declared
 
 
-def test_onnx_finds_nothing_wrong_with_a_model(sample):
-    hold(sample[1].proto)
+def test_a_model_passes_the_onnx_checker_and_shape_inference(sample):
+    check_proto(sample[1].proto)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_onnx_finds_nothing_wrong_with_the_graphs_of_training(name):
+def test_training_graphs_pass_the_onnx_checker_and_shape_inference(name):
     plan = Trainer(SAMPLES / f"{name}.json").plan
     for graph in (plan.train, plan.evaluate):
-        hold(to_model_proto(graph))
+        check_proto(to_model_proto(graph))
 
 
-def test_a_model_is_in_the_documented_version_of_standard_onnx(sample):
+def test_a_model_has_the_documented_onnx_version_and_only_standard_operators(sample):
     proto = sample[1].proto
     assert [(opset.domain, opset.version) for opset in proto.opset_import] == [("", OPSET)] == [("", 20)]
     assert proto.ir_version == IR_VERSION == 9
@@ -333,47 +335,47 @@ def test_a_model_is_in_the_documented_version_of_standard_onnx(sample):
     assert not proto.functions
 
 
-def test_a_model_says_what_it_is(sample):
+def test_the_metadata_of_a_model_describe_it(sample):
     spec, model = sample
-    told = {entry.key: entry.value for entry in model.proto.metadata_props}
-    assert json.loads(told["jsonnx.spec"]) == spec
-    assert told["jsonnx.spec_sha256"] == spec_hash(spec)
-    assert told["jsonnx.version"]
-    assert ("jsonnx.labels" in told) == ("labels" in spec)
+    metadata = {entry.key: entry.value for entry in model.proto.metadata_props}
+    assert json.loads(metadata["jsonnx.spec"]) == spec
+    assert metadata["jsonnx.spec_sha256"] == spec_hash(spec)
+    assert metadata["jsonnx.version"]
+    assert ("jsonnx.labels" in metadata) == ("labels" in spec)
     if "labels" in spec:
-        assert json.loads(told["jsonnx.labels"]) == {model.proto.graph.output[0].name: spec["labels"]}
-    signature = json.loads(told["jsonnx.signature"])
+        assert json.loads(metadata["jsonnx.labels"]) == {model.proto.graph.output[0].name: spec["labels"]}
+    signature = json.loads(metadata["jsonnx.signature"])
     assert list(signature["inputs"]) == [value.name for value in model.proto.graph.input]
     assert list(signature["outputs"]) == [value.name for value in model.proto.graph.output]
-    assert int(told["jsonnx.parameters"]) == sum(row.parameters for row in model.rows())
-    assert (model.proto.producer_name, model.proto.producer_version) == ("jsonnx", told["jsonnx.version"])
+    assert int(metadata["jsonnx.parameters"]) == sum(row.parameters for row in model.rows())
+    assert (model.proto.producer_name, model.proto.producer_version) == ("jsonnx", metadata["jsonnx.version"])
 
 
-def test_the_hash_of_a_spec_does_not_depend_on_its_layout():
+def test_the_hash_of_a_spec_does_not_depend_on_the_order_of_keys():
     assert spec_hash({"a": 1, "b": [2.5, "é"]}) == spec_hash({"b": [2.5, "é"], "a": 1})
     canonical = '{"a":1,"b":[2.5,"é"]}'
     assert spec_hash({"a": 1, "b": [2.5, "é"]}) == hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def test_a_models_weights_bear_keras_names(request, sample):
+def test_weights_of_a_model_have_the_names_of_keras(request, sample):
     _, folded = sample
     model = jsonnx.compile(SAMPLES / f"{request.node.callspec.params['sample']}.json", fold=False)
     weights = {name: array.size for name, array in model.weights.items()}
     assert folded.weights.keys() == weights.keys()
     initializers = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.proto.graph.initializer}
     named = {name: size for name, size in initializers.items() if not name.startswith("/")}
-    assert named.keys() == weights.keys()  # in another layout where an operator wants one
+    assert named.keys() == weights.keys()  # some weights are stored in the layout of an operator
     assert all(size >= weights[name] for name, size in named.items())
 
 
-def test_inputs_and_outputs_bear_the_specs_names_and_a_free_batch(sample):
+def test_inputs_and_outputs_have_the_names_of_the_spec_and_a_symbolic_batch(sample):
     spec, model = sample
     graph = model.proto.graph
     assert [value.name for value in graph.input] == list(spec["inputs"])
     assert {value.type.tensor_type.shape.dim[0].dim_param for value in (*graph.input, *graph.output)} == {"batch"}
 
 
-def test_a_nodes_origin_is_the_place_in_the_spec(sample):
+def test_every_node_records_the_path_of_its_layer_in_the_spec(sample):
     spec, model = sample
     paths = {entry.value for node in model.proto.graph.node for entry in node.metadata_props}
     assert paths <= {f"$.layers[{index}]" for index in range(len(spec["layers"]))}

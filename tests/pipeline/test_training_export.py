@@ -1,4 +1,4 @@
-"""The training folder: a loop that knows its manifest alone trains as jsonnx does."""
+"""The exported training folder: a training loop that uses only its manifest computes the same as a Trainer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ EVERYTHING = {
 }
 
 
-# -- a loop of onnxruntime, NumPy and JSON alone -----------------------------------------------------------------------
+# -- a training loop with onnxruntime, NumPy and JSON only -------------------------------------------------------------
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -60,8 +60,8 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def drawn(name: str, about: dict[str, Any], step: int, batch: int) -> np.ndarray:
-    """Random numbers, as the manifest says under `exactly`."""
+def draw_random(name: str, about: dict[str, Any], step: int, batch: int) -> np.ndarray:
+    """Returns the random numbers of a step by the rules under `exactly` in the manifest."""
     shape = [batch if size == "batch" else size for size in about["shape"]]
     digest = hashlib.blake2b(repr((about["seed"], name, step)).encode(), digest_size=16).digest()
     bits = np.random.Philox(key=int.from_bytes(digest, "little"))
@@ -74,7 +74,7 @@ def drawn(name: str, about: dict[str, Any], step: int, batch: int) -> np.ndarray
 
 
 def train(folder: Path, batches: list[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    """Every step's results, by name."""
+    """Yields the results of every step by name."""
     manifest = json.loads((folder / "manifest.json").read_text())
     session = onnxruntime.InferenceSession(folder / "train_step.onnx", providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
@@ -82,7 +82,7 @@ def train(folder: Path, batches: list[dict[str, np.ndarray]]) -> Iterator[dict[s
     scalars = {name: np.array(about["value"], about["dtype"]) for name, about in manifest["scalars"].items()}
     for step, batch in enumerate(batches):
         size = len(next(iter(batch.values())))
-        random = {name: drawn(name, about, step, size) for name, about in manifest["random"].items()}
+        random = {name: draw_random(name, about, step, size) for name, about in manifest["random"].items()}
         results = dict(zip(names, session.run(None, batch | scalars | random | variables), strict=True))
         for name, about in manifest["variables"].items():
             if about["next"]:
@@ -90,7 +90,7 @@ def train(folder: Path, batches: list[dict[str, np.ndarray]]) -> Iterator[dict[s
         yield results
 
 
-# -- that is compared with the trainer ---------------------------------------------------------------------------------
+# -- comparison with the trainer ---------------------------------------------------------------------------------------
 
 
 def everything() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -114,18 +114,20 @@ def patients() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return {"patient": table[:, :10]}, {"progression": table[:, 10:]}
 
 
-LEAN = {**EVERYTHING, "training": {**EVERYTHING["training"], "remat": "activations"}}
+EVERYTHING_WITH_REMAT = {**EVERYTHING, "training": {**EVERYTHING["training"], "remat": "activations"}}
 NETWORKS = {
     "everything": (EVERYTHING, everything),
-    "lean": (LEAN, everything),
+    "lean": (EVERYTHING_WITH_REMAT, everything),
     "mnist_cnn": (json.loads((SAMPLES / "mnist_cnn.json").read_text()), digits),
     "diabetes": (json.loads((SAMPLES / "diabetes.json").read_text()), patients),
 }
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, dict[str, Any]]:
-    """A network's name, its training folder and its manifest."""
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, dict[str, Any]]:
+    """The name of a network, its training folder and its manifest."""
     folder = tmp_path_factory.mktemp("training") / request.param
     spec = folder.with_suffix(".json")
     spec.write_text(json.dumps(NETWORKS[request.param][0]))
@@ -134,8 +136,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return request.param, folder, json.loads((folder / "manifest.json").read_text())
 
 
-def test_a_loop_that_knows_the_manifest_alone_trains_as_the_trainer_does(made):
-    name, folder, manifest = made
+def test_a_loop_that_uses_only_the_manifest_computes_the_same_as_the_trainer(exported):
+    name, folder, manifest = exported
     spec, data = NETWORKS[name]
     x, y = data()
     parts = [slice(start, start + 8) for start in range(0, 32, 8)] + [slice(32, 37)]
@@ -156,30 +158,32 @@ def test_a_loop_that_knows_the_manifest_alone_trains_as_the_trainer_does(made):
     assert list(figures) == [*manifest["losses"], *manifest["metrics"]]
 
 
-def test_the_manifest_names_all_that_goes_in_and_comes_out(made):
-    _, folder, manifest = made
+def test_the_manifest_lists_all_inputs_and_outputs_of_the_step(exported):
+    _, folder, manifest = exported
     step = onnx.load(folder / "train_step.onnx").graph
-    fed = {kind: manifest[kind] for kind in ("inputs", "targets", "scalars", "random", "variables")}
-    told = {name: about for kind in fed.values() for name, about in kind.items()}
-    assert sum(map(len, fed.values())) == len(told)
-    assert {value.name: typed(value) for value in step.input} == {n: (a["dtype"], a["shape"]) for n, a in told.items()}
-    following = [about["next"] for about in manifest["variables"].values() if about["next"]]
+    sections = {kind: manifest[kind] for kind in ("inputs", "targets", "scalars", "random", "variables")}
+    entries = {name: about for kind in sections.values() for name, about in kind.items()}
+    assert sum(map(len, sections.values())) == len(entries)
+    assert {value.name: type_of(value) for value in step.input} == {
+        n: (a["dtype"], a["shape"]) for n, a in entries.items()
+    }
+    next_values = [about["next"] for about in manifest["variables"].values() if about["next"]]
     metrics = [about["from"] for about in manifest["metrics"].values()]
-    results = [*manifest["outputs"], *manifest["losses"], *metrics, *following]
+    results = [*manifest["outputs"], *manifest["losses"], *metrics, *next_values]
     assert sorted(results) == sorted(value.name for value in step.output)
-    types = {value.name: typed(value) for value in step.output}
+    types = {value.name: type_of(value) for value in step.output}
     for about in manifest["variables"].values():
         assert about["next"] is None or types[about["next"]] == (about["dtype"], about["shape"])
 
 
-def typed(value: onnx.ValueInfoProto) -> tuple[str, list[Any]]:
+def type_of(value: onnx.ValueInfoProto) -> tuple[str, list[Any]]:
     tensor = value.type.tensor_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     return dtype, [size.dim_param or size.dim_value for size in tensor.shape.dim]
 
 
-def test_every_variable_has_a_first_value(made):
-    _, folder, manifest = made
+def test_every_variable_has_an_initial_value(exported):
+    _, folder, manifest = exported
     values = read_safetensors(folder / "weights.safetensors")
     assert {name: (array.dtype.name, list(array.shape)) for name, array in values.items()} == {
         name: (about["dtype"], about["shape"]) for name, about in manifest["variables"].items()
@@ -190,31 +194,31 @@ def test_every_variable_has_a_first_value(made):
             assert not values[name].any()
 
 
-def test_the_first_values_are_the_trainers_initial_weights(made):
-    name, folder, _ = made
+def test_initial_values_are_the_initial_weights_of_the_trainer(exported):
+    name, folder, _ = exported
     values = read_safetensors(folder / "weights.safetensors")
     for weight, array in Trainer(NETWORKS[name][0]).weights().items():
         np.testing.assert_array_equal(values[weight], array)
 
 
-def test_what_is_not_trained_has_no_next_value(made):
-    name, _, manifest = made
+def test_frozen_weights_have_no_next_value(exported):
+    name, _, manifest = exported
     fixed = [variable for variable, about in manifest["variables"].items() if about["next"] is None]
     assert fixed == (["dense/kernel", "dense/bias"] if name in ("everything", "lean") else [])
 
 
-def test_the_model_beside_it_has_the_same_first_weights(made):
-    _, folder, _ = made
+def test_the_exported_model_has_the_same_initial_weights(exported):
+    _, folder, _ = exported
     model = onnx.load(folder / "model.onnx")
     constants = {value.name: onnx.numpy_helper.to_array(value) for value in model.graph.initializer}
     values = read_safetensors(folder / "weights.safetensors")
     shared = [name for name in constants if name in values and constants[name].shape == values[name].shape]
-    assert shared  # the others are folded
+    assert shared  # other weights are folded
     for name in shared:
         np.testing.assert_array_equal(constants[name], values[name])
 
 
-def compiled(folder: Path, spec: dict[str, Any], *options: str) -> Path:
+def export(folder: Path, spec: dict[str, Any], *options: str) -> Path:
     file = folder / "spec.json"
     file.write_text(json.dumps(spec))
     done = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder / "step"), "--training", *options])
@@ -222,8 +226,8 @@ def compiled(folder: Path, spec: dict[str, Any], *options: str) -> Path:
     return folder / "step"
 
 
-def test_seed_and_learning_rate_are_those_asked_for(tmp_path):
-    folder = compiled(tmp_path, EVERYTHING, "--seed", "5", "--set", "training.optimizer.learning_rate=0.25")
+def test_seed_and_learning_rate_of_the_command_are_exported(tmp_path):
+    folder = export(tmp_path, EVERYTHING, "--seed", "5", "--set", "training.optimizer.learning_rate=0.25")
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["seed"] == 5
     assert manifest["scalars"]["learning_rate"] == {"dtype": "float32", "shape": [], "value": 0.25}
@@ -236,33 +240,33 @@ def test_seed_and_learning_rate_are_those_asked_for(tmp_path):
     np.testing.assert_array_equal(values["kind/kernel"], Trainer(EVERYTHING, seed=5).weights()["kind/kernel"])
 
 
-def test_the_step_computes_again_what_the_spec_says(tmp_path):
+def test_remat_in_the_spec_adds_recomputed_nodes_to_the_step(tmp_path):
     sizes = {}
-    for name, spec in {"kept": EVERYTHING, "again": LEAN}.items():
+    for name, spec in {"stored": EVERYTHING, "recomputed": EVERYTHING_WITH_REMAT}.items():
         (tmp_path / name).mkdir()
-        sizes[name] = len(onnx.load(compiled(tmp_path / name, spec) / "train_step.onnx").graph.node)
-    assert sizes["again"] > sizes["kept"]
+        sizes[name] = len(onnx.load(export(tmp_path / name, spec) / "train_step.onnx").graph.node)
+    assert sizes["recomputed"] > sizes["stored"]
 
 
 def test_the_same_spec_gives_the_same_bytes(tmp_path):
     (tmp_path / "again").mkdir()
-    first, second = (compiled(folder, EVERYTHING) for folder in (tmp_path, tmp_path / "again"))
+    first, second = (export(folder, EVERYTHING) for folder in (tmp_path, tmp_path / "again"))
     names = sorted(path.name for path in first.iterdir())
     assert names == ["manifest.json", "model.onnx", "train_step.onnx", "weights.safetensors"]
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
 
 
 def test_the_manifest_is_written_last(tmp_path, monkeypatch):
-    """So that a folder with a manifest is whole."""
+    """A folder with a manifest is therefore complete."""
     from jsonnx.pipeline import training_export
 
     written = []
     monkeypatch.setattr(training_export, "write_atomically", lambda path, data: written.append(Path(path).name))
-    compiled(tmp_path, EVERYTHING)
+    export(tmp_path, EVERYTHING)
     assert written[-1] == "manifest.json"
 
 
-def test_a_spec_without_training_is_told_so(tmp_path):
+def test_a_spec_without_training_section_is_refused(tmp_path):
     file = tmp_path / "spec.json"
     file.write_text(json.dumps({key: value for key, value in EVERYTHING.items() if key != "training"}))
     done = CliRunner().invoke(main, ["compile", str(file), "-o", str(tmp_path / "step"), "--training"])
@@ -271,7 +275,7 @@ def test_a_spec_without_training_is_told_so(tmp_path):
     assert not (tmp_path / "step").exists()
 
 
-def test_a_file_where_the_folder_should_be_is_told_so(tmp_path):
+def test_a_file_in_place_of_the_output_folder_is_refused(tmp_path):
     file, folder = tmp_path / "spec.json", tmp_path / "step"
     file.write_text(json.dumps(EVERYTHING))
     folder.write_text("in the way")
@@ -282,6 +286,6 @@ def test_a_file_where_the_folder_should_be_is_told_so(tmp_path):
 
 
 @pytest.mark.parametrize("metric", list(METRICS), ids=lambda metric: metric.type_name)
-def test_a_metrics_formula_is_what_it_computes(metric):
+def test_the_formula_of_a_metric_equals_its_result(metric):
     totals = np.array([9.0, 4.0])
     assert metric().result(totals) == pytest.approx(eval(metric.formula, {"sqrt": sqrt, "totals": totals}))

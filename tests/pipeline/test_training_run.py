@@ -1,5 +1,8 @@
-"""Runs that are cut short, by signals, by death and by a full disk: what is there stays whole, and --resume ends as if
-nothing had happened."""
+"""Training runs interrupted by signals, by a killed process or by a full disk.
+
+The files of an interrupted run are complete, and a run continued with --resume ends with the same bytes as an
+uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from safetensors.numpy import load_file
 
 SOURCE = Path(__file__).parents[2] / "compiler"
 STEPS, EPOCHS = 6, 3
-LEFT = ("model.onnx", "weights.safetensors", "metrics.jsonl", "spec.json", "run.json")
+RESULT_FILES = ("model.onnx", "weights.safetensors", "metrics.jsonl", "spec.json", "run.json")
 
 SPEC: dict[str, Any] = {
     "inputs": {"x": {"shape": [6]}},
@@ -49,7 +52,7 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a spec, its data, and the run that was never disturbed."""
+    """A folder with a spec, its data, and an uninterrupted run."""
     folder = tmp_path_factory.mktemp("home")
     x = np.random.default_rng(0).normal(size=(STEPS * 8 * 4 // 3, 6)).astype(np.float32)
     np.savez(folder / "data.npz", x=x, y=x[:, :3].argmax(1))
@@ -59,16 +62,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    """The suite itself may run under nohup, which a run heeds."""
+def reset_sighup() -> Iterator[None]:
+    """Resets SIGHUP, which the test suite ignores if it runs under nohup; a run keeps that setting."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint after every epoch."""
+def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes a checkpoint after every epoch."""
     monkeypatch.setattr("jsonnx.pipeline.training_run.EPOCH_CHECKPOINT_SECONDS", 0.0)
 
 
@@ -80,20 +83,20 @@ def train(home: Path, run: str, *options: str, status: int = 0) -> Result:
 
 def assert_resumed_equals_whole(home: Path, run: str) -> None:
     train(home, run, *(["--resume"] if (home / run / "run.json").exists() else []))
-    for name in LEFT:
+    for name in RESULT_FILES:
         assert (home / run / name).read_bytes() == (home / "whole" / name).read_bytes(), name
     assert not list((home / run).rglob("*.tmp"))
 
 
 def assert_usable(folder: Path) -> None:
-    """The model runs, and is the weights'."""
+    """Asserts that the model runs and that all weights are stored."""
     (result,) = Session(folder / "model.onnx").run(np.zeros((2, 6), np.float32)).values()
     assert np.isfinite(result).all()
     assert set(load_file(folder / "weights.safetensors")) == set(load_file(folder.parent / "whole/weights.safetensors"))
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Any) -> None:
-    """Do something after a step of the whole run."""
+    """Calls `act` after the step of this number, counted over the whole run."""
     done = iter(range(1, 1000))
     monkeypatch.setattr(Recorder, "on_step", lambda self, step, figures: act() if next(done) == number else None)
 
@@ -111,19 +114,19 @@ def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Any) -> None:
         (signal.SIGTERM, STEPS * EPOCHS),
     ],
 )
-def test_a_signal_leaves_a_run_that_can_be_used_and_goes_on(
+def test_a_signal_leaves_a_usable_run_that_can_be_resumed(
     home: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: int
 ) -> None:
     run = f"signal-{number}-{step}"
     with monkeypatch.context() as patch:
         at_step(patch, step, lambda: signal.raise_signal(number))
-        told = train(home, run, status=128 + number).stdout
-    assert f"interrupted after {(step - 1) // STEPS} epochs; `--resume` continues from there" in told
+        output = train(home, run, status=128 + number).stdout
+    assert f"interrupted after {(step - 1) // STEPS} epochs; `--resume` continues from there" in output
     assert_usable(home / run)
     assert_resumed_equals_whole(home, run)
 
 
-def test_the_second_signal_ends_it_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_signal_ends_the_run_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -135,7 +138,7 @@ def test_the_second_signal_ends_it_at_once(home: Path, monkeypatch: pytest.Monke
     assert_resumed_equals_whole(home, "twice")
 
 
-def test_a_signal_while_the_results_are_written_waits(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_is_delayed_until_the_results_are_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = RunFolder.write_weights
 
     def interrupted(self: RunFolder, weights: Any) -> None:
@@ -149,20 +152,20 @@ def test_a_signal_while_the_results_are_written_waits(home: Path, monkeypatch: p
     assert_resumed_equals_whole(home, "late")
 
 
-def test_a_real_process_hears_sigterm(home: Path) -> None:
-    process = started(home, "heard", ["--set", "training.epochs=100000"])
+def test_sigterm_interrupts_a_run_in_a_subprocess(home: Path) -> None:
+    process = start_process(home, "heard", ["--set", "training.epochs=100000"])
     assert process.stderr is not None
     assert process.stderr.readline().startswith("epoch 1/100000")
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "interrupted after" in told
+    assert "interrupted after" in output
     assert_usable(home / "heard")
 
 
-# -- death ------------------------------------------------------------------------------------------------------------
+# -- killed processes -------------------------------------------------------------------------------------------------
 
-DYING = """
+SELF_KILLING_SCRIPT = """
 import os, signal, sys
 import jsonnx.pipeline.training_run
 from jsonnx.cli import main
@@ -189,8 +192,8 @@ main(sys.argv[3:], prog_name="jsonnx")
 """
 
 
-def started(home: Path, run: str, options: list[str], place: str = "", number: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", DYING, place, str(number), "train", "spec.json", "-o", run, *options]
+def start_process(home: Path, run: str, options: list[str], place: str = "", number: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SELF_KILLING_SCRIPT, place, str(number), "train", "spec.json", "-o", run, *options]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=home, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -209,16 +212,16 @@ def started(home: Path, run: str, options: list[str], place: str = "", number: i
         ("after", 9),
     ],
 )
-def test_death_at_any_instant_loses_nothing(home: Path, place: str, number: int) -> None:
-    """The writes are those of the first checkpoint, two descriptions, the figures, then a checkpoint an epoch and one
-    at the end, the weights and the model."""
-    process = started(home, f"{place}-{number}", [], place, number)
+def test_a_killed_run_can_be_resumed_without_loss(home: Path, place: str, number: int) -> None:
+    """The order of writes: first checkpoint, spec.json and run.json, metrics, one checkpoint per epoch and one at the
+    end, weights, model."""
+    process = start_process(home, f"{place}-{number}", [], place, number)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert_resumed_equals_whole(home, f"{place}-{number}")
 
 
-def test_a_damaged_checkpoint_is_passed_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_checkpoint_is_replaced_by_an_older_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         at_step(patch, 2 * STEPS + 1, lambda: signal.raise_signal(signal.SIGINT))
         train(home, "damaged", status=130)
@@ -228,7 +231,7 @@ def test_a_damaged_checkpoint_is_passed_over(home: Path, monkeypatch: pytest.Mon
     assert_resumed_equals_whole(home, "damaged")
 
 
-def test_two_processes_do_not_share_a_folder(home: Path) -> None:
+def test_a_locked_run_folder_is_refused(home: Path) -> None:
     train(home, "held", "--set", "training.epochs=1")
     before = snapshot(home / "held")
     with RunFolder(home / "held"):
@@ -246,7 +249,10 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """How many more files the disk takes, and all where the list is empty; the next one is cut short."""
+    """A list with the number of files that can still be written; an empty list means no limit.
+
+    The first file beyond the limit is truncated.
+    """
     room: list[int] = []
     write = files._write_through
 
@@ -263,17 +269,17 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("count", range(10))
-def test_a_full_disk_is_said_and_a_run_goes_on(home: Path, writes: list[int], count: int) -> None:
+def test_a_full_disk_is_reported_and_the_run_can_be_resumed(home: Path, writes: list[int], count: int) -> None:
     writes.append(count)
-    told = train(home, f"full-{count}", status=2).stderr
-    assert "error[unwritable-file]" in told
-    assert "no space left on device" in told
+    errors = train(home, f"full-{count}", status=2).stderr
+    assert "error[unwritable-file]" in errors
+    assert "no space left on device" in errors
     assert not list((home / f"full-{count}").rglob("*.tmp"))
     writes.clear()
     assert_resumed_equals_whole(home, f"full-{count}")
 
 
-def test_a_full_disk_leaves_earlier_results(home: Path, writes: list[int]) -> None:
+def test_a_full_disk_leaves_earlier_results_unchanged(home: Path, writes: list[int]) -> None:
     train(home, "earlier", "--set", "training.epochs=1")
     before = snapshot(home / "earlier")
     writes.append(0)
@@ -285,7 +291,7 @@ def test_a_full_disk_leaves_earlier_results(home: Path, writes: list[int]) -> No
     assert snapshot(home / "earlier") == before
 
 
-def test_a_limit_on_the_size_of_files_is_no_crash(home: Path) -> None:
+def test_a_limit_on_file_sizes_is_reported(home: Path) -> None:
     command = f'ulimit -f 1; "{sys.executable}" -m jsonnx compile spec.json -o limited.onnx'
     done = subprocess.run(
         ["bash", "-c", command], cwd=home, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True

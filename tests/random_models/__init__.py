@@ -1,1 +1,1 @@
-"""Random whole models: one integer is one valid spec, and oracles that hold the compiler to several promises on it."""
+"""Random networks: a seed gives a valid spec, and oracles check the compiler on it."""

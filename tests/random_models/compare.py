@@ -1,7 +1,7 @@
-"""Runs a model in onnxruntime, and says whether its numbers are those of float64.
+"""Runs a model in onnxruntime and compares its results with those in float64.
 
-How far they may be off follows from how far the evaluation in float64 itself moves when float32 rounds its inputs or
-the results of its operators: so neither a badly conditioned network nor a deep one is a false alarm.
+The allowed error is derived from the change of the float64 results when inputs or results of operators are rounded to
+float32, so that badly conditioned and deep networks cause no false alarms.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from jsonnx.backend import serialize
 
 from .values import Arrays
 
-AMPLIFIED = 100.0
-"""How many times the effect of rounding the error may be."""
+MAX_AMPLIFICATION = 100.0
+"""The allowed error as a multiple of the effect of rounding."""
 DRAWS = 3
-"""Values on which a fault must show: at a kink it shows on one draw only."""
+"""Number of draws on all of which a fault must appear: at a kink, results differ on single draws only."""
 
-Evaluated = tuple[Arrays, Arrays, Callable[[], list[Arrays]]]
-"""What was found, what was wanted, and a way to results that are as good as the wanted ones."""
+Evaluation = tuple[Arrays, Arrays, Callable[[], list[Arrays]]]
+"""Actual results, expected results, and a function that returns results perturbed by rounding."""
 
 
-class Broken(Exception):
-    """An oracle that does not hold, and how it shows."""
+class OracleError(Exception):
+    """Raised by an oracle that does not hold."""
 
     def __init__(self, oracle: str, message: str) -> None:
         self.oracle, self.message = oracle, message
@@ -44,50 +44,50 @@ def session(model: onnx.ModelProto | bytes, *, optimize: bool = True) -> onnxrun
 
 
 def run(model: Any, feeds: Mapping[str, np.ndarray], *, optimize: bool = True) -> Arrays:
-    made = model if isinstance(model, onnxruntime.InferenceSession) else session(model, optimize=optimize)
-    names = [output.name for output in made.get_outputs()]
-    wanted = {value.name for value in made.get_inputs()}
-    return dict(zip(names, made.run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
+    model_session = model if isinstance(model, onnxruntime.InferenceSession) else session(model, optimize=optimize)
+    names = [output.name for output in model_session.get_outputs()]
+    input_names = {value.name for value in model_session.get_inputs()}
+    return dict(zip(names, model_session.run(None, {k: v for k, v in feeds.items() if k in input_names}), strict=True))
 
 
-def difference(found: np.ndarray, wanted: np.ndarray, slack: list[np.ndarray], tolerance: float) -> float:
-    """The worst error, 1 being as much as is allowed; NaN and infinite places of `wanted` do not count."""
-    wanted = wanted.astype(np.float64)
-    finite = np.isfinite(wanted) & (np.abs(wanted) < 1e30)
-    for other in slack:
+def difference(actual: np.ndarray, expected: np.ndarray, perturbed: list[np.ndarray], tolerance: float) -> float:
+    """Returns the greatest error relative to the allowed error, ignoring elements where `expected` is not finite."""
+    expected = expected.astype(np.float64)
+    finite = np.isfinite(expected) & (np.abs(expected) < 1e30)
+    for other in perturbed:
         finite &= np.isfinite(other)
     if not finite.any():
         return 0.0
-    allowed = tolerance * max(np.abs(wanted[finite]).max(), 1e-6)
-    allowed += AMPLIFIED * sum(np.abs(other[finite] - wanted[finite]).max() for other in slack)
+    allowed = tolerance * max(np.abs(expected[finite]).max(), 1e-6)
+    allowed += MAX_AMPLIFICATION * sum(np.abs(other[finite] - expected[finite]).max() for other in perturbed)
     with np.errstate(all="ignore"):
-        error = np.abs(found[finite].astype(np.float64) - wanted[finite])
+        error = np.abs(actual[finite].astype(np.float64) - expected[finite])
     return float("inf") if np.isnan(error).any() else float(error.max() / allowed)
 
 
-def compare(oracle: str, evaluations: Callable[[int], Evaluated], tolerance: float) -> None:
-    """Raises Broken where found and wanted differ on every draw.
+def compare(oracle: str, evaluations: Callable[[int], Evaluation], tolerance: float) -> None:
+    """Raises OracleError if actual and expected results differ on every draw.
 
-    `evaluations` gives found, wanted, and a way to other results that are as good as the wanted ones.
+    `evaluations` returns the results of a draw; perturbed results are computed only if the results differ.
     """
     first = ""
     for draw in range(DRAWS):
-        found, wanted, slack = evaluations(draw)
-        bad = _differences(oracle, found, wanted, [], tolerance)
-        if bad:
-            bad = _differences(oracle, found, wanted, slack(), tolerance)
-        if not bad:
+        actual, expected, perturbed = evaluations(draw)
+        faults = _differences(oracle, actual, expected, [], tolerance)
+        if faults:
+            faults = _differences(oracle, actual, expected, perturbed(), tolerance)
+        if not faults:
             return
-        first = first or "; ".join(bad[:4])
-    raise Broken(oracle, first)
+        first = first or "; ".join(faults[:4])
+    raise OracleError(oracle, first)
 
 
-def _differences(oracle: str, found: Arrays, wanted: Arrays, slack: list[Arrays], tolerance: float) -> list[str]:
-    bad = []
-    for name, values in wanted.items():
-        if found[name].shape != values.shape:
-            raise Broken(oracle, f"{name} has shape {found[name].shape}, not {values.shape}")
-        error = difference(found[name], values, [other[name] for other in slack], tolerance)
+def _differences(oracle: str, actual: Arrays, expected: Arrays, perturbed: list[Arrays], tolerance: float) -> list[str]:
+    faults = []
+    for name, values in expected.items():
+        if actual[name].shape != values.shape:
+            raise OracleError(oracle, f"{name} has shape {actual[name].shape}, not {values.shape}")
+        error = difference(actual[name], values, [other[name] for other in perturbed], tolerance)
         if error > 1:
-            bad.append(f"{name} is off by {error:.3g} times what is allowed")
-    return bad
+            faults.append(f"{name} is off by {error:.3g} times the allowed error")
+    return faults

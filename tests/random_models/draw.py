@@ -1,8 +1,8 @@
-"""Draws the attributes of a layer from their declared forms, with an eye on the boundaries.
+"""Draws the attributes of a layer from its schema, with preference for boundary values.
 
-A new layer needs nothing here where its attributes are numbers, choices and bricks. What depends on the inputs in a way
-that no schema says (axes, permutations, equations) is a line of BY_NAME; what depends on other attributes, one of
-BY_TYPE.
+A new layer whose attributes are numbers, choices and components needs no entry here. Attributes that depend on the
+inputs in a way that no schema describes (axes, permutations, equations) have an entry in BY_NAME; those that depend on
+other attributes have one in BY_TYPE.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from jsonnx.layers.ops.base import Operation
 from jsonnx.layers.preprocessing.adaptable import Adaptable
 
 VOCABULARY = 11
-"""Integer inputs are below this."""
+"""Exclusive upper bound of integer inputs."""
 
 INTEGERS = ["int64", "int32"]
 CELLS = ("SimpleRNNCell", "GRUCell", "LSTMCell")
-FAMILY = {family.kind: family for family in (*REGISTRIES, LAYERS)}
-WITHOUT = (HostAugmentation, Adaptable, Operation)
-"""What is not drawn inside another layer."""
+REGISTRY_BY_KIND = {registry.kind: registry for registry in (*REGISTRIES, LAYERS)}
+NOT_NESTED = (HostAugmentation, Adaptable, Operation)
+"""Layers that are not drawn inside another layer."""
 
-LEFT_OUT = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
+NOT_DRAWN = {"input_axes", "output_axes", "mean", "variance", "name", "dtype", "use_cudnn", "arguments"}
 NUMBERS = [0.0, 0.01, 0.1, 0.25, 0.5, 0.9, 1.0, 1.5, 2.0, -0.5, -1.0]
 Types = tuple[TensorType, ...]
 
@@ -45,30 +45,30 @@ INPUTS: dict[str, Callable[[Random], tuple[list[Any], str]]] = {
     "ConvLSTM3D": lambda rng: ([rng.randint(1, 2), 3, 2, 3, rng.randint(1, 2)], "float32"),
     **dict.fromkeys(CELLS, lambda rng: ([rng.randint(1, 5)], "float32")),
 }
-"""Shape and element type of an input for a layer that ordinary inputs do not suit."""
+"""Shape and element type of an input, for layers that reject most drawn inputs."""
 
 
-def known(size: Any) -> int:
-    """A size as a number, symbols as 7: enough to draw windows that fit."""
+def static_size(size: Any) -> int:
+    """Returns a size as an integer, 7 for symbolic sizes, to draw windows that fit."""
     return size if isinstance(size, int) else 7
 
 
-def attributes(rng: Random, brick: type[Component], inputs: Types, chance: float = 0.3) -> dict[str, Any]:
-    """The required attributes and some of the others, most of them legal for these inputs."""
-    given = {}
-    properties = properties_of(brick)
-    for name, attribute in brick.attributes.items():
-        if attribute.unsupported is not None or name in LEFT_OUT:
+def attributes(rng: Random, component: type[Component], inputs: Types, chance: float = 0.3) -> dict[str, Any]:
+    """Draws the required and some optional attributes, most of them valid for these inputs."""
+    drawn = {}
+    properties = properties_of(component)
+    for name, attribute in component.attributes.items():
+        if attribute.unsupported is not None or name in NOT_DRAWN:
             continue
         if attribute.default is REQUIRED or rng.random() < _chance(name, chance):
-            given[name] = _attribute(rng, name, properties[name], inputs)
-    special = BY_TYPE.get(brick.type_name)
-    return given if special is None else given | special(rng, given, inputs)
+            drawn[name] = _attribute(rng, name, properties[name], inputs)
+    dependent = BY_TYPE.get(component.type_name)
+    return drawn if dependent is None else drawn | dependent(rng, drawn, inputs)
 
 
 @cache
-def properties_of(brick: type[Component]) -> dict[str, Any]:
-    return brick.schema()["properties"]
+def properties_of(component: type[Component]) -> dict[str, Any]:
+    return component.schema()["properties"]
 
 
 def _chance(name: str, chance: float) -> float:
@@ -83,13 +83,13 @@ def _attribute(rng: Random, name: str, schema: dict[str, Any], inputs: Types) ->
 
 
 def value(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") -> Any:
-    """A value that a JSON Schema allows."""
+    """Draws a value that is valid by a JSON Schema."""
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
         return rng.choice(schema["enum"])
     if "$ref" in schema:
-        return brick(rng, FAMILY[schema["$ref"].rpartition("/")[2]], inputs, name)
+        return component(rng, REGISTRY_BY_KIND[schema["$ref"].rpartition("/")[2]], inputs, name)
     if "anyOf" in schema:
         return value(rng, rng.choice(schema["anyOf"]), inputs, name)
     kind = schema["type"]
@@ -109,21 +109,21 @@ def value(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") ->
     return draws[kind]()
 
 
-def brick(rng: Random, family: Registry, inputs: Types, name: str = "") -> Any:
-    """A member of a family by name, or with attributes."""
-    if (family.kind == "activation" and name == "recurrent_activation") or (
-        inputs and family.kind == "activation" and rng.random() < 0.3
+def component(rng: Random, registry: Registry, inputs: Types, name: str = "") -> Any:
+    """Draws a component of a registry, by name or with attributes."""
+    if (registry.kind == "activation" and name == "recurrent_activation") or (
+        inputs and registry.kind == "activation" and rng.random() < 0.3
     ):
         return rng.choice(["sigmoid", "tanh", "hard_sigmoid", "relu"])
-    chosen = rng.choice(list(family.members.values()))
-    given = attributes(rng, chosen, inputs if family.kind in ("activation", "layer") else (), 0.5)
-    plain = not given and chosen.type_name in family.bare_names()
-    return chosen.type_name if plain else {"type": chosen.type_name, **given}
+    chosen = rng.choice(list(registry.members.values()))
+    drawn = attributes(rng, chosen, inputs if registry.kind in ("activation", "layer") else (), 0.5)
+    by_name = not drawn and chosen.type_name in registry.bare_names()
+    return chosen.type_name if by_name else {"type": chosen.type_name, **drawn}
 
 
 def integer(rng: Random, schema: dict[str, Any], inputs: Types, name: str = "") -> int:
-    """1, 2, a prime, a size of the input, one less; small where it is the size of a window."""
-    sizes = [known(size) for x in inputs for size in x.shape[1:]]
+    """Draws 1, 2, a prime, a size of the input or one less; for window attributes mostly a small number."""
+    sizes = [static_size(size) for x in inputs for size in x.shape[1:]]
     pool = [1, 1, 2, 2, 3, 3, 4, 5, 7, *sizes, *(size - 1 for size in sizes)]
     least, most = schema.get("minimum", 0), min(schema.get("maximum", 12), 12)
     fitting = [number for number in pool if least <= number <= most]
@@ -147,11 +147,11 @@ def number(rng: Random, schema: dict[str, Any]) -> float:
     return rng.choice(fitting)
 
 
-# -- what depends on the inputs ----------------------------------------------------------------------------------------
+# -- attributes that depend on the inputs ------------------------------------------------------------------------------
 
 
 def axis(rng: Random, inputs: Types) -> int:
-    """Any axis but that of the batch, counted from either end."""
+    """Draws an axis other than the batch, counted from either end."""
     if not inputs:
         return 0
     rank = inputs[0].rank
@@ -168,7 +168,7 @@ def axes(rng: Random, inputs: Types) -> Any:
 
 
 def target_shape(rng: Random, inputs: Types) -> list[int]:
-    """The same elements in other sizes, one of them perhaps left to be inferred."""
+    """Draws a shape with the same number of elements, sometimes with one size to be inferred (-1)."""
     sizes = inputs[0].shape[1:]
     if not all(isinstance(size, int) for size in sizes):
         fixed = prod(size for size in sizes if isinstance(size, int))
@@ -195,7 +195,7 @@ def noise_shape(rng: Random, inputs: Types) -> list[int | None]:
 
 
 def groups(rng: Random, inputs: Types) -> int:
-    last = known(inputs[0].shape[-1])
+    last = static_size(inputs[0].shape[-1])
     return rng.choice([divisor for divisor in range(1, last + 1) if last % divisor == 0])
 
 
@@ -206,13 +206,15 @@ def shared_axes(rng: Random, inputs: Types) -> Any:
 
 def numbers(rng: Random, inputs: Types) -> Any:
     last = inputs[0].shape[-1]
-    each = isinstance(last, int) and inputs[0].rank > 1 and rng.random() < 0.3
+    per_channel = isinstance(last, int) and inputs[0].rank > 1 and rng.random() < 0.3
     return (
-        [rng.choice([0.5, 1.0, 2.0, -1.0]) for _ in range(last)] if each else rng.choice([0.5, 1.0, 2.0, -1.0, 1 / 255])
+        [rng.choice([0.5, 1.0, 2.0, -1.0]) for _ in range(last)]
+        if per_channel
+        else rng.choice([0.5, 1.0, 2.0, -1.0, 1 / 255])
     )
 
 
-def small(*choices: Any) -> Callable[[Random, Types], Any]:
+def choice_of(*choices: Any) -> Callable[[Random, Types], Any]:
     return lambda rng, inputs: rng.choice(choices)
 
 
@@ -223,72 +225,73 @@ BY_NAME: dict[str, Callable[[Random, Types], Any]] = {
     "target_shape": target_shape,
     "dims": dims,
     "noise_shape": noise_shape,
-    "b": lambda rng, inputs: rng.choice([0.01, 0.5, 4.0, 30.0]),  # of squareplus, which with 0 has no slope at 0
+    "b": lambda rng, inputs: rng.choice(
+        [0.01, 0.5, 4.0, 30.0]
+    ),  # of squareplus, which has no derivative at 0 if b is 0
     "groups": groups,
     "shared_axes": shared_axes,
-    "n": small(1, 2, 3),
-    "rate": small(0.0, 0.1, 0.3, 0.5, 0.9),
-    "dropout": small(0.0, 0.0, 0.2, 0.5),
-    "stddev": small(0.0, 0.1, 1.0),
-    "seed": small(0, 1, 7),
-    "epsilon": small(1e-3, 1e-5, 1e-7, 0.1),
-    "momentum": small(0.0, 0.5, 0.9, 0.99),
-    "input_dim": small(VOCABULARY, VOCABULARY + 2),
-    "num_tokens": small(VOCABULARY, VOCABULARY + 2),
-    "value_range": small([0, 255], [0, 1], [-1, 1]),
-    "equation": small("ab,bc->ac"),
-    "layer": small("LSTM"),  # what goes inside another layer is drawn in BY_TYPE
-    "backward_layer": small("LSTM"),
-    "cell": small("LSTMCell"),
-    "cells": small("LSTMCell"),
-    "bias_axes": small(None),
-    "vocabulary": small(None),
-    "delta": small(0.5, 1.0, 2.0),
-    "max_value": small(0.5, 1.0, 6.0),
-    "min_value": small(0.0, 0.25),
+    "n": choice_of(1, 2, 3),
+    "rate": choice_of(0.0, 0.1, 0.3, 0.5, 0.9),
+    "dropout": choice_of(0.0, 0.0, 0.2, 0.5),
+    "stddev": choice_of(0.0, 0.1, 1.0),
+    "seed": choice_of(0, 1, 7),
+    "epsilon": choice_of(1e-3, 1e-5, 1e-7, 0.1),
+    "momentum": choice_of(0.0, 0.5, 0.9, 0.99),
+    "input_dim": choice_of(VOCABULARY, VOCABULARY + 2),
+    "num_tokens": choice_of(VOCABULARY, VOCABULARY + 2),
+    "value_range": choice_of([0, 255], [0, 1], [-1, 1]),
+    "equation": choice_of("ab,bc->ac"),
+    "layer": choice_of("LSTM"),  # inner layers are drawn in BY_TYPE
+    "backward_layer": choice_of("LSTM"),
+    "cell": choice_of("LSTMCell"),
+    "cells": choice_of("LSTMCell"),
+    "bias_axes": choice_of(None),
+    "vocabulary": choice_of(None),
+    "delta": choice_of(0.5, 1.0, 2.0),
+    "max_value": choice_of(0.5, 1.0, 6.0),
+    "min_value": choice_of(0.0, 0.25),
 }
 
 
-# -- what depends on other attributes
-# ------------------------------------------------------------------------------------
+# -- attributes that depend on other attributes ------------------------------------------------------------------------
 
 
-def _filters(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
-    """Filters in whole groups; strides or dilation, not both; channels first where it is asked for."""
-    changed: dict[str, Any] = {}
-    if given.get("groups", 1) > 1:
-        changed["filters"] = given["groups"] * rng.choice([1, 1, 2, 3])
-    if "strides" in given and "dilation_rate" in given and rng.random() < 0.9:
-        changed[rng.choice(["strides", "dilation_rate"])] = 1
-    return changed
+def _filters(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    """Makes filters a multiple of the groups, and mostly drops strides or dilation if both are drawn."""
+    changes: dict[str, Any] = {}
+    if drawn.get("groups", 1) > 1:
+        changes["filters"] = drawn["groups"] * rng.choice([1, 1, 2, 3])
+    if "strides" in drawn and "dilation_rate" in drawn and rng.random() < 0.9:
+        changes[rng.choice(["strides", "dilation_rate"])] = 1
+    return changes
 
 
-def _einsum(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _einsum(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     rank = inputs[0].rank
     letters = "bcdefghi"[:rank]
-    new = rng.randint(1, 4)
+    size = rng.randint(1, 4)
     patterns: list[tuple[str, Any]] = [
-        ("...x,xy->...y", [*([None] * (rank - 2)), new]),
-        (f"{letters},{letters[-1]}y->{letters[:-1]}y", [*([None] * (rank - 2)), new]),
-        (f"{letters},{letters[-1]}yz->{letters[:-1]}yz", [*([None] * (rank - 2)), new, 2]),
+        ("...x,xy->...y", [*([None] * (rank - 2)), size]),
+        (f"{letters},{letters[-1]}y->{letters[:-1]}y", [*([None] * (rank - 2)), size]),
+        (f"{letters},{letters[-1]}yz->{letters[:-1]}yz", [*([None] * (rank - 2)), size, 2]),
     ]
     if rank > 2:
-        patterns.append((f"{letters},{letters[-2:]}y->{letters[:-2]}y", [*([None] * (rank - 3)), new]))
-        patterns.append((f"{letters},{letters[1]}y->{letters[0]}{letters[2:]}y", [*([None] * (rank - 2)), new]))
+        patterns.append((f"{letters},{letters[-2:]}y->{letters[:-2]}y", [*([None] * (rank - 3)), size]))
+        patterns.append((f"{letters},{letters[1]}y->{letters[0]}{letters[2:]}y", [*([None] * (rank - 2)), size]))
     equation, shape = rng.choice(patterns)
-    changed = {"equation": equation, "output_shape": shape if len(shape) > 1 or rng.random() < 0.5 else shape[0]}
+    changes = {"equation": equation, "output_shape": shape if len(shape) > 1 or rng.random() < 0.5 else shape[0]}
     if rng.random() < 0.5:
-        changed["bias_axes"] = equation[-1]
-    return changed
+        changes["bias_axes"] = equation[-1]
+    return changes
 
 
-def _normalization(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _normalization(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     if rng.random() < 0.5:
         return {"axis": -1}
     return {"mean": rng.choice([0.0, 0.5]), "variance": rng.choice([1.0, 0.25, 4.0])}
 
 
-def _lookup(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _lookup(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     tokens = rng.sample(range(VOCABULARY), 3)
     mode = rng.choice(["int", "one_hot", "multi_hot", "count", "tf_idf"])
     return {
@@ -304,34 +307,34 @@ def _lookup(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]
     }
 
 
-def _bidirectional(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
-    inner = LAYERS.by_name[rng.choice(["LSTM", "GRU", "SimpleRNN"])]
-    wanted = {"type": inner.type_name, **attributes(rng, inner, inputs)}
-    wanted.pop("activity_regularizer", None)
-    changed: dict[str, Any] = {"layer": wanted}
-    if "backward_layer" in given:
-        changed["backward_layer"] = wanted | {"go_backwards": not wanted.get("go_backwards", False)}
-    return changed
+def _bidirectional(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
+    layer = LAYERS.by_name[rng.choice(["LSTM", "GRU", "SimpleRNN"])]
+    forward = {"type": layer.type_name, **attributes(rng, layer, inputs)}
+    forward.pop("activity_regularizer", None)
+    changes: dict[str, Any] = {"layer": forward}
+    if "backward_layer" in drawn:
+        changes["backward_layer"] = forward | {"go_backwards": not forward.get("go_backwards", False)}
+    return changes
 
 
 def _inner(rng: Random, kind: str, inputs: Types) -> dict[str, Any]:
-    """A layer inside another one."""
+    """Draws a layer inside another layer."""
     drawn = attributes(rng, LAYERS.by_name[kind], inputs)
     drawn.pop("activity_regularizer", None)
     return {"type": kind, **drawn}
 
 
-def _time_distributed(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _time_distributed(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     x = inputs[0]
     step = x.with_shape((x.shape[0], *x.shape[2:]))
-    within = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "Pipeline")
-    inner = {kind: layer for kind, layer in LAYERS.members.items() if not issubclass(layer, WITHOUT)}
-    kinds = [kind for kind, layer in inner.items() if layer.arity[0] == 1 and kind not in within]
+    wrappers = ("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "Pipeline")
+    inner = {kind: layer for kind, layer in LAYERS.members.items() if not issubclass(layer, NOT_NESTED)}
+    kinds = [kind for kind, layer in inner.items() if layer.arity[0] == 1 and kind not in wrappers]
     return {"layer": _inner(rng, rng.choice(kinds), (step,)) if step.rank > 1 else {"type": "Identity"}}
 
 
 def _frames(rng: Random) -> dict[str, Any]:
-    """Frames that fit into 16 samples, a step that is not longer, a transform that is not shorter."""
+    """Draws frames that fit into 16 samples, with a step of at most and a transform of at least their length."""
     length = rng.choice([2, 4, 5, 8])
     return {
         "frame_length": length,
@@ -340,14 +343,14 @@ def _frames(rng: Random) -> dict[str, Any]:
     }
 
 
-def _rnn(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _rnn(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     if rng.random() < 0.3:
         cells = [_inner(rng, rng.choice(CELLS), inputs) for _ in range(rng.choice([1, 2]))]
         return {"cell": {"type": "StackedRNNCells", "cells": cells}}
     return {"cell": _inner(rng, rng.choice(CELLS), inputs)}
 
 
-def _heads(rng: Random, given: dict[str, Any], inputs: Types) -> dict[str, Any]:
+def _heads(rng: Random, drawn: dict[str, Any], inputs: Types) -> dict[str, Any]:
     shared = rng.choice([1, 2, 3])
     return {
         "num_key_value_heads": shared,
@@ -361,36 +364,36 @@ BY_TYPE: dict[str, Callable[[Random, dict[str, Any], Types], dict[str, Any]]] = 
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"), _filters),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _filters),
     "EinsumDense": _einsum,
-    "LayerScale": lambda rng, given, inputs: {"projection_dim": inputs[0].shape[-1]},
+    "LayerScale": lambda rng, drawn, inputs: {"projection_dim": inputs[0].shape[-1]},
     "Normalization": _normalization,
     "Bidirectional": _bidirectional,
     "GroupQueryAttention": _heads,
     "RNN": _rnn,
-    "StackedRNNCells": lambda rng, given, inputs: {
+    "StackedRNNCells": lambda rng, drawn, inputs: {
         "cells": [_inner(rng, rng.choice(CELLS[:2]), inputs) | {"units": state.shape[-1]} for state in inputs[1:]]
     },
-    "SpectralNormalization": lambda rng, given, inputs: {
+    "SpectralNormalization": lambda rng, drawn, inputs: {
         "layer": _inner(rng, rng.choice(["Dense", "Conv1D", "Conv2D", "EinsumDense"]), inputs)
     },
-    "STFTSpectrogram": lambda rng, given, inputs: _frames(rng),
-    "MelSpectrogram": lambda rng, given, inputs: (
+    "STFTSpectrogram": lambda rng, drawn, inputs: _frames(rng),
+    "MelSpectrogram": lambda rng, drawn, inputs: (
         {"fft_length": rng.choice([8, 16]), "sequence_stride": rng.choice([4, 8]), "num_mel_bins": rng.choice([1, 3])}
         | {"sequence_length": rng.choice([None, 5, 8]), "max_freq": None, "min_freq": 20.0, "sampling_rate": 8000}
-        | {"mag_exp": rng.choice([0.5, 1.0, 2.0, 3.0])}  # with 0 nothing has a slope
+        | {"mag_exp": rng.choice([0.5, 1.0, 2.0, 3.0])}  # with 0 all derivatives are 0
     ),
-    "Discretization": lambda rng, given, inputs: {
+    "Discretization": lambda rng, drawn, inputs: {
         "bin_boundaries": rng.choice([[0.0], [-1.0, 0.5], [-0.5, 0.0, 0.25]]),
         "num_bins": None,
     },
     "TimeDistributed": _time_distributed,
     "IntegerLookup": _lookup,
-    "Rescaling": lambda rng, given, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
-    "ReversibleEmbedding": lambda rng, given, inputs: (
+    "Rescaling": lambda rng, drawn, inputs: {"scale": numbers(rng, inputs), "offset": numbers(rng, inputs)},
+    "ReversibleEmbedding": lambda rng, drawn, inputs: (
         {"output_dim": inputs[0].shape[-1]}
         if inputs[0].dtype == "float32" and isinstance(inputs[0].shape[-1], int)
         else {}
     ),
-    "constant": lambda rng, given, inputs: {"value": rng.choice([0.0, 0.1, -0.5])},
+    "constant": lambda rng, drawn, inputs: {"value": rng.choice([0.0, 0.1, -0.5])},
 }
 
-__all__ = ["VOCABULARY", "Size", "attributes", "known", "value"]
+__all__ = ["VOCABULARY", "Size", "attributes", "static_size", "value"]

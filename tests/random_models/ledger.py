@@ -1,7 +1,8 @@
-"""What was run, and what of it failed: `ledger.json` beside this file.
+"""The record of all runs and their failures, in `ledger.json` beside this file.
 
-`runs` counts seeds by the version of the generator, as another one makes other models of them; `open` has the failures
-that are not explained yet, each with its smallest model; `fixed` and `runtime` say what was found, and what came of it.
+`runs` lists the seeds by the version of the generator, since another version generates other models from them. `open`
+has the failures that are not explained yet, each with its shrunk model. `fixed` and `runtime` describe resolved faults
+of jsonnx and of onnxruntime.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ FILE = HERE / "ledger.json"
 
 @cache
 def version() -> str:
-    """Stands for what the generator makes of a seed: its source, and the catalogue that it draws from."""
+    """Returns a hash of everything that determines the models: the source of the generator and all schemas."""
     from jsonnx.frontend.schema.schema import REGISTRIES
     from jsonnx.layers import LAYERS
 
     source = [(HERE / f"{name}.py").read_text() for name in ("draw", "generate")]
-    catalogue = [brick.schema() for family in (LAYERS, *REGISTRIES) for brick in family]
-    return hashlib.sha256(json.dumps([source, catalogue], sort_keys=True).encode()).hexdigest()[:10]
+    schemas = [component.schema() for registry in (LAYERS, *REGISTRIES) for component in registry]
+    return hashlib.sha256(json.dumps([source, schemas], sort_keys=True).encode()).hexdigest()[:10]
 
 
 def read() -> dict[str, Any]:
@@ -32,38 +33,38 @@ def read() -> dict[str, Any]:
 
 
 def _write(ledger: dict[str, Any]) -> None:
-    made = FILE.with_suffix(".tmp")
-    made.write_text(json.dumps(ledger, indent=2) + "\n")
-    made.replace(FILE)
+    temporary = FILE.with_suffix(".tmp")
+    temporary.write_text(json.dumps(ledger, indent=2) + "\n")
+    temporary.replace(FILE)
 
 
 def record(first: int, count: int, findings: list[dict[str, Any]]) -> None:
-    """Adds a run: its seeds, and what failed of them."""
+    """Adds a run with its failures."""
     ledger = read()
-    ledger["runs"] = merged([*ledger["runs"], {"version": version(), "first": first, "count": count}])
+    ledger["runs"] = merge_runs([*ledger["runs"], {"version": version(), "first": first, "count": count}])
     ledger["open"] += [finding | {"version": version()} for finding in findings]
     _write(ledger)
 
 
 def keep(findings: list[dict[str, Any]]) -> None:
-    """Makes these the open failures."""
+    """Replaces the open failures."""
     _write(read() | {"open": findings})
 
 
-def merged(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Runs of one version in the order of their seeds, those that meet or overlap as one."""
+def merge_runs(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sorts runs by version and seed, and merges adjacent and overlapping runs of one version."""
     versions = list(dict.fromkeys(run["version"] for run in runs))
-    made: list[dict[str, Any]] = []
+    merged_runs: list[dict[str, Any]] = []
     for run in sorted(runs, key=lambda run: (versions.index(run["version"]), run["first"])):
-        last = made[-1] if made else None
+        last = merged_runs[-1] if merged_runs else None
         if last and last["version"] == run["version"] and run["first"] <= last["first"] + last["count"]:
             end = max(last["first"] + last["count"], run["first"] + run["count"])
-            made[-1] = last | {"count": end - last["first"]}
+            merged_runs[-1] = last | {"count": end - last["first"]}
         else:
-            made.append(run)
-    return made
+            merged_runs.append(run)
+    return merged_runs
 
 
 def count() -> int:
-    """All models so far."""
+    """Returns the number of all models run so far."""
     return sum(run["count"] for run in read()["runs"])

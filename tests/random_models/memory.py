@@ -1,4 +1,4 @@
-"""Remembers across models what ONNX said of a node's types: asking is half of what compiling a small model takes."""
+"""Shares the cache of inferred types between models, since type inference dominates compiling small models."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 from jsonnx.ir import builder
 from jsonnx.ir.type_inference import TypeInference
 
-MOST = 20_000
-"""Nodes that are remembered."""
+MAX_CACHED_NODES = 20_000
+"""Greatest number of cached nodes."""
 
 
-class Forgetful(dict[Any, Any]):
-    """A dictionary that begins anew when it is full."""
+class BoundedCache(dict[Any, Any]):
+    """A dictionary that is cleared when it is full."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if len(self) >= MOST:
+        if len(self) >= MAX_CACHED_NODES:
             self.clear()
         super().__setitem__(key, value)
 
 
 def remember_types() -> None:
-    """All builders of this process share what they learn.
+    """Makes all builders of this process share one cache of inferred types.
 
-    Sound, as a size is its text (`types.Size`); what is remembered for a single model is held against this by the
-    processes that compare bytes, which do not share.
+    This is valid because symbolic sizes are compared by their text (`types.Size`). Processes that compare the bytes of
+    models do not share a cache and so verify it.
     """
     shared = TypeInference()
-    shared._cache = Forgetful()
+    shared._cache = BoundedCache()
     builder.TypeInference = lambda: shared  # type: ignore[assignment, misc]

@@ -1,4 +1,4 @@
-"""What must hold of every valid spec, whatever it is. Each oracle raises `Broken` with what it found."""
+"""Properties that hold for every valid spec. Each oracle raises `OracleError` if its property does not hold."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.matmul import partition_rows
 from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
 
-from .compare import AMPLIFIED, Broken, Evaluated, compare, run, session
+from .compare import MAX_AMPLIFICATION, Evaluation, OracleError, compare, run, session
 from .reference import Reference
 from .renaming import rename, shuffled
-from .values import SIZES, Arrays, moved, randoms_for, targets_for, tensor, weights_for
+from .values import SIZES, Arrays, perturb, randoms_for, targets_for, tensor, weights_for
 
 FORWARD = 1e-4
-"""Relative error allowed of results in float32, by the largest of a tensor."""
+"""Allowed error of float32 results, relative to the greatest element of a tensor."""
 GRADIENT = 2e-4
-"""The same of gradients, and of what an optimizer makes of them."""
-DOUBLE = 2.0**-53
-"""What float64 rounds, relatively."""
-SLOPE = 1e-5
-"""Relative error allowed of a gradient along a direction, by central differences in float64."""
+"""Allowed error of gradients and updated weights, relative to the greatest element of a tensor."""
+FLOAT64_ROUNDING = 2.0**-53
+"""Relative rounding error of float64."""
+DERIVATIVE = 1e-5
+"""Allowed relative error of a directional derivative, by central differences in float64."""
 
 STEPS = 3
-"""How many a trainer makes."""
+"""Number of training steps that are compared."""
 
 
 @dataclass
 class Case:
-    """A spec and what is computed of it once."""
+    """A spec with everything that is computed from it once."""
 
     spec: dict[str, Any]
     seed: int = 0
@@ -67,12 +67,12 @@ class Case:
 
     @cached_property
     def checked(self) -> CheckedSpec:
-        found = check_spec(self.spec)
-        faults = [d for d in found.diagnostics if d.severity == "error"]
+        checked = check_spec(self.spec)
+        faults = [d for d in checked.diagnostics if d.severity == "error"]
         if faults:
-            said = "; ".join(f"{d.code}: {d.message}" for d in faults)
-            raise Broken("valid", said)
-        return found
+            messages = "; ".join(f"{d.code}: {d.message}" for d in faults)
+            raise OracleError("valid", messages)
+        return checked
 
     @cached_property
     def plain(self) -> Graph:
@@ -93,7 +93,7 @@ class Case:
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
-        """The model as a user runs it."""
+        """A session of the compiled model."""
         return session(self.compiled.to_bytes())
 
     def feeds(self, sizes: Mapping[str, int] = SIZES[0], draw: int = 0) -> Arrays:
@@ -106,38 +106,40 @@ class Case:
 
     @cached_property
     def masked(self) -> dict[str, float]:
-        """The inputs of which Masking hides some places, and the value that does it. They have no slope: a place that
-        moves is no longer hidden."""
+        """The mask values of the inputs of Masking layers. These inputs have no derivative: a changed position is no
+        longer masked."""
         calls = self.checked.require().network.calls
-        found = {call.sources[0]: call.layer for call in calls if isinstance(call.layer, LAYERS.by_name["Masking"])}
-        return {name: layer.mask_value for name, layer in found.items() if name in self.checked.require().inputs}
+        layers = {call.sources[0]: call.layer for call in calls if isinstance(call.layer, LAYERS.by_name["Masking"])}
+        return {name: layer.mask_value for name, layer in layers.items() if name in self.checked.require().inputs}
 
 
 # -- the oracles -------------------------------------------------------------------------------------------------------
 
 
 def shapes(case: Case) -> None:
-    """The inferred type of every value is ONNX' own and that of onnxruntime, at two batches; the model is valid."""
+    """Inferred types equal those of ONNX and the results of onnxruntime at two batch sizes; the model is valid."""
     typed = case.checked.require()
     onnx.checker.check_model(case.model)
     inferred = onnx.shape_inference.infer_shapes(case.model, check_type=True, strict_mode=True, data_prop=True)
-    for output, again in zip(case.model.graph.output, inferred.graph.output, strict=True):
+    for output, inferred_output in zip(case.model.graph.output, inferred.graph.output, strict=True):
         promised = [size if isinstance(size, int) else str(size) for size in typed.outputs[output.name].shape]
-        known = [
-            size if isinstance(size, int) else theirs for size, theirs in zip(promised, _sizes(again), strict=True)
+        expected = [
+            size if isinstance(size, int) else theirs
+            for size, theirs in zip(promised, _sizes(inferred_output), strict=True)
         ]
-        if _sizes(output) != promised or _sizes(again) != known:
-            raise Broken(
-                "shapes", f"{output.name} is {_sizes(output)}, {_sizes(again)} by ONNX, promised is {promised}"
+        if _sizes(output) != promised or _sizes(inferred_output) != expected:
+            raise OracleError(
+                "shapes",
+                f"{output.name} is {_sizes(output)}, {_sizes(inferred_output)} by ONNX, promised is {promised}",
             )
     names = [result for call in typed.network.calls for result in call.results]
-    whole = replace(typed, network=replace(typed.network, outputs=tuple(names)))
-    made = session(to_model_proto(lower(whole)), optimize=False)
+    with_all_results = replace(typed, network=replace(typed.network, outputs=tuple(names)))
+    model_session = session(to_model_proto(lower(with_all_results)), optimize=False)
     for sizes in SIZES:
-        for name, values in run(made, case.feeds(sizes) | case.weights).items():
+        for name, values in run(model_session, case.feeds(sizes) | case.weights).items():
             promised = tuple(evaluate_size(size, sizes) for size in typed.types[name].shape)
             if values.shape != promised or str(values.dtype) != typed.types[name].dtype:
-                raise Broken("shapes", f"{name} is {values.dtype}{values.shape}, promised is {typed.types[name]}")
+                raise OracleError("shapes", f"{name} is {values.dtype}{values.shape}, promised is {typed.types[name]}")
 
 
 def _sizes(output: onnx.ValueInfoProto) -> list[int | str]:
@@ -145,111 +147,119 @@ def _sizes(output: onnx.ValueInfoProto) -> list[int | str]:
 
 
 def forward(case: Case) -> None:
-    """onnxruntime with and without optimisation, and without the layout pass, agree with float64."""
+    """Results of onnxruntime with and without optimization, and without the layout pass, equal those in float64."""
     bound = canonicalize(bind_weights(case.plain, case.weights))
     reference = Reference(bound)
-    ways = {
+    sessions = {
         "forward": case.session,
         "forward, not optimised": session(case.compiled.to_bytes(), optimize=False),
         "forward, no layout": session(to_model_proto(bound), optimize=False),
     }
-    known: dict[int, Evaluated] = {}
+    cache: dict[int, Evaluation] = {}
 
-    def evaluations(draw: int, made: Any) -> Evaluated:
-        if draw not in known:
+    def evaluations(draw: int, model_session: Any) -> Evaluation:
+        if draw not in cache:
             feeds = case.feeds(draw=draw)
-            known[draw] = feeds, reference(feeds), lambda: reference.slack(feeds)
-        feeds, wanted, slack = known[draw]
-        return run(made, feeds), wanted, slack
+            cache[draw] = feeds, reference(feeds), lambda: reference.perturbed_results(feeds)
+        feeds, expected, perturbed = cache[draw]
+        return run(model_session, feeds), expected, perturbed
 
-    for oracle, made in ways.items():
-        compare(oracle, lambda draw, made=made: evaluations(draw, made), FORWARD)
+    for oracle, model_session in sessions.items():
+        compare(oracle, lambda draw, model_session=model_session: evaluations(draw, model_session), FORWARD)
 
 
-def whole_feeds(case: Case, graph: Graph, draw: int) -> Arrays:
+def training_feeds(case: Case, graph: Graph, draw: int) -> Arrays:
     rng = np.random.default_rng((case.seed, draw, 99))
     feeds = case.feeds(draw=draw) | weights_for(graph, rng) | targets_for(case.checked, SIZES[0], rng)
     return feeds | randoms_for(graph, SIZES[0], rng) | {"learning_rate": np.array(0.01, np.float32)}
 
 
 def gradient_graph(case: Case) -> Graph:
-    """The loss in training, and its gradients by all weights and real inputs."""
+    """Returns a graph of the training loss and its gradients with respect to all weights and real inputs."""
     typed, objective = case.checked.require(), case.checked.objective
     assert objective is not None
     graph = canonicalize(with_loss(propagate_transposes(lower(typed, training=True)), objective))
     g = GradientBuilder.extending(graph, tuning=CPU_GRADIENTS)
     loss = graph.outputs["loss"]
-    wanted = {
+    variables = {
         **graph.parameters,
         **{
             n: v for n, v in graph.inputs.items() if n in typed.inputs and v.dtype == "float32" and n not in case.masked
         },
     }
-    found = gradients(g, graph, {loss: g.const(1.0)}, wanted.values())
-    results = {f"d/{name}": found[value] for name, value in wanted.items() if value in found}
+    gradient_values = gradients(g, graph, {loss: g.const(1.0)}, variables.values())
+    results = {f"d/{name}": gradient_values[value] for name, value in variables.items() if value in gradient_values}
     return canonicalize(replace(g.graph({"loss": loss, **results}), updates={}, losses=()))
 
 
 def gradient(case: Case) -> None:
-    """float32 gradients agree with float64 ones, and those with central differences along a direction."""
-    whole = gradient_graph(case)
-    reference, made = Reference(whole), session(to_model_proto(whole), optimize=False)
-    only = Reference(canonicalize(replace(whole, outputs={"loss": whole.outputs["loss"]})))
+    """float32 gradients equal float64 gradients, and these equal central differences along a direction."""
+    graph = gradient_graph(case)
+    reference, model_session = Reference(graph), session(to_model_proto(graph), optimize=False)
+    loss_reference = Reference(canonicalize(replace(graph, outputs={"loss": graph.outputs["loss"]})))
 
     @cache
-    def known(draw: int) -> tuple[Arrays, Arrays]:
-        feeds = whole_feeds(case, whole, draw)
+    def cached_results(draw: int) -> tuple[Arrays, Arrays]:
+        feeds = training_feeds(case, graph, draw)
         return feeds, reference(feeds)
 
-    def evaluations(draw: int) -> Evaluated:
-        feeds, wanted = known(draw)
-        return run(made, feeds), wanted, lambda: reference.slack(feeds)
+    def evaluations(draw: int) -> Evaluation:
+        feeds, expected = cached_results(draw)
+        return run(model_session, feeds), expected, lambda: reference.perturbed_results(feeds)
 
     compare("gradient, float32", evaluations, GRADIENT)
-    compare("gradient, differences", lambda draw: slopes(case.seed, only, reference, *known(draw), draw), SLOPE)
+    compare(
+        "gradient, differences",
+        lambda draw: slopes(case.seed, loss_reference, reference, *cached_results(draw), draw),
+        DERIVATIVE,
+    )
 
 
-def slopes(seed: int, only: Reference, whole: Reference, feeds: Arrays, known: Arrays, draw: int) -> Evaluated:
-    """The slope along a random direction: by the known gradient, by central differences of the loss alone, and by those
-    of a wider step and with what float64 rounds of the gradient, of which large parts may cancel."""
+def slopes(
+    seed: int, loss_reference: Reference, reference: Reference, feeds: Arrays, float64_results: Arrays, draw: int
+) -> Evaluation:
+    """Returns the derivative of the loss along a random direction: by the gradients, and by central differences.
+
+    The perturbed results are central differences with a wider step, and the gradients with float64 rounding errors,
+    which matter where large components cancel.
+    """
     rng = np.random.default_rng((seed, draw, 7))
     feeds = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in feeds.items()}
-    slopes = {name[2:]: values for name, values in known.items() if name.startswith("d/")}
+    slopes = {name[2:]: values for name, values in float64_results.items() if name.startswith("d/")}
     if not slopes:
         return {}, {}, lambda: []
     direction = {name: rng.normal(size=feeds[name].shape) for name in slopes}
     length = np.sqrt(sum(float((values**2).sum()) for values in direction.values()))
     direction = {name: values / length for name, values in direction.items()}
 
-    def along(found: Arrays) -> float:
-        return sum(float((found[f"d/{name}"] * values).sum()) for name, values in direction.items())
+    def along(results: Arrays) -> float:
+        return sum(float((results[f"d/{name}"] * values).sum()) for name, values in direction.items())
 
-    analytic = along(known)
-    size = np.sqrt(sum(float((values**2).sum()) for values in slopes.values()))
+    analytic = along(float64_results)
+    norm = np.sqrt(sum(float((values**2).sum()) for values in slopes.values()))
 
-    held = only.detached(feeds)
+    detached = loss_reference.detached(feeds)
 
     def slope(step: float) -> float:
-        moved = (feeds | {n: feeds[n] + s * v for n, v in direction.items()} for s in (step, -step))
-        ends = [only(to, held)["loss"] for to in moved]
+        shifted = (feeds | {n: feeds[n] + s * v for n, v in direction.items()} for s in (step, -step))
+        ends = [loss_reference(to, detached)["loss"] for to in shifted]
         return (float(ends[0]) - float(ends[1])) / (2 * step)
 
     near = slope(1e-5)
-    noise = 1e-15 * abs(float(known["loss"])) / 1e-5  # what float64 rounds of the loss, in the quotient
+    noise = 1e-15 * abs(float(float64_results["loss"])) / 1e-5  # rounding error of the loss in the quotient
 
-    def scaled(value: float) -> Arrays:  # the whole gradient's norm sets the scale, not a chance small component of it
-        return {"slope": np.array([value, size])}
+    def scaled(value: float) -> Arrays:  # errors are relative to the norm of the gradient, not to one component of it
+        return {"slope": np.array([value, norm])}
 
-    def slack() -> list[Arrays]:
-        rounded = along(whole.shaken(feeds, DOUBLE, rng)) - analytic
-        return [scaled(near + (slope(2e-5) - near) / AMPLIFIED * 10 + noise), scaled(near + rounded)]
+    def perturbed() -> list[Arrays]:
+        rounded = along(reference.with_rounding_errors(feeds, FLOAT64_ROUNDING, rng)) - analytic
+        return [scaled(near + (slope(2e-5) - near) / MAX_AMPLIFICATION * 10 + noise), scaled(near + rounded)]
 
-    return scaled(analytic), scaled(near), slack
+    return scaled(analytic), scaled(near), perturbed
 
 
 def step(case: Case) -> None:
-    """One training step in onnxruntime is what float64 makes of the same graph, with all kept and with some of it
-    computed again."""
+    """A training step in onnxruntime equals the same graph in float64, with and without rematerialization."""
     assert case.checked.objective is not None
     graph = training_graph(case.checked, forward_loss_graph(case.checked, case.checked.objective))
     if not graph.parameters:
@@ -259,31 +269,30 @@ def step(case: Case) -> None:
     reference = Reference(graph)
 
     @cache
-    def known(draw: int) -> tuple[Arrays, Arrays]:
-        feeds = whole_feeds(case, graph, draw)
+    def cached_results(draw: int) -> tuple[Arrays, Arrays]:
+        feeds = training_feeds(case, graph, draw)
         return feeds, reference(feeds)
 
-    def evaluations(draw: int, made: Any) -> Evaluated:
-        feeds, wanted = known(draw)
-        return run(made, feeds), wanted, lambda: reference.slack(feeds)
+    def evaluations(draw: int, model_session: Any) -> Evaluation:
+        feeds, expected = cached_results(draw)
+        return run(model_session, feeds), expected, lambda: reference.perturbed_results(feeds)
 
-    again = {f"step, {mode}": rematerialize(graph, mode, SIZES[0]["batch"]) for mode in MODES}
-    for oracle, form in {"step": graph, **again}.items():
-        if oracle == "step" or form is not graph:
-            made = session(to_model_proto(form))
-            compare(oracle, lambda draw, made=made: evaluations(draw, made), GRADIENT)
+    rematerialized = {f"step, {mode}": rematerialize(graph, mode, SIZES[0]["batch"]) for mode in MODES}
+    for oracle, variant in {"step": graph, **rematerialized}.items():
+        if oracle == "step" or variant is not graph:
+            model_session = session(to_model_proto(variant))
+            compare(oracle, lambda draw, model_session=model_session: evaluations(draw, model_session), GRADIENT)
 
 
 def trainer(case: Case) -> None:
-    """Steps in the form that suits the machine, with tables by rows however small they are, are those of the plain
-    graph."""
+    """Steps rewritten for this machine, with lazy updates of all embeddings, equal those of the plain graph."""
 
     with patch.multiple(lazy_updates, MIN_TABLE_ELEMENTS=0, MIN_ROW_ELEMENTS=0, MIN_TABLE_ROWS_PER_LOOKUP=0):
         compare("trainer", partial(trainings, case, 1), GRADIENT)
 
 
 def shared(case: Case) -> None:
-    """Steps in shares of a batch are those of the plain graph."""
+    """Steps that split the batch across threads equal those of the plain graph."""
     with patch.multiple(
         data_parallel, MIN_SHARD_SAMPLES=1, MIN_CONV_SHARD_SAMPLES=1, MIN_BATCH_MACS=0, MIN_WEIGHT_REUSE=0
     ):
@@ -292,8 +301,7 @@ def shared(case: Case) -> None:
 
 
 def threads(case: Case) -> None:
-    """Steps by two threads, which have rows of weights of their own however small these are, are those of the plain
-    graph."""
+    """Steps with matrix products partitioned by rows across two threads equal those of the plain graph."""
     with (
         patch.multiple(partition_rows, MIN_WEIGHT_ELEMENTS=0, MAX_SAMPLES=SIZES[0]["batch"]),
         patch.object(pack_weights_module, "MAX_SMALL_WEIGHT_ELEMENTS", 0),
@@ -301,26 +309,26 @@ def threads(case: Case) -> None:
         compare("threads", partial(trainings, case, 2), GRADIENT)
 
 
-def trainings(case: Case, threads: int, draw: int) -> Evaluated:
-    """Some steps in a fast form and in the plain one."""
+def trainings(case: Case, threads: int, draw: int) -> Evaluation:
+    """Returns losses and weights after some steps with and without the rewrites for this machine."""
 
-    def trained(draw: int, fast: bool, rng: np.random.Generator | None = None) -> Arrays:
-        made = Trainer(case.spec, threads=threads, seed=case.seed, fast=fast)
+    def run_steps(draw: int, fast: bool, rng: np.random.Generator | None = None) -> Arrays:
+        model = Trainer(case.spec, threads=threads, seed=case.seed, fast=fast)
         if rng is not None:
-            made.set_weights(moved(made.weights(), rng))
+            model.set_weights(perturb(model.weights(), rng))
         losses = np.full(STEPS, np.inf)
         with suppress(Diverged):
             for step in range(STEPS):
                 x = case.feeds(draw=STEPS * draw + step)
                 y = targets_for(case.checked, SIZES[0], np.random.default_rng((case.seed, draw, step)))
-                losses[step] = made.step(x, {n.removesuffix("/target"): values for n, values in y.items()})["loss"]
-        return {"losses": losses, **numbers(made.weights())}
+                losses[step] = model.step(x, {n.removesuffix("/target"): values for n, values in y.items()})["loss"]
+        return {"losses": losses, **numbers(model.weights())}
 
     rng = np.random.default_rng((case.seed, draw))
-    wanted = trained(draw, False)
-    if not np.isfinite(wanted["losses"]).all():  # from which step it diverges, rounding may decide
-        wanted = {"losses": wanted["losses"]}
-    return trained(draw, True), wanted, lambda: [trained(draw, False, rng) for _ in range(2)]
+    expected = run_steps(draw, False)
+    if not np.isfinite(expected["losses"]).all():  # the step at which it diverges may depend on rounding
+        expected = {"losses": expected["losses"]}
+    return run_steps(draw, True), expected, lambda: [run_steps(draw, False, rng) for _ in range(2)]
 
 
 def numbers(arrays: Arrays) -> Arrays:
@@ -328,19 +336,19 @@ def numbers(arrays: Arrays) -> Arrays:
 
 
 def bytes_(case: Case) -> None:
-    """The same bytes again, and from the spec inside the model."""
-    inside = json.loads(next(p.value for p in case.model.metadata_props if p.key == "jsonnx.spec"))
-    if compile_checked(check_spec(inside), case.weights).to_bytes() != case.compiled.to_bytes():
-        raise Broken("bytes", "a second compilation, of the spec inside the model, gives other bytes")
+    """Compiling the spec embedded in the model gives the same bytes."""
+    embedded_spec = json.loads(next(p.value for p in case.model.metadata_props if p.key == "jsonnx.spec"))
+    if compile_checked(check_spec(embedded_spec), case.weights).to_bytes() != case.compiled.to_bytes():
+        raise OracleError("bytes", "compiling the spec embedded in the model gives other bytes")
 
 
 def digest(case: Case) -> str:
-    """Stands for the model with initial weights, to be compared between processes."""
+    """Returns the hash of the model with initial weights, for comparison between processes."""
     return hashlib.sha256(compile_checked(case.checked).to_bytes()).hexdigest()
 
 
 def batches(case: Case) -> None:
-    """A batch is as many batches of one, in any order, but for a layer that looks at all of it."""
+    """A batch gives the same results as batches of one sample in any order, unless a layer mixes samples."""
     typed = case.checked.require()
     if any(
         acts_along_batch_axis(call.layer, typed.types[call.sources[0]].rank)
@@ -348,73 +356,77 @@ def batches(case: Case) -> None:
         if call.layer
     ):
         return
-    made = case.session
+    model_session = case.session
     reference: list[Reference] = []
     order = [2, 0, 1]
 
-    def both(results: Arrays) -> Arrays:
+    def with_permuted(results: Arrays) -> Arrays:
         return results | {f"{name} permuted": values[order] for name, values in results.items()}
 
-    def slack(feeds: Arrays) -> list[Arrays]:
+    def perturbed(feeds: Arrays) -> list[Arrays]:
         if not reference:
             reference.append(Reference(canonicalize(bind_weights(case.plain, case.weights))))
-        return [both(reference[0](feeds)), *map(both, reference[0].slack(feeds))]
+        return [with_permuted(reference[0](feeds)), *map(with_permuted, reference[0].perturbed_results(feeds))]
 
-    def evaluations(draw: int) -> Evaluated:
+    def evaluations(draw: int) -> Evaluation:
         feeds = case.feeds(draw=draw)
-        ones = [run(made, {n: v[i : i + 1] for n, v in feeds.items()}) for i in range(SIZES[0]["batch"])]
-        joined = {name: np.concatenate([one[name] for one in ones]) for name in ones[0]}
-        permuted = run(made, {n: v[order] for n, v in feeds.items()})
-        found = joined | {f"{name} permuted": values for name, values in permuted.items()}
-        return found, both(run(made, feeds)), lambda: slack(feeds)
+        single_results = [
+            run(model_session, {n: v[i : i + 1] for n, v in feeds.items()}) for i in range(SIZES[0]["batch"])
+        ]
+        joined = {name: np.concatenate([one[name] for one in single_results]) for name in single_results[0]}
+        permuted = run(model_session, {n: v[order] for n, v in feeds.items()})
+        actual = joined | {f"{name} permuted": values for name, values in permuted.items()}
+        return actual, with_permuted(run(model_session, feeds)), lambda: perturbed(feeds)
 
     compare("batches", evaluations, FORWARD)
 
 
 def names(case: Case) -> None:
-    """Other names and another order of keys change no number."""
+    """Renaming inputs and layers and reordering keys does not change any result."""
     dice = Dice(case.seed)
-    new = {entry["name"]: f"n{dice.randrange(10**6)}_{i}" for i, entry in enumerate(case.spec["layers"])}
-    new |= {name: f"in_{name}" for name in case.spec["inputs"]}
-    renamed = shuffled(rename(case.spec, new), dice)
+    new_names = {entry["name"]: f"n{dice.randrange(10**6)}_{i}" for i, entry in enumerate(case.spec["layers"])}
+    new_names |= {name: f"in_{name}" for name in case.spec["inputs"]}
+    renamed = shuffled(rename(case.spec, new_names), dice)
     other = check_spec(renamed)
     faults = [d.message for d in other.diagnostics if d.severity == "error"]
     if faults:
-        raise Broken("names", "; ".join(faults))
+        raise OracleError("names", "; ".join(faults))
     weights = {
-        f"{new[name.partition('/')[0]]}/{name.partition('/')[2]}": values for name, values in case.weights.items()
+        f"{new_names[name.partition('/')[0]]}/{name.partition('/')[2]}": values for name, values in case.weights.items()
     }
     feeds = case.feeds()
-    wanted = run(case.session, feeds)
-    found = run(compile_checked(other, weights).to_bytes(), {new[name]: values for name, values in feeds.items()})
-    for name, values in wanted.items():
+    expected = run(case.session, feeds)
+    actual = run(
+        compile_checked(other, weights).to_bytes(), {new_names[name]: values for name, values in feeds.items()}
+    )
+    for name, values in expected.items():
         layer, dot, rest = name.partition(".")
-        if not np.array_equal(found[new[layer] + dot + rest], values, equal_nan=values.dtype.kind == "f"):
-            raise Broken("names", f"{name} changes with names or the order of keys")
+        if not np.array_equal(actual[new_names[layer] + dot + rest], values, equal_nan=values.dtype.kind == "f"):
+            raise OracleError("names", f"{name} changes with names or the order of keys")
 
 
 ORACLES: tuple[Callable[[Case], None], ...] = (shapes, forward, bytes_, batches, names)
 TRAINING: tuple[Callable[[Case], None], ...] = (gradient, step, trainer, shared, threads)
 
 
-def examine(spec: dict[str, Any], seed: int = 0, only: Iterable[str] | None = None) -> list[Broken]:
-    """Every oracle that does not hold. An exception of another kind is one too."""
-    case, found = Case(spec, seed), []
+def examine(spec: dict[str, Any], seed: int = 0, only: Iterable[str] | None = None) -> list[OracleError]:
+    """Returns the error of every oracle that does not hold; other exceptions are converted to oracle errors."""
+    case, errors = Case(spec, seed), []
     try:
-        trained = case.checked.objective is not None
+        has_training = case.checked.objective is not None
     except Exception as error:
-        return [_broken("valid", error)]
-    for oracle in (*ORACLES, *(TRAINING if trained else ())):
+        return [_oracle_error("valid", error)]
+    for oracle in (*ORACLES, *(TRAINING if has_training else ())):
         name = oracle.__name__.rstrip("_")
         if only is None or name in only:
             try:
                 oracle(case)
             except Exception as error:
-                found.append(_broken(name, error))
-    return found
+                errors.append(_oracle_error(name, error))
+    return errors
 
 
-def _broken(oracle: str, error: Exception) -> Broken:
-    if isinstance(error, Broken):
+def _oracle_error(oracle: str, error: Exception) -> OracleError:
+    if isinstance(error, OracleError):
         return error
-    return Broken(oracle, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
+    return OracleError(oracle, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")

@@ -1,6 +1,6 @@
-"""A graph evaluated in NumPy: node by node with the operators of ONNX' reference implementation, in float64.
+"""Evaluates a graph in NumPy, node by node with the operators of ONNX' reference implementation, in float64.
 
-The nodes are read as they are, not from a model: making one, and an evaluator of it, takes longer than the evaluation.
+The nodes are evaluated directly, since building a model and a ReferenceEvaluator takes longer than the evaluation.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from onnx.reference.ops._op_list import load_op
 from recurrent_reference import RECURRENT
 from window_reference import WINDOWS
 
-from .compare import AMPLIFIED
-from .values import Arrays, moved
+from .compare import MAX_AMPLIFICATION
+from .values import Arrays, perturb
 
 ROUNDING = 6e-8
-"""By how much float32 may be off, relative."""
+"""Relative rounding error of float32."""
 
 Operator = Callable[..., tuple[Any, ...]]
 
-After = Callable[[np.ndarray, Node, Any], np.ndarray]
-"""What is made of a result, given its node and the node's first input."""
+ResultHook = Callable[[np.ndarray, Node, Any], np.ndarray]
+"""Returns the changed result of a node, given the result, the node and the node's first input."""
 
 
 class GatherElements(OpRun):
-    """ONNX' own asks for inputs of one shape."""
+    """onnx.reference requires inputs of equal shapes."""
 
     def _run(self, x, indices, axis=0):  # type: ignore[no-untyped-def]
         return (np.take_along_axis(x, indices, axis),)
 
 
 class OneHot(OpRun):
-    """ONNX' own asks for a depth without axes."""
+    """onnx.reference requires a scalar depth."""
 
     def _run(self, indices, depth, values, axis=-1):  # type: ignore[no-untyped-def]
         size = int(np.asarray(depth).reshape(()))
@@ -54,7 +54,7 @@ class OneHot(OpRun):
 
 
 class Sigmoid(OpRun):
-    """In float32 with the precision of onnxruntime's, which is absolute: of 4e-8, the sigmoid of -17, it makes 9e-8."""
+    """Rounded in float32 to the precision of onnxruntime, whose error is absolute (up to 5e-8)."""
 
     def _run(self, x):  # type: ignore[no-untyped-def]
         y = 1 / (1 + np.exp(-x))
@@ -62,7 +62,7 @@ class Sigmoid(OpRun):
 
 
 class LogSoftmax(OpRun):
-    """ONNX' own is the logarithm of a softmax, infinite where that is 0, and NaN a step later in a recurrent layer."""
+    """onnx.reference takes the logarithm of a softmax, which is infinite where the softmax is 0."""
 
     def _run(self, x, axis=-1):  # type: ignore[no-untyped-def]
         x = x - x.max(axis, keepdims=True)
@@ -70,29 +70,29 @@ class LogSoftmax(OpRun):
 
 
 class Sqrt(OpRun):
-    """ONNX' own takes ten times as long, for catching warnings."""
+    """onnx.reference is slow, since it catches warnings."""
 
     def _run(self, x):  # type: ignore[no-untyped-def]
         return (np.sqrt(x),)
 
 
 class LabelEncoder(OpRun):
-    """Of integers; ONNX' own goes by domains."""
+    """Maps integers; onnx.reference looks the operator up by its domain, which is not loaded here."""
 
     op_domain = ML_DOMAIN
 
-    def _run(self, x, keys_int64s=(), values_int64s=(), default_int64=0, **others):  # type: ignore[no-untyped-def]
+    def _run(self, x, keys_int64s=(), values_int64s=(), default_int64=0, **attributes):  # type: ignore[no-untyped-def]
         table = dict(zip(keys_int64s, values_int64s, strict=True))
-        found = [table.get(token, default_int64) for token in np.ravel(x).tolist()]
-        return (np.array(found, np.int64).reshape(x.shape),)
+        values = [table.get(token, default_int64) for token in np.ravel(x).tolist()]
+        return (np.array(values, np.int64).reshape(x.shape),)
 
 
-OWN = (GatherElements, LogSoftmax, OneHot, Sigmoid, Sqrt, LabelEncoder)
-OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, *OWN)}
+REPLACED = (GatherElements, LogSoftmax, OneHot, Sigmoid, Sqrt, LabelEncoder)
+OPERATORS = {c.__name__: c for c in (*RECURRENT, *WINDOWS, *ELEMENTWISE, *REPLACED)}
 
 
 class Reference:
-    """A graph in float64 and, as measures of what rounding does, in float32 and with every result off a little."""
+    """Evaluates a graph in float64, and in float32 and with perturbed results to measure the effect of rounding."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -111,32 +111,33 @@ class Reference:
         return self._run(self.exact, feeds, held=held)
 
     def detached(self, feeds: Mapping[str, np.ndarray]) -> dict[Value, np.ndarray]:
-        """What no gradient goes through: held at these values, differences are those of the gradient's function."""
+        """Returns the values of detached nodes, which central differences must keep constant as the gradient does."""
         nodes = [node for node in self.graph.nodes if node.detached]
         if not nodes:
             return {}
-        known = self.exact.run(self._known(self.exact, feeds))
-        return {value: known[value] for node in nodes for value in node.outputs}
+        values = self.exact.run(self._fed_values(self.exact, feeds))
+        return {value: values[value] for node in nodes for value in node.outputs}
 
-    def slack(self, feeds: Mapping[str, np.ndarray]) -> list[Arrays]:
-        """The results by float32, by inputs that are off by what float32 rounds, and by rounding after every operator.
+    def perturbed_results(self, feeds: Mapping[str, np.ndarray]) -> list[Arrays]:
+        """Returns the results in float32, with rounded inputs, and with a rounding error after every operator.
 
-        The last is what float32 may do in whatever order and with whatever instructions a runtime computes: where a
-        difference cancels, as in `v - m * m` of a centred RMSprop that forgets at once, no single evaluation shows it.
-        A sum of n terms, added one after the other, may be off by n times as much: where the terms are equal every
-        addition rounds to the same side.
+        The last covers any order of operations and any instructions of a runtime: where a difference cancels, as in
+        `v - m * m` of a centered RMSprop with rho 0, a single float32 evaluation may not show the error. A sequential
+        sum of n terms may be off by n rounding errors, since all additions of equal terms may round in one direction.
         """
         rng = np.random.default_rng(0)
-        shaken = self.shaken(feeds, ROUNDING, rng)
-        return [self._run(self.rounded, feeds), self(moved(feeds, rng)), shaken]
+        rounded = self.with_rounding_errors(feeds, ROUNDING, rng)
+        return [self._run(self.rounded, feeds), self(perturb(feeds, rng)), rounded]
 
-    def shaken(self, feeds: Mapping[str, np.ndarray], rounding: float, rng: np.random.Generator) -> Arrays:
-        """The results where every operator's are off by as much as a rounding."""
+    def with_rounding_errors(
+        self, feeds: Mapping[str, np.ndarray], rounding: float, rng: np.random.Generator
+    ) -> Arrays:
+        """Returns the results with a rounding error of this size after every operator."""
 
         def shake(y: np.ndarray, node: Node, x: np.ndarray) -> np.ndarray:
             terms = x.size / max(y.size, 1) if node.op in ("ReduceSum", "ReduceMean") else 1
-            if terms > AMPLIFIED:
-                return y * (1 + rng.choice([-rounding, rounding], y.shape) * terms / AMPLIFIED)
+            if terms > MAX_AMPLIFICATION:
+                return y * (1 + rng.choice([-rounding, rounding], y.shape) * terms / MAX_AMPLIFICATION)
             return y * (1 + rng.uniform(-rounding, rounding, y.shape))
 
         return self._run(self.exact, feeds, shake)
@@ -145,20 +146,20 @@ class Reference:
         self,
         steps: Steps,
         feeds: Mapping[str, np.ndarray],
-        after: After | None = None,
+        after: ResultHook | None = None,
         held: Mapping[Value, np.ndarray] | None = None,
     ) -> Arrays:
         with np.errstate(all="ignore"):
-            found = steps.run(self._known(steps, feeds), after, held or {})
-        return {name: np.asarray(found[value]) for name, value in self.results.items()}
+            values = steps.run(self._fed_values(steps, feeds), after, held or {})
+        return {name: np.asarray(values[value]) for name, value in self.results.items()}
 
-    def _known(self, steps: Steps, feeds: Mapping[str, np.ndarray]) -> dict[Value, np.ndarray]:
+    def _fed_values(self, steps: Steps, feeds: Mapping[str, np.ndarray]) -> dict[Value, np.ndarray]:
         return {value: steps.real_of(np.asarray(feeds[name])) for name, value in self.fed.items() if name in feeds}
 
 
 @dataclass
 class Steps:
-    """The nodes of a graph as functions, all reals of one kind."""
+    """The nodes of a graph as functions, with all real numbers of one element type."""
 
     real: type
     nodes: list[tuple[Operator, Node]]
@@ -168,12 +169,12 @@ class Steps:
     def of(cls, graph: Graph, real: type) -> Steps:
         steps = cls(real, [], {})
         for node in graph.nodes:
-            steps._know(*node.inputs)
+            steps._add_constants(*node.inputs)
             steps.nodes.append((steps.loop(node) if node.op == "Scan" else operator(node, real), node))
-        steps._know(*graph.outputs.values(), *graph.updates.values())
+        steps._add_constants(*graph.outputs.values(), *graph.updates.values())
         return steps
 
-    def _know(self, *values: Value | None) -> None:
+    def _add_constants(self, *values: Value | None) -> None:
         self.constants |= {v: self.real_of(v.array) for v in values if isinstance(v, Constant)}
 
     def real_of(self, array: np.ndarray) -> np.ndarray:
@@ -181,77 +182,77 @@ class Steps:
 
     def run(
         self,
-        known: dict[Value, np.ndarray],
-        after: After | None = None,
+        values: dict[Value, np.ndarray],
+        after: ResultHook | None = None,
         held: Mapping[Value, np.ndarray] = MappingProxyType({}),
     ) -> dict[Value, np.ndarray]:
-        """The value of everything, given that of what is fed and of what is held; `after` changes every real result."""
-        known = self.constants | known
+        """Returns all values from those fed and those in `held`; `after` changes every real result."""
+        values = self.constants | values
         for function, node in self.nodes:
-            found = function(*[None if x is None else known[x] for x in node.inputs])
-            for value, result in zip(node.outputs, found, strict=False):
+            results = function(*[None if x is None else values[x] for x in node.inputs])
+            for value, result in zip(node.outputs, results, strict=False):
                 result = np.asarray(result)
-                known[value] = (
-                    after(result, node, known[node.inputs[0]])
+                values[value] = (
+                    after(result, node, values[node.inputs[0]])
                     if after and node.inputs and result.dtype.kind == "f"
                     else result
                 )
             if held and node.detached:
-                known |= {value: held[value] for value in node.outputs if value in held}
-        return known
+                values |= {value: held[value] for value in node.outputs if value in held}
+        return values
 
     def loop(self, node: Node) -> Operator:
-        """A Scan along the first axes, in either direction."""
+        """Returns a Scan along the first axes as a function."""
         body: Subgraph = node.attributes["body"]
-        steps, formal = Steps.of(body, self.real), body.num_loop_inputs
-        count = formal - node.attributes["num_scan_inputs"]
-        backwards = bool((node.attribute("scan_input_directions") or [0])[0])
+        steps, input_count = Steps.of(body, self.real), body.num_loop_inputs
+        count = input_count - node.attributes["num_scan_inputs"]
+        is_reverse = bool((node.attribute("scan_input_directions") or [0])[0])
 
-        def run(*given: np.ndarray) -> tuple[np.ndarray, ...]:
-            states, slices, found = list(given[:count]), given[count:formal], []
+        def run(*arguments: np.ndarray) -> tuple[np.ndarray, ...]:
+            states, slices, step_outputs = list(arguments[:count]), arguments[count:input_count], []
             times = range(len(slices[0]))
-            for at in reversed(times) if backwards else times:
-                inputs = [*states, *(x[at] for x in slices), *given[formal:]]
-                known = steps.run(dict(zip(body.inputs.values(), inputs, strict=True)))
-                results = [known[value] for value in body.outputs.values()]
-                states, found = results[:count], [*found, results[count:]]
-            return (*states, *map(np.stack, zip(*(found[::-1] if backwards else found), strict=True)))
+            for step in reversed(times) if is_reverse else times:
+                inputs = [*states, *(x[step] for x in slices), *arguments[input_count:]]
+                values = steps.run(dict(zip(body.inputs.values(), inputs, strict=True)))
+                results = [values[value] for value in body.outputs.values()]
+                states, step_outputs = results[:count], [*step_outputs, results[count:]]
+            return (*states, *map(np.stack, zip(*(step_outputs[::-1] if is_reverse else step_outputs), strict=True)))
 
         return run
 
 
-MADE: dict[Any, Operator] = {}
-"""The operators so far, by what they are."""
+OPERATOR_CACHE: dict[Any, Operator] = {}
+"""Cache of operators by type, attributes, and number of inputs and outputs."""
 
 
 def operator(node: Node, real: type) -> Operator:
-    """The function of a node. `real` takes the place of float32 in its attributes."""
-    attributes = {name: _in_real(name, value, real) for name, value in node.attributes.items()}
-    marks = {n: v.SerializeToString() if isinstance(v, onnx.TensorProto) else v for n, v in attributes.items()}
-    key = node.op, repr(sorted(marks.items())) if marks else "", len(node.inputs), len(node.outputs)
-    if key not in MADE:
+    """Returns the function of a node. `real` replaces float32 in its attributes."""
+    attributes = {name: _with_real_dtype(name, value, real) for name, value in node.attributes.items()}
+    key_attributes = {n: v.SerializeToString() if isinstance(v, onnx.TensorProto) else v for n, v in attributes.items()}
+    key = node.op, repr(sorted(key_attributes.items())) if key_attributes else "", len(node.inputs), len(node.outputs)
+    if key not in OPERATOR_CACHE:
         names = [f"x{index}" for index in range(len(node.inputs))], [f"y{index}" for index in range(len(node.outputs))]
-        MADE[key] = _made(helper.make_node(node.op, *names, domain=node.domain, **attributes))
-    return MADE[key]
+        OPERATOR_CACHE[key] = _load_operator(helper.make_node(node.op, *names, domain=node.domain, **attributes))
+    return OPERATOR_CACHE[key]
 
 
-def _made(proto: onnx.NodeProto) -> Operator:
-    made = OPERATORS.get(proto.op_type) or load_op("", proto.op_type, OPSET, evaluator_cls=ReferenceEvaluator)
+def _load_operator(proto: onnx.NodeProto) -> Operator:
+    operator_class = OPERATORS.get(proto.op_type) or load_op("", proto.op_type, OPSET, evaluator_cls=ReferenceEvaluator)
     settings = {"log": lambda *_: None, "opsets": {"": OPSET}, "new_ops": None, "evaluator_cls": ReferenceEvaluator}
-    instance = made(proto, settings)
-    if isinstance(instance, OpRunBinaryNumpy) and len(proto.input) == 2:  # Max and Min take any number
-        return _of_one_kind(instance.numpy_fct)
-    if isinstance(instance, (OpRunUnary, OpRunBinary)):  # these look up their attributes themselves
-        plain = len(proto.input) == (1 if isinstance(instance, OpRunUnary) else 2)
-        return instance._run if plain else instance.run
+    instance = operator_class(proto, settings)
+    if isinstance(instance, OpRunBinaryNumpy) and len(proto.input) == 2:  # Max and Min take any number of inputs
+        return _with_equal_dtypes(instance.numpy_fct)
+    if isinstance(instance, (OpRunUnary, OpRunBinary)):  # these read their attributes themselves
+        has_fixed_arity = len(proto.input) == (1 if isinstance(instance, OpRunUnary) else 2)
+        return instance._run if has_fixed_arity else instance.run
     if type(instance).run is not OpRun.run:
         return instance.run
-    given = {name: getattr(instance, name) for name in instance.attributes_names_}
-    return lambda *inputs: instance._run(*inputs, **given)
+    attributes = {name: getattr(instance, name) for name in instance.attributes_names_}
+    return lambda *inputs: instance._run(*inputs, **attributes)
 
 
-def _of_one_kind(function: Callable[..., Any]) -> Operator:
-    """A function of NumPy's of two arrays, which ONNX wants to be of one element type."""
+def _with_equal_dtypes(function: Callable[..., Any]) -> Operator:
+    """Returns a binary NumPy function as an operator that requires equal element types, as ONNX does."""
 
     def run(a: np.ndarray, b: np.ndarray) -> tuple[Any, ...]:
         if a.dtype != b.dtype:
@@ -261,7 +262,7 @@ def _of_one_kind(function: Callable[..., Any]) -> Operator:
     return run
 
 
-def _in_real(name: str, value: Any, real: type) -> Any:
+def _with_real_dtype(name: str, value: Any, real: type) -> Any:
     if name == "to" and value == onnx.TensorProto.FLOAT and real is np.float64:
         return onnx.TensorProto.DOUBLE
     if isinstance(value, onnx.TensorProto) and value.data_type == onnx.TensorProto.FLOAT:

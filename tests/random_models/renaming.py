@@ -1,4 +1,4 @@
-"""The same network under other names and with its keys in another order."""
+"""Renames inputs and layers of a spec, and shuffles the order of its keys."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from random import Random as Dice
 from typing import Any
 
 
-def rename(spec: dict[str, Any], new: Mapping[str, str]) -> dict[str, Any]:
-    """The spec with other names of inputs and layers. Initial weights depend on names; these here are given."""
+def rename(spec: dict[str, Any], new_names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the spec for inference with other names of inputs and layers."""
 
-    def named(value: Any) -> Any:
+    def renamed(value: Any) -> Any:
         if isinstance(value, list):
-            return [named(item) for item in value]
+            return [renamed(item) for item in value]
         layer, dot, rest = value.partition(".")
-        return new[layer] + dot + rest
+        return new_names[layer] + dot + rest
 
     layers = [
-        {k: named(v) if k in ("name", "from", "use") else v for k, v in entry.items()} for entry in spec["layers"]
+        {k: renamed(v) if k in ("name", "from", "use") else v for k, v in entry.items()} for entry in spec["layers"]
     ]
-    made = spec | {"inputs": {new[n]: v for n, v in spec["inputs"].items()}, "layers": layers}
-    made["outputs"] = named(spec["outputs"])
-    made.pop("training", None)
-    return made
+    renamed_spec = spec | {"inputs": {new_names[n]: v for n, v in spec["inputs"].items()}, "layers": layers}
+    renamed_spec["outputs"] = renamed(spec["outputs"])
+    renamed_spec.pop("training", None)
+    return renamed_spec
 
 
 def shuffled(value: Any, dice: Dice) -> Any:

@@ -1,9 +1,8 @@
-"""Many random models: in `tests`, `python -m random_models.run --first 0 --count 1000 --jobs 1 --seconds 600`.
+"""Checks many random models: in `tests`, `python -m random_models.run --first 0 --count 1000 --jobs 1 --seconds 600`.
 
-Seeds are run in chunks, each in a process of its own, so that a crash or a hang of onnxruntime is a finding and not an
-end. Some models of a chunk are compiled once more in another process with other hashes, to the same bytes. What was
-run, and what fails, is added to ledger.json beside this file after every chunk. `--again` examines what is open there
-once more.
+Seeds are run in chunks, each in its own process, so that a crash or a hang of onnxruntime is recorded as a failure.
+Some models of a chunk are compiled again in another process with another hash seed and must give the same bytes. Runs
+and failures are added to ledger.json beside this file after every chunk. `--again` examines its open failures again.
 """
 
 from __future__ import annotations
@@ -23,97 +22,102 @@ from typing import Any
 from random_models import ledger
 
 ROOT = Path(__file__).parents[2]
-CHUNK = 500
-"""Seeds of a process: the first ones cost most, as nothing is known of any node yet."""
-DIGESTS = 25
-"""Models of a chunk whose bytes are compared between processes."""
-LIMIT = 120.0
-"""Seconds of processor time a model may take, its shrinking included."""
-STANDSTILL = 3600.0
-"""Seconds after which a model hangs, though it took no processor time; a machine may be busy, or the run suspended."""
+CHUNK_SEEDS = 500
+"""Seeds per process: the first ones are slowest, since the cache of inferred types is empty."""
+DIGESTS_PER_CHUNK = 25
+"""Number of models of a chunk whose bytes are compared between processes."""
+MAX_CPU_SECONDS = 120.0
+"""Processor time allowed for a model, shrinking included."""
+MAX_HANG_SECONDS = 3600.0
+"""Elapsed time after which a model is considered to hang even if it used no processor time.
 
-Finding = dict[str, Any]
+It is long, since the machine may be busy or the run suspended.
+"""
+
+Failure = dict[str, Any]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--count", type=int, default=200, help="how many models")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no chunk after this time")
-    parser.add_argument("--only", help="oracles to run, by name, with commas between")
-    parser.add_argument("--dry", action="store_true", help="leave the ledger as it is")
-    parser.add_argument("--again", action="store_true", help="examine the open failures of the ledger, and no seeds")
+    parser.add_argument("--count", type=int, default=200, help="number of models")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel processes")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no chunk after this time")
+    parser.add_argument("--only", help="names of the oracles to run, separated by commas")
+    parser.add_argument("--dry", action="store_true", help="do not write to the ledger")
+    parser.add_argument("--again", action="store_true", help="examine the open failures of the ledger instead of seeds")
     parser.add_argument("--child", choices=["models", "digests"], help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        seeds = range(given.first, given.first + given.count)
-        (examine_seeds if given.child == "models" else print_digests)(seeds, given.only)
+    args = parser.parse_args()
+    if args.child:
+        seeds = range(args.first, args.first + args.count)
+        (examine_seeds if args.child == "models" else print_digests)(seeds, args.only)
         return 0
-    return 1 if (again() if given.again else long_run(given)) else 0
+    return 1 if (examine_open_failures() if args.again else run_chunks(args)) else 0
 
 
-def long_run(given: argparse.Namespace) -> list[Finding]:
-    """Runs chunk after chunk, records each, and says how many models and failures there were."""
-    begun, done, findings = time.monotonic(), 0, []
-    starts = range(given.first, given.first + given.count, CHUNK)
+def run_chunks(args: argparse.Namespace) -> list[Failure]:
+    """Runs and records all chunks, prints failures and progress, and returns the failures."""
+    begin, done_count, all_failures = time.monotonic(), 0, []
+    starts = range(args.first, args.first + args.count, CHUNK_SEEDS)
 
-    def one(first: int) -> tuple[int, int, list[Finding]]:
-        if time.monotonic() - begun > given.seconds:
+    def run_from(first: int) -> tuple[int, int, list[Failure]]:
+        if time.monotonic() - begin > args.seconds:
             return first, 0, []
-        count = min(CHUNK, given.first + given.count - first)
-        return first, count, chunk(first, count, given.only)
+        count = min(CHUNK_SEEDS, args.first + args.count - first)
+        return first, count, run_chunk(first, count, args.only)
 
-    with ThreadPoolExecutor(given.jobs) as pool:
-        for job in as_completed([pool.submit(one, first) for first in starts]):
-            first, count, found = job.result()
-            done, findings = done + count, findings + found
-            if count and not given.dry and not given.only:
-                ledger.record(first, count, found)
-            for finding in found:
-                print(json.dumps(finding, separators=(",", ":")), flush=True)
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for job in as_completed([pool.submit(run_from, first) for first in starts]):
+            first, count, failures = job.result()
+            done_count, all_failures = done_count + count, all_failures + failures
+            if count and not args.dry and not args.only:
+                ledger.record(first, count, failures)
+            for failure in failures:
+                print(json.dumps(failure, separators=(",", ":")), flush=True)
             if count:
-                rate = done / (time.monotonic() - begun)
-                failing = len({f["seed"] for f in findings})
-                print(f"{done} models, {failing} failing, {rate:.1f} a second", file=sys.stderr, flush=True)
-    return findings
+                rate = done_count / (time.monotonic() - begin)
+                failing = len({f["seed"] for f in all_failures})
+                print(f"{done_count} models, {failing} failing, {rate:.1f} a second", file=sys.stderr, flush=True)
+    return all_failures
 
 
-def chunk(first: int, count: int, only: str | None = None) -> list[Finding]:
-    """What fails of some seeds; a process that dies is tried again behind the seed that killed it."""
-    findings, digests, end = [], [], first + count
+def run_chunk(first: int, count: int, only: str | None = None) -> list[Failure]:
+    """Returns the failures of some seeds; after a crash, a new process continues with the next seed."""
+    failures, digests, end = [], [], first + count
     while first < end:
-        lines, died = child("models", first, end - first, "0", only)
+        lines, crash = run_child("models", first, end - first, "0", only)
         for line in lines:
-            findings += line.get("broken", [])
+            failures += line.get("broken", [])
         digests += [line for line in lines if "digest" in line]
-        if not died:
+        if not crash:
             break
-        begun = [line["seed"] for line in lines if "begun" in line]
-        if not begun:
-            raise SystemExit(f"no model could be run: {died}")
-        findings.append({"seed": begun[-1], "oracle": "crash", "message": died})
-        first = begun[-1] + 1
+        started = [line["seed"] for line in lines if "begun" in line]
+        if not started:
+            raise SystemExit(f"no model could be run: {crash}")
+        failures.append({"seed": started[-1], "oracle": "crash", "message": crash})
+        first = started[-1] + 1
     if digests:
-        others, _ = child("digests", digests[0]["seed"], len(digests), "1")
-        known = {line["seed"]: line["digest"] for line in others}
-        different = [line["seed"] for line in digests if known.get(line["seed"], line["digest"]) != line["digest"]]
-        findings += [{"seed": s, "oracle": "bytes", "message": "differ between processes"} for s in different]
-    return findings
+        others, _ = run_child("digests", digests[0]["seed"], len(digests), "1")
+        other_digests = {line["seed"]: line["digest"] for line in others}
+        different = [
+            line["seed"] for line in digests if other_digests.get(line["seed"], line["digest"]) != line["digest"]
+        ]
+        failures += [{"seed": s, "oracle": "bytes", "message": "differ between processes"} for s in different]
+    return failures
 
 
-def child(kind: str, first: int, count: int, hashes: str, only: str | None = None) -> tuple[list[Finding], str]:
-    """The lines that a process printed, and how it died if it did."""
+def run_child(kind: str, first: int, count: int, hashes: str, only: str | None = None) -> tuple[list[Failure], str]:
+    """Runs a child process; returns its output lines and the error if it crashed, else an empty string."""
     command = [sys.executable, "-m", "random_models.run", "--child", kind, f"--first={first}", f"--count={count}"]
     path = os.pathsep.join([str(ROOT / "compiler"), str(ROOT / "tests")])
     environment = os.environ | {"PYTHONHASHSEED": hashes, "PYTHONPATH": path}
     command += [f"--only={only}"] if only else []
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    died = f"exit {done.returncode}: {done.stderr[-400:]}" if done.returncode else ""
-    return [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")], died
+    crash = f"exit {done.returncode}: {done.stderr[-400:]}" if done.returncode else ""
+    return [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")], crash
 
 
-# -- in a process of its own -------------------------------------------------------------------------------------------
+# -- in the child process ----------------------------------------------------------------------------------------------
 
 
 def examine_seeds(seeds: Iterable[int], only: str | None) -> None:
@@ -126,18 +130,18 @@ def examine_seeds(seeds: Iterable[int], only: str | None) -> None:
 
     warnings.simplefilter("ignore")
     remember_types()
-    faulthandler.register(signal.SIGPROF, chain=True)  # which then ends the process
+    faulthandler.register(signal.SIGPROF, chain=True)  # the signal then ends the process
     for index, seed in enumerate(seeds):
-        faulthandler.dump_traceback_later(STANDSTILL, exit=True)
-        signal.setitimer(signal.ITIMER_PROF, LIMIT)
+        faulthandler.dump_traceback_later(MAX_HANG_SECONDS, exit=True)
+        signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)
         print(json.dumps({"seed": seed, "begun": True}), flush=True)
         model = spec(seed)
-        found = examine(model, seed, only and only.split(","))
-        broken = [{"seed": seed, "oracle": b.oracle, "message": b.message} for b in found]
+        errors = examine(model, seed, only and only.split(","))
+        broken = [{"seed": seed, "oracle": b.oracle, "message": b.message} for b in errors]
         if broken:
-            broken[0]["spec"] = shrunk(model, broken[0])
+            broken[0]["spec"] = shrink_failure(model, broken[0])
         print(json.dumps({"seed": seed, "broken": broken}), flush=True)
-        if index < DIGESTS and not only:
+        if index < DIGESTS_PER_CHUNK and not only:
             print(json.dumps({"seed": seed, "digest": digest(Case(model, seed))}), flush=True)
     signal.setitimer(signal.ITIMER_PROF, 0)
     faulthandler.cancel_dump_traceback_later()
@@ -151,33 +155,33 @@ def print_digests(seeds: Iterable[int], _: str | None) -> None:
         print(json.dumps({"seed": seed, "digest": digest(Case(spec(seed), seed))}), flush=True)
 
 
-def shrunk(model: dict[str, Any], finding: Finding) -> dict[str, Any]:
-    """The smallest model found that breaks the same oracle in the same way."""
+def shrink_failure(model: dict[str, Any], finding: Failure) -> dict[str, Any]:
+    """Returns the smallest spec found for which the same oracle fails in the same way."""
     from random_models.oracles import examine
     from random_models.shrink import shrink
 
     oracle, seed, kind = finding["oracle"], finding["seed"], finding["message"].partition(":")[0]
 
     def fails(candidate: dict[str, Any]) -> bool:
-        found = examine(candidate, seed, [oracle.partition(",")[0]])
-        return any(b.oracle == oracle and (b.message.startswith(kind) or "off by" in b.message) for b in found)
+        errors = examine(candidate, seed, [oracle.partition(",")[0]])
+        return any(b.oracle == oracle and (b.message.startswith(kind) or "off by" in b.message) for b in errors)
 
     return shrink(model, fails)
 
 
-def again() -> list[Finding]:
-    """What still fails of the open failures; the others are taken out of the ledger."""
+def examine_open_failures() -> list[Failure]:
+    """Examines the open failures, removes those that no longer fail from the ledger, and returns the others."""
     from random_models.oracles import examine
 
     warnings.simplefilter("ignore")
-    kept = []
-    for finding in ledger.read()["open"]:
-        found = examine(finding["spec"], finding["seed"]) if "spec" in finding else []
-        if "spec" not in finding or any(broken.oracle == finding["oracle"] for broken in found):
-            kept.append(finding)  # a spec that is refused by now breaks only `valid`
-    ledger.keep(kept)
-    print(f"{len(kept)} still fail: {[finding['seed'] for finding in kept]}")
-    return kept
+    remaining = []
+    for failure in ledger.read()["open"]:
+        errors = examine(failure["spec"], failure["seed"]) if "spec" in failure else []
+        if "spec" not in failure or any(broken.oracle == failure["oracle"] for broken in errors):
+            remaining.append(failure)  # a spec that is now refused fails only in `valid`
+    ledger.keep(remaining)
+    print(f"{len(remaining)} still fail: {[failure['seed'] for failure in remaining]}")
+    return remaining
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes a failing spec small: fewer outputs, fewer layers, fewer attributes, lower numbers."""
+"""Shrinks a failing spec: fewer outputs, layers and attributes, lower numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Spec = dict[str, Any]
 
 
 def shrink(spec: Spec, fails: Callable[[Spec], bool], seconds: float = 20.0) -> Spec:
-    """The smallest spec found that still fails. `fails` must be false of what is no valid spec."""
+    """Returns the smallest spec found that still fails. `fails` must return False for invalid specs."""
     end = time.monotonic() + seconds
-    spec, improved = explicit(spec), True
+    spec, improved = with_explicit_sources(spec), True
     while improved:
         improved = False
         for smaller in candidates(spec):
@@ -25,22 +25,22 @@ def shrink(spec: Spec, fails: Callable[[Spec], bool], seconds: float = 20.0) -> 
     return spec
 
 
-def explicit(spec: Spec) -> Spec:
-    """The same, with `from` on every layer and a list of outputs, so that layers can be taken out."""
-    made = copy.deepcopy(spec)
-    before = None
-    for entry in made["layers"]:
-        sources = entry.get("from", before)
+def with_explicit_sources(spec: Spec) -> Spec:
+    """Returns the spec with `from` in every layer and a list of outputs, so that layers can be removed."""
+    result = copy.deepcopy(spec)
+    previous = None
+    for entry in result["layers"]:
+        sources = entry.get("from", previous)
         entry["from"] = [sources] if isinstance(sources, str) else sources
-        before = entry["name"]
-    if isinstance(made["outputs"], str):
-        made["outputs"] = [made["outputs"]]
-    training = made.get("training")
-    if training and not _by_output(training["loss"], made["outputs"]):
-        training["loss"] = dict.fromkeys(made["outputs"], training["loss"])
+        previous = entry["name"]
+    if isinstance(result["outputs"], str):
+        result["outputs"] = [result["outputs"]]
+    training = result.get("training")
+    if training and not _by_output(training["loss"], result["outputs"]):
+        training["loss"] = dict.fromkeys(result["outputs"], training["loss"])
         if training.get("metrics"):
-            training["metrics"] = dict.fromkeys(made["outputs"], training["metrics"])
-    return made
+            training["metrics"] = dict.fromkeys(result["outputs"], training["metrics"])
+    return result
 
 
 def _by_output(value: Any, outputs: list[str]) -> bool:
@@ -48,32 +48,32 @@ def _by_output(value: Any, outputs: list[str]) -> bool:
 
 
 def candidates(spec: Spec) -> Iterator[Spec]:
-    """Smaller specs, the boldest first; some are not valid."""
+    """Yields smaller specs, the smallest first; some are invalid."""
     if "training" in spec:
         yield {key: value for key, value in spec.items() if key != "training"}
     names = [entry["name"] for entry in spec["layers"]]
-    for name in [*names, *spec["inputs"]]:  # an early value as the only output
+    for name in [*names, *spec["inputs"]]:  # an intermediate value as the only output
         if name in names and spec["outputs"] != [name]:
-            yield _ending(spec, [name])
+            yield _with_outputs(spec, [name])
     for output in spec["outputs"] if len(spec["outputs"]) > 1 else ():
-        yield _ending(spec, [other for other in spec["outputs"] if other != output])
+        yield _with_outputs(spec, [other for other in spec["outputs"] if other != output])
     for index in range(len(spec["layers"])):
-        yield from _bypassed(spec, index)
+        yield from _without_layer(spec, index)
     for index, entry in enumerate(spec["layers"]):
         for key in entry:
             if key not in ("type", "use", "name", "from"):
                 yield _with_layer(spec, index, {k: v for k, v in entry.items() if k != key})
-                for lower in _lower(entry[key]):
+                for lower in _lower_integers(entry[key]):
                     yield _with_layer(spec, index, entry | {key: lower})
-    for name, given in spec["inputs"].items():
-        for axis, size in enumerate(given["shape"]):
-            for lower in _lower(size):
-                shape = [*given["shape"][:axis], lower, *given["shape"][axis + 1 :]]
-                yield spec | {"inputs": spec["inputs"] | {name: given | {"shape": shape}}}
+    for name, entry_ in spec["inputs"].items():
+        for axis, size in enumerate(entry_["shape"]):
+            for lower in _lower_integers(size):
+                shape = [*entry_["shape"][:axis], lower, *entry_["shape"][axis + 1 :]]
+                yield spec | {"inputs": spec["inputs"] | {name: entry_ | {"shape": shape}}}
     yield from _simpler_training(spec)
 
 
-def _lower(value: Any) -> Iterator[Any]:
+def _lower_integers(value: Any) -> Iterator[Any]:
     if isinstance(value, bool) or not isinstance(value, int):
         return
     yield from dict.fromkeys(v for v in (1, value // 2, value - 1) if 0 < v < value)
@@ -83,37 +83,37 @@ def _with_layer(spec: Spec, index: int, entry: Spec) -> Spec:
     return spec | {"layers": [*spec["layers"][:index], entry, *spec["layers"][index + 1 :]]}
 
 
-def _bypassed(spec: Spec, index: int) -> Iterator[Spec]:
-    """Without a layer: what took it takes one of its inputs."""
+def _without_layer(spec: Spec, index: int) -> Iterator[Spec]:
+    """Yields the spec without a layer; layers that read it read one of its inputs instead."""
     entry = spec["layers"][index]
     for source in dict.fromkeys(entry["from"]):
         layers = []
         for other in [*spec["layers"][:index], *spec["layers"][index + 1 :]]:
-            taken = [source if name.partition(".")[0] == entry["name"] else name for name in other["from"]]
-            layers.append(other | {"from": taken})
+            sources = [source if name.partition(".")[0] == entry["name"] else name for name in other["from"]]
+            layers.append(other | {"from": sources})
         outputs = [name for name in spec["outputs"] if name.partition(".")[0] != entry["name"]]
         if outputs:
-            yield _ending(spec | {"layers": layers}, outputs)
+            yield _with_outputs(spec | {"layers": layers}, outputs)
 
 
-def _ending(spec: Spec, outputs: list[str]) -> Spec:
-    """With these outputs, and what they need."""
+def _with_outputs(spec: Spec, outputs: list[str]) -> Spec:
+    """Returns the spec with only these outputs and the layers and inputs that they need."""
     needed, layers = {name.partition(".")[0] for name in outputs}, []
     for entry in reversed(spec["layers"]):
         if entry["name"] in needed:
             needed |= {name.partition(".")[0] for name in entry["from"]} | ({entry["use"]} if "use" in entry else set())
             layers.append(entry)
-    made = spec | {
-        "inputs": {name: given for name, given in spec["inputs"].items() if name in needed},
+    result = spec | {
+        "inputs": {name: input_spec for name, input_spec in spec["inputs"].items() if name in needed},
         "layers": layers[::-1],
         "outputs": outputs,
     }
     if "training" in spec:
-        made["training"] = _training_of(spec["training"], outputs)
-    return made
+        result["training"] = _training_for_outputs(spec["training"], outputs)
+    return result
 
 
-def _training_of(training: Spec, outputs: list[str]) -> Spec:
+def _training_for_outputs(training: Spec, outputs: list[str]) -> Spec:
     kept = dict(training)
     for part in ("loss", "metrics", "loss_weights"):
         if part in kept:

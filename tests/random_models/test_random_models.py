@@ -1,4 +1,4 @@
-"""A few random models in the ordinary run; `run.py` beside this file runs as many as one likes."""
+"""Checks a few random models; `run.py` beside this file checks any number of them."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ SEEDS = range(100)
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_oracle_holds_of_a_random_model(seed: int) -> None:
+def test_every_oracle_holds_for_a_seed(seed: int) -> None:
     assert [str(broken) for broken in examine(spec(seed), seed)] == []
 
 
 def test_every_layer_loss_and_optimizer_is_drawn() -> None:
-    """A layer that is missing wants a line in draw.py: of INPUTS, BY_NAME or BY_TYPE."""
-    found = {kind for seed in range(4 * len(LAYERS.members)) for kind in types(spec(seed))}
-    for family in (LAYERS, LOSSES, OPTIMIZERS):
-        assert set(family.members) - SKIPPED <= found
+    """A layer that is never drawn needs an entry in draw.py: in INPUTS, BY_NAME or BY_TYPE."""
+    drawn_types = {kind for seed in range(4 * len(LAYERS.members)) for kind in types(spec(seed))}
+    for registry in (LAYERS, LOSSES, OPTIMIZERS):
+        assert set(registry.members) - SKIPPED <= drawn_types
 
 
 def types(value: Any) -> set[str]:
-    """What a spec calls by name, at any depth."""
+    """Returns all strings in a spec, at any depth."""
     if isinstance(value, str):
         return {value}
-    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return set().union(*map(types, within))
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*map(types, items))
 
 
-def test_a_seed_gives_one_model_and_other_processes_compile_it_to_the_same_bytes() -> None:
+def test_a_seed_gives_the_same_model_and_bytes_in_every_process() -> None:
     assert spec(3) == spec(3)
-    lines, died = run.child("digests", 0, 5, "12345")
-    assert not died
+    lines, error = run.run_child("digests", 0, 5, "12345")
+    assert not error
     assert [line["digest"] for line in lines] == [digest(Case(spec(seed), seed)) for seed in range(5)]
 
 
-def test_a_failing_model_is_shrunk_to_the_layer_at_fault() -> None:
+def test_a_failing_model_is_shrunk_to_the_failing_layer() -> None:
     def fails(candidate: dict) -> bool:
         kinds = [entry.get("type") for entry in candidate["layers"]]
         return "Reshape" in kinds and not examine(candidate, only=["shapes"])
@@ -59,14 +59,14 @@ def test_a_failing_model_is_shrunk_to_the_layer_at_fault() -> None:
     assert len(small["layers"]) <= 2
 
 
-def test_the_reference_of_log_softmax_is_finite_where_a_softmax_is_zero() -> None:
+def test_reference_log_softmax_is_finite_where_softmax_is_zero() -> None:
     g = Builder()
     x = g.input("x", TensorType("float32", (2,)))
-    found = Reference(g.graph({"y": g.LogSoftmax(x, axis=-1)}))({"x": np.float32([0, -2000])})
-    assert found["y"].tolist() == [0, -2000]
+    results = Reference(g.graph({"y": g.LogSoftmax(x, axis=-1)}))({"x": np.float32([0, -2000])})
+    assert results["y"].tolist() == [0, -2000]
 
 
-def test_runs_that_meet_are_one() -> None:
+def test_adjacent_runs_of_the_ledger_are_merged() -> None:
     a, b = {"version": "a", "first": 0, "count": 50}, {"version": "a", "first": 50, "count": 25}
     other = {"version": "b", "first": 75, "count": 5}
-    assert ledger.merged([b, other, a]) == [{"version": "a", "first": 0, "count": 75}, other]
+    assert ledger.merge_runs([b, other, a]) == [{"version": "a", "first": 0, "count": 75}, other]

@@ -1,4 +1,4 @@
-"""What is fed to a random model: inputs, weights, targets and random numbers, drawn so that results stay finite."""
+"""Draws inputs, weights, targets and random numbers for a model so that its results stay finite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jsonnx.runtime.random import evaluate_size
 from .draw import VOCABULARY
 
 SIZES = ({"batch": 3, "time": 7, "width": 8}, {"batch": 1, "time": 9, "width": 8})
-"""What symbolic sizes are, in two runs."""
+"""The values of symbolic sizes in two runs."""
 
 BINARY = ("binary_crossentropy", "binary_focal_crossentropy", "dice", "tversky")
 POSITIVE = ("poisson", "mean_absolute_percentage_error", "mean_squared_logarithmic_error")
@@ -33,7 +33,7 @@ def tensor(type: TensorType, sizes: Sizes, rng: np.random.Generator) -> np.ndarr
 
 
 def weights_for(graph: Graph, rng: np.random.Generator) -> Arrays:
-    """Arbitrary weights that neither explode nor vanish: not the initial ones, so that biases and gains count too."""
+    """Draws weights whose activations neither explode nor vanish; unlike initial weights, biases are not zero."""
     drawn = {}
     for name, value in [*graph.parameters.items(), *graph.states.items()]:
         shape = tuple(int(size) for size in value.shape)
@@ -50,7 +50,7 @@ def weights_for(graph: Graph, rng: np.random.Generator) -> Arrays:
 
 
 def targets_for(checked: CheckedSpec, sizes: Sizes, rng: np.random.Generator) -> Arrays:
-    """Targets that suit each loss."""
+    """Draws valid targets for each loss."""
     objective = checked.objective
     assert objective is not None
     drawn = {}
@@ -86,8 +86,8 @@ def randoms_for(graph: Graph, sizes: Sizes, rng: np.random.Generator) -> Arrays:
     return drawn
 
 
-def moved(feeds: Mapping[str, np.ndarray], rng: np.random.Generator) -> Arrays:
-    """The feeds, every number off by what float32 may round it to."""
+def perturb(feeds: Mapping[str, np.ndarray], rng: np.random.Generator) -> Arrays:
+    """Returns the feeds with every float32 element changed by a rounding error."""
     return {
         name: np.asarray(values * (1 + rng.choice([-6e-8, 6e-8], values.shape)))
         if values.dtype == np.float32

@@ -1,4 +1,4 @@
-"""Diagnostics in every format; the text format's wording is the business of tests/diagnostics."""
+"""Diagnostics in every output format; tests/diagnostics checks the wording of the text format."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ DOUBT = Diagnostic("not-exact", "not the same", file="other.json", severity="war
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("found", [[], [FAULT], [DOUBT], [FAULT, DOUBT, Diagnostic("cycle", "round and round")]])
-def test_whatever_is_found_is_rendered_without_characters_that_do_not_show(format: str, found: list) -> None:
-    text = render(found, format, sources={"dir/my spec.json": "\u202e\n\x00\x1b[31m {}"}, files=["fine.json"])
+@pytest.mark.parametrize("diagnostics", [[], [FAULT], [DOUBT], [FAULT, DOUBT, Diagnostic("cycle", "round and round")]])
+def test_every_format_is_rendered_without_invisible_characters(format: str, diagnostics: list) -> None:
+    text = render(diagnostics, format, sources={"dir/my spec.json": "\u202e\n\x00\x1b[31m {}"}, files=["fine.json"])
     assert text.isascii()
     assert text.replace("\n", "").isprintable()
 
 
-def test_the_text_shows_the_line_and_marks_the_token() -> None:
+def test_text_shows_the_source_line_and_marks_the_token() -> None:
     text = render(
         [FAULT], "text", sources={"dir/my spec.json": '{\n\t "unit": 3'}, files=["dir/my spec.json", "b.json"]
     )
@@ -50,7 +50,7 @@ def test_the_text_shows_the_line_and_marks_the_token() -> None:
     ]
 
 
-def test_the_text_does_without_source_line_or_place() -> None:
+def test_text_is_rendered_without_source_line_or_position() -> None:
     assert render([DOUBT], "text") == ("warning[not-exact]: not the same\n--> other.json\n\n1 warning in 1 file")
     assert render([Diagnostic("cycle", "round", "$.layers[1]")], "text") == ("error[cycle]: round\n--> $.layers[1]")
     assert render([Diagnostic("cycle", "round")], "text") == "error[cycle]: round"
@@ -60,11 +60,11 @@ def test_the_text_does_without_source_line_or_place() -> None:
     ("files", "verdict"),
     [([], "nothing is wrong"), (["a"], "1 file is fine"), (["a", "b"], "2 files are fine")],
 )
-def test_the_text_says_so_where_nothing_is_wrong(files: list[str], verdict: str) -> None:
+def test_text_reports_valid_files(files: list[str], verdict: str) -> None:
     assert render([], "text", files=files) == verdict
 
 
-def test_the_text_shows_twenty_a_file_and_counts_the_rest() -> None:
+def test_text_shows_a_limited_number_per_file_and_counts_the_rest() -> None:
     many = [
         Diagnostic("cycle", f"number {index}", file=file)
         for file in "ab"
@@ -76,33 +76,33 @@ def test_the_text_shows_twenty_a_file_and_counts_the_rest() -> None:
     assert text.endswith("\n\n50 errors in 2 files")
 
 
-def test_carets_stand_under_their_token_however_wide_the_text_before_it() -> None:
+def test_carets_are_aligned_after_wide_and_combining_characters() -> None:
     source = '{"層": "e\u0301", "x": 1}'
-    found = Diagnostic("cycle", "here", file="f", line=1, column=source.index('"x"') + 1)
-    line, caret = render([found], "text", sources={"f": source}).splitlines()[3:5]
+    diagnostic = Diagnostic("cycle", "here", file="f", line=1, column=source.index('"x"') + 1)
+    line, caret = render([diagnostic], "text", sources={"f": source}).splitlines()[3:5]
     assert line == f"1 | {source}"
     assert caret == "  |             ^^^"
 
 
-def test_colour_is_added_only_where_asked_for() -> None:
+def test_color_is_added_only_on_request() -> None:
     plain = render([FAULT], "text", color=False)
-    coloured = render([FAULT], "text", color=True)
-    assert "\x1b[1;31merror[unknown-key]\x1b[0m" in coloured
+    colored = render([FAULT], "text", color=True)
+    assert "\x1b[1;31merror[unknown-key]\x1b[0m" in colored
     assert "\x1b" not in plain
 
 
-def test_json_is_a_list_with_the_same_keys_always() -> None:
-    whole = json.loads(render([FAULT, DOUBT], "json"))
+def test_json_is_a_list_of_objects_with_the_same_keys() -> None:
+    entries = json.loads(render([FAULT, DOUBT], "json"))
     keys = {"code", "severity", "message", "file", "line", "column", "path", "help", "notes"}
-    assert all(set(entry) == keys for entry in whole)
-    assert whole[0]["notes"] == [
+    assert all(set(entry) == keys for entry in entries)
+    assert entries[0]["notes"] == [
         {"message": "it is here", "path": "$.layers", "file": "dir/my spec.json", "line": 1, "column": 5}
     ]
-    assert whole[0]["message"] == FAULT.message
+    assert entries[0]["message"] == FAULT.message
     assert json.loads(render([], "json")) == []
 
 
-def test_github_commands_are_escaped_as_github_wants() -> None:
+def test_github_commands_are_escaped() -> None:
     odd = Diagnostic("cycle", "50%\nof it", file="a,b:c.json", line=1, column=2)
     assert render([odd], "github") == "::error file=a%2Cb%3Ac.json,line=1,col=2,title=cycle::50%25\\nof it"
     lines = render([FAULT, DOUBT], "github").splitlines()
@@ -110,7 +110,7 @@ def test_github_commands_are_escaped_as_github_wants() -> None:
     assert lines[1] == "::warning file=other.json,title=not-exact::not the same"
 
 
-def test_sarif_has_the_rules_with_help_and_the_places() -> None:
+def test_sarif_has_rules_with_help_and_results_with_positions() -> None:
     run = json.loads(render([FAULT, DOUBT], "sarif"))["runs"][0]
     rules = run["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == ["not-exact", "unknown-key"]
@@ -118,15 +118,15 @@ def test_sarif_has_the_rules_with_help_and_the_places() -> None:
     first, second = run["results"]
     assert (first["ruleId"], first["ruleIndex"], first["level"]) == ("unknown-key", 1, "error")
     assert second["level"] == "warning"
-    place = first["locations"][0]["physicalLocation"]
-    assert place == {
+    location = first["locations"][0]["physicalLocation"]
+    assert location == {
         "artifactLocation": {"uri": "dir/my%20spec.json"},
         "region": {"startLine": 2, "startColumn": 3},
     }
     assert first["relatedLocations"][0]["message"]["text"] == "it is here"
 
 
-def test_junit_has_a_case_a_file_and_fails_only_for_errors() -> None:
+def test_junit_has_one_case_per_file_and_fails_only_for_errors() -> None:
     root = ElementTree.fromstring(render([FAULT, DOUBT], "junit", files=["fine.json"]))
     assert (root.get("tests"), root.get("failures")) == ("3", "1")
     cases = {case.get("name"): case for case in root.iter("testcase")}
@@ -136,6 +136,6 @@ def test_junit_has_a_case_a_file_and_fails_only_for_errors() -> None:
     assert cases["other.json"].find("failure") is None
 
 
-def test_visible_leaves_what_shows() -> None:
+def test_only_invisible_characters_are_escaped() -> None:
     assert escape_invisible("naïve 日本 ok") == "naïve 日本 ok"
     assert escape_invisible("a\tb\u200b\ud800") == r"a\tb\u200b\ud800"

@@ -1,4 +1,4 @@
-"""Every code in the source is explained, nothing else is, and the examples show what they claim to."""
+"""Every diagnostic code in the source has an explanation, and the examples of explanations produce their codes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ from jsonnx.render.explanations import CODES, EXPLANATIONS, explain
 SOURCE = Path(__file__).parents[2] / "compiler/jsonnx"
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 
-TAKERS = {"Diagnostic", "UsageError", "add", "add_each", "fail", "_list", "_reject", "_report", "_report_mismatch"}
-"""What takes a code: as its first argument, or, if it has a hyphen, as another."""
+CODE_FUNCTIONS = {
+    "Diagnostic",
+    "UsageError",
+    "add",
+    "add_each",
+    "fail",
+    "_list",
+    "_reject",
+    "_report",
+    "_report_mismatch",
+}
+"""Functions that take a code: as first argument, or, if the code has a hyphen, as a later argument."""
 
 
 def words(node: ast.AST) -> Iterator[str]:
@@ -28,12 +38,12 @@ def words(node: ast.AST) -> Iterator[str]:
 
 
 def codes_in(tree: ast.AST) -> Iterator[str]:
-    """The codes that a module gives: to what takes one, to what is called `code`, and with a ShapeError."""
+    """Yields the codes in a module: arguments of CODE_FUNCTIONS, values named `code`, and those of ShapeErrors."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             plain = [argument for argument in node.args if isinstance(argument, ast.Constant)]
-            if name in TAKERS and len(node.args) > 1:
+            if name in CODE_FUNCTIONS and len(node.args) > 1:
                 yield from (word for part in plain for word in words(part) if "-" in word or part is node.args[0])
             if len(node.args) == {"require": 4, "ShapeError": 3}.get(name):
                 yield from words(node.args[-1])
@@ -50,7 +60,7 @@ def codes_in(tree: ast.AST) -> Iterator[str]:
             yield from words(node.value)
 
 
-def test_every_code_is_explained_and_every_explained_code_exists() -> None:
+def test_exactly_the_codes_in_the_source_are_explained() -> None:
     used = {code for path in SOURCE.rglob("*.py") for code in codes_in(ast.parse(path.read_text("utf-8")))}
     assert used == set(CODES)
 
@@ -66,15 +76,15 @@ def test_an_explanation_has_a_title_a_text_and_two_examples() -> None:
         assert text.isascii()
 
 
-def test_there_is_no_explanation_of_what_is_not_a_code() -> None:
+def test_an_unknown_code_has_no_explanation() -> None:
     assert explain("no-such-thing") is None
 
 
 def document(example: str) -> dict[str, Any] | str:
-    """A whole spec around an example, which may be a spec, some of its keys, its layers, one layer, or a part of
-    `training`. A text that is no JSON stays as it is."""
+    """Completes an example to a spec. The example may be a spec, some of its keys, its layers, one layer, or a part of
+    `training`; text that is not JSON is returned unchanged."""
     try:
-        value = json.loads(example, object_pairs_hook=unique)
+        value = json.loads(example, object_pairs_hook=unique_keys)
     except ValueError:
         return example
     if isinstance(value, list):
@@ -83,32 +93,32 @@ def document(example: str) -> dict[str, Any] | str:
         value = {"layers": [value]}
     elif "loss" in value or "optimizer" in value or "data" in value:
         value = {"training": {"loss": "mse", **value}}
-    whole: dict[str, Any] = {"inputs": {}, "layers": [{"type": "Dense", "units": 3}], **value}
-    names = {layer.get("name", "") for layer in whole["layers"]}
-    wanted = [source for layer in whole["layers"] for source in listed(layer.get("from", "x"))]
+    spec: dict[str, Any] = {"inputs": {}, "layers": [{"type": "Dense", "units": 3}], **value}
+    names = {layer.get("name", "") for layer in spec["layers"]}
+    sources = [source for layer in spec["layers"] for source in as_list(layer.get("from", "x"))]
     sizes = {"four_numbers": [4], "six_numbers": [6], "sequence": [5, 4], "image": [8, 8, 4]}
-    inputs = {name: {"shape": sizes.get(name, [4])} for name in wanted if name not in (names | {"steam"})}
-    return {**whole, "inputs": whole["inputs"] or inputs}
+    inputs = {name: {"shape": sizes.get(name, [4])} for name in sources if name not in (names | {"steam"})}
+    return {**spec, "inputs": spec["inputs"] or inputs}
 
 
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) != len(dict(pairs)):
-        raise ValueError("a key stands twice")
+        raise ValueError("duplicate key")
     return dict(pairs)
 
 
-def listed(value: Any) -> list[str]:
+def as_list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
 def codes_of(example: str) -> set[str]:
     try:
-        return {found.code for found in check_spec(document(example)).diagnostics}
+        return {diagnostic.code for diagnostic in check_spec(document(example)).diagnostics}
     except CompileError as error:
-        return {found.code for found in error.diagnostics}
+        return {diagnostic.code for diagnostic in error.diagnostics}
 
 
-SHOWN_BY_SPECS = [
+CODES_OF_SPECS = [
     *("cycle", "duplicate-key", "duplicate-name", "invalid-json", "invalid-name", "invalid-number", "invalid-value"),
     *("labels-mismatch", "loss-mismatch", "metric-mismatch", "missing-key", "out-of-range", "shape-mismatch"),
     *("shared-weights", "unknown-key", "unknown-name", "unknown-type", "unsupported-argument", "unused-input"),
@@ -116,12 +126,12 @@ SHOWN_BY_SPECS = [
 ]
 
 
-@pytest.mark.parametrize("code", SHOWN_BY_SPECS)
-def test_the_wrong_example_is_wrong_and_the_right_one_is_not(code: str) -> None:
+@pytest.mark.parametrize("code", CODES_OF_SPECS)
+def test_only_the_wrong_example_produces_the_code(code: str) -> None:
     about = EXPLANATIONS[code]
     assert code in codes_of(about.wrong_example)
     assert code not in codes_of(about.right_example)
 
 
-def test_a_diagnostic_is_one_line_as_a_string() -> None:
+def test_str_of_a_diagnostic_is_one_line() -> None:
     assert str(Diagnostic("a-code", "wrong", "$.x", "f.json", 1, 2)) == "f.json:1:2: error[a-code]: wrong (at $.x)"

@@ -1,4 +1,4 @@
-"""What is generated and committed is what would be generated now: `make generate`."""
+"""The committed reference pages and schemas are up to date with `make generate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Summaries and references, as text and as values."""
+"""Summaries as text and JSON, and the reference texts of layers and providers."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def summary(spec: dict[str, Any]) -> tuple[Any, list[LayerCost]]:
     return checked.network, cost_table(checked.require(), inference_graph(checked))
 
 
-def test_a_summary_has_a_row_a_layer_and_the_totals() -> None:
+def test_summary_text_has_one_row_per_layer_and_totals() -> None:
     assert summary_text(*summary(SPEC)) == TEXT
 
 
-def test_a_summary_as_values_has_the_same_numbers() -> None:
-    whole = json.loads(json.dumps(summary_json(*summary(SPEC))))
-    assert whole["inputs"] == {"image": {"dtype": "float32", "shape": ["batch", 8, 8, 1]}}
-    assert whole["outputs"]["even"] == {"dtype": "float32", "shape": ["batch", 1]}
-    assert whole["layers"][3] == {
+def test_summary_json_has_the_same_numbers() -> None:
+    summary_ = json.loads(json.dumps(summary_json(*summary(SPEC))))
+    assert summary_["inputs"] == {"image": {"dtype": "float32", "shape": ["batch", 8, 8, 1]}}
+    assert summary_["outputs"]["even"] == {"dtype": "float32", "shape": ["batch", 1]}
+    assert summary_["layers"][3] == {
         "name": "even",
         "type": "Dense",
         "from": ["flatten"],
@@ -73,9 +73,9 @@ def test_a_summary_as_values_has_the_same_numbers() -> None:
         "reads_masks": False,
         "mask": None,
     }
-    assert [layer["name"] for layer in whole["layers"] if layer["frozen"]] == ["digit"]
+    assert [layer["name"] for layer in summary_["layers"] if layer["frozen"]] == ["digit"]
     totals = {"parameters": 1635, "trainable": 185, "non_trainable": 1450, "multiply_adds": 2880, "megabytes": 0.00654}
-    assert whole["totals"] == totals
+    assert summary_["totals"] == totals
 
 
 MASKED = {
@@ -91,7 +91,7 @@ MASKED = {
 }
 
 
-def test_a_summary_says_what_is_frozen_and_where_masks_go() -> None:
+def test_summary_shows_frozen_layers_and_masks() -> None:
     network, rows = summary(MASKED)
     notes = {line.split()[0]: line.split("  ")[-1].strip() for line in summary_text(network, rows).splitlines()[4:10]}
     assert notes["words"] == "frozen, makes a mask"
@@ -106,7 +106,7 @@ def test_a_summary_says_what_is_frozen_and_where_masks_go() -> None:
     assert layers["sum"]["mask"] is None
 
 
-def test_a_layer_that_learns_from_the_data_or_has_no_weights_is_not_frozen() -> None:
+def test_adapted_layers_and_layers_without_weights_are_not_shown_as_frozen() -> None:
     layers = [{"type": "Normalization"}, {"type": "BatchNormalization", "scale": False, "center": False}]
     network, rows = summary(
         {"inputs": {"x": {"shape": [4]}}, "layers": [*layers, {"type": "ReLU", "trainable": False}]}
@@ -115,7 +115,7 @@ def test_a_layer_that_learns_from_the_data_or_has_no_weights_is_not_frozen() -> 
     assert "notes" not in summary_text(network, rows)
 
 
-def test_a_size_that_is_not_known_is_shown_by_its_name() -> None:
+def test_symbolic_sizes_are_shown_by_name() -> None:
     spec = {"inputs": {"x": {"shape": ["time", 4]}}, "layers": [{"type": "Dense", "units": 3}]}
     network, rows = summary(spec)
     assert "(batch, time, 3)" in summary_text(network, rows)
@@ -123,15 +123,15 @@ def test_a_size_that_is_not_known_is_shown_by_its_name() -> None:
     assert summary_json(network, rows)["totals"]["multiply_adds"] is None
 
 
-def test_colour_changes_no_character() -> None:
+def test_colored_summary_has_the_same_content() -> None:
     network, rows = summary(SPEC)
-    coloured = summary_text(network, rows, color=True)
-    assert "\x1b[1m" in coloured
-    assert "flatten" in coloured
+    colored = summary_text(network, rows, color=True)
+    assert "\x1b[1m" in colored
+    assert "flatten" in colored
 
 
 @pytest.mark.parametrize("layer", list(LAYERS), ids=[layer.type_name for layer in LAYERS])
-def test_the_reference_of_a_layer_has_its_arguments_and_a_sound_example(layer: type[Component]) -> None:
+def test_the_reference_of_a_layer_has_its_arguments_and_a_valid_example(layer: type[Component]) -> None:
     text = layer_text(layer.type_name)
     assert all(f"  {name}: " in text for name in layer.attributes)
     assert layer.summary() in " ".join(text.split())
@@ -139,7 +139,7 @@ def test_the_reference_of_a_layer_has_its_arguments_and_a_sound_example(layer: t
     report = Report()
     document = {"inputs": {"x": {"shape": [4]}}, "layers": [json.loads(example_json(layer))]}
     check_document(document, report)
-    assert [str(found) for found in report] == []
+    assert [str(diagnostic) for diagnostic in report] == []
 
 
 def test_every_layer_is_listed() -> None:
@@ -147,13 +147,13 @@ def test_every_layer_is_listed() -> None:
     assert all(f"  {layer.type_name} " in text for layer in LAYERS)
 
 
-def test_providers_are_listed_with_how_to_get_them() -> None:
+def test_providers_are_listed_with_installation_commands() -> None:
     text = providers_text(provider_availability())
     assert text.splitlines()[0].split() == ["provider", "here", "how", "to", "get", "it", "in", "onnxruntime"]
     assert "CPUExecutionProvider" in text
 
 
-def test_what_is_in_a_block_stands_under_the_block() -> None:
+def test_layers_of_a_block_are_indented_below_the_block() -> None:
     spec = {
         "inputs": {"x": {"shape": [4]}},
         "blocks": {
@@ -173,11 +173,11 @@ def test_what_is_in_a_block_stands_under_the_block() -> None:
     ]
     assert "60" in text[4]
     assert "40" in text[5]
-    closed = summary_text(network, rows, depth=0).splitlines()
-    assert [line.split()[0] for line in closed[4:7]] == ["a_1", "a_2", "dense"]
-    whole = summary_json(network, rows, depth=1)
-    assert [row["name"] for row in whole["layers"]] == ["a_1_last", "a_2_last", "dense"]
-    assert [(use["name"], use["blocks"], use["parameters"]) for use in whole["blocks"][:2]] == [
+    collapsed = summary_text(network, rows, depth=0).splitlines()
+    assert [line.split()[0] for line in collapsed[4:7]] == ["a_1", "a_2", "dense"]
+    collapsed_json = summary_json(network, rows, depth=1)
+    assert [row["name"] for row in collapsed_json["layers"]] == ["a_1_last", "a_2_last", "dense"]
+    assert [(use["name"], use["blocks"], use["parameters"]) for use in collapsed_json["blocks"][:2]] == [
         ("a_1", [], 60),
         ("a_1_inner", ["a_1"], 40),
     ]

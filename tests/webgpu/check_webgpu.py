@@ -1,4 +1,4 @@
-"""Training on WebGPU is training on the CPU: the same losses, weights and predictions, on memory of the device.
+"""Compares training on WebGPU with training on the CPU: losses, weights and predictions, in device memory.
 
 Run by `run.sh` in an environment that has onnxruntime-webgpu; the ordinary suite does not collect it.
 """
@@ -28,12 +28,12 @@ from layers.test_layers import draws_of, feeds_of, network
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 NAMES = ("mnist_mlp", "mnist_cnn", "vowels_lstm", "diabetes", "digits_residual")
-STEPS, BATCH, LAST = 10, 16, 5
-MEASURED = 40
+STEPS, BATCH, LAST_BATCH = 10, 16, 5
+EVALUATED_SAMPLES = 40
 
 
-class Ran(NamedTuple):
-    """A sample's network after some steps on its own data, the last of them on a smaller batch."""
+class TrainingResults(NamedTuple):
+    """The results of some training steps of a sample, the last one on a smaller batch."""
 
     trainer: Trainer
     losses: list[float]
@@ -43,20 +43,20 @@ class Ran(NamedTuple):
 
 
 @cache
-def ran(name: str, provider: str) -> Ran:
+def train_sample(name: str, provider: str) -> TrainingResults:
     trainer = Trainer(SAMPLES / f"{name}.json", provider)
     samples = from_spec(trainer.plan, "train")
     starts = range(0, STEPS * BATCH, BATCH)
-    sizes = [*[BATCH] * (STEPS - 1), LAST]
-    losses = [trainer.step(*part(samples, start, size))["loss"] for start, size in zip(starts, sizes, strict=True)]
-    x, y = part(samples, 0, MEASURED)
+    sizes = [*[BATCH] * (STEPS - 1), LAST_BATCH]
+    losses = [trainer.step(*batch_of(samples, start, size))["loss"] for start, size in zip(starts, sizes, strict=True)]
+    x, y = batch_of(samples, 0, EVALUATED_SAMPLES)
     predicted = trainer.predict(x)
     predicted = predicted if isinstance(predicted, dict) else {"": predicted}
-    return Ran(trainer, losses, trainer.weights(), predicted, trainer.evaluate(x, y, batch_size=BATCH))
+    return TrainingResults(trainer, losses, trainer.weights(), predicted, trainer.evaluate(x, y, batch_size=BATCH))
 
 
-def part(samples: Dataset | None, start: int, size: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Some samples in their order: x and y."""
+def batch_of(samples: Dataset | None, start: int, size: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns inputs and targets of consecutive samples."""
     assert samples is not None
     rows = slice(start, start + size)
     x, y = ({name: array[rows] for name, array in of.items()} for of in (samples.inputs, samples.targets))
@@ -64,11 +64,11 @@ def part(samples: Dataset | None, start: int, size: int) -> tuple[dict[str, np.n
 
 
 @pytest.fixture(params=NAMES)
-def both(request: pytest.FixtureRequest) -> tuple[Ran, Ran]:
-    return ran(request.param, "cpu"), ran(request.param, "webgpu")
+def both(request: pytest.FixtureRequest) -> tuple[TrainingResults, TrainingResults]:
+    return train_sample(request.param, "cpu"), train_sample(request.param, "webgpu")
 
 
-def test_it_runs_where_it_was_asked_to(both):
+def test_trainers_use_the_requested_provider(both):
     assert [each.trainer.provider for each in both] == ["cpu", "webgpu"]
 
 
@@ -80,58 +80,58 @@ def test_losses_agree(both):
 def test_weights_agree(both):
     cpu, gpu = both
     assert list(cpu.weights) == list(gpu.weights)
-    for name, wanted in cpu.weights.items():
-        assert close(gpu.weights[name], wanted, 1e-3), name
+    for name, expected in cpu.weights.items():
+        assert close(gpu.weights[name], expected, 1e-3), name
 
 
 def test_predictions_agree(both):
     cpu, gpu = both
-    for name, wanted in cpu.predicted.items():
-        assert close(gpu.predicted[name], wanted, 1e-4), name
+    for name, expected in cpu.predicted.items():
+        assert close(gpu.predicted[name], expected, 1e-4), name
 
 
-def test_measurements_agree(both):
+def test_evaluations_agree(both):
     cpu, gpu = both
     assert list(cpu.measured) == list(gpu.measured)
     np.testing.assert_allclose(list(gpu.measured.values()), list(cpu.measured.values()), rtol=1e-4)
 
 
-def close(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
-    """Whether no element is further off than a share of the largest."""
-    return bool(np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max())
+def close(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
+    """Whether all errors are within the tolerance, relative to the greatest element."""
+    return bool(np.abs(actual - expected).max() <= tolerance * np.abs(expected).max())
 
 
-def test_weights_and_slots_stay_on_the_device():
+def test_weights_and_optimizer_states_stay_on_the_device():
     trainer = Trainer(SAMPLES / "diabetes.json", "webgpu")
     samples = from_spec(trainer.plan, "train")
     variables = trainer._engine._variables
     assert set(variables.sets[0]) == {*trainer.plan.train.parameters, *trainer.plan.train.states}
     before = [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
     for step in range(4):
-        trainer.step(*part(samples, step * BATCH, BATCH))
+        trainer.step(*batch_of(samples, step * BATCH, BATCH))
         assert all(value.device_name() != "cpu" for one in variables.sets for value in one.values())
     assert before == [{name: value.data_ptr() for name, value in one.items()} for one in variables.sets]
 
 
-def test_a_run_that_goes_on_from_a_checkpoint_is_the_run_that_never_stopped(tmp_path):
-    whole = Trainer(SAMPLES / "mnist_cnn.json", "webgpu")
-    samples = from_spec(whole.plan, "train")
+def test_a_run_resumed_from_a_checkpoint_equals_an_uninterrupted_run(tmp_path):
+    uninterrupted = Trainer(SAMPLES / "mnist_cnn.json", "webgpu")
+    samples = from_spec(uninterrupted.plan, "train")
     for step in range(2):
-        whole.step(*part(samples, step * BATCH, BATCH))
-    whole.save_checkpoint(tmp_path / "checkpoint")
+        uninterrupted.step(*batch_of(samples, step * BATCH, BATCH))
+    uninterrupted.save_checkpoint(tmp_path / "checkpoint")
     resumed = Trainer(SAMPLES / "mnist_cnn.json", "webgpu")
     assert resumed.load_checkpoint(tmp_path / "checkpoint") == []
-    batch = part(samples, 2 * BATCH, BATCH)
-    assert whole.step(*batch) == resumed.step(*batch)
+    batch = batch_of(samples, 2 * BATCH, BATCH)
+    assert uninterrupted.step(*batch) == resumed.step(*batch)
     after = resumed.weights()
-    assert all(np.array_equal(array, after[name]) for name, array in whole.weights().items())
+    assert all(np.array_equal(array, after[name]) for name, array in uninterrupted.weights().items())
 
 
 @pytest.mark.parametrize("mode", ["full", "activations"])
-def test_a_step_that_computes_again_is_the_one_that_keeps(mode):
+def test_a_step_with_rematerialization_gives_the_same_losses(mode):
     document = json.loads((SAMPLES / "digits_residual.json").read_text())
     samples = from_spec(Trainer(SAMPLES / "digits_residual.json", "webgpu").plan, "train")
-    batches = [part(samples, step * BATCH, BATCH) for step in range(3)]
+    batches = [batch_of(samples, step * BATCH, BATCH) for step in range(3)]
     losses = []
     for more in ({}, {"remat": mode}):
         training = {key: value for key, value in document["training"].items() if key != "data"}
@@ -140,8 +140,8 @@ def test_a_step_that_computes_again_is_the_one_that_keeps(mode):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
-def conv(type: str, **given: object) -> dict[str, object]:
-    return {"type": type, "kernel_size": 3, **given}
+def conv(type: str, **attributes: object) -> dict[str, object]:
+    return {"type": type, "kernel_size": 3, **attributes}
 
 
 CONVOLUTIONS = {
@@ -151,7 +151,7 @@ CONVOLUTIONS = {
     "back to 1 a group": [conv("Conv2DTranspose", filters=4), conv("Conv2D", filters=4, groups=2)],
     "one axis": [{"type": "Reshape", "target_shape": [64, 6]}, conv("Conv1D", filters=4)],
 }
-"""What onnxruntime computes wrongly in the layout that it would choose by itself."""
+"""Convolutions that onnxruntime computes incorrectly in its default layout."""
 
 
 @pytest.mark.parametrize("layers", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
@@ -170,9 +170,9 @@ def test_convolutions_agree(layers):
 
 # -- every layer -------------------------------------------------------------------------------------------------------
 
-INEXACT = "WGSL's own is good to some 1e-4 only"
+INEXACT = "the function of WGSL has an error of about 1e-4"
 KNOWN = {
-    "group-norm-instance": "a Mul fails in onnxruntime 1.27, and ONNX cannot tell the shapes that give it away",
+    "group-norm-instance": "a Mul fails in onnxruntime 1.27 for shapes that are not known statically",
     "ops-arcsin": INEXACT,
     "ops-arccos": INEXACT,
 }
@@ -193,24 +193,28 @@ def test_a_layer_and_its_gradients_agree(case):
     masks = {f"x{index}" for index in case.masks}
     inputs = [name for name, type in typed.inputs.items() if type.dtype == "float32" and name not in masks]
     real = any(value.dtype == "float32" for value in graph.outputs.values())
-    whole = with_gradients(graph, [*inputs, *graph.parameters]) if real else graph
-    model = serialize(to_model_proto(canonicalize(replace(whole, outputs={**graph.outputs, **whole.outputs}))))
+    with_gradients_graph = with_gradients(graph, [*inputs, *graph.parameters]) if real else graph
+    model = serialize(
+        to_model_proto(
+            canonicalize(replace(with_gradients_graph, outputs={**graph.outputs, **with_gradients_graph.outputs}))
+        )
+    )
     cpu, gpu = (computed(model, provider, feeds) for provider in ("cpu", "webgpu"))
-    for name, wanted in cpu.items():
-        if wanted.dtype.kind != "f":
-            np.testing.assert_array_equal(gpu[name], wanted)
+    for name, expected in cpu.items():
+        if expected.dtype.kind != "f":
+            np.testing.assert_array_equal(gpu[name], expected)
             continue
-        np.testing.assert_array_equal(np.isfinite(gpu[name]), np.isfinite(wanted))
-        finite = wanted[np.isfinite(wanted)]
+        np.testing.assert_array_equal(np.isfinite(gpu[name]), np.isfinite(expected))
+        finite = expected[np.isfinite(expected)]
         bound = 1e-4 * np.abs(finite).max(initial=0.0) + 1e-6
-        assert np.abs(gpu[name][np.isfinite(wanted)] - finite).max(initial=0.0) <= bound, name
+        assert np.abs(gpu[name][np.isfinite(expected)] - finite).max(initial=0.0) <= bound, name
 
 
 def computed(model: bytes, provider: str, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     session = create_session(model, resolve_provider(provider), optimization=OPTIMIZATION_LEVEL)
-    fed = {value.name: feeds[value.name] for value in session.get_inputs()}
+    inputs = {value.name: feeds[value.name] for value in session.get_inputs()}
     names = [value.name for value in session.get_outputs()]
-    return dict(zip(names, session.run(names, fed), strict=True))
+    return dict(zip(names, session.run(names, inputs), strict=True))
 
 
 # -- the command line --------------------------------------------------------------------------------------------------
@@ -222,7 +226,7 @@ def jsonnx(*arguments: object) -> Result:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A RUN folder that was made on WebGPU."""
+    """A RUN folder that was trained on WebGPU."""
     folder = tmp_path_factory.mktemp("webgpu") / "run"
     done = jsonnx(
         "train",
@@ -239,12 +243,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_train_says_where_it_ran(run):
+def test_train_records_the_provider(run):
     assert json.loads((run / "run.json").read_text())["provider"] == "webgpu"
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
 
 
-def test_evaluate(run):
+def test_evaluate_agrees(run):
     cpu, gpu = (jsonnx("evaluate", run, "--provider", provider, "--format", "json") for provider in ("cpu", "webgpu"))
     assert gpu.exit_code == 0, gpu.output
     cpu, gpu = (json.loads(each.stdout) for each in (cpu, gpu))
@@ -252,19 +256,19 @@ def test_evaluate(run):
 
 
 @pytest.mark.parametrize("model", ["", "model.onnx"], ids=["run", "model"])
-def test_predict(run, tmp_path, model):
-    found = {}
+def test_predict_agrees(run, tmp_path, model):
+    predictions = {}
     for provider in ("cpu", "webgpu"):
         out = tmp_path / f"{provider}.npz"
-        done = jsonnx(
+        result = jsonnx(
             "predict", run / model, "--data", SAMPLES / "data" / "diabetes_test.csv", "--provider", provider, "-o", out
         )
-        assert done.exit_code == 0, done.output
-        found[provider] = np.load(out)["progression"]
-    np.testing.assert_allclose(found["webgpu"], found["cpu"], rtol=1e-4)
+        assert result.exit_code == 0, result.output
+        predictions[provider] = np.load(out)["progression"]
+    np.testing.assert_allclose(predictions["webgpu"], predictions["cpu"], rtol=1e-4)
 
 
-def test_providers_lists_it():
+def test_providers_lists_webgpu_as_available():
     rows = {row["name"]: row for row in json.loads(jsonnx("providers", "--format", "json").stdout)}
     assert rows["webgpu"]["available"]
     assert rows["cpu"]["available"]
@@ -272,11 +276,11 @@ def test_providers_lists_it():
     assert "webgpu" in jsonnx("providers").stdout
 
 
-def test_auto_takes_it():
+def test_auto_selects_webgpu():
     assert Trainer(SAMPLES / "diabetes.json", "auto").provider == "webgpu"
 
 
-def test_a_provider_that_is_not_there_names_the_command_that_brings_it(tmp_path):
+def test_an_unavailable_provider_is_reported_with_its_installation_command(tmp_path):
     done = jsonnx("train", SAMPLES / "diabetes.json", "--provider", "cuda", "-o", tmp_path / "run")
     assert done.exit_code == 2
     assert "provider-unavailable" in done.stderr
