@@ -12,6 +12,7 @@ from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.graphs import forward_graph
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.random import draw_initial_weights
+from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 
 
 def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
@@ -33,6 +34,7 @@ def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
         training_step(
             canonicalize(with_loss(forward_graph(checked, training=True), checked.objective)),
             checked.require().network.training.optimizer,
+            tuning=CPU_GRADIENTS,
         )
     )
 
