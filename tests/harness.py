@@ -106,7 +106,7 @@ def with_gradients(
 
 
 def size_of_three(size: Dim, graph: Graph) -> int:
-    """A size where those of the inputs that are symbolic are 3, and so what nobody can tell."""
+    """Evaluates a size with 3 for every symbolic size of the inputs; sizes that depend on data are 3, too."""
     given = [one for value in graph.inputs.values() for one in value.shape if not isinstance(one, int)]
     try:
         return evaluate_size(size, {symbol: 3 for one in given for symbol, _ in one.terms})
