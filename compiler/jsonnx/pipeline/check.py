@@ -21,7 +21,7 @@ from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, Positio
 from ..core.files import UnsafePath, open_beneath
 from ..frontend.build_network import build_network
 from ..frontend.expansion.expand import FlatDocument, expand
-from ..frontend.json_reader import Source, from_value, read_file, read_text
+from ..frontend.json_reader import STDIN_NAME, Source, from_value, read_file, read_text
 from ..frontend.network import Network
 from ..frontend.overrides import with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
@@ -34,9 +34,6 @@ Spec = str | os.PathLike[str] | Mapping[str, Any]
 
 StageHook = Callable[[str, Any], None]
 """Called with the name and the value of each stage: for printing, timing and tests."""
-
-STDIN_NAME = "<stdin>"
-"""The file name shown for standard input, which `-` names."""
 
 
 def no_hook(stage: str, value: Any) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from ..core.files import write_atomically
 from ..frontend.formatter import format_source
-from ..frontend.json_reader import read_bytes, read_text
-from .check import STDIN_NAME
+from ..frontend.json_reader import STDIN_NAME, read_bytes, read_text
 
 
 @dataclass(frozen=True)

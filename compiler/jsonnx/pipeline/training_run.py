@@ -12,6 +12,7 @@ from pathlib import Path
 from ..backend import package_version
 from ..core.diagnostics import Diagnostic, Note, UsageError
 from ..core.files import refuse_overwrite, write_atomically
+from ..frontend.json_reader import STDIN_NAME
 from ..runtime.dataset import Dataset, from_spec
 from ..runtime.early_stopping import EarlyStoppingMonitor
 from ..runtime.run_folder import METRICS_FILE, MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, RunFolder
@@ -19,7 +20,7 @@ from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import WeightsReport
-from .check import STDIN_NAME, CheckedSpec
+from .check import CheckedSpec
 from .initial_weights import Weights
 from .trainer import Trainer
 

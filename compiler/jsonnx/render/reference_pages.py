@@ -208,10 +208,10 @@ def layers_page() -> str:
         _GENERATED_NOTICE,
         "",
         "Types, arguments and defaults are those of Keras 3. Besides its own arguments, every layer takes",
-        "`name`, `from`",
-        f"and {', '.join(f'`{name}`' for name in Layer.attributes)}. An example is followed by the output types for",
-        "example inputs (a name in place of a size is any size), the weights, and the operators in inference. The",
-        "functions of keras.ops, whose types begin with `ops.`, have no weights and take only `name` and `from`.",
+        f"`name`, `from` and {', '.join(f'`{name}`' for name in Layer.attributes)}. An example is followed by",
+        "the output types for example inputs (a name in place of a size is any size), the weights, and the operators",
+        "in inference. The functions of keras.ops, whose types begin with `ops.`, have no weights and take only `name`",
+        "and `from`.",
         "",
         *_argument_table(Layer),
     ]
@@ -259,14 +259,14 @@ def _registry_section(registry: Registry) -> list[str]:
     """The members of a registry, one line each."""
     lines = [f"## {registry.kind.capitalize()}{'es' if registry.kind.endswith('s') else 's'}", "", registry.doc, ""]
     lines += ["| name | arguments | is |", "| --- | --- | --- |"]
-    for brick in registry:
-        names = [name for name, known in registry.by_name.items() if known is brick]
+    for component in registry:
+        names = [name for name, member in registry.by_name.items() if member is component]
         given = ", ".join(
-            f"`{name}`" if attribute.default is REQUIRED else f"`{name}={default_text(brick, name)}`"
-            for name, attribute in brick.attributes.items()
+            f"`{name}`" if attribute.default is REQUIRED else f"`{name}={default_text(component, name)}`"
+            for name, attribute in component.attributes.items()
             if attribute.unsupported is None
         )
-        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {given} | {_escape_cell(brick.summary())} |")
+        lines.append(f"| {', '.join(f'`{name}`' for name in names)} | {given} | {_escape_cell(component.summary())} |")
     return lines
 
 
