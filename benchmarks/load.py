@@ -17,7 +17,7 @@ is used.
 
 REST_SECONDS = 0.02
 """Seconds without work after which a process is at rest."""
-MAX_REST_SECONDS = 1.0
+MAX_REST_SECONDS = 10.0
 """Longest time to wait for a process to come to rest."""
 
 
@@ -40,6 +40,14 @@ class Watch:
     def worked(self) -> float:
         """Returns the processor time of the process since the watch was created."""
         return self._total_work() - self._start_work
+
+    def runnable(self) -> bool:
+        """Tells whether a thread of the process runs or waits for a processor."""
+        for stat in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with suppress(OSError):  # the thread may have ended
+                if stat.read_text().rpartition(")")[2].split()[0] == "R":
+                    return True
+        return False
 
     def _total_idle(self) -> float:
         """Returns the idle time of the processors since the start of the system."""
@@ -68,7 +76,7 @@ def rest(pid: int) -> None:
     while perf_counter() < end:
         watch = Watch(pid)
         sleep(REST_SECONDS)
-        if watch.worked() < REST_SECONDS / 10:
+        if watch.worked() < REST_SECONDS / 10 and not watch.runnable():
             return
 
 

@@ -24,5 +24,5 @@ def jsonnx(*arguments: str, status: int = 0, stdin: str | bytes | None = None) -
 def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Runs a command in a subprocess; `options` are those of `subprocess.run`."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), **options.pop("env", {})}
-    options = {"capture_output": True, "encoding": "utf-8", "timeout": 60, **options}
+    options = {"capture_output": True, "encoding": "utf-8", "timeout": 300, **options}
     return subprocess.run([sys.executable, "-m", "jsonnx", *arguments], env=environment, **options)

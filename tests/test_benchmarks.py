@@ -102,7 +102,7 @@ def test_a_turn_is_disturbed_by_other_processes():
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system has no scheduler statistics")
 def test_rest_waits_until_threads_no_longer_spin():
-    spinning = "import time; print(flush=True); end = time.time() + 0.3\nwhile time.time() < end: pass\ninput()"
+    spinning = "import time; print(flush=True); \nwhile time.process_time() < 0.3: pass\ninput()"
     with subprocess.Popen([sys.executable, "-c", spinning], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         watch = Watch(process.pid)

@@ -132,12 +132,12 @@ def test_a_mutated_spec_gets_diagnostics_with_positions_and_no_exception(seed: i
     valid_specs = seeds()
     for _ in range(400):
         text = json.dumps(mutate(rng.choice(valid_specs), rng), indent=1)
-        started = time.perf_counter()
+        start_seconds = time.process_time()
         try:
             checked = check_spec(text)
         except Exception as error:
             raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
-        assert time.perf_counter() - started < 2, text
+        assert time.process_time() - start_seconds < 2, text
         assert all(
             diagnostic.line and diagnostic.column and 0 < len(diagnostic.message) < 500
             for diagnostic in checked.diagnostics

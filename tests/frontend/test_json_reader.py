@@ -361,10 +361,10 @@ def test_a_file_and_standard_input_are_read(file: Path, monkeypatch: pytest.Monk
 
 def test_a_file_above_the_size_limit_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # A12
     os.truncate(file, 2**30)
-    start_time = time.perf_counter()
+    start_seconds = time.process_time()
     with pytest.raises(CompileError) as caught:
         read_file(file)
-    assert time.perf_counter() - start_time < 0.5
+    assert time.process_time() - start_seconds < 0.5
     (diagnostic,) = caught.value.diagnostics
     assert (diagnostic.code, diagnostic.file, diagnostic.line) == ("too-large", str(file), None)
     assert "1,073,741,824" in diagnostic.message
@@ -537,10 +537,10 @@ def test_reading_takes_linear_time() -> None:
     text = json.dumps({"layers": [layer] * 1600}, indent=1)
     assert len(text) > 200_000
     for hostile in ("[" * 100_000, "9" * 100_000, "[" + " " * 300_000, '"' + "\\n" * 30_000, "-" * 300_000, text):
-        start_time = time.perf_counter()
+        start_seconds = time.process_time()
         with contextlib.suppress(CompileError):
             read_text(hostile)
-        assert time.perf_counter() - start_time < 0.5  # loose, for a busy machine
+        assert time.process_time() - start_seconds < 0.5
 
 
 def test_the_reader_does_not_import_numpy_onnx_or_onnxruntime() -> None:

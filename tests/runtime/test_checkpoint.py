@@ -245,7 +245,7 @@ def started(tmp_path):
 def test_a_signal_ends_the_run_after_the_step(tmp_path, number):
     child = started(tmp_path)
     child.send_signal(number)
-    output, errors = child.communicate(timeout=30)
+    output, errors = child.communicate(timeout=300)
     reported_signal, steps, iterations = output.splitlines()[-1].split()
     assert (int(reported_signal), errors, child.returncode) == (number, "", 0)
     assert int(steps) == int(iterations) >= 1

@@ -194,18 +194,22 @@ def test_a_second_interrupt_is_not_lost_in_the_wait(monkeypatch: pytest.MonkeyPa
     trainer, fill, filled = Trainer(classifier()), prefetch.PrefetchBuffer.fill, iter(range(3))
     main = threading.main_thread().ident
     assert main is not None
+    stop_requested = threading.Event()
 
-    def slow(buffer: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
+    def fill_slowly(buffer: prefetch.PrefetchBuffer, *arguments: Any) -> list[prefetch.BatchSlot]:
         if next(filled):
-            time.sleep(0.5)
-        return fill(buffer, *given)
+            assert stop_requested.wait(300)
+            time.sleep(0.1)  # by now the main thread waits for this batch
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.1)
+        return fill(buffer, *arguments)
 
     class Interrupts:
         def on_step(self, step: int, figures: dict[str, float]) -> None:
             if step == 1:
                 signal.raise_signal(signal.SIGINT)
-                threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT]).start()
+                stop_requested.set()
 
-    monkeypatch.setattr(prefetch.PrefetchBuffer, "fill", slow)
+    monkeypatch.setattr(prefetch.PrefetchBuffer, "fill", fill_slowly)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(X, Y, batch_size=1, callbacks=[Interrupts()])

@@ -150,9 +150,9 @@ def test_every_pattern_takes_linear_time() -> None:
     patterns = set(re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', editor_schema_text()))
     known = [of["pattern"] for of in (INNER_NAME_SCHEMA, INNER_REFERENCE_SCHEMA, NAME_SCHEMA, PARAMETER_NAME_SCHEMA)]
     assert patterns == {json.dumps(pattern)[1:-1] for pattern in (*known, EXPRESSION_PATTERN)}
-    start = time.perf_counter()
+    start = time.process_time()
     assert not re.search(str(REFERENCE_SCHEMA["pattern"]), "a" * 1_000_000 + "!")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_every_attribute_has_a_description() -> None:

@@ -102,7 +102,7 @@ def watched(path: Path) -> tuple[str, str]:
     harmless = path.with_name("harmless.json")
     harmless.write_text(json.dumps(model(layer("Dense", units=1))))
     command = [sys.executable, "-c", WATCH, str(path), str(harmless)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=SOURCE, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=SOURCE, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     answer, seen = done.stdout.splitlines()
     return answer, seen
