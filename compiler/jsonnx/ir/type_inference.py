@@ -22,6 +22,9 @@ IR_VERSION = 9
 MAX_CONSTANT_ELEMENTS = 1024
 """Elements of a constant up to which its values are passed to the inference, which may read a shape from them."""
 
+MAX_CACHED_NODES = 1 << 14
+"""Inferred nodes that are remembered."""
+
 
 @cache
 def schema_of(op: str, domain: str = "") -> defs.OpSchema:
@@ -29,12 +32,16 @@ def schema_of(op: str, domain: str = "") -> defs.OpSchema:
     return defs.get_schema(op, OPSET, domain)
 
 
+_inferred_types: dict[Any, list[TensorType]] = {}
+"""The types of the outputs by operator, attributes and input types. A process that builds many graphs has many equal
+nodes."""
+
+
 class TypeInference:
-    """Infers types by ONNX, with a cache: equal nodes over equal types are inferred once."""
+    """Infers types by ONNX, with a cache: equal nodes over equal types are inferred once in a process."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, Size] = {}
-        self._cache: dict[Any, list[TensorType]] = {}
         self._unknown_count = 0
 
     def __call__(
@@ -48,12 +55,14 @@ class TypeInference:
             tuple(sorted((k, _hashable(v)) for k, v in attributes.items())),
             outputs,
         )
-        if key not in self._cache:
+        types = _inferred_types.get(key)
+        if types is None:
             types = self._infer(op, domain, inputs, attributes, outputs)
-            if any(is_unknown_size(size) for t in types for size in t.shape):
-                return types  # each unknown size is a new symbol
-            self._cache[key] = types
-        return self._cache[key]
+            if not any(is_unknown_size(size) for type in types for size in type.shape):  # each one is a new symbol
+                if len(_inferred_types) >= MAX_CACHED_NODES:
+                    _inferred_types.clear()
+                _inferred_types[key] = types
+        return types
 
     def _infer(self, op: str, domain: str, inputs: Any, attributes: Any, outputs: int) -> list[TensorType]:
         names = ["" if value is None else f"i{index}" for index, value in enumerate(inputs)]
