@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint test-webgpu test-wheel parity benchmarks generate clean
+.PHONY: demo test test-slow lint test-webgpu test-wheel parity benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -11,6 +11,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Long trainings and more seeds of what `make test` draws.
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -55,6 +55,10 @@ def assert_predicts_raw_input(model: Path, feeds: dict[str, np.ndarray], classes
     assert (predictions.argmax(-1) if predictions.shape[1] > 1 else predictions[:, 0] > 0.5).tolist() == classes
 
 
+SLOW = {"mnist_cnn", "reviews", "vowels_lstm"}
+"""Samples that train for many seconds."""
+
+
 def test_every_sample_with_data_has_a_bound_and_a_licence() -> None:
     every = {path.stem: json.loads(path.read_text()) for path in SAMPLES.glob("*.json")}
     specs = {name: spec for name, spec in every.items() if "data" in spec.get("training", {})}
@@ -66,7 +70,7 @@ def test_every_sample_with_data_has_a_bound_and_a_licence() -> None:
         assert "licence" in about or "license" in about
 
 
-@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in BOUNDS])
 def test_a_sample_reaches_its_bound(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "jsonnx"]
     subprocess.run(

@@ -14,6 +14,7 @@ from jsonnx.core.diagnostics import CompileError
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_huge_sizes_give_diagnostics_in_all_arguments_of_all_layers() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "compiler"), str(ROOT / "tests")])}
     command = [sys.executable, "-m", "layers.absurd_sizes"]
