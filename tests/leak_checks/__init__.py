@@ -1,0 +1,1 @@
+"""Checks that repeated work leaves no memory, threads or file descriptors behind."""
