@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from jsonnx.backend import to_model_proto
 from jsonnx.ir import Graph, Node, Subgraph
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN, NchwcContext
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
@@ -22,6 +20,7 @@ from jsonnx.tuning.cpu.target import Target
 from nchwc_reference import nchwc_operators
 from onnx.reference import ReferenceEvaluator
 from scan_reference import SCAN
+from training_steps import training_graph
 from window_reference import WINDOWS
 
 BLOCK = 16
@@ -46,11 +45,6 @@ def image_spec(layers: Sequence[Mapping[str, Any]], shape: tuple[int, ...]) -> d
 def conv(filters: int, kernel_size: int | list[int] = 3, **attributes: Any) -> dict[str, Any]:
     """A Conv2D layer that keeps the size of its image."""
     return {"type": "Conv2D", "filters": filters, "kernel_size": kernel_size, "padding": "same", **attributes}
-
-
-def training_graph(spec: Mapping[str, Any]) -> Graph:
-    """The graph of a training step in standard ONNX."""
-    return plan_training(check_spec(spec)).train
 
 
 def nchwc_training_graph(spec: Mapping[str, Any], samples: int | None = None, block: int = BLOCK) -> Graph:

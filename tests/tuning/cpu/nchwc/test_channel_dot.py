@@ -19,8 +19,8 @@ from nchwc_graphs import (
     nchwc_nodes,
     nchwc_training_graph,
     needs_nchwc_kernels,
-    training_graph,
 )
+from training_steps import training_graph
 
 SIZE = (7, 5)
 NORMALIZED = [

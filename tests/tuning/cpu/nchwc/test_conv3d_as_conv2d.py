@@ -13,7 +13,8 @@ from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, assert_same_results, training_graph
+from nchwc_graphs import BLOCK, assert_same_results
+from training_steps import training_graph
 
 TARGET = Target(block_size=BLOCK, expected_batch=16)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +10,14 @@ import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph, Node
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.conv_geometry import CorrelationGeometry
 from jsonnx.tuning.cpu.nchwc.conv_weight_gradient import WeightGradientConv
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import (
-    BLOCK,
-    BLOCKS,
-    all_nodes,
-    assert_same_results,
-    nchwc_training_graph,
-    needs_nchwc_kernels,
-    training_graph,
-)
+from nchwc_graphs import BLOCK, BLOCKS, all_nodes, assert_same_results, nchwc_training_graph, needs_nchwc_kernels
+from training_steps import training_graph
 
 
 def conv(filters: int, kernel: Any = 3, **more: Any) -> dict[str, Any]:
@@ -176,76 +166,6 @@ def test_same_steps_of_other_batch_sizes(name: str) -> None:
     document = spec(*NETWORKS[name])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
     assert_same_run(document, [batch(document, samples) for samples in numbers])
-
-
-@needs_nchwc_kernels
-def test_a_larger_batch_that_repeats_gets_specialised_code() -> None:
-    document = spec(*NETWORKS["plain"])
-    few, many = batch(document, 3), batch(document, 2 * BLOCK)
-    trainer, plain = Trainer(document, seed=2), Trainer(document, seed=2, fast=False)
-    made = []
-    for samples in [
-        few,
-        *[many] * MAX_OVERSIZED_STEPS,
-        few,
-        *[many] * (MAX_OVERSIZED_STEPS + 1),
-        *[few] * (MAX_OVERSIZED_STEPS + 1),
-    ]:
-        assert trainer.step(*samples)["loss"] == pytest.approx(plain.step(*samples)["loss"], rel=1e-5)
-        made.append(trainer._engine.step_runners.state.batch_size)
-    assert made == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
-
-
-def test_a_session_without_specialised_code_is_kept() -> None:
-    document = spec(*NETWORKS["plain"])
-    trainer = Trainer(document, seed=2, fast=False)
-    trainer.step(*batch(document, 3))
-    first = trainer._engine.step_runners.runner
-    for _ in range(MAX_OVERSIZED_STEPS + 1):
-        trainer.step(*batch(document, BLOCK))
-    trainer.fit(*batch(document, 2 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine.step_runners.runner is first
-
-
-@needs_nchwc_kernels
-def test_a_fit_gets_code_for_its_batch_size() -> None:
-    document = spec(*NETWORKS["plain"])
-    trainer = Trainer(document, seed=2)
-    trainer.step(*batch(document, 3))
-    trainer.fit(*batch(document, 3 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine.step_runners.state.batch_size == BLOCK
-
-
-class SaveAt:
-    """Saves after a step, and asks to stop there."""
-
-    def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
-        self.trainer, self.path, self.step = trainer, path, step
-
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
-        if self.trainer.steps == self.step:
-            self.trainer.save_checkpoint(self.path)
-            signal.raise_signal(signal.SIGTERM)
-
-
-@needs_nchwc_kernels
-@pytest.mark.parametrize("first", [[], [{"type": "RandomFlip", "seed": 3}]], ids=["plain", "augmented"])
-def test_a_run_resumed_before_an_epochs_last_batch_has_the_same_bits(
-    first: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    layers, shape = NETWORKS["plain"]
-    document = spec([*first, *layers], shape)
-    data, how = batch(document, 2 * BLOCK + 5), {"batch_size": BLOCK, "epochs": 3}
-    whole, broken, resumed = (Trainer(document, seed=4) for _ in range(3))
-    whole.fit(*data, **how)
-    path = tmp_path / "c.safetensors"
-    broken.fit(*data, **how, callbacks=[SaveAt(broken, path, 5)])
-    resumed.step(*data)
-    resumed.load_checkpoint(path)
-    resumed.fit(*data, **how)
-    assert resumed.steps == whole.steps == 9
-    for name, expected in whole.weights().items():
-        assert (resumed.weights()[name] == expected).all(), name
 
 
 SEVERAL_IMAGES_PER_SAMPLE = spec(

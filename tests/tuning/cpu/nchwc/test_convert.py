@@ -9,7 +9,8 @@ from harness import assert_same_steps
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, nchwc_training_graph, needs_nchwc_kernels, training_graph
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, nchwc_training_graph, needs_nchwc_kernels
+from training_steps import training_graph
 
 
 def conv(filters: int, kernel: int = 3, **more) -> dict:

@@ -8,16 +8,8 @@ import pytest
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import GradientInfo, Graph, Node, Value
 from jsonnx.tuning.cpu.nchwc.depthwise_weight_gradient import DepthwiseWeightGradient
-from nchwc_graphs import (
-    BLOCK,
-    BLOCKS,
-    assert_same_results,
-    conv,
-    image_spec,
-    nchwc_nodes,
-    nchwc_training_graph,
-    training_graph,
-)
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, conv, image_spec, nchwc_nodes, nchwc_training_graph
+from training_steps import training_graph
 
 SHAPE = (9, 8, 16)
 

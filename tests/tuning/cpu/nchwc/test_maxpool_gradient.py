@@ -20,8 +20,8 @@ from nchwc_graphs import (
     nchwc_context,
     nchwc_nodes,
     nchwc_training_graph,
-    training_graph,
 )
+from training_steps import training_graph
 
 SHAPE = (9, 8, 3)
 

@@ -13,7 +13,8 @@ from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, needs_nchwc_kernels, training_graph
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, needs_nchwc_kernels
+from training_steps import training_graph
 
 
 def recurrent(kind: str, units: int, **more: Any) -> dict[str, Any]:
