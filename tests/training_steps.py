@@ -67,7 +67,7 @@ def step_feeds(
     return {**inputs, target_name(output): y, LEARNING_RATE: np.array(plan.rate(step), np.float32)}
 
 
-def assert_same_results(actual: StepResults, expected: StepResults, *, rtol: float, atol: float) -> None:
+def assert_same_steps(actual: StepResults, expected: StepResults, *, rtol: float, atol: float) -> None:
     """Asserts that two runs have equal losses and variables, up to rounding."""
     np.testing.assert_allclose(actual.losses, expected.losses, rtol=rtol)
     assert actual.variables.keys() == expected.variables.keys()
