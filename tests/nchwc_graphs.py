@@ -6,13 +6,14 @@ of `nchwc_reference`. Only tests that train need onnxruntime's kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from jsonnx.backend import to_model_proto
-from jsonnx.ir import Graph, Node, Subgraph
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Builder, Graph, Node, Subgraph, Value
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN, NchwcContext
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
@@ -57,6 +58,15 @@ def nchwc_context(graph: Graph, samples: int | None = None, block: int = BLOCK) 
     return NchwcContext(graph, Target(block_size=block, expected_batch=samples))
 
 
+def evaluate_blocked(emit: Callable[..., Value], *images: np.ndarray) -> np.ndarray:
+    """The plain value that `emit` returns, from a context and the blocked forms of these images."""
+    g = Builder()
+    inputs = {f"x{index}": g.input(f"x{index}", TensorType("float32", x.shape)) for index, x in enumerate(images)}
+    ctx = nchwc_context(g.graph({f"y{index}": x for index, x in enumerate(inputs.values())}))
+    y = emit(ctx, *map(ctx.to_blocked, inputs.values()))
+    return evaluate(ctx.g.graph({"y": y}), dict(zip(inputs, images, strict=True)), BLOCK)["y"]
+
+
 def nchwc_nodes(graph: Graph, op: str = "Conv") -> list[Node]:
     """The nodes with an operator of the NCHWc layout, those in branches of an If included."""
     return [node for node in all_nodes(graph) if node.domain == NCHWC_DOMAIN and node.op == op]
@@ -86,9 +96,9 @@ def assert_same_results(converted: Graph, plain: Graph, block: int, samples: int
 def evaluate(graph: Graph, feeds: Mapping[str, np.ndarray], block: int) -> dict[str, np.ndarray]:
     """A graph's results by ONNX' reference implementation, with NCHWc operators of this block size."""
     evaluator = ReferenceEvaluator(to_model_proto(graph), new_ops=[*SCAN, *WINDOWS, *nchwc_operators(block)])
-    known = {name: array for name, array in feeds.items() if name in evaluator.input_names}
+    used_feeds = {name: array for name, array in feeds.items() if name in evaluator.input_names}
     with np.errstate(over="ignore"):  # a step function multiplies by a very large number
-        return dict(zip(evaluator.output_names, evaluator.run(None, known), strict=True))
+        return dict(zip(evaluator.output_names, evaluator.run(None, used_feeds), strict=True))
 
 
 def random_feeds(graph: Graph, samples: int) -> dict[str, np.ndarray]:
