@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import sessions_made
+from harness import record_session_configs
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import data_parallel
 from jsonnx.runtime.kernel_probes import has_gated_add, nchwc_block_size
@@ -36,7 +36,7 @@ def test_sessions_of_rewritten_steps_keep_the_order_unless_they_rematerialize(
     monkeypatch: pytest.MonkeyPatch, name: str, training: dict[str, Any], fast: bool, keeps_order: bool
 ) -> None:
     """Rematerialization schedules its copies itself."""
-    configs = sessions_made(monkeypatch)
+    configs = record_session_configs(monkeypatch)
     for setting in ("MIN_BATCH_MACS", "MIN_WEIGHT_REUSE"):
         monkeypatch.setattr(data_parallel, setting, 0)
     trainer = Trainer(spec(name, **training), fast=fast, threads=2)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import sessions_made
+from harness import record_session_configs
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
@@ -136,7 +136,7 @@ def image_spec(layers: list[Any], shape: list[Any], batch: int) -> dict[str, Any
 def test_steps_with_convolutions_have_an_own_arena(
     monkeypatch: pytest.MonkeyPatch, layers: list[Any], shape: list[Any], batch: int, fast: bool, wanted: int
 ) -> None:
-    made = sessions_made(monkeypatch)
+    made = record_session_configs(monkeypatch)
     trainer = Trainer(image_spec(layers, shape, batch), threads=2, fast=fast)
     x = np.zeros((batch, *(size if isinstance(size, int) else 24 for size in shape)), np.float32)
     trainer.step(x, np.zeros((batch, 2), np.float32))
@@ -146,7 +146,7 @@ def test_steps_with_convolutions_have_an_own_arena(
 
 def test_a_step_with_a_larger_batch_loses_its_own_arena(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until larger batches come many times in a row, or in a fit."""
-    made = sessions_made(monkeypatch)
+    made = record_session_configs(monkeypatch)
     trainer = Trainer(image_spec([CONV, NORM], [24, 24, 3], 8), threads=2)
     rng = np.random.default_rng(0)
 

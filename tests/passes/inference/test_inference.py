@@ -24,7 +24,7 @@ TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 Change = Callable[[Graph], Graph]
 
 
-def drawn(*shape: int, seed: int = 0) -> np.ndarray:
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng([seed, *shape]).normal(size=shape) / 2
 
 
@@ -35,9 +35,9 @@ def after(change: Change, build: Callable[[Builder, Value], Value], *shape: int)
     before = g.graph({"y": build(g, x)})
     graph = prune(change(before))
     feeds = {"x": np.random.default_rng(1).normal(size=(2, *x.shape[1:])).astype(np.float32) * 3}
-    expected, found = run(before, feeds, optimize=False)["y"], run(graph, feeds, optimize=False)["y"]
-    assert expected.shape == found.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * max(1.0, float(np.abs(expected).max())))
+    expected, actual = run(before, feeds, optimize=False)["y"], run(graph, feeds, optimize=False)["y"]
+    assert expected.shape == actual.shape
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * max(1.0, float(np.abs(expected).max())))
     return graph
 
 
@@ -47,12 +47,12 @@ def ops(graph: Graph) -> dict[str, int]:
 
 def conv(g: Builder, x: Value, *, bias: bool = False, filters: int = 8, **attributes) -> Value:
     groups = attributes.get("group", 1)
-    weights = [drawn(filters, x.shape[1] // groups, 3, 3)] + ([drawn(filters)] if bias else [])
+    weights = [draw(filters, x.shape[1] // groups, 3, 3)] + ([draw(filters)] if bias else [])
     return g.Conv(x, *(g.const(weight) for weight in weights), **attributes)
 
 
 def norm(g: Builder, x: Value, seed: int = 0) -> Value:
-    gamma, beta, mean, variance = (drawn(x.shape[1], seed=seed + i) for i in range(4))
+    gamma, beta, mean, variance = (draw(x.shape[1], seed=seed + i) for i in range(4))
     return g.BatchNormalization(x, *map(g.const, (gamma, beta, mean, abs(variance) + 0.1)), epsilon=1e-3)
 
 
@@ -67,7 +67,7 @@ def test_a_batch_normalization_goes_into_the_convolution_before_it(bias: bool, g
 
 
 def test_a_batch_normalization_goes_into_a_transposed_convolution() -> None:
-    graph = after(fold_affine, lambda g, x: norm(g, g.ConvTranspose(x, g.const(drawn(4, 5, 3, 3)), strides=[2, 2])))
+    graph = after(fold_affine, lambda g, x: norm(g, g.ConvTranspose(x, g.const(draw(4, 5, 3, 3)), strides=[2, 2])))
     assert ops(graph) == {"ConvTranspose": 1}
 
 
@@ -88,7 +88,7 @@ def test_a_scale_goes_on_where_a_shift_cannot() -> None:
 
 def test_several_in_a_row_are_one() -> None:
     def network(g: Builder, x: Value) -> Value:
-        x = g.Div(g.Sub(g.Neg(x), 3.0), g.const(abs(drawn(4, 1, 1)) + 0.1))
+        x = g.Div(g.Sub(g.Neg(x), 3.0), g.const(abs(draw(4, 1, 1)) + 0.1))
         return g.Relu(g.Sub(2.0, g.Add(0.5, g.Mul(x, 4.0))))
 
     assert ops(after(fold_affine, network)) == {"Mul": 1, "Add": 1, "Relu": 1}
@@ -102,16 +102,16 @@ def test_both_sides_at_once() -> None:
 @pytest.mark.parametrize("rank", [2, 3])
 def test_a_product_with_a_matrix_takes_it_too(rank: int) -> None:
     def network(g: Builder, x: Value) -> Value:
-        y = g.MatMul(g.Add(g.Mul(x, 2.0), g.const(drawn(4))), g.const(drawn(4, 5)))
-        return g.Mul(g.Add(y, g.const(drawn(5))), g.const(drawn(5, seed=1)))
+        y = g.MatMul(g.Add(g.Mul(x, 2.0), g.const(draw(4))), g.const(draw(4, 5)))
+        return g.Mul(g.Add(y, g.const(draw(5))), g.const(draw(5, seed=1)))
 
-    found = ops(after(fold_affine, network, *((3, 4) if rank == 3 else (4,))))
-    assert found == ({"Gemm": 1} if rank == 2 else {"Add": 2, "MatMul": 1})
+    op_counts = ops(after(fold_affine, network, *((3, 4) if rank == 3 else (4,))))
+    assert op_counts == ({"Gemm": 1} if rank == 2 else {"Add": 2, "MatMul": 1})
 
 
 def test_the_scale_of_pixels_goes_through_a_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
-        x = g.Div(g.Sub(g.Mul(x, 1 / 255), g.const(drawn(3))), g.const(abs(drawn(3)) + 0.1))
+        x = g.Div(g.Sub(g.Mul(x, 1 / 255), g.const(draw(3))), g.const(abs(draw(3)) + 0.1))
         return conv(g, g.Transpose(x, perm=TO_FIRST))
 
     assert ops(after(fold_affine, network, 6, 5, 3)) == {"Transpose": 1, "Conv": 1}
@@ -127,7 +127,7 @@ def test_what_others_read_stays() -> None:
 
 
 def test_what_is_not_along_the_channels_stays() -> None:
-    graph = after(fold_affine, lambda g, x: g.Mul(conv(g, x), g.const(drawn(5, 1))))
+    graph = after(fold_affine, lambda g, x: g.Mul(conv(g, x), g.const(draw(5, 1))))
     assert ops(graph) == {"Conv": 1, "Mul": 1}
 
 
@@ -227,8 +227,8 @@ def test_of_several_shapes_the_last_remains() -> None:
         return g.reshape(g.Unsqueeze(g.reshape(x, (BATCH, 168)), [1]), (BATCH, 42, 4))
 
     assert ops(after(remove_noops, network)) == {"Reshape": 1}
-    back = after(remove_noops, lambda g, x: g.Relu(g.reshape(g.reshape(x, (BATCH, 168)), x.shape)))
-    assert ops(back) == {"Relu": 1}
+    graph = after(remove_noops, lambda g, x: g.Relu(g.reshape(g.reshape(x, (BATCH, 168)), x.shape)))
+    assert ops(graph) == {"Relu": 1}
 
 
 def test_a_zero_that_makes_a_tensor_larger_stays() -> None:
@@ -257,9 +257,9 @@ def test_lists_of_lists_are_one_list() -> None:
 def test_a_matrix_takes_the_elements_of_an_image_in_its_own_order(perm: list[int], transposed: bool) -> None:
     def network(g: Builder, x: Value) -> Value:
         flat = g.reshape(g.Transpose(x, perm=perm), (BATCH, 168))
-        matrix = drawn(168, 5)
+        matrix = draw(168, 5)
         if transposed:
-            return g.Gemm(flat, g.const(matrix.T), g.const(drawn(5)), transB=1)
+            return g.Gemm(flat, g.const(matrix.T), g.const(draw(5)), transB=1)
         return g.MatMul(flat, g.const(matrix))
 
     assert "Transpose" not in ops(after(fold_transpose_into_matmul, network))
@@ -267,7 +267,7 @@ def test_a_matrix_takes_the_elements_of_an_image_in_its_own_order(perm: list[int
 
 def test_what_is_not_the_whole_image_keeps_its_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
-        return g.MatMul(g.Reshape(g.Transpose(x, perm=TO_LAST), [-1, 4]), g.const(drawn(4, 5)))
+        return g.MatMul(g.Reshape(g.Transpose(x, perm=TO_LAST), [-1, 4]), g.const(draw(4, 5)))
 
     assert "Transpose" in ops(after(fold_transpose_into_matmul, network))
 
@@ -305,9 +305,12 @@ def test_what_works_along_the_channels_needs_no_transpose_between_convolutions()
     def network(g: Builder, x: Value) -> Value:
         x = depthwise(g, x)
         for _ in range(2):
-            y = g.LayerNormalization(depthwise(g, x), g.const(drawn(4)), g.const(drawn(4)), axis=-1, epsilon=1e-6)
-            y = g.MatMul(g.Gelu(g.Add(g.MatMul(y, g.const(drawn(4, 16))), g.const(drawn(16)))), g.const(drawn(16, 4)))
-            x = g.Add(g.Mul(y, g.const(drawn(4))), x)
+            y = g.LayerNormalization(depthwise(g, x), g.const(draw(4)), g.const(draw(4)), axis=-1, epsilon=1e-6)
+            y = g.MatMul(
+                g.Gelu(g.Add(g.MatMul(y, g.const(draw(4, 16))), g.const(draw(16)))),
+                g.const(draw(16, 4)),
+            )
+            x = g.Add(g.Mul(y, g.const(draw(4))), x)
         return g.ReduceMean(x, [1, 2], keepdims=0)
 
     assert ops(after(propagate_transposes_for_inference, network, 6, 5, 4))["Transpose"] == 1
@@ -318,8 +321,8 @@ def test_what_works_along_the_channels_needs_no_transpose_between_convolutions()
 
 def test_a_network_of_products_alone_keeps_its_layout() -> None:
     def network(g: Builder, x: Value) -> Value:
-        y = g.LayerNormalization(x, g.const(drawn(4)), axis=-1)
-        return g.MatMul(y, g.const(drawn(4, 4)))
+        y = g.LayerNormalization(x, g.const(draw(4)), axis=-1)
+        return g.MatMul(y, g.const(draw(4, 4)))
 
     assert ops(after(optimize_for_inference, network, 6, 5, 4)) == {"LayerNormalization": 1, "MatMul": 1}
 
@@ -357,14 +360,14 @@ def test_a_model_is_the_same_folded_and_as_written() -> None:
     }
     models = [jsonnx.compile(RESIDUAL, weights=weights, fold=fold) for fold in (True, False)]
     x = rng.uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
-    folded, written = (next(iter(model.session().run({"image": x}).values())) for model in models)
-    np.testing.assert_allclose(folded, written, rtol=1e-4, atol=1e-6)
+    folded, unfolded = (next(iter(model.session().run({"image": x}).values())) for model in models)
+    np.testing.assert_allclose(folded, unfolded, rtol=1e-4, atol=1e-6)
     for model in models:
         model.verify()
         assert model.weights.keys() == weights.keys()
         assert all((model.weights[name] == array).all() for name, array in weights.items())
-    found = Counter(node.op_type for node in models[0].proto.graph.node)
-    assert found == {
+    op_counts = Counter(node.op_type for node in models[0].proto.graph.node)
+    assert op_counts == {
         **{"Transpose": 1, "Add": 2, "Conv": 5, "Relu": 1, "GlobalAveragePool": 1, "Sigmoid": 2, "Mul": 2},
         **{"ReduceMean": 1, "Gemm": 1, "Softmax": 1},
     }

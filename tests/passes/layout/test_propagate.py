@@ -52,29 +52,29 @@ def flatten(g: Builder, x: Value) -> Value:
 
 def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    known = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
+    values = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
     return {
         name: rng.normal(size=[size if isinstance(size, int) else 2 for size in value.shape]).astype(np.float32)
-        for name, value in known
+        for name, value in values
     }
 
 
-def sunk(graph: Graph, feeds: dict[str, np.ndarray] | None = None) -> Graph:
+def propagate(graph: Graph, feeds: dict[str, np.ndarray] | None = None) -> Graph:
     """The graph after the pass, once its results are found to be the same."""
     after = propagate_transposes(graph)
     feeds = feeds or feeds_of(graph)
-    expected, found = run(graph, feeds, optimize=False), run(after, feeds, optimize=False)
-    assert expected.keys() == found.keys()
+    expected, results = run(graph, feeds, optimize=False), run(after, feeds, optimize=False)
+    assert expected.keys() == results.keys()
     for name, value in expected.items():
-        assert value.shape == found[name].shape
-        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5)
+        assert value.shape == results[name].shape
+        np.testing.assert_allclose(results[name], value, rtol=1e-5, atol=1e-5)
     for node in after.nodes:
         assert len({*node.outputs}) == len(node.outputs)
     assert count_transposes(after) <= count_transposes(graph)
     return after
 
 
-def made(build: Callable[..., Value], channels: int = 3) -> Graph:
+def build_graph(build: Callable[..., Value], channels: int = 3) -> Graph:
     g = Builder()
     return g.graph({"y": build(g, image(g, channels))})
 
@@ -84,13 +84,13 @@ def test_a_chain_keeps_one_transpose_at_each_end() -> None:
         x = pool(g, g.Relu(g.Add(conv(g, x), vector(g, "bias", 4))))
         return flatten(g, g.Clip(conv(g, g.LeakyRelu(x)), -1.0, 1.0))
 
-    graph = made(network)
+    graph = build_graph(network)
     assert count_transposes(graph) == 6
-    assert count_transposes(sunk(graph)) == 2
+    assert count_transposes(propagate(graph)) == 2
 
 
 def test_a_single_channel_needs_no_transpose_at_the_input() -> None:
-    after = sunk(made(lambda g, x: flatten(g, g.Relu(conv(g, x))), channels=1))
+    after = propagate(build_graph(lambda g, x: flatten(g, g.Relu(conv(g, x))), channels=1))
     assert count_transposes(after) == 1
     assert after.nodes[0].op == "Reshape"
 
@@ -101,7 +101,7 @@ def test_batch_normalization_and_global_pooling_need_none(keepdims: int) -> None
         x = g.Relu(batch_norm(g, conv(g, x), keepdims))
         return g.ReduceMean(conv(g, x), [1, 2], keepdims=0)
 
-    assert count_transposes(sunk(made(network))) == 1
+    assert count_transposes(propagate(build_graph(network))) == 1
 
 
 def test_residuals_meet_in_the_layout_of_convolutions() -> None:
@@ -111,14 +111,14 @@ def test_residuals_meet_in_the_layout_of_convolutions() -> None:
             x = g.Relu(g.Add(conv(g, g.Relu(conv(g, x))), x))
         return flatten(g, x)
 
-    assert count_transposes(sunk(made(network))) == 2
+    assert count_transposes(propagate(build_graph(network))) == 2
 
 
 def test_a_residual_from_the_input_shares_its_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
         return g.ReduceMax(g.Add(conv(g, x, 3), x), [1, 2], keepdims=0)
 
-    assert count_transposes(sunk(made(network))) == 1
+    assert count_transposes(propagate(build_graph(network))) == 1
 
 
 def test_channels_are_concatenated_where_they_are() -> None:
@@ -127,7 +127,7 @@ def test_channels_are_concatenated_where_they_are() -> None:
         joined = g.Concat(g.Relu(conv(g, x, 2)), x, conv(g, x, 3), axis=-1)
         return flatten(g, conv(g, joined))
 
-    assert count_transposes(sunk(made(network))) == 2
+    assert count_transposes(propagate(build_graph(network))) == 2
 
 
 def test_squeeze_and_excite_needs_none() -> None:
@@ -136,13 +136,13 @@ def test_squeeze_and_excite_needs_none() -> None:
         squeezed = g.reshape(g.ReduceMean(x, [1, 2], keepdims=0), (BATCH, 1, 1, 4))
         return g.ReduceMean(g.Mul(x, g.Sigmoid(conv(g, squeezed))), [1, 2], keepdims=0)
 
-    assert count_transposes(sunk(made(network))) == 1
+    assert count_transposes(propagate(build_graph(network))) == 1
 
 
 def test_softmax_over_channels_sinks_only_between_convolutions() -> None:
-    between = sunk(made(lambda g, x: conv(g, g.Softmax(conv(g, x), axis=-1))))
+    between = propagate(build_graph(lambda g, x: conv(g, g.Softmax(conv(g, x), axis=-1))))
     assert count_transposes(between) == 2
-    last = sunk(made(lambda g, x: g.Softmax(conv(g, x), axis=-1)))
+    last = propagate(build_graph(lambda g, x: g.Softmax(conv(g, x), axis=-1)))
     assert [node.op for node in last.nodes][-2:] == ["Transpose", "Softmax"]
     assert last.nodes[-1].attribute("axis") == -1
 
@@ -174,7 +174,7 @@ OPERATORS: dict[str, Callable[[Builder, Value], Value]] = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_between_convolutions_needs_no_transpose(name: str) -> None:
-    assert count_transposes(sunk(made(lambda g, x: conv(g, OPERATORS[name](g, conv(g, x)))))) == 2
+    assert count_transposes(propagate(build_graph(lambda g, x: conv(g, OPERATORS[name](g, conv(g, x)))))) == 2
 
 
 def test_dropout_masks_are_drawn_in_the_physical_layout() -> None:
@@ -182,14 +182,14 @@ def test_dropout_masks_are_drawn_in_the_physical_layout() -> None:
         x = conv(g, x)
         return flatten(g, conv(g, g.Mul(x, g.random("mask", x.shape, "mask", keep=0.5, scale=2.0, seed=3))))
 
-    graph = made(network)
+    graph = build_graph(network)
     after = propagate_transposes(graph)
     (mask,) = after.randoms.values()
     assert count_transposes(after) == 2
     assert (mask.shape, mask.keep, mask.scale, mask.seed) == ((BATCH, 4, 6, 5), 0.5, 2.0, 3)
     feeds = feeds_of(graph)
-    moved = {**feeds, "/mask": feeds["/mask"].transpose(TO_FIRST)}
-    np.testing.assert_allclose(run(after, moved)["y"], run(graph, feeds)["y"], rtol=1e-5, atol=1e-5)
+    physical_feeds = {**feeds, "/mask": feeds["/mask"].transpose(TO_FIRST)}
+    np.testing.assert_allclose(run(after, physical_feeds)["y"], run(graph, feeds)["y"], rtol=1e-5, atol=1e-5)
 
 
 def test_a_mask_with_two_readers_stays_what_it_is() -> None:
@@ -197,8 +197,8 @@ def test_a_mask_with_two_readers_stays_what_it_is() -> None:
         mask = g.random("mask", (BATCH, 6, 5, 4), "mask")
         return g.Add(conv(g, g.Mul(conv(g, x), mask)), mask)
 
-    graph = made(network)
-    assert sunk(graph).randoms == graph.randoms
+    graph = build_graph(network)
+    assert propagate(graph).randoms == graph.randoms
     assert all(isinstance(value, Random) for value in graph.randoms.values())
 
 
@@ -209,7 +209,7 @@ def test_outputs_updates_and_losses_are_logical() -> None:
     g.assign(mean, g.Add(mean, g.ReduceMean(x, [0, 1, 2], keepdims=0)))
     g.add_loss(g.ReduceSum(x, [1, 2, 3], keepdims=0))
     graph = replace(g.graph({"a": g.Relu(x), "b": x, "c": x}), losses=())
-    assert count_transposes(sunk(graph)) <= 3
+    assert count_transposes(propagate(graph)) <= 3
     assert propagate_transposes(g.graph({"y": x})).losses[0].shape == (BATCH,)
 
 
@@ -219,11 +219,11 @@ def test_what_many_ordinary_operators_read_is_transposed_once() -> None:
         products = [g.MatMul(g.emit(op, x), np.ones((4, 4), np.float32)) for op in ("Relu", "Tanh", "Sigmoid")]
         return g.Sum(*products)
 
-    assert count_transposes(sunk(made(network))) == 2
+    assert count_transposes(propagate(build_graph(network))) == 2
 
 
 def test_a_graph_without_transposes_is_left_alone() -> None:
-    graph = made(lambda g, x: g.Relu(flatten(g, x)))
+    graph = build_graph(lambda g, x: g.Relu(flatten(g, x)))
     assert propagate_transposes(graph).nodes == graph.nodes
 
 
@@ -269,4 +269,4 @@ def random_graph(seed: int) -> Graph:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_graphs_give_the_same_numbers(seed: int) -> None:
-    sunk(random_graph(seed))
+    propagate(random_graph(seed))

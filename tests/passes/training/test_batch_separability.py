@@ -22,7 +22,7 @@ FOUR = {"type": "Dense", "units": 4}
 TURNED = {"type": "ops.transpose"}
 
 
-def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) -> bool:
+def is_separable(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) -> bool:
     spec = {
         "inputs": {"x": {"shape": shape}},
         "layers": layers,
@@ -47,7 +47,7 @@ def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) 
     ],
 )  # fmt: skip
 def test_samples_that_stand_apart(layers: Layers, shape: list[int]) -> None:
-    assert apart(layers, shape)
+    assert is_separable(layers, shape)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_samples_that_stand_apart(layers: Layers, shape: list[int]) -> None:
     ],
 )
 def test_samples_that_meet_in_a_layer(layers: Layers, shape: list[int]) -> None:
-    assert not apart(layers, shape)
+    assert not is_separable(layers, shape)
 
 
 @pytest.mark.parametrize(
-    ("loss", "stands"),
+    ("loss", "expected"),
     [
         ("categorical_crossentropy", True),
         ({"type": "mse", "reduction": "sum"}, False),
@@ -86,21 +86,21 @@ def test_samples_that_meet_in_a_layer(layers: Layers, shape: list[int]) -> None:
         ("huber", True),
     ],
 )
-def test_losses_are_means_over_samples(loss: Any, stands: bool) -> None:
-    assert apart([HEAD, {"type": "Softmax"}], [5], loss) == stands
+def test_losses_are_means_over_samples(loss: Any, expected: bool) -> None:
+    assert is_separable([HEAD, {"type": "Softmax"}], [5], loss) == expected
 
 
-@pytest.mark.parametrize(("metric", "stands"), [("mae", True), ("accuracy", True), ("hinge", False)])
-def test_statistics_are_sums_over_samples(metric: str, stands: bool) -> None:
+@pytest.mark.parametrize(("metric", "expected"), [("mae", True), ("accuracy", True), ("hinge", False)])
+def test_statistics_are_sums_over_samples(metric: str, expected: bool) -> None:
     """A hinge takes targets for labels of 0 and 1 where all of a batch are."""
-    one = [{"type": "Dense", "units": 1, "activation": "sigmoid"}]
-    assert apart(one, [5], "mse", metrics=[metric]) == stands
+    layers = [{"type": "Dense", "units": 1, "activation": "sigmoid"}]
+    assert is_separable(layers, [5], "mse", metrics=[metric]) == expected
 
 
 def test_an_accuracy_along_the_batch_is_no_sum() -> None:
-    one = [{"type": "Dense", "units": 1}, {"type": "ops.squeeze", "axis": -1}]
-    assert apart(one, [5], "mse")
-    assert not apart(one, [5], "mse", metrics=["categorical_accuracy"])
+    layers = [{"type": "Dense", "units": 1}, {"type": "ops.squeeze", "axis": -1}]
+    assert is_separable(layers, [5], "mse")
+    assert not is_separable(layers, [5], "mse", metrics=["categorical_accuracy"])
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_an_accuracy_along_the_batch_is_no_sum() -> None:
 )
 def test_layers_that_say_so_mix_samples(kind: str) -> None:
     inner = {"layer": HEAD} if kind == "SpectralNormalization" else {}
-    assert not apart([{"type": kind, **inner}, HEAD], [5])
+    assert not is_separable([{"type": kind, **inner}, HEAD], [5])
 
 
 def test_a_loss_that_counts_some_places_only_is_none() -> None:
     ignoring = {"type": "sparse_categorical_crossentropy", "ignore_class": 0}
-    assert not apart([HEAD, {"type": "Softmax"}], [5], ignoring)
+    assert not is_separable([HEAD, {"type": "Softmax"}], [5], ignoring)
     masked = [{"type": "Masking"}, HEAD]
-    assert not apart(masked, [6, 3])
-    assert apart([*masked, MEAN], [6, 3])
+    assert not is_separable(masked, [6, 3])
+    assert is_separable([*masked, MEAN], [6, 3])

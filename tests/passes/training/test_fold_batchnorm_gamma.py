@@ -82,27 +82,27 @@ def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]
 
 
 @pytest.fixture
-def left(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
+def graphs_before(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
     """Training graphs, as they are left without the pass."""
-    seen: list[Graph] = []
-    monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", lambda graph: seen.append(graph) or graph)
-    return seen
+    graphs: list[Graph] = []
+    monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", lambda graph: graphs.append(graph) or graph)
+    return graphs
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_where(name: str, left: list[Graph]) -> None:
+def test_where(name: str, graphs_before: list[Graph]) -> None:
     layers, shape, many = NETWORKS[name]
     plan_training(check_spec(spec(layers, shape)))
-    (graph,) = left
+    (graph,) = graphs_before
     assert len(fold_batchnorm_gamma.GammaFoldPlanner(graph).plans()) == many
-    products = [images(found, shape) for found in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph))]
+    products = [images(each, shape) for each in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph))]
     assert products[0] - products[1] == many
 
 
 def images(graph: Graph, shape: tuple[int, ...]) -> int:
     """Products as large as images."""
-    made = [node.outputs[0].type for node in graph.nodes if node.op == "Mul"]
-    return sum(type.rank == len(shape) + 1 and not type.is_static() for type in made)
+    types = [node.outputs[0].type for node in graph.nodes if node.op == "Mul"]
+    return sum(type.rank == len(shape) + 1 and not type.is_static() for type in types)
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -70,10 +70,10 @@ NETWORKS = {
 }
 
 
-def trained(document: Spec, **how: Any) -> tuple[list[float], dict[str, np.ndarray]]:
+def trained(document: Spec, **options: Any) -> tuple[list[float], dict[str, np.ndarray]]:
     rng = np.random.default_rng(3)
     shape = [size or 11 for size in document["inputs"]["x"]["shape"]]
-    trainer = jsonnx.Trainer(document, seed=5, **how)
+    trainer = jsonnx.Trainer(document, seed=5, **options)
     batches = [(rng.standard_normal((BATCH, *shape), np.float32), rng.random((BATCH, 3), np.float32)) for _ in range(3)]
     return [trainer.step(x, y)["loss"] for x, y in batches], trainer.weights()
 
@@ -84,9 +84,9 @@ def trained(document: Spec, **how: Any) -> tuple[list[float], dict[str, np.ndarr
 def test_training_is_the_same(name: str, mode: str, fast: bool) -> None:
     document = NETWORKS[name]
     losses, weights = trained({**document, "training": {**document["training"], "remat": mode}}, fast=fast)
-    expected, wanted = trained(document, fast=fast)
-    assert losses == pytest.approx(expected, rel=1e-5)
-    for weight, array in wanted.items():
+    expected_losses, expected_weights = trained(document, fast=fast)
+    assert losses == pytest.approx(expected_losses, rel=1e-5)
+    for weight, array in expected_weights.items():
         np.testing.assert_allclose(weights[weight], array, rtol=1e-4, atol=1e-5, err_msg=weight)
 
 
@@ -171,28 +171,28 @@ print((peak() - before) / 1024)
 
 def peak(tmp_path: Path, *arguments: str) -> float:
     """Megabytes that a step on 40 layers adds in a fresh process; the results of a layer's product take 2."""
-    done = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    return float(done.stdout)
+    process = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    return float(process.stdout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell a process's own peak of memory")
 def test_a_process_needs_less_memory(tmp_path: Path) -> None:
-    kept, full, activations = peak(tmp_path), peak(tmp_path, "full"), peak(tmp_path, "activations")
-    assert full < 0.5 * kept
-    assert full < activations < 0.85 * kept
+    unchanged, full, activations = peak(tmp_path), peak(tmp_path, "full"), peak(tmp_path, "activations")
+    assert full < 0.5 * unchanged
+    assert full < activations < 0.85 * unchanged
 
 
 def test_a_run_goes_on_with_less_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((32, 16), np.float32), rng.random((32, 3), np.float32)
-    first = jsonnx.Trainer(NETWORKS["stack"])
-    first.fit(x, y)
-    first.save_checkpoint(tmp_path / "run")
+    saved = jsonnx.Trainer(NETWORKS["stack"])
+    saved.fit(x, y)
+    saved.save_checkpoint(tmp_path / "run")
     document = {**NETWORKS["stack"], "training": {**NETWORKS["stack"]["training"], "remat": "full"}}
-    second = jsonnx.Trainer(document)
-    second.load_checkpoint(tmp_path / "run")
-    assert second.step(x, y)["loss"] == pytest.approx(first.step(x, y)["loss"], rel=1e-5)
+    resumed = jsonnx.Trainer(document)
+    resumed.load_checkpoint(tmp_path / "run")
+    assert resumed.step(x, y)["loss"] == pytest.approx(saved.step(x, y)["loss"], rel=1e-5)
 
 
 def test_a_misspelt_way_is_told() -> None:

@@ -37,9 +37,9 @@ def operators(graph: Graph) -> list[str]:
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_same_results(x: list[float], elsewhere: bool) -> None:
     graph = choosing(elsewhere=elsewhere)
-    expected, found = run(graph, x), run(sink_into_branches(graph), x)
+    expected, results = run(graph, x), run(sink_into_branches(graph), x)
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(results[name], array)
 
 
 def test_nodes_behind_a_value_that_one_branch_reads_are_moved_with_it() -> None:

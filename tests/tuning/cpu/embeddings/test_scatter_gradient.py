@@ -73,12 +73,12 @@ def test_same_steps_with_several_lookups_of_one_table() -> None:
 
 def test_results_are_deterministic() -> None:
     x, y = READ["some-again"].astype(np.int32), np.random.default_rng(1).standard_normal((16, 3), np.float32)
-    found = []
+    tables = []
     for _ in range(3):
         trainer = Trainer(spec(), seed=1)
         trainer.step(x, y)
-        found.append(trainer.weights()["table/embeddings"].tobytes())
-    assert len(set(found)) == 1
+        tables.append(trainer.weights()["table/embeddings"].tobytes())
+    assert len(set(tables)) == 1
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ def kernel_slots(graph: Graph) -> set[str]:
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
 def test_large_slots_are_updated_in_place_unless_other_values_are_computed_from_them(optimizer: str) -> None:
     graph = training_graph(spec({"type": optimizer, "learning_rate": 1e-3}))
-    others = {f"optimizer/{KERNEL}/{slot}" for slot in SLOTS_WITH_OTHER_READERS.get(optimizer, ())}
-    assert inplace_slots(graph) == kernel_slots(graph) - others
+    read_elsewhere = {f"optimizer/{KERNEL}/{slot}" for slot in SLOTS_WITH_OTHER_READERS.get(optimizer, ())}
+    assert inplace_slots(graph) == kernel_slots(graph) - read_elsewhere
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))

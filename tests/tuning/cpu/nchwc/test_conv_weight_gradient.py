@@ -208,17 +208,17 @@ def weight_gradient_conv(
     graph = to_nchwc(training_graph(document), target)
     choice = [node for node in graph.nodes if node.op == "If"][len(next_layers)]
     convolutions = [node for node in choice.attributes["then_branch"].nodes if node.domain and node.op == "Conv"]
-    (found,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
-    return found
+    (gradient_conv,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
+    return gradient_conv
 
 
 def image_and_filter_channels(
     layer: dict[str, Any], shape: tuple[int, ...], *next_layers: dict[str, Any]
 ) -> tuple[int, int]:
     """The channels of the image in the gradient of a layer's weights, and the filters that move over it."""
-    found = weight_gradient_conv(layer, shape, *next_layers)
-    row_dilation, column_dilation = found.attributes["dilations"]
-    return column_dilation // row_dilation, found.outputs[0].shape[1] // found.attributes["group"]
+    gradient_conv = weight_gradient_conv(layer, shape, *next_layers)
+    row_dilation, column_dilation = gradient_conv.attributes["dilations"]
+    return column_dilation // row_dilation, gradient_conv.outputs[0].shape[1] // gradient_conv.attributes["group"]
 
 
 def test_the_tensor_with_fewer_blocks_of_channels_is_the_image() -> None:
@@ -289,14 +289,14 @@ def test_long_sums_are_exact_enough() -> None:
     trainer = Trainer(document, seed=1)
     before = trainer.weights()
     trainer.step(x, y)
-    moved = (before["conv2d/kernel"] - trainer.weights()["conv2d/kernel"]).astype(np.float64)
+    update = (before["conv2d/kernel"] - trainer.weights()["conv2d/kernel"]).astype(np.float64)
     pooled = convolved(x.astype(np.float64), before["conv2d/kernel"]).mean((1, 2))
     error = pooled @ before["dense/kernel"].astype(np.float64) + before["dense/bias"] - y
     of_pooled = (2 * error / error.size) @ before["dense/kernel"].T.astype(np.float64) / (64 * 48)
     padded = np.pad(x.astype(np.float64), [(0, 0), (1, 1), (1, 1), (0, 0)])
     sums = np.array([[padded[:, i : i + 64, j : j + 48].sum((1, 2)) for j in range(3)] for i in range(3)])
     expected = np.einsum("ijnc,no->ijco", sums, of_pooled)
-    np.testing.assert_allclose(moved / np.abs(expected).max(), expected / np.abs(expected).max(), atol=3e-6)
+    np.testing.assert_allclose(update / np.abs(expected).max(), expected / np.abs(expected).max(), atol=3e-6)
 
 
 def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
