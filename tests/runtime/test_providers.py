@@ -26,8 +26,8 @@ def runtime(monkeypatch):
     """Fakes an onnxruntime with these providers."""
 
     def fake(*present: str) -> None:
-        known = ["TensorrtExecutionProvider", "XnnpackExecutionProvider", *present]
-        module = SimpleNamespace(get_available_providers=lambda: list(present), get_all_providers=lambda: known)
+        all_providers = ["TensorrtExecutionProvider", "XnnpackExecutionProvider", *present]
+        module = SimpleNamespace(get_available_providers=lambda: list(present), get_all_providers=lambda: all_providers)
         monkeypatch.setattr(providers, "load_runtime", lambda: module)
 
     return fake
@@ -114,8 +114,8 @@ def test_two_distributions_of_onnxruntime_are_a_warning(monkeypatch):
 
 def test_an_addon_is_not_a_second_distribution(monkeypatch):
     names = ["onnxruntime_gpu", "onnxruntime-extensions", "onnxruntime-ep-webgpu", "numpy"]
-    found = [SimpleNamespace(metadata={"Name": name}) for name in names]
-    monkeypatch.setattr("importlib.metadata.distributions", lambda: found)
+    distributions = [SimpleNamespace(metadata={"Name": name}) for name in names]
+    monkeypatch.setattr("importlib.metadata.distributions", lambda: distributions)
     assert providers.installed_runtimes() == ["onnxruntime-gpu"]
 
 
@@ -149,9 +149,9 @@ def test_the_number_of_threads_is_limited_by_affinity_and_quota(tmp_path, monkey
     (tmp_path / "job" / "cpu.max").write_text("250000 100000\n")
     (group / "cpu.max").write_text("max 100000\n")
     (tmp_path / "own").write_text("0::/job/inner\n")
-    found = list(cpu_count._cpu_quotas(tmp_path, tmp_path / "own"))
-    assert found == [2.5]
-    monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter(found))
+    quotas = list(cpu_count._cpu_quotas(tmp_path, tmp_path / "own"))
+    assert quotas == [2.5]
+    monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter(quotas))
     assert cpu_count.thread_count() == 3
     monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter([0.1]))
     assert cpu_count.thread_count() == 1
