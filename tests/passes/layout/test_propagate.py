@@ -1,4 +1,4 @@
-"""Transposes between channels-last layers vanish, and no number changes."""
+"""Transpose propagation: which transposes between channels-last layers remain, and that results stay the same."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def vector(g: Builder, name: str, size: int) -> Value:
 
 
 def batch_norm(g: Builder, x: Value, keepdims: int) -> Value:
-    """Normalisation by the batch's own statistics, over everything but the last axis."""
+    """Normalisation by the batch's own statistics, over all axes but the last."""
     mean = g.ReduceMean(x, [0, 1, 2], keepdims=keepdims)
     centred = g.Sub(x, mean)
     variance = g.ReduceMean(g.Mul(centred, centred), [0, 1, 2], keepdims=keepdims)
@@ -50,7 +50,7 @@ def flatten(g: Builder, x: Value) -> Value:
     return g.Reshape(x, [0, -1])
 
 
-def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
+def random_feeds(graph: Graph) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     values = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
     return {
@@ -60,9 +60,9 @@ def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
 
 
 def propagate(graph: Graph, feeds: dict[str, np.ndarray] | None = None) -> Graph:
-    """The graph after the pass, once its results are found to be the same."""
+    """The graph after the pass; asserts that it computes the same."""
     after = propagate_transposes(graph)
-    feeds = feeds or feeds_of(graph)
+    feeds = feeds or random_feeds(graph)
     expected, results = run(graph, feeds, optimize=False), run(after, feeds, optimize=False)
     assert expected.keys() == results.keys()
     for name, value in expected.items():
@@ -96,7 +96,7 @@ def test_a_single_channel_needs_no_transpose_at_the_input() -> None:
 
 
 @pytest.mark.parametrize("keepdims", [0, 1])
-def test_batch_normalization_and_global_pooling_need_none(keepdims: int) -> None:
+def test_batch_normalization_and_global_pooling_need_no_transpose(keepdims: int) -> None:
     def network(g: Builder, x: Value) -> Value:
         x = g.Relu(batch_norm(g, conv(g, x), keepdims))
         return g.ReduceMean(conv(g, x), [1, 2], keepdims=0)
@@ -104,7 +104,7 @@ def test_batch_normalization_and_global_pooling_need_none(keepdims: int) -> None
     assert count_transposes(propagate(build_graph(network))) == 1
 
 
-def test_residuals_meet_in_the_layout_of_convolutions() -> None:
+def test_residuals_are_added_in_the_layout_of_convolutions() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = g.Relu(conv(g, x))
         for _ in range(3):
@@ -121,16 +121,16 @@ def test_a_residual_from_the_input_shares_its_transpose() -> None:
     assert count_transposes(propagate(build_graph(network))) == 1
 
 
-def test_channels_are_concatenated_where_they_are() -> None:
+def test_a_concat_of_channels_needs_no_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = conv(g, x)
-        joined = g.Concat(g.Relu(conv(g, x, 2)), x, conv(g, x, 3), axis=-1)
-        return flatten(g, conv(g, joined))
+        concatenated = g.Concat(g.Relu(conv(g, x, 2)), x, conv(g, x, 3), axis=-1)
+        return flatten(g, conv(g, concatenated))
 
     assert count_transposes(propagate(build_graph(network))) == 2
 
 
-def test_squeeze_and_excite_needs_none() -> None:
+def test_squeeze_and_excite_needs_no_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = conv(g, x)
         squeezed = g.reshape(g.ReduceMean(x, [1, 2], keepdims=0), (BATCH, 1, 1, 4))
@@ -166,7 +166,7 @@ OPERATORS: dict[str, Callable[[Builder, Value], Value]] = {
     "image-operand": lambda g, x: g.Add(x, np.arange(120.0).reshape(1, 6, 5, 4) / 99),
     "log-softmax": lambda g, x: g.LogSoftmax(x, axis=2),
     "reduce-all": lambda g, x: g.Mul(x, g.ReduceSum(x, keepdims=0)),
-    "standardised": lambda g, x: g.Div(x, g.ReduceL2(x, [-1], keepdims=1)),
+    "normalized": lambda g, x: g.Div(x, g.ReduceL2(x, [-1], keepdims=1)),
     "shape": lambda g, x: g.Mul(x, g.cast(g.ReduceProd(g.Gather(g.Shape(x), np.array([0, 3])), keepdims=0), "float32")),
     "batch-size": lambda g, x: g.Div(x, g.cast(g.Shape(x, start=0, end=1), "float32")),
 }
@@ -187,12 +187,12 @@ def test_dropout_masks_are_drawn_in_the_physical_layout() -> None:
     (mask,) = after.randoms.values()
     assert count_transposes(after) == 2
     assert (mask.shape, mask.keep, mask.scale, mask.seed) == ((BATCH, 4, 6, 5), 0.5, 2.0, 3)
-    feeds = feeds_of(graph)
+    feeds = random_feeds(graph)
     physical_feeds = {**feeds, "/mask": feeds["/mask"].transpose(TO_FIRST)}
     np.testing.assert_allclose(run(after, physical_feeds)["y"], run(graph, feeds)["y"], rtol=1e-5, atol=1e-5)
 
 
-def test_a_mask_with_two_readers_stays_what_it_is() -> None:
+def test_a_mask_with_two_readers_keeps_its_layout() -> None:
     def network(g: Builder, x: Value) -> Value:
         mask = g.random("mask", (BATCH, 6, 5, 4), "mask")
         return g.Add(conv(g, g.Mul(conv(g, x), mask)), mask)
@@ -202,7 +202,7 @@ def test_a_mask_with_two_readers_stays_what_it_is() -> None:
     assert all(isinstance(value, Random) for value in graph.randoms.values())
 
 
-def test_outputs_updates_and_losses_are_logical() -> None:
+def test_outputs_updates_and_losses_keep_the_logical_layout() -> None:
     g = Builder()
     x = conv(g, image(g))
     mean = g.state("mean", (4,), None)
@@ -213,7 +213,7 @@ def test_outputs_updates_and_losses_are_logical() -> None:
     assert propagate_transposes(g.graph({"y": x})).losses[0].shape == (BATCH,)
 
 
-def test_what_many_ordinary_operators_read_is_transposed_once() -> None:
+def test_a_value_with_many_channels_last_readers_is_transposed_once() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = conv(g, x)
         products = [g.MatMul(g.emit(op, x), np.ones((4, 4), np.float32)) for op in ("Relu", "Tanh", "Sigmoid")]
@@ -222,12 +222,12 @@ def test_what_many_ordinary_operators_read_is_transposed_once() -> None:
     assert count_transposes(propagate(build_graph(network))) == 2
 
 
-def test_a_graph_without_transposes_is_left_alone() -> None:
+def test_a_graph_without_transposes_is_not_changed() -> None:
     graph = build_graph(lambda g, x: g.Relu(flatten(g, x)))
     assert propagate_transposes(graph).nodes == graph.nodes
 
 
-def test_a_new_transpose_bears_the_layer_that_needs_it() -> None:
+def test_a_new_transpose_has_the_scope_of_the_layer_that_needs_it() -> None:
     g = Builder()
     with g.scope("conv", ("layers", 0)):
         x = conv(g, image(g))
@@ -268,5 +268,5 @@ def random_graph(seed: int) -> Graph:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_graphs_give_the_same_numbers(seed: int) -> None:
+def test_random_graphs_compute_the_same(seed: int) -> None:
     propagate(random_graph(seed))

@@ -41,8 +41,8 @@ def training_step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moves_ma
 
 @pytest.mark.parametrize("shape", [(9, 8, 2), (4, 6, 5, 2)], ids=str)
 @pytest.mark.parametrize("pool", [{}, {"pool_size": 3}, {"strides": 1}, {"pool_size": 3, "padding": "same"}], ids=str)
-def test_a_step_with_moved_masks_computes_the_same(pool: dict, shape: tuple[int, ...]) -> None:
-    plain, moved = training_step_of(pool, shape, moved=False), training_step_of(pool, shape, moved=True)
+def test_steps_with_masks_behind_the_pooling_compute_the_same(pool: dict, shape: tuple[int, ...]) -> None:
+    plain, moved = training_step_of(pool, shape, moves_masks=False), training_step_of(pool, shape, moves_masks=True)
     rng = np.random.default_rng(0)
     x = rng.integers(-2, 3, (4, *shape)).astype(np.float32)  # with ties, and windows in which nothing is positive
     feeds = {"image": x, "dense/target": rng.normal(size=(4, 1)).astype(np.float32)}
@@ -60,5 +60,5 @@ def test_a_moved_mask_has_the_size_of_the_pooled_image(shape: tuple[int, ...], i
         ]
         return [int(np.prod(node.outputs[0].shape[2:])) for node in steps]
 
-    assert elements(training_step_of({}, shape, moved=False)) == [image]
-    assert elements(training_step_of({}, shape, moved=True)) == [pooled]
+    assert elements(training_step_of({}, shape, moves_masks=False)) == [image]
+    assert elements(training_step_of({}, shape, moves_masks=True)) == [pooled]

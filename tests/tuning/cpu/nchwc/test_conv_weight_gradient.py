@@ -119,7 +119,7 @@ NETWORKS = {
 @needs_nchwc_kernels
 @pytest.mark.parametrize("samples", [BLOCK, 3 * BLOCK - 2])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_same_steps(name: str, samples: int) -> None:
+def test_steps_compute_the_same(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])
     assert_same_steps(document, *batch(document, samples))
 
@@ -162,7 +162,7 @@ def test_a_dilated_convolution_of_few_channels_is_specialised() -> None:
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("name", ["plain", "normalized"])
-def test_same_steps_of_other_batch_sizes(name: str) -> None:
+def test_steps_of_other_batch_sizes_compute_the_same(name: str) -> None:
     document = spec(*NETWORKS[name])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
     assert_same_run(document, [batch(document, samples) for samples in numbers])
@@ -180,7 +180,7 @@ def test_a_sample_may_hold_several_images() -> None:
 
 
 @needs_nchwc_kernels
-def test_same_steps_with_several_images_per_sample() -> None:
+def test_steps_with_several_images_per_sample_compute_the_same() -> None:
     assert_same_steps(SEVERAL_IMAGES_PER_SAMPLE, *batch(SEVERAL_IMAGES_PER_SAMPLE, 6))
 
 
