@@ -20,7 +20,8 @@ from jsonnx.frontend.network import Call, Network
 from jsonnx.gradient import GradientBuilder, GradientTuning, gradients
 from jsonnx.ir import Graph
 from jsonnx.layers import LAYERS, Layer
-from jsonnx.lowering.lower import lower
+from jsonnx.lowering.lower import lower as lower
+from jsonnx.passes.canonicalize import prune
 from jsonnx.runtime import providers, runner
 from jsonnx.runtime.random import evaluate_size
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
@@ -81,16 +82,17 @@ def evaluator(graph: Graph) -> ReferenceEvaluator:
 
 def reference(graph: Graph, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The graph's results by ONNX' reference implementation, in whatever precision the graph has."""
-    made = evaluator(graph)
-    wanted = set(made.input_names)
-    return dict(zip(made.output_names, made.run(None, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
+    reference_evaluator = evaluator(graph)
+    input_names = set(reference_evaluator.input_names)
+    used_feeds = {name: array for name, array in feeds.items() if name in input_names}
+    return dict(zip(reference_evaluator.output_names, reference_evaluator.run(None, used_feeds), strict=True))
 
 
 def with_gradients(
-    graph: Graph, wanted: list[str], samples: int | None = None, tuning: GradientTuning = CPU_GRADIENTS
+    graph: Graph, wrt: list[str], samples: int | None = None, tuning: GradientTuning = CPU_GRADIENTS
 ) -> Graph:
-    """The graph with `loss`, a fixed weighted sum of its real outputs, and `d/NAME` for every wanted input or weight,
-    by the formulas for a batch size and a runtime."""
+    """The graph with `loss`, a fixed weighted sum of its real outputs, and with `d/NAME` for each input or weight in
+    `wrt`, by the formulas for a batch size and a runtime."""
     g = GradientBuilder.extending(graph, float_dtype="float64", tuning=tuning, expected_batch=samples)
     terms = []
     for index, value in enumerate(graph.outputs.values()):
@@ -100,16 +102,16 @@ def with_gradients(
             terms.append(g.ReduceSum(g.Mul(value, weights), keepdims=0))
     loss = g.Sum(*terms) if len(terms) > 1 else terms[0]
     values = {**graph.inputs, **graph.parameters}
-    found = gradients(g, g.graph({"loss": loss}), {loss: g.const(1.0, loss.dtype)}, [values[name] for name in wanted])
-    results = {f"d/{name}": found[values[name]] for name in wanted if values[name] in found}
+    by_value = gradients(g, g.graph({"loss": loss}), {loss: g.const(1.0, loss.dtype)}, [values[name] for name in wrt])
+    results = {f"d/{name}": by_value[values[name]] for name in wrt if values[name] in by_value}
     return g.graph({"loss": loss, **results})
 
 
 def size_of_three(size: Dim, graph: Graph) -> int:
     """The value of a size if all symbolic sizes of inputs are 3; 3 for a data-dependent size."""
-    given = [one for value in graph.inputs.values() for one in value.shape if not isinstance(one, int)]
+    sizes = [each for value in graph.inputs.values() for each in value.shape if not isinstance(each, int)]
     try:
-        return evaluate_size(size, {symbol: 3 for one in given for symbol, _ in one.terms})
+        return evaluate_size(size, {symbol: 3 for each in sizes for symbol, _ in each.terms})
     except ValueError:
         return 3
 
@@ -117,7 +119,7 @@ def size_of_three(size: Dim, graph: Graph) -> int:
 def check_gradients(
     graph: Graph,
     feeds: Mapping[str, np.ndarray],
-    wanted: list[str],
+    wrt: list[str],
     *,
     evaluate=reference,
     samples: int | None = None,
@@ -128,18 +130,18 @@ def check_gradients(
     Each tensor is moved along a few of its elements, which show where a gradient is wrong, and along directions of
     random signs, which reach every element. Batch must be fixed, or fed as 3.
     """
-    whole = with_gradients(graph, wanted, samples, tuning)
-    results = evaluate(whole, feeds)
+    with_loss = with_gradients(graph, wrt, samples, tuning)
+    results = evaluate(with_loss, feeds)
     only_loss = Graph(
-        whole.inputs,
-        {"loss": whole.outputs["loss"]},
-        graph_nodes(whole),
-        whole.parameters,
-        whole.states,
-        whole.randoms,
+        with_loss.inputs,
+        {"loss": with_loss.outputs["loss"]},
+        loss_nodes(with_loss),
+        with_loss.parameters,
+        with_loss.states,
+        with_loss.randoms,
     )
     worst = 0.0
-    for name in wanted:
+    for name in wrt:
         assert f"d/{name}" in results, f"{name} has no gradient"
         analytic = results[f"d/{name}"]
         assert analytic.shape == feeds[name].shape, (name, analytic.shape, feeds[name].shape)
@@ -170,14 +172,9 @@ def directions(size: int, max_elements: int = 6, random_signs: int = 3) -> Itera
             yield rng.choice([-1.0, 1.0], size)
 
 
-def graph_nodes(graph: Graph) -> tuple:
-    """The nodes that the loss needs."""
-    from jsonnx.passes.canonicalize import prune
-
+def loss_nodes(graph: Graph) -> tuple:
+    """The nodes that the loss depends on."""
     return prune(Graph(graph.inputs, {"loss": graph.outputs["loss"]}, graph.nodes)).nodes
-
-
-__all__ = ["check_gradients", "draw_weights", "lower", "make_layer", "one_layer", "reference", "run", "with_gradients"]
 
 
 def assert_same_run(spec: dict[str, Any], batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -212,17 +209,17 @@ def assert_same_fit(
 
 def assert_same_steps(spec: dict[str, Any], x: np.ndarray | dict[str, np.ndarray], y: np.ndarray) -> None:
     """Asserts that three steps on one batch are the same with and without the rewrites for this machine."""
-    found = []
+    results = []
     for fast in (False, True):
         trainer = Trainer(spec, seed=1, fast=fast)
         losses = [trainer.step(x, y)["loss"] for _ in range(3)]
-        found.append({**trainer.weights(), "losses": np.array(losses), "outputs": trainer.predict(x)})
-    for name, expected in found[0].items():
+        results.append({**trainer.weights(), "losses": np.array(losses), "outputs": trainer.predict(x)})
+    for name, expected in results[0].items():
         scale = np.abs(expected).max() + 1e-3
-        np.testing.assert_allclose(found[1][name] / scale, expected / scale, atol=5e-6, err_msg=name)
+        np.testing.assert_allclose(results[1][name] / scale, expected / scale, atol=5e-6, err_msg=name)
 
 
-def sessions_made(monkeypatch: pytest.MonkeyPatch) -> list[providers.SessionConfig]:
+def record_session_configs(monkeypatch: pytest.MonkeyPatch) -> list[providers.SessionConfig]:
     """A list to which every runner that is built from now on adds the configuration of its session."""
     configs: list[providers.SessionConfig] = []
     create = runner.create_session

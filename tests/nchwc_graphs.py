@@ -6,15 +6,14 @@ of `nchwc_reference`. Only tests that train need onnxruntime's kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from jsonnx.backend import to_model_proto
-from jsonnx.ir import Graph, Node, Subgraph
-from jsonnx.pipeline.check import check_spec
-from jsonnx.pipeline.plan_training import plan_training
+from jsonnx.core.types import TensorType
+from jsonnx.ir import Builder, Graph, Node, Subgraph, Value
 from jsonnx.runtime.kernel_probes import nchwc_block_size
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN, NchwcContext
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
@@ -22,6 +21,7 @@ from jsonnx.tuning.cpu.target import Target
 from nchwc_reference import nchwc_operators
 from onnx.reference import ReferenceEvaluator
 from scan_reference import SCAN
+from training_steps import training_graph
 from window_reference import WINDOWS
 
 BLOCK = 16
@@ -48,11 +48,6 @@ def conv(filters: int, kernel_size: int | list[int] = 3, **attributes: Any) -> d
     return {"type": "Conv2D", "filters": filters, "kernel_size": kernel_size, "padding": "same", **attributes}
 
 
-def training_graph(spec: Mapping[str, Any]) -> Graph:
-    """The graph of a training step in standard ONNX."""
-    return plan_training(check_spec(spec)).train
-
-
 def nchwc_training_graph(spec: Mapping[str, Any], samples: int | None = None, block: int = BLOCK) -> Graph:
     """The graph of a training step in the NCHWc layout, for a batch of so many samples."""
     return to_nchwc(training_graph(spec), Target(block_size=block, expected_batch=samples))
@@ -61,6 +56,15 @@ def nchwc_training_graph(spec: Mapping[str, Any], samples: int | None = None, bl
 def nchwc_context(graph: Graph, samples: int | None = None, block: int = BLOCK) -> NchwcContext:
     """The context of a conversion of this graph, of which no node is converted yet."""
     return NchwcContext(graph, Target(block_size=block, expected_batch=samples))
+
+
+def evaluate_blocked(emit: Callable[..., Value], *images: np.ndarray) -> np.ndarray:
+    """The plain value that `emit` returns, from a context and the blocked forms of these images."""
+    g = Builder()
+    inputs = {f"x{index}": g.input(f"x{index}", TensorType("float32", x.shape)) for index, x in enumerate(images)}
+    ctx = nchwc_context(g.graph({f"y{index}": x for index, x in enumerate(inputs.values())}))
+    y = emit(ctx, *map(ctx.to_blocked, inputs.values()))
+    return evaluate(ctx.g.graph({"y": y}), dict(zip(inputs, images, strict=True)), BLOCK)["y"]
 
 
 def nchwc_nodes(graph: Graph, op: str = "Conv") -> list[Node]:
@@ -92,9 +96,9 @@ def assert_same_results(converted: Graph, plain: Graph, block: int, samples: int
 def evaluate(graph: Graph, feeds: Mapping[str, np.ndarray], block: int) -> dict[str, np.ndarray]:
     """A graph's results by ONNX' reference implementation, with NCHWc operators of this block size."""
     evaluator = ReferenceEvaluator(to_model_proto(graph), new_ops=[*SCAN, *WINDOWS, *nchwc_operators(block)])
-    known = {name: array for name, array in feeds.items() if name in evaluator.input_names}
+    used_feeds = {name: array for name, array in feeds.items() if name in evaluator.input_names}
     with np.errstate(over="ignore"):  # a step function multiplies by a very large number
-        return dict(zip(evaluator.output_names, evaluator.run(None, known), strict=True))
+        return dict(zip(evaluator.output_names, evaluator.run(None, used_feeds), strict=True))
 
 
 def random_feeds(graph: Graph, samples: int) -> dict[str, np.ndarray]:

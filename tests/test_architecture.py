@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "compiler" / "jsonnx"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "compiler" / "jsonnx"
 
 ARROWS = """
 cli:       pipeline render runtime lowering interop frontend layers backend core
@@ -113,6 +114,12 @@ def imports(file: Path) -> list[Import]:
 
 def test_every_file_stands_in_a_room() -> None:
     assert {room_of(file) for file in FILES} - {"__init__", "__main__"} == set(ROOMS)
+
+
+def test_every_file_of_tuning_has_a_test_file() -> None:
+    files = [file.relative_to(PACKAGE) for file in FILES if room_of(file) == "tuning" and file.stem != "__init__"]
+    missing = [file for file in files if not (TESTS / file.parent / f"test_{file.name}").exists()]
+    assert not missing
 
 
 def test_every_arrow_points_downwards() -> None:

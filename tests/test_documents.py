@@ -56,30 +56,30 @@ def text_of(document: Path) -> str:
 def links(text: str) -> list[str]:
     """The targets of links and images that lead to no other site."""
     text = re.sub(r"(?<=\n\n)(?: {4}.*\n)+|`[^`]+`", "", FENCED.sub("", text))  # no code
-    found = re.findall(r"\]\(([^)\s]+)[^)]*\)|^\[[^\]]+\]: *(\S+)", text, re.MULTILINE)
-    return [target for target in map("".join, found) if not re.match(r"[a-z]+:", target)]
+    targets = re.findall(r"\]\(([^)\s]+)[^)]*\)|^\[[^\]]+\]: *(\S+)", text, re.MULTILINE)
+    return [target for target in map("".join, targets) if not re.match(r"[a-z]+:", target)]
 
 
 def anchors(document: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub makes them."""
     counts: dict[str, int] = defaultdict(int)
-    found = set()
+    names = set()
     for heading in re.findall(r"^#+ +(.*?) *#*$", FENCED.sub("", text_of(document)), re.MULTILINE):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
         slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
-        found.add(f"{slug}-{counts[slug]}" if counts[slug] else slug)
+        names.add(f"{slug}-{counts[slug]}" if counts[slug] else slug)
         counts[slug] += 1
-    return found
+    return names
 
 
 def broken_links(document: Path, text: str) -> list[str]:
-    broken = []
+    targets = []
     for target in links(text):
         name, _, anchor = target.partition("#")
         file = document.parent / name if name else document
         if not file.exists() or (anchor and anchor not in anchors(file)):
-            broken.append(target)
-    return broken
+            targets.append(target)
+    return targets
 
 
 @each_document
@@ -103,10 +103,10 @@ def spans(text: str) -> list[str]:
 
 def is_path(span: str) -> bool:
     """Whether a span names a file or a folder of the repository: `passes/`, `cli/common.py`, `specs.py`."""
-    first = span.partition("/")[0]
-    known = first in ROOMS or first in FOLDERS
+    folder = span.partition("/")[0]
+    is_known = folder in ROOMS or folder in FOLDERS
     return bool(re.fullmatch(r"\.?[\w.*-]+(/[\w.*-]+)*/?", span)) and (
-        span.endswith((".py", ".md", ".sh")) or (known and span.endswith("/")) or (first in FOLDERS and "/" in span)
+        span.endswith((".py", ".md", ".sh")) or (is_known and span.endswith("/")) or (folder in FOLDERS and "/" in span)
     )
 
 
@@ -120,8 +120,8 @@ def exists(path: str, document: Path) -> bool:
 def named_paths(text: str) -> Iterator[str]:
     """Paths in backquotes, and, in commands and code as well, those that begin with a folder of the repository."""
     yield from filter(is_path, spans(text))
-    for found in re.finditer(rf"(?<![\w./*-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*-]*", text):
-        yield found[0].rstrip(".")
+    for match in re.finditer(rf"(?<![\w./*-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*-]*", text):
+        yield match[0].rstrip(".")
 
 
 def missing_paths(document: Path, text: str) -> list[str]:
@@ -156,12 +156,12 @@ def words(text: str) -> set[str]:
 @cache
 def members_by_class() -> dict[str, set[str]]:
     """The methods, attributes and fields of each class, those of other classes of the same name included."""
-    found: dict[str, set[str]] = defaultdict(set)
+    members: dict[str, set[str]] = defaultdict(set)
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.ClassDef):
-                found[node.name] |= words("\n".join(_own_names(node)))
-    return found
+                members[node.name] |= words("\n".join(_own_names(node)))
+    return members
 
 
 def _own_names(node: ast.ClassDef) -> Iterator[str]:
@@ -176,18 +176,18 @@ def _own_names(node: ast.ClassDef) -> Iterator[str]:
 
 def unknown_names(text: str) -> list[str]:
     """Identifiers in backquotes that the code does not have; `g` is a builder."""
-    own = words("".join(block[3] for block in FENCED.finditer(text)))
+    words_of_examples = words("".join(block[3] for block in FENCED.finditer(text)))
     unknown = set()
     for span in spans(text):
-        found = re.fullmatch(r"@?([A-Za-z_][\w.]*\w)(\(.*\))?", span)
-        if not found or is_path(span) or span.startswith("jsonnx."):
+        match = re.fullmatch(r"@?([A-Za-z_][\w.]*\w)(\(.*\))?", span)
+        if not match or is_path(span) or span.startswith("jsonnx."):
             continue
-        first, *rest = found[1].split(".")
-        members = members_by_class().get({"g": "Builder"}.get(first, first))
-        if members and rest and not rest[0][0].isupper():
-            if rest[0] not in members:
+        name, *attributes = match[1].split(".")
+        members = members_by_class().get({"g": "Builder"}.get(name, name))
+        if members and attributes and not attributes[0][0].isupper():
+            if attributes[0] not in members:
                 unknown.add(span)
-        elif not {first, *rest} <= words_of_the_code() | own | {*ROOMS}:
+        elif not {name, *attributes} <= words_of_the_code() | words_of_examples | {*ROOMS}:
             unknown.add(span)
     return sorted(unknown)
 
@@ -298,8 +298,8 @@ def test_the_examples_for_contributors_run() -> None:
     """In a process of its own, since the example registers a layer."""
     layer, rule, rewrite = blocks("CONTRIBUTING.md", "python")
     code = IMPORTS + layer + rewrite + USES
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SOURCE)
+    assert process.returncode == 0, process.stderr
     assert any(rule in file.read_text("utf-8") for file in (PACKAGE / "gradient/rules").glob("*.py"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +37,8 @@ def waiting_threads() -> Iterator[Callable[[], object]]:
 
 @contextmanager
 def open_files() -> Iterator[Callable[[], object]]:
-    files: list = []
-    yield lambda: files.append(Path(__file__).open())
-    for file in files:
-        file.close()
+    with ExitStack() as files:
+        yield lambda: files.enter_context(Path(__file__).open())
 
 
 @pytest.mark.parametrize("kind", [kept_arrays, waiting_threads, open_files])

@@ -52,7 +52,7 @@ def graph_of(build: Callable[[Builder, Value], Value | Sequence[Value]]) -> Grap
 
 
 def converted(graph: Graph) -> list[str]:
-    """The operators after the conversion, once its results are found to be the same."""
+    """The operators after the conversion; asserts that the results are the same."""
     after = Flattened(graph).run(CONVERTERS)
     feeds = {"x": np.arange(-3, 3, dtype=np.float32).reshape(2, 3)}
     for name, expected in run(graph, feeds, optimize=False).items():

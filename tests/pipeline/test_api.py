@@ -47,10 +47,14 @@ PX, PY = RNG.normal(size=(12, 2)), RNG.normal(size=12)
 
 def test_a_weight_with_the_name_of_another_weights_next_value_is_an_error_in_training() -> None:
     """A training step would confuse the two; without training there is no conflict."""
-    both = {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 2, "return_sequences": True}, "name": "next"}
+    bidirectional = {
+        "type": "Bidirectional",
+        "layer": {"type": "LSTM", "units": 2, "return_sequences": True},
+        "name": "next",
+    }
     spec = {
         "inputs": {"x": {"shape": [5, 3]}},
-        "layers": [both, {"type": "LSTM", "units": 2, "name": "forward_lstm"}],
+        "layers": [bidirectional, {"type": "LSTM", "units": 2, "name": "forward_lstm"}],
     }
     jsonnx.compile(spec)
     with pytest.raises(jsonnx.CompileError) as error:
@@ -112,8 +116,10 @@ def test_a_model_is_saved_and_run_from_memory_and_from_its_file(tmp_path: Path) 
 
 
 def test_seed_and_weights_determine_the_model(tmp_path: Path) -> None:
-    first, repeated, other = (jsonnx.compile(LINE, seed=seed).to_bytes() for seed in (4, np.int64(4), 5))
-    assert first == repeated != other
+    model, repeated_model, model_of_another_seed = (
+        jsonnx.compile(LINE, seed=seed).to_bytes() for seed in (4, np.int64(4), 5)
+    )
+    assert model == repeated_model != model_of_another_seed
     weights = {"y/kernel": np.array([[2.0], [3.0]]), "y/bias": [1]}
     np.savez(tmp_path / "w.npz", **weights)
     for source in (weights, tmp_path / "w.npz", str(tmp_path / "w.npz")):
@@ -155,10 +161,10 @@ def test_a_model_is_trained_evaluated_and_checkpointed_from_arrays(tmp_path: Pat
         np.testing.assert_allclose(deployed[name], predicted[name], atol=1e-6)
     trainer.save_checkpoint(tmp_path / "c")
     expected = trainer.step(X, Y)
-    other = jsonnx.Trainer(SPEC)
-    other.load_checkpoint(tmp_path / "c")
-    assert other.step(X, Y) == expected
-    assert all(np.array_equal(array, other.weights()[name]) for name, array in trainer.weights().items())
+    resumed = jsonnx.Trainer(SPEC)
+    resumed.load_checkpoint(tmp_path / "c")
+    assert resumed.step(X, Y) == expected
+    assert all(np.array_equal(array, resumed.weights()[name]) for name, array in trainer.weights().items())
 
 
 def test_a_step_with_sgd_subtracts_the_scaled_gradient() -> None:

@@ -128,11 +128,11 @@ def test_partial_weights_need_the_option_partial(here: Path) -> None:
 
 
 def test_weights_missing_from_a_file_are_drawn_from_the_seed(here: Path) -> None:
-    drawn, partial_trainer = (
+    seeded_trainer, partial_trainer = (
         jsonnx.Trainer(network(), seed=9),
         jsonnx.Trainer(network(), seed=9, weights=old(), partial=True),
     )
-    assert np.array_equal(partial_trainer.weights()["head/kernel"], drawn.weights()["head/kernel"])
+    assert np.array_equal(partial_trainer.weights()["head/kernel"], seeded_trainer.weights()["head/kernel"])
     assert np.array_equal(partial_trainer.weights()["body_1/kernel"], old()["body_1/kernel"])
     model = jsonnx.compile(network(), "old.safetensors", 9, partial=True)
     assert all(np.array_equal(array, partial_trainer.weights()[name]) for name, array in model.weights.items())
@@ -140,7 +140,7 @@ def test_weights_missing_from_a_file_are_drawn_from_the_seed(here: Path) -> None
         assert report is not None
         assert report.taken[:2] == ("body_1/kernel", "body_1/bias")
         assert (list(report.unfit), report.extra, report.missing) == (["head/kernel", "head/bias"], ("old/bias",), ())
-    assert drawn.weights_report is None
+    assert seeded_trainer.weights_report is None
 
 
 def test_a_missing_weight_is_reported_with_a_similar_name(here: Path) -> None:
@@ -179,8 +179,8 @@ def test_layers_start_from_the_weights_named_by_the_spec(here: Path) -> None:
     Path("spec.json").write_text(json.dumps(network(weights=BODY)))
     for weights in (jsonnx.Trainer("spec.json").weights(), jsonnx.compile("spec.json").weights):
         assert np.array_equal(weights["body_1/kernel"], old()["body_1/kernel"])
-    drawn = jsonnx.Trainer(network()).weights()["head/kernel"]
-    assert np.array_equal(jsonnx.Trainer("spec.json").weights()["head/kernel"], drawn)
+    kernel = jsonnx.Trainer(network()).weights()["head/kernel"]
+    assert np.array_equal(jsonnx.Trainer("spec.json").weights()["head/kernel"], kernel)
     explicit = jsonnx.Trainer("spec.json", weights=jsonnx.Trainer(network()).weights()).weights()
     assert not np.array_equal(explicit["body_1/kernel"], old()["body_1/kernel"])  # explicit weights take precedence
 

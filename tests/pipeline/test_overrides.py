@@ -75,9 +75,9 @@ def test_invalid_overrides_are_reported(
 
 def test_a_run_resumes_only_with_the_scale_it_was_trained_with(here: Path) -> None:
     jsonnx("train", "spec.json", "-o", "run", "--scale", "large", "--quiet")
-    written = json.loads((here / "run/spec.json").read_text())
-    assert written["parameters"] == {"width": 16, "depth": 2}
-    assert written["blocks"] == SPEC["blocks"]
+    saved_spec = json.loads((here / "run/spec.json").read_text())
+    assert saved_spec["parameters"] == {"width": 16, "depth": 2}
+    assert saved_spec["blocks"] == SPEC["blocks"]
     jsonnx("train", "spec.json", "-o", "run", "--resume", "--scale", "large", "--set", "training.epochs=3", "--quiet")
     jsonnx("train", "spec.json", "-o", "run", "--resume", "--quiet", "--set", "training.epochs=4", status=1)
 

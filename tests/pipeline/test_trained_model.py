@@ -62,9 +62,9 @@ def cli(*arguments: object) -> Result:
 
 def succeed(*arguments: object) -> str:
     """Asserts that a command succeeds and returns its standard output."""
-    done = cli(*arguments)
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    result = cli(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def write_table(path: Path, seed: int, columns: str = "abcdh", rows: int = ROWS, kind: bool = True) -> Path:
@@ -124,12 +124,12 @@ def test_a_model_is_evaluated_on_a_file(project):
 
 
 def test_a_run_is_evaluated_on_another_file(project, tmp_path):
-    other = write_table(tmp_path / "other.csv", 2, rows=700)  # more than one batch
-    x = numbers_of(other)
-    with other.open(newline="") as file:
+    table = write_table(tmp_path / "other.csv", 2, rows=700)  # more than one batch
+    x = numbers_of(table)
+    with table.open(newline="") as file:
         kinds = np.array([IRIS["labels"]["kind"].index(row["kind"]) for row in csv.DictReader(file)])
-    metrics = trained(project).evaluate({"flower": x}, {"kind": kinds, "height": numbers_of(other, "h")})
-    assert evaluate(project / "run", "--data", other) == pytest.approx(metrics, rel=1e-5)
+    metrics = trained(project).evaluate({"flower": x}, {"kind": kinds, "height": numbers_of(table, "h")})
+    assert evaluate(project / "run", "--data", table) == pytest.approx(metrics, rel=1e-5)
 
 
 def test_evaluate_prints_one_metric_per_line(project):
@@ -139,10 +139,10 @@ def test_evaluate_prints_one_metric_per_line(project):
 
 
 def test_evaluating_a_model_file_needs_the_option_data(project):
-    done = cli("evaluate", project / "run" / "model.onnx")
-    assert done.exit_code == 2
-    assert "no-data" in done.stderr
-    assert "--data" in done.stderr
+    result = cli("evaluate", project / "run" / "model.onnx")
+    assert result.exit_code == 2
+    assert "no-data" in result.stderr
+    assert "--data" in result.stderr
 
 
 # -- predict -----------------------------------------------------------------------------------------------------------
@@ -161,19 +161,19 @@ def expected(project: Path) -> dict[str, np.ndarray]:
 
 def test_predict_writes_npz(model, project, expected, tmp_path):
     assert succeed("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.npz") == ""
-    with np.load(tmp_path / "out.npz") as written:
-        assert sorted(written) == ["height", "kind"]
+    with np.load(tmp_path / "out.npz") as predictions:
+        assert sorted(predictions) == ["height", "kind"]
         for name, array in expected.items():
-            np.testing.assert_allclose(written[name], array, rtol=1e-6)
-            assert written[name].dtype == np.float32
+            np.testing.assert_allclose(predictions[name], array, rtol=1e-6)
+            assert predictions[name].dtype == np.float32
 
 
 def test_predict_writes_json(model, project, expected, tmp_path):
     succeed("predict", model, "--data", project / "data" / "test.csv", "-o", tmp_path / "out.json")
-    written = json.loads((tmp_path / "out.json").read_text())
-    assert written["labels"] == {"kind": [IRIS["labels"]["kind"][best] for best in expected["kind"].argmax(1)]}
+    predictions = json.loads((tmp_path / "out.json").read_text())
+    assert predictions["labels"] == {"kind": [IRIS["labels"]["kind"][best] for best in expected["kind"].argmax(1)]}
     for name, array in expected.items():
-        np.testing.assert_allclose(written["outputs"][name], array, rtol=1e-6)
+        np.testing.assert_allclose(predictions["outputs"][name], array, rtol=1e-6)
 
 
 def test_predict_writes_csv(model, project, expected, tmp_path):
@@ -198,24 +198,24 @@ def test_predict_needs_no_targets(project, expected, tmp_path):
     x = numbers_of(project / "data" / "test.csv")
     np.savez(tmp_path / "x.npz", **{name: x[:, index] for index, name in enumerate("abcd")})
     succeed("predict", project / "run", "--data", tmp_path / "x.npz", "-o", tmp_path / "out.npz")
-    with np.load(tmp_path / "out.npz") as written:
-        np.testing.assert_allclose(written["kind"], expected["kind"], rtol=1e-6)
+    with np.load(tmp_path / "out.npz") as predictions:
+        np.testing.assert_allclose(predictions["kind"], expected["kind"], rtol=1e-6)
 
 
 def test_predict_reports_a_missing_column(project, tmp_path):
     data = write_table(tmp_path / "data.csv", 3, columns="abd", kind=False)
-    done = cli("predict", project / "run", "--data", data)
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert "missing-column" in done.stderr
-    assert "'c'" in done.stderr
+    result = cli("predict", project / "run", "--data", data)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "missing-column" in result.stderr
+    assert "'c'" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["out.txt", "out"])
 def test_predict_refuses_an_unknown_file_extension(project, tmp_path, name):
-    done = cli("predict", project / "run", "--data", project / "data" / "test.csv", "-o", tmp_path / name)
-    assert done.exit_code == 2
-    assert "bad-option" in done.stderr
-    assert ".npz" in done.stderr
+    result = cli("predict", project / "run", "--data", project / "data" / "test.csv", "-o", tmp_path / name)
+    assert result.exit_code == 2
+    assert "bad-option" in result.stderr
+    assert ".npz" in result.stderr
     assert not (tmp_path / name).exists()
 
 
@@ -227,9 +227,9 @@ def test_a_model_without_an_embedded_spec_is_reported(project, tmp_path, command
     plain = onnx.load(project / "run" / "model.onnx")
     del plain.metadata_props[:]
     onnx.save(plain, tmp_path / "plain.onnx")
-    done = cli(command, tmp_path / "plain.onnx", "--data", project / "data" / "test.csv")
-    assert done.exit_code == 1
-    assert "no-spec" in done.stderr
+    result = cli(command, tmp_path / "plain.onnx", "--data", project / "data" / "test.csv")
+    assert result.exit_code == 1
+    assert "no-spec" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
@@ -240,15 +240,15 @@ def test_a_damaged_or_missing_model_is_reported(project, tmp_path, command, cont
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
-    done = cli(command, path, "--data", project / "data" / "test.csv")
-    assert done.exit_code == status
-    assert code in done.stderr
+    result = cli(command, path, "--data", project / "data" / "test.csv")
+    assert result.exit_code == status
+    assert code in result.stderr
 
 
 def test_a_folder_that_is_not_a_run_is_reported(tmp_path):
-    done = cli("evaluate", tmp_path)
-    assert done.exit_code == 2
-    assert "is not a RUN folder" in done.stderr
+    result = cli("evaluate", tmp_path)
+    assert result.exit_code == 2
+    assert "is not a RUN folder" in result.stderr
 
 
 # -- moved folders -----------------------------------------------------------------------------------------------------
@@ -256,19 +256,19 @@ def test_a_folder_that_is_not_a_run_is_reported(tmp_path):
 
 def test_a_run_moved_together_with_its_data_finds_them(project, tmp_path, monkeypatch):
     metrics = evaluate(project / "run")
-    moved = tmp_path / "elsewhere" / "deeper"
-    shutil.copytree(project, moved)
+    new_project = tmp_path / "elsewhere" / "deeper"
+    shutil.copytree(project, new_project)
     monkeypatch.chdir(tmp_path)
-    assert evaluate(moved / "run") == metrics
+    assert evaluate(new_project / "run") == metrics
     assert evaluate("elsewhere/deeper/run") == metrics
 
 
 def test_a_run_moved_without_its_data_reports_the_missing_file(project, tmp_path):
     shutil.copytree(project / "run", tmp_path / "a" / "run")
-    done = cli("evaluate", tmp_path / "a" / "run")
-    assert done.exit_code == 2
-    assert "unreadable-file" in done.stderr
-    assert "test.csv" in done.stderr
+    result = cli("evaluate", tmp_path / "a" / "run")
+    assert result.exit_code == 2
+    assert "unreadable-file" in result.stderr
+    assert "test.csv" in result.stderr
     data = project / "data" / "test.csv"
     assert evaluate(tmp_path / "a" / "run", "--data", data) == evaluate(project / "run", "--data", data)
     assert len(succeed("predict", tmp_path / "a" / "run", "--data", data).splitlines()) == ROWS + 1
@@ -289,17 +289,17 @@ def test_the_same_spec_gives_the_same_bytes_in_every_process():
     """Compiles with two hash seeds, so that any dependence on the order of a set would change the bytes."""
     command = [sys.executable, "-c", HASHES, *(str(SAMPLES / f"{name}.json") for name in NAMES)]
     path = os.pathsep.join(sys.path)
-    running = [
+    processes = [
         subprocess.Popen(
             command, env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
         )
         for seed in ("1", "2")
     ]
-    first, second = (process.communicate()[0].split() for process in running)
-    assert len(first) == 2 * len(NAMES)
-    assert first == second
+    digests, repeated_digests = (process.communicate()[0].split() for process in processes)
+    assert len(digests) == 2 * len(NAMES)
+    assert digests == repeated_digests
     here = [hashlib.sha256(jsonnx.compile(SAMPLES / f"{name}.json").to_bytes()).hexdigest() for name in NAMES]
-    assert first[::2] == here
+    assert digests[::2] == here
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -60,17 +60,17 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def draw_random(name: str, about: dict[str, Any], step: int, batch: int) -> np.ndarray:
+def draw_random(name: str, random: dict[str, Any], step: int, batch: int) -> np.ndarray:
     """Returns the random numbers of a step by the rules under `exactly` in the manifest."""
-    shape = [batch if size == "batch" else size for size in about["shape"]]
-    digest = hashlib.blake2b(repr((about["seed"], name, step)).encode(), digest_size=16).digest()
+    shape = [batch if size == "batch" else size for size in random["shape"]]
+    digest = hashlib.blake2b(repr((random["seed"], name, step)).encode(), digest_size=16).digest()
     bits = np.random.Philox(key=int.from_bytes(digest, "little"))
-    if about["kind"] == "normal":
-        return np.random.Generator(bits).standard_normal(shape, np.float32) * np.float32(about["scale"])
+    if random["kind"] == "normal":
+        return np.random.Generator(bits).standard_normal(shape, np.float32) * np.float32(random["scale"])
     count = int(np.prod(shape))
     numbers = [word >> shift & 0xFFFF for word in bits.random_raw(-(-count // 4)).tolist() for shift in (0, 16, 32, 48)]
-    kept = np.array(numbers[:count]) < round(about["keep"] * 65536)
-    return (kept * np.float32(about["scale"])).astype(np.float32).reshape(shape)
+    is_kept = np.array(numbers[:count]) < round(random["keep"] * 65536)
+    return (is_kept * np.float32(random["scale"])).astype(np.float32).reshape(shape)
 
 
 def train(folder: Path, batches: list[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
@@ -131,8 +131,8 @@ def exported(
     folder = tmp_path_factory.mktemp("training") / request.param
     spec = folder.with_suffix(".json")
     spec.write_text(json.dumps(NETWORKS[request.param][0]))
-    done = CliRunner().invoke(main, ["compile", str(spec), "-o", str(folder), "--training"])
-    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(main, ["compile", str(spec), "-o", str(folder), "--training"])
+    assert result.exit_code == 0, result.output
     return request.param, folder, json.loads((folder / "manifest.json").read_text())
 
 
@@ -221,8 +221,8 @@ def test_the_exported_model_has_the_same_initial_weights(exported):
 def export(folder: Path, spec: dict[str, Any], *options: str) -> Path:
     file = folder / "spec.json"
     file.write_text(json.dumps(spec))
-    done = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder / "step"), "--training", *options])
-    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder / "step"), "--training", *options])
+    assert result.exit_code == 0, result.output
     return folder / "step"
 
 
@@ -250,28 +250,28 @@ def test_remat_in_the_spec_adds_recomputed_nodes_to_the_step(tmp_path):
 
 def test_the_same_spec_gives_the_same_bytes(tmp_path):
     (tmp_path / "again").mkdir()
-    first, second = (export(folder, EVERYTHING) for folder in (tmp_path, tmp_path / "again"))
-    names = sorted(path.name for path in first.iterdir())
+    folder, repeated_folder = (export(path, EVERYTHING) for path in (tmp_path, tmp_path / "again"))
+    names = sorted(path.name for path in folder.iterdir())
     assert names == ["manifest.json", "model.onnx", "train_step.onnx", "weights.safetensors"]
-    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
+    assert all((folder / name).read_bytes() == (repeated_folder / name).read_bytes() for name in names)
 
 
 def test_the_manifest_is_written_last(tmp_path, monkeypatch):
     """A folder with a manifest is therefore complete."""
     from jsonnx.pipeline import training_export
 
-    written = []
-    monkeypatch.setattr(training_export, "write_atomically", lambda path, data: written.append(Path(path).name))
+    written_names = []
+    monkeypatch.setattr(training_export, "write_atomically", lambda path, data: written_names.append(Path(path).name))
     export(tmp_path, EVERYTHING)
-    assert written[-1] == "manifest.json"
+    assert written_names[-1] == "manifest.json"
 
 
 def test_a_spec_without_training_section_is_refused(tmp_path):
     file = tmp_path / "spec.json"
     file.write_text(json.dumps({key: value for key, value in EVERYTHING.items() if key != "training"}))
-    done = CliRunner().invoke(main, ["compile", str(file), "-o", str(tmp_path / "step"), "--training"])
-    assert done.exit_code == 1
-    assert "the spec has no `training` section" in done.stderr
+    result = CliRunner().invoke(main, ["compile", str(file), "-o", str(tmp_path / "step"), "--training"])
+    assert result.exit_code == 1
+    assert "the spec has no `training` section" in result.stderr
     assert not (tmp_path / "step").exists()
 
 
@@ -279,9 +279,9 @@ def test_a_file_in_place_of_the_output_folder_is_refused(tmp_path):
     file, folder = tmp_path / "spec.json", tmp_path / "step"
     file.write_text(json.dumps(EVERYTHING))
     folder.write_text("in the way")
-    done = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder), "--training"])
-    assert done.exit_code == 2
-    assert "unwritable-file" in done.stderr
+    result = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder), "--training"])
+    assert result.exit_code == 2
+    assert "unwritable-file" in result.stderr
     assert folder.read_text() == "in the way"
 
 

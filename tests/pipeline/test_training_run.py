@@ -97,8 +97,8 @@ def assert_usable(folder: Path) -> None:
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Any) -> None:
     """Calls `act` after the step of this number, counted over the whole run."""
-    done = iter(range(1, 1000))
-    monkeypatch.setattr(Recorder, "on_step", lambda self, step, figures: act() if next(done) == number else None)
+    steps = iter(range(1, 1000))
+    monkeypatch.setattr(Recorder, "on_step", lambda self, step, figures: act() if next(steps) == number else None)
 
 
 # -- signals ----------------------------------------------------------------------------------------------------------
@@ -293,8 +293,8 @@ def test_a_full_disk_leaves_earlier_results_unchanged(home: Path, writes: list[i
 
 def test_a_limit_on_file_sizes_is_reported(home: Path) -> None:
     command = f'ulimit -f 1; "{sys.executable}" -m jsonnx compile spec.json -o limited.onnx'
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", command], cwd=home, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True
     )
-    assert (done.returncode, "unwritable-file" in done.stderr) == (2, True)
+    assert (process.returncode, "unwritable-file" in process.stderr) == (2, True)
     assert not (home / "limited.onnx").exists()

@@ -16,9 +16,8 @@ from jsonnx.gradient.training_step import training_step, with_loss
 from jsonnx.ir import Builder, Graph
 from jsonnx.lowering.lower import lower
 from jsonnx.passes.canonicalize import canonicalize
+from jsonnx.runtime.trainer import Trainer
 from jsonnx.runtime.training_plan import TrainingPlan
-from jsonnx.training.losses import LOSSES, Loss
-from jsonnx.training.metrics import METRICS, Metric
 from jsonnx.training.objective import Objective
 from jsonnx.training.section import Training
 
@@ -107,4 +106,7 @@ def flowers(count: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return (centres[y] + 0.3 * rng.normal(size=(count, 4))).astype(np.float32), y
 
 
-__all__ = ["LOSSES", "METRICS", "Loss", "Metric", "classifier", "flowers", "make_plan", "typed"]
+def have_equal_variables(trainer: Trainer, expected: Trainer) -> bool:
+    """Whether two trainers have the same variables, bit for bit."""
+    a, b = trainer._engine.variables(), expected._engine.variables()
+    return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)

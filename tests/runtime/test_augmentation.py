@@ -30,15 +30,15 @@ def fed(trainer: Trainer, step: int, x: np.ndarray = X, y: np.ndarray = Y) -> di
 
 
 def test_augmented_images_depend_on_the_step_and_the_seed_alone() -> None:
-    made = [Trainer(spec({"type": "RandomFlip"})) for _ in range(2)]
+    trainers = [Trainer(spec({"type": "RandomFlip"})) for _ in range(2)]
     name = "random_flip/augmented"
-    first, again = fed(made[0], 0)[name], fed(made[1], 0)[name]
-    assert (first == again).all()
-    assert (first != fed(made[0], 1)[name]).any()
+    images, repeated_images = fed(trainers[0], 0)[name], fed(trainers[1], 0)[name]
+    assert (images == repeated_images).all()
+    assert (images != fed(trainers[0], 1)[name]).any()
     mirrored = X[:, ::-1, ::-1]
-    assert all((a == b).all() or (a == c).all() for a, b, c in zip(first, X, mirrored, strict=True))
-    assert (first != X).any()
-    assert (first != mirrored).any()
+    assert all((a == b).all() or (a == c).all() for a, b, c in zip(images, X, mirrored, strict=True))
+    assert (images != X).any()
+    assert (images != mirrored).any()
 
 
 def test_the_layers_before_an_augmentation_are_computed_first() -> None:
@@ -68,13 +68,13 @@ def test_integer_images_are_augmented_as_floats() -> None:
 
 def test_a_resumed_run_equals_the_one_that_never_stopped(tmp_path) -> None:
     document = spec({"type": "RandomZoom", "height_factor": 0.5}, {"type": "RandomErasing"})
-    whole, part, rest = (Trainer(document) for _ in range(3))
-    whole.fit(X, Y)
-    part.fit(X, Y, epochs=1)
-    part.save_checkpoint(tmp_path / "checkpoint")
-    rest.load_checkpoint(tmp_path / "checkpoint")
-    rest.fit(X, Y)
-    assert all((rest.weights()[name] == value).all() for name, value in whole.weights().items())
+    uninterrupted, stopped, resumed = (Trainer(document) for _ in range(3))
+    uninterrupted.fit(X, Y)
+    stopped.fit(X, Y, epochs=1)
+    stopped.save_checkpoint(tmp_path / "checkpoint")
+    resumed.load_checkpoint(tmp_path / "checkpoint")
+    resumed.fit(X, Y)
+    assert all((resumed.weights()[name] == value).all() for name, value in uninterrupted.weights().items())
 
 
 def test_a_layers_own_seed_replaces_the_models() -> None:
@@ -109,24 +109,24 @@ def test_combined_augmentations_stay_within_the_range_of_values() -> None:
     trainer = Trainer(spec({"type": "RandAugment", "num_ops": 4, "factor": 0.9}, {"type": "AugMix"}))
     for step in range(20):
         feeds = fed(trainer, step)
-        made = feeds["aug_mix/augmented"]
-        assert np.isfinite(made).all()
-        assert made.min() >= 0
-        assert made.max() <= 255
+        augmented = feeds["aug_mix/augmented"]
+        assert np.isfinite(augmented).all()
+        assert augmented.min() >= 0
+        assert augmented.max() <= 255
 
 
 def test_a_pipeline_applies_its_layers_in_order() -> None:
     steps = [{"type": "RandomBrightness", "factor": [0.1, 0.1]}, {"type": "RandomInvert", "factor": [1, 1]}]
-    made = fed(Trainer(spec({"type": "Pipeline", "layers": steps})), 0)["pipeline/augmented"]
-    np.testing.assert_allclose(made, 255 - np.clip(X + 25.5, 0, 255), rtol=1e-4)
+    images = fed(Trainer(spec({"type": "Pipeline", "layers": steps})), 0)["pipeline/augmented"]
+    np.testing.assert_allclose(images, 255 - np.clip(X + 25.5, 0, 255), rtol=1e-4)
 
 
 def test_a_frozen_layer_may_precede_an_augmentation() -> None:
     frozen = {"type": "Conv2D", "filters": 3, "kernel_size": 1, "trainable": False, "name": "frozen"}
     trainer = Trainer(spec(frozen, {"type": "RandomFlip"}))
     kernel, bias = (trainer.weights()[f"frozen/{name}"] for name in ("kernel", "bias"))
-    made = fed(trainer, 0)["random_flip/augmented"]
-    np.testing.assert_allclose(np.sort(made, axis=None), np.sort(X @ kernel[0, 0] + bias, axis=None), rtol=1e-4)
+    images = fed(trainer, 0)["random_flip/augmented"]
+    np.testing.assert_allclose(np.sort(images, axis=None), np.sort(X @ kernel[0, 0] + bias, axis=None), rtol=1e-4)
     trainer.fit(X, Y)
     assert (trainer.weights()["frozen/kernel"] == kernel).all()
 
@@ -140,6 +140,6 @@ COLOURED = [case for case in augmentation.CASES if case.inputs[0] == (5, 6, 3)]
 )
 def test_images_of_one_row_or_column_are_augmented(case: Case, size: tuple[int, int]) -> None:
     images = np.random.default_rng(0).random((3, *size, 3), np.float32)
-    made, _ = make_layer(case.layer).augment(images, np.random.default_rng(1))
-    assert made.shape == one_layer(case.layer, (*size, 3), batch=3).outputs["layer"].shape
-    assert np.isfinite(made).all()
+    augmented, _ = make_layer(case.layer).augment(images, np.random.default_rng(1))
+    assert augmented.shape == one_layer(case.layer, (*size, 3), batch=3).outputs["layer"].shape
+    assert np.isfinite(augmented).all()

@@ -40,16 +40,16 @@ def test_steps_equal_those_of_fully_validated_batches() -> None:
         assert (array == long.weights()[name]).all()
 
 
-def broken(value: float) -> np.ndarray:
+def inputs_with(value: float) -> np.ndarray:
     x = X[1].copy()
     x[2, 3] = value
     return x
 
 
 WRONG: dict[str, tuple[Any, Any]] = {
-    "nan": (broken(np.nan), Y[1]),
-    "infinity": (broken(-np.inf), Y[1]),
-    "two-infinities": (broken(np.inf) * np.array([1, 1, 1, -1, 1], np.float32), Y[1]),
+    "nan": (inputs_with(np.nan), Y[1]),
+    "infinity": (inputs_with(-np.inf), Y[1]),
+    "two-infinities": (inputs_with(np.inf) * np.array([1, 1, 1, -1, 1], np.float32), Y[1]),
     "label-too-large": (X[1], np.array([0, 1, 3, 2], np.int32)),
     "label-negative": (X[1], np.array([0, -1, 1, 2], np.int32)),
     "other-width": (X[1][:, :4], Y[1]),
@@ -62,14 +62,14 @@ WRONG: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_an_invalid_batch_gives_the_same_error_as_the_first_batch(name: str) -> None:
-    with pytest.raises(FeedError) as first:
+    with pytest.raises(FeedError) as earlier:
         trainer_after(WRONG[name])
     trainer = trainer_after((X[0], Y[0]))
     assert trainer._cached_layout is not None
     before = trainer.weights()
     with pytest.raises(FeedError) as later:
         trainer.step(*WRONG[name])
-    assert str(later.value) == str(first.value)
+    assert str(later.value) == str(earlier.value)
     assert all((array == before[key]).all() for key, array in trainer.weights().items())
 
 
@@ -90,8 +90,8 @@ def test_batches_of_another_layout_are_accepted(name: str) -> None:
     x, y = OTHERS[name]
     plain = {"x": x["x"] if isinstance(x, dict) else x, "y": y["dense"] if isinstance(y, dict) else y}
     expected = trainer_after((X[0], Y[0]), (plain["x"].tolist(), plain["y"].tolist())).weights()
-    found = trainer_after((X[0], Y[0]), (x, y)).weights()
-    for key, array in found.items():
+    weights = trainer_after((X[0], Y[0]), (x, y)).weights()
+    for key, array in weights.items():
         np.testing.assert_allclose(array, expected[key], atol=1e-7)
 
 
@@ -106,17 +106,17 @@ def test_ignored_labels_are_accepted() -> None:
     document["training"]["loss"] = {"type": "sparse_categorical_crossentropy", "ignore_class": -1}
     labels = np.array([0, -1, 2, 1], np.int32)
     expected = trainer_after((X[0], Y[0]), (X[1].tolist(), labels.tolist()), document=document).weights()
-    found = trainer_after((X[0], Y[0]), (X[1], labels), document=document).weights()
-    assert all((array == expected[name]).all() for name, array in found.items())
+    weights = trainer_after((X[0], Y[0]), (X[1], labels), document=document).weights()
+    assert all((array == expected[name]).all() for name, array in weights.items())
 
 
 def test_set_weights_and_fit_take_effect_between_two_steps() -> None:
-    found = []
+    weights_of_runs = []
     for form in (np.asarray, np.ndarray.tolist):
         trainer = trainer_after((X[0], Y[0]))
         trainer.set_weights({name: 2 * array for name, array in trainer.weights().items()})
         trainer.step(form(X[1]), form(Y[1]))
         trainer.fit(X[2], Y[2], batch_size=2, epochs=1)
         trainer.step(form(X[3]), form(Y[3]))
-        found.append(trainer.weights())
-    assert all((array == found[1][name]).all() for name, array in found[0].items())
+        weights_of_runs.append(trainer.weights())
+    assert all((array == weights_of_runs[1][name]).all() for name, array in weights_of_runs[0].items())

@@ -18,8 +18,7 @@ from jsonnx.runtime.run_folder import RunFolder
 from jsonnx.runtime.signals import StopOnSignal
 from jsonnx.runtime.trainer import Diverged, Trainer
 
-from .plans import classifier, flowers
-from .test_trainer import same
+from .plans import classifier, flowers, have_equal_variables
 
 X, Y = flowers()
 SPEC = {"epochs": 5, "batch_size": 16, "restore_best_weights": True, "early_stopping": {"patience": 3}}
@@ -43,13 +42,13 @@ class SaveAt:
 
 
 @pytest.fixture(scope="module")
-def whole():
+def uninterrupted():
     trainer = Trainer(plan())
     return trainer, trainer.fit(X, Y, validation_split=0.2)
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 6, 13, 25])
-def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, whole, step):
+def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, uninterrupted, step):
     trainer, path = Trainer(plan()), tmp_path / "c.safetensors"
     history = trainer.fit(X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, path, step)])
     assert (trainer.steps, history.signal, history.interrupted) == (step, signal.SIGTERM, True)
@@ -59,13 +58,13 @@ def test_a_resumed_run_equals_the_run_that_never_stopped(tmp_path, whole, step):
     assert resumed.load_checkpoint(path) == []
     assert resumed.epochs_done == (step - 1) // 5
     history = resumed.fit(X, Y, validation_split=0.2)
-    assert history.history == whole[1].history
-    assert (history.epoch, history.best_epoch) == (whole[1].epoch, whole[1].best_epoch)
-    assert resumed.steps == whole[0].steps
-    assert same(resumed, whole[0])
+    assert history.history == uninterrupted[1].history
+    assert (history.epoch, history.best_epoch) == (uninterrupted[1].epoch, uninterrupted[1].best_epoch)
+    assert resumed.steps == uninterrupted[0].steps
+    assert have_equal_variables(resumed, uninterrupted[0])
 
 
-def test_a_checkpoint_at_an_epochs_end_resumes_with_the_next_epoch(tmp_path, whole):
+def test_a_checkpoint_at_an_epochs_end_resumes_with_the_next_epoch(tmp_path, uninterrupted):
     trainer = Trainer(plan())
 
     class Save:
@@ -77,8 +76,8 @@ def test_a_checkpoint_at_an_epochs_end_resumes_with_the_next_epoch(tmp_path, who
         resumed = Trainer(plan())
         resumed.load_checkpoint(tmp_path / f"{epoch}")
         assert resumed.epochs_done == epoch + 1
-        assert resumed.fit(X, Y, validation_split=0.2).history == whole[1].history
-        assert same(resumed, whole[0])
+        assert resumed.fit(X, Y, validation_split=0.2).history == uninterrupted[1].history
+        assert have_equal_variables(resumed, uninterrupted[0])
 
 
 def test_a_resumed_run_may_have_more_epochs(tmp_path):
@@ -92,13 +91,13 @@ def test_a_resumed_run_may_have_more_epochs(tmp_path):
 
 
 def test_a_checkpoint_outside_a_fit_keeps_the_slots(tmp_path):
-    one, other = Trainer(classifier(noise=0.2)), Trainer(classifier(noise=0.2))
+    saved, resumed = Trainer(classifier(noise=0.2)), Trainer(classifier(noise=0.2))
     for _ in range(3):
-        one.step(X, Y)
-    one.save_checkpoint(tmp_path / "c")
-    other.load_checkpoint(tmp_path / "c")
-    assert other.step(X, Y) == one.step(X, Y)
-    assert same(one, other)
+        saved.step(X, Y)
+    saved.save_checkpoint(tmp_path / "c")
+    resumed.load_checkpoint(tmp_path / "c")
+    assert resumed.step(X, Y) == saved.step(X, Y)
+    assert have_equal_variables(saved, resumed)
 
 
 def test_the_same_state_gives_the_same_bytes(tmp_path):
@@ -153,8 +152,8 @@ def places(value, path=()):
             yield from places(inner, (*path, key))
 
 
-@pytest.mark.parametrize("new", ["gone", None, "x", -1, [1], {"a": 1}], ids=str)
-def test_a_forged_checkpoint_is_refused_or_loaded_without_a_crash(tmp_path, new):
+@pytest.mark.parametrize("forged_value", ["gone", None, "x", -1, [1], {"a": 1}], ids=str)
+def test_a_forged_checkpoint_is_refused_or_loaded_without_a_crash(tmp_path, forged_value):
     trainer = Trainer(plan())
     trainer.fit(X, Y, epochs=2, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7)])
     arrays, state = checkpoint.load(tmp_path / "c")
@@ -163,10 +162,10 @@ def test_a_forged_checkpoint_is_refused_or_loaded_without_a_crash(tmp_path, new)
         changed = inside = copy.deepcopy(state)
         for step in path[:-1]:
             inside = inside[step]
-        if new == "gone":
+        if forged_value == "gone":
             del inside[path[-1]]
         else:
-            inside[path[-1]] = new
+            inside[path[-1]] = forged_value
         checkpoint.save(tmp_path / "d", arrays, changed)
         with suppress(CompileError):
             forged.load_checkpoint(tmp_path / "d")
@@ -186,15 +185,15 @@ def test_another_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("other", "part"),
+    ("other_settings", "part"),
     [
         ({"seed": 9}, "seed 3, this run has seed 9"),
         ({"fingerprint": "x"}, "another spec"),
         ({"training": {"optimizer": "sgd"}}, "unknown array"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(saved, other, part):
-    faults = refused(Trainer(classifier(**other)), saved, "checkpoint-mismatch")
+def test_a_checkpoint_of_another_run_is_refused(saved, other_settings, part):
+    faults = refused(Trainer(classifier(**other_settings)), saved, "checkpoint-mismatch")
     assert part in faults[0].message
 
 
@@ -254,20 +253,20 @@ def test_a_signal_ends_the_run_after_the_step(tmp_path, number):
     assert resumed.steps == int(steps)
 
 
-def test_a_killed_run_leaves_its_checkpoint(tmp_path, whole):
+def test_a_killed_run_leaves_its_checkpoint(tmp_path, uninterrupted):
     trainer = Trainer(plan())
     trainer.fit(X, Y, validation_split=0.2, callbacks=[SaveAt(trainer, tmp_path / "c", 7, interrupt=False)])
     resumed = Trainer(plan())
     resumed.load_checkpoint(tmp_path / "c")
-    assert resumed.fit(X, Y, validation_split=0.2).history == whole[1].history
-    assert same(resumed, whole[0])
+    assert resumed.fit(X, Y, validation_split=0.2).history == uninterrupted[1].history
+    assert have_equal_variables(resumed, uninterrupted[0])
 
 
 def test_a_second_signal_acts_at_once_and_handlers_are_restored():
     before = signal.getsignal(signal.SIGINT)
-    with StopOnSignal() as asked:
+    with StopOnSignal() as stop:
         signal.raise_signal(signal.SIGINT)
-        assert asked.signal == signal.SIGINT
+        assert stop.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
@@ -276,19 +275,19 @@ def test_a_second_signal_acts_at_once_and_handlers_are_restored():
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with StopOnSignal() as asked:
+        with StopOnSignal() as stop:
             signal.raise_signal(signal.SIGTERM)
-        assert asked.signal is None
+        assert stop.signal is None
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def test_training_works_in_another_thread():
-    found = []
-    thread = threading.Thread(target=lambda: found.append(Trainer(classifier()).fit(X, Y, epochs=1)))
+    histories = []
+    thread = threading.Thread(target=lambda: histories.append(Trainer(classifier()).fit(X, Y, epochs=1)))
     thread.start()
     thread.join()
-    assert len(found[0].epoch) == 1
+    assert len(histories[0].epoch) == 1
 
 
 # -- run folders -----------------------------------------------------------------------------------------------------
@@ -340,8 +339,8 @@ def test_old_checkpoints_are_removed_and_damaged_ones_are_skipped(tmp_path):
         newest, older = folder.checkpoints()
         newest.write_bytes(newest.read_bytes()[:-1])
         resumed = Trainer(classifier())
-        found, (warning,) = folder.load_newest_checkpoint(resumed)
-        assert (found, resumed.steps) == (older, 3)
+        loaded_path, (warning,) = folder.load_newest_checkpoint(resumed)
+        assert (loaded_path, resumed.steps) == (older, 3)
         assert (warning.code, warning.severity, warning.file) == ("bad-checkpoint", "warning", str(newest))
         older.write_bytes(b"")
         with pytest.raises(CompileError):

@@ -62,33 +62,33 @@ def test_a_sharded_step_equals_the_whole_one(threads: int, more: list[dict[str, 
     sizes = (16, 16, 7, 1, 2, 33, 16)
     expected_figures, expected_weights = trained(spec(*more, batch_size=24), False, sizes, threads)
     figures, weights = trained(spec(*more, batch_size=24), True, sizes, threads)
-    for one, other in zip(figures, expected_figures, strict=True):
-        assert one == pytest.approx(other, rel=1e-5)
+    for actual, expected in zip(figures, expected_figures, strict=True):
+        assert actual == pytest.approx(expected, rel=1e-5)
     for name, array in expected_weights.items():
         np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)
 
 
 def test_a_fit_equals_its_steps() -> None:
     """Bit for bit, with the last smaller batch, in a first and a second fit."""
-    one, other = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
+    fitted, stepped = (Trainer(spec(), seed=3, threads=2) for _ in range(2))
     for _ in range(2):
-        history = one.fit(X, Y, epochs=1, shuffle=False).history
-        assert isinstance(one._engine.step_runners.runner, ShardedStep)
-        figures = [other.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
+        history = fitted.fit(X, Y, epochs=1, shuffle=False).history
+        assert isinstance(fitted._engine.step_runners.runner, ShardedStep)
+        figures = [stepped.step(X[start : start + 16], Y[start : start + 16]) for start in range(0, 70, 16)]
         weights = [16, 16, 16, 16, 6]
         assert history["loss"][-1] == pytest.approx(np.average([f["loss"] for f in figures], weights=weights))
         assert history["accuracy"][-1] == pytest.approx(np.average([f["accuracy"] for f in figures], weights=weights))
-        assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
+        assert all(np.array_equal(array, stepped.weights()[name]) for name, array in fitted.weights().items())
 
 
 def test_a_run_is_resumed_from_a_checkpoint_bit_for_bit(tmp_path: Any) -> None:
-    one, other = (Trainer(spec({"type": "Dropout", "rate": 0.3}), seed=3, threads=2) for _ in range(2))
-    one.fit(X, Y, epochs=1)
-    one.save_checkpoint(tmp_path / "run.npz")
-    assert other.load_checkpoint(tmp_path / "run.npz") == []
-    for trainer in (one, other):
+    saved, resumed = (Trainer(spec({"type": "Dropout", "rate": 0.3}), seed=3, threads=2) for _ in range(2))
+    saved.fit(X, Y, epochs=1)
+    saved.save_checkpoint(tmp_path / "run.npz")
+    assert resumed.load_checkpoint(tmp_path / "run.npz") == []
+    for trainer in (saved, resumed):
         trainer.step(X[:16], Y[:16])
-    assert all(np.array_equal(array, other.weights()[name]) for name, array in one.weights().items())
+    assert all(np.array_equal(array, resumed.weights()[name]) for name, array in saved.weights().items())
 
 
 def test_a_step_with_an_infinite_loss_is_undone() -> None:
@@ -124,13 +124,13 @@ def test_a_layer_may_be_named_gradient() -> None:
         "training": {"loss": "mse", "optimizer": {"type": "SGD", "learning_rate": 0.1}},
     }
     x, y = RNG.normal(size=(2, 16, 3, 4)).astype(np.float32)
-    found = []
+    weights = []
     for fast in (True, False):
         trainer = Trainer(named, seed=1, threads=2, fast=fast)
         trainer.step(x, y)
-        found.append(trainer.weights())
-    for name, array in found[1].items():
-        np.testing.assert_allclose(found[0][name], array, atol=1e-6, err_msg=name)
+        weights.append(trainer.weights())
+    for name, array in weights[1].items():
+        np.testing.assert_allclose(weights[0][name], array, atol=1e-6, err_msg=name)
 
 
 def test_metrics_may_have_any_name() -> None:
@@ -151,7 +151,7 @@ def test_a_deleted_trainer_frees_its_sessions_and_threads_at_once() -> None:
     assert isinstance(runner, ShardedStep)
     gc.disable()
     try:
-        references = [weakref.ref(one) for one in (runner, *runner._shard_runners, runner._combiner)]
+        references = [weakref.ref(each) for each in (runner, *runner._shard_runners, runner._combiner)]
         del trainer, runner
         assert all(reference() is None for reference in references)
     finally:
@@ -167,13 +167,13 @@ def test_an_exception_of_another_thread_is_raised(monkeypatch: pytest.MonkeyPatc
     runner = trainer._engine.step_runners.runner
     assert isinstance(runner, ShardedStep)
 
-    def broken(*_: Any) -> Any:
+    def fail_to_bind(*_: Any) -> Any:
         def run(_: Any) -> None:
             raise MemoryError("no room")
 
         return run
 
-    monkeypatch.setattr(runner._shard_runners[1], "bind", broken)
+    monkeypatch.setattr(runner._shard_runners[1], "bind", fail_to_bind)
     runner._run = runner.bind({}, runner._results)
     with pytest.raises(MemoryError, match="no room"):
         trainer.step(X[:16], Y[:16])

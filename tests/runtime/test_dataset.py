@@ -29,10 +29,10 @@ TABLE = DataSpec(
 COLUMNS = DataSection(train="-", x=["length", "width"], y="species")
 
 
-def load(tmp_path, content, *, wanted=TABLE, data=COLUMNS, name="iris.csv", **options):
+def load(tmp_path, content, *, data_spec=TABLE, data=COLUMNS, name="iris.csv", **options):
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return from_file(path, data, wanted, **options)
+    return from_file(path, data, data_spec, **options)
 
 
 def faults(tmp_path, content, **options):
@@ -114,10 +114,10 @@ def test_a_fault_in_a_csv_file_has_its_line_and_column(tmp_path, content, code, 
 
 def test_all_faults_are_reported_and_many_of_a_kind_are_counted(tmp_path):
     rows = "".join(f"x,{index},5\n" for index in range(50))
-    found = faults(tmp_path, "length,width,species\n" + rows)
-    assert [fault.code for fault in found] == ["bad-value"] * 21 + ["label-out-of-range"] * 21
-    assert found[20].message == "and 30 more like the last"
-    assert found[41].message == "and 30 more like the last"
+    reported = faults(tmp_path, "length,width,species\n" + rows)
+    assert [fault.code for fault in reported] == ["bad-value"] * 21 + ["label-out-of-range"] * 21
+    assert reported[20].message == "and 30 more like the last"
+    assert reported[41].message == "and 30 more like the last"
 
 
 def test_a_missing_column_gets_a_suggestion_and_the_path_in_the_spec(tmp_path):
@@ -154,7 +154,7 @@ PIXELS = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
 )
 @pytest.mark.parametrize("label", [np.array([0, 9, 5], np.uint8), np.array([[0], [9], [5]]), np.array([0.0, 9.0, 5.0])])
 def test_flattened_samples_and_unit_axes_are_accepted(tmp_path, image, label):
-    samples = load(tmp_path, npz(image=image, digit=label), wanted=IMAGES, data=None, name="d.npz")
+    samples = load(tmp_path, npz(image=image, digit=label), data_spec=IMAGES, data=None, name="d.npz")
     feeds = samples.take(np.array([2, 0]))
     assert (feeds["image"] == PIXELS[[2, 0], :, :, None]).all()
     assert feeds["image"].dtype == np.float32
@@ -178,20 +178,20 @@ def test_flattened_samples_and_unit_axes_are_accepted(tmp_path, image, label):
     ],
 )  # fmt: skip
 def test_a_fault_in_arrays_names_the_sample(tmp_path, arrays, code, part):
-    (fault,) = faults(tmp_path, npz(**arrays), wanted=IMAGES, data=None, name="d.npz")
+    (fault,) = faults(tmp_path, npz(**arrays), data_spec=IMAGES, data=None, name="d.npz")
     assert fault.code == code
     assert part in fault.message
 
 
 def test_one_npy_array_is_the_input(tmp_path):
-    wanted = replace(IMAGES, targets={})
-    assert len(load(tmp_path, npy(PIXELS), wanted=wanted, data=None, name="d.npy")) == 3
+    data_spec = replace(IMAGES, targets={})
+    assert len(load(tmp_path, npy(PIXELS), data_spec=data_spec, data=None, name="d.npy")) == 3
     assert (
         len(
             load(
                 tmp_path,
                 npy(PIXELS),
-                wanted=IMAGES,
+                data_spec=IMAGES,
                 data=DataSection(train="-", x="pixels"),
                 name="d.npy",
                 targets=False,
@@ -199,7 +199,7 @@ def test_one_npy_array_is_the_input(tmp_path):
         )
         == 3
     )
-    (fault,) = faults(tmp_path, npy(PIXELS), wanted=IMAGES, data=None, name="d.npy")
+    (fault,) = faults(tmp_path, npy(PIXELS), data_spec=IMAGES, data=None, name="d.npy")
     assert fault.code == "missing-column"
 
 
@@ -226,16 +226,22 @@ def header(text: str) -> bytes:
     ],
 )
 def test_a_damaged_or_hostile_npy_file_is_refused(tmp_path, content):
-    (fault,) = faults(tmp_path, content, wanted=replace(IMAGES, targets={}), data=None, name="d.npy")
+    (fault,) = faults(tmp_path, content, data_spec=replace(IMAGES, targets={}), data=None, name="d.npy")
     assert fault.code == "bad-data-file"
 
 
 def test_a_damaged_npz_file_is_refused(tmp_path):
-    whole = npz(compress=True, image=PIXELS, digit=[1, 2, 3])
-    middle = bytearray(whole)
-    middle[80] ^= 255
-    for content in (b"", whole[:-30], whole[: len(whole) // 2], bytes(middle), b"PK\x05\x06" + bytes(18)):
-        assert faults(tmp_path, content, wanted=IMAGES, data=None, name="d.npz")
+    archive = npz(compress=True, image=PIXELS, digit=[1, 2, 3])
+    damaged = bytearray(archive)
+    damaged[80] ^= 255
+    for content in (
+        b"",
+        archive[:-30],
+        archive[: len(archive) // 2],
+        bytes(damaged),
+        b"PK\x05\x06" + bytes(18),
+    ):
+        assert faults(tmp_path, content, data_spec=IMAGES, data=None, name="d.npz")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -244,12 +250,12 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
     with zipfile.ZipFile(twice, "w") as archive:
         archive.writestr("image.npy", npy(PIXELS))
         archive.writestr("image.npy", npy(PIXELS))
-    (fault,) = faults(tmp_path, twice.getvalue(), wanted=IMAGES, data=None, name="d.npz")
+    (fault,) = faults(tmp_path, twice.getvalue(), data_spec=IMAGES, data=None, name="d.npz")
     assert (fault.code, "two members" in fault.message) == ("unsafe-file", True)
     monkeypatch.setattr(data_files, "MAX_FILE_BYTES", 10_000)
     bomb = npz(compress=True, image=np.zeros((3, 100, 100)), digit=[1, 2, 3])
     assert len(bomb) < 2000
-    (fault,) = faults(tmp_path, bomb, wanted=IMAGES, data=None, name="d.npz")
+    (fault,) = faults(tmp_path, bomb, data_spec=IMAGES, data=None, name="d.npz")
     assert (fault.code, "240,128 bytes" in fault.message) == ("too-large", True)
     (fault,) = faults(tmp_path, b"x" * 10_001)
     assert fault.code == "too-large"
@@ -271,7 +277,7 @@ SUMS = "left,r1,r2,total,sum\n1,2,3,6,0\n4,5,6,15,0\n"
 
 def test_columns_are_assigned_by_name(tmp_path):
     data = DataSection(train="-", x={"right": ["r1", "r2"]}, y={"sum": "total"})
-    feeds = load(tmp_path, SUMS, wanted=TWO, data=data).take(slice(None))
+    feeds = load(tmp_path, SUMS, data_spec=TWO, data=data).take(slice(None))
     assert feeds["left"].tolist() == [[1], [4]]
     assert feeds["right"].tolist() == [[2, 3], [5, 6]]
     assert feeds["sum/target"].tolist() == [[6], [15]]
@@ -288,51 +294,51 @@ def test_columns_are_assigned_by_name(tmp_path):
     ],
 )
 def test_a_wrong_assignment_of_columns_is_reported(tmp_path, data, code, path):
-    found = faults(tmp_path, SUMS, wanted=TWO, data=DataSection(train="-", **data))
-    assert (found[0].code, found[0].path) == (code, path)
+    reported = faults(tmp_path, SUMS, data_spec=TWO, data=DataSection(train="-", **data))
+    assert (reported[0].code, reported[0].path) == (code, path)
 
 
 def test_columns_of_an_archive_are_stacked(tmp_path):
     data = DataSection(train="-", x={"right": ["r1", "r2"]})
     content = npz(left=[1, 2], r1=[1.0, 2.0], r2=[3, 4], sum=[1, 2])
-    assert load(tmp_path, content, wanted=TWO, data=data, name="d.npz").inputs["right"].tolist() == [[1, 3], [2, 4]]
+    assert load(tmp_path, content, data_spec=TWO, data=data, name="d.npz").inputs["right"].tolist() == [[1, 3], [2, 4]]
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "<i4", ">i8", "u1", "u2"])
 @pytest.mark.parametrize("size", [3, 128, 129, 300, 50_000])
 def test_indices_of_any_integer_type_are_checked(dtype, size):
-    wanted = DataSpec({"ids": TensorType("int64", (BATCH, 2))}, {}, {"ids": IndexRange(size)})
+    data_spec = DataSpec({"ids": TensorType("int64", (BATCH, 2))}, {}, {"ids": IndexRange(size)})
     limits = np.iinfo(dtype)
     for value in sorted({limits.min, -1, 0, size - 1, size, limits.max}):
         if limits.min <= value <= limits.max:
             ids = np.array([[0, 1], [value, 2]]).astype(dtype)
             if 0 <= value < size:
-                assert from_arrays(ids, None, wanted, targets=False).take(slice(None))["ids"].tolist() == [
+                assert from_arrays(ids, None, data_spec, targets=False).take(slice(None))["ids"].tolist() == [
                     [0, 1],
                     [value, 2],
                 ]
             else:
                 with pytest.raises(FeedError, match="valid are 0 to"):
-                    from_arrays(ids, None, wanted, targets=False)
+                    from_arrays(ids, None, data_spec, targets=False)
 
 
 def test_indices_and_ignored_labels_have_a_valid_range():
-    wanted = DataSpec(
+    data_spec = DataSpec(
         {"ids": TensorType("int32", (BATCH, Size.named("time")))},
         {"tag": TensorType("int64", (BATCH, Size.named("time")))},
         {"ids": IndexRange(5), "tag": IndexRange(3, -1)},
     )
-    from_arrays([[0, 4]], [[-1, 2]], wanted)
+    from_arrays([[0, 4]], [[-1, 2]], data_spec)
     with pytest.raises(FeedError) as error:
-        from_arrays([[0, 5]], [[-2, 2]], wanted)
+        from_arrays([[0, 5]], [[-2, 2]], data_spec)
     assert [fault.code for fault in error.value.diagnostics] == ["index-out-of-range", "label-out-of-range"]
     assert "valid are 0 to 2 and -1" in str(error.value)
     with pytest.raises(FeedError, match="time is 2"):
-        from_arrays([[0, 1, 2]], [[0, 1]], wanted)
+        from_arrays([[0, 1, 2]], [[0, 1]], data_spec)
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted", "taken"),
+    ("stored_shape", "sample_shape", "is_accepted"),
     [
         ((), (1,), True), ((1,), (), True), ((28, 28), (28, 28, 1), True), ((28, 28, 1), (28, 28), True),
         ((28, 28), (784,), True), ((784,), (28, 28), True), ((784,), (28, 28, 1), True), ((28, 28, 1), (784,), True),
@@ -342,12 +348,12 @@ def test_indices_and_ignored_labels_have_a_valid_range():
         ((6,), (Size.named("time"), 3), False), ((12,), (2, 6, 1), True),
     ],
 )  # fmt: skip
-def test_reshaping_samples(given, wanted, taken):
-    found = reshape_samples(np.arange(2 * int(np.prod(given))).reshape(2, *given), wanted)
-    assert (found is not None) == taken
-    if taken:
-        assert found.ravel().tolist() == list(range(2 * int(np.prod(given))))
-        assert len(found.shape) == 1 + len(wanted)
+def test_reshaping_samples(stored_shape, sample_shape, is_accepted):
+    reshaped = reshape_samples(np.arange(2 * int(np.prod(stored_shape))).reshape(2, *stored_shape), sample_shape)
+    assert (reshaped is not None) == is_accepted
+    if is_accepted:
+        assert reshaped.ravel().tolist() == list(range(2 * int(np.prod(stored_shape))))
+        assert len(reshaped.shape) == 1 + len(sample_shape)
 
 
 # -- files that a spec names -----------------------------------------------------------------------------------------
@@ -404,8 +410,8 @@ def test_data_that_the_spec_does_not_name_are_none(folder):
 
 
 def test_the_last_samples_are_split_off():
-    wanted = replace(TABLE, index_ranges={})
-    samples = from_arrays(np.arange(20.0).reshape(10, 2), np.arange(10), wanted)
+    data_spec = replace(TABLE, index_ranges={})
+    samples = from_arrays(np.arange(20.0).reshape(10, 2), np.arange(10), data_spec)
     train, validation = samples.split(0.25)
     assert train.targets["species"].tolist() == list(range(7))
     assert validation.targets["species"].tolist() == [7, 8, 9]

@@ -88,8 +88,8 @@ def test_callbacks_of_a_fit_see_denormals(callback):
 @pytest.mark.parametrize("fast", [True, False])
 def test_all_threads_of_a_session_flush_denormals(threads, fast):
     trainer = jsonnx.Trainer(HALVED, threads=threads, fast=fast)
-    found = trainer.predict(np.full((1024, 1024), TINY, np.float32), batch_size=1024)["half"]
-    assert (found == 0.0).all() if fast else (found > 0.0).all()
+    halves = trainer.predict(np.full((1024, 1024), TINY, np.float32), batch_size=1024)["half"]
+    assert (halves == 0.0).all() if fast else (halves > 0.0).all()
     assert half() > 0
 
 
@@ -105,7 +105,7 @@ def test_a_momentum_without_gradient_becomes_zero():
         for _ in range(1000):
             trainer.step(x0, y)
         slots.append(trainer._engine.variables()["optimizer/y/kernel/momentum"])
-    flushed, kept = slots
+    flushed, denormal = slots
     assert (flushed == 0.0).all()
-    assert (kept != 0.0).all()
-    assert (abs(kept) < np.finfo(np.float32).tiny).all()
+    assert (denormal != 0.0).all()
+    assert (abs(denormal) < np.finfo(np.float32).tiny).all()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import sessions_made
+from harness import record_session_configs
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
@@ -84,19 +84,19 @@ def test_sessions_with_own_arenas_are_independent() -> None:
 
     for index in (0, 1, 2, 0):
         check(sessions[index])
-    gone = weakref.ref(sessions.pop(0))
+    session_reference = weakref.ref(sessions.pop(0))
     gc.collect()
-    assert gone() is None
+    assert session_reference() is None
     for index in (0, 1):
         check(sessions[index])
 
 
-@pytest.mark.parametrize(("version", "tries"), [("1.22.0", 0), ("1.9.1", 0), ("1.24.1", 1), ("2.0", 1)])
-def test_older_versions_of_onnxruntime_create_plain_sessions(version: str, tries: int) -> None:
-    tried: list[Any] = []
+@pytest.mark.parametrize(("version", "registration_count"), [("1.22.0", 0), ("1.9.1", 0), ("1.24.1", 1), ("2.0", 1)])
+def test_older_versions_of_onnxruntime_create_plain_sessions(version: str, registration_count: int) -> None:
+    registered_options: list[Any] = []
 
-    def register(place: Any, how: Any) -> None:
-        tried.append(how)
+    def register(environment: Any, options: Any) -> None:
+        registered_options.append(options)
         raise RuntimeError("An allocator for this device has already been registered for sharing.")
 
     runtime = SimpleNamespace(
@@ -111,7 +111,7 @@ def test_older_versions_of_onnxruntime_create_plain_sessions(version: str, tries
     options: Any = SimpleNamespace(add_session_config_entry=entries.__setitem__)
     with own_arena(runtime, options):
         pass
-    assert len(tried) == tries
+    assert len(registered_options) == registration_count
     assert not entries
 
 
@@ -124,7 +124,7 @@ def image_spec(layers: list[Any], shape: list[Any], batch: int) -> dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("layers", "shape", "batch", "fast", "wanted"),
+    ("layers", "shape", "batch", "fast", "arena_count"),
     [
         ([CONV, NORM], [24, 24, 3], 8, True, 1),
         ([CONV, NORM], [24, 24, 3], 8, False, 0),
@@ -134,19 +134,19 @@ def image_spec(layers: list[Any], shape: list[Any], batch: int) -> dict[str, Any
     ],
 )
 def test_steps_with_convolutions_have_an_own_arena(
-    monkeypatch: pytest.MonkeyPatch, layers: list[Any], shape: list[Any], batch: int, fast: bool, wanted: int
+    monkeypatch: pytest.MonkeyPatch, layers: list[Any], shape: list[Any], batch: int, fast: bool, arena_count: int
 ) -> None:
-    made = sessions_made(monkeypatch)
+    configs = record_session_configs(monkeypatch)
     trainer = Trainer(image_spec(layers, shape, batch), threads=2, fast=fast)
     x = np.zeros((batch, *(size if isinstance(size, int) else 24 for size in shape)), np.float32)
     trainer.step(x, np.zeros((batch, 2), np.float32))
     trainer.predict(x)
-    assert sum(config.own_arena for config in made) == wanted
+    assert sum(config.own_arena for config in configs) == arena_count
 
 
 def test_a_step_with_a_larger_batch_loses_its_own_arena(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until larger batches come many times in a row, or in a fit."""
-    made = sessions_made(monkeypatch)
+    configs = record_session_configs(monkeypatch)
     trainer = Trainer(image_spec([CONV, NORM], [24, 24, 3], 8), threads=2)
     rng = np.random.default_rng(0)
 
@@ -156,16 +156,16 @@ def test_a_step_with_a_larger_batch_loses_its_own_arena(monkeypatch: pytest.Monk
 
     for samples in (8, 3, 8):
         trainer.step(*batch(samples))
-    assert [config.own_arena for config in made] == [True]
+    assert [config.own_arena for config in configs] == [True]
     for samples in (9, 10, 8, 30, 9):
         trainer.step(*batch(samples))
-    assert [config.own_arena for config in made] == [True, False]
+    assert [config.own_arena for config in configs] == [True, False]
     for _ in range(MAX_OVERSIZED_STEPS + 1):
         trainer.step(*batch(12))
-    assert [config.own_arena for config in made] == [True, False, True]
+    assert [config.own_arena for config in configs] == [True, False, True]
     trainer.step(*batch(13))
     trainer.fit(*batch(40), epochs=1, batch_size=16)
-    assert [config.own_arena for config in made] == [True, False, True, False, True]
+    assert [config.own_arena for config in configs] == [True, False, True, False, True]
 
 
 @needs_statm

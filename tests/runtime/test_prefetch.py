@@ -34,7 +34,7 @@ def by_steps(trainer: Trainer, x: np.ndarray, batch_size: int, epochs: int, shuf
     return losses
 
 
-class Heard:
+class LossRecorder:
     """Records the mean loss after each step."""
 
     def __init__(self) -> None:
@@ -47,34 +47,36 @@ class Heard:
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize(
-    ("batch_size", "most"), [(1, 48), (7, 3), (7, 48), (10, 4), (10, 2), (33, 48), (100, 48), (101, 48)]
+    ("batch_size", "max_slots"), [(1, 48), (7, 3), (7, 48), (10, 4), (10, 2), (33, 48), (100, 48), (101, 48)]
 )
 def test_a_fit_equals_its_steps(
-    batch_size: int, most: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
+    batch_size: int, max_slots: int, noise: float, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(most, most + 1, 3))
+    monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(max_slots, max_slots + 1, 3))
     plan = classifier(noise=noise, learning_rate=falling)
-    one, other, heard = Trainer(plan), Trainer(plan), Heard()
-    one.fit(X, Y, batch_size=batch_size, epochs=2, shuffle=shuffle, callbacks=[heard])
-    losses = by_steps(other, X, batch_size, 2, shuffle)
-    a, b = one._engine.variables(), other._engine.variables()
+    fitted, stepped, recorder = Trainer(plan), Trainer(plan), LossRecorder()
+    fitted.fit(X, Y, batch_size=batch_size, epochs=2, shuffle=shuffle, callbacks=[recorder])
+    losses = by_steps(stepped, X, batch_size, 2, shuffle)
+    a, b = fitted._engine.variables(), stepped._engine.variables()
     assert a.keys() == b.keys()
     assert all((a[name] == b[name]).all() for name in a)
     steps = -(-100 // batch_size)
-    assert [step for step, _ in heard.means] == [*range(1, steps + 1)] * 2
+    assert [step for step, _ in recorder.means] == [*range(1, steps + 1)] * 2
     sizes = [min(batch_size, 100 - start) for start in range(0, 100, batch_size)]
     for epoch in (0, 1):
         means = np.cumsum(np.array(losses[epoch * steps : (epoch + 1) * steps]) * sizes) / np.cumsum(sizes)
-        assert [mean for _, mean in heard.means[epoch * steps : (epoch + 1) * steps]] == pytest.approx(means, rel=1e-12)
+        assert [mean for _, mean in recorder.means[epoch * steps : (epoch + 1) * steps]] == pytest.approx(
+            means, rel=1e-12
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
 def test_samples_are_cast_into_the_buffers(dtype: str) -> None:
     x = (50 * np.abs(X)).astype(dtype)
-    one, other = Trainer(classifier()), Trainer(classifier())
-    one.fit(x, Y, batch_size=8, epochs=1)
-    by_steps(other, x, 8, 1, True)
-    assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
+    fitted, stepped = Trainer(classifier()), Trainer(classifier())
+    fitted.fit(x, Y, batch_size=8, epochs=1)
+    by_steps(stepped, x, 8, 1, True)
+    assert all((fitted.weights()[name] == array).all() for name, array in stepped.weights().items())
 
 
 def test_a_buffer_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,42 +93,42 @@ def test_a_buffer_has_room_for_one_large_batch(monkeypatch: pytest.MonkeyPatch) 
 def test_longer_epochs_have_more_slots(steps: int, slots: int) -> None:
     trainer = Trainer(classifier())
     samples = trainer._dataset(np.zeros((steps, 4), np.float32), np.zeros(steps, Y.dtype))
-    found = trainer._engine.prefetch_buffers(samples, 1)
-    assert found is not None
-    assert {len(buffer.slots) for buffer in found} == {slots}
+    buffers = trainer._engine.prefetch_buffers(samples, 1)
+    assert buffers is not None
+    assert {len(buffer.slots) for buffer in buffers} == {slots}
 
 
 def test_a_slot_is_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """It meets the same set of variables in each epoch, wherever the epoch before ended."""
-    bound, made = Runner._new_binding, []
-    monkeypatch.setattr(Runner, "_new_binding", lambda runner, here: made.append(here) or bound(runner, here))
+    new_binding, bindings = Runner._new_binding, []
+    monkeypatch.setattr(Runner, "_new_binding", lambda runner, here: bindings.append(here) or new_binding(runner, here))
     trainer = Trainer(classifier())
     trainer.fit(X, Y, batch_size=1, epochs=2, shuffle=False)
     for epochs in (1, 2):
         trainer.step(X[:1], Y[:1])
-        made.clear()
+        bindings.clear()
         trainer.fit(X, Y, batch_size=1, epochs=epochs)
-        assert made == []
+        assert bindings == []
 
 
 def test_compatible_buffers_are_reused_by_the_next_fit() -> None:
     trainer = Trainer(classifier())
     engine, samples = trainer._engine, trainer._dataset(X, Y)
-    first = engine.prefetch_buffers(samples, 8)
-    assert engine.prefetch_buffers(trainer._dataset(X[::-1], Y[::-1]), 8) == first
-    assert engine.prefetch_buffers(samples, 4) != first
+    buffers = engine.prefetch_buffers(samples, 8)
+    assert engine.prefetch_buffers(trainer._dataset(X[::-1], Y[::-1]), 8) == buffers
+    assert engine.prefetch_buffers(samples, 4) != buffers
 
 
 def test_reused_buffers_give_the_same_fit_as_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for most in (prefetch.SLOT_COUNTS[0], 1):
-        monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(most, most + 1, 3))
+    fits = []
+    for max_slots in (prefetch.SLOT_COUNTS[0], 1):
+        monkeypatch.setattr(prefetch, "SLOT_COUNTS", range(max_slots, max_slots + 1, 3))
         trainer = Trainer(classifier())
         losses = [trainer.fit(x, y, batch_size=8).history["loss"] for x, y in ((X, Y), (X[::-1] * 2, Y[::-1]))]
-        found.append((losses, trainer.weights()))
-    assert found[0][0] == found[1][0]
-    for name, array in found[0][1].items():
-        np.testing.assert_array_equal(array, found[1][1][name])
+        fits.append((losses, trainer.weights()))
+    assert fits[0][0] == fits[1][0]
+    for name, array in fits[0][1].items():
+        np.testing.assert_array_equal(array, fits[1][1][name])
 
 
 class Halved:
@@ -141,26 +143,26 @@ class Halved:
 
 
 def test_callbacks_may_change_weights_between_the_steps_of_a_buffer() -> None:
-    one, other = Trainer(classifier()), Trainer(classifier())
-    one.fit(X, Y, batch_size=10, epochs=1, shuffle=False, callbacks=[Halved(one)])
+    fitted, stepped = Trainer(classifier()), Trainer(classifier())
+    fitted.fit(X, Y, batch_size=10, epochs=1, shuffle=False, callbacks=[Halved(fitted)])
     for step in range(10):
         rows = slice(10 * step, 10 * step + 10)
-        other.step(X[rows], Y[rows])
-        Halved(other).on_step(step + 1, {})
-    assert all((one.weights()[name] == array).all() for name, array in other.weights().items())
+        stepped.step(X[rows], Y[rows])
+        Halved(stepped).on_step(step + 1, {})
+    assert all((fitted.weights()[name] == array).all() for name, array in stepped.weights().items())
 
 
 def test_an_exception_while_prefetching_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer, fill = Trainer(classifier()), prefetch.PrefetchBuffer.fill
     filled = iter(range(100))
 
-    def failing(buffer: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
+    def fail_to_fill(buffer: prefetch.PrefetchBuffer, *arguments: Any) -> list[prefetch.BatchSlot]:
         if next(filled) == 1:
             raise MemoryError("no room")
-        return fill(buffer, *given)
+        return fill(buffer, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(prefetch.PrefetchBuffer, "fill", failing)
+        patched.setattr(prefetch.PrefetchBuffer, "fill", fail_to_fill)
         with pytest.raises(MemoryError, match="no room"):
             trainer.fit(X, Y, batch_size=1)
     assert trainer.steps == 48
@@ -172,9 +174,9 @@ def test_an_exception_of_a_callback_waits_for_the_prefetch(monkeypatch: pytest.M
     trainer, fill = Trainer(classifier()), prefetch.PrefetchBuffer.fill
     filled = []
 
-    def slow(buffer: prefetch.PrefetchBuffer, *given: Any) -> list[prefetch.BatchSlot]:
+    def fill_slowly(buffer: prefetch.PrefetchBuffer, *arguments: Any) -> list[prefetch.BatchSlot]:
         time.sleep(0.05)
-        slots = fill(buffer, *given)
+        slots = fill(buffer, *arguments)
         filled.append(len(slots))
         return slots
 
@@ -182,7 +184,7 @@ def test_an_exception_of_a_callback_waits_for_the_prefetch(monkeypatch: pytest.M
         def on_step(self, step: int, figures: dict[str, float]) -> None:
             raise RuntimeError("no more")
 
-    monkeypatch.setattr(prefetch.PrefetchBuffer, "fill", slow)
+    monkeypatch.setattr(prefetch.PrefetchBuffer, "fill", fill_slowly)
     with pytest.raises(RuntimeError, match="no more"):
         trainer.fit(X, Y, batch_size=1, callbacks=[Refuses()])
     assert filled == [48, 48]

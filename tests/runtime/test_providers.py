@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 from jsonnx.backend import serialize, to_model_proto
 from jsonnx.core.diagnostics import CompileError, UsageError
@@ -23,8 +26,8 @@ def runtime(monkeypatch):
     """Fakes an onnxruntime with these providers."""
 
     def fake(*present: str) -> None:
-        known = ["TensorrtExecutionProvider", "XnnpackExecutionProvider", *present]
-        module = SimpleNamespace(get_available_providers=lambda: list(present), get_all_providers=lambda: known)
+        all_providers = ["TensorrtExecutionProvider", "XnnpackExecutionProvider", *present]
+        module = SimpleNamespace(get_available_providers=lambda: list(present), get_all_providers=lambda: all_providers)
         monkeypatch.setattr(providers, "load_runtime", lambda: module)
 
     return fake
@@ -111,8 +114,8 @@ def test_two_distributions_of_onnxruntime_are_a_warning(monkeypatch):
 
 def test_an_addon_is_not_a_second_distribution(monkeypatch):
     names = ["onnxruntime_gpu", "onnxruntime-extensions", "onnxruntime-ep-webgpu", "numpy"]
-    found = [SimpleNamespace(metadata={"Name": name}) for name in names]
-    monkeypatch.setattr("importlib.metadata.distributions", lambda: found)
+    distributions = [SimpleNamespace(metadata={"Name": name}) for name in names]
+    monkeypatch.setattr("importlib.metadata.distributions", lambda: distributions)
     assert providers.installed_runtimes() == ["onnxruntime-gpu"]
 
 
@@ -146,9 +149,9 @@ def test_the_number_of_threads_is_limited_by_affinity_and_quota(tmp_path, monkey
     (tmp_path / "job" / "cpu.max").write_text("250000 100000\n")
     (group / "cpu.max").write_text("max 100000\n")
     (tmp_path / "own").write_text("0::/job/inner\n")
-    found = list(cpu_count._cpu_quotas(tmp_path, tmp_path / "own"))
-    assert found == [2.5]
-    monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter(found))
+    quotas = list(cpu_count._cpu_quotas(tmp_path, tmp_path / "own"))
+    assert quotas == [2.5]
+    monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter(quotas))
     assert cpu_count.thread_count() == 3
     monkeypatch.setattr(cpu_count, "_cpu_quotas", lambda: iter([0.1]))
     assert cpu_count.thread_count() == 1
@@ -159,3 +162,33 @@ def test_sessions_have_the_requested_number_of_threads():
     options = session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     assert session.run(None, {"x": np.ones(2, np.float32)})[0].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("keep_order", [True, False])
+def test_a_session_runs_nodes_in_the_order_of_the_graph_if_configured(keep_order, tmp_path, monkeypatch):
+    """Except Shape, which runs as early as possible. By default, onnxruntime starts at the last result."""
+    g = Builder()
+    x = g.input("x", TensorType("float32", (4, 4)))
+    products = [g.MatMul(x, x) for _ in range(4)]
+    results = {f"y{index}": g.Neg(product) for index, product in enumerate(products)}
+    model = to_model_proto(g.graph({**results, "shape": g.Shape(products[1])}))
+    create_options = onnxruntime.SessionOptions
+
+    def create_profiling_options():
+        options = create_options()
+        options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
+        return options
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", create_profiling_options)
+    config = providers.SessionConfig(keep_order=keep_order)
+    session = providers.create_session(
+        serialize(model), providers.resolve_provider("cpu"), 1, config, optimization="ORT_DISABLE_ALL"
+    )
+    session.run(None, {"x": np.ones((4, 4), np.float32)})
+    events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
+    suffix = "_kernel_time"
+    run_order = [event["name"].removesuffix(suffix) for event in events if event["name"].endswith(suffix)]
+    graph_order = [node.name for node in model.graph.node]
+    graph_order.insert(2, graph_order.pop())
+    assert sorted(run_order) == sorted(graph_order)
+    assert (run_order == graph_order) == keep_order

@@ -22,8 +22,14 @@ TIME = Size.named("time")
 
 def test_draws_depend_on_the_seed_and_keys_alone():
     assert generator(1, "a", 2).random() == generator(1, "a", 2).random()
-    others = [generator(2, "a", 2), generator(1, "b", 2), generator(1, "a", 3), generator(1, "a"), generator(1, "a2")]
-    assert len({rng.random() for rng in [generator(1, "a", 2), *others]}) == 6
+    other_generators = [
+        generator(2, "a", 2),
+        generator(1, "b", 2),
+        generator(1, "a", 3),
+        generator(1, "a"),
+        generator(1, "a2"),
+    ]
+    assert len({rng.random() for rng in [generator(1, "a", 2), *other_generators]}) == 6
 
 
 def test_the_stream_never_changes():
@@ -44,23 +50,23 @@ def graph_with(**seeds: int | None):
 
 
 def test_weights_are_drawn_by_name():
-    drawn = draw_initial_weights(graph_with(a=None, b=None), 0)
-    assert (drawn["a/kernel"] != drawn["b/kernel"]).any()
-    assert (drawn["a/kernel"] == draw_initial_weights(graph_with(b=None, a=None), 0)["a/kernel"]).all()
-    assert (drawn["a/kernel"] != draw_initial_weights(graph_with(a=None), 1)["a/kernel"]).any()
-    assert drawn["a/kernel"].dtype == np.float32
-    assert drawn["norm/count"].dtype == np.int64
+    weights = draw_initial_weights(graph_with(a=None, b=None), 0)
+    assert (weights["a/kernel"] != weights["b/kernel"]).any()
+    assert (weights["a/kernel"] == draw_initial_weights(graph_with(b=None, a=None), 0)["a/kernel"]).all()
+    assert (weights["a/kernel"] != draw_initial_weights(graph_with(a=None), 1)["a/kernel"]).any()
+    assert weights["a/kernel"].dtype == np.float32
+    assert weights["norm/count"].dtype == np.int64
 
 
 def test_an_initializers_own_seed_replaces_the_models():
-    drawn = draw_initial_weights(graph_with(a=5, b=5), 0)
-    assert (drawn["a/kernel"] == drawn["b/kernel"]).all()
-    assert (drawn["a/kernel"] == draw_initial_weights(graph_with(a=5), 9)["a/kernel"]).all()
+    weights = draw_initial_weights(graph_with(a=5, b=5), 0)
+    assert (weights["a/kernel"] == weights["b/kernel"]).all()
+    assert (weights["a/kernel"] == draw_initial_weights(graph_with(a=5), 9)["a/kernel"]).all()
 
 
-def masks(step: int = 0, seed: int = 0, **given):
+def masks(step: int = 0, seed: int = 0, **options):
     random = Random(
-        "drop/mask", TensorType("float32", (BATCH, 100)), **{"kind": "mask", "keep": 0.75, "scale": 4 / 3, **given}
+        "drop/mask", TensorType("float32", (BATCH, 100)), **{"kind": "mask", "keep": 0.75, "scale": 4 / 3, **options}
     )
     return step_randoms({"drop/mask": random}, seed, step, {"batch": 100})["drop/mask"]
 
@@ -78,9 +84,11 @@ def test_a_mask_depends_on_seed_step_and_name():
     assert (masks(3) != masks(4)).any()
     assert (masks(3) != masks(3, seed=1)).any()
     assert (masks(3, seed=1) == masks(3, seed=1)).all()
-    own = [Random("drop/mask", TensorType("float32", (8, 8)), "mask", 0.5, 2.0, seed=5) for _ in range(2)]
-    first, second = (step_randoms({"drop/mask": r}, seed, 0, {})["drop/mask"] for seed, r in enumerate(own))
-    assert (first == second).all()
+    seeded_masks = [Random("drop/mask", TensorType("float32", (8, 8)), "mask", 0.5, 2.0, seed=5) for _ in range(2)]
+    mask, repeated_mask = (
+        step_randoms({"drop/mask": r}, seed, 0, {})["drop/mask"] for seed, r in enumerate(seeded_masks)
+    )
+    assert (mask == repeated_mask).all()
 
 
 @pytest.mark.parametrize(("keep", "expected"), [(1.0, 1.0), (0.0, 0.0), (1 - 1e-9, 1.0)])
@@ -98,10 +106,10 @@ def test_normal_and_uniform_draws_are_scaled():
 
 
 def test_an_epochs_order_is_a_permutation_of_its_own():
-    first, second = sample_order(0, 0, 50), sample_order(0, 1, 50)
-    assert sorted(first) == list(range(50))
-    assert (first != second).any()
-    assert (first == sample_order(0, 0, 50)).all()
+    order, next_order = sample_order(0, 0, 50), sample_order(0, 1, 50)
+    assert sorted(order) == list(range(50))
+    assert (order != next_order).any()
+    assert (order == sample_order(0, 0, 50)).all()
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ def test_types_and_metadata_are_known(session):
 
 
 def test_outputs_come_by_name(session):
-    found = session.run(GOOD)
-    assert list(found) == ["x_out", "ids_out", "text_out"]
-    assert found["text_out"].tolist() == ["a", "b", "ç"]
+    outputs = session.run(GOOD)
+    assert list(outputs) == ["x_out", "ids_out", "text_out"]
+    assert outputs["text_out"].tolist() == ["a", "b", "ç"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from jsonnx.runtime.fit import Fit
 from jsonnx.runtime.trainer import Diverged, Trainer
 from jsonnx.runtime.training_plan import SpecSource
 
-from .plans import REGRESS, classifier, flowers, make_plan
+from .plans import REGRESS, classifier, flowers, have_equal_variables, make_plan
 
 X, Y = flowers()
 
@@ -61,23 +61,18 @@ def test_the_last_smaller_batch_is_weighted_by_its_size():
 
 
 def test_a_fit_equals_its_steps():
-    one, other = Trainer(classifier(noise=0.3)), Trainer(classifier(noise=0.3))
-    one.fit(X, Y, batch_size=32, epochs=1, shuffle=False)
+    fitted, stepped = Trainer(classifier(noise=0.3)), Trainer(classifier(noise=0.3))
+    fitted.fit(X, Y, batch_size=32, epochs=1, shuffle=False)
     for start in range(0, 100, 32):
-        other.step(X[start : start + 32], Y[start : start + 32])
-    assert same(one, other)
-
-
-def same(one: Trainer, other: Trainer) -> bool:
-    a, b = one._engine.variables(), other._engine.variables()
-    return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
+        stepped.step(X[start : start + 32], Y[start : start + 32])
+    assert have_equal_variables(fitted, stepped)
 
 
 def test_the_seed_decides_everything():
     runs = [Trainer(classifier(noise=0.3, seed=seed)) for seed in (1, 1, 2)]
     histories = [trainer.fit(X, Y, epochs=2).history for trainer in runs]
     assert histories[0] == histories[1] != histories[2]
-    assert same(runs[0], runs[1])
+    assert have_equal_variables(runs[0], runs[1])
 
 
 def test_each_epoch_draws_a_new_order_and_new_masks():
@@ -91,15 +86,15 @@ def test_each_epoch_draws_a_new_order_and_new_masks():
 
 def test_a_second_fit_draws_new_orders():
     trainer = Trainer(classifier({"optimizer": {"type": "sgd", "learning_rate": 1e-12}}))
-    first, second = (trainer.fit(X, Y, epochs=1, batch_size=7).history["loss"] for _ in range(2))
-    assert first != second
+    losses, later_losses = (trainer.fit(X, Y, epochs=1, batch_size=7).history["loss"] for _ in range(2))
+    assert losses != later_losses
 
 
 def test_omitted_values_are_the_specs(monkeypatch):
-    seen = []
-    monkeypatch.setattr(Fit, "run", lambda fit: seen.append(fit))
+    fits = []
+    monkeypatch.setattr(Fit, "run", lambda fit: fits.append(fit))
     Trainer(classifier({"epochs": 3, "batch_size": 9, "shuffle": False})).fit(X, Y)
-    assert (seen[0].epochs, seen[0].batch_size, seen[0].shuffle, seen[0].validation) == (3, 9, False, None)
+    assert (fits[0].epochs, fits[0].batch_size, fits[0].shuffle, fits[0].validation) == (3, 9, False, None)
 
 
 def test_the_network_learns_and_evaluation_agrees_with_prediction():
@@ -119,8 +114,8 @@ def test_validation_takes_the_last_samples_before_shuffling():
     assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
     assert history.history["val_loss"][-1] == trainer.evaluate(X[80:], Y[80:])["loss"]
     assert history.epoch == [0, 1]
-    other = Trainer(classifier())
-    assert other.fit(X[:80], Y[:80], epochs=2, validation_data=(X[80:], Y[80:])).history == history.history
+    expected = Trainer(classifier())
+    assert expected.fit(X[:80], Y[:80], epochs=2, validation_data=(X[80:], Y[80:])).history == history.history
 
 
 def two_outputs(training=None):
@@ -163,14 +158,14 @@ def test_weights_are_copies_in_keras_order():
 
 
 def test_the_next_step_uses_weights_that_were_set():
-    one, other = Trainer(classifier()), Trainer(classifier(seed=9))
+    source, trainer = Trainer(classifier()), Trainer(classifier(seed=9))
     for _ in range(4):
-        one.step(X, Y)
-    other.set_weights(one.weights())
-    assert other.evaluate(X, Y) == one.evaluate(X, Y)
-    assert (other.predict(X) == one.predict(X)).all()
-    other.set_weights({"hidden/bias": np.ones(8)}, strict=False)
-    assert other.weights()["hidden/bias"].tolist() == [1] * 8
+        source.step(X, Y)
+    trainer.set_weights(source.weights())
+    assert trainer.evaluate(X, Y) == source.evaluate(X, Y)
+    assert (trainer.predict(X) == source.predict(X)).all()
+    trainer.set_weights({"hidden/bias": np.ones(8)}, strict=False)
+    assert trainer.weights()["hidden/bias"].tolist() == [1] * 8
 
 
 def test_initial_weights_can_be_given():
@@ -278,14 +273,14 @@ def test_early_stopping_counts_as_keras_does(monkeypatch, stopping, values, epoc
 def test_the_best_epochs_weights_are_restored(monkeypatch):
     script(monkeypatch, [3, 1, 2, 5])
     trainer = Trainer(classifier({"restore_best_weights": True}))
-    seen = []
+    weights_of_epochs = []
 
     class Note:
         def on_epoch_end(self, epoch, figures):
-            seen.append(trainer.weights())
+            weights_of_epochs.append(trainer.weights())
 
     trainer.fit(X, Y, epochs=4, validation_split=0.2, callbacks=[Note()])
-    assert all((array == seen[1][name]).all() for name, array in trainer.weights().items())
+    assert all((array == weights_of_epochs[1][name]).all() for name, array in trainer.weights().items())
 
 
 @pytest.mark.parametrize(
@@ -309,22 +304,22 @@ def test_an_unknown_figure_cannot_be_monitored(training, path, help):
 
 def test_a_diverging_run_stops_with_the_last_good_weights():
     trainer = Trainer(line({"optimizer": {"type": "sgd", "learning_rate": 1e6}}))
-    seen = []
+    states = []
 
     class Note:
         def on_step(self, step, figures):
-            seen.append((trainer.steps, trainer.weights()["line/kernel"]))
+            states.append((trainer.steps, trainer.weights()["line/kernel"]))
 
     with pytest.raises(Diverged) as error:
         trainer.fit(LX, LY, batch_size=5, epochs=50, callbacks=[Note()])
     (fault,) = error.value.diagnostics
     assert fault.code == "diverged"
-    assert f"at step {len(seen) + 1}" in fault.message
+    assert f"at step {len(states) + 1}" in fault.message
     assert np.isfinite(trainer.evaluate(LX, LY)["loss"])
-    steps, weights = seen[-2]  # the last update gave the weights with which the loss is not finite
+    steps, weights = states[-2]  # the last update gave the weights with which the loss is not finite
     assert trainer.steps == steps
     assert (trainer.weights()["line/kernel"] == weights).all()
-    assert len(error.value.history.epoch) == len(seen)
+    assert len(error.value.history.epoch) == len(states)
 
 
 def test_a_first_step_that_diverges_changes_nothing():
@@ -373,9 +368,9 @@ def test_the_specs_files_are_trained_validated_and_evaluated_on(tmp_path):
     data = {"train": "train.npz", "validation": "validation.npz", "test": "test.npz"}
     trainer = Trainer(classifier({"data": data, "epochs": 2}, source=SpecSource(str(tmp_path / "spec.json"))))
     history = trainer.fit()
-    other = Trainer(classifier({"epochs": 2}))
-    assert other.fit(X[:60], Y[:60], validation_data=(X[60:80], Y[60:80])).history == history.history
-    assert trainer.evaluate() == other.evaluate(X[80:], Y[80:])
+    expected = Trainer(classifier({"epochs": 2}))
+    assert expected.fit(X[:60], Y[:60], validation_data=(X[60:80], Y[60:80])).history == history.history
+    assert trainer.evaluate() == expected.evaluate(X[80:], Y[80:])
 
 
 def test_a_dataset_may_be_given_in_place_of_arrays():

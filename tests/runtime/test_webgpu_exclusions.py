@@ -9,52 +9,56 @@ from jsonnx.ir import Builder
 from jsonnx.runtime import webgpu_exclusions
 
 
-def unsuited(emitted, **shapes: tuple) -> list[str]:
+def excluded_operators(emit, **shapes: tuple) -> list[str]:
     """The operators assigned to the CPU, of a graph with inputs of these shapes."""
     g = Builder()
-    made = emitted(g, *(g.input(name, TensorType("float32", shape)) for name, shape in shapes.items()))
-    results = made if isinstance(made, tuple | list) else [made]
+    emitted_values = emit(g, *(g.input(name, TensorType("float32", shape)) for name, shape in shapes.items()))
+    results = emitted_values if isinstance(emitted_values, tuple | list) else [emitted_values]
     model = serialize(to_model_proto(g.graph({f"result_{index}": value for index, value in enumerate(results)})))
     return [name.strip("/") for name in webgpu_exclusions.cpu_only_nodes(model)]
 
 
 @pytest.mark.parametrize(
-    ("kernel", "group", "kept"),
+    ("kernel", "group", "is_excluded"),
     [((8, 4, 1, 1), 1, True), ((8, 16, 1, 1), 1, False), ((8, 4, 3, 3), 1, False), ((8, 4, 3, 3), 2, False)],
 )
-def test_pointwise_convolutions_of_few_channels(kernel, group, kept):
+def test_pointwise_convolutions_of_few_channels(kernel, group, is_excluded):
     x = (BATCH, kernel[1] * group, 5, 5)
-    found = unsuited(lambda g, x, w: g.Conv(x, w, group=group), x=x, w=kernel)
-    assert found == (["Conv"] if kept else [])
+    excluded_ops = excluded_operators(lambda g, x, w: g.Conv(x, w, group=group), x=x, w=kernel)
+    assert excluded_ops == (["Conv"] if is_excluded else [])
 
 
-@pytest.mark.parametrize(("group", "kept"), [(1, False), (2, True)])
-def test_grouped_3d_convolutions(group, kept):
-    found = unsuited(lambda g, x, w: g.Conv(x, w, group=group), x=(BATCH, 4, 5, 5, 5), w=(4, 4 // group, 2, 2, 2))
-    assert found == (["Conv"] if kept else [])
+@pytest.mark.parametrize(("group", "is_excluded"), [(1, False), (2, True)])
+def test_grouped_3d_convolutions(group, is_excluded):
+    excluded_ops = excluded_operators(
+        lambda g, x, w: g.Conv(x, w, group=group), x=(BATCH, 4, 5, 5, 5), w=(4, 4 // group, 2, 2, 2)
+    )
+    assert excluded_ops == (["Conv"] if is_excluded else [])
 
 
-@pytest.mark.parametrize(("size", "kept"), [((3, 3), False), ((3, 3, 3), True)])
-def test_transposed_3d_convolutions(size, kept):
+@pytest.mark.parametrize(("size", "is_excluded"), [((3, 3), False), ((3, 3, 3), True)])
+def test_transposed_3d_convolutions(size, is_excluded):
     x = (BATCH, 4, *[5] * len(size))
-    found = unsuited(lambda g, x, w: g.ConvTranspose(x, w), x=x, w=(4, 2, *size))
-    assert found == (["ConvTranspose"] if kept else [])
+    excluded_ops = excluded_operators(lambda g, x, w: g.ConvTranspose(x, w), x=x, w=(4, 2, *size))
+    assert excluded_ops == (["ConvTranspose"] if is_excluded else [])
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_max_pooling_with_indices(outputs):
-    found = unsuited(lambda g, x: g.MaxPool(x, kernel_shape=[2, 2], outputs=outputs), x=(BATCH, 2, 4, 4))
-    assert found == (["MaxPool"] if outputs == 2 else [])
+    excluded_ops = excluded_operators(
+        lambda g, x: g.MaxPool(x, kernel_shape=[2, 2], outputs=outputs), x=(BATCH, 2, 4, 4)
+    )
+    assert excluded_ops == (["MaxPool"] if outputs == 2 else [])
 
 
 @pytest.mark.parametrize("parts", [7, 8])
 def test_more_outputs_than_a_shader_binds(parts):
-    found = unsuited(lambda g, x: g.Split(x, axis=1, num_outputs=parts, outputs=parts), x=(BATCH, 56))
-    assert found == (["Split"] if parts == 8 else [])
+    excluded_ops = excluded_operators(lambda g, x: g.Split(x, axis=1, num_outputs=parts, outputs=parts), x=(BATCH, 56))
+    assert excluded_ops == (["Split"] if parts == 8 else [])
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "kept"),
+    ("x", "y", "is_excluded"),
     [
         ((3, 1, 2, 2), (2, 2), True),
         ((2, 2), (3, 1, 2, 2), True),
@@ -65,8 +69,8 @@ def test_more_outputs_than_a_shader_binds(parts):
         ((BATCH, 1, 2, 2), (), False),
     ],
 )
-def test_products_that_fail(x, y, kept):
-    assert unsuited(lambda g, x, y: g.Mul(x, y), x=x, y=y) == (["Mul"] if kept else [])
+def test_products_that_fail(x, y, is_excluded):
+    assert excluded_operators(lambda g, x, y: g.Mul(x, y), x=x, y=y) == (["Mul"] if is_excluded else [])
 
 
 def test_an_invalid_model_is_left_to_onnxruntime():

@@ -68,10 +68,12 @@ def test_a_forged_npy_header_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_any_order_and_byte_order_of_plain_numbers_is_read(tmp_path: Path) -> None:
     array = np.arange(6, dtype=">f4").reshape(2, 3)
-    read = read_weight_file(npz(tmp_path / "a.npz", c=array, f=np.asfortranarray(array), none=np.zeros((0, 2), "f4")))
-    np.testing.assert_array_equal(read["c"], array)
-    np.testing.assert_array_equal(read["f"], array)
-    assert read["none"].shape == (0, 2)
+    weights = read_weight_file(
+        npz(tmp_path / "a.npz", c=array, f=np.asfortranarray(array), none=np.zeros((0, 2), "f4"))
+    )
+    np.testing.assert_array_equal(weights["c"], array)
+    np.testing.assert_array_equal(weights["f"], array)
+    assert weights["none"].shape == (0, 2)
 
 
 def test_a_large_array_is_read_in_chunks(tmp_path: Path) -> None:

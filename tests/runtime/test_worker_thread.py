@@ -69,7 +69,7 @@ def test_an_idle_thread_holds_neither_function_nor_result() -> None:
 
     worker, result = WorkerThread(), Result()
     reference = weakref.ref(result)
-    worker.submit(lambda kept=result: kept).result()  # type: ignore[misc]
+    worker.submit(lambda captured=result: captured).result()  # type: ignore[misc]
     worker.submit(int).result()  # the thread drops the first function before it takes the second
     gc.disable()
     try:

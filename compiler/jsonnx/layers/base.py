@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 LAYERS = Registry("layer", "A layer of the network.", snake_case_names=False, allow_bare_names=False)
 layer = LAYERS.register()
 
-EPSILON = 1e-7
-"""Keras' `backend.epsilon()`: the smallest divisor of normalizations, the smallest argument of logarithms."""
-
 OutputTypes = TensorType | tuple[TensorType, ...]
 
 

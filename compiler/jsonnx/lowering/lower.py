@@ -52,13 +52,8 @@ def lower(
         with g.scope(call.owner, call.path):
             inputs = [values[source] for source in call.sources]
             input_masks = [masks.get(mask) for mask in flow.input_masks[call.name]]
-            try:
-                results = lower_layer(g, call.layer, inputs, input_masks)
-            except ShapeError as error:
-                raise LoweringError(call, error) from error
-            for name, value in zip(call.results, results, strict=True):
-                check_promised_type(value, _with_float_dtype(typed.types[name], float_dtype), call.owner)
-                values[name] = value
+            types = [_with_float_dtype(typed.types[name], float_dtype) for name in call.results]
+            values |= zip(call.results, _lower_call(g, call, call.layer, inputs, input_masks, types), strict=True)
             for mask in masks_by_producer.get(call.name, ()):
                 operands = [masks.get(operand) for operand in mask.input_masks]
                 masks[mask] = lower_mask(g, call.layer, inputs, operands, mask.type, call.owner)
@@ -69,6 +64,24 @@ def lower(
 
 def _with_float_dtype(type: TensorType, float_dtype: str) -> TensorType:
     return type.with_dtype(float_dtype) if type.dtype == "float32" else type
+
+
+def _lower_call(
+    g: Builder,
+    call: Call,
+    layer: Layer,
+    inputs: Sequence[Value],
+    masks: Sequence[Value | None],
+    types: Sequence[TensorType],
+) -> tuple[Value, ...]:
+    """The results of a call of the layer, of the inferred types. Raises LoweringError."""
+    try:
+        results = lower_layer(g, layer, inputs, masks)
+    except ShapeError as error:
+        raise LoweringError(call, error) from error
+    for value, type in zip(results, types, strict=True):
+        check_promised_type(value, type, call.owner)
+    return results
 
 
 def lower_layer(g: Builder, layer: Layer, inputs: Sequence[Value], masks: Sequence[Value | None]) -> tuple[Value, ...]:

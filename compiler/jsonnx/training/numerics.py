@@ -1,5 +1,4 @@
-"""Norms and numerical constants that losses, optimizers, regularizers and constraints share, and the `axis`
-argument."""
+"""Norms, the epsilon and the `axis` argument of losses, optimizers, regularizers, constraints and layers."""
 
 from __future__ import annotations
 
@@ -11,7 +10,8 @@ if TYPE_CHECKING:
     from ..ir import Builder, Value
 
 EPSILON = 1e-7
-"""Keras' epsilon: the distance of probabilities from 0 and 1, and the least norm or divisor."""
+"""Keras' `backend.epsilon()`: the distance of probabilities from 0 and 1, the least norm or divisor, and the least
+argument of a logarithm."""
 
 AXES_CODEC = UnionCodec(
     (lambda value: not isinstance(value, (list, tuple)), IntegerCodec()),

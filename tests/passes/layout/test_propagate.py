@@ -1,4 +1,4 @@
-"""Transposes between channels-last layers vanish, and no number changes."""
+"""Transpose propagation: which transposes between channels-last layers remain, and that results stay the same."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def vector(g: Builder, name: str, size: int) -> Value:
 
 
 def batch_norm(g: Builder, x: Value, keepdims: int) -> Value:
-    """Normalisation by the batch's own statistics, over everything but the last axis."""
+    """Normalisation by the batch's own statistics, over all axes but the last."""
     mean = g.ReduceMean(x, [0, 1, 2], keepdims=keepdims)
     centred = g.Sub(x, mean)
     variance = g.ReduceMean(g.Mul(centred, centred), [0, 1, 2], keepdims=keepdims)
@@ -50,31 +50,31 @@ def flatten(g: Builder, x: Value) -> Value:
     return g.Reshape(x, [0, -1])
 
 
-def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
+def random_feeds(graph: Graph) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    known = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
+    values = [*graph.inputs.items(), *graph.parameters.items(), *graph.states.items(), *graph.randoms.items()]
     return {
         name: rng.normal(size=[size if isinstance(size, int) else 2 for size in value.shape]).astype(np.float32)
-        for name, value in known
+        for name, value in values
     }
 
 
-def sunk(graph: Graph, feeds: dict[str, np.ndarray] | None = None) -> Graph:
-    """The graph after the pass, once its results are found to be the same."""
+def propagate(graph: Graph, feeds: dict[str, np.ndarray] | None = None) -> Graph:
+    """The graph after the pass; asserts that it computes the same."""
     after = propagate_transposes(graph)
-    feeds = feeds or feeds_of(graph)
-    expected, found = run(graph, feeds, optimize=False), run(after, feeds, optimize=False)
-    assert expected.keys() == found.keys()
+    feeds = feeds or random_feeds(graph)
+    expected, results = run(graph, feeds, optimize=False), run(after, feeds, optimize=False)
+    assert expected.keys() == results.keys()
     for name, value in expected.items():
-        assert value.shape == found[name].shape
-        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5)
+        assert value.shape == results[name].shape
+        np.testing.assert_allclose(results[name], value, rtol=1e-5, atol=1e-5)
     for node in after.nodes:
         assert len({*node.outputs}) == len(node.outputs)
     assert count_transposes(after) <= count_transposes(graph)
     return after
 
 
-def made(build: Callable[..., Value], channels: int = 3) -> Graph:
+def build_graph(build: Callable[..., Value], channels: int = 3) -> Graph:
     g = Builder()
     return g.graph({"y": build(g, image(g, channels))})
 
@@ -84,65 +84,65 @@ def test_a_chain_keeps_one_transpose_at_each_end() -> None:
         x = pool(g, g.Relu(g.Add(conv(g, x), vector(g, "bias", 4))))
         return flatten(g, g.Clip(conv(g, g.LeakyRelu(x)), -1.0, 1.0))
 
-    graph = made(network)
+    graph = build_graph(network)
     assert count_transposes(graph) == 6
-    assert count_transposes(sunk(graph)) == 2
+    assert count_transposes(propagate(graph)) == 2
 
 
 def test_a_single_channel_needs_no_transpose_at_the_input() -> None:
-    after = sunk(made(lambda g, x: flatten(g, g.Relu(conv(g, x))), channels=1))
+    after = propagate(build_graph(lambda g, x: flatten(g, g.Relu(conv(g, x))), channels=1))
     assert count_transposes(after) == 1
     assert after.nodes[0].op == "Reshape"
 
 
 @pytest.mark.parametrize("keepdims", [0, 1])
-def test_batch_normalization_and_global_pooling_need_none(keepdims: int) -> None:
+def test_batch_normalization_and_global_pooling_need_no_transpose(keepdims: int) -> None:
     def network(g: Builder, x: Value) -> Value:
         x = g.Relu(batch_norm(g, conv(g, x), keepdims))
         return g.ReduceMean(conv(g, x), [1, 2], keepdims=0)
 
-    assert count_transposes(sunk(made(network))) == 1
+    assert count_transposes(propagate(build_graph(network))) == 1
 
 
-def test_residuals_meet_in_the_layout_of_convolutions() -> None:
+def test_residuals_are_added_in_the_layout_of_convolutions() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = g.Relu(conv(g, x))
         for _ in range(3):
             x = g.Relu(g.Add(conv(g, g.Relu(conv(g, x))), x))
         return flatten(g, x)
 
-    assert count_transposes(sunk(made(network))) == 2
+    assert count_transposes(propagate(build_graph(network))) == 2
 
 
 def test_a_residual_from_the_input_shares_its_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
         return g.ReduceMax(g.Add(conv(g, x, 3), x), [1, 2], keepdims=0)
 
-    assert count_transposes(sunk(made(network))) == 1
+    assert count_transposes(propagate(build_graph(network))) == 1
 
 
-def test_channels_are_concatenated_where_they_are() -> None:
+def test_a_concat_of_channels_needs_no_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = conv(g, x)
-        joined = g.Concat(g.Relu(conv(g, x, 2)), x, conv(g, x, 3), axis=-1)
-        return flatten(g, conv(g, joined))
+        concatenated = g.Concat(g.Relu(conv(g, x, 2)), x, conv(g, x, 3), axis=-1)
+        return flatten(g, conv(g, concatenated))
 
-    assert count_transposes(sunk(made(network))) == 2
+    assert count_transposes(propagate(build_graph(network))) == 2
 
 
-def test_squeeze_and_excite_needs_none() -> None:
+def test_squeeze_and_excite_needs_no_transpose() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = conv(g, x)
         squeezed = g.reshape(g.ReduceMean(x, [1, 2], keepdims=0), (BATCH, 1, 1, 4))
         return g.ReduceMean(g.Mul(x, g.Sigmoid(conv(g, squeezed))), [1, 2], keepdims=0)
 
-    assert count_transposes(sunk(made(network))) == 1
+    assert count_transposes(propagate(build_graph(network))) == 1
 
 
 def test_softmax_over_channels_sinks_only_between_convolutions() -> None:
-    between = sunk(made(lambda g, x: conv(g, g.Softmax(conv(g, x), axis=-1))))
+    between = propagate(build_graph(lambda g, x: conv(g, g.Softmax(conv(g, x), axis=-1))))
     assert count_transposes(between) == 2
-    last = sunk(made(lambda g, x: g.Softmax(conv(g, x), axis=-1)))
+    last = propagate(build_graph(lambda g, x: g.Softmax(conv(g, x), axis=-1)))
     assert [node.op for node in last.nodes][-2:] == ["Transpose", "Softmax"]
     assert last.nodes[-1].attribute("axis") == -1
 
@@ -166,7 +166,7 @@ OPERATORS: dict[str, Callable[[Builder, Value], Value]] = {
     "image-operand": lambda g, x: g.Add(x, np.arange(120.0).reshape(1, 6, 5, 4) / 99),
     "log-softmax": lambda g, x: g.LogSoftmax(x, axis=2),
     "reduce-all": lambda g, x: g.Mul(x, g.ReduceSum(x, keepdims=0)),
-    "standardised": lambda g, x: g.Div(x, g.ReduceL2(x, [-1], keepdims=1)),
+    "normalized": lambda g, x: g.Div(x, g.ReduceL2(x, [-1], keepdims=1)),
     "shape": lambda g, x: g.Mul(x, g.cast(g.ReduceProd(g.Gather(g.Shape(x), np.array([0, 3])), keepdims=0), "float32")),
     "batch-size": lambda g, x: g.Div(x, g.cast(g.Shape(x, start=0, end=1), "float32")),
 }
@@ -174,7 +174,7 @@ OPERATORS: dict[str, Callable[[Builder, Value], Value]] = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_between_convolutions_needs_no_transpose(name: str) -> None:
-    assert count_transposes(sunk(made(lambda g, x: conv(g, OPERATORS[name](g, conv(g, x)))))) == 2
+    assert count_transposes(propagate(build_graph(lambda g, x: conv(g, OPERATORS[name](g, conv(g, x)))))) == 2
 
 
 def test_dropout_masks_are_drawn_in_the_physical_layout() -> None:
@@ -182,52 +182,52 @@ def test_dropout_masks_are_drawn_in_the_physical_layout() -> None:
         x = conv(g, x)
         return flatten(g, conv(g, g.Mul(x, g.random("mask", x.shape, "mask", keep=0.5, scale=2.0, seed=3))))
 
-    graph = made(network)
+    graph = build_graph(network)
     after = propagate_transposes(graph)
     (mask,) = after.randoms.values()
     assert count_transposes(after) == 2
     assert (mask.shape, mask.keep, mask.scale, mask.seed) == ((BATCH, 4, 6, 5), 0.5, 2.0, 3)
-    feeds = feeds_of(graph)
-    moved = {**feeds, "/mask": feeds["/mask"].transpose(TO_FIRST)}
-    np.testing.assert_allclose(run(after, moved)["y"], run(graph, feeds)["y"], rtol=1e-5, atol=1e-5)
+    feeds = random_feeds(graph)
+    physical_feeds = {**feeds, "/mask": feeds["/mask"].transpose(TO_FIRST)}
+    np.testing.assert_allclose(run(after, physical_feeds)["y"], run(graph, feeds)["y"], rtol=1e-5, atol=1e-5)
 
 
-def test_a_mask_with_two_readers_stays_what_it_is() -> None:
+def test_a_mask_with_two_readers_keeps_its_layout() -> None:
     def network(g: Builder, x: Value) -> Value:
         mask = g.random("mask", (BATCH, 6, 5, 4), "mask")
         return g.Add(conv(g, g.Mul(conv(g, x), mask)), mask)
 
-    graph = made(network)
-    assert sunk(graph).randoms == graph.randoms
+    graph = build_graph(network)
+    assert propagate(graph).randoms == graph.randoms
     assert all(isinstance(value, Random) for value in graph.randoms.values())
 
 
-def test_outputs_updates_and_losses_are_logical() -> None:
+def test_outputs_updates_and_losses_keep_the_logical_layout() -> None:
     g = Builder()
     x = conv(g, image(g))
     mean = g.state("mean", (4,), None)
     g.assign(mean, g.Add(mean, g.ReduceMean(x, [0, 1, 2], keepdims=0)))
     g.add_loss(g.ReduceSum(x, [1, 2, 3], keepdims=0))
     graph = replace(g.graph({"a": g.Relu(x), "b": x, "c": x}), losses=())
-    assert count_transposes(sunk(graph)) <= 3
+    assert count_transposes(propagate(graph)) <= 3
     assert propagate_transposes(g.graph({"y": x})).losses[0].shape == (BATCH,)
 
 
-def test_what_many_ordinary_operators_read_is_transposed_once() -> None:
+def test_a_value_with_many_channels_last_readers_is_transposed_once() -> None:
     def network(g: Builder, x: Value) -> Value:
         x = conv(g, x)
         products = [g.MatMul(g.emit(op, x), np.ones((4, 4), np.float32)) for op in ("Relu", "Tanh", "Sigmoid")]
         return g.Sum(*products)
 
-    assert count_transposes(sunk(made(network))) == 2
+    assert count_transposes(propagate(build_graph(network))) == 2
 
 
-def test_a_graph_without_transposes_is_left_alone() -> None:
-    graph = made(lambda g, x: g.Relu(flatten(g, x)))
+def test_a_graph_without_transposes_is_not_changed() -> None:
+    graph = build_graph(lambda g, x: g.Relu(flatten(g, x)))
     assert propagate_transposes(graph).nodes == graph.nodes
 
 
-def test_a_new_transpose_bears_the_layer_that_needs_it() -> None:
+def test_a_new_transpose_has_the_scope_of_the_layer_that_needs_it() -> None:
     g = Builder()
     with g.scope("conv", ("layers", 0)):
         x = conv(g, image(g))
@@ -268,5 +268,5 @@ def random_graph(seed: int) -> Graph:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_graphs_give_the_same_numbers(seed: int) -> None:
-    sunk(random_graph(seed))
+def test_random_graphs_compute_the_same(seed: int) -> None:
+    propagate(random_graph(seed))

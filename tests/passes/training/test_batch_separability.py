@@ -1,4 +1,4 @@
-"""Which networks' samples stand apart, so that a batch can be shared out."""
+"""Batch separability: in which networks samples are independent, so that threads can share a batch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Layers = list[dict[str, Any]]
 
 IMAGE = [8, 8, 3]
 CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same"}
-ENLARGING = {"type": "Conv2DTranspose", "filters": 2, "kernel_size": 2}
+TRANSPOSED_CONV = {"type": "Conv2DTranspose", "filters": 2, "kernel_size": 2}
 POOL = {"type": "MaxPooling2D"}
-MEAN, MEAN2 = {"type": "GlobalAveragePooling1D"}, {"type": "GlobalAveragePooling2D"}
-FLAT = {"type": "Flatten"}
+MEAN, MEAN_2D = {"type": "GlobalAveragePooling1D"}, {"type": "GlobalAveragePooling2D"}
+FLATTEN = {"type": "Flatten"}
 HEAD = {"type": "Dense", "units": 3}
-FOUR = {"type": "Dense", "units": 4}
-TURNED = {"type": "ops.transpose"}
+DENSE_4 = {"type": "Dense", "units": 4}
+TRANSPOSE = {"type": "ops.transpose"}
 
 
-def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) -> bool:
+def is_separable(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) -> bool:
     spec = {
         "inputs": {"x": {"shape": shape}},
         "layers": layers,
@@ -35,10 +35,10 @@ def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) 
     ("layers", "shape"),
     [
         ([HEAD], [5]),
-        ([CONV, POOL, {**CONV, "dilation_rate": 2}, MEAN2, HEAD], IMAGE),
-        ([CONV, {"type": "Dropout", "rate": 0.3}, FLAT, {"type": "LayerNormalization"}, HEAD], IMAGE),
-        ([CONV, {"type": "GroupNormalization", "groups": 2}, ENLARGING], IMAGE),
-        ([CONV, {"type": "BatchNormalization", "trainable": False}, FLAT, HEAD], IMAGE),
+        ([CONV, POOL, {**CONV, "dilation_rate": 2}, MEAN_2D, HEAD], IMAGE),
+        ([CONV, {"type": "Dropout", "rate": 0.3}, FLATTEN, {"type": "LayerNormalization"}, HEAD], IMAGE),
+        ([CONV, {"type": "GroupNormalization", "groups": 2}, TRANSPOSED_CONV], IMAGE),
+        ([CONV, {"type": "BatchNormalization", "trainable": False}, FLATTEN, HEAD], IMAGE),
         ([{"type": "LSTM", "units": 4, "return_sequences": True}, {"type": "GRU", "units": 4}, HEAD], [6, 3]),
         ([{"type": "Bidirectional", "layer": {"type": "SimpleRNN", "units": 4}}, HEAD], [6, 3]),
         ([{"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 2}, MEAN, HEAD], [6, 4]),
@@ -46,21 +46,21 @@ def apart(layers: Layers, shape: list[int], loss: Any = "mse", **training: Any) 
         ([{"type": "Dense", "units": 3, "kernel_regularizer": "l2"}], [5]),
     ],
 )  # fmt: skip
-def test_samples_that_stand_apart(layers: Layers, shape: list[int]) -> None:
-    assert apart(layers, shape)
+def test_layers_with_independent_samples_are_separable(layers: Layers, shape: list[int]) -> None:
+    assert is_separable(layers, shape)
 
 
 @pytest.mark.parametrize(
     ("layers", "shape"),
     [
-        ([CONV, {"type": "BatchNormalization"}, FLAT, HEAD], IMAGE),
+        ([CONV, {"type": "BatchNormalization"}, FLATTEN, HEAD], IMAGE),
         ([HEAD, {"type": "Softmax", "axis": 0}], [5]),
         ([HEAD, {"type": "UnitNormalization", "axis": 0}], [5]),
         ([{"type": "SpectralNormalization", "layer": HEAD}], [5]),
-        ([FOUR, TURNED, {"type": "ops.reshape", "newshape": [-1, 4]}, HEAD], [4]),
-        ([FOUR, {"type": "ops.reshape", "newshape": [4, -1]}, TURNED], [4]),
-        ([FOUR, {"type": "ops.tile", "repeats": [2, 1]}, {"type": "ops.reshape", "newshape": [-1, 8]}], [4]),
-        ([FOUR, {"type": "ops.flip", "axis": 0}], [4]),
+        ([DENSE_4, TRANSPOSE, {"type": "ops.reshape", "newshape": [-1, 4]}, HEAD], [4]),
+        ([DENSE_4, {"type": "ops.reshape", "newshape": [4, -1]}, TRANSPOSE], [4]),
+        ([DENSE_4, {"type": "ops.tile", "repeats": [2, 1]}, {"type": "ops.reshape", "newshape": [-1, 8]}], [4]),
+        ([DENSE_4, {"type": "ops.flip", "axis": 0}], [4]),
         (
             [
                 {"type": "ops.transpose", "axes": [1, 0, 2]},
@@ -72,12 +72,12 @@ def test_samples_that_stand_apart(layers: Layers, shape: list[int]) -> None:
         ),
     ],
 )
-def test_samples_that_meet_in_a_layer(layers: Layers, shape: list[int]) -> None:
-    assert not apart(layers, shape)
+def test_layers_that_combine_samples_are_not_separable(layers: Layers, shape: list[int]) -> None:
+    assert not is_separable(layers, shape)
 
 
 @pytest.mark.parametrize(
-    ("loss", "stands"),
+    ("loss", "expected"),
     [
         ("categorical_crossentropy", True),
         ({"type": "mse", "reduction": "sum"}, False),
@@ -86,34 +86,34 @@ def test_samples_that_meet_in_a_layer(layers: Layers, shape: list[int]) -> None:
         ("huber", True),
     ],
 )
-def test_losses_are_means_over_samples(loss: Any, stands: bool) -> None:
-    assert apart([HEAD, {"type": "Softmax"}], [5], loss) == stands
+def test_only_losses_that_are_means_over_samples_are_separable(loss: Any, expected: bool) -> None:
+    assert is_separable([HEAD, {"type": "Softmax"}], [5], loss) == expected
 
 
-@pytest.mark.parametrize(("metric", "stands"), [("mae", True), ("accuracy", True), ("hinge", False)])
-def test_statistics_are_sums_over_samples(metric: str, stands: bool) -> None:
-    """A hinge takes targets for labels of 0 and 1 where all of a batch are."""
-    one = [{"type": "Dense", "units": 1, "activation": "sigmoid"}]
-    assert apart(one, [5], "mse", metrics=[metric]) == stands
+@pytest.mark.parametrize(("metric", "expected"), [("mae", True), ("accuracy", True), ("hinge", False)])
+def test_only_metrics_that_are_sums_over_samples_are_separable(metric: str, expected: bool) -> None:
+    """A hinge reads targets as labels of 0 and 1 if all targets of the batch are."""
+    layers = [{"type": "Dense", "units": 1, "activation": "sigmoid"}]
+    assert is_separable(layers, [5], "mse", metrics=[metric]) == expected
 
 
-def test_an_accuracy_along_the_batch_is_no_sum() -> None:
-    one = [{"type": "Dense", "units": 1}, {"type": "ops.squeeze", "axis": -1}]
-    assert apart(one, [5], "mse")
-    assert not apart(one, [5], "mse", metrics=["categorical_accuracy"])
+def test_an_accuracy_along_the_batch_axis_is_not_separable() -> None:
+    layers = [{"type": "Dense", "units": 1}, {"type": "ops.squeeze", "axis": -1}]
+    assert is_separable(layers, [5], "mse")
+    assert not is_separable(layers, [5], "mse", metrics=["categorical_accuracy"])
 
 
 @pytest.mark.parametrize(
-    "kind", [name for name, brick in LAYERS.by_name.items() if getattr(brick, "mixes_samples", False)]
+    "kind", [name for name, layer in LAYERS.by_name.items() if getattr(layer, "mixes_samples", False)]
 )
-def test_layers_that_say_so_mix_samples(kind: str) -> None:
+def test_layers_that_mix_samples_are_not_separable(kind: str) -> None:
     inner = {"layer": HEAD} if kind == "SpectralNormalization" else {}
-    assert not apart([{"type": kind, **inner}, HEAD], [5])
+    assert not is_separable([{"type": kind, **inner}, HEAD], [5])
 
 
-def test_a_loss_that_counts_some_places_only_is_none() -> None:
-    ignoring = {"type": "sparse_categorical_crossentropy", "ignore_class": 0}
-    assert not apart([HEAD, {"type": "Softmax"}], [5], ignoring)
+def test_a_mean_over_a_number_of_positions_that_depends_on_the_batch_is_not_separable() -> None:
+    loss = {"type": "sparse_categorical_crossentropy", "ignore_class": 0}
+    assert not is_separable([HEAD, {"type": "Softmax"}], [5], loss)
     masked = [{"type": "Masking"}, HEAD]
-    assert not apart(masked, [6, 3])
-    assert apart([*masked, MEAN], [6, 3])
+    assert not is_separable(masked, [6, 3])
+    assert is_separable([*masked, MEAN], [6, 3])

@@ -39,7 +39,7 @@ def test_a_sum_over_all_axes_but_the_last_is_a_product(shape: tuple[Dim, ...], a
         ((BATCH,), [0], "float32"),
     ],
 )
-def test_other_sums_stay(shape: tuple[Dim, ...], axes: list[int], dtype: str) -> None:
+def test_other_sums_are_not_replaced(shape: tuple[Dim, ...], axes: list[int], dtype: str) -> None:
     graph = summing(shape, axes, dtype)
     assert column_sums_as_matmul(graph) is graph
 

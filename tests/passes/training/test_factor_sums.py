@@ -22,7 +22,7 @@ def graph_of(emit: Callable[[Builder, Value], Value]) -> Graph:
 
 
 @pytest.mark.parametrize("axes", [[2, 3], [0, 2, 3], [3]])
-def test_a_factor_that_is_equal_for_all_summands_is_multiplied_behind_the_sum(axes: list[int]) -> None:
+def test_a_factor_common_to_all_summands_is_multiplied_after_the_sum(axes: list[int]) -> None:
     graph = graph_of(lambda g, x: g.ReduceSum(g.Mul(g.Mul(g.Exp(x), g.const(CHANNELS)), 0.25), axes))
     factored = factor_sums(graph)
     assert [node.op for node in factored.nodes] == ["Exp", "ReduceSum", "Mul", "Mul"]
@@ -40,12 +40,12 @@ def test_a_factor_that_is_equal_for_all_summands_is_multiplied_behind_the_sum(ax
         lambda g, x: g.ReduceMean(g.Mul(x, g.const(CHANNELS)), [2, 3]),
     ],
 )
-def test_other_sums_stay(emit: Callable[[Builder, Value], Value]) -> None:
+def test_other_factors_are_not_moved(emit: Callable[[Builder, Value], Value]) -> None:
     graph = graph_of(emit)
     assert factor_sums(graph) is graph
 
 
-def test_the_sum_that_is_left_may_be_one_that_the_graph_has_already() -> None:
+def test_the_remaining_sum_is_merged_with_an_equal_one() -> None:
     g = Builder()
     x = g.input("x", IMAGE)
     scaled = g.ReduceSum(g.Mul(x, g.const(CHANNELS)), [2, 3])
@@ -64,6 +64,6 @@ def test_detached_nodes_are_merged_with_equal_ones_and_detached_identities_remov
     assert not any(node.detached for node in graph.nodes)
 
 
-def test_an_identity_that_is_not_detached_stays() -> None:
+def test_an_identity_that_is_not_detached_is_kept() -> None:
     graph = graph_of(lambda g, x: g.Identity(x))
     assert clear_detached(graph) is graph

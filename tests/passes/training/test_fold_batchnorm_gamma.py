@@ -1,4 +1,4 @@
-"""Gains of gradients in the weights that they meet: where, and that the numbers are the same."""
+"""Gammas of normalizations folded into the weights of backward convolutions: where, and with the same updates."""
 
 from __future__ import annotations
 
@@ -82,32 +82,32 @@ def spec(layers: list[dict[str, Any]], shape: tuple[int, ...]) -> dict[str, Any]
 
 
 @pytest.fixture
-def left(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
-    """Training graphs, as they are left without the pass."""
-    seen: list[Graph] = []
-    monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", lambda graph: seen.append(graph) or graph)
-    return seen
+def graphs_before(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
+    """The training graphs that the pass gets."""
+    graphs: list[Graph] = []
+    monkeypatch.setattr(plan_training_module, "fold_gamma_into_weights", lambda graph: graphs.append(graph) or graph)
+    return graphs
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_where(name: str, left: list[Graph]) -> None:
+def test_products_of_gamma_with_images_are_removed(name: str, graphs_before: list[Graph]) -> None:
     layers, shape, many = NETWORKS[name]
     plan_training(check_spec(spec(layers, shape)))
-    (graph,) = left
+    (graph,) = graphs_before
     assert len(fold_batchnorm_gamma.GammaFoldPlanner(graph).plans()) == many
-    products = [images(found, shape) for found in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph))]
+    products = [images(each, shape) for each in (graph, fold_batchnorm_gamma.fold_gamma_into_weights(graph))]
     assert products[0] - products[1] == many
 
 
 def images(graph: Graph, shape: tuple[int, ...]) -> int:
-    """Products as large as images."""
-    made = [node.outputs[0].type for node in graph.nodes if node.op == "Mul"]
-    return sum(type.rank == len(shape) + 1 and not type.is_static() for type in made)
+    """The number of products as large as images."""
+    types = [node.outputs[0].type for node in graph.nodes if node.op == "Mul"]
+    return sum(type.rank == len(shape) + 1 and not type.is_static() for type in types)
 
 
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_same_steps(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_compute_the_same(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     layers, shape, _ = NETWORKS[name]
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((6, *shape), np.float32), rng.standard_normal((6, 3), np.float32)
@@ -140,7 +140,7 @@ def assert_same_updates(actual: dict[str, np.ndarray], expected: dict[str, np.nd
 
 
 @pytest.mark.parametrize("keepdims", [0, 1])
-def test_sums_over_an_image_take_its_gain(keepdims: int) -> None:
+def test_sums_over_an_image_are_multiplied_by_its_gamma(keepdims: int) -> None:
     """What a bias gets of a normalization is zero: so here of an image that no normalization made."""
     g = Builder()
     x, dy = (g.input(name, TensorType("float32", (BATCH, 3, 4, 5))) for name in ("x", "dy"))
@@ -174,7 +174,7 @@ def places_of(g: Builder, x: Value) -> Value:
     return g.reshape(g.transpose(x, [1, 0, 2, 3]), (3, Size.named("places")))
 
 
-def test_many_readers_of_one_convolution() -> None:
+def test_gammas_of_many_readers_of_one_convolution_are_folded() -> None:
     """Their cotangents are a long sum."""
     branches = [{"type": "Activation", "activation": "tanh", "name": f"b{n}", "from": "stem"} for n in range(600)]
     layers = [{**conv(2), "name": "stem"}, *branches, {"type": "Add", "from": [branch["name"] for branch in branches]}]

@@ -15,7 +15,7 @@ from jsonnx.runtime.random import draw_initial_weights
 from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 
 
-def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
+def training_step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moves_masks: bool):
     axes = len(shape) - 1
     spec = {
         "inputs": {"image": {"shape": list(shape)}},
@@ -28,7 +28,7 @@ def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
         "training": {"loss": "mean_squared_error", "optimizer": {"type": "SGD", "learning_rate": 1.0}},
     }
     checked = check_spec(spec)
-    if moved:
+    if moves_masks:
         return plan_training(checked).train
     return canonicalize(
         training_step(
@@ -41,15 +41,15 @@ def step_of(pool: dict, shape: tuple[int, ...] = (9, 8, 2), *, moved: bool):
 
 @pytest.mark.parametrize("shape", [(9, 8, 2), (4, 6, 5, 2)], ids=str)
 @pytest.mark.parametrize("pool", [{}, {"pool_size": 3}, {"strides": 1}, {"pool_size": 3, "padding": "same"}], ids=str)
-def test_a_step_with_moved_masks_computes_the_same(pool: dict, shape: tuple[int, ...]) -> None:
-    plain, moved = step_of(pool, shape, moved=False), step_of(pool, shape, moved=True)
+def test_steps_with_masks_behind_the_pooling_compute_the_same(pool: dict, shape: tuple[int, ...]) -> None:
+    plain, moved = training_step_of(pool, shape, moves_masks=False), training_step_of(pool, shape, moves_masks=True)
     rng = np.random.default_rng(0)
     x = rng.integers(-2, 3, (4, *shape)).astype(np.float32)  # with ties, and windows in which nothing is positive
     feeds = {"image": x, "dense/target": rng.normal(size=(4, 1)).astype(np.float32)}
     feeds |= draw_initial_weights(plain, 0) | {"learning_rate": np.array(1.0, np.float32)}
-    expected, found = run(plain, feeds), run(moved, feeds)
+    expected, results = run(plain, feeds), run(moved, feeds)
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-6, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(results[name], value, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
 @pytest.mark.parametrize(("shape", "image", "pooled"), [((9, 8, 2), 56, 12), ((4, 6, 5, 2), 60, 4)])
@@ -60,5 +60,5 @@ def test_a_moved_mask_has_the_size_of_the_pooled_image(shape: tuple[int, ...], i
         ]
         return [int(np.prod(node.outputs[0].shape[2:])) for node in steps]
 
-    assert elements(step_of({}, shape, moved=False)) == [image]
-    assert elements(step_of({}, shape, moved=True)) == [pooled]
+    assert elements(training_step_of({}, shape, moves_masks=False)) == [image]
+    assert elements(training_step_of({}, shape, moves_masks=True)) == [pooled]

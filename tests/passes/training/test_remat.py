@@ -1,4 +1,4 @@
-"""Steps that compute activations again against steps that keep them."""
+"""Rematerialization: the same training steps, fewer bytes held, and which nodes are recomputed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Spec = dict[str, Any]
 BATCH = 8
 
 
-def dense(units: int, **more: Any) -> Spec:
-    return {"type": "Dense", "units": units, **more}
+def dense(units: int, **attributes: Any) -> Spec:
+    return {"type": "Dense", "units": units, **attributes}
 
 
 def stack(depth: int, width: int = 16) -> list[Spec]:
@@ -29,8 +29,8 @@ def stack(depth: int, width: int = 16) -> list[Spec]:
 
 
 def spec(layers: list[Spec], shape: list[int | None], **training: Any) -> Spec:
-    about = {"loss": "mse", "optimizer": "adam", "batch_size": BATCH, **training}
-    return {"inputs": {"x": {"shape": shape}}, "layers": layers, "training": about}
+    section = {"loss": "mse", "optimizer": "adam", "batch_size": BATCH, **training}
+    return {"inputs": {"x": {"shape": shape}}, "layers": layers, "training": section}
 
 
 CONVOLUTIONS = [
@@ -63,17 +63,17 @@ NETWORKS = {
         [{"type": "ConvLSTM2D", "filters": 8, "kernel_size": 3}, {"type": "GlobalMaxPooling2D"}, dense(3)], [5, 6, 6, 2]
     ),
     "long": spec([{"type": "GRU", "units": 8}, dense(3)], [100, 5]),
-    "unknown length": spec([{"type": "LSTM", "units": 8}, dense(3)], [None, 5]),
+    "symbolic length": spec([{"type": "LSTM", "units": 8}, dense(3)], [None, 5]),
     "masked": spec(
         [{"type": "Masking"}, {"type": "Bidirectional", "layer": {"type": "GRU", "units": 6}}, dense(3)], [9, 5]
     ),
 }
 
 
-def trained(document: Spec, **how: Any) -> tuple[list[float], dict[str, np.ndarray]]:
+def train(document: Spec, **options: Any) -> tuple[list[float], dict[str, np.ndarray]]:
     rng = np.random.default_rng(3)
     shape = [size or 11 for size in document["inputs"]["x"]["shape"]]
-    trainer = jsonnx.Trainer(document, seed=5, **how)
+    trainer = jsonnx.Trainer(document, seed=5, **options)
     batches = [(rng.standard_normal((BATCH, *shape), np.float32), rng.random((BATCH, 3), np.float32)) for _ in range(3)]
     return [trainer.step(x, y)["loss"] for x, y in batches], trainer.weights()
 
@@ -81,70 +81,70 @@ def trained(document: Spec, **how: Any) -> tuple[list[float], dict[str, np.ndarr
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_training_is_the_same(name: str, mode: str, fast: bool) -> None:
+def test_rematerialized_steps_give_the_same_losses_and_weights(name: str, mode: str, fast: bool) -> None:
     document = NETWORKS[name]
-    losses, weights = trained({**document, "training": {**document["training"], "remat": mode}}, fast=fast)
-    expected, wanted = trained(document, fast=fast)
-    assert losses == pytest.approx(expected, rel=1e-5)
-    for weight, array in wanted.items():
+    losses, weights = train({**document, "training": {**document["training"], "remat": mode}}, fast=fast)
+    expected_losses, expected_weights = train(document, fast=fast)
+    assert losses == pytest.approx(expected_losses, rel=1e-5)
+    for weight, array in expected_weights.items():
         np.testing.assert_allclose(weights[weight], array, rtol=1e-4, atol=1e-5, err_msg=weight)
 
 
-def step_of(document: Spec) -> Graph:
+def step_graph(document: Spec) -> Graph:
     return plan_training(check_spec(document)).train
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_something_is_computed_again_in_every_network_that_is_deep(mode: str) -> None:
+def test_deep_networks_recompute_nodes(mode: str) -> None:
     for name in ("stack", "images", "transformer", "lstm"):
-        graph = step_of(NETWORKS[name])
+        graph = step_graph(NETWORKS[name])
         assert len(rematerialize(graph, mode, BATCH).nodes) > len(graph.nodes), name
 
 
-def test_what_a_deep_stack_holds_grows_with_the_root_of_its_depth() -> None:
-    held = {}
+def test_the_peak_of_a_deep_stack_grows_with_the_square_root_of_its_depth() -> None:
+    peaks = {}
     for depth in (16, 64, 256):
-        forward = ForwardPass(step_of(spec(stack(depth), [16])), BATCH)
-        held[depth] = min_peak_segments(forward).peak_bytes() / (BATCH * 16 * 4)
-    assert held[64] < 2.6 * held[16]
-    assert held[256] < 2.6 * held[64]
-    assert held[256] < 256 / 3
+        forward = ForwardPass(step_graph(spec(stack(depth), [16])), BATCH)
+        peaks[depth] = min_peak_segments(forward).peak_bytes() / (BATCH * 16 * 4)
+    assert peaks[64] < 2.6 * peaks[16]
+    assert peaks[256] < 2.6 * peaks[64]
+    assert peaks[256] < 256 / 3
 
 
-def test_activations_leave_products_as_they_are() -> None:
+def test_the_mode_activations_recomputes_no_heavy_node() -> None:
     for name in ("stack", "images", "transformer", "lstm", "long"):
-        graph = step_of(NETWORKS[name])
-        again = rematerialize(graph, "activations", BATCH)
-        assert sum(map(is_heavy, again.nodes)) == sum(map(is_heavy, graph.nodes)), name
+        graph = step_graph(NETWORKS[name])
+        rematerialized = rematerialize(graph, "activations", BATCH)
+        assert sum(map(is_heavy, rematerialized.nodes)) == sum(map(is_heavy, graph.nodes)), name
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_is_kept_anyway_is_read_where_it_is(mode: str) -> None:
-    """Else the way back would wait for signals that need it: seed 921423 of the random models."""
+def test_values_that_are_kept_are_not_recomputed(mode: str) -> None:
+    """A copy of such a value could wait for cotangents that depend on the copy."""
     for name, document in NETWORKS.items():
-        segments = MODES[mode](ForwardPass(step_of(document), BATCH))
+        segments = MODES[mode](ForwardPass(step_graph(document), BATCH))
         copies = [segments.recompute(number) for number in range(len(segments.starts) - 1)]
         assert all(copy.replacements.keys() <= segments.forward.recomputable.keys() for copy in copies if copy), name
 
 
-def test_nodes_that_wait_for_each_other_are_told() -> None:
+def test_a_cycle_of_nodes_is_an_error() -> None:
     type = TensorType("float32", ())
     x, y = Value(type), Value(type)
     with pytest.raises(ValueError, match="form a cycle"):
         topologically_sorted([Node("Neg", (x,), (y,)), Node("Neg", (y,), (x,))])
 
 
-def test_a_network_of_one_segment_stays_as_it_is() -> None:
-    graph = step_of(spec([dense(3)], [4]))
+def test_a_network_of_one_segment_is_returned_itself() -> None:
+    graph = step_graph(spec([dense(3)], [4]))
     assert rematerialize(graph, "activations", BATCH) is graph
 
 
-def test_nothing_that_weights_alone_make_is_computed_again() -> None:
+def test_values_that_depend_on_weights_alone_are_not_recomputed() -> None:
     layers = [{"type": "SpectralNormalization", "layer": dense(16)} for _ in range(6)] + [dense(3)]
-    graph = step_of(spec(layers, [16]))
-    again = rematerialize(graph, "full", BATCH)
+    graph = step_graph(spec(layers, [16]))
+    rematerialized = rematerialize(graph, "full", BATCH)
     assert products_of_weights(graph)
-    assert products_of_weights(again) == products_of_weights(graph)
+    assert products_of_weights(rematerialized) == products_of_weights(graph)
 
 
 def products_of_weights(graph: Graph) -> int:
@@ -170,32 +170,32 @@ print((peak() - before) / 1024)
 
 
 def peak(tmp_path: Path, *arguments: str) -> float:
-    """Megabytes that a step on 40 layers adds in a fresh process; the results of a layer's product take 2."""
-    done = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    return float(done.stdout)
+    """The megabytes by which a step of 40 layers raises the peak of a process; the results of a layer take 2."""
+    process = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    return float(process.stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell a process's own peak of memory")
-def test_a_process_needs_less_memory(tmp_path: Path) -> None:
-    kept, full, activations = peak(tmp_path), peak(tmp_path, "full"), peak(tmp_path, "activations")
-    assert full < 0.5 * kept
-    assert full < activations < 0.85 * kept
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak memory of a process in /proc")
+def test_a_process_that_rematerializes_needs_less_memory(tmp_path: Path) -> None:
+    unchanged, full, activations = peak(tmp_path), peak(tmp_path, "full"), peak(tmp_path, "activations")
+    assert full < 0.5 * unchanged
+    assert full < activations < 0.85 * unchanged
 
 
-def test_a_run_goes_on_with_less_memory(tmp_path: Path) -> None:
+def test_a_run_may_be_resumed_with_rematerialization(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((32, 16), np.float32), rng.random((32, 3), np.float32)
-    first = jsonnx.Trainer(NETWORKS["stack"])
-    first.fit(x, y)
-    first.save_checkpoint(tmp_path / "run")
+    saved = jsonnx.Trainer(NETWORKS["stack"])
+    saved.fit(x, y)
+    saved.save_checkpoint(tmp_path / "run")
     document = {**NETWORKS["stack"], "training": {**NETWORKS["stack"]["training"], "remat": "full"}}
-    second = jsonnx.Trainer(document)
-    second.load_checkpoint(tmp_path / "run")
-    assert second.step(x, y)["loss"] == pytest.approx(first.step(x, y)["loss"], rel=1e-5)
+    resumed = jsonnx.Trainer(document)
+    resumed.load_checkpoint(tmp_path / "run")
+    assert resumed.step(x, y)["loss"] == pytest.approx(saved.step(x, y)["loss"], rel=1e-5)
 
 
-def test_a_misspelt_way_is_told() -> None:
+def test_a_misspelled_mode_is_reported_with_a_suggestion() -> None:
     document = {**NETWORKS["stack"], "training": {**NETWORKS["stack"]["training"], "remat": "ful"}}
     (fault,) = check_spec(document).diagnostics
     assert fault.path == "$.training.remat"

@@ -35,10 +35,10 @@ SPEC: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(("first", "second"), BEFORE)
-def test_passes_run_in_an_order_that_meets_their_needs(first: str, second: str) -> None:
+@pytest.mark.parametrize(("earlier", "later"), BEFORE)
+def test_passes_run_in_an_order_that_meets_their_needs(earlier: str, later: str) -> None:
     names = [apply.__name__ for apply in CPU_PASSES]
-    assert names.index(first) < names.index(second)
+    assert names.index(earlier) < names.index(later)
 
 
 def test_every_pass_is_applied_to_the_result_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,11 +35,11 @@ def operators(graph: Graph) -> list[str]:
 
 @pytest.mark.parametrize("x", [[1.0, 2.0, -0.5], [-1.0, 0.5, 0.0]])
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_same_results(x: list[float], elsewhere: bool) -> None:
+def test_both_branches_compute_the_same(x: list[float], elsewhere: bool) -> None:
     graph = choosing(elsewhere=elsewhere)
-    expected, found = run(graph, x), run(sink_into_branches(graph), x)
+    expected, results = run(graph, x), run(sink_into_branches(graph), x)
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(results[name], array)
 
 
 def test_nodes_behind_a_value_that_one_branch_reads_are_moved_with_it() -> None:
@@ -50,7 +50,7 @@ def test_nodes_behind_a_value_that_one_branch_reads_are_moved_with_it() -> None:
     assert operators(branches["else_branch"]) == ["Mul"]
 
 
-def test_a_node_with_readers_outside_the_branch_stays() -> None:
+def test_a_node_with_readers_outside_the_branch_is_not_moved() -> None:
     graph = choosing(elsewhere=True)
     assert operators(sink_into_branches(graph)) == operators(graph)
 

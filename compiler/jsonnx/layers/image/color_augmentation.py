@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ...core.components import ArrayCodec, IntegerCodec, NumberCodec, UnionCodec, attr
 from ...core.types import TensorType, require
-from ..base import EPSILON, layer
+from ...training.numerics import EPSILON
+from ..base import layer
 from ..convolution.sliding_window import channel_axis
 from .contrast import BYTE_RANGE, VALUE_RANGE, Range
 from .geometric_augmentation import (

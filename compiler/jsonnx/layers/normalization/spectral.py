@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ...core.components import attr, snake_case
 from ...core.types import TensorType, require
 from ...training.initializers import TruncatedNormal
-from ..base import EPSILON, Layer, inner_layer_scope, layer, penalize
+from ...training.numerics import EPSILON
+from ..base import Layer, inner_layer_scope, layer, penalize
 from ..convolution.convolution import KernelConv
 from ..core import Dense, Embedding, ReversibleEmbedding
 from ..einsum_dense import EinsumDense

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Dim, TensorType, broadcast, product, require
+from ...training.numerics import EPSILON
 from ..axes import Axes, axes_of, axis_of
-from ..base import EPSILON, Layer, OutputTypes
+from ..base import Layer, OutputTypes
 from ..convolution.pooling import (
     POOL_SIZE,
     STRIDES,

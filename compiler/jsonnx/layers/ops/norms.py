@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ...core.components import ArrayCodec, IntegerCodec, ScalarCodec, UnionCodec, attr
 from ...core.types import TensorType, require
+from ...training.numerics import EPSILON
 from ..axes import Axes, axes_of, axis_of
-from ..base import EPSILON
 from .base import Operation, as_dtype, float_dtype, operation, require_numbers
 from .reductions import KEEPDIMS, reduced_shape, reduction_axes
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
 from ...core.types import Dim, TensorType, require
+from ...training.numerics import EPSILON
 from ...training.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
-from ..base import EPSILON, Layer, layer, require_real
+from ..base import Layer, layer, require_real
 from ..convolution.convolution import onnx_kernel
 from ..convolution.sliding_window import (
     DATA_FORMAT,

@@ -46,14 +46,14 @@ READ = {
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("name", READ)
-def test_same_steps(name: str, optimizer: str) -> None:
+def test_steps_compute_the_same(name: str, optimizer: str) -> None:
     x = READ[name].astype(np.int32)
     document = spec(optimizer=optimizer)
     assert is_scattered(document)
     assert_same_steps(document, x, np.random.default_rng(1).standard_normal((len(x), 3), np.float32))
 
 
-def test_same_steps_with_several_lookups_of_one_table() -> None:
+def test_steps_with_several_lookups_of_one_table_compute_the_same() -> None:
     """The gradient is the sum of both. SGD, since Adam would amplify rounding errors of sums that nearly cancel."""
     document = spec(optimizer="sgd")
     document["inputs"]["z"] = {"shape": [2], "dtype": "int32"}
@@ -73,12 +73,12 @@ def test_same_steps_with_several_lookups_of_one_table() -> None:
 
 def test_results_are_deterministic() -> None:
     x, y = READ["some-again"].astype(np.int32), np.random.default_rng(1).standard_normal((16, 3), np.float32)
-    found = []
+    tables = []
     for _ in range(3):
         trainer = Trainer(spec(), seed=1)
         trainer.step(x, y)
-        found.append(trainer.weights()["table/embeddings"].tobytes())
-    assert len(set(found)) == 1
+        tables.append(trainer.weights()["table/embeddings"].tobytes())
+    assert len(set(tables)) == 1
 
 
 @pytest.mark.parametrize(

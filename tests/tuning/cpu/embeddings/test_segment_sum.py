@@ -18,12 +18,12 @@ RNG = np.random.default_rng(0)
 def summing() -> Graph:
     g = Builder()
     rows = g.input("rows", TensorType("float32", (Size.named("m"), WIDTH)))
-    first = g.input("first", TensorType("int32", (Size.named("n"),)))
+    first_rows = g.input("first", TensorType("int32", (Size.named("n"),)))
     numbers = g.input("numbers", TensorType("int32", (Size.named("k"),)))
-    which = g.input("which", TensorType("int32", (Size.named("k"),)))
-    sums = segment_sum(g, rows, first, numbers, which)
-    wanted = g.input("wanted", TensorType("int32", (Size.named("w"),)))
-    return g.graph({"sums": g.Gather(sums.rows, sums.positions), "some": sums.gather(g, wanted)})
+    segment_rows = g.input("which", TensorType("int32", (Size.named("k"),)))
+    sums = segment_sum(g, rows, first_rows, numbers, segment_rows)
+    requested = g.input("wanted", TensorType("int32", (Size.named("w"),)))
+    return g.graph({"sums": g.Gather(sums.rows, sums.positions), "some": sums.gather(g, requested)})
 
 
 NUMBERS = {
@@ -44,14 +44,14 @@ def test_every_row_is_added_once(name: str) -> None:
     count = int(numbers.max(initial=49)) + 2
     rows = RNG.normal(size=(len(numbers) + ROWS, WIDTH)).astype(np.float32)
     places = RNG.permutation(len(rows))
-    which, first = places[: len(numbers)], RNG.choice(places[len(numbers) :], count)
-    first[-1] = len(rows)  # an empty segment
-    expected = np.concatenate([rows, np.zeros((1, WIDTH))])[first].astype(np.float64)
-    np.add.at(expected, numbers, rows[which])
-    feeds = {"rows": rows, "first": first, "numbers": numbers, "which": which, "wanted": [count - 1, 3, 3]}
+    segment_rows, first_rows = places[: len(numbers)], RNG.choice(places[len(numbers) :], count)
+    first_rows[-1] = len(rows)  # an empty segment
+    expected = np.concatenate([rows, np.zeros((1, WIDTH))])[first_rows].astype(np.float64)
+    np.add.at(expected, numbers, rows[segment_rows])
+    feeds = {"rows": rows, "first": first_rows, "numbers": numbers, "which": segment_rows, "wanted": [count - 1, 3, 3]}
     feeds = {name: np.asarray(x, np.float32 if name == "rows" else np.int32) for name, x in feeds.items()}
-    found = run(summing(), feeds)
-    np.testing.assert_allclose(found["sums"], expected, rtol=1e-5, atol=1e-4)
-    assert (found["some"] == found["sums"][[count - 1, 3, 3]]).all()
+    results = run(summing(), feeds)
+    np.testing.assert_allclose(results["sums"], expected, rtol=1e-5, atol=1e-4)
+    assert (results["some"] == results["sums"][[count - 1, 3, 3]]).all()
     again = run(summing(), feeds)
-    assert found["sums"].tobytes() == again["sums"].tobytes()
+    assert results["sums"].tobytes() == again["sums"].tobytes()

@@ -76,7 +76,7 @@ NETWORKS: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_same_steps(name: str) -> None:
+def test_steps_compute_the_same(name: str) -> None:
     shape = [5] if name == "dense" else [4, 5]
     document = {
         "inputs": {"x": {"shape": shape}},

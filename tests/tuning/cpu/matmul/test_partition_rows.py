@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import assert_same_fit, assert_same_run
+from harness import assert_same_run
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.pipeline.trainer import Trainer
@@ -86,27 +86,6 @@ def test_products_of_few_samples_with_an_updated_weight_are_sums_over_threads() 
             for is_gradient, shape in products(spec(700), samples, 2)
         ]
         assert sorted(partitioned, key=str) == sorted(expected, key=str)
-
-
-@pytest.mark.parametrize(("before", "batch_size"), [(100, 8), (1, 100)])
-def test_a_fit_computes_the_same_after_steps_of_another_batch_size(before: int, batch_size: int) -> None:
-    (x, y), *_ = batches(200)
-    assert_same_fit(spec(700), x, y, batch_size, before, threads=2)
-
-
-@pytest.mark.parametrize(("threads", "inputs", "session_count"), [(2, 60, 2), (1, 60, 1), (2, 61, 1)])
-def test_a_session_is_created_for_another_batch_size_only_if_its_graph_depends_on_it(
-    threads: int, inputs: int, session_count: int
-) -> None:
-    network = spec(700, inputs)
-    network["layers"][1]["units"] = 3
-    trainer = Trainer(network, threads=threads)
-    sessions = []
-    for x, y in batches(8, 100, inputs=inputs):
-        trainer.fit(x, y, epochs=1, batch_size=len(x))
-        if trainer._engine.step_runners.runner not in sessions:
-            sessions.append(trainer._engine.step_runners.runner)
-    assert len(sessions) == session_count
 
 
 def test_products_of_other_tensors_than_the_batch_are_not_partitioned() -> None:

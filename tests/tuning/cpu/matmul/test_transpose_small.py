@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import assert_same_fit, assert_same_run
+from harness import assert_same_run
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
 from jsonnx.tuning.cpu.matmul.transpose_small import has_transposable_matmuls, transpose_small_matmuls
@@ -32,12 +32,6 @@ def batches(*sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
 def test_steps_of_any_batch_size_compute_the_same() -> None:
     assert_same_run(spec(), batches(8, 3, 1, 200, 8))
     assert_same_run(spec(), batches(200, 8))
-
-
-@pytest.mark.parametrize(("before", "batch_size"), [(100, 8), (8, 96)])
-def test_a_fit_computes_the_same_after_steps_of_another_batch_size(before: int, batch_size: int) -> None:
-    x, y = (np.concatenate(arrays) for arrays in zip(*batches(96, 96), strict=True))
-    assert_same_fit(spec(), x, y, batch_size, before, threads=1)  # with two, rows would be partitioned, too
 
 
 @pytest.mark.parametrize(

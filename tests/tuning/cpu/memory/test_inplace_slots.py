@@ -1,202 +1,118 @@
-"""An optimizer's large slots, written where they are read: which, that it is the same, and what a divergence leaves."""
+"""The optimizer slots that a step may update in place: those whose readers all come before the update."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
-from harness import assert_same_run
 from jsonnx.core.types import TensorType
-from jsonnx.ir import Builder, Graph, State
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.trainer import Diverged
+from jsonnx.ir import Builder, Graph, Value
 from jsonnx.training.initializers import Constant
 from jsonnx.training.optimizers import OPTIMIZERS
-from jsonnx.tuning.cpu.matmul.partition_rows import MAX_SAMPLES
 from jsonnx.tuning.cpu.memory.inplace_slots import MIN_SLOT_ELEMENTS, inplace_slots
+from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
+from jsonnx.tuning.cpu.pipeline import optimize_for_cpu
+from jsonnx.tuning.cpu.target import Target
+from training_steps import training_graph
 
-INPUTS, UNITS = 40, 2 * MIN_SLOT_ELEMENTS // 40 // 2 + 8
 KERNEL = "wide/kernel"
-NOT = {"Ftrl": {"accumulator"}, "Lion": {"momentum"}}
-"""Slots by optimizer that something else is made of, too."""
+SLOTS_WITH_OTHER_READERS = {"Ftrl": {"accumulator"}, "Lion": {"momentum"}}
+"""By optimizer: slots that other values are computed from, too."""
 
 
-def spec(optimizer: Any, **layer: Any) -> dict[str, Any]:
+def spec(optimizer: Any, elements: int = MIN_SLOT_ELEMENTS, **layer: Any) -> dict[str, Any]:
+    """A network whose only large weight is the kernel of a layer, with so many elements."""
     return {
-        "inputs": {"x": {"shape": [INPUTS]}},
-        "layers": [{"type": "Dense", "units": UNITS, "name": "wide", **layer}, {"type": "Dense", "units": 2}],
+        "inputs": {"x": {"shape": [64]}},
+        "layers": [{"type": "Dense", "units": elements // 64, "name": "wide", **layer}, {"type": "Dense", "units": 2}],
         "training": {"loss": "mse", "optimizer": optimizer},
     }
 
 
-def batches(count: int, scale: float = 1.0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Batches that are too large for `tuning.cpu.matmul.partition_rows`, which rounds sums differently.
-
-    Some optimizers make a full step for a gradient that is only rounding error.
-    """
-    rng = np.random.default_rng(7)
-    samples = MAX_SAMPLES + 4
-    return [
-        (
-            scale * rng.normal(size=(samples, INPUTS)).astype(np.float32),
-            rng.normal(size=(samples, 2)).astype(np.float32),
-        )
-        for _ in range(count)
-    ]
+def kernel_slots(graph: Graph) -> set[str]:
+    return {name for name in graph.states if name.startswith(f"optimizer/{KERNEL}/")}
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
-def test_every_optimizer_computes_the_same(optimizer: str) -> None:
-    document = spec({"type": optimizer, "learning_rate": 1e-3})
-    assert_same_run(document, batches(4))
-    engine = Trainer(document)._engine
-    slots = {name for name in engine.plan.train.states if name.startswith(f"optimizer/{KERNEL}/")}
-    left = {f"optimizer/{KERNEL}/{name}" for name in NOT.get(optimizer, ())}
-    assert engine.execution.inplace_slots == slots - left
-    assert inplace_slots(engine.loader.optimize(engine.execution.step_graph, 5)) >= engine.execution.inplace_slots
-    sets = engine._variables.sets
-    for name in sets[0]:
-        if name.startswith(f"optimizer/{KERNEL}/") or name == KERNEL:
-            places = {variables[name].data_ptr() for variables in sets}
-            assert len(places) == (1 if name in engine.execution.inplace_slots else 3), name
+def test_large_slots_are_updated_in_place_unless_other_values_are_computed_from_them(optimizer: str) -> None:
+    graph = training_graph(spec({"type": optimizer, "learning_rate": 1e-3}))
+    read_elsewhere = {f"optimizer/{KERNEL}/{slot}" for slot in SLOTS_WITH_OTHER_READERS.get(optimizer, ())}
+    assert inplace_slots(graph) == kernel_slots(graph) - read_elsewhere
 
 
-def test_momentum_that_looks_ahead_averages_and_bounds() -> None:
-    for optimizer in (
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.members))
+def test_slots_of_a_plain_step_may_be_updated_in_place_in_the_optimized_step(optimizer: str) -> None:
+    """They are chosen before the step is rewritten for a batch size."""
+    graph, _ = pack_weights(training_graph(spec({"type": optimizer, "learning_rate": 1e-3})))
+    target = Target(block_size=8, has_gated_add=True, threads=2, usual_batch=5, expected_batch=5, keeps_order=True)
+    assert inplace_slots(optimize_for_cpu(graph, target)) >= inplace_slots(graph)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
         {"type": "sgd", "momentum": 0.9, "nesterov": True},
         {"type": "adam", "amsgrad": True, "clipnorm": 0.5},
         {"type": "rmsprop", "centered": True, "momentum": 0.5},
         {"type": "adamw", "weight_decay": 0.01},
-    ):
-        document = spec({**optimizer, "learning_rate": 1e-3}, kernel_constraint="max_norm")
-        assert_same_run(document, batches(4))
-        assert Trainer(document)._engine.execution.inplace_slots
+    ],
+    ids=["nesterov", "amsgrad", "centered", "weight-decay"],
+)
+def test_options_of_optimizers_and_constraints_leave_slots_in_place(optimizer: Any) -> None:
+    graph = training_graph(spec({**optimizer, "learning_rate": 1e-3}, kernel_constraint="max_norm"))
+    assert inplace_slots(graph) == kernel_slots(graph) != set()
 
 
-def slot(g: Builder, elements: int = MIN_SLOT_ELEMENTS) -> State:
-    return g.state("slot", (elements,), Constant(value=0))
+def test_small_slots_are_not_updated_in_place() -> None:
+    assert not inplace_slots(training_graph(spec("adam", MIN_SLOT_ELEMENTS - 64)))
 
 
-def step(update: Any, elements: int = MIN_SLOT_ELEMENTS) -> Graph:
+Update = Callable[[Builder, Value, Value], Value]
+"""The new value of a slot, from the slot and an input of the same shape."""
+
+
+def slot_update(update: Update, elements: int = MIN_SLOT_ELEMENTS) -> Graph:
     g = Builder()
     x = g.input("x", TensorType("float32", (elements,)))
     with g.scope("optimizer"):
-        before = slot(g, elements)
-        result = update(g, before, x)
-        g.assign(before, result)
+        slot = g.state("slot", (elements,), Constant(value=0))
+        g.assign(slot, update(g, slot, x))
     return g.graph({"y": g.Neg(x)})
 
 
-def test_what_nothing_orders_is_not_written_in_place() -> None:
-    found = {
-        "itself": step(lambda g, slot, x: g.Add(slot, x)),
-        "what-it-is-made-of": step(lambda g, slot, x: g.Mul(g.Add(g.Mul(slot, 0.5), x), g.Abs(slot))),
-        "small": step(lambda g, slot, x: g.Add(slot, x), MIN_SLOT_ELEMENTS - 1),
-        "moved": step(
-            lambda g, slot, x: g.Concat(
-                g.Slice(slot, [1], [MIN_SLOT_ELEMENTS], [0]), g.Slice(slot, [0], [1], [0]), axis=0
-            )
-        ),
-        "read-under-another-name": step(
-            lambda g, slot, x: g.Slice(g.Reshape(slot, [-1]), [-1], [-MIN_SLOT_ELEMENTS - 1], [0], [-1])
-        ),
-        "reversed": step(lambda g, slot, x: g.Slice(slot, [-1], [-MIN_SLOT_ELEMENTS - 1], [0], [-1])),
-        "another": step(lambda g, slot, x: g.Add(x, 1.0)),
-    }
-    assert {name for name, graph in found.items() if inplace_slots(graph)} == {
-        "itself",
-        "what-it-is-made-of",
-        "moved",
-        "another",
-    }
-    beside = found["itself"]
-    state = beside.states["optimizer/slot"]
-    g = Builder.extending(beside)
-    assert not inplace_slots(g.graph({**beside.outputs, "z": g.Sqrt(state)}))
+SAFE_UPDATES: dict[str, Update] = {
+    "sum": lambda g, slot, x: g.Add(slot, x),
+    "read-by-an-operand": lambda g, slot, x: g.Mul(g.Add(g.Mul(slot, 0.5), x), g.Abs(slot)),
+    "copied-in-another-order": lambda g, slot, x: g.Concat(
+        g.Slice(slot, [1], [MIN_SLOT_ELEMENTS], [0]), g.Slice(slot, [0], [1], [0]), axis=0
+    ),
+    "not-read": lambda g, slot, x: g.Add(x, 1.0),
+}
+UNSAFE_UPDATES: dict[str, Update] = {
+    "reversed-through-an-alias": lambda g, slot, x: g.Slice(
+        g.Reshape(slot, [-1]), [-1], [-MIN_SLOT_ELEMENTS - 1], [0], [-1]
+    ),
+    "reversed": lambda g, slot, x: g.Slice(slot, [-1], [-MIN_SLOT_ELEMENTS - 1], [0], [-1]),
+}
 
 
-def test_who_looks_between_steps_changes_nothing_and_only_what_may_be_is_in_place() -> None:
-    watched, left = Trainer(spec("adam"), seed=1), Trainer(spec("adam"), seed=1)
-    for x, y in batches(4):
-        assert watched.step(x, y) == left.step(x, y)
-        watched.evaluate(x, y)
-        watched.predict(x)
-        watched.weights()
-    found = watched._engine.variables()
-    assert all(np.array_equal(found[name], array) for name, array in left._engine.variables().items())
-    assert not Trainer(spec("adam"), fast=False)._engine.execution.inplace_slots
-    remat = spec("adam")
-    remat["training"]["remat"] = "full"
-    assert not Trainer(remat)._engine.execution.inplace_slots
+@pytest.mark.parametrize("name", SAFE_UPDATES)
+def test_a_slot_that_is_written_after_all_reads_is_updated_in_place(name: str) -> None:
+    assert inplace_slots(slot_update(SAFE_UPDATES[name])) == {"optimizer/slot"}
 
 
-def test_a_step_that_does_not_end_leaves_no_slot_half_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = Trainer(spec("adam"), seed=1)
-    given = batches(3)
-    for x, y in given:
-        trainer.step(x, y)
-    weights, runner = trainer.weights(), trainer._engine.step_runners.runner
-    assert runner is not None
-    run = runner._run_bound
-
-    def interrupted(binding: Any) -> None:
-        run(binding)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(runner, "_run_bound", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        trainer.step(*given[0])
-    assert all(np.array_equal(array, weights[name]) for name, array in trainer.weights().items())
-    slots = {name: array for name, array in trainer._engine.variables().items() if name.startswith("optimizer/")}
-    assert len(slots) > 4
-    assert not any(array.any() for array in slots.values())
-    monkeypatch.undo()
-    assert np.isfinite(trainer.step(*given[0])["loss"])
+@pytest.mark.parametrize("name", UNSAFE_UPDATES)
+def test_a_slot_that_is_read_while_it_is_written_is_not_updated_in_place(name: str) -> None:
+    assert not inplace_slots(slot_update(UNSAFE_UPDATES[name]))
 
 
-def test_a_first_step_that_diverges_changes_nothing() -> None:
-    trainer = Trainer(spec({"type": "sgd", "momentum": 0.9}))
-    (x, y), *_ = batches(1)
-    before = trainer._engine.variables()
-    with pytest.raises(Diverged, match="step 1"):
-        trainer.step(x, np.full_like(y, 1e30))
-    assert all(np.array_equal(array, before[name]) for name, array in trainer._engine.variables().items())
-    assert trainer.steps == 0
+def test_a_slot_is_updated_in_place_from_a_number_of_elements_on() -> None:
+    assert inplace_slots(slot_update(SAFE_UPDATES["sum"], MIN_SLOT_ELEMENTS))
+    assert not inplace_slots(slot_update(SAFE_UPDATES["sum"], MIN_SLOT_ELEMENTS - 1))
 
 
-def test_a_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    whole, first, second = (Trainer(spec("adam"), seed=1) for _ in range(3))
-    given = batches(6)
-    for x, y in given[:3]:
-        whole.step(x, y)
-        first.step(x, y)
-    first.save_checkpoint(tmp_path / "c")
-    second.load_checkpoint(tmp_path / "c")
-    for x, y in given[3:]:
-        assert whole.step(x, y) == second.step(x, y)
-    after, expected = second._engine.variables(), whole._engine.variables()
-    assert all(np.array_equal(after[name], array) for name, array in expected.items())
-
-
-def test_after_a_divergence_the_weights_are_the_last_good_ones_and_the_optimizer_begins_anew() -> None:
-    trainer, seen = Trainer(spec({"type": "sgd", "learning_rate": 0.5, "momentum": 0.9})), []
-    (x, y), *_ = batches(1)
-
-    def steps() -> None:
-        for _ in range(60):
-            seen.append(trainer.weights())
-            trainer.step(x, y)
-
-    with pytest.raises(Diverged):
-        steps()
-    assert len(seen) > 3
-    assert trainer.steps == len(seen) - 2
-    assert all(np.array_equal(array, seen[-2][name]) for name, array in trainer.weights().items())
-    slots = {name: array for name, array in trainer._engine.variables().items() if name.startswith("optimizer/")}
-    assert KERNEL in {name.removeprefix("optimizer/").rpartition("/")[0] for name in slots}
-    assert not any(array.any() for array in slots.values())
-    fresh = Trainer(spec({"type": "sgd", "learning_rate": 1e-6, "momentum": 0.9}))
-    fresh.set_weights(trainer.weights())
-    assert np.isfinite(fresh.step(x, y)["loss"])
+def test_a_slot_with_a_reader_outside_its_update_is_not_updated_in_place() -> None:
+    graph = slot_update(SAFE_UPDATES["sum"])
+    g = Builder.extending(graph)
+    assert not inplace_slots(g.graph({**graph.outputs, "z": g.Sqrt(graph.states["optimizer/slot"])}))

@@ -1,19 +1,18 @@
-"""Steps on joined weights against steps on each by itself."""
+"""Small weights packed into vectors: which weights share a vector, and that steps compute the same."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jsonnx
 import numpy as np
 import pytest
 from jsonnx.pipeline.check import check_spec
 from jsonnx.pipeline.plan_training import plan_training
-from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime import execution_plan
+from jsonnx.runtime.random import draw_initial_weights
 from jsonnx.training.optimizers import OPTIMIZERS
 from jsonnx.tuning.cpu.memory import pack_weights as pack_weights_module
-from jsonnx.tuning.cpu.memory.pack_weights import pack_weights
+from jsonnx.tuning.cpu.memory.pack_weights import PackedVectors, pack_weights
+from training_steps import StepResults, assert_same_steps, run_steps, training_graph
 
 LAYERS = [
     {"type": "Dense", "name": "first", "units": 7, "activation": "relu"},
@@ -32,36 +31,42 @@ def spec(optimizer: Any = "adam", layers: list[dict[str, Any]] = LAYERS, **train
     }
 
 
-def apart(graph: Any) -> Any:
-    return graph, {}
+def pack(variables: dict[str, np.ndarray], packed_vectors: PackedVectors) -> dict[str, np.ndarray]:
+    """The variables of a packed step, from those of the plain one."""
+    packed = dict(variables)
+    for vector, members in packed_vectors.items():
+        packed[vector] = np.concatenate([packed.pop(member).ravel() for member in members])
+    return packed
 
 
-def trained(document: dict[str, Any], steps: int = 4) -> tuple[Trainer, list[float]]:
+def unpack(
+    variables: dict[str, np.ndarray], packed_vectors: PackedVectors, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """The variables of the plain step, which have these shapes, from those of the packed one."""
+    unpacked = dict(variables)
+    for vector, members in packed_vectors.items():
+        ends = np.cumsum([np.prod(shapes[member], dtype=int) for member in members])
+        for member, elements in zip(members, np.split(unpacked.pop(vector), ends[:-1]), strict=True):
+            unpacked[member] = elements.reshape(shapes[member])
+    return unpacked
+
+
+def assert_packed_steps_compute_the_same(document: dict[str, Any]) -> None:
+    plan = plan_training(check_spec(document), seed=5)
+    graph, packed_vectors = pack_weights(plan.train)
+    assert packed_vectors
     rng = np.random.default_rng(3)
-    trainer = jsonnx.Trainer(document, seed=5)
-    batches = [(rng.standard_normal((8, 6), np.float32), rng.standard_normal((8, 3), np.float32)) for _ in range(steps)]
-    return trainer, [trainer.step(x, y)["loss"] for x, y in batches]
+    batches = [(rng.standard_normal((8, 6), np.float32), rng.standard_normal((8, 3), np.float32)) for _ in range(4)]
+    initial = draw_initial_weights(plan.train, plan.seed)
+    losses, variables = run_steps(graph, plan, batches, pack(initial, packed_vectors))
+    unpacked = unpack(variables, packed_vectors, {name: array.shape for name, array in initial.items()})
+    expected = run_steps(plan.train, plan, batches, initial)
+    assert_same_steps(StepResults(losses, unpacked), expected, rtol=1e-6, atol=1e-7)
 
 
-def both(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses and every variable, joined and apart."""
-    joined, losses = trained(document)
-    monkeypatch.setattr(execution_plan, "pack_weights", apart)
-    single, expected = trained(document)
-    assert losses == pytest.approx(expected, rel=1e-6)
-    wanted = single._engine.variables()
-    found = joined._engine.variables()
-    assert list(found) == list(wanted)
-    for name, array in wanted.items():
-        np.testing.assert_allclose(found[name], array, rtol=1e-6, atol=1e-7, err_msg=name)
-
-
-OPTIMIZER_NAMES = sorted(OPTIMIZERS.members)
-
-
-@pytest.mark.parametrize("name", OPTIMIZER_NAMES)
-def test_a_step_is_the_same_with_every_optimizer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    both(spec(name), monkeypatch)
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.members.keys() - {"Lamb"}))
+def test_packed_steps_of_every_optimizer_compute_the_same(name: str) -> None:
+    assert_packed_steps_compute_the_same(spec(name))
 
 
 @pytest.mark.parametrize(
@@ -77,54 +82,38 @@ def test_a_step_is_the_same_with_every_optimizer(name: str, monkeypatch: pytest.
     ],
     ids=["amsgrad", "clipnorm", "global_clipnorm", "nesterov", "centered", "rates", "freeze"],
 )
-def test_a_step_is_the_same_with_what_changes_updates(
-    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both(document, monkeypatch)
+def test_packed_steps_with_options_of_updates_compute_the_same(document: dict[str, Any]) -> None:
+    assert_packed_steps_compute_the_same(document)
 
 
-def test_what_is_renewed_alike_is_joined() -> None:
-    graph, packs = pack_weights(plan_training(check_spec(spec(learning_rates={"last": 2.0}))).train)
-    members = [set(names) for names in packs.values()]
-    assert {
-        "first/kernel",
-        "first/bias",
-        "second/kernel",
-        "second/bias",
-        "norm/gamma",
-        "norm/beta",
-        "bounded/bias",
-    } in (members)
-    assert {"last/kernel", "last/bias"} in members  # their rate is another
-    assert "bounded/kernel" in graph.updates  # what a constraint projects stays by itself
-    assert not {name for names in members for name in names} & {*graph.parameters, *graph.states, *graph.updates}
-    assert len(graph.nodes) < len(plan_training(check_spec(spec())).train.nodes)
+def test_weights_with_equal_updates_share_a_vector() -> None:
+    plain = training_graph(spec(learning_rates={"last": 2.0}))
+    graph, packed_vectors = pack_weights(plain)
+    vectors = [set(members) for members in packed_vectors.values()]
+    layers = {
+        "first": ("kernel", "bias"),
+        "second": ("kernel", "bias"),
+        "norm": ("gamma", "beta"),
+        "bounded": ("bias",),
+    }
+    assert {f"{layer}/{weight}" for layer, weights in layers.items() for weight in weights} in vectors
+    assert {"last/kernel", "last/bias"} in vectors  # they have another learning rate
+    assert "bounded/kernel" in graph.updates  # its update ends with a constraint
+    assert not set().union(*vectors) & {*graph.parameters, *graph.states, *graph.updates}
+    assert len(graph.nodes) < len(plain.nodes)
 
 
-def test_large_weights_stay_by_themselves_and_vectors_are_bounded() -> None:
+def test_weights_whose_update_is_not_elementwise_are_not_packed() -> None:
+    """Lamb divides by the norm of a weight."""
+    plain = training_graph(spec("Lamb"))
+    graph, packed_vectors = pack_weights(plain)
+    assert not packed_vectors
+    assert graph.nodes == plain.nodes
+
+
+def test_large_weights_are_not_packed_and_vectors_are_bounded() -> None:
     layers = [{"type": "Dense", "units": units} for units in (6, 64, 64, *[48] * 30, 65, 65, 3)]
-    graph, packs = pack_weights(plan_training(check_spec(spec(layers=layers))).train)
-    assert all(graph.updates[name].type.elements <= pack_weights_module.MAX_VECTOR_ELEMENTS for name in packs)
-    assert len([name for name in packs if "optimizer" not in name]) > 1
-    assert max(value.type.elements for name, value in graph.parameters.items() if name not in packs) == 65 * 65
-
-
-def test_weights_are_written_and_read_by_their_names() -> None:
-    trainer, _ = trained(spec())
-    weights = {name: np.full_like(array, index) for index, (name, array) in enumerate(trainer.weights().items())}
-    trainer.set_weights(weights)
-    for name, array in trainer.weights().items():
-        np.testing.assert_array_equal(array, weights[name])
-    x = np.ones((2, 6), np.float32)
-    np.testing.assert_allclose(trainer.predict(x), trainer.model().session().run(x)["last"], rtol=1e-5)
-
-
-def test_a_run_goes_on_from_a_checkpoint_of_weights_apart(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = np.ones((8, 6), np.float32), np.ones((8, 3), np.float32)
-    joined, _ = trained(spec())
-    with monkeypatch.context() as patched:
-        patched.setattr(execution_plan, "pack_weights", apart)
-        trained(spec())[0].save_checkpoint(tmp_path / "apart")
-    other = jsonnx.Trainer(spec(), seed=5)
-    assert other.load_checkpoint(tmp_path / "apart") == []
-    assert other.step(x, y) == pytest.approx(joined.step(x, y), rel=1e-6)
+    graph, packed_vectors = pack_weights(training_graph(spec(layers=layers)))
+    assert all(graph.updates[name].type.elements <= pack_weights_module.MAX_VECTOR_ELEMENTS for name in packed_vectors)
+    assert len([name for name in packed_vectors if "optimizer" not in name]) > 1
+    assert max(value.type.elements for name, value in graph.parameters.items() if name not in packed_vectors) == 65 * 65

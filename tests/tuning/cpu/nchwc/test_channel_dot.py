@@ -19,8 +19,8 @@ from nchwc_graphs import (
     nchwc_nodes,
     nchwc_training_graph,
     needs_nchwc_kernels,
-    training_graph,
 )
+from training_steps import training_graph
 
 SIZE = (7, 5)
 NORMALIZED = [
@@ -93,7 +93,7 @@ def test_sums_over_products_of_two_images_without_another_use(kind: str) -> None
 @pytest.mark.parametrize("samples", [1, 5, 16])
 @pytest.mark.parametrize("layers", [NORMALIZED * 2, PADDED * 2, [*NORMALIZED, *PADDED]])
 @pytest.mark.parametrize("size", [(7, 5), (1, 1), (17, 12)])
-def test_same_steps(layers: list[dict[str, Any]], samples: int, size: tuple[int, int]) -> None:
+def test_steps_compute_the_same(layers: list[dict[str, Any]], samples: int, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(samples)
     x = rng.standard_normal((samples, *size, 16), np.float32)
     assert_same_steps(spec(layers, size), x, rng.standard_normal((samples, 3), np.float32))

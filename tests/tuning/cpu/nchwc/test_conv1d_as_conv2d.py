@@ -9,7 +9,8 @@ from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, training_graph
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results
+from training_steps import training_graph
 
 TARGET = Target(block_size=BLOCK)
 

@@ -13,7 +13,8 @@ from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.conv3d_as_conv2d import conv3d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, assert_same_results, training_graph
+from nchwc_graphs import BLOCK, assert_same_results
+from training_steps import training_graph
 
 TARGET = Target(block_size=BLOCK, expected_batch=16)
 
@@ -135,24 +136,24 @@ def test_batches_of_another_size_than_expected_give_the_same_steps() -> None:
     document["training"]["batch_size"] = 16
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(21, 7, 8, 9, 3)).astype(np.float32), rng.integers(0, 4, 21)
-    found = []
+    results = []
     for fast in (False, True):
         trainer = Trainer(document, seed=1, fast=fast)
         losses = [trainer.step(x[part], y[part])["loss"] for part in (slice(16), slice(16, 21), slice(1))]
-        found.append([*losses, *trainer.weights().values(), trainer.predict(x)])
-    for expected, value in zip(*found, strict=True):
+        results.append([*losses, *trainer.weights().values(), trainer.predict(x)])
+    for expected, value in zip(*results, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_values_between_convolutions_stay_blocked() -> None:
     graph = training_graph(spec([conv(16), conv(16, padding="same", activation="relu"), POOL, conv(16, 2)]))
     graph = to_nchwc(conv3d_to_conv2d(graph, TARGET), TARGET)
-    own = [
+    blocked_nodes = [
         node
         for node in graph.nodes
         if node.op == "Conv" and node.domain == NCHWC_DOMAIN and node.attribute("group", 1) == 1
     ]
-    assert len(own) == 3 + 2
+    assert len(blocked_nodes) == 3 + 2
     assert not any(node.op in ("Conv", "ConvTranspose", "MaxPool") and not node.domain for node in graph.nodes)
     turned = [node for node in graph.nodes if node.op == "Transpose" and node.inputs[0].rank == 5]
     assert all(node.inputs[0].type.is_static() for node in turned)  # weights

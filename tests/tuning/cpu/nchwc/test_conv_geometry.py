@@ -28,9 +28,9 @@ def geometry(
     x, dy, weights = (
         Value(TensorType("float32", (n, 1, *size))) for n, size in ((BATCH, operand), (BATCH, cotangent), (1, taps))
     )
-    found = CorrelationGeometry.of(gradient_info(x, dy, strides, dilations, pads), weights, samples)
-    assert found is not None
-    return found
+    correlation = CorrelationGeometry.of(gradient_info(x, dy, strides, dilations, pads), weights, samples)
+    assert correlation is not None
+    return correlation
 
 
 def gradient_info(x: Value, dy: Value, strides: Pair, dilations: Pair, pads: Pair, auto_pad: str = "") -> GradientInfo:
@@ -68,14 +68,16 @@ def test_correlation_of_all_phases_is_the_weight_gradient(name: str) -> None:
     operand, taps, strides, dilations, pads = (*CONVOLUTIONS[name], (1, 1), (1, 1), (0, 0))[:5]
     rng = np.random.default_rng(0)
     x, dy = rng.normal(size=operand), rng.normal(size=output_size(operand, taps, strides, dilations, pads))
-    found = geometry(operand, taps, strides, dilations, pads)
-    image = padded(x, found.pads)
-    filters = padded(dy, (0, 0, *found.cotangent_padding))
+    correlation = geometry(operand, taps, strides, dilations, pads)
+    image = padded(x, correlation.pads)
+    filters = padded(dy, (0, 0, *correlation.cotangent_padding))
     total = np.zeros(taps)
     for row, column in product(range(dilations[0]), range(dilations[1])):
-        phase = image[row :: dilations[0], column :: dilations[1]][: found.image_size[0], : found.image_size[1]]
+        phase = image[row :: dilations[0], column :: dilations[1]][
+            : correlation.image_size[0], : correlation.image_size[1]
+        ]
         phase_filters = filters[row :: dilations[0], column :: dilations[1]]
-        assert (phase.shape, phase_filters.shape) == (found.image_size, found.cotangent_size)
+        assert (phase.shape, phase_filters.shape) == (correlation.image_size, correlation.cotangent_size)
         total += correlate(phase, phase_filters, strides, taps)
     np.testing.assert_allclose(total, weight_gradient(x, dy, taps, strides, dilations, pads), atol=1e-12)
 
@@ -102,10 +104,10 @@ def test_correlation_with_swapped_roles_gives_the_weights_in_reverse(pads: Pair)
     operand, taps = (7, 6), (3, 2)
     rng = np.random.default_rng(0)
     x, dy = rng.normal(size=operand), rng.normal(size=output_size(operand, taps, (1, 1), (1, 1), pads))
-    found = geometry(operand, taps, pads=pads)
-    image_size = found.image_size[0] - 2 * pads[0], found.image_size[1] - 2 * pads[1]
+    correlation = geometry(operand, taps, pads=pads)
+    image_size = correlation.image_size[0] - 2 * pads[0], correlation.image_size[1] - 2 * pads[1]
     assert image_size == operand
-    swapped = found.swapped
+    swapped = correlation.swapped
     if pads == (0, 0):
         assert swapped is None  # the operand has far more positions than the cotangent
         return
@@ -125,42 +127,42 @@ def test_roles_are_not_swapped_with_strides_dilations_or_much_padding() -> None:
 
 
 def test_padding_at_the_end_reaches_what_the_last_window_reads() -> None:
-    found = geometry((12, 10), (3, 3), pads=(1, 1))
-    assert (found.pads, found.image_size, found.cotangent_size) == ((1, 1, 1, 1), (14, 12), (12, 10))
-    found = geometry((9, 10), (2, 2), strides=(3, 4))
-    assert (found.pads, found.image_size, found.cotangent_size) == ((0, 0, 0, 0), (9, 10), (3, 3))
+    correlation = geometry((12, 10), (3, 3), pads=(1, 1))
+    assert (correlation.pads, correlation.image_size, correlation.cotangent_size) == ((1, 1, 1, 1), (14, 12), (12, 10))
+    correlation = geometry((9, 10), (2, 2), strides=(3, 4))
+    assert (correlation.pads, correlation.image_size, correlation.cotangent_size) == ((0, 0, 0, 0), (9, 10), (3, 3))
 
 
 def test_phases_are_samples_of_a_smaller_image() -> None:
-    found = geometry((9, 9), (3, 3), dilations=(2, 2), pads=(2, 2), samples=4)
-    assert found.samples == 16
-    assert (found.cotangent_size, found.cotangent_padding) == ((5, 5), (1, 1))
-    assert (found.image_size, found.full_image_size) == ((7, 7), (14, 14))
-    assert found.pads == (2, 2, 3, 3)
+    correlation = geometry((9, 9), (3, 3), dilations=(2, 2), pads=(2, 2), samples=4)
+    assert correlation.samples == 16
+    assert (correlation.cotangent_size, correlation.cotangent_padding) == ((5, 5), (1, 1))
+    assert (correlation.image_size, correlation.full_image_size) == ((7, 7), (14, 14))
+    assert correlation.pads == (2, 2, 3, 3)
 
 
 def test_phase_indices_list_the_positions_of_each_phase() -> None:
-    found = geometry((9, 9), (3, 3), dilations=(2, 3), pads=(2, 3))
+    correlation = geometry((9, 9), (3, 3), dilations=(2, 3), pads=(2, 3))
     positions = np.arange(4 * 6).reshape(4, 6)
     expected = [positions[row::2, column::3].ravel() for row in range(2) for column in range(3)]
-    np.testing.assert_array_equal(found.phase_indices((2, 2)), np.concatenate(expected))
+    np.testing.assert_array_equal(correlation.phase_indices((2, 2)), np.concatenate(expected))
 
 
 def test_no_geometry_with_automatic_padding_or_a_stride_and_a_dilation_on_one_axis() -> None:
     x, dy, weights = (Value(TensorType("float32", (1, 1, n, n))) for n in (8, 3, 3))
-    both = gradient_info(x, dy, (2, 1), (2, 1), (1, 1))
-    assert CorrelationGeometry.of(both, weights, 1) is None
+    strided_and_dilated = gradient_info(x, dy, (2, 1), (2, 1), (1, 1))
+    assert CorrelationGeometry.of(strided_and_dilated, weights, 1) is None
     automatic = gradient_info(x, dy, (1, 1), (1, 1), (0, 0), auto_pad="SAME_UPPER")
     assert CorrelationGeometry.of(automatic, weights, 1) is None
 
 
 def test_strips_are_the_largest_that_stay_in_a_cache_and_larger_ones() -> None:
-    found = geometry((32, 32), (3, 3), pads=(1, 1))
+    correlation = geometry((32, 32), (3, 3), pads=(1, 1))
     assert MAX_CACHED_POSITIONS == 16 * 32
     assert MAX_SUMMED_POSITIONS == 32 * 32
-    assert found.strip_row_candidates(1) == [16, 32]
-    assert found.strip_row_candidates(2) == [8, 16, 32]
-    assert found.strip_row_candidates(1000) == [1, 2, 4, 8, 16, 32]
+    assert correlation.strip_row_candidates(1) == [16, 32]
+    assert correlation.strip_row_candidates(2) == [8, 16, 32]
+    assert correlation.strip_row_candidates(1000) == [1, 2, 4, 8, 16, 32]
     assert geometry((31, 64), (3, 3), pads=(1, 1)).strip_row_candidates(1) == [1]
     assert geometry((1, 2 * MAX_SUMMED_POSITIONS), (1, 3), pads=(0, 1)).strip_row_candidates(1) == []
 
@@ -173,9 +175,9 @@ def test_an_image_of_few_positions_may_stay_whole() -> None:
 
 
 def test_strips_overlap_by_the_rows_that_a_window_reaches_further() -> None:
-    whole = geometry((32, 32), (3, 3), pads=(1, 1))
-    assert (whole.strip_count, whole.image_rows_per_strip, whole.overlap_ratio) == (1, 34, 1.0)
-    cut = replace(whole, strip_rows=8)
+    one_strip = geometry((32, 32), (3, 3), pads=(1, 1))
+    assert (one_strip.strip_count, one_strip.image_rows_per_strip, one_strip.overlap_ratio) == (1, 34, 1.0)
+    cut = replace(one_strip, strip_rows=8)
     assert (cut.strip_count, cut.image_rows_per_strip) == (4, 10)
     assert cut.overlap_ratio == pytest.approx(40 / 34)
     strided = replace(geometry((16, 16), (3, 3), strides=(2, 2), pads=(1, 1)), strip_rows=4)

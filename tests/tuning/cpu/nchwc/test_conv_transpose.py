@@ -10,7 +10,6 @@ from harness import assert_same_steps
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Value
 from jsonnx.tuning.cpu.nchwc import conv_transpose
-from jsonnx.tuning.cpu.nchwc.context import NchwcContext
 from jsonnx.tuning.cpu.nchwc.conv_transpose import crop_or_pad, insert_zeros, output_phases
 from nchwc_graphs import (
     BLOCK,
@@ -18,14 +17,14 @@ from nchwc_graphs import (
     all_nodes,
     assert_same_results,
     conv,
-    evaluate,
+    evaluate_blocked,
     image_spec,
     nchwc_context,
     nchwc_nodes,
     nchwc_training_graph,
     needs_nchwc_kernels,
-    training_graph,
 )
+from training_steps import training_graph
 
 SHAPE = (9, 8, 16)
 
@@ -145,29 +144,25 @@ def test_steps_with_zeros_from_a_gather_are_those_without_blocks(name: str, monk
     assert_same_steps(image_spec(NETWORKS[name], SHAPE), x, y)
 
 
-def image_graph(size: tuple[int, int]) -> tuple[NchwcContext, Value]:
-    """A context for a graph whose input is an image of one block of channels."""
-    g = Builder()
-    x = g.input("x", TensorType("float32", (2, BLOCK, *size)))
-    return nchwc_context(g.graph({"y": x})), x
-
-
 @pytest.mark.parametrize("min_gather_elements", [0, 1 << 21])
 def test_zeros_lie_between_the_elements(min_gather_elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conv_transpose, "MIN_GATHER_ELEMENTS", min_gather_elements)
-    ctx, x = image_graph((3, 2))
-    blocks = insert_zeros(ctx, ctx.to_blocked(x), [2, 3])
-    y = ctx.from_blocked(blocks, x.type.with_shape((2, BLOCK, 6, 6)))
-    image = np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
+    image = random_image(3, 2)
     expected = np.zeros((2, BLOCK, 6, 6), np.float32)
     expected[:, :, ::2, ::3] = image
-    np.testing.assert_array_equal(evaluate(ctx.g.graph({"y": y}), {"x": image}, BLOCK)["y"], expected)
+    type = TensorType("float32", expected.shape)
+    result = evaluate_blocked(lambda ctx, x: ctx.from_blocked(insert_zeros(ctx, x, [2, 3]), type), image)
+    np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("size", [(4, 5), (3, 5), (6, 7), (3, 7), (4, 2)])
 def test_rows_and_columns_at_the_end_are_cropped_or_padded(size: tuple[int, int]) -> None:
-    ctx, x = image_graph((4, 5))
-    y = crop_or_pad(ctx, ctx.to_blocked(x), Value(x.type.with_shape((2, BLOCK, *size))))
-    image = np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
+    image = random_image(4, 5)
+    target = Value(TensorType("float32", (2, BLOCK, *size)))
     expected = np.pad(image, [(0, 0), (0, 0), (0, 4), (0, 4)])[:, :, : size[0], : size[1]]
-    np.testing.assert_array_equal(evaluate(ctx.g.graph({"y": y}), {"x": image}, BLOCK)["y"], expected)
+    np.testing.assert_array_equal(evaluate_blocked(lambda ctx, x: crop_or_pad(ctx, x, target), image), expected)
+
+
+def random_image(height: int, width: int) -> np.ndarray:
+    """Two samples of one block of channels."""
+    return np.random.default_rng(0).normal(size=(2, BLOCK, height, width)).astype(np.float32)

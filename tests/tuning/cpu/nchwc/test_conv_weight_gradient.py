@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +10,14 @@ import pytest
 from harness import assert_same_run, assert_same_steps
 from jsonnx.ir import Graph, Node
 from jsonnx.pipeline.trainer import Trainer
-from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 from jsonnx.tuning.cpu.nchwc import conv_weight_gradient
 from jsonnx.tuning.cpu.nchwc.conv1d_as_conv2d import conv1d_to_conv2d
 from jsonnx.tuning.cpu.nchwc.conv_geometry import CorrelationGeometry
 from jsonnx.tuning.cpu.nchwc.conv_weight_gradient import WeightGradientConv
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import (
-    BLOCK,
-    BLOCKS,
-    all_nodes,
-    assert_same_results,
-    nchwc_training_graph,
-    needs_nchwc_kernels,
-    training_graph,
-)
+from nchwc_graphs import BLOCK, BLOCKS, all_nodes, assert_same_results, nchwc_training_graph, needs_nchwc_kernels
+from training_steps import training_graph
 
 
 def conv(filters: int, kernel: Any = 3, **more: Any) -> dict[str, Any]:
@@ -129,7 +119,7 @@ NETWORKS = {
 @needs_nchwc_kernels
 @pytest.mark.parametrize("samples", [BLOCK, 3 * BLOCK - 2])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_same_steps(name: str, samples: int) -> None:
+def test_steps_compute_the_same(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])
     assert_same_steps(document, *batch(document, samples))
 
@@ -172,80 +162,10 @@ def test_a_dilated_convolution_of_few_channels_is_specialised() -> None:
 
 @needs_nchwc_kernels
 @pytest.mark.parametrize("name", ["plain", "normalized"])
-def test_same_steps_of_other_batch_sizes(name: str) -> None:
+def test_steps_of_other_batch_sizes_compute_the_same(name: str) -> None:
     document = spec(*NETWORKS[name])
     numbers = [2 * BLOCK, 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, 2 * BLOCK]
     assert_same_run(document, [batch(document, samples) for samples in numbers])
-
-
-@needs_nchwc_kernels
-def test_a_larger_batch_that_repeats_gets_specialised_code() -> None:
-    document = spec(*NETWORKS["plain"])
-    few, many = batch(document, 3), batch(document, 2 * BLOCK)
-    trainer, plain = Trainer(document, seed=2), Trainer(document, seed=2, fast=False)
-    made = []
-    for samples in [
-        few,
-        *[many] * MAX_OVERSIZED_STEPS,
-        few,
-        *[many] * (MAX_OVERSIZED_STEPS + 1),
-        *[few] * (MAX_OVERSIZED_STEPS + 1),
-    ]:
-        assert trainer.step(*samples)["loss"] == pytest.approx(plain.step(*samples)["loss"], rel=1e-5)
-        made.append(trainer._engine.step_runners.state.batch_size)
-    assert made == [3] * (2 + 2 * MAX_OVERSIZED_STEPS) + [2 * BLOCK] * (MAX_OVERSIZED_STEPS + 2)
-
-
-def test_a_session_without_specialised_code_is_kept() -> None:
-    document = spec(*NETWORKS["plain"])
-    trainer = Trainer(document, seed=2, fast=False)
-    trainer.step(*batch(document, 3))
-    first = trainer._engine.step_runners.runner
-    for _ in range(MAX_OVERSIZED_STEPS + 1):
-        trainer.step(*batch(document, BLOCK))
-    trainer.fit(*batch(document, 2 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine.step_runners.runner is first
-
-
-@needs_nchwc_kernels
-def test_a_fit_gets_code_for_its_batch_size() -> None:
-    document = spec(*NETWORKS["plain"])
-    trainer = Trainer(document, seed=2)
-    trainer.step(*batch(document, 3))
-    trainer.fit(*batch(document, 3 * BLOCK), batch_size=BLOCK, epochs=1)
-    assert trainer._engine.step_runners.state.batch_size == BLOCK
-
-
-class SaveAt:
-    """Saves after a step, and asks to stop there."""
-
-    def __init__(self, trainer: Trainer, path: Path, step: int) -> None:
-        self.trainer, self.path, self.step = trainer, path, step
-
-    def on_step(self, step: int, figures: dict[str, float]) -> None:
-        if self.trainer.steps == self.step:
-            self.trainer.save_checkpoint(self.path)
-            signal.raise_signal(signal.SIGTERM)
-
-
-@needs_nchwc_kernels
-@pytest.mark.parametrize("first", [[], [{"type": "RandomFlip", "seed": 3}]], ids=["plain", "augmented"])
-def test_a_run_resumed_before_an_epochs_last_batch_has_the_same_bits(
-    first: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    layers, shape = NETWORKS["plain"]
-    document = spec([*first, *layers], shape)
-    data, how = batch(document, 2 * BLOCK + 5), {"batch_size": BLOCK, "epochs": 3}
-    whole, broken, resumed = (Trainer(document, seed=4) for _ in range(3))
-    whole.fit(*data, **how)
-    path = tmp_path / "c.safetensors"
-    broken.fit(*data, **how, callbacks=[SaveAt(broken, path, 5)])
-    resumed.step(*data)
-    resumed.load_checkpoint(path)
-    resumed.fit(*data, **how)
-    assert resumed.steps == whole.steps == 9
-    for name, expected in whole.weights().items():
-        assert (resumed.weights()[name] == expected).all(), name
 
 
 SEVERAL_IMAGES_PER_SAMPLE = spec(
@@ -260,7 +180,7 @@ def test_a_sample_may_hold_several_images() -> None:
 
 
 @needs_nchwc_kernels
-def test_same_steps_with_several_images_per_sample() -> None:
+def test_steps_with_several_images_per_sample_compute_the_same() -> None:
     assert_same_steps(SEVERAL_IMAGES_PER_SAMPLE, *batch(SEVERAL_IMAGES_PER_SAMPLE, 6))
 
 
@@ -288,17 +208,17 @@ def weight_gradient_conv(
     graph = to_nchwc(training_graph(document), target)
     choice = [node for node in graph.nodes if node.op == "If"][len(next_layers)]
     convolutions = [node for node in choice.attributes["then_branch"].nodes if node.domain and node.op == "Conv"]
-    (found,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
-    return found
+    (gradient_conv,) = (node for node in convolutions if node.attributes["kernel_shape"] != [1, 1])
+    return gradient_conv
 
 
 def image_and_filter_channels(
     layer: dict[str, Any], shape: tuple[int, ...], *next_layers: dict[str, Any]
 ) -> tuple[int, int]:
     """The channels of the image in the gradient of a layer's weights, and the filters that move over it."""
-    found = weight_gradient_conv(layer, shape, *next_layers)
-    row_dilation, column_dilation = found.attributes["dilations"]
-    return column_dilation // row_dilation, found.outputs[0].shape[1] // found.attributes["group"]
+    gradient_conv = weight_gradient_conv(layer, shape, *next_layers)
+    row_dilation, column_dilation = gradient_conv.attributes["dilations"]
+    return column_dilation // row_dilation, gradient_conv.outputs[0].shape[1] // gradient_conv.attributes["group"]
 
 
 def test_the_tensor_with_fewer_blocks_of_channels_is_the_image() -> None:
@@ -369,14 +289,14 @@ def test_long_sums_are_exact_enough() -> None:
     trainer = Trainer(document, seed=1)
     before = trainer.weights()
     trainer.step(x, y)
-    moved = (before["conv2d/kernel"] - trainer.weights()["conv2d/kernel"]).astype(np.float64)
+    update = (before["conv2d/kernel"] - trainer.weights()["conv2d/kernel"]).astype(np.float64)
     pooled = convolved(x.astype(np.float64), before["conv2d/kernel"]).mean((1, 2))
     error = pooled @ before["dense/kernel"].astype(np.float64) + before["dense/bias"] - y
     of_pooled = (2 * error / error.size) @ before["dense/kernel"].T.astype(np.float64) / (64 * 48)
     padded = np.pad(x.astype(np.float64), [(0, 0), (1, 1), (1, 1), (0, 0)])
     sums = np.array([[padded[:, i : i + 64, j : j + 48].sum((1, 2)) for j in range(3)] for i in range(3)])
     expected = np.einsum("ijnc,no->ijco", sums, of_pooled)
-    np.testing.assert_allclose(moved / np.abs(expected).max(), expected / np.abs(expected).max(), atol=3e-6)
+    np.testing.assert_allclose(update / np.abs(expected).max(), expected / np.abs(expected).max(), atol=3e-6)
 
 
 def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from harness import assert_same_steps
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.nchwc.convert import to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, nchwc_training_graph, needs_nchwc_kernels, training_graph
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, nchwc_training_graph, needs_nchwc_kernels
+from training_steps import training_graph
 
 
 def conv(filters: int, kernel: int = 3, **more) -> dict:
@@ -179,13 +180,13 @@ def test_the_first_of_equal_elements_gets_the_gradient_of_a_max_pooling(moves: d
     """A convolution with a kernel of ones gives all channels the same elements."""
     pool = {"type": "MaxPooling2D", **moves}
     layers = [conv(28, kernel_initializer="ones"), pool, conv(28, kernel_initializer="ones")]
-    found = []
+    kernels = []
     for fast in (False, True):
         trainer = jsonnx.Trainer(spec(layers), seed=1, fast=fast)
         trainer.step(np.round(batch()[0]), batch()[1])  # sums of integers are exact in any order
-        found.append(trainer.weights()["conv2d/kernel"])
-    assert np.ptp(found[0]) > 0
-    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+        kernels.append(trainer.weights()["conv2d/kernel"])
+    assert np.ptp(kernels[0]) > 0
+    np.testing.assert_allclose(kernels[1], kernels[0], atol=1e-5)
 
 
 def test_gradients_of_strides_and_pools_are_nchwc_operators() -> None:

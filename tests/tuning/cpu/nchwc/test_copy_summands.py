@@ -70,7 +70,7 @@ def test_a_small_summand_is_not_copied() -> None:
 
 
 @needs_nchwc_kernels
-def test_same_steps() -> None:
+def test_steps_compute_the_same() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((SAMPLES, SIZE, SIZE, 3), np.float32)
     assert_same_steps(residual_spec(), x, rng.standard_normal((SAMPLES, 3), np.float32))

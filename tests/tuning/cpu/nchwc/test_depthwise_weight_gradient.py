@@ -8,16 +8,8 @@ import pytest
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import GradientInfo, Graph, Node, Value
 from jsonnx.tuning.cpu.nchwc.depthwise_weight_gradient import DepthwiseWeightGradient
-from nchwc_graphs import (
-    BLOCK,
-    BLOCKS,
-    assert_same_results,
-    conv,
-    image_spec,
-    nchwc_nodes,
-    nchwc_training_graph,
-    training_graph,
-)
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, conv, image_spec, nchwc_nodes, nchwc_training_graph
+from training_steps import training_graph
 
 SHAPE = (9, 8, 16)
 
@@ -72,16 +64,16 @@ def test_several_filters_of_a_channel_have_no_such_gradient() -> None:
 def form(operand: int, cotangent: int, taps: int, stride: int, dilation: int, pad: int) -> DepthwiseWeightGradient:
     """The convolution for a square image."""
     sides = ((BATCH, operand), (BATCH, cotangent), (BLOCK, taps))
-    x, dy, weights = (Value(TensorType("float32", (first, BLOCK, side, side))) for first, side in sides)
+    x, dy, weights = (Value(TensorType("float32", (count, BLOCK, side, side))) for count, side in sides)
     attributes = {"strides": [stride] * 2, "dilations": [dilation] * 2, "pads": [pad] * 4, "group": BLOCK}
     return DepthwiseWeightGradient.of(GradientInfo("Conv", x, dy, attributes), weights)
 
 
 def test_strides_and_dilations_are_exchanged() -> None:
-    found = form(operand=9, cotangent=4, taps=3, stride=2, dilation=1, pad=0)
-    assert found.conv_attributes == {"kernel_shape": [4, 4], "strides": [1, 1], "dilations": [2, 2], "pads": [0] * 4}
-    found = form(operand=9, cotangent=9, taps=3, stride=1, dilation=2, pad=2)
-    assert found.conv_attributes == {"kernel_shape": [9, 9], "strides": [2, 2], "dilations": [1, 1], "pads": [2] * 4}
+    gradient = form(operand=9, cotangent=4, taps=3, stride=2, dilation=1, pad=0)
+    assert gradient.conv_attributes == {"kernel_shape": [4, 4], "strides": [1, 1], "dilations": [2, 2], "pads": [0] * 4}
+    gradient = form(operand=9, cotangent=9, taps=3, stride=1, dilation=2, pad=2)
+    assert gradient.conv_attributes == {"kernel_shape": [9, 9], "strides": [2, 2], "dilations": [1, 1], "pads": [2] * 4}
 
 
 def test_the_result_has_the_rows_of_the_weights_and_more_if_a_stride_leaves_a_rest() -> None:

@@ -20,8 +20,8 @@ from nchwc_graphs import (
     nchwc_context,
     nchwc_nodes,
     nchwc_training_graph,
-    training_graph,
 )
+from training_steps import training_graph
 
 POOL: dict[str, Any] = {"type": "MaxPooling2D"}
 TILING = {"kernel_shape": [2, 2], "strides": [2, 2]}

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonnx.core.types import TensorType
-from jsonnx.ir import Builder
 from jsonnx.tuning.cpu.nchwc.maxpool_gradient import MAX_WINDOW_TAPS, WindowAxis, maxpool_gradient_1d
 from nchwc_graphs import (
     BLOCK,
@@ -15,13 +14,12 @@ from nchwc_graphs import (
     all_nodes,
     assert_same_results,
     conv,
-    evaluate,
+    evaluate_blocked,
     image_spec,
-    nchwc_context,
     nchwc_nodes,
     nchwc_training_graph,
-    training_graph,
 )
+from training_steps import training_graph
 
 SHAPE = (9, 8, 3)
 
@@ -113,16 +111,14 @@ def test_the_first_maximum_of_a_window_receives_its_gradient(axis: WindowAxis, d
     size = (1, BLOCK, axis.input_size, 2)
     x = rng.normal(size=size).astype(np.float32) if distinct else rng.integers(-2, 1, size).astype(np.float32)
     dy = rng.normal(size=(1, BLOCK, axis.window_count, 2)).astype(np.float32)
-    g = Builder()
-    inputs = [g.input(name, TensorType("float32", array.shape)) for name, array in (("x", x), ("dy", dy))]
-    ctx = nchwc_context(g.graph(dict(zip("ab", inputs, strict=True))))
-    blocks = maxpool_gradient_1d(ctx, axis, *map(ctx.to_blocked, inputs))
-    dx = ctx.from_blocked(blocks, inputs[0].type)
-    actual = evaluate(ctx.g.graph({"dx": dx}), {"x": x, "dy": dy}, BLOCK)["dx"]
+    x_type = TensorType("float32", x.shape)
+    actual = evaluate_blocked(
+        lambda ctx, *blocks: ctx.from_blocked(maxpool_gradient_1d(ctx, axis, *blocks), x_type), x, dy
+    )
     expected = np.zeros_like(x)
     for window in range(axis.window_count):
         start = window * axis.stride - axis.pad
-        first, end = max(0, start), min(axis.input_size, start + axis.taps)
-        place = first + x[:, :, first:end].argmax(axis=2)
-        np.add.at(expected, (*np.indices(place.shape)[:2], place, np.indices(place.shape)[2]), dy[:, :, window])
+        begin, end = max(0, start), min(axis.input_size, start + axis.taps)
+        row = begin + x[:, :, begin:end].argmax(axis=2)
+        np.add.at(expected, (*np.indices(row.shape)[:2], row, np.indices(row.shape)[2]), dy[:, :, window])
     np.testing.assert_allclose(actual, expected, atol=1e-6)

@@ -76,10 +76,10 @@ def test_a_lenet_is_converted_as_a_whole() -> None:
     """No plain kernel of an image remains between the input and the dense layers."""
     document = spec(LENET, 1)
     document["inputs"]["x"]["shape"] = [28, 28, 1]
-    made = nchwc_training_graph(document, 128)
-    plain = [node.op for node in made.nodes if not node.domain and node.outputs[0].rank == 4]
+    converted = nchwc_training_graph(document, 128)
+    plain = [node.op for node in converted.nodes if not node.domain and node.outputs[0].rank == 4]
     assert not {"AveragePool", "Conv", "ConvTranspose", "Resize"} & set(plain)
-    assert [node.op for node in made.nodes].count("If") == 2  # the weight gradients of both convolutions
+    assert [node.op for node in converted.nodes].count("If") == 2  # the weight gradients of both convolutions
 
 
 @pytest.mark.parametrize(

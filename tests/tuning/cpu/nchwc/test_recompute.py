@@ -58,13 +58,13 @@ def test_a_slice_starts_at_the_sequence_behind_an_image_of_one_row() -> None:
     assert [node.op for node in nodes] == ["Abs"]
 
 
-@pytest.mark.parametrize(("length", "found"), [(MAX_CLONED_NODES, True), (MAX_CLONED_NODES + 1, False)])
-def test_a_slice_of_many_nodes_is_not_cloned(length: int, found: bool) -> None:
+@pytest.mark.parametrize(("length", "is_cloned"), [(MAX_CLONED_NODES, True), (MAX_CLONED_NODES + 1, False)])
+def test_a_slice_of_many_nodes_is_not_cloned(length: int, is_cloned: bool) -> None:
     ctx, (x,) = context("x")
     result = x
     for _ in range(length):
         result = ctx.g.Neg(result)
-    assert (recompute_slice(ctx, node_of(ctx, result), {}) is not None) == found
+    assert (recompute_slice(ctx, node_of(ctx, result), {}) is not None) == is_cloned
 
 
 def test_clones_have_outputs_of_their_own_and_compute_the_same() -> None:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import assert_same_run, assert_same_steps
-from jsonnx import Trainer
 from jsonnx.ir import Graph
-from jsonnx.tuning.cpu.gradient import CPU_GRADIENTS
 from jsonnx.tuning.cpu.nchwc.context import NCHWC_DOMAIN
 from jsonnx.tuning.cpu.recurrent.convert import MIN_SAMPLES, recurrent_matmuls_to_nchwc
 from jsonnx.tuning.cpu.target import Target
-from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, needs_nchwc_kernels, training_graph
+from nchwc_graphs import BLOCK, BLOCKS, assert_same_results, needs_nchwc_kernels
+from training_steps import training_graph
 
 
 def recurrent(kind: str, units: int, **more: Any) -> dict[str, Any]:
@@ -94,11 +93,11 @@ def test_products_of_time_steps_are_convolutions(name: str, block: int) -> None:
 
 def test_no_product_of_a_time_step_remains() -> None:
     """Only the dense layer has matrix products: forward, and for the gradients of its input, kernel and bias."""
-    made = in_blocks(spec([recurrent("LSTM", 128)], (6, 28)))
-    assert count(made, "MatMul", "Gemm") == 4
+    converted = in_blocks(spec([recurrent("LSTM", 128)], (6, 28)))
+    assert count(converted, "MatMul", "Gemm") == 4
     gates, factors = 4 * 6, 6 - 1
-    assert count(made, "Conv") == gates + factors + 1
-    assert count(made, "ReorderOutput") == 3  # rows of the weight gradient, the gradient itself, the last state
+    assert count(converted, "Conv") == gates + factors + 1
+    assert count(converted, "ReorderOutput") == 3  # rows of the weight gradient, the gradient itself, the last state
 
 
 @needs_nchwc_kernels
@@ -134,45 +133,3 @@ def test_rematerialized_layers_give_the_same_steps(mode: str) -> None:
 def test_small_batches_are_not_converted() -> None:
     step = training_graph(spec([recurrent("LSTM", 128)], (6, 28)))
     assert recurrent_matmuls_to_nchwc(step, Target(block_size=BLOCK, usual_batch=MIN_SAMPLES - 1)) is step
-
-
-MANY_STEPS = 40
-"""Time steps from which on a Scan is emitted, unless the weights are large."""
-
-
-@pytest.mark.parametrize("layer", [recurrent("LSTM", 256), recurrent("SimpleRNN", 512)], ids=["lstm", "rnn"])
-def test_many_steps_are_unrolled_if_the_weights_are_large(layer: dict[str, Any]) -> None:
-    small = {**layer, "units": layer["units"] // 2}
-    scans = [count(training_graph(spec([each], (MANY_STEPS, 8))), "Scan") for each in (layer, small)]
-    assert scans == [0, 2]
-
-
-def test_the_unrolled_steps_of_all_layers_are_limited() -> None:
-    """Otherwise preparing the first training step would take seconds."""
-    layer = {"type": "Bidirectional", "layer": recurrent("LSTM", 256)}
-    scans = [
-        count(training_graph(spec([layer], (steps, 8))), "Scan")
-        for steps in (CPU_GRADIENTS.max_total_unrolled_steps // 2, CPU_GRADIENTS.max_total_unrolled_steps // 2 + 1)
-    ]
-    assert scans == [0, 2]
-
-
-def test_short_loops_do_not_count_towards_the_limit() -> None:
-    short = [{"type": "Bidirectional", "layer": recurrent("LSTM", 256, **SEQUENCES)}] * 2
-    upsampling = {"type": "UpSampling1D", "size": 3}  # from 32 steps to 96
-    step = training_graph(spec([*short, upsampling, recurrent("LSTM", 256)], (CPU_GRADIENTS.max_unrolled_steps, 8)))
-    assert count(step, "Scan") == 0
-
-
-def test_an_unrolled_loop_gives_the_same_steps_as_a_scan() -> None:
-    results = []
-    for size in (32, CPU_GRADIENTS.min_unroll_batch - 1):  # the second size keeps the Scan
-        document = spec([recurrent("LSTM", 256)], (MANY_STEPS, 8))
-        document["training"]["batch_size"] = size
-        trainer = Trainer(document, seed=3)
-        losses = [trainer.step(*batch(document, 32))["loss"] for _ in range(3)]
-        results.append((losses, trainer.weights()))
-    (losses, weights), (expected_losses, expected_weights) = results
-    np.testing.assert_allclose(losses, expected_losses, rtol=1e-6)
-    for name, array in expected_weights.items():
-        np.testing.assert_allclose(weights[name], array, atol=2e-6, err_msg=name)
