@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from harness import record_session_configs
 from jsonnx.backend import serialize, to_model_proto
@@ -18,7 +19,7 @@ from jsonnx.core.types import TensorType
 from jsonnx.ir import Builder
 from jsonnx.pipeline.trainer import Trainer
 from jsonnx.runtime import providers
-from jsonnx.runtime.memory_arena import own_arena
+from jsonnx.runtime.memory_arena import MIN_ONNXRUNTIME_VERSION, own_arena
 from jsonnx.runtime.step_runners import MAX_OVERSIZED_STEPS
 
 CONV = {"type": "Conv2D", "filters": 16, "kernel_size": 3, "padding": "same"}
@@ -60,6 +61,10 @@ print(*running - before, *taken() - before)
 
 
 @needs_statm
+@pytest.mark.skipif(
+    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < MIN_ONNXRUNTIME_VERSION,
+    reason="this onnxruntime cannot replace a registered arena",
+)
 @pytest.mark.parametrize("exact", [True, False])
 def test_an_own_arena_grows_by_the_requested_sizes_and_is_freed_with_the_session(exact: bool) -> None:
     """Address space and memory, in units of the large tensor, while the session exists and afterwards."""

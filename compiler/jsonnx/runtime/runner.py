@@ -92,9 +92,9 @@ class Runner:
             for name in self._fetched_names:  # the output of the last run, still bound, may have another shape
                 binding.bind_output(name, "cpu")
         read_set = self._variables.current_set
+        self._allocate_undo_outputs(binding)
         self._run_bound(binding)
-        if self._undo_outputs:
-            self._store_undo_outputs(binding, read_set)
+        self._store_undo_outputs(binding, read_set)
         if self._updates:
             self._variables.current_set = _next_set(read_set)
         if self._result_arrays is not None:
@@ -107,8 +107,8 @@ class Runner:
         wrap = load_runtime().OrtValue.ortvalue_from_numpy
         result_values = {name: wrap(results[name]) for name in self._fetched_names}
         variables, run_bound, has_updates = self._variables, self._run_bound, bool(self._updates)
+        has_undo_outputs = bool(self._undo_outputs)
         bindings: list[Any] = [None] * SET_COUNT
-        store_undo_outputs = self._store_undo_outputs if self._undo_outputs else None
 
         def bind(read_set: int) -> Any:
             binding = bindings[read_set] = self._new_binding(read_set)
@@ -124,24 +124,33 @@ class Runner:
             binding = bindings[read_set] or bind(read_set)
             for name in further_feeds:
                 binding.bind_cpu_input(name, further_feeds[name])
+            if has_undo_outputs:
+                self._allocate_undo_outputs(binding)
             try:
                 run_bound(binding)
             except Exception as error:  # onnxruntime's exceptions have no base class of their own
                 raise runtime_failure(error) from error
-            if store_undo_outputs is not None:
-                store_undo_outputs(binding, read_set)
+            if has_undo_outputs:
+                self._store_undo_outputs(binding, read_set)
             if has_updates:
                 variables.current_set = (read_set + 1) % SET_COUNT
 
         return run
 
-    def _store_undo_outputs(self, binding: Any, read_set: int) -> None:
-        """Stores the undo outputs of a run in the variables; the next run allocates new ones."""
-        assert isinstance(self._variables, HostVariables)
-        values = binding.get_outputs()[-len(self._undo_outputs) :]
-        self._variables.overwritten_rows[read_set] = dict(zip(self._undo_outputs, values, strict=True))
+    def _allocate_undo_outputs(self, binding: Any) -> None:
+        """Lets the next run allocate new undo outputs.
+
+        The former ones of this binding end here: onnxruntime 1.19 returns references to what is bound.
+        """
         for name in self._undo_outputs:
             binding.bind_output(name, "cpu")
+
+    def _store_undo_outputs(self, binding: Any, read_set: int) -> None:
+        """Stores the undo outputs of a run in the variables."""
+        if self._undo_outputs:
+            assert isinstance(self._variables, HostVariables)
+            values = binding.get_outputs()[-len(self._undo_outputs) :]
+            self._variables.overwritten_rows[read_set] = dict(zip(self._undo_outputs, values, strict=True))
 
     def _current_binding(self) -> Any:
         """A binding that reads the current set and writes the next, with the fetched outputs first.
@@ -168,8 +177,6 @@ class Runner:
                 )
         for name in self._updates:
             binding.bind_ortvalue_output(next_name(name), self._variables.sets[_next_set(read_set)][name])
-        for name in self._undo_outputs:
-            binding.bind_output(name, "cpu")
         return binding
 
 
