@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Mapping
@@ -144,8 +143,8 @@ class RunFolder:
             with open(path, "ab", buffering=0) as file:
                 size, line = file.tell(), _metrics_line(epoch, figures)
                 try:
-                    if file.write(line) != len(line):
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    while line:
+                        line = line[file.write(line) :]
                 except OSError:
                     file.truncate(size)
                     raise

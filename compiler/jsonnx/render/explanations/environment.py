@@ -278,11 +278,11 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "checkpoint-mismatch": Explanation(
         "A checkpoint of another run",
-        "To resume, the network, its training section but `epochs` and `remat`, the seed, and the contents of all files "
-        "that decide the result (training and validation data, vocabularies, initial weights) must be those of the run "
-        "that wrote the checkpoint, and `epochs` may not be fewer than it has trained; otherwise the result would belong "
-        "to neither run. The message names each difference. Undo it, or start a new run, with the old weights if they "
-        "fit.",
+        "To resume, the network, its training section but `epochs` and `remat`, the seed, and the contents of all "
+        "files that decide the result (training and validation data, vocabularies, initial weights) must be those of "
+        "the run that wrote the checkpoint, and `epochs` may not be fewer than it has trained; otherwise the result "
+        "would belong to neither run. The message names each difference. Undo it, or start a new run, with the old "
+        "weights if they fit.",
         "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
         "jsonnx train spec.json -o runs/b",
     ),
