@@ -37,6 +37,7 @@ class Context:
     """What trials share: a folder, the workloads, and the process that forks for commands."""
 
     folder: Path
+    long_epochs: int = 15
 
     @cached_property
     def forks(self) -> Forks:
@@ -48,7 +49,7 @@ class Context:
 
         The run `interrupted` has done all epochs but the last, and has two checkpoints.
         """
-        workload = Workload.create(self.folder / "short")
+        workload = Workload.create(self.folder / "short", self.forks.train)
         less = Workload(workload.home, EPOCHS - 1)
         if self.forks.train(less, "interrupted").status:
             raise SystemExit("the run to be continued failed")
@@ -57,14 +58,11 @@ class Context:
     @cached_property
     def long(self) -> Workload:
         """A run with a checkpoint every 50 ms."""
-        return Workload.create(self.folder / "long", epochs=40, step_seconds=0.05)
+        return Workload.create(self.folder / "long", epochs=self.long_epochs, step_seconds=0.05)
 
-    @cached_property
-    def long_seconds(self) -> float:
-        """The duration of the long run in a process of its own."""
-        start = time.monotonic()
-        self.long.finish("timed")
-        return time.monotonic() - start
+    def wait(self, rng: Random) -> None:
+        """Waits until a random instant of the long run."""
+        time.sleep(rng.uniform(0, 0.9 * self.long.seconds))
 
     @cached_property
     def calls(self) -> dict[str, list[str]]:
@@ -107,20 +105,20 @@ def kill(context: Context, run: str, rng: Random) -> str:
     workload, states = context.long, []
     for _ in range(rng.randint(1, 3)):
         process = workload.start(run, "--quiet")
-        time.sleep(rng.uniform(0, context.long_seconds))
+        context.wait(rng)
         process.kill()
         process.communicate()
         states.append(run_state(workload.home / run))
         workload.check_consistent(run)
     workload.finish(run)
-    return f"killed {states[-1]}, the same bytes"
+    return f"killed {len(states)} times, first {states[0]}: the same bytes"
 
 
 def stop(context: Context, run: str, rng: Random) -> str:
     """Ctrl-C or SIGTERM at a random instant, sometimes twice."""
     workload, number = context.long, rng.choice([signal.SIGINT, signal.SIGTERM])
     process = workload.start(run, "--quiet")
-    time.sleep(rng.uniform(0, context.long_seconds))
+    context.wait(rng)
     process.send_signal(number)
     if rng.random() < 0.25:
         time.sleep(rng.uniform(0, 0.05))
@@ -133,7 +131,7 @@ def stop(context: Context, run: str, rng: Random) -> str:
         raise Violation("an interrupted run has no model")
     workload.check_consistent(run)
     workload.finish(run)
-    return f"{signal.Signals(number).name} {state}, the same bytes"
+    return f"{signal.Signals(number).name} {state}: the same bytes"
 
 
 def run_state(folder: Path) -> str:
@@ -162,7 +160,7 @@ def system_call(context: Context, run: str, rng: Random) -> str:
     options = ("--on-save-error", "continue") if goes_on else ()
     result = context.forks.train(context.short, run, fault, *options)
     outcome = checked_outcome(context, run, result, error)
-    return f"{call} {error}: {outcome}"
+    return f"{'short ' if action == 'short' else ''}{call} {error}: {outcome}"
 
 
 def checked_outcome(context: Context, run: str, result: Result, error: str) -> str:
@@ -190,7 +188,7 @@ def kill_at_call(context: Context, run: str, rng: Random) -> str:
         raise Violation(f"the process was not killed at call {number + 1}: {result}")
     context.short.check_consistent(run)
     context.finish(run)
-    return f"{place} {context.calls[base][number]}, the same bytes"
+    return f"{place} {context.calls[base][number]}: the same bytes"
 
 
 # -- damaged checkpoints -----------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,19 +83,29 @@ class Workload:
     step_seconds: float = 60.0
     """Minimum time between checkpoints within an epoch."""
 
+    seconds: float = 0.0
+    """The duration of the undisturbed run."""
+
     @staticmethod
-    def create(home: Path, epochs: int = EPOCHS, step_seconds: float = 60.0) -> Workload:
+    def create(
+        home: Path,
+        train: Callable[[Workload, str], Result] | None = None,
+        *,
+        epochs: int = EPOCHS,
+        step_seconds: float = 60.0,
+    ) -> Workload:
+        """Writes the spec and the data, and runs the undisturbed run with `train`, or in a process of its own."""
         home.mkdir(parents=True)
         rng = np.random.default_rng(0)
         for name, count in (("train", 256), ("validation", 64)):
             images = rng.normal(size=(count, 8, 8, 1)).astype(np.float32)
             np.savez(home / f"{name}.npz", image=images, label=(images.sum((1, 2, 3)) > 0).astype(np.int64))
         (home / "spec.json").write_text(json.dumps(SPEC))
-        workload = Workload(home.resolve(), epochs, step_seconds)
-        result = workload.train("whole")
+        workload, start = Workload(home.resolve(), epochs, step_seconds), time.monotonic()
+        result = (train or Workload.train)(workload, "whole")
         if result.status:
             raise SystemExit(f"the undisturbed run failed: {result.output}")
-        return workload
+        return replace(workload, seconds=time.monotonic() - start)
 
     def command(self, run: str, *options: str) -> list[str]:
         """The command that starts a run, or resumes it, in a process of its own."""
@@ -137,7 +149,8 @@ class Workload:
             raise Violation(f"exit status {result.status}, expected an error {codes}: {result.output[-400:]}")
         if left_over := [path.name for path in folder.rglob(TEMPORARY_NAME.format("*"))]:
             raise Violation(f"temporary files were left: {left_over}")
-        if folder.exists() and not (folder / "run.json").exists() and any(folder.iterdir()):
+        has_started = (folder / "run.json").exists() or "run-locked" in codes  # then the folder is another process'
+        if folder.exists() and not has_started and any(folder.iterdir()):
             raise Violation(f"a run that failed to start left {sorted(path.name for path in folder.iterdir())}")
         self.check_consistent(run)
 
