@@ -60,9 +60,15 @@ class Context:
         """A run with a checkpoint every 50 ms."""
         return Workload.create(self.folder / "long", epochs=self.long_epochs, step_seconds=0.05)
 
-    def wait(self, rng: Random) -> None:
-        """Waits until a random instant of the long run."""
-        time.sleep(rng.uniform(0, 0.9 * self.long.seconds))
+    def wait(self, run: str, rng: Random) -> None:
+        """Waits until a random instant of the long run, most often one after its start."""
+        if rng.random() < 0.7:
+            deadline = time.monotonic() + 10 * self.long.seconds
+            while not (self.long.home / run / "run.json").exists() and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0, 0.4 * self.long.seconds))
+        else:
+            time.sleep(rng.uniform(0, self.long.seconds))
 
     @cached_property
     def calls(self) -> dict[str, list[str]]:
@@ -105,7 +111,7 @@ def kill(context: Context, run: str, rng: Random) -> str:
     workload, states = context.long, []
     for _ in range(rng.randint(1, 3)):
         process = workload.start(run, "--quiet")
-        context.wait(rng)
+        context.wait(run, rng)
         process.kill()
         process.communicate()
         states.append(run_state(workload.home / run))
@@ -118,20 +124,21 @@ def stop(context: Context, run: str, rng: Random) -> str:
     """Ctrl-C or SIGTERM at a random instant, sometimes twice."""
     workload, number = context.long, rng.choice([signal.SIGINT, signal.SIGTERM])
     process = workload.start(run, "--quiet")
-    context.wait(rng)
+    context.wait(run, rng)
     process.send_signal(number)
     if rng.random() < 0.25:
         time.sleep(rng.uniform(0, 0.05))
         process.send_signal(number)
     output, _ = process.communicate(timeout=120)
-    state = run_state(workload.home / run)
     if process.returncode not in (0, -number, 128 + number):
         raise Violation(f"exit status {process.returncode} after signal {number}: {output[-400:]}")
-    if "interrupted after" in output and not (workload.home / run / "model.onnx").exists():
+    is_graceful = "interrupted after" in output
+    if is_graceful and not (workload.home / run / "model.onnx").exists():
         raise Violation("an interrupted run has no model")
     workload.check_consistent(run)
     workload.finish(run)
-    return f"{signal.Signals(number).name} {state}: the same bytes"
+    reaction = "wrote its results" if is_graceful else "ended at once" if process.returncode else "had ended already"
+    return f"{signal.Signals(number).name}: {reaction}, the same bytes"
 
 
 def run_state(folder: Path) -> str:

@@ -76,6 +76,14 @@ def test_a_failing_lock_is_told_as_what_it_is(tmp_path: Path, monkeypatch: pytes
     assert os.listdir(tmp_path) == []
 
 
+def test_a_run_that_fails_to_start_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="x"), RunFolder(tmp_path / "new" / "run"):
+            raise ValueError("x")
+        assert os.listdir(tmp_path) == []
+        failing_flock(monkeypatch, errno.ENOLCK)
+
+
 KILLED_OWNER = """
 import fcntl, os, signal, sys
 from pathlib import Path

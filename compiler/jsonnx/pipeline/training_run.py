@@ -111,7 +111,7 @@ class Recorder:
         self._save_if_due(STEP_CHECKPOINT_SECONDS)
 
     def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
-        with self._errors_as_warnings("its lines are written later"):
+        with self._errors_as_warnings("the line is written later"):
             self._write_metrics(epoch, figures)
         self._save_if_due(EPOCH_CHECKPOINT_SECONDS)
 
@@ -130,7 +130,7 @@ class Recorder:
 
     def _save_if_due(self, interval: float) -> None:
         if time.monotonic() - self.last_save >= interval:
-            with self._errors_as_warnings("the next checkpoint is tried in time"):
+            with self._errors_as_warnings("a checkpoint is tried again when the next one is due"):
                 self.run.save_checkpoint(self.trainer)
             self.last_save = time.monotonic()
 
@@ -273,8 +273,10 @@ def _resume_help() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        help = "once that is fixed, --resume continues from the last checkpoint"
-        raise UsageError(error.diagnostic.code, error.diagnostic.message, help) from error
+        if error.diagnostic.code == "unwritable-file":
+            help = "once that is fixed, --resume continues from the last checkpoint"
+            error.diagnostic = replace(error.diagnostic, help=help)
+        raise
 
 
 def _load_data(plan: TrainingPlan) -> RunData:

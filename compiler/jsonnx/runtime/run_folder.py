@@ -70,12 +70,14 @@ class RunFolder:
 
     def _leave(self, failed: bool) -> None:
         """Releases the lock. Removes the files and folders of a run that failed to start."""
-        if failed and self._is_starting:
+        removes_run = failed and self._is_starting
+        if removes_run:
             for path in (*self.checkpoints(), *self.result_files, self.path / LOCK_FILE):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
-            remove_empty_folders(self._created_folders)
         self._lock.release()
+        if removes_run:
+            remove_empty_folders(self._created_folders)
 
     @property
     def checkpoint_folder(self) -> Path:
@@ -94,9 +96,10 @@ class RunFolder:
     @property
     def can_start_run(self) -> bool:
         """Whether there is nothing in the folder but what a run leaves that was killed before it started."""
-        known_names = (LOCK_FILE, OWNER_FILE, CHECKPOINT_FOLDER)
         try:
-            entries = [path for path in self.path.iterdir() if path.name not in known_names]
+            entries = [
+                path for path in self.path.iterdir() if path.name not in (LOCK_FILE, OWNER_FILE, CHECKPOINT_FOLDER)
+            ]
             entries += [path for path in self.checkpoint_folder.glob("*") if path != self._checkpoint_path(0)]
         except OSError:  # there is no folder of this name
             return True

@@ -73,7 +73,7 @@ class Trainer:
 
     @property
     def history(self) -> History:
-        """The figures of these epochs."""
+        """Losses and metrics of the complete epochs."""
         return History() if self._progress is None else self._progress.history
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -193,29 +193,31 @@ class Trainer:
             offset = 0 if progress is None else progress.epoch_offset + progress.epoch
             self._progress = FitProgress(MetricSums(self.plan), offset, settings=settings, datasets=datasets)
             return self._progress
-        self._check_resumed_fit(progress, datasets, settings, epochs)
+        self.check_resumed_fit(*datasets, batch_size, epochs, shuffle)
         self._resumes = False
         if progress.early_stopping_state is not None:
             early_stopping.load_state_dict(progress.early_stopping_state, progress.best_weights)
         progress.settings, progress.datasets = settings, datasets
         return progress
 
-    def check_resumed_fit(self, samples: Dataset, validation: Dataset | None) -> None:
-        """Raises CompileError if the fit of a loaded checkpoint cannot be resumed with these samples and the plan's
-        settings."""
-        if self._progress is not None and self._resumes:
-            training = self.plan.training
-            settings = {"batch_size": training.batch_size, "shuffle": training.shuffle}
-            self._check_resumed_fit(self._progress, (samples, validation), settings, training.epochs)
-
-    def _check_resumed_fit(
+    def check_resumed_fit(
         self,
-        progress: FitProgress,
-        datasets: tuple[Dataset, Dataset | None],
-        settings: Mapping[str, Any],
-        epochs: int,
+        samples: Dataset,
+        validation: Dataset | None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        shuffle: bool | None = None,
     ) -> None:
-        changes = progress.changes({**settings, **data_digests(*datasets)}, epochs)
+        """Raises CompileError `checkpoint-mismatch` if these arguments of `fit` do not resume the loaded checkpoint."""
+        if self._progress is None or not self._resumes:
+            return
+        training = self.plan.training
+        current = {
+            "batch_size": self._batch_size(batch_size),
+            "shuffle": training.shuffle if shuffle is None else shuffle,
+            **data_digests(samples, validation),
+        }
+        changes = self._progress.changes(current, training.epochs if epochs is None else epochs)
         faults = [_mismatch(f"the run cannot be resumed: {change}") for change in changes]
         if faults:
             raise CompileError(faults)
