@@ -5,7 +5,6 @@ A trial returns its outcome in words, and raises Violation if a promise is broke
 
 from __future__ import annotations
 
-import resource
 import shutil
 import signal
 import subprocess
@@ -85,7 +84,7 @@ class Context:
         """The name of a run that does not exist yet or, with `base`, is a copy of that run."""
         path = self.short.home / name
         if base:
-            shutil.copytree(self.short.home / base, path)
+            shutil.copytree(self.short.home / base, path, dirs_exist_ok=True)
         return name
 
     def finish(self, run: str) -> None:
@@ -251,6 +250,8 @@ DAMAGES: dict[str, Callable[[bytes, Random], bytes]] = {
 
 def file_size_limit(context: Context, run: str, rng: Random) -> str:
     """Files may only have a limited size (RLIMIT_FSIZE)."""
+    import resource  # not on Windows
+
     limit = rng.randrange(1, 16_000)
     limits = (limit, resource.RLIM_INFINITY)
     result = context.short.train(run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))

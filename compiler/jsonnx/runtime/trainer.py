@@ -366,7 +366,10 @@ def _environment_diagnostics(
     if not changes:
         return []
     message = "the run will not be the same bit for bit: " + "; ".join(changes)
-    return [Diagnostic("not-exact", message, file=file, severity="error" if exact else "warning")]
+    if not exact:
+        return [Diagnostic("not-exact", message, file=file, severity="warning")]
+    help = "undo the change, or omit --exact (in Python exact=True): the run is as accurate as before"
+    return [Diagnostic("not-exact", message, file=file, help=help)]
 
 
 def _mismatch(message: str, file: str | None = None) -> Diagnostic:
