@@ -123,7 +123,9 @@ def remove_empty_folders(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
-_NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EACCES, getattr(errno, "EOPNOTSUPP", errno.EINVAL))
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.EOPNOTSUPP)
+"""Errors of folders that cannot be flushed: some network file systems do not implement it, and it needs the permission
+to list the folder."""
 
 
 def _sync_folder(folder: Path) -> None:
