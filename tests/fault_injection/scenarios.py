@@ -87,12 +87,12 @@ class Context:
             shutil.copytree(self.short.home / base, path, dirs_exist_ok=True)
         return name
 
-    def finish(self, run: str) -> None:
-        """Completes a short run without a fault, and compares it with the undisturbed one."""
-        result = self.forks.train(self.short, run)
+    def finish(self, workload: Workload, run: str) -> None:
+        """Resumes a run without a fault, and compares it with the undisturbed one."""
+        result = self.forks.train(workload, run)
         if result.status:
             raise Violation(f"the run could not be resumed, exit status {result.status}: {result.output[-400:]}")
-        self.short.check_whole(run)
+        workload.check_whole(run)
 
     def close(self) -> None:
         if "forks" in self.__dict__:
@@ -115,7 +115,7 @@ def kill(context: Context, run: str, rng: Random) -> str:
         process.communicate()
         states.append(run_state(workload.home / run))
         workload.check_consistent(run)
-    workload.finish(run)
+    context.finish(workload, run)
     return f"killed {len(states)} times, first {states[0]}: the same bytes"
 
 
@@ -135,7 +135,7 @@ def stop(context: Context, run: str, rng: Random) -> str:
     if is_graceful and not (workload.home / run / "model.onnx").exists():
         raise Violation("an interrupted run has no model")
     workload.check_consistent(run)
-    workload.finish(run)
+    context.finish(workload, run)
     reaction = "wrote its results" if is_graceful else "ended at once" if process.returncode else "had ended already"
     return f"{signal.Signals(number).name}: {reaction}, the same bytes"
 
@@ -177,7 +177,7 @@ def checked_outcome(context: Context, run: str, result: Result, error: str) -> s
         codes = ("run-locked",) if error == "EAGAIN" else ("unwritable-file", "unreadable-file")
         context.short.check_error(run, result, codes)
         outcome = "error, then the same bytes"
-    context.finish(run)
+    context.finish(context.short, run)
     return outcome
 
 
@@ -193,7 +193,7 @@ def kill_at_call(context: Context, run: str, rng: Random) -> str:
     if result.status != -signal.SIGKILL:
         raise Violation(f"the process was not killed at call {number + 1}: {result}")
     context.short.check_consistent(run)
-    context.finish(run)
+    context.finish(context.short, run)
     return f"{place} {context.calls[base][number]}: the same bytes"
 
 

@@ -168,10 +168,3 @@ class Workload:
         paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
         checkpoints = sorted(name for name in paths if name.startswith("checkpoints/"))
         return {name: path.read_bytes() for name, path in paths.items() if name not in checkpoints[:-1]}
-
-    def finish(self, run: str) -> None:
-        """Resumes a run without a fault, and compares it with the undisturbed one."""
-        result = self.train(run)
-        if result.status:
-            raise Violation(f"the run could not be resumed, exit status {result.status}: {result.output[-400:]}")
-        self.check_whole(run)
