@@ -1,14 +1,17 @@
-"""Atomic writes."""
+"""Atomic writes, and folders."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from jsonnx.core import files
 from jsonnx.core.diagnostics import UsageError
-from jsonnx.core.files import remove_temporary_files, write_atomically
+from jsonnx.core.files import make_folders, remove_empty_folders, remove_temporary_files, write_atomically
 
 
 def test_a_write_replaces_the_file_and_leaves_no_temporary_file(tmp_path):
@@ -62,3 +65,43 @@ def test_temporary_files_of_killed_processes_are_removed(tmp_path):
     (tmp_path / "kept.tmp").write_bytes(b"")
     remove_temporary_files(tmp_path)
     assert os.listdir(tmp_path) == ["kept.tmp"]
+
+
+# -- folders -----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_folders_are_created_and_returned(tmp_path: Path) -> None:
+    assert make_folders(tmp_path / "a" / "b") == [tmp_path / "a", tmp_path / "a" / "b"]
+    assert make_folders(tmp_path / "a" / "b" / "c") == [tmp_path / "a" / "b" / "c"]
+    assert make_folders(tmp_path / "a") == []
+    (tmp_path / "a" / "file").write_text("")
+    remove_empty_folders([tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"])
+    assert os.listdir(tmp_path / "a") == ["file"]
+
+
+@pytest.mark.parametrize("name", ["file", "file/a", "new/" + "x" * 300, "new/\0"])
+def test_a_folder_that_cannot_be_created_leaves_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError) as error:
+        make_folders(tmp_path / name)
+    assert error.value.diagnostic.code == "unwritable-file"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("error", "is_fault"), [(errno.EINVAL, False), (errno.EOPNOTSUPP, False), (errno.EIO, True)])
+def test_folders_that_cannot_be_flushed_are_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, is_fault: bool
+) -> None:
+    fsync = os.fsync
+
+    def fsync_files(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(error, os.strerror(error))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync_files)
+    with pytest.raises(UsageError) if is_fault else nullcontext():
+        write_atomically(tmp_path / "a", b"a")
+    with pytest.raises(UsageError) if is_fault else nullcontext():
+        make_folders(tmp_path / "b")
+    assert (tmp_path / "b").exists() != is_fault

@@ -188,7 +188,7 @@ def test_another_file_is_refused(tmp_path):
     ("other_settings", "part"),
     [
         ({"seed": 9}, "seed 3, this run has seed 9"),
-        ({"fingerprint": "x"}, "another spec"),
+        ({"fingerprint": {"layers": "x"}}, "`layers` of the spec has changed"),
         ({"training": {"optimizer": "sgd"}}, "unknown array"),
     ],
 )
@@ -296,10 +296,9 @@ def test_training_works_in_another_thread():
 def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     trainer = Trainer(classifier())
     with RunFolder(tmp_path / "a" / "run") as folder:
-        folder.write_spec("{}")
+        folder.start_run(trainer, "{}", "{}")
         folder.write_model(b"onnx")
         folder.write_weights(trainer.weights())
-        folder.truncate_metrics()
         folder.append_metrics(0, {"loss": 1.0, "val_loss": float("nan")})
         folder.append_metrics(1, {"loss": 0.5})
         path = folder.save_checkpoint(trainer)
@@ -308,10 +307,15 @@ def test_a_run_folder_holds_the_files_of_a_run(tmp_path):
     ).read_text() == '{"epoch": 0, "loss": 1.0, "val_loss": null}\n{"epoch": 1, "loss": 0.5}\n'
     assert path.parent == folder.path / "checkpoints"
     names = sorted(os.listdir(folder.path))
-    assert names == [".lock", "checkpoints", "metrics.jsonl", "model.onnx", "spec.json", "weights.safetensors"]
-    with RunFolder(folder.path) as again:
-        again.truncate_metrics(1)
-    assert (folder.path / "metrics.jsonl").read_text().count("\n") == 1
+    assert names == [
+        ".lock",
+        "checkpoints",
+        "metrics.jsonl",
+        "model.onnx",
+        "run.json",
+        "spec.json",
+        "weights.safetensors",
+    ]
 
 
 def test_two_runs_cannot_share_a_folder(tmp_path):

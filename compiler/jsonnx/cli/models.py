@@ -70,7 +70,17 @@ def compile(
 @click.command()
 @SPEC_ARGUMENT
 @click.option("-o", "--output", metavar="RUN", help="Folder to write; runs/NAME if omitted.")
-@click.option("--resume", is_flag=True, help="Continue from the folder's last checkpoint.")
+@click.option(
+    "--resume", is_flag=True, help="Continue from the folder's last checkpoint; start if there is no run yet."
+)
+@click.option("--exact", is_flag=True, help="Resume only if the result is the same bit for bit.")
+@click.option(
+    "--on-save-error",
+    type=click.Choice(["stop", "continue"]),
+    default="stop",
+    show_default=True,
+    help="Whether the run ends if a checkpoint cannot be written, or goes on and tries again.",
+)
 @click.option(
     "--weights", metavar="FILE", help="Start from these weights instead of the spec's weights or the initial ones."
 )
@@ -86,6 +96,8 @@ def train(
     spec: str,
     output: str | None,
     resume: bool,
+    exact: bool,
+    on_save_error: str,
     weights: str | None,
     partial: bool,
     seed: int | None,
@@ -105,7 +117,7 @@ def train(
         outcome = run(
             checked,
             Path(output) if output else Path("runs") / checked.network.name,
-            RunOptions(provider, seed, weights, partial, resume, force),
+            RunOptions(provider, seed, weights, partial, resume, force, exact, on_save_error == "continue"),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -70,19 +72,86 @@ def _write_through(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def sync_file(path: Path) -> None:
+    """Waits until the content of a file is on the disk. Raises UsageError `unwritable-file`."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {error_reason(error)}") from error
+
+
+def remove_file(path: Path) -> None:
+    """Removes a file if it exists. Raises UsageError `unwritable-file`."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError("unwritable-file", f"cannot remove {str(path)!r}: {error_reason(error)}") from error
+
+
+def make_folders(path: Path) -> list[Path]:
+    """Creates a folder and those above it that are missing, and waits until their entries are on the disk.
+
+    Returns the folders that it created, the outermost first. Raises UsageError `unwritable-file`; then it has removed
+    them again.
+    """
+    created: list[Path] = []
+    try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue  # another process has just created it
+            created.append(folder)
+            _sync_folder(folder.parent)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+    except (OSError, ValueError) as error:
+        remove_empty_folders(created)
+        raise UsageError("unwritable-file", f"cannot make the folder {str(path)!r}: {error_reason(error)}") from error
+    return created
+
+
+def remove_empty_folders(folders: Iterable[Path]) -> None:
+    """Removes those of these folders that are empty; folders stand before those within them."""
+    for folder in reversed([*folders]):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.EOPNOTSUPP)
+"""Errors of folders that cannot be flushed: some network file systems do not implement it, and it needs the permission
+to list the folder."""
+
+
 def _sync_folder(folder: Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):
+    """Waits until the entries of a folder are on the disk, if the file system and the folder's permissions allow it."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 def remove_temporary_files(folder: Path) -> None:
     """Removes temporary files that killed processes left behind."""
     for path in folder.glob(TEMPORARY_NAME.format("*")):
         path.unlink(missing_ok=True)
+
+
+def is_temporary_file(path: Path) -> bool:
+    """Whether a file was left behind by a process that was killed while it wrote atomically."""
+    return path.match(TEMPORARY_NAME.format("*"))
 
 
 def error_reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import index
 from pathlib import Path
 from typing import IO, Any
@@ -48,8 +48,11 @@ class CheckedSpec:
     diagnostics: list[Diagnostic]
     typed_network: TypedNetwork | None = None
     objective: Objective | None = None
-    vocabulary_files: tuple[str, ...] = ()
-    """The vocabulary files that the spec names. Their tokens have replaced their names in `source`."""
+    vocabulary_files: Mapping[int, str] = field(default_factory=dict)
+    """The vocabulary files that the spec names, by the index of their layer in the flat document.
+
+    Their tokens have replaced their names in `source` and `flat`.
+    """
     flat: FlatDocument | None = None
 
     @property
@@ -96,7 +99,11 @@ class CheckedSpec:
         training = self.typed_network.network.training if self.typed_network else None
         data = training.data if training else None
         weight_files = [training.weights.file] if training and training.weights else []
-        names = [*self.vocabulary_files, *weight_files, *([data.train, data.validation, data.test] if data else [])]
+        names = [
+            *dict.fromkeys(self.vocabulary_files.values()),
+            *weight_files,
+            *([data.train, data.validation, data.test] if data else []),
+        ]
         spec_file = [Path(self.source.file)] if self.source.file not in (None, STDIN_NAME) else []
         return [*spec_file, *(self.folder / name for name in names if name)]
 
@@ -145,15 +152,14 @@ def check_spec(
 
 def _inline_vocabularies(
     source: Source, flat: FlatDocument, report: Report
-) -> tuple[Source, FlatDocument, tuple[str, ...]]:
-    """Both documents with vocabulary files replaced by their tokens, and the names of the files."""
-    files_by_path = vocabulary_files(flat.document)
-    if not files_by_path:
-        return source, flat, ()
+) -> tuple[Source, FlatDocument, dict[int, str]]:
+    """Both documents with vocabulary files replaced by their tokens, and the names of the files by layer index."""
+    names_by_layer = vocabulary_files(flat.document)
+    if not names_by_layer:
+        return source, flat, {}
     document = inline_vocabularies(flat.document, _opener(source, report), report)
-    value = write_back_tokens(source.value, document, files_by_path, flat.source_map, report)
-    files = tuple(dict.fromkeys(files_by_path.values()))
-    return replace(source, value=value), replace(flat, document=document), files
+    value = write_back_tokens(source.value, document, names_by_layer, flat.source_map, report)
+    return replace(source, value=value), replace(flat, document=document), names_by_layer
 
 
 def _opener(source: Source, report: Report) -> Callable[[str, JsonPath], IO[bytes] | None]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import error_reason, write_atomically
+from ..core.files import make_folders, write_atomically
 from ..interop.keras.export import NamedLayer, archive_bytes, weights_h5_bytes
 from ..runtime.run_folder import RUN_INFO_FILE, WEIGHTS_FILE
 from ..runtime.weight_files import WeightsReport
@@ -49,12 +49,7 @@ class KerasModel:
         if len(files) == 1:
             write_atomically(files[0], archive_bytes(self.config, self.weights))
             return files
-        try:
-            Path(path).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                "unwritable-file", f"cannot make the folder {str(path)!r}: {error_reason(error)}"
-            ) from error
+        make_folders(Path(path))
         config = json.dumps(self.config, indent=2).encode() + b"\n"
         for file, content in zip(files, (config, self.weights), strict=True):
             write_atomically(file, content)

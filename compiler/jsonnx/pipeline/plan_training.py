@@ -63,7 +63,8 @@ def plan_training(checked: CheckedSpec, seed: int | None = None, after: StageHoo
         source=SpecSource(checked.source.file, checked.locate),
         adapt_tasks=adapt_tasks(typed),
         make_shards=partial(sharded_step, typed, scored) if is_batch_separable(scored) else None,
-        fingerprint=spec_hash(fingerprint_fields(typed.network.flat_document)),
+        fingerprint={key: spec_hash(part) for key, part in fixed_parts(typed.network.flat_document).items()},
+        vocabulary_digests=vocabulary_digests(checked),
     )
 
 
@@ -113,15 +114,25 @@ def index_limits(typed: TypedNetwork) -> dict[str, int]:
     return limits
 
 
-def fingerprint_fields(document: Any) -> Any:
-    """The part of a spec that must not change for a run to resume.
+def fixed_parts(document: Any) -> dict[str, Any]:
+    """The parts of a spec that may not change when a run is resumed, by their keys.
 
-    A resumed run may have other numbers of epochs, file names and memory settings.
+    A resumed run may have more epochs, other file names and other memory settings; the contents of its files are
+    compared on their own.
     """
     training = document.get("training", {})
-    changeable = ("epochs", "data", "early_stopping", "weights", "remat")
-    fixed = {key: value for key, value in training.items() if key not in changeable}
-    return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | {"training": fixed}
+    changeable = ("epochs", "data", "weights", "remat")
+    fixed = {f"training.{key}": value for key, value in training.items() if key not in changeable}
+    return {key: document[key] for key in ("inputs", "layers", "outputs") if key in document} | fixed
+
+
+def vocabulary_digests(checked: CheckedSpec) -> dict[str, str]:
+    """Hashes of the tokens of the spec's vocabulary files, by the names of the files."""
+    layers = checked.flat.document["layers"] if checked.flat else []
+    tokens: dict[str, list[Any]] = {}
+    for index, name in checked.vocabulary_files.items():
+        tokens.setdefault(name, []).append(layers[index]["vocabulary"])
+    return {name: spec_hash(lists) for name, lists in tokens.items()}
 
 
 def forward_loss_graph(checked: CheckedSpec, objective: Objective) -> Graph:

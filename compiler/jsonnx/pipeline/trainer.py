@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..runtime.array_digest import array_digest
 from ..runtime.trainer import Trainer as PlanTrainer
 from ..runtime.variables import DonatedArrays
 from .check import CheckedSpec, Spec, check_spec
@@ -37,9 +38,11 @@ class Trainer(PlanTrainer):
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
         initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial)
+        digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied
         super().__init__(plan, provider, threads, fast=fast, donated_weights=donated_weights)
+        self.initial_weights_digest = digest
 
     def model(self) -> Model:
         """The inference model with the current weights."""

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backend import package_version, serialize, spec_hash, to_model_proto, verify_model
-from ..core.diagnostics import UsageError
-from ..core.files import error_reason, write_atomically
+from ..core.files import make_folders, write_atomically
 from ..core.reserved_names import LEARNING_RATE, is_slot_name, metric_sums_name, next_name, target_name
 from ..interop.safetensors_file import safetensors_bytes
 from ..ir import Random, Value, with_vocabularies
@@ -55,10 +54,7 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
     step = to_model_proto(graph, name=f"{checked.network.name}_train_step")
     verify_model(step)
     variables = draw_initial_weights(plan.train, plan.seed) | model.weights
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError("unwritable-file", f"cannot make the folder {str(folder)!r}: {error_reason(error)}") from error
+    make_folders(folder)
     text = json.dumps(manifest(checked, plan), indent=2) + "\n"
     contents = (serialize(step), model.to_bytes(), safetensors_bytes(variables), text.encode())
     for name, content in zip(OUTPUT_FILES, contents, strict=True):

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..backend import package_version
 from ..core.diagnostics import Diagnostic, Note, UsageError
-from ..core.files import refuse_overwrite, write_atomically
+from ..core.files import refuse_overwrite
 from ..frontend.json_reader import STDIN_NAME
 from ..runtime.dataset import Dataset, from_spec
 from ..runtime.early_stopping import EarlyStoppingMonitor
-from ..runtime.run_folder import METRICS_FILE, MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, RunFolder
+from ..runtime.run_folder import MODEL_FILE, RunFolder
 from ..runtime.signals import StopOnSignal
 from ..runtime.trainer import Diverged, History
 from ..runtime.training_plan import TrainingPlan
 from ..runtime.weight_files import WeightsReport
 from .check import CheckedSpec
-from .initial_weights import Weights
 from .trainer import Trainer
 
 EPOCH_CHECKPOINT_SECONDS, STEP_CHECKPOINT_SECONDS = 5.0, 60.0
@@ -31,6 +32,21 @@ More frequent checkpoints would take a large part of the run's time; a resumed r
 """
 
 RESTART_HELP = "choose another folder with -o, or start over with --force"
+
+Warn = Callable[[list[Diagnostic]], None]
+"""Called with warnings."""
+
+
+def no_warning(diagnostics: list[Diagnostic]) -> None:
+    """Ignores warnings."""
+
+
+class RunData(NamedTuple):
+    """The samples of a run."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
 
 
 @dataclass
@@ -60,32 +76,9 @@ class Outcome:
         return [*lines, f"wrote {self.folder / 'model.onnx'}"]
 
 
-class Recorder:
-    """Writes loss and metrics of each epoch, and checkpoints at intervals and at the end."""
-
-    def __init__(self, run: RunFolder, trainer: Trainer) -> None:
-        self.run, self.trainer = run, trainer
-        self.last_save = time.monotonic()
-
-    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
-        self._save_if_due(STEP_CHECKPOINT_SECONDS)
-
-    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
-        self.run.append_metrics(epoch, figures)
-        self._save_if_due(EPOCH_CHECKPOINT_SECONDS)
-
-    def on_end(self, history: History) -> None:
-        self._save_if_due(0.0)
-
-    def _save_if_due(self, interval: float) -> None:
-        if time.monotonic() - self.last_save >= interval:
-            self.run.save_checkpoint(self.trainer)
-            self.last_save = time.monotonic()
-
-
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run starts: the options of `jsonnx train`."""
+    """How a run starts, and how it saves: the options of `jsonnx train`."""
 
     provider: str = "cpu"
     seed: int | None = None
@@ -93,10 +86,63 @@ class RunOptions:
     partial: bool = False
     resume: bool = False
     force: bool = False
+    exact: bool = False
+    """Whether a run that cannot be resumed bit for bit is an error."""
+    continue_on_save_error: bool = False
+    """Whether the run goes on if a checkpoint or a line of metrics cannot be written. The last ones must be."""
 
     @property
     def may_overwrite(self) -> bool:
         return self.resume or self.force
+
+
+class Recorder:
+    """Writes loss and metrics of each epoch, and checkpoints at intervals and at the end.
+
+    With `continue_on_error`, what cannot be written during the run is tried again later, and `warn` is called.
+    """
+
+    def __init__(self, run: RunFolder, trainer: Trainer, continue_on_error: bool = False, warn: Warn = no_warning):
+        self.run, self.trainer, self.continue_on_error, self.warn = run, trainer, continue_on_error, warn
+        self.last_save = time.monotonic()
+        self.lacks_metrics = False
+
+    def on_step(self, step: int, figures: Mapping[str, float]) -> None:
+        self._save_if_due(STEP_CHECKPOINT_SECONDS)
+
+    def on_epoch_end(self, epoch: int, figures: Mapping[str, float]) -> None:
+        with self._errors_as_warnings("the line is written later"):
+            self._write_metrics(epoch, figures)
+        self._save_if_due(EPOCH_CHECKPOINT_SECONDS)
+
+    def on_end(self, history: History) -> None:
+        if self.lacks_metrics:
+            self.run.write_metrics(history)
+        self.run.save_checkpoint(self.trainer)
+
+    def _write_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
+        rewrites, self.lacks_metrics = self.lacks_metrics, True
+        if rewrites:
+            self.run.write_metrics(self.trainer.history)
+        else:
+            self.run.append_metrics(epoch, figures)
+        self.lacks_metrics = False
+
+    def _save_if_due(self, interval: float) -> None:
+        if time.monotonic() - self.last_save >= interval:
+            with self._errors_as_warnings("a checkpoint is tried again when the next one is due"):
+                self.run.save_checkpoint(self.trainer)
+            self.last_save = time.monotonic()
+
+    @contextmanager
+    def _errors_as_warnings(self, consequence: str) -> Iterator[None]:
+        try:
+            yield
+        except UsageError as error:
+            if not self.continue_on_error or error.diagnostic.code != "unwritable-file":
+                raise
+            message = f"{error.diagnostic.message}; training goes on, and {consequence}"
+            self.warn([replace(error.diagnostic, message=message, severity="warning")])
 
 
 def train(
@@ -105,7 +151,7 @@ def train(
     options: RunOptions = RunOptions(),
     *,
     callbacks: Iterable[object] = (),
-    warn: Callable[[list[Diagnostic]], None] = lambda diagnostics: None,
+    warn: Warn = no_warning,
     on_weights_resolved: Callable[[WeightsReport], None] = lambda report: None,
 ) -> Outcome:
     """Trains on the spec's data and writes all results to the folder.
@@ -114,85 +160,139 @@ def train(
     `on_weights_resolved` with the report on initial weights from a file. Raises CompileError, FeedError, UsageError,
     and Diverged, in which case the folder has the last finite weights.
     """
-    outputs = [folder / name for name in (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE)]
-    refuse_overwrite([*checked.files, *([Path(options.weights)] if options.weights else [])], outputs)
-    _check_folder(folder, outputs, options)
-    # The checkpoint replaces the initial weights, so a resumed run does not read their file.
-    weights: Weights = {} if options.resume else options.weights
-    trainer = Trainer(checked, options.provider, options.seed, weights, partial=options.partial or options.resume)
+    run = RunFolder(folder)
+    refuse_overwrite([*checked.files, *([Path(options.weights)] if options.weights else [])], run.result_files)
+    resumes = _is_resumed(run, options)
+    trainer = _resumed_trainer(checked, options, warn) if resumes else _new_trainer(checked, options)
     data = _load_data(trainer.plan)  # before anything is written, so that an error leaves no files
-    with RunFolder(folder) as run:
-        _check_folder(folder, outputs, options)  # again: another process may have written to it
-        if options.resume:
-            warn(_resume(run, trainer))
+    with run:
+        if _is_resumed(run, options) != resumes:
+            message = f"another process has started or removed the run in {str(folder)!r}"
+            raise UsageError("run-exists", message, "give the command once more")
+        if resumes:
+            _resume(run, checked, trainer, data, options, warn)
         else:
-            if trainer.weights_report is not None:
-                on_weights_resolved(trainer.weights_report)
-            run.start_run(trainer)
-        _write_run_info(run, checked, trainer)
-        run.truncate_metrics(trainer.epochs_done)
-        history = _fit(run, trainer, data, callbacks)
-        with StopOnSignal() as stop_signal:
-            _write_results(run, trainer)
+            _start(run, checked, trainer, options, warn, on_weights_resolved)
+        recorder = Recorder(run, trainer, options.continue_on_save_error, warn)
+        with _resume_help():
+            history = _fit(run, trainer, data, [recorder, *callbacks])
+            with StopOnSignal() as stop_signal:
+                _write_results(run, trainer)
         history.signal = history.signal or stop_signal.signal
-        test = data["test"] if not history.interrupted else None
+        test = data.test if not history.interrupted else None
         return Outcome(folder, history, trainer.evaluate(test) if test is not None else {})
 
 
-def _resume(run: RunFolder, trainer: Trainer) -> list[Diagnostic]:
-    """Loads the newest checkpoint and returns warnings. Raises UsageError if there is none."""
-    checkpoint, warnings = run.load_newest_checkpoint(trainer)
+def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
+    """Whether the run continues the one in the folder. Raises UsageError if it would overwrite a file, or if the folder
+    has something else than the run that is to be resumed."""
+    folder = str(run.path)
+    existing = [path for path in run.result_files if os.path.exists(path)]
+    if run.has_run and not options.may_overwrite:
+        message = f"there is already a run in {folder!r}"
+        raise UsageError("run-exists", message, f"continue it with --resume, {RESTART_HELP}")
+    if options.resume and not run.has_run and not run.can_start_run and not options.force:
+        message = f"the folder {folder!r} exists, but has no run to resume"
+        raise UsageError("no-checkpoint", message, RESTART_HELP)
+    if existing and not options.may_overwrite:
+        message = f"{str(existing[0])!r} already exists"
+        raise UsageError("run-exists", message, f"{RESTART_HELP}, which overwrites it")
+    return options.resume and run.has_run
+
+
+def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
+    return Trainer(checked, options.provider, options.seed, options.weights, partial=options.partial)
+
+
+def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> Trainer:
+    """A trainer whose weights will be replaced by those of a checkpoint.
+
+    Its initial weights are read only to be compared with those that the run started from; if their file is gone, the
+    run goes on without. Which of them fitted was decided at the start.
+    """
+    training = checked.network.training
+    partial = options.weights is not None or (training is not None and training.weights is not None)
+    try:
+        return _new_trainer(checked, replace(options, partial=partial))
+    except UsageError as error:
+        if error.diagnostic.code != "unreadable-file":
+            raise
+        message = f"{error.diagnostic.message}, so the initial weights are not compared with those of the run"
+        warn([replace(error.diagnostic, message=message, severity="warning")])
+        return Trainer(checked, options.provider, options.seed, {}, partial=True)
+
+
+def _start(
+    run: RunFolder,
+    checked: CheckedSpec,
+    trainer: Trainer,
+    options: RunOptions,
+    warn: Warn,
+    on_weights_resolved: Callable[[WeightsReport], None],
+) -> None:
+    if options.resume:
+        message = f"there is no run in {str(run.path)!r} to resume yet, so it is started"
+        warn([Diagnostic("no-checkpoint", message, severity="warning")])
+    if trainer.weights_report is not None:
+        on_weights_resolved(trainer.weights_report)
+    run.start_run(trainer, _run_info(run, checked, trainer), _spec_text(checked))
+
+
+def _resume(
+    run: RunFolder,
+    checked: CheckedSpec,
+    trainer: Trainer,
+    data: RunData,
+    options: RunOptions,
+    warn: Warn,
+) -> None:
+    """Loads the newest checkpoint. Raises UsageError if there is none, CompileError if the run cannot be resumed; then
+    nothing is written."""
+    checkpoint, warnings = run.load_newest_checkpoint(trainer, exact=options.exact)
     if checkpoint is None:
         raise UsageError("no-checkpoint", f"there is no checkpoint in {str(run.path)!r} to resume from", RESTART_HELP)
-    return warnings
+    trainer.check_resumed_fit(data.train, data.validation)
+    warn(warnings)
+    run.resume_run(trainer, _run_info(run, checked, trainer), _spec_text(checked))
 
 
-def _fit(run: RunFolder, trainer: Trainer, data: Mapping[str, Dataset | None], callbacks: Iterable[object]) -> History:
-    """Trains. If that fails, the error names the weights that are left, or the way to continue."""
+def _fit(run: RunFolder, trainer: Trainer, data: RunData, callbacks: Iterable[object]) -> History:
+    """Trains. If the training diverges, the error names the weights that are left."""
     try:
-        listeners = [Recorder(run, trainer), *callbacks]
-        return trainer.fit(data["train"], validation_data=data["validation"], callbacks=listeners)
+        return trainer.fit(data.train, validation_data=data.validation, callbacks=callbacks)
     except Diverged as error:
         _write_results(run, trainer)
         note = Note(f"the last finite weights are in {str(run.path / MODEL_FILE)!r}")
         error.diagnostics = [replace(diagnostic, notes=(note,)) for diagnostic in error.diagnostics]
         raise
-    except UsageError as error:  # a file of the run cannot be written, for instance because the disk is full
-        help = "once that is fixed, --resume continues from the last checkpoint"
-        raise UsageError(error.diagnostic.code, error.diagnostic.message, help) from error
 
 
-def _check_folder(folder: Path, outputs: Iterable[Path], options: RunOptions) -> None:
-    """Raises UsageError if there is no run to resume, or if the run would overwrite a file."""
-    is_run, existing = os.path.exists(folder / RUN_INFO_FILE), [path for path in outputs if os.path.exists(path)]
-    if options.resume and not is_run:
-        message = f"there is no run in {str(folder)!r} to resume"
-        raise UsageError("no-checkpoint", message, "omit --resume to start one")
-    if is_run and not options.may_overwrite:
-        message = f"there is already a run in {str(folder)!r}"
-        raise UsageError("run-exists", message, f"continue it with --resume, {RESTART_HELP}")
-    if existing and not options.may_overwrite:
-        message = f"{str(existing[0])!r} already exists"
-        raise UsageError("run-exists", message, f"{RESTART_HELP}, which overwrites it")
+@contextmanager
+def _resume_help() -> Iterator[None]:
+    """Adds the way to continue to the error that a file of the run cannot be written, as on a full disk."""
+    try:
+        yield
+    except UsageError as error:
+        if error.diagnostic.code == "unwritable-file":
+            help = "once that is fixed, --resume continues from the last checkpoint"
+            error.diagnostic = replace(error.diagnostic, help=help)
+        raise
 
 
-def _load_data(plan: TrainingPlan) -> dict[str, Dataset | None]:
+def _load_data(plan: TrainingPlan) -> RunData:
     """Reads and checks all of the spec's data, and splits off the validation data if the spec says so."""
-    data = {part: from_spec(plan, part) for part in ("train", "validation", "test")}
-    train = data["train"]
+    train, validation, test = (from_spec(plan, part) for part in ("train", "validation", "test"))
     if train is None:
         raise UsageError("no-data", "the spec names no data to train on", "name a file in `training.data.train`")
     fraction = plan.training.data.validation_split if plan.training.data else 0.0
-    if fraction and data["validation"] is None:
-        data["train"], data["validation"] = train.split(fraction)
-    EarlyStoppingMonitor(
-        plan, data["validation"] is not None
-    )  # raises UsageError if this run does not report the monitored figure
-    return data
+    if fraction and validation is None:
+        train, validation = train.split(fraction)
+    EarlyStoppingMonitor(plan, validation is not None)  # raises UsageError if the monitored figure is not reported
+    return RunData(train, validation, test)
 
 
-def _write_run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> None:
-    """Writes the spec as it was trained, and the folder, provider and seed that later commands need."""
+def _run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> str:
+    """The folder, provider and seed that later commands need, as JSON."""
     run_info = {
         "jsonnx": package_version(),
         "data_folder": os.path.relpath(checked.folder.resolve(), run.path.resolve()),
@@ -200,8 +300,12 @@ def _write_run_info(run: RunFolder, checked: CheckedSpec, trainer: Trainer) -> N
         "provider": trainer.provider,
         "seed": trainer.plan.seed,
     }
-    write_atomically(run.path / RUN_INFO_FILE, (json.dumps(run_info, indent=2) + "\n").encode())
-    run.write_spec(json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n")
+    return json.dumps(run_info, indent=2) + "\n"
+
+
+def _spec_text(checked: CheckedSpec) -> str:
+    """The spec as it is trained, as JSON."""
+    return json.dumps(checked.source.value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _write_results(run: RunFolder, trainer: Trainer) -> None:

@@ -15,8 +15,9 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic
 from ..core.files import open_file, write_atomically
+from .array_digest import update_digest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _METADATA_KEY = "jsonnx"
 
 
@@ -24,7 +25,7 @@ def save(path: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) 
     """Write a checkpoint atomically. Raises UsageError `unwritable-file`."""
     from safetensors.numpy import save as pack
 
-    text = json.dumps({"format": FORMAT_VERSION, **state}, sort_keys=True)
+    text = json.dumps({"format": FORMAT_VERSION, **state})
     header = json.dumps({"sha256": _digest(arrays, text), "state": text})
     write_atomically(path, pack(dict(arrays), metadata={_METADATA_KEY: header}))
 
@@ -58,10 +59,12 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 _COUNT, _NUMBER, _TEXT = "count", "number", "word"
 _STATE_SCHEMA: dict[str, Any] = {
     "format": _COUNT,
-    "spec": _TEXT,
+    "spec": {"": _TEXT},
+    "vocabulary_files": {"": _TEXT},
+    "initial_weights": _TEXT,
     "seed": _COUNT,
     "steps": _COUNT,
-    "machine": {"": None},
+    "environment": {"": None},
     "progress": [
         None,
         {
@@ -104,7 +107,5 @@ def _raise_bad_checkpoint(path: str, message: str) -> NoReturn:
 
 def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
     digest = sha256(text.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    update_digest(digest, sorted(arrays.items()))
     return digest.hexdigest()

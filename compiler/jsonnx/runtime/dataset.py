@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
 from typing import IO, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from ..training.section import DataSection
+from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table
 from .training_plan import TrainingPlan
@@ -85,11 +85,7 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """A hash of the samples' values and their order."""
-        digest = blake2b(digest_size=16)
-        for name, array in [*self.inputs.items(), *self.targets.items()]:
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return array_digest([*self.inputs.items(), *self.targets.items()])
 
 
 def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,16 @@ class MetricSums:
         }
 
 
+DATA_NAMES = ("training data", "validation data")
+SETTING_NAMES = ("batch_size", "shuffle", *DATA_NAMES)
+"""The settings of a fit in a checkpoint."""
+
+
+def data_digests(samples: Dataset, validation: Dataset | None) -> dict[str, str | None]:
+    """The digests of a fit's samples by `DATA_NAMES`; None if there are no validation data."""
+    return dict(zip(DATA_NAMES, (samples.digest, validation.digest if validation is not None else None), strict=True))
+
+
 @dataclass
 class FitProgress:
     """The progress of a fit. `epoch_offset` counts the epochs of earlier fits, as each has its own order of samples."""
@@ -97,8 +107,10 @@ class FitProgress:
     early_stopping_state: dict[str, Any] | None = None
     best_weights: Weights | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    """Settings that may not change when the run is resumed: batch size, shuffling and the digest of the samples."""
-    dataset: Dataset | None = None
+    """Arguments of the fit that may not change when it is resumed: batch size and shuffling. Those of a loaded
+    checkpoint include the digests of the samples."""
+    datasets: tuple[Dataset, Dataset | None] | None = None
+    """The samples to train and to validate on; None after a checkpoint was loaded, until its fit is resumed."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the best weights, as JSON."""
@@ -110,8 +122,24 @@ class FitProgress:
             "totals": self.metric_sums.state_dict(),
             "history": {"history": self.history.history, "epoch": self.history.epoch},
             "watch": self.early_stopping_state,
-            "setting": self.settings if self.dataset is None else {**self.settings, "data": self.dataset.digest},
+            "setting": self.settings | (data_digests(*self.datasets) if self.datasets else {}),
         }
+
+    def changes(self, settings: Mapping[str, Any], epochs: int) -> Iterator[str]:
+        """Why a fit of so many epochs with these settings and digests cannot resume this one."""
+        for name, value in settings.items():
+            previous = self.settings[name]
+            if previous == value:
+                continue
+            if name not in DATA_NAMES:
+                yield f"{name} was {previous}, now it is {value}"
+            elif previous is None:
+                yield f"it had no {name}"
+            else:
+                yield f"the {name} {'have changed' if value else 'are missing'}"
+        if (self.epoch, self.batch) > (epochs, 0):
+            part = " and a part of the next" if self.batch else ""
+            yield f"it has trained {self.epoch} epochs{part}, now `epochs` is {epochs}"
 
     @staticmethod
     def from_state_dict(plan: TrainingPlan, state: Mapping[str, Any], best: Weights | None) -> FitProgress:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import error_reason, remove_temporary_files, write_atomically
+from ..core.files import (
+    error_reason,
+    is_temporary_file,
+    make_folders,
+    remove_empty_folders,
+    remove_file,
+    remove_temporary_files,
+    sync_file,
+    write_atomically,
+)
 from ..interop.safetensors_file import safetensors_bytes
+from .history import History
+from .run_lock import LOCK_FILE, OWNER_FILE, RunLock
 from .trainer import Trainer
 
 RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE, CHECKPOINT_FOLDER = (
@@ -32,40 +43,85 @@ class RunFolder:
     """A folder that one run at a time writes to; as a context, it holds a lock.
 
     Entering raises UsageError `run-locked` if another process holds the lock, `unwritable-file` if the folder cannot be
-    created.
+    created. If an error ends the context before a new run has started, nothing of it is left.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._lock: IO[bytes] | None = None
+        self._lock = RunLock(self.path)
+        self._created_folders: list[Path] = []
+        self._is_starting = False
 
     def __enter__(self) -> RunFolder:
+        self._created_folders = make_folders(self.checkpoint_folder)
         try:
-            self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "ab")
+            self._lock.acquire()
+            self._is_starting = not any(path.exists() for path in self.result_files)
+            remove_temporary_files(self.path)
+            remove_temporary_files(self.checkpoint_folder)
         except OSError as error:
+            self._is_starting = self.path in self._created_folders
+            self._leave(failed=True)
             raise UsageError("unwritable-file", f"cannot write in {str(self.path)!r}: {error_reason(error)}") from error
-        try:
-            _lock_file(self._lock)
-        except OSError as error:
-            self._lock.close()
-            help = "wait until it ends, or name another folder"
-            raise UsageError("run-locked", f"another process is training in {str(self.path)!r}", help) from error
-        remove_temporary_files(self.path)
-        remove_temporary_files(self.checkpoint_folder)
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self._lock is not None:
-            self._lock.close()  # the system releases the lock with the file, also when a process dies
-            self._lock = None
+    def __exit__(self, error_type: type[BaseException] | None, *error: object) -> None:
+        self._leave(failed=error_type is not None)
+
+    def _leave(self, failed: bool) -> None:
+        """Releases the lock. Removes the files and folders of a run that failed to start."""
+        removes_run = failed and self._is_starting
+        if removes_run:
+            for path in (*self.checkpoints(), *self.result_files, self.path / LOCK_FILE):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+        self._lock.release()
+        if removes_run:
+            remove_empty_folders(self._created_folders)
 
     @property
     def checkpoint_folder(self) -> Path:
         return self.path / CHECKPOINT_FOLDER
 
-    def write_spec(self, text: str) -> None:
-        write_atomically(self.path / SPEC_FILE, text.encode())
+    @property
+    def result_files(self) -> tuple[Path, ...]:
+        """All files of a run but its checkpoints."""
+        return tuple(self.path / name for name in (RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE, MODEL_FILE, METRICS_FILE))
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a run: its first checkpoint is written before the file that says so."""
+        return os.path.exists(self.path / RUN_INFO_FILE)
+
+    @property
+    def can_start_run(self) -> bool:
+        """Whether there is nothing in the folder but what a run leaves that was killed before it started."""
+        try:
+            entries = [
+                path for path in self.path.iterdir() if path.name not in (LOCK_FILE, OWNER_FILE, CHECKPOINT_FOLDER)
+            ]
+            entries += [path for path in self.checkpoint_folder.glob("*") if path != self._checkpoint_path(0)]
+        except OSError:  # there is no folder of this name
+            return True
+        return all(is_temporary_file(path) for path in entries)
+
+    def start_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
+        """Writes the first checkpoint, then replaces the files of an earlier run."""
+        first = self._write_checkpoint(trainer)
+        earlier = [path for path in self.checkpoints() if path != first]
+        for old in [*earlier, self.path / MODEL_FILE, self.path / WEIGHTS_FILE, self.path / METRICS_FILE]:
+            remove_file(old)
+        self._write_description(run_info, spec, History())
+        self._is_starting = False
+
+    def resume_run(self, trainer: Trainer, run_info: str, spec: str) -> None:
+        """Replaces the files of a run by those of the checkpoint that the trainer has loaded."""
+        self._write_description(run_info, spec, trainer.history)
+
+    def _write_description(self, run_info: str, spec: str, history: History) -> None:
+        write_atomically(self.path / RUN_INFO_FILE, run_info.encode())
+        write_atomically(self.path / SPEC_FILE, spec.encode())
+        self.write_metrics(history)
 
     def write_model(self, model: bytes) -> None:
         write_atomically(self.path / MODEL_FILE, model)
@@ -73,22 +129,30 @@ class RunFolder:
     def write_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         write_atomically(self.path / WEIGHTS_FILE, safetensors_bytes(weights))
 
-    def truncate_metrics(self, epochs: int = 0) -> None:
-        """Keep the lines of the first epochs only, those that a resumed run has completed."""
-        path = self.path / METRICS_FILE
-        lines = path.read_bytes().splitlines(keepends=True)[:epochs] if path.exists() else []
-        write_atomically(path, b"".join(line for line in lines if line.endswith(b"\n")))
+    # -- losses and metrics ------------------------------------------------------------------------------------------
+
+    def write_metrics(self, history: History) -> None:
+        """Replaces all lines by those of a history, whatever was lost or cut off."""
+        lines = [
+            _metrics_line(epoch, {name: figures[index] for name, figures in history.history.items()})
+            for index, epoch in enumerate(history.epoch)
+        ]
+        write_atomically(self.path / METRICS_FILE, b"".join(lines))
 
     def append_metrics(self, epoch: int, figures: Mapping[str, float]) -> None:
-        """Add a line for an epoch; NaN and infinity become null."""
-        json_figures = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
+        """Adds a line for an epoch, which is on the disk when the next checkpoint is. If that fails, adds nothing."""
+        path = self.path / METRICS_FILE
         try:
-            with open(self.path / METRICS_FILE, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"epoch": epoch, **json_figures}) + "\n")
+            with open(path, "ab", buffering=0) as file:
+                size, line = file.tell(), _metrics_line(epoch, figures)
+                try:
+                    while line:
+                        line = line[file.write(line) :]
+                except OSError:
+                    file.truncate(size)
+                    raise
         except OSError as error:
-            raise UsageError(
-                "unwritable-file", f"cannot write {str(self.path / METRICS_FILE)!r}: {error_reason(error)}"
-            ) from error
+            raise UsageError("unwritable-file", f"cannot write {str(path)!r}: {error_reason(error)}") from error
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -96,35 +160,38 @@ class RunFolder:
         """The paths of the checkpoints, from the newest to the oldest."""
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
-    def start_run(self, trainer: Trainer) -> None:
-        """Write the first checkpoint, then remove the files of an earlier run."""
-        first = self._write_checkpoint(trainer)
-        earlier = [path for path in self.checkpoints() if path != first]
-        for old in [*earlier, self.path / MODEL_FILE, self.path / WEIGHTS_FILE, self.path / METRICS_FILE]:
-            old.unlink(missing_ok=True)
-
     def save_checkpoint(self, trainer: Trainer) -> Path:
-        """Write a checkpoint, then remove those beyond the newest `MAX_CHECKPOINTS`."""
+        """Writes a checkpoint, then removes those beyond the newest `MAX_CHECKPOINTS`."""
+        metrics_file = self.path / METRICS_FILE
+        if metrics_file.exists():
+            sync_file(metrics_file)
         path = self._write_checkpoint(trainer)
         for old in self.checkpoints()[MAX_CHECKPOINTS:]:
-            old.unlink(missing_ok=True)
+            remove_file(old)
         return path
 
     def _write_checkpoint(self, trainer: Trainer) -> Path:
-        path = self.checkpoint_folder / f"step-{trainer.steps:012d}.safetensors"
+        path = self._checkpoint_path(trainer.steps)
         trainer.save_checkpoint(path)
         return path
 
-    def load_newest_checkpoint(self, trainer: Trainer) -> tuple[Path | None, list[Diagnostic]]:
+    def _checkpoint_path(self, steps: int) -> Path:
+        return self.checkpoint_folder / f"step-{steps:012d}.safetensors"
+
+    def load_newest_checkpoint(self, trainer: Trainer, *, exact: bool = False) -> tuple[Path | None, list[Diagnostic]]:
         """Load the newest undamaged checkpoint. Returns its path, None if there are no checkpoints, and warnings about
         damaged ones.
 
-        Raises CompileError if all are damaged (nothing is deleted), or if the newest undamaged one does not fit.
+        Raises CompileError if all are damaged (nothing is deleted), if the newest undamaged one does not fit, or, with
+        `exact`, if the run could not be resumed bit for bit.
         """
         damaged: list[Diagnostic] = []
         for path in self.checkpoints():
             try:
-                return path, [*(_damage_warning(fault) for fault in damaged), *trainer.load_checkpoint(path)]
+                return path, [
+                    *(_damage_warning(fault) for fault in damaged),
+                    *trainer.load_checkpoint(path, exact=exact),
+                ]
             except CompileError as error:
                 if error.diagnostics[0].code != "bad-checkpoint":
                     raise
@@ -140,13 +207,7 @@ def _damage_warning(fault: Diagnostic) -> Diagnostic:
     )
 
 
-def _lock_file(file: IO[bytes]) -> None:
-    """Lock an open file without waiting. Raises OSError if another process holds the lock."""
-    if os.name == "nt":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _metrics_line(epoch: int, figures: Mapping[str, float]) -> bytes:
+    """A line of JSON; NaN and infinity become null."""
+    json_figures = {name: figure if isfinite(figure) else None for name, figure in figures.items()}
+    return json.dumps({"epoch": epoch, **json_figures}).encode() + b"\n"

@@ -17,11 +17,14 @@ from .batch_layout import CachedLayout
 from .dataset import DataArgument, Dataset, from_arrays, from_spec
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
+from .environment import environment_changes, run_environment
 from .fit import Fit
-from .history import FitProgress, History, MetricSums
-from .providers import load_runtime
+from .history import SETTING_NAMES, FitProgress, History, MetricSums, data_digests
 from .training_plan import TrainingPlan
 from .variables import DonatedArrays
+
+RANDOM_WEIGHTS = "random"
+"""Stands for the hash of initial weights in a checkpoint if all weights were drawn."""
 
 
 class Trainer:
@@ -42,6 +45,10 @@ class Trainer:
     ) -> None:
         self.plan = plan
         self._engine = Engine(plan, provider, threads, fast, donated_weights)
+        self._fast = fast
+        self.initial_weights_digest: str | None = None
+        """The hash of the weights that were given to start from; None if all are drawn."""
+        self._loaded_weights_digest: str | None = None
         self._progress: FitProgress | None = None
         self._resumes = False  # whether the next fit goes on from `_progress`
         self._fit: Fit | None = None
@@ -63,6 +70,11 @@ class Trainer:
     def epochs_done(self) -> int:
         """Complete epochs of the current fit, or of the fit that a loaded checkpoint resumes."""
         return 0 if self._progress is None else self._progress.epoch
+
+    @property
+    def history(self) -> History:
+        """Losses and metrics of the complete epochs."""
+        return History() if self._progress is None else self._progress.history
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copies of the network's weights, by Keras' names and in Keras' order."""
@@ -116,7 +128,7 @@ class Trainer:
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
-        progress = self._start_progress(monitor, samples, {"batch_size": batch_size, "shuffle": shuffle})
+        progress = self._start_progress(monitor, (samples, validation), batch_size, epochs, shuffle)
         engine = self._engine
         self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, monitor, progress, tuple(callbacks))
         try:
@@ -167,28 +179,48 @@ class Trainer:
         return samples.split(split) if split else (samples, None)
 
     def _start_progress(
-        self, early_stopping: EarlyStoppingMonitor, samples: Dataset, settings: dict[str, Any]
+        self,
+        early_stopping: EarlyStoppingMonitor,
+        datasets: tuple[Dataset, Dataset | None],
+        batch_size: int,
+        epochs: int,
+        shuffle: bool,
     ) -> FitProgress:
         """The progress of a new fit, or of the fit of a checkpoint that was loaded."""
-        progress, resumes, self._resumes = self._progress, self._resumes, False
-        if progress is None or not resumes:
+        settings = {"batch_size": batch_size, "shuffle": shuffle}
+        progress = self._progress
+        if progress is None or not self._resumes:
             offset = 0 if progress is None else progress.epoch_offset + progress.epoch
-            self._progress = FitProgress(MetricSums(self.plan), offset, settings=settings, dataset=samples)
+            self._progress = FitProgress(MetricSums(self.plan), offset, settings=settings, datasets=datasets)
             return self._progress
-        previous, current = progress.settings, {**settings, "data": samples.digest}
-        faults = [
-            "the training data have changed"
-            if key == "data"
-            else f"{key} was {previous[key]}, now it is {current[key]}"
-            for key in current
-            if previous[key] != current[key]
-        ]
-        if faults:
-            raise CompileError([_mismatch(f"the run cannot be resumed: {fault}") for fault in faults])
+        self.check_resumed_fit(*datasets, batch_size, epochs, shuffle)
+        self._resumes = False
         if progress.early_stopping_state is not None:
             early_stopping.load_state_dict(progress.early_stopping_state, progress.best_weights)
-        progress.dataset = samples
+        progress.settings, progress.datasets = settings, datasets
         return progress
+
+    def check_resumed_fit(
+        self,
+        samples: Dataset,
+        validation: Dataset | None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        shuffle: bool | None = None,
+    ) -> None:
+        """Raises CompileError `checkpoint-mismatch` if these arguments of `fit` do not resume the loaded checkpoint."""
+        if self._progress is None or not self._resumes:
+            return
+        training = self.plan.training
+        current = {
+            "batch_size": self._batch_size(batch_size),
+            "shuffle": training.shuffle if shuffle is None else shuffle,
+            **data_digests(samples, validation),
+        }
+        changes = self._progress.changes(current, training.epochs if epochs is None else epochs)
+        faults = [_mismatch(f"the run cannot be resumed: {change}") for change in changes]
+        if faults:
+            raise CompileError(faults)
 
     # -- without training --------------------------------------------------------------------------------------------
 
@@ -226,18 +258,21 @@ class Trainer:
             arrays |= {best_weight_name(name): array for name, array in progress.best_weights.items()}
         state = {
             "spec": self.plan.fingerprint,
+            "vocabulary_files": self.plan.vocabulary_digests,
+            "initial_weights": self._loaded_weights_digest or self.initial_weights_digest or RANDOM_WEIGHTS,
             "seed": self.plan.seed,
             "steps": self.steps,
             "progress": None if progress is None else progress.state_dict(),
-            "machine": self._environment(),
+            "environment": self._environment(),
         }
         checkpoint.save(os.fspath(path), with_strings_as_bytes(arrays), state)
 
-    def load_checkpoint(self, path: str | os.PathLike[str]) -> list[Diagnostic]:
+    def load_checkpoint(self, path: str | os.PathLike[str], *, exact: bool = False) -> list[Diagnostic]:
         """Load the state of a checkpoint; the next `fit` resumes its run.
 
-        Returns a warning if the run will not be the same bit for bit. Raises UsageError for a missing file,
-        CompileError `bad-checkpoint` for a damaged one, `checkpoint-mismatch` for one of another network or seed.
+        Returns a warning `not-exact` if the run will not be the same bit for bit; with `exact`, raises it as a
+        CompileError and loads nothing. Raises UsageError for a missing file, CompileError `bad-checkpoint` for a
+        damaged one, `checkpoint-mismatch` for one of another network, seed or initial weights.
         """
         name = os.fspath(path)
         arrays, state = checkpoint.load(name)
@@ -246,19 +281,16 @@ class Trainer:
         stored_values = self._decode_strings({entry: arrays[entry] for entry in other_entries})
         values = self._engine.convert_state(stored_values)
         self._check_checkpoint(name, values, best, state)
+        differences = _environment_diagnostics(name, state["environment"], self._environment(), exact)
+        if differences and exact:
+            raise CompileError(differences)
         self._engine.write(values)
         self._engine.steps = state["steps"]
         progress = state["progress"]
         self._progress = None if progress is None else FitProgress.from_state_dict(self.plan, progress, best or None)
         self._resumes = progress is not None
-        environment = self._environment()
-        changes = [
-            f"{key} was {value}, now it is {environment.get(key)}"
-            for key, value in state["machine"].items()
-            if environment.get(key) != value
-        ]
-        message = "the run will not be the same bit for bit: " + "; ".join(changes)
-        return [Diagnostic("not-exact", message, file=name, severity="warning")] if changes else []
+        self._loaded_weights_digest = state["initial_weights"]
+        return differences
 
     def _decode_strings(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The arrays of a file, with the bytes of vocabularies decoded into strings."""
@@ -277,15 +309,26 @@ class Trainer:
             raise CompileError([_mismatch(f"cannot resume the run from {file!r}: {fault}", file) for fault in faults])
 
     def _run_faults(self, state: Mapping[str, Any]) -> Iterator[str]:
-        if state["spec"] != self.plan.fingerprint:
-            yield "it was made from another spec"
+        yield from self._spec_faults(state)
+        if self.initial_weights_digest not in (None, state["initial_weights"]):
+            before = "random weights" if state["initial_weights"] == RANDOM_WEIGHTS else "other weights"
+            yield f"the initial weights have changed: it started from {before}"
         if state["seed"] != self.plan.seed:
             yield f"it was made with seed {state['seed']}, this run has seed {self.plan.seed}"
         progress = state["progress"]
-        if progress and progress["setting"].keys() != {"batch_size", "shuffle", "data"}:
+        if progress and progress["setting"].keys() != {*SETTING_NAMES}:
             yield "its settings are incomplete"
         if progress and not self._has_same_metrics(progress["totals"]["sums"]):
             yield "its figures are not those of this spec"
+
+    def _spec_faults(self, state: Mapping[str, Any]) -> Iterator[str]:
+        """Vocabulary files and parts of the spec that have changed. The files' tokens are also a part of `layers`."""
+        before = state["vocabulary_files"]
+        files = [name for name, digest in self.plan.vocabulary_digests.items() if before.get(name, digest) != digest]
+        yield from (f"the vocabulary file {name!r} has changed" for name in files)
+        before, now = state["spec"], self.plan.fingerprint
+        parts = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
+        yield from (f"`{key}` of the spec has changed" for key in parts if key != "layers" or not files)
 
     def _array_faults(self, values: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]) -> Iterator[str]:
         """Names, shapes and element types that differ from those of the engine's variables."""
@@ -312,13 +355,21 @@ class Trainer:
             return False
 
     def _environment(self) -> dict[str, Any]:
-        """Everything besides the spec on which the last bit of a result depends."""
-        return {
-            "onnxruntime": load_runtime().__version__,
-            "numpy": np.__version__,
-            "provider": self.provider,
-            "threads": self._engine.execution.threads,
-        }
+        return run_environment(self.provider, self._engine.execution.threads, self._fast)
+
+
+def _environment_diagnostics(
+    file: str, before: Mapping[str, Any], now: Mapping[str, Any], exact: bool
+) -> list[Diagnostic]:
+    """The diagnostic `not-exact` if two environments differ."""
+    changes = [*environment_changes(before, now)]
+    if not changes:
+        return []
+    message = "the run will not be the same bit for bit: " + "; ".join(changes)
+    if not exact:
+        return [Diagnostic("not-exact", message, file=file, severity="warning")]
+    help = "undo the change, or omit --exact (in Python exact=True): the run is as accurate as before"
+    return [Diagnostic("not-exact", message, file=file, help=help)]
 
 
 def _mismatch(message: str, file: str | None = None) -> Diagnostic:

@@ -118,8 +118,10 @@ class TrainingPlan:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of classes, by output."""
     source: SpecSource = SpecSource()
-    fingerprint: str = ""
-    """A hash of everything in the spec that a checkpoint depends on."""
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of the parts of the spec that may not change when a run is resumed, by their keys in the spec."""
+    vocabulary_digests: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of the tokens of vocabulary files, by the names of the files in the spec."""
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

@@ -257,15 +257,17 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     "run-locked": Explanation(
         "Another process is training in the folder",
         "One run is written by one process. Wait for it, or choose another folder with -o. The lock is released when "
-        "its process ends, however that happens.",
+        "its process ends, however that happens. Only on a file system without locks does the lock of a process that "
+        "was killed on another machine remain: then remove the file that the help names.",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/a",
         "jsonnx train spec.json -o runs/a & jsonnx train spec.json -o runs/b",
     ),
     "no-checkpoint": Explanation(
         "There is no checkpoint to resume from",
-        "--resume needs a folder with a run that finished at least one epoch.",
+        "--resume continues the run in the folder. If there is no folder yet, or an empty one, it starts the run, and "
+        "this is a warning. It is an error if the folder has other files, or a run without checkpoints.",
+        "jsonnx train spec.json -o data --resume",
         "jsonnx train spec.json -o runs/new --resume",
-        "jsonnx train spec.json -o runs/new",
     ),
     "bad-checkpoint": Explanation(
         "A damaged checkpoint",
@@ -276,15 +278,19 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "checkpoint-mismatch": Explanation(
         "A checkpoint of another run",
-        "To resume, spec, data and batch size must be those of the run that wrote the checkpoint; otherwise the result "
-        "would belong to neither run. Start a new run, with the old weights if they fit.",
+        "To resume, the network, its training section but `epochs` and `remat`, the seed, and the contents of all "
+        "files that decide the result (training and validation data, vocabularies, initial weights) must be those of "
+        "the run that wrote the checkpoint, and `epochs` may not be fewer than it has trained; otherwise the result "
+        "would belong to neither run. The message names each difference. Undo it, or start a new run, with the old "
+        "weights if they fit.",
         "jsonnx train spec.json -o runs/a --resume   # after Dense got more units",
         "jsonnx train spec.json -o runs/b",
     ),
     "not-exact": Explanation(
         "The resumed run will not be identical to the bit",
-        "The version of onnxruntime, the provider or the number of threads has changed since the checkpoint, which "
-        "affects rounding. The run is as accurate as before, but not bit for bit the same.",
+        "The version of jsonnx, onnxruntime, onnx or NumPy, the provider, the number of threads, `fast` or the CPU has "
+        "changed since the checkpoint, which affects rounding. The run is as accurate as before, but not bit for bit "
+        "the same. With --exact (in Python `load_checkpoint(path, exact=True)`) this is an error.",
         "a run started with 8 threads and resumed with 4",
         "a run resumed on the machine it started on",
     ),

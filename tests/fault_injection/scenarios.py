@@ -1,0 +1,339 @@
+"""Trials, each with one random fault: a run is disturbed, resumed and compared with the undisturbed one.
+
+A trial returns its outcome in words, and raises Violation if a promise is broken.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from random import Random
+
+from fault_injection.server import Fault, Forks, can_inject
+from fault_injection.workload import EPOCHS, Result, Violation, Workload, environment
+
+ERRORS = {
+    "open": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
+    "write": ("EIO", "ENOSPC", "EDQUOT"),
+    "fsync": ("EIO", "ENOSPC", "EDQUOT"),
+    "rename": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
+    "unlink": ("EIO", "EROFS"),
+    "mkdir": ("EIO", "ENOSPC", "EROFS", "EDQUOT"),
+    "flock": ("ENOLCK", "EOPNOTSUPP", "EAGAIN", "EIO"),
+}
+"""The errors of each system call that are tried."""
+
+
+@dataclass
+class Context:
+    """What trials share: a folder, the workloads, and the process that forks for commands."""
+
+    folder: Path
+    long_epochs: int = 15
+
+    @cached_property
+    def forks(self) -> Forks:
+        return Forks(self.folder)
+
+    @cached_property
+    def short(self) -> Workload:
+        """A run with one checkpoint an epoch, so that its system calls are the same every time.
+
+        The run `interrupted` has done all epochs but the last, and has two checkpoints.
+        """
+        workload = Workload.create(self.folder / "short", self.forks.train)
+        less = Workload(workload.home, EPOCHS - 1)
+        if self.forks.train(less, "interrupted").status:
+            raise SystemExit("the run to be continued failed")
+        return workload
+
+    @cached_property
+    def long(self) -> Workload:
+        """A run with a checkpoint every 50 ms."""
+        return Workload.create(self.folder / "long", epochs=self.long_epochs, step_seconds=0.05)
+
+    def wait(self, run: str, rng: Random) -> None:
+        """Waits until a random instant of the long run, most often one after its start."""
+        if rng.random() < 0.7:
+            deadline = time.monotonic() + 10 * self.long.seconds
+            while not (self.long.home / run / "run.json").exists() and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0, 0.4 * self.long.seconds))
+        else:
+            time.sleep(rng.uniform(0, self.long.seconds))
+
+    @cached_property
+    def calls(self) -> dict[str, list[str]]:
+        """The kinds of all system calls on the files of the short run, by the run that it continues."""
+        calls = {}
+        for base in ("", "interrupted"):
+            run = self.new_run(f"traced{base}", base)
+            self.forks.train(self.short, run)
+            self.short.check_whole(run)
+            calls[base] = self.forks.calls()
+        return calls
+
+    def new_run(self, name: str, base: str = "") -> str:
+        """The name of a run that does not exist yet or, with `base`, is a copy of that run."""
+        path = self.short.home / name
+        if base:
+            shutil.copytree(self.short.home / base, path, dirs_exist_ok=True)
+        return name
+
+    def finish(self, workload: Workload, run: str) -> None:
+        """Resumes a run without a fault, and compares it with the undisturbed one."""
+        result = self.forks.train(workload, run)
+        if result.status:
+            raise Violation(f"the run could not be resumed, exit status {result.status}: {result.output[-400:]}")
+        workload.check_whole(run)
+
+    def close(self) -> None:
+        if "forks" in self.__dict__:
+            self.forks.close()
+
+
+Trial = Callable[[Context, str, Random], str]
+
+
+# -- killed and stopped processes --------------------------------------------------------------------------------------
+
+
+def kill(context: Context, run: str, rng: Random) -> str:
+    """SIGKILL at up to three random instants of one run."""
+    workload, states = context.long, []
+    for _ in range(rng.randint(1, 3)):
+        process = workload.start(run, "--quiet")
+        context.wait(run, rng)
+        process.kill()
+        process.communicate()
+        states.append(run_state(workload.home / run))
+        workload.check_consistent(run)
+    context.finish(workload, run)
+    return f"killed {len(states)} times, first {states[0]}: the same bytes"
+
+
+def stop(context: Context, run: str, rng: Random) -> str:
+    """Ctrl-C or SIGTERM at a random instant, sometimes twice."""
+    workload, number = context.long, rng.choice([signal.SIGINT, signal.SIGTERM])
+    process = workload.start(run, "--quiet")
+    context.wait(run, rng)
+    process.send_signal(number)
+    if rng.random() < 0.25:
+        time.sleep(rng.uniform(0, 0.05))
+        process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    if process.returncode not in (0, -number, 128 + number):
+        raise Violation(f"exit status {process.returncode} after signal {number}: {output[-400:]}")
+    is_graceful = "interrupted after" in output
+    if is_graceful and not (workload.home / run / "model.onnx").exists():
+        raise Violation("an interrupted run has no model")
+    workload.check_consistent(run)
+    context.finish(workload, run)
+    reaction = "wrote its results" if is_graceful else "ended at once" if process.returncode else "had ended already"
+    return f"{signal.Signals(number).name}: {reaction}, the same bytes"
+
+
+def run_state(folder: Path) -> str:
+    if not (folder / "run.json").exists():
+        return "before the run"
+    if any(folder.rglob("*.tmp")):
+        return "during a save"
+    return "after the run" if (folder / "model.onnx").exists() else "between saves"
+
+
+# -- system calls ------------------------------------------------------------------------------------------------------
+
+
+def system_call(context: Context, run: str, rng: Random) -> str:
+    """One system call on a file of the run fails, once or from then on."""
+    if not can_inject():
+        return "skipped: no C compiler"
+    base = rng.choice(["", "", "interrupted"])
+    number = rng.randrange(len(context.calls[base]))
+    call = context.calls[base][number]
+    error = rng.choice(ERRORS[call])
+    action = "short" if call == "write" and rng.random() < 0.3 else "fail"
+    goes_on = rng.random() < 0.3
+    fault = Fault(number + 1, action, error, repeated=rng.random() < 0.3)
+    context.new_run(run, base)
+    options = ("--on-save-error", "continue") if goes_on else ()
+    result = context.forks.train(context.short, run, fault, *options)
+    outcome = checked_outcome(context, run, result, error)
+    return f"{'short ' if action == 'short' else ''}{call} {error}: {outcome}"
+
+
+def checked_outcome(context: Context, run: str, result: Result, error: str) -> str:
+    if result.status == 0:
+        context.short.check_whole(run)
+        outcome = "warning, the same bytes" if "training goes on" in result.output else "no error, the same bytes"
+    else:
+        codes = ("run-locked",) if error == "EAGAIN" else ("unwritable-file", "unreadable-file")
+        context.short.check_error(run, result, codes)
+        outcome = "error, then the same bytes"
+    context.finish(context.short, run)
+    return outcome
+
+
+def kill_at_call(context: Context, run: str, rng: Random) -> str:
+    """SIGKILL right before or after a system call on a file of the run; a write is cut in half."""
+    if not can_inject():
+        return "skipped: no C compiler"
+    base = rng.choice(["", "interrupted"])
+    number = rng.randrange(len(context.calls[base]))
+    place = rng.choice(["kill before", "kill after"])
+    context.new_run(run, base)
+    result = context.forks.train(context.short, run, Fault(number + 1, place))
+    if result.status != -signal.SIGKILL:
+        raise Violation(f"the process was not killed at call {number + 1}: {result}")
+    context.short.check_consistent(run)
+    context.finish(context.short, run)
+    return f"{place} {context.calls[base][number]}: the same bytes"
+
+
+# -- damaged checkpoints -----------------------------------------------------------------------------------------------
+
+
+def damage(context: Context, run: str, rng: Random) -> str:
+    """The newest checkpoint, or both, are damaged."""
+    context.new_run(run, "interrupted")
+    older, newest = sorted((context.short.home / run / "checkpoints").iterdir())
+    kind = rng.choice([*DAMAGES])
+    is_both = rng.random() < 0.15
+    for path in (newest, older) if is_both else (newest,):
+        path.write_bytes(DAMAGES[kind](path.read_bytes(), rng))
+    before = {path: path.read_bytes() for path in (newest, older)}
+    result = context.forks.train(context.short, run)
+    if not is_both:
+        if f"warning[bad-checkpoint]: cannot resume the run from '{newest}'" not in result.output:
+            raise Violation(f"{kind} of {newest.name} was not reported: {result}")
+        context.short.check_whole(run)
+        return f"{kind}: the older checkpoint, the same bytes"
+    if result.status != 1 or not all(str(path) in result.output for path in before):
+        raise Violation(f"{kind} of both checkpoints was not reported: {result}")
+    if {path: path.read_bytes() for path in before if path.exists()} != before:
+        raise Violation("damaged checkpoints were changed")
+    return f"{kind} of both: error"
+
+
+def flip_bit(content: bytes, rng: Random) -> bytes:
+    changed = bytearray(content)
+    changed[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def zero_range(content: bytes, rng: Random) -> bytes:
+    start = rng.randrange(len(content))
+    zeros = content[:start] + bytes(len(content[start:][:512])) + content[start + 512 :]
+    return zeros if zeros != content else flip_bit(content, rng)
+
+
+DAMAGES: dict[str, Callable[[bytes, Random], bytes]] = {
+    "flipped bit": flip_bit,
+    "cut file": lambda content, rng: content[: rng.randrange(len(content))],
+    "empty file": lambda content, rng: b"",
+    "range of zeros": zero_range,
+    "only zeros": lambda content, rng: bytes(len(content)),
+    "longer file": lambda content, rng: content + rng.randbytes(rng.randint(1, 100)),
+    "random bytes": lambda content, rng: rng.randbytes(len(content)),
+}
+
+
+# -- full and read-only file systems -----------------------------------------------------------------------------------
+
+
+def file_size_limit(context: Context, run: str, rng: Random) -> str:
+    """Files may only have a limited size (RLIMIT_FSIZE)."""
+    import resource  # not on Windows
+
+    limit = rng.randrange(1, 16_000)
+    limits = (limit, resource.RLIM_INFINITY)
+    result = context.short.train(run, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    return checked_outcome(context, run, result, "EFBIG")
+
+
+def full_disk(context: Context, run: str, rng: Random) -> str:
+    """The run is a small file system in memory, which is enlarged later."""
+    pages = rng.randint(2, 24)
+    return on_own_file_system(context, run, f"size={4 * pages}k", "remount,size=64m")
+
+
+def read_only(context: Context, run: str, rng: Random) -> str:
+    """The run is on a file system that is read-only at first. (The superuser may write to read-only folders.)"""
+    return on_own_file_system(context, run, "ro", "remount,rw")
+
+
+def on_own_file_system(context: Context, run: str, options: str, repair: str) -> str:
+    """Runs on a file system of its own, in a mount namespace, so that nothing is left mounted."""
+    if not can_mount():
+        return "skipped: mounting is not permitted"
+    workload, results = context.short, context.folder / f"{run}-results"
+    results.mkdir()
+    (workload.home / run).mkdir()
+    script = """
+        run=$1 results=$2 options=$3 repair=$4; shift 4
+        mount -t tmpfs -o "$options" tmpfs "$run" || exit 99
+        "$@" >"$results/output" 2>&1; echo $? >"$results/status"
+        mount -o "$repair" "$run" || exit 99
+        find "$run" -type f >"$results/files"
+        "$@" >"$results/resumed" 2>&1 || exit 98
+        cp -a "$run/." "$results/run"
+    """
+    (results / "run").mkdir()
+    arguments = [str(workload.home / run), str(results), options, repair, *workload.command(run)]
+    command = [*UNSHARE, "sh", "-c", script, "sh", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment(), check=False)
+    if done.returncode:
+        raise Violation(f"the script failed with {done.returncode}: {done.stderr} {read_text(results / 'resumed')}")
+    status, output = int(read_text(results / "status")), read_text(results / "output")
+    left_over = [line for line in read_text(results / "files").splitlines() if line.endswith(".tmp")]
+    if left_over:
+        raise Violation(f"temporary files were left: {left_over}")
+    if status != 0 and (status != 2 or "error[unwritable-file]" not in output):
+        raise Violation(f"exit status {status}: {output[-400:]}")
+    (workload.home / run).rmdir()
+    shutil.move(results / "run", workload.home / run)
+    workload.check_whole(run)
+    return "error, then the same bytes" if status else "no error, the same bytes"
+
+
+UNSHARE = ("unshare", "--mount", "--map-root-user")
+
+
+def can_mount() -> bool:
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        return False
+    command = [*UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def read_text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+TRIALS: dict[str, dict[str, Trial]] = {
+    "kills": {"kill": kill, "stop": stop, "kill at call": kill_at_call},
+    "faults": {
+        "system call": system_call,
+        "damage": damage,
+        "file size limit": file_size_limit,
+        "full disk": full_disk,
+        "read-only": read_only,
+    },
+}
+"""The trials by the option that gives their number."""
+
+WEIGHTS: dict[str, int] = {"kill": 2, "stop": 1, "kill at call": 3, "system call": 8, "damage": 4}
+"""How often a kind is tried, in comparison with the others; 1 if it is not named."""
+
+
+def choose(option: str, rng: Random) -> str:
+    kinds = [*TRIALS[option]]
+    (kind,) = rng.choices(kinds, [WEIGHTS.get(kind, 1) for kind in kinds])
+    return kind

@@ -1,0 +1,130 @@
+"""Runs `jsonnx` commands in forked processes, whose system calls on one folder may fail: no start-up for each command.
+
+`python -m fault_injection.server`, started by `Forks` with `system_calls.c` preloaded, reads a job from each line of
+standard input, and writes the process' number and later its exit status to standard output.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fault_injection.workload import SOURCE, Result, Workload
+
+ACTIONS = ("pass", "fail", "short", "kill before", "kill after")
+LIBRARY_SOURCE = Path(__file__).with_name("system_calls.c")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to the system call of this number, counted from 1 over all calls on files of the run."""
+
+    number: int
+    action: str = "fail"
+    error: str = "EIO"
+    """The error's name; it is meaningless if the process is killed."""
+    repeated: bool = False
+    """Whether later calls of the same kind fail, too."""
+
+
+def can_inject() -> bool:
+    """Whether this machine can preload a library: Linux with a C compiler."""
+    return sys.platform == "linux" and shutil.which("cc") is not None
+
+
+class Forks:
+    """A process that forks for every command. To be closed. Where `can_inject()` is false, it ignores faults."""
+
+    def __init__(self, folder: Path) -> None:
+        path = os.pathsep.join([str(SOURCE), str(Path(__file__).parents[1])])
+        environment = {**os.environ, "PYTHONPATH": path}
+        if can_inject():
+            library = folder / "system_calls.so"
+            command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(LIBRARY_SOURCE), "-ldl"]
+            subprocess.run(command, check=True)
+            environment["LD_PRELOAD"] = str(library)
+        self._files = (folder / "output.txt", folder / "calls.txt")
+        pipe = subprocess.PIPE
+        arguments = [sys.executable, "-m", "fault_injection.server"]
+        self._process = subprocess.Popen(arguments, env=environment, stdin=pipe, stdout=pipe, text=True)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+    def train(self, workload: Workload, run: str, fault: Fault | None = None, *options: str) -> Result:
+        """Runs a command of the workload; a fault concerns the files of the run."""
+        job = {
+            "arguments": workload.command(run, *options)[4:],
+            "folder": str(workload.home / run),
+            "fault": vars(fault) if fault else None,
+            "files": [str(path) for path in self._files],
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        status = int(self._process.stdout.readline())
+        return Result(status, self._files[0].read_text())
+
+    def calls(self) -> list[str]:
+        """The kinds of the system calls of the last command."""
+        return [line.split()[0] for line in self._files[1].read_text().splitlines()]
+
+
+# -- in the server -----------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    import jsonnx.runtime.trainer
+    import onnxruntime  # noqa: F401 (imported before forking, like everything that a command needs)
+    from jsonnx.cli import main as jsonnx_main
+    from jsonnx.pipeline import training_run
+
+    del jsonnx.runtime.trainer
+    training_run.EPOCH_CHECKPOINT_SECONDS = 0.0
+    for line in sys.stdin:
+        job = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            run_job(job, jsonnx_main)
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def run_job(job: dict[str, Any], jsonnx_main: Any) -> None:
+    output, calls = (os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in job["files"])
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    if "LD_PRELOAD" in os.environ:
+        inject(job["folder"], Fault(**job["fault"]) if job["fault"] else Fault(0, "pass"), calls)
+    status = run_command(job["arguments"], jsonnx_main)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def run_command(arguments: Sequence[str], jsonnx_main: Any) -> int:
+    try:
+        jsonnx_main(list(arguments), prog_name="jsonnx")
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    return 0
+
+
+def inject(folder: str, fault: Fault, calls: int) -> None:
+    configure = ctypes.CDLL(None).fault_configure
+    action, number = ACTIONS.index(fault.action), getattr(errno, fault.error)
+    configure(folder.encode(), ctypes.c_long(fault.number), action, number, int(fault.repeated), calls)
+
+
+if __name__ == "__main__":
+    main()

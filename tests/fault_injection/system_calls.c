@@ -1,0 +1,138 @@
+/* Counts the system calls on files of one folder, and makes one of them fail, or kills the process there.
+
+   Preloaded with LD_PRELOAD. `fault_configure` selects the folder and the call; until then, nothing is changed. */
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum action { PASS, FAIL, SHORT, KILL_BEFORE, KILL_AFTER };
+
+static char folder[PATH_MAX];
+static long chosen_number;      /* the call that is changed, counted from 1; 0 for none */
+static int chosen_action, chosen_error, is_repeated;
+static char chosen_call[32];    /* the kind of the chosen call, set when it is reached */
+static int log_descriptor = -1; /* a file that lists the calls */
+static atomic_long call_count;
+
+void fault_configure(const char *path, long number, int action, int error, int repeated, int descriptor)
+{
+    snprintf(folder, sizeof folder, "%s", path);
+    chosen_number = number;
+    chosen_action = action;
+    chosen_error = error;
+    is_repeated = repeated;
+    log_descriptor = descriptor;
+    call_count = 0;
+}
+
+static int is_inside(const char *path)
+{
+    size_t length = strlen(folder);
+    return length && !strncmp(path, folder, length) && (path[length] == '/' || !path[length]);
+}
+
+static void descriptor_path(int descriptor, char *path)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    ssize_t length = readlink(link, path, PATH_MAX - 1);
+    path[length < 0 ? 0 : length] = 0;
+}
+
+/* What happens to a call on a file; sets errno if it fails. */
+static enum action decide(const char *call, const char *path)
+{
+    if (!folder[0] || !is_inside(path))
+        return PASS;
+    long number = ++call_count;
+    if (log_descriptor >= 0)
+        dprintf(log_descriptor, "%s %s\n", call, path);
+    int is_chosen = number == chosen_number;
+    if (is_chosen)
+        snprintf(chosen_call, sizeof chosen_call, "%s", call);
+    else if (!is_repeated || number < chosen_number || strcmp(call, chosen_call))
+        return PASS;
+    if (chosen_action == KILL_BEFORE)
+        kill(getpid(), SIGKILL);
+    errno = chosen_error;
+    return chosen_action == SHORT && !is_chosen ? FAIL : chosen_action;
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+/* Calls the function unless the fault replaces it; `path` is an expression of type char*. */
+#define WRAP(result, call, name, parameters, arguments, path)      \
+    result name parameters                                         \
+    {                                                              \
+        enum action action = decide(call, path);                   \
+        if (action == FAIL || action == SHORT)                     \
+            return -1;                                             \
+        result value = REAL(name) arguments;                       \
+        if (action == KILL_AFTER)                                  \
+            kill(getpid(), SIGKILL);                               \
+        return value;                                              \
+    }
+
+#define WRAP_OPEN(name)                                            \
+    int name(const char *path, int flags, ...)                     \
+    {                                                              \
+        va_list rest;                                              \
+        va_start(rest, flags);                                     \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0; \
+        va_end(rest);                                              \
+        enum action action = decide("open", path);                 \
+        if (action == FAIL || action == SHORT)                     \
+            return -1;                                             \
+        int descriptor = REAL(name)(path, flags, mode);            \
+        if (action == KILL_AFTER)                                  \
+            kill(getpid(), SIGKILL);                               \
+        return descriptor;                                         \
+    }
+
+#define WRAP_DESCRIPTOR(call, name, parameters, arguments)         \
+    int name parameters                                            \
+    {                                                              \
+        char path[PATH_MAX];                                       \
+        descriptor_path(descriptor, path);                         \
+        enum action action = decide(call, path);                   \
+        if (action == FAIL || action == SHORT)                     \
+            return -1;                                             \
+        int value = REAL(name) arguments;                          \
+        if (action == KILL_AFTER)                                  \
+            kill(getpid(), SIGKILL);                               \
+        return value;                                              \
+    }
+
+WRAP_OPEN(open)
+WRAP_OPEN(open64)
+WRAP(int, "rename", rename, (const char *from, const char *to), (from, to), to)
+WRAP(int, "unlink", unlink, (const char *path), (path), path)
+WRAP(int, "mkdir", mkdir, (const char *path, mode_t mode), (path, mode), path)
+WRAP_DESCRIPTOR("fsync", fsync, (int descriptor), (descriptor))
+WRAP_DESCRIPTOR("flock", flock, (int descriptor, int operation), (descriptor, operation))
+
+ssize_t write(int descriptor, const void *data, size_t size)
+{
+    char path[PATH_MAX];
+    descriptor_path(descriptor, path);
+    enum action action = decide("write", path);
+    if (action == FAIL)
+        return -1;
+    if (action == SHORT || action == KILL_AFTER)
+        size /= 2;
+    ssize_t value = REAL(write)(descriptor, data, size);
+    if (action == KILL_AFTER)
+        kill(getpid(), SIGKILL);
+    return value;
+}

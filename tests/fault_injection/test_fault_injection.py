@@ -1,0 +1,85 @@
+"""A few random trials of each kind; `run.py` beside this file runs any number of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from fault_injection import ledger
+from fault_injection.scenarios import TRIALS, Context, choose
+from fault_injection.server import Fault, can_inject
+from fault_injection.workload import Result, Violation
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
+
+NUMBERS = {
+    "kill": [4],  # kills once
+    "stop": [0],
+    "kill at call": range(3),
+    "system call": range(6),
+    "damage": range(4),
+    "full disk": [0],
+}
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    context = Context(tmp_path_factory.mktemp("faults"), long_epochs=6)
+    yield context
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [(kind, number) for kind, numbers in NUMBERS.items() for number in numbers]
+)
+def test_a_disturbed_run_is_resumed_without_loss(context: Context, kind: str, number: int) -> None:
+    (trial,) = (trials[kind] for trials in TRIALS.values() if kind in trials)
+    outcome = trial(context, f"{kind.replace(' ', '-')}-{number}", Random(f"test {kind} {number}"))
+    if outcome.startswith("skipped"):
+        pytest.skip(outcome)
+
+
+def test_broken_promises_are_found(context: Context) -> None:
+    workload = context.short
+    context.forks.train(workload, "good")
+    workload.check_whole("good")
+    for name in ("metrics.jsonl", "model.onnx", "checkpoints/step-000000000096.safetensors"):
+        run = context.new_run(f"bad-{name.partition('.')[0].replace('/', '-')}", "good")
+        path = workload.home / run / name
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(Violation, match=name):
+            workload.check_whole(run)
+    run = context.new_run("bad-error", "good")
+    (workload.home / run / ".jsonnx-00000000.tmp").write_text("")
+    with pytest.raises(Violation, match="temporary files"):
+        workload.check_error(run, Result(2, f"error[unwritable-file] {run}"))
+    for result in (Result(70, "internal error"), Result(2, "error[unwritable-file]"), Result(2, f"error[x] {run}")):
+        with pytest.raises(Violation, match="exit status"):
+            workload.check_error(run, result)
+
+
+def test_the_chosen_system_call_fails(context: Context) -> None:
+    if not can_inject():
+        pytest.skip("no C compiler")
+    calls = context.calls[""]
+    assert calls[:2] == ["mkdir", "mkdir"]
+    assert {"open", "write", "fsync", "rename", "unlink", "flock"} <= {*calls}
+    number = calls.index("rename") + 1
+    result = context.forks.train(context.short, "failing", Fault(number, "fail", "EDQUOT"))
+    assert "quota exceeded" in result.output
+    assert len(context.forks.calls()) > number
+    context.short.check_error("failing", result)
+    assert not (context.short.home / "failing").exists()
+
+
+def test_every_kind_of_trial_is_chosen() -> None:
+    for option, trials in TRIALS.items():
+        assert {choose(option, Random(seed)) for seed in range(200)} == {*trials}
+
+
+def test_the_ledger_has_no_broken_promise() -> None:
+    assert ledger.count() > 0
+    assert ledger.read()["broken"] == []

@@ -1,0 +1,170 @@
+"""A training run, its undisturbed result, and the checks that hold after every fault."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonnx.core.files import TEMPORARY_NAME
+from jsonnx.runtime import checkpoint
+
+SOURCE = Path(__file__).parents[2] / "compiler"
+EPOCHS = 3
+
+SPEC: dict[str, Any] = {
+    "inputs": {"image": {"shape": [8, 8, 1]}},
+    "layers": [
+        {"type": "RandomFlip"},
+        {"type": "Flatten"},
+        {"type": "Dense", "units": 8},
+        {"type": "BatchNormalization"},
+        {"type": "Dropout", "rate": 0.3},
+        {"type": "Dense", "name": "label", "units": 3, "activation": "softmax"},
+    ],
+    "training": {
+        "data": {"train": "train.npz", "validation": "validation.npz", "x": "image", "y": "label"},
+        "loss": "sparse_categorical_crossentropy",
+        "optimizer": "adam",
+        "metrics": ["accuracy"],
+        "epochs": EPOCHS,
+        "batch_size": 8,
+        "restore_best_weights": True,
+        "early_stopping": {"patience": 100},
+    },
+}
+
+PROGRAM = """
+import sys
+from jsonnx.pipeline import training_run
+training_run.EPOCH_CHECKPOINT_SECONDS, training_run.STEP_CHECKPOINT_SECONDS = 0.0, float(sys.argv[1])
+from jsonnx.cli import main
+main(sys.argv[2:], prog_name="jsonnx")
+"""
+"""`jsonnx` with frequent checkpoints: after every epoch, and within an epoch after this number of seconds."""
+
+
+def environment() -> dict[str, str]:
+    """The environment variables of a command."""
+    return {**os.environ, "PYTHONPATH": str(SOURCE)}
+
+
+def reset_signals() -> None:
+    """Makes a process react to Ctrl-C, which it would ignore if it was started in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Violation(Exception):
+    """A run did not keep a promise."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The exit status and the output of a command."""
+
+    status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A folder with a spec, its data, and the run `whole`, which was not disturbed."""
+
+    home: Path
+    epochs: int = EPOCHS
+    step_seconds: float = 60.0
+    """Minimum time between checkpoints within an epoch."""
+
+    seconds: float = 0.0
+    """The duration of the undisturbed run."""
+
+    @staticmethod
+    def create(
+        home: Path,
+        train: Callable[[Workload, str], Result] | None = None,
+        *,
+        epochs: int = EPOCHS,
+        step_seconds: float = 60.0,
+    ) -> Workload:
+        """Writes the spec and the data, and runs the undisturbed run with `train`, or in a process of its own."""
+        home.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for name, count in (("train", 256), ("validation", 64)):
+            images = rng.normal(size=(count, 8, 8, 1)).astype(np.float32)
+            np.savez(home / f"{name}.npz", image=images, label=(images.sum((1, 2, 3)) > 0).astype(np.int64))
+        (home / "spec.json").write_text(json.dumps(SPEC))
+        workload, start = Workload(home.resolve(), epochs, step_seconds), time.monotonic()
+        result = (train or Workload.train)(workload, "whole")
+        if result.status:
+            raise SystemExit(f"the undisturbed run failed: {result.output}")
+        return replace(workload, seconds=time.monotonic() - start)
+
+    def command(self, run: str, *options: str) -> list[str]:
+        """The command that starts a run, or resumes it, in a process of its own."""
+        epochs = f"training.epochs={self.epochs}"
+        arguments = ["train", str(self.home / "spec.json"), "-o", str(self.home / run), "--resume", "--set", epochs]
+        return [sys.executable, "-c", PROGRAM, str(self.step_seconds), *arguments, *options]
+
+    def start(self, run: str, *options: str, **more: Any) -> subprocess.Popen[str]:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "preexec_fn": reset_signals}
+        return subprocess.Popen(self.command(run, *options), env=environment(), **{**streams, **more})
+
+    def train(self, run: str, *options: str, **more: Any) -> Result:
+        process = self.start(run, *options, **more)
+        output, _ = process.communicate(timeout=300)
+        return Result(process.returncode, output or "")
+
+    # -- checks --------------------------------------------------------------------------------------------------------
+
+    def check_consistent(self, run: str) -> None:
+        """Raises Violation if a file of an interrupted run is incomplete, apart from files with a temporary name."""
+        folder = self.home / run
+        for path in folder.rglob("*"):
+            if not path.is_file() or path.match(TEMPORARY_NAME.format("*")):
+                continue
+            try:
+                if path.parent.name == "checkpoints":
+                    checkpoint.load(str(path))
+                elif path.suffix == ".json":
+                    json.loads(path.read_text())
+                elif path.name in ("model.onnx", "weights.safetensors") and not path.stat().st_size:
+                    raise ValueError("it is empty")
+            except Exception as error:
+                raise Violation(f"{path.name} is incomplete: {error}") from error
+
+    def check_error(self, run: str, result: Result, codes: tuple[str, ...] = ("unwritable-file",)) -> None:
+        """Raises Violation unless a command failed with one of these codes, named a file of the run, and left neither
+        temporary files nor a run without its first files."""
+        folder = self.home / run
+        text = result.output.replace("\n", " ")
+        if result.status != 2 or not any(f"error[{code}]" in text for code in codes) or run not in text:
+            raise Violation(f"exit status {result.status}, expected an error {codes}: {result.output[-400:]}")
+        if left_over := [path.name for path in folder.rglob(TEMPORARY_NAME.format("*"))]:
+            raise Violation(f"temporary files were left: {left_over}")
+        has_started = (folder / "run.json").exists() or "run-locked" in codes  # then the folder is another process'
+        if folder.exists() and not has_started and any(folder.iterdir()):
+            raise Violation(f"a run that failed to start left {sorted(path.name for path in folder.iterdir())}")
+        self.check_consistent(run)
+
+    def check_whole(self, run: str) -> None:
+        """Raises Violation unless a completed run equals the undisturbed one in every byte."""
+        expected, found = self.final_files("whole"), self.final_files(run)
+        if different := [name for name in expected if found.get(name) != expected[name]]:
+            raise Violation(f"these files differ from those of the undisturbed run: {different}")
+        if unknown := [name for name in found.keys() - expected.keys() if not name.startswith("checkpoints/")]:
+            raise Violation(f"the run has other files: {unknown}")
+
+    def final_files(self, run: str) -> dict[str, bytes]:
+        """The contents of a run's files. Of the checkpoints, the last one counts: older ones depend on the time."""
+        folder = self.home / run
+        paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+        checkpoints = sorted(name for name in paths if name.startswith("checkpoints/"))
+        return {name: path.read_bytes() for name, path in paths.items() if name not in checkpoints[:-1]}
