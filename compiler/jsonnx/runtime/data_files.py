@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 from math import prod
 from tokenize import TokenError
@@ -57,8 +58,8 @@ def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: s
         if ending == "npz":
             return _open_npz(file, name)
         if ending == "npy":
-            array = _read_npy(file, size)
-            return ArrayTable([npy_column], lambda name: array)
+            header = _read_npy_header(file, size)
+            return ArrayTable([npy_column], cache(lambda name: _read_npy_data(file, header)))
     except CompileError as error:
         faults.diagnostics += error.diagnostics
         return None
@@ -110,11 +111,11 @@ def _array_from_bytes(header: _NpyHeader, data: bytes | bytearray) -> np.ndarray
     return array.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def _read_npy(file: IO[bytes], size: int) -> np.ndarray:
-    """The array of an .npy file of `size` bytes. Raises ValueError unless it is plain data of that length."""
-    header = _read_npy_header(file, size)
+def _read_npy_data(file: IO[bytes], header: _NpyHeader) -> np.ndarray:
+    """The array of an .npy file that is open behind its header."""
+    size = prod(header.shape) * header.dtype.itemsize
     data = file.read(size)
-    if len(data) != prod(header.shape) * header.dtype.itemsize:
+    if len(data) != size:
         raise ValueError("it changed while it was read")
     return _array_from_bytes(header, data)
 
