@@ -46,6 +46,11 @@ PARTIAL_OPTION = click.option(
     is_flag=True,
     help="Load the weights that match by name and shape, and initialize the others; prints a table of both.",
 )
+UNVERIFIED_OPTION = click.option(
+    "--unverified",
+    is_flag=True,
+    help="Accept models and weights that differ from their recorded digests, as after a change by another program.",
+)
 SET_OPTION = click.option(
     "--set",
     "changes",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..backend import package_version, serialize, spec_hash, to_model_proto, verify_model
+from ..backend import package_version, spec_hash, to_model_writer, verify_model
 from ..core.diagnostics import UsageError
 from ..core.files import error_reason, write_atomically
 from ..core.reserved_names import LEARNING_RATE, is_slot_name, metric_sums_name, next_name, target_name
@@ -52,15 +52,15 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
     plan = plan_training(checked, seed)
     plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
     graph = rematerialize(plan.train, plan.training.remat, plan.training.batch_size)
-    step = to_model_proto(graph, name=f"{checked.network.name}_train_step")
-    verify_model(step)
+    step = to_model_writer(graph, name=f"{checked.network.name}_train_step").with_digests()
+    verify_model(step.structure_proto())
     variables = draw_initial_weights(plan.train, plan.seed) | model.weights
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError("unwritable-file", f"cannot make the folder {str(folder)!r}: {error_reason(error)}") from error
     text = json.dumps(manifest(checked, plan), indent=2) + "\n"
-    contents = (serialize(step), model.to_bytes(), safetensors_bytes(variables), text.encode())
+    contents = (step.to_bytes(), model.to_bytes(), safetensors_bytes(variables), text.encode())
     for name, content in zip(OUTPUT_FILES, contents, strict=True):
         write_atomically(folder / name, content)
 

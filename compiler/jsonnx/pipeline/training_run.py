@@ -93,6 +93,7 @@ class RunOptions:
     partial: bool = False
     resume: bool = False
     force: bool = False
+    verify: bool = True
 
     @property
     def may_overwrite(self) -> bool:
@@ -119,7 +120,8 @@ def train(
     _check_folder(folder, outputs, options)
     # The checkpoint replaces the initial weights, so a resumed run does not read their file.
     weights: Weights = {} if options.resume else options.weights
-    trainer = Trainer(checked, options.provider, options.seed, weights, partial=options.partial or options.resume)
+    partial = options.partial or options.resume
+    trainer = Trainer(checked, options.provider, options.seed, weights, partial=partial, verify=options.verify)
     data = _load_data(trainer.plan)  # before anything is written, so that an error leaves no files
     with RunFolder(folder) as run:
         _check_folder(folder, outputs, options)  # again: another process may have written to it
