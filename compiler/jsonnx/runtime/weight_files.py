@@ -15,6 +15,7 @@ from ..core.numpy_types import numpy_dtype
 from ..core.types import Size, TensorType, shape_text
 from ..interop.safetensors_file import safetensors_faults
 from ..interop.string_arrays import bytes_to_strings
+from .array_arguments import to_array
 from .data_errors import FaultCollector
 from .data_files import read_table
 
@@ -206,10 +207,7 @@ def validate_weights(
 
 def _cast_weight(value: Any, expected: TensorType) -> np.ndarray:
     """The array in the element type of a weight. Raises ValueError with the end of a sentence."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError("is ragged: its parts have different lengths") from None
+    array = to_array(value)
     if expected.dtype == "string":
         array = _decode_strings(array)
     if not _matches_shape(array, expected):
