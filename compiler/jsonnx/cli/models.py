@@ -54,10 +54,10 @@ def compile(
     """Compile a spec to an ONNX model."""
     from ..core.files import refuse_overwrite
     from ..pipeline.compile import compile_checked
-    from ..pipeline.training_export import OUTPUT_FILES, write_training_folder
+    from ..pipeline.training_export import training_files, write_training_folder
 
     checked = checked_spec(spec, changes, scale)
-    outputs = [Path(output) / name for name in OUTPUT_FILES] if training else [Path(output)]
+    outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
     refuse_overwrite([*checked.files, *([Path(weights)] if weights else [])], outputs)
     model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified)
     if model.weights_report is not None:
