@@ -25,7 +25,10 @@ OTHER_NAMES: Mapping[str, str] = {
 }
 """Our hooks, by the names of hooks of other frameworks."""
 
-_FRAMEWORKS = {"keras": "Keras", "tf_keras": "Keras", "tensorflow": "Keras", "lightning": "Lightning"}
+_FRAMEWORKS = {
+    **dict.fromkeys(("keras", "tf_keras", "tensorflow"), "Keras"),
+    **dict.fromkeys(("lightning", "pytorch_lightning"), "Lightning"),
+}
 _KNOWN_HOOKS = "the hooks are " + ", ".join(f"{name}({', '.join(names)})" for name, names in HOOKS.items())
 
 
