@@ -14,6 +14,10 @@ ITERABLES_HELP = (
 _ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
 
 
+class RaggedArray(ValueError):
+    """Nested lists whose parts have different lengths."""
+
+
 def to_array(value: Any) -> np.ndarray:
     """The value as an array. Raises ValueError with the end of a sentence for a value that is not one.
 
@@ -27,7 +31,7 @@ def to_array(value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
     except ValueError:
-        raise ValueError("is ragged: its parts have different lengths") from None
+        raise RaggedArray("is ragged: its parts have different lengths") from None
     except Exception as error:  # other libraries raise what they like in `__array__`
         raise ValueError(f"cannot be converted to an array: {' '.join(str(error).split())[:300]}") from error
 

@@ -22,7 +22,7 @@ from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from ..training.section import DataSection
-from .array_arguments import is_batch_iterable, not_an_array, to_array
+from .array_arguments import RaggedArray, is_batch_iterable, not_an_array, to_array
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table
 from .training_plan import TrainingPlan
@@ -153,9 +153,10 @@ def _arrays_by_name(
             continue
         try:
             arrays[name] = to_array(argument[name])
+        except RaggedArray as error:
+            faults.add("data-shape", f"the {kind} {name!r} {error}")
         except ValueError as error:
-            code = "data-shape" if "ragged" in str(error) else "bad-feed"
-            faults.add(code, f"the {kind} {name!r} {error}")
+            faults.add("bad-feed", f"the {kind} {name!r} {error}")
     return arrays
 
 
