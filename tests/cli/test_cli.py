@@ -327,9 +327,12 @@ def test_damaged_models_and_models_without_a_spec_have_different_errors(work_fol
     for entry in other.metadata_props:
         entry.value = entry.value.replace('"flower"', '"tree"')
     onnx.save(other, "other.onnx")
-    for name, code in (("cut", "bad-model"), ("empty", "bad-model"), ("bare", "no-spec"), ("other", "damaged-file")):
+    codes = {"cut": "damaged-file", "empty": "bad-model", "bare": "no-spec", "other": "digest-mismatch"}
+    for name, code in codes.items():
         assert code in jsonnx("predict", f"{name}.onnx", "--data", "test.csv", status=1).stderr
         assert code in jsonnx("evaluate", f"{name}.onnx", "--data", "test.csv", status=1).stderr
+    unverified = jsonnx("predict", "other.onnx", "--data", "test.csv", "--unverified", status=1)
+    assert "damaged-file" in unverified.stderr
 
 
 def test_invalid_data_is_reported_and_leaves_no_run_folder(work_folder: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from jsonnx.pipeline.check import validate
-from jsonnx.render.diagnostics import render
+from jsonnx.render.diagnostics import position_of, render
+from jsonnx.render.source_excerpts import read_excerpts
 
 CASES = sorted(Path(__file__).parent.glob("*.json"))
 
@@ -15,8 +16,9 @@ CASES = sorted(Path(__file__).parent.glob("*.json"))
 def test_an_invalid_spec_gets_the_expected_diagnostics(case: Path, request: pytest.FixtureRequest, monkeypatch) -> None:
     monkeypatch.chdir(case.parent)
     diagnostics = validate(Path(case.name))
-    sources = {case.name: case.read_bytes().decode(errors="replace")}
-    text = render(diagnostics, "text", sources=sources, files=[case.name]) + "\n"
+    with open(case, "rb") as file:
+        excerpts = {case.name: read_excerpts(file, filter(None, map(position_of, diagnostics)))}
+    text = render(diagnostics, "text", excerpts=excerpts, files=[case.name]) + "\n"
     expected = case.with_suffix(".txt")
     if request.config.getoption("--bless", default=False):
         expected.write_text(text, encoding="utf-8", newline="\n")

@@ -234,7 +234,7 @@ def test_a_model_without_an_embedded_spec_is_reported(project, tmp_path, command
 
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 @pytest.mark.parametrize(
-    ("content", "status", "code"), [(b"no model at all", 1, "bad-model"), (None, 2, "unreadable-file")]
+    ("content", "status", "code"), [(b"no model at all", 1, "damaged-file"), (None, 2, "unreadable-file")]
 )
 def test_a_damaged_or_missing_model_is_reported(project, tmp_path, command, content, status, code):
     path = tmp_path / "model.onnx"

@@ -16,6 +16,8 @@ import pytest
 from click.testing import CliRunner
 from jsonnx import Trainer
 from jsonnx.cli import main
+from jsonnx.layers.base import LAYERS
+from jsonnx.layers.image.geometric_augmentation import HostAugmentation
 from jsonnx.training.metrics import METRICS
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -216,6 +218,151 @@ def test_the_exported_model_has_the_same_initial_weights(exported):
     assert shared  # other weights are folded
     for name in shared:
         np.testing.assert_array_equal(constants[name], values[name])
+
+
+# -- augmentation on the host -----------------------------------------------------------------------------------------
+
+AUGMENTATIONS = sorted(
+    name for name, layer in LAYERS.by_name.items() if isinstance(layer, type) and issubclass(layer, HostAugmentation)
+)
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "RandomBrightness": {"factor": 0.2},
+    "RandomColorDegeneration": {"factor": 0.2},
+    "RandomContrast": {"factor": 0.2},
+    "RandomCrop": {"height": 6, "width": 6},
+    "RandomHue": {"factor": 0.2},
+    "RandomPosterization": {"factor": 4},
+    "RandomRotation": {"factor": 0.1},
+    "RandomSaturation": {"factor": 0.2},
+    "RandomSharpness": {"factor": 0.2},
+    "RandomTranslation": {"height_factor": 0.2, "width_factor": 0.2},
+    "RandomZoom": {"height_factor": 0.2},
+}
+
+
+CROP = {"name": "crop", "height": 6, "width": 6}
+
+
+def augmented_spec(*before: dict[str, Any], augmentation: str = "RandomFlip") -> dict[str, Any]:
+    layers = [
+        *before,
+        {"type": augmentation, "name": "augmented", **ARGUMENTS.get(augmentation, {})},
+        {"type": "Flatten"},
+        {"type": "Dense", "units": 3, "activation": "softmax", "name": "kind"},
+    ]
+    training = {"loss": "categorical_crossentropy", "optimizer": "sgd", "seed": 3}
+    return {"inputs": {"image": {"shape": [6, 6, 3]}}, "layers": layers, "training": training}
+
+
+def check_agreement(folder: Path) -> dict[str, Any]:
+    """Asserts that manifest and models name the same inputs, and that a node reads each; returns the manifest."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    step = onnx.load(folder / "train_step.onnx").graph
+    sections = ("inputs", "targets", "scalars", "random", "augmented", "variables")
+    entries = {
+        name: about for section in sections for name, about in manifest[section].items() if about.get("fed", True)
+    }
+    assert {value.name for value in step.input} == entries.keys()
+    assert not manifest["augmentation_inputs"].keys() & entries.keys()
+    assert_all_read(step)
+    values = read_safetensors(folder / "weights.safetensors")
+    available = entries.keys() | manifest["augmentation_inputs"].keys() | manifest["augmented"].keys()
+    needed: set[str] = set()
+    for about in manifest["augmented"].values():
+        if about["model"] is None:
+            assert about["from"] in available
+            needed.add(about["from"])
+            continue
+        model = onnx.load(folder / about["model"]).graph
+        assert_all_read(model)
+        assert [value.name for value in model.output] == [about["from"]]
+        assert {value.name for value in model.input} <= available
+        needed |= {value.name for value in model.input}
+    assert manifest["augmentation_inputs"].keys() <= needed
+    variables = {name for name, about in manifest["augmentation_inputs"].items() if about["role"] != "input"}
+    assert manifest["variables"].keys() | variables <= values.keys()
+    return manifest
+
+
+def assert_all_read(graph: onnx.GraphProto) -> None:
+    unread = {value.name for value in graph.input} - set(names_read(graph))
+    assert not unread
+
+
+def names_read(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from names_read(attribute.g)
+                yield from (output.name for output in attribute.g.output)
+
+
+RESCALING = {"type": "Rescaling", "scale": 0.5, "name": "scaled"}
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("before", [[], [RESCALING]], ids=["first", "later"])
+def test_what_an_augmentation_gets_can_be_computed(tmp_path, augmentation, before):
+    manifest = check_agreement(export(tmp_path, augmented_spec(*before, augmentation=augmentation)))
+    about = manifest["augmented"]["augmented/augmented"]
+    assert (about["from"], about["model"]) == (("scaled", "augmentation_0.onnx") if before else ("image", None))
+    assert about["fed"]
+    assert manifest["inputs"] == {}
+    assert manifest["augmentation_inputs"].keys() == {"image"}
+
+
+def test_augmentations_in_a_row_and_variables_before_them(tmp_path):
+    normalization = {"type": "BatchNormalization", "name": "normalized", "trainable": False}
+    hue = {"type": "RandomHue", "name": "hue", "factor": 0.1}
+    manifest = check_agreement(export(tmp_path, augmented_spec({"type": "RandomCrop", **CROP}, normalization, hue)))
+    facts = {name: (about["from"], about["model"], about["fed"]) for name, about in manifest["augmented"].items()}
+    assert facts == {
+        "crop/augmented": ("image", None, False),
+        "hue/augmented": ("normalized", "augmentation_1.onnx", False),
+        "augmented/augmented": ("hue/augmented", None, True),
+    }
+    assert {name: about["role"] for name, about in manifest["augmentation_inputs"].items()} == {
+        "image": "input",
+        "normalized/gamma": "weight",
+        "normalized/beta": "weight",
+        "normalized/moving_mean": "state",
+        "normalized/moving_variance": "state",
+    }
+
+
+def test_a_step_fed_with_what_the_augmentation_gets_trains_without_augmentation(tmp_path):
+    before = [RESCALING]
+    folder = export(tmp_path, augmented_spec(*before))
+    manifest = check_agreement(folder)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 6, 6, 3)).astype(np.float32)
+    y = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    (about,) = manifest["augmented"].values()
+    model = onnxruntime.InferenceSession(folder / about["model"], providers=["CPUExecutionProvider"])
+    (images,) = model.run([about["from"]], {"image": x})
+    (results,) = train(folder, [{"augmented/augmented": images, next(iter(manifest["targets"])): y}])
+    plain = augmented_spec(*before)
+    del plain["layers"][1]
+    assert results["loss"] == pytest.approx(Trainer(plain).step(x, y)["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("sample", sorted(path.stem for path in SAMPLES.glob("*.json")))
+def test_manifest_and_step_of_every_sample_agree(tmp_path, sample):
+    document = json.loads((SAMPLES / f"{sample}.json").read_text())
+    if "training" not in document:
+        pytest.skip("not trained")
+    scales = ["--scale", "small"] if "small" in document.get("scales", {}) else []
+    done = CliRunner().invoke(
+        main, ["compile", str(SAMPLES / f"{sample}.json"), "-o", str(tmp_path / "step"), "--training", *scales]
+    )
+    if "not-learned" in done.output:
+        pytest.skip("its vocabulary is learned from data")
+    assert done.exit_code == 0, done.output
+    check_agreement(tmp_path / "step")
+
+
+# -- options and failures ---------------------------------------------------------------------------------------------
 
 
 def export(folder: Path, spec: dict[str, Any], *options: str) -> Path:

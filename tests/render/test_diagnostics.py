@@ -6,9 +6,10 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from jsonnx.core.diagnostics import Diagnostic, Note
+from jsonnx.core.diagnostics import Diagnostic, Note, Position
 from jsonnx.render.diagnostics import FORMATS, MAX_DIAGNOSTICS_PER_FILE, escape_invisible, render
 from jsonnx.render.explanations import EXPLANATIONS
+from jsonnx.render.source_excerpts import Excerpt
 
 ODD = "a,b: 100%\u202e\x00"
 
@@ -28,14 +29,22 @@ DOUBT = Diagnostic("not-exact", "not the same", file="other.json", severity="war
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("diagnostics", [[], [FAULT], [DOUBT], [FAULT, DOUBT, Diagnostic("cycle", "round and round")]])
 def test_every_format_is_rendered_without_invisible_characters(format: str, diagnostics: list) -> None:
-    text = render(diagnostics, format, sources={"dir/my spec.json": "\u202e\n\x00\x1b[31m {}"}, files=["fine.json"])
+    text = render(
+        diagnostics,
+        format,
+        excerpts={"dir/my spec.json": {Position(2, 3): Excerpt("\x00\x1b[31m {}")}},
+        files=["fine.json"],
+    )
     assert text.isascii()
     assert text.replace("\n", "").isprintable()
 
 
 def test_text_shows_the_source_line_and_marks_the_token() -> None:
     text = render(
-        [FAULT], "text", sources={"dir/my spec.json": '{\n\t "unit": 3'}, files=["dir/my spec.json", "b.json"]
+        [FAULT],
+        "text",
+        excerpts={"dir/my spec.json": {Position(2, 3): Excerpt('\t "unit": 3')}},
+        files=["dir/my spec.json", "b.json"],
     )
     assert text.splitlines() == [
         r"error[unknown-key]: Dense has no key a,b: 100%\u202e\x00",
@@ -79,7 +88,9 @@ def test_text_shows_a_limited_number_per_file_and_counts_the_rest() -> None:
 def test_carets_are_aligned_after_wide_and_combining_characters() -> None:
     source = '{"層": "e\u0301", "x": 1}'
     diagnostic = Diagnostic("cycle", "here", file="f", line=1, column=source.index('"x"') + 1)
-    line, caret = render([diagnostic], "text", sources={"f": source}).splitlines()[3:5]
+    line, caret = render(
+        [diagnostic], "text", excerpts={"f": {Position(1, diagnostic.column): Excerpt(source)}}
+    ).splitlines()[3:5]
     assert line == f"1 | {source}"
     assert caret == "  |             ^^^"
 

@@ -71,6 +71,11 @@ def test_variants_of_csv_are_read(tmp_path, content):
     assert feeds["species/target"].tolist() == [0, 2]
 
 
+def test_a_header_may_begin_with_a_number_sign(tmp_path):
+    content = GOOD.replace("length", "#length")
+    assert load(tmp_path, content, data=DataSection(train="-", x=["#length", "width"])).inputs["flower"].shape == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("content", "code", "line", "column", "part"),
     [
@@ -102,7 +107,14 @@ def test_variants_of_csv_are_read(tmp_path, content):
         ("length,wide,species\n1,2,0\n", "missing-column", None, None, "no column 'width' for input 'flower'"),
         ("a" + "," * 70_000, "empty-data", 1, None, "no rows"),
         ("a" + "," * 70_000 + "\n" + "1" + "," * 70_000, "too-large", 1, None, "70,001 columns"),
-        ("length,width,species\n" + "1" * 200_000 + ",2,0\n", "bad-data-file", 2, None, "field"),
+        ("length,width,species\n" + "1" * 200_000 + ",2,0\n", "bad-data-file", 2, None, "more than 131,072 characters"),
+        (GOOD + '5,"6,1\n' + "5,6,1\n" * 30_000, "bad-data-file", 4, None, "more than 131,072 characters"),
+        ("sep=,\n" + GOOD, "bad-data-file", 1, 1, "'sep=,', is a setting of Excel"),
+        ('"sep=;"\r\nlength;width;species\r\n1;2;0\r\n', "bad-data-file", 1, 1, "is a setting of Excel"),
+        ("# made by hand\n" + GOOD, "bad-data-file", 1, 1, "no header, but a comment: '# made by hand'"),
+        (GOOD + "# the end\n", "ragged-row", 4, None, "comment lines are not read"),
+        (GOOD + '5,"1,000",1\n', "bad-value", 4, 3, "thousands separators are not read"),
+        (GOOD + '5,"-1,234,567.5",1\n', "bad-value", 4, 3, "thousands separators are not read"),
     ],
 )  # fmt: skip
 def test_a_fault_in_a_csv_file_has_its_line_and_column(tmp_path, content, code, line, column, part):

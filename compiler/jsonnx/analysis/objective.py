@@ -10,6 +10,7 @@ from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
 from ..training.losses import Loss
 from ..training.metrics import Metric
+from ..training.monitor import monitor_fault, spec_has_validation
 from ..training.objective import Objective
 from ..training.section import Training
 from .shape_inference import TypedNetwork
@@ -43,8 +44,20 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     metrics = _metrics_by_output(typed, losses, report)
     weights = dict(training.loss_weights or {})
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
-    is_faulty = report.has_errors(("training",)) or report.has_errors(("inputs",))
-    return None if is_faulty else Objective(losses, weights, metrics, targets)
+    if report.has_errors(("training",)) or report.has_errors(("inputs",)):
+        return None
+    objective = Objective(losses, weights, metrics, targets)
+    _check_monitor(training, objective, outputs, report)
+    return None if report.has_errors(("training",)) else objective
+
+
+def _check_monitor(training: Training, objective: Objective, outputs: Collection[str], report: Report) -> None:
+    """Reports a monitored loss or metric that training on the spec's data does not report."""
+    output_losses = [output_loss_name(output) for output in objective.losses] if len(outputs) > 1 else []
+    figures = [LOSS, *output_losses, *objective.metrics_by_name()]
+    fault = monitor_fault(training, figures, spec_has_validation(training))
+    if fault is not None:
+        report.add("unknown-figure", fault.path, fault.message, help=fault.help)
 
 
 def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import onnx
 
+from ..core.digests import ContentDigests
 from ..core.numpy_types import numpy_dtype
 from ..ir import onnx_dtype
 from ..ir.dtypes import dtype_name, tensor_proto, to_contiguous
@@ -26,6 +28,32 @@ class ModelWriter:
 
     model: onnx.ModelProto
     arrays: Sequence[np.ndarray | None]
+
+    def with_digests(self) -> ModelWriter:
+        """The model with digests of its contents in its metadata; `interop/model_digests.py` says what they cover."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        for key, value in self._digests().to_metadata().items():
+            model.metadata_props.add(key=key, value=value)
+        return replace(self, model=model)
+
+    def _digests(self) -> ContentDigests:
+        graph, tensors = sha256(), {}
+        before, after = _fields_around(self.model.graph, INITIALIZER_FIELD)
+        graph.update(before)
+        for tensor, array in zip(self.model.graph.initializer, self.arrays, strict=True):
+            fields, data = tensor, b"" if array is None else array.reshape(-1).view(np.uint8).data
+            if array is None and tensor.raw_data:
+                fields, data = onnx.TensorProto(), tensor.raw_data
+                fields.CopyFrom(tensor)
+                fields.ClearField("raw_data")
+            digest = sha256(fields.SerializeToString(deterministic=True))
+            digest.update(data)
+            tensors[tensor.name] = digest.hexdigest()
+            graph.update(digest.digest())
+        graph.update(after)
+        before, after = _fields_around(self.model, GRAPH_FIELD)
+        return ContentDigests(sha256(before + graph.digest() + after).hexdigest(), tensors)
 
     def to_proto(self) -> onnx.ModelProto:
         """The complete model as one message."""

@@ -7,16 +7,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.files import open_file
 from ..runtime.data_errors import FeedError
 
 if TYPE_CHECKING:
     from ..pipeline.check import CheckedSpec
+    from ..render.diagnostics import SourceExcerpts
     from ..runtime.weight_files import WeightsReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,6 +45,11 @@ PARTIAL_OPTION = click.option(
     "--partial",
     is_flag=True,
     help="Load the weights that match by name and shape, and initialize the others; prints a table of both.",
+)
+UNVERIFIED_OPTION = click.option(
+    "--unverified",
+    is_flag=True,
+    help="Accept models and weights that differ from their recorded digests, as after a change by another program.",
 )
 SET_OPTION = click.option(
     "--set",
@@ -113,19 +119,25 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], format_: str, files: Se
     """Prints diagnostics: text to standard error, formats for programs to standard output."""
     from ..render.diagnostics import render
 
-    sources = {d.file: _read_source(d.file) for d in diagnostics if d.file} if format_ == "text" else {}
+    excerpts = _read_excerpts(diagnostics) if format_ == "text" else {}
     color = format_ == "text" and sys.stderr.isatty()
     (print_status if format_ == "text" else print_result)(
-        render(diagnostics, format_, sources=sources, files=files, color=color)
+        render(diagnostics, format_, excerpts=excerpts, files=files, color=color)
     )
 
 
-def _read_source(file: str) -> str:
-    """Returns the text of a file, of which diagnostics show lines; empty if it cannot be read."""
-    try:
-        return Path(file).read_text("utf-8", errors="replace") if Path(file).is_file() else ""
-    except OSError:
-        return ""
+def _read_excerpts(diagnostics: Sequence[Diagnostic]) -> SourceExcerpts:
+    """The lines that diagnostics show. Files without a position in them are not opened."""
+    from ..render.diagnostics import by_file, position_of, shown_first
+    from ..render.source_excerpts import read_excerpts
+
+    excerpts = {}
+    for file, file_diagnostics in by_file(diagnostics, ()).items():
+        positions = [position for item in shown_first(file_diagnostics) if (position := position_of(item)) is not None]
+        if file and positions:
+            with suppress(UsageError, OSError):
+                excerpts[file] = read_excerpts(open_file(file), positions)
+    return excerpts
 
 
 def print_warnings(checked: CheckedSpec) -> None:

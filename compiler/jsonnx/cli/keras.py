@@ -10,6 +10,7 @@ from ..core.diagnostics import UsageError
 from .common import (
     PARTIAL_OPTION,
     SEED_TYPE,
+    UNVERIFIED_OPTION,
     handles_errors,
     print_diagnostics,
     print_result,
@@ -63,16 +64,19 @@ def import_(file: str, weights_file: str | None, output: str | None, weights: st
 )
 @click.option("--weights", metavar="FILE", help="Use these weights instead of the trained or the initial weights.")
 @PARTIAL_OPTION
+@UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
 @handles_errors
-def export(source: str, keras: bool, output: str, weights: str | None, partial: bool, seed: int | None) -> None:
+def export(
+    source: str, keras: bool, output: str, weights: str | None, partial: bool, unverified: bool, seed: int | None
+) -> None:
     """Convert a network and its weights for another framework."""
     from ..core.files import refuse_overwrite
     from ..pipeline.keras_export import export_keras_model
 
     if not keras:
         raise UsageError("bad-option", "the target framework is missing", "add --keras, the only supported framework")
-    model = export_keras_model(source, weights, seed, partial)
+    model = export_keras_model(source, weights, seed, partial, not unverified)
     refuse_overwrite([Path(name) for name in (source, weights) if name], model.files(output))
     if model.weights_report is not None:
         print_weights_report(model.weights_report)

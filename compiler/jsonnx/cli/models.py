@@ -15,6 +15,7 @@ from .common import (
     SEED_TYPE,
     SET_OPTION,
     SPEC_ARGUMENT,
+    UNVERIFIED_OPTION,
     checked_spec,
     handles_errors,
     print_diagnostics,
@@ -33,6 +34,7 @@ from .common import (
     help="Weights of the model (.safetensors, .npz, .keras or .h5) instead of the spec's or the initial ones.",
 )
 @PARTIAL_OPTION
+@UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Seed of the initial weights; the spec's seed if omitted.")
 @click.option("--training", is_flag=True, help="Write train_step.onnx, model.onnx and manifest.json to a folder.")
 @SCALE_OPTION
@@ -43,6 +45,7 @@ def compile(
     output: str,
     weights: str | None,
     partial: bool,
+    unverified: bool,
     seed: int | None,
     training: bool,
     scale: str | None,
@@ -51,12 +54,12 @@ def compile(
     """Compile a spec to an ONNX model."""
     from ..core.files import refuse_overwrite
     from ..pipeline.compile import compile_checked
-    from ..pipeline.training_export import OUTPUT_FILES, write_training_folder
+    from ..pipeline.training_export import training_files, write_training_folder
 
     checked = checked_spec(spec, changes, scale)
-    outputs = [Path(output) / name for name in OUTPUT_FILES] if training else [Path(output)]
+    outputs = [Path(output) / name for name in training_files(checked)] if training else [Path(output)]
     refuse_overwrite([*checked.files, *([Path(weights)] if weights else [])], outputs)
-    model = compile_checked(checked, weights, seed, partial=partial)
+    model = compile_checked(checked, weights, seed, partial=partial, verify=not unverified)
     if model.weights_report is not None:
         print_weights_report(model.weights_report)
     model.verify()
@@ -85,6 +88,7 @@ def compile(
     "--weights", metavar="FILE", help="Start from these weights instead of the spec's weights or the initial ones."
 )
 @PARTIAL_OPTION
+@UNVERIFIED_OPTION
 @click.option("--seed", type=SEED_TYPE, help="Override the spec's seed.")
 @click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -100,6 +104,7 @@ def train(
     on_save_error: str,
     weights: str | None,
     partial: bool,
+    unverified: bool,
     seed: int | None,
     force: bool,
     quiet: bool,
@@ -117,7 +122,9 @@ def train(
         outcome = run(
             checked,
             Path(output) if output else Path("runs") / checked.network.name,
-            RunOptions(provider, seed, weights, partial, resume, force, exact, on_save_error == "continue"),
+            RunOptions(
+                provider, seed, weights, partial, resume, force, exact, on_save_error == "continue", not unverified
+            ),
             callbacks=[display],
             warn=lambda diagnostics: print_diagnostics(diagnostics, "text") if diagnostics else None,
             on_weights_resolved=print_weights_report,
@@ -131,16 +138,17 @@ def train(
 @click.argument("run", metavar="RUN_OR_MODEL")
 @click.option("--data", metavar="FILE", help="Data to evaluate on; the spec's test data if omitted.")
 @PROVIDER_OPTION
+@UNVERIFIED_OPTION
 @FORMAT_OPTION
 @handles_errors
-def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
+def evaluate(run: str, data: str | None, provider: str, unverified: bool, format_: str) -> None:
     """Compute loss and metrics of a trained model on data."""
     import json
 
     from ..pipeline.prediction_files import json_numbers
     from ..pipeline.trained_model import TrainedModel
 
-    metrics = TrainedModel.open(Path(run), provider).evaluate(data)
+    metrics = TrainedModel.open(Path(run), provider, not unverified).evaluate(data)
     if format_ == "json":
         print_result(json.dumps({name: json_numbers(value) for name, value in metrics.items()}))
     else:
@@ -154,12 +162,13 @@ def evaluate(run: str, data: str | None, provider: str, format_: str) -> None:
     "-o", "--output", metavar="OUT", help="File to write: .csv, .json or .npz; CSV on standard output if omitted."
 )
 @PROVIDER_OPTION
+@UNVERIFIED_OPTION
 @handles_errors
-def predict(run: str, data: str, output: str | None, provider: str) -> None:
+def predict(run: str, data: str, output: str | None, provider: str, unverified: bool) -> None:
     """Compute the outputs of a trained model for input data."""
     from ..pipeline.trained_model import TrainedModel
 
-    TrainedModel.open(Path(run), provider).predict(data, output, print_result)
+    TrainedModel.open(Path(run), provider, not unverified).predict(data, output, print_result)
 
 
 @click.command()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Literal, NamedTuple
 
 JsonPath = tuple[str | int, ...]
@@ -225,6 +225,11 @@ class Report:
             raise CompileError(self)
 
 
+MIN_SIMILARITY, MIN_SIMILARITY_OF_OTHER_INITIAL = 0.75, 0.88
+"""The least ratio of `difflib` at which a word counts as misspelled: words of four letters with one wrong letter have
+0.75. A first letter is seldom mistyped."""
+
+
 def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
     """Returns `did you mean 'units'?` if exactly one known word is similar, else None.
 
@@ -234,12 +239,25 @@ def suggestion(misspelled: str, known: Iterable[str]) -> str | None:
     for word in known:
         by_lower_case.setdefault(word.lower(), word)
     lower = misspelled[:100].lower()
-    similar = get_close_matches(lower, by_lower_case, n=1, cutoff=0.6)
+    similar = _similarly_spelled(lower, by_lower_case)
     if not similar and len(lower) > 1:
         similar = [word for word in by_lower_case if lower == "".join(part[:1] for part in word.split("_"))]
     if not similar and len(lower) > 3:
         similar = [word for word in by_lower_case if lower in word]
     return f"did you mean {by_lower_case[similar[0]]!r}?" if len(similar) == 1 else None
+
+
+def _similarly_spelled(misspelled: str, known: Collection[str]) -> list[str]:
+    """The most similar word, if it is similar enough; both in lower case."""
+    swapped = [word for word in known if word[:1] == misspelled[:1] and sorted(word) == sorted(misspelled)]
+    if swapped:
+        return swapped[:1]
+    for word in get_close_matches(misspelled, known, n=1, cutoff=MIN_SIMILARITY):
+        has_other_initial = word[:1] != misspelled[:1]
+        similarity = SequenceMatcher(None, misspelled, word).ratio()
+        if not has_other_initial or similarity >= MIN_SIMILARITY_OF_OTHER_INITIAL:
+            return [word]
+    return []
 
 
 def or_list(words: Iterable[str]) -> str:

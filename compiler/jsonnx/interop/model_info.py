@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..core.diagnostics import CompileError, Diagnostic
 from ..core.files import open_file
 from ..frontend.formatter import format_source
 from ..frontend.json_reader import Source, read_text
+from .model_digests import model_digest_faults
 from .onnx_reader import OnnxFile, read_onnx
 from .protobuf_reader import DecodeError
 
@@ -25,6 +26,8 @@ class ModelInfo:
 
     file: str
     onnx_file: OnnxFile
+    digest_faults: tuple[Diagnostic, ...] = ()
+    """Errors if the file differs from the digests that it records."""
 
     @property
     def has_spec(self) -> bool:
@@ -80,23 +83,32 @@ class ModelInfo:
         return sum(tensor.element_count for tensor in self.onnx_file.initializers if "float" in tensor.dtype)
 
     def warnings(self) -> list[Diagnostic]:
-        """Returns a warning if the spec was modified."""
+        """Returns warnings if the spec or the contents were modified."""
+        faults = [replace(fault, severity="warning", help=None) for fault in self.digest_faults]
         if not self.has_spec or self.is_unchanged:
-            return []
+            return faults
         message = "the spec in the model does not match its recorded hash: it was modified after compilation"
-        return [Diagnostic("changed-spec", message, file=self.file, severity="warning")]
+        return [*faults, Diagnostic("changed-spec", message, file=self.file, severity="warning")]
 
 
-def inspect_model(path: str | os.PathLike[str]) -> ModelInfo:
-    """Reads a model file; opens no other file. Raises UsageError, CompileError."""
+def inspect_model(path: str | os.PathLike[str], verify: bool = True) -> ModelInfo:
+    """Reads a model file, and with `verify` compares it with the digests that it records.
+
+    Opens other files that the model names only for that. Raises UsageError, CompileError.
+    """
     name = os.fspath(path)
     try:
         with open_file(path) as file:
             onnx_file = read_onnx(file)
+            _refuse_files_elsewhere(onnx_file, name)
+            return ModelInfo(name, onnx_file, tuple(model_digest_faults(file, name)) if verify else ())
     except DecodeError as error:
         raise CompileError([Diagnostic("damaged-file", f"not a readable model: {error}", file=name)]) from error
+
+
+def _refuse_files_elsewhere(onnx_file: OnnxFile, name: str) -> None:
+    """Raises CompileError if a model names a file outside of its folder."""
     for location in onnx_file.external_files:
         if Path(location).is_absolute() or ".." in location.replace("\\", "/").split("/") or location[:1] in "/\\":
             message = f"its weights are in {location!r}, outside of its folder"
             raise CompileError([Diagnostic("unsafe-path", message, file=name)])
-    return ModelInfo(name, onnx_file)

@@ -58,6 +58,10 @@ class Message:
 
     def fields(self) -> Iterator[tuple[int, int | Message]]:
         """Yields number and value of each field: an integer, or a message for any other type. Raises DecodeError."""
+        return ((number, value) for number, value, _ in self.fields_with_ends())
+
+    def fields_with_ends(self) -> Iterator[tuple[int, int | Message, int]]:
+        """As `fields`, with the offset after each field, where the next one starts."""
         offset = self.start
         while offset < self.end:
             self.file.count_field()
@@ -67,7 +71,7 @@ class Message:
                 raise DecodeError(f"there is no field at byte {offset:,}")
             if wire_type == 0:
                 value, offset = self._read_varint(offset)
-                yield number, value
+                yield number, value, offset
                 continue
             length = {1: 8, 5: 4}.get(wire_type, 0)
             if wire_type == 2:
@@ -77,7 +81,7 @@ class Message:
                 raise DecodeError(
                     f"the field at byte {offset:,} has {length:,} bytes, but only {bytes_left:,} are left"
                 )
-            yield number, Message(self.file, offset, offset + length)
+            yield number, Message(self.file, offset, offset + length), offset + length
             offset += length
 
     def integers(self) -> Iterator[int]:

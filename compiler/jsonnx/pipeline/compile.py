@@ -32,6 +32,7 @@ def compile(
     partial: bool = False,
     fold: bool = True,
     scale: str | None = None,
+    verify: bool = True,
     after: StageHook = no_hook,
 ) -> Model:
     """Compiles a spec to an inference model.
@@ -40,11 +41,12 @@ def compile(
     Every weight of the network must be given and fit; with `partial`, weights that are missing or do not fit are drawn,
     and `weights_report` of the model lists them. With `fold`, operators are folded into the weights of their neighbours
     (a batch normalization into a convolution); without it, the model has each layer as it is written. `scale` is the
-    name of one of the spec's scales. Raises CompileError for an invalid spec or weights that do not fit, UsageError for
-    a file that cannot be read.
+    name of one of the spec's scales. With `verify`, a weight file must match the digests that it records. Raises
+    CompileError for an invalid spec, weights that do not fit or do not match their digests, UsageError for a file that
+    cannot be read.
     """
     checked = check_spec(spec, after, scale=scale)
-    return compile_checked(checked, weights, seed, after, partial, fold)
+    return compile_checked(checked, weights, seed, after, partial, fold, verify)
 
 
 @gc_paused()
@@ -55,6 +57,7 @@ def compile_checked(
     after: StageHook = no_hook,
     partial: bool = False,
     fold: bool = True,
+    verify: bool = True,
 ) -> Model:
     """Compiles a checked spec; see `compile`."""
     typed = checked.require()
@@ -62,7 +65,7 @@ def compile_checked(
     after("graph", graph)
     try:
         types = {name: value.type for name, value in {**graph.parameters, **graph.states}.items()}
-        initial, report = resolve_initial_weights(checked, types, weights, partial)
+        initial, report = resolve_initial_weights(checked, types, weights, partial, verify)
     except FeedError as error:
         raise CompileError(error.diagnostics) from error
     arrays = draw_initial_weights(graph, checked.seed(seed), initial)

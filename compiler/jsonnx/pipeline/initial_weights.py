@@ -36,16 +36,21 @@ PARTIAL_HELP = "`--partial` (in Python `partial=True`) takes the weights that fi
 
 
 def resolve_initial_weights(
-    checked: CheckedSpec, weight_types: Mapping[str, TensorType], weights: Weights = None, partial: bool = False
+    checked: CheckedSpec,
+    weight_types: Mapping[str, TensorType],
+    weights: Weights = None,
+    partial: bool = False,
+    verify: bool = True,
 ) -> tuple[dict[str, np.ndarray], WeightsReport | None]:
     """The weights that are not drawn at random, and a report on them (None if all are drawn).
 
     With `partial`, weights that do not fit are left out. Otherwise raises CompileError for a file whose weights do not
-    fit, FeedError for arrays. Raises UsageError for a file that cannot be read.
+    fit, FeedError for arrays. With `verify`, raises CompileError for a file that differs from the digests that it
+    records. Raises UsageError for a file that cannot be read.
     """
     training = checked.require().network.training
     if weights is None and training is not None and training.weights is not None:
-        return weights_from_spec(checked, weight_types, partial)
+        return weights_from_spec(checked, weight_types, partial, verify)
     if weights is None:
         if partial:
             raise UsageError(
@@ -55,7 +60,7 @@ def resolve_initial_weights(
     file = None
     if isinstance(weights, (str, os.PathLike)):
         file = os.fspath(weights)
-        arrays, report = match_file_weights(read_weights_at(checked, file, partial), weight_types)
+        arrays, report = match_file_weights(read_weights_at(checked, file, partial, verify), weight_types)
     else:
         arrays, report = match_weights(weights, weight_types)
     errors = mismatch_diagnostics(report, partial)
@@ -65,7 +70,7 @@ def resolve_initial_weights(
 
 
 def weights_from_spec(
-    checked: CheckedSpec, weight_types: Mapping[str, TensorType], partial: bool
+    checked: CheckedSpec, weight_types: Mapping[str, TensorType], partial: bool, verify: bool
 ) -> tuple[dict[str, np.ndarray], WeightsReport]:
     """The weights of the spec's weight file, for the layers that the spec selects. Raises CompileError, UsageError."""
     training = checked.require().network.training
@@ -74,9 +79,8 @@ def weights_from_spec(
     section: InitialWeightsSection = training.weights
     report = checked.new_report()
     with open_spec_weights(checked, section.file, report) as file:
-        file_weights = read_open_weights(checked, file, display_path(checked.folder / section.file), True).with_prefix(
-            section.prefix
-        )
+        name = display_path(checked.folder / section.file)
+        file_weights = read_open_weights(checked, file, name, True, verify).with_prefix(section.prefix)
     if section.layers != ALL_LAYERS:  # the file may be of a larger network
         layers = {
             layer for pattern in section.layers for layer in matching_names(pattern, map(layer_of_weight, weight_types))
@@ -95,21 +99,23 @@ KERAS_SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
 """Suffixes of weight files written by Keras."""
 
 
-def read_open_weights(checked: CheckedSpec, file: IO[bytes], name: str, partial: bool) -> FileWeights:
+def read_open_weights(
+    checked: CheckedSpec, file: IO[bytes], name: str, partial: bool, verify: bool = True
+) -> FileWeights:
     """The weights in an open file, by our names. The format follows from `name`. Raises CompileError, UsageError."""
     return (
         read_keras_weights(checked, file, name, partial)
         if name.lower().endswith(KERAS_SUFFIXES)
-        else FileWeights(read_open_weight_file(file, name))
+        else FileWeights(read_open_weight_file(file, name, verify))
     )
 
 
-def read_weights_at(checked: CheckedSpec, name: str, partial: bool) -> FileWeights:
+def read_weights_at(checked: CheckedSpec, name: str, partial: bool, verify: bool = True) -> FileWeights:
     """The weights in a file, or in an unpacked `.keras` archive. Raises CompileError, UsageError."""
     if os.path.isdir(name) and name.lower().endswith(KERAS_SUFFIXES):
         return read_keras_weights(checked, None, name, partial)
     with open_file(name) as file:
-        return read_open_weights(checked, file, name, partial)
+        return read_open_weights(checked, file, name, partial, verify)
 
 
 def read_keras_weights(checked: CheckedSpec, file: IO[bytes] | None, name: str, partial: bool) -> FileWeights:

@@ -57,14 +57,19 @@ class KerasModel:
 
 
 def to_keras(
-    spec: Spec | CheckedSpec, weights: Weights = None, seed: int | None = None, *, partial: bool = False
+    spec: Spec | CheckedSpec,
+    weights: Weights = None,
+    seed: int | None = None,
+    *,
+    partial: bool = False,
+    verify: bool = True,
 ) -> KerasModel:
     """The Keras model of a spec, with the weights that `compile` would use.
 
     Raises CompileError `not-exportable` for a part that Keras cannot express, and the errors of `compile`.
     """
     checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec)
-    model = compile_checked(checked, weights, seed, partial=partial)
+    model = compile_checked(checked, weights, seed, partial=partial, verify=verify)
     exported = export_config(checked, model.weights)
     graph = inference_graph(checked)
     weights_by_layer: dict[str, dict[str, np.ndarray]] = {}
@@ -79,17 +84,18 @@ def to_keras(
 
 
 def export_keras_model(
-    source: str, weights: str | None = None, seed: int | None = None, partial: bool = False
+    source: str, weights: str | None = None, seed: int | None = None, partial: bool = False, verify: bool = True
 ) -> KerasModel:
     """The Keras model of a spec file, a RUN folder, or a model compiled by jsonnx (which needs `weights`)."""
     path = Path(source)
     if os.path.isdir(path) and (path / RUN_INFO_FILE).exists():
-        run = TrainedModel.open(path)
-        return to_keras(run.checked, weights or path / WEIGHTS_FILE, seed, partial=partial)
+        run = TrainedModel.open(path, verify=verify)
+        return to_keras(run.checked, weights or path / WEIGHTS_FILE, seed, partial=partial, verify=verify)
     if path.suffix.lower() == ".onnx":
         if weights is None:
             help = "give the RUN folder instead, or a weight file: --weights"
             message = "a compiled model does not contain its weights in the form that training uses"
             raise CompileError([Diagnostic("needs-weights", message, file=source, help=help)])
-        return to_keras(TrainedModel.open(path).checked, weights, seed, partial=partial)
-    return to_keras(source, weights, seed, partial=partial)
+        checked = TrainedModel.open(path, verify=verify).checked
+        return to_keras(checked, weights, seed, partial=partial, verify=verify)
+    return to_keras(source, weights, seed, partial=partial, verify=verify)

@@ -44,8 +44,12 @@ class Model:
 
     @cached_property
     def proto(self) -> onnx.ModelProto:
-        """The model as an ONNX message."""
-        return self._writer.to_proto()
+        """The model as an ONNX message, as in the file."""
+        return self._writer_with_digests.to_proto()
+
+    @cached_property
+    def _writer_with_digests(self) -> ModelWriter:
+        return self._writer.with_digests()
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -59,7 +63,7 @@ class Model:
 
     def to_bytes(self) -> bytes:
         """The bytes of the ONNX file: the same for the same spec, weights and version."""
-        return self._writer.to_bytes()
+        return self._writer_with_digests.to_bytes()
 
     def verify(self) -> None:
         """Runs ONNX' checker and strict shape inference on the model. A failure is a fault of jsonnx."""
@@ -83,4 +87,4 @@ class Model:
         """Opens the model in onnxruntime. Raises UsageError if the provider is not available."""
         from ..runtime.session import Session
 
-        return Session(self.to_bytes(), provider=provider, **options)
+        return Session(self._writer.to_bytes(), provider=provider, **options)

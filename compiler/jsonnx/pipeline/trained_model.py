@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ from typing import Any
 
 from ..backend import to_model_proto
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
-from ..core.files import display_path, refuse_overwrite, write_atomically
+from ..core.files import display_path, error_reason, open_file, refuse_overwrite, write_atomically
+from ..interop.model_digests import model_digest_faults
 from ..runtime.dataset import Dataset, from_file, from_spec
 from ..runtime.history import MetricSums
 from ..runtime.run_folder import MODEL_FILE, RUN_INFO_FILE, SPEC_FILE, WEIGHTS_FILE
@@ -41,24 +43,30 @@ class TrainedModel:
     checked: CheckedSpec
     folder: Path | None = None
     spec_file: str | None = None
+    verify: bool = True
+    """Whether the weight file must match the digests that it records."""
 
     @staticmethod
-    def open(path: Path, provider: str = "cpu") -> TrainedModel:
-        """Opens a RUN folder or a model file. Raises UsageError, CompileError."""
+    def open(path: Path, provider: str = "cpu", verify: bool = True) -> TrainedModel:
+        """Opens a RUN folder or a model file. With `verify`, files must match the digests that they record.
+
+        Raises UsageError, CompileError.
+        """
         run_info = _read_run_info(path) if os.path.isdir(path) else None
         model = path if run_info is None else path / MODEL_FILE
         if run_info is not None and not model.exists():
             help = "`jsonnx train --resume` continues it; Ctrl-C there writes the model as it is at that moment"
             raise UsageError("unreadable-file", f"the run in {str(path)!r} has no model yet", help)
-        session = Session(model, provider)
+        data = _read_model(model, verify)
+        session = Session(data, provider)
         if "jsonnx.spec" not in session.metadata:
             help = "only models compiled by jsonnx can be evaluated; plain onnxruntime runs any model"
             raise CompileError([Diagnostic("no-spec", f"{str(model)!r} does not contain its spec", help=help)])
         checked = _checked_spec_of(session, str(model))  # from the model: the folder's spec may be of a later run
         if run_info is None:
-            return TrainedModel(session, checked)
+            return TrainedModel(session, checked, verify=verify)
         file = path.resolve() / run_info["data_folder"] / run_info.get("spec", SPEC_FILE)
-        return TrainedModel(session, checked, path, display_path(file.resolve()))
+        return TrainedModel(session, checked, path, display_path(file.resolve()), verify)
 
     def evaluate(self, data: str | None) -> dict[str, float]:
         """Loss and metrics on a file, or else on the spec's test data.
@@ -69,7 +77,7 @@ class TrainedModel:
         samples = self._evaluation_samples(training_plan, data)
         if self.folder is not None:
             trainer = Trainer(training_plan, self.session.provider.name)
-            trainer.set_weights(read_weight_file(self.folder / WEIGHTS_FILE))
+            trainer.set_weights(read_weight_file(self.folder / WEIGHTS_FILE, self.verify))
             return trainer.evaluate(samples, batch_size=BATCH_SIZE)
         return self._evaluate_outputs(training_plan, samples)
 
@@ -119,6 +127,18 @@ def spec_from_metadata(text: str) -> dict[str, Any]:
     """The document in a model's metadata. Raises CompileError."""
     value = read_spec(text).value
     return value if isinstance(value, dict) else {}
+
+
+def _read_model(path: Path, verify: bool) -> bytes:
+    """The bytes of a model file. Raises UsageError; with `verify`, CompileError unless they match their digests."""
+    with open_file(path) as file:
+        try:
+            data = file.read()
+        except OSError as error:
+            raise UsageError("unreadable-file", f"cannot read {str(path)!r}: {error_reason(error)}") from error
+    if verify and (faults := model_digest_faults(io.BytesIO(data), str(path))):
+        raise CompileError(faults)
+    return data
 
 
 def _checked_spec_of(session: Session, model: str) -> CheckedSpec:

@@ -18,8 +18,9 @@ class Trainer(PlanTrainer):
     `seed` replaces the spec's seed; `weights` (arrays by name, or a file) replace the spec's weight file and the random
     initial weights. Every weight must be given and fit; with `partial`, weights that are missing or do not fit are
     drawn, and `weights_report` lists them. `scale` is the name of one of the spec's scales. Without `fast`, the graphs
-    are not rewritten for this machine. Raises CompileError for an invalid spec or a weight file that does not fit,
-    FeedError for arrays that do not fit, UsageError if the provider is not available.
+    are not rewritten for this machine. With `verify`, a weight file must match the digests that it records. Raises
+    CompileError for an invalid spec or a weight file that does not fit, FeedError for arrays that do not fit,
+    UsageError if the provider is not available.
     """
 
     def __init__(
@@ -32,12 +33,13 @@ class Trainer(PlanTrainer):
         partial: bool = False,
         scale: str | None = None,
         fast: bool = True,
+        verify: bool = True,
     ) -> None:
         self._checked = spec if isinstance(spec, CheckedSpec) else check_spec(spec, scale=scale)
         plan = plan_training(self._checked, seed)
         variables = {**plan.train.parameters, **plan.train.states}
         types = {name: variables[name].type for name in plan.weight_names}
-        initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial)
+        initial_weights, self.weights_report = resolve_initial_weights(self._checked, types, weights, partial, verify)
         digest = array_digest(sorted(initial_weights.items())) if initial_weights else None
         donated_weights = DonatedArrays(initial_weights)
         del initial_weights  # the engine frees each array once it is copied

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..backend import package_version, serialize, spec_hash, to_model_proto, verify_model
+from ..backend import package_version, spec_hash, to_model_writer, verify_model
 from ..core.files import make_folders, write_atomically
 from ..core.reserved_names import LEARNING_RATE, is_slot_name, metric_sums_name, next_name, target_name
+from ..core.types import TensorType
 from ..interop.safetensors_file import safetensors_bytes
-from ..ir import Random, Value, with_vocabularies
+from ..ir import Graph, Random, Value, with_vocabularies
+from ..lowering.check_augmentation import augmentation_calls
 from ..passes.training.remat import rematerialize
 from ..runtime.random import draw_initial_weights
 from ..runtime.training_plan import TrainingPlan
@@ -20,7 +22,7 @@ from .model import Model
 from .plan_training import plan_training
 
 MANIFEST_VERSION = 1
-OUTPUT_FILES = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
+_OUTPUT_FILES = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
 
 MANIFEST_HELP = {
     "step": "Feed inputs, targets, scalars, random and variables; next/NAME is what variable NAME is at the next step. "
@@ -31,9 +33,11 @@ MANIFEST_HELP = {
     "metrics": "Vectors of sums: add them up over batches and take `result` of the totals.",
     "random": "Drawn anew at every step: a mask is `scale` with probability `keep`, else 0; normal and uniform are "
     "standard normal numbers, and numbers from 0 to 1, times `scale`.",
-    "augmented": "Inputs that an augmentation layer of the spec makes anew of `from` at every step, at random: of "
-    "another such input, or of what the layers before it compute. Fed as they are, the step trains without "
-    "augmentation.",
+    "augmented": "What an augmentation layer of the spec makes anew of `from` at every step, at random; the step reads "
+    "those with `fed`. `from` is an input, another augmented entry, or with `model` the output of that file. Fed as it "
+    "is, the step trains without augmentation.",
+    "augmentation_inputs": "What only augmentation layers and the models of `augmented` read: inputs, and variables "
+    "whose values are in weights.safetensors.",
     "exactly": "To draw as jsonnx does at step 0, 1, ...: numpy.random.Philox(key), key being the integer whose "
     "little-endian bytes are the 16-byte BLAKE2b of Python's repr((seed, NAME, step)). Normal and uniform are "
     "numpy.random.Generator's standard_normal and random in float32. For a mask its 64-bit words are taken as four "
@@ -43,27 +47,60 @@ MANIFEST_HELP = {
 """The part of the manifest that explains the rest. Programs may show it, so its text is stable."""
 
 
+def training_files(checked: CheckedSpec) -> tuple[str, ...]:
+    """The names of all files that an export of the spec's training step may write."""
+    count = len(augmentation_calls(checked.network))
+    return (*_OUTPUT_FILES, *map(_augmentation_file, range(count)))
+
+
+def _augmentation_file(index: int) -> str:
+    """The model that computes what the augmentation layer with this index gets."""
+    return f"augmentation_{index}.onnx"
+
+
 def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, folder: Path) -> None:
-    """Writes `train_step.onnx`, `model.onnx`, `weights.safetensors` and, last, `manifest.json`.
+    """Writes `train_step.onnx`, `model.onnx`, `weights.safetensors`, models of what augmentation layers get, and last
+    `manifest.json`.
 
     Raises CompileError if the spec cannot be trained, UsageError if the folder cannot be written.
     """
     plan = plan_training(checked, seed)
-    plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
-    graph = rematerialize(plan.train, plan.training.remat, plan.training.batch_size)
-    step = to_model_proto(graph, name=f"{checked.network.name}_train_step")
-    verify_model(step)
     variables = draw_initial_weights(plan.train, plan.seed) | model.weights
+    plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
+    graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, plan.training.batch_size)
+    name = checked.network.name
+    models = {"train_step.onnx": to_model_writer(graph, name=f"{name}_train_step").with_digests()}
+    for index, augmented in enumerate(plan.augmented_inputs):
+        if augmented.graph is not None:
+            before = _without_unread_inputs(with_vocabularies(augmented.graph, model.weights))
+            file = _augmentation_file(index)
+            models[file] = to_model_writer(before, name=f"{name}_{Path(file).stem}").with_digests()
+    for writer in models.values():
+        verify_model(writer.structure_proto())
     make_folders(folder)
     text = json.dumps(manifest(checked, plan), indent=2) + "\n"
-    contents = (serialize(step), model.to_bytes(), safetensors_bytes(variables), text.encode())
-    for name, content in zip(OUTPUT_FILES, contents, strict=True):
-        write_atomically(folder / name, content)
+    for file, writer in models.items():
+        write_atomically(folder / file, writer.to_bytes())
+    contents = (model.to_bytes(), safetensors_bytes(variables), text.encode())
+    for file, content in zip(_OUTPUT_FILES[1:], contents, strict=True):
+        write_atomically(folder / file, content)
+
+
+def _without_unread_inputs(graph: Graph) -> Graph:
+    """The graph without inputs and variables that nothing reads, as those that only an augmentation layer reads."""
+    read = {value for node in graph.nodes for value in node.inputs} | set(graph.roots)
+    return replace(
+        graph,
+        inputs={name: value for name, value in graph.inputs.items() if value in read},
+        parameters={name: value for name, value in graph.parameters.items() if value in read or name in graph.updates},
+        states={name: value for name, value in graph.states.items() if value in read or name in graph.updates},
+        randoms={name: value for name, value in graph.randoms.items() if value in read},
+    )
 
 
 def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any]:
     """The inputs that a training loop feeds, the outputs that it feeds back, and the meaning of the results."""
-    step = training_plan.train
+    step = _without_unread_inputs(training_plan.train)
     targets = {target_name(output): output for output in training_plan.targets}
     return {
         "version": MANIFEST_VERSION,
@@ -77,16 +114,40 @@ def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any
         "scalars": {LEARNING_RATE: {**_type_entry(step.inputs[LEARNING_RATE]), "value": training_plan.rate(0)}},
         "random": {name: _random_entry(value, training_plan.seed) for name, value in step.randoms.items()},
         "augmented": {
-            a.name: {**_type_entry(step.inputs[a.name]), "from": a.source} for a in training_plan.augmented_inputs
+            augmented.name: {
+                **_type_entry(training_plan.train.inputs[augmented.name]),
+                "from": augmented.source,
+                "model": _augmentation_file(index) if augmented.graph is not None else None,
+                "fed": augmented.name in step.inputs,
+            }
+            for index, augmented in enumerate(training_plan.augmented_inputs)
         },
-        "variables": {name: _variable_entry(name, training_plan) for name in (*step.parameters, *step.states)},
+        "augmentation_inputs": _augmentation_inputs(training_plan, step),
+        "variables": {name: _variable_entry(name, step) for name in (*step.parameters, *step.states)},
         "outputs": list(training_plan.outputs),
         "losses": list(training_plan.loss_names),
         "metrics": {name: _metric_entry(name, training_plan) for name in training_plan.metrics},
     }
 
 
-def _type_entry(value: Value) -> dict[str, Any]:
+def _augmentation_inputs(training_plan: TrainingPlan, step: Graph) -> dict[str, Any]:
+    """The inputs and variables that augmentation layers, or the models of what they get, read and the step does not."""
+    entries: dict[str, Any] = {
+        name: {**_type_entry(type), "role": "input"}
+        for name, type in training_plan.inputs.items()
+        if name not in step.inputs
+    }
+    for augmented in training_plan.augmented_inputs:
+        graph = _without_unread_inputs(augmented.graph) if augmented.graph is not None else None
+        variables = {**graph.parameters, **graph.states} if graph is not None else {}
+        for name, value in variables.items():
+            if name not in step.parameters and name not in step.states:
+                role = "weight" if graph is not None and name in graph.parameters else "state"
+                entries[name] = {**_type_entry(value), "role": role}
+    return entries
+
+
+def _type_entry(value: Value | TensorType) -> dict[str, Any]:
     return {"dtype": value.dtype, "shape": [size if isinstance(size, int) else str(size) for size in value.shape]}
 
 
@@ -95,9 +156,8 @@ def _random_entry(value: Random, seed: int) -> dict[str, Any]:
     return {**_type_entry(value), "kind": value.kind, "keep": value.keep, "scale": value.scale, "seed": seed}
 
 
-def _variable_entry(name: str, training_plan: TrainingPlan) -> dict[str, Any]:
+def _variable_entry(name: str, step: Graph) -> dict[str, Any]:
     """Roles: a weight has a gradient, a state is updated by its layer, a slot belongs to the optimizer."""
-    step = training_plan.train
     role = "weight" if name in step.parameters else "slot" if is_slot_name(name) else "state"
     value = step.parameters.get(name) or step.states[name]
     return {**_type_entry(value), "role": role, "next": next_name(name) if name in step.updates else None}

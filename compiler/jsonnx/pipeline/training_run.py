@@ -90,6 +90,8 @@ class RunOptions:
     """Whether a run that cannot be resumed bit for bit is an error."""
     continue_on_save_error: bool = False
     """Whether the run goes on if a checkpoint or a line of metrics cannot be written. The last ones must be."""
+    verify: bool = True
+    """Whether initial weights must be those that their digest tells."""
 
     @property
     def may_overwrite(self) -> bool:
@@ -201,7 +203,9 @@ def _is_resumed(run: RunFolder, options: RunOptions) -> bool:
 
 
 def _new_trainer(checked: CheckedSpec, options: RunOptions) -> Trainer:
-    return Trainer(checked, options.provider, options.seed, options.weights, partial=options.partial)
+    return Trainer(
+        checked, options.provider, options.seed, options.weights, partial=options.partial, verify=options.verify
+    )
 
 
 def _resumed_trainer(checked: CheckedSpec, options: RunOptions, warn: Warn) -> Trainer:

@@ -10,14 +10,15 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
-from ..core.diagnostics import Diagnostic, Note
+from ..core.diagnostics import Diagnostic, Note, Position
 from .explanations import EXPLANATIONS
+from .source_excerpts import MAX_SOURCE_LINE_WIDTH, Excerpt
+
+SourceExcerpts = Mapping[str, Mapping[Position, Excerpt]]
+"""By file name, the parts of lines that the text shows at positions."""
 
 MAX_DIAGNOSTICS_PER_FILE = 20
 """Diagnostics of one file that the text shows; the others are counted."""
-
-MAX_SOURCE_LINE_WIDTH = 100
-"""Characters of a source line that the text shows."""
 
 FORMATS = ("text", "json", "github", "sarif", "junit")
 
@@ -26,17 +27,17 @@ def render(
     diagnostics: Sequence[Diagnostic],
     format: str,
     *,
-    sources: Mapping[str, str] = {},
+    excerpts: Mapping[str, Mapping[Position, Excerpt]] = {},
     files: Sequence[str] = (),
     color: bool = False,
 ) -> str:
     """The diagnostics in one of FORMATS.
 
-    `sources` are the texts of files whose lines are shown, `files` the names of all files that were read, with or
-    without diagnostics. Invisible and bidirectional characters of the user's text are escaped.
+    `excerpts` are the parts of lines that are shown, `files` the names of all files that were read, with or without
+    diagnostics. Invisible and bidirectional characters of the user's text are escaped.
     """
     if format == "text":
-        return _render_text(diagnostics, sources, files, color)
+        return _render_text(diagnostics, excerpts, files, color)
     renderers: dict[str, Callable[[Sequence[Diagnostic], Sequence[str]], str]] = {
         "json": _render_json,
         "github": _render_github,
@@ -75,23 +76,29 @@ def by_file(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> dict[str
     return groups
 
 
+def shown_first(file_diagnostics: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
+    """The diagnostics of one file that the text shows."""
+    return file_diagnostics[:MAX_DIAGNOSTICS_PER_FILE]
+
+
+def position_of(diagnostic: Diagnostic) -> Position | None:
+    """The position of a diagnostic whose line and column are known."""
+    return Position(diagnostic.line, diagnostic.column) if diagnostic.line and diagnostic.column else None
+
+
 # -- text ------------------------------------------------------------------------------------------------------------
 
 _ANSI_STYLES = {"error": "1;31", "warning": "1;33", "strong": "1", "frame": "1;34"}
 
 
-def _render_text(
-    diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], files: Sequence[str], color: bool
-) -> str:
+def _render_text(diagnostics: Sequence[Diagnostic], excerpts: SourceExcerpts, files: Sequence[str], color: bool) -> str:
     def paint(style: str, text: str) -> str:
         return f"\x1b[{_ANSI_STYLES[style]}m{text}\x1b[0m" if color else text
 
     blocks = []
     for file, file_diagnostics in by_file(diagnostics, files).items():
-        lines = _split_lines(sources.get(file or "", ""))
-        blocks += [
-            _diagnostic_text(diagnostic, lines, paint) for diagnostic in file_diagnostics[:MAX_DIAGNOSTICS_PER_FILE]
-        ]
+        file_excerpts = excerpts.get(file or "", {})
+        blocks += [_diagnostic_text(diagnostic, file_excerpts, paint) for diagnostic in shown_first(file_diagnostics)]
         if len(file_diagnostics) > MAX_DIAGNOSTICS_PER_FILE:
             hidden = len(file_diagnostics) - MAX_DIAGNOSTICS_PER_FILE
             blocks.append(f"and {hidden:,} more in {escape_invisible(file or 'the document')}")
@@ -99,12 +106,9 @@ def _render_text(
     return "\n\n".join([*blocks, _summary_line(diagnostics, files)] if has_files else blocks)
 
 
-def _split_lines(text: str) -> list[str]:
-    """Lines as positions count them: they end with LF, CRLF or CR; a byte order mark is not part of the text."""
-    return re.split(r"\r\n?|\n", text.removeprefix("\ufeff"))
-
-
-def _diagnostic_text(diagnostic: Diagnostic, lines: Sequence[str], paint: Callable[[str, str], str]) -> str:
+def _diagnostic_text(
+    diagnostic: Diagnostic, excerpts: Mapping[Position, Excerpt], paint: Callable[[str, str], str]
+) -> str:
     head = paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]") + paint(
         "strong", f": {escape_invisible(diagnostic.message)}"
     )
@@ -112,8 +116,9 @@ def _diagnostic_text(diagnostic: Diagnostic, lines: Sequence[str], paint: Callab
     margin = " " * len(str(diagnostic.line or ""))
     if diagnostic.file or diagnostic.line or diagnostic.path != "$":
         shown.append(f"{margin}{paint('frame', '-->')} {location_text(diagnostic)}")
-    if diagnostic.line and diagnostic.column and diagnostic.line <= len(lines) and lines[diagnostic.line - 1]:
-        line, caret = _excerpt(lines[diagnostic.line - 1], diagnostic.column)
+    position = position_of(diagnostic)
+    if position is not None and position in excerpts:
+        line, caret = _marked_line(excerpts[position], position.column)
         bar = paint("frame", "|")
         shown += [
             f"{margin} {bar}",
@@ -135,18 +140,16 @@ def _note_text(note: Note) -> str:
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.?')
 
 
-def _excerpt(line: str, column: int) -> tuple[str, str]:
+def _marked_line(excerpt: Excerpt, column: int) -> tuple[str, str]:
     """The part of a line around a column, and carets under the token that starts there."""
-    start, end = column - 1, max(column, _TOKEN.match(line, column - 1).end())  # type: ignore[union-attr]
-    first = (
-        0
-        if len(line) <= MAX_SOURCE_LINE_WIDTH
-        else max(0, min(start - MAX_SOURCE_LINE_WIDTH // 3, len(line) - MAX_SOURCE_LINE_WIDTH))
-    )
+    line, start = excerpt.text, column - 1 - excerpt.offset
+    end = max(start + 1, _TOKEN.match(line, start).end())  # type: ignore[union-attr]
+    is_short = not excerpt.offset and len(line) <= MAX_SOURCE_LINE_WIDTH
+    first = 0 if is_short else max(0, min(start - MAX_SOURCE_LINE_WIDTH // 3, len(line) - MAX_SOURCE_LINE_WIDTH))
     last = first + MAX_SOURCE_LINE_WIDTH
     before, token, after = line[first:start], line[start : min(end, last)], line[min(end, last) : last]
     before, token, after = (escape_invisible(part.replace("\t", " ")) for part in (before, token, after))
-    lead, rest = "..." if first else "", "..." if last < len(line) else ""
+    lead, rest = "..." if first or excerpt.offset else "", "..." if last < len(line) else ""
     return f"{lead}{before}{token}{after}{rest}", " " * _display_width(lead + before) + "^" * max(
         1, _display_width(token)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, records_digests
 from .diagnostics import count_text, escape_invisible
 from .tables import keras_shape_text
 
@@ -31,6 +32,7 @@ def inspection_text(inspection: ModelInfo) -> str:
         ("needs", _safe_text(facts.metadata.get("jsonnx.needs", ""))),
         ("functions", _truncated_list(facts.functions)),
         ("weights in", _truncated_list(facts.external_files)),
+        ("digest", _digest_text(inspection)),
         ("spec", _spec_text(inspection)),
     ]
     return "\n".join(f"{title:12}{text}" for title, text in rows if text)
@@ -39,7 +41,13 @@ def inspection_text(inspection: ModelInfo) -> str:
 def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
     """The description as JSON values, with all metadata."""
     facts = inspection.onnx_file
-    metadata = {key: text for key, text in facts.metadata.items() if key not in ("jsonnx.spec", "jsonnx.labels")}
+    shown_elsewhere = ("jsonnx.spec", "jsonnx.labels", *DIGEST_KEYS)
+    metadata = {key: text for key, text in facts.metadata.items() if key not in shown_elsewhere}
+    digest = (
+        {"recorded": facts.metadata.get(CONTENT_DIGEST_KEY), "matches": not inspection.digest_faults}
+        if records_digests(facts.metadata)
+        else None
+    )
     spec = (
         {
             "name": inspection.spec.value.get("name"),  # type: ignore[union-attr]
@@ -65,6 +73,7 @@ def inspection_json(inspection: ModelInfo) -> dict[str, Any]:
         "ir_version": facts.ir_version,
         "opsets": {domain or "ai.onnx": version for domain, version in facts.opsets.items()},
         "jsonnx": facts.metadata.get("jsonnx.version"),
+        "digest": digest,
         "spec": spec,
         "metadata": metadata,
     }
@@ -99,6 +108,12 @@ def _truncated_list(words: list[str]) -> str:
 
 def _safe_text(text: str) -> str:
     return escape_invisible(text if len(text) <= 1000 else f"{text[:1000]}...")
+
+
+def _digest_text(inspection: ModelInfo) -> str:
+    if not records_digests(inspection.onnx_file.metadata):
+        return "none: damage to the file cannot be detected"
+    return "does not match the contents" if inspection.digest_faults else "matches the contents"
 
 
 def _spec_text(inspection: ModelInfo) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 def progress_display(quiet: bool = False) -> Iterator[Any]:
     """A display of progress until the end of the `with` block: a bar in a terminal, else one line an epoch."""
     bar = ProgressBar()
-    display = SafeDisplay(None if quiet else bar if sys.stderr.isatty() else EpochLines())
+    display = SafeDisplay(NoDisplay() if quiet else bar if sys.stderr.isatty() else EpochLines())
     try:
         yield display
     finally:
@@ -44,6 +44,13 @@ def metrics_text(logs: Mapping[str, float]) -> str:
     return "  ".join(
         f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in logs.items()
     )
+
+
+class NoDisplay:
+    """Shows nothing."""
+
+    def on_end(self, history: Any) -> None:
+        pass
 
 
 class EpochLines:

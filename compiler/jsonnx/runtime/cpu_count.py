@@ -5,7 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from math import ceil
+from operator import index
 from pathlib import Path
+
+MAX_THREADS = 256
+"""Threads that a program may ask for, or twice the number of the machine's CPUs if that is more."""
+
+
+def checked_thread_count(threads: int | None) -> int:
+    """The number of threads that a program asks for; None stands for `thread_count()`. Raises TypeError, ValueError."""
+    if threads is None:
+        return thread_count()
+    try:
+        number = index(threads)
+    except TypeError:
+        raise TypeError(f"threads must be an integer, got {threads!r}") from None
+    limit = max(MAX_THREADS, 2 * (os.cpu_count() or 1))
+    if not 1 <= number <= limit:
+        raise ValueError(f"threads must be from 1 to {limit}, got {number}")
+    return number
 
 
 def thread_count() -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 from math import prod
 from tokenize import TokenError
@@ -22,6 +24,9 @@ from .validate_arrays import ElementIndex, LocateElement, sample_location
 MAX_FILE_BYTES = 8 << 30
 """Bytes of a data file after decompression."""
 MAX_COLUMNS = 1 << 16
+COMMENT_HELP = "comment lines are not read, remove them"
+_EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _DAMAGED_FILE_ERRORS = (OSError, ValueError, EOFError)
 """The exceptions that NumPy raises for a malformed file."""
 
@@ -57,8 +62,8 @@ def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: s
         if ending == "npz":
             return _open_npz(file, name)
         if ending == "npy":
-            array = _read_npy(file, size)
-            return ArrayTable([npy_column], lambda name: array)
+            header = _read_npy_header(file, size)
+            return ArrayTable([npy_column], cache(lambda name: _read_npy_data(file, header)))
     except CompileError as error:
         faults.diagnostics += error.diagnostics
         return None
@@ -110,11 +115,11 @@ def _array_from_bytes(header: _NpyHeader, data: bytes | bytearray) -> np.ndarray
     return array.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def _read_npy(file: IO[bytes], size: int) -> np.ndarray:
-    """The array of an .npy file of `size` bytes. Raises ValueError unless it is plain data of that length."""
-    header = _read_npy_header(file, size)
+def _read_npy_data(file: IO[bytes], header: _NpyHeader) -> np.ndarray:
+    """The array of an .npy file that is open behind its header."""
+    size = prod(header.shape) * header.dtype.itemsize
     data = file.read(size)
-    if len(data) != prod(header.shape) * header.dtype.itemsize:
+    if len(data) != size:
         raise ValueError("it changed while it was read")
     return _array_from_bytes(header, data)
 
@@ -185,7 +190,9 @@ def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
                 row_lines.append(previous_line + 1)
             previous_line = reader.line_num
     except csv.Error as error:
-        faults.add("bad-data-file", f"not a readable .csv file: {error}", DataLocation("", previous_line + 1))
+        reason, help = _csv_reason(error)
+        location = DataLocation("", previous_line + 1)
+        faults.add("bad-data-file", f"not a readable .csv file: {reason}", location, help=help)
         return None
     if len(rows) < 2:
         faults.add(
@@ -193,6 +200,14 @@ def _read_csv(data: bytes, faults: FaultCollector) -> CsvTable | None:
         )
         return None
     return _csv_table(rows, row_lines, lines, faults)
+
+
+def _csv_reason(error: csv.Error) -> tuple[str, str | None]:
+    """Why a file cannot be read, and what to do, by an error of the csv module."""
+    if "field larger than field limit" not in str(error):
+        return str(error), None
+    reason = f"a field of the row that begins here has more than {csv.field_size_limit():,} characters"
+    return reason, "close the quotation mark that opens a field, or shorten the text"
 
 
 def _csv_table(
@@ -205,6 +220,15 @@ def _csv_table(
             "too-large", f"the file has {len(header):,} columns, the limit is {MAX_COLUMNS:,}", DataLocation("", 1)
         )
         return None
+    if _EXCEL_SEPARATOR_LINE.fullmatch(lines[row_lines[0] - 1].strip()):
+        message = f"the first line, {lines[row_lines[0] - 1].strip()!r}, is a setting of Excel, not a header"
+        help = "remove the line, and separate the columns by commas"
+        faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=help)
+        return None
+    if header[0].startswith("#") and len(header) != len(rows[1]):
+        message = f"the first line is no header, but a comment: {header[0][:80]!r}"
+        faults.add("bad-data-file", message, DataLocation("", row_lines[0], 1), help=COMMENT_HELP)
+        return None
     separator = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
     if separator:
         help = f"separate the columns by commas, not by {separator!r}"
@@ -215,7 +239,8 @@ def _csv_table(
         "ragged-row",
         ragged,
         lambda index: (
-            f"{len(rows[index])} values in a row, {len(header)} in the header",
+            f"{len(rows[index])} values in a row, {len(header)} in the header"
+            + (f": {COMMENT_HELP}" if rows[index][0].lstrip().startswith("#") else ""),
             DataLocation(f"row at line {row_lines[index]}", row_lines[index]),
         ),
     )
@@ -286,8 +311,11 @@ def _is_number(text: str) -> bool:
 def _number_fault(name: str, text: str) -> str:
     if not text.strip():
         return f"{name!r} is empty"
-    has_decimal_comma = text.count(",") == 1 and _is_number(text.replace(",", "."))
-    hint = ": decimals are written with a point" if has_decimal_comma else ""
+    hint = ""
+    if _THOUSANDS.fullmatch(text.strip()):
+        hint = ": thousands separators are not read, and decimals are written with a point"
+    elif text.count(",") == 1 and _is_number(text.replace(",", ".")):
+        hint = ": decimals are written with a point"
     return f"{name!r} holds {text[:80]!r}, not a number{hint}"
 
 

@@ -21,6 +21,7 @@ from ..core.numpy_types import numpy_dtype
 from ..core.reserved_names import target_name
 from ..core.types import TensorType
 from ..training.section import DataSection
+from .array_arguments import RaggedArray, is_batch_iterable, not_an_array, to_array
 from .array_digest import array_digest
 from .data_errors import FaultCollector, FeedError
 from .data_files import DataTable, read_table
@@ -99,6 +100,9 @@ def _take_rows(array: np.ndarray, rows: np.ndarray | slice, type: TensorType) ->
 def from_arrays(x: DataArgument, y: DataArgument, data_spec: DataSpec, *, targets: bool = True) -> Dataset:
     """Samples from arrays, or from dicts of arrays by input and output name. Raises FeedError with every fault."""
     faults = FaultCollector()
+    if is_batch_iterable(x):
+        faults.add("bad-feed", f"the data {not_an_array(x)}")
+        raise FeedError(faults.diagnostics)
     unchecked = {
         **_arrays_by_name(x, data_spec.inputs, "input", faults),
         **(_arrays_by_name(y, data_spec.targets, "target", faults) if targets else {}),
@@ -144,9 +148,11 @@ def _arrays_by_name(
             faults.add("bad-feed", f"the {kind} {name!r} is missing")
             continue
         try:
-            arrays[name] = np.asarray(argument[name])
-        except ValueError:
-            faults.add("data-shape", f"the {kind} {name!r} is ragged: its parts have different lengths")
+            arrays[name] = to_array(argument[name])
+        except RaggedArray as error:
+            faults.add("data-shape", f"the {kind} {name!r} {error}")
+        except ValueError as error:
+            faults.add("bad-feed", f"the {kind} {name!r} {error}")
     return arrays
 
 

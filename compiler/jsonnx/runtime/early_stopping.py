@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
-from ..core.diagnostics import CompileError, Diagnostic, quoted_or_list, suggestion
-from ..core.reserved_names import LOSS, is_validation_name, validation_name
+from ..core.diagnostics import CompileError, Diagnostic
+from ..core.reserved_names import validation_name
+from ..training.monitor import monitor_fault, monitored_figure
 from .history import Weights
 
 if TYPE_CHECKING:
@@ -22,28 +23,18 @@ class EarlyStoppingMonitor:
 
     def __init__(self, plan: TrainingPlan, has_validation: bool) -> None:
         self._config, self.keeps_best_weights = plan.training.early_stopping, plan.training.restore_best_weights
-        self._monitor = self._config.monitor if self._config else validation_name(LOSS)
+        self._monitor = monitored_figure(plan.training) or ""
         self.best, self.best_epoch, self.wait = inf, -1, 0
         self.best_weights: Weights | None = None
-        if self._config or self.keeps_best_weights:
+        if self._monitor:
             self._check_monitor(plan, has_validation)
             self._sign = -1.0 if self._is_maximized(plan) else 1.0
 
     def _check_monitor(self, plan: TrainingPlan, has_validation: bool) -> None:
-        figures = [*plan.loss_names, *plan.metrics]
-        figures += [validation_name(name) for name in figures] if has_validation else []
-        if self._monitor in figures:
-            return
-        key = (
-            ("early_stopping", *(("monitor",) if "monitor" in self._config.to_json() else ()))
-            if self._config
-            else ("restore_best_weights",)
-        )
-        lacks_validation = is_validation_name(self._monitor) and not has_validation
-        help = "give validation data, or `validation_split`" if lacks_validation else suggestion(self._monitor, figures)
-        message = f"{self._monitor!r} is to be monitored, but the figures are {quoted_or_list(figures)}"
-        fault = Diagnostic("unknown-figure", message, help=help)
-        raise CompileError([plan.source.locate_diagnostic(fault, ("training", *key))])
+        fault = monitor_fault(plan.training, [*plan.loss_names, *plan.metrics], has_validation)
+        if fault is not None:
+            diagnostic = Diagnostic("unknown-figure", fault.message, help=fault.help)
+            raise CompileError([plan.source.locate_diagnostic(diagnostic, fault.path)])
 
     def _is_maximized(self, plan: TrainingPlan) -> bool:
         if self._config and self._config.mode != "auto":

@@ -13,7 +13,7 @@ from ..core.diagnostics import CompileError, Diagnostic
 from ..core.reserved_names import LEARNING_RATE, LOSS, is_slot_name, target_name
 from ..ir import gc_paused, unlearned_states
 from .adapt import adapted_states
-from .cpu_count import thread_count
+from .cpu_count import checked_thread_count
 from .data_errors import FeedError
 from .dataset import Dataset
 from .execution_plan import allocate_variables, find_lazy_tables, plan_execution
@@ -57,7 +57,7 @@ class Engine:
         donated_weights: DonatedArrays | None = None,
     ) -> None:
         self.plan = plan
-        self.execution = plan_execution(plan, resolve_provider(provider), threads or thread_count(), fast)
+        self.execution = plan_execution(plan, resolve_provider(provider), checked_thread_count(threads), fast)
         self.steps = 0
         initial = DonatedArrays(
             draw_initial_weights(plan.train, plan.seed, donated_weights.take_all() if donated_weights else {})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from . import webgpu_exclusions
-from .cpu_count import thread_count
+from .cpu_count import checked_thread_count
 from .flush_denormals import SESSION_OPTION, denormals_flushed
 from .memory_arena import own_arena
 
@@ -262,7 +262,7 @@ def create_session(
     Raises UsageError `provider-failed` if onnxruntime would have taken another provider, CompileError `bad-model`.
     """
     runtime = load_runtime()
-    options = _session_options(runtime, threads or thread_count(), config)
+    options = _session_options(runtime, checked_thread_count(threads), config)
     options.enable_mem_pattern = memory_pattern
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)

@@ -13,6 +13,7 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, suggestion
 from ..core.files import error_reason, open_file
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Dim, Size, TensorType
+from .array_arguments import to_array
 from .data_errors import FeedError
 from .providers import Provider, create_session, resolve_provider
 
@@ -140,10 +141,7 @@ def _feed_error(messages: list[str]) -> FeedError:
 
 def _as_input(value: Any, type: TensorType) -> np.ndarray:
     """The array in the input's element type. Raises ValueError with the end of a sentence."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError("is ragged: its parts have different lengths") from None
+    array = to_array(value)
     dtype = numpy_dtype(type.dtype)
     if array.dtype != dtype:
         array = safe_cast(array, dtype)

@@ -14,6 +14,7 @@ from ..core.reserved_names import LEARNING_RATE, best_weight_name, split_best_we
 from ..interop.string_arrays import bytes_to_strings, with_strings_as_bytes
 from . import checkpoint
 from .batch_layout import CachedLayout
+from .callbacks import checked_callbacks
 from .dataset import DataArgument, Dataset, from_arrays, from_spec
 from .early_stopping import EarlyStoppingMonitor
 from .engine import Diverged, Engine
@@ -115,22 +116,23 @@ class Trainer:
         data.
 
         After `load_checkpoint`, the fit resumes the run of the checkpoint. Ctrl-C or SIGTERM ends it after the current
-        step, with `signal` set in the history. Callbacks may have `on_epoch_begin(epoch, epochs, steps)`,
-        `on_step(step, figures)` (steps done in this epoch, figures so far), `on_epoch_end(epoch, figures)` and
-        `on_end(history)`, which is called before the best epoch's weights are restored. Raises CompileError or
-        FeedError for data that do not fit, Diverged.
+        step, with `signal` set in the history. Callbacks are objects with at least one of the hooks
+        `on_epoch_begin(epoch, epochs, steps)`, `on_step(step, figures)` (steps done in this epoch, figures so far),
+        `on_epoch_end(epoch, figures)` and `on_end(history)`, which is called before the best epoch's weights are
+        restored. Raises CompileError or FeedError for data that do not fit, TypeError for other callbacks, Diverged.
         """
         training = self.plan.training
         batch_size = self._batch_size(batch_size)
         epochs = training.epochs if epochs is None else _require_integer("epochs", epochs, minimum=0)
-        shuffle = training.shuffle if shuffle is None else bool(shuffle)
+        shuffle = training.shuffle if shuffle is None else _require_bool("shuffle", shuffle)
+        listeners = checked_callbacks(callbacks)
         samples, validation = self._train_and_validation(x, y, validation_data, validation_split)
         monitor = EarlyStoppingMonitor(self.plan, validation is not None)
         if not self._resumes:
             self._engine.adapt(samples)
         progress = self._start_progress(monitor, (samples, validation), batch_size, epochs, shuffle)
         engine = self._engine
-        self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, monitor, progress, tuple(callbacks))
+        self._fit = Fit(engine, samples, validation, batch_size, epochs, shuffle, monitor, progress, listeners)
         try:
             return self._fit.run()
         except Diverged as error:
@@ -156,7 +158,10 @@ class Trainer:
         if isinstance(pair, Dataset):
             return pair
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise TypeError("validation_data is a pair: (x, y)")
+            is_tuple = isinstance(pair, (tuple, list))
+            actual = f"{len(pair)} values" if is_tuple else f"an object of type {type(pair).__name__}"
+            hint = ": weights of samples are not supported" if is_tuple and len(pair) == 3 else ""
+            raise TypeError(f"validation_data is a pair of arrays or of dicts of arrays, (x, y), got {actual}{hint}")
         return self._dataset(*pair)
 
     def _train_and_validation(
@@ -385,6 +390,12 @@ def _require_integer(name: str, value: Any, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {number}")
     return number
+
+
+def _require_bool(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 __all__ = ["Diverged", "History", "Trainer", "TrainingPlan"]

@@ -13,28 +13,33 @@ from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_l
 from ..core.files import error_reason, open_file
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Size, TensorType, shape_text
+from ..interop.safetensors_file import safetensors_faults
 from ..interop.string_arrays import bytes_to_strings
+from .array_arguments import to_array
 from .data_errors import FaultCollector
 from .data_files import read_table
 
 _ANY_TYPE = TensorType("float32", ())
 
 
-def read_weight_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_weight_file(path: str | os.PathLike[str], verify: bool = True) -> dict[str, np.ndarray]:
     """The arrays of a .safetensors or .npz file, by name.
 
-    Raises UsageError for a file that cannot be read, CompileError for a damaged one or values that are not finite.
+    Raises UsageError for a file that cannot be read, CompileError for a damaged one, for values that are not finite,
+    and with `verify` for values that differ from the digests that the file records.
     """
     with open_file(path) as file:
-        return read_open_weight_file(file, os.fspath(path))
+        return read_open_weight_file(file, os.fspath(path), verify)
 
 
-def read_open_weight_file(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
-    """The arrays of an open file, whose format follows from its name."""
+def read_open_weight_file(file: IO[bytes], name: str, verify: bool = True) -> dict[str, np.ndarray]:
+    """The arrays of an open file, whose format follows from its name. Raises as `read_weight_file` does."""
     faults = FaultCollector(name)
     try:
         arrays = (
-            _read_npz(file, name, faults) if name.lower().endswith(".npz") else _read_safetensors(file.read(), faults)
+            _read_npz(file, name, faults)
+            if name.lower().endswith(".npz")
+            else _read_safetensors(file.read(), faults, verify)
         )
     except OSError as error:
         raise UsageError("unreadable-file", f"cannot read {name!r}: {error_reason(error)}") from error
@@ -60,12 +65,15 @@ def _read_npz(file: Any, name: str, faults: FaultCollector) -> dict[str, np.ndar
     return {key: array for key, array in columns.items() if array is not None}
 
 
-def _read_safetensors(data: bytes, faults: FaultCollector) -> dict[str, np.ndarray]:
+def _read_safetensors(data: bytes, faults: FaultCollector, verify: bool) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        return load(data)
+        arrays = load(data)
+        if verify:
+            faults.diagnostics += safetensors_faults(data, arrays, faults.file or "")
+        return arrays
     except (SafetensorError, ValueError, KeyError, TypeError) as error:  # TypeError: NumPy lacks the element type
         help = "weights are a .safetensors file, or an .npz file of arrays by name"
         faults.add("damaged-file", f"not a weights file: {error}", help=help)
@@ -199,10 +207,7 @@ def validate_weights(
 
 def _cast_weight(value: Any, expected: TensorType) -> np.ndarray:
     """The array in the element type of a weight. Raises ValueError with the end of a sentence."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError("is ragged: its parts have different lengths") from None
+    array = to_array(value)
     if expected.dtype == "string":
         array = _decode_strings(array)
     if not _matches_shape(array, expected):

@@ -106,7 +106,7 @@ class EarlyStoppingSection(Section):
     monitor: str = attr("val_loss", doc="Figure that is monitored, such as `loss` or `val_accuracy`.")
     patience: int = attr(0, doc="Number of epochs without improvement after which training stops.", minimum=0)
     min_delta: float = attr(0.0, doc="Minimum change that counts as an improvement.", minimum=0)
-    mode: str = attr(
+    mode: Literal["auto", "min", "max"] = attr(
         "auto", doc="Whether lower (`min`) or higher (`max`) figures are better; `auto` decides by the name."
     )
     start_from_epoch: int = attr(0, doc="Number of epochs at the start that are not monitored.", minimum=0)

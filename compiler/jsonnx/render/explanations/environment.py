@@ -77,6 +77,15 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
         "jsonnx compile spec.json --weights spec.json -o model.onnx",
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
+    "digest-mismatch": Explanation(
+        "A file that differs from its recorded digest",
+        "Models and weights that jsonnx writes have a digest of their contents (SHA-256) in their metadata. A file "
+        "that does not match was damaged on a disk or in transfer, or another program changed it and copied the "
+        "metadata, as quantization and simplification of ONNX models do. Copy a damaged file again; for a change on "
+        "purpose, `--unverified` (in Python `verify=False`) skips the comparison. Files without a digest are accepted.",
+        "jsonnx predict quantized.onnx --data new.csv",
+        "jsonnx predict quantized.onnx --data new.csv --unverified",
+    ),
     "unsafe-file": Explanation(
         "A file with contents that could do harm",
         "It names other files, has paths out of its archive, members of equal name or overlapping members, circular "

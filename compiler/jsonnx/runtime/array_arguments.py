@@ -1,0 +1,76 @@
+"""Converts what a program passes as data to NumPy arrays, and explains why something else is not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+ITERABLES_HELP = (
+    "iterables are not taken; pass arrays of all samples, or dicts of arrays by name. "
+    "A loop over batches can call `Trainer.step(x, y)`"
+)
+_ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__buffer__")
+
+
+class RaggedArray(ValueError):
+    """Nested lists whose parts have different lengths."""
+
+
+def to_array(value: Any) -> np.ndarray:
+    """The value as an array. Raises ValueError with the end of a sentence for a value that is not one.
+
+    A masked array is taken only if nothing in it is masked: what a masked value stands for is the user's decision.
+    """
+    if type(value) is np.ndarray:
+        return value
+    _refuse_masked(value)
+    if (reason := not_an_array(value)) is not None:
+        raise ValueError(reason)
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise RaggedArray("is ragged: its parts have different lengths") from None
+    except Exception as error:  # other libraries raise what they like in `__array__`
+        raise ValueError(f"cannot be converted to an array: {' '.join(str(error).split())[:300]}") from error
+
+
+def not_an_array(value: Any) -> str | None:
+    """The end of a sentence that says why a value is not taken as an array; None if it may be one."""
+    kind = type(value).__name__
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        return f"is a sparse matrix ({kind}), which is not taken: pass x.toarray()"
+    if getattr(value, "requires_grad", False) is True:
+        return "is a tensor that requires a gradient: pass x.detach()"
+    if str(getattr(value, "device", "cpu")).startswith(("cuda", "mps")) and hasattr(value, "cpu"):
+        return f"is a tensor on the device {str(value.device)!r}: pass x.cpu()"
+    if is_batch_iterable(value):
+        return f"is an iterable ({kind}): {ITERABLES_HELP}"
+    return None
+
+
+def is_batch_iterable(value: Any) -> bool:
+    """Whether a value yields batches or samples: a generator, a data loader, or a list of tuples or dicts of arrays."""
+    if isinstance(value, (list, tuple)):
+        first = value[0] if value else None
+        parts = first.values() if isinstance(first, Mapping) else first if isinstance(first, tuple) else ()
+        return isinstance(first, Mapping) or any(np.ndim(part) > 0 for part in parts if _is_array_like(part))
+    is_iterable = any(hasattr(value, name) for name in ("__iter__", "__next__", "__getitem__"))
+    return is_iterable and not isinstance(value, (Sequence, Mapping)) and not _is_array_like(value)
+
+
+def _is_array_like(value: Any) -> bool:
+    if isinstance(value, (memoryview, bytearray)):
+        return True
+    return any(hasattr(value, name) for name in _ARRAY_PROTOCOLS) or type(value).__module__ == "array"
+
+
+def _refuse_masked(value: Any) -> None:
+    parts = value if isinstance(value, (list, tuple)) else (value,)
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray) and (count := int(np.ma.getmaskarray(part).sum())):
+            raise ValueError(
+                f"is a masked array, {count:,} of its {part.size:,} values masked: replace them, x.filled(...), or "
+                "remove their samples"
+            )

@@ -1,0 +1,87 @@
+"""The callbacks of a fit: their hooks, and the check that each hook of a callback is one of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core.diagnostics import suggestion
+
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    "on_epoch_begin": ("epoch", "epochs", "steps"),
+    "on_step": ("step", "figures"),
+    "on_epoch_end": ("epoch", "figures"),
+    "on_end": ("history",),
+}
+"""The arguments of each hook."""
+
+OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("on_batch_end", "on_train_batch_end", "on_step_end"), "on_step"),
+    **dict.fromkeys(("on_train_end", "on_fit_end"), "on_end"),
+    **dict.fromkeys(("on_train_epoch_end", "on_validation_end", "on_test_end"), "on_epoch_end"),
+    "on_train_epoch_start": "on_epoch_begin",
+    "on_epoch_start": "on_epoch_begin",
+}
+"""Our hooks, by the names of hooks of other frameworks."""
+
+_FRAMEWORKS = {
+    **dict.fromkeys(("keras", "tf_keras", "tensorflow"), "Keras"),
+    **dict.fromkeys(("lightning", "pytorch_lightning"), "Lightning"),
+}
+_KNOWN_HOOKS = "the hooks are " + ", ".join(f"{name}({', '.join(names)})" for name, names in HOOKS.items())
+
+
+def checked_callbacks(callbacks: Iterable[object]) -> tuple[object, ...]:
+    """The callbacks. Raises TypeError for anything else than objects with hooks, and for an unknown hook."""
+    if isinstance(callbacks, (str, bytes, Mapping)) or not isinstance(callbacks, Iterable):
+        actual = _type_name(callbacks)
+        raise TypeError(f"callbacks is a list of objects with hooks, got {actual}: write callbacks=[...]")
+    checked = tuple(callbacks)
+    for callback in checked:
+        _check_callback(callback)
+    return checked
+
+
+def _check_callback(callback: object) -> None:
+    name = callback.__name__ if isinstance(callback, type) else _type_name(callback)
+    if isinstance(callback, type):
+        raise TypeError(f"the callback {name} is a class: pass an instance, {name}(...)")
+    for base in type(callback).__mro__:
+        framework = _FRAMEWORKS.get(base.__module__.partition(".")[0])
+        if framework:
+            raise TypeError(f"the callback {name} is one of {framework}, which jsonnx cannot call: {_KNOWN_HOOKS}")
+    present = [hook for hook in HOOKS if hasattr(callback, hook)]
+    for attribute in dir(callback):
+        if attribute.startswith("on_") and attribute not in HOOKS and callable(getattr(callback, attribute, None)):
+            ours = OTHER_NAMES.get(attribute)
+            hint = f"; here it is {ours!r}" if ours else _with_semicolon(suggestion(attribute, HOOKS))
+            raise TypeError(f"the callback {name} has the unknown hook {attribute!r}{hint}; {_KNOWN_HOOKS}")
+    if not present:
+        subject = f"the function {name!r}" if inspect.isroutine(callback) else f"the callback {name}"
+        raise TypeError(f"{subject} has no hook: a callback is an object with at least one; {_KNOWN_HOOKS}")
+    for hook in present:
+        _check_arguments(name, hook, getattr(callback, hook))
+
+
+def _check_arguments(callback: str, hook: str, method: Any) -> None:
+    """Raises TypeError if a hook cannot be called with its arguments."""
+    if not callable(method):
+        raise TypeError(f"{callback}.{hook} is a hook and must be a method, got {_type_name(method)}")
+    try:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):  # a function of C without a signature
+        return
+    try:
+        signature.bind(*HOOKS[hook])
+    except TypeError:
+        wanted = ", ".join(HOOKS[hook])
+        raise TypeError(f"{callback}.{hook} takes {signature}, but is called with ({wanted})") from None
+
+
+def _type_name(value: object) -> str:
+    return str(getattr(value, "__name__", None) or type(value).__name__)
+
+
+def _with_semicolon(text: str | None) -> str:
+    return f"; {text.rstrip('?')}?" if text else ""
