@@ -8,7 +8,8 @@ from pathlib import Path
 import jsonnx
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import IN_PROCESS
 from harness import check_gradients, draw_weights
 from jsonnx.cli import main
 from jsonnx.lowering.lower import lower
@@ -87,7 +88,7 @@ def test_a_compiled_model_is_evaluated_with_the_masks_of_its_run(learned: bool, 
     np.savez(tmp_path / "d.npz", ids=np.tile(IDS, (4, 1)), y=rng.normal(size=(12, 5, 1)).astype("float32"))
 
     def run(*words: object) -> Result:
-        return CliRunner().invoke(main, [str(word) for word in words])
+        return IN_PROCESS.invoke(main, [str(word) for word in words])
 
     assert run("train", tmp_path / "s.json", "-o", tmp_path / "run").exit_code == 0
     options = ("--data", tmp_path / "d.npz", "--format", "json")

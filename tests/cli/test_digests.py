@@ -13,8 +13,7 @@ import jsonnx as api
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner
-from commands import jsonnx
+from commands import IN_PROCESS, jsonnx
 from jsonnx.cli import main
 from jsonnx.core.diagnostics import CompileError, UsageError
 from jsonnx.core.digests import CONTENT_DIGEST_KEY, DIGEST_KEYS, TENSOR_DIGESTS_KEY
@@ -129,7 +128,7 @@ def test_commands_report_flipped_bits_with_the_file_and_without_a_traceback(
     path = work_folder / "run" / file
     for bit, flipped in flips(path.read_bytes(), 12, len(arguments)):
         path.write_bytes(flipped)
-        result = CliRunner().invoke(main, arguments)
+        result = IN_PROCESS.invoke(main, arguments)
         assert result.exit_code == 1 or (arguments[0] == "inspect" and result.exit_code == 0), (bit, result.exception)
         assert any(f"[{code}]" in result.stderr for code in FOUND), bit
         assert file in result.stderr, bit

@@ -9,7 +9,8 @@ from typing import Any
 import jsonnx
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import IN_PROCESS
 from jsonnx.cli import main
 from safetensors.numpy import load_file, save_file
 
@@ -49,7 +50,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str, status: int = 0) -> Result:
-    result = CliRunner().invoke(main, arguments)
+    result = IN_PROCESS.invoke(main, arguments)
     assert result.exit_code == status, (result.output, result.exception)
     return result
 

@@ -16,7 +16,8 @@ import jsonnx
 import numpy as np
 import onnx
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import IN_PROCESS
 from jsonnx import Trainer
 from jsonnx.backend import spec_hash, to_model_proto
 from jsonnx.cli import main
@@ -57,7 +58,7 @@ ROWS = 30
 
 
 def cli(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return IN_PROCESS.invoke(main, [str(argument) for argument in arguments])
 
 
 def succeed(*arguments: object) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from click.testing import CliRunner
+from commands import IN_PROCESS
 from jsonnx import Trainer
 from jsonnx.cli import main
 from jsonnx.layers.base import LAYERS
@@ -133,7 +133,7 @@ def exported(
     folder = tmp_path_factory.mktemp("training") / request.param
     spec = folder.with_suffix(".json")
     spec.write_text(json.dumps(NETWORKS[request.param][0]))
-    result = CliRunner().invoke(main, ["compile", str(spec), "-o", str(folder), "--training"])
+    result = IN_PROCESS.invoke(main, ["compile", str(spec), "-o", str(folder), "--training"])
     assert result.exit_code == 0, result.output
     return request.param, folder, json.loads((folder / "manifest.json").read_text())
 
@@ -353,7 +353,7 @@ def test_manifest_and_step_of_every_sample_agree(tmp_path, sample):
     if "training" not in document:
         pytest.skip("not trained")
     scales = ["--scale", "small"] if "small" in document.get("scales", {}) else []
-    done = CliRunner().invoke(
+    done = IN_PROCESS.invoke(
         main, ["compile", str(SAMPLES / f"{sample}.json"), "-o", str(tmp_path / "step"), "--training", *scales]
     )
     if "not-learned" in done.output:
@@ -368,7 +368,7 @@ def test_manifest_and_step_of_every_sample_agree(tmp_path, sample):
 def export(folder: Path, spec: dict[str, Any], *options: str) -> Path:
     file = folder / "spec.json"
     file.write_text(json.dumps(spec))
-    result = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder / "step"), "--training", *options])
+    result = IN_PROCESS.invoke(main, ["compile", str(file), "-o", str(folder / "step"), "--training", *options])
     assert result.exit_code == 0, result.output
     return folder / "step"
 
@@ -416,7 +416,7 @@ def test_the_manifest_is_written_last(tmp_path, monkeypatch):
 def test_a_spec_without_training_section_is_refused(tmp_path):
     file = tmp_path / "spec.json"
     file.write_text(json.dumps({key: value for key, value in EVERYTHING.items() if key != "training"}))
-    result = CliRunner().invoke(main, ["compile", str(file), "-o", str(tmp_path / "step"), "--training"])
+    result = IN_PROCESS.invoke(main, ["compile", str(file), "-o", str(tmp_path / "step"), "--training"])
     assert result.exit_code == 1
     assert "the spec has no `training` section" in result.stderr
     assert not (tmp_path / "step").exists()
@@ -426,7 +426,7 @@ def test_a_file_in_place_of_the_output_folder_is_refused(tmp_path):
     file, folder = tmp_path / "spec.json", tmp_path / "step"
     file.write_text(json.dumps(EVERYTHING))
     folder.write_text("in the way")
-    result = CliRunner().invoke(main, ["compile", str(file), "-o", str(folder), "--training"])
+    result = IN_PROCESS.invoke(main, ["compile", str(file), "-o", str(folder), "--training"])
     assert result.exit_code == 2
     assert "unwritable-file" in result.stderr
     assert folder.read_text() == "in the way"

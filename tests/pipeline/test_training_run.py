@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import IN_PROCESS
 from jsonnx import Session
 from jsonnx.cli import main
 from jsonnx.core import files
@@ -76,7 +77,7 @@ def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(home: Path, run: str, *options: str, status: int = 0) -> Result:
-    result = CliRunner().invoke(main, ["train", str(home / "spec.json"), "-o", str(home / run), "--quiet", *options])
+    result = IN_PROCESS.invoke(main, ["train", str(home / "spec.json"), "-o", str(home / run), "--quiet", *options])
     assert result.exit_code == status, (result.exit_code, result.output, result.exception)
     return result
 
@@ -286,7 +287,7 @@ def test_a_full_disk_leaves_earlier_results_unchanged(home: Path, writes: list[i
     train(home, "earlier", "--force", status=2)
     assert snapshot(home / "earlier") == before
     compile = ["compile", str(home / "spec.json"), "-o", str(home / "earlier/model.onnx"), "--seed", "5"]
-    result = CliRunner().invoke(main, compile)
+    result = IN_PROCESS.invoke(main, compile)
     assert (result.exit_code, "no space left" in result.stderr) == (2, True)
     assert snapshot(home / "earlier") == before
 

@@ -25,6 +25,9 @@ MAX_CONSTANT_ELEMENTS = 1024
 MAX_CACHED_NODES = 1 << 14
 """Inferred nodes that are remembered."""
 
+INFERRED_AS = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
+"""Operators whose types are those of another one, since onnx 1.18 cannot infer them: they are functions of others."""
+
 
 @cache
 def schema_of(op: str, domain: str = "") -> defs.OpSchema:
@@ -67,6 +70,7 @@ class TypeInference:
     def _infer(self, op: str, domain: str, inputs: Any, attributes: Any, outputs: int) -> list[TensorType]:
         names = ["" if value is None else f"i{index}" for index, value in enumerate(inputs)]
         results = [f"o{index}" for index in range(outputs)]
+        op = INFERRED_AS.get(op, op)
         node = helper.make_node(op, names, results, domain=domain, **attributes)
         input_types = {n: self._proto(v.type) for n, v in zip(names, inputs, strict=True) if v is not None}
         constants = {

@@ -12,7 +12,8 @@ import h5py
 import jsonnx
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from commands import IN_PROCESS
 from jsonnx.cli import main
 
 STACK: dict[str, Any] = {
@@ -39,7 +40,7 @@ GRAPH: dict[str, Any] = {
 
 
 def run(*arguments: str, status: int = 0) -> Result:
-    result = CliRunner().invoke(main, arguments)
+    result = IN_PROCESS.invoke(main, arguments)
     assert result.exit_code == status, (result.output, result.exception)
     return result
 
