@@ -10,11 +10,10 @@ from typing import IO, Any
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, SourceMap
+from ..core.limits import MAX_VOCABULARY_BYTES
 from ..layers import LAYERS
 from .expansion.expressions import escape_expressions
 from .schema.phrases import short_repr
-
-MAX_VOCABULARY_BYTES = 64 << 20
 
 FileOpener = Callable[[str, JsonPath], "IO[bytes] | None"]
 """Opens a file that the spec names at a path; returns None after it has reported an error."""

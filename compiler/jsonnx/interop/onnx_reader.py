@@ -12,13 +12,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import IO, NamedTuple
 
+from ..core.limits import MAX_ONNX_GRAPH_DEPTH, MAX_ONNX_TEXT_BYTES
 from .protobuf_reader import BufferedFile, DecodeError, Message, to_signed_int64
-
-MAX_GRAPH_DEPTH = 16
-"""Nesting of graphs, as in Loop and If."""
-
-MAX_TEXT_BYTES = 64 * 2**20
-"""Bytes of one string: the spec is the longest."""
 
 DTYPES = {
     **{1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool"},
@@ -122,8 +117,8 @@ class _GraphReader:
         self.file = file
 
     def read_graph(self, graph: Message, outer_scopes: NameScopes) -> None:
-        if len(outer_scopes) > MAX_GRAPH_DEPTH:
-            raise DecodeError(f"graphs are nested deeper than {MAX_GRAPH_DEPTH} levels")
+        if len(outer_scopes) > MAX_ONNX_GRAPH_DEPTH:
+            raise DecodeError(f"graphs are nested deeper than {MAX_ONNX_GRAPH_DEPTH} levels")
         nodes: list[Message] = []
         tensors: list[OnnxTensor] = []
         inputs: dict[str, OnnxType] = {}
@@ -209,7 +204,7 @@ def _as_text(value: int | Message | None) -> str:
     if value is None:
         return ""
     message = _as_message(value)
-    if message.size > MAX_TEXT_BYTES:
+    if message.size > MAX_ONNX_TEXT_BYTES:
         raise DecodeError(f"a string has {message.size:,} bytes")
     return message.text()
 

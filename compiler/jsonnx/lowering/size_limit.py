@@ -7,8 +7,8 @@ from math import prod
 
 from ..analysis.shape_inference import TypedNetwork
 from ..core.diagnostics import JsonPath
+from ..core.limits import MAX_MODEL_BYTES, bytes_text
 from ..ir import Graph
-from ..ir.weight_shapes import MAX_MODEL_BYTES, bytes_text
 
 
 def oversized_weights(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonPath, str]]:

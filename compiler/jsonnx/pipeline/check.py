@@ -20,6 +20,7 @@ from ..analysis.vocabularies import check_vocabularies
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
 from ..core.files import UnsafePath, open_beneath
 from ..frontend.build_network import build_network
+from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
 from ..frontend.json_reader import STDIN_NAME, Source, from_value, read_file, read_text
 from ..frontend.network import Network
@@ -122,6 +123,8 @@ def check_spec(
     source, overrides = with_overrides(read_spec(spec), scale, changes)
     after("source", source)
     source_report = Report(source.file, source.locate)
+    if is_too_large(source.value, source_report):
+        return CheckedSpec(source, _with_override_notes(source_report, overrides))
     flat = expand(source.value, source_report)
     if flat is None:
         return CheckedSpec(source, _with_override_notes(source_report, overrides))

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
+from ...core.limits import MAX_KERAS_LAYERS
 from ...frontend.schema.phrases import short_name
 
 MODEL_CLASSES = ("Sequential", "Functional", "Model")
 """The model classes."""
 
-MAX_LAYERS = 20_000
 
 LAYER_KEYS = ("class_name", "config", "inbound_nodes")
 """The keys of a layer."""
@@ -130,7 +130,7 @@ class ModelConfigReader:
     """Parses one document."""
 
     report: Report
-    layers_left: int = field(default=MAX_LAYERS)
+    layers_left: int = field(default=MAX_KERAS_LAYERS)
     """The remaining number of layers."""
 
     def read_model(self, value: Json, path: JsonPath, name: str | None = None) -> ModelConfig | None:
@@ -165,7 +165,7 @@ class ModelConfigReader:
         self.layers_left -= 1
         if self.layers_left < 0:
             if self.layers_left == -1:
-                self.report.add("too-large", path, f"the model has more than {MAX_LAYERS:,} layers")
+                self.report.add("too-large", path, f"the model has more than {MAX_KERAS_LAYERS:,} layers")
             return None
         if self.report_misspelt_key(value, path, LAYER_KEYS):
             return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...core.components import SpatialSizesCodec, attr
+from ...core.limits import MAX_POOLING_TABLE_ELEMENTS
 from ...core.types import TensorType, product, require
 from ..base import LAYERS, Layer, layer, require_real
 from .sliding_window import (
@@ -211,10 +212,6 @@ class GlobalMaxPooling3D(GlobalPooling):
 
 
 # -- adaptive pooling ------------------------------------------------------------------------------------------------
-
-
-MAX_POOLING_TABLE_ELEMENTS = 2**24
-"""Limit of input size times number of windows along an axis: that table is stored in the model (64 MiB)."""
 
 
 class AdaptivePooling(Layer):

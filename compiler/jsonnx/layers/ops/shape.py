@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
+from ...core.limits import MAX_LAYER_OUTPUTS
 from ...core.types import BATCH, Dim, Size, TensorType, product, require, shape_text
 from ..axes import MIN_SLICE_BOUND, Axes, axes_of, axis_of
 from .base import Operation, as_dtype, operation, promoted_dtype
@@ -251,10 +252,6 @@ class Stack(JoinOp):
 # -- splitting -------------------------------------------------------------------------------------------------------
 
 
-MAX_OUTPUTS = 65536
-"""Limit of the number of outputs of a layer."""
-
-
 class MultiOutputOp(Operation):
     """Base class of functions with several outputs; those after the first are named 1, 2, ..."""
 
@@ -264,7 +261,9 @@ class MultiOutputOp(Operation):
     def output_names(self) -> tuple[str, ...]:
         pieces = self.output_count()
         require(
-            pieces <= MAX_OUTPUTS, f"splits its input into {pieces} parts, the limit is {MAX_OUTPUTS}", code="too-large"
+            pieces <= MAX_LAYER_OUTPUTS,
+            f"splits its input into {pieces} parts, the limit is {MAX_LAYER_OUTPUTS}",
+            code="too-large",
         )
         return tuple(map(str, range(1, pieces)))
 
