@@ -33,7 +33,7 @@ LAYERS, FOREIGN, KERAS, DATA = "Layers", "Files of other programs", "Keras model
 # -- specs -----------------------------------------------------------------------------------------------------------
 
 MAX_SPEC_BYTES = Limit(SPECS, 32 * MIB, "bytes", "The text of a spec.")
-MAX_JSON_DEPTH = Limit(SPECS, 64, "levels", "Objects and arrays inside one another.")
+MAX_JSON_DEPTH = Limit(SPECS, 32, "levels", "Objects and arrays inside one another.")
 MAX_JSON_VALUES = Limit(SPECS, 1_200_000, "values", "Numbers, strings, constants, objects and arrays together.")
 MAX_JSON_CONTAINERS = Limit(SPECS, 200_000, "objects and arrays", "Objects and arrays together.")
 MAX_JSON_KEYS = Limit(SPECS, 400_000, "keys", "Keys of all objects together.")
@@ -104,8 +104,8 @@ MAX_KERAS_JSON_CONTAINERS = Limit(
     KERAS, 600_000, "objects and arrays", "Objects and arrays of a model's JSON; twice as many keys."
 )
 MAX_KERAS_LAYERS = Limit(KERAS, 20_000, "layers", "Layers of a model, with those of a nested model once for each call.")
-MAX_KERAS_NESTING = Limit(KERAS, 32, "levels", "Models and wrapping layers inside one another.")
-MAX_KERAS_MASK_DEPTH = Limit(KERAS, 32, "operations", "Operations between a mask and the layer that takes it.")
+MAX_KERAS_NESTING = Limit(KERAS, 24, "levels", "Layers that are arguments of other layers, such as `Bidirectional`.")
+MAX_KERAS_MASK_DEPTH = Limit(KERAS, 16, "operations", "Operations between a mask and the layer that takes it.")
 
 # -- data files ------------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import IO, NamedTuple
 
-from ..core.limits import MAX_ONNX_GRAPH_DEPTH, MAX_ONNX_TEXT_BYTES
+from ..core.limits import MAX_ONNX_AXES, MAX_ONNX_GRAPH_DEPTH, MAX_ONNX_TEXT_BYTES
 from .protobuf_reader import BufferedFile, DecodeError, Message, to_signed_int64
+
+MAX_VARINT_BYTES = 10
+"""Bytes of the longest encoding of one integer."""
 
 DTYPES = {
     **{1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool"},
@@ -227,7 +230,8 @@ def _read_tensor(message: Message, sparse: bool = False) -> OnnxTensor:
     external: dict[str, str] = {}
     for number, value in message.fields():
         if number == 1:
-            shape += [_as_integer(value)] if isinstance(value, int) else _as_message(value).integers()
+            shape += [_as_integer(value)] if isinstance(value, int) else _read_axes(_as_message(value))
+            _check_rank(len(shape))
         elif number == 2:
             dtype = DTYPES.get(_as_integer(value), "")
         elif number == 8:
@@ -243,6 +247,16 @@ def _read_tensor(message: Message, sparse: bool = False) -> OnnxTensor:
     tensor = OnnxTensor(name, dtype, tuple(shape), external.get("location", "") if is_external else None)
     _check_tensor_data(tensor, raw_bytes, has_typed_data, external)
     return tensor
+
+
+def _read_axes(packed: Message) -> list[int]:
+    _check_rank(packed.size // MAX_VARINT_BYTES)
+    return list(packed.integers())
+
+
+def _check_rank(rank: int) -> None:
+    if rank > MAX_ONNX_AXES:
+        raise DecodeError(f"a tensor has more than {MAX_ONNX_AXES} axes")
 
 
 def _check_tensor_data(

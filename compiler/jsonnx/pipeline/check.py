@@ -28,6 +28,7 @@ from ..frontend.overrides import with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
 from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_shared_weights
+from ..lowering.size_limit import check_sizes
 from ..training.objective import Objective
 
 Spec = str | os.PathLike[str] | Mapping[str, Any]
@@ -141,6 +142,7 @@ def check_spec(
     check_outputs_batch_first(typed, report)
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
+    check_sizes(typed, report)
     objective = resolve_objective(typed, report)
     check_augmentation(typed, objective, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat)

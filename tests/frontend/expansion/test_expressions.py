@@ -7,8 +7,8 @@ import time
 
 import pytest
 from jsonnx.frontend.expansion.expressions import (
-    MAX_EXPRESSION_DEPTH,
     MAX_EXPRESSION_CHARACTERS,
+    MAX_EXPRESSION_DEPTH,
     ExpressionError,
     escape_expressions,
     evaluate_text,

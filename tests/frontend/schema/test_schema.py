@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from jsonnx.core.diagnostics import CompileError, Report
+from jsonnx.core.limits import MAX_DIAGNOSTICS
 from jsonnx.frontend.json_reader import read_text
 from jsonnx.frontend.schema.editor_schema import (
     EXPRESSION_PATTERN,

@@ -124,6 +124,16 @@ class ModelConfig:
             return sum(1 for item in leaves(self.inputs) if isinstance(item, TensorRef))
         return sum(inner.input_count for inner in self.leading_models) or 1
 
+    @property
+    def expanded_layer_count(self) -> int:
+        """The number of layers that a flat spec has: those of a nested model once for each of its calls."""
+        count = 0
+        for layer in self.layers:
+            inner_count = layer.inner_model.expanded_layer_count if layer.inner_model is not None else 1
+            branch_count = sum(branch.expanded_layer_count for branch in layer.branches)
+            count += max(1, len(layer.calls)) * inner_count + branch_count
+        return count
+
 
 @dataclass
 class ModelConfigReader:

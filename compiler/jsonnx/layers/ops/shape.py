@@ -259,13 +259,11 @@ class MultiOutputOp(Operation):
         raise NotImplementedError
 
     def output_names(self) -> tuple[str, ...]:
-        pieces = self.output_count()
-        require(
-            pieces <= MAX_LAYER_OUTPUTS,
-            f"splits its input into {pieces} parts, the limit is {MAX_LAYER_OUTPUTS}",
-            code="too-large",
-        )
-        return tuple(map(str, range(1, pieces)))
+        return tuple(map(str, range(1, min(self.output_count(), MAX_LAYER_OUTPUTS))))
+
+    def require_few_outputs(self) -> None:
+        text = f"splits its input into {self.output_count()} parts, the limit is {MAX_LAYER_OUTPUTS}"
+        require(self.output_count() <= MAX_LAYER_OUTPUTS, text, code="too-large")
 
 
 @operation("split")
@@ -281,6 +279,7 @@ class Split(MultiOutputOp):
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         axis = axis_of(x, self.axis)
+        self.require_few_outputs()
         return tuple(x.with_shape((*x.shape[:axis], size, *x.shape[axis + 1 :])) for size in self._sizes(x, axis))
 
     def _sizes(self, x: TensorType, axis: int) -> list[Dim]:
@@ -315,6 +314,7 @@ class Unstack(MultiOutputOp):
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         axis = axis_of(x, self.axis)
+        self.require_few_outputs()
         require(x.shape[axis] == self.num, f"unstacks {self.num} elements of axis {axis}, got {x}")
         return (x.with_shape(x.shape[:axis] + x.shape[axis + 1 :]),) * self.num
 
