@@ -162,7 +162,7 @@ class Report:
         self._counts[severity] += 1
         if self._counts[severity] > MAX_DIAGNOSTICS:
             code, help, notes = "not-listed", "correct those that are listed first", ()
-            message = f"there are more than {MAX_DIAGNOSTICS:,} {severity}s; this one and further ones are not listed"
+            message = f"there are more {severity}s than the check lists"
         source = self._source_map(path, at_key)
         is_reported = source.path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)

@@ -129,11 +129,11 @@ class Builder(GraphDraft):
             require(self.constant_bytes_left >= 0, f"needs {limit}", code="too-large")
         return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
 
-    def positions(self, count: int, dtype: str, first: int = 0) -> Constant:
-        """The constant `first, first + 1, ...` of `count` elements. Raises ShapeError if it is too large."""
+    def positions(self, count: int, dtype: str, first: int = 0, step: int = 1, shape: tuple[int, ...] = (-1,)) -> Any:
+        """The constant `first, first + step, ...` of `count` elements. Raises ShapeError if it is too large."""
         numpy_type = np.dtype(numpy_dtype(dtype))
         require_constant_size(f"needs the numbers of {count} positions", count, element_bytes=numpy_type.itemsize)
-        return self.const(np.arange(first, first + count, dtype=numpy_type), dtype)
+        return self.const((np.arange(count) * step + first).reshape(shape), dtype)
 
     def filled(self, value: float, shape: Sequence[int], dtype: str) -> Constant:
         """A constant with equal elements. Raises ShapeError if it is too large."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import log10
 from typing import Any
 
 from ...core.components import Json
@@ -183,15 +184,15 @@ class _FlatWriter:
         count, path = (
             template.largest_entry if template.largest_entry[0] > MAX_LAYERS else (template.layer_count, ("layers",))
         )
-        size, limit = f"{count:,} layers", f"{MAX_LAYERS:,}"
         if template.layer_count <= MAX_LAYERS and template.value_count <= MAX_JSON_VALUES:
             return True
+        limit = f"{MAX_LAYERS:,}"
         if template.layer_count <= MAX_LAYERS:
             size, limit = f"{template.value_count:,} values", f"{MAX_JSON_VALUES:,}"
         elif count >= 10**15:
-            size = f"more than 10^{len(str(count)) - 1} layers"
-        elif not template.is_exact:
-            size = f"{size} or more"
+            size = f"more than 10^{int(log10(count))} layers"  # Python writes no integers of over 4,300 digits
+        else:
+            size = f"{count:,} layers" if template.is_exact else f"{count:,} layers or more"
         message = f"this expands to {size}, more than {limit}"
         self.templates.report.add("too-large", path, message, help="use fewer repetitions")
         return False

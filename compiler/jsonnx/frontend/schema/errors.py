@@ -53,7 +53,11 @@ def _report_violations(document: Json, validator: Any, report: Report) -> bool:
             _report_error(error, misspelled, report)
         if concerns_value:
             reported_values.add(_error_path(error))
-    return len(errors) <= MAX_DIAGNOSTICS
+    is_complete = len(errors) <= MAX_DIAGNOSTICS
+    if not is_complete:
+        help = "correct those that are listed first"
+        report.add("not-listed", _error_path(errors[-1]), "there are more errors than the check lists", help=help)
+    return is_complete
 
 
 # -- the validator ---------------------------------------------------------------------------------------------------

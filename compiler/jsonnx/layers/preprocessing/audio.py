@@ -216,7 +216,7 @@ class MelSpectrogram(Layer):
         """Emits magnitudes to the power of mag_exp, [batch, frames, bins]."""
         frames = g.Gather(x, self.sample_indices(g, x), axis=1)
         products = g.Mul(
-            g.positions(self.frequency_bins, "int64"), g.Unsqueeze(g.positions(self.fft_length, "int64"), [1])
+            g.positions(self.frequency_bins, "int64"), g.positions(self.fft_length, "int64", shape=(-1, 1))
         )
         remainders = g.Sub(products, g.Mul(g.Div(products, self.fft_length), self.fft_length))  # for precision
         angle = g.Mul(g.cast(remainders, x.dtype), 2 * pi / self.fft_length)
@@ -235,7 +235,7 @@ class MelSpectrogram(Layer):
         if isinstance(samples, int):
             frames = self.frame_count(samples)
             assert isinstance(frames, int)
-            starts: Value = g.Sub(g.Mul(g.positions(frames, "int64"), self.sequence_stride), half)
+            starts: Value = g.positions(frames, "int64", first=-half, step=self.sequence_stride)
             last: Value = g.const(samples - 1, "int64")
         else:
             last = g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)
