@@ -214,6 +214,11 @@ class Report:
         line, column = self._locator(path, False) or (None, None)
         return Note(message, path_text(path), self.file, line, column)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether further errors are dropped."""
+        return self._counts["error"] > MAX_DIAGNOSTICS
+
     def has_errors(self, below: JsonPath = ()) -> bool:
         """Tells whether there is an error at or below a path."""
         return below in self._invalid_paths

@@ -218,7 +218,7 @@ class _NetworkBuilder:
                 if source not in known_names and source.partition(".")[0] not in invalid_calls
             ]
             for source in dict.fromkeys(unknown_sources):
-                candidates = without_names(sorted_names, call.results)
+                candidates = [] if self.report.is_full else without_names(sorted_names, call.results)
                 self._report_unknown(source, self._reference_path(call, source), candidates)
             is_valid = not unknown_sources and self._has_valid_input_count(call)
             result.append(call if is_valid else replace(call, layer=None))

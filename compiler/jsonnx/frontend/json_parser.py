@@ -103,6 +103,7 @@ _STRING_PART = re.compile(  # text, then the end of the string, an escape, a \u 
     r"|\\u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|\\u([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))?"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_STRING_INTERIOR = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+')
 _SPACES = re.compile(_SPACE)
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _CONSTANTS = {"true": True, "false": False, "null": None}
@@ -240,11 +241,12 @@ class JsonParser:
 
     def read_string(self, offset: int) -> tuple[str, int]:
         """Returns a string that contains escapes, and the offset after it."""
+        interior = _STRING_INTERIOR.match(self.text, offset + 1)
+        self.check_string_length(interior.end() - offset if interior else 0, offset)
         try:
             string, end = scanstring(self.text, offset + 1, True)
-        except ValueError as error:  # JSONDecodeError with a position, found again below for the message
-            end, string = getattr(error, "pos", offset), None
-        self.check_string_length(end - offset, offset)
+        except ValueError:  # the fault is found again below, for the message
+            string, end = None, offset
         if string is not None and not _SURROGATE.search(string):
             space = _SPACES.match(self.text, end)
             return string, end if space is None else space.end()

@@ -19,11 +19,21 @@ if TYPE_CHECKING:
 MAX_SMALL_SIZE = 1 << 22
 """The largest size for which no layer needs a constant or a weight vector that exceeds a limit."""
 
-MAX_CALLS_WITHOUT_COUNT = MAX_OPERATORS // 50
+MAX_CALLS_WITHOUT_COUNT = MAX_OPERATORS // 20
 """Layers of a network that cannot have too many operators."""
 
-BYTES_PER_WEIGHT, MATRICES_PER_LAYER = 4, 4
-"""Weights are float32; a recurrent or attention layer has four matrices of the same size."""
+BYTES_PER_WEIGHT = 4
+
+MATRICES_PER_LAYER, MATRICES_PER_ATTENTION, MATRICES_PER_RECURRENT_LAYER, VECTORS_PER_LAYER = 2, 4, 24, 8
+"""At most: a separable convolution has two kernels, attention four matrices, a bidirectional LSTM sixteen, and batch
+normalization with renormalization seven vectors."""
+
+RECURRENT_ATTRIBUTES = ("recurrent_initializer", "return_sequences", "cells", "layer", "layers")
+"""Attributes of recurrent layers, and of layers that may have one inside."""
+
+EMBEDDING_ATTRIBUTES = ("input_dim", "sequence_length")
+VOCABULARY_ATTRIBUTES = ("max_tokens", "num_tokens", "num_bins")
+"""Attributes of layers whose state is a list of tokens or of bounds."""
 
 SIZELESS_ATTRIBUTES = ("seed", "strides", "dilation_rate", "groups", "vocabulary", "axis", "shared_axes")
 """Attributes with integers that no size of a weight depends on."""
@@ -54,16 +64,20 @@ def may_be_too_large(typed: TypedNetwork) -> bool:
 
 
 def weight_bound(typed: TypedNetwork, call: Call) -> int:
-    """A number that the weights of a layer do not exceed."""
-    numbers = list(_attribute_sizes(call.layer))
-    if hasattr(call.layer, "input_dim") or hasattr(call.layer, "sequence_length"):
-        return prod(numbers)  # an embedding, whose table does not depend on the sizes of the input
+    """A number of elements that the weights of a layer do not exceed."""
+    layer, numbers = call.layer, list(_attribute_sizes(call.layer))
     axes = [size for source in call.sources for size in typed.types[source].shape if isinstance(size, int)]
-    has_many_axes = any(hasattr(call.layer, name) for name in ("shared_axes", "equation")) or isinstance(
-        getattr(call.layer, "axis", None), tuple
-    )
+    if any(hasattr(layer, name) for name in EMBEDDING_ATTRIBUTES):
+        return 2 * prod(numbers)  # the sizes of the input do not matter
+    if any(hasattr(layer, name) for name in VOCABULARY_ATTRIBUTES):
+        return 2 * max([*axes, *numbers], default=1)
+    has_many_axes = any(hasattr(layer, name) for name in ("shared_axes", "equation"))
+    has_many_axes = has_many_axes or isinstance(getattr(layer, "axis", None), tuple)
     largest = prod(axes) if has_many_axes else max([*axes, *numbers], default=1)
-    return MATRICES_PER_LAYER * prod(numbers) * largest
+    matrices = MATRICES_PER_ATTENTION if hasattr(layer, "num_heads") else MATRICES_PER_LAYER
+    if any(hasattr(layer, name) for name in RECURRENT_ATTRIBUTES):
+        matrices = MATRICES_PER_RECURRENT_LAYER
+    return matrices * prod(numbers) * largest + VECTORS_PER_LAYER * largest
 
 
 def _sizes(typed: TypedNetwork, call: Call) -> Iterator[int]:

@@ -137,7 +137,9 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.?')
 
 def _excerpt(line: str, column: int) -> tuple[str, str]:
     """The part of a line around a column, and carets under the token that starts there."""
-    start, end = column - 1, max(column, _TOKEN.match(line, column - 1).end())  # type: ignore[union-attr]
+    start = column - 1
+    token_match = _TOKEN.match(line[start : start + MAX_SOURCE_LINE_WIDTH])  # no more is shown of a longer token
+    end = max(column, start + (token_match.end() if token_match else 0))
     first = (
         0
         if len(line) <= MAX_SOURCE_LINE_WIDTH

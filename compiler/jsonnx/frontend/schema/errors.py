@@ -74,7 +74,7 @@ def _validator_class() -> Any:
 
     `allOf` of `if`/`then` rules looks the rule up by `type` instead of trying all rules; `type` limits numbers to
     64-bit integers and float32; `pattern` follows ECMA-262, as `fast_validator.matches_pattern`; `items` passes over
-    valid items by the fast validator.
+    valid items by the fast validator, and does not check those of a list that is too long.
     """
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
@@ -90,7 +90,8 @@ def _validator_class() -> Any:
             yield from validator.descend(instance, rules[rule_index]["then"], schema_path=rule_index)
 
     def items(validator: Any, rule: Json, instance: Json, schema: Json) -> Iterator[ValidationError]:
-        for index, item in enumerate(instance if isinstance(instance, list) else ()):
+        has_too_many = isinstance(instance, list) and len(instance) > schema.get("maxItems", len(instance))
+        for index, item in enumerate(instance if isinstance(instance, list) and not has_too_many else ()):
             if not is_valid(item, rule):
                 yield from validator.descend(item, rule, path=index)
 

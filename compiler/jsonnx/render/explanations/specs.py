@@ -67,9 +67,9 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
         "The file or the network is too large",
         f"A spec may have {MAX_SPEC_BYTES // MIB} MiB, {MAX_JSON_VALUES:,} values and, with all blocks and repetitions "
         f"expanded, {MAX_LAYERS:,} layers, which are counted before the expansion. Millions of numbers belong in a "
-        f"data or weights file. All weights together may take {MAX_MODEL_BYTES // GIB} GiB, the limit of one ONNX file, and "
-        f"a table that a layer computes with, such as one number per position, {MAX_CONSTANT_BYTES // MIB} MiB. "
-        "`docs/limits.md` lists all limits.",
+        f"data or weights file. All weights together may take {MAX_MODEL_BYTES // GIB} GiB, the limit of one ONNX "
+        f"file, and a table that a layer computes with, such as one number per position, {MAX_CONSTANT_BYTES // MIB} "
+        "MiB. `docs/limits.md` lists all limits.",
         '{"type": "Normalization", "mean": [0.1, 0.2, ... three million numbers]}',
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
     ),
