@@ -121,6 +121,16 @@ def test_the_largest_networks_need_500_megabytes(command: str, tmp_path: Path) -
     assert result.resident_bytes < MAX_RESIDENT_BYTES
 
 
+def test_vocabulary_files_are_counted_together(tmp_path: Path) -> None:
+    (tmp_path / "tokens.txt").write_text("\n".join(map(str, range(600_000))), encoding="utf-8")
+    lookup = {"type": "StringLookup", "vocabulary": "tokens.txt", "from": "x"}
+    spec = {"inputs": {"x": {"shape": [], "dtype": "string"}}, "layers": [lookup, lookup]}
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(spec), encoding="utf-8")
+    result = run(10, "validate", path)
+    assert (result.status, "more than 1,000,000 tokens" in result.output) == (1, True), result.output[-2000:]
+
+
 # -- Keras and ONNX --------------------------------------------------------------------------------------------------
 
 
