@@ -103,7 +103,7 @@ MAX_KERAS_JSON_DEPTH = Limit(KERAS, 256, "levels", "Objects and arrays inside on
 MAX_KERAS_JSON_CONTAINERS = Limit(
     KERAS, 600_000, "objects and arrays", "Objects and arrays of a model's JSON; twice as many keys."
 )
-MAX_KERAS_LAYERS = Limit(KERAS, 20_000, "layers", "Layers of a model, with those of a nested model once for each call.")
+MAX_KERAS_LAYERS = Limit(KERAS, 10_000, "layers", "Layers of a model, with those of a nested model once for each call.")
 MAX_KERAS_NESTING = Limit(KERAS, 24, "levels", "Layers that are arguments of other layers, such as `Bidirectional`.")
 MAX_KERAS_MASK_DEPTH = Limit(KERAS, 16, "operations", "Operations between a mask and the layer that takes it.")
 
