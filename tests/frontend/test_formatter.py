@@ -201,5 +201,5 @@ def test_a_large_document_is_formatted() -> None:
 
 
 def test_a_document_of_the_greatest_depth_is_formatted() -> None:
-    text = "[" * 64 + "]" * 64
+    text = "[" * 32 + "]" * 32
     assert value_with_number_texts(fmt(text)) == value_with_number_texts(text)

@@ -112,11 +112,11 @@ INVALID_TEXTS: dict[str, list[tuple[str | bytes, str, str]]] = {
         ("[0.1" + "0" * 700 + "]", "invalid-number 1:2", "703"),
     ],
     "A11 depth": [
-        ("[" * 65, "too-deep 1:65", "64"),
-        ("[" * 100_000, "too-deep 1:65", "64"),
-        ('{"a":' * 10_000, "too-deep 1:321", "64"),
-        ("[" * 65 + "]" * 65, "too-deep 1:65", "64"),
-        ("[" * 64, "invalid-json 1:65", "the text ends"),
+        ("[" * 33, "too-deep 1:33", "32"),
+        ("[" * 100_000, "too-deep 1:33", "32"),
+        ('{"a":' * 10_000, "too-deep 1:161", "32"),
+        ("[" * 33 + "]" * 33, "too-deep 1:33", "32"),
+        ("[" * 32, "invalid-json 1:33", "the text ends"),
     ],
     "A13, A14 encodings": [
         (b'{"a": "\xff"}', "invalid-encoding 1:8", "byte offset 7 (0xff)"),
@@ -263,7 +263,7 @@ VALID_TEXTS = [
     '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\u0041\\u00e9\\u20ac\\uFFFF\\u0000"', '"\\ud83d\\ude00\\uDBFF\\uDFFF"', '"/"',
     '"\u2028\u2029\x7f\x85\ufeff\U0010ffff"', '"// no comment"', '{"a\\u0062": 1, "aB": 2}', "[[[[[[1]]]]]]", "5e-324",
     '[null, 1, "1", {}]', '"\\\\u0041"', '{"a" :1 , "b": [ 1,2 ] }', "2.2250738585072011e-308", '["\\\\"]', '"\\\\\\""',
-    "1.7976931348623157e308", "[" * 64 + "]" * 64, "9" * 640, "0.1" + "0" * 400, SPEC,
+    "1.7976931348623157e308", "[" * 32 + "]" * 32, "9" * 640, "0.1" + "0" * 400, SPEC,
 ]  # fmt: skip
 
 
@@ -453,10 +453,10 @@ def test_from_value_copies_to_plain_types() -> None:
 CYCLE: dict[str, Any] = {"a": [1]}
 CYCLE["a"].append({"b": CYCLE["a"]})
 DEEP: list[Any] = []
-for _ in range(64):
+for _ in range(32):
     DEEP = [DEEP]
 WIDE: list[Any] = [1]
-for _ in range(60):
+for _ in range(28):
     WIDE = [WIDE, WIDE]
 
 
@@ -473,7 +473,7 @@ for _ in range(60):
         ({"a": "\ud800"}, "invalid-encoding", "$.a"),
         ({"a": {"\ud800": 1}}, "invalid-encoding", "$.a"),
         (CYCLE, "invalid-json", "$.a[1].b"),
-        ({"a": DEEP}, "too-deep", "$.a" + "[0]" * 63),
+        ({"a": DEEP}, "too-deep", "$.a" + "[0]" * 31),
     ],
 )
 def test_a_value_that_is_not_json_is_rejected_at_its_path(value: Any, code: str, path: str) -> None:

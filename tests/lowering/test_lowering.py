@@ -13,7 +13,6 @@ from jsonnx.ir.builder import EmissionError
 from jsonnx.lowering.check_weights import check_shared_weights, restricts_weights
 from jsonnx.lowering.cost import cost_table
 from jsonnx.lowering.lower import check_promised_type, layer_weights
-from jsonnx.lowering.size_limit import oversized_weights
 from jsonnx.pipeline.check import check_spec
 
 
@@ -93,18 +92,6 @@ def test_an_initializer_that_does_not_accept_the_shape_is_reported_at_the_layer(
     report = Report()
     check_shared_weights(one_layer(dense(2, bias_initializer="identity"), (4,)), report)
     assert report.has_errors(("layers", 0))
-
-
-def test_the_layer_with_which_the_weights_exceed_the_file_size_is_named() -> None:
-    typed = check_spec(spec(dense(1 << 14, name="a"), dense(1 << 14, name="b"), dense(1 << 14, name="c"))).require()
-    graph = lower(typed)
-    ((_, message),) = oversized_weights(typed, graph)
-    assert message.startswith("with 'c' the weights take 2.1 GB")
-
-
-def test_weights_within_the_file_size_are_not_reported() -> None:
-    typed = check_spec(spec(dense(2))).require()
-    assert not list(oversized_weights(typed, lower(typed)))
 
 
 # -- costs -----------------------------------------------------------------------------------------------------------

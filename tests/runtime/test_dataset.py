@@ -264,7 +264,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
         archive.writestr("image.npy", npy(PIXELS))
     (fault,) = faults(tmp_path, twice.getvalue(), data_spec=IMAGES, data=None, name="d.npz")
     assert (fault.code, "two members" in fault.message) == ("unsafe-file", True)
-    monkeypatch.setattr(data_files, "MAX_FILE_BYTES", 10_000)
+    monkeypatch.setattr(data_files, "MAX_DATA_FILE_BYTES", 10_000)
     bomb = npz(compress=True, image=np.zeros((3, 100, 100)), digit=[1, 2, 3])
     assert len(bomb) < 2000
     (fault,) = faults(tmp_path, bomb, data_spec=IMAGES, data=None, name="d.npz")

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from math import prod
 
 from ..core.diagnostics import Report
+from ..core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ..core.types import ShapeError, TensorType, require
 from ..frontend.network import Call, Network
 from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
-
-MAX_ELEMENTS_PER_SAMPLE = 2**31 - 1
-"""The largest number of elements of a value per sample: 8 GiB of float32."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher, get_close_matches
 from typing import Literal, NamedTuple
 
+from .limits import MAX_COMPARED_WORDS, MAX_DIAGNOSTICS
+
 JsonPath = tuple[str | int, ...]
 """The keys and indexes that lead from the document's root to a value."""
 
@@ -113,10 +115,6 @@ def identity_source_map(path: JsonPath, key: bool) -> SourceLocation:
     return SourceLocation(path)
 
 
-MAX_COMPARED_WORDS = 50_000
-"""Words that one report compares with misspelled ones: a document may contain any number of misspellings."""
-
-
 class Report:
     """Collects the diagnostics of one document and adds their positions in the file.
 
@@ -139,7 +137,8 @@ class Report:
         """Paths of the derived document at and below which nothing is reported."""
         self._diagnostics: dict[tuple[JsonPath, str, str], Diagnostic] = {}
         self._invalid_paths: set[JsonPath] = set()
-        self._suggestion_budget = MAX_COMPARED_WORDS
+        self._suggestion_budget: int = MAX_COMPARED_WORDS
+        self._counts: dict[Severity, int] = {"error": 0, "warning": 0}
 
     def add(
         self,
@@ -152,9 +151,18 @@ class Report:
         notes: Iterable[tuple[JsonPath, str]] = (),
         severity: Severity = "error",
     ) -> None:
-        """Adds a diagnostic; a second one with the same source path, code and message is dropped."""
+        """Adds a diagnostic; a second one with the same source path, code and message is dropped.
+
+        After `MAX_DIAGNOSTICS` of a severity, one diagnostic says that there are more, and further ones are dropped.
+        """
         if severity == "error":
             self.mark_invalid(path)
+        if self._counts[severity] > MAX_DIAGNOSTICS:
+            return
+        self._counts[severity] += 1
+        if self._counts[severity] > MAX_DIAGNOSTICS:
+            code, help, notes = "not-listed", "correct those that are listed first", ()
+            message = f"there are more {severity}s than the check lists"
         source = self._source_map(path, at_key)
         is_reported = source.path in self._reported_locations or any(
             path[:length] in self._suppressed_paths for length in range(1, len(path) + 1)
@@ -193,7 +201,7 @@ class Report:
         child._suppressed_paths = set(invalid_paths)
         for path in child._suppressed_paths:
             child.mark_invalid(path)
-        child._diagnostics = dict(self._diagnostics)
+        child._diagnostics, child._counts = dict(self._diagnostics), dict(self._counts)
         return child
 
     def merge(self, child: Report) -> None:
@@ -205,6 +213,11 @@ class Report:
     def _note_at(self, path: JsonPath, message: str) -> Note:
         line, column = self._locator(path, False) or (None, None)
         return Note(message, path_text(path), self.file, line, column)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further errors are dropped."""
+        return self._counts["error"] > MAX_DIAGNOSTICS
 
     def has_errors(self, below: JsonPath = ()) -> bool:
         """Tells whether there is an error at or below a path."""

@@ -24,15 +24,18 @@ CALL_KEYS = ("type", "name", "from")
 
 
 def build_network(document: Json, report: Report) -> Network | None:
-    """Returns the network of a flat document and reports all errors; None if the document has no list of layers."""
+    """Returns the network of a flat document and reports its errors.
+
+    Returns None if the document has no list of layers, or too many errors to report all.
+    """
     version = document.get("version", LANGUAGE_VERSION) if isinstance(document, dict) else LANGUAGE_VERSION
     if isinstance(version, int) and version != LANGUAGE_VERSION:
         message = f"version {short_repr(version)} of the language is not supported"
         help = f"this release reads version {LANGUAGE_VERSION}; install a release that reads the file's version"
         report.add("unsupported-version", ("version",), message, help=help)
         return None
-    check_against_schema(document, report)
-    if not isinstance(document, dict) or not isinstance(document.get("layers"), list):
+    is_complete = check_against_schema(document, report)
+    if not is_complete or not isinstance(document, dict) or not isinstance(document.get("layers"), list):
         return None
     return _NetworkBuilder(document, report).build()
 
@@ -215,7 +218,7 @@ class _NetworkBuilder:
                 if source not in known_names and source.partition(".")[0] not in invalid_calls
             ]
             for source in dict.fromkeys(unknown_sources):
-                candidates = without_names(sorted_names, call.results)
+                candidates = [] if self.report.is_full else without_names(sorted_names, call.results)
                 self._report_unknown(source, self._reference_path(call, source), candidates)
             is_valid = not unknown_sources and self._has_valid_input_count(call)
             result.append(call if is_valid else replace(call, layer=None))
@@ -263,7 +266,8 @@ class _NetworkBuilder:
         if section is None:
             return [calls[-1].name] if calls else []
         names = [section] if isinstance(section, str) else section if isinstance(section, list) else []
-        results = [result for call in calls for result in call.results]
+        results = {result for call in calls for result in call.results}
+        earlier_names: set[str] = set()
         invalid_calls = {call.name for call in calls if call.layer is None}
         for index, name in enumerate(names):
             path: JsonPath = ("outputs",) if isinstance(section, str) else ("outputs", index)
@@ -271,11 +275,12 @@ class _NetworkBuilder:
                 continue
             if name in self.paths and name not in results:
                 self.report.add("unknown-name", path, f"the output {short_name(name)} is an input", help="name a layer")
-            elif name in names[:index]:
+            elif name in earlier_names:
                 message = f"the output {short_name(name)} is named twice"
                 self.report.add("duplicate-name", path, message, help="remove one of them")
             elif name not in results and name.partition(".")[0] not in invalid_calls:
                 self._report_unknown(name, path, sorted(results))
+            earlier_names.add(name)
         return [name for name in names if isinstance(name, str) and name in results]
 
     def _check_all_used(self, calls: list[Call], inputs: Mapping[str, TensorType], outputs: list[str]) -> None:

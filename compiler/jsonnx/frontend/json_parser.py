@@ -6,10 +6,20 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from math import isfinite
 from typing import NamedTuple, NoReturn
 
 from ..core.diagnostics import CompileError, Diagnostic, Note, Position, path_text
+from ..core.limits import (
+    MAX_JSON_CONTAINERS,
+    MAX_JSON_DEPTH,
+    MAX_JSON_KEYS,
+    MAX_JSON_VALUES,
+    MAX_NUMBER_CHARACTERS,
+    MAX_SPEC_BYTES,
+    MAX_STRING_CHARACTERS,
+)
 from .json_mistakes import (
     CODE_BY_MESSAGE,
     MISTAKES_ANYWHERE,
@@ -28,10 +38,12 @@ Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 class Limits:
     """Limits of one document; the codes of violations are `too-large`, `too-deep` and `invalid-number`."""
 
-    max_bytes: int = 64 * 2**20  # checked against the file's size before it is read
-    max_depth: int = 64
-    max_digits: int = 640  # characters of one number; the smallest limit that sys.set_int_max_str_digits accepts
-    max_values: int = 2_000_000  # 64 MiB of `0,0,0` would take gigabytes of memory
+    max_bytes: int = MAX_SPEC_BYTES  # checked against the file's size before it is read
+    max_depth: int = MAX_JSON_DEPTH
+    max_digits: int = MAX_NUMBER_CHARACTERS  # the smallest limit that sys.set_int_max_str_digits accepts
+    max_values: int = MAX_JSON_VALUES
+    max_containers: int = MAX_JSON_CONTAINERS  # objects, lists and keys take more memory than other values
+    max_keys: int = MAX_JSON_KEYS
 
 
 DEFAULT_LIMITS = Limits()
@@ -90,6 +102,9 @@ _STRING_PART = re.compile(  # text, then the end of the string, an escape, a \u 
     rf'([^"\\\x00-\x1f]*+)(?:("){_SPACE}|\\(["\\/bfnrt])'
     r"|\\u((?![dD][89a-fA-F])[0-9a-fA-F]{4})|\\u([dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))?"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_STRING_INTERIOR = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+')
+_SPACES = re.compile(_SPACE)
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
@@ -101,6 +116,7 @@ class JsonParser:
         self.text, self.file, self.limits, self.non_finite = text, file, limits, non_finite
         self.line_index = LineIndex(text)
         self.open_containers: list[ArrayPositions | ObjectPositions] = []
+        self.container_count = self.key_count = 0
 
     def read_document(self) -> tuple[Json, Positions]:
         """Returns the value and the positions of its parts. Each turn of the loop reads a scalar or a bracket."""
@@ -140,6 +156,7 @@ class JsonParser:
             return self.read_string(offset)
         string, number, fraction_and_exponent, constant, _ = match.groups()
         if string is not None:
+            self.check_string_length(len(string), offset)
             return string, match.end()
         if number:
             return self.parse_number(offset, number, fraction_and_exponent), match.end()
@@ -149,6 +166,9 @@ class JsonParser:
         """Returns an empty object or list that begins at an offset, unless it is nested too deep."""
         if len(self.open_containers) == self.limits.max_depth:
             self.fail("too-deep", offset, f"objects and lists nest deeper than {self.limits.max_depth} levels")
+        self.container_count += 1
+        if self.container_count > self.limits.max_containers:
+            self.fail("too-large", offset, f"more than {self.limits.max_containers:,} objects and arrays")
         return ObjectPositions(offset, {}, {}, {}) if bracket == "{" else ArrayPositions(offset, [], [])
 
     def close_containers(self, value: Json, positions: Positions, offset: int) -> tuple[Json, Positions, int]:
@@ -181,6 +201,7 @@ class JsonParser:
         """Reads a key and its colon, and returns the offset of the value."""
         if match := _KEY.match(self.text, offset):
             key, end = match[1], match.end()
+            self.check_string_length(len(key), offset)
         elif self.text.startswith('"', offset):
             key, end = self.read_string(offset)
             colon = _SEPARATOR.match(self.text, end)
@@ -196,12 +217,15 @@ class JsonParser:
             )
             first = self.note("first used here", container.keys[key], path_text((*steps, key)))
             self.fail("duplicate-key", offset, f"the key {quoted_token(key)} is used twice in one object", None, first)
+        self.key_count += 1
+        if self.key_count > self.limits.max_keys:
+            self.fail("too-large", offset, f"the objects have more than {self.limits.max_keys:,} keys together")
         container.keys[key] = offset
         return end
 
     def parse_number(self, offset: int, text: str, fraction_and_exponent: str) -> int | float:
         """Returns an integer if there is neither a fraction nor an exponent, else a float."""
-        if len(text) > min(self.limits.max_digits, 640):
+        if len(text) > min(self.limits.max_digits, MAX_NUMBER_CHARACTERS):
             self.fail("invalid-number", offset, f"a number of {len(text):,} characters, which is too long")
         if not fraction_and_exponent:
             return int(text)
@@ -211,8 +235,21 @@ class JsonParser:
             self.fail("invalid-number", offset, message)
         return value
 
+    def check_string_length(self, length: int, offset: int) -> None:
+        if length > MAX_STRING_CHARACTERS:
+            self.fail("too-large", offset, f"a string of more than {MAX_STRING_CHARACTERS:,} characters")
+
     def read_string(self, offset: int) -> tuple[str, int]:
         """Returns a string that contains escapes, and the offset after it."""
+        interior = _STRING_INTERIOR.match(self.text, offset + 1)
+        self.check_string_length(interior.end() - offset if interior else 0, offset)
+        try:
+            string, end = scanstring(self.text, offset + 1, True)
+        except ValueError:  # the fault is found again below, for the message
+            string, end = None, offset
+        if string is not None and not _SURROGATE.search(string):
+            space = _SPACES.match(self.text, end)
+            return string, end if space is None else space.end()
         parts, end = [], offset + 1
         for part in _STRING_PART.finditer(self.text, end):
             text, closed, escape, character, pair = part.groups()

@@ -15,12 +15,12 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, NoReturn
 
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Position, UsageError, path_text
+from ..core.limits import MAX_NUMBER_CHARACTERS, MAX_STRING_CHARACTERS
 from .json_parser import (
     DEFAULT_LIMITS,
     ArrayPositions,
@@ -134,7 +134,7 @@ def read_text(
 
 def from_value(value: dict[str, Any], limits: Limits = DEFAULT_LIMITS) -> Source:
     """Returns a copy of a Python value in plain JSON types. Raises CompileError if a JSON text could not express it."""
-    return Source(None, _copy_as_json(value, limits, iter(range(limits.max_values)), (), ()), "", None, LineIndex(""))
+    return Source(None, _copy_as_json(value, _Counts(limits), (), ()), "", None, LineIndex(""))
 
 
 # Recognised by their byte order mark or, since a document begins with ASCII, by zero bytes (RFC 4627, section 3).
@@ -156,20 +156,41 @@ def _decode(data: bytes, file: str | None) -> str:
         raise CompileError([Diagnostic("invalid-encoding", message, "$", file, *position, help)]) from None
 
 
-def _copy_as_json(
-    value: object, limits: Limits, budget: Iterator[int], path: JsonPath, ancestors: tuple[int, ...]
-) -> Json:
+@dataclass
+class _Counts:
+    """The parts of a value, counted while it is copied."""
+
+    limits: Limits
+    values: int = 0
+    containers: int = 0
+    keys: int = 0
+
+    def add(self, value: object, path: JsonPath) -> None:
+        """Raises CompileError `too-large` if the value has too many parts."""
+        self.values += 1
+        if self.values > self.limits.max_values:
+            _reject("too-large", path, f"more than {self.limits.max_values:,} values")
+        if isinstance(value, (dict, list)):
+            self.containers += 1
+            self.keys += len(value) if isinstance(value, dict) else 0
+            if self.containers > self.limits.max_containers:
+                _reject("too-large", path, f"more than {self.limits.max_containers:,} objects and arrays")
+            if self.keys > self.limits.max_keys:
+                _reject("too-large", path, f"the objects have more than {self.limits.max_keys:,} keys together")
+
+
+def _copy_as_json(value: object, counts: _Counts, path: JsonPath, ancestors: tuple[int, ...]) -> Json:
     """Returns a copy in plain JSON types: a NumPy float64 or an enumeration's member becomes an instance of its base.
 
-    Recursion ends at `max_depth`. `budget` counts the values: a list object that occurs several times counts each time.
+    Recursion ends at `max_depth`. A list object that occurs several times counts each time.
     """
-    if next(budget, None) is None:
-        _reject("too-large", path, f"more than {limits.max_values:,} values")
+    counts.add(value, path)
+    limits = counts.limits
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return _checked_string(value, path)
-    if isinstance(value, int) and abs(value) < 10 ** min(limits.max_digits, 640):
+    if isinstance(value, int) and abs(value) < 10 ** min(limits.max_digits, MAX_NUMBER_CHARACTERS):
         return int.__int__(value)
     if isinstance(value, float) and isfinite(value):
         return float.__float__(value)
@@ -183,16 +204,17 @@ def _copy_as_json(
         _reject("too-deep", path, f"objects and lists nest deeper than {limits.max_depth} levels")
     ancestors = (*ancestors, id(value))
     if isinstance(value, list):
-        return [_copy_as_json(item, limits, budget, (*path, index), ancestors) for index, item in enumerate(value)]
+        return [_copy_as_json(item, counts, (*path, index), ancestors) for index, item in enumerate(value)]
     return {
-        _checked_string(key, path): _copy_as_json(item, limits, budget, (*path, key), ancestors)
-        for key, item in value.items()
+        _checked_string(key, path): _copy_as_json(item, counts, (*path, key), ancestors) for key, item in value.items()
     }
 
 
 def _checked_string(text: object, path: JsonPath) -> str:
     if not isinstance(text, str):
         _reject("invalid-json", path, f"a key of type {type(text).__name__}, which is not a string")
+    if len(text) > MAX_STRING_CHARACTERS:
+        _reject("too-large", path, f"a string of more than {MAX_STRING_CHARACTERS:,} characters")
     if re.search(r"[\ud800-\udfff]", text):
         _reject("invalid-encoding", path, f"{quoted_token(text)} contains a lone surrogate")
     return str.__str__(text)

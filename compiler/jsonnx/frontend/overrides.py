@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.diagnostics import CompileError, JsonPath, UsageError, suggestion
-from .json_reader import DEFAULT_LIMITS, Source, read_text
+from ..core.limits import MAX_JSON_DEPTH
+from .json_reader import Source, read_text
 from .schema.phrases import known_names_help
 from .schema.schema import spec_schema
 
@@ -26,7 +27,7 @@ def with_overrides(source: Source, scale: str | None, overrides: Sequence[str]) 
     for override in overrides:
         _, equals, text = override.partition("=")
         path = _override_path(source, override) if equals else ()
-        if not equals or "" in path or len(path) > DEFAULT_LIMITS.max_depth:
+        if not equals or "" in path or len(path) > MAX_JSON_DEPTH:
             help = "write it as in --set training.epochs=3"
             raise UsageError("bad-option", f"--set {override}: not of the form KEY=VALUE", help)
         try:

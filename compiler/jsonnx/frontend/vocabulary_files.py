@@ -10,11 +10,10 @@ from typing import IO, Any
 
 from ..core.components import Json
 from ..core.diagnostics import JsonPath, Report, SourceMap
+from ..core.limits import MAX_VOCABULARY_BYTES, MAX_VOCABULARY_TOKENS
 from ..layers import LAYERS
 from .expansion.expressions import escape_expressions
 from .schema.phrases import short_repr
-
-MAX_VOCABULARY_BYTES = 64 << 20
 
 FileOpener = Callable[[str, JsonPath], "IO[bytes] | None"]
 """Opens a file that the spec names at a path; returns None after it has reported an error."""
@@ -35,12 +34,20 @@ def vocabulary_files(document: Json) -> dict[int, str]:
 def inline_vocabularies(document: Json, open_file: FileOpener, report: Report) -> Json:
     """Returns the flat document with the tokens of the files, one per line, in place of the files' names."""
     layers = list(document["layers"]) if vocabulary_files(document) else []
+    bytes_left, tokens_left = int(MAX_VOCABULARY_BYTES), int(MAX_VOCABULARY_TOKENS)
     for index, name in vocabulary_files(document).items():
         path = ("layers", index, "vocabulary")
         file = open_file(name, path)
         if file is not None:
             with file:
-                data = file.read(MAX_VOCABULARY_BYTES + 1)
+                data = file.read(bytes_left + 1)
+            bytes_left -= len(data)
+            tokens_left -= 1 + data.count(b"\n")
+            if bytes_left < 0 or tokens_left < 0:
+                limit = f"{MAX_VOCABULARY_TOKENS:,} tokens" if bytes_left >= 0 else f"{MAX_VOCABULARY_BYTES:,} bytes"
+                message = f"with {short_repr(name)} the vocabulary files have more than {limit}"
+                report.add("too-large", path, message)
+                break
             tokens = _parse_tokens(data, layers[index]["type"] == "IntegerLookup", name, path, report)
             layers[index] = {**layers[index], "vocabulary": tokens}
     return {**document, "layers": layers} if layers else document
@@ -77,9 +84,6 @@ def _replaced_at(container: Any, path: JsonPath, value: Json) -> Json:
 
 def _parse_tokens(data: bytes, integers: bool, name: str, path: JsonPath, report: Report) -> list[Any] | str:
     """Returns the tokens of a file, or the file's name after an error was reported."""
-    if len(data) > MAX_VOCABULARY_BYTES:
-        report.add("too-large", path, f"the vocabulary {short_repr(name)} has more than {MAX_VOCABULARY_BYTES:,} bytes")
-        return name
     try:
         text = data.decode("utf-8-sig")
         lines = text.removesuffix("\n").split("\n") if text else []

@@ -21,16 +21,15 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError
+from ..core.limits import MAX_COMPRESSION_RATIO, MAX_HDF5_GROUP_DEPTH, MAX_HDF5_LINE_BYTES
 from .file_slice import FileSlice
 from .limits import ReadBudget, damaged_file_error
-from .zip_reader import MAX_COMPRESSION_RATIO
 
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 """Groups with the optimizer's state, which is not read."""
 
 WORKER_SCRIPT = Path(__file__).with_name("hdf5_worker.py")
 INVALID_WORKER_OUTPUT = "the process that reads the file wrote invalid output"
-_MAX_LINE_BYTES = 96 << 20
 _NUMBER_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 _ELEMENT_TYPES = {*(order + kind for order in "<>" for kind in _NUMBER_TYPES), "|V2", "|b1"}
 _WORKER_ERROR_CODES = {"damaged-file", "unsafe-file", "too-large", "not-supported"}
@@ -95,6 +94,7 @@ class _WorkerProcess:
             "objects": budget.objects_left,
             "text": budget.text_bytes_left,
             "ratio": MAX_COMPRESSION_RATIO,
+            "depth": MAX_HDF5_GROUP_DEPTH,
             "seconds": ceil(seconds),
             "skip": OPTIMIZER_GROUPS,
             "paths": [path for path in sys.path if os.path.isabs(path)],
@@ -142,7 +142,7 @@ def _read_worker_output(stream: IO[bytes], file: FileSlice, budget: ReadBudget, 
 
 
 def _worker_messages(stream: IO[bytes], budget: ReadBudget) -> Iterator[dict[str, Any]]:
-    while line := stream.readline(_MAX_LINE_BYTES):
+    while line := stream.readline(MAX_HDF5_LINE_BYTES):
         budget.take_text(len(line), "the file")
         budget.take_objects(1, "the file's groups and arrays")
         try:

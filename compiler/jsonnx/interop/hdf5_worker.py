@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, NoReturn
 TEXT_ATTRIBUTES = ("name", "keras_version", "backend", "model_config", "training_config")
 TEXT_LIST_ATTRIBUTES = ("layer_names", "weight_names")
 """Attributes that hold text, and lists of text; a long list is split into `weight_names0`, `weight_names1`, ..."""
-MAX_GROUP_DEPTH = 48
 SUPPORTED_FILTERS = {1, 2, 3}
 """Deflate, shuffle and checksum, which are part of libhdf5."""
 
@@ -33,12 +32,13 @@ class Hdf5FileError(Exception):
 
 
 class Limits(NamedTuple):
-    """The resources that reading the file may use, and the highest compression ratio of an array."""
+    """The resources that reading the file may use, the highest compression ratio of an array, and levels of groups."""
 
     bytes_left: int
     objects_left: int
     text_bytes_left: int
     compression_ratio: int
+    group_depth: int
 
 
 def main(
@@ -48,6 +48,7 @@ def main(
     objects: int,
     text: int,
     ratio: int,
+    depth: int,
     seconds: int,
     skip: list[str],
     paths: list[str],
@@ -61,7 +62,7 @@ def main(
         except ImportError as error:
             raise Hdf5FileError("missing-package", f"{error}") from None
         set_resource_limits(memory, seconds)
-        for line, data in Hdf5Reader(start, length, Limits(memory, objects, text, ratio), skip).messages():
+        for line, data in Hdf5Reader(start, length, Limits(memory, objects, text, ratio, depth), skip).messages():
             out.write(json.dumps(line).encode() + b"\n")
             if data is not None:
                 out.write(data)
@@ -150,7 +151,7 @@ class Hdf5Reader:
 
         self.h5 = h5py
         self.limits, self.skipped_groups = limits, skip
-        self.bytes_left, self.objects_left, self.text_bytes_left, _ = limits
+        self.bytes_left, self.objects_left, self.text_bytes_left = limits[:3]
         self.visited_groups: set[Any] = set()
         self.element_types = self._element_types()
         self.file = h5py.File(StandardInputSlice(start, length), "r")
@@ -167,8 +168,10 @@ class Hdf5Reader:
         pending = [("", self.file.id)]
         while pending:
             path, group = pending.pop()
-            if path.count("/") > MAX_GROUP_DEPTH:
-                raise Hdf5FileError("unsafe-file", f"groups nest deeper than {MAX_GROUP_DEPTH} levels, at {path!r}")
+            if path.count("/") > self.limits.group_depth:
+                raise Hdf5FileError(
+                    "unsafe-file", f"groups nest deeper than {self.limits.group_depth} levels, at {path!r}"
+                )
             is_skipped = path in self.skipped_groups
             if (attributes := self.read_attributes(group, path)) or is_skipped:
                 yield {"group": path, "attributes": attributes, "skipped": is_skipped}, None

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ..core.diagnostics import CompileError, Diagnostic
-
-GIB = 1 << 30
+from ..core.limits import MAX_READ_BYTES, MAX_READ_OBJECTS, MAX_READ_SECONDS, MAX_READ_TEXT_BYTES
 
 
 @dataclass
@@ -17,13 +16,13 @@ class ReadBudget:
 
     file: str | None = None
     """The name of the file, for messages."""
-    bytes_left: int = 4 * GIB
+    bytes_left: int = MAX_READ_BYTES
     """Bytes of arrays and decompressed data."""
-    objects_left: int = 200_000
+    objects_left: int = MAX_READ_OBJECTS
     """Groups, arrays, attributes and archive members."""
-    text_bytes_left: int = 64 << 20
+    text_bytes_left: int = MAX_READ_TEXT_BYTES
     """Bytes of JSON and of names."""
-    max_seconds: float = 60.0
+    max_seconds: float = MAX_READ_SECONDS
     start_time: float = field(default_factory=time.monotonic)
 
     def take_bytes(self, count: int, subject: str) -> None:

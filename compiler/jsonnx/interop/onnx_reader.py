@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import IO, NamedTuple
 
+from ..core.limits import MAX_ONNX_AXES, MAX_ONNX_GRAPH_DEPTH, MAX_ONNX_TEXT_BYTES
 from .protobuf_reader import BufferedFile, DecodeError, Message, to_signed_int64
 
-MAX_GRAPH_DEPTH = 16
-"""Nesting of graphs, as in Loop and If."""
-
-MAX_TEXT_BYTES = 64 * 2**20
-"""Bytes of one string: the spec is the longest."""
+MAX_VARINT_BYTES = 10
+"""Bytes of the longest encoding of one integer."""
 
 DTYPES = {
     **{1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool"},
@@ -122,8 +120,8 @@ class _GraphReader:
         self.file = file
 
     def read_graph(self, graph: Message, outer_scopes: NameScopes) -> None:
-        if len(outer_scopes) > MAX_GRAPH_DEPTH:
-            raise DecodeError(f"graphs are nested deeper than {MAX_GRAPH_DEPTH} levels")
+        if len(outer_scopes) > MAX_ONNX_GRAPH_DEPTH:
+            raise DecodeError(f"graphs are nested deeper than {MAX_ONNX_GRAPH_DEPTH} levels")
         nodes: list[Message] = []
         tensors: list[OnnxTensor] = []
         inputs: dict[str, OnnxType] = {}
@@ -209,7 +207,7 @@ def _as_text(value: int | Message | None) -> str:
     if value is None:
         return ""
     message = _as_message(value)
-    if message.size > MAX_TEXT_BYTES:
+    if message.size > MAX_ONNX_TEXT_BYTES:
         raise DecodeError(f"a string has {message.size:,} bytes")
     return message.text()
 
@@ -232,7 +230,8 @@ def _read_tensor(message: Message, sparse: bool = False) -> OnnxTensor:
     external: dict[str, str] = {}
     for number, value in message.fields():
         if number == 1:
-            shape += [_as_integer(value)] if isinstance(value, int) else _as_message(value).integers()
+            shape += [_as_integer(value)] if isinstance(value, int) else _read_axes(_as_message(value))
+            _check_rank(len(shape))
         elif number == 2:
             dtype = DTYPES.get(_as_integer(value), "")
         elif number == 8:
@@ -248,6 +247,16 @@ def _read_tensor(message: Message, sparse: bool = False) -> OnnxTensor:
     tensor = OnnxTensor(name, dtype, tuple(shape), external.get("location", "") if is_external else None)
     _check_tensor_data(tensor, raw_bytes, has_typed_data, external)
     return tensor
+
+
+def _read_axes(packed: Message) -> list[int]:
+    _check_rank(packed.size // MAX_VARINT_BYTES)
+    return list(packed.integers())
+
+
+def _check_rank(rank: int) -> None:
+    if rank > MAX_ONNX_AXES:
+        raise DecodeError(f"a tensor has more than {MAX_ONNX_AXES} axes")
 
 
 def _check_tensor_data(

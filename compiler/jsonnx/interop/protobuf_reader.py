@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from ..core.limits import MAX_ONNX_FIELDS
+
 BUFFER_BYTES = 1 << 16
 """Bytes read at once."""
-
-MAX_FIELDS = 2_000_000
-"""Fields of one file. A model that stores weights as raw bytes has some tens of fields per operator."""
 
 
 class DecodeError(ValueError):
@@ -20,7 +19,7 @@ class DecodeError(ValueError):
 class BufferedFile:
     """A file with random access through a buffer, and a limit on the number of fields."""
 
-    def __init__(self, file: IO[bytes], max_fields: int = MAX_FIELDS) -> None:
+    def __init__(self, file: IO[bytes], max_fields: int = MAX_ONNX_FIELDS) -> None:
         self._file, self._fields_left = file, max_fields
         self._buffer_start, self._buffer = 0, b""
         self.size = file.seek(0, 2)
@@ -41,7 +40,7 @@ class BufferedFile:
     def count_field(self) -> None:
         self._fields_left -= 1
         if self._fields_left < 0:
-            raise DecodeError(f"it has more than {MAX_FIELDS:,} fields")
+            raise DecodeError(f"it has more than {MAX_ONNX_FIELDS:,} fields")
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,11 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
+from ..core.limits import MAX_COMPRESSION_RATIO, MAX_ZIP_MEMBERS
 from .file_slice import FileSlice
 from .limits import ReadBudget, damaged_file_error, unsafe_file_error
 
-MAX_MEMBERS = 20_000
 CHUNK_BYTES = 1 << 20
-MAX_COMPRESSION_RATIO = 1032
-"""The highest ratio that deflate reaches."""
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _END_RECORD = struct.Struct("<4s4H2LH")
@@ -68,8 +66,8 @@ class ZipArchive:
             if not record.startswith(b"PK\6\6"):
                 raise damaged_file_error(self.file_name, "the archive's zip64 end record is not at the stated offset")
             *_, count, length, start = _ZIP64_END_RECORD.unpack(record)
-        if count > MAX_MEMBERS or length > MAX_MEMBERS * 512:
-            self.budget.raise_too_large(f"the archive has {count:,} members, the limit is {MAX_MEMBERS:,}")
+        if count > MAX_ZIP_MEMBERS or length > MAX_ZIP_MEMBERS * 512:
+            self.budget.raise_too_large(f"the archive has {count:,} members, the limit is {MAX_ZIP_MEMBERS:,}")
         if start + length != end:
             message = "the archive's directory is not at the stated offset, or data precedes the archive"
             raise damaged_file_error(self.file_name, message)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import onnx
 
+from ..core.limits import MAX_CONSTANTS_BYTES, MAX_OPERATORS, bytes_text, require_constant_size
 from ..core.numpy_types import numpy_dtype
-from ..core.types import Dim, Size, TensorType
+from ..core.types import Dim, Size, TensorType, require
 from .conditionals import BranchFn, cond
 from .draft import GraphDraft
 from .dtypes import onnx_dtype
@@ -55,6 +56,9 @@ class Builder(GraphDraft):
         self.training = training
         self.float_dtype = float_dtype
         self.trainable = True
+        self.operators_left: int | None = None
+        """The number of operators that may be emitted; None for no limit."""
+        self.constant_bytes_left: int | None = None
         self.stack_parts: dict[Value, Sequence[Value]] = {}
         """The slices of a value that an unrolled loop stacked."""
         self._weight_transforms: dict[str, WeightTransform] = {}
@@ -119,7 +123,23 @@ class Builder(GraphDraft):
     def const(self, value: Any, dtype: str | None = None) -> Constant:
         """A constant, of type `float_dtype` unless another type is named."""
         array = np.asarray(value, dtype=numpy_dtype(dtype or self.float_dtype))
+        if self.constant_bytes_left is not None:
+            self.constant_bytes_left -= array.nbytes
+            limit = f"more than {bytes_text(MAX_CONSTANTS_BYTES)} of constants with those of the layers before it"
+            require(self.constant_bytes_left >= 0, f"needs {limit}", code="too-large")
         return Constant(TensorType(dtype or self.float_dtype, array.shape), array)
+
+    def positions(self, count: int, dtype: str, first: int = 0, step: int = 1, shape: tuple[int, ...] = (-1,)) -> Any:
+        """The constant `first, first + step, ...` of `count` elements. Raises ShapeError if it is too large."""
+        numpy_type = np.dtype(numpy_dtype(dtype))
+        require_constant_size(f"needs the numbers of {count} positions", count, element_bytes=numpy_type.itemsize)
+        return self.const((np.arange(count) * step + first).reshape(shape), dtype)
+
+    def filled(self, value: float, shape: Sequence[int], dtype: str) -> Constant:
+        """A constant with equal elements. Raises ShapeError if it is too large."""
+        numpy_type = np.dtype(numpy_dtype(dtype))
+        require_constant_size(f"needs a constant {list(shape)}", *shape, element_bytes=numpy_type.itemsize)
+        return self.const(np.full(tuple(shape), value, numpy_type), dtype)
 
     def param(
         self,
@@ -212,6 +232,10 @@ class Builder(GraphDraft):
             input_types = ", ".join("-" if value is None else str(value.type) for value in inputs)
             raise EmissionError(f"{self._origin.scope}: {op}({input_types}; {kept}): {error}") from error
         results = tuple(Value(type) for type in types)
+        if self.operators_left is not None:
+            self.operators_left -= 1
+            text = f"needs more than {MAX_OPERATORS:,} operators with those of the layers before it"
+            require(self.operators_left >= 0, text, code="too-large")
         scope, path, detached = self._origin
         self.nodes.append(Node(op, inputs, results, kept, scope, path, domain, detached))
         return results[0] if outputs == 1 else results

@@ -5,13 +5,11 @@ from __future__ import annotations
 from math import prod
 from typing import TypeVar
 
+from ..core.limits import MAX_MODEL_BYTES, bytes_text
 from ..core.types import TensorType, require
 from .graph import Parameter, State
 
 Weight = TypeVar("Weight", Parameter, State)
-
-MAX_MODEL_BYTES = 1 << 31
-"""The largest ONNX file: Protocol Buffers cannot encode more."""
 
 
 def require_weight_size(name: str, type: TensorType) -> None:
@@ -19,16 +17,6 @@ def require_weight_size(name: str, type: TensorType) -> None:
     size = 4 * prod(size for size in type.shape if isinstance(size, int))
     message = f"has the weight {name!r} of shape {list(type.shape)}: {bytes_text(size)}"
     require(size <= MAX_MODEL_BYTES, f"{message}, the limit is {bytes_text(MAX_MODEL_BYTES)}", code="too-large")
-
-
-def bytes_text(size: int) -> str:
-    """A number of bytes with a unit: `4.0 TB`."""
-    amount = float(size)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            break
-        amount /= 1000
-    return f"{amount:,.1f} {unit}"
 
 
 def require_same_shape(name: str, first_call: Weight, this_call: Weight) -> Weight:

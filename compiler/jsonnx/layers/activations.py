@@ -347,7 +347,7 @@ class Sparsemax(ActivationFunction):
     def apply(self, g: Builder, x: Value) -> Value:
         axis = self.axis % x.rank
         size = x.shape[axis]
-        counts = g.const([float(k) for k in range(1, size + 1)], x.dtype)
+        counts = g.positions(size, x.dtype, first=1)
         ranks = broadcast_along(g, counts, [axis], x.rank)
         descending, _ = g.TopK(x, [size], axis=axis, outputs=2)
         sums = g.CumSum(descending, g.const(axis, "int64"))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from ..analysis.masks import Mask
 from ..analysis.shape_inference import TypedNetwork
+from ..core.diagnostics import Report
+from ..core.limits import MAX_CONSTANTS_BYTES, MAX_OPERATORS
 from ..core.types import BATCH, Dim, ShapeError, Size, TensorType
 from ..frontend.network import Call
 from ..ir import Builder, Graph, Value
@@ -20,6 +22,12 @@ class LoweringError(Exception):
     def __init__(self, call: Call, error: ShapeError) -> None:
         self.call, self.error = call, error
         super().__init__(f"{call.owner}: {error.message}")
+
+    def add_to(self, report: Report) -> None:
+        """Reports the error at the call."""
+        kind = self.call.layer.type_name if self.call.layer else ""
+        message = f"{kind} {self.call.name!r} {self.error.message}"
+        report.add(self.error.code, self.call.path, message, help=self.error.help)
 
 
 def lower(
@@ -37,6 +45,7 @@ def lower(
     """
     output_names = tuple(typed.network.outputs) if outputs is None else tuple(outputs)
     g = Builder(training=training, float_dtype=float_dtype)
+    g.operators_left, g.constant_bytes_left = MAX_OPERATORS, MAX_CONSTANTS_BYTES
     values: dict[str, Value] = {
         name: g.input(name, _with_float_dtype(type, float_dtype)) for name, type in typed.network.inputs.items()
     }

@@ -1,24 +1,117 @@
-"""Refuses networks whose weights exceed the size of an ONNX file, before anything is allocated."""
+"""Refuses networks that exceed the limits of a model, before anything is allocated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 from ..analysis.shape_inference import TypedNetwork
-from ..core.diagnostics import JsonPath
-from ..ir import Graph
-from ..ir.weight_shapes import MAX_MODEL_BYTES, bytes_text
+from ..core.components import Component
+from ..core.diagnostics import Report
+from ..core.limits import MAX_MODEL_BYTES, MAX_OPERATORS, bytes_text
+from ..frontend.network import Call
+
+if TYPE_CHECKING:
+    from ..ir import Graph
 
 
-def oversized_weights(typed: TypedNetwork, graph: Graph) -> Iterator[tuple[JsonPath, str]]:
-    """Yields the path of the first layer with which the weights exceed the limit, and a message; nothing if none
-    does."""
+MAX_SMALL_SIZE = 1 << 22
+"""The largest size for which no layer needs a constant or a weight vector that exceeds a limit."""
+
+MAX_CALLS_WITHOUT_COUNT = MAX_OPERATORS // 20
+"""Layers of a network that cannot have too many operators."""
+
+BYTES_PER_WEIGHT = 4
+
+MATRICES_PER_LAYER, MATRICES_PER_ATTENTION, MATRICES_PER_RECURRENT_LAYER, VECTORS_PER_LAYER = 2, 4, 24, 8
+"""At most: a separable convolution has two kernels, attention four matrices, a bidirectional LSTM sixteen, and batch
+normalization with renormalization seven vectors."""
+
+RECURRENT_ATTRIBUTES = ("recurrent_initializer", "return_sequences", "cells", "layer", "layers")
+"""Attributes of recurrent layers, and of layers that may have one inside."""
+
+EMBEDDING_ATTRIBUTES = ("input_dim", "sequence_length")
+VOCABULARY_ATTRIBUTES = ("max_tokens", "num_tokens", "num_bins")
+"""Attributes of layers whose state is a list of tokens or of bounds."""
+
+SIZELESS_ATTRIBUTES = ("seed", "strides", "dilation_rate", "groups", "vocabulary", "axis", "shared_axes")
+"""Attributes with integers that no size of a weight depends on."""
+
+
+def check_sizes(typed: TypedNetwork, report: Report) -> None:
+    """Reports the first layer with which a network exceeds a limit of models.
+
+    Only the lowering tells weights, constants and operators. So ONNX is imported if, and only if, the sizes in the spec
+    are large enough to be suspicious.
+    """
+    if not report.has_errors() and may_be_too_large(typed):
+        from .lower import LoweringError, lower
+
+        try:
+            report_oversized_weights(typed, lower(typed), report)
+        except LoweringError as failure:
+            failure.add_to(report)
+
+
+def may_be_too_large(typed: TypedNetwork) -> bool:
+    """Whether a network may exceed a limit, by an estimate from above."""
+    calls = typed.network.calls
+    sizes = (size for call in calls for size in _sizes(typed, call))
+    if len(calls) > MAX_CALLS_WITHOUT_COUNT or any(size > MAX_SMALL_SIZE for size in sizes):
+        return True
+    return sum(weight_bound(typed, call) for call in calls) * BYTES_PER_WEIGHT > MAX_MODEL_BYTES
+
+
+def weight_bound(typed: TypedNetwork, call: Call) -> int:
+    """A number of elements that the weights of a layer do not exceed."""
+    layer, numbers = call.layer, list(_attribute_sizes(call.layer))
+    axes = [size for source in call.sources for size in typed.types[source].shape if isinstance(size, int)]
+    if any(hasattr(layer, name) for name in EMBEDDING_ATTRIBUTES):
+        return 2 * prod(numbers)  # the sizes of the input do not matter
+    if any(hasattr(layer, name) for name in VOCABULARY_ATTRIBUTES):
+        return 2 * max([*axes, *numbers], default=1)
+    has_many_axes = any(hasattr(layer, name) for name in ("shared_axes", "equation"))
+    has_many_axes = has_many_axes or isinstance(getattr(layer, "axis", None), tuple)
+    largest = prod(axes) if has_many_axes else max([*axes, *numbers], default=1)
+    matrices = MATRICES_PER_ATTENTION if hasattr(layer, "num_heads") else MATRICES_PER_LAYER
+    if any(hasattr(layer, name) for name in RECURRENT_ATTRIBUTES):
+        matrices = MATRICES_PER_RECURRENT_LAYER
+    return matrices * prod(numbers) * largest + VECTORS_PER_LAYER * largest
+
+
+def _sizes(typed: TypedNetwork, call: Call) -> Iterator[int]:
+    """The sizes that a call depends on: of its inputs, and in its attributes."""
+    yield from (size for source in call.sources for size in typed.types[source].shape if isinstance(size, int))
+    yield from _attribute_sizes(call.layer)
+
+
+def _attribute_sizes(value: object) -> Iterator[int]:
+    """The positive integers in the attributes of a component and of those inside it."""
+    if isinstance(value, Component):
+        for name, attribute in vars(value).items():
+            if name not in SIZELESS_ATTRIBUTES:
+                yield from _attribute_sizes(attribute)
+    elif isinstance(value, (tuple, list)):
+        items: Iterable[Any] = value if len(value) <= MAX_INNER_ITEMS else [len(value)]
+        for item in items:
+            yield from _attribute_sizes(item)
+    elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        yield value
+
+
+MAX_INNER_ITEMS = 16
+"""Items of a list of sizes; a longer list is one of values, such as a vocabulary."""
+
+
+def report_oversized_weights(typed: TypedNetwork, graph: Graph, report: Report) -> None:
+    """Reports the first layer with which the weights exceed the limit."""
     total = 0
     for name, value in {**graph.parameters, **graph.states}.items():
-        total += 4 * prod(value.shape) if value.type.is_static() else 0
+        total += BYTES_PER_WEIGHT * prod(value.shape) if value.type.is_static() else 0
         if total > MAX_MODEL_BYTES:
             layer = name.split("/")[0]
             message = f"with {layer!r} the weights take {bytes_text(total)}, the limit is {bytes_text(MAX_MODEL_BYTES)}"
-            yield typed.network.paths[layer], f"{message} ({name} alone has shape {list(value.shape)})"
+            path = typed.network.paths[layer]
+            report.add("too-large", path, f"{message} ({name} alone has shape {list(value.shape)})")
             return

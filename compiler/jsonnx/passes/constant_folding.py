@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..ir import Constant, Graph, Node, Parameter, State, Value, with_vocabulari
 from .rewrite import Match, RuleSet, with_replaced_inputs
 
 MAX_FOLDED_ELEMENTS = 1 << 26
-"""Elements of an operand above which a node is left to the runtime."""
+"""Elements of an operand or a result above which a node is left to the runtime."""
 
 folding = RuleSet(cleanup=None)
 
@@ -93,12 +94,17 @@ EVALUATORS: dict[str, Callable[..., Any]] = {
 """The NumPy functions of operators: those that bring weights into the shape that other operators take."""
 
 
+def _is_small(result: Value) -> bool:
+    """Whether a result may be computed: two small operands can be broadcast to a large one."""
+    return prod(size for size in result.shape if isinstance(size, int)) <= MAX_FOLDED_ELEMENTS
+
+
 @folding(*EVALUATORS)
 def fold_node(m: Match) -> list[Constant] | None:
     """op(constants) -> constants; results that depend on a single weight keep its name"""
     inputs = [x for x in m.node.inputs if x is not None]
     constants = [x for x in inputs if isinstance(x, Constant) and x.array.size <= MAX_FOLDED_ELEMENTS]
-    if not inputs or len(constants) < len(inputs):
+    if not inputs or len(constants) < len(inputs) or not all(map(_is_small, m.node.outputs)):
         return None
     arrays = [x.array if isinstance(x, Constant) else None for x in m.node.inputs]
     results = EVALUATORS[m.node.op](m.node, *arrays)

@@ -20,6 +20,7 @@ from ..analysis.vocabularies import check_vocabularies
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
 from ..core.files import UnsafePath, open_beneath
 from ..frontend.build_network import build_network
+from ..frontend.document_size import is_too_large
 from ..frontend.expansion.expand import FlatDocument, expand
 from ..frontend.json_reader import STDIN_NAME, Source, from_value, read_file, read_text
 from ..frontend.network import Network
@@ -27,6 +28,7 @@ from ..frontend.overrides import with_overrides
 from ..frontend.vocabulary_files import inline_vocabularies, vocabulary_files, write_back_tokens
 from ..lowering.check_augmentation import check_augmentation
 from ..lowering.check_weights import check_shared_weights
+from ..lowering.size_limit import check_sizes
 from ..training.objective import Objective
 
 Spec = str | os.PathLike[str] | Mapping[str, Any]
@@ -129,6 +131,8 @@ def check_spec(
     source, overrides = with_overrides(read_spec(spec), scale, changes)
     after("source", source)
     source_report = Report(source.file, source.locate)
+    if is_too_large(source.value, source_report):
+        return CheckedSpec(source, _with_override_notes(source_report, overrides))
     flat = expand(source.value, source_report)
     if flat is None:
         return CheckedSpec(source, _with_override_notes(source_report, overrides))
@@ -145,6 +149,7 @@ def check_spec(
     check_outputs_batch_first(typed, report)
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
+    check_sizes(typed, report)
     objective = resolve_objective(typed, report)
     check_augmentation(typed, objective, report)
     return CheckedSpec(source, _with_override_notes(report, overrides), typed, objective, vocabularies, flat)

@@ -10,7 +10,7 @@ from ..gradient.training_step import with_loss
 from ..ir import Builder, Graph, Value
 from ..lowering.check_augmentation import augmentation_calls, augmented_input_name
 from ..lowering.lower import LoweringError, lower
-from ..lowering.size_limit import oversized_weights
+from ..lowering.size_limit import report_oversized_weights
 from ..passes.canonicalize import canonicalize
 from ..passes.layout import propagate_transposes
 from ..training.objective import Objective
@@ -30,12 +30,9 @@ def forward_graph(checked: CheckedSpec, *, training: bool = False) -> Graph:
     try:
         graph = lower(typed, training=training, fed_names=fed_names)
     except LoweringError as failure:
-        call, error = failure.call, failure.error
-        kind = call.layer.type_name if call.layer else ""
-        report.add(error.code, call.path, f"{kind} {call.name!r} {error.message}", help=error.help)
+        failure.add_to(report)
         raise CompileError(report) from failure
-    for path, message in oversized_weights(typed, graph):
-        report.add("too-large", path, message)
+    report_oversized_weights(typed, graph, report)
     report.raise_errors()
     return propagate_transposes(graph)
 

@@ -143,7 +143,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\w.+-]+|.?')
 def _marked_line(excerpt: Excerpt, column: int) -> tuple[str, str]:
     """The part of a line around a column, and carets under the token that starts there."""
     line, start = excerpt.text, column - 1 - excerpt.offset
-    end = max(start + 1, _TOKEN.match(line, start).end())  # type: ignore[union-attr]
+    token_match = _TOKEN.match(line[start : start + MAX_SOURCE_LINE_WIDTH])  # no more is shown of a longer token
+    end = start + max(1, token_match.end() if token_match else 0)
     is_short = not excerpt.offset and len(line) <= MAX_SOURCE_LINE_WIDTH
     first = 0 if is_short else max(0, min(start - MAX_SOURCE_LINE_WIDTH // 3, len(line) - MAX_SOURCE_LINE_WIDTH))
     last = first + MAX_SOURCE_LINE_WIDTH

@@ -1,4 +1,4 @@
-"""Generates what `jsonnx layers` shows, docs/layers.md, docs/errors.md and the schema from the components.
+"""Generates what `jsonnx layers` shows, the pages layers, errors and limits of docs/, and the schema.
 
 `python -m jsonnx.render.reference_pages [FOLDER]` writes the generated files below a folder; the default is the
 repository's root.
@@ -21,6 +21,7 @@ from ..frontend.schema.schema import REGISTRIES
 from ..layers import LAYERS, Layer
 from .explanations import EXPLANATIONS
 from .layer_examples import LayerExample, example_graph, layer_examples, operator_names, weight_descriptions
+from .limits_page import limits_page
 
 EXAMPLE_ARGUMENTS: dict[str, Any] = {
     "EinsumDense.equation": "...b,bc->...c",
@@ -289,6 +290,7 @@ def generated_files() -> dict[str, str]:
     return {
         "docs/layers.md": layers_page(),
         "docs/errors.md": errors_page(),
+        "docs/limits.md": limits_page(),
         "schemas/model.schema.json": editor_schema_text(),
     }
 

@@ -15,15 +15,13 @@ from typing import IO, NamedTuple, Protocol
 import numpy as np
 
 from ..core.diagnostics import CompileError
+from ..core.limits import MAX_CSV_COLUMNS, MAX_DATA_FILE_BYTES
 from ..core.types import TensorType
 from ..interop.limits import ReadBudget
 from ..interop.zip_reader import ZipArchive
 from .data_errors import DataLocation, FaultCollector
 from .validate_arrays import ElementIndex, LocateElement, sample_location
 
-MAX_FILE_BYTES = 8 << 30
-"""Bytes of a data file after decompression."""
-MAX_COLUMNS = 1 << 16
 COMMENT_HELP = "comment lines are not read, remove them"
 _EXCEL_SEPARATOR_LINE = re.compile(r'"?sep=.?,?"?', re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
@@ -53,8 +51,8 @@ def read_table(file: IO[bytes], name: str, faults: FaultCollector, npy_column: s
     ending = name.lower().rpartition(".")[2]
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if size > MAX_FILE_BYTES:
-        faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
+    if size > MAX_DATA_FILE_BYTES:
+        faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
         return None
     if ending == "csv":
         return _read_csv(file.read(), faults)
@@ -127,12 +125,12 @@ def _read_npy_data(file: IO[bytes], header: _NpyHeader) -> np.ndarray:
 def _open_npz(file: IO[bytes], name: str) -> ArrayTable:
     """The arrays of an .npz file, each read on demand. Raises CompileError for a malformed archive, ValueError for
     malformed arrays."""
-    archive = ZipArchive(file, ReadBudget(name, bytes_left=MAX_FILE_BYTES))
+    archive = ZipArchive(file, ReadBudget(name, bytes_left=MAX_DATA_FILE_BYTES))
     members = {member.removesuffix(".npy"): member for member in archive.member_names()}
     if len(members) < len(archive.member_names()):
         raise ValueError("two members have the same name")
-    if (total_size := sum(map(archive.member_size, members.values()))) > MAX_FILE_BYTES:
-        raise ValueError(f"it unpacks to {total_size:,} bytes, the limit is {MAX_FILE_BYTES:,}")
+    if (total_size := sum(map(archive.member_size, members.values()))) > MAX_DATA_FILE_BYTES:
+        raise ValueError(f"it unpacks to {total_size:,} bytes, the limit is {MAX_DATA_FILE_BYTES:,}")
 
     def read(key: str) -> np.ndarray:
         chunks, size = archive.chunks(members[key]), archive.member_size(members[key])
@@ -215,9 +213,9 @@ def _csv_table(
 ) -> CsvTable | None:
     """The table of parsed rows, which must be as long as the header."""
     header = [name.strip() for name in rows[0]]
-    if len(header) > MAX_COLUMNS:
+    if len(header) > MAX_CSV_COLUMNS:
         faults.add(
-            "too-large", f"the file has {len(header):,} columns, the limit is {MAX_COLUMNS:,}", DataLocation("", 1)
+            "too-large", f"the file has {len(header):,} columns, the limit is {MAX_CSV_COLUMNS:,}", DataLocation("", 1)
         )
         return None
     if _EXCEL_SEPARATOR_LINE.fullmatch(lines[row_lines[0] - 1].strip()):

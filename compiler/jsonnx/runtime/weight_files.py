@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.diagnostics import CompileError, Diagnostic, UsageError, quoted_or_list, suggestion
 from ..core.files import error_reason, open_file
+from ..core.limits import MAX_WEIGHT_FILE_BYTES
 from ..core.numpy_types import numpy_dtype
 from ..core.types import Size, TensorType, shape_text
 from ..interop.safetensors_file import safetensors_faults
@@ -35,6 +36,11 @@ def read_weight_file(path: str | os.PathLike[str], verify: bool = True) -> dict[
 def read_open_weight_file(file: IO[bytes], name: str, verify: bool = True) -> dict[str, np.ndarray]:
     """The arrays of an open file, whose format follows from its name. Raises as `read_weight_file` does."""
     faults = FaultCollector(name)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size > MAX_WEIGHT_FILE_BYTES:
+        faults.add("too-large", f"the file has {size:,} bytes, the limit is {MAX_WEIGHT_FILE_BYTES:,}")
+        raise CompileError(faults.diagnostics)
     try:
         arrays = (
             _read_npz(file, name, faults)

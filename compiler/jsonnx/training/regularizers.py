@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ..core.components import Component, Registry, attr
+from ..core.limits import require_constant_size
 from ..core.types import Dim, require, shape_text
 from .numerics import square_sum, unit_vectors
 
@@ -105,7 +106,10 @@ def off_diagonal_mask(g: Builder, vectors: Value) -> tuple[Value, Value]:
     vectors."""
     count = vectors.shape[0]
     if isinstance(count, int):
-        mask = [[float(row != column) for column in range(count)] for row in range(count)]
+        import numpy as np
+
+        require_constant_size(f"has a regularizer that needs a matrix of {count} by {count} numbers", count, count)
+        mask = 1.0 - np.eye(count)
         return g.const(mask, vectors.dtype), g.const(max(1.0, count * (count - 1) / 2), vectors.dtype)
     rows = g.Shape(vectors, start=0, end=1)
     indices = g.refine(g.Range(g.const(0, "int64"), g.Squeeze(rows, [0]), g.const(1, "int64")), [count])

@@ -7,8 +7,8 @@ import time
 
 import pytest
 from jsonnx.frontend.expansion.expressions import (
+    MAX_EXPRESSION_CHARACTERS,
     MAX_EXPRESSION_DEPTH,
-    MAX_EXPRESSION_LENGTH,
     ExpressionError,
     escape_expressions,
     evaluate_text,
@@ -98,7 +98,7 @@ def test_an_expression_has_the_expected_value_and_type(text: str, value: object)
         ("${rates[-1]}", "there is no item -1"),
         ("${rates[0.0]}", "[ ] needs an integer as index, got a float"),
         ("a${rates}", "an array cannot be inserted into a text"),
-        ("${" + "1+" * MAX_EXPRESSION_LENGTH + "1}", "characters, more than"),
+        ("${" + "1+" * MAX_EXPRESSION_CHARACTERS + "1}", "characters, more than"),
         ("${" + "(" * 2 * MAX_EXPRESSION_DEPTH + "1" + ")" * 2 * MAX_EXPRESSION_DEPTH + "}", "nests deeper"),
         ("${" + "-" * 2 * MAX_EXPRESSION_DEPTH + "1}", "nests deeper"),
         ("${" + "2**" * 2 * MAX_EXPRESSION_DEPTH + "1}", "nests deeper"),

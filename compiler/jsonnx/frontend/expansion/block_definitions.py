@@ -8,14 +8,11 @@ from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
+from ...core.limits import MAX_BLOCK_DEPTH
 from ...layers import LAYERS
 from ..schema.phrases import short_name
 from ..schema.schema import ENTRY_KEYS
 from .expressions import RESERVED_NAMES
-
-MAX_BLOCK_DEPTH = 64
-"""Levels of blocks inside blocks."""
-
 
 MAX_NAMES_SHOWN = 8
 """Blocks of a cycle that a message names."""

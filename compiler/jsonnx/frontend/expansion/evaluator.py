@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
-from ..json_reader import DEFAULT_LIMITS
+from ...core.limits import MAX_JSON_DEPTH, MAX_JSON_VALUES
 from ..schema.phrases import known_names_help, short_name
 from .expressions import ExpressionError, UnknownName, Values, evaluate_text, has_expressions, names_in
 from .template import BlockUse, block_use_notes
 
-MAX_VALUE_DEPTH = DEFAULT_LIMITS.max_depth - 8
+MAX_VALUE_DEPTH = MAX_JSON_DEPTH - 8
 """Levels of one value: less than the limit of a document, since the value is inside a layer of it."""
 
 
@@ -89,9 +89,9 @@ class Evaluator:
             result = {key: self.evaluate(item, values, (*path, key), invalid_paths, scope) for key, item in raw.items()}
         result = self._interned.setdefault(_intern_key(result), result)
         size = self.measure(result)
-        if size.value_count > DEFAULT_LIMITS.max_values or size.depth > MAX_VALUE_DEPTH:
-            code = "too-large" if size.value_count > DEFAULT_LIMITS.max_values else "too-deep"
-            limit = f"{DEFAULT_LIMITS.max_values:,} values" if code == "too-large" else f"{MAX_VALUE_DEPTH} levels"
+        if size.value_count > MAX_JSON_VALUES or size.depth > MAX_VALUE_DEPTH:
+            code = "too-large" if size.value_count > MAX_JSON_VALUES else "too-deep"
+            limit = f"{MAX_JSON_VALUES:,} values" if code == "too-large" else f"{MAX_VALUE_DEPTH} levels"
             self.report.add(code, path, f"the value has more than {limit}", notes=scope.notes)
             invalid_paths.append(path)
             return None

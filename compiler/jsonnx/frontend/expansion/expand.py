@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import log10
 from typing import Any
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, SourceMap, identity_source_map
-from ..json_reader import DEFAULT_LIMITS
+from ...core.limits import MAX_JSON_VALUES, MAX_LAYERS
 from ..network import Call
 from ..schema.errors import check_against_schema, check_reuse_properties
 from ..schema.phrases import known_names_help, short_name
@@ -21,7 +22,7 @@ from .block_definitions import BlockDefinition, check_parameters, read_block_def
 from .evaluator import EvaluationScope, Evaluator
 from .scope import ExpansionTooLarge, Scope, TemplateCache
 from .source_map import ExpansionSourceMap, ScopedPath
-from .template import MAX_LAYERS, BlockUse, Ref, Step, Template
+from .template import BlockUse, Ref, Step, Template
 from .unused import check_block_inputs, warn_unused_blocks, warn_unused_parameters
 
 EVALUATED_SECTIONS = ("inputs", "labels", "training")
@@ -99,7 +100,7 @@ def _check_unused_block(document: Mapping[str, Json], block: BlockDefinition, te
     writer = _FlatWriter(document, templates, {}, EvaluationScope())
     block_use = BlockUse((), (), "", block, None)
     template = templates.template(block, {}, block_use)
-    if template.layer_count <= MAX_LAYERS and template.value_count <= DEFAULT_LIMITS.max_values:
+    if template.layer_count <= MAX_LAYERS and template.value_count <= MAX_JSON_VALUES:
         writer.write_layers(template, "a_", block.inputs, None, block_use)
         source_map = ExpansionSourceMap(document, writer.layer_paths)
         block_report = templates.report.child(source_map, writer.invalid_paths)
@@ -183,15 +184,15 @@ class _FlatWriter:
         count, path = (
             template.largest_entry if template.largest_entry[0] > MAX_LAYERS else (template.layer_count, ("layers",))
         )
-        size, limit = f"{count:,} layers", f"{MAX_LAYERS:,}"
-        if template.layer_count <= MAX_LAYERS and template.value_count <= DEFAULT_LIMITS.max_values:
+        if template.layer_count <= MAX_LAYERS and template.value_count <= MAX_JSON_VALUES:
             return True
+        limit = f"{MAX_LAYERS:,}"
         if template.layer_count <= MAX_LAYERS:
-            size, limit = f"{template.value_count:,} values", f"{DEFAULT_LIMITS.max_values:,}"
+            size, limit = f"{template.value_count:,} values", f"{MAX_JSON_VALUES:,}"
         elif count >= 10**15:
-            size = f"more than 10^{len(str(count)) - 1} layers"
-        elif not template.is_exact:
-            size = f"{size} or more"
+            size = f"more than 10^{int(log10(count))} layers"  # Python writes no integers of over 4,300 digits
+        else:
+            size = f"{count:,} layers" if template.is_exact else f"{count:,} layers or more"
         message = f"this expands to {size}, more than {limit}"
         self.templates.report.add("too-large", path, message, help="use fewer repetitions")
         return False

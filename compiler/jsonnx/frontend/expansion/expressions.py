@@ -21,16 +21,11 @@ from math import isfinite
 from typing import NamedTuple, NoReturn
 
 from ...core.components import Json
+from ...core.limits import MAX_EXPRESSION_CHARACTERS, MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_TEXT_CHARACTERS
 from ..schema.phrases import short_name
-
-MAX_EXPRESSION_LENGTH, MAX_EXPRESSION_DEPTH = 1000, 32
-"""Characters of one expression, and levels of nesting in it."""
 
 INTEGER_LIMIT = 2**63
 """The absolute value of every integer is smaller."""
-
-MAX_TEXT_LENGTH = 10_000
-"""Characters of a string after its expressions are replaced by their values."""
 
 RESERVED_NAMES = ("min", "max", "index")
 """Names that parameters must not have."""
@@ -110,8 +105,8 @@ def evaluate_text(text: str, values: Values) -> Json:
     if len(parts) == 1 and isinstance(parts[0], Expression):
         return parts[0].evaluate(values)
     result = "".join(part if isinstance(part, str) else _to_text(part.evaluate(values)) for part in parts)
-    if len(result) > MAX_TEXT_LENGTH:
-        raise ExpressionError(f"the text has {len(result):,} characters, more than {MAX_TEXT_LENGTH:,}")
+    if len(result) > MAX_EXPRESSION_TEXT_CHARACTERS:
+        raise ExpressionError(f"the text has {len(result):,} characters, more than {MAX_EXPRESSION_TEXT_CHARACTERS:,}")
     return result
 
 
@@ -144,8 +139,8 @@ _ValueFn = Callable[[Values], Json]
 @lru_cache(maxsize=10_000)
 def parse_expression(text: str) -> Expression:
     """Parses an expression. Raises ExpressionError with the expected token and its position."""
-    if len(text) > MAX_EXPRESSION_LENGTH:
-        raise ExpressionError(f"the expression has {len(text):,} characters, more than {MAX_EXPRESSION_LENGTH:,}")
+    if len(text) > MAX_EXPRESSION_CHARACTERS:
+        raise ExpressionError(f"the expression has {len(text):,} characters, more than {MAX_EXPRESSION_CHARACTERS:,}")
     parser = _ExpressionParser(text)
     value = parser.sum()
     if parser.kind != "end":

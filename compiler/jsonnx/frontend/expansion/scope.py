@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
+from ...core.limits import MAX_EXPANDED_ENTRIES, MAX_LAYERS, MAX_TEMPLATES
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from ..default_names import default_name, free_name
@@ -17,10 +18,7 @@ from .block_definitions import BlockDefinition
 from .evaluator import EvaluationScope, Evaluator, identity_key
 from .expressions import Values
 from .references import ReferenceResolver, replace_with_identity
-from .template import MAX_LAYERS, BlockUse, Entry, Ref, Step, Template, block_use_notes
-
-MAX_ENTRIES, MAX_TEMPLATES = 2 * MAX_LAYERS, MAX_LAYERS // 10
-"""Entries that are expanded for one document (those of a block once per template), and templates."""
+from .template import BlockUse, Entry, Ref, Step, Template, block_use_notes
 
 NAME_HELP = "a name consists of letters, digits, - and _; in a block it may begin with a digit"
 
@@ -96,8 +94,10 @@ class TemplateCache:
     def count_entry(self, path: JsonPath) -> None:
         """Counts an expanded entry. Reports an error and raises ExpansionTooLarge if there are too many."""
         self.entry_count += 1
-        if self.entry_count > MAX_ENTRIES:
-            message = f"blocks are used with too many combinations of arguments: more than {MAX_ENTRIES:,} entries"
+        if self.entry_count > MAX_EXPANDED_ENTRIES:
+            message = (
+                f"blocks are used with too many combinations of arguments: more than {MAX_EXPANDED_ENTRIES:,} entries"
+            )
             self.report.add("too-large", path, message, help=TOO_LARGE_HELP)
             raise ExpansionTooLarge
 
@@ -120,7 +120,7 @@ class Scope:
     ) -> None:
         self.templates, self.report, self.evaluator = templates, templates.report, templates.evaluator
         self.values, self.evaluation_scope, self.block_use = values, evaluation_scope, block_use
-        self.remaining_layers = MAX_LAYERS
+        self.remaining_layers: int = MAX_LAYERS
         self.symbols: dict[str, Step | Ref] = dict(inputs)
         """The steps and inputs by name."""
         self.symbols_by_lower_case: dict[str, tuple[str, Step | Ref]] = {

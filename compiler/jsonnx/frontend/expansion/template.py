@@ -16,9 +16,6 @@ from ..schema.phrases import short_name
 from .block_definitions import BlockDefinition
 from .expressions import has_expressions
 
-MAX_LAYERS = 100_000
-"""Layers of an expanded document."""
-
 Ref = int | str
 """A value in a template: an input by its number, or the result of a layer by its name."""
 

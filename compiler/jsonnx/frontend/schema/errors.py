@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report, or_list
+from ...core.limits import MAX_DIAGNOSTICS
 from ...layers import LAYERS
 from ...layers.unsupported import unsupported_layer
 from .fast_validator import is_integer, is_number, is_valid, matches_pattern, rule_index_by_type
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 REGISTRY_BY_KIND = {registry.kind: registry for registry in (LAYERS, *REGISTRIES)}
 
 
-def check_against_schema(document: Json, report: Report) -> None:
-    """Reports all violations of the schema in a document."""
-    if not is_valid(document, root_schema()):
-        _report_violations(document, _validator(), report)
+def check_against_schema(document: Json, report: Report) -> bool:
+    """Reports violations of the schema in a document, and tells whether these are all: there may be too many."""
+    return is_valid(document, root_schema()) or _report_violations(document, _validator(), report)
 
 
 def check_reuse_properties(document: Json, report: Report) -> None:
@@ -34,9 +35,16 @@ def check_reuse_properties(document: Json, report: Report) -> None:
         _report_violations(document, _validator_class()(schema), report)
 
 
-def _report_violations(document: Json, validator: Any, report: Report) -> None:
-    """Reports the validator's errors, one at most for each value, and one for each missing or unknown key."""
-    errors = [intended for error in validator.iter_errors(document) for intended in _intended_errors(error)]
+def _report_violations(document: Json, validator: Any, report: Report) -> bool:
+    """Reports the validator's errors, one at most for each value, and one for each missing or unknown key.
+
+    Stops at `MAX_DIAGNOSTICS`, and tells whether all were reported.
+    """
+    errors = [
+        intended
+        for error in islice(validator.iter_errors(document), MAX_DIAGNOSTICS + 1)
+        for intended in _intended_errors(error)
+    ]
     misspelled = _misspelled_keys(errors, report)
     reported_values: set[JsonPath] = set()
     for error in errors:
@@ -45,6 +53,11 @@ def _report_violations(document: Json, validator: Any, report: Report) -> None:
             _report_error(error, misspelled, report)
         if concerns_value:
             reported_values.add(_error_path(error))
+    is_complete = len(errors) <= MAX_DIAGNOSTICS
+    if not is_complete:
+        help = "correct those that are listed first"
+        report.add("not-listed", _error_path(errors[-1]), "there are more errors than the check lists", help=help)
+    return is_complete
 
 
 # -- the validator ---------------------------------------------------------------------------------------------------
@@ -57,10 +70,11 @@ def _validator() -> Any:
 
 @cache
 def _validator_class() -> Any:
-    """Returns a validator class that differs from Draft 2020-12 in three keywords.
+    """Returns a validator class that differs from Draft 2020-12 in four keywords.
 
     `allOf` of `if`/`then` rules looks the rule up by `type` instead of trying all rules; `type` limits numbers to
-    64-bit integers and float32; `pattern` follows ECMA-262, as `fast_validator.matches_pattern`.
+    64-bit integers and float32; `pattern` follows ECMA-262, as `fast_validator.matches_pattern`; `items` passes over
+    valid items by the fast validator, and does not check those of a list that is too long.
     """
     from jsonschema import Draft202012Validator, ValidationError
     from jsonschema.validators import extend
@@ -75,13 +89,19 @@ def _validator_class() -> Any:
         if rule_index is not None:
             yield from validator.descend(instance, rules[rule_index]["then"], schema_path=rule_index)
 
+    def items(validator: Any, rule: Json, instance: Json, schema: Json) -> Iterator[ValidationError]:
+        has_too_many = isinstance(instance, list) and len(instance) > schema.get("maxItems", len(instance))
+        for index, item in enumerate(instance if isinstance(instance, list) and not has_too_many else ()):
+            if not is_valid(item, rule):
+                yield from validator.descend(item, rule, path=index)
+
     def pattern(validator: Any, pattern: str, instance: Json, schema: Json) -> Iterator[ValidationError]:
         if isinstance(instance, str) and not matches_pattern(pattern, instance):
             yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
     type_checks = {"integer": lambda _, value: is_integer(value), "number": lambda _, value: is_number(value)}
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(type_checks)
-    return extend(Draft202012Validator, {"allOf": all_of, "pattern": pattern}, type_checker=checker)
+    return extend(Draft202012Validator, {"allOf": all_of, "items": items, "pattern": pattern}, type_checker=checker)
 
 
 # -- the intended alternative of an `anyOf` --------------------------------------------------------------------------

@@ -86,6 +86,13 @@ def _validate_additional_properties(value: Json, rule: Json, schema: Json) -> bo
     return not isinstance(value, dict) or all(is_valid(value[key], rule) for key in value if key not in known)
 
 
+def _validate_items(value: Json, rule: Json, schema: Json) -> bool:
+    """Counts the items before it validates them."""
+    if not isinstance(value, list):
+        return True
+    return len(value) <= schema.get("maxItems", len(value)) and all(is_valid(item, rule) for item in value)
+
+
 def _validate_if(value: Json, rule: Json, schema: Json) -> bool:
     return is_valid(value, schema.get("then" if is_valid(value, rule) else "else", True))
 
@@ -123,7 +130,7 @@ KEYWORDS: dict[str, Callable[[Json, Json, Json], bool]] = {
     "required": _for_type(IS_OBJECT, lambda value, rule: all(key in value for key in rule)),
     "propertyNames": _for_type(IS_OBJECT, lambda value, rule: all(is_valid(key, rule) for key in value)),
     "minProperties": _for_type(IS_OBJECT, lambda value, rule: len(value) >= rule),
-    "items": _for_type(IS_ARRAY, lambda value, rule: all(is_valid(item, rule) for item in value)),
+    "items": _validate_items,
     "minItems": _for_type(IS_ARRAY, lambda value, rule: len(value) >= rule),
     "maxItems": _for_type(IS_ARRAY, lambda value, rule: len(value) <= rule),
     "pattern": _for_type(IS_STRING, lambda value, rule: matches_pattern(rule, value)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from ...core.components import Component, Json, NullableCodec, Registry, codec_for
+from ...core.limits import MAX_INPUT_AXES, MAX_NAME_CHARACTERS
 from ...layers import ACTIVATIONS, LAYERS
 from ...training.constraints import CONSTRAINTS
 from ...training.initializers import INITIALIZERS
@@ -21,10 +22,14 @@ LANGUAGE_VERSION = 1
 
 SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 
-NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 128}
-INNER_NAME_SCHEMA: dict[str, Json] = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]*$", "maxLength": 128}
+NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": MAX_NAME_CHARACTERS}
+INNER_NAME_SCHEMA: dict[str, Json] = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]*$",
+    "maxLength": MAX_NAME_CHARACTERS,
+}
 REFERENCE_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?$", "maxLength": 257}
-PARAMETER_NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}
+PARAMETER_NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": MAX_NAME_CHARACTERS}
 
 REUSE_KEYS = ("parameters", "scales", "blocks")
 """Keys of a document that expansion removes."""
@@ -240,7 +245,7 @@ def _input_definition() -> dict[str, Json]:
                 "type": "array",
                 "description": "Sizes of the axes; null or a name is a size that may vary from call to call.",
                 "items": size,
-                "maxItems": 8,
+                "maxItems": MAX_INPUT_AXES,
             },
             "dtype": {"type": "string", "enum": DTYPES, "default": "float32", "description": "Element type."},
         },

@@ -8,14 +8,12 @@ from itertools import zip_longest
 from typing import Any
 
 from ...core.components import snake_case
+from ...core.limits import MAX_KERAS_MASK_DEPTH
 from .call_arguments import CallArguments, mask_arguments
 from .call_results import CallResults
 from .masks import MaskExpression, NamedTensor, logical_or, not_equal
 from .model_config import LayerConfig, TensorRef, leaves
 from .operations import is_operation
-
-MAX_MASK_DEPTH = 32
-"""Nested operations of a mask expression; a deeper mask counts as unknown."""
 
 
 @dataclass
@@ -48,7 +46,7 @@ class ExplicitMasks:
         result = self.results.of_call(mask) if isinstance(mask, TensorRef) else None
         opaque: MaskExpression = ("value", result.name) if isinstance(result, NamedTensor) else ("unknown", id(mask))
         layer = self.results.layers_by_name.get(mask.layer) if isinstance(mask, TensorRef) else None
-        if layer is None or not is_operation(layer) or depth > MAX_MASK_DEPTH:
+        if layer is None or not is_operation(layer) or depth > MAX_KERAS_MASK_DEPTH:
             return opaque
         args = layer.calls[0].args if layer.calls else ()
         return self._operation_expression(layer, args, depth) or opaque

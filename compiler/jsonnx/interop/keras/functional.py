@@ -146,6 +146,10 @@ class _Evaluation:
             inputs = [argument.get(name) for name in model.inputs]
         else:
             inputs = list(leaves(argument))
+        if not all(tensor is None or isinstance(tensor, NamedTensor) for tensor in inputs):
+            message = f"the model {short_name(layer.name)} is called with an argument that is not a tensor"
+            self.caller.report.add("keras-call", call.path, message, help="call it with tensors only")
+            return None
         has_mask = any(tensor is not None and tensor.mask is not None for tensor in inputs)
         if has_mask and contains_attention(model):
             self.caller.notices.setdefault(NESTED_MASK_WARNING, layer.path)

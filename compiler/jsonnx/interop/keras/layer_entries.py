@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from ...core.components import Attribute, Codec, Component, Json, Registry
 from ...core.diagnostics import JsonPath, Report
+from ...core.limits import MAX_KERAS_NESTING
 from ...frontend.schema.errors import check_against_schema
 from ...frontend.schema.phrases import short_name
 from ...layers import ACTIVATIONS, LAYERS, Layer
@@ -78,6 +79,8 @@ class LayerTranslator:
     """The adapted vocabularies of layers, stored as files of one token a line."""
     valid_layers: dict[str, Layer] = field(default_factory=dict)
     """The layers that passed the check, by their JSON."""
+    nesting_depth: int = 0
+    """The number of layers that enclose the one that is being translated."""
 
     def translate(self, layer: LayerConfig) -> LayerEntry | None:
         """Returns the checked entry of a layer; None, with diagnostics, if there is none."""
@@ -270,6 +273,18 @@ class LayerTranslator:
         self, value: Mapping[str, Json], source_paths: SourcePaths, spec_path: JsonPath, path: JsonPath
     ) -> Json:
         """Translates a layer that is an argument of a wrapper."""
+        if self.nesting_depth == MAX_KERAS_NESTING:
+            self.report.add("too-deep", path, f"layers nest deeper than {MAX_KERAS_NESTING} levels")
+            return None
+        self.nesting_depth += 1
+        try:
+            return self._translate_inner_layer(value, source_paths, spec_path, path)
+        finally:
+            self.nesting_depth -= 1
+
+    def _translate_inner_layer(
+        self, value: Mapping[str, Json], source_paths: SourcePaths, spec_path: JsonPath, path: JsonPath
+    ) -> Json:
         kind, config = str(value["class_name"]), value.get("config")
         name = config.get("name") if isinstance(config, dict) else None
         name = name if isinstance(name, str) else str(spec_path[-1])

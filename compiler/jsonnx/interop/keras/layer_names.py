@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...core.diagnostics import JsonPath
+from ...core.limits import MAX_NAME_CHARACTERS
 from .model_config import LayerConfig, ModelConfig
 from .tensorflow import OP_LAMBDA_CLASSES
-
-MAX_NAME_LENGTH = 128
 
 
 @dataclass
@@ -41,7 +40,7 @@ class LayerNames:
         number = 1
         while name.lower() in self.used_names:
             number += 1
-            name = f"{base[: MAX_NAME_LENGTH - 8]}_{number}"
+            name = f"{base[: MAX_NAME_CHARACTERS - 8]}_{number}"
         self.used_names.add(name.lower())
         return name
 
@@ -72,4 +71,4 @@ def non_input_layers(model: ModelConfig) -> Iterator[LayerConfig]:
 def valid_name(name: str) -> str:
     """Replaces the characters that are invalid in a name."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "layer"
-    return (name if re.match(r"[A-Za-z_]", name) else f"_{name}")[:MAX_NAME_LENGTH]
+    return (name if re.match(r"[A-Za-z_]", name) else f"_{name}")[:MAX_NAME_CHARACTERS]

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from ...core.components import Json
 from ...core.diagnostics import JsonPath, Report
+from ...core.limits import MAX_KERAS_LAYERS
 from ...frontend.schema.phrases import short_name
 
 MODEL_CLASSES = ("Sequential", "Functional", "Model")
 """The model classes."""
 
-MAX_LAYERS = 20_000
 
 LAYER_KEYS = ("class_name", "config", "inbound_nodes")
 """The keys of a layer."""
@@ -124,13 +124,23 @@ class ModelConfig:
             return sum(1 for item in leaves(self.inputs) if isinstance(item, TensorRef))
         return sum(inner.input_count for inner in self.leading_models) or 1
 
+    @property
+    def expanded_layer_count(self) -> int:
+        """The number of layers that a flat spec has: those of a nested model once for each of its calls."""
+        count = 0
+        for layer in self.layers:
+            inner_count = layer.inner_model.expanded_layer_count if layer.inner_model is not None else 1
+            branch_count = sum(branch.expanded_layer_count for branch in layer.branches)
+            count += max(1, len(layer.calls)) * inner_count + branch_count
+        return count
+
 
 @dataclass
 class ModelConfigReader:
     """Parses one document."""
 
     report: Report
-    layers_left: int = field(default=MAX_LAYERS)
+    layers_left: int = field(default=MAX_KERAS_LAYERS)
     """The remaining number of layers."""
 
     def read_model(self, value: Json, path: JsonPath, name: str | None = None) -> ModelConfig | None:
@@ -165,7 +175,7 @@ class ModelConfigReader:
         self.layers_left -= 1
         if self.layers_left < 0:
             if self.layers_left == -1:
-                self.report.add("too-large", path, f"the model has more than {MAX_LAYERS:,} layers")
+                self.report.add("too-large", path, f"the model has more than {MAX_KERAS_LAYERS:,} layers")
             return None
         if self.report_misspelt_key(value, path, LAYER_KEYS):
             return None

@@ -14,6 +14,7 @@ from typing import IO, Any, Literal
 
 from ...core.diagnostics import Diagnostic, UsageError
 from ...core.files import UnsafePath, error_reason, open_beneath, open_file
+from ...core.limits import MAX_KERAS_JSON_CONTAINERS, MAX_KERAS_JSON_DEPTH, MAX_READ_TEXT_BYTES
 from ...frontend.json_reader import Limits, Source, read_text
 from ...frontend.schema.phrases import name_list
 from ..file_slice import FileSlice
@@ -23,7 +24,12 @@ from ..zip_reader import ZipArchive
 
 CONFIG_FILE, METADATA_FILE, WEIGHTS_FILE = "config.json", "metadata.json", "model.weights.h5"
 WEIGHT_MAP_KEY = "weight_map"
-JSON_LIMITS = Limits(max_depth=256)
+JSON_LIMITS = Limits(
+    max_bytes=MAX_READ_TEXT_BYTES,
+    max_depth=MAX_KERAS_JSON_DEPTH,
+    max_containers=MAX_KERAS_JSON_CONTAINERS,
+    max_keys=2 * MAX_KERAS_JSON_CONTAINERS,
+)
 """The depth of the JSON: each nested model adds about eight levels; a chain of calls adds none."""
 
 FileFormat = Literal["json", "keras", "h5", "weights"]

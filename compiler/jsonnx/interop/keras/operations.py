@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, cast
 
 from ...core.components import Json, snake_case
 from ...core.diagnostics import Report
-from ...frontend.schema.phrases import short_name
+from ...frontend.schema.phrases import name_list, short_name
+from ...frontend.schema.schema import ENTRY_KEYS
 from ...layers import ACTIVATIONS, LAYERS, Layer
 from . import tensorflow
 from .masks import NamedTensor
@@ -83,6 +84,11 @@ def operation_entry(
 
     Operations drop masks. So an operation on a masked tensor is not translated to a layer, which would keep the mask.
     """
+    kwargs = {key: value for key, value in kwargs.items() if key != "name"}
+    if reserved := [key for key in kwargs if key in ENTRY_KEYS]:
+        message = f"{short_name(layer.name)} is called with {name_list(reserved)}, which no function takes"
+        report.add("keras-call", layer.path, message, help="the file was edited: remove the argument")
+        return None
     tensors = [item for item in leaves([*args, *kwargs.values()]) if isinstance(item, NamedTensor)]
     if not tensors:  # an error in the arguments, already reported
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...core.components import Json
 from ...core.diagnostics import Diagnostic, JsonPath
+from ...core.limits import MAX_KERAS_LAYERS
 from ...frontend.json_reader import Source
 from ...frontend.schema.phrases import name_list, short_name
 from ...layers import Layer
@@ -116,6 +117,7 @@ def read_model(
     model = ModelConfigReader(report).read_model(document, ())
     report.raise_errors()
     assert model is not None
+    check_layer_count(model, report)
     names = LayerNames()
     translator = LayerTranslator(detect_version(document, version), report)
     walk = ModelWalk(translator, names, report, FlatModel(model_name(model)))
@@ -137,6 +139,16 @@ def read_model(
     owners = tuple(weight_owners(model, names, used_names))
     spec = spec_document(flat_model, training)
     return TranslatedModel(spec, owners, translator.keras_version, flat_model, training, report)
+
+
+def check_layer_count(model: ModelConfig, report: KerasReport) -> None:
+    """Raises CompileError if nested models, written out for each of their calls, have too many layers."""
+    count = model.expanded_layer_count
+    if count > MAX_KERAS_LAYERS:
+        number = f"{count:,}" if count < 10**15 else "more than 10^15"
+        message = f"with nested models written out for each call, the model has {number} layers"
+        report.add("too-large", model.path, f"{message}, the limit is {MAX_KERAS_LAYERS:,}")
+        report.raise_errors()
 
 
 def _read_vocabularies(walk: ModelWalk, model: ModelConfig, assets: Mapping[str, bytes]) -> None:

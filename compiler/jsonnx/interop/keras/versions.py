@@ -31,8 +31,8 @@ class KerasVersion(NamedTuple):
 def detect_version(document: Mapping[str, Json], version: str | None = None) -> KerasVersion:
     """Detects the version of a model's JSON from the version that it or its file states, or else from its keys."""
     stated = document.get("keras_version", version)
-    if isinstance(stated, str) and re.match(r"\d", stated):
-        return KerasVersion(min(3, max(1, int(stated.partition(".")[0][:4]))), stated.removesuffix("-tf"))
+    if isinstance(stated, str) and (major := re.match(r"[0-9]{1,4}", stated)):
+        return KerasVersion(min(3, max(1, int(major[0]))), stated.removesuffix("-tf"))
     keys = set(_nested_keys(document.get("config"), 4))
     if keys & keras1.KERAS1_NAMES:
         return KerasVersion(1, None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
+from ...core.limits import require_computable
 from ...core.types import TensorType, require
 from ...training.initializers import GlorotUniform, Ones
 from ..base import Layer, OutputTypes, layer
@@ -111,6 +112,7 @@ class SimpleAttention(Layer):
         check_masks(types, ("query", "value"))
         y = query.with_last(value.shape[-1])
         scores = query.with_last(value.shape[-2])
+        require_computable(scores, "scores")
         return (y, scores) if self.return_attention_scores else y
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:

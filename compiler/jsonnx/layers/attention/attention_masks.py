@@ -44,7 +44,7 @@ def _position_indices(g: Builder, x: Value, axis: int, shape: tuple[int, int]) -
     size = x.shape[axis]
     target_shape = tuple(size if length == -1 else length for length in shape)
     if isinstance(size, int):  # ONNX' strict inference mistakes the elements of a constant Range for a shape
-        return g.const([[i] for i in range(size)] if shape[1] == 1 else [list(range(size))], "int64")
+        return g.positions(size, "int64", shape=target_shape)
     count = g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0])
     return g.reshape(g.Range(g.const(0, "int64"), count, g.const(1, "int64")), target_shape)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...core.components import SpatialSizesCodec, attr
+from ...core.limits import MAX_POOLING_TABLE_ELEMENTS
 from ...core.types import TensorType, product, require
 from ..base import LAYERS, Layer, layer, require_real
 from .sliding_window import (
@@ -213,10 +214,6 @@ class GlobalMaxPooling3D(GlobalPooling):
 # -- adaptive pooling ------------------------------------------------------------------------------------------------
 
 
-MAX_POOLING_TABLE_ELEMENTS = 2**24
-"""Limit of input size times number of windows along an axis: that table is stored in the model (64 MiB)."""
-
-
 class AdaptivePooling(Layer):
     """Base class of layers that choose the windows so that the output has a given size.
 
@@ -266,8 +263,12 @@ class AdaptiveAverage(AdaptivePooling):
     operator = "AveragePool"
 
     def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
-        positions = range(x.type.static_size(axis))
-        weights = g.const([[(i in window) / len(window) for i in positions] for window in windows], x.dtype)
+        import numpy as np
+
+        matrix = np.zeros((len(windows), x.type.static_size(axis)), np.float32)
+        for row, window in zip(matrix, windows, strict=True):
+            row[window.start : window.stop] = 1 / len(window)
+        weights = g.const(matrix, x.dtype)
         if axis == x.rank - 1:
             return g.MatMul(x, g.transpose(weights, [1, 0]))
         before, after = x.shape[:axis], x.shape[axis + 1 :]
@@ -283,7 +284,10 @@ class AdaptiveMax(AdaptivePooling):
     def pool_axis(self, g: Builder, x: Value, axis: int, windows: list[range]) -> Value:
         longest = max(map(len, windows))
         # A short window repeats its last element, which changes neither the maximum nor the sum of its gradients.
-        indices = [[window[min(i, len(window) - 1)] for i in range(longest)] for window in windows]
+        import numpy as np
+
+        starts, last = (np.array([bound(window) for window in windows]) for bound in (min, max))
+        indices = np.minimum(starts[:, None] + np.arange(longest), last[:, None])
         return g.ReduceMax(g.Gather(x, indices, axis=axis), [axis + 1], keepdims=0)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from operator import gt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ...core.limits import MAX_WINDOW_SPAN
 from ...core.types import Dim, TensorType, require
 
 if TYPE_CHECKING:
@@ -45,10 +46,6 @@ def with_channels_first(g: Builder, x: Value, data_format: DataFormat | None, em
     last = x.rank - 1
     y = emit(g.transpose(x, [0, last, *range(1, last)]))
     return g.transpose(y, [0, *range(2, x.rank), 1])
-
-
-MAX_WINDOW_SPAN = 2**31 - 1
-"""Largest span of a window: onnxruntime's sums of sizes stay within 64 bits."""
 
 
 class SlidingWindows(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core.components import attr
+from ...core.limits import MAX_HISTOGRAM_ELEMENTS
 from ...core.types import Dim, TensorType, require
 from ..base import Layer, layer
 from ..convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, with_channels_first
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 BYTE_LEVELS = 256
 """Number of histogram bins: the values 0 to 255."""
-
-
-MAX_HISTOGRAM_ELEMENTS = 2**31 - 1
-"""Limit of the histogram elements per channel."""
 
 
 class TiledAxis(NamedTuple):

@@ -99,7 +99,7 @@ class Equalization(Layer):
         bins = g.Clip(bins, 0, last)  # the cast turns NaN into the smallest integer
         flat = g.reshape(counted_bins, (x.type.elements,))
         ones = g.Expand(g.const([1], "int64"), g.Shape(flat))
-        counts = g.ScatterElements(g.const([0] * self.bins, "int64"), flat, ones, axis=0, reduction="add")
+        counts = g.ScatterElements(g.filled(0, [self.bins], "int64"), flat, ones, axis=0, reduction="add")
         total = g.CumSum(counts, g.const(0, "int64"))
         first = g.Gather(total, g.ArgMax(g.cast(g.Greater(total, 0), "int64"), axis=0, keepdims=1), axis=0)
         remaining = g.Sub(g.Gather(total, [last], axis=0), first)

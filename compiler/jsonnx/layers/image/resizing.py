@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ...core.components import SpatialSizesCodec, attr
+from ...core.limits import require_constant_size
 from ...core.types import Dim, TensorType, require
 from ..base import Layer, layer, require_real
 from ..convolution.sliding_window import DATA_FORMAT, DataFormat, require_spatial, spatial_axes, with_channels_first
@@ -251,6 +252,7 @@ def resize_nearest(g: Builder, x: Value, axis: int, size: int) -> Value:
     n = x.shape[axis]
     if n == size:
         return x
+    require_constant_size(f"needs {size} indices", size, element_bytes=8)
     centers = np.arange(size, dtype=np.float32) + np.float32(0.5)
     if isinstance(n, int):
         return g.Gather(x, g.const(np.floor(centers * np.float32(n) / np.float32(size)), "int64"), axis=axis)
@@ -270,6 +272,7 @@ def resize_by_matmul(g: Builder, x: Value, axis: int, size: int, interpolation: 
     n = x.shape[axis]
     if n == size:
         return x
+    require_constant_size(f"needs a matrix of {n} by {size} interpolation weights", n, size)
     weights = g.const(resize_weights(n, size, interpolation, antialias), x.dtype)
     perm = list(range(x.rank))
     perm[axis], perm[-1] = perm[-1], perm[axis]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...core.limits import require_constant_size
+
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
@@ -47,6 +49,7 @@ def _decay_weights(g: Builder, batch: Value, momentum: float) -> tuple[Any, Valu
     """Returns the factor of the old average, and the weights of the steps, [1, steps]."""
     steps = batch.shape[0]
     if isinstance(steps, int):
+        require_constant_size(f"needs {steps} weights", steps)
         weights = [[(1 - momentum) * momentum ** (steps - 1 - t) for t in range(steps)]]
         return momentum**steps, g.const(weights, batch.dtype)
     count = g.Squeeze(g.Shape(batch, start=0, end=1), [0])

@@ -128,8 +128,8 @@ class BatchNormalization(Layer):
             moments = centered_moments(g, x, axes, keep)
             y = self._normalize_by_batch(g, moments, gamma, beta, mean, variance, steps)
         else:
-            gamma = g.const([1.0] * shape[0], x.dtype) if gamma is None else gamma
-            beta = g.const([0.0] * shape[0], x.dtype) if beta is None else beta
+            gamma = g.filled(1.0, shape, x.dtype) if gamma is None else gamma
+            beta = g.filled(0.0, shape, x.dtype) if beta is None else beta
             y = g.BatchNormalization(x, gamma, beta, mean, variance, epsilon=self.epsilon)
         return g.transpose(y, [order.index(axis) for axis in range(x.rank)])
 
@@ -246,9 +246,7 @@ class LayerNormalization(Layer):
     def _emit_operator(self, g: Builder, x: Value, axes: list[int], gamma: Any, beta: Any) -> Value:
         shape = [x.shape[axis] for axis in axes]
         if gamma is None:
-            import numpy as np
-
-            gamma = g.const(np.ones(shape), x.dtype)
+            gamma = g.filled(1.0, shape, x.dtype)
         # onnxruntime 1.32 crashes if the bias is an unnamed (empty) input
         weights = [g.reshape(weight, shape) for weight in (gamma, beta) if weight is not None]
         outputs = 3 if g.training else 1  # plus mean and inverse deviation, for the gradient

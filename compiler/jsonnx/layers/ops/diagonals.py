@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
+from ...core.limits import require_constant_size
 from ...core.types import TensorType, require
 from ..axes import axis_of
 from .base import Operation, as_dtype, compute_dtype, operation, require_numbers, sum_dtype
@@ -30,6 +31,7 @@ class DiagonalOp(Operation):
         count = min(rows - start[0], columns - start[1])
         require(count > 0, f"takes the diagonal {self.offset} of matrices of {rows} by {columns}", code="out-of-range")
         axes = [axis for axis in range(x.rank) if axis not in (row_axis, column_axis)]
+        require_constant_size(f"needs {count} indices", count, element_bytes=8)
         first = start[0] * columns + start[1]
         return [*axes, row_axis, column_axis], [first + step * (columns + 1) for step in range(count)]
 

@@ -14,6 +14,9 @@ from .shape import reverse_axes
 if TYPE_CHECKING:
     from ...ir import Builder, Value
 
+MAX_SLICE_CHARACTERS = 64
+"""Characters of a slice: three integers of 64 bits, and spaces."""
+
 KEY_SYNTAX = (
     'each is an integer, a slice such as "1:-1" or "::2", "..." or null for a new axis, as in x[1, :, ..., None]'
 )
@@ -37,8 +40,10 @@ Key = Annotated[tuple[Any, ...], KeyCodec()]
 
 def parse_slice(text: str) -> slice:
     """Parses a slice. Raises ShapeError if the text is not a slice."""
-    match = re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?", text)
-    require(match is not None, f"cannot read {text!r} in its key", KEY_SYNTAX, "invalid-value")
+    match = re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*(?::\s*(-?\d+)?\s*)?", text[: MAX_SLICE_CHARACTERS + 1])
+    is_slice = match is not None and len(text) <= MAX_SLICE_CHARACTERS
+    shown = text if len(text) <= MAX_SLICE_CHARACTERS else f"{text[:20]}..."
+    require(is_slice, f"cannot read {shown!r} in its key", KEY_SYNTAX, "invalid-value")
     assert match is not None
     start, stop, step = (None if part is None else int(part) for part in match.groups())
     require(step != 0, f"has a slice with step 0, {text!r}", code="invalid-value")

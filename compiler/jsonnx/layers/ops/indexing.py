@@ -136,7 +136,7 @@ class OneHot(Operation):
 
     def lower(self, g: Builder, x: Value) -> Any:
         axis = self._axis(x.type)
-        classes = g.const(list(range(self.num_classes)), "int64")
+        classes = g.positions(self.num_classes, "int64")
         positions = g.reshape(classes, [self.num_classes, *[1] * (x.rank - axis)])
         return as_dtype(g, g.Equal(g.Unsqueeze(as_dtype(g, x, "int64"), [axis]), positions), self.dtype or "float32")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
+from ...core.limits import require_constant_size
 from ...core.types import Size, TensorType, product, require
 from ..axes import MAX_SLICE_BOUND, Axes, axes_of, axis_of
 from .base import Operation, as_dtype, compute_dtype, operation, require_numbers
@@ -56,6 +57,8 @@ class Repeat(Operation):
             fits = len(self.repeats) in (1, source.static_size(axis))
             require(fits, f"has {len(self.repeats)} repeats for axis {axis} of {source}")
             size = sum(self.repeats) if len(self.repeats) > 1 else source.static_size(axis) * self.repeats[0]
+            if len(self.repeats) > 1:
+                require_constant_size(f"needs {size} indices", size, element_bytes=8)
         return source.with_shape((*source.shape[:axis], size, *source.shape[axis + 1 :]))
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -63,7 +66,9 @@ class Repeat(Operation):
         source = x if self.axis is not None else g.reshape(x, (product(x.shape),))
         axis = 0 if self.axis is None else axis_of(x.type, self.axis)
         if not isinstance(self.repeats, int) and len(self.repeats) > 1:
-            indices = [index for index, times in enumerate(self.repeats) for _ in range(times)]
+            import numpy as np
+
+            indices = np.repeat(np.arange(len(self.repeats)), self.repeats)
             return g.Gather(source, g.const(indices, "int64"), axis=axis)
         times, is_symbolic = as_tuple(self.repeats)[0], isinstance(source.shape[axis], Size)
         tiles = [times if other == axis + 1 else 1 for other in range(source.rank + 1)]

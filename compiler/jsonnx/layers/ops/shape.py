@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
+from ...core.limits import MAX_LAYER_OUTPUTS
 from ...core.types import BATCH, Dim, Size, TensorType, product, require, shape_text
 from ..axes import MIN_SLICE_BOUND, Axes, axes_of, axis_of
 from .base import Operation, as_dtype, operation, promoted_dtype
@@ -251,10 +252,6 @@ class Stack(JoinOp):
 # -- splitting -------------------------------------------------------------------------------------------------------
 
 
-MAX_OUTPUTS = 65536
-"""Limit of the number of outputs of a layer."""
-
-
 class MultiOutputOp(Operation):
     """Base class of functions with several outputs; those after the first are named 1, 2, ..."""
 
@@ -262,11 +259,11 @@ class MultiOutputOp(Operation):
         raise NotImplementedError
 
     def output_names(self) -> tuple[str, ...]:
-        pieces = self.output_count()
-        require(
-            pieces <= MAX_OUTPUTS, f"splits its input into {pieces} parts, the limit is {MAX_OUTPUTS}", code="too-large"
-        )
-        return tuple(map(str, range(1, pieces)))
+        return tuple(map(str, range(1, min(self.output_count(), MAX_LAYER_OUTPUTS))))
+
+    def require_few_outputs(self) -> None:
+        text = f"splits its input into {self.output_count()} parts, the limit is {MAX_LAYER_OUTPUTS}"
+        require(self.output_count() <= MAX_LAYER_OUTPUTS, text, code="too-large")
 
 
 @operation("split")
@@ -282,6 +279,7 @@ class Split(MultiOutputOp):
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         axis = axis_of(x, self.axis)
+        self.require_few_outputs()
         return tuple(x.with_shape((*x.shape[:axis], size, *x.shape[axis + 1 :])) for size in self._sizes(x, axis))
 
     def _sizes(self, x: TensorType, axis: int) -> list[Dim]:
@@ -316,6 +314,7 @@ class Unstack(MultiOutputOp):
 
     def infer(self, x: TensorType) -> tuple[TensorType, ...]:
         axis = axis_of(x, self.axis)
+        self.require_few_outputs()
         require(x.shape[axis] == self.num, f"unstacks {self.num} elements of axis {axis}, got {x}")
         return (x.with_shape(x.shape[:axis] + x.shape[axis + 1 :]),) * self.num
 

@@ -6,6 +6,7 @@ from math import ceil, log, log2, pi
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.components import attr
+from ...core.limits import require_constant_size
 from ...core.types import Dim, TensorType, require
 from ...training.numerics import EPSILON
 from ...training.window_functions import STFT, WINDOW_DOC, Window, require_window_length, window_coefficients
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...ir import Builder, Value
-
-MAX_MATRIX_ELEMENTS = 2**29
-"""Limit of a transform matrix' elements: 2 GiB."""
 
 
 @layer
@@ -204,8 +202,7 @@ class MelSpectrogram(Layer):
         require(x.shape[1] != 0, f"needs at least one sample, got {x}")
         for columns in (self.fft_length, self.num_mel_bins):
             text = f"needs a matrix of {self.frequency_bins} frequencies times {columns} numbers"
-            text = f"{text}, more than {MAX_MATRIX_ELEMENTS}"
-            require(self.frequency_bins * columns <= MAX_MATRIX_ELEMENTS, text, code="too-large")
+            require_constant_size(text, self.frequency_bins, columns)
         return float_type(x).with_shape((x.shape[0], self.num_mel_bins, self.frame_count(x.shape[1])))
 
     def lower(self, g: Builder, x: Value) -> Any:
@@ -220,7 +217,7 @@ class MelSpectrogram(Layer):
         """Emits magnitudes to the power of mag_exp, [batch, frames, bins]."""
         frames = g.Gather(x, self.sample_indices(g, x), axis=1)
         products = g.Mul(
-            g.const(range(self.frequency_bins), "int64"), g.const([[n] for n in range(self.fft_length)], "int64")
+            g.positions(self.frequency_bins, "int64"), g.positions(self.fft_length, "int64", shape=(-1, 1))
         )
         remainders = g.Sub(products, g.Mul(g.Div(products, self.fft_length), self.fft_length))  # for precision
         angle = g.Mul(g.cast(remainders, x.dtype), 2 * pi / self.fft_length)
@@ -235,11 +232,11 @@ class MelSpectrogram(Layer):
     def sample_indices(self, g: Builder, x: Value) -> Value:
         """Emits the signal index of every sample of every frame, [frames, fft_length], reflected at the ends."""
         half, samples = self.fft_length // 2, x.shape[1]
-        offsets = g.const(range(self.fft_length), "int64")
+        offsets = g.positions(self.fft_length, "int64")
         if isinstance(samples, int):
             frames = self.frame_count(samples)
             assert isinstance(frames, int)
-            starts: Value = g.const([index * self.sequence_stride - half for index in range(frames)], "int64")
+            starts: Value = g.positions(frames, "int64", first=-half, step=self.sequence_stride)
             last: Value = g.const(samples - 1, "int64")
         else:
             last = g.Sub(g.Squeeze(g.Shape(x, start=1, end=2), [0]), 1)

@@ -41,7 +41,7 @@ def encode_categories(g: Builder, x: Value, mode: str, depth: int, weights: Valu
 
 def one_hot(g: Builder, x: Value, depth: int) -> Value:
     """Emits 1 where x equals the position along a new last axis, else 0. Non-integers give zeros."""
-    positions = g.const(list(range(depth)), x.dtype)
+    positions = g.positions(depth, x.dtype)
     return g.cast(g.Equal(g.Unsqueeze(x, [-1]), positions), g.float_dtype)
 
 

@@ -6,6 +6,7 @@ from string import punctuation
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
+from ...core.limits import MAX_NGRAM_TOKENS
 from ...core.types import Dim, Size, TensorType, product, require
 from ..base import layer
 from .category_encoding import NO_SPARSE
@@ -41,10 +42,6 @@ NgramSizes = Annotated[
         (lambda value: True, ArrayCodec(IntegerCodec())),
     ),
 ]
-
-
-MAX_NGRAM_TOKENS = 100
-"""Maximum number of tokens in an n-gram."""
 
 
 @layer

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ...core.components import Component, attr, snake_case
+from ...core.limits import MAX_UNROLLED_COPIES
 from ...core.types import TensorType, require
 from ..activations import ActivationFunction
 from ..axes import merge_first_axes, split_first_axis
@@ -45,7 +46,9 @@ class TimeDistributed(Layer):
                 "unsupported-argument",
             )
         if is_batch_dependent(inner, x.rank - 1) and not can_merge_steps(inner):
-            x.static_size(1)
+            copies = x.static_size(1)
+            text = f"needs a copy of {inner.type_name} for each of {copies} steps, as it is not applied by sample"
+            require(copies <= MAX_UNROLLED_COPIES, f"{text}, the limit is {MAX_UNROLLED_COPIES}", code="too-large")
         results = output_types(inner.infer(timestep_type(x)))
         require(len(results) == 1, f"wraps a layer of one output, {inner.type_name} has {len(results)} here")
         return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from ...core.limits import (
+    GIB,
+    MAX_BLOCK_DEPTH,
+    MAX_CONSTANT_BYTES,
+    MAX_DIAGNOSTICS,
+    MAX_JSON_DEPTH,
+    MAX_JSON_VALUES,
+    MAX_LAYERS,
+    MAX_MODEL_BYTES,
+    MAX_SPEC_BYTES,
+    MIB,
+)
 from ...layers.unsupported import NOT_EXPRESSIBLE
 from .explanation import Explanation
 
@@ -46,19 +58,27 @@ SPEC_EXPLANATIONS: dict[str, Explanation] = {
     ),
     "too-deep": Explanation(
         "Brackets nest too deeply",
-        "Objects and arrays may nest 64 levels, and so may blocks within blocks: more than a spec needs. "
-        "Deeper nesting could exhaust the memory of a reader.",
-        "[[[[[[[[[[[[ ... 65 levels ... ]]]]]]]]]]]]",
+        f"Objects and arrays may nest {MAX_JSON_DEPTH} levels, and blocks {MAX_BLOCK_DEPTH}: more than a spec needs. "
+        "Deeper nesting could exhaust the memory of a reader. `docs/limits.md` lists all limits.",
+        f"[[[[[[[[[[[[ ... {MAX_JSON_DEPTH + 1} levels ... ]]]]]]]]]]]]",
         '{"type": "Bidirectional", "layer": {"type": "LSTM", "units": 8}}',
     ),
     "too-large": Explanation(
         "The file or the network is too large",
-        "A spec may have 64 MiB and two million values; limits for data files are stated in the message. Millions of "
-        "numbers belong in a data or weights file. With all blocks and repetitions expanded, a spec may have 100,000 "
-        "layers and two million values, which are counted before the expansion. All weights together may take 2 GiB, "
-        "the limit of one ONNX file.",
+        f"A spec may have {MAX_SPEC_BYTES // MIB} MiB, {MAX_JSON_VALUES:,} values and, with all blocks and repetitions "
+        f"expanded, {MAX_LAYERS:,} layers, which are counted before the expansion. Millions of numbers belong in a "
+        f"data or weights file. All weights together may take {MAX_MODEL_BYTES // GIB} GiB, the limit of one ONNX "
+        f"file, and a table that a layer computes with, such as one number per position, {MAX_CONSTANT_BYTES // MIB} "
+        "MiB. `docs/limits.md` lists all limits.",
         '{"type": "Normalization", "mean": [0.1, 0.2, ... three million numbers]}',
         "jsonnx compile spec.json --weights weights.safetensors -o model.onnx",
+    ),
+    "not-listed": Explanation(
+        "There are too many errors to list all",
+        f"A check lists up to {MAX_DIAGNOSTICS:,} errors and as many warnings of a file. Usually one fault has caused "
+        "most of them, such as a generated file with a wrong key in each layer.",
+        '{"layers": [{"typ": "Dense"}, {"typ": "Dense"}, ... 2,000 layers]}',
+        '{"layers": [{"type": "Dense"}, {"type": "Dense"}, ... 2,000 layers]}',
     ),
     "unsupported-version": Explanation(
         "The spec is in another version of the language",
