@@ -8,10 +8,11 @@ from ..core.diagnostics import JsonPath, Report
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
-from ..training.losses import Loss
+from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
 from ..training.objective import Objective
 from ..training.section import Training
+from .outputs import is_batch_first
 from .shape_inference import TypedNetwork
 
 
@@ -19,12 +20,14 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     """The objective of the training section; None if there is no section, or if it has faults, which are reported."""
     training = typed.network.training
     outputs = {name: typed.types[name] for name in typed.network.outputs if name in typed.types}
-    if training is None or len(outputs) < len(typed.network.outputs) or report.has_errors(("outputs",)):
+    are_valid = len(outputs) == len(typed.network.outputs) and all(map(is_batch_first, outputs.values()))
+    if training is None or not are_valid or report.has_errors(("outputs",)):
         return None
     losses = _losses_by_output(training, outputs, report)
     targets = {}
     for output, loss in losses.items():
         try:
+            check_output_type(outputs[output])
             targets[output] = loss.target_type(outputs[output])
             for masks in (typed.masks.training, typed.masks.inference):
                 if output in masks.value_masks:

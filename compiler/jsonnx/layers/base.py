@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, Registry, attr, snake_case
@@ -19,6 +20,9 @@ layer = LAYERS.register()
 EPSILON = 1e-7
 """Keras' `backend.epsilon()`: the smallest divisor of normalizations, the smallest argument of logarithms."""
 
+MAX_ELEMENTS_PER_SAMPLE = 2**31 - 1
+"""The largest number of elements of a value per sample: 8 GiB of float32."""
+
 OutputTypes = TensorType | tuple[TensorType, ...]
 
 
@@ -32,6 +36,9 @@ class Layer(Component):
     registry = LAYERS
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The minimum and maximum number of inputs; None means unbounded."""
+
+    accepts_scalars: ClassVar[bool] = False
+    """Whether inputs may have no axes. If not, axis 0 of every input is the batch."""
 
     stem: ClassVar[str] = ""
     """The stem of default layer names, if it is not the type name."""
@@ -99,6 +106,30 @@ class Layer(Component):
     def masked_output_count(self) -> int:
         """The number of outputs, counted from the first, that the mask applies to."""
         return 1
+
+
+def infer_types(layer: Layer, *inputs: TensorType) -> tuple[TensorType, ...]:
+    """Returns the types of a layer's outputs.
+
+    Raises ShapeError if the layer does not accept the inputs, or if an output has no elements or too many.
+    """
+    for x in inputs:
+        help = "keep the batch axis in the layers before it"
+        require(layer.accepts_scalars or x.rank > 0, f"needs an input with a batch axis, got {x}", help)
+    layer.output_names()  # raises ShapeError if there are too many
+    results = output_types(layer.infer(*inputs))
+    for type in results:
+        check_size(type, "makes")
+    return results
+
+
+def check_size(type: TensorType, verb: str) -> None:
+    """Raises ShapeError, with a message that begins with the verb, unless a value of this type has elements, and not
+    too many of them."""
+    known = [size for size in type.shape if isinstance(size, int)]
+    require(all(size > 0 for size in known), f"{verb} {type}, which has no elements")
+    too_large = f"{verb} {type}, more than {MAX_ELEMENTS_PER_SAMPLE} elements a sample"
+    require(prod(known) <= MAX_ELEMENTS_PER_SAMPLE, too_large, code="out-of-range")
 
 
 def require_real(*inputs: TensorType) -> None:

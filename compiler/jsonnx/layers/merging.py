@@ -20,7 +20,7 @@ def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
     An input of lower rank gets its missing axes directly after the batch axis, as in Keras.
     """
     require_one_dtype(inputs)
-    require(inputs[0].dtype != "bool", f"merges numbers, got {inputs[0]}")
+    require(inputs[0].dtype not in ("bool", "string"), f"merges numbers, got {inputs[0]}")
     shape = inputs[0].shape[1:]
     for x in inputs[1:]:
         merged = broadcast(shape, x.shape[1:])

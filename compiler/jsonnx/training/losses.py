@@ -85,6 +85,12 @@ class Loss(Component):
         return total if self.reduction == "sum" else g.Div(total, g.Max(g.ReduceSum(counts, keepdims=0), 1.0))
 
 
+def check_output_type(output: TensorType) -> None:
+    """Raises ShapeError unless an output contains real numbers, as every loss and metric needs."""
+    help = 'convert it with {"type": "ops.cast", "dtype": "float32"}, or give `loss` by output name and leave it out'
+    require(output.dtype.startswith("float"), f"needs an output of real numbers, got {output}", help)
+
+
 def mean_over_trailing_axes(g: Builder, values: Value, rank: int) -> Value:
     """The mean over all axes from `rank` on."""
     return g.ReduceMean(values, list(range(rank, values.rank)), keepdims=0) if values.rank > rank else values
