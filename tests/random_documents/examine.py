@@ -6,7 +6,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,10 +92,12 @@ def examine(text: str, seconds: float = 20.0) -> Outcome:
 
 def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]], Any]) -> None:
     """Runs the stages of a document without errors."""
+    from jsonnx.ir import with_vocabularies
     from jsonnx.lowering.cost import cost_table
     from jsonnx.pipeline.compile import compile_checked
     from jsonnx.pipeline.graphs import inference_graph
     from jsonnx.pipeline.plan_training import plan_training
+    from jsonnx.pipeline.training_export import verified_step
     from jsonnx.render.tables import summary_text
 
     def summary() -> str:
@@ -108,7 +110,10 @@ def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]],
     if model is not None:
         run("verify", lambda: model.verify() or True)
     if checked.objective is not None:
-        run("plan", lambda: plan_training(checked))
+        plan = run("plan", lambda: plan_training(checked))
+        if plan is not None and model is not None:
+            train = with_vocabularies(plan.train, model.weights)
+            run("verify step", lambda: verified_step(replace(plan, train=train), "step"))
 
 
 def check_formatting(text: str) -> bool:

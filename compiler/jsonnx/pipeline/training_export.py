@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backend import package_version, serialize, spec_hash, to_model_proto, verify_model
 from ..core.diagnostics import UsageError
@@ -19,6 +19,9 @@ from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .model import Model
 from .plan_training import plan_training
+
+if TYPE_CHECKING:
+    import onnx
 
 MANIFEST_VERSION = 1
 OUTPUT_FILES = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
@@ -51,9 +54,7 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
     """
     plan = plan_training(checked, seed)
     plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
-    graph = rematerialize(plan.train, plan.training.remat, plan.training.batch_size)
-    step = to_model_proto(graph, name=f"{checked.network.name}_train_step")
-    verify_model(step)
+    step = verified_step(plan, f"{checked.network.name}_train_step")
     variables = draw_initial_weights(plan.train, plan.seed) | model.weights
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,13 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
     contents = (serialize(step), model.to_bytes(), safetensors_bytes(variables), text.encode())
     for name, content in zip(OUTPUT_FILES, contents, strict=True):
         write_atomically(folder / name, content)
+
+
+def verified_step(plan: TrainingPlan, name: str) -> onnx.ModelProto:
+    """The training step as an ONNX model that passed the checks of the onnx package."""
+    step = to_model_proto(rematerialize(plan.train, plan.training.remat, plan.training.batch_size), name=name)
+    verify_model(step)
+    return step
 
 
 def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any]:
