@@ -26,7 +26,7 @@ LARGE_SAMPLES = ("efficientnet_b0", "resnet50", "unet")
 def text(seed: int) -> str:
     """Returns the text of the document of a seed."""
     rng = Random(seed)
-    document = copy.deepcopy(rng.choice(_samples())) if rng.random() < 0.02 else _network(rng)
+    document = copy.deepcopy(rng.choice(_samples())) if rng.random() < 0.02 else _network(rng, seed)
     if rng.random() < 0.15:
         document = factor_out(rng, document)
     if rng.random() < 0.3:
@@ -58,22 +58,23 @@ def cases_by_type() -> dict[str, list[Case]]:
     return cases
 
 
-def _network(rng: Random) -> Json:
-    network = Network(rng)
-    kind = rng.choice(list(LAYERS.members))
+def _network(rng: Random, seed: int) -> Json:
+    """Draws a network. The type of its first layer is the next one at every seed, so that each type is drawn."""
+    network, kinds = Network(rng), list(LAYERS.members)
+    kind = kinds[seed % len(kinds)]
     cases = cases_by_type().get(kind)
     if cases and rng.random() < 0.6:
         network.add_case(rng.choice(cases))
     else:
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             network.add_input()
-        for other in (kind, *rng.choices(list(LAYERS.members), k=5)):
+        for other in (kind, *rng.choices(kinds, k=5)):
             if not network.layers:
                 network.add_layer(other)
         if not network.layers:
             network.add_layer(kind, keep=True)
     for _ in range(rng.choice([0, 0, 1, 1, 2, 3, 5])):
-        kind = rng.choice(list(LAYERS.members))
+        kind = rng.choice(kinds)
         network.add_layer(kind, rng.choice(cases_by_type().get(kind, [None])))
     trained = rng.random() < 0.4
     if rng.random() < 0.8:

@@ -28,7 +28,7 @@ def is_batch_first(type: TensorType) -> bool:
 
 def _report_first_axis(typed: TypedNetwork, name: str, report: Report) -> None:
     network, type = typed.network, typed.types[name]
-    written = network.document.get("outputs") if network.document else None
+    written = network.flat_document.get("outputs") if network.flat_document else None
     path: JsonPath = network.paths[name]
     if written is not None:
         path = ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
