@@ -73,7 +73,7 @@ def examine(text: str, seconds: float = 20.0) -> Outcome:
             diagnostics = error.diagnostics if isinstance(error, CompileError) else [error.diagnostic]
             outcome.codes += [diagnostic.code for diagnostic in diagnostics]
             late = [d for d in diagnostics if d.code not in REFUSED_LATER]
-            if stage not in ("validate", "fmt") and late:
+            if stage not in ("validate", "fmt", "scale") and late:
                 outcome.findings.append(Finding(stage, "RefusedLate", late[0].code, str(late[0])[:MAX_MESSAGE_CHARACTERS]))
         except (Exception, TimeLimitExceeded, RecursionError, MemoryError) as error:
             message = str(error)[:MAX_MESSAGE_CHARACTERS]
@@ -87,7 +87,16 @@ def examine(text: str, seconds: float = 20.0) -> Outcome:
         run("report", lambda: check_diagnostics(checked, text))
         if all(diagnostic.severity != "error" for diagnostic in checked.diagnostics):
             _examine_sound(checked, run)
+        for scale in _scales(checked):
+            run("scale", lambda: check_spec(text, scale=scale))  # noqa: B023
     return outcome
+
+
+def _scales(checked: CheckedSpec) -> list[str]:
+    """The names of the document's scales, of which two are examined."""
+    value = checked.source.value
+    scales = value.get("scales") if isinstance(value, dict) else None
+    return list(scales)[:2] if isinstance(scales, dict) else []
 
 
 def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]], Any]) -> None:
@@ -112,6 +121,8 @@ def _examine_sound(checked: CheckedSpec, run: Callable[[str, Callable[[], Any]],
     run("summary", summary)
     if model is not None:
         run("verify", lambda: model.verify() or True)
+        if len(checked.source.text) % 8 == 0:  # slow, and rarely at fault
+            run("session", model.session)
     if checked.objective is not None:
         plan = run("plan", lambda: plan_training(checked))
         if plan is not None and model is not None:

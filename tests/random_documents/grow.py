@@ -44,6 +44,7 @@ class Network:
             name: entry for name, entry in self.inputs.items() if name in read or self.rng.random() < 0.05
         }
         referred = {name.partition(".")[0] for entry in self.layers for name in _sources(entry)} | set(outputs)
+        referred |= {entry["use"] for entry in self.layers if "use" in entry}
         document["layers"] = [
             {key: value for key, value in entry.items() if key != "name" or value in referred or self.rng.random() < 0.2}
             for entry in self.layers
@@ -108,10 +109,20 @@ class Network:
         which nothing is added."""
         if self.is_invalid:
             return
+        if self.layers and self.rng.random() < 0.05:
+            self._share()
         for _ in range(TRIES):
             entry, sources = self._drawn(kind, case)
             if self._append(entry, sources, keep=keep or self.rng.random() < 0.02):
                 return
+
+    def _share(self) -> None:
+        """Calls an earlier layer again, if that is valid."""
+        earlier = self.rng.choice(self.layers)
+        if "use" not in earlier:
+            arguments = {key: value for key, value in earlier.items() if key not in ("name", "from")}
+            sources = [self._pick() for _ in range(max(len(_sources(earlier)), 1))]
+            self._append(arguments, sources, keep=self.rng.random() < 0.1, use=earlier["name"])
 
     def _drawn(self, kind: str, case: Case | None) -> tuple[Json, list[str]]:
         rng, component = self.rng, LAYERS.members[kind]
@@ -153,14 +164,15 @@ class Network:
         names = [name for name in self.unused if name in self.types]
         return self.rng.choice(names if names and self.rng.random() < 0.7 else list(self.types))
 
-    def _append(self, entry: Json, sources: list[str], keep: bool = True) -> bool:
-        """Appends a layer. If shape inference rejects it, it is appended only if `keep`, as the last one."""
+    def _append(self, entry: Json, sources: list[str], keep: bool = True, use: str = "") -> bool:
+        """Appends a layer, or a call of the layer `use`. If shape inference rejects it, it is appended only if `keep`,
+        as the last one."""
         types, names = self._infer(entry, sources)
         if types is None and not keep:
             return False
         base = snake_case(entry["type"].rpartition(".")[2])
         name = f"{base}_{len(self.layers)}"
-        entry = entry | {"name": name}
+        entry = ({"use": use} if use else entry) | {"name": name}
         follows = self.layers and sources == [self.layers[-1]["name"]]
         if not (follows or (not self.layers and len(self.inputs) == 1)) or self.rng.random() < 0.2:
             entry["from"] = sources if len(sources) > 1 or self.rng.random() < 0.2 else sources[0]

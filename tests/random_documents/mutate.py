@@ -107,6 +107,13 @@ def _add_block(rng: Random, document: Json) -> None:
     if rng.random() < 0.2:
         use["name"] = "part_${index}" if "repeat" in use else "part"
     document["blocks"] = {"part": block}
+    if rng.random() < 0.2:
+        document["blocks"]["outer"] = {"layers": [{"type": "part"}, *rng.choice([[], [{"type": "ReLU"}], [use]])]}
+        use = use | {"type": "outer"} if rng.random() < 0.5 else {"type": "outer"}
+    if rng.random() < 0.2:
+        block["inputs"] = rng.choice([["input"], ["a", "b"], ["x"], []])
+    if rng.random() < 0.1:
+        block["names"] = rng.choice(["own", "joined"])
     document["layers"] = [*layers[:start], use, *layers[end:]]
 
 
