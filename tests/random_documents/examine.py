@@ -74,7 +74,9 @@ def examine(text: str, seconds: float = 20.0) -> Outcome:
             outcome.codes += [diagnostic.code for diagnostic in diagnostics]
             late = [d for d in diagnostics if d.code not in REFUSED_LATER]
             if stage not in ("validate", "fmt", "scale") and late:
-                outcome.findings.append(Finding(stage, "RefusedLate", late[0].code, str(late[0])[:MAX_MESSAGE_CHARACTERS]))
+                outcome.findings.append(
+                    Finding(stage, "RefusedLate", late[0].code, str(late[0])[:MAX_MESSAGE_CHARACTERS])
+                )
         except (Exception, TimeLimitExceeded, RecursionError, MemoryError) as error:
             message = str(error)[:MAX_MESSAGE_CHARACTERS]
             outcome.findings.append(Finding(stage, type(error).__name__, _place(error), message))

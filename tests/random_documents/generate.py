@@ -39,7 +39,9 @@ def text(seed: int) -> str:
 @cache
 def _samples() -> list[Json]:
     """The smaller sample specs without their training data, which need not be there."""
-    documents = [json.loads(path.read_text()) for path in sorted(SAMPLES.glob("*.json")) if path.stem not in LARGE_SAMPLES]
+    documents = [
+        json.loads(path.read_text()) for path in sorted(SAMPLES.glob("*.json")) if path.stem not in LARGE_SAMPLES
+    ]
     for document in documents:
         for key in ("data", "weights"):
             document.get("training", {}).pop(key, None)

@@ -46,7 +46,11 @@ class Network:
         referred = {name.partition(".")[0] for entry in self.layers for name in _sources(entry)} | set(outputs)
         referred |= {entry["use"] for entry in self.layers if "use" in entry}
         document["layers"] = [
-            {key: value for key, value in entry.items() if key != "name" or value in referred or self.rng.random() < 0.2}
+            {
+                key: value
+                for key, value in entry.items()
+                if key != "name" or value in referred or self.rng.random() < 0.2
+            }
             for entry in self.layers
         ]
         return document

@@ -132,5 +132,20 @@ def mutate_text(rng: Random, text: str) -> str:
     """Returns the text with a piece removed, doubled or replaced."""
     start = rng.randrange(len(text))
     end = min(len(text), start + rng.choice([1, 1, 2, 5, 20]))
-    pieces = ("", text[start:end] * 2, "NaN", "1e999", "-", "\u0000", '"', "{", "]", ",", "\U0001f600", "\ud83d", "//", "0x1")
+    pieces = (
+        "",
+        text[start:end] * 2,
+        "NaN",
+        "1e999",
+        "-",
+        "\u0000",
+        '"',
+        "{",
+        "]",
+        ",",
+        "\U0001f600",
+        "\ud83d",
+        "//",
+        "0x1",
+    )
     return text[:start] + rng.choice(pieces) + text[end:]
