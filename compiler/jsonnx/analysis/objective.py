@@ -29,9 +29,8 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
         try:
             check_output_type(outputs[output])
             targets[output] = loss.target_type(outputs[output])
-            for masks in (typed.masks.training, typed.masks.inference):
-                if output in masks.value_masks:
-                    loss.check_mask(outputs[output], masks.value_masks[output].type)
+            for mask in _masks_of(typed, output):
+                loss.check_mask(outputs[output], mask)
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
             _report_mismatch(typed, output, "loss-mismatch", path, loss.type_name, error, report)
@@ -48,6 +47,12 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     _check_names(weights, losses, outputs, ("training", "loss_weights"), report)
     is_faulty = report.has_errors(("training",)) or report.has_errors(("inputs",))
     return None if is_faulty else Objective(losses, weights, metrics, targets)
+
+
+def _masks_of(typed: TypedNetwork, output: str) -> list[TensorType]:
+    """The types of the masks that an output has in training and in inference."""
+    flows = (typed.masks.training, typed.masks.inference)
+    return [flow.value_masks[output].type for flow in flows if output in flow.value_masks]
 
 
 def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
@@ -95,6 +100,8 @@ def _metrics_by_output(
                 report.add("duplicate-name", path, f"two figures are called {metric.reported_name!r}", help=help)
             try:
                 names[metric.reported_name] = metric.resolve(losses[output], typed.types[output])
+                for mask in _masks_of(typed, output):
+                    names[metric.reported_name].check_mask(typed.types[output], mask)
             except ShapeError as error:
                 _report_mismatch(typed, output, "metric-mismatch", path, metric.type_name, error, report)
         resolved[output] = tuple(names.values())

@@ -154,6 +154,11 @@ class SparseCategoricalCrossentropy(Loss):
         require_classes(output, -1)
         return TensorType("int64", output.shape[:-1])
 
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        super().check_mask(output, mask)
+        message = f"has an ignore_class, and needs a mask of the shape of its losses, {shape_text(output.shape[:-1])}"
+        require(self.ignore_class is None or mask.rank == output.rank - 1, f"{message}, got {mask}")
+
     def before_activation(self, graph: Graph, output: Value) -> tuple[Value, Loss]:
         return logits_of(graph, output, self, "Softmax")
 
