@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from ...core.components import Json, attr
@@ -105,13 +106,20 @@ class ConstantOperand:
 
 Operand = TensorType | ConstantOperand
 
-INTEGER_BITS = {"int32": 32, "int64": 64}
+INTEGER_RANGES = {"uint8": (0, 255), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+"""The smallest and the largest number of integer types."""
 
 
 def _are_within(numbers: Sequence[Any], dtype: str) -> bool:
-    """Whether numbers are in the range of an integer type."""
-    limit = 1 << (INTEGER_BITS[dtype] - 1)
-    return all(-limit <= number < limit for number in numbers)
+    """Whether numbers are in the range of an integer type; true for other types."""
+    least, most = INTEGER_RANGES.get(dtype, (-inf, inf))
+    return all(least <= number <= most for number in numbers)
+
+
+def require_in_range(number: float, dtype: str, name: str) -> None:
+    """Raises ShapeError if an element type cannot hold the value of the argument `name`."""
+    message = f"has the {name} {number:g}, which {dtype} cannot hold"
+    require(_are_within([number], dtype), message, code="out-of-range")
 
 
 def _flatten(values: Any) -> list[Any]:
@@ -223,7 +231,7 @@ def promoted_dtype(*operands: Any) -> str:
         return "float32"
     dtype = "int32" if weak_dtype == "int32" and dtype == "bool" else dtype
     for x in operands:
-        if isinstance(x, ConstantOperand) and compute_dtype(dtype) in INTEGER_BITS:
+        if isinstance(x, ConstantOperand):
             message = f"has the constant {x}, which {compute_dtype(dtype)} cannot hold"
             help = "convert the tensor to int64 with ops.cast first"
             require(_are_within(x.flat_values(), compute_dtype(dtype)), message, help, "out-of-range")

@@ -20,6 +20,7 @@ from .base import (
     float_dtype,
     operation,
     promoted_dtype,
+    require_in_range,
     require_numbers,
     same_dtype,
     sum_dtype,
@@ -178,6 +179,11 @@ class Extremum(KeepdimsReduction):
     operator: ClassVar[str]
 
     result_dtype = staticmethod(same_dtype)
+
+    def infer(self, x: TensorType) -> TensorType:
+        if self.initial is not None:
+            require_in_range(self.initial, compute_dtype(x.dtype), "initial")
+        return super().infer(x)
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes, keep = reduction_axes(x.type, self.axis), int(self._keepdims())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Size, TensorType, product, require
 from ..axes import MAX_SLICE_BOUND, Axes, axes_of, axis_of, is_list_of_numbers
-from .base import Operation, as_dtype, compute_dtype, operation, require_numbers
+from .base import Operation, as_dtype, compute_dtype, operation, require_in_range, require_numbers
 from .shape import as_tuple, reverse_axes, slice_axis
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ class Pad(Operation):
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
         constant = self.mode == "constant" or self.constant_values is None
+        require_in_range(self.constant_values or 0, x.dtype, "constant_values")
         require(constant, f"has constant_values in mode {self.mode}", "leave them out", "invalid-value")
         widths = self._widths(x)
         for size, pair in zip(x.shape, widths, strict=True):
