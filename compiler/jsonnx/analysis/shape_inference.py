@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..core.diagnostics import Report
-from ..core.types import ShapeError, TensorType, require
+from ..core.types import ShapeError, TensorType
 from ..frontend.network import Call, Network
 from ..layers.base import check_size, infer_types
 from .masks import Mask, MaskAssignment, MaskFlows, mask_flows
@@ -46,7 +46,7 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
         if call.layer is None or not call.sources or any(source not in types for source in call.sources):
             continue  # the cause is reported already
         try:
-            results = _infer_results(call, types)
+            results = infer_types(call.layer, *(types[source] for source in call.sources))
             input_masks[call.name] = tuple(value_masks.get(source) for source in call.sources)
             mask = _infer_mask(network, call, types, input_masks[call.name], report)
             if mask is not None:
@@ -60,19 +60,6 @@ def infer_shapes(network: Network, report: Report) -> TypedNetwork:
     if report.has_errors():
         return TypedNetwork(network, types, MaskFlows(connected, connected, connected))
     return TypedNetwork(network, types, mask_flows(network, types, connected))
-
-
-def _infer_results(call: Call, types: Mapping[str, TensorType]) -> tuple[TensorType, ...]:
-    """The types of a call's results. Raises ShapeError."""
-    assert call.layer is not None
-    results = infer_types(call.layer, *(types[source] for source in call.sources))
-    regularizer = call.layer.activity_regularizer
-    if regularizer is not None:
-        for type in results:
-            message = f"has an activity_regularizer, and makes {type}, no real numbers"
-            require(type.dtype.startswith("float"), message)
-            regularizer.check(type.shape)
-    return results
 
 
 def _infer_mask(

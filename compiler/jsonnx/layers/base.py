@@ -111,7 +111,8 @@ class Layer(Component):
 def infer_types(layer: Layer, *inputs: TensorType) -> tuple[TensorType, ...]:
     """Returns the types of a layer's outputs.
 
-    Raises ShapeError if the layer does not accept the inputs, or if an output has no elements or too many.
+    Raises ShapeError if the layer does not accept the inputs, if an output has no elements or too many, or if its
+    activity regularizer does not accept an output.
     """
     for x in inputs:
         help = "keep the batch axis in the layers before it"
@@ -120,6 +121,10 @@ def infer_types(layer: Layer, *inputs: TensorType) -> tuple[TensorType, ...]:
     results = output_types(layer.infer(*inputs))
     for type in results:
         check_size(type, "makes")
+        if layer.activity_regularizer is not None:
+            message = f"has an activity_regularizer, and makes {type}, no real numbers"
+            require(type.dtype.startswith("float"), message)
+            layer.activity_regularizer.check(type.shape)
     return results
 
 

@@ -21,6 +21,7 @@ from .base import (
     float_dtype,
     is_float_dtype,
     operation,
+    require_in_range,
     require_numbers,
     same_dtype,
     sum_dtype,
@@ -293,7 +294,9 @@ class FilledLike(Operation):
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        return x.with_dtype(self.dtype or x.dtype)
+        y = x.with_dtype(self.dtype or x.dtype)
+        require_in_range(self.value, y.dtype, "fill_value")
+        return y
 
     def lower(self, g: Builder, x: Value) -> Any:
         with g.detached():
