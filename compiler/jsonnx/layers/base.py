@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, Registry, attr, snake_case
@@ -142,6 +142,22 @@ def require_real(*inputs: TensorType) -> None:
     for x in inputs:
         help = "use Rescaling to convert integers to real numbers, or Embedding to map them to vectors"
         require(x.dtype.startswith("float"), f"needs real numbers, got {x}", help)
+
+
+INTEGER_RANGES = {"uint8": (0, 255), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+"""The smallest and the largest number of integer types."""
+
+
+def are_within(numbers: Sequence[Any], dtype: str) -> bool:
+    """Whether numbers are in the range of an integer type; true for other types."""
+    least, most = INTEGER_RANGES.get(dtype, (-inf, inf))
+    return all(least <= number <= most for number in numbers)
+
+
+def require_in_range(number: float, dtype: str, name: str) -> None:
+    """Raises ShapeError if an element type cannot hold the value of the argument `name`."""
+    message = f"has the {name} {number:g}, which {dtype} cannot hold"
+    require(are_within([number], dtype), message, code="out-of-range")
 
 
 def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from ...core.components import Json, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
-from ..base import LAYERS, Layer, OutputTypes, nested_shape
+from ..base import LAYERS, Layer, OutputTypes, are_within, nested_shape
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -66,9 +65,9 @@ class ConstantOperand:
         numbers = self.flat_values()
         types = {type(value) for value in numbers}
         self.dtype = "float32" if float in types else "int32" if int in types else "bool"
-        if self.dtype == "int32" and not _are_within(numbers, "int64"):
+        if self.dtype == "int32" and not are_within(numbers, "int64"):
             self.dtype = "float32"
-        elif self.dtype == "int32" and not self.is_scalar and not _are_within(numbers, "int32"):
+        elif self.dtype == "int32" and not self.is_scalar and not are_within(numbers, "int32"):
             self.dtype = "int64"
 
     @cached_property
@@ -105,21 +104,6 @@ class ConstantOperand:
 
 
 Operand = TensorType | ConstantOperand
-
-INTEGER_RANGES = {"uint8": (0, 255), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
-"""The smallest and the largest number of integer types."""
-
-
-def _are_within(numbers: Sequence[Any], dtype: str) -> bool:
-    """Whether numbers are in the range of an integer type; true for other types."""
-    least, most = INTEGER_RANGES.get(dtype, (-inf, inf))
-    return all(least <= number <= most for number in numbers)
-
-
-def require_in_range(number: float, dtype: str, name: str) -> None:
-    """Raises ShapeError if an element type cannot hold the value of the argument `name`."""
-    message = f"has the {name} {number:g}, which {dtype} cannot hold"
-    require(_are_within([number], dtype), message, code="out-of-range")
 
 
 def _flatten(values: Any) -> list[Any]:
@@ -234,7 +218,7 @@ def promoted_dtype(*operands: Any) -> str:
         if isinstance(x, ConstantOperand):
             message = f"has the constant {x}, which {compute_dtype(dtype)} cannot hold"
             help = "convert the tensor to int64 with ops.cast first"
-            require(_are_within(x.flat_values(), compute_dtype(dtype)), message, help, "out-of-range")
+            require(are_within(x.flat_values(), compute_dtype(dtype)), message, help, "out-of-range")
     return dtype
 
 

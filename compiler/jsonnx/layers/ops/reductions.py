@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...core.components import attr
 from ...core.types import Dim, TensorType, require
 from ..axes import Axes, axes_of, axis_of
+from ..base import require_in_range
 from .base import (
     ConstantArgument,
     MultiTensorOp,
@@ -20,7 +21,6 @@ from .base import (
     float_dtype,
     operation,
     promoted_dtype,
-    require_in_range,
     require_numbers,
     same_dtype,
     sum_dtype,

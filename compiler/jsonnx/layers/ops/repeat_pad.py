@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Size, TensorType, product, require
 from ..axes import MAX_SLICE_BOUND, Axes, axes_of, axis_of, is_list_of_numbers
-from .base import Operation, as_dtype, compute_dtype, operation, require_in_range, require_numbers
+from ..base import require_in_range
+from .base import Operation, as_dtype, compute_dtype, operation, require_numbers
 from .shape import as_tuple, reverse_axes, slice_axis
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from ...core.components import attr
 from ...core.types import TensorType
 from ..activations import ACTIVATIONS, ActivationFunction
 from ..axes import Axes, axes_of
+from ..base import require_in_range
 from ..normalization.moments import stop_gradient
 from .base import (
     DType,
@@ -21,7 +22,6 @@ from .base import (
     float_dtype,
     is_float_dtype,
     operation,
-    require_in_range,
     require_numbers,
     same_dtype,
     sum_dtype,
