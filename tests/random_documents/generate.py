@@ -20,6 +20,9 @@ from .mutate import factor_out, mutate, mutate_text
 from .values import Draws, Json, anything
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+FAVOURITES = ("Masking", "TimeDistributed", "Bidirectional", "Pipeline", "ops.cast", "Add", "Concatenate")
+"""Types that are drawn more often, since other layers depend on what they do."""
+
 LARGE_SAMPLES = ("efficientnet_b0", "resnet50", "unet")
 
 
@@ -76,7 +79,7 @@ def _network(rng: Random, seed: int) -> Json:
         if not network.layers:
             network.add_layer(kind, keep=True)
     for _ in range(rng.choice([0, 0, 1, 1, 2, 3, 5])):
-        kind = rng.choice(kinds)
+        kind = rng.choice(kinds) if rng.random() < 0.9 else rng.choice(FAVOURITES)
         network.add_layer(kind, rng.choice(cases_by_type().get(kind, [None])))
     trained = rng.random() < 0.4
     if rng.random() < 0.8:

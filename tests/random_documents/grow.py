@@ -1,4 +1,4 @@
-"""Grows a network layer by layer. Most layers are accepted by shape inference; some networks end with an invalid one."""
+"""Grows a network layer by layer. Shape inference accepts most layers; few networks end with an invalid one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class Network:
             if self.types[name].shape[:1] != (BATCH,):
                 others = [other for other, type in self.types.items() if type.shape[:1] == (BATCH,)]
                 self.rng.shuffle(others)
-                any(self._append({"type": "ops.add"}, [name, other], keep=False) for other in others)
+                kind = self.rng.choice(["ops.add", "ops.add", "ops.multiply", "Add"])
+                any(self._append({"type": kind}, [name, other], keep=False) for other in others)
         for name in self.outputs() if trained else ():
             if name in self.types and not self.types[name].dtype.startswith("float"):
                 self._append({"type": "ops.cast", "dtype": "float32"}, [name], keep=False)

@@ -126,9 +126,10 @@ def examine_seeds(seeds: Iterable[int]) -> None:
     import faulthandler
     import resource
 
+    from random_models.memory import remember_types
+
     from random_documents.examine import examine
     from random_documents.generate import text
-    from random_models.memory import remember_types
 
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
