@@ -9,7 +9,6 @@ from pathlib import Path
 from random import Random
 
 from jsonnx.core.components import codec_for
-from jsonnx.frontend.schema.schema import DTYPES
 from jsonnx.layers import LAYERS
 from jsonnx.training.losses import LOSSES
 from jsonnx.training.section import Training
@@ -86,7 +85,7 @@ def _network(rng: Random, seed: int) -> Json:
         network.finish(trained and rng.random() < 0.8)
     document = network.document()
     if trained:
-        document["training"] = _training(rng, network, document)
+        document["training"] = _training(rng, network)
     if rng.random() < 0.08:
         document["labels"] = _labels(rng, network)
     if rng.random() < 0.03:
@@ -94,7 +93,7 @@ def _network(rng: Random, seed: int) -> Json:
     return document
 
 
-def _training(rng: Random, network: Network, document: Json) -> Json:
+def _training(rng: Random, network: Network) -> Json:
     draws = Draws(rng)
     schemas = codec_for(Training).schema()["properties"]
     section = {
@@ -118,6 +117,3 @@ def _labels(rng: Random, network: Network) -> Json:
     count = type.shape[-1] if type and type.shape and isinstance(type.shape[-1], int) and type.shape[-1] < 50 else 3
     labels = [f"class {index}" for index in range(count if rng.random() < 0.7 else rng.randint(1, 4))]
     return dict.fromkeys([name, *others], labels) if others or rng.random() < 0.2 else labels
-
-
-__all__ = ["DTYPES", "cases_by_type", "text"]

@@ -13,6 +13,7 @@ shrunk. `--again` examines its open findings again, and removes those that are m
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -101,7 +102,7 @@ def run_chunk(first: int, count: int) -> tuple[Counter[str], list[Finding]]:
             findings += line.get("findings", [])
         if not crash:
             break
-        begun = [line["seed"] for line in lines if "begun" in line]
+        begun = [line["seed"] for line in lines if "sha256" in line]
         if not begun:
             raise SystemExit(f"no document could be examined: {crash}")
         findings.append({"seed": begun[-1], "stage": "any", "kind": "crash", "place": "", "message": crash, "text": ""})
@@ -117,6 +118,10 @@ def run_child(first: int, count: int) -> tuple[list[Any], str]:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     crash = f"exit {done.returncode}: {done.stderr[-400:]}" if done.returncode else ""
     return [json.loads(line) for line in done.stdout.splitlines() if line.endswith("}")], crash
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 # -- in the child process ----------------------------------------------------------------------------------------------
@@ -137,8 +142,8 @@ def examine_seeds(seeds: Iterable[int]) -> None:
     shrunk: set[tuple[str, ...]] = set()
     for seed in seeds:
         faulthandler.dump_traceback_later(MAX_HANG_SECONDS, exit=True)
-        print(json.dumps({"seed": seed, "begun": True}), flush=True)
         document = text(seed)
+        print(json.dumps({"seed": seed, "sha256": digest(document)}), flush=True)
         outcome = examine(document, MAX_CPU_SECONDS)
         counts = {"documents": 1, "sound": "summary" in outcome.stages, "trained": "plan" in outcome.stages}
         findings = [{"seed": seed, **finding._asdict(), "text": document} for finding in outcome.findings]
