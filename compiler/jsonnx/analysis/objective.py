@@ -8,11 +8,12 @@ from ..core.diagnostics import JsonPath, Report
 from ..core.reserved_names import LEARNING_RATE, LOSS, output_loss_name
 from ..core.types import ShapeError, TensorType
 from ..frontend.schema.phrases import short_name
-from ..training.losses import Loss
+from ..training.losses import Loss, check_output_type
 from ..training.metrics import Metric
 from ..training.monitor import monitor_fault, spec_has_validation
 from ..training.objective import Objective
 from ..training.section import Training
+from .outputs import is_batch_first
 from .shape_inference import TypedNetwork
 
 
@@ -20,16 +21,17 @@ def resolve_objective(typed: TypedNetwork, report: Report) -> Objective | None:
     """The objective of the training section; None if there is no section, or if it has faults, which are reported."""
     training = typed.network.training
     outputs = {name: typed.types[name] for name in typed.network.outputs if name in typed.types}
-    if training is None or len(outputs) < len(typed.network.outputs) or report.has_errors(("outputs",)):
+    are_valid = len(outputs) == len(typed.network.outputs) and all(map(is_batch_first, outputs.values()))
+    if training is None or not are_valid or report.has_errors(("outputs",)):
         return None
     losses = _losses_by_output(training, outputs, report)
     targets = {}
     for output, loss in losses.items():
         try:
+            check_output_type(outputs[output])
             targets[output] = loss.target_type(outputs[output])
-            for masks in (typed.masks.training, typed.masks.inference):
-                if output in masks.value_masks:
-                    loss.check_mask(outputs[output], masks.value_masks[output].type)
+            for mask in _masks_of(typed, output):
+                loss.check_mask(outputs[output], mask)
         except ShapeError as error:
             path = ("training", "loss", *([output] if isinstance(training.loss, dict) else []))
             _report_mismatch(typed, output, "loss-mismatch", path, loss.type_name, error, report)
@@ -58,6 +60,12 @@ def _check_monitor(training: Training, objective: Objective, outputs: Collection
     fault = monitor_fault(training, figures, spec_has_validation(training))
     if fault is not None:
         report.add("unknown-figure", fault.path, fault.message, help=fault.help)
+
+
+def _masks_of(typed: TypedNetwork, output: str) -> list[TensorType]:
+    """The types of the masks that an output has in training and in inference."""
+    flows = (typed.masks.training, typed.masks.inference)
+    return [flow.value_masks[output].type for flow in flows if output in flow.value_masks]
 
 
 def _check_input_names(typed: TypedNetwork, losses: Mapping[str, Loss], report: Report) -> None:
@@ -105,6 +113,8 @@ def _metrics_by_output(
                 report.add("duplicate-name", path, f"two figures are called {metric.reported_name!r}", help=help)
             try:
                 names[metric.reported_name] = metric.resolve(losses[output], typed.types[output])
+                for mask in _masks_of(typed, output):
+                    names[metric.reported_name].check_mask(typed.types[output], mask)
             except ShapeError as error:
                 _report_mismatch(typed, output, "metric-mismatch", path, metric.type_name, error, report)
         resolved[output] = tuple(names.values())

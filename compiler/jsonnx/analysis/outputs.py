@@ -1,25 +1,49 @@
-"""Checks that the first axis of each network output is the batch."""
+"""Checks the outputs of a network: the first axis of each is the batch, and it has a label for each class."""
 
 from __future__ import annotations
 
 from ..core.diagnostics import JsonPath, Report
-from ..core.types import BATCH
+from ..core.types import BATCH, TensorType
 from .shape_inference import TypedNetwork
 
 BATCH_FIRST_HELP = "a network has one result per sample: after a reduction over the batch, restore its axis"
 
 
-def check_outputs_batch_first(typed: TypedNetwork, report: Report) -> None:
-    """Reports every output whose first axis is not the batch."""
-    network = typed.network
-    written = network.document.get("outputs") if network.document else None
-    for name in network.outputs:
+def check_outputs(typed: TypedNetwork, report: Report) -> None:
+    """Reports every output whose first axis is not the batch, and labels that do not match the classes of an output."""
+    for name in typed.network.outputs:
         type = typed.types.get(name)
-        if type is None or type.shape[:1] == (BATCH,):
+        if type is None:
             continue
-        path: JsonPath = network.paths[name]
-        if written is not None:
-            path = ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
-        notes = [(network.paths[name], f"{name!r} is computed here")] if written is not None else []
-        message = f"the output {name!r} is {type}, whose first axis is not the batch"
-        report.add("shape-mismatch", path, message, help=BATCH_FIRST_HELP, notes=notes)
+        if is_batch_first(type):
+            _check_labels(typed, name, report)
+        else:
+            _report_first_axis(typed, name, report)
+
+
+def is_batch_first(type: TensorType) -> bool:
+    """Whether a value has one element, or one tensor, per sample."""
+    return type.shape[:1] == (BATCH,)
+
+
+def _report_first_axis(typed: TypedNetwork, name: str, report: Report) -> None:
+    network, type = typed.network, typed.types[name]
+    written = network.flat_document.get("outputs") if network.flat_document else None
+    path: JsonPath = network.paths[name]
+    if written is not None:
+        path = ("outputs",) if isinstance(written, str) else ("outputs", written.index(name))
+    notes = [(network.paths[name], f"{name!r} is computed here")] if written is not None else []
+    message = f"the output {name!r} is {type}, whose first axis is not the batch"
+    report.add("shape-mismatch", path, message, help=BATCH_FIRST_HELP, notes=notes)
+
+
+def _check_labels(typed: TypedNetwork, name: str, report: Report) -> None:
+    network, classes = typed.network, typed.types[name].shape[-1]
+    labels = network.labels.get(name)
+    is_binary = labels is not None and classes == 1 and len(labels) == 2
+    if labels is None or not isinstance(classes, int) or len(labels) == classes or is_binary:
+        return
+    path = ("labels",) if isinstance(network.flat_document.get("labels"), list) else ("labels", name)
+    message = f"there are {len(labels)} labels for {classes} classes"
+    notes = [(network.paths[name], f"{name!r} is {typed.types[name]}")]
+    report.add("labels-mismatch", path, message, help="give one label for every number on the last axis", notes=notes)

@@ -113,7 +113,8 @@ class SpatialSizesCodec:
 class UnionCodec:
     """A value of one of several types, where Keras accepts each of them.
 
-    Every codec comes with a predicate; a value is read and written by the first codec whose predicate holds for it.
+    Every codec comes with a predicate; a value is read and written by the first codec whose predicate holds for it. The
+    formatter calls predicates with invalid values, too.
     """
 
     def __init__(self, *codecs: tuple[Callable[[Json], bool], Codec]) -> None:

@@ -16,6 +16,11 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float))
 
 
+def is_list_of_numbers(value: object) -> bool:
+    """Tells whether the value is a list, or a tuple, whose first item is a number."""
+    return isinstance(value, (list, tuple)) and len(value) > 0 and _is_number(value[0])
+
+
 Axes = Annotated[
     int | tuple[int, ...], UnionCodec((_is_number, IntegerCodec()), (lambda value: True, ArrayCodec(IntegerCodec())))
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.components import Component, Registry, attr, snake_case
+from ..core.limits import MAX_ELEMENTS_PER_SAMPLE
 from ..core.types import TensorType, require
 from ..training.regularizers import Regularizer
 
@@ -29,6 +31,9 @@ class Layer(Component):
     registry = LAYERS
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The minimum and maximum number of inputs; None means unbounded."""
+
+    accepts_scalars: ClassVar[bool] = False
+    """Whether inputs may have no axes. If not, axis 0 of every input is the batch."""
 
     stem: ClassVar[str] = ""
     """The stem of default layer names, if it is not the type name."""
@@ -98,11 +103,56 @@ class Layer(Component):
         return 1
 
 
+def infer_types(layer: Layer, *inputs: TensorType) -> tuple[TensorType, ...]:
+    """Returns the types of a layer's outputs.
+
+    Raises ShapeError if the layer does not accept the inputs, if an output has no elements or too many, or if its
+    activity regularizer does not accept an output.
+    """
+    for x in inputs:
+        help = "keep the batch axis in the layers before it"
+        require(layer.accepts_scalars or x.rank > 0, f"needs an input with a batch axis, got {x}", help)
+    layer.output_names()  # raises ShapeError if there are too many
+    results = output_types(layer.infer(*inputs))
+    for type in results:
+        check_size(type, "makes")
+        if layer.activity_regularizer is not None:
+            message = f"has an activity_regularizer, and makes {type}, no real numbers"
+            require(type.dtype.startswith("float"), message)
+            layer.activity_regularizer.check(type.shape)
+    return results
+
+
+def check_size(type: TensorType, verb: str) -> None:
+    """Raises ShapeError, with a message that begins with the verb, unless a value of this type has elements, and not
+    too many of them."""
+    known = [size for size in type.shape if isinstance(size, int)]
+    require(all(size > 0 for size in known), f"{verb} {type}, which has no elements")
+    too_large = f"{verb} {type}, more than {MAX_ELEMENTS_PER_SAMPLE} elements a sample"
+    require(prod(known) <= MAX_ELEMENTS_PER_SAMPLE, too_large, code="out-of-range")
+
+
 def require_real(*inputs: TensorType) -> None:
     """Raises ShapeError unless every input has a floating-point dtype."""
     for x in inputs:
         help = "use Rescaling to convert integers to real numbers, or Embedding to map them to vectors"
         require(x.dtype.startswith("float"), f"needs real numbers, got {x}", help)
+
+
+INTEGER_RANGES = {"uint8": (0, 255), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+"""The smallest and the largest number of integer types."""
+
+
+def are_within(numbers: Sequence[Any], dtype: str) -> bool:
+    """Whether numbers are in the range of an integer type; true for other types."""
+    least, most = INTEGER_RANGES.get(dtype, (-inf, inf))
+    return all(least <= number <= most for number in numbers)
+
+
+def require_in_range(number: float, dtype: str, name: str) -> None:
+    """Raises ShapeError if an element type cannot hold the value of the argument `name`."""
+    message = f"has the {name} {number:g}, which {dtype} cannot hold"
+    require(are_within([number], dtype), message, code="out-of-range")
 
 
 def penalize(g: Builder, regularizer: Regularizer | None, y: Value) -> None:

@@ -11,7 +11,7 @@ from ..training.constraints import Constraint
 from ..training.initializers import Initializer
 from ..training.regularizers import Regularizer
 from .activations import ActivationFunction, activate, activated_type
-from .base import Layer, layer, require_real
+from .base import Layer, layer, require_in_range, require_real
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -162,6 +162,9 @@ class Masking(Layer):
     def infer(self, x: TensorType) -> TensorType:
         require(x.rank >= 2, f"needs features on the last axis, an input of rank 2 or more, got {x}")
         require(x.dtype not in ("string", "bool"), f"needs numbers, got {x}")
+        require_in_range(self.mask_value, x.dtype, "mask_value")
+        is_comparable = x.dtype.startswith("float") or self.mask_value.is_integer()
+        require(is_comparable, f"has the mask_value {self.mask_value}, which no element of {x} equals")
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:

@@ -7,7 +7,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..core.components import SpatialSizesCodec, attr
-from ..core.types import Dim, TensorType, broadcast, product, require, shape_text
+from ..core.types import Dim, ShapeError, TensorType, broadcast, product, require, shape_text
 from .base import Layer, layer, require_real
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
     An input of lower rank gets its missing axes directly after the batch axis, as in Keras.
     """
     require_one_dtype(inputs)
-    require(inputs[0].dtype != "bool", f"merges numbers, got {inputs[0]}")
-    shape = inputs[0].shape[1:]
+    require(inputs[0].dtype not in ("bool", "string"), f"merges numbers, got {inputs[0]}")
+    batch, shape = merged_batch_axis(inputs), inputs[0].shape[1:]
     for x in inputs[1:]:
         merged = broadcast(shape, x.shape[1:])
         if merged is None:
@@ -33,7 +33,18 @@ def merged_type(inputs: tuple[TensorType, ...]) -> TensorType:
             )
         else:
             shape = merged
-    return inputs[0].with_shape((inputs[0].shape[0], *shape))
+    return inputs[0].with_shape((batch, *shape))
+
+
+def merged_batch_axis(inputs: tuple[TensorType, ...]) -> Dim:
+    """Returns the size of the first axis of a merge. Raises ShapeError if the inputs disagree on it."""
+    size = inputs[0].shape[0]
+    for x in inputs[1:]:
+        merged = broadcast(size, x.shape[0])
+        if merged is None:
+            raise ShapeError(f"merges inputs with the same first axis, the batch, got {inputs[0]} and {x}")
+        size = merged
+    return size
 
 
 def _broadcast_conflict(left: tuple[Dim, ...], right: tuple[Dim, ...]) -> tuple[Dim, Dim, int]:
@@ -245,12 +256,13 @@ class Dot(Layer):
         require_one_dtype((x, y))
         require_real(x, y)
         a, b = self._axes(x, y)
+        batch = merged_batch_axis((x, y))
         sizes = x.shape[a], y.shape[b]
         require(
             sizes[0] == sizes[1],
             f"needs axes of equal size to sum over, got {sizes[0]} on axis {a} and {sizes[1]} on axis {b}",
         )
-        shape = (*x.shape[:a], *x.shape[a + 1 :], *y.shape[1:b], *y.shape[b + 1 :])
+        shape = (batch, *x.shape[1:a], *x.shape[a + 1 :], *y.shape[1:b], *y.shape[b + 1 :])
         return x.with_shape(shape if len(shape) > 1 else (*shape, 1))
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:

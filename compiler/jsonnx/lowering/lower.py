@@ -13,7 +13,7 @@ from ..frontend.network import Call
 from ..ir import Builder, Graph, Value
 from ..ir.builder import EmissionError
 from ..layers import Layer
-from ..layers.base import penalize
+from ..layers.base import infer_types, penalize
 
 
 class LoweringError(Exception):
@@ -121,7 +121,7 @@ def layer_weights(layer: Layer, call: Call, typed: TypedNetwork) -> dict[str, tu
 
     Raises ShapeError if the layer does not accept the inputs of the call.
     """
-    layer.infer(*(typed.types[source] for source in call.sources))
+    infer_types(layer, *(typed.types[source] for source in call.sources))
     g = Builder()
     with g.scope(call.owner, call.path):
         inputs = [g.input(f"input {index}", typed.types[source]) for index, source in enumerate(call.sources)]

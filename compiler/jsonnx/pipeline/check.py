@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..analysis.objective import resolve_objective
-from ..analysis.outputs import check_outputs_batch_first
+from ..analysis.outputs import check_outputs
 from ..analysis.shape_inference import TypedNetwork, infer_shapes
 from ..analysis.vocabularies import check_vocabularies
 from ..core.diagnostics import CompileError, Diagnostic, JsonPath, Note, Position, Report, UsageError, path_text
@@ -146,7 +146,7 @@ def check_spec(
     network = replace(network, document=source.value, calls=tuple(map(flat.with_block_uses, network.calls)))
     typed = infer_shapes(network, report)
     after("typed", typed)
-    check_outputs_batch_first(typed, report)
+    check_outputs(typed, report)
     check_vocabularies(typed, report)
     check_shared_weights(typed, report)
     check_sizes(typed, report)

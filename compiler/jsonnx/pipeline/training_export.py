@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backend import package_version, spec_hash, to_model_writer, verify_model
 from ..core.files import make_folders, write_atomically
@@ -20,6 +20,9 @@ from ..runtime.training_plan import TrainingPlan
 from .check import CheckedSpec
 from .model import Model
 from .plan_training import plan_training
+
+if TYPE_CHECKING:
+    from ..backend import ModelWriter
 
 MANIFEST_VERSION = 1
 _OUTPUT_FILES = ("train_step.onnx", "model.onnx", "weights.safetensors", "manifest.json")
@@ -67,16 +70,13 @@ def write_training_folder(checked: CheckedSpec, model: Model, seed: int | None, 
     plan = plan_training(checked, seed)
     variables = draw_initial_weights(plan.train, plan.seed) | model.weights
     plan = replace(plan, train=with_vocabularies(plan.train, model.weights))  # the model has all learned states
-    graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, plan.training.batch_size)
     name = checked.network.name
-    models = {"train_step.onnx": to_model_writer(graph, name=f"{name}_train_step").with_digests()}
+    models = {"train_step.onnx": verified_step(plan, f"{name}_train_step")}
     for index, augmented in enumerate(plan.augmented_inputs):
         if augmented.graph is not None:
             before = _without_unread_inputs(with_vocabularies(augmented.graph, model.weights))
             file = _augmentation_file(index)
-            models[file] = to_model_writer(before, name=f"{name}_{Path(file).stem}").with_digests()
-    for writer in models.values():
-        verify_model(writer.structure_proto())
+            models[file] = _verified(before, f"{name}_{Path(file).stem}")
     make_folders(folder)
     text = json.dumps(manifest(checked, plan), indent=2) + "\n"
     for file, writer in models.items():
@@ -96,6 +96,18 @@ def _without_unread_inputs(graph: Graph) -> Graph:
         states={name: value for name, value in graph.states.items() if value in read or name in graph.updates},
         randoms={name: value for name, value in graph.randoms.items() if value in read},
     )
+
+
+def verified_step(plan: TrainingPlan, name: str) -> ModelWriter:
+    """The training step as an ONNX model that passed the checks of the onnx package."""
+    graph = rematerialize(_without_unread_inputs(plan.train), plan.training.remat, plan.training.batch_size)
+    return _verified(graph, name)
+
+
+def _verified(graph: Graph, name: str) -> ModelWriter:
+    writer = to_model_writer(graph, name=name).with_digests()
+    verify_model(writer.structure_proto())
+    return writer
 
 
 def manifest(checked: CheckedSpec, training_plan: TrainingPlan) -> dict[str, Any]:

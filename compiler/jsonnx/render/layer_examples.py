@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.types import BATCH, Dim, ShapeError, Size, TensorType
 from ..layers import Layer
-from ..layers.base import output_types
+from ..layers.base import infer_types
 
 HEIGHT, WIDTH, DEPTH, TIME = map(Size.named, ("height", "width", "depth", "time"))
 
@@ -95,7 +95,7 @@ def layer_examples(layer: Layer) -> list[LayerExample]:
         dtype_and_rank = inputs[0].dtype, inputs[0].rank
         if dtype_and_rank not in examples:
             try:
-                examples[dtype_and_rank] = LayerExample(inputs, output_types(layer.infer(*inputs)))
+                examples[dtype_and_rank] = LayerExample(inputs, infer_types(layer, *inputs))
             except ShapeError:
                 continue
     float_examples = [example for (dtype, _), example in examples.items() if dtype == "float32"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.components import Component, Registry, attr
 from ..core.types import Dim, require, shape_text
-from .numerics import EPSILON, Axes, axis_list, square_sum
+from .numerics import EPSILON, Axes, are_axes, axis_list, square_sum
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -28,9 +28,8 @@ class Constraint(Component):
     def check(self, shape: Sequence[Dim]) -> None:
         """Raises ShapeError if the constraint does not accept a weight of this shape."""
         axis = getattr(self, "axis", 0)
-        axes, rank = axis_list(axis), len(shape)
-        fits = all(-rank <= axis < rank for axis in axes) and len({axis % rank for axis in axes}) == len(axes)
-        require(fits, f"has a {self.type_name} along {axis}, of a weight of shape {shape_text(shape)}")
+        message = f"has a {self.type_name} along {axis}, of a weight of shape {shape_text(shape)}"
+        require(are_axes(axis, len(shape)), message)
 
     def project(self, g: Builder, weight: Value) -> Value:
         """The nearest weight that satisfies the constraint, in the weight's type."""

@@ -85,6 +85,12 @@ class Loss(Component):
         return total if self.reduction == "sum" else g.Div(total, g.Max(g.ReduceSum(counts, keepdims=0), 1.0))
 
 
+def check_output_type(output: TensorType) -> None:
+    """Raises ShapeError unless an output contains real numbers, as every loss and metric needs."""
+    help = 'convert it with {"type": "ops.cast", "dtype": "float32"}, or give `loss` by output name and leave it out'
+    require(output.dtype.startswith("float"), f"needs an output of real numbers, got {output}", help)
+
+
 def mean_over_trailing_axes(g: Builder, values: Value, rank: int) -> Value:
     """The mean over all axes from `rank` on."""
     return g.ReduceMean(values, list(range(rank, values.rank)), keepdims=0) if values.rank > rank else values
@@ -147,6 +153,11 @@ class SparseCategoricalCrossentropy(Loss):
         require(self.axis in (-1, output.rank - 1), f"needs the classes on the last axis, but axis is {self.axis}")
         require_classes(output, -1)
         return TensorType("int64", output.shape[:-1])
+
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        super().check_mask(output, mask)
+        message = f"has an ignore_class, and needs a mask of the shape of its losses, {shape_text(output.shape[:-1])}"
+        require(self.ignore_class is None or mask.rank == output.rank - 1, f"{message}, got {mask}")
 
     def before_activation(self, graph: Graph, output: Value) -> tuple[Value, Loss]:
         return logits_of(graph, output, self, "Softmax")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from ..core.components import NullableCodec, attr
 from ..core.types import TensorType, require
 from .losses import LOSSES, Loss
-from .numerics import AXES_CODEC, EPSILON, axis_list
+from .numerics import AXES_CODEC, EPSILON, are_axes, axis_list
 
 if TYPE_CHECKING:
     from ..ir import Builder, Value
@@ -64,6 +64,11 @@ class OverlapLoss(Loss):
     @property
     def mean_axis(self) -> int | None:
         return None
+
+    def target_type(self, output: TensorType) -> TensorType:
+        fits = self.axis is None or are_axes(self.axis, output.rank)
+        require(fits, f"sums over the axes {self.axis}, and needs distinct axes of the output, got {output}")
+        return output
 
     def check_mask(self, output: TensorType, mask: TensorType) -> None:
         help = "a layer before the output that drops the mask, such as Reshape, makes all positions count"

@@ -48,6 +48,9 @@ class Metric(Component):
     def check(self, target: TensorType, output: TensorType) -> None:
         require(has_same_type(target, output), f"needs a target of the output's type {output}, the loss takes {target}")
 
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        """Raises ShapeError if the metric cannot skip the masked positions of an output."""
+
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         raise NotImplementedError
 
@@ -213,6 +216,9 @@ class MeanLossMetric(Metric):
     def check(self, target: TensorType, output: TensorType) -> None:
         expected = self.loss().target_type(output)
         require(has_same_type(target, expected), f"needs the target {expected}, the loss takes {target}")
+
+    def check_mask(self, output: TensorType, mask: TensorType) -> None:
+        self.loss().check_mask(output, mask)
 
     def statistics(self, g: Builder, target: Value, output: Value, mask: Value | None = None) -> Value:
         return sum_and_count(g, self.loss().unreduced_losses(g, target, output), mask)

@@ -26,6 +26,13 @@ def axis_list(axes: tuple[int, ...] | int) -> list[int]:
     return [axes] if isinstance(axes, int) else list(axes)
 
 
+def are_axes(axes: tuple[int, ...] | int, rank: int) -> bool:
+    """Whether these are distinct axes of a tensor of this rank, at least one."""
+    numbers = axis_list(axes)
+    distinct = {axis % rank for axis in numbers if -rank <= axis < rank}
+    return 0 < len(distinct) == len(numbers)
+
+
 def square_sum(g: Builder, x: Value, axes: list[int] | None = None) -> Value:
     """`sum(x ** 2)` over all elements, a scalar, or along axes, which keep size one."""
     squares = g.Mul(x, x)

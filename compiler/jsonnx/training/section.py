@@ -43,6 +43,13 @@ class DictCodec:
         return {name: self.codec.write(item) for name, item in value.items()}
 
 
+class LossesCodec(DictCodec):
+    """Losses by output name. A string under `type` is the type of a single loss, not the loss of an output `type`."""
+
+    def schema(self) -> dict[str, Json]:
+        return super().schema() | {"properties": {"type": {"type": "object", **self.codec.schema()}}}
+
+
 def is_string(value: Json) -> bool:
     return isinstance(value, str)
 
@@ -68,7 +75,7 @@ Columns = Annotated[
 ]
 Losses = Annotated[
     Loss | dict[str, Loss],
-    UnionCodec((is_component, ComponentCodec(LOSSES)), (lambda value: True, DictCodec(ComponentCodec(LOSSES)))),
+    UnionCodec((is_component, ComponentCodec(LOSSES)), (lambda value: True, LossesCodec(ComponentCodec(LOSSES)))),
 ]
 Metrics = Annotated[
     tuple[Metric, ...] | dict[str, tuple[Metric, ...]],

@@ -9,6 +9,7 @@ import jsonnx
 import numpy as np
 import pytest
 from harness import run
+from jsonnx.backend import to_model_proto, verify_model
 from jsonnx.core.types import BATCH, TensorType
 from jsonnx.ir import Builder, Graph, Value
 from jsonnx.passes.canonicalize import prune
@@ -229,6 +230,14 @@ def test_consecutive_reshapes_become_one() -> None:
     assert ops(after(remove_noops, network)) == {"Reshape": 1}
     graph = after(remove_noops, lambda g, x: g.Relu(g.reshape(g.reshape(x, (BATCH, 168)), x.shape)))
     assert ops(graph) == {"Relu": 1}
+
+
+def test_strings_whose_axis_is_added_and_removed_keep_both_operators() -> None:
+    g = Builder()
+    x = g.input("x", TensorType("string", (BATCH,)))
+    graph = optimize_for_inference(g.graph({"y": g.Squeeze(g.Unsqueeze(x, [0]), [0])}))
+    assert [node.op for node in graph.nodes] == ["Unsqueeze", "Squeeze"]
+    verify_model(to_model_proto(graph))
 
 
 def test_a_sum_with_a_zero_that_broadcasts_is_kept() -> None:

@@ -47,7 +47,9 @@ class ReferenceResolver:
         for step in steps:
             self._check_input_count(step)
         for step in steps:
-            if not step.is_elided:
+            if step.is_elided:
+                self._check_elided(step)
+            else:
                 step.sources = self._resolve_sources(step)
 
     def _collect_pointers(self, entries: Sequence[Sequence[Step]]) -> Pointer:
@@ -86,6 +88,15 @@ class ReferenceResolver:
         else:
             return
         replace_with_identity(step)
+
+    def _check_elided(self, step: Step) -> None:
+        """Reports a `from` that is not written as names; that of a layer that is not elided is checked later."""
+        reference, path = step.body.get("from"), (*step.path, "from")
+        is_written = "from" in step.body and path not in step.invalid_paths
+        if is_written and (not reference or not _are_names(reference)):
+            message = "expected a name or an array of names"
+            self.report.add("wrong-type", path, message, notes=self.evaluation_scope.notes)
+            step.invalid_paths.append(path)
 
     def _resolve_sources(self, step: Step) -> list[Ref | None] | None:
         """Returns the sources of a step, with None for unknown names; None if `from` is not written as names."""
@@ -161,7 +172,11 @@ class ReferenceResolver:
                 self._report_cycle(list(visited), path, invalid_paths)
                 return None
             visited[pointer] = None
-            pointer, output = self._pointers[pointer][number], ""
+            step, pointers, output = pointer, self._pointers.get(pointer, []), ""
+            pointer = pointers[number] if number < len(pointers) else None
+            if "from" in step.body and not isinstance(pointer, (str, Step)):  # no names, which is reported
+                invalid_paths.append(path)
+                return None
 
     def _report_unknown(
         self, name: str, path: JsonPath, invalid_paths: list[JsonPath], block: Step | None = None

@@ -8,7 +8,7 @@ from ...core.components import attr, snake_case
 from ...core.types import TensorType, require
 from ...training.initializers import TruncatedNormal
 from ...training.numerics import EPSILON
-from ..base import Layer, inner_layer_scope, layer, penalize
+from ..base import Layer, infer_types, inner_layer_scope, layer, penalize
 from ..convolution.convolution import KernelConv
 from ..core import Dense, Embedding, ReversibleEmbedding
 from ..einsum_dense import EinsumDense
@@ -43,8 +43,7 @@ class SpectralNormalization(Layer):
         help = "Dense, EinsumDense, Embedding, Conv1D to Conv3D and Conv1DTranspose to Conv3DTranspose have one"
         message = f"wraps a layer with a kernel or embeddings, not {inner.type_name}"
         require(self.weight_name is not None, message, help, "unsupported-argument")
-        y = inner.infer(x)
-        assert isinstance(y, TensorType)
+        (y,) = infer_types(inner, x)
         return y.with_dtype(x.dtype)
 
     def lower(self, g: Builder, x: Value) -> Any:

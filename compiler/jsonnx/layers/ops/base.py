@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from ...core.components import Json, attr
 from ...core.types import Dim, TensorType, broadcast, require, shape_text
-from ..base import LAYERS, Layer, OutputTypes, nested_shape
+from ..base import LAYERS, Layer, OutputTypes, are_within, nested_shape
 
 if TYPE_CHECKING:
     from ...ir import Builder, Value
@@ -29,6 +29,7 @@ DTYPE_PRECEDENCE = ("bool", "uint8", "int32", "int64", "float32", "float64")
 class Operation(Layer):
     """Base class of keras.ops functions: no weights, and axes count from the batch, axis 0."""
 
+    accepts_scalars = True
     trainable = True
     activity_regularizer = None
     dtype = None
@@ -56,13 +57,18 @@ class ConstantOperand:
     """A constant operand of a function: a number, or nested tuples of numbers.
 
     A scalar constant adopts the other operand's element type, as in Python: an integer adopts any, a float any
-    floating-point type.
+    floating-point type. An integer beyond 64 bits counts as a float.
     """
 
     def __init__(self, values: Any) -> None:
         self.values = values
-        types = {type(value) for value in self.flat_values()}
+        numbers = self.flat_values()
+        types = {type(value) for value in numbers}
         self.dtype = "float32" if float in types else "int32" if int in types else "bool"
+        if self.dtype == "int32" and not are_within(numbers, "int64"):
+            self.dtype = "float32"
+        elif self.dtype == "int32" and not self.is_scalar and not are_within(numbers, "int32"):
+            self.dtype = "int64"
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -207,7 +213,13 @@ def promoted_dtype(*operands: Any) -> str:
     weak_dtype = max(weak, key=DTYPE_PRECEDENCE.index, default="bool")
     if weak_dtype == "float32" and not is_float_dtype(dtype):
         return "float32"
-    return "int32" if weak_dtype == "int32" and dtype == "bool" else dtype
+    dtype = "int32" if weak_dtype == "int32" and dtype == "bool" else dtype
+    for x in operands:
+        if isinstance(x, ConstantOperand):
+            message = f"has the constant {x}, which {compute_dtype(dtype)} cannot hold"
+            help = "convert the tensor to int64 with ops.cast first"
+            require(are_within(x.flat_values(), compute_dtype(dtype)), message, help, "out-of-range")
+    return dtype
 
 
 def as_dtype(g: Builder, x: Value | ConstantOperand, dtype: str) -> Value:

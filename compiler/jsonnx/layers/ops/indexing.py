@@ -82,12 +82,13 @@ class TakeAlongAxis(GatherOp):
     """Takes elements along an axis, with separate indices for every other position."""
 
     def result_type(self, x: Any, indices: Any) -> TensorType:
+        require_integer_indices(indices)
         if self.axis is None:
             require(indices.rank == 1, "needs one row of indices where axis is null")
+            check_index_range(indices, product(x.shape))
             return TensorType(x.dtype, indices.shape)
         axis = axis_of(TensorType(x.dtype, x.shape), self.axis)
         require(x.rank == indices.rank, f"needs indices of rank {x.rank}, got {list(indices.shape)}")
-        require_integer_indices(indices)
         check_index_range(indices, x.shape[axis])
         return TensorType(x.dtype, self._broadcast_shapes(x, indices, axis)[1])
 

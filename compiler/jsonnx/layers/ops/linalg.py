@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.types import Dim, TensorType, broadcast, require
-from ..axes import axis_of
+from ..axes import axis_of, is_list_of_numbers
 from .base import (
     ConstantArgument,
     ConstantOperand,
@@ -194,7 +194,7 @@ TensordotAxes = Annotated[
     int | tuple[Any, ...],
     UnionCodec(
         (lambda value: isinstance(value, (int, float)), IntegerCodec()),
-        (lambda value: bool(value) and isinstance(value[0], (int, float)), ArrayCodec(IntegerCodec(), 2)),
+        (is_list_of_numbers, ArrayCodec(IntegerCodec(), 2)),
         (lambda value: True, ArrayCodec(ArrayCodec(IntegerCodec()), 2)),
     ),
 ]

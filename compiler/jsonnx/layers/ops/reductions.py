@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...core.components import attr
 from ...core.types import Dim, TensorType, require
 from ..axes import Axes, axes_of, axis_of
+from ..base import require_in_range
 from .base import (
     ConstantArgument,
     MultiTensorOp,
@@ -178,6 +179,11 @@ class Extremum(KeepdimsReduction):
     operator: ClassVar[str]
 
     result_dtype = staticmethod(same_dtype)
+
+    def infer(self, x: TensorType) -> TensorType:
+        if self.initial is not None:
+            require_in_range(self.initial, compute_dtype(x.dtype), "initial")
+        return super().infer(x)
 
     def lower(self, g: Builder, x: Value) -> Any:
         axes, keep = reduction_axes(x.type, self.axis), int(self._keepdims())

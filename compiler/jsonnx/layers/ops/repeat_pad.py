@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from ...core.components import ArrayCodec, IntegerCodec, UnionCodec, attr
 from ...core.limits import require_constant_size
 from ...core.types import Size, TensorType, product, require
-from ..axes import MAX_SLICE_BOUND, Axes, axes_of, axis_of
+from ..axes import MAX_SLICE_BOUND, Axes, axes_of, axis_of, is_list_of_numbers
+from ..base import require_in_range
 from .base import Operation, as_dtype, compute_dtype, operation, require_numbers
 from .shape import as_tuple, reverse_axes, slice_axis
 
@@ -130,15 +131,11 @@ def roll_axis(g: Builder, x: Value, axis: int, shift: int) -> Value:
     return g.refine(g.Gather(x, indices, axis=axis), x.shape)
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value[0], int)
-
-
 PadWidth = Annotated[
     int | tuple[Any, ...],
     UnionCodec(
         (lambda value: isinstance(value, (int, float)), IntegerCodec()),
-        (lambda value: bool(value) and isinstance(value[0], (int, float)), ArrayCodec(IntegerCodec(), 2)),
+        (is_list_of_numbers, ArrayCodec(IntegerCodec(), 2)),
         (lambda value: True, ArrayCodec(ArrayCodec(IntegerCodec(), 2))),
     ),
 ]
@@ -164,7 +161,7 @@ class Pad(Operation):
 
     def _widths(self, x: TensorType) -> list[tuple[int, int]]:
         width = self.pad_width
-        pairs = [(width, width)] if isinstance(width, int) else [width] if _is_pair(width) else list(width)
+        pairs = [(width, width)] if isinstance(width, int) else [width] if is_list_of_numbers(width) else list(width)
         pairs = pairs * x.rank if len(pairs) == 1 else pairs
         require(len(pairs) == x.rank, f"has a pad_width for {len(pairs)} axes, got {x}", "the batch is an axis too")
         require(all(side >= 0 for pair in pairs for side in pair), "cannot pad by less than 0", code="out-of-range")
@@ -173,6 +170,7 @@ class Pad(Operation):
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
         constant = self.mode == "constant" or self.constant_values is None
+        require_in_range(self.constant_values or 0, x.dtype, "constant_values")
         require(constant, f"has constant_values in mode {self.mode}", "leave them out", "invalid-value")
         widths = self._widths(x)
         for size, pair in zip(x.shape, widths, strict=True):

@@ -10,6 +10,7 @@ from ...core.components import attr
 from ...core.types import TensorType
 from ..activations import ACTIVATIONS, ActivationFunction
 from ..axes import Axes, axes_of
+from ..base import require_in_range
 from ..normalization.moments import stop_gradient
 from .base import (
     DType,
@@ -293,7 +294,9 @@ class FilledLike(Operation):
 
     def infer(self, x: TensorType) -> TensorType:
         require_numbers(x)
-        return x.with_dtype(self.dtype or x.dtype)
+        y = x.with_dtype(self.dtype or x.dtype)
+        require_in_range(self.value, y.dtype, "fill_value")
+        return y
 
     def lower(self, g: Builder, x: Value) -> Any:
         with g.detached():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.components import attr
 from ...core.types import TensorType, require
-from ..base import Layer, inner_layer_scope, layer, numbered_names, penalize
+from ..base import Layer, infer_types, inner_layer_scope, layer, numbered_names, penalize
 from ..image.geometric_augmentation import HostAugmentation, Transformation
 
 if TYPE_CHECKING:
@@ -54,10 +54,9 @@ class Pipeline(Layer):
         for inner in self.layers:
             fits = inner.arity[0] <= 1
             require(fits, f"has {inner.type_name}, which takes several inputs", "write it as a layer of its own")
-            y = inner.infer(x)
-            require(isinstance(y, TensorType), f"has {inner.type_name} with several outputs")
-            assert isinstance(y, TensorType)
-            x = y
+            results = infer_types(inner, x)
+            require(len(results) == 1, f"has {inner.type_name} with several outputs")
+            x = results[0]
         return x
 
     def lower(self, g: Builder, x: Value) -> Any:

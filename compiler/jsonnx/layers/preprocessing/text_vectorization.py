@@ -113,7 +113,10 @@ class TextVectorization(Lookup):
         return TensorType("int64", (*tokens.shape[:-1], self.output_sequence_length or tokens.shape[-1]))
 
     def _check_ngrams(self) -> None:
-        """Raises ShapeError if the n-grams are too long: each of their tokens is an operator."""
+        """Raises ShapeError if there are no n-grams, or too long ones: each of their tokens is an operator."""
+        require(
+            self.ngrams != (), "has no ngrams", "give at least one length, or null for single tokens", "out-of-range"
+        )
         longest = self.ngrams if isinstance(self.ngrams, int) else max(self.ngrams or (1,))
         require(
             longest <= MAX_NGRAM_TOKENS,

@@ -10,7 +10,7 @@ from ...core.limits import MAX_UNROLLED_COPIES
 from ...core.types import TensorType, require
 from ..activations import ActivationFunction
 from ..axes import merge_first_axes, split_first_axis
-from ..base import Layer, inner_layer_scope, layer, output_types
+from ..base import Layer, infer_types, inner_layer_scope, layer
 from ..normalization.normalization import BatchNormalization
 from .rnn import Recurrent, timestep_type
 
@@ -49,8 +49,10 @@ class TimeDistributed(Layer):
             copies = x.static_size(1)
             text = f"needs a copy of {inner.type_name} for each of {copies} steps, as it is not applied by sample"
             require(copies <= MAX_UNROLLED_COPIES, f"{text}, the limit is {MAX_UNROLLED_COPIES}", code="too-large")
-        results = output_types(inner.infer(timestep_type(x)))
+        results = infer_types(inner, timestep_type(x))
         require(len(results) == 1, f"wraps a layer of one output, {inner.type_name} has {len(results)} here")
+        keeps_batch = results[0].shape[:1] == x.shape[:1]
+        require(keeps_batch, f"wraps a layer that keeps the batch axis, {inner.type_name} makes {results[0]} of a step")
         return results[0].with_shape((*x.shape[:2], *results[0].shape[1:]))
 
     def infer_mask(self, inputs: Sequence[TensorType], masks: Sequence[TensorType | None]) -> TensorType | None:
@@ -79,7 +81,7 @@ class TimeDistributed(Layer):
 
     def call_layer(self, g: Builder, x: Value, mask: Value | None) -> Value:
         """Applies the layer to a batch of steps."""
-        (output_type,) = output_types(self.layer.infer(x.type))
+        (output_type,) = infer_types(self.layer, x.type)
         y: Value = self.layer.lower(g, x, masks=[mask]) if self.layer.reads_masks else self.layer.lower(g, x)
         return g.refine(y, output_type.shape)
 

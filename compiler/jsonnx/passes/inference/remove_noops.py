@@ -68,8 +68,8 @@ def merge_reshapes(m: Match) -> Node | Value | None:
             x = source
         node = node.with_inputs((x, target))
     source = _reshape_source(m, x)
-    if source is not None and source.type == node.outputs[0].type:
-        node = node.with_inputs((source, *node.inputs[1:]))
+    if _is_same_value(source, node.outputs[0]):
+        return source
     return _operand_of_same_type(node) or node
 
 
@@ -95,5 +95,9 @@ def merge_concats(m: Match) -> Node | Value:
 
 def _operand_of_same_type(node: Node) -> Value | None:
     """The first operand, if it has the type of the result; None for strings, which no operator may share."""
-    x, y = node.inputs[0], node.outputs[0]
-    return x if x is not None and x.type == y.type and y.dtype != "string" else None
+    return node.inputs[0] if _is_same_value(node.inputs[0], node.outputs[0]) else None
+
+
+def _is_same_value(x: Value | None, y: Value) -> bool:
+    """Whether x can replace y, which has the same elements."""
+    return x is not None and x.type == y.type and y.dtype != "string"

@@ -1,0 +1,151 @@
+"""Mutates documents: wrong, missing and repeated values, blocks, parameters and repetitions, damaged text."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from .values import ODD_STRINGS, Json, anything
+
+Path = tuple[Any, ...]
+
+
+def paths(value: Json, path: Path = ()) -> Iterator[Path]:
+    """Yields the paths of all values below a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from paths(item, (*path, key))
+
+
+def at(document: Json, path: Path) -> Json:
+    """Returns the value at a path."""
+    for step in path:
+        document = document[step]
+    return document
+
+
+def mutate(rng: Random, document: Json) -> Json:
+    """Returns the document with one change at a random path."""
+    document = copy.deepcopy(document)
+    places = list(paths(document))
+    if not places:
+        return anything(rng)
+    path = rng.choice(places)
+    parent, key = at(document, path[:-1]), path[-1]
+    change = rng.random()
+    if change < 0.5:
+        parent[key] = anything(rng)
+    elif change < 0.65:
+        del parent[key]
+    elif change < 0.75:
+        other = at(document, rng.choice(places))
+        parent[key] = copy.deepcopy(other)
+    elif change < 0.85 and isinstance(parent, list):
+        parent.insert(key, copy.deepcopy(parent[key]))
+    elif change < 0.9 and isinstance(parent, list):
+        rng.shuffle(parent)
+    elif isinstance(parent, dict):
+        names = [*_keys(document), *ODD_STRINGS, "repeat", "from", "use", "name", "type"]
+        parent[rng.choice(names)] = parent.pop(key) if rng.random() < 0.6 else anything(rng)
+    else:
+        parent[key] = [parent[key]]
+    return document
+
+
+def _keys(value: Json) -> list[str]:
+    return [path[-1] for path in paths(value) if isinstance(path[-1], str)]
+
+
+# -- expansion ---------------------------------------------------------------------------------------------------------
+
+
+def factor_out(rng: Random, document: Json) -> Json:
+    """Returns a document with parameters, repetitions or blocks that mean the same, or nearly the same."""
+    document = copy.deepcopy(document)
+    rng.choice([_add_parameters, _add_block, _add_repeat])(rng, document)
+    return document
+
+
+def _add_parameters(rng: Random, document: Json) -> None:
+    scalars = [
+        path
+        for path in paths(document)
+        if path[0] in ("inputs", "layers", "training", "labels", "outputs")
+        and not isinstance(at(document, path), (dict, list))
+        and path[-1] not in ("type", "use")
+    ]
+    for number, path in enumerate(rng.sample(scalars, min(len(scalars), rng.randint(1, 3)))):
+        parent, value, name = at(document, path[:-1]), at(document, path), f"p{number}"
+        document.setdefault("parameters", {})[name] = value
+        wrap = rng.choice(["{}", "{}", "{} + 0", "{} * 1", "max({}, 1)", "{} // 1", "[{}][0]", "{} - 1", "{} ** 2"])
+        parent[path[-1]] = f"${{{wrap.format(name)}}}"
+    if rng.random() < 0.3 and "parameters" in document:
+        document["scales"] = {"small": {name: anything(rng) for name in list(document["parameters"])[:1]}}
+
+
+def _add_block(rng: Random, document: Json) -> None:
+    layers = document["layers"]
+    start = rng.randrange(len(layers))
+    end = rng.randint(start + 1, len(layers))
+    if any(isinstance(entry, dict) and {"from", "use"} & entry.keys() for entry in layers[start:end]):
+        return
+    block: Json = {"layers": layers[start:end]}
+    use: Json = {"type": "part"}
+    numbers = [path for path in paths(block["layers"]) if isinstance(at(block["layers"], path), (int, float))]
+    if numbers and rng.random() < 0.6:
+        path = rng.choice(numbers)
+        value = at(block["layers"], path)
+        at(block["layers"], path[:-1])[path[-1]] = "${p}"
+        block["parameters"] = {"p": rng.choice([value, anything(rng)])}
+        if rng.random() < 0.5:
+            use["p"] = value
+    if rng.random() < 0.2:
+        use["repeat"] = rng.choice([0, 1, 2, 3, -1, "${p}", None, 1.5])
+    if rng.random() < 0.2:
+        use["name"] = "part_${index}" if "repeat" in use else "part"
+    document["blocks"] = {"part": block}
+    if rng.random() < 0.2:
+        document["blocks"]["outer"] = {"layers": [{"type": "part"}, *rng.choice([[], [{"type": "ReLU"}], [use]])]}
+        use = use | {"type": "outer"} if rng.random() < 0.5 else {"type": "outer"}
+    if rng.random() < 0.2:
+        block["inputs"] = rng.choice([["input"], ["a", "b"], ["x"], []])
+    if rng.random() < 0.1:
+        block["names"] = rng.choice(["own", "joined"])
+    document["layers"] = [*layers[:start], use, *layers[end:]]
+
+
+def _add_repeat(rng: Random, document: Json) -> None:
+    entry = rng.choice(document["layers"])
+    if isinstance(entry, dict):
+        entry["repeat"] = rng.choice([0, 1, 2, 3, 5, -1, 1.5, "2", None, "${1 + 1}", 2**31, True])
+        if "name" in entry and rng.random() < 0.5:
+            entry["name"] = "r_${index}"
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def mutate_text(rng: Random, text: str) -> str:
+    """Returns the text with a piece removed, doubled or replaced."""
+    start = rng.randrange(len(text))
+    end = min(len(text), start + rng.choice([1, 1, 2, 5, 20]))
+    pieces = (
+        "",
+        text[start:end] * 2,
+        "NaN",
+        "1e999",
+        "-",
+        "\u0000",
+        '"',
+        "{",
+        "]",
+        ",",
+        "\U0001f600",
+        "\ud83d",
+        "//",
+        "0x1",
+    )
+    return text[:start] + rng.choice(pieces) + text[end:]
