@@ -249,7 +249,7 @@ def test_the_readme_shows_what_validate_prints(tmp_path: Path, monkeypatch: pyte
     spec += [line, '    {"type": "Dense", "units": 10}', "  ]", "}"]
     monkeypatch.chdir(tmp_path)
     Path("spec.json").write_text("\n".join(spec))
-    printed = command("validate", "spec.json", status=1).output.splitlines()
+    printed = command("validate", "spec.json", status=1).stderr.splitlines()
     assert [line.strip() for line in shown] == [line.strip() for line in printed[: len(shown)]]
 
 

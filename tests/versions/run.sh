@@ -3,7 +3,7 @@
 # each in an environment of its own: `sh tests/versions/run.sh [lowest|newest] [pytest's arguments]`.
 set -eu
 cd "$(dirname "$0")/../.."
-UV=.venv/bin/uv
+UV=${UV:-.venv/bin/uv}
 
 run() {  # NAME PYTHON RESOLUTION
     name=$1 python=$2 resolution=$3
