@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow test-versions lint test-webgpu test-wheel parity benchmarks generate clean
+.PHONY: demo test test-slow test-versions reliability lint test-webgpu test-wheel parity benchmarks generate clean
 
 demo: $(STAMP)
 	$(BIN)/jsonnx train samples/mnist_mlp.json -o runs/mnist_mlp --force
@@ -34,6 +34,10 @@ test-webgpu:
 # The lowest versions of all dependencies on Python 3.11 and the newest ones on Python 3.13.
 test-versions: $(STAMP)
 	sh tests/versions/run.sh
+
+# All random and destructive checks for an hour; docs/reliability.md gets their counts.
+reliability: $(STAMP)
+	cd tests && ../$(BIN)/python -m reliability.run --seconds 3600
 
 # A wheel, installed outside the checkout.
 test-wheel: $(STAMP)

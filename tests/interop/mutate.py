@@ -1,10 +1,11 @@
-"""Reads mutated files, each by a forked process: `python mutate.py COUNT SEED`, with jsonnx on the path.
+"""Reads mutated files, each by a forked process: in `tests`, `python -m interop.mutate --count 1000 --seed 0`.
 
 Prints the outcomes. The test is that the script ends with status 0.
 """
 
 from __future__ import annotations
 
+import argparse
 import collections
 import os
 import signal
@@ -77,15 +78,17 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(mutated)
 
 
-def main(count: int, seed: int) -> None:
+def main(count: int, seed: int, seconds: float) -> None:
     hdf5.subprocess.Popen = ForkedWorker  # type: ignore[assignment,misc]
     rng = np.random.default_rng(seed)
     seeds = [path.read_bytes() for path in SEEDS]
     outcomes: collections.Counter[str] = collections.Counter()
-    slowest = 0.0
+    slowest, begin = 0.0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mutated"
         for index in range(count):
+            if time.monotonic() - begin > seconds:
+                break
             path.write_bytes(mutate(seeds[index % len(seeds)], rng))
             start = time.monotonic()
             try:
@@ -100,4 +103,9 @@ def main(count: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=10**9, help="number of files")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the mutations")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no file after this time")
+    args = parser.parse_args()
+    main(args.count, args.seed, args.seconds)
