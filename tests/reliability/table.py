@@ -53,9 +53,7 @@ def _rows() -> list[tuple[str, str, str, str]]:
         ),
         _counted(counted, "gradients", "Gradients against central differences in float64", "checks", "gradient_checks"),
         _counted(counted, "damaged files", "Damaged Keras files", "files", "interop.mutate"),
-        _counted(
-            counted, "leaks", "Repeated work, with memory, threads and descriptors", "repetitions", "leak_checks.run"
-        ),
+        _counted(counted, "leaks", "Repeated work: memory, threads and descriptors", "repetitions", "leak_checks.run"),
     ]
 
 
