@@ -55,7 +55,7 @@ def assert_predicts_raw_input(model: Path, feeds: dict[str, np.ndarray], classes
     assert (predictions.argmax(-1) if predictions.shape[1] > 1 else predictions[:, 0] > 0.5).tolist() == classes
 
 
-SLOW = {"mnist_cnn", "reviews", "vowels_lstm"}
+SLOW = {"digits_residual", "mnist_cnn", "reviews", "vowels_lstm"}
 """Samples that train for many seconds."""
 
 

@@ -113,7 +113,7 @@ def spec(layers: list[dict], shape: tuple[int, ...] = (7, 8, 9, 3)) -> dict:
     }
 
 
-@pytest.mark.parametrize("samples", [1, 6, 16])
+@pytest.mark.parametrize("samples", [6, *(pytest.param(samples, marks=pytest.mark.slow) for samples in (1, 16))])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_steps_are_those_of_the_plain_graph(name: str, samples: int) -> None:
     rng = np.random.default_rng(0)

@@ -117,7 +117,7 @@ NETWORKS = {
 
 
 @needs_nchwc_kernels
-@pytest.mark.parametrize("samples", [BLOCK, 3 * BLOCK - 2])
+@pytest.mark.parametrize("samples", [pytest.param(BLOCK, marks=pytest.mark.slow), 3 * BLOCK - 2])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_steps_compute_the_same(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])

@@ -74,7 +74,7 @@ WITH_RANDOM_INPUTS = {"lstm-with-dropout"}
 
 
 @needs_nchwc_kernels
-@pytest.mark.parametrize("samples", [BLOCK, 2 * BLOCK + 5])
+@pytest.mark.parametrize("samples", [pytest.param(BLOCK, marks=pytest.mark.slow), 2 * BLOCK + 5])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_steps_are_those_of_the_plain_graph(name: str, samples: int) -> None:
     document = spec(*NETWORKS[name])
