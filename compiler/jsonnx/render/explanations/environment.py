@@ -244,7 +244,7 @@ ENVIRONMENT_EXPLANATIONS: dict[str, Explanation] = {
     "unknown-figure": Explanation(
         "Early stopping monitors a loss or metric that is not reported",
         "`monitor` is `loss` or the name of a metric, with `val_` before it for the validation data, which must "
-        "then be given.",
+        "then be given. If only they are missing, a check of the spec warns, since a program may pass them to `fit`.",
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_acuracy"}}',
         '{"metrics": ["accuracy"], "early_stopping": {"monitor": "val_accuracy"}}',
     ),
