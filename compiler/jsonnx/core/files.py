@@ -149,11 +149,6 @@ def remove_temporary_files(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def is_temporary_file(path: Path) -> bool:
-    """Whether a file was left behind by a process that was killed while it wrote atomically."""
-    return path.match(TEMPORARY_NAME.format("*"))
-
-
 def error_reason(error: Exception) -> str:
     """Returns the message of an error as a clause of a sentence, beginning in lower case."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
