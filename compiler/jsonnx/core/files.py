@@ -200,7 +200,7 @@ def _safe_path_parts(relative: str) -> list[str]:
     parts = [part for part in re.split(r"[/\\]" if os.name == "nt" else "/", relative) if part not in ("", ".")]
     absolute = os.path.isabs(relative) or os.path.splitdrive(relative)[0] or relative.startswith(("/", "\\", "~"))
     if absolute or ".." in parts or "\0" in relative or not parts:
-        raise UnsafePath(f"{relative!r} does not lie beneath the spec's folder")
+        raise UnsafePath(f"{relative!r} does not lie beneath the folder of the file that names it")
     return parts
 
 

@@ -269,7 +269,7 @@ def create_session(
     options.enable_mem_pattern = memory_pattern
     options.log_severity_level = 4 if quiet else 3
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, optimization)
-    if weights_folder is not None:  # onnxruntime 1.20 and later
+    if weights_folder is not None:  # read by onnxruntime 1.21 and later
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", weights_folder)
     if provider.name in PROVIDERS:
         for key, entry in PROVIDERS[provider.name].session_entries(model).items():
