@@ -152,6 +152,8 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The paths of the checkpoints, from the newest to the oldest."""
+        if not os.path.isdir(self.checkpoint_folder):  # also for a name that no folder can have
+            return []
         return sorted(self.checkpoint_folder.glob("step-*.safetensors"), reverse=True)
 
     def save_checkpoint(self, trainer: Trainer) -> Path:
